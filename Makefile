@@ -1,0 +1,48 @@
+# `make demo` and `make test` are all a newcomer needs; both do their own set-up.
+PORT ?= 8080
+BIN := .venv/bin
+
+.PHONY: help demo test test-all setup setup-test lint types layers unit media e2e docs bench bench-all clean proto lock
+
+help:  ## what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup:  ## everything into .venv
+	@scripts/setup.sh
+
+setup-test:
+	@scripts/setup.sh test
+
+demo: setup  ## a live model on http://localhost:8080 (PORT=… to choose)
+	@$(BIN)/livereactor demo --port $(PORT)
+
+test: setup-test lint types layers  ## everything but the long tests
+	@$(BIN)/python -m pytest -m "not long"
+
+test-all: setup-test lint types layers  ## and soak, million-input fuzzing, million-history properties
+	@$(BIN)/python -m pytest
+
+lint: setup
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: setup
+	@$(BIN)/pyright
+
+layers: setup
+	@$(BIN)/lint-imports
+
+docs: setup  ## the documentation, into site/
+	@$(BIN)/mkdocs build --strict
+
+bench: setup-test  ## the figures of the README, measured on this machine
+	@$(BIN)/python -m bench
+
+proto: setup  ## the generated code of the binary wire format
+	@$(BIN)/python -m grpc_tools.protoc -Isrc --python_out=src --pyi_out=src src/livereactor/protocol/wire_v1.proto
+
+lock: setup  ## requirements.lock from pyproject.toml
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --group dev --all-extras pyproject.toml -o requirements.lock
+
+clean:
+	rm -rf .venv node_modules build dist site .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# Everything `make demo` and `make test` need, on a Debian machine that has Python, make and the package registries.
+# Runs again in well under a second when nothing has changed: each step is stamped with what it depends on.
+#   scripts/setup.sh            the package and its tools, into .venv
+#   scripts/setup.sh test       also what the tests drive: Chromium, the official JavaScript client, namespaces
+set -euo pipefail
+cd "$(dirname "$0")/.."
+PYTHON=${PYTHON:-python3}
+
+say() { printf '\033[2m[setup]\033[0m %s\n' "$*" >&2; }
+
+# System packages by name, only those that are missing, with one clear line where we may not install.
+apt_need() {
+    local missing=()
+    for package in "$@"; do
+        dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+    done
+    [ ${#missing[@]} -eq 0 ] && return 0
+    if [ "$(id -u)" -ne 0 ]; then
+        say "please install: sudo apt-get install ${missing[*]}   (then run make again)"
+        exit 1
+    fi
+    say "installing ${missing[*]} (apt)"
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+stamped() {  # stamped NAME FILE...: true when NAME was stamped for these very files
+    local name=$1; shift
+    local sum; sum=$(cat "$@" | sha256sum | cut -c1-16)
+    [ "$(cat ".venv/.stamp-$name" 2>/dev/null)" = "$sum" ]
+}
+stamp() { local name=$1; shift; cat "$@" | sha256sum | cut -c1-16 > ".venv/.stamp-$name"; }
+
+if ! "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+    say "Python 3.11 or newer is needed (found: $("$PYTHON" --version 2>&1 || echo none)); name one with PYTHON=…"
+    exit 1
+fi
+if ! stamped python requirements.lock pyproject.toml scripts/setup.sh; then
+    "$PYTHON" -c 'import ensurepip' 2>/dev/null || apt_need python3-venv
+    [ -x .venv/bin/python ] || "$PYTHON" -m venv .venv
+    say "Python packages (about a minute the first time)"
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9'
+    .venv/bin/uv pip install --quiet --python .venv/bin/python --require-hashes -r requirements.lock
+    .venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps -e .
+    stamp python requirements.lock pyproject.toml scripts/setup.sh
+fi
+
+if [ "${1:-}" = test ]; then
+    tools=(chromium iproute2)
+    command -v npm >/dev/null || tools+=(nodejs npm)
+    apt_need "${tools[@]}"
+    if [ -f package-lock.json ] && { [ ! -d node_modules ] || ! stamped npm package-lock.json; }; then
+        say "the official JavaScript client and the page's type checker (npm)"
+        npm ci --silent --ignore-scripts --no-audit --no-fund
+        stamp npm package-lock.json
+    fi
+fi

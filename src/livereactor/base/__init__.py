@@ -1,0 +1,1 @@
+"""What everything stands on: errors, limits, ids, the clock. No IO; imports nothing of ours."""

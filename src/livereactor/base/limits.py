@@ -1,0 +1,39 @@
+"""Every limit with its default and its reason; listed at `GET /limits` and by `livereactor limits`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+KIB, MIB = 1024, 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of one runtime. Seconds, bytes and counts."""
+
+    max_connections: int = 4  # connections in one session; each costs a send, not an encode (configurable to 64)
+    max_session_duration: float = 1200.0  # a session nobody ends still frees its worker; 0 = unlimited
+    reconnection_window: float = 30.0  # a laptop lid closed and opened again keeps its session
+    unclaimed_window: float = 60.0  # a session whose client never came
+    client_silence: float = 20.0  # official clients ping every 5 or 10 s, so two pings may be lost
+    offer_to_live: float = 30.0  # an offer whose peer never comes up frees its slot
+    message_bytes: int = 256 * KIB  # the plain data channel's limit towards browsers
+    chunked_message_bytes: int = 64 * MIB  # where both ends chunk; stepped sessions carry frames
+    body_bytes: int = 1 * MIB  # HTTP bodies but uploads: the largest real one is an SDP of some 20 KiB
+    held_messages: int = 64  # messages kept for a connection whose wire format is not known yet
+    format_silence: float = 1.0  # after this much silence a connection is taken for a listening v0 client
+    candidates_per_connection: int = 256  # trickled candidates, per connection
+    waiting_connections: int = 128  # connections with candidates but no offer yet
+    command_queue: int = 4096  # commands waiting for the model's step; the sender is refused past it
+    upload_bytes: int = 100 * MIB  # one file
+    upload_session_bytes: int = 500 * MIB  # all files of a session
+    upload_slots: int = 256  # files of a session, the unwritten ones too: metadata is memory as well
+    upload_url_lifetime: float = 900.0  # a slow uplink writes 100 MiB in 15 minutes at 1 Mbit/s
+    upload_wait: float = 10.0  # a command whose bytes are still on their way
+    answer_hold: float = 25.0  # a held GET or start_session; official clients waited 25 s without complaint
+    frame_tag_bytes: int = 1 * KIB  # user data of one frame, carried in its last packet
+    input_frames: int = 128  # frames an input track keeps for the model
+    output_queue: int = 2  # frames between the model and the encoder, never less than one chunk
+    steps: int = 10_000  # steps of a bounded session
+    step_timeout: float = 300.0  # a step of a stepped session
+    exit_timeout: float = 10.0  # everything that ends does so within this, whatever the model does

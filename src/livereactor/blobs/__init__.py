@@ -1,0 +1,1 @@
+"""Bytes kept outside the process: uploads, later segments and clips, behind `port.py`."""

@@ -1,0 +1,1 @@
+"""Frames and colour, encoding, play-out: no network."""

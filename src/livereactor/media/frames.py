@@ -1,0 +1,80 @@
+"""What flows: Frames and Sound as arrays, and encoded Frames as bytes. Plain data, shared without copies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels: TypeAlias = NDArray[np.uint8]  # shape (height, width, 3), RGB
+Samples: TypeAlias = NDArray[np.int16]  # shape (samples, channels)
+
+
+class VideoCodec(StrEnum):
+    """Codecs we encode ourselves. VP8 is the one every client has (protocol 7.1)."""
+
+    VP8 = "VP8"
+    H264 = "H264"
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture.
+
+    Attributes:
+        pixels: uint8, shape (height, width, 3), RGB. Not copied: do not write into it after handing it over.
+        user_data: at most 1 KiB that travels with this Frame where the receiver negotiated frame metadata.
+        captured_us: monotonic microseconds of the sender's clock; None = now.
+        number: counts from 1 on its track; 0 = not counted yet.
+        client: the Connection an input Frame came from; None for outputs.
+    """
+
+    pixels: Pixels
+    user_data: bytes = b""
+    captured_us: int | None = None
+    number: int = 0
+    client: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """A block of samples.
+
+    Attributes:
+        samples: int16, shape (samples, channels).
+        rate: samples a second.
+        captured_us: as in `Frame`.
+        client: as in `Frame`.
+    """
+
+    samples: Samples
+    rate: int
+    captured_us: int | None = None
+    client: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedFrame:
+    """One encoded picture; the same object goes to every viewer and to the recording.
+
+    Attributes:
+        codec: what the bytes are: Annex B for H.264, a raw frame for VP8.
+        data: the bytes.
+        key: decodable without any other Frame.
+        number: counts from 1 per encoder, without gaps: a gap seen by a sink is a loss.
+        width, height: pixels of the encoded picture.
+        captured_us: monotonic microseconds at which the model handed the Frame over.
+        user_data: the Frame's tag.
+    """
+
+    codec: VideoCodec
+    data: bytes
+    key: bool
+    number: int
+    width: int
+    height: int
+    captured_us: int
+    user_data: bytes = b""

@@ -1,0 +1,249 @@
+"""What the parts of a runtime say to each other: the Stage (model's thread), the Outputs, the Room's shell.
+
+app ──calls──► Stage ──emissions──► Outputs ──EncodedFrame──► engine's VideoOutput (and later the recorder)
+ ▲               │
+ └──StageEvents──┘  delivered on the model's thread: the listener only hands over to the loop
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, TypeAlias
+
+from livereactor.media.frames import EncodedFrame, Frame, Sound, VideoCodec
+
+Role: TypeAlias = Literal["owner", "viewer"]
+Pacing: TypeAlias = Literal["eager", "steady", "free"]
+
+# --- declarations ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class OutputDeclaration:
+    """One output track of a model, as its class declares it."""
+
+    name: str
+    kind: Literal["video", "audio"]
+    fps: float | None = 30.0  # video; None = the model's own rate
+    width: int | None = None
+    height: int | None = None
+    pacing: Pacing = "eager"
+    rate: int = 48_000  # audio: samples a second
+    channels: int = 1  # audio
+
+
+# --- who is there ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ClientInfo:
+    """One Connection as the model sees it."""
+
+    id: int
+    role: Role
+    joined_at: float  # Unix seconds
+
+
+@dataclass(frozen=True, slots=True)
+class SessionStart:
+    """What a Session starts with."""
+
+    id: str
+    extra_args: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    stepped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MessageOut:
+    """A Message on its way to clients: its wire type and JSON-ready data."""
+
+    type: str
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedFile:
+    """An Upload whose bytes have landed; arguments declared as files are replaced by it before the Stage sees them."""
+
+    upload_id: str
+    name: str
+    mime_type: str
+    data: bytes
+
+
+# --- what the Stage tells, on the model's thread -----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Loading goes on: `fraction` 0..1."""
+
+    fraction: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """`load` and `warmup` are done: sessions may open. `seconds` it took."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class LoadFailed:
+    """`load` raised; the process ends with exit code 3. `reason` is one readable sentence."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """The model sent a Message: to one client, or to all where `client` is None."""
+
+    message: MessageOut
+    client: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFailed:
+    """`open`, `stream` or an emission failed: the Session ends with reason `error`. `reason` goes to the operator's
+    log and, in a runtime on loopback, to the page; never a traceback. `reusable`: `open` may be tried again."""
+
+    reason: str
+    reusable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEnded:
+    """The generator returned: the Session ends with reason `stopped`."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepsDone:
+    """A bounded Session made all its steps."""
+
+
+StageEvent: TypeAlias = Progress | Loaded | LoadFailed | Said | SessionFailed | StreamEnded | StepsDone
+
+# --- stepped sessions (protocol 11.1) ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One command to run: name and arguments, already validated and with files resolved."""
+
+    command: str
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class StepInput:
+    """State as `set_<key>` calls in ascending key order, then commands, then media, then one step."""
+
+    state: Sequence[tuple[str, Call]] = ()  # (entry such as "state.prompt", call)
+    commands: Sequence[tuple[str, Call]] = ()  # (entry such as "commands[2]", call)
+    media: Mapping[str, Sequence[Frame | Sound]] = field(default_factory=dict[str, Sequence[Frame | Sound]])
+
+
+@dataclass(frozen=True, slots=True)
+class StepOutput:
+    """What one step made. `error` without frames: the step failed; `command_code` and `entry`: a call was refused."""
+
+    step: int
+    tracks: Mapping[str, Sequence[Frame | Sound]]
+    elapsed: float
+    error: str | None = None
+    command_code: str | None = None
+    entry: str | None = None
+
+
+class StageControl(Protocol):
+    """The Stage as the app sees it. Every method may be called from any thread and returns at once; futures complete
+    on the model's thread. A handler's failure is the future's exception: `CommandError` with the author's code, or
+    `LivereactorError` with code `internal_error` whose text holds no detail (that is in the log, once)."""
+
+    def start(self) -> None: ...
+    def open(self, session: SessionStart) -> Future[None]: ...
+    def close(self, reason: str) -> Future[None]: ...
+    def call(self, call: Call, client: ClientInfo) -> Future[MessageOut | None]: ...
+    def join(self, client: ClientInfo) -> None: ...
+    def leave(self, client: ClientInfo) -> None: ...
+    def uploaded(self, file: ReceivedFile) -> None: ...
+    def want(self, tracks: frozenset[str]) -> None:
+        """Output tracks that at least one client receives; empty = no step runs (unless run_without_viewers)."""
+        ...
+
+    def feed(self, track: str, item: Frame | Sound) -> None:
+        """An input Frame or Sound; wakes an eager model."""
+        ...
+
+    def input_active(self, track: str, active: bool) -> None:
+        """A publisher came or went."""
+        ...
+
+    def step(self, request: StepInput) -> Future[StepOutput]: ...
+    def stop(self, timeout: float) -> bool:
+        """End the thread; False when the model hangs and the process must end without it."""
+        ...
+
+
+class OutputSink(Protocol):
+    """The Outputs as the Stage sees them. Called on the model's thread; nothing here blocks."""
+
+    def emit(self, emission: Mapping[str, Sequence[Frame] | Sound], *, step_seconds: float) -> None:
+        """Hand over what one `yield` gave: per video track its Frames (one, or a chunk), per audio track its Sound.
+        `step_seconds`: how long the step took, over which a chunk is spread where fps does not say otherwise."""
+        ...
+
+    def has_room(self) -> bool:
+        """False while the play-out queue of any track is full: the next step waits."""
+        ...
+
+    def on_room(self, callback: Callable[[], None]) -> None:
+        """`callback` on a thread of the Outputs whenever room may have come back."""
+        ...
+
+    def set_fps(self, track: str, fps: float | None) -> None: ...
+    def flush(self, track: str) -> None: ...
+
+
+class EncodedSink(Protocol):
+    """Where encoded Frames of one codec go: the engine's VideoOutput fits by shape, and so will the recorder."""
+
+    @property
+    def codec(self) -> VideoCodec | None: ...
+    def send(self, frame: EncodedFrame) -> bool: ...
+
+
+class SoundSink(Protocol):
+    """Where 10 ms blocks of sound go: the engine's AudioOutput fits by shape."""
+
+    def send(self, sound: Sound) -> bool: ...
+
+
+class OutputsControl(Protocol):
+    """The Outputs as the app sees them; any thread, nothing blocks."""
+
+    def add_viewer(self, track: str, viewer: int, sink: EncodedSink | SoundSink) -> None:
+        """A Connection's sink for a track, paused at first. Again for the same viewer: replaces (reconnect)."""
+        ...
+
+    def resume(self, track: str, viewer: int) -> None:
+        """Send to it from now on: the newest picture at once as a key frame, even if the model makes nothing new."""
+        ...
+
+    def pause(self, track: str, viewer: int) -> None: ...
+    def remove_viewer(self, viewer: int) -> None: ...
+    def key_wanted(self, track: str, viewer: int) -> None: ...
+    def rate_changed(self, track: str, viewer: int, bps: int) -> None: ...
+    def reset(self) -> None:
+        """Session end: drop queued Frames, the kept newest picture and all viewers; sizes and fps as declared."""
+        ...
+
+    def counters(self) -> Mapping[str, Mapping[str, float]]:
+        """Per track: emitted, encoded, dropped, queued_max, encode_seconds, convert_seconds, bytes, keys, …"""
+        ...
+
+    def close(self) -> None: ...
