@@ -1,0 +1,87 @@
+from pathlib import Path
+
+import pytest
+
+from livereactor.base.errors import ConfigError
+from livereactor.settings import effective, resolve
+
+
+def settle(folder: Path, text: str = "", environ: dict[str, str] | None = None, **command_line: object):
+    if text:
+        (folder / "livereactor.toml").write_text(text)
+    flat = {name.replace("__", "."): value for name, value in command_line.items()}
+    return resolve(folder, command_line=flat, environ=environ or {})
+
+
+def test_nothing_needs_a_file(tmp_path: Path) -> None:
+    resolved = settle(tmp_path)
+    assert resolved.settings.runtime.port == 8080
+    assert resolved.path is None
+
+
+def test_the_command_line_wins_over_environment_file_and_default(tmp_path: Path) -> None:
+    text = "[runtime]\nport = 1\nmax_connections = 2\nhost = '127.0.0.2'\n"
+    environ = {"LIVEREACTOR_RUNTIME__PORT": "3", "LIVEREACTOR_RUNTIME__MAX_CONNECTIONS": "5"}
+    resolved = settle(tmp_path, text, environ, runtime__port=4)
+    rows = {name: (value, origin) for name, value, origin in effective(resolved)}
+    assert rows["runtime.port"] == (4, "command line, --port")
+    assert rows["runtime.max_connections"] == (5, "environment LIVEREACTOR_RUNTIME__MAX_CONNECTIONS")
+    assert rows["runtime.host"] == ("127.0.0.2", "livereactor.toml line 4")
+    assert rows["runtime.engine"] == ("auto", "default")
+
+
+def test_an_unknown_key_names_the_nearest_and_its_line(tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r"livereactor.toml line 2: no setting 'runtime.prot', did you mean 'runtime.port'"
+    ):
+        settle(tmp_path, "[runtime]\nprot = 1\n")
+
+
+def test_an_unknown_section_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"line 1: no setting 'runtme', did you mean 'runtime'"):
+        settle(tmp_path, "[runtme]\nport = 1\n")
+
+
+def test_a_wrong_type_names_the_line(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"livereactor.toml line 3: runtime.port = 'many'"):
+        settle(tmp_path, "[runtime]\nhost = 'x'\nport = 'many'\n")
+
+
+def test_a_malformed_variable_is_named_with_its_value(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"environment LIVEREACTOR_RUNTIME__PORT: runtime.port = 'x'"):
+        settle(tmp_path, environ={"LIVEREACTOR_RUNTIME__PORT": "x"})
+
+
+def test_a_variable_of_an_unknown_section_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="did you mean 'runtime'"):
+        settle(tmp_path, environ={"LIVEREACTOR_RUNTIM__PORT": "1"})
+
+
+def test_names_of_the_official_runtime_are_fallbacks(tmp_path: Path) -> None:
+    environ = {
+        "STUN_SERVERS": "stun:a:1, stun:b:2",
+        "TURN_SERVERS": "u;c;turn:t:3",
+        "ICE_TRANSPORT_POLICY": "relay",
+        "WEBRTC_PORT_RANGE": "5000:5010",
+    }
+    settings = settle(tmp_path, environ=environ).settings
+    assert settings.turn.stun == ["stun:a:1", "stun:b:2"]
+    assert settings.turn.turn == ["u;c;turn:t:3"]
+    assert settings.turn.relay_only
+    assert settings.runtime.media_ports() == (5000, 5010)
+
+
+@pytest.mark.parametrize("value", ["5000", "0:10", "10:5", "1:70000", "a:b"])
+def test_a_port_range_that_cannot_be_is_refused(tmp_path: Path, value: str) -> None:
+    with pytest.raises(ConfigError, match=r"WEBRTC_PORT_RANGE: runtime.port_range"):
+        settle(tmp_path, environ={"WEBRTC_PORT_RANGE": value})
+
+
+def test_a_model_section_takes_any_key(tmp_path: Path) -> None:
+    resolved = settle(tmp_path, "[model]\nsteps = 4\n[model.vae]\nscale = 2\n", model__steps="8")
+    assert resolved.settings.model == {"steps": "8", "vae": {"scale": 2}}
+
+
+def test_a_file_that_is_not_toml_says_where(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"livereactor.toml is not TOML: .*line 1"):
+        settle(tmp_path, "[runtime\n")
