@@ -1,8 +1,8 @@
 """The seam to wherever bytes are kept. Keys are paths of safe segments, parsed before they get here.
 
 What every adapter promises: a key that was put is read back whole or not at all; `put` of an existing key raises
-`BlobExistsError` (write once); missing is `BlobMissingError`; a store that is away is `BlobsUnavailableError`; memory use
-does not grow with the size of a blob that is streamed.
+`BlobExistsError` (write once); missing is `BlobMissingError`; a store that is away is `BlobsUnavailableError`; memory
+use does not grow with the size of a blob that is streamed.
 """
 
 from __future__ import annotations

@@ -1,0 +1,131 @@
+"""Signed URLs of a folder store: who holds one may write or read one blob until it expires. Pure; `now_at` is passed.
+
+obstore signs for object stores only, so the folder's runtime checks these itself. The signature is HMAC-SHA256
+(RFC 2104) over every field that the query carries, each percent-encoded, so no field can flow into its neighbour.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, cast
+from urllib.parse import quote, urlencode
+
+from livereactor.base.errors import ForbiddenError
+from livereactor.blobs.port import BlobKey
+
+Method: TypeAlias = Literal["PUT", "GET"]
+MIN_SECRET_BYTES = 32  # as long as the hash: a shorter key is the weakest part (RFC 2104, section 3)
+
+
+class SignatureRefusedError(ForbiddenError):
+    """The signature is missing, was made by another key or for another request."""
+
+    code = "signature_refused"
+
+
+class UploadExpiredError(ForbiddenError):
+    """The signed URL's time is over; a new one can be had."""
+
+    code = "UPLOAD_EXPIRED"
+    recoverable = True
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a signed URL allows.
+
+    Attributes:
+        method: `PUT` writes the blob once, `GET` reads it.
+        key: the one blob it is about.
+        expires_at: Unix seconds; refused from then on.
+        max_bytes: a body above it is refused; None for reads.
+        exact_bytes: a body of any other size is refused; None = anything up to `max_bytes`.
+        content_type: the body's Content-Type; empty = any.
+    """
+
+    method: Method
+    key: BlobKey
+    expires_at: int
+    max_bytes: int | None = None
+    exact_bytes: int | None = None
+    content_type: str = ""
+
+
+class Signer:
+    """Signs and checks with one secret.
+
+    Args:
+        secret: at least 32 random bytes; every process that checks needs the same.
+    """
+
+    def __init__(self, secret: bytes) -> None:
+        if len(secret) < MIN_SECRET_BYTES:
+            raise ValueError(
+                f"a signing secret needs {MIN_SECRET_BYTES} bytes, got {len(secret)}; use secrets.token_bytes"
+            )
+        self._secret = secret
+        self._key_id = hashlib.sha256(b"key id" + secret).hexdigest()[:8]
+
+    def sign(self, grant: Grant) -> str:
+        """The query string that goes behind the blob's path."""
+        fields = _fields(grant) | {"kid": self._key_id}
+        return urlencode(fields | {"sig": self._signature(grant.key, fields)})
+
+    def verify(self, method: str, key: BlobKey, query: Mapping[str, str], *, now_at: float) -> Grant:
+        """The Grant behind a request's query.
+
+        Args:
+            method: of the request.
+            key: of the request's path.
+            query: decoded parameters, as `sign` made them; others are ignored.
+            now_at: Unix seconds.
+
+        Raises:
+            SignatureRefusedError: not signed by us for this method, key and limits.
+            UploadExpiredError: signed by us, and too late.
+        """
+        fields = {name: query.get(name, "") for name in ("m", "exp", "max", "size", "type", "kid")}
+        # The signature first: what is not ours is not even parsed, and says nothing of why.
+        if not hmac.compare_digest(self._signature(key, fields).encode(), query.get("sig", "").encode()):
+            raise SignatureRefusedError(f"the URL of {key.path!r} is not signed by this runtime; ask for a new one")
+        if fields["m"] != method:
+            raise SignatureRefusedError(
+                f"the URL of {key.path!r} is for {fields['m']}, not {method[:8]}; ask for another"
+            )
+        grant = _grant(key, fields)
+        if now_at >= grant.expires_at:
+            raise UploadExpiredError(f"the URL of {key.path!r} has expired; upload again to get a new one")
+        return grant
+
+    def _signature(self, key: BlobKey, fields: Mapping[str, str]) -> str:
+        parts = [key.path, *(fields[name] for name in ("m", "exp", "max", "size", "type", "kid"))]
+        text = "\n".join(quote(part, safe="") for part in parts)
+        return hmac.new(self._secret, text.encode(), hashlib.sha256).hexdigest()
+
+
+def _fields(grant: Grant) -> dict[str, str]:
+    return {
+        "m": grant.method,
+        "exp": str(grant.expires_at),
+        "max": _number(grant.max_bytes),
+        "size": _number(grant.exact_bytes),
+        "type": grant.content_type,
+    }
+
+
+def _grant(key: BlobKey, fields: Mapping[str, str]) -> Grant:
+    return Grant(
+        method=cast(Method, fields["m"]),
+        key=key,
+        expires_at=int(fields["exp"]),
+        max_bytes=int(fields["max"]) if fields["max"] else None,
+        exact_bytes=int(fields["size"]) if fields["size"] else None,
+        content_type=fields["type"],
+    )
+
+
+def _number(value: int | None) -> str:
+    return "" if value is None else str(value)

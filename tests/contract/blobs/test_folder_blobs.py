@@ -1,0 +1,65 @@
+"""What only a store on a disk can break: its memory while streaming, and a disk that is full."""
+
+import os
+import resource
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from livereactor.blobs.folder import FolderBlobs
+from livereactor.blobs.port import BlobKey, BlobMissingError, BlobsUnavailableError
+
+KEY = BlobKey.parse("sessions/s1/uploads/big.bin")
+MIB = 1024 * 1024
+
+
+@pytest.fixture
+def disk_of_two_mebibytes() -> Iterator[None]:
+    """Writes past 2 MiB of one file fail, as on a full disk; a real small disk would need root."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2 * MIB, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+async def test_memory_does_not_grow_with_a_streamed_blob(tmp_path: Path) -> None:
+    process, blobs = psutil.Process(os.getpid()), FolderBlobs(tmp_path)
+    await blobs.put(BlobKey.parse("warm"), _mebibytes(4, []))
+    before, highest = process.memory_info().rss, list[int]()
+
+    def note() -> None:
+        highest.append(process.memory_info().rss)
+
+    await blobs.put(KEY, _mebibytes(64, [note]))
+    async for _piece in blobs.stream(KEY):
+        note()
+    assert len(highest) == 128
+    assert max(highest) - before < 16 * MIB
+
+
+async def test_a_full_disk_is_unavailable_and_leaves_nothing(
+    tmp_path: Path, files: Callable[[], list[str]], disk_of_two_mebibytes: None
+) -> None:
+    blobs = FolderBlobs(tmp_path)
+    for put in (blobs.put(KEY, b"x" * (3 * MIB)), blobs.put(KEY, _mebibytes(5, []))):
+        with pytest.raises(BlobsUnavailableError, match=KEY.path):
+            await put
+    with pytest.raises(BlobMissingError):
+        await blobs.get(KEY)
+    assert files() == []
+
+
+async def test_a_folder_that_was_taken_away_comes_back_with_the_next_put(tmp_path: Path) -> None:
+    blobs = FolderBlobs(tmp_path / "made" / "here")
+    (tmp_path / "made" / "here").rmdir()
+    await blobs.put(KEY, b"abc")
+    assert await blobs.get(KEY) == b"abc"
+
+
+async def _mebibytes(count: int, hooks: list[Callable[[], None]]) -> AsyncIterator[bytes]:
+    for n in range(count):
+        yield bytes([n]) * MIB
+        for hook in hooks:
+            hook()
