@@ -1,0 +1,315 @@
+"""The binary wire format (v1): one protobuf message a frame (sections 5.6 and 5.7). Pure.
+
+Requests are correlated by `request_id`, per channel; kinds are written for the other side and not checked on reading.
+"""
+
+from __future__ import annotations
+
+from typing import Final, TypeVar
+
+from google.protobuf.message import DecodeError, Message
+
+from livereactor.base.errors import PeerError, UsageError
+from livereactor.base.limits import Limits
+from livereactor.protocol import messages as m
+from livereactor.protocol import wire_v1_pb2 as wire
+from livereactor.protocol.json_text import shown
+from livereactor.protocol.steps import fill_step_request, fill_step_result, step_request, step_result
+from livereactor.protocol.structs import fill_struct, from_struct
+
+TEXT: Final = False  # frames of this format are binary frames
+MESSAGE_BYTES: Final = Limits().message_bytes
+
+_Envelope = TypeVar("_Envelope", bound=Message)
+
+
+def _parse(envelope: _Envelope, label: str, data: bytes, limit: int) -> _Envelope:
+    if len(data) > limit:
+        raise PeerError(f"a frame on {shown(label)} has {len(data)} bytes, over the limit of {limit}")
+    try:
+        envelope.ParseFromString(data)
+    except (DecodeError, RecursionError, ValueError) as error:
+        raise PeerError(f"a frame on {shown(label)} is no protobuf message of this protocol") from error
+    return envelope
+
+
+# --- the server's side -------------------------------------------------------------------------------------------
+
+
+def decode_client(label: str, data: bytes, *, limit: int = MESSAGE_BYTES) -> m.ClientMessage:
+    """What a client said on the channel `label`; `PeerError` for anything that is not of the protocol."""
+    if label == m.CONTROL:
+        return _decode_control(_parse(wire.ControlClientMessage(), label, data, limit))
+    envelope = _parse(wire.DataClientMessage(), label, data, limit)
+    match envelope.WhichOneof("payload"):
+        case "command":
+            return _command(envelope.command, envelope.request_id or None)
+        case "request_step":
+            return step_request(envelope.request_step, envelope.request_id or None)
+        case "error":
+            return m.PeerFault(envelope.error.code, envelope.error.message)
+        case _:
+            raise PeerError("a frame on 'data' carries nothing that this side knows")
+
+
+def _command(command: wire.Command, request_id: str | None) -> m.Command:
+    uploads = {name: _reference(file) for name, file in command.uploads.items()}
+    return m.Command(command.type, from_struct(command.data), uploads, request_id)
+
+
+def _reference(file: wire.UploadReference | wire.FileUploaded) -> m.UploadReference:
+    return m.UploadReference(file.upload_id, file.name, file.mime_type, file.size)
+
+
+def _decode_control(envelope: wire.ControlClientMessage) -> m.ClientMessage:
+    request_id = envelope.request_id or None
+    match envelope.WhichOneof("payload"):
+        case "ping":
+            return m.Ping()
+        case "request_schema":
+            return m.RequestSchema(request_id)
+        case "file_uploaded":
+            return m.FileUploaded(_reference(envelope.file_uploaded))
+        case "request_clip":
+            return m.RequestClip(_finite(envelope.request_clip.duration_seconds), request_id)
+        case "request_recording":
+            return m.RequestRecording(request_id)
+        case "publish_track":
+            return m.PublishTrack(envelope.publish_track.name, request_id)
+        case "pause_track":
+            return m.PauseTrack(envelope.pause_track.name)
+        case "resume_track":
+            return m.ResumeTrack(envelope.resume_track.name)
+        case "unpublish_track":
+            return m.UnpublishTrack(envelope.unpublish_track.name)
+        case "client_stats":
+            return _stats(envelope.client_stats)
+        case "error":
+            return m.PeerFault(envelope.error.code, envelope.error.message)
+        case _:
+            raise PeerError("a frame on 'control' carries nothing that this side knows")
+
+
+def _finite(value: float) -> float:
+    if value - value != 0:  # infinities and NaN
+        raise PeerError("duration_seconds is not finite; send a finite number")
+    return value
+
+
+def _stats(stats: wire.ClientStats) -> m.ClientStats:
+    tracks = (m.TrackStats(stat.track_name, stat.paused, dict(stat.metrics)) for stat in stats.track_stats)
+    return m.ClientStats(tuple(tracks), dict(stats.connection_stat.metrics))
+
+
+def encode_server(message: m.ServerMessage) -> m.OutgoingFrame | None:
+    """The frame for `message`, or None where this format has no place for it; `UsageError` if it cannot be written."""
+    try:
+        return _server_frame(message)
+    except (ValueError, TypeError) as error:  # a text with half a surrogate pair, a number out of its field's range
+        raise UsageError(f"a {type(message).__name__} cannot be written: {error}") from error
+
+
+def _server_frame(message: m.ServerMessage) -> m.OutgoingFrame | None:
+    match message:
+        case m.ModelMessage() | m.Ack() | m.StepResult():
+            return _data_frame(message)
+        case m.Failure(channel="data"):
+            return _data_frame(message)
+        case m.ModelCapabilities() | m.RuntimeMessage():
+            return None
+        case _:
+            return _control_frame(message)
+
+
+def _data_frame(message: m.ModelMessage | m.Ack | m.StepResult | m.Failure) -> m.OutgoingFrame | None:
+    request_id = message.request_id
+    kind = wire.MESSAGE_KIND_NOTIFICATION if request_id is None else wire.MESSAGE_KIND_RESPONSE
+    envelope = wire.DataServerMessage(request_id=request_id or "", kind=kind)
+    match message:
+        case m.ModelMessage():
+            envelope.message.type = message.type
+            fill_struct(envelope.message.data, message.data)
+            envelope.message.data.SetInParent()
+        case m.Ack():
+            if request_id is None:  # nobody waits, and an empty notification says nothing
+                return None
+        case m.StepResult():
+            fill_step_result(envelope.step_result, message)
+        case m.Failure():
+            envelope.error.code, envelope.error.message = message.code, message.message
+    return m.DATA, envelope.SerializeToString()
+
+
+def _control_frame(
+    message: m.Failure
+    | m.ModelSchema
+    | m.ClipReady
+    | m.ClipFailed
+    | m.Moderation
+    | m.PublishGranted
+    | m.PublishRefused
+    | m.SessionEnded
+    | m.Pong,
+) -> m.OutgoingFrame:
+    request_id: str | None = getattr(message, "request_id", None)
+    kind = wire.MESSAGE_KIND_NOTIFICATION if request_id is None else wire.MESSAGE_KIND_RESPONSE
+    envelope = wire.ControlServerMessage(request_id=request_id or "", kind=kind)
+    match message:
+        case m.Failure():
+            envelope.error.code, envelope.error.message = message.code, message.message
+        case m.ModelSchema():
+            fill_struct(envelope.model_schema.openapi, message.openapi)
+            envelope.model_schema.openapi.SetInParent()
+        case m.ClipReady():
+            for name in ("session_id", "kind", "playlist_url", "predicted_ready_at_ms"):
+                setattr(envelope.clip_ready, name, getattr(message, name))
+            for name in ("start_marker", "end_marker", "now_marker"):
+                setattr(envelope.clip_ready, name, float(getattr(message, name)))
+        case m.ClipFailed():
+            envelope.clip_failed.reason = message.reason
+        case m.Moderation():
+            for name in ("action", "input_kind", "command", "message"):
+                setattr(envelope.moderation, name, getattr(message, name))
+            envelope.moderation.categories.extend(message.categories)
+        case m.PublishGranted():
+            envelope.publish_track.name = message.name
+        case m.PublishRefused():
+            envelope.error.code, envelope.error.message = m.PUBLISH_REFUSED, message.message
+        case m.SessionEnded():
+            envelope.session_ended.reason = message.reason
+        case m.Pong():
+            pass  # a notification without payload
+    return m.CONTROL, envelope.SerializeToString()
+
+
+# --- the client's side -------------------------------------------------------------------------------------------
+
+
+def encode_client(message: m.ClientMessage) -> m.OutgoingFrame | None:
+    """The frame for `message`, or None where this format has no place for it; `UsageError` if it cannot be written."""
+    try:
+        return _client_frame(message)
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"a {type(message).__name__} cannot be written: {error}") from error
+
+
+def _client_frame(message: m.ClientMessage) -> m.OutgoingFrame | None:
+    request_id: str | None = getattr(message, "request_id", None)
+    kind = wire.MESSAGE_KIND_NOTIFICATION if request_id is None else wire.MESSAGE_KIND_REQUEST
+    if isinstance(message, m.Command | m.RequestStep):
+        envelope = wire.DataClientMessage(request_id=request_id or "", kind=kind)
+        if isinstance(message, m.Command):
+            _fill_command(envelope.command, message)
+        else:
+            fill_step_request(envelope.request_step, message, _fill_command)
+        return m.DATA, envelope.SerializeToString()
+    if isinstance(message, m.RequestCapabilities):
+        return None
+    control = wire.ControlClientMessage(request_id=request_id or "", kind=kind)
+    _fill_control(control, message)
+    return m.CONTROL, control.SerializeToString()
+
+
+def _fill_command(command: wire.Command, message: m.Command) -> None:
+    command.type = message.name
+    fill_struct(command.data, message.arguments)
+    command.data.SetInParent()
+    for name, file in message.uploads.items():
+        _fill_reference(command.uploads[name], file)
+
+
+def _fill_reference(reference: wire.UploadReference | wire.FileUploaded, file: m.UploadReference) -> None:
+    reference.upload_id, reference.name = file.upload_id, file.name
+    reference.mime_type, reference.size = file.mime_type, file.size
+
+
+def _fill_control(envelope: wire.ControlClientMessage, message: m.ClientMessage) -> None:
+    match message:
+        case m.Ping():
+            envelope.ping.SetInParent()
+        case m.RequestSchema():
+            envelope.request_schema.SetInParent()
+        case m.RequestRecording():
+            envelope.request_recording.SetInParent()
+        case m.FileUploaded():
+            _fill_reference(envelope.file_uploaded, message.file)
+        case m.RequestClip():
+            envelope.request_clip.duration_seconds = float(message.seconds)
+        case m.PublishTrack():
+            envelope.publish_track.name = message.name
+        case m.UnpublishTrack():
+            envelope.unpublish_track.name = message.name
+        case m.PauseTrack():
+            envelope.pause_track.name = message.name
+        case m.ResumeTrack():
+            envelope.resume_track.name = message.name
+        case m.PeerFault():
+            envelope.error.code, envelope.error.message = message.code, message.message
+        case m.ClientStats():
+            _fill_stats(envelope.client_stats, message)
+        case _:
+            raise AssertionError(f"{type(message).__name__} does not travel on 'control'")
+
+
+def _fill_stats(stats: wire.ClientStats, message: m.ClientStats) -> None:
+    stats.SetInParent()
+    for track in message.tracks:
+        stat = stats.track_stats.add(track_name=track.track, paused=track.paused)
+        stat.metrics.update(track.metrics)
+    stats.connection_stat.metrics.update(message.connection)
+
+
+def decode_server(label: str, data: bytes, *, limit: int = MESSAGE_BYTES) -> m.ServerMessage:
+    """What a server said. An error on `control` whose code is that of a refused claim is `PublishRefused`."""
+    if label == m.CONTROL:
+        return _decode_control_server(_parse(wire.ControlServerMessage(), label, data, limit))
+    envelope = _parse(wire.DataServerMessage(), label, data, limit)
+    request_id = envelope.request_id or None
+    match envelope.WhichOneof("payload"):
+        case "message":
+            return m.ModelMessage(envelope.message.type, from_struct(envelope.message.data), request_id)
+        case "step_result":
+            return step_result(envelope.step_result, request_id)
+        case "error":
+            return m.Failure(request_id, envelope.error.code, envelope.error.message)
+        case _:
+            if request_id is None:
+                raise PeerError("a frame on 'data' carries nothing that this side knows")
+            return m.Ack(request_id)
+
+
+def _decode_control_server(envelope: wire.ControlServerMessage) -> m.ServerMessage:
+    request_id = envelope.request_id or None
+    match envelope.WhichOneof("payload"):
+        case "model_schema":
+            return m.ModelSchema(from_struct(envelope.model_schema.openapi), request_id)
+        case "clip_ready":
+            return _clip_ready(envelope.clip_ready, request_id)
+        case "clip_failed":
+            return m.ClipFailed(envelope.clip_failed.reason, request_id)
+        case "moderation":
+            said = envelope.moderation
+            return m.Moderation(said.action, said.input_kind, said.command, tuple(said.categories), said.message)
+        case "publish_track":
+            return m.PublishGranted(envelope.publish_track.name, request_id)
+        case "session_ended":
+            return m.SessionEnded(envelope.session_ended.reason)
+        case "error":
+            if envelope.error.code in (m.PUBLISH_REFUSED, m.PUBLISHER_SLOT_TAKEN):
+                return m.PublishRefused("", request_id, envelope.error.message)
+            return m.Failure(request_id, envelope.error.code, envelope.error.message, m.CONTROL)
+        case _:
+            return m.Pong()
+
+
+def _clip_ready(clip: wire.ClipReady, request_id: str | None) -> m.ClipReady:
+    return m.ClipReady(
+        clip.session_id,
+        "snap" if clip.kind == "snap" else "recording",
+        clip.start_marker,
+        clip.end_marker,
+        clip.now_marker,
+        clip.predicted_ready_at_ms,
+        clip.playlist_url,
+        request_id,
+    )
