@@ -56,6 +56,8 @@ class PeerConfig:
         frame_metadata: negotiate frame tags when the other side declares them.
         start_bps, max_bps: where the bandwidth estimate starts and ends.
         min_bps: floor of the estimate; for peers without transport-cc, whose estimate starts far too low.
+        video_codecs: what our video outputs can be given, preferred first: the first of them that a section offers is
+            negotiated, and a section that offers none is inactive.
     """
 
     ice_servers: tuple[IceServer, ...] = ()
@@ -66,6 +68,7 @@ class PeerConfig:
     start_bps: int = 2_500_000
     max_bps: int = 10_000_000
     min_bps: int | None = None
+    video_codecs: tuple[VideoCodec, ...] = (VideoCodec.VP8, VideoCodec.H264)
 
 
 @dataclass(frozen=True, slots=True)

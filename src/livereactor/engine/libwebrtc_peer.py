@@ -1,0 +1,254 @@
+"""One WebRTC transport of libwebrtc and what it carries: answering an offer, making one, binding sections by mid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, TypeAlias
+
+import reactor_webrtc as rw
+
+from livereactor.base.errors import EngineError
+from livereactor.engine import libwebrtc_sdp as sdp
+from livereactor.engine.libwebrtc_audio import LibwebrtcAudioOutput
+from livereactor.engine.libwebrtc_input import LibwebrtcInput
+from livereactor.engine.libwebrtc_slots import Slots
+from livereactor.engine.libwebrtc_stats import read_stats
+from livereactor.engine.libwebrtc_transport import Transport
+from livereactor.engine.libwebrtc_video import LibwebrtcVideoOutput, Repeater
+from livereactor.engine.port import (
+    Accepted,
+    Candidate,
+    CodecNegotiated,
+    Kind,
+    PeerConfig,
+    PeerEvent,
+    PeerStats,
+    Section,
+    TrackAdded,
+    Use,
+)
+from livereactor.media.frames import VideoCodec
+
+_Output: TypeAlias = LibwebrtcVideoOutput | LibwebrtcAudioOutput
+
+_NATIVE: Final = {VideoCodec.VP8: rw.VideoCodec.Vp8, VideoCodec.H264: rw.VideoCodec.H264}
+_KINDS: Final = {"video": rw.MediaKind.Video, "audio": rw.MediaKind.Audio}
+_DIRECTIONS: Final = {
+    Use.SEND: rw.TransceiverDirection.SendOnly,
+    Use.RECEIVE: rw.TransceiverDirection.RecvOnly,
+    Use.INACTIVE: rw.TransceiverDirection.Inactive,
+}
+_DECODED: Final = [rw.VideoCodec.Vp8, rw.VideoCodec.Vp9, rw.VideoCodec.Av1]
+
+
+class LibwebrtcPeer:
+    """Fits the Protocol `Peer` in port.py. Made by `LibwebrtcEngine.peer`.
+
+    Args:
+        factory, slots, repeater: the engine's.
+        config: how to gather and what to negotiate.
+        events: the owner's, called on the running loop.
+        closed: called once when this Peer has let go of everything.
+    """
+
+    def __init__(
+        self,
+        factory: rw.PeerConnectionFactory,
+        slots: Slots,
+        repeater: Repeater,
+        config: PeerConfig,
+        events: Callable[[PeerEvent], None],
+        closed: Callable[[LibwebrtcPeer], None],
+    ) -> None:
+        self._factory, self._slots, self._repeater, self._config = factory, slots, repeater, config
+        self._events, self._closed = events, closed
+        self._is_closed = False
+        self._is_ready = False
+        self._transport: Transport | None = None
+        self._outputs: list[_Output] = []
+        self._inputs: list[LibwebrtcInput] = []
+        self._offered: list[tuple[Section, rw.Transceiver, _Output | None]] = []
+
+    # --- server side ---
+
+    async def accept(self, offer: str, uses: Mapping[str, Use]) -> Accepted:
+        sections = [section for section in sdp.sections(offer) if section.kind in _KINDS]
+        plan = {section.mid: self._possible(section, uses.get(section.mid, Use.INACTIVE)) for section in sections}
+        self._refuse_twice()
+        outputs = {s.mid: self._make_output(s.kind) for s in sections if plan[s.mid] is Use.SEND}
+        transport = self._connect()
+        await self._set_estimate(transport, all(s.transport_cc for s in sections if s.kind == "video"))
+        tracks = await transport.apply("offer", offer)
+        transceivers = {transceiver.mid(): transceiver for transceiver in await transport.native.transceivers()}
+        for section in sections:
+            await self._answer(section, plan[section.mid], transceivers[section.mid], outputs.get(section.mid))
+        self._bind_tracks(tracks, [s for s in sections if s.sends], {m for m in plan if plan[m] is Use.RECEIVE})
+        answer = await transport.describe("answer")
+        for mid, output in outputs.items():
+            if isinstance(output, LibwebrtcVideoOutput):
+                await transceivers[mid].set_send_bitrate(max_bps=self._config.max_bps)
+        answer = sdp.with_candidates(answer, await transport.gathered())
+        self._report()
+        return _accepted(answer, outputs)
+
+    async def _answer(
+        self, section: sdp.MediaSection, use: Use, transceiver: rw.Transceiver, output: _Output | None
+    ) -> None:
+        if output is not None:
+            await transceiver.set_track(output.track)
+            self._bind_output(section, output)
+        if isinstance(output, LibwebrtcVideoOutput) and output.codec is not None:
+            await transceiver.set_codec_preferences([_NATIVE[output.codec]])
+        elif section.kind == "video" and use is Use.RECEIVE:
+            await transceiver.set_codec_preferences(_DECODED)
+        await transceiver.set_direction(_DIRECTIONS[use])
+
+    def _possible(self, section: sdp.MediaSection, wanted: Use) -> Use:
+        """What can be done with a section: as wanted, else nothing."""
+        match wanted:
+            case Use.SEND:
+                codec = sdp.chosen_codec(section, self._config.video_codecs)
+                possible = section.receives and (section.kind == "audio" or codec is not None)
+            case Use.RECEIVE:
+                decodable = not sdp.DECODABLE.isdisjoint(section.codecs)
+                possible = section.sends and (section.kind == "audio" or decodable)
+            case Use.INACTIVE:
+                possible = False
+        return wanted if possible else Use.INACTIVE
+
+    # --- client side ---
+
+    async def offer(self, sections: Sequence[Section], channels: Sequence[str]) -> str:
+        self._refuse_twice()
+        outputs = [self._make_output(section.kind) if section.use is Use.SEND else None for section in sections]
+        transport = self._connect()
+        await self._set_estimate(transport, transport_cc=True)
+        for section, output in zip(sections, outputs, strict=True):
+            transceiver = transport.native.add_transceiver(_KINDS[section.kind], _DIRECTIONS[section.use])
+            if output is not None:
+                await transceiver.set_track(output.track)
+            if section.kind == "video":
+                await transceiver.set_codec_preferences([_NATIVE[codec] for codec in self._config.video_codecs])
+            self._offered.append((section, transceiver, output))
+        for label in channels:
+            transport.open_channel(label)
+        description = await transport.describe("offer")
+        transport.trickle()
+        return description
+
+    async def take_answer(self, answer: str) -> Accepted:
+        transport = self._transport
+        if transport is None:
+            raise EngineError("an answer without an offer; call offer() first")
+        tracks = await transport.apply("answer", answer)
+        sections = {section.mid: section for section in sdp.sections(answer)}
+        outputs: dict[str, _Output] = {}
+        for _, transceiver, output in self._offered:
+            section = sections.get(transceiver.mid() or "")
+            if section is None or output is None or not section.receives:
+                continue
+            self._bind_output(section, output)
+            outputs[section.mid] = output
+            if isinstance(output, LibwebrtcVideoOutput):
+                await transceiver.set_send_bitrate(max_bps=self._config.max_bps)
+        wanted = {transceiver.mid() or "" for section, transceiver, _ in self._offered if section.use is Use.RECEIVE}
+        self._bind_tracks(tracks, [section for section in sections.values() if section.sends], wanted)
+        self._report()
+        return _accepted("", outputs)
+
+    # --- both ---
+
+    async def add_candidate(self, candidate: Candidate) -> None:
+        if self._transport is None or not candidate.line:
+            return
+        native = rw.IceCandidate(candidate.line.removeprefix("a="), candidate.mid, candidate.line_index)
+        try:
+            await self._transport.native.add_ice_candidate(native)
+        except RuntimeError:  # not one it can use: another transport, a name it cannot resolve, an unknown section
+            return
+
+    async def stats(self) -> PeerStats:
+        if self._transport is None:
+            return PeerStats()
+        return read_stats(await self._transport.native.get_stats())
+
+    async def set_bitrate(self, *, min_bps: int | None = None, max_bps: int | None = None) -> None:
+        if self._transport is not None:
+            await self._transport.native.set_bitrate(min_bps=min_bps, max_bps=max_bps or self._config.max_bps)
+
+    async def aclose(self) -> None:
+        if self._is_closed:
+            return
+        self._is_closed = True
+        for source in self._inputs:
+            source.close()
+        for output in self._outputs:
+            output.close()
+        self._inputs, self._outputs, self._offered = [], [], []
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            await transport.close()
+        self._closed(self)
+
+    # --- making and binding ---
+
+    def _refuse_twice(self) -> None:
+        if self._is_closed or self._transport is not None:
+            raise EngineError("this peer is closed or has a description already; make another one")
+
+    def _connect(self) -> Transport:
+        self._transport = Transport(self._factory, self._config, self._events, self._set_ready)
+        return self._transport
+
+    def _make_output(self, kind: str) -> _Output:
+        """An output and its track: before the peer connection, which offers no H.264 without a custom track."""
+        if kind == "video":
+            output = LibwebrtcVideoOutput(self._slots, self._repeater, self._post)
+        else:
+            output = LibwebrtcAudioOutput(self._factory.create_audio_track_with_local_source("audio"))
+        self._outputs.append(output)
+        return output
+
+    def _bind_output(self, section: sdp.MediaSection, output: _Output) -> None:
+        output.mid = section.mid
+        if isinstance(output, LibwebrtcVideoOutput):
+            output.codec = sdp.chosen_codec(section, self._config.video_codecs)
+
+    def _bind_tracks(self, tracks: Sequence[rw.Track], senders: Sequence[sdp.MediaSection], wanted: set[str]) -> None:
+        """Tie remote tracks to mids: libwebrtc reports them without one, in the order of their sections."""
+        for track, section in zip(tracks, senders, strict=False):
+            kind: Kind = "video" if section.kind == "video" else "audio"
+            if section.mid in wanted:
+                self._inputs.append(LibwebrtcInput(section.mid, kind, track))
+
+    def _report(self) -> None:
+        """Say what was negotiated: on the loop, so after the description is in the caller's hands."""
+        for source in self._inputs:
+            self._post(TrackAdded(source.mid, source))
+        for output in self._outputs:
+            if isinstance(output, LibwebrtcVideoOutput) and output.codec is not None:
+                self._post(CodecNegotiated(output.mid, output.codec))
+
+    async def _set_estimate(self, transport: Transport, transport_cc: bool) -> None:
+        config = self._config
+        # Without transport-cc libwebrtc's estimate starts at 300 kbit/s and climbs for half a minute.
+        floor = config.min_bps if config.min_bps is not None or transport_cc else config.start_bps
+        await transport.native.set_bitrate(min_bps=floor, start_bps=config.start_bps, max_bps=config.max_bps)
+
+    def _post(self, event: PeerEvent) -> None:
+        if self._transport is not None:
+            self._transport.post(event)
+
+    def _set_ready(self, ready: bool) -> None:
+        self._is_ready = ready
+        for output in self._outputs:
+            if ready:
+                output.start()
+            else:
+                output.stop()
+
+
+def _accepted(answer: str, outputs: Mapping[str, _Output]) -> Accepted:
+    video = {mid: output for mid, output in outputs.items() if isinstance(output, LibwebrtcVideoOutput)}
+    audio = {mid: output for mid, output in outputs.items() if isinstance(output, LibwebrtcAudioOutput)}
+    return Accepted(answer, video, audio)
