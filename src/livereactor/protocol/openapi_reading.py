@@ -1,0 +1,236 @@
+"""Reading a schema document back (section 6.3); whatever is wrong with it is a `PeerError`. Pure.
+
+Numbers may all be floats, as they are after the binary wire format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import isfinite
+from typing import Any, Final, cast
+
+from livereactor.base.errors import InvalidCommandError, PeerError
+from livereactor.protocol.fields import json_object, member, text
+from livereactor.protocol.json_text import shown
+from livereactor.protocol.openapi_writing import BOUND_KEYS, HINT_PREFIX, MODERATE, NAME_HINT, UPLOAD_COMPONENT
+from livereactor.protocol.schema import CommandSchema, MessageSchema, ModelSchema, TrackSchema
+from livereactor.protocol.types import (
+    REQUIRED,
+    AnyType,
+    BoolType,
+    Bounds,
+    ChoiceType,
+    DictType,
+    Field,
+    FileType,
+    FloatType,
+    IntType,
+    ListType,
+    OptionalType,
+    StrType,
+    StructureType,
+    Type,
+)
+from livereactor.protocol.validation import check
+
+_MAX_DEPTH: Final = 20  # of types within types; our own end at 16
+_MAX_TYPES: Final = 10_000  # references can multiply: a small document must not make a huge schema
+_PREFIX: Final = "#/components/schemas/"
+
+
+def from_openapi(document: Any) -> ModelSchema:
+    """The contract in a parsed document of ours or of an official runtime."""
+    return _Reader(json_object(document, "the schema")).schema()
+
+
+class _Reader:
+    """One document being read; counts what it makes."""
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        self._document = document
+        self._components = member(member(document, "components"), "schemas")
+        self._types_left = _MAX_TYPES
+
+    def schema(self) -> ModelSchema:
+        info = member(self._document, "info")
+        messages = self._webhooks()
+        commands = self._commands(messages)
+        return ModelSchema(
+            name=text(info, "title", default=""),
+            version=text(info, "version", default=""),
+            description=text(info, "description", default=""),
+            tracks=self._tracks(),
+            commands=commands,
+            messages=tuple(messages.values()),
+        )
+
+    def _tracks(self) -> tuple[TrackSchema, ...]:
+        tracks = member(self._document, "x-reactor").get("tracks", [])
+        return tuple(_track(json_object(track, "a track")) for track in _items(tracks, "tracks"))
+
+    def _webhooks(self) -> dict[str, MessageSchema]:
+        """Messages by title."""
+        messages: dict[str, MessageSchema] = {}
+        for name, webhook in member(self._document, "webhooks").items():
+            post = member(json_object(webhook, name), "post")
+            title = _title_of(_body_schema(post)) or name
+            messages[title] = self._message(name, title, _summary(post))
+        return messages
+
+    def _message(self, name: str, title: str, description: str) -> MessageSchema:
+        return MessageSchema(name, title, self._fields(member(self._components, title), 0), description)
+
+    def _commands(self, messages: dict[str, MessageSchema]) -> tuple[CommandSchema, ...]:
+        commands: list[CommandSchema] = []
+        for path, item in member(self._document, "paths").items():
+            post = member(json_object(item, path), "post")
+            name = path.removeprefix("/events/")
+            reply = self._reply(post, messages)
+            commands.append(CommandSchema(name, self._fields(_body_schema(post), 0), _summary(post), reply))
+        return tuple(commands)
+
+    def _reply(self, post: Mapping[str, Any], messages: dict[str, MessageSchema]) -> str | None:
+        title = _title_of(_content_schema(member(member(post, "responses"), "200")))
+        if title is None:
+            return None
+        if title not in messages:  # a document may name a reply that is no webhook
+            messages[title] = self._message(_snake_case(title), title, "")
+        return messages[title].name
+
+    def _fields(self, schema: Mapping[str, Any], depth: int) -> tuple[Field, ...]:
+        required = set(map(str, _items(schema.get("required", []), "required")))
+        properties = member(schema, "properties").items()
+        return tuple(self._field(name, json_object(each, name), name in required, depth) for name, each in properties)
+
+    def _field(self, name: str, schema: Mapping[str, Any], required: bool, depth: int) -> Field:
+        kind = self._type(schema, name, depth)
+        hints = {key.removeprefix(HINT_PREFIX): text(schema, key) for key in schema if _is_hint(key)}
+        default: Any = REQUIRED
+        if "default" in schema:
+            try:
+                default = check(schema["default"], kind, name)
+            except InvalidCommandError as error:
+                raise PeerError(f"the schema's default is wrong: {error.message}") from error
+        elif not required:
+            # Neither required nor a default: only an official document says so, and null is what it means.
+            kind, default = (kind if isinstance(kind, OptionalType | AnyType) else OptionalType(kind)), None
+        return Field(name, kind, default, text(schema, "description", default=""), schema.get(MODERATE) is True, hints)
+
+    def _type(self, schema: Mapping[str, Any], name: str, depth: int) -> Type:
+        self._types_left -= 1
+        if depth > _MAX_DEPTH or self._types_left < 0:
+            raise PeerError(f"{name}: the schema nests deeper than {_MAX_DEPTH} levels or holds too many types")
+        if "$ref" in schema:
+            return self._referenced(text(schema, "$ref"), depth)
+        if "anyOf" in schema:
+            return self._any_of(_items(schema["anyOf"], name), name, depth)
+        if "enum" in schema:
+            return _choice(_items(schema["enum"], name), schema.get("type"), name)
+        match schema.get("type"):
+            case None:
+                return AnyType()
+            case "boolean":
+                return BoolType()
+            case "integer":
+                return IntType(_limits(schema))
+            case "number":
+                return FloatType(_limits(schema))
+            case "string":
+                return StrType(_lengths(schema, "minLength", "maxLength"))
+            case "array":
+                item = self._type(member(schema, "items"), name, depth + 1)
+                return ListType(item, _lengths(schema, "minItems", "maxItems"))
+            case "object":
+                return self._object(schema, name, depth)
+            case other:
+                raise PeerError(f"{name}: the schema has a type {shown(other)}, which there is not")
+
+    def _object(self, schema: Mapping[str, Any], name: str, depth: int) -> Type:
+        if "properties" in schema:
+            return StructureType(text(schema, NAME_HINT, default=""), self._fields(schema, depth + 1))
+        extra = schema.get("additionalProperties")
+        value = self._type(json_object(extra, name), name, depth + 1) if isinstance(extra, dict) else AnyType()
+        return DictType(value, _lengths(schema, "minProperties", "maxProperties"))
+
+    def _any_of(self, members: list[Any], name: str, depth: int) -> Type:
+        others = [each for each in members if each != {"type": "null"}]
+        if len(others) != 1 or len(members) > 2:
+            raise PeerError(f"{name}: the schema has a choice of types other than 'T or null'")
+        kind = self._type(json_object(others[0], name), name, depth + 1)
+        return kind if len(members) == 1 else OptionalType(kind)
+
+    def _referenced(self, reference: str, depth: int) -> Type:
+        title = reference.removeprefix(_PREFIX)
+        if title == UPLOAD_COMPONENT:
+            return FileType()
+        if title not in self._components:
+            raise PeerError(f"the schema refers to {shown(reference)}, which it does not hold")
+        return self._type(member(self._components, title), title, depth + 1)
+
+
+def _track(track: Mapping[str, Any]) -> TrackSchema:
+    kind, direction = track.get("kind"), track.get("direction")
+    if kind not in ("video", "audio") or direction not in ("out", "in"):
+        raise PeerError(f"the schema has a track of kind {shown(kind)} and direction {shown(direction)}")
+    return TrackSchema(text(track, "name"), kind, direction)
+
+
+def _items(value: Any, name: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise PeerError(f"{name}: expected a list, got {shown(value)}")
+    return cast("list[Any]", value)
+
+
+def _summary(post: Mapping[str, Any]) -> str:
+    return text(post, "summary", default="")
+
+
+def _body_schema(post: Mapping[str, Any]) -> Mapping[str, Any]:
+    return _content_schema(member(post, "requestBody"))
+
+
+def _content_schema(holder: Mapping[str, Any]) -> Mapping[str, Any]:
+    return member(member(member(holder, "content"), "application/json"), "schema")
+
+
+def _title_of(schema: Mapping[str, Any]) -> str | None:
+    return text(schema, "$ref").removeprefix(_PREFIX) if "$ref" in schema else None
+
+
+def _snake_case(title: str) -> str:
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in title).lstrip("_")
+
+
+def _is_hint(key: str) -> bool:
+    return key.startswith(HINT_PREFIX) and key != NAME_HINT
+
+
+def _number(schema: Mapping[str, Any], key: str) -> float | None:
+    value = schema.get(key)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+        raise PeerError(f"{key}: expected a number, got {shown(value)}")
+    return int(value) if value == int(value) else value
+
+
+def _limits(schema: Mapping[str, Any]) -> Bounds:
+    limits: dict[str, Any] = {name: _number(schema, key) for name, key in BOUND_KEYS.items()}
+    return Bounds(**limits)
+
+
+def _lengths(schema: Mapping[str, Any], minimum: str, maximum: str) -> Bounds:
+    return Bounds(min_length=_length(schema, minimum), max_length=_length(schema, maximum))
+
+
+def _length(schema: Mapping[str, Any], key: str) -> int | None:
+    value = _number(schema, key)
+    return None if value is None else int(value)
+
+
+def _choice(values: list[Any], kind: Any, name: str) -> Type:
+    if not values or any(not isinstance(value, str | int | float) for value in values):
+        raise PeerError(f"{name}: the schema has choices that are not texts, numbers or booleans")
+    if kind == "integer":
+        values = [int(value) if isinstance(value, float) and value.is_integer() else value for value in values]
+    return ChoiceType(tuple(values))

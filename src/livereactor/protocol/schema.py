@@ -1,0 +1,168 @@
+"""A model's contract: its tracks, commands and messages (section 6); `openapi` writes and reads it. Pure."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from livereactor.base.errors import InvalidCommandError
+from livereactor.protocol.json_text import shown
+from livereactor.protocol.messages import UploadReference
+from livereactor.protocol.narrowing import narrowed
+from livereactor.protocol.types import Field
+from livereactor.protocol.validation import check_fields
+from livereactor.protocol.values import to_python, upload_ids, with_files
+
+
+@dataclass(frozen=True, slots=True)
+class TrackSchema:
+    """One track, its direction told from the model's side: `out` is what clients receive."""
+
+    name: str
+    kind: Literal["video", "audio"]
+    direction: Literal["out", "in"]
+
+
+@dataclass(frozen=True, slots=True)
+class MessageSchema:
+    """A message: `name` is its wire type (`brightness_set`), `title` its class's name (`BrightnessSet`)."""
+
+    name: str
+    title: str
+    fields: tuple[Field, ...] = ()
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CommandSchema:
+    """A command; `reply` is the wire type of the message it may answer with, None where it only acknowledges."""
+
+    name: str
+    fields: tuple[Field, ...] = ()
+    description: str = ""
+    reply: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSchema:
+    """The whole contract of one model. Names are unique within each of the three lists."""
+
+    name: str
+    version: str = "v0.0.0"
+    description: str = ""
+    tracks: tuple[TrackSchema, ...] = ()
+    commands: tuple[CommandSchema, ...] = ()
+    messages: tuple[MessageSchema, ...] = ()
+    _by_name: dict[str, CommandSchema] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_by_name", {command.name: command for command in self.commands})
+
+    def command(self, name: str) -> CommandSchema:
+        """The command of this name; `InvalidCommandError` when there is none."""
+        command = self._by_name.get(name)
+        if command is None:
+            # difflib is quadratic in the length of a name, and the name comes from the other side.
+            close = difflib.get_close_matches(name, self._by_name, n=1) if len(name) <= 64 else []
+            advice = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(self._by_name) or 'none'}"
+            raise InvalidCommandError(f"no command named {shown(name)}; {advice}")
+        return command
+
+
+def validate_arguments(
+    command: CommandSchema, arguments: Mapping[str, Any], uploads: Mapping[str, UploadReference] | None = None
+) -> dict[str, Any]:
+    """The arguments as checked JSON values, defaults filled in.
+
+    Args:
+        uploads: file arguments that came beside the others (sections 5.3, 5.6), by argument name.
+
+    Raises:
+        InvalidCommandError: one of them breaks the contract; the sentence names it and the rule.
+    """
+    given = dict(arguments)
+    for name, file in (uploads or {}).items():
+        given[name] = {
+            "upload_id": file.upload_id,
+            "name": file.name,
+            "mime_type": file.mime_type,
+            "size": file.size,
+        }
+    return check_fields(given, command.fields, command.name)
+
+
+def argument_uploads(command: CommandSchema, arguments: Mapping[str, Any]) -> Iterator[str]:
+    """The upload ids in checked arguments, at any depth."""
+    for each in command.fields:
+        yield from upload_ids(arguments[each.name], each.type)
+
+
+def arguments_with_files(
+    command: CommandSchema, arguments: Mapping[str, Any], files: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Checked arguments with every upload reference replaced by its file; `files` by upload id, all of them there."""
+    return {each.name: with_files(arguments[each.name], each.type, files.__getitem__) for each in command.fields}
+
+
+def python_arguments(command: CommandSchema, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Checked arguments (files replaced or not) as the handler's annotations say."""
+    return {each.name: to_python(arguments[each.name], each.type) for each in command.fields}
+
+
+# --- comparing two contracts -------------------------------------------------------------------------------------
+
+
+def breaking_changes(old: ModelSchema, new: ModelSchema) -> list[str]:
+    """What of `new` would break a client written for `old`, a sentence each; empty when nothing would."""
+    changes = [*_changed_tracks(old, new)]
+    new_commands = {command.name: command for command in new.commands}
+    for command in old.commands:
+        if command.name in new_commands:
+            changes += _changed_command(command, new_commands[command.name])
+        else:
+            changes.append(f"command {command.name!r} is gone")
+    new_messages = {message.name: message for message in new.messages}
+    for message in old.messages:
+        if message.name in new_messages:
+            changes += _changed_message(message, new_messages[message.name])
+        else:
+            changes.append(f"message {message.name!r} is gone")
+    return changes
+
+
+def _changed_tracks(old: ModelSchema, new: ModelSchema) -> Iterator[str]:
+    new_tracks = {track.name: track for track in new.tracks}
+    for track in old.tracks:
+        now = new_tracks.get(track.name)
+        if now is None:
+            yield f"track {track.name!r} is gone"
+        elif now != track:
+            yield f"track {track.name!r} was {track.kind} {track.direction} and is {now.kind} {now.direction}"
+
+
+def _changed_command(old: CommandSchema, new: CommandSchema) -> Iterator[str]:
+    given = {each.name: each for each in new.fields}
+    for each in old.fields:
+        if each.name not in given:
+            yield f"{old.name}.{each.name} is gone"
+        else:
+            yield from narrowed(each, given[each.name], f"{old.name}.{each.name}")
+    known = {each.name for each in old.fields}
+    for each in new.fields:
+        if each.is_required and each.name not in known:
+            yield f"{new.name}.{each.name} is new and required"
+    if old.reply is not None and old.reply != new.reply:
+        now = "no longer replies" if new.reply is None else f"replies with {new.reply!r}"
+        yield f"{old.name} replied with {old.reply!r} and {now}"
+
+
+def _changed_message(old: MessageSchema, new: MessageSchema) -> Iterator[str]:
+    sent = {each.name: each for each in new.fields}
+    for each in old.fields:
+        if each.name not in sent:
+            yield f"{old.name}.{each.name} is gone"
+        # A message travels the other way: what the new model may send, the old client must be able to take.
+        elif widened := [*narrowed(sent[each.name], each, f"{old.name}.{each.name}")]:
+            yield f"{old.name}.{each.name} may now hold what it could not ({widened[0]})"

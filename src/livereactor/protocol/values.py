@@ -1,0 +1,122 @@
+"""Checked JSON values as the objects that authors' code takes, and back. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from enum import Enum
+from typing import Any, cast
+
+from pydantic import BaseModel, ValidationError
+
+from livereactor.base.errors import InvalidCommandError
+from livereactor.protocol.types import (
+    ChoiceType,
+    DictType,
+    FileType,
+    ListType,
+    OptionalType,
+    StructureType,
+    Type,
+)
+from livereactor.protocol.validation import check
+
+
+def to_python(value: Any, kind: Type) -> Any:
+    """A checked value as annotated: dataclass and pydantic instances, Enum members; files stay as they are.
+
+    Raises:
+        InvalidCommandError: the author's class refused it by a rule of its own.
+    """
+    match kind:
+        case OptionalType():
+            return None if value is None else to_python(value, kind.inner)
+        case ListType():
+            return [to_python(item, kind.item) for item in value]
+        case DictType():
+            return {name: to_python(item, kind.value) for name, item in value.items()}
+        case ChoiceType(python=python) if python is not None:
+            return python(value)
+        case StructureType():
+            return _instance({each.name: to_python(value[each.name], each.type) for each in kind.fields}, kind)
+        case _:
+            return value
+
+
+def _instance(members: dict[str, Any], kind: StructureType) -> Any:
+    python = kind.python
+    if python is None:
+        return members
+    try:
+        if issubclass(python, BaseModel):
+            return python.model_validate(members, by_name=True, by_alias=False)
+        return python(**members)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise InvalidCommandError(".".join(map(str, (kind.name, *first["loc"]))) + f": {first['msg']}") from error
+    except ValueError as error:
+        raise InvalidCommandError(f"{kind.name}: {error}") from error
+
+
+def to_json(value: Any, kind: Type, path: str) -> Any:
+    """A value of the author's as a checked JSON value; numpy scalars and arrays, tuples, Enums, dataclasses and
+    pydantic models are taken apart.
+
+    Raises:
+        InvalidCommandError: it is not of its declared type; `path` names it.
+    """
+    return check(_plain(value), kind, path)
+
+
+def _plain(value: Any) -> Any:
+    if value is None or (isinstance(value, str | bool | int | float) and not isinstance(value, Enum)):
+        return value
+    if isinstance(value, Enum):
+        return _plain(value.value)
+    if isinstance(value, BaseModel):
+        return {name: _plain(getattr(value, name)) for name in type(value).model_fields}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {each.name: _plain(getattr(value, each.name)) for each in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {name: _plain(item) for name, item in cast("Mapping[Any, Any]", value).items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in cast("list[Any]", value)]
+    tolist: Callable[[], Any] | None = getattr(value, "tolist", None)  # numpy's scalars and arrays
+    return value if tolist is None else tolist()
+
+
+def upload_ids(value: Any, kind: Type) -> Iterator[str]:
+    """The ids of all uploads that a checked value refers to, at any depth."""
+    match kind:
+        case FileType():
+            yield value["upload_id"]
+        case OptionalType():
+            yield from () if value is None else upload_ids(value, kind.inner)
+        case ListType():
+            for item in value:
+                yield from upload_ids(item, kind.item)
+        case DictType():
+            for item in value.values():
+                yield from upload_ids(item, kind.value)
+        case StructureType():
+            for each in kind.fields:
+                yield from upload_ids(value[each.name], each.type)
+        case _:
+            return
+
+
+def with_files(value: Any, kind: Type, file: Callable[[str], Any]) -> Any:
+    """A checked value with every upload reference replaced by `file(upload_id)`."""
+    match kind:
+        case FileType():
+            return file(value["upload_id"])
+        case OptionalType():
+            return None if value is None else with_files(value, kind.inner, file)
+        case ListType():
+            return [with_files(item, kind.item, file) for item in value]
+        case DictType():
+            return {name: with_files(item, kind.value, file) for name, item in value.items()}
+        case StructureType():
+            return {each.name: with_files(value[each.name], each.type, file) for each in kind.fields}
+        case _:
+            return value
