@@ -53,6 +53,8 @@ class SessionStart:
     id: str
     extra_args: Mapping[str, Any] = field(default_factory=dict[str, Any])
     stepped: bool = False
+    starting: Sequence[tuple[str, Call]] = ()  # (entry, call) run after `open`, before any step (behaviour 17.8)
+    steps: int | None = None  # after so many the Stage tells StepsDone and runs no more
 
 
 @dataclass(frozen=True, slots=True)

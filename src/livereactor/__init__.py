@@ -1,0 +1,73 @@
+"""livereactor puts a real-time model, written as a Python class, on the network. Names are loaded when first used."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from livereactor.base import errors
+    from livereactor.base.errors import CommandError
+    from livereactor.media.frames import Frame
+    from livereactor.runtime.authoring import Model
+    from livereactor.runtime.commands import command
+    from livereactor.runtime.given import Client, Session
+    from livereactor.runtime.given import UploadedFile as File
+    from livereactor.runtime.messages import Message
+    from livereactor.runtime.params import param
+    from livereactor.runtime.tracks import AudioIn, AudioOut, VideoIn, VideoOut, wait_for
+    from livereactor.runtime.weights import Weights
+
+__all__ = [
+    "AudioIn",
+    "AudioOut",
+    "Client",
+    "CommandError",
+    "File",
+    "Frame",
+    "Message",
+    "Model",
+    "Session",
+    "VideoIn",
+    "VideoOut",
+    "Weights",
+    "command",
+    "errors",
+    "param",
+    "wait_for",
+]
+
+# name → (module, its name there; empty = the module itself)
+_HOMES: Final = {
+    "AudioIn": ("livereactor.runtime.tracks", "AudioIn"),
+    "AudioOut": ("livereactor.runtime.tracks", "AudioOut"),
+    "Client": ("livereactor.runtime.given", "Client"),
+    "CommandError": ("livereactor.base.errors", "CommandError"),
+    "File": ("livereactor.runtime.given", "UploadedFile"),
+    "Frame": ("livereactor.media.frames", "Frame"),
+    "Message": ("livereactor.runtime.messages", "Message"),
+    "Model": ("livereactor.runtime.authoring", "Model"),
+    "Session": ("livereactor.runtime.given", "Session"),
+    "VideoIn": ("livereactor.runtime.tracks", "VideoIn"),
+    "VideoOut": ("livereactor.runtime.tracks", "VideoOut"),
+    "Weights": ("livereactor.runtime.weights", "Weights"),
+    "command": ("livereactor.runtime.commands", "command"),
+    "errors": ("livereactor.base.errors", ""),
+    "param": ("livereactor.runtime.params", "param"),
+    "wait_for": ("livereactor.runtime.tracks", "wait_for"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a name's module at its first use (PEP 562): importing livereactor costs nothing that is not used."""
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'livereactor' has no attribute {name!r}")
+    module = importlib.import_module(home[0])
+    value = getattr(module, home[1]) if home[1] else module
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,107 @@
+"""What waits for the model's thread: jobs in the order they came, and reasons to wake up. No polling.
+
+A model with async hooks waits inside its own event loop, so that tasks its author started go on meanwhile.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+
+class JobKind(Enum):
+    """When a job may run."""
+
+    COMMAND = "command"  # counted against the bound; dropped when its Session ends
+    HOOK = "hook"  # joined, left, uploaded; runs even while the model waits for input inside a step
+    SESSION = "session"  # open, close, step: between steps only
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One thing to do on the model's thread.
+
+    Attributes:
+        run: does it; never raises.
+        fail: gives it its outcome without running it.
+    """
+
+    kind: JobKind
+    run: Callable[[], None]
+    fail: Callable[[Exception], None]
+
+
+class Inbox:
+    """FIFO of jobs and a wake-up call. `put`, `wake` and `stop` from any thread; the rest on the model's.
+
+    Args:
+        limit: commands that may wait.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._changed = threading.Condition()
+        self._jobs: deque[Job] = deque()
+        self._limit, self._commands = limit, 0
+        self._woken = False
+        self._stopped = False
+
+    def put(self, job: Job) -> bool:
+        """Queue a job; False when the queue of commands is full or the thread has ended."""
+        with self._changed:
+            if self._stopped or (job.kind is JobKind.COMMAND and self._commands >= self._limit):
+                return False
+            self._commands += job.kind is JobKind.COMMAND
+            self._jobs.append(job)
+            self._changed.notify()
+            return True
+
+    def wake(self) -> None:
+        """End the current or next `wait`."""
+        with self._changed:
+            self._woken = True
+            self._changed.notify()
+
+    def stop(self) -> None:
+        """Take no more jobs; those waiting stay for `drain`."""
+        with self._changed:
+            self._stopped = self._woken = True
+            self._changed.notify()
+
+    @property
+    def stopped(self) -> bool:
+        return self._stopped
+
+    def next(self, *kinds: JobKind) -> Job | None:
+        """The oldest job if it is of one of `kinds` (of any without); None otherwise."""
+        with self._changed:
+            if not self._jobs or (kinds and self._jobs[0].kind not in kinds):
+                return None
+            job = self._jobs.popleft()
+            self._commands -= job.kind is JobKind.COMMAND
+            return job
+
+    def peek(self) -> JobKind | None:
+        """Kind of the oldest job."""
+        jobs = self._jobs
+        return jobs[0].kind if jobs else None
+
+    def drain(self) -> list[Job]:
+        """All jobs that wait, taken out."""
+        with self._changed:
+            jobs = list(self._jobs)
+            self._jobs.clear()
+            self._commands = 0
+            return jobs
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    def wait(self, seconds: float | None) -> None:
+        """Until a job or a wake-up comes, or `seconds` pass; None = without end."""
+        with self._changed:
+            if not self._jobs and not self._woken:
+                self._changed.wait(seconds)
+            self._woken = False

@@ -1,0 +1,218 @@
+"""When the model's next step runs. Pure: the Stage passes `now`, obeys `deadline()` and reports what happened.
+
+    eager   the tick of the fps, and at once after a command or an input Frame, at most at twice the fps
+    steady  the tick only
+    free    as soon as the Outputs have room; so does a track whose fps is None
+    sound   a model with sound alone: a step when its sound is about to run out
+
+A step is late rather than lost: the tick catches up by at most one interval, never faster than twice the fps.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final, Literal, TypeAlias
+
+from livereactor.base.errors import IllegalTransitionError
+
+MAX_FREE_RATE = 240.0  # steps a second of a free model: no screen shows more, and a trivial one would eat a core
+IDLE_RATE = 30.0  # a free model that idles is asked this often, so that its `yield None` never spins
+IDLE_STEPS, IDLE_TIME = 4, 0.002  # it idles after so many steps without output, each shorter than this (seconds)
+INPUT_GRACE = 0.25  # of an interval: the camera's next Frame, jitter included, comes before the tick, not just after it
+SOUND_LEAD = 0.04  # seconds of sound kept ahead: two packets, so that a late step is not heard
+RECENT = 8  # steps whose shortest is taken for the model's own time
+
+Mode: TypeAlias = Literal["eager", "steady", "free", "sound"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """How a model is paced. `fps` matters to eager and steady only."""
+
+    mode: Mode
+    fps: float = 30.0
+
+
+class PacingState(Enum):
+    """Whether a step will come."""
+
+    OFF = "off"  # no Session, or its stream has ended
+    RUNNING = "running"  # the next step has a time
+    WAITING = "waiting"  # the model waits for input: only what arrives, or its timeout, makes a step
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A Session begins: its first step is due."""
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """No more steps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Somebody receives an output, or nobody does."""
+
+    wanted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """The Outputs take another emission, or are full."""
+
+    room: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Kicked:
+    """A command ran or something unread arrived."""
+
+    cause: Literal["command", "input"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stepped:
+    """A step that began at `started` is over.
+
+    Attributes:
+        emitted: it had output.
+        sound: seconds of sound in it.
+        waits: the model asked to wait for input, at most until `until`.
+    """
+
+    started: float
+    emitted: bool
+    sound: float = 0.0
+    waits: bool = False
+    until: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Retuned:
+    """The model changed its pacing or fps."""
+
+    tuning: Tuning
+
+
+PacingEvent: TypeAlias = Opened | Closed | Wanted | Room | Kicked | Stepped | Retuned
+
+_STAYS: Final = (Wanted, Room, Retuned)
+LEGAL: Final[Mapping[PacingState, frozenset[type[PacingEvent]]]] = {
+    PacingState.OFF: frozenset({Opened, Closed, Kicked, *_STAYS}),
+    PacingState.RUNNING: frozenset({Closed, Kicked, Stepped, *_STAYS}),
+    PacingState.WAITING: frozenset({Closed, Kicked, Stepped, *_STAYS}),
+}
+
+
+class Pacing:
+    """The machine; one per Stage."""
+
+    def __init__(self, tuning: Tuning) -> None:
+        self._tuning = tuning
+        self._state = PacingState.OFF
+        self._wanted = self._room = True
+        self._due: float | None = None  # when the next step runs
+        self._tick = 0.0  # the beat the next step belongs to
+        self._kick: Literal["command", "input"] | None = None  # why the next step runs off the beat
+        self._emitted_at = float("-inf")  # start of the last step with output
+        self._durations: deque[float] = deque(maxlen=RECENT)
+        self._idle = 0  # short steps without output in a row
+
+    @property
+    def state(self) -> PacingState:
+        return self._state
+
+    def deadline(self) -> float | None:
+        """When the next step is due; in the past = now; None = only an event can make one due."""
+        if self._state is PacingState.OFF or not self._wanted or not self._room:
+            return None
+        return self._due
+
+    def handle(self, event: PacingEvent, now: float) -> None:
+        """Take note of `event`; an event that its state has no row for raises and changes nothing."""
+        if type(event) not in LEGAL[self._state]:
+            raise IllegalTransitionError("Pacing", self._state.value, type(event).__name__)
+        match event:
+            case Opened():
+                self._state, self._emitted_at = PacingState.RUNNING, float("-inf")
+                self._durations.clear()
+                self._restart(now)
+            case Closed():
+                self._state, self._due = PacingState.OFF, None
+            case Wanted(wanted):
+                if wanted and not self._wanted and self._state is PacingState.RUNNING:
+                    self._restart(max(now, self._earliest()))
+                self._wanted = wanted
+            case Room(room):
+                self._room = room
+            case Kicked(cause):
+                self._kicked(cause, now)
+            case Stepped():
+                self._stepped(event, now)
+            case Retuned(tuning):
+                self._retuned(tuning, now)
+
+    def _restart(self, at: float) -> None:
+        """Begin the beat anew."""
+        self._kick = None
+        self._tick = at - SOUND_LEAD if self._tuning.mode == "sound" else at
+        self._due = at
+
+    def _kicked(self, cause: Literal["command", "input"], now: float) -> None:
+        if self._state is PacingState.WAITING:
+            self._state = PacingState.RUNNING
+        elif self._state is PacingState.OFF or self._tuning.mode in ("steady", "sound"):
+            return
+        due = max(now, self._earliest())
+        if self._due is None or due < self._due:
+            self._due, self._kick = due, cause
+
+    def _stepped(self, step: Stepped, now: float) -> None:
+        if step.emitted:
+            self._emitted_at = step.started
+        self._durations.append(now - step.started)
+        self._idle = 0 if step.emitted or now - step.started > IDLE_TIME else self._idle + 1
+        kick, self._kick = self._kick, None
+        self._state = PacingState.WAITING if step.waits else PacingState.RUNNING
+        match self._tuning.mode:
+            case "free":
+                self._due = self._tick = max(now, self._free_due(step))
+            case "sound":
+                self._tick = max(self._tick + step.sound, now - SOUND_LEAD)
+                self._due = max(self._tick, step.started + (0 if step.sound else 1 / IDLE_RATE))
+            case "eager" | "steady":
+                self._tick = self._next_tick(step, kick, now)
+                self._due = max(self._tick, self._earliest())
+        if step.waits:
+            self._due = step.until
+
+    def _free_due(self, step: Stepped) -> float:
+        if step.emitted:
+            return step.started + 1 / MAX_FREE_RATE
+        return step.started + (1 / IDLE_RATE if self._idle >= IDLE_STEPS else 0.0)
+
+    def _next_tick(self, step: Stepped, kick: Literal["command", "input"] | None, now: float) -> float:
+        interval = 1 / self._tuning.fps
+        if kick is None:
+            return max(self._tick + interval, now - interval)
+        # A model that sleeps to its own rate slept in this step too: its beat is where it would have begun without
+        # the sleep, and asking it earlier would hold up the next command for the rest of its sleep.
+        slept = (now - step.started) - min(self._durations)
+        grace = INPUT_GRACE * interval if kick == "input" else 0.0
+        return step.started + slept + interval + grace
+
+    def _retuned(self, tuning: Tuning, now: float) -> None:
+        self._tuning = tuning
+        if self._state is PacingState.RUNNING:
+            self._restart(max(now, self._earliest()))
+
+    def _earliest(self) -> float:
+        """Before this no step runs: twice the fps after one with output."""
+        if self._tuning.mode in ("free", "sound"):
+            return float("-inf")
+        return self._emitted_at + 0.5 / self._tuning.fps

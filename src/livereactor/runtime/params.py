@@ -1,0 +1,47 @@
+"""`lr.param`: a value that clients may set, with its bounds; also the default of a command's argument."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+
+from livereactor.protocol.types import Bounds
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Param:
+    """What `lr.param` was given; stands on the class, while instances hold plain values."""
+
+    default: Any
+    bounds: Bounds
+    description: str
+    moderate: bool
+
+
+def param(
+    default: Value,
+    *,
+    ge: float | None = None,
+    gt: float | None = None,
+    le: float | None = None,
+    lt: float | None = None,
+    multiple_of: float | None = None,
+    min_length: int | None = None,
+    max_length: int | None = None,
+    description: str = "",
+    moderate: bool = False,
+) -> Value:
+    """Declare a value that clients set by the command `set_<name>` and that the model reads as `self.<name>`.
+
+    Args:
+        default: its value at the start of every Session; within the bounds. A list's default is written as a tuple.
+        ge, gt, le, lt, multiple_of: bounds of a number.
+        min_length, max_length: bounds of the length of a text or list.
+        description: shown beside its control.
+        moderate: marks free content that a deployment may check.
+    """
+    bounds = Bounds(ge, gt, le, lt, multiple_of, min_length, max_length)
+    # The class holds the declaration and every instance the plain value, so this is the type its readers see.
+    return cast("Value", Param(default, bounds, description, moderate))

@@ -1,0 +1,385 @@
+"""One model instance and everything that is done to it, one thing at a time, on whichever thread calls.
+
+The Stage decides when (`stage.py`, on the model's thread); `livereactor.testing.Stage` does it by hand.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import threading
+import traceback
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol, cast
+
+import structlog
+
+from livereactor.base.errors import (
+    CommandError,
+    InvalidCommandError,
+    LivereactorError,
+    ModelLoadError,
+    UnavailableError,
+    UnresolvedUploadError,
+    UsageError,
+)
+from livereactor.media.frames import Frame, Sound
+from livereactor.protocol.schema import python_arguments
+from livereactor.runtime.authoring import Model, attach, definition_of, reset_params, tracks_of
+from livereactor.runtime.emission import Emission, emission_of
+from livereactor.runtime.given import Client, ModelConfig, Session, uploaded_file
+from livereactor.runtime.inputs import InputQueue
+from livereactor.runtime.messages import Message, message_out
+from livereactor.runtime.seam import (
+    Call,
+    ClientInfo,
+    MessageOut,
+    Progress,
+    ReceivedFile,
+    Said,
+    SessionStart,
+    StageEvent,
+)
+from livereactor.runtime.tracks import AudioIn, AudioOut, Track, VideoIn, VideoOut, WaitFor
+
+INTERNAL: Final = "the command failed inside the model; its log says why"
+# What an author's code may raise: sys.exit() in a model ends its Session, not our thread.
+AUTHOR_ERRORS: Final = (Exception, SystemExit)
+
+log = structlog.get_logger("livereactor.model")
+
+
+@dataclass(frozen=True, slots=True)
+class StepMade:
+    """One turn of `stream`.
+
+    Attributes:
+        emission: what it gave; empty for a step without output.
+        waits: the model yielded `lr.wait_for(…)`.
+        ended: `stream` returned: there was no step.
+    """
+
+    emission: Emission
+    waits: WaitFor | None = None
+    ended: bool = False
+
+
+class StreamError(Exception):
+    """`stream` or what it yielded failed; the text is one readable sentence with the author's line."""
+
+
+class Prompter(Protocol):
+    """What a Performer asks of whoever drives it. All on the model's thread but `tell` and `wanted`."""
+
+    def tell(self, event: StageEvent) -> None: ...
+    def wanted(self, track: str) -> bool: ...
+    def retuned(self, track: str) -> None: ...
+    def flush(self, track: str) -> None: ...
+    def wait_input(self, queue: InputQueue, timeout: float | None) -> bool: ...
+
+
+class Performer:
+    """Runs one model. Not thread-safe but for `say`, `feed` and `input_active`."""
+
+    def __init__(
+        self, model: type[Model], prompter: Prompter, *, config: Mapping[str, Any], path: Path | None = None
+    ) -> None:
+        self.definition = definition_of(model)
+        self._class, self._prompter = model, prompter
+        self._config = ModelConfig(config, path)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stream: Iterator[Any] | AsyncIterator[Any] | None = None
+        self._session: Session | None = None
+        self._saying = threading.Lock()
+        self._held: list[Said] | None = None  # what a handler says waits for its reply to go first
+        self.model: Model | None = None
+        self.tracks: dict[str, Track] = {}
+
+    # --- the model's life --------------------------------------------------------------------------------------------
+
+    def load(self) -> None:
+        """Make the instance, `load` and `warmup` it.
+
+        Raises:
+            ModelLoadError: it failed; the traceback is in the log.
+        """
+        if "stream" not in self.definition.hooks:
+            raise ModelLoadError(f"{self._class.__name__} has no stream; write `def stream(self):` with a yield in it")
+        try:
+            self.model = self._class()
+            attach(self.model, self)
+            self.tracks = tracks_of(self.model)
+            if (hook := self.definition.hooks.get("load")) is not None:
+                self._run("load", *(self._config,)[: hook.arguments])
+            self._hook("warmup")
+        except AUTHOR_ERRORS as error:
+            log.exception("model failed to load", model=self.definition.name)
+            raise ModelLoadError(f"{self._class.__name__} failed to load: {described(error, self._class)}") from error
+
+    def open(self, start: SessionStart) -> None:
+        """Begin a Session: everything at its default, then `open`, then `stream` ready for its first step.
+
+        Raises:
+            StreamError: `open` failed.
+        """
+        self._reset()
+        self._session = Session(start.id, start.extra_args, stepped=start.stepped)
+        structlog.contextvars.bind_contextvars(session=start.id)
+        try:
+            self._hook("open", self._session)
+            self._stream = self._begin_stream()
+        except AUTHOR_ERRORS as error:
+            log.exception("session failed to open")
+            self._drop_stream()
+            self._end_session()
+            raise StreamError(f"{self._class.__name__}.open failed: {described(error, self._class)}") from error
+
+    def close(self) -> None:
+        """End the Session: the generator is dropped, `close` runs, and nothing of it stays."""
+        session = self._session
+        if session is None:
+            return
+        self._drop_stream()
+        try:
+            self._hook("close", session)
+        except AUTHOR_ERRORS:
+            log.exception("close failed")
+        self._end_session()
+        self._reset()
+
+    def shut(self) -> None:
+        """The instance will not be used again."""
+        self.close()
+        if self._loop is not None:
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            self._loop.close()
+            self._loop = None
+
+    @property
+    def session(self) -> Session | None:
+        return self._session
+
+    # --- between steps -----------------------------------------------------------------------------------------------
+
+    def call(self, call: Call, client: ClientInfo, answer: Callable[[MessageOut | None], None]) -> None:
+        """Run a command's handler; `answer` gets its reply before anything the handler said goes out.
+
+        Raises:
+            CommandError: the author refused.
+            UsageError: there is no such command, or its arguments do not fit.
+            LivereactorError: code `internal_error`: the handler failed; its traceback is in the log.
+        """
+        if self._session is None:
+            raise UnavailableError("no session is open; start one first", code="NOT_READY")
+        with self._saying:
+            self._held = []
+        try:
+            answer(self._answer_of(call, self._client(client)))
+        finally:
+            self._release()
+
+    def join(self, client: ClientInfo) -> None:
+        if self._session is not None:
+            self._guarded_hook("joined", self._client(client))
+
+    def leave(self, client: ClientInfo) -> None:
+        if self._session is not None:
+            known = self._session.clients.pop(client.id, None) or Client(client, self)
+            self._guarded_hook("left", known)
+
+    def uploaded(self, file: ReceivedFile) -> None:
+        if self._session is not None:
+            self._guarded_hook("uploaded", uploaded_file(file))
+
+    def feed(self, track: str, item: Frame | Sound) -> None:
+        """An input Frame or Sound; from any thread. Unknown tracks and what does not fit their kind are ignored."""
+        match self.tracks.get(track), item:
+            case VideoIn() as video, Frame():
+                video.queue.push(item)
+            case AudioIn() as audio, Sound():
+                audio.queue.push(item)
+            case _:
+                pass
+
+    def input_active(self, track: str, active: bool) -> None:
+        """A publisher came or went; from any thread."""
+        target = self.tracks.get(track)
+        if isinstance(target, VideoIn | AudioIn):
+            target.publish(active)
+
+    # --- a step ------------------------------------------------------------------------------------------------------
+
+    def step(self) -> StepMade:
+        """One turn of `stream`.
+
+        Raises:
+            StreamError: it raised, or what it yielded cannot be sent; the traceback is in the log.
+        """
+        try:
+            value = self._next_value()
+            if isinstance(value, WaitFor):
+                return StepMade({}, waits=value)
+            return StepMade({} if value is None else emission_of(value, self._outputs))
+        except (StopIteration, StopAsyncIteration):
+            return StepMade({}, ended=True)
+        except AUTHOR_ERRORS as error:
+            log.exception("stream failed", model=self.definition.name)
+            self._stream = None
+            raise StreamError(f"{self._class.__name__}.stream failed: {described(error, self._class)}") from error
+
+    def _next_value(self) -> Any:
+        if self._stream is None:
+            raise StopIteration
+        if isinstance(self._stream, AsyncIterator):
+            return self._await(self._stream.__anext__())
+        return next(self._stream)
+
+    def _begin_stream(self) -> Iterator[Any] | AsyncIterator[Any]:
+        made = cast("Any", self.model).stream()
+        if inspect.iscoroutine(made):
+            made.close()
+            raise UsageError("stream is async and has no yield; write `yield frame` in it")
+        if not hasattr(made, "__next__") and not hasattr(made, "__anext__"):
+            raise UsageError(f"stream returned a {type(made).__name__}; write it as a generator, with `yield frame`")
+        return made
+
+    def _drop_stream(self) -> None:
+        stream, self._stream = self._stream, None
+        try:
+            if inspect.isasyncgen(stream):
+                self._await(stream.aclose())
+            elif inspect.isgenerator(stream):
+                stream.close()
+        except AUTHOR_ERRORS:  # such as a generator that yields while it is closed
+            log.exception("stream failed to close")
+
+    # --- Host: what the model reaches for ----------------------------------------------------------------------------
+
+    def say(self, message: MessageOut, client: int | None) -> None:
+        said = Said(message, client)
+        with self._saying:
+            if self._session is None:
+                return
+            if self._held is not None:
+                self._held.append(said)
+                return
+        self._prompter.tell(said)
+
+    def progress(self, fraction: float, text: str) -> None:
+        self._prompter.tell(Progress(fraction, text))
+
+    def wanted(self, track: str) -> bool:
+        return self._prompter.wanted(track)
+
+    def retuned(self, track: str) -> None:
+        self._prompter.retuned(track)
+
+    def flush(self, track: str) -> None:
+        self._prompter.flush(track)
+
+    def wait_input(self, queue: InputQueue, timeout: float | None) -> bool:
+        return self._prompter.wait_input(queue, timeout)
+
+    # --- inner -------------------------------------------------------------------------------------------------------
+
+    @property
+    def input_queues(self) -> list[InputQueue]:
+        """Where inputs wait to be read."""
+        return [track.queue for track in self.tracks.values() if isinstance(track, VideoIn | AudioIn)]
+
+    @property
+    def _outputs(self) -> dict[str, Track]:
+        return {name: track for name, track in self.tracks.items() if isinstance(track, VideoOut | AudioOut)}
+
+    def _client(self, info: ClientInfo) -> Client:
+        clients = self._session.clients if self._session else {}
+        return clients.setdefault(info.id, Client(info, self))
+
+    def _answer_of(self, call: Call, client: Client) -> MessageOut | None:
+        spec = self.definition.commands.get(call.command)
+        if spec is None:
+            raise InvalidCommandError(f"unknown command {call.command!r}")
+        try:
+            given = python_arguments(spec.schema, call.arguments)
+            arguments = {name: _for_author(value) for name, value in given.items()}
+            if spec.sets_param:
+                setattr(self.model, spec.handler, arguments[spec.handler])
+                return None
+            reply = self._run(spec.handler, **arguments, **({"client": client} if spec.takes_client else {}))
+            return None if reply is None else message_out(cast("Message", reply))
+        except (CommandError, InvalidCommandError, UnresolvedUploadError):
+            raise
+        except AUTHOR_ERRORS as error:
+            log.exception("command failed", command=call.command)
+            raise LivereactorError(INTERNAL, code="internal_error") from error
+
+    def _release(self) -> None:
+        with self._saying:
+            held, self._held = self._held or [], None
+            # Told under the lock, so that nothing said from another thread overtakes what was held.
+            for said in held:
+                self._prompter.tell(said)
+
+    def _guarded_hook(self, name: str, *arguments: Any) -> None:
+        try:
+            self._hook(name, *arguments)
+        except AUTHOR_ERRORS:
+            log.exception("hook failed", hook=name)
+
+    def _hook(self, name: str, *arguments: Any) -> None:
+        if name in self.definition.hooks:
+            self._run(name, *arguments)
+
+    def _run(self, method: str, *arguments: Any, **named: Any) -> Any:
+        result = getattr(self.model, method)(*arguments, **named)
+        return self._await(result) if inspect.isawaitable(result) else result
+
+    def _await(self, awaitable: Any) -> Any:
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+        return self._loop.run_until_complete(_finished(awaitable))
+
+    def _end_session(self) -> None:
+        with self._saying:
+            self._session = None
+        structlog.contextvars.unbind_contextvars("session")
+
+    def _reset(self) -> None:
+        """Parameters, inputs and tracks as the class declares them; what else the model keeps is its own affair."""
+        if self.model is None:
+            return
+        reset_params(self.model)
+        for track in self.tracks.values():
+            if isinstance(track, VideoIn | AudioIn | VideoOut):
+                track.reset()
+
+
+async def _finished(awaitable: Any) -> Any:
+    return await awaitable
+
+
+def _for_author(value: Any) -> Any:
+    """Received files as authors see them, wherever a list or dict holds one."""
+    match value:
+        case ReceivedFile():
+            return uploaded_file(value)
+        case list():
+            return [_for_author(each) for each in cast("list[Any]", value)]
+        case dict():
+            return {name: _for_author(each) for name, each in cast("dict[str, Any]", value).items()}
+        case _:
+            return value
+
+
+def described(error: BaseException, model: type) -> str:
+    """An author's exception in one line, with the deepest line of the model's own file in it."""
+    text = str(error).strip().splitlines()
+    said = f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
+    try:
+        own = inspect.getfile(model)
+    except (TypeError, OSError):
+        return said
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == own]
+    return f"{said} ({Path(own).name}:{lines[-1]})" if lines else said
