@@ -1,0 +1,397 @@
+/**
+ * The page's client: obeys the machine, keeps the Peer, and gives the other parts commands, tracks and messages.
+ * The only file that knows the clock, the signalling and the peer together.
+ */
+
+import { Machine } from "./machine.js";
+import { Peer } from "./peer.js";
+import { Signal } from "./signal.js";
+import { Refused, Unreachable } from "./signalling.js";
+import { encodeCommand, encodeControl } from "./wire.js";
+
+/** @typedef {import("./machine.js").Event} Event */
+/** @typedef {import("./machine.js").Problem} Problem */
+/** @typedef {import("./machine.js").State} State */
+/** @typedef {import("./signalling.js").Descriptor} Descriptor */
+/** @typedef {import("./signalling.js").Track} Track */
+/** @typedef {import("./wire.js").JsonObject} JsonObject */
+/** @typedef {import("./wire.js").ModelMessage} ModelMessage */
+/** @typedef {import("./wire.js").UploadReference} UploadReference */
+/** @typedef {{state: State, problem: Problem | null}} Status */
+/** @typedef {{type: string, sentAt: number, repliedAt: number}} Reply both in milliseconds of `performance.now()` */
+/**
+ * What the log shows. `out` a command, `reply` what it got (`ms` after), `in` a message nobody asked for.
+ * @typedef {{at: Date, way: "out" | "reply" | "in" | "note", type: string, data?: unknown, ms?: number,
+ *   error?: string}} Traffic
+ */
+/** @typedef {{resolve: (message: ModelMessage | null) => void, reject: (error: Error) => void}} Waiting */
+
+/** A command or request that was answered with an error, by its code, or that got no answer. */
+export class CommandRefused extends Error {
+  /**
+   * @param {string} code
+   * @param {string} message
+   */
+  constructor(code, message) {
+    super(message || code);
+    this.code = code;
+  }
+}
+
+const REPLY_TIMEOUT_MS = 10_000;
+/** More than this unanswered means that nobody is answering. */
+const MAX_WAITING = 512;
+const MEMORY = "livereactor.session";
+
+export class Client {
+  /** @type {Signal<Status>} */
+  status = new Signal();
+  /** @type {Signal<Descriptor>} */
+  opened = new Signal();
+  /** @type {Signal<JsonObject>} */
+  schema = new Signal();
+  /** @type {Signal<import("./peer.js").ReceivedTrack>} */
+  received = new Signal();
+  /** @type {Signal<ModelMessage>} */
+  message = new Signal();
+  /** @type {Signal<Reply>} */
+  replied = new Signal();
+  /** @type {Signal<Traffic>} */
+  traffic = new Signal();
+  /** @type {Signal<{track: string, error: unknown}>} an input could not be published again after a reconnect */
+  unpublished = new Signal();
+  /** Milliseconds from a ping to its answer; NaN until there is one. */
+  pingMs = NaN;
+
+  #signalling;
+  #machine = new Machine();
+  #timer = 0;
+  /** @type {Peer | null} */
+  #peer = null;
+  /** @type {Descriptor | null} */
+  #descriptor = null;
+  /** @type {number | null} the id that survives the peer: the next one replaces it */
+  #connection = null;
+  #opening = new AbortController();
+  /** @type {Map<string, Waiting>} */
+  #waiting = new Map();
+  #requests = 0;
+  /** @type {number[]} when the unanswered pings left */
+  #pings = [];
+  /** @type {Map<string, MediaStreamTrack>} what the person sends, by input track */
+  #inputs = new Map();
+  /** @type {Set<string>} outputs that are not wanted now */
+  #paused = new Set();
+
+  /** @param {import("./signalling.js").Signalling} signalling */
+  constructor(signalling) {
+    this.#signalling = signalling;
+    // Remembered only while the page goes away, so that a duplicated tab, which gets a copy of the storage, does not
+    // take the connection of its original.
+    window.addEventListener("pagehide", () => this.#remember());
+  }
+
+  get state() {
+    return this.#machine.state;
+  }
+
+  /** @returns {Track[]} as declared; empty before a session is open */
+  get tracks() {
+    return this.#descriptor?.capabilities?.tracks ?? [];
+  }
+
+  /** Open a session, or try again. */
+  start() {
+    this.#handle("start");
+  }
+
+  /** End the session. */
+  stop() {
+    this.#handle("stop");
+  }
+
+  /** Come back after a reload of the page. @returns {boolean} whether there was something to come back to */
+  resume() {
+    const memory = sessionStorage.getItem(MEMORY);
+    sessionStorage.removeItem(MEMORY);
+    if (memory === null) return false;
+    this.#connection = JSON.parse(memory);
+    this.start();
+    return true;
+  }
+
+  /**
+   * @param {string} type
+   * @param {JsonObject} [data]
+   * @param {Record<string, UploadReference>} [uploads]
+   * @returns {Promise<ModelMessage | null>} null: acknowledged without a message
+   * @throws {CommandRefused}
+   */
+  async command(type, data = {}, uploads = {}) {
+    const sentAt = performance.now();
+    this.traffic.emit({ at: new Date(), way: "out", type, data: { ...data, ...uploads } });
+    try {
+      const reply = await this.#request("data", (id) => encodeCommand(id, type, data, uploads));
+      const repliedAt = performance.now();
+      this.traffic.emit({ at: new Date(), way: "reply", type: reply?.type ?? type, data: reply?.data, ms: repliedAt - sentAt });
+      this.replied.emit({ type, sentAt, repliedAt });
+      return reply;
+    } catch (error) {
+      const refused = error instanceof CommandRefused ? error : new CommandRefused("MESSAGE_SEND_FAILED", String(error));
+      const text = `${refused.code}: ${refused.message}`;
+      this.traffic.emit({ at: new Date(), way: "reply", type, error: text, ms: performance.now() - sentAt });
+      throw refused;
+    }
+  }
+
+  /**
+   * @param {File} file
+   * @returns {Promise<UploadReference>}
+   */
+  async upload(file) {
+    if (!this.#descriptor) throw new CommandRefused("NOT_READY", "there is no session to upload to");
+    const reference = await this.#signalling.upload(this.#descriptor.session_id, file);
+    this.#peer?.sendControl(encodeControl({ fileUploaded: reference }));
+    return reference;
+  }
+
+  /**
+   * @param {string} name an input track
+   * @param {MediaStreamTrack} media
+   * @throws {CommandRefused} somebody else publishes it
+   */
+  async publish(name, media) {
+    if (!this.#inputs.has(name)) await this.#request("control", (id) => encodeControl({ publish: name }, id));
+    this.#inputs.set(name, media);
+    await this.#peer?.send(name, media);
+  }
+
+  /** @param {string} name silent where it is not published */
+  async unpublish(name) {
+    if (!this.#inputs.delete(name) || !this.#peer) return;
+    this.#peer.sendControl(encodeControl({ unpublish: name }));
+    await this.#peer.send(name, null);
+  }
+
+  /**
+   * @param {string} name an output track
+   * @param {boolean} wanted
+   */
+  want(name, wanted) {
+    if (wanted ? !this.#paused.delete(name) : this.#paused.has(name)) return;
+    if (!wanted) this.#paused.add(name);
+    this.#peer?.sendControl(encodeControl(wanted ? { resume: name } : { pause: name }));
+  }
+
+  /** @returns {Promise<RTCStatsReport> | null} */
+  stats() {
+    return this.#peer?.stats() ?? null;
+  }
+
+  /** @param {string} name a track @returns {string | null} its mid, by which statistics know it */
+  mid(name) {
+    return this.#peer?.mid(name) ?? null;
+  }
+
+  // --- the machine -----------------------------------------------------------------------------------------------
+
+  /**
+   * @param {Event} event
+   * @param {Problem} [problem]
+   */
+  #handle(event, problem) {
+    const before = this.#machine.state;
+    const effects = this.#machine.handle(event, performance.now() / 1000, problem);
+    for (const effect of effects) this.#carryOut(effect);
+    this.#schedule();
+    const { state } = this.#machine;
+    if (state !== before) this.status.emit({ state, problem: this.#machine.problem });
+  }
+
+  /** @param {import("./machine.js").Effect} effect */
+  #carryOut(effect) {
+    switch (effect) {
+      case "openSession":
+        return void this.#openSession();
+      case "openPeer":
+      case "replacePeer":
+        return void this.#openPeer();
+      case "closePeer":
+        return this.#closePeer();
+      case "stopSession":
+        return void this.#stopSession();
+      case "ping":
+        this.#pings.push(performance.now());
+        return this.#peer?.sendControl(encodeControl({ ping: true }));
+    }
+  }
+
+  #schedule() {
+    clearTimeout(this.#timer);
+    const { deadline } = this.#machine;
+    if (deadline === null) return;
+    this.#timer = setTimeout(() => this.#handle("tick"), Math.max(0, deadline * 1000 - performance.now() + 1));
+  }
+
+  async #openSession() {
+    this.#opening = new AbortController();
+    const { signal } = this.#opening;
+    try {
+      this.#descriptor = await this.#signalling.open(signal);
+      if (signal.aborted) return;
+      this.opened.emit(this.#descriptor);
+      this.#handle("opened");
+    } catch (error) {
+      if (!signal.aborted) this.#fail(error);
+    }
+  }
+
+  async #openPeer() {
+    if (!this.#descriptor) throw new Error("no session to connect to");
+    const peer = new Peer(this.#signalling, this.#descriptor.session_id, this.#connection);
+    this.#peer = peer;
+    peer.live.listen(() => this.#live(peer));
+    peer.broken.listen((problem) => this.#peer === peer && this.#handle("broken", problem));
+    peer.received.listen((track) => this.received.emit(track));
+    peer.data.listen((frame) => this.#onData(frame));
+    peer.control.listen((frame) => this.#onControl(frame));
+    peer.garbled.listen((error) => this.traffic.emit({ at: new Date(), way: "note", type: "garbled", error }));
+    try {
+      await peer.open(this.tracks);
+    } catch (error) {
+      if (this.#peer === peer) this.#fail(error);
+    }
+  }
+
+  /** @param {unknown} error from signalling or WebRTC, on the way to a connection */
+  #fail(error) {
+    if (error instanceof Unreachable) return this.#handle("unreachable", { kind: "unreachable", detail: error.step });
+    if (error instanceof Refused) {
+      // 404: the runtime knows neither session nor connection; 400: it has no session at all. Once a session was open
+      // both mean that it is over. A connection id from before a restart is of no use either.
+      const gone = this.state !== "starting" && [400, 404].includes(error.status);
+      if (gone) this.#connection = null;
+      return this.#handle(gone ? "over" : "refused", { kind: gone ? "over" : "refused", detail: error.message });
+    }
+    const detail = error instanceof Error ? error.message : String(error);
+    this.#handle("broken", { kind: "channels", detail });
+  }
+
+  /** @param {Peer} peer */
+  #live(peer) {
+    this.#connection = peer.connection;
+    this.#pings = [];
+    for (const { name, direction } of this.tracks) {
+      if (direction === "recvonly" && !this.#paused.has(name)) peer.sendControl(encodeControl({ resume: name }));
+    }
+    this.#handle("live");
+    this.#request("control", (id) => encodeControl({ requestSchema: true }, id)).catch((error) =>
+      this.traffic.emit({ at: new Date(), way: "note", type: "schema", error: String(error) }),
+    );
+    void this.#publishAgain();
+  }
+
+  /** A claim does not survive its connection (protocol 5.9): what the person was sending is claimed anew. */
+  async #publishAgain() {
+    const inputs = [...this.#inputs];
+    this.#inputs.clear();
+    for (const [track, media] of inputs) {
+      await this.publish(track, media).catch((error) => this.unpublished.emit({ track, error }));
+    }
+  }
+
+  #closePeer() {
+    this.#opening.abort();
+    const peer = this.#peer;
+    this.#peer = null;
+    this.#connection = peer?.connection ?? this.#connection;
+    peer?.close();
+    for (const { reject } of this.#waiting.values()) {
+      reject(new CommandRefused("DISCONNECTED", "the connection was lost before the reply"));
+    }
+    this.#waiting.clear();
+    if (this.#machine.state === "ended") this.#connection = null;
+  }
+
+  async #stopSession() {
+    this.#connection = null;
+    try {
+      await this.#signalling.close();
+    } catch (error) {
+      // The person wanted it over and for this page it is; the server ends it by itself when nobody is connected.
+      this.traffic.emit({ at: new Date(), way: "note", type: "stop", error: String(error) });
+    }
+  }
+
+  #remember() {
+    const active = !["idle", "failed", "ended"].includes(this.#machine.state);
+    if (active) sessionStorage.setItem(MEMORY, JSON.stringify(this.#peer?.connection ?? this.#connection));
+  }
+
+  // --- requests and what comes back ----------------------------------------------------------------------------
+
+  /**
+   * @param {"data" | "control"} channel
+   * @param {(id: string) => Uint8Array<ArrayBuffer>} encode
+   * @returns {Promise<ModelMessage | null>}
+   */
+  #request(channel, encode) {
+    const peer = this.#peer;
+    if (!peer || this.state !== "ready") return Promise.reject(new CommandRefused("NOT_READY", "not connected yet"));
+    if (this.#waiting.size >= MAX_WAITING) {
+      return Promise.reject(new CommandRefused("RATE_LIMITED", `${MAX_WAITING} commands wait for a reply; slow down`));
+    }
+    const id = `${channel}_${++this.#requests}`;
+    return new Promise((resolve, reject) => {
+      const frame = encode(id);
+      if (frame.byteLength > peer.maxFrame) {
+        const text = `${frame.byteLength} bytes exceed ${peer.maxFrame}; upload the content as a file`;
+        throw new CommandRefused("MESSAGE_TOO_LARGE", text);
+      }
+      if (channel === "data") peer.sendData(frame);
+      else peer.sendControl(frame);
+      const timer = setTimeout(() => {
+        this.#waiting.delete(id);
+        reject(new CommandRefused("REQUEST_TIMEOUT", `no reply in ${REPLY_TIMEOUT_MS / 1000} s`));
+      }, REPLY_TIMEOUT_MS);
+      const settled = () => clearTimeout(timer);
+      this.#waiting.set(id, {
+        resolve: (message) => (settled(), resolve(message)),
+        reject: (error) => (settled(), reject(error)),
+      });
+    });
+  }
+
+  /** @param {import("./wire.js").DataFrame} frame */
+  #onData({ requestId, message, error }) {
+    const waiting = this.#take(requestId);
+    if (error && waiting) waiting.reject(new CommandRefused(error.code, error.message));
+    else waiting?.resolve(message ?? null);
+    if (message) this.message.emit(message);
+    if (message && !waiting) this.traffic.emit({ at: new Date(), way: "in", ...message });
+  }
+
+  /** @param {import("./wire.js").ControlFrame} frame */
+  #onControl({ requestId, schema, ended, moderation, error }) {
+    if (schema) this.schema.emit(schema);
+    const waiting = this.#take(requestId);
+    if (error && waiting) waiting.reject(new CommandRefused(error.code, error.message));
+    else if (waiting) waiting.resolve(null);
+    else if (ended !== undefined) this.#handle("ended", { kind: "ended", detail: ended });
+    else if (moderation) this.traffic.emit({ at: new Date(), way: "in", type: `moderation: ${moderation.action}`, error: moderation.message });
+    else if (!schema && !error) this.#pong();
+  }
+
+  #pong() {
+    const sentAt = this.#pings.shift();
+    if (sentAt !== undefined) this.pingMs = performance.now() - sentAt;
+    this.#handle("pong");
+  }
+
+  /** @param {string} id */
+  #take(id) {
+    const waiting = this.#waiting.get(id);
+    this.#waiting.delete(id);
+    return waiting;
+  }
+}

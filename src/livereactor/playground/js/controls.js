@@ -1,0 +1,241 @@
+/** The controls, made from the model's schema: a parameter is an editor, a command a button or a form. */
+
+import { CommandRefused } from "./client.js";
+import { element, readable } from "./dom.js";
+import { editor } from "./fields.js";
+import { readSchema } from "./schema.js";
+import { sentence } from "./words.js";
+
+/** @typedef {import("./json.js").JsonValue} JsonValue */
+/** @typedef {import("./json.js").JsonObject} JsonObject */
+/** @typedef {import("./fields.js").Editor} Editor */
+/** @typedef {import("./schema.js").Command} Command */
+/** @typedef {import("./wire.js").UploadReference} UploadReference */
+/** @typedef {{data: JsonObject, uploads: Record<string, File>}} Arguments */
+
+export class Controls {
+  #client;
+  #root;
+  /** @type {Map<string, JsonValue>} */
+  #accepted = new Map();
+  /** @type {JsonObject} */
+  #document = {};
+  /** @type {Command | null} which command a touch of the picture gives */
+  #pointer = null;
+  /** @type {Map<string, Editor[]>} */
+  #forms = new Map();
+
+  /**
+   * @param {import("./client.js").Client} client
+   * @param {HTMLElement} root
+   */
+  constructor(client, root) {
+    this.#client = client;
+    this.#root = root;
+    client.schema.listen((document) => this.show(document));
+  }
+
+  /** The command that a touch of the picture gives, if the model has one. */
+  get pointer() {
+    return this.#pointer;
+  }
+
+  /** What the model accepted in this session, by parameter. */
+  get accepted() {
+    return this.#accepted;
+  }
+
+  /** @param {[string, JsonValue][]} values what the model had accepted before the page was loaded again */
+  restore(values) {
+    for (const [field, value] of values) this.#accepted.set(field, value);
+    this.#draw();
+  }
+
+  /** A new session: every parameter is back at its default. */
+  reset() {
+    this.#accepted.clear();
+    this.#draw();
+  }
+
+  /** @param {JsonObject} document the schema; drawn anew only where it differs from the one on screen */
+  show(document) {
+    if (JSON.stringify(document) === JSON.stringify(this.#document)) return;
+    this.#document = document;
+    this.#draw();
+  }
+
+  /**
+   * A touch of the picture: the pointer command with this place and the other arguments as they stand in its form.
+   * @param {number} x 0..1
+   * @param {number} y 0..1
+   */
+  async touch(x, y) {
+    if (!this.#pointer) return;
+    const editors = this.#forms.get(this.#pointer.name) ?? [];
+    this.#place(editors, this.#pointer, { x, y });
+    await this.#send(this.#pointer, editors);
+  }
+
+  #draw() {
+    const model = readSchema(this.#document);
+    this.#forms.clear();
+    const buttons = model.commands.filter(({ fields }) => fields.length === 0);
+    const forms = model.commands.filter(({ fields }) => fields.length > 0);
+    this.#pointer = forms.find(({ pointer }) => pointer) ?? null;
+    const parts = [
+      model.parameters.length ? section("Parameters", ...model.parameters.map((parameter) => this.#parameter(parameter))) : null,
+      buttons.length ? section("Actions", element("div", { class: "buttons" }, ...buttons.map((command) => this.#button(command)))) : null,
+      ...forms.map((command) => this.#form(command)),
+    ];
+    this.#root.replaceChildren(...parts.filter((part) => part !== null));
+    if (!this.#root.hasChildNodes()) this.#root.append(element("p", { class: "hint" }, "This model takes no commands."));
+  }
+
+  /** @param {import("./schema.js").Model["parameters"][number]} parameter */
+  #parameter({ name, field, description }) {
+    let running = false;
+    let again = false;
+    // While one value is on its way only the newest waits behind it: a slider never queues up its own past.
+    const send = async () => {
+      const entered = made.read();
+      if (entered.bad || entered.value === undefined) return;
+      if (running) return void (again = true);
+      running = true;
+      try {
+        await this.#set(name, field.name, entered.value, made);
+      } finally {
+        running = false;
+      }
+      if (again) void ((again = false), send());
+    };
+    const made = editor({ ...field, description: field.description || description }, { changed: () => void send() });
+    const known = this.#accepted.get(field.name);
+    if (known !== undefined) made.write(known);
+    return made.root;
+  }
+
+  /**
+   * @param {string} command
+   * @param {string} field
+   * @param {JsonValue | File} value
+   * @param {Editor} made
+   */
+  async #set(command, field, value, made) {
+    try {
+      const isFile = value instanceof File;
+      const sent = await this.#resolve({ data: isFile ? {} : { [field]: value }, uploads: isFile ? { [field]: value } : {} });
+      const reply = await this.#client.command(command, sent.data, sent.uploads);
+      if (value instanceof File) return made.confirm();
+      // The model's own word, where it gives one: it may have rounded or clamped.
+      const accepted = reply?.data[field] ?? value;
+      if (accepted !== value) made.write(accepted);
+      this.#accepted.set(field, accepted);
+      made.confirm();
+    } catch (error) {
+      made.complain(inWords(error));
+    }
+  }
+
+  /** @param {Command} command */
+  #button(command) {
+    const complaint = element("p", { class: "complaint", role: "alert" });
+    const button = element("button", { type: "button", title: command.description }, readable(command.name));
+    button.addEventListener("click", async () => {
+      complaint.textContent = "";
+      await this.#client.command(command.name).catch((error) => (complaint.textContent = inWords(error)));
+    });
+    return element("div", { class: "action" }, button, complaint);
+  }
+
+  /** @param {Command} command */
+  #form(command) {
+    const editors = command.fields.map((field) => editor(field, { changed: () => {} }));
+    this.#forms.set(command.name, editors);
+    const send = element("button", { type: "submit" }, readable(command.name));
+    const complaint = element("p", { class: "complaint", role: "alert" });
+    const tip = command.pointer ? element("p", { class: "hint tip" }, "Or touch the picture.") : null;
+    const form = element("form", { class: "command", noValidate: true }, ...editors.map(({ root }) => root), element("div", { class: "send" }, send, tip), complaint);
+    form.addEventListener("submit", async (event) => {
+      event.preventDefault();
+      complaint.textContent = await this.#send(command, editors);
+    });
+    const summary = command.description ? element("p", { class: "hint" }, command.description) : null;
+    return section(readable(command.name), summary, form);
+  }
+
+  /**
+   * @param {Command} command
+   * @param {Editor[]} editors
+   * @returns {Promise<string>} what is wrong and belongs to no single field
+   */
+  async #send(command, editors) {
+    const entered = this.#collect(command, editors);
+    if (!entered) return "";
+    try {
+      const { data, uploads } = await this.#resolve(entered);
+      await this.#client.command(command.name, data, uploads);
+      return "";
+    } catch (error) {
+      const words = inWords(error);
+      // The server names the field its sentence is about, as `command.field: …`; then it is shown there.
+      const at = command.fields.findIndex(({ name }) => words.toLowerCase().startsWith(`${command.name}.${name}:`) || words.startsWith(`${name}:`));
+      editors[at]?.complain(words);
+      return at < 0 ? words : "";
+    }
+  }
+
+  /**
+   * @param {Command} command
+   * @param {Editor[]} editors
+   * @returns {Arguments | null} null: something is not fit to send, and says so beside its field
+   */
+  #collect(command, editors) {
+    /** @type {Arguments} */
+    const collected = { data: {}, uploads: {} };
+    let fit = true;
+    command.fields.forEach(({ name }, index) => {
+      const entered = /** @type {Editor} */ (editors[index]).read();
+      if (entered.bad) fit = false;
+      else if (entered.value instanceof File) collected.uploads[name] = entered.value;
+      else if (entered.value !== undefined) collected.data[name] = entered.value;
+    });
+    return fit ? collected : null;
+  }
+
+  /**
+   * @param {Arguments} entered
+   * @returns {Promise<{data: JsonObject, uploads: Record<string, UploadReference>}>}
+   */
+  async #resolve({ data, uploads }) {
+    const references = await Promise.all(
+      Object.entries(uploads).map(async ([name, file]) => [name, await this.#client.upload(file)]),
+    );
+    return { data, uploads: Object.fromEntries(references) };
+  }
+
+  /**
+   * @param {Editor[]} editors
+   * @param {Command} command
+   * @param {Record<string, number>} values
+   */
+  #place(editors, command, values) {
+    command.fields.forEach(({ name }, index) => {
+      const value = values[name];
+      if (value !== undefined) editors[index]?.write(Math.round(value * 10_000) / 10_000);
+    });
+  }
+}
+
+/**
+ * @param {string} title
+ * @param {...(Node | null)} children
+ */
+function section(title, ...children) {
+  return element("section", { class: "group" }, element("h2", {}, title), ...children);
+}
+
+/** @param {unknown} error */
+function inWords(error) {
+  if (error instanceof CommandRefused || error instanceof Error) return sentence(error.message);
+  return String(error);
+}

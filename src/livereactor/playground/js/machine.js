@@ -1,0 +1,219 @@
+/**
+ * The page's connection as a pure machine: no clock, no network. The shell (`client.js`) passes `now`, carries out the
+ * effects in order, and delivers `tick` at `deadline`.
+ */
+
+/**
+ * - `idle` nothing is open
+ * - `starting` a session is asked for; the model may still be loading
+ * - `connecting` the first peer of the session is being made
+ * - `ready` channels and media are up
+ * - `lost` the peer went away by itself; the session is kept and the next try is at `deadline`
+ * - `reconnecting` a further peer for the same session is being made
+ * - `failed` it did not work; the person decides what is next
+ * - `ended` the session is over
+ * @typedef {"idle" | "starting" | "connecting" | "ready" | "lost" | "reconnecting" | "failed" | "ended"} State
+ */
+/**
+ * - `start` / `stop` the person asks
+ * - `opened` the session exists
+ * - `live` the peer is connected and both channels are open
+ * - `broken` the peer failed or closed (`problem` says how)
+ * - `unreachable` no HTTP answer
+ * - `over` the runtime does not know the session any more
+ * - `refused` the runtime said no (`problem.detail` is its sentence)
+ * - `ended` the runtime said that the session ends (`problem.detail` is its reason)
+ * - `pong` a ping was answered
+ * - `tick` the deadline passed
+ * @typedef {"start" | "stop" | "opened" | "live" | "broken" | "unreachable" | "over" | "refused" | "ended" | "pong"
+ *   | "tick"} Event
+ */
+/**
+ * What went wrong; `words.js` turns it into sentences.
+ * @typedef {{kind: "unreachable" | "refused" | "ice" | "dtls" | "channels" | "timeout" | "closed" | "silent" | "over"
+ *   | "ended" | "unsupported", detail: string}} Problem
+ */
+/** @typedef {"openSession" | "openPeer" | "replacePeer" | "closePeer" | "stopSession" | "ping"} Effect */
+
+/**
+ * What a state lacks is illegal and changes nothing. `tick` and `pong` are not here: they follow the clock.
+ * @type {Readonly<Record<State, Partial<Record<Event, State>>>>}
+ */
+export const LEGAL = {
+  idle: { start: "starting" },
+  starting: { opened: "connecting", refused: "failed", unreachable: "failed", stop: "idle" },
+  connecting: {
+    live: "ready",
+    broken: "failed",
+    refused: "failed",
+    unreachable: "failed",
+    over: "ended",
+    ended: "ended",
+    stop: "idle",
+  },
+  ready: { broken: "lost", ended: "ended", stop: "idle" },
+  lost: { start: "reconnecting", stop: "idle" },
+  reconnecting: {
+    live: "ready",
+    broken: "lost",
+    refused: "lost",
+    unreachable: "lost",
+    over: "ended",
+    ended: "ended",
+    stop: "idle",
+  },
+  failed: { start: "starting", stop: "idle" },
+  ended: { start: "starting" },
+};
+
+/** Seconds. A peer on one host is up in 0.2 s; 30 s is the runtime's own patience. */
+export const CONNECT_TIMEOUT = 30;
+export const PING_INTERVAL = 5;
+/** Two pings lost and the third on its way. */
+export const SILENCE = 12;
+/** Waits before the tries to come back; the last one repeats until GIVE_UP. */
+export const RETRY_DELAYS = /** @type {const} */ ([0.3, 1, 2, 4, 5]);
+/** A runtime that is started again within five minutes finds its page waiting. */
+export const GIVE_UP = 300;
+
+export class Machine {
+  /** @type {State} */
+  #state = "idle";
+  /** @type {number | null} */
+  #deadline = null;
+  /** @type {Problem | null} */
+  #problem = null;
+  #retries = 0;
+  #lostAt = 0;
+  #serverWasGone = false;
+  #lastPong = 0;
+  #pongs = false;
+
+  get state() {
+    return this.#state;
+  }
+
+  /** When `tick` is due, in the seconds of `now`; null: never. */
+  get deadline() {
+    return this.#deadline;
+  }
+
+  /** Why the state is `lost`, `failed` or `ended`; null elsewhere. */
+  get problem() {
+    return this.#problem;
+  }
+
+  /**
+   * @param {Event} event
+   * @param {number} now seconds, monotonic
+   * @param {Problem} [problem] with `broken`, `unreachable`, `over`, `refused` and `ended`
+   * @returns {Effect[]} what the shell has to do, in order; empty where the event is illegal
+   */
+  handle(event, now, problem) {
+    if (event === "tick") return this.#tick(now);
+    if (event === "pong") return this.#pong(now);
+    // A runtime that came back knows nothing of the session it had: that is a restart, not an end.
+    if (event === "over" && this.#serverWasGone) return this.#restart();
+    const target = LEGAL[this.#state][event];
+    return target ? this.#enter(target, event, now, problem ?? null) : [];
+  }
+
+  /**
+   * @param {State} target
+   * @param {Event} event
+   * @param {number} now
+   * @param {Problem | null} problem
+   * @returns {Effect[]}
+   */
+  #enter(target, event, now, problem) {
+    const origin = this.#state;
+    this.#state = target;
+    this.#problem = problem;
+    this.#deadline = null;
+    if (event === "unreachable") this.#serverWasGone = true;
+    switch (target) {
+      case "starting":
+        this.#serverWasGone = false;
+        return ["openSession"];
+      case "connecting":
+        this.#deadline = now + CONNECT_TIMEOUT;
+        return ["openPeer"];
+      case "reconnecting":
+        this.#deadline = now + CONNECT_TIMEOUT;
+        return ["replacePeer"];
+      case "ready":
+        this.#serverWasGone = false;
+        this.#retries = 0;
+        this.#lastPong = now;
+        this.#pongs = false;
+        this.#deadline = now + PING_INTERVAL;
+        return ["ping"];
+      case "lost":
+        return this.#lose(origin, now);
+      case "idle":
+        return origin === "failed" ? ["closePeer"] : ["closePeer", "stopSession"];
+      default:
+        return ["closePeer"];
+    }
+  }
+
+  /**
+   * @param {State} origin
+   * @param {number} now
+   * @returns {Effect[]}
+   */
+  #lose(origin, now) {
+    if (origin === "ready") this.#lostAt = now;
+    if (now - this.#lostAt > GIVE_UP) {
+      this.#state = "failed";
+      return ["closePeer"];
+    }
+    const last = RETRY_DELAYS.length - 1;
+    this.#deadline = now + /** @type {number} */ (RETRY_DELAYS[Math.min(this.#retries++, last)]);
+    return ["closePeer"];
+  }
+
+  /** @returns {Effect[]} */
+  #restart() {
+    this.#state = "starting";
+    this.#problem = null;
+    this.#deadline = null;
+    this.#serverWasGone = false;
+    return ["closePeer", "openSession"];
+  }
+
+  /**
+   * @param {number} now
+   * @returns {Effect[]}
+   */
+  #tick(now) {
+    if (this.#deadline === null || now < this.#deadline) return [];
+    switch (this.#state) {
+      case "connecting":
+      case "reconnecting":
+        return this.handle("broken", now, { kind: "timeout", detail: `${CONNECT_TIMEOUT} s` });
+      case "lost":
+        // Not through `handle`: the reason of the loss stays on screen while the try runs.
+        return this.#enter("reconnecting", "start", now, this.#problem);
+      case "ready":
+        if (this.#pongs && now - this.#lastPong > SILENCE) {
+          return this.handle("broken", now, { kind: "silent", detail: `${SILENCE} s` });
+        }
+        this.#deadline = now + PING_INTERVAL;
+        return ["ping"];
+      default:
+        return [];
+    }
+  }
+
+  /**
+   * @param {number} now
+   * @returns {Effect[]}
+   */
+  #pong(now) {
+    // Official runtimes never answer a ping: silence means something only after the first answer.
+    this.#pongs = true;
+    this.#lastPong = now;
+    return [];
+  }
+}

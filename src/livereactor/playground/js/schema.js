@@ -1,0 +1,176 @@
+/** Reading the model's schema (protocol 6.3) into what the page draws. Pure: no DOM. */
+
+/** @typedef {import("./json.js").JsonValue} JsonValue */
+/** @typedef {import("./json.js").JsonObject} JsonObject */
+/** @typedef {"switch" | "choice" | "number" | "text" | "color" | "file" | "json"} FieldKind */
+/**
+ * One argument of a command. `minimum` and `maximum` are inclusive unless `exclusive…` says otherwise.
+ * @typedef {{name: string, kind: FieldKind, integer: boolean, nullable: boolean, required: boolean,
+ *   value: JsonValue | undefined, description: string, options: JsonValue[], minimum?: number, maximum?: number,
+ *   above?: number, below?: number, minLength?: number, maxLength?: number}} Field
+ */
+/** `pointer`: it takes a place on the picture, `x` and `y` in 0..1. @typedef {{name: string, description: string, fields: Field[], pointer: boolean}} Command */
+/** @typedef {{title: string, description: string, parameters: (Command & {field: Field})[], commands: Command[]}} Model */
+
+const UPLOAD = "reactor-upload-reference";
+
+/**
+ * @param {JsonObject} document the OpenAPI document; `{}` while the model loads
+ * @returns {Model}
+ */
+export function readSchema(document) {
+  const info = object(document.info);
+  /** @type {Model} */
+  const model = { title: text(info.title), description: text(info.description), parameters: [], commands: [] };
+  for (const [path, entry] of Object.entries(object(document.paths))) {
+    const post = object(object(entry).post);
+    const name = text(post.operationId) || path.replace("/events/", "");
+    const body = object(object(object(object(post.requestBody).content)["application/json"]).schema);
+    const command = readCommand(document, name, text(post.summary) || text(post.description), body);
+    const [only, ...others] = command.fields;
+    // A parameter is a command that sets the one field it is named after (6.2).
+    if (only && others.length === 0 && name === `set_${only.name}`) model.parameters.push({ ...command, field: only });
+    else model.commands.push(command);
+  }
+  return model;
+}
+
+/**
+ * What is wrong with a value, in a few words, by the rules the server applies too; empty: nothing.
+ * @param {Field} field
+ * @param {JsonValue | undefined} value undefined: nothing was entered
+ * @returns {string}
+ */
+export function fault(field, value) {
+  if (value === undefined) return field.required ? "must be given" : "";
+  if (value === null) return field.nullable ? "" : "must be given";
+  if (field.kind === "number") return numberFault(field, value);
+  if (typeof value === "string" && field.kind === "text") {
+    const length = [...value].length;
+    if (length < (field.minLength ?? 0)) return `must have at least ${field.minLength} characters`;
+    if (length > (field.maxLength ?? Infinity)) return `must have at most ${field.maxLength} characters, has ${length}`;
+  }
+  return "";
+}
+
+/**
+ * @param {Field} field
+ * @param {JsonValue} value
+ */
+function numberFault({ integer, minimum, maximum, above, below }, value) {
+  if (typeof value !== "number" || !Number.isFinite(value)) return "must be a number";
+  if (integer && !Number.isInteger(value)) return "must be a whole number";
+  if (minimum !== undefined && value < minimum) return `must be ≥ ${minimum}`;
+  if (maximum !== undefined && value > maximum) return `must be ≤ ${maximum}`;
+  if (above !== undefined && value <= above) return `must be > ${above}`;
+  if (below !== undefined && value >= below) return `must be < ${below}`;
+  return "";
+}
+
+/**
+ * @param {JsonObject} document
+ * @param {string} name
+ * @param {string} description
+ * @param {JsonObject} body
+ * @returns {Command}
+ */
+function readCommand(document, name, description, body) {
+  const required = Array.isArray(body.required) ? body.required : [];
+  const fields = Object.entries(object(body.properties)).map(([key, property]) =>
+    readField(document, key, object(property), required.includes(key)),
+  );
+  const isPlace = (/** @type {string} */ axis) =>
+    fields.some((field) => field.name === axis && field.kind === "number" && !field.integer && field.minimum === 0 && field.maximum === 1);
+  return { name, description, fields, pointer: isPlace("x") && isPlace("y") };
+}
+
+/**
+ * @param {JsonObject} document
+ * @param {string} name
+ * @param {JsonObject} property
+ * @param {boolean} required
+ * @returns {Field}
+ */
+function readField(document, name, property, required) {
+  const { type, nullable } = resolve(document, property);
+  const kind = kindOf(type, property.default);
+  return {
+    name,
+    kind,
+    integer: type.type === "integer",
+    nullable,
+    required,
+    value: property.default,
+    description: text(property.description),
+    options: kind === "choice" ? /** @type {JsonValue[]} */ (type.enum) : [],
+    ...numbers(type, { minimum: "minimum", maximum: "maximum", above: "exclusiveMinimum", below: "exclusiveMaximum" }),
+    ...numbers(type, { minLength: "minLength", maxLength: "maxLength" }),
+  };
+}
+
+/**
+ * @param {JsonObject} type
+ * @param {Record<string, string>} names ours → the schema's
+ */
+function numbers(type, names) {
+  /** @type {Record<string, number>} */
+  const found = {};
+  for (const [ours, theirs] of Object.entries(names)) {
+    const value = type[theirs];
+    if (typeof value === "number") found[ours] = value;
+  }
+  return found;
+}
+
+/**
+ * Follow references and take `T | null` apart.
+ * @param {JsonObject} document
+ * @param {JsonObject} property
+ * @returns {{type: JsonObject, nullable: boolean}}
+ */
+function resolve(document, property) {
+  let type = property;
+  let nullable = false;
+  // Bounded: a schema whose references go round in circles must not hang the page.
+  for (let hops = 0; hops < 8; hops++) {
+    if (typeof type.$ref === "string") {
+      const name = type.$ref.replace("#/components/schemas/", "");
+      type = object(object(object(document.components).schemas)[name]);
+    } else if (Array.isArray(type.anyOf)) {
+      const choices = type.anyOf.map(object);
+      const [first, ...others] = choices.filter((choice) => choice.type !== "null");
+      nullable ||= choices.some((choice) => choice.type === "null");
+      if (!first || others.length) return { type: {}, nullable };
+      type = first;
+    } else break;
+  }
+  return { type, nullable };
+}
+
+/**
+ * @param {JsonObject} type
+ * @param {JsonValue | undefined} initial
+ * @returns {FieldKind}
+ */
+function kindOf(type, initial) {
+  if (type.format === UPLOAD) return "file";
+  if (Array.isArray(type.enum)) return "choice";
+  if (type.type === "boolean") return "switch";
+  if (type.type === "number" || type.type === "integer") return "number";
+  if (type.type !== "string") return "json";
+  const looksLikeColor = typeof initial === "string" && /^#[0-9a-f]{6}$/i.test(initial);
+  return type.format === "color" || looksLikeColor ? "color" : "text";
+}
+
+/**
+ * @param {JsonValue | undefined} value
+ * @returns {JsonObject}
+ */
+function object(value) {
+  return value && typeof value === "object" && !Array.isArray(value) ? value : {};
+}
+
+/** @param {JsonValue | undefined} value */
+function text(value) {
+  return typeof value === "string" ? value : "";
+}

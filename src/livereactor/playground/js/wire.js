@@ -1,0 +1,386 @@
+/**
+ * The binary wire format (protocol 5.6): protobuf frames to bytes and back. Pure: no DOM, no network, no state.
+ *
+ * Hand-written for exactly the messages the page sends and reads, so that the page needs no generator and no
+ * dependency. Unknown fields are skipped, as proto3 asks; bytes that are no message raise `WireError`.
+ */
+
+/** @typedef {import("./json.js").JsonValue} JsonValue */
+/** @typedef {import("./json.js").JsonObject} JsonObject */
+/** @typedef {{upload_id: string, name: string, mime_type: string, size: number}} UploadReference */
+/** @typedef {{code: string, message: string}} WireFailure */
+/** @typedef {{type: string, data: JsonObject}} ModelMessage */
+/**
+ * What came on `data`. Neither message nor error: a bare acknowledgement.
+ * @typedef {{requestId: string, message?: ModelMessage, error?: WireFailure}} DataFrame
+ */
+/**
+ * What came on `control`. No payload at all: the answer to a ping (5.10).
+ * @typedef {{requestId: string, schema?: JsonObject, published?: string, ended?: string,
+ *   moderation?: {action: string, message: string}, error?: WireFailure}} ControlFrame
+ */
+/**
+ * @typedef {{ping: true} | {requestSchema: true} | {fileUploaded: UploadReference} | {publish: string}
+ *   | {pause: string} | {resume: string} | {unpublish: string}} ControlOrder
+ */
+
+/** Bytes that are no protobuf message. */
+export class WireError extends Error {}
+
+const REQUEST = 1;
+const NOTIFICATION = 3;
+const VARINT = 0;
+const FIXED64 = 1;
+const LENGTH = 2;
+const FIXED32 = 5;
+/** Deeper values are refused in both directions: a parser must not run out of stack on hostile bytes. */
+const MAX_DEPTH = 64;
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/**
+ * A command as one frame for `data`.
+ * @param {string} requestId non-empty; the reply repeats it
+ * @param {string} type the command's name
+ * @param {JsonObject} data numbers must be finite
+ * @param {Record<string, UploadReference>} [uploads] argument name → uploaded file
+ * @returns {Uint8Array<ArrayBuffer>}
+ */
+export function encodeCommand(requestId, type, data, uploads = {}) {
+  const command = new Writer().text(1, type).message(2, struct(data, 0));
+  for (const [argument, reference] of Object.entries(uploads)) {
+    command.message(3, new Writer().text(1, argument).message(2, uploadReference(reference)));
+  }
+  return envelope(requestId, REQUEST).message(10, command).finish();
+}
+
+/**
+ * A request or notification as one frame for `control`.
+ * @param {ControlOrder} order
+ * @param {string} [requestId] for what is answered: `requestSchema` and `publish`
+ * @returns {Uint8Array<ArrayBuffer>}
+ */
+export function encodeControl(order, requestId = "") {
+  const frame = envelope(requestId, requestId ? REQUEST : NOTIFICATION);
+  if ("ping" in order) return frame.message(10, new Writer()).finish();
+  if ("requestSchema" in order) return frame.message(11, new Writer()).finish();
+  if ("fileUploaded" in order) return frame.message(12, uploadReference(order.fileUploaded)).finish();
+  if ("publish" in order) return frame.message(15, new Writer().text(1, order.publish)).finish();
+  if ("pause" in order) return frame.message(16, new Writer().text(1, order.pause)).finish();
+  if ("resume" in order) return frame.message(17, new Writer().text(1, order.resume)).finish();
+  return frame.message(18, new Writer().text(1, order.unpublish)).finish();
+}
+
+/**
+ * @param {Uint8Array} bytes one frame from `data`
+ * @returns {DataFrame}
+ * @throws {WireError}
+ */
+export function decodeData(bytes) {
+  /** @type {DataFrame} */
+  const frame = { requestId: "" };
+  for (const { field, value } of fields(bytes)) {
+    if (field === 1) frame.requestId = asText(value);
+    else if (field === 10) frame.message = modelMessage(asBytes(value));
+    else if (field === 40) frame.error = failure(asBytes(value));
+  }
+  return frame;
+}
+
+/**
+ * @param {Uint8Array} bytes one frame from `control`
+ * @returns {ControlFrame}
+ * @throws {WireError}
+ */
+export function decodeControl(bytes) {
+  /** @type {ControlFrame} */
+  const frame = { requestId: "" };
+  for (const { field, value } of fields(bytes)) {
+    if (field === 1) frame.requestId = asText(value);
+    else if (field === 10) frame.schema = modelSchema(asBytes(value));
+    else if (field === 13) frame.moderation = moderation(asBytes(value));
+    else if (field === 14) frame.published = firstText(asBytes(value));
+    else if (field === 15) frame.ended = firstText(asBytes(value));
+    else if (field === 40) frame.error = failure(asBytes(value));
+  }
+  return frame;
+}
+
+// --- writing ---------------------------------------------------------------------------------------------------
+
+class Writer {
+  /** @type {number[]} */
+  #bytes = [];
+
+  /** @param {number} value an integer, 0 … 2^53 */
+  #varint(value) {
+    // Division, not shifts: shifts stop at 32 bits and an upload's size does not.
+    for (; value >= 0x80; value = Math.floor(value / 0x80)) this.#bytes.push((value % 0x80) | 0x80);
+    this.#bytes.push(value);
+  }
+
+  /**
+   * @param {number} field
+   * @param {number} value
+   */
+  integer(field, value) {
+    this.#varint(field * 8 + VARINT);
+    this.#varint(value);
+    return this;
+  }
+
+  /**
+   * @param {number} field
+   * @param {number} value
+   */
+  double(field, value) {
+    const bytes = new Uint8Array(8);
+    new DataView(bytes.buffer).setFloat64(0, value, true);
+    this.#varint(field * 8 + FIXED64);
+    for (const byte of bytes) this.#bytes.push(byte);
+    return this;
+  }
+
+  /**
+   * @param {number} field
+   * @param {string} value
+   */
+  text(field, value) {
+    return this.#lengthed(field, encoder.encode(value));
+  }
+
+  /**
+   * @param {number} field
+   * @param {Writer} writer
+   */
+  message(field, writer) {
+    return this.#lengthed(field, writer.#bytes);
+  }
+
+  /**
+   * @param {number} field
+   * @param {Uint8Array | number[]} content
+   */
+  #lengthed(field, content) {
+    this.#varint(field * 8 + LENGTH);
+    this.#varint(content.length);
+    for (const byte of content) this.#bytes.push(byte);
+    return this;
+  }
+
+  finish() {
+    return Uint8Array.from(this.#bytes);
+  }
+}
+
+/**
+ * @param {string} requestId
+ * @param {number} kind
+ */
+function envelope(requestId, kind) {
+  const writer = new Writer();
+  if (requestId) writer.text(1, requestId);
+  return writer.integer(2, kind);
+}
+
+/** @param {UploadReference} reference */
+function uploadReference({ upload_id, name, mime_type, size }) {
+  return new Writer().text(1, upload_id).text(2, name).text(3, mime_type).integer(4, size);
+}
+
+/**
+ * @param {JsonObject} object
+ * @param {number} depth
+ */
+function struct(object, depth) {
+  const writer = new Writer();
+  for (const [key, value] of Object.entries(object)) {
+    if (value !== undefined) writer.message(1, new Writer().text(1, key).message(2, structValue(value, depth + 1)));
+  }
+  return writer;
+}
+
+/**
+ * @param {JsonValue} value
+ * @param {number} depth
+ * @returns {Writer}
+ */
+function structValue(value, depth) {
+  if (depth > MAX_DEPTH) throw new WireError(`a value nested deeper than ${MAX_DEPTH} levels cannot be sent`);
+  const writer = new Writer();
+  if (value === null) return writer.integer(1, 0);
+  if (typeof value === "number") {
+    if (!Number.isFinite(value)) throw new WireError(`${value} cannot be sent; only finite numbers can`);
+    return writer.double(2, value);
+  }
+  if (typeof value === "string") return writer.text(3, value);
+  if (typeof value === "boolean") return writer.integer(4, value ? 1 : 0);
+  if (!Array.isArray(value)) return writer.message(5, struct(value, depth));
+  const list = new Writer();
+  for (const item of value) list.message(1, structValue(item, depth + 1));
+  return writer.message(6, list);
+}
+
+// --- reading ---------------------------------------------------------------------------------------------------
+
+/** @typedef {number | Uint8Array} FieldValue a double comes as its 8 bytes */
+
+/**
+ * The fields of one message, in order, whatever their numbers.
+ * @param {Uint8Array} bytes
+ * @returns {Generator<{field: number, value: FieldValue}>}
+ */
+function* fields(bytes) {
+  let at = 0;
+  const varint = () => {
+    let value = 0n;
+    for (let shift = 0n; shift < 70n; shift += 7n) {
+      if (at >= bytes.length) throw new WireError("a frame ends inside a number");
+      const byte = /** @type {number} */ (bytes[at++]);
+      value |= BigInt(byte & 0x7f) << shift;
+      if (byte < 0x80) return Number(BigInt.asIntN(64, value));
+    }
+    throw new WireError("a number longer than 10 bytes");
+  };
+  /** @param {number} length */
+  const take = (length) => {
+    if (length < 0 || at + length > bytes.length) throw new WireError("a frame ends inside a field");
+    at += length;
+    return bytes.subarray(at - length, at);
+  };
+  while (at < bytes.length) {
+    const tag = varint();
+    const field = Math.floor(tag / 8);
+    if (tag < 8) throw new WireError(`field number ${field} does not exist`);
+    const wireType = tag % 8;
+    if (wireType === VARINT) yield { field, value: varint() };
+    else if (wireType === FIXED64) yield { field, value: take(8) };
+    else if (wireType === LENGTH) yield { field, value: take(varint()) };
+    else if (wireType === FIXED32) yield { field, value: take(4) };
+    else throw new WireError(`wire type ${wireType} is not in use`);
+  }
+}
+
+/** @param {FieldValue} value */
+function asBytes(value) {
+  if (typeof value === "number") throw new WireError("a number where a message or text belongs");
+  return value;
+}
+
+/** @param {FieldValue} value */
+function asText(value) {
+  return decoder.decode(asBytes(value));
+}
+
+/** @param {Uint8Array} bytes */
+function firstText(bytes) {
+  let text = "";
+  for (const { field, value } of fields(bytes)) if (field === 1) text = asText(value);
+  return text;
+}
+
+/**
+ * @param {Uint8Array} bytes
+ * @returns {WireFailure}
+ */
+function failure(bytes) {
+  const result = { code: "", message: "" };
+  for (const { field, value } of fields(bytes)) {
+    if (field === 1) result.code = asText(value);
+    else if (field === 2) result.message = asText(value);
+  }
+  return result;
+}
+
+/**
+ * @param {Uint8Array} bytes
+ * @returns {ModelMessage}
+ */
+function modelMessage(bytes) {
+  /** @type {ModelMessage} */
+  const result = { type: "", data: {} };
+  for (const { field, value } of fields(bytes)) {
+    if (field === 1) result.type = asText(value);
+    else if (field === 2) result.data = readStruct(asBytes(value), 0);
+  }
+  return result;
+}
+
+/** @param {Uint8Array} bytes */
+function modelSchema(bytes) {
+  /** @type {JsonObject} */
+  let document = {};
+  for (const { field, value } of fields(bytes)) if (field === 1) document = readStruct(asBytes(value), 0);
+  return document;
+}
+
+/** @param {Uint8Array} bytes */
+function moderation(bytes) {
+  const result = { action: "", message: "" };
+  for (const { field, value } of fields(bytes)) {
+    if (field === 1) result.action = asText(value);
+    else if (field === 5) result.message = asText(value);
+  }
+  return result;
+}
+
+/**
+ * @param {Uint8Array} bytes
+ * @param {number} depth
+ * @returns {JsonObject}
+ */
+function readStruct(bytes, depth) {
+  /** @type {[string, JsonValue][]} */
+  const entries = [];
+  for (const { field, value } of fields(bytes)) {
+    if (field !== 1) continue;
+    let key = "";
+    /** @type {JsonValue} */
+    let content = null;
+    for (const part of fields(asBytes(value))) {
+      if (part.field === 1) key = asText(part.value);
+      else if (part.field === 2) content = readValue(asBytes(part.value), depth + 1);
+    }
+    entries.push([key, content]);
+  }
+  // fromEntries defines own properties, so a key such as "__proto__" stays a plain key.
+  return Object.fromEntries(entries);
+}
+
+/**
+ * @param {Uint8Array} bytes
+ * @param {number} depth
+ * @returns {JsonValue}
+ */
+function readValue(bytes, depth) {
+  if (depth > MAX_DEPTH) throw new WireError(`a value nested deeper than ${MAX_DEPTH} levels`);
+  /** @type {JsonValue} */
+  let result = null;
+  for (const { field, value } of fields(bytes)) {
+    if (field === 1) result = null;
+    else if (field === 2) result = readDouble(asBytes(value));
+    else if (field === 3) result = asText(value);
+    else if (field === 4) result = value !== 0;
+    else if (field === 5) result = readStruct(asBytes(value), depth);
+    else if (field === 6) result = readList(asBytes(value), depth);
+  }
+  return result;
+}
+
+/** @param {Uint8Array} bytes */
+function readDouble(bytes) {
+  if (bytes.length !== 8) throw new WireError("a double that is not 8 bytes long");
+  return new DataView(bytes.buffer, bytes.byteOffset, 8).getFloat64(0, true);
+}
+
+/**
+ * @param {Uint8Array} bytes
+ * @param {number} depth
+ * @returns {JsonValue[]}
+ */
+function readList(bytes, depth) {
+  const list = [];
+  for (const { field, value } of fields(bytes)) if (field === 1) list.push(readValue(asBytes(value), depth + 1));
+  return list;
+}
