@@ -25,8 +25,8 @@ class LibwebrtcChannel:
     Args:
         native: libwebrtc's channel.
         post: runs a callable on the loop, from any thread.
-        plain_limit: largest message on a plain channel.
-        chunked_limit: largest message on a chunked one.
+        limit: largest message the other side takes, on a chunked channel (True) or a plain one; asked at each send,
+            since the offering side learns it with the answer.
         opened: called on the loop when the channel can send.
     """
 
@@ -35,12 +35,11 @@ class LibwebrtcChannel:
         native: rw.DataChannel,
         post: Post,
         *,
-        plain_limit: int,
-        chunked_limit: int,
+        limit: Callable[[bool], int],
         opened: Callable[[LibwebrtcChannel], None],
     ) -> None:
         self._native, self._post = native, post
-        self._plain_limit, self._chunked_limit = plain_limit, chunked_limit
+        self._limit = limit
         self._opened = opened
         self._listener: Callable[[ChannelEvent], None] | None = None
         self._unheard: list[ChannelEvent] = []
@@ -59,7 +58,7 @@ class LibwebrtcChannel:
 
     @property
     def max_message_bytes(self) -> int:
-        return self._chunked_limit if self._native.is_chunked() else self._plain_limit
+        return self._limit(self._native.is_chunked())
 
     @property
     def buffered_bytes(self) -> int:

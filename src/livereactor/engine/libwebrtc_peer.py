@@ -31,7 +31,6 @@ from livereactor.media.frames import VideoCodec
 
 _Output: TypeAlias = LibwebrtcVideoOutput | LibwebrtcAudioOutput
 
-_NATIVE: Final = {VideoCodec.VP8: rw.VideoCodec.Vp8, VideoCodec.H264: rw.VideoCodec.H264}
 _KINDS: Final = {"video": rw.MediaKind.Video, "audio": rw.MediaKind.Audio}
 _DIRECTIONS: Final = {
     Use.SEND: rw.TransceiverDirection.SendOnly,
@@ -63,7 +62,7 @@ class LibwebrtcPeer:
         self._factory, self._slots, self._repeater, self._config = factory, slots, repeater, config
         self._events, self._closed = events, closed
         self._is_closed = False
-        self._is_ready = False
+        self._is_ready = self._is_bound = False
         self._transport: Transport | None = None
         self._outputs: list[_Output] = []
         self._inputs: list[LibwebrtcInput] = []
@@ -78,7 +77,7 @@ class LibwebrtcPeer:
         outputs = {s.mid: self._make_output(s.kind) for s in sections if plan[s.mid] is Use.SEND}
         transport = self._connect()
         await self._set_estimate(transport, all(s.transport_cc for s in sections if s.kind == "video"))
-        tracks = await transport.apply("offer", offer)
+        tracks = await transport.apply("offer", sdp.with_codecs(offer, self._kept_codecs(sections, plan)))
         transceivers = {transceiver.mid(): transceiver for transceiver in await transport.native.transceivers()}
         for section in sections:
             await self._answer(section, plan[section.mid], transceivers[section.mid], outputs.get(section.mid))
@@ -97,11 +96,18 @@ class LibwebrtcPeer:
         if output is not None:
             await transceiver.set_track(output.track)
             self._bind_output(section, output)
-        if isinstance(output, LibwebrtcVideoOutput) and output.codec is not None:
-            await transceiver.set_codec_preferences([_NATIVE[output.codec]])
-        elif section.kind == "video" and use is Use.RECEIVE:
-            await transceiver.set_codec_preferences(_DECODED)
         await transceiver.set_direction(_DIRECTIONS[use])
+
+    def _kept_codecs(self, sections: Sequence[sdp.MediaSection], plan: Mapping[str, Use]) -> dict[str, Sequence[str]]:
+        """What each video section may still choose from: our one codec to send, those we decode to receive."""
+        kept: dict[str, Sequence[str]] = {}
+        for section in sections:
+            codec = sdp.chosen_codec(section, self._config.video_codecs)
+            if plan[section.mid] is Use.SEND and section.kind == "video" and codec is not None:
+                kept[section.mid] = (codec.value,)
+            elif plan[section.mid] is Use.RECEIVE and section.kind == "video":
+                kept[section.mid] = sdp.DECODABLE
+        return kept
 
     def _possible(self, section: sdp.MediaSection, wanted: Use) -> Use:
         """What can be done with a section: as wanted, else nothing."""
@@ -110,7 +116,7 @@ class LibwebrtcPeer:
                 codec = sdp.chosen_codec(section, self._config.video_codecs)
                 possible = section.receives and (section.kind == "audio" or codec is not None)
             case Use.RECEIVE:
-                decodable = not sdp.DECODABLE.isdisjoint(section.codecs)
+                decodable = any(codec in sdp.DECODABLE for codec in section.codecs)
                 possible = section.sends and (section.kind == "audio" or decodable)
             case Use.INACTIVE:
                 possible = False
@@ -127,8 +133,10 @@ class LibwebrtcPeer:
             transceiver = transport.native.add_transceiver(_KINDS[section.kind], _DIRECTIONS[section.use])
             if output is not None:
                 await transceiver.set_track(output.track)
-            if section.kind == "video":
-                await transceiver.set_codec_preferences([_NATIVE[codec] for codec in self._config.video_codecs])
+            if section.kind == "video" and (
+                section.use is Use.RECEIVE or self._config.video_codecs[0] is VideoCodec.VP8
+            ):
+                await transceiver.set_codec_preferences(_DECODED)  # which leaves H.264 out: we cannot decode it
             self._offered.append((section, transceiver, output))
         for label in channels:
             transport.open_channel(label)
@@ -223,11 +231,13 @@ class LibwebrtcPeer:
 
     def _report(self) -> None:
         """Say what was negotiated: on the loop, so after the description is in the caller's hands."""
+        self._is_bound = True
         for source in self._inputs:
             self._post(TrackAdded(source.mid, source))
         for output in self._outputs:
             if isinstance(output, LibwebrtcVideoOutput) and output.codec is not None:
                 self._post(CodecNegotiated(output.mid, output.codec))
+        self._set_ready(self._is_ready)
 
     async def _set_estimate(self, transport: Transport, transport_cc: bool) -> None:
         config = self._config
@@ -240,9 +250,10 @@ class LibwebrtcPeer:
             self._transport.post(event)
 
     def _set_ready(self, ready: bool) -> None:
+        """Media may be sent, or no longer; it starts once the sections are bound, too."""
         self._is_ready = ready
         for output in self._outputs:
-            if ready:
+            if ready and self._is_bound and output.mid:
                 output.start()
             else:
                 output.stop()

@@ -155,8 +155,7 @@ class Transport:
         channel = LibwebrtcChannel(
             native,
             self._run,
-            plain_limit=self._plain_limit,
-            chunked_limit=self._chunked_limit,
+            limit=lambda chunked: self._chunked_limit if chunked else self._plain_limit,
             opened=lambda channel: self._on_channel_open(channel, announce=announce),
         )
         self._channels.append(channel)

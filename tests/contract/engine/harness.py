@@ -26,7 +26,6 @@ from livereactor.engine.port import (
     TrackAdded,
     Use,
 )
-from livereactor.media.frames import Frame, Sound
 
 TIMEOUT = 10.0  # seconds; what is waited for takes milliseconds, on a busy machine some hundred
 T = TypeVar("T")
@@ -116,7 +115,7 @@ def hear(channel: Channel) -> Heard:
 
 @dataclass
 class Link:
-    """A server's and a client's Peer, joined. `server_accepted` is the server's answer and outputs."""
+    """A server's and a client's Peer, joined. `accepted` is the server's answer with its outputs."""
 
     server: Side
     client: Side
@@ -183,10 +182,3 @@ async def link(
     finally:
         await client.peer.aclose()
         await server.peer.aclose()
-
-
-def is_frame(number: int, read: Callable[[Frame], int]) -> Callable[[Frame], bool]:
-    return lambda frame: read(frame) == number
-
-
-__all__ = ["Heard", "Inbox", "Link", "Side", "Sound", "hear", "is_frame", "link", "make_side", "trickle"]

@@ -46,8 +46,14 @@ class Vp8:
 
     def encode(self, number: int, *, key: bool = False, user_data: bytes = b"") -> EncodedFrame:
         """Encode `picture(number)`."""
-        shown = av.VideoFrame.from_ndarray(picture(number, width=self._width, height=self._height), format="rgb24")
-        shown = shown.reformat(format="yuv420p")
+        return self._encode(picture(number, width=self._width, height=self._height), key, user_data)
+
+    def encode_colour(self, rgb: tuple[int, int, int]) -> EncodedFrame:
+        """Encode a key frame of one colour."""
+        return self._encode(np.full((self._height, self._width, 3), rgb, np.uint8), True, b"")
+
+    def _encode(self, pixels: Pixels, key: bool, user_data: bytes) -> EncodedFrame:
+        shown = av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(format="yuv420p")
         shown.pts = self._count * 3000
         shown.pict_type = PictureType.I if key else PictureType.NONE
         (packet,) = self._context.encode(shown)

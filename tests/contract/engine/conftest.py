@@ -1,0 +1,43 @@
+"""Which engines the suite runs against: one line each in ENGINES; every server meets every client."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from itertools import product
+
+import pytest
+
+from livereactor.engine.libwebrtc import LibwebrtcEngine
+from livereactor.engine.port import Engine
+
+ENGINES: dict[str, Callable[[], Engine]] = {
+    "libwebrtc": LibwebrtcEngine,
+}
+
+
+class Engines:
+    """The server's and the client's engine of one test: the same object where they are of one kind."""
+
+    def __init__(self, server: Engine, client: Engine) -> None:
+        self.server, self.client = server, client
+
+
+@pytest.fixture(params=list(product(ENGINES, ENGINES)), ids=lambda pair: f"{pair[0]} to {pair[1]}")
+async def engines(request: pytest.FixtureRequest) -> AsyncIterator[Engines]:
+    server_name, client_name = request.param
+    server = ENGINES[server_name]()
+    client = server if client_name == server_name else ENGINES[client_name]()
+    await server.start()
+    await client.start()
+    yield Engines(server, client)
+    await client.aclose()
+    await server.aclose()
+
+
+@pytest.fixture(params=list(ENGINES))
+async def engine(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
+    """For what one engine does whoever is on the other side; here that is the same engine."""
+    made = ENGINES[request.param]()
+    await made.start()
+    yield made
+    await made.aclose()
