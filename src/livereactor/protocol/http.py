@@ -1,0 +1,300 @@
+"""The bodies of the HTTP API (sections 1 and 8), as a runtime takes and gives them. Pure.
+
+Unknown fields are ignored; what is absent is left out of a body, never null, as official clients check strictly.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal, TypeAlias, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from livereactor.base.errors import LivereactorError, PeerError, UnavailableError
+from livereactor.base.limits import Limits
+from livereactor.protocol.json_text import parse_json
+
+BODY_BYTES: Final = Limits().body_bytes
+Kind: TypeAlias = Literal["video", "audio"]
+Direction: TypeAlias = Literal["recvonly", "sendonly"]  # from the client's side
+
+
+class Body(BaseModel):
+    """Base of all bodies."""
+
+    model_config = ConfigDict(extra="ignore", populate_by_name=True)
+
+    def to_body(self) -> dict[str, Any]:
+        """The JSON object, without what is absent."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+# --- sessions (1.4, 1.6) -----------------------------------------------------------------------------------------
+
+
+class StartingCommand(Body):
+    """One command to run before the first client connects."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    command: str
+    data: dict[str, Any] = Field(default_factory=dict[str, Any])
+
+
+class StartingInput(Body):
+    """What a session starts with; each `state` key runs as `set_<key>`. Unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    state: dict[str, Any] = Field(default_factory=dict[str, Any])
+    commands: list[StartingCommand] = Field(default_factory=list[StartingCommand])
+
+
+class IceCredentials(Body):
+    """Of a TURN server."""
+
+    username: str
+    password: str = Field(repr=False)
+
+
+class IceServerBody(Body):
+    """One STUN or TURN server; without credentials the key is absent."""
+
+    uris: list[str]
+    credentials: IceCredentials | None = None
+
+
+class IceServers(Body):
+    """Answer of `GET …/ice_servers` (1.7)."""
+
+    ice_servers: list[IceServerBody] = Field(default_factory=list[IceServerBody])
+
+
+class StartSession(Body):
+    """Body of `POST /start_session`. The last four fields come from our coordinator only."""
+
+    extra_args: dict[str, Any] | None = None
+    extra_configs: dict[str, Any] | None = None
+    generation: Literal["streamed", "stepped"] | None = None
+    starting_input: StartingInput | None = None
+    steps: int | None = Field(default=None, ge=1, le=10_000)
+    session_id: str | None = Field(default=None, min_length=1, max_length=128, pattern=r"^[\w.\-]+$")
+    max_duration: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    reconnection_window: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    ice_servers: list[IceServerBody] | None = None
+
+    @property
+    def is_stepped(self) -> bool:
+        """Stepped generation, wherever the client said so (section 1.3)."""
+        return self.generation == "stepped" or (self.extra_configs or {}).get("generation") == "stepped"
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What is for the model: both spellings in one, `extra_args` winning."""
+        return {**(self.extra_configs or {}), **(self.extra_args or {})}
+
+
+class StopSession(Body):
+    """Body of `POST /stop_session`."""
+
+    moderate: bool = False
+    reason: str | None = Field(default=None, max_length=64)
+
+
+class ModelInfo(Body):
+    """Which model a session runs."""
+
+    name: str
+    version: str | None = None
+
+
+class ServerInfo(Body):
+    """Which server runs it; official clients insist on it."""
+
+    server_version: str
+
+
+class SelectedTransport(Body):
+    """The only transport there is."""
+
+    protocol: Literal["webrtc"] = "webrtc"
+    version: str = "1.0"
+
+
+class TrackCapability(Body):
+    """One track, its direction told from the client's side."""
+
+    name: str
+    kind: Kind
+    direction: Direction
+
+
+class CommandCapability(Body):
+    """One command; `description` must be a text, empty at least."""
+
+    name: str
+    description: str = ""
+    arguments_schema: dict[str, Any] | None = Field(default=None, alias="schema")
+
+
+class CapabilitiesBody(Body):
+    """What a session offers; all of it must be there once signalling works (section 1.4)."""
+
+    protocol_version: str = "v0"
+    tracks: list[TrackCapability]
+    commands: list[CommandCapability] = Field(default_factory=list[CommandCapability])
+    emission_fps: float | None = None
+
+
+class RecordingInfo(Body):
+    """Whether clips can be asked for."""
+
+    enabled: bool
+    chunk_seconds: float | None = None
+
+
+class SessionDescriptor(Body):
+    """Answer of `start_session`, `session` and `sessions/{sid}`. Ready = `capabilities` and `selected_transport`."""
+
+    session_id: str
+    state: str
+    cluster: str = "local"
+    model: ModelInfo
+    server_info: ServerInfo
+    selected_transport: SelectedTransport | None = None
+    capabilities: CapabilitiesBody | None = None
+    generation: Literal["streamed", "stepped"] | None = None
+    recording: RecordingInfo | None = None
+
+
+class Health(Body):
+    """Answer of `GET /health` (behaviour.md 29.1); `progress` of loading, 0..1."""
+
+    status: Literal["healthy", "unhealthy"]
+    state: Literal["loading", "available", "serving", "terminated"]
+    detail: str | None = None
+    progress: float | None = None
+
+
+# --- signalling (1.8 to 1.12) ------------------------------------------------------------------------------------
+
+
+class ConnectionCreated(Body):
+    """Answer of `POST …/connections`; the id is an integer, 1002 to 9999."""
+
+    connection_id: int
+    track_map: dict[str, Any] | None = None
+
+
+class ClientInfoBody(Body):
+    """Who the client says it is."""
+
+    sdk_version: str = ""
+    sdk_type: str = ""
+
+    @property
+    def is_livereactor(self) -> bool:
+        """One of ours: its pings on `control` are answered (section 5.10)."""
+        return self.sdk_type.startswith("livereactor")
+
+
+class TrackMapping(Body):
+    """Which track a section of the offer is; `kind` is checked against the model's, not here."""
+
+    mid: str
+    name: str
+    kind: str
+    direction: Direction
+
+
+class Offer(Body):
+    """Body of `POST|PUT …/sdp_params`."""
+
+    sdp_offer: str = Field(min_length=1)
+    client_info: ClientInfoBody = Field(default_factory=ClientInfoBody)
+    track_mapping: list[TrackMapping] = Field(default_factory=list[TrackMapping], max_length=128)
+    ice_servers: list[IceServerBody] | None = None
+    port_range: list[int] | None = Field(default=None, min_length=2, max_length=2)
+
+
+class Answer(Body):
+    """Answer of `GET …/sdp_params`."""
+
+    sdp_answer: str
+    connection_id: int | None = None
+
+
+class CandidateBody(Body):
+    """One candidate, `candidate:…` without `a=`; an empty line ends gathering."""
+
+    candidate: str = Field(max_length=1024)
+    sdp_mid: str | None = None
+    sdp_mline_index: int | None = None
+
+
+class Candidates(Body):
+    """Body of `POST …/ice_candidates`."""
+
+    candidates: list[CandidateBody] = Field(default_factory=list[CandidateBody])
+    is_final: bool = False
+
+
+# --- uploads (8) -------------------------------------------------------------------------------------------------
+
+
+class UploadRequest(Body):
+    """Body of `POST …/uploads`; `size` in bytes."""
+
+    name: str = Field(min_length=1, max_length=255)
+    size: int = Field(gt=0)
+    mime_type: str = Field(min_length=1, max_length=255)
+    upload_id: str | None = Field(default=None, min_length=1, max_length=128, pattern=r"^[\w.\-]+$")
+
+
+class UploadSlot(Body):
+    """Answer of it: the id that commands name, and where to PUT the bytes without a token."""
+
+    presigned_id: str
+    presigned_url: str
+    path: str
+
+
+# --- reading and errors ------------------------------------------------------------------------------------------
+
+_Model = TypeVar("_Model", bound=Body)
+
+
+def read_body(model: type[_Model], raw: bytes, *, limit: int = BODY_BYTES) -> _Model:
+    """A request's body; empty, `null` and `{}` are the same, whatever its content type (section 1.1).
+
+    Raises:
+        PeerError: one readable sentence about the first thing that is wrong.
+    """
+    what = "the body"
+    value = parse_json(raw, what, limit=limit) if raw.strip() else None
+    if value is not None and not isinstance(value, dict):
+        raise PeerError(f"{what} is a JSON {type(value).__name__}, not an object; send an object or nothing")
+    try:
+        return model.model_validate({} if value is None else value)
+    except ValidationError as error:
+        raise PeerError(f"{what}: {_sentence(error)}") from error
+
+
+def _sentence(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    place = ".".join(str(part)[:60] for part in first["loc"]) or "it"
+    reason = first["msg"][:1].lower() + first["msg"][1:]
+    others = error.error_count() - 1
+    return f"{place}: {reason}" + (f" (and {others} more)" if others else "")
+
+
+def problem(error: LivereactorError) -> dict[str, Any]:
+    """The body of an error answer: the sentence under both names that clients print, the code, what to expect."""
+    body: dict[str, Any] = {
+        "error": error.message,
+        "detail": error.message,
+        "code": error.code,
+        "recoverable": error.recoverable,
+    }
+    if isinstance(error, UnavailableError):
+        body["retry_after"] = error.retry_after
+    return body
