@@ -32,7 +32,7 @@ class Decorator(Protocol):
 def command(handler: Handler, /) -> Handler: ...
 @overload
 def command(*, name: str | None = None, moderate: bool = False) -> Decorator: ...
-def command(handler: Handler | None = None, /, *, name: str | None = None, moderate: bool = False) -> Any:
+def command(handler: Callable[..., Any] | None = None, /, *, name: str | None = None, moderate: bool = False) -> Any:
     """Make a command of a method.
 
     A parameter named `client` receives the calling Client. Return an `lr.Message` to reply, None to acknowledge;
@@ -43,7 +43,7 @@ def command(handler: Handler | None = None, /, *, name: str | None = None, moder
         moderate: marks all its arguments as free content that a deployment may check.
     """
 
-    def mark(function: Handler) -> Handler:
+    def mark(function: Callable[..., Any]) -> Callable[..., Any]:
         params = _unwrap_defaults(function)
         setattr(function, _MARK, CommandMark(name or function.__name__, moderate, params))
         return function

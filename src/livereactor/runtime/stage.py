@@ -39,7 +39,8 @@ from livereactor.runtime.seam import (
     StreamEnded,
 )
 from livereactor.runtime.stepping import apply_calls, run_step
-from livereactor.runtime.tracks import AudioOut, VideoOut, WaitFor
+from livereactor.runtime.tracks import VideoOut, WaitFor
+from livereactor.runtime.tuning import tuning_of
 
 Outcome = TypeVar("Outcome")
 BUSY: Final = "the model is behind: {limit} commands wait; send fewer"
@@ -302,18 +303,7 @@ class Stage:
     # --- inner -------------------------------------------------------------------------------------------------------
 
     def _tuning(self) -> pacing.Tuning:
-        """By its first video output; with sound beside it on the beat only, since kicks would make it run ahead."""
-        outputs = [each for each in self._tracks().values() if isinstance(each, VideoOut | AudioOut)]
-        video = next((each for each in outputs if isinstance(each, VideoOut)), None)
-        if video is None:
-            return pacing.Tuning("sound" if outputs else "free")
-        if video.fps is None or video.pacing == "free":
-            return pacing.Tuning("free")
-        sounds = any(isinstance(each, AudioOut) for each in outputs)
-        return pacing.Tuning("steady" if sounds else video.pacing, video.fps)
-
-    def _tracks(self) -> Mapping[str, Any]:
-        return self._performer.tracks or self.definition.declarations
+        return tuning_of(self._performer.tracks or self.definition.declarations)
 
     def _put(self, kind: JobKind, work: Callable[[], Outcome]) -> Future[Outcome]:
         future: Future[Outcome] = Future()

@@ -1,0 +1,286 @@
+"""For authors' tests: a model on a stage without threads, network or waiting. The same code as the runtime's runs it.
+
+def test_a_drop_is_confirmed() -> None:
+    with Stage(Pond) as stage:
+        reply = stage.command("drop", x=0.5, y=0.5)
+        assert reply is not None and reply.type == "dropped"
+        assert stage.step().frames["main_video"][0].shape == (360, 640, 3)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Self, TypeAlias, cast
+
+from livereactor.base.errors import LivereactorError, UsageError
+from livereactor.media.frames import Frame, Pixels, Samples, Sound
+from livereactor.media.pixels import as_frames, as_sound
+from livereactor.protocol.schema import arguments_with_files, validate_arguments
+from livereactor.runtime import pacing
+from livereactor.runtime.authoring import Model
+from livereactor.runtime.emission import sound_seconds
+from livereactor.runtime.given import UploadedFile
+from livereactor.runtime.inputs import InputQueue
+from livereactor.runtime.performer import Performer, StepMade, StreamError
+from livereactor.runtime.seam import (
+    Call,
+    ClientInfo,
+    MessageOut,
+    Progress,
+    ReceivedFile,
+    Role,
+    Said,
+    SessionStart,
+    StageEvent,
+)
+from livereactor.runtime.tracks import AudioIn, VideoIn
+from livereactor.runtime.tuning import tuning_of
+
+FIRST_CLIENT: Final = 1001
+Reply: TypeAlias = MessageOut  # of a command or `self.send`: `.type` and `.data`
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one `yield` gave.
+
+    Attributes:
+        frames: per video track its Pixels, one or a chunk; empty for a step without output.
+        sounds: per audio track its samples, int16, shape (samples, channels).
+        tags: per video track the `user_data` of its Frames.
+        messages: what the model said since the step before, to whomever.
+        waiting: it yielded `lr.wait_for(…)` and nothing has come yet.
+        ended: `stream` has returned; there was no step.
+    """
+
+    frames: Mapping[str, list[Pixels]] = field(default_factory=dict[str, list[Pixels]])
+    sounds: Mapping[str, Samples] = field(default_factory=dict[str, Samples])
+    tags: Mapping[str, list[bytes]] = field(default_factory=dict[str, list[bytes]])
+    messages: list[MessageOut] = field(default_factory=list[MessageOut])
+    waiting: bool = False
+    ended: bool = False
+
+
+class Stage:
+    """One model under test. Everything happens on the caller's thread, when it is asked for.
+
+    Args:
+        model: the class.
+        config: what `load(self, config)` gets.
+    """
+
+    def __init__(self, model: type[Model], **config: Any) -> None:
+        self._performer = Performer(model, self, config=config)
+        self._messages: list[MessageOut] = []
+        self._progress: list[tuple[float, str]] = []
+        self._pacing = pacing.Pacing(tuning_of(self._performer.definition.declarations))
+        self._now = 0.0
+        self._sessions = self._uploads = 0
+        self._unwanted: frozenset[str] = frozenset()
+
+    # --- Sessions ----------------------------------------------------------------------------------------------------
+
+    def open(self, **extra_args: Any) -> Self:
+        """Load the model if it is not yet, and begin a Session; one that was open ends first.
+
+        Raises:
+            Whatever the author's `load` or `open` raised.
+        """
+        if self._performer.model is None:
+            self._author(self._performer.load)
+        self.close()
+        self._sessions += 1
+        self._author(lambda: self._performer.open(SessionStart(f"ses_test{self._sessions}", extra_args)))
+        self._pacing.handle(pacing.Opened(), self._now)
+        return self
+
+    def close(self) -> None:
+        """End the Session; the model stays loaded."""
+        self._pacing.handle(pacing.Closed(), self._now)
+        self._performer.close()
+        self._messages.clear()
+
+    def __enter__(self) -> Self:
+        return self.open()
+
+    def __exit__(self, *exc: object) -> None:
+        self._performer.shut()
+
+    @property
+    def model(self) -> Model:
+        """The instance itself, loaded.
+
+        Raises:
+            UsageError: it is not loaded yet.
+        """
+        if self._performer.model is None:
+            raise UsageError("the model is not loaded; call open() first")
+        return self._performer.model
+
+    @property
+    def progress(self) -> list[tuple[float, str]]:
+        """What `self.progress` said, in order."""
+        return self._progress
+
+    # --- what clients do ---------------------------------------------------------------------------------------------
+
+    def command(self, name: str, /, **arguments: Any) -> MessageOut | None:
+        """Send a command as the first client, as `send` does."""
+        return self.send(name, arguments)
+
+    def send(self, name: str, arguments: Mapping[str, Any], *, client: int = FIRST_CLIENT) -> MessageOut | None:
+        """Validate a command's arguments, run its handler, and return its reply, None where it acknowledges.
+
+        Args:
+            arguments: JSON values; files as `lr.File(name, mime_type, data)`.
+
+        Raises:
+            InvalidCommandError: the arguments break the schema; the handler did not run.
+            CommandError: the author refused.
+            Whatever else the handler raised: a client would see `internal_error`.
+        """
+        schema = self._performer.definition.schema.command(name)
+        files: dict[str, UploadedFile] = {}
+        checked = validate_arguments(schema, {key: self._referred(value, files) for key, value in arguments.items()})
+        call = Call(name, arguments_with_files(schema, checked, files))
+        replies: list[MessageOut | None] = []
+        self._author(lambda: self._performer.call(call, self._info(client), replies.append))
+        self._pacing.handle(pacing.Kicked("command"), self._now)
+        return replies[0]
+
+    def join(self, client: int = FIRST_CLIENT, role: Role = "owner") -> None:
+        """A client connects."""
+        self._performer.join(self._info(client, role))
+
+    def leave(self, client: int = FIRST_CLIENT) -> None:
+        """A client goes."""
+        self._performer.leave(self._info(client))
+
+    def upload(self, file: UploadedFile) -> None:
+        """A file arrives that no command refers to yet."""
+        self._uploads += 1
+        self._performer.uploaded(ReceivedFile(f"up{self._uploads}", file.name, file.mime_type, file.data))
+
+    def feed(self, track: str, value: Any, *, client: int = FIRST_CLIENT) -> None:
+        """Put a picture (or several) or sound into an input track, as a client that publishes it would."""
+        target = self._performer.tracks.get(track)
+        match target:
+            case VideoIn():
+                for frame in as_frames(value, where=track):
+                    self._performer.feed(track, Frame(frame.pixels, frame.user_data, round(self._now * 1e6), 0, client))
+            case AudioIn():
+                self._performer.feed(
+                    track, as_sound(value, rate=target.sample_rate, channels=target.channels, where=track)
+                )
+            case _:
+                raise UsageError(f"no input track {track!r}; declared: {', '.join(self._performer.definition.inputs)}")
+        self._performer.input_active(track, True)
+        self._pacing.handle(pacing.Kicked("input"), self._now)
+
+    def unwant(self, *tracks: str) -> None:
+        """Nobody receives these outputs; `self.main_video.wanted` says so."""
+        self._unwanted = frozenset(tracks)
+
+    # --- time --------------------------------------------------------------------------------------------------------
+
+    @property
+    def now(self) -> float:
+        """Seconds on the stage's own clock, which only `run` moves."""
+        return self._now
+
+    def step(self) -> Step:
+        """One turn of `stream`, now.
+
+        Raises:
+            Whatever `stream` raised; EmissionError for a `yield` that cannot be sent.
+        """
+        made = self._author(self._performer.step)
+        messages, self._messages = self._messages, []
+        waits = made.waits is not None and not made.waits.over()
+        if not made.ended:
+            self._stepped(made, waits)
+        pictures = {name: item for name, item in made.emission.items() if not isinstance(item, Sound)}
+        return Step(
+            frames={name: [frame.pixels for frame in item] for name, item in pictures.items()},
+            sounds={name: item.samples for name, item in made.emission.items() if isinstance(item, Sound)},
+            tags={name: [frame.user_data for frame in item] for name, item in pictures.items()},
+            messages=messages,
+            waiting=waits,
+            ended=made.ended,
+        )
+
+    def run(self, seconds: float) -> list[tuple[float, Step]]:
+        """Turn the clock on and make the steps that the model's pacing asks for, as if each took no time.
+
+        Returns:
+            (time, step), in order.
+        """
+        end, steps = self._now + seconds, list[tuple[float, Step]]()
+        while (due := self._pacing.deadline()) is not None and max(due, self._now) < end:
+            self._now = max(due, self._now)
+            steps.append((self._now, self.step()))
+            if steps[-1][1].ended:
+                self._pacing.handle(pacing.Closed(), self._now)
+        self._now = end
+        return steps
+
+    # --- Prompter: what the model asks for ---------------------------------------------------------------------------
+
+    def tell(self, event: StageEvent) -> None:
+        match event:
+            case Said(message):
+                self._messages.append(message)
+            case Progress(fraction, text):
+                self._progress.append((fraction, text))
+            case _:
+                pass
+
+    def wanted(self, track: str) -> bool:
+        return track not in self._unwanted
+
+    def retuned(self, track: str) -> None:
+        self._pacing.handle(pacing.Retuned(tuning_of(self._performer.tracks)), self._now)
+
+    def flush(self, track: str) -> None: ...
+
+    def wait_input(self, queue: InputQueue, timeout: float | None) -> bool:
+        if timeout is None and not queue.unread():
+            raise UsageError("the model waits for input for ever; feed() it first, or give frames() a timeout")
+        return queue.unread()
+
+    # --- inner -------------------------------------------------------------------------------------------------------
+
+    def _info(self, client: int, role: Role = "owner") -> ClientInfo:
+        return ClientInfo(client, role, joined_at=self._now)
+
+    def _stepped(self, made: StepMade, waits: bool) -> None:
+        timeout = made.waits.timeout if made.waits else None
+        until = None if timeout is None else self._now + timeout
+        event = pacing.Stepped(self._now, bool(made.emission), sound_seconds(made.emission), waits, until)
+        self._pacing.handle(event, self._now)
+
+    def _referred(self, value: Any, files: dict[str, UploadedFile]) -> Any:
+        """`value` with files replaced by references to them, as clients send them."""
+        match value:
+            case UploadedFile():
+                name = f"up{len(files) + 1}"
+                files[name] = value
+                return {"upload_id": name, "name": value.name, "mime_type": value.mime_type, "size": value.size}
+            case list():
+                return [self._referred(each, files) for each in cast("list[Any]", value)]
+            case dict():
+                return {key: self._referred(each, files) for key, each in cast("dict[str, Any]", value).items()}
+            case _:
+                return value
+
+    def _author(self, work: Any) -> Any:
+        """Do it; an error of the author's own comes out as it was raised, with its traceback."""
+        try:
+            return work()
+        except StreamError as error:
+            raise (error.__cause__ or error) from None
+        except LivereactorError as error:
+            if error.code in ("internal_error", "model_load_failed") and error.__cause__ is not None:
+                raise error.__cause__ from None
+            raise
