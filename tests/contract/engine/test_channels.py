@@ -118,8 +118,7 @@ def send_until_full(channel: Channel) -> int:
     for sent in range(1000):
         try:
             channel.send(bytes(LIMIT), text=False)
-        except EngineError as error:
-            assert "full" in error.message
+        except EngineError:
             return sent
     raise AssertionError("the channel took 250 MiB without a word")
 

@@ -283,8 +283,8 @@ async def settled(condition: Callable[[], bool]) -> tuple[int, int]:
     gc.collect()
     try:
         async with asyncio.timeout(15.0):
-            while not condition():
-                await asyncio.sleep(0.05)  # noqa: ASYNC110 - the operating system has no event for this
+            while not condition():  # noqa: ASYNC110 - the operating system has no event for this
+                await asyncio.sleep(0.05)
     except TimeoutError:
         pass
     return used()
