@@ -1,0 +1,198 @@
+"""What `livereactor doctor` looks at: one function a check, each with a fix to offer. Asks only this machine and what
+it is told to ask."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Literal
+
+import httpx2
+
+from livereactor.base.errors import LivereactorError
+from livereactor.settings import Settings
+
+_GIB = 1024**3
+_STUN_MAGIC = 0x2112A442  # RFC 8489, section 5
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report; `fix` is empty where nothing is to be done."""
+
+    check: str
+    status: Literal["ok", "warn", "fail"]
+    text: str
+    fix: str = ""
+
+
+def findings(settings: Settings, url: str | None) -> list[Finding]:
+    """Run every check, in the order a newcomer would meet the troubles."""
+    checks: list[Callable[[], Finding]] = [
+        _python,
+        lambda: _engine(settings.runtime.engine),
+        _codecs,
+        _gpu,
+        lambda: _port(settings.runtime.host, settings.runtime.port),
+        _disk,
+    ]
+    checks += [lambda server=server: _stun(server) for server in settings.turn.stun]
+    checks += [lambda server=server: _turn(server) for server in settings.turn.turn]
+    if url is not None:
+        checks.append(lambda: _server(url))
+    return [check() for check in checks]
+
+
+def _python() -> Finding:
+    version = ".".join(str(part) for part in sys.version_info[:3])
+    return Finding("python", "ok", version)
+
+
+def _engine(name: str) -> Finding:
+    """A whole connection of the engine with itself: what a browser would need, without one."""
+    from livereactor.engine.default import make_engine
+
+    async def connect() -> tuple[str, float]:
+        engine = make_engine(name)
+        began = time.monotonic()
+        try:
+            await asyncio.wait_for(engine.start(), 15)
+            return engine.capabilities.name, time.monotonic() - began
+        finally:
+            await engine.aclose()
+
+    try:
+        used, seconds = asyncio.run(connect())
+    except LivereactorError as error:
+        return Finding("media engine", "fail", error.message, "see the sentence above; then run doctor again")
+    except TimeoutError:
+        return Finding(
+            "media engine",
+            "fail",
+            "no connection with itself in 15 s",
+            "allow UDP between this machine's own addresses in its firewall",
+        )
+    return Finding("media engine", "ok", f"{used}: connected with itself in {seconds * 1000:.0f} ms")
+
+
+def _codecs() -> Finding:
+    import numpy as np
+
+    from livereactor.media.encoder import make_encoder
+    from livereactor.media.frames import VideoCodec
+
+    pixels = np.zeros((90, 160, 3), np.uint8)
+    working: list[str] = []
+    for codec in VideoCodec:
+        try:
+            encoder = make_encoder(codec, width=160, height=90, fps=30, bps=300_000)
+            encoder.encode(pixels, key=True, captured_us=0)
+            working.append(codec.value)
+        except (LivereactorError, OSError, ValueError):  # PyAV's errors are OSErrors and ValueErrors
+            continue
+    if VideoCodec.VP8.value not in working:
+        return Finding(
+            "codecs", "fail", "no VP8 encoder", "reinstall PyAV from its wheel: pip install --force-reinstall av"
+        )
+    status = "ok" if len(working) == len(VideoCodec) else "warn"
+    return Finding("codecs", status, ", ".join(working), "" if status == "ok" else "reinstall PyAV from its wheel")
+
+
+def _gpu() -> Finding:
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return Finding("gpu", "ok", "none found; models run on the CPU")
+    try:
+        done = subprocess.run(
+            [tool, "--query-gpu=name,memory.free", "--format=csv,noheader"], capture_output=True, text=True, timeout=10
+        )
+    except subprocess.TimeoutExpired:
+        return Finding("gpu", "warn", "nvidia-smi does not answer", "restart the driver")
+    if done.returncode != 0:
+        return Finding("gpu", "warn", "nvidia-smi failed", "install the driver that fits the card")
+    return Finding("gpu", "ok", done.stdout.strip().replace("\n", "; ") + " free")
+
+
+def _port(host: str, port: int) -> Finding:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            reason = error.strerror or str(error)
+            return Finding("port", "warn", f"{host}:{port}: {reason.lower()}", "choose another one with --port")
+    return Finding("port", "ok", f"{host}:{port} is free")
+
+
+def _disk() -> Finding:
+    free = shutil.disk_usage(tempfile.gettempdir()).free
+    if free < _GIB:
+        return Finding("disk", "warn", f"{free / _GIB:.1f} GiB free for uploads", "free some space, or set TMPDIR")
+    return Finding("disk", "ok", f"{free / _GIB:.0f} GiB free for uploads")
+
+
+def _stun(url: str) -> Finding:
+    """One binding request (RFC 8489, section 2); any answer with our transaction id will do."""
+    try:
+        host, port = _host_port(url.partition(":")[2], 3478)
+        transaction = secrets.token_bytes(12)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.settimeout(2.0)
+            probe.sendto(struct.pack("!HHI", 1, 0, _STUN_MAGIC) + transaction, (host, port))
+            answer = probe.recv(512)
+    except (OSError, ValueError) as error:
+        return Finding(
+            "stun", "warn", f"{url}: {error or 'no answer'}", "remove it from [turn] stun, or open UDP to it"
+        )
+    if answer[8:20] != transaction:
+        return Finding("stun", "warn", f"{url}: answered with something else", "check host and port")
+    return Finding("stun", "ok", f"{url} answers")
+
+
+def _turn(entry: str) -> Finding:
+    url = entry.rsplit(";", 1)[-1]  # never the credential
+    try:
+        host, port = _host_port(url.partition(":")[2].partition("?")[0], 3478)
+        if "transport=tcp" in url or url.startswith("turns:"):
+            with socket.create_connection((host, port), timeout=3):
+                return Finding("turn", "ok", f"{url} takes connections")
+    except (OSError, ValueError) as error:
+        return Finding("turn", "warn", f"{url}: {error}", "check host, port and firewall")
+    found = _stun(f"stun:{host}:{port}")  # a TURN server answers binding requests too (RFC 8656)
+    return Finding("turn", found.status, f"{url} {'answers' if found.status == 'ok' else 'does not answer'}", found.fix)
+
+
+def _server(url: str) -> Finding:
+    try:
+        answer = httpx2.get(url.rstrip("/") + "/health", timeout=5)
+        body = answer.json()
+    except (httpx2.HTTPError, ValueError) as error:
+        return Finding("server", "fail", f"{url}: {error}", "start it, or correct --url")
+    text = f"{url}: {body.get('status', '?')}, {body.get('state', '?')}"
+    if (date := answer.headers.get("date")) is not None:
+        ahead = time.time() - parsedate_to_datetime(date).timestamp()
+        if abs(ahead) > 30:
+            return Finding(
+                "server", "warn", f"{text}; this clock is {ahead:+.0f} s off", "synchronise the clocks (NTP)"
+            )
+    return Finding(
+        "server",
+        "ok" if answer.status_code == 200 else "fail",
+        text,
+        "" if answer.status_code == 200 else "see its log",
+    )
+
+
+def _host_port(text: str, default: int) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    return (host, int(port)) if host else (text, default)

@@ -1,0 +1,49 @@
+"""`livereactor config` and `livereactor limits`: what is in force, and where it came from."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from livereactor.base.limits import Limits
+from livereactor.settings import effective, resolve
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's commands."""
+    app.command(epilog="Example: LIVEREACTOR_RUNTIME__PORT=9000 livereactor config")(config)
+    app.command(epilog="Example: livereactor limits --json")(limits)
+
+
+def config(
+    folder: Annotated[Path, typer.Argument(help="Where livereactor.toml may be.")] = Path(),
+    json_lines: Annotated[bool, typer.Option("--json", help="One JSON object a line, for scripts.")] = False,
+) -> None:
+    """Show every setting, its effective value and where that came from."""
+    rows = effective(resolve(folder, command_line={}))
+    for name, value, origin in rows:
+        if json_lines:
+            typer.echo(json.dumps({"name": name, "value": value, "origin": origin}, default=str))
+        else:
+            typer.echo(f"{name:<32} {_shown(name, value):<24} {origin}")
+
+
+def limits(json_lines: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False) -> None:
+    """Show every limit with its default; a runtime's own are at its /limits."""
+    values = dataclasses.asdict(Limits())
+    if json_lines:
+        typer.echo(json.dumps(values))
+        return
+    for name, value in values.items():
+        typer.echo(f"{name:<28} {value:,}")
+
+
+def _shown(name: str, value: object) -> str:
+    """TURN credentials are secrets: they are counted, not printed."""
+    if name == "turn.turn" and isinstance(value, list) and value:
+        return f"{len(value)} server(s), credentials hidden"
+    return str(value)

@@ -1,0 +1,37 @@
+"""`livereactor demo`: a live model on screen, with nothing to configure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import livereactor
+from livereactor.base.errors import UsageError
+from livereactor.cli.run import serve
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's commands."""
+    app.command(epilog="Example: livereactor demo --port 9000")(demo)
+
+
+def demo(
+    port: Annotated[int | None, typer.Option(help="Port of the page.", show_default="8080")] = None,
+    open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+) -> None:
+    """Serve our demo model with its page: rain on a pond, touch the water to make waves."""
+    serve(str(demo_models() / "pond.py"), {"runtime.port": port}, open_page=open_page)
+
+
+def demo_models() -> Path:
+    """The folder of the demo models.
+
+    An installed wheel carries them beside the package; in a checkout they are the examples themselves.
+    """
+    package = Path(livereactor.__file__).parent
+    for folder in (package / "demos", package.parent.parent / "examples"):
+        if (folder / "pond.py").is_file():
+            return folder
+    raise UsageError("the demo models are missing from this installation; reinstall livereactor")

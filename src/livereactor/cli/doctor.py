@@ -1,0 +1,39 @@
+"""`livereactor doctor`: what of this machine is fit to serve, and the fix for what is not."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from livereactor.settings import resolve
+
+_MARKS = {"ok": ("✓", typer.colors.GREEN), "warn": ("!", typer.colors.YELLOW), "fail": ("✗", typer.colors.RED)}
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's commands."""
+    app.command(epilog="Example: livereactor doctor --url http://localhost:8080")(doctor)
+
+
+def doctor(
+    url: Annotated[str | None, typer.Option(help="A server to ask for its health.")] = None,
+    json_lines: Annotated[bool, typer.Option("--json", help="One JSON object a line, for scripts.")] = False,
+) -> None:
+    """Check Python, media engine, codecs, GPU, port, disk, STUN and TURN; exit 1 when something fails."""
+    from livereactor.cli.checks import findings
+
+    found = findings(resolve(Path(), command_line={}).settings, url)
+    for finding in found:
+        if json_lines:
+            typer.echo(json.dumps(dataclasses.asdict(finding)))
+            continue
+        mark, colour = _MARKS[finding.status]
+        typer.echo(f"{typer.style(mark, fg=colour)} {finding.check:<14} {finding.text}")
+        if finding.fix:
+            typer.echo(f"  {'':<14} → {finding.fix}")
+    if any(finding.status == "fail" for finding in found):
+        raise typer.Exit(1)

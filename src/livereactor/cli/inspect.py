@@ -1,0 +1,89 @@
+"""`livereactor schema` and `livereactor validate`: what a model class says, without loading its weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from livereactor.base.errors import LivereactorError, UsageError
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's commands."""
+    app.command(epilog="Example: livereactor schema model.py --check v1.json")(schema)
+    app.command(epilog="Example: livereactor validate model.py:Pond")(validate)
+
+
+def schema(
+    target: Annotated[str, typer.Argument(help="A file, file.py:Class, or a folder.")] = "model.py",
+    out: Annotated[Path | None, typer.Option(help="Write it to this file instead of stdout.")] = None,
+    check: Annotated[
+        Path | None, typer.Option(help="Compare with an older schema; exit 1 on breaking changes.")
+    ] = None,
+) -> None:
+    """Print a model's commands, messages and tracks as an OpenAPI 3.1 document."""
+    document = _openapi(target)
+    if check is not None:
+        _compare(check, document)
+        return
+    text = json.dumps(document, indent=2, ensure_ascii=False)
+    if out is None:
+        typer.echo(text)
+    else:
+        out.write_text(text + "\n", encoding="utf-8")
+        typer.echo(f"wrote {out}", err=True)
+
+
+def validate(
+    target: Annotated[str, typer.Argument(help="A file, file.py:Class, or a folder.")] = "model.py",
+    json_lines: Annotated[bool, typer.Option("--json", help="One JSON object, for scripts.")] = False,
+) -> None:
+    """Check settings, class and schema without loading weights."""
+    from livereactor.runtime.loading import load_model
+    from livereactor.settings import resolve
+
+    path = Path(target.partition(":")[0])
+    resolve(path if path.is_dir() else path.parent, command_line={})
+    model = load_model(target)
+    document = _openapi(target)
+    counts = {
+        "model": model.__name__,
+        "tracks": [track["name"] for track in document["x-reactor"]["tracks"]],
+        "commands": [path.rsplit("/", 1)[-1] for path in document.get("paths", {})],
+        "messages": list(document.get("webhooks", {})),
+    }
+    if json_lines:
+        typer.echo(json.dumps(counts))
+        return
+    typer.echo(f"{model.__name__} is fine")
+    for kind in ("tracks", "commands", "messages"):
+        typer.echo(f"  {kind:<9} {', '.join(counts[kind]) or 'none'}")
+
+
+def _openapi(target: str) -> dict[str, Any]:
+    from livereactor.protocol.openapi import to_openapi
+    from livereactor.runtime.definition import definition_of
+    from livereactor.runtime.loading import load_model
+
+    return to_openapi(definition_of(load_model(target)).schema)
+
+
+def _compare(old_file: Path, document: dict[str, Any]) -> None:
+    from livereactor.protocol.openapi import from_openapi
+    from livereactor.protocol.schema import breaking_changes
+
+    try:
+        old = from_openapi(json.loads(old_file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, LivereactorError) as error:
+        raise UsageError(
+            f"{old_file} cannot be compared with ({error}); give a file made by `livereactor schema`"
+        ) from error
+    breaking = breaking_changes(old, from_openapi(document))
+    for change in breaking:
+        typer.echo(change)
+    if breaking:
+        raise typer.Exit(1)
+    typer.echo("no breaking change", err=True)

@@ -1,0 +1,35 @@
+"""The `livereactor` command: gathers the groups and turns errors into exit codes.
+
+0 ok · 1 failure · 2 usage · 3 model failed to load · 130 interrupted (for `run`, `dev` and `demo` Ctrl-C is the end: 0)
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from livereactor.base.errors import LivereactorError, ModelLoadError
+from livereactor.cli import config, demo, doctor, inspect, new, run
+
+app = typer.Typer(
+    name="livereactor",
+    help="Put a real-time AI model on the network: watch its frames as they are made, steer it while it runs.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+for group in (new, run, demo, inspect, config, doctor):
+    group.register(app)
+
+
+def main() -> None:
+    """Run the command line; every error is one sentence on stderr and an exit code."""
+    try:
+        app()
+    except LivereactorError as error:
+        print(f"livereactor: {error.message}", file=sys.stderr)
+        sys.exit(3 if isinstance(error, ModelLoadError) else 1)
+    except BrokenPipeError:
+        sys.exit(1)  # the reader of our stdout has gone, as in `livereactor limits | head -1`

@@ -1,0 +1,77 @@
+"""`livereactor run` and `livereactor dev`: one model and its page on this machine."""
+
+from __future__ import annotations
+
+import os
+import sys
+import webbrowser
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from livereactor.base.errors import UsageError
+from livereactor.settings import resolve
+
+_Target = Annotated[str, typer.Argument(help="A file, file.py:Class, or a folder with a model.py.")]
+_Port = Annotated[int | None, typer.Option(help="Port of page and API; 0 takes a free one.", show_default="8080")]
+_Host = Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")]
+_Set = Annotated[list[str] | None, typer.Option("--set", help="key=value for Model.load(config); may be repeated.")]
+_Insecure = Annotated[bool, typer.Option("--insecure", help="Serve anybody on a non-loopback address.")]
+_Cpu = Annotated[bool, typer.Option("--cpu", help="Hide every GPU from the model.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's commands."""
+    app.command(epilog="Example: livereactor run pond.py --port 9000")(run)
+    app.command(epilog="Example: livereactor dev hello")(dev)
+
+
+def run(
+    target: _Target = "model.py",
+    port: _Port = None,
+    host: _Host = None,
+    set_: _Set = None,
+    reload: Annotated[bool, typer.Option("--reload", help="Saving the file reloads the class.")] = False,
+    open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+    insecure: _Insecure = False,
+    cpu: _Cpu = False,
+) -> None:
+    """Serve a model with its page; Ctrl-C ends it."""
+    if cpu:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # read by CUDA when the model first touches it
+    given = {"runtime.port": port, "runtime.host": host, "runtime.insecure": insecure or None}
+    serve(target, given | _assignments(set_ or []), reload=reload, open_page=open_page)
+
+
+def dev(target: _Target = "model.py", port: _Port = None, set_: _Set = None, cpu: _Cpu = False) -> None:
+    """Serve a model, open its page, and reload it whenever its file is saved."""
+    run(target, port=port, set_=set_, reload=True, open_page=True, cpu=cpu)
+
+
+def serve(target: str, given: Mapping[str, object], *, reload: bool = False, open_page: bool = False) -> None:
+    """Serve until interrupted; what was not given (None) is left to environment, file and defaults."""
+    from livereactor.wiring import serve_model
+
+    path = Path(target.partition(":")[0])
+    command_line = {name: value for name, value in given.items() if value is not None}
+    settings = resolve(path if path.is_dir() else path.parent, command_line=command_line).settings
+
+    def listening(url: str) -> None:
+        typer.echo(url)
+        print("Ctrl-C ends it", file=sys.stderr)
+        if open_page:
+            webbrowser.open(url)
+
+    serve_model(target, settings, listening=listening, reload=reload)
+
+
+def _assignments(pairs: list[str]) -> dict[str, object]:
+    values: dict[str, object] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise UsageError(f"--set {pair!r} is no key=value; write it as --set steps=4")
+        values[f"model.{key}"] = value
+    return values

@@ -1,0 +1,44 @@
+"""Sixteen frames at a time, as video diffusion makes them: yield the chunk, and it plays out evenly."""
+
+import time
+from collections.abc import Iterator
+
+import numpy as np
+
+import livereactor as lr
+
+CHUNK = 16
+
+
+class ChunkComplete(lr.Message):
+    """Sent with each chunk."""
+
+    index: int
+
+
+class NewModel(lr.Model):
+    """A turning shape, made sixteen frames at a time; a change shows with the next chunk."""
+
+    main_video = lr.VideoOut(width=640, height=360, fps=None)  # plays at the rate the model really makes
+    sides: int = lr.param(5, ge=3, le=12, description="Corners of the shape.")
+
+    def load(self) -> None:
+        self.progress(0.5, "building the grid")
+        y, x = np.mgrid[-1:1:360j, -1.78:1.78:640j].astype(np.float32)
+        self.radius, self.direction = np.hypot(x, y), np.arctan2(y, x)
+
+    def stream(self) -> Iterator[np.ndarray]:
+        index = 0
+        while True:
+            started = time.monotonic()
+            chunk = np.stack([self.draw((index * CHUNK + step) / 40) for step in range(CHUNK)])
+            time.sleep(max(0.0, 0.7 - (time.monotonic() - started)))  # stands for the network's work
+            self.send(ChunkComplete(index=index))
+            yield chunk
+            index += 1
+
+    def draw(self, angle: float) -> np.ndarray:
+        wedge = (self.direction + angle) % (2 * np.pi / self.sides) - np.pi / self.sides
+        edge = 0.6 * np.cos(np.pi / self.sides) / np.cos(wedge)
+        glow = np.exp(-6 * np.abs(self.radius - edge))
+        return (glow[..., None] * (255, 190, 120)).astype(np.uint8)
