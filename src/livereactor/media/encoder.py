@@ -49,7 +49,7 @@ class VideoEncoder:
         return self._bps
 
     def encode(self, pixels: Pixels, *, key: bool, captured_us: int, user_data: bytes = b"") -> EncodedFrame:
-        """Convert and encode one picture; about 2 ms at 640x360, 4 ms at 1280x720.
+        """Convert and encode one picture; VP8 about 2 ms at 640x360 and 6 at 1280x720, H.264 1 and 4.
 
         Args:
             pixels: uint8, shape (height, width, 3), RGB, both sides at least 2; odd sides are cropped by one pixel.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from fractions import Fraction
 from typing import Final
 
@@ -10,9 +11,11 @@ from av.video.codeccontext import VideoCodecContext
 
 from livereactor.media.timebase import TICKS
 
-# Two threads pay off from 720p on (6.0 -> 3.7 ms at equal CPU); below, waiting for each other costs more than it gives
-# (1.9 -> 2.7 ms of CPU at 360p for 0.4 ms of delay).
+# Two threads save 2.3 of 6 ms at 720p at equal CPU, but they wait for each other spinning: where other work takes one
+# of them off its core a Frame took 70 ms (two busy cores). So only where cores are plenty, and never below 720p, where
+# the second thread costs more than it gives.
 TWO_THREADS_FROM: Final = 1280 * 720
+PLENTY_OF_CORES: Final = 4
 
 
 def open_vp8(width: int, height: int, fps: float, bps: int) -> VideoCodecContext:
@@ -21,7 +24,8 @@ def open_vp8(width: int, height: int, fps: float, bps: int) -> VideoCodecContext
     context.width, context.height, context.pix_fmt = width, height, "yuv420p"
     context.time_base, context.framerate = Fraction(1, TICKS), Fraction(fps).limit_denominator(1001)
     context.bit_rate = bps
-    context.thread_count = 2 if width * height >= TWO_THREADS_FROM else 1
+    spare = (os.cpu_count() or 1) >= PLENTY_OF_CORES and width * height >= TWO_THREADS_FROM
+    context.thread_count = 2 if spare else 1
     context.options = {
         "deadline": "realtime",
         "cpu-used": "-10",  # -16 saves 12 % of CPU and loses 4 dB in the Frames after a key frame at 720p

@@ -1,0 +1,52 @@
+"""When a key frame is made for those who wish for one. Pure: `now` comes in.
+
+A key frame costs every viewer of the stream bits, so wishes are bounded: one a second for all of them together; for
+viewers who join, and have no picture until then, four a second. One key frame fulfils all that are waiting.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+WISH_INTERVAL: Final = 1.0
+JOINS_A_SECOND: Final = 4
+
+
+class KeyWishes:
+    """The wishes for key frames of one encoded stream."""
+
+    def __init__(self) -> None:
+        self._wished = False
+        self._joined = False
+        self._last_wish = float("-inf")  # when the last key frame for a wish was granted
+        self._joins: deque[float] = deque(maxlen=JOINS_A_SECOND)  # when the last ones for a join were
+
+    def wish(self) -> None:
+        """A viewer cannot go on without a key frame."""
+        self._wished = True
+
+    def join(self) -> None:
+        """A viewer starts."""
+        self._joined = True
+
+    def deadline(self) -> float | None:
+        """When the next key frame may be made; None while nobody wishes for one."""
+        times = list[float]()
+        if self._wished:
+            times.append(self._last_wish + WISH_INTERVAL)
+        if self._joined:
+            times.append(self._joins[0] + 1.0 if len(self._joins) == JOINS_A_SECOND else float("-inf"))
+        return min(times, default=None)
+
+    def grant(self, now: float) -> bool:
+        """Whether the Frame encoded now is to be a key frame; if so all wishes are fulfilled by it."""
+        at = self.deadline()
+        if at is None or at > now:
+            return False
+        if self._joined and (len(self._joins) < JOINS_A_SECOND or self._joins[0] + 1.0 <= now):
+            self._joins.append(now)
+        else:
+            self._last_wish = now
+        self._wished = self._joined = False
+        return True
