@@ -1,0 +1,129 @@
+"""Media: behaviour C-26 to C-39, as far as a runtime shows it to official Python clients. Loopback, one host."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+
+from tests.tools.drivers import Client, ClientError
+from tests.tools.fixtures import Start
+from tests.tools.processes import REPOSITORY, Program
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+MODELS = "tests/e2e/acceptance/models"
+WITH_EXAMPLES = {"PYTHONPATH": str(REPOSITORY / "examples")}
+AV = {"CONFORMANCE_WIDTH": "640", "CONFORMANCE_HEIGHT": "360"}
+
+
+async def test_c26_c29_thirty_frames_a_second_even_fresh_and_in_order(viewer: Client) -> None:
+    await viewer.command("set_pacing", pacing="backpressure")
+    await viewer.frames(30)
+    frames = await viewer.ask("frames_for", seconds=10.0)
+    assert 295 <= frames["count"] <= 305
+    assert frames["jitter_ms"]["p95"] <= 8.0
+    assert frames["backwards"] == 0
+    assert frames["age_ms"]["p50"] <= 60.0
+    assert frames["age_ms"]["p95"] <= 100.0
+
+
+async def test_c27_chunks_play_out_evenly(join: Any, start: Start) -> None:
+    client = await join(at=start(f"{MODELS}/chunks.py", environment=WITH_EXAMPLES))
+    await client.frames(32, timeout=15.0)
+    frames = await client.ask("frames_for", seconds=7.0)
+    rate = (frames["count"] - 1) / frames["seconds"]
+    assert rate == pytest.approx(22.9, abs=0.5)
+    assert frames["gap_ms"]["max"] <= 90.0
+    assert frames["backwards"] == 0
+
+
+async def test_c28_a_pinned_rate_holds_whatever_a_step_takes(join: Any, start: Start) -> None:
+    client = await join(at=start(f"{MODELS}/pinned.py", environment=WITH_EXAMPLES))
+    await client.frames(24)
+    frames = await client.ask("frames_for", seconds=7.0)
+    assert (frames["count"] - 1) / frames["seconds"] == pytest.approx(24.0, abs=0.3)
+
+
+async def test_c31_one_of_two_tracks_pauses_and_the_other_goes_on(join: Any, start: Start) -> None:
+    client = await join(at=start("examples/conformance_av.py", environment=AV), watch=None)
+    await client.ask("listen", track="main_audio")
+    await client.frames(20)
+    await client.ask("pause", track="main_video")
+    await client.ask("frames_for", seconds=0.2)
+    silent = await client.ask("frames_for", seconds=1.0)
+    assert silent["count"] == 0
+    await client.ask("resume", track="main_video")
+    assert (await client.frames(1, timeout=0.5))["count"] >= 1
+    sound = await client.ask("sound", track="main_audio", seconds=3.0)
+    assert sound["pitch_hz"] == pytest.approx(1000.0, abs=2.0)
+    assert sound["longest_gap_ms"] < 150.0
+
+
+async def test_c32_a_second_publisher_is_refused_until_the_first_leaves(join: Any) -> None:
+    first = await join(watch=None)
+    second = await join(session_id=(await first.state())["session"], watch=None)
+    await first.ask("publish")
+    with pytest.raises(ClientError) as caught:
+        await second.ask("publish")
+    assert caught.value.code == "publish_refused"
+    await first.ask("unpublish")
+    await second.ask("publish")
+
+
+async def test_c34_tags_come_back_on_the_right_frames(join: Any, start: Start) -> None:
+    client = await join(at=start(f"{MODELS}/tags.py"))
+    await client.ask("publish")
+    await client.ask("start_camera", tags=True)
+    await client.frames(10)
+    frames = await client.frames(120, timeout=15.0)
+    assert frames["tagged"] >= 0.99 * frames["decoded"]
+
+
+async def test_c37_a_further_viewer_costs_a_third_at_most_and_sees_a_frame_within_a_second(join: Any) -> None:
+    first = await join()
+    session = (await first.state())["session"]
+
+    async def cpu_over(seconds: float) -> float:
+        before = (await first.command("get_state"))["data"]["cpu_s"]
+        await first.ask("frames_for", seconds=seconds)
+        return ((await first.command("get_state"))["data"]["cpu_s"] - before) / seconds
+
+    await first.frames(30)
+    alone = await cpu_over(3.0)
+    for _ in range(3):
+        further = await join(session_id=session)
+        assert (await further.frames(1, timeout=1.0))["count"] >= 1
+    together = await cpu_over(3.0)
+    assert (together - alone) / 3 <= 0.35 * alone
+
+
+async def test_c38_no_step_runs_while_nobody_receives(join: Any, server: Program) -> None:
+    viewer = await join()
+    await viewer.frames(10)
+    await viewer.ask("pause", track="main_video")
+    await viewer.ask("frames_for", seconds=0.2)
+    process = psutil.Process(server.pid)
+    emitted = (await viewer.command("get_state"))["data"]["emitted"]
+    before = process.cpu_times()
+    await viewer.ask("frames_for", seconds=3.0)
+    after = process.cpu_times()
+    assert (await viewer.command("get_state"))["data"]["emitted"] == emitted
+    assert (after.user + after.system - before.user - before.system) / 3.0 < 0.02
+
+
+async def test_c39_floats_with_channels_first_arrive_as_they_were(join: Any, start: Start, tmp_path: Path) -> None:
+    client = await join(at=start(f"{MODELS}/channels_first.py"))
+    await client.frames(30)
+    assert await client.ask("snapshot", path=str(tmp_path / "seen.npy"))
+    sys.path.insert(0, str(REPOSITORY / MODELS))
+    try:
+        from channels_first import picture  # pyright: ignore[reportMissingImports]: the model's file, beside this one
+    finally:
+        sys.path.pop(0)
+    wanted = picture().transpose(1, 2, 0) * 255.0
+    error = np.mean((np.load(tmp_path / "seen.npy").astype(float) - wanted) ** 2)
+    assert 10 * np.log10(255.0**2 / error) >= 30.0

@@ -1,0 +1,7 @@
+"""Official clients, unmodified, against a server on a private network."""
+
+from __future__ import annotations
+
+from tests.tools.fixtures import join, network, python_clients, server, start, viewer
+
+__all__ = ["join", "network", "python_clients", "server", "start", "viewer"]

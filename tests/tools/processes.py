@@ -1,0 +1,161 @@
+"""Programs under test as processes: started on a free port, waited for by condition, ended by their own id."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+LIVEREACTOR = (sys.executable, "-m", "livereactor.cli.main")
+
+
+class ProcessFailedError(AssertionError):
+    """The program ended, or was not ready in time; the message ends with its log."""
+
+
+@dataclass(slots=True)
+class Program:
+    """A running program.
+
+    Attributes:
+        url: where its HTTP is.
+        log_path: file with everything it printed.
+    """
+
+    process: subprocess.Popen[bytes]
+    url: str
+    log_path: Path
+    environment: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def log(self) -> str:
+        return self.log_path.read_text(errors="replace")
+
+    def get(self, path: str, *, timeout: float = 10.0) -> tuple[int, Any]:
+        """GET on its HTTP: status and body, read as JSON where it is JSON."""
+        return request(self.url + path, timeout=timeout)
+
+    def wait_ready(self, *, timeout: float) -> None:
+        """Until `/health` answers 200 with a model that is loaded; raises where it ends first."""
+        self.wait_until(lambda: _is_ready(self.url), timeout=timeout)
+
+    def wait_until(self, condition: Callable[[], bool], *, timeout: float) -> None:
+        """Until `condition` holds, looked at twenty times a second; raises where the program ends first."""
+        deadline = time.monotonic() + timeout
+        while not condition():
+            if time.monotonic() > deadline:
+                raise ProcessFailedError(f"{self.url} not there after {timeout} s\n{self.log()}")
+            try:  # waits for the end of the process, at most this long
+                code = self.process.wait(0.05)
+            except subprocess.TimeoutExpired:
+                continue
+            raise ProcessFailedError(f"ended with code {code} before it was ready\n{self.log()}")
+
+    def end(self, *, timeout: float = 15.0) -> int:
+        """Ask it to end, then insist; its exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(timeout)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait(timeout)
+        return self.process.returncode
+
+
+@contextmanager
+def running(
+    command: Sequence[str],
+    *,
+    port: int,
+    log_path: Path,
+    environment: Mapping[str, str] | None = None,
+    directory: Path = REPOSITORY,
+    ready_timeout: float = 60.0,
+) -> Iterator[Program]:
+    """Start `command`, wait until it is ready, end it on leaving."""
+    with log_path.open("wb") as log:
+        process = subprocess.Popen(
+            list(command),
+            cwd=directory,
+            env={**os.environ, **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    program = Program(process, f"http://127.0.0.1:{port}", log_path, environment or {})
+    try:
+        program.wait_ready(timeout=ready_timeout)
+        yield program
+    finally:
+        program.end()
+
+
+@contextmanager
+def livereactor_run(
+    target: Path | str,
+    *,
+    log_path: Path,
+    environment: Mapping[str, str] | None = None,
+    arguments: Sequence[str] = (),
+    directory: Path = REPOSITORY,
+) -> Iterator[Program]:
+    """`livereactor run TARGET` on a free port."""
+    port = free_port()
+    command = [*LIVEREACTOR, "run", str(target), "--port", str(port), *arguments]
+    with running(command, port=port, log_path=log_path, environment=environment, directory=directory) as program:
+        yield program
+
+
+def free_port() -> int:
+    """A TCP port that nothing listens on now, in the network of the calling thread."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def request(
+    url: str,
+    *,
+    method: str = "GET",
+    body: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+    timeout: float = 10.0,
+) -> tuple[int, Any]:
+    """One HTTP request: status and body, read as JSON where it is JSON."""
+    asked = urllib.request.Request(url, data=body, method=method, headers=dict(headers or {}))
+    try:
+        with urllib.request.urlopen(asked, timeout=timeout) as answer:
+            status, raw = answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        status, raw = error.code, error.read()
+    try:
+        return status, json.loads(raw)
+    except ValueError:
+        return status, raw.decode(errors="replace")
+
+
+def _is_ready(url: str) -> bool:
+    try:
+        status, body = request(url + "/health", timeout=5.0)
+    except OSError:
+        return False
+    state = body.get("state") if isinstance(body, dict) else None
+    loading = str(state).lower() in ("created", "loading", "initializing")
+    return status == 200 and not loading

@@ -1,0 +1,40 @@
+"""A STUN server (RFC 8489, Binding only) for programs that insist on asking one, and one that never answers."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_MAGIC = 0x2112A442
+
+
+@contextmanager
+def stun_server(*, silent: bool = False) -> Iterator[str]:
+    """`host:port` of a server on loopback; a silent one swallows every request."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        host, port = server.getsockname()
+        thread = threading.Thread(target=_serve, args=(server, silent), name="stun", daemon=True)
+        thread.start()
+        try:
+            yield f"{host}:{port}"
+        finally:
+            # An empty datagram ends the thread; a closed socket would not wake it.
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as waker:
+                waker.sendto(b"", (host, port))
+            thread.join(5.0)
+
+
+def _serve(server: socket.socket, silent: bool) -> None:
+    while True:
+        data, (host, port) = server.recvfrom(2048)
+        if not data:
+            return
+        if silent or len(data) < 20 or data[:2] != b"\x00\x01":
+            continue
+        address = struct.unpack("!I", socket.inet_aton(host))[0] ^ _MAGIC
+        mapped = struct.pack("!HHBBHI", 0x0020, 8, 0, 1, port ^ (_MAGIC >> 16), address)
+        server.sendto(struct.pack("!HH", 0x0101, len(mapped)) + data[4:20] + mapped, (host, port))
