@@ -5,6 +5,7 @@
 
 import { Machine } from "./machine.js";
 import { Peer } from "./peer.js";
+import { CommandRefused, Requests } from "./requests.js";
 import { Signal } from "./signal.js";
 import { Refused, Unreachable } from "./signalling.js";
 import { encodeCommand, encodeControl } from "./wire.js";
@@ -24,23 +25,7 @@ import { encodeCommand, encodeControl } from "./wire.js";
  * @typedef {{at: Date, way: "out" | "reply" | "in" | "note", type: string, data?: unknown, ms?: number,
  *   error?: string}} Traffic
  */
-/** @typedef {{resolve: (message: ModelMessage | null) => void, reject: (error: Error) => void}} Waiting */
 
-/** A command or request that was answered with an error, by its code, or that got no answer. */
-export class CommandRefused extends Error {
-  /**
-   * @param {string} code
-   * @param {string} message
-   */
-  constructor(code, message) {
-    super(message || code);
-    this.code = code;
-  }
-}
-
-const REPLY_TIMEOUT_MS = 10_000;
-/** More than this unanswered means that nobody is answering. */
-const MAX_WAITING = 512;
 const MEMORY = "livereactor.session";
 
 export class Client {
@@ -73,9 +58,7 @@ export class Client {
   /** @type {number | null} the id that survives the peer: the next one replaces it */
   #connection = null;
   #opening = new AbortController();
-  /** @type {Map<string, Waiting>} */
-  #waiting = new Map();
-  #requests = 0;
+  #requests = new Requests();
   /** @type {number[]} when the unanswered pings left */
   #pings = [];
   /** @type {Map<string, MediaStreamTrack>} what the person sends, by input track */
@@ -133,11 +116,18 @@ export class Client {
     try {
       const reply = await this.#request("data", (id) => encodeCommand(id, type, data, uploads));
       const repliedAt = performance.now();
-      this.traffic.emit({ at: new Date(), way: "reply", type: reply?.type ?? type, data: reply?.data, ms: repliedAt - sentAt });
+      this.traffic.emit({
+        at: new Date(),
+        way: "reply",
+        type: reply?.type ?? type,
+        data: reply?.data,
+        ms: repliedAt - sentAt,
+      });
       this.replied.emit({ type, sentAt, repliedAt });
       return reply;
     } catch (error) {
-      const refused = error instanceof CommandRefused ? error : new CommandRefused("MESSAGE_SEND_FAILED", String(error));
+      const refused =
+        error instanceof CommandRefused ? error : new CommandRefused("MESSAGE_SEND_FAILED", String(error));
       const text = `${refused.code}: ${refused.message}`;
       this.traffic.emit({ at: new Date(), way: "reply", type, error: text, ms: performance.now() - sentAt });
       throw refused;
@@ -248,6 +238,11 @@ export class Client {
 
   async #openPeer() {
     if (!this.#descriptor) throw new Error("no session to connect to");
+    if (!("RTCPeerConnection" in window)) {
+      const detail =
+        "It has no WebRTC, or a setting or an extension blocks it. Allow WebRTC for this page, or use another browser.";
+      return this.#handle("broken", { kind: "unsupported", detail });
+    }
     const peer = new Peer(this.#signalling, this.#descriptor.session_id, this.#connection);
     this.#peer = peer;
     peer.live.listen(() => this.#live(peer));
@@ -255,7 +250,7 @@ export class Client {
     peer.received.listen((track) => this.received.emit(track));
     peer.data.listen((frame) => this.#onData(frame));
     peer.control.listen((frame) => this.#onControl(frame));
-    peer.garbled.listen((error) => this.traffic.emit({ at: new Date(), way: "note", type: "garbled", error }));
+    peer.garbled.listen((error) => this.#note("garbled", error));
     try {
       await peer.open(this.tracks);
     } catch (error) {
@@ -285,10 +280,17 @@ export class Client {
       if (direction === "recvonly" && !this.#paused.has(name)) peer.sendControl(encodeControl({ resume: name }));
     }
     this.#handle("live");
-    this.#request("control", (id) => encodeControl({ requestSchema: true }, id)).catch((error) =>
-      this.traffic.emit({ at: new Date(), way: "note", type: "schema", error: String(error) }),
-    );
+    void this.#readSchema();
     void this.#publishAgain();
+  }
+
+  /** By HTTP and not by `request_schema`: a protobuf map has no order, and the author's order is the one to show. */
+  async #readSchema() {
+    try {
+      this.schema.emit(await this.#signalling.schema());
+    } catch (error) {
+      this.#note("schema", error);
+    }
   }
 
   /** A claim does not survive its connection (protocol 5.9): what the person was sending is claimed anew. */
@@ -306,10 +308,7 @@ export class Client {
     this.#peer = null;
     this.#connection = peer?.connection ?? this.#connection;
     peer?.close();
-    for (const { reject } of this.#waiting.values()) {
-      reject(new CommandRefused("DISCONNECTED", "the connection was lost before the reply"));
-    }
-    this.#waiting.clear();
+    this.#requests.abandon();
     if (this.#machine.state === "ended") this.#connection = null;
   }
 
@@ -319,7 +318,7 @@ export class Client {
       await this.#signalling.close();
     } catch (error) {
       // The person wanted it over and for this page it is; the server ends it by itself when nobody is connected.
-      this.traffic.emit({ at: new Date(), way: "note", type: "stop", error: String(error) });
+      this.#note("stop", error);
     }
   }
 
@@ -338,11 +337,7 @@ export class Client {
   #request(channel, encode) {
     const peer = this.#peer;
     if (!peer || this.state !== "ready") return Promise.reject(new CommandRefused("NOT_READY", "not connected yet"));
-    if (this.#waiting.size >= MAX_WAITING) {
-      return Promise.reject(new CommandRefused("RATE_LIMITED", `${MAX_WAITING} commands wait for a reply; slow down`));
-    }
-    const id = `${channel}_${++this.#requests}`;
-    return new Promise((resolve, reject) => {
+    return this.#requests.ask(channel, (id) => {
       const frame = encode(id);
       if (frame.byteLength > peer.maxFrame) {
         const text = `${frame.byteLength} bytes exceed ${peer.maxFrame}; upload the content as a file`;
@@ -350,36 +345,24 @@ export class Client {
       }
       if (channel === "data") peer.sendData(frame);
       else peer.sendControl(frame);
-      const timer = setTimeout(() => {
-        this.#waiting.delete(id);
-        reject(new CommandRefused("REQUEST_TIMEOUT", `no reply in ${REPLY_TIMEOUT_MS / 1000} s`));
-      }, REPLY_TIMEOUT_MS);
-      const settled = () => clearTimeout(timer);
-      this.#waiting.set(id, {
-        resolve: (message) => (settled(), resolve(message)),
-        reject: (error) => (settled(), reject(error)),
-      });
     });
   }
 
   /** @param {import("./wire.js").DataFrame} frame */
   #onData({ requestId, message, error }) {
-    const waiting = this.#take(requestId);
-    if (error && waiting) waiting.reject(new CommandRefused(error.code, error.message));
-    else waiting?.resolve(message ?? null);
-    if (message) this.message.emit(message);
-    if (message && !waiting) this.traffic.emit({ at: new Date(), way: "in", ...message });
+    const expected = this.#requests.settle(requestId, { message, error });
+    if (!message) return;
+    this.message.emit(message);
+    if (!expected) this.traffic.emit({ at: new Date(), way: "in", ...message });
   }
 
   /** @param {import("./wire.js").ControlFrame} frame */
   #onControl({ requestId, schema, ended, moderation, error }) {
-    if (schema) this.schema.emit(schema);
-    const waiting = this.#take(requestId);
-    if (error && waiting) waiting.reject(new CommandRefused(error.code, error.message));
-    else if (waiting) waiting.resolve(null);
+    if (this.#requests.settle(requestId, { error })) return;
+    if (schema) void this.#readSchema();
     else if (ended !== undefined) this.#handle("ended", { kind: "ended", detail: ended });
-    else if (moderation) this.traffic.emit({ at: new Date(), way: "in", type: `moderation: ${moderation.action}`, error: moderation.message });
-    else if (!schema && !error) this.#pong();
+    else if (moderation) this.#note(`moderation: ${moderation.action}`, moderation.message);
+    else if (!error) this.#pong();
   }
 
   #pong() {
@@ -388,10 +371,11 @@ export class Client {
     this.#handle("pong");
   }
 
-  /** @param {string} id */
-  #take(id) {
-    const waiting = this.#waiting.get(id);
-    this.#waiting.delete(id);
-    return waiting;
+  /**
+   * @param {string} type
+   * @param {unknown} error
+   */
+  #note(type, error) {
+    this.traffic.emit({ at: new Date(), way: "note", type, error: String(error) });
   }
 }

@@ -1,6 +1,6 @@
 /** The controls, made from the model's schema: a parameter is an editor, a command a button or a form. */
 
-import { CommandRefused } from "./client.js";
+import { CommandRefused } from "./requests.js";
 import { element, readable } from "./dom.js";
 import { editor } from "./fields.js";
 import { readSchema } from "./schema.js";
@@ -83,12 +83,17 @@ export class Controls {
     const forms = model.commands.filter(({ fields }) => fields.length > 0);
     this.#pointer = forms.find(({ pointer }) => pointer) ?? null;
     const parts = [
-      model.parameters.length ? section("Parameters", ...model.parameters.map((parameter) => this.#parameter(parameter))) : null,
-      buttons.length ? section("Actions", element("div", { class: "buttons" }, ...buttons.map((command) => this.#button(command)))) : null,
+      model.parameters.length
+        ? section("Parameters", ...model.parameters.map((parameter) => this.#parameter(parameter)))
+        : null,
+      buttons.length
+        ? section("Actions", element("div", { class: "buttons" }, ...buttons.map((command) => this.#button(command))))
+        : null,
       ...forms.map((command) => this.#form(command)),
     ];
     this.#root.replaceChildren(...parts.filter((part) => part !== null));
-    if (!this.#root.hasChildNodes()) this.#root.append(element("p", { class: "hint" }, "This model takes no commands."));
+    if (!this.#root.hasChildNodes())
+      this.#root.append(element("p", { class: "hint" }, "This model takes no commands."));
   }
 
   /** @param {import("./schema.js").Model["parameters"][number]} parameter */
@@ -108,7 +113,9 @@ export class Controls {
       }
       if (again) void ((again = false), send());
     };
-    const made = editor({ ...field, description: field.description || description }, { changed: () => void send() });
+    // A runtime that has no words for a parameter says "Set speed.", which the label says too.
+    const about = field.description || (/^(set|trigger) /i.test(description) ? "" : description);
+    const made = editor({ ...field, description: about }, { changed: () => void send() });
     const known = this.#accepted.get(field.name);
     if (known !== undefined) made.write(known);
     return made.root;
@@ -123,7 +130,10 @@ export class Controls {
   async #set(command, field, value, made) {
     try {
       const isFile = value instanceof File;
-      const sent = await this.#resolve({ data: isFile ? {} : { [field]: value }, uploads: isFile ? { [field]: value } : {} });
+      const sent = await this.#resolve({
+        data: isFile ? {} : { [field]: value },
+        uploads: isFile ? { [field]: value } : {},
+      });
       const reply = await this.#client.command(command, sent.data, sent.uploads);
       if (value instanceof File) return made.confirm();
       // The model's own word, where it gives one: it may have rounded or clamped.
@@ -154,7 +164,13 @@ export class Controls {
     const send = element("button", { type: "submit" }, readable(command.name));
     const complaint = element("p", { class: "complaint", role: "alert" });
     const tip = command.pointer ? element("p", { class: "hint tip" }, "Or touch the picture.") : null;
-    const form = element("form", { class: "command", noValidate: true }, ...editors.map(({ root }) => root), element("div", { class: "send" }, send, tip), complaint);
+    const form = element(
+      "form",
+      { class: "command", noValidate: true },
+      ...editors.map(({ root }) => root),
+      element("div", { class: "send" }, send, tip),
+      complaint,
+    );
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
       complaint.textContent = await this.#send(command, editors);
@@ -178,7 +194,9 @@ export class Controls {
     } catch (error) {
       const words = inWords(error);
       // The server names the field its sentence is about, as `command.field: …`; then it is shown there.
-      const at = command.fields.findIndex(({ name }) => words.toLowerCase().startsWith(`${command.name}.${name}:`) || words.startsWith(`${name}:`));
+      const at = command.fields.findIndex(
+        ({ name }) => words.toLowerCase().startsWith(`${command.name}.${name}:`) || words.startsWith(`${name}:`),
+      );
       editors[at]?.complain(words);
       return at < 0 ? words : "";
     }

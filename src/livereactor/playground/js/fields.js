@@ -37,7 +37,14 @@ export function editor(field, { label = readable(field.name), changed }) {
   };
   const read = () => {
     const value = input.get();
-    const text = value instanceof File ? "" : Number.isNaN(value) ? "must be a number" : value === BAD_JSON ? "must be JSON" : fault(field, value);
+    const text =
+      value instanceof File
+        ? ""
+        : Number.isNaN(value)
+          ? "must be a number"
+          : value === BAD_JSON
+            ? "must be JSON"
+            : fault(field, value);
     complain(text);
     return text ? /** @type {const} */ ({ bad: true }) : /** @type {const} */ ({ bad: false, value });
   };
@@ -64,7 +71,14 @@ const INPUTS = { switch: toggle, choice, number, text, color, file, json };
  * @returns {Input}
  */
 function toggle(_field, id, changed) {
-  const box = element("input", { type: "checkbox", role: "switch", id, class: "switch", onchange: changed, "aria-describedby": `${id}-hint` });
+  const box = element("input", {
+    type: "checkbox",
+    role: "switch",
+    id,
+    class: "switch",
+    onchange: changed,
+    "aria-describedby": `${id}-hint`,
+  });
   return { root: box, get: () => box.checked, set: (value) => (box.checked = value === true) };
 }
 
@@ -77,7 +91,8 @@ function toggle(_field, id, changed) {
 function choice(field, id, changed) {
   const options = field.nullable ? [...field.options, null] : field.options;
   const words = options.map((option) => (option === null ? "none" : String(option)));
-  const same = (/** @type {JsonValue} */ value) => options.findIndex((option) => JSON.stringify(option) === JSON.stringify(value));
+  const same = (/** @type {JsonValue} */ value) =>
+    options.findIndex((option) => JSON.stringify(option) === JSON.stringify(value));
   if (options.length > MOST_CHIPS) {
     const list = element("select", { id, onchange: changed }, ...words.map((word) => element("option", {}, word)));
     return { root: list, get: () => options[list.selectedIndex], set: (value) => (list.selectedIndex = same(value)) };
@@ -111,7 +126,8 @@ function number(field, id, changed) {
   });
   /** @type {HTMLInputElement | null} */
   let slider = null;
-  const get = () => (box.value.trim() === "" ? (field.nullable ? null : undefined) : Number(box.value.replace(",", ".")));
+  const get = () =>
+    box.value.trim() === "" ? (field.nullable ? null : undefined) : Number(box.value.replace(",", "."));
   const set = (/** @type {JsonValue} */ value) => {
     box.value = value === null ? "" : String(value);
     if (slider && value !== null) slider.value = String(value);
@@ -123,8 +139,15 @@ function number(field, id, changed) {
   const root = element("div", { class: "number-row" }, box);
   if (low !== undefined && high !== undefined) {
     const step = field.integer ? 1 : stepFor(high - low);
-    slider = element("input", { type: "range", min: String(low), max: String(high), step: String(step), "aria-labelledby": `${id}-label` });
+    slider = element("input", {
+      type: "range",
+      min: String(low),
+      max: String(high),
+      step: String(step),
+      "aria-labelledby": `${id}-label`,
+    });
     const range = slider;
+    range.value = String((low + high) / 2);
     // `step` hides the browser's binary fractions: 0.30000000000000004 is shown as 0.3.
     range.addEventListener("input", () => {
       box.value = String(Number(range.value));
@@ -195,7 +218,12 @@ function color(_field, id, changed) {
  * @returns {Input}
  */
 function file(_field, id, changed) {
-  const box = element("input", { type: "file", id, onchange: changed, "aria-describedby": `${id}-hint ${id}-complaint` });
+  const box = element("input", {
+    type: "file",
+    id,
+    onchange: changed,
+    "aria-describedby": `${id}-hint ${id}-complaint`,
+  });
   const root = element("div", { class: "drop" }, box);
   root.addEventListener("dragover", (event) => {
     event.preventDefault();
@@ -220,7 +248,15 @@ function file(_field, id, changed) {
  * @returns {Input}
  */
 function json(field, id, changed) {
-  const box = element("textarea", { id, rows: 2, class: "code", spellcheck: false, placeholder: "JSON", onchange: changed, "aria-describedby": `${id}-hint ${id}-complaint` });
+  const box = element("textarea", {
+    id,
+    rows: 2,
+    class: "code",
+    spellcheck: false,
+    placeholder: "JSON",
+    onchange: changed,
+    "aria-describedby": `${id}-hint ${id}-complaint`,
+  });
   const get = () => {
     if (box.value.trim() === "") return field.nullable ? null : undefined;
     try {

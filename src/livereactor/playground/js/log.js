@@ -1,6 +1,6 @@
 /** The log: commands, replies and messages with their times; and a box for a command as raw JSON. */
 
-import { CommandRefused } from "./client.js";
+import { CommandRefused } from "./requests.js";
 import { element } from "./dom.js";
 
 /** @typedef {import("./client.js").Traffic} Traffic */
@@ -16,8 +16,20 @@ export class Log {
   /** @type {Traffic[]} */
   #entries = [];
   #list = element("ol", { class: "lines", tabIndex: 0, "aria-label": "Commands and messages" });
-  #filter = element("input", { type: "search", placeholder: "Filter", "aria-label": "Filter the log", oninput: () => this.#draw() });
-  #box = element("input", { type: "text", class: "code", spellcheck: false, autocomplete: "off", placeholder: '{"type": "drop", "data": {"x": 0.5, "y": 0.5}}', "aria-label": "A command as JSON" });
+  #filter = element("input", {
+    type: "search",
+    placeholder: "Filter",
+    "aria-label": "Filter the log",
+    oninput: () => this.#draw(),
+  });
+  #box = element("input", {
+    type: "text",
+    class: "code",
+    spellcheck: false,
+    autocomplete: "off",
+    placeholder: '{"type": "drop", "data": {"x": 0.5, "y": 0.5}}',
+    "aria-label": "A command as JSON",
+  });
   #complaint = element("p", { class: "complaint", role: "alert" });
   #copy = element("button", { type: "button", onclick: () => void this.#copyAll() }, "Copy");
   /** @type {string[]} */
@@ -34,7 +46,12 @@ export class Log {
     const form = element("form", { class: "raw" }, this.#box, element("button", { type: "submit" }, "Send"));
     form.addEventListener("submit", (event) => (event.preventDefault(), void this.#send()));
     this.#box.addEventListener("keydown", (event) => this.#walk(event));
-    root.append(element("div", { class: "log-tools" }, this.#filter, this.#copy, clear), this.#list, form, this.#complaint);
+    root.append(
+      element("div", { class: "log-tools" }, this.#filter, this.#copy, clear),
+      this.#list,
+      form,
+      this.#complaint,
+    );
     client.traffic.listen((entry) => this.add(entry));
     this.#draw();
   }
@@ -67,8 +84,14 @@ export class Log {
   }
 
   async #copyAll() {
-    const text = this.#entries.filter((entry) => this.#matches(entry)).map(asText).join("\n");
-    const said = await navigator.clipboard.writeText(text).then(() => "Copied", () => "Not allowed");
+    const text = this.#entries
+      .filter((entry) => this.#matches(entry))
+      .map(asText)
+      .join("\n");
+    const said = await navigator.clipboard.writeText(text).then(
+      () => "Copied",
+      () => "Not allowed",
+    );
     this.#copy.textContent = said;
     setTimeout(() => (this.#copy.textContent = "Copy"), 1500);
   }
@@ -85,7 +108,10 @@ export class Log {
       await this.#client.command(type, data);
       this.#box.value = "";
     } catch (error) {
-      this.#complaint.textContent = error instanceof CommandRefused ? `${error.code}: ${error.message}` : String(error instanceof Error ? error.message : error);
+      this.#complaint.textContent =
+        error instanceof CommandRefused
+          ? `${error.code}: ${error.message}`
+          : String(error instanceof Error ? error.message : error);
     }
   }
 
@@ -121,7 +147,9 @@ function parse(text) {
 
 /** @param {Traffic} entry */
 function asText({ at, way, type, data, error }) {
-  return [clock(at), WAY_MARKS[way], type, data === undefined ? "" : JSON.stringify(data), error ?? ""].filter(Boolean).join(" ");
+  return [clock(at), WAY_MARKS[way], type, data === undefined ? "" : JSON.stringify(data), error ?? ""]
+    .filter(Boolean)
+    .join(" ");
 }
 
 /** @param {Traffic} entry */

@@ -62,7 +62,12 @@ function card() {
       if (loading.busy) return { title: modelTitle(), text: loading.text, busy: true, progress: loading.progress };
       return { title: modelTitle(), text: modelLine(), action: start };
     case "starting":
-      return { title: "Starting the session", text: loading.text || "The model gets ready for you.", busy: true, progress: loading.progress };
+      return {
+        title: "Starting the session",
+        text: loading.text || "The model gets ready for you.",
+        busy: true,
+        progress: loading.progress,
+      };
     case "connecting":
       return { title: "Connecting", text: "Finding the way for the picture.", busy: true };
     case "reconnecting":
@@ -85,8 +90,12 @@ function waitingForPicture() {
   if (!hasVideo) return { title: "Live", text: "This model makes no picture." };
   if (stats.frames > 0) return null;
   if (!noPicture) return { title: "Waiting for the first picture", busy: true };
-  if (sources.wanting) return { title: "The model waits for your input", text: "Choose what to send beside the stage." };
-  return { title: "Connected, but no picture has come", text: "The model has not made one yet. Its terminal shows what it is doing." };
+  if (sources.wanting)
+    return { title: "The model waits for your input", text: "Choose what to send beside the stage." };
+  return {
+    title: "Connected, but no picture has come",
+    text: "The model has not made one yet. Its terminal shows what it is doing.",
+  };
 }
 
 /** @type {import("./machine.js").Problem | null} */
@@ -149,7 +158,9 @@ stats.pictured.listen(show);
 
 /** @param {import("./json.js").JsonObject} document */
 function describe(document) {
-  const info = /** @type {{title?: string, description?: string} | undefined} */ (/** @type {unknown} */ (document.info));
+  const info = /** @type {{title?: string, description?: string} | undefined} */ (
+    /** @type {unknown} */ (document.info)
+  );
   if (!info) return;
   modelName.textContent = info.title || "livereactor";
   modelText.textContent = info.description ?? "";
@@ -170,14 +181,21 @@ async function watchHealth() {
       const busy = state === "loading" || state === "terminated";
       const percent = typeof progress === "number" ? ` ${Math.round(progress * 100)} %` : "";
       const what = detail ? `: ${detail}` : "";
-      const text = state === "terminated" ? sentence(detail || "the model could not be loaded") : `Loading the model${percent}${what}`;
+      const text =
+        state === "terminated"
+          ? sentence(detail || "the model could not be loaded")
+          : `Loading the model${percent}${what}`;
       loading = { busy, text: busy ? text : "", progress: busy ? (progress ?? null) : null };
       if (!busy) await readModel();
       show();
       if (!busy) break;
     } catch (error) {
       if (!(error instanceof Unreachable)) throw error;
-      loading = { busy: true, text: `Nothing answers at ${signalling.address}. Start it again with “livereactor run”; this page goes on by itself.`, progress: null };
+      loading = {
+        busy: true,
+        text: `Nothing answers at ${signalling.address}. Start it again with “livereactor run”; this page goes on by itself.`,
+        progress: null,
+      };
       show();
     }
     await new Promise((resolve) => setTimeout(resolve, HEALTH_INTERVAL_MS));
@@ -207,17 +225,18 @@ function wantPictures(wanted) {
 }
 
 stopButton.addEventListener("click", () => client.stop());
-drawer(byId("figures", HTMLButtonElement), details);
-drawer(byId("log-toggle", HTMLButtonElement), byId("log", HTMLElement));
 
-/**
- * @param {HTMLButtonElement} button
- * @param {HTMLElement} content
- */
-function drawer(button, content) {
+/** One drawer at a time: two would leave no picture. */
+const drawers = /** @type {const} */ ([
+  [byId("figures", HTMLButtonElement), details],
+  [byId("log-toggle", HTMLButtonElement), byId("log", HTMLElement)],
+]);
+for (const [button] of drawers) {
   button.addEventListener("click", () => {
-    content.hidden = !content.hidden;
-    button.setAttribute("aria-expanded", String(!content.hidden));
+    for (const [other, content] of drawers) {
+      content.hidden = other !== button || !content.hidden;
+      other.setAttribute("aria-expanded", String(!content.hidden));
+    }
     stats.draw();
   });
 }
@@ -234,13 +253,20 @@ function takeValues() {
 // --- the page's own mistakes are shown, not swallowed --------------------------------------------------------------------
 
 window.addEventListener("error", ({ message }) => reportFailure(message));
-window.addEventListener("unhandledrejection", ({ reason }) => reportFailure(reason instanceof Error ? reason.message : String(reason)));
+window.addEventListener("unhandledrejection", ({ reason }) =>
+  reportFailure(reason instanceof Error ? reason.message : String(reason)),
+);
 
 /** @param {string} message */
 function reportFailure(message) {
   const alerts = byId("alerts", HTMLElement);
   const close = element("button", { type: "button", onclick: () => box.remove() }, "Dismiss");
-  const box = element("div", { class: "alert" }, element("p", {}, `The page itself failed: ${sentence(message)} Reload it; if it stays, please report it.`), close);
+  const box = element(
+    "div",
+    { class: "alert" },
+    element("p", {}, `The page itself failed (${message}). Reload it; if it stays, please report it.`),
+    close,
+  );
   alerts.replaceChildren(box);
 }
 

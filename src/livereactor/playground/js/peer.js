@@ -168,13 +168,15 @@ export class Peer {
     pc.addEventListener("icecandidate", ({ candidate }) => this.#collect(candidate));
     pc.addEventListener("track", ({ transceiver, track }) => {
       for (const [name, known] of this.#transceivers) {
-        if (known === transceiver) this.received.emit({ name, kind: track.kind === "audio" ? "audio" : "video", media: track });
+        if (known === transceiver)
+          this.received.emit({ name, kind: track.kind === "audio" ? "audio" : "video", media: track });
       }
     });
     pc.addEventListener("connectionstatechange", () => {
       if (pc.connectionState === "connected") this.#checkLive();
       else if (pc.connectionState === "failed") this.#fail(this.#reason());
-      else if (pc.connectionState === "disconnected") setTimeout(() => this.#stillDisconnected(), DISCONNECTED_GRACE_MS);
+      else if (pc.connectionState === "disconnected")
+        setTimeout(() => this.#stillDisconnected(), DISCONNECTED_GRACE_MS);
     });
   }
 

@@ -79,9 +79,16 @@ function readCommand(document, name, description, body) {
   const fields = Object.entries(object(body.properties)).map(([key, property]) =>
     readField(document, key, object(property), required.includes(key)),
   );
-  const isPlace = (/** @type {string} */ axis) =>
-    fields.some((field) => field.name === axis && field.kind === "number" && !field.integer && field.minimum === 0 && field.maximum === 1);
-  return { name, description, fields, pointer: isPlace("x") && isPlace("y") };
+  const places = fields.filter(isPlace);
+  const pointer = places.length === 2;
+  // A place that nobody has pointed at yet is the middle.
+  if (pointer) for (const field of places) field.value ??= 0.5;
+  return { name, description, fields, pointer };
+}
+
+/** @param {Field} field */
+function isPlace({ name, kind, integer, minimum, maximum }) {
+  return (name === "x" || name === "y") && kind === "number" && !integer && minimum === 0 && maximum === 1;
 }
 
 /**

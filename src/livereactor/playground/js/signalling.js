@@ -77,7 +77,8 @@ export class Signalling {
       } catch (error) {
         if (!(error instanceof Refused)) throw error;
         // 409: the official runtime has a session already and does not hand it out a second time.
-        if (error.status === 409) return (await this.#request("joining the session", "GET", "session", { signal })).json();
+        if (error.status === 409)
+          return (await this.#request("joining the session", "GET", "session", { signal })).json();
         if (error.status !== 503 || attempt >= LOADING_TRIES) throw error;
         await pause(1000, signal);
       }
@@ -170,9 +171,11 @@ export class Signalling {
     const target = new URL(slot.presigned_url, this.#base);
     // A runtime behind a proxy may not know the name it is reached by: path and query are what counts (protocol 8).
     const url = new URL(target.pathname + target.search, this.#base);
-    const response = await fetch(url, { method: "PUT", body: file, headers: { "Content-Type": mime_type } }).catch(() => {
-      throw new Unreachable("sending the file");
-    });
+    const response = await fetch(url, { method: "PUT", body: file, headers: { "Content-Type": mime_type } }).catch(
+      () => {
+        throw new Unreachable("sending the file");
+      },
+    );
     if (!response.ok) throw new Refused("sending the file", response.status, await reasonOf(response));
     return { upload_id: slot.presigned_id, name: body.name, mime_type, size: file.size };
   }
@@ -192,7 +195,11 @@ export class Signalling {
         method,
         cache: "no-store",
         signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
-        headers: { "Reactor-WebRTC-Version": "1.0", "Reactor-API-Version": "1", ...(body && { "Content-Type": "application/json" }) },
+        headers: {
+          "Reactor-WebRTC-Version": "1.0",
+          "Reactor-API-Version": "1",
+          ...(body && { "Content-Type": "application/json" }),
+        },
         ...(body && { body: JSON.stringify(body) }),
       });
     } catch (error) {

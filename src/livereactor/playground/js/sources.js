@@ -1,7 +1,7 @@
 /** What a person sends to the model: camera, screen, microphone, a file, or a test signal, for each input track. */
 
 import { element, readable } from "./dom.js";
-import { CommandRefused } from "./client.js";
+import { CommandRefused } from "./requests.js";
 import { explainDevice, sentence } from "./words.js";
 
 /** @typedef {import("./signalling.js").Track} Track */
@@ -65,8 +65,13 @@ class Panel {
   #file = element("input", { type: "file", hidden: true });
   #stop = element("button", { type: "button", hidden: true, onclick: () => void this.stop() }, "Stop sending");
   devices = element("select", { "aria-label": "Device" });
-  sizes = element("select", { "aria-label": "Camera size" }, ...CAMERA_SIZES.map(([words]) => element("option", {}, words)));
+  sizes = element(
+    "select",
+    { "aria-label": "Camera size" },
+    ...CAMERA_SIZES.map(([words]) => element("option", {}, words)),
+  );
   #settings = element("div", { class: "settings" });
+  #hint = element("p", { class: "hint" });
 
   /**
    * @param {import("./client.js").Client} client
@@ -80,8 +85,15 @@ class Panel {
     /** @type {[string, string, Opener][]} */
     const choices =
       kind === "video"
-        ? [["Camera", "camera", camera], ["Screen", "screen", screen], ["Test pattern", "pattern", pattern]]
-        : [["Microphone", "microphone", microphone], ["Test tone", "tone", tone]];
+        ? [
+            ["Camera", "camera", camera],
+            ["Screen", "screen", screen],
+            ["Test pattern", "pattern", pattern],
+          ]
+        : [
+            ["Microphone", "microphone", microphone],
+            ["Test tone", "tone", tone],
+          ];
     for (const [label, what, open] of choices) {
       this.#buttons.append(element("button", { type: "button", onclick: () => void this.#send(what, open) }, label));
     }
@@ -96,8 +108,18 @@ class Panel {
     this.devices.hidden = true;
     this.#settings.append(this.devices, ...(kind === "video" ? [this.sizes] : []));
     const title = element("h2", {}, readable(name));
-    const hint = element("p", { class: "hint" }, kind === "video" ? "The model wants a picture from you." : "The model wants sound from you.");
-    this.root = element("section", { class: "group source", "data-track": name }, title, hint, this.#preview, this.#buttons, this.#settings, this.#file, this.#complaint);
+    this.#hint.append(kind === "video" ? "The model wants a picture from you." : "The model wants sound from you.");
+    this.root = element(
+      "section",
+      { class: "group source", "data-track": name },
+      title,
+      this.#hint,
+      this.#preview,
+      this.#buttons,
+      this.#settings,
+      this.#file,
+      this.#complaint,
+    );
   }
 
   get sending() {
@@ -132,9 +154,10 @@ class Panel {
       await this.#client.publish(this.name, source.media);
     } catch (error) {
       source.end();
-      const text = error instanceof CommandRefused && error.code.toLowerCase().includes("publish")
-        ? "Somebody else in this session sends it already."
-        : sentence(error instanceof Error ? error.message : String(error));
+      const text =
+        error instanceof CommandRefused && error.code.toLowerCase().includes("publish")
+          ? "Somebody else in this session sends it already."
+          : sentence(error instanceof Error ? error.message : String(error));
       return this.#complain({ title: `${readable(this.name)} could not be sent`, text });
     }
     this.#use(source, what);
@@ -148,6 +171,7 @@ class Panel {
     this.#source?.end();
     this.#source = source;
     this.#stop.hidden = false;
+    this.#hint.hidden = true;
     // A camera that is pulled out, or a screen share ended in the browser's own bar.
     source.media.addEventListener("ended", () => this.#source === source && void this.stop());
     if (this.#kind === "video") {
@@ -163,7 +187,9 @@ class Panel {
     const found = (await navigator.mediaDevices.enumerateDevices()).filter(({ kind }) => kind === wanted);
     const current = this.#source?.media.getSettings().deviceId;
     this.devices.replaceChildren(
-      ...found.map(({ deviceId, label }) => element("option", { value: deviceId, selected: deviceId === current }, label || "Camera")),
+      ...found.map(({ deviceId, label }) =>
+        element("option", { value: deviceId, selected: deviceId === current }, label || "Camera"),
+      ),
     );
     this.devices.hidden = found.length < 2;
   }
@@ -172,6 +198,7 @@ class Panel {
     this.#source?.end();
     this.#source = null;
     this.#stop.hidden = true;
+    this.#hint.hidden = false;
     this.#preview.hidden = true;
     this.#preview.srcObject = null;
   }
@@ -184,16 +211,25 @@ class Panel {
 
 /** @type {Opener} */
 async function camera({ devices, sizes }) {
-  const [, width, height] = /** @type {(typeof CAMERA_SIZES)[number]} */ (CAMERA_SIZES[sizes.selectedIndex] ?? CAMERA_SIZES[0]);
+  const [, width, height] = /** @type {(typeof CAMERA_SIZES)[number]} */ (
+    CAMERA_SIZES[sizes.selectedIndex] ?? CAMERA_SIZES[0]
+  );
   const deviceId = devices.value ? { exact: devices.value } : undefined;
-  const video = { width: { ideal: width }, height: { ideal: height }, frameRate: { ideal: 30 }, ...(deviceId && { deviceId }) };
+  const video = {
+    width: { ideal: width },
+    height: { ideal: height },
+    frameRate: { ideal: 30 },
+    ...(deviceId && { deviceId }),
+  };
   return opened(await mediaDevices().getUserMedia({ video }));
 }
 
 /** @type {Opener} */
 async function microphone({ devices }) {
   const deviceId = devices.value ? { exact: devices.value } : undefined;
-  return opened(await mediaDevices().getUserMedia({ audio: { echoCancellation: true, ...(deviceId && { deviceId }) } }));
+  return opened(
+    await mediaDevices().getUserMedia({ audio: { echoCancellation: true, ...(deviceId && { deviceId }) } }),
+  );
 }
 
 /** @type {Opener} */
@@ -203,7 +239,8 @@ async function screen() {
 
 function mediaDevices() {
   // Browsers hide it on plain http from another machine.
-  if (!navigator.mediaDevices) throw new Error("this page must be opened by https, or on localhost, for devices to be used");
+  if (!navigator.mediaDevices)
+    throw new Error("this page must be opened by https, or on localhost, for devices to be used");
   return navigator.mediaDevices;
 }
 
@@ -261,7 +298,9 @@ async function fromFile(file, kind) {
     throw new Error(`the browser cannot play ${file.name}; choose an MP4 or WebM file`);
   });
   // `captureStream` of media elements is in Chromium and Firefox, but not in the DOM's type declarations.
-  const capture = /** @type {() => MediaStream} */ (Reflect.get(player, "captureStream") ?? Reflect.get(player, "mozCaptureStream"));
+  const capture = /** @type {() => MediaStream} */ (
+    Reflect.get(player, "captureStream") ?? Reflect.get(player, "mozCaptureStream")
+  );
   if (!capture) throw new Error("this browser cannot send a file as a track; use the camera or the test pattern");
   const stream = capture.call(player);
   const media = stream.getTracks().find((track) => track.kind === kind);

@@ -24,9 +24,22 @@ export class Stage {
   #screens = element("div", { class: "screens" });
   #tools = element("div", { class: "tools" });
   #card = element("div", { class: "card", role: "status", "aria-live": "polite" });
-  #fit = element("button", { type: "button", title: "How the picture fills the window", onclick: () => this.#nextFit() });
+  #fit = element("button", {
+    type: "button",
+    title: "How the picture fills the window",
+    onclick: () => this.#nextFit(),
+  });
   #sound = element("button", { type: "button", hidden: true, onclick: () => this.#setMuted(!this.#muted) });
-  #volume = element("input", { type: "range", min: "0", max: "1", step: "0.01", value: "1", hidden: true, "aria-label": "Volume", oninput: () => this.#setVolume() });
+  #volume = element("input", {
+    type: "range",
+    min: "0",
+    max: "1",
+    step: "0.01",
+    value: "1",
+    hidden: true,
+    "aria-label": "Volume",
+    oninput: () => this.#setVolume(),
+  });
   /** @type {Map<string, Screen>} */
   #videos = new Map();
   /** @type {Map<string, HTMLAudioElement>} */
@@ -41,8 +54,16 @@ export class Stage {
   /** @param {HTMLElement} root */
   constructor(root) {
     this.#root = root;
-    const full = element("button", { type: "button", title: "Full screen (or double click)", onclick: () => this.#fullScreen() }, "Full screen");
-    const shot = element("button", { type: "button", title: "Save this picture", onclick: () => this.#save() }, "Snapshot");
+    const full = element(
+      "button",
+      { type: "button", title: "Full screen (or double click)", onclick: () => this.#fullScreen() },
+      "Full screen",
+    );
+    const shot = element(
+      "button",
+      { type: "button", title: "Save this picture", onclick: () => this.#save() },
+      "Snapshot",
+    );
     this.#tools.append(this.#sound, this.#volume, this.#fit, shot, full);
     root.append(this.#screens, this.#tabs, this.#tools, this.#card);
     this.#setFit("contain");
@@ -64,7 +85,9 @@ export class Stage {
       ...(card.busy ? [progress(card.progress ?? null)] : []),
       element("h2", {}, card.title),
       ...(card.text ? [element("p", {}, card.text)] : []),
-      ...(card.action ? [element("button", { type: "button", class: "primary", onclick: card.action.run }, card.action.label)] : []),
+      ...(card.action
+        ? [element("button", { type: "button", class: "primary", onclick: card.action.run }, card.action.label)]
+        : []),
     );
   }
 
@@ -97,7 +120,13 @@ export class Stage {
    * @param {MediaStream} stream
    */
   #addVideo(name, stream) {
-    const video = element("video", { autoplay: true, muted: true, playsInline: true, srcObject: stream, "aria-label": readable(name) });
+    const video = element("video", {
+      autoplay: true,
+      muted: true,
+      playsInline: true,
+      srcObject: stream,
+      "aria-label": readable(name),
+    });
     const figure = element("figure", { class: "screen", hidden: true }, video);
     const tab = element("button", { type: "button", role: "tab", onclick: () => this.#show(name) }, readable(name));
     video.addEventListener("playing", () => this.#root.classList.add("playing"));
@@ -146,7 +175,8 @@ export class Stage {
   #touch(video, event) {
     const pressed = event.type === "pointerdown" ? event.button === 0 : (event.buttons & 1) === 1;
     const now = performance.now();
-    if (!this.touchable || !pressed || (event.type === "pointermove" && now - this.#lastTouch < TOUCH_INTERVAL_MS)) return;
+    if (!this.touchable || !pressed || (event.type === "pointermove" && now - this.#lastTouch < TOUCH_INTERVAL_MS))
+      return;
     const place = placeOn(video, event, this.#fitted);
     if (!place) return;
     this.#lastTouch = now;

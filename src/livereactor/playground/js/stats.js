@@ -11,17 +11,16 @@ const MINUTE = 60;
 const LATENCIES = 9;
 /** A reply without a new picture in this time: the model did not draw for this command. */
 const LATENCY_LIMIT_MS = 2000;
-/** @type {[Figure, string, string, number][]} figure, label, unit, decimals */
-const GRAPHS = [
-  ["latencyMs", "Command → picture", "ms", 0],
-  ["fps", "Pictures", "fps", 0],
-  ["mbps", "Bitrate", "Mbit/s", 1],
-  ["rttMs", "Round trip", "ms", 1],
-  ["jitterMs", "Jitter", "ms", 1],
-  ["lossPercent", "Loss", "%", 1],
+/** @typedef {{figure: Figure, label: string, short?: string, unit: string, decimals: number}} Row */
+/** @type {Row[]} those with a short name are in the line */
+const ROWS = [
+  { figure: "latencyMs", label: "Command → picture", short: "latency", unit: "ms", decimals: 0 },
+  { figure: "fps", label: "Pictures", short: "", unit: "fps", decimals: 0 },
+  { figure: "mbps", label: "Bitrate", short: "", unit: "Mbit/s", decimals: 1 },
+  { figure: "rttMs", label: "Round trip", short: "round trip", unit: "ms", decimals: 1 },
+  { figure: "jitterMs", label: "Jitter", unit: "ms", decimals: 1 },
+  { figure: "lossPercent", label: "Loss", unit: "%", decimals: 1 },
 ];
-/** @type {Figure[]} */
-const IN_LINE = ["latencyMs", "fps", "mbps", "rttMs"];
 
 export class Stats {
   /** @type {Signal<void>} the first picture of a session is on screen */
@@ -106,7 +105,9 @@ export class Stats {
     /** @type {Map<string, Record<string, any>>} */
     const entries = new Map([...report].map(([id, entry]) => [id, entry]));
     const inbound = [...entries.values()].filter(({ type }) => type === "inbound-rtp");
-    const pair = [...entries.values()].find(({ type, nominated, state }) => type === "candidate-pair" && nominated && state === "succeeded");
+    const pair = [...entries.values()].find(
+      ({ type, nominated, state }) => type === "candidate-pair" && nominated && state === "succeeded",
+    );
     this.#history.push(this.#figures(inbound, pair));
     if (this.#history.length > MINUTE) this.#history.shift();
     this.#path = pathOf(entries, pair);
@@ -142,14 +143,31 @@ export class Stats {
   draw() {
     const last = this.#history.at(-1);
     const size = this.#video?.videoWidth ? `${this.#video.videoWidth} × ${this.#video.videoHeight}` : "";
-    const figures = GRAPHS.filter(([figure]) => IN_LINE.includes(figure)).map(([figure, label, unit, decimals]) =>
-      element("span", { class: "figure", title: label, "data-figure": figure }, element("b", {}, shown(last?.[figure], decimals)), ` ${unit}`),
-    );
+    const figures = ROWS.filter(({ short }) => short !== undefined).map(({ figure, label, short, unit, decimals }) => {
+      const name = element("span", { class: "short" }, short ? `${short} ` : "");
+      return element(
+        "span",
+        { class: "figure", title: label, "data-figure": figure },
+        name,
+        element("b", {}, shown(last?.[figure], decimals)),
+        ` ${unit}`,
+      );
+    });
     if (size) figures.push(element("span", { class: "figure size", title: "Size of the picture" }, size));
     this.#line.replaceChildren(...figures);
+    this.#line.hidden = !last;
     if (this.#details.hidden) return;
-    const cards = GRAPHS.map(([figure, label, unit, decimals]) => graph(label, unit, decimals, this.#history.map((sample) => sample[figure])));
-    const path = element("p", { class: "hint" }, [size, this.#codec, this.#path].filter(Boolean).join(" · ") || "Nothing is connected.");
+    const cards = ROWS.map((row) =>
+      graph(
+        row,
+        this.#history.map((sample) => sample[row.figure]),
+      ),
+    );
+    const path = element(
+      "p",
+      { class: "hint" },
+      [size, this.#codec, this.#path].filter(Boolean).join(" · ") || "Nothing is connected.",
+    );
     this.#details.replaceChildren(element("div", { class: "graphs" }, ...cards), path);
   }
 }
@@ -180,12 +198,10 @@ function shown(value, decimals) {
 }
 
 /**
- * @param {string} label
- * @param {string} unit
- * @param {number} decimals
+ * @param {Row} row
  * @param {number[]} values
  */
-function graph(label, unit, decimals, values) {
+function graph({ label, unit, decimals }, values) {
   const space = "http://www.w3.org/2000/svg";
   const svg = document.createElementNS(space, "svg");
   svg.setAttribute("viewBox", `0 0 ${MINUTE - 1} 24`);
@@ -194,9 +210,17 @@ function graph(label, unit, decimals, values) {
   const top = Math.max(1e-9, ...values.filter(Number.isFinite));
   const line = document.createElementNS(space, "polyline");
   const start = MINUTE - values.length;
-  const points = values.flatMap((value, index) => (Number.isFinite(value) ? [`${start + index},${23 - (value / top) * 21}`] : []));
+  const points = values.flatMap((value, index) =>
+    Number.isFinite(value) ? [`${start + index},${23 - (value / top) * 21}`] : [],
+  );
   line.setAttribute("points", points.join(" "));
   svg.append(line);
   const figure = element("b", {}, shown(values.at(-1), decimals));
-  return element("div", { class: "graph" }, element("span", { class: "hint" }, label), element("span", { class: "value" }, figure, ` ${unit}`), svg);
+  return element(
+    "div",
+    { class: "graph" },
+    element("span", { class: "hint" }, label),
+    element("span", { class: "value" }, figure, ` ${unit}`),
+    svg,
+  );
 }

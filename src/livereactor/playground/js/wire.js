@@ -20,7 +20,7 @@
  *   moderation?: {action: string, message: string}, error?: WireFailure}} ControlFrame
  */
 /**
- * @typedef {{ping: true} | {requestSchema: true} | {fileUploaded: UploadReference} | {publish: string}
+ * @typedef {{ping: true} | {fileUploaded: UploadReference} | {publish: string}
  *   | {pause: string} | {resume: string} | {unpublish: string}} ControlOrder
  */
 
@@ -58,13 +58,12 @@ export function encodeCommand(requestId, type, data, uploads = {}) {
 /**
  * A request or notification as one frame for `control`.
  * @param {ControlOrder} order
- * @param {string} [requestId] for what is answered: `requestSchema` and `publish`
+ * @param {string} [requestId] for what is answered: `publish`
  * @returns {Uint8Array<ArrayBuffer>}
  */
 export function encodeControl(order, requestId = "") {
   const frame = envelope(requestId, requestId ? REQUEST : NOTIFICATION);
   if ("ping" in order) return frame.message(10, new Writer()).finish();
-  if ("requestSchema" in order) return frame.message(11, new Writer()).finish();
   if ("fileUploaded" in order) return frame.message(12, uploadReference(order.fileUploaded)).finish();
   if ("publish" in order) return frame.message(15, new Writer().text(1, order.publish)).finish();
   if ("pause" in order) return frame.message(16, new Writer().text(1, order.pause)).finish();
@@ -224,7 +223,7 @@ function structValue(value, depth) {
 
 // --- reading ---------------------------------------------------------------------------------------------------
 
-/** @typedef {number | Uint8Array} FieldValue a double comes as its 8 bytes */
+/** @typedef {number | Uint8Array | DataView} FieldValue of a varint, of a length-delimited field, of a fixed one */
 
 /**
  * The fields of one message, in order, whatever their numbers.
@@ -249,22 +248,27 @@ function* fields(bytes) {
     at += length;
     return bytes.subarray(at - length, at);
   };
+  /** @param {number} length */
+  const fixed = (length) => {
+    const { buffer, byteOffset } = take(length);
+    return new DataView(buffer, byteOffset, length);
+  };
   while (at < bytes.length) {
     const tag = varint();
     const field = Math.floor(tag / 8);
     if (tag < 8) throw new WireError(`field number ${field} does not exist`);
     const wireType = tag % 8;
     if (wireType === VARINT) yield { field, value: varint() };
-    else if (wireType === FIXED64) yield { field, value: take(8) };
+    else if (wireType === FIXED64) yield { field, value: fixed(8) };
     else if (wireType === LENGTH) yield { field, value: take(varint()) };
-    else if (wireType === FIXED32) yield { field, value: take(4) };
+    else if (wireType === FIXED32) yield { field, value: fixed(4) };
     else throw new WireError(`wire type ${wireType} is not in use`);
   }
 }
 
 /** @param {FieldValue} value */
 function asBytes(value) {
-  if (typeof value === "number") throw new WireError("a number where a message or text belongs");
+  if (!(value instanceof Uint8Array)) throw new WireError("a number where a message or text belongs");
   return value;
 }
 
@@ -359,7 +363,7 @@ function readValue(bytes, depth) {
   let result = null;
   for (const { field, value } of fields(bytes)) {
     if (field === 1) result = null;
-    else if (field === 2) result = readDouble(asBytes(value));
+    else if (field === 2) result = readDouble(value);
     else if (field === 3) result = asText(value);
     else if (field === 4) result = value !== 0;
     else if (field === 5) result = readStruct(asBytes(value), depth);
@@ -368,10 +372,10 @@ function readValue(bytes, depth) {
   return result;
 }
 
-/** @param {Uint8Array} bytes */
-function readDouble(bytes) {
-  if (bytes.length !== 8) throw new WireError("a double that is not 8 bytes long");
-  return new DataView(bytes.buffer, bytes.byteOffset, 8).getFloat64(0, true);
+/** @param {FieldValue} value */
+function readDouble(value) {
+  if (!(value instanceof DataView) || value.byteLength !== 8) throw new WireError("a number that is not a double");
+  return value.getFloat64(0, true);
 }
 
 /**

@@ -57,7 +57,9 @@ export function explain({ kind, detail }, address) {
     case "unsupported":
       return { title: "This browser cannot show the model", text: detail };
     case "ended":
-      return ENDINGS[detail] ?? { title: "The session has ended", text: sentence(detail || "the server gave no reason") };
+      return (
+        ENDINGS[detail] ?? { title: "The session has ended", text: sentence(detail || "the server gave no reason") }
+      );
   }
 }
 
@@ -87,7 +89,10 @@ export function explainDevice(error, what) {
   const name = error instanceof Error ? error.name : "";
   const known = DEVICE_PROBLEMS[name === "OverconstrainedError" ? "NotFoundError" : name];
   if (known) return known(what);
-  return { title: `The ${what} could not be opened`, text: sentence(error instanceof Error ? error.message : String(error)) };
+  return {
+    title: `The ${what} could not be opened`,
+    text: sentence(error instanceof Error ? error.message : String(error)),
+  };
 }
 
 /**

@@ -1,0 +1,148 @@
+// The page's connection, its clock turned by hand.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import {
+  CONNECT_TIMEOUT,
+  GIVE_UP,
+  LEGAL,
+  Machine,
+  PING_INTERVAL,
+  RETRY_DELAYS,
+  SILENCE,
+} from "../../../../src/livereactor/playground/js/machine.js";
+
+const CLOSED = { kind: "closed", detail: "" };
+const OVER = { kind: "over", detail: "" };
+const GONE = { kind: "unreachable", detail: "" };
+
+function live(now = 0) {
+  const machine = new Machine();
+  machine.handle("start", now);
+  machine.handle("opened", now);
+  machine.handle("live", now);
+  return machine;
+}
+
+test("from start to live: session, peer, ping at once", () => {
+  const machine = new Machine();
+  assert.deepEqual(machine.handle("start", 0), ["openSession"]);
+  assert.deepEqual(machine.handle("opened", 1), ["openPeer"]);
+  assert.equal(machine.deadline, 1 + CONNECT_TIMEOUT);
+  assert.deepEqual(machine.handle("live", 2), ["ping"]);
+  assert.equal(machine.deadline, 2 + PING_INTERVAL);
+});
+
+test("pings go on every five seconds, answered or not, where no answer was ever seen", () => {
+  const machine = live();
+  for (let second = PING_INTERVAL; second < 100; second += PING_INTERVAL) {
+    assert.deepEqual(machine.handle("tick", second), ["ping"]);
+  }
+});
+
+test("a server that answered pings and stops is lost after twelve seconds", () => {
+  const machine = live();
+  machine.handle("pong", 1);
+  let now = 0;
+  while (machine.state === "ready") machine.handle("tick", (now = machine.deadline));
+  assert.ok(now > 1 + SILENCE && now <= 1 + SILENCE + PING_INTERVAL, String(now));
+  assert.equal(machine.problem.kind, "silent");
+});
+
+test("a lost peer is tried again, with growing waits, on the same session", () => {
+  const machine = live();
+  assert.deepEqual(machine.handle("broken", 10, CLOSED), ["closePeer"]);
+  let now = 10;
+  for (const delay of RETRY_DELAYS) {
+    assert.equal(machine.deadline, now + delay);
+    assert.deepEqual(machine.handle("tick", (now += delay)), ["replacePeer"]);
+    machine.handle("broken", now, CLOSED);
+  }
+  assert.equal(machine.state, "lost");
+});
+
+test("the tries end", () => {
+  const machine = live();
+  machine.handle("broken", 0, CLOSED);
+  let now = 0;
+  for (let round = 0; machine.state === "lost"; round++) {
+    assert.ok(round < 1000);
+    machine.handle("tick", (now = machine.deadline));
+    machine.handle("broken", now, CLOSED);
+  }
+  assert.equal(machine.state, "failed");
+  assert.ok(now > GIVE_UP && now < GIVE_UP + 60);
+});
+
+test("a session that is over while its server lived has ended", () => {
+  const machine = live();
+  machine.handle("broken", 0, CLOSED);
+  machine.handle("tick", 1);
+  assert.deepEqual(machine.handle("over", 2, OVER), ["closePeer"]);
+  assert.equal(machine.state, "ended");
+});
+
+test("a session that is over because the server was started again begins anew", () => {
+  const machine = live();
+  machine.handle("broken", 0, CLOSED);
+  machine.handle("tick", 1);
+  machine.handle("unreachable", 2, GONE);
+  machine.handle("tick", 10);
+  assert.deepEqual(machine.handle("over", 11, OVER), ["closePeer", "openSession"]);
+  assert.equal(machine.state, "starting");
+});
+
+test("the reason of a loss stays while a try runs", () => {
+  const machine = live();
+  machine.handle("broken", 0, CLOSED);
+  machine.handle("tick", 1);
+  assert.equal(machine.problem, CLOSED);
+});
+
+test("connecting ends after its time, with a word why", () => {
+  const machine = new Machine();
+  machine.handle("start", 0);
+  machine.handle("opened", 0);
+  assert.deepEqual(machine.handle("tick", CONNECT_TIMEOUT - 1), []);
+  machine.handle("tick", CONNECT_TIMEOUT);
+  assert.equal(machine.state, "failed");
+  assert.equal(machine.problem.kind, "timeout");
+});
+
+test("stop ends the session from every state that has one", () => {
+  for (const machine of [live(), live()]) {
+    assert.deepEqual(machine.handle("stop", 1), ["closePeer", "stopSession"]);
+    assert.equal(machine.state, "idle");
+    assert.equal(machine.deadline, null);
+  }
+});
+
+test("whatever arrives in whatever order: states stay legal, and waiting states always wake", () => {
+  const events = [
+    "start",
+    "stop",
+    "opened",
+    "live",
+    "broken",
+    "unreachable",
+    "over",
+    "refused",
+    "ended",
+    "pong",
+    "tick",
+  ];
+  let seed = 7;
+  const random = (below) => (seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0) % below;
+  for (let history = 0; history < 2000; history++) {
+    const machine = new Machine();
+    let now = 0;
+    for (let step = 0; step < 40; step++) {
+      const event = events[random(events.length)];
+      now += random(400) / 10;
+      const before = machine.state;
+      machine.handle(event, now, CLOSED);
+      assert.ok(machine.state in LEGAL);
+      const waits = ["connecting", "ready", "lost", "reconnecting"].includes(machine.state);
+      assert.equal(machine.deadline !== null, waits, `${before} --${event}--> ${machine.state}`);
+    }
+  }
+});
