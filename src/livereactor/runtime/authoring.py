@@ -10,7 +10,7 @@ import structlog
 
 from livereactor.base.errors import UsageError
 from livereactor.runtime.annotations import names_around
-from livereactor.runtime.definition import Definition, define
+from livereactor.runtime.definition import Definition, define, definition_of
 from livereactor.runtime.host import Host, NoHost
 from livereactor.runtime.messages import Message, message_out
 from livereactor.runtime.tracks import Track
@@ -98,11 +98,6 @@ class Model:
             WeightsError: it is not declared, or not there.
         """
         return weights_file(self._definition.weights, name)
-
-
-def definition_of(model: type[Model] | Model) -> Definition:
-    """What was read from a model's class."""
-    return model._definition  # pyright: ignore[reportPrivateUsage]: authors' namespace stays free of ours
 
 
 def host_of(model: Model) -> Host:

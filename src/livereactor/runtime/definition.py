@@ -120,6 +120,11 @@ def define(model: type, base: type, names: Mapping[str, Any]) -> Definition:
     )
 
 
+def definition_of(model: Any) -> Definition:
+    """What was read from a model's class, given the class or an instance."""
+    return model._definition
+
+
 def _track_schema(name: str, track: Track) -> TrackSchema:
     kind = "video" if isinstance(track, VideoOut | VideoIn) else "audio"
     return TrackSchema(name, kind, "out" if isinstance(track, VideoOut | AudioOut) else "in")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
+import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias, cast
+
+import numpy as np
 
 from livereactor.base.errors import EmissionError
 from livereactor.media.frames import Frame, Sound
@@ -35,6 +39,35 @@ def emission_of(value: Any, tracks: Mapping[str, Track]) -> Emission:
             emission[name] = _converted(item, name, tracks[name])
     _check_chunks(emission)
     return emission
+
+
+class Reuse:
+    """Copies pixels that a model draws into again: the encoder would see the next picture half drawn.
+
+    A model that yields a new array each time is left alone: no copy.
+    """
+
+    def __init__(self) -> None:
+        self._last: dict[str, weakref.ref[np.ndarray]] = {}
+
+    def guarded(self, emission: Emission) -> Emission:
+        """`emission`, with Frames of their own where a track's array is the one of the step before."""
+        return {name: item if isinstance(item, Sound) else self._frames(name, item) for name, item in emission.items()}
+
+    def _frames(self, name: str, frames: Sequence[Frame]) -> Sequence[Frame]:
+        owner = _owner(frames[0].pixels)
+        last = self._last.get(name)
+        self._last[name] = weakref.ref(owner)
+        if last is None or last() is not owner:
+            return frames
+        return [dataclasses.replace(frame, pixels=frame.pixels.copy()) for frame in frames]
+
+
+def _owner(array: np.ndarray) -> np.ndarray:
+    """The array whose memory `array` looks at."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
 
 
 def sound_seconds(emission: Mapping[str, Sequence[Frame] | Sound]) -> float:

@@ -5,11 +5,15 @@ A model with async hooks waits inside its own event loop, so that tasks its auth
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final
+
+LOOP_GRAIN: Final = 0.002  # seconds; a selector rounds up to whole milliseconds, so the rest is waited without it
 
 
 class JobKind(Enum):
@@ -47,6 +51,7 @@ class Inbox:
         self._limit, self._commands = limit, 0
         self._woken = False
         self._stopped = False
+        self._stir_loop: Callable[[], object] | None = None  # ends a wait inside an event loop
 
     def put(self, job: Job) -> bool:
         """Queue a job; False when the queue of commands is full or the thread has ended."""
@@ -55,20 +60,20 @@ class Inbox:
                 return False
             self._commands += job.kind is JobKind.COMMAND
             self._jobs.append(job)
-            self._changed.notify()
+            self._stir()
             return True
 
     def wake(self) -> None:
         """End the current or next `wait`."""
         with self._changed:
             self._woken = True
-            self._changed.notify()
+            self._stir()
 
     def stop(self) -> None:
         """Take no more jobs; those waiting stay for `drain`."""
         with self._changed:
             self._stopped = self._woken = True
-            self._changed.notify()
+            self._stir()
 
     @property
     def stopped(self) -> bool:
@@ -83,11 +88,6 @@ class Inbox:
             self._commands -= job.kind is JobKind.COMMAND
             return job
 
-    def peek(self) -> JobKind | None:
-        """Kind of the oldest job."""
-        jobs = self._jobs
-        return jobs[0].kind if jobs else None
-
     def drain(self) -> list[Job]:
         """All jobs that wait, taken out."""
         with self._changed:
@@ -99,9 +99,38 @@ class Inbox:
     def __len__(self) -> int:
         return len(self._jobs)
 
-    def wait(self, seconds: float | None) -> None:
-        """Until a job or a wake-up comes, or `seconds` pass; None = without end."""
+    def wait(self, seconds: float | None, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        """Until a job or a wake-up comes, or `seconds` pass; None = without end.
+
+        With a `loop` its tasks go on meanwhile, and the wait may end a little early.
+        """
+        if loop is not None and (seconds is None or seconds > 2 * LOOP_GRAIN):
+            self._wait_in(loop, None if seconds is None else seconds - LOOP_GRAIN)
+            return
         with self._changed:
             if not self._jobs and not self._woken:
                 self._changed.wait(seconds)
             self._woken = False
+
+    def _wait_in(self, loop: asyncio.AbstractEventLoop, seconds: float | None) -> None:
+        event = asyncio.Event()
+        with self._changed:
+            if not self._jobs and not self._woken:
+                self._stir_loop = lambda: loop.call_soon_threadsafe(event.set)
+        if self._stir_loop is not None:
+            loop.run_until_complete(_set_or_late(event, seconds))
+        with self._changed:
+            self._stir_loop, self._woken = None, False
+
+    def _stir(self) -> None:
+        self._changed.notify()
+        if self._stir_loop is not None:
+            self._stir_loop()
+
+
+async def _set_or_late(event: asyncio.Event, seconds: float | None) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import threading
-import traceback
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,8 +26,10 @@ from livereactor.base.errors import (
 )
 from livereactor.media.frames import Frame, Sound
 from livereactor.protocol.schema import python_arguments
-from livereactor.runtime.authoring import Model, attach, definition_of, reset_params, tracks_of
-from livereactor.runtime.emission import Emission, emission_of
+from livereactor.runtime.authoring import Model, attach, reset_params, tracks_of
+from livereactor.runtime.blame import described
+from livereactor.runtime.definition import definition_of
+from livereactor.runtime.emission import Emission, Reuse, emission_of
 from livereactor.runtime.given import Client, ModelConfig, Session, uploaded_file
 from livereactor.runtime.inputs import InputQueue
 from livereactor.runtime.messages import Message, message_out
@@ -92,6 +93,7 @@ class Performer:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stream: Iterator[Any] | AsyncIterator[Any] | None = None
         self._session: Session | None = None
+        self._reuse = Reuse()
         self._saying = threading.Lock()
         self._held: list[Said] | None = None  # what a handler says waits for its reply to go first
         self.model: Model | None = None
@@ -109,14 +111,28 @@ class Performer:
             raise ModelLoadError(f"{self._class.__name__} has no stream; write `def stream(self):` with a yield in it")
         try:
             self.model = self._class()
-            attach(self.model, self)
-            self.tracks = tracks_of(self.model)
+            self._take_tracks(self.model)
             if (hook := self.definition.hooks.get("load")) is not None:
                 self._run("load", *(self._config,)[: hook.arguments])
             self._hook("warmup")
         except AUTHOR_ERRORS as error:
             log.exception("model failed to load", model=self.definition.name)
             raise ModelLoadError(f"{self._class.__name__} failed to load: {described(error, self._class)}") from error
+
+    def become(self, model: type[Model]) -> None:
+        """Go on as a newer version of the class: with what `load` made where its text is unchanged, loaded anew else.
+
+        Raises:
+            ModelLoadError: loading anew failed; the old instance is gone.
+        """
+        self.close()
+        same = self.model is not None and _load_text(model) == _load_text(self._class)
+        self._class, self.definition = model, definition_of(model)
+        if same and self.model is not None:
+            self.model.__class__ = model
+            self._take_tracks(self.model)
+        else:
+            self.load()
 
     def open(self, start: SessionStart) -> None:
         """Begin a Session: everything at its default, then `open`, then `stream` ready for its first step.
@@ -156,6 +172,11 @@ class Performer:
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
             self._loop.close()
             self._loop = None
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The loop of an async model, None while nothing of it was async."""
+        return self._loop
 
     @property
     def session(self) -> Session | None:
@@ -221,7 +242,7 @@ class Performer:
             value = self._next_value()
             if isinstance(value, WaitFor):
                 return StepMade({}, waits=value)
-            return StepMade({} if value is None else emission_of(value, self._outputs))
+            return StepMade({} if value is None else self._reuse.guarded(emission_of(value, self._outputs)))
         except (StopIteration, StopAsyncIteration):
             return StepMade({}, ended=True)
         except AUTHOR_ERRORS as error:
@@ -235,6 +256,10 @@ class Performer:
         if isinstance(self._stream, AsyncIterator):
             return self._await(self._stream.__anext__())
         return next(self._stream)
+
+    def _take_tracks(self, model: Model) -> None:
+        attach(model, self)
+        self.tracks = tracks_of(model)
 
     def _begin_stream(self) -> Iterator[Any] | AsyncIterator[Any]:
         made = cast("Any", self.model).stream()
@@ -356,6 +381,14 @@ class Performer:
                 track.reset()
 
 
+def _load_text(model: type[Model]) -> str | None:
+    """The source of `load`; None where it has none that can be read."""
+    try:
+        return inspect.getsource(cast("Any", model).load)
+    except (AttributeError, OSError, TypeError):
+        return None
+
+
 async def _finished(awaitable: Any) -> Any:
     return await awaitable
 
@@ -371,15 +404,3 @@ def _for_author(value: Any) -> Any:
             return {name: _for_author(each) for name, each in cast("dict[str, Any]", value).items()}
         case _:
             return value
-
-
-def described(error: BaseException, model: type) -> str:
-    """An author's exception in one line, with the deepest line of the model's own file in it."""
-    text = str(error).strip().splitlines()
-    said = f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
-    try:
-        own = inspect.getfile(model)
-    except (TypeError, OSError):
-        return said
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == own]
-    return f"{said} ({Path(own).name}:{lines[-1]})" if lines else said

@@ -129,6 +129,12 @@ class Stage:
     def step(self, request: StepInput) -> Future[StepOutput]:
         return self._put(JobKind.SESSION, lambda: self._stepped(request))
 
+    def become(self, model: type[Model]) -> Future[None]:
+        """Go on as a newer version of the class (`livereactor dev`); a Session that is open ends first."""
+        self._closing.set()
+        self._inbox.wake()
+        return self._put(JobKind.SESSION, lambda: self._become(model))
+
     def stop(self, timeout: float) -> bool:
         self._closing.set()
         self._inbox.stop()
@@ -157,6 +163,8 @@ class Stage:
         self._sink.flush(track)
 
     def wait_input(self, queue: InputQueue, timeout: float | None) -> bool:
+        if (loop := self._performer.loop) is not None and loop.is_running():
+            raise UsageError("frames() blocks, which async code must not; write `yield lr.wait_for(self.webcam)`")
         until = None if timeout is None else time.monotonic() + timeout
         while not queue.unread():
             while (job := self._inbox.next(JobKind.COMMAND, JobKind.HOOK)) is not None:
@@ -168,7 +176,7 @@ class Stage:
             rest = None if until is None else until - time.monotonic()
             if rest is not None and rest <= 0:
                 return False
-            self._inbox.wait(rest)
+            self._inbox.wait(rest, self._performer.loop)
         return True
 
     # --- the thread --------------------------------------------------------------------------------------------------
@@ -199,7 +207,7 @@ class Stage:
         if due is not None and due <= now:
             self._step(now)
         else:
-            self._inbox.wait(None if due is None else due - now)
+            self._inbox.wait(None if due is None else due - now, self._performer.loop)
 
     def _do(self, job: Job) -> None:
         if job.kind is JobKind.COMMAND and self._closing.is_set():
@@ -245,6 +253,12 @@ class Stage:
         self._performer.close()
         self._closing.clear()
         log.info("session closed", reason=reason)
+
+    def _become(self, model: type[Model]) -> None:
+        self._close("reloaded")
+        self._performer.become(model)
+        self.definition = self._performer.definition
+        self._pacing = pacing.Pacing(self._tuning())
 
     def _call(self, call: Call, client: ClientInfo, future: Future[MessageOut | None]) -> None:
         if not future.set_running_or_notify_cancel():

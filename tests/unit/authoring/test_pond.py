@@ -17,8 +17,7 @@ def test_a_drop_is_confirmed_and_changes_the_picture() -> None:
     with Stage(Pond) as touched, Stage(Pond) as calm:
         reply = touched.command("drop", x=0.5, y=0.5, strength=3)
         assert reply == MessageOut("dropped", {"x": 0.5, "y": 0.5})
-        for _ in range(3):
-            a, b = touched.step().frames["main_video"][0], calm.step().frames["main_video"][0]
+        a, b = (stage.run(0.1)[-1][1].frames["main_video"][0] for stage in (touched, calm))
         assert a.shape == (360, 640, 3)
         assert np.abs(a.astype(int) - b)[140:220, 280:360].mean() > 3
         assert np.array_equal(a[:60, :60], b[:60, :60])
@@ -51,9 +50,10 @@ def test_a_message_is_a_frozen_dataclass() -> None:
 
 @pytest.mark.long
 def test_a_frame_takes_at_most_8_ms_of_one_core() -> None:
+    spent: list[float] = []
     with Stage(Pond) as stage:
-        stage.step()
-        spent = time.thread_time()
         for _ in range(60):
+            before = time.thread_time()
             stage.step()
-        assert (time.thread_time() - spent) / 60 < 0.008
+            spent.append(time.thread_time() - before)
+    assert sorted(spent)[30] < 0.008

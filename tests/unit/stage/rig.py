@@ -1,0 +1,96 @@
+"""A Stage with a sink and a listener that tests can wait on."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from livereactor.base.limits import Limits
+from livereactor.media.frames import Frame, Sound
+from livereactor.runtime.authoring import Model
+from livereactor.runtime.seam import Call, ClientInfo, Loaded, LoadFailed, SessionStart, StageEvent
+from livereactor.runtime.stage import Stage
+
+OWNER = ClientInfo(1001, "owner", 0.0)
+PATIENCE = 10.0
+
+
+class Rig:
+    """Outputs and listener in one: keeps what comes and lets a test wait for it."""
+
+    def __init__(self) -> None:
+        self.changed = threading.Condition()
+        self.emissions: list[Mapping[str, Sequence[Frame] | Sound]] = []
+        self.times: list[float] = []
+        self.events: list[StageEvent] = []
+        self.fps: dict[str, float | None] = {}
+        self.flushed: list[str] = []
+        self.room = True
+        self.callback: Callable[[], None] = lambda: None
+
+    def emit(self, emission: Mapping[str, Sequence[Frame] | Sound], *, step_seconds: float) -> None:
+        with self.changed:
+            self.emissions.append(emission)
+            self.times.append(time.monotonic())
+            self.changed.notify_all()
+
+    def has_room(self) -> bool:
+        return self.room
+
+    def on_room(self, callback: Callable[[], None]) -> None:
+        self.callback = callback
+
+    def set_fps(self, track: str, fps: float | None) -> None:
+        self.fps[track] = fps
+
+    def flush(self, track: str) -> None:
+        self.flushed.append(track)
+
+    def listen(self, event: StageEvent) -> None:
+        with self.changed:
+            self.events.append(event)
+            self.changed.notify_all()
+
+    def until(self, condition: Callable[[], object]) -> None:
+        """Wait until `condition`, which emissions and events may change."""
+        with self.changed:
+            assert self.changed.wait_for(condition, PATIENCE), "it did not come"
+
+    def of(self, kind: type) -> list[Any]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    def firsts(self, track: str = "main_video") -> list[int]:
+        """The first byte of every Frame of a track: what tests let models count with."""
+        items = [item for each in self.emissions if not isinstance(item := each.get(track, ()), Sound)]
+        return [int(frame.pixels[0, 0, 0]) for frames in items for frame in frames]
+
+
+@contextmanager
+def staged(
+    model: type[Model],
+    *,
+    start: SessionStart | None = None,
+    wanted: bool = True,
+    limits: Limits | None = None,
+    **config: Any,
+) -> Iterator[tuple[Stage, Rig]]:
+    """A loaded Stage with an open Session, stopped at the end."""
+    rig = Rig()
+    stage = Stage(model, sink=rig, listener=rig.listen, config=config, limits=limits)
+    stage.start()
+    rig.until(lambda: rig.of(Loaded) or rig.of(LoadFailed))
+    try:
+        if wanted:
+            stage.want(frozenset({"main_video"}))
+        if not rig.of(LoadFailed):
+            stage.open(start or SessionStart("ses_1")).result(PATIENCE)
+        yield stage, rig
+    finally:
+        assert stage.stop(PATIENCE)
+
+
+def call(name: str, **arguments: Any) -> Call:
+    return Call(name, arguments)
