@@ -42,6 +42,7 @@ class AudioTrack:
         self._changed = threading.Condition(threading.Lock())
         self._counters = _Counters()
         self._starved = self._closed = False
+        self._last_failure = ""
         self._restart()
         self._thread = threading.Thread(target=self._run, name=f"output-{declaration.name}", daemon=True)
         self._thread.start()
@@ -145,10 +146,15 @@ class AudioTrack:
             for block in blocks:
                 try:
                     taken = listener.resumed and listener.sink.send(block)
-                except Exception:
-                    # The one boundary of this thread: an engine that fails costs a block, not the track.
-                    self._counters.failed += 1
-                    log.exception("output sound failed", track=self._declaration.name)
+                except Exception as error:
+                    # The boundary of this thread: an engine that fails costs a block, and the track goes on.
+                    self._failed(error)
                     continue
                 self._counters.sent += taken
                 self._counters.refused += not taken
+
+    def _failed(self, error: Exception) -> None:
+        self._counters.failed += 1
+        if repr(error) != self._last_failure:  # told once, counted per block
+            self._last_failure = repr(error)
+            log.error("sending sound failed", track=self._declaration.name, exc_info=error)

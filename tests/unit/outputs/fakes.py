@@ -21,7 +21,7 @@ class Inbox(Generic[T]):
         self.takes = True
         self._came = threading.Condition()
 
-    def send(self, item: T) -> bool:
+    def keep(self, item: T) -> bool:
         with self._came:
             self.got.append(item)
             self._came.notify_all()
@@ -41,9 +41,13 @@ class VideoSink(Inbox[EncodedFrame]):
         super().__init__()
         self.codec = codec
 
+    def send(self, frame: EncodedFrame) -> bool:
+        return self.keep(frame)
+
 
 class AudioSink(Inbox[Sound]):
-    pass
+    def send(self, sound: Sound) -> bool:
+        return self.keep(sound)
 
 
 def frame(shade: int = 0, *, width: int = 64, height: int = 48, tag: bytes = b"") -> Frame:

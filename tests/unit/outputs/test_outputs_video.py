@@ -221,10 +221,10 @@ class Held(VideoSink):
         super().__init__()
         self.entered, self.free = threading.Event(), threading.Event()
 
-    def send(self, item: EncodedFrame) -> bool:
+    def send(self, frame: EncodedFrame) -> bool:
         self.entered.set()
         assert self.free.wait(TIMEOUT)
-        return super().send(item)
+        return super().send(frame)
 
 
 def test_while_one_is_encoded_only_the_newest_waits_and_the_model_is_held_back(outputs: Outputs) -> None:
@@ -244,7 +244,7 @@ def test_while_one_is_encoded_only_the_newest_waits_and_the_model_is_held_back(o
 
 def test_a_viewer_whose_sink_fails_costs_the_others_nothing(outputs: Outputs) -> None:
     class Broken(VideoSink):
-        def send(self, item: EncodedFrame) -> bool:
+        def send(self, frame: EncodedFrame) -> bool:
             raise RuntimeError("engine bug")
 
     outputs.add_viewer("main_video", 1, Broken())

@@ -1,0 +1,102 @@
+"""Sound play-out: every sample once and in order, a block each 10 ms, silence only where the model gave none."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from livereactor.media.frames import Samples, Sound
+from livereactor.runtime.sound_playout import GRACE, LEAD, SoundPlayout
+
+RATE = 8000
+PUSHES = st.lists(st.tuples(st.integers(0, 900), st.floats(0, 0.3)), max_size=20)  # samples, pause before
+
+
+def ramp(start: int, count: int) -> Samples:
+    return (np.arange(start, start + count) % 30_000 + 1).astype(np.int16).reshape(-1, 1)
+
+
+def run_to(playout: SoundPlayout, now: float, *, wanted: bool = True) -> list[Sound]:
+    """Wake exactly at each deadline up to `now`, as the thread does."""
+    blocks = list[Sound]()
+    while (at := playout.deadline(wanted=wanted)) is not None and at <= now:
+        blocks += playout.due(at, wanted=wanted)
+    return blocks
+
+
+def history(pushes: list[tuple[int, float]]) -> None:
+    playout, now, sent, blocks = SoundPlayout(RATE, 1), 0.0, 0, list[Sound]()
+    playout.listen(now)
+    for count, pause in pushes:
+        now += pause
+        blocks += run_to(playout, now)
+        playout.push(ramp(sent, count), now=now)
+        sent += count
+    end = now + playout.seconds + 1.0
+    blocks += run_to(playout, end)
+    assert all(block.samples.shape == (RATE // 100, 1) for block in blocks)
+    heard = np.concatenate([block.samples[:, 0] for block in blocks])
+    assert np.array_equal(heard[heard != 0], ramp(0, sent)[:, 0])
+    assert len(blocks) == pytest.approx(end * 100, abs=(LEAD + GRACE) * 100 + 1)
+
+
+@given(PUSHES)
+def test_every_sample_leaves_once_in_order_and_the_clock_never_stops(pushes: list[tuple[int, float]]) -> None:
+    history(pushes)
+
+
+@pytest.mark.long
+@settings(max_examples=1_000_000, deadline=None)
+@given(PUSHES)
+def test_it_holds_in_a_million_histories(pushes: list[tuple[int, float]]) -> None:
+    history(pushes)
+
+
+@given(st.integers(24, 60), st.lists(st.floats(0, 0.012), min_size=40, max_size=40))
+def test_sound_made_frame_by_frame_with_jitter_has_no_hole(fps: int, late: list[float]) -> None:
+    playout, blocks, bounds = SoundPlayout(48_000, 1), list[Sound](), [round(48_000 * n / fps) for n in range(42)]
+    playout.listen(0.0)
+    for number, delay in enumerate([0.0, *late]):
+        now = number / fps + delay
+        blocks += run_to(playout, now)
+        playout.push(ramp(bounds[number], bounds[number + 1] - bounds[number]), now=now)
+    heard = np.concatenate([block.samples[:, 0] for block in blocks])
+    first = int(np.argmax(heard != 0))
+    assert first <= 48_000 * (LEAD + 0.01)
+    assert (heard[first:] != 0).all()
+
+
+def test_a_block_s_capture_time_is_that_of_its_samples() -> None:
+    playout = SoundPlayout(RATE, 2)
+    playout.listen(1.0)
+    playout.push(np.ones((RATE // 10, 2), np.int16), now=1.0)
+    sounding = [block for block in run_to(playout, 1.2) if block.samples.any()]
+    assert [block.captured_us for block in sounding] == [1_000_000 + 10_000 * n for n in range(10)]
+
+
+def test_with_nobody_there_the_queue_drains_in_real_time_and_the_clock_stops() -> None:
+    playout = SoundPlayout(RATE, 1)
+    playout.push(ramp(0, RATE), now=0.0)
+    run_to(playout, 0.5, wanted=False)
+    assert playout.seconds == pytest.approx(0.5, abs=0.03)
+    run_to(playout, 2.0, wanted=False)
+    assert playout.seconds == 0
+    assert playout.deadline(wanted=False) is None
+
+
+def test_after_a_stall_the_clock_starts_anew() -> None:
+    playout = SoundPlayout(RATE, 1)
+    playout.listen(0.0)
+    run_to(playout, 1.0)
+    assert len(playout.due(60.0, wanted=True)) <= 60
+
+
+def test_blocks_are_ten_milliseconds_apart() -> None:
+    playout = SoundPlayout(RATE, 1)
+    playout.listen(0.0)
+    stamps = [block.captured_us or 0 for block in run_to(playout, 0.1)]
+    assert [later - earlier for earlier, later in itertools.pairwise(stamps)] == [10_000] * (len(stamps) - 1)
