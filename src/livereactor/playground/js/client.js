@@ -247,6 +247,7 @@ export class Client {
     this.#peer = peer;
     peer.live.listen(() => this.#live(peer));
     peer.broken.listen((problem) => this.#peer === peer && this.#handle("broken", problem));
+    peer.shaky.listen(() => void this.#probe(peer));
     peer.received.listen((track) => this.received.emit(track));
     peer.data.listen((frame) => this.#onData(frame));
     peer.control.listen((frame) => this.#onControl(frame));
@@ -255,6 +256,16 @@ export class Client {
       await peer.open(this.tracks);
     } catch (error) {
       if (this.#peer === peer) this.#fail(error);
+    }
+  }
+
+  /** No packets: when HTTP is silent too, there is nothing to wait for. @param {Peer} peer */
+  async #probe(peer) {
+    try {
+      await this.#signalling.health();
+    } catch (error) {
+      if (this.#peer !== peer || !(error instanceof Unreachable)) return;
+      this.#handle("broken", { kind: "unreachable", detail: error.step });
     }
   }
 

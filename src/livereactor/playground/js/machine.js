@@ -130,7 +130,7 @@ export class Machine {
     this.#state = target;
     this.#problem = problem;
     this.#deadline = null;
-    if (event === "unreachable") this.#serverWasGone = true;
+    if (problem?.kind === "unreachable") this.#serverWasGone = true;
     switch (target) {
       case "starting":
         this.#serverWasGone = false;

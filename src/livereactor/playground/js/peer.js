@@ -19,6 +19,8 @@ const DISCONNECTED_GRACE_MS = 3000;
 export class Peer {
   /** @type {Signal<void>} connected, both channels open; once */
   live = new Signal();
+  /** @type {Signal<void>} no packets for some seconds: it may mend itself, or the other side is gone */
+  shaky = new Signal();
   /** @type {Signal<Problem>} failed or closed from the other side; once, and never after `close` */
   broken = new Signal();
   /** @type {Signal<ReceivedTrack>} */
@@ -175,8 +177,10 @@ export class Peer {
     pc.addEventListener("connectionstatechange", () => {
       if (pc.connectionState === "connected") this.#checkLive();
       else if (pc.connectionState === "failed") this.#fail(this.#reason());
-      else if (pc.connectionState === "disconnected")
+      else if (pc.connectionState === "disconnected") {
+        this.shaky.emit();
         setTimeout(() => this.#stillDisconnected(), DISCONNECTED_GRACE_MS);
+      }
     });
   }
 

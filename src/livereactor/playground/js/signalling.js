@@ -206,6 +206,8 @@ export class Signalling {
       if (signal?.aborted) throw error;
       throw new Unreachable(step);
     }
+    // A proxy in front says so when nobody answers behind it.
+    if (response.status === 502 || response.status === 504) throw new Unreachable(step);
     if (refuse && !response.ok) throw new Refused(step, response.status, await reasonOf(response));
     return response;
   }
