@@ -5,7 +5,8 @@
     free    as soon as the Outputs have room; so does a track whose fps is None
     sound   a model with sound alone: a step when its sound is about to run out
 
-A step is late rather than lost: the tick catches up by at most one interval, never faster than twice the fps.
+Twice the fps is a rate, not a gap: a command just after a tick is answered at once, the next one then waits its turn.
+A step is late rather than lost: the tick catches up by at most one interval, in gaps of half an interval.
 """
 
 from __future__ import annotations
@@ -120,6 +121,7 @@ class Pacing:
         self._tick = 0.0  # the beat the next step belongs to
         self._kick: Literal["command", "input"] | None = None  # why the next step runs off the beat
         self._emitted_at = float("-inf")  # start of the last step with output
+        self._spent = float("-inf")  # when the steps with output so far would all have had their half interval
         self._durations: deque[float] = deque(maxlen=RECENT)
         self._idle = 0  # short steps without output in a row
 
@@ -139,7 +141,8 @@ class Pacing:
             raise IllegalTransitionError("Pacing", self._state.value, type(event).__name__)
         match event:
             case Opened():
-                self._state, self._emitted_at = PacingState.RUNNING, float("-inf")
+                self._state = PacingState.RUNNING
+                self._emitted_at = self._spent = float("-inf")
                 self._durations.clear()
                 self._restart(now)
             case Closed():
@@ -168,13 +171,14 @@ class Pacing:
             self._state = PacingState.RUNNING
         elif self._state is PacingState.OFF or self._tuning.mode in ("steady", "sound"):
             return
-        due = max(now, self._earliest())
+        due = max(now, self._earliest(kicked=True))
         if self._due is None or due < self._due:
             self._due, self._kick = due, cause
 
     def _stepped(self, step: Stepped, now: float) -> None:
         if step.emitted:
             self._emitted_at = step.started
+            self._spent = max(self._spent, step.started) + 0.5 / self._tuning.fps
         self._durations.append(now - step.started)
         self._idle = 0 if step.emitted or now - step.started > IDLE_TIME else self._idle + 1
         kick, self._kick = self._kick, None
@@ -211,8 +215,9 @@ class Pacing:
         if self._state is PacingState.RUNNING:
             self._restart(max(now, self._earliest()))
 
-    def _earliest(self) -> float:
-        """Before this no step runs: twice the fps after one with output."""
+    def _earliest(self, *, kicked: bool = False) -> float:
+        """Before this no step runs. A kick may be one Frame ahead of twice the fps; a tick never is."""
         if self._tuning.mode in ("free", "sound"):
             return float("-inf")
-        return self._emitted_at + 0.5 / self._tuning.fps
+        half = 0.5 / self._tuning.fps
+        return self._spent - half if kicked else self._emitted_at + half

@@ -229,7 +229,7 @@ def untyped_param() -> None:
 def untyped_argument() -> None:
     class Pond(lr.Model):
         @lr.command
-        def drop(self, x) -> None: ...  # type: ignore[no-untyped-def]
+        def drop(self, x) -> None: ...
 
 
 def mutable() -> None:
@@ -290,7 +290,7 @@ def missing_name() -> None:
 def reply_type() -> None:
     class Pond(lr.Model):
         @lr.command
-        def drop(self) -> dict[str, int]: ...  # type: ignore[empty-body]
+        def drop(self) -> dict[str, int]: ...
 
 
 def star() -> None:
