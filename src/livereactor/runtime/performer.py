@@ -119,16 +119,18 @@ class Performer:
             log.exception("model failed to load", model=self.definition.name)
             raise ModelLoadError(f"{self._class.__name__} failed to load: {described(error, self._class)}") from error
 
-    def become(self, model: type[Model]) -> None:
-        """Go on as a newer version of the class: with what `load` made where its text is unchanged, loaded anew else.
+    def become(self, model: type[Model], *, keep: bool) -> None:
+        """Go on as a newer version of the class.
+
+        Args:
+            keep: the instance stays, with what `load` made; otherwise a new one is loaded.
 
         Raises:
             ModelLoadError: loading anew failed; the old instance is gone.
         """
         self.close()
-        same = self.model is not None and _load_text(model) == _load_text(self._class)
         self._class, self.definition = model, definition_of(model)
-        if same and self.model is not None:
+        if keep and self.model is not None:
             self.model.__class__ = model
             self._take_tracks(self.model)
         else:
@@ -379,14 +381,6 @@ class Performer:
         for track in self.tracks.values():
             if isinstance(track, VideoIn | AudioIn | VideoOut):
                 track.reset()
-
-
-def _load_text(model: type[Model]) -> str | None:
-    """The source of `load`; None where it has none that can be read."""
-    try:
-        return inspect.getsource(cast("Any", model).load)
-    except (AttributeError, OSError, TypeError):
-        return None
 
 
 async def _finished(awaitable: Any) -> Any:

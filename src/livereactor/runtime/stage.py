@@ -129,11 +129,15 @@ class Stage:
     def step(self, request: StepInput) -> Future[StepOutput]:
         return self._put(JobKind.SESSION, lambda: self._stepped(request))
 
-    def become(self, model: type[Model]) -> Future[None]:
-        """Go on as a newer version of the class (`livereactor dev`); a Session that is open ends first."""
+    def become(self, model: type[Model], *, keep: bool) -> Future[None]:
+        """Go on as a newer version of the class (`livereactor dev`); a Session that is open ends first.
+
+        Args:
+            keep: the instance stays, with what `load` made; otherwise a new one is loaded.
+        """
         self._closing.set()
         self._inbox.wake()
-        return self._put(JobKind.SESSION, lambda: self._become(model))
+        return self._put(JobKind.SESSION, lambda: self._become(model, keep))
 
     def stop(self, timeout: float) -> bool:
         self._closing.set()
@@ -254,9 +258,9 @@ class Stage:
         self._closing.clear()
         log.info("session closed", reason=reason)
 
-    def _become(self, model: type[Model]) -> None:
+    def _become(self, model: type[Model], keep: bool) -> None:
         self._close("reloaded")
-        self._performer.become(model)
+        self._performer.become(model, keep=keep)
         self.definition = self._performer.definition
         self._pacing = pacing.Pacing(self._tuning())
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -546,30 +545,32 @@ def test_a_model_that_hangs_does_not_hold_up_the_end() -> None:
         assert stage.stop(PATIENCE)
 
 
-def test_a_newer_class_keeps_what_an_unchanged_load_made() -> None:
-    def version(add: int) -> type[lr.Model]:
+@pytest.mark.parametrize("keep", [True, False])
+def test_a_newer_class_goes_on_with_what_load_made_or_loads_anew(keep: bool) -> None:
+    def version(value: int) -> type[lr.Model]:
         class Twice(lr.Model):
             main_video = lr.VideoOut(fps=100)
 
             def load(self) -> None:
-                self.base = int(time.monotonic_ns() % 100)
+                self.loaded = value
 
             @lr.command
-            def base_of(self) -> Said1:
-                return Said1(text=str(self.base))
+            def loaded_by(self) -> Said1:
+                return Said1(text=str(self.loaded))
 
             def stream(self) -> Iterator[Any]:
                 while True:
-                    yield picture(add)
+                    yield picture(value)
 
         return Twice
 
     with staged(version(1)) as (stage, rig):
-        base = stage.call(call("base_of"), OWNER).result(PATIENCE)
         rig.until(lambda: 1 in rig.firsts())
-        stage.become(version(2)).result(PATIENCE)
+        stage.become(version(2), keep=keep).result(PATIENCE)
         stage.open(SessionStart("ses_2")).result(PATIENCE)
-        assert stage.call(call("base_of"), OWNER).result(PATIENCE) == base
+        reply = stage.call(call("loaded_by"), OWNER).result(PATIENCE)
+        assert reply is not None
+        assert reply.data["text"] == ("1" if keep else "2")
         rig.until(lambda: 2 in rig.firsts())
 
 
