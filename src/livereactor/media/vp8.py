@@ -32,7 +32,7 @@ def open_vp8(width: int, height: int, fps: float, bps: int) -> VideoCodecContext
         "lag-in-frames": "0",
         "auto-alt-ref": "0",
         "noise-sensitivity": "0",
-        "static-thresh": "1",
+        "static-thresh": "100",  # as libwebrtc has it for screens: still areas cost nothing
         "minrate": str(bps),
         "maxrate": str(bps),
         "bufsize": str(bps),

@@ -16,7 +16,7 @@ DOWN_AFTER, UP_AFTER = 0.5, 5.0  # seconds on the other side of the share before
 MAIN_FLOOR: Final = 150_000  # less is no picture at any size, and an estimate of nothing must not stop the encoder
 LOW_BPS: Final = (80_000, 800_000)  # floor and ceiling of the low rung: 320x180 at 15 fps is sharp at the latter
 FALL_BELOW, FALL_AFTER = 0.9, 0.5  # a rate below this share of the current one, for this long, is followed
-RISE_ABOVE, RISE_AFTER = 1.15, 2.0
+RISE_ABOVE, RISE_AFTER = 1.25, 2.0  # climbing estimates would otherwise cost a key frame every few seconds
 
 
 class Rung(Enum):
@@ -164,7 +164,15 @@ class Rungs:
             elif now >= viewer.crossed_at + _patience(viewer):
                 viewer.rung, viewer.crossed_at = fits, None
                 effects.append(Move(number, fits))
+                effects += self._first_on_low()
         return effects
+
+    def _first_on_low(self) -> list[RungEffect]:
+        """Nobody watched the low rung before: it begins at the rate of who comes, without waiting to follow."""
+        if sum(viewer.rung is Rung.LOW for viewer in self._viewers.values()) != 1:
+            return []
+        self._rates[Rung.LOW] = _Rate(self._low_target())
+        return [SetRate(Rung.LOW, self._rates[Rung.LOW].bps)]
 
     def _main_target(self) -> int:
         target = max(self._threshold(), min(self._known(Rung.MAIN), default=self._ceiling), MAIN_FLOOR)

@@ -35,6 +35,7 @@ def history(events: list[tuple[str, float]]) -> None:
         assert keys.grant(max(now, deadline))
 
 
+@settings(deadline=None)
 @given(EVENTS)
 def test_at_most_five_a_second_and_each_wish_is_fulfilled_within_one(events: list[tuple[str, float]]) -> None:
     history(events)

@@ -39,6 +39,7 @@ def history(fps: float | None, pushes: list[tuple[int, float, float]], wakes: bo
     assert len(playout) == 0
 
 
+@settings(deadline=None)
 @given(FPS, PUSHES, st.booleans())
 def test_every_frame_leaves_once_in_order_and_not_before_it_came(
     fps: float | None, pushes: list[tuple[int, float, float]], wakes: bool
@@ -55,6 +56,7 @@ def test_every_frame_leaves_once_whatever_the_history(
     history(fps, pushes, wakes)
 
 
+@settings(deadline=None)
 @given(FPS, st.integers(2, 64), st.floats(0, 5), st.floats(0, 1e6))
 def test_a_chunk_starts_at_once_and_is_even(fps: float | None, count: int, step_seconds: float, now: float) -> None:
     playout = Playout[int](fps)
@@ -66,6 +68,7 @@ def test_a_chunk_starts_at_once_and_is_even(fps: float | None, count: int, step_
         assert later - earlier == pytest.approx(want, abs=1e-6)
 
 
+@settings(deadline=None)
 @given(FPS, st.lists(SECONDS, min_size=1, max_size=20))
 def test_single_frames_leave_the_moment_they_come(fps: float | None, pauses: list[float]) -> None:
     playout, now = Playout[int](fps), 0.0
@@ -96,6 +99,7 @@ def test_a_chunked_model_with_a_little_jitter_shows_no_gap(count: int, jitter: l
         assert max(gaps) <= 1.5 * playout.interval
 
 
+@settings(deadline=None)
 @given(st.integers(1, 40), st.integers(0, 2))
 def test_there_is_room_for_two_frames_or_one_chunk(count: int, in_work: int) -> None:
     playout = Playout[int](30)

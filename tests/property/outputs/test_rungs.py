@@ -93,6 +93,7 @@ def history(events: list[tuple[RungEvent, float]]) -> None:
     assert lowest <= room.bps[Rung.MAIN] * RISE_ABOVE + 1
 
 
+@settings(deadline=None)
 @given(HISTORY)
 def test_rates_stay_in_bounds_and_everybody_ends_where_its_rate_belongs(events: list[tuple[RungEvent, float]]) -> None:
     history(events)

@@ -44,6 +44,7 @@ def history(pushes: list[tuple[int, float]]) -> None:
     assert len(blocks) == pytest.approx(end * 100, abs=(LEAD + GRACE) * 100 + 1)
 
 
+@settings(deadline=None)
 @given(PUSHES)
 def test_every_sample_leaves_once_in_order_and_the_clock_never_stops(pushes: list[tuple[int, float]]) -> None:
     history(pushes)
@@ -56,6 +57,7 @@ def test_it_holds_in_a_million_histories(pushes: list[tuple[int, float]]) -> Non
     history(pushes)
 
 
+@settings(deadline=None)
 @given(st.integers(24, 60), st.lists(st.floats(0, 0.012), min_size=40, max_size=40))
 def test_sound_made_frame_by_frame_with_jitter_has_no_hole(fps: int, late: list[float]) -> None:
     playout, blocks, bounds = SoundPlayout(48_000, 1), list[Sound](), [round(48_000 * n / fps) for n in range(42)]

@@ -294,3 +294,13 @@ def test_closing_twice_ends_every_thread(outputs: Outputs) -> None:
     outputs.close()
     outputs.close()
     assert not [each for each in threading.enumerate() if each.name.startswith("output-")]
+
+
+def test_a_slow_viewer_gets_a_small_picture_and_the_other_is_left_alone(outputs: Outputs) -> None:
+    fast, slow = watch(outputs, 1), watch(outputs, 2)
+    outputs.rate_changed("main_video", 1, 8_000_000)
+    outputs.rate_changed("main_video", 2, 200_000)
+    outputs.emit({"main_video": [frame(width=640, height=400, tag=b"a")]}, step_seconds=0.01)
+    small = slow.wait_until(lambda got: got[-1].height == 180 if got else False)[-1]
+    assert (small.width, small.height, small.key, small.user_data) == (288, 180, True, b"a")
+    assert {(each.width, each.height) for each in fast.got} == {(640, 400)}
