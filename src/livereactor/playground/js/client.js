@@ -320,7 +320,8 @@ export class Client {
     this.#connection = peer?.connection ?? this.#connection;
     peer?.close();
     this.#requests.abandon();
-    if (this.#machine.state === "ended") this.#connection = null;
+    // The id means something within its session only.
+    if (["ended", "starting"].includes(this.#machine.state)) this.#connection = null;
   }
 
   async #stopSession() {

@@ -114,6 +114,8 @@ export class Machine {
     if (event === "pong") return this.#pong(now);
     // A runtime that came back knows nothing of the session it had: that is a restart, not an end.
     if (event === "over" && this.#serverWasGone) return this.#restart();
+    // Its author saved the model's file: the new version is what everybody waits for.
+    if (event === "ended" && problem?.detail === "reloaded" && LEGAL[this.#state].ended) return this.#restart();
     const target = LEGAL[this.#state][event];
     return target ? this.#enter(target, event, now, problem ?? null) : [];
   }

@@ -91,6 +91,16 @@ test("a session that is over because the server was started again begins anew", 
   assert.equal(machine.state, "starting");
 });
 
+test("a reloaded model is started again, another end is an end", () => {
+  const machine = live();
+  const effects = machine.handle("ended", 1, { kind: "ended", detail: "reloaded" });
+  assert.deepEqual(effects, ["closePeer", "openSession"]);
+  assert.equal(machine.state, "starting");
+  const other = live();
+  assert.deepEqual(other.handle("ended", 1, { kind: "ended", detail: "error" }), ["closePeer"]);
+  assert.equal(other.state, "ended");
+});
+
 test("the reason of a loss stays while a try runs", () => {
   const machine = live();
   machine.handle("broken", 0, CLOSED);

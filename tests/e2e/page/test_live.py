@@ -1,0 +1,258 @@
+"""The page against a real runtime: pictures that move, controls that change them, and every way it may end."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, FilePayload, Locator, Page, expect
+
+from .conftest import opened, picture
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+BOARD = Path(__file__).parent / "models/board.py"
+LIVEREACTOR = Path(sys.executable).parent / "livereactor"
+PATIENCE = 20.0
+# The mean colour of a part of the picture (its shares of width and height), and a sum that differs when anything does.
+LOOK = """([left, top, right, bottom]) => {
+  const video = document.querySelector("figure:not([hidden]) video");
+  if (!video?.videoWidth) return null;
+  const canvas = new OffscreenCanvas(video.videoWidth, video.videoHeight);
+  const context = canvas.getContext("2d");
+  context.drawImage(video, 0, 0);
+  const [x, y] = [left * canvas.width, top * canvas.height];
+  const { data } = context.getImageData(x, y, (right - left) * canvas.width, (bottom - top) * canvas.height);
+  const mean = [0, 0, 0];
+  let trace = 0;
+  data.forEach((value, at) => { if (at % 4 < 3) mean[at % 4] += value; trace = (trace * 31 + value) | 0; });
+  return [...mean.map((sum) => (4 * sum) / data.length), trace];
+}"""
+LEFT, RIGHT, BAR = (0.05, 0.1, 0.3, 0.4), (0.7, 0.1, 0.95, 0.4), (0.0, 0.92, 1.0, 1.0)
+Part = tuple[float, float, float, float]
+
+
+@dataclass
+class Running:
+    """A `livereactor run` of the board."""
+
+    process: asyncio.subprocess.Process
+    url: str
+
+    async def stop(self, how: signal.Signals = signal.SIGINT) -> int:
+        if self.process.returncode is None:
+            self.process.send_signal(how)
+        return await asyncio.wait_for(self.process.wait(), PATIENCE)
+
+
+async def run_board(port: int = 0, model: Path = BOARD, *options: str) -> Running:
+    command = [LIVEREACTOR, "run", model, "--port", str(port), *options]
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    assert process.stdout is not None
+    line = (await asyncio.wait_for(process.stdout.readline(), PATIENCE)).decode()
+    found = re.search(r"http://\S+", line)
+    assert found, f"`livereactor run` printed no address: {line!r}"
+    return Running(process, found.group())
+
+
+@pytest.fixture
+async def board() -> AsyncIterator[Running]:
+    running = await run_board()
+    try:
+        yield running
+    finally:
+        await running.stop()
+
+
+@asynccontextmanager
+async def live(browser: Browser, board: Running, **settings: object) -> AsyncIterator[tuple[Page, list[str]]]:
+    """A page of the board with its picture on screen."""
+    async with opened(browser, bypass_csp=True, **settings) as (page, complaints):
+        await page.goto(board.url)
+        await page.get_by_role("button", name="Start").click()
+        await on_screen(page)
+        yield page, complaints
+
+
+async def on_screen(page: Page) -> None:
+    await expect(page.locator("#stage.playing:not(.covered)")).to_be_visible(timeout=PATIENCE * 1000)
+
+
+async def look(page: Page, part: Part) -> tuple[float, float, float, int]:
+    return tuple(await page.evaluate(LOOK, list(part)))
+
+
+async def seen(page: Page, part: Part, condition: str) -> None:
+    """Wait until the mean colour (r, g, b, 0..255) of a part of the picture fits a JavaScript expression."""
+    script = f"(part) => {{ const [r, g, b, trace] = ({LOOK})(part) ?? []; return {condition}; }}"
+    await page.wait_for_function(script, arg=list(part), timeout=PATIENCE * 1000)
+
+
+def field(page: Page, name: str) -> Locator:
+    return page.locator(".field", has=page.locator(f'.name:text-is("{name}")'))
+
+
+async def test_the_picture_moves_and_a_slider_changes_it(browser: Browser, board: Running) -> None:
+    async with live(browser, board) as (page, complaints):
+        first = await look(page, BAR)
+        await seen(page, BAR, f"trace !== {first[3]}")
+        assert (await look(page, LEFT))[0] < 40
+        await page.locator(".field", has_text="Red").get_by_role("slider").fill("1")
+        await seen(page, LEFT, "r > 200")
+        await expect(field(page, "Red")).to_have_class(re.compile("accepted"))
+        await expect(page.locator('[data-figure="latencyMs"] b')).to_have_text(re.compile(r"^\d+$"))
+        await expect(page.locator('[data-figure="fps"] b')).to_have_text(re.compile(r"^(2|3)\d$"))
+        assert complaints == []
+
+
+async def test_a_touch_of_the_picture_is_a_command_with_its_place(browser: Browser, board: Running) -> None:
+    async with live(browser, board) as (page, _):
+        box = await page.locator("#stage video").bounding_box()
+        assert box is not None
+        corner: Part = (0.12, 0.08, 0.14, 0.12)
+        assert min((await look(page, corner))[:3]) < 40
+        height = box["width"] * 9 / 16  # the picture is letterboxed in a taller stage
+        top = box["y"] + (box["height"] - height) / 2
+        await page.mouse.click(box["x"] + 0.13 * box["width"], top + 0.1 * height)
+        await seen(page, corner, "Math.min(r, g, b) > 180")
+        await page.get_by_role("button", name="Log").click()
+        await expect(page.locator("#log")).to_contain_text('"x":0.13')
+        await expect(page.locator("#log .reply")).to_contain_text("marked")
+
+
+async def test_a_refused_value_says_why_beside_its_field(browser: Browser, board: Running) -> None:
+    async with live(browser, board) as (page, _):
+        number = field(page, "Red").get_by_role("textbox")
+        await number.fill("9")
+        await number.press("Enter")
+        await expect(field(page, "Red").get_by_role("alert")).to_have_text("must be ≤ 1")
+        await page.get_by_role("button", name="Refuse").click()
+        await expect(page.locator(".action", has_text="Refuse").get_by_role("alert")).to_have_text(
+            "The board is dry; wet it first."
+        )
+        await page.get_by_role("button", name="Log").click()
+        await expect(page.locator("#log")).not_to_contain_text("set_red")
+        await page.get_by_label("A command as JSON").fill('{"type": "set_red", "data": {"red": 9}}')
+        await page.keyboard.press("Enter")
+        await expect(page.locator("#log > .complaint")).to_contain_text("invalid_command: ")
+        await picture(page, "refused")
+
+
+async def test_a_file_goes_to_the_model(browser: Browser, board: Running) -> None:
+    async with live(browser, board) as (page, _):
+        file = FilePayload(name="a.bin", mimeType="application/octet-stream", buffer=b"x" * 70_000)
+        await page.locator("input[type=file]:not([hidden])").set_input_files(file)
+        await page.get_by_role("button", name="Weigh").click()
+        await page.get_by_role("button", name="Log").click()
+        await expect(page.locator("#log .reply")).to_contain_text('{"size":70000}')
+
+
+@pytest.mark.parametrize("source", ["Camera", "Test pattern"])
+async def test_what_is_sent_comes_back_on_the_picture(browser: Browser, board: Running, source: str) -> None:
+    async with live(browser, board, permissions=["camera"]) as (page, complaints):
+        assert max((await look(page, RIGHT))[:3]) < 40
+        await page.get_by_role("button", name=source).click()
+        await seen(page, RIGHT, "Math.max(r, g, b) > 80")
+        await expect(page.locator("video.preview")).to_be_visible()
+        await page.get_by_role("button", name="Stop sending").click()
+        await expect(page.locator("video.preview")).to_be_hidden()
+        assert complaints == []
+
+
+async def test_a_reload_of_the_page_comes_back_to_its_session(browser: Browser, board: Running) -> None:
+    async with live(browser, board) as (page, _):
+        await page.locator(".field", has_text="Red").get_by_role("slider").fill("1")
+        await seen(page, LEFT, "r > 200")
+        await page.reload()
+        await on_screen(page)
+        await seen(page, LEFT, "r > 200")
+        await expect(field(page, "Red").get_by_role("textbox")).to_have_value("1")
+
+
+async def test_a_second_page_sees_the_same_and_leaves_without_harm(browser: Browser, board: Running) -> None:
+    async with live(browser, board) as (page, _):
+        async with live(browser, board) as (other, _):
+            await other.locator(".field", has_text="Red").get_by_role("slider").fill("1")
+        await seen(page, LEFT, "r > 200")
+
+
+async def test_stop_ends_the_session_and_start_begins_a_new_one(browser: Browser, board: Running) -> None:
+    async with live(browser, board) as (page, complaints):
+        await page.locator(".field", has_text="Red").get_by_role("slider").fill("1")
+        await page.get_by_role("button", name="Stop", exact=True).click()
+        await page.get_by_role("button", name="Start").click()
+        await on_screen(page)
+        await seen(page, LEFT, "r < 40")
+        await expect(field(page, "Red").get_by_role("textbox")).to_have_value(re.compile(r"^0(\.0)?$"))
+        assert complaints == []
+
+
+@pytest.mark.parametrize(
+    ("button", "words"),
+    [("Crash", "The model stopped: internal error"), ("Finish", "The model has finished")],
+)
+async def test_the_end_of_the_model_is_said_and_start_works_again(
+    browser: Browser, board: Running, button: str, words: str
+) -> None:
+    async with live(browser, board) as (page, _):
+        await page.get_by_role("button", name=button).click()
+        await expect(page.locator("#stage .card")).to_contain_text(words)
+        await picture(page, f"ended-{button.lower()}")
+        await page.get_by_role("button", name="Start").click()
+        await on_screen(page)
+
+
+async def test_a_server_that_dies_is_said_and_its_restart_brings_the_picture_back(browser: Browser) -> None:
+    first = await run_board()
+    port = int(first.url.rstrip("/").rsplit(":", 1)[1])
+    async with live(browser, first) as (page, _):
+        await first.stop(signal.SIGKILL)
+        await expect(page.locator("#stage .card")).to_contain_text(
+            "The server does not answer", timeout=PATIENCE * 1000
+        )
+        await picture(page, "server-gone")
+        second = await run_board(port)
+        try:
+            await on_screen(page)
+        finally:
+            await second.stop()
+
+
+async def test_saving_the_file_of_a_model_brings_its_new_slider(browser: Browser, tmp_path: Path) -> None:
+    model = Path(shutil.copy(BOARD, tmp_path / "board.py"))
+    running = await run_board(0, model, "--reload")
+    try:
+        async with live(browser, running) as (page, _):
+            add_parameter(model, "    speed: float = lr.param(1.0, ge=0, le=5)\n")
+            await expect(field(page, "Speed")).to_be_visible(timeout=PATIENCE * 1000)
+            await on_screen(page)
+    finally:
+        await running.stop()
+
+
+def add_parameter(model: Path, line: str) -> None:
+    before, marker, after = model.read_text().partition("    mood: ")
+    assert marker
+    model.write_text(before + line + marker + after)
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+async def test_live_pages_are_kept_to_be_looked_at(browser: Browser, board: Running, width: int, scheme: str) -> None:
+    size = {"width": width, "height": 740 if width < 800 else 720}
+    async with live(browser, board, viewport=size, color_scheme=scheme) as (page, _):
+        await page.get_by_role("button", name="Camera").click()
+        await expect(page.locator("video.preview")).to_be_visible()
+        await picture(page, f"live-{width}-{scheme}")
+        assert await page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+        await page.locator("#figures").click()
+        await expect(page.locator("#details .graph")).to_have_count(6)
+        await picture(page, f"details-{width}-{scheme}")
+        assert await page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
