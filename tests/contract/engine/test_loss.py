@@ -1,0 +1,82 @@
+"""Pictures on a bad network."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from livereactor.engine.port import KeyFrameWanted, PeerEvent, Section, Use, VideoOutput
+from livereactor.media.frames import Frame
+
+from .conftest import Engines
+from .harness import Inbox, Link
+from .lossy import lossy_link
+from .pictures import Vp8, number_in
+
+WATCH = (Section("video", Use.RECEIVE),)
+FPS = 30
+
+
+@asynccontextmanager
+async def streaming(joined: Link) -> AsyncIterator[list[int]]:
+    """A model at 30 fps that obeys wishes for key frames; the list's last entry is the newest number sent."""
+    await joined.server.inbox.get(KeyFrameWanted)
+    sent = [0]
+    wanted = [True]
+    put = joined.server.inbox.put
+
+    def on_event(event: PeerEvent) -> None:
+        put(event)
+        wanted[0] = wanted[0] or isinstance(event, KeyFrameWanted)
+
+    joined.server.inbox.put = on_event  # type: ignore[method-assign]
+    task = asyncio.ensure_future(_stream(joined.accepted.video["0"], sent, wanted))
+    try:
+        yield sent
+    finally:
+        task.cancel()
+
+
+async def _stream(output: VideoOutput, sent: list[int], wanted: list[bool]) -> None:
+    encoder, loop = Vp8(), asyncio.get_running_loop()
+    started = loop.time()
+    while True:
+        key, wanted[0] = wanted[0], False
+        sent.append(sent[-1] + 1)
+        output.send(encoder.encode(sent[-1], key=key))
+        await asyncio.sleep(max(0.0, started + len(sent) / FPS - loop.time()))  # the pace of a model
+
+
+async def up_to_date(frames: Inbox, sent: list[int], timeout: float) -> float:
+    """Wait for a picture made from now on; the seconds it took."""
+    started, newest = time.perf_counter(), sent[-1]
+    await frames.get(Frame, lambda frame: number_in(frame.pixels) > newest, timeout=timeout)
+    return time.perf_counter() - started
+
+
+async def test_after_a_blackout_the_picture_is_back_within_a_second(engines: Engines) -> None:
+    async with lossy_link(engines.server, engines.client, WATCH) as (joined, relay):
+        frames = await joined.client.frames("0")
+        async with streaming(joined) as sent:
+            await up_to_date(frames, sent, 10.0)
+            for seconds in (0.5, 2.0):
+                relay.drops = lambda _: True
+                await asyncio.sleep(seconds)
+                relay.drops = lambda _: False
+                assert await up_to_date(frames, sent, 10.0) < 1.5
+                assert await up_to_date(frames, sent, 10.0) < 0.5
+
+
+async def test_pictures_go_on_with_every_tenth_packet_lost(engines: Engines) -> None:
+    chance = random.Random(5)
+    async with lossy_link(engines.server, engines.client, WATCH) as (joined, relay):
+        frames = await joined.client.frames("0")
+        async with streaming(joined) as sent:
+            await up_to_date(frames, sent, 10.0)
+            relay.drops = lambda of_server: of_server and chance.random() < 0.1
+            for _ in range(20):
+                assert await up_to_date(frames, sent, 10.0) < 1.5
+            assert relay.dropped > 3
