@@ -19,6 +19,7 @@ from livereactor.media.frames import Frame, Sound
 from livereactor.runtime import pacing
 from livereactor.runtime.authoring import Model
 from livereactor.runtime.emission import sound_seconds
+from livereactor.runtime.fetching import fetch
 from livereactor.runtime.inbox import Inbox, Job, JobKind
 from livereactor.runtime.inputs import InputQueue
 from livereactor.runtime.performer import Performer, StepMade, StreamError
@@ -41,6 +42,7 @@ from livereactor.runtime.seam import (
 from livereactor.runtime.stepping import apply_calls, run_step
 from livereactor.runtime.tracks import VideoOut, WaitFor
 from livereactor.runtime.tuning import tuning_of
+from livereactor.runtime.weights import WeightsError
 
 Outcome = TypeVar("Outcome")
 BUSY: Final = "the model is behind: {limit} commands wait; send fewer"
@@ -188,10 +190,12 @@ class Stage:
     def _run(self) -> None:
         began = time.monotonic()
         try:
+            for weights in self.definition.weights:
+                fetch(weights, self._performer.progress)
             self._performer.load()
-        except ModelLoadError as error:
+        except (ModelLoadError, WeightsError, OSError) as error:
             self._inbox.stop()
-            self._listener(LoadFailed(error.message))
+            self._listener(LoadFailed(str(error)))
         else:
             self._listener(Loaded(time.monotonic() - began))
             while not self._inbox.stopped:
