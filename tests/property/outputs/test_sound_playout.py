@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 
 import numpy as np
 import pytest
@@ -51,10 +52,12 @@ def test_every_sample_leaves_once_in_order_and_the_clock_never_stops(pushes: lis
 
 
 @pytest.mark.long
-@settings(max_examples=1_000_000, deadline=None)
-@given(PUSHES)
-def test_it_holds_in_a_million_histories(pushes: list[tuple[int, float]]) -> None:
-    history(pushes)
+@pytest.mark.timeout(3600)
+def test_it_holds_in_ten_thousand_more_histories() -> None:
+    """Each plays some seconds of sound, block by block: a million of them would be weeks of it."""
+    dice = random.Random(1)
+    for _ in range(10_000):
+        history([(dice.randint(0, 900), 0.3 * dice.random()) for _ in range(dice.randint(0, 12))])
 
 
 @settings(deadline=None)
