@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +19,6 @@ from livereactor.runtime.weights import Weights, WeightsError
 ATTEMPTS: Final = 5  # a download is tried so often without a byte of progress
 PAUSE: Final = 1.0  # seconds before the second attempt; doubled before each further one
 TIMEOUT: Final = httpx2.Timeout(30.0)  # seconds of silence
-BLOCK: Final = 1024 * 1024
 
 Tell = Callable[[float, str], None]
 
@@ -81,26 +80,27 @@ def _continue(weights: Weights, part: Path, tell: Tell) -> None:
         if response.status_code >= 500:
             raise httpx2.ReadError(f"the server answered {response.status_code}")
         if response.status_code not in (200, 206):
-            raise WeightsError(
-                f"weights {weights.name!r}: {weights.url} answered {response.status_code}; check the url"
-            )
+            answer = f"{weights.url} answered {response.status_code}"
+            raise WeightsError(f"weights {weights.name!r}: {answer}; check the url")
         offset = start if response.status_code == 206 else 0
         total = weights.size or offset + int(response.headers.get("Content-Length", 0))
-        _write(response, part, offset, lambda done: tell(min(1.0, done / total) if total else 0.0, _doing(weights)))
+        percent = -1
+        for done in _written(response, part, offset):
+            if total and percent != (percent := 100 * done // total):
+                tell(min(1.0, done / total), f"fetching {weights.name}")
 
 
-def _doing(weights: Weights) -> str:
-    return f"fetching {weights.name}"
+def _written(response: httpx2.Response, part: Path, offset: int) -> Iterator[int]:
+    """Write the body into `part` at its offset; yields the file's length so far.
 
-
-def _write(response: httpx2.Response, part: Path, offset: int, told: Callable[[int], None]) -> None:
-    # At its own offset, never appended: two workers that fetch the same file write the same bytes to the same places.
+    Never appended: two workers that fetch the same file write the same bytes to the same places.
+    """
     descriptor = os.open(part, os.O_CREAT | os.O_RDWR, 0o644)
     with os.fdopen(descriptor, "r+b") as file:
         file.seek(offset)
-        for block in response.iter_raw(BLOCK):
+        for block in response.iter_raw():
             file.write(block)
-            told(file.tell())
+            yield file.tell()
 
 
 def _check(weights: Weights, part: Path) -> None:

@@ -28,21 +28,21 @@ class Server(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    server: Server
-
     def do_GET(self) -> None:
+        server = self.server
+        assert isinstance(server, Server)
         asked = self.headers.get("Range")
-        self.server.ranges.append(asked)
+        server.ranges.append(asked)
         start = int(asked[6:-1]) if asked else 0
-        if self.server.status:
-            self.send_error(self.server.status)
+        if server.status:
+            self.send_error(server.status)
             return
         body = CONTENT[start:]
         self.send_response(206 if asked else 200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        broken = len(self.server.ranges) <= self.server.breaks
-        self.wfile.write(body[: self.server.cut] if broken else body)
+        broken = len(server.ranges) <= server.breaks
+        self.wfile.write(body[: server.cut] if broken else body)
 
     def log_message(self, format: str, *args: Any) -> None: ...
 
