@@ -17,7 +17,7 @@ from livereactor.media.frames import Samples, Sound
 BLOCK: Final = 0.010  # seconds
 LEAD: Final = 0.010
 GRACE: Final = 0.015
-STALL: Final = 0.5  # seconds after which the clock starts anew: the machine slept, and nobody wants that time at once
+STALL: Final = 0.5  # seconds; what is later (the machine slept) is lost, or sound would lag behind the picture for good
 AHEAD: Final = 5.0  # seconds the model may be ahead before it has to wait
 
 
@@ -78,9 +78,11 @@ class SoundPlayout:
         blocks = list[Sound]()
         while (at := self.deadline(wanted=wanted)) is not None and at <= now:
             assert self._next_at is not None
-            if now - self._next_at > STALL:
+            if not self._queued and now - self._next_at > STALL:
                 self._next_at = now
-            blocks.append(self._take(self._next_at))
+            block = self._take(self._next_at)
+            if now - self._next_at <= STALL:
+                blocks.append(block)
             self._next_at += BLOCK
         if not wanted and not self._queued:
             self._next_at, self._sounding = None, False
