@@ -73,7 +73,7 @@ class Client:
 
 
 class PythonClients:
-    """The process of `python_client`."""
+    """The process of `python_client`, or of another module that serves the same operations."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
@@ -83,11 +83,11 @@ class PythonClients:
 
     @classmethod
     @asynccontextmanager
-    async def started(cls) -> AsyncIterator[PythonClients]:
+    async def started(cls, module: str = "tests.tools.python_client") -> AsyncIterator[PythonClients]:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "tests.tools.python_client",
+            module,
             cwd=REPOSITORY,
             env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
             stdin=asyncio.subprocess.PIPE,

@@ -44,7 +44,8 @@ def start(network: bool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         ) -> Program:
             log_path = tmp_path_factory.mktemp("server") / "log"
             if OFFICIAL_SERVER:
-                context = official_run(OFFICIAL_SERVER, log_path=log_path, environment=environment, stepped=stepped)
+                model = "SteppedConformance" if stepped else "Conformance"
+                context = official_run(OFFICIAL_SERVER, log_path=log_path, environment=environment, model=model)
             else:
                 context = livereactor_run(REPOSITORY / target, log_path=log_path, environment=environment, **more)
             return stack.enter_context(context)

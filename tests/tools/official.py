@@ -5,7 +5,6 @@ Each lives in an environment of its own, `.venv-official-3` and `-2`, which `ben
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,11 +13,18 @@ from tests.tools.processes import REPOSITORY, Program, free_port, running
 from tests.tools.stun import stun_server
 
 OFFICIAL = REPOSITORY / "bench" / "official"
+VERSIONS = {3: "3.10.0", 2: "2.10.1"}
+# Where each reads whether to record: 3.10 below `runtime`, 2.10 beside it.
+MANIFEST = """\
+model: {{name: conformance}}
+runtime: {{import: "conformance:{model}", recording: {{enabled: {recording}}}}}
+recording: {{enabled: {recording}}}
+"""
 
 
 def python_of(version: int) -> Path:
     """The interpreter of that official runtime, 2 or 3; may not be there."""
-    return Path(os.environ.get(f"OFFICIAL_RUNTIME_{version}", REPOSITORY / f".venv-official-{version}/bin/python"))
+    return REPOSITORY / f".venv-official-{version}/bin/python"
 
 
 @contextmanager
@@ -27,11 +33,14 @@ def official_run(
     *,
     log_path: Path,
     environment: Mapping[str, str] | None = None,
-    stepped: bool = False,
+    model: str = "Conformance",
+    recording: bool = True,
     silent_stun: bool = False,
 ) -> Iterator[Program]:
-    """That official runtime on a free port, with our model."""
-    directory = OFFICIAL / (f"runtime{version}_stepped" if stepped else f"runtime{version}")
+    """That official runtime on a free port, with the class `model` of our module written for it."""
+    directory = log_path.parent
+    manifest = MANIFEST.format(model=model, recording=str(recording).lower())
+    (directory / "reactor.yaml").write_text(manifest)
     port = free_port()
     # It always asks a STUN server, a public one by default, and waits for seconds where none answers.
     with stun_server(silent=silent_stun) as stun:
@@ -40,7 +49,7 @@ def official_run(
             "PORT": str(port),
             "STUN_SERVERS": f"stun:{stun}",
             "PYTHONPATH": f"{OFFICIAL}:{OFFICIAL / f'runtime{version}'}",
-            "REACTOR_RECORDINGS_DIR": str(log_path.parent / "recordings"),
+            "REACTOR_RECORDINGS_DIR": str(directory / "recordings"),
             **(environment or {}),
         }
         command = [str(python_of(version)), "-m", "reactor_runtime.serve"]

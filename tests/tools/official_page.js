@@ -282,6 +282,12 @@ const operations = {
     return client.watches[track]?.seen.slice(from) ?? [];
   },
 
+  async first_frame({ c, timeout = 10, track = "main_video" }) {
+    const client = clients.get(c);
+    await untilChange(client, () => client.watches[track]?.seen.length > 0, timeout);
+    return client.watches[track]?.seen[0]?.at ?? null;
+  },
+
   async flash_times({ c, trials, phases }) {
     const client = clients.get(c);
     const watch = client.watches.main_video;

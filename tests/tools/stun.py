@@ -13,9 +13,9 @@ _MAGIC = 0x2112A442
 
 @contextmanager
 def stun_server(*, silent: bool = False) -> Iterator[str]:
-    """`host:port` of a server on loopback; a silent one swallows every request."""
+    """`host:port` of a server on this machine's own address; a silent one swallows every request."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
-        server.bind(("127.0.0.1", 0))
+        server.bind((_own_address(), 0))
         host, port = server.getsockname()
         thread = threading.Thread(target=_serve, args=(server, silent), name="stun", daemon=True)
         thread.start()
@@ -38,3 +38,13 @@ def _serve(server: socket.socket, silent: bool) -> None:
         address = struct.unpack("!I", socket.inet_aton(host))[0] ^ _MAGIC
         mapped = struct.pack("!HHBBHI", 0x0020, 8, 0, 1, port ^ (_MAGIC >> 16), address)
         server.sendto(struct.pack("!HH", 0x0101, len(mapped)) + data[4:20] + mapped, (host, port))
+
+
+def _own_address() -> str:
+    """The address that media goes out from: that of the default route, loopback where there is none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("198.51.100.1", 9))  # sends nothing (TEST-NET-2, RFC 5737)
+        except OSError:
+            return "127.0.0.1"
+        return str(probe.getsockname()[0])

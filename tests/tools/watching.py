@@ -45,6 +45,8 @@ class Watch:
         self.seen: list[Seen] = []
         self.wants_picture = False  # the next frame's pixels are kept
         self.picture: np.ndarray | None = None
+        self.keep = 0  # so many frames more keep their pixels, in `kept`
+        self.kept: list[tuple[float, np.ndarray]] = []
         self._changed = changed
         self._sound: list[tuple[float, int, np.ndarray]] = []
         self.sound_seconds = 0.0
@@ -59,6 +61,9 @@ class Watch:
             self.seen.append(look(pixels, at, user_data))
         if self.wants_picture:
             self.picture, self.wants_picture = pixels.copy(), False
+        if self.keep:
+            self.keep -= 1
+            self.kept.append((at, pixels.copy()))
         self._changed()
 
     def first_color(self, start: int, color: str) -> float | None:

@@ -4,7 +4,8 @@
 """The conformance model for the official runtime 3.10: the rival in `make bench`.
 
 `Conformance` paces itself or leaves it to `emit()`, as the model of the specification does, so it has a loop of its
-own; `SteppedConformance` is the same model in the runtime's default loop, which alone can be stepped.
+own; `SteppedConformance` is the same model in the runtime's default loop, which alone can be stepped; `Chunks` makes
+several frames at once.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import os
 import time
 from typing import Any, Literal
 
+import numpy as np
 from picture import FPS, HEIGHT, WIDTH, Pattern, now_us, parse_color, read_counter
 from reactor_runtime import (
     ApplicationError,
@@ -239,3 +241,20 @@ class Conformance(SteppedConformance):
                 await asyncio.sleep(0.002)
                 continue
             await self.emit(Sent(main_video=frame))
+
+
+class Chunks(ReactorApp):
+    """Sixteen frames every 700 ms, as video diffusion makes them; the runtime paces the playout."""
+
+    def load(self, config_path: Any) -> None:
+        self.pattern = Pattern(WIDTH, HEIGHT)
+        self.counter = 0
+
+    def generate(self, input: Any) -> Sent:
+        began = time.monotonic()
+        frames = []
+        for _ in range(16):
+            self.counter += 1
+            frames.append(self.pattern.frame(self.counter, None))
+        time.sleep(max(0.0, 0.7 - (time.monotonic() - began)))
+        return Sent(main_video=np.stack(frames))

@@ -1,0 +1,54 @@
+"""P1 and P2: from sending a command to the first frame that shows it, at random phases of the model's beat."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.frame import Figure, Result, phases, spread
+from bench.stand import Stand
+from tests.tools.drivers import Client
+
+ROUNDS = 3  # per row, servers in turn: what else this machine does hits all alike
+WARM_UP = 5  # trials of each round that are not counted
+# What a model may do about its rate: leave it to the runtime, or sleep to it by itself.
+PACINGS = {"backpressure": "paced by the runtime", "realtime": "the model sleeps itself"}
+
+
+async def flashes(client: Client, trials: int, pacing: str, seed: int) -> list[float | None]:
+    """Times of `trials` commands in ms, after a warm-up."""
+    await client.command("set_pacing", pacing=pacing)
+    await client.frames(30, timeout=15.0)
+    waits = phases(trials + WARM_UP, seed=seed)
+    times = await client.ask("flash_times", trials=trials + WARM_UP, phases=waits)
+    return times[WARM_UP:]
+
+
+async def measure(stand: Stand, figure: str, size: str) -> Sequence[Result]:
+    """One row per client, server and pacing."""
+    results: list[Result] = []
+    for client in stand.clients:
+        rows = {(server, pacing): list[float | None]() for server in stand.servers_for(client) for pacing in PACINGS}
+        for number in range(ROUNDS):
+            for (server, pacing), times in rows.items():
+                async with stand.connected(client, stand.server(server, size)) as viewer:
+                    times += await flashes(viewer, stand.trials // ROUNDS, pacing, seed=number)
+        for (server, pacing), times in rows.items():
+            setting = f"{size}, {PACINGS[pacing]}"
+            results.append(Result(figure, server, client, setting, spread(times), "ms", len(times)))
+    return results
+
+
+FIGURES = (
+    Figure(
+        "P1",
+        "command to first changed pixel, 640×360 at 30 fps",
+        "own viewer 6 / 10 ms, on the page 14 / 28; Python 1.13 7 / 12, JavaScript 8 / 15 (p50 / p95)",
+        lambda stand: measure(stand, "P1", "360p"),
+    ),
+    Figure(
+        "P2",
+        "command to first changed pixel, 1280×720 at 30 fps",
+        "own viewer 13 / 22 ms, on the page 26 / 45; Python 1.13 15 / 25, JavaScript 16 / 25 (p50 / p95)",
+        lambda stand: measure(stand, "P2", "720p"),
+    ),
+)

@@ -1,0 +1,129 @@
+"""The measuring stand: servers of ours and rivals beside them, and the clients that look at both.
+
+Everything is started when first asked for and ends with the stand. Streams run one at a time: a stand has few cores.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.tools.browser import BrowserClient, BrowserClients
+from tests.tools.drivers import Client, PythonClients
+from tests.tools.official import VERSIONS, official_run, python_of
+from tests.tools.processes import REPOSITORY, Program, livereactor_run
+
+OURS = "livereactor"
+OWN, PYTHON, JAVASCRIPT, PAGE = "own viewer", "python 1.13.0", "javascript 2.9.0", "javascript 2.9.0, on the page"
+SIZES = {"360p": ("640", "360"), "720p": ("1280", "720")}
+# Which official runtime a client can talk to: 3.10 lacks the routes of JavaScript 2.9.
+RIVALS = {OWN: 3, PYTHON: 3, JAVASCRIPT: 2, PAGE: 2}
+
+
+@dataclass
+class Stand:
+    """What figures measure with.
+
+    Attributes:
+        rivals: measure the official runtimes too, where they are installed.
+        trials: of latencies, per row.
+        seconds: of streams, per row.
+        clients: which clients measure.
+    """
+
+    rivals: bool = True
+    trials: int = 60
+    seconds: float = 30.0
+    clients: tuple[str, ...] = (OWN, PYTHON, JAVASCRIPT, PAGE)
+    _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+    _servers: dict[str, Program] = field(default_factory=dict[str, Program])
+    _drivers: dict[str, PythonClients | BrowserClients] = field(
+        default_factory=dict[str, PythonClients | BrowserClients]
+    )
+
+    async def aclose(self) -> None:
+        """End everything that was started."""
+        await self._stack.aclose()
+
+    def rival_of(self, client: str) -> int | None:
+        """The official runtime to compare with, None where there is none."""
+        version = RIVALS[client]
+        return version if self.rivals and python_of(version).exists() else None
+
+    def servers_for(self, client: str) -> list[str]:
+        """Ours, and the rival this client can talk to."""
+        rival = self.rival_of(client)
+        return [OURS] if rival is None else [OURS, f"official {VERSIONS[rival]}"]
+
+    def server(
+        self,
+        name: str,
+        size: str,
+        *,
+        target: str = "examples/conformance.py",
+        model: str = "Conformance",
+        recording: bool = True,
+        environment: Mapping[str, str] | None = None,
+        silent_stun: bool = False,
+    ) -> Program:
+        """A running server: `name` as in `servers_for`, showing `size`."""
+        key = f"{name} {size} {target} {model} {recording} {sorted((environment or {}).items())} {silent_stun}"
+        if key in self._servers:
+            return self._servers[key]
+        width, height = SIZES[size]
+        variables = {"CONFORMANCE_WIDTH": width, "CONFORMANCE_HEIGHT": height, **(environment or {})}
+        log_path = Path(self._stack.enter_context(tempfile.TemporaryDirectory())) / "log"
+        if name == OURS:
+            variables.setdefault("PYTHONPATH", str(REPOSITORY / "examples"))
+            started = livereactor_run(REPOSITORY / target, log_path=log_path, environment=variables)
+        else:
+            version = next(number for number, text in VERSIONS.items() if text in name)
+            started = official_run(
+                version,
+                log_path=log_path,
+                environment=variables,
+                model=model,
+                recording=recording,
+                silent_stun=silent_stun,
+            )
+        self._servers[key] = self._stack.enter_context(started)
+        return self._servers[key]
+
+    async def new(self, client: str, server: Program, *, joining: bool = False) -> Client:
+        """A client of that kind for this server, not connected yet; `joining` a session that is there."""
+        driver = await self._driver(client)
+        if not joining:  # the official runtime refuses a session while the last one is closing
+            server.wait_until(lambda: server.get("/health")[1].get("state") not in ("serving",), timeout=30.0)
+        return await driver.new(server.url)
+
+    @asynccontextmanager
+    async def connected(self, client: str, server: Program) -> AsyncIterator[Client]:
+        """A connected client that receives the picture; disconnected on leaving."""
+        made = await self.new(client, server)
+        await (made.connect(onPage=True) if client == PAGE else made.connect())
+        try:
+            yield made
+        finally:
+            await made.ask("drop")
+
+    async def _driver(self, client: str) -> PythonClients | BrowserClients:
+        kind = JAVASCRIPT if client in (JAVASCRIPT, PAGE) else client
+        if kind not in self._drivers:
+            if kind == JAVASCRIPT:
+                directory = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
+                started = BrowserClients.started(directory)
+                self._drivers[kind] = await self._stack.enter_async_context(started)
+            else:
+                module = "bench.viewer" if kind == OWN else "tests.tools.python_client"
+                self._drivers[kind] = await self._stack.enter_async_context(PythonClients.started(module))
+        return self._drivers[kind]
+
+
+async def frames_for(client: Client, seconds: float) -> dict[str, object]:
+    """What came in the next seconds, whichever client it is."""
+    if isinstance(client, BrowserClient):
+        return await client.frames_for(seconds)
+    return await client.ask("frames_for", seconds=seconds)
