@@ -177,11 +177,46 @@ async def test_a_reload_of_the_page_comes_back_to_its_session(browser: Browser, 
         await expect(field(page, "Red").get_by_role("textbox")).to_have_value("1")
 
 
-async def test_a_second_page_sees_the_same_and_leaves_without_harm(browser: Browser, board: Running) -> None:
+async def test_a_hidden_tab_gets_no_pictures_after_ten_seconds(browser: Browser, board: Running) -> None:
     async with live(browser, board) as (page, _):
-        async with live(browser, board) as (other, _):
-            await other.locator(".field", has_text="Red").get_by_role("slider").fill("1")
+        await page.clock.install()
+        await hide(page, True)
+        await page.clock.fast_forward(11_000)
+        await page.wait_for_function(STANDS_STILL, timeout=PATIENCE * 1000)
+        await hide(page, False)
+        trace = (await look(page, BAR))[3]
+        await seen(page, BAR, f"trace !== {trace}")
+
+
+async def hide(page: Page, hidden: bool) -> None:
+    """As if the person had turned to another tab: headless pages are never hidden by themselves."""
+    await page.evaluate(
+        """(hidden) => {
+          Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
+          document.dispatchEvent(new Event("visibilitychange"));
+        }""",
+        hidden,
+    )
+
+
+# Called once a screen refresh: true after 60 of them without a new picture.
+STANDS_STILL = """() => {
+  const frames = document.querySelector("#stage video").getVideoPlaybackQuality().totalVideoFrames;
+  if (frames !== globalThis.framesBefore) globalThis.still = 0;
+  globalThis.framesBefore = frames;
+  return ++globalThis.still > 60;
+}"""
+
+
+async def test_a_second_page_steers_the_same_model_and_leaves_without_harm(browser: Browser, board: Running) -> None:
+    async with live(browser, board) as (page, _), live(browser, board) as (other, _):
+        await other.locator(".field", has_text="Red").get_by_role("slider").fill("1")
         await seen(page, LEFT, "r > 200")
+        await other.get_by_role("button", name="Leave").click()
+        await expect(other.get_by_role("button", name="Start")).to_be_visible()
+        trace = (await look(page, BAR))[3]
+        await seen(page, BAR, f"trace !== {trace}")
+        await expect(page.get_by_role("button", name="Stop", exact=True)).to_be_visible()
 
 
 async def test_stop_ends_the_session_and_start_begins_a_new_one(browser: Browser, board: Running) -> None:

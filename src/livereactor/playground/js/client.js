@@ -4,6 +4,7 @@
  */
 
 import { Machine } from "./machine.js";
+import { recall, remember } from "./memory.js";
 import { Peer } from "./peer.js";
 import { CommandRefused, Requests } from "./requests.js";
 import { Signal } from "./signal.js";
@@ -26,8 +27,6 @@ import { encodeCommand, encodeControl } from "./wire.js";
  *   error?: string}} Traffic
  */
 
-const MEMORY = "livereactor.session";
-
 export class Client {
   /** @type {Signal<Status>} */
   status = new Signal();
@@ -37,8 +36,6 @@ export class Client {
   schema = new Signal();
   /** @type {Signal<import("./peer.js").ReceivedTrack>} */
   received = new Signal();
-  /** @type {Signal<ModelMessage>} */
-  message = new Signal();
   /** @type {Signal<Reply>} */
   replied = new Signal();
   /** @type {Signal<Traffic>} */
@@ -57,6 +54,7 @@ export class Client {
   #descriptor = null;
   /** @type {number | null} the id that survives the peer: the next one replaces it */
   #connection = null;
+  #owner = true;
   #opening = new AbortController();
   #requests = new Requests();
   /** @type {number[]} when the unanswered pings left */
@@ -69,9 +67,10 @@ export class Client {
   /** @param {import("./signalling.js").Signalling} signalling */
   constructor(signalling) {
     this.#signalling = signalling;
-    // Remembered only while the page goes away, so that a duplicated tab, which gets a copy of the storage, does not
-    // take the connection of its original.
-    window.addEventListener("pagehide", () => this.#remember());
+    remember("session", () => {
+      if (["idle", "failed", "ended"].includes(this.state)) return undefined;
+      return { connection: this.#peer?.connection ?? this.#connection, owner: this.#owner };
+    });
   }
 
   get state() {
@@ -83,22 +82,26 @@ export class Client {
     return this.#descriptor?.capabilities?.tracks ?? [];
   }
 
+  /** Whether this page began the session; who joined one that others use leaves it to them. */
+  get owner() {
+    return this.#owner;
+  }
+
   /** Open a session, or try again. */
   start() {
     this.#handle("start");
   }
 
-  /** End the session. */
+  /** End the session, or leave it where it is another's. */
   stop() {
     this.#handle("stop");
   }
 
   /** Come back after a reload of the page. @returns {boolean} whether there was something to come back to */
   resume() {
-    const memory = sessionStorage.getItem(MEMORY);
-    sessionStorage.removeItem(MEMORY);
-    if (memory === null) return false;
-    this.#connection = JSON.parse(memory);
+    const kept = recall("session");
+    if (kept === null) return false;
+    ({ connection: this.#connection, owner: this.#owner } = kept);
     this.start();
     return true;
   }
@@ -229,11 +232,19 @@ export class Client {
     try {
       this.#descriptor = await this.#signalling.open(signal);
       if (signal.aborted) return;
+      this.#recognize(this.#descriptor);
       this.opened.emit(this.#descriptor);
       this.#handle("opened");
     } catch (error) {
       if (!signal.aborted) this.#fail(error);
     }
+  }
+
+  /** @param {Descriptor} descriptor what is there now, perhaps since before this page */
+  #recognize({ state }) {
+    const isNew = state === "waiting";
+    if (isNew || this.#connection === null) this.#owner = isNew || state === "orphaned";
+    if (isNew) this.#connection = null;
   }
 
   async #openPeer() {
@@ -326,17 +337,13 @@ export class Client {
 
   async #stopSession() {
     this.#connection = null;
+    if (!this.#owner) return;
     try {
       await this.#signalling.close();
     } catch (error) {
       // The person wanted it over and for this page it is; the server ends it by itself when nobody is connected.
       this.#note("stop", error);
     }
-  }
-
-  #remember() {
-    const active = !["idle", "failed", "ended"].includes(this.#machine.state);
-    if (active) sessionStorage.setItem(MEMORY, JSON.stringify(this.#peer?.connection ?? this.#connection));
   }
 
   // --- requests and what comes back ----------------------------------------------------------------------------
@@ -363,9 +370,7 @@ export class Client {
   /** @param {import("./wire.js").DataFrame} frame */
   #onData({ requestId, message, error }) {
     const expected = this.#requests.settle(requestId, { message, error });
-    if (!message) return;
-    this.message.emit(message);
-    if (!expected) this.traffic.emit({ at: new Date(), way: "in", ...message });
+    if (message && !expected) this.traffic.emit({ at: new Date(), way: "in", ...message });
   }
 
   /** @param {import("./wire.js").ControlFrame} frame */

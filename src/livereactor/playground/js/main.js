@@ -4,6 +4,7 @@ import { Client } from "./client.js";
 import { Controls } from "./controls.js";
 import { byId, element } from "./dom.js";
 import { Log } from "./log.js";
+import { recall, remember } from "./memory.js";
 import { Signalling, Unreachable } from "./signalling.js";
 import { Sources } from "./sources.js";
 import { Stage } from "./stage.js";
@@ -27,7 +28,6 @@ const NO_PICTURE_MS = 5000;
 /** A hidden tab needs no pictures; a short look at another one must not cost a new key frame. */
 const HIDDEN_MS = 10_000;
 const HEALTH_INTERVAL_MS = 1000;
-const VALUES = "livereactor.values";
 
 const signalling = new Signalling(new URL(".", location.href));
 const client = new Client(signalling);
@@ -124,6 +124,8 @@ function show() {
   stateLine.textContent = STATE_WORDS[client.state];
   stateLine.dataset.state = client.state;
   stopButton.hidden = ["idle", "failed", "ended"].includes(client.state);
+  stopButton.textContent = client.owner ? "Stop" : "Leave";
+  stopButton.title = client.owner ? "End the session" : "Leave the session to the others";
   controlsRoot.disabled = client.state !== "ready";
   stage.touchable = client.state === "ready" && controls.pointer !== null;
   stageRoot.classList.toggle("touchable", stage.touchable);
@@ -146,7 +148,7 @@ client.status.listen(({ state, problem }) => {
 client.opened.listen(({ state, capabilities }) => {
   // `waiting`: nobody was connected yet, so the session is new and every parameter at its default.
   if (state === "waiting") controls.reset();
-  else controls.restore(takeValues());
+  else controls.restore(recall("values") ?? []);
   sources.show(capabilities?.tracks ?? []);
 });
 
@@ -241,14 +243,7 @@ for (const [button] of drawers) {
   });
 }
 
-window.addEventListener("pagehide", () => sessionStorage.setItem(VALUES, JSON.stringify([...controls.accepted])));
-
-/** @returns {[string, import("./json.js").JsonValue][]} what the model had accepted before a reload of the page */
-function takeValues() {
-  const values = sessionStorage.getItem(VALUES);
-  sessionStorage.removeItem(VALUES);
-  return values ? JSON.parse(values) : [];
-}
+remember("values", () => [...controls.accepted]);
 
 // --- the page's own mistakes are shown, not swallowed --------------------------------------------------------------------
 

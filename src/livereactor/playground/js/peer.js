@@ -4,6 +4,7 @@
  */
 
 import { Signal } from "./signal.js";
+import { Refused } from "./signalling.js";
 import { WireError, decodeControl, decodeData } from "./wire.js";
 
 /** @typedef {import("./signalling.js").Track} Track */
@@ -85,9 +86,22 @@ export class Peer {
     await this.#pc.setLocalDescription();
     const sdp = /** @type {RTCSessionDescription} */ (this.#pc.localDescription).sdp;
     const mapping = tracks.map((track) => ({ ...track, mid: this.#transceivers.get(track.name)?.mid ?? "" }));
-    await this.#signalling.offer(this.#session, connection, { sdp, tracks: mapping, replace }, signal);
-    const answer = await this.#signalling.answer(this.#session, connection, signal);
+    await this.#offer({ sdp, tracks: mapping, replace });
+    const answer = await this.#signalling.answer(this.#session, this.#connection, signal);
     await this.#pc.setRemoteDescription({ type: "answer", sdp: answer });
+  }
+
+  /** @param {{sdp: string, tracks: import("./signalling.js").TrackMapping[], replace: boolean}} offer */
+  async #offer(offer) {
+    const { signal } = this.#over;
+    try {
+      await this.#signalling.offer(this.#session, this.#connection ?? 0, offer, signal);
+    } catch (error) {
+      // The id to be replaced may have been forgotten while its session lives on: then a new one is as good.
+      if (!offer.replace || !(error instanceof Refused) || error.status !== 404) throw error;
+      this.#connection = await this.#signalling.connect(this.#session, signal);
+      await this.#signalling.offer(this.#session, this.#connection, { ...offer, replace: false }, signal);
+    }
   }
 
   close() {

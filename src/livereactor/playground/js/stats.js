@@ -11,15 +11,22 @@ const MINUTE = 60;
 const LATENCIES = 9;
 /** A reply without a new picture in this time: the model did not draw for this command. */
 const LATENCY_LIMIT_MS = 2000;
-/** @typedef {{figure: Figure, label: string, short?: string, unit: string, decimals: number}} Row */
+/** @typedef {{figure: Figure, label: string, about: string, short?: string, unit: string, decimals: number}} Row */
 /** @type {Row[]} those with a short name are in the line */
 const ROWS = [
-  { figure: "latencyMs", label: "Command → picture", short: "latency", unit: "ms", decimals: 0 },
-  { figure: "fps", label: "Pictures", short: "", unit: "fps", decimals: 0 },
-  { figure: "mbps", label: "Bitrate", short: "", unit: "Mbit/s", decimals: 1 },
-  { figure: "rttMs", label: "Round trip", short: "round trip", unit: "ms", decimals: 1 },
-  { figure: "jitterMs", label: "Jitter", unit: "ms", decimals: 1 },
-  { figure: "lossPercent", label: "Loss", unit: "%", decimals: 1 },
+  {
+    figure: "latencyMs",
+    label: "Latency",
+    about: "From a command to the picture that shows it",
+    short: "latency",
+    unit: "ms",
+    decimals: 0,
+  },
+  { figure: "fps", label: "Pictures", about: "Pictures a second on this screen", short: "", unit: "fps", decimals: 0 },
+  { figure: "mbps", label: "Bitrate", about: "What is received", short: "", unit: "Mbit/s", decimals: 1 },
+  { figure: "rttMs", label: "Round trip", about: "There and back", short: "round trip", unit: "ms", decimals: 1 },
+  { figure: "jitterMs", label: "Jitter", about: "How unevenly packets arrive", unit: "ms", decimals: 1 },
+  { figure: "lossPercent", label: "Loss", about: "Packets that never came", unit: "%", decimals: 1 },
 ];
 
 export class Stats {
@@ -79,7 +86,7 @@ export class Stats {
   reset() {
     this.#history = [];
     this.#latencies = [];
-    this.#frames = this.#lastFrames = this.#lastBytes = 0;
+    this.#frames = this.#lastFrames = this.#lastBytes = this.#lastAt = 0;
     this.draw();
   }
 
@@ -108,7 +115,11 @@ export class Stats {
     const pair = [...entries.values()].find(
       ({ type, nominated, state }) => type === "candidate-pair" && nominated && state === "succeeded",
     );
-    this.#history.push(this.#figures(inbound, pair));
+    const isFirst = this.#lastAt === 0;
+    const sample = this.#figures(inbound, pair);
+    // Rates are differences: the first has nothing to differ from.
+    if (isFirst) return;
+    this.#history.push(sample);
     if (this.#history.length > MINUTE) this.#history.shift();
     this.#path = pathOf(entries, pair);
     const video = inbound.find(({ kind }) => kind === "video");
@@ -143,11 +154,11 @@ export class Stats {
   draw() {
     const last = this.#history.at(-1);
     const size = this.#video?.videoWidth ? `${this.#video.videoWidth} × ${this.#video.videoHeight}` : "";
-    const figures = ROWS.filter(({ short }) => short !== undefined).map(({ figure, label, short, unit, decimals }) => {
+    const figures = ROWS.filter(({ short }) => short !== undefined).map(({ figure, about, short, unit, decimals }) => {
       const name = element("span", { class: "short" }, short ? `${short} ` : "");
       return element(
         "span",
-        { class: "figure", title: label, "data-figure": figure },
+        { class: "figure", title: about, "data-figure": figure },
         name,
         element("b", {}, shown(last?.[figure], decimals)),
         ` ${unit}`,
@@ -201,7 +212,7 @@ function shown(value, decimals) {
  * @param {Row} row
  * @param {number[]} values
  */
-function graph({ label, unit, decimals }, values) {
+function graph({ label, about, unit, decimals }, values) {
   const space = "http://www.w3.org/2000/svg";
   const svg = document.createElementNS(space, "svg");
   svg.setAttribute("viewBox", `0 0 ${MINUTE - 1} 24`);
@@ -218,7 +229,7 @@ function graph({ label, unit, decimals }, values) {
   const figure = element("b", {}, shown(values.at(-1), decimals));
   return element(
     "div",
-    { class: "graph" },
+    { class: "graph", title: about },
     element("span", { class: "hint" }, label),
     element("span", { class: "value" }, figure, ` ${unit}`),
     svg,

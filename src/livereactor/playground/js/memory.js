@@ -1,0 +1,25 @@
+/**
+ * What survives a reload of the page. It is written while the page goes away and taken out when it is back, so that a
+ * duplicated tab, which gets a copy of the storage, does not take the connection of its original.
+ */
+
+/**
+ * @param {string} name
+ * @param {() => import("./json.js").JsonValue | undefined} value asked for as the page goes; undefined: nothing
+ */
+export function remember(name, value) {
+  window.addEventListener("pagehide", () => {
+    const found = value();
+    if (found !== undefined) sessionStorage.setItem(`livereactor.${name}`, JSON.stringify(found));
+  });
+}
+
+/**
+ * @param {string} name
+ * @returns {any} null: nothing was kept
+ */
+export function recall(name) {
+  const kept = sessionStorage.getItem(`livereactor.${name}`);
+  sessionStorage.removeItem(`livereactor.${name}`);
+  return kept === null ? null : JSON.parse(kept);
+}
