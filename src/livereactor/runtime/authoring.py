@@ -26,6 +26,9 @@ class Model:
     `load(self)` or `load(self, config)` and `warmup(self)` once per worker; `open(self, session)` and
     `close(self, session)` once per Session; `joined(self, client)`, `left(self, client)`, `uploaded(self, file)`.
 
+    A Session finds every attribute as `load` and `warmup` left it and every parameter at its default; objects that they
+    made and a Session changed within are for `open` to mend.
+
     `stream(self)` is a generator, sync or async. Each `yield` is one step: a frame, a chunk of frames,
     `{track: frame}`, or None.
 

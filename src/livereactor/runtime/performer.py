@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,15 +38,15 @@ from livereactor.runtime.seam import (
     MessageOut,
     Progress,
     ReceivedFile,
-    Said,
     SessionStart,
     StageEvent,
 )
 from livereactor.runtime.tracks import AudioIn, AudioOut, Track, VideoIn, VideoOut, WaitFor
+from livereactor.runtime.voice import Voice
 
 INTERNAL: Final = "the command failed inside the model; its log says why"
 # What an author's code may raise: sys.exit() in a model ends its Session, not our thread.
-AUTHOR_ERRORS: Final = (Exception, SystemExit)
+AUTHOR_ERRORS: Final = (Exception, SystemExit, asyncio.CancelledError)
 
 log = structlog.get_logger("livereactor.model")
 
@@ -94,8 +93,8 @@ class Performer:
         self._stream: Iterator[Any] | AsyncIterator[Any] | None = None
         self._session: Session | None = None
         self._reuse = Reuse()
-        self._saying = threading.Lock()
-        self._held: list[Said] | None = None  # what a handler says waits for its reply to go first
+        self._voice = Voice(prompter.tell)
+        self._loaded: dict[str, Any] = {}  # the instance's attributes as `load` and `warmup` left them
         self.model: Model | None = None
         self.tracks: dict[str, Track] = {}
 
@@ -115,6 +114,7 @@ class Performer:
             if (hook := self.definition.hooks.get("load")) is not None:
                 self._run("load", *(self._config,)[: hook.arguments])
             self._hook("warmup")
+            self._loaded = dict(self.model.__dict__)
         except AUTHOR_ERRORS as error:
             log.exception("model failed to load", model=self.definition.name)
             raise ModelLoadError(f"{self._class.__name__} failed to load: {described(error, self._class)}") from error
@@ -133,6 +133,7 @@ class Performer:
         if keep and self.model is not None:
             self.model.__class__ = model
             self._take_tracks(self.model)
+            self._loaded = dict(self.model.__dict__)
         else:
             self.load()
 
@@ -144,6 +145,7 @@ class Performer:
         """
         self._reset()
         self._session = Session(start.id, start.extra_args, stepped=start.stepped)
+        self._voice.begin()
         structlog.contextvars.bind_contextvars(session=start.id)
         try:
             self._hook("open", self._session)
@@ -196,12 +198,11 @@ class Performer:
         """
         if self._session is None:
             raise UnavailableError("no session is open; start one first", code="NOT_READY")
-        with self._saying:
-            self._held = []
+        self._voice.hold()
         try:
             answer(self._answer_of(call, self._client(client)))
         finally:
-            self._release()
+            self._voice.release()
 
     def join(self, client: ClientInfo) -> None:
         if self._session is not None:
@@ -285,14 +286,7 @@ class Performer:
     # --- Host: what the model reaches for ----------------------------------------------------------------------------
 
     def say(self, message: MessageOut, client: int | None) -> None:
-        said = Said(message, client)
-        with self._saying:
-            if self._session is None:
-                return
-            if self._held is not None:
-                self._held.append(said)
-                return
-        self._prompter.tell(said)
+        self._voice.say(message, client)
 
     def progress(self, fraction: float, text: str) -> None:
         self._prompter.tell(Progress(fraction, text))
@@ -342,13 +336,6 @@ class Performer:
             log.exception("command failed", command=call.command)
             raise LivereactorError(INTERNAL, code="internal_error") from error
 
-    def _release(self) -> None:
-        with self._saying:
-            held, self._held = self._held or [], None
-            # Told under the lock, so that nothing said from another thread overtakes what was held.
-            for said in held:
-                self._prompter.tell(said)
-
     def _guarded_hook(self, name: str, *arguments: Any) -> None:
         try:
             self._hook(name, *arguments)
@@ -369,14 +356,19 @@ class Performer:
         return self._loop.run_until_complete(_finished(awaitable))
 
     def _end_session(self) -> None:
-        with self._saying:
-            self._session = None
+        self._session = None
+        self._voice.end()
         structlog.contextvars.unbind_contextvars("session")
 
     def _reset(self) -> None:
-        """Parameters, inputs and tracks as the class declares them; what else the model keeps is its own affair."""
+        """Attributes as `load` left them, parameters, inputs and tracks as the class declares them.
+
+        An object that `load` made and a Session changed within stays changed: mending it is what `open` is for.
+        """
         if self.model is None:
             return
+        self.model.__dict__.clear()
+        self.model.__dict__.update(self._loaded)
         reset_params(self.model)
         for track in self.tracks.values():
             if isinstance(track, VideoIn | AudioIn | VideoOut):

@@ -198,11 +198,19 @@ class Stage:
             self._listener(LoadFailed(str(error)))
         else:
             self._listener(Loaded(time.monotonic() - began))
+            self._live()
+        for job in self._inbox.drain():
+            job.fail(UnavailableError("the model has ended; connect again", code="session_ended"))
+
+    def _live(self) -> None:
+        try:
             while not self._inbox.stopped:
                 self._turn()
             self._performer.shut()
-        for job in self._inbox.drain():
-            job.fail(UnavailableError("the model has ended; connect again", code="session_ended"))
+        except BaseException as error:  # ours, or what no author may raise: this worker is done for, and says so
+            self._inbox.stop()
+            log.exception("stage failed")
+            self._listener(SessionFailed(f"the stage failed: {type(error).__name__}", reusable=False))
 
     def _turn(self) -> None:
         """What waits, then a step if one is due, else wait for either."""
@@ -282,6 +290,8 @@ class Stage:
             made = self._performer.step()
         except GeneratorExit:  # the Session ends while the model waits for input
             self._end_stream()
+            if not self._closing.is_set():
+                self._listener(StreamEnded())
         except StreamError as error:
             self._end_stream()
             self._listener(SessionFailed(str(error), reusable=True))

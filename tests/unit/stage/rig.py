@@ -11,7 +11,7 @@ from typing import Any
 from livereactor.base.limits import Limits
 from livereactor.media.frames import Frame, Sound
 from livereactor.runtime.authoring import Model
-from livereactor.runtime.seam import Call, ClientInfo, Loaded, LoadFailed, SessionStart, StageEvent
+from livereactor.runtime.seam import Call, ClientInfo, Loaded, LoadFailed, SessionStart, StageControl, StageEvent
 from livereactor.runtime.stage import Stage
 
 OWNER = ClientInfo(1001, "owner", 0.0)
@@ -80,7 +80,8 @@ def staged(
     """A loaded Stage with an open Session, stopped at the end."""
     rig = Rig()
     stage = Stage(model, sink=rig, listener=rig.listen, config=config, limits=limits)
-    stage.start()
+    control: StageControl = stage
+    control.start()
     rig.until(lambda: rig.of(Loaded) or rig.of(LoadFailed))
     try:
         if wanted:

@@ -241,6 +241,67 @@ def test_commands_still_waiting_when_a_session_ends_are_told_so() -> None:
         assert caught.value.code == "session_ended"
 
 
+def test_what_a_session_set_on_the_model_is_gone_in_the_next() -> None:
+    class Keeps(lr.Model):
+        main_video = lr.VideoOut()
+
+        def load(self) -> None:
+            self.prompt = ""
+
+        @lr.command
+        def set_prompt(self, prompt: str) -> None:
+            self.prompt = self.secret = prompt
+
+        @lr.command
+        def look(self) -> Said1:
+            return Said1(text=f"{self.prompt!r} {hasattr(self, 'secret')}")
+
+        def stream(self) -> Iterator[Any]:
+            while True:
+                yield None
+
+    with staged(Keeps) as (stage, _):
+        stage.call(call("set_prompt", prompt="mine"), OWNER).result(PATIENCE)
+        stage.close("stopped").result(PATIENCE)
+        stage.open(SessionStart("ses_2")).result(PATIENCE)
+        reply = stage.call(call("look"), OWNER).result(PATIENCE)
+        assert reply is not None
+        assert reply.data["text"] == "'' False"
+
+
+def test_a_stage_that_breaks_says_that_its_worker_cannot_go_on() -> None:
+    class Evil(lr.Model):
+        main_video = lr.VideoOut()
+
+        def stream(self) -> Iterator[Any]:
+            raise BaseException("not even an Exception")
+            yield
+
+    with structlog.testing.capture_logs(), staged(Evil) as (_, rig):
+        rig.until(lambda: rig.of(SessionFailed))
+        assert not rig.of(SessionFailed)[0].reusable
+
+
+def test_a_cancelled_handler_is_a_failed_command_and_the_model_goes_on() -> None:
+    class Cancels(lr.Model):
+        main_video = lr.VideoOut()
+
+        @lr.command
+        async def give_up(self) -> None:
+            raise asyncio.CancelledError
+
+        def stream(self) -> Iterator[Any]:
+            while True:
+                yield picture(1)
+
+    with structlog.testing.capture_logs(), staged(Cancels) as (stage, rig):
+        with pytest.raises(LivereactorError) as caught:
+            stage.call(call("give_up"), OWNER).result(PATIENCE)
+        assert caught.value.code == "internal_error"
+        count = len(rig.emissions)
+        rig.until(lambda: len(rig.emissions) > count)
+
+
 class Breaks(lr.Model):
     main_video = lr.VideoOut()
 
@@ -352,7 +413,7 @@ class Async(lr.Model):
 
     async def load(self) -> None:
         await asyncio.sleep(0)
-        self.closed = False
+        self.ended: list[str] = []
 
     async def open(self, session: lr.Session) -> None:
         self.value = 0
@@ -361,7 +422,7 @@ class Async(lr.Model):
 
     async def close(self, session: lr.Session) -> None:
         self.task.cancel()
-        self.closed = True
+        self.ended.append("close")
 
     async def tick(self) -> None:
         for _ in range(5):
@@ -381,7 +442,7 @@ class Async(lr.Model):
                 yield picture(self.value)
         finally:
             await asyncio.sleep(0)
-            self.unwound = True
+            self.ended.append("stream")
 
 
 def test_async_hooks_handlers_and_stream_work() -> None:
@@ -392,7 +453,7 @@ def test_async_hooks_handlers_and_stream_work() -> None:
         rig.until(lambda: 42 in rig.firsts())
         model: Any = stage._performer.model
         stage.close("stopped").result(PATIENCE)
-        assert (model.closed, model.unwound) == (True, True)
+        assert model.ended == ["stream", "close"]
 
 
 def test_tasks_of_an_async_model_go_on_while_it_waits() -> None:
