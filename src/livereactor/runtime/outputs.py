@@ -13,6 +13,7 @@ from typing import cast
 
 from livereactor.base.clock import Clock, SystemClock
 from livereactor.base.errors import NotFoundError
+from livereactor.media.colour import convert_on_one_thread
 from livereactor.media.frames import Frame, Sound
 from livereactor.runtime.outputs_audio import AudioTrack
 from livereactor.runtime.outputs_video import VideoTrack
@@ -28,6 +29,7 @@ class Outputs:
     """
 
     def __init__(self, declarations: Iterable[OutputDeclaration], *, clock: Clock | None = None) -> None:
+        convert_on_one_thread()
         clock = clock or SystemClock()
         self._callbacks: list[Callable[[], None]] = []
         self._video: dict[str, VideoTrack] = {}
