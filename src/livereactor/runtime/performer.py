@@ -223,7 +223,7 @@ class Performer:
             case VideoIn() as video, Frame():
                 video.queue.push(item)
             case AudioIn() as audio, Sound():
-                audio.queue.push(item)
+                audio.hear(item)
             case _:
                 pass
 

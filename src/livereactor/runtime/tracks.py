@@ -13,6 +13,7 @@ from livereactor.media.fit import Fit, fitted
 from livereactor.media.frames import Frame, Sound
 from livereactor.runtime.host import Host, NoHost
 from livereactor.runtime.inputs import FrameQueue, InputQueue, SoundQueue
+from livereactor.runtime.resampling import Resampler
 from livereactor.runtime.seam import Pacing
 
 MAX_SIDE, MAX_FPS = 8192, 240
@@ -222,11 +223,13 @@ class AudioIn(Track):
         self.buffer_seconds = buffer_seconds
         self._active = False
         self._queue = SoundQueue(buffer_seconds, sample_rate)
+        self._resampler = Resampler(sample_rate, channels)
 
     def bound(self, name: str, host: Host) -> AudioIn:
         track = copy.copy(self)
         track.name, track._host = name, host
         track._queue = SoundQueue(self.buffer_seconds, self.sample_rate)
+        track._resampler = Resampler(self.sample_rate, self.channels)
         return track
 
     @property
@@ -262,6 +265,11 @@ class AudioIn(Track):
     def clear(self) -> None:
         """Forget what came so far."""
         self._queue.clear()
+
+    def hear(self, sound: Sound) -> None:
+        """The runtime puts in what arrived, of any rate and one or two channels; from one thread at a time."""
+        if (fitting := self._resampler.sound(sound)) is not None:
+            self._queue.push(fitting)
 
     def publish(self, active: bool) -> None:
         """The runtime says that a publisher came or went."""

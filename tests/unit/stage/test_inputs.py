@@ -113,6 +113,28 @@ def test_old_sound_is_dropped_past_the_limit() -> None:
     assert taken.samples[:, 0].tolist() == [2, 2, 3, 3]
 
 
+@pytest.mark.parametrize(("rate", "channels"), [(48_000, 1), (48_000, 2), (8_000, 1), (16_000, 1)])
+def test_sound_of_any_rate_arrives_at_the_declared_one(rate: int, channels: int) -> None:
+    class Hears(lr.Model):
+        mic = lr.AudioIn(sample_rate=16_000)
+
+        def stream(self) -> Iterator[Any]:
+            yield None
+
+    with Stage(Hears) as stage:
+        model: Any = stage.model
+        angles = 2 * np.pi * 1000 * np.arange(rate) / rate
+        tone = np.repeat((np.sin(angles) * 10_000).astype(np.int16)[:, None], channels, axis=1)
+        for block in np.split(tone, 100):
+            stage._performer.feed("mic", Sound(block, rate))
+        heard = model.mic.take(15_000)
+    assert heard is not None
+    assert (heard.rate, heard.samples.shape) == (16_000, (15_000, 1))
+    spectrum = np.abs(np.fft.rfft(heard.samples[:, 0]))
+    assert abs(int(spectrum.argmax()) * 16_000 / 15_000 - 1000) < 2
+    assert np.abs(heard.samples[200:]).max() == pytest.approx(10_000, rel=0.1)
+
+
 class Dlpack:
     """What any tensor library shows of its arrays."""
 
