@@ -80,21 +80,19 @@ class Water:
 
     def look(self) -> np.ndarray:
         """Refraction shifts the pebbles, crests gather light below them, slopes towards the sun glint."""
-        surface = cv2.resize(self.now, self.floor.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-        surface = cv2.GaussianBlur(surface, (7, 7), 0)
-        slope_x, slope_y = (cv2.Sobel(surface, cv2.CV_32F, *axis, scale=0.125) for axis in ((1, 0), (0, 1)))
-        shifted = cv2.remap(
-            self.floor,
-            self.columns + self.DEPTH * slope_x,
-            self.rows + self.DEPTH * slope_y,
-            cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REFLECT,
-        )
-        focus = cv2.Laplacian(surface, cv2.CV_32F, scale=-7.0)
-        light = self.sun + np.clip(focus, -0.35, 0.9)
+        surface = cv2.GaussianBlur(self.now, (5, 5), 0)
+        slope_x, slope_y = (cv2.Sobel(surface, cv2.CV_32F, *axis, scale=0.07) for axis in ((1, 0), (0, 1)))
+        focus = np.clip(cv2.Laplacian(surface, cv2.CV_32F, scale=-1.8), -0.35, 0.9)
         glint = np.clip(-(slope_x + 1.4 * slope_y) * 5.5 - 0.12, 0, 1) ** 2 * 190
-        lit = cv2.multiply(shifted, cv2.merge([light, light, light]), dtype=cv2.CV_32F)
-        return cv2.add(lit, cv2.merge([glint, glint, glint]), dtype=cv2.CV_8U)
+        slope_x, slope_y, focus, glint = (self.drawn_up(each) for each in (slope_x, slope_y, focus, glint))
+        seen_at = self.columns + self.DEPTH * slope_x, self.rows + self.DEPTH * slope_y
+        below = cv2.remap(self.floor, *seen_at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+        light, shine = cv2.convertScaleAbs(self.sun + focus, alpha=128), cv2.convertScaleAbs(glint)
+        return cv2.add(cv2.multiply(below, cv2.merge([light] * 3), scale=1 / 128), cv2.merge([shine] * 3))
+
+    def drawn_up(self, field: np.ndarray) -> np.ndarray:
+        """A field of the grid at the size of the picture."""
+        return cv2.resize(field, self.floor.shape[1::-1], interpolation=cv2.INTER_LINEAR)
 
 
 def pebbles(height: int, width: int) -> np.ndarray:
