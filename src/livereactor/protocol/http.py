@@ -234,7 +234,10 @@ class CandidateBody(Body):
 class Candidates(Body):
     """Body of `POST …/ice_candidates`."""
 
-    candidates: list[CandidateBody] = Field(default_factory=list[CandidateBody])
+    # Fail fast: a body of a hundred thousand wrong entries must not cost a hundred thousand errors.
+    candidates: list[CandidateBody] = Field(
+        default_factory=list[CandidateBody], max_length=Limits().candidates_per_connection, fail_fast=True
+    )
     is_final: bool = False
 
 
