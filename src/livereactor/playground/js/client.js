@@ -181,11 +181,6 @@ export class Client {
     return this.#peer?.stats() ?? null;
   }
 
-  /** @param {string} name a track @returns {string | null} its mid, by which statistics know it */
-  mid(name) {
-    return this.#peer?.mid(name) ?? null;
-  }
-
   // --- the machine -----------------------------------------------------------------------------------------------
 
   /**
@@ -379,7 +374,7 @@ export class Client {
     if (schema) void this.#readSchema();
     else if (ended !== undefined) this.#handle("ended", { kind: "ended", detail: ended });
     else if (moderation) this.#note(`moderation: ${moderation.action}`, moderation.message);
-    else if (!error) this.#pong();
+    else if (requestId === "" && !error) this.#pong();
   }
 
   #pong() {

@@ -144,11 +144,6 @@ export class Peer {
     return this.#pc.getStats();
   }
 
-  /** @param {string} name */
-  mid(name) {
-    return this.#transceivers.get(name)?.mid ?? null;
-  }
-
   /** @param {Track} track */
   #addTrack({ name, kind, direction }) {
     const transceiver = this.#pc.addTransceiver(kind, { direction });

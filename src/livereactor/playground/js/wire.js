@@ -15,8 +15,8 @@
  * @typedef {{requestId: string, message?: ModelMessage, error?: WireFailure}} DataFrame
  */
 /**
- * What came on `control`. No payload at all: the answer to a ping (5.10).
- * @typedef {{requestId: string, schema?: JsonObject, published?: string, ended?: string,
+ * What came on `control`; of a schema only that there is one. No id and no payload: the answer to a ping (5.10).
+ * @typedef {{requestId: string, schema?: true, ended?: string,
  *   moderation?: {action: string, message: string}, error?: WireFailure}} ControlFrame
  */
 /**
@@ -97,9 +97,8 @@ export function decodeControl(bytes) {
   const frame = { requestId: "" };
   for (const { field, value } of fields(bytes)) {
     if (field === 1) frame.requestId = asText(value);
-    else if (field === 10) frame.schema = modelSchema(asBytes(value));
+    else if (field === 10) frame.schema = true;
     else if (field === 13) frame.moderation = moderation(asBytes(value));
-    else if (field === 14) frame.published = firstText(asBytes(value));
     else if (field === 15) frame.ended = firstText(asBytes(value));
     else if (field === 40) frame.error = failure(asBytes(value));
   }
@@ -309,14 +308,6 @@ function modelMessage(bytes) {
     else if (field === 2) result.data = readStruct(asBytes(value), 0);
   }
   return result;
-}
-
-/** @param {Uint8Array} bytes */
-function modelSchema(bytes) {
-  /** @type {JsonObject} */
-  let document = {};
-  for (const { field, value } of fields(bytes)) if (field === 1) document = readStruct(asBytes(value), 0);
-  return document;
 }
 
 /** @param {Uint8Array} bytes */

@@ -34,11 +34,8 @@ test("replies are read as the official runtime writes them", () => {
   const reply = bytes("0a06 646174615f31 1002 5218 0a04 6563686f 1210 0a0e 0a01 61 1209 11 000000000000f03f");
   assert.deepEqual(decodeData(reply), { requestId: "data_1", message: { type: "echo", data: { a: 1 } } });
   const schema = bytes("0a06 6374726c5f31 1002 5216 0a14 0a12 0a07 6f70656e617069 1207 1a05 332e312e30");
-  assert.deepEqual(decodeControl(schema), { requestId: "ctrl_1", schema: { openapi: "3.1.0" } });
-  assert.deepEqual(decodeControl(bytes("0a06 6374726c5f34 1002 7208 0a06 77656263616d")), {
-    requestId: "ctrl_4",
-    published: "webcam",
-  });
+  assert.deepEqual(decodeControl(schema), { requestId: "ctrl_1", schema: true });
+  assert.deepEqual(decodeControl(bytes("0a06 6374726c5f34 1002 7208 0a06 77656263616d")), { requestId: "ctrl_4" });
   assert.deepEqual(decodeControl(bytes("1003")), { requestId: "" });
 });
 
