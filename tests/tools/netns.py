@@ -11,7 +11,7 @@ import ctypes
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -49,6 +49,29 @@ def private_network() -> Iterator[bool]:
                 raise OSError(ctypes.get_errno(), "cannot go back to the machine's own network")
     finally:
         os.close(outside)
+
+
+@contextmanager
+def throttled(ports: Iterable[int], kbit: int) -> Iterator[None]:
+    """What is sent to these UDP ports of this namespace goes at `kbit` a second and queues for 100 ms at most.
+
+    Only within `private_network`: the loopback device, over which even the veth's own address is reached, is changed.
+    """
+    _tc("qdisc add dev lo root handle 1: htb default 1")
+    try:
+        _tc("class add dev lo parent 1: classid 1:1 htb rate 10gbit")
+        _tc(f"class add dev lo parent 1: classid 1:3 htb rate {kbit}kbit burst 4k")
+        _tc(f"qdisc add dev lo parent 1:3 pfifo limit {max(4, kbit // 96)}")  # packets of 1200 bytes
+        for port in ports:
+            match = f"match ip protocol 17 0xff match ip dport {port} 0xffff"
+            _tc(f"filter add dev lo parent 1: protocol ip u32 {match} flowid 1:3")
+        yield
+    finally:
+        _tc("qdisc del dev lo root")
+
+
+def _tc(line: str) -> None:
+    subprocess.run(["tc", *line.split()], check=True, capture_output=True)
 
 
 def _allowed() -> bool:

@@ -10,8 +10,9 @@ import numpy as np
 import psutil
 import pytest
 
-from tests.tools.drivers import Client, ClientError
+from tests.tools.drivers import Client, ClientError, PythonClients
 from tests.tools.fixtures import Start
+from tests.tools.netns import throttled
 from tests.tools.processes import REPOSITORY, Program
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -81,6 +82,27 @@ async def test_c34_tags_come_back_on_the_right_frames(join: Any, start: Start) -
     await client.frames(10)
     frames = await client.frames(120, timeout=15.0)
     assert frames["tagged"] >= 0.99 * frames["decoded"]
+
+
+async def test_c36_a_throttled_viewer_costs_the_others_nothing(join: Any, network: bool, server: Program) -> None:
+    if not network:
+        pytest.skip("a link can be narrowed in a namespace of one's own only, which is not allowed here")
+    first = await join()
+    session = (await first.state())["session"]
+    async with PythonClients.started() as elsewhere:
+        second = await elsewhere.new(server.url)
+        await second.connect(session_id=session)
+        await second.frames(10)
+        await first.frames(10)
+        ports = {each.laddr.port for each in psutil.Process(elsewhere.pid).net_connections("udp")}
+        with throttled(ports, kbit=300):
+            await first.ask("frames_for", seconds=2.0)
+            before = (await first.command("get_state"))["data"]["emitted"]
+            frames = await first.ask("frames_for", seconds=5.0)
+            after = (await first.command("get_state"))["data"]["emitted"]
+        assert frames["count"] / 5.0 >= 29.0
+        assert (after - before) / 5.0 == pytest.approx(30.0, rel=0.02)
+        await second.ask("drop")
 
 
 async def test_c37_a_further_viewer_costs_a_third_at_most_and_sees_a_frame_within_a_second(join: Any) -> None:
