@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.frame import Figure, Result, spread
-from bench.stand import JAVASCRIPT, OURS, OWN, PAGE, PYTHON, Stand
+from bench.stand import JAVASCRIPT, OURS, PAGE, PYTHON, Stand
 from tests.tools.drivers import Client
 from tests.tools.processes import Program
 from tests.tools.stun import stun_server
@@ -87,7 +87,7 @@ async def p6(stand: Stand) -> Sequence[Result]:
 async def p24(stand: Stand) -> Sequence[Result]:
     """Connects until the first frame with at least 35 dB against its source."""
     results: list[Result] = []
-    for client in (name for name in (OWN, PYTHON) if name in stand.clients):
+    for client in stand.clients:
         rows: dict[tuple[str, str], list[float | None]] = {}
         for number in range(WARM_UP + CONNECTS // 2):
             for server in stand.servers_for(client):

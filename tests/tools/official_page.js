@@ -11,6 +11,8 @@ class Watch {
     this.seen = [];
     this.changed = changed;
     this.offset = offset; // added to performance.now() gives the machine's monotonic milliseconds
+    this.keep = 0; // of so many frames more, the sharpness is kept
+    this.kept = [];
     this.canvas = new OffscreenCanvas(1, 1);
     this.context = null;
   }
@@ -56,6 +58,11 @@ class Watch {
     const patch = this.context.getImageData(x, y, 8, 8).data;
     const middle = [0, 0, 0];
     for (let i = 0; i < patch.length; i += 4) for (let c = 0; c < 3; c++) middle[c] += patch[i + c] / 64;
+    if (this.keep > 0) {
+      this.keep -= 1;
+      const pixels = this.context.getImageData(0, 0, width, height).data;
+      this.kept.push({ at: at / 1000, decibels: code ? sharpness(pixels, width, height, code.counter) : null });
+    }
     const frame = { at: at / 1000, width, height, counter: null, client: false, age_ms: null, middle };
     if (code) {
       frame.counter = code.counter;
@@ -70,6 +77,27 @@ class Watch {
     this.stopped = true;
     this.reader?.cancel();
   }
+}
+
+function sharpness(pixels, width, height, counter) {
+  // PSNR in dB against the pattern that the model drew (bench/official/picture.py), every fifth pixel of it.
+  const left = (counter * 4) % 256;
+  let error = 0;
+  let count = 0;
+  for (let y = Math.ceil(height / 6); y < height; y += 5)
+    for (let column = 0; column < width; column += 5) {
+      const x = column + left;
+      const wave = Math.abs((x % 256) - 128) / 128;
+      const chequer = (Math.floor(x / 32) + Math.floor(y / 32)) % 2 === 0 ? 24 : -24;
+      const rise = y / height;
+      const source = [60 + 130 * wave, 60 + 130 * rise, 60 + 65 * (wave + 1 - rise)];
+      for (let c = 0; c < 3; c++) {
+        const wanted = Math.floor(Math.min(255, Math.max(0, source[c] + chequer)));
+        error += (pixels[(y * width + column) * 4 + c] - wanted) ** 2;
+        count++;
+      }
+    }
+  return 10 * Math.log10(255 ** 2 / Math.max(error / count, 1e-6));
 }
 
 function readCode(data, width, height) {
@@ -282,6 +310,22 @@ const operations = {
     return client.watches[track]?.seen.slice(from) ?? [];
   },
 
+  async keep_pictures({ c, count }) {
+    clients.get(c).keep = count;
+  },
+
+  async first_sharp({ c, decibels = 35, timeout = 8 }) {
+    const client = clients.get(c);
+    const watch = client.watches.main_video;
+    await untilChange(client, () => watch.keep === 0, timeout);
+    const found = watch.kept.find((frame) => frame.decibels !== null && frame.decibels >= decibels);
+    return { at: found?.at ?? null, decibels: watch.kept.map((frame) => frame.decibels) };
+  },
+
+  async offered_at({ c }) {
+    return null; // this client does not tell when it posts its offer
+  },
+
   async first_frame({ c, timeout = 10, track = "main_video" }) {
     const client = clients.get(c);
     await untilChange(client, () => client.watches[track]?.seen.length > 0, timeout);
@@ -355,6 +399,7 @@ const operations = {
 function startWatching(client, name, track) {
   const watch = new Watch(client.changed, client.offset);
   watch.seen = client.watches[name]?.seen ?? [];
+  watch.keep = client.keep ?? 0;
   client.watches[name]?.stop();
   client.watches[name] = watch;
   if (!client.onPage) {
