@@ -98,11 +98,11 @@ def declared_limit(attribute: str | None) -> int | None:
         return None
     limit = DEFAULT_LIMIT
     for parameter in filter(None, (part.strip() for part in parameters.split(";"))):
-        key, equals, value = parameter.partition("=")
+        key, equals, value = (part.strip() for part in parameter.partition("="))
         if not equals:
             return None
-        if key.strip() == "max-message-size":
-            if not re.fullmatch(r"[1-9][0-9]{0,11}", value.strip()):
+        if key == "max-message-size":
+            if not re.fullmatch(r"[1-9][0-9]{0,11}", value):
                 return None
             limit = int(value)
     return limit

@@ -57,6 +57,7 @@ def test_a_message_over_the_limit_is_skipped_to_its_end() -> None:
         ("1 max-message-size=many", None),
         ("1 max-message-size=0", None),
         ("1 nonsense", None),
+        ("1 max-message-size=\x1e7108864", 7108864),  # a space to str.strip and none to int
         ("", None),
         (None, None),
     ],
