@@ -232,7 +232,7 @@ async def test_stop_ends_the_session_and_start_begins_a_new_one(browser: Browser
 
 @pytest.mark.parametrize(
     ("button", "words"),
-    [("Crash", "The model stopped: internal error"), ("Finish", "The model has finished")],
+    [("Crash", "The model stopped: internal error"), ("Finish", "The session has ended")],
 )
 async def test_the_end_of_the_model_is_said_and_start_works_again(
     browser: Browser, board: Running, button: str, words: str

@@ -177,32 +177,39 @@ let watching = false;
 async function watchHealth() {
   if (watching) return;
   watching = true;
-  while (client.state === "idle" || client.state === "starting") {
-    try {
-      const { state, detail, progress } = await signalling.health();
-      const busy = state === "loading" || state === "terminated";
+  do {
+    loading = await howLoadingGoes();
+    show();
+    if (loading.busy) await new Promise((resolve) => setTimeout(resolve, HEALTH_INTERVAL_MS));
+  } while (loading.busy && (client.state === "idle" || client.state === "starting"));
+  watching = false;
+}
+
+/** @returns {Promise<typeof loading>} */
+async function howLoadingGoes() {
+  try {
+    const { state, detail, progress } = await signalling.health();
+    if (state === "loading") {
       const percent = typeof progress === "number" ? ` ${Math.round(progress * 100)} %` : "";
-      const what = detail ? `: ${detail}` : "";
-      const text =
-        state === "terminated"
-          ? sentence(detail || "the model could not be loaded")
-          : `Loading the model${percent}${what}`;
-      loading = { busy, text: busy ? text : "", progress: busy ? (progress ?? null) : null };
-      if (!busy) await readModel();
-      show();
-      if (!busy) break;
-    } catch (error) {
-      if (!(error instanceof Unreachable)) throw error;
-      loading = {
+      return {
         busy: true,
-        text: `Nothing answers at ${signalling.address}. Start it again with “livereactor run”; this page goes on by itself.`,
+        text: `Loading the model${percent}${detail ? `: ${detail}` : ""}`,
+        progress: progress ?? null,
+      };
+    }
+    if (state === "terminated") {
+      return {
+        busy: true,
+        text: sentence(detail || "the model could not be loaded; its terminal says why"),
         progress: null,
       };
-      show();
     }
-    await new Promise((resolve) => setTimeout(resolve, HEALTH_INTERVAL_MS));
+    await readModel();
+    return { busy: false, text: "", progress: null };
+  } catch (error) {
+    const gone = `Nothing answers at ${signalling.address}. Start it again with “livereactor run”; this page goes on by itself.`;
+    return { busy: true, text: error instanceof Unreachable ? gone : sentence(String(error)), progress: null };
   }
-  watching = false;
 }
 
 async function readModel() {

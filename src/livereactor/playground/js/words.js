@@ -5,7 +5,10 @@
 
 /** Why a session ended (behaviour 17.7), as the runtime spells it. */
 const ENDINGS = /** @type {Record<string, Words>} */ ({
-  stopped: { title: "The model has finished", text: "Its stream came to an end. Start begins a new session." },
+  stopped: {
+    title: "The session has ended",
+    text: "The model finished, or somebody stopped it. Start begins a new one.",
+  },
   timed_out: { title: "The session was closed", text: "Nobody was connected for a while. Start begins a new one." },
   max_duration: { title: "Time is up", text: "A session here has a longest duration. Start begins a new one." },
   idle: { title: "The session was closed", text: "It saw no command for a while. Start begins a new one." },
