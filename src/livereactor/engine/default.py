@@ -1,4 +1,4 @@
-"""The Engine to use when none is given. Imports an adapter only when called: a client that never connects loads none."""
+"""The Engine to use when none is given. Adapters are imported when called: a client that never connects loads none."""
 
 from __future__ import annotations
 

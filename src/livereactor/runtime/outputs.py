@@ -30,15 +30,25 @@ class Outputs:
 
     def __init__(self, declarations: Iterable[OutputDeclaration], *, clock: Clock | None = None) -> None:
         convert_on_one_thread()
-        clock = clock or SystemClock()
+        self._clock = clock or SystemClock()
         self._callbacks: list[Callable[[], None]] = []
         self._video: dict[str, VideoTrack] = {}
         self._audio: dict[str, AudioTrack] = {}
+        self._declare(declarations)
+
+    def _declare(self, declarations: Iterable[OutputDeclaration]) -> None:
         for declared in declarations:
             if declared.kind == "video":
-                self._video[declared.name] = VideoTrack(declared, clock=clock, on_room=self._room_came)
+                self._video[declared.name] = VideoTrack(declared, clock=self._clock, on_room=self._room_came)
             else:
-                self._audio[declared.name] = AudioTrack(declared, clock=clock, on_room=self._room_came)
+                self._audio[declared.name] = AudioTrack(declared, clock=self._clock, on_room=self._room_came)
+
+    def redeclare(self, declarations: Iterable[OutputDeclaration]) -> None:
+        """Serve a reloaded model's tracks; between Sessions, while the Stage emits nothing."""
+        self.close()
+        self._video.clear()
+        self._audio.clear()
+        self._declare(declarations)
 
     def emit(self, emission: Mapping[str, Sequence[Frame] | Sound], *, step_seconds: float) -> None:
         """Hand over what one `yield` gave; never blocks."""

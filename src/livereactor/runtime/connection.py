@@ -1,0 +1,217 @@
+"""One Connection's data channels: which wire format it speaks, what it says, and what is said to it.
+
+Loop only. Decoding and checking happen here; who may do what is the Room's, doing it the Runtime's.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from typing import Final, Protocol
+
+import structlog
+
+from livereactor.base.errors import LivereactorError, PeerError
+from livereactor.base.limits import Limits
+from livereactor.engine.port import Channel, ChannelClosed, ChannelEvent, ChannelOpened, MessageReceived
+from livereactor.protocol import messages as m
+from livereactor.protocol.codecs import CODECS, Codec
+from livereactor.protocol.sniff import format_of
+from livereactor.runtime.member import DataOpened
+from livereactor.runtime.room_events import (
+    ControlOpened,
+    Heard,
+    PauseAsked,
+    PublishAsked,
+    ResumeAsked,
+    RoomEvent,
+    TransportLost,
+    UnpublishAsked,
+)
+
+log = structlog.get_logger("livereactor.connection")
+
+BACKLOG_BYTES: Final = 8 * 1024 * 1024  # what a client may leave unread: libwebrtc kills a channel above 16 MiB
+NO_RECORDER: Final = "recorder disabled"  # official clients compare it byte for byte (protocol 9.1)
+
+
+class ConnectionHost(Protocol):
+    """The Runtime as a Connection sees it."""
+
+    def room(self, event: RoomEvent) -> None:
+        """Feed the Room; raises what the Room raises."""
+        ...
+
+    def command(self, connection: Connection, command: m.Command) -> None:
+        """Run a command; exactly one `ModelMessage`, `Ack` or `Failure` is told in the end."""
+        ...
+
+    def step(self, connection: Connection, request: m.RequestStep) -> None: ...
+    def uploaded(self, connection: int, upload_id: str) -> None: ...
+    def schema_document(self) -> m.JsonObject: ...
+    def capabilities_document(self) -> m.JsonObject: ...
+    def client_stats(self, connection: int, stats: m.ClientStats) -> None: ...
+
+
+class Connection:
+    """The wire of one Connection.
+
+    Args:
+        number: its id.
+        ours: a client of livereactor, whose pings on `control` are answered (protocol 5.10).
+    """
+
+    def __init__(self, number: int, host: ConnectionHost, limits: Limits, *, ours: bool) -> None:
+        self.number = number
+        self._host, self._limits, self._ours = host, limits, ours
+        self._channels: dict[str, Channel] = {}
+        self._codec: Codec | None = None
+        self._decided = False  # by a frame of the client, not by assumption
+        self._held: deque[m.ServerMessage] = deque(maxlen=limits.held_messages)
+        self._faults: Counter[str] = Counter()
+        self._closed = False
+
+    # --- from the engine -----------------------------------------------------------------------------------------
+
+    def add_channel(self, channel: Channel) -> None:
+        """The client opened a channel; any label but `control` is the data channel (protocol 5.1)."""
+        label = m.CONTROL if channel.label == m.CONTROL else m.DATA
+        if self._closed or label in self._channels:
+            channel.close()
+            return
+        self._channels[label] = channel
+        channel.listen(lambda event: self._on_event(label, event))
+        if channel.is_open:
+            self._opened(label)
+
+    def _on_event(self, label: m.ChannelLabel, event: ChannelEvent) -> None:
+        if self._closed:
+            return
+        match event:
+            case MessageReceived(data=data, text=text):
+                self._received(label, data, text)
+            case ChannelOpened():
+                self._opened(label)
+            case ChannelClosed():
+                if label == m.DATA:
+                    self._host.room(TransportLost(self.number, "the client closed its data channel"))
+
+    def _opened(self, label: m.ChannelLabel) -> None:
+        self._host.room(DataOpened(self.number) if label == m.DATA else ControlOpened(self.number))
+        self._release()
+
+    def _received(self, label: m.ChannelLabel, data: bytes, text: bool) -> None:
+        if not self._decided:
+            self._decide(data, text)
+        assert self._codec is not None
+        self._host.room(Heard(self.number, binary=not self._codec.TEXT))
+        try:
+            limit = self._channels[label].max_message_bytes
+            message = self._codec.decode_client(label, data, limit=limit)
+        except PeerError as error:
+            self._fault(label, error)
+            return
+        try:
+            self._take(message)
+        except LivereactorError as error:  # the Room's refusals of notices that have no answer
+            self._fault(label, error)
+
+    def _decide(self, data: bytes, text: bool) -> None:
+        """The first frame decides, whatever was assumed before (protocol 5.2)."""
+        self._codec, self._decided = CODECS[format_of(data, text=text)], True
+        self._release()
+
+    def _fault(self, label: str, error: LivereactorError) -> None:
+        """Counted, and logged once per kind: a client must not fill the log."""
+        self._faults[error.code] += 1
+        if self._faults[error.code] == 1:
+            log.warning("frame dropped", connection=self.number, channel=label, code=error.code, reason=error.message)
+
+    # --- what clients say ----------------------------------------------------------------------------------------
+
+    def _take(self, message: m.ClientMessage) -> None:
+        number, host = self.number, self._host
+        match message:
+            case m.Command():
+                host.command(self, message)
+            case m.RequestStep():
+                host.step(self, message)
+            case m.Ping():
+                if self._ours:
+                    self.tell(m.Pong())
+            case m.ResumeTrack(name=track):
+                host.room(ResumeAsked(number, track))
+            case m.PauseTrack(name=track):
+                host.room(PauseAsked(number, track))
+            case m.PublishTrack(name=track, request_id=request_id):
+                host.room(PublishAsked(number, track, request_id))
+            case m.UnpublishTrack(name=track):
+                host.room(UnpublishAsked(number, track))
+            case m.FileUploaded(file=file):
+                host.uploaded(number, file.upload_id)
+            case m.RequestSchema(request_id=request_id):
+                self.tell(m.ModelSchema(host.schema_document(), request_id))
+            case m.RequestCapabilities():
+                self.tell(m.ModelCapabilities(host.capabilities_document()))
+            case m.RequestClip(request_id=request_id) | m.RequestRecording(request_id=request_id):
+                self.tell(m.ClipFailed(NO_RECORDER, request_id))
+            case m.ClientStats():
+                host.client_stats(number, message)
+            case m.PeerFault(code=code):
+                log.info("client reports an error", connection=number, code=code)
+
+    # --- what is said to them ------------------------------------------------------------------------------------
+
+    def tell(self, message: m.ServerMessage) -> None:
+        """Send, or hold until the client's format is known; a message that cannot go is counted, never raised."""
+        if self._closed:
+            return
+        if self._codec is None:
+            self._held.append(message)
+            return
+        try:
+            self._send(message)
+        except LivereactorError as error:  # too large, not writable, or closed this very moment
+            self._fault(m.DATA, error)
+            self._answer_instead(message, error)
+
+    def assume_listener(self) -> None:
+        """The client listens and says nothing: speak v0 until its first frame says otherwise."""
+        if self._codec is None:
+            self._codec = CODECS[m.WireFormat.V0]
+            self._release()
+
+    async def drain(self, timeout: float) -> None:
+        """Wait until what was told has left, `timeout` seconds at most."""
+        for channel in list(self._channels.values()):
+            await channel.drain(timeout)
+
+    def close(self) -> None:
+        """Nothing is heard or said any more."""
+        self._closed = True
+        self._held.clear()
+        self._channels.clear()
+
+    def _release(self) -> None:
+        if self._codec is None or m.DATA not in self._channels:
+            return
+        while self._held:
+            self.tell(self._held.popleft())
+
+    def _send(self, message: m.ServerMessage) -> None:
+        assert self._codec is not None
+        frame = self._codec.encode_server(message)
+        channel = self._channels.get(frame[0]) if frame else None
+        if frame is None or channel is None:  # this format has no place for it, or the client opened no `control`
+            return
+        if channel.buffered_bytes > BACKLOG_BYTES:
+            self._host.room(TransportLost(self.number, "the client does not read what it is sent"))
+            return
+        channel.send(frame[1], text=self._codec.TEXT)
+
+    def _answer_instead(self, message: m.ServerMessage, error: LivereactorError) -> None:
+        """A reply that cannot be sent still needs its one outcome."""
+        if isinstance(message, m.ModelMessage | m.StepResult) and message.request_id is not None:
+            try:
+                self._send(m.Failure(message.request_id, error.code, error.message))
+            except LivereactorError as again:
+                self._fault(m.DATA, again)

@@ -1,0 +1,73 @@
+"""What a runtime says of itself: descriptor, capabilities, health. Pure."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any, Final
+
+from livereactor.protocol.http import (
+    CapabilitiesBody,
+    CommandCapability,
+    Direction,
+    Health,
+    ModelInfo,
+    RecordingInfo,
+    SelectedTransport,
+    ServerInfo,
+    SessionDescriptor,
+    TrackCapability,
+)
+from livereactor.runtime.definition import Definition
+from livereactor.runtime.seam import Progress
+from livereactor.runtime.session_life import SessionAsked, SessionState
+
+NO_SESSION: Final = "none"  # any text will do, and it must not be an id that could be somebody's
+_DIRECTIONS: Final[dict[str, Direction]] = {"out": "recvonly", "in": "sendonly"}
+SERVER_VERSION: Final = version("livereactor")
+
+
+def descriptor(definition: Definition, state: SessionState, session: SessionAsked | None) -> dict[str, Any]:
+    """The descriptor of protocol 1.4; before the model is loaded it has no capabilities and no model name (1.6)."""
+    loaded = state is not SessionState.CREATED
+    return SessionDescriptor(
+        session_id=session.id if session else NO_SESSION,
+        state=state.value,
+        model=ModelInfo(name=definition.name if loaded else "", version=definition.schema.version if loaded else None),
+        server_info=ServerInfo(server_version=SERVER_VERSION),
+        selected_transport=SelectedTransport() if loaded else None,
+        capabilities=capabilities(definition) if loaded else None,
+        generation="stepped" if session is not None and session.stepped else "streamed",
+        recording=RecordingInfo(enabled=False),
+    ).to_body()
+
+
+def capabilities(definition: Definition) -> CapabilitiesBody:
+    """Tracks with directions from the client's side, and commands by name; their arguments are in the schema."""
+    return CapabilitiesBody(
+        tracks=[
+            TrackCapability(
+                name=each.name, kind=each.kind, direction="recvonly" if each.direction == "out" else "sendonly"
+            )
+            for each in definition.schema.tracks
+        ],
+        commands=[
+            CommandCapability(name=each.name, description=each.description) for each in definition.schema.commands
+        ],
+        emission_fps=definition.emission_fps,
+    )
+
+
+def health(state: SessionState, progress: Progress | None, failure: str | None) -> Health:
+    """Health of the process; a failed Session leaves it healthy, with the reason in `detail`."""
+    match state:
+        case SessionState.CREATED:
+            text = progress.text or None if progress else None
+            return Health(
+                status="healthy", state="loading", detail=text, progress=progress.fraction if progress else None
+            )
+        case SessionState.TERMINATED:
+            return Health(status="unhealthy", state="terminated", detail=failure)
+        case SessionState.READY | SessionState.CLOSING:
+            return Health(status="healthy", state="available", detail=failure)
+        case _:
+            return Health(status="healthy", state="serving", detail=failure)

@@ -1,0 +1,176 @@
+"""What stands before every route: who may ask (Origin, Host), CORS, the size of a body, a request id, page headers.
+
+Plain ASGI, so that streams pass through unbuffered.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+import secrets
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+from urllib.parse import urlsplit
+
+from livereactor.base.errors import ForbiddenError, LivereactorError, TooLargeError
+from livereactor.protocol.http import problem
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_METHODS: Final = b"GET, POST, PUT, DELETE, OPTIONS"
+_HEADERS: Final = (
+    b"Authorization, Content-Type, Reactor-API-Version, Reactor-API-Accept-Version, Reactor-WebRTC-Version, "
+    b"Reactor-API-Key, X-Request-Id"
+)
+_REQUEST_ID: Final = re.compile(r"[\w.\-]{1,64}")
+# The page talks to whichever runtime it was given and shows pictures it made itself; nothing else may load.
+_POLICY: Final = (
+    b"default-src 'self'; connect-src *; img-src 'self' blob: data:; media-src 'self' blob:; style-src 'self'; "
+    b"frame-ancestors 'self'; base-uri 'none'"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who may ask.
+
+    Attributes:
+        origins: web origins beside loopback ones, such as `https://studio.example`.
+        any_host: serve every Host and Origin; for a runtime that is meant to be reached (`--insecure`).
+    """
+
+    origins: tuple[str, ...] = ()
+    any_host: bool = False
+
+
+class Guard:
+    """ASGI middleware.
+
+    Args:
+        app: what is guarded.
+        access: who may ask.
+        body_bytes: largest body, but for uploads, which have limits of their own.
+    """
+
+    def __init__(self, app: App, access: Access, body_bytes: int) -> None:
+        self._app, self._access, self._body_bytes = app, access, body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        request_id = headers.get("x-request-id", "")
+        if not _REQUEST_ID.fullmatch(request_id):
+            request_id = secrets.token_hex(8)
+        answer = _Answer(send, headers.get("origin"), request_id)
+        if (refusal := self._refusal(headers)) is not None:
+            await answer.refuse(refusal)
+        elif scope["method"] == "OPTIONS":
+            await answer.preflight(headers)
+        elif (limit := self._limit(scope)) is not None and _announced(headers) > limit:
+            await answer.refuse(_too_large(limit))
+        else:
+            await self._serve(scope, receive, answer, limit)
+
+    async def _serve(self, scope: Scope, receive: Receive, answer: _Answer, limit: int | None) -> None:
+        seen = 0
+
+        async def counted() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if limit is not None and seen > limit:  # a chunked body that announced nothing
+                raise _too_large(limit)
+            return message
+
+        try:
+            await self._app(scope, counted, answer.send)
+        except TooLargeError as error:
+            if answer.started:
+                raise
+            await answer.refuse(error)
+
+    def _limit(self, scope: Scope) -> int | None:
+        is_upload = scope["method"] == "PUT" and scope["path"].startswith("/uploads/")
+        return None if is_upload else self._body_bytes
+
+    def _refusal(self, headers: dict[str, str]) -> ForbiddenError | None:
+        """A page of somebody else's must not steer a model on this machine, nor reach it by a name it points here."""
+        if self._access.any_host:
+            return None
+        origin = headers.get("origin")
+        if origin is not None and not _is_loopback(urlsplit(origin).hostname) and origin not in self._access.origins:
+            return ForbiddenError(f"origin {origin[:128]!r} may not use this runtime; add it to [runtime] origins")
+        host = headers.get("host", "")
+        name = urlsplit(f"//{host}").hostname
+        known = {urlsplit(each).hostname for each in self._access.origins}
+        if not _is_loopback(name) and name not in known:
+            return ForbiddenError(f"host {host[:128]!r} is not this runtime's; use localhost, or start it with --host")
+        return None
+
+
+class _Answer:
+    """One response; adds the headers that every response has, errors included."""
+
+    def __init__(self, send: Send, origin: str | None, request_id: str) -> None:
+        self._send, self._origin, self._request_id = send, origin, request_id
+        self.started = False
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.started = True
+            message = {**message, "headers": [*message.get("headers", []), *self._headers()]}
+        await self._send(message)
+
+    def _headers(self) -> list[tuple[bytes, bytes]]:
+        return [
+            (b"access-control-allow-origin", b"*"),
+            (b"access-control-expose-headers", b"Retry-After, X-Request-Id"),
+            (b"x-request-id", self._request_id.encode()),
+            (b"x-content-type-options", b"nosniff"),
+            (b"content-security-policy", _POLICY),
+        ]
+
+    async def preflight(self, headers: dict[str, str]) -> None:
+        allowed = [
+            (b"access-control-allow-methods", _METHODS),
+            (b"access-control-allow-headers", _HEADERS),
+            (b"access-control-max-age", b"600"),
+        ]
+        if headers.get("access-control-request-private-network") == "true":
+            allowed.append((b"access-control-allow-private-network", b"true"))
+        await self.send({"type": "http.response.start", "status": 204, "headers": allowed})
+        await self._send({"type": "http.response.body", "body": b""})
+
+    async def refuse(self, error: LivereactorError) -> None:
+        body = json.dumps(problem(error)).encode()
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        await self.send({"type": "http.response.start", "status": error.http_status, "headers": headers})
+        await self._send({"type": "http.response.body", "body": body})
+
+
+def _announced(headers: dict[str, str]) -> int:
+    text = headers.get("content-length", "0")
+    return int(text) if text.isdecimal() else 0
+
+
+def _too_large(limit: int) -> TooLargeError:
+    return TooLargeError(f"the body exceeds {limit} bytes; upload large content instead")
+
+
+def _is_loopback(host: str | None) -> bool:
+    if host is None:
+        return False
+    if host == "localhost" or host.endswith(".localhost"):  # RFC 6761, section 6.3
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,49 @@
+"""The last transitions of the Session, for operators: `GET /events` as server-sent events with ids to resume from."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+KEPT: Final = 256  # transitions; a reader that comes later than that misses the oldest
+HEARTBEAT: Final = 15.0  # seconds; proxies close what is silent for longer
+
+
+class Journal:
+    """Numbered from 1. Loop only."""
+
+    def __init__(self) -> None:
+        self._entries: deque[tuple[int, dict[str, Any]]] = deque(maxlen=KEPT)
+        self._number = 0
+        self._grown = asyncio.Event()
+
+    def record(self, before: str, after: str, reason: str) -> None:
+        """Write down a transition."""
+        self._number += 1
+        entry = {
+            "type": "transition",
+            "event": f"{before} to {after}",
+            "from": before,
+            "to": after,
+            "ts": int(time.time() * 1000),
+            "detail": {"reason": reason},
+        }
+        self._entries.append((self._number, entry))
+        self._grown.set()
+        self._grown = asyncio.Event()
+
+    async def follow(self, since: int) -> AsyncIterator[str]:
+        """Everything after number `since`, then what comes; a comment line while nothing does."""
+        while True:
+            grown = self._grown
+            for number, entry in [each for each in self._entries if each[0] > since]:
+                since = number
+                yield f"id: {number}\ndata: {json.dumps(entry)}\n\n"
+            try:
+                await asyncio.wait_for(grown.wait(), HEARTBEAT)
+            except TimeoutError:
+                yield ": nothing new\n\n"

@@ -1,0 +1,113 @@
+"""What a runtime counts, as Prometheus text. No label names a Connection or a Session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, TypeAlias
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
+
+from livereactor.protocol.messages import ClientStats
+
+_FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_LONG = (1, 5, 15, 30, 60, 120, 300, 600, 1200, 3600)
+_OUTCOMES: Final = frozenset(
+    {"ok", "invalid_command", "unresolved_upload", "internal_error", "session_ended", "RATE_LIMITED", "FORBIDDEN"}
+)
+Counters: TypeAlias = Callable[[], Mapping[str, Mapping[str, float]]]
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Metrics:
+    """A registry of its own, so that several runtimes in one process (tests) do not meet."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        registry = self._registry
+        self._sessions = Counter("livereactor_sessions", "Sessions by end reason", ["reason"], registry=registry)
+        self._duration = Histogram(
+            "livereactor_session_seconds", "Length of sessions", buckets=_LONG, registry=registry
+        )
+        self._first_client = Histogram(
+            "livereactor_first_client_seconds", "Session start to first client", buckets=_FAST, registry=registry
+        )
+        self._connections = Gauge("livereactor_connections", "Connections with an offer", registry=registry)
+        self._commands = Counter("livereactor_commands", "Commands by outcome", ["outcome"], registry=registry)
+        self._latency = Histogram(
+            "livereactor_command_seconds", "Command received to outcome sent", buckets=_FAST, registry=registry
+        )
+        self._negotiation = Histogram(
+            "livereactor_answer_seconds", "Offer received to answer ready", buckets=_FAST, registry=registry
+        )
+        self._load = Gauge("livereactor_load_seconds", "Time the model took to load", registry=registry)
+        self._client = {
+            name: Histogram(f"livereactor_client_{name}", text, buckets=buckets, registry=registry)
+            for name, text, buckets in (
+                ("jitter_ms", "Jitter, as clients report it", (1, 2, 5, 10, 20, 50, 100, 200, 500)),
+                ("bitrate_bps", "Bit rate of a track", (1e5, 3e5, 1e6, 2e6, 4e6, 8e6, 16e6)),
+                ("frames_per_second", "Frame rate of a track", (1, 5, 10, 15, 20, 24, 29, 31, 50, 61)),
+            )
+        }
+        self._uploads = Counter("livereactor_upload_bytes", "Bytes of uploads", registry=registry)
+
+    def watch_outputs(self, counters: Counters) -> None:
+        """Report what the Outputs counted, at each scrape."""
+        self._registry.register(_OutputsCollector(counters))
+
+    def session_ended(self, reason: str, seconds: float) -> None:
+        self._sessions.labels(reason).inc()
+        self._duration.observe(seconds)
+
+    def first_client(self, seconds: float) -> None:
+        self._first_client.observe(seconds)
+
+    def connections(self, count: int) -> None:
+        self._connections.set(count)
+
+    def command(self, outcome: str, seconds: float) -> None:
+        """`outcome`: `ok` or a code of ours; an author's own codes count as `refused`, so that labels stay few."""
+        self._commands.labels(outcome if outcome in _OUTCOMES else "refused").inc()
+        self._latency.observe(seconds)
+
+    def answered(self, seconds: float) -> None:
+        self._negotiation.observe(seconds)
+
+    def loaded(self, seconds: float) -> None:
+        self._load.set(seconds)
+
+    def uploaded(self, size: int) -> None:
+        self._uploads.inc(size)
+
+    def client(self, stats: ClientStats) -> None:
+        """What a client measured itself; odd figures are left out."""
+        for track in stats.tracks:
+            for name, histogram in self._client.items():
+                value = track.metrics.get(name)
+                if value is not None and 0 <= value < float("inf"):
+                    histogram.observe(value)
+
+    def render(self) -> bytes:
+        """The text that a scraper reads."""
+        return generate_latest(self._registry)
+
+
+class _OutputsCollector(Collector):
+    """Frames and bytes per track, read when somebody asks: the way of a frame counts in plain numbers."""
+
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
+
+    def describe(self) -> Iterable[CounterMetricFamily]:
+        return []
+
+    def collect(self) -> Iterable[CounterMetricFamily]:
+        families: dict[str, CounterMetricFamily] = {}
+        for track, values in self._counters().items():
+            for name, value in values.items():
+                family = families.setdefault(
+                    name, CounterMetricFamily(f"livereactor_output_{name}", f"Outputs: {name}", labels=["track"])
+                )
+                family.add_metric([track], value)
+        return families.values()

@@ -1,0 +1,223 @@
+"""Puts programs together: the only place, beside `engine/default.py`, that picks adapters."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Callable, Generator
+from dataclasses import replace
+from pathlib import Path
+
+import structlog
+import uvicorn
+
+from livereactor.base.errors import ConfigError, LivereactorError, UnavailableError
+from livereactor.base.limits import Limits
+from livereactor.blobs.folder import FolderBlobs
+from livereactor.engine.default import make_engine
+from livereactor.engine.port import IceServer, PeerConfig
+from livereactor.media.encoder import start_bps
+from livereactor.playground import page_directory
+from livereactor.runtime.authoring import Model, definition_of
+from livereactor.runtime.http import create_app
+from livereactor.runtime.http_guard import Access
+from livereactor.runtime.loading import load_model
+from livereactor.runtime.reload import Reloader
+from livereactor.runtime.runtime import Options, Runtime
+from livereactor.settings import Settings
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+# A model that holds the GIL between two frames delays the thread that encodes by up to one switch interval (5 ms by
+# default); measured: 12.5 to 7.1 ms from yield to send.
+SWITCH_INTERVAL = 0.0005
+
+log = structlog.get_logger("livereactor")
+
+
+def serve_model(target: str, settings: Settings, *, listening: Callable[[str], None], reload: bool) -> None:
+    """Serve one model until SIGINT or SIGTERM.
+
+    Args:
+        target: as `load_model` takes it.
+        listening: called with the page's URL once the port is open.
+        reload: saving the model's file reloads it.
+
+    Raises:
+        ModelLoadError: the model could not be imported or loaded.
+        ConfigError: the address may not or cannot be listened on.
+    """
+    configure_logging(settings.runtime.log_format)
+    check_address(settings)
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    model = load_model(target)
+    reloader = Reloader(target, model) if reload else None
+    with _listen(settings.runtime.host, settings.runtime.port) as listener, _upload_folder(settings) as folder:
+        asyncio.run(_serve(model, settings, listener, folder, listening, reloader), debug=False)
+
+
+def check_address(settings: Settings) -> None:
+    """A runtime that asks nobody for a key listens on loopback, unless told otherwise in so many words."""
+    host = settings.runtime.host
+    if host not in LOOPBACK and not settings.runtime.insecure:
+        raise ConfigError(
+            f"{host} can be reached from elsewhere and anybody could steer the model; "
+            "listen on 127.0.0.1, or say --insecure"
+        )
+
+
+def make_runtime(model: type[Model], settings: Settings, folder: Path) -> Runtime:
+    """A runtime with the adapters that `settings` name; `folder` keeps uploads."""
+    options = Options(
+        limits=_limits(settings),
+        peers=_peers(model, settings),
+        config=settings.model,
+        idle_timeout=settings.runtime.idle_timeout,
+    )
+    return Runtime(model, engine=make_engine(settings.runtime.engine), blobs=FolderBlobs(folder), options=options)
+
+
+async def _serve(
+    model: type[Model],
+    settings: Settings,
+    listener: socket.socket,
+    folder: Path,
+    listening: Callable[[str], None],
+    reloader: Reloader | None,
+) -> None:
+    runtime = make_runtime(model, settings, folder)
+    access = Access(tuple(settings.runtime.origins), any_host=settings.runtime.insecure)
+    app = create_app(runtime, access=access, page=page_directory())
+    # The exit is ours: uvicorn would wait for held requests and event streams.
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", ws="none"))
+    server.install_signal_handlers = lambda: None  # pyright: ignore[reportAttributeAccessIssue]: older uvicorns have it
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    serving = asyncio.create_task(server.serve([listener]), name="http")
+    reloading: asyncio.Task[None] | None = None
+    error: LivereactorError | None = None
+    clean = True
+    try:
+        host, port = listener.getsockname()[:2]
+        listening(f"http://{'localhost' if host in LOOPBACK else host}:{port}")
+        await runtime.start()
+        if reloader is not None:
+            reloading = asyncio.create_task(reloader.run(runtime.become), name="reload")
+        gc.freeze()  # what is loaded now stays: collections during frames look at less
+        error = await _until_stopped(stop, serving, runtime)
+    finally:
+        if reloading is not None:
+            reloading.cancel()
+        clean = await runtime.aclose()
+        server.should_exit = server.force_exit = True
+        await asyncio.wait([serving], timeout=2)
+    if error is not None:
+        raise error
+    if not clean:
+        log.error("the model hangs in its step and was left behind")
+
+
+async def _until_stopped(stop: asyncio.Event, serving: asyncio.Task[None], runtime: Runtime) -> LivereactorError | None:
+    """Wait for a signal, the server's end, or the model's; the last is the error that ends the process."""
+    signalled = asyncio.create_task(stop.wait(), name="signals")
+    await asyncio.wait([signalled, serving, runtime.ended], return_when=asyncio.FIRST_COMPLETED)
+    signalled.cancel()
+    if runtime.ended.done():
+        return runtime.ended.result()
+    if serving.done() and not stop.is_set():
+        return UnavailableError("the HTTP server stopped by itself; its log says why")
+    return None
+
+
+def _limits(settings: Settings) -> Limits:
+    given = settings.runtime
+    return replace(
+        Limits(),
+        max_connections=given.max_connections,
+        max_session_duration=given.max_session_duration,
+        reconnection_window=given.reconnection_window,
+        unclaimed_window=given.unclaimed_window,
+    )
+
+
+def _peers(model: type[Model], settings: Settings) -> PeerConfig:
+    servers = [IceServer((url,)) for url in settings.turn.stun]
+    for entry in settings.turn.turn:
+        username, password, url = entry.split(";")
+        servers.append(IceServer((url,), username, password))
+    videos = [track for track in definition_of(model).outputs if track.kind == "video"]
+    rates = [start_bps(each.width or 1280, each.height or 720, each.fps or 30.0) for each in videos]
+    config = PeerConfig(
+        ice_servers=tuple(servers), relay_only=settings.turn.relay_only, port_range=settings.runtime.media_ports()
+    )
+    # An estimate that starts below the stream's own rate would send every new viewer to the low rung first.
+    return replace(config, start_bps=max([config.start_bps, *rates]))
+
+
+@contextlib.contextmanager
+def _listen(host: str, port: int) -> Generator[socket.socket]:
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    with listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+            listener.listen(256)
+        except OSError as error:
+            raise ConfigError(_cannot_listen(host, port, error)) from error
+        yield listener
+
+
+def _cannot_listen(host: str, port: int, error: OSError) -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        free = probe.getsockname()[1]
+    candidates = [number for number in range(port + 1, min(port + 50, 65535)) if _is_free(host, number)]
+    number = candidates[0] if candidates else free
+    reason = (error.strerror or str(error)).lower()
+    return f"cannot listen on {host}:{port} ({reason}); choose another port with --port {number}, which is free"
+
+
+def _is_free(host: str, port: int) -> bool:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+@contextlib.contextmanager
+def _upload_folder(settings: Settings) -> Generator[Path]:
+    if settings.runtime.upload_dir is not None:
+        yield settings.runtime.upload_dir
+        return
+    with tempfile.TemporaryDirectory(prefix="livereactor-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+def configure_logging(form: str) -> None:
+    """structlog to stderr: one line a record for people, JSON for machines."""
+    renderer = (
+        structlog.processors.JSONRenderer()
+        if form == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso" if as_json else "%H:%M:%S", utc=as_json),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
