@@ -203,11 +203,9 @@ def _upload_folder(settings: Settings) -> Generator[Path]:
 
 def configure_logging(form: str) -> None:
     """structlog to stderr: one line a record for people, JSON for machines."""
-    renderer = (
-        structlog.processors.JSONRenderer()
-        if form == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-    )
+    as_json = form == "json"
+    for_people = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    renderer = structlog.processors.JSONRenderer() if as_json else for_people
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
