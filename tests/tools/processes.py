@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-LIVEREACTOR = (sys.executable, "-m", "livereactor.cli.main")
+LIVEREACTOR = (str(Path(sys.executable).with_name("livereactor")),)
 
 
 class ProcessFailedError(AssertionError):
