@@ -6,17 +6,19 @@ Outputs are called from any thread. Inputs deliver on the loop: one thread less 
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable
 from typing import cast
 
 import av
 import av.error
 
+from livereactor.engine.key_gate import KeyGate
 from livereactor.engine.memory_wire import Wire
 from livereactor.engine.port import Kind
 from livereactor.media.frames import EncodedFrame, Frame, Pixels, Sound, VideoCodec
 
-MAX_IN_FLIGHT = 4  # frames on the wire of one output; a loop that lags loses frames, it does not queue them
+MAX_WAITING = 4  # Frames on the wire of one output; a loop that lags loses Frames, it does not queue them
 _DECODERS = {VideoCodec.VP8: "vp8", VideoCodec.H264: "h264"}
 
 
@@ -95,9 +97,8 @@ class MemoryVideoOutput:
         self._mid, self._codec, self._wire, self._want_key = mid, codec, wire, want_key
         self._far: MemoryInput | None = None
         self._lock = threading.Lock()
-        self._last: int = 0  # number of the last Frame that went, 0 = only a key frame may go
-        self._asked = False
-        self._in_flight = 0
+        self._gate = KeyGate()
+        self._waiting: deque[EncodedFrame] = deque()
         self.bytes_sent = 0
 
     @property
@@ -116,20 +117,18 @@ class MemoryVideoOutput:
             far = self._far
             if far is None or frame.codec is not self._codec:
                 return False
-            follows = self._last != 0 and frame.number == self._last + 1
-            if self._in_flight >= MAX_IN_FLIGHT or not (frame.key or follows):
-                self._last = 0
-                ask, self._asked = not self._asked, True
-            else:
-                self._last = frame.number
-                self._asked = ask = False
-                self._in_flight += 1
+            admitted = self._gate.admit(frame, room=len(self._waiting) < MAX_WAITING)
+            wish = self._gate.take_wish()
+            if admitted:
+                if frame.key:
+                    self._waiting.clear()
+                self._waiting.append(frame)
                 self.bytes_sent += len(frame.data)
-                self._wire.carry(lambda: self._arrive(far, frame))
-                return True
-        if ask:
+        if admitted:
+            self._wire.carry(lambda: self._arrive(far))
+        elif wish:
             self._want_key()
-        return False
+        return admitted
 
     def show(self, frame: Frame) -> bool:
         """Hand a picture over that was never encoded: what a test's camera sees."""
@@ -141,19 +140,22 @@ class MemoryVideoOutput:
     def connect(self, far: MemoryInput | None) -> None:
         """Frames go to `far` from now on; None = nowhere."""
         with self._lock:
-            self._far, self._last = far, 0
+            self._far = far
+            self._gate.restart()
 
     def key_wanted(self) -> None:
         """The receiver cannot go on."""
         with self._lock:
-            ask, self._asked = not self._asked, True
-        if ask:
+            self._gate.want_key()
+            wish = self._gate.take_wish()
+        if wish:
             self._want_key()
 
-    def _arrive(self, far: MemoryInput, frame: EncodedFrame) -> None:
+    def _arrive(self, far: MemoryInput) -> None:
         with self._lock:
-            self._in_flight -= 1
-        far.take_encoded(frame)
+            frame = self._waiting.popleft() if self._waiting else None
+        if frame is not None:
+            far.take_encoded(frame)
 
 
 class MemoryAudioOutput:

@@ -1,0 +1,195 @@
+"""Data channels of aiortc. All on the loop: aiortc has no threads here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aiortc import RTCDataChannel, RTCSctpTransport
+
+from livereactor.base.errors import EngineError, PeerError, TooLargeError
+from livereactor.base.limits import MIB, Limits
+from livereactor.engine.port import ChannelClosed, ChannelEvent, ChannelOpened, MessageReceived
+from livereactor.protocol.chunking import Reassembly, split
+
+MAX_BUFFERED_BYTES: Final = 8 * MIB  # the same as the other adapter's: seconds of delay already
+UNHEARD_EVENTS: Final = 1024  # kept until `listen`; the channel of a peer that sends more than that is closed
+DRAIN_STEP: Final = 0.005  # seconds; aiortc has no event for "left", only for "handed to SCTP"
+WEBRTC_STRING, WEBRTC_BINARY, WEBRTC_STRING_EMPTY, WEBRTC_BINARY_EMPTY = 51, 53, 56, 57  # RFC 8831, section 8
+
+
+@dataclass(frozen=True, slots=True)
+class MessageLimits:
+    """What the other side takes, bytes; `chunked_bytes` is None where chunking was not negotiated."""
+
+    plain_bytes: int = Limits().message_bytes
+    chunked_bytes: int | None = None
+
+
+class AiortcChannel:
+    """Fits the Protocol `Channel` in port.py.
+
+    Args:
+        native: aiortc's channel.
+        limits: largest messages, and whether the channel is chunked (protocol 5.12).
+        opened: called when the channel can send.
+    """
+
+    def __init__(self, native: RTCDataChannel, limits: MessageLimits, opened: Callable[[AiortcChannel], None]) -> None:
+        self._native, self._limits, self._opened = native, limits, opened
+        self._reassembly = Reassembly(Limits().chunked_message_bytes)
+        self._listener: Callable[[ChannelEvent], None] | None = None
+        self._unheard: list[ChannelEvent] = []
+        self._is_open = False
+        self._is_closed = False
+        native.on("open", self.on_open)
+        native.on("close", self._on_close)
+
+    @property
+    def label(self) -> str:
+        """The name both ends know it by."""
+        return self._native.label
+
+    @property
+    def is_open(self) -> bool:
+        """Whether `send` takes messages."""
+        return self._is_open and not self._is_closed and self._native.readyState == "open"
+
+    @property
+    def max_message_bytes(self) -> int:
+        """Largest message `send` takes."""
+        return self._limits.chunked_bytes or self._limits.plain_bytes
+
+    @property
+    def buffered_bytes(self) -> int:
+        """Bytes not sent yet: aiortc's own count leaves out what SCTP has cut into chunks and not sent."""
+        sctp: Any = self._native.transport
+        chunks = sum(len(chunk.user_data) for chunk in sctp._outbound_queue if chunk.stream_id == self._native.id)
+        return self._native.bufferedAmount + chunks
+
+    def negotiated(self, limits: MessageLimits) -> None:
+        """What the other side takes, known once its description is."""
+        self._limits = limits
+
+    def listen(self, events: Callable[[ChannelEvent], None]) -> None:
+        """Deliver events to `events`, those kept so far first."""
+        self._listener = events
+        unheard, self._unheard = self._unheard, []
+        for event in unheard:
+            events(event)
+
+    def send(self, data: bytes, *, text: bool) -> None:
+        """Queue one message."""
+        if len(data) > self.max_message_bytes:
+            raise TooLargeError(
+                f"a message of {len(data)} bytes is over the limit of {self.max_message_bytes} on channel"
+                f" {self.label!r}; use an upload"
+            )
+        if not self.is_open:
+            raise EngineError(f"channel {self.label!r} is not open; wait for ChannelOpened or connect again")
+        chunked = self._limits.chunked_bytes is not None
+        # A chunked message may be larger than the buffer: it goes where nothing else waits.
+        if self.buffered_bytes and self.buffered_bytes + len(data) > MAX_BUFFERED_BYTES:
+            raise EngineError(f"channel {self.label!r} is full; the receiver is too slow, drain it first")
+        for frame in split(data, text=text) if chunked else (data,):
+            self._queue(frame, text=text and not chunked)
+
+    def _queue(self, data: bytes, *, text: bool) -> None:
+        """As aiortc's own `send`, which takes text only as `str` and so decodes it to encode it again."""
+        sctp: Any = self._native.transport
+        empty = (WEBRTC_STRING_EMPTY if text else WEBRTC_BINARY_EMPTY, b"\0")
+        protocol, payload = (WEBRTC_STRING if text else WEBRTC_BINARY, data) if data else empty
+        native: Any = self._native
+        native._addBufferedAmount(len(payload))
+        sctp._data_channel_queue.append((native, protocol, payload))
+        self._flushing = asyncio.ensure_future(sctp._data_channel_flush())
+
+    async def drain(self, timeout: float) -> bool:
+        """True once everything queued has left, False after `timeout` seconds or when closed."""
+        try:
+            async with asyncio.timeout(timeout):
+                while self.is_open and self.buffered_bytes:  # noqa: ASYNC110  (see DRAIN_STEP)
+                    await asyncio.sleep(DRAIN_STEP)
+        except TimeoutError:
+            return False
+        return self.is_open
+
+    def close(self) -> None:
+        """Close the channel; what was sent before still leaves, then ChannelClosed follows."""
+        if not self._is_closed:
+            self._native.close()
+
+    def cut(self) -> None:
+        """No event comes any more."""
+        self._is_closed = True
+        self._listener = None
+        self._unheard.clear()
+
+    def receive(self, data: bytes, text: bool) -> None:
+        """One message of SCTP has arrived; a broken chunk closes the channel, one too large is skipped."""
+        if self._limits.chunked_bytes is None:
+            self._deliver(MessageReceived(data, text))
+            return
+        try:
+            whole = self._reassembly.add(data, text=text)
+        except PeerError:
+            self.close()
+        except TooLargeError:
+            return
+        else:
+            if whole is not None:
+                self._deliver(MessageReceived(whole.data, whole.text))
+
+    def on_open(self) -> None:
+        """The channel can send; a second time does nothing."""
+        if not self._is_open and not self._is_closed:
+            self._is_open = True
+            self._opened(self)
+            self._deliver(ChannelOpened())
+
+    def _on_close(self) -> None:
+        if not self._is_closed:
+            self._deliver(ChannelClosed())
+            self._is_closed = True
+
+    def _deliver(self, event: ChannelEvent) -> None:
+        if self._is_closed:
+            return
+        if self._listener is not None:
+            self._listener(event)
+        elif len(self._unheard) < UNHEARD_EVENTS:
+            self._unheard.append(event)
+        else:
+            self.close()
+
+
+def route_messages(sctp: RTCSctpTransport, channels: dict[int, AiortcChannel]) -> None:
+    """Deliver messages by stream id to our channels, as bytes: aiortc decodes text itself, and one message that is no
+    UTF-8 or one channel opened twice ends its whole connection.
+
+    Args:
+        sctp: the connection's.
+        channels: by stream id; filled as channels open.
+    """
+    native: Any = sctp
+    receive = native._data_channel_receive
+
+    async def routed(stream_id: int, protocol: int, data: bytes) -> None:
+        channel = channels.get(stream_id)
+        if channel is None or protocol not in (
+            WEBRTC_STRING,
+            WEBRTC_BINARY,
+            WEBRTC_STRING_EMPTY,
+            WEBRTC_BINARY_EMPTY,
+        ):
+            try:
+                await receive(stream_id, protocol, data)
+            except (AssertionError, UnicodeDecodeError):
+                return
+        else:
+            empty = protocol in (WEBRTC_STRING_EMPTY, WEBRTC_BINARY_EMPTY)
+            channel.receive(b"" if empty else data, protocol in (WEBRTC_STRING, WEBRTC_STRING_EMPTY))
+
+    native._data_channel_receive = routed
