@@ -1,0 +1,53 @@
+"""A Room with a clock turned by hand, for tests that tell short stories."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from livereactor.base.limits import Limits
+from livereactor.runtime import room_events as e
+from livereactor.runtime.member import DataOpened, Offered, TransportUp
+from livereactor.runtime.room import Room
+from livereactor.runtime.seam import Role
+from livereactor.runtime.session_life import ModelLoaded, SessionAsked
+
+Kind = TypeVar("Kind")
+OUTPUTS, INPUTS = ("main_video", "voice"), ("webcam", "mic")
+
+
+class Acting:
+    """`tell` an event now, `after` some seconds; what the last of them asked for is in `effects`."""
+
+    def __init__(self, *, limits: Limits | None = None, idle_timeout: float = 0.0, ready: bool = True) -> None:
+        self.now = 1000.0
+        self.room = Room(limits or Limits(), outputs=OUTPUTS, inputs=INPUTS, idle_timeout=idle_timeout)
+        self.effects: list[e.RoomEffect] = []
+        if ready:
+            self.tell(ModelLoaded())
+
+    def tell(self, *events: e.RoomEvent) -> list[e.RoomEffect]:
+        self.effects = [effect for event in events for effect in self.room.handle(event, self.now)]
+        return self.effects
+
+    def after(self, seconds: float) -> list[e.RoomEffect]:
+        """Turn the clock, waking the Room at each deadline on the way, as its shell does."""
+        until, effects = self.now + seconds, list[e.RoomEffect]()
+        while (deadline := self.room.deadline()) is not None and deadline <= until:
+            self.now = max(self.now, deadline)
+            effects += self.room.handle(e.TimedOut(), self.now)
+        self.now = until
+        self.effects = effects
+        return effects
+
+    def of(self, kind: type[Kind]) -> list[Kind]:
+        return [effect for effect in self.effects if isinstance(effect, kind)]
+
+    def start(self, **asked: float) -> None:
+        self.tell(SessionAsked("ses_1", **asked))  # type: ignore[arg-type]  # windows only
+
+    def connect(self, connection: int = 5000, *, role: Role = "owner", control: bool = True) -> list[e.RoomEffect]:
+        """Offer, transport, channels."""
+        events: list[e.RoomEvent] = [Offered(connection, role), TransportUp(connection), DataOpened(connection)]
+        if control:
+            events.insert(2, e.ControlOpened(connection))
+        return self.tell(*events)

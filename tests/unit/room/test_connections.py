@@ -1,0 +1,221 @@
+"""The Connections of a Room: coming, being silent, being replaced, watching, and leaving."""
+
+from __future__ import annotations
+
+import pytest
+
+from livereactor.base.errors import ForbiddenError, PeerError, UnavailableError
+from livereactor.runtime import room_events as e
+from livereactor.runtime.member import LEGAL, DataOpened, MemberState, Offered, TransportUp
+from livereactor.runtime.session_life import EndAsked, SessionState
+from tests.unit.room.acting import OUTPUTS, Acting
+
+
+@pytest.fixture
+def act() -> Acting:
+    acting = Acting()
+    acting.start()
+    return acting
+
+
+def test_every_state_of_a_connection_has_a_row() -> None:
+    assert set(LEGAL) == set(MemberState)
+
+
+@pytest.mark.parametrize("order", [(TransportUp, DataOpened), (DataOpened, TransportUp)])
+def test_a_connection_is_live_once_transport_and_data_channel_are_there_in_any_order(
+    act: Acting, order: tuple[type[TransportUp | DataOpened], ...]
+) -> None:
+    act.tell(Offered(5000), order[0](5000))
+    assert not act.of(e.JoinStage)
+    act.tell(order[1](5000))
+    assert act.of(e.MadeLive) == [e.MadeLive(5000)]
+    assert act.of(e.JoinStage) == [e.JoinStage(5000, "owner")]
+
+
+def test_a_fifth_connection_is_refused_naming_the_limit(act: Acting) -> None:
+    for connection in range(5000, 5004):
+        act.connect(connection)
+    with pytest.raises(UnavailableError, match="4 of 4 connections") as refusal:
+        act.tell(Offered(5004))
+    assert refusal.value.code == "RATE_LIMITED"
+    act.tell(Offered(5003))
+    act.tell(e.TransportLost(5000, "gone"), Offered(5004))
+
+
+def test_an_offer_that_never_comes_up_frees_its_place_after_30_seconds(act: Acting) -> None:
+    act.tell(Offered(5000))
+    assert not act.after(29.9)
+    act.after(0.2)
+    assert [effect.connection for effect in act.of(e.ClosePeer)] == [5000]
+
+
+def test_a_transport_without_a_data_channel_is_closed_after_10_seconds(act: Acting) -> None:
+    act.tell(Offered(5000), TransportUp(5000))
+    act.after(10.1)
+    (closed,) = act.of(e.ClosePeer)
+    assert "data channel" in closed.reason
+
+
+def test_any_frame_keeps_a_client_alive_and_20_silent_seconds_end_it(act: Acting) -> None:
+    act.connect()
+    for _ in range(4):
+        act.after(15.0)
+        act.tell(e.Heard(5000, binary=True))
+    act.after(19.9)
+    assert not act.of(e.ClosePeer)
+    act.after(0.2)
+    assert [effect.connection for effect in act.of(e.ClosePeer)] == [5000]
+    assert act.of(e.LeaveStage) == [e.LeaveStage(5000)]
+
+
+def test_events_of_an_unknown_connection_are_the_peers_fault(act: Acting) -> None:
+    for event in (e.Heard(7, True), e.CommandAsked(7), e.ResumeAsked(7, "main_video"), e.TransportLost(7, "")):
+        with pytest.raises(PeerError, match="no connection 7"):
+            act.tell(event)
+
+
+# --- who starts the outputs (protocol 4.7) ------------------------------------------------------------------------
+
+
+def test_outputs_of_an_explicit_connection_stay_paused_until_resumed(act: Acting) -> None:
+    act.connect()
+    act.tell(e.Heard(5000, binary=False))
+    assert not [effect for effect in act.after(15.0) if isinstance(effect, e.ResumeOutput)]
+    act.tell(e.ResumeAsked(5000, "main_video"))
+    assert act.effects == [e.ResumeOutput(5000, "main_video"), e.WantOutputs(frozenset({"main_video"}))]
+
+
+def test_the_flat_connection_speaks_v0_and_gets_all_outputs_at_once(act: Acting) -> None:
+    act.tell(Offered(1001, flat=True), TransportUp(1001), DataOpened(1001))
+    assert act.of(e.AssumeFormat) == [e.AssumeFormat(1001)]
+    assert [effect.track for effect in act.of(e.ResumeOutput)] == list(OUTPUTS)
+    assert act.of(e.ProbeInputs) == [e.ProbeInputs(1001)]
+
+
+def test_a_connection_without_control_gets_all_outputs_after_a_second(act: Acting) -> None:
+    act.connect(control=False)
+    assert not act.after(0.9)
+    act.after(0.2)
+    assert act.of(e.AssumeFormat) == [e.AssumeFormat(5000)]
+    assert [effect.track for effect in act.of(e.ResumeOutput)] == list(OUTPUTS)
+
+
+def test_a_silent_listener_with_control_is_taken_for_v0_but_sent_nothing(act: Acting) -> None:
+    act.connect()
+    act.after(1.1)
+    assert act.of(e.AssumeFormat) == [e.AssumeFormat(5000)]
+    assert not act.of(e.ResumeOutput)
+
+
+def test_a_client_that_has_spoken_is_not_taken_for_anything(act: Acting) -> None:
+    act.connect()
+    act.tell(e.Heard(5000, binary=True))
+    assert not act.after(2.0)
+
+
+# --- pausing ------------------------------------------------------------------------------------------------------
+
+
+def test_pausing_twice_and_resuming_a_running_track_change_nothing(act: Acting) -> None:
+    act.connect()
+    act.tell(e.PauseAsked(5000, "main_video"))
+    assert act.effects == []
+    act.tell(e.ResumeAsked(5000, "main_video"))
+    act.tell(e.ResumeAsked(5000, "main_video"))
+    assert act.effects == []
+
+
+def test_a_track_is_wanted_until_the_last_of_its_viewers_pauses_it(act: Acting) -> None:
+    act.connect(5000)
+    act.connect(5001)
+    act.tell(e.ResumeAsked(5000, "main_video"), e.ResumeAsked(5001, "main_video"))
+    act.tell(e.PauseAsked(5000, "main_video"))
+    assert act.effects == [e.PauseOutput(5000, "main_video")]
+    act.tell(e.TransportLost(5001, "gone"))
+    assert e.WantOutputs(frozenset()) in act.effects
+
+
+def test_resuming_an_unknown_track_is_answered_with_the_declared_names(act: Acting) -> None:
+    act.connect()
+    with pytest.raises(PeerError, match="main_video, voice"):
+        act.tell(e.ResumeAsked(5000, "webcam"))
+
+
+# --- replacing (protocol 10.3) ------------------------------------------------------------------------------------
+
+
+def test_a_new_offer_on_the_same_id_never_counts_as_the_last_client_leaving(act: Acting) -> None:
+    act.connect()
+    act.tell(e.ResumeAsked(5000, "main_video"), e.PublishAsked(5000, "webcam", "1"))
+    act.tell(Offered(5000))
+    assert act.room.state is SessionState.STREAMING
+    assert act.of(e.CloseInput) == [e.CloseInput(5000, "webcam")]
+    assert act.of(e.LeaveStage)
+    assert act.room.wanted == frozenset()
+    act.tell(TransportUp(5000), DataOpened(5000))
+    assert act.of(e.JoinStage)
+    assert act.tell(e.PublishAsked(5000, "webcam", "2"))[-1] == e.GrantPublish(5000, "webcam", "2")
+
+
+def test_a_replacement_that_never_comes_up_orphans_the_session(act: Acting) -> None:
+    act.connect()
+    act.tell(Offered(5000))
+    act.after(30.1)
+    assert act.room.state is SessionState.ORPHANED
+
+
+# --- roles and slots ----------------------------------------------------------------------------------------------
+
+
+def test_a_viewer_watches_but_neither_commands_nor_publishes(act: Acting) -> None:
+    act.connect(role="viewer")
+    with pytest.raises(ForbiddenError):
+        act.tell(e.CommandAsked(5000))
+    act.tell(e.PublishAsked(5000, "webcam", "1"))
+    (refused,) = act.of(e.RefusePublish)
+    assert refused.code == "FORBIDDEN"
+    assert act.tell(e.ResumeAsked(5000, "main_video"))
+
+
+def test_the_first_publisher_wins_and_the_next_may_once_it_gave_the_slot_back(act: Acting) -> None:
+    act.connect(5000)
+    act.connect(5001)
+    act.tell(e.PublishAsked(5000, "webcam", "1"))
+    assert act.effects == [e.OpenInput(5000, "webcam"), e.GrantPublish(5000, "webcam", "1")]
+    act.tell(e.PublishAsked(5001, "webcam", "2"))
+    (refused,) = act.of(e.RefusePublish)
+    assert (refused.request_id, refused.code) == ("2", "publish_refused")
+    act.tell(e.PublishAsked(5000, "webcam", "3"))
+    assert act.of(e.RefusePublish)
+    act.tell(e.UnpublishAsked(5001, "webcam"))
+    assert act.effects == []
+    act.tell(e.UnpublishAsked(5000, "webcam"))
+    assert act.effects == [e.CloseInput(5000, "webcam")]
+    act.tell(e.PublishAsked(5001, "webcam", "4"))
+    assert e.GrantPublish(5001, "webcam", "4") in act.effects
+
+
+@pytest.mark.parametrize("track", ["main_video", "nothing"])
+def test_what_is_no_input_cannot_be_published(act: Acting, track: str) -> None:
+    act.connect()
+    act.tell(e.PublishAsked(5000, track, "1"))
+    (refused,) = act.of(e.RefusePublish)
+    assert "webcam, mic" in refused.message
+
+
+def test_media_claims_a_slot_only_for_a_client_without_control(act: Acting) -> None:
+    act.connect(5000)
+    assert act.tell(e.MediaArrived(5000, "webcam")) == []
+    act.connect(5001, control=False)
+    act.after(1.1)
+    assert act.tell(e.MediaArrived(5001, "webcam")) == [e.OpenInput(5001, "webcam")]
+    assert act.tell(e.MediaArrived(5001, "webcam")) == []
+
+
+def test_nothing_starts_while_the_session_ends(act: Acting) -> None:
+    act.connect()
+    act.tell(EndAsked("stopped"))
+    assert act.tell(e.ResumeAsked(5000, "main_video")) == []
+    act.tell(e.PublishAsked(5000, "webcam", "1"))
+    assert act.of(e.RefusePublish)
