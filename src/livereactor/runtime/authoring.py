@@ -39,8 +39,6 @@ class Model:
         weights: files fetched and checked before `load`.
         run_without_viewers: steps run although nobody receives an output.
         idle_timeout: seconds without a command after which a Session ends; None = never.
-        requeue: a Session whose worker died may go on on another one, from its start.
-        max_sessions: Sessions after which the worker is replaced; None = never.
     """
 
     name: ClassVar[str]
@@ -49,8 +47,6 @@ class Model:
     weights: ClassVar[list[Weights]] = []
     run_without_viewers: ClassVar[bool] = False
     idle_timeout: ClassVar[float | None] = None
-    requeue: ClassVar[bool] = False
-    max_sessions: ClassVar[int | None] = None
 
     _definition: ClassVar[Definition]
 

@@ -38,7 +38,7 @@ class Definition:
         folder: where its file lies; the current folder when it has none.
         declarations: its tracks as the class declares them, in order.
         params, commands, messages, hooks: by name; the commands of params come first.
-        weights, run_without_viewers, idle_timeout, requeue, max_sessions: as on `Model`.
+        weights, run_without_viewers, idle_timeout: as on `Model`.
     """
 
     schema: ModelSchema
@@ -51,8 +51,6 @@ class Definition:
     weights: tuple[Weights, ...]
     run_without_viewers: bool
     idle_timeout: float | None
-    requeue: bool
-    max_sessions: int | None
 
     @property
     def name(self) -> str:
@@ -115,8 +113,6 @@ def define(model: type, base: type, names: Mapping[str, Any]) -> Definition:
         weights=tuple(given.weights),
         run_without_viewers=bool(given.run_without_viewers),
         idle_timeout=given.idle_timeout,
-        requeue=bool(given.requeue),
-        max_sessions=given.max_sessions,
     )
 
 

@@ -328,6 +328,8 @@ def _pacing(value: Pacing) -> Pacing:
 def _rate(value: int) -> int:
     if not 8_000 <= value <= 96_000:
         raise ValueError(f"sample_rate: {value} is not within 8000 to 96000")
+    if value % 100:  # engines take whole blocks of 10 ms; 22,050 would drift by 0.2 %
+        raise ValueError(f"sample_rate: {value} has no whole number of samples in 10 ms; take a multiple of 100")
     return value
 
 
