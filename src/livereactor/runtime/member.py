@@ -22,7 +22,7 @@ class MemberState(Enum):
 
     OFFERED = "offered"  # it has an offer; the transport is not up
     UP = "up"  # the transport is up, `data` is not open
-    LIVE = "live"  # both: the model knows it
+    LIVE = "live"  # `data` is open: the model knows it
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,8 @@ MemberEvent: TypeAlias = Offered | TransportUp | DataOpened
 
 _S = MemberState
 LEGAL: Final[Mapping[MemberState, Mapping[type[MemberEvent], MemberState]]] = {
-    # A channel can be seen open before the transport is said to be up; `Member` remembers it until then.
-    _S.OFFERED: {Offered: _S.OFFERED, TransportUp: _S.UP, DataOpened: _S.OFFERED},
+    # An open channel proves the transport, whose own event comes from another thread of the engine and may be later.
+    _S.OFFERED: {Offered: _S.OFFERED, TransportUp: _S.UP, DataOpened: _S.LIVE},
     _S.UP: {Offered: _S.OFFERED, TransportUp: _S.UP, DataOpened: _S.LIVE},
     _S.LIVE: {Offered: _S.OFFERED, TransportUp: _S.LIVE, DataOpened: _S.LIVE},
 }
@@ -73,7 +73,6 @@ class Member:
 
     __slots__ = (
         "_assume_at",
-        "_data_at",
         "_heard",
         "_limits",
         "_offered",
@@ -107,7 +106,6 @@ class Member:
         self.implicit = False  # it has no `control`: outputs start by themselves, media claims its slot
         self._offered = self._heard = now
         self._up_at: float | None = None
-        self._data_at: float | None = None
         self._assume_at: float | None = None
 
     def handle(self, event: MemberEvent, now: float) -> bool:
@@ -115,24 +113,19 @@ class Member:
         target = LEGAL[self.state].get(type(event))
         if target is None:
             raise IllegalTransitionError("Connection", self.state.value, type(event).__name__)
-        before = self.state
-        match event:
-            case Offered():
-                self._start(event, now)
-            case TransportUp():
-                self._up_at = now if self._up_at is None else self._up_at
-                self.state = MemberState.LIVE if self._data_at is not None else target
-            case DataOpened():
-                if self._data_at is None:
-                    self._data_at = now
-                    # The flat Connection is v0 at once (5.2), which the Room sees to when it is live.
-                    self._assume_at = None if self.flat else now + self._limits.format_silence
-                self.state = target
-        if self.state is MemberState.LIVE and before is not MemberState.LIVE:
-            self.counts = True
-            self._heard = now
-            return True
-        return False
+        before, self.state = self.state, target
+        if isinstance(event, Offered):
+            self._start(event, now)
+            return False
+        if isinstance(event, TransportUp) and self._up_at is None:
+            self._up_at = now
+        if self.state is before or self.state is not MemberState.LIVE:
+            return False
+        self.counts = True
+        self._heard = now
+        # The flat Connection is v0 at once (5.2), which the Room sees to.
+        self._assume_at = None if self.flat else now + self._limits.format_silence
+        return True
 
     def heard(self, now: float) -> None:
         """A frame of any kind came (protocol 5.10: not pings alone)."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from livereactor.base.errors import ForbiddenError, IllegalTransitionError, PeerError, UnavailableError
+from livereactor.base.errors import ForbiddenError, IllegalTransitionError, NotFoundError, PeerError, UnavailableError
 from livereactor.base.limits import Limits
 from livereactor.runtime import room_events as e
 from livereactor.runtime.member import DataOpened, Member, MemberDue, MemberState, Offered, TransportUp
@@ -125,6 +125,7 @@ class Room:
 
         Raises:
             IllegalTransitionError: the Session's state has no row for it; nothing has changed.
+            NotFoundError: an offer while no Session is open.
             PeerError: the client asked for what is not there; nothing has changed.
             ForbiddenError: the client's role does not allow it.
             UnavailableError: no room for one more Connection.
@@ -163,7 +164,7 @@ class Room:
 
     def _offered(self, event: Offered, now: float) -> list[e.RoomEffect]:
         if not self.is_open():
-            raise IllegalTransitionError("Session", self.state.value, "Offered")
+            raise NotFoundError("no session is open; start one with POST /start_session")
         effects: list[e.RoomEffect] = []
         if (member := self._members.get(event.connection)) is not None:
             # Whoever replaces its peer has not left: the Session's state stays, claims and resumes do not (10.3).
@@ -202,7 +203,8 @@ class Room:
         if not self.is_open():
             raise IllegalTransitionError("Session", self.state.value, "a command")
         self._life.commanded(now)
-        return []
+        # It came over `data`: whoever asks is live, even where the engine has not said so yet.
+        return self._progressed(DataOpened(event.connection), now)
 
     def _paused_or_resumed(self, event: e.ResumeAsked | e.PauseAsked) -> list[e.RoomEffect]:
         member = self._member(event.connection)

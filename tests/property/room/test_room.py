@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livereactor.base.errors import ForbiddenError, IllegalTransitionError, PeerError, UnavailableError
+from livereactor.base.errors import ForbiddenError, IllegalTransitionError, NotFoundError, PeerError, UnavailableError
 from livereactor.base.limits import Limits
 from livereactor.runtime import room_events as e
 from livereactor.runtime.member import DataOpened, Offered, TransportUp
@@ -73,7 +73,7 @@ class Witness:
         state, connections, deadline = self.room.state, self.room.connections, self.room.deadline()
         try:
             effects = self.room.handle(event, self.now)
-        except (PeerError, ForbiddenError, UnavailableError, IllegalTransitionError):
+        except (PeerError, ForbiddenError, NotFoundError, UnavailableError, IllegalTransitionError):
             # Refused: nothing may have changed.
             assert (state, connections, deadline) == (self.room.state, self.room.connections, self.room.deadline())
             return

@@ -22,15 +22,21 @@ def test_every_state_of_a_connection_has_a_row() -> None:
     assert set(LEGAL) == set(MemberState)
 
 
-@pytest.mark.parametrize("order", [(TransportUp, DataOpened), (DataOpened, TransportUp)])
-def test_a_connection_is_live_once_transport_and_data_channel_are_there_in_any_order(
-    act: Acting, order: tuple[type[TransportUp | DataOpened], ...]
-) -> None:
-    act.tell(Offered(5000), order[0](5000))
+def test_a_connection_is_live_once_its_data_channel_is_open_whatever_the_engine_tells_first(act: Acting) -> None:
+    act.tell(Offered(5000), TransportUp(5000))
     assert not act.of(e.JoinStage)
-    act.tell(order[1](5000))
+    act.tell(DataOpened(5000))
     assert act.of(e.MadeLive) == [e.MadeLive(5000)]
     assert act.of(e.JoinStage) == [e.JoinStage(5000, "owner")]
+    act.tell(Offered(5001), DataOpened(5001))
+    assert act.of(e.JoinStage) == [e.JoinStage(5001, "owner")]
+    assert act.tell(TransportUp(5001), DataOpened(5001)) == []
+
+
+def test_a_command_before_its_channel_is_said_to_be_open_makes_the_client_known_first(act: Acting) -> None:
+    act.tell(Offered(5000), e.Heard(5000, binary=True), e.CommandAsked(5000))
+    assert act.of(e.JoinStage) == [e.JoinStage(5000, "owner")]
+    assert act.tell(e.CommandAsked(5000)) == []
 
 
 def test_a_fifth_connection_is_refused_naming_the_limit(act: Acting) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from livereactor.base.errors import IllegalTransitionError
+from livereactor.base.errors import IllegalTransitionError, NotFoundError
 from livereactor.base.limits import Limits
 from livereactor.runtime import room_events as e
 from livereactor.runtime.member import Offered
@@ -171,6 +171,6 @@ def test_a_broken_model_drops_everybody_and_starts_no_session_any_more() -> None
 
 def test_an_offer_without_an_open_session_is_refused_and_leaves_nothing() -> None:
     act = Acting()
-    with pytest.raises(IllegalTransitionError):
+    with pytest.raises(NotFoundError, match="start_session"):
         act.tell(Offered(5000))
     assert act.room.connections == ()
