@@ -1,8 +1,8 @@
-"""RTP packets put together again, for the least delay. Pure.
+"""RTP packets put together again, for the least delay. Pure: `now` is passed in.
 
 aiortc's own buffer gives a frame out when the next one begins (one interval late) and waits for 512 packets at a loss.
 Here a Frame is out with its marker bit (RFC 7741, section 4.1; RFC 6184, section 5.1). A loss may be repaired by a
-retransmission for as long as it takes four more Frames to come; then all is dropped up to the next key Frame.
+retransmission for a few Frames and a few round trips; then all is dropped up to the next key Frame.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-PATIENCE_FRAMES: Final = 4  # Frames that end behind a gap before it is given up: 130 ms at 30 fps, a few round trips
+PATIENCE_FRAMES: Final = 4  # Frames that end behind a gap before it may be given up: 130 ms at 30 fps
+PATIENCE_SECONDS: Final = 0.2  # and for at least so long: after a stall many Frames come at once, repairs do not
 PATIENCE_PACKETS: Final = 3  # of sound, 20 ms each, behind a gap
 MAX_PACKETS: Final = 2048  # kept behind a gap: a key Frame of 2 MB
 ASK_EVERY: Final = 10  # Frames dropped between two wishes for a key Frame
@@ -91,16 +92,25 @@ class VideoAssembly:
         self._is_key = is_key
         self._sequence = Sequence()
         self._dropped: int | None = 0  # Frames dropped while waiting for a key Frame; None = not waiting
+        self._gap_at: float | None = None  # since when Frames wait behind a gap
         self._wish = False
 
-    def add(self, number: int, piece: Piece) -> list[Whole]:
+    def add(self, number: int, piece: Piece, now: float) -> list[Whole]:
         """Take a packet; returns the Frames that are complete and can be decoded now."""
         self._sequence.put(number, piece)
         frames = self._complete() if self._sequence.markers else []
-        if self._sequence.markers >= PATIENCE_FRAMES or self._sequence.is_full():
+        if self._is_hopeless(now):
             self._give_up(self._sequence.behind())
             frames += self._complete()
         return frames
+
+    def _is_hopeless(self, now: float) -> bool:
+        if not self._sequence.markers:
+            self._gap_at = None
+        elif self._gap_at is None:
+            self._gap_at = now
+        waited = self._gap_at is not None and now - self._gap_at >= PATIENCE_SECONDS
+        return (waited and self._sequence.markers >= PATIENCE_FRAMES) or self._sequence.is_full()
 
     def restart(self) -> None:
         """A decoder begins: it needs a key Frame, which may be the next that comes anyway."""

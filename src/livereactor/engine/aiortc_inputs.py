@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Final, cast
 
@@ -114,7 +115,7 @@ class AiortcInput:
             if self._broken.is_set():
                 self._broken.clear()
                 self._video.want_key()
-            wholes = self._video.add(packet.sequence_number, piece)
+            wholes = self._video.add(packet.sequence_number, piece, time.monotonic())
         for whole in wholes:
             self._put(whole)
         return self._kind == "video" and self._video.take_wish(), None

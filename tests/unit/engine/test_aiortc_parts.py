@@ -13,7 +13,6 @@ from livereactor.engine.aiortc_assembly import (
     Piece,
     SoundAssembly,
     VideoAssembly,
-    Whole,
     is_h264_key,
     is_vp8_key,
 )
@@ -40,12 +39,14 @@ def packets(sizes: list[int], keys: set[int]) -> list[tuple[int, Piece]]:
 
 
 def deliver(assembly: VideoAssembly, arriving: list[tuple[int, Piece]]) -> list[int]:
-    return [whole.timestamp // 3000 for number, piece in arriving for whole in assembly.add(number, piece)]
+    """Numbers of the frames that come out; each packet arrives at its frame's time, 30 frames a second."""
+    wholes = [whole for number, piece in arriving for whole in assembly.add(number, piece, piece.timestamp / 90_000)]
+    return [whole.timestamp // 3000 for whole in wholes]
 
 
 def test_a_frame_is_out_with_its_last_packet() -> None:
     assembly, arriving = VideoAssembly(is_key), packets([3, 1], {0})
-    assert [len(assembly.add(*packet)) for packet in arriving] == [0, 0, 1, 1]
+    assert [len(assembly.add(*packet, 0.0)) for packet in arriving] == [0, 0, 1, 1]
 
 
 def test_packets_in_disorder_and_twice_make_the_same_frames() -> None:
@@ -64,14 +65,24 @@ def test_a_lost_packet_may_come_late() -> None:
     assert not assembly.take_wish()
 
 
-def test_a_loss_is_given_up_after_four_frames_until_the_next_key_frame() -> None:
-    arriving = packets([1, 2, 1, 1, 1, 1, 1, 1], {0, 7})
+def test_a_loss_is_given_up_after_a_fifth_of_a_second_until_the_next_key_frame() -> None:
+    arriving = packets([1, 2, 1, 1, 1, 1, 1, 1, 1, 1], {0, 9})
     del arriving[1]
     assembly = VideoAssembly(is_key)
-    assert deliver(assembly, arriving[:5]) == [0]
-    assert assembly.take_wish()
-    assert deliver(assembly, arriving[5:]) == [7]
+    assert deliver(assembly, arriving[:7]) == [0]
     assert not assembly.take_wish()
+    assert deliver(assembly, arriving[7:9]) == []
+    assert assembly.take_wish()
+    assert deliver(assembly, arriving[9:]) == [9]
+    assert not assembly.take_wish()
+
+
+def test_frames_that_all_come_at_once_do_not_give_up_a_loss() -> None:
+    arriving = packets([1, 1, 1, 1, 1, 1, 1, 1], {0})
+    late = arriving.pop(1)
+    assembly = VideoAssembly(is_key)
+    assert [len(assembly.add(*packet, 1.0)) for packet in arriving] == [1, 0, 0, 0, 0, 0, 0]
+    assert len(assembly.add(*late, 1.1)) == 7
 
 
 def test_deltas_before_any_key_frame_ask_for_one_and_are_dropped() -> None:
@@ -83,7 +94,7 @@ def test_deltas_before_any_key_frame_ask_for_one_and_are_dropped() -> None:
 def test_what_never_ends_is_bounded() -> None:
     assembly = VideoAssembly(is_key)
     for number in range(3 * MAX_PACKETS):
-        assembly.add(number & 0xFFFF, Piece(0, False, b"x"))
+        assembly.add(number & 0xFFFF, Piece(0, False, b"x"), 0.0)
     assert assembly.take_wish()
 
 
@@ -95,11 +106,7 @@ def test_whatever_is_lost_only_decodable_frames_come_out_and_in_order(seed: int,
     for at in range(len(arriving) - 2):
         if chance.random() < 0.1:
             arriving[at], arriving[at + 2] = arriving[at + 2], arriving[at]
-    out: list[Whole] = []
-    assembly = VideoAssembly(is_key)
-    for number, piece in arriving:
-        out += assembly.add(number, piece)
-    shown = [whole.timestamp // 3000 for whole in out]
+    shown = deliver(VideoAssembly(is_key), arriving)
     assert shown == sorted(set(shown))
     for before, frame in zip([-9, *shown], shown, strict=False):
         assert frame in keys or frame == before + 1, "a delta was shown without the frame before it"
