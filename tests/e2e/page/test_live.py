@@ -12,7 +12,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx2 as httpx
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, FilePayload, Locator, Page, expect
 
 from .conftest import opened, picture
@@ -63,13 +65,19 @@ async def run_board(port: int = 0, model: Path = BOARD, *options: str) -> Runnin
     return Running(process, found.group())
 
 
-@pytest.fixture
-async def board() -> AsyncIterator[Running]:
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def shared() -> AsyncIterator[Running]:
     running = await run_board()
-    try:
-        yield running
-    finally:
-        await running.stop()
+    yield running
+    assert await running.stop() == 0
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def board(shared: Running) -> AsyncIterator[Running]:
+    """The runtime of all tests that leave it alive; each begins with no session."""
+    yield shared
+    async with httpx.AsyncClient() as client:
+        (await client.post(f"{shared.url}/stop_session", timeout=PATIENCE)).raise_for_status()
 
 
 @asynccontextmanager

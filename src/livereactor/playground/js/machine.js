@@ -75,6 +75,8 @@ export const SILENCE = 12;
 export const RETRY_DELAYS = /** @type {const} */ ([0.3, 1, 2, 4, 5]);
 /** A runtime that is started again within five minutes finds its page waiting. */
 export const GIVE_UP = 300;
+/** A model that is reloaded while its page starts a session ends that session at once, once. */
+export const MAX_MISSES = 3;
 
 export class Machine {
   /** @type {State} */
@@ -86,6 +88,8 @@ export class Machine {
   #retries = 0;
   #lostAt = 0;
   #serverWasGone = false;
+  /** Sessions that were over before they were reached, in a row. */
+  #misses = 0;
   #lastPong = 0;
   #pongs = false;
 
@@ -114,6 +118,8 @@ export class Machine {
     if (event === "pong") return this.#pong(now);
     // A runtime that came back knows nothing of the session it had: that is a restart, not an end.
     if (event === "over" && this.#serverWasGone) return this.#restart();
+    // It ended between its start and our first word to it: ask for another, but not for ever.
+    if (event === "over" && this.#state === "connecting" && this.#misses++ < MAX_MISSES) return this.#restart();
     // Its author saved the model's file: the new version is what everybody waits for.
     if (event === "ended" && problem?.detail === "reloaded" && LEGAL[this.#state].ended) return this.#restart();
     const target = LEGAL[this.#state][event];
@@ -145,7 +151,7 @@ export class Machine {
         return ["replacePeer"];
       case "ready":
         this.#serverWasGone = false;
-        this.#retries = 0;
+        this.#retries = this.#misses = 0;
         this.#lastPong = now;
         this.#pongs = false;
         this.#deadline = now + PING_INTERVAL;

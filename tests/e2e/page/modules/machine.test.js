@@ -5,6 +5,7 @@ import {
   CONNECT_TIMEOUT,
   GIVE_UP,
   LEGAL,
+  MAX_MISSES,
   Machine,
   PING_INTERVAL,
   RETRY_DELAYS,
@@ -99,6 +100,18 @@ test("a reloaded model is started again, another end is an end", () => {
   const other = live();
   assert.deepEqual(other.handle("ended", 1, { kind: "ended", detail: "error" }), ["closePeer"]);
   assert.equal(other.state, "ended");
+});
+
+test("a session that is over before it is reached is asked for again, but not for ever", () => {
+  const machine = new Machine();
+  machine.handle("start", 0);
+  for (let miss = 0; miss < MAX_MISSES; miss++) {
+    machine.handle("opened", 1);
+    assert.deepEqual(machine.handle("over", 1, OVER), ["closePeer", "openSession"]);
+  }
+  machine.handle("opened", 1);
+  machine.handle("over", 1, OVER);
+  assert.equal(machine.state, "ended");
 });
 
 test("the reason of a loss stays while a try runs", () => {
