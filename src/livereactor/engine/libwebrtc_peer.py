@@ -31,10 +31,6 @@ from livereactor.media.frames import VideoCodec
 
 _Output: TypeAlias = LibwebrtcVideoOutput | LibwebrtcAudioOutput
 
-# After a blackout of a second libwebrtc takes the loss for congestion: without a floor its estimate fell to 30 kbit/s
-# and was at 140 after ten seconds, on a link without any limit. Official runtimes have the same floor (protocol 7.2).
-FLOOR_BPS: Final = 500_000
-
 _KINDS: Final = {"video": rw.MediaKind.Video, "audio": rw.MediaKind.Audio}
 _DIRECTIONS: Final = {
     Use.SEND: rw.TransceiverDirection.SendOnly,
@@ -186,8 +182,7 @@ class LibwebrtcPeer:
 
     async def set_bitrate(self, *, min_bps: int | None = None, max_bps: int | None = None) -> None:
         if self._transport is not None:
-            floor = FLOOR_BPS if min_bps is None else min_bps
-            await self._transport.native.set_bitrate(min_bps=floor, max_bps=max_bps or self._config.max_bps)
+            await self._transport.native.set_bitrate(min_bps=min_bps, max_bps=max_bps or self._config.max_bps)
 
     async def aclose(self) -> None:
         if self._is_closed:
@@ -247,8 +242,7 @@ class LibwebrtcPeer:
     async def _set_estimate(self, transport: Transport, transport_cc: bool) -> None:
         config = self._config
         # Without transport-cc libwebrtc's estimate starts at 300 kbit/s and climbs for half a minute.
-        usual = FLOOR_BPS if transport_cc else config.start_bps
-        floor = usual if config.min_bps is None else config.min_bps
+        floor = config.min_bps if config.min_bps is not None or transport_cc else config.start_bps
         await transport.native.set_bitrate(min_bps=floor, start_bps=config.start_bps, max_bps=config.max_bps)
 
     def _post(self, event: PeerEvent) -> None:

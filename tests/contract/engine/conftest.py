@@ -7,11 +7,13 @@ from itertools import product
 
 import pytest
 
+from livereactor.engine.aiortc import AiortcEngine
 from livereactor.engine.libwebrtc import LibwebrtcEngine
 from livereactor.engine.port import Engine
 
 ENGINES: dict[str, Callable[[], Engine]] = {
     "libwebrtc": LibwebrtcEngine,
+    "aiortc": AiortcEngine,
 }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -63,20 +62,19 @@ async def test_after_a_blackout_the_picture_is_back_within_a_second(engines: Eng
         async with streaming(joined) as sent:
             await up_to_date(frames, sent, 10.0)
             for seconds in (0.5, 2.0):
-                relay.drops = lambda _: True
+                await relay.lose(of_client=1.0, of_server=1.0)
                 await asyncio.sleep(seconds)
-                relay.drops = lambda _: False
+                await relay.lose()
                 assert await up_to_date(frames, sent, 10.0) < 1.5
                 assert await up_to_date(frames, sent, 10.0) < 0.5
 
 
 async def test_pictures_go_on_with_every_tenth_packet_lost(engines: Engines) -> None:
-    chance = random.Random(5)
     async with lossy_link(engines.server, engines.client, WATCH) as (joined, relay):
         frames = await joined.client.frames("0")
         async with streaming(joined) as sent:
             await up_to_date(frames, sent, 10.0)
-            relay.drops = lambda of_server: of_server and chance.random() < 0.1
+            await relay.lose(of_server=0.1)
             for _ in range(20):
                 assert await up_to_date(frames, sent, 10.0) < 1.5
-            assert relay.dropped > 3
+            assert await relay.lose() > 3
