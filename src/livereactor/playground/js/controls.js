@@ -239,7 +239,7 @@ export class Controls {
   #place(editors, command, values) {
     command.fields.forEach(({ name }, index) => {
       const value = values[name];
-      if (value !== undefined) editors[index]?.write(Math.round(value * 10_000) / 10_000);
+      if (value !== undefined) editors[index]?.write(Math.round(value * 1000) / 1000);
     });
   }
 }
