@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import json
 import shutil
 import subprocess
 import threading
@@ -165,7 +166,8 @@ class BrowserClients:
             self.warnings.append(message.text)
 
     async def ask(self, op: str, **args: Any) -> Any:
-        answer = await self.page.evaluate("([op, args]) => window.ask(op, args)", [op, args])
+        request = json.dumps({"op": op, "args": args})
+        answer = json.loads(await self.page.evaluate("request => window.ask(request)", request))
         if "failed" in answer:
             raise ClientError(answer["failed"])
         return answer["result"]

@@ -171,14 +171,18 @@ const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds 
 const operations = {
   async new({ c, url, model = "conformance", offset }) {
     const reactor = new Reactor({ modelName: model, apiUrl: url, local: true });
-    const client = { reactor, offset, waiters: new Set(), statuses: [], messages: [], runtime: [], errors: [], refs: {} };
+    const client = { reactor, offset, waiters: new Set(), statuses: [], messages: [], byType: {}, runtime: [], errors: [], refs: {} };
     client.changed = () => [...client.waiters].forEach((check) => check());
     const note = (list, shape) => (value) => {
       list.push(shape(value));
       client.changed();
     };
     reactor.on("statusChanged", note(client.statuses, (status) => status));
-    reactor.on("message", note(client.messages, (message) => message));
+    reactor.on("message", (message) => {
+      (client.byType[message?.type] ??= []).push(message);
+      client.messages.push(message);
+      client.changed();
+    });
     reactor.on("runtimeMessage", note(client.runtime, (message) => message));
     reactor.on("error", note(client.errors, (error) => error));
     client.tracks = {};
@@ -261,9 +265,8 @@ const operations = {
 
   async wait_messages({ c, type, count, timeout = 20, start = 0 }) {
     const client = clients.get(c);
-    const matching = () => client.messages.filter((message) => message.type === type);
-    await untilChange(client, () => matching().length >= start + count, timeout);
-    return matching().slice(start);
+    await untilChange(client, () => (client.byType[type] ?? []).length >= start + count, timeout);
+    return (client.byType[type] ?? []).slice(start);
   },
 
   async wait_error({ c, timeout = 20 }) {
@@ -279,7 +282,7 @@ const operations = {
 
   async echo_times({ c, count }) {
     const client = clients.get(c);
-    const replies = () => client.messages.filter((message) => message.type === "echo_reply").length;
+    const replies = () => (client.byType.echo_reply ?? []).length;
     const times = [];
     for (let n = 0; n < count; n++) {
       const before = replies();
@@ -431,10 +434,13 @@ function firstColor(watch, start, color) {
 }
 
 window.now = () => performance.now();
-window.ask = async (op, args) => {
+// One text each way: the driver's own serializer takes seconds for thousands of messages.
+window.ask = async (request) => {
+  const { op, args } = JSON.parse(request);
   try {
-    return { result: (await operations[op](args)) ?? null };
+    return JSON.stringify({ result: (await operations[op](args)) ?? null });
   } catch (error) {
-    return { failed: { error: error?.name ?? "Error", code: error?.code ?? null, message: String(error?.message ?? error) } };
+    const { name = "Error", code = null } = error ?? {};
+    return JSON.stringify({ failed: { error: name, code, message: String(error?.message ?? error) } });
   }
 };

@@ -35,7 +35,7 @@ class Client:
         self.loop = asyncio.get_running_loop()
         self.changed = asyncio.Event()
         self.statuses: list[str] = []
-        self.messages: list[dict[str, Any]] = []
+        self.messages: dict[str, list[dict[str, Any]]] = {}  # by type
         self.runtime_messages: list[Any] = []
         self.errors: list[dict[str, Any]] = []
         self.watches: dict[str, Watch] = {}
@@ -44,7 +44,7 @@ class Client:
         self.refs: dict[str, Any] = {}
         on = self.reactor.on
         on("status_changed", self._noting(self.statuses, lambda status: getattr(status, "value", status)))
-        on("message", self._noting(self.messages, lambda message: {**message, "t": time.monotonic()}))
+        on("message", self._message)
         on("runtime_message", self._noting(self.runtime_messages, lambda message: message))
         on("error", self._noting(self.errors, describe))
 
@@ -54,6 +54,10 @@ class Client:
             self.changed.set()
 
         return note
+
+    def _message(self, message: dict[str, Any]) -> None:
+        self.messages.setdefault(message["type"], []).append(message)
+        self.changed.set()
 
     def watch(self, track: str) -> Watch:
         """Receive and read the frames of `track` from now on."""
@@ -168,12 +172,8 @@ class Operations:
     ) -> list[dict[str, Any]]:
         """The messages of a type from the `start`-th on, once `count` are there or `timeout` has passed."""
         client = self._clients[c]
-
-        def matching() -> list[dict[str, Any]]:
-            return [message for message in client.messages if message["type"] == type]
-
-        await client.until(lambda: len(matching()) >= start + count, timeout)
-        return matching()[start:]
+        await client.until(lambda: len(client.messages.get(type, ())) >= start + count, timeout)
+        return client.messages.get(type, [])[start:]
 
     async def wait_status(self, c: str, status: str, timeout: float = 20.0) -> bool:
         client = self._clients[c]
