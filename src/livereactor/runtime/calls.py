@@ -1,11 +1,13 @@
 """Commands and steps on their way to the model and their one outcome back. Loop only.
 
-Calls of one Connection keep their order: behind one that waits for an Upload's bytes, later ones wait too.
+Calls of one Connection keep their order: behind one that waits for an Upload's bytes, later ones wait too. Outcomes
+are told in the order of the calls, each before what its own handler said to all (behaviour 7.14).
 """
 
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,7 +17,7 @@ from typing import Any, Final
 
 import structlog
 
-from livereactor.base.errors import LimitError, LivereactorError
+from livereactor.base.errors import LimitError, LivereactorError, UnavailableError
 from livereactor.base.limits import Limits
 from livereactor.protocol import messages as m
 from livereactor.protocol.schema import ModelSchema, argument_uploads, arguments_with_files, validate_arguments
@@ -30,13 +32,15 @@ from livereactor.runtime.seam import (
     StageControl,
     StepOutput,
 )
-from livereactor.runtime.steps import checked_calls, refused, step_input, step_media, step_result
+from livereactor.runtime.steps import checked_calls, failure_of, refused, step_input, step_media, step_result
 from livereactor.runtime.uploads import Uploads
 
 log = structlog.get_logger("livereactor.calls")
 
 INTERNAL: Final = "the command failed inside the model; its log says why"
+STEPS_WAITING: Final = 8  # steps asked for and not answered; each may hold the frames of a 64 MiB message
 Files = Mapping[str, ReceivedFile]
+Fail = Callable[[LivereactorError], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,16 @@ class _Waiting:
 
     uploads: frozenset[str]
     run: Callable[[Files], None]
-    fail: Callable[[LivereactorError], None]
+    fail: Fail
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """A call the Stage has; `tell` takes its outcome, `fail` stands in for one that does not come."""
+
+    future: Future[Any]
+    tell: Callable[[Future[Any]], None]
+    fail: Fail
 
 
 class Calls:
@@ -54,6 +67,8 @@ class Calls:
     def __init__(self, stage: StageControl, uploads: Uploads, limits: Limits, metrics: Metrics) -> None:
         self._stage, self._uploads, self._limits, self._metrics = stage, uploads, limits, metrics
         self._waiting: dict[int, deque[_Waiting]] = {}
+        self._running: deque[_Running] = deque()
+        self._steps = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
     def command(self, connection: Connection, client: ClientInfo, schema: ModelSchema, command: m.Command) -> None:
@@ -62,7 +77,9 @@ class Calls:
 
         def fail(error: LivereactorError) -> None:
             self._metrics.command(error.code, time.monotonic() - began)
-            log.info("command refused", connection=client.id, code=error.code)
+            log.debug(
+                "command refused", connection=client.id, code=error.code
+            )  # counted; a client must not fill the log
             connection.tell(m.Failure(command.request_id, error.code, error.message))
 
         try:
@@ -75,7 +92,7 @@ class Calls:
         def run(files: Files) -> None:
             filled = arguments_with_files(spec, arguments, files) if files else arguments
             future = self._stage.call(Call(command.name, filled), client)
-            self._then(future, lambda done: self._replied(connection, command.request_id, done, began, fail))
+            self._then(future, lambda done: self._replied(connection, command.request_id, done, began, fail), fail)
 
         self._in_order(client.id, argument_uploads(spec, arguments), run, fail)
 
@@ -91,9 +108,20 @@ class Calls:
         outputs, inputs = tracks
 
         def fail(error: LivereactorError) -> None:
-            connection.tell(refused(request.request_id, error, failure=m.StepFailure.REFUSED))
+            connection.tell(refused(request.request_id, error))
+
+        def over(error: LivereactorError) -> None:
+            self._steps -= 1
+            fail(error)
+
+        def stepped(done: Future[StepOutput]) -> None:
+            self._steps -= 1
+            _stepped(connection, request.request_id, done, outputs)
 
         try:
+            if self._steps >= STEPS_WAITING:
+                text = f"{self._steps} of {STEPS_WAITING} steps wait; ask for the next when one has its result"
+                raise UnavailableError(text, code="RATE_LIMITED")
             calls = checked_calls(schema, request.state, request.commands)
             media = step_media(request.media_input, inputs)
         except LivereactorError as error:
@@ -102,15 +130,24 @@ class Calls:
 
         def run(files: Files) -> None:
             filled = calls.with_files(schema, files) if files else calls
-            future = self._stage.step(step_input(filled, media))
-            self._then(future, lambda done: _stepped(connection, request.request_id, done, outputs))
+            self._then(self._stage.step(step_input(filled, media)), stepped, over)
 
-        self._in_order(client.id, calls.uploads, run, fail)
+        self._steps += 1
+        self._in_order(client.id, calls.uploads, run, over)
 
-    async def aclose(self) -> None:
-        """Give up what waits for files."""
-        for task in list(self._tasks):
+    def end(self) -> None:
+        """The Session ends: what has no outcome yet gets one, and nothing of it reaches the next."""
+        error = UnavailableError("the session has ended; connect again", code="session_ended")
+        running, self._running = self._running, deque()
+        waiting, self._waiting = self._waiting, {}
+        for task in self._tasks:
             task.cancel()
+        for call in running:
+            call.future.cancel()  # one that has not begun never will
+            call.fail(error)
+        for queue in waiting.values():
+            while queue:
+                queue.popleft().fail(error)
 
     # --- inner ---------------------------------------------------------------------------------------------------
 
@@ -120,7 +157,7 @@ class Calls:
         request_id: str | None,
         done: Future[MessageOut | None],
         began: float,
-        fail: Callable[[LivereactorError], None],
+        fail: Fail,
     ) -> None:
         error = done.exception()
         if error is not None:
@@ -130,17 +167,28 @@ class Calls:
         reply = done.result()
         connection.tell(m.Ack(request_id) if reply is None else m.ModelMessage(reply.type, reply.data, request_id))
 
-    def _then(self, future: Future[Any], outcome: Callable[[Future[Any]], None]) -> None:
-        """`outcome` on the loop, in the order in which the model's thread finished what it did."""
-        loop = asyncio.get_running_loop()
-        future.add_done_callback(lambda done: _soon(loop, lambda: outcome(done)))
+    def _then(self, future: Future[Any], tell: Callable[[Future[Any]], None], fail: Fail) -> None:
+        """Tell the outcome on the loop, in the order of the calls."""
+        self._running.append(_Running(future, tell, fail))
+        loop, here = asyncio.get_running_loop(), threading.get_ident()
+
+        def settle(_: Future[Any]) -> None:
+            # Already here: it was done before this was attached, and what its handler said is on its way behind it.
+            self._settle() if threading.get_ident() == here else _soon(loop, self._settle)
+
+        future.add_done_callback(settle)
+
+    def _settle(self) -> None:
+        while self._running and self._running[0].future.done():
+            call = self._running.popleft()
+            call.tell(call.future)
 
     def _in_order(
         self,
         connection: int,
         uploads: Iterable[str],
         run: Callable[[Files], None],
-        fail: Callable[[LivereactorError], None],
+        fail: Fail,
     ) -> None:
         needed = frozenset(uploads)
         queue = self._waiting.get(connection)
@@ -156,24 +204,23 @@ class Calls:
             queue.append(_Waiting(needed, run, fail))
             return
         self._waiting[connection] = deque([_Waiting(needed, run, fail)])
-        task = asyncio.create_task(self._work_off(connection), name=f"uploads of {connection}")
+        task = asyncio.create_task(
+            self._work_off(connection, self._waiting[connection]), name=f"uploads of {connection}"
+        )
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _work_off(self, connection: int) -> None:
-        queue = self._waiting[connection]
-        try:
-            while queue:
-                waiting = queue[0]
-                try:
-                    files = {upload: await self._uploads.file(upload) for upload in waiting.uploads}
-                except LivereactorError as error:
-                    waiting.fail(error)
-                else:
-                    waiting.run(files)
-                queue.popleft()
-        finally:
-            del self._waiting[connection]
+    async def _work_off(self, connection: int, queue: deque[_Waiting]) -> None:
+        while queue:
+            waiting = queue[0]
+            try:
+                files = {upload: await self._uploads.file(upload) for upload in waiting.uploads}
+            except LivereactorError as error:
+                waiting.fail(error)
+            else:
+                waiting.run(files)
+            queue.popleft()
+        del self._waiting[connection]
 
 
 def _stepped(
@@ -181,7 +228,9 @@ def _stepped(
 ) -> None:
     error = done.exception()
     if error is not None:
-        connection.tell(refused(request_id, _public(error), failure=m.StepFailure.SESSION_ENDED))
+        shown = _public(error)
+        failure = failure_of(shown, m.StepFailure.FAILED)
+        connection.tell(m.StepResult(request_id, 0, failure=failure, error=shown.message, code=shown.code))
     else:
         connection.tell(step_result(request_id, done.result(), outputs))
 

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from livereactor.base.errors import LivereactorError, PeerError
+from livereactor.base.errors import LivereactorError, PeerError, TooLargeError
 from livereactor.base.limits import Limits
 from livereactor.engine.port import Channel, ChannelClosed, ChannelEvent, ChannelOpened, MessageReceived
 from livereactor.protocol import messages as m
@@ -27,15 +27,16 @@ from livereactor.runtime.room_events import (
     TransportLost,
     UnpublishAsked,
 )
+from livereactor.runtime.steps import too_large
 
 log = structlog.get_logger("livereactor.connection")
 
 BACKLOG_BYTES: Final = 8 * 1024 * 1024  # what a client may leave unread: libwebrtc kills a channel above 16 MiB
-NO_RECORDER: Final = "recorder disabled"  # official clients compare it byte for byte (protocol 9.1)
+HELD_BYTES: Final = 64 * 1024 * 1024  # frames that came before the Connection was live; one chunked message at most
 
 
 class ConnectionHost(Protocol):
-    """The Runtime as a Connection sees it."""
+    """The Session as a Connection sees it."""
 
     def room(self, event: RoomEvent) -> None:
         """Feed the Room; raises what the Room raises."""
@@ -50,6 +51,9 @@ class ConnectionHost(Protocol):
     def schema_document(self) -> m.JsonObject: ...
     def capabilities_document(self) -> m.JsonObject: ...
     def client_stats(self, connection: int, stats: m.ClientStats) -> None: ...
+    def clip_refusal(self) -> str:
+        """Why there is no clip, in words that official clients know (protocol 9.1)."""
+        ...
 
 
 class Connection:
@@ -66,9 +70,17 @@ class Connection:
         self._channels: dict[str, Channel] = {}
         self._codec: Codec | None = None
         self._decided = False  # by a frame of the client, not by assumption
-        self._held: deque[m.ServerMessage] = deque(maxlen=limits.held_messages)
+        self._data_open = False
+        self._joined = False  # the model knows this client: what it says may be acted on
+        self._early: deque[tuple[m.ChannelLabel, bytes]] = deque()  # said before that
+        self._held: deque[m.ServerMessage] = deque()  # told before the format was known and `data` open
         self._faults: Counter[str] = Counter()
         self._closed = False
+
+    @property
+    def format(self) -> m.WireFormat | None:
+        """The wire format, None while it is not known."""
+        return next((each for each, codec in CODECS.items() if codec is self._codec), None)
 
     # --- from the engine -----------------------------------------------------------------------------------------
 
@@ -83,19 +95,29 @@ class Connection:
         if channel.is_open:
             self._opened(label)
 
+    def join(self) -> None:
+        """The model knows this client: act on what it has said so far, in order (protocol 5.1)."""
+        self._joined = True
+        while self._early and not self._closed:
+            self._heard(*self._early.popleft())
+
     def _on_event(self, label: m.ChannelLabel, event: ChannelEvent) -> None:
         if self._closed:
             return
-        match event:
-            case MessageReceived(data=data, text=text):
-                self._received(label, data, text)
-            case ChannelOpened():
-                self._opened(label)
-            case ChannelClosed():
-                if label == m.DATA:
-                    self._host.room(TransportLost(self.number, "the client closed its data channel"))
+        try:
+            match event:
+                case MessageReceived(data=data, text=text):
+                    self._received(label, data, text)
+                case ChannelOpened():
+                    self._opened(label)
+                case ChannelClosed():
+                    if label == m.DATA:
+                        self._host.room(TransportLost(self.number, "the client closed its data channel"))
+        except LivereactorError as error:  # what the Room refuses must not reach the engine that called
+            self._fault(label, error)
 
     def _opened(self, label: m.ChannelLabel) -> None:
+        self._data_open = self._data_open or label == m.DATA
         self._host.room(DataOpened(self.number) if label == m.DATA else ControlOpened(self.number))
         self._release()
 
@@ -104,15 +126,22 @@ class Connection:
             self._decide(data, text)
         assert self._codec is not None
         self._host.room(Heard(self.number, binary=not self._codec.TEXT))
+        if self._joined:
+            self._heard(label, data)
+        elif len(self._early) < self._limits.held_messages and self._early_bytes() + len(data) <= HELD_BYTES:
+            self._early.append((label, data))
+        else:
+            self._fault(label, PeerError("too many frames before the connection was live; wait for it", code="EARLY"))
+
+    def _early_bytes(self) -> int:
+        return sum(len(data) for _, data in self._early)
+
+    def _heard(self, label: m.ChannelLabel, data: bytes) -> None:
+        assert self._codec is not None
         try:
             limit = self._channels[label].max_message_bytes
-            message = self._codec.decode_client(label, data, limit=limit)
-        except PeerError as error:
-            self._fault(label, error)
-            return
-        try:
-            self._take(message)
-        except LivereactorError as error:  # the Room's refusals of notices that have no answer
+            self._take(self._codec.decode_client(label, data, limit=limit))
+        except LivereactorError as error:  # unreadable, or a notice that the Room refuses and that has no answer
             self._fault(label, error)
 
     def _decide(self, data: bytes, text: bool) -> None:
@@ -153,7 +182,7 @@ class Connection:
             case m.RequestCapabilities():
                 self.tell(m.ModelCapabilities(host.capabilities_document()))
             case m.RequestClip(request_id=request_id) | m.RequestRecording(request_id=request_id):
-                self.tell(m.ClipFailed(NO_RECORDER, request_id))
+                self.tell(m.ClipFailed(host.clip_refusal(), request_id))
             case m.ClientStats():
                 host.client_stats(number, message)
             case m.PeerFault(code=code):
@@ -162,10 +191,14 @@ class Connection:
     # --- what is said to them ------------------------------------------------------------------------------------
 
     def tell(self, message: m.ServerMessage) -> None:
-        """Send, or hold until the client's format is known; a message that cannot go is counted, never raised."""
+        """Send, or hold until the format is known and `data` open; what cannot go is counted, never raised."""
         if self._closed:
             return
-        if self._codec is None:
+        if self._codec is None or not self._data_open:
+            if len(self._held) == self._limits.held_messages:
+                self._held.popleft()
+                limit = self._limits.held_messages
+                self._fault(m.DATA, PeerError(f"{limit} messages wait for the client's first frame", code="UNHEARD"))
             self._held.append(message)
             return
         try:
@@ -180,21 +213,15 @@ class Connection:
             self._codec = CODECS[m.WireFormat.V0]
             self._release()
 
-    async def drain(self, timeout: float) -> None:
-        """Wait until what was told has left, `timeout` seconds at most."""
-        for channel in list(self._channels.values()):
-            await channel.drain(timeout)
-
     def close(self) -> None:
         """Nothing is heard or said any more."""
         self._closed = True
         self._held.clear()
+        self._early.clear()
         self._channels.clear()
 
     def _release(self) -> None:
-        if self._codec is None or m.DATA not in self._channels:
-            return
-        while self._held:
+        while self._held and self._codec is not None and self._data_open:
             self.tell(self._held.popleft())
 
     def _send(self, message: m.ServerMessage) -> None:
@@ -203,15 +230,27 @@ class Connection:
         channel = self._channels.get(frame[0]) if frame else None
         if frame is None or channel is None:  # this format has no place for it, or the client opened no `control`
             return
-        if channel.buffered_bytes > BACKLOG_BYTES:
+        if channel.buffered_bytes > max(BACKLOG_BYTES, channel.max_message_bytes):
+            self._closed = True  # nothing more is queued for it
             self._host.room(TransportLost(self.number, "the client does not read what it is sent"))
             return
         channel.send(frame[1], text=self._codec.TEXT)
 
     def _answer_instead(self, message: m.ServerMessage, error: LivereactorError) -> None:
         """A reply that cannot be sent still needs its one outcome."""
-        if isinstance(message, m.ModelMessage | m.StepResult) and message.request_id is not None:
-            try:
-                self._send(m.Failure(message.request_id, error.code, error.message))
-            except LivereactorError as again:
-                self._fault(m.DATA, again)
+        instead: m.ServerMessage
+        match message:
+            case m.StepResult(request_id=str() as request_id) if isinstance(error, TooLargeError):
+                instead = too_large(request_id, message.step, error)
+            case m.StepResult(request_id=str() as request_id):
+                instead = m.StepResult(request_id, message.step, failure=m.StepFailure.FAILED, error=error.message)
+            case m.ModelMessage(request_id=str() as request_id):
+                instead = m.Failure(request_id, error.code, error.message)
+            case m.ModelSchema(request_id=str() as request_id):
+                instead = m.Failure(request_id, error.code, error.message, m.CONTROL)
+            case _:
+                return
+        try:
+            self._send(instead)
+        except LivereactorError as again:
+            self._fault(m.DATA, again)

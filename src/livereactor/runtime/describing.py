@@ -8,7 +8,6 @@ from typing import Any, Final
 from livereactor.protocol.http import (
     CapabilitiesBody,
     CommandCapability,
-    Direction,
     Health,
     ModelInfo,
     RecordingInfo,
@@ -22,7 +21,8 @@ from livereactor.runtime.seam import Progress
 from livereactor.runtime.session_life import SessionAsked, SessionState
 
 NO_SESSION: Final = "none"  # any text will do, and it must not be an id that could be somebody's
-_DIRECTIONS: Final[dict[str, Direction]] = {"out": "recvonly", "in": "sendonly"}
+_NO_RECORDER: Final = "recorder disabled"  # official clients compare it byte for byte (protocol 9.1)
+_NOT_RECORDED: Final = "a stepped session is not recorded, so it has no clips"
 SERVER_VERSION: Final = version("livereactor")
 
 
@@ -71,3 +71,8 @@ def health(state: SessionState, progress: Progress | None, failure: str | None) 
             return Health(status="healthy", state="available", detail=failure)
         case _:
             return Health(status="healthy", state="serving", detail=failure)
+
+
+def clip_refusal(session: SessionAsked | None) -> str:
+    """Why there is no clip."""
+    return _NOT_RECORDED if session is not None and session.stepped else _NO_RECORDER

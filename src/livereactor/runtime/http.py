@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -35,6 +36,9 @@ from livereactor.runtime.describing import health
 from livereactor.runtime.http_guard import Access, App, Guard
 from livereactor.runtime.metrics import CONTENT_TYPE
 from livereactor.runtime.runtime import FLAT_CONNECTION, Runtime
+
+LONGEST_NUMBER: Final = 16  # digits
+_STATUS: Final = {"RATE_LIMITED": 429, "UPLOAD_EXPIRED": 410}  # codes whose status depends on more than their class
 
 
 def create_app(runtime: Runtime, *, access: Access | None = None, page: Path | None = None) -> App:
@@ -70,7 +74,7 @@ def _sessions(runtime: Runtime) -> APIRouter:
 
     @routes.get("/schema")
     async def schema() -> dict[str, Any]:
-        return runtime.document if runtime.is_loaded else {}
+        return runtime.schema()
 
     return routes
 
@@ -79,14 +83,9 @@ def _signalling(runtime: Runtime) -> APIRouter:
     """Explicit connections (W1 to W5), and the flat routes of old clients (F3 to F5) as connection 1001."""
     routes = APIRouter(prefix="/sessions/{sid}/transport/webrtc")
 
-    def must_exist(sid: str) -> None:
-        session = runtime.session
-        if session is None or sid != session.id:
-            raise NotFoundError(f"no open session {sid[:64]!r}; start one with POST /start_session")
-
     @routes.get("/ice_servers")
     async def ice_servers(sid: str) -> dict[str, Any]:
-        must_exist(sid)
+        runtime.must_be_open(sid)
         servers = [
             IceServerBody(
                 uris=list(each.urls),
@@ -98,19 +97,22 @@ def _signalling(runtime: Runtime) -> APIRouter:
 
     @routes.post("/connections", status_code=201)
     async def connections(sid: str) -> dict[str, Any]:
-        must_exist(sid)
-        tracks = {each.name: {"kind": each.kind, "direction": each.direction} for each in runtime.schema.tracks}
-        return ConnectionCreated(connection_id=runtime.new_connection(), track_map=tracks).to_body()
+        runtime.must_be_open(sid)
+        number = runtime.new_connection()
+        return ConnectionCreated(connection_id=number, track_map=runtime.track_map()).to_body()
 
     @routes.api_route("/connections/{cid}/sdp_params", methods=["POST", "PUT"], status_code=202)
     async def offer(sid: str, cid: int, request: Request) -> dict[str, Any]:
-        must_exist(sid)
-        runtime.offer(cid, read_body(Offer, await request.body()))
+        runtime.must_be_open(sid)
+        body = read_body(Offer, await request.body())
+        # Only a relay sends the header, and it can but take rights away.
+        role = "viewer" if request.headers.get("livereactor-role") == "viewer" else "owner"
+        runtime.offer(cid, body, role=role)
         return {"connection_id": cid}
 
     @routes.get("/connections/{cid}/sdp_params")
     async def answer(sid: str, cid: int) -> Response:
-        must_exist(sid)
+        runtime.must_be_open(sid)
         text = await runtime.answer(cid)
         if text is None:
             return JSONResponse({}, status_code=202)
@@ -118,7 +120,7 @@ def _signalling(runtime: Runtime) -> APIRouter:
 
     @routes.post("/connections/{cid}/ice_candidates", status_code=202)
     async def candidates(sid: str, cid: int, request: Request) -> dict[str, Any]:
-        must_exist(sid)
+        runtime.must_be_open(sid)
         body = read_body(Candidates, await request.body())
         found = [Candidate(each.candidate, each.sdp_mid, each.sdp_mline_index) for each in body.candidates]
         await runtime.candidates(cid, found)
@@ -144,10 +146,8 @@ def _uploads(runtime: Runtime) -> APIRouter:
 
     @routes.post("/sessions/{sid}/uploads", status_code=201)
     async def reserve(sid: str, request: Request) -> dict[str, Any]:
-        session = runtime.session
-        if session is None or sid != session.id:
-            raise NotFoundError(f"no open session {sid[:64]!r}; start one with POST /start_session")
-        upload, path = runtime.uploads.reserve(read_body(UploadRequest, await request.body()))
+        runtime.must_be_open(sid)
+        upload, path = runtime.reserve_upload(read_body(UploadRequest, await request.body()))
         return UploadSlot(presigned_id=upload, presigned_url=_base_url(request) + path, path=path).to_body()
 
     @routes.put("/uploads/{upload}", status_code=204)
@@ -171,7 +171,7 @@ def _observation(runtime: Runtime) -> APIRouter:
 
     @routes.get("/metrics")
     async def metrics() -> Response:
-        return Response(runtime.metrics.render(), media_type=CONTENT_TYPE)
+        return Response(await runtime.figures(), media_type=CONTENT_TYPE)
 
     @routes.get("/limits")
     async def limits() -> dict[str, Any]:
@@ -180,7 +180,7 @@ def _observation(runtime: Runtime) -> APIRouter:
     @routes.get("/events")
     async def events(request: Request, since: int = 0) -> Response:
         last = request.headers.get("last-event-id", "")
-        start = int(last) if last.isdecimal() else since
+        start = int(last) if last.isdecimal() and len(last) < LONGEST_NUMBER else since
         return StreamingResponse(runtime.journal.follow(start), media_type="text/event-stream")
 
     return routes
@@ -209,21 +209,29 @@ def _handle_errors(api: FastAPI) -> None:
 
     @api.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
-        if error.status_code == 404:
-            return _problem(
-                NotFoundError(f"no route {request.method} {request.url.path[:128]}{_nearest(api, request)}")
-            )
-        body = problem(PeerError(f"{request.method} {request.url.path[:128]}: {error.detail}; see GET /schema"))
+        path = request.url.path[:128]
+        # The page is mounted at `/` and answers 405 for whatever it does not have.
+        if error.status_code == 404 or (error.status_code == 405 and path not in _paths(api.routes)):
+            return _problem(NotFoundError(f"no route {request.method} {path}{_nearest(api, path)}"))
+        body = problem(PeerError(f"{request.method} {path}: {str(error.detail).lower()}; see GET /schema"))
         return JSONResponse(body, status_code=error.status_code, headers=error.headers)
 
 
 def _problem(error: LivereactorError) -> Response:
     headers = {"Retry-After": f"{error.retry_after:g}"} if isinstance(error, UnavailableError) else {}
-    status = 429 if error.code == "RATE_LIMITED" else error.http_status
-    return JSONResponse(problem(error), status_code=status, headers=headers)
+    return JSONResponse(problem(error), status_code=_STATUS.get(error.code, error.http_status), headers=headers)
 
 
-def _nearest(api: FastAPI, request: Request) -> str:
-    paths = [route.path for route in api.routes if isinstance(route, Route)]
-    close = difflib.get_close_matches(request.url.path[:128], paths, n=1)
+def _nearest(api: FastAPI, path: str) -> str:
+    close = difflib.get_close_matches(path, list(_paths(api.routes)), n=1)
     return f"; did you mean {close[0]}?" if close else "; the page is at /"
+
+
+def _paths(routes: Iterable[object]) -> Iterator[str]:
+    """Every route's path; FastAPI keeps those of an included router within it."""
+    for route in routes:
+        inner = getattr(route, "original_router", None)
+        if isinstance(inner, APIRouter):
+            yield from _paths(inner.routes)
+        elif isinstance(route, Route):
+            yield route.path

@@ -20,6 +20,7 @@ class Journal:
         self._entries: deque[tuple[int, dict[str, Any]]] = deque(maxlen=KEPT)
         self._number = 0
         self._grown = asyncio.Event()
+        self._closed = False
 
     def record(self, before: str, after: str, reason: str) -> None:
         """Write down a transition."""
@@ -33,8 +34,12 @@ class Journal:
             "detail": {"reason": reason},
         }
         self._entries.append((self._number, entry))
-        self._grown.set()
-        self._grown = asyncio.Event()
+        self._stir()
+
+    def close(self) -> None:
+        """Nothing more comes: whoever follows is at the end."""
+        self._closed = True
+        self._stir()
 
     async def follow(self, since: int) -> AsyncIterator[str]:
         """Everything after number `since`, then what comes; a comment line while nothing does."""
@@ -43,7 +48,13 @@ class Journal:
             for number, entry in [each for each in self._entries if each[0] > since]:
                 since = number
                 yield f"id: {number}\ndata: {json.dumps(entry)}\n\n"
+            if self._closed:
+                return
             try:
                 await asyncio.wait_for(grown.wait(), HEARTBEAT)
             except TimeoutError:
                 yield ": nothing new\n\n"
+
+    def _stir(self) -> None:
+        self._grown.set()
+        self._grown = asyncio.Event()

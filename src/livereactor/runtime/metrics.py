@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
+from livereactor.engine.port import PeerStats
 from livereactor.protocol.messages import ClientStats
 
 _FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -50,6 +51,18 @@ class Metrics:
                 ("frames_per_second", "Frame rate of a track", (1, 5, 10, 15, 20, 24, 29, 31, 50, 61)),
             )
         }
+        self._peer = {
+            name: Histogram(f"livereactor_peer_{name}", text, buckets=buckets, registry=registry)
+            for name, text, buckets in (
+                ("rtt_ms", "Round trip to a client", (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)),
+                (
+                    "loss_ratio",
+                    "Packets lost on the way to a client, at each scrape",
+                    (0.0, 0.001, 0.01, 0.05, 0.1, 0.3),
+                ),
+                ("jitter_ms", "Jitter a client reports by RTCP", (1, 2, 5, 10, 20, 50, 100, 200)),
+            )
+        }
         self._uploads = Counter("livereactor_upload_bytes", "Bytes of uploads", registry=registry)
 
     def watch_outputs(self, counters: Counters) -> None:
@@ -87,6 +100,13 @@ class Metrics:
                 value = track.metrics.get(name)
                 if value is not None and 0 <= value < float("inf"):
                     histogram.observe(value)
+
+    def peer(self, stats: PeerStats) -> None:
+        """A sample of one Peer; what is not measured yet is left out."""
+        for name, histogram in self._peer.items():
+            value: float | None = getattr(stats, name)
+            if value is not None:
+                histogram.observe(value)
 
     def render(self) -> bytes:
         """The text that a scraper reads."""

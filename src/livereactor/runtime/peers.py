@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import re
+import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 import structlog
 
-from livereactor.base.errors import LimitError, LivereactorError, NotFoundError, PeerError
+from livereactor.base.errors import LimitError, LivereactorError, NotFoundError
 from livereactor.base.limits import Limits
 from livereactor.engine.port import (
     Candidate,
@@ -26,30 +28,35 @@ from livereactor.engine.port import (
     PeerConfig,
     PeerEvent,
     PeerState,
+    PeerStats,
     RateChanged,
     StateChanged,
     TrackAdded,
     Use,
 )
-from livereactor.media.frames import Frame, Sound, VideoCodec
-from livereactor.protocol.http import Offer, TrackMapping
+from livereactor.media.frames import Frame, Sound
+from livereactor.protocol.http import Offer
 from livereactor.protocol.schema import TrackSchema
-from livereactor.protocol.sdp import Description, MediaText, parse_offer
+from livereactor.protocol.sdp import Description, parse_offer
 from livereactor.runtime.member import TransportUp
+from livereactor.runtime.offer_plan import check_codecs, plan
 from livereactor.runtime.room_events import MediaArrived, RoomEvent, TransportLost
 from livereactor.runtime.seam import OutputsControl
 
 log = structlog.get_logger("livereactor.peers")
 
+STATS_WAIT: Final = 1.0  # seconds; a scrape must not hang on a Peer that is going
+CLOSE_WAIT: Final = 1.0  # seconds
+
 _UFRAG: Final = re.compile(r" ufrag (\S+)")
-_SERVED: Final = frozenset(codec.value for codec in VideoCodec)
 
 
 class PeersHost(Protocol):
-    """The Runtime as the Peers see it."""
+    """The Session as the Peers see it."""
 
     def room(self, event: RoomEvent) -> None: ...
     def channel(self, connection: int, channel: Channel) -> None: ...
+    def answered(self, seconds: float) -> None: ...
     def feed(self, track: str, item: Frame | Sound) -> None:
         """Any thread."""
         ...
@@ -71,6 +78,9 @@ class _Negotiation:
     answer: asyncio.Future[str]
     ufrag: str
     names: Mapping[str, str]  # track by mid
+    early: int  # candidates that were there before the offer
+    began: float = field(default_factory=time.monotonic)
+    added: int = 0  # candidates handed to the Peer
     peer: Peer | None = None
     ready: bool = False  # candidates may be added
     task: asyncio.Task[None] | None = None
@@ -83,17 +93,21 @@ class Peers:
     """All Peers of a runtime.
 
     Args:
-        config: how each Peer gathers; `ice_servers` of an offer replace its own.
+        config: how each Peer gathers.
+        outputs: what is told of viewers, their key frames and rates.
+
+    Attributes:
         tracks: the model's tracks.
     """
 
     def __init__(
-        self, host: PeersHost, engine: Engine, config: PeerConfig, limits: Limits, tracks: Sequence[TrackSchema]
+        self, host: PeersHost, engine: Engine, config: PeerConfig, limits: Limits, outputs: OutputsControl
     ) -> None:
         self._host, self._engine, self._config, self._limits = host, engine, config, limits
-        self._tracks = tuple(tracks)
-        self.outputs: OutputsControl | None = None
+        self._outputs = outputs
+        self.tracks: tuple[TrackSchema, ...] = ()
         self._live: dict[int, _Negotiation] = {}
+        self._failed: dict[int, LivereactorError] = {}  # offers that were not answered, and why
         self._early: dict[int, list[Candidate]] = {}  # of offers that have not come yet
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -106,25 +120,23 @@ class Peers:
             PeerError: it is no SDP, or offers no video codec of ours.
         """
         description = parse_offer(offer.sdp_offer)
-        wanted = [each for each in description.media if each.kind == "video" and each.direction == "recvonly"]
-        if wanted and not any(_codecs(each) & _SERVED for each in wanted):
-            found = ", ".join(sorted(description.video_codecs)) or "none"
-            raise PeerError(f"the offer's video codecs are {found}; offer one of {', '.join(sorted(_SERVED))}")
+        check_codecs(description)
         return description
 
     def negotiate(self, connection: int, offer: Offer, description: Description) -> None:
         """Answer in the background; the Peer that was there has been dropped by the Room."""
-        uses, names = _plan(description, offer.track_mapping, self._tracks)
+        uses, names = plan(description, offer.track_mapping, self.tracks)
         answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         answer.add_done_callback(_retrieve)
-        record = _Negotiation(connection, answer, description.ice_ufrag, names)
+        early = len(self._early.get(connection, ()))
+        record = _Negotiation(connection, answer, description.ice_ufrag, names, early)
         self._live[connection] = record
-        config = self._config
-        if offer.port_range is not None:
-            config = replace(config, port_range=(offer.port_range[0], offer.port_range[1]))
-        record.task = asyncio.create_task(
-            self._answer(record, offer.sdp_offer, uses, config), name=f"offer {connection}"
-        )
+        self._failed.pop(connection, None)
+        record.task = asyncio.create_task(self._answer(record, offer.sdp_offer, uses), name=f"offer {connection}")
+
+    def knows(self, connection: int) -> bool:
+        """An offer was made on this Connection, and it lives or could not be answered."""
+        return connection in self._live or connection in self._failed
 
     async def answer(self, connection: int) -> str | None:
         """The answer, held for a while; None while it is not there. Repeatable.
@@ -133,6 +145,8 @@ class Peers:
             NotFoundError: no offer was made on this Connection.
             LivereactorError: the negotiation failed.
         """
+        if (failure := self._failed.get(connection)) is not None:
+            raise failure
         record = self._live.get(connection)
         if record is None:
             raise NotFoundError(f"no offer was made on connection {connection}; post one first")
@@ -140,13 +154,17 @@ class Peers:
         return record.answer.result() if done else None
 
     async def candidates(self, connection: int, candidates: Sequence[Candidate]) -> None:
-        """Hand candidates to the Peer whose offer they belong to, or keep them for an offer still to come."""
-        record = self._live.get(connection)
+        """Hand candidates to the Peer whose offer they belong to, or keep them for an offer still to come.
+
+        Raises:
+            LimitError: more than any client has.
+        """
         for candidate in candidates:
             if not candidate.line:
                 continue
-            if record is not None and record.ready and record.peer and _belongs(candidate, record.ufrag):
-                await record.peer.add_candidate(candidate)
+            record = self._live.get(connection)
+            if record is not None and record.ready and _belongs(candidate, record.ufrag):
+                await self._add(record, candidate)
             else:
                 self._keep(connection, candidate)
 
@@ -163,68 +181,93 @@ class Peers:
         record.over = True
         if not record.answer.done():
             record.answer.set_exception(NotFoundError(f"connection {connection} was closed; make a new offer"))
-        if self.outputs is not None:
-            self.outputs.remove_viewer(connection)
+        self._outputs.remove_viewer(connection)
         for track in record.inputs:
             track.on_frame(None) if track.kind == "video" else track.on_sound(None)
         closing = asyncio.create_task(_close(record), name=f"close {connection}")
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
 
-    async def stats(self) -> Mapping[int, object]:
-        """A sample of every Peer, by Connection."""
-        return {number: await each.peer.stats() for number, each in list(self._live.items()) if each.peer}
+    async def stats(self) -> list[PeerStats]:
+        """A sample of every Peer that answers within a second."""
+        samples = [asyncio.ensure_future(each.peer.stats()) for each in self._live.values() if each.peer and each.ready]
+        if not samples:
+            return []
+        done, late = await asyncio.wait(samples, timeout=STATS_WAIT)
+        for sample in late:
+            sample.cancel()
+        return [sample.result() for sample in done if not sample.cancelled() and sample.exception() is None]
 
     async def aclose(self) -> None:
         """Close every Peer."""
         for connection in list(self._live):
             self.drop(connection)
-        self._early.clear()
+        self.forget_session()
         if self._closing:
-            await asyncio.wait(self._closing, timeout=2.0)
+            await asyncio.wait(self._closing, timeout=CLOSE_WAIT)
 
-    def forget_candidates(self) -> None:
+    def forget_session(self) -> None:
         """The Session ended: no offer comes for what was kept."""
         self._early.clear()
+        self._failed.clear()
 
     # --- inner ---------------------------------------------------------------------------------------------------
 
-    async def _answer(self, record: _Negotiation, sdp: str, uses: Mapping[str, Use], config: PeerConfig) -> None:
+    async def _answer(self, record: _Negotiation, sdp: str, uses: Mapping[str, Use]) -> None:
         try:
-            record.peer = peer = await self._engine.peer(config, lambda event: self._on_event(record, event))
+            record.peer = peer = await self._engine.peer(self._config, lambda event: self._on_event(record, event))
             accepted = await peer.accept(sdp, uses)
         except LivereactorError as error:
-            self._failed(record, error)
+            self._fail(record, error)
             return
-        except asyncio.CancelledError:
-            raise
         except Exception as error:  # an engine's own bug must not leave the client waiting
             log.exception("negotiation failed", connection=record.connection)
-            self._failed(
-                record, LivereactorError(f"the offer could not be answered ({type(error).__name__}); try again")
-            )
+            self._fail(record, LivereactorError(f"the engine failed ({type(error).__name__}); try again"))
             return
         if record.over:
             return
-        if self.outputs is not None:
-            for mid, sink in {**accepted.video, **accepted.audio}.items():
-                self.outputs.add_viewer(record.names[mid], record.connection, sink)
+        for mid, sink in {**accepted.video, **accepted.audio}.items():
+            self._outputs.add_viewer(record.names[mid], record.connection, sink)
         record.ready = True
         if not record.answer.done():
             record.answer.set_result(accepted.answer)
+        self._host.answered(time.monotonic() - record.began)
         await self._feed_early(record)
 
-    def _failed(self, record: _Negotiation, error: LivereactorError) -> None:
+    def _fail(self, record: _Negotiation, error: LivereactorError) -> None:
+        """Remember why, for whoever asks for the answer, and give the Connection's place back."""
         if record.over:
             return
         log.warning("offer not answered", connection=record.connection, code=error.code, reason=error.message)
+        # Whatever it was, the offer had been taken: 500 with the reason (protocol 1.10), never "your request is wrong".
+        failure = LivereactorError(f"the offer could not be answered: {error.message}", code=error.code)
         if not record.answer.done():
-            record.answer.set_exception(error)
+            record.answer.set_exception(failure)
+        if len(self._failed) >= self._limits.waiting_connections:
+            self._failed.pop(next(iter(self._failed)))
+        self._failed[record.connection] = failure
+        self._tell_room(record, TransportLost(record.connection, "its offer could not be answered"))
 
     async def _feed_early(self, record: _Negotiation) -> None:
-        for candidate in self._early.pop(record.connection, []):
-            if record.peer is not None and _belongs(candidate, record.ufrag):
+        """What came before the offer and is not its own is stale; what came since may be a next offer's."""
+        early = self._early.pop(record.connection, [])
+        later = [each for each in early[record.early :] if not _belongs(each, record.ufrag)]
+        if later:
+            self._early[record.connection] = later
+        for candidate in early:
+            if _belongs(candidate, record.ufrag):
+                await self._add(record, candidate)
+
+    async def _add(self, record: _Negotiation, candidate: Candidate) -> None:
+        limit = self._limits.candidates_per_connection
+        if record.added >= limit:
+            raise LimitError(f"{limit} of {limit} candidates of this connection were taken; it needs no more")
+        record.added += 1
+        try:
+            if record.peer is not None and not record.over:
                 await record.peer.add_candidate(candidate)
+        except LivereactorError as error:  # one it cannot read; the others may do
+            log.debug("candidate refused", connection=record.connection, reason=error.message)
 
     def _keep(self, connection: int, candidate: Candidate) -> None:
         if connection not in self._early and len(self._early) >= self._limits.waiting_connections:
@@ -239,27 +282,29 @@ class Peers:
     def _on_event(self, record: _Negotiation, event: PeerEvent) -> None:
         if record.over:
             return
-        try:
-            self._handle(record, event)
-        except LivereactorError as error:  # the Room refuses what comes after the end
-            log.debug("event refused", connection=record.connection, reason=error.message)
-
-    def _handle(self, record: _Negotiation, event: PeerEvent) -> None:
         match event:
             case StateChanged(state=PeerState.CONNECTED):
-                self._host.room(TransportUp(record.connection))
+                self._tell_room(record, TransportUp(record.connection))
             case StateChanged(state=PeerState.FAILED | PeerState.CLOSED, reason=reason):
-                self._host.room(TransportLost(record.connection, reason or f"the transport {event.state.value}"))
+                self._tell_room(
+                    record, TransportLost(record.connection, reason or f"the transport {event.state.value}")
+                )
             case ChannelAdded(channel=channel):
                 self._host.channel(record.connection, channel)
             case TrackAdded(mid=mid, track=track):
                 self._add_input(record, mid, track)
-            case KeyFrameWanted(mid=mid) if self.outputs is not None and mid in record.names:
-                self.outputs.key_wanted(record.names[mid], record.connection)
-            case RateChanged(mid=mid, bps=bps) if self.outputs is not None and mid in record.names:
-                self.outputs.rate_changed(record.names[mid], record.connection, bps)
+            case KeyFrameWanted(mid=mid) if mid in record.names:
+                self._outputs.key_wanted(record.names[mid], record.connection)
+            case RateChanged(mid=mid, bps=bps) if mid in record.names:
+                self._outputs.rate_changed(record.names[mid], record.connection, bps)
             case _:
                 return
+
+    def _tell_room(self, record: _Negotiation, event: RoomEvent) -> None:
+        try:
+            self._host.room(event)
+        except LivereactorError as error:  # the Room refuses what comes after the end
+            log.debug("event refused", connection=record.connection, reason=error.message)
 
     def _add_input(self, record: _Negotiation, mid: str, track: InputTrack) -> None:
         if mid not in record.names:
@@ -275,51 +320,21 @@ class Peers:
         """Media of whoever does not publish the track never reaches the model (protocol 5.9)."""
         loop, host, connection = asyncio.get_running_loop(), self._host, record.connection
 
+        claiming = threading.Event()  # one claim at a time: a camera sends thirty reasons a second
+
         def claim() -> None:
             if not record.over:
-                host.room(MediaArrived(connection, name))
+                self._tell_room(record, MediaArrived(connection, name))
+            claiming.clear()
 
         def hand_over(item: Frame | Sound) -> None:
             if host.may_feed(connection, name):
                 host.feed(name, replace(item, client=connection))
-            elif record.probing and host.is_free(name):
+            elif record.probing and host.is_free(name) and not claiming.is_set():
+                claiming.set()
                 loop.call_soon_threadsafe(claim)
 
         return hand_over
-
-
-def _plan(
-    offer: Description, mapping: Sequence[TrackMapping], tracks: Sequence[TrackSchema]
-) -> tuple[dict[str, Use], dict[str, str]]:
-    """What to do with each section, and which track it is, by mid; unknown names and wrong kinds stay inactive."""
-    declared = {track.name: track for track in tracks}
-    uses: dict[str, Use] = {}
-    names: dict[str, str] = {}
-    for mid, name in _by_order(offer, tracks) if not mapping else [(each.mid, each.name) for each in mapping]:
-        section, track = offer.section(mid), declared.get(name)
-        if section is None or track is None or section.kind != track.kind or name in names.values():
-            continue
-        fits = {"out": ("recvonly", Use.SEND), "in": ("sendonly", Use.RECEIVE)}[track.direction]
-        if section.direction in (fits[0], "sendrecv"):
-            uses[mid], names[mid] = fits[1], name
-    return uses, names
-
-
-def _by_order(offer: Description, tracks: Sequence[TrackSchema]) -> list[tuple[str, str]]:
-    """Without a mapping: sections and tracks of one kind and direction, in order (protocol 4.3)."""
-    free = list(tracks)
-    pairs: list[tuple[str, str]] = []
-    for section in offer.media:
-        direction = {"recvonly": "out", "sendonly": "in"}.get(section.direction or "")
-        match = next((each for each in free if each.kind == section.kind and each.direction == direction), None)
-        if match is not None:
-            free.remove(match)
-            pairs.append((section.mid, match.name))
-    return pairs
-
-
-def _codecs(section: MediaText) -> set[str]:
-    return {codec.name.upper() for codec in section.codecs if codec.name}
 
 
 def _belongs(candidate: Candidate, ufrag: str) -> bool:
@@ -336,6 +351,6 @@ def _retrieve(answer: asyncio.Future[str]) -> None:
 async def _close(record: _Negotiation) -> None:
     if record.task is not None and not record.task.done():
         record.task.cancel()
-        await asyncio.wait([record.task], timeout=2.0)
+        await asyncio.wait([record.task], timeout=CLOSE_WAIT)
     if record.peer is not None:
         await record.peer.aclose()

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from livereactor.base.errors import LivereactorError, PeerError
+from livereactor.base.errors import LivereactorError, PeerError, UnavailableError
 from livereactor.media.frames import Frame, Sound
 from livereactor.protocol import messages as m
 from livereactor.protocol.schema import ModelSchema, argument_uploads, arguments_with_files, validate_arguments
@@ -99,10 +99,18 @@ def step_input(calls: CheckedCalls, media: Mapping[str, Sequence[Frame | Sound]]
     return StepInput(calls.state, calls.commands, media)
 
 
-def refused(request_id: str | None, error: LivereactorError, *, failure: m.StepFailure) -> m.StepResult:
+def refused(request_id: str | None, error: LivereactorError) -> m.StepResult:
     """The result of a step that did not run."""
     entry = error.entry if isinstance(error, StepRefusedError) else None
+    failure = failure_of(error)
     return m.StepResult(request_id, 0, failure=failure, error=error.message, code=error.code, entry=entry)
+
+
+def failure_of(error: LivereactorError, other: m.StepFailure = m.StepFailure.REFUSED) -> m.StepFailure:
+    """Which failure an error is on the wire; `other` for one that tells neither of an end nor of waiting."""
+    if error.code == "session_ended":
+        return m.StepFailure.SESSION_ENDED
+    return m.StepFailure.NOT_READY if isinstance(error, UnavailableError) else other
 
 
 def step_result(request_id: str | None, output: StepOutput, tracks: Sequence[OutputDeclaration]) -> m.StepResult:

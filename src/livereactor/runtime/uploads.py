@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from livereactor.base.errors import (
@@ -18,6 +18,7 @@ from livereactor.base.errors import (
     PeerError,
     TooLargeError,
     UnresolvedUploadError,
+    UsageError,
 )
 from livereactor.base.ids import upload_id as new_upload_id
 from livereactor.base.limits import MIB, Limits
@@ -25,6 +26,18 @@ from livereactor.blobs.port import BlobKey, Blobs
 from livereactor.blobs.signing import Grant, Signer
 from livereactor.protocol.http import UploadRequest
 from livereactor.runtime.seam import ReceivedFile
+
+
+class UploadTypeError(UsageError):
+    """Files of this type are not taken here."""
+
+    code = "UPLOAD_TYPE_REFUSED"
+    http_status = 415
+
+
+def folder_of(session: str) -> BlobKey:
+    """Where a Session's files lie; raises `UsageError` where its id cannot be part of a path."""
+    return BlobKey.parse(f"sessions/{session}")
 
 
 @dataclass(slots=True, eq=False)
@@ -35,9 +48,12 @@ class _Slot:
     name: str
     mime_type: str
     size: int
+    folder: BlobKey  # of this file alone
     key: BlobKey
     landed: asyncio.Event = field(default_factory=asyncio.Event)
     writing: bool = False
+    noticed: bool = False  # the model has been told
+    over: bool = False  # its Session has ended
 
 
 class Uploads:
@@ -46,24 +62,28 @@ class Uploads:
     Args:
         blobs: where bytes are kept.
         limits: sizes, counts, waits.
+        types: MIME types that may be uploaded, `image/*` for all of a family; none = any.
     """
 
-    def __init__(self, blobs: Blobs, limits: Limits) -> None:
-        self._blobs, self._limits = blobs, limits
+    def __init__(self, blobs: Blobs, limits: Limits, types: Sequence[str] = ()) -> None:
+        self._blobs, self._limits, self._types = blobs, limits, tuple(types)
         self._signer = Signer(secrets.token_bytes(32))
         self._session: str | None = None
         self._slots: dict[str, _Slot] = {}
-        self.bytes_written = 0
 
     def begin(self, session: str) -> None:
         """A Session opens; it sees nothing of the one before."""
+        folder_of(session)
         self._session, self._slots = session, {}
 
     async def end(self) -> None:
         """The Session is over: its files go."""
-        session, self._session, self._slots = self._session, None, {}
+        session, slots = self._session, self._slots
+        self._session, self._slots = None, {}
+        for slot in slots.values():
+            slot.over = True
         if session is not None:
-            await self._blobs.delete_prefix(BlobKey.parse(f"sessions/{session}"))
+            await self._blobs.delete_prefix(folder_of(session))
 
     def reserve(self, request: UploadRequest) -> tuple[str, str]:
         """A slot for one file.
@@ -75,26 +95,28 @@ class Uploads:
             TooLargeError: file or Session over its size.
             LimitError: too many files.
             ConflictError: the id is taken.
+            UploadTypeError: files of this type are not taken.
         """
         if self._session is None:
             raise NotFoundError("no session is open; start one with POST /start_session")
         limits = self._limits
+        self._check_type(request.mime_type)
         self._check_size(request.size)
         if len(self._slots) >= limits.upload_slots:
-            raise LimitError(
-                f"{len(self._slots)} of {limits.upload_slots} files in this session; use those that are there"
-            )
+            used = f"{len(self._slots)} of {limits.upload_slots} files"
+            raise LimitError(f"{used} of this session are reserved; use those that are there")
         upload = request.upload_id or new_upload_id()
         if upload in self._slots:
             raise ConflictError(f"upload {upload!r} exists already; leave upload_id out to get a fresh one")
-        key = BlobKey.parse(f"sessions/{self._session}/{secrets.token_hex(16)}")
-        self._slots[upload] = _Slot(upload, request.name, request.mime_type, request.size, key)
+        folder = BlobKey.parse(f"{folder_of(self._session).path}/{secrets.token_hex(16)}")
+        key = BlobKey.parse(f"{folder.path}/content")
+        self._slots[upload] = _Slot(upload, request.name, request.mime_type, request.size, folder, key)
         expires = int(time.time() + limits.upload_url_lifetime)
         grant = Grant("PUT", key, expires, max_bytes=request.size, exact_bytes=request.size)
         return upload, f"/uploads/{upload}?{self._signer.sign(grant)}"
 
-    async def write(self, upload: str, query: Mapping[str, str], chunks: AsyncIterator[bytes]) -> None:
-        """The bytes of a slot, once and of exactly the announced size.
+    async def write(self, upload: str, query: Mapping[str, str], chunks: AsyncIterator[bytes]) -> int:
+        """The bytes of a slot, once and of exactly the announced size, which is returned.
 
         Raises:
             NotFoundError: no such slot.
@@ -108,11 +130,14 @@ class Uploads:
             raise ConflictError(f"upload {upload!r} has its bytes already; reserve another slot")
         slot.writing = True
         try:
-            await self._blobs.put(slot.key, _exactly(chunks, slot.size))
+            await self._blobs.put(slot.key, _exactly(chunks, slot))
         finally:
             slot.writing = False
-        self.bytes_written += slot.size
+        if slot.over:  # the folder was emptied while the last bytes were written
+            await self._blobs.delete_prefix(slot.folder)
+            raise NotFoundError(f"the session of upload {upload!r} has ended; start another")
         slot.landed.set()
+        return slot.size
 
     async def file(self, upload: str) -> ReceivedFile:
         """A file of this Session, waiting for bytes that are on their way.
@@ -131,10 +156,24 @@ class Uploads:
             raise UnresolvedUploadError(f"upload {upload!r} has no content after {wait:g} s; write its bytes") from None
         return ReceivedFile(upload, slot.name, slot.mime_type, await self._blobs.get(slot.key))
 
+    def notice(self, upload: str) -> bool:
+        """True the first time it is said of a file of this Session that it has been written."""
+        slot = self._slots.get(upload)
+        if slot is None or slot.noticed:
+            return False
+        slot.noticed = True
+        return True
+
     def _slot(self, upload: str) -> _Slot:
         if (slot := self._slots.get(upload)) is None:
             raise NotFoundError(f"no upload {upload[:64]!r}; reserve a slot first")
         return slot
+
+    def _check_type(self, mime_type: str) -> None:
+        plain = mime_type.split(";", 1)[0].strip().lower()
+        if self._types and plain not in self._types and f"{plain.split('/', 1)[0]}/*" not in self._types:
+            taken = ", ".join(self._types)
+            raise UploadTypeError(f"files of type {plain[:64]!r} are not taken; send one of {taken}")
 
     def _check_size(self, size: int) -> None:
         limits = self._limits
@@ -152,9 +191,11 @@ class Uploads:
             )
 
 
-async def _exactly(chunks: AsyncIterator[bytes], size: int) -> AsyncIterator[bytes]:
-    seen = 0
+async def _exactly(chunks: AsyncIterator[bytes], slot: _Slot) -> AsyncIterator[bytes]:
+    seen, size = 0, slot.size
     async for chunk in chunks:
+        if slot.over:
+            raise NotFoundError("the session has ended while the file was written; start another")
         seen += len(chunk)
         if seen > size:
             break

@@ -1,0 +1,31 @@
+"""How a Runtime serves: what its operator decided, as one value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from livereactor.base.limits import Limits
+from livereactor.engine.port import PeerConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a Runtime serves.
+
+    Attributes:
+        limits: windows, sizes, counts.
+        peers: how each Peer gathers.
+        config: what `load(self, config)` gets, and `config_path`, the file it came from.
+        idle_timeout: seconds without a Command that end a Session; 0 = the model's own, or never.
+        upload_types: MIME types that may be uploaded, such as `image/png` or `image/*`; none = any.
+    """
+
+    limits: Limits = field(default_factory=Limits)
+    peers: PeerConfig = field(default_factory=PeerConfig)
+    config: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    config_path: Path | None = None
+    idle_timeout: float = 0.0
+    upload_types: tuple[str, ...] = ()

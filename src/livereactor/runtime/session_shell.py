@@ -1,0 +1,397 @@
+"""The Session in progress: carries out what the Room decides, hears the Stage, serves Connections and Peers.
+
+The shell around `room.py`, and the middle of a Command's way: `connection.py`, here (may it?), `calls.py`, `stage.py`.
+`runtime.py` is its door for HTTP. Loop only, but for what is marked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from concurrent.futures import Future
+from typing import Any
+
+import structlog
+
+from livereactor.base.errors import IllegalTransitionError, LivereactorError, ModelLoadError, UnavailableError
+from livereactor.blobs.port import Blobs
+from livereactor.engine.port import Channel, Engine
+from livereactor.media.frames import Frame, Sound
+from livereactor.protocol import messages as m
+from livereactor.protocol.openapi import to_openapi
+from livereactor.runtime import room_events as e
+from livereactor.runtime.authoring import Model, definition_of
+from livereactor.runtime.calls import Calls
+from livereactor.runtime.changes import Changes
+from livereactor.runtime.connection import Connection
+from livereactor.runtime.describing import capabilities, clip_refusal
+from livereactor.runtime.journal import Journal
+from livereactor.runtime.metrics import Metrics
+from livereactor.runtime.options import Options
+from livereactor.runtime.outputs import Outputs
+from livereactor.runtime.peers import Peers
+from livereactor.runtime.room import Room
+from livereactor.runtime.room_loop import RoomLoop
+from livereactor.runtime.seam import (
+    ClientInfo,
+    Loaded,
+    LoadFailed,
+    Progress,
+    Role,
+    Said,
+    SessionFailed,
+    SessionStart,
+    StageEvent,
+    StepsDone,
+    StreamEnded,
+)
+from livereactor.runtime.session_life import (
+    EndAsked,
+    ModelBroken,
+    ModelLoaded,
+    SessionAsked,
+    SessionState,
+    StageClosed,
+)
+from livereactor.runtime.sparse_log import SparseLog
+from livereactor.runtime.stage import Stage
+from livereactor.runtime.steps import refused
+from livereactor.runtime.uploads import Uploads
+
+log = structlog.get_logger("livereactor.session")
+
+
+class SessionShell:
+    """One model, its Stage and Outputs, its Room, and whoever is in it.
+
+    Attributes:
+        failure: why the last Session failed, for the operator and a page on loopback.
+        opening: completes when the model has opened the Session.
+        ended: completes when the process has to end, with the error that says why.
+        reloading: a newer version of the class is on its way in.
+        changes: stirred whenever the Session's state moved or somebody left.
+    """
+
+    def __init__(self, model: type[Model], *, engine: Engine, blobs: Blobs, options: Options) -> None:
+        self.options, self.limits = options, options.limits
+        self.metrics, self.journal = Metrics(), Journal()
+        self.uploads = Uploads(blobs, self.limits, options.upload_types)
+        self.outputs = Outputs(definition_of(model).outputs)
+        self.metrics.watch_outputs(self.outputs.counters)
+        self.stage = Stage(
+            model,
+            sink=self.outputs,
+            listener=self._from_stage,
+            config=options.config,
+            path=options.config_path,
+            limits=self.limits,
+        )
+        self.calls = Calls(self.stage, self.uploads, self.limits, self.metrics)
+        self.peers = Peers(self, engine, options.peers, self.limits, self.outputs)
+        self.connections: dict[int, Connection] = {}
+        self.progress: Progress | None = None
+        self.failure: str | None = None
+        self.opening: Future[None] | None = None
+        self.ended: asyncio.Future[LivereactorError | None]
+        self.reloading = False
+        self.changes = Changes()
+        self._clients: dict[int, ClientInfo] = {}
+        self._publishers: dict[str, int] = {}  # read by threads of the engine
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop: asyncio.AbstractEventLoop
+        self._room_loop = RoomLoop(self._carry_out)
+        self._sparse = SparseLog(log)
+        self.take(model)
+
+    def take(self, model: type[Model]) -> None:
+        """Everything that follows from the class; a Room in `created`."""
+        self.definition = definition_of(model)
+        self.schema = self.definition.schema
+        self.document = to_openapi(self.schema)
+        idle = self.options.idle_timeout or self.definition.idle_timeout or 0.0
+        outputs = [track.name for track in self.definition.outputs]
+        room = Room(self.limits, outputs=outputs, inputs=list(self.definition.inputs), idle_timeout=idle)
+        self._room_loop.enter(room)
+        self.peers.tracks = tuple(self.schema.tracks)
+
+    def start(self) -> None:
+        """Start loading the model."""
+        self._loop = asyncio.get_running_loop()
+        self.ended = self._loop.create_future()
+        self.stage.start()
+
+    def close(self) -> None:
+        """Wake the Room no more and let event streams end."""
+        self._room_loop.close()
+        self.journal.close()
+
+    @property
+    def look(self) -> Room:
+        """The Room, to be looked at."""
+        return self._room_loop.room
+
+    @property
+    def is_settled(self) -> bool:
+        """Neither loading, closing nor reloading: what is asked now can be answered now."""
+        return self.look.state not in (SessionState.CREATED, SessionState.CLOSING) and not self.reloading
+
+    def end(self, reason: str, *, moderate: bool = False) -> None:
+        """End the Session; without one, nothing happens."""
+        if self.look.is_open():
+            self.room(EndAsked(reason, notice=bool(self.connections), moderate=moderate))
+
+    def connect(self, connection: int, *, ours: bool) -> None:
+        """A Connection has a new offer: whatever it had before is closed silently (protocol 10.3)."""
+        self._forget(connection)
+        self.connections[connection] = Connection(connection, self, self.limits, ours=ours)
+        self.metrics.connections(len(self.connections))
+
+    # --- what Connections and Peers ask (ConnectionHost, PeersHost) ------------------------------------------------
+
+    def room(self, event: e.RoomEvent) -> None:
+        self._room_loop.handle(event)
+
+    def command(self, connection: Connection, command: m.Command) -> None:
+        try:
+            client = self._may_command(connection.number)
+        except LivereactorError as error:
+            connection.tell(m.Failure(command.request_id, error.code, error.message))
+            return
+        self.calls.command(connection, client, self.schema, command)
+
+    def step(self, connection: Connection, request: m.RequestStep) -> None:
+        session = self.look.session
+        try:
+            client = self._may_command(connection.number)
+            if session is None or not session.stepped:
+                text = "this session streams; start one with generation 'stepped'"
+                raise UnavailableError(text, code="NOT_READY")
+        except LivereactorError as error:
+            connection.tell(refused(request.request_id, error))
+            return
+        tracks = (self.definition.outputs, self.definition.inputs)
+        self.calls.step(connection, client, self.schema, tracks, request)
+
+    def _may_command(self, connection: int) -> ClientInfo:
+        client = self._clients.get(connection)
+        try:
+            self.room(e.CommandAsked(connection))
+        except IllegalTransitionError:
+            client = None
+        if client is None:
+            raise UnavailableError("the session has ended; connect again", code="session_ended")
+        return client
+
+    def uploaded(self, connection: int, upload_id: str) -> None:
+        client = self._clients.get(connection)
+        wanted = "uploaded" in self.definition.hooks and client is not None and client.role == "owner"
+        if not wanted or not self.uploads.notice(upload_id):
+            return
+
+        async def tell() -> None:
+            try:
+                self.stage.uploaded(await self.uploads.file(upload_id))
+            except LivereactorError as error:
+                log.info("upload notice refused", connection=connection, reason=error.message)
+
+        self._spawn(tell())
+
+    def schema_document(self) -> m.JsonObject:
+        return self.document
+
+    def capabilities_document(self) -> m.JsonObject:
+        return capabilities(self.definition).to_body()
+
+    def clip_refusal(self) -> str:
+        return clip_refusal(self.look.session)
+
+    def client_stats(self, connection: int, stats: m.ClientStats) -> None:
+        self.metrics.client(stats)
+
+    def answered(self, seconds: float) -> None:
+        self.metrics.answered(seconds)
+
+    def channel(self, connection: int, channel: Channel) -> None:
+        if (wire := self.connections.get(connection)) is not None:
+            wire.add_channel(channel)
+
+    def feed(self, track: str, item: Frame | Sound) -> None:
+        self.stage.feed(track, item)
+
+    def may_feed(self, connection: int, track: str) -> bool:
+        return self._publishers.get(track) == connection
+
+    def is_free(self, track: str) -> bool:
+        return track not in self._publishers
+
+    # --- what the Stage tells: its thread, then the loop -----------------------------------------------------------
+
+    def _from_stage(self, event: StageEvent) -> None:
+        try:
+            self._loop.call_soon_threadsafe(self._on_stage, event)
+        except RuntimeError:  # the loop has closed: nobody is left to be told
+            return
+
+    def _on_stage(self, event: StageEvent) -> None:
+        match event:
+            case Said(message=message, client=client):
+                said = m.ModelMessage(message.type, message.data)
+                self._tell_all(said) if client is None else self._tell(client, said)
+            case Progress():
+                self.progress = event
+                log.info("loading", progress=event.fraction, text=event.text)
+            case Loaded(seconds=seconds):
+                self.metrics.loaded(seconds)
+                log.info("model loaded", model=self.definition.name, seconds=round(seconds, 3))
+                self.room(ModelLoaded())
+            case LoadFailed(reason=reason):
+                self.failure = reason
+                self.room(ModelBroken(reason))
+                self._finish(ModelLoadError(reason))
+            case SessionFailed(reason=reason, reusable=reusable):
+                self.failure = reason
+                log.error("session failed", reason=reason)
+                self.end("error")
+                if not reusable:
+                    self._broken(reason)
+            case StreamEnded() | StepsDone():
+                self.end("stopped")
+
+    def _broken(self, reason: str) -> None:
+        """The model can serve nobody any more: the process has to be replaced (behaviour 21.23)."""
+        self.failure = reason
+        if self.look.state is not SessionState.TERMINATED:
+            self.room(ModelBroken(reason))
+        self._finish(UnavailableError(reason))
+
+    # --- the Room's effects ----------------------------------------------------------------------------------------
+
+    def _carry_out(self, effect: e.RoomEffect) -> None:
+        match effect:
+            case e.ResumeOutput(connection=connection, track=track):
+                self.outputs.resume(track, connection)
+            case e.PauseOutput(connection=connection, track=track):
+                self.outputs.pause(track, connection)
+            case e.WantOutputs(tracks=tracks):
+                self.stage.want(tracks)
+            case e.OpenInput(track=track, connection=publisher):
+                self._publishers[track] = publisher
+                self.stage.input_active(track, True)
+            case e.CloseInput(track=track):
+                self._publishers.pop(track, None)
+                self.stage.input_active(track, False)
+            case e.ProbeInputs(connection=connection):
+                self.peers.probe(connection)
+            case e.JoinStage(connection=connection, role=role):
+                self._joined(connection, role)
+            case e.LeaveStage(connection=connection):
+                if (client := self._clients.pop(connection, None)) is not None:
+                    self.stage.leave(client)
+            case e.GrantPublish(connection=connection, track=track, request_id=request):
+                self._tell(connection, m.PublishGranted(track, request))
+            case e.RefusePublish():
+                self._refuse_publish(effect)
+            case e.AssumeFormat(connection=connection):
+                if (wire := self.connections.get(connection)) is not None:
+                    wire.assume_listener()
+            case e.ClosePeer(connection=connection, reason=reason):
+                self._dropped(connection, reason)
+            case e.TellEnd(reason=reason, moderate=moderate):
+                self.calls.end()
+                self._tell_all(m.Moderation("terminate", message=reason) if moderate else m.SessionEnded(reason))
+            case e.TellTime(seconds_left=seconds):
+                self._tell_all(m.RuntimeMessage("timeWarning", {"seconds": seconds}))
+            case e.OpenStage(session=session):
+                self._open(session)
+            case e.CloseStage(reason=reason):
+                self._close(reason)
+            case e.StateMoved():
+                self._state_moved(effect)
+            case e.MadeLive():
+                pass  # what was held leaves when the format is known, what was said is heard once it has joined
+
+    def _open(self, asked: SessionAsked) -> None:
+        self.failure = None
+        structlog.contextvars.bind_contextvars(session=asked.id)
+        self.uploads.begin(asked.id)
+        start = SessionStart(asked.id, asked.extra_args, asked.stepped, asked.starting, asked.steps)
+        self.opening = self.stage.open(start)
+
+    def _close(self, reason: str) -> None:
+        """The model tidies up; one that hangs longer than the exit timeout ends the process."""
+        if (started := self.look.started) is not None:
+            self.metrics.session_ended(reason, time.monotonic() - started)
+        self.calls.end()
+        self.peers.forget_session()
+        self._spawn(self._tidy_up(reason))
+
+    async def _tidy_up(self, reason: str) -> None:
+        try:
+            await asyncio.wait_for(asyncio.wrap_future(self.stage.close(reason)), self.limits.exit_timeout)
+        except TimeoutError:
+            self._broken(f"the model did not end its step within {self.limits.exit_timeout:g} s")
+            return
+        except LivereactorError as error:  # the Stage has stopped: the process ends anyway
+            log.info("stage already stopped", reason=error.message)
+        self.outputs.reset()
+        try:
+            await self.uploads.end()
+        except LivereactorError as error:  # the store is away: its files stay, unreachable, and the next user is served
+            log.error("uploads not erased", reason=error.message)
+        if self.look.state is SessionState.CLOSING:
+            self.room(StageClosed())
+
+    def _joined(self, connection: int, role: Role) -> None:
+        client = ClientInfo(connection, role, time.time())
+        self._clients[connection] = client
+        self.stage.join(client)
+        self._sparse.info("client joined", connection=connection, role=role)
+        if (wire := self.connections.get(connection)) is not None:
+            wire.join()
+
+    def _dropped(self, connection: int, reason: str) -> None:
+        self._forget(connection)
+        self.metrics.connections(len(self.connections))
+        self._sparse.info("connection closed", connection=connection, reason=reason)
+        self.changes.stir()
+
+    def _forget(self, connection: int) -> None:
+        if (wire := self.connections.pop(connection, None)) is not None:
+            wire.close()
+        self.peers.drop(connection)
+
+    def _refuse_publish(self, refused: e.RefusePublish) -> None:
+        wire = self.connections.get(refused.connection)
+        if wire is None:
+            return
+        # Only v1 has a place for another code than that of a slot that is taken.
+        if refused.code != m.PUBLISH_REFUSED and wire.format is m.WireFormat.V1:
+            wire.tell(m.Failure(refused.request_id, refused.code, refused.message, m.CONTROL))
+        else:
+            wire.tell(m.PublishRefused(refused.track, refused.request_id, refused.message))
+
+    def _tell(self, connection: int, message: m.ServerMessage) -> None:
+        if (wire := self.connections.get(connection)) is not None:
+            wire.tell(message)
+
+    def _tell_all(self, message: m.ServerMessage) -> None:
+        for connection in list(self.connections.values()):
+            connection.tell(message)
+
+    def _state_moved(self, moved: e.StateMoved) -> None:
+        started = self.look.started
+        if moved.before is SessionState.WAITING and moved.after is SessionState.STREAMING and started is not None:
+            self.metrics.first_client(time.monotonic() - started)
+        self.journal.record(moved.before.value, moved.after.value, moved.reason)
+        log.info("session state", before=moved.before.value, after=moved.after.value, reason=moved.reason)
+        self.changes.stir()
+
+    def _finish(self, error: LivereactorError | None) -> None:
+        if not self.ended.done():
+            self.ended.set_result(error)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
