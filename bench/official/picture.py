@@ -29,7 +29,7 @@ class Pattern:
         rise = y / height
         planes = (60 + 130 * wave + 0 * y, 60 + 130 * rise + 0 * x, 60 + 65 * (wave + 1 - rise))
         self._wide = np.stack([np.clip(plane + chequer, 0, 255) for plane in planes], axis=2).astype(np.uint8)
-        self._columns = np.arange(width) * 32 // width
+        self._cells = (np.arange(width) * 32 // width)[:, None].repeat(3, axis=1)  # which cell each byte shows
         self._edges = [-(-row * height // 18) for row in range(4)]
 
     def frame(self, counter: int, color: tuple[int, int, int] | None, clock_us: int | None = None) -> Any:
@@ -38,12 +38,13 @@ class Pattern:
         left = counter * SHIFT % PERIOD
         pixels = self._wide[:, left : left + width].copy()
         if color is not None:
-            pixels[height // 3 : height * 2 // 3, width // 4 : width * 3 // 4] = color
+            begin, end = width // 4, width * 3 // 4
+            pixels[height // 3 : height * 2 // 3, begin:end] = np.full((end - begin, 3), color, np.uint8)
         body = counter.to_bytes(4, "big") + ((now_us() if clock_us is None else clock_us) % 2**48).to_bytes(6, "big")
         code = body + binascii.crc_hqx(body, 0xFFFF).to_bytes(2, "big")
         cells = np.where(np.unpackbits(np.frombuffer(code, np.uint8)), 235, 16).astype(np.uint8).reshape(3, 32)
         for row, line in enumerate(cells):
-            pixels[self._edges[row] : self._edges[row + 1]] = line[self._columns][None, :, None]
+            pixels[self._edges[row] : self._edges[row + 1]] = line[self._cells]
         return pixels
 
 
