@@ -77,6 +77,7 @@ class LibwebrtcPeer:
         outputs = {s.mid: self._make_output(s.kind) for s in sections if plan[s.mid] is Use.SEND}
         transport = self._connect()
         await self._set_estimate(transport, all(s.transport_cc for s in sections if s.kind == "video"))
+        offer = sdp.unbundled(offer, {section.mid for section in sections if sdp.is_hopeless(section)})
         tracks = await transport.apply("offer", sdp.with_codecs(offer, self._kept_codecs(sections, plan)))
         transceivers = {transceiver.mid(): transceiver for transceiver in await transport.native.transceivers()}
         for section in sections:

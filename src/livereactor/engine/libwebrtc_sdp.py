@@ -7,7 +7,7 @@ they are bound, limits of messages, and the answer's candidates, which it only g
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -85,6 +85,27 @@ def with_codecs(sdp: str, kept: Mapping[str, Sequence[str]]) -> str:
     head, *rest = _split(sdp)
     cut = [_cut(lines, kept[mid]) if (mid := _mid(lines)) in kept else lines for lines in rest]
     return _joined([head, *cut])
+
+
+def is_hopeless(section: MediaSection) -> bool:
+    """A video section without any codec that libwebrtc or we have: libwebrtc rejects it."""
+    return section.kind == "video" and not {*DECODABLE, *VideoCodec}.intersection(section.codecs)
+
+
+def unbundled(sdp: str, mids: Collection[str]) -> str:
+    """Leave sections out of the BUNDLE group.
+
+    libwebrtc cannot describe an answer whose first bundled section is one that it rejects ("Failed to setup RTCP mux").
+    A rejected section is in no group of the answer anyway (RFC 9143, section 7.3.3).
+    """
+
+    def kept(line: str) -> str:
+        if not line.startswith("a=group:BUNDLE"):
+            return line
+        return " ".join(word for word in line.split() if word not in mids)
+
+    head, *rest = _split(sdp)
+    return _joined([[kept(line) for line in head], *rest])
 
 
 def _cut(lines: list[str], codecs: Sequence[str]) -> list[str]:

@@ -20,7 +20,7 @@ class VideoCodec(StrEnum):
     H264 = "H264"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # arrays have no one truth to compare by
 class Frame:
     """One picture.
 
@@ -39,7 +39,7 @@ class Frame:
     client: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Sound:
     """A block of samples.
 
