@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Generator
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +31,7 @@ from livereactor.runtime.http_guard import Access
 from livereactor.runtime.loading import load_model
 from livereactor.runtime.reload import Reloader
 from livereactor.runtime.runtime import Options, Runtime
-from livereactor.settings import Settings
+from livereactor.settings import Resolved, Settings
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 # A model that holds the GIL between two frames delays the thread that encodes by up to one switch interval (5 ms by
@@ -40,11 +41,12 @@ SWITCH_INTERVAL = 0.0005
 log = structlog.get_logger("livereactor")
 
 
-def serve_model(target: str, settings: Settings, *, listening: Callable[[str], None], reload: bool) -> None:
+def serve_model(target: str, resolved: Resolved, *, listening: Callable[[str], None], reload: bool) -> None:
     """Serve one model until SIGINT or SIGTERM.
 
     Args:
         target: as `load_model` takes it.
+        resolved: settings, and the file they came from.
         listening: called with the page's URL once the port is open.
         reload: saving the model's file reloads it.
 
@@ -52,13 +54,17 @@ def serve_model(target: str, settings: Settings, *, listening: Callable[[str], N
         ModelLoadError: the model could not be imported or loaded.
         ConfigError: the address may not or cannot be listened on.
     """
+    settings = resolved.settings
     configure_logging(settings.runtime.log_format)
     check_address(settings)
     sys.setswitchinterval(SWITCH_INTERVAL)
+    if reload:
+        # Byte code is told from its source by whole seconds: two saves within one would run the older.
+        sys.dont_write_bytecode = True
     model = load_model(target)
     reloader = Reloader(target, model) if reload else None
     with _listen(settings.runtime.host, settings.runtime.port) as listener, _upload_folder(settings) as folder:
-        asyncio.run(_serve(model, settings, listener, folder, listening, reloader), debug=False)
+        asyncio.run(_serve(model, resolved, listener, folder, listening, reloader), debug=False)
 
 
 def check_address(settings: Settings) -> None:
@@ -71,12 +77,14 @@ def check_address(settings: Settings) -> None:
         )
 
 
-def make_runtime(model: type[Model], settings: Settings, folder: Path) -> Runtime:
-    """A runtime with the adapters that `settings` name; `folder` keeps uploads."""
+def make_runtime(model: type[Model], resolved: Resolved, folder: Path) -> Runtime:
+    """A runtime with the adapters that the settings name; `folder` keeps uploads."""
+    settings = resolved.settings
     options = Options(
         limits=_limits(settings),
         peers=_peers(model, settings),
         config=settings.model,
+        config_path=resolved.path,
         idle_timeout=settings.runtime.idle_timeout,
     )
     return Runtime(model, engine=make_engine(settings.runtime.engine), blobs=FolderBlobs(folder), options=options)
@@ -84,14 +92,15 @@ def make_runtime(model: type[Model], settings: Settings, folder: Path) -> Runtim
 
 async def _serve(
     model: type[Model],
-    settings: Settings,
+    resolved: Resolved,
     listener: socket.socket,
     folder: Path,
     listening: Callable[[str], None],
     reloader: Reloader | None,
 ) -> None:
-    runtime = make_runtime(model, settings, folder)
-    access = Access(tuple(settings.runtime.origins), any_host=settings.runtime.insecure)
+    runtime = make_runtime(model, resolved, folder)
+    asked = resolved.settings.runtime
+    access = Access(tuple(asked.origins), any_host=asked.insecure)
     app = create_app(runtime, access=access, page=page_directory())
     # The exit is ours: uvicorn would wait for held requests and event streams.
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", ws="none"))
@@ -100,7 +109,7 @@ async def _serve(
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     serving = asyncio.create_task(server.serve([listener]), name="http")
-    reloading: asyncio.Task[None] | None = None
+    tasks = [asyncio.create_task(_tell_loading(runtime), name="loading")]
     error: LivereactorError | None = None
     clean = True
     try:
@@ -108,19 +117,19 @@ async def _serve(
         listening(f"http://{'localhost' if host in LOOPBACK else host}:{port}")
         await runtime.start()
         if reloader is not None:
-            reloading = asyncio.create_task(reloader.run(runtime.become), name="reload")
+            tasks.append(asyncio.create_task(reloader.run(runtime.become), name="reload"))
         gc.freeze()  # what is loaded now stays: collections during frames look at less
         error = await _until_stopped(stop, serving, runtime)
     finally:
-        if reloading is not None:
-            reloading.cancel()
+        for task in tasks:
+            task.cancel()
         clean = await runtime.aclose()
         server.should_exit = server.force_exit = True
         await asyncio.wait([serving], timeout=2)
     if error is not None:
         raise error
     if not clean:
-        log.error("the model hangs in its step and was left behind")
+        log.error("the model did not end in time and was left behind")
 
 
 async def _until_stopped(stop: asyncio.Event, serving: asyncio.Task[None], runtime: Runtime) -> LivereactorError | None:
@@ -133,6 +142,19 @@ async def _until_stopped(stop: asyncio.Event, serving: asyncio.Task[None], runti
     if serving.done() and not stop.is_set():
         return UnavailableError("the HTTP server stopped by itself; its log says why")
     return None
+
+
+async def _tell_loading(runtime: Runtime) -> None:
+    """Who waits for the model sees that it goes on: after a second, then every five."""
+    began, pause = time.monotonic(), 1.0
+    while True:
+        await asyncio.sleep(pause)
+        if runtime.is_loaded:
+            return
+        progress = runtime.progress
+        said = {"progress": f"{progress.fraction:.0%}", "text": progress.text} if progress else {}
+        log.info("still loading", seconds=round(time.monotonic() - began), **said)
+        pause = 5.0
 
 
 def _limits(settings: Settings) -> Limits:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
@@ -23,7 +23,7 @@ def config(
     folder: Annotated[Path, typer.Argument(help="Where livereactor.toml may be.")] = Path(),
     json_lines: Annotated[bool, typer.Option("--json", help="One JSON object a line, for scripts.")] = False,
 ) -> None:
-    """Show every setting, its effective value and where that came from."""
+    """Show each setting and where it came from."""
     rows = effective(resolve(folder, command_line={}))
     for name, value, origin in rows:
         if json_lines:
@@ -33,7 +33,10 @@ def config(
 
 
 def limits(json_lines: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False) -> None:
-    """Show every limit with its default; a runtime's own are at its /limits."""
+    """Show every limit with its default.
+
+    Those in force at a running server are at its /limits.
+    """
     values = dataclasses.asdict(Limits())
     if json_lines:
         typer.echo(json.dumps(values))
@@ -45,5 +48,5 @@ def limits(json_lines: Annotated[bool, typer.Option("--json", help="One JSON obj
 def _shown(name: str, value: object) -> str:
     """TURN credentials are secrets: they are counted, not printed."""
     if name == "turn.turn" and isinstance(value, list) and value:
-        return f"{len(value)} server(s), credentials hidden"
+        return f"{len(cast('list[str]', value))} server(s), credentials hidden"
     return str(value)

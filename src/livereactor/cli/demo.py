@@ -20,9 +20,13 @@ def register(app: typer.Typer) -> None:
 def demo(
     port: Annotated[int | None, typer.Option(help="Port of the page.", show_default="8080")] = None,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+    json_lines: Annotated[bool, typer.Option("--json", help="Print the address as JSON, for scripts.")] = False,
 ) -> None:
-    """Serve our demo model with its page: rain on a pond, touch the water to make waves."""
-    serve(str(demo_models() / "pond.py"), {"runtime.port": port}, open_page=open_page)
+    """Serve our demo: a pond you can touch.
+
+    Nothing to configure; Ctrl-C ends it.
+    """
+    serve(str(demo_models() / "pond.py"), {"runtime.port": port}, open_page=open_page, json_lines=json_lines)
 
 
 def demo_models() -> Path:

@@ -23,7 +23,10 @@ def doctor(
     url: Annotated[str | None, typer.Option(help="A server to ask for its health.")] = None,
     json_lines: Annotated[bool, typer.Option("--json", help="One JSON object a line, for scripts.")] = False,
 ) -> None:
-    """Check Python, media engine, codecs, GPU, port, disk, STUN and TURN; exit 1 when something fails."""
+    """Check whether this machine can serve.
+
+    Python, media engine, codecs, GPU, port, disk, STUN and TURN, each with a fix; exit 1 when something fails.
+    """
     from livereactor.cli.checks import findings
 
     found = findings(resolve(Path(), command_line={}).settings, url)

@@ -24,7 +24,10 @@ def schema(
         Path | None, typer.Option(help="Compare with an older schema; exit 1 on breaking changes.")
     ] = None,
 ) -> None:
-    """Print a model's commands, messages and tracks as an OpenAPI 3.1 document."""
+    """Print a model as an OpenAPI 3.1 document.
+
+    Its commands, messages and tracks; no weights are loaded.
+    """
     document = _openapi(target)
     if check is not None:
         _compare(check, document)
@@ -41,7 +44,10 @@ def validate(
     target: Annotated[str, typer.Argument(help="A file, file.py:Class, or a folder.")] = "model.py",
     json_lines: Annotated[bool, typer.Option("--json", help="One JSON object, for scripts.")] = False,
 ) -> None:
-    """Check settings, class and schema without loading weights."""
+    """Check a model's class and settings.
+
+    No weights are loaded, nothing is served.
+    """
     from livereactor.runtime.loading import load_model
     from livereactor.settings import resolve
 

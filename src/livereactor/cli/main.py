@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from livereactor.base.errors import LivereactorError, ModelLoadError
+from livereactor.base.errors import ConfigError, LivereactorError, ModelLoadError, UsageError
 from livereactor.cli import config, demo, doctor, inspect, new, run
 
 app = typer.Typer(
@@ -30,6 +30,18 @@ def main() -> None:
         app()
     except LivereactorError as error:
         print(f"livereactor: {error.message}", file=sys.stderr)
-        sys.exit(3 if isinstance(error, ModelLoadError) else 1)
+        sys.exit(_exit_code(error))
     except BrokenPipeError:
         sys.exit(1)  # the reader of our stdout has gone, as in `livereactor limits | head -1`
+
+
+def _exit_code(error: LivereactorError) -> int:
+    match error:
+        case ModelLoadError():
+            return 3
+        case ConfigError():  # a port in use, a malformed file: the command line itself was fine
+            return 1
+        case UsageError():
+            return 2
+        case _:
+            return 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import keyword
 import re
 from enum import StrEnum
@@ -34,6 +35,7 @@ def new(
     name: Annotated[str, typer.Argument(help="Folder to make; its last part names the model.")],
     template: Annotated[Template, typer.Option(help="What to start from.")] = Template.video,
     force: Annotated[bool, typer.Option("--force", help="Write into a folder that is not empty.")] = False,
+    json_lines: Annotated[bool, typer.Option("--json", help="One JSON object, for scripts.")] = False,
 ) -> None:
     """Make a folder with a model that runs as it is."""
     folder = Path(name)
@@ -46,9 +48,10 @@ def new(
     source = (_TEMPLATES / f"{template.value}.py").read_text(encoding="utf-8")
     (folder / "model.py").write_text(source.replace("NewModel", title), encoding="utf-8")
     (folder / "README.md").write_text(_readme(folder.name, template), encoding="utf-8")
-    typer.echo(
-        f"made {folder}/model.py\n\n  livereactor dev {folder}      see it in the browser; saving the file reloads it"
-    )
+    if json_lines:
+        typer.echo(json.dumps({"model": str(folder / "model.py"), "class": title}))
+        return
+    typer.echo(f"made {folder}/model.py; see it, with reload on save:\n\n  livereactor dev {folder}")
 
 
 def class_name(text: str) -> str:

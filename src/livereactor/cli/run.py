@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import webbrowser
@@ -20,6 +21,7 @@ _Host = Annotated[str | None, typer.Option(help="Address to listen on.", show_de
 _Set = Annotated[list[str] | None, typer.Option("--set", help="key=value for Model.load(config); may be repeated.")]
 _Insecure = Annotated[bool, typer.Option("--insecure", help="Serve anybody on a non-loopback address.")]
 _Cpu = Annotated[bool, typer.Option("--cpu", help="Hide every GPU from the model.")]
+_Json = Annotated[bool, typer.Option("--json", help="Print the address as JSON, for scripts.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -37,34 +39,51 @@ def run(
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     insecure: _Insecure = False,
     cpu: _Cpu = False,
+    json_lines: _Json = False,
 ) -> None:
     """Serve a model with its page; Ctrl-C ends it."""
     if cpu:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""  # read by CUDA when the model first touches it
     given = {"runtime.port": port, "runtime.host": host, "runtime.insecure": insecure or None}
-    serve(target, given | _assignments(set_ or []), reload=reload, open_page=open_page)
+    serve(target, given | _assignments(set_ or []), reload=reload, open_page=open_page, json_lines=json_lines)
 
 
-def dev(target: _Target = "model.py", port: _Port = None, set_: _Set = None, cpu: _Cpu = False) -> None:
-    """Serve a model, open its page, and reload it whenever its file is saved."""
-    run(target, port=port, set_=set_, reload=True, open_page=True, cpu=cpu)
+def dev(
+    target: _Target = "model.py",
+    port: _Port = None,
+    set_: _Set = None,
+    cpu: _Cpu = False,
+    json_lines: _Json = False,
+) -> None:
+    """Run a model, open its page, reload on save.
+
+    What `load` made stays while the text of `load` is unchanged.
+    """
+    run(target, port=port, set_=set_, reload=True, open_page=True, cpu=cpu, json_lines=json_lines)
 
 
-def serve(target: str, given: Mapping[str, object], *, reload: bool = False, open_page: bool = False) -> None:
+def serve(
+    target: str,
+    given: Mapping[str, object],
+    *,
+    reload: bool = False,
+    open_page: bool = False,
+    json_lines: bool = False,
+) -> None:
     """Serve until interrupted; what was not given (None) is left to environment, file and defaults."""
     from livereactor.wiring import serve_model
 
     path = Path(target.partition(":")[0])
     command_line = {name: value for name, value in given.items() if value is not None}
-    settings = resolve(path if path.is_dir() else path.parent, command_line=command_line).settings
+    resolved = resolve(path if path.is_dir() else path.parent, command_line=command_line)
 
     def listening(url: str) -> None:
-        typer.echo(url)
+        typer.echo(json.dumps({"url": url}) if json_lines else url)
         print("Ctrl-C ends it", file=sys.stderr)
         if open_page:
             webbrowser.open(url)
 
-    serve_model(target, settings, listening=listening, reload=reload)
+    serve_model(target, resolved, listening=listening, reload=reload)
 
 
 def _assignments(pairs: list[str]) -> dict[str, object]:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import linecache
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from types import ModuleType
+from typing import Final
 
 import structlog
 from watchfiles import PythonFilter, awatch  # pyright: ignore[reportUnknownVariableType]: anyio is untyped there
@@ -15,11 +19,13 @@ from livereactor.base.errors import LivereactorError
 from livereactor.runtime.authoring import Model
 from livereactor.runtime.loading import load_model, model_file
 
+LOOK_AGAIN: Final = 500  # milliseconds
+
 log = structlog.get_logger("livereactor.reload")
 
 
 class Reloader:
-    """Watches the folder of a model's file.
+    """Watches the folder of a model's file, and what lies below it.
 
     Args:
         target: as `load_model` takes it.
@@ -28,25 +34,49 @@ class Reloader:
 
     def __init__(self, target: str, model: type[Model]) -> None:
         self._target = target
+        self._file = model_file(target)
         self._load = load_source(model)
+        self._saved = self._saved_at()
 
     async def run(self, changed: Callable[[type[Model], bool], Awaitable[None]]) -> None:
         """Call `changed(new class, load is unchanged)` after every save that imports; runs until cancelled."""
-        folder = model_file(self._target).parent
-        async for _ in awatch(folder, watch_filter=PythonFilter(), step=50, debounce=200, recursive=True):
+        folder, only = self._file.parent, PythonFilter()
+        # It yields now and then without changes: a save before the watch began, or on a file system that tells nobody
+        # (a container's mount), is seen by its time.
+        watch = awatch(folder, watch_filter=only, step=50, debounce=200, rust_timeout=LOOK_AGAIN, yield_on_timeout=True)
+        async for changes in watch:
+            before, self._saved = self._saved, self._saved_at()
+            if before == self._saved and all(Path(path).parent == folder for _, path in changes):
+                continue
             try:
                 model = await asyncio.to_thread(self._import)
             except LivereactorError as error:
-                log.error("not reloaded; the version before runs on", reason=error.message)
+                log.error("not reloaded, the version before runs on", reason=error.message)
                 continue
             source = load_source(model)
             same, self._load = source == self._load, source
+            log.info("reloading", model=model.__name__, weights="kept" if same else "loaded anew")
             await changed(model, same)
-            log.info("reloaded", model=model.__name__, weights="kept" if same else "loaded anew")
+
+    def _saved_at(self) -> dict[Path, int]:
+        """When the files beside the model's were last saved."""
+        times: dict[Path, int] = {}
+        for file in self._file.parent.glob("*.py"):
+            with contextlib.suppress(FileNotFoundError):  # between the two halves of an editor's save
+                times[file] = file.stat().st_mtime_ns
+        return times
 
     def _import(self) -> type[Model]:
+        """The class as it is on disk now, and with it every module of the author's that it imports."""
         linecache.checkcache()  # tracebacks and sources are of the file as it is now
-        return load_model(self._target)
+        before = _modules_in(self._file.parent)
+        for name in before:
+            del sys.modules[name]
+        try:
+            return load_model(self._target)
+        except BaseException:
+            sys.modules.update(before)  # what runs on goes on importing what it has imported
+            raise
 
 
 def load_source(model: type[Model]) -> str:
@@ -56,3 +86,13 @@ def load_source(model: type[Model]) -> str:
         return "\n".join(inspect.getsource(part) for part in parts)
     except (OSError, TypeError):  # no source to compare: never taken for unchanged
         return f"{Path(inspect.getfile(model)).name}:{id(model)}"
+
+
+def _modules_in(folder: Path) -> dict[str, ModuleType]:
+    """Imported modules whose file the author may have saved: not those of an environment that lies in the folder."""
+    found: dict[str, ModuleType] = {}
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if file is not None and folder in Path(file).parents and not Path(file).is_relative_to(sys.prefix):
+            found[name] = module
+    return found
