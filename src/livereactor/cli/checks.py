@@ -18,8 +18,9 @@ from email.utils import parsedate_to_datetime
 from typing import Literal
 
 import httpx2
+from structlog.testing import capture_logs
 
-from livereactor.base.errors import LivereactorError
+from livereactor.base.errors import EngineError, LivereactorError
 from livereactor.settings import Settings
 
 _GIB = 1024**3
@@ -66,7 +67,12 @@ def _engine(name: str) -> Finding:
         engine = make_engine(name)
         began = time.monotonic()
         try:
-            await asyncio.wait_for(engine.start(), 15)
+            # An engine that cannot reach itself starts all the same, for a network may come later; it only says so.
+            with capture_logs() as said:
+                await asyncio.wait_for(engine.start(), 15)
+            for record in said:
+                if record["log_level"] == "warning":
+                    raise EngineError(str(record.get("reason") or record["event"]))
             return engine.capabilities.name, time.monotonic() - began
         finally:
             await engine.aclose()
@@ -74,7 +80,8 @@ def _engine(name: str) -> Finding:
     try:
         used, seconds = asyncio.run(connect())
     except LivereactorError as error:
-        return Finding("media engine", "fail", error.message, "see the sentence above; then run doctor again")
+        trouble, _, fix = error.message.partition("; ")
+        return Finding("media engine", "fail", trouble, fix or "read the log of livereactor run, then try again")
     except TimeoutError:
         return Finding(
             "media engine",

@@ -47,6 +47,6 @@ def limits(json_lines: Annotated[bool, typer.Option("--json", help="One JSON obj
 
 def _shown(name: str, value: object) -> str:
     """TURN credentials are secrets: they are counted, not printed."""
-    if name == "turn.turn" and isinstance(value, list) and value:
+    if name == "turn.turn" and value:
         return f"{len(cast('list[str]', value))} server(s), credentials hidden"
     return str(value)

@@ -1,11 +1,13 @@
 """Every way a start can fail: one readable sentence that says what to do, and the exit code."""
 
+import asyncio
 import json
 import socket
 from pathlib import Path
 
 import pytest
 
+from tests.tools.netns import private_network
 from tests.tools.processes import free_port
 
 from .command import ended, written
@@ -103,6 +105,19 @@ async def test_doctor_checks_this_machine_and_a_server_that_is_not_there(tmp_pat
     assert found["media engine"]["status"] == "ok"
     assert found["server"]["status"] == "fail"
     assert found["server"]["fix"]
+
+
+async def test_doctor_finds_a_machine_without_an_address_and_says_how_to_add_one(tmp_path: Path) -> None:
+    with private_network() as private:
+        if not private:
+            pytest.skip("only root may make a network without an address")
+        removing = await asyncio.create_subprocess_exec("ip", "link", "del", "lr0")
+        assert await removing.wait() == 0
+        result = await ended("doctor", "--json", folder=tmp_path)
+    found = {line["check"]: line for line in map(json.loads, result.out.splitlines())}
+    assert result.code == 1
+    assert found["media engine"]["text"].startswith("no network address but loopback")
+    assert "ip link add" in found["media engine"]["fix"]
 
 
 @pytest.mark.parametrize("command", ["new", "run", "dev", "demo", "schema", "validate", "config", "limits", "doctor"])
