@@ -38,8 +38,7 @@ async def test_a_save_shows_its_new_slider_within_two_seconds_and_keeps_the_weig
         assert await server.ends(signal.SIGINT) == 0
         assert server.process.stdout is not None
         assert (await server.process.stdout.read()).count(b"loading weights") == 1
-    print(f"saved to slider: {took:.2f} s")
-    assert took < 2.0 * 2, f"{took:.1f} s"  # 2 s is the promise on a machine with nothing else to do
+    assert took < 2.0  # 0.9 s on two cores with five busy processes beside it
 
 
 async def test_a_changed_load_loads_anew(tmp_path: Path) -> None:

@@ -1,0 +1,24 @@
+import pytest
+from typer.testing import CliRunner
+
+from livereactor.cli.main import app
+
+COMMANDS = ["new", "run", "dev", "demo", "schema", "validate", "config", "limits", "doctor"]
+
+
+def said(*arguments: str) -> str:
+    result = CliRunner().invoke(app, [*arguments], env={"COLUMNS": "80"})
+    assert result.exit_code == 0
+    return result.output
+
+
+def test_every_short_help_is_a_whole_sentence() -> None:
+    lines = said("--help").partition("Commands:")[2].strip().splitlines()
+    assert sorted(line.split()[0] for line in lines) == sorted(COMMANDS)
+    assert [line for line in lines if not line.endswith(".") or line.endswith("...")] == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example(command: str) -> None:
+    assert "Example: " in said(command, "--help")
+    assert f"livereactor {command}" in said(command, "--help")
