@@ -117,7 +117,7 @@ class WrongShape(Plain):
 
     def stream(self) -> Iterator[Any]:
         while True:
-            yield np.zeros((48, 64, 7), np.uint8)
+            yield np.zeros((48, 64, 3), np.int64)
 
 
 class LoadFails(Plain):

@@ -106,12 +106,12 @@ class Guard:
         if self._access.any_host:
             return None
         origin = headers.get("origin")
-        if origin is not None and not _is_loopback(urlsplit(origin).hostname) and origin not in self._access.origins:
+        if origin is not None and not _is_loopback(_hostname(origin)) and origin not in self._access.origins:
             return ForbiddenError(f"origin {origin[:128]!r} may not use this runtime; add it to [runtime] origins")
         host = headers.get("host", "")
-        name = urlsplit(f"//{host}").hostname
-        known = {urlsplit(each).hostname for each in self._access.origins}
-        if not _is_loopback(name) and name not in known:
+        name = _hostname(f"//{host}")
+        known = {_hostname(each) for each in self._access.origins}
+        if name is None or (not _is_loopback(name) and name not in known):
             return ForbiddenError(f"host {host[:128]!r} is not this runtime's; use localhost, or start it with --host")
         return None
 
@@ -163,6 +163,13 @@ def _announced(headers: dict[str, str]) -> int:
 
 def _too_large(limit: int) -> TooLargeError:
     return TooLargeError(f"the body exceeds {limit} bytes; upload large content instead")
+
+
+def _hostname(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:  # such as a bracket that is never closed
+        return None
 
 
 def _is_loopback(host: str | None) -> bool:
