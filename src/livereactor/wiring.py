@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import os
 import signal
 import socket
 import sys
@@ -103,11 +104,8 @@ async def _serve(
     access = Access(tuple(asked.origins), any_host=asked.insecure)
     app = create_app(runtime, access=access, page=page_directory())
     # The exit is ours: uvicorn would wait for held requests and event streams.
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", ws="none"))
-    server.install_signal_handlers = lambda: None  # pyright: ignore[reportAttributeAccessIssue]: older uvicorns have it
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    server = _Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", ws="none"))
+    stop = _stop_on_signals()
     serving = asyncio.create_task(server.serve([listener]), name="http")
     tasks = [asyncio.create_task(_tell_loading(runtime), name="loading")]
     error: LivereactorError | None = None
@@ -130,6 +128,29 @@ async def _serve(
         raise error
     if not clean:
         log.error("the model did not end in time and was left behind")
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without signal handlers of its own: they would replace ours and end the process before its sessions."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
+
+
+def _stop_on_signals() -> asyncio.Event:
+    """Set by the first SIGINT or SIGTERM; a second one does not wait for anybody."""
+    stop = asyncio.Event()
+
+    def asked() -> None:
+        if stop.is_set():
+            os._exit(130)
+        stop.set()
+        log.info("ending; once more ends at once")
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, asked)
+    return stop
 
 
 async def _until_stopped(stop: asyncio.Event, serving: asyncio.Task[None], runtime: Runtime) -> LivereactorError | None:

@@ -60,6 +60,16 @@ async def test_a_model_that_loads_for_long_shows_it_answers_health_and_can_be_en
         assert await server.ends(signal.SIGINT) == 0
 
 
+async def test_a_second_signal_waits_for_nobody(tmp_path: Path) -> None:
+    async with serving(
+        "run", written(tmp_path, "    def load(self):\n        time.sleep(600)\n"), "--port", "0"
+    ) as server:
+        await server.said("still loading")
+        server.process.send_signal(signal.SIGINT)
+        await server.said("once more ends at once")
+        assert await server.ends(signal.SIGINT) == 130
+
+
 async def test_a_model_that_hangs_in_a_step_is_left_behind(browser: Browser, tmp_path: Path) -> None:
     body = "    def stream(self):\n        print('stepping', flush=True)\n        time.sleep(600)\n        yield None\n"
     async with serving("run", written(tmp_path, body), "--port", "0") as server, opened(browser) as (page, _):
