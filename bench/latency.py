@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 from bench.frame import Figure, Result, phases, spread
@@ -17,7 +18,10 @@ PACINGS = {"backpressure": "paced by the runtime", "realtime": "the model sleeps
 async def flashes(client: Client, trials: int, pacing: str, seed: int) -> list[float | None]:
     """Times of `trials` commands in ms, after a warm-up."""
     await client.command("set_pacing", pacing=pacing)
-    await client.frames(30, timeout=15.0)
+    seen = await client.frames(30, timeout=15.0)
+    if seen["count"] < 30:
+        print(f"{client.name} saw {seen['count']} frames in 15 s: {await client.state()}", file=sys.stderr, flush=True)
+        return [None] * trials
     waits = phases(trials + WARM_UP, seed=seed)
     times = await client.ask("flash_times", trials=trials + WARM_UP, phases=waits)
     return times[WARM_UP:]
