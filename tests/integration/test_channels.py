@@ -69,9 +69,10 @@ async def test_v0_gets_text_frames_and_no_error_envelopes() -> None:
         caller.say(m.RequestClip(4.0))
         caller.say(m.Command("told"))
         heard = [await caller.hear() for _ in range(3)]
-        assert heard[0].data == {"text": "welcome owner"}
-        assert heard[1] == m.ClipFailed("recorder disabled")
-        assert heard[2].data == {"text": "joined x level=1"}
+        # The clip is refused by the runtime itself and may overtake what the model says.
+        assert m.ClipFailed("recorder disabled") in heard
+        texts = [each.data["text"] for each in heard if isinstance(each, m.ModelMessage)]
+        assert texts == ["welcome owner", "joined x level=1"]
 
 
 async def test_requests_on_control_are_answered_and_pings_are_not() -> None:
