@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 
-from livereactor.wiring import _listen  # pyright: ignore[reportPrivateUsage]: no program shows it without 40 ms of luck
+from livereactor.wiring import _listen
 
 
 async def test_small_answers_are_sent_at_once() -> None:
