@@ -33,8 +33,8 @@ def open_vp8(width: int, height: int, fps: float, bps: int) -> VideoCodecContext
         "auto-alt-ref": "0",
         "noise-sensitivity": "0",
         # Blocks within 46 dB of what they are predicted from are not coded at all. libwebrtc has 100 for screens; 400
-        # saves a fifth of the CPU and a third of the bytes on soft pictures, which lose 1 to 3 of their 52 dB; hard ones,
-        # at 44 dB or less, stay as they are.
+        # saves a fifth of the CPU and a third of the bytes on soft pictures, which lose 1 to 3 of their 52 dB; hard
+        # ones, at 44 dB or less, stay as they are.
         "static-thresh": "400",
         "minrate": str(bps),
         "maxrate": str(bps),
