@@ -65,7 +65,7 @@ class MessageOut:
     data: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class ReceivedFile:
     """An Upload whose bytes have landed; arguments declared as files are replaced by it before the Stage sees them."""
 

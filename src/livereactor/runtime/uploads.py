@@ -10,6 +10,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from weakref import WeakValueDictionary
 
 from livereactor.base.errors import (
     ConflictError,
@@ -51,6 +52,7 @@ class _Slot:
     folder: BlobKey  # of this file alone
     key: BlobKey
     landed: asyncio.Event = field(default_factory=asyncio.Event)
+    reading: asyncio.Lock = field(default_factory=asyncio.Lock)
     writing: bool = False
     noticed: bool = False  # the model has been told
     over: bool = False  # its Session has ended
@@ -70,6 +72,8 @@ class Uploads:
         self._signer = Signer(secrets.token_bytes(32))
         self._session: str | None = None
         self._slots: dict[str, _Slot] = {}
+        # Shared by the calls that name it: twenty commands with one file are one copy, gone with the last of them.
+        self._files: WeakValueDictionary[BlobKey, ReceivedFile] = WeakValueDictionary()
 
     def begin(self, session: str) -> None:
         """A Session opens; it sees nothing of the one before."""
@@ -154,7 +158,12 @@ class Uploads:
         except TimeoutError:
             wait = self._limits.upload_wait
             raise UnresolvedUploadError(f"upload {upload!r} has no content after {wait:g} s; write its bytes") from None
-        return ReceivedFile(upload, slot.name, slot.mime_type, await self._blobs.get(slot.key))
+        async with slot.reading:
+            file = self._files.get(slot.key)
+            if file is None:
+                file = ReceivedFile(upload, slot.name, slot.mime_type, await self._blobs.get(slot.key))
+                self._files[slot.key] = file
+        return file
 
     def notice(self, upload: str) -> bool:
         """True the first time it is said of a file of this Session that it has been written."""

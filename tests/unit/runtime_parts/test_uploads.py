@@ -1,0 +1,71 @@
+"""Uploads, over blobs that are slow or fail."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import weakref
+from collections.abc import AsyncIterator
+
+import pytest
+
+from livereactor.base.limits import Limits
+from livereactor.blobs.memory import MemoryBlobs
+from livereactor.blobs.port import BlobKey
+from livereactor.protocol.http import UploadRequest
+from livereactor.runtime.uploads import Uploads
+
+
+class CopyingBlobs(MemoryBlobs):
+    """As a disk: each read is a copy of its own, and takes a turn of the loop."""
+
+    reads = 0
+
+    async def get(self, key: BlobKey) -> bytes:
+        self.reads += 1
+        await asyncio.sleep(0)
+        return bytes(bytearray(await super().get(key)))
+
+
+async def in_pieces(*pieces: bytes) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        yield piece
+
+
+async def written(uploads: Uploads, data: bytes) -> str:
+    upload, path = uploads.reserve(UploadRequest(name="a.bin", size=len(data), mime_type="text/plain"))
+    await uploads.write(upload, query_of(path), in_pieces(data))
+    return upload
+
+
+def query_of(path: str) -> dict[str, str]:
+    return dict(pair.split("=", 1) for pair in path.split("?")[1].split("&"))
+
+
+@pytest.fixture
+def blobs() -> CopyingBlobs:
+    return CopyingBlobs()
+
+
+@pytest.fixture
+def uploads(blobs: CopyingBlobs) -> Uploads:
+    made = Uploads(blobs, Limits())
+    made.begin("ses-1")
+    return made
+
+
+async def test_a_file_named_by_many_commands_is_in_memory_once(uploads: Uploads, blobs: CopyingBlobs) -> None:
+    upload = await written(uploads, b"bytes" * 100)
+    files = await asyncio.gather(*(uploads.file(upload) for _ in range(20)))
+    files.append(await uploads.file(upload))
+    assert len({id(each.data) for each in files}) == 1
+    assert blobs.reads == 1
+
+
+async def test_a_file_that_no_call_holds_any_more_is_let_go(uploads: Uploads, blobs: CopyingBlobs) -> None:
+    upload = await written(uploads, b"bytes" * 100)
+    gone = weakref.ref(await uploads.file(upload))
+    gc.collect()
+    assert gone() is None
+    assert (await uploads.file(upload)).data == b"bytes" * 100
+    assert blobs.reads == 2
