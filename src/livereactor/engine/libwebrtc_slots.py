@@ -51,7 +51,8 @@ class Slot:
         if token is None or viewer is None:
             return None
         if self.user is not viewer:
-            self.user, self.taken = viewer, True
+            if not self._slots.bind(self, token.viewer):
+                return None
             if self._early_rate is not None:
                 viewer.rate(self._early_rate)
         return viewer.serve(token.number, key_wanted=info.request_key_frame, codec=info.codec)
@@ -93,14 +94,21 @@ class Slots:
     def viewer(self, number: int) -> Viewer | None:
         return self._viewers.get(number)
 
+    def bind(self, slot: Slot, number: int) -> bool:
+        """An encoder has taken the slot and works for this viewer; False when the viewer has left meanwhile."""
+        with self._lock:
+            slot.user, slot.taken = self._viewers.get(number), True
+            return slot.user is not None
+
     def remove(self, number: int) -> None:
         """A viewer has gone; slots nobody needs any more are dropped now or at a later sweep."""
-        viewer = self._viewers.pop(number, None)
-        for slot in self._slots:
-            if slot.owner is viewer:
-                slot.owner, slot.owner_left_at = None, time.monotonic()
-            if slot.user is viewer:
-                slot.user = None
+        with self._lock:
+            viewer = self._viewers.pop(number, None)
+            for slot in self._slots:
+                if slot.owner is viewer:
+                    slot.owner, slot.owner_left_at = None, time.monotonic()
+                if slot.user is viewer:
+                    slot.user = None
         self.sweep()
 
     def sweep(self) -> None:

@@ -279,6 +279,7 @@ class AudioIn(Track):
         """As at the start of a Session."""
         self._active = False
         self._queue.clear()
+        self._resampler = Resampler(self.sample_rate, self.channels)  # its filter holds the last samples it was given
 
 
 @dataclass(frozen=True, slots=True)

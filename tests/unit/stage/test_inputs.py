@@ -162,6 +162,16 @@ class Yields(lr.Model):
             yield self.values.pop(0)
 
 
+def test_a_new_session_hears_nothing_of_the_last_ones_sound() -> None:
+    mic = lr.AudioIn(sample_rate=16_000)
+    mic.hear(Sound(np.full((480, 1), 20_000, np.int16), 48_000))
+    mic.reset()
+    mic.hear(Sound(np.zeros((480, 1), np.int16), 48_000))
+    heard = mic.latest()
+    assert heard is not None
+    assert not heard.samples.any()
+
+
 @pytest.mark.parametrize(
     ("value", "shapes"),
     [
