@@ -24,6 +24,7 @@ from aioice.ice import StunProtocol, relayed_candidate, server_reflexive_candida
 from aiortc.rtcicetransport import parse_stun_turn_uri
 
 from livereactor.base.limits import MIB
+from livereactor.engine.gathering import no_candidate
 from livereactor.engine.port import Candidate, IceServer, PeerConfig, PeerState
 
 LOOPBACK: Final = "127.0.0.1"
@@ -60,6 +61,11 @@ class Paths:
             connection.get_component_candidates = partial(self._gather, connection)
             connection.query_consent = partial(self._watch, connection)
         self._run(self._limit_search())
+
+    def require_candidate(self) -> None:
+        """Raises `EngineError` when gathering found none, so that nobody could reach us."""
+        if not any(connection.local_candidates for connection in self._connections):
+            raise no_candidate(self._config)
 
     def add(self, line: str) -> None:
         """Add a remote candidate, in the background: a name may take seconds to resolve, or never do."""
@@ -101,7 +107,7 @@ class Paths:
         protocols = [protocol for host in hosts if (protocol := await self._bind(connection, component, host))]
         connection._protocols += protocols
         asking = self._ask_servers(connection, component, protocols, timeout)
-        if relay_only:
+        if not protocols:
             await asking  # there is no candidate without a server
         else:
             self._run(asking)

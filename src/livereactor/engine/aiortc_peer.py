@@ -90,6 +90,7 @@ class AiortcPeer:
                 self._answer(section, use, transceivers[section.mid])
         self._watch(native)
         await native.setLocalDescription()
+        self._paths.require_candidate()
         answer = sdp.finished(native.localDescription.sdp, theirs, self._config.video_codecs, self._declared(theirs))
         self._report(theirs)
         return Accepted(answer, dict(self._video), dict(self._audio))

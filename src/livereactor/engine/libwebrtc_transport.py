@@ -13,6 +13,7 @@ import reactor_webrtc as rw
 
 from livereactor.base.errors import EngineError, PeerError
 from livereactor.engine import libwebrtc_sdp as sdp
+from livereactor.engine.gathering import is_tcp, no_candidate
 from livereactor.engine.libwebrtc_channel import LibwebrtcChannel, run_on
 from livereactor.engine.port import (
     Candidate,
@@ -29,10 +30,6 @@ FIRST_RELAY: Final = 5.0  # seconds; a relay's candidate takes round trips
 MORE_CANDIDATES: Final = 0.002  # seconds after the first: the other interfaces' come together with it
 # Packets sent before the other side has applied the answer are lost, and a key frame with them: 92 ms instead of 44.
 READY_AFTER_CONNECTED: Final = 0.010  # seconds; or when a channel opens, whichever is earlier
-NO_ADDRESS: Final = (
-    "no network address but loopback, so WebRTC finds no candidate; add one, for example: "
-    "ip link add lr0 type dummy && ip addr add 198.18.0.1/32 dev lr0 && ip link set lr0 up"
-)
 _STATES: Final = {f"PeerConnectionState.{state.value.capitalize()}": state for state in PeerState}
 
 
@@ -100,7 +97,7 @@ class Transport:
         """The candidates that are there as soon as the first one is; later ones are events.
 
         Raises:
-            EngineError: there is no address to be reached at.
+            EngineError: there is no address, port or relay to be reached at.
         """
         timeout = FIRST_RELAY if self._config.relay_only else FIRST_CANDIDATE
         try:
@@ -112,7 +109,7 @@ class Transport:
             await asyncio.sleep(MORE_CANDIDATES)
         found, self._described = self._described or [], None
         if not found:
-            raise EngineError("no relay answered; check the TURN servers" if self._config.relay_only else NO_ADDRESS)
+            raise no_candidate(self._config)
         return [candidate.line for candidate in found]
 
     def trickle(self) -> None:
@@ -188,6 +185,8 @@ class Transport:
             self._ready(True)
 
     def _on_candidate(self, native: rw.IceCandidate) -> None:
+        if is_tcp(native.candidate):  # it gathers them even where its configuration says that TCP is off
+            return
         candidate = Candidate(native.candidate, native.sdp_mid, native.sdp_mline_index)
         if self._described is None:
             self._deliver(CandidateFound(candidate))

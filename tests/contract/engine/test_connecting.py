@@ -10,7 +10,8 @@ import socket
 import statistics
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ import pytest
 from livereactor.base.errors import EngineError, PeerError
 from livereactor.engine.port import (
     Candidate,
+    CandidateFound,
     ChannelAdded,
     ChannelClosed,
     Engine,
@@ -208,6 +210,46 @@ async def test_a_dead_stun_server_does_not_delay_the_answer(engine: Engine) -> N
                 await server.peer.aclose()
     without, with_dead = (statistics.median(taken) for taken in times.values())
     assert with_dead - without < 0.030
+
+
+async def test_an_answer_without_a_free_port_is_an_error_that_says_so(engine: Engine) -> None:
+    client, offer = await an_offer(engine)
+    with taken_port() as port:
+        server = await make_side(engine, PeerConfig(port_range=(port, port)))
+        with pytest.raises(EngineError, match=f"no UDP port of {port}:{port} is free; widen port_range"):
+            await server.peer.accept(offer, USES)
+    await server.peer.aclose()
+    await client.peer.aclose()
+
+
+async def test_an_answer_without_the_relay_it_needs_is_an_error_that_says_so(engine: Engine) -> None:
+    client, offer = await an_offer(engine)
+    server = await make_side(engine, PeerConfig(relay_only=True))
+    with pytest.raises(EngineError, match="no relay answered; check the TURN servers"):
+        await server.peer.accept(offer, USES)
+    await server.peer.aclose()
+    await client.peer.aclose()
+
+
+async def test_candidates_are_of_tcp_only_where_the_engine_says_so(engine: Engine) -> None:
+    client, offer = await an_offer(engine)
+    server = await make_side(engine)
+    accepted = await server.peer.accept(offer, USES)
+    await server.inbox.get(CandidateFound, lambda event: not event.candidate.line)
+    later = [event.candidate.line for event in server.inbox.all(CandidateFound)]
+    lines = [*re.findall(r"candidate:.*", accepted.answer), *filter(None, later)]
+    await server.peer.aclose()
+    await client.peer.aclose()
+    assert any(" tcp " in line.lower() for line in lines) == engine.capabilities.tcp
+
+
+@contextmanager
+def taken_port() -> Iterator[int]:
+    """A UDP port that nobody can bind on any address of this machine."""
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as every:
+        every.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        every.bind(("::", 0))
+        yield every.getsockname()[1]
 
 
 async def test_the_server_creates_no_channel(engines: Engines) -> None:
