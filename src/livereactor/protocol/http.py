@@ -70,7 +70,7 @@ class IceServers(Body):
 
 
 class StartSession(Body):
-    """Body of `POST /start_session`. The last four fields come from our coordinator only."""
+    """Body of `POST /start_session`. The last two fields, in seconds, shorten the operator's limits."""
 
     extra_args: dict[str, Any] | None = None
     extra_configs: dict[str, Any] | None = None
@@ -80,7 +80,6 @@ class StartSession(Body):
     session_id: str | None = Field(default=None, min_length=1, max_length=128, pattern=r"^[\w.\-]+$")
     max_duration: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     reconnection_window: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-    ice_servers: list[IceServerBody] | None = None
 
     @property
     def is_stepped(self) -> bool:
@@ -212,8 +211,6 @@ class Offer(Body):
     sdp_offer: str = Field(min_length=1)
     client_info: ClientInfoBody = Field(default_factory=ClientInfoBody)
     track_mapping: list[TrackMapping] = Field(default_factory=list[TrackMapping], max_length=128)
-    ice_servers: list[IceServerBody] | None = None
-    port_range: list[int] | None = Field(default=None, min_length=2, max_length=2)
 
 
 class Answer(Body):

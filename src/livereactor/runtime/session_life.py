@@ -43,7 +43,8 @@ class SessionAsked:
     """Somebody starts a Session.
 
     Attributes:
-        max_duration, reconnection_window: seconds, None = the runtime's own; 0 = none.
+        max_duration: seconds, never more than the runtime's own; None or 0 = that.
+        reconnection_window: seconds, never more than the runtime's own; None = that.
         starting: (entry, call) to run after `open`, before any step.
         steps: how many the Session makes; None = any number.
     """
@@ -137,7 +138,8 @@ class SessionLife:
     def reconnection_window(self) -> float:
         """Seconds the open Session outlives its last client."""
         asked = self.session.reconnection_window if self.session else None
-        return self._limits.reconnection_window if asked is None else asked
+        limit = self._limits.reconnection_window
+        return limit if asked is None else min(asked, limit)
 
     def handle(self, event: LifeEvent, now: float) -> SessionState:
         """Move on and return the state left; an illegal event raises and changes nothing."""
@@ -198,7 +200,7 @@ class SessionLife:
         self.session, self.started, self.end_reason = asked, now, None
         self._commanded = now
         self._window_ends = now + self._limits.unclaimed_window
-        duration = self._limits.max_session_duration if asked.max_duration is None else asked.max_duration
+        duration = _shorter(asked.max_duration, self._limits.max_session_duration)
         if duration > 0:
             self._expires = now + duration
             self._warn_at = now + duration - TIME_WARNING if duration > TIME_WARNING else None
@@ -214,3 +216,10 @@ class SessionLife:
 
     def _forget_deadlines(self) -> None:
         self._expires = self._warn_at = self._window_ends = None
+
+
+def _shorter(asked: float | None, limit: float) -> float:
+    """The client's wish within the operator's limit; 0 = unlimited, which only the operator may say."""
+    if not asked:
+        return limit
+    return min(asked, limit) if limit > 0 else asked

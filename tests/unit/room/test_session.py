@@ -75,6 +75,29 @@ def test_a_session_may_bring_its_own_reconnection_window() -> None:
     assert act.of(e.CloseStage)
 
 
+def test_a_session_does_not_outlast_the_operators_limits_whatever_it_asks() -> None:
+    for asked in (None, 0.0, 1e9):
+        act = Acting(limits=Limits(max_session_duration=50.0, client_silence=1e9))
+        act.start(max_duration=asked, reconnection_window=1e9)
+        act.connect()
+        act.after(50.1)
+        assert act.room.end_reason == "max_duration", asked
+    act = Acting()
+    act.start(reconnection_window=1e9)
+    act.connect()
+    act.tell(e.TransportLost(5000, "gone"))
+    act.after(30.1)
+    assert act.of(e.CloseStage)
+
+
+def test_a_session_may_end_itself_where_the_operator_set_no_limit() -> None:
+    act = Acting(limits=Limits(max_session_duration=0.0, client_silence=1e9))
+    act.start(max_duration=20.0)
+    act.connect()
+    act.after(20.1)
+    assert act.room.end_reason == "max_duration"
+
+
 def test_a_client_on_its_way_is_waited_for_past_the_window() -> None:
     act = Acting()
     act.start()
