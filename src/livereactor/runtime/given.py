@@ -6,17 +6,19 @@ import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from livereactor.protocol.types import File
 from livereactor.runtime.messages import message_out
+from livereactor.runtime.seam import ReceivedFile
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
     from livereactor.runtime.host import Host
     from livereactor.runtime.messages import Message
-    from livereactor.runtime.seam import ClientInfo, ReceivedFile, Role
+    from livereactor.runtime.seam import ClientInfo, Role
+    from livereactor.runtime.voice import Mark
 
 
 class Client:
@@ -28,15 +30,15 @@ class Client:
         joined_at: Unix seconds.
     """
 
-    def __init__(self, info: ClientInfo, host: Host) -> None:
+    def __init__(self, info: ClientInfo, host: Host, mark: Mark | None = None) -> None:
         self.id: int = info.id
         self.role: Role = info.role
         self.joined_at: float = info.joined_at
-        self._host = host
+        self._host, self._mark = host, mark
 
     def send(self, message: Message) -> None:
-        """Send a Message to this client only. From any thread."""
-        self._host.say(message_out(message), self.id)
+        """Send a Message to this client only. From any thread; nothing once its Session is over."""
+        self._host.say(message_out(message), self.id, self._mark)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Client) and other.id == self.id
@@ -122,6 +124,19 @@ class UploadedFile(File):
 def uploaded_file(file: ReceivedFile) -> UploadedFile:
     """An Upload as authors see it: without its id, which is no business of a model."""
     return UploadedFile(file.name, file.mime_type, file.data)
+
+
+def for_author(value: Any) -> Any:
+    """Received files as authors see them, wherever a list or dict holds one."""
+    match value:
+        case ReceivedFile():
+            return uploaded_file(value)
+        case list():
+            return [for_author(each) for each in cast("list[Any]", value)]
+        case dict():
+            return {name: for_author(each) for name, each in cast("dict[str, Any]", value).items()}
+        case _:
+            return value
 
 
 class ModelConfig(Mapping[str, Any]):

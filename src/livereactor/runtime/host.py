@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from livereactor.runtime.inputs import InputQueue
     from livereactor.runtime.seam import MessageOut
+    from livereactor.runtime.voice import Mark
 
 
 class Host(Protocol):
     """Whoever runs a model. `say`, `progress` and `wanted` may be called from any thread."""
 
-    def say(self, message: MessageOut, client: int | None) -> None:
-        """Send to one client, or to all where `client` is None; silently nothing without a Session."""
+    def say(self, message: MessageOut, client: int | None, mark: Mark | None = None) -> None:
+        """Send to one client, or to all where `client` is None; silently nothing without a Session, or where `mark`
+        is of one that is over."""
         ...
 
     def progress(self, fraction: float, text: str) -> None: ...
@@ -38,7 +40,7 @@ class Host(Protocol):
 class NoHost:
     """The host of a model that nobody runs: it speaks to nobody and waits for nothing."""
 
-    def say(self, message: MessageOut, client: int | None) -> None: ...
+    def say(self, message: MessageOut, client: int | None, mark: Mark | None = None) -> None: ...
     def progress(self, fraction: float, text: str) -> None: ...
     def wanted(self, track: str) -> bool:
         return True

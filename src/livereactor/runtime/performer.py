@@ -25,11 +25,12 @@ from livereactor.base.errors import (
 )
 from livereactor.media.frames import Frame, Sound
 from livereactor.protocol.schema import python_arguments
+from livereactor.runtime.author_loop import AuthorLoop
 from livereactor.runtime.authoring import Model, attach, reset_params, tracks_of
-from livereactor.runtime.blame import described
+from livereactor.runtime.blame import described, stopped
 from livereactor.runtime.definition import definition_of
 from livereactor.runtime.emission import Emission, Reuse, emission_of
-from livereactor.runtime.given import Client, ModelConfig, Session, uploaded_file
+from livereactor.runtime.given import Client, ModelConfig, Session, for_author, uploaded_file
 from livereactor.runtime.inputs import InputQueue
 from livereactor.runtime.messages import Message, message_out
 from livereactor.runtime.seam import (
@@ -42,7 +43,7 @@ from livereactor.runtime.seam import (
     StageEvent,
 )
 from livereactor.runtime.tracks import AudioIn, AudioOut, Track, VideoIn, VideoOut, WaitFor
-from livereactor.runtime.voice import Voice
+from livereactor.runtime.voice import Mark, Voice
 
 INTERNAL: Final = "the command failed inside the model; its log says why"
 # What an author's code may raise: sys.exit() in a model ends its Session, not our thread.
@@ -89,9 +90,10 @@ class Performer:
         self.definition = definition_of(model)
         self._class, self._prompter = model, prompter
         self._config = ModelConfig(config, path)
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop = AuthorLoop()
         self._stream: Iterator[Any] | AsyncIterator[Any] | None = None
         self._session: Session | None = None
+        self._mark: Mark | None = None  # of that Session
         self._reuse = Reuse()
         self._voice = Voice(prompter.tell)
         self._loaded: dict[str, Any] = {}  # the instance's attributes as `load` and `warmup` left them
@@ -106,18 +108,7 @@ class Performer:
         Raises:
             ModelLoadError: it failed; the traceback is in the log.
         """
-        if "stream" not in self.definition.hooks:
-            raise ModelLoadError(f"{self._class.__name__} has no stream; write `def stream(self):` with a yield in it")
-        try:
-            self.model = self._class()
-            self._take_tracks(self.model)
-            if (hook := self.definition.hooks.get("load")) is not None:
-                self._run("load", *(self._config,)[: hook.arguments])
-            self._hook("warmup")
-            self._loaded = dict(self.model.__dict__)
-        except AUTHOR_ERRORS as error:
-            log.exception("model failed to load", model=self.definition.name)
-            raise ModelLoadError(f"{self._class.__name__} failed to load: {described(error, self._class)}") from error
+        self._adopt(self._made(self._class))
 
     def become(self, model: type[Model], *, keep: bool) -> None:
         """Go on as a newer version of the class.
@@ -126,16 +117,20 @@ class Performer:
             keep: the instance stays, with what `load` made; otherwise a new one is loaded.
 
         Raises:
-            ModelLoadError: loading anew failed; the old instance is gone.
+            ModelLoadError: the newer version does not load; the one before goes on, as it was.
         """
         self.close()
-        self._class, self.definition = model, definition_of(model)
         if keep and self.model is not None:
-            self.model.__class__ = model
-            self._take_tracks(self.model)
-            self._loaded = dict(self.model.__dict__)
-        else:
-            self.load()
+            self._adopt(self._recast(self.model, model))
+            return
+        before = self._loop.tasks()
+        try:
+            made = self._made(model)
+        except ModelLoadError:
+            self._loop.cancel(self._loop.tasks() - before)
+            raise
+        self._loop.cancel(before)
+        self._adopt(made)
 
     def open(self, start: SessionStart) -> None:
         """Begin a Session: everything at its default, then `open`, then `stream` ready for its first step.
@@ -145,7 +140,7 @@ class Performer:
         """
         self._reset()
         self._session = Session(start.id, start.extra_args, stepped=start.stepped)
-        self._voice.begin()
+        self._mark = self._voice.begin(start.number)
         structlog.contextvars.bind_contextvars(session=start.id)
         try:
             self._hook("open", self._session)
@@ -154,7 +149,7 @@ class Performer:
             log.exception("session failed to open")
             self._drop_stream()
             self._end_session()
-            raise StreamError(f"{self._class.__name__}.open failed: {described(error, self._class)}") from error
+            raise StreamError(stopped(error, self._class)) from error
 
     def close(self) -> None:
         """End the Session: the generator is dropped, `close` runs, and nothing of it stays."""
@@ -172,15 +167,12 @@ class Performer:
     def shut(self) -> None:
         """The instance will not be used again."""
         self.close()
-        if self._loop is not None:
-            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
-            self._loop.close()
-            self._loop = None
+        self._loop.close()
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop | None:
         """The loop of an async model, None while nothing of it was async."""
-        return self._loop
+        return self._loop.loop
 
     @property
     def session(self) -> Session | None:
@@ -206,11 +198,13 @@ class Performer:
 
     def join(self, client: ClientInfo) -> None:
         if self._session is not None:
-            self._guarded_hook("joined", self._client(client))
+            known = self._session.clients[client.id] = Client(client, self, self._mark)
+            self._guarded_hook("joined", known)
 
     def leave(self, client: ClientInfo) -> None:
         if self._session is not None:
-            known = self._session.clients.pop(client.id, None) or Client(client, self)
+            known = self._client(client)
+            self._session.clients.pop(client.id, None)
             self._guarded_hook("left", known)
 
     def uploaded(self, file: ReceivedFile) -> None:
@@ -251,18 +245,46 @@ class Performer:
         except AUTHOR_ERRORS as error:
             log.exception("stream failed", model=self.definition.name)
             self._stream = None
-            raise StreamError(f"{self._class.__name__}.stream failed: {described(error, self._class)}") from error
+            raise StreamError(stopped(error, self._class)) from error
 
     def _next_value(self) -> Any:
         if self._stream is None:
             raise StopIteration
         if isinstance(self._stream, AsyncIterator):
-            return self._await(self._stream.__anext__())
+            return self._loop.run(self._stream.__anext__())
         return next(self._stream)
 
-    def _take_tracks(self, model: Model) -> None:
-        attach(model, self)
-        self.tracks = tracks_of(model)
+    def _made(self, model: type[Model]) -> Model:
+        """A new instance, loaded and warm; the one that serves is not touched."""
+        hooks = definition_of(model).hooks
+        if "stream" not in hooks:
+            raise ModelLoadError(f"{model.__name__} has no stream; write `def stream(self):` with a yield in it")
+        try:
+            made = model()
+            attach(made, self)
+            if (hook := hooks.get("load")) is not None:
+                self._run(made, "load", *(self._config,)[: hook.arguments])
+            if "warmup" in hooks:
+                self._run(made, "warmup")
+        except AUTHOR_ERRORS as error:
+            log.exception("model failed to load", model=definition_of(model).name)
+            raise ModelLoadError(f"{model.__name__} failed to load: {described(error, model)}") from error
+        return made
+
+    def _recast(self, instance: Model, model: type[Model]) -> Model:
+        """The instance as one of the newer class."""
+        try:
+            instance.__class__ = model
+        except TypeError as error:  # such as another __slots__
+            raise ModelLoadError(f"{model.__name__} cannot take over what was loaded ({error}); restart") from error
+        attach(instance, self)
+        return instance
+
+    def _adopt(self, instance: Model) -> None:
+        """Serve it from now on."""
+        self._class, self.definition, self.model = type(instance), definition_of(type(instance)), instance
+        self.tracks = tracks_of(instance)
+        self._loaded = dict(instance.__dict__)
 
     def _begin_stream(self) -> Iterator[Any] | AsyncIterator[Any]:
         made = cast("Any", self.model).stream()
@@ -277,7 +299,7 @@ class Performer:
         stream, self._stream = self._stream, None
         try:
             if inspect.isasyncgen(stream):
-                self._await(stream.aclose())
+                self._loop.run(stream.aclose())
             elif inspect.isgenerator(stream):
                 stream.close()
         except AUTHOR_ERRORS:  # such as a generator that yields while it is closed
@@ -285,8 +307,8 @@ class Performer:
 
     # --- Host: what the model reaches for ----------------------------------------------------------------------------
 
-    def say(self, message: MessageOut, client: int | None) -> None:
-        self._voice.say(message, client)
+    def say(self, message: MessageOut, client: int | None, mark: Mark | None = None) -> None:
+        self._voice.say(message, client, mark)
 
     def progress(self, fraction: float, text: str) -> None:
         self._prompter.tell(Progress(fraction, text))
@@ -315,8 +337,8 @@ class Performer:
         return {name: track for name, track in self.tracks.items() if isinstance(track, VideoOut | AudioOut)}
 
     def _client(self, info: ClientInfo) -> Client:
-        clients = self._session.clients if self._session else {}
-        return clients.setdefault(info.id, Client(info, self))
+        known = self._session.clients.get(info.id) if self._session else None
+        return known or Client(info, self, self._mark)
 
     def _answer_of(self, call: Call, client: Client) -> MessageOut | None:
         spec = self.definition.commands.get(call.command)
@@ -324,11 +346,13 @@ class Performer:
             raise InvalidCommandError(f"unknown command {call.command!r}")
         try:
             given = python_arguments(spec.schema, call.arguments)
-            arguments = {name: _for_author(value) for name, value in given.items()}
+            arguments: dict[str, Any] = {name: for_author(value) for name, value in given.items()}
             if spec.sets_param:
                 setattr(self.model, spec.handler, arguments[spec.handler])
                 return None
-            reply = self._run(spec.handler, **arguments, **({"client": client} if spec.takes_client else {}))
+            reply = self._run(
+                self.model, spec.handler, **arguments, **({"client": client} if spec.takes_client else {})
+            )
             return None if reply is None else message_out(cast("Message", reply))
         except (CommandError, InvalidCommandError, UnresolvedUploadError):
             raise
@@ -344,20 +368,16 @@ class Performer:
 
     def _hook(self, name: str, *arguments: Any) -> None:
         if name in self.definition.hooks:
-            self._run(name, *arguments)
+            self._run(self.model, name, *arguments)
 
-    def _run(self, method: str, *arguments: Any, **named: Any) -> Any:
-        result = getattr(self.model, method)(*arguments, **named)
-        return self._await(result) if inspect.isawaitable(result) else result
-
-    def _await(self, awaitable: Any) -> Any:
-        if self._loop is None:
-            self._loop = asyncio.new_event_loop()
-        return self._loop.run_until_complete(_finished(awaitable))
+    def _run(self, model: Model | None, method: str, *arguments: Any, **named: Any) -> Any:
+        result = getattr(model, method)(*arguments, **named)
+        return self._loop.run(result) if inspect.isawaitable(result) else result
 
     def _end_session(self) -> None:
-        self._session = None
+        self._session = self._mark = None
         self._voice.end()
+        self._loop.end_session()
         structlog.contextvars.unbind_contextvars("session")
 
     def _reset(self) -> None:
@@ -373,20 +393,3 @@ class Performer:
         for track in self.tracks.values():
             if isinstance(track, VideoIn | AudioIn | VideoOut):
                 track.reset()
-
-
-async def _finished(awaitable: Any) -> Any:
-    return await awaitable
-
-
-def _for_author(value: Any) -> Any:
-    """Received files as authors see them, wherever a list or dict holds one."""
-    match value:
-        case ReceivedFile():
-            return uploaded_file(value)
-        case list():
-            return [_for_author(each) for each in cast("list[Any]", value)]
-        case dict():
-            return {name: _for_author(each) for name, each in cast("dict[str, Any]", value).items()}
-        case _:
-            return value

@@ -55,6 +55,7 @@ class SessionStart:
     stepped: bool = False
     starting: Sequence[tuple[str, Call]] = ()  # (entry, call) run after `open`, before any step (behaviour 17.8)
     steps: int | None = None  # after so many the Stage tells StepsDone and runs no more
+    number: int = 0  # of this Session in its process; ids are clients' own and may come again
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,16 +103,17 @@ class LoadFailed:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """The model sent a Message: to one client, or to all where `client` is None."""
+    """The model sent a Message: to one client, or to all where `client` is None; `session`: the Session's number."""
 
     message: MessageOut
     client: int | None
+    session: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class SessionFailed:
-    """`open`, `stream` or an emission failed: the Session ends with reason `error`. `reason` goes to the operator's
-    log and, in a runtime on loopback, to the page; never a traceback. `reusable`: `open` may be tried again."""
+    """`open`, `stream` or an emission failed: the Session ends with reason `error`. `reason` goes to the
+    log and to `/health`: where, and nothing that a user wrote. `reusable`: `open` may be tried again."""
 
     reason: str
     reusable: bool
