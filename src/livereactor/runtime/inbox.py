@@ -6,13 +6,17 @@ A model with async hooks waits inside its own event loop, so that tasks its auth
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Any, Final, cast
 
+from livereactor.base.limits import MIB
+
+WAITING_BYTES: Final = 64 * MIB  # a command may have 256 KiB, and 4096 may wait
 LOOP_GRAIN: Final = 0.002  # seconds; a selector rounds up to whole milliseconds, so the rest is waited without it
 
 
@@ -31,11 +35,13 @@ class Job:
     Attributes:
         run: does it; never raises.
         fail: gives it its outcome without running it.
+        size: bytes it keeps in memory while it waits; counted for commands.
     """
 
     kind: JobKind
     run: Callable[[], None]
     fail: Callable[[Exception], None]
+    size: int = 0
 
 
 class Inbox:
@@ -43,12 +49,14 @@ class Inbox:
 
     Args:
         limit: commands that may wait.
+        limit_bytes: what they may keep in memory.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, limit_bytes: int = WAITING_BYTES) -> None:
         self._changed = threading.Condition()
         self._jobs: deque[Job] = deque()
         self._limit, self._commands = limit, 0
+        self._limit_bytes, self._bytes = limit_bytes, 0
         self._woken = False
         self._stopped = False
         self._stir_loop: Callable[[], object] | None = None  # ends a wait inside an event loop
@@ -56,9 +64,9 @@ class Inbox:
     def put(self, job: Job) -> bool:
         """Queue a job; False when the queue of commands is full or the thread has ended."""
         with self._changed:
-            if self._stopped or (job.kind is JobKind.COMMAND and self._commands >= self._limit):
+            if self._stopped or (job.kind is JobKind.COMMAND and self._is_full()):
                 return False
-            self._commands += job.kind is JobKind.COMMAND
+            self._count(job, 1)
             self._jobs.append(job)
             self._stir()
             return True
@@ -85,7 +93,7 @@ class Inbox:
             if not self._jobs or (kinds and self._jobs[0].kind not in kinds):
                 return None
             job = self._jobs.popleft()
-            self._commands -= job.kind is JobKind.COMMAND
+            self._count(job, -1)
             return job
 
     def drain(self) -> list[Job]:
@@ -93,7 +101,7 @@ class Inbox:
         with self._changed:
             jobs = list(self._jobs)
             self._jobs.clear()
-            self._commands = 0
+            self._commands = self._bytes = 0
             return jobs
 
     def __len__(self) -> int:
@@ -122,6 +130,15 @@ class Inbox:
         with self._changed:
             self._stir_loop, self._woken = None, False
 
+    def _is_full(self) -> bool:
+        # What waits is compared, not what it would become: one large command must pass an empty queue.
+        return self._commands >= self._limit or self._bytes >= self._limit_bytes
+
+    def _count(self, job: Job, sign: int) -> None:
+        if job.kind is JobKind.COMMAND:
+            self._commands += sign
+            self._bytes += sign * job.size
+
     def _stir(self) -> None:
         self._changed.notify()
         if self._stir_loop is not None:
@@ -134,3 +151,18 @@ async def _set_or_late(event: asyncio.Event, seconds: float | None) -> None:
             await event.wait()
     except TimeoutError:
         return
+
+
+def size_of(arguments: Mapping[str, Any]) -> int:
+    """Bytes that a command's arguments keep; an uploaded file's are not counted, since all commands share them."""
+    size, left = 0, [cast(object, arguments)]
+    while left:
+        value = left.pop()
+        size += sys.getsizeof(value)
+        if isinstance(value, Mapping):
+            mapping = cast(Mapping[object, object], value)
+            left.extend(mapping.keys())
+            left.extend(mapping.values())
+        elif isinstance(value, list | tuple):
+            left.extend(cast(list[object], value))
+    return size

@@ -20,7 +20,7 @@ from livereactor.runtime import pacing
 from livereactor.runtime.authoring import Model
 from livereactor.runtime.emission import sound_seconds
 from livereactor.runtime.fetching import fetch
-from livereactor.runtime.inbox import Inbox, Job, JobKind
+from livereactor.runtime.inbox import Inbox, Job, JobKind, size_of
 from livereactor.runtime.inputs import InputQueue
 from livereactor.runtime.performer import Performer, StepMade, StreamError
 from livereactor.runtime.seam import (
@@ -45,7 +45,7 @@ from livereactor.runtime.tuning import tuning_of
 from livereactor.runtime.weights import WeightsError
 
 Outcome = TypeVar("Outcome")
-BUSY: Final = "the model is behind: {limit} commands wait; send fewer"
+BUSY: Final = "the model is behind: {limit} commands or 64 MiB of them wait; send fewer"
 
 log = structlog.get_logger("livereactor.stage")
 
@@ -102,7 +102,12 @@ class Stage:
 
     def call(self, call: Call, client: ClientInfo) -> Future[MessageOut | None]:
         future: Future[MessageOut | None] = Future()
-        job = Job(JobKind.COMMAND, lambda: self._call(call, client, future), lambda error: _fail(future, error))
+        job = Job(
+            JobKind.COMMAND,
+            lambda: self._call(call, client, future),
+            lambda error: _fail(future, error),
+            size_of(call.arguments),
+        )
         if not self._inbox.put(job):
             _fail(future, self._refusal())
         return future
