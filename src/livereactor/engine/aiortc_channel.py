@@ -11,11 +11,11 @@ from aiortc import RTCDataChannel, RTCSctpTransport
 
 from livereactor.base.errors import EngineError, PeerError, TooLargeError
 from livereactor.base.limits import MIB, Limits
-from livereactor.engine.port import ChannelClosed, ChannelEvent, ChannelOpened, MessageReceived
+from livereactor.engine.channel_inbound import InboundChannel
+from livereactor.engine.port import MessageReceived
 from livereactor.protocol.chunking import Reassembly, split
 
 MAX_BUFFERED_BYTES: Final = 8 * MIB  # the same as the other adapter's: seconds of delay already
-UNHEARD_EVENTS: Final = 1024  # kept until `listen`; the channel of a peer that sends more than that is closed
 DRAIN_STEP: Final = 0.005  # seconds; aiortc has no event for "left", only for "handed to SCTP"
 WEBRTC_STRING, WEBRTC_BINARY, WEBRTC_STRING_EMPTY, WEBRTC_BINARY_EMPTY = 51, 53, 56, 57  # RFC 8831, section 8
 
@@ -28,7 +28,7 @@ class MessageLimits:
     chunked_bytes: int | None = None
 
 
-class AiortcChannel:
+class AiortcChannel(InboundChannel):
     """Fits the Protocol `Channel` in port.py.
 
     Args:
@@ -38,19 +38,11 @@ class AiortcChannel:
     """
 
     def __init__(self, native: RTCDataChannel, limits: MessageLimits, opened: Callable[[AiortcChannel], None]) -> None:
-        self._native, self._limits, self._opened = native, limits, opened
+        super().__init__(native.label, lambda: opened(self))
+        self._native, self._limits = native, limits
         self._reassembly = Reassembly(Limits().chunked_message_bytes)
-        self._listener: Callable[[ChannelEvent], None] | None = None
-        self._unheard: list[ChannelEvent] = []
-        self._is_open = False
-        self._is_closed = False
         native.on("open", self.on_open)
         native.on("close", self._on_close)
-
-    @property
-    def label(self) -> str:
-        """The name both ends know it by."""
-        return self._native.label
 
     @property
     def is_open(self) -> bool:
@@ -72,13 +64,6 @@ class AiortcChannel:
     def negotiated(self, limits: MessageLimits) -> None:
         """What the other side takes, known once its description is."""
         self._limits = limits
-
-    def listen(self, events: Callable[[ChannelEvent], None]) -> None:
-        """Deliver events to `events`, those kept so far first."""
-        self._listener = events
-        unheard, self._unheard = self._unheard, []
-        for event in unheard:
-            events(event)
 
     def send(self, data: bytes, *, text: bool) -> None:
         """Queue one message."""
@@ -121,16 +106,10 @@ class AiortcChannel:
         if not self._is_closed:
             self._native.close()
 
-    def cut(self) -> None:
-        """No event comes any more."""
-        self._is_closed = True
-        self._listener = None
-        self._unheard.clear()
-
     def receive(self, data: bytes, text: bool) -> None:
         """One message of SCTP has arrived; a broken chunk closes the channel, one too large is skipped."""
         if self._limits.chunked_bytes is None:
-            self._deliver(MessageReceived(data, text))
+            self._arrive(MessageReceived(data, text), _at_once)
             return
         try:
             whole = self._reassembly.add(data, text=text)
@@ -140,29 +119,16 @@ class AiortcChannel:
             return
         else:
             if whole is not None:
-                self._deliver(MessageReceived(whole.data, whole.text))
+                self._arrive(MessageReceived(whole.data, whole.text), _at_once)
 
     def on_open(self) -> None:
         """The channel can send; a second time does nothing."""
-        if not self._is_open and not self._is_closed:
-            self._is_open = True
-            self._opened(self)
-            self._deliver(ChannelOpened())
+        self._on_open()
 
-    def _on_close(self) -> None:
-        if not self._is_closed:
-            self._deliver(ChannelClosed())
-            self._is_closed = True
 
-    def _deliver(self, event: ChannelEvent) -> None:
-        if self._is_closed:
-            return
-        if self._listener is not None:
-            self._listener(event)
-        elif len(self._unheard) < UNHEARD_EVENTS:
-            self._unheard.append(event)
-        else:
-            self.close()
+def _at_once(callback: Callable[[], None]) -> None:
+    """aiortc has no threads here: what arrives is on the loop already."""
+    callback()
 
 
 def route_messages(sctp: RTCSctpTransport, channels: dict[int, AiortcChannel]) -> None:

@@ -10,16 +10,14 @@ import reactor_webrtc as rw
 
 from livereactor.base.errors import EngineError, TooLargeError
 from livereactor.base.limits import MIB
-from livereactor.engine.port import ChannelClosed, ChannelEvent, ChannelOpened, MessageReceived
+from livereactor.engine.channel_inbound import InboundChannel, Post
+from livereactor.engine.port import MessageReceived
 
 # libwebrtc closes a channel with more than 16 MiB waiting in it; half of that is seconds of delay already.
 PLAIN_BUFFER_BYTES: Final = 8 * MIB
-UNHEARD_EVENTS: Final = 1024  # kept until `listen`; the channel of a peer that sends more than that is closed
-
-Post = Callable[[Callable[[], None]], None]
 
 
-class LibwebrtcChannel:
+class LibwebrtcChannel(InboundChannel):
     """Fits the Protocol `Channel` in port.py.
 
     Args:
@@ -38,17 +36,11 @@ class LibwebrtcChannel:
         limit: Callable[[bool], int],
         opened: Callable[[LibwebrtcChannel], None],
     ) -> None:
-        self._native, self._post = native, post
-        self._limit = limit
-        self._opened = opened
-        self._listener: Callable[[ChannelEvent], None] | None = None
-        self._unheard: list[ChannelEvent] = []
-        self._is_open = False
-        self._is_closed = False
-        self.label = native.label()
+        super().__init__(native.label(), lambda: opened(self))
+        self._native, self._limit = native, limit
         native.on_open(lambda: post(self._on_open))
         native.on_close(lambda: post(self._on_close))
-        native.on_message(lambda data, binary: post(lambda: self._deliver(MessageReceived(data, text=not binary))))
+        native.on_message(lambda data, binary: self._arrive(MessageReceived(data, text=not binary), post))
         if native.state() == rw.DataChannelState.Open:  # it may have opened before the callbacks were set
             post(self._on_open)
 
@@ -63,12 +55,6 @@ class LibwebrtcChannel:
     @property
     def buffered_bytes(self) -> int:
         return self._native.buffered_amount()
-
-    def listen(self, events: Callable[[ChannelEvent], None]) -> None:
-        self._listener = events
-        unheard, self._unheard = self._unheard, []
-        for event in unheard:
-            events(event)
 
     def send(self, data: bytes, *, text: bool) -> None:
         limit = self.max_message_bytes
@@ -99,35 +85,11 @@ class LibwebrtcChannel:
 
     def cut(self) -> None:
         """Let go of everything; no event comes any more."""
-        self._is_closed = True
-        self._listener = None
-        self._unheard.clear()
-        self._opened = _nothing
+        super().cut()
         native = self._native
         native.on_open(_nothing)
         native.on_close(_nothing)
         native.on_message(_nothing)
-
-    def _on_open(self) -> None:
-        if not self._is_open and not self._is_closed:
-            self._is_open = True
-            self._opened(self)
-            self._deliver(ChannelOpened())
-
-    def _on_close(self) -> None:
-        if not self._is_closed:
-            self._deliver(ChannelClosed())
-            self._is_closed = True
-
-    def _deliver(self, event: ChannelEvent) -> None:
-        if self._is_closed:
-            return
-        if self._listener is not None:
-            self._listener(event)
-        elif len(self._unheard) < UNHEARD_EVENTS:
-            self._unheard.append(event)
-        else:
-            self.close()
 
 
 def _nothing(*_: object) -> None:
