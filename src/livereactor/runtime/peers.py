@@ -95,20 +95,28 @@ class Peers:
     Args:
         config: how each Peer gathers.
         outputs: what is told of viewers, their key frames and rates.
+        clock: monotonic seconds.
 
     Attributes:
         tracks: the model's tracks.
     """
 
     def __init__(
-        self, host: PeersHost, engine: Engine, config: PeerConfig, limits: Limits, outputs: OutputsControl
+        self,
+        host: PeersHost,
+        engine: Engine,
+        config: PeerConfig,
+        limits: Limits,
+        outputs: OutputsControl,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._host, self._engine, self._config, self._limits = host, engine, config, limits
-        self._outputs = outputs
+        self._outputs, self._clock = outputs, clock
         self.tracks: tuple[TrackSchema, ...] = ()
         self._live: dict[int, _Negotiation] = {}
         self._failed: dict[int, LivereactorError] = {}  # offers that were not answered, and why
         self._early: dict[int, list[Candidate]] = {}  # of offers that have not come yet
+        self._early_since: dict[int, float] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
     # --- signalling ----------------------------------------------------------------------------------------------
@@ -128,6 +136,7 @@ class Peers:
         uses, names = plan(description, offer.track_mapping, self.tracks)
         answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         answer.add_done_callback(_retrieve)
+        self._drop_stale()
         early = len(self._early.get(connection, ()))
         record = _Negotiation(connection, answer, description.ice_ufrag, names, early)
         self._live[connection] = record
@@ -166,6 +175,7 @@ class Peers:
             if record is not None and record.ready and _belongs(candidate, record.ufrag):
                 await self._add(record, candidate)
             else:
+                self._drop_stale()
                 self._keep(connection, candidate)
 
     def probe(self, connection: int) -> None:
@@ -209,6 +219,7 @@ class Peers:
     def forget_session(self) -> None:
         """The Session ended: no offer comes for what was kept."""
         self._early.clear()
+        self._early_since.clear()
         self._failed.clear()
 
     # --- inner ---------------------------------------------------------------------------------------------------
@@ -254,6 +265,7 @@ class Peers:
         later = [each for each in early[record.early :] if not _belongs(each, record.ufrag)]
         if later:
             self._early[record.connection] = later
+            self._early_since[record.connection] = self._clock()
         for candidate in early:
             if _belongs(candidate, record.ufrag):
                 await self._add(record, candidate)
@@ -273,11 +285,22 @@ class Peers:
         if connection not in self._early and len(self._early) >= self._limits.waiting_connections:
             limit = self._limits.waiting_connections
             raise LimitError(f"{limit} of {limit} connections wait for their offers; send an offer first")
+        if connection not in self._early:
+            self._early_since[connection] = self._clock()
         kept = self._early.setdefault(connection, [])
         if len(kept) >= self._limits.candidates_per_connection:
             limit = self._limits.candidates_per_connection
             raise LimitError(f"{limit} of {limit} candidates are kept for this connection; send its offer")
         kept.append(candidate)
+
+    def _drop_stale(self) -> None:
+        """What has waited as long as an offer may live waits for none: its place goes to others."""
+        oldest = self._clock() - self._limits.offer_to_live
+        for connection in [each for each, since in self._early_since.items() if since <= oldest]:
+            record = self._live.get(connection)
+            if record is None or record.ready:  # otherwise its offer is being answered and takes them
+                self._early.pop(connection, None)
+                self._early_since.pop(connection)
 
     def _on_event(self, record: _Negotiation, event: PeerEvent) -> None:
         if record.over:

@@ -45,7 +45,7 @@ from livereactor.runtime.tuning import tuning_of
 from livereactor.runtime.weights import WeightsError
 
 Outcome = TypeVar("Outcome")
-BUSY: Final = "the model is behind: {limit} commands or 64 MiB of them wait; send fewer"
+BUSY: Final = "the model is behind: {limit} commands wait, or 64 MiB of them; send fewer"
 
 log = structlog.get_logger("livereactor.stage")
 
