@@ -99,10 +99,6 @@ class Feed:
         self._wished_at = now
         return True
 
-    def is_behind(self) -> bool:
-        """Whether an extra request would serve something."""
-        return self._choose() is not None
-
     def is_watched(self, now: float) -> bool:
         """Whether requests may be getting lost, so that extra ones are worth their cost."""
         return self._gap_at is not None and now - self._gap_at < WATCH_AFTER_GAP

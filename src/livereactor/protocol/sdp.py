@@ -1,12 +1,12 @@
-"""Reading SDP (RFC 8866, RFC 8829) as data. Pure; `sdp_rewriting` changes it.
+"""Reading SDP (RFC 8866, RFC 8829) as data. Pure.
 
-Lines are kept as they came, so that what is not understood passes through untouched.
+What the runtime wants to know of an offer before an engine sees it; each engine changes descriptions its own way.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,29 +15,18 @@ from livereactor.protocol.json_text import shown
 
 SDP_BYTES: Final = 256 * 1024  # a browser's offer with eight sections and all its codecs has some 30 KiB
 MAX_SECTIONS: Final = 128  # each costs the engine a transceiver
-DEFAULT_MAX_MESSAGE_SIZE: Final = 65536  # RFC 8841, section 6: where the attribute is missing
 _DIRECTIONS: Final = ("sendrecv", "sendonly", "recvonly", "inactive")
 _LINE: Final = re.compile(r"[a-z]=[^\x00]*")
 _MEDIA: Final = re.compile(r"m=(\w{1,32}) (\d{1,5})(?:/\d{1,5})? ([\w/]{1,64}) (.+)", re.ASCII)
 _RTPMAP: Final = re.compile(r"(\d{1,3}) ([\w.\-]{1,64})/(\d{1,9})(?:/(\d{1,3}))?\s*", re.ASCII)
-_REACTOR_PREFIX: Final = "x-reactor-"
 
 
 @dataclass(frozen=True, slots=True)
 class CodecText:
-    """One payload type of a section. `parameters` is its fmtp as written; `channels` is 1 unless told otherwise."""
+    """One payload type of a section."""
 
     payload: int
     name: str
-    clock_rate: int
-    channels: int
-    parameters: str
-
-    @property
-    def repairs(self) -> int | None:
-        """The payload type that this one retransmits (RFC 4588, apt); None for anything but rtx."""
-        found = re.search(r"(?:^|;)\s*apt=([0-9]{1,3})\s*(?:;|$)", self.parameters)
-        return int(found[1]) if found and self.name.lower() == "rtx" else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +50,6 @@ class SectionText:
 
 
 @dataclass(frozen=True, slots=True)
-class SessionText(SectionText):
-    """The lines before the first m-line."""
-
-    @property
-    def reactor_attributes(self) -> Mapping[str, str]:
-        """Private attributes `x-reactor-…` with their values; never to be echoed as they are (section 4.2)."""
-        found = (line[2:].partition(":") for line in self.lines if line.startswith(f"a={_REACTOR_PREFIX}"))
-        return {name: value.strip() for name, _, value in found}
-
-
-@dataclass(frozen=True, slots=True)
 class MediaText(SectionText):
     """One m-section, its first line the m-line. `kind`: audio, video or application."""
 
@@ -83,58 +61,17 @@ class MediaText(SectionText):
     direction: str
     codecs: tuple[CodecText, ...]
 
-    @property
-    def candidates(self) -> tuple[str, ...]:
-        """Candidate lines as they are trickled: `candidate:…`."""
-        return tuple(f"candidate:{value}" for value in self.values("candidate"))
-
-    @property
-    def is_data_channel(self) -> bool:
-        """Whether data channels travel here (RFC 8841)."""
-        return self.kind == "application" and "webrtc-datachannel" in self.formats
-
-    @property
-    def supports_transport_cc(self) -> bool:
-        """Whether any codec reports transport-wide congestion feedback."""
-        return any(value.partition(" ")[2].strip() == "transport-cc" for value in self.values("rtcp-fb"))
-
 
 @dataclass(frozen=True, slots=True)
 class Description:
     """An offer or an answer."""
 
-    session: SessionText
+    session: SectionText
     media: tuple[MediaText, ...]
-
-    def text(self) -> str:
-        """The description again, CRLF line ends."""
-        return join_lines([*self.session.lines, *(line for section in self.media for line in section.lines)])
 
     def section(self, mid: str) -> MediaText | None:
         """The section with this mid."""
         return next((section for section in self.media if section.mid == mid), None)
-
-    @property
-    def data_channel(self) -> MediaText | None:
-        """The section that data channels travel in, None without one."""
-        return next((section for section in self.media if section.is_data_channel), None)
-
-    @property
-    def has_data_channel(self) -> bool:
-        """Whether data channels were negotiated."""
-        return self.data_channel is not None
-
-    @property
-    def max_message_size(self) -> int:
-        """Largest data-channel message the writer takes, bytes; 0 = any."""
-        section = self.data_channel
-        value = section.value("max-message-size") if section else None
-        return int(value) if value and re.fullmatch(r"[0-9]{1,12}", value) else DEFAULT_MAX_MESSAGE_SIZE
-
-    @property
-    def supports_transport_cc(self) -> bool:
-        """Whether some section reports transport-wide congestion feedback; peers without it need a rate floor."""
-        return any(section.supports_transport_cc for section in self.media)
 
     @property
     def ice_ufrag(self) -> str:
@@ -177,7 +114,7 @@ def parse_description(text: str, what: str = "the description") -> Description:
         raise PeerError(f"{what} has no m-line; add a transceiver or a data channel before createOffer")
     if len(starts) > MAX_SECTIONS:
         raise PeerError(f"{what} has {len(starts)} sections, over the limit of {MAX_SECTIONS}; drop unused ones")
-    session = SessionText(tuple(lines[: starts[0]]))
+    session = SectionText(tuple(lines[: starts[0]]))
     ends = [*starts[1:], len(lines)]
     media = tuple(_media(tuple(lines[start:end]), session, what) for start, end in zip(starts, ends, strict=True))
     _refuse_doubles((section.mid for section in media), what)
@@ -192,7 +129,7 @@ def _refuse_doubles(mids: Iterable[str], what: str) -> None:
         seen.add(mid)
 
 
-def _media(lines: tuple[str, ...], session: SessionText, what: str) -> MediaText:
+def _media(lines: tuple[str, ...], session: SectionText, what: str) -> MediaText:
     line = _MEDIA.fullmatch(lines[0])
     if line is None:
         raise PeerError(f"{what} has the m-line {shown(lines[0], 40)}; want 'm=<kind> <port> <transport> <formats>'")
@@ -219,14 +156,8 @@ def _direction(part: SectionText) -> str | None:
 
 def _codecs(part: SectionText, formats: tuple[str, ...]) -> tuple[CodecText, ...]:
     names = {found[1]: found for value in part.values("rtpmap") if (found := _RTPMAP.fullmatch(value))}
-    parameters = {number: rest.strip() for number, _, rest in (value.partition(" ") for value in part.values("fmtp"))}
     return tuple(
-        CodecText(int(number), found[2], int(found[3]), int(found[4] or 1), parameters.get(number, ""))
+        CodecText(int(number), found[2])
         for number in dict.fromkeys(formats)
         if (found := names.get(number)) is not None
     )
-
-
-def join_lines(lines: Iterable[str]) -> str:
-    """SDP text of these lines: CRLF after each."""
-    return "".join(f"{line}\r\n" for line in lines)

@@ -148,10 +148,10 @@ def test_when_every_second_request_is_lost_an_extra_one_serves_the_key_frame_how
     assert run.feed.is_watched(run.now)
     run.request()
     assert run.shown[-1].key
-    assert run.feed.is_behind()
+    assert run.feed.next_frame is not None
     run.request()  # the extra one
     assert run.shown[-1].number == run.number
-    assert not run.feed.is_behind()
+    assert run.feed.next_frame is None
 
 
 def test_watching_ends_a_second_after_the_gap() -> None:
