@@ -11,12 +11,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import obstore
+import structlog
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore
 
 from livereactor.base.ids import uuid7
 from livereactor.blobs.port import BlobExistsError, BlobKey, BlobMissingError, BlobsUnavailableError
 from livereactor.blobs.ranges import PIECE_BYTES, pieces
+
+log = structlog.get_logger("livereactor.blobs")
 
 
 @contextmanager
@@ -27,10 +30,9 @@ def _translated(key: BlobKey) -> Generator[None]:
     except AlreadyExistsError as error:
         raise BlobExistsError(key) from error
     except BaseError as error:
-        reason = str(error).partition("\n")[0]
-        raise BlobsUnavailableError(
-            f"blob {key.path!r} cannot be reached: {reason}; free space or check the folder, then retry"
-        ) from error
+        # Keys and paths of this machine are the operator's: the sentence may reach a client.
+        log.error("blob cannot be reached", key=key.path, reason=str(error).partition("\n")[0])
+        raise BlobsUnavailableError("uploads cannot be stored or read now; the log of the runtime says why") from error
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 
-from livereactor.base.errors import LivereactorError, NotFoundError, PeerError, UnavailableError
+from livereactor.base.errors import LimitError, LivereactorError, NotFoundError, PeerError, UnavailableError
 from livereactor.engine.port import Candidate
 from livereactor.protocol.http import (
     Answer,
@@ -33,12 +33,17 @@ from livereactor.protocol.http import (
     read_body,
 )
 from livereactor.runtime.describing import health
-from livereactor.runtime.http_guard import Access, App, Guard
+from livereactor.runtime.http_guard import REQUEST_ID, Access, App, BodyLateError, Guard, unexpected
 from livereactor.runtime.metrics import CONTENT_TYPE
 from livereactor.runtime.runtime import FLAT_CONNECTION, Runtime
 
 LONGEST_NUMBER: Final = 16  # digits
-_STATUS: Final = {"RATE_LIMITED": 429, "UPLOAD_EXPIRED": 410}  # codes whose status depends on more than their class
+FOLLOWERS: Final = 16  # readers of `/events` at once; each holds a connection for as long as it likes
+_STATUS: Final = {
+    "RATE_LIMITED": 429,
+    "UPLOAD_EXPIRED": 410,
+    "CLIP_GONE": 410,
+}  # codes whose status depends on more than their class
 
 
 def create_app(runtime: Runtime, *, access: Access | None = None, page: Path | None = None) -> App:
@@ -179,6 +184,8 @@ def _observation(runtime: Runtime) -> APIRouter:
 
     @routes.get("/events")
     async def events(request: Request, since: int = 0) -> Response:
+        if runtime.journal.followers >= FOLLOWERS:
+            raise LimitError(f"{FOLLOWERS} of {FOLLOWERS} readers follow the events; close one first")
         last = request.headers.get("last-event-id", "")
         start = int(last) if last.isdecimal() and len(last) < LONGEST_NUMBER else since
         return StreamingResponse(runtime.journal.follow(start), media_type="text/event-stream")
@@ -210,15 +217,25 @@ def _handle_errors(api: FastAPI) -> None:
     @api.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
         path = request.url.path[:128]
+        allowed = _allowed(api.routes, path)
         # The page is mounted at `/` and answers 405 for whatever it does not have.
-        if error.status_code == 404 or (error.status_code == 405 and path not in _paths(api.routes)):
+        if error.status_code == 404 or (error.status_code == 405 and not allowed):
             return _problem(NotFoundError(f"no route {request.method} {path}{_nearest(api, path)}"))
+        if error.status_code == 405:
+            body = problem(PeerError(f"{path} does not take {request.method}; use {allowed}"))
+            return JSONResponse(body, status_code=405, headers={"Allow": allowed})
         body = problem(PeerError(f"{request.method} {path}: {str(error.detail).lower()}; see GET /schema"))
         return JSONResponse(body, status_code=error.status_code, headers=error.headers)
+
+    @api.exception_handler(Exception)
+    async def unforeseen(request: Request, _: Exception) -> Response:  # the guard logs it
+        return _problem(unexpected(request.scope[REQUEST_ID]))
 
 
 def _problem(error: LivereactorError) -> Response:
     headers = {"Retry-After": f"{error.retry_after:g}"} if isinstance(error, UnavailableError) else {}
+    if isinstance(error, BodyLateError):  # the rest of the body must not be taken for a request
+        headers["Connection"] = "close"
     return JSONResponse(problem(error), status_code=_STATUS.get(error.code, error.http_status), headers=headers)
 
 
@@ -227,11 +244,21 @@ def _nearest(api: FastAPI, path: str) -> str:
     return f"; did you mean {close[0]}?" if close else "; the page is at /"
 
 
+def _allowed(routes: Iterable[object], path: str) -> str:
+    """The methods that a path takes, as `Allow` names them; empty where it is none of ours."""
+    found = [route.methods or () for route in _routes(routes) if route.path_regex.match(path)]
+    return ", ".join(sorted({method for methods in found for method in methods}))
+
+
 def _paths(routes: Iterable[object]) -> Iterator[str]:
-    """Every route's path; FastAPI keeps those of an included router within it."""
+    return (route.path for route in _routes(routes))
+
+
+def _routes(routes: Iterable[object]) -> Iterator[Route]:
+    """Every route; FastAPI keeps those of an included router within it."""
     for route in routes:
         inner = getattr(route, "original_router", None)
         if isinstance(inner, APIRouter):
-            yield from _paths(inner.routes)
+            yield from _routes(inner.routes)
         elif isinstance(route, Route):
-            yield route.path
+            yield route

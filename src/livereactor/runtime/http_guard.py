@@ -5,6 +5,7 @@ Plain ASGI, so that streams pass through unbuffered.
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import json
 import re
@@ -14,7 +15,10 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
-from livereactor.base.errors import ForbiddenError, LivereactorError, TooLargeError
+import structlog
+from starlette.requests import ClientDisconnect
+
+from livereactor.base.errors import ForbiddenError, LivereactorError, PeerError, TooLargeError
 from livereactor.protocol.http import problem
 
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -34,6 +38,19 @@ _POLICY: Final = (
     b"default-src 'self'; connect-src *; img-src 'self' blob: data:; media-src 'self' blob:; style-src 'self'; "
     b"frame-ancestors 'self'; base-uri 'none'"
 )
+
+
+_OPEN_UP: Final = "add its origin to [runtime] origins, or serve everybody with --insecure"
+REQUEST_ID: Final = "livereactor.request_id"  # key of a scope
+BODY_WAIT: Final = 30.0  # seconds for a whole body; an upload's may take longer, but not without a byte
+
+log = structlog.get_logger("livereactor.http")
+
+
+class BodyLateError(PeerError):
+    """The body did not come in time."""
+
+    http_status = 408
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +73,12 @@ class Guard:
         app: what is guarded.
         access: who may ask.
         body_bytes: largest body, but for uploads, which have limits of their own.
+        body_wait: seconds for a whole body; for an upload, seconds without a byte.
     """
 
-    def __init__(self, app: App, access: Access, body_bytes: int) -> None:
-        self._app, self._access, self._body_bytes = app, access, body_bytes
+    def __init__(self, app: App, access: Access, body_bytes: int, body_wait: float = BODY_WAIT) -> None:
+        self._app, self._access = app, access
+        self._body_bytes, self._body_wait = body_bytes, body_wait
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -77,14 +96,22 @@ class Guard:
         elif (limit := self._limit(scope)) is not None and _announced(headers) > limit:
             await answer.refuse(_too_large(limit))
         else:
-            await self._serve(scope, receive, answer, limit)
+            await self._serve({**scope, REQUEST_ID: request_id}, receive, answer, limit)
 
     async def _serve(self, scope: Scope, receive: Receive, answer: _Answer, limit: int | None) -> None:
-        seen = 0
+        loop = asyncio.get_running_loop()
+        seen, whole, until = 0, False, loop.time() + self._body_wait
 
         async def counted() -> Message:
-            nonlocal seen
-            message = await receive()
+            nonlocal seen, whole
+            if whole:  # who waits now waits for the client to leave
+                return await receive()
+            try:
+                async with asyncio.timeout_at(loop.time() + self._body_wait if limit is None else until):
+                    message = await receive()
+            except TimeoutError:
+                raise BodyLateError(f"no body within {self._body_wait:g} s; send it at once") from None
+            whole = not message.get("more_body", False)
             seen += len(message.get("body", b""))
             if limit is not None and seen > limit:  # a chunked body that announced nothing
                 raise _too_large(limit)
@@ -92,10 +119,14 @@ class Guard:
 
         try:
             await self._app(scope, counted, answer.send)
-        except TooLargeError as error:
-            if answer.started:
-                raise
-            await answer.refuse(error)
+        except ClientDisconnect:
+            return
+        except Exception as error:
+            if not isinstance(error, LivereactorError):
+                log.exception("request failed", method=scope["method"], path=scope["path"][:128], request_id=answer.id)
+                error = unexpected(answer.id)
+            if not answer.started:  # otherwise the server sees it unfinished and hangs up
+                await answer.refuse(error)
 
     def _limit(self, scope: Scope) -> int | None:
         is_upload = scope["method"] == "PUT" and scope["path"].startswith("/uploads/")
@@ -107,12 +138,12 @@ class Guard:
             return None
         origin = headers.get("origin")
         if origin is not None and not _is_loopback(_hostname(origin)) and origin not in self._access.origins:
-            return ForbiddenError(f"origin {origin[:128]!r} may not use this runtime; add it to [runtime] origins")
+            return ForbiddenError(f"origin {origin[:128]!r} may not use this runtime; {_OPEN_UP}")
         host = headers.get("host", "")
         name = _hostname(f"//{host}")
         known = {_hostname(each) for each in self._access.origins}
         if name is None or (not _is_loopback(name) and name not in known):
-            return ForbiddenError(f"host {host[:128]!r} is not this runtime's; use localhost, or start it with --host")
+            return ForbiddenError(f"host {host[:128]!r} is not this runtime's; use localhost, or {_OPEN_UP}")
         return None
 
 
@@ -120,7 +151,7 @@ class _Answer:
     """One response; adds the headers that every response has, errors included."""
 
     def __init__(self, send: Send, origin: str | None, request_id: str) -> None:
-        self._send, self._origin, self._request_id = send, origin, request_id
+        self._send, self._origin, self.id = send, origin, request_id
         self.started = False
 
     async def send(self, message: Message) -> None:
@@ -133,7 +164,7 @@ class _Answer:
         return [
             (b"access-control-allow-origin", b"*"),
             (b"access-control-expose-headers", b"Retry-After, X-Request-Id"),
-            (b"x-request-id", self._request_id.encode()),
+            (b"x-request-id", self.id.encode()),
             (b"x-content-type-options", b"nosniff"),
             (b"content-security-policy", _POLICY),
         ]
@@ -154,6 +185,11 @@ class _Answer:
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         await self.send({"type": "http.response.start", "status": error.http_status, "headers": headers})
         await self._send({"type": "http.response.body", "body": body})
+
+
+def unexpected(request_id: str) -> LivereactorError:
+    """What a client reads of an error of ours that nobody foresaw."""
+    return LivereactorError(f"unexpected error; quote request id {request_id} to whoever runs this, its log says why")
 
 
 def _announced(headers: dict[str, str]) -> int:

@@ -14,13 +14,18 @@ HEARTBEAT: Final = 15.0  # seconds; proxies close what is silent for longer
 
 
 class Journal:
-    """Numbered from 1. Loop only."""
+    """Numbered from 1. Loop only.
+
+    Attributes:
+        followers: how many read along now.
+    """
 
     def __init__(self) -> None:
         self._entries: deque[tuple[int, dict[str, Any]]] = deque(maxlen=KEPT)
         self._number = 0
         self._grown = asyncio.Event()
         self._closed = False
+        self.followers = 0
 
     def record(self, before: str, after: str, reason: str) -> None:
         """Write down a transition."""
@@ -43,17 +48,21 @@ class Journal:
 
     async def follow(self, since: int) -> AsyncIterator[str]:
         """Everything after number `since`, then what comes; a comment line while nothing does."""
-        while True:
-            grown = self._grown
-            for number, entry in [each for each in self._entries if each[0] > since]:
-                since = number
-                yield f"id: {number}\ndata: {json.dumps(entry)}\n\n"
-            if self._closed:
-                return
-            try:
-                await asyncio.wait_for(grown.wait(), HEARTBEAT)
-            except TimeoutError:
-                yield ": nothing new\n\n"
+        self.followers += 1
+        try:
+            while True:
+                grown = self._grown
+                for number, entry in [each for each in self._entries if each[0] > since]:
+                    since = number
+                    yield f"id: {number}\ndata: {json.dumps(entry)}\n\n"
+                if self._closed:
+                    return
+                try:
+                    await asyncio.wait_for(grown.wait(), HEARTBEAT)
+                except TimeoutError:
+                    yield ": nothing new\n\n"
+        finally:
+            self.followers -= 1
 
     def _stir(self) -> None:
         self._grown.set()

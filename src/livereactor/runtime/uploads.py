@@ -23,7 +23,7 @@ from livereactor.base.errors import (
 )
 from livereactor.base.ids import upload_id as new_upload_id
 from livereactor.base.limits import MIB, Limits
-from livereactor.blobs.port import BlobKey, Blobs
+from livereactor.blobs.port import BlobKey, BlobMissingError, Blobs
 from livereactor.blobs.signing import Grant, Signer
 from livereactor.protocol.http import UploadRequest
 from livereactor.runtime.seam import ReceivedFile
@@ -161,9 +161,16 @@ class Uploads:
         async with slot.reading:
             file = self._files.get(slot.key)
             if file is None:
-                file = ReceivedFile(upload, slot.name, slot.mime_type, await self._blobs.get(slot.key))
+                file = ReceivedFile(upload, slot.name, slot.mime_type, await self._read(slot))
                 self._files[slot.key] = file
         return file
+
+    async def _read(self, slot: _Slot) -> bytes:
+        try:
+            return await self._blobs.get(slot.key)
+        except BlobMissingError as error:  # removed by the Session's end, or by somebody else
+            text = f"upload {slot.upload_id!r} has been removed; upload the file again"
+            raise UnresolvedUploadError(text) from error
 
     def notice(self, upload: str) -> bool:
         """True the first time it is said of a file of this Session that it has been written."""

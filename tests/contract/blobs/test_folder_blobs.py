@@ -44,8 +44,10 @@ async def test_a_full_disk_is_unavailable_and_leaves_nothing(
 ) -> None:
     blobs = FolderBlobs(tmp_path)
     for put in (blobs.put(KEY, b"x" * (3 * MIB)), blobs.put(KEY, _mebibytes(5, []))):
-        with pytest.raises(BlobsUnavailableError, match=KEY.path):
+        with pytest.raises(BlobsUnavailableError) as caught:
             await put
+        assert KEY.path not in caught.value.message  # it may reach a client
+        assert str(tmp_path) not in caught.value.message
     with pytest.raises(BlobMissingError):
         await blobs.get(KEY)
     assert files() == []

@@ -9,10 +9,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from livereactor.base.errors import ForbiddenError, UnresolvedUploadError
 from livereactor.base.limits import Limits
 from livereactor.blobs.memory import MemoryBlobs
 from livereactor.blobs.port import BlobKey
 from livereactor.protocol.http import UploadRequest
+from livereactor.runtime.http_guard import BodyLateError
 from livereactor.runtime.uploads import Uploads
 
 
@@ -69,3 +71,28 @@ async def test_a_file_that_no_call_holds_any_more_is_let_go(uploads: Uploads, bl
     assert gone() is None
     assert (await uploads.file(upload)).data == b"bytes" * 100
     assert blobs.reads == 2
+
+
+async def test_a_slot_whose_bytes_stopped_half_way_can_be_written_again(uploads: Uploads) -> None:
+    upload, path = uploads.reserve(UploadRequest(name="a.bin", size=4, mime_type="text/plain"))
+
+    async def stops() -> AsyncIterator[bytes]:
+        yield b"ab"
+        raise BodyLateError("no body within 30 s")
+
+    with pytest.raises(BodyLateError):
+        await uploads.write(upload, query_of(path), stops())
+    assert await uploads.write(upload, query_of(path), in_pieces(b"ab", b"cd")) == 4
+
+
+async def test_errors_name_the_upload_and_neither_session_nor_key(uploads: Uploads, blobs: CopyingBlobs) -> None:
+    upload = await written(uploads, b"abcd")
+    key = next(iter(blobs._blobs))
+    with pytest.raises(ForbiddenError) as refused:
+        await uploads.write(upload, {}, in_pieces(b"abcd"))
+    blobs._blobs.clear()
+    with pytest.raises(UnresolvedUploadError, match=upload) as missing:
+        await uploads.file(upload)
+    for error in (refused.value, missing.value):
+        assert "ses-1" not in error.message
+        assert key not in error.message
