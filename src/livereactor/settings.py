@@ -47,6 +47,9 @@ class RuntimeSettings(BaseModel):
     idle_timeout: float = Field(0, ge=0, description="Seconds without a command that end a session; 0 = off.")
     port_range: str | None = Field(None, description="UDP ports for media, as 'min:max'.")
     upload_dir: Path | None = Field(None, description="Folder for uploads; a temporary one by default.")
+    upload_types: list[str] = Field(
+        default_factory=list, description="MIME types that may be uploaded, such as 'image/*'; any by default."
+    )
     log_format: Literal["text", "json"] = Field("text", description="How log records are written to stderr.")
 
     @field_validator("port_range")
@@ -57,6 +60,14 @@ class RuntimeSettings(BaseModel):
         match = re.fullmatch(r"(\d{1,5}):(\d{1,5})", value)
         if match is None or not 1 <= int(match[1]) <= int(match[2]) <= 65535:
             raise ValueError("want 'min:max' with 1 <= min <= max <= 65535")
+        return value
+
+    @field_validator("upload_types")
+    @classmethod
+    def _mime_types(cls, value: list[str]) -> list[str]:
+        for each in value:
+            if re.fullmatch(r"[a-z0-9][a-z0-9.+\-]*/(\*|[a-z0-9][a-z0-9.+\-]*)", each) is None:
+                raise ValueError(f"{each!r} is no MIME type; write 'image/png' or 'image/*', in lower case")
         return value
 
     def media_ports(self) -> tuple[int, int] | None:

@@ -39,6 +39,8 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 # default); measured: 12.5 to 7.1 ms from yield to send.
 SWITCH_INTERVAL = 0.0005
 
+HTTP_CONNECTIONS = 512  # more are answered 503 at once; half of what a process may open by default
+
 log = structlog.get_logger("livereactor")
 
 
@@ -87,6 +89,7 @@ def make_runtime(model: type[Model], resolved: Resolved, folder: Path) -> Runtim
         config=settings.model,
         config_path=resolved.path,
         idle_timeout=settings.runtime.idle_timeout,
+        upload_types=tuple(settings.runtime.upload_types),
     )
     return Runtime(model, engine=make_engine(settings.runtime.engine), blobs=FolderBlobs(folder), options=options)
 
@@ -104,7 +107,10 @@ async def _serve(
     access = Access(tuple(asked.origins), any_host=asked.insecure)
     app = create_app(runtime, access=access, page=page_directory())
     # The exit is ours: uvicorn would wait for held requests and event streams.
-    server = _Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", ws="none"))
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, lifespan="off", ws="none", limit_concurrency=HTTP_CONNECTIONS
+    )
+    server = _Server(config)
     stop = _stop_on_signals()
     serving = asyncio.create_task(server.serve([listener]), name="http")
     tasks = [asyncio.create_task(_tell_loading(runtime), name="loading")]

@@ -61,7 +61,7 @@ async def test_a_refused_host_is_told_what_opens_the_runtime() -> None:
         assert "--insecure" in text
 
 
-async def _reading(scope: dict[str, Any], receive: Any, send: Any) -> None:
+async def _reading(_: Any, receive: Any, send: Any) -> None:
     """Read the whole body, then wait for the client to leave."""
     while (await receive()).get("more_body"):
         pass

@@ -35,5 +35,4 @@ class Limits:
     input_frames: int = 128  # frames an input track keeps for the model
     output_queue: int = 2  # frames between the model and the encoder, never less than one chunk
     steps: int = 10_000  # steps of a bounded session
-    step_timeout: float = 300.0  # a step of a stepped session
     exit_timeout: float = 10.0  # everything that ends does so within this, whatever the model does

@@ -4,6 +4,8 @@ import pytest
 
 from livereactor.base.errors import ConfigError
 from livereactor.settings import effective, resolve
+from livereactor.wiring import make_runtime
+from tests.integration.models import Plain
 
 
 def settle(folder: Path, text: str = "", environ: dict[str, str] | None = None, **command_line: object):
@@ -85,3 +87,11 @@ def test_a_model_section_takes_any_key(tmp_path: Path) -> None:
 def test_a_file_that_is_not_toml_says_where(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"livereactor.toml is not TOML: .*line 1"):
         settle(tmp_path, "[runtime\n")
+
+
+def test_types_of_uploads_reach_the_runtime_and_what_is_no_type_is_refused(tmp_path: Path) -> None:
+    resolved = settle(tmp_path, '[runtime]\nupload_types = ["image/*", "audio/wav"]\n')
+    assert make_runtime(Plain, resolved, tmp_path / "blobs").options.upload_types == ("image/*", "audio/wav")
+    for wrong in ("png", "image/", "*/*", "Image/PNG", "a/b c"):
+        with pytest.raises(ConfigError, match="is no MIME type"):
+            settle(tmp_path, environ={"LIVEREACTOR_RUNTIME__UPLOAD_TYPES": f'["{wrong}"]'})
