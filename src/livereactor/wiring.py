@@ -80,7 +80,7 @@ def check_address(settings: Settings) -> None:
         )
 
 
-def make_runtime(model: type[Model], resolved: Resolved, folder: Path) -> Runtime:
+def make_runtime(model: type[Model], resolved: Resolved, folder: Path, *, reloads: bool = False) -> Runtime:
     """A runtime with the adapters that the settings name; `folder` keeps uploads."""
     settings = resolved.settings
     options = Options(
@@ -90,6 +90,7 @@ def make_runtime(model: type[Model], resolved: Resolved, folder: Path) -> Runtim
         config_path=resolved.path,
         idle_timeout=settings.runtime.idle_timeout,
         upload_types=tuple(settings.runtime.upload_types),
+        reloads=reloads,
     )
     return Runtime(model, engine=make_engine(settings.runtime.engine), blobs=FolderBlobs(folder), options=options)
 
@@ -102,7 +103,7 @@ async def _serve(
     listening: Callable[[str], None],
     reloader: Reloader | None,
 ) -> None:
-    runtime = make_runtime(model, resolved, folder)
+    runtime = make_runtime(model, resolved, folder, reloads=reloader is not None)
     asked = resolved.settings.runtime
     access = Access(tuple(asked.origins), any_host=asked.insecure)
     app = create_app(runtime, access=access, page=page_directory())

@@ -307,7 +307,7 @@ async def test_a_model_that_yields_what_is_no_frame_ends_its_session_alone() -> 
         assert (await caller.hear_of(m.SessionEnded, label="control")).reason == "error"
         await caller.gone()
         await served.state("ready")
-        assert "int64" in (await served.http.get("/health")).json()["detail"]
+        assert "stopped with an error" in (await served.http.get("/health")).json()["detail"]
 
 
 async def test_a_model_that_does_not_load_is_unhealthy_and_ends_the_process() -> None:

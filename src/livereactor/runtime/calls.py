@@ -32,6 +32,7 @@ from livereactor.runtime.seam import (
     StageControl,
     StepOutput,
 )
+from livereactor.runtime.sparse_log import SparseLog
 from livereactor.runtime.steps import checked_calls, failure_of, refused, step_input, step_media, step_result
 from livereactor.runtime.uploads import Uploads
 
@@ -69,7 +70,7 @@ class Calls:
         self._waiting: dict[int, deque[_Waiting]] = {}
         self._running: deque[_Running] = deque()
         self._steps = 0
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._workers: dict[int, asyncio.Task[None]] = {}
 
     def command(self, connection: Connection, client: ClientInfo, schema: ModelSchema, command: m.Command) -> None:
         """Check and run a command; the outcome is told to `connection`."""
@@ -77,9 +78,8 @@ class Calls:
 
         def fail(error: LivereactorError) -> None:
             self._metrics.command(error.code, time.monotonic() - began)
-            log.debug(
-                "command refused", connection=client.id, code=error.code
-            )  # counted; a client must not fill the log
+            # Counted: a client must not fill the log.
+            log.debug("command refused", connection=client.id, code=error.code)
             connection.tell(m.Failure(command.request_id, error.code, error.message))
 
         try:
@@ -135,19 +135,31 @@ class Calls:
         self._steps += 1
         self._in_order(client.id, calls.uploads, run, over)
 
+    async def uploaded(self, upload: str, log: SparseLog) -> None:
+        """Tell the model of a file that a client says it has written, once its bytes are there."""
+        try:
+            self._stage.uploaded(await self._uploads.file(upload))
+        except LivereactorError as error:
+            log.info("upload notice refused", reason=error.message)
+        except Exception:  # the store's own
+            log.exception("upload notice lost")
+
+    def forget(self, connection: int) -> None:
+        """A client has gone: what of it waits for files never runs."""
+        if (worker := self._workers.pop(connection, None)) is not None:
+            worker.cancel()
+        queue = self._waiting.pop(connection, None)
+        while queue:
+            queue.popleft().fail(_ended())
+
     def end(self) -> None:
         """The Session ends: what has no outcome yet gets one, and nothing of it reaches the next."""
-        error = UnavailableError("the session has ended; connect again", code="session_ended")
         running, self._running = self._running, deque()
-        waiting, self._waiting = self._waiting, {}
-        for task in self._tasks:
-            task.cancel()
         for call in running:
             call.future.cancel()  # one that has not begun never will
-            call.fail(error)
-        for queue in waiting.values():
-            while queue:
-                queue.popleft().fail(error)
+            call.fail(_ended())
+        for connection in list(self._waiting):
+            self.forget(connection)
 
     # --- inner ---------------------------------------------------------------------------------------------------
 
@@ -203,24 +215,28 @@ class Calls:
         if queue is not None:
             queue.append(_Waiting(needed, run, fail))
             return
-        self._waiting[connection] = deque([_Waiting(needed, run, fail)])
-        task = asyncio.create_task(
-            self._work_off(connection, self._waiting[connection]), name=f"uploads of {connection}"
+        queue = self._waiting[connection] = deque([_Waiting(needed, run, fail)])
+        self._workers[connection] = asyncio.create_task(
+            self._work_off(connection, queue), name=f"uploads of {connection}"
         )
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     async def _work_off(self, connection: int, queue: deque[_Waiting]) -> None:
         while queue:
-            waiting = queue[0]
+            files, error = await self._files(queue[0].uploads)
+            waiting = queue.popleft()
             try:
-                files = {upload: await self._uploads.file(upload) for upload in waiting.uploads}
-            except LivereactorError as error:
-                waiting.fail(error)
-            else:
-                waiting.run(files)
-            queue.popleft()
-        del self._waiting[connection]
+                waiting.fail(error) if error is not None else waiting.run(files)
+            except Exception as failed:
+                waiting.fail(_public(failed))
+        if self._waiting.get(connection) is queue:
+            del self._waiting[connection], self._workers[connection]
+
+    async def _files(self, uploads: Iterable[str]) -> tuple[Files, LivereactorError | None]:
+        """The files a call waits for, or why they do not come; whatever it is, the call gets its outcome."""
+        try:
+            return {upload: await self._uploads.file(upload) for upload in uploads}, None
+        except Exception as error:
+            return {}, _public(error)
 
 
 def _stepped(
@@ -239,8 +255,12 @@ def _public(error: BaseException) -> LivereactorError:
     """What a client may read; anything unexpected stays in the log."""
     if isinstance(error, LivereactorError):
         return error
-    log.error("call failed", error=repr(error))
+    log.error("call failed", exc_info=error)
     return LivereactorError(INTERNAL, code="internal_error")
+
+
+def _ended() -> LivereactorError:
+    return UnavailableError("the session has ended; connect again", code="session_ended")
 
 
 def _soon(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:

@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections import Counter, deque
 from typing import Final, Protocol
 
-import structlog
-
 from livereactor.base.errors import LivereactorError, PeerError, TooLargeError
 from livereactor.base.limits import Limits
 from livereactor.engine.port import Channel, ChannelClosed, ChannelEvent, ChannelOpened, MessageReceived
@@ -22,17 +20,19 @@ from livereactor.runtime.room_events import (
     Heard,
     PauseAsked,
     PublishAsked,
+    RefusePublish,
     ResumeAsked,
     RoomEvent,
     TransportLost,
     UnpublishAsked,
 )
+from livereactor.runtime.sparse_log import SparseLog
 from livereactor.runtime.steps import too_large
-
-log = structlog.get_logger("livereactor.connection")
 
 BACKLOG_BYTES: Final = 8 * 1024 * 1024  # what a client may leave unread: libwebrtc kills a channel above 16 MiB
 HELD_BYTES: Final = 64 * 1024 * 1024  # frames that came before the Connection was live; one chunked message at most
+
+FAULT_CHARACTERS: Final = 64  # of what a client calls its error, for the log
 
 
 class ConnectionHost(Protocol):
@@ -62,10 +62,11 @@ class Connection:
     Args:
         number: its id.
         ours: a client of livereactor, whose pings on `control` are answered (protocol 5.10).
+        log: of its Session.
     """
 
-    def __init__(self, number: int, host: ConnectionHost, limits: Limits, *, ours: bool) -> None:
-        self.number = number
+    def __init__(self, number: int, host: ConnectionHost, limits: Limits, *, ours: bool, log: SparseLog) -> None:
+        self.number, self.log = number, log
         self._host, self._limits, self._ours = host, limits, ours
         self._channels: dict[str, Channel] = {}
         self._codec: Codec | None = None
@@ -153,7 +154,14 @@ class Connection:
         """Counted, and logged once per kind: a client must not fill the log."""
         self._faults[error.code] += 1
         if self._faults[error.code] == 1:
-            log.warning("frame dropped", connection=self.number, channel=label, code=error.code, reason=error.message)
+            self.log.warning(
+                "frame dropped",
+                apart=error.code,
+                connection=self.number,
+                channel=label,
+                code=error.code,
+                reason=error.message,
+            )
 
     # --- what clients say ----------------------------------------------------------------------------------------
 
@@ -186,7 +194,7 @@ class Connection:
             case m.ClientStats():
                 host.client_stats(number, message)
             case m.PeerFault(code=code):
-                log.info("client reports an error", connection=number, code=code)
+                self.log.info("client reports an error", connection=number, code=str(code)[:FAULT_CHARACTERS])
 
     # --- what is said to them ------------------------------------------------------------------------------------
 
@@ -206,6 +214,14 @@ class Connection:
         except LivereactorError as error:  # too large, not writable, or closed this very moment
             self._fault(m.DATA, error)
             self._answer_instead(message, error)
+
+    def refuse_publish(self, refused: RefusePublish) -> None:
+        """The Room gave another the slot, or nobody may have it."""
+        # Only v1 has a place for another code than that of a slot that is taken.
+        if refused.code != m.PUBLISH_REFUSED and self.format is m.WireFormat.V1:
+            self.tell(m.Failure(refused.request_id, refused.code, refused.message, m.CONTROL))
+        else:
+            self.tell(m.PublishRefused(refused.track, refused.request_id, refused.message))
 
     def assume_listener(self) -> None:
         """The client listens and says nothing: speak v0 until its first frame says otherwise."""
@@ -254,3 +270,13 @@ class Connection:
             self._send(instead)
         except LivereactorError as again:
             self._fault(m.DATA, again)
+
+
+class Connections(dict[int, Connection]):
+    """The Connections of a Session, by number."""
+
+    def tell(self, number: int | None, message: m.ServerMessage) -> None:
+        """Tell one, if it is there, or all where `number` is None."""
+        for connection in list(self.values()) if number is None else [self.get(number)]:
+            if connection is not None:
+                connection.tell(message)

@@ -17,6 +17,10 @@ _LONG = (1, 5, 15, 30, 60, 120, 300, 600, 1200, 3600)
 _OUTCOMES: Final = frozenset(
     {"ok", "invalid_command", "unresolved_upload", "internal_error", "session_ended", "RATE_LIMITED", "FORBIDDEN"}
 )
+# Why a Session ends, in our words; what a client gives as its reason counts as `other`, so that labels stay few.
+_END_REASONS: Final = frozenset(
+    {"stopped", "error", "timed_out", "max_duration", "idle", "moderated", "reloaded", "start_refused"}
+)
 Counters: TypeAlias = Callable[[], Mapping[str, Mapping[str, float]]]
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -70,7 +74,7 @@ class Metrics:
         self._registry.register(_OutputsCollector(counters))
 
     def session_ended(self, reason: str, seconds: float) -> None:
-        self._sessions.labels(reason).inc()
+        self._sessions.labels(reason if reason in _END_REASONS else "other").inc()
         self._duration.observe(seconds)
 
     def first_client(self, seconds: float) -> None:

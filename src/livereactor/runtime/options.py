@@ -20,6 +20,7 @@ class Options:
         peers: how each Peer gathers.
         config: what `load(self, config)` gets, and `config_path`, the file it came from.
         idle_timeout: seconds without a Command that end a Session; 0 = the model's own, or never.
+        reloads: its author is at work on the model: one that cannot open a Session is mended, not replaced.
         upload_types: MIME types that may be uploaded, such as `image/png` or `image/*`; none = any.
     """
 
@@ -29,3 +30,4 @@ class Options:
     config_path: Path | None = None
     idle_timeout: float = 0.0
     upload_types: tuple[str, ...] = ()
+    reloads: bool = False

@@ -42,6 +42,7 @@ from livereactor.runtime.seam import (
     SessionStart,
     StageEvent,
 )
+from livereactor.runtime.sparse_log import SparseLog
 from livereactor.runtime.tracks import AudioIn, AudioOut, Track, VideoIn, VideoOut, WaitFor
 from livereactor.runtime.voice import Mark, Voice
 
@@ -91,6 +92,7 @@ class Performer:
         self._class, self._prompter = model, prompter
         self._config = ModelConfig(config, path)
         self._loop = AuthorLoop()
+        self._sparse = SparseLog(log)
         self._stream: Iterator[Any] | AsyncIterator[Any] | None = None
         self._session: Session | None = None
         self._mark: Mark | None = None  # of that Session
@@ -285,6 +287,7 @@ class Performer:
         self._class, self.definition, self.model = type(instance), definition_of(type(instance)), instance
         self.tracks = tracks_of(instance)
         self._loaded = dict(instance.__dict__)
+        self._sparse = SparseLog(log)  # what newly fails in a newer version is always told
 
     def _begin_stream(self) -> Iterator[Any] | AsyncIterator[Any]:
         made = cast("Any", self.model).stream()
@@ -357,14 +360,14 @@ class Performer:
         except (CommandError, InvalidCommandError, UnresolvedUploadError):
             raise
         except AUTHOR_ERRORS as error:
-            log.exception("command failed", command=call.command)
+            self._sparse.exception("command failed", apart=call.command, command=call.command)
             raise LivereactorError(INTERNAL, code="internal_error") from error
 
     def _guarded_hook(self, name: str, *arguments: Any) -> None:
         try:
             self._hook(name, *arguments)
         except AUTHOR_ERRORS:
-            log.exception("hook failed", hook=name)
+            self._sparse.exception("hook failed", apart=name, hook=name)
 
     def _hook(self, name: str, *arguments: Any) -> None:
         if name in self.definition.hooks:

@@ -38,8 +38,12 @@ class Reloader:
         self._load = load_source(model)
         self._saved = self._saved_at()
 
-    async def run(self, changed: Callable[[type[Model], bool], Awaitable[None]]) -> None:
-        """Call `changed(new class, load is unchanged)` after every save that imports; runs until cancelled."""
+    async def run(self, changed: Callable[[type[Model], bool], Awaitable[bool]]) -> None:
+        """Call `changed(new class, load is unchanged)` after every save that imports; runs until cancelled.
+
+        Args:
+            changed: says whether the new class runs now; if not, the next is compared with the one that does.
+        """
         folder, only = self._file.parent, PythonFilter()
         # It yields now and then without changes: a save before the watch began, or on a file system that tells nobody
         # (a container's mount), is seen by its time.
@@ -49,14 +53,19 @@ class Reloader:
             if before == self._saved and all(Path(path).parent == folder for _, path in changes):
                 continue
             try:
-                model = await asyncio.to_thread(self._import)
+                await self._change(changed)
             except LivereactorError as error:
                 log.error("not reloaded, the version before runs on", reason=error.message)
-                continue
-            source = load_source(model)
-            same, self._load = source == self._load, source
-            log.info("reloading", model=model.__name__, weights="kept" if same else "loaded anew")
-            await changed(model, same)
+            except Exception:  # whatever it was, the next save may be better
+                log.exception("not reloaded, the version before runs on")
+
+    async def _change(self, changed: Callable[[type[Model], bool], Awaitable[bool]]) -> None:
+        model = await asyncio.to_thread(self._import)
+        source = load_source(model)
+        same = source == self._load
+        log.info("reloading", model=model.__name__, weights="kept" if same else "loaded anew")
+        if await changed(model, same):
+            self._load = source
 
     def _saved_at(self) -> dict[Path, int]:
         """When the files beside the model's were last saved."""
@@ -80,10 +89,10 @@ class Reloader:
 
 
 def load_source(model: type[Model]) -> str:
-    """The text of a model's `load`, of every class on its way; what decides whether its weights can be kept."""
+    """The text of a model's `load`, of every class on its way, and its weights; what decides whether they are kept."""
     parts = [vars(each)["load"] for each in model.__mro__ if "load" in vars(each)]
     try:
-        return "\n".join(inspect.getsource(part) for part in parts)
+        return "\n".join([*(inspect.getsource(part) for part in parts), repr(model.weights)])
     except (OSError, TypeError):  # no source to compare: never taken for unchanged
         return f"{Path(inspect.getfile(model)).name}:{id(model)}"
 

@@ -15,7 +15,6 @@ import structlog
 from livereactor.base.errors import (
     ConflictError,
     LivereactorError,
-    ModelLoadError,
     NotFoundError,
     PeerError,
     UnavailableError,
@@ -91,8 +90,12 @@ class Runtime:
             log.warning("not closed in order", reason=str(error) or type(error).__name__)
         return clean
 
-    async def become(self, model: type[Model], keep: bool) -> None:
-        """Serve a newer version of the class: the Session ends, its clients come back by themselves."""
+    async def become(self, model: type[Model], keep: bool) -> bool:
+        """Serve a newer version of the class: the Session ends, its clients come back by themselves.
+
+        Returns:
+            False, with the reason in the log, where it does not load; the version before serves on as it was.
+        """
         shell = self._shell
         shell.reloading = True
         shell.end("reloaded")
@@ -104,9 +107,12 @@ class Runtime:
             shell.take(model)
             shell.failure = None
             shell.room(ModelLoaded())
-        except ModelLoadError as error:
-            log.error("the newer version did not load", reason=error.message)
+        except LivereactorError as error:
+            log.error("not reloaded, the version before runs on", reason=error.message)
             shell.failure = error.message
+            return False
+        else:
+            return True
         finally:
             shell.reloading = False
             shell.changes.stir()

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any
 
 import structlog
 
-from livereactor.base.errors import IllegalTransitionError, LivereactorError, ModelLoadError, UnavailableError
+from livereactor.base.errors import (
+    IllegalTransitionError,
+    LivereactorError,
+    ModelLoadError,
+    UnavailableError,
+    UsageError,
+)
 from livereactor.blobs.port import Blobs
 from livereactor.engine.port import Channel, Engine
 from livereactor.media.frames import Frame, Sound
@@ -24,7 +29,7 @@ from livereactor.runtime import room_events as e
 from livereactor.runtime.authoring import Model, definition_of
 from livereactor.runtime.calls import Calls
 from livereactor.runtime.changes import Changes
-from livereactor.runtime.connection import Connection
+from livereactor.runtime.connection import Connection, Connections
 from livereactor.runtime.describing import capabilities, clip_refusal
 from livereactor.runtime.journal import Journal
 from livereactor.runtime.metrics import Metrics
@@ -54,6 +59,7 @@ from livereactor.runtime.session_life import (
     SessionState,
     StageClosed,
 )
+from livereactor.runtime.session_scope import SessionScope
 from livereactor.runtime.sparse_log import SparseLog
 from livereactor.runtime.stage import Stage
 from livereactor.runtime.steps import refused
@@ -89,19 +95,18 @@ class SessionShell:
         )
         self.calls = Calls(self.stage, self.uploads, self.limits, self.metrics)
         self.peers = Peers(self, engine, options.peers, self.limits, self.outputs)
-        self.connections: dict[int, Connection] = {}
+        self.connections = Connections()
         self.progress: Progress | None = None
         self.failure: str | None = None
         self.opening: Future[None] | None = None
         self.ended: asyncio.Future[LivereactorError | None]
-        self.reloading = False
+        self.reloading, self._sessions = False, 0
         self.changes = Changes()
-        self._clients: dict[int, ClientInfo] = {}
-        self._publishers: dict[str, int] = {}  # read by threads of the engine
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tidying: asyncio.Task[None] | None = None  # kept, or it might be collected
         self._loop: asyncio.AbstractEventLoop
         self._room_loop = RoomLoop(self._carry_out)
         self._sparse = SparseLog(log)
+        self._scope = SessionScope(0, self._sparse)
         self.take(model)
 
     def take(self, model: type[Model]) -> None:
@@ -144,7 +149,7 @@ class SessionShell:
     def connect(self, connection: int, *, ours: bool) -> None:
         """A Connection has a new offer: whatever it had before is closed silently (protocol 10.3)."""
         self._forget(connection)
-        self.connections[connection] = Connection(connection, self, self.limits, ours=ours)
+        self.connections[connection] = Connection(connection, self, self.limits, ours=ours, log=self._scope.log)
         self.metrics.connections(len(self.connections))
 
     # --- what Connections and Peers ask (ConnectionHost, PeersHost) ------------------------------------------------
@@ -174,7 +179,7 @@ class SessionShell:
         self.calls.step(connection, client, self.schema, tracks, request)
 
     def _may_command(self, connection: int) -> ClientInfo:
-        client = self._clients.get(connection)
+        client = self._scope.clients.get(connection)
         try:
             self.room(e.CommandAsked(connection))
         except IllegalTransitionError:
@@ -184,18 +189,12 @@ class SessionShell:
         return client
 
     def uploaded(self, connection: int, upload_id: str) -> None:
-        client = self._clients.get(connection)
+        scope = self._scope
+        client = scope.clients.get(connection)
         wanted = "uploaded" in self.definition.hooks and client is not None and client.role == "owner"
         if not wanted or not self.uploads.notice(upload_id):
             return
-
-        async def tell() -> None:
-            try:
-                self.stage.uploaded(await self.uploads.file(upload_id))
-            except LivereactorError as error:
-                log.info("upload notice refused", connection=connection, reason=error.message)
-
-        self._spawn(tell())
+        scope.spawn(self.calls.uploaded(upload_id, scope.log))
 
     def schema_document(self) -> m.JsonObject:
         return self.document
@@ -220,24 +219,29 @@ class SessionShell:
         self.stage.feed(track, item)
 
     def may_feed(self, connection: int, track: str) -> bool:
-        return self._publishers.get(track) == connection
+        return self._scope.publishers.get(track) == connection
 
     def is_free(self, track: str) -> bool:
-        return track not in self._publishers
+        return track not in self._scope.publishers
 
     # --- what the Stage tells: its thread, then the loop -----------------------------------------------------------
 
     def _from_stage(self, event: StageEvent) -> None:
+        self._post(self._on_stage, event)
+
+    def _post(self, work: Callable[..., None], *arguments: object) -> None:
+        """Do it on the loop; from any thread."""
         try:
-            self._loop.call_soon_threadsafe(self._on_stage, event)
+            self._loop.call_soon_threadsafe(work, *arguments)
         except RuntimeError:  # the loop has closed: nobody is left to be told
             return
 
     def _on_stage(self, event: StageEvent) -> None:
         match event:
+            case Said(session=session) if session != self._scope.number:
+                pass  # of a Session before: nobody of this one is meant
             case Said(message=message, client=client):
-                said = m.ModelMessage(message.type, message.data)
-                self._tell_all(said) if client is None else self._tell(client, said)
+                self.connections.tell(client, m.ModelMessage(message.type, message.data))
             case Progress():
                 self.progress = event
                 log.info("loading", progress=event.fraction, text=event.text)
@@ -251,9 +255,9 @@ class SessionShell:
                 self._finish(ModelLoadError(reason))
             case SessionFailed(reason=reason, reusable=reusable):
                 self.failure = reason
-                log.error("session failed", reason=reason)
+                self._scope.log.error("session failed", reason=reason)
                 self.end("error")
-                if not reusable:
+                if not reusable and not self.options.reloads:
                     self._broken(reason)
             case StreamEnded() | StepsDone():
                 self.end("stopped")
@@ -276,22 +280,23 @@ class SessionShell:
             case e.WantOutputs(tracks=tracks):
                 self.stage.want(tracks)
             case e.OpenInput(track=track, connection=publisher):
-                self._publishers[track] = publisher
+                self._scope.publishers[track] = publisher
                 self.stage.input_active(track, True)
             case e.CloseInput(track=track):
-                self._publishers.pop(track, None)
+                self._scope.publishers.pop(track, None)
                 self.stage.input_active(track, False)
             case e.ProbeInputs(connection=connection):
                 self.peers.probe(connection)
             case e.JoinStage(connection=connection, role=role):
                 self._joined(connection, role)
             case e.LeaveStage(connection=connection):
-                if (client := self._clients.pop(connection, None)) is not None:
+                if (client := self._scope.clients.pop(connection, None)) is not None:
                     self.stage.leave(client)
             case e.GrantPublish(connection=connection, track=track, request_id=request):
-                self._tell(connection, m.PublishGranted(track, request))
-            case e.RefusePublish():
-                self._refuse_publish(effect)
+                self.connections.tell(connection, m.PublishGranted(track, request))
+            case e.RefusePublish(connection=connection):
+                if (wire := self.connections.get(connection)) is not None:
+                    wire.refuse_publish(effect)
             case e.AssumeFormat(connection=connection):
                 if (wire := self.connections.get(connection)) is not None:
                     wire.assume_listener()
@@ -299,9 +304,10 @@ class SessionShell:
                 self._dropped(connection, reason)
             case e.TellEnd(reason=reason, moderate=moderate):
                 self.calls.end()
-                self._tell_all(m.Moderation("terminate", message=reason) if moderate else m.SessionEnded(reason))
+                parting = m.Moderation("terminate", message=reason) if moderate else m.SessionEnded(reason)
+                self.connections.tell(None, parting)
             case e.TellTime(seconds_left=seconds):
-                self._tell_all(m.RuntimeMessage("timeWarning", {"seconds": seconds}))
+                self.connections.tell(None, m.RuntimeMessage("timeWarning", {"seconds": seconds}))
             case e.OpenStage(session=session):
                 self._open(session)
             case e.CloseStage(reason=reason):
@@ -312,11 +318,27 @@ class SessionShell:
                 pass  # what was held leaves when the format is known, what was said is heard once it has joined
 
     def _open(self, asked: SessionAsked) -> None:
-        self.failure = None
-        structlog.contextvars.bind_contextvars(session=asked.id)
-        self.uploads.begin(asked.id)
-        start = SessionStart(asked.id, asked.extra_args, asked.stepped, asked.starting, asked.steps)
-        self.opening = self.stage.open(start)
+        self.failure = self.opening = None
+        self._sessions += 1
+        scope = self._scope = SessionScope(self._sessions, self._sparse, asked.id)
+        start = SessionStart(asked.id, asked.extra_args, asked.stepped, asked.starting, asked.steps, scope.number)
+        try:
+            self.uploads.begin(asked.id)
+            self.opening = self.stage.open(start)
+        except Exception:
+            scope.log.exception("session not opened")
+            self.end("error")
+        else:
+            self.opening.add_done_callback(lambda done: self._post(self._opened, scope, asked, done))
+
+    def _opened(self, scope: SessionScope, asked: SessionAsked, done: Future[None]) -> None:
+        """A Session that did not open ends; who asked for a start that the model refused ends it himself."""
+        error = None if done.cancelled() else done.exception()
+        if error is None or scope is not self._scope or (asked.starting and isinstance(error, UsageError)):
+            return
+        if not isinstance(error, LivereactorError):
+            scope.log.error("session not opened", exc_info=error)
+        self.end("error")
 
     def _close(self, reason: str) -> None:
         """The model tidies up; one that hangs longer than the exit timeout ends the process."""
@@ -324,74 +346,54 @@ class SessionShell:
             self.metrics.session_ended(reason, time.monotonic() - started)
         self.calls.end()
         self.peers.forget_session()
-        self._spawn(self._tidy_up(reason))
+        self._scope.close()
+        self._tidying = asyncio.create_task(self._tidy_up(reason, self._scope))
 
-    async def _tidy_up(self, reason: str) -> None:
-        try:
-            await asyncio.wait_for(asyncio.wrap_future(self.stage.close(reason)), self.limits.exit_timeout)
-        except TimeoutError:
-            self._broken(f"the model did not end its step within {self.limits.exit_timeout:g} s")
+    async def _tidy_up(self, reason: str, scope: SessionScope) -> None:
+        broken = await scope.tidied(self.stage, self.outputs, reason, self.limits.exit_timeout)
+        if broken is not None:
+            self._broken(broken)
             return
-        except LivereactorError as error:  # the Stage has stopped: the process ends anyway
-            log.info("stage already stopped", reason=error.message)
-        self.outputs.reset()
         try:
             await self.uploads.end()
-        except LivereactorError as error:  # the store is away: its files stay, unreachable, and the next user is served
-            log.error("uploads not erased", reason=error.message)
+        except Exception as error:  # the store is away: its files stay, unreachable, and the next user is served
+            scope.log.error("uploads not erased", reason=str(error) or type(error).__name__)
         if self.look.state is SessionState.CLOSING:
             self.room(StageClosed())
+            self._scope = SessionScope(0, self._sparse)
 
     def _joined(self, connection: int, role: Role) -> None:
         client = ClientInfo(connection, role, time.time())
-        self._clients[connection] = client
+        self._scope.clients[connection] = client
         self.stage.join(client)
-        self._sparse.info("client joined", connection=connection, role=role)
+        self._scope.log.info("client joined", connection=connection, role=role)
         if (wire := self.connections.get(connection)) is not None:
             wire.join()
 
     def _dropped(self, connection: int, reason: str) -> None:
         self._forget(connection)
         self.metrics.connections(len(self.connections))
-        self._sparse.info("connection closed", connection=connection, reason=reason)
+        self._scope.log.info("connection closed", connection=connection, reason=reason)
         self.changes.stir()
 
     def _forget(self, connection: int) -> None:
         if (wire := self.connections.pop(connection, None)) is not None:
             wire.close()
+        self.calls.forget(connection)
         self.peers.drop(connection)
-
-    def _refuse_publish(self, refused: e.RefusePublish) -> None:
-        wire = self.connections.get(refused.connection)
-        if wire is None:
-            return
-        # Only v1 has a place for another code than that of a slot that is taken.
-        if refused.code != m.PUBLISH_REFUSED and wire.format is m.WireFormat.V1:
-            wire.tell(m.Failure(refused.request_id, refused.code, refused.message, m.CONTROL))
-        else:
-            wire.tell(m.PublishRefused(refused.track, refused.request_id, refused.message))
-
-    def _tell(self, connection: int, message: m.ServerMessage) -> None:
-        if (wire := self.connections.get(connection)) is not None:
-            wire.tell(message)
-
-    def _tell_all(self, message: m.ServerMessage) -> None:
-        for connection in list(self.connections.values()):
-            connection.tell(message)
 
     def _state_moved(self, moved: e.StateMoved) -> None:
         started = self.look.started
         if moved.before is SessionState.WAITING and moved.after is SessionState.STREAMING and started is not None:
             self.metrics.first_client(time.monotonic() - started)
         self.journal.record(moved.before.value, moved.after.value, moved.reason)
-        log.info("session state", before=moved.before.value, after=moved.after.value, reason=moved.reason)
+        before, after = moved.before.value, moved.after.value
+        session = asked.id if (asked := self.look.session) else self._scope.id
+        self._sparse.info(
+            "session state", apart=f"{before} {after}", session=session, before=before, after=after, reason=moved.reason
+        )
         self.changes.stir()
 
-    def _finish(self, error: LivereactorError | None) -> None:
+    def _finish(self, error: LivereactorError) -> None:
         if not self.ended.done():
             self.ended.set_result(error)
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)

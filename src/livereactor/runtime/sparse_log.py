@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Final
+from typing import Any, Final, Self
 
 INTERVAL: Final = 5.0  # seconds between two lines of one kind (behaviour 29.6)
 
 
 class SparseLog:
-    """Writes to a structlog logger. Loop only.
+    """Writes to a structlog logger. On one thread only.
 
     Args:
         log: the logger.
@@ -17,23 +17,41 @@ class SparseLog:
 
     def __init__(self, log: Any) -> None:
         self._log = log
-        self._last: dict[str, float] = {}
-        self._left_out: dict[str, int] = {}
+        self._last: dict[tuple[str, str], float] = {}
+        self._left_out: dict[tuple[str, str], int] = {}
 
-    def info(self, kind: str, **fields: object) -> None:
-        """One line of INFO, or none; `kind` is the constant message."""
-        self._write("info", kind, fields)
+    def bind(self, **fields: object) -> Self:
+        """The same with these fields in every line; what one has written the other leaves out."""
+        bound = type(self)(self._log.bind(**fields))
+        bound._last, bound._left_out = self._last, self._left_out
+        return bound
 
-    def warning(self, kind: str, **fields: object) -> None:
+    def info(self, kind: str, *, apart: str = "", **fields: object) -> None:
+        """One line of INFO, or none; `kind` is the constant message.
+
+        Args:
+            apart: tells kinds with one message apart, from a small set that no client can add to.
+        """
+        self._write("info", kind, apart, fields)
+
+    def warning(self, kind: str, *, apart: str = "", **fields: object) -> None:
         """One line of WARNING, or none."""
-        self._write("warning", kind, fields)
+        self._write("warning", kind, apart, fields)
 
-    def _write(self, level: str, kind: str, fields: dict[str, object]) -> None:
-        now = time.monotonic()
-        if now - self._last.get(kind, -INTERVAL) < INTERVAL:
-            self._left_out[kind] = self._left_out.get(kind, 0) + 1
+    def error(self, kind: str, *, apart: str = "", **fields: object) -> None:
+        """One line of ERROR, or none."""
+        self._write("error", kind, apart, fields)
+
+    def exception(self, kind: str, *, apart: str = "", **fields: object) -> None:
+        """The traceback of the exception that is handled, or nothing."""
+        self._write("exception", kind, apart, fields)
+
+    def _write(self, level: str, kind: str, apart: str, fields: dict[str, object]) -> None:
+        now, key = time.monotonic(), (kind, apart)
+        if now - self._last.get(key, -INTERVAL) < INTERVAL:
+            self._left_out[key] = self._left_out.get(key, 0) + 1
             return
-        self._last[kind] = now
-        if left_out := self._left_out.pop(kind, 0):
+        self._last[key] = now
+        if left_out := self._left_out.pop(key, 0):
             fields["left_out"] = left_out
         getattr(self._log, level)(kind, **fields)

@@ -18,6 +18,7 @@ from livereactor.base.limits import Limits
 from livereactor.media.frames import Frame, Sound
 from livereactor.runtime import pacing
 from livereactor.runtime.authoring import Model
+from livereactor.runtime.definition import definition_of
 from livereactor.runtime.emission import sound_seconds
 from livereactor.runtime.fetching import fetch
 from livereactor.runtime.inbox import Inbox, Job, JobKind, size_of
@@ -39,6 +40,7 @@ from livereactor.runtime.seam import (
     StepsDone,
     StreamEnded,
 )
+from livereactor.runtime.sparse_log import SparseLog
 from livereactor.runtime.stepping import apply_calls, run_step
 from livereactor.runtime.tracks import VideoOut, WaitFor
 from livereactor.runtime.tuning import tuning_of
@@ -83,6 +85,7 @@ class Stage:
         self._start: SessionStart | None = None
         self._steps = 0
         self._failed_open = False
+        self._sparse = SparseLog(log)  # for the model's thread
         self._closing = threading.Event()  # a Session is to end: commands and waits before it are dropped
         self._thread = threading.Thread(target=self._run, name="model", daemon=True)
         sink.on_room(self._inbox.wake)
@@ -134,7 +137,11 @@ class Stage:
         self._performer.input_active(track, active)
 
     def step(self, request: StepInput) -> Future[StepOutput]:
-        return self._put(JobKind.SESSION, lambda: self._stepped(request))
+        future: Future[StepOutput] = Future()
+        job = Job(JobKind.SESSION, lambda: self._stepped(request, future), lambda error: _fail(future, error))
+        if not self._inbox.put(job):
+            _fail(future, self._refusal())
+        return future
 
     def become(self, model: type[Model], *, keep: bool) -> Future[None]:
         """Go on as a newer version of the class (`livereactor dev`); a Session that is open ends first.
@@ -273,13 +280,16 @@ class Stage:
         self._pacing.handle(pacing.Closed(), time.monotonic())
         self._performer.close()
         self._closing.clear()
-        log.info("session closed", reason=reason)
+        self._sparse.info("session closed", reason=reason)
 
     def _become(self, model: type[Model], keep: bool) -> None:
         self._close("reloaded")
+        for weights in definition_of(model).weights:
+            fetch(weights, self._performer.progress)
         self._performer.become(model, keep=keep)
         self.definition = self._performer.definition
         self._pacing = pacing.Pacing(self._tuning())
+        self._failed_open = False
 
     def _call(self, call: Call, client: ClientInfo, future: Future[MessageOut | None]) -> None:
         if not future.set_running_or_notify_cancel():
@@ -329,13 +339,25 @@ class Stage:
     def _end_stream(self) -> None:
         self._pacing.handle(pacing.Closed(), time.monotonic())
 
-    def _stepped(self, request: StepInput) -> StepOutput:
-        output, events = run_step(self._performer, request, self._steps + 1)
+    def _stepped(self, request: StepInput, future: Future[StepOutput]) -> None:
+        if not future.set_running_or_notify_cancel():
+            return
+        limit = self._start.steps if self._start else None
+        if limit is not None and self._steps >= limit:
+            _fail(future, UnavailableError(f"all {limit} steps of this session are made", code="session_ended"))
+            return
+        try:
+            output, events = run_step(self._performer, request, self._steps + 1)
+        except Exception as error:
+            _fail(future, error)
+            return
         if output.command_code is None:
             self._steps += 1
+        _succeed(future, output)  # before what ends the Session, and with it what has no outcome yet
         for event in events:
             self._listener(event)
-        return output
+        if not events and self._steps == limit and output.command_code is None:
+            self._listener(StepsDone())
 
     # --- inner -------------------------------------------------------------------------------------------------------
 
