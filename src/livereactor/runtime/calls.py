@@ -22,6 +22,7 @@ from livereactor.base.limits import Limits
 from livereactor.protocol import messages as m
 from livereactor.protocol.schema import ModelSchema, argument_uploads, arguments_with_files, validate_arguments
 from livereactor.runtime.connection import Connection
+from livereactor.runtime.inbox import WAITING_BYTES, size_of
 from livereactor.runtime.metrics import Metrics
 from livereactor.runtime.seam import (
     Call,
@@ -51,6 +52,7 @@ class _Waiting:
     uploads: frozenset[str]
     run: Callable[[Files], None]
     fail: Fail
+    size: int  # bytes it keeps; a step's are bounded by STEPS_WAITING
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ class Calls:
             future = self._stage.call(Call(command.name, filled), client)
             self._then(future, lambda done: self._replied(connection, command.request_id, done, began, fail), fail)
 
-        self._in_order(client.id, argument_uploads(spec, arguments), run, fail)
+        self._in_order(client.id, argument_uploads(spec, arguments), run, fail, size_of(arguments))
 
     def step(
         self,
@@ -201,21 +203,23 @@ class Calls:
         uploads: Iterable[str],
         run: Callable[[Files], None],
         fail: Fail,
+        size: int = 0,
     ) -> None:
         needed = frozenset(uploads)
         queue = self._waiting.get(connection)
         if queue is None and not needed:
             run({})
             return
-        if queue is not None and len(queue) >= self._limits.command_queue:
-            fail(
-                LimitError(f"{len(queue)} of {self._limits.command_queue} commands wait for an upload; write its bytes")
-            )
-            return
+        waiting = _Waiting(needed, run, fail, size)
         if queue is not None:
-            queue.append(_Waiting(needed, run, fail))
+            limit = self._limits.command_queue
+            if len(queue) >= limit or sum(each.size for each in queue) >= WAITING_BYTES:
+                text = f"{len(queue)} of {limit} commands, or 64 MiB of them, wait for an upload; write its bytes"
+                fail(LimitError(text))
+            else:
+                queue.append(waiting)
             return
-        queue = self._waiting[connection] = deque([_Waiting(needed, run, fail)])
+        queue = self._waiting[connection] = deque([waiting])
         self._workers[connection] = asyncio.create_task(
             self._work_off(connection, queue), name=f"uploads of {connection}"
         )
