@@ -83,7 +83,11 @@ class Visitors:
 
     async def _watch(self, side: ClientSide) -> asyncio.Queue[Frame]:
         loop, frames = asyncio.get_running_loop(), asyncio.Queue[Frame]()
-        side.tracks["0"].on_frame(lambda frame: loop.call_soon_threadsafe(frames.put_nowait, frame))
+
+        def arrived(frame: Frame) -> None:
+            loop.call_soon_threadsafe(frames.put_nowait, frame)
+
+        side.tracks["0"].on_frame(arrived)
         self._say(side, m.ResumeTrack("main_video"))
         return frames
 
@@ -96,8 +100,9 @@ class Visitors:
                 return message.data["before"]
 
     def _say(self, side: ClientSide, message: m.ClientMessage) -> None:
-        label, frame = v1.encode_client(message)
-        side.send(label, frame)
+        wire = v1.encode_client(message)
+        assert wire is not None
+        side.send(*wire)
 
     async def _post(self, path: str, body: Any = None) -> Any:
         answer = await self._http.post(path, json=body or {})

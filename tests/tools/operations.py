@@ -1,7 +1,8 @@
 """What a driven client can be asked: one JSON request a line in, one JSON answer a line out. See `drivers`.
 
 Any client with the surface of the official Python one can be driven: that itself (`python_client`), and the viewer of
-the bench. Every operation names a client (`c`); several live side by side.
+the bench. Every operation names a client (`c`); several live side by side. Long because it is one flat
+list of operations, each a few lines, looked up by name.
 """
 
 from __future__ import annotations

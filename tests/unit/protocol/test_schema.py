@@ -1,4 +1,7 @@
-"""Types from annotations, the schema document, arguments and their error sentences."""
+"""Types from annotations, the schema document, arguments and their error sentences.
+
+Long because one schema goes through all of them, and half of it are tables of cases.
+"""
 
 from __future__ import annotations
 

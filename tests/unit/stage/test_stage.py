@@ -1,4 +1,7 @@
-"""The Stage on its real thread: when handlers and steps run, and what becomes of failures."""
+"""The Stage on its real thread: when handlers and steps run, and what becomes of failures.
+
+Long because all of it is one machine with one rig, and a reader looks for a behaviour here first.
+"""
 
 from __future__ import annotations
 
