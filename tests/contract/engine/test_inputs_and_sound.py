@@ -57,12 +57,13 @@ def tone(start: int, samples: int) -> Samples:
 
 def main_frequency(sounds: list[Sound]) -> float:
     samples = np.concatenate([sound.samples[:, 0] for sound in sounds]).astype(float)
-    spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
-    return float(np.argmax(spectrum)) * sounds[0].rate / len(samples)
+    lines = 1 << 20  # 0.05 Hz apart, by padding
+    spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples)), lines))
+    return float(np.argmax(spectrum)) * sounds[0].rate / lines
 
 
-async def play(output: object, heard: Inbox, blocks: int = 50) -> list[Sound]:
-    """Send the tone in real time until half a second of it was heard."""
+async def play(output: object, heard: Inbox, blocks: int = 105) -> list[Sound]:
+    """Send the tone in real time until a second of it was heard."""
 
     def loud() -> list[Sound]:
         return heard.all(Sound, lambda sound: int(np.abs(sound.samples).max()) > 3000)
@@ -83,7 +84,7 @@ async def test_a_tone_arrives(engines: Engines) -> None:
         heard = Inbox()
         (await joined.client.track("0")).on_sound(heard.put_threadsafe)
         sounds = await play(joined.accepted.audio["0"], heard)
-        assert abs(main_frequency(sounds) - TONE) < 30
+        assert abs(main_frequency(sounds) - TONE) < 1
         assert sounds[0].samples.dtype == np.int16
         assert sounds[0].samples.ndim == 2
 
@@ -97,7 +98,7 @@ async def test_a_microphone_arrives(engines: Engines) -> None:
         assert track.kind == "audio"
         track.on_sound(heard.put_threadsafe)
         sounds = await play(joined.client_accepted.audio["1"], heard)
-        assert abs(main_frequency(sounds) - TONE) < 30
+        assert abs(main_frequency(sounds) - TONE) < 1
 
 
 async def test_sound_out_of_a_closed_peer_is_dropped(engines: Engines) -> None:
