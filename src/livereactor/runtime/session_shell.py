@@ -388,10 +388,9 @@ class SessionShell:
             self.metrics.first_client(time.monotonic() - started)
         self.journal.record(moved.before.value, moved.after.value, moved.reason)
         before, after = moved.before.value, moved.after.value
-        session = asked.id if (asked := self.look.session) else self._scope.id
-        self._sparse.info(
-            "session state", apart=f"{before} {after}", session=session, before=before, after=after, reason=moved.reason
-        )
+        asked = self.look.session  # that moves first, and opens then
+        log = self._sparse.bind(session=asked.id) if asked else self._scope.log
+        log.info("session state", apart=f"{before} {after}", before=before, after=after, reason=moved.reason)
         self.changes.stir()
 
     def _finish(self, error: LivereactorError) -> None:
