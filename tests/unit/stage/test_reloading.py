@@ -1,4 +1,4 @@
-"""A newer version of the class: swapped in when it has loaded, and not before; and what a bounded stepped Session makes."""
+"""A newer version of the class, swapped in when it has loaded; and what a bounded stepped Session makes."""
 
 from __future__ import annotations
 
