@@ -104,6 +104,14 @@ async def test_c34_tags_come_back_on_the_right_frames(join: Any, start: Start) -
     assert frames["tagged"] >= 0.99 * frames["decoded"]
 
 
+async def test_c35_a_tone_is_heard_at_its_pitch(join: Any, start: Start) -> None:
+    client = await join(at=start("examples/conformance_av.py", environment=AV))
+    await client.ask("listen", track="main_audio")
+    sound = await client.ask("sound", track="main_audio", seconds=6.0)
+    assert sound["pitch_hz"] == pytest.approx(1000.0, abs=1.0)
+    assert sound["level"] > 1000.0
+
+
 async def test_c36_a_throttled_viewer_costs_the_others_nothing(join: Any, network: bool, server: Program) -> None:
     if not network:
         pytest.skip("a link can be narrowed in a namespace of one's own only, which is not allowed here")
