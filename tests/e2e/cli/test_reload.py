@@ -76,7 +76,7 @@ async def test_a_newer_load_that_raises_is_told_and_the_next_save_mends_it(brows
     async with serving("run", tmp_path, "--reload", "--port", "0") as server, opened(browser) as (page, _):
         await started(server, page)
         written(tmp_path, LOAD + "        open('nothing.bin')\n")
-        assert "nothing.bin" in await server.said("the newer version did not load")
+        assert "nothing.bin" in await server.said("not reloaded")
         written(tmp_path, SLIDER + LOAD)
         await expect(page.get_by_text("Speed")).to_be_visible(timeout=20_000)
         await expect(page.locator(PLAYING)).to_be_visible(timeout=20_000)
