@@ -12,8 +12,11 @@ import pytest
 import structlog
 
 import livereactor as lr
+from livereactor.base.errors import LivereactorError
 from livereactor.base.limits import Limits
 from livereactor.blobs.port import BlobKey
+from livereactor.engine.client_side import ClientSide
+from livereactor.engine.port import PeerConfig
 from livereactor.protocol import messages as m
 from livereactor.runtime import seam
 from tests.integration.models import OpenFails, Plain, StreamFails
@@ -250,3 +253,23 @@ async def test_a_newer_version_follows_a_crash() -> None:
         assert await served.runtime.become(Better, False)
         assert "detail" not in (await served.http.get("/health")).json()
         await next_session_works(served)
+
+
+async def test_offers_that_cannot_be_answered_fill_no_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    with structlog.testing.capture_logs() as logs:
+        async with serving(Plain) as served:
+            sid = await served.start_session()
+            side = await ClientSide.make(served.engine, PeerConfig())
+            body = await served.offer_text(side, ("data", "control"))
+
+            async def refused(*_: object) -> None:
+                raise LivereactorError("no more peers")
+
+            monkeypatch.setattr(served.engine, "peer", refused)
+            for number in range(2000, 2010):
+                path = served.path(sid, f"connections/{number}/sdp_params")
+                assert (await served.http.post(path, json=body)).status_code == 202
+                assert (await served.http.get(path)).status_code == 500
+            await side.aclose()
+    (line,) = [each for each in logs if each["event"] == "offer not answered"]
+    assert line["session"] == sid

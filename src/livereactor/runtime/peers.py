@@ -42,6 +42,7 @@ from livereactor.runtime.member import TransportUp
 from livereactor.runtime.offer_plan import check_codecs, plan
 from livereactor.runtime.room_events import MediaArrived, RoomEvent, TransportLost
 from livereactor.runtime.seam import OutputsControl
+from livereactor.runtime.sparse_log import SparseLog
 
 log = structlog.get_logger("livereactor.peers")
 
@@ -99,6 +100,7 @@ class Peers:
 
     Attributes:
         tracks: the model's tracks.
+        log: of the Session, for what a client can cause at will.
     """
 
     def __init__(
@@ -113,6 +115,7 @@ class Peers:
         self._host, self._engine, self._config, self._limits = host, engine, config, limits
         self._outputs, self._clock = outputs, clock
         self.tracks: tuple[TrackSchema, ...] = ()
+        self.log = SparseLog(log)
         self._live: dict[int, _Negotiation] = {}
         self._failed: dict[int, LivereactorError] = {}  # offers that were not answered, and why
         self._early: dict[int, list[Candidate]] = {}  # of offers that have not come yet
@@ -249,7 +252,7 @@ class Peers:
         """Remember why, for whoever asks for the answer, and give the Connection's place back."""
         if record.over:
             return
-        log.warning("offer not answered", connection=record.connection, code=error.code, reason=error.message)
+        self.log.warning("offer not answered", connection=record.connection, code=error.code, reason=error.message)
         # Whatever it was, the offer had been taken: 500 with the reason (protocol 1.10), never "your request is wrong".
         failure = LivereactorError(f"the offer could not be answered: {error.message}", code=error.code)
         if not record.answer.done():

@@ -322,6 +322,7 @@ class SessionShell:
         self._sessions += 1
         scope = self._scope = SessionScope(self._sessions, self._sparse, asked.id)
         start = SessionStart(asked.id, asked.extra_args, asked.stepped, asked.starting, asked.steps, scope.number)
+        self.peers.log = scope.log
         try:
             self.uploads.begin(asked.id)
             self.opening = self.stage.open(start)
