@@ -2,7 +2,7 @@
 PORT ?= 8080
 BIN := .venv/bin
 
-.PHONY: help demo test test-all setup setup-test lint types layers unit media e2e docs bench bench-all clean proto lock
+.PHONY: help demo test test-all setup setup-test lint types layers docs bench proto lock clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
