@@ -15,6 +15,7 @@ from livereactor.blobs.memory import MemoryBlobs
 from livereactor.engine.client_side import ClientSide
 from livereactor.engine.memory import MemoryEngine
 from livereactor.engine.port import PeerConfig, Section, Use
+from livereactor.media.frames import Frame
 from livereactor.protocol import messages as m
 from livereactor.protocol import v1
 from livereactor.runtime.authoring import Model
@@ -196,7 +197,11 @@ async def next_session_works(served: Served) -> None:
     assert reply.data == {"text": "still here"}
     pictures = asyncio.Event()
     loop = asyncio.get_running_loop()
-    caller.side.tracks["0"].on_frame(lambda _: loop.call_soon_threadsafe(pictures.set))
+
+    def seen(_: Frame) -> None:
+        loop.call_soon_threadsafe(pictures.set)
+
+    caller.side.tracks["0"].on_frame(seen)
     await asyncio.wait_for(pictures.wait(), PATIENCE)
     await served.http.post("/stop_session")
     await caller.gone()

@@ -280,7 +280,9 @@ async def test_floods_of_candidates_are_refused_with_the_limit() -> None:
         ]
         assert [each.status_code for each in statuses] == [202, 202, 429, 429, 429]
         caller = await served.client(sid, number=3000)
-        ufrag = f"{caller.side.peer._ufrag}"
+        peer = caller.side.peer
+        assert isinstance(peer, MemoryPeer)
+        ufrag = peer._ufrag
         live = served.path(sid, "connections/3000/ice_candidates")
         assert (await served.http.post(live, json=_candidates(*[ufrag] * 10))).status_code == 202
         assert (await served.http.post(live, json=_candidates(ufrag))).status_code == 429

@@ -3,7 +3,6 @@
 import { Reactor } from "@reactor-team/js-sdk";
 
 const clients = new Map();
-const CLOCK_MODULUS = 2 ** 48;
 
 class Watch {
   // What came in on a video track, frame by frame, as tests/tools/watching.py keeps it.
@@ -36,9 +35,10 @@ class Watch {
 
   fromVideo(video) {
     // What a person sees: called as the frame is presented.
-    const step = (now, data) => {
+    const step = (_, data) => {
       if (this.stopped) return;
-      this.look(video, data.width, data.height, this.monotonic(now));
+      // Not the time it is given: that is when this frame of the page began, before the picture was there.
+      this.look(video, data.width, data.height, this.monotonic());
       video.requestVideoFrameCallback(step);
     };
     video.requestVideoFrameCallback(step);
@@ -67,7 +67,7 @@ class Watch {
     if (code) {
       frame.counter = code.counter;
       frame.client = code.client;
-      frame.age_ms = (((at * 1000 - code.clock) % CLOCK_MODULUS) + CLOCK_MODULUS) % CLOCK_MODULUS / 1000;
+      frame.age_ms = (at * 1000 - code.clock) / 1000; // the clock wraps after nine years
     }
     this.seen.push(frame);
     this.changed();

@@ -42,7 +42,7 @@ class Acting:
     def of(self, kind: type[Kind]) -> list[Kind]:
         return [effect for effect in self.effects if isinstance(effect, kind)]
 
-    def start(self, **asked: float) -> None:
+    def start(self, **asked: float | None) -> None:
         self.tell(SessionAsked("ses_1", **asked))  # type: ignore[arg-type]  # windows only
 
     def connect(self, connection: int = 5000, *, role: Role = "owner", control: bool = True) -> list[e.RoomEffect]:
