@@ -109,7 +109,8 @@ def table(figures: Sequence[Figure]) -> str:
             f"Machine: {said['cpu']}, {said['cores']} cores, Linux {said['system']}, Python {said['python']}.\n"
         )
     for entry in kept:
-        parts.append(f"## {entry['figure']}: {entry['title']}\n\nTarget: {entry['target']}. Measured {entry['at']}.\n")
+        when = f"Measured {entry['at']}, load average {entry['machine']['load']} at its end"
+        parts.append(f"## {entry['figure']}: {entry['title']}\n\nTarget: {entry['target']}. {when}.\n")
         parts.append("| server | client | setting | values | trials |\n|---|---|---|---|---|")
         parts += [_line(row) for row in entry["rows"]]
         parts.append("")
