@@ -206,13 +206,16 @@ async def test_every_signalling_route_of_an_ended_session_is_404() -> None:
 async def test_ice_servers_are_there_at_once_and_hold_no_null() -> None:
     servers = (IceServer(("stun:stun.example:3478",)), IceServer(("turn:turn.example",), "u", "p"))
     async with serving(Plain, options={"peers": PeerConfig(ice_servers=servers)}) as served:
-        answer = await served.http.get(served.path(await served.start_session(), "ice_servers"))
+        path = served.path(await served.start_session(), "ice_servers")
+        answer = await served.http.get(path, headers={"X-Forwarded-For": "203.0.113.5"})
         assert answer.json() == {
             "ice_servers": [
                 {"uris": ["stun:stun.example:3478"]},
                 {"uris": ["turn:turn.example"], "credentials": {"username": "u", "password": "p"}},
             ]
         }
+        near = (await served.http.get(path)).json()["ice_servers"]
+        assert [each["uris"] for each in near] == [["turn:turn.example"]], "STUN is of no use on one machine"
 
 
 LINE = "candidate:1 1 udp 2122194687 192.0.2.2 {port} typ host generation 0 ufrag {ufrag} network-id 1"

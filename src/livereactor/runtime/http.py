@@ -33,7 +33,7 @@ from livereactor.protocol.http import (
     read_body,
 )
 from livereactor.runtime.describing import health
-from livereactor.runtime.http_guard import REQUEST_ID, Access, App, BodyLateError, Guard, unexpected
+from livereactor.runtime.http_guard import REQUEST_ID, Access, App, BodyLateError, Guard, is_loopback, unexpected
 from livereactor.runtime.metrics import CONTENT_TYPE
 from livereactor.runtime.runtime import FLAT_CONNECTION, Runtime
 
@@ -89,14 +89,16 @@ def _signalling(runtime: Runtime) -> APIRouter:
     routes = APIRouter(prefix="/sessions/{sid}/transport/webrtc")
 
     @routes.get("/ice_servers")
-    async def ice_servers(sid: str) -> dict[str, Any]:
+    async def ice_servers(sid: str, request: Request) -> dict[str, Any]:
         runtime.must_be_open(sid)
+        near = _is_on_this_machine(request)
         servers = [
             IceServerBody(
                 uris=list(each.urls),
                 credentials=IceCredentials(username=each.username, password=each.password) if each.username else None,
             )
             for each in runtime.options.peers.ice_servers
+            if not (near and all(url.startswith("stun") for url in each.urls))
         ]
         return IceServers(ice_servers=servers).to_body()
 
@@ -191,6 +193,14 @@ def _observation(runtime: Runtime) -> APIRouter:
         return StreamingResponse(runtime.journal.follow(start), media_type="text/event-stream")
 
     return routes
+
+
+def _is_on_this_machine(request: Request) -> bool:
+    """Such a client needs no STUN, and one that is dead would cost it its own gathering: 4.9 s in JavaScript 2.9.0."""
+    client, server = request.client, request.scope.get("server")
+    if client is None or "x-forwarded-for" in request.headers or "forwarded" in request.headers:
+        return False
+    return is_loopback(client.host) or (server is not None and client.host == server[0])
 
 
 def _base_url(request: Request) -> str:

@@ -137,12 +137,12 @@ class Guard:
         if self._access.any_host:
             return None
         origin = headers.get("origin")
-        if origin is not None and not _is_loopback(_hostname(origin)) and origin not in self._access.origins:
+        if origin is not None and not is_loopback(_hostname(origin)) and origin not in self._access.origins:
             return ForbiddenError(f"origin {origin[:128]!r} may not use this runtime; {_OPEN_UP}")
         host = headers.get("host", "")
         name = _hostname(f"//{host}")
         known = {_hostname(each) for each in self._access.origins}
-        if name is None or (not _is_loopback(name) and name not in known):
+        if name is None or (not is_loopback(name) and name not in known):
             return ForbiddenError(f"host {host[:128]!r} is not this runtime's; use localhost, or {_OPEN_UP}")
         return None
 
@@ -208,7 +208,8 @@ def _hostname(url: str) -> str | None:
         return None
 
 
-def _is_loopback(host: str | None) -> bool:
+def is_loopback(host: str | None) -> bool:
+    """A name or an address that reaches this machine only."""
     if host is None:
         return False
     if host == "localhost" or host.endswith(".localhost"):  # RFC 6761, section 6.3
