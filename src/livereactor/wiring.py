@@ -82,8 +82,15 @@ def check_address(settings: Settings) -> None:
 
 def make_runtime(model: type[Model], resolved: Resolved, folder: Path, *, reloads: bool = False) -> Runtime:
     """A runtime with the adapters that the settings name; `folder` keeps uploads."""
+    engine = make_engine(resolved.settings.runtime.engine)
+    options = runtime_options(model, resolved, reloads=reloads)
+    return Runtime(model, engine=engine, blobs=FolderBlobs(folder), options=options)
+
+
+def runtime_options(model: type[Model], resolved: Resolved, *, reloads: bool = False) -> Options:
+    """How a runtime serves, as the settings say."""
     settings = resolved.settings
-    options = Options(
+    return Options(
         limits=_limits(settings),
         peers=_peers(model, settings),
         config=settings.model,
@@ -92,7 +99,6 @@ def make_runtime(model: type[Model], resolved: Resolved, folder: Path, *, reload
         upload_types=tuple(settings.runtime.upload_types),
         reloads=reloads,
     )
-    return Runtime(model, engine=make_engine(settings.runtime.engine), blobs=FolderBlobs(folder), options=options)
 
 
 async def _serve(

@@ -4,7 +4,7 @@ import pytest
 
 from livereactor.base.errors import ConfigError
 from livereactor.settings import effective, resolve
-from livereactor.wiring import make_runtime
+from livereactor.wiring import runtime_options
 from tests.integration.models import Plain
 
 
@@ -91,7 +91,7 @@ def test_a_file_that_is_not_toml_says_where(tmp_path: Path) -> None:
 
 def test_types_of_uploads_reach_the_runtime_and_what_is_no_type_is_refused(tmp_path: Path) -> None:
     resolved = settle(tmp_path, '[runtime]\nupload_types = ["image/*", "audio/wav"]\n')
-    assert make_runtime(Plain, resolved, tmp_path / "blobs").options.upload_types == ("image/*", "audio/wav")
+    assert runtime_options(Plain, resolved).upload_types == ("image/*", "audio/wav")
     for wrong in ("png", "image/", "*/*", "Image/PNG", "a/b c"):
         with pytest.raises(ConfigError, match="is no MIME type"):
             settle(tmp_path, environ={"LIVEREACTOR_RUNTIME__UPLOAD_TYPES": f'["{wrong}"]'})
