@@ -35,7 +35,9 @@ layers: setup
 docs: setup  ## the documentation, into site/
 	@$(BIN)/mkdocs build --strict
 
-bench: setup-test  ## the figures of the README, measured on this machine
+bench: setup-test  ## the figures of the README, the official runtimes beside ours (half an hour)
+	@bench/official/setup.sh 3
+	@bench/official/setup.sh 2
 	@$(BIN)/python -m bench
 
 proto: setup  ## the generated code of the binary wire format
