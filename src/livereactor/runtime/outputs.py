@@ -9,7 +9,7 @@ may be called from any thread and returns at once. Stepped sessions send nothing
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import cast
+from typing import Final, cast
 
 from livereactor.base.clock import Clock, SystemClock
 from livereactor.base.errors import NotFoundError
@@ -18,6 +18,10 @@ from livereactor.media.frames import Frame, Sound
 from livereactor.runtime.outputs_audio import AudioTrack
 from livereactor.runtime.outputs_video import VideoTrack
 from livereactor.runtime.seam import EncodedSink, OutputDeclaration, SoundSink
+
+# Seconds that pictures wait where a model has sound. With a playout delay of 0..0 receivers do not line the two up, and
+# sound takes longer: blocks of 10 ms here, 40 ms of jitter buffer there. Measured without: 65 ms behind, +- 1.
+SOUND_LAG: Final = 0.035
 
 
 class Outputs:
@@ -37,9 +41,13 @@ class Outputs:
         self._declare(declarations)
 
     def _declare(self, declarations: Iterable[OutputDeclaration]) -> None:
-        for declared in declarations:
+        tracks = list(declarations)
+        delay = SOUND_LAG if any(declared.kind == "audio" for declared in tracks) else 0.0
+        for declared in tracks:
             if declared.kind == "video":
-                self._video[declared.name] = VideoTrack(declared, clock=self._clock, on_room=self._room_came)
+                self._video[declared.name] = VideoTrack(
+                    declared, clock=self._clock, on_room=self._room_came, delay=delay
+                )
             else:
                 self._audio[declared.name] = AudioTrack(declared, clock=self._clock, on_room=self._room_came)
 

@@ -77,8 +77,11 @@ class VideoTrack:
         on_room: called on this track's thread when room came back after `has_room` said no.
     """
 
-    def __init__(self, declaration: OutputDeclaration, *, clock: Clock, on_room: Callable[[], None]) -> None:
+    def __init__(
+        self, declaration: OutputDeclaration, *, clock: Clock, on_room: Callable[[], None], delay: float = 0.0
+    ) -> None:
         self._declaration = declaration
+        self._delay = delay  # seconds that pictures wait for their sound
         self._clock = clock
         self._on_room = on_room
         self._changed = threading.Condition(threading.Lock())
@@ -180,7 +183,7 @@ class VideoTrack:
         declared = self._declaration
         self._fps = declared.fps
         self._size = (declared.width or USUAL_SIZE[0], declared.height or USUAL_SIZE[1])
-        self._playout: Playout[Frame] = Playout(declared.fps)
+        self._playout: Playout[Frame] = Playout(declared.fps, delay=self._delay)
         self._fanout = Fanout(start_bps(*self._size, declared.fps or USUAL_FPS))
         self._newest: _Picture | None = None
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import Final, Generic, TypeVar
 
 from livereactor.base.limits import Limits
@@ -17,6 +18,7 @@ from livereactor.base.limits import Limits
 T = TypeVar("T")
 
 FASTEST: Final = 1 / 240  # seconds; a chunk that cost no time still does not leave as one burst
+DELAYED_FPS: Final = 60.0  # a track without fps: room for what a delay holds
 REMEMBERED_STEPS: Final = 3
 ALIKE: Final = 1.25  # steps within this factor are one pace with jitter; beyond it the pace has changed
 
@@ -34,11 +36,13 @@ class Playout(Generic[T]):
     Args:
         fps: Frames a second at most; None = the model's own rate.
         limit: Frames that may wait; one whole chunk always may.
+        delay: seconds that every Frame waits more, so that its sound, which is slower on its way, is heard with it.
     """
 
-    def __init__(self, fps: float | None, *, limit: int = Limits().output_queue) -> None:
+    def __init__(self, fps: float | None, *, limit: int = Limits().output_queue, delay: float = 0.0) -> None:
         self._fps = fps
-        self._limit = limit
+        self._delay = delay
+        self._limit = limit + ceil(delay * (fps or DELAYED_FPS))
         self._queue: deque[_Queued[T]] = deque()
         self._paces: deque[float] = deque(maxlen=REMEMBERED_STEPS)  # step seconds per Frame of the last chunks
         self._chunk = 1
@@ -54,7 +58,7 @@ class Playout(Generic[T]):
             self._paces.append(step_seconds / len(items))
         at_once = len(items) == 1 and (not self._queue or self._queue[-1].at_once)
         self._chunk = max(1, len(items))
-        self._queue.extend(_Queued(item, now, at_once) for item in items)
+        self._queue.extend(_Queued(item, now + self._delay, at_once) for item in items)
 
     def due(self, now: float) -> list[tuple[T, float]]:
         """Take what should have left by `now`, in order, each with the moment it was due."""
