@@ -232,13 +232,16 @@ def _listen(host: str, port: int) -> Generator[socket.socket]:
 
 
 def _cannot_listen(host: str, port: int, error: OSError) -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        free = probe.getsockname()[1]
-    candidates = [number for number in range(port + 1, min(port + 50, 65535)) if _is_free(host, number)]
-    number = candidates[0] if candidates else free
+    neighbours = range(port + 1, min(port + 50, 65535))
+    number = next((each for each in neighbours if _is_free(host, each)), None) or _any_free_port()
     reason = (error.strerror or str(error)).lower()
     return f"cannot listen on {host}:{port} ({reason}); choose another port with --port {number}, which is free"
+
+
+def _any_free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def _is_free(host: str, port: int) -> bool:

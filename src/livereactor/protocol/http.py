@@ -76,7 +76,7 @@ class StartSession(Body):
     extra_configs: dict[str, Any] | None = None
     generation: Literal["streamed", "stepped"] | None = None
     starting_input: StartingInput | None = None
-    steps: int | None = Field(default=None, ge=1, le=10_000)
+    steps: int | None = Field(default=None, ge=1, le=Limits().steps)
     session_id: str | None = Field(default=None, min_length=1, max_length=128, pattern=r"^[\w.\-]+$")
     max_duration: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     reconnection_window: float | None = Field(default=None, ge=0, allow_inf_nan=False)
