@@ -8,7 +8,7 @@
     │   ├── EmissionError           a frame that cannot be one (a TypeError)    emission_error
     │   ├── ConfigError             a setting that cannot be                    config_error
     │   ├── ModelLoadError          the model did not load                      model_load_failed
-    │   └── NotFoundError, ConflictError, LimitError ...  what HTTP answers with
+    │   └── NotFoundError, ConflictError, LimitError, QuotaError ...  what HTTP answers with
     ├── PeerError               the other side sent what it must not: answered, counted, never fatal
     ├── UnavailableError        not now: retry later
     └── IllegalTransitionError  a machine got an event its state has no row for
@@ -78,6 +78,13 @@ class NotFoundError(UsageError):
     http_status = 404
 
 
+class UnauthorizedError(UsageError):
+    """No key or token, or one that does not count (any more)."""
+
+    code = "UNAUTHORIZED"
+    http_status = 401
+
+
 class ForbiddenError(UsageError):
     """The caller is known and may not."""
 
@@ -97,6 +104,24 @@ class LimitError(UsageError):
 
     code = "RATE_LIMITED"
     http_status = 429
+
+
+class QuotaError(LimitError):
+    """An account's allowance is used up.
+
+    Args:
+        quota_type: `concurrent_sessions`, `sessions_per_minute` or `connections`.
+        limit: the allowance, and `current`, what of it is used.
+        retry_after: seconds after which a retry makes sense; None = when something of it is given back.
+    """
+
+    recoverable = True
+
+    def __init__(
+        self, message: str, *, quota_type: str, limit: int, current: int, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.quota_type, self.limit, self.current, self.retry_after = quota_type, limit, current, retry_after
 
 
 class TooLargeError(UsageError):

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from livereactor.base.errors import LivereactorError, PeerError, UnavailableError
+from livereactor.base.errors import LivereactorError, PeerError, QuotaError, UnavailableError
 from livereactor.base.limits import Limits
 from livereactor.protocol.json_text import parse_json
 
@@ -69,8 +69,27 @@ class IceServers(Body):
     ice_servers: list[IceServerBody] = Field(default_factory=list[IceServerBody])
 
 
+class ModelInfo(Body):
+    """Which model a session runs."""
+
+    name: str
+    version: str | None = None
+
+
+class ClientInfoBody(Body):
+    """Who the client says it is."""
+
+    sdk_version: str = ""
+    sdk_type: str = ""
+
+    @property
+    def is_livereactor(self) -> bool:
+        """One of ours: its pings on `control` are answered (section 5.10)."""
+        return self.sdk_type.startswith("livereactor")
+
+
 class StartSession(Body):
-    """Body of `POST /start_session`. The last two fields, in seconds, shorten the operator's limits."""
+    """Body of `POST /start_session`. Windows, in seconds, shorten the operator's; only a relay names ICE servers."""
 
     extra_args: dict[str, Any] | None = None
     extra_configs: dict[str, Any] | None = None
@@ -80,6 +99,8 @@ class StartSession(Body):
     session_id: str | None = Field(default=None, min_length=1, max_length=128, pattern=r"^[\w.\-]+$")
     max_duration: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     reconnection_window: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    unclaimed_window: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    ice_servers: list[IceServerBody] | None = None
 
     @property
     def is_stepped(self) -> bool:
@@ -92,18 +113,18 @@ class StartSession(Body):
         return {**(self.extra_configs or {}), **(self.extra_args or {})}
 
 
+class CreateSession(StartSession):
+    """Body of `POST /sessions` (1.3). A model's name may come with its owner before a slash."""
+
+    model: ModelInfo
+    client_info: ClientInfoBody = Field(default_factory=ClientInfoBody)
+
+
 class StopSession(Body):
     """Body of `POST /stop_session`."""
 
     moderate: bool = False
     reason: str | None = Field(default=None, max_length=64)
-
-
-class ModelInfo(Body):
-    """Which model a session runs."""
-
-    name: str
-    version: str | None = None
 
 
 class ServerInfo(Body):
@@ -151,8 +172,31 @@ class RecordingInfo(Body):
     chunk_seconds: float | None = None
 
 
+class QueueBody(Body):
+    """A Ticket as its client sees it (behaviour 18.1).
+
+    Attributes:
+        position: 1 is served next.
+        length: Tickets in the queue, this one included.
+        estimated_wait: seconds; absent while nothing is known.
+        estimate_error: mean absolute error of past estimates, seconds.
+        loading: 0..1 of a Worker that is on its way, and in words what it does.
+    """
+
+    position: int
+    length: int
+    estimated_wait: float | None = None
+    estimate_error: float | None = None
+    loading: float | None = None
+    loading_text: str | None = None
+
+
 class SessionDescriptor(Body):
-    """Answer of `start_session`, `session` and `sessions/{sid}`. Ready = `capabilities` and `selected_transport`."""
+    """Answer of `start_session`, `session` and `sessions/{sid}`. Ready = `capabilities` and `selected_transport`.
+
+    The last six come from a coordinator only; `…_at` are Unix seconds, and `version` stands for all of it: a poll that
+    names it is answered when there is another.
+    """
 
     session_id: str
     state: str
@@ -163,6 +207,12 @@ class SessionDescriptor(Body):
     capabilities: CapabilitiesBody | None = None
     generation: Literal["streamed", "stepped"] | None = None
     recording: RecordingInfo | None = None
+    queue: QueueBody | None = None
+    created_at: float | None = None
+    expires_at: float | None = None
+    reconnection_window: float | None = None
+    end_reason: str | None = None
+    version: str | None = None
 
 
 class Health(Body):
@@ -182,18 +232,6 @@ class ConnectionCreated(Body):
 
     connection_id: int
     track_map: dict[str, Any] | None = None
-
-
-class ClientInfoBody(Body):
-    """Who the client says it is."""
-
-    sdk_version: str = ""
-    sdk_type: str = ""
-
-    @property
-    def is_livereactor(self) -> bool:
-        """One of ours: its pings on `control` are answered (section 5.10)."""
-        return self.sdk_type.startswith("livereactor")
 
 
 class TrackMapping(Body):
@@ -295,6 +333,8 @@ def problem(error: LivereactorError) -> dict[str, Any]:
         "code": error.code,
         "recoverable": error.recoverable,
     }
-    if isinstance(error, UnavailableError):
+    if isinstance(error, QuotaError):
+        body |= {"quota_type": error.quota_type, "limit": error.limit, "current": error.current}
+    if isinstance(error, (UnavailableError, QuotaError)) and error.retry_after is not None:
         body["retry_after"] = error.retry_after
     return body

@@ -1,0 +1,62 @@
+"""Who asks, and what that allows. Pure; `auth.py` makes a Caller of a key or a token."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+from livereactor.base.errors import ForbiddenError, NotFoundError
+from livereactor.store.port import SessionRecord
+
+Scope: TypeAlias = Literal["view", "control", "record", "upload", "admin"]
+SESSION_SCOPES: Final = frozenset[Scope](("view", "control", "record", "upload"))
+ALL_SCOPES: Final = SESSION_SCOPES | frozenset[Scope](("admin",))
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """An account, and what it may do here.
+
+    Attributes:
+        scopes: `view` receives, `control` commands and publishes (and ends), `record`, `upload`, `admin` operates.
+        token: `jti` of the token; "" for a key used directly.
+        models: names it may create Sessions of; None = all.
+        reach: which Sessions of the account it may act on; "" = all of them (an unscoped token, or a key).
+        bound: ids it may act on beside those in its reach.
+        max_sessions: Sessions it may hold in its life, the bound ones included; None = any number.
+        max_duration: seconds after which each Session it makes is ended; None = the coordinator's own.
+    """
+
+    account: str
+    scopes: frozenset[Scope] = SESSION_SCOPES
+    token: str = ""
+    models: frozenset[str] | None = None
+    reach: str = ""
+    bound: frozenset[str] = frozenset()
+    max_sessions: int | None = None
+    max_duration: float | None = None
+
+    @property
+    def role(self) -> Literal["owner", "viewer"]:
+        """As the runtime knows it: a viewer receives and nothing else."""
+        return "owner" if "control" in self.scopes else "viewer"
+
+    def need(self, scope: Scope) -> None:
+        """Raise `ForbiddenError`, naming the scope, unless it is there."""
+        if scope not in self.scopes:
+            granted = ", ".join(f"`{each}`" for each in sorted(self.scopes)) or "nothing"
+            raise ForbiddenError(f"this token lacks the scope `{scope}`; it grants {granted}")
+
+    def reaches(self, session: SessionRecord) -> bool:
+        """The Session is within what this caller may know of."""
+        if "admin" in self.scopes:
+            return True
+        if session.account != self.account:
+            return False
+        return not self.reach or session.reach == self.reach or session.id in self.bound
+
+    def must_reach(self, session: SessionRecord | None, asked: str) -> SessionRecord:
+        """The Session; what is out of reach is, for this caller, not there (behaviour 16.8)."""
+        if session is None or not self.reaches(session):
+            raise NotFoundError(f"no session {asked[:64]!r} for this account; GET /sessions lists yours")
+        return session

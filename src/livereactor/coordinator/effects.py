@@ -1,0 +1,73 @@
+"""What a decision asks of the shell once its transaction stands. Pure.
+
+A decision changes records and returns these; `service.py` carries them out afterwards, in order. Losing one (a crash
+between commit and effect) loses nothing: beats and the sweeper bring it about again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class TellAssigned:
+    """Hint to a Worker that its Slot holds a Session."""
+
+    worker: str
+    slot: int
+    fence: int
+    session: str
+    start: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class TellEnded:
+    """Tell a Worker that the Session in its Slot is over, and why."""
+
+    worker: str
+    slot: int
+    fence: int
+    session: str
+    reason: str
+    moderate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SessionChanged:
+    """Whoever waits for this Session looks again."""
+
+    session: str
+
+
+@dataclass(frozen=True, slots=True)
+class QueueChanged:
+    """Positions of this model's Tickets may have changed, or a Worker's progress: its waiting clients look again."""
+
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnded:
+    """A Session is over: its uploads can be erased."""
+
+    session: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerLost:
+    """Nothing of this Worker is used any more; what is left of its process has to go."""
+
+    worker: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class FleetChanged:
+    """The number of Workers wished for this model may be another now."""
+
+    model: str
+
+
+Effect: TypeAlias = TellAssigned | TellEnded | SessionChanged | QueueChanged | SessionEnded | WorkerLost | FleetChanged

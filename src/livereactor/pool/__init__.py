@@ -1,0 +1,1 @@
+"""Where workers come from: one port, one adapter for each kind of place."""

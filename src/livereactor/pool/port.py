@@ -1,0 +1,91 @@
+"""The seam to wherever Workers run: starts and stops processes, tells of their end, and finds those it started before.
+
+What every adapter promises: `start` returns as soon as the process exists; an end is told once, by `ended`, for every
+Worker that was started or adopted, as soon as it can be known; `stop` of a Worker that is gone is no error; after a
+crash of the coordinator `list()` finds the Workers that live on, and their end is told as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from livereactor.base.errors import UnavailableError
+
+
+class PoolUnavailableError(UnavailableError):
+    """No Worker can be started now."""
+
+    code = "pool_unavailable"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSpec:
+    """What to start.
+
+    Attributes:
+        worker: id under which it registers.
+        model: name, for lists.
+        target: what `livereactor worker` is given: a file, file.py:Class or folder.
+        environment: added to the process's own; holds the worker secret, so it is never logged.
+        gpus: GPUs it needs to itself, or a fraction of one.
+    """
+
+    worker: str
+    model: str
+    target: str
+    coordinator: str
+    environment: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    gpus: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Handle:
+    """A Worker's process, as the pool knows it. `process` is a pid, or an actor's name."""
+
+    worker: str
+    model: str
+    process: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A Worker's process is gone.
+
+    Attributes:
+        code: exit code, negative for a signal; None where it cannot be known (it was adopted).
+        last_words: the end of its log, for the operator; up to 2,000 characters.
+    """
+
+    worker: str
+    code: int | None
+    last_words: str = ""
+
+
+class Pool(Protocol):
+    """Where Workers run."""
+
+    async def start(self, spec: WorkerSpec) -> Handle:
+        """Start a process; raises `PoolUnavailableError`."""
+        ...
+
+    async def stop(self, worker: str, *, grace: float) -> None:
+        """Ask it to end (SIGTERM: it drains), and kill it after `grace` seconds; 0 kills at once."""
+        ...
+
+    async def list(self) -> Sequence[Handle]:
+        """Those that live, the adopted ones too."""
+        ...
+
+    def ended(self) -> AsyncIterator[Ended]:
+        """Ends as they happen; one reader."""
+        ...
+
+    async def capacity(self) -> int | None:
+        """How many more could be started; None = nobody knows, try."""
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of them; they live on."""
+        ...
