@@ -19,6 +19,7 @@ import structlog
 
 from livereactor.base.errors import LimitError, LivereactorError, UnavailableError
 from livereactor.base.limits import Limits
+from livereactor.base.sparse_log import SparseLog
 from livereactor.protocol import messages as m
 from livereactor.protocol.schema import ModelSchema, argument_uploads, arguments_with_files, validate_arguments
 from livereactor.runtime.connection import Connection
@@ -33,7 +34,6 @@ from livereactor.runtime.seam import (
     StageControl,
     StepOutput,
 )
-from livereactor.runtime.sparse_log import SparseLog
 from livereactor.runtime.steps import checked_calls, failure_of, refused, step_input, step_media, step_result
 from livereactor.runtime.uploads import Uploads
 

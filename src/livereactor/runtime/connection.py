@@ -10,6 +10,7 @@ from typing import Final, Protocol
 
 from livereactor.base.errors import LivereactorError, PeerError, TooLargeError
 from livereactor.base.limits import Limits
+from livereactor.base.sparse_log import SparseLog
 from livereactor.engine.port import Channel, ChannelClosed, ChannelEvent, ChannelOpened, MessageReceived
 from livereactor.protocol import messages as m
 from livereactor.protocol.codecs import CODECS, Codec
@@ -26,7 +27,6 @@ from livereactor.runtime.room_events import (
     TransportLost,
     UnpublishAsked,
 )
-from livereactor.runtime.sparse_log import SparseLog
 from livereactor.runtime.steps import too_large
 
 BACKLOG_BYTES: Final = 8 * 1024 * 1024  # what a client may leave unread: libwebrtc kills a channel above 16 MiB

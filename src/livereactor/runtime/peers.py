@@ -17,6 +17,7 @@ import structlog
 
 from livereactor.base.errors import LimitError, LivereactorError, NotFoundError
 from livereactor.base.limits import Limits
+from livereactor.base.sparse_log import SparseLog
 from livereactor.engine.port import (
     Candidate,
     Channel,
@@ -42,7 +43,6 @@ from livereactor.runtime.member import TransportUp
 from livereactor.runtime.offer_plan import check_codecs, plan
 from livereactor.runtime.room_events import MediaArrived, RoomEvent, TransportLost
 from livereactor.runtime.seam import OutputsControl
-from livereactor.runtime.sparse_log import SparseLog
 
 log = structlog.get_logger("livereactor.peers")
 

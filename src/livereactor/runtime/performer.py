@@ -23,6 +23,7 @@ from livereactor.base.errors import (
     UnresolvedUploadError,
     UsageError,
 )
+from livereactor.base.sparse_log import SparseLog
 from livereactor.media.frames import Frame, Sound
 from livereactor.protocol.schema import python_arguments
 from livereactor.runtime.author_loop import AuthorLoop
@@ -42,7 +43,6 @@ from livereactor.runtime.seam import (
     SessionStart,
     StageEvent,
 )
-from livereactor.runtime.sparse_log import SparseLog
 from livereactor.runtime.tracks import AudioIn, AudioOut, Track, VideoIn, VideoOut, WaitFor
 from livereactor.runtime.voice import Mark, Voice
 

@@ -7,8 +7,8 @@ from collections.abc import Coroutine
 from typing import Any
 
 from livereactor.base.errors import LivereactorError
+from livereactor.base.sparse_log import SparseLog
 from livereactor.runtime.seam import ClientInfo, OutputsControl, StageControl
-from livereactor.runtime.sparse_log import SparseLog
 
 
 class SessionScope:

@@ -20,6 +20,7 @@ from livereactor.base.errors import (
     UnavailableError,
     UsageError,
 )
+from livereactor.base.sparse_log import SparseLog
 from livereactor.blobs.port import Blobs
 from livereactor.engine.port import Channel, Engine
 from livereactor.media.frames import Frame, Sound
@@ -60,7 +61,6 @@ from livereactor.runtime.session_life import (
     StageClosed,
 )
 from livereactor.runtime.session_scope import SessionScope
-from livereactor.runtime.sparse_log import SparseLog
 from livereactor.runtime.stage import Stage
 from livereactor.runtime.steps import refused
 from livereactor.runtime.uploads import Uploads

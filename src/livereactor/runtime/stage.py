@@ -15,6 +15,7 @@ import structlog
 
 from livereactor.base.errors import LivereactorError, ModelLoadError, UnavailableError, UsageError
 from livereactor.base.limits import Limits
+from livereactor.base.sparse_log import SparseLog
 from livereactor.media.frames import Frame, Sound
 from livereactor.runtime import pacing
 from livereactor.runtime.authoring import Model
@@ -40,7 +41,6 @@ from livereactor.runtime.seam import (
     StepsDone,
     StreamEnded,
 )
-from livereactor.runtime.sparse_log import SparseLog
 from livereactor.runtime.stepping import apply_calls, run_step
 from livereactor.runtime.tracks import VideoOut, WaitFor
 from livereactor.runtime.tuning import tuning_of

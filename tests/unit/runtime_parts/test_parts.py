@@ -12,6 +12,7 @@ import pytest
 
 from livereactor.base.errors import LivereactorError, NotFoundError, UnavailableError, UnresolvedUploadError
 from livereactor.base.limits import Limits
+from livereactor.base.sparse_log import SparseLog
 from livereactor.blobs.memory import MemoryBlobs
 from livereactor.engine.port import PeerStats
 from livereactor.media.frames import Frame, Sound
@@ -25,7 +26,6 @@ from livereactor.runtime.journal import KEPT, Journal
 from livereactor.runtime.metrics import Metrics
 from livereactor.runtime.seam import OutputDeclaration, Progress, StepOutput
 from livereactor.runtime.session_life import SessionAsked, SessionState
-from livereactor.runtime.sparse_log import SparseLog
 from livereactor.runtime.steps import StepRefusedError, failure_of, step_media, step_result
 from livereactor.runtime.uploads import Uploads
 from tests.integration.models import Plain
@@ -192,7 +192,7 @@ def test_one_line_of_a_kind_in_five_seconds_and_the_next_counts(monkeypatch: pyt
             lines.append((kind, fields))
 
     now = 100.0
-    monkeypatch.setattr("livereactor.runtime.sparse_log.time.monotonic", lambda: now)
+    monkeypatch.setattr("livereactor.base.sparse_log.time.monotonic", lambda: now)
     log = SparseLog(Log())
     for _ in range(4):
         log.info("client joined", connection=1)
