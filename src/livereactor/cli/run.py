@@ -71,7 +71,7 @@ def serve(
     json_lines: bool = False,
 ) -> None:
     """Serve until interrupted; what was not given (None) is left to environment, file and defaults."""
-    from livereactor.wiring import serve_model
+    from livereactor.wiring.runtime import serve_model
 
     path = Path(target.partition(":")[0])
     command_line = {name: value for name, value in given.items() if value is not None}

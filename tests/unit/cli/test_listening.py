@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 
-from livereactor.wiring import _listen
+from livereactor.wiring.process import listen
 
 
 async def test_small_answers_are_sent_at_once() -> None:
@@ -16,7 +16,7 @@ async def test_small_answers_are_sent_at_once() -> None:
         accepted.set_result(taken.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
         writer.close()
 
-    with _listen("127.0.0.1", 0) as listener:
+    with listen("127.0.0.1", 0) as listener:
         async with await asyncio.start_server(connected, sock=listener):
             _, writer = await asyncio.open_connection(*listener.getsockname())
             assert await asyncio.wait_for(accepted, 5.0)

@@ -4,7 +4,7 @@ import pytest
 
 from livereactor.base.errors import ConfigError
 from livereactor.settings import effective, resolve
-from livereactor.wiring import runtime_options
+from livereactor.wiring.runtime import runtime_options
 from tests.integration.models import Plain
 
 

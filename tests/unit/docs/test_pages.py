@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from livereactor.runtime.loading import load_model
-from livereactor.settings import RuntimeSettings, TurnSettings
+from livereactor.settings import SECTIONS
 from livereactor.testing import Stage
 from tests.tools.processes import REPOSITORY
 
@@ -32,5 +32,5 @@ def test_the_model_in_the_readme_runs(tmp_path) -> None:
 
 def test_every_setting_is_explained() -> None:
     page = (REPOSITORY / "docs/settings.md").read_text(encoding="utf-8")
-    names = [*RuntimeSettings.model_fields, *TurnSettings.model_fields]
+    names = [name for section in SECTIONS.values() for name in section.model_fields]
     assert [name for name in names if f"`{name}`" not in page] == []

@@ -1,13 +1,10 @@
-"""Puts programs together: the only place, beside `engine/default.py`, that picks adapters."""
+"""The stand-alone runtime: one model and its page, `livereactor run`."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import gc
-import logging
-import os
-import signal
 import socket
 import sys
 import tempfile
@@ -33,8 +30,8 @@ from livereactor.runtime.loading import load_model
 from livereactor.runtime.reload import Reloader
 from livereactor.runtime.runtime import Options, Runtime
 from livereactor.settings import Resolved, Settings
+from livereactor.wiring.process import LOOPBACK, Server, configure_logging, listen, stop_on_signals, url_of
 
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 # A model that holds the GIL between two frames delays the thread that encodes by up to one switch interval (5 ms by
 # default); measured: 12.5 to 7.1 ms from yield to send.
 SWITCH_INTERVAL = 0.0005
@@ -66,7 +63,7 @@ def serve_model(target: str, resolved: Resolved, *, listening: Callable[[str], N
         sys.dont_write_bytecode = True
     model = load_model(target)
     reloader = Reloader(target, model) if reload else None
-    with _listen(settings.runtime.host, settings.runtime.port) as listener, _upload_folder(settings) as folder:
+    with listen(settings.runtime.host, settings.runtime.port) as listener, _upload_folder(settings) as folder:
         asyncio.run(_serve(model, resolved, listener, folder, listening, reloader), debug=False)
 
 
@@ -117,15 +114,14 @@ async def _serve(
     config = uvicorn.Config(
         app, log_config=None, access_log=False, lifespan="off", ws="none", limit_concurrency=HTTP_CONNECTIONS
     )
-    server = _Server(config)
-    stop = _stop_on_signals()
+    server = Server(config)
+    stop = stop_on_signals()
     serving = asyncio.create_task(server.serve([listener]), name="http")
     tasks = [asyncio.create_task(_tell_loading(runtime), name="loading")]
     error: LivereactorError | None = None
     clean = True
     try:
-        host, port = listener.getsockname()[:2]
-        listening(f"http://{'localhost' if host in LOOPBACK else host}:{port}")
+        listening(url_of(listener))
         await runtime.start()
         if reloader is not None:
             tasks.append(asyncio.create_task(reloader.run(runtime.become), name="reload"))
@@ -141,29 +137,6 @@ async def _serve(
         raise error
     if not clean:
         log.error("the model did not end in time and was left behind")
-
-
-class _Server(uvicorn.Server):
-    """uvicorn without signal handlers of its own: they would replace ours and end the process before its sessions."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None]:
-        yield
-
-
-def _stop_on_signals() -> asyncio.Event:
-    """Set by the first SIGINT or SIGTERM; a second one does not wait for anybody."""
-    stop = asyncio.Event()
-
-    def asked() -> None:
-        if stop.is_set():
-            os._exit(130)
-        stop.set()
-        log.info("ending; once more ends at once")
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, asked)
-    return stop
 
 
 async def _until_stopped(stop: asyncio.Event, serving: asyncio.Task[None], runtime: Runtime) -> LivereactorError | None:
@@ -217,66 +190,9 @@ def _peers(model: type[Model], settings: Settings) -> PeerConfig:
 
 
 @contextlib.contextmanager
-def _listen(host: str, port: int) -> Generator[socket.socket]:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # The protocol must be named: asyncio sends small writes at once only on sockets that say they are TCP, and without
-    # that each answer waits 40 ms for the client's delayed ACK.
-    with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((host, port))
-            listener.listen(256)
-        except OSError as error:
-            raise ConfigError(_cannot_listen(host, port, error)) from error
-        yield listener
-
-
-def _cannot_listen(host: str, port: int, error: OSError) -> str:
-    neighbours = range(port + 1, min(port + 50, 65535))
-    number = next((each for each in neighbours if _is_free(host, each)), None) or _any_free_port()
-    reason = (error.strerror or str(error)).lower()
-    return f"cannot listen on {host}:{port} ({reason}); choose another port with --port {number}, which is free"
-
-
-def _any_free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def _is_free(host: str, port: int) -> bool:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
-    return True
-
-
-@contextlib.contextmanager
 def _upload_folder(settings: Settings) -> Generator[Path]:
     if settings.runtime.upload_dir is not None:
         yield settings.runtime.upload_dir
         return
     with tempfile.TemporaryDirectory(prefix="livereactor-", ignore_cleanup_errors=True) as folder:
         yield Path(folder)
-
-
-def configure_logging(form: str) -> None:
-    """structlog to stderr: one line a record for people, JSON for machines."""
-    as_json = form == "json"
-    for_people = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-    renderer = structlog.processors.JSONRenderer() if as_json else for_people
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso" if as_json else "%H:%M:%S", utc=as_json),
-            structlog.processors.format_exc_info,
-            renderer,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
-    )
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")

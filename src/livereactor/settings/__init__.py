@@ -1,0 +1,6 @@
+"""Settings: command line over environment over `livereactor.toml` over default; each value knows where it came from."""
+
+from livereactor.settings.resolving import Resolved, effective, resolve
+from livereactor.settings.sections import SECTIONS, Settings
+
+__all__ = ["SECTIONS", "Resolved", "Settings", "effective", "resolve"]

@@ -1,0 +1,1 @@
+"""Puts programs together: the only place, beside `engine/default.py`, that picks adapters."""
