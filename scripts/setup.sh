@@ -2,7 +2,8 @@
 # Everything `make demo` and `make test` need, on a Debian machine that has Python, make and the package registries.
 # Runs again in well under a second when nothing has changed: each step is stamped with what it depends on.
 #   scripts/setup.sh            the package and its tools, into .venv
-#   scripts/setup.sh test       also what the tests drive: Chromium, the official JavaScript client, namespaces
+#   scripts/setup.sh test       also what the tests drive: Chromium, the official JavaScript client, namespaces with NAT,
+#                               a TURN server, a TLS proxy
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PYTHON=${PYTHON:-python3}
@@ -22,7 +23,17 @@ apt_need() {
     fi
     say "installing ${missing[*]} (apt)"
     apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+    without_services env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+# Tests start the programs themselves: no package may leave a server running on the machine (Debian policy 9.3.3.2).
+without_services() {
+    local policy=/usr/sbin/policy-rc.d ours= code=0
+    [ -e "$policy" ] || { ours=1; printf '#!/bin/sh\nexit 101\n' > "$policy"; chmod +x "$policy"; }
+    "$@" || code=$?
+    [ -z "$ours" ] || rm -f "$policy"
+    return "$code"
 }
 
 stamped() {  # stamped NAME FILE...: true when NAME was stamped for these very files
@@ -47,7 +58,7 @@ if ! stamped python requirements.lock pyproject.toml scripts/setup.sh; then
 fi
 
 if [ "${1:-}" = test ]; then
-    tools=(chromium iproute2)
+    tools=(chromium iproute2 nftables coturn nginx)
     command -v npm >/dev/null || tools+=(nodejs npm)
     apt_need "${tools[@]}"
     if [ -f package-lock.json ] && { [ ! -d node_modules ] || ! stamped npm package-lock.json; }; then
