@@ -1,0 +1,106 @@
+"""What the models of `livereactor serve` are, learned without importing any of them here.
+
+A model's module may take a GPU, minutes or this process down with it, so each is read by a process of its own that
+prints its schema and loads no weights.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from livereactor.base.errors import ConfigError, ModelLoadError
+from livereactor.protocol.http import CapabilitiesBody, CommandCapability, TrackCapability
+from livereactor.protocol.openapi import from_openapi
+from livereactor.protocol.schema import ModelSchema
+from livereactor.store.port import ModelRecord
+
+LEARNING: Final = 120.0  # seconds for importing one model's module: torch alone takes ten on a cold disk
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A model that can be started here.
+
+    Attributes:
+        target: as `load_model` takes it, absolute.
+    """
+
+    name: str
+    version: str
+    target: str
+    spec: Mapping[str, Any]
+
+    def record(self, *, min_ready: int, buffer: int, max_workers: int) -> ModelRecord:
+        """As the store keeps it."""
+        return ModelRecord(self.name, self.version, self.spec, min_ready, buffer, max_workers)
+
+
+async def learn(targets: Sequence[str]) -> Sequence[Listed]:
+    """Read the models' schemas, as many at once as there are cores.
+
+    Raises:
+        ModelLoadError: one of them is none; what its process said.
+        ConfigError: two have one name.
+    """
+    cores = asyncio.Semaphore(os.cpu_count() or 1)
+
+    async def one(target: str) -> Listed:
+        async with cores:
+            return await _learn(target)
+
+    found = await asyncio.gather(*(one(target) for target in targets))
+    by_name: dict[str, Listed] = {}
+    for each in found:
+        if each.name in by_name:
+            text = f"{by_name[each.name].target} and {each.target} are both called {each.name!r}"
+            raise ConfigError(f"{text}; give one of the classes another `name`")
+        by_name[each.name] = each
+    return found
+
+
+async def _learn(target: str) -> Listed:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "livereactor", "schema", target,
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        async with asyncio.timeout(LEARNING):
+            out, err = await process.communicate()
+    except TimeoutError:
+        raise ModelLoadError(f"{target} was not imported within {LEARNING:g} s; move work into `load`") from None
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if process.returncode != 0:
+        said = err.decode(errors="replace").strip().removeprefix("livereactor: ")
+        raise ModelLoadError(said or f"{target} ended with code {process.returncode} while it was imported")
+    return _listed(target, json.loads(out))
+
+
+def _listed(target: str, document: dict[str, Any]) -> Listed:
+    schema = from_openapi(document)
+    spec = {
+        "capabilities": _capabilities(schema).to_body(),
+        "schema": document,
+        "description": schema.description,
+    }
+    return Listed(schema.name, schema.version, target, spec)
+
+
+def _capabilities(schema: ModelSchema) -> CapabilitiesBody:
+    return CapabilitiesBody(
+        tracks=[
+            TrackCapability(
+                name=each.name, kind=each.kind, direction="recvonly" if each.direction == "out" else "sendonly"
+            )
+            for each in schema.tracks
+        ],
+        commands=[CommandCapability(name=each.name, description=each.description) for each in schema.commands],
+    )
