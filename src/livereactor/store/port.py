@@ -348,6 +348,10 @@ class Tx(Protocol):
         """Oldest first."""
         ...
 
+    def last_event(self) -> int:
+        """`seq` of the newest event, 0 = there is none; cheap enough to be asked every second."""
+        ...
+
     def cursor(self, name: str) -> int:
         """How far a reader of the events has come; 0 at first."""
         ...
