@@ -1,0 +1,75 @@
+"""`livereactor serve`: models of this machine for many people, behind keys, a queue and one page."""
+
+from __future__ import annotations
+
+import json
+import sys
+import webbrowser
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from livereactor.settings import resolve
+
+_Targets = Annotated[list[str] | None, typer.Argument(help="Each a file, file.py:Class, or a folder with a model.py.")]
+_Port = Annotated[int | None, typer.Option(help="Port of page and API; 0 takes a free one.", show_default="8080")]
+_Host = Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")]
+_Data = Annotated[
+    Path | None,
+    typer.Option(help="Folder for database, secrets, uploads and logs.", show_default="./livereactor-data"),
+]
+_Store = Annotated[str | None, typer.Option(help="postgresql://… instead of SQLite in the data folder.")]
+_Workers = Annotated[int | None, typer.Option(help="Workers per model at most.", show_default="1")]
+_Ready = Annotated[int | None, typer.Option(help="Workers per model kept ready; 0: first use.", show_default="1")]
+_Json = Annotated[bool, typer.Option("--json", help="Print the address as JSON, for scripts.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's commands."""
+    app.command(epilog="Example: livereactor serve pond.py garden.py --max-workers 2")(serve)
+
+
+def serve(
+    models: _Targets = None,
+    port: _Port = None,
+    host: _Host = None,
+    data_dir: _Data = None,
+    store: _Store = None,
+    max_workers: _Workers = None,
+    min_ready: _Ready = None,
+    open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+    json_lines: _Json = False,
+) -> None:
+    """Serve models to many people: keys, sessions, a queue, watched workers.
+
+    Without models, those that workers elsewhere bring; Ctrl-C ends it.
+    """
+    given: dict[str, object] = {
+        "coordinator.port": port,
+        "coordinator.host": host,
+        "coordinator.data_dir": data_dir,
+        "store.url": store,
+        "pool.max_workers": max_workers,
+        "pool.min_ready": min_ready,
+    }
+    serve_targets(models or [], given, open_page=open_page, json_lines=json_lines)
+
+
+def serve_targets(
+    targets: Sequence[str], given: Mapping[str, object], *, open_page: bool = False, json_lines: bool = False
+) -> None:
+    """Serve until interrupted; what was not given (None) is left to environment, file and defaults."""
+    from livereactor.wiring.coordinator import serve_models
+
+    command_line = {name: value for name, value in given.items() if value is not None}
+    resolved = resolve(Path(), command_line=command_line)
+
+    def listening(url: str) -> None:
+        typer.echo(json.dumps({"url": url}) if json_lines else url)
+        print("Ctrl-C ends it", file=sys.stderr)
+        if open_page:
+            webbrowser.open(url)
+
+    serve_models(targets, resolved, listening=listening)

@@ -1,0 +1,107 @@
+"""`livereactor serve` under test: a coordinator with its workers, a key to it, and its HTTP."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.tools.processes import LIVEREACTOR, REPOSITORY, Program, free_port, request, running
+
+
+@dataclass(slots=True)
+class Coordinator(Program):
+    """A running coordinator.
+
+    Attributes:
+        data_dir: its data folder.
+        key: an API key of the account `tests`.
+    """
+
+    data_dir: Path = Path()
+    key: str = ""
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        token: str | None = None,
+        timeout: float = 30.0,
+        **headers: str,
+    ) -> tuple[int, Any]:
+        """One request with the key, or with a token instead; status and body."""
+        raw = None if body is None else json.dumps(body).encode()
+        sent = {"Authorization": f"Bearer {token or self.key}", "Content-Type": "application/json", **headers}
+        return request(self.url + path, method=method, body=raw, headers=sent, timeout=timeout)
+
+    def token(self, **asked: Any) -> str:
+        """A fresh token, unscoped unless told otherwise."""
+        status, body = self.call("POST", "/tokens", asked)
+        assert status == 200, body
+        return str(body["jwt"])
+
+    def create(self, model: str = "conformance", *, token: str | None = None, **more: Any) -> dict[str, Any]:
+        """A new Session; raises where it is refused."""
+        status, body = self.call("POST", "/sessions", {"model": {"name": model}, **more}, token=token)
+        assert status == 201, (status, body)
+        return body
+
+    def workers(self) -> list[dict[str, Any]]:
+        """As operators see them."""
+        return operate(self.data_dir, "workers", environment=self.environment)
+
+    def wait_for_worker(self, *, count: int = 1, timeout: float = 60.0) -> list[dict[str, Any]]:
+        """Until so many Workers are ready."""
+        found: list[dict[str, Any]] = []
+
+        def there() -> bool:
+            found[:] = [each for each in self.workers() if each["state"] == "ready"]
+            return len(found) >= count
+
+        self.wait_until(there, timeout=timeout)
+        return found
+
+
+def operate(data_dir: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> Any:
+    """A command of the operators' with `--json`: its object, or the list of its lines."""
+    done = subprocess.run(
+        [*LIVEREACTOR, *arguments, "--json"],
+        env={**os.environ, **(environment or {}), "LIVEREACTOR_DATA_DIR": str(data_dir)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, (done.returncode, done.stderr)
+    lines = [json.loads(line) for line in done.stdout.splitlines() if line.strip()]
+    return lines[0] if arguments[0] in ("keys", "token") else lines
+
+
+@contextmanager
+def livereactor_serve(
+    targets: Sequence[Path | str],
+    *,
+    log_path: Path,
+    environment: Mapping[str, str] | None = None,
+    arguments: Sequence[str] = (),
+    data_dir: Path | None = None,
+    port: int | None = None,
+) -> Iterator[Coordinator]:
+    """`livereactor serve TARGETS` on a free port, with a key of the account `tests` without quotas."""
+    port = port or free_port()
+    data_dir = data_dir or log_path.parent / "data"
+    command = [*LIVEREACTOR, "serve", *map(str, targets), "--port", str(port), "--data-dir", str(data_dir), *arguments]
+    key = operate(data_dir, "keys", "create", "--account", "tests", "--max-sessions", "0", environment=environment)[
+        "key"
+    ]
+    with running(command, port=port, log_path=log_path, environment=environment, directory=REPOSITORY) as program:
+        yield Coordinator(
+            program.process, program.url, program.log_path, program.environment, data_dir=data_dir, key=key
+        )
