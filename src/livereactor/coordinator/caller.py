@@ -24,7 +24,9 @@ class Caller:
         reach: which Sessions of the account it may act on; "" = all of them (an unscoped token, or a key).
         bound: ids it may act on beside those in its reach.
         max_sessions: Sessions it may hold in its life, the bound ones included; None = any number.
+        max_concurrent: Sessions made with this token that may be open at once; None = as many as the account may.
         max_duration: seconds after which each Session it makes is ended; None = the coordinator's own.
+        expires_at: Unix seconds at which its token ends, and so whatever it shares; None = a key's, or a guest's.
     """
 
     account: str
@@ -34,7 +36,9 @@ class Caller:
     reach: str = ""
     bound: frozenset[str] = frozenset()
     max_sessions: int | None = None
+    max_concurrent: int | None = None
     max_duration: float | None = None
+    expires_at: int | None = None
 
     @property
     def role(self) -> Literal["owner", "viewer"]:
