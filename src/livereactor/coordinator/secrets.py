@@ -1,0 +1,154 @@
+"""The master secret, and the keys made of it: for tokens, workers, blob URLs and webhooks.
+
+One secret in one place is one thing to keep and to change. The first of several signs and the others still verify, so
+that a new one in front logs nobody out. A key made of it says nothing of it, nor of another key (HKDF, RFC 5869).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+import secrets
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from pydantic import BaseModel, ValidationError
+
+from livereactor.base.errors import ConfigError
+
+FILE_NAME: Final = "secrets.json"
+MIN_CHARS: Final = 32  # as long as the hash: a shorter key is the weakest part (RFC 2104, section 3)
+_SALT: Final = b"livereactor master secret, version 1"
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """Keys by purpose, each made of the master secret.
+
+    Args:
+        masters: newest first, at least one; the first signs, all verify.
+        worker_override: what workers show us, where the operator set it himself.
+        webhook_override: what signs webhooks, likewise.
+    """
+
+    masters: tuple[str, ...] = field(repr=False)
+    worker_override: str | None = field(default=None, repr=False)
+    webhook_override: str | None = field(default=None, repr=False)
+
+    @property
+    def token_keys(self) -> Mapping[str, bytes]:
+        """Keys of JSON web tokens by their id (`kid`); the first signs."""
+        keys = [_derived(each, "tokens") for each in self.masters]
+        return {hashlib.sha256(b"key id" + key).hexdigest()[:8]: key for key in keys}
+
+    @property
+    def worker(self) -> str:
+        """What a Worker of ours shows us."""
+        return self.worker_override or _text(_derived(self.masters[0], "workers"))
+
+    @property
+    def blobs(self) -> bytes:
+        """What signs URLs of uploads; 32 bytes."""
+        return _derived(self.masters[0], "blobs")
+
+    @property
+    def webhook(self) -> str:
+        """What signs webhooks."""
+        return self.webhook_override or _text(_derived(self.masters[0], "webhooks"))
+
+    def knows_worker(self, shown: str) -> bool:
+        """It is a Worker's secret: a Worker started before the secret changed still has the older one."""
+        known = [self.worker_override] if self.worker_override else []
+        known += [_text(_derived(each, "workers")) for each in self.masters]
+        # All are compared, whichever fits, so that the time tells nothing.
+        return sum(hmac.compare_digest(each.encode(), shown.encode()) for each in known) > 0
+
+
+class _File(BaseModel):
+    secrets: list[str]
+
+
+def given_secrets(text: str, *, worker: str | None = None, webhook: str | None = None) -> Secrets:
+    """The secrets of an operator who keeps them himself; several are separated by commas, newest first.
+
+    Raises:
+        ConfigError: one is too short to be one.
+    """
+    masters = tuple(each.strip() for each in text.split(","))
+    if any(len(each) < MIN_CHARS for each in masters):
+        raise ConfigError(
+            f"a secret in coordinator.secret has under {MIN_CHARS} characters; take `openssl rand -hex 32`"
+        )
+    return Secrets(masters, worker, webhook)
+
+
+def kept_secrets(folder: Path, *, worker: str | None = None, webhook: str | None = None) -> Secrets:
+    """The secrets of a data folder, made on first use in a file that only its owner reads.
+
+    Raises:
+        ConfigError: others may read the file, or it is not ours.
+    """
+    path = folder / FILE_NAME
+    if not path.exists():
+        _make(path)
+    return Secrets(_read(path), worker, webhook)
+
+
+def _make(path: Path) -> None:
+    """Written aside and linked: of two processes that start at once, both read the one that won."""
+    body = {"secrets": [secrets.token_urlsafe(MIN_CHARS)]}
+    aside = path.with_name(f".{FILE_NAME}.{os.getpid()}.{secrets.token_hex(4)}")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(json.dumps(body) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(aside, path)
+        except FileExistsError:
+            pass
+        finally:
+            aside.unlink()
+    except OSError as error:
+        raise ConfigError(
+            f"cannot make {path} ({error.strerror}); make its folder writable, or set coordinator.secret"
+        ) from error
+
+
+def _read(path: Path) -> tuple[str, ...]:
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read {path} ({type(error).__name__}); make it readable for this user") from error
+    if os.name == "posix" and mode & 0o077:
+        raise ConfigError(f"{path} can be read by others (mode {mode:04o}); say `chmod 600 {path}`")
+    found = _listed(text)
+    if not found or any(len(each) < MIN_CHARS for each in found):
+        want = f'{{"secrets": ["…"]}}, newest first, each of {MIN_CHARS} characters or more'
+        raise ConfigError(f"{path} holds no secrets; it is {want}")
+    return found
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    """The file's secrets; none where it is anything else than it should be."""
+    try:
+        return tuple(_File.model_validate_json(text).secrets)
+    except ValidationError:
+        return ()
+
+
+def _derived(master: str, label: str) -> bytes:
+    extracted = hmac.new(_SALT, master.encode(), hashlib.sha256).digest()
+    return hmac.new(extracted, f"livereactor {label}".encode() + b"\x01", hashlib.sha256).digest()
+
+
+def _text(key: bytes) -> str:
+    return base64.urlsafe_b64encode(key).decode().rstrip("=")
