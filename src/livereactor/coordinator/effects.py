@@ -35,6 +35,14 @@ class TellEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class TellDrain:
+    """Tell a Worker to finish what it has within `grace` seconds, and end."""
+
+    worker: str
+    grace: float
+
+
+@dataclass(frozen=True, slots=True)
 class SessionChanged:
     """Whoever waits for this Session looks again."""
 
@@ -70,4 +78,6 @@ class FleetChanged:
     model: str
 
 
-Effect: TypeAlias = TellAssigned | TellEnded | SessionChanged | QueueChanged | SessionEnded | WorkerLost | FleetChanged
+Effect: TypeAlias = (
+    TellAssigned | TellEnded | TellDrain | SessionChanged | QueueChanged | SessionEnded | WorkerLost | FleetChanged
+)

@@ -124,12 +124,13 @@ class SessionRecord:
     Attributes:
         seq: order of arrival, given by the store.
         prio: higher is served first; raised once when its Worker was lost.
-        turn: virtual time at which it is its account's turn; equal for all who have no weight.
+        turn: virtual time at which it is its account's turn; those without a weight have it as they come.
         token: `jti` of the token that made it, which counts it; "" = made with a key itself.
         reach: which tokens of the account may act on it beside unscoped ones; "" = only those.
         worker, slot, fence: what it is promised; all None, or none.
         expires_us: when its longest duration ends it; None until a Worker has accepted, or unlimited.
         polled_us: when its client was last heard of, while it is queued.
+        estimate_us: the wait that was estimated when it was queued, microseconds: estimates are measured by it.
         first_frame: a client has seen it run, so losing its Worker ends it unless the model says `requeue`.
         start: body of `start_session` without ids: extra_args, extra_configs, generation, starting_input, steps,
             max_duration.
@@ -151,6 +152,7 @@ class SessionRecord:
     slot: int | None = None
     fence: int | None = None
     waited: bool = False
+    estimate_us: int | None = None
     requeues: int = 0
     first_frame: bool = False
     assigned_us: int | None = None
@@ -172,7 +174,7 @@ class WorkerRecord:
         node: host it runs on.
         pooled: started by this coordinator's pool, which tells of its death.
         lease_until_us: it is LOST when this passes; every beat moves it on.
-        info: `pid`, `progress` (0..1 while loading), `text`, `failure`, `load`.
+        info: `pid`, `progress` (0..1 while loading), `text`, `failure`, `load`, `past` (the incarnations before).
     """
 
     id: str
@@ -191,7 +193,10 @@ class WorkerRecord:
 
 @dataclass(frozen=True, slots=True)
 class SlotRecord:
-    """One place for a Session on a Worker. `fence` grows with every claim and never shrinks."""
+    """One place for a Session on a Worker. `fence` grows with every claim and never shrinks.
+
+    `session`, while CLOSING: what was accepted there and is not known to be gone; None = nothing was accepted.
+    """
 
     worker: str
     n: int
