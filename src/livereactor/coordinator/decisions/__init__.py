@@ -1,0 +1,45 @@
+"""What the coordinator decides, each as one transaction: load records, ask the pure machines, store what they say.
+
+Every decision is called as `store.transact(lambda tx: decision(tx, now_us, options, …))` and returns its result with
+the effects to carry out once the transaction stands, in order. It does no I/O but the transaction's, knows no clock but
+`now_us` (microseconds of Unix time), and may be run again from the start. What a decision raises undoes it whole.
+
+Locks are taken in one order, so that decisions do not wait for each other in a circle: Worker, its Slots, Sessions,
+Model; after the Model only what nobody else holds (`head` and `free_slot` pass over the rest).
+"""
+
+from livereactor.coordinator.decisions.beats import beat, report
+from livereactor.coordinator.decisions.fill import fill
+from livereactor.coordinator.decisions.places import Place, place
+from livereactor.coordinator.decisions.sessions import create_session, end_session, polled, prefer
+from livereactor.coordinator.decisions.sweeps import (
+    sweep_assignments,
+    sweep_clock,
+    sweep_leases,
+    sweep_overdue,
+    sweep_queues,
+    sweep_tickets,
+)
+from livereactor.coordinator.decisions.workers import bye, drain, register, worker_lost
+
+__all__ = [
+    "Place",
+    "beat",
+    "bye",
+    "create_session",
+    "drain",
+    "end_session",
+    "fill",
+    "place",
+    "polled",
+    "prefer",
+    "register",
+    "report",
+    "sweep_assignments",
+    "sweep_clock",
+    "sweep_leases",
+    "sweep_overdue",
+    "sweep_queues",
+    "sweep_tickets",
+    "worker_lost",
+]
