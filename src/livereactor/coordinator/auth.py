@@ -1,0 +1,166 @@
+"""Who asks: a key, a token, or nobody where guests are served; and what tokens may be had for that.
+
+Loop only. Credentials are read here and nowhere else, and what they are made of never leaves: errors and log records
+name accounts, ids and scopes.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from livereactor.base.errors import ForbiddenError, NotFoundError, UnauthorizedError
+from livereactor.coordinator.caller import SESSION_SCOPES, Caller, Scope
+from livereactor.coordinator.keys import PREFIX, Keys
+from livereactor.coordinator.options import CoordinatorOptions
+from livereactor.coordinator.tokens import Tokens, granted, known_scopes, shared
+from livereactor.protocol.tokens import TokenAnswer, TokenRequest
+from livereactor.store.port import OPEN, ApiKey, SessionRecord, Store, Tx
+
+GUEST: Final = "guest"  # the account of everybody without credentials
+_NO_CREDENTIALS: Final = ("", "local")  # what official clients put behind `Bearer` when they have none
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """The credentials of a request; both None = none."""
+
+    key: str | None = None
+    token: str | None = None
+
+
+class Auth:
+    """Makes Callers of requests, and tokens of Callers.
+
+    Args:
+        keys: where API keys are.
+        tokens: signs and checks.
+        options: whether guests are served, and the limits that no token goes beyond.
+        unix_us: the clock, microseconds of Unix time.
+    """
+
+    def __init__(
+        self, store: Store, keys: Keys, tokens: Tokens, options: CoordinatorOptions, *, unix_us: Callable[[], int]
+    ) -> None:
+        self._store, self.keys, self._tokens = store, keys, tokens
+        self._options, self._unix_us = options, unix_us
+
+    async def caller(self, headers: Mapping[str, str], peer: str | None) -> Caller:
+        """Who asks.
+
+        Args:
+            headers: of the request; names in lower case, or a mapping that does not care.
+            peer: the client's address.
+
+        Raises:
+            UnauthorizedError: no credentials where they are needed, or wrong or expired ones.
+            QuotaError: too many wrong keys from this address.
+        """
+        shown = _shown(headers)
+        if shown.token is not None:
+            return self._tokens.verify(shown.token, now_at=self._unix_us() / 1e6)
+        if shown.key is not None:
+            return _key_caller(await self.keys.find(shown.key, peer=peer or "unknown"))
+        if self._options.guests:
+            return Caller(GUEST, SESSION_SCOPES)
+        raise UnauthorizedError(
+            "no credentials given; send Authorization: Bearer with a token from POST /tokens, or Reactor-API-Key"
+        )
+
+    async def mint(self, headers: Mapping[str, str], peer: str | None, asked: TokenRequest) -> TokenAnswer:
+        """A token for whoever shows an API key (or for a guest, where guests are served).
+
+        Raises:
+            UnauthorizedError: no key, or a wrong one; a token mints no others.
+            ForbiddenError: more than key or account may do.
+            NotFoundError: a Session to be bound is not there, for this account, or is over.
+            QuotaError: too many wrong keys from this address.
+        """
+        shown = _shown(headers)
+        if shown.token is not None or (shown.key is None and not self._options.guests):
+            raise UnauthorizedError(
+                "no API key given; send it as Reactor-API-Key, X-API-Key or Authorization: Bearer rk_…"
+            )
+        return await self.mint_for(await self.caller(headers, peer), asked)
+
+    async def mint_for(self, holder: Caller, asked: TokenRequest) -> TokenAnswer:
+        """A token for a holder who is known already; raises as `mint`."""
+        claims = granted(holder, asked, jti=_new_jti(), now_at=self._unix_us() / 1e6)
+        detail = asked.detail
+        if detail is not None:
+            _must_not_last_too_long(
+                detail.constraints and detail.constraints.max_session_duration_seconds, self._options
+            )
+            bound = detail.resources.sessions.bind if detail.resources.sessions else []
+            at_once = detail.constraints and detail.constraints.max_concurrent_sessions
+            if bound or at_once:
+                await self._store.read(lambda tx: self._must_be_allowed(tx, holder.account, bound, at_once))
+        return TokenAnswer(
+            jwt=self._tokens.sign(claims),
+            expires_at=claims["exp"],
+            authorization_details=claims.get("authorization_details"),
+            scope=claims["scope"].split(),
+        )
+
+    def share(
+        self, caller: Caller, session: SessionRecord, *, expires_after: int = 3600, scopes: frozenset[Scope]
+    ) -> TokenAnswer:
+        """A token for one Session within the caller's reach, and no more than the caller may do, nor for longer.
+
+        Raises:
+            NotFoundError: out of reach, or over.
+            ForbiddenError: a scope that the caller lacks, or `admin`.
+        """
+        caller.must_reach(session, session.id)
+        if session.state not in OPEN:
+            raise _no_open_session(session.id)
+        if "admin" in scopes:
+            raise ForbiddenError("`admin` cannot be shared; make a key with that scope instead")
+        claims = shared(caller, session, scopes, jti=_new_jti(), now_at=self._unix_us() / 1e6, lifetime=expires_after)
+        return TokenAnswer(jwt=self._tokens.sign(claims), expires_at=claims["exp"], scope=claims["scope"].split())
+
+    def _must_be_allowed(self, tx: Tx, account: str, bound: list[str], at_once: int | None) -> None:
+        for each in bound:
+            session = tx.session(each)
+            if session is None or session.account != account or session.state not in OPEN:
+                raise _no_open_session(each)
+        record = tx.account(account)
+        own = record.max_sessions if record is not None else None
+        most = self._options.quotas.concurrent_sessions if own is None else own
+        if at_once is not None and most and at_once > most:
+            raise ForbiddenError(
+                f"max_concurrent_sessions {at_once} is over the account's {most} concurrent sessions; ask for no more"
+            )
+
+
+def _shown(headers: Mapping[str, str]) -> _Shown:
+    for name in ("reactor-api-key", "x-api-key"):
+        if key := headers.get(name, "").strip():
+            return _Shown(key=key)
+    scheme, _, rest = headers.get("authorization", "").strip().partition(" ")
+    value = rest.strip()
+    if scheme.lower() != "bearer" or value in _NO_CREDENTIALS:
+        return _Shown()
+    return _Shown(key=value) if value.startswith(PREFIX) else _Shown(token=value)
+
+
+def _key_caller(key: ApiKey) -> Caller:
+    return Caller(key.account, known_scopes(key.scopes))
+
+
+def _must_not_last_too_long(asked: int | None, options: CoordinatorOptions) -> None:
+    longest = options.limits.max_session_duration
+    if asked is not None and longest and asked > longest:
+        raise ForbiddenError(
+            f"max_session_duration_seconds {asked} is over the {longest:g} s that sessions last here; ask for no more"
+        )
+
+
+def _no_open_session(session: str) -> NotFoundError:
+    return NotFoundError(f"no open session {session[:64]!r} for this account; GET /sessions lists yours")
+
+
+def _new_jti() -> str:
+    return secrets.token_hex(16)

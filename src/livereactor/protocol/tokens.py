@@ -1,0 +1,106 @@
+"""The bodies of `POST /tokens` and of sharing (section 2.1; behaviour 16). Pure."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal, TypeAlias
+
+from pydantic import Field, StrictInt, model_validator
+
+from livereactor.protocol.http import Body
+
+Scope: TypeAlias = Literal["view", "control", "record", "upload", "admin"]
+
+CEILING: Final = 21_600  # seconds; the longest that a token lives, silently (protocol 2.1)
+UNSCOPED_LIFETIME: Final = 21_600  # one is kept for the life of a program
+SCOPED_LIFETIME: Final = 3_600
+MAX_SESSIONS: Final = 5  # of a scoped token that does not say
+MOST_SESSIONS: Final = 500
+LONGEST_SESSION: Final = 86_400
+
+_Name: TypeAlias = Annotated[str, Field(min_length=1, max_length=128)]
+
+
+class Models(Body):
+    """Which models a token may create Sessions of: names, with or without their owner, or all."""
+
+    match: list[_Name] | None = Field(default=None, min_length=1, max_length=100)
+    all: Literal[True] | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Models:
+        if (self.match is None) == (self.all is None):
+            raise ValueError('say either {"match": [names]} or {"all": true}')
+        return self
+
+
+class BoundSessions(Body):
+    """Sessions that exist, which a token may act on."""
+
+    bind: list[_Name] = Field(min_length=1, max_length=MOST_SESSIONS)
+
+
+class Resources(Body):
+    """What a token is about."""
+
+    models: Models
+    sessions: BoundSessions | None = None
+
+
+class Constraints(Body):
+    """How much of it. `max_concurrent_sessions` is ours; the others are section 2.1's."""
+
+    max_sessions: StrictInt | None = Field(default=None, ge=1, le=MOST_SESSIONS)
+    max_concurrent_sessions: StrictInt | None = Field(default=None, ge=1)
+    max_session_duration_seconds: StrictInt | None = Field(default=None, ge=1, le=LONGEST_SESSION)
+
+
+class AuthorizationDetail(Body):
+    """What a scoped token grants (RFC 9396)."""
+
+    type: Literal["session"]
+    resources: Resources
+    constraints: Constraints | None = None
+
+
+class TokenRequest(Body):
+    """Body of `POST /tokens`; all of it may be left out.
+
+    Attributes:
+        expires_after: seconds; longer than the ceiling is the ceiling.
+        scope: what the token may do, at most what its key may; all but `admin` by default.
+        subject: whose token it is: tokens of different subjects do not reach each other's Sessions.
+    """
+
+    expires_after: StrictInt | None = Field(default=None, ge=1)
+    authorization_details: list[AuthorizationDetail] | None = Field(default=None, min_length=1, max_length=1)
+    scope: list[Scope] | None = Field(default=None, min_length=1, max_length=16)
+    subject: str | None = Field(default=None, min_length=1, max_length=256)
+
+    @property
+    def detail(self) -> AuthorizationDetail | None:
+        """What the token is scoped to; None = an unscoped one."""
+        return self.authorization_details[0] if self.authorization_details else None
+
+
+class TokenAnswer(Body):
+    """Answer of `POST /tokens`; `expires_at` is Unix seconds, `authorization_details` what was granted."""
+
+    jwt: str = Field(repr=False)
+    expires_at: int
+    authorization_details: list[dict[str, Any]] | None = None
+    scope: list[str]
+
+
+class ShareRequest(Body):
+    """Body of `POST /sessions/{sid}/share`."""
+
+    expires_after: StrictInt = Field(default=3_600, ge=1)
+    scope: list[Scope] = Field(default=["view"], min_length=1, max_length=16)
+
+
+class ShareAnswer(Body):
+    """Answer of it: a link for people, and its token for programs."""
+
+    url: str = Field(repr=False)
+    jwt: str = Field(repr=False)
+    expires_at: int
