@@ -19,6 +19,11 @@ def session_id() -> str:
     return f"ses_{uuid7().hex}"
 
 
+def worker_id() -> str:
+    """A Worker's id, such as `wrk_0197…`: one process, never used again."""
+    return f"wrk_{uuid7().hex}"
+
+
 def upload_id() -> str:
     """An Upload's id: 32 hex digits, unguessable in its random part."""
     return uuid.uuid4().hex

@@ -1,0 +1,239 @@
+"""Workers as processes of this machine. They outlive the coordinator that started them; the next one adopts them.
+
+Each leads a session and process group of its own: Ctrl-C in a terminal reaches the coordinator alone, and what a Worker
+leaves behind goes with it. Loop only, but for starting and the care of logs, which block and run in threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import IO, Final
+
+import structlog
+
+from livereactor.base.errors import ConfigError
+from livereactor.pool.port import Ended, Handle, PoolUnavailableError, WorkerSpec
+from livereactor.pool.subprocess_logs import LOG_BYTES, WorkerLogs
+from livereactor.pool.subprocess_records import ProcessRecord, Records, birth, is_living
+from livereactor.pool.subprocess_watch import Watch, kill_group, watch
+
+log = structlog.get_logger("livereactor.pool")
+
+KILL_TIMEOUT: Final = 5.0  # seconds; after SIGKILL only the kernel (a disk, a driver) holds a process
+TEND_EVERY: Final = 1.0  # seconds between two looks at the sizes of logs
+# The coordinator's own secrets (signing key, database, TURN) are none of a model's business.
+WITHHELD: Final = ("LIVEREACTOR_COORDINATOR__", "LIVEREACTOR_STORE__", "LIVEREACTOR_TURN__SECRET")
+
+
+def worker_command(spec: WorkerSpec) -> Sequence[str]:
+    """How a Worker is started; secrets go by environment, since anybody on the machine can read arguments."""
+    command = [sys.executable, "-m", "livereactor", "worker", spec.target]
+    return [*command, "--coordinator", spec.coordinator, "--id", spec.worker, "--pooled"]
+
+
+@dataclass(slots=True)
+class _Process:
+    record: ProcessRecord
+    child: subprocess.Popen[bytes] | None  # None: adopted
+    watch: Watch
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class SubprocessPool:
+    """Fits `Pool` by shape.
+
+    Args:
+        folder: where records and logs are; made if it is not there. One pool at a time has it.
+        command: the arguments of a Worker's process.
+        log_bytes: size from which on a Worker's log is emptied.
+
+    Raises:
+        ConfigError: another pool has the folder, or it cannot be written.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        command: Callable[[WorkerSpec], Sequence[str]] = worker_command,
+        log_bytes: int = LOG_BYTES,
+    ) -> None:
+        self._lock = _lock(folder)
+        self._command = command
+        self._records, self._logs = Records(folder), WorkerLogs(folder, limit_bytes=log_bytes)
+        self._processes: dict[str, _Process] = {}
+        self._ends: asyncio.Queue[Ended | None] = asyncio.Queue()  # at most one a Worker, and None to end the reader
+        self._starting: set[asyncio.Task[Handle]] = set()
+        self._adopting = asyncio.Lock()
+        self._tending: asyncio.Task[None] | None = None
+
+    async def start(self, spec: WorkerSpec) -> Handle:
+        """Start a process; raises `PoolUnavailableError`. Cancelled, it still starts, so that none is forgotten."""
+        await self._adopt()
+        task = asyncio.create_task(self._start(spec), name=f"start of {spec.worker}")
+        self._starting.add(task)
+        task.add_done_callback(self._starting.discard)
+        return await asyncio.shield(task)
+
+    async def stop(self, worker: str, *, grace: float) -> None:
+        """SIGTERM, then SIGKILL for its group after `grace` seconds (0: at once); returns when it is gone."""
+        await self._adopt()
+        process = self._processes.get(worker)
+        if process is None:
+            return
+        if grace > 0:
+            process.watch.signal(signal.SIGTERM)
+            if await _happens(process.gone, grace):
+                return
+            log.warning("worker did not end in time and is killed", worker=worker, grace=grace)
+        kill_group(process.record)
+        if not await _happens(process.gone, KILL_TIMEOUT):
+            log.error("worker does not end though it was killed", worker=worker, pid=process.record.pid)
+
+    async def list(self) -> Sequence[Handle]:
+        """Those that live, the adopted ones too."""
+        await self._adopt()
+        return [_handle(process.record) for process in self._processes.values()]
+
+    async def ended(self) -> AsyncIterator[Ended]:
+        """Ends as they happen, those of adopted ones while no pool was there too; ends with the pool."""
+        await self._adopt()
+        while (ended := await self._ends.get()) is not None:
+            yield ended
+            # Only now: had this process been killed before the reader came back, the next pool would tell it again.
+            self._records.forget(ended.worker)
+
+    async def capacity(self) -> int | None:
+        """Nobody knows: it depends on the models."""
+        return None
+
+    async def aclose(self) -> None:
+        """Let go of them; they live on."""
+        if self._starting:
+            await asyncio.wait(self._starting)
+        if self._tending is not None:
+            self._tending.cancel()
+        for process in self._processes.values():
+            process.watch.close()
+        self._processes.clear()
+        self._ends.put_nowait(None)
+        self._lock.close()
+
+    # --- starting ------------------------------------------------------------------------------------------------
+
+    async def _start(self, spec: WorkerSpec) -> Handle:
+        try:
+            child, record = await asyncio.to_thread(self._spawn, spec)
+        except OSError as error:
+            self._records.forget(spec.worker)
+            reason = error.strerror or str(error)
+            raise PoolUnavailableError(
+                f"no process for a worker of {spec.model!r} can be started now ({reason}); retry, or free resources"
+            ) from error
+        self._take(record, child)
+        log.info("worker started", worker=spec.worker, model=spec.model, pid=record.pid)
+        return _handle(record)
+
+    def _spawn(self, spec: WorkerSpec) -> tuple[subprocess.Popen[bytes], ProcessRecord]:
+        """In a thread. Written down first: a coordinator killed in between finds the process all the same."""
+        record = ProcessRecord(spec.worker, spec.model, spec.target)
+        self._records.write(record)
+        output = self._logs.open(spec.worker)
+        try:
+            child = subprocess.Popen(
+                list(self._command(spec)),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=_environment(spec),
+                start_new_session=True,
+            )
+        finally:
+            os.close(output)
+        record = replace(record, pid=child.pid, born=birth(child.pid) or "")
+        try:
+            self._records.write(record)
+        except OSError:  # a process that nobody would find again must not be
+            kill_group(record)
+            child.wait()
+            raise
+        return child, record
+
+    # --- watching ------------------------------------------------------------------------------------------------
+
+    async def _adopt(self) -> None:
+        """Once, before anything else: find those of an earlier pool."""
+        async with self._adopting:
+            if self._tending is not None:
+                return
+            self._tending = asyncio.create_task(self._tend(), name="care of logs")
+            for record in await asyncio.to_thread(self._records.read):
+                if is_living(record):
+                    self._take(record, None)
+                    log.info("worker adopted", worker=record.worker, model=record.model, pid=record.pid)
+                else:
+                    self._tell(record, None)
+
+    def _take(self, record: ProcessRecord, child: subprocess.Popen[bytes] | None) -> None:
+        worker = record.worker
+        self._processes[worker] = _Process(record, child, watch(record, child, lambda: self._gone(worker)))
+
+    def _gone(self, worker: str) -> None:
+        process = self._processes.pop(worker, None)
+        if process is None:
+            return
+        process.watch.close()
+        kill_group(process.record)  # before it is reaped: until then the group's number cannot be another's
+        self._tell(process.record, process.child.poll() if process.child is not None else None)
+        process.gone.set()
+
+    def _tell(self, record: ProcessRecord, code: int | None) -> None:
+        self._ends.put_nowait(Ended(record.worker, code, self._logs.last_words(record.worker)))
+
+    async def _tend(self) -> None:
+        while True:
+            await asyncio.to_thread(self._logs.prune, tuple(self._processes))
+            for worker in tuple(self._processes):
+                await asyncio.to_thread(self._logs.trim, worker)
+            await asyncio.sleep(TEND_EVERY)
+
+
+def _lock(folder: Path) -> IO[bytes]:
+    """The folder, made and ours until the file is closed or this process ends, however it ends."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file = (folder / "lock").open("wb")
+    except OSError as error:
+        raise ConfigError(f"{folder}: {error.strerror}; workers' records go there, so make it writable") from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        raise ConfigError(f"{folder} is another coordinator's; end that one, or set another data_dir") from error
+    return file
+
+
+def _environment(spec: WorkerSpec) -> dict[str, str]:
+    own = {name: value for name, value in os.environ.items() if not name.startswith(WITHHELD)}
+    # Unbuffered: what a model printed before it crashed is in its log.
+    return {**own, "PYTHONUNBUFFERED": "1", **spec.environment}
+
+
+def _handle(record: ProcessRecord) -> Handle:
+    return Handle(record.worker, record.model, str(record.pid))
+
+
+async def _happens(event: asyncio.Event, timeout: float) -> bool:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(timeout):
+            await event.wait()
+    return event.is_set()
