@@ -288,6 +288,13 @@ class UploadRequest(Body):
     upload_id: str | None = Field(default=None, min_length=1, max_length=128, pattern=r"^[\w.\-]+$")
 
 
+class AnnouncedUpload(UploadRequest):
+    """The same, as a coordinator tells a Worker: it takes the bytes in itself, and they will lie under `key`."""
+
+    upload_id: str = Field(min_length=1, max_length=128, pattern=r"^[\w.\-]+$")  # pyright: ignore[reportIncompatibleVariableOverride]  (it must be there)
+    key: str = Field(min_length=1, max_length=512)
+
+
 class UploadSlot(Body):
     """Answer of it: the id that commands name, and where to PUT the bytes without a token."""
 

@@ -39,6 +39,10 @@ class Model:
         weights: files fetched and checked before `load`.
         run_without_viewers: steps run although nobody receives an output.
         idle_timeout: seconds without a command after which a Session ends; None = never.
+        max_sessions: how many Sessions a worker of a coordinator serves at once, each with an instance of its own;
+            what they share (weights) is an attribute of the class or comes from a cached function. They load one
+            after another. `livereactor run` serves one, whatever this says.
+        requeue: where a worker is lost, its Sessions start anew on another even if somebody has seen them run.
     """
 
     name: ClassVar[str]
@@ -47,6 +51,8 @@ class Model:
     weights: ClassVar[list[Weights]] = []
     run_without_viewers: ClassVar[bool] = False
     idle_timeout: ClassVar[float | None] = None
+    max_sessions: ClassVar[int] = 1
+    requeue: ClassVar[bool] = False
 
     _definition: ClassVar[Definition]
 

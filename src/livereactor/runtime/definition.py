@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, FunctionType
-from typing import Any, Literal, cast
+from typing import Any, Final, Literal, cast
 
 from livereactor.base.errors import DefinitionError
 from livereactor.protocol.schema import ModelSchema, TrackSchema
@@ -26,6 +26,7 @@ from livereactor.runtime.signatures import CommandSpec, ParamSpec, param_command
 from livereactor.runtime.tracks import AudioIn, AudioOut, Track, VideoIn, VideoOut
 from livereactor.runtime.weights import Weights
 
+MAX_SLOTS: Final = 256  # of a Worker: what a frame of its link can name
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -38,7 +39,7 @@ class Definition:
         folder: where its file lies; the current folder when it has none.
         declarations: its tracks as the class declares them, in order.
         params, commands, messages, hooks: by name; the commands of params come first.
-        weights, run_without_viewers, idle_timeout: as on `Model`.
+        weights, run_without_viewers, idle_timeout, max_sessions, requeue: as on `Model`.
     """
 
     schema: ModelSchema
@@ -51,6 +52,8 @@ class Definition:
     weights: tuple[Weights, ...]
     run_without_viewers: bool
     idle_timeout: float | None
+    max_sessions: int
+    requeue: bool
 
     @property
     def name(self) -> str:
@@ -113,6 +116,8 @@ def define(model: type, base: type, names: Mapping[str, Any]) -> Definition:
         weights=tuple(given.weights),
         run_without_viewers=bool(given.run_without_viewers),
         idle_timeout=given.idle_timeout,
+        max_sessions=_max_sessions(model),
+        requeue=bool(given.requeue),
     )
 
 
@@ -225,6 +230,16 @@ def _names(code: CodeType) -> Iterator[str]:
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield from _names(constant)
+
+
+def _max_sessions(model: type) -> int:
+    value = cast("Any", model).max_sessions
+    if type(value) is not int or not 1 <= value <= MAX_SLOTS:
+        raise DefinitionError(
+            f"{model.__name__}.max_sessions is {value!r}; write how many sessions a worker serves at once, "
+            f"1 to {MAX_SLOTS}"
+        )
+    return value
 
 
 def _folder(model: type) -> Path:

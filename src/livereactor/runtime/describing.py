@@ -16,6 +16,7 @@ from livereactor.protocol.http import (
     SessionDescriptor,
     TrackCapability,
 )
+from livereactor.protocol.openapi import to_openapi
 from livereactor.runtime.definition import Definition
 from livereactor.runtime.seam import Progress
 from livereactor.runtime.session_life import SessionAsked, SessionState
@@ -55,6 +56,18 @@ def capabilities(definition: Definition) -> CapabilitiesBody:
         ],
         emission_fps=definition.emission_fps,
     )
+
+
+def model_spec(definition: Definition) -> dict[str, Any]:
+    """What a coordinator knows of a model before any Session: `ModelRecord.spec`, and what a Worker's `Hello` says."""
+    return {
+        "capabilities": capabilities(definition).to_body(),
+        "schema": to_openapi(definition.schema),
+        "description": definition.schema.description,
+        "version": definition.schema.version,
+        "max_sessions": definition.max_sessions,
+        "requeue": definition.requeue,
+    }
 
 
 def health(state: SessionState, progress: Progress | None, failure: str | None) -> Health:

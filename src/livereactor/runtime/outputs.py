@@ -14,7 +14,7 @@ from typing import Final, cast
 from livereactor.base.clock import Clock, SystemClock
 from livereactor.base.errors import NotFoundError
 from livereactor.media.colour import convert_on_one_thread
-from livereactor.media.frames import Frame, Sound
+from livereactor.media.frames import Frame, Pixels, Sound
 from livereactor.runtime.outputs_audio import AudioTrack
 from livereactor.runtime.outputs_video import VideoTrack
 from livereactor.runtime.seam import EncodedSink, OutputDeclaration, SoundSink
@@ -110,6 +110,10 @@ class Outputs:
     def rate_changed(self, track: str, viewer: int, bps: int) -> None:
         """Congestion control allows this viewer `bps` bits a second on this video track."""
         self._video[track].rate_changed(viewer, bps)
+
+    def newest(self, track: str) -> Pixels | None:
+        """The newest picture of a video track; None before the Session's first."""
+        return self._video[track].newest()
 
     def reset(self) -> None:
         """Session end: drop queued Frames, the newest picture and all viewers; fps as declared."""

@@ -18,7 +18,7 @@ import structlog
 from livereactor.base.clock import Clock
 from livereactor.media.colour import Planes, shrink, to_planes
 from livereactor.media.encoder import VideoEncoder, start_bps
-from livereactor.media.frames import EncodedFrame, Frame
+from livereactor.media.frames import EncodedFrame, Frame, Pixels
 from livereactor.runtime.outputs_fanout import LOW_INTERVAL, Fanout, Task, Viewer
 from livereactor.runtime.playout import Playout
 from livereactor.runtime.rungs import Rung
@@ -164,6 +164,10 @@ class VideoTrack:
             self._fanout.clear()
             self._restart()
             self._changed.notify()
+
+    def newest(self) -> Pixels | None:
+        with self._changed:
+            return self._newest.frame.pixels if self._newest is not None else None
 
     def counters(self) -> Mapping[str, float]:
         with self._changed:

@@ -23,6 +23,7 @@ from livereactor.engine.port import (
     Channel,
     ChannelAdded,
     Engine,
+    IceServer,
     InputTrack,
     KeyFrameWanted,
     Peer,
@@ -99,6 +100,7 @@ class Peers:
         clock: monotonic seconds.
 
     Attributes:
+        config: how Peers of this Session gather.
         tracks: the model's tracks.
         log: of the Session, for what a client can cause at will.
     """
@@ -112,7 +114,8 @@ class Peers:
         outputs: OutputsControl,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._host, self._engine, self._config, self._limits = host, engine, config, limits
+        self._host, self._engine, self._limits = host, engine, limits
+        self._usual = self.config = config
         self._outputs, self._clock = outputs, clock
         self.tracks: tuple[TrackSchema, ...] = ()
         self.log = SparseLog(log)
@@ -145,6 +148,10 @@ class Peers:
         self._live[connection] = record
         self._failed.pop(connection, None)
         record.task = asyncio.create_task(self._answer(record, offer.sdp_offer, uses), name=f"offer {connection}")
+
+    def gather_with(self, servers: Sequence[IceServer]) -> None:
+        """Use these STUN and TURN servers for the Session that opens, not the usual ones."""
+        self.config = replace(self._usual, ice_servers=tuple(servers))
 
     def knows(self, connection: int) -> bool:
         """An offer was made on this Connection, and it lives or could not be answered."""
@@ -224,12 +231,13 @@ class Peers:
         self._early.clear()
         self._early_since.clear()
         self._failed.clear()
+        self.config = self._usual
 
     # --- inner ---------------------------------------------------------------------------------------------------
 
     async def _answer(self, record: _Negotiation, sdp: str, uses: Mapping[str, Use]) -> None:
         try:
-            record.peer = peer = await self._engine.peer(self._config, lambda event: self._on_event(record, event))
+            record.peer = peer = await self._engine.peer(self.config, lambda event: self._on_event(record, event))
             accepted = await peer.accept(sdp, uses)
         except LivereactorError as error:
             self._fail(record, error)

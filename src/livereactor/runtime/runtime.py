@@ -6,7 +6,8 @@ Loop only.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import Future
 from itertools import cycle
 from typing import Any, Final
 
@@ -22,15 +23,17 @@ from livereactor.base.errors import (
 )
 from livereactor.base.ids import session_id
 from livereactor.blobs.port import Blobs
-from livereactor.engine.port import Candidate, Engine
+from livereactor.engine.port import Candidate, Engine, IceServer
+from livereactor.media.frames import Pixels
 from livereactor.protocol import messages as m
-from livereactor.protocol.http import Offer, StartSession, StopSession, UploadRequest
+from livereactor.protocol.http import AnnouncedUpload, Offer, StartSession, StopSession, UploadRequest
 from livereactor.runtime.authoring import Model, definition_of
 from livereactor.runtime.describing import descriptor
 from livereactor.runtime.member import Offered
 from livereactor.runtime.options import Options
 from livereactor.runtime.seam import Call, Progress, Role
 from livereactor.runtime.session_life import ModelLoaded, SessionAsked, SessionState
+from livereactor.runtime.session_moves import SessionMoved
 from livereactor.runtime.session_shell import SessionShell
 from livereactor.runtime.steps import StepRefusedError, checked_calls
 from livereactor.runtime.uploads import folder_of
@@ -117,6 +120,10 @@ class Runtime:
             shell.reloading = False
             shell.changes.stir()
 
+    def watch(self, watcher: Callable[[SessionMoved], None]) -> None:
+        """Call it, on the loop, with every move of the Session."""
+        self._shell.moves.watchers.append(watcher)
+
     # --- what it says of itself ------------------------------------------------------------------------------------
 
     @property
@@ -127,6 +134,21 @@ class Runtime:
     def progress(self) -> Progress | None:
         """How far loading has come."""
         return self._shell.progress
+
+    @property
+    def end_reason(self) -> str | None:
+        """Why the Session that ends, or the last one, does."""
+        return self._shell.look.end_reason
+
+    @property
+    def connections(self) -> int:
+        """How many Connections there are."""
+        return len(self._shell.look.connections)
+
+    @property
+    def ice_servers(self) -> Sequence[IceServer]:
+        """What the Session's Peers gather with."""
+        return self._shell.peers.config.ice_servers
 
     @property
     def failure(self) -> str | None:
@@ -150,6 +172,17 @@ class Runtime:
         """The descriptor of protocol 1.4, as of now."""
         return descriptor(self._shell.definition, self.state, self._shell.look.session)
 
+    def newest_picture(self) -> Pixels | None:
+        """The newest Frame of the model's first video output; None while there is none.
+
+        Raises:
+            NotFoundError: the model has no video output.
+        """
+        tracks = [each.name for each in self._shell.definition.outputs if each.kind == "video"]
+        if not tracks:
+            raise NotFoundError(f"model {self._shell.definition.name} has no video output, so there is no thumbnail")
+        return self._shell.outputs.newest(tracks[0])
+
     async def figures(self) -> bytes:
         """What `GET /metrics` shows, the Peers' own figures sampled now."""
         for stats in await self._shell.peers.stats():
@@ -172,10 +205,27 @@ class Runtime:
             ConflictError: the Session that runs is of the other generation.
             UsageError, PeerError: `starting_input` breaks the schema, or the model refused it.
         """
-        calls = self._starting_calls(body) if self.is_loaded else None  # what is wrong is told at once
+        if self.is_loaded:
+            self._starting_calls(body)  # what is wrong is told at once
         await self._shell.changes.until(lambda: self._shell.is_settled, self.limits.answer_hold)
         if self._shell.look.is_open():
             return self._come_back(body)
+        await self.begin(body)
+        return self.describe()
+
+    def begin(self, body: StartSession, *, ice_servers: Sequence[IceServer] | None = None) -> Awaitable[None]:
+        """Start a Session at once, where there is none and the model is there.
+
+        Args:
+            ice_servers: for its Peers; None = the runtime's own.
+
+        Returns:
+            what raises `PeerError` where the model refuses the `starting_input`; the Session has ended then.
+
+        Raises:
+            UnavailableError: the model is not there, or serves another Session.
+            UsageError, PeerError: `starting_input` breaks the schema.
+        """
         if self.state is not SessionState.READY or self._shell.reloading:
             raise self._not_ready()
         asked = SessionAsked(
@@ -184,23 +234,32 @@ class Runtime:
             body.is_stepped,
             body.max_duration,
             body.reconnection_window,
-            self._starting_calls(body) if calls is None else calls,
+            self._starting_calls(body),
             body.steps,
+            body.unclaimed_window,
         )
         folder_of(asked.id)  # an id that cannot name a folder is refused before anything begins
         self._minted.clear()
+        if ice_servers is not None:
+            self._shell.peers.gather_with(ice_servers)
         self._shell.room(asked)
-        if asked.starting and self._shell.opening is not None:
-            await self._started(asyncio.wrap_future(self._shell.opening))
-        return self.describe()
+        return self._started(self._shell.opening if asked.starting else None)
 
     async def stop_session(self, body: StopSession) -> None:
         """End the Session; without one, nothing happens."""
         self._shell.end("moderated" if body.moderate else (body.reason or "stopped"), moderate=body.moderate)
 
-    async def _started(self, opening: asyncio.Future[None]) -> None:
+    def end(self, session: str, reason: str, *, moderate: bool = False, quietly: bool = False) -> None:
+        """End that Session; nothing if it is not the one that runs. `quietly`: its clients are not told why."""
+        running = self._shell.look.session
+        if running is not None and running.id == session:
+            self._shell.end("moderated" if moderate else reason, moderate=moderate, quietly=quietly)
+
+    async def _started(self, opening: Future[None] | None) -> None:
+        if opening is None:
+            return
         try:
-            await opening
+            await asyncio.wrap_future(opening)
         except UsageError as error:  # the model refused what it should start with
             self._shell.end("start_refused")
             raise PeerError(f"starting_input.{error.message}", code=error.code) from error
@@ -286,6 +345,14 @@ class Runtime:
     def reserve_upload(self, request: UploadRequest) -> tuple[str, str]:
         """A slot for one file; see `Uploads.reserve`."""
         return self._shell.uploads.reserve(request)
+
+    def announce_upload(self, announced: AnnouncedUpload) -> None:
+        """A slot whose bytes somebody else takes in; see `Uploads.announce`."""
+        self._shell.uploads.announce(announced)
+
+    def upload_landed(self, upload: str) -> None:
+        """The bytes of an announced slot are there; see `Uploads.landed`."""
+        self._shell.uploads.landed(upload)
 
     async def write_upload(self, upload: str, query: Mapping[str, str], chunks: AsyncIterator[bytes]) -> None:
         """The bytes of an upload; see `Uploads.write`."""

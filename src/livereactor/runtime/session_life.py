@@ -44,7 +44,7 @@ class SessionAsked:
 
     Attributes:
         max_duration: seconds, never more than the runtime's own; None or 0 = that.
-        reconnection_window: seconds, never more than the runtime's own; None = that.
+        reconnection_window, unclaimed_window: seconds, never more than the runtime's own; None = that.
         starting: (entry, call) to run after `open`, before any step.
         steps: how many the Session makes; None = any number.
     """
@@ -56,6 +56,7 @@ class SessionAsked:
     reconnection_window: float | None = None
     starting: tuple[tuple[str, Call], ...] = ()
     steps: int | None = None
+    unclaimed_window: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +138,7 @@ class SessionLife:
     @property
     def reconnection_window(self) -> float:
         """Seconds the open Session outlives its last client."""
-        asked = self.session.reconnection_window if self.session else None
-        limit = self._limits.reconnection_window
-        return limit if asked is None else min(asked, limit)
+        return _within(self.session.reconnection_window if self.session else None, self._limits.reconnection_window)
 
     def handle(self, event: LifeEvent, now: float) -> SessionState:
         """Move on and return the state left; an illegal event raises and changes nothing."""
@@ -199,7 +198,7 @@ class SessionLife:
     def _begin(self, asked: SessionAsked, now: float) -> None:
         self.session, self.started, self.end_reason = asked, now, None
         self._commanded = now
-        self._window_ends = now + self._limits.unclaimed_window
+        self._window_ends = now + _within(asked.unclaimed_window, self._limits.unclaimed_window)
         duration = _shorter(asked.max_duration, self._limits.max_session_duration)
         if duration > 0:
             self._expires = now + duration
@@ -216,6 +215,10 @@ class SessionLife:
 
     def _forget_deadlines(self) -> None:
         self._expires = self._warn_at = self._window_ends = None
+
+
+def _within(asked: float | None, limit: float) -> float:
+    return limit if asked is None else min(asked, limit)
 
 
 def _shorter(asked: float | None, limit: float) -> float:

@@ -60,6 +60,7 @@ from livereactor.runtime.session_life import (
     SessionState,
     StageClosed,
 )
+from livereactor.runtime.session_moves import SessionMoves
 from livereactor.runtime.session_scope import SessionScope
 from livereactor.runtime.stage import Stage
 from livereactor.runtime.steps import refused
@@ -82,6 +83,7 @@ class SessionShell:
     def __init__(self, model: type[Model], *, engine: Engine, blobs: Blobs, options: Options) -> None:
         self.options, self.limits = options, options.limits
         self.metrics, self.journal = Metrics(), Journal()
+        self.moves = SessionMoves(self.metrics, self.journal)
         self.uploads = Uploads(blobs, self.limits, options.upload_types)
         self.outputs = Outputs(definition_of(model).outputs)
         self.metrics.watch_outputs(self.outputs.counters)
@@ -141,10 +143,11 @@ class SessionShell:
         """Neither loading, closing nor reloading: what is asked now can be answered now."""
         return self.look.state not in (SessionState.CREATED, SessionState.CLOSING) and not self.reloading
 
-    def end(self, reason: str, *, moderate: bool = False) -> None:
-        """End the Session; without one, nothing happens."""
+    def end(self, reason: str, *, moderate: bool = False, quietly: bool = False) -> None:
+        """End the Session; without one, nothing happens. `quietly`: its clients are not told why."""
         if self.look.is_open():
-            self.room(EndAsked(reason, notice=bool(self.connections), moderate=moderate))
+            notice = bool(self.connections) and not quietly
+            self.room(EndAsked(reason, notice=notice, moderate=moderate))
 
     def connect(self, connection: int, *, ours: bool) -> None:
         """A Connection has a new offer: whatever it had before is closed silently (protocol 10.3)."""
@@ -384,14 +387,11 @@ class SessionShell:
         self.peers.drop(connection)
 
     def _state_moved(self, moved: e.StateMoved) -> None:
-        started = self.look.started
-        if moved.before is SessionState.WAITING and moved.after is SessionState.STREAMING and started is not None:
-            self.metrics.first_client(time.monotonic() - started)
-        self.journal.record(moved.before.value, moved.after.value, moved.reason)
-        before, after = moved.before.value, moved.after.value
         asked = self.look.session  # that moves first, and opens then
-        log = self._sparse.bind(session=asked.id) if asked else self._scope.log
-        log.info("session state", apart=f"{before} {after}", before=before, after=after, reason=moved.reason)
+        scope = self._scope
+        log = self._sparse.bind(session=asked.id) if asked else scope.log
+        session = asked.id if asked else scope.id
+        self.moves.moved(moved, session=session, started=self.look.started, log=log)
         self.changes.stir()
 
     def _finish(self, error: LivereactorError) -> None:

@@ -14,6 +14,7 @@ from weakref import WeakValueDictionary
 
 from livereactor.base.errors import (
     ConflictError,
+    ForbiddenError,
     LimitError,
     NotFoundError,
     PeerError,
@@ -25,7 +26,7 @@ from livereactor.base.ids import upload_id as new_upload_id
 from livereactor.base.limits import MIB, Limits
 from livereactor.blobs.port import BlobKey, BlobMissingError, Blobs
 from livereactor.blobs.signing import Grant, Signer
-from livereactor.protocol.http import UploadRequest
+from livereactor.protocol.http import AnnouncedUpload, UploadRequest
 from livereactor.runtime.seam import ReceivedFile
 
 
@@ -49,8 +50,8 @@ class _Slot:
     name: str
     mime_type: str
     size: int
-    folder: BlobKey  # of this file alone
     key: BlobKey
+    folder: BlobKey | None = None  # of this file alone; None = another takes its bytes in, and erases them
     landed: asyncio.Event = field(default_factory=asyncio.Event)
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
     writing: bool = False
@@ -86,7 +87,7 @@ class Uploads:
         self._session, self._slots = None, {}
         for slot in slots.values():
             slot.over = True
-        if session is not None:
+        if session is not None and any(slot.folder is not None for slot in slots.values()):
             await self._blobs.delete_prefix(folder_of(session))
 
     def reserve(self, request: UploadRequest) -> tuple[str, str]:
@@ -101,23 +102,38 @@ class Uploads:
             ConflictError: the id is taken.
             UploadTypeError: files of this type are not taken.
         """
-        if self._session is None:
-            raise NotFoundError("no session is open; start one with POST /start_session")
-        limits = self._limits
-        self._check_type(request.mime_type)
-        self._check_size(request.size)
-        if len(self._slots) >= limits.upload_slots:
-            used = f"{len(self._slots)} of {limits.upload_slots} files"
-            raise LimitError(f"{used} of this session are reserved; use those that are there")
+        session = self._check(request)
         upload = request.upload_id or new_upload_id()
         if upload in self._slots:
             raise ConflictError(f"upload {upload!r} exists already; leave upload_id out to get a fresh one")
-        folder = BlobKey.parse(f"{folder_of(self._session).path}/{secrets.token_hex(16)}")
+        folder = BlobKey.parse(f"{folder_of(session).path}/{secrets.token_hex(16)}")
         key = BlobKey.parse(f"{folder.path}/content")
-        self._slots[upload] = _Slot(upload, request.name, request.mime_type, request.size, folder, key)
-        expires = int(time.time() + limits.upload_url_lifetime)
+        self._slots[upload] = _Slot(upload, request.name, request.mime_type, request.size, key, folder)
+        expires = int(time.time() + self._limits.upload_url_lifetime)
         grant = Grant("PUT", key, expires, max_bytes=request.size, exact_bytes=request.size)
         return upload, f"/uploads/{upload}?{self._signer.sign(grant)}"
+
+    def announce(self, announced: AnnouncedUpload) -> None:
+        """A file whose bytes a coordinator takes in, and erases; the same one again is no error.
+
+        Raises:
+            as `reserve`; UsageError: the key is none.
+        """
+        key = BlobKey.parse(announced.key)
+        known = self._slots.get(announced.upload_id)
+        if known is not None and known.key == key:
+            return
+        self._check(announced)
+        if known is not None:
+            raise ConflictError(f"upload {announced.upload_id!r} exists already; take another id")
+        slot = _Slot(announced.upload_id, announced.name, announced.mime_type, announced.size, key)
+        self._slots[announced.upload_id] = slot
+
+    def landed(self, upload: str) -> None:
+        """The bytes of an announced file are in the store; raises `NotFoundError` for one that is not announced."""
+        slot = self._slot(upload)
+        if slot.folder is None:
+            slot.landed.set()
 
     async def write(self, upload: str, query: Mapping[str, str], chunks: AsyncIterator[bytes]) -> int:
         """The bytes of a slot, once and of exactly the announced size, which is returned.
@@ -129,6 +145,8 @@ class Uploads:
             PeerError: another length than announced.
         """
         slot = self._slot(upload)
+        if slot.folder is None:
+            raise ForbiddenError(f"upload {upload[:64]!r} is taken in by the coordinator; write its bytes there")
         self._signer.verify("PUT", slot.key, query, now_at=time.time())
         if slot.landed.is_set() or slot.writing:
             raise ConflictError(f"upload {upload!r} has its bytes already; reserve another slot")
@@ -184,6 +202,17 @@ class Uploads:
         if (slot := self._slots.get(upload)) is None:
             raise NotFoundError(f"no upload {upload[:64]!r}; reserve a slot first")
         return slot
+
+    def _check(self, request: UploadRequest) -> str:
+        """The Session that takes one more such file."""
+        if self._session is None:
+            raise NotFoundError("no session is open; start one with POST /start_session")
+        self._check_type(request.mime_type)
+        self._check_size(request.size)
+        if len(self._slots) >= self._limits.upload_slots:
+            used = f"{len(self._slots)} of {self._limits.upload_slots} files"
+            raise LimitError(f"{used} of this session are reserved; use those that are there")
+        return self._session
 
     def _check_type(self, mime_type: str) -> None:
         plain = mime_type.split(";", 1)[0].strip().lower()
