@@ -66,4 +66,11 @@ if [ "${1:-}" = test ]; then
         npm ci --silent --ignore-scripts --no-audit --no-fund
         stamp npm package-lock.json
     fi
+    # Two versions of one package do not share an environment: the older official Python client has its own.
+    if ! stamped client-08 tests/tools/python-0.8.lock; then
+        say "the official Python client 0.8.0 into .venv-client-08"
+        [ -x .venv-client-08/bin/python ] || .venv/bin/uv venv --quiet --python .venv/bin/python .venv-client-08
+        .venv/bin/uv pip install --quiet --python .venv-client-08/bin/python --require-hashes -r tests/tools/python-0.8.lock
+        stamp client-08 tests/tools/python-0.8.lock
+    fi
 fi

@@ -15,6 +15,7 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any, Protocol
 
 from tests.tools.processes import REPOSITORY
@@ -83,13 +84,16 @@ class PythonClients:
 
     @classmethod
     @asynccontextmanager
-    async def started(cls, module: str = "tests.tools.python_client") -> AsyncIterator[PythonClients]:
+    async def started(
+        cls, module: str = "tests.tools.python_client", *, python: Path = Path(sys.executable)
+    ) -> AsyncIterator[PythonClients]:
+        """`python`: the interpreter of the environment that has the client."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
+            str(python),
             "-m",
             module,
             cwd=REPOSITORY,
-            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+            env={**os.environ, "PYTHONPATH": f"{REPOSITORY}{os.pathsep}{REPOSITORY / 'src'}"},
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             limit=256 * 1024 * 1024,

@@ -169,9 +169,10 @@ function untilChange(client, condition, timeout) {
 const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 
 const operations = {
-  async new({ c, url, model = "conformance", offset }) {
-    const reactor = new Reactor({ modelName: model, apiUrl: url, local: true });
-    const client = { reactor, offset, waiters: new Set(), statuses: [], messages: [], byType: {}, runtime: [], errors: [], refs: {} };
+  // With a token, `url` is a coordinator's; without, a local runtime's.
+  async new({ c, url, model = "conformance", offset, jwt = null }) {
+    const reactor = new Reactor({ modelName: model, apiUrl: url, local: jwt === null });
+    const client = { reactor, offset, jwt, waiters: new Set(), statuses: [], messages: [], byType: {}, runtime: [], errors: [], refs: {} };
     client.changed = () => [...client.waiters].forEach((check) => check());
     const note = (list, shape) => (value) => {
       list.push(shape(value));
@@ -200,7 +201,7 @@ const operations = {
     const client = clients.get(c);
     client.onPage = onPage;
     const started = performance.now();
-    await client.reactor.connect();
+    await (client.jwt === null ? client.reactor.connect() : client.reactor.connect(client.jwt));
     const ready = await untilChange(client, () => client.reactor.getStatus() === "ready", 20);
     if (!ready) throw new Error(`not ready but ${client.reactor.getStatus()}: ${JSON.stringify(client.errors)}`);
     return {
