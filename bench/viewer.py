@@ -85,11 +85,12 @@ class Track:
 
 
 class Viewer:
-    """One viewer of a local runtime."""
+    """One viewer of a local runtime; with a key, of a coordinator."""
 
     engine: Engine | None = None  # one a process
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, model: str = "conformance", api_key: str | None = None) -> None:
+        self._model, self._api_key = model, api_key
         self._http = httpx2.AsyncClient(base_url=url, timeout=60.0)
         self._tracks: dict[str, Track] = {}
         self._handlers: dict[str, Callable[[Any], None]] = {}
@@ -118,14 +119,30 @@ class Viewer:
     async def connect(self, session_id: str | None = None) -> None:
         """Start a session, or join the one that is there; ready when both channels are open."""
         self._become(Status.CONNECTING)
-        answer = await (
-            self._http.post("/start_session", json={}) if session_id is None else self._http.get("/session")
-        )
-        started = answer.raise_for_status().json()
+        started = await (self._start_local(session_id) if self._api_key is None else self._start(session_id))
         self.session_id = str(started["session_id"])
         self._become(Status.WAITING)
         await self._join(started["capabilities"]["tracks"])
         self._become(Status.READY)
+
+    async def _start_local(self, session_id: str | None) -> dict[str, Any]:
+        answer = await (
+            self._http.post("/start_session", json={}) if session_id is None else self._http.get("/session")
+        )
+        return answer.raise_for_status().json()
+
+    async def _start(self, session_id: str | None) -> dict[str, Any]:
+        minted = await self._http.post("/tokens", headers={"Reactor-API-Key": self._api_key or ""})
+        self._http.headers["Authorization"] = f"Bearer {minted.raise_for_status().json()['jwt']}"
+        if session_id is None:
+            created = await self._http.post("/sessions", json={"model": {"name": self._model}})
+            session_id = str(created.raise_for_status().json()["session_id"])
+        while True:  # the coordinator holds each until there is something to say
+            state = (await self._http.get(f"/sessions/{session_id}")).raise_for_status().json()
+            if "capabilities" in state:
+                return state
+            if state["state"] == "CLOSED":
+                raise ConnectionError(f"the session ended: {state.get('end_reason')}")
 
     async def send_command(self, name: str, data: dict[str, Any]) -> dict[str, Any] | None:
         """The reply `{type, data}`, None for an acknowledgement."""
@@ -142,7 +159,10 @@ class Viewer:
         if self.status is Status.DISCONNECTED:
             return
         await self.leave()
-        await self._http.post("/stop_session")
+        if self._api_key is None:
+            await self._http.post("/stop_session")
+        else:
+            await self._http.delete(f"/sessions/{self.session_id}")
 
     async def leave(self) -> None:
         """Close the connection; the session goes on."""
@@ -272,4 +292,4 @@ async def _engine() -> Engine:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(lambda url, **options: Viewer(url), lambda upload_id: {"upload_id": upload_id}))
+    asyncio.run(serve(lambda url, **options: Viewer(url, **options), lambda upload_id: {"upload_id": upload_id}))
