@@ -1,0 +1,61 @@
+"""The one place where the databases' errors become ours; nothing above the adapter sees one of theirs."""
+
+from __future__ import annotations
+
+import structlog
+from sqlalchemy import URL
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, TimeoutError
+
+from livereactor.base.errors import ConfigError, ConflictError, UsageError
+from livereactor.store.port import StoreUnavailableError
+
+log = structlog.get_logger("livereactor.store")
+
+
+def ours(error: Exception) -> Exception:
+    """What is raised for an error of a database or of SQLAlchemy's; an error of anybody else's is given back."""
+    match error:
+        case IntegrityError():
+            return ConflictError(f"the database holds another record with that key already ({reason(error)})")
+        case DataError():
+            return UsageError(f"the database cannot keep such a value ({reason(error)}); send another")
+        case DBAPIError() | TimeoutError():
+            # What exactly the database said is the operator's: the sentence may reach a client.
+            log.error("database failed", reason=reason(error))
+            return StoreUnavailableError("the database does not answer now; the log of the coordinator says why")
+        case UnicodeEncodeError():
+            return UsageError("a text is not valid Unicode; send one without lone surrogates")
+        case _:
+            return error
+
+
+def unusable(error: SQLAlchemyError, url: URL) -> Exception:
+    """What is raised where a database cannot even be opened; the message names it, without its password."""
+    where = url.render_as_string(hide_password=True)
+    text = reason(error)
+    if isinstance(error, DBAPIError) and any(sign in text for sign in _MISSET):
+        return ConfigError(f"store url {where}: {text}; name a database that can be opened and written")
+    return StoreUnavailableError(f"store url {where}: {text}; start it, or name another in [store] url")
+
+
+def reason(error: Exception) -> str:
+    """One line of what the database itself said."""
+    said = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    return " ".join(str(said).split("\n", maxsplit=1)[0].split()) or type(said).__name__
+
+
+# Nothing of these passes by waiting.
+_MISSET = (
+    "file is not a database",
+    "unable to open database file",
+    "readonly database",
+    "malformed",
+    "authentication failed",
+    "does not exist",
+    "permission denied",
+    "no password supplied",
+    "no pg_hba.conf entry",
+    "failed to resolve host",
+    "invalid connection option",
+    "role",
+)
