@@ -1,21 +1,40 @@
 """What HTTP and links ask of the coordinator: each decision one transaction, its effects carried out afterwards.
 
-Loop only. The deciding is `decisions.py`'s and the machines'; long polls wait in `wakes.py`; what passes by itself
+Loop only. The deciding is `decisions/`'s and the machines'; long polls wait in `polls.py`; what passes by itself
 (lost leases, dropped Tickets, ends) is `sweeper.py`'s.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any
+from contextlib import suppress
+from typing import Any, Final
 
+import structlog
+
+from livereactor.base import ids
+from livereactor.base.errors import ConflictError, NotFoundError
+from livereactor.base.sparse_log import SparseLog
+from livereactor.coordinator import creation, decisions, quotas
 from livereactor.coordinator.caller import Caller
+from livereactor.coordinator.creation import Asked, Capacity
+from livereactor.coordinator.decider import Decider
 from livereactor.coordinator.effects import Effect
 from livereactor.coordinator.links import Links
+from livereactor.coordinator.looking import queued, within_reach
+from livereactor.coordinator.metrics import Metrics
 from livereactor.coordinator.options import CoordinatorOptions
+from livereactor.coordinator.outside import Outside
+from livereactor.coordinator.polls import Polls
+from livereactor.coordinator.relaying import Relay
+from livereactor.coordinator.sweeper import Sweeper
 from livereactor.protocol import link
 from livereactor.protocol.http import CreateSession, SessionDescriptor
-from livereactor.store.port import SessionRecord, SessionState, Store
+from livereactor.store.port import SessionRecord, SessionState, Store, StoreUnavailableError, Tx
+
+_WITHOUT_WORKER: Final = frozenset({SessionState.QUEUED, SessionState.ASSIGNED})
+log = structlog.get_logger("livereactor.coordinator")
 
 
 class Service:
@@ -25,22 +44,44 @@ class Service:
         store: where the facts are.
         links: the Workers whose sockets this replica holds.
         unix_us: the clock, microseconds of Unix time.
+
+    Attributes:
+        capacity: why no Worker of a model can be started now, None = nothing is known against it; the fleet's.
+        metrics: what is counted.
     """
 
     def __init__(self, store: Store, links: Links, options: CoordinatorOptions, *, unix_us: Callable[[], int]) -> None:
-        raise NotImplementedError
+        self.options = options
+        self.capacity: Capacity = lambda model: None
+        self._decider = Decider(store, links, options, unix_us)
+        self.metrics = Metrics(self._decider)
+        self._polls = Polls(self._decider)
+        self._relay = Relay(links)
+        self._sparse = SparseLog(log)
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Begin sweeping."""
-        raise NotImplementedError
+        running = {
+            "sweeper": Sweeper(self._decider).run(),
+            "changes of others": Outside(self._decider.store, self._decider.wakes).run(),
+            "tally": self.metrics.run(),
+        }
+        self._tasks = [asyncio.create_task(each, name=name) for name, each in running.items()]
 
     async def aclose(self) -> None:
         """Answer every held poll and sweep no more."""
-        raise NotImplementedError
+        self._decider.wakes.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+        with suppress(StoreUnavailableError):
+            await self.metrics.settle()
 
     def listen(self, listener: Callable[[Effect], None]) -> None:
         """Call it, on the loop, with every effect (fleet, uploads, metrics follow what happens this way)."""
-        raise NotImplementedError
+        self._decider.listen(listener)
 
     # --- sessions ------------------------------------------------------------------------------------------------
 
@@ -48,13 +89,27 @@ class Service:
         """Make a Session: assigned at once where a Slot is free, else a Ticket.
 
         Raises:
+            PeerError: an idempotency key that is none.
             NotFoundError: no such model; the message names the nearest.
-            ForbiddenError: the token is not for this model, or has had all its Sessions.
+            ForbiddenError: the token is not for this model.
+            TokenSpentError: it has had all its Sessions (403 with limit and current).
             QuotaError: an allowance of the account is used up (429 with quota_type, limit, current, retry_after).
             UnavailableError: no Worker serves the model and none can be started (`NO_CAPACITY`).
-            ConflictError: the idempotency key was used for another body.
+            KeyReusedError: the idempotency key was used for another body (422).
         """
-        raise NotImplementedError
+        request = Asked(caller, asked, ids.session_id(), creation.checked_key(idempotency_key))
+        created = await self._decider.decide(creation.create, request, capacity=self.capacity)
+        if (session := created.session) is not None:
+            self.metrics.created(session)
+            log.info(
+                "session created",
+                session=session.id,
+                account=session.account,
+                model=session.model,
+                state=session.state.value,
+                client=session.client,
+            )
+        return created.view
 
     async def describe(self, caller: Caller, session: str, *, listed: bool = False) -> SessionDescriptor:
         """What S2 says now; a queued Session's client counts as heard of. `listed`: INACTIVE may be said (S3, lists).
@@ -62,7 +117,7 @@ class Service:
         Raises:
             NotFoundError: not there, for this caller.
         """
-        raise NotImplementedError
+        return await self._polls.describe(caller, session, listed=listed)
 
     async def watch(
         self, caller: Caller, session: str, *, wait: float | None = None, version: str | None = None
@@ -70,13 +125,29 @@ class Service:
         """As `describe`, held until there is something to say.
 
         With `version`: until it is another one, for at most `wait` seconds (20 by default). Without: until the Session
-        is ready or over, or its queue moved. While the store is away the hold goes on.
+        is ready or over; official clients ask 20 times at most, so a queue that moves must not use those up. While the
+        store is away the hold goes on.
+
+        Raises:
+            NotFoundError: not there, for this caller.
+            StoreUnavailableError: the store was still away when the hold was over.
         """
-        raise NotImplementedError
+        return await self._polls.watch(caller, session, wait=wait, version=version)
 
     async def end(self, caller: Caller, session: str, *, reason: str = "stopped", moderate: bool = False) -> None:
-        """End it; one that is over, or never was, is no error for whoever may end it (DELETE is idempotent)."""
-        raise NotImplementedError
+        """End it; for one that is over, nothing happens (DELETE is idempotent).
+
+        Raises:
+            NotFoundError: not there, for this caller; clients take that for success.
+            ForbiddenError: the caller may look at it, and no more.
+        """
+
+        def end(tx: Tx, now_us: int, options: CoordinatorOptions) -> tuple[SessionRecord | None, list[Effect]]:
+            caller.must_reach(tx.session(session), session)
+            caller.need("control")
+            return decisions.end_session(tx, now_us, options, session=session, reason=reason, moderate=moderate)
+
+        await self._decider.decide(end)
 
     async def sessions(
         self,
@@ -88,7 +159,18 @@ class Service:
         limit: int = 100,
     ) -> Sequence[SessionRecord]:
         """The caller's own within its reach, newest first; everybody's for `admin`."""
-        raise NotImplementedError
+        return await self._decider.read(
+            lambda tx: within_reach(tx, caller, states=states, model=model, before_seq=before_seq, limit=limit)
+        )
+
+    async def quotas(self, caller: Caller) -> list[dict[str, Any]]:
+        """Rows of `GET /quotas`: what the account may use, and uses."""
+        now_us, options = self._decider.unix_us(), self.options
+        return await self._decider.read(
+            lambda tx: quotas.usage(
+                tx, caller.account, options.quotas, now_us, connections=options.limits.max_connections
+            )
+        )
 
     async def running(self, caller: Caller, session: str) -> SessionRecord:
         """A Session that signalling can be relayed for: it has a Slot and its Worker has accepted.
@@ -97,7 +179,15 @@ class Service:
             NotFoundError: not there, for this caller, or over.
             ConflictError: it is still queued.
         """
-        raise NotImplementedError
+        record = caller.must_reach(await self._decider.read(lambda tx: tx.session(session)), session)
+        caller.need("view")
+        if record.state is SessionState.CLOSED:
+            raise NotFoundError(f"session {session[:64]!r} is over ({record.end_reason}); create another")
+        if record.state in _WITHOUT_WORKER or record.worker is None:
+            raise ConflictError(
+                f"session {session[:64]!r} has no worker yet; poll GET /sessions/{{id}} until it has capabilities"
+            )
+        return record
 
     async def relay(
         self,
@@ -114,40 +204,69 @@ class Service:
         Raises:
             as `running`; UnavailableError: the Worker's socket is away, or it does not answer in time.
         """
-        raise NotImplementedError
+        record = await self.running(caller, session)
+        assert record.worker is not None
+        assert record.slot is not None
+        request = link.Request(
+            id=0, slot=record.slot, fence=record.fence, role=caller.role, method=method, path=path, body=body
+        )
+        with self.metrics.relaying():
+            reply = await self._relay.ask(record.worker, request, timeout=timeout)
+        if reply.status == 409 and (now := await self.running(caller, session)).fence != record.fence:
+            raise ConflictError(f"session {session[:64]!r} moved to another worker ({now.worker}); ask again")
+        return reply
 
     async def prefer(self, session: str) -> None:
-        """Serve this Ticket before all others (an operator's reordering)."""
-        raise NotImplementedError
+        """Serve this Ticket before all others (an operator's reordering); raises NotFoundError."""
+        await self._decider.decide(decisions.prefer, session=session)
 
     # --- workers -------------------------------------------------------------------------------------------------
 
     async def hello(self, hello: link.Hello) -> link.Welcome | link.Refused:
         """A Worker registers, or comes back with what it holds."""
-        raise NotImplementedError
+        try:
+            answer = await self._decider.decide(decisions.register, hello=hello)
+        except StoreUnavailableError as error:
+            return link.Refused(code="unavailable", message=error.message)
+        if isinstance(answer, link.Welcome):
+            log.info("worker registered", worker=hello.worker, model=hello.model, node=hello.node, state=hello.state)
+            self._relay.arrived(hello.worker)
+        else:
+            self._sparse.warning("worker refused", worker=hello.worker, model=hello.model, reason=answer.message)
+        return answer
 
     async def beat(self, worker: str, incarnation: str, beat: link.Beat) -> link.Renewed | link.Refused | None:
         """Renew; None while the store is away: the Worker hears nothing, and its own clock runs."""
-        raise NotImplementedError
+        self._relay.arrived(worker)
+        try:
+            return await self._decider.decide(decisions.beat, worker=worker, incarnation=incarnation, beat=beat)
+        except StoreUnavailableError:
+            return None
 
     async def report(self, worker: str, incarnation: str, report: link.SessionReport) -> None:
         """A Session moved. Of another fence or incarnation: nothing happens."""
-        raise NotImplementedError
+        await self._decider.decide(decisions.report, worker=worker, incarnation=incarnation, report=report)
+        self._sparse.info(
+            "session moved", apart=report.phase, session=report.session, phase=report.phase, worker=worker
+        )
 
     async def bye(self, worker: str, incarnation: str) -> None:
         """It ends in order; its Slots are empty."""
-        raise NotImplementedError
+        await self._decider.decide(decisions.bye, worker=worker, incarnation=incarnation)
+        log.info("worker gone", worker=worker)
 
     async def worker_died(self, worker: str, *, reason: str) -> None:
         """Its process is known to be gone (the pool, or its keeper, said so): what `sweep` would find out later."""
-        raise NotImplementedError
+        await self._decider.decide(decisions.worker_lost, worker=worker, reason=reason)
+        log.warning("worker died", worker=worker, reason=reason)
 
     async def drain(self, worker: str) -> None:
         """Let it finish what it has and end; raises NotFoundError."""
-        raise NotImplementedError
+        await self._decider.decide(decisions.drain, worker=worker)
 
     # --- looking -------------------------------------------------------------------------------------------------
 
     async def queue(self, model: str | None = None) -> Sequence[dict[str, Any]]:
         """Tickets in order with position and estimate, for operators."""
-        raise NotImplementedError
+        now_us = self._decider.unix_us()
+        return await self._decider.read(lambda tx: queued(tx, now_us, model))

@@ -1,0 +1,181 @@
+"""Making a Session, in one transaction: which model is meant, may this caller, is there room, and is it the same again.
+
+Pure but for the transaction.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+from livereactor.base.errors import ConflictError, ForbiddenError, NotFoundError, PeerError, UnavailableError
+from livereactor.coordinator import decisions, quotas, views
+from livereactor.coordinator.caller import Caller
+from livereactor.coordinator.effects import Effect
+from livereactor.coordinator.options import CoordinatorOptions
+from livereactor.protocol.http import CreateSession, SessionDescriptor
+from livereactor.store.port import ModelRecord, Remembered, SessionRecord, SessionState, Tx, WorkerState
+
+Capacity: TypeAlias = Callable[[str], str | None]
+KEY_CHARS: Final = 255
+REMEMBERED_US: Final = 24 * 3600 * 1_000_000
+CLIENT_CHARS: Final = 80
+_FOR_THE_MODEL: Final = ("extra_args", "extra_configs", "steps", "reconnection_window", "unclaimed_window")
+_LIVE: Final = frozenset({WorkerState.STARTING, WorkerState.READY, WorkerState.DRAINING})
+_READY: Final = frozenset({WorkerState.READY})
+
+
+class KeyReusedError(ConflictError):
+    """An `Idempotency-Key` came again with another body."""
+
+    code = "IDEMPOTENCY_KEY_REUSED"
+    http_status = 422
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request to make a Session.
+
+    Attributes:
+        session: the id it gets; given before the transaction, which may run again.
+        key: its `Idempotency-Key`.
+    """
+
+    caller: Caller
+    body: CreateSession
+    session: str
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """What came of it; `session` None = it had been made before, and is told again."""
+
+    view: SessionDescriptor
+    session: SessionRecord | None
+
+
+def create(
+    tx: Tx, now_us: int, options: CoordinatorOptions, asked: Asked, *, capacity: Capacity
+) -> tuple[Created, list[Effect]]:
+    """Make it, or say again what was said to the same request.
+
+    Args:
+        capacity: why no Worker of a model can be started now, None = nothing is known against it.
+
+    Raises:
+        as `Service.create`.
+    """
+    digest = fingerprint(asked.body) if asked.key is not None else ""
+    if asked.key is not None and (before := _before(tx, asked.caller, asked.key, digest, now_us)) is not None:
+        return Created(before, None), []
+    model = named(tx, asked.body.model.name, asked.body.model.version)
+    _may(asked.caller, model.name)
+    quotas.check(tx, asked.caller, options.quotas, now_us)
+    _must_be_served(tx, model, capacity)
+    record = _record(asked, model.name, now_us, options)
+    session, effects = decisions.create_session(tx, now_us, options, session=record)
+    view = views.created(session, model, reconnection_window=options.limits.reconnection_window)
+    if asked.key is not None:
+        tx.remember(Remembered(asked.caller.account, asked.key, digest, 201, view.to_body(), now_us))
+    return Created(view, session), effects
+
+
+def checked_key(key: str | None) -> str | None:
+    """An `Idempotency-Key` as it was sent; raises `PeerError` for one that is empty or long."""
+    if key is not None and not 0 < len(key) <= KEY_CHARS:
+        raise PeerError(f"Idempotency-Key has {len(key)} characters; send 1 to {KEY_CHARS}, a UUID for instance")
+    return key
+
+
+def fingerprint(body: CreateSession) -> str:
+    """Hex digest that is the same for the same request, whatever its spelling."""
+    return hashlib.sha256(json.dumps(body.to_body(), sort_keys=True).encode()).hexdigest()
+
+
+def named(tx: Tx, asked: str, version: str | None = None) -> ModelRecord:
+    """The model that a client means: `name`, `owner/name`, `name@version`.
+
+    Raises:
+        NotFoundError: there is none, or not in that version.
+    """
+    name, _, after = asked.rpartition("/")[2].partition("@")
+    version = after or version
+    model = tx.model(name)
+    if model is None:
+        raise NotFoundError(f"no model named {name[:64]!r}; {_nearest(name, [each.name for each in tx.models()])}")
+    if version and model.version and version.removeprefix("v") != model.version.removeprefix("v"):
+        raise NotFoundError(
+            f"no version {version[:32]!r} of model {name!r}; {model.version!r} is served, ask for that or for none"
+        )
+    return model
+
+
+def _nearest(name: str, served: list[str]) -> str:
+    if close := difflib.get_close_matches(name, served, n=1):
+        return f"did you mean {close[0]!r}?"
+    shown = ", ".join(sorted(served)[:10])
+    return f"served: {shown}" if served else "none is served yet; start a worker, or name models to livereactor serve"
+
+
+def _before(tx: Tx, caller: Caller, key: str, digest: str, now_us: int) -> SessionDescriptor | None:
+    told = tx.remembered(caller.account, key)
+    if told is None or told.created_us < now_us - REMEMBERED_US:
+        return None
+    if told.request_sha256 != digest:
+        raise KeyReusedError(
+            f"Idempotency-Key {key[:64]!r} was used for another body in the last 24 h; send the same, or a new key"
+        )
+    return SessionDescriptor.model_validate(told.body)
+
+
+def _may(caller: Caller, model: str) -> None:
+    caller.need("control")
+    if caller.models is not None and model not in {each.rpartition("/")[2] for each in caller.models}:
+        scope = ", ".join(sorted(caller.models)[:10]) or "no model"
+        raise ForbiddenError(f"this token is not for the model {model!r}; it is for {scope}")
+
+
+def _must_be_served(tx: Tx, model: ModelRecord, capacity: Capacity) -> None:
+    """A Ticket that nobody will ever serve is not made: official clients would wait two minutes for it."""
+    if model.max_workers == 0:
+        reason, enough = "none is connected, and none is started here", _LIVE
+    else:
+        reason, enough = capacity(model.name), _READY  # one that is starting may be the next to fail
+    if reason is None or tx.workers(model=model.name, states=enough):
+        return
+    raise UnavailableError(f"no worker serves {model.name!r}: {reason}; retry later", code="NO_CAPACITY", retry_after=5)
+
+
+def _record(asked: Asked, model: str, now_us: int, options: CoordinatorOptions) -> SessionRecord:
+    caller, info = asked.caller, asked.body.client_info
+    return SessionRecord(
+        id=asked.session,
+        account=caller.account,
+        model=model,
+        state=SessionState.QUEUED,
+        created_us=now_us,
+        polled_us=now_us,
+        token=caller.token,
+        reach=caller.reach,
+        client=f"{info.sdk_type}/{info.sdk_version}"[:CLIENT_CHARS] if info.sdk_type else "",
+        start=_start(asked.body, caller, options),
+    )
+
+
+def _start(body: CreateSession, caller: Caller, options: CoordinatorOptions) -> Mapping[str, Any]:
+    """Body of `start_session` but for what the coordinator alone says: id and ICE servers."""
+    start: dict[str, Any] = {name: value for name in _FOR_THE_MODEL if (value := getattr(body, name)) is not None}
+    if body.is_stepped:
+        start["generation"] = "stepped"
+    if body.starting_input is not None:
+        start["starting_input"] = body.starting_input.model_dump()
+    # 0 is no limit, the operator's as the caller's.
+    longest = [each for each in (options.limits.max_session_duration, caller.max_duration, body.max_duration) if each]
+    if longest:
+        start["max_duration"] = min(longest)
+    return start

@@ -1,0 +1,140 @@
+"""One decision at a time: its transaction, then its effects. Loop only; what Service, polls and sweeper stand on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Concatenate, ParamSpec, TypeVar, assert_never
+
+import structlog
+
+from livereactor.coordinator import turn
+from livereactor.coordinator.effects import (
+    Effect,
+    FleetChanged,
+    QueueChanged,
+    SessionChanged,
+    SessionEnded,
+    TellAssigned,
+    TellDrain,
+    TellEnded,
+    WorkerLost,
+)
+from livereactor.coordinator.links import Links
+from livereactor.coordinator.options import CoordinatorOptions
+from livereactor.coordinator.outages import Outages
+from livereactor.coordinator.wakes import Wakes
+from livereactor.protocol import link
+from livereactor.store.port import Store, Tx
+
+T = TypeVar("T")
+P = ParamSpec("P")
+log = structlog.get_logger("livereactor.coordinator")
+
+
+class Decider:
+    """Runs decisions and carries out what they ask for.
+
+    Args:
+        unix_us: the clock, microseconds of Unix time.
+
+    Attributes:
+        wakes: the held polls.
+        outages: how the store has been.
+    """
+
+    def __init__(self, store: Store, links: Links, options: CoordinatorOptions, unix_us: Callable[[], int]) -> None:
+        self.store, self.options, self.unix_us = store, options, unix_us
+        self.wakes = Wakes()
+        self.outages = Outages(options.store_grace, now=time.monotonic())
+        self._links = links
+        self._listeners: list[Callable[[Effect], None]] = []
+
+    def listen(self, listener: Callable[[Effect], None]) -> None:
+        """Call it with every effect."""
+        self._listeners.append(listener)
+
+    async def decide(
+        self,
+        decision: Callable[Concatenate[Tx, int, CoordinatorOptions, P], tuple[T, list[Effect]]],
+        *arguments: P.args,
+        **named: P.kwargs,
+    ) -> T:
+        """Its result, once it stands and its effects are carried out.
+
+        Raises:
+            StoreUnavailableError: nothing of it stands.
+        """
+        now_us, options = self.unix_us(), self.options
+        work = self.store.transact(lambda tx: decision(tx, now_us, options, *arguments, **named))
+        result, effects = await self.outages.notice(work, time.monotonic())
+        self._carry_out(effects)
+        return result
+
+    async def read(self, work: Callable[[Tx], T]) -> T:
+        """What `work` finds, without locks; raises `StoreUnavailableError`."""
+        return await self.outages.notice(self.store.read(work), time.monotonic())
+
+    def _carry_out(self, effects: Sequence[Effect]) -> None:
+        for effect in effects:
+            self._do(effect)
+            for listener in self._listeners:
+                try:
+                    listener(effect)
+                except Exception:  # one follower's fault must not keep the others, or a client, from what happened
+                    log.exception("listener failed", effect=type(effect).__name__)
+
+    def _do(self, effect: Effect) -> None:
+        match effect:
+            case TellAssigned():
+                self._assign(effect)
+            case TellEnded():
+                frame = link.End(
+                    slot=effect.slot,
+                    fence=effect.fence,
+                    session=effect.session,
+                    reason=effect.reason,
+                    moderate=effect.moderate,
+                )
+                self._links.tell(effect.worker, frame)
+            case TellDrain(worker=worker, grace=grace):
+                log.info("worker drains", worker=worker, grace_s=grace)
+                self._links.tell(worker, link.Drain(grace=grace))
+            case SessionChanged(session=session):
+                self.wakes.session_changed(session)
+            case QueueChanged(model=model):
+                self.wakes.queue_changed(model)
+            case WorkerLost(worker=worker, model=model):
+                log.warning("worker lost", worker=worker, model=model)
+            case SessionEnded() | FleetChanged():
+                pass  # for listeners
+            case _:
+                assert_never(effect)
+
+    def _assign(self, effect: TellAssigned) -> None:
+        """Its start is the client's wishes with what the coordinator alone knows."""
+        limits = self.options.limits
+        servers = turn.ice_servers(
+            self.options.turn,
+            effect.session,
+            now_at=self.unix_us() // 1_000_000,
+            longest=effect.start.get("max_duration", limits.max_session_duration),
+        )
+        start = {
+            "reconnection_window": limits.reconnection_window,
+            "unclaimed_window": limits.unclaimed_window,
+            **effect.start,
+            "session_id": effect.session,
+            "ice_servers": [each.to_body() for each in servers],
+        }
+        here = self._links.tell(
+            effect.worker, link.Assign(slot=effect.slot, fence=effect.fence, session=effect.session, start=start)
+        )
+        log.info(
+            "session assigned",
+            session=effect.session,
+            worker=effect.worker,
+            slot=effect.slot,
+            fence=effect.fence,
+            told=here,
+        )

@@ -1,0 +1,177 @@
+"""What a coordinator counts, as Prometheus text. No label names a Session, an account or a Worker. Loop only.
+
+Each replica counts what it decided itself, so figures of several add up; what is in the store (Workers, queues) is read
+at each scrape and is the same from all of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter as Tally
+from collections import deque
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from livereactor.coordinator.decider import Decider
+from livereactor.coordinator.effects import Effect, SessionEnded, WorkerLost
+from livereactor.store.port import SessionRecord, StoreUnavailableError, Tx, WorkerState
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+EVERY: Final = 1.0  # seconds between two looks at the Sessions that ended
+KEPT: Final = 5_000  # ends not yet looked at; more than that in a second are counted as `other`
+AT_ONCE: Final = 200  # of them in one look
+_FAST: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_LONG: Final = (1, 5, 15, 30, 60, 120, 300, 600, 1200, 3600)
+_WAITS: Final = (0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
+# Behaviour 17.7; what a client or an operator gives as a reason counts as `other`, so that labels stay few.
+_END_REASONS: Final = frozenset(
+    {"stopped", "timed_out", "max_duration", "idle", "evicted", "moderated", "error", "worker_lost", "start_refused"}
+)
+log = structlog.get_logger("livereactor.coordinator")
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What the store says at a scrape: Workers by model and state, Tickets and open Sessions by model."""
+
+    workers: Mapping[tuple[str, str], int]
+    queues: Mapping[str, int]
+    models: tuple[str, ...]
+
+
+class Metrics:
+    """A registry of its own, so that several coordinators in one process (tests) do not meet."""
+
+    def __init__(self, decider: Decider) -> None:
+        self._decider = decider
+        self._ended: deque[str] = deque(maxlen=KEPT)
+        registry = self._registry = CollectorRegistry()
+        self._created = Counter("livereactor_sessions_created", "Sessions made", ["model"], registry=registry)
+        self._sessions = Counter("livereactor_sessions", "Sessions by end reason", ["reason"], registry=registry)
+        self._duration = Histogram(
+            "livereactor_session_seconds", "Accepted by a worker to the end", buckets=_LONG, registry=registry
+        )
+        self._wait = Histogram(
+            "livereactor_queue_wait_seconds", "Made to promised a worker", buckets=_WAITS, registry=registry
+        )
+        self._first_client = Histogram(
+            "livereactor_first_client_seconds", "Accepted to first client", buckets=_WAITS, registry=registry
+        )
+        self._lost = Counter("livereactor_workers_lost", "Workers lost", ["model"], registry=registry)
+        self._relay = Histogram(
+            "livereactor_relay_seconds", "Request to a worker and its reply", buckets=_FAST, registry=registry
+        )
+        self._requests = Counter(
+            "livereactor_requests", "HTTP requests", ["method", "route", "status"], registry=registry
+        )
+        self._held = Gauge("livereactor_held_polls", "Polls that are held now", registry=registry)
+        self._store_errors = Gauge(
+            "livereactor_store_errors", "Calls that found the store away, since the start", registry=registry
+        )
+        self._store_up = Gauge("livereactor_store_up", "1 while the store answers", registry=registry)
+        self._workers = Gauge("livereactor_workers", "Workers", ["model", "state"], registry=registry)
+        self._queue = Gauge("livereactor_queue_length", "Tickets", ["model"], registry=registry)
+        decider.listen(self._follow)
+
+    def created(self, session: SessionRecord) -> None:
+        """A Session was made."""
+        self._created.labels(session.model).inc()
+
+    def request(self, method: str, route: str, status: int) -> None:
+        """A request was answered; `route` is the pattern (`/sessions/{sid}`), never the path."""
+        self._requests.labels(method, route, str(status)).inc()
+
+    @contextmanager
+    def relaying(self) -> Generator[None]:
+        """Time a request to a Worker, whatever comes of it."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._relay.observe(time.perf_counter() - started)
+
+    async def run(self) -> None:
+        """Count the Sessions that ended, for ever."""
+        while True:
+            await asyncio.sleep(EVERY)
+            with suppress(StoreUnavailableError):
+                await self.settle()
+
+    async def settle(self) -> None:
+        """Look at the Sessions that ended here: together, off the way of whoever ended them."""
+        while self._ended:
+            some = [self._ended.popleft() for _ in range(min(AT_ONCE, len(self._ended)))]
+            try:
+                found = await self._decider.read(lambda tx, some=some: [tx.session(each) for each in some])
+            except StoreUnavailableError:
+                self._ended.extendleft(reversed(some))
+                raise
+            for session in found:
+                if session is not None:
+                    self._settle(session)
+
+    async def render(self) -> bytes:
+        """The text that a scraper reads; without what is in the store while that is away."""
+        self._held.set(self._decider.wakes.held)
+        try:
+            self._show(await self._decider.read(_facts))
+        except StoreUnavailableError:
+            self._workers.clear()
+            self._queue.clear()
+        self._store_errors.set(self._decider.outages.errors)
+        self._store_up.set(0 if self._decider.outages.away else 1)
+        return generate_latest(self._registry)
+
+    def _follow(self, effect: Effect) -> None:
+        if isinstance(effect, SessionEnded):
+            if len(self._ended) == KEPT:
+                self._sessions.labels("other").inc()
+            self._ended.append(effect.session)
+        elif isinstance(effect, WorkerLost):
+            self._lost.labels(effect.model).inc()
+
+    def _settle(self, session: SessionRecord) -> None:
+        reason = session.end_reason or "stopped"
+        waited = _seconds(session.created_us, session.assigned_us)
+        joined = _seconds(session.accepted_us, session.connected_us)
+        ran = _seconds(session.accepted_us, session.ended_us)
+        self._sessions.labels(reason if reason in _END_REASONS else "other").inc()
+        for histogram, seconds in ((self._wait, waited), (self._first_client, joined), (self._duration, ran)):
+            if seconds is not None:
+                histogram.observe(seconds)
+        log.info(
+            "session ended",
+            session=session.id,
+            account=session.account,
+            model=session.model,
+            reason=reason,
+            waited_s=waited,
+            ran_s=ran,
+        )
+
+    def _show(self, facts: _Facts) -> None:
+        self._workers.clear()  # of models and states that are no more nothing stays
+        self._queue.clear()
+        for model in facts.models:
+            self._queue.labels(model).set(facts.queues.get(model, 0))
+        for (model, state), count in facts.workers.items():
+            self._workers.labels(model, state).set(count)
+
+
+def _facts(tx: Tx) -> _Facts:
+    living = frozenset(WorkerState) - {WorkerState.GONE}
+    workers = Tally((each.model, each.state.value) for each in tx.workers(states=living))
+    models = tuple(each.name for each in tx.models())
+    return _Facts(workers, {model: tx.queue_length(model) for model in models}, models)
+
+
+def _seconds(since_us: int | None, until_us: int | None) -> float | None:
+    if since_us is None or until_us is None:
+        return None
+    return round(max(0, until_us - since_us) / 1e6, 3)

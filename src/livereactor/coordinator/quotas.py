@@ -1,0 +1,156 @@
+"""What an account and a token may use, and what they use now. Pure but for the transaction it counts in.
+
+Counted in the transaction that uses it up, with the account locked, so that nobody gets more by asking twice at once.
+Only making a Session uses anything: a poll, or waiting in the queue, does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from livereactor.base.errors import QuotaError
+from livereactor.coordinator.caller import Caller
+from livereactor.coordinator.options import Quotas
+from livereactor.store.port import OPEN, Account, Tx
+
+MINUTE_US: Final = 60_000_000
+# The bucket is worked out from the last Sessions made; taking it for full before them errs by one burst in so many.
+REPLAYED: Final = 64
+REPLAYED_US: Final = 10 * MINUTE_US
+BUSY_RETRY: Final = 5.0  # seconds; Sessions last minutes, so asking sooner is in vain
+COUNTED: Final = 100_000  # open Sessions of one account; whoever has more reads this number
+
+
+class TokenSpentError(QuotaError):
+    """The token has had all its Sessions; another may be minted."""
+
+    code = "FORBIDDEN"
+    http_status = 403
+    recoverable = False
+
+
+def check(tx: Tx, caller: Caller, defaults: Quotas, now_us: int) -> None:
+    """One more Session is within what the caller may use.
+
+    Raises:
+        TokenSpentError: 403, the token has had all its Sessions.
+        QuotaError: 429, an allowance of the account, or of the token's open Sessions, is used up.
+    """
+    _check_token(tx, caller)
+    quotas = effective(tx.account(caller.account, lock=True), defaults)
+    _check_open(tx, caller, quotas.concurrent_sessions)
+    _check_rate(tx, caller.account, quotas, now_us)
+
+
+def effective(account: Account | None, defaults: Quotas) -> Quotas:
+    """The coordinator's quotas, with what the account's record says instead."""
+    if account is None:
+        return defaults
+    most, rate = account.max_sessions, account.sessions_per_minute
+    return Quotas(
+        concurrent_sessions=defaults.concurrent_sessions if most is None else most,
+        sessions_per_minute=defaults.sessions_per_minute if rate is None else rate,
+        # An account that may make more a minute than others may make as much more of it at once.
+        session_burst=defaults.session_burst if rate is None else _burst(rate, defaults),
+    )
+
+
+def usage(tx: Tx, account: str, defaults: Quotas, now_us: int, *, connections: int) -> list[dict[str, Any]]:
+    """Rows of `GET /quotas`: `quota_type`, `limit` (0 = unlimited), `current`.
+
+    Args:
+        connections: how many a Session may have; its use is each runtime's to know.
+    """
+    quotas = effective(tx.account(account), defaults)
+    return [
+        {
+            "quota_type": "concurrent_sessions",
+            "limit": quotas.concurrent_sessions,
+            "current": tx.count_open(account, up_to=COUNTED),
+        },
+        {
+            "quota_type": "sessions_per_minute",
+            "limit": quotas.sessions_per_minute,
+            "burst": quotas.session_burst,
+            "current": len(tx.created_since(account, now_us - MINUTE_US, up_to=COUNTED)),
+        },
+        {"quota_type": "connections", "limit": connections},
+    ]
+
+
+def seconds_until_next(created_us: Sequence[int], *, per_minute: int, burst: int, now_us: int) -> float:
+    """When a token bucket of `burst`, refilled `per_minute` times a minute, has the next one; 0.0 = now.
+
+    Args:
+        created_us: when one was taken, newest first.
+    """
+    interval = MINUTE_US / per_minute
+    empty_until = 0.0  # the bucket is full `burst` intervals after this... told as the time at which it is full
+    for at in reversed(created_us):
+        empty_until = max(empty_until, at) + interval
+    return max(0.0, empty_until - (burst - 1) * interval - now_us) / 1e6
+
+
+def _check_token(tx: Tx, caller: Caller) -> None:
+    if not caller.token:
+        return
+    if caller.max_sessions is not None:
+        made = tx.count_token(caller.token) + len(caller.bound)
+        if made >= caller.max_sessions:
+            raise TokenSpentError(
+                f"this token has had {made} of {caller.max_sessions} sessions (limit={caller.max_sessions}); "
+                "mint another, or one with a higher max_sessions",
+                quota_type="max_sessions",
+                limit=caller.max_sessions,
+                current=made,
+            )
+    if caller.max_concurrent is not None:
+        opened = tx.sessions(account=caller.account, states=OPEN, limit=1000)
+        current = sum(each.token == caller.token for each in opened)
+        if current >= caller.max_concurrent:
+            raise QuotaError(
+                f"{current} of {caller.max_concurrent} concurrent sessions of this token are in use; end one first",
+                quota_type="max_concurrent_sessions",
+                limit=caller.max_concurrent,
+                current=current,
+                retry_after=BUSY_RETRY,
+            )
+
+
+def _check_open(tx: Tx, caller: Caller, limit: int) -> None:
+    if not limit:
+        return
+    current = tx.count_open(caller.account, up_to=limit)
+    if current >= limit:
+        raise QuotaError(
+            f"{current} of {limit} concurrent sessions in use; end one, or retry in {BUSY_RETRY:g} s",
+            quota_type="concurrent_sessions",
+            limit=limit,
+            current=current,
+            retry_after=BUSY_RETRY,
+        )
+
+
+def _check_rate(tx: Tx, account: str, quotas: Quotas, now_us: int) -> None:
+    limit = quotas.sessions_per_minute
+    if not limit:
+        return
+    created = tx.created_since(account, now_us - REPLAYED_US, up_to=REPLAYED)
+    wait = seconds_until_next(created, per_minute=limit, burst=quotas.session_burst, now_us=now_us)
+    if wait > 0:
+        current = sum(at > now_us - MINUTE_US for at in created)
+        raise QuotaError(
+            f"{current} sessions were made in the last minute, of {limit} a minute and {quotas.session_burst} at once; "
+            f"retry in {wait:.1f} s",
+            quota_type="sessions_per_minute",
+            limit=limit,
+            current=current,
+            retry_after=max(0.1, wait),
+        )
+
+
+def _burst(per_minute: int, defaults: Quotas) -> int:
+    if not defaults.sessions_per_minute:
+        return max(defaults.session_burst, per_minute)
+    return max(defaults.session_burst, round(per_minute * defaults.session_burst / defaults.sessions_per_minute))

@@ -1,0 +1,74 @@
+"""The way of a client's request to the Worker of its Session, and back. Loop only.
+
+A Worker whose socket is away for a moment (this coordinator was just restarted) is waited for: it dials in again by
+itself, and its first frames wake whoever waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from livereactor.base.errors import UnavailableError
+from livereactor.coordinator.links import Links
+from livereactor.protocol import link
+
+RETURN: Final = 3.0  # seconds; a Worker tries again within one, and a client waits for its answer for ten
+WAITING: Final = 1_000  # requests that wait for Workers to come back, of all clients
+
+
+class Relay:
+    """Requests to Workers."""
+
+    def __init__(self, links: Links) -> None:
+        self._links = links
+        self._waiting: dict[str, set[asyncio.Future[None]]] = {}
+        self._count = 0
+
+    def arrived(self, worker: str) -> None:
+        """It said something: its socket is here, or is about to be registered in this turn of the loop."""
+        if worker in self._waiting:
+            asyncio.get_running_loop().call_soon(self._release, worker)
+
+    async def ask(self, worker: str, request: link.Request, *, timeout: float) -> link.Reply:
+        """Send it and wait for the reply, `timeout` seconds for both the Worker and its answer.
+
+        Raises:
+            UnavailableError: the Worker's socket is away, or it does not answer in time.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + timeout
+        await self._must_be_here(worker, min(RETURN, timeout))
+        return await self._links.ask(worker, request, timeout=max(0.0, until - loop.time()))
+
+    async def _must_be_here(self, worker: str, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        while not self._links.is_here(worker):
+            left = until - loop.time()
+            if left <= 0 or self._count >= WAITING:
+                raise UnavailableError(
+                    "the worker of this session is not connected at the moment; the stream goes on, retry in 1 s"
+                )
+            await self._wait(worker, left)
+
+    async def _wait(self, worker: str, seconds: float) -> None:
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(worker, set()).add(waiter)
+        self._count += 1
+        try:
+            async with asyncio.timeout(seconds):
+                await waiter
+        except TimeoutError:
+            return
+        finally:
+            self._count -= 1
+            waiters = self._waiting.get(worker, set())
+            waiters.discard(waiter)
+            if not waiters:
+                self._waiting.pop(worker, None)
+
+    def _release(self, worker: str) -> None:
+        for waiter in self._waiting.pop(worker, ()):
+            if not waiter.done():
+                waiter.set_result(None)

@@ -1,0 +1,104 @@
+"""What passes by itself: lost leases, dropped Tickets, assignments nobody took, ends, and what is old. Loop only.
+
+One replica at a time sweeps. Silence is judged only while the store has been there for long enough (`outages.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+import structlog
+
+from livereactor.base.sparse_log import SparseLog
+from livereactor.coordinator import decisions
+from livereactor.coordinator.decider import Decider
+from livereactor.coordinator.decisions.sweeps import STEP_LIMIT
+from livereactor.coordinator.effects import Effect
+from livereactor.coordinator.options import CoordinatorOptions
+from livereactor.store.port import StoreUnavailableError, Tx
+
+EVERY: Final = 1.0  # seconds
+LEADS_FOR: Final = 5.0  # seconds; another replica takes over so long after the leader's last sweep
+ROUNDS: Final = 20  # of one step in one sweep, so that a mass of work does not keep the other steps
+RARELY: Final = 60.0  # seconds between two looks at what is old, and at the clock
+PRUNED: Final = 500  # records in one transaction
+
+Step: TypeAlias = Callable[[Tx, int, CoordinatorOptions], tuple[int, list[Effect]]]
+_ALWAYS: Final[tuple[Step, ...]] = (
+    decisions.sweep_assignments,
+    decisions.sweep_overdue,
+    decisions.sweep_queues,
+)
+_WHILE_STEADY: Final[tuple[Step, ...]] = (decisions.sweep_leases, decisions.sweep_tickets)
+log = structlog.get_logger("livereactor.coordinator")
+
+
+class Sweeper:
+    """Sweeps once a second while it leads.
+
+    Args:
+        holder: this replica's name among those who may lead.
+    """
+
+    def __init__(self, decider: Decider, *, holder: str | None = None) -> None:
+        self._decider = decider
+        self._holder = holder or secrets.token_hex(8)
+        self._sparse = SparseLog(log)
+        self._rarely_at = 0.0  # monotonic
+
+    async def run(self) -> None:
+        """Sweep for ever: no error ends it."""
+        while True:
+            try:
+                await self.sweep()
+            except StoreUnavailableError:
+                pass  # said by `outages.py`
+            except Exception:
+                self._sparse.exception("sweep failed")
+            await asyncio.sleep(EVERY)
+
+    async def sweep(self) -> None:
+        """One round of all steps, if this replica leads.
+
+        Raises:
+            StoreUnavailableError: what was done stands, the rest waits.
+        """
+        if not await self._decider.decide(self._lead):
+            return
+        if time.monotonic() >= self._rarely_at:
+            await self._tidy()
+            self._rarely_at = time.monotonic() + RARELY
+        for step in _ALWAYS:
+            await self._take(step)
+        for step in _WHILE_STEADY:
+            if self._decider.outages.is_steady(time.monotonic()):
+                await self._take(step)
+
+    async def _take(self, step: Step) -> None:
+        """One that fails must not keep the others: a lease has to end whatever is wrong with a queue."""
+        try:
+            for _ in range(ROUNDS):
+                if await self._decider.decide(step) < STEP_LIMIT:
+                    return
+        except StoreUnavailableError:
+            raise
+        except Exception:
+            self._sparse.exception("sweep failed", apart=step.__name__, step=step.__name__)
+
+    async def _tidy(self) -> None:
+        await self._take(decisions.sweep_clock)
+        for _ in range(ROUNDS):
+            if await self._decider.decide(_prune) < PRUNED:
+                return
+
+    def _lead(self, tx: Tx, now_us: int, options: CoordinatorOptions) -> tuple[bool, list[Effect]]:
+        until_us = now_us + round(LEADS_FOR * 1e6)
+        return tx.lead("sweeper", self._holder, now_us=now_us, until_us=until_us), []
+
+
+def _prune(tx: Tx, now_us: int, options: CoordinatorOptions) -> tuple[int, list[Effect]]:
+    return tx.prune(before_us=now_us - round(options.kept * 1e6), limit=PRUNED), []
