@@ -9,15 +9,16 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from livereactor.base.errors import ForbiddenError, NotFoundError, UnauthorizedError
-from livereactor.coordinator.caller import SESSION_SCOPES, Caller, Scope
+from livereactor.coordinator.caller import SESSION_SCOPES, Caller
 from livereactor.coordinator.keys import PREFIX, Keys
 from livereactor.coordinator.options import CoordinatorOptions
-from livereactor.coordinator.tokens import Tokens, granted, known_scopes, shared
-from livereactor.protocol.tokens import TokenAnswer, TokenRequest
-from livereactor.store.port import OPEN, ApiKey, SessionRecord, Store, Tx
+from livereactor.coordinator.shares import shared
+from livereactor.coordinator.tokens import Tokens, granted, known_scopes
+from livereactor.protocol.tokens import ShareRequest, TokenAnswer, TokenRequest
+from livereactor.store.port import OPEN, ApiKey, Store, Tx
 
 GUEST: Final = "guest"  # the account of everybody without credentials
 _NO_CREDENTIALS: Final = ("", "local")  # what official clients put behind `Bearer` when they have none
@@ -87,8 +88,9 @@ class Auth:
 
     async def mint_for(self, holder: Caller, asked: TokenRequest) -> TokenAnswer:
         """A token for a holder who is known already; raises as `mint`."""
-        claims = granted(holder, asked, jti=_new_jti(), now_at=self._unix_us() / 1e6)
         detail = asked.detail
+        lifetime = self._options.token_lifetime if detail is None else self._options.scoped_token_lifetime
+        claims = granted(holder, asked, jti=_new_jti(), now_at=self._unix_us() / 1e6, lifetime=lifetime)
         if detail is not None:
             _must_not_last_too_long(
                 detail.constraints and detail.constraints.max_session_duration_seconds, self._options
@@ -97,29 +99,31 @@ class Auth:
             at_once = detail.constraints and detail.constraints.max_concurrent_sessions
             if bound or at_once:
                 await self._store.read(lambda tx: self._must_be_allowed(tx, holder.account, bound, at_once))
-        return TokenAnswer(
-            jwt=self._tokens.sign(claims),
-            expires_at=claims["exp"],
-            authorization_details=claims.get("authorization_details"),
-            scope=claims["scope"].split(),
-        )
+        return self._answer(claims)
 
-    def share(
-        self, caller: Caller, session: SessionRecord, *, expires_after: int = 3600, scopes: frozenset[Scope]
-    ) -> TokenAnswer:
+    async def share(self, caller: Caller, session: str, asked: ShareRequest) -> TokenAnswer:
         """A token for one Session within the caller's reach, and no more than the caller may do, nor for longer.
 
         Raises:
             NotFoundError: out of reach, or over.
             ForbiddenError: a scope that the caller lacks, or `admin`.
         """
-        caller.must_reach(session, session.id)
-        if session.state not in OPEN:
-            raise _no_open_session(session.id)
-        if "admin" in scopes:
-            raise ForbiddenError("`admin` cannot be shared; make a key with that scope instead")
-        claims = shared(caller, session, scopes, jti=_new_jti(), now_at=self._unix_us() / 1e6, lifetime=expires_after)
-        return TokenAnswer(jwt=self._tokens.sign(claims), expires_at=claims["exp"], scope=claims["scope"].split())
+        found = caller.must_reach(await self._store.read(lambda tx: tx.session(session)), session)
+        if found.state not in OPEN:
+            raise _no_open_session(session)
+        now_at = self._unix_us() / 1e6
+        claims = shared(
+            caller, found, frozenset(asked.scope), jti=_new_jti(), now_at=now_at, lifetime=asked.expires_after
+        )
+        return self._answer(claims)
+
+    def _answer(self, claims: Mapping[str, Any]) -> TokenAnswer:
+        return TokenAnswer(
+            jwt=self._tokens.sign(claims),
+            expires_at=claims["exp"],
+            authorization_details=claims.get("authorization_details"),
+            scope=claims["scope"].split(),
+        )
 
     def _must_be_allowed(self, tx: Tx, account: str, bound: list[str], at_once: int | None) -> None:
         for each in bound:

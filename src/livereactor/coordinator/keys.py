@@ -10,7 +10,7 @@ import hashlib
 import re
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -21,7 +21,7 @@ from limits.strategies import SlidingWindowCounterRateLimiter
 
 from livereactor.base.errors import NotFoundError, QuotaError, UnauthorizedError
 from livereactor.base.ids import uuid7
-from livereactor.protocol.keys import KeyRequest
+from livereactor.protocol.keys import CreatedKey, KeyBody, KeyRequest
 from livereactor.store.port import Account, ApiKey, Store, StoreUnavailableError, Tx
 
 PREFIX: Final = "rk_"
@@ -69,7 +69,7 @@ class Keys:
         self._known: OrderedDict[str, _Known] = OrderedDict()
         self._guesses = _Guesses()
 
-    async def create(self, asked: KeyRequest) -> tuple[str, ApiKey]:
+    async def create(self, asked: KeyRequest) -> CreatedKey:
         """Make a key, and its account where that is new; the key itself is told here and never again."""
         text, now_us = new_key(), self._unix_us()
         key = ApiKey(
@@ -88,13 +88,14 @@ class Keys:
 
         await self._store.transact(add)
         log.info("key created", key=key.id, account=key.account, scopes=key.scopes)
-        return text, key
+        return CreatedKey(key=text, **_body(key).to_body())
 
-    async def list(self) -> Sequence[ApiKey]:
-        """All of them, revoked ones too."""
-        return await self._store.read(lambda tx: tx.keys())
+    async def list(self) -> list[KeyBody]:
+        """All of them, revoked ones too, newest first."""
+        found = await self._store.read(lambda tx: tx.keys())
+        return [_body(each) for each in sorted(found, key=lambda each: each.created_us, reverse=True)]
 
-    async def revoke(self, key: str) -> ApiKey:
+    async def revoke(self, key: str) -> KeyBody:
         """End a key, named by its id or the characters that lists show; it is refused everywhere within a minute.
 
         Raises:
@@ -117,7 +118,7 @@ class Keys:
         ended = await self._store.transact(end)
         self._known.pop(ended.sha256, None)
         log.info("key revoked", key=ended.id, account=ended.account)
-        return ended
+        return _body(ended)
 
     async def find(self, shown: str, *, peer: str) -> ApiKey:
         """The key that a client shows.
@@ -196,3 +197,16 @@ def _account(known: Account | None, asked: KeyRequest, now_us: int) -> Account:
         "sessions_per_minute": asked.sessions_per_minute,
     }
     return replace(account, **{name: value for name, value in said.items() if value is not None})
+
+
+def _body(key: ApiKey) -> KeyBody:
+    return KeyBody(
+        id=key.id,
+        account=key.account,
+        name=key.name,
+        prefix=key.prefix,
+        scopes=list(key.scopes),
+        created_at=key.created_us / 1e6,
+        used_at=None if key.used_us is None else key.used_us / 1e6,
+        revoked_at=None if key.revoked_us is None else key.revoked_us / 1e6,
+    )

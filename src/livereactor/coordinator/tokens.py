@@ -20,12 +20,9 @@ from livereactor.coordinator.caller import ALL_SCOPES, SESSION_SCOPES, Caller, S
 from livereactor.protocol.tokens import (
     CEILING,
     MAX_SESSIONS,
-    SCOPED_LIFETIME,
-    UNSCOPED_LIFETIME,
     AuthorizationDetail,
     TokenRequest,
 )
-from livereactor.store.port import SessionRecord
 
 ISSUER: Final = "livereactor"
 AUDIENCE: Final = "livereactor"
@@ -85,39 +82,22 @@ class Tokens:
             self._known.popitem(last=False)
 
 
-def granted(holder: Caller, asked: TokenRequest, *, jti: str, now_at: float) -> dict[str, Any]:
+def granted(holder: Caller, asked: TokenRequest, *, jti: str, now_at: float, lifetime: int) -> dict[str, Any]:
     """The claims of a token that `holder` (of a key) asks for.
+
+    Args:
+        lifetime: seconds, where none is asked for.
 
     Raises:
         ForbiddenError: a scope that the key lacks.
         UsageError: more Sessions bound than `max_sessions`.
     """
-    claims = _standing(holder.account, _scopes(holder, asked), jti, now_at)
-    lifetime = UNSCOPED_LIFETIME if asked.detail is None else SCOPED_LIFETIME
+    claims = standing_claims(holder.account, _scopes(holder, asked), jti, now_at)
     claims["exp"] = int(now_at) + min(asked.expires_after or lifetime, CEILING)
     if asked.detail is not None:
         claims["authorization_details"] = [_detail(asked.detail)]
     if asked.detail is not None or asked.subject is not None:
         claims["reach"] = _reach(holder.account, asked, jti)
-    return claims
-
-
-def shared(
-    caller: Caller, session: SessionRecord, scopes: frozenset[Scope], *, jti: str, now_at: float, lifetime: int
-) -> dict[str, Any]:
-    """The claims of a token for one Session of the caller's; it ends no later than the caller's own.
-
-    Raises:
-        ForbiddenError: a scope that the caller lacks.
-    """
-    for scope in sorted(scopes):
-        caller.need(scope)
-    claims = _standing(session.account, scopes, jti, now_at)
-    ends = int(now_at) + min(lifetime, CEILING)
-    claims["exp"] = ends if caller.expires_at is None else min(ends, caller.expires_at)
-    resources = {"models": {"all": True}, "sessions": {"bind": [session.id]}}
-    claims["authorization_details"] = [{"type": "session", "resources": resources, "constraints": {"max_sessions": 1}}]
-    claims["reach"] = _only_bound(jti)
     return claims
 
 
@@ -152,7 +132,8 @@ def bare_name(model: str) -> str:
     return model.rpartition("/")[2]
 
 
-def _standing(account: str, scopes: frozenset[Scope], jti: str, now_at: float) -> dict[str, Any]:
+def standing_claims(account: str, scopes: frozenset[Scope], jti: str, now_at: float) -> dict[str, Any]:
+    """What every token says; `exp`, and what narrows it, come on top."""
     return {
         "iss": ISSUER,
         "aud": AUDIENCE,
@@ -198,14 +179,15 @@ def _reach(account: str, asked: TokenRequest, jti: str) -> str:
     if detail is not None and detail.resources.sessions is not None:
         bound = len(set(detail.resources.sessions.bind))
         if _most_sessions(detail, bound) <= bound:  # it creates nothing, so there is nothing to come back to
-            return _only_bound(jti)
+            return only_bound(jti)
     names = detail.resources.models.match if detail is not None else None
     models = None if names is None else sorted({bare_name(each) for each in names})
     text = json.dumps([account, models, asked.subject])
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def _only_bound(jti: str) -> str:
+def only_bound(jti: str) -> str:
+    """The reach of a token for nothing but the Sessions it is bound to."""
     return f"bound:{jti}"
 
 

@@ -11,8 +11,6 @@ from livereactor.protocol.http import Body
 Scope: TypeAlias = Literal["view", "control", "record", "upload", "admin"]
 
 CEILING: Final = 21_600  # seconds; the longest that a token lives, silently (protocol 2.1)
-UNSCOPED_LIFETIME: Final = 21_600  # one is kept for the life of a program
-SCOPED_LIFETIME: Final = 3_600
 MAX_SESSIONS: Final = 5  # of a scoped token that does not say
 MOST_SESSIONS: Final = 500
 LONGEST_SESSION: Final = 86_400

@@ -1,0 +1,204 @@
+"""Who asks, as headers tell."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import structlog
+
+from livereactor.base.errors import ForbiddenError, LivereactorError, NotFoundError, UnauthorizedError
+from livereactor.base.limits import Limits
+from livereactor.coordinator.auth import Auth
+from livereactor.coordinator.caller import SESSION_SCOPES, Caller
+from livereactor.coordinator.keys import Keys, new_key
+from livereactor.coordinator.options import CoordinatorOptions
+from livereactor.coordinator.secrets import given_secrets
+from livereactor.coordinator.tokens import Tokens
+from livereactor.protocol.keys import KeyRequest
+from livereactor.protocol.tokens import ShareRequest, TokenAnswer, TokenRequest
+from livereactor.store.memory import MemoryStore
+from livereactor.store.port import SessionRecord, SessionState
+
+PEER = "192.0.2.1"
+NOW = 1_900_000_000
+
+
+class Rig:
+    """An Auth over a store in memory, with a clock turned by hand."""
+
+    def __init__(self, *, guests: bool = False) -> None:
+        self.now_at = float(NOW)
+        self.store = MemoryStore()
+        options = CoordinatorOptions(guests=guests)
+        self.keys = Keys(self.store, unix_us=self._unix_us)
+        self.auth = Auth(
+            self.store, self.keys, Tokens(given_secrets("s" * 32).token_keys), options, unix_us=self._unix_us
+        )
+
+    def _unix_us(self) -> int:
+        return int(self.now_at * 1e6)
+
+    async def key(self, **asked: Any) -> str:
+        return (await self.keys.create(KeyRequest.model_validate({"account": "acme", **asked}))).key
+
+    async def caller(self, **headers: str) -> Caller:
+        return await self.auth.caller({name.replace("_", "-"): value for name, value in headers.items()}, PEER)
+
+    async def mint(self, key: str, **asked: Any) -> TokenAnswer:
+        return await self.auth.mint({"reactor-api-key": key}, PEER, TokenRequest.model_validate(asked))
+
+    async def session(self, **changed: Any) -> SessionRecord:
+        record = SessionRecord("ses_1", "acme", "m", SessionState.WAITING, 0, 0)
+        return await self.store.transact(lambda tx: tx.add_session(replace(record, **changed)))
+
+
+@pytest.fixture
+def rig() -> Rig:
+    return Rig()
+
+
+def bound(*sessions: str, **constraints: int) -> list[dict]:
+    resources = {"models": {"all": True}, "sessions": {"bind": list(sessions)}}
+    return [{"type": "session", "resources": resources, "constraints": constraints}]
+
+
+async def test_a_key_is_taken_from_every_header_that_clients_use(rig: Rig) -> None:
+    key = await rig.key()
+    for headers in (
+        {"reactor_api_key": key},
+        {"x_api_key": key},
+        {"authorization": f"Bearer {key}"},
+        {"authorization": f"bearer  {key} "},
+        {"authorization": "Bearer local", "reactor_api_key": key},
+    ):
+        assert await rig.caller(**headers) == Caller("acme", SESSION_SCOPES)
+
+
+async def test_a_key_never_does_more_than_its_scopes(rig: Rig) -> None:
+    assert (await rig.caller(x_api_key=await rig.key(scopes=["view"]))).scopes == {"view"}
+    assert "admin" in (await rig.caller(x_api_key=await rig.key(scopes=["admin"]))).scopes
+
+
+@pytest.mark.parametrize("value", ["", "Bearer", "Bearer ", "Bearer local", "Basic dTpw", "nonsense"])
+async def test_no_credentials_are_a_401_that_says_what_to_send(rig: Rig, value: str) -> None:
+    with pytest.raises(UnauthorizedError, match=r"no credentials given; send Authorization: Bearer .*POST /tokens"):
+        await rig.caller(authorization=value)
+
+
+@pytest.mark.parametrize("value", ["", "Bearer ", "Bearer local"])
+async def test_where_guests_are_served_nobody_needs_credentials(value: str) -> None:
+    caller = await Rig(guests=True).caller(authorization=value)
+    assert caller == Caller("guest", SESSION_SCOPES)
+    with pytest.raises(ForbiddenError, match="lacks the scope `admin`"):
+        caller.need("admin")
+
+
+async def test_wrong_credentials_are_refused_though_guests_are_served() -> None:
+    rig = Rig(guests=True)
+    for headers in ({"authorization": "Bearer a.b.c"}, {"authorization": f"Bearer {new_key()}"}, {"x_api_key": "x"}):
+        with pytest.raises(UnauthorizedError):
+            await rig.caller(**headers)
+
+
+async def test_a_token_speaks_for_its_account(rig: Rig) -> None:
+    token = await rig.mint(await rig.key())
+    caller = await rig.caller(authorization=f"Bearer {token.jwt}")
+    assert (caller.account, caller.scopes, caller.expires_at) == ("acme", SESSION_SCOPES, NOW + 21_600)
+
+
+async def test_a_scoped_token_lives_an_hour_unless_it_asks(rig: Rig) -> None:
+    key = await rig.key()
+    detail = [{"type": "session", "resources": {"models": {"match": ["m"]}}}]
+    assert (await rig.mint(key, authorization_details=detail)).expires_at == NOW + 3600
+    assert (await rig.mint(key, authorization_details=detail, expires_after=99_999)).expires_at == NOW + 21_600
+
+
+async def test_an_expired_token_is_refused_from_that_second_on(rig: Rig) -> None:
+    token = await rig.mint(await rig.key(), expires_after=60)
+    rig.now_at += 59.9
+    await rig.caller(authorization=f"Bearer {token.jwt}")
+    rig.now_at += 0.1
+    with pytest.raises(UnauthorizedError, match=r"token expired at \d\d:\d\d:\d\dZ; mint a new one"):
+        await rig.caller(authorization=f"Bearer {token.jwt}")
+
+
+async def test_a_token_mints_no_other(rig: Rig) -> None:
+    token = await rig.mint(await rig.key())
+    with pytest.raises(UnauthorizedError, match="no API key given"):
+        await rig.auth.mint({"authorization": f"Bearer {token.jwt}"}, PEER, TokenRequest())
+
+
+async def test_without_a_key_nothing_is_minted_but_for_guests(rig: Rig) -> None:
+    with pytest.raises(UnauthorizedError, match="no API key given; send it as Reactor-API-Key"):
+        await rig.auth.mint({}, PEER, TokenRequest())
+    hosting = Rig(guests=True)
+    token = await hosting.auth.mint({}, PEER, TokenRequest())
+    assert (await hosting.caller(authorization=f"Bearer {token.jwt}")).account == "guest"
+
+
+async def test_only_open_sessions_of_the_account_can_be_bound(rig: Rig) -> None:
+    key = await rig.key()
+    await rig.session(id="mine")
+    await rig.session(id="theirs", account="other")
+    await rig.session(id="over", state=SessionState.CLOSED)
+    assert (await rig.mint(key, authorization_details=bound("mine"))).authorization_details == bound(
+        "mine", max_sessions=1
+    )
+    for wrong in ("theirs", "over", "never"):
+        with pytest.raises(NotFoundError, match=f"no open session '{wrong}' for this account"):
+            await rig.mint(key, authorization_details=bound("mine", wrong))
+
+
+async def test_what_the_account_does_not_allow_is_refused_with_the_limit(rig: Rig) -> None:
+    key = await rig.key(max_sessions=3)
+    await rig.session()
+    longest = int(Limits().max_session_duration)
+    with pytest.raises(ForbiddenError, match=f"over the {longest} s that sessions last here"):
+        await rig.mint(key, authorization_details=bound("ses_1", max_session_duration_seconds=longest + 1))
+    with pytest.raises(ForbiddenError, match="max_concurrent_sessions 4 is over the account's 3"):
+        await rig.mint(key, authorization_details=bound("ses_1", max_concurrent_sessions=4))
+    await rig.mint(key, authorization_details=bound("ses_1", max_concurrent_sessions=3))
+
+
+async def test_a_session_is_shared_by_whoever_reaches_it_while_it_is_open(rig: Rig) -> None:
+    caller = await rig.caller(x_api_key=await rig.key())
+    await rig.session()
+    token = await rig.auth.share(caller, "ses_1", ShareRequest())
+    viewer = await rig.caller(authorization=f"Bearer {token.jwt}")
+    assert (viewer.scopes, viewer.bound, viewer.role) == ({"view"}, {"ses_1"}, "viewer")
+    for stranger in (Caller("other"), Caller("acme", reach="x")):
+        with pytest.raises(NotFoundError):
+            await rig.auth.share(stranger, "ses_1", ShareRequest())
+    await rig.session(id="over", state=SessionState.CLOSED)
+    with pytest.raises(NotFoundError, match="no open session"):
+        await rig.auth.share(caller, "over", ShareRequest())
+
+
+async def test_an_operator_shares_a_session_for_its_owner(rig: Rig) -> None:
+    operator = await rig.caller(x_api_key=await rig.key(account="ops", scopes=["view", "admin"]))
+    await rig.session()
+    token = await rig.auth.share(operator, "ses_1", ShareRequest())
+    assert (await rig.caller(authorization=f"Bearer {token.jwt}")).account == "acme"
+
+
+async def test_neither_key_nor_token_is_ever_logged_told_or_shown(rig: Rig) -> None:
+    said: list[str] = []
+    with structlog.testing.capture_logs() as records:
+        key = await rig.key(scopes=["view", "admin"])
+        token = await rig.mint(key)
+        caller = await rig.caller(authorization=f"Bearer {token.jwt}")
+        await rig.session()
+        share = await rig.auth.share(caller, "ses_1", ShareRequest())
+        await rig.keys.revoke((await rig.keys.list())[0].id)
+        rig.now_at += 99_999
+        for value in (key, token.jwt, share.jwt, token.jwt[:-1]):
+            for header in ("authorization", "x_api_key"):
+                with pytest.raises(LivereactorError) as refused:
+                    await rig.caller(**{header: f"Bearer {value}" if header == "authorization" else value})
+                said.append(str(refused.value))
+    shown = repr([records, said, caller, token, share, await rig.keys.list(), rig.auth, rig.keys])
+    for secret in (key, token.jwt, share.jwt, "s" * 32):
+        assert secret not in shown
+    assert [each["event"] for each in records] == ["key created", "key revoked"]
