@@ -58,7 +58,7 @@ if ! stamped python requirements.lock pyproject.toml scripts/setup.sh; then
 fi
 
 if [ "${1:-}" = test ]; then
-    tools=(chromium iproute2 nftables coturn nginx)
+    tools=(chromium iproute2 nftables coturn nginx postgresql)
     command -v npm >/dev/null || tools+=(nodejs npm)
     apt_need "${tools[@]}"
     if [ -f package-lock.json ] && { [ ! -d node_modules ] || ! stamped npm package-lock.json; }; then

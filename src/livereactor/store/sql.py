@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TypeVar
+from importlib.util import find_spec
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import URL, Engine, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
@@ -16,6 +17,12 @@ from livereactor.store.sql_errors import unusable
 from livereactor.store.sql_sqlite import SqliteRunner, sqlite_engine
 
 T = TypeVar("T")
+
+
+class _Runner(Protocol):
+    async def transact(self, work: Callable[[Tx], Any]) -> Any: ...
+    async def read(self, work: Callable[[Tx], Any]) -> Any: ...
+    def close(self) -> None: ...
 
 
 class SqlStore:
@@ -31,7 +38,7 @@ class SqlStore:
 
     def __init__(self, url: str) -> None:
         migrate(url)
-        self._runner = SqliteRunner(_parsed(url))
+        self._runner = _runner(_parsed(url))
 
     async def transact(self, work: Callable[[Tx], T]) -> T:
         """Run `work` in one transaction; what it raises undoes everything and is raised."""
@@ -59,14 +66,36 @@ def migrate(url: str) -> None:
 
 
 def _engine(url: URL) -> Engine:
-    return sqlite_engine(url)
+    if url.get_backend_name() == "sqlite":
+        return sqlite_engine(url)
+    from livereactor.store.sql_postgres import migrating_engine  # psycopg is in an extra of ours
+
+    return migrating_engine(url)
+
+
+def _runner(url: URL) -> _Runner:
+    if url.get_backend_name() == "sqlite":
+        return SqliteRunner(url)
+    from livereactor.store.sql_postgres import PostgresRunner
+
+    return PostgresRunner(url)
 
 
 def _parsed(url: str) -> URL:
     try:
         parsed = make_url(url)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:
         raise ConfigError("store url: not a URL; write sqlite:///PATH or postgresql://user@host/name") from error
-    if parsed.get_backend_name() != "sqlite":
-        raise ConfigError(f"store url: {parsed.drivername!r} is not supported; write sqlite:///PATH or postgresql://…")
-    return parsed
+    match parsed.drivername:
+        case "sqlite":
+            return parsed
+        case "postgresql" | "postgres":
+            return _for_psycopg(parsed)
+        case other:
+            raise ConfigError(f"store url: {other!r} is not supported; write sqlite:///PATH or postgresql://…")
+
+
+def _for_psycopg(url: URL) -> URL:
+    if find_spec("psycopg") is None:
+        raise ConfigError("store url: Postgres needs a package more; pip install 'livereactor[postgres]'")
+    return url.set(drivername="postgresql+psycopg")

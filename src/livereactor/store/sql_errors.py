@@ -57,5 +57,4 @@ _MISSET = (
     "no pg_hba.conf entry",
     "failed to resolve host",
     "invalid connection option",
-    "role",
 )

@@ -59,8 +59,8 @@ def _pruning(key: Column[Any], at: Column[Any], where: str | None = None) -> Any
 
 _PRUNINGS: Final = (
     _pruning(schema.SESSIONS.c.seq, schema.SESSIONS.c.ended_us, schema.CLOSED),
-    _pruning(_E.seq, _E.at_us),
     _pruning(_U.id, _U.expires_us),
+    _pruning(_E.seq, _E.at_us),
 )
 _OLD_ANSWERS: Final = select(_R.account, _R.key).where(_R.created_us < param("before")).limit(param("up_to"))
 _FORGET: Final = delete(schema.REMEMBERED).where(_R.account == param("of"), _R.key == param("named"))
