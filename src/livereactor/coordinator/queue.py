@@ -1,4 +1,9 @@
-"""The queue of a model: whose turn it is. Pure."""
+"""The queue of a model: whose turn it is. Pure.
+
+Tickets are served by priority, then by turn, then as they came. A turn is virtual time, as in self-clocked fair
+queueing (Golestani 1994): the model's clock stands at the turn served last, and a Ticket of an account with weight w
+comes 1/w after that account's Ticket before it, so that over a busy time accounts get Slots as their weights are.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +16,25 @@ NOTED_EVERY: Final = 5.0  # seconds between two writes of a client's polls; a Ti
 
 def is_poll_worth_noting(session: SessionRecord, now_us: int) -> bool:
     """A poll of this client has to be written down (`decisions.polled`)."""
-    raise NotImplementedError
+    # Either way: the clock may have been set back.
+    return abs(now_us - session.polled_us) >= NOTED_EVERY * 1e6
 
 
 def order(session: SessionRecord) -> tuple[int, float, int]:
     """Sorts Tickets of one model in the order in which they are served."""
-    raise NotImplementedError
+    return -session.prio, session.turn, session.seq
+
+
+def turn(weight: float | None, *, served_turn: float, last_turn: float | None, others_wait: bool) -> float:
+    """The turn of a new Ticket.
+
+    Args:
+        weight: of its account; None = first come, first served.
+        served_turn: of the Ticket served last.
+        last_turn: the highest among the account's Tickets that wait; None = there is none.
+        others_wait: anybody waits for this model.
+    """
+    if weight is not None:
+        return max(served_turn, served_turn if last_turn is None else last_turn) + 1 / weight
+    # One turn on, not none: else those without a weight would go before all that have one, for as long as they come.
+    return served_turn + 1 if others_wait else served_turn

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
-from livereactor.coordinator.effects import Effect
+from livereactor.coordinator.decisions import moves
+from livereactor.coordinator.effects import Effect, FleetChanged, QueueChanged
 from livereactor.coordinator.options import CoordinatorOptions
-from livereactor.store.port import Tx
+from livereactor.store.port import SlotRecord, Tx, WorkerState
 
 FILL_LIMIT: Final = 16  # claims in one transaction: others wait for its locks
 
@@ -21,4 +23,23 @@ def fill(
     Returns:
         how many were served; `limit` = there may be more.
     """
-    raise NotImplementedError
+    # Locked for the whole of it: a Ticket and a Slot that come at the same time must not miss each other.
+    record = tx.model(model, lock=True)
+    if record is None:
+        return 0, []
+    effects: list[Effect] = []
+    served, served_turn = 0, record.served_turn
+    while served < limit and (slot := _free_slot(tx, model)) and (ticket := tx.head(model)):
+        _, told = moves.assign(tx, now_us, options, ticket, slot)
+        effects += told
+        served, served_turn = served + 1, max(served_turn, ticket.turn)
+    if served_turn > record.served_turn:
+        tx.put_model(replace(record, served_turn=served_turn))
+    return served, [*effects, QueueChanged(model), FleetChanged(model)] if served else []
+
+
+def _free_slot(tx: Tx, model: str) -> SlotRecord | None:
+    slot = tx.free_slot(model)
+    worker = None if slot is None else tx.worker(slot.worker)
+    # Looked at again: it may have been lost between the choice of the Slot and its lock.
+    return slot if worker is not None and worker.state is WorkerState.READY else None

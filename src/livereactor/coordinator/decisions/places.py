@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from livereactor.store.port import SessionRecord, Tx
+from livereactor.coordinator.estimate import Forecast, forecast
+from livereactor.store.port import RUNNING, SessionRecord, SessionState, Tx, WorkerRecord, WorkerState
+
+_SERVING = frozenset({WorkerState.READY})
+_LOADING = frozenset({WorkerState.STARTING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,4 +31,28 @@ class Place:
 
 def place(tx: Tx, now_us: int, session: SessionRecord) -> Place | None:
     """The place of a queued Session; None for any other."""
-    raise NotImplementedError
+    if session.state is not SessionState.QUEUED:
+        return None
+    position = tx.ahead(session) + 1
+    known = forecast_of(tx, now_us, session.model)
+    loading = _furthest(tx, session.model)
+    return Place(
+        position,
+        tx.queue_length(session.model),
+        known.wait(position),
+        known.error,
+        None if loading is None else loading.info.get("progress"),
+        None if loading is None else loading.info.get("text"),
+    )
+
+
+def forecast_of(tx: Tx, now_us: int, model: str) -> Forecast:
+    """What is known of a model's queue; for many Tickets of one model, ask once."""
+    slots = sum(each.slots for each in tx.workers(model=model, states=_SERVING))
+    running = tx.sessions(model=model, states=RUNNING, limit=max(slots, 1))
+    return forecast(tx.recent_waits(model), running, slots=slots, now_us=now_us)
+
+
+def _furthest(tx: Tx, model: str) -> WorkerRecord | None:
+    loading = tx.workers(model=model, states=_LOADING)
+    return max(loading, key=lambda each: float(each.info.get("progress") or 0.0), default=None)

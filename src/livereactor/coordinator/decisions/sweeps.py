@@ -5,25 +5,53 @@ Each step is bounded and returns how many it dealt with; as many as its limit = 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
+from livereactor.coordinator import lease
+from livereactor.coordinator.decisions.fill import fill
+from livereactor.coordinator.decisions.sessions import end_session
+from livereactor.coordinator.decisions.workers import lose_worker, take_back
 from livereactor.coordinator.effects import Effect
 from livereactor.coordinator.options import CoordinatorOptions
-from livereactor.store.port import Tx
+from livereactor.coordinator.worker import LIVE
+from livereactor.store.port import SessionRecord, SessionState, Tx
 
 STEP_LIMIT: Final = 50  # records in one transaction
 ACCEPT_WITHIN: Final = 5.0  # seconds; two beats and a half, each of which is told again
 OVERDUE_SLACK: Final = 30.0  # seconds past `expires_us` in which the Worker may still end the Session by itself
+_ASSIGNED: Final = frozenset({SessionState.ASSIGNED})
+_QUEUED: Final = frozenset({SessionState.QUEUED})
 
 
 def sweep_leases(tx: Tx, now_us: int, options: CoordinatorOptions) -> tuple[int, list[Effect]]:
     """Workers that fell silent are lost. Not to be called while `options.store_grace` runs."""
-    raise NotImplementedError
+    effects: list[Effect] = []
+    silent = tx.expired_workers(now_us)[:STEP_LIMIT]
+    reason = f"silent for {options.lease:.0f} s"
+    for each in silent:
+        worker = tx.worker(each.id, lock=True)
+        if worker is not None and worker.state in LIVE and worker.lease_until_us < now_us:
+            effects += lose_worker(tx, now_us, worker, reason)
+    # Afterwards: the lock of a Model comes after all others.
+    for model in sorted({each.model for each in silent}):
+        effects += fill(tx, now_us, options, model=model, limit=STEP_LIMIT)[1]
+    return len(silent), effects
 
 
 def sweep_assignments(tx: Tx, now_us: int, options: CoordinatorOptions) -> tuple[int, list[Effect]]:
     """Sessions that no Worker accepted in `ACCEPT_WITHIN` are queued again, their Slots closed."""
-    raise NotImplementedError
+    effects: list[Effect] = []
+    late_us = now_us - round(ACCEPT_WITHIN * 1e6)
+    late = [each for each in _all(tx, _ASSIGNED) if (each.assigned_us or 0) < late_us][:STEP_LIMIT]
+    for each in late:
+        slot = None if each.worker is None or each.slot is None else tx.slot(each.worker, each.slot, lock=True)
+        if slot is not None and slot.session == each.id and slot.fence == each.fence:
+            effects += take_back(tx, now_us, slot, "not_accepted")
+    for model in sorted({each.model for each in late}):
+        effects += fill(tx, now_us, options, model=model, limit=STEP_LIMIT)[1]
+    return len(late), effects
 
 
 def sweep_tickets(tx: Tx, now_us: int, options: CoordinatorOptions) -> tuple[int, list[Effect]]:
@@ -31,17 +59,31 @@ def sweep_tickets(tx: Tx, now_us: int, options: CoordinatorOptions) -> tuple[int
 
     Not to be called while `options.store_grace` runs: nobody could be heard.
     """
-    raise NotImplementedError
+    effects: list[Effect] = []
+    dropped = tx.unpolled(now_us - round(options.ticket_grace * 1e6), limit=STEP_LIMIT)
+    for each in dropped:
+        effects += end_session(tx, now_us, options, session=each.id, reason="timed_out")[1]
+    return len(dropped), effects
 
 
 def sweep_overdue(tx: Tx, now_us: int, options: CoordinatorOptions) -> tuple[int, list[Effect]]:
     """Sessions whose Worker did not end them in time are ended here (`max_duration`)."""
-    raise NotImplementedError
+    effects: list[Effect] = []
+    overdue = tx.overdue(now_us - round(OVERDUE_SLACK * 1e6), limit=STEP_LIMIT)
+    for each in overdue:
+        effects += end_session(tx, now_us, options, session=each.id, reason="max_duration")[1]
+    return len(overdue), effects
 
 
 def sweep_queues(tx: Tx, now_us: int, options: CoordinatorOptions) -> tuple[int, list[Effect]]:
     """Whoever waits while a Slot is free is served."""
-    raise NotImplementedError
+    served, effects = 0, list[Effect]()
+    for model in tx.queued_models():
+        now_served, told = fill(tx, now_us, options, model=model, limit=STEP_LIMIT - served)
+        served, effects = served + now_served, effects + told
+        if served == STEP_LIMIT:
+            break
+    return served, effects
 
 
 def sweep_clock(tx: Tx, now_us: int, options: CoordinatorOptions) -> tuple[int, list[Effect]]:
@@ -49,4 +91,22 @@ def sweep_clock(tx: Tx, now_us: int, options: CoordinatorOptions) -> tuple[int, 
 
     Needed at the start and now and then (every minute).
     """
-    raise NotImplementedError
+    ahead = [each for each in tx.workers(states=LIVE) if lease.is_ahead_of_time(each, now_us, options.lease)]
+    for each in ahead:
+        worker = tx.worker(each.id, lock=True)
+        if worker is not None and lease.is_ahead_of_time(worker, now_us, options.lease):
+            tx.put_worker(lease.renewed(worker, now_us, options.lease))
+    early = [each for each in _all(tx, _ASSIGNED | _QUEUED) if max(each.assigned_us or 0, each.polled_us) > now_us]
+    for each in early:
+        session = tx.session(each.id, lock=True)
+        if session is not None:
+            assigned_us = None if session.assigned_us is None else min(session.assigned_us, now_us)
+            tx.put_session(replace(session, polled_us=min(session.polled_us, now_us), assigned_us=assigned_us))
+    return len(ahead) + len(early), []
+
+
+def _all(tx: Tx, states: frozenset[SessionState]) -> Iterator[SessionRecord]:
+    before_seq: int | None = None
+    while page := tx.sessions(states=states, before_seq=before_seq, limit=500):
+        yield from page
+        before_seq = page[-1].seq

@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
-from livereactor.coordinator.effects import Effect
+from dataclasses import replace
+from typing import Any
+
+from livereactor.base.errors import NotFoundError
+from livereactor.coordinator import lease
+from livereactor.coordinator import worker as machine
+from livereactor.coordinator.decisions import moves
+from livereactor.coordinator.decisions.fill import fill
+from livereactor.coordinator.decisions.slots import hear
+from livereactor.coordinator.effects import Effect, FleetChanged, QueueChanged, TellDrain, TellEnded, WorkerLost
 from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.protocol import link
-from livereactor.store.port import Tx
+from livereactor.store.port import (
+    EventRecord,
+    ModelRecord,
+    SessionState,
+    SlotRecord,
+    SlotState,
+    Tx,
+    WorkerRecord,
+    WorkerState,
+)
 
 
 def register(
@@ -19,14 +37,127 @@ def register(
 
     The model is made known if it is not, and its `spec` and `version` are kept up to date.
     """
-    raise NotImplementedError
+    known = tx.worker(hello.worker, lock=True)
+    effects: list[Effect] = []
+    if known is None:
+        record = _first(now_us, hello)
+    elif known.incarnation == hello.incarnation:
+        if known.state not in machine.LIVE:
+            return stale(hello.worker), []
+        record = known
+    elif _is_empty(hello) and hello.incarnation not in machine.past_incarnations(known):
+        effects = _let_go(tx, now_us, known)
+        record = machine.move(known, machine.Registered(hello.incarnation, now_us))
+    else:
+        return stale(hello.worker), []
+    held, told = _settle(tx, now_us, options, record, hello, anew=record is not known)
+    return link.Welcome(held=held), effects + told
+
+
+def _first(now_us: int, hello: link.Hello) -> WorkerRecord:
+    return WorkerRecord(
+        id=hello.worker,
+        model=hello.model,
+        incarnation=hello.incarnation,
+        node=hello.node,
+        state=WorkerState.STARTING,
+        slots=len(hello.slots),
+        started_us=now_us,
+        lease_until_us=now_us,
+    )
+
+
+def _is_empty(hello: link.Hello) -> bool:
+    return all(each.phase == "free" for each in hello.slots)
+
+
+def _settle(
+    tx: Tx, now_us: int, options: CoordinatorOptions, record: WorkerRecord, hello: link.Hello, *, anew: bool
+) -> tuple[list[int], list[Effect]]:
+    """Write down a Worker whose registration stands, its Slots and its model."""
+    slots = [_slot(tx, record, each, anew=anew) for each in hello.slots]
+    heard = hear(tx, now_us, options, known=slots, reports=hello.slots)
+    _know_model(tx, hello)
+    moved, effects = advance(tx, now_us, options, record, hello.state)
+    info: dict[str, Any] = {**record.info, "pid": hello.pid}
+    described = replace(
+        moved, model=hello.model, node=hello.node, pooled=hello.pooled, slots=len(hello.slots), info=info
+    )
+    tx.put_worker(lease.renewed(described, now_us, options.lease))
+    effects = [*heard.effects, *effects, FleetChanged(hello.model), QueueChanged(hello.model)]
+    return heard.held, effects + fill(tx, now_us, options, model=hello.model, limit=len(slots))[1]
+
+
+def _slot(tx: Tx, record: WorkerRecord, report: link.SlotReport, *, anew: bool) -> SlotRecord:
+    """The Slot that is reported, as it is known; that of a process that comes empty is free, under the fence it had."""
+    slot = tx.slot(record.id, report.n, lock=True)
+    if slot is None:
+        slot = SlotRecord(record.id, report.n)
+    elif not anew:
+        return slot
+    elif slot.state is not SlotState.FREE:
+        slot = lease.move(slot, lease.Emptied())
+    tx.put_slot(slot)
+    return slot
+
+
+def _know_model(tx: Tx, hello: link.Hello) -> None:
+    if not hello.spec:
+        return
+    model = tx.model(hello.model, lock=True)
+    if model is None:
+        tx.put_model(ModelRecord(hello.model, hello.version, hello.spec))
+    elif (model.version, model.spec) != (hello.version, hello.spec):
+        tx.put_model(replace(model, version=hello.version, spec=hello.spec))
+
+
+def advance(
+    tx: Tx, now_us: int, options: CoordinatorOptions, record: WorkerRecord, said: str
+) -> tuple[WorkerRecord, list[Effect]]:
+    """The Worker after its own word for its state; not stored yet. Its Slots are locked."""
+    moved = machine.move(record, machine.said(said, now_us))
+    if moved.state is record.state:
+        # A drain that it does not know of was lost on the way.
+        unheard = moved.state is WorkerState.DRAINING and said != "draining"
+        return moved, [TellDrain(record.id, options.drain_timeout)] if unheard else []
+    _note(tx, now_us, f"worker.{moved.state.value}", moved)
+    effects: list[Effect] = [FleetChanged(moved.model), QueueChanged(moved.model)]
+    if moved.state is WorkerState.DRAINING:
+        effects += _take_back(tx, now_us, options, record)
+    return moved, effects
+
+
+def _take_back(tx: Tx, now_us: int, options: CoordinatorOptions, record: WorkerRecord) -> list[Effect]:
+    """A Worker that drains accepts nothing more: what it was promised goes to others."""
+    effects: list[Effect] = []
+    for slot in tx.slots(record.id, lock=True):
+        effects += take_back(tx, now_us, slot, "worker_draining")
+    return effects
+
+
+def take_back(tx: Tx, now_us: int, slot: SlotRecord, why: str) -> list[Effect]:
+    """Queue the Session of a locked Slot again if it was not accepted, and close the Slot."""
+    session = None if slot.session is None else tx.session(slot.session, lock=True)
+    if slot.state is not SlotState.HELD or session is None or session.state is not SessionState.ASSIGNED:
+        return []
+    tx.put_slot(lease.move(slot, lease.Released(accepted=False)))
+    told = TellEnded(slot.worker, slot.n, slot.fence, session.id, why)
+    return [told, *moves.unassign(tx, now_us, session, why)]
 
 
 def bye(
     tx: Tx, now_us: int, options: CoordinatorOptions, *, worker: str, incarnation: str
 ) -> tuple[None, list[Effect]]:
     """It ends in order, its Slots are empty; a Session it still held goes the way of a lost one."""
-    raise NotImplementedError
+    record = tx.worker(worker, lock=True)
+    if record is None or record.incarnation != incarnation or record.state not in machine.LIVE:
+        return None, []
+    effects = _let_go(tx, now_us, record)
+    moved = machine.move(record, machine.SaidBye())
+    tx.put_worker(moved)
+    _note(tx, now_us, "worker.gone", moved)
+    effects += [FleetChanged(record.model), QueueChanged(record.model)]
+    return None, effects + fill(tx, now_us, options, model=record.model)[1]
 
 
 def worker_lost(
@@ -41,7 +172,36 @@ def worker_lost(
     Returns:
         whether there was something to lose.
     """
-    raise NotImplementedError
+    record = tx.worker(worker, lock=True)
+    if record is None or record.state not in machine.LIVE or incarnation not in (None, record.incarnation):
+        return False, []
+    effects = lose_worker(tx, now_us, record, reason)
+    return True, effects + fill(tx, now_us, options, model=record.model)[1]
+
+
+def lose_worker(tx: Tx, now_us: int, record: WorkerRecord, reason: str) -> list[Effect]:
+    """A locked Worker, LIVE until now, is lost."""
+    effects = _let_go(tx, now_us, record)
+    moved = machine.move(record, machine.Lost())
+    tx.put_worker(moved)
+    _note(tx, now_us, "worker.lost", moved, reason=reason)
+    return [
+        *effects,
+        WorkerLost(record.id, record.model),
+        FleetChanged(record.model),
+        QueueChanged(record.model),
+    ]
+
+
+def _let_go(tx: Tx, now_us: int, record: WorkerRecord) -> list[Effect]:
+    """None of its Slots is used any more, and each of its Sessions is queued again or over."""
+    effects: list[Effect] = []
+    for slot in tx.slots(record.id, lock=True):
+        session = None if slot.session is None else tx.session(slot.session, lock=True)
+        if slot.state is SlotState.HELD and session is not None:
+            effects += moves.lose(tx, now_us, session)
+        tx.put_slot(lease.move(slot, lease.Doubted()))
+    return effects
 
 
 def drain(tx: Tx, now_us: int, options: CoordinatorOptions, *, worker: str) -> tuple[None, list[Effect]]:
@@ -50,4 +210,25 @@ def drain(tx: Tx, now_us: int, options: CoordinatorOptions, *, worker: str) -> t
     Raises:
         NotFoundError: no such Worker.
     """
-    raise NotImplementedError
+    record = tx.worker(worker, lock=True)
+    if record is None:
+        raise NotFoundError(f"no worker {worker[:64]!r}; `livereactor workers` lists them")
+    if record.state not in machine.LIVE:
+        return None, []
+    moved, effects = advance(tx, now_us, options, record, "draining")
+    tx.put_worker(moved)
+    effects += fill(tx, now_us, options, model=record.model)[1]
+    return None, [*effects, TellDrain(worker, options.drain_timeout)]
+
+
+def stale(worker: str) -> link.Refused:
+    """The refusal of whoever has to come back anew."""
+    return link.Refused(
+        code="stale",
+        message=f"worker {worker!r} is not known by this incarnation (any more); "
+        "drop its sessions and register empty under a new one",
+    )
+
+
+def _note(tx: Tx, now_us: int, kind: str, record: WorkerRecord, **data: Any) -> None:
+    tx.add_event(EventRecord(kind, now_us, data={"worker": record.id, "model": record.model, **data}))

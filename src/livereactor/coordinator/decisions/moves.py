@@ -1,0 +1,110 @@
+"""What happens to a Session, stored: the record moves, its event is written, and whoever waits for it is named."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from livereactor.coordinator import lease, session
+from livereactor.coordinator.effects import (
+    Effect,
+    FleetChanged,
+    QueueChanged,
+    SessionChanged,
+    SessionEnded,
+    TellAssigned,
+)
+from livereactor.coordinator.options import CoordinatorOptions
+from livereactor.store.port import EventRecord, SessionRecord, SessionState, SlotRecord, Tx
+
+
+def note(tx: Tx, now_us: int, kind: str, record: SessionRecord, **data: Any) -> None:
+    """Write an event of a Session."""
+    tx.add_event(EventRecord(kind, now_us, record.id, record.account, {"model": record.model, **data}))
+
+
+def assign(
+    tx: Tx, now_us: int, options: CoordinatorOptions, record: SessionRecord, slot: SlotRecord
+) -> tuple[SessionRecord, list[Effect]]:
+    """Promise a free Slot to a Ticket. Both records are locked."""
+    claimed = lease.move(slot, lease.Claimed(record.id))
+    tx.put_slot(claimed)
+    moved = session.move(record, session.Assigned(claimed.worker, claimed.n, claimed.fence, now_us))
+    tx.put_session(moved)
+    waited = max(0, now_us - record.created_us) / 1e6
+    note(tx, now_us, "session.assigned", moved, worker=slot.worker, slot=slot.n, fence=claimed.fence, waited=waited)
+    return moved, [tell_assigned(options, moved), SessionChanged(moved.id)]
+
+
+def tell_assigned(options: CoordinatorOptions, record: SessionRecord) -> TellAssigned:
+    """The hint to the Worker of an assigned Session."""
+    assert record.worker is not None
+    assert record.slot is not None
+    assert record.fence is not None
+    # Whoever waited is told by a poll that may be under way; a Slot that nobody comes for is needed by the next.
+    window = {"unclaimed_window": options.admission_grace} if record.waited else {}
+    return TellAssigned(record.worker, record.slot, record.fence, record.id, {**record.start, **window})
+
+
+def accept(
+    tx: Tx, now_us: int, options: CoordinatorOptions, record: SessionRecord
+) -> tuple[SessionRecord, list[Effect]]:
+    """Its Worker took an assigned Session."""
+    # 0 = unlimited, in either place; the operator's own is never exceeded.
+    bounds = [each for each in (record.start.get("max_duration"), options.limits.max_session_duration) if each]
+    expires_us = now_us + round(min(bounds) * 1e6) if bounds else None
+    moved = session.move(record, session.Accepted(now_us, expires_us))
+    tx.put_session(moved)
+    note(tx, now_us, "session.accepted", moved, worker=moved.worker)
+    return moved, [SessionChanged(moved.id)]
+
+
+def follow(
+    tx: Tx, now_us: int, record: SessionRecord, phase: str, *, first_frame: bool = False
+) -> tuple[SessionRecord, list[Effect]]:
+    """Its Worker says in which phase an accepted Session is; nothing if that is known."""
+    state = record.state
+    if phase == "streaming" and (state is not SessionState.ACTIVE or first_frame > record.first_frame):
+        moved = session.move(record, session.Streaming(now_us, first_frame))
+    elif phase == "orphaned" and state is not SessionState.ORPHANED:
+        moved = session.move(record, session.Orphaned(now_us))
+    else:
+        return record, []
+    tx.put_session(moved)
+    if moved.state is state:
+        return moved, []
+    note(tx, now_us, "session.connected" if phase == "streaming" else "session.orphaned", moved, worker=moved.worker)
+    return moved, [SessionChanged(moved.id)]
+
+
+def close(tx: Tx, now_us: int, record: SessionRecord, reason: str, *, detail: str = "") -> list[Effect]:
+    """End an open Session; its Slot is the caller's to see to."""
+    moved = session.move(record, session.Ended(now_us, reason))
+    tx.put_session(moved)
+    seconds = session.seconds_used(moved, now_us)
+    told = {"detail": detail} if detail else {}
+    note(tx, now_us, "session.ended", moved, reason=reason, seconds=seconds, worker=moved.worker, **told)
+    queue: list[Effect] = [QueueChanged(moved.model)] if record.state is SessionState.QUEUED else []
+    return [SessionChanged(moved.id), SessionEnded(moved.id), *queue, FleetChanged(moved.model)]
+
+
+def unassign(tx: Tx, now_us: int, record: SessionRecord, why: str) -> list[Effect]:
+    """Queue a Session again that no Worker accepted; its Slot is the caller's to see to."""
+    return _queue_again(tx, now_us, record, session.Unassigned(now_us), why)
+
+
+def lose(tx: Tx, now_us: int, record: SessionRecord) -> list[Effect]:
+    """The Worker of a Session is lost: it is queued again if it may, else over."""
+    model = tx.model(record.model)
+    if session.may_go_on(record, {} if model is None else model.spec):
+        return _queue_again(tx, now_us, record, session.WorkerLost(now_us), "worker_lost")
+    return close(tx, now_us, record, "worker_lost")
+
+
+def _queue_again(
+    tx: Tx, now_us: int, record: SessionRecord, event: session.Unassigned | session.WorkerLost, why: str
+) -> list[Effect]:
+    moved = session.move(record, event)
+    tx.put_session(moved)
+    seconds = session.seconds_used(record, now_us)
+    note(tx, now_us, "session.requeued", moved, reason=why, seconds=seconds, worker=record.worker)
+    return [SessionChanged(moved.id), QueueChanged(moved.model), FleetChanged(moved.model)]

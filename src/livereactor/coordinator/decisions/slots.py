@@ -1,0 +1,126 @@
+"""What a Worker says of one of its Slots, against what is known of it: the common part of beats and registrations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from livereactor.coordinator import lease
+from livereactor.coordinator.decisions import moves
+from livereactor.coordinator.effects import Effect, TellEnded
+from livereactor.coordinator.lease import Standing
+from livereactor.coordinator.options import CoordinatorOptions
+from livereactor.protocol.link import SlotReport
+from livereactor.store.port import SessionRecord, SessionState, SlotRecord, SlotState, Tx
+
+
+@dataclass(slots=True)
+class Heard:
+    """What came of it.
+
+    Attributes:
+        held: Slots that are the Worker's own, as it reported them.
+        emptied: Slots that can be given away now.
+        stuck: Sessions that are over and were not ended in time.
+    """
+
+    held: list[int] = field(default_factory=list[int])
+    emptied: int = 0
+    stuck: list[SessionRecord] = field(default_factory=list[SessionRecord])
+    effects: list[Effect] = field(default_factory=list[Effect])
+
+
+def hear(
+    tx: Tx, now_us: int, options: CoordinatorOptions, *, known: list[SlotRecord], reports: list[SlotReport]
+) -> Heard:
+    """Take in reports on Slots, which are locked; those that are not known are not held."""
+    heard = Heard()
+    by_number = {slot.n: slot for slot in known}
+    for report in reports:
+        slot = by_number.get(report.n)
+        if slot is not None:
+            by_number[report.n] = _hear(tx, now_us, options, heard, slot, report)
+    return heard
+
+
+def _hear(
+    tx: Tx, now_us: int, options: CoordinatorOptions, heard: Heard, slot: SlotRecord, report: SlotReport
+) -> SlotRecord:
+    match lease.standing(slot, report):
+        case Standing.EMPTY:
+            heard.effects += _vacated(tx, now_us, slot)
+            heard.emptied += slot.state is not SlotState.FREE
+            return _put(tx, slot, lease.Emptied())
+        case Standing.HOLDS:
+            heard.held.append(slot.n)
+            heard.effects += _goes_on(tx, now_us, options, slot, report)
+            return slot
+        case Standing.ENDING:
+            heard.held.append(slot.n)
+            _ending(tx, heard, slot, report)
+            return slot
+        case Standing.BEHIND:
+            heard.effects += _tell_again(tx, options, slot)
+            return slot
+        case Standing.STALE:
+            return slot
+        case Standing.AHEAD:
+            heard.effects += _vacated(tx, now_us, slot)
+            return _put(tx, slot, lease.Doubted(report.fence, report.session))
+
+
+def _put(tx: Tx, slot: SlotRecord, event: lease.SlotEvent) -> SlotRecord:
+    moved = lease.move(slot, event)
+    if moved != slot:
+        tx.put_slot(moved)
+    return moved
+
+
+def _vacated(tx: Tx, now_us: int, slot: SlotRecord) -> list[Effect]:
+    """The Session that a Slot is promised to is not there."""
+    record = _held(tx, slot)
+    if record is None:
+        return []
+    if record.state is SessionState.ASSIGNED:
+        return moves.unassign(tx, now_us, record, "not_accepted")
+    # It ran and ended, and the report that would have said why was lost.
+    return moves.close(tx, now_us, record, "error", detail="its worker says that it is over, and not why")
+
+
+def _goes_on(tx: Tx, now_us: int, options: CoordinatorOptions, slot: SlotRecord, report: SlotReport) -> list[Effect]:
+    record = _held(tx, slot)
+    return [] if record is None else go_on(tx, now_us, options, record, report.phase)
+
+
+def go_on(
+    tx: Tx, now_us: int, options: CoordinatorOptions, record: SessionRecord, phase: str, *, first_frame: bool = False
+) -> list[Effect]:
+    """The rightful holder of a Session says in which phase it is: accept it where that is due, and follow."""
+    effects: list[Effect] = []
+    if record.state is SessionState.ASSIGNED:
+        record, effects = moves.accept(tx, now_us, options, record)
+    _, told = moves.follow(tx, now_us, record, phase, first_frame=first_frame)
+    return [*effects, *told]
+
+
+def _ending(tx: Tx, heard: Heard, slot: SlotRecord, report: SlotReport) -> None:
+    record = None if slot.session is None else tx.session(slot.session)
+    if record is None or slot.session is None:
+        return
+    heard.stuck.append(record)
+    if report.phase != "closing":
+        reason = record.end_reason or "stopped"
+        heard.effects.append(TellEnded(slot.worker, slot.n, slot.fence, slot.session, reason))
+
+
+def _tell_again(tx: Tx, options: CoordinatorOptions, slot: SlotRecord) -> list[Effect]:
+    record = _held(tx, slot)
+    if record is None or record.state is not SessionState.ASSIGNED:
+        return []
+    return [moves.tell_assigned(options, record)]
+
+
+def _held(tx: Tx, slot: SlotRecord) -> SessionRecord | None:
+    """The open Session that a Slot is promised to, locked."""
+    if slot.state is not SlotState.HELD or slot.session is None:
+        return None
+    return tx.session(slot.session, lock=True)

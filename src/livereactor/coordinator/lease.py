@@ -1,0 +1,117 @@
+"""The lease of a Worker, and its Slots, each promised to one Session under a fence.
+
+Pure, on records. A Worker keeps its lease by beats. Who holds a Slot does not depend on any clock: a Slot is given away
+only while FREE, which it becomes by its Worker's own word, and each claim raises its fence, so that whoever held it
+before is told apart for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Any, Final, TypeAlias
+
+from livereactor.base.errors import IllegalTransitionError
+from livereactor.protocol.link import SlotReport
+from livereactor.store.port import SlotRecord, SlotState, WorkerRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """Promised to a Session, under the next fence."""
+
+    session: str
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """Its Session is over, or somebody else's. `accepted`: its Worker may run it still, and has to say it ended."""
+
+    accepted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Emptied:
+    """Its Worker said that there is nothing in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doubted:
+    """Nobody knows what it holds: its Worker is lost, or runs what was never promised (`fence`, `session`)."""
+
+    fence: int = 0
+    session: str | None = None
+
+
+SlotEvent: TypeAlias = Claimed | Released | Emptied | Doubted
+
+_S = SlotState
+LEGAL: Final[Mapping[SlotState, Mapping[type[SlotEvent], SlotState]]] = {
+    _S.FREE: {Claimed: _S.HELD, Emptied: _S.FREE, Doubted: _S.CLOSING},
+    _S.HELD: {Released: _S.CLOSING, Emptied: _S.FREE, Doubted: _S.CLOSING},
+    _S.CLOSING: {Emptied: _S.FREE, Doubted: _S.CLOSING},
+}
+
+
+class Standing(Enum):
+    """What a Worker's report on a Slot is worth."""
+
+    EMPTY = "empty"  # there is nothing in it, and that is news of now
+    HOLDS = "holds"  # it has what it was promised
+    ENDING = "ending"  # it has what it was promised, which is over meanwhile: it has to hear that
+    BEHIND = "behind"  # it has not heard of what it was promised last
+    STALE = "stale"  # it has what is not its own (any more)
+    AHEAD = "ahead"  # it has what was promised by facts that we lost
+
+
+def move(slot: SlotRecord, event: SlotEvent) -> SlotRecord:
+    """The Slot after an event; raises `IllegalTransitionError` for one that its state has no row for."""
+    target = LEGAL[slot.state].get(type(event))
+    if target is None:
+        raise IllegalTransitionError("Slot", slot.state.value, type(event).__name__)
+    return replace(slot, state=target, **_changes(slot, event))
+
+
+def _changes(slot: SlotRecord, event: SlotEvent) -> dict[str, Any]:
+    match event:
+        case Claimed(session):
+            return {"session": session, "fence": slot.fence + 1}
+        case Released(accepted):
+            return {"session": slot.session if accepted else None}
+        case Emptied():
+            return {"session": None}
+        case Doubted(fence, session):
+            return {"session": session or slot.session, "fence": max(slot.fence, fence)}
+
+
+def standing(slot: SlotRecord, report: SlotReport) -> Standing:
+    """What a report says of a Slot as it is known here; reports may be late, doubled and out of order."""
+    if report.fence > slot.fence:
+        return Standing.AHEAD
+    if report.phase == "free":
+        return _standing_free(slot, report)
+    if report.fence < slot.fence or report.session != slot.session:
+        return Standing.STALE
+    if slot.state is SlotState.HELD:
+        return Standing.HOLDS
+    # What was accepted and is over may end in peace; what is only being accepted must not begin.
+    return Standing.STALE if report.phase == "accepting" else Standing.ENDING
+
+
+def _standing_free(slot: SlotRecord, report: SlotReport) -> Standing:
+    if report.fence == slot.fence or slot.state is SlotState.FREE:
+        return Standing.EMPTY
+    # An older fence may be an old report. It counts only where nothing was ever accepted under the newer one.
+    is_unused = slot.state is SlotState.CLOSING and slot.session is None
+    return Standing.EMPTY if is_unused else Standing.BEHIND
+
+
+def renewed(worker: WorkerRecord, now_us: int, lease: float) -> WorkerRecord:
+    """The Worker with its lease running from now, `lease` seconds."""
+    return replace(worker, lease_until_us=now_us + round(lease * 1e6))
+
+
+def is_ahead_of_time(worker: WorkerRecord, now_us: int, lease: float) -> bool:
+    """Its lease ends later than any that is given now: the clock was set back since."""
+    return worker.lease_until_us > now_us + round(lease * 1e6)

@@ -1,0 +1,114 @@
+"""The life of a Worker as the coordinator sees it: loading, ready, draining, lost or gone.
+
+Pure, on records: `move` returns the Worker after an event. Its lease and its Slots are `lease.py`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, TypeAlias
+
+from livereactor.base.errors import IllegalTransitionError
+from livereactor.store.port import WorkerRecord, WorkerState
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A new process, or a new life of one: empty, under an incarnation that was never seen."""
+
+    incarnation: str
+    at_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """Its model is not loaded (any more: its author changed the file)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Its model is loaded."""
+
+    at_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class DrainAsked:
+    """It finishes what it has and takes nothing new."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """It fell silent, or its process died."""
+
+
+@dataclass(frozen=True, slots=True)
+class SaidBye:
+    """It ended in order."""
+
+
+WorkerEvent: TypeAlias = Registered | Loading | Loaded | DrainAsked | Lost | SaidBye
+
+_W = WorkerState
+LEGAL: Final[Mapping[WorkerState, Mapping[type[WorkerEvent], WorkerState]]] = {
+    _W.STARTING: {
+        Registered: _W.STARTING,
+        Loading: _W.STARTING,
+        Loaded: _W.READY,
+        DrainAsked: _W.DRAINING,
+        Lost: _W.LOST,
+        SaidBye: _W.GONE,
+    },
+    _W.READY: {
+        Registered: _W.STARTING,
+        Loading: _W.STARTING,
+        Loaded: _W.READY,
+        DrainAsked: _W.DRAINING,
+        Lost: _W.LOST,
+        SaidBye: _W.GONE,
+    },
+    # Nothing leads back from draining: a Worker that has not heard of it yet still says that it is ready.
+    _W.DRAINING: {
+        Registered: _W.STARTING,
+        Loading: _W.DRAINING,
+        Loaded: _W.DRAINING,
+        DrainAsked: _W.DRAINING,
+        Lost: _W.LOST,
+        SaidBye: _W.GONE,
+    },
+    _W.LOST: {Registered: _W.STARTING},
+    _W.GONE: {Registered: _W.STARTING},
+}
+LIVE: Final = frozenset({_W.STARTING, _W.READY, _W.DRAINING})
+PAST: Final = 8  # incarnations kept, so that a frame that was long on its way is not taken for a new process
+
+
+def move(worker: WorkerRecord, event: WorkerEvent) -> WorkerRecord:
+    """The Worker after an event; raises `IllegalTransitionError` for one that its state has no row for."""
+    target = LEGAL[worker.state].get(type(event))
+    if target is None:
+        raise IllegalTransitionError("Worker", worker.state.value, type(event).__name__)
+    return replace(worker, state=target, **_changes(worker, event))
+
+
+def _changes(worker: WorkerRecord, event: WorkerEvent) -> dict[str, Any]:
+    match event:
+        case Registered(incarnation, at_us):
+            past = [*past_incarnations(worker), worker.incarnation][-PAST:]
+            return {"incarnation": incarnation, "started_us": at_us, "ready_us": None, "info": {"past": past}}
+        case Loaded(at_us):
+            return {"ready_us": at_us if worker.ready_us is None else worker.ready_us}
+        case Loading() | DrainAsked() | Lost() | SaidBye():
+            return {}
+
+
+def past_incarnations(worker: WorkerRecord) -> list[str]:
+    """Those it had before, oldest first, the last few."""
+    return list(worker.info.get("past", ()))
+
+
+def said(state: str, at_us: int) -> WorkerEvent:
+    """The event that a Worker's own word for its state stands for: `starting`, `ready` or `draining`."""
+    events: dict[str, WorkerEvent] = {"starting": Loading(), "ready": Loaded(at_us), "draining": DrainAsked()}
+    return events[state]
