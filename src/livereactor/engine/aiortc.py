@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from livereactor.engine.aiortc_peer import AiortcPeer
+from livereactor.engine.gathering import Relays
 from livereactor.engine.port import Capabilities, PeerConfig, PeerEvent, Section, Use
 from livereactor.media.frames import VideoCodec
 
@@ -18,6 +19,7 @@ class AiortcEngine:
 
     def __init__(self) -> None:
         self._peers: set[AiortcPeer] = set()
+        self._relays = Relays()
         self._warm = False
 
     @property
@@ -42,7 +44,7 @@ class AiortcEngine:
 
     async def peer(self, config: PeerConfig, events: Callable[[PeerEvent], None]) -> AiortcPeer:
         """A new Peer on the running loop."""
-        peer = AiortcPeer(config, events, self._peers.discard)
+        peer = AiortcPeer(self._relays, config, events, self._peers.discard)
         self._peers.add(peer)
         return peer
 

@@ -24,7 +24,7 @@ from aioice.ice import StunProtocol, relayed_candidate, server_reflexive_candida
 from aiortc.rtcicetransport import parse_stun_turn_uri
 
 from livereactor.base.limits import MIB
-from livereactor.engine.gathering import no_candidate
+from livereactor.engine.gathering import Relays, no_candidate
 from livereactor.engine.port import Candidate, IceServer, PeerConfig, PeerState
 
 LOOPBACK: Final = "127.0.0.1"
@@ -38,6 +38,7 @@ class Paths:
     """ICE of one Peer.
 
     Args:
+        relays: the engine's.
         config: servers, policy and ports.
         found: a candidate that came after the description; an empty line ends gathering.
         changed: the path fell silent, came back or was given up.
@@ -45,17 +46,21 @@ class Paths:
 
     def __init__(
         self,
+        relays: Relays,
         config: PeerConfig,
         found: Callable[[Candidate], None],
         changed: Callable[[PeerState, str], None],
     ) -> None:
-        self._config, self._found, self._changed = config, found, changed
+        self._relays, self._config = relays, config
+        self._found, self._changed = found, changed
+        self._answers = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._connections: list[Connection] = []
         self.rtt_ms: float | None = None
 
-    def adopt(self, connections: Iterable[Connection]) -> None:
-        """Take over gathering and watching, before aiortc gathers."""
+    def adopt(self, connections: Iterable[Connection], *, answers: bool) -> None:
+        """Take over gathering and watching, before aiortc gathers; an answer waits for a relay."""
+        self._answers = answers
         for connection in connections:
             self._connections.append(connection)
             connection.get_component_candidates = partial(self._gather, connection)
@@ -106,12 +111,24 @@ class Paths:
         hosts = [] if relay_only else addresses or [LOOPBACK]
         protocols = [protocol for host in hosts if (protocol := await self._bind(connection, component, host))]
         connection._protocols += protocols
-        asking = self._ask_servers(connection, component, protocols, timeout)
+        first_relay = asyncio.Event()  # or that there will be none
+        asking = self._ask_servers(connection, component, protocols, timeout, first_relay)
         if not protocols:
             await asking  # there is no candidate without a server
         else:
             self._run(asking)
+            await self._wait_for_relay(first_relay)
         return [protocol.local_candidate for protocol in protocols]
+
+    async def _wait_for_relay(self, first_relay: asyncio.Event) -> None:
+        patience = self._relays.patience(self._config) if self._answers else 0.0
+        if not patience:
+            return
+        try:
+            async with asyncio.timeout(patience):
+                await first_relay.wait()
+        except TimeoutError:
+            self._relays.missed(self._config)
 
     async def _bind(self, connection: Connection, component: int, host: str) -> StunProtocol | None:
         loop = asyncio.get_running_loop()
@@ -145,7 +162,12 @@ class Paths:
         return random.sample(range(low, high + 1), high - low + 1)
 
     async def _ask_servers(
-        self, connection: Connection, component: int, protocols: Sequence[StunProtocol], timeout: float
+        self,
+        connection: Connection,
+        component: int,
+        protocols: Sequence[StunProtocol],
+        timeout: float,
+        first_relay: asyncio.Event,
     ) -> None:
         asked = [
             asyncio.ensure_future(question)
@@ -159,6 +181,10 @@ class Paths:
             except (OSError, TimeoutError, stun.TransactionError):  # ConnectionError and gaierror are OSErrors
                 continue
             self._take(connection, candidate, protocol)
+            if candidate.type == "relay":
+                self._relays.heard(self._config)
+                first_relay.set()
+        first_relay.set()
         for question in asked:
             question.cancel()
         self._found(Candidate(""))

@@ -24,6 +24,7 @@ from livereactor.engine.aiortc_ice import Paths
 from livereactor.engine.aiortc_inputs import AiortcInput
 from livereactor.engine.aiortc_outputs import AiortcAudioOutput, AiortcVideoOutput
 from livereactor.engine.aiortc_routing import route_by_mid
+from livereactor.engine.gathering import Relays, announced
 from livereactor.engine.port import (
     Accepted,
     Candidate,
@@ -51,20 +52,25 @@ class AiortcPeer:
     """Fits the Protocol `Peer` in port.py. Made by `AiortcEngine.peer`.
 
     Args:
+        relays: the engine's.
         config: how to gather and what to negotiate.
         events: the owner's, called on the running loop.
         closed: called once when this Peer has let go of everything.
     """
 
     def __init__(
-        self, config: PeerConfig, events: Callable[[PeerEvent], None], closed: Callable[[AiortcPeer], None]
+        self,
+        relays: Relays,
+        config: PeerConfig,
+        events: Callable[[PeerEvent], None],
+        closed: Callable[[AiortcPeer], None],
     ) -> None:
         self._config, self._events, self._closed = config, events, closed
         self._loop = asyncio.get_running_loop()
         self._is_closed = False
         self._state = PeerState.NEW
         self._native: RTCPeerConnection | None = None
-        self._paths = Paths(config, self._found, self._changed)
+        self._paths = Paths(relays, config, self._found, self._changed)
         self._bounds = Bounds(config.min_bps or 0, config.start_bps, config.max_bps)
         self._offered: list[tuple[Section, RTCRtpTransceiver]] = []
         self._video: dict[str, AiortcVideoOutput] = {}
@@ -88,10 +94,11 @@ class AiortcPeer:
             if section.kind in ("video", "audio"):
                 use = self._possible(section, uses.get(section.mid, Use.INACTIVE))
                 self._answer(section, use, transceivers[section.mid])
-        self._watch(native)
+        self._watch(native, answers=True)
         await native.setLocalDescription()
         self._paths.require_candidate()
         answer = sdp.finished(native.localDescription.sdp, theirs, self._config.video_codecs, self._declared(theirs))
+        answer = announced(answer, self._config.public_addresses)
         self._report(theirs)
         return Accepted(answer, dict(self._video), dict(self._audio))
 
@@ -120,7 +127,7 @@ class AiortcPeer:
             self._offered.append((section, transceiver))
         for label in channels:
             self._add_channel(native.createDataChannel(label))
-        self._watch(native)
+        self._watch(native, answers=False)
         await native.setLocalDescription()
         return sdp.finished(native.localDescription.sdp, None, self._config.video_codecs, self._declared(None))
 
@@ -225,10 +232,10 @@ class AiortcPeer:
         found: list[Any] = [transceiver.receiver.transport for transceiver in native.getTransceivers()]
         return found if native.sctp is None else [*found, native.sctp.transport]
 
-    def _watch(self, native: RTCPeerConnection) -> None:
+    def _watch(self, native: RTCPeerConnection, *, answers: bool) -> None:
         """Before gathering: ICE goes our way, and packets and messages are routed by what they are for."""
         transports = {id(transport): transport for transport in self._transports()}.values()
-        self._paths.adopt(transport.transport._connection for transport in transports)
+        self._paths.adopt((transport.transport._connection for transport in transports), answers=answers)
         for transport in transports:
             route_by_mid(transport)
         if native.sctp is not None:

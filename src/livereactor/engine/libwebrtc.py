@@ -16,6 +16,7 @@ import reactor_webrtc as rw
 import structlog
 
 from livereactor.base.errors import EngineError
+from livereactor.engine.gathering import Relays
 from livereactor.engine.libwebrtc_peer import LibwebrtcPeer
 from livereactor.engine.libwebrtc_slots import Served, Slots
 from livereactor.engine.libwebrtc_video import Repeater
@@ -61,7 +62,9 @@ class LibwebrtcEngine:
         if self._is_closed:
             raise EngineError("the engine is closed; make another one")
         shared = self._process
-        peer = LibwebrtcPeer(shared.factory, shared.slots, shared.repeater, config, events, self._peers.discard)
+        peer = LibwebrtcPeer(
+            shared.factory, shared.relays, shared.slots, shared.repeater, config, events, self._peers.discard
+        )
         self._peers.add(peer)
         return peer
 
@@ -85,12 +88,13 @@ class LibwebrtcEngine:
 
 
 class _Process:
-    """What there is one of in a process: the factory, the slots of its encoders, the repeater's thread."""
+    """What there is one of in a process: the factory, its encoders' slots, the repeater's thread, memory of relays."""
 
     def __init__(self) -> None:
         self.factory = _build_factory()
         self.slots = Slots(self._make_track)
         self.repeater = Repeater()
+        self.relays = Relays()
         self.is_warm = False
 
     def _make_track(self, encode: Callable[[rw.RawVideoFrameInfo], Served]) -> rw.Track:

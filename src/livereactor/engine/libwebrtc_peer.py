@@ -9,6 +9,7 @@ import reactor_webrtc as rw
 
 from livereactor.base.errors import EngineError
 from livereactor.engine import libwebrtc_sdp as sdp
+from livereactor.engine.gathering import Relays, announced
 from livereactor.engine.libwebrtc_audio import LibwebrtcAudioOutput
 from livereactor.engine.libwebrtc_input import LibwebrtcInput
 from livereactor.engine.libwebrtc_slots import Slots
@@ -44,7 +45,7 @@ class LibwebrtcPeer:
     """Fits the Protocol `Peer` in port.py. Made by `LibwebrtcEngine.peer`.
 
     Args:
-        factory, slots, repeater: the engine's.
+        factory, relays, slots, repeater: the engine's.
         config: how to gather and what to negotiate.
         events: the owner's, called on the running loop.
         closed: called once when this Peer has let go of everything.
@@ -53,13 +54,15 @@ class LibwebrtcPeer:
     def __init__(
         self,
         factory: rw.PeerConnectionFactory,
+        relays: Relays,
         slots: Slots,
         repeater: Repeater,
         config: PeerConfig,
         events: Callable[[PeerEvent], None],
         closed: Callable[[LibwebrtcPeer], None],
     ) -> None:
-        self._factory, self._slots, self._repeater, self._config = factory, slots, repeater, config
+        self._factory, self._relays, self._slots, self._repeater = factory, relays, slots, repeater
+        self._config = config
         self._events, self._closed = events, closed
         self._is_closed = False
         self._is_ready = self._is_bound = False
@@ -87,7 +90,7 @@ class LibwebrtcPeer:
         for mid, output in outputs.items():
             if isinstance(output, LibwebrtcVideoOutput):
                 await transceivers[mid].set_send_bitrate(max_bps=self._config.max_bps)
-        answer = sdp.with_candidates(answer, await transport.gathered())
+        answer = announced(sdp.with_candidates(answer, await transport.gathered()), self._config.public_addresses)
         self._report()
         return _accepted(answer, outputs)
 
@@ -206,7 +209,7 @@ class LibwebrtcPeer:
             raise EngineError("this peer is closed or has a description already; make another one")
 
     def _connect(self) -> Transport:
-        self._transport = Transport(self._factory, self._config, self._events, self._set_ready)
+        self._transport = Transport(self._factory, self._relays, self._config, self._events, self._set_ready)
         return self._transport
 
     def _make_output(self, kind: str) -> _Output:

@@ -13,7 +13,7 @@ import reactor_webrtc as rw
 
 from livereactor.base.errors import EngineError, PeerError
 from livereactor.engine import libwebrtc_sdp as sdp
-from livereactor.engine.gathering import is_tcp, no_candidate
+from livereactor.engine.gathering import Relays, is_relay, is_tcp, no_candidate
 from livereactor.engine.libwebrtc_channel import LibwebrtcChannel, run_on
 from livereactor.engine.port import (
     Candidate,
@@ -37,7 +37,7 @@ class Transport:
     """One peer connection.
 
     Args:
-        factory: the process's.
+        factory, relays: the process's.
         config: how to gather and what to negotiate.
         events: the owner's, called on the running loop.
         ready: called on the loop with True when media may be sent, with False when it no longer may.
@@ -46,11 +46,12 @@ class Transport:
     def __init__(
         self,
         factory: rw.PeerConnectionFactory,
+        relays: Relays,
         config: PeerConfig,
         events: Callable[[PeerEvent], None],
         ready: Callable[[bool], None],
     ) -> None:
-        self._config = config
+        self._relays, self._config = relays, config
         self._events: Callable[[PeerEvent], None] | None = events
         self._ready: Callable[[bool], None] = ready
         self._loop = asyncio.get_running_loop()
@@ -61,6 +62,7 @@ class Transport:
         self._tracks: list[rw.Track] = []
         self._described: list[Candidate] | None = []  # candidates for the description; None once it is out
         self._first_candidate = asyncio.Event()  # or that there will be none
+        self._first_relay = asyncio.Event()  # likewise
         self._plain_limit = self._chunked_limit = sdp.PLAIN_MESSAGE_BYTES
         self._observer = self._observe()
         self.native = factory.create_peer_connection(_native_config(config), self._observer)
@@ -94,19 +96,17 @@ class Transport:
         return description.sdp
 
     async def gathered(self) -> list[str]:
-        """The candidates that are there as soon as the first one is; later ones are events.
+        """The candidates that are there as soon as the first one is, and a relay's; later ones are events.
 
         Raises:
             EngineError: there is no address, port or relay to be reached at.
         """
-        timeout = FIRST_RELAY if self._config.relay_only else FIRST_CANDIDATE
-        try:
-            async with asyncio.timeout(timeout):
-                await self._first_candidate.wait()
-        except TimeoutError:
-            pass
+        await _within(FIRST_RELAY if self._config.relay_only else FIRST_CANDIDATE, self._first_candidate)
         if self._described:
             await asyncio.sleep(MORE_CANDIDATES)
+        patience = self._relays.patience(self._config)
+        if patience and not await _within(patience, self._first_relay):
+            self._relays.missed(self._config)
         found, self._described = self._described or [], None
         if not found:
             raise no_candidate(self._config)
@@ -193,12 +193,25 @@ class Transport:
         else:
             self._described.append(candidate)
         self._first_candidate.set()
+        if is_relay(candidate.line):
+            self._relays.heard(self._config)
+            self._first_relay.set()
 
     def _on_gathering(self, state: rw.IceGatheringState) -> None:
         if state == rw.IceGatheringState.Complete:
             self._first_candidate.set()
+            self._first_relay.set()
             if self._described is None:
                 self._deliver(CandidateFound(Candidate("")))
+
+
+async def _within(seconds: float, event: asyncio.Event) -> bool:
+    """Whether it happened by then."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await event.wait()
+    except TimeoutError:
+        return False
 
 
 def _native_config(config: PeerConfig) -> rw.RtcConfiguration:

@@ -49,8 +49,9 @@ class PeerConfig:
     """How one Peer gathers and what it negotiates.
 
     Attributes:
-        ice_servers: asked while gathering; a dead one must not delay the answer.
+        ice_servers: asked while gathering. A dead one must not delay answers; a relay's first candidate is waited for.
         relay_only: use relay candidates only (`ICE_TRANSPORT_POLICY=relay`).
+        public_addresses: IP addresses at which others reach our host candidates, behind a 1:1 NAT; answers name these.
         port_range: lowest and highest UDP port, inclusive; None = the system's.
         chunking: negotiate data-channel chunking when the other side declares it.
         frame_metadata: negotiate frame tags when the other side declares them.
@@ -62,6 +63,7 @@ class PeerConfig:
 
     ice_servers: tuple[IceServer, ...] = ()
     relay_only: bool = False
+    public_addresses: tuple[str, ...] = ()
     port_range: tuple[int, int] | None = None
     chunking: bool = True
     frame_metadata: bool = True
@@ -297,7 +299,8 @@ class Peer(Protocol):
 
     async def accept(self, offer: str, uses: Mapping[str, Use]) -> Accepted:
         """Answer an offer; `uses` says per mid what to do, mids it lacks are inactive. Returns as soon as the answer
-        has its first candidates; never waits for gathering to complete."""
+        has its first candidates, a relay's among them where TURN servers are given; never waits for gathering to
+        complete."""
         ...
 
     async def offer(self, sections: Sequence[Section], channels: Sequence[str]) -> str:
