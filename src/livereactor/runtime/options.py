@@ -9,6 +9,7 @@ from typing import Any
 
 from livereactor.base.limits import Limits
 from livereactor.engine.port import PeerConfig
+from livereactor.runtime.relays import SharedRelays
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,7 @@ class Options:
     Attributes:
         limits: windows, sizes, counts.
         peers: how each Peer gathers.
+        relays: TURN servers beside those, which need credentials for each Session.
         config: what `load(self, config)` gets, and `config_path`, the file it came from.
         idle_timeout: seconds without a Command that end a Session; 0 = the model's own, or never.
         reloads: its author is at work on the model: one that cannot open a Session is mended, not replaced.
@@ -26,6 +28,7 @@ class Options:
 
     limits: Limits = field(default_factory=Limits)
     peers: PeerConfig = field(default_factory=PeerConfig)
+    relays: SharedRelays | None = None
     config: Mapping[str, Any] = field(default_factory=dict[str, Any])
     config_path: Path | None = None
     idle_timeout: float = 0.0

@@ -6,6 +6,7 @@ Loop only.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future
 from itertools import cycle
@@ -62,6 +63,7 @@ class Runtime:
         self.metrics, self.journal = self._shell.metrics, self._shell.journal
         self._numbers = cycle(range(FIRST_MINTED, LAST_CONNECTION + 1))
         self._minted: set[int] = set()  # of the Session that runs
+        self._makes_credentials = False  # for the relays of the Session that runs
 
     # --- life ----------------------------------------------------------------------------------------------------
 
@@ -147,7 +149,10 @@ class Runtime:
 
     @property
     def ice_servers(self) -> Sequence[IceServer]:
-        """What the Session's Peers gather with."""
+        """What the Session's Peers and clients gather with; credentials made here are as fresh as can be."""
+        running, relays = self._shell.look.session, self.options.relays
+        if self._makes_credentials and relays is not None and running is not None:
+            return (*self.options.peers.ice_servers, relays.server(running.id, now_at=time.time()))
         return self._shell.peers.config.ice_servers
 
     @property
@@ -240,6 +245,7 @@ class Runtime:
         )
         folder_of(asked.id)  # an id that cannot name a folder is refused before anything begins
         self._minted.clear()
+        self._makes_credentials = ice_servers is None
         if ice_servers is not None:
             self._shell.peers.gather_with(ice_servers)
         self._shell.room(asked)
@@ -315,6 +321,7 @@ class Runtime:
         description = self._shell.peers.check(body)
         self._shell.room(Offered(connection, role, flat=connection == FLAT_CONNECTION))
         self._shell.connect(connection, ours=body.client_info.is_livereactor)
+        self._shell.peers.gather_with(self.ice_servers)
         self._shell.peers.negotiate(connection, body, description)
 
     async def answer(self, connection: int) -> str | None:

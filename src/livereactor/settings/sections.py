@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ from livereactor.base.limits import Limits
 from livereactor.coordinator.options import CoordinatorOptions, Quotas
 
 _DEFAULTS, _QUOTAS, _SERVING = Limits(), Quotas(), CoordinatorOptions()
+_LABEL: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9\-]{0,61}[A-Za-z0-9])?", re.ASCII)
 
 
 class RuntimeSettings(BaseModel):
@@ -44,7 +46,9 @@ class RuntimeSettings(BaseModel):
     )
     log_format: Literal["text", "json"] = Field("text", description="How log records are written to stderr.")
     key: str | None = Field(None, min_length=16, repr=False, description="Key that clients must show.")
-    public_address: str | None = Field(None, description="Address clients reach the media at, behind a 1:1 NAT.")
+    public_address: str | None = Field(
+        None, description="Addresses or names that clients reach the media at, behind a 1:1 NAT, separated by commas."
+    )
 
     @field_validator("port_range")
     @classmethod
@@ -54,6 +58,14 @@ class RuntimeSettings(BaseModel):
         match = re.fullmatch(r"(\d{1,5}):(\d{1,5})", value)
         if match is None or not 1 <= int(match[1]) <= int(match[2]) <= 65535:
             raise ValueError("want 'min:max' with 1 <= min <= max <= 65535")
+        return value
+
+    @field_validator("public_address")
+    @classmethod
+    def _addresses(cls, value: str | None) -> str | None:
+        for each in () if value is None else value.split(","):
+            if not _is_address(each.strip()):
+                raise ValueError("want IP addresses or host names, without ports, separated by commas")
         return value
 
     @field_validator("upload_types")
@@ -139,6 +151,14 @@ class TurnSettings(BaseModel):
                 raise ValueError(f"{url!r} is no STUN server; write 'stun:host:port'")
         return value
 
+    @field_validator("urls")
+    @classmethod
+    def _relay_urls(cls, value: list[str]) -> list[str]:
+        for url in value:
+            if not url.startswith(("turn:", "turns:")):
+                raise ValueError(f"{url!r} is no TURN server; write 'turn:host:port?transport=udp'")
+        return value
+
     @field_validator("turn")
     @classmethod
     def _turn_urls(cls, value: list[str]) -> list[str]:
@@ -169,3 +189,12 @@ SECTIONS: Final[Mapping[str, type[BaseModel]]] = {
     "pool": PoolSettings,
     "turn": TurnSettings,
 }
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        labels = text.removesuffix(".").split(".")  # of a host name (RFC 1123, section 2.1); the last has a letter
+        return all(_LABEL.fullmatch(label) for label in labels) and not labels[-1].isdecimal()
+    return True

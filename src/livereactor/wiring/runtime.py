@@ -20,7 +20,7 @@ from livereactor.base.errors import ConfigError, LivereactorError, UnavailableEr
 from livereactor.base.limits import Limits
 from livereactor.blobs.folder import FolderBlobs
 from livereactor.engine.default import make_engine
-from livereactor.engine.port import IceServer, PeerConfig
+from livereactor.engine.port import PeerConfig
 from livereactor.media.encoder import start_bps
 from livereactor.playground import page_directory
 from livereactor.runtime.authoring import Model, definition_of
@@ -30,6 +30,7 @@ from livereactor.runtime.loading import load_model
 from livereactor.runtime.reload import Reloader
 from livereactor.runtime.runtime import Options, Runtime
 from livereactor.settings import Resolved, Settings
+from livereactor.wiring.networks import peer_config, shared_relays
 from livereactor.wiring.process import LOOPBACK, Server, configure_logging, listen, stop_on_signals, url_of
 
 # A model that holds the GIL between two frames delays the thread that encodes by up to one switch interval (5 ms by
@@ -90,6 +91,7 @@ def runtime_options(model: type[Model], resolved: Resolved, *, reloads: bool = F
     return Options(
         limits=_limits(settings),
         peers=_peers(model, settings),
+        relays=shared_relays(settings),
         config=settings.model,
         config_path=resolved.path,
         idle_timeout=settings.runtime.idle_timeout,
@@ -176,15 +178,9 @@ def _limits(settings: Settings) -> Limits:
 
 
 def _peers(model: type[Model], settings: Settings) -> PeerConfig:
-    servers = [IceServer((url,)) for url in settings.turn.stun]
-    for entry in settings.turn.turn:
-        username, password, url = entry.split(";")
-        servers.append(IceServer((url,), username, password))
+    config = peer_config(settings)
     videos = [track for track in definition_of(model).outputs if track.kind == "video"]
     rates = [start_bps(each.width or 1280, each.height or 720, each.fps or 30.0) for each in videos]
-    config = PeerConfig(
-        ice_servers=tuple(servers), relay_only=settings.turn.relay_only, port_range=settings.runtime.media_ports()
-    )
     # An estimate that starts below the stream's own rate would send every new viewer to the low rung first.
     return replace(config, start_bps=max([config.start_bps, *rates]))
 

@@ -1,0 +1,80 @@
+"""How Peers find their way, as the settings say: STUN and TURN servers, ports, the addresses others reach us at."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from typing import Final
+
+from livereactor.base.errors import ConfigError
+from livereactor.engine.port import IceServer, PeerConfig
+from livereactor.runtime.relays import SharedRelays
+from livereactor.settings import Settings
+
+# Clients ask once, early, and keep the answer: through a whole Session, whose relays are refreshed with it.
+A_DAY: Final = 86_400.0
+
+
+def peer_config(settings: Settings) -> PeerConfig:
+    """How each Peer gathers.
+
+    Raises:
+        ConfigError: `public_address` is none that others can reach, or a name that does not resolve.
+    """
+    servers = [IceServer((url,)) for url in settings.turn.stun]
+    for entry in settings.turn.turn:
+        username, password, url = entry.split(";")
+        servers.append(IceServer((url,), username, password))
+    return PeerConfig(
+        ice_servers=tuple(servers),
+        relay_only=settings.turn.relay_only,
+        port_range=settings.runtime.media_ports(),
+        public_addresses=public_addresses(settings.runtime.public_address),
+    )
+
+
+def shared_relays(settings: Settings) -> SharedRelays | None:
+    """TURN servers that need short-lived credentials; None without any.
+
+    Raises:
+        ConfigError: their secret is missing.
+    """
+    turn = settings.turn
+    if not turn.urls:
+        return None
+    if turn.secret is None:
+        raise ConfigError(
+            "turn.urls without turn.secret: clients could show these servers no credentials; "
+            "set turn.secret to their static-auth-secret, or list them with credentials in turn.turn"
+        )
+    return SharedRelays(tuple(turn.urls), turn.secret, A_DAY + settings.runtime.max_session_duration)
+
+
+def public_addresses(setting: str | None) -> tuple[str, ...]:
+    """The IP addresses that `runtime.public_address` means: addresses and host names, separated by commas.
+
+    Raises:
+        ConfigError: as `peer_config` says.
+    """
+    found: dict[str, None] = {}
+    for name in (setting or "").split(","):
+        for address in _resolved(name.strip()) if name.strip() else ():
+            found[address] = None
+    return tuple(found)
+
+
+def _resolved(name: str) -> list[str]:
+    try:
+        answers = socket.getaddrinfo(name, None, type=socket.SOCK_DGRAM)
+    except (OSError, UnicodeError) as error:
+        raise ConfigError(
+            f"runtime.public_address: {name!r} cannot be resolved ({error}); write the IP address"
+        ) from error
+    addresses = [ipaddress.ip_address(str(answer[4][0]).partition("%")[0]) for answer in answers]
+    for address in addresses:
+        if address.is_loopback or address.is_unspecified or address.is_multicast or address.is_link_local:
+            raise ConfigError(
+                f"runtime.public_address: {name!r} is {address}, at which nobody else reaches this machine; "
+                "write the address that clients use"
+            )
+    return [str(address) for address in addresses]
