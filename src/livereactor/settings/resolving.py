@@ -58,6 +58,7 @@ def resolve(folder: Path, *, command_line: Mapping[str, object], environ: Mappin
     sources: list[tuple[dict[str, Any], Callable[[str], str]]] = [
         (_parse(file, text), lines.origin),
         (_official_names(environ), _official_origin),
+        (_short_names(environ), lambda name: f"environment {_SHORT.get(name, name)}"),
         (_environment(environ), lambda name: f"environment {_variable(name)}"),
         (_nested(command_line), lambda name: f"command line, {_option(name)}"),
     ]
@@ -140,6 +141,14 @@ _OFFICIAL = {
     "turn.relay_only": "ICE_TRANSPORT_POLICY",
     "runtime.port_range": "WEBRTC_PORT_RANGE",
 }
+
+
+# What operators type most, and what one of their shells sets for all commands.
+_SHORT = {"coordinator.data_dir": "LIVEREACTOR_DATA_DIR"}
+
+
+def _short_names(environ: Mapping[str, str]) -> dict[str, Any]:
+    return _nested({name: environ[variable] for name, variable in _SHORT.items() if environ.get(variable)})
 
 
 def _official_origin(name: str) -> str:

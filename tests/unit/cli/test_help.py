@@ -3,7 +3,7 @@ from typer.testing import CliRunner
 
 from livereactor.cli.main import app
 
-COMMANDS = ["new", "run", "dev", "demo", "schema", "validate", "config", "limits", "doctor"]
+COMMANDS = ["new", "run", "dev", "demo", "schema", "validate", "config", "limits", "doctor", "keys", "token"]
 
 
 def said(*arguments: str) -> str:

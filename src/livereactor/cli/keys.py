@@ -1,0 +1,117 @@
+"""`livereactor keys`: API keys made, listed, revoked."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import typer
+
+from livereactor.cli.operating import AdminKey, CoordinatorUrl, DataDir, Json, Place
+from livereactor.protocol.http import read_body
+from livereactor.protocol.keys import KeyRequest
+
+keys = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys.", rich_markup_mode=None)
+
+
+class Scope(StrEnum):
+    """What a key, and a token minted with it, may do."""
+
+    view = "view"
+    control = "control"
+    record = "record"
+    upload = "upload"
+    admin = "admin"
+
+
+Scopes = Annotated[list[Scope] | None, typer.Option("--scope", help="May be repeated.", show_default="all but admin")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's commands."""
+    app.add_typer(keys, name="keys", epilog="Example: livereactor keys create --name website")
+
+
+@keys.command(epilog="Example: livereactor keys create --name website --account acme")
+def create(
+    name: Annotated[str, typer.Option(help="What you know the key by.")] = "",
+    account: Annotated[str | None, typer.Option(help="Whose sessions and quotas.", show_default="default")] = None,
+    scope: Scopes = None,
+    weight: Annotated[float | None, typer.Option(min=0.001, max=1000, help="The account's share of a queue.")] = None,
+    max_sessions: Annotated[int | None, typer.Option(min=0, help="The account's open sessions; 0: any.")] = None,
+    sessions_per_minute: Annotated[int | None, typer.Option(min=0, help="The account's new ones; 0: any.")] = None,
+    data_dir: DataDir = None,
+    coordinator: CoordinatorUrl = None,
+    key: AdminKey = None,
+    json_lines: Json = False,
+) -> None:
+    """Make a key and show it, this once."""
+    asked: dict[str, Any] = {
+        "name": name,
+        "account": account,
+        "scopes": [each.value for each in scope] if scope else None,
+        "weight": weight,
+        "max_sessions": max_sessions,
+        "sessions_per_minute": sessions_per_minute,
+    }
+    body = {field: value for field, value in asked.items() if value is not None}
+    place = Place(data_dir, coordinator, key)
+    if place.is_remote:
+        made: dict[str, Any] = place.call("POST", "/keys", body)
+    else:
+        request = read_body(KeyRequest, json.dumps(body).encode())
+        made = place.operate(lambda data: data.auth.keys.create(request), make=True).to_body()
+    if json_lines:
+        typer.echo(json.dumps(made))
+        return
+    typer.echo(made["key"])
+    print("shown this once; keep it where only your server reads it", file=sys.stderr)
+
+
+@keys.command("list", epilog="Example: livereactor keys list --json")
+def list_keys(
+    data_dir: DataDir = None, coordinator: CoordinatorUrl = None, key: AdminKey = None, json_lines: Json = False
+) -> None:
+    """Show the keys there are, newest first."""
+    place = Place(data_dir, coordinator, key)
+    if place.is_remote:
+        rows: list[dict[str, Any]] = place.call("GET", "/keys")["keys"]
+    else:
+        rows = [each.to_body() for each in place.operate(lambda data: data.auth.keys.list())]
+    for row in rows:
+        typer.echo(json.dumps(row) if json_lines else _line(row))
+
+
+@keys.command(epilog="Example: livereactor keys revoke rk_1aB2cD3e")
+def revoke(
+    revoked: Annotated[str, typer.Argument(metavar="KEY", help="Its id, or the characters that `list` shows.")],
+    data_dir: DataDir = None,
+    coordinator: CoordinatorUrl = None,
+    key: AdminKey = None,
+    json_lines: Json = False,
+) -> None:
+    """End a key; it is refused everywhere within a minute.
+
+    Tokens minted with it live on until they expire.
+    """
+    place = Place(data_dir, coordinator, key)
+    if place.is_remote:
+        place.call("DELETE", f"/keys/{quote(revoked, safe='')}")
+        ended = {"id": revoked}
+    else:
+        ended = place.operate(lambda data: data.auth.keys.revoke(revoked)).to_body()
+    typer.echo(json.dumps(ended) if json_lines else f"revoked {ended['id']}")
+
+
+def _line(row: dict[str, Any]) -> str:
+    used = f"used {_date(row['used_at'])}" if "used_at" in row else "never used"
+    state = f"revoked {_date(row['revoked_at'])}" if "revoked_at" in row else used
+    return f"{row['prefix']}…  {row['account']:<16} {','.join(row['scopes']):<28} {state:<24} {row['name']}".rstrip()
+
+
+def _date(at: float) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M}Z"

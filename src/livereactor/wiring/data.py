@@ -1,0 +1,96 @@
+"""The data folder: the coordinator's facts and secrets, opened by whoever operates on them or serves them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+
+from livereactor.base.errors import ConfigError
+from livereactor.base.limits import Limits
+from livereactor.coordinator.auth import Auth
+from livereactor.coordinator.keys import Keys
+from livereactor.coordinator.options import CoordinatorOptions, Quotas
+from livereactor.coordinator.secrets import Secrets, given_secrets, kept_secrets
+from livereactor.coordinator.tokens import Tokens
+from livereactor.settings import Settings
+from livereactor.store.port import Store
+from livereactor.store.sql import SqlStore
+
+DATABASE = "livereactor.db"
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """What there is to operate on without a coordinator."""
+
+    store: Store
+    auth: Auth
+
+
+@asynccontextmanager
+async def open_data(settings: Settings, *, make: bool = False) -> AsyncGenerator[Data]:
+    """The store and who may use it; a coordinator may be serving them meanwhile.
+
+    Args:
+        make: a data folder that is not there is made.
+
+    Raises:
+        ConfigError: there is no data folder, or it cannot be used.
+        StoreUnavailableError: the database does not answer.
+    """
+    folder = settings.coordinator.data_dir
+    if not make and settings.store.url is None and not folder.is_dir():
+        raise ConfigError(
+            f"there is no data folder {folder}; name it by --data-dir or LIVEREACTOR_DATA_DIR, "
+            "or a running coordinator by --coordinator"
+        )
+    store = open_store(settings)
+    try:
+        options = CoordinatorOptions(limits=_limits(settings), quotas=quotas(settings))
+        yield Data(store, make_auth(store, secrets_of(settings), options))
+    finally:
+        await store.aclose()
+
+
+def open_store(settings: Settings) -> SqlStore:
+    """The database that the settings name; SQLite in the data folder, which is made, by default."""
+    if settings.store.url is not None:
+        return SqlStore(settings.store.url)
+    folder = settings.coordinator.data_dir
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot make the data folder {folder} ({error.strerror}); name another by --data-dir"
+        ) from error
+    return SqlStore(f"sqlite:///{(folder / DATABASE).absolute()}")
+
+
+def secrets_of(settings: Settings) -> Secrets:
+    """Those the settings give, else those of the data folder, made on first use."""
+    given = settings.coordinator
+    if given.secret is not None:
+        return given_secrets(given.secret, worker=given.worker_secret, webhook=given.webhook_secret)
+    return kept_secrets(given.data_dir, worker=given.worker_secret, webhook=given.webhook_secret)
+
+
+def make_auth(store: Store, secrets: Secrets, options: CoordinatorOptions) -> Auth:
+    """Keys and tokens over a store."""
+    return Auth(store, Keys(store, unix_us=unix_us), Tokens(secrets.token_keys), options, unix_us=unix_us)
+
+
+def quotas(settings: Settings) -> Quotas:
+    """What one account may use, unless its record says otherwise."""
+    given = settings.coordinator
+    return Quotas(given.concurrent_sessions, given.sessions_per_minute, given.session_burst)
+
+
+def unix_us() -> int:
+    """The coordinator's clock: microseconds of Unix time."""
+    return time.time_ns() // 1_000
+
+
+def _limits(settings: Settings) -> Limits:
+    return replace(Limits(), max_session_duration=settings.runtime.max_session_duration)
