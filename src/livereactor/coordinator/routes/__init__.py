@@ -1,0 +1,1 @@
+"""The coordinator's HTTP routes, one file a subject: parse, call, answer."""
