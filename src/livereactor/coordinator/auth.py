@@ -63,7 +63,7 @@ class Auth:
         if shown.token is not None:
             return self._tokens.verify(shown.token, now_at=self._unix_us() / 1e6)
         if shown.key is not None:
-            return _key_caller(await self.keys.find(shown.key, peer=peer or "unknown"))
+            return _key_caller(await self.keys.find(shown.key, peer=peer))
         if self._options.guests:
             return Caller(GUEST, SESSION_SCOPES)
         raise UnauthorizedError(

@@ -15,21 +15,18 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import structlog
-from limits import RateLimitItemPerMinute
-from limits.storage import MemoryStorage
-from limits.strategies import SlidingWindowCounterRateLimiter
 
-from livereactor.base.errors import NotFoundError, QuotaError, UnauthorizedError
+from livereactor.base.errors import NotFoundError, UnauthorizedError
 from livereactor.base.ids import uuid7
 from livereactor.protocol.keys import CreatedKey, KeyBody, KeyRequest
 from livereactor.store.port import Account, ApiKey, Store, StoreUnavailableError, Tx
+from livereactor.web.guesses import Guesses
 
 PREFIX: Final = "rk_"
 KEY: Final = re.compile(r"rk_[0-9A-Za-z]{33}")
 FRESH: Final = 30_000_000  # microseconds for which a found key is not looked up again
 STALE: Final = 60_000_000  # and at most, while the store is away
 USED_EVERY: Final = 60_000_000  # microseconds between two writes of a key's last use
-GUESSES: Final = 30  # wrong keys a minute from one address; a mistyped one in a retry loop still is told so
 _SHOWN: Final = len(PREFIX) + 8  # characters that lists show: 145 random bits stay hidden
 _REMEMBERED: Final = 1024
 _DIGITS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -67,7 +64,7 @@ class Keys:
     def __init__(self, store: Store, *, unix_us: Callable[[], int]) -> None:
         self._store, self._unix_us = store, unix_us
         self._known: OrderedDict[str, _Known] = OrderedDict()
-        self._guesses = _Guesses()
+        self._guesses = Guesses()
 
     async def create(self, asked: KeyRequest) -> CreatedKey:
         """Make a key, and its account where that is new; the key itself is told here and never again."""
@@ -120,7 +117,7 @@ class Keys:
         log.info("key revoked", key=ended.id, account=ended.account)
         return _body(ended)
 
-    async def find(self, shown: str, *, peer: str) -> ApiKey:
+    async def find(self, shown: str, *, peer: str | None) -> ApiKey:
         """The key that a client shows.
 
         Args:
@@ -140,7 +137,7 @@ class Keys:
             await self._put_used(known.key.id, now_us)
         return known.key
 
-    async def _look_up(self, shown: str, digest: str, known: _Known | None, peer: str, now_us: int) -> _Known:
+    async def _look_up(self, shown: str, digest: str, known: _Known | None, peer: str | None, now_us: int) -> _Known:
         self._guesses.must_not_be_too_many(peer)
         try:
             found = await self._store.read(lambda tx: tx.key_by_hash(digest)) if KEY.fullmatch(shown) else None
@@ -170,22 +167,6 @@ class Keys:
             await self._store.transact(put)
         except StoreUnavailableError:
             return  # when a key was last used is worth no refusal
-
-
-class _Guesses:
-    """Counts wrong keys by the address they come from."""
-
-    def __init__(self) -> None:
-        self._limit = RateLimitItemPerMinute(GUESSES)
-        self._counter = SlidingWindowCounterRateLimiter(MemoryStorage())
-
-    def must_not_be_too_many(self, peer: str) -> None:
-        if not self._counter.test(self._limit, peer):
-            text = f"{GUESSES} of {GUESSES} wrong API keys a minute came from this address; mend the key, retry in 60 s"
-            raise QuotaError(text, quota_type="wrong_keys", limit=GUESSES, current=GUESSES, retry_after=60)
-
-    def count(self, peer: str) -> None:
-        self._counter.hit(self._limit, peer)
 
 
 def _account(known: Account | None, asked: KeyRequest, now_us: int) -> Account:

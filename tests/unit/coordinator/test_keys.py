@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from livereactor.base.errors import NotFoundError, QuotaError, UnauthorizedError
-from livereactor.coordinator.keys import GUESSES, KEY, Keys, key_hash, new_key
+from livereactor.coordinator.keys import KEY, Keys, key_hash, new_key
 from livereactor.protocol.keys import KeyRequest
 from livereactor.store.memory import MemoryStore
 from livereactor.store.port import StoreUnavailableError
+from livereactor.web.guesses import GUESSES
 
 SECOND = 1_000_000
 

@@ -1,0 +1,43 @@
+"""How many wrong keys an address may show. Guessing one is hopeless; trying all day should cost us nothing either."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Final
+
+from limits import RateLimitItemPerMinute
+from limits.storage import MemoryStorage
+from limits.strategies import SlidingWindowCounterRateLimiter
+
+from livereactor.base.errors import QuotaError
+
+GUESSES: Final = 30  # a minute; a mistyped key in a retry loop is still told what is wrong
+_NETWORK_BITS: Final = 64  # of IPv6: what one customer has, and changes its address within
+
+
+class Guesses:
+    """Counts wrong keys by the address they come from."""
+
+    def __init__(self) -> None:
+        self._limit = RateLimitItemPerMinute(GUESSES)
+        self._counter = SlidingWindowCounterRateLimiter(MemoryStorage())
+
+    def must_not_be_too_many(self, peer: str | None) -> None:
+        """Raise `QuotaError` (429) while an address has shown too many."""
+        if not self._counter.test(self._limit, _network(peer)):
+            text = f"{GUESSES} of {GUESSES} wrong API keys a minute came from this address; mend the key, retry in 60 s"
+            raise QuotaError(text, quota_type="wrong_keys", limit=GUESSES, current=GUESSES, retry_after=60)
+
+    def count(self, peer: str | None) -> None:
+        """One more wrong key."""
+        self._counter.hit(self._limit, _network(peer))
+
+
+def _network(peer: str | None) -> str:
+    try:
+        address = ipaddress.ip_address(peer or "")
+    except ValueError:
+        return "unknown"
+    if address.version == 6 and address.ipv4_mapped is None:
+        return str(ipaddress.ip_network((address, _NETWORK_BITS), strict=False))
+    return str(address)

@@ -1,0 +1,63 @@
+"""One key for all of a stand-alone runtime, where it can be reached from elsewhere. Plain ASGI, behind the guard."""
+
+from __future__ import annotations
+
+import hmac
+from pathlib import Path
+from typing import Final
+
+from livereactor.base.errors import UnauthorizedError
+from livereactor.web.asgi import App, Receive, Scope, Send
+from livereactor.web.guesses import Guesses
+
+_HEADERS: Final = (b"reactor-api-key", b"x-api-key")
+
+
+class KeyDoor:
+    """ASGI middleware: without the key there is the page, which asks for it, and `/health`.
+
+    Args:
+        key: what has to be shown as `Authorization: Bearer`, `Reactor-API-Key` or `X-API-Key`.
+        page: folder whose files anybody may read.
+    """
+
+    def __init__(self, app: App, key: str, page: Path | None) -> None:
+        self._app, self._key = app, key.encode()
+        files = [each for each in page.rglob("*") if each.is_file()] if page is not None else []
+        self._open = {"/", "/health", *(f"/{each.relative_to(page).as_posix()}" for each in files if page is not None)}
+        self._guesses = Guesses()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket" or (scope["type"] == "http" and not self._is_open(scope)):
+            self._must_be_shown(scope)
+        await self._app(scope, receive, send)
+
+    def _is_open(self, scope: Scope) -> bool:
+        method, path = scope["method"], scope["path"]
+        if method == "PUT" and path.startswith("/uploads/"):
+            return True  # its URL is signed: who has it was given it
+        return method in ("GET", "HEAD") and path in self._open
+
+    def _must_be_shown(self, scope: Scope) -> None:
+        peer = scope["client"][0] if scope.get("client") else None
+        shown = _shown(scope)
+        if shown is not None and hmac.compare_digest(shown, self._key):
+            return
+        self._guesses.must_not_be_too_many(peer)
+        if shown is None:
+            raise UnauthorizedError(
+                "this runtime wants its key; send it as Authorization: Bearer, Reactor-API-Key or X-API-Key, "
+                "or open its page with #key=… behind the address"
+            )
+        self._guesses.count(peer)
+        raise UnauthorizedError("this is not the key of this runtime; take the one it was started with")
+
+
+def _shown(scope: Scope) -> bytes | None:
+    headers: dict[bytes, bytes] = dict(scope["headers"])
+    for name in _HEADERS:
+        if value := headers.get(name, b"").strip():
+            return value
+    kind, _, value = headers.get(b"authorization", b"").strip().partition(b" ")
+    value = value.strip()
+    return value if kind.lower() == b"bearer" and value not in (b"", b"local") else None
