@@ -15,7 +15,7 @@ from livereactor.base.limits import Limits
 from livereactor.engine.memory_wire import MemoryChannel
 from livereactor.protocol import messages as m
 from livereactor.protocol import v0, v1
-from livereactor.runtime.http_guard import Access
+from livereactor.web.access import Access
 from tests.integration.models import LoadFails, Plain, WrongShape
 from tests.integration.rig import Served, next_session_works, serving
 

@@ -20,8 +20,8 @@ from livereactor.protocol import messages as m
 from livereactor.protocol import v1
 from livereactor.runtime.authoring import Model
 from livereactor.runtime.http import create_app
-from livereactor.runtime.http_guard import Access
 from livereactor.runtime.runtime import Options, Runtime
+from livereactor.web.access import Access
 
 URL = "http://localhost:8080"
 PATIENCE = 10.0

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from livereactor.runtime import http_guard
 from livereactor.runtime.http import FOLLOWERS
-from livereactor.runtime.http_guard import Access, Guard
+from livereactor.web import guard as web_guard
+from livereactor.web.access import Access
+from livereactor.web.guard import Guard
 from tests.integration.models import Plain
 from tests.integration.rig import serving
 
@@ -19,7 +20,7 @@ async def test_an_unforeseen_error_is_a_problem_with_its_request_id_and_logged_o
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     logged: list[dict[str, Any]] = []
-    monkeypatch.setattr(http_guard.log, "exception", lambda _, **fields: logged.append(fields))
+    monkeypatch.setattr(web_guard.log, "exception", lambda _, **fields: logged.append(fields))
     async with serving(Plain) as served:
         monkeypatch.setattr(served.runtime, "describe", lambda: 1 / 0)
         answer = await served.http.get("/session", headers={"X-Request-Id": "abc-1"})

@@ -25,11 +25,11 @@ from livereactor.media.encoder import start_bps
 from livereactor.playground import page_directory
 from livereactor.runtime.authoring import Model, definition_of
 from livereactor.runtime.http import create_app
-from livereactor.runtime.http_guard import Access
 from livereactor.runtime.loading import load_model
 from livereactor.runtime.reload import Reloader
 from livereactor.runtime.runtime import Options, Runtime
 from livereactor.settings import Resolved, Settings
+from livereactor.web.access import Access
 from livereactor.wiring.networks import peer_config, shared_relays
 from livereactor.wiring.process import LOOPBACK, Server, configure_logging, listen, stop_on_signals, url_of
 

@@ -21,13 +21,14 @@ from livereactor.protocol.http import UploadRequest
 from livereactor.runtime.authoring import definition_of
 from livereactor.runtime.changes import Changes
 from livereactor.runtime.describing import clip_refusal, descriptor, health
-from livereactor.runtime.http_guard import Access, Guard
 from livereactor.runtime.journal import KEPT, Journal
 from livereactor.runtime.metrics import Metrics
 from livereactor.runtime.seam import OutputDeclaration, Progress, StepOutput
 from livereactor.runtime.session_life import SessionAsked, SessionState
 from livereactor.runtime.steps import StepRefusedError, failure_of, step_media, step_result
 from livereactor.runtime.uploads import Uploads
+from livereactor.web.access import Access
+from livereactor.web.guard import Guard
 from tests.integration.models import Plain
 
 # --- steps ---

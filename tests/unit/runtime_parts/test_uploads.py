@@ -14,8 +14,8 @@ from livereactor.base.limits import Limits
 from livereactor.blobs.memory import MemoryBlobs
 from livereactor.blobs.port import BlobKey
 from livereactor.protocol.http import UploadRequest
-from livereactor.runtime.http_guard import BodyLateError
 from livereactor.runtime.uploads import Uploads
+from livereactor.web.problems import BodyLateError
 
 
 class CopyingBlobs(MemoryBlobs):

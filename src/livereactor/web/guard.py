@@ -6,64 +6,36 @@ Plain ASGI, so that streams pass through unbuffered.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import json
 import re
 import secrets
-from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
-from urllib.parse import urlsplit
+import time
+from typing import Final
 
 import structlog
 from starlette.requests import ClientDisconnect
 
-from livereactor.base.errors import ForbiddenError, LivereactorError, PeerError, TooLargeError
+from livereactor.base.errors import LivereactorError, TooLargeError
+from livereactor.base.sparse_log import SparseLog
 from livereactor.protocol.http import problem
-
-Scope: TypeAlias = MutableMapping[str, Any]
-Message: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[Message]]
-Send: TypeAlias = Callable[[Message], Awaitable[None]]
-App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+from livereactor.web.access import Access
+from livereactor.web.asgi import App, Message, Receive, Scope, Send
+from livereactor.web.problems import REQUEST_ID, BodyLateError, unexpected
 
 _METHODS: Final = b"GET, POST, PUT, DELETE, OPTIONS"
 _HEADERS: Final = (
     b"Authorization, Content-Type, Reactor-API-Version, Reactor-API-Accept-Version, Reactor-WebRTC-Version, "
-    b"Reactor-API-Key, X-Request-Id"
+    b"Reactor-API-Key, X-API-Key, X-Request-Id, Idempotency-Key, Last-Event-ID"
 )
-_REQUEST_ID: Final = re.compile(r"[\w.\-]{1,64}")
+_REQUEST_ID: Final = re.compile(r"[\w.\-]{1,64}", re.ASCII)
 # The page talks to whichever runtime it was given and shows pictures it made itself; nothing else may load.
 _POLICY: Final = (
     b"default-src 'self'; connect-src *; img-src 'self' blob: data:; media-src 'self' blob:; style-src 'self'; "
     b"frame-ancestors 'self'; base-uri 'none'"
 )
-
-
-_OPEN_UP: Final = "add its origin to [runtime] origins, or serve everybody with --insecure"
-REQUEST_ID: Final = "livereactor.request_id"  # key of a scope
 BODY_WAIT: Final = 30.0  # seconds for a whole body; an upload's may take longer, but not without a byte
 
 log = structlog.get_logger("livereactor.http")
-
-
-class BodyLateError(PeerError):
-    """The body did not come in time."""
-
-    http_status = 408
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """Who may ask.
-
-    Attributes:
-        origins: web origins beside loopback ones, such as `https://studio.example`.
-        any_host: serve every Host and Origin; for a runtime that is meant to be reached (`--insecure`).
-    """
-
-    origins: tuple[str, ...] = ()
-    any_host: bool = False
 
 
 class Guard:
@@ -72,13 +44,23 @@ class Guard:
     Args:
         app: what is guarded.
         access: who may ask.
-        body_bytes: largest body, but for uploads, which have limits of their own.
-        body_wait: seconds for a whole body; for an upload, seconds without a byte.
+        body_bytes: largest body, but for what is PUT below `streamed`, which has limits of its own.
+        body_wait: seconds for a whole body; for a streamed one, seconds without a byte.
+        streamed: beginnings of the paths whose PUT bodies are of any size.
     """
 
-    def __init__(self, app: App, access: Access, body_bytes: int, body_wait: float = BODY_WAIT) -> None:
+    def __init__(
+        self,
+        app: App,
+        access: Access,
+        body_bytes: int,
+        body_wait: float = BODY_WAIT,
+        *,
+        streamed: tuple[str, ...] = ("/uploads/",),
+    ) -> None:
         self._app, self._access = app, access
-        self._body_bytes, self._body_wait = body_bytes, body_wait
+        self._body_bytes, self._body_wait, self._streamed = body_bytes, body_wait, streamed
+        self._troubles = SparseLog(log)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -88,15 +70,20 @@ class Guard:
         request_id = headers.get("x-request-id", "")
         if not _REQUEST_ID.fullmatch(request_id):
             request_id = secrets.token_hex(8)
-        answer = _Answer(send, headers.get("origin"), request_id)
-        if (refusal := self._refusal(headers)) is not None:
+        began, answer = time.monotonic(), _Answer(send, request_id)
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            await self._guarded(scope, receive, answer, headers)
+            self._log(scope, answer, time.monotonic() - began)
+
+    async def _guarded(self, scope: Scope, receive: Receive, answer: _Answer, headers: dict[str, str]) -> None:
+        if (refusal := self._access.refusal(headers)) is not None:
             await answer.refuse(refusal)
         elif scope["method"] == "OPTIONS":
             await answer.preflight(headers)
         elif (limit := self._limit(scope)) is not None and _announced(headers) > limit:
             await answer.refuse(_too_large(limit))
         else:
-            await self._serve({**scope, REQUEST_ID: request_id}, receive, answer, limit)
+            await self._serve({**scope, "path": _plain(scope["path"]), REQUEST_ID: answer.id}, receive, answer, limit)
 
     async def _serve(self, scope: Scope, receive: Receive, answer: _Answer, limit: int | None) -> None:
         loop = asyncio.get_running_loop()
@@ -129,34 +116,31 @@ class Guard:
                 await answer.refuse(error)
 
     def _limit(self, scope: Scope) -> int | None:
-        is_upload = scope["method"] == "PUT" and scope["path"].startswith("/uploads/")
-        return None if is_upload else self._body_bytes
+        is_streamed = scope["method"] == "PUT" and _plain(scope["path"]).startswith(self._streamed)
+        return None if is_streamed else self._body_bytes
 
-    def _refusal(self, headers: dict[str, str]) -> ForbiddenError | None:
-        """A page of somebody else's must not steer a model on this machine, nor reach it by a name it points here."""
-        if self._access.any_host:
-            return None
-        origin = headers.get("origin")
-        if origin is not None and not is_loopback(_hostname(origin)) and origin not in self._access.origins:
-            return ForbiddenError(f"origin {origin[:128]!r} may not use this runtime; {_OPEN_UP}")
-        host = headers.get("host", "")
-        name = _hostname(f"//{host}")
-        known = {_hostname(each) for each in self._access.origins}
-        if name is None or (not is_loopback(name) and name not in known):
-            return ForbiddenError(f"host {host[:128]!r} is not this runtime's; use localhost, or {_OPEN_UP}")
-        return None
+    def _log(self, scope: Scope, answer: _Answer, seconds: float) -> None:
+        """Paths name no secret: keys and tokens are in headers, signatures in queries."""
+        fields = {"method": scope["method"], "path": scope["path"][:128], "status": answer.status}
+        log.debug("request", **fields, ms=round(seconds * 1000, 1), request_id=answer.id)
+        if answer.status >= 500:
+            self._troubles.warning("request not served", apart=str(answer.status), **fields, request_id=answer.id)
 
 
 class _Answer:
     """One response; adds the headers that every response has, errors included."""
 
-    def __init__(self, send: Send, origin: str | None, request_id: str) -> None:
-        self._send, self._origin, self.id = send, origin, request_id
-        self.started = False
+    def __init__(self, send: Send, request_id: str) -> None:
+        self._send, self.id = send, request_id
+        self.status = 0  # until it has started
+
+    @property
+    def started(self) -> bool:
+        return self.status > 0
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self.started = True
+            self.status = message["status"]
             message = {**message, "headers": [*message.get("headers", []), *self._headers()]}
         await self._send(message)
 
@@ -187,9 +171,9 @@ class _Answer:
         await self._send({"type": "http.response.body", "body": body})
 
 
-def unexpected(request_id: str) -> LivereactorError:
-    """What a client reads of an error of ours that nobody foresaw."""
-    return LivereactorError(f"unexpected error; quote request id {request_id} to whoever runs this, its log says why")
+def _plain(path: str) -> str:
+    """JS 2.9.0 with a base URL that ends in a slash asks for `//sessions` (section 1.1)."""
+    return "/" + path.lstrip("/") if path.startswith("//") else path
 
 
 def _announced(headers: dict[str, str]) -> int:
@@ -199,22 +183,3 @@ def _announced(headers: dict[str, str]) -> int:
 
 def _too_large(limit: int) -> TooLargeError:
     return TooLargeError(f"the body exceeds {limit} bytes; upload large content instead")
-
-
-def _hostname(url: str) -> str | None:
-    try:
-        return urlsplit(url).hostname
-    except ValueError:  # such as a bracket that is never closed
-        return None
-
-
-def is_loopback(host: str | None) -> bool:
-    """A name or an address that reaches this machine only."""
-    if host is None:
-        return False
-    if host == "localhost" or host.endswith(".localhost"):  # RFC 6761, section 6.3
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
