@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated
 
 import typer
 
 from livereactor.base.limits import Limits
-from livereactor.settings import effective, resolve
+from livereactor.settings import effective, is_secret, resolve
 
 
 def register(app: typer.Typer) -> None:
@@ -26,10 +26,11 @@ def config(
     """Show each setting and where it came from."""
     rows = effective(resolve(folder, command_line={}))
     for name, value, origin in rows:
+        shown = "set, not shown" if value and is_secret(name) else value
         if json_lines:
-            typer.echo(json.dumps({"name": name, "value": value, "origin": origin}, default=str))
+            typer.echo(json.dumps({"name": name, "value": shown, "origin": origin}, default=str))
         else:
-            typer.echo(f"{name:<32} {_shown(name, value):<24} {origin}")
+            typer.echo(f"{name:<32} {shown!s:<24} {origin}")
 
 
 def limits(json_lines: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False) -> None:
@@ -43,10 +44,3 @@ def limits(json_lines: Annotated[bool, typer.Option("--json", help="One JSON obj
         return
     for name, value in values.items():
         typer.echo(f"{name:<28} {value:,}")
-
-
-def _shown(name: str, value: object) -> str:
-    """TURN credentials are secrets: they are counted, not printed."""
-    if name == "turn.turn" and value:
-        return f"{len(cast('list[str]', value))} server(s), credentials hidden"
-    return str(value)

@@ -84,6 +84,13 @@ def effective(resolved: Resolved) -> list[tuple[str, object, str]]:
     return rows
 
 
+def is_secret(name: str) -> bool:
+    """The value of this setting is never shown, such as `coordinator.secret`."""
+    section, _, key = name.partition(".")
+    field = SECTIONS[section].model_fields.get(key) if section in SECTIONS else None
+    return field is not None and not field.repr
+
+
 # --- sources -----------------------------------------------------------------------------------------------------
 
 
@@ -203,8 +210,9 @@ def _validate(merged: Mapping[str, Any], origins: Mapping[str, str]) -> Settings
         if first["type"] == "extra_forbidden":
             raise ConfigError(f"{where}: no setting {name!r}{_nearest(name, _known())}; remove or rename it") from error
         text = first["msg"].removeprefix("Value error, ")
-        shown = first.get("input")
-        raise ConfigError(f"{where}: {name} = {shown!r}: {text[:1].lower()}{text[1:]}; mend that value") from error
+        shown = "" if is_secret(name) else f" = {first.get('input')!r}"
+        # Not `from error`, which would show the value of a secret in a traceback.
+        raise ConfigError(f"{where}: {name}{shown}: {text[:1].lower()}{text[1:]}; mend that value") from None
 
 
 class _FromValues(Settings):

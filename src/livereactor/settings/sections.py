@@ -136,7 +136,9 @@ class TurnSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     stun: list[str] = Field(default_factory=list, description="STUN servers, as 'stun:host:port'.")
-    turn: list[str] = Field(default_factory=list, description="TURN servers, as 'user;credential;turn:host:port'.")
+    turn: list[str] = Field(
+        default_factory=list, repr=False, description="TURN servers, as 'user;credential;turn:host:port'."
+    )
     relay_only: bool = Field(False, description="Use relay candidates only.")
     urls: list[str] = Field(
         default_factory=list, description="TURN servers that share `secret`, as 'turn:host:port?transport=udp'."

@@ -1,8 +1,10 @@
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from livereactor.base.errors import ConfigError
+from livereactor.cli.main import app
 from livereactor.settings import effective, resolve
 from livereactor.wiring.runtime import runtime_options
 from tests.integration.models import Plain
@@ -95,3 +97,41 @@ def test_types_of_uploads_reach_the_runtime_and_what_is_no_type_is_refused(tmp_p
     for wrong in ("png", "image/", "*/*", "Image/PNG", "a/b c"):
         with pytest.raises(ConfigError, match="is no MIME type"):
             settle(tmp_path, environ={"LIVEREACTOR_RUNTIME__UPLOAD_TYPES": f'["{wrong}"]'})
+
+
+SECRETS = {
+    "runtime.key": "k" * 15,
+    "coordinator.secret": "s" * 31,
+    "coordinator.worker_secret": "w" * 15,
+    "coordinator.webhook_secret": "h" * 15,
+    "turn.turn": "u;cred",
+}
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_malformed_secret_is_refused_without_being_told(tmp_path: Path, name: str) -> None:
+    section, key = name.split(".")
+    value = SECRETS[name]
+    written = f'["{value}"]' if name == "turn.turn" else f'"{value}"'
+    with pytest.raises(ConfigError, match=rf"livereactor.toml line 2: {name}: ") as refused:
+        settle(tmp_path, f"[{section}]\n{key} = {written}\n")
+    assert value not in refused.value.message
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_config_shows_that_a_secret_is_set_and_not_what_it_is(tmp_path: Path, form: list[str]) -> None:
+    text = "[runtime]\nkey = '{0}'\n[coordinator]\nsecret = '{0}'\n[store]\nurl = 'postgresql://u:{0}@h/d'\n"
+    text += "[turn]\nsecret = '{0}'\nturn = ['u;{0};turn:t:1']\n"
+    (tmp_path / "livereactor.toml").write_text(text.format("q" * 40))
+    result = CliRunner().invoke(app, ["config", str(tmp_path), *form])
+    assert result.exit_code == 0
+    assert "q" * 40 not in result.output
+    assert result.output.count("set, not shown") == 5
+
+
+def test_one_variable_names_the_data_folder_for_every_command(tmp_path: Path) -> None:
+    resolved = settle(tmp_path, environ={"LIVEREACTOR_DATA_DIR": "/srv/live"})
+    rows = {name: (value, origin) for name, value, origin in effective(resolved)}
+    assert rows["coordinator.data_dir"] == (Path("/srv/live"), "environment LIVEREACTOR_DATA_DIR")
+    longer = {"LIVEREACTOR_DATA_DIR": "/srv/live", "LIVEREACTOR_COORDINATOR__DATA_DIR": "/srv/other"}
+    assert settle(tmp_path, environ=longer).settings.coordinator.data_dir == Path("/srv/other")
