@@ -1,0 +1,193 @@
+"""The fleet on a store and a pool in memory: what it starts, adopts, replaces and stops."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from livereactor.base.errors import UnavailableError
+from livereactor.base.limits import Limits
+from livereactor.coordinator.caller import ALL_SCOPES, Caller
+from livereactor.coordinator.fleet import Fleet, FleetPlan
+from livereactor.coordinator.links import Links
+from livereactor.coordinator.options import CoordinatorOptions, Quotas
+from livereactor.coordinator.service import Service
+from livereactor.pool.memory import MemoryMachine, MemoryPool, Program
+from livereactor.pool.port import WorkerSpec
+from livereactor.protocol import link
+from livereactor.protocol.http import CreateSession
+from livereactor.store.memory import MemoryStore
+from livereactor.store.port import ModelRecord, WorkerRecord, WorkerState
+
+NOBODY = Caller("guest", ALL_SCOPES)
+OPTIONS = CoordinatorOptions(Limits(exit_timeout=0.1), Quotas(0, 0, 100), drain_timeout=0.1)
+
+
+class NoLinks(Links):
+    """No Worker has its socket here."""
+
+    def tell(self, worker: str, frame: link.FromCoordinator) -> bool:
+        return False
+
+
+def unix_us() -> int:
+    return time.time_ns() // 1000
+
+
+class House:
+    """A coordinator without HTTP. Its Workers register, are ready at once, and say goodbye when asked to end."""
+
+    def __init__(self, *, program: Program | None = None, room: int | None = None, **plan: Any) -> None:
+        self.store = MemoryStore()
+        self.service = Service(self.store, NoLinks(), OPTIONS, unix_us=unix_us)
+        self.machine = MemoryMachine(program or self.behave, room=room)
+        self.started = asyncio.Queue[str]()
+        self.idle_stop = plan.pop("idle_stop", 300.0)
+        self.model = ModelRecord("pond", "1", {}, **plan)
+        self.fleet = self.new_fleet()
+
+    def new_fleet(self) -> Fleet:
+        plan = FleetPlan({"pond": "pond.py"}, idle_stop=self.idle_stop)
+        return Fleet(self.store, self.service, MemoryPool(self.machine), OPTIONS, plan, unix_us=unix_us)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        await self.store.transact(lambda tx: tx.put_model(self.model))
+        task = asyncio.create_task(self.fleet.run("http://127.0.0.1:1"))
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def behave(self, spec: WorkerSpec, terminated: asyncio.Event) -> int:
+        self.started.put_nowait(spec.worker)
+        await self.register(spec)
+        await terminated.wait()
+        await self.service.bye(spec.worker, f"incarnation of {spec.worker}")
+        return 0
+
+    async def register(self, spec: WorkerSpec) -> None:
+        slots = [link.SlotReport(n=0)]
+        hello = link.Hello(
+            worker=spec.worker,
+            incarnation=f"incarnation of {spec.worker}",
+            model=spec.model,
+            slots=slots,
+            state="ready",
+        )
+        assert isinstance(await self.service.hello(hello), link.Welcome)
+
+    async def next_start(self) -> str:
+        return await asyncio.wait_for(self.started.get(), 10)
+
+    async def worker(self, worker: str) -> WorkerRecord | None:
+        return await self.store.read(lambda tx: tx.worker(worker))
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(10):
+            while not condition():  # noqa: ASYNC110  a task's end tells the pool, not us
+                await asyncio.sleep(0.01)
+
+
+async def test_as_many_workers_as_are_to_be_kept_ready_are_started_at_once() -> None:
+    house = House(min_ready=2, max_workers=3)
+    async with house.running():
+        assert len({await house.next_start(), await house.next_start()}) == 2
+    assert len(house.machine.living) == 2
+
+
+async def test_a_model_that_keeps_none_ready_is_started_by_its_first_session() -> None:
+    house = House(min_ready=0, max_workers=1)
+    async with house.running():
+        assert not house.machine.living
+        asked = CreateSession.model_validate({"model": {"name": "pond"}})
+        session = await house.service.create(NOBODY, asked, idempotency_key=None)
+        worker = await house.next_start()
+        await house.until(lambda: house.machine.living.keys() == {worker})
+        record = await house.store.read(lambda tx: tx.session(session.session_id))
+        assert record is not None
+        assert record.worker in (None, worker)
+
+
+async def test_a_crashed_worker_is_lost_at_once_and_replaced() -> None:
+    house = House(min_ready=1, max_workers=1)
+    async with house.running():
+        first = await house.next_start()
+        await house.until(lambda: first in house.machine.living)
+        house.machine.die(first)
+        second = await house.next_start()
+        assert second != first
+        record = await house.worker(first)
+        assert record is not None
+        assert record.state is WorkerState.LOST
+
+
+async def test_a_lost_worker_is_killed_and_replaced() -> None:
+    house = House(min_ready=1, max_workers=1)
+    async with house.running():
+        first = await house.next_start()
+        await house.service.worker_died(first, reason="silent for 15 s")
+        second = await house.next_start()
+        assert house.machine.living.keys() == {second}
+
+
+async def test_living_workers_are_adopted_not_doubled() -> None:
+    house = House(min_ready=1, max_workers=2)
+    async with house.running():
+        first = await house.next_start()
+    house.fleet = house.new_fleet()
+    async with house.running():
+        house.machine.die(first)  # its end is told to the new one
+        second = await house.next_start()
+        assert house.machine.living.keys() == {second}
+
+
+async def test_a_worker_of_a_model_that_is_not_served_any_more_is_stopped() -> None:
+    house = House(min_ready=0, max_workers=1)
+    house.machine.start(WorkerSpec("wrk_old", "garden", "garden.py", "http://127.0.0.1:1"))
+    async with house.running():
+        await house.until(lambda: not house.machine.living)
+
+
+async def test_an_idle_worker_is_stopped_in_order() -> None:
+    house = House(min_ready=0, buffer=1, max_workers=1, idle_stop=0.1)
+    async with house.running():
+        worker = await house.next_start()
+        house.model = ModelRecord("pond", "1", {}, min_ready=0, buffer=0, max_workers=1)
+        await house.store.transact(lambda tx: tx.put_model(house.model))
+        await house.until(lambda: not house.machine.living)
+        record = await house.worker(worker)
+        assert record is not None
+        assert record.state is WorkerState.GONE
+
+
+async def test_drain_ends_all_in_time_and_starts_no_more() -> None:
+    async def stubborn(spec: WorkerSpec, terminated: asyncio.Event) -> int:
+        house.started.put_nowait(spec.worker)
+        await house.register(spec)
+        await asyncio.Event().wait()
+        return 0
+
+    house = House(program=stubborn, min_ready=2, max_workers=2)
+    async with house.running():
+        await house.next_start()
+        await house.next_start()
+        await asyncio.wait_for(house.fleet.drain(), 5)
+        assert not house.machine.living
+    assert house.started.empty()
+
+
+async def test_clients_are_not_left_waiting_for_what_does_not_start() -> None:
+    house = House(min_ready=1, max_workers=1, room=0)
+    async with house.running():
+        await house.until(lambda: house.fleet.capacity("pond") is not None)
+        asked = CreateSession.model_validate({"model": {"name": "pond"}})
+        with pytest.raises(UnavailableError, match="none could be started in 3 attempts") as refusal:
+            await house.service.create(NOBODY, asked, idempotency_key=None)
+        assert refusal.value.code == "NO_CAPACITY"
