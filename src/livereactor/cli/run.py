@@ -19,6 +19,7 @@ _Target = Annotated[str, typer.Argument(help="A file, file.py:Class, or a folder
 _Port = Annotated[int | None, typer.Option(help="Port of page and API; 0 takes a free one.", show_default="8080")]
 _Host = Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")]
 _Set = Annotated[list[str] | None, typer.Option("--set", help="key=value for Model.load(config); may be repeated.")]
+_Key = Annotated[str | None, typer.Option(help="Clients must show it; 16 characters or more.", show_default="none")]
 _Insecure = Annotated[bool, typer.Option("--insecure", help="Serve anybody on a non-loopback address.")]
 _Cpu = Annotated[bool, typer.Option("--cpu", help="Hide every GPU from the model.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print the address as JSON, for scripts.")]
@@ -37,6 +38,7 @@ def run(
     set_: _Set = None,
     reload: Annotated[bool, typer.Option("--reload", help="Saving the file reloads the class.")] = False,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+    key: _Key = None,
     insecure: _Insecure = False,
     cpu: _Cpu = False,
     json_lines: _Json = False,
@@ -44,7 +46,12 @@ def run(
     """Serve a model with its page; Ctrl-C ends it."""
     if cpu:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""  # read by CUDA when the model first touches it
-    given = {"runtime.port": port, "runtime.host": host, "runtime.insecure": insecure or None}
+    given = {
+        "runtime.port": port,
+        "runtime.host": host,
+        "runtime.key": key,
+        "runtime.insecure": insecure or None,
+    }
     serve(target, given | _assignments(set_ or []), reload=reload, open_page=open_page, json_lines=json_lines)
 
 

@@ -32,18 +32,22 @@ from livereactor.runtime.runtime import FLAT_CONNECTION, Runtime
 from livereactor.web.access import Access, base_url, is_on_this_machine
 from livereactor.web.asgi import App
 from livereactor.web.guard import Guard
+from livereactor.web.key_door import KeyDoor
 from livereactor.web.problems import handle_errors
 
 LONGEST_NUMBER: Final = 16  # digits
 FOLLOWERS: Final = 16  # readers of `/events` at once; each holds a connection for as long as it likes
 
 
-def create_app(runtime: Runtime, *, access: Access | None = None, page: Path | None = None) -> App:
+def create_app(
+    runtime: Runtime, *, access: Access | None = None, page: Path | None = None, key: str | None = None
+) -> App:
     """The ASGI app of one runtime.
 
     Args:
         access: which origins and hosts are answered; loopback only by default.
         page: folder of the web page, served at `/`.
+        key: what clients must show; None = nothing.
     """
     api = FastAPI(title="livereactor runtime", docs_url=None, redoc_url=None, openapi_url=None)
     for routes in (session_routes, signalling_routes, upload_routes, observation_routes):
@@ -51,7 +55,8 @@ def create_app(runtime: Runtime, *, access: Access | None = None, page: Path | N
     if page is not None:
         api.mount("/", StaticFiles(directory=page, html=True))
     handle_errors(api, otherwise="the page is at /")
-    return Guard(api, access or Access(), runtime.limits.body_bytes)
+    inner = api if key is None else KeyDoor(api, key, page)
+    return Guard(inner, access or Access(), runtime.limits.body_bytes)
 
 
 def session_routes(runtime: Runtime) -> APIRouter:

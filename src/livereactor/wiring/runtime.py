@@ -71,10 +71,10 @@ def serve_model(target: str, resolved: Resolved, *, listening: Callable[[str], N
 def check_address(settings: Settings) -> None:
     """A runtime that asks nobody for a key listens on loopback, unless told otherwise in so many words."""
     host = settings.runtime.host
-    if host not in LOOPBACK and not settings.runtime.insecure:
+    if host not in LOOPBACK and settings.runtime.key is None and not settings.runtime.insecure:
         raise ConfigError(
             f"{host} can be reached from elsewhere and anybody could steer the model; "
-            "listen on 127.0.0.1, or say --insecure"
+            "ask for a key with --key, or say --insecure"
         )
 
 
@@ -110,8 +110,9 @@ async def _serve(
 ) -> None:
     runtime = make_runtime(model, resolved, folder, reloads=reloader is not None)
     asked = resolved.settings.runtime
-    access = Access(tuple(asked.origins), any_host=asked.insecure)
-    app = create_app(runtime, access=access, page=page_directory())
+    # A key is shown on purpose, unlike an address that a foreign page can borrow: with one, any origin may ask.
+    access = Access(tuple(asked.origins), any_host=asked.insecure or asked.key is not None)
+    app = create_app(runtime, access=access, page=page_directory(), key=asked.key)
     # The exit is ours: uvicorn would wait for held requests and event streams.
     config = uvicorn.Config(
         app, log_config=None, access_log=False, lifespan="off", ws="none", limit_concurrency=HTTP_CONNECTIONS

@@ -60,10 +60,18 @@ async def test_a_port_in_use_is_told_with_the_next_free_one(tmp_path: Path) -> N
     assert named > port
 
 
-async def test_another_address_than_loopback_wants_insecure(tmp_path: Path) -> None:
+async def test_another_address_than_loopback_wants_a_key_or_insecure(tmp_path: Path) -> None:
     result = await ended("run", written(tmp_path, ""), "--host", "0.0.0.0", "--port", str(free_port()))
     assert result.code == 1
+    assert "--key" in result.log
     assert "--insecure" in result.log
+
+
+async def test_a_short_key_is_refused_and_not_repeated(tmp_path: Path) -> None:
+    result = await ended("run", written(tmp_path, ""), "--host", "0.0.0.0", "--key", "hunter2")
+    assert result.code == 1
+    assert "command line, --key: runtime.key: " in result.log
+    assert "hunter2" not in result.log
 
 
 @pytest.mark.parametrize(
