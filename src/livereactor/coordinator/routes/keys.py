@@ -20,13 +20,13 @@ def keys(auth: Auth) -> APIRouter:
         peer = request.client.host if request.client is not None else None
         (await auth.caller(request.headers, peer)).need("admin")
 
-    @routes.get("", response_model=KeyList)
+    @routes.get("", response_model=KeyList, response_model_exclude_none=True)
     async def listed(request: Request) -> dict[str, Any]:
         """Every key, newest first; what is shown of it tells it apart and opens nothing."""
         await must_be_operator(request)
         return KeyList(keys=await auth.keys.list()).to_body()
 
-    @routes.post("", status_code=201, response_model=CreatedKey)
+    @routes.post("", status_code=201, response_model=CreatedKey, response_model_exclude_none=True)
     async def create(request: Request) -> dict[str, Any]:
         """Make a key; it is told this once."""
         await must_be_operator(request)

@@ -17,13 +17,13 @@ def tokens(auth: Auth, *, public_url: str | None = None) -> APIRouter:
     """The routes; `public_url` is where people reach the page, where requests do not tell."""
     routes = APIRouter(tags=["tokens"])
 
-    @routes.post("/tokens", response_model=TokenAnswer)
+    @routes.post("/tokens", response_model=TokenAnswer, response_model_exclude_none=True)
     async def mint(request: Request) -> dict[str, Any]:
         """Exchange an API key for a short-lived token, narrowed as asked."""
         asked = read_body(TokenRequest, await request.body())
         return (await auth.mint(request.headers, _peer(request), asked)).to_body()
 
-    @routes.post("/sessions/{sid}/share", response_model=ShareAnswer)
+    @routes.post("/sessions/{sid}/share", response_model=ShareAnswer, response_model_exclude_none=True)
     async def share(sid: str, request: Request) -> dict[str, Any]:
         """A link to one session for somebody else; by default it can be watched and nothing more."""
         asked = read_body(ShareRequest, await request.body())
