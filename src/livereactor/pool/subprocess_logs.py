@@ -49,11 +49,13 @@ class WorkerLogs:
         return ""
 
     def prune(self, living: Collection[str]) -> None:
-        """Delete the oldest logs of Workers that have ended, but for the last `KEPT_LOGS`."""
-        ended = [path for path in self._folder.glob("*.log") if path.stem not in living]
-        for path in sorted(ended, key=_modified)[:-KEPT_LOGS]:
+        """Of the Workers that have ended keep the last `KEPT_LOGS` logs, none of them too large."""
+        ended = sorted((path for path in self._folder.glob("*.log") if path.stem not in living), key=_modified)
+        for path in ended[:-KEPT_LOGS]:
             path.unlink(missing_ok=True)
             path.with_suffix(".log.1").unlink(missing_ok=True)
+        for path in ended[-KEPT_LOGS:]:
+            self.trim(path.stem)
 
     def _path(self, worker: str) -> Path:
         return self._folder / f"{worker}.log"

@@ -25,7 +25,7 @@ elif target == "obeys":
 elif target == "fails":
     sys.exit("no weights on this machine")
 elif target == "parent" and os.fork() == 0:
-    print("child", os.getpid())
+    print("child", os.getpid(), flush=True)
     time.sleep(60)
 elif target == "flood":
     while True:
