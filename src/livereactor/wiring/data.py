@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from livereactor.base.errors import ConfigError
-from livereactor.base.limits import Limits
 from livereactor.coordinator.auth import Auth
 from livereactor.coordinator.keys import Keys
 from livereactor.coordinator.options import CoordinatorOptions, Quotas
@@ -17,6 +16,7 @@ from livereactor.coordinator.tokens import Tokens
 from livereactor.settings import Settings
 from livereactor.store.port import Store
 from livereactor.store.sql import SqlStore
+from livereactor.wiring.limits import limits
 
 DATABASE = "livereactor.db"
 
@@ -48,7 +48,7 @@ async def open_data(settings: Settings, *, make: bool = False) -> AsyncGenerator
         )
     store = open_store(settings)
     try:
-        options = CoordinatorOptions(limits=_limits(settings), quotas=quotas(settings))
+        options = CoordinatorOptions(limits=limits(settings), quotas=quotas(settings))
         yield Data(store, make_auth(store, secrets_of(settings), options))
     finally:
         await store.aclose()
@@ -90,7 +90,3 @@ def quotas(settings: Settings) -> Quotas:
 def unix_us() -> int:
     """The coordinator's clock: microseconds of Unix time."""
     return time.time_ns() // 1_000
-
-
-def _limits(settings: Settings) -> Limits:
-    return replace(Limits(), max_session_duration=settings.runtime.max_session_duration)

@@ -17,7 +17,6 @@ import structlog
 import uvicorn
 
 from livereactor.base.errors import ConfigError, LivereactorError, UnavailableError
-from livereactor.base.limits import Limits
 from livereactor.blobs.folder import FolderBlobs
 from livereactor.engine.default import make_engine
 from livereactor.engine.port import PeerConfig
@@ -30,6 +29,7 @@ from livereactor.runtime.reload import Reloader
 from livereactor.runtime.runtime import Options, Runtime
 from livereactor.settings import Resolved, Settings
 from livereactor.web.access import Access
+from livereactor.wiring.limits import limits
 from livereactor.wiring.networks import peer_config, shared_relays
 from livereactor.wiring.process import LOOPBACK, Server, configure_logging, listen, stop_on_signals, url_of
 
@@ -89,7 +89,7 @@ def runtime_options(model: type[Model], resolved: Resolved, *, reloads: bool = F
     """How a runtime serves, as the settings say."""
     settings = resolved.settings
     return Options(
-        limits=_limits(settings),
+        limits=limits(settings),
         peers=_peers(model, settings),
         relays=shared_relays(settings),
         config=settings.model,
@@ -165,17 +165,6 @@ async def _tell_loading(runtime: Runtime) -> None:
         said = {"progress": f"{progress.fraction:.0%}", "text": progress.text} if progress else {}
         log.info("still loading", seconds=round(time.monotonic() - began), **said)
         pause = 5.0
-
-
-def _limits(settings: Settings) -> Limits:
-    given = settings.runtime
-    return replace(
-        Limits(),
-        max_connections=given.max_connections,
-        max_session_duration=given.max_session_duration,
-        reconnection_window=given.reconnection_window,
-        unclaimed_window=given.unclaimed_window,
-    )
 
 
 def _peers(model: type[Model], settings: Settings) -> PeerConfig:
