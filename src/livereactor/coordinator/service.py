@@ -257,8 +257,8 @@ class Service:
 
     async def worker_died(self, worker: str, *, reason: str) -> None:
         """Its process is known to be gone (the pool, or its keeper, said so): what `sweep` would find out later."""
-        await self._decider.decide(decisions.worker_lost, worker=worker, reason=reason)
-        log.warning("worker died", worker=worker, reason=reason)
+        if await self._decider.decide(decisions.worker_lost, worker=worker, reason=reason):
+            log.warning("worker died", worker=worker, reason=reason)
 
     async def drain(self, worker: str) -> None:
         """Let it finish what it has and end; raises NotFoundError."""
