@@ -45,10 +45,76 @@ def private_network() -> Iterator[bool]:
                 subprocess.run(["ip", *line.split()], check=True, capture_output=True)
             yield True
         finally:
-            if _libc.setns(outside, _CLONE_NEWNET) != 0:
-                raise OSError(ctypes.get_errno(), "cannot go back to the machine's own network")
+            _go(outside)
     finally:
         os.close(outside)
+
+
+class Namespace:
+    """A network namespace without a name: it goes when it is closed and the last process inside has ended.
+
+    Attributes:
+        path: what `ip link set … netns` takes.
+    """
+
+    def __init__(self) -> None:
+        outside = os.open(_HERE, os.O_RDONLY)
+        try:
+            if _libc.unshare(_CLONE_NEWNET) != 0:
+                raise OSError(ctypes.get_errno(), "this process may not make network namespaces")
+            self._file = os.open(_HERE, os.O_RDONLY)
+        finally:
+            _go(outside)
+            os.close(outside)
+        self.path = f"/proc/{os.getpid()}/fd/{self._file}"
+        self.ip("link set lo up")
+
+    @contextmanager
+    def inside(self) -> Iterator[None]:
+        """Sockets, threads and processes that the calling thread makes meanwhile belong to this namespace."""
+        outside = os.open(_HERE, os.O_RDONLY)
+        _go(self._file)
+        try:
+            yield
+        finally:
+            _go(outside)
+            os.close(outside)
+
+    def ip(self, *lines: str) -> None:
+        """Carry out lines of `ip`."""
+        for line in lines:
+            self.run(["ip", *line.split()])
+
+    def nft(self, rules: str) -> None:
+        """Make these the only rules."""
+        self.run(["nft", "-f", "-"], f"flush ruleset\n{rules}")
+
+    def forward(self) -> None:
+        """Be a router."""
+        with self.inside():
+            for setting in ("ipv4/ip_forward", "ipv6/conf/all/forwarding"):
+                Path("/proc/sys/net", setting).write_text("1")
+
+    def run(self, command: list[str], text: str = "") -> str:
+        """What a command says; raises with what it complained about."""
+        with self.inside():
+            done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()}")
+        return done.stdout
+
+    def close(self) -> None:
+        os.close(self._file)
+
+
+def can_make_networks() -> bool:
+    """Whether tests may make namespaces, join them and translate addresses between them."""
+    return _allowed() and shutil.which("nft") is not None
+
+
+def _go(file: int) -> None:
+    if _libc.setns(file, _CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "cannot change the network namespace")
 
 
 @contextmanager

@@ -1,0 +1,77 @@
+"""Fixtures for tests across networks: an internet, a relay on it, a model served at one site, clients at the other."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, ExitStack
+
+import pytest
+import pytest_asyncio
+
+from tests.tools.browser import BrowserClients
+from tests.tools.coturn import Coturn, coturn
+from tests.tools.drivers import PythonClients
+from tests.tools.fixtures import SMALL
+from tests.tools.nat import RELAY, Internet, can_make_internet, internet
+from tests.tools.processes import LIVEREACTOR, Program, running
+
+Serve = Callable[..., Program]
+
+
+@pytest.fixture(scope="module")
+def net() -> Iterator[Internet]:
+    """Two sites and a public network."""
+    if not can_make_internet():
+        pytest.skip("this machine lets us make no networks: it takes root, iproute2, nftables and TUN devices")
+    with internet() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def relay(net: Internet, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Coturn]:
+    """A coturn that everybody reaches."""
+    with ExitStack() as stack:
+        with net.relay.inside():
+            made = stack.enter_context(coturn(RELAY, tmp_path_factory.mktemp("coturn")))
+        yield made
+
+
+@pytest.fixture(scope="module")
+def serve(net: Internet, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
+    """`serve(turn=[…], port_range="…")`: the conformance model at the worker's site, until the module ends."""
+    ports = itertools.count(8080)
+    with ExitStack() as stack:
+
+        def started(*, turn: list[str] | None = None, **runtime: str) -> Program:
+            port = next(ports)
+            command = [*LIVEREACTOR, "run", "examples/conformance.py", "--insecure", "--port", str(port)]
+            settings = {"host": "0.0.0.0", **runtime}
+            environment = {**SMALL, **{f"LIVEREACTOR_RUNTIME__{name.upper()}": settings[name] for name in settings}}
+            environment["LIVEREACTOR_TURN__TURN"] = json.dumps(turn or [])
+            log_path = tmp_path_factory.mktemp("server") / "log"
+            with net.worker.host.inside():
+                program = stack.enter_context(running(command, port=port, log_path=log_path, environment=environment))
+            program.url = f"http://{net.worker.public}:{port}"
+            return program
+
+        yield started
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def pythons(net: Internet) -> AsyncIterator[PythonClients]:
+    """Official Python clients at the client's site."""
+    async with AsyncExitStack() as stack:
+        with net.client.host.inside():
+            made = await stack.enter_async_context(PythonClients.started())
+        yield made
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browsers(net: Internet, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[BrowserClients]:
+    """Official JavaScript clients in a Chromium at the client's site."""
+    async with AsyncExitStack() as stack:
+        with net.client.host.inside():
+            made = await stack.enter_async_context(BrowserClients.started(tmp_path_factory.mktemp("pages")))
+        yield made
