@@ -40,16 +40,24 @@ def relay(net: Internet, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
 
 @pytest.fixture(scope="module")
 def serve(net: Internet, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
-    """`serve(turn=[…], port_range="…")`: the conformance model at the worker's site, until the module ends."""
+    """`serve(turn=[…], port_range="…")`: the conformance model at the worker's site, until the module ends.
+
+    Args of `serve`: `turn`, servers with credentials; `relays`, urls and the secret they share; `[runtime]` settings.
+    """
     ports = itertools.count(8080)
     with ExitStack() as stack:
 
-        def started(*, turn: list[str] | None = None, **runtime: str) -> Program:
+        def started(
+            *, turn: list[str] | None = None, relays: tuple[list[str], str] | None = None, **runtime: str
+        ) -> Program:
             port = next(ports)
             command = [*LIVEREACTOR, "run", "examples/conformance.py", "--insecure", "--port", str(port)]
             settings = {"host": "0.0.0.0", **runtime}
             environment = {**SMALL, **{f"LIVEREACTOR_RUNTIME__{name.upper()}": settings[name] for name in settings}}
             environment["LIVEREACTOR_TURN__TURN"] = json.dumps(turn or [])
+            if relays is not None:
+                environment["LIVEREACTOR_TURN__URLS"] = json.dumps(relays[0])
+                environment["LIVEREACTOR_TURN__SECRET"] = relays[1]
             log_path = tmp_path_factory.mktemp("server") / "log"
             with net.worker.host.inside():
                 program = stack.enter_context(running(command, port=port, log_path=log_path, environment=environment))
