@@ -19,8 +19,11 @@ from livereactor.coordinator.shares import shared
 from livereactor.coordinator.tokens import Tokens, granted, known_scopes
 from livereactor.protocol.tokens import ShareRequest, TokenAnswer, TokenRequest
 from livereactor.store.port import OPEN, ApiKey, Store, Tx
+from livereactor.web.access import Access
 
 GUEST: Final = "guest"  # the account of everybody without credentials
+_HERE: Final = Access()  # loopback hosts, and pages of loopback origins
+_OF_PROXIES: Final = ("x-forwarded-for", "forwarded", "x-real-ip", "via")
 _NO_CREDENTIALS: Final = ("", "local")  # what official clients put behind `Bearer` when they have none
 
 
@@ -64,7 +67,7 @@ class Auth:
             return self._tokens.verify(shown.token, now_at=self._unix_us() / 1e6)
         if shown.key is not None:
             return _key_caller(await self.keys.find(shown.key, peer=peer))
-        if self._options.guests:
+        if self._serves_guest(headers):
             return Caller(GUEST, SESSION_SCOPES)
         raise UnauthorizedError(
             "no credentials given; send Authorization: Bearer with a token from POST /tokens, or Reactor-API-Key"
@@ -80,7 +83,7 @@ class Auth:
             QuotaError: too many wrong keys from this address.
         """
         shown = _shown(headers)
-        if shown.token is not None or (shown.key is None and not self._options.guests):
+        if shown.token is not None or (shown.key is None and not self._serves_guest(headers)):
             raise UnauthorizedError(
                 "no API key given; send it as Reactor-API-Key, X-API-Key or Authorization: Bearer rk_…"
             )
@@ -124,6 +127,13 @@ class Auth:
             authorization_details=claims.get("authorization_details"),
             scope=claims["scope"].split(),
         )
+
+    def _serves_guest(self, headers: Mapping[str, str]) -> bool:
+        """Who needs no credentials has something that others could borrow: being on this machine."""
+        if self._options.guests_from_anywhere:
+            return True
+        is_direct = not any(name in headers for name in _OF_PROXIES)
+        return self._options.guests and is_direct and _HERE.refusal(headers) is None
 
     def _must_be_allowed(self, tx: Tx, account: str, bound: list[str], at_once: int | None) -> None:
         for each in bound:

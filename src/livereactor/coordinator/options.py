@@ -19,6 +19,16 @@ class Quotas:
 
 
 @dataclass(frozen=True, slots=True)
+class Rates:
+    """Requests a minute of one address, against floods (429). 0 = unlimited. Clients on this machine are not counted."""
+
+    anonymous: int = 600  # without key or token: a page's files, health checks, and then some
+    creating: int = (
+        240  # of tokens, Sessions, Connections, uploads: a school behind one address, not a script in a loop
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class TurnOptions:
     """STUN and TURN as clients and Workers are told of them.
 
@@ -48,12 +58,15 @@ class CoordinatorOptions:
         store_grace: after the store was away, nobody is expired for so long: everybody was silent.
         drain_timeout: what a draining Worker may take for the Session it has.
         kept: a closed Session can be looked at for so long.
-        guests: callers without key or token are served as the account `guest` (a coordinator on loopback).
+        guests: callers without key or token are served as the account `guest` where they are on this machine: no proxy
+            stands between, and no foreign page asks (a coordinator on loopback).
+        guests_from_anywhere: and those from elsewhere, and of any page, since the operator said so.
         public_url: as clients reach us, where requests do not tell.
     """
 
     limits: Limits = field(default_factory=Limits)
     quotas: Quotas = field(default_factory=Quotas)
+    rates: Rates = field(default_factory=Rates)
     turn: TurnOptions = field(default_factory=TurnOptions)
     admission_grace: float = 45.0
     ticket_grace: float = 60.0
@@ -65,6 +78,7 @@ class CoordinatorOptions:
     token_lifetime: int = 21_600
     scoped_token_lifetime: int = 3_600
     guests: bool = False
+    guests_from_anywhere: bool = False
     public_url: str | None = None
     webhook_url: str | None = None
     webhook_secret: str | None = field(default=None, repr=False)

@@ -28,10 +28,10 @@ NOW = 1_900_000_000
 class Rig:
     """An Auth over a store in memory, with a clock turned by hand."""
 
-    def __init__(self, *, guests: bool = False) -> None:
+    def __init__(self, *, guests: bool = False, from_anywhere: bool = False) -> None:
         self.now_at = float(NOW)
         self.store = MemoryStore()
-        options = CoordinatorOptions(guests=guests)
+        options = CoordinatorOptions(guests=guests, guests_from_anywhere=from_anywhere)
         self.keys = Keys(self.store, unix_us=self._unix_us)
         self.auth = Auth(
             self.store, self.keys, Tokens(given_secrets("s" * 32).token_keys), options, unix_us=self._unix_us
@@ -44,7 +44,8 @@ class Rig:
         return (await self.keys.create(KeyRequest.model_validate({"account": "acme", **asked}))).key
 
     async def caller(self, **headers: str) -> Caller:
-        return await self.auth.caller({name.replace("_", "-"): value for name, value in headers.items()}, PEER)
+        sent = {"host": "localhost:8080"} | {name.replace("_", "-"): value for name, value in headers.items()}
+        return await self.auth.caller(sent, PEER)
 
     async def mint(self, key: str, **asked: Any) -> TokenAnswer:
         return await self.auth.mint({"reactor-api-key": key}, PEER, TokenRequest.model_validate(asked))
@@ -95,6 +96,29 @@ async def test_where_guests_are_served_nobody_needs_credentials(value: str) -> N
         caller.need("admin")
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"origin": "https://evil.example"},
+        {"host": "rebound.example"},
+        {"host": "live.example", "x_forwarded_for": "203.0.113.7"},
+        {"x_forwarded_for": "203.0.113.7"},
+        {"forwarded": "for=203.0.113.7"},
+        {"x_real_ip": "203.0.113.7"},
+        {"via": "1.1 proxy"},
+    ],
+)
+async def test_a_foreign_page_and_whoever_comes_through_a_proxy_are_no_guests(headers: dict[str, str]) -> None:
+    with pytest.raises(UnauthorizedError, match="no credentials given"):
+        await Rig(guests=True).caller(**headers)
+    assert (await Rig(from_anywhere=True).caller(**headers)).account == "guest"
+
+
+async def test_pages_of_this_machine_are_guests() -> None:
+    for headers in ({"origin": "http://localhost:3000"}, {"host": "127.0.0.1:8080"}, {"host": "[::1]:8080"}):
+        assert (await Rig(guests=True).caller(**headers)).account == "guest"
+
+
 async def test_wrong_credentials_are_refused_though_guests_are_served() -> None:
     rig = Rig(guests=True)
     for headers in ({"authorization": "Bearer a.b.c"}, {"authorization": f"Bearer {new_key()}"}, {"x_api_key": "x"}):
@@ -134,7 +158,7 @@ async def test_without_a_key_nothing_is_minted_but_for_guests(rig: Rig) -> None:
     with pytest.raises(UnauthorizedError, match="no API key given; send it as Reactor-API-Key"):
         await rig.auth.mint({}, PEER, TokenRequest())
     hosting = Rig(guests=True)
-    token = await hosting.auth.mint({}, PEER, TokenRequest())
+    token = await hosting.auth.mint({"host": "localhost"}, PEER, TokenRequest())
     assert (await hosting.caller(authorization=f"Bearer {token.jwt}")).account == "guest"
 
 
