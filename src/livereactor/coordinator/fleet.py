@@ -6,7 +6,6 @@ The shell around `fleet_model.py`. Loop only.
 from __future__ import annotations
 
 import asyncio
-import signal
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -153,7 +152,7 @@ class Fleet:
     async def _watch_ends(self) -> None:
         async for ended in self._pool.ended():
             with suppress(UnavailableError):  # the store is away: its lease will run out
-                await self._service.worker_died(ended.worker, reason=_words(ended.code))
+                await self._service.worker_died(ended.worker, reason=ended.reason)
             for model, fleet in self._fleets.items():
                 if (process := fleet.processes.get(ended.worker)) is not None:
                     _log_end(model, ended, expected=process.state is ProcessState.LEAVING or self._draining)
@@ -206,16 +205,6 @@ class Fleet:
 
     def _grace(self) -> float:
         return self._options.drain_timeout + self._options.limits.exit_timeout
-
-
-def _words(code: int | None) -> str:
-    if code is None:
-        return "its process ended"
-    if code >= 0:
-        return f"its process ended with code {code}"
-    with suppress(ValueError):
-        return f"its process was ended by {signal.Signals(-code).name}"
-    return f"its process was ended by signal {-code}"
 
 
 def _log_end(model: str, ended: Ended, *, expected: bool) -> None:

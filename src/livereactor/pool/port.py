@@ -7,7 +7,9 @@ crash of the coordinator `list()` finds the Workers that live on, and their end 
 
 from __future__ import annotations
 
+import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -61,6 +63,17 @@ class Ended:
     worker: str
     code: int | None
     last_words: str = ""
+
+    @property
+    def reason(self) -> str:
+        """How it ended, in words."""
+        if self.code is None:
+            return "its process ended"
+        if self.code >= 0:
+            return f"its process ended with code {self.code}"
+        with suppress(ValueError):
+            return f"its process was ended by {signal.Signals(-self.code).name}"
+        return f"its process was ended by signal {-self.code}"
 
 
 class Pool(Protocol):

@@ -1,0 +1,140 @@
+"""A Worker from elsewhere and its keeper: whichever of the two dies, nothing is left that nobody knows of."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+
+from livereactor.cli.keeper import teller
+from livereactor.pool.port import Ended
+from tests.tools.processes import REPOSITORY
+
+
+@contextmanager
+def kept(what: str) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.fault.kept", what],
+        cwd=REPOSITORY,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate(timeout=10)
+
+
+def line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def up(process: subprocess.Popen[str]) -> int:
+    """The number of the next Worker, once it is up."""
+    word, number = line(process).split()
+    assert word == "up"
+    return int(number)
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in ("Z", "X")
+    except OSError:
+        return True
+
+
+def wait_gone(pid: int) -> None:
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        assert select.select([descriptor], [], [], 10)[0], f"process {pid} lives on"
+    finally:
+        os.close(descriptor)
+
+
+def test_a_killed_worker_is_told_at_once_and_started_again() -> None:
+    with kept("serves") as keeper:
+        first = up(keeper)
+        os.kill(first, signal.SIGKILL)
+        assert line(keeper) == "died its process was ended by SIGKILL"
+        assert up(keeper) != first
+
+
+def test_a_worker_ends_in_order_when_its_keeper_is_asked_to_end() -> None:
+    with kept("serves") as keeper:
+        worker = up(keeper)
+        os.killpg(keeper.pid, signal.SIGINT)
+        assert keeper.wait(10) == 0
+        assert is_gone(worker)
+        assert line(keeper) == ""
+
+
+def test_a_worker_that_hangs_is_killed_after_its_grace() -> None:
+    with kept("stubborn") as keeper:
+        worker = up(keeper)
+        keeper.terminate()
+        assert keeper.wait(10) == 128 + signal.SIGKILL
+        assert is_gone(worker)
+
+
+def test_who_asks_twice_does_not_wait() -> None:
+    with kept("stubborn") as keeper:
+        worker = up(keeper)
+        keeper.terminate()
+        keeper.terminate()
+        assert keeper.wait(5) in (130, 128 + signal.SIGKILL)
+        wait_gone(worker)
+
+
+def test_a_worker_does_not_outlive_a_killed_keeper() -> None:
+    with kept("serves") as keeper:
+        worker = up(keeper)
+        keeper.kill()
+        keeper.wait(10)
+        wait_gone(worker)
+
+
+def test_a_model_that_does_not_load_ends_its_keeper_with_the_same_code() -> None:
+    with kept("fails") as keeper:
+        up(keeper)
+        assert keeper.wait(10) == 3
+
+
+def test_a_death_is_told_to_the_coordinator_with_the_secret_of_workers() -> None:
+    heard: list[tuple[str, str | None, bytes]] = []
+
+    class Coordinator(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            heard.append((self.path, self.headers["Authorization"], body))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_arguments: object, **_named: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Coordinator) as server:
+        thread = Thread(target=server.handle_request)
+        thread.start()
+        teller(f"http://127.0.0.1:{server.server_port}/", "hush")(Ended("wrk_1", -9))
+        thread.join(10)
+    told = b'{"reason": "its process was ended by SIGKILL"}'
+    assert heard == [("/workers/wrk_1/died", "Bearer hush", told)]
+
+
+def test_a_coordinator_that_is_away_does_not_stop_the_keeper() -> None:
+    teller("http://127.0.0.1:9", "hush")(Ended("wrk_1", 1))
