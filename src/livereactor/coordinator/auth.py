@@ -23,6 +23,11 @@ from livereactor.web.access import Access
 
 GUEST: Final = "guest"  # the account of everybody without credentials
 _HERE: Final = Access()  # loopback hosts, and pages of loopback origins
+_NOBODY: Final = "no credentials given; send Authorization: Bearer with a token from POST /tokens, or Reactor-API-Key"
+_ONLY_HERE: Final = (
+    "without credentials only programs and pages of this machine are served, by a loopback name and without a proxy; "
+    "send Authorization: Bearer with a token from POST /tokens, or Reactor-API-Key"
+)
 _OF_PROXIES: Final = ("x-forwarded-for", "forwarded", "x-real-ip", "via")
 _NO_CREDENTIALS: Final = ("", "local")  # what official clients put behind `Bearer` when they have none
 
@@ -69,9 +74,7 @@ class Auth:
             return _key_caller(await self.keys.find(shown.key, peer=peer))
         if self._serves_guest(headers):
             return Caller(GUEST, SESSION_SCOPES)
-        raise UnauthorizedError(
-            "no credentials given; send Authorization: Bearer with a token from POST /tokens, or Reactor-API-Key"
-        )
+        raise UnauthorizedError(_ONLY_HERE if self._options.guests else _NOBODY)
 
     async def mint(self, headers: Mapping[str, str], peer: str | None, asked: TokenRequest) -> TokenAnswer:
         """A token for whoever shows an API key (or for a guest, where guests are served).
