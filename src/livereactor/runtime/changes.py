@@ -17,8 +17,8 @@ class Changes:
         waiting, self._changed = self._changed, asyncio.Event()
         waiting.set()
 
-    async def until(self, condition: Callable[[], bool], timeout: float) -> None:
-        """Wait until it holds, `timeout` seconds at most; the caller looks at what came of it."""
+    async def until(self, condition: Callable[[], bool], timeout: float | None) -> None:
+        """Wait until it holds, `timeout` seconds at most (None = for good); the caller looks at what came of it."""
         try:
             async with asyncio.timeout(timeout):
                 while not condition():

@@ -72,6 +72,18 @@ class Runtime:
         self._shell.start()
         await self.engine.start()
 
+    async def loading(self) -> AsyncIterator[Progress]:
+        """How loading goes on; ends when the model is there, or never will be."""
+        told: Progress | None = None
+        while True:
+            await self._shell.changes.until(
+                lambda: self._shell.progress is not told or self.state is not SessionState.CREATED, None
+            )
+            if self.state is not SessionState.CREATED:
+                return
+            if (told := self._shell.progress) is not None:
+                yield told
+
     @property
     def ended(self) -> asyncio.Future[LivereactorError | None]:
         """Completes when the process has to end by itself, with the error that says why."""
@@ -146,6 +158,11 @@ class Runtime:
     def connections(self) -> int:
         """How many Connections there are."""
         return len(self._shell.look.connections)
+
+    @property
+    def frames(self) -> float:
+        """Frames that the model has given, of all tracks, since the start."""
+        return sum(each.get("emitted", 0.0) for each in self._shell.outputs.counters().values())
 
     @property
     def ice_servers(self) -> Sequence[IceServer]:

@@ -247,6 +247,7 @@ class SessionShell:
                 self.connections.tell(client, m.ModelMessage(message.type, message.data))
             case Progress():
                 self.progress = event
+                self.changes.stir()
                 log.info("loading", progress=event.fraction, text=event.text)
             case Loaded(seconds=seconds):
                 self.metrics.loaded(seconds)
@@ -388,9 +389,8 @@ class SessionShell:
 
     def _state_moved(self, moved: e.StateMoved) -> None:
         asked = self.look.session  # that moves first, and opens then
-        scope = self._scope
-        log = self._sparse.bind(session=asked.id) if asked else scope.log
-        session = asked.id if asked else scope.id
+        log = self._sparse.bind(session=asked.id) if asked else self._scope.log
+        session = asked.id if asked else self._scope.id
         self.moves.moved(moved, session=session, started=self.look.started, log=log)
         self.changes.stir()
 

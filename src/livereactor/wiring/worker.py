@@ -1,0 +1,132 @@
+"""A Worker: one model, served to a coordinator, `livereactor worker`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import secrets
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from livereactor.base.errors import ConfigError
+from livereactor.base.ids import uuid7
+from livereactor.blobs.folder import FolderBlobs
+from livereactor.blobs.http import HttpBlobs
+from livereactor.blobs.port import Blobs
+from livereactor.engine.default import make_engine
+from livereactor.runtime.authoring import Model, definition_of
+from livereactor.runtime.describing import model_spec
+from livereactor.runtime.loading import load_model
+from livereactor.runtime.runtime import Runtime
+from livereactor.runtime.worker import Coordinator, Worker
+from livereactor.runtime.worker_link import About, WorkerLink
+from livereactor.runtime.worker_socket import link_url
+from livereactor.settings import Resolved
+from livereactor.wiring.process import configure_logging, stop_on_signals
+from livereactor.wiring.runtime import SWITCH_INTERVAL, runtime_options
+
+SECRET: Final = "LIVEREACTOR_WORKER_SECRET"  # names of variables
+BLOBS: Final = "LIVEREACTOR_BLOBS_DIR"
+
+log = structlog.get_logger("livereactor")
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """What the command line and the pool say.
+
+    Attributes:
+        coordinator: its URL.
+        secret: None = as the environment says.
+        worker: its id; None = of this host and its own.
+        pooled: a coordinator's pool started it, watches it, and starts another.
+        environ: the environment.
+    """
+
+    coordinator: str
+    secret: str | None = field(default=None, repr=False)
+    worker: str | None = None
+    pooled: bool = False
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
+
+
+def serve_coordinator(target: str, resolved: Resolved, options: WorkerOptions) -> None:
+    """Serve a coordinator until it, SIGINT or SIGTERM says to end; what runs is finished first.
+
+    Args:
+        target: as `load_model` takes it.
+
+    Raises:
+        ModelLoadError: the model could not be imported or loaded.
+        UsageError: no URL, or what answers there does not take this Worker.
+        UnavailableError: the model can serve nobody any more.
+    """
+    configure_logging(resolved.settings.runtime.log_format)
+    link_url(options.coordinator)
+    secret = options.secret or options.environ.get(SECRET)
+    if not secret:
+        raise ConfigError(f"no worker secret; set {SECRET} to the coordinator's, or say --secret")
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    model = load_model(target)
+    asyncio.run(_serve(model, resolved, options, Coordinator(options.coordinator, secret)), debug=False)
+
+
+async def _serve(model: type[Model], resolved: Resolved, options: WorkerOptions, coordinator: Coordinator) -> None:
+    blobs, close_blobs = _blobs(options, coordinator)
+    slots, grace = definition_of(model).max_sessions, resolved.settings.coordinator.drain_timeout
+    runtimes = [_runtime(model, resolved, blobs) for _ in range(slots)]
+    about = _about(model, options)
+
+    def make_link(now: float) -> WorkerLink:
+        return WorkerLink(about, slots, incarnation=lambda: uuid7().hex, drain_timeout=grace, now=now)
+
+    worker = Worker(runtimes, coordinator, make_link)
+    stop = stop_on_signals()
+    signals = asyncio.create_task(_drain_on(stop, worker, grace), name="signals")
+    try:
+        await worker.run()
+    finally:
+        signals.cancel()
+        await close_blobs()
+
+
+async def _drain_on(stop: asyncio.Event, worker: Worker, grace: float) -> None:
+    await stop.wait()
+    worker.drain(grace)
+
+
+def _runtime(model: type[Model], resolved: Resolved, blobs: Blobs) -> Runtime:
+    engine = make_engine(resolved.settings.runtime.engine)
+    return Runtime(model, engine=engine, blobs=blobs, options=runtime_options(model, resolved))
+
+
+def _blobs(options: WorkerOptions, coordinator: Coordinator) -> tuple[Blobs, Callable[[], Awaitable[None]]]:
+    """The coordinator's own folder where this process can see it, else over its HTTP; and what closes it."""
+    if folder := options.environ.get(BLOBS):
+        return FolderBlobs(Path(folder)), _nothing
+    blobs = HttpBlobs(coordinator.url, coordinator.secret)
+    return blobs, blobs.aclose
+
+
+async def _nothing() -> None:
+    """A folder needs no closing."""
+
+
+def _about(model: type[Model], options: WorkerOptions) -> About:
+    definition, node = definition_of(model), socket.gethostname()
+    return About(
+        worker=options.worker or f"{re.sub(r'[^a-zA-Z0-9_.-]', '-', node)[:48]}-{secrets.token_hex(4)}",
+        model=definition.name,
+        version=definition.schema.version,
+        spec=model_spec(definition),
+        node=node[:255],
+        pid=os.getpid(),
+        pooled=options.pooled,
+    )
