@@ -1,0 +1,214 @@
+"""The coordinator and the Workers of this machine: `livereactor serve` and `livereactor demo`."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import structlog
+import uvicorn
+
+from livereactor.base.errors import UnavailableError
+from livereactor.blobs.folder import FolderBlobs
+from livereactor.blobs.signing import Signer
+from livereactor.coordinator.app import Parts, create_app
+from livereactor.coordinator.fleet import Fleet, FleetPlan
+from livereactor.coordinator.links import Links
+from livereactor.coordinator.options import CoordinatorOptions, TurnOptions
+from livereactor.coordinator.service import Service
+from livereactor.coordinator.turn import ice_servers
+from livereactor.coordinator.uploads import Uploads
+from livereactor.playground import page_directory
+from livereactor.pool.subprocess import SubprocessPool
+from livereactor.protocol import link
+from livereactor.protocol.http import IceServerBody
+from livereactor.settings import Resolved, Settings
+from livereactor.store.port import Store, Tx
+from livereactor.wiring.catalogue import Listed, learn
+from livereactor.wiring.data import make_auth, open_store, quotas, secrets_of, unix_us
+from livereactor.wiring.limits import limits
+from livereactor.wiring.networks import shared_relays
+from livereactor.wiring.process import LOOPBACK, Server, configure_logging, listen, stop_on_signals, url_of
+
+HTTP_CONNECTIONS: Final = 4096  # each held poll and each Worker's socket is one
+BACKLOG: Final = 1024
+log = structlog.get_logger("livereactor.coordinator")
+
+
+@dataclass(frozen=True, slots=True)
+class _House:
+    """The parts of one coordinator, put together."""
+
+    service: Service
+    fleet: Fleet
+    pool: SubprocessPool
+    server: Server
+    serving: asyncio.Task[None]
+
+
+def serve_models(targets: Sequence[str], resolved: Resolved, *, listening: Callable[[str], None]) -> None:
+    """Serve models to many people until SIGINT or SIGTERM.
+
+    Args:
+        targets: models of this machine, as `load_model` takes them.
+        resolved: settings.
+        listening: called with the page's URL once the port is open.
+
+    Raises:
+        ModelLoadError: one of the models could not be imported.
+        ConfigError: data folder, database or address cannot be used.
+    """
+    settings = resolved.settings
+    configure_logging(settings.runtime.log_format)
+    options = coordinator_options(settings)
+    with listen(settings.coordinator.host, settings.coordinator.port) as listener:
+        listener.listen(BACKLOG)
+        asyncio.run(_serve(targets, settings, options, listener, listening))
+
+
+def coordinator_options(settings: Settings) -> CoordinatorOptions:
+    """How a coordinator serves, as the settings say."""
+    given, turn = settings.coordinator, settings.turn
+    shared_relays(settings)  # raises where their secret is missing
+    fixed = tuple((user, password, url) for user, password, url in (each.split(";") for each in turn.turn))
+    return replace(
+        CoordinatorOptions(),
+        limits=limits(settings),
+        quotas=quotas(settings),
+        turn=TurnOptions(tuple(turn.stun), fixed, tuple(turn.urls), turn.secret),
+        admission_grace=given.admission_grace,
+        ticket_grace=given.ticket_grace,
+        lease=given.lease,
+        store_grace=given.lease,
+        drain_timeout=given.drain_timeout,
+        guests=given.host in LOOPBACK if given.guests is None else given.guests,
+        guests_from_anywhere=bool(given.guests),
+        public_url=given.public_url,
+        webhook_url=given.webhook_url,
+    )
+
+
+async def _serve(
+    targets: Sequence[str],
+    settings: Settings,
+    options: CoordinatorOptions,
+    listener: socket.socket,
+    listening: Callable[[str], None],
+) -> None:
+    stop = stop_on_signals()
+    store = open_store(settings)
+    try:
+        models = await learn([str(_absolute(each)) for each in targets])
+        await store.transact(lambda tx: list_models(tx, models, settings))
+        async with _house(models, settings, options, store, listener) as house:
+            listening(url_of(listener))
+            fleet = asyncio.create_task(house.fleet.run(_own_url(listener)), name="fleet")
+            stopped = asyncio.create_task(stop.wait(), name="signals")
+            await asyncio.wait([stopped, house.serving, fleet], return_when=asyncio.FIRST_COMPLETED)
+            stopped.cancel()
+            error = _failure(house, fleet, stop)
+            await house.fleet.drain()
+            fleet.cancel()
+            if error is not None:
+                raise error
+    finally:
+        await store.aclose()
+
+
+@asynccontextmanager
+async def _house(
+    models: Sequence[Listed],
+    settings: Settings,
+    options: CoordinatorOptions,
+    store: Store,
+    listener: socket.socket,
+) -> AsyncGenerator[_House]:
+    secrets, folder = secrets_of(settings), settings.coordinator.data_dir.absolute()
+    blobs = FolderBlobs(folder / "blobs")
+    links = Links()
+    service = Service(store, links, options, unix_us=unix_us)
+    auth = make_auth(store, secrets, options)
+    pool = SubprocessPool(folder / "workers")
+    environment = {"LIVEREACTOR_WORKER_SECRET": secrets.worker, "LIVEREACTOR_BLOBS_DIR": str(folder / "blobs")}
+    plan = FleetPlan({each.name: each.target for each in models}, environment, settings.pool.idle_stop)
+    fleet = Fleet(store, service, pool, options, plan, unix_us=unix_us)
+    uploads = Uploads(service, store, blobs, Signer(secrets.blobs), options.limits, unix_us=unix_us)
+    parts = Parts(
+        service,
+        auth,
+        secrets,
+        links,
+        store,
+        blobs,
+        uploads,
+        lambda session: _ice_servers(options, session),
+        page_directory(),
+    )
+    # The exit is ours: uvicorn would wait for held requests and event streams.
+    config = uvicorn.Config(
+        create_app(parts),
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        ws="websockets-sansio",
+        ws_max_size=link.FRAME_BYTES,
+        limit_concurrency=HTTP_CONNECTIONS,
+    )
+    server = Server(config)
+    await service.start()
+    serving = asyncio.create_task(server.serve([listener]), name="http")
+    try:
+        yield _House(service, fleet, pool, server, serving)
+    finally:
+        await service.aclose()
+        await uploads.aclose()
+        await links.aclose()
+        server.should_exit = server.force_exit = True
+        await asyncio.wait([serving], timeout=2)
+        await pool.aclose()
+
+
+def list_models(tx: Tx, models: Sequence[Listed], settings: Settings) -> None:
+    """What is served here now; a model that is served no more keeps its record and gets no Workers of ours."""
+    pool, served = settings.pool, {each.name for each in models}
+    for model in models:
+        known = tx.model(model.name)
+        record = model.record(min_ready=pool.min_ready, buffer=pool.buffer, max_workers=pool.max_workers)
+        tx.put_model(record if known is None else replace(record, served_turn=known.served_turn))
+    for left in tx.models():
+        if left.name not in served and left.max_workers:
+            tx.put_model(replace(left, min_ready=0, buffer=0, max_workers=0))
+
+
+def _ice_servers(options: CoordinatorOptions, session: str) -> Sequence[IceServerBody]:
+    longest = options.limits.max_session_duration
+    return ice_servers(options.turn, session, now_at=int(time.time()), longest=longest)
+
+
+def _absolute(target: str) -> str:
+    """Workers may run in another folder."""
+    path, colon, name = target.partition(":")
+    return f"{Path(path).absolute()}{colon}{name}"
+
+
+def _own_url(listener: socket.socket) -> str:
+    """As processes of this machine reach us: an address that stands for all of them is none to dial."""
+    name, port = listener.getsockname()[:2]
+    host = str(name)
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _failure(house: _House, fleet: asyncio.Task[None], stop: asyncio.Event) -> BaseException | None:
+    """Why it ends without having been asked to."""
+    if fleet.done() and not fleet.cancelled():
+        return fleet.exception()
+    if house.serving.done() and not stop.is_set():
+        return UnavailableError("the HTTP server stopped by itself; its log says why")
+    return None
