@@ -138,7 +138,8 @@ class Keys:
         return known.key
 
     async def _look_up(self, shown: str, digest: str, known: _Known | None, peer: str | None, now_us: int) -> _Known:
-        self._guesses.must_not_be_too_many(peer)
+        if known is None:  # one that was right before is no guess, whatever else comes from its address
+            self._guesses.must_not_be_too_many(peer)
         try:
             found = await self._store.read(lambda tx: tx.key_by_hash(digest)) if KEY.fullmatch(shown) else None
         except StoreUnavailableError:
