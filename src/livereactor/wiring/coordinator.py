@@ -162,6 +162,7 @@ async def _house(
     )
     server = Server(config)
     await service.start()
+    await uploads.start()
     serving = asyncio.create_task(server.serve([listener]), name="http")
     try:
         yield _House(service, fleet, pool, server, serving)
