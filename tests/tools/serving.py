@@ -98,9 +98,8 @@ def livereactor_serve(
     port = port or free_port()
     data_dir = data_dir or log_path.parent / "data"
     command = [*LIVEREACTOR, "serve", *map(str, targets), "--port", str(port), "--data-dir", str(data_dir), *arguments]
-    key = operate(data_dir, "keys", "create", "--account", "tests", "--max-sessions", "0", environment=environment)[
-        "key"
-    ]
+    free = ("--account", "tests", "--max-sessions", "0", "--sessions-per-minute", "0")
+    key = operate(data_dir, "keys", "create", *free, environment=environment)["key"]
     with running(command, port=port, log_path=log_path, environment=environment, directory=REPOSITORY) as program:
         yield Coordinator(
             program.process, program.url, program.log_path, program.environment, data_dir=data_dir, key=key
