@@ -18,6 +18,7 @@ from tests.tools.drivers import Client, PythonClients
 from tests.tools.netns import private_network
 from tests.tools.official import official_run
 from tests.tools.processes import REPOSITORY, Program, livereactor_run
+from tests.tools.serving import Coordinator, livereactor_serve
 
 OFFICIAL_SERVER = int(os.environ.get("CONFORMANCE_SERVER", "").rpartition("-")[2] or 0)
 SMALL = {"CONFORMANCE_WIDTH": "640", "CONFORMANCE_HEIGHT": "360"}
@@ -59,6 +60,26 @@ def server(start: Start) -> Program:
     return start("examples/conformance.py", environment=SMALL)
 
 
+@pytest.fixture(scope="module", params=["run"] if OFFICIAL_SERVER else ["run", "serve"])
+def either_server(
+    request: pytest.FixtureRequest, network: bool, start: Start, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Program]:
+    """As `server`, by `livereactor run` and again through `livereactor serve` with a key."""
+    if request.param == "run":
+        yield start("examples/conformance.py", environment=SMALL)
+        return
+    log_path = tmp_path_factory.mktemp("coordinator") / "log"
+    with livereactor_serve([REPOSITORY / "examples/conformance.py"], log_path=log_path, environment=SMALL) as served:
+        yield served
+
+
+def credentials(program: Program, *, jwt: bool = False) -> dict[str, str]:
+    """What a client needs to be let in; `jwt`: a token, for clients that take no key."""
+    if not isinstance(program, Coordinator):
+        return {}
+    return {"jwt": program.token()} if jwt else {"api_key": program.key}
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def python_clients(network: bool) -> AsyncIterator[PythonClients]:
     """The process in which official Python clients live."""
@@ -77,7 +98,7 @@ async def join(python_clients: PythonClients, server: Program) -> AsyncIterator[
         program = at or server
         if OFFICIAL_SERVER == 3 and session_id is None:  # it refuses a session while the last one is closing
             program.wait_until(lambda: program.get("/health")[1]["state"] == "available", timeout=20.0)
-        client = await python_clients.new(program.url, **options)
+        client = await python_clients.new(program.url, **credentials(program), **options)
         joined.append(client)
         await client.connect(session_id=session_id, watch=watch)
         return client

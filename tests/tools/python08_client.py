@@ -47,17 +47,8 @@ class Old:
 
     @property
     def tracks(self) -> list[Any]:
-        found = self._reactor.get_capabilities()
-        tracks = found.tracks if found else []
-        return [
-            SimpleNamespace(
-                name=each.name,
-                kind=getattr(each.kind, "value", each.kind),
-                direction=getattr(each.direction, "value", each.direction),
-                paused=None,
-            )
-            for each in tracks
-        ]
+        found = self._reactor.get_capabilities() or {"tracks": []}  # a dictionary, as it came
+        return [SimpleNamespace(**each, paused=None) for each in found["tracks"]]
 
     async def connect(self, session_id: str | None = None) -> None:
         ready = asyncio.Event()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from tests.tools.fixtures import join, network, python_clients, server, start, viewer
+from tests.tools.fixtures import either_server as server
+from tests.tools.fixtures import join, network, python_clients, start, viewer
 
 __all__ = ["join", "network", "python_clients", "server", "start", "viewer"]

@@ -1,4 +1,4 @@
-"""The official JavaScript client 2.9.0, unmodified, in Chromium against `livereactor run examples/conformance.py`.
+"""The official JavaScript client 2.9.0, unmodified, in Chromium, against `livereactor run` and `livereactor serve`.
 
 It speaks the JSON wire over one flat connection: commands have no replies, there is no pause and no second viewer.
 Where it lacks a thing, the test shows what its user gets instead.
@@ -15,7 +15,9 @@ import pytest
 import pytest_asyncio
 
 from tests.tools.browser import BrowserClient, BrowserClients
+from tests.tools.fixtures import credentials
 from tests.tools.processes import Program
+from tests.tools.serving import Coordinator
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -29,7 +31,7 @@ async def page(network: bool, tmp_path_factory: pytest.TempPathFactory) -> Async
 @pytest_asyncio.fixture(loop_scope="module")
 async def viewer(page: BrowserClients, server: Program) -> AsyncIterator[BrowserClient]:
     """A connected official JavaScript client in a fresh session."""
-    client = await page.new(server.url)
+    client = await page.new(server.url, **credentials(server, jwt=True))
     await client.connect()
     yield client
     await client.ask("drop")
@@ -182,9 +184,11 @@ async def test_pause_resume_and_adopting_do_not_exist_in_this_client(viewer: Bro
 async def test_a_second_page_gets_the_same_session_and_takes_it_over(
     page: BrowserClients, viewer: BrowserClient, server: Program
 ) -> None:
+    if isinstance(server, Coordinator):
+        pytest.skip("local mode only: a coordinator gives each client a session of its own")
     await viewer.frames(5)
     await viewer.command("set_prompt", prompt="shared")
-    second = await page.new(server.url)
+    second = await page.new(server.url, **credentials(server, jwt=True))
     await second.connect()
     try:
         assert (await second.state())["session"] == (await viewer.state())["session"]
@@ -195,14 +199,14 @@ async def test_a_second_page_gets_the_same_session_and_takes_it_over(
 
 
 async def test_the_next_session_sees_nothing_of_the_last(page: BrowserClients, server: Program) -> None:
-    first = await page.new(server.url)
+    first = await page.new(server.url, **credentials(server, jwt=True))
     await first.connect()
     await first.command("set_prompt", prompt="mine")
     await first.command("set_size", width=416, height=240)
     await first.command("flash", color="ff0000")
     await first.frames(5)
     await first.disconnect()
-    second = await page.new(server.url)
+    second = await page.new(server.url, **credentials(server, jwt=True))
     await second.connect()
     try:
         state = (await second.command("get_state"))["data"]

@@ -1,4 +1,4 @@
-"""The official Python client 1.13.0, unmodified, against `livereactor run examples/conformance.py`."""
+"""The official Python client 1.13.0, unmodified, against `livereactor run` and `livereactor serve`."""
 
 from __future__ import annotations
 
