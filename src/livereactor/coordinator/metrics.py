@@ -52,7 +52,7 @@ class Metrics:
         self._decider = decider
         self._ended: deque[str] = deque(maxlen=KEPT)
         registry = self._registry = CollectorRegistry()
-        self._created = Counter("livereactor_sessions_created", "Sessions made", ["model"], registry=registry)
+        self._created = Counter("livereactor_new_sessions", "Sessions made", ["model"], registry=registry)
         self._sessions = Counter("livereactor_sessions", "Sessions by end reason", ["reason"], registry=registry)
         self._duration = Histogram(
             "livereactor_session_seconds", "Accepted by a worker to the end", buckets=_LONG, registry=registry
