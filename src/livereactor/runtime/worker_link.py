@@ -330,17 +330,17 @@ class WorkerLink:
         return "ready" if self._is_loaded else "starting"
 
     def _speak(self, now: float) -> list[LinkEffect]:
-        """Reports first: the beat that says `free` follows the end of what was there."""
+        """That we drain is said before a Slot empties, or it would be given away; the beat that says `free` after."""
         if self.state is not LinkState.UP:
             return []
-        effects: list[LinkEffect] = [Send(news) for slot in self.slots if (news := slot.news()) is not None]
-        reports = [slot.report() for slot in self.slots]
-        phase = self._phase
-        if now >= self._beat_at or phase != self._told_phase or _is_urgent(self._reports, reports):
-            effects.append(self._beat(reports, phase, now))
+        effects = [self._beat(now)] if self._phase != self._told_phase else list[LinkEffect]()
+        effects += [Send(news) for slot in self.slots if (news := slot.news()) is not None]
+        if now >= self._beat_at or _is_urgent(self._reports, [slot.report() for slot in self.slots]):
+            effects.append(self._beat(now))
         return effects
 
-    def _beat(self, reports: list[link.SlotReport], phase: WorkerPhase, now: float) -> LinkEffect:
+    def _beat(self, now: float) -> LinkEffect:
+        reports, phase = [slot.report() for slot in self.slots], self._phase
         self._number += 1
         self._reports, self._told_phase = reports, phase
         self._beaten_at, self._beat_at = now, now + link.BEAT_EVERY
