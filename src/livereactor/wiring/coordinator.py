@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -139,17 +140,8 @@ async def _house(
     plan = FleetPlan({each.name: each.target for each in models}, environment, settings.pool.idle_stop)
     fleet = Fleet(store, service, pool, options, plan, unix_us=unix_us)
     uploads = Uploads(service, store, blobs, Signer(secrets.blobs), options.limits, unix_us=unix_us)
-    parts = Parts(
-        service,
-        auth,
-        secrets,
-        links,
-        store,
-        blobs,
-        uploads,
-        lambda session: _ice_servers(options, session),
-        page_directory(),
-    )
+    servers = partial(_ice_servers, options)
+    parts = Parts(service, auth, secrets, links, store, blobs, uploads, servers, unix_us, page_directory())
     # The exit is ours: uvicorn would wait for held requests and event streams.
     config = uvicorn.Config(
         create_app(parts),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -27,6 +27,8 @@ class Data:
 
     store: Store
     auth: Auth
+    options: CoordinatorOptions
+    unix_us: Callable[[], int]
 
 
 @asynccontextmanager
@@ -49,7 +51,7 @@ async def open_data(settings: Settings, *, make: bool = False) -> AsyncGenerator
     store = open_store(settings)
     try:
         options = CoordinatorOptions(limits=limits(settings), quotas=quotas(settings))
-        yield Data(store, make_auth(store, secrets_of(settings), options))
+        yield Data(store, make_auth(store, secrets_of(settings), options), options, unix_us)
     finally:
         await store.aclose()
 

@@ -1,0 +1,205 @@
+"""`livereactor sessions`, `queue` and `workers`: what a coordinator is doing, and the operator's word in it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import quote
+
+import typer
+
+from livereactor.base.errors import NotFoundError
+from livereactor.cli.operating import AdminKey, CoordinatorUrl, DataDir, Json, Place
+
+if TYPE_CHECKING:
+    from livereactor.wiring.data import Data
+
+sessions = typer.Typer(no_args_is_help=True, help="List, show and end sessions.", rich_markup_mode=None)
+workers = typer.Typer(invoke_without_command=True, help="List workers; let one drain.", rich_markup_mode=None)
+
+
+class State(StrEnum):
+    """Which sessions are listed."""
+
+    open = "open"
+    queued = "queued"
+    waiting = "waiting"
+    active = "active"
+    orphaned = "orphaned"
+    closed = "closed"
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's commands."""
+    app.add_typer(sessions, name="sessions", epilog="Example: livereactor sessions list --state open")
+    app.command(epilog="Example: livereactor queue --json")(queue)
+    app.add_typer(workers, name="workers", epilog="Example: livereactor workers drain wrk_0197…")
+
+
+@sessions.command("list", epilog="Example: livereactor sessions list --state open")
+def list_sessions(
+    state: Annotated[State | None, typer.Option(help="Only those.", show_default="all that are kept")] = None,
+    data_dir: DataDir = None,
+    coordinator: CoordinatorUrl = None,
+    key: AdminKey = None,
+    json_lines: Json = False,
+) -> None:
+    """Show the sessions, newest first."""
+    from livereactor.coordinator.operating import sessions as rows
+
+    place, only = Place(data_dir, coordinator, key), None if state is None else state.value
+    if place.is_remote:
+        query = "" if only is None else f"&state={only}"
+        found: list[dict[str, Any]] = place.call("GET", f"/sessions?limit=500{query}")["sessions"]
+    else:
+        found = place.operate(lambda data: data.store.read(lambda tx: rows(tx, state=only)))
+    _show(found, json_lines, _session_line)
+
+
+@sessions.command(epilog="Example: livereactor sessions show ses_0197…")
+def show(
+    session: Annotated[str, typer.Argument(help="Its id.")],
+    data_dir: DataDir = None,
+    coordinator: CoordinatorUrl = None,
+    key: AdminKey = None,
+    json_lines: Json = False,
+) -> None:
+    """Show one session: all that is known of it."""
+    place = Place(data_dir, coordinator, key)
+    if place.is_remote:
+        row: dict[str, Any] = place.call("GET", f"/sessions/{quote(session, safe='')}?wait=0")
+    else:
+        row = place.operate(lambda data: _one(data, session))
+    if json_lines:
+        typer.echo(json.dumps(row))
+        return
+    for name, value in row.items():
+        typer.echo(f"{name:<20} {_time(value) if name.endswith('_at') else value}")
+
+
+@sessions.command(epilog="Example: livereactor sessions end ses_0197…")
+def end(
+    session: Annotated[str, typer.Argument(help="Its id.")],
+    reason: Annotated[str, typer.Option(help="What its clients are told.")] = "evicted",
+    data_dir: DataDir = None,
+    coordinator: CoordinatorUrl = None,
+    key: AdminKey = None,
+) -> None:
+    """End a session; its clients are told why."""
+    place = Place(data_dir, coordinator, key)
+    if place.is_remote:
+        place.call("DELETE", f"/sessions/{quote(session, safe='')}", {"reason": reason})
+    else:
+        place.operate(lambda data: _end(data, session, reason))
+
+
+def queue(
+    data_dir: DataDir = None, coordinator: CoordinatorUrl = None, key: AdminKey = None, json_lines: Json = False
+) -> None:
+    """Show who waits, in the order in which they are served."""
+    from livereactor.coordinator.looking import queued
+
+    place = Place(data_dir, coordinator, key)
+    if place.is_remote:
+        found: list[dict[str, Any]] = place.call("GET", "/admin/overview")["queue"]
+    else:
+        found = place.operate(lambda data: data.store.read(lambda tx: queued(tx, data.unix_us(), None)))
+    _show(found, json_lines, _ticket_line)
+
+
+@workers.callback(epilog="Example: livereactor workers --json")
+def list_workers(
+    context: typer.Context,
+    data_dir: DataDir = None,
+    coordinator: CoordinatorUrl = None,
+    key: AdminKey = None,
+    json_lines: Json = False,
+) -> None:
+    """Show the workers that live."""
+    if context.invoked_subcommand is not None:
+        return
+    from livereactor.coordinator.operating import workers as rows
+
+    place = Place(data_dir, coordinator, key)
+    if place.is_remote:
+        found: list[dict[str, Any]] = place.call("GET", "/admin/overview")["workers"]
+    else:
+        found = place.operate(lambda data: data.store.read(lambda tx: rows(tx, data.unix_us())))
+    _show(found, json_lines, _worker_line)
+
+
+@workers.command(epilog="Example: livereactor workers drain wrk_0197…")
+def drain(
+    worker: Annotated[str, typer.Argument(help="Its id.")],
+    data_dir: DataDir = None,
+    coordinator: CoordinatorUrl = None,
+    key: AdminKey = None,
+) -> None:
+    """Let a worker finish the session it has, and end."""
+    place = Place(data_dir, coordinator, key)
+    if place.is_remote:
+        place.call("POST", f"/admin/workers/{quote(worker, safe='')}/drain")
+    else:
+        place.operate(lambda data: _drain(data, worker))
+
+
+# --- on a data folder ------------------------------------------------------------------------------------------------
+# A running coordinator learns of it as of another replica's decision: by its next look at the store.
+
+
+async def _one(data: Data, session: str) -> dict[str, Any]:
+    from livereactor.coordinator.operating import session_row
+
+    found = await data.store.read(lambda tx: tx.session(session))
+    if found is None:
+        raise NotFoundError(f"no session {session[:64]!r}; `livereactor sessions list` shows those there are")
+    return session_row(found)
+
+
+async def _end(data: Data, session: str, reason: str) -> None:
+    from livereactor.coordinator import decisions
+
+    await _one(data, session)
+    await data.store.transact(
+        lambda tx: decisions.end_session(tx, data.unix_us(), data.options, session=session, reason=reason)
+    )
+
+
+async def _drain(data: Data, worker: str) -> None:
+    from livereactor.coordinator import decisions
+
+    await data.store.transact(lambda tx: decisions.drain(tx, data.unix_us(), data.options, worker=worker))
+
+
+# --- lines for people ------------------------------------------------------------------------------------------------
+
+
+def _show(rows: Sequence[dict[str, Any]], as_json: bool, line: Callable[[dict[str, Any]], str]) -> None:
+    if not rows and not as_json:
+        typer.echo("none", err=True)
+    for row in rows:
+        typer.echo(json.dumps(row) if as_json else line(row))
+
+
+def _session_line(row: dict[str, Any]) -> str:
+    ended = f"  {row['end_reason']}" if row.get("end_reason") else ""
+    account = row.get("account", "")
+    return f"{row['session_id']}  {row['state']:<9}  {row['model']}  {account}  {_time(row['created_at'])}{ended}"
+
+
+def _ticket_line(row: dict[str, Any]) -> str:
+    wait = "?" if row.get("estimated_wait") is None else f"{row['estimated_wait']:.0f} s"
+    who = f"{row['session_id']}  {row['model']}  {row['account']}"
+    return f"{row.get('position', '?'):>4}  {who}  waited {row['waiting_s']} s, about {wait} to go"
+
+
+def _worker_line(row: dict[str, Any]) -> str:
+    busy = ", ".join(row["sessions"]) or "free"
+    return f"{row['worker']}  {row['state']:<8}  {row['model']}  {row['node']}  {busy}"
+
+
+def _time(at: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
