@@ -86,10 +86,11 @@ def seconds_until_next(created_us: Sequence[int], *, per_minute: int, burst: int
         created_us: when one was taken, newest first.
     """
     interval = MINUTE_US / per_minute
-    empty_until = 0.0  # the bucket is full `burst` intervals after this... told as the time at which it is full
+    full_at = 0.0
     for at in reversed(created_us):
-        empty_until = max(empty_until, at) + interval
-    return max(0.0, empty_until - (burst - 1) * interval - now_us) / 1e6
+        # One from the future was made before the clock was set back: it counts from now.
+        full_at = max(full_at, min(at, now_us)) + interval
+    return max(0.0, full_at - (burst - 1) * interval - now_us) / 1e6
 
 
 def _check_token(tx: Tx, caller: Caller) -> None:
