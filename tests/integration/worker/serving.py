@@ -30,11 +30,18 @@ class Working:
         self.worker, self.task, self.engine, self.blobs = worker, task, engine, blobs
 
     async def connect(
-        self, coordinator: StandIn, session: str, fence: int, *, slot: int = 0, channels: Sequence[str] = ("data",)
+        self,
+        coordinator: StandIn,
+        session: str,
+        fence: int,
+        *,
+        slot: int = 0,
+        channels: Sequence[str] = ("data",),
+        role: str = "owner",
     ) -> ClientSide:
         """A client of the Session, whose signalling is relayed."""
         base = f"/sessions/{session}/transport/webrtc/connections"
-        more: dict[str, Any] = {"slot": slot, "fence": fence}
+        more: dict[str, Any] = {"slot": slot, "fence": fence, "role": role}
         made = await coordinator.ask("POST", base, {}, **more)
         assert made.status == 201, made
         number = json.loads(made.body)["connection_id"]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import http
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-from websockets.asyncio.server import ServerConnection, serve
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from livereactor.protocol import link
@@ -37,6 +39,7 @@ class StandIn:
         self.sockets = 0
         self._socket: ServerConnection | None = None
         self._changed = asyncio.Event()
+        self._server: Server | None = None
         self._requests = 0
         self._fence = 0
 
@@ -51,6 +54,16 @@ class StandIn:
     async def say(self, frame: link.FromCoordinator) -> None:
         assert self._socket is not None
         await self._socket.send(link.write(frame))
+
+    async def say_text(self, text: str) -> None:
+        assert self._socket is not None
+        await self._socket.send(text)
+
+    async def stop(self) -> None:
+        """Go away; `standing_in` with the same port comes back."""
+        assert self._server is not None
+        self._server.close()
+        await self._server.wait_closed()
 
     async def hang_up(self) -> None:
         assert self._socket is not None
@@ -114,7 +127,8 @@ class StandIn:
             async for text in socket:
                 frame = link.read_from_worker(text)
                 self.heard.append(frame)
-                await self._answer(socket, frame)
+                with contextlib.suppress(ConnectionClosed):  # it has left already
+                    await self._answer(socket, frame)
                 self._stir()
         finally:
             if self._socket is socket:
@@ -146,5 +160,18 @@ async def standing_in(port: int = 0, standin: StandIn | None = None) -> AsyncIte
     """A coordinator on a free port, or on the one given."""
     made = standin or StandIn()
     async with serve(made._talk, "127.0.0.1", port, process_request=made._check, max_size=link.FRAME_BYTES) as server:
+        made._server = server
         made.port = next(iter(server.sockets)).getsockname()[1]
         yield made
+
+
+@asynccontextmanager
+async def chattering(text: str) -> AsyncIterator[str]:
+    """A WebSocket server of somebody else's, that says just this; its URL."""
+
+    async def talk(socket: ServerConnection) -> None:
+        await socket.send(text)
+        await socket.wait_closed()
+
+    async with serve(talk, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}"

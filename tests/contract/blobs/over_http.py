@@ -1,0 +1,61 @@
+"""A store behind the coordinator's own routes on a free port, and the Worker's adapter to it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import cast
+
+import uvicorn
+from fastapi import FastAPI
+from starlette.requests import HTTPConnection
+
+from livereactor.base.errors import UnauthorizedError
+from livereactor.base.limits import MIB
+from livereactor.blobs.http import HttpBlobs
+from livereactor.blobs.port import Blobs
+from livereactor.coordinator.requests import Door
+from livereactor.coordinator.routes.internal import PREFIX, internal
+from livereactor.web.access import Access
+from livereactor.web.guard import Guard
+from livereactor.web.problems import handle_errors
+from livereactor.wiring.process import Server, listen
+
+SECRET = "a worker secret of the tests"
+
+
+class WorkersDoor:
+    """Lets in whoever shows the secret."""
+
+    def worker(self, request: HTTPConnection) -> None:
+        if request.headers.get("authorization") != f"Bearer {SECRET}":
+            raise UnauthorizedError("this is for workers")
+
+
+@asynccontextmanager
+async def serving_blobs(blobs: Blobs) -> AsyncIterator[str]:
+    """The coordinator's routes for them; its URL."""
+    api = FastAPI()
+    api.include_router(internal(cast(Door, WorkersDoor()), blobs))
+    handle_errors(api, otherwise="see the docs")
+    app = Guard(api, Access(any_host=True), MIB, streamed=(PREFIX,))
+    server = Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", ws="none"))
+    with listen("127.0.0.1", 0) as listener:
+        serving = asyncio.create_task(server.serve([listener]))
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = server.force_exit = True
+            await serving
+
+
+@asynccontextmanager
+async def over_http(blobs: Blobs, secret: str = SECRET) -> AsyncIterator[HttpBlobs]:
+    """The adapter to a store behind those routes."""
+    async with serving_blobs(blobs) as url:
+        made = HttpBlobs(url, secret)
+        try:
+            yield made
+        finally:
+            await made.aclose()
