@@ -469,7 +469,7 @@ async def test_a_refused_fence_of_a_session_that_ended_meanwhile_is_not_found(ri
         await ends[0]
         return reply
 
-    rig.links.ask = ask  # type: ignore[method-assign]
+    rig.links.ask = ask
     with pytest.raises(NotFoundError):
         await rig.service.relay(ALICE, session, "GET", "/session")
 

@@ -1,0 +1,72 @@
+"""What accounts used, from the events: for invoices and for planning. Pure but for the transaction.
+
+A Session counts on the day it ends, with the seconds for which a Worker was its own. Events are kept as long as closed
+Sessions (`CoordinatorOptions.kept`), so whoever bills by the month exports daily, or has webhooks.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, fields
+from typing import Final
+
+from livereactor.store.port import EventRecord, Tx
+
+PAGE: Final = 500
+_KINDS: Final = frozenset({"session.ended", "session.requeued"})
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRow:
+    """What an account used of a model. `seconds`: Workers were held, those of Sessions that moved on included."""
+
+    account: str
+    model: str
+    sessions: int
+    seconds: float
+
+
+def usage(tx: Tx, *, since_us: int, until_us: int, account: str | None = None) -> list[UsageRow]:
+    """Rows by account and model, of what ended at or after `since_us` and before `until_us`.
+
+    Args:
+        since_us, until_us: microseconds of Unix time.
+        account: None = all.
+    """
+    totals: dict[tuple[str, str], tuple[int, float]] = {}
+    for event in _events(tx):
+        if not since_us <= event.at_us < until_us or event.account is None or account not in (None, event.account):
+            continue
+        key = event.account, str(event.data.get("model", ""))
+        sessions, seconds = totals.get(key, (0, 0.0))
+        ended = event.kind == "session.ended"
+        totals[key] = sessions + ended, seconds + float(event.data.get("seconds", 0.0))
+    return [UsageRow(*key, sessions, round(seconds, 3)) for key, (sessions, seconds) in sorted(totals.items())]
+
+
+def as_json_lines(rows: Iterable[UsageRow]) -> str:
+    """One object a line."""
+    return "".join(json.dumps(asdict(row)) + "\n" for row in rows)
+
+
+def as_csv(rows: Iterable[UsageRow]) -> str:
+    """With a head line; a name that a spreadsheet would run as a formula is quoted with an apostrophe."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([each.name for each in fields(UsageRow)])
+    writer.writerows([_plain(row.account), _plain(row.model), row.sessions, row.seconds] for row in rows)
+    return text.getvalue()
+
+
+def _events(tx: Tx) -> Iterator[EventRecord]:
+    seen = 0
+    while page := tx.events(after_seq=seen, kinds=_KINDS, limit=PAGE):
+        yield from page
+        seen = page[-1].seq
+
+
+def _plain(name: str) -> str:
+    return f"'{name}" if name.startswith(("=", "+", "-", "@", "\t", "\r")) else name

@@ -1,0 +1,172 @@
+"""Telling an operator's own service what happened: each event as a signed HTTP POST, at least once and in order.
+
+Loop only. The events are those of the store, read behind a cursor that moves once one was taken, so a crash repeats and
+never skips. One replica at a time tells. While the other side is away the cursor stays, and nothing else waits for it;
+an event that it refuses for good (4xx) is left out, or it would keep all that come after.
+
+Signed as the Standard Webhooks specification says (v1, HMAC-SHA256), so its libraries verify it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+import secrets as random
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import httpx2
+import stamina
+import structlog
+
+from livereactor.base.sparse_log import SparseLog
+from livereactor.store.port import EventRecord, Store, StoreUnavailableError, Tx
+
+EVERY: Final = 1.0  # seconds between two looks
+AT_ONCE: Final = 50  # events in one look
+LEADS_FOR: Final = 120.0  # seconds; longer than all attempts at one event take
+ATTEMPTS: Final = 5
+FIRST_WAIT, LONGEST_WAIT = 0.5, 10.0  # seconds between two attempts
+PAUSE: Final = 30.0  # seconds after all attempts at an event failed
+TIMEOUT: Final = 10.0  # seconds for the other side to answer
+CURSOR: Final = "webhooks"
+_BEGUN: Final = "webhooks.begun"
+_LATER: Final = frozenset({408, 425, 429})  # the 4xx that mean: not now
+_PREFIX: Final = "whsec_"
+_INTERNAL: Final = frozenset({"token"})  # of an event: nobody else's business
+log = SparseLog(structlog.get_logger("livereactor.webhooks"))
+
+
+class Webhooks:
+    """Posts events to one URL.
+
+    Args:
+        url: of the operator's service.
+        secret: signs; `whsec_` and base64 as the specification writes it, or any text.
+        unix_us: the clock, microseconds of Unix time.
+        client: for tests; closed with this.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        url: str,
+        secret: str,
+        unix_us: Callable[[], int],
+        client: httpx2.AsyncClient | None = None,
+    ) -> None:
+        self._store, self._url, self._key, self._unix_us = store, url, _key(secret), unix_us
+        self._client = client or httpx2.AsyncClient(timeout=TIMEOUT, follow_redirects=False)
+        self._holder = random.token_hex(8)
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin telling."""
+        self._task = asyncio.create_task(self._run(), name="webhooks")
+
+    async def aclose(self) -> None:
+        """Tell no more; what was not taken is told after the next start. May be called twice."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+        await self._client.aclose()
+
+    async def tell(self) -> bool:
+        """One look: tell what happened since the last, in order.
+
+        Returns:
+            whether all of it was taken.
+        """
+        for event in await self._store.transact(self._next):
+            if not await self._taken(event):
+                return False
+            await self._store.transact(lambda tx, seq=event.seq: tx.put_cursor(CURSOR, seq))
+        return True
+
+    async def _run(self) -> None:
+        while True:
+            wait = EVERY
+            try:
+                if not await self.tell():
+                    wait = PAUSE
+            except StoreUnavailableError:
+                pass  # the sweeper says so
+            except Exception:
+                log.exception("webhooks failed")
+            await asyncio.sleep(wait)
+
+    def _next(self, tx: Tx) -> Sequence[EventRecord]:
+        now_us = self._unix_us()
+        if not tx.lead(CURSOR, self._holder, now_us=now_us, until_us=now_us + round(LEADS_FOR * 1e6)):
+            return []
+        if not tx.cursor(_BEGUN):  # whoever switches them on wants to hear of what happens, not of what did
+            tx.put_cursor(_BEGUN, 1)
+            tx.put_cursor(CURSOR, tx.last_event())
+        return tx.events(after_seq=tx.cursor(CURSOR), limit=AT_ONCE)
+
+    async def _taken(self, event: EventRecord) -> bool:
+        """Whether the next one is due: it was taken, or refused for good."""
+        try:
+            async for attempt in stamina.retry_context(
+                on=_NotTakenError, attempts=ATTEMPTS, timeout=None, wait_initial=FIRST_WAIT, wait_max=LONGEST_WAIT
+            ):
+                with attempt:
+                    await self._post(event)
+        except _NotTakenError as error:
+            log.warning("webhook not taken", reason=str(error), seq=event.seq)
+            return False
+        return True
+
+    async def _post(self, event: EventRecord) -> None:
+        body = payload(event)
+        headers = signed(self._key, f"evt_{event.seq}", self._unix_us() // 1_000_000, body)
+        try:
+            # Streamed: whatever it answers, only the status is read.
+            async with self._client.stream("POST", self._url, content=body, headers=headers) as response:
+                status = response.status_code
+        except httpx2.TransportError as error:
+            raise _NotTakenError(type(error).__name__) from None
+        if status >= 500 or status in _LATER:
+            raise _NotTakenError(f"status {status}")
+        if status >= 300:
+            log.warning("webhook refused", status=status, seq=event.seq, type=event.kind)
+
+
+class _NotTakenError(Exception):
+    """Not now. Its text is logged, so it has no URL, which may hold a secret of the operator's."""
+
+
+def payload(event: EventRecord) -> bytes:
+    """The body: `type`, `timestamp` (ISO 8601), `data` with the ids of whom it is about."""
+    whom = {"session_id": event.session, "account": event.account}
+    data: dict[str, Any] = {name: value for name, value in whom.items() if value is not None}
+    data |= {name: value for name, value in event.data.items() if name not in _INTERNAL}
+    at = datetime.fromtimestamp(event.at_us / 1e6, UTC)
+    return json.dumps({"type": event.kind, "timestamp": at.isoformat(), "data": data}).encode()
+
+
+def signed(key: bytes, message: str, at: int, body: bytes) -> Mapping[str, str]:
+    """The headers of a message with its signature; `at` is Unix seconds."""
+    digest = hmac.new(key, f"{message}.{at}.".encode() + body, hashlib.sha256).digest()
+    return {
+        "Content-Type": "application/json",
+        "webhook-id": message,
+        "webhook-timestamp": str(at),
+        "webhook-signature": f"v1,{base64.b64encode(digest).decode()}",
+    }
+
+
+def _key(secret: str) -> bytes:
+    if secret.startswith(_PREFIX):
+        try:
+            return base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
+        except binascii.Error:
+            pass  # somebody's own words happen to begin like that
+    return secret.encode()

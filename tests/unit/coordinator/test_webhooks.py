@@ -1,0 +1,189 @@
+"""Events reach an operator's service at least once, in order, and signed."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Callable
+from typing import Any
+
+import httpx2
+import pytest
+
+from livereactor.coordinator import webhooks as module
+from livereactor.coordinator.webhooks import Webhooks
+from livereactor.store.memory import MemoryStore
+from livereactor.store.port import EventRecord
+
+NOW_US = 1_900_000_000_000_000
+SECRET = "a secret of some length"
+
+
+class Receiver:
+    """The operator's service: what it got, and what it answers."""
+
+    def __init__(self) -> None:
+        self.got: list[httpx2.Request] = []
+        self.answer: Callable[[], httpx2.Response] = lambda: httpx2.Response(204)
+
+    def __call__(self, request: httpx2.Request) -> httpx2.Response:
+        self.got.append(request)
+        return self.answer()
+
+    @property
+    def bodies(self) -> list[dict[str, Any]]:
+        return [json.loads(request.content) for request in self.got]
+
+    @property
+    def ids(self) -> list[str]:
+        return [request.headers["webhook-id"] for request in self.got]
+
+
+@pytest.fixture
+def receiver() -> Receiver:
+    return Receiver()
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore()
+
+
+@pytest.fixture(autouse=True)
+def _no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FIRST_WAIT", 0.0)
+    monkeypatch.setattr(module, "LONGEST_WAIT", 0.0)
+
+
+def hooks(store: MemoryStore, receiver: Receiver, *, secret: str = SECRET) -> Webhooks:
+    client = httpx2.AsyncClient(transport=httpx2.MockTransport(receiver))
+    return Webhooks(store, url="https://ops.example/hook", secret=secret, unix_us=lambda: NOW_US, client=client)
+
+
+async def happens(store: MemoryStore, kind: str = "session.ended", **data: Any) -> None:
+    event = EventRecord(kind, NOW_US, "ses_1", "acme", {"model": "pond", **data})
+    await store.transact(lambda tx: tx.add_event(event))
+
+
+async def test_what_happens_is_told_in_order_and_once(store: MemoryStore, receiver: Receiver) -> None:
+    told = hooks(store, receiver)
+    assert await told.tell()
+    for kind in ("session.created", "session.ended"):
+        await happens(store, kind, token="jti")
+    assert await told.tell()
+    assert await told.tell()
+    assert [body["type"] for body in receiver.bodies] == ["session.created", "session.ended"]
+    assert receiver.bodies[0] == {
+        "type": "session.created",
+        "timestamp": "2030-03-17T17:46:40+00:00",
+        "data": {"session_id": "ses_1", "account": "acme", "model": "pond"},
+    }
+
+
+async def test_what_happened_before_they_were_switched_on_is_not_told(store: MemoryStore, receiver: Receiver) -> None:
+    await happens(store)
+    told = hooks(store, receiver)
+    assert await told.tell()
+    assert not receiver.got
+    await happens(store)
+    assert await told.tell()
+    assert receiver.ids == ["evt_2"]
+
+
+@pytest.mark.parametrize(
+    ("secret", "key"),
+    [
+        (SECRET, SECRET.encode()),
+        ("whsec_" + base64.b64encode(b"k" * 24).decode(), b"k" * 24),
+        ("whsec_not base64!", b"whsec_not base64!"),
+    ],
+)
+async def test_each_is_signed_as_the_specification_says(
+    store: MemoryStore, receiver: Receiver, secret: str, key: bytes
+) -> None:
+    told = hooks(store, receiver, secret=secret)
+    await told.tell()
+    await happens(store)
+    await told.tell()
+    (request,) = receiver.got
+    at = request.headers["webhook-timestamp"]
+    assert at == "1900000000"
+    content = f"{request.headers['webhook-id']}.{at}.".encode() + request.content
+    expected = base64.b64encode(hmac.new(key, content, hashlib.sha256).digest()).decode()
+    assert request.headers["webhook-signature"] == f"v1,{expected}"
+
+
+@pytest.mark.parametrize("status", [500, 503, 429, 408])
+async def test_one_that_is_not_taken_now_is_told_again_under_its_id(
+    store: MemoryStore, receiver: Receiver, status: int
+) -> None:
+    told = hooks(store, receiver)
+    await told.tell()
+    await happens(store)
+    await happens(store)
+    receiver.answer = lambda: httpx2.Response(status)
+    assert not await told.tell()
+    assert receiver.ids == ["evt_1"] * module.ATTEMPTS
+    receiver.answer = lambda: httpx2.Response(200)
+    assert await told.tell()
+    assert receiver.ids[module.ATTEMPTS :] == ["evt_1", "evt_2"]
+
+
+async def test_a_receiver_that_is_not_there_is_waited_for(store: MemoryStore, receiver: Receiver) -> None:
+    told = hooks(store, receiver)
+    await told.tell()
+    await happens(store)
+
+    def nobody() -> httpx2.Response:
+        raise httpx2.ConnectError("refused")
+
+    receiver.answer = nobody
+    assert not await told.tell()
+    receiver.answer = lambda: httpx2.Response(200)
+    assert await told.tell()
+    assert set(receiver.ids) == {"evt_1"}
+
+
+async def test_one_that_is_refused_for_good_does_not_keep_the_others(store: MemoryStore, receiver: Receiver) -> None:
+    told = hooks(store, receiver)
+    await told.tell()
+    await happens(store)
+    await happens(store)
+    answers = iter([httpx2.Response(400), httpx2.Response(200)])
+    receiver.answer = lambda: next(answers)
+    assert await told.tell()
+    assert receiver.ids == ["evt_1", "evt_2"]
+
+
+async def test_a_replacement_goes_on_where_the_one_before_it_ended(
+    store: MemoryStore, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LEADS_FOR", 0.0)
+    first = hooks(store, receiver)
+    await first.tell()
+    await happens(store)
+    await first.tell()
+    await first.aclose()
+    await happens(store)
+    second = hooks(store, receiver)
+    await second.tell()
+    assert receiver.ids == ["evt_1", "evt_2"]
+
+
+async def test_only_one_of_several_replicas_tells(store: MemoryStore, receiver: Receiver) -> None:
+    first, second = hooks(store, receiver), hooks(store, receiver)
+    await first.tell()
+    await happens(store)
+    assert await second.tell()
+    assert not receiver.got
+    await first.tell()
+    assert receiver.ids == ["evt_1"]
+
+
+async def test_it_starts_and_ends_and_may_end_twice(store: MemoryStore, receiver: Receiver) -> None:
+    told = hooks(store, receiver)
+    await told.start()
+    await told.aclose()
+    await told.aclose()
