@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from bench import commands, connecting, cost, flow, latency
+from bench import commands, connecting, cost, flow, latency, serving
 from bench.frame import Figure, machine, save, table
 from bench.stand import JAVASCRIPT, OWN, PAGE, PYTHON, Stand
 from tests.tools.netns import private_network
@@ -18,7 +18,7 @@ from tests.tools.processes import REPOSITORY
 FIGURES = {
     figure.name: figure
     for figure in sorted(
-        (*latency.FIGURES, *connecting.FIGURES, *commands.FIGURES, *cost.FIGURES, *flow.FIGURES),
+        (*latency.FIGURES, *connecting.FIGURES, *serving.FIGURES, *commands.FIGURES, *cost.FIGURES, *flow.FIGURES),
         key=lambda figure: int(figure.name[1:]),
     )
 }

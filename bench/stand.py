@@ -6,7 +6,7 @@ Everything is started when first asked for and ends with the stand. Streams run 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +15,7 @@ from tests.tools.browser import BrowserClient, BrowserClients
 from tests.tools.drivers import Client, PythonClients
 from tests.tools.official import VERSIONS, official_run, python_of
 from tests.tools.processes import REPOSITORY, Program, livereactor_run
+from tests.tools.serving import Coordinator, livereactor_serve
 
 OURS = "livereactor"
 OWN, PYTHON, JAVASCRIPT, PAGE = "own viewer", "python 1.13.0", "javascript 2.9.0", "javascript 2.9.0, on the page"
@@ -92,9 +93,34 @@ class Stand:
         self._servers[key] = self._stack.enter_context(started)
         return self._servers[key]
 
+    def coordinator(
+        self,
+        *,
+        target: str = "examples/conformance.py",
+        arguments: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> Coordinator:
+        """A running coordinator with its workers ready, showing 360p."""
+        key = f"coordinator {target} {arguments} {sorted((environment or {}).items())}"
+        if key not in self._servers:
+            width, height = SIZES["360p"]
+            variables = {"CONFORMANCE_WIDTH": width, "CONFORMANCE_HEIGHT": height, **(environment or {})}
+            log_path = Path(self._stack.enter_context(tempfile.TemporaryDirectory())) / "log"
+            started = livereactor_serve(
+                [REPOSITORY / target], log_path=log_path, environment=variables, arguments=arguments
+            )
+            self._servers[key] = self._stack.enter_context(started)
+        server = self._servers[key]
+        assert isinstance(server, Coordinator)
+        server.wait_for_worker()
+        return server
+
     async def new(self, client: str, server: Program, *, joining: bool = False) -> Client:
         """A client of that kind for this server, not connected yet; `joining` a session that is there."""
         driver = await self._driver(client)
+        if isinstance(server, Coordinator):
+            shown = {"jwt": server.token()} if client in (JAVASCRIPT, PAGE) else {"api_key": server.key}
+            return await driver.new(server.url, **shown)
         if not joining:  # the official runtime refuses a session while the last one is closing
             server.wait_until(lambda: server.get("/health")[1].get("state") not in ("serving",), timeout=30.0)
         return await driver.new(server.url)

@@ -1,0 +1,174 @@
+"""P4, P18, P19 and P20: what clients of a coordinator feel: connecting, its load, admission, the loss of a worker."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import httpx2
+from tests.tools.postgres import postgres_server
+
+from bench.connecting import CONNECTS, WARM_UP
+from bench.frame import Figure, Result, spread
+from bench.stand import JAVASCRIPT, OURS, OWN, PYTHON, Stand
+from tests.tools.processes import REPOSITORY
+from tests.tools.serving import Coordinator
+
+LOAD_CLIENTS, LOAD_SECONDS = 40, 30
+ADMISSIONS, LOSSES = 30, 10
+
+
+async def p4(stand: Stand) -> Sequence[Result]:
+    """Connects through a coordinator with a key, its worker warm."""
+    results: list[Result] = []
+    server = stand.coordinator()
+    for client in (name for name in (OWN, PYTHON, JAVASCRIPT) if name in stand.clients):
+        ready: list[float | None] = []
+        for number in range(WARM_UP + CONNECTS):
+            made = await stand.new(client, server)
+            connected = await made.connect()
+            if number >= WARM_UP:
+                ready.append(connected["ready_ms"])
+            await made.ask("drop")
+        results.append(
+            Result("P4", OURS, client, "connect() to ready, token included", spread(ready), "ms", len(ready))
+        )
+    return results
+
+
+async def p18(stand: Stand) -> Sequence[Result]:
+    """Forty clients create sessions as fast as they are answered, from another process."""
+    results = [await _load(stand, "SQLite", {})]
+    with postgres_server(durable=True) as postgres:
+        results.append(
+            await _load(stand, "Postgres", {"LIVEREACTOR_STORE__URL": postgres.url(postgres.create_database())})
+        )
+    return results
+
+
+async def _load(stand: Stand, name: str, environment: dict[str, str]) -> Result:
+    server = stand.coordinator(environment=environment)
+    token = server.token()
+    command = [
+        sys.executable, "-m", "locust", "--headless", "--only-summary", "--json", "--loglevel", "ERROR",
+        "-f", str(REPOSITORY / "bench" / "locust_sessions.py"), "-u", str(LOAD_CLIENTS), "-r", str(LOAD_CLIENTS),
+        "-t", f"{LOAD_SECONDS}s", "--host", server.url,
+    ]  # fmt: skip
+    done = await asyncio.to_thread(
+        subprocess.run,
+        command,
+        env={**os.environ, "BENCH_TOKEN": token},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=LOAD_SECONDS + 60,
+    )
+    row = next(each for each in json.loads(done.stdout) if each["name"] == "create")
+    seconds = row["last_request_timestamp"] - row["start_time"]
+    values = {"per second": row["num_requests"] / seconds, "failed": row["num_failures"], **_percentiles(row)}
+    return Result(
+        "P18", OURS, "locust", f"{LOAD_CLIENTS} clients, {name}", values, "sessions/s, ms", row["num_requests"]
+    )
+
+
+def _percentiles(row: dict[str, object]) -> dict[str, float]:
+    """Of locust's histogram: milliseconds to counts."""
+    counts = sorted((float(key), int(count)) for key, count in dict(row["response_times"]).items())  # type: ignore[call-overload]
+    total = sum(count for _, count in counts)
+    found: dict[str, float] = {}
+    seen = 0
+    for milliseconds, count in counts:
+        seen += count
+        for name, share in (("p50", 0.5), ("p99", 0.99)):
+            if name not in found and seen >= share * total:
+                found[name] = milliseconds
+    return found
+
+
+async def p19(stand: Stand) -> Sequence[Result]:
+    """One worker: its session ends, and the open long poll of whoever waits says that it is ready."""
+    times: list[float | None] = []
+    async with _http(stand.coordinator()) as http:
+        holder = await _ready(http, await _create(http))
+        for _ in range(ADMISSIONS):
+            waiting = await _create(http)
+            poll = asyncio.create_task(_ready(http, waiting))
+            await _queued(http, waiting)
+            freed = time.perf_counter()
+            (await http.delete(f"/sessions/{holder}")).raise_for_status()
+            holder = await poll
+            times.append((time.perf_counter() - freed) * 1e3)
+        await http.delete(f"/sessions/{holder}")
+    return [Result("P19", OURS, "long poll", "session ended to the next one ready", spread(times), "ms", len(times))]
+
+
+async def p20(stand: Stand) -> Sequence[Result]:
+    """A worker with a session that no client has reached is killed: told, and ready on another worker."""
+    told: list[float | None] = []
+    again: list[float | None] = []
+    server = stand.coordinator(arguments=("--max-workers", "2", "--min-ready", "2"))
+    async with _http(server) as http:
+        for _ in range(LOSSES):
+            server.wait_for_worker(count=2)
+            session = await _ready(http, await _create(http))
+            seen = (await http.get(f"/sessions/{session}", params={"wait": 0})).json()
+            poll = asyncio.create_task(
+                http.get(f"/sessions/{session}", params={"version": seen["version"], "wait": 20})
+            )
+            worker = next(each for each in server.workers() if session in json.dumps(each))
+            killed = time.perf_counter()
+            os.kill(worker["pid"], signal.SIGKILL)
+            (await poll).raise_for_status()
+            told.append((time.perf_counter() - killed) * 1e3)
+            await _ready(http, session)
+            again.append((time.perf_counter() - killed) * 1e3)
+            await http.delete(f"/sessions/{session}")
+    rows = {"worker killed to client told": told, "worker killed to ready on another": again}
+    return [Result("P20", OURS, "long poll", name, spread(values), "ms", LOSSES) for name, values in rows.items()]
+
+
+@asynccontextmanager
+async def _http(server: Coordinator) -> AsyncIterator[httpx2.AsyncClient]:
+    headers = {"Authorization": f"Bearer {server.token()}"}
+    async with httpx2.AsyncClient(base_url=server.url, headers=headers, timeout=60.0) as http:
+        yield http
+
+
+async def _create(http: httpx2.AsyncClient) -> str:
+    answer = await http.post("/sessions", json={"model": {"name": "conformance"}})
+    return str(answer.raise_for_status().json()["session_id"])
+
+
+async def _ready(http: httpx2.AsyncClient, session: str) -> str:
+    while True:
+        state = (await http.get(f"/sessions/{session}")).raise_for_status().json()
+        if "capabilities" in state:
+            return session
+        if state["state"] == "CLOSED":
+            raise ConnectionError(f"the session ended: {state.get('end_reason')}")
+
+
+async def _queued(http: httpx2.AsyncClient, session: str) -> None:
+    state = (await http.get(f"/sessions/{session}", params={"wait": 0})).raise_for_status().json()
+    if "queue" not in state:
+        raise RuntimeError(f"the session does not wait: {state}")
+
+
+FIGURES = (
+    Figure(
+        "P4",
+        "connect() to ready through the coordinator, with token and session",
+        "own viewer 40 / 70 ms; Python 1.13 60 / 90; JavaScript 210 / 250",
+        p4,
+    ),
+    Figure("P18", "session creations a second, 40 clients from another process", "600/s, p99 30 ms", p18),
+    Figure("P19", "worker free to the waiting client told", "50 ms", p19),
+    Figure("P20", "worker killed to client told, and to its session on another worker", "300 ms, 1,500 ms", p20),
+)
