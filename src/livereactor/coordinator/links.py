@@ -1,23 +1,163 @@
 """The Workers whose outbound sockets this replica holds: frames to them, and local-mode requests with their replies.
 
-Loop only. `routes/workers.py` accepts the sockets and feeds what they say to `Service`.
+Loop only. `routes/workers.py` accepts the sockets and feeds what they say to `Service`. What is said never waits: a
+frame is queued, one task a socket writes, and a socket that does not take its frames is closed: its Worker dials in
+again, and its next beat brings about whatever was lost.
 """
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol
+
+import structlog
+
+from livereactor.base.errors import UnavailableError
+from livereactor.base.sparse_log import SparseLog
 from livereactor.protocol import link
+
+FRAMES: Final = 512  # queued on one socket: a full house of 256 Slots, each told twice
+QUEUED_BYTES: Final = 8 * 1024 * 1024  # likewise: eight bodies of the largest size
+ASKED: Final = 256  # requests of one Worker without a reply yet: 64 Connections, each with four of its clients' calls
+SEND_WAIT: Final = 10.0  # seconds for one frame to leave; less than the lease, so a stuck socket is replaced before
+
+log = SparseLog(structlog.get_logger("livereactor.links"))
+
+
+class Socket(Protocol):
+    """What a link is written to."""
+
+    async def send_text(self, data: str) -> None: ...
+    async def close(self, code: int = 1000, reason: str | None = None) -> None: ...
+
+
+class Link:
+    """One socket: its outbox, and the requests that wait for their replies.
+
+    Args:
+        worker: whose it is.
+        socket: where frames go.
+    """
+
+    def __init__(self, worker: str, socket: Socket) -> None:
+        self.worker = worker
+        self._socket = socket
+        self._outbox: deque[str] = deque()
+        self._queued_bytes = 0
+        self._more = asyncio.Event()
+        self._asked: dict[int, asyncio.Future[link.Reply]] = {}
+        self._last_id = 0
+        self._closing: tuple[int, str] | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Frames are still taken."""
+        return self._closing is None
+
+    def tell(self, frame: link.FromCoordinator) -> bool:
+        """Queue a frame; False where the socket is closing, or has to because it does not keep up."""
+        if self._closing is not None:
+            return False
+        text = link.write(frame)
+        if len(self._outbox) >= FRAMES or self._queued_bytes + len(text) > QUEUED_BYTES:
+            log.warning("worker reads too slowly", worker=self.worker, frames=len(self._outbox))
+            self.close(1013, "frames are not taken")
+            return False
+        self._queue(text)
+        return True
+
+    def open(self, welcome: link.Welcome) -> None:
+        """Begin with the welcome, whatever was told before it was known to be one."""
+        waiting, self._outbox = self._outbox, deque()
+        self._queue(link.write(welcome))
+        self._outbox.extend(waiting)
+
+    async def ask(self, request: link.Request, *, timeout: float) -> link.Reply:
+        """As `Links.ask`."""
+        if len(self._asked) >= ASKED:
+            raise UnavailableError(f"{ASKED} of {ASKED} requests wait for this worker; retry in 1 s")
+        self._last_id += 1
+        number = self._last_id
+        reply: asyncio.Future[link.Reply] = asyncio.get_running_loop().create_future()
+        self._asked[number] = reply
+        try:
+            if not self.tell(request.model_copy(update={"id": number})):
+                raise _went_away()
+            async with asyncio.timeout(timeout):
+                return await reply
+        except TimeoutError:
+            raise UnavailableError(f"the worker did not answer within {timeout:.0f} s; try again") from None
+        finally:
+            del self._asked[number]
+
+    def answered(self, reply: link.Reply) -> None:
+        """A reply came; one that nobody waits for (any more) is dropped."""
+        future = self._asked.get(reply.id)
+        if future is not None and not future.done():
+            future.set_result(reply)
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        """Take no more frames; the writer closes the socket behind those that wait. May be called twice."""
+        if self._closing is None:
+            self._closing = (code, reason)
+            self._more.set()
+            for future in self._asked.values():
+                if not future.done():
+                    future.set_exception(_went_away())
+
+    async def write(self) -> None:
+        """Write what is queued until closed; ends when the socket does not take it."""
+        try:
+            while (text := await self._next()) is not None:
+                async with asyncio.timeout(SEND_WAIT):
+                    await self._socket.send_text(text)
+        except TimeoutError:
+            log.warning("worker reads nothing", worker=self.worker)
+        finally:
+            self.close()
+        code, reason = self._closing or (1000, "")
+        await _within(SEND_WAIT, lambda: self._socket.close(code, reason))
+
+    def _queue(self, text: str) -> None:
+        self._outbox.append(text)
+        self._queued_bytes += len(text)
+        self._more.set()
+
+    async def _next(self) -> str | None:
+        while not self._outbox:
+            if self._closing is not None:
+                return None
+            self._more.clear()
+            await self._more.wait()
+        text = self._outbox.popleft()
+        self._queued_bytes -= len(text)
+        return text
 
 
 class Links:
     """Sockets by Worker; the newest of a Worker wins."""
 
+    def __init__(self) -> None:
+        self._links: dict[str, Link] = {}
+        self._joining: dict[str, Link] = {}
+
+    def __len__(self) -> int:
+        """Workers that are here."""
+        return len(self._links)
+
     def is_here(self, worker: str) -> bool:
         """Its socket is open."""
-        raise NotImplementedError
+        return worker in self._links
 
     def tell(self, worker: str, frame: link.FromCoordinator) -> bool:
         """Send without waiting; False where its socket is not here. What cannot be sent in time closes the socket."""
-        raise NotImplementedError
+        # A Worker that is just registering may be given a Session by that: the frame follows its welcome. It may also
+        # be an old process that is refused, so the socket that is here hears it too: doubled frames do no harm.
+        joining, current = self._joining.get(worker), self._links.get(worker)
+        told = joining is not None and joining.tell(frame)
+        return (current is not None and current.tell(frame)) or told
 
     async def ask(self, worker: str, request: link.Request, *, timeout: float) -> link.Reply:
         """Send a request and wait for its reply; `request.id` is given here.
@@ -25,4 +165,47 @@ class Links:
         Raises:
             UnavailableError: the socket is away or went away, or there is no reply in time.
         """
-        raise NotImplementedError
+        current = self._links.get(worker)
+        if current is None:
+            raise _went_away()
+        return await current.ask(request, timeout=timeout)
+
+    def joining(self, new: Link) -> None:
+        """A socket asks to be a Worker's; what its registration brings about is kept for it."""
+        self._joining[new.worker] = new
+
+    def join(self, new: Link, welcome: link.Welcome) -> None:
+        """It is; the one before it, if any, is closed."""
+        self._forget_joining(new)
+        old, self._links[new.worker] = self._links.get(new.worker), new
+        new.open(welcome)
+        if old is not None:
+            old.close(1000, "another socket of this worker came")
+
+    def leave(self, old: Link) -> None:
+        """A socket is closed, or never was a Worker's; a newer one stays."""
+        self._forget_joining(old)
+        if self._links.get(old.worker) is old:
+            del self._links[old.worker]
+        old.close()
+
+    async def aclose(self) -> None:
+        """Close every socket: their Workers go on, and dial in again."""
+        for each in [*self._links.values(), *self._joining.values()]:
+            each.close(1012, "the coordinator ends")  # RFC 6455's registry: service restart
+
+    def _forget_joining(self, one: Link) -> None:
+        if self._joining.get(one.worker) is one:
+            del self._joining[one.worker]
+
+
+def _went_away() -> UnavailableError:
+    return UnavailableError("the worker of this session is not connected at the moment; retry in 1 s")
+
+
+async def _within(seconds: float, act: Callable[[], Awaitable[None]]) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await act()
+    except (TimeoutError, RuntimeError):  # it is closed already, which Starlette calls a RuntimeError
+        return

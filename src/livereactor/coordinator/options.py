@@ -20,7 +20,7 @@ class Quotas:
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Requests a minute of one address, against floods (429). 0 = unlimited. Clients on this machine are not counted."""
+    """Requests a minute of one address, against floods (429); this machine is not counted. 0 = unlimited."""
 
     anonymous: int = 600  # without key or token: a page's files, health checks, and then some
     creating: int = (

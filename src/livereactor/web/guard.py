@@ -6,7 +6,6 @@ Plain ASGI, so that streams pass through unbuffered.
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 import secrets
 import time
@@ -17,10 +16,9 @@ from starlette.requests import ClientDisconnect
 
 from livereactor.base.errors import LivereactorError, TooLargeError
 from livereactor.base.sparse_log import SparseLog
-from livereactor.protocol.http import problem
 from livereactor.web.access import Access
 from livereactor.web.asgi import App, Message, Receive, Scope, Send
-from livereactor.web.problems import REQUEST_ID, BodyLateError, unexpected
+from livereactor.web.problems import REQUEST_ID, BodyLateError, problem_response, unexpected
 
 _METHODS: Final = b"GET, POST, PUT, DELETE, OPTIONS"
 _HEADERS: Final = (
@@ -165,10 +163,11 @@ class _Answer:
         await self._send({"type": "http.response.body", "body": b""})
 
     async def refuse(self, error: LivereactorError) -> None:
-        body = json.dumps(problem(error)).encode()
-        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-        await self.send({"type": "http.response.start", "status": error.http_status, "headers": headers})
-        await self._send({"type": "http.response.body", "body": body})
+        response = problem_response(error)
+        await self.send(
+            {"type": "http.response.start", "status": response.status_code, "headers": [*response.raw_headers]}
+        )
+        await self._send({"type": "http.response.body", "body": response.body})
 
 
 def _plain(path: str) -> str:

@@ -24,16 +24,17 @@ class Guesses:
 
     def must_not_be_too_many(self, peer: str | None) -> None:
         """Raise `QuotaError` (429) while an address has shown too many."""
-        if not self._counter.test(self._limit, _network(peer)):
+        if not self._counter.test(self._limit, network(peer)):
             text = f"{GUESSES} of {GUESSES} wrong API keys a minute came from this address; mend the key, retry in 60 s"
             raise QuotaError(text, quota_type="wrong_keys", limit=GUESSES, current=GUESSES, retry_after=60)
 
     def count(self, peer: str | None) -> None:
         """One more wrong key."""
-        self._counter.hit(self._limit, _network(peer))
+        self._counter.hit(self._limit, network(peer))
 
 
-def _network(peer: str | None) -> str:
+def network(peer: str | None) -> str:
+    """Whom an address belongs to, as far as it tells."""
     try:
         address = ipaddress.ip_address(peer or "")
     except ValueError:

@@ -41,12 +41,12 @@ def handle_errors(api: FastAPI, *, otherwise: str) -> None:
 
     @api.exception_handler(LivereactorError)
     async def ours(_: Request, error: LivereactorError) -> Response:
-        return answer(error)
+        return problem_response(error)
 
     @api.exception_handler(RequestValidationError)
     async def malformed(_: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
-        return answer(PeerError(f"{first['loc'][-1]}: {first['msg'][:1].lower()}{first['msg'][1:]}"))
+        return problem_response(PeerError(f"{first['loc'][-1]}: {first['msg'][:1].lower()}{first['msg'][1:]}"))
 
     @api.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
@@ -54,7 +54,7 @@ def handle_errors(api: FastAPI, *, otherwise: str) -> None:
         allowed = _allowed(api.routes, path)
         # The page is mounted at `/` and answers 405 for whatever it does not have.
         if error.status_code == 404 or (error.status_code == 405 and not allowed):
-            return answer(NotFoundError(f"no route {request.method} {path}{_nearest(api, path, otherwise)}"))
+            return problem_response(NotFoundError(f"no route {request.method} {path}{_nearest(api, path, otherwise)}"))
         if error.status_code == 405:
             body = problem(PeerError(f"{path} does not take {request.method}; use {allowed}"))
             return JSONResponse(body, status_code=405, headers={"Allow": allowed})
@@ -63,10 +63,10 @@ def handle_errors(api: FastAPI, *, otherwise: str) -> None:
 
     @api.exception_handler(Exception)
     async def unforeseen(request: Request, _: Exception) -> Response:  # the guard logs it
-        return answer(unexpected(request.scope[REQUEST_ID]))
+        return problem_response(unexpected(request.scope[REQUEST_ID]))
 
 
-def answer(error: LivereactorError) -> Response:
+def problem_response(error: LivereactorError) -> Response:
     """The response that an error of ours is."""
     headers: dict[str, str] = {}
     if isinstance(error, (UnavailableError, QuotaError)) and error.retry_after is not None:

@@ -1,0 +1,116 @@
+"""The coordinator's ASGI app: its routes put together, behind the guard and the bounds of floods."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+from starlette.staticfiles import StaticFiles
+
+from livereactor.blobs.port import Blobs
+from livereactor.coordinator.auth import Auth
+from livereactor.coordinator.links import Links
+from livereactor.coordinator.requests import Door, relayed
+from livereactor.coordinator.routes.admin import admin
+from livereactor.coordinator.routes.internal import PREFIX, internal
+from livereactor.coordinator.routes.keys import keys
+from livereactor.coordinator.routes.models import models
+from livereactor.coordinator.routes.observation import observation
+from livereactor.coordinator.routes.sessions import sessions
+from livereactor.coordinator.routes.signalling import signalling
+from livereactor.coordinator.routes.tokens import tokens
+from livereactor.coordinator.routes.uploads import uploads
+from livereactor.coordinator.routes.workers import workers
+from livereactor.coordinator.secrets import Secrets
+from livereactor.coordinator.service import Service
+from livereactor.coordinator.uploads import Uploads, WorkerRefusedError
+from livereactor.protocol.http import IceServerBody
+from livereactor.store.port import Store
+from livereactor.web.access import Access
+from livereactor.web.asgi import App
+from livereactor.web.documents import asked_by, documented
+from livereactor.web.guard import Guard
+from livereactor.web.problems import handle_errors
+from livereactor.web.rates import RateGate
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the routes call.
+
+    Attributes:
+        ice_servers: those of a Session, by its id.
+        page: folder of the web page, served at `/`.
+    """
+
+    service: Service
+    auth: Auth
+    secrets: Secrets
+    links: Links
+    store: Store
+    blobs: Blobs
+    uploads: Uploads
+    ice_servers: Callable[[str], Sequence[IceServerBody]]
+    unix_us: Callable[[], int]
+    page: Path | None = None
+
+
+def create_app(parts: Parts) -> App:
+    """The app. Any origin is answered: tokens carry rights, never cookies (behaviour 32.2)."""
+    options = parts.service.options
+    api = FastAPI(
+        title="livereactor coordinator",
+        version=version("livereactor"),
+        description="Sessions of real-time models: tokens, queue, signalling, uploads.",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+    )
+    door = Door(parts.auth, parts.secrets)
+    for routes in (
+        tokens(parts.auth, public_url=options.public_url),
+        keys(parts.auth),
+        sessions(door, parts.service),
+        signalling(door, parts.service, parts.ice_servers, options.limits),
+        uploads(door, parts.uploads, public_url=options.public_url),
+        models(door, parts.store, lambda model: parts.service.capacity(model)),
+        observation(door, parts.service, parts.store),
+        admin(door, parts.service, parts.store, parts.unix_us),
+        workers(door, parts.service, parts.links),
+        internal(door, parts.blobs),
+    ):
+        api.include_router(routes)
+    _document(api, guests=options.guests)
+    if parts.page is not None:
+        api.mount("/", StaticFiles(directory=parts.page, html=True))
+    handle_errors(api, otherwise="GET /openapi.json lists them")
+
+    @api.exception_handler(WorkerRefusedError)
+    async def refused(_: Request, error: WorkerRefusedError) -> Response:
+        return relayed(error.reply)
+
+    gate = RateGate(api, anonymous=options.rates.anonymous, creating=options.rates.creating)
+    return Guard(gate, Access(any_host=True), options.limits.body_bytes, streamed=("/uploads/", PREFIX))
+
+
+def _document(api: FastAPI, *, guests: bool) -> None:
+    made: dict[str, Any] = {}
+
+    @api.get(
+        "/openapi.json",
+        tags=["observation"],
+        response_class=JSONResponse,
+        responses={200: {"description": "This document."}},
+        openapi_extra=asked_by(),
+    )
+    async def document() -> JSONResponse:
+        """All that can be asked here."""
+        if not made:
+            made.update(documented(api, guests=guests))
+        return JSONResponse(made)

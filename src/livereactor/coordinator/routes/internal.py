@@ -1,0 +1,108 @@
+"""`/internal/blobs/{key}`: how Workers elsewhere read and write what lies in the coordinator's blobs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from typing import Final
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response, StreamingResponse
+
+from livereactor.blobs.port import BlobKey, Blobs
+from livereactor.coordinator.requests import Door
+from livereactor.web.documents import WORKER, asked_by, octets, problems
+
+PREFIX: Final = "/internal/blobs/"
+OCTETS: Final = "application/octet-stream"
+_RANGE: Final = re.compile(r"bytes=(\d{1,18})-(\d{1,18})?")
+_WHOLE: Final = {200: {"content": {OCTETS: {"schema": {"type": "string", "format": "binary"}}}}}
+_WORKERS: Final = asked_by(WORKER)
+
+
+def internal(door: Door, blobs: Blobs) -> APIRouter:
+    """The routes; all of them want the worker secret."""
+    routes = APIRouter(tags=["internal"])
+
+    @routes.get(
+        PREFIX + "{key:path}",
+        response_class=Response,
+        responses={
+            **_WHOLE,
+            206: {"description": "The range that was asked for."},
+            416: {"description": "The range begins behind the end."},
+            **problems(401, 404),
+        },
+        openapi_extra=_WORKERS,
+    )
+    async def get(key: str, request: Request) -> Response:
+        """A blob, or a range of it."""
+        door.worker(request)
+        parsed = BlobKey.parse(key)
+        size = await blobs.size(parsed)
+        span = _range(request.headers.get("range", ""), size)
+        if span is None:
+            return StreamingResponse(_piped(blobs, parsed, 0, size), 200, _headers(size), OCTETS)
+        start, end = span
+        if start >= end:
+            return Response(status_code=416, headers={"Content-Range": f"bytes */{size}"}, media_type=OCTETS)
+        headers = {**_headers(end - start), "Content-Range": f"bytes {start}-{end - 1}/{size}"}
+        return StreamingResponse(_piped(blobs, parsed, start, end - start), 206, headers, OCTETS)
+
+    @routes.head(
+        PREFIX + "{key:path}",
+        operation_id="size_of_blob",
+        response_class=Response,
+        responses={200: {"description": "`Content-Length` is the size."}, **problems(401, 404)},
+        openapi_extra=_WORKERS,
+    )
+    async def head(key: str, request: Request) -> Response:
+        """The size of a blob."""
+        door.worker(request)
+        return Response(headers=_headers(await blobs.size(BlobKey.parse(key))), media_type=OCTETS)
+
+    @routes.put(
+        PREFIX + "{key:path}",
+        status_code=201,
+        response_class=Response,
+        responses=problems(401, 408, 409),
+        openapi_extra={**octets("The blob, which is written once."), **_WORKERS},
+    )
+    async def put(key: str, request: Request) -> Response:
+        """Write a blob, once."""
+        door.worker(request)
+        await blobs.put(BlobKey.parse(key), request.stream())
+        return Response(status_code=201)
+
+    @routes.delete(
+        PREFIX + "{key:path}",
+        status_code=204,
+        response_class=Response,
+        responses=problems(401),
+        openapi_extra=_WORKERS,
+    )
+    async def delete(key: str, request: Request) -> Response:
+        """Remove every blob below a prefix."""
+        door.worker(request)
+        await blobs.delete_prefix(BlobKey.parse(key))
+        return Response(status_code=204)
+
+    return routes
+
+
+def _headers(size: int) -> dict[str, str]:
+    return {"Content-Length": str(size), "Accept-Ranges": "bytes"}
+
+
+def _range(text: str, size: int) -> tuple[int, int] | None:
+    """Start and end of the range; None = the whole, where none was asked for or it cannot be read (RFC 9110, 14.2)."""
+    match = _RANGE.fullmatch(text)
+    if match is None:
+        return None
+    end = size if match[2] is None else min(size, int(match[2]) + 1)
+    return int(match[1]), end
+
+
+async def _piped(blobs: Blobs, key: BlobKey, start: int, length: int) -> AsyncIterator[bytes]:
+    async for piece in blobs.stream(key, start=start, length=length):
+        yield piece

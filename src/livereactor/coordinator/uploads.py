@@ -1,0 +1,292 @@
+"""Uploads of all Sessions: slots in the store, signed URLs of our own, bytes into the blobs, and the Worker told.
+
+Loop only. A slot is announced to the Session's Worker before the client has its URL, and its Worker is told again when
+the bytes have landed, so commands that name it wait for nothing else. Bytes are erased when the Session ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+import structlog
+
+from livereactor.base.errors import (
+    ConflictError,
+    LimitError,
+    LivereactorError,
+    NotFoundError,
+    PeerError,
+    TooLargeError,
+    UnavailableError,
+)
+from livereactor.base.ids import upload_id as new_upload_id
+from livereactor.base.limits import MIB, Limits
+from livereactor.base.sparse_log import SparseLog
+from livereactor.blobs.port import BlobExistsError, BlobKey, Blobs
+from livereactor.blobs.signing import Grant, Signer
+from livereactor.coordinator.caller import Caller
+from livereactor.coordinator.effects import Effect, SessionEnded
+from livereactor.coordinator.service import Service
+from livereactor.protocol import link
+from livereactor.protocol.http import AnnouncedUpload, UploadRequest
+from livereactor.store.port import SessionRecord, SessionState, Store, Tx, UploadRecord
+
+LATE: Final = (0.5, 1.0, 2.0, 4.0)  # seconds between attempts to tell a Worker; a command waits 10 s for its bytes
+ERASING: Final = 8  # Sessions whose files are being erased; more wait in line
+LOOKED_THROUGH: Final = 1_000  # Sessions that ended last, for files of theirs that are still there
+
+log = SparseLog(structlog.get_logger("livereactor.uploads"))
+
+
+class Uploads:
+    """The Uploads of a coordinator.
+
+    Args:
+        store: where slots are recorded.
+        blobs: where bytes are kept.
+        signer: signs and checks URLs; every replica needs the same secret.
+        limits: sizes, counts, lifetimes.
+        unix_us: the clock, microseconds of Unix time.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        store: Store,
+        blobs: Blobs,
+        signer: Signer,
+        limits: Limits,
+        *,
+        unix_us: Callable[[], int],
+    ) -> None:
+        self._service, self._store, self._blobs, self._signer = service, store, blobs, signer
+        self._limits, self._unix_us = limits, unix_us
+        self._writing: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._erasing = asyncio.Semaphore(ERASING)
+        service.listen(self._follow)
+
+    async def reserve(self, caller: Caller, session: str, asked: UploadRequest) -> tuple[str, str]:
+        """A slot for one file.
+
+        Returns:
+            its id, and the path with query that takes its bytes once.
+
+        Raises:
+            as `Service.relay`; TooLargeError: file or Session over its size; LimitError: too many files;
+            ConflictError: the id is taken; and what the Worker refuses it for, such as its type.
+        """
+        record = await self._service.running(caller, session)
+        caller.need("upload")
+        now_us, upload = self._unix_us(), asked.upload_id or new_upload_id()
+        slot = UploadRecord(
+            id=upload,
+            session=record.id,
+            account=record.account,
+            name=asked.name,
+            mime_type=asked.mime_type,
+            size_bytes=asked.size,
+            key=f"sessions/{record.id}/{secrets.token_hex(16)}/content",
+            expires_us=now_us + int(self._limits.upload_url_lifetime * 1e6),
+        )
+        await self._store.read(lambda tx: _must_fit(tx, slot, self._limits))
+        # The Worker first: what it refuses is not recorded, and a slot that it alone knows of costs nothing.
+        await self._announce(slot)
+        await self._store.transact(lambda tx: _reserve(tx, slot, self._limits))
+        grant = Grant(
+            "PUT", BlobKey.parse(slot.key), slot.expires_us // 1_000_000, max_bytes=asked.size, exact_bytes=asked.size
+        )
+        return upload, f"/uploads/{upload}?{self._signer.sign(grant)}"
+
+    async def write(self, upload: str, query: Mapping[str, str], chunks: AsyncIterator[bytes]) -> None:
+        """The bytes of a slot, once and of exactly the announced size.
+
+        Raises:
+            NotFoundError: no such slot, or its Session is over.
+            ForbiddenError: the URL is not ours, or has expired.
+            ConflictError: written already, or being written now.
+            PeerError: another length than announced.
+            UnavailableError: blobs or store are away; the slot can be written again.
+        """
+        slot = await self._store.read(lambda tx: tx.upload(upload))
+        if slot is None:
+            raise NotFoundError(f"no upload {upload[:64]!r}; reserve a slot first")
+        self._signer.verify("PUT", BlobKey.parse(slot.key), query, now_at=self._unix_us() / 1e6)
+        if slot.landed or upload in self._writing:
+            raise _written(upload)
+        self._writing.add(upload)
+        try:
+            await self._take_in(slot, chunks)
+        finally:
+            self._writing.discard(upload)
+        await self._tell(slot)
+
+    async def start(self) -> None:
+        """Erase in the background what the last run of this coordinator did not come to."""
+        self._later(self._erase_left_over())
+
+    async def aclose(self) -> None:
+        """Stop telling and erasing; what is left is left to the sweeper of the next start."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _take_in(self, slot: UploadRecord, chunks: AsyncIterator[bytes]) -> None:
+        key = BlobKey.parse(slot.key)
+        try:
+            await self._blobs.put(key, _exactly(chunks, slot))
+        except BlobExistsError:
+            # Another replica was faster, or we died between the bytes and their record: they are what was announced.
+            if await self._blobs.size(key) != slot.size_bytes:
+                raise _written(slot.id) from None
+        if not await self._store.transact(lambda tx: _land(tx, slot)):
+            await self._blobs.delete_prefix(_folder(slot))
+            raise NotFoundError(f"the session of upload {slot.id!r} has ended; start another")
+
+    async def _tell(self, slot: UploadRecord) -> None:
+        """The Worker hears of the bytes before the client has its answer; where that fails, soon after."""
+        try:
+            await self._landed(slot)
+        except LivereactorError:
+            self._later(self._tell_late(slot))
+
+    async def _tell_late(self, slot: UploadRecord) -> None:
+        for pause in LATE:
+            await asyncio.sleep(pause)
+            try:
+                await self._landed(slot)
+                break
+            except NotFoundError:
+                break  # its Session is over
+            except LivereactorError as error:
+                log.warning("worker not told of an upload", session=slot.session, reason=error.message)
+
+    async def _landed(self, slot: UploadRecord) -> None:
+        path = f"/sessions/{slot.session}/uploads/{slot.id}/landed"
+        reply = await self._service.relay(_owner(slot), slot.session, "POST", path)
+        if reply.status == 404:  # another Worker than the one it was announced to
+            await self._announce(slot)
+            reply = await self._service.relay(_owner(slot), slot.session, "POST", path)
+        _must_be_well(reply)
+
+    async def _announce(self, slot: UploadRecord) -> None:
+        body = AnnouncedUpload(
+            name=slot.name, size=slot.size_bytes, mime_type=slot.mime_type, upload_id=slot.id, key=slot.key
+        )
+        path = f"/sessions/{slot.session}/uploads"
+        _must_be_well(await self._service.relay(_owner(slot), slot.session, "POST", path, body.model_dump_json()))
+
+    def _follow(self, effect: Effect) -> None:
+        if isinstance(effect, SessionEnded):
+            self._later(self._erase(effect.session))
+
+    async def _erase(self, session: str) -> None:
+        async with self._erasing:
+            try:
+                if not await self._store.read(lambda tx: tx.uploads(session)):
+                    return
+                await self._blobs.delete_prefix(BlobKey.parse(f"sessions/{session}"))
+                await self._store.transact(lambda tx: tx.delete_uploads(session))
+            except UnavailableError as error:  # the records stay, so the next start finds what to erase
+                log.warning("uploads not erased", session=session, reason=error.message)
+
+    async def _erase_left_over(self) -> None:
+        try:
+            for session in await self._store.read(_over_with_uploads):
+                await self._erase(session)
+        except UnavailableError as error:
+            log.warning("uploads not looked through", reason=error.message)
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work, name="uploads")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+class WorkerRefusedError(LivereactorError):
+    """What a Worker answered to a request of ours, for the client to read."""
+
+    def __init__(self, reply: link.Reply) -> None:
+        super().__init__(f"the worker answered {reply.status}: {reply.body[:200]}", code="WORKER_REFUSED")
+        self.reply = reply
+
+
+def _must_be_well(reply: link.Reply) -> None:
+    if reply.status >= 400:
+        raise WorkerRefusedError(reply)
+
+
+def _must_fit(tx: Tx, slot: UploadRecord, limits: Limits) -> None:
+    if slot.size_bytes > limits.upload_bytes:
+        sizes = f"{_mib(slot.size_bytes)} exceeds {_mib(limits.upload_bytes)} per file"
+        raise TooLargeError(f"{sizes}; send a smaller one", code="UPLOAD_TOO_LARGE")
+    others = tx.uploads(slot.session)
+    if len(others) >= limits.upload_slots:
+        used = f"{len(others)} of {limits.upload_slots} files"
+        raise LimitError(f"{used} of this session are reserved; use those that are there")
+    used = sum(each.size_bytes for each in others)
+    if used + slot.size_bytes > limits.upload_session_bytes:
+        sizes = (
+            f"{_mib(used)} of {_mib(limits.upload_session_bytes)} are used and {_mib(slot.size_bytes)} more exceed it"
+        )
+        raise TooLargeError(f"{sizes}; start a new session", code="UPLOAD_TOO_LARGE")
+    if tx.upload(slot.id) is not None:
+        raise ConflictError(f"upload {slot.id!r} exists already; leave upload_id out to get a fresh one")
+
+
+def _reserve(tx: Tx, slot: UploadRecord, limits: Limits) -> None:
+    _must_be_open(tx.session(slot.session, lock=True), slot)
+    _must_fit(tx, slot, limits)
+    tx.put_upload(slot)
+
+
+def _land(tx: Tx, slot: UploadRecord) -> bool:
+    """True where the bytes count; else their Session has ended while they were written."""
+    session = tx.session(slot.session, lock=True)
+    if session is None or session.state is SessionState.CLOSED:
+        return False
+    tx.put_upload(replace(slot, landed=True))
+    return True
+
+
+def _must_be_open(session: SessionRecord | None, slot: UploadRecord) -> None:
+    if session is None or session.state is SessionState.CLOSED:
+        raise NotFoundError(f"session {slot.session!r} is over; start another")
+
+
+def _over_with_uploads(tx: Tx) -> list[str]:
+    over = tx.sessions(states={SessionState.CLOSED}, limit=LOOKED_THROUGH)
+    return [each.id for each in over if tx.uploads(each.id)]
+
+
+def _owner(slot: UploadRecord) -> Caller:
+    """Rights were checked when the slot was reserved; its URL carries them from there."""
+    return Caller(slot.account)
+
+
+def _folder(slot: UploadRecord) -> BlobKey:
+    return BlobKey.parse(slot.key.rpartition("/")[0])
+
+
+def _written(upload: str) -> ConflictError:
+    return ConflictError(f"upload {upload!r} has its bytes already; reserve another slot")
+
+
+async def _exactly(chunks: AsyncIterator[bytes], slot: UploadRecord) -> AsyncIterator[bytes]:
+    seen, size = 0, slot.size_bytes
+    async for chunk in chunks:
+        seen += len(chunk)
+        if seen > size:
+            break
+        yield chunk
+    if seen != size:
+        more = "more than" if seen > size else f"{seen} of"
+        raise PeerError(f"the body has {more} the {size} announced bytes; send exactly the file that was announced")
+
+
+def _mib(size: int) -> str:
+    return f"{size / MIB:.1f} MiB" if size >= MIB / 10 else f"{size} bytes"

@@ -1,0 +1,64 @@
+"""How many requests an address may make, against floods. Plain ASGI, behind the guard, which answers 429."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from limits import RateLimitItem, RateLimitItemPerMinute
+from limits.storage import MemoryStorage
+from limits.strategies import SlidingWindowCounterRateLimiter
+from starlette.requests import HTTPConnection
+
+from livereactor.base.errors import QuotaError
+from livereactor.web.access import is_on_this_machine
+from livereactor.web.asgi import App, Receive, Scope, Send
+from livereactor.web.guesses import network
+
+RETRY_AFTER: Final = 5.0  # seconds; a sliding window has room again long before it is over
+_CREDENTIALS: Final = ("authorization", "reactor-api-key", "x-api-key")
+_NOT_CREATING: Final = ("/sdp_params", "/ice_candidates")  # POSTs that a live Session makes in bursts
+
+
+class RateGate:
+    """ASGI middleware.
+
+    Args:
+        anonymous: requests a minute without credentials; 0 = unlimited.
+        creating: requests a minute that make something; 0 = unlimited.
+    """
+
+    def __init__(self, app: App, *, anonymous: int, creating: int) -> None:
+        self._app = app
+        self._anonymous = RateLimitItemPerMinute(anonymous, namespace="anonymous") if anonymous else None
+        self._creating = RateLimitItemPerMinute(creating, namespace="creating") if creating else None
+        self._counter = SlidingWindowCounterRateLimiter(MemoryStorage())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            self._count(HTTPConnection(scope))
+        await self._app(scope, receive, send)
+
+    def _count(self, request: HTTPConnection) -> None:
+        if is_on_this_machine(request):
+            return
+        peer = network(request.client.host if request.client is not None else None)
+        if self._anonymous is not None and not any(request.headers.get(name) for name in _CREDENTIALS):
+            self._hit(self._anonymous, peer, "requests without a token")
+        if self._creating is not None and _is_creating(request):
+            self._hit(self._creating, peer, "requests that create something")
+
+    def _hit(self, item: RateLimitItem, peer: str, what: str) -> None:
+        if self._counter.hit(item, peer):
+            return
+        raise QuotaError(
+            f"{item.amount} of {item.amount} {what} a minute came from this address; retry in {RETRY_AFTER:g} s",
+            quota_type="requests_per_minute",
+            limit=item.amount,
+            current=item.amount,
+            retry_after=RETRY_AFTER,
+        )
+
+
+def _is_creating(request: HTTPConnection) -> bool:
+    scope = request.scope
+    return scope["method"] == "POST" and not scope["path"].endswith(_NOT_CREATING)
