@@ -87,8 +87,9 @@ def running(
     environment: Mapping[str, str] | None = None,
     directory: Path = REPOSITORY,
     ready_timeout: float = 60.0,
+    host: str = "127.0.0.1",
 ) -> Iterator[Program]:
-    """Start `command`, wait until it is ready, end it on leaving."""
+    """Start `command`, wait until it is ready at `host`, end it on leaving."""
     with log_path.open("wb") as log:
         process = subprocess.Popen(
             list(command),
@@ -99,7 +100,7 @@ def running(
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    program = Program(process, f"http://127.0.0.1:{port}", log_path, environment or {})
+    program = Program(process, f"http://{host}:{port}", log_path, environment or {})
     try:
         program.wait_ready(timeout=ready_timeout)
         yield program
