@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
+from livereactor.base.errors import ConflictError
 from livereactor.store.memory_table import Table, Undo
 from livereactor.store.port import (
     OPEN,
@@ -100,6 +101,7 @@ class _MemoryTx:
             undo,
             worker=lambda each: each.worker,
             free=lambda each: each.worker if each.state is SlotState.FREE else None,
+            held=lambda each: each.session if each.state is SlotState.HELD else None,
         )
         self._uploads = Table[str, UploadRecord](undo, session=lambda each: each.session)
         self._remembered = Table[tuple[str, str], Remembered](undo)
@@ -128,6 +130,8 @@ class _MemoryTx:
         return list(self._keys.rows.values())
 
     def put_key(self, key: ApiKey) -> None:
+        if any(each.id != key.id for each in self._keys.by("hash", key.sha256)):
+            raise ConflictError("there is a key with this hash already")
         self._keys.put(key.id, key)
 
     # --- models
@@ -146,7 +150,7 @@ class _MemoryTx:
 
     def add_session(self, session: SessionRecord) -> SessionRecord:
         if session.id in self._sessions.rows:
-            raise KeyError(f"there is a session {session.id!r} already")
+            raise ConflictError(f"there is a session {session.id!r} already")
         self._session_seq += 1
         added = replace(session, seq=self._session_seq)
         self._sessions.put(added.id, added)
@@ -239,6 +243,9 @@ class _MemoryTx:
         return sorted(self._slots.by("worker", worker), key=lambda each: each.n)
 
     def put_slot(self, slot: SlotRecord) -> None:
+        holders = self._slots.by("held", slot.session) if slot.state is SlotState.HELD else ()
+        if any((each.worker, each.n) != (slot.worker, slot.n) for each in holders):
+            raise ConflictError(f"session {slot.session!r} holds another slot already")
         self._slots.put((slot.worker, slot.n), slot)
 
     def free_slot(self, model: str) -> SlotRecord | None:

@@ -247,7 +247,8 @@ class Remembered:
 class Tx(Protocol):
     """One transaction: reads see what it wrote. `put_…` inserts or replaces the whole record by its id.
 
-    With `lock`, the record stays as it is until the transaction ends.
+    With `lock`, the record stays as it is until the transaction ends. A second Session of one id, a second key of one
+    hash and a second Slot HELD by one Session are refused with `ConflictError`.
     """
 
     # --- accounts and keys
