@@ -10,7 +10,6 @@ from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
-from pydantic import Field
 
 from livereactor.base.errors import LimitError
 from livereactor.coordinator.effects import Effect
@@ -36,7 +35,7 @@ class CoordinatorHealth(Body):
     status: Literal["healthy", "unhealthy"]
     state: Literal["available", "serving"]
     detail: str | None = None
-    service: Literal["coordinator"] = Field("coordinator", description="A runtime's answer has none: by it pages tell.")
+    service: Literal["coordinator"] = "coordinator"  # a runtime says none: by it a page tells one from the other
 
 
 def observation(door: Door, service: Service, store: Store) -> APIRouter:
