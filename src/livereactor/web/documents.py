@@ -59,8 +59,13 @@ class Problem(Body):
 
 def problems(*statuses: int) -> Responses:
     """The errors of a route; those that every route may answer are among them."""
+    # By reference: FastAPI makes a validator of its own, twice, of every model that it is told of.
+    schema = {"$ref": _REF.format(model=Problem.__name__)}
     found = sorted({*statuses, 400, 429, 500, 503})
-    return {status: {"model": Problem, "description": _MEANINGS[status]} for status in found}
+    return {
+        status: {"description": _MEANINGS[status], "content": {"application/json": {"schema": schema}}}
+        for status in found
+    }
 
 
 def takes(model: type[BaseModel], *, example: Mapping[str, Any], required: bool = False) -> dict[str, Any]:
@@ -69,7 +74,10 @@ def takes(model: type[BaseModel], *, example: Mapping[str, Any], required: bool 
     if not required:
         schema = {"anyOf": [schema, {"type": "null"}]}
     content = {"application/json": {"schema": schema, "example": dict(example)}}
-    return {"requestBody": {"required": required, "content": content}, _MODEL: model}
+    return {
+        "requestBody": {"required": required, "content": content},
+        _MODEL: {model.__name__: model.model_json_schema(ref_template=_REF)},
+    }
 
 
 def octets(description: str) -> dict[str, Any]:
@@ -98,19 +106,19 @@ def documented(api: FastAPI, *, guests: bool) -> dict[str, Any]:
     anybody: Sequence[dict[str, list[str]]] = ({},) if guests else ()
     document["security"] = [{TOKEN: []}, {KEY: []}, *anybody]
     schemas: dict[str, Any] = components.setdefault("schemas", {})
+    _add(schemas, Problem.__name__, Problem.model_json_schema(ref_template=_REF))
     for path in document["paths"].values():
         for operation in path.values():
-            if (model := operation.pop(_MODEL, None)) is not None:
-                _add(schemas, model)
+            for name, schema in operation.pop(_MODEL, {}).items():
+                _add(schemas, name, schema)
     _say_problem_only(document, schemas)
     return document
 
 
-def _add(schemas: dict[str, Any], model: type[BaseModel]) -> None:
-    schema = model.model_json_schema(ref_template=_REF)
-    for name, inner in schema.pop("$defs", {}).items():
-        schemas.setdefault(name, inner)
-    schemas.setdefault(model.__name__, schema)
+def _add(schemas: dict[str, Any], name: str, schema: dict[str, Any]) -> None:
+    for inner_name, inner in schema.pop("$defs", {}).items():
+        schemas.setdefault(inner_name, inner)
+    schemas.setdefault(name, schema)
 
 
 def _say_problem_only(document: dict[str, Any], schemas: dict[str, Any]) -> None:

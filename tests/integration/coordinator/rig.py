@@ -157,6 +157,11 @@ class FakeWorker:
         slots = [self.reports.get(n, link.SlotReport(n=n)) for n in range(self.slots)]
         await self.say(link.Beat(number=self.number, state=state, slots=slots))
 
+    async def phase(self, phase: Any, n: int = 0) -> None:
+        """Its Session in a Slot comes to be in that phase."""
+        self.reports[n] = self.reports[n].model_copy(update={"phase": phase})
+        await self.beat()
+
     async def hear(self, kind: type[Any], *, count: int = 1) -> Any:
         """The frame of that kind that came `count`th."""
         async with asyncio.timeout(PATIENCE), self._news:
@@ -179,8 +184,7 @@ class FakeWorker:
                 for n in frame.held:
                     self.reports[n] = self.reports[n].model_copy(update={"phase": "waiting"})
             elif isinstance(frame, link.End):
-                self.reports[frame.slot] = link.SlotReport(n=frame.slot)
-                await self.beat()
+                await self.phase("free", frame.slot)
             async with self._news:
                 self.heard.append(frame)
                 self._news.notify_all()

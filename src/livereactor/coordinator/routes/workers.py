@@ -31,6 +31,7 @@ from livereactor.web.problems import problem_response
 SOCKETS: Final = 4_096  # open at once; each costs some 60 KiB
 HELLO_WAIT: Final = 10.0  # seconds for the first frame
 WAITING: Final = 64  # frames about the lease that wait for the store; beats replace each other
+LAST_WORDS: Final = 5.0  # seconds for what a socket said before it ended: how a Session ended, and the goodbye
 BAD_FRAMES: Final = 5  # on one socket, before it is closed
 STORE_RETRY: Final = 1.0  # seconds
 # What uvicorn.Config has to be told for this socket: frames as large as the link's, pings within the lease.
@@ -97,6 +98,7 @@ class _Conversation:
         self._service, self._links, self._socket = service, links, socket
         self._waiting: deque[_AboutLease] = deque()
         self._more = asyncio.Event()
+        self._heard_all = False
         self._bad = 0
 
     async def run(self) -> None:
@@ -128,7 +130,10 @@ class _Conversation:
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             mine.close()
-            await asyncio.wait([tasks[-1]], timeout=1.0)  # what was told before, such as a refusal, still leaves
+            # What was told before, such as a refusal, still leaves, and what was said before is still heard.
+            await asyncio.wait([tasks[0], tasks[-1]], timeout=1.0)
+            if self._heard_all:
+                await asyncio.wait([tasks[1]], timeout=LAST_WORDS)
         finally:
             for task in tasks:
                 task.cancel()
@@ -146,6 +151,8 @@ class _Conversation:
             elif not self._wait_for_store(frame):
                 mine.close(1013, "frames come faster than they can be handled")
                 return
+        self._heard_all = True
+        self._more.set()
 
     async def _read(self) -> link.FromWorker | PeerError | None:
         """The next frame, or why it is none; None at the end."""
@@ -176,8 +183,10 @@ class _Conversation:
         return True
 
     async def _handle(self, hello: link.Hello, mine: Link) -> None:
-        while mine.is_open:
+        while mine.is_open or self._heard_all:
             while not self._waiting:
+                if self._heard_all:
+                    return
                 self._more.clear()
                 await self._more.wait()
             frame = self._waiting.popleft()
