@@ -1,15 +1,19 @@
-"""`livereactor demo`: a live model on screen, with nothing to configure."""
+"""`livereactor demo`: our demo models on screen, through a coordinator, with nothing to configure."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from tempfile import TemporaryDirectory
+from typing import Annotated, Final
 
 import typer
 
 import livereactor
 from livereactor.base.errors import UsageError
-from livereactor.cli.run import serve
+from livereactor.cli.serve import serve_targets
+
+MODELS: Final = ("pond.py", "garden.py")
 
 
 def register(app: typer.Typer) -> None:
@@ -22,11 +26,26 @@ def demo(
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     json_lines: Annotated[bool, typer.Option("--json", help="Print the address as JSON, for scripts.")] = False,
 ) -> None:
-    """Serve our demo: a pond you can touch.
+    """Serve our demo models: a pond and a garden you can touch.
 
-    Nothing to configure; Ctrl-C ends it.
+    Nothing to configure; Ctrl-C ends it. Each model's worker starts on first use. What it keeps is in a temporary
+    folder that goes with it.
     """
-    serve(str(demo_models() / "pond.py"), {"runtime.port": port}, open_page=open_page, json_lines=json_lines)
+    # A folder of its own for each run: several demos live side by side, and none meets what a last one left.
+    with TemporaryDirectory(prefix="livereactor-demo-", ignore_cleanup_errors=True) as folder:
+        print(f"data in {folder} until it ends", file=sys.stderr)
+        given: dict[str, object] = {
+            "coordinator.port": port,
+            "coordinator.data_dir": Path(folder),
+            "store.url": f"sqlite:///{folder}/livereactor.db",  # never the database that the environment may name
+            # One person with many tabs and reloads, on a machine of their own.
+            "coordinator.concurrent_sessions": 0,
+            "coordinator.sessions_per_minute": 0,
+            "coordinator.drain_timeout": 0,  # whoever ends it is who watches it
+            "pool.min_ready": 0,
+        }
+        models = [str(demo_models() / name) for name in MODELS]
+        serve_targets(models, given, open_page=open_page, json_lines=json_lines)
 
 
 def demo_models() -> Path:
@@ -36,6 +55,6 @@ def demo_models() -> Path:
     """
     package = Path(livereactor.__file__).parent
     for folder in (package / "demos", package.parent.parent / "examples"):
-        if (folder / "pond.py").is_file():
+        if all((folder / name).is_file() for name in MODELS):
             return folder
     raise UsageError("the demo models are missing from this installation; reinstall livereactor")

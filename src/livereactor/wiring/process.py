@@ -76,7 +76,11 @@ def url_of(listener: socket.socket) -> str:
 
 
 def stop_on_signals() -> asyncio.Event:
-    """Set by the first SIGINT or SIGTERM; a second one does not wait for anybody."""
+    """Set by the first SIGINT, SIGTERM or SIGHUP; a second one does not wait for anybody.
+
+    SIGHUP is a closed terminal: without it Workers, which lead sessions of their own, would outlive theirs. Where it was
+    ignored (`nohup`) it stays so.
+    """
     stop = asyncio.Event()
 
     def asked() -> None:
@@ -85,8 +89,9 @@ def stop_on_signals() -> asyncio.Event:
         stop.set()
         log.info("ending; once more ends at once")
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, asked)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            asyncio.get_running_loop().add_signal_handler(number, asked)
     return stop
 
 
@@ -107,4 +112,6 @@ def configure_logging(form: str) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+    # uvicorn takes a socket that was refused with a response for one that nobody answered, at each try of its client.
+    logging.getLogger("uvicorn.error").addFilter(lambda record: "without completing handshake" not in record.msg)
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")

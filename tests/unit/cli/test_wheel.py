@@ -1,10 +1,11 @@
-"""What an installed wheel has: the page, the templates and the demo model, beside the code."""
+"""What an installed wheel has: the page, the templates and the demo models, beside the code."""
 
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
+from livereactor.cli.demo import MODELS
 from tests.tools.processes import REPOSITORY
 
 
@@ -28,5 +29,5 @@ def test_the_wheel_carries_page_templates_and_demo(tmp_path: Path) -> None:
     wanted = {str(file.relative_to(source)) for file in files if file.is_file() and "__pycache__" not in file.parts}
     assert wanted
     assert wanted - held == set()
-    assert "livereactor/demos/pond.py" in held
+    assert {f"livereactor/demos/{name}" for name in MODELS} <= held
     assert not any(name.startswith(("tests/", "bench/")) for name in held)
