@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from livereactor.base.ids import worker_id
 from livereactor.cli.keeper import Keeper
 from livereactor.pool.port import Ended
 
@@ -29,7 +30,7 @@ def main(what: str) -> int:
     def tell(ended: Ended) -> None:
         print("died", ended.reason, flush=True)
 
-    return Keeper(command, tell, grace=0.3).run()
+    return Keeper(command, worker_id, tell, grace=0.3).run()
 
 
 if __name__ == "__main__":

@@ -18,7 +18,6 @@ from contextlib import suppress
 from types import FrameType
 from typing import Final
 
-from livereactor.base.ids import worker_id
 from livereactor.pool.port import Ended
 
 BACK_OFF: Final = 0.5  # seconds before the first restart, doubled with each
@@ -57,12 +56,20 @@ class Keeper:
 
     Args:
         command: the arguments of a process that serves under this id; it ends when its stdin does (`end_with_stdin`).
+        new_id: gives the id of each process.
         tell: told how each ended that did not end in order.
         grace: seconds that a process gets to finish its Sessions when we are asked to end.
     """
 
-    def __init__(self, command: Callable[[str], Sequence[str]], tell: Callable[[Ended], None], *, grace: float) -> None:
-        self._command, self._tell, self._grace = command, tell, grace
+    def __init__(
+        self,
+        command: Callable[[str], Sequence[str]],
+        new_id: Callable[[], str],
+        tell: Callable[[Ended], None],
+        *,
+        grace: float,
+    ) -> None:
+        self._command, self._new_id, self._tell, self._grace = command, new_id, tell, grace
         self._child: subprocess.Popen[bytes] | None = None
         self._ending = threading.Event()
 
@@ -72,7 +79,7 @@ class Keeper:
             signal.signal(number, self._asked)
         restarts = Restarts()
         while True:
-            worker, began = worker_id(), time.monotonic()
+            worker, began = self._new_id(), time.monotonic()
             code = self._one(worker)
             if code not in FINAL_CODES:
                 self._tell(Ended(worker, code))

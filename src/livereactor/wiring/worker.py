@@ -44,17 +44,36 @@ class WorkerOptions:
 
     Attributes:
         coordinator: its URL.
-        secret: None = as the environment says.
-        worker: its id; None = of this host and its own.
+        secret: what it is shown, as `worker_secret` gives it.
+        worker: its id.
         pooled: a coordinator's pool started it, watches it, and starts another.
         environ: the environment.
     """
 
     coordinator: str
-    secret: str | None = field(default=None, repr=False)
-    worker: str | None = None
+    secret: str = field(repr=False)
+    worker: str
     pooled: bool = False
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
+
+
+def worker_secret(coordinator: str, given: str | None, environ: Mapping[str, str] = os.environ) -> str:
+    """What a Worker shows its coordinator: as given, else as the environment says.
+
+    Raises:
+        ConfigError: neither says it.
+        UsageError: `coordinator` is no URL.
+    """
+    link_url(coordinator)
+    secret = given or environ.get(SECRET)
+    if not secret:
+        raise ConfigError(f"no worker secret; set {SECRET} to the coordinator's, or say --secret")
+    return secret
+
+
+def fresh_name() -> str:
+    """A name for a Worker in lists: its host and chance."""
+    return f"{re.sub(r'[^a-zA-Z0-9_.-]', '-', socket.gethostname())[:48]}-{secrets.token_hex(4)}"
 
 
 def serve_coordinator(target: str, resolved: Resolved, options: WorkerOptions) -> None:
@@ -65,17 +84,13 @@ def serve_coordinator(target: str, resolved: Resolved, options: WorkerOptions) -
 
     Raises:
         ModelLoadError: the model could not be imported or loaded.
-        UsageError: no URL, or what answers there does not take this Worker.
+        UsageError: what answers there does not take this Worker.
         UnavailableError: the model can serve nobody any more.
     """
     configure_logging(resolved.settings.runtime.log_format)
-    link_url(options.coordinator)
-    secret = options.secret or options.environ.get(SECRET)
-    if not secret:
-        raise ConfigError(f"no worker secret; set {SECRET} to the coordinator's, or say --secret")
     sys.setswitchinterval(SWITCH_INTERVAL)
     model = load_model(target)
-    asyncio.run(_serve(model, resolved, options, Coordinator(options.coordinator, secret)), debug=False)
+    asyncio.run(_serve(model, resolved, options, Coordinator(options.coordinator, options.secret)), debug=False)
 
 
 async def _serve(model: type[Model], resolved: Resolved, options: WorkerOptions, coordinator: Coordinator) -> None:
@@ -120,13 +135,13 @@ async def _nothing() -> None:
 
 
 def _about(model: type[Model], options: WorkerOptions) -> About:
-    definition, node = definition_of(model), socket.gethostname()
+    definition = definition_of(model)
     return About(
-        worker=options.worker or f"{re.sub(r'[^a-zA-Z0-9_.-]', '-', node)[:48]}-{secrets.token_hex(4)}",
+        worker=options.worker,
         model=definition.name,
         version=definition.schema.version,
         spec=model_spec(definition),
-        node=node[:255],
+        node=socket.gethostname()[:255],
         pid=os.getpid(),
         pooled=options.pooled,
     )
