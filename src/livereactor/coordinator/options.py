@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from livereactor.base.limits import Limits
@@ -80,6 +79,3 @@ class CoordinatorOptions:
     guests: bool = False
     guests_from_anywhere: bool = False
     public_url: str | None = None
-    webhook_url: str | None = None
-    webhook_secret: str | None = field(default=None, repr=False)
-    secrets: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)

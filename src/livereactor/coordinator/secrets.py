@@ -1,4 +1,4 @@
-"""The master secret, and the keys made of it: for tokens, workers, blob URLs and webhooks.
+"""The master secret, and the keys made of it: for tokens, workers and blob URLs.
 
 One secret in one place is one thing to keep and to change. The first of several signs and the others still verify, so
 that a new one in front logs nobody out. A key made of it says nothing of it, nor of another key (HKDF, RFC 5869).
@@ -34,12 +34,10 @@ class Secrets:
     Args:
         masters: newest first, at least one; the first signs, all verify.
         worker_override: what workers show us, where the operator set it himself.
-        webhook_override: what signs webhooks, likewise.
     """
 
     masters: tuple[str, ...] = field(repr=False)
     worker_override: str | None = field(default=None, repr=False)
-    webhook_override: str | None = field(default=None, repr=False)
 
     @property
     def token_keys(self) -> Mapping[str, bytes]:
@@ -57,11 +55,6 @@ class Secrets:
         """What signs URLs of uploads; 32 bytes."""
         return _derived(self.masters[0], "blobs")
 
-    @property
-    def webhook(self) -> str:
-        """What signs webhooks."""
-        return self.webhook_override or _text(_derived(self.masters[0], "webhooks"))
-
     def knows_worker(self, shown: str) -> bool:
         """It is a Worker's secret: a Worker started before the secret changed still has the older one."""
         known = [self.worker_override] if self.worker_override else []
@@ -74,7 +67,7 @@ class _File(BaseModel):
     secrets: list[str]
 
 
-def given_secrets(text: str, *, worker: str | None = None, webhook: str | None = None) -> Secrets:
+def given_secrets(text: str, *, worker: str | None = None) -> Secrets:
     """The secrets of an operator who keeps them himself; several are separated by commas, newest first.
 
     Raises:
@@ -85,10 +78,10 @@ def given_secrets(text: str, *, worker: str | None = None, webhook: str | None =
         raise ConfigError(
             f"a secret in coordinator.secret has under {MIN_CHARS} characters; take `openssl rand -hex 32`"
         )
-    return Secrets(masters, worker, webhook)
+    return Secrets(masters, worker)
 
 
-def kept_secrets(folder: Path, *, worker: str | None = None, webhook: str | None = None) -> Secrets:
+def kept_secrets(folder: Path, *, worker: str | None = None) -> Secrets:
     """The secrets of a data folder, made on first use in a file that only its owner reads.
 
     Raises:
@@ -97,7 +90,7 @@ def kept_secrets(folder: Path, *, worker: str | None = None, webhook: str | None
     path = folder / FILE_NAME
     if not path.exists():
         _make(path)
-    return Secrets(_read(path), worker, webhook)
+    return Secrets(_read(path), worker)
 
 
 def _make(path: Path) -> None:

@@ -17,6 +17,7 @@ import hmac
 import json
 import secrets as random
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -29,13 +30,11 @@ from livereactor.store.port import EventRecord, Store, StoreUnavailableError, Tx
 
 EVERY: Final = 1.0  # seconds between two looks
 AT_ONCE: Final = 50  # events in one look
-LEADS_FOR: Final = 120.0  # seconds; longer than all attempts at one event take
+TIMEOUT: Final = 10.0  # seconds for the other side to answer
+LEADS_FOR: Final = 15.0  # seconds, counted anew with each attempt: what a killed replica keeps the others waiting
 ATTEMPTS: Final = 5
 FIRST_WAIT, LONGEST_WAIT = 0.5, 10.0  # seconds between two attempts
 PAUSE: Final = 30.0  # seconds after all attempts at an event failed
-TIMEOUT: Final = 10.0  # seconds for the other side to answer
-CURSOR: Final = "webhooks"
-_BEGUN: Final = "webhooks.begun"
 _LATER: Final = frozenset({408, 425, 429})  # the 4xx that mean: not now
 _PREFIX: Final = "whsec_"
 _INTERNAL: Final = frozenset({"token"})  # of an event: nobody else's business
@@ -47,7 +46,7 @@ class Webhooks:
 
     Args:
         url: of the operator's service.
-        secret: signs; `whsec_` and base64 as the specification writes it, or any text.
+        secrets: each signs; `whsec_` and base64 as the specification writes it, or any text. At least one.
         unix_us: the clock, microseconds of Unix time.
         client: for tests; closed with this.
     """
@@ -57,12 +56,15 @@ class Webhooks:
         store: Store,
         *,
         url: str,
-        secret: str,
+        secrets: Sequence[str],
         unix_us: Callable[[], int],
         client: httpx2.AsyncClient | None = None,
     ) -> None:
-        self._store, self._url, self._key, self._unix_us = store, url, _key(secret), unix_us
+        self._store, self._url, self._unix_us = store, url, unix_us
+        self._keys = [_key(each) for each in secrets]
         self._client = client or httpx2.AsyncClient(timeout=TIMEOUT, follow_redirects=False)
+        # Another URL is another reader. The name must not tell the URL, which may hold a secret of the operator's.
+        self._cursor = f"webhooks.{hashlib.sha256(url.encode()).hexdigest()[:16]}"
         self._holder = random.token_hex(8)
         self._task: asyncio.Task[None] | None = None
 
@@ -76,18 +78,23 @@ class Webhooks:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
+        with suppress(StoreUnavailableError):
+            await self._store.transact(lambda tx: self._leads(tx, seconds=0.0))  # the next need not wait
         await self._client.aclose()
 
     async def tell(self) -> bool:
         """One look: tell what happened since the last, in order.
 
         Returns:
-            whether all of it was taken.
+            whether all of it was taken, here or by another replica's doing.
         """
-        for event in await self._store.transact(self._next):
-            if not await self._taken(event):
-                return False
-            await self._store.transact(lambda tx, seq=event.seq: tx.put_cursor(CURSOR, seq))
+        try:
+            for event in await self._store.transact(self._next):
+                if not await self._taken(event):
+                    return False
+                await self._store.transact(lambda tx, seq=event.seq: self._advance(tx, seq))
+        except _OtherLeadsError:
+            pass
         return True
 
     async def _run(self) -> None:
@@ -103,13 +110,26 @@ class Webhooks:
             await asyncio.sleep(wait)
 
     def _next(self, tx: Tx) -> Sequence[EventRecord]:
-        now_us = self._unix_us()
-        if not tx.lead(CURSOR, self._holder, now_us=now_us, until_us=now_us + round(LEADS_FOR * 1e6)):
+        if not self._leads(tx):
             return []
-        if not tx.cursor(_BEGUN):  # whoever switches them on wants to hear of what happens, not of what did
-            tx.put_cursor(_BEGUN, 1)
-            tx.put_cursor(CURSOR, tx.last_event())
-        return tx.events(after_seq=tx.cursor(CURSOR), limit=AT_ONCE)
+        begun = f"{self._cursor}.begun"
+        if not tx.cursor(begun):  # whoever switches them on wants to hear of what happens, not of what did
+            tx.put_cursor(begun, 1)
+            tx.put_cursor(self._cursor, tx.last_event())
+        return tx.events(after_seq=tx.cursor(self._cursor), limit=AT_ONCE)
+
+    def _advance(self, tx: Tx, seq: int) -> None:
+        self._must_lead(tx)  # or another's cursor, which is further, would be set back
+        tx.put_cursor(self._cursor, seq)
+
+    def _must_lead(self, tx: Tx) -> None:
+        if not self._leads(tx):
+            raise _OtherLeadsError
+
+    def _leads(self, tx: Tx, *, seconds: float | None = None) -> bool:
+        now_us = self._unix_us()
+        until_us = now_us + round((LEADS_FOR if seconds is None else seconds) * 1e6)
+        return tx.lead(self._cursor, self._holder, now_us=now_us, until_us=until_us)
 
     async def _taken(self, event: EventRecord) -> bool:
         """Whether the next one is due: it was taken, or refused for good."""
@@ -118,6 +138,8 @@ class Webhooks:
                 on=_NotTakenError, attempts=ATTEMPTS, timeout=None, wait_initial=FIRST_WAIT, wait_max=LONGEST_WAIT
             ):
                 with attempt:
+                    if attempt.num > 1:  # the waits together are longer than the lead
+                        await self._store.transact(self._must_lead)
                     await self._post(event)
         except _NotTakenError as error:
             log.warning("webhook not taken", reason=str(error), seq=event.seq)
@@ -126,12 +148,15 @@ class Webhooks:
 
     async def _post(self, event: EventRecord) -> None:
         body = payload(event)
-        headers = signed(self._key, f"evt_{event.seq}", self._unix_us() // 1_000_000, body)
+        headers = signed(self._keys, f"evt_{event.seq}", self._unix_us() // 1_000_000, body)
         try:
             # Streamed: whatever it answers, only the status is read.
-            async with self._client.stream("POST", self._url, content=body, headers=headers) as response:
+            async with (
+                asyncio.timeout(TIMEOUT),
+                self._client.stream("POST", self._url, content=body, headers=headers) as response,
+            ):
                 status = response.status_code
-        except httpx2.TransportError as error:
+        except (httpx2.TransportError, TimeoutError) as error:
             raise _NotTakenError(type(error).__name__) from None
         if status >= 500 or status in _LATER:
             raise _NotTakenError(f"status {status}")
@@ -143,6 +168,10 @@ class _NotTakenError(Exception):
     """Not now. Its text is logged, so it has no URL, which may hold a secret of the operator's."""
 
 
+class _OtherLeadsError(Exception):
+    """Another replica tells now."""
+
+
 def payload(event: EventRecord) -> bytes:
     """The body: `type`, `timestamp` (ISO 8601), `data` with the ids of whom it is about."""
     whom = {"session_id": event.session, "account": event.account}
@@ -152,14 +181,15 @@ def payload(event: EventRecord) -> bytes:
     return json.dumps({"type": event.kind, "timestamp": at.isoformat(), "data": data}).encode()
 
 
-def signed(key: bytes, message: str, at: int, body: bytes) -> Mapping[str, str]:
-    """The headers of a message with its signature; `at` is Unix seconds."""
-    digest = hmac.new(key, f"{message}.{at}.".encode() + body, hashlib.sha256).digest()
+def signed(keys: Sequence[bytes], message: str, at: int, body: bytes) -> Mapping[str, str]:
+    """The headers of a message, with its signature by each key; `at` is Unix seconds."""
+    content = f"{message}.{at}.".encode() + body
+    digests = [hmac.new(key, content, hashlib.sha256).digest() for key in keys]
     return {
         "Content-Type": "application/json",
         "webhook-id": message,
         "webhook-timestamp": str(at),
-        "webhook-signature": f"v1,{base64.b64encode(digest).decode()}",
+        "webhook-signature": " ".join(f"v1,{base64.b64encode(each).decode()}" for each in digests),
     }
 
 

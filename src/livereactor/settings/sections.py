@@ -15,6 +15,7 @@ from livereactor.base.limits import Limits
 from livereactor.coordinator.options import CoordinatorOptions, Quotas
 
 _DEFAULTS, _QUOTAS, _SERVING = Limits(), Quotas(), CoordinatorOptions()
+_WEBHOOK_SECRET: Final = 16  # characters
 _LABEL: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9\-]{0,61}[A-Za-z0-9])?", re.ASCII)
 
 
@@ -37,6 +38,9 @@ class RuntimeSettings(BaseModel):
     )
     max_session_duration: float = Field(
         _DEFAULTS.max_session_duration, ge=0, description="Seconds a session may last; 0 = unlimited."
+    )
+    time_warning: float = Field(
+        _DEFAULTS.time_warning, ge=0, description="Seconds before the end of a session's time; 0 = not told."
     )
     idle_timeout: float = Field(0, ge=0, description="Seconds without a command that end a session; 0 = off.")
     port_range: str | None = Field(None, description="UDP ports for media, as 'min:max'.")
@@ -107,8 +111,32 @@ class CoordinatorSettings(BaseModel):
     )
     lease: float = Field(_SERVING.lease, ge=1, description="Seconds of silence after which a worker is lost.")
     drain_timeout: float = Field(_SERVING.drain_timeout, ge=0, description="Seconds a draining worker may take.")
-    webhook_url: str | None = Field(None, description="URL that is told of sessions and workers.")
-    webhook_secret: str | None = Field(None, min_length=16, repr=False, description="Signs what it is told.")
+
+
+class WebhookSettings(BaseModel):
+    """`[webhooks]`: whom the coordinator tells what happens."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    urls: list[str] = Field(default_factory=list, description="URLs that are told of sessions and workers.")
+    secrets: list[str] = Field(
+        default_factory=list, repr=False, description="Sign what they are told; several while one is replaced."
+    )
+
+    @field_validator("urls")
+    @classmethod
+    def _web(cls, value: list[str]) -> list[str]:
+        for url in value:
+            if not url.startswith(("https://", "http://")):
+                raise ValueError(f"{url!r} is no URL; write 'https://ops.example/hook'")
+        return value
+
+    @field_validator("secrets")
+    @classmethod
+    def _long_enough(cls, value: list[str]) -> list[str]:
+        if any(len(each) < _WEBHOOK_SECRET for each in value):
+            raise ValueError(f'want {_WEBHOOK_SECRET} characters or more; take "whsec_$(openssl rand -base64 32)"')
+        return value
 
 
 class StoreSettings(BaseModel):
@@ -181,6 +209,7 @@ class Settings(BaseSettings):
     store: StoreSettings = StoreSettings.model_validate({})
     pool: PoolSettings = PoolSettings.model_validate({})
     turn: TurnSettings = TurnSettings.model_validate({})
+    webhooks: WebhookSettings = WebhookSettings.model_validate({})
     model: dict[str, Any] = {}  # what `Model.load(config)` gets; any key
 
 
@@ -190,6 +219,7 @@ SECTIONS: Final[Mapping[str, type[BaseModel]]] = {
     "store": StoreSettings,
     "pool": PoolSettings,
     "turn": TurnSettings,
+    "webhooks": WebhookSettings,
 }
 
 

@@ -36,6 +36,7 @@ from livereactor.wiring.data import make_auth, open_store, quotas, secrets_of, u
 from livereactor.wiring.limits import limits
 from livereactor.wiring.networks import shared_relays
 from livereactor.wiring.process import LOOPBACK, Server, configure_logging, listen, stop_on_signals, url_of
+from livereactor.wiring.webhooks import check_webhooks, telling
 
 HTTP_CONNECTIONS: Final = 4096  # each held poll and each Worker's socket is one
 BACKLOG: Final = 1024
@@ -77,6 +78,7 @@ def coordinator_options(settings: Settings) -> CoordinatorOptions:
     """How a coordinator serves, as the settings say."""
     given, turn = settings.coordinator, settings.turn
     shared_relays(settings)  # raises where their secret is missing
+    check_webhooks(settings)
     fixed = tuple((user, password, url) for user, password, url in (each.split(";") for each in turn.turn))
     return replace(
         CoordinatorOptions(),
@@ -91,7 +93,6 @@ def coordinator_options(settings: Settings) -> CoordinatorOptions:
         guests=given.host in LOOPBACK if given.guests is None else given.guests,
         guests_from_anywhere=bool(given.guests),
         public_url=given.public_url,
-        webhook_url=given.webhook_url,
     )
 
 
@@ -105,9 +106,11 @@ async def _serve(
     stop = stop_on_signals()
     store = open_store(settings)
     try:
+        if targets:  # a module may import for seconds
+            log.info("reading the models", models=", ".join(targets))
         models = await learn([str(_absolute(each)) for each in targets])
         await store.transact(lambda tx: list_models(tx, models, settings))
-        async with _house(models, settings, options, store, listener) as house:
+        async with telling(settings, store), _house(models, settings, options, store, listener) as house:
             listening(url_of(listener))
             fleet = asyncio.create_task(house.fleet.run(_own_url(listener)), name="fleet")
             stopped = asyncio.create_task(stop.wait(), name="signals")

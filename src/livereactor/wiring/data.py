@@ -74,8 +74,8 @@ def secrets_of(settings: Settings) -> Secrets:
     """Those the settings give, else those of the data folder, made on first use."""
     given = settings.coordinator
     if given.secret is not None:
-        return given_secrets(given.secret, worker=given.worker_secret, webhook=given.webhook_secret)
-    return kept_secrets(given.data_dir, worker=given.worker_secret, webhook=given.webhook_secret)
+        return given_secrets(given.secret, worker=given.worker_secret)
+    return kept_secrets(given.data_dir, worker=given.worker_secret)
 
 
 def make_auth(store: Store, secrets: Secrets, options: CoordinatorOptions) -> Auth:

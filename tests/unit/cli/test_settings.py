@@ -103,7 +103,7 @@ SECRETS = {
     "runtime.key": "k" * 15,
     "coordinator.secret": "s" * 31,
     "coordinator.worker_secret": "w" * 15,
-    "coordinator.webhook_secret": "h" * 15,
+    "webhooks.secrets": "h" * 15,
     "turn.turn": "u;cred",
 }
 
@@ -112,7 +112,7 @@ SECRETS = {
 def test_a_malformed_secret_is_refused_without_being_told(tmp_path: Path, name: str) -> None:
     section, key = name.split(".")
     value = SECRETS[name]
-    written = f'["{value}"]' if name == "turn.turn" else f'"{value}"'
+    written = f'["{value}"]' if name in ("turn.turn", "webhooks.secrets") else f'"{value}"'
     with pytest.raises(ConfigError, match=rf"livereactor.toml line 2: {name}: ") as refused:
         settle(tmp_path, f"[{section}]\n{key} = {written}\n")
     assert value not in refused.value.message

@@ -68,15 +68,15 @@ def test_a_worker_started_before_the_secret_changed_is_still_known() -> None:
 
 
 def test_what_an_operator_set_wins_over_what_is_derived() -> None:
-    found = given_secrets(NEW, worker="between us two", webhook="hook secret here")
-    assert (found.worker, found.webhook) == ("between us two", "hook secret here")
+    found = given_secrets(NEW, worker="between us two")
+    assert found.worker == "between us two"
     assert found.knows_worker("between us two")
 
 
 def test_keys_of_two_purposes_have_nothing_in_common() -> None:
     found = given_secrets(NEW)
-    keys = {found.worker, found.webhook, found.blobs.hex(), *(each.hex() for each in found.token_keys.values())}
-    assert len(keys) == 4
+    keys = {found.worker, found.blobs.hex(), *(each.hex() for each in found.token_keys.values())}
+    assert len(keys) == 3
     assert len(found.blobs) == 32
 
 
@@ -87,7 +87,7 @@ def test_a_short_secret_is_refused_without_being_told() -> None:
 
 
 def test_no_secret_stands_in_a_repr() -> None:
-    shown = repr(Secrets((NEW,), "the worker's", "the webhook's"))
+    shown = repr(Secrets((NEW,), "the worker's"))
     assert NEW not in shown
     assert "the w" not in shown
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx2
@@ -19,6 +20,7 @@ from livereactor.store.port import EventRecord
 
 NOW_US = 1_900_000_000_000_000
 SECRET = "a secret of some length"
+URL = "https://ops.example/hook"
 
 
 class Receiver:
@@ -27,9 +29,17 @@ class Receiver:
     def __init__(self) -> None:
         self.got: list[httpx2.Request] = []
         self.answer: Callable[[], httpx2.Response] = lambda: httpx2.Response(204)
+        self.meanwhile: Callable[[], Awaitable[object]] | None = None  # before the first answer, or each that hangs
 
-    def __call__(self, request: httpx2.Request) -> httpx2.Response:
+    async def __call__(self, request: httpx2.Request) -> httpx2.Response:
         self.got.append(request)
+        if self.meanwhile is not None:
+            meanwhile, self.meanwhile = self.meanwhile, None
+            try:
+                await meanwhile()
+            except asyncio.CancelledError:
+                self.meanwhile = meanwhile
+                raise
         return self.answer()
 
     @property
@@ -57,9 +67,9 @@ def _no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LONGEST_WAIT", 0.0)
 
 
-def hooks(store: MemoryStore, receiver: Receiver, *, secret: str = SECRET) -> Webhooks:
+def hooks(store: MemoryStore, receiver: Receiver, *secrets: str, url: str = URL, now_us: int = NOW_US) -> Webhooks:
     client = httpx2.AsyncClient(transport=httpx2.MockTransport(receiver))
-    return Webhooks(store, url="https://ops.example/hook", secret=secret, unix_us=lambda: NOW_US, client=client)
+    return Webhooks(store, url=url, secrets=secrets or [SECRET], unix_us=lambda: now_us, client=client)
 
 
 async def happens(store: MemoryStore, kind: str = "session.ended", **data: Any) -> None:
@@ -103,16 +113,29 @@ async def test_what_happened_before_they_were_switched_on_is_not_told(store: Mem
 async def test_each_is_signed_as_the_specification_says(
     store: MemoryStore, receiver: Receiver, secret: str, key: bytes
 ) -> None:
-    told = hooks(store, receiver, secret=secret)
+    told = hooks(store, receiver, secret)
     await told.tell()
     await happens(store)
     await told.tell()
     (request,) = receiver.got
     at = request.headers["webhook-timestamp"]
     assert at == "1900000000"
-    content = f"{request.headers['webhook-id']}.{at}.".encode() + request.content
-    expected = base64.b64encode(hmac.new(key, content, hashlib.sha256).digest()).decode()
-    assert request.headers["webhook-signature"] == f"v1,{expected}"
+    assert request.headers["webhook-signature"] == signature(request, key)
+
+
+async def test_while_a_secret_is_replaced_the_old_and_the_new_both_sign(store: MemoryStore, receiver: Receiver) -> None:
+    told = hooks(store, receiver, "the new secret", "the old secret")
+    await told.tell()
+    await happens(store)
+    await told.tell()
+    (request,) = receiver.got
+    signatures = request.headers["webhook-signature"].split(" ")
+    assert signatures == [signature(request, b"the new secret"), signature(request, b"the old secret")]
+
+
+def signature(request: httpx2.Request, key: bytes) -> str:
+    content = f"{request.headers['webhook-id']}.{request.headers['webhook-timestamp']}.".encode() + request.content
+    return f"v1,{base64.b64encode(hmac.new(key, content, hashlib.sha256).digest()).decode()}"
 
 
 @pytest.mark.parametrize("status", [500, 503, 429, 408])
@@ -157,10 +180,9 @@ async def test_one_that_is_refused_for_good_does_not_keep_the_others(store: Memo
     assert receiver.ids == ["evt_1", "evt_2"]
 
 
-async def test_a_replacement_goes_on_where_the_one_before_it_ended(
-    store: MemoryStore, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+async def test_a_replacement_goes_on_at_once_where_the_one_before_it_ended(
+    store: MemoryStore, receiver: Receiver
 ) -> None:
-    monkeypatch.setattr(module, "LEADS_FOR", 0.0)
     first = hooks(store, receiver)
     await first.tell()
     await happens(store)
@@ -180,6 +202,49 @@ async def test_only_one_of_several_replicas_tells(store: MemoryStore, receiver: 
     assert not receiver.got
     await first.tell()
     assert receiver.ids == ["evt_1"]
+
+
+async def test_whoever_was_overtaken_sets_no_cursor_back(store: MemoryStore, receiver: Receiver) -> None:
+    slow = hooks(store, receiver)
+    await slow.tell()
+    await happens(store)
+    await happens(store)
+    late = hooks(store, receiver, now_us=NOW_US + round((module.LEADS_FOR + 1) * 1e6))
+
+    async def overtaken() -> None:  # while the first waits for its answer
+        assert await late.tell()
+
+    receiver.meanwhile = overtaken
+    assert await slow.tell()
+    await happens(store)
+    assert await late.tell()
+    assert receiver.ids == ["evt_1", "evt_1", "evt_2", "evt_3"]
+
+
+async def test_every_url_hears_of_everything_whatever_the_others_take(store: MemoryStore, receiver: Receiver) -> None:
+    away = Receiver()
+    away.answer = lambda: httpx2.Response(503)
+    both = [hooks(store, receiver), hooks(store, away, url="https://other.example/hook")]
+    for each in both:
+        await each.tell()
+    await happens(store)
+    assert [await each.tell() for each in both] == [True, False]
+    assert receiver.ids == ["evt_1"]
+    away.answer, away.got = lambda: httpx2.Response(204), []
+    assert [await each.tell() for each in both] == [True, True]
+    assert (receiver.ids, away.ids) == (["evt_1"], ["evt_1"])
+
+
+async def test_a_receiver_that_does_not_answer_in_time_has_not_taken_it(
+    store: MemoryStore, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "TIMEOUT", 0.01)
+    told = hooks(store, receiver)
+    await told.tell()
+    await happens(store)
+    receiver.meanwhile = asyncio.Event().wait
+    assert not await told.tell()
+    assert receiver.ids == ["evt_1"] * module.ATTEMPTS
 
 
 async def test_it_starts_and_ends_and_may_end_twice(store: MemoryStore, receiver: Receiver) -> None:
