@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack, closing, contextmanager
+from functools import cache
 
 import pytest
 import pytest_asyncio
@@ -37,10 +38,11 @@ def hosts() -> Iterator[tuple[Namespace, Namespace]]:
 
 @pytest.fixture(scope="module")
 def serve(hosts: tuple[Namespace, Namespace], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
-    """`serve("::1", engine="aiortc")`: the conformance model listening there."""
+    """`serve("::1", "aiortc")`: the conformance model listening there; asked for the same again, the one that runs."""
     ports = itertools.count(8080)
     with ExitStack() as stack:
 
+        @cache
         def started(host: str, engine: str = "libwebrtc") -> Program:
             port = next(ports)
             command = [*LIVEREACTOR, "run", "examples/conformance.py", "--insecure", "--host", host]
@@ -115,8 +117,7 @@ def ipv4_to_nowhere(host: Namespace) -> Iterator[None]:
 async def test_the_page_and_uploads_work_where_only_ipv6_leads_to_the_worker(
     hosts: tuple[Namespace, Namespace], serve: Serve
 ) -> None:
-    worker = serve("::")
-    url = f"http://[{WORKER}]:{worker.url.rpartition(':')[2]}"
+    url = serve(WORKER, "libwebrtc").url
     async with AsyncExitStack() as stack:
         stack.enter_context(ipv4_to_nowhere(hosts[1]))
         with hosts[1].inside():

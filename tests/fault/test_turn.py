@@ -71,7 +71,7 @@ def fresh(relay: Coturn) -> TurnCredentials:
 async def test_a_runtime_with_the_shared_secret_gives_credentials_that_the_relay_takes(
     net: Internet, relay: Coturn, serve: Serve, pythons: PythonClients
 ) -> None:
-    worker = serve(relays=(list(relay.urls), relay.secret))
+    worker = serve(relays=(relay.urls, relay.secret))
     net.client.become(Nat.UDP_BLOCKED)
     net.worker.become(Nat.SYMMETRIC)
     client = await pythons.new(worker.url)

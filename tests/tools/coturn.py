@@ -37,10 +37,10 @@ class Coturn:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"turn:{host}:{self.port}?transport=udp", f"turn:{host}:{self.port}?transport=tcp"
 
-    def entries(self, *, lifetime: float = 3600) -> list[str]:
+    def entries(self, *, lifetime: float = 3600) -> tuple[str, ...]:
         """`[turn] turn`, with credentials that live so many seconds."""
         made = turn_credentials(self.secret, "test", int(time.time() + lifetime))
-        return [f"{made.username};{made.password};{url}" for url in self.urls]
+        return tuple(f"{made.username};{made.password};{url}" for url in self.urls)
 
     def allocations(self) -> int:
         """How many relays it has opened."""

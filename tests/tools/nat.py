@@ -18,7 +18,7 @@ from tests.tools.wire import can_make_wires, wire
 
 RELAY: Final = "203.0.113.130"
 RELAY_AWAY: Final = 0.010  # seconds, one way
-_PUBLIC: Final = "203.0.113.1"
+COORDINATOR: Final = "203.0.113.1"  # the public network's own host, and the way from everywhere to everywhere
 
 
 class Nat(Enum):
@@ -117,7 +117,7 @@ def internet() -> Iterator[Internet]:
     """Namespaces that end with the block."""
     with ExitStack() as stack:
         public, relay, *others = (stack.enter_context(closing(Namespace())) for _ in range(6))
-        public.ip("link add wan type bridge", f"addr add {_PUBLIC}/25 dev wan", "link set wan up")
+        public.ip("link add wan type bridge", f"addr add {COORDINATOR}/25 dev wan", "link set wan up")
         public.forward()
         stack.enter_context(wire(public, relay, delay=RELAY_AWAY))
         public.ip(f"route add {RELAY}/32 dev wire")
@@ -136,7 +136,7 @@ def _connect(public: Namespace, site: Site, name: str) -> None:
     site.router.ip(
         f"addr add {site.public}/25 dev wan",
         "link set wan up",
-        f"route add default via {_PUBLIC} dev wan",
+        f"route add default via {COORDINATOR} dev wan",
         f"link add lan type veth peer name eth netns {site.host.path}",
         f"addr add {gateway}/24 dev lan",
         "link set lan up",

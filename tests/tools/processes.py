@@ -79,6 +79,33 @@ class Program:
 
 
 @contextmanager
+def background(
+    command: Sequence[str],
+    *,
+    url: str,
+    log_path: Path,
+    environment: Mapping[str, str] | None = None,
+    directory: Path = REPOSITORY,
+) -> Iterator[Program]:
+    """Start `command`, wait for nothing, end it on leaving; `url` is where its HTTP will be."""
+    with log_path.open("wb") as log:
+        process = subprocess.Popen(
+            list(command),
+            cwd=directory,
+            env={**os.environ, **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    program = Program(process, url, log_path, environment or {})
+    try:
+        yield program
+    finally:
+        program.end()
+
+
+@contextmanager
 def running(
     command: Sequence[str],
     *,
@@ -90,22 +117,10 @@ def running(
     host: str = "127.0.0.1",
 ) -> Iterator[Program]:
     """Start `command`, wait until it is ready at `host`, end it on leaving."""
-    with log_path.open("wb") as log:
-        process = subprocess.Popen(
-            list(command),
-            cwd=directory,
-            env={**os.environ, **(environment or {})},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    program = Program(process, f"http://{host}:{port}", log_path, environment or {})
-    try:
+    url = f"http://{host}:{port}"
+    with background(command, url=url, log_path=log_path, environment=environment, directory=directory) as program:
         program.wait_ready(timeout=ready_timeout)
         yield program
-    finally:
-        program.end()
 
 
 @contextmanager

@@ -93,14 +93,17 @@ def livereactor_serve(
     arguments: Sequence[str] = (),
     data_dir: Path | None = None,
     port: int | None = None,
+    host: str = "127.0.0.1",
 ) -> Iterator[Coordinator]:
-    """`livereactor serve TARGETS` on a free port, with a key of the account `tests` without quotas."""
+    """`livereactor serve TARGETS` on a free port of `host`, with a key of the account `tests` without quotas."""
     port = port or free_port()
     data_dir = data_dir or log_path.parent / "data"
-    command = [*LIVEREACTOR, "serve", *map(str, targets), "--port", str(port), "--data-dir", str(data_dir), *arguments]
+    where = ("--host", host, "--port", str(port), "--data-dir", str(data_dir))
+    command = [*LIVEREACTOR, "serve", *map(str, targets), *where, *arguments]
     free = ("--account", "tests", "--max-sessions", "0", "--sessions-per-minute", "0")
     key = operate(data_dir, "keys", "create", *free, environment=environment)["key"]
-    with running(command, port=port, log_path=log_path, environment=environment, directory=REPOSITORY) as program:
+    started = running(command, port=port, host=host, log_path=log_path, environment=environment, directory=REPOSITORY)
+    with started as program:
         yield Coordinator(
             program.process, program.url, program.log_path, program.environment, data_dir=data_dir, key=key
         )
