@@ -13,6 +13,7 @@ class Limits:
 
     max_connections: int = 4  # connections in one session; each costs a send, not an encode (configurable to 64)
     max_session_duration: float = 1200.0  # a session nobody ends still frees its worker; 0 = unlimited
+    time_warning: float = 30.0  # before a session's longest duration ends it: time to finish a sentence; 0 = no warning
     reconnection_window: float = 30.0  # a laptop lid closed and opened again keeps its session
     unclaimed_window: float = 60.0  # a session whose client never came
     client_silence: float = 20.0  # official clients ping every 5 or 10 s, so two pings may be lost

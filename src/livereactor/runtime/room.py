@@ -16,7 +16,6 @@ from livereactor.runtime.member import DataOpened, Member, MemberDue, MemberStat
 from livereactor.runtime.publishing import Publishing
 from livereactor.runtime.session_life import (
     OPEN,
-    TIME_WARNING,
     Due,
     EndAsked,
     FirstJoined,
@@ -362,7 +361,7 @@ class Room:
 
     def _life_due(self, due: Due, now: float) -> list[e.RoomEffect]:
         if due is Due.WARN:
-            return [e.TellTime(TIME_WARNING)]
+            return [e.TellTime(self._limits.time_warning)]
         if due is Due.PART:
             return self._part(now)
         return self._end(EndAsked(_END_REASONS[due]), now)

@@ -14,7 +14,6 @@ from livereactor.base.errors import IllegalTransitionError
 from livereactor.base.limits import Limits
 from livereactor.runtime.seam import Call
 
-TIME_WARNING: Final = 30.0  # seconds before `max_duration` ends a Session at which its clients are told
 NOTICE_TIME: Final = 0.08  # seconds a parting notice gets to leave; the protocol asks for at least 0.05 (10.2)
 
 
@@ -107,7 +106,7 @@ LEGAL: Final[Mapping[SessionState, Mapping[type[LifeEvent], SessionState]]] = {
 class Due(Enum):
     """What a passed deadline of the Session asks for."""
 
-    WARN = "warn"  # `TIME_WARNING` seconds are left
+    WARN = "warn"  # `Limits.time_warning` seconds are left
     PART = "part"  # the notice has had its time: close the peers and the Stage
     TIMED_OUT = "timed_out"
     MAX_DURATION = "max_duration"
@@ -202,7 +201,8 @@ class SessionLife:
         duration = _shorter(asked.max_duration, self._limits.max_session_duration)
         if duration > 0:
             self._expires = now + duration
-            self._warn_at = now + duration - TIME_WARNING if duration > TIME_WARNING else None
+            lead = self._limits.time_warning
+            self._warn_at = self._expires - lead if 0 < lead < duration else None
 
     def _part(self, now: float) -> Due | None:
         if self._part_at is None or now < self._part_at:

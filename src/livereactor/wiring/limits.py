@@ -15,6 +15,7 @@ def limits(settings: Settings) -> Limits:
         Limits(),
         max_connections=given.max_connections,
         max_session_duration=given.max_session_duration,
+        time_warning=given.time_warning,
         reconnection_window=given.reconnection_window,
         unclaimed_window=given.unclaimed_window,
     )

@@ -78,8 +78,8 @@ def url_of(listener: socket.socket) -> str:
 def stop_on_signals() -> asyncio.Event:
     """Set by the first SIGINT, SIGTERM or SIGHUP; a second one does not wait for anybody.
 
-    SIGHUP is a closed terminal: without it Workers, which lead sessions of their own, would outlive theirs. Where it was
-    ignored (`nohup`) it stays so.
+    SIGHUP is a closed terminal: without it Workers, which lead sessions of their own, would outlive theirs. Where it
+    was ignored (`nohup`) it stays so.
     """
     stop = asyncio.Event()
 

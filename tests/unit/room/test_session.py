@@ -124,6 +124,17 @@ def test_clients_are_warned_thirty_seconds_before_the_longest_duration_and_told_
     assert act.room.end_reason == "max_duration"
 
 
+@pytest.mark.parametrize(("lead", "told"), [(4.0, [4.0]), (0.0, []), (10.0, [])], ids=["shorter", "off", "too long"])
+def test_an_operator_says_how_long_before_the_end_clients_are_warned(lead: float, told: list[float]) -> None:
+    act = Acting(limits=Limits(time_warning=lead, client_silence=1e9))
+    act.start(max_duration=10.0)
+    act.connect()
+    act.after(10.0 - lead - 0.1)
+    assert not act.of(e.TellTime)
+    act.after(0.2)
+    assert act.of(e.TellTime) == [e.TellTime(seconds) for seconds in told]
+
+
 def test_a_duration_of_zero_never_ends_a_session() -> None:
     act = Acting(limits=Limits(max_session_duration=0.0, client_silence=1e9))
     act.start()
