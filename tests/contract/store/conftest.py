@@ -9,7 +9,9 @@ import pytest
 
 from livereactor.store.memory import MemoryStore
 from livereactor.store.port import Store
+from livereactor.store.schema import METADATA
 from livereactor.store.sql import SqlStore, migrate
+from tests.contract.store.racing import Racers
 from tests.tools.postgres import PostgresServer, postgres_server
 
 SQL = ("sqlite", "postgres")
@@ -32,14 +34,14 @@ class Place:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
-    """One server for all tests of this folder; each has a database of its own."""
+    """One server for all tests of this folder."""
     with postgres_server() as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def template(postgres: PostgresServer) -> str:
-    """A database with the tables."""
+def tables(postgres: PostgresServer) -> str:
+    """A database with the tables: to empty them takes a hundredth of the time that a new one does."""
     name = postgres.create_database()
     migrate(postgres.url(name))
     return name
@@ -73,6 +75,14 @@ async def store(place: Place) -> AsyncIterator[Store]:
     await opened.aclose()
 
 
+@pytest.fixture
+async def racers(place: Place) -> AsyncIterator[Racers]:
+    """Of the same place as `store`."""
+    made = Racers(place.open)
+    yield made
+    await made.aclose()
+
+
 def make_place(request: pytest.FixtureRequest, kind: str) -> Place:
     if kind == "memory":
         store = MemoryStore()
@@ -83,5 +93,7 @@ def make_place(request: pytest.FixtureRequest, kind: str) -> Place:
         url = f"sqlite:///{path}"
     else:
         server: PostgresServer = request.getfixturevalue("postgres")
-        url = server.url(server.create_database(like=request.getfixturevalue("template")))
+        name = request.getfixturevalue("tables")
+        server.execute("; ".join(f"DELETE FROM {table}" for table in METADATA.tables), database=name)
+        url = server.url(name)
     return Place(kind, url, lambda: SqlStore(url))

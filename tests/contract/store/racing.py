@@ -1,0 +1,58 @@
+"""Transactions that run beside each other, and meet where a test wants them to."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Final, TypeVar
+
+from livereactor.store.port import Store, Tx
+
+T = TypeVar("T")
+WAIT: Final = 20.0  # seconds, for what takes none
+
+
+class Racers:
+    """Transactions of several coordinators at once, each in a thread with a loop and a store of its own."""
+
+    def __init__(self, open_store: Callable[[], Store]) -> None:
+        self._open = open_store
+        self._threads = ThreadPoolExecutor(8)
+        self._own = threading.local()
+        self._stores: list[Store] = []
+
+    def start(self, work: Callable[[Tx], T]) -> Future[T]:
+        """By a coordinator that does nothing else at this time."""
+        return self._threads.submit(self._run, work)
+
+    def _run(self, work: Callable[[Tx], T]) -> T:
+        if not hasattr(self._own, "store"):
+            self._own.store = self._open()
+            self._stores.append(self._own.store)
+        return asyncio.run(self._own.store.transact(work))
+
+    async def aclose(self) -> None:
+        await asyncio.to_thread(self._threads.shutdown)
+        for each in self._stores:
+            await each.aclose()
+
+
+class Pause:
+    """Where a work waits in the middle of its transaction, until it is let go."""
+
+    def __init__(self) -> None:
+        self.reached, self.go_on = threading.Event(), threading.Event()
+
+    def __call__(self) -> None:
+        self.reached.set()
+        assert self.go_on.wait(WAIT)
+
+    def let_go_once(self, other: Future[Any]) -> None:
+        """When that other one has ended, or is seen to wait for this."""
+        try:
+            other.exception(timeout=0.1)
+        except TimeoutError:
+            pass
+        self.go_on.set()
