@@ -1,7 +1,8 @@
-"""A whole service under fault: its coordinator to be killed and started again, its workers, its polls held in threads."""
+"""A whole service under fault: its coordinator to be killed and started again, its workers, its polls in threads."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -15,8 +16,11 @@ from typing import Any
 from livereactor.coordinator.secrets import kept_secrets
 from livereactor.pool.subprocess_records import Records, is_living
 from livereactor.pool.subprocess_watch import kill_group
+from livereactor.protocol.keys import KeyRequest
+from livereactor.settings import resolve
+from livereactor.wiring.data import open_data
 from tests.tools.processes import LIVEREACTOR, REPOSITORY, Program, free_port
-from tests.tools.serving import Coordinator, livereactor_serve, operate
+from tests.tools.serving import Coordinator, livereactor_serve
 
 MODELS = Path(__file__).with_name("models_served.py")
 PATIENCE = 30.0  # seconds for what takes a second on an idle machine
@@ -63,9 +67,7 @@ class Service:
             port=self.port,
         )
         self.at = self._stack.enter_context(serve)
-        if not self._admin:
-            made = operate(self.data_dir, "keys", "create", "--account", "ops", "--scope", "admin", "--scope", "view")
-            self._admin = made["key"]
+        self._admin = self._admin or self._threads.submit(asyncio.run, _admin_key(self.data_dir)).result()
         return self.at
 
     def kill(self) -> None:
@@ -181,6 +183,12 @@ def worker_elsewhere(
         yield program
     finally:
         program.end()
+
+
+async def _admin_key(data_dir: Path) -> str:
+    settings = resolve(Path(), command_line={"coordinator.data_dir": data_dir}).settings
+    async with open_data(settings) as data:
+        return (await data.auth.keys.create(KeyRequest(account="ops", scopes=["admin", "view"]))).key
 
 
 def kill(worker: Mapping[str, Any]) -> float:
