@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 TIMEOUT: Final = 30.0  # seconds for one answer of a coordinator
+_NOT_LET_IN: Final = (401, 403)
 _ANSWER_CHARS: Final = 500  # of an answer that is no problem of ours
 
 DataDir = Annotated[
@@ -73,7 +74,7 @@ class Place:
         """One request to the coordinator; its JSON answer, or None.
 
         Raises:
-            UsageError: no key is given, or the URL is none.
+            UsageError: the URL is none.
             UnavailableError: it cannot be reached.
             RemoteError: it refused.
         """
@@ -98,6 +99,8 @@ class Place:
             return content
         problem = cast("dict[str, Any]", content) if isinstance(content, dict) else {}
         text = str(problem.get("error") or f"{url} answered {answer.status_code}")
+        if answer.status_code in _NOT_LET_IN and not key:
+            text += "; give a key with the scope `admin` by --key or LIVEREACTOR_API_KEY"
         raise RemoteError(text, code=str(problem.get("code") or "SERVER_ERROR"))
 
 

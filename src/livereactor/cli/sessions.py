@@ -6,17 +6,18 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 from urllib.parse import quote
 
 import typer
 
-from livereactor.base.errors import NotFoundError
+from livereactor.base.errors import NotFoundError, UsageError
 from livereactor.cli.operating import AdminKey, CoordinatorUrl, DataDir, Json, Place
 
 if TYPE_CHECKING:
     from livereactor.wiring.data import Data
 
+REASON_CHARS: Final = 64  # as in the body of DELETE
 sessions = typer.Typer(no_args_is_help=True, help="List, show and end sessions.", rich_markup_mode=None)
 workers = typer.Typer(invoke_without_command=True, help="List workers; let one drain.", rich_markup_mode=None)
 
@@ -26,6 +27,7 @@ class State(StrEnum):
 
     open = "open"
     queued = "queued"
+    assigned = "assigned"
     waiting = "waiting"
     active = "active"
     orphaned = "orphaned"
@@ -70,7 +72,7 @@ def show(
     """Show one session: all that is known of it."""
     place = Place(data_dir, coordinator, key)
     if place.is_remote:
-        row: dict[str, Any] = place.call("GET", f"/sessions/{quote(session, safe='')}?wait=0")
+        row: dict[str, Any] = place.call("GET", f"/admin/sessions/{quote(session, safe='')}")
     else:
         row = place.operate(lambda data: _one(data, session))
     if json_lines:
@@ -83,17 +85,21 @@ def show(
 @sessions.command(epilog="Example: livereactor sessions end ses_0197…")
 def end(
     session: Annotated[str, typer.Argument(help="Its id.")],
-    reason: Annotated[str, typer.Option(help="What its clients are told.")] = "evicted",
+    reason: Annotated[str, typer.Option(help="What its clients are told, 64 characters at most.")] = "evicted",
     data_dir: DataDir = None,
     coordinator: CoordinatorUrl = None,
     key: AdminKey = None,
+    json_lines: Json = False,
 ) -> None:
     """End a session; its clients are told why."""
+    if len(reason) > REASON_CHARS:
+        raise UsageError(f"a reason of {len(reason)} characters; {REASON_CHARS} are the most")
     place = Place(data_dir, coordinator, key)
     if place.is_remote:
-        place.call("DELETE", f"/sessions/{quote(session, safe='')}", {"reason": reason})
+        place.call("DELETE", f"/admin/sessions/{quote(session, safe='')}", {"reason": reason})
     else:
         place.operate(lambda data: _end(data, session, reason))
+    typer.echo(json.dumps({"session_id": session, "ended": True}) if json_lines else f"ended {session}")
 
 
 def queue(
@@ -137,6 +143,7 @@ def drain(
     data_dir: DataDir = None,
     coordinator: CoordinatorUrl = None,
     key: AdminKey = None,
+    json_lines: Json = False,
 ) -> None:
     """Let a worker finish the session it has, and end."""
     place = Place(data_dir, coordinator, key)
@@ -144,6 +151,7 @@ def drain(
         place.call("POST", f"/admin/workers/{quote(worker, safe='')}/drain")
     else:
         place.operate(lambda data: _drain(data, worker))
+    typer.echo(json.dumps({"worker": worker, "draining": True}) if json_lines else f"{worker} drains")
 
 
 # --- on a data folder ------------------------------------------------------------------------------------------------

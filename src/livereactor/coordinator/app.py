@@ -14,6 +14,7 @@ from starlette.staticfiles import StaticFiles
 
 from livereactor.blobs.port import Blobs
 from livereactor.coordinator.auth import Auth
+from livereactor.coordinator.counting import Counting
 from livereactor.coordinator.links import Links
 from livereactor.coordinator.requests import Door, relayed
 from livereactor.coordinator.routes.admin import admin
@@ -95,7 +96,8 @@ def create_app(parts: Parts) -> App:
     async def refused(_: Request, error: WorkerRefusedError) -> Response:
         return relayed(error.reply)
 
-    gate = RateGate(api, anonymous=options.rates.anonymous, creating=options.rates.creating)
+    counting = Counting(api, parts.service.metrics.request)
+    gate = RateGate(counting, anonymous=options.rates.anonymous, creating=options.rates.creating)
     return Guard(gate, Access(any_host=True), options.limits.body_bytes, streamed=("/uploads/", PREFIX))
 
 

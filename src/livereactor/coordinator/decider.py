@@ -11,6 +11,7 @@ import structlog
 from livereactor.coordinator import turn
 from livereactor.coordinator.effects import (
     Effect,
+    FirstFrame,
     FleetChanged,
     QueueChanged,
     SessionChanged,
@@ -106,7 +107,7 @@ class Decider:
                 self.wakes.queue_changed(model)
             case WorkerLost(worker=worker, model=model):
                 log.warning("worker lost", worker=worker, model=model)
-            case SessionEnded() | FleetChanged():
+            case FirstFrame() | SessionEnded() | FleetChanged():
                 pass  # for listeners
             case _:
                 assert_never(effect)

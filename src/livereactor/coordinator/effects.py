@@ -57,6 +57,14 @@ class QueueChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class FirstFrame:
+    """A client has seen the first Frame of this Session, so many seconds after its Worker accepted it."""
+
+    session: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class SessionEnded:
     """A Session is over: its uploads can be erased."""
 
@@ -79,5 +87,13 @@ class FleetChanged:
 
 
 Effect: TypeAlias = (
-    TellAssigned | TellEnded | TellDrain | SessionChanged | QueueChanged | SessionEnded | WorkerLost | FleetChanged
+    TellAssigned
+    | TellEnded
+    | TellDrain
+    | SessionChanged
+    | QueueChanged
+    | FirstFrame
+    | SessionEnded
+    | WorkerLost
+    | FleetChanged
 )

@@ -19,13 +19,14 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from livereactor.coordinator.decider import Decider
-from livereactor.coordinator.effects import Effect, SessionEnded, WorkerLost
-from livereactor.store.port import SessionRecord, StoreUnavailableError, Tx, WorkerState
+from livereactor.coordinator.effects import Effect, FirstFrame, SessionEnded, WorkerLost
+from livereactor.store.port import RUNNING, SessionRecord, StoreUnavailableError, Tx, WorkerState
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 EVERY: Final = 1.0  # seconds between two looks at the Sessions that ended
 KEPT: Final = 5_000  # ends not yet looked at; more than that in a second are counted as `other`
 AT_ONCE: Final = 200  # of them in one look
+COUNTED: Final = 10_000  # running Sessions in one scrape
 _FAST: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _LONG: Final = (1, 5, 15, 30, 60, 120, 300, 600, 1200, 3600)
 _WAITS: Final = (0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
@@ -38,11 +39,21 @@ log = structlog.get_logger("livereactor.coordinator")
 
 @dataclass(frozen=True, slots=True)
 class _Facts:
-    """What the store says at a scrape: Workers by model and state, Tickets and open Sessions by model."""
+    """What the store says at a scrape.
+
+    Attributes:
+        workers, running: Workers, and Sessions that have one, by model and state.
+        queues: Tickets by model, those without any included.
+        loads: seconds from the registration of the Worker that became ready last, by model.
+    """
 
     workers: Mapping[tuple[str, str], int]
+    running: Mapping[tuple[str, str], int]
     queues: Mapping[str, int]
-    models: tuple[str, ...]
+    loads: Mapping[str, float]
+
+
+_NOTHING: Final = _Facts({}, {}, {}, {})
 
 
 class Metrics:
@@ -63,6 +74,12 @@ class Metrics:
         self._first_client = Histogram(
             "livereactor_first_client_seconds", "Accepted to first client", buckets=_WAITS, registry=registry
         )
+        self._first_frame = Histogram(
+            "livereactor_first_frame_seconds",
+            "Accepted to the first frame that a client saw",
+            buckets=_WAITS,
+            registry=registry,
+        )
         self._lost = Counter("livereactor_workers_lost", "Workers lost", ["model"], registry=registry)
         self._relay = Histogram(
             "livereactor_relay_seconds", "Request to a worker and its reply", buckets=_FAST, registry=registry
@@ -77,11 +94,25 @@ class Metrics:
         self._store_up = Gauge("livereactor_store_up", "1 while the store answers", registry=registry)
         self._workers = Gauge("livereactor_workers", "Workers", ["model", "state"], registry=registry)
         self._queue = Gauge("livereactor_queue_length", "Tickets", ["model"], registry=registry)
+        self._running = Gauge(
+            "livereactor_running_sessions", "Sessions with a worker", ["model", "state"], registry=registry
+        )
+        self._load = Gauge(
+            "livereactor_worker_load_seconds",
+            "Registered to ready, of the worker that became ready last",
+            ["model"],
+            registry=registry,
+        )
+        self._uploads = Counter("livereactor_upload_bytes", "Bytes of uploads", registry=registry)
         decider.listen(self._follow)
 
     def created(self, session: SessionRecord) -> None:
         """A Session was made."""
         self._created.labels(session.model).inc()
+
+    def uploaded(self, size: int) -> None:
+        """A file of so many bytes has landed."""
+        self._uploads.inc(size)
 
     def request(self, method: str, route: str, status: int) -> None:
         """A request was answered; `route` is the pattern (`/sessions/{sid}`), never the path."""
@@ -122,8 +153,7 @@ class Metrics:
         try:
             self._show(await self._decider.read(_facts))
         except StoreUnavailableError:
-            self._workers.clear()
-            self._queue.clear()
+            self._show(_NOTHING)
         self._store_errors.set(self._decider.outages.errors)
         self._store_up.set(0 if self._decider.outages.away else 1)
         return generate_latest(self._registry)
@@ -133,6 +163,8 @@ class Metrics:
             if len(self._ended) == KEPT:
                 self._sessions.labels("other").inc()
             self._ended.append(effect.session)
+        elif isinstance(effect, FirstFrame):
+            self._first_frame.observe(effect.seconds)
         elif isinstance(effect, WorkerLost):
             self._lost.labels(effect.model).inc()
 
@@ -156,19 +188,27 @@ class Metrics:
         )
 
     def _show(self, facts: _Facts) -> None:
-        self._workers.clear()  # of models and states that are no more nothing stays
-        self._queue.clear()
-        for model in facts.models:
-            self._queue.labels(model).set(facts.queues.get(model, 0))
-        for (model, state), count in facts.workers.items():
-            self._workers.labels(model, state).set(count)
+        for gauge, values in (
+            (self._workers, facts.workers),
+            (self._running, facts.running),
+            (self._queue, {(model,): length for model, length in facts.queues.items()}),
+            (self._load, {(model,): seconds for model, seconds in facts.loads.items()}),
+        ):
+            gauge.clear()  # of models and states that are no more nothing stays
+            for labels, value in values.items():
+                gauge.labels(*labels).set(value)
 
 
 def _facts(tx: Tx) -> _Facts:
-    living = frozenset(WorkerState) - {WorkerState.GONE}
-    workers = Tally((each.model, each.state.value) for each in tx.workers(states=living))
-    models = tuple(each.name for each in tx.models())
-    return _Facts(workers, {model: tx.queue_length(model) for model in models}, models)
+    living = tx.workers(states=frozenset(WorkerState) - {WorkerState.GONE})
+    loaded = sorted(((each.ready_us, each) for each in living if each.ready_us is not None), key=lambda pair: pair[0])
+    running = tx.sessions(states=RUNNING, limit=COUNTED)
+    return _Facts(
+        workers=Tally((each.model, each.state.value) for each in living),
+        running=Tally((each.model, each.state.value) for each in running),
+        queues={each.name: tx.queue_length(each.name) for each in tx.models()},
+        loads={each.model: max(0, ready_us - each.started_us) / 1e6 for ready_us, each in loaded},
+    )
 
 
 def _seconds(since_us: int | None, until_us: int | None) -> float | None:

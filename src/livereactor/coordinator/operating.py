@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from livereactor.coordinator import quotas
+from livereactor.coordinator.auth import GUEST
 from livereactor.coordinator.looking import queued
+from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.coordinator.views import state_word
 from livereactor.store.port import OPEN, SessionRecord, SessionState, SlotState, Tx, WorkerRecord, WorkerState
 
@@ -63,12 +66,32 @@ def workers(tx: Tx, now_us: int) -> list[dict[str, Any]]:
     return [worker_row(tx, each, now_us) for each in living[:SHOWN]]
 
 
-def overview(tx: Tx, now_us: int) -> dict[str, Any]:
-    """All of it, as of one moment; of the Sessions that are over, the last few."""
+def accounts(tx: Tx, now_us: int, options: CoordinatorOptions) -> list[dict[str, Any]]:
+    """Every account: its share of queues, and its rows of `GET /quotas`."""
+    names = {GUEST} if options.guests else set[str]()
+    weights = {each.id: each.weight for each in tx.accounts()}
+    connections = options.limits.max_connections
+    return [
+        {
+            "account": name,
+            "weight": weights.get(name),
+            "quotas": quotas.usage(tx, name, options.quotas, now_us, connections=connections),
+        }
+        for name in sorted(names | set(weights))[:SHOWN]
+    ]
+
+
+def overview(tx: Tx, now_us: int, *, lease: float) -> dict[str, Any]:
+    """All of it, as of one moment; of the Sessions that are over, the last few.
+
+    Args:
+        lease: seconds that a beat is good for, so that a Worker's last one can be told.
+    """
     closed = tx.sessions(states=[SessionState.CLOSED], limit=RECENT)
     return {
         "now_at": now_us / 1e6,
+        "last_event": tx.last_event(),
         "sessions": [*sessions(tx, state="open"), *(session_row(each) for each in closed)],
         "queue": queued(tx, now_us, None),
-        "workers": workers(tx, now_us),
+        "workers": [{**row, "silent_s": round(lease - row["lease_s"], 1)} for row in workers(tx, now_us)],
     }

@@ -123,6 +123,7 @@ class Uploads:
             await self._take_in(slot, chunks)
         finally:
             self._writing.discard(upload)
+        self._service.metrics.uploaded(slot.size_bytes)
         await self._tell(slot)
 
     async def start(self) -> None:

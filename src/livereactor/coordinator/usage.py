@@ -11,11 +11,15 @@ import io
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
 from typing import Final
 
+from livereactor.base.errors import PeerError
 from livereactor.store.port import EventRecord, Tx
 
 PAGE: Final = 500
+MOMENT_CHARS: Final = 40
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _KINDS: Final = frozenset({"session.ended", "session.requeued"})
 
 
@@ -45,6 +49,27 @@ def usage(tx: Tx, *, since_us: int, until_us: int, account: str | None = None) -
         ended = event.kind == "session.ended"
         totals[key] = sessions + ended, seconds + float(event.data.get("seconds", 0.0))
     return [UsageRow(*key, sessions, round(seconds, 3)) for key, (sessions, seconds) in sorted(totals.items())]
+
+
+def moment_us(text: str) -> int:
+    """Microseconds of Unix time of a moment as people and programs write it.
+
+    Args:
+        text: a day (`2026-11-26`), a time of ISO 8601 (UTC where no zone is named), or Unix seconds.
+
+    Raises:
+        PeerError: none of these.
+    """
+    text = text.strip()[:MOMENT_CHARS]
+    try:
+        if text.replace(".", "", 1).isdecimal() and len(text.partition(".")[0]) != len("20261126"):
+            at = datetime.fromtimestamp(float(text), UTC)
+        else:
+            at = datetime.fromisoformat(text)
+    except (ValueError, OverflowError, OSError):
+        raise PeerError(f"{text!r} is no moment; write 2026-11-26, 2026-11-26T08:00:00Z or Unix seconds") from None
+    at = at.replace(tzinfo=UTC) if at.tzinfo is None else at
+    return round((at - _EPOCH).total_seconds() * 1e6)
 
 
 def as_json_lines(rows: Iterable[UsageRow]) -> str:

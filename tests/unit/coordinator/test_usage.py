@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from livereactor.base.errors import PeerError
 from livereactor.coordinator import usage as module
-from livereactor.coordinator.usage import UsageRow, as_csv, as_json_lines, usage
+from livereactor.coordinator.usage import UsageRow, as_csv, as_json_lines, moment_us, usage
 from livereactor.store.memory import MemoryStore
 from livereactor.store.port import EventRecord
 from tests.unit.coordinator.service_rig import ALICE, Rig
@@ -72,3 +73,26 @@ def test_the_export_is_json_lines_or_csv_that_no_spreadsheet_runs() -> None:
         {"account": "=cmd()", "model": "m", "sessions": 1, "seconds": 1.0},
     ]
     assert as_csv(used).splitlines() == ["account,model,sessions,seconds", "acme,pond,2,10.5", "'=cmd(),m,1,1.0"]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("1970-01-02", 86_400.0),
+        ("1970-01-02T00:00:01", 86_401.0),
+        ("1970-01-02T01:00:00+01:00", 86_400.0),
+        ("1970-01-02T00:00:00Z", 86_400.0),
+        (" 86400.5 ", 86_400.5),
+        ("19700102", 86_400.0),
+        ("0", 0.0),
+        ("1900000000", 1_900_000_000.0),
+    ],
+)
+def test_a_moment_is_read_as_people_and_programs_write_it(text: str, seconds: float) -> None:
+    assert moment_us(text) == round(seconds * 1e6)
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "-1", "nan", "1e9", "9" * 39, "2026-13-01", "١٩٧٠-٠١-٠٢"])
+def test_what_is_no_moment_is_refused_with_how_to_write_one(text: str) -> None:
+    with pytest.raises(PeerError, match="write 2026-11-26"):
+        moment_us(text)

@@ -11,7 +11,7 @@ from livereactor.coordinator.decisions import moves
 from livereactor.coordinator.decisions.fill import fill
 from livereactor.coordinator.decisions.slots import Heard, go_on, hear
 from livereactor.coordinator.decisions.workers import advance, lose_worker, stale
-from livereactor.coordinator.effects import Effect, QueueChanged
+from livereactor.coordinator.effects import Effect, FirstFrame, QueueChanged
 from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.protocol import link
 from livereactor.store.port import SlotRecord, SlotState, Tx, WorkerRecord, WorkerState
@@ -84,7 +84,10 @@ def report(
     session = tx.session(report.session, lock=True)
     if slot.state is not SlotState.HELD or session is None or session.id != slot.session:
         return None, []
-    return None, go_on(tx, now_us, options, session, report.phase, first_frame=report.first_frame)
+    effects = go_on(tx, now_us, options, session, report.phase, first_frame=report.first_frame)
+    if report.first_frame and not session.first_frame and session.accepted_us is not None:
+        effects.append(FirstFrame(session.id, max(0, now_us - session.accepted_us) / 1e6))
+    return None, effects
 
 
 def _closed(tx: Tx, now_us: int, slot: SlotRecord, report: link.SessionReport) -> list[Effect]:

@@ -3,30 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from dataclasses import asdict, replace
+from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import Field
 
-from livereactor.coordinator.caller import Caller
-from livereactor.coordinator.operating import overview
+from livereactor.base.errors import NotFoundError
+from livereactor.coordinator.caller import ALL_SCOPES, Caller
+from livereactor.coordinator.operating import accounts, overview, session_row
 from livereactor.coordinator.requests import Door, relayed
 from livereactor.coordinator.service import Service
-from livereactor.protocol.http import Body
+from livereactor.coordinator.usage import MOMENT_CHARS, as_csv, moment_us, usage
+from livereactor.protocol.http import Body, StopSession, read_body
 from livereactor.store.port import Store
-from livereactor.web.documents import problems
+from livereactor.web.documents import problems, takes
 
 THUMBNAIL_TIMEOUT: Final = 5.0  # seconds; the next one is asked for soon
+_SINCE: Final = "A day, an ISO 8601 time (UTC where no zone is named) or Unix seconds; all that is kept by default."
+_UNTIL: Final = "Likewise; what ended before it counts. Now by default."
+_SESSION: Final = {"description": "session_id, state, account, model, worker, client, times, end_reason."}
 
 
 class Overview(Body):
     """Answer of `GET /admin/overview`."""
 
     now_at: float = Field(description="Unix seconds on the coordinator's clock.")
+    last_event: int = Field(description="The newest event there is; follow `/events?since=` it.")
     sessions: list[dict[str, Any]] = Field(description="The open ones, then the last that ended; newest first.")
     queue: list[dict[str, Any]] = Field(description="Tickets in the order in which they are served, by model.")
     workers: list[dict[str, Any]] = Field(description="Workers that live.")
+
+
+class Accounts(Body):
+    """Answer of `GET /admin/accounts`: what each account may use, and uses."""
+
+    accounts: list[dict[str, Any]]
+
+
+class Usage(Body):
+    """Answer of `GET /admin/usage`, by account and model."""
+
+    from_at: float = Field(description="Unix seconds, as `to_at`.")
+    to_at: float
+    usage: list[dict[str, Any]] = Field(description="account, model, sessions, seconds")
 
 
 def admin(door: Door, service: Service, store: Store, unix_us: Callable[[], int]) -> APIRouter:
@@ -34,16 +55,72 @@ def admin(door: Door, service: Service, store: Store, unix_us: Callable[[], int]
     routes = APIRouter(prefix="/admin", tags=["admin"])
 
     async def operator(request: Request) -> Caller:
+        """Whoever operates may do all that a client may, in every session."""
         caller = await door.caller(request)
         caller.need("admin")
         await request.body()
-        return caller
+        return replace(caller, scopes=ALL_SCOPES)
 
     @routes.get("/overview", response_class=JSONResponse, responses={200: {"model": Overview}, **problems(401, 403)})
     async def looked(request: Request) -> Response:
         """Sessions, queue and workers, as of one moment."""
         await operator(request)
-        return JSONResponse(await store.read(lambda tx: overview(tx, unix_us())))
+        return JSONResponse(await store.read(lambda tx: overview(tx, unix_us(), lease=service.options.lease)))
+
+    @routes.get("/accounts", response_class=JSONResponse, responses={200: {"model": Accounts}, **problems(401, 403)})
+    async def counted(request: Request) -> Response:
+        """Every account with its quotas and their use."""
+        await operator(request)
+        rows = await store.read(lambda tx: accounts(tx, unix_us(), service.options))
+        return JSONResponse({"accounts": rows})
+
+    @routes.get(
+        "/usage",
+        response_class=Response,
+        responses={
+            200: {"model": Usage, "content": {"text/csv": {"schema": {"type": "string"}}}},
+            **problems(401, 403),
+        },
+    )
+    async def used(
+        request: Request,
+        since: Annotated[str, Query(alias="from", max_length=MOMENT_CHARS, description=_SINCE)] = "0",
+        until: Annotated[str | None, Query(alias="to", max_length=MOMENT_CHARS, description=_UNTIL)] = None,
+        account: Annotated[str | None, Query(max_length=64)] = None,
+        format: Annotated[Literal["json", "csv"], Query(description="`csv`: with a head line.")] = "json",
+    ) -> Response:
+        """Sessions that ended in a span of time, and the seconds for which they had a worker."""
+        await operator(request)
+        since_us, until_us = moment_us(since), unix_us() if until is None else moment_us(until)
+        rows = await store.read(lambda tx: usage(tx, since_us=since_us, until_us=until_us, account=account))
+        if format == "csv":
+            headers = {"Content-Disposition": 'attachment; filename="usage.csv"'}
+            return Response(as_csv(rows), media_type="text/csv; charset=utf-8", headers=headers)
+        span = {"from_at": since_us / 1e6, "to_at": until_us / 1e6}
+        return JSONResponse({**span, "usage": [asdict(row) for row in rows]})
+
+    @routes.get("/sessions/{sid}", response_class=JSONResponse, responses={200: _SESSION, **problems(401, 403, 404)})
+    async def shown(sid: str, request: Request) -> Response:
+        """All that is known of a session, whosever it is."""
+        await operator(request)
+        found = await store.read(lambda tx: tx.session(sid))
+        if found is None:
+            raise NotFoundError(f"no session {sid[:64]!r}; GET /sessions lists those there are")
+        return JSONResponse(session_row(found))
+
+    @routes.delete(
+        "/sessions/{sid}",
+        status_code=204,
+        response_class=Response,
+        responses=problems(401, 403, 404, 408, 413),
+        openapi_extra=takes(StopSession, example={"reason": "evicted"}),
+    )
+    async def end(sid: str, request: Request) -> Response:
+        """End a session; its clients are told why."""
+        caller = await operator(request)
+        asked = read_body(StopSession, await request.body())
+        await service.end(caller, sid, reason=asked.reason or "evicted", moderate=asked.moderate)
+        return Response(status_code=204)
 
     @routes.post("/sessions/{sid}/prefer", status_code=204, responses=problems(401, 403, 404))
     async def prefer(sid: str, request: Request) -> None:
