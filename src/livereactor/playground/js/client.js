@@ -3,18 +3,18 @@
  * The only file that knows the clock, the signalling and the peer together.
  */
 
+import { Unreachable } from "./http.js";
 import { Machine } from "./machine.js";
 import { recall, remember } from "./memory.js";
 import { Peer } from "./peer.js";
 import { CommandRefused, Requests } from "./requests.js";
+import { Session } from "./session.js";
 import { Signal } from "./signal.js";
-import { Refused, Unreachable } from "./signalling.js";
 import { encodeCommand, encodeControl } from "./wire.js";
 
 /** @typedef {import("./machine.js").Event} Event */
 /** @typedef {import("./machine.js").Problem} Problem */
 /** @typedef {import("./machine.js").State} State */
-/** @typedef {import("./signalling.js").Descriptor} Descriptor */
 /** @typedef {import("./signalling.js").Track} Track */
 /** @typedef {import("./wire.js").JsonObject} JsonObject */
 /** @typedef {import("./wire.js").ModelMessage} ModelMessage */
@@ -27,11 +27,12 @@ import { encodeCommand, encodeControl } from "./wire.js";
  *   error?: string}} Traffic
  */
 
+/** In these a coordinator is asked what becomes of the session. @type {readonly State[]} */
+const FOLLOWED = ["connecting", "ready", "lost", "reconnecting"];
+
 export class Client {
   /** @type {Signal<Status>} */
   status = new Signal();
-  /** @type {Signal<Descriptor>} */
-  opened = new Signal();
   /** @type {Signal<JsonObject>} */
   schema = new Signal();
   /** @type {Signal<import("./peer.js").ReceivedTrack>} */
@@ -45,17 +46,16 @@ export class Client {
   /** Milliseconds from a ping to its answer; NaN until there is one. */
   pingMs = NaN;
 
+  /** At its server: what opens it, follows it and ends it. */
+  session = new Session(() => this.state);
+
   #signalling;
   #machine = new Machine();
   #timer = 0;
   /** @type {Peer | null} */
   #peer = null;
-  /** @type {Descriptor | null} */
-  #descriptor = null;
   /** @type {number | null} the id that survives the peer: the next one replaces it */
   #connection = null;
-  #owner = true;
-  #opening = new AbortController();
   #requests = new Requests();
   /** @type {number[]} when the unanswered pings left */
   #pings = [];
@@ -67,9 +67,16 @@ export class Client {
   /** @param {import("./signalling.js").Signalling} signalling */
   constructor(signalling) {
     this.#signalling = signalling;
+    this.session.happened.listen(({ event, problem }) => this.#handle(event, problem));
+    this.session.noted.listen(({ what, error }) => this.#note(what, error));
+    this.session.opened.listen(({ isNew }) => {
+      // Its number is another worker's, or the last session's.
+      if (isNew) this.#connection = null;
+    });
     remember("session", () => {
       if (["idle", "failed", "ended"].includes(this.state)) return undefined;
-      return { connection: this.#peer?.connection ?? this.#connection, owner: this.#owner };
+      const { id, owner } = this.session;
+      return { session: id, connection: this.#peer?.connection ?? this.#connection, owner };
     });
   }
 
@@ -79,12 +86,7 @@ export class Client {
 
   /** @returns {Track[]} as declared; empty before a session is open */
   get tracks() {
-    return this.#descriptor?.capabilities?.tracks ?? [];
-  }
-
-  /** Whether this page began the session; who joined one that others use leaves it to them. */
-  get owner() {
-    return this.#owner;
+    return this.session.descriptor?.capabilities?.tracks ?? [];
   }
 
   /** Open a session, or try again. */
@@ -92,7 +94,7 @@ export class Client {
     this.#handle("start");
   }
 
-  /** End the session, or leave it where it is another's. */
+  /** End the session or give up its place in the queue; leave it where it is another's. */
   stop() {
     this.#handle("stop");
   }
@@ -101,7 +103,8 @@ export class Client {
   resume() {
     const kept = recall("session");
     if (kept === null) return false;
-    ({ connection: this.#connection, owner: this.#owner } = kept);
+    this.#connection = kept.connection;
+    this.session.comeBack(kept.session ?? null, kept.owner);
     this.start();
     return true;
   }
@@ -142,8 +145,9 @@ export class Client {
    * @returns {Promise<UploadReference>}
    */
   async upload(file) {
-    if (!this.#descriptor) throw new CommandRefused("NOT_READY", "there is no session to upload to");
-    const reference = await this.#signalling.upload(this.#descriptor.session_id, file);
+    const { id } = this.session;
+    if (id === null) throw new CommandRefused("NOT_READY", "there is no session to upload to");
+    const reference = await this.#signalling.upload(id, file);
     this.#peer?.sendControl(encodeControl({ fileUploaded: reference }));
     return reference;
   }
@@ -193,6 +197,7 @@ export class Client {
     for (const effect of effects) this.#carryOut(effect);
     this.#schedule();
     const { state } = this.#machine;
+    if (!FOLLOWED.includes(state)) this.session.unfollow();
     if (state !== before) this.status.emit({ state, problem: this.#machine.problem });
   }
 
@@ -200,14 +205,15 @@ export class Client {
   #carryOut(effect) {
     switch (effect) {
       case "openSession":
-        return void this.#openSession();
+        return void this.session.open(this.#connection);
       case "openPeer":
       case "replacePeer":
         return void this.#openPeer();
       case "closePeer":
         return this.#closePeer();
       case "stopSession":
-        return void this.#stopSession();
+        this.#connection = null;
+        return void this.session.end();
       case "ping":
         this.#pings.push(performance.now());
         return this.#peer?.sendControl(encodeControl({ ping: true }));
@@ -221,35 +227,15 @@ export class Client {
     this.#timer = setTimeout(() => this.#handle("tick"), Math.max(0, deadline * 1000 - performance.now() + 1));
   }
 
-  async #openSession() {
-    this.#opening = new AbortController();
-    const { signal } = this.#opening;
-    try {
-      this.#descriptor = await this.#signalling.open(signal);
-      if (signal.aborted) return;
-      this.#recognize(this.#descriptor);
-      this.opened.emit(this.#descriptor);
-      this.#handle("opened");
-    } catch (error) {
-      if (!signal.aborted) this.#fail(error);
-    }
-  }
-
-  /** @param {Descriptor} descriptor what is there now, perhaps since before this page */
-  #recognize({ state }) {
-    const isNew = state === "waiting";
-    if (isNew || this.#connection === null) this.#owner = isNew || state === "orphaned";
-    if (isNew) this.#connection = null;
-  }
-
   async #openPeer() {
-    if (!this.#descriptor) throw new Error("no session to connect to");
+    const { id } = this.session;
+    if (id === null) throw new Error("no session to connect to");
     if (!("RTCPeerConnection" in window)) {
       const detail =
         "It has no WebRTC, or a setting or an extension blocks it. Allow WebRTC for this page, or use another browser.";
       return this.#handle("broken", { kind: "unsupported", detail });
     }
-    const peer = new Peer(this.#signalling, this.#descriptor.session_id, this.#connection);
+    const peer = new Peer(this.#signalling, id, this.#connection);
     this.#peer = peer;
     peer.live.listen(() => this.#live(peer));
     peer.broken.listen((problem) => this.#peer === peer && this.#handle("broken", problem));
@@ -261,32 +247,18 @@ export class Client {
     try {
       await peer.open(this.tracks);
     } catch (error) {
-      if (this.#peer === peer) this.#fail(error);
+      await this.session.fail(error, () => this.#peer === peer);
     }
   }
 
   /** No packets: when HTTP is silent too, there is nothing to wait for. @param {Peer} peer */
   async #probe(peer) {
     try {
-      await this.#signalling.health();
+      await this.session.probe();
     } catch (error) {
       if (this.#peer !== peer || !(error instanceof Unreachable)) return;
       this.#handle("broken", { kind: "unreachable", detail: error.step });
     }
-  }
-
-  /** @param {unknown} error from signalling or WebRTC, on the way to a connection */
-  #fail(error) {
-    if (error instanceof Unreachable) return this.#handle("unreachable", { kind: "unreachable", detail: error.step });
-    if (error instanceof Refused) {
-      // 404: the runtime knows neither session nor connection; 400: it has no session at all. Once a session was open
-      // both mean that it is over. A connection id from before a restart is of no use either.
-      const gone = this.state !== "starting" && [400, 404].includes(error.status);
-      if (gone) this.#connection = null;
-      return this.#handle(gone ? "over" : "refused", { kind: gone ? "over" : "refused", detail: error.message });
-    }
-    const detail = error instanceof Error ? error.message : String(error);
-    this.#handle("broken", { kind: "channels", detail });
   }
 
   /** @param {Peer} peer */
@@ -304,7 +276,7 @@ export class Client {
   /** By HTTP and not by `request_schema`: a protobuf map has no order, and the author's order is the one to show. */
   async #readSchema() {
     try {
-      this.schema.emit(await this.#signalling.schema());
+      this.schema.emit(await this.session.schema());
     } catch (error) {
       this.#note("schema", error);
     }
@@ -320,25 +292,16 @@ export class Client {
   }
 
   #closePeer() {
-    this.#opening.abort();
+    this.session.leave();
     const peer = this.#peer;
     this.#peer = null;
     this.#connection = peer?.connection ?? this.#connection;
     peer?.close();
     this.#requests.abandon();
     // The id means something within its session only.
-    if (["ended", "starting"].includes(this.#machine.state)) this.#connection = null;
-  }
-
-  async #stopSession() {
+    if (!["ended", "starting"].includes(this.#machine.state)) return;
     this.#connection = null;
-    if (!this.#owner) return;
-    try {
-      await this.#signalling.close();
-    } catch (error) {
-      // The person wanted it over and for this page it is; the server ends it by itself when nobody is connected.
-      this.#note("stop", error);
-    }
+    this.session.forget();
   }
 
   // --- requests and what comes back ----------------------------------------------------------------------------

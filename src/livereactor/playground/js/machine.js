@@ -6,32 +6,37 @@
 /**
  * - `idle` nothing is open
  * - `starting` a session is asked for; the model may still be loading
+ * - `queued` the session exists and waits for a worker
  * - `connecting` the first peer of the session is being made
  * - `ready` channels and media are up
  * - `lost` the peer went away by itself; the session is kept and the next try is at `deadline`
  * - `reconnecting` a further peer for the same session is being made
  * - `failed` it did not work; the person decides what is next
  * - `ended` the session is over
- * @typedef {"idle" | "starting" | "connecting" | "ready" | "lost" | "reconnecting" | "failed" | "ended"} State
+ * @typedef {"idle" | "starting" | "queued" | "connecting" | "ready" | "lost" | "reconnecting" | "failed" | "ended"} State
  */
 /**
  * - `start` / `stop` the person asks
- * - `opened` the session exists
+ * - `queued` the session waits for a worker
+ * - `opened` the session exists, and has its worker
+ * - `requeued` the session lost its worker and waits for another
  * - `live` the peer is connected and both channels are open
  * - `broken` the peer failed or closed (`problem` says how)
  * - `unreachable` no HTTP answer
  * - `over` the runtime does not know the session any more
- * - `refused` the runtime said no (`problem.detail` is its sentence)
+ * - `refused` the server said no (`problem.detail` is its sentence)
+ * - `denied` the server wants a token, or another one
  * - `ended` the runtime said that the session ends (`problem.detail` is its reason)
  * - `pong` a ping was answered
  * - `tick` the deadline passed
- * @typedef {"start" | "stop" | "opened" | "live" | "broken" | "unreachable" | "over" | "refused" | "ended" | "pong"
- *   | "tick"} Event
+ * @typedef {"start" | "stop" | "queued" | "opened" | "requeued" | "live" | "broken" | "unreachable" | "over" | "refused" | "denied"
+ *   | "ended" | "pong" | "tick"} Event
  */
 /**
  * What went wrong; `words.js` turns it into sentences.
- * @typedef {{kind: "unreachable" | "refused" | "ice" | "dtls" | "channels" | "timeout" | "closed" | "silent" | "over"
- *   | "ended" | "unsupported", detail: string}} Problem
+ * @typedef {{kind: "unreachable" | "refused" | "unauthorized" | "capacity" | "quota" | "ice" | "dtls" | "channels"
+ *   | "timeout" | "closed" | "silent" | "over" | "ended" | "unsupported", detail: string,
+ *   quota?: import("./http.js").Quota | null, retryAfter?: number | null}} Problem
  */
 /** @typedef {"openSession" | "openPeer" | "replacePeer" | "closePeer" | "stopSession" | "ping"} Effect */
 
@@ -41,29 +46,49 @@
  */
 export const LEGAL = {
   idle: { start: "starting" },
-  starting: { opened: "connecting", refused: "failed", unreachable: "failed", stop: "idle" },
+  starting: {
+    queued: "queued",
+    opened: "connecting",
+    refused: "failed",
+    denied: "failed",
+    unreachable: "failed",
+    ended: "ended",
+    stop: "idle",
+  },
+  queued: {
+    opened: "connecting",
+    refused: "failed",
+    denied: "failed",
+    unreachable: "failed",
+    ended: "ended",
+    stop: "idle",
+  },
   connecting: {
     live: "ready",
+    requeued: "queued",
     broken: "failed",
     refused: "failed",
+    denied: "failed",
     unreachable: "failed",
     over: "ended",
     ended: "ended",
     stop: "idle",
   },
-  ready: { broken: "lost", ended: "ended", stop: "idle" },
-  lost: { start: "reconnecting", stop: "idle" },
+  ready: { broken: "lost", requeued: "queued", ended: "ended", stop: "idle" },
+  lost: { start: "reconnecting", requeued: "queued", ended: "ended", stop: "idle" },
   reconnecting: {
     live: "ready",
+    requeued: "queued",
     broken: "lost",
     refused: "lost",
+    denied: "failed",
     unreachable: "lost",
     over: "ended",
     ended: "ended",
     stop: "idle",
   },
   failed: { start: "starting", stop: "idle" },
-  ended: { start: "starting" },
+  ended: { start: "starting", stop: "idle" },
 };
 
 /** Seconds. A peer on one host is up in 0.2 s; 30 s is the runtime's own patience. */
@@ -110,7 +135,7 @@ export class Machine {
   /**
    * @param {Event} event
    * @param {number} now seconds, monotonic
-   * @param {Problem} [problem] with `broken`, `unreachable`, `over`, `refused` and `ended`
+   * @param {Problem} [problem] with `broken`, `unreachable`, `over`, `refused`, `denied` and `ended`
    * @returns {Effect[]} what the shell has to do, in order; empty where the event is illegal
    */
   handle(event, now, problem) {
@@ -143,6 +168,8 @@ export class Machine {
       case "starting":
         this.#serverWasGone = false;
         return ["openSession"];
+      case "queued":
+        return event === "requeued" ? ["closePeer", "openSession"] : [];
       case "connecting":
         this.#deadline = now + CONNECT_TIMEOUT;
         return ["openPeer"];
@@ -159,7 +186,7 @@ export class Machine {
       case "lost":
         return this.#lose(origin, now);
       case "idle":
-        return origin === "failed" ? ["closePeer"] : ["closePeer", "stopSession"];
+        return origin === "ended" ? ["closePeer"] : ["closePeer", "stopSession"];
       default:
         return ["closePeer"];
     }

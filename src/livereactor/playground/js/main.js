@@ -2,13 +2,21 @@
 
 import { Client } from "./client.js";
 import { Controls } from "./controls.js";
+import { Countdown } from "./countdown.js";
+import { Credentials, readFragment } from "./credentials.js";
 import { byId, element } from "./dom.js";
+import { Gate } from "./gate.js";
+import { Http } from "./http.js";
+import { CoordinatorLobby, RuntimeLobby } from "./lobby.js";
 import { Log } from "./log.js";
 import { recall, remember } from "./memory.js";
-import { Signalling, Unreachable } from "./signalling.js";
+import { findServer } from "./server.js";
+import { ShareDialog } from "./share.js";
+import { Signalling } from "./signalling.js";
 import { Sources } from "./sources.js";
 import { Stage } from "./stage.js";
 import { Stats } from "./stats.js";
+import { explainWaiting } from "./waiting.js";
 import { explain, sentence } from "./words.js";
 
 /** @typedef {import("./stage.js").Card} Card */
@@ -16,6 +24,7 @@ import { explain, sentence } from "./words.js";
 const STATE_WORDS = {
   idle: "Not started",
   starting: "Starting",
+  queued: "Waiting",
   connecting: "Connecting",
   ready: "Live",
   lost: "Connection lost",
@@ -27,10 +36,11 @@ const STATE_WORDS = {
 const NO_PICTURE_MS = 5000;
 /** A hidden tab needs no pictures; a short look at another one must not cost a new key frame. */
 const HIDDEN_MS = 10_000;
-const HEALTH_INTERVAL_MS = 1000;
 
-const signalling = new Signalling(new URL(".", location.href));
-const client = new Client(signalling);
+const credentials = new Credentials();
+const http = new Http(new URL(".", location.href), credentials);
+const client = new Client(new Signalling(http));
+const { session } = client;
 const stageRoot = byId("stage", HTMLElement);
 const controlsRoot = byId("controls", HTMLFieldSetElement);
 const details = byId("details", HTMLElement);
@@ -38,36 +48,49 @@ const stage = new Stage(stageRoot);
 const controls = new Controls(client, controlsRoot);
 const sources = new Sources(client, byId("inputs", HTMLElement));
 const stats = new Stats(client, byId("figures", HTMLButtonElement), details);
+const countdown = new Countdown(byId("left", HTMLElement), byId("aloud", HTMLElement), () => http.now());
+const share = new ShareDialog();
 new Log(client, byId("log", HTMLElement));
 
 const modelName = byId("model-name", HTMLElement);
 const modelText = byId("model-text", HTMLElement);
 const stateLine = byId("state", HTMLElement);
 const stopButton = byId("stop", HTMLButtonElement);
+const shareButton = byId("share", HTMLButtonElement);
 
-/** What the runtime says of itself before a session is open. */
-let loading = { busy: true, text: "", progress: /** @type {number | null} */ (null) };
+/** @type {import("./server.js").Server | null} null: it has not answered yet */
+let server = null;
+/** Why it has not. */
+let silence = "";
+/** @type {RuntimeLobby | CoordinatorLobby | null} */
+let lobby = null;
+/** @type {Gate | null} not null: there is something to be shown before anything else */
+let gate = null;
 let noPicture = false;
 let noPictureTimer = 0;
 let hiddenTimer = 0;
 
 // --- how things stand ------------------------------------------------------------------------------------------------
 
+const start = () => client.start();
+
 /** @returns {Card | null} what has to be said over the picture now */
 function card() {
-  const again = { label: "Try again", run: () => client.start() };
-  const start = { label: "Start", run: () => client.start() };
   switch (client.state) {
     case "idle":
-      if (loading.busy) return { title: modelTitle(), text: loading.text, busy: true, progress: loading.progress };
-      return { title: modelTitle(), text: modelLine(), action: start };
+      if (gate) return asking(gate);
+      if (!lobby) return { title: modelTitle(), text: silence, busy: true };
+      return lobby.card(modelTitle(), modelLine(), start);
     case "starting":
+      if (isAway()) return { title: "The server does not answer", text: "This page asks again by itself.", busy: true };
       return {
         title: "Starting the session",
-        text: loading.text || "The model gets ready for you.",
+        text: lobby?.loading.text || "The model gets ready for you.",
         busy: true,
-        progress: loading.progress,
+        progress: lobby?.loading.progress ?? null,
       };
+    case "queued":
+      return waitingForWorker();
     case "connecting":
       return { title: "Connecting", text: "Finding the way for the picture.", busy: true };
     case "reconnecting":
@@ -76,12 +99,24 @@ function card() {
       return { title, text: `${text} Trying to come back…`, busy: true };
     }
     case "failed":
-      return { ...words(), bad: true, action: again };
+      if (gate) return asking(gate);
+      return { ...words(), bad: true, action: { label: "Try again", run: start }, ...others() };
     case "ended":
-      return { ...words(), bad: lastProblem?.detail !== "stopped", action: start };
+      return {
+        ...words(),
+        bad: lastProblem?.detail !== "stopped",
+        ...(isJoining() ? {} : { action: { label: "Start", run: start }, ...others() }),
+      };
     case "ready":
       return waitingForPicture();
   }
+}
+
+/** @returns {Card} */
+function waitingForWorker() {
+  const said = explainWaiting(waiting ?? { session_id: "", state: "" }, { isAway: isAway() });
+  const leave = { label: "Leave the queue", run: () => client.stop() };
+  return { ...said, busy: true, ...(session.owner ? { second: leave } : {}) };
 }
 
 /** @returns {Card | null} */
@@ -90,7 +125,7 @@ function waitingForPicture() {
   if (!hasVideo) return { title: "Live", text: "This model makes no picture." };
   if (stats.frames > 0) return null;
   if (!noPicture) return { title: "Waiting for the first picture", busy: true };
-  if (sources.wanting)
+  if (sources.wanting && !credentials.watching)
     return { title: "The model waits for your input", text: "Choose what to send beside the stage." };
   return {
     title: "Connected, but no picture has come",
@@ -98,11 +133,38 @@ function waitingForPicture() {
   };
 }
 
+/** @param {Gate} form @returns {Card} */
+function asking({ root }) {
+  return { ...explain({ kind: "unauthorized", detail: "" }, place()), body: root };
+}
+
+/** Where there are several models, the way back to them. @returns {Partial<Card>} */
+function others() {
+  const isChoice = lobby instanceof CoordinatorLobby && lobby.isChoice;
+  return isChoice ? { second: { label: "Other models", run: () => client.stop() } } : {};
+}
+
 /** @type {import("./machine.js").Problem | null} */
 let lastProblem = null;
+/** @type {import("./signalling.js").Descriptor | null} the session, while it waits for a worker */
+let waiting = null;
 
 function words() {
-  return lastProblem ? explain(lastProblem, signalling.address) : { title: "The connection was lost", text: "" };
+  return lastProblem ? explain(lastProblem, place()) : { title: "The connection was lost", text: "" };
+}
+
+/** @returns {import("./words.js").Place} */
+function place() {
+  return { address: http.address, kind: server?.kind ?? "runtime", watching: credentials.watching };
+}
+
+/** Whether the page was opened for a session that somebody else began. */
+function isJoining() {
+  return credentials.session !== null;
+}
+
+function isAway() {
+  return server?.kind === "coordinator" && server.isAway;
 }
 
 function modelTitle() {
@@ -114,20 +176,28 @@ function modelLine() {
   return modelText.textContent?.split("\n")[0] ?? "";
 }
 
+function stateWords() {
+  if (client.state !== "ready") return STATE_WORDS[client.state];
+  if (credentials.watching) return "You are watching";
+  return isAway() ? "Live, coordinator away" : "Live";
+}
+
 let said = "";
 function show() {
   const next = card();
   // The same card is not drawn twice: a screen reader would read it twice, and a focused button would lose its focus.
-  const text = JSON.stringify(next);
+  const text = JSON.stringify([next, next?.body?.className]);
   if (text !== said) stage.say(next);
   said = text;
-  stateLine.textContent = STATE_WORDS[client.state];
+  stateLine.textContent = stateWords();
   stateLine.dataset.state = client.state;
-  stopButton.hidden = ["idle", "failed", "ended"].includes(client.state);
-  stopButton.textContent = client.owner ? "Stop" : "Leave";
-  stopButton.title = client.owner ? "End the session" : "Leave the session to the others";
-  controlsRoot.disabled = client.state !== "ready";
-  stage.touchable = client.state === "ready" && controls.pointer !== null;
+  stopButton.hidden = ["idle", "queued", "failed", "ended"].includes(client.state);
+  stopButton.textContent = session.owner ? "Stop" : "Leave";
+  stopButton.title = session.owner ? "End the session" : "Leave the session to the others";
+  shareButton.hidden = server?.kind !== "coordinator" || client.state !== "ready" || credentials.watching;
+  document.body.classList.toggle("watching", credentials.watching);
+  controlsRoot.disabled = client.state !== "ready" || credentials.watching;
+  stage.touchable = client.state === "ready" && controls.pointer !== null && !credentials.watching;
   stageRoot.classList.toggle("touchable", stage.touchable);
 }
 
@@ -135,21 +205,28 @@ client.status.listen(({ state, problem }) => {
   lastProblem = problem ?? (state === "reconnecting" ? lastProblem : null);
   clearTimeout(noPictureTimer);
   noPicture = false;
+  if (problem?.kind === "unauthorized") askForCredentials(problem.detail);
   if (state === "ready") noPictureTimer = setTimeout(() => ((noPicture = true), show()), NO_PICTURE_MS);
-  if (["idle", "failed", "ended"].includes(state)) {
+  if (["idle", "queued", "failed", "ended"].includes(state)) {
     stage.clear();
     stats.reset();
     sources.stop();
+    countdown.until(null);
   }
-  if (state === "idle" || state === "starting") void watchHealth();
+  if (BEFORE.includes(state)) void watchLobby();
   show();
 });
 
-client.opened.listen(({ state, capabilities }) => {
-  // `waiting`: nobody was connected yet, so the session is new and every parameter at its default.
-  if (state === "waiting") controls.reset();
+session.opened.listen(({ descriptor: { capabilities }, isNew }) => {
+  if (isNew) controls.reset();
   else controls.restore(recall("values") ?? []);
-  sources.show(capabilities?.tracks ?? []);
+  sources.show(credentials.watching ? [] : (capabilities?.tracks ?? []));
+});
+
+session.described.listen((view) => {
+  waiting = view.capabilities ? null : view;
+  countdown.until(view.capabilities ? (view.expires_at ?? null) : null);
+  show();
 });
 
 client.received.listen((track) => stage.add(track));
@@ -170,53 +247,59 @@ function describe(document) {
   show();
 }
 
-// --- before a session ------------------------------------------------------------------------------------------------
+// --- the server, and what there is before a session ----------------------------------------------------------------
 
-let watching = false;
-/** Ask how the model's loading goes until there is a session, or the model is there. */
-async function watchHealth() {
-  if (watching) return;
-  watching = true;
-  do {
-    loading = await howLoadingGoes();
-    show();
-    if (loading.busy) await new Promise((resolve) => setTimeout(resolve, HEALTH_INTERVAL_MS));
-  } while (loading.busy && (client.state === "idle" || client.state === "starting"));
-  watching = false;
-}
+/** In these it is of interest how loading goes, and what else there is. @type {readonly string[]} */
+const BEFORE = ["idle", "starting", "failed", "ended"];
 
-/** @returns {Promise<typeof loading>} */
-async function howLoadingGoes() {
-  try {
-    const { state, detail, progress } = await signalling.health();
-    if (state === "loading") {
-      const percent = typeof progress === "number" ? ` ${Math.round(progress * 100)} %` : "";
-      return {
-        busy: true,
-        text: `Loading the model${percent}${detail ? `: ${detail}` : ""}`,
-        progress: progress ?? null,
-      };
-    }
-    if (state === "terminated") {
-      return {
-        busy: true,
-        text: sentence(detail || "the model could not be loaded; its terminal says why"),
-        progress: null,
-      };
-    }
-    await readModel();
-    return { busy: false, text: "", progress: null };
-  } catch (error) {
-    const gone = `Nothing answers at ${signalling.address}. Start it again with “livereactor run”; this page goes on by itself.`;
-    return { busy: true, text: error instanceof Unreachable ? gone : sentence(String(error)), progress: null };
+async function begin() {
+  server = await findServer(http, credentials.session, (trouble) => ((silence = trouble), show()));
+  session.serveBy(server);
+  if (server.kind === "runtime") lobby = new RuntimeLobby(server, http.address);
+  else {
+    lobby = new CoordinatorLobby(server, http.address, isJoining());
+    server.changed.listen(show);
   }
+  lobby.changed.listen(show);
+  lobby.denied.listen(askForCredentials);
+  lobby.described.listen((document) => {
+    describe(document);
+    controls.show(document);
+  });
+  void watchLobby();
+  // Who comes by a link wants to see what it is about, and not to press a button first.
+  if (!client.resume() && isJoining()) client.start();
 }
 
-async function readModel() {
-  const document = await signalling.schema();
-  describe(document);
-  controls.show(document);
+async function watchLobby() {
+  await lobby?.watch(() => BEFORE.includes(client.state));
 }
+
+/** @param {string} reason the server's sentence */
+function askForCredentials(reason) {
+  if (!credentials.watching && !gate) {
+    gate = new Gate(server?.kind === "coordinator" ? "token" : "key");
+    gate.entered.listen(comeIn);
+  }
+  // That none was given is what the form is there for.
+  gate?.complain("Authorization" in credentials.headers ? sentence(reason) : "");
+  show();
+}
+
+/** @param {string} shown */
+function comeIn(shown) {
+  credentials.enter(shown);
+  gate = null;
+  lobby?.again();
+  if (client.state === "failed") client.start();
+  else void watchLobby();
+  show();
+}
+
+// A link of ours pasted into this tab's address changes nothing but the part behind `#`.
+window.addEventListener("hashchange", () => {
+  if (readFragment(location.hash)) location.reload();
+});
 
 // --- the window ------------------------------------------------------------------------------------------------------
 
@@ -234,6 +317,10 @@ function wantPictures(wanted) {
 }
 
 stopButton.addEventListener("click", () => client.stop());
+shareButton.addEventListener("click", () => {
+  const { id } = session;
+  if (server?.kind === "coordinator" && id !== null) void share.open(server.share.bind(server, id));
+});
 
 /** One drawer at a time: two would leave no picture. */
 const drawers = /** @type {const} */ ([
@@ -272,6 +359,5 @@ function reportFailure(message) {
   alerts.replaceChildren(box);
 }
 
-void watchHealth();
-client.resume();
 show();
+void begin();

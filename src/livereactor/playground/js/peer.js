@@ -3,8 +3,8 @@
  * `close`, once; a reconnect is a new Peer. It knows nothing of sessions' lifetimes and never tries again.
  */
 
+import { Refused } from "./http.js";
 import { Signal } from "./signal.js";
-import { Refused } from "./signalling.js";
 import { WireError, decodeControl, decodeData } from "./wire.js";
 
 /** @typedef {import("./signalling.js").Track} Track */

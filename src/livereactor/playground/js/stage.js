@@ -3,8 +3,12 @@
 import { element, readable } from "./dom.js";
 import { Signal } from "./signal.js";
 
-/** @typedef {{title: string, text?: string, busy?: boolean, progress?: number | null, bad?: boolean,
- *   action?: {label: string, run: () => void}}} Card what is said over the picture */
+/** @typedef {{label: string, run: () => void}} Action */
+/**
+ * What is said over the picture. `body` stands between text and actions and needs room.
+ * @typedef {{title: string, text?: string, busy?: boolean, progress?: number | null, bad?: boolean,
+ *   body?: HTMLElement, action?: Action, second?: Action}} Card
+ */
 /** @typedef {{name: string, video: HTMLVideoElement, figure: HTMLElement, tab: HTMLButtonElement}} Screen */
 
 /** How a picture fills its place; a click goes to the next. */
@@ -78,16 +82,17 @@ export class Stage {
   /** @param {Card | null} card null: nothing is in the way of the picture */
   say(card) {
     this.#root.classList.toggle("covered", card !== null);
+    this.#root.classList.toggle("roomy", card?.body !== undefined);
     this.#card.hidden = card === null;
     if (!card) return this.#card.replaceChildren();
     this.#card.className = card.bad ? "card bad" : "card";
+    const buttons = [pressed(card.action, "primary"), pressed(card.second, "second")].filter((each) => each !== null);
     this.#card.replaceChildren(
       ...(card.busy ? [progress(card.progress ?? null)] : []),
       element("h2", {}, card.title),
       ...(card.text ? [element("p", {}, card.text)] : []),
-      ...(card.action
-        ? [element("button", { type: "button", class: "primary", onclick: card.action.run }, card.action.label)]
-        : []),
+      ...(card.body ? [card.body] : []),
+      ...(buttons.length ? [element("div", { class: "actions" }, ...buttons)] : []),
     );
   }
 
@@ -242,6 +247,14 @@ function placeOn(video, event, fit) {
   const y = (event.clientY - top - height / 2) / (video.videoHeight * scale) + 0.5;
   const within = x >= 0 && x <= 1 && y >= 0 && y <= 1;
   return within ? { x, y } : null;
+}
+
+/**
+ * @param {Action | undefined} action
+ * @param {string} rank
+ */
+function pressed(action, rank) {
+  return action ? element("button", { type: "button", class: rank, onclick: action.run }, action.label) : null;
 }
 
 /** @param {number | null} fraction null: how long it takes is not known */

@@ -3,37 +3,69 @@
 /** @typedef {import("./machine.js").Problem} Problem */
 /** @typedef {{title: string, text: string}} Words */
 
-/** Why a session ended (behaviour 17.7), as the runtime spells it. */
+/** Where the page is, and for whom. `watching`: who looks on can start nothing.
+ * @typedef {{address: string, kind: "runtime" | "coordinator", watching: boolean}} Place */
+
+/** Why a session ended (behaviour 17.7), as its server spells it. */
 const ENDINGS = /** @type {Record<string, Words>} */ ({
-  stopped: {
-    title: "The session has ended",
-    text: "The model finished, or somebody stopped it. Start begins a new one.",
-  },
-  timed_out: { title: "The session was closed", text: "Nobody was connected for a while. Start begins a new one." },
-  max_duration: { title: "Time is up", text: "A session here has a longest duration. Start begins a new one." },
-  idle: { title: "The session was closed", text: "It saw no command for a while. Start begins a new one." },
-  moderated: { title: "The session was ended by moderation", text: "Start begins a new one." },
-  error: {
-    title: "The model stopped: internal error",
-    text: "The terminal it runs in shows the line that failed. Mend it, then press Start.",
-  },
-  worker_lost: { title: "The model's process is gone", text: "It stopped answering. Start tries to get another one." },
+  stopped: { title: "The session has ended", text: "The model finished, or somebody stopped it." },
+  timed_out: { title: "The session was closed", text: "Nobody was here for it for a while." },
+  max_duration: { title: "Time is up", text: "A session here has a longest duration." },
+  idle: { title: "The session was closed", text: "It saw no command for a while." },
+  evicted: { title: "The session had to give way", text: "Whoever runs this needed its place." },
+  moderated: { title: "The session was ended by moderation", text: "Something in it was not allowed." },
+  error: { title: "The model stopped: internal error", text: "Its log shows the line that failed." },
+  worker_lost: { title: "The model's process is gone", text: "It stopped answering." },
+  start_refused: { title: "The model would not start", text: "It refused what the session was to begin with." },
+});
+
+/** At a runtime the person is most likely its author. */
+const AUTHORS_ERROR = "The terminal it runs in shows the line that failed. Mend it.";
+
+/** What is used up, by the server's name for it. */
+const ALLOWANCES = /** @type {Record<string, (quota: import("./http.js").Quota) => Words>} */ ({
+  concurrent_sessions: ({ limit, current }) => ({
+    title: "All your sessions are in use",
+    text: `${current} of ${limit} sessions of this account are open. End one, or wait until one ends.`,
+  }),
+  sessions_per_minute: ({ limit, current }) => ({
+    title: "Too many sessions in a short time",
+    text: `${current} of the ${limit} that this account may start in a minute are started.`,
+  }),
+  connections: ({ limit, current }) => ({
+    title: "The session is full",
+    text: `${current} of its ${limit} connections are in use. Close another page that shows it first.`,
+  }),
 });
 
 /**
  * @param {Problem} problem
- * @param {string} address the server's host and port
+ * @param {Place} place
  * @returns {Words}
  */
-export function explain({ kind, detail }, address) {
+export function explain({ kind, detail, quota, retryAfter }, place) {
+  const { address } = place;
   switch (kind) {
     case "unreachable":
       return {
         title: "The server does not answer",
-        text: `Nothing answers at ${address} (${detail}). Start it again with “livereactor run”, or check the network.`,
+        text: `Nothing answers at ${address} (${detail}). ${
+          place.kind === "runtime" ? "Start it again with “livereactor run”, or check" : "Check"
+        } the network.`,
       };
     case "refused":
       return { title: "The server said no", text: sentence(detail) };
+    case "unauthorized":
+      return place.watching
+        ? { title: "This link is not valid any more", text: "Ask whoever sent it for another one." }
+        : { title: place.kind === "runtime" ? "A key is needed here" : "A token is needed here", text: "" };
+    case "capacity":
+      return { title: "Nothing can run this model at the moment", text: sentence(detail) };
+    case "quota": {
+      const known = quota && ALLOWANCES[quota.type]?.(quota);
+      const { title, text } = known ?? { title: "An allowance is used up", text: sentence(detail) };
+      return { title, text: retryAfter ? `${text} Try again in ${Math.ceil(retryAfter)} s.` : text };
+    }
     case "ice":
       return {
         title: "No network path for the picture",
@@ -56,14 +88,27 @@ export function explain({ kind, detail }, address) {
     case "closed":
       return { title: "The connection was lost", text: "The session is kept for a while." };
     case "over":
-      return { title: "The session is over", text: "The server has closed it. Start begins a new one." };
+      return ended({ title: "The session is over", text: "The server has closed it." }, place);
     case "unsupported":
       return { title: "This browser cannot show the model", text: detail };
-    case "ended":
-      return (
-        ENDINGS[detail] ?? { title: "The session has ended", text: sentence(detail || "the server gave no reason") }
-      );
+    case "ended": {
+      const said = ENDINGS[detail] ?? {
+        title: "The session has ended",
+        text: sentence(detail || "the server gave no reason"),
+      };
+      const isAuthors = detail === "error" && place.kind === "runtime";
+      return ended(isAuthors ? { ...said, text: AUTHORS_ERROR } : said, place);
+    }
   }
+}
+
+/**
+ * @param {Words} words
+ * @param {Place} place
+ * @returns {Words} with what may be done next
+ */
+function ended({ title, text }, { watching }) {
+  return { title, text: watching ? text : `${text} Start begins a new one.` };
 }
 
 /** @type {Record<string, (what: string) => Words>} by the name of the browser's error */

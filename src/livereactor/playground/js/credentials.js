@@ -1,0 +1,80 @@
+/**
+ * What lets the page in: a token or a runtime's key, given behind `#` in the address or typed in. It is kept for this
+ * tab only, leaves the address bar at once, and is sent in a header and never in an address.
+ */
+
+/**
+ * @typedef {{shown: string, session: string}} Kept `session`: the one that a share link is about; "" = none
+ */
+
+const NAME = "livereactor.credentials";
+
+export class Credentials {
+  /** @type {Kept} */
+  #kept = { shown: "", session: "" };
+
+  /** Take what the address and this tab have. */
+  constructor() {
+    const kept = sessionStorage.getItem(NAME);
+    if (kept !== null) this.#kept = JSON.parse(kept);
+    const given = readFragment(location.hash);
+    if (given === null) return;
+    this.#keep(given);
+    // A link is about its own session: the one of before is left to itself.
+    if (given.session) sessionStorage.removeItem("livereactor.session");
+    history.replaceState(history.state, "", location.pathname + location.search);
+  }
+
+  /** For every request. @returns {Record<string, string>} */
+  get headers() {
+    const { shown } = this.#kept;
+    return shown ? { Authorization: `Bearer ${shown}` } : {};
+  }
+
+  /** The session that a share link is about; null: the page begins its own. */
+  get session() {
+    return this.#kept.session || null;
+  }
+
+  /** Whether the token lets its holder look and nothing else. */
+  get watching() {
+    const scopes = scopesOf(this.#kept.shown);
+    return scopes !== null && !scopes.includes("control");
+  }
+
+  /** @param {string} shown as typed in */
+  enter(shown) {
+    this.#keep({ shown: shown.trim(), session: this.#kept.session });
+  }
+
+  /** @param {Kept} kept */
+  #keep(kept) {
+    this.#kept = kept;
+    sessionStorage.setItem(NAME, JSON.stringify(kept));
+  }
+}
+
+/**
+ * What an address gives behind `#`: `token=…`, `key=…`, or `session=…&token=…`.
+ * @param {string} hash
+ * @returns {Kept | null} null: nothing that lets in
+ */
+export function readFragment(hash) {
+  const given = new URLSearchParams(hash.replace(/^#/, ""));
+  const shown = given.get("token") ?? given.get("key");
+  return shown ? { shown, session: given.get("session") ?? "" } : null;
+}
+
+/**
+ * What a token grants. The server decides; this is for what the page offers.
+ * @param {string} token
+ * @returns {string[] | null} null: a key, or a token that does not say
+ */
+export function scopesOf(token) {
+  try {
+    const claims = JSON.parse(atob((token.split(".")[1] ?? "").replaceAll("-", "+").replaceAll("_", "/")));
+    return typeof claims.scope === "string" ? claims.scope.split(" ") : null;
+  } catch {
+    return null;
+  }
+}

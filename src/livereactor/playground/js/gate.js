@@ -1,0 +1,54 @@
+/** The form that asks for what lets in: a token at a coordinator, a key at a stand-alone runtime. */
+
+import { element } from "./dom.js";
+import { Signal } from "./signal.js";
+
+const WORDS = {
+  token: {
+    label: "Token",
+    hint: "Whoever runs this place gives you one, or a link that has it. It stays in this tab.",
+  },
+  key: { label: "Key", hint: "It is the one that the runtime was started with. It stays in this tab." },
+};
+
+export class Gate {
+  /** @type {Signal<string>} */
+  entered = new Signal();
+
+  #kind;
+  #input = element("input", { type: "password", id: "gate", class: "code", autocomplete: "off", spellcheck: false });
+  #complaint = element("p", { class: "complaint", role: "alert" });
+
+  /** @param {"token" | "key"} kind */
+  constructor(kind) {
+    this.#kind = kind;
+    const { label, hint } = WORDS[kind];
+    this.root = element(
+      "form",
+      { class: "gate", noValidate: true },
+      element("label", { for: "gate" }, label),
+      element("div", { class: "entry" }, this.#input, element("button", { type: "submit", class: "primary" }, "Enter")),
+      this.#complaint,
+      element("p", { class: "hint" }, hint),
+    );
+    this.root.addEventListener("submit", (event) => (event.preventDefault(), this.#enter()));
+  }
+
+  /** @param {string} words what was wrong with the last one; "" = nothing was tried */
+  complain(words) {
+    this.#complaint.textContent = words;
+  }
+
+  #enter() {
+    const shown = this.#input.value.trim();
+    if (!shown) return this.complain(`Paste the ${this.#kind} here.`);
+    // A header takes nothing else, and an address or a sentence is not what was asked for.
+    if (!/^[\x21-\x7e]+$/.test(shown)) return this.complain(`This is no ${this.#kind}: it has spaces or odd letters.`);
+    if (this.#kind === "token" && shown.startsWith("rk_")) {
+      return this.complain("This is an API key, which opens a whole account. Make a token of it: livereactor token.");
+    }
+    this.#input.value = "";
+    this.complain("");
+    this.entered.emit(shown);
+  }
+}

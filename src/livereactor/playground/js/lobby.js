@@ -1,0 +1,219 @@
+/** Before a session: what there is to start, how soon it is there, and what stands in the way. */
+
+import { Refused, Unreachable } from "./http.js";
+import { Picker, firstLine, stateOf } from "./picker.js";
+import { Signal } from "./signal.js";
+import { sentence } from "./words.js";
+
+/** @typedef {import("./stage.js").Card} Card */
+/** @typedef {import("./json.js").JsonObject} JsonObject */
+
+const SOON_MS = 1000;
+/** Who waits in front of models that nobody starts need not know of every worker at once. */
+const LATER_MS = 5000;
+/** Nothing in the way. */
+const FREE = { text: "", progress: /** @type {number | null} */ (null) };
+
+/** What both kinds have: it looks until it is told to stop, and tells what it saw. */
+class Lobby {
+  /** @type {Signal<void>} what `card` says has changed */
+  changed = new Signal();
+  /** @type {Signal<JsonObject>} the schema of the model that would be started */
+  described = new Signal();
+  /** @type {Signal<string>} the server wants a token or a key; its sentence */
+  denied = new Signal();
+
+  #isWatching = false;
+  #wake = () => {};
+
+  /** @param {() => boolean} isWanted asked after every look */
+  async watch(isWanted) {
+    if (this.#isWatching) return;
+    this.#isWatching = true;
+    do {
+      const delay = await this.look();
+      this.changed.emit();
+      if (delay === null) break;
+      await new Promise((resolve) => {
+        const timer = setTimeout(resolve, delay);
+        this.#wake = () => (clearTimeout(timer), resolve(undefined));
+      });
+    } while (isWanted());
+    this.#isWatching = false;
+  }
+
+  /** Something is different on our side: look at once. */
+  again() {
+    this.#wake();
+  }
+
+  /** @returns {Promise<number | null>} milliseconds until the next look; null: what is known stays */
+  async look() {
+    return null;
+  }
+}
+
+export class RuntimeLobby extends Lobby {
+  #runtime;
+  #address;
+  #isThere = false;
+  /** Why it is not there yet. */
+  loading = FREE;
+
+  /**
+   * @param {import("./runtime.js").Runtime} runtime
+   * @param {string} address
+   */
+  constructor(runtime, address) {
+    super();
+    this.#runtime = runtime;
+    this.#address = address;
+  }
+
+  /**
+   * @param {string} title
+   * @param {string} line what the model does
+   * @param {() => void} start
+   * @returns {Card}
+   */
+  card(title, line, start) {
+    if (!this.#isThere) return { title, ...this.loading, busy: true };
+    return { title, text: line, action: { label: "Start", run: start } };
+  }
+
+  /** @override */
+  async look() {
+    this.loading = await this.#hindrance();
+    this.#isThere = this.loading === FREE;
+    return this.#isThere ? null : SOON_MS;
+  }
+
+  async #hindrance() {
+    try {
+      const { state, detail, progress } = await this.#runtime.health();
+      if (state === "loading") {
+        const percent = typeof progress === "number" ? ` ${Math.round(progress * 100)} %` : "";
+        return { text: `Loading the model${percent}${detail ? `: ${detail}` : ""}`, progress: progress ?? null };
+      }
+      if (state === "terminated") {
+        const text = detail || "the model could not be loaded; its terminal says why";
+        return { text: sentence(text), progress: null };
+      }
+      this.described.emit(await this.#runtime.schema());
+    } catch (error) {
+      if (error instanceof Refused && error.status === 401) this.denied.emit(error.reason);
+      else return { text: trouble(error, this.#address, "Start it again with “livereactor run”"), progress: null };
+    }
+    return FREE;
+  }
+}
+
+export class CoordinatorLobby extends Lobby {
+  #coordinator;
+  #address;
+  #link;
+  #picker = new Picker();
+  /** @type {import("./coordinator.js").Model[] | null} null: not read yet */
+  #models = null;
+  #trouble = "";
+  #described = "";
+  loading = FREE;
+
+  /**
+   * @param {import("./coordinator.js").Coordinator} coordinator
+   * @param {string} address
+   * @param {boolean} link whether the page is for one session that is there
+   */
+  constructor(coordinator, address, link) {
+    super();
+    this.#coordinator = coordinator;
+    this.#address = address;
+    this.#link = link;
+    this.#picker.picked.listen((name) => {
+      coordinator.model = name;
+      void this.#describe().then(() => this.changed.emit());
+    });
+  }
+
+  /**
+   * @param {string} title
+   * @param {string} _line
+   * @param {() => void} start
+   * @returns {Card}
+   */
+  card(title, _line, start) {
+    const action = { label: "Start", run: start };
+    if (this.#models === null) return { title, text: this.#trouble, busy: true };
+    if (this.#link) return { title, action: { label: "Join", run: start } };
+    const [first] = this.#models;
+    if (!first) {
+      const text = "Give one to “livereactor serve”, or start a worker of one elsewhere.";
+      return { title: "No model is served here yet", text, busy: true };
+    }
+    const chosen = this.#chosen() ?? first;
+    const startable = chosen.state === "failed" ? {} : { action };
+    const why = chosen.state === "failed" ? sentence(chosen.text ?? "no worker of it is connected") : "";
+    if (this.isChoice) return { title: "Choose a model", text: why, body: this.#picker.root, ...startable };
+    const lines = [firstLine(chosen.description), why || (chosen.state === "ready" ? "" : sentence(stateOf(chosen)))];
+    return { title: chosen.name, text: lines.filter(Boolean).join("\n"), ...startable };
+  }
+
+  /** @override */
+  async look() {
+    try {
+      this.#models = await this.#coordinator.models();
+      this.#trouble = "";
+      this.#coordinator.model = (this.#chosen() ?? this.#models[0])?.name ?? "";
+      this.#picker.show(this.#models, this.#coordinator.model);
+      await this.#describe();
+    } catch (error) {
+      this.#models = null;
+      this.#trouble = trouble(error, this.#address, "Start it again");
+      return SOON_MS;
+    }
+    return this.#models.some(({ state }) => state === "starting") ? SOON_MS : LATER_MS;
+  }
+
+  /** Whether there are several to choose from. */
+  get isChoice() {
+    return !this.#link && (this.#models?.length ?? 0) > 1;
+  }
+
+  /** @override */
+  again() {
+    this.#described = "";
+    super.again();
+  }
+
+  #chosen() {
+    return this.#models?.find(({ name }) => name === this.#coordinator.model);
+  }
+
+  /** Once for a model, or again while its schema is not known. */
+  async #describe() {
+    const { model } = this.#coordinator;
+    if (this.#link || !model || model === this.#described) return;
+    try {
+      const schema = await this.#coordinator.schema(model);
+      if (model !== this.#coordinator.model) return;
+      const about = { title: model, description: this.#chosen()?.description ?? "" };
+      this.#described = "paths" in schema ? model : "";
+      this.described.emit("paths" in schema ? schema : { info: about });
+    } catch (error) {
+      if (!(error instanceof Refused) || error.status !== 401) throw error;
+      // The same would be refused again.
+      this.#described = model;
+      this.denied.emit(error.reason);
+    }
+  }
+}
+
+/**
+ * @param {unknown} error
+ * @param {string} address
+ * @param {string} remedy
+ */
+function trouble(error, address, remedy) {
+  if (!(error instanceof Unreachable)) return sentence(error instanceof Error ? error.message : String(error));
+  return `Nothing answers at ${address}. ${remedy}; this page goes on by itself.`;
+}

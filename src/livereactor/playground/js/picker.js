@@ -1,0 +1,57 @@
+/** The choice of a model: a row each with its name, its line, and how soon it would be there. */
+
+import { element } from "./dom.js";
+import { Signal } from "./signal.js";
+
+/** @typedef {import("./coordinator.js").Model} Model */
+
+export class Picker {
+  /** @type {Signal<string>} another model was chosen by hand */
+  picked = new Signal();
+
+  root = element("div", { class: "picker", role: "radiogroup", "aria-label": "Models" });
+  #drawn = "";
+
+  /**
+   * @param {Model[]} models
+   * @param {string} chosen
+   */
+  show(models, chosen) {
+    const drawn = JSON.stringify([models, chosen]);
+    if (drawn === this.#drawn) return;
+    this.#drawn = drawn;
+    const hadFocus = this.root.contains(document.activeElement);
+    this.root.replaceChildren(...models.map((model) => this.#row(model, model.name === chosen)));
+    const input = this.root.querySelector("input:checked");
+    if (hadFocus && input instanceof HTMLInputElement) input.focus();
+  }
+
+  /**
+   * @param {Model} model
+   * @param {boolean} isChosen
+   */
+  #row(model, isChosen) {
+    const input = element("input", { type: "radio", name: "model", value: model.name, checked: isChosen });
+    input.addEventListener("change", () => this.picked.emit(model.name));
+    return element(
+      "label",
+      { class: "model" },
+      input,
+      element("b", {}, model.name),
+      element("span", { class: "model-state", "data-state": model.state }, stateOf(model)),
+      element("span", { class: "model-line" }, firstLine(model.description)),
+    );
+  }
+}
+
+/** How soon a model is there. @param {Model} model */
+export function stateOf({ state, progress, queue_length }) {
+  if (queue_length > 0) return `${queue_length} waiting`;
+  if (state === "starting") return progress === undefined ? "starting" : `starting, ${Math.round(progress * 100)} %`;
+  return { ready: "ready", cold: "starts on first use", failed: "not to be had" }[state];
+}
+
+/** @param {string} text */
+export function firstLine(text) {
+  return text.split("\n")[0] ?? "";
+}
