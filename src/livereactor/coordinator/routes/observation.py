@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import json
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Final, Literal
@@ -12,6 +11,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from livereactor.base.errors import LimitError
+from livereactor.coordinator.bounds import bounds
 from livereactor.coordinator.effects import Effect
 from livereactor.coordinator.metrics import CONTENT_TYPE
 from livereactor.coordinator.requests import Door, told
@@ -82,20 +82,9 @@ def observation(door: Door, service: Service, store: Store) -> APIRouter:
         responses={200: {"description": "Names and values."}, **problems()},
         openapi_extra=asked_by(),
     )
-    async def limits() -> dict[str, Any]:
+    async def limits() -> dict[str, int | float]:
         """Every bound, in seconds, bytes and counts (behaviour 30)."""
-        options = service.options
-        return {
-            **dataclasses.asdict(options.limits),
-            **dataclasses.asdict(options.quotas),
-            "requests_per_minute_without_token": options.rates.anonymous,
-            "creations_per_minute": options.rates.creating,
-            "admission_grace": options.admission_grace,
-            "ticket_grace": options.ticket_grace,
-            "poll_hold": options.hold,
-            "token_lifetime": options.token_lifetime,
-            "scoped_token_lifetime": options.scoped_token_lifetime,
-        }
+        return bounds(service.options)
 
     @routes.get("/quotas", response_class=JSONResponse, responses={200: _QUOTAS, **problems(401, 403)})
     async def quotas(request: Request) -> dict[str, Any]:

@@ -1,0 +1,25 @@
+"""Every bound that this coordinator keeps, by name: `GET /limits` and `livereactor limits` (behaviour 30). Pure."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from livereactor.coordinator.options import CoordinatorOptions
+
+
+def bounds(options: CoordinatorOptions) -> dict[str, int | float]:
+    """Seconds, bytes and counts, as their names say; of quotas and rates, 0 = unlimited."""
+    return {
+        **asdict(options.limits),
+        **asdict(options.quotas),
+        "anonymous_per_minute": options.rates.anonymous,
+        "creations_per_minute": options.rates.creating,
+        "admission_grace": options.admission_grace,
+        "ticket_grace": options.ticket_grace,
+        "poll_hold": options.hold,
+        "lease": options.lease,
+        "drain_timeout": options.drain_timeout,
+        "token_lifetime": options.token_lifetime,
+        "scoped_token_lifetime": options.scoped_token_lifetime,
+        "closed_session_kept": options.kept,
+    }
