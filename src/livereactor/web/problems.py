@@ -11,6 +11,7 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 
 from livereactor.base.errors import (
@@ -22,6 +23,7 @@ from livereactor.base.errors import (
 )
 from livereactor.protocol.http import problem
 
+GONE: Final = 499  # the client closed the request; nginx's number for it
 REQUEST_ID: Final = "livereactor.request_id"  # key of a scope
 _STATUS: Final = {
     "RATE_LIMITED": 429,
@@ -60,6 +62,10 @@ def handle_errors(api: FastAPI, *, otherwise: str) -> None:
             return JSONResponse(body, status_code=405, headers={"Allow": allowed})
         body = problem(PeerError(f"{request.method} {path}: {str(error.detail).lower()}; {otherwise}"))
         return JSONResponse(body, status_code=error.status_code, headers=error.headers)
+
+    @api.exception_handler(ClientDisconnect)
+    async def left(_: Request, _error: ClientDisconnect) -> Response:
+        return Response(status_code=GONE)  # read by nobody: for the log
 
     @api.exception_handler(Exception)
     async def unforeseen(request: Request, _: Exception) -> Response:  # the guard logs it
