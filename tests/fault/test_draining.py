@@ -1,0 +1,66 @@
+"""SIGTERM: what runs may finish for `drain_timeout`, nothing new is begun, codes are 0, and no process is left.
+
+Behaviour 18.10 and 32.4.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+from tests.fault.services import Service, is_there, service
+from tests.tools.drivers import Client, PythonClients
+from tests.tools.serving import operate
+
+
+async def watching(viewers: PythonClients, served: Service) -> tuple[Client, str]:
+    client = await viewers.new(served.at.url, model="numbered", api_key=served.at.key)
+    await client.connect()
+    await client.frames(3, timeout=60.0)
+    session = str((await client.state())["session"])
+    served.state_of(session, "ACTIVE")
+    return client, session
+
+
+async def test_a_worker_that_is_told_to_end_finishes_its_session_and_gets_no_other(tmp_path: Path) -> None:
+    settings = {"COORDINATOR__DRAIN_TIMEOUT": "60"}
+    with service(tmp_path, "Numbered", arguments=("--max-workers", "2"), **settings) as served:
+        async with PythonClients.started("bench.viewer") as viewers:
+            client, session = await watching(viewers, served)
+            mark, worker = await client.ask("mark"), served.worker_of(session)
+            os.kill(worker["pid"], signal.SIGTERM)
+            served.at.wait_until(lambda: served.worker_of(session)["state"] == "draining", timeout=30.0)
+            other = await asyncio.to_thread(served.ready, "numbered")
+            assert served.worker_of(other)["worker"] != worker["worker"]
+            await client.frames(8, timeout=30.0)
+            seen = await client.ask("since", start=mark)
+            assert (seen["missing"], seen["backwards"]) == (0, 0)
+            await client.ask("drop")
+            served.at.wait_until(lambda: not is_there(worker["pid"]), timeout=30.0)
+            served.at.wait_until(lambda: ended_with_0(served, worker["worker"]), timeout=30.0)
+            served.at.call("DELETE", f"/sessions/{other}")
+
+
+def ended_with_0(served: Service, worker: str) -> bool:
+    return any("worker ended" in line and "code=0 " in line and worker in line for line in served.at.log().splitlines())
+
+
+async def test_a_coordinator_that_is_told_to_end_lets_sessions_finish_and_leaves_nothing(tmp_path: Path) -> None:
+    settings = {"COORDINATOR__DRAIN_TIMEOUT": "4"}
+    with service(tmp_path, "Numbered", arguments=("--max-workers", "2"), **settings) as served:
+        async with PythonClients.started("bench.viewer") as viewers:
+            client, session = await watching(viewers, served)
+            unseen = await asyncio.to_thread(served.ready, "numbered")
+            pids = [worker["pid"] for worker in served.workers()]
+            assert len(pids) == 2
+            served.at.process.send_signal(signal.SIGTERM)
+            served.at.wait_until(lambda: "worker drains" in served.at.log(), timeout=30.0)
+            assert (await client.frames(8, timeout=30.0))["count"] >= 8
+            assert served.at.call("DELETE", f"/sessions/{unseen}")[0] == 204
+            assert await asyncio.to_thread(served.at.process.wait, 30) == 0, served.at.log()
+            assert not any(map(is_there, pids))
+            await client.ask("leave")
+        ends = {row["session_id"]: row.get("end_reason") for row in operate(served.data_dir, "sessions", "list")}
+        assert ends == {session: "evicted", unseen: "stopped"}
