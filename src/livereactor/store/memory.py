@@ -310,7 +310,7 @@ class _MemoryTx:
 
     def lead(self, name: str, holder: str, *, now_us: int, until_us: int) -> bool:
         held_by, held_until = self._leaders.rows.get(name, (holder, 0))
-        if held_by != holder and held_until > now_us:
+        if held_by != holder and now_us < held_until <= until_us + (until_us - now_us):
             return False
         self._leaders.put(name, (holder, until_us))
         return True

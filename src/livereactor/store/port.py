@@ -366,7 +366,11 @@ class Tx(Protocol):
     def remembered(self, account: str, key: str) -> Remembered | None: ...
     def remember(self, answer: Remembered) -> None: ...
     def lead(self, name: str, holder: str, *, now_us: int, until_us: int) -> bool:
-        """Become or stay the one holder of a role until then; False while somebody else is."""
+        """Become or stay the one holder of a role until then; False while somebody else is.
+
+        A term that ends more than one of its length later than this one would was given by a clock that was wrong:
+        it does not count.
+        """
         ...
 
     def prune(self, *, before_us: int, limit: int = 500) -> int:

@@ -45,7 +45,8 @@ _REMEMBERED: Final = Kept(_REMEMBERED_ROWS, "account", "key")
 
 _L: Final = schema.LEADERS.c
 _LEAD: Final = update(schema.LEADERS).where(
-    _L.name == param("role"), or_(_L.holder == param("candidate"), _L.until_us <= param("now"))
+    _L.name == param("role"),
+    or_(_L.holder == param("candidate"), _L.until_us <= param("now"), _L.until_us > param("sane")),
 )
 _LED: Final = select(_L.name).where(_L.name == param("role"))
 _ADD_LEADER: Final = insert(schema.LEADERS)
@@ -137,7 +138,7 @@ class LedgerStatements(Statements):
 
     def lead(self, name: str, holder: str, *, now_us: int, until_us: int) -> bool:
         """Become or stay the one holder of a role until then; False while somebody else is."""
-        role = {"role": name, "candidate": holder, "now": now_us}
+        role = {"role": name, "candidate": holder, "now": now_us, "sane": until_us + (until_us - now_us)}
         if self.run(_LEAD, {**role, "holder": holder, "until_us": until_us}) == 1:
             return True
         if self.scalar(_LED, {"role": name}) is not None:
