@@ -1,0 +1,134 @@
+/** API keys: made (and told this once), listed, revoked. */
+
+import { element } from "../../js/dom.js";
+import { copy, deed } from "./deeds.js";
+import { Table } from "./table.js";
+import { moment } from "./words.js";
+
+/** @typedef {import("./types.js").KeyRow} KeyRow */
+
+const SCOPES = [
+  ["view", "watch"],
+  ["control", "steer"],
+  ["record", "record"],
+  ["upload", "send files"],
+  ["admin", "operate"],
+];
+
+export class Keys {
+  #api;
+  #table;
+  #made = element("div", { class: "made", role: "status", hidden: true });
+
+  /**
+   * @param {HTMLElement} root
+   * @param {import("./api.js").Api} api
+   */
+  constructor(root, api) {
+    this.#api = api;
+    root.append(
+      element(
+        "section",
+        { class: "part", "aria-label": "A new key" },
+        element("h2", {}, "A new key"),
+        this.#form(),
+        this.#made,
+      ),
+    );
+    const list = element("section", { class: "part", "aria-label": "Keys" }, element("h2", {}, "Keys"));
+    root.append(list);
+    this.#table = new Table(list, {
+      name: "Keys",
+      empty: "There is none yet.",
+      id: (/** @type {KeyRow} */ row) => row.id,
+      columns: [
+        { label: "Key", kind: "code", text: ({ prefix }) => `${prefix}…` },
+        { label: "Name", text: ({ name }) => name || "–" },
+        { label: "Account", text: ({ account }) => account },
+        { label: "May", kind: "wide", text: ({ scopes }) => scopes.join(", ") },
+        { label: "Made", kind: "wide", text: ({ created_at }) => moment(created_at) },
+        {
+          label: "Last used",
+          kind: "wide",
+          text: ({ used_at, revoked_at }) => {
+            if (revoked_at) return `revoked ${moment(revoked_at)}`;
+            return used_at ? moment(used_at) : "never";
+          },
+          mark: ({ revoked_at }) => (revoked_at ? "revoked" : ""),
+        },
+        {
+          label: "",
+          kind: "deed",
+          make: (latest) => deed("Revoke", () => this.#revoke(latest().id), { sure: "Really revoke it?" }),
+          update: ({ revoked_at }, button) => (button.hidden = revoked_at !== undefined),
+        },
+      ],
+    });
+  }
+
+  async show() {
+    this.#table.show((await this.#api.get("keys")).keys);
+  }
+
+  #form() {
+    const name = element("input", { type: "text", maxLength: 128, placeholder: "website" });
+    const account = element("input", { type: "text", maxLength: 64, placeholder: "default", pattern: "[\\w.\\-@]+" });
+    const boxes = SCOPES.map(([scope, meaning]) => {
+      const label = `${scope}: ${meaning}`;
+      return element("input", { type: "checkbox", value: scope, checked: scope !== "admin", "aria-label": label });
+    });
+    const create = deed("Create", async () => {
+      if (!account.reportValidity()) return;
+      const scopes = boxes.filter(({ checked }) => checked).map(({ value }) => value);
+      if (scopes.length === 0) throw new Error("a key that may do nothing is of no use; tick one box or more");
+      const asked = { name: name.value.trim(), scopes, ...(account.value && { account: account.value }) };
+      this.#tell(await this.#api.send("POST", "keys", asked));
+      name.value = "";
+      await this.show();
+    });
+    create.classList.add("primary");
+    const form = element(
+      "form",
+      { class: "row" },
+      element("label", { class: "field" }, element("span", { class: "name" }, "Name"), name),
+      element("label", { class: "field" }, element("span", { class: "name" }, "Account"), account),
+      element(
+        "fieldset",
+        { class: "field" },
+        element("legend", { class: "name" }, "May"),
+        element(
+          "div",
+          { class: "chips" },
+          ...boxes.map((box) => element("label", { class: "chip", title: box.ariaLabel ?? "" }, box, box.value)),
+        ),
+      ),
+      create,
+    );
+    form.addEventListener("submit", (event) => (event.preventDefault(), create.click()));
+    return form;
+  }
+
+  /** @param {KeyRow & {key: string}} created */
+  #tell({ key, name }) {
+    const button = element("button", { type: "button" }, "Copy");
+    button.addEventListener("click", () => void copy(key, button, "Copy"));
+    const done = element("button", { type: "button", onclick: () => this.#forget() }, "Done");
+    this.#made.replaceChildren(
+      element("p", {}, `The key ${name && `“${name}” `}is shown this once; keep it where only your server reads it.`),
+      element("code", {}, key),
+      element("div", { class: "buttons" }, button, done),
+    );
+    this.#made.hidden = false;
+  }
+
+  #forget() {
+    this.#made.replaceChildren();
+    this.#made.hidden = true;
+  }
+
+  /** @param {string} id */
+  async #revoke(id) {
+    await this.#api.send("DELETE", `keys/${encodeURIComponent(id)}`);
+    await this.show();
+  }
+}

@@ -1,0 +1,224 @@
+/** The workers: a card each, with the newest picture of what runs there. */
+
+import { element } from "../../js/dom.js";
+import { deed } from "./deeds.js";
+import { span } from "./words.js";
+
+/** @typedef {import("./types.js").Overview} Overview */
+/** @typedef {import("./types.js").WorkerRow} WorkerRow */
+
+/** A picture is asked for again so long after the last one came; each card waits for its own. */
+const PICTURE_EVERY_MS = 2000;
+/** Before somebody has connected there is none. */
+const HAS_PICTURES = new Set(["ACTIVE", "INACTIVE"]);
+
+export class Workers {
+  #root;
+  #picture;
+  #drain;
+  #empty = element("p", { class: "hint" }, "No worker is there. One starts on first use, or dials in from elsewhere.");
+  /** @type {Map<string, Card>} */
+  #cards = new Map();
+
+  /**
+   * @param {HTMLElement} root
+   * @param {(session: string) => Promise<Blob>} picture
+   * @param {(worker: string) => Promise<unknown>} drain
+   */
+  constructor(root, picture, drain) {
+    this.#picture = picture;
+    this.#drain = drain;
+    this.#root = element("div", { class: "cards" });
+    root.append(this.#root, this.#empty);
+  }
+
+  /** @param {Overview} overview */
+  show({ workers, sessions, now_at }) {
+    const live = new Set(sessions.filter(({ state }) => HAS_PICTURES.has(state)).map(({ session_id }) => session_id));
+    const there = new Set(workers.map(({ worker }) => worker));
+    for (const [worker, card] of this.#cards) {
+      if (there.has(worker)) continue;
+      card.close();
+      this.#cards.delete(worker);
+    }
+    for (const row of workers) {
+      const card = this.#cards.get(row.worker) ?? this.#add(row);
+      card.show(row, live, now_at);
+    }
+    this.#empty.hidden = workers.length > 0;
+  }
+
+  /** Nothing is asked for any more. */
+  close() {
+    for (const card of this.#cards.values()) card.close();
+    this.#cards.clear();
+  }
+
+  /** @param {WorkerRow} row */
+  #add({ worker }) {
+    const card = new Card(this.#picture, () => this.#drain(worker));
+    this.#cards.set(worker, card);
+    this.#root.append(card.root);
+    return card;
+  }
+}
+
+class Card {
+  root;
+  #picture;
+  #title = element("h3");
+  #state = element("span", { class: "badge" });
+  #progress = element("progress", { "aria-label": "Loading" });
+  #facts = element("dl", { class: "facts" });
+  #pictures = element("div", { class: "pictures" });
+  #drain;
+  /** @type {Map<string, Picture>} */
+  #shown = new Map();
+
+  /**
+   * @param {(session: string) => Promise<Blob>} picture
+   * @param {() => Promise<unknown>} drain
+   */
+  constructor(picture, drain) {
+    this.#picture = picture;
+    this.#drain = deed("Drain", drain, { sure: "Really drain it?" });
+    this.root = element(
+      "article",
+      { class: "card" },
+      this.#pictures,
+      element("header", {}, this.#title, this.#state),
+      this.#progress,
+      this.#facts,
+      this.#drain,
+    );
+  }
+
+  /**
+   * @param {WorkerRow} row
+   * @param {Set<string>} live sessions that have pictures
+   * @param {number} now Unix seconds
+   */
+  show(row, live, now) {
+    this.#title.textContent = row.model;
+    this.root.setAttribute("aria-label", `Worker of ${row.model}`);
+    this.#state.textContent = row.state;
+    this.#state.dataset.mark = row.state;
+    this.#progress.hidden = row.state !== "starting";
+    if (row.progress == null) this.#progress.removeAttribute("value");
+    else this.#progress.value = row.progress;
+    this.#drain.hidden = row.state === "draining";
+    this.#say({
+      Slots: `${row.sessions.length} of ${row.slots} in use`,
+      "Last beat": `${span(row.silent_s)} ago`,
+      Up: span(now - row.started_at),
+      Node: row.node || "–",
+      Process: row.pid ? String(row.pid) : "–",
+      Id: `…${row.worker.slice(-6)}`,
+      ...(row.state === "starting" && row.text ? { Loading: row.text } : {}),
+    });
+    this.#look(row, live);
+  }
+
+  close() {
+    for (const picture of this.#shown.values()) picture.close();
+    this.#shown.clear();
+    this.root.remove();
+  }
+
+  /** @param {Record<string, string>} facts */
+  #say(facts) {
+    const lines = Object.entries(facts).map(([name, value]) =>
+      element("div", {}, element("dt", {}, name), element("dd", {}, value)),
+    );
+    this.#facts.replaceChildren(...lines);
+  }
+
+  /**
+   * @param {WorkerRow} row
+   * @param {Set<string>} live
+   */
+  #look({ sessions, state }, live) {
+    for (const [session, picture] of this.#shown) {
+      if (sessions.includes(session)) continue;
+      picture.close();
+      this.#shown.delete(session);
+    }
+    for (const session of sessions) {
+      const picture = this.#shown.get(session) ?? this.#add(session);
+      picture.live = live.has(session);
+    }
+    this.#pictures.dataset.text = state === "starting" ? "Loading" : "Free";
+  }
+
+  /** @param {string} session */
+  #add(session) {
+    const picture = new Picture(() => this.#picture(session), `Newest picture of ${session}`);
+    this.#shown.set(session, picture);
+    this.#pictures.append(picture.root);
+    return picture;
+  }
+}
+
+/** One session's newest picture, while it can be seen. */
+class Picture {
+  root;
+  /** It has pictures. */
+  live = false;
+  #ask;
+  #image;
+  #text = element("span", { class: "words" }, "No picture yet");
+  #timer = 0;
+  #closed = false;
+  #visible = false;
+  #watch = new IntersectionObserver((entries) => {
+    this.#visible = entries.some(({ isIntersecting }) => isIntersecting);
+    if (this.#visible) void this.#refresh();
+  });
+
+  /**
+   * @param {() => Promise<Blob>} ask
+   * @param {string} alt
+   */
+  constructor(ask, alt) {
+    this.#ask = ask;
+    this.#image = element("img", { alt, hidden: true });
+    this.root = element("figure", {}, this.#image, this.#text);
+    this.#watch.observe(this.root);
+  }
+
+  close() {
+    this.#closed = true;
+    this.#watch.disconnect();
+    clearTimeout(this.#timer);
+    URL.revokeObjectURL(this.#image.src);
+    this.root.remove();
+  }
+
+  async #refresh() {
+    clearTimeout(this.#timer);
+    if (this.live && !document.hidden) {
+      try {
+        this.#put(await this.#ask());
+      } catch {
+        // None has been made yet, or its worker is busy: the next one is soon enough, and the words stay.
+      }
+    }
+    if (this.#closed || !this.#visible) return;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => void this.#refresh(), PICTURE_EVERY_MS);
+  }
+
+  /** @param {Blob} blob */
+  #put(blob) {
+    const before = this.#image.src;
+    const url = URL.createObjectURL(blob);
+    if (this.#closed) {
+      URL.revokeObjectURL(url);
+      return;
+    }
+    this.#image.src = url;
+    this.#image.hidden = false;
+    this.#text.hidden = true;
+    if (before) URL.revokeObjectURL(before);
+  }
+}
