@@ -80,11 +80,11 @@ class Link:
             raise UnavailableError(f"{ASKED} of {ASKED} requests wait for this worker; retry in 1 s")
         self._last_id += 1
         number = self._last_id
+        if not self.tell(request.model_copy(update={"id": number})):
+            raise _went_away()
         reply: asyncio.Future[link.Reply] = asyncio.get_running_loop().create_future()
         self._asked[number] = reply
         try:
-            if not self.tell(request.model_copy(update={"id": number})):
-                raise _went_away()
             async with asyncio.timeout(timeout):
                 return await reply
         except TimeoutError:
@@ -149,7 +149,8 @@ class Links:
 
     def is_here(self, worker: str) -> bool:
         """Its socket is open."""
-        return worker in self._links
+        current = self._links.get(worker)
+        return current is not None and current.is_open
 
     def tell(self, worker: str, frame: link.FromCoordinator) -> bool:
         """Send without waiting; False where its socket is not here. What cannot be sent in time closes the socket."""

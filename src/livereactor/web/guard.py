@@ -108,7 +108,8 @@ class Guard:
             return
         except Exception as error:
             if not isinstance(error, LivereactorError):
-                log.exception("request failed", method=scope["method"], path=scope["path"][:128], request_id=answer.id)
+                fields = {"method": scope["method"], "path": scope["path"][:128], "request_id": answer.id}
+                self._troubles.exception("request failed", apart=type(error).__name__, **fields)
                 error = unexpected(answer.id)
             if not answer.started:  # otherwise the server sees it unfinished and hangs up
                 await answer.refuse(error)
