@@ -115,7 +115,7 @@ class _MemoryTx:
         return self._accounts.rows.get(account)
 
     def accounts(self) -> Sequence[Account]:
-        return list(self._accounts.rows.values())
+        return sorted(self._accounts.rows.values(), key=lambda each: each.id)
 
     def put_account(self, account: Account) -> None:
         self._accounts.put(account.id, account)
@@ -127,7 +127,7 @@ class _MemoryTx:
         return self._keys.rows.get(key)
 
     def keys(self) -> Sequence[ApiKey]:
-        return list(self._keys.rows.values())
+        return sorted(self._keys.rows.values(), key=lambda each: (each.created_us, each.id))
 
     def put_key(self, key: ApiKey) -> None:
         if any(each.id != key.id for each in self._keys.by("hash", key.sha256)):
@@ -139,7 +139,7 @@ class _MemoryTx:
         return self._models.rows.get(name)
 
     def models(self) -> Sequence[ModelRecord]:
-        return list(self._models.rows.values())
+        return sorted(self._models.rows.values(), key=lambda each: each.name)
 
     def put_model(self, model: ModelRecord) -> None:
         self._models.put(model.name, model)
@@ -213,7 +213,7 @@ class _MemoryTx:
 
     def unpolled(self, before_us: int, *, limit: int = 100) -> Sequence[SessionRecord]:
         late = (each for each in self._sessions.by("state", SessionState.QUEUED) if each.polled_us < before_us)
-        return heapq.nsmallest(limit, late, key=lambda each: each.polled_us)
+        return heapq.nsmallest(limit, late, key=lambda each: (each.polled_us, each.seq))
 
     def overdue(self, before_us: int, *, limit: int = 100) -> Sequence[SessionRecord]:
         running = (each for state in RUNNING for each in self._sessions.by("state", state))
@@ -231,7 +231,8 @@ class _MemoryTx:
         self, *, model: str | None = None, states: Collection[WorkerState] | None = None
     ) -> Sequence[WorkerRecord]:
         found = self._workers.rows.values() if model is None else self._workers.by("model", model)
-        return [each for each in found if states is None or each.state in states]
+        asked = (each for each in found if states is None or each.state in states)
+        return sorted(asked, key=lambda each: (each.started_us, each.id))
 
     def put_worker(self, worker: WorkerRecord) -> None:
         self._workers.put(worker.id, worker)
@@ -260,14 +261,15 @@ class _MemoryTx:
 
     def expired_workers(self, before_us: int) -> Sequence[WorkerRecord]:
         live = (each for state in _LIVE for each in self._workers.by("state", state))
-        return [each for each in live if each.lease_until_us < before_us]
+        expired = (each for each in live if each.lease_until_us < before_us)
+        return sorted(expired, key=lambda each: (each.lease_until_us, each.id))
 
     # --- uploads, events, idempotency, leadership
     def upload(self, upload: str) -> UploadRecord | None:
         return self._uploads.rows.get(upload)
 
     def uploads(self, session: str) -> Sequence[UploadRecord]:
-        return self._uploads.by("session", session)
+        return sorted(self._uploads.by("session", session), key=lambda each: each.id)
 
     def put_upload(self, upload: UploadRecord) -> None:
         self._uploads.put(upload.id, upload)

@@ -247,8 +247,9 @@ class Remembered:
 class Tx(Protocol):
     """One transaction: reads see what it wrote. `put_…` inserts or replaces the whole record by its id.
 
-    With `lock`, the record stays as it is until the transaction ends. A second Session of one id, a second key of one
-    hash and a second Slot HELD by one Session are refused with `ConflictError`.
+    Accounts, models and uploads are listed by name or id, keys and Workers oldest first, Slots by number. With `lock`,
+    the record stays as it is until the transaction ends. A second Session of one id, a second key of one hash and a
+    second Slot HELD by one Session are refused with `ConflictError`.
     """
 
     # --- accounts and keys
@@ -314,11 +315,11 @@ class Tx(Protocol):
         ...
 
     def unpolled(self, before_us: int, *, limit: int = 100) -> Sequence[SessionRecord]:
-        """Queued Sessions whose client was last heard of before that."""
+        """Queued Sessions whose client was last heard of before that, the longest silent first."""
         ...
 
     def overdue(self, before_us: int, *, limit: int = 100) -> Sequence[SessionRecord]:
-        """Running Sessions with `expires_us` before that."""
+        """Running Sessions with `expires_us` before that, the longest overdue first."""
         ...
 
     def recent_waits(self, model: str, *, limit: int = 20) -> Sequence[SessionRecord]:
@@ -339,7 +340,7 @@ class Tx(Protocol):
         ...
 
     def expired_workers(self, before_us: int) -> Sequence[WorkerRecord]:
-        """STARTING, READY or DRAINING Workers whose lease ended before that."""
+        """STARTING, READY or DRAINING Workers whose lease ended before that, the longest ago first."""
         ...
 
     # --- uploads, events, idempotency, leadership
