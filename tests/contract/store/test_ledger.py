@@ -12,7 +12,7 @@ async def test_uploads_are_kept_by_session_and_forgotten_with_it(store: Store) -
     first, second, other = r.upload("upl_1"), r.upload("upl_2", landed=True), r.upload("upl_3", "ses_2")
     await store.transact(lambda tx: [tx.put_upload(each) for each in (first, second, other)])
     assert await store.read(lambda tx: (tx.upload("upl_1"), tx.upload("upl_9"))) == (first, None)
-    assert {each.id for each in await store.read(lambda tx: tx.uploads("ses_1"))} == {"upl_1", "upl_2"}
+    assert [each.id for each in await store.read(lambda tx: tx.uploads("ses_1"))] == ["upl_1", "upl_2"]
     landed = replace(first, landed=True)
     await store.transact(lambda tx: tx.put_upload(landed))
     assert await store.read(lambda tx: tx.upload("upl_1")) == landed
@@ -76,6 +76,16 @@ async def test_one_holder_leads_until_its_time_is_over(store: Store) -> None:
     assert not await lead("two", 19, 30)
     assert await lead("two", 20, 30)
     assert not await lead("one", 21, 31)
+
+
+async def test_a_term_that_a_wrong_clock_gave_does_not_last_as_long_as_the_clock_was_wrong(store: Store) -> None:
+    async def lead(holder: str, now_us: int) -> bool:
+        return await store.transact(lambda tx: tx.lead("sweeper", holder, now_us=now_us, until_us=now_us + 5))
+
+    assert await lead("one", 1_000)
+    assert await lead("two", 0), "nobody leads until the hour that a clock showed too early"
+    assert not await lead("one", 4), "one that is a little ahead is no reason"
+    assert await lead("one", 5)
 
 
 async def test_what_is_old_is_thrown_away_and_nothing_else(store: Store) -> None:

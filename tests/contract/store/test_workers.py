@@ -36,25 +36,29 @@ async def test_a_worker_comes_back_as_it_was_put(store: Store) -> None:
     assert await store.transact(lambda tx: tx.worker("wrk_1", lock=True)) == renewed
 
 
-async def test_workers_are_listed_by_model_and_states(store: Store) -> None:
-    await put(store, r.worker("wrk_1"), r.worker("wrk_2", WorkerState.STARTING), r.worker("wrk_3", model="garden"))
+async def test_workers_are_listed_by_model_and_states_oldest_first(store: Store) -> None:
+    await put(store, r.worker("wrk_3", started_us=3, model="garden"))
+    await put(store, r.worker("wrk_1", started_us=2), r.worker("wrk_2", WorkerState.STARTING, started_us=1))
 
-    async def listed(**asked: object) -> set[str]:
+    async def listed(**asked: object) -> list[str]:
         found = await store.read(lambda tx: tx.workers(**asked))  # pyright: ignore[reportArgumentType]
-        return {each.id for each in found}
+        return [each.id for each in found]
 
-    assert await listed() == {"wrk_1", "wrk_2", "wrk_3"}
-    assert await listed(model=r.MODEL) == {"wrk_1", "wrk_2"}
-    assert await listed(states=[WorkerState.READY]) == {"wrk_1", "wrk_3"}
-    assert await listed(model=r.MODEL, states={WorkerState.READY, WorkerState.LOST}) == {"wrk_1"}
-    assert await listed(states=[]) == set()
+    assert await listed() == ["wrk_2", "wrk_1", "wrk_3"]
+    assert await listed(model=r.MODEL) == ["wrk_2", "wrk_1"]
+    assert await listed(states=[WorkerState.READY]) == ["wrk_1", "wrk_3"]
+    assert await listed(model=r.MODEL, states={WorkerState.READY, WorkerState.LOST}) == ["wrk_1"]
+    assert await listed(states=[]) == []
 
 
-async def test_only_living_workers_lose_their_lease(store: Store) -> None:
-    await put(store, *(r.worker(f"wrk_{state.value}", state, lease_until_us=10) for state in WorkerState))
+async def test_only_living_workers_lose_their_lease_the_longest_silent_first(store: Store) -> None:
+    until_us = {WorkerState.DRAINING: 10, WorkerState.READY: 12, WorkerState.STARTING: 11}
+    await put(
+        store, *(r.worker(f"wrk_{each.value}", each, lease_until_us=until_us.get(each, 1)) for each in WorkerState)
+    )
     await put(store, r.worker("wrk_later", lease_until_us=20))
     expired = await store.read(lambda tx: tx.expired_workers(20))
-    assert {each.id for each in expired} == {"wrk_starting", "wrk_ready", "wrk_draining"}
+    assert [each.id for each in expired] == ["wrk_draining", "wrk_starting", "wrk_ready"]
     assert len(await store.read(lambda tx: tx.expired_workers(10))) == 0
 
 
