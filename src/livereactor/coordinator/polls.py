@@ -11,13 +11,12 @@ from typing import Final
 from livereactor.coordinator import decisions, views
 from livereactor.coordinator.caller import Caller
 from livereactor.coordinator.decider import Decider
-from livereactor.coordinator.queue import is_poll_worth_noting
+from livereactor.coordinator.queue import is_poll_worth_noting, noted_every
 from livereactor.coordinator.wakes import Held
 from livereactor.protocol.http import QueueBody, SessionDescriptor
 from livereactor.store.port import SessionRecord, SessionState, StoreUnavailableError, Tx
 
 RETRY: Final = 1.0  # seconds between two looks of a held poll at a store that is away
-NOTED_IN_GRACE: Final = 4  # a Ticket's polls are written down at least so often within its grace, however short that is
 
 
 class Polls:
@@ -61,7 +60,7 @@ class Polls:
         queued = record.state is SessionState.QUEUED
         poll.queued_at(record.model if queued else None)
         # Whoever is held is there: its poll is written down as often as its Ticket needs it.
-        await poll.wait(min(left, self._options.ticket_grace / NOTED_IN_GRACE) if queued else left)
+        await poll.wait(min(left, noted_every(self._options.ticket_grace)) if queued else left)
 
     async def _look(
         self, caller: Caller, session: str, *, listed: bool = False
@@ -82,12 +81,10 @@ class Polls:
             return view, record
 
         view, record = await self._decider.read(look)
-        if record.state is SessionState.QUEUED and self._is_worth_noting(record, now_us):
+        if record.state is SessionState.QUEUED and is_poll_worth_noting(
+            record, now_us, grace=self._options.ticket_grace
+        ):
             # A store that went away in between: the next poll is as good, and after an outage no Ticket is dropped.
             with suppress(StoreUnavailableError):
                 await self._decider.decide(decisions.polled, session=session)
         return view, record
-
-    def _is_worth_noting(self, record: SessionRecord, now_us: int) -> bool:
-        age = (now_us - record.polled_us) / 1e6
-        return is_poll_worth_noting(record, now_us) or age > self._options.ticket_grace / NOTED_IN_GRACE

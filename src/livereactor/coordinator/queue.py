@@ -12,12 +12,23 @@ from typing import Final
 from livereactor.store.port import SessionRecord
 
 NOTED_EVERY: Final = 5.0  # seconds between two writes of a client's polls; a Ticket lives twelve times as long
+NOTED_IN_GRACE: Final = 4  # writes of them within a Ticket's grace at least, however short that is
 
 
-def is_poll_worth_noting(session: SessionRecord, now_us: int) -> bool:
+def is_unpolled(session: SessionRecord) -> bool:
+    """No poll of this Ticket has been written down: its client is told of the queue for the first time."""
+    return session.polled_us == session.created_us
+
+
+def noted_every(grace: float) -> float:
+    """Seconds between two writes of a client's polls, where Tickets live for `grace` seconds without one."""
+    return min(NOTED_EVERY, grace / NOTED_IN_GRACE)
+
+
+def is_poll_worth_noting(session: SessionRecord, now_us: int, *, grace: float) -> bool:
     """A poll of this client has to be written down (`decisions.polled`)."""
     # Either way: the clock may have been set back.
-    return abs(now_us - session.polled_us) >= NOTED_EVERY * 1e6
+    return is_unpolled(session) or abs(now_us - session.polled_us) >= noted_every(grace) * 1e6
 
 
 def order(session: SessionRecord) -> tuple[int, float, int]:

@@ -37,8 +37,10 @@ def check(tx: Tx, caller: Caller, defaults: Quotas, now_us: int) -> None:
         TokenSpentError: 403, the token has had all its Sessions.
         QuotaError: 429, an allowance of the account, or of the token's open Sessions, is used up.
     """
+    quotas = effective(tx.account(caller.account), defaults)
+    if _counts(caller, quotas):
+        tx.account(caller.account, lock=True)  # before anything is counted; whom nothing bounds waits for nobody
     _check_token(tx, caller)
-    quotas = effective(tx.account(caller.account, lock=True), defaults)
     _check_open(tx, caller, quotas.concurrent_sessions)
     _check_rate(tx, caller.account, quotas, now_us)
 
@@ -90,7 +92,14 @@ def seconds_until_next(created_us: Sequence[int], *, per_minute: int, burst: int
     for at in reversed(created_us):
         # One from the future was made before the clock was set back: it counts from now.
         full_at = max(full_at, min(at, now_us)) + interval
-    return max(0.0, full_at - (burst - 1) * interval - now_us) / 1e6
+    wait_us = full_at - (burst - 1) * interval - now_us
+    return wait_us / 1e6 if wait_us >= 1 else 0.0  # less is the rounding of the interval
+
+
+def _counts(caller: Caller, quotas: Quotas) -> bool:
+    """Something of the account or of the token is bounded, so that the next two Sessions must not pass together."""
+    of_token = caller.max_sessions is not None or caller.max_concurrent is not None
+    return bool(quotas.concurrent_sessions or quotas.sessions_per_minute or of_token)
 
 
 def _check_token(tx: Tx, caller: Caller) -> None:

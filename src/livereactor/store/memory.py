@@ -135,7 +135,7 @@ class _MemoryTx:
         self._keys.put(key.id, key)
 
     # --- models
-    def model(self, name: str, *, lock: bool = False) -> ModelRecord | None:
+    def model(self, name: str, *, lock: bool = False, shared: bool = False) -> ModelRecord | None:
         return self._models.rows.get(name)
 
     def models(self) -> Sequence[ModelRecord]:
@@ -196,6 +196,9 @@ class _MemoryTx:
 
     def head(self, model: str) -> SessionRecord | None:
         return min(self._sessions.by("queue", model), key=_order, default=None)
+
+    def tail(self, model: str) -> SessionRecord | None:
+        return max(self._sessions.by("queue", model), key=_order, default=None)
 
     def last_turn(self, model: str, account: str) -> float | None:
         queued = self._sessions.by("queue", model)

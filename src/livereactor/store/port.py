@@ -130,7 +130,7 @@ class SessionRecord:
         worker, slot, fence: what it is promised; all None, or none.
         expires_us: when its longest duration ends it; None until a Worker has accepted, or unlimited.
         polled_us: when its client was last heard of, while it is queued.
-        estimate_us: the wait that was estimated when it was queued, microseconds: estimates are measured by it.
+        estimate_us: the wait, microseconds, that its client was told of first: estimates are measured by it.
         first_frame: a client has seen it run, so losing its Worker ends it unless the model says `requeue`.
         start: body of `start_session` without ids: extra_args, extra_configs, generation, starting_input, steps,
             max_duration.
@@ -262,7 +262,10 @@ class Tx(Protocol):
     def put_key(self, key: ApiKey) -> None: ...
 
     # --- models
-    def model(self, name: str, *, lock: bool = False) -> ModelRecord | None: ...
+    def model(self, name: str, *, lock: bool = False, shared: bool = False) -> ModelRecord | None:
+        """`shared`: as `lock`, together with others who hold it shared."""
+        ...
+
     def models(self) -> Sequence[ModelRecord]: ...
     def put_model(self, model: ModelRecord) -> None: ...
 
@@ -299,6 +302,10 @@ class Tx(Protocol):
 
     def head(self, model: str) -> SessionRecord | None:
         """The Ticket whose turn it is, locked: highest prio, lowest turn, lowest seq. Passes over what others hold."""
+        ...
+
+    def tail(self, model: str) -> SessionRecord | None:
+        """The Ticket that is served last, not locked."""
         ...
 
     def last_turn(self, model: str, account: str) -> float | None:

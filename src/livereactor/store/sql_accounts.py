@@ -57,9 +57,9 @@ class AccountStatements(Statements):
         """Insert or replace it."""
         _KEYS.put(self, key)
 
-    def model(self, name: str, *, lock: bool = False) -> ModelRecord | None:
+    def model(self, name: str, *, lock: bool = False, shared: bool = False) -> ModelRecord | None:
         """The model of this name."""
-        return _MODELS.get(self, name, lock=lock)
+        return _MODELS.get(self, name, lock=lock, shared=shared)
 
     def models(self) -> Sequence[ModelRecord]:
         """All, by name."""

@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError
 
 from livereactor.store.port import StoreUnavailableError, Tx
 from livereactor.store.sql_errors import ours
+from livereactor.store.sql_prepared import Runner
 from livereactor.store.sql_tx import SqlTx
 
 MOST_WAITING: Final = 4096  # works; some seconds' worth, after which a caller had better come again
@@ -116,18 +117,19 @@ def _run(connection: Connection, job: _Job) -> None:
     """Run one work in a savepoint. Raises where the transaction as a whole is gone."""
     if job.future.cancelled():
         return
-    connection.exec_driver_sql("SAVEPOINT work")
+    runner = Runner(connection)
+    runner.command("SAVEPOINT work")
     try:
         job.result = job.work(SqlTx(connection, locking=True))
     except Exception as error:
-        _undo(connection, error)
+        _undo(runner, error)
         job.error = ours(error)
-    connection.exec_driver_sql("RELEASE work")
+    runner.command("RELEASE work")
 
 
-def _undo(connection: Connection, error: Exception) -> None:
+def _undo(runner: Runner, error: Exception) -> None:
     try:
-        connection.exec_driver_sql("ROLLBACK TO work")
+        runner.command("ROLLBACK TO work")
     except DBAPIError:  # a full or broken disk ends the whole transaction by itself
         raise error from None
 

@@ -8,6 +8,7 @@ events of transactions older than every one that still runs.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from sqlalchemy import Column, Connection, Select, delete, insert, or_, select, text, update
@@ -15,7 +16,7 @@ from sqlalchemy import Column, Connection, Select, delete, insert, or_, select, 
 from livereactor.store import schema
 from livereactor.store.port import EventRecord, Remembered, UploadRecord
 from livereactor.store.sql_rows import Rows
-from livereactor.store.sql_statements import Kept, Statements, listing, param
+from livereactor.store.sql_statements import Kept, Statements, listing, one_of, param
 
 _U: Final = schema.UPLOADS.c
 _E: Final = schema.EVENTS.c
@@ -35,6 +36,7 @@ _SETTLED: Final = or_(
 )
 _EVENTS: Final = select(*_EVENT.columns).where(_E.seq > param("after")).order_by(_E.seq).limit(param("up_to"))
 _LAST_EVENT: Final = select(_E.seq).order_by(_E.seq.desc()).limit(1)
+_LAST_SETTLED_EVENT: Final = _LAST_EVENT.where(_SETTLED)
 
 _CURSOR: Final = select(schema.CURSORS.c.seq).where(schema.CURSORS.c.name == param("of"))
 _MOVE_CURSOR: Final = update(schema.CURSORS).where(schema.CURSORS.c.name == param("of"))
@@ -65,6 +67,13 @@ _PRUNINGS: Final = (
 )
 _OLD_ANSWERS: Final = select(_R.account, _R.key).where(_R.created_us < param("before")).limit(param("up_to"))
 _FORGET: Final = delete(schema.REMEMBERED).where(_R.account == param("of"), _R.key == param("named"))
+
+
+@lru_cache
+def _listed(settled: bool, kinds: frozenset[str] | None) -> Select[Any]:
+    """Events, oldest first, of these kinds; `settled`: only those that no earlier one can follow."""
+    statement = _EVENTS.where(_SETTLED) if settled else _EVENTS
+    return statement if kinds is None else statement.where(one_of(_E.kind, sorted(kinds)))
 
 
 class LedgerStatements(Statements):
@@ -100,17 +109,12 @@ class LedgerStatements(Statements):
         self, *, after_seq: int = 0, kinds: Collection[str] | None = None, limit: int = 500
     ) -> Sequence[EventRecord]:
         """Oldest first."""
-        statement = self._settled(_EVENTS)
-        if kinds is not None:
-            statement = statement.where(_E.kind.in_(sorted(kinds)))
+        statement = _listed(self.postgres, None if kinds is None else frozenset(kinds))
         return listing(self, _EVENT, statement, after=after_seq, up_to=limit)
 
     def last_event(self) -> int:
         """`seq` of the newest event that `events` shows, 0 = there is none."""
-        return self.scalar(self._settled(_LAST_EVENT), {}) or 0
-
-    def _settled(self, statement: Select[Any]) -> Select[Any]:
-        return statement.where(_SETTLED) if self.postgres else statement
+        return self.scalar(_LAST_SETTLED_EVENT if self.postgres else _LAST_EVENT, {}) or 0
 
     def cursor(self, name: str) -> int:
         """How far a reader of the events has come; 0 at first."""

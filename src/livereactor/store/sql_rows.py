@@ -9,8 +9,9 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from enum import Enum
+from functools import lru_cache
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, get_origin, get_type_hints
 
 from sqlalchemy import Column, Table
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 R = TypeVar("R", bound="DataclassInstance")
+_LONG: Final = 1024  # characters
 _dumps = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True).encode  # ASCII: NUL and lone surrogates survive
 
 
@@ -30,7 +32,15 @@ def _dump_mapping(value: Mapping[str, Any]) -> str:
 
 
 def _load_mapping(text: str) -> Mapping[str, Any]:
-    return json.loads(text) if text != "{}" else {}
+    if text == "{}":
+        return {}
+    return _loaded(text) if len(text) > _LONG else json.loads(text)
+
+
+@lru_cache(maxsize=64)
+def _loaded(text: str) -> Mapping[str, Any]:
+    """Long ones are what models say of themselves: read by every decision, and seldom another."""
+    return json.loads(text)
 
 
 def _converters(kind: Any) -> tuple[Callable[[Any], Any], Callable[[Any], Any]] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, Final
 
 from sqlalchemy import Select, and_, func, insert, or_, select, text
@@ -11,7 +12,7 @@ from sqlalchemy import Select, and_, func, insert, or_, select, text
 from livereactor.store import schema
 from livereactor.store.port import OPEN, SessionRecord, SessionState
 from livereactor.store.sql_rows import Rows
-from livereactor.store.sql_statements import Kept, Statements, first, listing, param
+from livereactor.store.sql_statements import Kept, Statements, first, listing, one_of, param
 
 _C: Final = schema.SESSIONS.c
 _QUEUED, _OPEN, _RUNNING = text(schema.QUEUED), text(schema.OPEN), text(schema.RUNNING)
@@ -36,6 +37,7 @@ _COUNT_TOKEN: Final = select(func.count()).where(_C.token == param("token"), tex
 _QUEUE: Final = (_C.prio.desc(), _C.turn, _C.seq)
 _HEAD: Final = _ALL.where(_C.model == _MODEL, _QUEUED).order_by(*_QUEUE).limit(1)
 _LOCKED_HEAD: Final = _HEAD.with_for_update(skip_locked=True)
+_TAIL: Final = _ALL.where(_C.model == _MODEL, _QUEUED).order_by(_C.prio, _C.turn.desc(), _C.seq.desc()).limit(1)
 _LAST_TURN: Final = select(func.max(_C.turn)).where(_C.model == _MODEL, _QUEUED, _C.account == _ACCOUNT)
 _PRIO, _TURN = param("prio"), param("turn")
 _AHEAD: Final = select(func.count()).where(
@@ -55,6 +57,19 @@ _WAITS: Final = (
     .order_by(_C.ended_us.desc(), _C.seq.desc())
     .limit(_UP_TO)
 )
+_NARROWED: Final = {"account": _C.account == _ACCOUNT, "model": _C.model == _MODEL, "before": _C.seq < _BEFORE}
+
+
+@lru_cache
+def _listed(given: frozenset[str], states: frozenset[SessionState] | None) -> Select[Any]:
+    """Newest first, narrowed by the values that are given and by states."""
+    statement = _ALL.order_by(_C.seq.desc()).limit(_UP_TO)
+    statement = statement.where(*(_NARROWED[name] for name in sorted(given)))
+    if states is None:
+        return statement
+    if OPEN.issuperset(states):  # says what follows already, as the partial index says it
+        statement = statement.where(_OPEN)
+    return statement.where(one_of(_C.state, sorted(state.value for state in states)))
 
 
 class SessionStatements(Statements):
@@ -84,18 +99,10 @@ class SessionStatements(Statements):
         limit: int = 100,
     ) -> Sequence[SessionRecord]:
         """Newest first; `before_seq` for the next page."""
-        statement: Select[Any] = _ALL.order_by(_C.seq.desc()).limit(limit)
-        if account is not None:
-            statement = statement.where(_C.account == account)
-        if model is not None:
-            statement = statement.where(_C.model == model)
-        if before_seq is not None:
-            statement = statement.where(_C.seq < before_seq)
-        if states is not None:
-            statement = statement.where(_C.state.in_(sorted(state.value for state in states)))
-            if OPEN.issuperset(states):  # says what follows already, as the partial index says it
-                statement = statement.where(_OPEN)
-        return listing(self, _SESSION, statement)
+        given = {"account": account, "model": model, "before": before_seq}
+        values = {name: value for name, value in given.items() if value is not None}
+        statement = _listed(frozenset(values), None if states is None else frozenset(states))
+        return listing(self, _SESSION, statement, up_to=limit, **values)
 
     def count_open(self, account: str, *, up_to: int) -> int:
         """Open Sessions of an account, counted no further than `up_to`."""
@@ -113,6 +120,10 @@ class SessionStatements(Statements):
     def head(self, model: str) -> SessionRecord | None:
         """The Ticket whose turn it is, locked; passes over what others hold."""
         return first(self, _SESSION, _LOCKED_HEAD if self.locking else _HEAD, model=model)
+
+    def tail(self, model: str) -> SessionRecord | None:
+        """The Ticket that is served last, not locked."""
+        return first(self, _SESSION, _TAIL, model=model)
 
     def last_turn(self, model: str, account: str) -> float | None:
         """The highest turn among an account's queued Tickets."""

@@ -5,14 +5,32 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Generic
 
-from sqlalchemy import BindParameter, Connection, Executable, bindparam, insert, select, update
+from sqlalchemy import (
+    BindParameter,
+    Column,
+    ColumnElement,
+    Connection,
+    Executable,
+    bindparam,
+    false,
+    insert,
+    or_,
+    select,
+    update,
+)
 
+from livereactor.store.sql_prepared import Runner
 from livereactor.store.sql_rows import R, Rows
 
 
 def param(name: str) -> BindParameter[Any]:
     """A value that a prepared statement is given when it runs."""
     return bindparam(name)
+
+
+def one_of(column: Column[Any], values: Sequence[str]) -> ColumnElement[bool]:
+    """The column has one of these values, which are the statement's own; with none of them, no row fits."""
+    return or_(false(), *(column == value for value in values))
 
 
 class Statements:
@@ -23,17 +41,20 @@ class Statements:
     """
 
     def __init__(self, connection: Connection, *, locking: bool) -> None:
-        self.connection = connection
         self.locking = locking
         self.postgres = connection.dialect.name == "postgresql"
+        self._runner = Runner(connection)
 
     def row(self, statement: Executable, values: Mapping[str, Any]) -> Sequence[Any] | None:
         """The first row."""
-        return self.connection.execute(statement, values).first()
+        cursor = self._runner.execute(statement, values)
+        row = cursor.fetchone()
+        cursor.close()  # SQLite goes on reading until then
+        return row
 
     def rows(self, statement: Executable, values: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
         """All rows."""
-        return self.connection.execute(statement, values).all()
+        return self._runner.execute(statement, values).fetchall()
 
     def scalar(self, statement: Executable, values: Mapping[str, Any]) -> Any:
         """The first column of the first row; None where there is none."""
@@ -42,7 +63,10 @@ class Statements:
 
     def run(self, statement: Executable, values: Mapping[str, Any]) -> int:
         """For its effect; how many rows it changed."""
-        return self.connection.execute(statement, values).rowcount
+        cursor = self._runner.execute(statement, values)
+        changed = cursor.rowcount
+        cursor.close()
+        return changed
 
 
 class Kept(Generic[R]):
@@ -59,12 +83,15 @@ class Kept(Generic[R]):
         matches = [table.c[name] == param(f"key_{name}") for name in key]
         self._get = select(*rows.columns).where(*matches)
         self._lock = self._get.with_for_update()
+        self._share = self._get.with_for_update(read=True)
         self._given = given
         self._insert, self._update = insert(table), update(table).where(*matches)
 
-    def get(self, within: Statements, *key: Any, lock: bool = False) -> R | None:
+    def get(self, within: Statements, *key: Any, lock: bool = False, shared: bool = False) -> R | None:
         """The record with this key."""
-        statement = self._lock if lock and within.locking else self._get
+        statement = self._get
+        if within.locking and (lock or shared):
+            statement = self._lock if lock else self._share
         row = within.row(statement, self._named(key))
         return None if row is None else self._rows.record(row)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from sqlalchemy import Select, exists, select, text
@@ -10,7 +11,7 @@ from sqlalchemy import Select, exists, select, text
 from livereactor.store import schema
 from livereactor.store.port import SlotRecord, SlotState, WorkerRecord, WorkerState
 from livereactor.store.sql_rows import Rows
-from livereactor.store.sql_statements import Kept, Statements, first, listing, param
+from livereactor.store.sql_statements import Kept, Statements, first, listing, one_of, param
 
 _W: Final = schema.WORKERS.c
 _S: Final = schema.SLOTS.c
@@ -47,6 +48,15 @@ _LOCKED_WITH_FREE_SLOT: Final = _WITH_FREE_SLOT.with_for_update()
 _CLAIMS: Final = (_UNHELD_WITH_FREE_SLOT, _LOCKED_WITH_FREE_SLOT, _LOCKED_WITH_FREE_SLOT)
 
 
+@lru_cache
+def _listed(of_model: bool, states: frozenset[WorkerState] | None) -> Select[Any]:
+    """Oldest first, of one model or of all, in these states."""
+    statement = _ALL_WORKERS.where(_W.model == param("model")) if of_model else _ALL_WORKERS
+    if states is None:
+        return statement
+    return statement.where(one_of(_W.state, sorted(state.value for state in states)))
+
+
 class WorkerStatements(Statements):
     """Workers and Slots of one transaction."""
 
@@ -58,12 +68,8 @@ class WorkerStatements(Statements):
         self, *, model: str | None = None, states: Collection[WorkerState] | None = None
     ) -> Sequence[WorkerRecord]:
         """Oldest first."""
-        statement: Select[Any] = _ALL_WORKERS
-        if model is not None:
-            statement = statement.where(_W.model == model)
-        if states is not None:
-            statement = statement.where(_W.state.in_(sorted(state.value for state in states)))
-        return listing(self, _WORKER, statement)
+        statement = _listed(model is not None, None if states is None else frozenset(states))
+        return listing(self, _WORKER, statement, **({} if model is None else {"model": model}))
 
     def put_worker(self, worker: WorkerRecord) -> None:
         """Insert or replace it."""

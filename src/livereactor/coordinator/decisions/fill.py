@@ -14,11 +14,20 @@ FILL_LIMIT: Final = 16  # claims in one transaction: others wait for its locks
 
 
 def fill(
-    tx: Tx, now_us: int, options: CoordinatorOptions, *, model: str, limit: int = FILL_LIMIT
+    tx: Tx,
+    now_us: int,
+    options: CoordinatorOptions,
+    *,
+    model: str,
+    limit: int = FILL_LIMIT,
+    newcomer: str | None = None,
 ) -> tuple[int, list[Effect]]:
     """Give free Slots of READY Workers of a model to the Tickets whose turn it is.
 
     Every decision that frees a Slot or adds a Ticket does this by itself; the sweeper repeats it for what was missed.
+
+    Args:
+        newcomer: the Session that this transaction made: it has not waited.
 
     Returns:
         how many were served; `limit` = there may be more.
@@ -30,7 +39,7 @@ def fill(
     effects: list[Effect] = []
     served, served_turn = 0, record.served_turn
     while served < limit and (slot := _free_slot(tx, model)) and (ticket := tx.head(model)):
-        _, told = moves.assign(tx, now_us, options, ticket, slot)
+        _, told = moves.assign(tx, now_us, options, ticket, slot, has_waited=ticket.id != newcomer)
         effects += told
         served, served_turn = served + 1, max(served_turn, ticket.turn)
     if served_turn > record.served_turn:

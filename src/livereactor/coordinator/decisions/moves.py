@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from livereactor.coordinator import lease, session
@@ -23,12 +24,13 @@ def note(tx: Tx, now_us: int, kind: str, record: SessionRecord, **data: Any) -> 
 
 
 def assign(
-    tx: Tx, now_us: int, options: CoordinatorOptions, record: SessionRecord, slot: SlotRecord
+    tx: Tx, now_us: int, options: CoordinatorOptions, record: SessionRecord, slot: SlotRecord, *, has_waited: bool
 ) -> tuple[SessionRecord, list[Effect]]:
     """Promise a free Slot to a Ticket. Both records are locked."""
     claimed = lease.move(slot, lease.Claimed(record.id))
     tx.put_slot(claimed)
     moved = session.move(record, session.Assigned(claimed.worker, claimed.n, claimed.fence, now_us))
+    moved = replace(moved, waited=moved.waited or has_waited)
     tx.put_session(moved)
     waited = max(0, now_us - record.created_us) / 1e6
     note(tx, now_us, "session.assigned", moved, worker=slot.worker, slot=slot.n, fence=claimed.fence, waited=waited)

@@ -2,84 +2,62 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import replace
 
-from livereactor.base.errors import NotFoundError, UnavailableError
+from livereactor.base.errors import NotFoundError
 from livereactor.coordinator import lease, queue
 from livereactor.coordinator.decisions import moves
 from livereactor.coordinator.decisions.fill import fill
 from livereactor.coordinator.decisions.places import place
 from livereactor.coordinator.effects import Effect, FleetChanged, QueueChanged, TellEnded
 from livereactor.coordinator.options import CoordinatorOptions
-from livereactor.coordinator.worker import LIVE
 from livereactor.store.port import ModelRecord, SessionRecord, SessionState, SlotRecord, SlotState, Tx
 
 
 def create_session(
     tx: Tx, now_us: int, options: CoordinatorOptions, *, session: SessionRecord
 ) -> tuple[SessionRecord, list[Effect]]:
-    """Queue a new Session, and serve the head of its queue if a Slot is free: that is this one if nobody waits.
+    """Queue a new Session, or give it a free Slot where nobody waits.
+
+    What this costs does not depend on how many wait.
 
     Args:
-        session: QUEUED; who, which model, how, `created_us` and `polled_us`. `seq`, `turn`, `waited` and
-            `estimate_us` are given here. Rights and quotas have been looked at in the same transaction.
+        session: QUEUED; who, which model, how, `created_us` and `polled_us`. `seq` and `turn` are given here. Rights
+            and quotas have been looked at in the same transaction, and that somebody can serve the model.
 
     Returns:
         the record as it stands now: ASSIGNED, or QUEUED.
 
     Raises:
-        NotFoundError: no such model; the message names the nearest.
-        UnavailableError: nothing serves the model and nothing can be started that would (`NO_CAPACITY`).
+        NotFoundError: no such model.
     """
-    model = _servable(tx, session.model)
-    added = tx.add_session(replace(session, turn=_turn(tx, model, session.account)))
-    moves.note(tx, now_us, "session.created", added, token=added.token, client=added.client)
-    _, effects = fill(tx, now_us, options, model=model.name, limit=1)
-    now = tx.session(added.id) or added
-    if now.state is SessionState.QUEUED:
-        now, told = _let_wait(tx, now_us, now)
-        effects += told
-    return now, effects
-
-
-def _servable(tx: Tx, name: str) -> ModelRecord:
-    model = tx.model(name, lock=True)
+    # Whoever joins a queue holds the model together with others who do; whoever may find a free Slot locks it alone.
+    others_wait = tx.tail(session.model) is not None
+    model = tx.model(session.model, lock=not others_wait, shared=others_wait)
     if model is None:
-        known = [each.name for each in tx.models()]
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5) or known[:1]
-        hint = f"; did you mean {near[0]!r}?" if near else "; no model is served yet"
-        raise NotFoundError(f"no model {name[:64]!r} here{hint}")
-    if model.max_workers == 0 and not tx.workers(model=name, states=LIVE):
-        raise UnavailableError(
-            f"no worker serves the model {name!r} and none can be started; start one with `livereactor worker`",
-            code="NO_CAPACITY",
-            retry_after=5.0,
-        )
-    return model
+        raise NotFoundError(f"no model {session.model[:64]!r} here; GET /models lists them")
+    tail = tx.tail(session.model) if others_wait else None  # again: it may have been served before the model was held
+    added = tx.add_session(replace(session, turn=_turn(tx, model, session.account, others_wait=tail is not None)))
+    moves.note(tx, now_us, "session.created", added, token=added.token, client=added.client)
+    if tail is not None:
+        # The last one in the queue moves nobody.
+        moved = [QueueChanged(added.model)] if queue.order(added) < queue.order(tail) else []
+        return added, [*moved, FleetChanged(added.model)]
+    served, effects = fill(tx, now_us, options, model=model.name, limit=1, newcomer=added.id)
+    if not served:
+        return added, [FleetChanged(added.model)]
+    return tx.session(added.id) or added, effects
 
 
-def _turn(tx: Tx, model: ModelRecord, account: str) -> float:
+def _turn(tx: Tx, model: ModelRecord, account: str, *, others_wait: bool) -> float:
     owner = tx.account(account)
     weight = None if owner is None else owner.weight
     return queue.turn(
         weight,
         served_turn=model.served_turn,
         last_turn=None if weight is None else tx.last_turn(model.name, account),
-        others_wait=tx.queue_length(model.name) > 0,
+        others_wait=others_wait,
     )
-
-
-def _let_wait(tx: Tx, now_us: int, ticket: SessionRecord) -> tuple[SessionRecord, list[Effect]]:
-    here = place(tx, now_us, ticket)
-    wait = None if here is None else here.estimated_wait
-    waiting = replace(ticket, waited=True, estimate_us=None if wait is None else round(wait * 1e6))
-    tx.put_session(waiting)
-    effects: list[Effect] = [FleetChanged(ticket.model)]
-    # The last one in the queue moves nobody.
-    if here is not None and here.position < here.length:
-        effects.append(QueueChanged(ticket.model))
-    return waiting, effects
 
 
 def polled(
@@ -87,12 +65,18 @@ def polled(
 ) -> tuple[SessionRecord | None, list[Effect]]:
     """The client of a Ticket was heard of: it keeps its place. Nothing for one that is not queued.
 
-    Only needed where `queue.is_poll_worth_noting(record, now_us)`: at most every 5 s.
+    Only needed where `queue.is_poll_worth_noting` says so: the first time, and at most every 5 s. What the client was
+    told the first time is kept: estimates are measured by it.
     """
     record = tx.session(session, lock=True)
-    if record is not None and record.state is SessionState.QUEUED and queue.is_poll_worth_noting(record, now_us):
-        record = replace(record, polled_us=now_us)
-        tx.put_session(record)
+    if record is None or record.state is not SessionState.QUEUED:
+        return record, []
+    if not queue.is_poll_worth_noting(record, now_us, grace=options.ticket_grace):
+        return record, []
+    if queue.is_unpolled(record) and (here := place(tx, now_us, record)) and here.estimated_wait is not None:
+        record = replace(record, estimate_us=round(here.estimated_wait * 1e6))
+    record = replace(record, polled_us=now_us)
+    tx.put_session(record)
     return record, []
 
 
