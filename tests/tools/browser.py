@@ -86,11 +86,11 @@ def serving(directory: Path) -> Iterator[str]:
 
 
 @asynccontextmanager
-async def browser() -> AsyncIterator[Browser]:
+async def browser(*flags: str) -> AsyncIterator[Browser]:
     """Headless Chromium, in the network of the calling thread."""
     async with async_playwright() as playwright:
         launched = await playwright.chromium.launch(
-            executable_path=chromium(), headless=True, args=list(FLAGS), ignore_default_args=["--headless"]
+            executable_path=chromium(), headless=True, args=[*FLAGS, *flags], ignore_default_args=["--headless"]
         )
         try:
             yield launched

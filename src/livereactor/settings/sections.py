@@ -6,17 +6,30 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from livereactor.base.limits import Limits
 from livereactor.coordinator.options import CoordinatorOptions, Quotas
+from livereactor.web.proxies import ON_THIS_MACHINE, network_of
 
 _DEFAULTS, _QUOTAS, _SERVING = Limits(), Quotas(), CoordinatorOptions()
 _WEBHOOK_SECRET: Final = 16  # characters
 _LABEL: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9\-]{0,61}[A-Za-z0-9])?", re.ASCII)
+
+
+def _networks(value: list[str]) -> list[str]:
+    for each in value:
+        try:
+            network_of(each)
+        except ValueError:
+            raise ValueError(f"{each!r} is no address or network; write '10.0.0.5' or '10.0.0.0/24'") from None
+    return value
+
+
+_Networks: TypeAlias = Annotated[list[str], AfterValidator(_networks)]
 
 
 class RuntimeSettings(BaseModel):
@@ -28,6 +41,7 @@ class RuntimeSettings(BaseModel):
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     insecure: bool = Field(False, description="Serve anybody on a non-loopback address.")
     origins: list[str] = Field(default_factory=list, description="Web origins that may steer, beside loopback ones.")
+    proxies: _Networks = Field(list(ON_THIS_MACHINE), description="Reverse proxies, by address or network.")
     engine: Literal["auto", "libwebrtc", "aiortc"] = Field("auto", description="WebRTC engine.")
     max_connections: int = Field(_DEFAULTS.max_connections, ge=1, le=64, description="Connections in a session.")
     reconnection_window: float = Field(
@@ -97,6 +111,7 @@ class CoordinatorSettings(BaseModel):
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     data_dir: Path = Field(Path("livereactor-data"), description="Folder for database, secrets, uploads and logs.")
     public_url: str | None = Field(None, description="URL that clients reach us at, where requests do not tell.")
+    proxies: _Networks = Field(list(ON_THIS_MACHINE), description="Reverse proxies, by address or network.")
     guests: bool | None = Field(None, description="Serve clients without a token; by default on loopback only.")
     secret: str | None = Field(None, min_length=32, repr=False, description="Signs tokens; made in the data folder.")
     worker_secret: str | None = Field(None, min_length=16, repr=False, description="What workers show us.")

@@ -63,11 +63,8 @@ def is_on_this_machine(request: HTTPConnection) -> bool:
 
 
 def base_url(request: HTTPConnection) -> str:
-    """As the client sees us: behind a proxy by its X-Forwarded headers, never a constant (protocol 8)."""
-    headers = request.headers
-    scheme = headers.get("x-forwarded-proto", request.url.scheme).split(",")[0].strip()
-    host = headers.get("x-forwarded-host", headers.get("host", request.url.netloc)).split(",")[0].strip()
-    return f"{scheme}://{host}"
+    """As the client sees us, never a constant (protocol 8); behind a proxy as `BehindProxies` has put it."""
+    return f"{request.url.scheme}://{request.headers.get('host', request.url.netloc)}"
 
 
 def _hostname(url: str) -> str | None:

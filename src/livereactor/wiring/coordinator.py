@@ -31,6 +31,7 @@ from livereactor.protocol import link
 from livereactor.protocol.http import IceServerBody
 from livereactor.settings import Resolved, Settings
 from livereactor.store.port import Store, Tx
+from livereactor.web.proxies import BehindProxies
 from livereactor.wiring.catalogue import Listed, learn
 from livereactor.wiring.data import make_auth, open_store, quotas, secrets_of, unix_us
 from livereactor.wiring.limits import limits
@@ -147,7 +148,8 @@ async def _house(
     parts = Parts(service, auth, secrets, links, store, blobs, uploads, servers, unix_us, page_directory())
     # The exit is ours: uvicorn would wait for held requests and event streams.
     config = uvicorn.Config(
-        create_app(parts),
+        BehindProxies(create_app(parts), settings.coordinator.proxies),
+        proxy_headers=False,
         log_config=None,
         access_log=False,
         lifespan="off",
@@ -176,7 +178,9 @@ def list_models(tx: Tx, models: Sequence[Listed], settings: Settings) -> None:
     for model in models:
         known = tx.model(model.name)
         record = model.record(min_ready=pool.min_ready, buffer=pool.buffer, max_workers=pool.max_workers)
-        tx.put_model(record if known is None else replace(record, served_turn=known.served_turn))
+        if known is not None:  # its Workers have told more than its schema does, such as `requeue`
+            record = replace(record, spec={**known.spec, **record.spec}, served_turn=known.served_turn)
+        tx.put_model(record)
     for left in tx.models():
         if left.name not in served and left.max_workers:
             tx.put_model(replace(left, min_ready=0, buffer=0, max_workers=0))

@@ -29,6 +29,7 @@ from livereactor.runtime.reload import Reloader
 from livereactor.runtime.runtime import Options, Runtime
 from livereactor.settings import Resolved, Settings
 from livereactor.web.access import Access
+from livereactor.web.proxies import BehindProxies
 from livereactor.wiring.limits import limits
 from livereactor.wiring.networks import peer_config, shared_relays
 from livereactor.wiring.process import LOOPBACK, Server, configure_logging, listen, stop_on_signals, url_of
@@ -115,7 +116,13 @@ async def _serve(
     app = create_app(runtime, access=access, page=page_directory(), key=asked.key)
     # The exit is ours: uvicorn would wait for held requests and event streams.
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, lifespan="off", ws="none", limit_concurrency=HTTP_CONNECTIONS
+        BehindProxies(app, asked.proxies),
+        proxy_headers=False,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        ws="none",
+        limit_concurrency=HTTP_CONNECTIONS,
     )
     server = Server(config)
     stop = stop_on_signals()

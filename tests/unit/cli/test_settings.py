@@ -135,3 +135,13 @@ def test_one_variable_names_the_data_folder_for_every_command(tmp_path: Path) ->
     assert rows["coordinator.data_dir"] == (Path("/srv/live"), "environment LIVEREACTOR_DATA_DIR")
     longer = {"LIVEREACTOR_DATA_DIR": "/srv/live", "LIVEREACTOR_COORDINATOR__DATA_DIR": "/srv/other"}
     assert settle(tmp_path, environ=longer).settings.coordinator.data_dir == Path("/srv/other")
+
+
+def test_proxies_are_those_of_this_machine_or_addresses_and_networks(tmp_path: Path) -> None:
+    settings = settle(tmp_path).settings
+    assert settings.coordinator.proxies == settings.runtime.proxies == ["127.0.0.1", "::1"]
+    settings = settle(tmp_path, '[coordinator]\nproxies = ["10.0.0.5", "fd00::/8"]\n').settings
+    assert settings.coordinator.proxies == ["10.0.0.5", "fd00::/8"]
+    for wrong in ("proxy.example", "10.0.0.0/33", "*"):
+        with pytest.raises(ConfigError, match="is no address or network"):
+            settle(tmp_path, environ={"LIVEREACTOR_COORDINATOR__PROXIES": f'["{wrong}"]'})
