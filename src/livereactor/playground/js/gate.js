@@ -42,8 +42,9 @@ export class Gate {
   #enter() {
     const shown = this.#input.value.trim();
     if (!shown) return this.complain(`Paste the ${this.#kind} here.`);
-    // A header takes nothing else, and an address or a sentence is not what was asked for.
-    if (!/^[\x21-\x7e]+$/.test(shown)) return this.complain(`This is no ${this.#kind}: it has spaces or odd letters.`);
+    // A header takes nothing else.
+    if (!/^[\x20-\x7e]+$/.test(shown)) return this.complain(`This is no ${this.#kind}: it has letters that none has.`);
+    if (this.#kind === "token" && /\s/.test(shown)) return this.complain("This is no token: it has spaces.");
     if (this.#kind === "token" && shown.startsWith("rk_")) {
       return this.complain("This is an API key, which opens a whole account. Make a token of it: livereactor token.");
     }

@@ -21,25 +21,34 @@ export class Picker {
     if (drawn === this.#drawn) return;
     this.#drawn = drawn;
     const hadFocus = this.root.contains(document.activeElement);
-    this.root.replaceChildren(...models.map((model) => this.#row(model, model.name === chosen)));
+    this.root.replaceChildren(...models.map((model, at) => this.#row(model, at, model.name === chosen)));
     const input = this.root.querySelector("input:checked");
     if (hadFocus && input instanceof HTMLInputElement) input.focus();
   }
 
   /**
    * @param {Model} model
+   * @param {number} at
    * @param {boolean} isChosen
    */
-  #row(model, isChosen) {
-    const input = element("input", { type: "radio", name: "model", value: model.name, checked: isChosen });
+  #row(model, at, isChosen) {
+    const [name, about] = [`model-${at}-name`, `model-${at}-about`];
+    const input = element("input", {
+      type: "radio",
+      name: "model",
+      value: model.name,
+      checked: isChosen,
+      "aria-labelledby": name,
+      "aria-describedby": about,
+    });
     input.addEventListener("change", () => this.picked.emit(model.name));
     return element(
       "label",
       { class: "model" },
       input,
-      element("b", {}, model.name),
-      element("span", { class: "model-state", "data-state": model.state }, stateOf(model)),
-      element("span", { class: "model-line" }, firstLine(model.description)),
+      element("b", { id: name }, model.name),
+      element("span", { class: "model-state" }, stateOf(model)),
+      element("span", { class: "model-line", id: about }, firstLine(model.description)),
     );
   }
 }

@@ -131,8 +131,55 @@ test("connecting ends after its time, with a word why", () => {
   assert.equal(machine.problem.kind, "timeout");
 });
 
+test("a session waits for its worker as long as it takes, and is connected to when it has it", () => {
+  const machine = new Machine();
+  machine.handle("start", 0);
+  assert.deepEqual(machine.handle("queued", 1), []);
+  assert.equal(machine.deadline, null);
+  assert.deepEqual(machine.handle("queued", 2000), []);
+  assert.deepEqual(machine.handle("opened", 2001), ["openPeer"]);
+});
+
+test("a session that lost its worker is waited for again, wherever the page was with it", () => {
+  const lost = live();
+  lost.handle("broken", 1, CLOSED);
+  const back = live();
+  back.handle("broken", 1, CLOSED);
+  back.handle("tick", 10);
+  const connecting = new Machine();
+  connecting.handle("start", 0);
+  connecting.handle("opened", 0);
+  for (const machine of [live(), lost, back, connecting]) {
+    assert.deepEqual(machine.handle("requeued", 11), ["closePeer", "openSession"]);
+    assert.equal(machine.state, "queued");
+    assert.equal(machine.problem, null);
+    assert.deepEqual(machine.handle("opened", 12), ["openPeer"]);
+  }
+});
+
+test("other credentials are asked for at once, not after five minutes of tries", () => {
+  const machine = live();
+  machine.handle("broken", 1, CLOSED);
+  machine.handle("tick", 10);
+  assert.deepEqual(machine.handle("denied", 11, { kind: "unauthorized", detail: "expired" }), ["closePeer"]);
+  assert.equal(machine.state, "failed");
+});
+
+test("what is over is left behind without being ended again", () => {
+  const machine = live();
+  machine.handle("ended", 1, { kind: "ended", detail: "stopped" });
+  assert.deepEqual(machine.handle("stop", 2), ["closePeer"]);
+  assert.equal(machine.state, "idle");
+});
+
 test("stop ends the session from every state that has one", () => {
-  for (const machine of [live(), live()]) {
+  const queued = new Machine();
+  queued.handle("start", 0);
+  queued.handle("queued", 0);
+  const failed = new Machine();
+  failed.handle("start", 0);
+  failed.handle("refused", 0, CLOSED);
+  for (const machine of [live(), queued, failed]) {
     assert.deepEqual(machine.handle("stop", 1), ["closePeer", "stopSession"]);
     assert.equal(machine.state, "idle");
     assert.equal(machine.deadline, null);
@@ -143,9 +190,12 @@ test("whatever arrives in whatever order: states stay legal, and waiting states 
   const events = [
     "start",
     "stop",
+    "queued",
     "opened",
+    "requeued",
     "live",
     "broken",
+    "denied",
     "unreachable",
     "over",
     "refused",

@@ -114,7 +114,7 @@ export class Keys {
     button.addEventListener("click", () => void copy(key, button, "Copy"));
     const done = element("button", { type: "button", onclick: () => this.#forget() }, "Done");
     this.#made.replaceChildren(
-      element("p", {}, `The key ${name && `“${name}” `}is shown this once; keep it where only your server reads it.`),
+      element("p", {}, `${name || "The key"} is shown this once; keep it where only your server reads it.`),
       element("code", {}, key),
       element("div", { class: "buttons" }, button, done),
     );

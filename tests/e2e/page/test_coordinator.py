@@ -1,0 +1,316 @@
+"""The page at a real coordinator: who may in, who waits, who watches, and what becomes of a session."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Locator, Page, expect
+
+from tests.tools.processes import REPOSITORY
+from tests.tools.serving import Coordinator, livereactor_serve, operate
+
+from .conftest import opened, picture
+from .looking import LEFT, field, on_screen, seen
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+MODELS = Path(__file__).parent / "models"
+PATIENCE_MS = 30_000.0
+ENVIRONMENT = {
+    "PYTHONPATH": str(REPOSITORY),
+    "LIVEREACTOR_COORDINATOR__GUESTS": "false",
+    # A test that fails half-way must not wait for its sessions.
+    "LIVEREACTOR_COORDINATOR__DRAIN_TIMEOUT": "1",
+}
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Coordinator]:
+    """Two models, a worker each; nobody is served without a token."""
+    targets = [MODELS / "board.py", f"{MODELS / 'again.py'}:Again"]
+    log_path = tmp_path_factory.mktemp("coordinator") / "log"
+    with livereactor_serve(targets, log_path=log_path, environment=ENVIRONMENT) as coordinator:
+        wait_for_workers(coordinator)
+        yield coordinator
+
+
+@pytest.fixture(scope="module")
+def operator(served: Coordinator) -> str:
+    """A key that may everything."""
+    asked = ("--scope", "admin", "--scope", "view", "--scope", "control")
+    return operate(served.data_dir, "keys", "create", *asked, environment=ENVIRONMENT)["key"]
+
+
+def wait_for_workers(coordinator: Coordinator) -> None:
+    def there() -> bool:
+        return all(each["state"] == "ready" for each in coordinator.get("/models")[1]["models"])
+
+    coordinator.wait_until(there, timeout=60.0)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def coordinator(served: Coordinator) -> AsyncIterator[Coordinator]:
+    """No session of an earlier test is left in it, and each model has its worker."""
+    wait_for_workers(served)
+    yield served
+    status, body = served.call("GET", "/sessions?state=open")
+    assert status == 200
+    for each in body["sessions"]:
+        served.call("DELETE", f"/sessions/{each['session_id']}")
+
+
+@asynccontextmanager
+async def visiting(
+    browser: Browser, coordinator: Coordinator, *, token: str | None = None, **settings: Any
+) -> AsyncIterator[tuple[Page, list[str]]]:
+    """A page that has a token; at the choice of a model."""
+    async with opened(browser, bypass_csp=True, **settings) as (page, complaints):
+        await page.goto(f"{coordinator.url}/#token={token or coordinator.token()}")
+        await expect(page.get_by_role("radio", name="board")).to_be_visible()
+        yield page, complaints
+
+
+@asynccontextmanager
+async def playing(
+    browser: Browser, coordinator: Coordinator, *, model: str = "board", **settings: Any
+) -> AsyncIterator[Page]:
+    """A page with the picture of a session of its own."""
+    async with visiting(browser, coordinator, **settings) as (page, _):
+        await start(page, model)
+        await on_screen(page)
+        yield page
+
+
+async def start(page: Page, model: str = "board") -> None:
+    await page.get_by_role("radio", name=model).check(force=True)  # its row stands for it
+    await page.get_by_role("button", name="Start").click()
+
+
+def card(page: Page) -> Locator:
+    return page.locator("#stage .card")
+
+
+async def says(page: Page, *texts: str) -> None:
+    for text in texts:
+        await expect(card(page)).to_contain_text(text, timeout=PATIENCE_MS)
+
+
+async def test_a_token_behind_the_address_plays_and_is_in_no_address(
+    browser: Browser, coordinator: Coordinator
+) -> None:
+    token = coordinator.token()
+    async with opened(browser, bypass_csp=True) as (page, complaints):
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        await page.goto(f"{coordinator.url}/#token={token}")
+        await start(page)
+        await on_screen(page)
+        assert page.url == f"{coordinator.url}/"
+        assert not [url for url in asked if token in url.partition("#")[0]]
+        await page.locator(".field", has_text="Red").get_by_role("slider").fill("1")
+        await seen(page, LEFT, "r > 200")
+        await expect(page.locator("#left")).to_have_text(re.compile(r"^(20:00|19:\d\d) left$"))
+        await page.get_by_role("button", name="Stop", exact=True).click()
+        await expect(page.get_by_role("radio", name="board")).to_be_visible()
+        assert complaints == []
+    assert coordinator.call("GET", "/sessions?state=open")[1]["sessions"] == []
+
+
+async def test_who_waits_sees_the_place_keeps_it_over_a_reload_and_is_served_in_order(
+    browser: Browser, coordinator: Coordinator
+) -> None:
+    async with (
+        playing(browser, coordinator) as first,
+        visiting(browser, coordinator) as (second, _),
+        visiting(browser, coordinator) as (third, complaints),
+    ):
+        await start(second)
+        await says(second, "You are next")
+        await start(third)
+        await says(third, "You are number 2 of 2", "Your place is kept")
+        await says(second, "You are next, of 2 who wait")
+        await picture(third, "queue")
+        await second.reload()
+        await says(second, "You are next, of 2 who wait")
+        await first.get_by_role("button", name="Stop", exact=True).click()
+        await on_screen(second)
+        await says(third, "You are next")
+        await second.get_by_role("button", name="Stop", exact=True).click()
+        await on_screen(third)
+        assert complaints == []
+
+
+async def test_who_leaves_the_queue_lets_the_next_one_up(browser: Browser, coordinator: Coordinator) -> None:
+    async with (
+        playing(browser, coordinator),
+        visiting(browser, coordinator) as (second, _),
+        visiting(browser, coordinator) as (third, _),
+    ):
+        await start(second)
+        await says(second, "You are next")
+        await start(third)
+        await says(third, "You are number 2 of 2")
+        await second.get_by_role("button", name="Leave the queue").click()
+        await expect(second.get_by_role("button", name="Start")).to_be_visible()
+        await says(third, "You are next")
+        waiting = coordinator.call("GET", "/sessions?state=queued")[1]["sessions"]
+        assert len(waiting) == 1
+
+
+async def test_a_reload_comes_back_to_the_running_session(browser: Browser, coordinator: Coordinator) -> None:
+    async with playing(browser, coordinator) as page:
+        await page.locator(".field", has_text="Red").get_by_role("slider").fill("1")
+        await seen(page, LEFT, "r > 200")
+        await page.reload()
+        await on_screen(page)
+        await seen(page, LEFT, "r > 200")
+        await expect(field(page, "Red").get_by_role("textbox")).to_have_value("1")
+        await expect(page.get_by_role("button", name="Stop", exact=True)).to_be_visible()
+
+
+async def test_a_share_link_shows_the_picture_and_lets_nobody_command(
+    browser: Browser, coordinator: Coordinator
+) -> None:
+    async with (
+        playing(browser, coordinator) as owner,
+        opened(browser, bypass_csp=True) as (viewer, _),
+    ):
+        await owner.get_by_role("button", name="Share").click()
+        link = await owner.get_by_role("textbox", name="Link").input_value()
+        await expect(owner.get_by_role("dialog")).to_contain_text(
+            "Who opens it sees the picture and can change nothing"
+        )
+        await picture(owner, "share")
+        await owner.get_by_role("button", name="Close").click()
+        assert re.search(r"/#session=ses_\w+&token=\S+$", link)
+        await viewer.goto(link)
+        await on_screen(viewer)
+        assert "#" not in viewer.url
+        await expect(viewer.locator("#state")).to_have_text("You are watching")
+        await expect(viewer.locator("#panel")).to_be_hidden()
+        await expect(viewer.get_by_role("button", name="Share")).to_be_hidden()
+        await owner.locator(".field", has_text="Red").get_by_role("slider").fill("1")
+        await seen(viewer, LEFT, "r > 200")
+        await refuses_a_command(viewer)
+        await viewer.reload()
+        await on_screen(viewer)
+        await viewer.get_by_role("button", name="Leave").click()
+        await viewer.get_by_role("button", name="Join").click()
+        await on_screen(viewer)
+        await owner.get_by_role("button", name="Stop", exact=True).click()
+        await says(viewer, "The session has ended")
+        await expect(viewer.get_by_role("button", name="Start")).to_be_hidden()
+
+
+async def refuses_a_command(viewer: Page) -> None:
+    """The page offers a viewer nothing to command with; by what is hidden of it, the server says no."""
+    await viewer.get_by_role("button", name="Log").click()
+    await expect(viewer.get_by_label("A command as JSON")).to_be_hidden()
+    await viewer.evaluate("""() => {
+      const form = document.querySelector("#log form");
+      form.querySelector("input").value = '{"type": "set_red", "data": {"red": 0}}';
+      form.requestSubmit();
+    }""")
+    await expect(viewer.locator("#log > .complaint")).to_contain_text("FORBIDDEN: this connection may only watch")
+
+
+async def test_a_killed_worker_of_a_model_that_goes_on_is_replaced_and_the_page_follows(
+    browser: Browser, coordinator: Coordinator, operator: str
+) -> None:
+    async with playing(browser, coordinator, model="again") as page:
+        await page.locator(".field", has_text="Red").get_by_role("slider").fill("1")
+        await seen(page, LEFT, "r > 200")
+        kill_worker(coordinator, operator, "again")
+        await expect(page.locator("#stage.covered")).to_be_visible(timeout=PATIENCE_MS)
+        await on_screen(page)
+        await seen(page, LEFT, "r < 40")  # it began anew, and its controls say so
+        await expect(field(page, "Red").get_by_role("textbox")).to_have_value(re.compile(r"^0(\.0)?$"))
+
+
+async def test_a_killed_worker_is_said_and_start_gets_another(
+    browser: Browser, coordinator: Coordinator, operator: str
+) -> None:
+    async with playing(browser, coordinator) as page:
+        kill_worker(coordinator, operator, "board")
+        await says(page, "The model's process is gone", "Start begins a new one")
+        await picture(page, "worker-gone")
+        await page.get_by_role("button", name="Start").click()
+        await on_screen(page)
+
+
+def kill_worker(coordinator: Coordinator, operator: str, model: str) -> None:
+    status, seen_now = coordinator.call("GET", "/admin/overview", token=operator)
+    assert status == 200
+    (worker,) = [each for each in seen_now["workers"] if each["model"] == model and each["sessions"]]
+    os.kill(worker["pid"], signal.SIGKILL)
+
+
+async def test_without_a_token_one_is_asked_for(browser: Browser, coordinator: Coordinator) -> None:
+    async with opened(browser) as (page, _):
+        await page.goto(coordinator.url)
+        await says(page, "A token is needed here")
+        await enter(page, "not a token")
+        await says(page, "This is no token")
+        await enter(page, coordinator.key)
+        await says(page, "This is an API key, which opens a whole account")
+        await enter(page, "eyJhbGciOiJIUzI1NiJ9.e30.AAAA")
+        await says(page, "A token is needed here")
+        await expect(card(page).get_by_role("alert")).not_to_be_empty()
+        await enter(page, coordinator.token())
+        await expect(page.get_by_role("radio", name="board")).to_be_visible()
+        await page.reload()
+        await expect(page.get_by_role("radio", name="board")).to_be_visible()
+
+
+async def enter(page: Page, shown: str) -> None:
+    await page.get_by_label("Token").fill(shown)
+    await page.keyboard.press("Enter")
+
+
+async def test_a_used_up_allowance_is_told_in_its_numbers(
+    browser: Browser, coordinator: Coordinator, operator: str
+) -> None:
+    status, made = coordinator.call("POST", "/keys", {"account": "small", "max_sessions": 1}, token=operator)
+    assert status == 201
+    key = made["key"]
+    status, minted = coordinator.call("POST", "/tokens", {}, token=key)
+    assert status == 200
+    first = coordinator.create("board", token=key)["session_id"]
+    async with visiting(browser, coordinator, token=minted["jwt"]) as (page, _):
+        await start(page)
+        await says(page, "All your sessions are in use", "1 of 1 sessions of this account are open")
+        await picture(page, "quota")
+        coordinator.call("DELETE", f"/sessions/{first}", token=key)
+        await page.get_by_role("button", name="Try again").click()
+        await on_screen(page)
+        await page.get_by_role("button", name="Stop", exact=True).click()
+        await expect(page.get_by_role("button", name="Start")).to_be_visible()
+
+
+async def test_a_coordinator_that_is_away_is_said_while_one_waits_and_the_place_is_kept(
+    browser: Browser, coordinator: Coordinator
+) -> None:
+    async with (
+        playing(browser, coordinator) as first,
+        visiting(browser, coordinator) as (page, _),
+    ):
+        await start(page)
+        await says(page, "You are next")
+        gone = asyncio.Event()
+        await page.route("**/sessions/**", lambda route: (gone.set(), route.abort("connectionrefused"))[1])
+        await page.reload()
+        await asyncio.wait_for(gone.wait(), PATIENCE_MS / 1000)
+        await says(page, "The server does not answer")
+        await page.unroute("**/sessions/**")
+        await says(page, "You are next")
+        await first.get_by_role("button", name="Stop", exact=True).click()
+        await on_screen(page)
