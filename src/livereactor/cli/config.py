@@ -1,22 +1,19 @@
-"""`livereactor config` and `livereactor limits`: what is in force, and where it came from."""
+"""`livereactor config`: what is in force, and where it came from."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from livereactor.base.limits import Limits
 from livereactor.settings import effective, is_secret, resolve
 
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
     app.command(epilog="Example: LIVEREACTOR_RUNTIME__PORT=9000 livereactor config")(config)
-    app.command(epilog="Example: livereactor limits --json")(limits)
 
 
 def config(
@@ -31,16 +28,3 @@ def config(
             typer.echo(json.dumps({"name": name, "value": shown, "origin": origin}, default=str))
         else:
             typer.echo(f"{name:<32} {shown!s:<24} {origin}")
-
-
-def limits(json_lines: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False) -> None:
-    """Show every limit with its default.
-
-    Those in force at a running server are at its /limits.
-    """
-    values = dataclasses.asdict(Limits())
-    if json_lines:
-        typer.echo(json.dumps(values))
-        return
-    for name, value in values.items():
-        typer.echo(f"{name:<28} {value:,}")

@@ -42,7 +42,7 @@ def serve(
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     json_lines: _Json = False,
 ) -> None:
-    """Serve models to many people: keys, sessions, a queue, watched workers.
+    """Serve models to many people, with keys and a queue.
 
     Without models, those that workers elsewhere bring; Ctrl-C ends it.
     """

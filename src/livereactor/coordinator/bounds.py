@@ -8,7 +8,7 @@ from livereactor.coordinator.options import CoordinatorOptions
 
 
 def bounds(options: CoordinatorOptions) -> dict[str, int | float]:
-    """Seconds, bytes and counts, as their names say; of quotas and rates, 0 = unlimited."""
+    """Seconds are floats, bytes and counts are integers; of durations, quotas and rates, 0 = unlimited."""
     return {
         **asdict(options.limits),
         **asdict(options.quotas),
@@ -19,7 +19,7 @@ def bounds(options: CoordinatorOptions) -> dict[str, int | float]:
         "poll_hold": options.hold,
         "lease": options.lease,
         "drain_timeout": options.drain_timeout,
-        "token_lifetime": options.token_lifetime,
-        "scoped_token_lifetime": options.scoped_token_lifetime,
+        "token_lifetime": float(options.token_lifetime),
+        "scoped_token_lifetime": float(options.scoped_token_lifetime),
         "closed_session_kept": options.kept,
     }

@@ -3,7 +3,9 @@ from typer.testing import CliRunner
 
 from livereactor.cli.main import app
 
-COMMANDS = ["new", "run", "dev", "demo", "schema", "validate", "config", "limits", "doctor", "keys", "token"]
+MODELS = ["new", "run", "dev", "demo", "schema", "validate", "doctor"]
+OPERATING = ["serve", "worker", "keys", "token", "sessions", "queue", "workers", "usage", "config", "limits"]
+COMMANDS = [*MODELS, *OPERATING]
 
 
 def said(*arguments: str) -> str:

@@ -1,0 +1,40 @@
+"""`livereactor limits`, of the settings here and of a running coordinator."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+from structlog.testing import capture_logs
+from typer.testing import CliRunner, Result
+
+from livereactor.cli.main import app
+from livereactor.coordinator.bounds import bounds
+from livereactor.coordinator.options import CoordinatorOptions, Quotas
+from tests.integration.coordinator.rig import coordinating
+
+
+def said(*arguments: str, **environment: str) -> Result:
+    return CliRunner().invoke(app, ["limits", *arguments], env=environment)
+
+
+def test_limits_are_those_of_the_settings_here() -> None:
+    answer = said("--json", LIVEREACTOR_COORDINATOR__CONCURRENT_SESSIONS="7")
+    assert json.loads(answer.stdout) == bounds(CoordinatorOptions()) | {"concurrent_sessions": 7}
+
+
+def test_people_read_units_and_what_is_unlimited() -> None:
+    lines = dict(
+        line.split(maxsplit=1) for line in said(LIVEREACTOR_COORDINATOR__CONCURRENT_SESSIONS="0").stdout.splitlines()
+    )
+    assert lines["concurrent_sessions"] == "unlimited"
+    assert (lines["upload_bytes"], lines["message_bytes"]) == ("100 MiB", "256 KiB")
+    assert (lines["max_session_duration"], lines["steps"]) == ("1,200 s", "10,000")
+
+
+async def test_limits_elsewhere_are_that_coordinators() -> None:
+    options = CoordinatorOptions(quotas=Quotas(9, 9, 9))
+    with capture_logs():  # the coordinator's would go to the command's stdout
+        async with coordinating(options) as served:
+            answer = await asyncio.to_thread(said, "--json", "--coordinator", served.url)
+    assert json.loads(answer.stdout) == bounds(options)
