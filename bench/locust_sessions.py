@@ -1,10 +1,10 @@
-"""A client of P18: creates sessions one after another. Run by `bench/serving.py` in a process of its own."""
+"""A client of P18: creates sessions, one after another or so many a second. Run by `bench/serving.py`, apart from it."""
 
 from __future__ import annotations
 
 import os
 
-from locust import FastHttpUser, constant, task
+from locust import FastHttpUser, constant, constant_throughput, task
 
 HEADERS = {"Authorization": f"Bearer {os.environ.get('BENCH_TOKEN', '')}"}
 BODY = {
@@ -14,10 +14,13 @@ BODY = {
 }
 
 
+RATE = float(os.environ.get("BENCH_RATE", "0"))  # a second and client; 0 = as fast as they are answered
+
+
 class Creator(FastHttpUser):
     """One client."""
 
-    wait_time = constant(0)
+    wait_time = constant_throughput(RATE) if RATE else constant(0)
 
     @task
     def create(self) -> None:
