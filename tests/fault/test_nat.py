@@ -19,7 +19,7 @@ from tests.tools.browser import BrowserClients
 from tests.tools.coturn import Coturn
 from tests.tools.drivers import Client, PythonClients
 from tests.tools.fixtures import credentials
-from tests.tools.nat import Internet, Nat
+from tests.tools.nat import OPENED, Internet, Nat
 from tests.tools.nat_fixtures import Serve, browsers, net, pythons, relay, serve, service
 from tests.tools.processes import Program
 from tests.tools.serving import Coordinator
@@ -33,7 +33,7 @@ PAIRS = tuple(product(KINDS, KINDS))  # 16 (R4)
 # engine dials; of two symmetric NATs neither can foretell the other's port.
 NEEDS_RELAY = {pair for pair in PAIRS if Nat.UDP_BLOCKED in pair} | {(Nat.SYMMETRIC, Nat.SYMMETRIC)}
 NEEDS_RELAY -= {(Nat.OPEN, Nat.UDP_BLOCKED)}
-RELAYED_BYTES = 20_000  # a third of what 12 frames are
+RELAYED_BYTES = 15_000  # a third of what 10 frames are
 READY = 2.0  # seconds (R5); half a second on a quiet machine
 PATIENCE = 20.0  # seconds for what takes a second there
 
@@ -66,9 +66,9 @@ def relayed(net: Internet) -> int:
 
 async def streamed_by_relay(net: Internet, client: Client) -> bool:
     """Whether the relay carries the picture; fails where there is none."""
-    assert (await client.frames(5))["count"] >= 5
+    assert (await client.frames(3))["count"] >= 3
     before = relayed(net)
-    assert (await client.frames(12))["decoded"] >= 11
+    assert (await client.frames(10))["decoded"] >= 9
     return relayed(net) - before > RELAYED_BYTES
 
 
@@ -117,7 +117,9 @@ async def test_the_official_client_in_a_browser_gets_a_picture_through_the_relay
         assert await streamed_by_relay(net, client)
 
 
-@pytest.mark.parametrize("nat", [Nat.SYMMETRIC, Nat.UDP_BLOCKED], ids=lambda nat: nat.value)
+@pytest.mark.parametrize(
+    "nat", [pytest.param(Nat.SYMMETRIC, marks=pytest.mark.long), Nat.UDP_BLOCKED], ids=lambda nat: nat.value
+)
 async def test_the_page_shows_a_picture_through_the_relay(
     net: Internet, relay: Coturn, serve: Serve, browsers: BrowserClients, nat: Nat
 ) -> None:
@@ -135,9 +137,8 @@ async def test_the_page_shows_a_picture_through_the_relay(
         await page.close()
 
 
-@pytest.mark.parametrize(
-    "nat", [pytest.param(Nat.SYMMETRIC, marks=pytest.mark.long), Nat.UDP_BLOCKED], ids=lambda nat: nat.value
-)
+@pytest.mark.long
+@pytest.mark.parametrize("nat", [Nat.SYMMETRIC, Nat.UDP_BLOCKED], ids=lambda nat: nat.value)
 async def test_the_other_engine_finds_the_same_ways(
     net: Internet, serve: Serve, relay: Coturn, pythons: PythonClients, nat: Nat
 ) -> None:
@@ -152,8 +153,8 @@ async def test_the_other_engine_finds_the_same_ways(
 async def test_behind_a_one_to_one_nat_the_public_address_is_enough(
     net: Internet, serve: Serve, pythons: PythonClients, nat: Nat
 ) -> None:
-    """Neither STUN nor TURN: the client only knows what the answer says."""
-    worker = serve(public_address=net.worker.public, port_range="40000:40100")
+    """Neither STUN nor TURN: the client only knows what the answer says, and only a few ports are open."""
+    worker = serve(public_address=net.worker.public, port_range=f"{OPENED[0]}:{OPENED[-1]}")
     net.client.become(nat)
     net.worker.become(Nat.ONE_TO_ONE)
     async with connected(net, pythons, worker) as (client, _):

@@ -16,6 +16,7 @@ from typing import Final
 from tests.tools.netns import Namespace, can_make_networks
 from tests.tools.wire import can_make_wires, wire
 
+OPENED: Final = range(40_000, 40_011)  # UDP ports
 RELAY: Final = "203.0.113.130"
 RELAY_AWAY: Final = 0.010  # seconds, one way
 COORDINATOR: Final = "203.0.113.1"  # the public network's own host, and the way from everywhere to everywhere
@@ -28,7 +29,8 @@ class Nat(Enum):
     FULL_CONE = "full cone"  # endpoint-independent mapping and filtering: a hole once made is everybody's
     SYMMETRIC = "symmetric"  # address- and port-dependent both: another port towards everybody
     UDP_BLOCKED = "UDP blocked"  # an office's firewall: TCP goes out, nothing else does
-    ONE_TO_ONE = "1:1"  # a cloud's: the public address is the host's alone, and the host does not know it
+    # A cloud's: the public address is the host's alone, and the host does not know it; `OPENED` is all that comes in.
+    ONE_TO_ONE = "1:1"
 
 
 _LEAVING: Final = {
@@ -40,7 +42,7 @@ _LEAVING: Final = {
 }
 _ARRIVING: Final = {
     Nat.FULL_CONE: 'iifname "wan" udp dport 1024-65535 dnat ip to {host}',
-    Nat.ONE_TO_ONE: 'iifname "wan" dnat ip to {host}',
+    Nat.ONE_TO_ONE: f'iifname "wan" udp dport {OPENED[0]}-{OPENED[-1]} dnat ip to {{host}}',
 }
 _NOBODY_ELSE: Final = 'iifname "wan" ct state new ct status & dnat == 0 drop'
 _PASSING: Final = {

@@ -99,7 +99,7 @@ def service(net: Internet, relay: Coturn, tmp_path_factory: pytest.TempPathFacto
             made = stack.enter_context(serving)
         with net.worker.host.inside():
             stack.enter_context(background(command, url=url, log_path=folder / "worker", environment=SMALL))
-        made.wait_for_worker()
+        made.wait_until(lambda: "worker registered" in made.log(), timeout=60.0)
         yield made
 
 
