@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.tools.processes import request
 
 LIVEREACTOR = str(Path(sys.executable).with_name("livereactor"))
-PATIENCE = 30.0  # seconds; starting Python and the engine on a machine that is busy
+PATIENCE = 60.0  # seconds; starting Python and the engine on a machine that is busy
 EXIT = 10.0  # seconds from a signal to the end (acceptance 60)
 
 

@@ -9,6 +9,7 @@ from livereactor.store.port import RUNNING, SessionRecord, SessionState, Tx, Wor
 
 _SERVING = frozenset({WorkerState.READY})
 _LOADING = frozenset({WorkerState.STARTING})
+_NOT_HERE_YET = "its process starts"  # of a Worker that the pool starts; it has not dialled in
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,7 @@ class Place:
     Attributes:
         position: 1 is served next.
         estimated_wait, estimate_error: seconds; None while nothing is known.
-        loading, loading_text: 0..1 and in words, of the furthest Worker that is on its way; None = there is none.
+        loading, loading_text: 0..1 and in words, of the furthest Worker that is on its way; both None = there is none.
     """
 
     position: int
@@ -35,15 +36,8 @@ def place(tx: Tx, now_us: int, session: SessionRecord) -> Place | None:
         return None
     position = tx.ahead(session) + 1
     known = forecast_of(tx, now_us, session.model)
-    loading = _furthest(tx, session.model)
-    return Place(
-        position,
-        tx.queue_length(session.model),
-        known.wait(position),
-        known.error,
-        None if loading is None else loading.info.get("progress"),
-        None if loading is None else loading.info.get("text"),
-    )
+    progress, text = _on_its_way(tx, session.model)
+    return Place(position, tx.queue_length(session.model), known.wait(position), known.error, progress, text)
 
 
 def forecast_of(tx: Tx, now_us: int, model: str) -> Forecast:
@@ -51,6 +45,15 @@ def forecast_of(tx: Tx, now_us: int, model: str) -> Forecast:
     slots = sum(each.slots for each in tx.workers(model=model, states=_SERVING))
     running = tx.sessions(model=model, states=RUNNING, limit=max(slots, 1))
     return forecast(tx.recent_waits(model), running, slots=slots, now_us=now_us)
+
+
+def _on_its_way(tx: Tx, model: str) -> tuple[float | None, str | None]:
+    if (loading := _furthest(tx, model)) is not None:
+        return loading.info.get("progress"), loading.info.get("text")
+    if tx.workers(model=model, states=_SERVING):
+        return None, None
+    record = tx.model(model)
+    return None, _NOT_HERE_YET if record is not None and record.max_workers else None
 
 
 def _furthest(tx: Tx, model: str) -> WorkerRecord | None:
