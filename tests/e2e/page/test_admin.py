@@ -161,8 +161,8 @@ def state_of(served: Coordinator, session: str) -> str:
 async def test_a_key_is_made_shown_once_and_revoked(browser: Browser, served: Coordinator, token: str) -> None:
     async with inside(browser, served, token) as page:
         await page.get_by_role("tab", name="Keys").click()
-        await page.get_by_label("Name").fill("website")
-        await page.get_by_label("Account").fill("acme")
+        await page.get_by_role("textbox", name="Name").fill("website")
+        await page.get_by_role("textbox", name="Account").fill("acme")
         await page.get_by_text("record", exact=True).click()
         await page.get_by_role("button", name="Create").click()
         key = await page.locator(".made code").inner_text()
@@ -231,9 +231,7 @@ async def test_a_coordinator_that_is_away_is_said_and_comes_back(
         await expect(page.locator("#state")).to_have_attribute("data-state", "live")
 
 
-async def test_a_worker_drains_and_another_takes_its_place(
-    browser: Browser, served: Coordinator, token: str, watched: str
-) -> None:
+async def test_a_worker_drains_and_is_gone(browser: Browser, served: Coordinator, token: str, watched: str) -> None:
     (worker,) = served.workers()
     async with inside(browser, served, token) as page:
         served.call("DELETE", f"/sessions/{watched}", {})
@@ -242,4 +240,3 @@ async def test_a_worker_drains_and_another_takes_its_place(
         await card.get_by_role("button", name="Drain").click()
         await card.get_by_role("button", name="Really drain it?").click()
         await expect(card).to_have_count(0)
-        await expect(page.get_by_role("article", name="Worker of conformance")).to_contain_text("ready", timeout=60_000)
