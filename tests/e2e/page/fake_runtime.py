@@ -1,6 +1,6 @@
-"""A runtime that is only its HTTP answers, given to the browser by interception: no process, no port, no network.
+"""Servers that are only their HTTP answers, given to the browser by interception: no process, no port, no network.
 
-What a test does not set answers as a healthy runtime whose model is loaded. Signalling hangs: no peer ever comes up.
+What a test does not set answers as a healthy server whose model is loaded. Signalling hangs: no peer ever comes up.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ class FakeRuntime:
                 self.foreign.append(url)
             return await route.abort()
         path = urlsplit(url).path.lstrip("/")
-        if path.startswith("sessions/"):
+        if "/transport/" in path:
             return None  # held for ever: the page stays where it is
         if (answer := self.answers.get(f"{route.request.method} {path}")) is not None:
             status, body = answer
@@ -141,3 +141,34 @@ class FakeRuntime:
             return await route.fulfill(status=404)
         kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
         return await route.fulfill(content_type=kind, body=file.read_bytes())
+
+
+MODELS: list[dict[str, Any]] = [
+    {"name": "garden", "description": "Organisms that heal when cut.", "state": "starting", "progress": 0.4},
+    {"name": "pond", "description": "Rain on a pond. Touch the water.\n\nDrawn by hand.", "state": "ready"},
+    {"name": "world", "description": "A walk over an endless land, by day and by night.", "state": "cold"},
+]
+SESSION = "sessions/ses_1"
+WAITING: dict[str, Any] = {
+    "session_id": "ses_1",
+    "state": "SUSPENDED",
+    "model": {"name": "pond"},
+    "version": "1",
+    "queue": {"position": 2, "length": 5, "estimated_wait": 130.0, "estimate_error": 31.0},
+}
+
+
+@dataclass
+class FakeCoordinator(FakeRuntime):
+    """As a coordinator with three models and a session that waits."""
+
+    def __post_init__(self) -> None:
+        self.answers = {
+            "GET health": (200, {"status": "healthy", "state": "available", "service": "coordinator"}),
+            "GET models": (200, {"models": [{"queue_length": 0, **each} for each in MODELS]}),
+            **{f"GET models/{each['name']}/schema": (200, SCHEMA) for each in MODELS},
+            "POST sessions": (201, {"session_id": "ses_1", "state": "CREATED", "model": {"name": "pond"}}),
+            f"GET {SESSION}": (200, WAITING),
+            f"DELETE {SESSION}": (204, None),
+            **self.answers,
+        }

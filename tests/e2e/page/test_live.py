@@ -235,6 +235,24 @@ async def test_a_server_that_dies_is_said_and_its_restart_brings_the_picture_bac
             await second.stop()
 
 
+async def test_a_runtime_with_a_key_asks_for_it_or_takes_it_from_the_address(browser: Browser) -> None:
+    key = "correct horse battery"
+    running = await run_board(0, BOARD, "--key", key)
+    try:
+        async with opened(browser, bypass_csp=True) as (page, _):
+            await page.goto(running.url)
+            await expect(page.locator("#stage .card")).to_contain_text("A key is needed here")
+            await page.get_by_label("Key", exact=True).fill("wrong horse battery")
+            await page.keyboard.press("Enter")
+            await expect(page.locator(".gate").get_by_role("alert")).to_contain_text("This is not the key")
+            await page.goto(f"{running.url}/#key={key}")
+            await page.get_by_role("button", name="Start").click()
+            await on_screen(page)
+            assert "#" not in page.url
+    finally:
+        await running.stop()
+
+
 async def test_saving_the_file_of_a_model_brings_its_new_slider(browser: Browser, tmp_path: Path) -> None:
     model = Path(shutil.copy(BOARD, tmp_path / "board.py"))
     running = await run_board(0, model, "--reload")

@@ -76,17 +76,17 @@ export class Coordinator {
    * Come back to the session that is known, join the one of the link, or make one; then wait until it has a worker.
    * @param {Known} known
    * @param {AbortSignal} signal ends the waiting
-   * @param {(view: Descriptor) => void} tell called with every view before the one that is ready
+   * @param {(view: Descriptor, owner: boolean) => void} tell called with every view before the one that is ready
    * @returns {Promise<Opened>}
    * @throws {Over}
    */
   async open(known, signal, tell) {
     const session = known.session ?? this.#link;
     const view = session === null ? await this.#create(signal) : await this.#poll(session, undefined, signal);
-    const ready = await this.#ready(view, signal, tell);
+    const owner = session === null || (known.session !== null && known.owner);
+    const ready = await this.#ready(view, signal, (now) => tell(now, owner));
     // Whoever saw it wait sees it begin.
-    const isNew = session === null || ready !== view;
-    return { descriptor: ready, isNew, owner: session === null || (known.session !== null && known.owner) };
+    return { descriptor: ready, isNew: session === null || ready !== view, owner };
   }
 
   /**

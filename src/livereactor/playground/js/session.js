@@ -59,7 +59,7 @@ export class Session {
     const { signal } = this.#opening;
     const known = { session: this.id, connection, owner: this.owner };
     try {
-      const opened = await this.#here.open(known, signal, (view) => signal.aborted || this.#waits(view));
+      const opened = await this.#here.open(known, signal, (view, owner) => signal.aborted || this.#waits(view, owner));
       if (signal.aborted) return;
       this.#describe(opened.descriptor);
       this.owner = opened.owner;
@@ -135,9 +135,13 @@ export class Session {
     this.happened.emit({ event, problem });
   }
 
-  /** @param {Descriptor} view of a session that has no worker yet */
-  #waits(view) {
+  /**
+   * @param {Descriptor} view of a session that has no worker yet
+   * @param {boolean} owner
+   */
+  #waits(view, owner) {
     // From the first word on: a reload of the page must find its place in the queue.
+    this.owner = owner;
     this.#describe(view);
     if (view.state === "SUSPENDED") this.#tell("queued");
   }

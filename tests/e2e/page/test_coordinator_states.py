@@ -1,0 +1,178 @@
+"""What the page says in front of a coordinator that is only its HTTP answers: choices, queues, refusals."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from .conftest import opened, picture
+from .fake_runtime import ADDRESS, DESCRIPTOR, SESSION, WAITING, FakeCoordinator
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+UNAUTHORIZED = (401, {"error": "no credentials given; send Authorization: Bearer with a token", "code": "UNAUTHORIZED"})
+READY = {**DESCRIPTOR, "session_id": "ses_1", "state": "WAITING", "version": "2"}
+
+
+async def visit(page: Page, coordinator: FakeCoordinator, fragment: str = "") -> None:
+    await coordinator.attach(page.context)
+    await page.goto(ADDRESS + fragment)
+
+
+async def said(page: Page, *texts: str) -> None:
+    for text in texts:
+        await expect(page.locator("#stage .card")).to_contain_text(text)
+
+
+def view_token() -> str:
+    claims = base64.urlsafe_b64encode(json.dumps({"scope": "view"}).encode()).decode().rstrip("=")
+    return f"e30.{claims}.AAAA"
+
+
+async def test_models_are_chosen_by_name_line_and_state(browser: Browser) -> None:
+    async with opened(browser) as (page, complaints):
+        coordinator = FakeCoordinator()
+        await visit(page, coordinator)
+        await said(page, "Choose a model", "Rain on a pond. Touch the water.", "starting, 40 %", "starts on first use")
+        await expect(page.get_by_role("radio", name="garden")).to_be_checked()
+        await page.keyboard.press("Tab")
+        await page.keyboard.press("ArrowDown")
+        await expect(page.get_by_role("radio", name="pond")).to_be_checked()
+        await expect(page.get_by_role("radio", name="pond")).to_be_focused()
+        await page.get_by_role("button", name="Start").click()
+        await said(page, "You are number 2 of 5", "About 2 minutes, give or take 30 seconds")
+        assert complaints == []
+        assert coordinator.foreign == []
+
+
+async def test_one_model_needs_no_choice(browser: Browser) -> None:
+    one = {"name": "pond", "description": "Rain on a pond.", "state": "cold", "queue_length": 0}
+    async with opened(browser) as (page, _):
+        await visit(page, FakeCoordinator({"GET models": (200, {"models": [one]})}))
+        await said(page, "pond", "Rain on a pond.", "Starts on first use.")
+        await expect(page.locator("#stage").get_by_role("radio")).to_have_count(0)
+
+
+async def test_a_model_that_cannot_be_had_says_why_and_offers_no_start(browser: Browser) -> None:
+    one = {"name": "pond", "description": "", "state": "failed", "text": "it crashed 3 times", "queue_length": 0}
+    async with opened(browser) as (page, _):
+        await visit(page, FakeCoordinator({"GET models": (200, {"models": [one]})}))
+        await said(page, "pond", "It crashed 3 times.")
+        await expect(page.get_by_role("button", name="Start")).to_be_hidden()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "texts"),
+    [
+        (
+            503,
+            {"error": "no worker serves the model 'pond' and none can be started", "code": "NO_CAPACITY"},
+            ["Nothing can run this model at the moment", "No worker serves the model 'pond'"],
+        ),
+        (
+            429,
+            {"error": "no", "quota_type": "sessions_per_minute", "limit": 10, "current": 10, "retry_after": 6},
+            ["Too many sessions in a short time", "10 of the 10", "Try again in 6 s."],
+        ),
+        (403, {"error": "this token is not for the model 'pond'"}, ["The server said no", "not for the model 'pond'"]),
+    ],
+)
+async def test_a_refusal_is_said_in_its_own_words(
+    browser: Browser, status: int, body: dict[str, Any], texts: list[str]
+) -> None:
+    coordinator = FakeCoordinator({"POST sessions": (status, body)})
+    async with opened(browser) as (page, _):
+        await visit(page, coordinator)
+        await page.get_by_role("button", name="Start").click()
+        await said(page, *texts)
+        await page.get_by_role("button", name="Other models").click()
+        await said(page, "Choose a model")
+
+
+async def test_a_worker_on_its_way_shows_how_far_it_is(browser: Browser) -> None:
+    queue = {"position": 1, "length": 1, "loading": 0.4, "loading_text": "text encoder"}
+    async with opened(browser) as (page, _):
+        await visit(page, FakeCoordinator({f"GET {SESSION}": (200, {**WAITING, "queue": queue})}))
+        await page.get_by_role("button", name="Start").click()
+        await said(page, "You are next", "A worker gets ready, 40 %: text encoder.")
+        await expect(page.get_by_role("progressbar")).to_have_js_property("value", 0.4)
+
+
+async def test_a_coordinator_that_does_not_answer_is_asked_again_until_it_does(browser: Browser) -> None:
+    coordinator = FakeCoordinator()
+    async with opened(browser) as (page, _):
+        await visit(page, coordinator)
+        answer = coordinator.answers["POST sessions"]
+        coordinator.answers["POST sessions"] = (0, None)
+        await page.get_by_role("button", name="Start").click()
+        await said(page, "The server does not answer", "asks again by itself")
+        coordinator.answers["POST sessions"] = answer
+        await said(page, "You are number 2 of 5")
+        poll = coordinator.answers[f"GET {SESSION}"]
+        coordinator.answers[f"GET {SESSION}"] = (503, {"error": "the store is away", "code": "UNAVAILABLE"})
+        await said(page, "You are number 2 of 5", "does not answer at the moment", "Your place is kept")
+        coordinator.answers[f"GET {SESSION}"] = poll
+        await said(page, "About 2 minutes")
+
+
+async def test_a_session_that_is_over_before_it_began_says_why(browser: Browser) -> None:
+    coordinator = FakeCoordinator()
+    async with opened(browser) as (page, _):
+        await visit(page, coordinator)
+        await page.get_by_role("button", name="Start").click()
+        await said(page, "You are number 2 of 5")
+        over = {**WAITING, "state": "CLOSED", "queue": None, "end_reason": "start_refused", "version": "2"}
+        coordinator.answers[f"GET {SESSION}"] = (200, over)
+        await said(page, "The model would not start", "Start begins a new one.")
+
+
+async def test_a_link_that_is_not_valid_any_more_says_so(browser: Browser) -> None:
+    coordinator = FakeCoordinator({f"GET {SESSION}": UNAUTHORIZED})
+    async with opened(browser) as (page, _):
+        await visit(page, coordinator, f"#session=ses_1&token={view_token()}")
+        await said(page, "This link is not valid any more", "Ask whoever sent it for another one.")
+        await expect(page.get_by_label("Token")).to_be_hidden()
+
+
+async def test_a_link_that_is_pasted_over_the_page_is_followed(browser: Browser) -> None:
+    async with opened(browser) as (page, _):
+        await visit(page, FakeCoordinator())
+        await said(page, "Choose a model")
+        await page.evaluate("(token) => void (location.hash = `session=ses_1&token=${token}`)", view_token())
+        await said(page, "You are number 2 of 5")
+        await expect(page.get_by_role("button", name="Leave the queue")).to_be_hidden()
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+async def test_what_comes_before_a_session_fits(browser: Browser, width: int, scheme: str) -> None:
+    size = {"width": width, "height": 740 if width < 800 else 720}
+    coordinator = FakeCoordinator()
+    schema = coordinator.answers["GET models/garden/schema"]
+    coordinator.answers["GET models/garden/schema"] = UNAUTHORIZED
+
+    async def looks_right(page: Page, name: str) -> None:
+        await picture(page, f"{name}-{width}-{scheme}")
+        assert await page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+        box = await page.locator("#stage .card").evaluate("(card) => [card.scrollHeight, card.clientHeight]")
+        assert box[0] <= box[1], f"{name}: the card has to be scrolled"
+
+    async with opened(browser, viewport=size, color_scheme=scheme) as (page, _):
+        await visit(page, coordinator)
+        await said(page, "A token is needed here")
+        await page.get_by_role("button", name="Enter").click()
+        await said(page, "Paste the token here.")
+        await looks_right(page, "gate")
+        coordinator.answers["GET models/garden/schema"] = schema
+        await page.get_by_label("Token").fill("e30.e30.AAAA")
+        await page.get_by_role("button", name="Enter").click()
+        await page.get_by_role("radio", name="world").focus()
+        await looks_right(page, "models")
+        await page.get_by_role("button", name="Start").click()
+        await said(page, "You are number 2 of 5")
+        await looks_right(page, "queue")
+        coordinator.answers[f"GET {SESSION}"] = (200, READY)
+        await said(page, "Connecting")
