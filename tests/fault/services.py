@@ -96,7 +96,9 @@ class Service:
 
     def worker_of(self, session: str) -> dict[str, Any]:
         """The one that holds a session."""
-        return next(each for each in self.workers() if session in each["sessions"])
+        found = [each for each in self.workers() if session in each["sessions"]]
+        assert len(found) == 1, (session, found)
+        return found[0]
 
     def session(self, session: str, **asked: Any) -> dict[str, Any]:
         """GET /sessions/{id}, held as asked."""

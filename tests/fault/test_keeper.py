@@ -13,9 +13,11 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
 
+import pytest
+
 from livereactor.cli.keeper import teller
 from livereactor.pool.port import Ended
-from tests.tools.processes import REPOSITORY
+from tests.tools.processes import LIVEREACTOR, REPOSITORY
 
 
 @contextmanager
@@ -134,6 +136,24 @@ def test_a_death_is_told_to_the_coordinator_with_the_secret_of_workers() -> None
         thread.join(10)
     told = b'{"reason": "its process was ended by SIGKILL"}'
     assert heard == [("/workers/wrk_1/died", "Bearer hush", told)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["--secret", "hush"], 3, "no weights"),  # as its worker ended
+        ([], 1, "no worker secret; set LIVEREACTOR_WORKER_SECRET"),
+    ],
+)
+def test_the_command_ends_with_one_reason_and_its_code(
+    arguments: list[str], code: int, says: str, tmp_path: Path
+) -> None:
+    (tmp_path / "broken.py").write_text("raise RuntimeError('no weights')\n")
+    command = [*LIVEREACTOR, "worker", str(tmp_path / "broken.py"), "--coordinator", "http://127.0.0.1:9", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == code, done.stderr
+    assert done.stderr.count("livereactor: ") == 1
+    assert says in done.stderr
 
 
 def test_a_coordinator_that_is_away_does_not_stop_the_keeper() -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
-import secrets
+import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Mapping
@@ -15,7 +14,6 @@ from typing import Final
 
 import structlog
 
-from livereactor.base.errors import ConfigError
 from livereactor.base.ids import uuid7
 from livereactor.blobs.folder import FolderBlobs
 from livereactor.blobs.http import HttpBlobs
@@ -29,11 +27,10 @@ from livereactor.runtime.worker import Coordinator, Worker
 from livereactor.runtime.worker_link import About, WorkerLink
 from livereactor.runtime.worker_socket import link_url
 from livereactor.settings import Resolved
-from livereactor.wiring.process import configure_logging, stop_on_signals
+from livereactor.wiring.process import configure_logging
 from livereactor.wiring.runtime import SWITCH_INTERVAL, runtime_options
 
-SECRET: Final = "LIVEREACTOR_WORKER_SECRET"  # names of variables
-BLOBS: Final = "LIVEREACTOR_BLOBS_DIR"
+BLOBS: Final = "LIVEREACTOR_BLOBS_DIR"  # name of a variable
 
 log = structlog.get_logger("livereactor")
 
@@ -44,7 +41,7 @@ class WorkerOptions:
 
     Attributes:
         coordinator: its URL.
-        secret: what it is shown, as `worker_secret` gives it.
+        secret: what it is shown.
         worker: its id.
         pooled: a coordinator's pool started it, watches it, and starts another.
         environ: the environment.
@@ -57,25 +54,6 @@ class WorkerOptions:
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
 
 
-def worker_secret(coordinator: str, given: str | None, environ: Mapping[str, str] = os.environ) -> str:
-    """What a Worker shows its coordinator: as given, else as the environment says.
-
-    Raises:
-        ConfigError: neither says it.
-        UsageError: `coordinator` is no URL.
-    """
-    link_url(coordinator)
-    secret = given or environ.get(SECRET)
-    if not secret:
-        raise ConfigError(f"no worker secret; set {SECRET} to the coordinator's, or say --secret")
-    return secret
-
-
-def fresh_name() -> str:
-    """A name for a Worker in lists: its host and chance."""
-    return f"{re.sub(r'[^a-zA-Z0-9_.-]', '-', socket.gethostname())[:48]}-{secrets.token_hex(4)}"
-
-
 def serve_coordinator(target: str, resolved: Resolved, options: WorkerOptions) -> None:
     """Serve a coordinator until it, SIGINT or SIGTERM says to end; what runs is finished first.
 
@@ -84,10 +62,11 @@ def serve_coordinator(target: str, resolved: Resolved, options: WorkerOptions) -
 
     Raises:
         ModelLoadError: the model could not be imported or loaded.
-        UsageError: what answers there does not take this Worker.
+        UsageError: no URL, or what answers there does not take this Worker.
         UnavailableError: the model can serve nobody any more.
     """
     configure_logging(resolved.settings.runtime.log_format)
+    link_url(options.coordinator)
     sys.setswitchinterval(SWITCH_INTERVAL)
     model = load_model(target)
     asyncio.run(_serve(model, resolved, options, Coordinator(options.coordinator, options.secret)), debug=False)
@@ -103,13 +82,25 @@ async def _serve(model: type[Model], resolved: Resolved, options: WorkerOptions,
         return WorkerLink(about, slots, incarnation=lambda: uuid7().hex, drain_timeout=grace, now=now)
 
     worker = Worker(runtimes, coordinator, make_link)
-    stop = stop_on_signals()
+    stop = _stop_on_signals()
     signals = asyncio.create_task(_drain_on(stop, worker, grace), name="signals")
     try:
         await worker.run()
     finally:
         signals.cancel()
         await close_blobs()
+
+
+def _stop_on_signals() -> asyncio.Event:
+    """Set by SIGINT and SIGTERM, however often they come.
+
+    A service manager asks every process of a group, and so does our pool or keeper: two are not one that is in a
+    hurry. Those who do not wait any more kill.
+    """
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
 
 
 async def _drain_on(stop: asyncio.Event, worker: Worker, grace: float) -> None:
