@@ -6,12 +6,16 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager
+from pathlib import Path
 
 import pytest
 from aioice.stun import TransactionFailed
 from aioice.turn import TurnClientUdpProtocol
 
+from livereactor.cli.checks import Finding, relay_findings
+from livereactor.cli.relay_check import RelayRefusedError, relayed_address
 from livereactor.protocol.turn import TurnCredentials, turn_credentials
+from livereactor.settings import resolve
 from tests.tools.coturn import SECRET, Coturn, coturn
 from tests.tools.drivers import PythonClients
 from tests.tools.nat import RELAY, Internet, Nat
@@ -64,6 +68,10 @@ async def refusal(net: Internet, relay: Coturn, shown: TurnCredentials, peer: st
     return None
 
 
+def shown_by(made: TurnCredentials) -> tuple[str, str]:
+    return made.username, made.password
+
+
 def fresh(relay: Coturn) -> TurnCredentials:
     return turn_credentials(relay.secret, "ses_1", int(time.time()) + 600)
 
@@ -93,6 +101,32 @@ async def test_credentials_are_refused_with_another_session_or_secret(net: Inter
     assert await refusal(net, relay, stolen) == UNAUTHORIZED
     forged = turn_credentials("guessed", "ses_1", int(time.time()) + 600)
     assert await refusal(net, relay, forged) == UNAUTHORIZED
+
+
+async def test_doctor_tries_the_credentials_over_both_transports(net: Internet, relay: Coturn) -> None:
+    with net.public.inside():
+        for url in relay.urls:
+            assert relayed_address(url, *shown_by(fresh(relay))) == RELAY
+        with pytest.raises(RelayRefusedError, match="401"):
+            relayed_address(relay.urls[0], *shown_by(turn_credentials("guessed", "ses_1", int(time.time()) + 600)))
+        with pytest.raises(OSError, match="refused"):
+            relayed_address(relay.urls[1].replace(str(relay.port), "9"), "user", "password")
+
+
+async def test_doctor_says_what_to_do_about_a_relay(net: Internet, relay: Coturn, tmp_path: Path) -> None:
+    def found(relay: Coturn, secret: str) -> Finding:
+        (tmp_path / "livereactor.toml").write_text(
+            f'[turn]\nurls = ["turn:{relay.host}:{relay.port}"]\nsecret = "{secret}"\n'
+        )
+        settings = resolve(tmp_path, command_line={}, environ={}).settings
+        (one,) = relay_findings(settings)
+        return one
+
+    with net.public.inside(), coturn("127.0.0.1", tmp_path) as unreachable:
+        good, wrong, private = found(relay, relay.secret), found(relay, "guessed"), found(unreachable, SECRET)
+    assert (good.status, good.text) == ("ok", f"turn:{relay.host}:{relay.port} relays from {RELAY}")
+    assert (wrong.status, "credentials" in wrong.text, "clocks" in wrong.fix) == ("warn", True, True)
+    assert (private.status, "external-ip" in private.fix) == ("warn", True)
 
 
 @pytest.mark.parametrize(

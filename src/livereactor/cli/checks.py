@@ -4,6 +4,7 @@ it is told to ask."""
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import secrets
 import shutil
 import socket
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Literal
@@ -20,11 +21,23 @@ from typing import Literal
 import httpx2
 from structlog.testing import capture_logs
 
-from livereactor.base.errors import EngineError, LivereactorError
+from livereactor.base.errors import ConfigError, EngineError, LivereactorError
+from livereactor.cli.relay_check import RelayRefusedError, relayed_address
+from livereactor.protocol.turn import turn_credentials
 from livereactor.settings import Settings
+from livereactor.wiring.networks import public_addresses
 
 _GIB = 1024**3
 _STUN_MAGIC = 0x2112A442  # RFC 8489, section 5
+_REFUSALS = {
+    401: ("does not take the credentials", "make secret, or user and password, its own, and set both clocks (NTP)"),
+    486: ("has no relay left for this user", "raise user-quota in its configuration"),
+    508: ("has no relay left", "widen min-port and max-port in its configuration"),
+}
+_PRIVATE = [
+    ipaddress.ip_network(each)
+    for each in ("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16")
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +60,19 @@ def findings(settings: Settings, url: str | None) -> list[Finding]:
         lambda: _port(settings.runtime.host, settings.runtime.port),
         _disk,
     ]
-    checks += [lambda server=server: _stun(server) for server in settings.turn.stun]
-    checks += [lambda server=server: _turn(server) for server in settings.turn.turn]
+    found = [check() for check in checks]
+    if settings.runtime.public_address is not None:
+        found.append(_public(settings.runtime.public_address))
+    found += [_stun(server) for server in settings.turn.stun]
+    found += relay_findings(settings)
     if url is not None:
-        checks.append(lambda: _server(url))
-    return [check() for check in checks]
+        found.append(_server(url))
+    return found
+
+
+def relay_findings(settings: Settings) -> list[Finding]:
+    """Whether each TURN server relays for clients that show what we would give them."""
+    return [_relay(*relay) for relay in _relays(settings)]
 
 
 def _python() -> Finding:
@@ -141,6 +162,15 @@ def _port(host: str, port: int) -> Finding:
     return Finding("port", "ok", f"{host}:{port} is free")
 
 
+def _public(setting: str) -> Finding:
+    try:
+        addresses = public_addresses(setting)
+    except ConfigError as error:
+        trouble, _, fix = error.message.partition("; ")
+        return Finding("public address", "fail", trouble, fix)
+    return Finding("public address", "ok", f"answers name {', '.join(addresses)}")
+
+
 def _disk() -> Finding:
     free = shutil.disk_usage(tempfile.gettempdir()).free
     if free < _GIB:
@@ -166,17 +196,29 @@ def _stun(url: str) -> Finding:
     return Finding("stun", "ok", f"{url} answers")
 
 
-def _turn(entry: str) -> Finding:
-    url = entry.rsplit(";", 1)[-1]  # never the credential
+def _relays(settings: Settings) -> Iterator[tuple[str, str, str]]:
+    """Each server's URL, with credentials that it should take."""
+    turn = settings.turn
+    for entry in turn.turn:
+        username, password, url = entry.split(";")
+        yield url, username, password
+    if turn.secret is not None:
+        made = turn_credentials(turn.secret, "doctor", int(time.time()) + 60)
+        yield from ((url, made.username, made.password) for url in turn.urls)
+
+
+def _relay(url: str, username: str, password: str) -> Finding:
     try:
-        host, port = _host_port(url.partition(":")[2].partition("?")[0], 3478)
-        if "transport=tcp" in url or url.startswith("turns:"):
-            with socket.create_connection((host, port), timeout=3):
-                return Finding("turn", "ok", f"{url} takes connections")
+        address = relayed_address(url, username, password)
+    except RelayRefusedError as error:
+        text, fix = _REFUSALS.get(error.code, (f"refuses with {error.code}", "see its log"))
+        return Finding("turn", "warn", f"{url} {text}", fix)
     except (OSError, ValueError) as error:
-        return Finding("turn", "warn", f"{url}: {error}", "check host, port and firewall")
-    found = _stun(f"stun:{host}:{port}")  # a TURN server answers binding requests too (RFC 8656)
-    return Finding("turn", found.status, f"{url} {'answers' if found.status == 'ok' else 'does not answer'}", found.fix)
+        return Finding("turn", "warn", f"{url}: {error}", "check host, port and transport, and open them to clients")
+    if any(ipaddress.ip_address(address) in each for each in _PRIVATE):
+        fix = f"set external-ip in its configuration to its public address, as PUBLIC/{address}"
+        return Finding("turn", "warn", f"{url} relays from {address}, which others cannot reach", fix)
+    return Finding("turn", "ok", f"{url} relays from {address}")
 
 
 def _server(url: str) -> Finding:
