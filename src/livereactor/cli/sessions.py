@@ -54,8 +54,8 @@ def list_sessions(
 
     place, only = Place(data_dir, coordinator, key), None if state is None else state.value
     if place.is_remote:
-        query = "" if only is None else f"&state={only}"
-        found: list[dict[str, Any]] = place.call("GET", f"/sessions?limit=500{query}")["sessions"]
+        query = "" if only is None else f"?state={only}"
+        found: list[dict[str, Any]] = place.call("GET", f"/admin/sessions{query}")["sessions"]
     else:
         found = place.operate(lambda data: data.store.read(lambda tx: rows(tx, state=only)))
     _show(found, json_lines, _session_line)

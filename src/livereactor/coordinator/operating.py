@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 from livereactor.coordinator import quotas
 from livereactor.coordinator.auth import GUEST
@@ -13,6 +13,7 @@ from livereactor.store.port import OPEN, SessionRecord, SessionState, SlotState,
 
 LIVING: Final = frozenset(WorkerState) - {WorkerState.GONE, WorkerState.LOST}
 SHOWN: Final = 500  # rows of a list
+State: TypeAlias = Literal["open", "queued", "assigned", "waiting", "active", "orphaned", "closed"]
 RECENT: Final = 50  # Sessions that are over
 
 
@@ -54,7 +55,7 @@ def worker_row(tx: Tx, worker: WorkerRecord, now_us: int) -> dict[str, Any]:
     }
 
 
-def sessions(tx: Tx, *, state: str | None = None) -> list[dict[str, Any]]:
+def sessions(tx: Tx, *, state: State | None = None) -> list[dict[str, Any]]:
     """Newest first: `open`, a state, or all that are kept."""
     states = None if state is None else OPEN if state == "open" else [SessionState(state)]
     return [session_row(each) for each in tx.sessions(states=states, limit=SHOWN)]

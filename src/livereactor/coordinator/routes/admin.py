@@ -12,7 +12,7 @@ from pydantic import Field
 
 from livereactor.base.errors import NotFoundError
 from livereactor.coordinator.caller import ALL_SCOPES, Caller
-from livereactor.coordinator.operating import accounts, overview, session_row
+from livereactor.coordinator.operating import State, accounts, overview, session_row, sessions
 from livereactor.coordinator.requests import Door, relayed
 from livereactor.coordinator.service import Service
 from livereactor.coordinator.usage import MOMENT_CHARS, as_csv, moment_us, usage
@@ -34,6 +34,12 @@ class Overview(Body):
     sessions: list[dict[str, Any]] = Field(description="The open ones, then the last that ended; newest first.")
     queue: list[dict[str, Any]] = Field(description="Tickets in the order in which they are served, by model.")
     workers: list[dict[str, Any]] = Field(description="Workers that live.")
+
+
+class AllSessions(Body):
+    """Answer of `GET /admin/sessions`, newest first."""
+
+    sessions: list[dict[str, Any]]
 
 
 class Accounts(Body):
@@ -99,13 +105,19 @@ def admin(door: Door, service: Service, store: Store, unix_us: Callable[[], int]
         span = {"from_at": since_us / 1e6, "to_at": until_us / 1e6}
         return JSONResponse({**span, "usage": [asdict(row) for row in rows]})
 
+    @routes.get("/sessions", response_class=JSONResponse, responses={200: {"model": AllSessions}, **problems(401, 403)})
+    async def listed(request: Request, state: State | None = None) -> Response:
+        """Everybody's sessions, the newest 500."""
+        await operator(request)
+        return JSONResponse({"sessions": await store.read(lambda tx: sessions(tx, state=state))})
+
     @routes.get("/sessions/{sid}", response_class=JSONResponse, responses={200: _SESSION, **problems(401, 403, 404)})
     async def shown(sid: str, request: Request) -> Response:
         """All that is known of a session, whosever it is."""
         await operator(request)
         found = await store.read(lambda tx: tx.session(sid))
         if found is None:
-            raise NotFoundError(f"no session {sid[:64]!r}; GET /sessions lists those there are")
+            raise NotFoundError(f"no session {sid[:64]!r}; GET /admin/sessions lists those there are")
         return JSONResponse(session_row(found))
 
     @routes.delete(
