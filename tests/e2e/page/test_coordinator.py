@@ -230,7 +230,7 @@ async def test_a_killed_worker_of_a_model_that_goes_on_is_replaced_and_the_page_
         await page.locator(".field", has_text="Red").get_by_role("slider").fill("1")
         await seen(page, LEFT, "r > 200")
         kill_worker(coordinator, operator, "again")
-        await expect(page.locator("#stage.covered")).to_be_visible(timeout=PATIENCE_MS)
+        await says(page, "The worker of your session was lost; another one takes it up")
         await on_screen(page)
         await seen(page, LEFT, "r < 40")  # it began anew, and its controls say so
         await expect(field(page, "Red").get_by_role("textbox")).to_have_value(re.compile(r"^0(\.0)?$"))

@@ -38,11 +38,11 @@ async def test_models_are_chosen_by_name_line_and_state(browser: Browser) -> Non
         coordinator = FakeCoordinator()
         await visit(page, coordinator)
         await said(page, "Choose a model", "Rain on a pond. Touch the water.", "starting, 40 %", "starts on first use")
-        await expect(page.get_by_role("radio", name="garden")).to_be_checked()
+        await expect(page.get_by_role("radio", name="pond")).to_be_checked()  # the first that is ready
         await page.keyboard.press("Tab")
         await page.keyboard.press("ArrowDown")
-        await expect(page.get_by_role("radio", name="pond")).to_be_checked()
-        await expect(page.get_by_role("radio", name="pond")).to_be_focused()
+        await expect(page.get_by_role("radio", name="world")).to_be_checked()
+        await expect(page.get_by_role("radio", name="world")).to_be_focused()
         await page.get_by_role("button", name="Start").click()
         await said(page, "You are number 2 of 5", "About 2 minutes, give or take 30 seconds")
         assert complaints == []
@@ -151,8 +151,8 @@ async def test_a_link_that_is_pasted_over_the_page_is_followed(browser: Browser)
 async def test_what_comes_before_a_session_fits(browser: Browser, width: int, scheme: str) -> None:
     size = {"width": width, "height": 740 if width < 800 else 720}
     coordinator = FakeCoordinator()
-    schema = coordinator.answers["GET models/garden/schema"]
-    coordinator.answers["GET models/garden/schema"] = UNAUTHORIZED
+    schema = coordinator.answers["GET models/pond/schema"]
+    coordinator.answers["GET models/pond/schema"] = UNAUTHORIZED
 
     async def looks_right(page: Page, name: str) -> None:
         await picture(page, f"{name}-{width}-{scheme}")
@@ -166,7 +166,7 @@ async def test_what_comes_before_a_session_fits(browser: Browser, width: int, sc
         await page.get_by_role("button", name="Enter").click()
         await said(page, "Paste the token here.")
         await looks_right(page, "gate")
-        coordinator.answers["GET models/garden/schema"] = schema
+        coordinator.answers["GET models/pond/schema"] = schema
         await page.get_by_label("Token").fill("e30.e30.AAAA")
         await page.get_by_role("button", name="Enter").click()
         await page.get_by_role("radio", name="world").focus()

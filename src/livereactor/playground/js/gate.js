@@ -39,6 +39,11 @@ export class Gate {
     this.#complaint.textContent = words;
   }
 
+  /** For the next try. */
+  focus() {
+    this.#input.focus();
+  }
+
   #enter() {
     const shown = this.#input.value.trim();
     if (!shown) return this.complain(`Paste the ${this.#kind} here.`);

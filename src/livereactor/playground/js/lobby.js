@@ -163,7 +163,8 @@ export class CoordinatorLobby extends Lobby {
     try {
       this.#models = await this.#coordinator.models();
       this.#trouble = "";
-      this.#coordinator.model = (this.#chosen() ?? this.#models[0])?.name ?? "";
+      const soonest = this.#models.find(({ state }) => state === "ready") ?? this.#models[0];
+      this.#coordinator.model = (this.#chosen() ?? soonest)?.name ?? "";
       this.#picker.show(this.#models, this.#coordinator.model);
       await this.#describe();
     } catch (error) {

@@ -32,6 +32,8 @@ const STATE_WORDS = {
   failed: "Failed",
   ended: "Ended",
 };
+/** Ends that nothing went wrong at. */
+const CALM_ENDS = ["stopped", "max_duration", "idle", "timed_out"];
 /** Connected and still no picture: after this the page says what that may mean. */
 const NO_PICTURE_MS = 5000;
 /** A hidden tab needs no pictures; a short look at another one must not cost a new key frame. */
@@ -104,7 +106,7 @@ function card() {
     case "ended":
       return {
         ...words(),
-        bad: lastProblem?.detail !== "stopped",
+        bad: !CALM_ENDS.includes(lastProblem?.detail ?? ""),
         ...(isJoining() ? {} : { action: { label: "Start", run: start }, ...others() }),
       };
     case "ready":
@@ -114,9 +116,9 @@ function card() {
 
 /** @returns {Card} */
 function waitingForWorker() {
-  const said = explainWaiting(waiting ?? { session_id: "", state: "" }, { isAway: isAway() });
-  const leave = { label: "Leave the queue", run: () => client.stop() };
-  return { ...said, busy: true, ...(session.owner ? { second: leave } : {}) };
+  const said = explainWaiting(waiting ?? { session_id: "", state: "" }, { isAway: isAway(), hadWorker });
+  // Who joined leaves the session to its owner, and its place in the queue too.
+  return { ...said, busy: true, second: { label: session.owner ? "Leave the queue" : "Leave", run: () => client.stop() } };
 }
 
 /** @returns {Card | null} */
@@ -148,6 +150,8 @@ function others() {
 let lastProblem = null;
 /** @type {import("./signalling.js").Descriptor | null} the session, while it waits for a worker */
 let waiting = null;
+/** The session was running before it waited. */
+let hadWorker = false;
 
 function words() {
   return lastProblem ? explain(lastProblem, place()) : { title: "The connection was lost", text: "" };
@@ -205,6 +209,7 @@ client.status.listen(({ state, problem }) => {
   lastProblem = problem ?? (state === "reconnecting" ? lastProblem : null);
   clearTimeout(noPictureTimer);
   noPicture = false;
+  hadWorker = state === "queued" ? hadWorker : RUNNING.includes(state);
   if (problem?.kind === "unauthorized") askForCredentials(problem.detail);
   if (state === "ready") noPictureTimer = setTimeout(() => ((noPicture = true), show()), NO_PICTURE_MS);
   if (["idle", "queued", "failed", "ended"].includes(state)) {
@@ -249,6 +254,8 @@ function describe(document) {
 
 // --- the server, and what there is before a session ----------------------------------------------------------------
 
+/** In these the session has a worker. @type {readonly string[]} */
+const RUNNING = ["connecting", "ready", "lost", "reconnecting"];
 /** In these it is of interest how loading goes, and what else there is. @type {readonly string[]} */
 const BEFORE = ["idle", "starting", "failed", "ended"];
 
@@ -282,8 +289,10 @@ function askForCredentials(reason) {
     gate.entered.listen(comeIn);
   }
   // That none was given is what the form is there for.
-  gate?.complain("Authorization" in credentials.headers ? sentence(reason) : "");
+  const wasRefused = "Authorization" in credentials.headers;
+  gate?.complain(wasRefused ? sentence(reason) : "");
   show();
+  if (wasRefused) gate?.focus();
 }
 
 /** @param {string} shown */

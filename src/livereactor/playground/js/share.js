@@ -27,7 +27,8 @@ export class ShareDialog {
       const { url, expires_at } = await make();
       this.#link.value = url;
       const until = new Date(expires_at * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
-      this.#say("A link to watch", `Who opens it sees the picture and can change nothing. It lets in until ${until}.`);
+      const lasts = `It works while the session runs, until ${until} at the latest.`;
+      this.#say("A link to watch", `Who opens it sees the picture and can change nothing. ${lasts}`);
       this.#entry.hidden = false;
     } catch (error) {
       this.#say("No link could be made", sentence(error instanceof Error ? error.message : String(error)));

@@ -5,19 +5,27 @@
 
 const KEPT = "Your place is kept if you reload this page.";
 
+const TURN = { title: "It is your turn", text: "A worker takes your session." };
+/** Why somebody waits who had a picture already. */
+const MOVED = "The worker of your session was lost; another one takes it up from the beginning.";
+
 /**
  * @param {Descriptor} view of a session that has no worker
- * @param {{isAway: boolean}} server
+ * @param {{isAway: boolean, hadWorker: boolean}} circumstances `isAway`: the coordinator does not answer; `hadWorker`:
+ *   the session was running
  * @returns {Waiting}
  */
-export function explainWaiting({ queue }, { isAway }) {
+export function explainWaiting({ queue }, { isAway, hadWorker }) {
   const progress = queue?.loading ?? null;
   if (isAway) {
     const text = `The server does not answer at the moment; this page asks again every few seconds. ${KEPT}`;
     return { title: placeIn(queue), text, progress: null };
   }
-  if (!queue) return { title: "It is your turn", text: "A worker takes your session.", progress: null };
-  const lines = [loading(queue), estimate(queue), KEPT];
+  if (!queue) {
+    const said = hadWorker ? { title: "Your session goes on elsewhere", text: MOVED } : TURN;
+    return { ...said, progress: null };
+  }
+  const lines = [hadWorker ? MOVED : "", loading(queue), estimate(queue), KEPT];
   return { title: placeIn(queue), text: lines.filter(Boolean).join("\n"), progress };
 }
 

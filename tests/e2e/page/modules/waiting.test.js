@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { amount, countdown, explainWaiting } from "../../../../src/livereactor/playground/js/waiting.js";
 
-const HERE = { isAway: false };
+const HERE = { isAway: false, hadWorker: false };
 const queued = (queue) => ({ session_id: "ses_1", state: "SUSPENDED", queue });
 const said = (queue, server = HERE) => explainWaiting(queued(queue), server);
 
@@ -30,13 +30,19 @@ test("a worker on its way says how far it is", () => {
 
 test("whoever waits is told that the place is kept, the more so while nobody answers", () => {
   assert.match(said({ position: 2, length: 2 }).text, /Your place is kept/);
-  const away = said({ position: 2, length: 2 }, { isAway: true });
+  const away = said({ position: 2, length: 2 }, { ...HERE, isAway: true });
   assert.equal(away.title, "You are number 2 of 2");
   assert.match(away.text, /does not answer at the moment.*Your place is kept/);
 });
 
 test("without a ticket it is one's turn", () => {
   assert.equal(explainWaiting({ session_id: "ses_1", state: "PENDING" }, HERE).title, "It is your turn");
+});
+
+test("who had a picture is told why there is none", () => {
+  const moved = { ...HERE, hadWorker: true };
+  assert.match(said({ position: 1, length: 1 }, moved).text, /^The worker of your session was lost/);
+  assert.match(explainWaiting({ session_id: "ses_1", state: "PENDING" }, moved).title, /goes on elsewhere/);
 });
 
 test("amounts are as exact as an estimate deserves", () => {
