@@ -69,7 +69,10 @@ def check(facts: Facts, seed: int, steps: int) -> World:
         world.audit.check_end(tx)
         for node in world.nodes:
             record = tx.worker(node.worker)
-            if record is not None and record.state in LIVE and node.link.state is LinkState.UP:
+            if record is None or record.state not in LIVE:
+                continue
+            assert not node.stays_dead, "nobody found out that a Worker is dead"
+            if node.link.state is LinkState.UP:
                 assert {slot.state for slot in tx.slots(node.worker)} == {SlotState.FREE}, "a Slot is not free"
 
     facts.run(look)

@@ -16,6 +16,7 @@ from livereactor.base.errors import LivereactorError
 from livereactor.coordinator import decisions
 from livereactor.coordinator.effects import Effect, TellAssigned, TellDrain, TellEnded
 from livereactor.coordinator.options import CoordinatorOptions
+from livereactor.coordinator.worker import LIVE
 from livereactor.protocol import link
 from livereactor.store.port import OPEN, Account, ModelRecord, SessionRecord, SessionState, StoreUnavailableError, Tx
 from tests.property.coordinator.audit import Audit
@@ -366,9 +367,12 @@ class World:
             node.left = [each for each in node.left if each.up]
 
     def _is_calm(self) -> bool:
-        return not any(node.running for node in self.nodes) and not self.facts.run(
-            lambda tx: tx.sessions(states=OPEN, limit=1)
-        )
+        def look(tx: Tx) -> bool:
+            living = {each.id for each in tx.workers(states=LIVE)}
+            dead = {node.worker for node in self.nodes if node.stays_dead}
+            return not living & dead and not tx.sessions(states=OPEN, limit=1)
+
+        return not any(node.running for node in self.nodes) and self.facts.run(look)
 
 
 def _found(tx: Tx) -> None:
