@@ -16,7 +16,12 @@ from tests.tools.processes import REPOSITORY
 
 TUTORIAL = REPOSITORY / "docs/first-model.md"
 FENCE = re.compile(r'^```(?P<kind>python|sh)(?: title="(?P<file>[\w.]+)")?\n(?P<text>.*?)^```$', re.M | re.S)
-SERVING = ("livereactor dev", "livereactor run", "make ")  # these wait for a person: tests/e2e/cli runs them
+SERVING = (
+    "livereactor dev",
+    "livereactor run",
+    "livereactor serve",
+    "make ",
+)  # these wait for a person: tests/e2e/cli runs them
 
 
 @dataclass(frozen=True)
