@@ -67,6 +67,16 @@ def workers(tx: Tx, now_us: int) -> list[dict[str, Any]]:
     return [worker_row(tx, each, now_us) for each in living[:SHOWN]]
 
 
+def scrape_labels(tx: Tx) -> list[dict[str, str]]:
+    """Labels of every runtime that counts: Worker, Slot, model."""
+    serving = tx.workers(states=[WorkerState.READY, WorkerState.DRAINING])
+    return [
+        {"worker": each.id, "slot": str(slot), "model": each.model}
+        for each in sorted(serving, key=lambda each: each.id)
+        for slot in range(each.slots)
+    ]
+
+
 def accounts(tx: Tx, now_us: int, options: CoordinatorOptions) -> list[dict[str, Any]]:
     """Every account: its share of queues, and its rows of `GET /quotas`."""
     names = {GUEST} if options.guests else set[str]()

@@ -33,6 +33,7 @@ from livereactor.protocol import link
 from livereactor.protocol.http import CreateSession, SessionDescriptor
 from livereactor.store.port import SessionRecord, SessionState, Store, StoreUnavailableError, Tx
 
+FIGURES_TIMEOUT: Final = 5.0  # seconds; a scraper waits ten
 _WITHOUT_WORKER: Final = frozenset({SessionState.QUEUED, SessionState.ASSIGNED})
 log = structlog.get_logger("livereactor.coordinator")
 
@@ -259,6 +260,19 @@ class Service:
         """Its process is known to be gone (the pool, or its keeper, said so): what `sweep` would find out later."""
         if await self._decider.decide(decisions.worker_lost, worker=worker, reason=reason):
             log.warning("worker died", worker=worker, reason=reason)
+
+    async def figures(self, worker: str, slot: int) -> link.Reply:
+        """What a Worker's Slot counts, as its own `/metrics` says.
+
+        Raises:
+            NotFoundError: no such Worker, or it has no such Slot.
+            UnavailableError: its socket is away, or it does not answer in time.
+        """
+        record = await self._decider.read(lambda tx: tx.worker(worker))
+        if record is None or slot >= record.slots:
+            raise NotFoundError(f"no worker {worker[:64]!r} with a slot {slot}; `livereactor workers` lists them")
+        request = link.Request(id=0, slot=slot, method="GET", path="/metrics")
+        return await self._relay.ask(worker, request, timeout=FIGURES_TIMEOUT)
 
     async def drain(self, worker: str) -> None:
         """Let it finish what it has and end; raises NotFoundError."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import structlog
+from prometheus_client.parser import text_string_to_metric_families
 from typer.testing import CliRunner
 
 from livereactor.base.errors import LivereactorError
@@ -156,6 +157,23 @@ def test_workers_are_listed(command: Command, running: str) -> None:
     line = command("workers").out
     assert line.split()[:3] == [worker["worker"], "ready", "grey"]
     assert running in line
+
+
+def test_a_scraper_finds_what_every_worker_counts(served: Coordinator, admin_key: str, running: str) -> None:
+    (target,) = served.call("GET", "/admin/targets", token=admin_key)[1]
+    labels = target["labels"]
+    (worker,) = workers(served)
+    assert (labels["worker"], labels["model"], labels["slot"]) == (worker["worker"], "grey", "0")
+    url = f"{labels['__scheme__']}://{target['targets'][0]}{labels['__metrics_path__']}"
+    assert url.startswith(served.url)
+    path = f"{labels['__metrics_path__']}?slot={labels['__param_slot']}"
+    status, text = served.call("GET", path, token=admin_key)
+    assert status == 200
+    names = {family.name for family in text_string_to_metric_families(text)}
+    assert {"livereactor_connections", "livereactor_commands", "livereactor_load_seconds"} <= names
+    for wrong in (path.replace("slot=0", "slot=1"), path.replace(worker["worker"], "wrk_nope")):
+        assert served.call("GET", wrong, token=admin_key)[0] == 404
+    assert served.call("GET", path)[0] == 403
 
 
 def test_a_worker_that_is_not_there_is_named(command: Command) -> None:

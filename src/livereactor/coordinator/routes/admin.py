@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Annotated, Any, Final, Literal
+from urllib.parse import quote, urlsplit
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
@@ -12,12 +13,13 @@ from pydantic import Field
 
 from livereactor.base.errors import NotFoundError
 from livereactor.coordinator.caller import ALL_SCOPES, Caller
-from livereactor.coordinator.operating import State, accounts, overview, session_row, sessions
+from livereactor.coordinator.operating import State, accounts, overview, scrape_labels, session_row, sessions
 from livereactor.coordinator.requests import Door, relayed
 from livereactor.coordinator.service import Service
 from livereactor.coordinator.usage import MOMENT_CHARS, as_csv, moment_us, usage
 from livereactor.protocol.http import Body, StopSession, read_body
 from livereactor.store.port import Store
+from livereactor.web.access import base_url
 from livereactor.web.documents import problems, takes
 
 THUMBNAIL_TIMEOUT: Final = 5.0  # seconds; the next one is asked for soon
@@ -54,6 +56,13 @@ class Usage(Body):
     from_at: float = Field(description="Unix seconds, as `to_at`.")
     to_at: float
     usage: list[dict[str, Any]] = Field(description="account, model, sessions, seconds")
+
+
+class Target(Body):
+    """What a scraper may ask, as Prometheus wants it (`http_sd_configs`)."""
+
+    targets: list[str]
+    labels: dict[str, str]
 
 
 def admin(door: Door, service: Service, store: Store, unix_us: Callable[[], int]) -> APIRouter:
@@ -149,6 +158,38 @@ def admin(door: Door, service: Service, store: Store, unix_us: Callable[[], int]
         """The newest frame of a session, at most 320 pixels wide."""
         caller = await operator(request)
         return relayed(await service.relay(caller, sid, "GET", "/thumbnail", timeout=THUMBNAIL_TIMEOUT))
+
+    @routes.get(
+        "/workers/{worker}/metrics",
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **problems(401, 403, 404)},
+    )
+    async def figures(worker: str, request: Request, slot: Annotated[int, Query(ge=0, le=255)] = 0) -> Response:
+        """What one of a worker's runtimes counts: frames, commands, connections; Prometheus text."""
+        await operator(request)
+        return relayed(await service.figures(worker, slot))
+
+    @routes.get("/targets", response_class=JSONResponse, responses={200: {"model": list[Target]}, **problems(401, 403)})
+    async def targets(request: Request) -> Response:
+        """Where the metrics of the workers are, for a scraper that looks for them."""
+        await operator(request)
+        base = urlsplit(service.options.public_url or base_url(request))
+        found = await store.read(scrape_labels)
+        prefix = base.path.rstrip("/")
+        return JSONResponse(
+            [
+                {
+                    "targets": [base.netloc],
+                    "labels": {
+                        **labels,
+                        "__scheme__": base.scheme,
+                        "__metrics_path__": f"{prefix}/admin/workers/{quote(labels['worker'], safe='')}/metrics",
+                        "__param_slot": labels["slot"],
+                    },
+                }
+                for labels in found
+            ]
+        )
 
     @routes.post("/workers/{worker}/drain", status_code=204, responses=problems(401, 403, 404))
     async def drain(worker: str, request: Request) -> None:
