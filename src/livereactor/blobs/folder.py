@@ -15,6 +15,7 @@ import structlog
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore
 
+from livereactor.base.errors import ConflictError
 from livereactor.base.ids import uuid7
 from livereactor.blobs.port import BlobExistsError, BlobKey, BlobMissingError, BlobsUnavailableError
 from livereactor.blobs.ranges import PIECE_BYTES, pieces
@@ -22,26 +23,33 @@ from livereactor.blobs.ranges import PIECE_BYTES, pieces
 log = structlog.get_logger("livereactor.blobs")
 
 
+class _InTheWayError(ConflictError):
+    """A folder cannot hold what an object store could: a blob `a` and blobs below `a/`."""
+
+
 @contextmanager
-def _translated(key: BlobKey) -> Generator[None]:
+def _translated(root: Path, key: BlobKey) -> Generator[None]:
     """The one place where obstore's errors become ours; what a caller's own stream raises passes unchanged."""
     try:
         yield
     except AlreadyExistsError as error:
         raise BlobExistsError(key) from error
     except BaseError as error:
+        path = root / key.path
+        if path.is_dir() or any(each.is_file() for each in path.parents):
+            raise _InTheWayError(f"{key.path!r} is a folder of blobs, or below a blob; take a new key") from error
         # Keys and paths of this machine are the operator's: the sentence may reach a client.
         log.error("blob cannot be reached", key=key.path, reason=str(error).partition("\n")[0])
         raise BlobsUnavailableError("uploads cannot be stored or read now; the log of the runtime says why") from error
 
 
 @contextmanager
-def _reading(key: BlobKey) -> Generator[None]:
+def _reading(root: Path, key: BlobKey) -> Generator[None]:
     """As `_translated`; obstore says "not there" by the built-in error, which a caller's stream may raise as well."""
     try:
-        with _translated(key):
+        with _translated(root, key):
             yield
-    except FileNotFoundError as error:
+    except (FileNotFoundError, _InTheWayError) as error:
         raise BlobMissingError(key) from error
 
 
@@ -70,12 +78,13 @@ class FolderBlobs:
 
     def __init__(self, root: Path) -> None:
         root.mkdir(parents=True, exist_ok=True)
+        self._root = root
         self._store = LocalStore(root, automatic_cleanup=True)
 
     async def put(self, key: BlobKey, chunks: AsyncIterator[bytes] | bytes) -> int:
         """Write once; returns the size in bytes. A stream takes at most two pieces of 1 MiB of memory."""
         if isinstance(chunks, bytes):
-            with _translated(key):
+            with _translated(self._root, key):
                 await obstore.put_async(self._store, key.path, chunks, mode="create")
             return len(chunks)
         return await self._put_streamed(key, chunks)
@@ -83,7 +92,7 @@ class FolderBlobs:
     async def _put_streamed(self, key: BlobKey, chunks: AsyncIterator[bytes]) -> int:
         counted = _Counted(chunks)
         staged = f".staging/{uuid7().hex}"
-        with _translated(key):
+        with _translated(self._root, key):
             # A put that fails or is cancelled removes its own partial file; from here on the staged one is whole.
             await obstore.put_async(self._store, staged, counted, chunk_size=PIECE_BYTES, max_concurrency=1)
             try:
@@ -95,25 +104,25 @@ class FolderBlobs:
 
     async def get(self, key: BlobKey) -> bytes:
         """The whole blob."""
-        with _reading(key):
+        with _reading(self._root, key):
             result = await obstore.get_async(self._store, key.path)
             return bytes(await result.bytes_async())
 
     async def stream(self, key: BlobKey, *, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
         """The blob from `start`, in pieces of at most 1 MiB."""
         for offset, size in pieces(await self.size(key), start, length):
-            with _reading(key):
+            with _reading(self._root, key):
                 piece = await obstore.get_range_async(self._store, key.path, start=offset, length=size)
             yield bytes(piece)
 
     async def size(self, key: BlobKey) -> int:
         """Bytes of the blob."""
-        with _reading(key):
+        with _reading(self._root, key):
             return (await obstore.head_async(self._store, key.path))["size"]
 
     async def delete_prefix(self, prefix: BlobKey) -> None:
         """Remove every blob below `prefix`."""
-        with _translated(prefix):
+        with suppress(_InTheWayError), _translated(self._root, prefix):
             batches = obstore.list(self._store, prefix.path)  # pyright: ignore[reportUnknownMemberType]  (its Arrow form)
             async for batch in batches:
                 for entry in batch:

@@ -14,7 +14,9 @@ from typing import Protocol
 
 from livereactor.base.errors import ConflictError, NotFoundError, UnavailableError, UsageError
 
-_SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,127}")
+SEGMENT = r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,127}"
+KEY_CHARS = 512
+_SEGMENT = re.compile(SEGMENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ class BlobKey:
     def parse(cls, text: str) -> BlobKey:
         """Raises `UsageError` for anything that could leave its folder, so a key in hand is safe as a path."""
         segments = text.split("/")
-        if len(text) > 512 or not all(_SEGMENT.fullmatch(segment) for segment in segments):
+        if len(text) > KEY_CHARS or not all(_SEGMENT.fullmatch(segment) for segment in segments):
             raise UsageError(
                 f"{text[:80]!r} cannot be a blob key; use letters, digits, '_', '-' and '.' between slashes"
             )

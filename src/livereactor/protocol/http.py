@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from livereactor.base.errors import LivereactorError, PeerError, QuotaError, UnavailableError
 from livereactor.base.limits import Limits
@@ -16,6 +16,14 @@ from livereactor.protocol.json_text import parse_json
 BODY_BYTES: Final = Limits().body_bytes
 Kind: TypeAlias = Literal["video", "audio"]
 Direction: TypeAlias = Literal["recvonly", "sendonly"]  # from the client's side
+
+
+def _whole(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+# Before a strict int: 600.0 is an integer of JSON as well as 600 (JSON Schema 2020-12, 6.1.1); "600" and true are none.
+WHOLE: Final = BeforeValidator(_whole)
 
 
 class Body(BaseModel):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import Field, StrictInt
+from typing import Annotated
 
-from livereactor.protocol.http import Body
+from pydantic import Field
+
+from livereactor.protocol.http import WHOLE, Body
 from livereactor.protocol.tokens import Scope
 
 ACCOUNT: str = "default"  # whose keys are that name nobody
@@ -25,8 +27,8 @@ class KeyRequest(Body):
     account: str = Field(default=ACCOUNT, min_length=1, max_length=64, pattern=r"^[\w.\-@]+$")
     scopes: list[Scope] = Field(default=["view", "control", "record", "upload"], min_length=1, max_length=16)
     weight: float | None = Field(default=None, gt=0, le=1_000, allow_inf_nan=False)
-    max_sessions: StrictInt | None = Field(default=None, ge=0, le=1_000_000)
-    sessions_per_minute: StrictInt | None = Field(default=None, ge=0, le=1_000_000)
+    max_sessions: Annotated[int, Field(strict=True, ge=0, le=1_000_000), WHOLE] | None = None
+    sessions_per_minute: Annotated[int, Field(strict=True, ge=0, le=1_000_000), WHOLE] | None = None
 
 
 class KeyBody(Body):

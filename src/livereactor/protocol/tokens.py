@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
-from pydantic import Field, StrictInt, model_validator
+from pydantic import Field, model_validator
 
-from livereactor.protocol.http import Body
+from livereactor.protocol.http import WHOLE, Body
 
 Scope: TypeAlias = Literal["view", "control", "record", "upload", "admin"]
 
@@ -47,9 +47,9 @@ class Resources(Body):
 class Constraints(Body):
     """How much of it. `max_concurrent_sessions` is ours; the others are section 2.1's."""
 
-    max_sessions: StrictInt | None = Field(default=None, ge=1, le=MOST_SESSIONS)
-    max_concurrent_sessions: StrictInt | None = Field(default=None, ge=1)
-    max_session_duration_seconds: StrictInt | None = Field(default=None, ge=1, le=LONGEST_SESSION)
+    max_sessions: Annotated[int, Field(strict=True, ge=1, le=MOST_SESSIONS), WHOLE] | None = None
+    max_concurrent_sessions: Annotated[int, Field(strict=True, ge=1), WHOLE] | None = None
+    max_session_duration_seconds: Annotated[int, Field(strict=True, ge=1, le=LONGEST_SESSION), WHOLE] | None = None
 
 
 class AuthorizationDetail(Body):
@@ -69,7 +69,7 @@ class TokenRequest(Body):
         subject: whose token it is: tokens of different subjects do not reach each other's Sessions.
     """
 
-    expires_after: StrictInt | None = Field(default=None, ge=1)
+    expires_after: Annotated[int, Field(strict=True, ge=1), WHOLE] | None = None
     authorization_details: list[AuthorizationDetail] | None = Field(default=None, min_length=1, max_length=1)
     scope: list[Scope] | None = Field(default=None, min_length=1, max_length=16)
     subject: str | None = Field(default=None, min_length=1, max_length=256)
@@ -92,7 +92,7 @@ class TokenAnswer(Body):
 class ShareRequest(Body):
     """Body of `POST /sessions/{sid}/share`."""
 
-    expires_after: StrictInt = Field(default=3_600, ge=1)
+    expires_after: Annotated[int, Field(strict=True, ge=1), WHOLE] = 3_600
     scope: list[Scope] = Field(default=["view"], min_length=1, max_length=16)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from livereactor.base.errors import ConflictError
 from livereactor.blobs.folder import FolderBlobs
 from livereactor.blobs.port import BlobKey, BlobMissingError, BlobsUnavailableError
 
@@ -65,3 +66,23 @@ async def _mebibytes(count: int, hooks: list[Callable[[], None]]) -> AsyncIterat
         yield bytes([n]) * MIB
         for hook in hooks:
             hook()
+
+
+async def test_a_blob_and_a_folder_of_its_name_cannot_both_be(tmp_path: Path) -> None:
+    blobs, blob = FolderBlobs(tmp_path), BlobKey.parse("a/b")
+    await blobs.put(blob, b"x")
+    below, above = BlobKey.parse("a/b/c"), BlobKey.parse("a")
+    for key in (below, above):
+        with pytest.raises(ConflictError, match="take a new key"):
+            await blobs.put(key, _streamed(b"y"))
+        with pytest.raises(BlobMissingError):
+            await blobs.get(key)
+        with pytest.raises(BlobMissingError):
+            await blobs.size(key)
+    await blobs.delete_prefix(below)
+    assert await blobs.get(blob) == b"x"
+
+
+async def _streamed(*pieces: bytes) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        yield piece

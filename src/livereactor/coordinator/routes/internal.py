@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
-from typing import Final
+from typing import Annotated, Final, TypeAlias
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Path, Request
 from fastapi.responses import Response, StreamingResponse
 
-from livereactor.blobs.port import BlobKey, Blobs
+from livereactor.blobs.port import KEY_CHARS, SEGMENT, BlobKey, Blobs
 from livereactor.coordinator.requests import Door
 from livereactor.web.documents import WORKER, asked_by, octets, problems
 
 PREFIX: Final = "/internal/blobs/"
 OCTETS: Final = "application/octet-stream"
 _RANGE: Final = re.compile(r"bytes=(\d{1,18})-(\d{1,18})?")
+_RANGES: Final = {
+    "name": "Range",
+    "in": "header",
+    "description": "`bytes=FIRST-LAST` or `bytes=FIRST-`; anything else gets the whole.",
+    "schema": {"type": "string"},
+}
 _WHOLE: Final = {200: {"content": {OCTETS: {"schema": {"type": "string", "format": "binary"}}}}}
 _WORKERS: Final = asked_by(WORKER)
+# Told, not checked: `BlobKey.parse` does, and says what a key may be.
+Key: TypeAlias = Annotated[
+    str, Path(json_schema_extra={"pattern": f"^{SEGMENT}(/{SEGMENT})*$", "maxLength": KEY_CHARS})
+]
 
 
 def internal(door: Door, blobs: Blobs) -> APIRouter:
@@ -33,9 +43,9 @@ def internal(door: Door, blobs: Blobs) -> APIRouter:
             416: {"description": "The range begins behind the end."},
             **problems(401, 404),
         },
-        openapi_extra=_WORKERS,
+        openapi_extra={**_WORKERS, "parameters": [_RANGES]},
     )
-    async def get(key: str, request: Request) -> Response:
+    async def get(key: Key, request: Request) -> Response:
         """A blob, or a range of it."""
         door.worker(request)
         parsed = BlobKey.parse(key)
@@ -56,7 +66,7 @@ def internal(door: Door, blobs: Blobs) -> APIRouter:
         responses={200: {"description": "`Content-Length` is the size."}, **problems(401, 404)},
         openapi_extra=_WORKERS,
     )
-    async def head(key: str, request: Request) -> Response:
+    async def head(key: Key, request: Request) -> Response:
         """The size of a blob."""
         door.worker(request)
         return Response(headers=_headers(await blobs.size(BlobKey.parse(key))), media_type=OCTETS)
@@ -68,7 +78,7 @@ def internal(door: Door, blobs: Blobs) -> APIRouter:
         responses=problems(401, 408, 409),
         openapi_extra={**octets("The blob, which is written once."), **_WORKERS},
     )
-    async def put(key: str, request: Request) -> Response:
+    async def put(key: Key, request: Request) -> Response:
         """Write a blob, once."""
         door.worker(request)
         await blobs.put(BlobKey.parse(key), request.stream())
@@ -81,7 +91,7 @@ def internal(door: Door, blobs: Blobs) -> APIRouter:
         responses=problems(401),
         openapi_extra=_WORKERS,
     )
-    async def delete(key: str, request: Request) -> Response:
+    async def delete(key: Key, request: Request) -> Response:
         """Remove every blob below a prefix."""
         door.worker(request)
         await blobs.delete_prefix(BlobKey.parse(key))

@@ -19,13 +19,19 @@ from livereactor.coordinator.service import Service
 from livereactor.protocol.http import Body
 from livereactor.store.port import RUNNING, EventRecord, Store, StoreUnavailableError
 from livereactor.web.access import is_on_this_machine
-from livereactor.web.documents import asked_by, problems
+from livereactor.web.documents import KEY, TOKEN, asked_by, problems
 
 FOLLOWERS: Final = 16  # readers of the journal at once; each holds a connection for as long as it likes
 LOOK_EVERY: Final = 2.0  # seconds; other replicas' events come without a wake
 QUIET: Final = 15.0  # seconds after which a comment is sent, so that no proxy hangs up
 LONGEST_NUMBER: Final = 16  # digits
 HEALTH_WAIT: Final = 3.0  # seconds for the store
+_LAST_EVENT: Final = {
+    "name": "Last-Event-ID",
+    "in": "header",
+    "description": "As browsers send it when they come back; goes before `since`.",
+    "schema": {"type": "string"},
+}
 _QUOTAS: Final = {"description": "One row an allowance: quota_type, limit, current."}
 
 
@@ -69,6 +75,7 @@ def observation(door: Door, service: Service, store: Store) -> APIRouter:
         "/metrics",
         response_class=Response,
         responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **problems(401, 403)},
+        openapi_extra={"security": [{TOKEN: []}, {KEY: []}, {}]},
     )
     async def metrics(request: Request) -> Response:
         """Prometheus text, for this machine and for operators."""
@@ -95,6 +102,7 @@ def observation(door: Door, service: Service, store: Store) -> APIRouter:
         "/events",
         response_class=StreamingResponse,
         responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}, **problems(401, 403)},
+        openapi_extra={"parameters": [_LAST_EVENT]},
     )
     async def events(request: Request, since: Annotated[int, Query(ge=0, le=2**53)] = 0) -> Response:
         """What happened, and what happens from now on, for operators; goes on behind `Last-Event-ID`."""

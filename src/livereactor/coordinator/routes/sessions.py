@@ -10,6 +10,7 @@ from pydantic import Field
 
 from livereactor.base.errors import ConflictError, NotFoundError
 from livereactor.coordinator.caller import Caller
+from livereactor.coordinator.creation import KEY_CHARS
 from livereactor.coordinator.requests import Door, told, while_connected
 from livereactor.coordinator.service import Service
 from livereactor.coordinator.views import CLUSTER, state_word
@@ -24,6 +25,12 @@ _EXAMPLE: Final = {
     "model": {"name": "pond"},
     "client_info": {"sdk_version": "1.13.0", "sdk_type": "python"},
     "supported_transports": [{"protocol": "webrtc", "version": "1.0"}],
+}
+_IDEMPOTENCY_KEY: Final = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "The same key and body within a day make one session; the second answer is the first.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": KEY_CHARS},
 }
 
 
@@ -67,7 +74,7 @@ def sessions(door: Door, service: Service) -> APIRouter:
         status_code=201,
         response_class=Response,
         responses={201: {"model": SessionDescriptor}, **problems(401, 403, 404, 408, 409, 413, 422)},
-        openapi_extra=takes(CreateSession, example=_EXAMPLE, required=True),
+        openapi_extra=takes(CreateSession, example=_EXAMPLE, required=True) | {"parameters": [_IDEMPOTENCY_KEY]},
     )
     async def create(request: Request) -> Response:
         """Make a session: assigned at once where a worker is free, else queued. Poll `GET /sessions/{sid}`."""

@@ -14,6 +14,10 @@ from livereactor.web.access import base_url
 from livereactor.web.documents import asked_by, octets, problems, takes
 
 _EXAMPLE: Final = {"name": "koi.jpg", "size": 48_213, "mime_type": "image/jpeg"}
+_SIGNED: Final = [
+    {"name": name, "in": "query", "description": "As in `presigned_url`.", "schema": {"type": "string"}}
+    for name in ("m", "exp", "max", "size", "type", "kid", "sig")
+]
 
 
 def uploads(door: Door, kept: Uploads, *, public_url: str | None) -> APIRouter:
@@ -40,7 +44,7 @@ def uploads(door: Door, kept: Uploads, *, public_url: str | None) -> APIRouter:
         status_code=204,
         response_class=Response,
         responses=problems(403, 404, 408, 409, 410),
-        openapi_extra={**octets("Exactly the announced bytes."), **asked_by()},
+        openapi_extra={**octets("Exactly the announced bytes."), **asked_by(), "parameters": _SIGNED},
     )
     async def write(upload: str, request: Request) -> Response:
         """The bytes of a slot, once; the URL is the credential."""
