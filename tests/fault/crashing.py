@@ -189,19 +189,23 @@ class Stand:
                     self.hear(node)
                     while node.socket is not None and node.socket.down and not node.is_frozen:
                         node.hear()
-            for name in self.transact(lambda tx: [each.id for each in tx.sessions(states=[SessionState.QUEUED])]):
-                self.decide(decisions.polled, session=name)
             self.now += 2.0
             for node in self.nodes:
                 node.wake(self.now)
-            self._sweep()
+            self.decide(self._sweep)
 
-    def _sweep(self) -> None:
-        for step in (decisions.sweep_assignments, decisions.sweep_overdue, decisions.sweep_queues):
-            self.decide(step)
+    def _sweep(self, tx: Tx, now_us: int, options: CoordinatorOptions) -> tuple[None, list[Effect]]:
+        """All that passes by itself, and that Tickets are asked for."""
+        steps = [decisions.sweep_assignments, decisions.sweep_overdue, decisions.sweep_queues]
         if self.now >= self.steady_from:
-            self.decide(decisions.sweep_leases)
-            self.decide(decisions.sweep_tickets)
+            steps += [decisions.sweep_leases, decisions.sweep_tickets]
+        effects: list[Effect] = []
+        for each in tx.sessions(states=[SessionState.QUEUED]):
+            decisions.polled(tx, now_us, options, session=each.id)
+        for step in steps:
+            effects += step(tx, now_us, options)[1]
+            self.audit.look(tx)
+        return None, effects
 
     # --- what came of it ----------------------------------------------------------------------------------------------
 
