@@ -13,7 +13,7 @@ setup:  ## everything into .venv
 setup-test:
 	@scripts/setup.sh test
 
-demo: setup  ## a live model on http://localhost:8080 (PORT=… to choose)
+demo: setup  ## live models on http://localhost:8080 (PORT=… to choose)
 	@$(BIN)/livereactor demo --port $(PORT)
 
 test: setup-test lint types layers  ## everything but the long tests
