@@ -23,8 +23,9 @@ LEFT, RIGHT, BAR = (0.05, 0.1, 0.3, 0.4), (0.7, 0.1, 0.95, 0.4), (0.0, 0.92, 1.0
 Part = tuple[float, float, float, float]
 
 
-async def on_screen(page: Page) -> None:
-    await expect(page.locator("#stage.playing:not(.covered)")).to_be_visible(timeout=PATIENCE * 1000)
+async def on_screen(page: Page, *, patience: float = PATIENCE) -> None:
+    """Wait until the picture is there and nothing is said over it; `patience` in seconds."""
+    await expect(page.locator("#stage.playing:not(.covered)")).to_be_visible(timeout=patience * 1000)
 
 
 async def look(page: Page, part: Part) -> tuple[float, float, float, int]:

@@ -25,6 +25,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 MODELS = Path(__file__).parent / "models"
 PATIENCE_MS = 30_000.0
+STARTING = 120.0  # seconds for a new worker, which is there after three on an idle machine
 ENVIRONMENT = {
     "PYTHONPATH": str(REPOSITORY),
     "LIVEREACTOR_COORDINATOR__GUESTS": "false",
@@ -54,7 +55,7 @@ def wait_for_workers(coordinator: Coordinator) -> None:
     def there() -> bool:
         return all(each["state"] == "ready" for each in coordinator.get("/models")[1]["models"])
 
-    coordinator.wait_until(there, timeout=60.0)
+    coordinator.wait_until(there, timeout=STARTING)
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -231,7 +232,7 @@ async def test_a_killed_worker_of_a_model_that_goes_on_is_replaced_and_the_page_
         await seen(page, LEFT, "r > 200")
         kill_worker(coordinator, operator, "again")
         await says(page, "The worker of your session was lost; another one takes it up")
-        await on_screen(page)
+        await on_screen(page, patience=STARTING)
         await seen(page, LEFT, "r < 40")  # it began anew, and its controls say so
         await expect(field(page, "Red").get_by_role("textbox")).to_have_value(re.compile(r"^0(\.0)?$"))
 
@@ -244,7 +245,7 @@ async def test_a_killed_worker_is_said_and_start_gets_another(
         await says(page, "The model's process is gone", "Start begins a new one")
         await picture(page, "worker-gone")
         await page.get_by_role("button", name="Start").click()
-        await on_screen(page)
+        await on_screen(page, patience=STARTING)
 
 
 def kill_worker(coordinator: Coordinator, operator: str, model: str) -> None:

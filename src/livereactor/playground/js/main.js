@@ -4,12 +4,14 @@ import { Client } from "./client.js";
 import { Controls } from "./controls.js";
 import { Countdown } from "./countdown.js";
 import { Credentials, readFragment } from "./credentials.js";
-import { byId, element } from "./dom.js";
+import { byId } from "./dom.js";
+import { pullOut } from "./drawers.js";
 import { Gate } from "./gate.js";
 import { Http } from "./http.js";
 import { CoordinatorLobby, RuntimeLobby } from "./lobby.js";
 import { Log } from "./log.js";
 import { recall, remember } from "./memory.js";
+import { showMistakes } from "./mistakes.js";
 import { findServer } from "./server.js";
 import { ShareDialog } from "./share.js";
 import { Signalling } from "./signalling.js";
@@ -39,6 +41,7 @@ const NO_PICTURE_MS = 5000;
 /** A hidden tab needs no pictures; a short look at another one must not cost a new key frame. */
 const HIDDEN_MS = 10_000;
 
+showMistakes(byId("alerts", HTMLElement));
 const credentials = new Credentials();
 const http = new Http(new URL(".", location.href), credentials);
 const client = new Client(new Signalling(http));
@@ -331,42 +334,15 @@ shareButton.addEventListener("click", () => {
   if (server?.kind === "coordinator" && id !== null) void share.open(server.share.bind(server, id));
 });
 
-/** One drawer at a time: two would leave no picture. */
-const drawers = /** @type {const} */ ([
-  [byId("figures", HTMLButtonElement), details],
-  [byId("log-toggle", HTMLButtonElement), byId("log", HTMLElement)],
-]);
-for (const [button] of drawers) {
-  button.addEventListener("click", () => {
-    for (const [other, content] of drawers) {
-      content.hidden = other !== button || !content.hidden;
-      other.setAttribute("aria-expanded", String(!content.hidden));
-    }
-    stats.draw();
-  });
-}
-
-remember("values", () => [...controls.accepted]);
-
-// --- the page's own mistakes are shown, not swallowed --------------------------------------------------------------------
-
-window.addEventListener("error", ({ message }) => reportFailure(message));
-window.addEventListener("unhandledrejection", ({ reason }) =>
-  reportFailure(reason instanceof Error ? reason.message : String(reason)),
+pullOut(
+  [
+    [byId("figures", HTMLButtonElement), details],
+    [byId("log-toggle", HTMLButtonElement), byId("log", HTMLElement)],
+  ],
+  () => stats.draw(),
 );
 
-/** @param {string} message */
-function reportFailure(message) {
-  const alerts = byId("alerts", HTMLElement);
-  const close = element("button", { type: "button", onclick: () => box.remove() }, "Dismiss");
-  const box = element(
-    "div",
-    { class: "alert" },
-    element("p", {}, `The page itself failed (${message}). Reload it; if it stays, please report it.`),
-    close,
-  );
-  alerts.replaceChildren(box);
-}
+remember("values", () => [...controls.accepted]);
 
 show();
 void begin();
