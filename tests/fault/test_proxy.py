@@ -30,7 +30,7 @@ NAME = "live.example.com"
 WORKER_SECRET = "tests-only-worker-0123456789"
 MODEL = "tests/e2e/page/models/board.py"  # the right half of its picture is the camera's
 UPLOAD = 95 * 1000 * 1000
-PATIENCE = 30.0  # seconds for what takes a second on an idle machine
+PATIENCE = 60.0  # seconds for what takes a second on an idle machine
 REFUSED, TOO_MANY = 401, 429
 GUESSES = 30  # wrong keys a minute and address
 GREEN = """([left, top, right, bottom]) => {
@@ -88,7 +88,9 @@ class Site:
             assert self.ask("DELETE", f"/sessions/{made['session_id']}")[0] == 204
 
     def upload(self, session: str, size: int) -> str:
-        """The path to which a file of that size may be PUT."""
+        """The path to which a file of that size may be PUT, once the Session has its Worker."""
+        status, view = self.ask("GET", f"/sessions/{session}?wait=20")
+        assert "capabilities" in view, (status, view)
         asked = {"name": "big.bin", "size": size, "mime_type": "application/octet-stream"}
         status, slot = self.ask("POST", f"/sessions/{session}/uploads", asked)
         assert status == 201, slot
