@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from typing import Any
 
 import numpy as np
@@ -194,10 +195,12 @@ async def test_a_reconnect_keeps_session_and_state(viewer: Client) -> None:
 async def test_statistics_are_there(viewer: Client) -> None:
     await viewer.frames(30)
     await viewer.ask("stats")
-    await viewer.frames(15)
+    began = time.monotonic()
+    came = (await viewer.frames(15))["count"]
     stats = await viewer.ask("stats")
     assert stats["incoming_bitrate_bps"] > 50_000
-    assert stats["frames_per_second"] > 20
+    # As many as really came: 30, or fewer on a machine that is busy.
+    assert stats["frames_per_second"] == pytest.approx(came / (time.monotonic() - began), rel=0.5)
     assert stats["candidate_type"] == "host"
     assert stats["packets_lost"] == 0
 
