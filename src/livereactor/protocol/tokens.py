@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from livereactor.protocol.http import WHOLE, Body
 
@@ -20,6 +20,15 @@ _Name: TypeAlias = Annotated[str, Field(min_length=1, max_length=128)]
 
 class Models(Body):
     """Which models a token may create Sessions of: names, with or without their owner, or all."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {"required": ["match"], "properties": {"match": {"type": "array"}}},
+                {"required": ["all"], "properties": {"all": {"const": True}}},
+            ]
+        }
+    )
 
     match: list[_Name] | None = Field(default=None, min_length=1, max_length=100)
     all: Literal[True] | None = None
