@@ -45,7 +45,8 @@ Command = Callable[..., Said]
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Coordinator]:
     folder = tmp_path_factory.mktemp("operating")
-    with livereactor_serve([written(folder, "")], log_path=folder / "log") as found:
+    environment = {"LIVEREACTOR_RUNTIME__LOG_FORMAT": "json"}
+    with livereactor_serve([written(folder, "")], log_path=folder / "log", environment=environment) as found:
         found.wait_for_worker(timeout=90)
         yield found
 
@@ -157,6 +158,20 @@ def test_workers_are_listed(command: Command, running: str) -> None:
     line = command("workers").out
     assert line.split()[:3] == [worker["worker"], "ready", "grey"]
     assert running in line
+
+
+def test_one_id_follows_a_session_through_the_logs_of_all_processes(served: Coordinator, running: str) -> None:
+    served.call("DELETE", f"/sessions/{running}", {})
+    (worker,) = workers(served)
+    of_worker = served.data_dir / "workers" / f"{worker['worker']}.log"
+    for log, event in ((served.log_path, "session ended"), (of_worker, "session reported")):
+        served.wait_until(lambda log=log, event=event: event in told_of(log, running), timeout=PATIENCE)
+
+
+def told_of(log: Path, session: str) -> set[str]:
+    """What a log in JSON says of a session."""
+    records = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+    return {each.get("event", "") for each in records if each.get("session") == session}
 
 
 def test_a_scraper_finds_what_every_worker_counts(served: Coordinator, admin_key: str, running: str) -> None:
