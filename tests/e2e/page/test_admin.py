@@ -149,6 +149,26 @@ async def test_the_queue_is_followed_and_reordered(
         await expect(page.get_by_text("Nobody waits.")).to_be_visible()
 
 
+async def test_what_happens_is_told_by_the_stream_of_events_before_the_next_look_is_due(
+    browser: Browser, served: Coordinator, token: str, watched: str
+) -> None:
+    async with opened(browser) as (page, _):
+        await page.clock.install()
+        async with page.expect_request("**/events?since=*"):
+            await page.goto(f"{served.url}/admin/#token={token}")
+        await expect(page.get_by_text("Nobody waits.")).to_be_visible()
+        await page.clock.pause_at(await page.evaluate("Date.now() + 100"))
+        queued = served.create()["session_id"]
+        for _ in range(450):  # 4.5 s of the page's time; it looks by itself every five
+            await page.clock.run_for(10)
+            if await row(page, "Queue", queued).count():
+                break
+        assert await row(page, "Queue", queued).count() == 1
+        await page.clock.resume()
+        served.call("DELETE", f"/sessions/{queued}", {})
+        await expect(page.get_by_text("Nobody waits.")).to_be_visible()
+
+
 async def order(page: Page) -> list[str]:
     titles = await rows(page, "Queue").locator(".id").evaluate_all("all => all.map((each) => each.title)")
     return [title.removeprefix("Copy ") for title in titles]

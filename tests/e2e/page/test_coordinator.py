@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Locator, Page, expect
+from playwright.async_api import Browser, Locator, Page, Route, expect
 
 from tests.tools.processes import REPOSITORY
 from tests.tools.serving import Coordinator, livereactor_serve, operate
 
 from .conftest import opened, picture
-from .looking import LEFT, field, on_screen, seen
+from .looking import BAR, LEFT, field, look, on_screen, seen
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -176,6 +176,32 @@ async def test_a_reload_comes_back_to_the_running_session(browser: Browser, coor
         await seen(page, LEFT, "r > 200")
         await expect(field(page, "Red").get_by_role("textbox")).to_have_value("1")
         await expect(page.get_by_role("button", name="Stop", exact=True)).to_be_visible()
+
+
+async def test_a_picture_goes_on_while_the_coordinator_is_away(browser: Browser, coordinator: Coordinator) -> None:
+    gone = asyncio.Event()
+
+    async def polled(route: Route) -> None:
+        """Held polls break off, too, when the coordinator goes."""
+        answering, leaving = asyncio.ensure_future(route.fetch()), asyncio.ensure_future(gone.wait())
+        await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if gone.is_set():
+            answering.cancel()
+            return await route.abort("connectionrefused")
+        leaving.cancel()
+        return await route.fulfill(response=answering.result())
+
+    async with visiting(browser, coordinator) as (page, _):
+        await page.route("**/sessions/*?wait=*", polled)
+        await start(page)
+        await on_screen(page)
+        gone.set()
+        await expect(page.locator("#state")).to_have_text("Live, coordinator away", timeout=PATIENCE_MS)
+        trace = (await look(page, BAR))[3]
+        await seen(page, BAR, f"trace !== {trace}")
+        gone.clear()
+        await expect(page.locator("#state")).to_have_text("Live", timeout=PATIENCE_MS)
+        gone.set()  # lets go of the poll that is held now
 
 
 async def test_a_share_link_shows_the_picture_and_lets_nobody_command(

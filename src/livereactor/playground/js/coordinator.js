@@ -186,11 +186,15 @@ export class Coordinator {
    * @returns {Promise<Descriptor>}
    */
   async #poll(session, version, signal, patience) {
-    const query = version === undefined ? "wait=0" : `wait=${HOLD}&version=${encodeURIComponent(version)}`;
-    const path = `sessions/${encodeURIComponent(session)}?${query}`;
+    const path = `sessions/${encodeURIComponent(session)}`;
+    const held = version === undefined ? "wait=0" : `wait=${HOLD}&version=${encodeURIComponent(version)}`;
+    const options = { signal, patience: HELD_MS };
     try {
-      const ask = async () =>
-        (await this.#http.request("asking for the session", "GET", path, { signal, patience: HELD_MS })).json();
+      // After a failure not held: that it is there again is news.
+      const ask = async (/** @type {number} */ attempt) => {
+        const query = attempt === 0 ? held : "wait=0";
+        return (await this.#http.request("asking for the session", "GET", `${path}?${query}`, options)).json();
+      };
       return await this.#patiently(signal, ask, patience);
     } catch (error) {
       if (error instanceof Refused && error.status === 404) throw new Over(null);
@@ -202,7 +206,7 @@ export class Coordinator {
    * Ask again, with growing waits, while the coordinator or its database is away.
    * @template T
    * @param {AbortSignal} signal
-   * @param {() => Promise<T>} ask
+   * @param {(attempt: number) => Promise<T>} ask
    * @param {number} [patience] seconds
    * @returns {Promise<T>}
    */
@@ -210,7 +214,7 @@ export class Coordinator {
     const giveUpAt = performance.now() + patience * 1000;
     for (let attempt = 0; ; attempt++) {
       try {
-        const answer = await ask();
+        const answer = await ask(attempt);
         this.#setAway(false);
         return answer;
       } catch (error) {
