@@ -14,9 +14,51 @@ from typing import Any
 from tests.tools.operations import serve
 
 try:
+    from aiortc import VideoStreamTrack
+    from av import VideoFrame
     from reactor_sdk import FileRef, Reactor, ReactorStatus
 except ImportError as error:  # the checkout's own environment has 1.13.0
     raise SystemExit("run this with the interpreter of .venv-client-08") from error
+
+
+class Camera(VideoStreamTrack):
+    """A camera track whose pictures are pushed; whoever is late sends the newest."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._newest: asyncio.Queue[Any] = asyncio.Queue(1)
+
+    def push_frame(self, pixels: Any, user_data: None = None) -> None:
+        """The next picture: uint8, shape (height, width, 3), RGB. This client has no user data."""
+        assert user_data is None
+        if self._newest.full():
+            self._newest.get_nowait()
+        self._newest.put_nowait(pixels)
+
+    async def recv(self) -> Any:
+        frame = VideoFrame.from_ndarray(await self._newest.get(), format="rgb24")
+        frame.pts, frame.time_base = await self.next_timestamp()
+        return frame
+
+
+class OldTrack:
+    """A track by name, as 1.13.0 has it."""
+
+    def __init__(self, reactor: Any, name: str) -> None:
+        self._reactor, self.name = reactor, name
+        self._camera = Camera()
+        self.push_frame = self._camera.push_frame
+        self.callbacks: list[Callable[..., Any]] = []
+        self.on_frame = self.callbacks.append
+
+    async def publish(self) -> None:
+        await self._reactor.publish_track(self.name, self._camera)
+
+    async def pause(self) -> None:
+        await self._reactor.pause_track(self.name)
+
+    async def resume(self) -> None:
+        await self._reactor.resume_track(self.name)
 
 
 class Old:
@@ -24,17 +66,17 @@ class Old:
 
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
-        self._frames: list[Callable[..., Any]] = []
+        self._tracks: dict[str, OldTrack] = {}
         reactor.set_frame_callback(self._frame)
 
     def on(self, event: str, handler: Callable[[Any], Any]) -> None:
         self._reactor.on(event, lambda first, *_: handler(first))
 
-    def track(self, name: str) -> Any:
-        return SimpleNamespace(on_frame=self._frames.append, name=name)
+    def track(self, name: str) -> OldTrack:
+        return self._tracks.setdefault(name, OldTrack(self._reactor, name))
 
     def _frame(self, frame: Any, *_: Any) -> None:
-        for callback in self._frames:
+        for callback in self.track("main_video").callbacks:
             callback(frame, 0, 0, None)
 
     @property
@@ -67,6 +109,9 @@ class Old:
 
     async def upload_file(self, data: bytes, *, name: str, mime_type: str) -> Any:
         return await self._reactor.upload_file(data, name=name, mime_type=mime_type)
+
+    async def request_clip(self, seconds: float) -> Any:
+        return await self._reactor.request_clip(seconds)
 
     def close(self) -> None:
         return

@@ -1,6 +1,7 @@
 """The official Python client 0.8.0, unmodified, through `livereactor serve`; its local mode knows one port only.
 
-It speaks JSON over connections of its own, without trickled candidates; its commands have no replies.
+It speaks JSON over connections of its own, without trickled candidates; its commands have no replies. Where it lacks a
+thing, the test shows what its user gets instead.
 """
 
 from __future__ import annotations
@@ -60,6 +61,112 @@ async def test_commands_are_answered_by_messages(viewer: Client) -> None:
     assert await viewer.messages("prompt_changed", 1) == [{"prompt": "rain"}]
     await viewer.command("echo", value={"deep": [1.5, None, "☂"]})
     assert (await viewer.messages("echo_reply", 1))[0]["value"] == {"deep": [1.5, None, "☂"]}
+
+
+async def test_a_command_changes_the_picture(viewer: Client) -> None:
+    await viewer.frames(1)
+    assert None not in await viewer.ask("flash_times", trials=4, phases=[0.05, 0.09])
+
+
+async def test_a_change_of_size_reaches_the_picture(viewer: Client) -> None:
+    await viewer.frames(1)
+    await viewer.command("set_size", width=416, height=240)
+    frames = await viewer.frames(45)
+    assert [416, 240] in frames["sizes"]
+    assert frames["backwards"] == 0
+
+
+async def test_a_burst_of_1000_commands_reaches_the_model_in_order(viewer: Client) -> None:
+    await viewer.ask("burst", name="echo", datas=[{"value": n} for n in range(1000)])
+    replies = await viewer.messages("echo_reply", 1000, timeout=60.0)
+    assert [reply["value"] for reply in replies] == list(range(1000))
+
+
+async def test_10000_messages_come_in_order(viewer: Client) -> None:
+    await viewer.command("send_ticks", count=10_000)
+    assert [tick["n"] for tick in await viewer.messages("tick", 10_000, timeout=60.0)] == list(range(10_000))
+
+
+async def test_a_large_message_goes_both_ways(viewer: Client) -> None:
+    await viewer.command("echo", value="x" * 60_000)
+    (reply,) = await viewer.messages("echo_reply", 1, timeout=60.0)
+    assert len(reply["value"]) == 60_000
+
+
+async def test_a_camera_is_published_and_seen_back(viewer: Client) -> None:
+    await viewer.ask("publish")
+    await viewer.ask("start_camera")
+    await viewer.command("set_source", source="webcam")
+    await viewer.messages("source_changed", 1)
+    await viewer.frames(20)  # the first may still be the pattern's
+    frames = await viewer.frames(30)
+    assert frames["decoded"] >= 25
+    assert frames["from_client"] == frames["decoded"]
+    assert frames["backwards"] == 0
+    await viewer.command("webcam_stats")
+    (stats,) = await viewer.messages("webcam_stats", 1)
+    assert stats["last_counter"] > 2**31
+
+
+async def test_a_second_publisher_is_refused_with_the_reason(
+    clients: PythonClients, viewer: Client, server: Coordinator
+) -> None:
+    await viewer.ask("publish")
+    second = await clients.new(server.url, api_key=server.key)
+    await second.connect(session_id=(await viewer.state())["session"])
+    await second.ask("publish")  # it raises nothing; its `error` event tells
+    (error,) = await second.ask("wait_error")
+    assert error["code"] == "TRACK_PUBLISH_FAILED"
+    assert "published by another connection" in error["message"]
+    await second.ask("drop")
+
+
+async def test_a_paused_track_is_silent_until_resumed(viewer: Client) -> None:
+    await viewer.frames(10)
+    await viewer.ask("pause", track="main_video")
+    await viewer.ask("frames_for", seconds=0.5)
+    assert (await viewer.ask("frames_for", seconds=0.7))["count"] == 0
+    await viewer.ask("resume", track="main_video")
+    assert (await viewer.frames(10))["count"] >= 10
+
+
+async def test_a_clip_says_that_the_recorder_is_disabled(viewer: Client) -> None:
+    with pytest.raises(ClientError) as caught:
+        await viewer.ask("clip", seconds=2.0)
+    assert "RECORDER_DISABLED" in str(caught.value.code)
+
+
+async def test_bad_commands_are_dropped_and_the_session_lives_on(viewer: Client) -> None:
+    await viewer.command("set_prompt", prompt="before")
+    bad: list[tuple[str, dict[str, object]]] = [
+        ("no_such_command", {}),
+        ("set_prompt", {"prompt": 3}),
+        ("set_size", {"width": 63, "height": 100}),
+        ("fail", {"code": "busy", "message": "no"}),
+        ("crash", {}),
+    ]
+    for command, data in bad:
+        await viewer.command(command, **data)
+    await viewer.command("get_state")
+    assert (await viewer.messages("model_state", 1))[0]["prompt"] == "before"
+    assert (await viewer.state())["errors"] == []
+    assert (await viewer.frames(5))["count"] >= 5
+
+
+async def test_the_next_session_sees_nothing_of_the_last(clients: PythonClients, server: Coordinator) -> None:
+    first = await clients.new(server.url, api_key=server.key)
+    await first.connect()
+    await first.command("set_prompt", prompt="mine")
+    await first.command("set_size", width=416, height=240)
+    await first.frames(5)
+    await first.ask("drop")
+    second = await clients.new(server.url, api_key=server.key)
+    await second.connect()
+    await second.command("get_state")
+    (state,) = await second.messages("model_state", 1)
+    assert (state["prompt"], state["source"], state["pacing"]) == ("", "pattern", "realtime")
+    assert (await second.frames(10))["sizes"] == [[640, 360]]
+    await second.ask("drop")
 
 
 async def test_it_comes_back_on_a_new_connection_to_the_same_session(viewer: Client) -> None:
