@@ -28,6 +28,7 @@ class Socket:
         incarnation: as its first Hello said it, once that has been handled: whose frames these are.
         welcome: that Hello stood; what is told before follows it.
         is_cut: nothing passes any more, and the process does not know it yet.
+        pace: chance that the next frame of it is handled when others' are; small = its coordinator is late with it.
     """
 
     worker: str
@@ -37,6 +38,7 @@ class Socket:
     incarnation: str = ""
     welcome: bool = False
     is_cut: bool = False
+    pace: float = 0.8
 
 
 @dataclass

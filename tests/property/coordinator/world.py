@@ -287,7 +287,10 @@ class World:
             case 6:
                 self.carry_out(replica, orderly=False)
             case 7:
-                node.break_socket(lost=dice.random() < 0.3)
+                if node.socket is not None and dice.random() < 0.5:
+                    node.socket.pace = dice.choice((0.02, 0.1))
+                node.client(dice)  # so that there is something to be late with
+                node.break_socket(lost=dice.random() < 0.2)
             case 8:
                 node.frozen_until = self.now + dice.choice((1.0, 10.0, 20.0, 90.0))
                 self.pass_time(dice.choice((0.5, 10.0, 20.0)))
@@ -324,7 +327,7 @@ class World:
     def _sockets(self, node: Node) -> list[Socket]:
         """Those of a Worker that have something to say: its own, and what is late of the ones before."""
         node.left = [each for each in node.left if each.up]
-        return [each for each in (*node.left, node.socket) if each is not None and self.dice.random() < 0.7]
+        return [each for each in (*node.left, node.socket) if each is not None and self.dice.random() < each.pace]
 
     def calm_down(self, *, limit: float = 600.0) -> None:
         """All that is left works again, all clocks show the same, right or wrong, and every client leaves.
