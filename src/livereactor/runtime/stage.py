@@ -276,11 +276,12 @@ class Stage:
             self._pacing.handle(pacing.Opened(), time.monotonic())
 
     def _close(self, reason: str) -> None:
+        whose = {} if self._start is None else {"session": self._start.id}
         self._start = self._waits = None
         self._pacing.handle(pacing.Closed(), time.monotonic())
         self._performer.close()
         self._closing.clear()
-        self._sparse.info("session closed", reason=reason)
+        self._sparse.info("session closed", reason=reason, **whose)
 
     def _become(self, model: type[Model], keep: bool) -> None:
         self._close("reloaded")
