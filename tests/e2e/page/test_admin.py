@@ -158,8 +158,10 @@ async def test_what_happens_is_told_by_the_stream_of_events_before_the_next_look
             await page.goto(f"{served.url}/admin/#token={token}")
         await expect(page.get_by_text("Nobody waits.")).to_be_visible()
         await page.clock.pause_at(await page.evaluate("Date.now() + 100"))
+        async with page.expect_response("**/admin/overview"):
+            await page.clock.run_for(5000)
         queued = served.create()["session_id"]
-        for _ in range(450):  # 4.5 s of the page's time; it looks by itself every five
+        for _ in range(450):  # 4.5 s of the page's time; after that look, the next is due in five
             await page.clock.run_for(10)
             if await row(page, "Queue", queued).count():
                 break
