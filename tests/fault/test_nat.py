@@ -137,6 +137,16 @@ async def test_the_page_shows_a_picture_through_the_relay(
         await page.close()
 
 
+async def test_a_runtime_without_a_coordinator_gives_credentials_too(
+    net: Internet, relay: Coturn, serve: Serve, pythons: PythonClients
+) -> None:
+    net.client.become(Nat.UDP_BLOCKED)
+    net.worker.become(Nat.SYMMETRIC)
+    async with connected(net, pythons, serve(relays=(relay.urls, relay.secret))) as (client, ready):
+        assert await streamed_by_relay(net, client)
+        assert f":{ready['session']}>" in relay.log_path.read_text(), "its credentials are the session's"
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("nat", [Nat.SYMMETRIC, Nat.UDP_BLOCKED], ids=lambda nat: nat.value)
 async def test_the_other_engine_finds_the_same_ways(

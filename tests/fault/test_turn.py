@@ -17,11 +17,10 @@ from livereactor.cli.relay_check import RelayRefusedError, relayed_address
 from livereactor.protocol.turn import TurnCredentials, turn_credentials
 from livereactor.settings import resolve
 from tests.tools.coturn import SECRET, Coturn, coturn
-from tests.tools.drivers import PythonClients
-from tests.tools.nat import RELAY, Internet, Nat
-from tests.tools.nat_fixtures import Serve, net, pythons, serve
+from tests.tools.nat import RELAY, Internet
+from tests.tools.nat_fixtures import net
 
-__all__ = ["net", "pythons", "serve"]
+__all__ = ["net"]
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 WORKERS = "10.9.8.0-10.9.8.255"  # where the workers of this relay are, reached at their private addresses
@@ -74,20 +73,6 @@ def shown_by(made: TurnCredentials) -> tuple[str, str]:
 
 def fresh(relay: Coturn) -> TurnCredentials:
     return turn_credentials(relay.secret, "ses_1", int(time.time()) + 600)
-
-
-async def test_a_runtime_with_the_shared_secret_gives_credentials_that_the_relay_takes(
-    net: Internet, relay: Coturn, serve: Serve, pythons: PythonClients
-) -> None:
-    worker = serve(relays=(relay.urls, relay.secret))
-    net.client.become(Nat.UDP_BLOCKED)
-    net.worker.become(Nat.SYMMETRIC)
-    client = await pythons.new(worker.url)
-    connected = await client.connect()
-    assert (await client.frames(10))["count"] >= 10
-    assert (await client.ask("stats"))["candidate_type"] == "relay"
-    await client.ask("drop")
-    assert f":{connected['session']}>" in relay.log_path.read_text(), "the credentials are the session's"
 
 
 async def test_credentials_are_refused_once_they_expired(net: Internet, relay: Coturn) -> None:
