@@ -99,7 +99,9 @@ async def test_limits_are_all_there_for_everybody() -> None:
 
 async def test_models_say_how_soon_they_would_be_there() -> None:
     async with coordinating(models=("pond", "garden")) as served, httpx2.AsyncClient(base_url=served.url) as nobody:
-        await served.store.transact(lambda tx: tx.put_model(ModelRecord("alone", "1", SPEC, max_workers=0)))
+        kept_ready = ModelRecord("warm", "1", SPEC, max_workers=1, min_ready=1)
+        for record in (ModelRecord("alone", "1", SPEC, max_workers=0), kept_ready):
+            await served.store.transact(lambda tx, record=record: tx.put_model(record))
         failing = "its last 3 workers failed"
         served.service.capacity = lambda model: failing if model == "garden" else None
 
@@ -107,11 +109,12 @@ async def test_models_say_how_soon_they_would_be_there() -> None:
             return {each["name"]: each for each in (await nobody.get("/models")).json()["models"]}
 
         found = await told()
-        assert list(found) == ["alone", "garden", "pond"]
+        assert list(found) == ["alone", "garden", "pond", "warm"]
         assert {name: each["state"] for name, each in found.items()} == {
             "alone": "failed",
             "garden": "failed",
             "pond": "cold",
+            "warm": "starting",
         }
         assert (found["garden"]["text"], found["pond"]["description"]) == (failing, "Rain on a pond.")
         async with dialled(served) as socket:

@@ -90,7 +90,7 @@ def _one(tx: Tx, model: ModelRecord, trouble: Trouble) -> ModelBody:
         state=state,
         queue_length=tx.queue_length(model.name),
     )
-    if state == "starting":
+    if workers and state == "starting":
         furthest = max(workers, key=lambda each: each.info.get("progress") or 0.0)
         body.progress, body.text = furthest.info.get("progress"), furthest.info.get("text") or None
     elif state == "failed":
@@ -103,4 +103,7 @@ def _state(model: ModelRecord, workers: Sequence[WorkerRecord], trouble: str | N
         return "ready"
     if workers:
         return "starting"
-    return "failed" if trouble is not None or model.max_workers == 0 else "cold"
+    if trouble is not None or model.max_workers == 0:
+        return "failed"
+    # One that is kept ready has been started already: its process has not dialled in.
+    return "starting" if model.min_ready else "cold"
