@@ -419,7 +419,7 @@ async def _film(client: Client, track: str, fps: float, size: tuple[int, int], t
 
 def describe(error: Any) -> dict[str, Any]:
     """An error as plain data."""
-    fields = ("code", "recoverable", "status", "operation", "entry", "command_code")
+    fields = ("code", "recoverable", "status", "operation", "entry", "command_code", "retry_after_ms")
     message = getattr(error, "message", None) or str(error)
     return {"error": type(error).__name__, "message": message, **{name: getattr(error, name, None) for name in fields}}
 
