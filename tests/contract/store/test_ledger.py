@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from livereactor.store.port import SessionState, Store, Tx
+from livereactor.coordinator.worker import LIVE
+from livereactor.store.port import SessionState, SlotState, Store, Tx, WorkerState
 from tests.contract.store import records as r
 
 
@@ -94,18 +95,25 @@ async def test_what_is_old_is_thrown_away_and_nothing_else(store: Store) -> None
             tx.add_session(each)
         tx.add_session(r.session("ses_4", created_us=1))
         tx.put_upload(r.upload("upl_1", expires_us=10))
-        tx.put_upload(r.upload("upl_2", expires_us=20))
+        for state in WorkerState:
+            tx.put_worker(r.worker(f"wrk_{state.value}", state, lease_until_us=10))
+            tx.put_slot(r.slot(f"wrk_{state.value}", state=SlotState.CLOSING, fence=5))
+        tx.put_worker(r.worker("wrk_new", WorkerState.LOST, lease_until_us=20))
         tx.add_event(r.event(at_us=10))
         tx.add_event(r.event(at_us=20))
         tx.remember(r.answer("old", created_us=10))
         tx.remember(r.answer("new", created_us=20))
 
     await store.transact(fill)
-    assert await store.transact(lambda tx: tx.prune(before_us=20)) == 4
+    assert await store.transact(lambda tx: tx.prune(before_us=20)) == 5
     assert await store.transact(lambda tx: tx.prune(before_us=20)) == 0
     left = await store.read(lambda tx: [each.id for each in tx.sessions()])
     assert left == ["ses_4", "ses_3", "ses_2"]
-    assert await store.read(lambda tx: (tx.upload("upl_1"), tx.upload("upl_2") is not None)) == (None, True)
+    assert await store.read(lambda tx: tx.upload("upl_1")) is not None, "its bytes are there still, and need it"
+    workers = {"wrk_new", *(f"wrk_{state.value}" for state in LIVE)}
+    assert {each.id for each in await store.read(lambda tx: tx.workers())} == workers
+    slots = [await store.read(lambda tx, n=name: len(tx.slots(f"wrk_{n}"))) for name in ("lost", "gone", "ready")]
+    assert slots == [0, 0, 1]
     assert [each.at_us for each in await store.read(lambda tx: tx.events())] == [20]
     assert await store.read(lambda tx: (tx.remembered("tests", "old"), tx.remembered("tests", "new") is not None)) == (
         None,

@@ -96,6 +96,10 @@ async def test_sessions_are_listed_by_account_model_and_states_together(store: S
     assert await listed(states=list(SessionState)) == ["ses_5", "ses_4", "ses_3", "ses_2", "ses_1"]
     assert await listed(account="tests", model=r.MODEL, states=RUNNING, limit=9) == ["ses_2"]
     assert await listed(account="tests", states=[]) == []
+    await add(store, r.session("ses_6", reach="link"), r.running("ses_7", reach="link", account="other"))
+    assert await listed(reach="link") == ["ses_7", "ses_6"]
+    assert await listed(account="tests", reach="link", states=OPEN) == ["ses_6"]
+    assert await listed(reach="", limit=1) == ["ses_5"]
 
 
 async def test_what_an_account_uses_is_counted_no_further_than_asked(store: Store) -> None:
@@ -141,6 +145,14 @@ async def test_silent_tickets_are_found_the_longest_silent_first(store: Store) -
     assert names(await store.read(lambda tx: tx.unpolled(40, limit=2))) == ["ses_2", "ses_3"]
 
 
+async def test_tickets_polled_in_the_future_are_found_a_few_at_a_time(store: Store) -> None:
+    polls = {"ses_1": 30, "ses_2": 10, "ses_3": 20, "ses_4": 40}
+    await add(store, *(r.session(name, polled_us=polled_us) for name, polled_us in polls.items()))
+    await add(store, r.running("ses_5", polled_us=99), r.closed("ses_6", polled_us=99))
+    assert set(names(await store.read(lambda tx: tx.polled_after(20)))) == {"ses_1", "ses_4"}
+    assert len(await store.read(lambda tx: tx.polled_after(0, limit=3))) == 3
+
+
 async def test_overdue_sessions_are_found_the_longest_overdue_first(store: Store) -> None:
     await add(
         store,
@@ -184,6 +196,9 @@ async def test_the_queue_has_one_order_and_a_place_is_how_many_are_ahead(
     added = await add(store, *sessions)
     queue = sorted((each for each in added if each.state is SessionState.QUEUED), key=order)
     assert await store.read(lambda tx: [tx.ahead(each) for each in queue]) == list(range(len(queue)))
+    assert await store.read(lambda tx: tx.tail(name)) == (queue[-1] if queue else None)
+    assert list(await store.read(lambda tx: tx.queue(name))) == queue
+    assert list(await store.read(lambda tx: tx.queue(name, limit=2))) == queue[:2]
     served = []
     while (head := await store.transact(lambda tx: tx.head(name))) is not None:
         served.append(head.id)

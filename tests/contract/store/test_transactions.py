@@ -189,6 +189,29 @@ async def test_two_that_lock_the_same_do_not_overlap(
     assert most == 1
 
 
+async def test_a_model_is_held_together_by_those_who_share_it_and_alone_by_who_does_not(
+    racers: Racers, store: Store
+) -> None:
+    await begin(store)
+    pause = Pause()
+
+    def share(tx: Tx) -> str:
+        assert tx.model(r.MODEL, shared=True) is not None
+        pause()
+        return "shared"
+
+    def take(tx: Tx) -> bool:
+        tx.model(r.MODEL, lock=True)
+        return pause.go_on.is_set()
+
+    first, second = racers.start(share), racers.start(share)
+    assert await asyncio.to_thread(pause.reached.wait, WAIT)
+    alone = racers.start(take)
+    await asyncio.to_thread(pause.let_go_once, alone)
+    assert await asyncio.wrap_future(alone), "it did not wait for who shares"
+    assert {await asyncio.wrap_future(first), await asyncio.wrap_future(second)} == {"shared"}
+
+
 async def test_of_two_that_claim_one_slot_exactly_one_has_it(racers: Racers, store: Store) -> None:
     def prepare(tx: Tx) -> None:
         tx.put_worker(r.worker())
