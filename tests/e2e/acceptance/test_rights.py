@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from tests.tools.browser import BrowserClients
 from tests.tools.drivers import Client, ClientError, PythonClients
@@ -176,6 +178,15 @@ async def test_c57_a_session_is_warned_of_its_end_and_ends_then(
     assert record["ended_at"] == pytest.approx(record["expires_at"], abs=0.5)
     assert view["expires_at"] == record["expires_at"]
     assert [each["data"] for each in told if each["type"] == "timeWarning"] == [{"seconds": LEAD}]
+
+
+async def test_a_worker_with_a_wrong_secret_is_refused_and_the_log_calls_it_no_error(server: Coordinator) -> None:
+    wrong = {"Authorization": "Bearer not-the-secret"}
+    for _ in range(3):
+        with pytest.raises(InvalidStatus) as refusal:
+            await connect(server.url.replace("http", "ws") + "/workers/link", additional_headers=wrong)
+        assert refusal.value.response.status_code == 401
+    assert "ERROR" not in server.log()
 
 
 async def poll(server: Coordinator, session: str, condition: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
