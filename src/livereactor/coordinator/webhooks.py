@@ -79,7 +79,7 @@ class Webhooks:
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
         with suppress(StoreUnavailableError):
-            await self._store.transact(lambda tx: self._leads(tx, seconds=0.0))  # the next need not wait
+            await self._store.transact(self._give_back)  # the next need not wait
         await self._client.aclose()
 
     async def tell(self) -> bool:
@@ -126,10 +126,14 @@ class Webhooks:
         if not self._leads(tx):
             raise _OtherLeadsError
 
-    def _leads(self, tx: Tx, *, seconds: float | None = None) -> bool:
+    def _leads(self, tx: Tx) -> bool:
         now_us = self._unix_us()
-        until_us = now_us + round((LEADS_FOR if seconds is None else seconds) * 1e6)
-        return tx.lead(self._cursor, self._holder, now_us=now_us, until_us=until_us)
+        return tx.lead(self._cursor, self._holder, now_us=now_us, until_us=now_us + round(LEADS_FOR * 1e6))
+
+    def _give_back(self, tx: Tx) -> None:
+        if self._leads(tx):
+            now_us = self._unix_us()
+            tx.lead(self._cursor, self._holder, now_us=now_us, until_us=now_us)
 
     async def _taken(self, event: EventRecord) -> bool:
         """Whether the next one is due: it was taken, or refused for good."""

@@ -67,9 +67,15 @@ def _no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LONGEST_WAIT", 0.0)
 
 
-def hooks(store: MemoryStore, receiver: Receiver, *secrets: str, url: str = URL, now_us: int = NOW_US) -> Webhooks:
+def hooks(
+    store: MemoryStore,
+    receiver: Receiver,
+    *secrets: str,
+    url: str = URL,
+    unix_us: Callable[[], int] = lambda: NOW_US,
+) -> Webhooks:
     client = httpx2.AsyncClient(transport=httpx2.MockTransport(receiver))
-    return Webhooks(store, url=url, secrets=secrets or [SECRET], unix_us=lambda: now_us, client=client)
+    return Webhooks(store, url=url, secrets=secrets or [SECRET], unix_us=unix_us, client=client)
 
 
 async def happens(store: MemoryStore, kind: str = "session.ended", **data: Any) -> None:
@@ -204,14 +210,30 @@ async def test_only_one_of_several_replicas_tells(store: MemoryStore, receiver: 
     assert receiver.ids == ["evt_1"]
 
 
+async def test_the_end_of_one_that_does_not_lead_takes_nothing_from_the_one_that_does(
+    store: MemoryStore, receiver: Receiver
+) -> None:
+    leading, other, third = (hooks(store, receiver) for _ in range(3))
+    await leading.tell()
+    await other.tell()
+    await other.aclose()
+    await happens(store)
+    await third.tell()
+    assert receiver.ids == []
+    await leading.tell()
+    assert receiver.ids == ["evt_1"]
+
+
 async def test_whoever_was_overtaken_sets_no_cursor_back(store: MemoryStore, receiver: Receiver) -> None:
-    slow = hooks(store, receiver)
+    now_us = NOW_US
+    slow, late = (hooks(store, receiver, unix_us=lambda: now_us) for _ in range(2))
     await slow.tell()
     await happens(store)
     await happens(store)
-    late = hooks(store, receiver, now_us=NOW_US + round((module.LEADS_FOR + 1) * 1e6))
 
     async def overtaken() -> None:  # while the first waits for its answer
+        nonlocal now_us
+        now_us += round((module.LEADS_FOR + 1) * 1e6)
         assert await late.tell()
 
     receiver.meanwhile = overtaken
