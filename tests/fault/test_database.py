@@ -62,7 +62,7 @@ async def goes_through_an_outage(postgres: PostgresServer, served: Service, view
     view, _ = await asyncio.wrap_future(poll)
     assert view["queue"]["position"] == 1
     # Two rounds of beats and sweeps later all is as it was.
-    await asyncio.gather(*(client.frames(40, timeout=30.0) for client in clients))
+    await asyncio.gather(*(client.frames(20, timeout=60.0) for client in clients))
     assert {worker["worker"]: (worker["pid"], worker["sessions"]) for worker in served.workers()} == before
     assert [await lost(client, mark) for client, mark in zip(clients, marks, strict=True)] == [
         {"missing": 0, "backwards": 0, "unread": 0}

@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.fault.services import Service, service
+from tests.fault.services import PATIENCE, Service, is_unbroken, service
 from tests.tools.drivers import Client, ClientError, PythonClients
 from tests.tools.processes import request
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
 SIZE = 10  # bytes of an upload
-LIFE = 8  # seconds of a token: long enough for connecting on a machine under test
+LIVES = (8, 40)  # seconds of a token; the second where the machine is too busy to connect in the first
 
 
 @pytest.fixture(scope="module")
@@ -38,21 +38,28 @@ async def clients() -> AsyncIterator[PythonClients]:
 async def watching(clients: PythonClients, served: Service, **credentials: str) -> tuple[Client, str]:
     client = await clients.new(served.at.url, model="numbered", **credentials)
     await client.connect()
-    await client.frames(3, timeout=30.0)
+    await client.frames(3, timeout=PATIENCE)
     return client, str((await client.state())["session"])
 
 
+async def with_a_short_token(clients: PythonClients, served: Service) -> tuple[Client, str, str]:
+    short, longer = (served.at.token(expires_after=life) for life in LIVES)
+    try:
+        return *await watching(clients, served, jwt=short), short
+    except ClientError:
+        return *await watching(clients, served, jwt=longer), longer
+
+
 async def test_a_token_that_expires_ends_calls_and_no_session(clients: PythonClients, served: Service) -> None:
-    token = served.at.token(expires_after=LIFE)
-    client, session = await watching(clients, served, jwt=token)
+    client, session, token = await with_a_short_token(clients, served)
     mark = await client.ask("mark")
-    served.at.wait_until(lambda: served.at.call("GET", "/sessions", token=token)[0] == 401, timeout=LIFE + 20.0)
+    served.at.wait_until(lambda: served.at.call("GET", "/sessions", token=token)[0] == 401, timeout=LIVES[-1] + 20.0)
     status, problem = served.at.call("POST", "/sessions", {"model": {"name": "numbered"}}, token=token)
     assert (status, problem["code"]) == (401, "UNAUTHORIZED"), problem
-    assert (await client.frames(8, timeout=30.0))["count"] >= 8
+    assert (await client.frames(4, timeout=PATIENCE))["count"] >= 4
     assert (await client.command("note", text="still here"))["data"] == {"before": ""}
     seen = await client.ask("since", start=mark)
-    assert (seen["missing"], seen["backwards"]) == (0, 0)
+    assert is_unbroken(seen), seen
     assert served.session(session, wait=0)["state"] == "ACTIVE"
     await client.ask("drop")
     served.at.call("DELETE", f"/sessions/{session}")  # the client's own token could not
@@ -67,7 +74,7 @@ def reserve(served: Service, session: str) -> tuple[str, str]:
 
 
 def put(url: str) -> tuple[int, Any]:
-    return request(url, method="PUT", body=b"x" * SIZE, headers={"Content-Type": "image/png"}, timeout=30.0)
+    return request(url, method="PUT", body=b"x" * SIZE, headers={"Content-Type": "image/png"}, timeout=PATIENCE)
 
 
 async def test_uploads_wait_for_the_blob_folder_and_nothing_else_does(
@@ -91,7 +98,7 @@ async def test_uploads_wait_for_the_blob_folder_and_nothing_else_does(
         await client.ask("command", name="keep", ref="before")
     assert refused.value.code
     assert (await client.command("note", text="still here"))["data"] == {"before": ""}
-    await client.frames(4, timeout=30.0)
+    await client.frames(4, timeout=PATIENCE)
     other = served.at.create("numbered")["session_id"]
     assert served.at.call("DELETE", f"/sessions/{other}")[0] == 204
     assert served.at.get("/health")[0] == 200
@@ -104,7 +111,7 @@ async def test_uploads_wait_for_the_blob_folder_and_nothing_else_does(
         kept = await client.ask("command", name="keep", ref=ref)
         assert kept["reply"]["data"] == {"size": SIZE}
     seen = await client.ask("since", start=mark)
-    assert (seen["missing"], seen["backwards"]) == (0, 0)
+    assert is_unbroken(seen), seen
     await client.ask("drop")
     served.until(session, lambda view: view["state"] == "CLOSED")
-    served.at.wait_until(lambda: not list((blobs / "sessions").rglob("content")), timeout=30.0)
+    served.at.wait_until(lambda: not list((blobs / "sessions").rglob("content")), timeout=PATIENCE)

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.fault.services import Service, kill, service, worker_elsewhere
+from tests.fault.services import PATIENCE, Service, is_unbroken, kill, service, worker_elsewhere
 from tests.tools.drivers import Client, PythonClients
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
 AT_ONCE = 3.0  # seconds; promised are 0.3, which a machine under test does not always give
 
 
@@ -36,7 +36,7 @@ async def watching(clients: PythonClients, served: Service, model: str = "number
     """A client that has seen frames, of a session of its own."""
     client = await clients.new(served.at.url, model=model, api_key=served.at.key)
     await client.connect()
-    assert (await client.frames(3, timeout=60.0))["count"] >= 3
+    assert (await client.frames(3, timeout=PATIENCE))["count"] >= 3
     session = str((await client.state())["session"])
     served.state_of(session, "ACTIVE")
     return client, session
@@ -55,9 +55,9 @@ async def test_who_watched_is_told_at_once_and_nobody_else_notices(viewers: Pyth
         again, second = await watching(official, served)
         assert second != session
         await again.ask("drop")
-    await other.frames(2, timeout=30.0)
+    await other.frames(2, timeout=PATIENCE)
     seen = await other.ask("since", start=mark)
-    assert (seen["missing"], seen["backwards"]) == (0, 0), seen
+    assert is_unbroken(seen), seen
     assert served.session(other_session, wait=0)["state"] == "ACTIVE"
     await other.ask("drop")
 
@@ -89,7 +89,7 @@ async def test_a_model_that_says_so_goes_on_after_its_first_frame(viewers: Pytho
     assert served.worker_of(session)["worker"] != first["worker"]
     again = await viewers.new(served.at.url, model="goes-on", api_key=served.at.key)
     await again.connect(session_id=session)
-    assert (await again.frames(3, timeout=30.0))["count"] >= 3
+    assert (await again.frames(3, timeout=PATIENCE))["count"] >= 3
     for client in (watcher, again):
         await client.ask("leave")
     served.at.call("DELETE", f"/sessions/{session}")
@@ -97,7 +97,7 @@ async def test_a_model_that_says_so_goes_on_after_its_first_frame(viewers: Pytho
 
 async def test_one_that_nobodys_pool_started_is_told_dead_by_its_keeper(served: Service, tmp_path: Path) -> None:
     with worker_elsewhere(served, "Pair", log_path=tmp_path / "worker.log") as keeper:
-        keeper.wait_until(lambda: len(served.workers("pair", state="ready")) == 1, timeout=60.0)
+        keeper.wait_until(lambda: len(served.workers("pair", state="ready")) == 1, timeout=PATIENCE)
         first, second = served.ready("pair"), served.ready("pair")
         polls = [served.poll(first), served.poll(second)]
         worker = served.worker_of(first)
