@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
@@ -44,6 +46,13 @@ class Caller:
     def role(self) -> Literal["owner", "viewer"]:
         """As the runtime knows it: a viewer receives and nothing else."""
         return "owner" if "control" in self.scopes else "viewer"
+
+    @property
+    def mark(self) -> str:
+        """Tells callers apart before a Worker, and nothing else: the same for all tokens and keys that stand for the
+        same, another for each share link, and another for whoever may only watch."""
+        text = json.dumps([self.account, self.reach, self.role])
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     def need(self, scope: Scope) -> None:
         """Raise `ForbiddenError`, naming the scope, unless it is there."""

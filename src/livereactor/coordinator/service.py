@@ -200,7 +200,7 @@ class Service:
         *,
         timeout: float = 30.0,
     ) -> link.Reply:
-        """A local-mode request to the Session's Worker, with the caller's role, under the Session's fence.
+        """A local-mode request to the Session's Worker, with the caller's role and mark, under the Session's fence.
 
         Raises:
             as `running`; UnavailableError: the Worker's socket is away, or it does not answer in time.
@@ -209,7 +209,14 @@ class Service:
         assert record.worker is not None
         assert record.slot is not None
         request = link.Request(
-            id=0, slot=record.slot, fence=record.fence, role=caller.role, method=method, path=path, body=body
+            id=0,
+            slot=record.slot,
+            fence=record.fence,
+            role=caller.role,
+            caller=caller.mark,
+            method=method,
+            path=path,
+            body=body,
         )
         with self.metrics.relaying():
             reply = await self._relay.ask(record.worker, request, timeout=timeout)

@@ -97,7 +97,7 @@ def granted(holder: Caller, asked: TokenRequest, *, jti: str, now_at: float, lif
     if asked.detail is not None:
         claims["authorization_details"] = [_detail(asked.detail)]
     if asked.detail is not None or asked.subject is not None:
-        claims["reach"] = _reach(holder.account, asked, jti)
+        claims["reach"] = _reach(holder.account, asked)
     return claims
 
 
@@ -173,22 +173,25 @@ def _most_sessions(asked: AuthorizationDetail, bound: int) -> int:
     return bound or MAX_SESSIONS
 
 
-def _reach(account: str, asked: TokenRequest, jti: str) -> str:
+def _reach(account: str, asked: TokenRequest) -> str:
     """Tokens of one reach act on each other's Sessions, so that a client that mints for every call keeps its own."""
     detail = asked.detail
-    if detail is not None and detail.resources.sessions is not None:
-        bound = len(set(detail.resources.sessions.bind))
-        if _most_sessions(detail, bound) <= bound:  # it creates nothing, so there is nothing to come back to
-            return only_bound(jti)
     names = detail.resources.models.match if detail is not None else None
     models = None if names is None else sorted({bare_name(each) for each in names})
-    text = json.dumps([account, models, asked.subject])
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+    bound = sorted(set(detail.resources.sessions.bind)) if detail is not None and detail.resources.sessions else None
+    if detail is not None and bound is not None and _most_sessions(detail, len(bound)) <= len(bound):
+        # It creates nothing, so there is nothing to come back to but its Connections.
+        return only_bound(_digest([account, bound, asked.subject]))
+    return _digest([account, models, asked.subject])
 
 
-def only_bound(jti: str) -> str:
-    """The reach of a token for nothing but the Sessions it is bound to."""
-    return f"bound:{jti}"
+def _digest(what: list[Any]) -> str:
+    return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:32]
+
+
+def only_bound(name: str) -> str:
+    """The reach of tokens for nothing but the Sessions that they are bound to."""
+    return f"bound:{name}"
 
 
 def _is_canonical(token: str) -> bool:

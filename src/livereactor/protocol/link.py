@@ -149,13 +149,17 @@ class End(Body):
 
 
 class Request(Body):
-    """A local-mode request. Refused 409 where the Slot does not hold this fence; `fence` None: about no Session."""
+    """A local-mode request. Refused 409 where the Slot does not hold this fence; `fence` None: about no Session.
+
+    `caller` tells those who ask apart, and says no more of them: Connections of one are refused (409) to all others.
+    """
 
     type: Literal["request"] = "request"
     id: int
     slot: int = 0
     fence: int | None = None
     role: Literal["owner", "viewer"] = "owner"
+    caller: str = Field(default="", max_length=64)
     method: str
     path: str
     headers: dict[str, str] = Field(default_factory=dict[str, str])

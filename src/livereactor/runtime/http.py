@@ -28,7 +28,8 @@ from livereactor.protocol.http import (
 )
 from livereactor.runtime.describing import health
 from livereactor.runtime.metrics import CONTENT_TYPE
-from livereactor.runtime.runtime import FLAT_CONNECTION, Runtime
+from livereactor.runtime.numbers import FLAT_CONNECTION
+from livereactor.runtime.runtime import Runtime
 from livereactor.web.access import Access, base_url, is_on_this_machine
 from livereactor.web.asgi import App
 from livereactor.web.guard import Guard
@@ -36,6 +37,7 @@ from livereactor.web.key_door import KeyDoor
 from livereactor.web.problems import handle_errors
 
 LONGEST_NUMBER: Final = 16  # digits
+CALLER: Final = "livereactor.caller"  # key of a scope: who asks, where a relay tells
 FOLLOWERS: Final = 16  # readers of `/events` at once; each holds a connection for as long as it likes
 
 
@@ -102,9 +104,9 @@ def signalling_routes(runtime: Runtime) -> APIRouter:
         return IceServers(ice_servers=servers).to_body()
 
     @routes.post("/connections", status_code=201)
-    async def connections(sid: str) -> dict[str, Any]:
+    async def connections(sid: str, request: Request) -> dict[str, Any]:
         runtime.must_be_open(sid)
-        number = runtime.new_connection()
+        number = runtime.new_connection(caller=_caller(request))
         return ConnectionCreated(connection_id=number, track_map=runtime.track_map()).to_body()
 
     @routes.api_route("/connections/{cid}/sdp_params", methods=["POST", "PUT"], status_code=202)
@@ -113,13 +115,13 @@ def signalling_routes(runtime: Runtime) -> APIRouter:
         body = read_body(Offer, await request.body())
         # Only a relay sends the header, and it can but take rights away.
         role = "viewer" if request.headers.get("livereactor-role") == "viewer" else "owner"
-        runtime.offer(cid, body, role=role)
+        runtime.offer(cid, body, role=role, caller=_caller(request))
         return {"connection_id": cid}
 
     @routes.get("/connections/{cid}/sdp_params")
-    async def answer(sid: str, cid: int) -> Response:
+    async def answer(sid: str, cid: int, request: Request) -> Response:
         runtime.must_be_open(sid)
-        text = await runtime.answer(cid)
+        text = await runtime.answer(cid, caller=_caller(request))
         if text is None:
             return JSONResponse({}, status_code=202)
         return JSONResponse(Answer(sdp_answer=text, connection_id=cid).to_body())
@@ -129,7 +131,7 @@ def signalling_routes(runtime: Runtime) -> APIRouter:
         runtime.must_be_open(sid)
         body = read_body(Candidates, await request.body())
         found = [Candidate(each.candidate, each.sdp_mid, each.sdp_mline_index) for each in body.candidates]
-        await runtime.candidates(cid, found)
+        await runtime.candidates(cid, found, caller=_caller(request))
         return {}
 
     @routes.api_route("/sdp_params", methods=["POST", "PUT"], status_code=202)
@@ -137,8 +139,8 @@ def signalling_routes(runtime: Runtime) -> APIRouter:
         return await offer(sid, FLAT_CONNECTION, request)
 
     @routes.get("/sdp_params")
-    async def flat_answer(sid: str) -> Response:
-        return await answer(sid, FLAT_CONNECTION)
+    async def flat_answer(sid: str, request: Request) -> Response:
+        return await answer(sid, FLAT_CONNECTION, request)
 
     @routes.post("/ice_candidates", status_code=202)
     async def flat_candidates(sid: str, request: Request) -> dict[str, Any]:
@@ -194,3 +196,8 @@ def observation_routes(runtime: Runtime) -> APIRouter:
         return StreamingResponse(runtime.journal.follow(start), media_type="text/event-stream")
 
     return routes
+
+
+def _caller(request: Request) -> str:
+    """Not a header: nobody but the relay in this process may say it."""
+    return request.scope.get(CALLER, "")

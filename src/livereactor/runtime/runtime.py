@@ -9,7 +9,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future
-from itertools import cycle
 from typing import Any, Final
 
 import structlog
@@ -31,6 +30,7 @@ from livereactor.protocol.http import AnnouncedUpload, Offer, StartSession, Stop
 from livereactor.runtime.authoring import Model, definition_of
 from livereactor.runtime.describing import descriptor
 from livereactor.runtime.member import Offered
+from livereactor.runtime.numbers import FLAT_CONNECTION, Numbers
 from livereactor.runtime.options import Options
 from livereactor.runtime.seam import Call, Progress, Role
 from livereactor.runtime.session_life import ModelLoaded, SessionAsked, SessionState
@@ -39,8 +39,6 @@ from livereactor.runtime.session_shell import SessionShell
 from livereactor.runtime.steps import StepRefusedError, checked_calls
 from livereactor.runtime.uploads import folder_of
 
-FLAT_CONNECTION: Final = 1001  # the implicit Connection of old clients (protocol 1.12)
-FIRST_MINTED, LAST_CONNECTION = 5000, 9999  # 1002 to 4999 are left to callers
 ENGINE_CLOSE: Final = 1.0  # seconds
 
 log = structlog.get_logger("livereactor.runtime")
@@ -61,8 +59,7 @@ class Runtime:
         self.engine = engine
         self._shell = SessionShell(model, engine=engine, blobs=blobs, options=self.options)
         self.metrics, self.journal = self._shell.metrics, self._shell.journal
-        self._numbers = cycle(range(FIRST_MINTED, LAST_CONNECTION + 1))
-        self._minted: set[int] = set()  # of the Session that runs
+        self._numbers = Numbers()
         self._makes_credentials = False  # for the relays of the Session that runs
 
     # --- life ----------------------------------------------------------------------------------------------------
@@ -261,7 +258,7 @@ class Runtime:
             body.unclaimed_window,
         )
         folder_of(asked.id)  # an id that cannot name a folder is refused before anything begins
-        self._minted.clear()
+        self._numbers.forget()
         self._makes_credentials = ice_servers is None
         if ice_servers is not None:
             self._shell.peers.gather_with(ice_servers)
@@ -319,50 +316,58 @@ class Runtime:
 
     # --- signalling ----------------------------------------------------------------------------------------------
 
-    def new_connection(self) -> int:
-        """A fresh Connection id; raises `UnavailableError` where the Session is full."""
+    def new_connection(self, *, caller: str = "") -> int:
+        """A fresh Connection id of the caller's; raises `UnavailableError` where the Session is full."""
         room = self._shell.look
         room.check_room(None)
-        number = next(number for number in self._numbers if number not in room.connections)
-        self._minted.add(number)
-        return number
+        return self._numbers.mint(caller, room.connections)
 
-    def offer(self, connection: int, body: Offer, *, role: Role = "owner") -> None:
+    def offer(self, connection: int, body: Offer, *, role: Role = "owner", caller: str = "") -> None:
         """Take an offer; its answer is made in the background.
+
+        Args:
+            caller: who asks, as the coordinator tells callers apart; what is his, nobody else may use.
 
         Raises:
             PeerError: not an offer that can be answered; nothing was changed.
+            ConflictError: the Connection is somebody else's.
             UnavailableError: the Session is full.
         """
-        self._check_number(connection)
+        self._must_be_theirs(connection, caller)
         description = self._shell.peers.check(body)
         self._shell.room(Offered(connection, role, flat=connection == FLAT_CONNECTION))
+        self._numbers.took(connection, caller)
         self._shell.connect(connection, ours=body.client_info.is_livereactor)
         self._shell.peers.gather_with(self.ice_servers)
         self._shell.peers.negotiate(connection, body, description)
 
-    async def answer(self, connection: int) -> str | None:
+    async def answer(self, connection: int, *, caller: str = "") -> str | None:
         """The answer to the last offer, held for a while; None while it is not there.
 
         Raises:
             NotFoundError: no such Connection.
+            ConflictError: it is somebody else's.
             LivereactorError: the offer could not be answered.
         """
-        self._check_number(connection)
+        self._must_be_theirs(connection, caller)
         if not self._shell.peers.knows(connection):
             nobody_yet = self.state in (SessionState.WAITING, SessionState.ORPHANED)
-            if connection in self._minted or (connection == FLAT_CONNECTION and nobody_yet):
+            if self._numbers.is_minted(connection) or (connection == FLAT_CONNECTION and nobody_yet):
                 return None
         return await self._shell.peers.answer(connection)
 
-    async def candidates(self, connection: int, candidates: list[Candidate]) -> None:
-        """Candidates for an offer that came or will come; raises `LimitError` for more than anybody has."""
-        self._check_number(connection)
+    async def candidates(self, connection: int, candidates: list[Candidate], *, caller: str = "") -> None:
+        """Candidates for an offer that came or will come.
+
+        Raises:
+            ConflictError: the Connection is somebody else's.
+            LimitError: more than anybody has.
+        """
+        self._must_be_theirs(connection, caller)
         await self._shell.peers.candidates(connection, candidates)
 
-    def _check_number(self, connection: int) -> None:
-        if not FLAT_CONNECTION <= connection <= LAST_CONNECTION:
-            raise PeerError(f"a connection id is {FLAT_CONNECTION} to {LAST_CONNECTION}; POST …/connections gives one")
+    def _must_be_theirs(self, connection: int, caller: str) -> None:
+        self._numbers.check(connection, caller, self._shell.look.connections)
 
     # --- uploads -------------------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ import structlog
 from livereactor.base.errors import ConflictError, LivereactorError, TooLargeError, UnavailableError
 from livereactor.protocol import link
 from livereactor.protocol.http import problem
+from livereactor.runtime.http import CALLER
 from livereactor.web.asgi import App, Message
 from livereactor.web.problems import REQUEST_ID
 
@@ -81,6 +82,7 @@ def _scope(request: link.Request) -> dict[str, Any]:
         "client": None,
         "server": None,
         REQUEST_ID: headers.get("x-request-id", "")[:64],
+        CALLER: request.caller,
     }
 
 

