@@ -6,7 +6,7 @@ which fails where the key exists: readers see a whole blob or none, and of two w
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -35,12 +35,16 @@ def _translated(root: Path, key: BlobKey) -> Generator[None]:
     except AlreadyExistsError as error:
         raise BlobExistsError(key) from error
     except BaseError as error:
-        path = root / key.path
-        if path.is_dir() or any(each.is_file() for each in path.parents):
+        if (root / key.path).is_dir() or any((root / each).is_file() for each in _above(key)):
             raise _InTheWayError(f"{key.path!r} is a folder of blobs, or below a blob; take a new key") from error
         # Keys and paths of this machine are the operator's: the sentence may reach a client.
         log.error("blob cannot be reached", key=key.path, reason=str(error).partition("\n")[0])
         raise BlobsUnavailableError("uploads cannot be stored or read now; the log of the runtime says why") from error
+
+
+def _above(key: BlobKey) -> Sequence[Path]:
+    """The folders of a key below the root, which is none of them: a file in its place is the operator's matter."""
+    return Path(key.path).parents[:-1]
 
 
 @contextmanager

@@ -61,6 +61,21 @@ async def test_a_folder_that_was_taken_away_comes_back_with_the_next_put(tmp_pat
     assert await blobs.get(KEY) == b"abc"
 
 
+async def test_a_file_in_place_of_the_folder_is_unavailable_and_nobody_elses_fault(tmp_path: Path) -> None:
+    root = tmp_path / "blobs"
+    blobs = FolderBlobs(root)
+    root.rmdir()
+    root.write_text("in the way")
+    for attempt in (
+        blobs.put(KEY, b"abc"),
+        blobs.put(KEY, _streamed(b"abc")),
+        blobs.get(KEY),
+        blobs.delete_prefix(KEY),
+    ):
+        with pytest.raises(BlobsUnavailableError):
+            await attempt
+
+
 async def _mebibytes(count: int, hooks: list[Callable[[], None]]) -> AsyncIterator[bytes]:
     for n in range(count):
         yield bytes([n]) * MIB
