@@ -1,4 +1,4 @@
-/** A coordinator (`livereactor serve`): models to choose from, sessions that wait for a worker (protocol 1.3 to 1.5). */
+/** A coordinator (`livereactor serve`): models to choose from, sessions that wait for a worker (protocol 1.3, 1.4). */
 
 import { CLIENT, HELD_MS, Refused, Unreachable, pause } from "./http.js";
 import { Signal } from "./signal.js";

@@ -1,6 +1,9 @@
 /** Requests to the server that the page came from: what is shown with them, how long they may take, refusals read. */
 
-/** An allowance that is used up, in the server's numbers. @typedef {{type: string, limit: number, current: number}} Quota */
+/**
+ * An allowance that is used up, in the server's numbers.
+ * @typedef {{type: string, limit: number, current: number}} Quota
+ */
 
 /** The server answered, and the answer is no. `step` says at what, in words. */
 export class Refused extends Error {

@@ -13,7 +13,8 @@
  * - `reconnecting` a further peer for the same session is being made
  * - `failed` it did not work; the person decides what is next
  * - `ended` the session is over
- * @typedef {"idle" | "starting" | "queued" | "connecting" | "ready" | "lost" | "reconnecting" | "failed" | "ended"} State
+ * @typedef {"idle" | "starting" | "queued" | "connecting" | "ready" | "lost" | "reconnecting" | "failed"
+ *   | "ended"} State
  */
 /**
  * - `start` / `stop` the person asks
@@ -29,8 +30,8 @@
  * - `ended` the runtime said that the session ends (`problem.detail` is its reason)
  * - `pong` a ping was answered
  * - `tick` the deadline passed
- * @typedef {"start" | "stop" | "queued" | "opened" | "requeued" | "live" | "broken" | "unreachable" | "over" | "refused" | "denied"
- *   | "ended" | "pong" | "tick"} Event
+ * @typedef {"start" | "stop" | "queued" | "opened" | "requeued" | "live" | "broken" | "unreachable" | "over"
+ *   | "refused" | "denied" | "ended" | "pong" | "tick"} Event
  */
 /**
  * What went wrong; `words.js` turns it into sentences.

@@ -121,7 +121,8 @@ function card() {
 function waitingForWorker() {
   const said = explainWaiting(waiting ?? { session_id: "", state: "" }, { isAway: isAway(), hadWorker });
   // Who joined leaves the session to its owner, and its place in the queue too.
-  return { ...said, busy: true, second: { label: session.owner ? "Leave the queue" : "Leave", run: () => client.stop() } };
+  const label = session.owner ? "Leave the queue" : "Leave";
+  return { ...said, busy: true, second: { label, run: () => client.stop() } };
 }
 
 /** @returns {Card | null} */

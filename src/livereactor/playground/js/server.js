@@ -1,7 +1,7 @@
 /** Which kind of server the page came from. */
 
 import { Coordinator } from "./coordinator.js";
-import { Refused, Unreachable } from "./http.js";
+import { Unreachable } from "./http.js";
 import { Runtime } from "./runtime.js";
 
 /** @typedef {Runtime | Coordinator} Server */
@@ -23,7 +23,7 @@ export async function findServer(http, link, tell) {
       return health.service === "coordinator" ? new Coordinator(http, link) : new Runtime(http);
     } catch (error) {
       const gone = `Nothing answers at ${http.address}. Start it again; this page goes on by itself.`;
-      tell(error instanceof Unreachable || error instanceof Refused ? gone : `What answers at ${http.address} is no server of ours.`);
+      tell(error instanceof Unreachable ? gone : `What answers at ${http.address} is no server of ours.`);
     }
     await new Promise((resolve) => setTimeout(resolve, INTERVAL_MS));
   }
