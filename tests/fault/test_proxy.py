@@ -135,7 +135,6 @@ def site(hosts: tuple[Namespace, Namespace], tmp_path_factory: pytest.TempPathFa
             # Only for a certificate that no public authority vouches for.
             more = {"SSL_CERT_FILE": str(proxy.certificate), "LIVEREACTOR_COORDINATOR__DRAIN_TIMEOUT": "1"}
             stack.enter_context(background(command, url=url, log_path=folder / "worker", environment=more))
-        coordinator.wait_until(lambda: "worker=far" in coordinator.log(), timeout=PATIENCE)
         yield Site(client, ssl.create_default_context(cafile=proxy.certificate), coordinator)
 
 
@@ -147,7 +146,7 @@ def operator(site: Site) -> str:
 
 @pytest.fixture(scope="module", autouse=True)
 def held(site: Site) -> Iterator[Future[tuple[float, int, Any]]]:
-    """A poll for a Session that has another before it, on its way while the other tests run."""
+    """A poll for a Session that has another before it, on its way while the worker dials in and the other tests run."""
 
     def poll(session: str) -> tuple[float, int, Any]:
         began = time.monotonic()
@@ -155,7 +154,9 @@ def held(site: Site) -> Iterator[Future[tuple[float, int, Any]]]:
         return time.monotonic() - began, status, view
 
     with site.session("conformance"), site.session("conformance") as second, ThreadPoolExecutor(1) as threads:
-        yield threads.submit(poll, second)
+        polling = threads.submit(poll, second)
+        site.coordinator.wait_until(lambda: "worker=far" in site.coordinator.log(), timeout=PATIENCE)
+        yield polling
 
 
 def test_http_leads_to_https(site: Site) -> None:
