@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from livereactor.base.errors import UnavailableError
+from livereactor.base.errors import TooLargeError, UnavailableError
 from livereactor.base.sparse_log import SparseLog
 from livereactor.protocol import link
 
@@ -58,9 +58,11 @@ class Link:
 
     def tell(self, frame: link.FromCoordinator) -> bool:
         """Queue a frame; False where the socket is closing, or has to because it does not keep up."""
+        return self._closing is None and self._tell(link.write(frame))
+
+    def _tell(self, text: str) -> bool:
         if self._closing is not None:
             return False
-        text = link.write(frame)
         if len(self._outbox) >= FRAMES or self._queued_bytes + len(text) > QUEUED_BYTES:
             log.warning("worker reads too slowly", worker=self.worker, frames=len(self._outbox))
             self.close(1013, "frames are not taken")
@@ -80,7 +82,12 @@ class Link:
             raise UnavailableError(f"{ASKED} of {ASKED} requests wait for this worker; retry in 1 s")
         self._last_id += 1
         number = self._last_id
-        if not self.tell(request.model_copy(update={"id": number})):
+        text = link.write(request.model_copy(update={"id": number}))
+        if (size := len(text.encode())) > link.FRAME_BYTES:  # its Worker would hang up, on all its Sessions
+            raise TooLargeError(
+                f"the request is {size} bytes on its way to the worker, of {link.FRAME_BYTES}; send less"
+            )
+        if not self._tell(text):
             raise _went_away()
         reply: asyncio.Future[link.Reply] = asyncio.get_running_loop().create_future()
         self._asked[number] = reply
@@ -164,6 +171,7 @@ class Links:
         """Send a request and wait for its reply; `request.id` is given here.
 
         Raises:
+            TooLargeError: no socket takes it.
             UnavailableError: the socket is away or went away, or there is no reply in time.
         """
         current = self._links.get(worker)

@@ -14,6 +14,7 @@ from livereactor.coordinator.links import Links
 from livereactor.protocol import link
 
 RETURN: Final = 3.0  # seconds; a Worker tries again within one, and a client waits for its answer for ten
+BODY_BYTES: Final = 256 * 1024  # of signalling; an SDP has some 20 KiB, and no escaping makes a frame too large of it
 WAITING: Final = 1_000  # requests that wait for Workers to come back, of all clients
 
 
@@ -35,6 +36,7 @@ class Relay:
 
         Raises:
             UnavailableError: the Worker's socket is away, or it does not answer in time.
+            TooLargeError: no socket takes it.
         """
         loop = asyncio.get_running_loop()
         until = loop.time() + timeout

@@ -11,7 +11,7 @@ from fastapi import Request
 from fastapi.responses import Response
 from starlette.requests import ClientDisconnect, HTTPConnection
 
-from livereactor.base.errors import PeerError, UnauthorizedError
+from livereactor.base.errors import PeerError, TooLargeError, UnauthorizedError
 from livereactor.coordinator.auth import Auth
 from livereactor.coordinator.caller import Caller
 from livereactor.coordinator.secrets import Secrets
@@ -73,10 +73,18 @@ async def _left(request: Request) -> None:
         pass
 
 
-async def text_of(request: Request) -> str:
-    """The body as it came; raises `PeerError` where it is no text."""
+async def text_of(request: Request, *, limit: int) -> str:
+    """The body as it came.
+
+    Raises:
+        TooLargeError: more than `limit` bytes.
+        PeerError: it is no text.
+    """
+    body = await request.body()
+    if len(body) > limit:
+        raise TooLargeError(f"the body has {len(body)} bytes, of {limit} that signalling takes; send less")
     try:
-        return (await request.body()).decode()
+        return body.decode()
     except UnicodeDecodeError:
         raise PeerError("the body is not UTF-8; send JSON") from None
 

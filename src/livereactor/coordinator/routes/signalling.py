@@ -13,6 +13,7 @@ from fastapi.responses import Response
 
 from livereactor.base.errors import NotFoundError
 from livereactor.base.limits import Limits
+from livereactor.coordinator.relaying import BODY_BYTES
 from livereactor.coordinator.requests import Door, relayed, text_of, told, while_connected
 from livereactor.coordinator.service import Service
 from livereactor.protocol import link
@@ -52,7 +53,7 @@ def signalling(door: Door, service: Service, ice_servers: IceServersOf, limits: 
 
     async def ask(request: Request, sid: str, rest: str, *, hold: float = 0.0) -> link.Reply:
         caller = await door.caller(request)
-        body = await text_of(request)
+        body = await text_of(request, limit=BODY_BYTES)
         query = f"?{request.url.query}" if request.url.query else ""
         path = f"/sessions/{sid}/transport/webrtc/{rest}{query}"
         asking: dict[str, Any] = {"timeout": hold + BEYOND_THE_HOLD} if hold else {}
