@@ -22,12 +22,12 @@ from livereactor.coordinator.app import Parts, create_app
 from livereactor.coordinator.fleet import Fleet, FleetPlan
 from livereactor.coordinator.links import Links
 from livereactor.coordinator.options import CoordinatorOptions, TurnOptions
+from livereactor.coordinator.routes.workers import SERVER
 from livereactor.coordinator.service import Service
 from livereactor.coordinator.turn import ice_servers
 from livereactor.coordinator.uploads import Uploads
 from livereactor.playground import page_directory
 from livereactor.pool.subprocess import SubprocessPool
-from livereactor.protocol import link
 from livereactor.protocol.http import IceServerBody
 from livereactor.settings import Resolved, Settings
 from livereactor.store.port import Store, Tx
@@ -153,8 +153,7 @@ async def _house(
         log_config=None,
         access_log=False,
         lifespan="off",
-        ws="websockets-sansio",
-        ws_max_size=link.FRAME_BYTES,
+        **SERVER,
         limit_concurrency=HTTP_CONNECTIONS,
     )
     server = Server(config)

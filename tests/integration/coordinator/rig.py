@@ -34,6 +34,7 @@ from livereactor.protocol.http import IceCredentials, IceServerBody
 from livereactor.protocol.keys import KeyRequest
 from livereactor.store.memory import MemoryStore
 from livereactor.store.port import ModelRecord, Store
+from livereactor.web.proxies import BehindProxies
 
 PATIENCE = 10.0
 SECRETS = given_secrets("s" * 40)
@@ -111,7 +112,15 @@ async def coordinating(
     asked: dict[str, Any] = {"scopes": ["view", "control", "record", "upload", "admin"]} if operator else {}
     key = (await keys.create(KeyRequest.model_validate({"account": "acme", **asked}))).key
     app = create_app(Parts(service, auth, SECRETS, links, store, blobs, uploads, lambda session: ICE, unix_us))
-    config = uvicorn.Config(app, port=0, log_config=None, access_log=False, lifespan="off", **SERVER)
+    config = uvicorn.Config(
+        BehindProxies(app),
+        port=0,
+        proxy_headers=False,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        **SERVER,
+    )
     server = _Server(config)
     await service.start()
     serving = asyncio.create_task(server.serve())

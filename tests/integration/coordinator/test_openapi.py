@@ -50,7 +50,7 @@ ARGUMENTS: Final = (
     *("--phases", "coverage,fuzzing", "--max-examples", "10", "--seed", "7", "--workers", "2"),
     *("--exclude-path", "/events"),  # which never ends; test_observation.py reads it
     *("--continue-on-failure", "--no-shrink", "--generation-database", "none", "--warnings", "off"),
-    *("--request-timeout", "20"),
+    *("--request-timeout", "60"),
 )
 
 

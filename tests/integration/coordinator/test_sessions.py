@@ -148,14 +148,14 @@ async def test_ending_is_idempotent_frees_the_worker_and_is_told() -> None:
         assert await served.ready(await served.session())
 
 
-async def test_a_reason_may_be_given_and_moderation_is_the_operators() -> None:
+async def test_a_clients_own_words_are_no_end_reason_and_moderation_is_the_operators() -> None:
     async with coordinating() as served:
         session = await served.session()
         refused = await served.http.request("DELETE", f"/sessions/{session}", json={"moderate": True})
         assert "`admin`" in must_be_problem(refused, 403, "FORBIDDEN")
         ended = await served.http.request("DELETE", f"/sessions/{session}", json={"reason": "lunch"})
         assert ended.status_code == 204
-        assert (await served.http.get(f"/sessions/{session}")).json()["end_reason"] == "lunch"
+        assert (await served.http.get(f"/sessions/{session}")).json()["end_reason"] == "stopped"
 
 
 async def test_a_session_that_is_over_restarts_as_little_as_one_that_runs() -> None:
