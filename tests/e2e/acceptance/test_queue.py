@@ -28,7 +28,7 @@ def server(network: bool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     log_path = tmp_path_factory.mktemp("coordinator") / "log"
     settings = {**SMALL, "LIVEREACTOR_COORDINATOR__TICKET_GRACE": f"{GRACE:g}"}
     with livereactor_serve([REPOSITORY / "examples/conformance.py"], log_path=log_path, environment=settings) as served:
-        served.wait_for_worker()
+        served.wait_until(lambda: served.get("/models")[1]["models"][0]["state"] == "ready", timeout=60.0)
         yield served
 
 
