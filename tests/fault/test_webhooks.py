@@ -28,6 +28,7 @@ def receiver() -> Iterator[Receiver]:
         yield found
 
 
+@pytest.mark.timeout(300)
 def test_a_killed_coordinator_tells_after_its_restart_what_its_receiver_was_away_for(
     receiver: Receiver, tmp_path: Path
 ) -> None:

@@ -23,6 +23,7 @@ from tests.tools.processes import free_port
 from tests.tools.serving import Coordinator, livereactor_serve, operate
 
 PATIENCE = 60.0
+pytestmark = pytest.mark.timeout(300)  # the first starts a coordinator and a worker
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,10 @@ from tests.tools.processes import REPOSITORY
 from tests.tools.serving import Coordinator, livereactor_serve, operate
 
 from .conftest import opened, picture
+from .fake_runtime import ADDRESS, FakeRuntime
 from .test_states import NAMELESS
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]  # the first starts a coordinator
 
 PATIENCE = 30_000  # ms
 SIZES = {390: 844, 1280: 800}
@@ -97,7 +98,7 @@ async def test_a_token_in_the_address_signs_in_and_is_taken_out_of_it(
 
 
 async def test_a_token_that_ends_leads_back_to_the_door(browser: Browser, served: Coordinator) -> None:
-    brief = operate(served.data_dir, "token", "--admin", "--expires-after", "4")["jwt"]
+    brief = operate(served.data_dir, "token", "--admin", "--expires-after", "2")["jwt"]
     async with opened(browser) as (page, _):
         await page.goto(f"{served.url}/admin/#token={brief}")
         await expect(page.locator("#door-complaint")).to_contain_text("expired")
@@ -239,6 +240,15 @@ async def test_every_tab_fits_and_everything_to_press_has_a_name(
             assert await page.evaluate("() => document.documentElement.scrollWidth <= innerWidth"), tab
             assert await page.evaluate(NAMELESS) == [], tab
     served.call("DELETE", f"/sessions/{queued}", {})
+
+
+async def test_at_a_single_runtime_the_page_says_that_it_has_no_operators(browser: Browser) -> None:
+    runtime = FakeRuntime()
+    async with opened(browser) as (page, _):
+        await runtime.attach(page.context)
+        await page.goto(f"{ADDRESS}admin/index.html#token=anything")
+        await expect(page.locator("#door-complaint")).to_contain_text("only “livereactor serve” has operators")
+        assert runtime.foreign == []
 
 
 async def test_a_coordinator_that_is_away_is_said_and_comes_back(
