@@ -25,6 +25,7 @@ from sqlalchemy.exc import DBAPIError
 
 from livereactor.store.port import StoreUnavailableError, Tx
 from livereactor.store.sql_errors import ours
+from livereactor.store.sql_statements import LostRaceError
 from livereactor.store.sql_tx import SqlTx
 
 PATIENCE: Final = 2.0  # seconds that a work may take, the waiting for a thread included
@@ -103,22 +104,26 @@ class _Attempt:
         """Try until it commits, in a thread; raises what the work raises, or our errors for the database's."""
         for left in reversed(range(_TRIES)):
             try:
-                return self._once()
+                return self._once(may_begin_anew=self._locking and left > 0)
+            except LostRaceError:
+                pass
             except DBAPIError as error:
                 if left == 0 or not self._worth_another(error):
                     raise ours(error) from error
-                time.sleep(random.uniform(0, _PAUSE * (_TRIES - left)))
             except Exception as error:
                 raise ours(error) from error
+            time.sleep(random.uniform(0, _PAUSE * (_TRIES - left)))
         raise AssertionError("the last try returns or raises")
 
-    def _once(self) -> Any:
+    def _once(self, *, may_begin_anew: bool) -> Any:
         self._check()
         with self._engine.connect() as connection:
             self._watch(connection)
             try:
                 with connection.begin():
-                    result = self._work(SqlTx(connection, locking=self._locking))
+                    tx = SqlTx(connection, locking=self._locking)
+                    tx.may_begin_anew = may_begin_anew
+                    result = self._work(tx)
                     self._commit_begins()
                 return result
             finally:

@@ -33,12 +33,21 @@ def one_of(column: Column[Any], values: Sequence[str]) -> ColumnElement[bool]:
     return or_(false(), *(column == value for value in values))
 
 
+class LostRaceError(Exception):
+    """Another transaction holds what this one needs, and may wait for what this one holds: it has to begin anew."""
+
+
 class Statements:
     """Runs prepared statements in one transaction.
 
     Args:
         locking: False in a `read`, which takes no locks.
+
+    Attributes:
+        may_begin_anew: whoever runs the work runs it again where it raises `LostRaceError`.
     """
+
+    may_begin_anew = False
 
     def __init__(self, connection: Connection, *, locking: bool) -> None:
         self.locking = locking

@@ -11,7 +11,7 @@ from sqlalchemy import Select, exists, select, text
 from livereactor.store import schema
 from livereactor.store.port import SlotRecord, SlotState, WorkerRecord, WorkerState
 from livereactor.store.sql_rows import Rows
-from livereactor.store.sql_statements import Kept, Statements, first, listing, one_of, param
+from livereactor.store.sql_statements import Kept, LostRaceError, Statements, first, listing, one_of, param
 
 _W: Final = schema.WORKERS.c
 _S: Final = schema.SLOTS.c
@@ -43,9 +43,6 @@ _WITH_FREE_SLOT: Final = (
     .limit(1)
 )
 _UNHELD_WITH_FREE_SLOT: Final = _WITH_FREE_SLOT.with_for_update(skip_locked=True)
-_LOCKED_WITH_FREE_SLOT: Final = _WITH_FREE_SLOT.with_for_update()
-# Passing over Workers that others hold spreads claims; but one that beats just now must not look full, so then wait.
-_CLAIMS: Final = (_UNHELD_WITH_FREE_SLOT, _LOCKED_WITH_FREE_SLOT, _LOCKED_WITH_FREE_SLOT)
 
 
 @lru_cache
@@ -90,11 +87,13 @@ class WorkerStatements(Statements):
 
     def free_slot(self, model: str) -> SlotRecord | None:
         """A free Slot of a READY Worker of the model, the least recently used Worker's; both are locked."""
-        for statement in _CLAIMS if self.locking and self.postgres else (_WITH_FREE_SLOT,):
-            worker = self.scalar(statement, {"model": model})
-            # None of a Worker we waited for: its last Slot was taken meanwhile.
-            if worker is not None and (slot := self._free_of(worker)) is not None:
-                return slot
+        passing = self.locking and self.postgres
+        worker = self.scalar(_UNHELD_WITH_FREE_SLOT if passing else _WITH_FREE_SLOT, {"model": model})
+        if worker is not None and (slot := self._free_of(worker)) is not None:
+            return slot
+        # One that beats just now must not look full; nor may we wait for it here: it may wait for a lock of ours.
+        if self.may_begin_anew and self.scalar(_WITH_FREE_SLOT, {"model": model}) is not None:
+            raise LostRaceError
         return None
 
     def _free_of(self, worker: str) -> SlotRecord | None:

@@ -38,7 +38,7 @@ def fill(
         return 0, []
     effects: list[Effect] = []
     served, served_turn = 0, record.served_turn
-    while served < limit and (slot := _free_slot(tx, model)) and (ticket := tx.head(model)):
+    while served < limit and (ticket := tx.head(model)) and (slot := _free_slot(tx, model)):
         _, told = moves.assign(tx, now_us, options, ticket, slot, has_waited=ticket.id != newcomer)
         effects += told
         served, served_turn = served + 1, max(served_turn, ticket.turn)
