@@ -67,7 +67,9 @@ async def test_make_demo_shows_moving_pictures_that_answer_a_command(browser: Br
         await page.get_by_role("button", name="Log").click()
         await expect(page.locator("#log .reply")).to_contain_text("dropped")
         assert complaints == []
-        await demo.ends(signal.SIGTERM)
+        folder = (await demo.said("data in")).split()[2]
+        await demo.ends(signal.SIGINT)
+    assert not is_there(folder)
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGHUP], ids=["Ctrl-C", "terminal closed"])
