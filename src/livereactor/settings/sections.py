@@ -12,10 +12,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from livereactor.base.limits import Limits
-from livereactor.coordinator.options import CoordinatorOptions, Quotas
+from livereactor.coordinator.options import CoordinatorOptions, Quotas, Rates
 from livereactor.web.proxies import ON_THIS_MACHINE, network_of
 
-_DEFAULTS, _QUOTAS, _SERVING = Limits(), Quotas(), CoordinatorOptions()
+_DEFAULTS, _QUOTAS, _RATES, _SERVING = Limits(), Quotas(), Rates(), CoordinatorOptions()
 _WEBHOOK_SECRET: Final = 16  # characters
 _LABEL: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9\-]{0,61}[A-Za-z0-9])?", re.ASCII)
 
@@ -61,6 +61,19 @@ class RuntimeSettings(BaseModel):
     upload_dir: Path | None = Field(None, description="Folder for uploads; a temporary one by default.")
     upload_types: list[str] = Field(
         default_factory=list, description="MIME types that may be uploaded, such as 'image/*'; any by default."
+    )
+    upload_bytes: int = Field(_DEFAULTS.upload_bytes, ge=1, description="Bytes of one uploaded file.")
+    upload_session_bytes: int = Field(
+        _DEFAULTS.upload_session_bytes, ge=1, description="Bytes of all files of one session."
+    )
+    upload_url_lifetime: float = Field(
+        _DEFAULTS.upload_url_lifetime, ge=1, le=86_400, description="Seconds within which a reserved file is written."
+    )
+    upload_wait: float = Field(
+        _DEFAULTS.upload_wait, ge=0, le=60, description="Seconds a command waits for a file that is still on its way."
+    )
+    client_silence: float = Field(
+        _DEFAULTS.client_silence, ge=12, description="Seconds after which a client that says nothing is gone."
     )
     log_format: Literal["text", "json"] = Field("text", description="How log records are written to stderr.")
     key: str | None = Field(None, min_length=16, repr=False, description="Key that clients must show.")
@@ -118,6 +131,12 @@ class CoordinatorSettings(BaseModel):
     concurrent_sessions: int = Field(_QUOTAS.concurrent_sessions, ge=0, description="Open sessions per account.")
     sessions_per_minute: int = Field(_QUOTAS.sessions_per_minute, ge=0, description="New sessions per account.")
     session_burst: int = Field(_QUOTAS.session_burst, ge=1, description="New sessions at once, of those.")
+    anonymous_per_minute: int = Field(
+        _RATES.anonymous, ge=0, description="Requests of one address without key or token; 0 = unlimited."
+    )
+    creations_per_minute: int = Field(
+        _RATES.creating, ge=0, description="Tokens, sessions, connections, uploads of one address; 0 = unlimited."
+    )
     admission_grace: float = Field(
         _SERVING.admission_grace, gt=0, description="Seconds an admitted client may take to connect."
     )

@@ -21,7 +21,7 @@ from livereactor.blobs.signing import Signer
 from livereactor.coordinator.app import Parts, create_app
 from livereactor.coordinator.fleet import Fleet, FleetPlan
 from livereactor.coordinator.links import Links
-from livereactor.coordinator.options import CoordinatorOptions, TurnOptions
+from livereactor.coordinator.options import CoordinatorOptions, Rates, TurnOptions
 from livereactor.coordinator.routes.workers import SERVER
 from livereactor.coordinator.service import Service
 from livereactor.coordinator.turn import ice_servers
@@ -85,13 +85,14 @@ def coordinator_options(settings: Settings) -> CoordinatorOptions:
         CoordinatorOptions(),
         limits=limits(settings),
         quotas=quotas(settings),
+        rates=Rates(anonymous=given.anonymous_per_minute, creating=given.creations_per_minute),
         turn=TurnOptions(tuple(turn.stun), fixed, tuple(turn.urls), turn.secret),
         admission_grace=given.admission_grace,
         ticket_grace=given.ticket_grace,
         lease=given.lease,
         store_grace=given.lease,
         drain_timeout=given.drain_timeout,
-        guests=given.host in LOOPBACK if given.guests is None else given.guests,
+        guests=given.host in LOOPBACK and given.public_url is None if given.guests is None else given.guests,
         guests_from_anywhere=bool(given.guests),
         public_url=given.public_url,
     )

@@ -18,4 +18,9 @@ def limits(settings: Settings) -> Limits:
         time_warning=given.time_warning,
         reconnection_window=given.reconnection_window,
         unclaimed_window=given.unclaimed_window,
+        upload_bytes=given.upload_bytes,
+        upload_session_bytes=given.upload_session_bytes,
+        upload_url_lifetime=given.upload_url_lifetime,
+        upload_wait=given.upload_wait,
+        client_silence=given.client_silence,
     )

@@ -38,3 +38,21 @@ async def test_limits_elsewhere_are_that_coordinators() -> None:
         async with coordinating(options) as served:
             answer = await asyncio.to_thread(said, "--json", "--coordinator", served.url)
     assert json.loads(answer.stdout) == bounds(options)
+
+
+def test_what_operators_set_is_what_is_kept() -> None:
+    given = {
+        "RUNTIME__UPLOAD_BYTES": "7",
+        "RUNTIME__UPLOAD_SESSION_BYTES": "8",
+        "RUNTIME__UPLOAD_URL_LIFETIME": "9",
+        "RUNTIME__UPLOAD_WAIT": "5",
+        "RUNTIME__CLIENT_SILENCE": "21",
+        "RUNTIME__MAX_CONNECTIONS": "3",
+        "RUNTIME__TIME_WARNING": "11",
+        "COORDINATOR__ANONYMOUS_PER_MINUTE": "12",
+        "COORDINATOR__CREATIONS_PER_MINUTE": "13",
+        "COORDINATOR__SESSION_BURST": "4",
+        "COORDINATOR__LEASE": "14",
+    }
+    told = json.loads(said("--json", **{f"LIVEREACTOR_{name}": value for name, value in given.items()}).stdout)
+    assert {name: told[name.partition("__")[2].lower()] for name in given} == {n: float(v) for n, v in given.items()}
