@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+from livereactor.coordinator.creation import START_BYTES
 from livereactor.coordinator.options import CoordinatorOptions
 
 
@@ -22,4 +23,5 @@ def bounds(options: CoordinatorOptions) -> dict[str, int | float]:
         "token_lifetime": float(options.token_lifetime),
         "scoped_token_lifetime": float(options.scoped_token_lifetime),
         "closed_session_kept": options.kept,
+        "start_bytes": START_BYTES,
     }

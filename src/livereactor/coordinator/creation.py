@@ -12,7 +12,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-from livereactor.base.errors import ConflictError, ForbiddenError, NotFoundError, PeerError, UnavailableError
+from livereactor.base.errors import (
+    ConflictError,
+    ForbiddenError,
+    NotFoundError,
+    PeerError,
+    TooLargeError,
+    UnavailableError,
+)
 from livereactor.coordinator import decisions, quotas, views
 from livereactor.coordinator.caller import Caller
 from livereactor.coordinator.effects import Effect
@@ -24,6 +31,7 @@ Capacity: TypeAlias = Callable[[str], str | None]
 KEY_CHARS: Final = 255
 REMEMBERED_US: Final = 24 * 3600 * 1_000_000
 CLIENT_CHARS: Final = 80
+START_BYTES: Final = 65_536  # of a client's wishes as JSON: they stay with the Session's record, and lists read those
 _FOR_THE_MODEL: Final = ("extra_args", "extra_configs", "steps", "reconnection_window", "unclaimed_window")
 _LIVE: Final = frozenset({WorkerState.STARTING, WorkerState.READY, WorkerState.DRAINING})
 _READY: Final = frozenset({WorkerState.READY})
@@ -71,7 +79,7 @@ def create(
         as `Service.create`.
     """
     digest = fingerprint(asked.body) if asked.key is not None else ""
-    if asked.key is not None and (before := _before(tx, asked.caller, asked.key, digest, now_us)) is not None:
+    if asked.key is not None and (before := _before(tx, asked, digest, now_us)) is not None:
         return Created(before, None), []
     model = named(tx, asked.body.model.name, asked.body.model.version)
     _may(asked.caller, model.name)
@@ -81,7 +89,7 @@ def create(
     session, effects = decisions.create_session(tx, now_us, options, session=record)
     view = views.created(session, model, reconnection_window=options.limits.reconnection_window)
     if asked.key is not None:
-        tx.remember(Remembered(asked.caller.account, asked.key, digest, 201, view.to_body(), now_us))
+        tx.remember(Remembered(asked.caller.account, _remembered_as(asked), digest, 201, view.to_body(), now_us))
     return Created(view, session), effects
 
 
@@ -122,15 +130,20 @@ def _nearest(name: str, served: list[str]) -> str:
     return f"served: {shown}" if served else "none is served yet; start a worker, or name models to livereactor serve"
 
 
-def _before(tx: Tx, caller: Caller, key: str, digest: str, now_us: int) -> SessionDescriptor | None:
-    told = tx.remembered(caller.account, key)
+def _before(tx: Tx, asked: Asked, digest: str, now_us: int) -> SessionDescriptor | None:
+    told = tx.remembered(asked.caller.account, _remembered_as(asked))
     if told is None or told.created_us < now_us - REMEMBERED_US:
         return None
     if told.request_sha256 != digest:
         raise KeyReusedError(
-            f"Idempotency-Key {key[:64]!r} was used for another body in the last 24 h; send the same, or a new key"
+            f"Idempotency-Key {asked.key!r:.66} was used for another body in the last 24 h; send the same, or a new key"
         )
     return SessionDescriptor.model_validate(told.body)
+
+
+def _remembered_as(asked: Asked) -> str:
+    """Visitors of one account who may not act on each other's Sessions do not share keys either."""
+    return f"{asked.caller.reach} {asked.key}" if asked.caller.reach else asked.key or ""
 
 
 def _may(caller: Caller, model: str) -> None:
@@ -174,6 +187,10 @@ def _start(body: CreateSession, caller: Caller, options: CoordinatorOptions) -> 
         start["generation"] = "stepped"
     if body.starting_input is not None:
         start["starting_input"] = body.starting_input.model_dump()
+    if (size := len(json.dumps(start))) > START_BYTES:
+        raise TooLargeError(
+            f"extra_args, extra_configs and starting_input have {size} bytes of {START_BYTES}; upload what is large"
+        )
     # 0 is no limit, the operator's as the caller's.
     longest = [each for each in (options.limits.max_session_duration, caller.max_duration, body.max_duration) if each]
     if longest:

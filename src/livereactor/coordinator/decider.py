@@ -68,13 +68,13 @@ class Decider:
         """
         now_us, options = self.unix_us(), self.options
         work = self.store.transact(lambda tx: decision(tx, now_us, options, *arguments, **named))
-        result, effects = await self.outages.notice(work, time.monotonic())
+        result, effects = await self.outages.notice(work, time.monotonic)
         self._carry_out(effects)
         return result
 
     async def read(self, work: Callable[[Tx], T]) -> T:
         """What `work` finds, without locks; raises `StoreUnavailableError`."""
-        return await self.outages.notice(self.store.read(work), time.monotonic())
+        return await self.outages.notice(self.store.read(work), time.monotonic)
 
     def _carry_out(self, effects: Sequence[Effect]) -> None:
         for effect in effects:

@@ -8,13 +8,10 @@ from typing import Any, Final
 
 from livereactor.coordinator import decisions
 from livereactor.coordinator.caller import Caller
-from livereactor.coordinator.queue import order
+from livereactor.coordinator.decisions.places import Place
 from livereactor.store.port import SessionRecord, SessionState, Tx
 
-PAGES: Final = 10  # looked through for those within a caller's reach, at most
 SHOWN: Final = 200  # Tickets of a model, those that are served next
-LONGEST: Final = 10_000  # Tickets of a model that are put in order
-_QUEUED: Final = frozenset({SessionState.QUEUED})
 
 
 def within_reach(
@@ -27,28 +24,37 @@ def within_reach(
     limit: int,
 ) -> list[SessionRecord]:
     """Newest first, `limit` at most; the last one's `seq` is the next page's `before_seq`."""
-    account = None if "admin" in caller.scopes else caller.account
-    found: list[SessionRecord] = []
-    for _ in range(PAGES):
-        page = tx.sessions(account=account, model=model, states=states, before_seq=before_seq, limit=limit)
-        found += [each for each in page if caller.reaches(each)]
-        if len(page) < limit or len(found) >= limit:
-            break
-        before_seq = page[-1].seq
-    return found[:limit]
+    operates = "admin" in caller.scopes
+    found = tx.sessions(
+        account=None if operates else caller.account,
+        model=model,
+        reach=None if operates else caller.reach or None,
+        states=states,
+        before_seq=before_seq,
+        limit=limit,
+    )
+    if operates or not caller.reach:
+        return list(found)
+    bound = [each for each in map(tx.session, caller.bound) if each is not None and _fits(each, states, model)]
+    own = {each.id: each for each in (*found, *bound) if before_seq is None or each.seq < before_seq}
+    return sorted(filter(caller.reaches, own.values()), key=lambda each: -each.seq)[:limit]
+
+
+def _fits(session: SessionRecord, states: Collection[SessionState] | None, model: str | None) -> bool:
+    return (states is None or session.state in states) and (model is None or session.model == model)
 
 
 def queued(tx: Tx, now_us: int, model: str | None) -> list[dict[str, Any]]:
     """The Tickets of a model, or of all, in the order in which they are served."""
     rows: list[dict[str, Any]] = []
     for name in [model] if model is not None else sorted(tx.queued_models()):
-        tickets = sorted(tx.sessions(model=name, states=_QUEUED, limit=LONGEST), key=order)
-        rows += [_row(tx, now_us, ticket) for ticket in tickets[:SHOWN]]
+        tickets = tx.queue(name, limit=SHOWN)
+        places = decisions.places(tx, now_us, name)
+        rows += [_row(now_us, ticket, places(position)) for position, ticket in enumerate(tickets, 1)]
     return rows
 
 
-def _row(tx: Tx, now_us: int, ticket: SessionRecord) -> dict[str, Any]:
-    place = decisions.place(tx, now_us, ticket)
+def _row(now_us: int, ticket: SessionRecord, place: Place) -> dict[str, Any]:
     return {
         "session_id": ticket.id,
         "account": ticket.account,
@@ -58,5 +64,5 @@ def _row(tx: Tx, now_us: int, ticket: SessionRecord) -> dict[str, Any]:
         "created_at": ticket.created_us / 1e6,
         "waiting_s": round((now_us - ticket.created_us) / 1e6, 1),
         "silent_s": round((now_us - ticket.polled_us) / 1e6, 1),
-        **({} if place is None else asdict(place)),
+        **asdict(place),
     }

@@ -16,7 +16,7 @@ from livereactor.store.port import OPEN, Account, Tx
 
 MINUTE_US: Final = 60_000_000
 # The bucket is worked out from the last Sessions made; taking it for full before them errs by one burst in so many.
-REPLAYED: Final = 64
+REPLAYED_BURSTS: Final = 20
 REPLAYED_US: Final = 10 * MINUTE_US
 BUSY_RETRY: Final = 5.0  # seconds; Sessions last minutes, so asking sooner is in vain
 COUNTED: Final = 100_000  # open Sessions of one account; whoever has more reads this number
@@ -146,7 +146,7 @@ def _check_rate(tx: Tx, account: str, quotas: Quotas, now_us: int) -> None:
     limit = quotas.sessions_per_minute
     if not limit:
         return
-    created = tx.created_since(account, now_us - REPLAYED_US, up_to=REPLAYED)
+    created = tx.created_since(account, now_us - REPLAYED_US, up_to=REPLAYED_BURSTS * quotas.session_burst)
     wait = seconds_until_next(created, per_minute=limit, burst=quotas.session_burst, now_us=now_us)
     if wait > 0:
         current = sum(at > now_us - MINUTE_US for at in created)

@@ -93,6 +93,7 @@ class Service:
             PeerError: an idempotency key that is none.
             NotFoundError: no such model; the message names the nearest.
             ForbiddenError: the token is not for this model.
+            TooLargeError: its wishes for the model are (`START_BYTES`).
             TokenSpentError: it has had all its Sessions (403 with limit and current).
             QuotaError: an allowance of the account is used up (429 with quota_type, limit, current, retry_after).
             UnavailableError: no Worker serves the model and none can be started (`NO_CAPACITY`).
@@ -135,8 +136,14 @@ class Service:
         """
         return await self._polls.watch(caller, session, wait=wait, version=version)
 
-    async def end(self, caller: Caller, session: str, *, reason: str = "stopped", moderate: bool = False) -> None:
+    async def end(
+        self, caller: Caller, session: str, *, reason: str = "stopped", detail: str = "", moderate: bool = False
+    ) -> None:
         """End it; for one that is over, nothing happens (DELETE is idempotent).
+
+        Args:
+            reason: one of behaviour 17.7; `moderated` where `moderate`.
+            detail: the caller's own words.
 
         Raises:
             NotFoundError: not there, for this caller; clients take that for success.
@@ -146,7 +153,9 @@ class Service:
         def end(tx: Tx, now_us: int, options: CoordinatorOptions) -> tuple[SessionRecord | None, list[Effect]]:
             caller.must_reach(tx.session(session), session)
             caller.need("control")
-            return decisions.end_session(tx, now_us, options, session=session, reason=reason, moderate=moderate)
+            return decisions.end_session(
+                tx, now_us, options, session=session, reason=reason, detail=detail, moderate=moderate
+            )
 
         await self._decider.decide(end)
 
@@ -237,7 +246,14 @@ class Service:
         except StoreUnavailableError as error:
             return link.Refused(code="unavailable", message=error.message)
         if isinstance(answer, link.Welcome):
-            log.info("worker registered", worker=hello.worker, model=hello.model, node=hello.node, state=hello.state)
+            self._sparse.info(
+                "worker registered",
+                apart=hello.model,
+                worker=hello.worker,
+                model=hello.model,
+                node=hello.node,
+                state=hello.state,
+            )
             self._relay.arrived(hello.worker)
         else:
             self._sparse.warning("worker refused", worker=hello.worker, model=hello.model, reason=answer.message)

@@ -67,16 +67,22 @@ class Sweeper:
         Raises:
             StoreUnavailableError: what was done stands, the rest waits.
         """
+        outages = self._decider.outages
+        outages.tick(time.monotonic(), self._decider.unix_us() / 1e6)
         if not await self._decider.decide(self._lead):
             return
-        if time.monotonic() >= self._rarely_at:
-            await self._tidy()
+        tidies = time.monotonic() >= self._rarely_at
+        if tidies:
             self._rarely_at = time.monotonic() + RARELY
+            await self._take(decisions.sweep_clock)
         for step in _ALWAYS:
             await self._take(step)
         for step in _WHILE_STEADY:
-            if self._decider.outages.is_steady(time.monotonic()):
+            outages.tick(time.monotonic(), self._decider.unix_us() / 1e6)
+            if outages.is_steady(time.monotonic()):
                 await self._take(step)
+        if tidies:
+            await self._take(_prune)
 
     async def _take(self, step: Step) -> None:
         """One that fails must not keep the others: a lease has to end whatever is wrong with a queue."""
@@ -88,12 +94,6 @@ class Sweeper:
             raise
         except Exception:
             self._sparse.exception("sweep failed", apart=step.__name__, step=step.__name__)
-
-    async def _tidy(self) -> None:
-        await self._take(decisions.sweep_clock)
-        for _ in range(ROUNDS):
-            if await self._decider.decide(_prune) < PRUNED:
-                return
 
     def _lead(self, tx: Tx, now_us: int, options: CoordinatorOptions) -> tuple[bool, list[Effect]]:
         until_us = now_us + round(LEADS_FOR * 1e6)

@@ -164,6 +164,7 @@ class _MemoryTx:
         *,
         account: str | None = None,
         model: str | None = None,
+        reach: str | None = None,
         states: Collection[SessionState] | None = None,
         before_seq: int | None = None,
         limit: int = 100,
@@ -173,6 +174,7 @@ class _MemoryTx:
             for each in self._candidates(account, states)
             if (account is None or each.account == account)
             and (model is None or each.model == model)
+            and (reach is None or each.reach == reach)
             and (before_seq is None or each.seq < before_seq)
         ]
         return heapq.nlargest(limit, found, key=lambda each: each.seq)
@@ -208,6 +210,9 @@ class _MemoryTx:
         here = _order(session)
         return sum(_order(each) < here for each in self._sessions.by("queue", session.model))
 
+    def queue(self, model: str, *, limit: int = 100) -> Sequence[SessionRecord]:
+        return sorted(self._sessions.by("queue", model), key=_order)[:limit]
+
     def queue_length(self, model: str) -> int:
         return self._sessions.count("queue", model)
 
@@ -217,6 +222,10 @@ class _MemoryTx:
     def unpolled(self, before_us: int, *, limit: int = 100) -> Sequence[SessionRecord]:
         late = (each for each in self._sessions.by("state", SessionState.QUEUED) if each.polled_us < before_us)
         return heapq.nsmallest(limit, late, key=lambda each: (each.polled_us, each.seq))
+
+    def polled_after(self, after_us: int, *, limit: int = 100) -> Sequence[SessionRecord]:
+        early = (each for each in self._sessions.by("state", SessionState.QUEUED) if each.polled_us > after_us)
+        return heapq.nsmallest(limit, early, key=lambda each: each.seq)
 
     def overdue(self, before_us: int, *, limit: int = 100) -> Sequence[SessionRecord]:
         running = (each for state in RUNNING for each in self._sessions.by("state", state))
@@ -324,13 +333,22 @@ class _MemoryTx:
         pruned = 0
         for table, old in (
             (self._sessions, _older(self._sessions.rows, lambda each: each.ended_us, before_us)),
-            (self._uploads, _older(self._uploads.rows, lambda each: each.expires_us, before_us)),
             (self._remembered, _older(self._remembered.rows, lambda each: each.created_us, before_us)),
         ):
             for key in old[: limit - pruned]:
                 table.put(key, None)
                 pruned += 1
+        pruned += self._prune_workers(before_us, limit - pruned)
         return pruned + self._prune_events(before_us, limit - pruned)
+
+    def _prune_workers(self, before_us: int, limit: int) -> int:
+        over = (WorkerState.LOST, WorkerState.GONE)
+        old = [each for each in self._workers.rows.values() if each.state in over and each.lease_until_us < before_us]
+        for worker in old[:limit]:
+            for slot in self._slots.by("worker", worker.id):
+                self._slots.put((slot.worker, slot.n), None)
+            self._workers.put(worker.id, None)
+        return len(old[:limit])
 
     def _prune_events(self, before_us: int, limit: int) -> int:
         old = {each.seq for each in self._events if each.at_us < before_us}

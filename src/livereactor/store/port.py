@@ -281,6 +281,7 @@ class Tx(Protocol):
         *,
         account: str | None = None,
         model: str | None = None,
+        reach: str | None = None,
         states: Collection[SessionState] | None = None,
         before_seq: int | None = None,
         limit: int = 100,
@@ -316,6 +317,10 @@ class Tx(Protocol):
         """How many Tickets of the same model are served before this one."""
         ...
 
+    def queue(self, model: str, *, limit: int = 100) -> Sequence[SessionRecord]:
+        """Tickets of a model in the order in which they are served, not locked."""
+        ...
+
     def queue_length(self, model: str) -> int: ...
     def queued_models(self) -> Sequence[str]:
         """Models somebody waits for."""
@@ -323,6 +328,10 @@ class Tx(Protocol):
 
     def unpolled(self, before_us: int, *, limit: int = 100) -> Sequence[SessionRecord]:
         """Queued Sessions whose client was last heard of before that, the longest silent first."""
+        ...
+
+    def polled_after(self, after_us: int, *, limit: int = 100) -> Sequence[SessionRecord]:
+        """Queued Sessions whose client was last heard of after that: in the future, by a clock set back since."""
         ...
 
     def overdue(self, before_us: int, *, limit: int = 100) -> Sequence[SessionRecord]:
@@ -382,7 +391,7 @@ class Tx(Protocol):
         ...
 
     def prune(self, *, before_us: int, limit: int = 500) -> int:
-        """Delete Sessions closed, events, uploads and remembered answers older than that; returns how many."""
+        """Delete older closed Sessions, LOST and GONE Workers, events and remembered answers; returns how many."""
         ...
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from livereactor.store import schema
 from livereactor.store.port import Account, ApiKey, ModelRecord
 from livereactor.store.sql_rows import Rows
-from livereactor.store.sql_statements import Kept, Statements, first, listing, param
+from livereactor.store.sql_statements import Kept, LostRaceError, Statements, first, listing, param
 
 _ACCOUNT: Final = Rows(Account, schema.ACCOUNTS)
 _ACCOUNTS: Final = Kept(_ACCOUNT, "id")
@@ -28,6 +28,10 @@ _ALL_MODELS: Final = select(*_MODEL.columns).order_by(schema.MODELS.c.name)
 
 class AccountStatements(Statements):
     """Accounts, keys and models of one transaction."""
+
+    def __init__(self, connection: Connection, *, locking: bool) -> None:
+        super().__init__(connection, locking=locking)
+        self._shared = set[str]()  # models that are held together with others
 
     def account(self, account: str, *, lock: bool = False) -> Account | None:
         """The account with this id."""
@@ -59,6 +63,10 @@ class AccountStatements(Statements):
 
     def model(self, name: str, *, lock: bool = False, shared: bool = False) -> ModelRecord | None:
         """The model of this name."""
+        if lock and name in self._shared and self.may_begin_anew and not _MODELS.is_unheld(self, name):
+            raise LostRaceError  # another shares it who may want it alone as well
+        if shared:
+            self._shared.add(name)
         return _MODELS.get(self, name, lock=lock, shared=shared)
 
     def models(self) -> Sequence[ModelRecord]:

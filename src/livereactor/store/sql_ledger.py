@@ -62,9 +62,15 @@ def _pruning(key: Column[Any], at: Column[Any], where: str | None = None) -> Any
 
 _PRUNINGS: Final = (
     _pruning(schema.SESSIONS.c.seq, schema.SESSIONS.c.ended_us, schema.CLOSED),
-    _pruning(_U.id, _U.expires_us),
     _pruning(_E.seq, _E.at_us),
 )
+_OLD_WORKERS: Final = (
+    select(schema.WORKERS.c.id)
+    .where(text("state IN ('lost', 'gone')"), schema.WORKERS.c.lease_until_us < param("before"))
+    .limit(param("up_to"))
+)
+_FORGET_SLOTS: Final = delete(schema.SLOTS).where(schema.SLOTS.c.worker == param("of"))
+_FORGET_WORKER: Final = delete(schema.WORKERS).where(schema.WORKERS.c.id == param("of"))
 _OLD_ANSWERS: Final = select(_R.account, _R.key).where(_R.created_us < param("before")).limit(param("up_to"))
 _FORGET: Final = delete(schema.REMEMBERED).where(_R.account == param("of"), _R.key == param("named"))
 
@@ -151,10 +157,13 @@ class LedgerStatements(Statements):
         return True
 
     def prune(self, *, before_us: int, limit: int = 500) -> int:
-        """Delete closed Sessions, events, uploads and remembered answers older than that; returns how many."""
+        """Delete older closed Sessions, LOST and GONE Workers, events and remembered answers; returns how many."""
         left = limit
         for statement in _PRUNINGS:
             left -= self.run(statement, {"before": before_us, "up_to": left})
         for account, key in self.rows(_OLD_ANSWERS, {"before": before_us, "up_to": left}):
             left -= self.run(_FORGET, {"of": account, "named": key})
+        for (worker,) in self.rows(_OLD_WORKERS, {"before": before_us, "up_to": left}):
+            self.run(_FORGET_SLOTS, {"of": worker})
+            left -= self.run(_FORGET_WORKER, {"of": worker})
         return limit - left

@@ -37,6 +37,7 @@ _COUNT_TOKEN: Final = select(func.count()).where(_C.token == param("token"), tex
 _QUEUE: Final = (_C.prio.desc(), _C.turn, _C.seq)
 _HEAD: Final = _ALL.where(_C.model == _MODEL, _QUEUED).order_by(*_QUEUE).limit(1)
 _LOCKED_HEAD: Final = _HEAD.with_for_update(skip_locked=True)
+_WHOLE_QUEUE: Final = _ALL.where(_C.model == _MODEL, _QUEUED).order_by(*_QUEUE).limit(_UP_TO)
 _TAIL: Final = _ALL.where(_C.model == _MODEL, _QUEUED).order_by(_C.prio, _C.turn.desc(), _C.seq.desc()).limit(1)
 _LAST_TURN: Final = select(func.max(_C.turn)).where(_C.model == _MODEL, _QUEUED, _C.account == _ACCOUNT)
 _PRIO, _TURN = param("prio"), param("turn")
@@ -51,13 +52,19 @@ _AHEAD: Final = select(func.count()).where(
 _QUEUE_LENGTH: Final = select(func.count()).where(_C.model == _MODEL, _QUEUED)
 _QUEUED_MODELS: Final = select(_C.model).where(_QUEUED).distinct().order_by(_C.model)
 _UNPOLLED: Final = _ALL.where(_C.polled_us < _BEFORE, _QUEUED).order_by(_C.polled_us, _C.seq).limit(_UP_TO)
+_POLLED_AFTER: Final = _ALL.where(_C.polled_us > param("after"), _QUEUED).order_by(_C.seq).limit(_UP_TO)
 _OVERDUE: Final = _ALL.where(_C.expires_us < _BEFORE, _RUNNING).order_by(_C.expires_us, _C.seq).limit(_UP_TO)
 _WAITS: Final = (
     _ALL.where(_C.model == _MODEL, text(schema.CLOSED), _C.accepted_us.is_not(None))
     .order_by(_C.ended_us.desc(), _C.seq.desc())
     .limit(_UP_TO)
 )
-_NARROWED: Final = {"account": _C.account == _ACCOUNT, "model": _C.model == _MODEL, "before": _C.seq < _BEFORE}
+_NARROWED: Final = {
+    "account": _C.account == _ACCOUNT,
+    "model": _C.model == _MODEL,
+    "reach": _C.reach == param("reach"),
+    "before": _C.seq < _BEFORE,
+}
 
 
 @lru_cache
@@ -94,12 +101,13 @@ class SessionStatements(Statements):
         *,
         account: str | None = None,
         model: str | None = None,
+        reach: str | None = None,
         states: Collection[SessionState] | None = None,
         before_seq: int | None = None,
         limit: int = 100,
     ) -> Sequence[SessionRecord]:
         """Newest first; `before_seq` for the next page."""
-        given = {"account": account, "model": model, "before": before_seq}
+        given = {"account": account, "model": model, "reach": reach, "before": before_seq}
         values = {name: value for name, value in given.items() if value is not None}
         statement = _listed(frozenset(values), None if states is None else frozenset(states))
         return listing(self, _SESSION, statement, up_to=limit, **values)
@@ -134,6 +142,10 @@ class SessionStatements(Statements):
         place = {"prio": session.prio, "turn": session.turn, "seq": session.seq}
         return self.scalar(_AHEAD, {"model": session.model, **place})
 
+    def queue(self, model: str, *, limit: int = 100) -> Sequence[SessionRecord]:
+        """Tickets of a model in the order in which they are served, not locked."""
+        return listing(self, _SESSION, _WHOLE_QUEUE, model=model, up_to=limit)
+
     def queue_length(self, model: str) -> int:
         """How many Tickets wait for a model."""
         return self.scalar(_QUEUE_LENGTH, {"model": model})
@@ -145,6 +157,10 @@ class SessionStatements(Statements):
     def unpolled(self, before_us: int, *, limit: int = 100) -> Sequence[SessionRecord]:
         """Queued Sessions whose client was last heard of before that, longest silent first."""
         return listing(self, _SESSION, _UNPOLLED, before=before_us, up_to=limit)
+
+    def polled_after(self, after_us: int, *, limit: int = 100) -> Sequence[SessionRecord]:
+        """Queued Sessions whose client was last heard of after that."""
+        return listing(self, _SESSION, _POLLED_AFTER, after=after_us, up_to=limit)
 
     def overdue(self, before_us: int, *, limit: int = 100) -> Sequence[SessionRecord]:
         """Running Sessions with `expires_us` before that, longest overdue first."""

@@ -13,9 +13,9 @@ from typing import Any, Final
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 
 from livereactor.base.errors import ConfigError
-from livereactor.store.port import Tx
+from livereactor.store.port import StoreUnavailableError, Tx
 from livereactor.store.sql_errors import ours
-from livereactor.store.sql_group import GroupCommit
+from livereactor.store.sql_group import MOST_WAITING, GroupCommit
 from livereactor.store.sql_tx import SqlTx
 
 BUSY: Final = 5.0  # seconds to wait for another process that writes (the command line beside `serve`)
@@ -34,6 +34,7 @@ class SqliteRunner:
         self._reading = _engine(url, begin="BEGIN", pragmas=("query_only=ON",), pool_size=_READERS)
         self._writer = GroupCommit(self._writing)
         self._readers = ThreadPoolExecutor(_READERS, "store-reader")
+        self._looking = 0
 
     async def transact(self, work: Callable[[Tx], Any]) -> Any:
         """Run it by the writer."""
@@ -41,7 +42,13 @@ class SqliteRunner:
 
     async def read(self, work: Callable[[Tx], Any]) -> Any:
         """Run it by a reader, on what was committed when it began."""
-        return await asyncio.get_running_loop().run_in_executor(self._readers, self._look, work)
+        if self._looking >= MOST_WAITING:
+            raise StoreUnavailableError(f"{MOST_WAITING} reads wait for the database; try again in a second")
+        self._looking += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._readers, self._look, work)
+        finally:
+            self._looking -= 1
 
     def _look(self, work: Callable[[Tx], Any]) -> Any:
         try:

@@ -93,6 +93,7 @@ class Kept(Generic[R]):
         self._get = select(*rows.columns).where(*matches)
         self._lock = self._get.with_for_update()
         self._share = self._get.with_for_update(read=True)
+        self._pass = self._get.with_for_update(skip_locked=True)
         self._given = given
         self._insert, self._update = insert(table), update(table).where(*matches)
 
@@ -103,6 +104,10 @@ class Kept(Generic[R]):
             statement = self._lock if lock else self._share
         row = within.row(statement, self._named(key))
         return None if row is None else self._rows.record(row)
+
+    def is_unheld(self, within: Statements, *key: Any) -> bool:
+        """Nobody else holds the record with this key; it is locked now."""
+        return within.row(self._pass, self._named(key)) is not None
 
     def put(self, within: Statements, record: R) -> None:
         """Replace it, or insert it where there is none."""

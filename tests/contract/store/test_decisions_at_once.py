@@ -8,7 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import random
+import threading
 from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+
+import psycopg
 
 from livereactor.coordinator import decisions
 from livereactor.coordinator.options import CoordinatorOptions
@@ -16,6 +21,7 @@ from livereactor.protocol import link
 from livereactor.store.port import OPEN, RUNNING, ModelRecord, SessionState, SlotRecord, SlotState, Store, Tx
 from tests.contract.store import records as r
 from tests.contract.store.conftest import Place
+from tests.contract.store.racing import Racers
 
 OPTIONS = CoordinatorOptions()
 WORKERS, CLIENTS, ROUNDS = 3, 3, 25
@@ -24,6 +30,7 @@ NOW_US = 1_000_000_000
 
 async def test_decisions_at_once_leave_nothing_held_twice_and_nothing_behind(database: Place) -> None:
     stores = [database.open() for _ in range(3)]
+    before = deadlocks(database)
     await stores[0].transact(lambda tx: tx.put_model(ModelRecord(r.MODEL, "v1", {})))
     dice = random.Random(1)
     workers = [Worker(stores[n % 3], f"wrk_{n}") for n in range(WORKERS)]
@@ -43,6 +50,43 @@ async def test_decisions_at_once_leave_nothing_held_twice_and_nothing_behind(dat
     await stores[0].read(nothing_is_left)
     for store in stores:
         await store.aclose()
+    assert deadlocks(database) == before, "decisions wait for each other in a circle, a second each time"
+
+
+def deadlocks(database: Place) -> int:
+    """How many Postgres had to end by force."""
+    if database.kind != "postgres":
+        return 0
+    with psycopg.connect(database.url) as connection:
+        found = connection.execute("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
+        return sum(int(row[0]) for row in found)
+
+
+async def test_two_that_share_a_model_and_then_want_it_alone_do_not_wait_in_a_circle(
+    racers: Racers, store: Store, place: Place
+) -> None:
+    await store.transact(lambda tx: tx.put_model(r.model()))
+    before, meet = deadlocks(place), threading.Barrier(2)
+
+    def promote() -> Callable[[Tx], None]:
+        tries = 0
+
+        def work(tx: Tx) -> None:
+            nonlocal tries
+            tries += 1
+            tx.model(r.MODEL, shared=True)
+            if tries == 1:
+                with suppress(threading.BrokenBarrierError):
+                    meet.wait(0.2)  # where two may hold it, both do now
+            tx.model(r.MODEL, lock=True)
+            tx.add_event(r.event())
+
+        return work
+
+    both = [racers.start(promote()), racers.start(promote())]
+    await asyncio.gather(*(asyncio.wrap_future(each) for each in both))
+    assert len(await store.read(lambda tx: tx.events())) == 2
+    assert deadlocks(place) == before
 
 
 async def client(store: Store, number: int, dice: random.Random) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -12,11 +13,12 @@ from hypothesis import strategies as st
 from livereactor.base.errors import QuotaError
 from livereactor.coordinator import quotas
 from livereactor.coordinator.caller import Caller
-from livereactor.coordinator.options import Quotas
+from livereactor.coordinator.options import CoordinatorOptions, Quotas
 from livereactor.coordinator.quotas import TokenSpentError, seconds_until_next
 from livereactor.protocol.http import problem
 from livereactor.store.memory import MemoryStore
 from livereactor.store.port import Account, SessionRecord, SessionState
+from tests.unit.coordinator.service_rig import Rig
 
 NOW = 1_900_000_000_000_000
 DEFAULTS = Quotas(concurrent_sessions=5, sessions_per_minute=10, session_burst=3)
@@ -180,3 +182,20 @@ def test_the_wait_that_is_told_is_long_enough_and_no_longer(per_minute: int, bur
     assert seconds_until_next(made, per_minute=per_minute, burst=burst, now_us=later) == 0
     if wait > 0.01:
         assert seconds_until_next(made, per_minute=per_minute, burst=burst, now_us=later - 10_000) > 0
+
+
+@pytest.mark.parametrize("limit", [100, 300])
+async def test_a_high_allowance_is_an_allowance_all_the_same(limit: int) -> None:
+    """Whoever asks a hundred times a second gets what the bucket gives, within the twentieth that it may err by."""
+    rig = Rig(CoordinatorOptions(quotas=Quotas(concurrent_sessions=0)))
+    await rig.model()
+    account = Account("alice", "Alice", 0, sessions_per_minute=limit)
+    await rig.store.transact(lambda tx: tx.put_account(account))
+    made = 0
+    for _ in range(6000):
+        with suppress(QuotaError):
+            await rig.create()
+            made += 1
+        rig.advance(0.01)
+    burst = round(limit * Quotas().session_burst / Quotas().sessions_per_minute)
+    assert limit <= made <= (limit + burst) * 1.06

@@ -15,6 +15,7 @@ from livereactor.base.errors import (
     NotFoundError,
     PeerError,
     QuotaError,
+    TooLargeError,
     UnavailableError,
 )
 from livereactor.coordinator.caller import ALL_SCOPES, Caller
@@ -177,6 +178,22 @@ async def test_an_idempotency_key_with_another_body_is_refused(rig: Rig) -> None
     with pytest.raises(KeyReusedError, match="used for another body") as caught:
         await asked(rig, "k1", steps=3)
     assert caught.value.http_status == 422
+
+
+async def test_visitors_who_may_not_reach_each_other_do_not_share_idempotency_keys(rig: Rig) -> None:
+    await rig.model()
+    body = CreateSession.model_validate({"model": {"name": "pond"}})
+    one, two = (replace(ALICE, reach=reach) for reach in ("one", "two"))
+    made = [await rig.service.create(caller, body, idempotency_key="k") for caller in (one, two, one)]
+    assert made[0].session_id == made[2].session_id != made[1].session_id
+    assert (await rig.service.describe(two, made[1].session_id)).session_id == made[1].session_id
+
+
+async def test_wishes_for_the_model_that_no_list_could_carry_are_refused(rig: Rig) -> None:
+    await rig.model()
+    with pytest.raises(TooLargeError, match="65536"):
+        await rig.create(extra_args={"text": "x" * 65_536})
+    await rig.create(extra_args={"text": "x" * 60_000})
 
 
 async def test_an_idempotency_key_is_forgotten_after_a_day(rig: Rig) -> None:
@@ -372,11 +389,21 @@ async def test_a_list_says_inactive_where_a_poll_says_waiting(rig: Rig) -> None:
 
 async def test_ending_twice_is_no_error_and_the_worker_is_told(rig: Rig) -> None:
     session = await rig.ready()
-    await rig.service.end(ALICE, session, reason="enough", moderate=True)
+    await rig.service.end(ALICE, session, reason="enough")
     await rig.service.end(ALICE, session)
     told = rig.links.frames(link.End)
-    assert [(each.session, each.reason, each.moderate) for each in told] == [(session, "enough", True)]
+    assert [(each.session, each.reason, each.moderate) for each in told] == [(session, "enough", False)]
     assert (await rig.record(session)).end_reason == "enough"
+
+
+async def test_a_moderated_end_is_recorded_and_told_as_one_until_the_slot_is_empty(rig: Rig) -> None:
+    session = await rig.ready()
+    await rig.service.end(ALICE, session, reason="evicted", moderate=True)
+    assert (await rig.record(session)).end_reason == "moderated"
+    slot = link.SlotReport(n=0, fence=1, session=session, phase="streaming")
+    await rig.beat(slot)  # it has not heard
+    told = rig.links.frames(link.End)
+    assert [(each.reason, each.moderate) for each in told] == [("moderated", True)] * 2
     assert SessionEnded(session) in rig.effects
 
 
@@ -555,7 +582,13 @@ async def test_a_caller_sees_its_own_within_its_reach_and_an_operator_sees_all(r
     assert await seen(replace(ALICE, reach="q", bound=frozenset({unscoped.session_id})), limit=1) == [
         unscoped.session_id
     ]
-    assert await seen(Caller("root", ALL_SCOPES)) == [theirs.session_id, scoped.session_id, unscoped.session_id]
+    for _ in range(30):
+        await rig.create(caller=replace(ALICE, reach="busy"))
+    both = replace(ALICE, reach="r", bound=frozenset({unscoped.session_id}))
+    assert await seen(both, limit=2) == [scoped.session_id, unscoped.session_id], "however many others made since"
+    first = await rig.record(scoped.session_id)
+    assert await seen(both, before_seq=first.seq) == [unscoped.session_id]
+    assert (await seen(Caller("root", ALL_SCOPES)))[30:] == [theirs.session_id, scoped.session_id, unscoped.session_id]
     assert await seen(ALICE, states=[SessionState.CLOSED]) == []
 
 

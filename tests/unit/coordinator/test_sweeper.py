@@ -82,13 +82,63 @@ async def test_silence_counts_once_the_store_was_there_for_long_enough() -> None
 
     assert [outages.is_steady(now) for now in (100.0, 114.9, 115.0)] == [False, False, True]
     with pytest.raises(StoreUnavailableError):
-        await outages.notice(call(True), 200.0)
+        await outages.notice(call(True), lambda: 200.0)
     assert outages.away
     assert not outages.is_steady(1000.0)
-    await outages.notice(call(False), 230.0)
+    await outages.notice(call(False), lambda: 230.0)
     assert not outages.away
     assert [outages.is_steady(now) for now in (230.0, 244.9, 245.0)] == [False, False, True]
     assert outages.errors == 1
+
+
+def test_after_a_gap_in_which_nobody_could_be_heard_silence_counts_anew() -> None:
+    outages = Outages(15.0, now=0.0)
+    for now in (20.0, 21.0, 22.0):
+        outages.tick(now, 1000.0 + now)
+    assert outages.is_steady(22.0)
+    outages.tick(28.0, 1028.0)  # this process did not run
+    assert [outages.is_steady(now) for now in (28.0, 42.9, 43.0)] == [False, False, True]
+    outages.tick(29.0, 1629.0)  # the host slept, or the clock was set
+    assert [outages.is_steady(now) for now in (43.0, 44.0)] == [False, True]
+    outages.tick(30.0, 1630.0)
+    assert outages.is_steady(44.0)
+
+
+async def test_a_sweep_after_the_clock_jumped_judges_nobody() -> None:
+    rig = SweptRig(CoordinatorOptions(quotas=UNLIMITED, store_grace=15.0))
+    rig.decider.outages = Outages(15.0, now=time.monotonic() - 60)
+    session = await rig.ready()
+    await rig.sweeper.sweep()
+    rig.advance(20)
+    await rig.sweeper.sweep()
+    assert await rig.state(session) is SessionState.WAITING
+
+
+async def test_a_ticket_that_was_served_while_its_drop_was_decided_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = SweptRig()
+    session = await rig.ready()
+    served = await rig.record(session)
+    rig.advance(10)
+    monkeypatch.setattr(
+        "livereactor.store.memory._MemoryTx.unpolled", lambda tx, before_us, limit=100: [served]
+    )  # as it was seen
+    await rig.sweeper.sweep()
+    assert await rig.state(session) is SessionState.WAITING
+
+
+async def test_what_is_old_and_cannot_be_thrown_away_keeps_no_lease_from_ending(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails(tx: Tx, *, before_us: int, limit: int = 500) -> int:
+        raise StoreUnavailableError("too slow")
+
+    rig = SweptRig()
+    monkeypatch.setattr("livereactor.store.memory._MemoryTx.prune", fails)
+    session = await rig.ready()
+    rig.advance(100)
+    with pytest.raises(StoreUnavailableError):
+        await rig.sweeper.sweep()
+    assert await rig.state(session) is SessionState.QUEUED
 
 
 async def test_a_store_that_goes_away_in_the_middle_of_a_sweep_ends_it_and_silence_counts_for_nothing() -> None:

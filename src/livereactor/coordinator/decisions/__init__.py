@@ -10,7 +10,7 @@ Model; after the Model only what nobody else holds (`head` and `free_slot` pass 
 
 from livereactor.coordinator.decisions.beats import beat, report
 from livereactor.coordinator.decisions.fill import fill
-from livereactor.coordinator.decisions.places import Place, place
+from livereactor.coordinator.decisions.places import Place, place, places
 from livereactor.coordinator.decisions.sessions import create_session, end_session, polled, prefer
 from livereactor.coordinator.decisions.sweeps import (
     sweep_assignments,
@@ -31,6 +31,7 @@ __all__ = [
     "end_session",
     "fill",
     "place",
+    "places",
     "polled",
     "prefer",
     "register",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from livereactor.coordinator.estimate import Forecast, forecast
@@ -34,14 +35,17 @@ def place(tx: Tx, now_us: int, session: SessionRecord) -> Place | None:
     """The place of a queued Session; None for any other."""
     if session.state is not SessionState.QUEUED:
         return None
-    position = tx.ahead(session) + 1
-    known = forecast_of(tx, now_us, session.model)
-    progress, text = _on_its_way(tx, session.model)
-    return Place(position, tx.queue_length(session.model), known.wait(position), known.error, progress, text)
+    return places(tx, now_us, session.model)(tx.ahead(session) + 1)
 
 
-def forecast_of(tx: Tx, now_us: int, model: str) -> Forecast:
-    """What is known of a model's queue; for many Tickets of one model, ask once."""
+def places(tx: Tx, now_us: int, model: str) -> Callable[[int], Place]:
+    """All places of a model's queue: each by its position, without another look at the store."""
+    known, length = _forecast(tx, now_us, model), tx.queue_length(model)
+    progress, text = _on_its_way(tx, model)
+    return lambda position: Place(position, length, known.wait(position), known.error, progress, text)
+
+
+def _forecast(tx: Tx, now_us: int, model: str) -> Forecast:
     slots = sum(each.slots for each in tx.workers(model=model, states=_SERVING))
     running = tx.sessions(model=model, states=RUNNING, limit=max(slots, 1))
     return forecast(tx.recent_waits(model), running, slots=slots, now_us=now_us)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from livereactor.base.errors import NotFoundError
@@ -101,13 +102,28 @@ def prefer(
 
 
 def end_session(
-    tx: Tx, now_us: int, options: CoordinatorOptions, *, session: str, reason: str = "stopped", moderate: bool = False
+    tx: Tx,
+    now_us: int,
+    options: CoordinatorOptions,
+    *,
+    session: str,
+    reason: str = "stopped",
+    detail: str = "",
+    moderate: bool = False,
+    still: Callable[[SessionRecord], bool] = lambda record: True,
 ) -> tuple[SessionRecord | None, list[Effect]]:
-    """End a Session in whatever state; one that is over stays as it ended. None = there is none."""
+    """End a Session in whatever state; one that is over stays as it ended. None = there is none.
+
+    Args:
+        reason: one of behaviour 17.7; `moderated` where `moderate`.
+        detail: what whoever ended it says of it.
+        still: asked of the locked record, which may have moved since it was chosen; False = it goes on.
+    """
     record, slot = _locked(tx, session)
-    if record is None or record.state is SessionState.CLOSED:
+    if record is None or record.state is SessionState.CLOSED or not still(record):
         return record, []
-    effects = moves.close(tx, now_us, record, reason)
+    reason = "moderated" if moderate else reason
+    effects = moves.close(tx, now_us, record, reason, detail=detail)
     if slot is not None and record.fence is not None:
         accepted = record.state is not SessionState.ASSIGNED
         tx.put_slot(lease.move(slot, lease.Released(accepted)))

@@ -109,7 +109,8 @@ def _ending(tx: Tx, heard: Heard, slot: SlotRecord, report: SlotReport) -> None:
     heard.stuck.append(record)
     if report.phase != "closing":
         reason = record.end_reason or "stopped"
-        heard.effects.append(TellEnded(slot.worker, slot.n, slot.fence, slot.session, reason))
+        moderate = reason == "moderated"
+        heard.effects.append(TellEnded(slot.worker, slot.n, slot.fence, slot.session, reason, moderate))
 
 
 def _tell_again(tx: Tx, options: CoordinatorOptions, slot: SlotRecord) -> list[Effect]:

@@ -22,7 +22,6 @@ STEP_LIMIT: Final = 50  # records in one transaction
 ACCEPT_WITHIN: Final = 5.0  # seconds; two beats and a half, each of which is told again
 OVERDUE_SLACK: Final = 30.0  # seconds past `expires_us` in which the Worker may still end the Session by itself
 _ASSIGNED: Final = frozenset({SessionState.ASSIGNED})
-_QUEUED: Final = frozenset({SessionState.QUEUED})
 
 
 def sweep_leases(tx: Tx, now_us: int, options: CoordinatorOptions) -> tuple[int, list[Effect]]:
@@ -59,19 +58,29 @@ def sweep_tickets(tx: Tx, now_us: int, options: CoordinatorOptions) -> tuple[int
 
     Not to be called while `options.store_grace` runs: nobody could be heard.
     """
+    before_us = now_us - round(options.ticket_grace * 1e6)
+
+    def is_dropped(session: SessionRecord) -> bool:
+        return session.state is SessionState.QUEUED and session.polled_us < before_us
+
     effects: list[Effect] = []
-    dropped = tx.unpolled(now_us - round(options.ticket_grace * 1e6), limit=STEP_LIMIT)
+    dropped = tx.unpolled(before_us, limit=STEP_LIMIT)
     for each in dropped:
-        effects += end_session(tx, now_us, options, session=each.id, reason="timed_out")[1]
+        effects += end_session(tx, now_us, options, session=each.id, reason="timed_out", still=is_dropped)[1]
     return len(dropped), effects
 
 
 def sweep_overdue(tx: Tx, now_us: int, options: CoordinatorOptions) -> tuple[int, list[Effect]]:
     """Sessions whose Worker did not end them in time are ended here (`max_duration`)."""
+    before_us = now_us - round(OVERDUE_SLACK * 1e6)
+
+    def is_overdue(session: SessionRecord) -> bool:
+        return session.expires_us is not None and session.expires_us < before_us
+
     effects: list[Effect] = []
-    overdue = tx.overdue(now_us - round(OVERDUE_SLACK * 1e6), limit=STEP_LIMIT)
+    overdue = tx.overdue(before_us, limit=STEP_LIMIT)
     for each in overdue:
-        effects += end_session(tx, now_us, options, session=each.id, reason="max_duration")[1]
+        effects += end_session(tx, now_us, options, session=each.id, reason="max_duration", still=is_overdue)[1]
     return len(overdue), effects
 
 
@@ -92,17 +101,18 @@ def sweep_clock(tx: Tx, now_us: int, options: CoordinatorOptions) -> tuple[int, 
     Needed at the start and now and then (every minute).
     """
     ahead = [each for each in tx.workers(states=LIVE) if lease.is_ahead_of_time(each, now_us, options.lease)]
-    for each in ahead:
+    for each in ahead[:STEP_LIMIT]:
         worker = tx.worker(each.id, lock=True)
         if worker is not None and lease.is_ahead_of_time(worker, now_us, options.lease):
             tx.put_worker(lease.renewed(worker, now_us, options.lease))
-    early = [each for each in _all(tx, _ASSIGNED | _QUEUED) if max(each.assigned_us or 0, each.polled_us) > now_us]
+    early = [each for each in _all(tx, _ASSIGNED) if (each.assigned_us or 0) > now_us]
+    early = [*early, *tx.polled_after(now_us, limit=STEP_LIMIT)][:STEP_LIMIT]
     for each in early:
         session = tx.session(each.id, lock=True)
         if session is not None:
             assigned_us = None if session.assigned_us is None else min(session.assigned_us, now_us)
             tx.put_session(replace(session, polled_us=min(session.polled_us, now_us), assigned_us=assigned_us))
-    return len(ahead) + len(early), []
+    return max(len(ahead[:STEP_LIMIT]), len(early)), []
 
 
 def _all(tx: Tx, states: frozenset[SessionState]) -> Iterator[SessionRecord]:

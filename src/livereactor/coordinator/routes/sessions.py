@@ -154,7 +154,7 @@ def sessions(door: Door, service: Service) -> APIRouter:
         if asked.moderate:
             caller.need("admin")
         try:
-            await service.end(caller, sid, reason=asked.reason or "stopped", moderate=asked.moderate)
+            await service.end(caller, sid, detail=asked.reason or "", moderate=asked.moderate)
         except NotFoundError:
             pass  # as official clients read it; and whose it is, if anybody's, is not told
         return Response(status_code=204)
