@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 
@@ -28,13 +30,14 @@ def schema(
 
     Its commands, messages and tracks; no weights are loaded.
     """
+    answer = _stdout()
     document = _openapi(target)
     if check is not None:
-        _compare(check, document)
+        _compare(check, document, answer)
         return
     text = json.dumps(document, indent=2, ensure_ascii=False)
     if out is None:
-        typer.echo(text)
+        typer.echo(text, file=answer)
     else:
         out.write_text(text + "\n", encoding="utf-8")
         typer.echo(f"wrote {out}", err=True)
@@ -53,6 +56,7 @@ def validate(
 
     path = Path(target.partition(":")[0])
     resolve(path if path.is_dir() else path.parent, command_line={})
+    answer = _stdout()
     model = load_model(target)
     document = _openapi(target)
     counts = {
@@ -62,11 +66,19 @@ def validate(
         "messages": list(document.get("webhooks", {})),
     }
     if json_lines:
-        typer.echo(json.dumps(counts))
+        typer.echo(json.dumps(counts), file=answer)
         return
-    typer.echo(f"{model.__name__} is fine")
+    typer.echo(f"{model.__name__} is fine", file=answer)
     for kind in ("tracks", "commands", "messages"):
-        typer.echo(f"  {kind:<9} {', '.join(counts[kind]) or 'none'}")
+        typer.echo(f"  {kind:<9} {', '.join(counts[kind]) or 'none'}", file=answer)
+
+
+def _stdout() -> TextIO:
+    """Ours alone: from here on all else that this process prints goes to stderr, what a model's module prints too."""
+    sys.stdout.flush()
+    ours = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return ours
 
 
 def _openapi(target: str) -> dict[str, Any]:
@@ -77,7 +89,7 @@ def _openapi(target: str) -> dict[str, Any]:
     return to_openapi(definition_of(load_model(target)).schema)
 
 
-def _compare(old_file: Path, document: dict[str, Any]) -> None:
+def _compare(old_file: Path, document: dict[str, Any], answer: TextIO) -> None:
     from livereactor.protocol.openapi import from_openapi
     from livereactor.protocol.schema import breaking_changes
 
@@ -89,7 +101,7 @@ def _compare(old_file: Path, document: dict[str, Any]) -> None:
         ) from error
     breaking = breaking_changes(old, from_openapi(document))
     for change in breaking:
-        typer.echo(change)
+        typer.echo(change, file=answer)
     if breaking:
         raise typer.Exit(1)
     typer.echo("no breaking change", err=True)

@@ -79,9 +79,16 @@ async def _learn(target: str) -> Listed:
             process.kill()
             await process.wait()
     if process.returncode != 0:
-        said = err.decode(errors="replace").strip().removeprefix("livereactor: ")
+        # What the module printed stands before our own sentence.
+        said = f"\n{err.decode(errors='replace')}".rpartition("\nlivereactor: ")[2].strip()
         raise ModelLoadError(said or f"{target} ended with code {process.returncode} while it was imported")
-    return _listed(target, json.loads(out))
+    try:
+        document = json.loads(out)
+    except ValueError as error:
+        raise ModelLoadError(
+            f"{target} told no schema ({error}); see what `livereactor schema {target}` prints"
+        ) from error
+    return _listed(target, document)
 
 
 def _listed(target: str, document: dict[str, Any]) -> Listed:
