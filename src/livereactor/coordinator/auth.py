@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from starlette.requests import HTTPConnection
+
 from livereactor.base.errors import ForbiddenError, NotFoundError, UnauthorizedError
 from livereactor.coordinator.caller import SESSION_SCOPES, Caller
 from livereactor.coordinator.keys import PREFIX, Keys
@@ -19,16 +21,18 @@ from livereactor.coordinator.shares import shared
 from livereactor.coordinator.tokens import Tokens, granted, known_scopes
 from livereactor.protocol.tokens import ShareRequest, TokenAnswer, TokenRequest
 from livereactor.store.port import OPEN, ApiKey, Store, Tx
-from livereactor.web.access import Access
+from livereactor.web.access import is_of_this_machine
 
 GUEST: Final = "guest"  # the account of everybody without credentials
-_HERE: Final = Access()  # loopback hosts, and pages of loopback origins
 _NOBODY: Final = "no credentials given; send Authorization: Bearer with a token from POST /tokens, or Reactor-API-Key"
 _ONLY_HERE: Final = (
     "without credentials only programs and pages of this machine are served, by a loopback name and without a proxy; "
     "send Authorization: Bearer with a token from POST /tokens, or Reactor-API-Key"
 )
-_OF_PROXIES: Final = ("x-forwarded-for", "forwarded", "x-real-ip", "via")
+_SINCE_KEYS: Final = (
+    "this server has API keys, so everybody needs one, or a token: `livereactor token` makes one, POST /tokens does "
+    "for your web server; `[coordinator] guests = true` serves everybody without"
+)
 _NO_CREDENTIALS: Final = ("", "local")  # what official clients put behind `Bearer` when they have none
 
 
@@ -56,27 +60,23 @@ class Auth:
         self._store, self.keys, self._tokens = store, keys, tokens
         self._options, self._unix_us = options, unix_us
 
-    async def caller(self, headers: Mapping[str, str], peer: str | None) -> Caller:
+    async def caller(self, request: HTTPConnection) -> Caller:
         """Who asks.
-
-        Args:
-            headers: of the request; names in lower case, or a mapping that does not care.
-            peer: the client's address.
 
         Raises:
             UnauthorizedError: no credentials where they are needed, or wrong or expired ones.
             QuotaError: too many wrong keys from this address.
         """
-        shown = _shown(headers)
+        shown = _shown(request.headers)
         if shown.token is not None:
             return self._tokens.verify(shown.token, now_at=self._unix_us() / 1e6)
         if shown.key is not None:
-            return _key_caller(await self.keys.find(shown.key, peer=peer))
-        if self._serves_guest(headers):
-            return Caller(GUEST, SESSION_SCOPES)
-        raise UnauthorizedError(_ONLY_HERE if self._options.guests else _NOBODY)
+            return _key_caller(await self.keys.find(shown.key, peer=peer(request)))
+        if (refusal := await self._no_guest(request)) is not None:
+            raise UnauthorizedError(refusal)
+        return Caller(GUEST, SESSION_SCOPES)
 
-    async def mint(self, headers: Mapping[str, str], peer: str | None, asked: TokenRequest) -> TokenAnswer:
+    async def mint(self, request: HTTPConnection, asked: TokenRequest) -> TokenAnswer:
         """A token for whoever shows an API key (or for a guest, where guests are served).
 
         Raises:
@@ -85,12 +85,12 @@ class Auth:
             NotFoundError: a Session to be bound is not there, for this account, or is over.
             QuotaError: too many wrong keys from this address.
         """
-        shown = _shown(headers)
-        if shown.token is not None or (shown.key is None and not self._serves_guest(headers)):
+        shown = _shown(request.headers)
+        if shown.token is not None or (shown.key is None and await self._no_guest(request) is not None):
             raise UnauthorizedError(
                 "no API key given; send it as Reactor-API-Key, X-API-Key or Authorization: Bearer rk_…"
             )
-        return await self.mint_for(await self.caller(headers, peer), asked)
+        return await self.mint_for(await self.caller(request), asked)
 
     async def mint_for(self, holder: Caller, asked: TokenRequest) -> TokenAnswer:
         """A token for a holder who is known already; raises as `mint`."""
@@ -131,12 +131,18 @@ class Auth:
             scope=claims["scope"].split(),
         )
 
-    def _serves_guest(self, headers: Mapping[str, str]) -> bool:
-        """Who needs no credentials has something that others could borrow: being on this machine."""
-        if self._options.guests_from_anywhere:
-            return True
-        is_direct = not any(name in headers for name in _OF_PROXIES)
-        return self._options.guests and is_direct and _HERE.refusal(headers) is None
+    async def _no_guest(self, request: HTTPConnection) -> str | None:
+        """Why whoever shows nothing is not served; None = a guest."""
+        options = self._options
+        if options.guests_from_anywhere:
+            return None
+        if not options.guests:
+            return _NOBODY
+        # Who needs no credentials has something that others could borrow: being on this machine.
+        if not is_of_this_machine(request):
+            return _ONLY_HERE
+        # Not every proxy can be told; who means to serve others has made a key.
+        return _SINCE_KEYS if await self.keys.are_there() else None
 
     def _must_be_allowed(self, tx: Tx, account: str, bound: list[str], at_once: int | None) -> None:
         for each in bound:
@@ -150,6 +156,11 @@ class Auth:
             raise ForbiddenError(
                 f"max_concurrent_sessions {at_once} is over the account's {most} concurrent sessions; ask for no more"
             )
+
+
+def peer(request: HTTPConnection) -> str | None:
+    """The client's address."""
+    return request.client.host if request.client is not None else None
 
 
 def _shown(headers: Mapping[str, str]) -> _Shown:

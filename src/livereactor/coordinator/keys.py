@@ -27,6 +27,7 @@ KEY: Final = re.compile(r"rk_[0-9A-Za-z]{33}")
 FRESH: Final = 30_000_000  # microseconds for which a found key is not looked up again
 STALE: Final = 60_000_000  # and at most, while the store is away
 USED_EVERY: Final = 60_000_000  # microseconds between two writes of a key's last use
+COUNTED: Final = 1_000_000  # microseconds for which it is not asked again whether there are keys
 _SHOWN: Final = len(PREFIX) + 8  # characters that lists show: 145 random bits stay hidden
 _REMEMBERED: Final = 1024
 _DIGITS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -65,6 +66,8 @@ class Keys:
         self._store, self._unix_us = store, unix_us
         self._known: OrderedDict[str, _Known] = OrderedDict()
         self._guesses = Guesses()
+        self._are_there: bool | None = None
+        self._counted_us = 0
 
     async def create(self, asked: KeyRequest) -> CreatedKey:
         """Make a key, and its account where that is new; the key itself is told here and never again."""
@@ -86,6 +89,18 @@ class Keys:
         await self._store.transact(add)
         log.info("key created", key=key.id, account=key.account, scopes=key.scopes)
         return CreatedKey(key=text, **_body(key).to_body())
+
+    async def are_there(self) -> bool:
+        """One could be shown, as of a second ago; while the store is away, as it was."""
+        now_us = self._unix_us()
+        if self._are_there is None or now_us - self._counted_us >= COUNTED:
+            try:
+                found = await self._store.read(lambda tx: tx.keys())
+                self._are_there, self._counted_us = any(each.revoked_us is None for each in found), now_us
+            except StoreUnavailableError:
+                if self._are_there is None:
+                    raise
+        return self._are_there
 
     async def list(self) -> list[KeyBody]:
         """All of them, revoked ones too, newest first."""

@@ -57,8 +57,8 @@ class CoordinatorOptions:
         store_grace: after the store was away, nobody is expired for so long: everybody was silent.
         drain_timeout: what a draining Worker may take for the Session it has.
         kept: a closed Session can be looked at for so long.
-        guests: callers without key or token are served as the account `guest` where they are on this machine: no proxy
-            stands between, and no foreign page asks (a coordinator on loopback).
+        guests: callers without key or token are served as the account `guest` where they are on this machine, no proxy
+            stands between and no foreign page asks, until there is a key (a coordinator on loopback).
         guests_from_anywhere: and those from elsewhere, and of any page, since the operator said so.
         public_url: as clients reach us, where requests do not tell.
     """

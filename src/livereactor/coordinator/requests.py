@@ -36,18 +36,13 @@ class Door:
 
     async def caller(self, request: HTTPConnection) -> Caller:
         """Whoever asks; raises as `Auth.caller`."""
-        return await self._auth.caller(request.headers, peer(request))
+        return await self._auth.caller(request)
 
     def worker(self, request: HTTPConnection) -> None:
         """Raise `UnauthorizedError` unless the worker secret is shown."""
         kind, _, shown = request.headers.get("authorization", "").partition(" ")
         if kind.lower() != "bearer" or not self._secrets.knows_worker(shown.strip()):
             raise UnauthorizedError("this is for workers; show the worker secret as Authorization: Bearer")
-
-
-def peer(request: HTTPConnection) -> str | None:
-    """The client's address."""
-    return request.client.host if request.client is not None else None
 
 
 async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:

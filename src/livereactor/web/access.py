@@ -12,6 +12,17 @@ from starlette.requests import HTTPConnection
 
 from livereactor.base.errors import ForbiddenError
 
+# What proxies add to a request by themselves, or are told to add by their usual recipes.
+OF_PROXIES: Final = (
+    "x-forwarded-for",
+    "x-forwarded-proto",
+    "x-forwarded-host",
+    "forwarded",
+    "x-real-ip",
+    "via",
+    "true-client-ip",
+    "cf-connecting-ip",
+)
 _OPEN_UP: Final = "add its origin to [runtime] origins, or serve everybody with --insecure"
 
 
@@ -42,6 +53,9 @@ class Access:
         return None
 
 
+_HERE: Final = Access()  # loopback hosts, and pages of loopback origins
+
+
 def is_loopback(host: str | None) -> bool:
     """A name or an address that reaches this machine only."""
     if host is None:
@@ -55,11 +69,19 @@ def is_loopback(host: str | None) -> bool:
 
 
 def is_on_this_machine(request: HTTPConnection) -> bool:
-    """Whoever asks runs on this machine, and no proxy stands between."""
-    client, server = request.client, request.scope.get("server")
-    if client is None or "x-forwarded-for" in request.headers or "forwarded" in request.headers:
+    """Whoever asks runs on this machine, and no proxy stands between, as far as a request can tell.
+
+    A proxy that adds nothing gives itself away by HTTP/1.0, which nginx speaks where it is told nothing else.
+    """
+    client, server, version = request.client, request.scope.get("server"), request.scope.get("http_version")
+    if client is None or version == "1.0" or any(name in request.headers for name in OF_PROXIES):
         return False
     return is_loopback(client.host) or (server is not None and client.host == server[0])
+
+
+def is_of_this_machine(request: HTTPConnection) -> bool:
+    """On this machine, and neither a page from elsewhere in somebody's browser nor by a name that points here."""
+    return is_on_this_machine(request) and _HERE.refusal(request.headers) is None
 
 
 def base_url(request: HTTPConnection) -> str:

@@ -12,6 +12,7 @@ import httpx2
 import pytest
 import structlog
 from fastapi import FastAPI
+from starlette.requests import HTTPConnection
 
 from livereactor.coordinator.auth import Auth
 from livereactor.coordinator.routes.keys import keys
@@ -125,7 +126,8 @@ async def test_a_link_shares_one_session_to_be_watched(served: Served) -> None:
     assert answer.status_code == 200
     body = answer.json()
     assert body["url"] == f"http://live.example/#session=ses_1&token={body['jwt']}"
-    viewer = await served.auth.caller({"authorization": f"Bearer {body['jwt']}"}, None)
+    shown = [(b"authorization", f"Bearer {body['jwt']}".encode())]
+    viewer = await served.auth.caller(HTTPConnection({"type": "http", "headers": shown, "client": None}))
     assert (viewer.scopes, viewer.bound) == ({"view"}, {"ses_1"})
     again = await served.http.post(
         "/sessions/ses_1/share", json={"scope": ["control"]}, headers={"Authorization": f"Bearer {body['jwt']}"}

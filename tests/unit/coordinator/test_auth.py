@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import structlog
+from starlette.requests import HTTPConnection
 
 from livereactor.base.errors import ForbiddenError, LivereactorError, NotFoundError, UnauthorizedError
 from livereactor.base.limits import Limits
@@ -21,7 +22,7 @@ from livereactor.protocol.tokens import ShareRequest, TokenAnswer, TokenRequest
 from livereactor.store.memory import MemoryStore
 from livereactor.store.port import SessionRecord, SessionState
 
-PEER = "192.0.2.1"
+HERE, ELSEWHERE = "127.0.0.1", "192.0.2.1"
 NOW = 1_900_000_000
 
 
@@ -44,15 +45,21 @@ class Rig:
         return (await self.keys.create(KeyRequest.model_validate({"account": "acme", **asked}))).key
 
     async def caller(self, **headers: str) -> Caller:
-        sent = {"host": "localhost:8080"} | {name.replace("_", "-"): value for name, value in headers.items()}
-        return await self.auth.caller(sent, PEER)
+        return await self.auth.caller(request(headers))
 
     async def mint(self, key: str, **asked: Any) -> TokenAnswer:
-        return await self.auth.mint({"reactor-api-key": key}, PEER, TokenRequest.model_validate(asked))
+        return await self.auth.mint(request({"reactor-api-key": key}), TokenRequest.model_validate(asked))
 
     async def session(self, **changed: Any) -> SessionRecord:
         record = SessionRecord("ses_1", "acme", "m", SessionState.WAITING, 0, 0)
         return await self.store.transact(lambda tx: tx.add_session(replace(record, **changed)))
+
+
+def request(headers: dict[str, str], *, peer: str = HERE, version: str = "1.1") -> HTTPConnection:
+    """A request of this machine's, unless told otherwise; `_` in a header's name stands for `-`."""
+    sent = {"host": "localhost:8080"} | {name.replace("_", "-"): value for name, value in headers.items()}
+    raw = [(name.encode(), value.encode()) for name, value in sent.items()]
+    return HTTPConnection({"type": "http", "http_version": version, "headers": raw, "client": (peer, 40_000)})
 
 
 @pytest.fixture
@@ -105,6 +112,8 @@ async def test_where_guests_are_served_nobody_needs_credentials(value: str) -> N
         {"x_forwarded_for": "203.0.113.7"},
         {"forwarded": "for=203.0.113.7"},
         {"x_real_ip": "203.0.113.7"},
+        {"x_forwarded_proto": "https"},
+        {"x_forwarded_host": "localhost"},
         {"via": "1.1 proxy"},
     ],
 )
@@ -112,6 +121,33 @@ async def test_a_foreign_page_and_whoever_comes_through_a_proxy_are_no_guests(he
     with pytest.raises(UnauthorizedError, match="only programs and pages of this machine are served"):
         await Rig(guests=True).caller(**headers)
     assert (await Rig(from_anywhere=True).caller(**headers)).account == "guest"
+
+
+@pytest.mark.parametrize("asked", [request({}, version="1.0"), request({}, peer=ELSEWHERE)])
+async def test_a_proxy_that_adds_nothing_and_whoever_is_elsewhere_are_no_guests(asked: HTTPConnection) -> None:
+    with pytest.raises(UnauthorizedError, match="only programs and pages of this machine are served"):
+        await Rig(guests=True).auth.caller(asked)
+    with pytest.raises(UnauthorizedError):
+        await Rig(guests=True).auth.mint(asked, TokenRequest())
+    assert (await Rig(from_anywhere=True).auth.caller(asked)).account == "guest"
+
+
+async def test_guests_end_with_the_first_key_and_come_back_when_none_is_left() -> None:
+    rig = Rig(guests=True)
+    assert (await rig.caller()).account == "guest"
+    await rig.key()
+    rig.now_at += 1
+    with pytest.raises(UnauthorizedError, match=r"has API keys.*`livereactor token`.*guests = true"):
+        await rig.caller()
+    with pytest.raises(UnauthorizedError, match="no API key given"):
+        await rig.auth.mint(request({}), TokenRequest())
+    (made,) = await rig.keys.list()
+    await rig.keys.revoke(made.id)
+    rig.now_at += 1
+    assert (await rig.caller()).account == "guest"
+    open_to_all = Rig(from_anywhere=True)
+    await open_to_all.key()
+    assert (await open_to_all.caller()).account == "guest"
 
 
 async def test_pages_of_this_machine_are_guests() -> None:
@@ -151,14 +187,14 @@ async def test_an_expired_token_is_refused_from_that_second_on(rig: Rig) -> None
 async def test_a_token_mints_no_other(rig: Rig) -> None:
     token = await rig.mint(await rig.key())
     with pytest.raises(UnauthorizedError, match="no API key given"):
-        await rig.auth.mint({"authorization": f"Bearer {token.jwt}"}, PEER, TokenRequest())
+        await rig.auth.mint(request({"authorization": f"Bearer {token.jwt}"}), TokenRequest())
 
 
 async def test_without_a_key_nothing_is_minted_but_for_guests(rig: Rig) -> None:
     with pytest.raises(UnauthorizedError, match="no API key given; send it as Reactor-API-Key"):
-        await rig.auth.mint({}, PEER, TokenRequest())
+        await rig.auth.mint(request({}), TokenRequest())
     hosting = Rig(guests=True)
-    token = await hosting.auth.mint({"host": "localhost"}, PEER, TokenRequest())
+    token = await hosting.auth.mint(request({}), TokenRequest())
     assert (await hosting.caller(authorization=f"Bearer {token.jwt}")).account == "guest"
 
 

@@ -9,7 +9,7 @@ import pytest
 from starlette.requests import HTTPConnection
 from structlog.testing import capture_logs
 
-from livereactor.web.access import base_url, is_on_this_machine
+from livereactor.web.access import OF_PROXIES, base_url, is_of_this_machine, is_on_this_machine
 from livereactor.web.asgi import Message, Receive, Scope, Send
 from livereactor.web.proxies import BehindProxies
 
@@ -75,6 +75,19 @@ def test_who_claims_to_be_behind_a_proxy_is_never_on_this_machine() -> None:
     assert not is_on_this_machine(seen({"x-forwarded-for": NEAR}))
     assert not is_on_this_machine(seen({"x-forwarded-for": NEAR}, peer=FAR))
     assert is_on_this_machine(seen({}))
+
+
+@pytest.mark.parametrize("name", OF_PROXIES)
+def test_whatever_a_proxy_adds_shows_that_it_is_there(name: str) -> None:
+    assert not is_on_this_machine(seen({name: NEAR}, proxies=()))
+
+
+def test_a_page_of_elsewhere_and_a_name_that_points_here_are_not_of_this_machine() -> None:
+    assert is_of_this_machine(seen({"origin": "http://localhost:3000"}))
+    rebound = HTTPConnection({**seen({}).scope, "headers": [(b"host", b"rebound.example")]})
+    for request in (seen({"origin": "https://evil.example"}), rebound):
+        assert is_on_this_machine(request)
+        assert not is_of_this_machine(request)
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,7 @@ def keys(auth: Auth) -> APIRouter:
     routes = APIRouter(prefix="/keys", tags=["keys"])
 
     async def must_be_operator(request: Request) -> None:
-        peer = request.client.host if request.client is not None else None
-        (await auth.caller(request.headers, peer)).need("admin")
+        (await auth.caller(request)).need("admin")
 
     @routes.get("", response_model=KeyList, response_model_exclude_none=True, responses=problems(401, 403))
     async def listed(request: Request) -> dict[str, Any]:

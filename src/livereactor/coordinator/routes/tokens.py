@@ -28,7 +28,7 @@ def tokens(auth: Auth, *, public_url: str | None = None) -> APIRouter:
     async def mint(request: Request) -> dict[str, Any]:
         """Exchange an API key for a short-lived token, narrowed as asked."""
         asked = read_body(TokenRequest, await request.body())
-        return (await auth.mint(request.headers, _peer(request), asked)).to_body()
+        return (await auth.mint(request, asked)).to_body()
 
     @routes.post(
         "/sessions/{sid}/share",
@@ -40,13 +40,9 @@ def tokens(auth: Auth, *, public_url: str | None = None) -> APIRouter:
     async def share(sid: str, request: Request) -> dict[str, Any]:
         """A link to one session for somebody else; by default it can be watched and nothing more."""
         asked = read_body(ShareRequest, await request.body())
-        caller = await auth.caller(request.headers, _peer(request))
+        caller = await auth.caller(request)
         token = await auth.share(caller, sid, asked)
         url = share_link(public_url or base_url(request), sid, token.jwt)
         return ShareAnswer(url=url, jwt=token.jwt, expires_at=token.expires_at).to_body()
 
     return routes
-
-
-def _peer(request: Request) -> str | None:
-    return request.client.host if request.client is not None else None
