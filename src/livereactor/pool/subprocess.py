@@ -21,6 +21,7 @@ from typing import IO, Final
 import structlog
 
 from livereactor.base.errors import ConfigError
+from livereactor.pool.environment import model_environment
 from livereactor.pool.port import Ended, Handle, PoolUnavailableError, WorkerSpec
 from livereactor.pool.subprocess_logs import LOG_BYTES, WorkerLogs
 from livereactor.pool.subprocess_records import ProcessRecord, Records, birth, is_living
@@ -30,8 +31,7 @@ log = structlog.get_logger("livereactor.pool")
 
 KILL_TIMEOUT: Final = 5.0  # seconds; after SIGKILL only the kernel (a disk, a driver) holds a process
 TEND_EVERY: Final = 1.0  # seconds between two looks at the sizes of logs
-# The coordinator's own secrets (signing key, database, TURN) are none of a model's business.
-WITHHELD: Final = ("LIVEREACTOR_COORDINATOR__", "LIVEREACTOR_STORE__", "LIVEREACTOR_TURN__SECRET")
+UNBUFFERED: Final = {"PYTHONUNBUFFERED": "1"}  # what a model printed before it crashed is in its log
 
 
 def worker_command(spec: WorkerSpec) -> Sequence[str]:
@@ -154,7 +154,7 @@ class SubprocessPool:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=_environment(spec),
+                env=model_environment({**UNBUFFERED, **spec.environment}),
                 start_new_session=True,
             )
         finally:
@@ -220,12 +220,6 @@ def _lock(folder: Path) -> IO[bytes]:
         file.close()
         raise ConfigError(f"{folder} is another coordinator's; end that one, or set another data_dir") from error
     return file
-
-
-def _environment(spec: WorkerSpec) -> dict[str, str]:
-    own = {name: value for name, value in os.environ.items() if not name.startswith(WITHHELD)}
-    # Unbuffered: what a model printed before it crashed is in its log.
-    return {**own, "PYTHONUNBUFFERED": "1", **spec.environment}
 
 
 def _handle(record: ProcessRecord) -> Handle:

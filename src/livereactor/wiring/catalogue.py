@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from livereactor.base.errors import ConfigError, ModelLoadError
+from livereactor.pool.environment import model_environment
 from livereactor.protocol.http import CapabilitiesBody, CommandCapability, TrackCapability
 from livereactor.protocol.openapi import from_openapi
 from livereactor.protocol.schema import ModelSchema
@@ -68,6 +69,7 @@ async def _learn(target: str) -> Listed:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "livereactor", "schema", target,
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        env=model_environment(),
     )  # fmt: skip
     try:
         async with asyncio.timeout(LEARNING):
