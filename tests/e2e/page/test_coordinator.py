@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -176,6 +177,18 @@ async def test_a_reload_comes_back_to_the_running_session(browser: Browser, coor
         await seen(page, LEFT, "r > 200")
         await expect(field(page, "Red").get_by_role("textbox")).to_have_value("1")
         await expect(page.get_by_role("button", name="Stop", exact=True)).to_be_visible()
+
+
+async def test_a_reload_with_another_token_gets_a_connection_of_its_own(
+    browser: Browser, coordinator: Coordinator
+) -> None:
+    """The number that the page had is the first token's, which may more."""
+    async with playing(browser, coordinator) as page:
+        shown = json.dumps({"shown": coordinator.token(scope=["view"]), "session": ""})
+        await page.evaluate("(shown) => sessionStorage.setItem('livereactor.credentials', shown)", shown)
+        await page.reload()
+        await on_screen(page)
+        await expect(page.locator("#state")).to_have_text("You are watching")
 
 
 async def test_a_picture_goes_on_while_the_coordinator_is_away(browser: Browser, coordinator: Coordinator) -> None:

@@ -97,8 +97,9 @@ export class Peer {
     try {
       await this.#signalling.offer(this.#session, this.#connection ?? 0, offer, signal);
     } catch (error) {
-      // The id to be replaced may have been forgotten while its session lives on: then a new one is as good.
-      if (!offer.replace || !(error instanceof Refused) || error.status !== 404) throw error;
+      // The id to be replaced may have been forgotten while its session lives on, or be another token's (409): then a
+      // new one is as good.
+      if (!offer.replace || !(error instanceof Refused) || ![404, 409].includes(error.status)) throw error;
       this.#connection = await this.#signalling.connect(this.#session, signal);
       await this.#signalling.offer(this.#session, this.#connection, { ...offer, replace: false }, signal);
     }

@@ -11,6 +11,9 @@ import { Signal } from "./signal.js";
 /** @typedef {import("./machine.js").Problem} Problem */
 /** @typedef {import("./signalling.js").Descriptor} Descriptor */
 
+/** Who says no to a session that is said to be ready is not asked again at once. */
+const MOVING_MS = 1000;
+
 export class Session {
   /** @type {Signal<{event: Event, problem?: Problem}>} */
   happened = new Signal();
@@ -193,7 +196,10 @@ export class Session {
       if ([400, 404].includes(error.status)) return this.#gone(error.message, isWanted);
       // It has no worker at the moment, or its worker is not to be reached: its coordinator tells when it has.
       const isMoving = error.status === 409 || (error.status === 503 && state === "connecting");
-      if (isMoving && this.#here.kind === "coordinator") return this.#tell("requeued");
+      if (isMoving && this.#here.kind === "coordinator") {
+        await new Promise((resolve) => setTimeout(resolve, MOVING_MS));
+        return isWanted() ? this.#tell("requeued") : undefined;
+      }
     }
     const kind = error.quota ? "quota" : error.code === "NO_CAPACITY" ? "capacity" : "refused";
     const { quota, retryAfter, message } = error;
