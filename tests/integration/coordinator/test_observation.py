@@ -66,6 +66,8 @@ async def test_metrics_are_prometheus_text_for_this_machine_and_for_operators() 
         assert session not in text
         assert "acme" not in text
         must_be_problem(await nobody.get("/metrics", headers=ELSEWHERE), 401, "UNAUTHORIZED")
+        for foreign in ({"Origin": "https://evil.example"}, {"Host": "rebound.example"}, {"X-Real-IP": "203.0.113.9"}):
+            must_be_problem(await nobody.get("/metrics", headers=foreign), 401, "UNAUTHORIZED")
         plain = await bearer(served)
         must_be_problem(await nobody.get("/metrics", headers={**ELSEWHERE, **plain}), 403, "FORBIDDEN")
         assert (await served.http.get("/metrics", headers=ELSEWHERE)).status_code == 200

@@ -18,7 +18,7 @@ from livereactor.coordinator.requests import Door, told
 from livereactor.coordinator.service import Service
 from livereactor.protocol.http import Body
 from livereactor.store.port import RUNNING, EventRecord, Store, StoreUnavailableError
-from livereactor.web.access import is_on_this_machine
+from livereactor.web.access import is_of_this_machine
 from livereactor.web.documents import KEY, TOKEN, asked_by, problems
 
 FOLLOWERS: Final = 16  # readers of the journal at once; each holds a connection for as long as it likes
@@ -78,8 +78,8 @@ def observation(door: Door, service: Service, store: Store) -> APIRouter:
         openapi_extra={"security": [{TOKEN: []}, {KEY: []}, {}]},
     )
     async def metrics(request: Request) -> Response:
-        """Prometheus text, for this machine and for operators."""
-        if not is_on_this_machine(request):
+        """Prometheus text, for programs of this machine and for operators."""
+        if not is_of_this_machine(request):
             (await door.caller(request)).need("admin")
         return Response(await service.metrics.render(), media_type=CONTENT_TYPE)
 
