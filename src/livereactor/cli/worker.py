@@ -9,16 +9,16 @@ import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
 from livereactor.base.errors import ConfigError, UsageError
 from livereactor.base.limits import Limits
 from livereactor.cli.keeper import Keeper, end_with_stdin, teller
+from livereactor.pool.environment import SECRET
 from livereactor.settings import Resolved, resolve
 
-SECRET: Final = "LIVEREACTOR_WORKER_SECRET"  # name of the variable
 _Target = Annotated[str, typer.Argument(help="A file, file.py:Class, or a folder with a model.py.")]
 _Coordinator = Annotated[str, typer.Option(help="URL of the coordinator, such as http://host:8080.")]
 _Secret = Annotated[str | None, typer.Option(help="What it asks of workers.", show_default="LIVEREACTOR_WORKER_SECRET")]

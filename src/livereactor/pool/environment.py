@@ -6,6 +6,10 @@ import os
 from collections.abc import Mapping
 from typing import Final
 
+# Names of variables that Workers are started with.
+SECRET: Final = "LIVEREACTOR_WORKER_SECRET"
+BLOBS: Final = "LIVEREACTOR_BLOBS_DIR"  # where the coordinator keeps uploads, if this machine sees it
+
 # Signing keys, database, webhooks, TURN: a model has no use for them, and is often somebody else's code. They are whole
 # sections, so that the next secret is not forgotten; what a Worker needs of them it is given in so many words.
 WITHHELD: Final = (
@@ -13,7 +17,7 @@ WITHHELD: Final = (
     "LIVEREACTOR_STORE__",
     "LIVEREACTOR_TURN__",
     "LIVEREACTOR_WEBHOOKS__",
-    "LIVEREACTOR_WORKER_SECRET",
+    SECRET,
     "TURN_SERVERS",
 )
 

@@ -59,7 +59,7 @@ def resolve(folder: Path, *, command_line: Mapping[str, object], environ: Mappin
         (_parse(file, text), lines.origin),
         (_official_names(environ), _official_origin),
         (_short_names(environ), lambda name: f"environment {_SHORT.get(name, name)}"),
-        (_environment(environ), lambda name: f"environment {_variable(name)}"),
+        (_environment(environ), lambda name: f"environment {variable(name)}"),
         (_nested(command_line), lambda name: f"command line, {_option(name)}"),
     ]
     for values, origin in sources:
@@ -162,7 +162,8 @@ def _official_origin(name: str) -> str:
     return f"environment {_OFFICIAL.get(name, name)}"
 
 
-def _variable(name: str) -> str:
+def variable(name: str) -> str:
+    """The environment variable of a setting such as `coordinator.secret`."""
     return "LIVEREACTOR_" + name.upper().replace(".", "__")
 
 

@@ -19,7 +19,7 @@ from livereactor.base.errors import UnavailableError
 from livereactor.blobs.folder import FolderBlobs
 from livereactor.blobs.signing import Signer
 from livereactor.coordinator.app import Parts, create_app
-from livereactor.coordinator.fleet import Fleet, FleetPlan
+from livereactor.coordinator.fleet import Fleet
 from livereactor.coordinator.links import Links
 from livereactor.coordinator.options import CoordinatorOptions, Rates, TurnOptions
 from livereactor.coordinator.routes.workers import SERVER
@@ -38,6 +38,7 @@ from livereactor.wiring.limits import limits
 from livereactor.wiring.networks import shared_relays
 from livereactor.wiring.process import LOOPBACK, Server, configure_logging, listen, stop_on_signals, url_of
 from livereactor.wiring.webhooks import check_webhooks, telling
+from livereactor.wiring.workers import fleet_plan
 
 HTTP_CONNECTIONS: Final = 4096  # each held poll and each Worker's socket is one
 BACKLOG: Final = 1024
@@ -72,7 +73,7 @@ def serve_models(targets: Sequence[str], resolved: Resolved, *, listening: Calla
     options = coordinator_options(settings)
     with listen(settings.coordinator.host, settings.coordinator.port) as listener:
         listener.listen(BACKLOG)
-        asyncio.run(_serve(targets, settings, options, listener, listening))
+        asyncio.run(_serve(targets, resolved, options, listener, listening))
 
 
 def coordinator_options(settings: Settings) -> CoordinatorOptions:
@@ -100,19 +101,19 @@ def coordinator_options(settings: Settings) -> CoordinatorOptions:
 
 async def _serve(
     targets: Sequence[str],
-    settings: Settings,
+    resolved: Resolved,
     options: CoordinatorOptions,
     listener: socket.socket,
     listening: Callable[[str], None],
 ) -> None:
-    stop = stop_on_signals()
+    stop, settings = stop_on_signals(), resolved.settings
     store = open_store(settings)
     try:
         if targets:  # a module may import for seconds
             log.info("reading the models", models=", ".join(targets))
         models = await learn([str(_absolute(each)) for each in targets])
         await store.transact(lambda tx: list_models(tx, models, settings))
-        async with telling(settings, store), _house(models, settings, options, store, listener) as house:
+        async with telling(settings, store), _house(models, resolved, options, store, listener) as house:
             listening(url_of(listener))
             fleet = asyncio.create_task(house.fleet.run(_own_url(listener)), name="fleet")
             stopped = asyncio.create_task(stop.wait(), name="signals")
@@ -130,19 +131,19 @@ async def _serve(
 @asynccontextmanager
 async def _house(
     models: Sequence[Listed],
-    settings: Settings,
+    resolved: Resolved,
     options: CoordinatorOptions,
     store: Store,
     listener: socket.socket,
 ) -> AsyncGenerator[_House]:
+    settings = resolved.settings
     secrets, folder = secrets_of(settings), settings.coordinator.data_dir.absolute()
     blobs = FolderBlobs(folder / "blobs")
     links = Links()
     service = Service(store, links, options, unix_us=unix_us)
     auth = make_auth(store, secrets, options)
     pool = SubprocessPool(folder / "workers")
-    environment = {"LIVEREACTOR_WORKER_SECRET": secrets.worker, "LIVEREACTOR_BLOBS_DIR": str(folder / "blobs")}
-    plan = FleetPlan({each.name: each.target for each in models}, environment, settings.pool.idle_stop)
+    plan = fleet_plan(models, resolved, secrets, folder)
     fleet = Fleet(store, service, pool, options, plan, unix_us=unix_us)
     uploads = Uploads(service, store, blobs, Signer(secrets.blobs), options.limits, unix_us=unix_us)
     servers = partial(_ice_servers, options)

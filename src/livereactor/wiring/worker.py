@@ -10,7 +10,6 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
 
 import structlog
 
@@ -19,6 +18,7 @@ from livereactor.blobs.folder import FolderBlobs
 from livereactor.blobs.http import HttpBlobs
 from livereactor.blobs.port import Blobs
 from livereactor.engine.default import make_engine
+from livereactor.pool.environment import BLOBS
 from livereactor.runtime.authoring import Model, definition_of
 from livereactor.runtime.describing import model_spec
 from livereactor.runtime.loading import load_model
@@ -29,8 +29,6 @@ from livereactor.runtime.worker_socket import link_url
 from livereactor.settings import Resolved
 from livereactor.wiring.process import configure_logging
 from livereactor.wiring.runtime import SWITCH_INTERVAL, runtime_options
-
-BLOBS: Final = "LIVEREACTOR_BLOBS_DIR"  # name of a variable
 
 log = structlog.get_logger("livereactor")
 

@@ -1,0 +1,105 @@
+"""A coordinator's own Workers run under its settings, wherever their models lie and whatever lies beside those."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from livereactor.coordinator.secrets import Secrets
+from livereactor.pool.environment import model_environment
+from livereactor.settings import Settings, resolve
+from livereactor.wiring.catalogue import Listed
+from livereactor.wiring.limits import limits
+from livereactor.wiring.workers import fleet_plan
+
+SECRETS = Secrets(("a master secret of the tests, of 32 characters or more",))
+OPERATORS = """
+[runtime]
+max_session_duration = 7200
+port_range = "40000:40100"
+public_address = "203.0.113.5"
+engine = "aiortc"
+log_format = "json"
+key = "of a stand-alone runtime"
+upload_types = ["image/*"]
+
+[coordinator]
+drain_timeout = 300
+
+[turn]
+relay_only = true
+turn = ["user;credential;turn:turn.example:3478"]
+"""
+AUTHORS = """
+[runtime]
+max_session_duration = 60
+reconnection_window = 5
+idle_timeout = 90
+
+[coordinator]
+drain_timeout = 1
+
+[turn]
+urls = ["turn:turn.example:3478"]
+
+[model]
+steps = 4
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where a coordinator is started, with a model and its author's settings in a folder below."""
+    (tmp_path / "livereactor.toml").write_text(OPERATORS)
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "livereactor.toml").write_text(AUTHORS)
+    monkeypatch.setenv("LIVEREACTOR_COORDINATOR__LEASE", "20")
+    return tmp_path
+
+
+def both(folder: Path, **command_line: object) -> tuple[Settings, Settings]:
+    """The coordinator's settings, and its Worker's."""
+    ours = resolve(folder, command_line={name.replace("__", "."): value for name, value in command_line.items()})
+    plan = fleet_plan([Listed("pond", "v1", "models/pond.py", {})], ours, SECRETS, folder / "data")
+    theirs = resolve(folder / "models", command_line={}, environ=model_environment(plan.environment))
+    return ours.settings, theirs.settings
+
+
+def test_a_worker_holds_sessions_to_its_coordinators_bounds(folder: Path) -> None:
+    ours, theirs = both(folder)
+    assert limits(theirs) == limits(ours)
+    assert (theirs.runtime.max_session_duration, theirs.runtime.reconnection_window) == (7200, 30)
+
+
+def test_a_worker_drains_as_long_as_its_coordinator_waits(folder: Path) -> None:
+    assert both(folder)[1].coordinator.drain_timeout == 300
+    assert both(folder, coordinator__drain_timeout=0)[1].coordinator.drain_timeout == 0
+
+
+def test_a_worker_is_reached_as_the_operator_said(folder: Path) -> None:
+    theirs = both(folder)[1]
+    assert theirs.runtime.media_ports() == (40000, 40100)
+    assert (theirs.runtime.public_address, theirs.runtime.engine) == ("203.0.113.5", "aiortc")
+    assert (theirs.runtime.log_format, theirs.runtime.upload_types) == ("json", ["image/*"])
+    assert theirs.turn.relay_only
+
+
+def test_relays_and_their_secrets_come_with_sessions_and_not_with_settings(folder: Path) -> None:
+    theirs = both(folder)[1]
+    assert (theirs.turn.turn, theirs.turn.urls) == ([], [])
+    assert theirs.runtime.key is None
+
+
+def test_what_the_operator_left_open_is_the_authors_to_say(folder: Path) -> None:
+    theirs = both(folder)[1]
+    assert theirs.runtime.idle_timeout == 90
+    assert theirs.model == {"steps": 4}
+
+
+def test_a_plan_names_each_models_target_and_the_secret_that_workers_show(folder: Path) -> None:
+    resolved = resolve(folder, command_line={"pool.idle_stop": 7.0})
+    plan = fleet_plan([Listed("pond", "v1", "models/pond.py", {})], resolved, SECRETS, folder / "data")
+    assert (plan.targets, plan.idle_stop) == ({"pond": "models/pond.py"}, 7.0)
+    assert plan.environment["LIVEREACTOR_WORKER_SECRET"] == SECRETS.worker
+    assert plan.environment["LIVEREACTOR_BLOBS_DIR"] == str(folder / "data" / "blobs")
