@@ -97,7 +97,7 @@ def create_app(parts: Parts) -> App:
         return relayed(error.reply)
 
     counting = Counting(api, parts.service.metrics.request)
-    gate = RateGate(counting, anonymous=options.rates.anonymous, creating=options.rates.creating)
+    gate = RateGate(counting, door.knows, anonymous=options.rates.anonymous, creating=options.rates.creating)
     return Guard(gate, Access(any_host=True), options.limits.body_bytes, streamed=("/uploads/", PREFIX))
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from starlette.requests import HTTPConnection
 
-from livereactor.base.errors import ForbiddenError, NotFoundError, UnauthorizedError
+from livereactor.base.errors import ForbiddenError, LivereactorError, NotFoundError, UnauthorizedError
 from livereactor.coordinator.caller import SESSION_SCOPES, Caller
 from livereactor.coordinator.keys import PREFIX, Keys
 from livereactor.coordinator.options import CoordinatorOptions
@@ -24,6 +24,7 @@ from livereactor.store.port import OPEN, ApiKey, Store, Tx
 from livereactor.web.access import is_of_this_machine
 
 GUEST: Final = "guest"  # the account of everybody without credentials
+_FOUND: Final = "livereactor.holder"  # key of a scope
 _NOBODY: Final = "no credentials given; send Authorization: Bearer with a token from POST /tokens, or Reactor-API-Key"
 _ONLY_HERE: Final = (
     "without credentials only programs and pages of this machine are served, by a loopback name and without a proxy; "
@@ -67,14 +68,19 @@ class Auth:
             UnauthorizedError: no credentials where they are needed, or wrong or expired ones.
             QuotaError: too many wrong keys from this address.
         """
-        shown = _shown(request.headers)
-        if shown.token is not None:
-            return self._tokens.verify(shown.token, now_at=self._unix_us() / 1e6)
-        if shown.key is not None:
-            return _key_caller(await self.keys.find(shown.key, peer=peer(request)))
+        found = request.scope.get(_FOUND) or await self._holder(request)
+        if isinstance(found, LivereactorError):
+            raise found
+        if found is not None:
+            return found
         if (refusal := await self._no_guest(request)) is not None:
             raise UnauthorizedError(refusal)
         return Caller(GUEST, SESSION_SCOPES)
+
+    async def recognises(self, request: HTTPConnection) -> bool:
+        """It shows a key or a token that is right; what was found stays with the request: one wrong key, one guess."""
+        found = request.scope[_FOUND] = await self._holder(request)
+        return isinstance(found, Caller)
 
     async def mint(self, request: HTTPConnection, asked: TokenRequest) -> TokenAnswer:
         """A token for whoever shows an API key (or for a guest, where guests are served).
@@ -130,6 +136,18 @@ class Auth:
             authorization_details=claims.get("authorization_details"),
             scope=claims["scope"].split(),
         )
+
+    async def _holder(self, request: HTTPConnection) -> Caller | LivereactorError | None:
+        """Whose credentials it shows, or what is wrong with them; None = it shows none."""
+        shown = _shown(request.headers)
+        try:
+            if shown.token is not None:
+                return self._tokens.verify(shown.token, now_at=self._unix_us() / 1e6)
+            if shown.key is not None:
+                return _key_caller(await self.keys.find(shown.key, peer=peer(request)))
+        except LivereactorError as error:
+            return error
+        return None
 
     async def _no_guest(self, request: HTTPConnection) -> str | None:
         """Why whoever shows nothing is not served; None = a guest."""

@@ -38,11 +38,18 @@ class Door:
         """Whoever asks; raises as `Auth.caller`."""
         return await self._auth.caller(request)
 
+    async def knows(self, request: HTTPConnection) -> bool:
+        """It shows what is right: a key, a token, or the worker secret."""
+        return self._is_worker(request) or await self._auth.recognises(request)
+
     def worker(self, request: HTTPConnection) -> None:
         """Raise `UnauthorizedError` unless the worker secret is shown."""
-        kind, _, shown = request.headers.get("authorization", "").partition(" ")
-        if kind.lower() != "bearer" or not self._secrets.knows_worker(shown.strip()):
+        if not self._is_worker(request):
             raise UnauthorizedError("this is for workers; show the worker secret as Authorization: Bearer")
+
+    def _is_worker(self, request: HTTPConnection) -> bool:
+        kind, _, shown = request.headers.get("authorization", "").partition(" ")
+        return kind.lower() == "bearer" and self._secrets.knows_worker(shown.strip())
 
 
 async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:

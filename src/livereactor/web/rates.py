@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from limits import RateLimitItem, RateLimitItemPerMinute
@@ -15,7 +16,6 @@ from livereactor.web.asgi import App, Receive, Scope, Send
 from livereactor.web.guesses import network
 
 RETRY_AFTER: Final = 5.0  # seconds; a sliding window has room again long before it is over
-_CREDENTIALS: Final = ("authorization", "reactor-api-key", "x-api-key")
 _NOT_CREATING: Final = ("/sdp_params", "/ice_candidates")  # POSTs that a live Session makes in bursts
 
 
@@ -23,26 +23,29 @@ class RateGate:
     """ASGI middleware.
 
     Args:
-        anonymous: requests a minute without credentials; 0 = unlimited.
+        knows: whether a request shows credentials that are right; any others are none.
+        anonymous: requests a minute without them; 0 = unlimited.
         creating: requests a minute that make something; 0 = unlimited.
     """
 
-    def __init__(self, app: App, *, anonymous: int, creating: int) -> None:
-        self._app = app
+    def __init__(
+        self, app: App, knows: Callable[[HTTPConnection], Awaitable[bool]], *, anonymous: int, creating: int
+    ) -> None:
+        self._app, self._knows = app, knows
         self._anonymous = RateLimitItemPerMinute(anonymous, namespace="anonymous") if anonymous else None
         self._creating = RateLimitItemPerMinute(creating, namespace="creating") if creating else None
         self._counter = SlidingWindowCounterRateLimiter(MemoryStorage())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            self._count(HTTPConnection(scope))
+            await self._count(HTTPConnection(scope))
         await self._app(scope, receive, send)
 
-    def _count(self, request: HTTPConnection) -> None:
+    async def _count(self, request: HTTPConnection) -> None:
         if is_on_this_machine(request):
             return
         peer = network(request.client.host if request.client is not None else None)
-        if self._anonymous is not None and not any(request.headers.get(name) for name in _CREDENTIALS):
+        if self._anonymous is not None and not await self._knows(request):
             self._hit(self._anonymous, peer, "requests without a token")
         if self._creating is not None and _is_creating(request):
             self._hit(self._creating, peer, "requests that create something")

@@ -13,6 +13,7 @@ import structlog
 from livereactor.base.limits import Limits
 from livereactor.coordinator.options import CoordinatorOptions, Rates
 from livereactor.store.memory import MemoryStore
+from livereactor.web.guesses import GUESSES
 from tests.integration.coordinator.asking import CREATE, UNLIMITED, bearer, must_be_problem
 from tests.integration.coordinator.rig import Served, coordinating, working
 
@@ -143,6 +144,37 @@ async def test_requests_without_a_token_are_counted_by_address_and_this_machine_
         assert (await nobody.get("/health", headers={"X-Forwarded-For": "192.0.2.8"})).status_code == 200
         assert (await nobody.get("/health")).status_code == 200
         assert (await served.http.get("/sessions", headers=ELSEWHERE)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        {"Authorization": "Bearer x"},
+        {"Authorization": "Basic dTpw"},
+        {"Reactor-API-Key": "rk_" + "x" * 33},
+        {"X-API-Key": "x"},
+    ],
+    ids=str,
+)
+async def test_credentials_that_are_none_count_as_none(shown: dict[str, str]) -> None:
+    options = CoordinatorOptions(quotas=UNLIMITED, rates=Rates(anonymous=5, creating=0))
+    async with coordinating(options) as served, httpx2.AsyncClient(base_url=served.url) as nobody:
+        answers = [await nobody.get("/health", headers={**ELSEWHERE, **shown}) for _ in range(6)]
+        assert [each.status_code for each in answers] == [200] * 5 + [429]
+        for right in (
+            {"Authorization": f"Bearer {served.key}"},
+            {"Authorization": f"Bearer {await served.token()}"},
+            {"Authorization": f"Bearer {served.secrets.worker}"},
+        ):
+            answer = await nobody.get("/health", headers={**ELSEWHERE, **right})
+            assert answer.status_code == 200, answer.text
+
+
+async def test_a_wrong_key_is_looked_up_and_counted_once_a_request() -> None:
+    async with coordinating() as served, httpx2.AsyncClient(base_url=served.url) as nobody:
+        wrong = {**ELSEWHERE, "X-API-Key": "rk_" + "x" * 33}
+        answers = [await nobody.get("/quotas", headers=wrong) for _ in range(GUESSES + 1)]
+        assert [each.status_code for each in answers] == [401] * GUESSES + [429]
 
 
 async def test_what_creates_is_counted_by_address_and_signalling_is_not() -> None:
