@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 from livereactor.coordinator.creation import START_BYTES
 from livereactor.coordinator.options import CoordinatorOptions
+from livereactor.coordinator.relaying import BODY_BYTES
 
 
 def bounds(options: CoordinatorOptions) -> dict[str, int | float]:
@@ -24,4 +25,5 @@ def bounds(options: CoordinatorOptions) -> dict[str, int | float]:
         "scoped_token_lifetime": float(options.scoped_token_lifetime),
         "closed_session_kept": options.kept,
         "start_bytes": START_BYTES,
+        "signalling_bytes": BODY_BYTES,
     }

@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from livereactor.base.limits import Limits
 from livereactor.coordinator.options import CoordinatorOptions, Quotas, Rates
+from livereactor.protocol.tokens import CEILING
 from livereactor.web.proxies import ON_THIS_MACHINE, network_of
 
 _DEFAULTS, _QUOTAS, _RATES, _SERVING = Limits(), Quotas(), Rates(), CoordinatorOptions()
@@ -142,6 +143,16 @@ class CoordinatorSettings(BaseModel):
     )
     ticket_grace: float = Field(
         _SERVING.ticket_grace, gt=0, description="Seconds a queued client keeps its place without asking."
+    )
+    poll_hold: float = Field(_SERVING.hold, gt=0, le=25, description="Seconds a poll is held at most.")
+    token_lifetime: int = Field(
+        _SERVING.token_lifetime, ge=1, le=CEILING, description="Seconds a token lives, where nothing is asked for."
+    )
+    scoped_token_lifetime: int = Field(
+        _SERVING.scoped_token_lifetime, ge=1, le=CEILING, description="Likewise, of a token for models or sessions."
+    )
+    closed_session_kept: float = Field(
+        _SERVING.kept, ge=60, description="Seconds a closed session can be looked at, and its events."
     )
     lease: float = Field(_SERVING.lease, ge=1, description="Seconds of silence after which a worker is lost.")
     drain_timeout: float = Field(_SERVING.drain_timeout, ge=0, description="Seconds a draining worker may take.")

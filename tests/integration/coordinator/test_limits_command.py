@@ -53,6 +53,10 @@ def test_what_operators_set_is_what_is_kept() -> None:
         "COORDINATOR__CREATIONS_PER_MINUTE": "13",
         "COORDINATOR__SESSION_BURST": "4",
         "COORDINATOR__LEASE": "14",
+        "COORDINATOR__POLL_HOLD": "15",
+        "COORDINATOR__TOKEN_LIFETIME": "16",
+        "COORDINATOR__SCOPED_TOKEN_LIFETIME": "17",
+        "COORDINATOR__CLOSED_SESSION_KEPT": "61",
     }
     told = json.loads(said("--json", **{f"LIVEREACTOR_{name}": value for name, value in given.items()}).stdout)
     assert {name: told[name.partition("__")[2].lower()] for name in given} == {n: float(v) for n, v in given.items()}
