@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import json
 from typing import Any, Final
 
 import structlog
 
 from livereactor.base.errors import ConflictError, LivereactorError, TooLargeError, UnavailableError
 from livereactor.protocol import link
-from livereactor.protocol.http import problem
 from livereactor.runtime.http import CALLER
 from livereactor.web.asgi import App, Message
-from livereactor.web.problems import REQUEST_ID
+from livereactor.web.problems import REQUEST_ID, problem_response
 
 REPLY_BYTES: Final = 1024 * 1024  # of a body; as large as what may be sent to us
 _PASSED_ON: Final = frozenset({b"content-type", b"retry-after", b"allow"})
@@ -49,11 +47,10 @@ async def call(app: App, request: link.Request, *, patience: float) -> link.Repl
 
 
 def refusal(request: link.Request, error: LivereactorError) -> link.Reply:
-    """An error as the answer to a request."""
-    headers = {"content-type": "application/json"}
-    if isinstance(error, UnavailableError):
-        headers["retry-after"] = f"{error.retry_after:g}"
-    return link.Reply(id=request.id, status=error.http_status, headers=headers, body=json.dumps(problem(error)))
+    """An error as the answer to a request, as HTTP would tell it."""
+    response = problem_response(error)
+    headers = {name.decode(): value.decode() for name, value in response.raw_headers if name in _PASSED_ON}
+    return link.Reply(id=request.id, status=response.status_code, headers=headers, body=bytes(response.body).decode())
 
 
 def not_held(request: link.Request) -> link.Reply:
