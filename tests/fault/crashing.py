@@ -207,6 +207,17 @@ class Stand:
             self.audit.look(tx)
         return None, effects
 
+    def left_behind(self) -> str:
+        """All records, and what the Workers know: what a new process has to go on from."""
+
+        def look(tx: Tx) -> list[object]:
+            workers = tx.workers()
+            slots = [tx.slots(each.id) for each in workers]
+            return [tx.sessions(limit=100), workers, slots, tx.models(), tx.events(limit=1_000)]
+
+        known = [(node.link.slots, node.link.state, node.running, node.is_over) for node in self.nodes]
+        return repr((self.transact(look), known))
+
     # --- what came of it ----------------------------------------------------------------------------------------------
 
     def outcome(self) -> list[object]:

@@ -142,7 +142,7 @@ def busy(stand: Stand) -> Node:
 
 
 def listen(node: Node) -> None:
-    while node.socket is not None and node.socket.down:
+    while node.socket is not None and node.socket.down and not node.is_frozen:
         node.hear()
 
 
@@ -219,8 +219,16 @@ def test_a_coordinator_killed_at_any_instruction_goes_on_where_it_was(
     moment = stand.moment()
     expected, instructions = undisturbed(folder, moment, act)
     assert instructions > 5
+    known = set[str]()
     for number in range(1, instructions + 1):
-        assert killed(folder, moment, act, number) == expected, f"killed at instruction {number} of {instructions}"
+        stand = killed(folder, moment, act, number)
+        left = stand.left_behind()
+        # From the same records and the same Workers only one thing can come: it is enough to see it once.
+        if left not in known:
+            known.add(left)
+            assert goes_on(stand, act) == expected, f"killed at instruction {number} of {instructions}"
+        stand.close()
+    assert len(known) > 1
 
 
 def undisturbed(folder: Path, moment: Moment, act: Step) -> tuple[list[object], int]:
@@ -238,15 +246,20 @@ def undisturbed(folder: Path, moment: Moment, act: Step) -> tuple[list[object], 
     return after, counted
 
 
-def killed(folder: Path, moment: Moment, act: Step, number: int) -> list[object]:
-    """What comes of it where the process dies at this instruction, and whoever got no answer asks again."""
+def killed(folder: Path, moment: Moment, act: Step, number: int) -> Stand:
+    """The process dies at this instruction; what it had told Workers by then has reached them."""
     stand = Stand(folder / f"{number}.db", moment)
     stand.instructions = Instructions(dies_at=number)
     with pytest.raises(DiedError):
         act(stand)
+    for node in stand.nodes:
+        listen(node)
     stand.restart()
+    return stand
+
+
+def goes_on(stand: Stand, act: Step) -> list[object]:
+    """What comes of it, where whoever got no answer asks again."""
     act(stand)
     stand.settle(SETTLED)
-    after = stand.outcome()
-    stand.close()
-    return after
+    return stand.outcome()

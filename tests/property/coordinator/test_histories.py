@@ -79,13 +79,13 @@ def check(facts: Facts, seed: int, steps: int) -> World:
     return world
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32))
 def test_nobody_holds_what_is_anothers_and_every_session_ends(seed: int) -> None:
     check(MemoryStore(), seed, 250)
 
 
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=2, deadline=None)
 @given(st.integers(0, 2**32))
 def test_so_it_is_with_the_records_in_sqlite(seed: int) -> None:
     with sqlite() as facts:
