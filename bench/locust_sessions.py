@@ -1,4 +1,4 @@
-"""A client of P18: creates sessions, one after another or so many a second. Run by `bench/serving.py`, apart from it."""
+"""A client of P18: creates sessions, one after another or so many a second. Run by `bench/serving.py`, beside it."""
 
 from __future__ import annotations
 

@@ -59,7 +59,6 @@ def test_an_empty_body_asks_for_an_unscoped_token(body: str) -> None:
         ('{"expires_after": 0}', "expires_after"),
         ('{"expires_after": -1}', "expires_after"),
         ('{"expires_after": 60.5}', "expires_after"),
-        ('{"expires_after": 60.5}', "expires_after"),
         ('{"expires_after": "60"}', "expires_after"),
         ('{"expires_after": true}', "expires_after"),
         ('{"authorization_details": []}', "authorization_details"),
