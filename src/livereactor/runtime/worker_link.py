@@ -111,7 +111,7 @@ class WorkerLink:
         self._beat_at = self._beaten_at = now
         self._told_phase: WorkerPhase = "starting"
         self._leave_by: float | None = None  # monotonic; what runs then is ended
-        self._leaves = False
+        self._leaves = self._is_told_to_leave = False
         self._failure: str | None = None
 
     @property
@@ -154,7 +154,8 @@ class WorkerLink:
                 self._is_loaded, self._text = True, ""
                 return []
             case DrainAsked():
-                return self._leave(event.grace, now)
+                # Only its pool signals a pooled process, for the coordinator that has said how long it waits.
+                return [] if self._is_told_to_leave and self._about.pooled else self._leave(event.grace, now)
             case TimedOut():
                 return self._timed_out(now)
 
@@ -199,6 +200,7 @@ class WorkerLink:
             case link.Request():
                 return [Ask(frame) if self._may_ask(frame) else Refuse(frame)]
             case link.Drain():
+                self._is_told_to_leave = True
                 return self._leave(frame.grace, now)
 
     def _welcomed(self, frame: link.Welcome, now: float) -> list[LinkEffect]:

@@ -303,6 +303,29 @@ def test_what_runs_longer_than_the_drain_may_take_is_evicted() -> None:
     assert act.only(e.EndSession) == e.EndSession(0, "ses_1", "evicted")
 
 
+def test_a_signal_does_not_shorten_what_the_coordinator_of_a_pooled_worker_allows() -> None:
+    """It tells the Worker to drain, and has its pool signal the process."""
+    act = Acting(pooled=True)
+    act.up()
+    act.run()
+    act.hear(link.Drain(grace=40))
+    act.tell(e.DrainAsked(20))
+    act.at(act.now + 20)
+    assert not [each for each in act.done if isinstance(each, e.EndSession)]
+    act.at(act.now + 20)
+    assert act.only(e.EndSession) == e.EndSession(0, "ses_1", "evicted")
+
+
+def test_whoever_keeps_a_worker_may_shorten_its_drain() -> None:
+    act = Acting()
+    act.up()
+    act.run()
+    act.hear(link.Drain(grace=40))
+    act.tell(e.DrainAsked(20))  # its keeper kills it after that
+    act.at(act.now + 20)
+    assert act.only(e.EndSession) == e.EndSession(0, "ses_1", "evicted")
+
+
 def test_a_model_that_does_not_load_is_told_before_the_end() -> None:
     act = Acting()
     act.tell(e.SlotBroken(0, "weights are missing"))
