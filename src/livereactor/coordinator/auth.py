@@ -20,7 +20,8 @@ from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.coordinator.shares import shared
 from livereactor.coordinator.tokens import Tokens, granted, known_scopes
 from livereactor.protocol.tokens import ShareRequest, TokenAnswer, TokenRequest
-from livereactor.store.port import OPEN, ApiKey, Store, Tx
+from livereactor.store.port import Store, Tx
+from livereactor.store.records import OPEN, ApiKey
 from livereactor.web.access import is_of_this_machine
 
 GUEST: Final = "guest"  # the account of everybody without credentials

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from livereactor.base.errors import ForbiddenError, NotFoundError
-from livereactor.store.port import SessionRecord
+from livereactor.store.records import SessionRecord
 
 Scope: TypeAlias = Literal["view", "control", "record", "upload", "admin"]
 SESSION_SCOPES: Final = frozenset[Scope](("view", "control", "record", "upload"))

@@ -25,7 +25,8 @@ from livereactor.coordinator.caller import Caller
 from livereactor.coordinator.effects import Effect
 from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.protocol.http import CreateSession, SessionDescriptor
-from livereactor.store.port import ModelRecord, Remembered, SessionRecord, SessionState, Tx, WorkerState
+from livereactor.store.port import Tx
+from livereactor.store.records import ModelRecord, Remembered, SessionRecord, SessionState, WorkerState
 
 Capacity: TypeAlias = Callable[[str], str | None]
 KEY_CHARS: Final = 255

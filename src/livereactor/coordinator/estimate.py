@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from livereactor.store.port import SessionRecord
+from livereactor.store.records import SessionRecord
 
 FAR = 1_000  # positions played forward; beyond it the wait is drawn out in proportion
 

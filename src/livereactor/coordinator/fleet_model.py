@@ -20,7 +20,7 @@ from livereactor.coordinator.fleet_process import (
     Seen,
 )
 from livereactor.coordinator.fleet_view import SERVING, ModelView, WorkerView
-from livereactor.store.port import WorkerState
+from livereactor.store.records import WorkerState
 
 BACK_OFF: Final = 0.5  # seconds after the first crash
 BACK_OFF_MAX: Final = 30.0  # seconds: an operator who mended something waits no longer

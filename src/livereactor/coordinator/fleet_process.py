@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Final, TypeAlias
 
 from livereactor.base.errors import IllegalTransitionError
-from livereactor.store.port import WorkerState
+from livereactor.store.records import WorkerState
 
 REGISTER_TIMEOUT: Final = 60.0  # seconds; it registers before it imports the model, which alone may take long
 EXIT_TIMEOUT: Final = 15.0  # seconds after goodbye: behaviour 32.4 has 10 for everything that ends

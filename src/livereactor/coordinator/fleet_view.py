@@ -8,7 +8,8 @@ from typing import Final
 
 from livereactor.coordinator.decisions import drain
 from livereactor.coordinator.options import CoordinatorOptions
-from livereactor.store.port import ModelRecord, SlotRecord, SlotState, Tx, WorkerRecord, WorkerState
+from livereactor.store.port import Tx
+from livereactor.store.records import ModelRecord, SlotRecord, SlotState, WorkerRecord, WorkerState
 
 SERVING: Final = frozenset({WorkerState.STARTING, WorkerState.READY})  # has, or will have, Slots to give
 

@@ -19,7 +19,8 @@ import structlog
 from livereactor.base.errors import NotFoundError, UnauthorizedError
 from livereactor.base.ids import uuid7
 from livereactor.protocol.keys import CreatedKey, KeyBody, KeyRequest
-from livereactor.store.port import Account, ApiKey, Store, StoreUnavailableError, Tx
+from livereactor.store.port import Store, StoreUnavailableError, Tx
+from livereactor.store.records import Account, ApiKey
 from livereactor.web.guesses import Guesses
 
 PREFIX: Final = "rk_"

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 
 from livereactor.base.errors import IllegalTransitionError
 from livereactor.protocol.link import SlotReport
-from livereactor.store.port import SlotRecord, SlotState, WorkerRecord
+from livereactor.store.records import SlotRecord, SlotState, WorkerRecord
 
 
 @dataclass(frozen=True, slots=True)

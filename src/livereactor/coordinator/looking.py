@@ -9,7 +9,8 @@ from typing import Any, Final
 from livereactor.coordinator import decisions
 from livereactor.coordinator.caller import Caller
 from livereactor.coordinator.decisions.places import Place
-from livereactor.store.port import SessionRecord, SessionState, Tx
+from livereactor.store.port import Tx
+from livereactor.store.records import SessionRecord, SessionState
 
 SHOWN: Final = 200  # Tickets of a model, those that are served next
 

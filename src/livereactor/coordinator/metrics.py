@@ -20,7 +20,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from livereactor.coordinator.decider import Decider
 from livereactor.coordinator.effects import Effect, FirstFrame, SessionEnded, WorkerLost
-from livereactor.store.port import RUNNING, SessionRecord, StoreUnavailableError, Tx, WorkerState
+from livereactor.store.port import StoreUnavailableError, Tx
+from livereactor.store.records import RUNNING, SessionRecord, WorkerState
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 EVERY: Final = 1.0  # seconds between two looks at the Sessions that ended

@@ -9,7 +9,8 @@ from livereactor.coordinator.auth import GUEST
 from livereactor.coordinator.looking import queued
 from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.coordinator.views import state_word
-from livereactor.store.port import OPEN, SessionRecord, SessionState, SlotState, Tx, WorkerRecord, WorkerState
+from livereactor.store.port import Tx
+from livereactor.store.records import OPEN, SessionRecord, SessionState, SlotState, WorkerRecord, WorkerState
 
 LIVING: Final = frozenset(WorkerState) - {WorkerState.GONE, WorkerState.LOST}
 SHOWN: Final = 500  # rows of a list

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from livereactor.coordinator.wakes import Wakes
-from livereactor.store.port import EventRecord, Store, StoreUnavailableError, Tx
+from livereactor.store.port import Store, StoreUnavailableError, Tx
+from livereactor.store.records import EventRecord
 
 EVERY: Final = 1.0  # seconds: what a change from elsewhere may be told late
 PAGE: Final = 500

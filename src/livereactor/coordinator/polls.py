@@ -14,7 +14,8 @@ from livereactor.coordinator.decider import Decider
 from livereactor.coordinator.queue import is_poll_worth_noting, noted_every
 from livereactor.coordinator.wakes import Held
 from livereactor.protocol.http import QueueBody, SessionDescriptor
-from livereactor.store.port import SessionRecord, SessionState, StoreUnavailableError, Tx
+from livereactor.store.port import StoreUnavailableError, Tx
+from livereactor.store.records import SessionRecord, SessionState
 
 RETRY: Final = 1.0  # seconds between two looks of a held poll at a store that is away
 

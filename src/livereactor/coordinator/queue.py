@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from livereactor.store.port import SessionRecord
+from livereactor.store.records import SessionRecord
 
 NOTED_EVERY: Final = 5.0  # seconds between two writes of a client's polls; a Ticket lives twelve times as long
 NOTED_IN_GRACE: Final = 4  # writes of them within a Ticket's grace at least, however short that is

@@ -12,7 +12,8 @@ from typing import Any, Final
 from livereactor.base.errors import QuotaError
 from livereactor.coordinator.caller import Caller
 from livereactor.coordinator.options import Quotas
-from livereactor.store.port import OPEN, Account, Tx
+from livereactor.store.port import Tx
+from livereactor.store.records import OPEN, Account
 
 MINUTE_US: Final = 60_000_000
 # The bucket is worked out from the last Sessions made; taking it for full before them errs by one burst in so many.

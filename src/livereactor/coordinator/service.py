@@ -31,7 +31,8 @@ from livereactor.coordinator.relaying import Relay
 from livereactor.coordinator.sweeper import Sweeper
 from livereactor.protocol import link
 from livereactor.protocol.http import CreateSession, SessionDescriptor
-from livereactor.store.port import SessionRecord, SessionState, Store, StoreUnavailableError, Tx
+from livereactor.store.port import Store, StoreUnavailableError, Tx
+from livereactor.store.records import SessionRecord, SessionState
 
 FIGURES_TIMEOUT: Final = 5.0  # seconds; a scraper waits ten
 _WITHOUT_WORKER: Final = frozenset({SessionState.QUEUED, SessionState.ASSIGNED})

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
 from livereactor.base.errors import IllegalTransitionError
-from livereactor.store.port import SessionRecord, SessionState
+from livereactor.store.records import SessionRecord, SessionState
 
 
 @dataclass(frozen=True, slots=True)

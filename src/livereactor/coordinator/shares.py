@@ -9,7 +9,7 @@ from livereactor.base.errors import ForbiddenError
 from livereactor.coordinator.caller import Caller, Scope
 from livereactor.coordinator.tokens import only_bound, standing_claims
 from livereactor.protocol.tokens import CEILING
-from livereactor.store.port import SessionRecord
+from livereactor.store.records import SessionRecord
 
 
 def shared(

@@ -33,7 +33,8 @@ from livereactor.coordinator.effects import Effect, SessionEnded
 from livereactor.coordinator.service import Service
 from livereactor.protocol import link
 from livereactor.protocol.http import AnnouncedUpload, UploadRequest
-from livereactor.store.port import SessionRecord, SessionState, Store, Tx, UploadRecord
+from livereactor.store.port import Store, Tx
+from livereactor.store.records import SessionRecord, SessionState, UploadRecord
 
 LATE: Final = (0.5, 1.0, 2.0, 4.0)  # seconds between attempts to tell a Worker; a command waits 10 s for its bytes
 ERASING: Final = 8  # Sessions whose files are being erased; more wait in line

@@ -15,7 +15,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 from livereactor.base.errors import PeerError
-from livereactor.store.port import EventRecord, Tx
+from livereactor.store.port import Tx
+from livereactor.store.records import EventRecord
 
 PAGE: Final = 500
 MOMENT_CHARS: Final = 40

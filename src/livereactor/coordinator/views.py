@@ -21,7 +21,7 @@ from livereactor.protocol.http import (
     ServerInfo,
     SessionDescriptor,
 )
-from livereactor.store.port import ModelRecord, SessionRecord, SessionState
+from livereactor.store.records import ModelRecord, SessionRecord, SessionState
 
 CLUSTER: Final = "local"
 _SERVER: Final = ServerInfo(server_version=version("livereactor"))

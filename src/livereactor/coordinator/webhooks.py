@@ -26,7 +26,8 @@ import stamina
 import structlog
 
 from livereactor.base.sparse_log import SparseLog
-from livereactor.store.port import EventRecord, Store, StoreUnavailableError, Tx
+from livereactor.store.port import Store, StoreUnavailableError, Tx
+from livereactor.store.records import EventRecord
 
 EVERY: Final = 1.0  # seconds between two looks
 AT_ONCE: Final = 50  # events in one look

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
 from livereactor.base.errors import IllegalTransitionError
-from livereactor.store.port import WorkerRecord, WorkerState
+from livereactor.store.records import WorkerRecord, WorkerState
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from typing import Any, Final, TypeVar
 
 from livereactor.base.errors import ConflictError
 from livereactor.store.memory_table import Table, Undo
-from livereactor.store.port import (
+from livereactor.store.port import Tx
+from livereactor.store.records import (
     OPEN,
     RUNNING,
     Account,
@@ -26,7 +27,6 @@ from livereactor.store.port import (
     SessionState,
     SlotRecord,
     SlotState,
-    Tx,
     UploadRecord,
     WorkerRecord,
     WorkerState,

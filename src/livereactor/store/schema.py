@@ -1,4 +1,4 @@
-"""The tables, the same on SQLite and Postgres. Columns bear the names of the records' fields (store/port.py).
+"""The tables, the same on SQLite and Postgres. Columns bear the names of the records' fields (records.py).
 
 Times are integer microseconds; states, texts and JSON are TEXT, so that both databases compare and keep them alike.
 Partial indexes name their state literally: neither database proves that a bound parameter fits one.

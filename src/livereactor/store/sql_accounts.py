@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import Connection, select
 
 from livereactor.store import schema
-from livereactor.store.port import Account, ApiKey, ModelRecord
+from livereactor.store.records import Account, ApiKey, ModelRecord
 from livereactor.store.sql_rows import Rows
 from livereactor.store.sql_statements import Kept, LostRaceError, Statements, first, listing, param
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 from sqlalchemy import Column, Connection, Select, delete, insert, or_, select, text, update
 
 from livereactor.store import schema
-from livereactor.store.port import EventRecord, Remembered, UploadRecord
+from livereactor.store.records import EventRecord, Remembered, UploadRecord
 from livereactor.store.sql_rows import Rows
 from livereactor.store.sql_statements import Kept, Statements, listing, one_of, param
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from sqlalchemy import Select, and_, func, insert, or_, select, text
 
 from livereactor.store import schema
-from livereactor.store.port import OPEN, SessionRecord, SessionState
+from livereactor.store.records import OPEN, SessionRecord, SessionState
 from livereactor.store.sql_rows import Rows
 from livereactor.store.sql_statements import Kept, Statements, first, listing, one_of, param
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import Select, exists, select, text
 
 from livereactor.store import schema
-from livereactor.store.port import SlotRecord, SlotState, WorkerRecord, WorkerState
+from livereactor.store.records import SlotRecord, SlotState, WorkerRecord, WorkerState
 from livereactor.store.sql_rows import Rows
 from livereactor.store.sql_statements import Kept, LostRaceError, Statements, first, listing, one_of, param
 

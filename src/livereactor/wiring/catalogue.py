@@ -19,7 +19,7 @@ from livereactor.pool.environment import model_environment
 from livereactor.protocol.http import CapabilitiesBody, CommandCapability, TrackCapability
 from livereactor.protocol.openapi import from_openapi
 from livereactor.protocol.schema import ModelSchema
-from livereactor.store.port import ModelRecord
+from livereactor.store.records import ModelRecord
 
 LEARNING: Final = 120.0  # seconds for importing one model's module: torch alone takes ten on a cold disk
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from livereactor.store.port import (
+from livereactor.store.records import (
     Account,
     ApiKey,
     EventRecord,

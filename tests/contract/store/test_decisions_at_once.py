@@ -18,7 +18,8 @@ import psycopg
 from livereactor.coordinator import decisions
 from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.protocol import link
-from livereactor.store.port import OPEN, RUNNING, ModelRecord, SessionState, SlotRecord, SlotState, Store, Tx
+from livereactor.store.port import Store, Tx
+from livereactor.store.records import OPEN, RUNNING, ModelRecord, SessionState, SlotRecord, SlotState
 from tests.contract.store import records as r
 from tests.contract.store.conftest import Place
 from tests.contract.store.racing import Racers

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from livereactor.base.errors import ConflictError
 from livereactor.coordinator.queue import order
 from livereactor.store.memory import MemoryStore
-from livereactor.store.port import OPEN, RUNNING, SessionRecord, SessionState, Store
+from livereactor.store.port import Store
+from livereactor.store.records import OPEN, RUNNING, SessionRecord, SessionState
 from tests.contract.store import records as r
 
 EXAMPLES = itertools.count()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from livereactor.store.port import SessionState
+from livereactor.store.records import SessionState
 from tests.contract.store import records as r
 from tests.contract.store.conftest import Place
 from tests.tools.processes import REPOSITORY

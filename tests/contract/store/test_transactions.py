@@ -10,7 +10,8 @@ from dataclasses import replace
 import pytest
 
 from livereactor.base.errors import LivereactorError, NotFoundError
-from livereactor.store.port import SlotState, Store, StoreUnavailableError, Tx
+from livereactor.store.port import Store, StoreUnavailableError, Tx
+from livereactor.store.records import SlotState
 from tests.contract.store import records as r
 from tests.contract.store.racing import WAIT, Pause, Racers
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from livereactor.base.errors import ConflictError
-from livereactor.store.port import SlotState, Store, Tx, WorkerRecord, WorkerState
+from livereactor.store.port import Store, Tx
+from livereactor.store.records import SlotState, WorkerRecord, WorkerState
 from tests.contract.store import records as r
 
 _FULL = {"pooled": True, "ready_us": 0, "used_us": r.LATE_US, "slots": 256, "info": r.TRICKY}

@@ -33,7 +33,8 @@ from livereactor.protocol import link
 from livereactor.protocol.http import IceCredentials, IceServerBody
 from livereactor.protocol.keys import KeyRequest
 from livereactor.store.memory import MemoryStore
-from livereactor.store.port import ModelRecord, Store
+from livereactor.store.port import Store
+from livereactor.store.records import ModelRecord
 from livereactor.web.proxies import BehindProxies
 
 PATIENCE = 10.0

@@ -17,7 +17,8 @@ from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.coordinator.routes.observation import FOLLOWERS
 from livereactor.protocol import link
 from livereactor.store.memory import MemoryStore
-from livereactor.store.port import ModelRecord, StoreUnavailableError
+from livereactor.store.port import StoreUnavailableError
+from livereactor.store.records import ModelRecord
 from tests.integration.coordinator.asking import bearer, must_be_problem, until
 from tests.integration.coordinator.rig import SPEC, FakeWorker, Served, coordinating, dialled, hello, working
 

@@ -19,7 +19,8 @@ from livereactor.coordinator.routes.keys import keys
 from livereactor.coordinator.routes.tokens import tokens
 from livereactor.protocol.keys import KeyRequest
 from livereactor.settings import resolve
-from livereactor.store.port import SessionRecord, SessionState, Store
+from livereactor.store.port import Store
+from livereactor.store.records import SessionRecord, SessionState
 from livereactor.web.access import Access
 from livereactor.web.guard import Guard
 from livereactor.web.problems import handle_errors

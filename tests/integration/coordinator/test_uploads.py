@@ -14,7 +14,7 @@ import httpx2
 from livereactor.base.limits import Limits
 from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.protocol import link
-from livereactor.store.port import UploadRecord
+from livereactor.store.records import UploadRecord
 from tests.integration.coordinator.asking import UNLIMITED, bearer, key_of, must_be_problem, until
 from tests.integration.coordinator.rig import FakeWorker, Served, coordinating, working
 

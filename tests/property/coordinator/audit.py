@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from livereactor.coordinator.queue import order
 from livereactor.coordinator.worker import LIVE
-from livereactor.store.port import OPEN, SessionRecord, SessionState, SlotRecord, SlotState, Tx
+from livereactor.store.port import Tx
+from livereactor.store.records import OPEN, SessionRecord, SessionState, SlotRecord, SlotState
 from tests.property.coordinator.nodes import Claim, Node
 
 _PROMISED = OPEN - {SessionState.QUEUED}

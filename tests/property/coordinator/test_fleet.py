@@ -24,7 +24,7 @@ from livereactor.coordinator.fleet_model import (
 )
 from livereactor.coordinator.fleet_process import REGISTER_TIMEOUT
 from livereactor.coordinator.fleet_view import ModelView, WorkerView
-from livereactor.store.port import WorkerState
+from livereactor.store.records import WorkerState
 
 IDLE_STOP = 30.0
 STARTS_LATE = 0.2  # seconds by which a shell may look later than asked

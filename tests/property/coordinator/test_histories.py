@@ -22,7 +22,8 @@ from hypothesis import strategies as st
 from livereactor.coordinator.worker import LIVE
 from livereactor.runtime.worker_link import LinkState
 from livereactor.store.memory import MemoryStore
-from livereactor.store.port import SlotState, Store, Tx
+from livereactor.store.port import Store, Tx
+from livereactor.store.records import SlotState
 from livereactor.store.sql import SqlStore
 from tests.property.coordinator.world import Facts, World
 

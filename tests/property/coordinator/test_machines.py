@@ -17,7 +17,7 @@ from livereactor.base.errors import IllegalTransitionError
 from livereactor.coordinator import lease, session, worker
 from livereactor.coordinator.lease import Standing
 from livereactor.protocol.link import SlotReport
-from livereactor.store.port import (
+from livereactor.store.records import (
     OPEN,
     RUNNING,
     SessionRecord,

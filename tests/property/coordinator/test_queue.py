@@ -13,7 +13,8 @@ from livereactor.coordinator import decisions, queue
 from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.protocol import link
 from livereactor.store.memory import MemoryStore
-from livereactor.store.port import Account, ModelRecord, SessionRecord, SessionState, Tx
+from livereactor.store.port import Tx
+from livereactor.store.records import Account, ModelRecord, SessionRecord, SessionState
 
 weights = st.sampled_from([0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 10.0])
 

@@ -14,7 +14,7 @@ from livereactor.coordinator.secrets import given_secrets
 from livereactor.coordinator.shares import shared
 from livereactor.coordinator.tokens import Tokens, bare_name, caller_of, granted
 from livereactor.protocol.tokens import TokenRequest
-from livereactor.store.port import SessionRecord, SessionState
+from livereactor.store.records import SessionRecord, SessionState
 
 NOW = 1_900_000_000
 KEYS = given_secrets("s" * 32).token_keys

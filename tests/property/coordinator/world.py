@@ -18,7 +18,8 @@ from livereactor.coordinator.effects import Effect, TellAssigned, TellDrain, Tel
 from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.coordinator.worker import LIVE
 from livereactor.protocol import link
-from livereactor.store.port import OPEN, Account, ModelRecord, SessionRecord, SessionState, StoreUnavailableError, Tx
+from livereactor.store.port import StoreUnavailableError, Tx
+from livereactor.store.records import OPEN, Account, ModelRecord, SessionRecord, SessionState
 from tests.property.coordinator.audit import Audit
 from tests.property.coordinator.nodes import Node, Socket
 

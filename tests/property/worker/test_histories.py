@@ -22,7 +22,8 @@ from livereactor.protocol import link
 from livereactor.runtime import worker_events as e
 from livereactor.runtime.worker_link import About, LinkState, WorkerLink
 from livereactor.store.memory import MemoryStore
-from livereactor.store.port import ModelRecord, SessionRecord, SessionState, SlotState, Tx, WorkerState
+from livereactor.store.port import Tx
+from livereactor.store.records import ModelRecord, SessionRecord, SessionState, SlotState, WorkerState
 
 MODEL, SLOTS = "pond", 2
 LIVING = (SessionState.WAITING, SessionState.ACTIVE, SessionState.ORPHANED)
@@ -115,7 +116,8 @@ class Node:
         session = self.running[slot]
         reason = self.ending.get(slot, reason)
         self.tell(e.SlotMoved(slot, session, "closing", reason))
-        self.running.pop(slot), self.ending.pop(slot, None)
+        del self.running[slot]
+        self.ending.pop(slot, None)
         self.tell(e.SlotClosed(slot, session, reason))
 
 

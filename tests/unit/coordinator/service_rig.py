@@ -15,7 +15,8 @@ from livereactor.coordinator.service import Service
 from livereactor.protocol import link
 from livereactor.protocol.http import CreateSession, SessionDescriptor
 from livereactor.store.memory import MemoryStore
-from livereactor.store.port import ModelRecord, SessionRecord, Store, StoreUnavailableError, Tx
+from livereactor.store.port import Store, StoreUnavailableError, Tx
+from livereactor.store.records import ModelRecord, SessionRecord
 
 T = TypeVar("T")
 START_US = 1_900_000_000_000_000

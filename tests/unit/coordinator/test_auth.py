@@ -20,7 +20,7 @@ from livereactor.coordinator.tokens import Tokens
 from livereactor.protocol.keys import KeyRequest
 from livereactor.protocol.tokens import ShareRequest, TokenAnswer, TokenRequest
 from livereactor.store.memory import MemoryStore
-from livereactor.store.port import SessionRecord, SessionState
+from livereactor.store.records import SessionRecord, SessionState
 
 HERE, ELSEWHERE = "127.0.0.1", "192.0.2.1"
 NOW = 1_900_000_000

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from livereactor.coordinator.estimate import FAR, Forecast, forecast
-from livereactor.store.port import SessionRecord, SessionState
+from livereactor.store.records import SessionRecord, SessionState
 
 seconds = st.floats(0.0, 10_000.0)
 SECOND = 1_000_000

@@ -22,7 +22,7 @@ from livereactor.pool.port import WorkerSpec
 from livereactor.protocol import link
 from livereactor.protocol.http import CreateSession
 from livereactor.store.memory import MemoryStore
-from livereactor.store.port import ModelRecord, WorkerRecord, WorkerState
+from livereactor.store.records import ModelRecord, WorkerRecord, WorkerState
 
 NOBODY = Caller("guest", ALL_SCOPES)
 OPTIONS = CoordinatorOptions(Limits(exit_timeout=0.1), Quotas(0, 0, 100), drain_timeout=0.1)

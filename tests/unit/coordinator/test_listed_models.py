@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from livereactor.settings import Settings
 from livereactor.store.memory import MemoryStore
-from livereactor.store.port import ModelRecord
+from livereactor.store.records import ModelRecord
 from livereactor.wiring.catalogue import Listed
 from livereactor.wiring.coordinator import list_models
 

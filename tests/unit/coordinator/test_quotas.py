@@ -17,7 +17,7 @@ from livereactor.coordinator.options import CoordinatorOptions, Quotas
 from livereactor.coordinator.quotas import TokenSpentError, seconds_until_next
 from livereactor.protocol.http import problem
 from livereactor.store.memory import MemoryStore
-from livereactor.store.port import Account, SessionRecord, SessionState
+from livereactor.store.records import Account, SessionRecord, SessionState
 from tests.unit.coordinator.service_rig import Rig
 
 NOW = 1_900_000_000_000_000

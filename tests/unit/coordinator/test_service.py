@@ -24,7 +24,8 @@ from livereactor.coordinator.effects import FleetChanged, SessionEnded, TellAssi
 from livereactor.coordinator.options import CoordinatorOptions, Quotas, TurnOptions
 from livereactor.protocol import link
 from livereactor.protocol.http import CreateSession, SessionDescriptor
-from livereactor.store.port import SessionState, StoreUnavailableError
+from livereactor.store.port import StoreUnavailableError
+from livereactor.store.records import SessionState
 from tests.unit.coordinator.service_rig import ALICE, UNLIMITED, Rig, settle
 
 T = TypeVar("T")

@@ -14,7 +14,8 @@ from livereactor.coordinator.effects import Effect
 from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.coordinator.outages import Outages
 from livereactor.coordinator.sweeper import Sweeper
-from livereactor.store.port import SessionState, StoreUnavailableError, Tx
+from livereactor.store.port import StoreUnavailableError, Tx
+from livereactor.store.records import SessionState
 from tests.unit.coordinator.service_rig import ALICE, UNLIMITED, Rig
 
 NO_GRACE = CoordinatorOptions(quotas=UNLIMITED, store_grace=0.0)

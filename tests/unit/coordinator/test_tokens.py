@@ -16,7 +16,7 @@ from livereactor.coordinator.shares import share_link, shared
 from livereactor.coordinator.tokens import ALGORITHM, AUDIENCE, ISSUER, Tokens, caller_of, granted
 from livereactor.protocol.http import read_body
 from livereactor.protocol.tokens import TokenRequest
-from livereactor.store.port import SessionRecord, SessionState
+from livereactor.store.records import SessionRecord, SessionState
 
 NOW = 1_795_500_000
 KEYS = given_secrets("s" * 32).token_keys

@@ -11,7 +11,7 @@ from livereactor.base.errors import PeerError
 from livereactor.coordinator import usage as module
 from livereactor.coordinator.usage import UsageRow, as_csv, as_json_lines, moment_us, usage
 from livereactor.store.memory import MemoryStore
-from livereactor.store.port import EventRecord
+from livereactor.store.records import EventRecord
 from tests.unit.coordinator.service_rig import ALICE, Rig
 
 DAY_US = 86_400_000_000

@@ -9,7 +9,7 @@ import pytest
 
 from livereactor.coordinator import views
 from livereactor.protocol.http import QueueBody, SessionDescriptor
-from livereactor.store.port import ModelRecord, SessionRecord, SessionState
+from livereactor.store.records import ModelRecord, SessionRecord, SessionState
 from tests.unit.coordinator.service_rig import CAPABILITIES
 
 SESSION = SessionRecord("ses_1", "acme", "pond", SessionState.QUEUED, 1_000_000, 1_000_000)

@@ -11,7 +11,7 @@ from livereactor.coordinator import wakes as module
 from livereactor.coordinator.outside import Outside
 from livereactor.coordinator.wakes import Held, Wakes
 from livereactor.store.memory import MemoryStore
-from livereactor.store.port import EventRecord
+from livereactor.store.records import EventRecord
 from tests.unit.coordinator.service_rig import FrailStore, settle
 
 LONG = 30.0  # seconds that no test waits for

@@ -16,7 +16,7 @@ import pytest
 from livereactor.coordinator import webhooks as module
 from livereactor.coordinator.webhooks import Webhooks
 from livereactor.store.memory import MemoryStore
-from livereactor.store.port import EventRecord
+from livereactor.store.records import EventRecord
 
 NOW_US = 1_900_000_000_000_000
 SECRET = "a secret of some length"

@@ -14,7 +14,8 @@ from livereactor.coordinator.decisions.workers import advance, lose_worker, stal
 from livereactor.coordinator.effects import Effect, FirstFrame, QueueChanged
 from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.protocol import link
-from livereactor.store.port import SlotRecord, SlotState, Tx, WorkerRecord, WorkerState
+from livereactor.store.port import Tx
+from livereactor.store.records import SlotRecord, SlotState, WorkerRecord, WorkerState
 
 STUCK: Final = link.SELF_FENCE  # seconds; whatever ends does so within a sixth of it, or its process is broken
 

@@ -8,7 +8,8 @@ from typing import Final
 from livereactor.coordinator.decisions import moves
 from livereactor.coordinator.effects import Effect, FleetChanged, QueueChanged
 from livereactor.coordinator.options import CoordinatorOptions
-from livereactor.store.port import SlotRecord, Tx, WorkerState
+from livereactor.store.port import Tx
+from livereactor.store.records import SlotRecord, WorkerState
 
 FILL_LIMIT: Final = 16  # claims in one transaction: others wait for its locks
 

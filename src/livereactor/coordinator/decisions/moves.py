@@ -15,7 +15,8 @@ from livereactor.coordinator.effects import (
     TellAssigned,
 )
 from livereactor.coordinator.options import CoordinatorOptions
-from livereactor.store.port import EventRecord, SessionRecord, SessionState, SlotRecord, Tx
+from livereactor.store.port import Tx
+from livereactor.store.records import EventRecord, SessionRecord, SessionState, SlotRecord
 
 
 def note(tx: Tx, now_us: int, kind: str, record: SessionRecord, **data: Any) -> None:

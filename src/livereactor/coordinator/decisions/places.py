@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from livereactor.coordinator.estimate import Forecast, forecast
-from livereactor.store.port import RUNNING, SessionRecord, SessionState, Tx, WorkerRecord, WorkerState
+from livereactor.store.port import Tx
+from livereactor.store.records import RUNNING, SessionRecord, SessionState, WorkerRecord, WorkerState
 
 _SERVING = frozenset({WorkerState.READY})
 _LOADING = frozenset({WorkerState.STARTING})

@@ -12,7 +12,8 @@ from livereactor.coordinator.decisions.fill import fill
 from livereactor.coordinator.decisions.places import place
 from livereactor.coordinator.effects import Effect, FleetChanged, QueueChanged, TellEnded
 from livereactor.coordinator.options import CoordinatorOptions
-from livereactor.store.port import ModelRecord, SessionRecord, SessionState, SlotRecord, SlotState, Tx
+from livereactor.store.port import Tx
+from livereactor.store.records import ModelRecord, SessionRecord, SessionState, SlotRecord, SlotState
 
 
 def create_session(

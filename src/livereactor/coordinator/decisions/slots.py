@@ -10,7 +10,8 @@ from livereactor.coordinator.effects import Effect, TellEnded
 from livereactor.coordinator.lease import Standing
 from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.protocol.link import SlotReport
-from livereactor.store.port import SessionRecord, SessionState, SlotRecord, SlotState, Tx
+from livereactor.store.port import Tx
+from livereactor.store.records import SessionRecord, SessionState, SlotRecord, SlotState
 
 
 @dataclass(slots=True)

@@ -16,7 +16,8 @@ from livereactor.coordinator.decisions.workers import lose_worker, take_back
 from livereactor.coordinator.effects import Effect
 from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.coordinator.worker import LIVE
-from livereactor.store.port import SessionRecord, SessionState, Tx
+from livereactor.store.port import Tx
+from livereactor.store.records import SessionRecord, SessionState
 
 STEP_LIMIT: Final = 50  # records in one transaction
 ACCEPT_WITHIN: Final = 5.0  # seconds; two beats and a half, each of which is told again

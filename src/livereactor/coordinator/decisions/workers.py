@@ -14,13 +14,13 @@ from livereactor.coordinator.decisions.slots import hear
 from livereactor.coordinator.effects import Effect, FleetChanged, QueueChanged, TellDrain, TellEnded, WorkerLost
 from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.protocol import link
-from livereactor.store.port import (
+from livereactor.store.port import Tx
+from livereactor.store.records import (
     EventRecord,
     ModelRecord,
     SessionState,
     SlotRecord,
     SlotState,
-    Tx,
     WorkerRecord,
     WorkerState,
 )

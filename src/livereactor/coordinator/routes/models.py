@@ -12,7 +12,8 @@ from pydantic import Field
 from livereactor.base.errors import NotFoundError
 from livereactor.coordinator.requests import Door, told
 from livereactor.protocol.http import Body
-from livereactor.store.port import ModelRecord, Store, Tx, WorkerRecord, WorkerState
+from livereactor.store.port import Store, Tx
+from livereactor.store.records import ModelRecord, WorkerRecord, WorkerState
 from livereactor.web.documents import asked_by, problems
 
 State: TypeAlias = Literal["ready", "starting", "cold", "failed"]

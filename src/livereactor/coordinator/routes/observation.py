@@ -17,7 +17,8 @@ from livereactor.coordinator.metrics import CONTENT_TYPE
 from livereactor.coordinator.requests import Door, told
 from livereactor.coordinator.service import Service
 from livereactor.protocol.http import Body
-from livereactor.store.port import RUNNING, EventRecord, Store, StoreUnavailableError
+from livereactor.store.port import Store, StoreUnavailableError
+from livereactor.store.records import RUNNING, EventRecord
 from livereactor.web.access import is_of_this_machine
 from livereactor.web.documents import KEY, TOKEN, asked_by, problems
 

@@ -15,7 +15,7 @@ from livereactor.coordinator.requests import Door, told, while_connected
 from livereactor.coordinator.service import Service
 from livereactor.coordinator.views import CLUSTER, state_word
 from livereactor.protocol.http import Body, CreateSession, SessionDescriptor, StopSession, read_body
-from livereactor.store.port import OPEN, SessionRecord, SessionState
+from livereactor.store.records import OPEN, SessionRecord, SessionState
 from livereactor.web.documents import problems, takes
 
 State: TypeAlias = Literal["open", "queued", "assigned", "waiting", "active", "orphaned", "closed"]
