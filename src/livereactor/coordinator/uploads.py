@@ -38,7 +38,8 @@ from livereactor.store.records import SessionRecord, SessionState, UploadRecord
 
 LATE: Final = (0.5, 1.0, 2.0, 4.0)  # seconds between attempts to tell a Worker; a command waits 10 s for its bytes
 ERASING: Final = 8  # Sessions whose files are being erased; more wait in line
-LOOKED_THROUGH: Final = 1_000  # Sessions that ended last, for files of theirs that are still there
+LOOK_EVERY: Final = 60.0  # seconds between two looks for files that outlived their Sessions
+LOOKED_AT: Final = 1_000  # of those Sessions at once
 
 log = SparseLog(structlog.get_logger("livereactor.uploads"))
 
@@ -128,11 +129,11 @@ class Uploads:
         await self._tell(slot)
 
     async def start(self) -> None:
-        """Erase in the background what the last run of this coordinator did not come to."""
+        """Erase in the background, every `LOOK_EVERY` seconds, what could not be erased when its Session ended."""
         self._later(self._erase_left_over())
 
     async def aclose(self) -> None:
-        """Stop telling and erasing; what is left is left to the sweeper of the next start."""
+        """Stop telling and erasing; what is left, other replicas or the next start erase."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -193,15 +194,17 @@ class Uploads:
                     return
                 await self._blobs.delete_prefix(BlobKey.parse(f"sessions/{session}"))
                 await self._store.transact(lambda tx: tx.delete_uploads(session))
-            except UnavailableError as error:  # the records stay, so the next start finds what to erase
+            except UnavailableError as error:  # the records stay, so the next look finds what to erase
                 log.warning("uploads not erased", session=session, reason=error.message)
 
     async def _erase_left_over(self) -> None:
-        try:
-            for session in await self._store.read(_over_with_uploads):
-                await self._erase(session)
-        except UnavailableError as error:
-            log.warning("uploads not looked through", reason=error.message)
+        while True:
+            try:
+                for session in await self._store.read(lambda tx: tx.ended_with_uploads(limit=LOOKED_AT)):
+                    await self._erase(session)
+            except UnavailableError as error:
+                log.warning("uploads not looked through", reason=error.message)
+            await asyncio.sleep(LOOK_EVERY)
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work, name="uploads")
@@ -258,11 +261,6 @@ def _land(tx: Tx, slot: UploadRecord) -> bool:
 def _must_be_open(session: SessionRecord | None, slot: UploadRecord) -> None:
     if session is None or session.state is SessionState.CLOSED:
         raise NotFoundError(f"session {slot.session!r} is over; start another")
-
-
-def _over_with_uploads(tx: Tx) -> list[str]:
-    over = tx.sessions(states={SessionState.CLOSED}, limit=LOOKED_THROUGH)
-    return [each.id for each in over if tx.uploads(each.id)]
 
 
 def _owner(slot: UploadRecord) -> Caller:

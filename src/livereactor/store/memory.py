@@ -286,6 +286,11 @@ class _MemoryTx:
     def put_upload(self, upload: UploadRecord) -> None:
         self._uploads.put(upload.id, upload)
 
+    def ended_with_uploads(self, *, limit: int = 100) -> Sequence[str]:
+        held = {each.session for each in self._uploads.rows.values()}
+        open_ = {each.id for state in OPEN for each in self._sessions.by("state", state)}
+        return sorted(held - open_)[:limit]
+
     def delete_uploads(self, session: str) -> None:
         for each in self._uploads.by("session", session):
             self._uploads.put(each.id, None)

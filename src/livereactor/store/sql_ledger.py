@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
-from sqlalchemy import Column, Connection, Select, delete, insert, or_, select, text, update
+from sqlalchemy import Column, Connection, Select, delete, exists, insert, or_, select, text, update
 
 from livereactor.store import schema
 from livereactor.store.records import EventRecord, Remembered, UploadRecord
@@ -26,6 +26,9 @@ _UPLOAD: Final = Rows(UploadRecord, schema.UPLOADS)
 _UPLOADS: Final = Kept(_UPLOAD, "id")
 _OF_SESSION: Final = select(*_UPLOAD.columns).where(_U.session == param("of")).order_by(_U.id)
 _DELETE_UPLOADS: Final = delete(schema.UPLOADS).where(_U.session == param("of"))
+
+_STILL_OPEN: Final = exists().where(schema.SESSIONS.c.id == _U.session, text(schema.OPEN))
+_ENDED: Final = select(_U.session).where(~_STILL_OPEN).distinct().order_by(_U.session).limit(param("up_to"))
 
 _EVENT: Final = Rows(EventRecord, schema.EVENTS)
 _ADD_EVENT: Final = insert(schema.EVENTS).values(tx=0)
@@ -104,6 +107,10 @@ class LedgerStatements(Statements):
     def delete_uploads(self, session: str) -> None:
         """Forget a Session's."""
         self.run(_DELETE_UPLOADS, {"of": session})
+
+    def ended_with_uploads(self, *, limit: int = 100) -> Sequence[str]:
+        """Sessions that are closed, or thrown away, and still have Uploads; in the order of their ids."""
+        return [session for (session,) in self.rows(_ENDED, {"up_to": limit})]
 
     def add_event(self, event: EventRecord) -> None:
         """Write it down; the store gives it its `seq`."""

@@ -90,6 +90,22 @@ async def test_a_term_that_a_wrong_clock_gave_does_not_last_as_long_as_the_clock
     assert await lead("one", 5)
 
 
+async def test_uploads_that_outlived_their_sessions_are_found(store: Store) -> None:
+    def fill(tx: Tx) -> None:
+        for each in (r.closed("ses_1", ended_us=10), r.closed("ses_2", ended_us=30), r.running("ses_3")):
+            tx.add_session(each)
+        for n, session in enumerate(("ses_2", "ses_1", "ses_2", "ses_3")):
+            tx.put_upload(r.upload(f"upl_{n}", session))
+        tx.prune(before_us=20)
+
+    await store.transact(fill)
+    assert await store.read(lambda tx: tx.session("ses_1")) is None
+    assert await store.read(lambda tx: tx.ended_with_uploads()) == ["ses_1", "ses_2"]
+    assert await store.read(lambda tx: tx.ended_with_uploads(limit=1)) == ["ses_1"]
+    await store.transact(lambda tx: tx.delete_uploads("ses_1"))
+    assert await store.read(lambda tx: tx.ended_with_uploads()) == ["ses_2"]
+
+
 async def test_what_is_old_is_thrown_away_and_nothing_else(store: Store) -> None:
     def fill(tx: Tx) -> None:
         for each in (r.closed("ses_1", ended_us=10), r.closed("ses_2", ended_us=30), r.running("ses_3")):

@@ -1,0 +1,77 @@
+"""Files of Sessions that are over: erased in the end, whatever was away when they ended."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+
+from livereactor.base.errors import UnavailableError
+from livereactor.base.limits import Limits
+from livereactor.blobs.memory import MemoryBlobs
+from livereactor.blobs.port import BlobKey, BlobMissingError
+from livereactor.blobs.signing import Signer
+from livereactor.coordinator import uploads as module
+from livereactor.coordinator.links import Links
+from livereactor.coordinator.options import CoordinatorOptions
+from livereactor.coordinator.service import Service
+from livereactor.coordinator.uploads import Uploads
+from livereactor.store.memory import MemoryStore
+from livereactor.store.port import Tx
+from tests.contract.store import records as r
+
+KEY = BlobKey.parse("sessions/ses_1/abc/content")
+
+
+class AwayBlobs(MemoryBlobs):
+    """Erases nothing until its disk is back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_away, self.asked = True, asyncio.Event()
+
+    async def delete_prefix(self, prefix: BlobKey) -> None:
+        self.asked.set()
+        if self.is_away:
+            raise UnavailableError("the disk is away")
+        await super().delete_prefix(prefix)
+
+
+async def bytes_of_it() -> AsyncIterator[bytes]:
+    yield b"12345"
+
+
+@pytest.mark.parametrize("is_pruned", [False, True], ids=["its session is over", "its session is forgotten"])
+async def test_what_could_not_be_erased_at_once_is_erased_later(
+    monkeypatch: pytest.MonkeyPatch, *, is_pruned: bool
+) -> None:
+    monkeypatch.setattr(module, "LOOK_EVERY", 0.05)
+    store, blobs = MemoryStore(), AwayBlobs()
+
+    def fill(tx: Tx) -> None:
+        tx.add_session(r.closed("ses_1", ended_us=1))
+        tx.add_session(r.running("ses_2"))
+        tx.put_upload(r.upload("upl_1", "ses_1", key=KEY.path, landed=True))
+        tx.put_upload(r.upload("upl_2", "ses_2"))
+        if is_pruned:
+            tx.prune(before_us=10)
+
+    await store.transact(fill)
+    await blobs.put(KEY, bytes_of_it())
+    clock = time.time_ns
+    service = Service(store, Links(), CoordinatorOptions(), unix_us=lambda: clock() // 1000)
+    uploads = Uploads(service, store, blobs, Signer(b"k" * 32), Limits(), unix_us=lambda: clock() // 1000)
+    await uploads.start()
+    try:
+        async with asyncio.timeout(20):
+            await blobs.asked.wait()
+            blobs.is_away = False
+            while await store.read(lambda tx: tx.upload("upl_1")) is not None:  # noqa: ASYNC110  no event tells of it
+                await asyncio.sleep(0.01)
+    finally:
+        await uploads.aclose()
+    with pytest.raises(BlobMissingError):
+        await blobs.size(KEY)
+    assert await store.read(lambda tx: tx.upload("upl_2")) is not None, "its session goes on"
