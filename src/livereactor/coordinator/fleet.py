@@ -142,6 +142,8 @@ class Fleet:
     async def _look(self) -> None:
         pooled = {worker for fleet in self._fleets.values() for worker in fleet.processes}
         views = await self._store.read(look(self._fleets.keys(), pooled))
+        if self._draining:  # since we asked
+            return
         for model, view in views.items():
             self._tell(model, Looked(view))
 
@@ -179,6 +181,8 @@ class Fleet:
                 await self._pool.stop(worker, grace=0)
 
     async def _start(self, model: str, worker: str) -> None:
+        if self._draining:  # since it was decided
+            return
         plan = self._plan
         spec = WorkerSpec(worker, model, plan.targets[model], self._coordinator, plan.environment)
         try:

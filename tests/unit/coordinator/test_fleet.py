@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -22,8 +22,10 @@ from livereactor.pool.port import WorkerSpec
 from livereactor.protocol import link
 from livereactor.protocol.http import CreateSession
 from livereactor.store.memory import MemoryStore
+from livereactor.store.port import Tx
 from livereactor.store.records import ModelRecord, WorkerRecord, WorkerState
 
+T = TypeVar("T")
 NOBODY = Caller("guest", ALL_SCOPES)
 OPTIONS = CoordinatorOptions(Limits(exit_timeout=0.1), Quotas(0, 0, 100), drain_timeout=0.1)
 
@@ -42,8 +44,15 @@ def unix_us() -> int:
 class House:
     """A coordinator without HTTP. Its Workers register, are ready at once, and say goodbye when asked to end."""
 
-    def __init__(self, *, program: Program | None = None, room: int | None = None, **plan: Any) -> None:
-        self.store = MemoryStore()
+    def __init__(
+        self,
+        *,
+        program: Program | None = None,
+        room: int | None = None,
+        store: MemoryStore | None = None,
+        **plan: Any,
+    ) -> None:
+        self.store = store or MemoryStore()
         self.service = Service(self.store, NoLinks(), OPTIONS, unix_us=unix_us)
         self.machine = MemoryMachine(program or self.behave, room=room)
         self.started = asyncio.Queue[str]()
@@ -179,6 +188,38 @@ async def test_drain_ends_all_in_time_and_starts_no_more() -> None:
         await house.next_start()
         await house.next_start()
         await asyncio.wait_for(house.fleet.drain(), 5)
+        assert not house.machine.living
+    assert house.started.empty()
+
+
+class HeldStore(MemoryStore):
+    """Keeps back what it read while it is held."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.goes_on, self.has_read = asyncio.Event(), asyncio.Event()
+        self.goes_on.set()
+
+    async def read(self, work: Callable[[Tx], T]) -> T:
+        found = await super().read(work)
+        if not self.goes_on.is_set():
+            self.has_read.set()
+            await self.goes_on.wait()
+        return found
+
+
+async def test_a_look_that_ends_after_the_drain_starts_nobody() -> None:
+    store = HeldStore()
+    house = House(store=store, min_ready=0, max_workers=1)
+    async with house.running():
+        store.goes_on.clear()
+        house.model = ModelRecord("pond", "1", {}, min_ready=1, max_workers=1)
+        await store.transact(lambda tx: tx.put_model(house.model))
+        await asyncio.wait_for(store.has_read.wait(), 10)
+        await asyncio.wait_for(house.fleet.drain(), 10)
+        store.goes_on.set()
+        for _ in range(50):  # whatever it leads to comes by turns of the loop, without a wait
+            await asyncio.sleep(0)
         assert not house.machine.living
     assert house.started.empty()
 
