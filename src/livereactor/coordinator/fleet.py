@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -16,6 +16,7 @@ import structlog
 
 from livereactor.base.errors import LivereactorError, UnavailableError
 from livereactor.base.ids import worker_id
+from livereactor.base.sparse_log import SparseLog
 from livereactor.coordinator.effects import Effect, FleetChanged, WorkerLost
 from livereactor.coordinator.fleet_model import (
     Adopted,
@@ -37,6 +38,7 @@ from livereactor.pool.port import Ended, Pool, PoolUnavailableError, WorkerSpec
 from livereactor.store.port import Store
 
 log = structlog.get_logger("livereactor.fleet")
+_sparse = SparseLog(log)  # for what may fail many times a second
 
 TICK: Final = 2.0  # seconds between two looks though nothing is heard: what was lost on the way is found by then
 APART: Final = 0.05  # seconds between two looks though much is heard
@@ -132,7 +134,7 @@ class Fleet:
     async def _reconcile(self) -> None:
         while not self._draining:
             self._changed.clear()
-            with suppress(UnavailableError):  # the store is away, which it says itself; next tick
+            with _going_on("look at workers"):  # next tick
                 await self._look()
             await asyncio.sleep(APART)
             with suppress(TimeoutError):
@@ -153,7 +155,7 @@ class Fleet:
 
     async def _watch_ends(self) -> None:
         async for ended in self._pool.ended():
-            with suppress(UnavailableError):  # the store is away: its lease will run out
+            with _going_on("worker's end told"):  # its lease will run out
                 await self._service.worker_died(ended.worker, reason=ended.reason)
             for model, fleet in self._fleets.items():
                 if (process := fleet.processes.get(ended.worker)) is not None:
@@ -175,10 +177,12 @@ class Fleet:
             case StartWorker(worker):
                 await self._start(model, worker)
             case RetireWorker(worker):
-                await self._retire(model, worker)
+                with _going_on("worker retired"):  # killed, if it does not end by its deadline
+                    await self._retire(model, worker)
             case KillWorker(worker):
                 log.warning("worker is killed: it was lost, or late", worker=worker, model=model)
-                await self._pool.stop(worker, grace=0)
+                with _going_on("worker killed"):
+                    await self._pool.stop(worker, grace=0)
 
     async def _start(self, model: str, worker: str) -> None:
         if self._draining:  # since it was decided
@@ -187,8 +191,11 @@ class Fleet:
         spec = WorkerSpec(worker, model, plan.targets[model], self._coordinator, plan.environment)
         try:
             await self._pool.start(spec)
-        except PoolUnavailableError as error:
-            log.warning("worker cannot be started", model=model, reason=error.message)
+        except Exception as error:
+            if isinstance(error, PoolUnavailableError):
+                log.warning("worker cannot be started", model=model, reason=error.message)
+            else:
+                log.exception("worker cannot be started", model=model)
             self._tell(model, ProcessEnded(worker))
             self._changed.set()
 
@@ -205,10 +212,22 @@ class Fleet:
     async def _dismiss(self, worker: str) -> None:
         with suppress(LivereactorError):  # it never registered, or the store is away: the signal says it too
             await self._service.drain(worker)
-        await self._pool.stop(worker, grace=self._grace())
+        with _going_on("worker stopped"):
+            await self._pool.stop(worker, grace=self._grace())
 
     def _grace(self) -> float:
         return self._options.drain_timeout + self._options.limits.exit_timeout
+
+
+@contextmanager
+def _going_on(what: str) -> Generator[None]:
+    """Whatever fails here, the Workers that run and the rest of the fleet are not to end with it."""
+    try:
+        yield
+    except UnavailableError:
+        pass  # the store is away, which it says itself
+    except Exception:
+        _sparse.exception("failed, and goes on", apart=what, what=what)
 
 
 def _log_end(model: str, ended: Ended, *, expected: bool) -> None:

@@ -110,7 +110,7 @@ class SubprocessPool:
         while (ended := await self._ends.get()) is not None:
             yield ended
             # Only now: had this process been killed before the reader came back, the next pool would tell it again.
-            self._records.forget(ended.worker)
+            self._forget(ended.worker)
 
     async def capacity(self) -> int | None:
         """Nobody knows: it depends on the models."""
@@ -134,7 +134,7 @@ class SubprocessPool:
         try:
             child, record = await asyncio.to_thread(self._spawn, spec)
         except OSError as error:
-            self._records.forget(spec.worker)
+            self._forget(spec.worker)
             reason = error.strerror or str(error)
             raise PoolUnavailableError(
                 f"no process for a worker of {spec.model!r} can be started now ({reason}); retry, or free resources"
@@ -167,6 +167,12 @@ class SubprocessPool:
             child.wait()
             raise
         return child, record
+
+    def _forget(self, worker: str) -> None:
+        try:
+            self._records.forget(worker)
+        except OSError as error:  # the next pool tells this end again, which harms nobody
+            log.warning("record of a worker not deleted", worker=worker, reason=error.strerror)
 
     # --- watching ------------------------------------------------------------------------------------------------
 

@@ -52,8 +52,9 @@ class WorkerLogs:
         """Of the Workers that have ended keep the last `KEPT_LOGS` logs, none of them too large."""
         ended = sorted((path for path in self._folder.glob("*.log") if path.stem not in living), key=_modified)
         for path in ended[:-KEPT_LOGS]:
-            path.unlink(missing_ok=True)
-            path.with_suffix(".log.1").unlink(missing_ok=True)
+            for each in (path, path.with_suffix(".log.1")):
+                with suppress(OSError):  # tried again at the next visit
+                    each.unlink()
         for path in ended[-KEPT_LOGS:]:
             self.trim(path.stem)
 

@@ -59,7 +59,8 @@ class Records:
             if record is not None and record.pid == 0:
                 record = self._found(record)
             if record is None:
-                path.unlink(missing_ok=True)
+                with suppress(OSError):  # the next pool may
+                    path.unlink()
             else:
                 found.append(record)
         return found

@@ -18,7 +18,7 @@ from livereactor.coordinator.links import Links
 from livereactor.coordinator.options import CoordinatorOptions, Quotas
 from livereactor.coordinator.service import Service
 from livereactor.pool.memory import MemoryMachine, MemoryPool, Program
-from livereactor.pool.port import WorkerSpec
+from livereactor.pool.port import Handle, WorkerSpec
 from livereactor.protocol import link
 from livereactor.protocol.http import CreateSession
 from livereactor.store.memory import MemoryStore
@@ -222,6 +222,45 @@ async def test_a_look_that_ends_after_the_drain_starts_nobody() -> None:
             await asyncio.sleep(0)
         assert not house.machine.living
     assert house.started.empty()
+
+
+async def test_a_pool_that_breaks_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    start, broken = MemoryPool.start, [OSError("disk"), RuntimeError("a mistake of ours")]
+
+    async def breaking(self: MemoryPool, spec: WorkerSpec) -> Handle:
+        if broken:
+            raise broken.pop()
+        return await start(self, spec)
+
+    monkeypatch.setattr(MemoryPool, "start", breaking)
+    house = House(min_ready=1, max_workers=1)
+    async with house.running():
+        assert await house.next_start() in house.machine.living
+    assert not broken
+
+
+async def test_a_store_that_breaks_is_looked_at_again_and_ends_are_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = 2
+
+    async def breaking(*_: object, **__: object) -> None:
+        nonlocal broken
+        broken -= 1
+        raise RuntimeError("a mistake of ours")
+
+    house = House(min_ready=1, max_workers=1)
+    async with house.running():
+        first = await house.next_start()
+        await house.until(lambda: first in house.machine.living)
+        with monkeypatch.context() as patch:
+            patch.setattr(house.service, "worker_died", breaking)
+            patch.setattr(house.store, "read", breaking)
+            house.machine.die(first)
+            await house.until(lambda: broken <= 0)
+        await house.service.worker_died(first, reason="its lease ran out")
+        second = await house.next_start()
+        await house.until(lambda: second in house.machine.living)
+        house.machine.die(second)
+        assert await house.next_start() not in (first, second)
 
 
 async def test_clients_are_not_left_waiting_for_what_does_not_start() -> None:
