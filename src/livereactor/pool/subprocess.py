@@ -1,7 +1,7 @@
 """Workers as processes of this machine. They outlive the coordinator that started them; the next one adopts them.
 
 Each leads a session and process group of its own: Ctrl-C in a terminal reaches the coordinator alone, and what a Worker
-leaves behind goes with it. Loop only, but for starting and the care of logs, which block and run in threads.
+leaves behind goes with it. Loop only; starting, logs and records, which wait for a disk, run in threads.
 """
 
 from __future__ import annotations
@@ -71,7 +71,8 @@ class SubprocessPool:
         self._command = command
         self._records, self._logs = Records(folder), WorkerLogs(folder, limit_bytes=log_bytes)
         self._processes: dict[str, _Process] = {}
-        self._ends: asyncio.Queue[Ended | None] = asyncio.Queue()  # at most one a Worker, and None to end the reader
+        # Workers with their codes, at most once each; None ends the reader.
+        self._ends: asyncio.Queue[tuple[str, int | None] | None] = asyncio.Queue()
         self._starting: set[asyncio.Task[Handle]] = set()
         self._adopting = asyncio.Lock()
         self._tending: asyncio.Task[None] | None = None
@@ -107,10 +108,11 @@ class SubprocessPool:
     async def ended(self) -> AsyncIterator[Ended]:
         """Ends as they happen, those of adopted ones while no pool was there too; ends with the pool."""
         await self._adopt()
-        while (ended := await self._ends.get()) is not None:
-            yield ended
+        while (end := await self._ends.get()) is not None:
+            worker, code = end
+            yield Ended(worker, code, await asyncio.to_thread(self._logs.last_words, worker))
             # Only now: had this process been killed before the reader came back, the next pool would tell it again.
-            self._forget(ended.worker)
+            await asyncio.to_thread(self._forget, worker)
 
     async def capacity(self) -> int | None:
         """Nobody knows: it depends on the models."""
@@ -134,7 +136,7 @@ class SubprocessPool:
         try:
             child, record = await asyncio.to_thread(self._spawn, spec)
         except OSError as error:
-            self._forget(spec.worker)
+            await asyncio.to_thread(self._forget, spec.worker)
             reason = error.strerror or str(error)
             raise PoolUnavailableError(
                 f"no process for a worker of {spec.model!r} can be started now ({reason}); retry, or free resources"
@@ -187,7 +189,7 @@ class SubprocessPool:
                     self._take(record, None)
                     log.info("worker adopted", worker=record.worker, model=record.model, pid=record.pid)
                 else:
-                    self._tell(record, None)
+                    self._ends.put_nowait((record.worker, None))
 
     def _take(self, record: ProcessRecord, child: subprocess.Popen[bytes] | None) -> None:
         worker = record.worker
@@ -199,11 +201,8 @@ class SubprocessPool:
             return
         process.watch.close()
         kill_group(process.record)  # before it is reaped: until then the group's number cannot be another's
-        self._tell(process.record, process.child.poll() if process.child is not None else None)
+        self._ends.put_nowait((worker, process.child.poll() if process.child is not None else None))
         process.gone.set()
-
-    def _tell(self, record: ProcessRecord, code: int | None) -> None:
-        self._ends.put_nowait(Ended(record.worker, code, self._logs.last_words(record.worker)))
 
     async def _tend(self) -> None:
         while True:

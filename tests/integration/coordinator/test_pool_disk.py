@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Never
@@ -10,6 +11,7 @@ from typing import Never
 import pytest
 
 from livereactor.pool.port import PoolUnavailableError
+from livereactor.pool.subprocess_logs import WorkerLogs
 from livereactor.pool.subprocess_records import Records
 from tests.contract.pool.rig import Ends, SubprocessRig, spec
 
@@ -43,6 +45,34 @@ async def test_ends_are_told_though_their_records_stay(rig: SubprocessRig, reque
         assert (await ends.of(worker)).code == 1
     await ends.aclose()
     await pool.aclose()
+
+
+async def test_the_loop_waits_for_no_disk_when_a_worker_ends(
+    rig: SubprocessRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow one, such as a network's, would hold up everybody's requests."""
+    threads: dict[str, threading.Thread] = {}
+    last_words, forget = WorkerLogs.last_words, Records.forget
+
+    def reading(self: WorkerLogs, worker: str) -> str:
+        threads["log"] = threading.current_thread()
+        return last_words(self, worker)
+
+    def forgetting(self: Records, worker: str) -> None:
+        threads["record"] = threading.current_thread()
+        forget(self, worker)
+
+    monkeypatch.setattr(WorkerLogs, "last_words", reading)
+    monkeypatch.setattr(Records, "forget", forgetting)
+    pool = rig.pool()
+    ends = Ends(pool)
+    for worker in ("wrk_1", "wrk_2"):
+        await pool.start(spec(worker, "fails"))
+        assert "no weights" in (await ends.of(worker)).last_words
+    await pool.aclose()
+    await ends.closed()
+    assert threads.keys() == {"log", "record"}
+    assert threading.main_thread() not in threads.values()
 
 
 @pytest.mark.usefixtures("full")
