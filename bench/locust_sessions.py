@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import random
+import time
 
-from locust import FastHttpUser, constant, constant_throughput, task
+from locust import FastHttpUser, task
 
 HEADERS = {"Authorization": f"Bearer {os.environ.get('BENCH_TOKEN', '')}"}
 BODY = {
@@ -20,7 +22,18 @@ RATE = float(os.environ.get("BENCH_RATE", "0"))  # a second and client; 0 = as f
 class Creator(FastHttpUser):
     """One client."""
 
-    wait_time = constant_throughput(RATE) if RATE else constant(0)
+    _due = 0.0  # monotonic seconds
+
+    def on_start(self) -> None:
+        """Begin now."""
+        self._due = time.monotonic()
+
+    def wait_time(self) -> float:
+        """Until the next one is due: at random, so that a stall does not bring all clients together for good."""
+        if not RATE:
+            return 0.0
+        self._due += random.expovariate(RATE)
+        return max(0.0, self._due - time.monotonic())
 
     @task
     def create(self) -> None:
