@@ -17,7 +17,8 @@ from livereactor.coordinator import decisions
 from livereactor.coordinator.effects import Effect, TellAssigned, TellDrain, TellEnded
 from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.protocol import link
-from livereactor.store.port import ModelRecord, SessionRecord, SessionState, Tx
+from livereactor.store.port import Tx
+from livereactor.store.records import ModelRecord, SessionRecord, SessionState
 from livereactor.store.sql import SqlStore
 from tests.property.coordinator.audit import Audit
 from tests.property.coordinator.nodes import Node, Socket

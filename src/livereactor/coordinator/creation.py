@@ -22,6 +22,7 @@ from livereactor.base.errors import (
 )
 from livereactor.coordinator import decisions, quotas, views
 from livereactor.coordinator.caller import Caller
+from livereactor.coordinator.decisions import Line
 from livereactor.coordinator.effects import Effect
 from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.protocol.http import CreateSession, SessionDescriptor
@@ -82,13 +83,13 @@ def create(
     digest = fingerprint(asked.body) if asked.key is not None else ""
     if asked.key is not None and (before := _before(tx, asked, digest, now_us)) is not None:
         return Created(before, None), []
-    model = named(tx, asked.body.model.name, asked.body.model.version)
-    _may(asked.caller, model.name)
-    quotas.check(tx, asked.caller, options.quotas, now_us)
-    _must_be_served(tx, model, capacity)
-    record = _record(asked, model.name, now_us, options)
-    session, effects = decisions.create_session(tx, now_us, options, session=record)
-    view = views.created(session, model, reconnection_window=options.limits.reconnection_window)
+    line = joined(tx, asked.body.model.name, asked.body.model.version)
+    _may(asked.caller, line.model.name)
+    owner = quotas.check(tx, asked.caller, options.quotas, now_us)
+    _must_be_served(tx, line.model, capacity)
+    record = _record(asked, line.model.name, now_us, options)
+    session, effects = decisions.create_session(tx, now_us, options, session=record, line=line, owner=owner)
+    view = views.created(session, line.model, reconnection_window=options.limits.reconnection_window)
     if asked.key is not None:
         tx.remember(Remembered(asked.caller.account, _remembered_as(asked), digest, 201, view.to_body(), now_us))
     return Created(view, session), effects
@@ -106,22 +107,23 @@ def fingerprint(body: CreateSession) -> str:
     return hashlib.sha256(json.dumps(body.to_body(), sort_keys=True).encode()).hexdigest()
 
 
-def named(tx: Tx, asked: str, version: str | None = None) -> ModelRecord:
-    """The model that a client means: `name`, `owner/name`, `name@version`.
+def joined(tx: Tx, asked: str, version: str | None = None) -> Line:
+    """The line of the model that a client means: `name`, `owner/name`, `name@version`.
 
     Raises:
         NotFoundError: there is none, or not in that version.
     """
     name, _, after = asked.rpartition("/")[2].partition("@")
     version = after or version
-    model = tx.model(name)
-    if model is None:
+    line = decisions.line(tx, name)
+    if line is None:
         raise NotFoundError(f"no model named {name[:64]!r}; {_nearest(name, [each.name for each in tx.models()])}")
-    if version and model.version and version.removeprefix("v") != model.version.removeprefix("v"):
+    served = line.model.version
+    if version and served and version.removeprefix("v") != served.removeprefix("v"):
         raise NotFoundError(
-            f"no version {version[:32]!r} of model {name!r}; {model.version!r} is served, ask for that or for none"
+            f"no version {version[:32]!r} of model {name!r}; {served!r} is served, ask for that or for none"
         )
-    return model
+    return line
 
 
 def _nearest(name: str, served: list[str]) -> str:

@@ -31,19 +31,21 @@ class TokenSpentError(QuotaError):
     recoverable = False
 
 
-def check(tx: Tx, caller: Caller, defaults: Quotas, now_us: int) -> None:
-    """One more Session is within what the caller may use.
+def check(tx: Tx, caller: Caller, defaults: Quotas, now_us: int) -> Account | None:
+    """One more Session is within what the caller may use; the account's record, if there is one.
 
     Raises:
         TokenSpentError: 403, the token has had all its Sessions.
         QuotaError: 429, an allowance of the account, or of the token's open Sessions, is used up.
     """
-    quotas = effective(tx.account(caller.account), defaults)
+    owner = tx.account(caller.account)
+    quotas = effective(owner, defaults)
     if _counts(caller, quotas):
         tx.account(caller.account, lock=True)  # before anything is counted; whom nothing bounds waits for nobody
     _check_token(tx, caller)
     _check_open(tx, caller, quotas.concurrent_sessions)
     _check_rate(tx, caller.account, quotas, now_us)
+    return owner
 
 
 def effective(account: Account | None, defaults: Quotas) -> Quotas:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -118,6 +119,7 @@ async def _serve(
         models = await learn([str(_absolute(each)) for each in targets])
         await store.transact(lambda tx: list_models(tx, models, settings))
         async with telling(settings, store), _house(models, resolved, options, store, listener) as house:
+            _spare_collector()
             listening(url_of(listener))
             fleet = asyncio.create_task(house.fleet.run(_own_url(listener)), name="fleet")
             stopped = asyncio.create_task(stop.wait(), name="signals")
@@ -175,6 +177,12 @@ async def _house(
         server.should_exit = server.force_exit = True
         await asyncio.wait([serving], timeout=2)
         await pool.aclose()
+
+
+def _spare_collector() -> None:
+    """What is there now stays: a full collection that looks at it all stops everything for 100 ms, once a second."""
+    gc.collect()
+    gc.freeze()
 
 
 def list_models(tx: Tx, models: Sequence[Listed], settings: Settings) -> None:

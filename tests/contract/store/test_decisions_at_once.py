@@ -23,6 +23,7 @@ from livereactor.store.records import OPEN, RUNNING, ModelRecord, SessionState, 
 from tests.contract.store import records as r
 from tests.contract.store.conftest import Place
 from tests.contract.store.racing import Racers
+from tests.tools.making import created
 
 OPTIONS = CoordinatorOptions()
 WORKERS, CLIENTS, ROUNDS = 3, 3, 25
@@ -94,7 +95,7 @@ async def client(store: Store, number: int, dice: random.Random) -> None:
     """Makes Sessions, asks for them, and ends some of them before their time."""
     for n in range(ROUNDS):
         made = r.session(f"ses_{number}_{n}", created_us=NOW_US, polled_us=NOW_US)
-        await store.transact(lambda tx, made=made: decisions.create_session(tx, NOW_US, OPTIONS, session=made))
+        await store.transact(lambda tx, made=made: created(tx, NOW_US, OPTIONS, session=made))
         await store.read(lambda tx, made=made: decisions.place(tx, NOW_US, tx.session(made.id) or made))
         for what in (decisions.polled, decisions.prefer, decisions.end_session):
             if dice.random() < 0.4:

@@ -15,6 +15,7 @@ from livereactor.protocol import link
 from livereactor.store.memory import MemoryStore
 from livereactor.store.port import Tx
 from livereactor.store.records import Account, ModelRecord, SessionRecord, SessionState
+from tests.tools.making import created
 
 weights = st.sampled_from([0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 10.0])
 
@@ -145,7 +146,7 @@ def served_in_the_store(weights_of: Mapping[str, float | None], joined: Sequence
     store.run(begin)
     for n, account in enumerate(("first", *joined)):
         made = SessionRecord(f"ses_{n}", account, "pond", SessionState.QUEUED, n, n)
-        store.run(lambda tx, made=made: decisions.create_session(tx, 1, options, session=made))
+        store.run(lambda tx, made=made: created(tx, 1, options, session=made))
     order: list[str] = []
     while assigned := store.run(lambda tx: tx.sessions(states=[SessionState.ASSIGNED])):
         session = assigned[0]

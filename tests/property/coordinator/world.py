@@ -22,6 +22,7 @@ from livereactor.store.port import StoreUnavailableError, Tx
 from livereactor.store.records import OPEN, Account, ModelRecord, SessionRecord, SessionState
 from tests.property.coordinator.audit import Audit
 from tests.property.coordinator.nodes import Node, Socket
+from tests.tools.making import created
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -219,7 +220,7 @@ class World:
         name = f"ses_{self.sessions}"
         self.sessions += 1
         made = SessionRecord(name, account, model, SessionState.QUEUED, now_us, now_us)
-        self.attempt(replica, lambda: self.decide(replica, decisions.create_session, session=made))
+        self.attempt(replica, lambda: self.decide(replica, created, session=made))
 
     def client(self, replica: Replica) -> None:
         """One of the clients polls, ends its Session, or an operator does something about one."""

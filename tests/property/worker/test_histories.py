@@ -24,6 +24,7 @@ from livereactor.runtime.worker_link import About, LinkState, WorkerLink
 from livereactor.store.memory import MemoryStore
 from livereactor.store.port import Tx
 from livereactor.store.records import ModelRecord, SessionRecord, SessionState, SlotState, WorkerState
+from tests.tools.making import created
 
 MODEL, SLOTS = "pond", 2
 LIVING = (SessionState.WAITING, SessionState.ACTIVE, SessionState.ORPHANED)
@@ -209,7 +210,7 @@ class World:
         self.sessions += 1
         made = SessionRecord(f"ses_{self.sessions}", "tests", MODEL, SessionState.QUEUED, self.us, self.us)
         try:
-            self.decide(lambda tx: decisions.create_session(tx, self.us, self.options, session=made))
+            self.decide(lambda tx: created(tx, self.us, self.options, session=made))
         except LivereactorError:
             pass  # nobody serves it now
 

@@ -11,7 +11,7 @@ Model; after the Model only what nobody else holds (`head` and `free_slot` pass 
 from livereactor.coordinator.decisions.beats import beat, report
 from livereactor.coordinator.decisions.fill import fill
 from livereactor.coordinator.decisions.places import Place, place, places
-from livereactor.coordinator.decisions.sessions import create_session, end_session, polled, prefer
+from livereactor.coordinator.decisions.sessions import Line, create_session, end_session, line, polled, prefer
 from livereactor.coordinator.decisions.sweeps import (
     sweep_assignments,
     sweep_clock,
@@ -23,6 +23,7 @@ from livereactor.coordinator.decisions.sweeps import (
 from livereactor.coordinator.decisions.workers import bye, drain, register, worker_lost
 
 __all__ = [
+    "Line",
     "Place",
     "beat",
     "bye",
@@ -30,6 +31,7 @@ __all__ = [
     "drain",
     "end_session",
     "fill",
+    "line",
     "place",
     "places",
     "polled",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from livereactor.base.errors import NotFoundError
 from livereactor.coordinator import lease, queue
@@ -13,11 +13,34 @@ from livereactor.coordinator.decisions.places import place
 from livereactor.coordinator.effects import Effect, FleetChanged, QueueChanged, TellEnded
 from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.store.port import Tx
-from livereactor.store.records import ModelRecord, SessionRecord, SessionState, SlotRecord, SlotState
+from livereactor.store.records import Account, ModelRecord, SessionRecord, SessionState, SlotRecord, SlotState
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A model whose queue is about to be joined, held until the transaction ends.
+
+    Attributes:
+        tail: who is served last; None = nobody waits.
+    """
+
+    model: ModelRecord
+    tail: SessionRecord | None
+
+
+def line(tx: Tx, model: str) -> Line | None:
+    """Hold a model and look who is last in its queue; None = there is no such model.
+
+    Whoever joins a queue holds the model together with others who do; whoever may find a free Slot locks it alone.
+    """
+    others_wait = tx.tail(model) is not None
+    record = tx.model(model, lock=not others_wait, shared=others_wait)
+    # Again: it may have been served before the model was held.
+    return None if record is None else Line(record, tx.tail(model) if others_wait else None)
 
 
 def create_session(
-    tx: Tx, now_us: int, options: CoordinatorOptions, *, session: SessionRecord
+    tx: Tx, now_us: int, options: CoordinatorOptions, *, session: SessionRecord, line: Line, owner: Account | None
 ) -> tuple[SessionRecord, list[Effect]]:
     """Queue a new Session, or give it a free Slot where nobody waits.
 
@@ -26,20 +49,14 @@ def create_session(
     Args:
         session: QUEUED; who, which model, how, `created_us` and `polled_us`. `seq` and `turn` are given here. Rights
             and quotas have been looked at in the same transaction, and that somebody can serve the model.
+        line: of its model.
+        owner: its account's record, if there is one.
 
     Returns:
         the record as it stands now: ASSIGNED, or QUEUED.
-
-    Raises:
-        NotFoundError: no such model.
     """
-    # Whoever joins a queue holds the model together with others who do; whoever may find a free Slot locks it alone.
-    others_wait = tx.tail(session.model) is not None
-    model = tx.model(session.model, lock=not others_wait, shared=others_wait)
-    if model is None:
-        raise NotFoundError(f"no model {session.model[:64]!r} here; GET /models lists them")
-    tail = tx.tail(session.model) if others_wait else None  # again: it may have been served before the model was held
-    added = tx.add_session(replace(session, turn=_turn(tx, model, session.account, others_wait=tail is not None)))
+    model, tail = line.model, line.tail
+    added = tx.add_session(replace(session, turn=_turn(tx, line, session.account, owner)))
     moves.note(tx, now_us, "session.created", added, token=added.token, client=added.client)
     if tail is not None:
         # The last one in the queue moves nobody.
@@ -51,14 +68,13 @@ def create_session(
     return tx.session(added.id) or added, effects
 
 
-def _turn(tx: Tx, model: ModelRecord, account: str, *, others_wait: bool) -> float:
-    owner = tx.account(account)
+def _turn(tx: Tx, line: Line, account: str, owner: Account | None) -> float:
     weight = None if owner is None else owner.weight
     return queue.turn(
         weight,
-        served_turn=model.served_turn,
-        last_turn=None if weight is None else tx.last_turn(model.name, account),
-        others_wait=others_wait,
+        served_turn=line.model.served_turn,
+        last_turn=None if weight is None else tx.last_turn(line.model.name, account),
+        others_wait=line.tail is not None,
     )
 
 
