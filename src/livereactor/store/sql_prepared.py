@@ -22,36 +22,42 @@ class Cursor(Protocol):
 
     @property
     def rowcount(self) -> int: ...
+    def execute(self, sql: str, arguments: Any, /) -> object: ...
     def fetchone(self) -> Sequence[Any] | None: ...
     def fetchall(self) -> Sequence[Sequence[Any]]: ...
-    def close(self) -> None: ...
 
 
 class _Driver(Protocol):
-    def execute(self, sql: str, arguments: Any, /) -> Cursor: ...
+    def cursor(self) -> Cursor: ...
 
 
 class Runner:
-    """Runs statements on one connection, inside a transaction that SQLAlchemy began."""
+    """Runs statements on one connection, inside a transaction that SQLAlchemy began.
+
+    All by one cursor, which costs half of what one for each statement costs on Postgres: what a statement found has to
+    be taken before the next one runs.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._dialect = connection.dialect
         self._driver = cast(_Driver, connection.connection.driver_connection)
+        self._cursor = self._driver.cursor()
         self._error: type[Exception] = self._dialect.loaded_dbapi.Error
 
     def execute(self, statement: Executable, values: Mapping[str, Any]) -> Cursor:
         """Run it with these values, by name; raises `DBAPIError`."""
         prepared = _prepared(statement, tuple(values), self._dialect)
         try:
-            return self._driver.execute(prepared.sql, prepared.arguments(values))
+            self._cursor.execute(prepared.sql, prepared.arguments(values))
         except self._error as error:
             raise self._wrapped(prepared.sql, error) from error
+        return self._cursor
 
     def command(self, sql: str) -> None:
         """Run SQL without values: `SAVEPOINT …` and the like."""
         try:
-            self._driver.execute(sql, ()).close()
+            self._cursor.execute(sql, ())
         except self._error as error:
             raise self._wrapped(sql, error) from error
 

@@ -56,10 +56,7 @@ class Statements:
 
     def row(self, statement: Executable, values: Mapping[str, Any]) -> Sequence[Any] | None:
         """The first row."""
-        cursor = self._runner.execute(statement, values)
-        row = cursor.fetchone()
-        cursor.close()  # SQLite goes on reading until then
-        return row
+        return self._runner.execute(statement, values).fetchone()
 
     def rows(self, statement: Executable, values: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
         """All rows."""
@@ -72,10 +69,7 @@ class Statements:
 
     def run(self, statement: Executable, values: Mapping[str, Any]) -> int:
         """For its effect; how many rows it changed."""
-        cursor = self._runner.execute(statement, values)
-        changed = cursor.rowcount
-        cursor.close()
-        return changed
+        return self._runner.execute(statement, values).rowcount
 
 
 class Kept(Generic[R]):
