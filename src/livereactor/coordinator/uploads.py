@@ -19,13 +19,12 @@ from livereactor.base.errors import (
     LimitError,
     LivereactorError,
     NotFoundError,
-    PeerError,
-    TooLargeError,
     UnavailableError,
 )
 from livereactor.base.ids import upload_id as new_upload_id
-from livereactor.base.limits import MIB, Limits
+from livereactor.base.limits import Limits
 from livereactor.base.sparse_log import SparseLog
+from livereactor.blobs.bodies import check_size, exactly
 from livereactor.blobs.port import BlobExistsError, BlobKey, Blobs
 from livereactor.blobs.signing import Grant, Signer
 from livereactor.coordinator.caller import Caller
@@ -141,7 +140,7 @@ class Uploads:
     async def _take_in(self, slot: UploadRecord, chunks: AsyncIterator[bytes]) -> None:
         key = BlobKey.parse(slot.key)
         try:
-            await self._blobs.put(key, _exactly(chunks, slot))
+            await self._blobs.put(key, exactly(chunks, slot.size_bytes))
         except BlobExistsError:
             # Another replica was faster, or we died between the bytes and their record: they are what was announced.
             if await self._blobs.size(key) != slot.size_bytes:
@@ -226,19 +225,11 @@ def _must_be_well(reply: link.Reply) -> None:
 
 
 def _must_fit(tx: Tx, slot: UploadRecord, limits: Limits) -> None:
-    if slot.size_bytes > limits.upload_bytes:
-        sizes = f"{_mib(slot.size_bytes)} exceeds {_mib(limits.upload_bytes)} per file"
-        raise TooLargeError(f"{sizes}; send a smaller one", code="UPLOAD_TOO_LARGE")
     others = tx.uploads(slot.session)
     if len(others) >= limits.upload_slots:
         used = f"{len(others)} of {limits.upload_slots} files"
         raise LimitError(f"{used} of this session are reserved; use those that are there")
-    used = sum(each.size_bytes for each in others)
-    if used + slot.size_bytes > limits.upload_session_bytes:
-        sizes = (
-            f"{_mib(used)} of {_mib(limits.upload_session_bytes)} are used and {_mib(slot.size_bytes)} more exceed it"
-        )
-        raise TooLargeError(f"{sizes}; start a new session", code="UPLOAD_TOO_LARGE")
+    check_size(slot.size_bytes, sum(each.size_bytes for each in others), limits)
     if tx.upload(slot.id) is not None:
         raise ConflictError(f"upload {slot.id!r} exists already; leave upload_id out to get a fresh one")
 
@@ -274,19 +265,3 @@ def _folder(slot: UploadRecord) -> BlobKey:
 
 def _written(upload: str) -> ConflictError:
     return ConflictError(f"upload {upload!r} has its bytes already; reserve another slot")
-
-
-async def _exactly(chunks: AsyncIterator[bytes], slot: UploadRecord) -> AsyncIterator[bytes]:
-    seen, size = 0, slot.size_bytes
-    async for chunk in chunks:
-        seen += len(chunk)
-        if seen > size:
-            break
-        yield chunk
-    if seen != size:
-        more = "more than" if seen > size else f"{seen} of"
-        raise PeerError(f"the body has {more} the {size} announced bytes; send exactly the file that was announced")
-
-
-def _mib(size: int) -> str:
-    return f"{size / MIB:.1f} MiB" if size >= MIB / 10 else f"{size} bytes"

@@ -17,13 +17,12 @@ from livereactor.base.errors import (
     ForbiddenError,
     LimitError,
     NotFoundError,
-    PeerError,
-    TooLargeError,
     UnresolvedUploadError,
     UsageError,
 )
 from livereactor.base.ids import upload_id as new_upload_id
-from livereactor.base.limits import MIB, Limits
+from livereactor.base.limits import Limits
+from livereactor.blobs.bodies import check_size, exactly
 from livereactor.blobs.port import BlobKey, BlobMissingError, Blobs
 from livereactor.blobs.signing import Grant, Signer
 from livereactor.protocol.http import AnnouncedUpload, UploadRequest
@@ -152,7 +151,7 @@ class Uploads:
             raise ConflictError(f"upload {upload!r} has its bytes already; reserve another slot")
         slot.writing = True
         try:
-            await self._blobs.put(slot.key, _exactly(chunks, slot))
+            await self._blobs.put(slot.key, exactly(_while_open(chunks, slot), slot.size))
         finally:
             slot.writing = False
         if slot.over:  # the folder was emptied while the last bytes were written
@@ -208,7 +207,7 @@ class Uploads:
         if self._session is None:
             raise NotFoundError("no session is open; start one with POST /start_session")
         self._check_type(request.mime_type)
-        self._check_size(request.size)
+        check_size(request.size, sum(slot.size for slot in self._slots.values()), self._limits)
         if len(self._slots) >= self._limits.upload_slots:
             used = f"{len(self._slots)} of {self._limits.upload_slots} files"
             raise LimitError(f"{used} of this session are reserved; use those that are there")
@@ -220,35 +219,9 @@ class Uploads:
             taken = ", ".join(self._types)
             raise UploadTypeError(f"files of type {plain[:64]!r} are not taken; send one of {taken}")
 
-    def _check_size(self, size: int) -> None:
-        limits = self._limits
-        if size > limits.upload_bytes:
-            raise TooLargeError(
-                f"{_mib(size)} exceeds {_mib(limits.upload_bytes)} per file; send a smaller one",
-                code="UPLOAD_TOO_LARGE",
-            )
-        used = sum(slot.size for slot in self._slots.values())
-        if used + size > limits.upload_session_bytes:
-            raise TooLargeError(
-                f"{_mib(used)} of {_mib(limits.upload_session_bytes)} are used and {_mib(size)} more exceed it; "
-                "start a new session",
-                code="UPLOAD_TOO_LARGE",
-            )
 
-
-async def _exactly(chunks: AsyncIterator[bytes], slot: _Slot) -> AsyncIterator[bytes]:
-    seen, size = 0, slot.size
+async def _while_open(chunks: AsyncIterator[bytes], slot: _Slot) -> AsyncIterator[bytes]:
     async for chunk in chunks:
         if slot.over:
             raise NotFoundError("the session has ended while the file was written; start another")
-        seen += len(chunk)
-        if seen > size:
-            break
         yield chunk
-    if seen != size:
-        more = "more than" if seen > size else f"{seen} of"
-        raise PeerError(f"the body has {more} the {size} announced bytes; send exactly the file that was announced")
-
-
-def _mib(size: int) -> str:
-    return f"{size / MIB:.1f} MiB" if size >= MIB / 10 else f"{size} bytes"
