@@ -24,6 +24,7 @@ def bounds(options: CoordinatorOptions) -> dict[str, int | float]:
         "token_lifetime": float(options.token_lifetime),
         "scoped_token_lifetime": float(options.scoped_token_lifetime),
         "closed_session_kept": options.kept,
+        "events_kept": options.events_kept,
         "start_bytes": START_BYTES,
         "signalling_bytes": BODY_BYTES,
     }

@@ -57,6 +57,7 @@ class CoordinatorOptions:
         store_grace: after the store was away, nobody is expired for so long: everybody was silent.
         drain_timeout: what a draining Worker may take for the Session it has.
         kept: a closed Session can be looked at for so long.
+        events_kept: and what happened, which usage is counted by, for so long.
         guests: callers without key or token are served as the account `guest` where they are on this machine, no proxy
             stands between and no foreign page asks, until there is a key (a coordinator on loopback).
         guests_from_anywhere: and those from elsewhere, and of any page, since the operator said so.
@@ -74,6 +75,7 @@ class CoordinatorOptions:
     store_grace: float = link.LEASE
     drain_timeout: float = 30.0
     kept: float = 86_400.0
+    events_kept: float = 35 * 86_400.0
     token_lifetime: int = 21_600
     scoped_token_lifetime: int = 3_600
     guests: bool = False

@@ -101,4 +101,5 @@ class Sweeper:
 
 
 def _prune(tx: Tx, now_us: int, options: CoordinatorOptions) -> tuple[int, list[Effect]]:
-    return tx.prune(before_us=now_us - round(options.kept * 1e6), limit=PRUNED), []
+    before_us, events_before_us = (now_us - round(kept * 1e6) for kept in (options.kept, options.events_kept))
+    return tx.prune(before_us=before_us, events_before_us=events_before_us, limit=PRUNED), []

@@ -1,7 +1,7 @@
 """What accounts used, from the events: for invoices and for planning. Pure but for the transaction.
 
-A Session counts on the day it ends, with the seconds for which a Worker was its own. Events are kept as long as closed
-Sessions (`CoordinatorOptions.kept`), so whoever bills by the month exports daily, or has webhooks.
+A Session counts on the day it ends, with the seconds for which a Worker was its own. Events are kept for five
+weeks (`CoordinatorOptions.events_kept`), so that a month can be billed when it is over.
 """
 
 from __future__ import annotations

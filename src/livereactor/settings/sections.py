@@ -151,9 +151,8 @@ class CoordinatorSettings(BaseModel):
     scoped_token_lifetime: int = Field(
         _SERVING.scoped_token_lifetime, ge=1, le=CEILING, description="Likewise, of a token for models or sessions."
     )
-    closed_session_kept: float = Field(
-        _SERVING.kept, ge=60, description="Seconds a closed session can be looked at, and its events."
-    )
+    closed_session_kept: float = Field(_SERVING.kept, ge=60, description="Seconds a closed session can be looked at.")
+    events_kept: float = Field(_SERVING.events_kept, ge=60, description="Seconds that usage and events are kept.")
     lease: float = Field(_SERVING.lease, ge=1, description="Seconds of silence after which a worker is lost.")
     drain_timeout: float = Field(_SERVING.drain_timeout, ge=0, description="Seconds a draining worker may take.")
 

@@ -334,7 +334,7 @@ class _MemoryTx:
         self._leaders.put(name, (holder, until_us))
         return True
 
-    def prune(self, *, before_us: int, limit: int = 500) -> int:
+    def prune(self, *, before_us: int, events_before_us: int, limit: int = 500) -> int:
         pruned = 0
         for table, old in (
             (self._sessions, _older(self._sessions.rows, lambda each: each.ended_us, before_us)),
@@ -344,7 +344,7 @@ class _MemoryTx:
                 table.put(key, None)
                 pruned += 1
         pruned += self._prune_workers(before_us, limit - pruned)
-        return pruned + self._prune_events(before_us, limit - pruned)
+        return pruned + self._prune_events(events_before_us, limit - pruned)
 
     def _prune_workers(self, before_us: int, limit: int) -> int:
         over = (WorkerState.LOST, WorkerState.GONE)

@@ -185,8 +185,8 @@ class Tx(Protocol):
         """
         ...
 
-    def prune(self, *, before_us: int, limit: int = 500) -> int:
-        """Delete older closed Sessions, LOST and GONE Workers, events and remembered answers; returns how many."""
+    def prune(self, *, before_us: int, events_before_us: int, limit: int = 500) -> int:
+        """Delete older closed Sessions, LOST and GONE Workers, remembered answers, and events; returns how many."""
         ...
 
 

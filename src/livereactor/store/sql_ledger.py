@@ -63,10 +63,8 @@ def _pruning(key: Column[Any], at: Column[Any], where: str | None = None) -> Any
     return delete(key.table).where(key.in_(old if where is None else old.where(text(where))))
 
 
-_PRUNINGS: Final = (
-    _pruning(schema.SESSIONS.c.seq, schema.SESSIONS.c.ended_us, schema.CLOSED),
-    _pruning(_E.seq, _E.at_us),
-)
+_OLD_SESSIONS: Final = _pruning(schema.SESSIONS.c.seq, schema.SESSIONS.c.ended_us, schema.CLOSED)
+_OLD_EVENTS: Final = _pruning(_E.seq, _E.at_us)
 _OLD_WORKERS: Final = (
     select(schema.WORKERS.c.id)
     .where(text("state IN ('lost', 'gone')"), schema.WORKERS.c.lease_until_us < param("before"))
@@ -163,11 +161,11 @@ class LedgerStatements(Statements):
         self.run(_ADD_LEADER, {"name": name, "holder": holder, "until_us": until_us})
         return True
 
-    def prune(self, *, before_us: int, limit: int = 500) -> int:
-        """Delete older closed Sessions, LOST and GONE Workers, events and remembered answers; returns how many."""
+    def prune(self, *, before_us: int, events_before_us: int, limit: int = 500) -> int:
+        """Delete older closed Sessions, LOST and GONE Workers, remembered answers, and events; returns how many."""
         left = limit
-        for statement in _PRUNINGS:
-            left -= self.run(statement, {"before": before_us, "up_to": left})
+        left -= self.run(_OLD_SESSIONS, {"before": before_us, "up_to": left})
+        left -= self.run(_OLD_EVENTS, {"before": events_before_us, "up_to": left})
         for account, key in self.rows(_OLD_ANSWERS, {"before": before_us, "up_to": left}):
             left -= self.run(_FORGET, {"of": account, "named": key})
         for (worker,) in self.rows(_OLD_WORKERS, {"before": before_us, "up_to": left}):

@@ -95,6 +95,7 @@ def coordinator_options(settings: Settings) -> CoordinatorOptions:
         token_lifetime=given.token_lifetime,
         scoped_token_lifetime=given.scoped_token_lifetime,
         kept=given.closed_session_kept,
+        events_kept=given.events_kept,
         lease=given.lease,
         store_grace=given.lease,
         drain_timeout=given.drain_timeout,

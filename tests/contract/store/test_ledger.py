@@ -96,7 +96,7 @@ async def test_uploads_that_outlived_their_sessions_are_found(store: Store) -> N
             tx.add_session(each)
         for n, session in enumerate(("ses_2", "ses_1", "ses_2", "ses_3")):
             tx.put_upload(r.upload(f"upl_{n}", session))
-        tx.prune(before_us=20)
+        tx.prune(before_us=20, events_before_us=20)
 
     await store.transact(fill)
     assert await store.read(lambda tx: tx.session("ses_1")) is None
@@ -122,8 +122,8 @@ async def test_what_is_old_is_thrown_away_and_nothing_else(store: Store) -> None
         tx.remember(r.answer("new", created_us=20))
 
     await store.transact(fill)
-    assert await store.transact(lambda tx: tx.prune(before_us=20)) == 5
-    assert await store.transact(lambda tx: tx.prune(before_us=20)) == 0
+    assert await store.transact(lambda tx: tx.prune(before_us=20, events_before_us=20)) == 5
+    assert await store.transact(lambda tx: tx.prune(before_us=20, events_before_us=20)) == 0
     left = await store.read(lambda tx: [each.id for each in tx.sessions()])
     assert left == ["ses_4", "ses_3", "ses_2"]
     assert await store.read(lambda tx: tx.upload("upl_1")) is not None, "its bytes are there still, and need it"
@@ -142,6 +142,6 @@ async def test_old_records_are_thrown_away_a_few_at_a_time(store: Store) -> None
     await store.transact(lambda tx: [tx.add_session(r.closed(f"ses_{n}", ended_us=n)) for n in range(7)])
     await store.transact(lambda tx: [tx.add_event(r.event(at_us=n)) for n in range(5)])
     await store.transact(lambda tx: [tx.remember(r.answer(f"key_{n}", created_us=n)) for n in range(3)])
-    counts = [await store.transact(lambda tx: tx.prune(before_us=100, limit=4)) for _ in range(5)]
+    counts = [await store.transact(lambda tx: tx.prune(before_us=100, events_before_us=100, limit=4)) for _ in range(5)]
     assert counts == [4, 4, 4, 3, 0]
     assert not await store.read(lambda tx: tx.sessions(states=[SessionState.CLOSED]))

@@ -33,7 +33,7 @@ def write_everything(tx: Tx) -> None:
     tx.put_cursor("webhooks", 9)
     tx.remember(r.answer("second", created_us=r.LATE_US))
     assert tx.lead("sweeper", "second", now_us=10, until_us=99)
-    assert tx.prune(before_us=10_000) == 3
+    assert tx.prune(before_us=10_000, events_before_us=10_000) == 3
     tx.add_event(r.event("third"))
 
 

@@ -56,7 +56,7 @@ async def test_what_could_not_be_erased_at_once_is_erased_later(
         tx.put_upload(r.upload("upl_1", "ses_1", key=KEY.path, landed=True))
         tx.put_upload(r.upload("upl_2", "ses_2"))
         if is_pruned:
-            tx.prune(before_us=10)
+            tx.prune(before_us=10, events_before_us=10)
 
     await store.transact(fill)
     await blobs.put(KEY, bytes_of_it())

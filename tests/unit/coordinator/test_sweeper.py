@@ -130,7 +130,7 @@ async def test_a_ticket_that_was_served_while_its_drop_was_decided_goes_on(monke
 async def test_what_is_old_and_cannot_be_thrown_away_keeps_no_lease_from_ending(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def fails(tx: Tx, *, before_us: int, limit: int = 500) -> int:
+    def fails(tx: Tx, *, before_us: int, events_before_us: int, limit: int = 500) -> int:
         raise StoreUnavailableError("too slow")
 
     rig = SweptRig()
@@ -234,3 +234,19 @@ async def test_what_is_old_is_thrown_away_now_and_then(monkeypatch: pytest.Monke
     before = rig.store.calls
     await rig.sweeper.sweep()
     assert rig.store.calls - before == usual + 2
+
+
+async def test_what_happened_is_known_for_longer_than_the_session_it_happened_to() -> None:
+    rig = SweptRig()
+    session = await rig.ready()
+    await rig.service.end(ALICE, session)
+    rig.advance(rig.options.kept + 61)
+    await rig.sweeper.sweep()
+    assert await rig.store.read(lambda tx: tx.session(session)) is None
+    kinds = [each.kind for each in await rig.store.read(lambda tx: tx.events())]
+    assert "session.ended" in kinds, "a month is billed when it is over"
+    rig.advance(rig.options.events_kept + 1)
+    rig.sweeper = Sweeper(rig.decider)  # it tidies at its start, and seldom
+    await rig.sweeper.sweep()
+    left = await rig.store.read(lambda tx: tx.events())
+    assert all(each.at_us > rig.now_us - rig.options.events_kept * 1e6 for each in left)
