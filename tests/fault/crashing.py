@@ -22,6 +22,7 @@ from livereactor.store.records import ModelRecord, SessionRecord, SessionState
 from livereactor.store.sql import SqlStore
 from tests.property.coordinator.audit import Audit
 from tests.property.coordinator.nodes import Node, Socket
+from tests.tools.making import created
 
 T = TypeVar("T")
 EPOCH_US = 1_700_000_000_000_000
@@ -178,7 +179,7 @@ class Stand:
         if self.transact(lambda tx: tx.session(name)) is None:
             us = EPOCH_US + round(self.now * 1e6)
             made = SessionRecord(name, "tests", MODEL, SessionState.QUEUED, us, us)
-            self.decide(decisions.create_session, session=made)
+            self.decide(created, session=made)
 
     def settle(self, seconds: float) -> None:
         """Everybody says and hears what there is, beat for beat; tickets are asked for."""
