@@ -271,4 +271,4 @@ async def test_a_worker_drains_and_is_gone(browser: Browser, served: Coordinator
         await expect(card).to_contain_text("0 of 1 in use")
         await card.get_by_role("button", name="Drain").click()
         await card.get_by_role("button", name="Really drain it?").click()
-        await expect(card).to_have_count(0)
+        await expect(card).to_have_count(0, timeout=30_000)
