@@ -14,7 +14,7 @@ from playwright.async_api import Browser, expect
 from tests.e2e.page.conftest import opened
 from tests.tools.processes import REPOSITORY, free_port, request
 
-from .command import LIVEREACTOR, Serving, serving
+from .command import Serving, serving
 from .test_run import PLAYING, TRACE
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -74,9 +74,7 @@ async def test_make_demo_shows_moving_pictures_that_answer_a_command(browser: Br
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGHUP], ids=["Ctrl-C", "terminal closed"])
 async def test_a_models_worker_starts_on_first_use_and_nothing_is_left(tmp_path: Path, how: signal.Signals) -> None:
-    # Tests that run under nohup would hand on that this signal is ignored.
-    command = ("env", "--default-signal=HUP", LIVEREACTOR)
-    async with serving("demo", "--port", "0", command=command, folder=tmp_path) as demo:
+    async with serving("demo", "--port", "0", folder=tmp_path) as demo:
         folder = (await demo.said("data in")).split()[2]
         assert await states(demo) == {"garden": "cold", "pond": "cold"}
         await played(demo)
