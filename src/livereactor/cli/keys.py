@@ -6,7 +6,7 @@ import json
 import sys
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from urllib.parse import quote
 
 import typer
@@ -16,6 +16,11 @@ from livereactor.protocol.http import read_body
 from livereactor.protocol.keys import KeyRequest
 
 keys = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys.", rich_markup_mode=None)
+
+FIRST: Final = (
+    "From now on everybody needs a key or a token, at this machine too (unless guests = true); "
+    "for the page: #token=… from `livereactor token`"
+)
 
 
 class Scope(StrEnum):
@@ -70,6 +75,8 @@ def create(
         return
     typer.echo(made["key"])
     print("shown this once; keep it where only your server reads it", file=sys.stderr)
+    if [row["id"] for row in _listed(place) if "revoked_at" not in row] == [made["id"]]:
+        print(FIRST, file=sys.stderr)
 
 
 @keys.command("list", epilog="Example: livereactor keys list --json")
@@ -77,11 +84,9 @@ def list_keys(
     data_dir: DataDir = None, coordinator: CoordinatorUrl = None, key: AdminKey = None, json_lines: Json = False
 ) -> None:
     """Show the keys there are, newest first."""
-    place = Place(data_dir, coordinator, key)
-    if place.is_remote:
-        rows: list[dict[str, Any]] = place.call("GET", "/keys")["keys"]
-    else:
-        rows = [each.to_body() for each in place.operate(lambda data: data.auth.keys.list())]
+    rows = _listed(Place(data_dir, coordinator, key))
+    if not rows and not json_lines:
+        typer.echo("none", err=True)
     for row in rows:
         typer.echo(json.dumps(row) if json_lines else _line(row))
 
@@ -105,6 +110,12 @@ def revoke(
     else:
         ended = place.operate(lambda data: data.auth.keys.revoke(revoked)).to_body()
     typer.echo(json.dumps(ended) if json_lines else f"revoked {ended['id']}")
+
+
+def _listed(place: Place) -> list[dict[str, Any]]:
+    if place.is_remote:
+        return place.call("GET", "/keys")["keys"]
+    return [each.to_body() for each in place.operate(lambda data: data.auth.keys.list())]
 
 
 def _line(row: dict[str, Any]) -> str:

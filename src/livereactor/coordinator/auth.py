@@ -35,6 +35,8 @@ _SINCE_KEYS: Final = (
     "this server has API keys, so everybody needs one, or a token: `livereactor token` makes one, POST /tokens does "
     "for your web server; `[coordinator] guests = true` serves everybody without"
 )
+_TOKEN: Final = "eyJ"  # how every JWT begins: `{"` in base64
+_NO_KEY: Final = "this is a token, not a key; pass it as `jwt`, or send it as Authorization: Bearer"
 _NO_CREDENTIALS: Final = ("", "local")  # what official clients put behind `Bearer` when they have none
 
 
@@ -145,6 +147,8 @@ class Auth:
             if shown.token is not None:
                 return self._tokens.verify(shown.token, now_at=self._unix_us() / 1e6)
             if shown.key is not None:
+                if shown.key.startswith(_TOKEN):
+                    raise UnauthorizedError(_NO_KEY)
                 return _key_caller(await self.keys.find(shown.key, peer=peer(request)))
         except LivereactorError as error:
             return error

@@ -60,6 +60,28 @@ def test_a_key_is_the_only_line_on_stdout(command: Command) -> None:
     assert "shown this once" in result.stderr
 
 
+def test_the_first_key_that_counts_says_that_guests_are_over(command: Command) -> None:
+    told = "From now on everybody needs a key or a token"
+    first = command("keys", "create")
+    assert KEY.fullmatch(first.stdout.strip())
+    assert told in first.stderr
+    assert told not in command("keys", "create").stderr
+    for row in command("keys", "list", "--json").stdout.splitlines():
+        command("keys", "revoke", json.loads(row)["id"])
+    assert told in command("keys", "create").stderr
+
+
+def test_a_first_key_for_scripts_is_all_that_is_said(command: Command) -> None:
+    assert command("keys", "create", "--json").stderr == ""
+
+
+def test_no_keys_are_told_on_stderr(command: Command, data: Path) -> None:
+    data.mkdir()
+    shown = command("keys", "list")
+    assert (shown.stdout, shown.stderr) == ("", "none\n")
+    assert command("keys", "list", "--json").output == ""
+
+
 def test_for_scripts_a_key_is_one_object(command: Command) -> None:
     made = created(command, "--account", "acme", "--scope", "view", "--scope", "admin", "--max-sessions", "0")
     assert KEY.fullmatch(made["key"])

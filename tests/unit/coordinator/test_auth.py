@@ -84,6 +84,15 @@ async def test_a_key_is_taken_from_every_header_that_clients_use(rig: Rig) -> No
         assert await rig.caller(**headers) == Caller("acme", SESSION_SCOPES)
 
 
+async def test_a_token_in_the_place_of_a_key_is_told_where_it_belongs(rig: Rig) -> None:
+    token = (await rig.mint(await rig.key())).jwt
+    for header in ("reactor_api_key", "x_api_key"):
+        with pytest.raises(UnauthorizedError, match="a token, not a key; pass it as `jwt`"):
+            await rig.caller(**{header: token})
+    with pytest.raises(UnauthorizedError, match="a token, not a key; pass it as `jwt`"):
+        await rig.mint(token)
+
+
 async def test_a_key_never_does_more_than_its_scopes(rig: Rig) -> None:
     assert (await rig.caller(x_api_key=await rig.key(scopes=["view"]))).scopes == {"view"}
     assert "admin" in (await rig.caller(x_api_key=await rig.key(scopes=["admin"]))).scopes
