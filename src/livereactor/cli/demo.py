@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import sys
+import os
+import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Final
@@ -10,7 +11,7 @@ from typing import Annotated, Final
 import typer
 
 import livereactor
-from livereactor.base.errors import UsageError
+from livereactor.base.errors import ConfigError, UsageError
 from livereactor.cli.serve import serve_targets
 
 MODELS: Final = ("pond.py", "garden.py")
@@ -33,7 +34,6 @@ def demo(
     """
     # A folder of its own for each run: several demos live side by side, and none meets what a last one left.
     with TemporaryDirectory(prefix="livereactor-demo-", ignore_cleanup_errors=True) as folder:
-        print(f"data in {folder} until it ends", file=sys.stderr)
         given: dict[str, object] = {
             "coordinator.port": port,
             "coordinator.data_dir": Path(folder),
@@ -45,7 +45,15 @@ def demo(
             "pool.min_ready": 0,
         }
         models = [str(demo_models() / name) for name in MODELS]
-        serve_targets(models, given, open_page=open_page, json_lines=json_lines)
+        try:
+            serve_targets(models, given, open_page=open_page, json_lines=json_lines, is_fleeting=True)
+        except ConfigError as error:
+            raise ConfigError(_for_make(error.message)) from error
+
+
+def _for_make(text: str) -> str:
+    """For whoever typed `make demo`, which does not take our options."""
+    return re.sub(r"--port (\d+)", r"--port \1 (make demo PORT=\1)", text) if "MAKELEVEL" in os.environ else text
 
 
 def demo_models() -> Path:

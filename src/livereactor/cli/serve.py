@@ -58,16 +58,34 @@ def serve(
 
 
 def serve_targets(
-    targets: Sequence[str], given: Mapping[str, object], *, open_page: bool = False, json_lines: bool = False
+    targets: Sequence[str],
+    given: Mapping[str, object],
+    *,
+    open_page: bool = False,
+    json_lines: bool = False,
+    is_fleeting: bool = False,
 ) -> None:
-    """Serve until interrupted; what was not given (None) is left to environment, file and defaults."""
-    from livereactor.wiring.coordinator import serve_models
+    """Serve until interrupted; what was not given (None) is left to environment, file and defaults.
+
+    Args:
+        is_fleeting: the data folder goes with the process, and whoever looks is told so.
+    """
+    from livereactor.wiring.coordinator import Guests, serve_models
 
     command_line = {name: value for name, value in given.items() if value is not None}
     resolved = resolve(Path(), command_line=command_line)
 
-    def listening(url: str) -> None:
+    let_in = {
+        Guests.EVERYBODY: "nobody needs a key or a token (guests = true)",
+        Guests.HERE: "on this machine nobody needs a key or a token until there is a first key; others need one",
+        Guests.NOBODY: "everybody needs a key or a token; `livereactor token` makes one",
+    }
+
+    def listening(url: str, guests: Guests) -> None:
         typer.echo(json.dumps({"url": url}) if json_lines else url)
+        folder = resolved.settings.coordinator.data_dir.absolute()
+        print(f"data in {folder}{' until it ends' if is_fleeting else ''}", file=sys.stderr)
+        print(let_in[guests], file=sys.stderr)
         print("Ctrl-C ends it", file=sys.stderr)
         if open_page:
             webbrowser.open(url)

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from enum import Enum, auto
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -21,6 +22,7 @@ from livereactor.blobs.folder import FolderBlobs
 from livereactor.blobs.signing import Signer
 from livereactor.coordinator.app import Parts, create_app
 from livereactor.coordinator.fleet import Fleet
+from livereactor.coordinator.keys import Keys
 from livereactor.coordinator.links import Links
 from livereactor.coordinator.options import CoordinatorOptions, Rates, TurnOptions
 from livereactor.coordinator.routes.workers import SERVER
@@ -57,13 +59,21 @@ class _House:
     serving: asyncio.Task[None]
 
 
-def serve_models(targets: Sequence[str], resolved: Resolved, *, listening: Callable[[str], None]) -> None:
+class Guests(Enum):
+    """Who is served without a key or a token."""
+
+    EVERYBODY = auto()
+    HERE = auto()  # programs and pages of this machine, until there is a key
+    NOBODY = auto()
+
+
+def serve_models(targets: Sequence[str], resolved: Resolved, *, listening: Callable[[str, Guests], None]) -> None:
     """Serve models to many people until SIGINT or SIGTERM.
 
     Args:
         targets: models of this machine, as `load_model` takes them.
         resolved: settings.
-        listening: called with the page's URL once the port is open.
+        listening: called once the port is open, with the page's URL and who is served without credentials.
 
     Raises:
         ModelLoadError: one of the models could not be imported.
@@ -110,7 +120,7 @@ async def _serve(
     resolved: Resolved,
     options: CoordinatorOptions,
     listener: socket.socket,
-    listening: Callable[[str], None],
+    listening: Callable[[str, Guests], None],
 ) -> None:
     stop, settings = stop_on_signals(), resolved.settings
     store = open_store(settings)
@@ -121,7 +131,7 @@ async def _serve(
         await store.transact(lambda tx: list_models(tx, models, settings))
         async with telling(settings, store), _house(models, resolved, options, store, listener) as house:
             _spare_collector()
-            listening(url_of(listener))
+            listening(url_of(listener), await _guests(store, options))
             fleet = asyncio.create_task(house.fleet.run(_own_url(listener)), name="fleet")
             stopped = asyncio.create_task(stop.wait(), name="signals")
             await asyncio.wait([stopped, house.serving, fleet], return_when=asyncio.FIRST_COMPLETED)
@@ -133,6 +143,14 @@ async def _serve(
                 raise error
     finally:
         await store.aclose()
+
+
+async def _guests(store: Store, options: CoordinatorOptions) -> Guests:
+    if options.guests_from_anywhere:
+        return Guests.EVERYBODY
+    if options.guests and not await Keys(store, unix_us=unix_us).are_there():
+        return Guests.HERE
+    return Guests.NOBODY
 
 
 @asynccontextmanager

@@ -76,6 +76,7 @@ async def test_make_demo_shows_moving_pictures_that_answer_a_command(browser: Br
 async def test_a_models_worker_starts_on_first_use_and_nothing_is_left(tmp_path: Path, how: signal.Signals) -> None:
     async with serving("demo", "--port", "0", folder=tmp_path) as demo:
         folder = (await demo.said("data in")).split()[2]
+        await demo.said("on this machine nobody needs a key or a token until there is a first key")
         assert await states(demo) == {"garden": "cold", "pond": "cold"}
         await played(demo)
         assert await states(demo) == {"garden": "cold", "pond": "ready"}

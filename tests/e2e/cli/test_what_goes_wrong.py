@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import socket
 from pathlib import Path
 
@@ -126,3 +127,20 @@ async def test_doctor_finds_a_machine_without_an_address_and_says_how_to_add_one
     assert result.code == 1
     assert found["media engine"]["text"].startswith("no network address but loopback")
     assert "ip link add" in found["media engine"]["fix"]
+
+
+@pytest.mark.parametrize("by_make", [False, True], ids=["demo", "make demo"])
+async def test_a_demo_on_a_port_in_use_says_what_whoever_started_it_can_type(
+    monkeypatch: pytest.MonkeyPatch, by_make: bool
+) -> None:
+    monkeypatch.delenv("MAKELEVEL", raising=False)
+    if by_make:
+        monkeypatch.setenv("MAKELEVEL", "1")  # as make does
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        result = await ended("demo", "--port", str(holder.getsockname()[1]))
+    assert (result.code, result.out) == (1, "")
+    assert re.search(r"choose another port with --port (\d+)( \(make demo PORT=\1\))?, which is free", result.log)
+    assert ("make demo" in result.log) is by_make
+    assert "data in" not in result.log
