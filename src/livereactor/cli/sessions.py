@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from livereactor.wiring.data import Data
 
 REASON_CHARS: Final = 64  # as in the body of DELETE
+# Headings of the lists, for people.
+SESSION: Final = ("SESSION", "STATE", "MODEL", "ACCOUNT", "CREATED", "ENDED BY")
+TICKET: Final = ("PLACE", "SESSION", "MODEL", "ACCOUNT", "WAITED", "TO GO")
+WORKER: Final = ("WORKER", "STATE", "MODEL", "NODE", "SESSIONS")
 sessions = typer.Typer(no_args_is_help=True, help="List, show and end sessions.", rich_markup_mode=None)
 workers = typer.Typer(invoke_without_command=True, help="List workers; let one drain.", rich_markup_mode=None)
 
@@ -58,7 +62,7 @@ def list_sessions(
         found: list[dict[str, Any]] = place.call("GET", f"/admin/sessions{query}")["sessions"]
     else:
         found = place.operate(lambda data: data.store.read(lambda tx: rows(tx, state=only)))
-    _show(found, json_lines, _session_line)
+    _show(found, json_lines, SESSION, _session_cells)
 
 
 @sessions.command(epilog="Example: livereactor sessions show ses_0197…")
@@ -113,7 +117,7 @@ def queue(
         found: list[dict[str, Any]] = place.call("GET", "/admin/overview")["queue"]
     else:
         found = place.operate(lambda data: data.store.read(lambda tx: queued(tx, data.unix_us(), None)))
-    _show(found, json_lines, _ticket_line)
+    _show(found, json_lines, TICKET, _ticket_cells)
 
 
 @workers.callback(epilog="Example: livereactor workers --json")
@@ -134,7 +138,7 @@ def list_workers(
         found: list[dict[str, Any]] = place.call("GET", "/admin/overview")["workers"]
     else:
         found = place.operate(lambda data: data.store.read(lambda tx: rows(tx, data.unix_us())))
-    _show(found, json_lines, _worker_line)
+    _show(found, json_lines, WORKER, _worker_cells)
 
 
 @workers.command(epilog="Example: livereactor workers drain wrk_0197…")
@@ -182,31 +186,41 @@ async def _drain(data: Data, worker: str) -> None:
     await data.store.transact(lambda tx: decisions.drain(tx, data.unix_us(), data.options, worker=worker))
 
 
-# --- lines for people ------------------------------------------------------------------------------------------------
+# --- tables for people -----------------------------------------------------------------------------------------------
 
 
-def _show(rows: Sequence[dict[str, Any]], as_json: bool, line: Callable[[dict[str, Any]], str]) -> None:
-    if not rows and not as_json:
+def _show(
+    rows: Sequence[dict[str, Any]],
+    as_json: bool,
+    headings: Sequence[str],
+    cells: Callable[[dict[str, Any]], Sequence[str]],
+) -> None:
+    if as_json:
+        for row in rows:
+            typer.echo(json.dumps(row))
+        return
+    if not rows:
         typer.echo("none", err=True)
-    for row in rows:
-        typer.echo(json.dumps(row) if as_json else line(row))
+        return
+    table = [headings, *map(cells, rows)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for line in table:
+        typer.echo("  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
-def _session_line(row: dict[str, Any]) -> str:
-    ended = f"  {row['end_reason']}" if row.get("end_reason") else ""
-    account = row.get("account", "")
-    return f"{row['session_id']}  {row['state']:<9}  {row['model']}  {account}  {_time(row['created_at'])}{ended}"
+def _session_cells(row: dict[str, Any]) -> Sequence[str]:
+    account, ended = row.get("account") or "", row.get("end_reason") or ""
+    return row["session_id"], row["state"], row["model"], account, _time(row["created_at"]), ended
 
 
-def _ticket_line(row: dict[str, Any]) -> str:
-    wait = "?" if row.get("estimated_wait") is None else f"{row['estimated_wait']:.0f} s"
-    who = f"{row['session_id']}  {row['model']}  {row['account']}"
-    return f"{row.get('position', '?'):>4}  {who}  waited {row['waiting_s']} s, about {wait} to go"
+def _ticket_cells(row: dict[str, Any]) -> Sequence[str]:
+    wait = "?" if row.get("estimated_wait") is None else f"about {row['estimated_wait']:.0f} s"
+    place = str(row.get("position", "?"))
+    return place, row["session_id"], row["model"], row["account"], f"{row['waiting_s']} s", wait
 
 
-def _worker_line(row: dict[str, Any]) -> str:
-    busy = ", ".join(row["sessions"]) or "free"
-    return f"{row['worker']}  {row['state']:<8}  {row['model']}  {row['node']}  {busy}"
+def _worker_cells(row: dict[str, Any]) -> Sequence[str]:
+    return row["worker"], row["state"], row["model"], row["node"], ", ".join(row["sessions"]) or "free"
 
 
 def _time(at: float) -> str:

@@ -113,7 +113,8 @@ def test_sessions_are_listed_and_one_is_shown(command: Command, running: str, qu
     assert {each["account"] for each in opened} == {"tests"}
     (waiting,) = command("sessions", "list", "--state", "queued", "--json").objects
     assert (waiting["session_id"], waiting["state"]) == (queued, "SUSPENDED")
-    lines = command("sessions", "list", "--state", "open").out.splitlines()
+    heading, *lines = command("sessions", "list", "--state", "open").out.splitlines()
+    assert heading.split()[:3] == ["SESSION", "STATE", "MODEL"]
     assert [line.split()[:3] for line in lines] == [[queued, "SUSPENDED", "grey"], [running, "WAITING", "grey"]]
 
     (shown,) = command("sessions", "show", running, "--json").objects
@@ -141,9 +142,10 @@ def test_the_queue_is_shown_in_order_with_estimates(command: Command, served: Co
     behind = served.create("grey")["session_id"]
     rows = command("queue", "--json").objects
     assert [(each["position"], each["session_id"], each["length"]) for each in rows] == [(1, queued, 2), (2, behind, 2)]
-    first, second = command("queue").out.splitlines()
+    heading, first, second = command("queue").out.splitlines()
+    assert heading.split() == ["PLACE", "SESSION", "MODEL", "ACCOUNT", "WAITED", "TO", "GO"]
     assert first.split()[:4] == ["1", queued, "grey", "tests"]
-    assert "to go" in second
+    assert [line.index("tests") for line in (first, second)] == [heading.index("ACCOUNT")] * 2
     served.call("DELETE", f"/sessions/{behind}", {})
 
 
@@ -156,7 +158,8 @@ def test_workers_are_listed(command: Command, running: str) -> None:
     (worker,) = command("workers", "--json").objects
     assert (worker["model"], worker["state"], worker["slots"]) == ("grey", "ready", 1)
     assert worker["sessions"] == [running]
-    line = command("workers").out
+    heading, line = command("workers").out.splitlines()
+    assert heading.split() == ["WORKER", "STATE", "MODEL", "NODE", "SESSIONS"]
     assert line.split()[:3] == [worker["worker"], "ready", "grey"]
     assert running in line
 
