@@ -156,5 +156,27 @@ def test_the_command_ends_with_one_reason_and_its_code(
     assert says in done.stderr
 
 
+def test_a_wrong_secret_is_told_before_the_model_is_read(tmp_path: Path) -> None:
+    class Coordinator(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self.send_response(401)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_arguments: object, **_named: object) -> None:
+            pass
+
+    (tmp_path / "broken.py").write_text("raise RuntimeError('was read')\n")
+    with HTTPServer(("127.0.0.1", 0), Coordinator) as server:
+        Thread(target=server.handle_request, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        command = [*LIVEREACTOR, "worker", str(tmp_path / "broken.py"), "--coordinator", url, "--secret", "wrong"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2, done.stderr
+    assert "it must equal `[coordinator] worker_secret` there" in done.stderr
+
+
 def test_a_coordinator_that_is_away_does_not_stop_the_keeper() -> None:
     teller("http://127.0.0.1:9", "hush")(Ended("wrk_1", 1))

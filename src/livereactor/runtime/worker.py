@@ -286,7 +286,12 @@ class _Away:
         self._since = self._since or now
         if now - self._told >= TELL_EVERY:
             self._told = now
-            log.warning("coordinator not reached, trying on", reason=error.message, seconds=round(now - self._since))
+            log.warning(
+                "coordinator not reached",
+                reason=error.message,
+                away_s=round(now - self._since),
+                next_try=f"within {LONGEST_PAUSE:g} s",
+            )
 
     def over(self) -> None:
         log.info("registered", coordinator=self._url)

@@ -143,10 +143,19 @@ async def dial(coordinator: str, secret: str) -> Socket:
     return Socket(connection)
 
 
+async def must_be_welcome(coordinator: str, secret: str) -> None:
+    """Raises as `dial` where trying again would change nothing; one that is away may be back once it is needed."""
+    try:
+        socket = await dial(coordinator, secret)
+    except UnavailableError:
+        return
+    await socket.aclose()
+
+
 def _refused(coordinator: str, status: int) -> UnauthorizedError | WrongPlaceError | UnavailableError:
     if status in (401, 403):
-        text = "; give the one it shows workers by --secret or LIVEREACTOR_WORKER_SECRET"
-        return UnauthorizedError(f"the coordinator at {coordinator} does not take this worker secret{text}")
+        text = "it must equal `[coordinator] worker_secret` there (LIVEREACTOR_COORDINATOR__WORKER_SECRET)"
+        return UnauthorizedError(f"the coordinator at {coordinator} does not take this worker secret; {text}")
     if status == 429 or status >= 500:
         return UnavailableError(f"the coordinator at {coordinator} cannot take workers now (HTTP {status})")
     text = f"{coordinator} answers HTTP {status} where a coordinator takes its workers"

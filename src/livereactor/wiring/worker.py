@@ -25,7 +25,7 @@ from livereactor.runtime.loading import load_model
 from livereactor.runtime.runtime import Runtime
 from livereactor.runtime.worker import Coordinator, Worker
 from livereactor.runtime.worker_link import About, WorkerLink
-from livereactor.runtime.worker_socket import link_url
+from livereactor.runtime.worker_socket import link_url, must_be_welcome
 from livereactor.settings import Resolved
 from livereactor.wiring.process import configure_logging
 from livereactor.wiring.runtime import SWITCH_INTERVAL, runtime_options
@@ -65,6 +65,8 @@ def serve_coordinator(target: str, resolved: Resolved, options: WorkerOptions) -
     """
     configure_logging(resolved.settings.runtime.log_format)
     link_url(options.coordinator)
+    if not options.pooled:  # a person waits: a wrong secret is told before the minutes that a model may load
+        asyncio.run(must_be_welcome(options.coordinator, options.secret))
     sys.setswitchinterval(SWITCH_INTERVAL)
     model = load_model(target)
     asyncio.run(_serve(model, resolved, options, Coordinator(options.coordinator, options.secret)), debug=False)
