@@ -27,6 +27,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 MODELS = Path(__file__).parent / "models"
 PATIENCE_MS = 30_000.0
 STARTING = 120.0  # seconds for a new worker, which is there after three on an idle machine
+CLOCK = "(at) => new Date(at * 1000).toLocaleTimeString([], {hour: '2-digit', minute: '2-digit'})"
+DOT = "(state) => getComputedStyle(state, '::before').backgroundColor"
 ENVIRONMENT = {
     "PYTHONPATH": str(REPOSITORY),
     "LIVEREACTOR_COORDINATOR__GUESTS": "false",
@@ -123,6 +125,7 @@ async def test_a_token_behind_the_address_plays_and_is_in_no_address(
         await expect(page.locator("#left")).to_have_text(re.compile(r"^(20:00|19:\d\d) left$"))
         await page.get_by_role("button", name="Stop", exact=True).click()
         await expect(page.get_by_role("radio", name="board")).to_be_visible()
+        await expect(field(page, "Red").get_by_role("textbox")).to_have_value("0")
         assert complaints == []
     assert coordinator.call("GET", "/sessions?state=open")[1]["sessions"] == []
 
@@ -143,6 +146,7 @@ async def test_who_waits_sees_the_place_keeps_it_over_a_reload_and_is_served_in_
         await picture(third, "queue")
         await second.reload()
         await says(second, "You are next, of 2 who wait")
+        await expect(second.locator("#model-name")).to_have_text("board")
         await first.get_by_role("button", name="Stop", exact=True).click()
         await on_screen(second)
         await says(third, "You are next")
@@ -229,6 +233,10 @@ async def test_a_share_link_shows_the_picture_and_lets_nobody_command(
         await expect(owner.get_by_role("dialog")).to_contain_text(
             "Who opens it sees the picture and can change nothing"
         )
+        await expect(owner.get_by_role("dialog")).to_contain_text("Works on this machine only.")
+        # The link's token lasts for an hour, and a session twenty minutes.
+        ends = await owner.evaluate(CLOCK, session_end(coordinator))
+        await expect(owner.get_by_role("dialog")).to_contain_text(f"until {ends} at the latest")
         await picture(owner, "share")
         await owner.get_by_role("button", name="Close").click()
         assert re.search(r"/#session=ses_\w+&token=\S+$", link)
@@ -247,8 +255,16 @@ async def test_a_share_link_shows_the_picture_and_lets_nobody_command(
         await viewer.get_by_role("button", name="Join").click()
         await on_screen(viewer)
         await owner.get_by_role("button", name="Stop", exact=True).click()
-        await says(viewer, "The session has ended")
+        await says(viewer, "The session has ended", "The person who shared it stopped it, or it finished.")
+        await expect(viewer.locator("#stage .card.bad")).to_have_count(0)
+        dots = [await each.locator("#state").evaluate(DOT) for each in (owner, viewer)]
+        assert dots[0] == dots[1]  # as on a page where nothing was started
         await expect(viewer.get_by_role("button", name="Start")).to_be_hidden()
+
+
+def session_end(coordinator: Coordinator) -> float:
+    (shared,) = coordinator.call("GET", "/sessions?state=open")[1]["sessions"]
+    return coordinator.call("GET", f"/sessions/{shared['session_id']}")[1]["expires_at"]
 
 
 async def refuses_a_command(viewer: Page) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import copy
 import json
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from .conftest import opened, picture
-from .fake_runtime import ADDRESS, DESCRIPTOR, SESSION, WAITING, FakeCoordinator
+from .fake_runtime import ADDRESS, DESCRIPTOR, SCHEMA, SESSION, WAITING, FakeCoordinator
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -28,9 +29,25 @@ async def said(page: Page, *texts: str) -> None:
         await expect(page.locator("#stage .card")).to_contain_text(text)
 
 
+def token(**claims: Any) -> str:
+    shown = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
+    return f"e30.{shown}.AAAA"
+
+
 def view_token() -> str:
-    claims = base64.urlsafe_b64encode(json.dumps({"scope": "view"}).encode()).decode().rstrip("=")
-    return f"e30.{claims}.AAAA"
+    return token(scope="view")
+
+
+def token_for(*models: str) -> str:
+    return token(scope="control view", authorization_details=[{"resources": {"models": {"match": models}}}])
+
+
+def garden() -> dict[str, Any]:
+    """Its schema; it has one command, which no other model here has."""
+    schema = copy.deepcopy(SCHEMA)
+    schema["info"]["title"] = "garden"
+    schema["paths"] = {"/events/cut": {"post": {"operationId": "cut", "summary": "Cut it."}}}
+    return schema
 
 
 async def test_models_are_chosen_by_name_line_and_state(browser: Browser) -> None:
@@ -47,6 +64,63 @@ async def test_models_are_chosen_by_name_line_and_state(browser: Browser) -> Non
         await said(page, "You are number 2 of 5", "About 2 minutes, give or take 30 seconds")
         assert complaints == []
         assert coordinator.foreign == []
+
+
+async def test_who_comes_back_to_the_queue_sees_the_model_of_the_session(browser: Browser) -> None:
+    coordinator = FakeCoordinator(
+        {
+            "GET models/garden/schema": (200, garden()),
+            "POST sessions": (201, {"session_id": "ses_1", "state": "CREATED", "model": {"name": "garden"}}),
+            f"GET {SESSION}": (200, {**WAITING, "model": {"name": "garden"}}),
+        }
+    )
+    async with opened(browser) as (page, _):
+        await visit(page, coordinator)
+        await page.get_by_role("radio", name="garden").check(force=True)
+        await page.get_by_role("button", name="Start").click()
+        await said(page, "You are number 2 of 5")
+        async with page.expect_response("**/models/*/schema"):
+            await page.reload()
+        await said(page, "You are number 2 of 5")
+        await expect(page.locator("#model-name")).to_have_text("garden")
+        await expect(page).to_have_title("garden · livereactor")
+        await expect(page.locator("#controls").get_by_role("button", name="Cut")).to_be_visible()
+
+
+async def test_only_models_that_the_token_is_for_are_offered(browser: Browser) -> None:
+    async with opened(browser) as (page, _):
+        await visit(page, FakeCoordinator(), f"#token={token_for('world', 'someone/garden')}")
+        await expect(page.locator("#stage").get_by_role("radio")).to_have_count(2)
+        await expect(page.get_by_role("radio", name="garden")).to_be_checked()
+    async with opened(browser) as (page, _):
+        await visit(page, FakeCoordinator(), f"#token={token_for('moon')}")
+        await said(page, "Your token is not for a model of this place", "It is for moon.")
+
+
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [(403, "Your token is not for this model."), (404, "What this model takes is shown here once a worker")],
+)
+async def test_a_schema_that_is_not_given_is_not_taken_for_no_commands(
+    browser: Browser, status: int, text: str
+) -> None:
+    coordinator = FakeCoordinator({"GET models/pond/schema": (status, {"error": "no"})})
+    async with opened(browser) as (page, _):
+        await visit(page, coordinator)
+        await said(page, "Choose a model")
+        await expect(page.locator("#controls")).to_contain_text(text)
+        await page.get_by_role("radio", name="world").check(force=True)
+        await expect(page.locator("#controls")).not_to_contain_text(text)
+
+
+async def test_a_model_whose_every_slot_is_taken_is_in_use(browser: Browser) -> None:
+    ready = {"description": "", "state": "ready", "queue_length": 0}
+    models = [{**ready, "name": "board", "in_use": True}, {**ready, "name": "pond", "in_use": False}]
+    async with opened(browser) as (page, _):
+        await visit(page, FakeCoordinator({"GET models": (200, {"models": models})}))
+        await expect(page.locator("label.model", has_text="board")).to_contain_text("in use")
+        await expect(page.locator("label.model", has_text="pond")).to_contain_text("ready")
+        await expect(page.get_by_role("radio", name="pond")).to_be_checked()
 
 
 async def test_one_model_needs_no_choice(browser: Browser) -> None:
@@ -89,6 +163,8 @@ async def test_a_refusal_is_said_in_its_own_words(
         await visit(page, coordinator)
         await page.get_by_role("button", name="Start").click()
         await said(page, *texts)
+        # What is forbidden stays so.
+        await expect(page.get_by_role("button", name="Try again")).to_have_count(0 if status == 403 else 1)
         await page.get_by_role("button", name="Other models").click()
         await said(page, "Choose a model")
 

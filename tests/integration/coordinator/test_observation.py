@@ -131,10 +131,13 @@ async def test_models_say_how_soon_they_would_be_there() -> None:
 
             await until(is_loading)
         async with working(served, name="w2"):
-            await served.session()
+            pond = (await told())["pond"]
+            assert (pond["state"], pond["in_use"]) == ("ready", False)
             await served.session()
             pond = (await told())["pond"]
-            assert (pond["state"], pond["queue_length"]) == ("ready", 1)
+            assert (pond["state"], pond["in_use"], pond["queue_length"]) == ("ready", True, 0)
+            await served.session()
+            assert (await told())["pond"]["queue_length"] == 1
 
 
 async def test_a_schema_is_told_with_and_without_owner_to_who_may_use_the_model() -> None:

@@ -31,6 +31,9 @@ class ModelBody(Body):
         description="`ready`: a worker has it loaded; `starting`: one loads; `cold`: one starts on first use; "
         "`failed`: none can be had, `text` says why."
     )
+    in_use: bool = Field(
+        default=False, description="Workers have it loaded, and every slot of theirs is taken: a new session waits."
+    )
     progress: float | None = Field(default=None, description="0 to 1, of the worker that is furthest.")
     text: str | None = None
     queue_length: int = 0
@@ -89,6 +92,7 @@ def _one(tx: Tx, model: ModelRecord, trouble: Trouble) -> ModelBody:
         version=model.version or None,
         description=str(model.spec.get("description") or ""),
         state=state,
+        in_use=state == "ready" and tx.free_slot(model.name) is None,
         queue_length=tx.queue_length(model.name),
     )
     if workers and state == "starting":

@@ -20,6 +20,7 @@ export class Controls {
   #accepted = new Map();
   /** @type {JsonObject} */
   #document = {};
+  #hint = "";
   /** @type {Command | null} which command a touch of the picture gives */
   #pointer = null;
   /** @type {Map<string, Editor[]>} */
@@ -57,10 +58,14 @@ export class Controls {
     this.#draw();
   }
 
-  /** @param {JsonObject} document the schema; drawn anew only where it differs from the one on screen */
-  show(document) {
-    if (JSON.stringify(document) === JSON.stringify(this.#document)) return;
+  /**
+   * @param {JsonObject} document the schema; drawn anew only where it differs from the one on screen
+   * @param {string} [hint] what is said instead, where it is not known
+   */
+  show(document, hint = "") {
+    if (JSON.stringify(document) === JSON.stringify(this.#document) && hint === this.#hint) return;
     this.#document = document;
+    this.#hint = hint;
     this.#draw();
   }
 
@@ -93,7 +98,7 @@ export class Controls {
     ];
     this.#root.replaceChildren(...parts.filter((part) => part !== null));
     if (!this.#root.hasChildNodes())
-      this.#root.append(element("p", { class: "hint" }, "This model takes no commands."));
+      this.#root.append(element("p", { class: "hint" }, this.#hint || "This model takes no commands."));
   }
 
   /** @param {import("./schema.js").Model["parameters"][number]} parameter */

@@ -8,9 +8,9 @@ import { Signal } from "./signal.js";
 /** @typedef {import("./runtime.js").Opened} Opened */
 /**
  * A model as people choose it. `ready`: a worker has it loaded; `starting`: one loads; `cold`: one starts on first use;
- * `failed`: none can be had, `text` says why.
+ * `failed`: none can be had, `text` says why. `in_use`: it is ready, and no place is free.
  * @typedef {{name: string, description: string, state: "ready" | "starting" | "cold" | "failed",
- *   progress?: number, text?: string, queue_length: number}} Model
+ *   in_use?: boolean, progress?: number, text?: string, queue_length: number}} Model
  */
 /** @typedef {{url: string, expires_at: number}} Share */
 

@@ -42,6 +42,11 @@ export class Credentials {
     return scopes !== null && !scopes.includes("control");
   }
 
+  /** The models that the token is for; null: any, as far as can be told. */
+  get models() {
+    return modelsOf(this.#kept.shown);
+  }
+
   /** @param {string} shown as typed in */
   enter(shown) {
     this.#keep({ shown: shown.trim(), session: this.#kept.session });
@@ -71,9 +76,28 @@ export function readFragment(hash) {
  * @returns {string[] | null} null: a key, or a token that does not say
  */
 export function scopesOf(token) {
+  const scope = claimsOf(token)?.scope;
+  return typeof scope === "string" ? scope.split(" ") : null;
+}
+
+/**
+ * The models that a token is for, without their owners. As `scopesOf`: for what the page offers.
+ * @param {string} token
+ * @returns {string[] | null} null: any, or the token does not say
+ */
+export function modelsOf(token) {
+  const names = claimsOf(token)?.authorization_details?.[0]?.resources?.models?.match;
+  return Array.isArray(names) ? names.map((name) => String(name).replace(/^.*\//, "")) : null;
+}
+
+/**
+ * @param {string} token
+ * @returns {any} not verified; null: they cannot be read
+ */
+function claimsOf(token) {
   try {
-    const claims = JSON.parse(atob((token.split(".")[1] ?? "").replaceAll("-", "+").replaceAll("_", "/")));
-    return typeof claims.scope === "string" ? claims.scope.split(" ") : null;
+    const binary = atob((token.split(".")[1] ?? "").replaceAll("-", "+").replaceAll("_", "/"));
+    return JSON.parse(new TextDecoder().decode(Uint8Array.from(binary, (char) => char.charCodeAt(0))));
   } catch {
     return null;
   }

@@ -13,6 +13,8 @@ const SOON_MS = 1000;
 const LATER_MS = 5000;
 /** Nothing in the way. */
 const FREE = { text: "", progress: /** @type {number | null} */ (null) };
+const UNKNOWN = "What this model takes is shown here once a worker of it has started.";
+const NOT_FOR_IT = "Your token is not for this model.";
 
 /** What both kinds have: it looks until it is told to stop, and tells what it saw. */
 class Lobby {
@@ -22,6 +24,8 @@ class Lobby {
   described = new Signal();
   /** @type {Signal<string>} the server wants a token or a key; its sentence */
   denied = new Signal();
+  /** Why there is no schema; "" = there is one. */
+  hint = "";
 
   #isWatching = false;
   #wake = () => {};
@@ -112,6 +116,7 @@ export class CoordinatorLobby extends Lobby {
   #coordinator;
   #address;
   #link;
+  #allowed;
   #picker = new Picker();
   /** @type {import("./coordinator.js").Model[] | null} null: not read yet */
   #models = null;
@@ -123,12 +128,14 @@ export class CoordinatorLobby extends Lobby {
    * @param {import("./coordinator.js").Coordinator} coordinator
    * @param {string} address
    * @param {boolean} link whether the page is for one session that is there
+   * @param {() => string[] | null} allowed the models that the token is for; null: any
    */
-  constructor(coordinator, address, link) {
+  constructor(coordinator, address, link, allowed) {
     super();
     this.#coordinator = coordinator;
     this.#address = address;
     this.#link = link;
+    this.#allowed = allowed;
     this.#picker.picked.listen((name) => {
       coordinator.model = name;
       void this.#describe().then(() => this.changed.emit());
@@ -146,6 +153,11 @@ export class CoordinatorLobby extends Lobby {
     if (this.#models === null) return { title, text: this.#trouble, busy: true };
     if (this.#link) return { title, action: { label: "Join", run: start } };
     const [first] = this.#models;
+    const allowed = this.#allowed();
+    if (!first && allowed !== null) {
+      const text = `It is for ${allowed.join(", ") || "no model"}. Ask whoever gave it to you for another one.`;
+      return { title: "Your token is not for a model of this place", text };
+    }
     if (!first) {
       const text = "Give one to “livereactor serve”, or start a worker of one elsewhere.";
       return { title: "No model is served here yet", text, busy: true };
@@ -154,16 +166,20 @@ export class CoordinatorLobby extends Lobby {
     const startable = chosen.state === "failed" ? {} : { action };
     const why = chosen.state === "failed" ? sentence(chosen.text ?? "no worker of it is connected") : "";
     if (this.isChoice) return { title: "Choose a model", text: why, body: this.#picker.root, ...startable };
-    const lines = [firstLine(chosen.description), why || (chosen.state === "ready" ? "" : sentence(stateOf(chosen)))];
+    const soon = stateOf(chosen) === "ready" ? "" : sentence(stateOf(chosen));
+    const lines = [firstLine(chosen.description), why || soon];
     return { title: chosen.name, text: lines.filter(Boolean).join("\n"), ...startable };
   }
 
   /** @override */
   async look() {
     try {
-      this.#models = await this.#coordinator.models();
+      const models = await this.#coordinator.models();
+      const allowed = this.#allowed();
+      this.#models = models.filter(({ name }) => allowed === null || allowed.includes(name));
       this.#trouble = "";
-      const soonest = this.#models.find(({ state }) => state === "ready") ?? this.#models[0];
+      const ready = this.#models.filter(({ state }) => state === "ready");
+      const soonest = ready.find(({ in_use }) => !in_use) ?? ready[0] ?? this.#models[0];
       this.#coordinator.model = (this.#chosen() ?? soonest)?.name ?? "";
       this.#picker.show(this.#models, this.#coordinator.model);
       await this.#describe();
@@ -194,17 +210,20 @@ export class CoordinatorLobby extends Lobby {
   async #describe() {
     const { model } = this.#coordinator;
     if (this.#link || !model || model === this.#described) return;
+    const about = { title: model, description: this.#chosen()?.description ?? "" };
     try {
       const schema = await this.#coordinator.schema(model);
       if (model !== this.#coordinator.model) return;
-      const about = { title: model, description: this.#chosen()?.description ?? "" };
       this.#described = "paths" in schema ? model : "";
+      this.hint = "paths" in schema ? "" : UNKNOWN;
       this.described.emit("paths" in schema ? schema : { info: about });
     } catch (error) {
-      if (!(error instanceof Refused) || error.status !== 401) throw error;
+      if (!(error instanceof Refused) || ![401, 403].includes(error.status)) throw error;
       // The same would be refused again.
       this.#described = model;
-      this.denied.emit(error.reason);
+      if (error.status === 401) return this.denied.emit(error.reason);
+      this.hint = NOT_FOR_IT;
+      this.described.emit({ info: about });
     }
   }
 }

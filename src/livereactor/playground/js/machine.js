@@ -35,8 +35,8 @@
  */
 /**
  * What went wrong; `words.js` turns it into sentences.
- * @typedef {{kind: "unreachable" | "refused" | "unauthorized" | "capacity" | "quota" | "ice" | "dtls" | "channels"
- *   | "timeout" | "closed" | "silent" | "over" | "ended" | "unsupported", detail: string,
+ * @typedef {{kind: "unreachable" | "refused" | "forbidden" | "unauthorized" | "capacity" | "quota" | "ice" | "dtls"
+ *   | "channels" | "timeout" | "closed" | "silent" | "over" | "ended" | "unsupported", detail: string,
  *   quota?: import("./http.js").Quota | null, retryAfter?: number | null}} Problem
  */
 /** @typedef {"openSession" | "openPeer" | "replacePeer" | "closePeer" | "stopSession" | "ping"} Effect */

@@ -105,11 +105,11 @@ function card() {
     }
     case "failed":
       if (gate) return asking(gate);
-      return { ...words(), bad: true, action: { label: "Try again", run: start }, ...others() };
+      return { ...words(), bad: true, ...again(), ...others() };
     case "ended":
       return {
         ...words(),
-        bad: !CALM_ENDS.includes(lastProblem?.detail ?? ""),
+        bad: !isCalm(),
         ...(isJoining() ? {} : { action: { label: "Start", run: start }, ...others() }),
       };
     case "ready":
@@ -144,6 +144,11 @@ function asking({ root }) {
   return { ...explain({ kind: "unauthorized", detail: "" }, place()), body: root };
 }
 
+/** What is forbidden stays so. @returns {Partial<Card>} */
+function again() {
+  return lastProblem?.kind === "forbidden" ? {} : { action: { label: "Try again", run: start } };
+}
+
 /** Where there are several models, the way back to them. @returns {Partial<Card>} */
 function others() {
   const isChoice = lobby instanceof CoordinatorLobby && lobby.isChoice;
@@ -169,6 +174,10 @@ function place() {
 /** Whether the page was opened for a session that somebody else began. */
 function isJoining() {
   return credentials.session !== null;
+}
+
+function isCalm() {
+  return CALM_ENDS.includes(lastProblem?.detail ?? "");
 }
 
 function isAway() {
@@ -198,7 +207,7 @@ function show() {
   if (text !== said) stage.say(next);
   said = text;
   stateLine.textContent = stateWords();
-  stateLine.dataset.state = client.state;
+  stateLine.dataset.state = client.state === "ended" && isCalm() ? "over" : client.state;
   stopButton.hidden = ["idle", "queued", "failed", "ended"].includes(client.state);
   stopButton.textContent = session.owner ? "Stop" : "Leave";
   stopButton.title = session.owner ? "End the session" : "Leave the session to the others";
@@ -216,6 +225,7 @@ client.status.listen(({ state, problem }) => {
   hadWorker = state === "queued" ? hadWorker : RUNNING.includes(state);
   if (problem?.kind === "unauthorized") askForCredentials(problem.detail);
   if (state === "ready") noPictureTimer = setTimeout(() => ((noPicture = true), show()), NO_PICTURE_MS);
+  if (state === "idle") controls.reset();
   if (["idle", "queued", "failed", "ended"].includes(state)) {
     stage.clear();
     stats.reset();
@@ -268,14 +278,15 @@ async function begin() {
   session.serveBy(server);
   if (server.kind === "runtime") lobby = new RuntimeLobby(server, http.address);
   else {
-    lobby = new CoordinatorLobby(server, http.address, isJoining());
+    server.model = recall("model") ?? "";
+    lobby = new CoordinatorLobby(server, http.address, isJoining(), () => credentials.models);
     server.changed.listen(show);
   }
   lobby.changed.listen(show);
   lobby.denied.listen(askForCredentials);
   lobby.described.listen((document) => {
     describe(document);
-    controls.show(document);
+    controls.show(document, lobby?.hint);
   });
   void watchLobby();
   // Who comes by a link wants to see what it is about, and not to press a button first.
@@ -332,7 +343,9 @@ function wantPictures(wanted) {
 stopButton.addEventListener("click", () => client.stop());
 shareButton.addEventListener("click", () => {
   const { id } = session;
-  if (server?.kind === "coordinator" && id !== null) void share.open(server.share.bind(server, id));
+  if (server?.kind === "coordinator" && id !== null) {
+    void share.open(server.share.bind(server, id), session.descriptor?.expires_at);
+  }
 });
 
 pullOut(
@@ -344,6 +357,8 @@ pullOut(
 );
 
 remember("values", () => [...controls.accepted]);
+// The session's, or the one that was chosen: before its session answers, a page that was loaded again shows this one.
+remember("model", () => (server?.kind === "coordinator" ? server.model : undefined));
 
 show();
 void begin();

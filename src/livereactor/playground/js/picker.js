@@ -54,10 +54,10 @@ export class Picker {
 }
 
 /** How soon a model is there. @param {Model} model */
-export function stateOf({ state, progress, queue_length }) {
+export function stateOf({ state, in_use, progress, queue_length }) {
   if (queue_length > 0) return `${queue_length} waiting`;
   if (state === "starting") return progress === undefined ? "starting" : `starting, ${Math.round(progress * 100)} %`;
-  return { ready: "ready", cold: "starts on first use", failed: "not to be had" }[state];
+  return { ready: in_use ? "in use" : "ready", cold: "starts on first use", failed: "not to be had" }[state];
 }
 
 /** @param {string} text */

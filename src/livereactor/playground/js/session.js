@@ -201,9 +201,10 @@ export class Session {
         return isWanted() ? this.#tell("requeued") : undefined;
       }
     }
-    const kind = error.quota ? "quota" : error.code === "NO_CAPACITY" ? "capacity" : "refused";
-    const { quota, retryAfter, message } = error;
-    this.#tell("refused", { kind, detail: kind === "refused" ? message : error.reason, quota, retryAfter });
+    const { quota, retryAfter, message, reason } = error;
+    const kind = quota ? "quota" : error.code === "NO_CAPACITY" ? "capacity" : "refused";
+    if (error.status === 403) return this.#tell("refused", { kind: "forbidden", detail: message });
+    this.#tell("refused", { kind, detail: kind === "refused" ? message : reason, quota, retryAfter });
   }
 
   /**

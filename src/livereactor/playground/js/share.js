@@ -21,14 +21,19 @@ export class ShareDialog {
     document.body.append(this.#root);
   }
 
-  /** @param {() => Promise<Share>} make asks for the link */
-  async open(make) {
+  /**
+   * @param {() => Promise<Share>} make asks for the link
+   * @param {number} [ends] when the session does, in seconds of Unix time; not given: nobody knows
+   */
+  async open(make, ends = Infinity) {
     try {
       const { url, expires_at } = await make();
       this.#link.value = url;
-      const until = new Date(expires_at * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+      const last = new Date(Math.min(expires_at, ends) * 1000);
+      const until = last.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
       const lasts = `It works while the session runs, until ${until} at the latest.`;
-      this.#say("A link to watch", `Who opens it sees the picture and can change nothing. ${lasts}`);
+      const where = isLoopback(url) ? " Works on this machine only." : "";
+      this.#say("A link to watch", `Who opens it sees the picture and can change nothing. ${lasts}${where}`);
       this.#entry.hidden = false;
     } catch (error) {
       this.#say("No link could be made", sentence(error instanceof Error ? error.message : String(error)));
@@ -58,4 +63,9 @@ export class ShareDialog {
     this.#title.textContent = title;
     this.#text.textContent = text;
   }
+}
+
+/** @param {string} url */
+function isLoopback(url) {
+  return /^(localhost|127\.[\d.]+|\[::1\])$/.test(new URL(url).hostname);
 }

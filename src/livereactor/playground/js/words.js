@@ -22,6 +22,9 @@ const ENDINGS = /** @type {Record<string, Words>} */ ({
 /** At a runtime the person is most likely its author. */
 const AUTHORS_ERROR = "The terminal it runs in shows the line that failed. Mend it.";
 
+/** Who watches knows of one person who could. */
+const OWNERS_END = { title: "The session has ended", text: "The person who shared it stopped it, or it finished." };
+
 /** What is used up, by the server's name for it. */
 const ALLOWANCES = /** @type {Record<string, (quota: import("./http.js").Quota) => Words>} */ ({
   concurrent_sessions: ({ limit, current }) => ({
@@ -54,6 +57,7 @@ export function explain({ kind, detail, quota, retryAfter }, place) {
         } the network.`,
       };
     case "refused":
+    case "forbidden":
       return { title: "The server said no", text: sentence(detail) };
     case "unauthorized":
       return place.watching
@@ -92,6 +96,7 @@ export function explain({ kind, detail, quota, retryAfter }, place) {
     case "unsupported":
       return { title: "This browser cannot show the model", text: detail };
     case "ended": {
+      if (place.watching && detail === "stopped") return OWNERS_END;
       const said = ENDINGS[detail] ?? {
         title: "The session has ended",
         text: sentence(detail || "the server gave no reason"),

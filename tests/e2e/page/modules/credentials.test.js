@@ -1,7 +1,7 @@
 // What lets the page in: read from an address, and what it grants.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { readFragment, scopesOf } from "../../../../src/livereactor/playground/js/credentials.js";
+import { modelsOf, readFragment, scopesOf } from "../../../../src/livereactor/playground/js/credentials.js";
 
 const token = (claims) => `e30.${Buffer.from(JSON.stringify(claims)).toString("base64url")}.AAAA`;
 
@@ -19,4 +19,13 @@ test("a token says what it grants; a key, and what is no token, do not", () => {
   assert.deepEqual(scopesOf(token({ scope: "view" })), ["view"]);
   assert.deepEqual(scopesOf(token({ scope: "control upload view" })), ["control", "upload", "view"]);
   for (const other of ["rk_0123", "", "a.b.c", token({}), token({ scope: 7 })]) assert.equal(scopesOf(other), null);
+});
+
+test("a token says which models it is for, with or without their owners", () => {
+  const models = (resources) => token({ authorization_details: [{ type: "session", resources }] });
+  assert.deepEqual(modelsOf(models({ models: { match: ["pond", "someone/gärten"] } })), ["pond", "gärten"]);
+  assert.deepEqual(modelsOf(models({ models: { match: [] } })), []);
+  for (const any of ["rk_0123", "", token({}), token(null), models({}), models({ models: { all: true } })]) {
+    assert.equal(modelsOf(any), null);
+  }
 });

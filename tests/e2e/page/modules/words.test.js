@@ -34,6 +34,11 @@ test("who only watches is not told to start anything", () => {
   assert.doesNotMatch(explain({ kind: "over", detail: "" }, { ...SERVED, watching: true }).text, /Start/);
 });
 
+test("who watches is told who may have stopped it", () => {
+  const text = "The person who shared it stopped it, or it finished.";
+  assert.equal(explain({ kind: "ended", detail: "stopped" }, { ...SERVED, watching: true }).text, text);
+});
+
 test("an allowance that is used up is told with its numbers and when to try again", () => {
   const quota = (type, limit, current) => ({ kind: "quota", detail: "no", quota: { type, limit, current } });
   const minute = { ...quota("sessions_per_minute", 10, 10), retryAfter: 5.2 };
