@@ -18,6 +18,7 @@ import uvicorn
 from livereactor.base.errors import ConfigError
 
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
+EVERYWHERE: Final = ("0.0.0.0", "::")
 
 log = structlog.get_logger("livereactor")
 
@@ -69,8 +70,10 @@ class Server(uvicorn.Server):
 
 
 def url_of(listener: socket.socket) -> str:
-    """Where a browser finds what listens there."""
+    """Where a browser finds what listens there; what listens on all addresses is told by this machine's name."""
     host, port = listener.getsockname()[:2]
+    if host in EVERYWHERE:
+        return f"http://{socket.gethostname()}:{port}"
     name = "localhost" if host in LOOPBACK else f"[{host}]" if ":" in host else host
     return f"http://{name}:{port}"
 

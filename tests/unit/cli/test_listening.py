@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import socket
 
-from livereactor.wiring.process import listen
+import pytest
+
+from livereactor.wiring.process import listen, url_of
 
 
 async def test_small_answers_are_sent_at_once() -> None:
@@ -21,3 +23,15 @@ async def test_small_answers_are_sent_at_once() -> None:
             _, writer = await asyncio.open_connection(*listener.getsockname())
             assert await asyncio.wait_for(accepted, 5.0)
             writer.close()
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [("127.0.0.1", "localhost"), ("0.0.0.0", "first-machine"), ("::", "first-machine"), ("::1", "localhost")],
+)
+def test_the_address_that_is_told_is_one_to_give_to_others(
+    monkeypatch: pytest.MonkeyPatch, host: str, name: str
+) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: "first-machine")
+    with listen(host, 0) as listener:
+        assert url_of(listener) == f"http://{name}:{listener.getsockname()[1]}"
