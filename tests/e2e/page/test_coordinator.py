@@ -332,6 +332,17 @@ async def enter(page: Page, shown: str) -> None:
     await page.keyboard.press("Enter")
 
 
+async def test_a_token_for_one_model_starts_that_one(browser: Browser, coordinator: Coordinator) -> None:
+    detail = {"type": "session", "resources": {"models": {"match": ["board"]}}}
+    async with opened(browser) as (page, complaints):
+        await page.goto(f"{coordinator.url}/#token={coordinator.token(authorization_details=[detail])}")
+        await expect(card(page).get_by_role("heading")).to_have_text("board")
+        await expect(field(page, "Red")).to_be_visible()
+        await page.get_by_role("button", name="Start").click()
+        await on_screen(page)
+        assert complaints == []
+
+
 async def test_a_used_up_allowance_is_told_in_its_numbers(
     browser: Browser, coordinator: Coordinator, operator: str
 ) -> None:
