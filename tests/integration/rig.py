@@ -22,6 +22,7 @@ from livereactor.runtime.authoring import Model
 from livereactor.runtime.http import create_app
 from livereactor.runtime.runtime import Options, Runtime
 from livereactor.web.access import Access
+from livereactor.web.proxies import BehindProxies
 
 URL = "http://localhost:8080"
 PATIENCE = 10.0
@@ -174,7 +175,7 @@ async def serving(
     engine = MemoryEngine()
     made = Options(limits=limits or Limits(exit_timeout=4.0), **(options or {}))
     runtime = Runtime(model, engine=engine, blobs=MemoryBlobs(), options=made)
-    app = create_app(runtime, access=access)
+    app = BehindProxies(create_app(runtime, access=access))
     await runtime.start()
     transport = httpx2.ASGITransport(app=app)
     try:
