@@ -13,6 +13,7 @@ from livereactor.base.limits import Limits
 from livereactor.media.frames import Frame
 from livereactor.protocol import messages as m
 from livereactor.protocol import v0, v1
+from livereactor.web.access import Access
 from tests.integration.models import Huge, Plain
 from tests.integration.rig import Caller, Served, serving
 
@@ -386,7 +387,7 @@ async def test_upload_statuses() -> None:
 
 
 async def test_a_presigned_url_is_built_from_what_the_client_sees() -> None:
-    async with serving(Plain) as served:
+    async with serving(Plain, access=Access(origins=("https://models.example",))) as served:
         sid = await served.start_session()
         body = {"name": "a.txt", "size": 2, "mime_type": "text/plain"}
         headers = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "models.example"}
