@@ -12,6 +12,7 @@ from livereactor.store.port import Tx
 from livereactor.store.records import ModelRecord, SlotRecord, SlotState, WorkerRecord, WorkerState
 
 SERVING: Final = frozenset({WorkerState.STARTING, WorkerState.READY})  # has, or will have, Slots to give
+COUNTED: Final = 1_000  # Tickets; more than any pool has Slots for, and counting on would cost at every look
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ def _view(tx: Tx, model: ModelRecord, pooled: Collection[str]) -> ModelView:
         buffer=model.buffer,
         max_workers=model.max_workers,
         slots=max([1, int(model.spec.get("max_sessions") or 1), *(record.slots for record in workers)]),
-        queued=tx.queue_length(model.name),
+        queued=tx.queue_length(model.name, up_to=COUNTED),
         workers=shown,
     )
 

@@ -213,8 +213,9 @@ class _MemoryTx:
     def queue(self, model: str, *, limit: int = 100) -> Sequence[SessionRecord]:
         return sorted(self._sessions.by("queue", model), key=_order)[:limit]
 
-    def queue_length(self, model: str) -> int:
-        return self._sessions.count("queue", model)
+    def queue_length(self, model: str, *, up_to: int | None = None) -> int:
+        length = self._sessions.count("queue", model)
+        return length if up_to is None else min(up_to, length)
 
     def queued_models(self) -> Sequence[str]:
         return sorted({each.model for each in self._sessions.by("state", SessionState.QUEUED)})

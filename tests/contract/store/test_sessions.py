@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from livereactor.base.errors import ConflictError
 from livereactor.coordinator.queue import order
 from livereactor.store.memory import MemoryStore
-from livereactor.store.port import Store
+from livereactor.store.port import Store, Tx
 from livereactor.store.records import OPEN, RUNNING, SessionRecord, SessionState
 from tests.contract.store import records as r
 
@@ -212,3 +212,13 @@ async def test_a_memory_store_orders_a_queue_as_the_machine_does() -> None:
     added = await add(store, *(r.session(f"ses_{n}", prio=n % 2, turn=n % 3 / 7) for n in range(12)))
     head = await store.read(lambda tx: tx.head(r.MODEL))
     assert head == min(added, key=order)
+
+
+async def test_a_queue_is_counted_no_further_than_it_was_asked(store: Store) -> None:
+    await add(store, *(r.session(f"ses_{n}") for n in range(5)), r.session("ses_other", model="garden"))
+
+    def lengths(tx: Tx) -> list[int]:
+        return [tx.queue_length(r.MODEL, up_to=most) for most in (0, 3, 5, 9)] + [tx.queue_length(r.MODEL)]
+
+    assert await store.read(lengths) == [0, 3, 5, 5, 5]
+    assert await store.read(lambda tx: list(tx.queued_models())) == sorted(["garden", r.MODEL])
