@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from livereactor.protocol.turn import turn_credentials
-from tests.tools.processes import REPOSITORY
+from tests.tools.processes import REPOSITORY, wait_listening
 
 SECRET = "tests-only-0123456789abcdef"
 _OPERATORS_OWN = re.compile(
@@ -69,7 +69,7 @@ def coturn(host: str, directory: Path, *, peers: str | None = None, lines: tuple
         [binary, "-c", str(directory / "turnserver.conf")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        _wait_listening(process, host, port)
+        wait_listening(process, host, port, timeout=10.0)
         yield Coturn(host, port, directory / "log")
     finally:
         process.send_signal(signal.SIGTERM)
@@ -84,20 +84,3 @@ def _free_port(host: str) -> int:
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.bind((host, 0))
         return int(probe.getsockname()[1])
-
-
-def _wait_listening(process: subprocess.Popen[bytes], host: str, port: int) -> None:
-    deadline = time.monotonic() + 10.0
-    while True:
-        try:
-            socket.create_connection((host, port), 1.0).close()
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-        else:
-            return
-        try:  # waits for its end, at most this long
-            code = process.wait(0.05)
-        except subprocess.TimeoutExpired:
-            continue
-        raise AssertionError(f"coturn ended with code {code}")

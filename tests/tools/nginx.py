@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.tools.processes import wait_listening
 
 _ETC = Path("/etc/nginx")
 # In a mount namespace of its own: the configuration, the logs and the pid file of this machine's nginx stay its own.
@@ -55,7 +55,7 @@ def nginx(site: Path, directory: Path, *, host: str, names: tuple[str, ...]) -> 
         command = ["unshare", "--mount", "--", "sh", "-c", _START, "sh", str(directory)]
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
     try:
-        _wait_listening(process, host, said)
+        wait_listening(process, host, 443, timeout=20.0, said=said)
         yield Nginx(certificate, log_dir)
     finally:
         process.terminate()
@@ -76,20 +76,3 @@ def _certificate(directory: Path, subjects: list[str]) -> Path:
         command += ["-addext", extension]
     subprocess.run(command, check=True, capture_output=True)
     return made
-
-
-def _wait_listening(process: subprocess.Popen[bytes], host: str, said: Path) -> None:
-    deadline = time.monotonic() + 20.0
-    while True:
-        try:
-            socket.create_connection((host, 443), 1.0).close()
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-        else:
-            return
-        try:  # waits for its end, at most this long
-            code = process.wait(0.05)
-        except subprocess.TimeoutExpired:
-            continue
-        raise AssertionError(f"nginx ended with code {code}: {said.read_text()}")

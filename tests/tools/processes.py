@@ -146,6 +146,32 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+def wait_listening(
+    process: subprocess.Popen[bytes], host: str, port: int, *, timeout: float, said: Path | None = None
+) -> None:
+    """Until a program that does not say when it is ready takes connections.
+
+    Args:
+        timeout: seconds, after which the refusal is raised.
+        said: where its output is, for the error if it ends instead.
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            socket.create_connection((host, port), 1.0).close()
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+        else:
+            return
+        try:  # waits for its end, at most this long
+            code = process.wait(0.05)
+        except subprocess.TimeoutExpired:
+            continue
+        output = "" if said is None else said.read_text(errors="replace")
+        raise ProcessFailedError(f"{process.args} ended with code {code}: {output}")
+
+
 def request(
     url: str,
     *,

@@ -22,7 +22,7 @@ from livereactor.coordinator.tokens import Tokens, granted, known_scopes
 from livereactor.protocol.tokens import ShareRequest, TokenAnswer, TokenRequest
 from livereactor.store.port import Store, Tx
 from livereactor.store.records import OPEN, ApiKey
-from livereactor.web.access import is_of_this_machine
+from livereactor.web.access import is_of_this_machine, peer
 
 GUEST: Final = "guest"  # the account of everybody without credentials
 _FOUND: Final = "livereactor.holder"  # key of a scope
@@ -179,11 +179,6 @@ class Auth:
             raise ForbiddenError(
                 f"max_concurrent_sessions {at_once} is over the account's {most} concurrent sessions; ask for no more"
             )
-
-
-def peer(request: HTTPConnection) -> str | None:
-    """The client's address."""
-    return request.client.host if request.client is not None else None
 
 
 def _shown(headers: Mapping[str, str]) -> _Shown:

@@ -1,6 +1,6 @@
 """What a decision asks of the shell once its transaction stands. Pure.
 
-A decision changes records and returns these; `service.py` carries them out afterwards, in order. Losing one (a crash
+A decision changes records and returns these; `decider.py` carries them out afterwards, in order. Losing one (a crash
 between commit and effect) loses nothing: beats and the sweeper bring it about again.
 """
 

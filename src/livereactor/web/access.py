@@ -84,6 +84,11 @@ def is_of_this_machine(request: HTTPConnection) -> bool:
     return is_on_this_machine(request) and _HERE.refusal(request.headers) is None
 
 
+def peer(request: HTTPConnection) -> str | None:
+    """The client's address; behind a proxy as `BehindProxies` has put it."""
+    return request.client.host if request.client is not None else None
+
+
 def base_url(request: HTTPConnection) -> str:
     """As the client sees us, never a constant (protocol 8); behind a proxy as `BehindProxies` has put it."""
     return f"{request.url.scheme}://{request.headers.get('host', request.url.netloc)}"

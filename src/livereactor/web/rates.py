@@ -11,7 +11,7 @@ from limits.strategies import SlidingWindowCounterRateLimiter
 from starlette.requests import HTTPConnection
 
 from livereactor.base.errors import QuotaError
-from livereactor.web.access import is_on_this_machine
+from livereactor.web.access import is_on_this_machine, peer
 from livereactor.web.asgi import App, Receive, Scope, Send
 from livereactor.web.guesses import network
 
@@ -44,11 +44,11 @@ class RateGate:
     async def _count(self, request: HTTPConnection) -> None:
         if is_on_this_machine(request):
             return
-        peer = network(request.client.host if request.client is not None else None)
+        origin = network(peer(request))
         if self._anonymous is not None and not await self._knows(request):
-            self._hit(self._anonymous, peer, "requests without a token")
+            self._hit(self._anonymous, origin, "requests without a token")
         if self._creating is not None and _is_creating(request):
-            self._hit(self._creating, peer, "requests that create something")
+            self._hit(self._creating, origin, "requests that create something")
 
     def _hit(self, item: RateLimitItem, peer: str, what: str) -> None:
         if self._counter.hit(item, peer):

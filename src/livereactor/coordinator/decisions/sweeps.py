@@ -101,8 +101,9 @@ def sweep_clock(tx: Tx, now_us: int, options: CoordinatorOptions) -> tuple[int, 
 
     Needed at the start and now and then (every minute).
     """
-    ahead = [each for each in tx.workers(states=LIVE) if lease.is_ahead_of_time(each, now_us, options.lease)]
-    for each in ahead[:STEP_LIMIT]:
+    live = tx.workers(states=LIVE)
+    ahead = [each for each in live if lease.is_ahead_of_time(each, now_us, options.lease)][:STEP_LIMIT]
+    for each in ahead:
         worker = tx.worker(each.id, lock=True)
         if worker is not None and lease.is_ahead_of_time(worker, now_us, options.lease):
             tx.put_worker(lease.renewed(worker, now_us, options.lease))
@@ -113,7 +114,7 @@ def sweep_clock(tx: Tx, now_us: int, options: CoordinatorOptions) -> tuple[int, 
         if session is not None:
             assigned_us = None if session.assigned_us is None else min(session.assigned_us, now_us)
             tx.put_session(replace(session, polled_us=min(session.polled_us, now_us), assigned_us=assigned_us))
-    return max(len(ahead[:STEP_LIMIT]), len(early)), []
+    return max(len(ahead), len(early)), []
 
 
 def _all(tx: Tx, states: frozenset[SessionState]) -> Iterator[SessionRecord]:
