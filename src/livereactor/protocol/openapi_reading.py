@@ -10,6 +10,7 @@ from math import isfinite
 from typing import Any, Final, cast
 
 from livereactor.base.errors import InvalidCommandError, PeerError
+from livereactor.protocol.bindings import BINDING_KEY, binding_in
 from livereactor.protocol.fields import json_object, member, text
 from livereactor.protocol.json_text import shown
 from livereactor.protocol.openapi_writing import BOUND_KEYS, HINT_PREFIX, MODERATE, NAME_HINT, UPLOAD_COMPONENT
@@ -86,7 +87,8 @@ class _Reader:
             post = member(json_object(item, path), "post")
             name = path.removeprefix("/events/")
             reply = self._reply(post, messages)
-            commands.append(CommandSchema(name, self._fields(_body_schema(post), 0), _summary(post), reply))
+            fields = self._fields(_body_schema(post), 0)
+            commands.append(CommandSchema(name, fields, _summary(post), reply, binding_in(post)))
         return tuple(commands)
 
     def _reply(self, post: Mapping[str, Any], messages: dict[str, MessageSchema]) -> str | None:
@@ -114,7 +116,8 @@ class _Reader:
         elif not required:
             # Neither required nor a default: only an official document says so, and null is what it means.
             kind, default = (kind if isinstance(kind, OptionalType | AnyType) else OptionalType(kind)), None
-        return Field(name, kind, default, text(schema, "description", default=""), schema.get(MODERATE) is True, hints)
+        description, moderate = text(schema, "description", default=""), schema.get(MODERATE) is True
+        return Field(name, kind, default, description, moderate, hints, binding_in(schema))
 
     def _type(self, schema: Mapping[str, Any], name: str, depth: int) -> Type:
         self._types_left -= 1
@@ -202,7 +205,7 @@ def _snake_case(title: str) -> str:
 
 
 def _is_hint(key: str) -> bool:
-    return key.startswith(HINT_PREFIX) and key != NAME_HINT
+    return key.startswith(HINT_PREFIX) and key not in (NAME_HINT, BINDING_KEY)
 
 
 def _number(schema: Mapping[str, Any], key: str) -> float | None:

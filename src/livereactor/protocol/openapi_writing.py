@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from livereactor.protocol.bindings import BINDING_KEY, Binding, binding_to_json
 from livereactor.protocol.schema import CommandSchema, MessageSchema, ModelSchema, TrackSchema
 from livereactor.protocol.types import (
     AnyType,
@@ -75,8 +76,13 @@ def _command(command: CommandSchema, titles: Mapping[str, str]) -> dict[str, Any
             "summary": command.description,
             "requestBody": {"required": True, **_content(_object(command.fields, moderate=True))},
             "responses": responses,
+            **_bound(command.binding),
         }
     }
+
+
+def _bound(binding: Binding | None) -> dict[str, Any]:
+    return {BINDING_KEY: binding_to_json(binding)} if binding else {}
 
 
 def _webhook(message: MessageSchema) -> dict[str, Any]:
@@ -146,7 +152,7 @@ def _property(each: Field, *, moderate: bool) -> dict[str, Any]:
         schema[MODERATE] = each.moderate
     for name, value in each.hints.items():
         schema[HINT_PREFIX + name] = value
-    return schema
+    return {**schema, **_bound(each.binding)}
 
 
 def type_to_json(kind: Type, *, moderate: bool = True) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from livereactor.base.errors import InvalidCommandError
+from livereactor.protocol.bindings import Binding
 from livereactor.protocol.json_text import shown
 from livereactor.protocol.messages import UploadReference
 from livereactor.protocol.narrowing import narrowed
@@ -37,12 +38,18 @@ class MessageSchema:
 
 @dataclass(frozen=True, slots=True)
 class CommandSchema:
-    """A command; `reply` is the wire type of the message it may answer with, None where it only acknowledges."""
+    """A command.
+
+    Attributes:
+        reply: the wire type of the message it may answer with, None where it only acknowledges.
+        binding: key and gamepad button that a page gives it by, without arguments.
+    """
 
     name: str
     fields: tuple[Field, ...] = ()
     description: str = ""
     reply: str | None = None
+    binding: Binding | None = None
 
 
 @dataclass(frozen=True, slots=True)

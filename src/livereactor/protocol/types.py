@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final, TypeAlias
 
+from livereactor.protocol.bindings import Binding
+
 
 class File:
     """Annotation of an argument that takes an uploaded file: `lr.File`. A subclass counts as it."""
@@ -159,6 +161,7 @@ class Field:
         default: a JSON value that `type` takes, or `REQUIRED`.
         moderate: free content that a deployment may check.
         hints: how a page may show it, by name; open, such as `format: color`.
+        binding: keys and gamepad control that a page gives it by.
     """
 
     name: str
@@ -167,6 +170,7 @@ class Field:
     description: str = ""
     moderate: bool = False
     hints: Mapping[str, str] = field(default_factory=dict[str, str])
+    binding: Binding | None = None
 
     @property
     def is_required(self) -> bool:

@@ -15,10 +15,12 @@ _MARK = "__livereactor_command__"
 
 @dataclass(frozen=True, slots=True)
 class CommandMark:
-    """What the decorator leaves on a function: its name on the wire, and the `lr.param` of its arguments."""
+    """What the decorator leaves on a function: what it was given, and the `lr.param` of the function's arguments."""
 
     name: str
     moderate: bool
+    keys: str | None
+    gamepad: str | None
     params: dict[str, Param] = field(default_factory=dict[str, Param])
 
 
@@ -31,8 +33,18 @@ class Decorator(Protocol):
 @overload
 def command(handler: Handler, /) -> Handler: ...
 @overload
-def command(*, name: str | None = None, moderate: bool = False) -> Decorator: ...
-def command(handler: Callable[..., Any] | None = None, /, *, name: str | None = None, moderate: bool = False) -> Any:
+def command(
+    *, name: str | None = None, moderate: bool = False, keys: str | None = None, gamepad: str | None = None
+) -> Decorator: ...
+def command(
+    handler: Callable[..., Any] | None = None,
+    /,
+    *,
+    name: str | None = None,
+    moderate: bool = False,
+    keys: str | None = None,
+    gamepad: str | None = None,
+) -> Any:
     """Make a command of a method.
 
     A parameter named `client` receives the calling Client. Return an `lr.Message` to reply, None to acknowledge;
@@ -41,11 +53,13 @@ def command(handler: Callable[..., Any] | None = None, /, *, name: str | None = 
     Args:
         name: its name on the wire, when not the method's.
         moderate: marks all its arguments as free content that a deployment may check.
+        keys, gamepad: the key and the gamepad's button that give it on the page, without arguments; named as in
+            `lr.param`.
     """
 
     def mark(function: Callable[..., Any]) -> Callable[..., Any]:
         params = _unwrap_defaults(function)
-        setattr(function, _MARK, CommandMark(name or function.__name__, moderate, params))
+        setattr(function, _MARK, CommandMark(name or function.__name__, moderate, keys, gamepad, params))
         return function
 
     return mark if handler is None else mark(handler)

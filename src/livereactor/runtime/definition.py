@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any, Final, Literal, cast
 
 from livereactor.base.errors import DefinitionError
+from livereactor.protocol.bindings import Binding
 from livereactor.protocol.schema import ModelSchema, TrackSchema
 from livereactor.runtime.annotations import hints_of, summary
+from livereactor.runtime.bindings import check_distinct
 from livereactor.runtime.commands import mark_of
 from livereactor.runtime.hooks import HOOKS, Hook, hooks_of, location
 from livereactor.runtime.messages import Message, kebab_case, message_schema, wire_type
@@ -184,7 +186,15 @@ def _commands(
                 f"rename one{location(function)}"
             )
         commands[mark.name] = read_command(model, attribute, function, mark, names)
+    check_distinct(_bindings(commands.values()), model.__name__)
     return commands
+
+
+def _bindings(commands: Iterable[CommandSpec]) -> Iterator[tuple[str, Binding]]:
+    for each in commands:
+        binding = each.schema.fields[0].binding if each.sets_param else each.schema.binding
+        if binding:
+            yield each.handler, binding
 
 
 def _check_name(model: type, name: str, base: type) -> None:

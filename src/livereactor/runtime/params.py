@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 from livereactor.protocol.types import Bounds
+from livereactor.runtime.bindings import Keys
 
 Value = TypeVar("Value")
 
@@ -18,6 +19,8 @@ class Param:
     bounds: Bounds
     description: str
     moderate: bool
+    keys: Keys
+    gamepad: str | None
 
 
 def param(
@@ -32,6 +35,8 @@ def param(
     max_length: int | None = None,
     description: str = "",
     moderate: bool = False,
+    keys: str | tuple[str, str] | None = None,
+    gamepad: str | None = None,
 ) -> Value:
     """Declare a value that clients set by the command `set_<name>` and that the model reads as `self.<name>`.
 
@@ -41,7 +46,13 @@ def param(
         min_length, max_length: bounds of the length of a text or list.
         description: shown beside its control.
         moderate: marks free content that a deployment may check.
+        keys: what pushes it while held, on the page; let go, it is back at its default. Of a number the keys for down
+            and up, to its bounds `ge` and `le`, which it needs then; of a bool one. Named as `KeyboardEvent.key` in
+            lower case: "w", "arrowup", "space", "shift".
+        gamepad: the same on a gamepad. Of a number "left_x", "left_y", "right_x", "right_y" (right and up are
+            positive), "left_trigger" or "right_trigger"; of a bool a button: "a", "b", "x", "y", "left_bumper",
+            "right_bumper", "left_trigger", "right_trigger", "up", "down", "left", "right", "start", "select".
     """
     bounds = Bounds(ge, gt, le, lt, multiple_of, min_length, max_length)
     # The class holds the declaration and every instance the plain value, so this is the type its readers see.
-    return cast("Value", Param(default, bounds, description, moderate))
+    return cast("Value", Param(default, bounds, description, moderate, keys, gamepad))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from livereactor.base.errors import DefinitionError
@@ -13,6 +13,7 @@ from livereactor.protocol.schema import CommandSchema
 from livereactor.protocol.types import REQUIRED, UNBOUNDED, Field
 from livereactor.protocol.values import to_python
 from livereactor.runtime.annotations import argument_docs, hints_of, summary
+from livereactor.runtime.bindings import command_binding, param_binding
 from livereactor.runtime.commands import CommandMark
 from livereactor.runtime.hooks import location
 from livereactor.runtime.messages import Message, wire_type
@@ -63,7 +64,7 @@ def read_param(model: type, name: str, param: Param, hints: Mapping[str, Any]) -
         description=param.description,
         moderate=param.moderate,
     )
-    return ParamSpec(name, field)
+    return ParamSpec(name, replace(field, binding=param_binding(field, param.keys, param.gamepad, where)))
 
 
 def param_command(spec: ParamSpec) -> CommandSpec:
@@ -83,10 +84,11 @@ def read_command(
     try:
         fields = tuple(_field(where, each, hints, docs, mark) for each in parameters if each.name != "client")
         reply = _reply(where, hints.get("return"))
+        binding = command_binding(fields, mark.keys, mark.gamepad, where)
     except DefinitionError as error:
         raise DefinitionError(f"{error.message}{location(function)}") from error
     return CommandSpec(
-        CommandSchema(mark.name, fields, summary(function), reply and wire_type(reply)),
+        CommandSchema(mark.name, fields, summary(function), reply and wire_type(reply), binding),
         reply,
         attribute,
         takes_client=any(each.name == "client" for each in parameters),
@@ -101,6 +103,8 @@ def _field(
         raise DefinitionError(f"{where}.{name}: a command names its arguments; write them out, without * or /")
     if name not in hints:
         raise DefinitionError(f"{where}.{name}: an argument needs a type; write `{name}: float`")
+    if declared and (declared.keys or declared.gamepad):
+        raise DefinitionError(f"{where}.{name}: a key gives a command, no argument of it; write @lr.command(keys=…)")
     return field_of(
         name,
         hints[name],

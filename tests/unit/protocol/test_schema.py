@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from pydantic import Field as PydanticField
 
 from livereactor.base.errors import DefinitionError, InvalidCommandError, PeerError
+from livereactor.protocol.bindings import Binding
 from livereactor.protocol.messages import UploadReference
 from livereactor.protocol.openapi import from_openapi, to_openapi
 from livereactor.protocol.reading import field_of, type_of
@@ -189,13 +190,16 @@ PAINT = CommandSchema(
     "paint", (Field("brush", type_of(Brush, "paint.brush")), Field("mood", type_of(Mood, ""), "calm"))
 )
 SHOW = CommandSchema("show", (Field("image", FileType()), Field("others", ListType(FileType()), [])))
-RESET = CommandSchema("reset")
+RESET = CommandSchema("reset", binding=Binding(("r",), "b"))
+SET_FORWARD = CommandSchema(
+    "set_forward", (Field("forward", FloatType(Bounds(ge=-1, le=1)), 0.0, binding=Binding(("s", "w"), "left_y")),)
+)
 POND = ModelSchema(
     "pond",
     "v0.1.0",
     "Rain on a pond.",
     (TrackSchema("main_video", "video", "out"), TrackSchema("webcam", "video", "in")),
-    (DROP, SET_STEPS, SET_PROMPT, PAINT, SHOW, RESET),
+    (DROP, SET_STEPS, SET_PROMPT, PAINT, SHOW, RESET, SET_FORWARD),
     (MessageSchema("dropped", "Dropped", (Field("x", FloatType()), Field("y", FloatType())), "A drop fell."),),
 )
 
@@ -411,12 +415,21 @@ def test_the_document_reads_back() -> None:
     assert from_openapi(to_openapi(POND)) == POND
 
 
+def test_keys_and_gamepad_stand_on_the_property_and_on_the_operation() -> None:
+    paths = to_openapi(POND)["paths"]
+    assert paths["/events/reset"]["post"]["x-livereactor-input"] == {"keys": ["r"], "gamepad": "b"}
+    body = paths["/events/set_forward"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert body["properties"]["forward"]["x-livereactor-input"] == {"keys": ["s", "w"], "gamepad": "left_y"}
+    assert "x-livereactor-input" not in paths["/events/paint"]["post"]
+
+
 @pytest.mark.parametrize(
     "document",
     [
         None,
         [],
         {"paths": []},
+        {"paths": {"/events/a": {"post": {"x-livereactor-input": {"keys": ["a", 1]}}}}},
         {"paths": {"/events/a": {"post": {"requestBody": {"content": {"application/json": {"schema": 3}}}}}}},
         {"x-reactor": {"tracks": [{"name": "a", "kind": "smell", "direction": "out"}]}},
         {"x-reactor": {"tracks": 1}},
