@@ -230,7 +230,7 @@ async def test_the_page_has_picture_camera_and_files_over_https(site: Site, tmp_
         await page.goto(f"https://{NAME}/#token={token['jwt']}")
         assert await page.evaluate("isSecureContext && 'mediaDevices' in navigator")
         assert await page.evaluate("performance.getEntriesByType('navigation')[0].nextHopProtocol") == "h2"
-        await page.get_by_role("radio", name="board").check()
+        await page.get_by_role("button", name="board", exact=True).click()
         await page.get_by_role("button", name="Start").click()
         picture = page.locator("figure:not([hidden]) video")
         await expect(picture).to_have_js_property("videoWidth", 320, timeout=PATIENCE * 1e3)

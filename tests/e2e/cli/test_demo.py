@@ -57,7 +57,7 @@ async def test_make_demo_shows_moving_pictures_that_answer_a_command(browser: Br
     make = ("make", "--no-print-directory", "demo", f"PORT={free_port()}")
     async with serving(command=make, folder=REPOSITORY) as demo, opened(browser, bypass_csp=True) as (page, complaints):
         await page.goto(demo.url)
-        await page.get_by_role("radio", name="pond").check(force=True)  # its row stands for it
+        await page.get_by_role("button", name="pond", exact=True).click()
         await page.get_by_role("button", name="Start").click()
         await expect(page.locator("#stage .card")).to_contain_text("its process starts")
         await expect(page.locator(PLAYING)).to_be_visible(timeout=60_000)  # its worker starts now

@@ -79,7 +79,7 @@ async def visiting(
     """A page that has a token; at the choice of a model."""
     async with opened(browser, bypass_csp=True, **settings) as (page, complaints):
         await page.goto(f"{coordinator.url}/#token={token or coordinator.token()}")
-        await expect(page.get_by_role("radio", name="board")).to_be_visible()
+        await expect(page.get_by_role("button", name="board", exact=True)).to_be_visible()
         yield page, complaints
 
 
@@ -95,7 +95,7 @@ async def playing(
 
 
 async def start(page: Page, model: str = "board") -> None:
-    await page.get_by_role("radio", name=model).check(force=True)  # its row stands for it
+    await page.get_by_role("button", name=model, exact=True).click()
     await page.get_by_role("button", name="Start").click()
 
 
@@ -124,7 +124,7 @@ async def test_a_token_behind_the_address_plays_and_is_in_no_address(
         await seen(page, LEFT, "r > 200")
         await expect(page.locator("#left")).to_have_text(re.compile(r"^(20:00|19:\d\d) left$"))
         await page.get_by_role("button", name="Stop", exact=True).click()
-        await expect(page.get_by_role("radio", name="board")).to_be_visible()
+        await expect(page.get_by_role("button", name="Start")).to_be_visible()
         await expect(field(page, "Red").get_by_role("textbox")).to_have_value("0")
         assert complaints == []
     assert coordinator.call("GET", "/sessions?state=open")[1]["sessions"] == []
@@ -322,9 +322,9 @@ async def test_without_a_token_one_is_asked_for(browser: Browser, coordinator: C
         await says(page, "A token is needed here")
         await expect(card(page).get_by_role("alert")).not_to_be_empty()
         await enter(page, coordinator.token())
-        await expect(page.get_by_role("radio", name="board")).to_be_visible()
+        await expect(page.get_by_role("button", name="board", exact=True)).to_be_visible()
         await page.reload()
-        await expect(page.get_by_role("radio", name="board")).to_be_visible()
+        await expect(page.get_by_role("button", name="board", exact=True)).to_be_visible()
 
 
 async def enter(page: Page, shown: str) -> None:

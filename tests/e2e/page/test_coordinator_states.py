@@ -8,14 +8,15 @@ import json
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Locator, Page, expect
 
 from .conftest import opened, picture
-from .fake_runtime import ADDRESS, DESCRIPTOR, SCHEMA, SESSION, WAITING, FakeCoordinator
+from .fake_runtime import ADDRESS, DESCRIPTOR, MODELS, SCHEMA, SESSION, WAITING, FakeCoordinator
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 UNAUTHORIZED = (401, {"error": "no credentials given; send Authorization: Bearer with a token", "code": "UNAUTHORIZED"})
+CHOICE = [{"queue_length": 0, **each} for each in MODELS]
 READY = {**DESCRIPTOR, "session_id": "ses_1", "state": "WAITING", "version": "2"}
 
 
@@ -50,20 +51,81 @@ def garden() -> dict[str, Any]:
     return schema
 
 
-async def test_models_are_chosen_by_name_line_and_state(browser: Browser) -> None:
+async def choose(page: Page, model: str) -> None:
+    await page.get_by_role("button", name=model, exact=True).click()
+
+
+async def begin(page: Page, model: str = "pond") -> None:
+    await choose(page, model)
+    await page.get_by_role("button", name="Start").click()
+
+
+async def test_a_model_is_chosen_and_started_and_gone_back_from_by_keys_alone(browser: Browser) -> None:
     async with opened(browser) as (page, complaints):
         coordinator = FakeCoordinator()
         await visit(page, coordinator)
         await said(page, "Choose a model", "Rain on a pond. Touch the water.", "starting, 40 %", "starts on first use")
-        await expect(page.get_by_role("radio", name="pond")).to_be_checked()  # the first that is ready
         await page.keyboard.press("Tab")
-        await page.keyboard.press("ArrowDown")
-        await expect(page.get_by_role("radio", name="world")).to_be_checked()
-        await expect(page.get_by_role("radio", name="world")).to_be_focused()
-        await page.get_by_role("button", name="Start").click()
+        await expect(model(page, "garden")).to_be_focused()
+        await page.keyboard.press("Tab")
+        await page.keyboard.press("Tab")
+        await page.keyboard.press("Enter")
+        await said(page, "world", "A walk over an endless land", "Starts on first use.")
+        await expect(page.get_by_role("button", name="Start")).to_be_focused()
+        await page.keyboard.press("Tab")
+        await page.keyboard.press("Enter")
+        await expect(model(page, "world")).to_be_focused()
+        await page.keyboard.press("Enter")
+        await page.keyboard.press("Enter")
         await said(page, "You are number 2 of 5", "About 2 minutes, give or take 30 seconds")
         assert complaints == []
         assert coordinator.foreign == []
+
+
+def model(page: Page, name: str) -> Locator:
+    """Its card in the gallery."""
+    return page.locator(".gallery").get_by_role("button", name=name, exact=True)
+
+
+async def test_the_browsers_own_back_leads_to_the_gallery_and_an_address_to_one_model(browser: Browser) -> None:
+    async with opened(browser) as (page, _):
+        await visit(page, FakeCoordinator())
+        await begin(page, "world")
+        await said(page, "You are number 2 of 5")
+        address = page.url
+        async with page.expect_request(lambda asked: asked.method == "DELETE"):
+            await page.go_back()
+        await said(page, "Choose a model")
+        await page.go_forward()
+        await said(page, "world", "Starts on first use.")
+        await page.goto("about:blank")
+        await page.goto(address)
+        await said(page, "world", "Starts on first use.")
+        await expect(page.get_by_role("button", name="Start")).to_be_visible()
+
+
+async def test_a_card_says_what_its_model_takes_and_gives(browser: Browser) -> None:
+    one = {"description": "", "state": "ready", "queue_length": 0}
+    models = [{**one, "name": "mirror", "tags": ["camera", "microphone"]}, {**one, "name": "pond", "tags": []}]
+    async with opened(browser) as (page, _):
+        await visit(page, FakeCoordinator({"GET models": (200, {"models": models})}))
+        await expect(model(page, "mirror").locator(".tag")).to_have_text(["Camera", "Microphone"])
+        await expect(model(page, "pond").locator(".tag")).to_have_count(0)
+        await choose(page, "mirror")
+        await expect(page.locator("#stage .tag")).to_have_text(["Camera", "Microphone"])
+
+
+async def test_a_card_keeps_its_focus_while_its_model_changes(browser: Browser) -> None:
+    coordinator = FakeCoordinator()
+    async with opened(browser) as (page, _):
+        await visit(page, coordinator)
+        await model(page, "garden").focus()
+        later = [{"name": "garden", "description": "", "state": "ready", "queue_length": 0}, *CHOICE[1:]]
+        coordinator.answers["GET models"] = (200, {"models": later})
+        await expect(model(page, "garden")).to_contain_text("ready")
+        await expect(model(page, "garden")).to_be_focused()
+        coordinator.answers["GET models"] = (200, {"models": later[1:]})
+        await expect(page.locator(".gallery .model")).to_have_count(len(later) - 1)
 
 
 async def test_who_comes_back_to_the_queue_sees_the_model_of_the_session(browser: Browser) -> None:
@@ -76,8 +138,7 @@ async def test_who_comes_back_to_the_queue_sees_the_model_of_the_session(browser
     )
     async with opened(browser) as (page, _):
         await visit(page, coordinator)
-        await page.get_by_role("radio", name="garden").check(force=True)
-        await page.get_by_role("button", name="Start").click()
+        await begin(page, "garden")
         await said(page, "You are number 2 of 5")
         async with page.expect_response("**/models/*/schema"):
             await page.reload()
@@ -90,8 +151,8 @@ async def test_who_comes_back_to_the_queue_sees_the_model_of_the_session(browser
 async def test_only_models_that_the_token_is_for_are_offered(browser: Browser) -> None:
     async with opened(browser) as (page, _):
         await visit(page, FakeCoordinator(), f"#token={token_for('world', 'someone/garden')}")
-        await expect(page.locator("#stage").get_by_role("radio")).to_have_count(2)
-        await expect(page.get_by_role("radio", name="garden")).to_be_checked()
+        await expect(page.locator(".gallery .model")).to_have_count(2)
+        await expect(model(page, "pond")).to_have_count(0)
     async with opened(browser) as (page, _):
         await visit(page, FakeCoordinator(), f"#token={token_for('moon')}")
         await said(page, "Your token is not for a model of this place", "It is for moon.")
@@ -107,9 +168,10 @@ async def test_a_schema_that_is_not_given_is_not_taken_for_no_commands(
     coordinator = FakeCoordinator({"GET models/pond/schema": (status, {"error": "no"})})
     async with opened(browser) as (page, _):
         await visit(page, coordinator)
-        await said(page, "Choose a model")
+        await choose(page, "pond")
         await expect(page.locator("#controls")).to_contain_text(text)
-        await page.get_by_role("radio", name="world").check(force=True)
+        await page.get_by_role("button", name="All models").click()
+        await choose(page, "world")
         await expect(page.locator("#controls")).not_to_contain_text(text)
 
 
@@ -118,9 +180,10 @@ async def test_a_model_whose_every_slot_is_taken_is_in_use(browser: Browser) -> 
     models = [{**ready, "name": "board", "in_use": True}, {**ready, "name": "pond", "in_use": False}]
     async with opened(browser) as (page, _):
         await visit(page, FakeCoordinator({"GET models": (200, {"models": models})}))
-        await expect(page.locator("label.model", has_text="board")).to_contain_text("in use")
-        await expect(page.locator("label.model", has_text="pond")).to_contain_text("ready")
-        await expect(page.get_by_role("radio", name="pond")).to_be_checked()
+        await expect(model(page, "board")).to_contain_text("in use")
+        await expect(model(page, "pond")).to_contain_text("ready")
+        await choose(page, "board")
+        await said(page, "In use.")
 
 
 async def test_one_model_needs_no_choice(browser: Browser) -> None:
@@ -128,7 +191,8 @@ async def test_one_model_needs_no_choice(browser: Browser) -> None:
     async with opened(browser) as (page, _):
         await visit(page, FakeCoordinator({"GET models": (200, {"models": [one]})}))
         await said(page, "pond", "Rain on a pond.", "Starts on first use.")
-        await expect(page.locator("#stage").get_by_role("radio")).to_have_count(0)
+        await expect(page.locator(".gallery")).to_have_count(0)
+        await expect(page.get_by_role("button", name="All models")).to_have_count(0)
 
 
 async def test_a_model_that_cannot_be_had_says_why_and_offers_no_start(browser: Browser) -> None:
@@ -161,11 +225,11 @@ async def test_a_refusal_is_said_in_its_own_words(
     coordinator = FakeCoordinator({"POST sessions": (status, body)})
     async with opened(browser) as (page, _):
         await visit(page, coordinator)
-        await page.get_by_role("button", name="Start").click()
+        await begin(page)
         await said(page, *texts)
         # What is forbidden stays so.
         await expect(page.get_by_role("button", name="Try again")).to_have_count(0 if status == 403 else 1)
-        await page.get_by_role("button", name="Other models").click()
+        await page.get_by_role("button", name="All models").click()
         await said(page, "Choose a model")
 
 
@@ -173,7 +237,7 @@ async def test_a_worker_on_its_way_shows_how_far_it_is(browser: Browser) -> None
     queue = {"position": 1, "length": 1, "loading": 0.4, "loading_text": "text encoder"}
     async with opened(browser) as (page, _):
         await visit(page, FakeCoordinator({f"GET {SESSION}": (200, {**WAITING, "queue": queue})}))
-        await page.get_by_role("button", name="Start").click()
+        await begin(page)
         await said(page, "You are next", "A worker gets ready, 40 %: text encoder.")
         await expect(page.get_by_role("progressbar")).to_have_js_property("value", 0.4)
 
@@ -184,7 +248,7 @@ async def test_a_coordinator_that_does_not_answer_is_asked_again_until_it_does(b
         await visit(page, coordinator)
         answer = coordinator.answers["POST sessions"]
         coordinator.answers["POST sessions"] = (0, None)
-        await page.get_by_role("button", name="Start").click()
+        await begin(page)
         await said(page, "The server does not answer", "asks again by itself")
         coordinator.answers["POST sessions"] = answer
         await said(page, "You are number 2 of 5")
@@ -199,7 +263,7 @@ async def test_a_session_that_is_over_before_it_began_says_why(browser: Browser)
     coordinator = FakeCoordinator()
     async with opened(browser) as (page, _):
         await visit(page, coordinator)
-        await page.get_by_role("button", name="Start").click()
+        await begin(page)
         await said(page, "You are number 2 of 5")
         over = {**WAITING, "state": "CLOSED", "queue": None, "end_reason": "start_refused", "version": "2"}
         coordinator.answers[f"GET {SESSION}"] = (200, over)
@@ -227,8 +291,8 @@ async def test_a_link_that_is_pasted_over_the_page_is_followed(browser: Browser)
 async def test_what_comes_before_a_session_fits(browser: Browser, width: int, scheme: str) -> None:
     size = {"width": width, "height": 740 if width < 800 else 720}
     coordinator = FakeCoordinator()
-    schema = coordinator.answers["GET models/pond/schema"]
-    coordinator.answers["GET models/pond/schema"] = UNAUTHORIZED
+    schemas = {f"GET models/{each['name']}/schema": (200, SCHEMA) for each in CHOICE}
+    coordinator.answers |= dict.fromkeys(schemas, UNAUTHORIZED)
 
     async def looks_right(page: Page, name: str) -> None:
         await picture(page, f"{name}-{width}-{scheme}")
@@ -242,11 +306,13 @@ async def test_what_comes_before_a_session_fits(browser: Browser, width: int, sc
         await page.get_by_role("button", name="Enter").click()
         await said(page, "Paste the token here.")
         await looks_right(page, "gate")
-        coordinator.answers["GET models/pond/schema"] = schema
+        coordinator.answers |= schemas
         await page.get_by_label("Token").fill("e30.e30.AAAA")
         await page.get_by_role("button", name="Enter").click()
-        await page.get_by_role("radio", name="world").focus()
+        await model(page, "world").focus()
         await looks_right(page, "models")
+        await choose(page, "pond")
+        await looks_right(page, "chosen")
         await page.get_by_role("button", name="Start").click()
         await said(page, "You are number 2 of 5")
         await looks_right(page, "queue")

@@ -5,7 +5,6 @@
 
 import { Unreachable } from "./http.js";
 import { Machine } from "./machine.js";
-import { recall, remember } from "./memory.js";
 import { Peer } from "./peer.js";
 import { CommandRefused, Requests } from "./requests.js";
 import { Session } from "./session.js";
@@ -20,6 +19,7 @@ import { encodeCommand, encodeControl } from "./wire.js";
 /** @typedef {import("./wire.js").ModelMessage} ModelMessage */
 /** @typedef {import("./wire.js").UploadReference} UploadReference */
 /** @typedef {{state: State, problem: Problem | null}} Status */
+/** @typedef {{session: string | null, connection: number | null, owner: boolean}} Kept null = none */
 /** @typedef {{type: string, sentAt: number, repliedAt: number}} Reply both in milliseconds of `performance.now()` */
 /**
  * What the log shows. `out` a command, `reply` what it got (`ms` after), `in` a message nobody asked for.
@@ -29,6 +29,8 @@ import { encodeCommand, encodeControl } from "./wire.js";
 
 /** In these a coordinator is asked what becomes of the session. @type {readonly State[]} */
 const FOLLOWED = ["connecting", "ready", "lost", "reconnecting"];
+/** In these no session has waited yet. @type {readonly State[]} */
+const BEGINNING = ["idle", "starting", "failed", "ended"];
 
 export class Client {
   /** @type {Signal<Status>} */
@@ -63,6 +65,8 @@ export class Client {
   #inputs = new Map();
   /** @type {Set<string>} outputs that are not wanted now */
   #paused = new Set();
+  /** The session had to wait for its worker. */
+  #hasWaited = false;
 
   /** @param {import("./signalling.js").Signalling} signalling */
   constructor(signalling) {
@@ -72,11 +76,6 @@ export class Client {
     this.session.opened.listen(({ isNew }) => {
       // Its number is another worker's, or the last session's.
       if (isNew) this.#connection = null;
-    });
-    remember("session", () => {
-      if (["idle", "failed", "ended"].includes(this.state)) return undefined;
-      const { id, owner } = this.session;
-      return { session: id, connection: this.#peer?.connection ?? this.#connection, owner };
     });
   }
 
@@ -99,14 +98,32 @@ export class Client {
     this.#handle("stop");
   }
 
-  /** Come back after a reload of the page. @returns {boolean} whether there was something to come back to */
-  resume() {
-    const kept = recall("session");
-    if (kept === null) return false;
-    this.#connection = kept.connection;
-    this.session.comeBack(kept.session ?? null, kept.owner);
+  /** The same session by a new peer; as `start` where there is none; nothing where a try is under way. */
+  reconnect() {
+    if (["starting", "queued", "connecting", "reconnecting"].includes(this.state)) return;
+    this.#handle("broken", { kind: "closed", detail: "" });
+    this.#handle("start");
+  }
+
+  /**
+   * The page goes away, and nobody can tell a reload from an end. A place that was waited for is left to whoever comes
+   * back; one that was there at once, and on which nothing has been seen yet, is given up: who comes back gets it, or
+   * another, as fast, and who does not come back must not keep it from others for as long as a connection may take.
+   * @returns {Kept | undefined} what to come back to; undefined: nothing
+   */
+  depart() {
+    if (["idle", "failed", "ended"].includes(this.state)) return undefined;
+    const isFresh = ["starting", "connecting"].includes(this.state) && !this.#hasWaited;
+    if (isFresh && this.session.abandon()) return { session: null, connection: null, owner: true };
+    const { id, owner } = this.session;
+    return { session: id, connection: this.#peer?.connection ?? this.#connection, owner };
+  }
+
+  /** Come back after a reload of the page. @param {Kept} kept what `depart` gave */
+  resume({ session, connection, owner }) {
+    this.#connection = connection;
+    this.session.comeBack(session, owner);
     this.start();
-    return true;
   }
 
   /**
@@ -198,6 +215,8 @@ export class Client {
     this.#schedule();
     const { state } = this.#machine;
     if (!FOLLOWED.includes(state)) this.session.unfollow();
+    if (state === "queued") this.#hasWaited = true;
+    if (BEGINNING.includes(state)) this.#hasWaited = false;
     if (state !== before) this.status.emit({ state, problem: this.#machine.problem });
   }
 

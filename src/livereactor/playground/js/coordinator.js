@@ -8,9 +8,10 @@ import { Signal } from "./signal.js";
 /** @typedef {import("./runtime.js").Opened} Opened */
 /**
  * A model as people choose it. `ready`: a worker has it loaded; `starting`: one loads; `cold`: one starts on first use;
- * `failed`: none can be had, `text` says why. `in_use`: it is ready, and no place is free.
+ * `failed`: none can be had, `text` says why. `in_use`: it is ready, and no place is free. `tags`: what it takes and
+ * gives beside pictures. `loop`: the path of a short film of its picture.
  * @typedef {{name: string, description: string, state: "ready" | "starting" | "cold" | "failed",
- *   in_use?: boolean, progress?: number, text?: string, queue_length: number}} Model
+ *   in_use?: boolean, progress?: number, text?: string, queue_length: number, tags?: string[], loop?: string}} Model
  */
 /** @typedef {{url: string, expires_at: number}} Share */
 
@@ -133,6 +134,12 @@ export class Coordinator {
     await this.#http.request("ending the session", "DELETE", `sessions/${encodeURIComponent(session)}`);
   }
 
+  /** End a session while the page goes away: nobody hears the answer. @param {string} session */
+  abandon(session) {
+    const path = `sessions/${encodeURIComponent(session)}`;
+    this.#http.request("ending the session", "DELETE", path, { outlives: true }).catch(() => {});
+  }
+
   /**
    * @param {string} session
    * @returns {Promise<Share>} a link for somebody who may watch
@@ -156,12 +163,15 @@ export class Coordinator {
     };
     // An answer that was lost on the way must not leave a second session behind. No `randomUUID`: plain http has none.
     const key = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0"));
-    const options = { body, signal, patience: HELD_MS, headers: { "Idempotency-Key": key.join("") } };
+    // Not by the signal: a request that is broken off may have made a session, which nobody would know of.
+    const options = { body, patience: HELD_MS, headers: { "Idempotency-Key": key.join("") } };
     /** @type {Descriptor} */
     const made = await this.#patiently(signal, async () =>
       (await this.#http.request("starting a session", "POST", "sessions", options)).json(),
     );
-    return made;
+    if (!signal.aborted) return made;
+    await this.close(made.session_id);
+    throw signal.reason;
   }
 
   /**

@@ -9,14 +9,46 @@
 
 const NAME = "livereactor.credentials";
 
-export class Credentials {
+/** A token or a key, and what can be told of it. The server decides; this is for what is offered. */
+export class Shown {
   /** @type {Kept} */
-  #kept = { shown: "", session: "" };
+  kept;
 
+  /** @param {string} shown "" = none */
+  constructor(shown) {
+    this.kept = { shown, session: "" };
+  }
+
+  /** For every request. @returns {Record<string, string>} */
+  get headers() {
+    const { shown } = this.kept;
+    return shown ? { Authorization: `Bearer ${shown}` } : {};
+  }
+
+  /** The session that a share link is about; null: a new one is begun. */
+  get session() {
+    return this.kept.session || null;
+  }
+
+  /** Whether the token lets its holder look and nothing else. */
+  get watching() {
+    const scopes = scopesOf(this.kept.shown);
+    return scopes !== null && !scopes.includes("control");
+  }
+
+  /** The models that the token is for; null: any, as far as can be told. */
+  get models() {
+    return modelsOf(this.kept.shown);
+  }
+}
+
+/** What the page has: from its address, or typed in. */
+export class Credentials extends Shown {
   /** Take what the address and this tab have. */
   constructor() {
+    super("");
     const kept = sessionStorage.getItem(NAME);
-    if (kept !== null) this.#kept = JSON.parse(kept);
+    if (kept !== null) this.kept = JSON.parse(kept);
     const given = readFragment(location.hash);
     if (given === null) return;
     this.#keep(given);
@@ -25,36 +57,14 @@ export class Credentials {
     history.replaceState(history.state, "", location.pathname + location.search);
   }
 
-  /** For every request. @returns {Record<string, string>} */
-  get headers() {
-    const { shown } = this.#kept;
-    return shown ? { Authorization: `Bearer ${shown}` } : {};
-  }
-
-  /** The session that a share link is about; null: the page begins its own. */
-  get session() {
-    return this.#kept.session || null;
-  }
-
-  /** Whether the token lets its holder look and nothing else. */
-  get watching() {
-    const scopes = scopesOf(this.#kept.shown);
-    return scopes !== null && !scopes.includes("control");
-  }
-
-  /** The models that the token is for; null: any, as far as can be told. */
-  get models() {
-    return modelsOf(this.#kept.shown);
-  }
-
   /** @param {string} shown as typed in */
   enter(shown) {
-    this.#keep({ shown: shown.trim(), session: this.#kept.session });
+    this.#keep({ shown: shown.trim(), session: this.kept.session });
   }
 
   /** @param {Kept} kept */
   #keep(kept) {
-    this.#kept = kept;
+    this.kept = kept;
     sessionStorage.setItem(NAME, JSON.stringify(kept));
   }
 }

@@ -1,4 +1,4 @@
-/** Requests to the server that the page came from: what is shown with them, how long they may take, refusals read. */
+/** Requests to the server: what is shown with them, how long they may take, refusals read. */
 
 /**
  * An allowance that is used up, in the server's numbers.
@@ -46,8 +46,8 @@ export class Http {
   #ahead = 0;
 
   /**
-   * @param {URL} base the folder the page was served from
-   * @param {import("./credentials.js").Credentials} credentials
+   * @param {URL} base the folder that the server serves its page from
+   * @param {import("./credentials.js").Shown} credentials
    */
   constructor(base, credentials) {
     this.#base = base;
@@ -56,6 +56,11 @@ export class Http {
 
   get address() {
     return this.#base.host;
+  }
+
+  /** @param {string} path as the server gives it */
+  url(path) {
+    return new URL(path, this.#base).href;
   }
 
   /** The server's time, in seconds of Unix time. */
@@ -68,16 +73,18 @@ export class Http {
    * @param {"GET" | "POST" | "PUT" | "DELETE"} method
    * @param {string} path
    * @param {{body?: object, headers?: Record<string, string>, signal?: AbortSignal, patience?: number,
-   *   refuse?: boolean}} [options] `patience` in milliseconds; `refuse: false` hands out answers that say no
+   *   refuse?: boolean, outlives?: boolean}} [options] `patience` in milliseconds; `refuse: false` hands out answers
+   *   that say no; `outlives`: it goes on when the page goes away
    */
-  async request(step, method, path, { body, headers, signal, patience = PATIENCE_MS, refuse = true } = {}) {
-    const timeout = AbortSignal.timeout(patience);
+  async request(step, method, path, { body, headers, signal, patience, refuse = true, outlives } = {}) {
+    const timeout = AbortSignal.timeout(patience ?? PATIENCE_MS);
     /** @type {Response} */
     let response;
     try {
       response = await fetch(new URL(path, this.#base), {
         method,
         cache: "no-store",
+        keepalive: outlives ?? false,
         signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
         headers: {
           "Reactor-WebRTC-Version": "1.0",

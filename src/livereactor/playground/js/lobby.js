@@ -1,7 +1,7 @@
 /** Before a session: what there is to start, how soon it is there, and what stands in the way. */
 
 import { Refused, Unreachable } from "./http.js";
-import { Picker, firstLine, stateOf } from "./picker.js";
+import { firstLine, stateOf } from "./gallery.js";
 import { Signal } from "./signal.js";
 import { sentence } from "./words.js";
 
@@ -117,29 +117,28 @@ export class CoordinatorLobby extends Lobby {
   #address;
   #link;
   #allowed;
-  #picker = new Picker();
+  #gallery;
   /** @type {import("./coordinator.js").Model[] | null} null: not read yet */
   #models = null;
   #trouble = "";
   #described = "";
+  #hasKnocked = false;
   loading = FREE;
 
   /**
-   * @param {import("./coordinator.js").Coordinator} coordinator
+   * @param {import("./coordinator.js").Coordinator} coordinator its `model` is the one that was chosen before
    * @param {string} address
-   * @param {boolean} link whether the page is for one session that is there
-   * @param {() => string[] | null} allowed the models that the token is for; null: any
+   * @param {{link: boolean, allowed: () => string[] | null, gallery: import("./gallery.js").Gallery | null}} place
+   *   `link`: it is for one session that is there; `allowed`: the models that may be started, null: any; `gallery`:
+   *   where one is chosen, null: the place has one model
    */
-  constructor(coordinator, address, link, allowed) {
+  constructor(coordinator, address, { link, allowed, gallery }) {
     super();
     this.#coordinator = coordinator;
     this.#address = address;
     this.#link = link;
     this.#allowed = allowed;
-    this.#picker.picked.listen((name) => {
-      coordinator.model = name;
-      void this.#describe().then(() => this.changed.emit());
-    });
+    this.#gallery = gallery;
   }
 
   /**
@@ -149,26 +148,22 @@ export class CoordinatorLobby extends Lobby {
    * @returns {Card}
    */
   card(title, _line, start) {
-    const action = { label: "Start", run: start };
     if (this.#models === null) return { title, text: this.#trouble, busy: true };
     if (this.#link) return { title, action: { label: "Join", run: start } };
-    const [first] = this.#models;
     const allowed = this.#allowed();
-    if (!first && allowed !== null) {
+    if (this.#models.length === 0 && allowed !== null) {
       const text = `It is for ${allowed.join(", ") || "no model"}. Ask whoever gave it to you for another one.`;
       return { title: "Your token is not for a model of this place", text };
     }
-    if (!first) {
+    if (this.#models.length === 0) {
       const text = "Give one to “livereactor serve”, or start a worker of one elsewhere.";
       return { title: "No model is served here yet", text, busy: true };
     }
-    const chosen = this.#chosen() ?? first;
-    const startable = chosen.state === "failed" ? {} : { action };
-    const why = chosen.state === "failed" ? sentence(chosen.text ?? "no worker of it is connected") : "";
-    if (this.isChoice) return { title: "Choose a model", text: why, body: this.#picker.root, ...startable };
-    const soon = stateOf(chosen) === "ready" ? "" : sentence(stateOf(chosen));
-    const lines = [firstLine(chosen.description), why || soon];
-    return { title: chosen.name, text: lines.filter(Boolean).join("\n"), ...startable };
+    const chosen = this.#chosen();
+    if (chosen) return this.#startCard(chosen, start);
+    if (this.#gallery) return { title: "Choose a model", body: this.#gallery.root };
+    const names = this.#models.map(({ name }) => name).join(", ");
+    return { title: "Which model?", text: `There are several here: ${names}. Name one of them.` };
   }
 
   /** @override */
@@ -178,10 +173,10 @@ export class CoordinatorLobby extends Lobby {
       const allowed = this.#allowed();
       this.#models = models.filter(({ name }) => allowed === null || allowed.includes(name));
       this.#trouble = "";
-      const ready = this.#models.filter(({ state }) => state === "ready");
-      const soonest = ready.find(({ in_use }) => !in_use) ?? ready[0] ?? this.#models[0];
-      this.#coordinator.model = (this.#chosen() ?? soonest)?.name ?? "";
-      this.#picker.show(this.#models, this.#coordinator.model);
+      const [only, ...others] = this.#models;
+      if (!this.#chosen()) this.#coordinator.model = others.length ? "" : (only?.name ?? "");
+      this.#gallery?.show(this.#models);
+      if (only && others.length) await this.#knock(only.name);
       await this.#describe();
     } catch (error) {
       this.#models = null;
@@ -193,17 +188,55 @@ export class CoordinatorLobby extends Lobby {
 
   /** Whether there are several to choose from. */
   get isChoice() {
-    return !this.#link && (this.#models?.length ?? 0) > 1;
+    return this.#gallery !== null && !this.#link && (this.#models?.length ?? 0) > 1;
+  }
+
+  /** @param {string} model "" = back to the choice */
+  choose(model) {
+    this.#coordinator.model = model;
+    this.changed.emit();
+    // What is not read yet is looked at anyhow.
+    if (this.#models !== null) void this.#describe().catch(() => this.again());
   }
 
   /** @override */
   again() {
     this.#described = "";
+    this.#hasKnocked = false;
     super.again();
+  }
+
+  /**
+   * @param {import("./coordinator.js").Model} model
+   * @param {() => void} start
+   * @returns {Card}
+   */
+  #startCard(model, start) {
+    const isFailed = model.state === "failed";
+    const soon = stateOf(model) === "ready" ? "" : stateOf(model);
+    const why = isFailed ? (model.text ?? "no worker of it is connected") : soon;
+    const text = [firstLine(model.description), why && sentence(why)].filter(Boolean).join("\n");
+    const body = this.#gallery?.picture(model);
+    return { title: model.name, text, body, ...(isFailed ? {} : { action: { label: "Start", run: start } }) };
   }
 
   #chosen() {
     return this.#models?.find(({ name }) => name === this.#coordinator.model);
+  }
+
+  /**
+   * Names are for everybody: whether whoever is here is let in should be known before a model is chosen.
+   * @param {string} model any
+   */
+  async #knock(model) {
+    if (this.#hasKnocked || this.#link) return;
+    try {
+      await this.#coordinator.schema(model);
+    } catch (error) {
+      if (!(error instanceof Refused) || ![401, 403].includes(error.status)) throw error;
+      if (error.status === 401) this.denied.emit(error.reason);
+    }
+    this.#hasKnocked = true;
   }
 
   /** Once for a model, or again while its schema is not known. */

@@ -102,6 +102,14 @@ export class Session {
     }
   }
 
+  /** End it while the page goes away. @returns {boolean} whether it could: it is ours, and may be ended by itself */
+  abandon() {
+    const { id, owner } = this;
+    if (!owner || id === null || this.#here.kind !== "coordinator") return false;
+    this.#here.abandon(id);
+    return true;
+  }
+
   /** @returns {Promise<import("./json.js").JsonObject>} of its model */
   async schema() {
     return this.#here.schema(this.descriptor?.model?.name);

@@ -5,7 +5,7 @@ import { Signal } from "./signal.js";
 
 /** @typedef {{label: string, run: () => void}} Action */
 /**
- * What is said over the picture. `body` stands between text and actions and needs room.
+ * What is said over the picture. `body` stands between text and actions, needs room, and is what the page is then about.
  * @typedef {{title: string, text?: string, busy?: boolean, progress?: number | null, bad?: boolean,
  *   body?: HTMLElement, action?: Action, second?: Action}} Card
  */
@@ -22,6 +22,9 @@ export class Stage {
   touched = new Signal();
   /** @type {Signal<HTMLVideoElement>} the video that is looked at has changed */
   shown = new Signal();
+  /** @type {Signal<void>} the first picture since `clear` is on screen */
+  pictured = new Signal();
+  hasPicture = false;
 
   #root;
   #tabs = element("div", { class: "tabs", role: "tablist", "aria-label": "Outputs" });
@@ -81,6 +84,7 @@ export class Stage {
 
   /** @param {Card | null} card null: nothing is in the way of the picture */
   say(card) {
+    const hadFocus = this.#card.matches(":focus-within");
     this.#root.classList.toggle("covered", card !== null);
     this.#root.classList.toggle("roomy", card?.body !== undefined);
     this.#card.hidden = card === null;
@@ -89,11 +93,13 @@ export class Stage {
     const buttons = [pressed(card.action, "primary"), pressed(card.second, "second")].filter((each) => each !== null);
     this.#card.replaceChildren(
       ...(card.busy ? [progress(card.progress ?? null)] : []),
-      element("h2", {}, card.title),
+      element(card.body ? "h1" : "h2", {}, card.title),
       ...(card.text ? [element("p", {}, card.text)] : []),
       ...(card.body ? [card.body] : []),
       ...(buttons.length ? [element("div", { class: "actions" }, ...buttons)] : []),
     );
+    // Who works it by the keyboard goes on where the pressed button was.
+    if (hadFocus && !this.#card.matches(":focus-within")) buttons[0]?.focus();
   }
 
   /** @param {import("./peer.js").ReceivedTrack} track */
@@ -116,6 +122,7 @@ export class Stage {
     this.#videos.clear();
     this.#audios.clear();
     this.#current = "";
+    this.hasPicture = false;
     this.#tabs.hidden = this.#sound.hidden = this.#volume.hidden = true;
     this.#root.classList.remove("playing");
   }
@@ -136,6 +143,7 @@ export class Stage {
     const tab = element("button", { type: "button", role: "tab", onclick: () => this.#show(name) }, readable(name));
     video.addEventListener("playing", () => this.#root.classList.add("playing"));
     video.addEventListener("dblclick", () => this.#fullScreen());
+    video.requestVideoFrameCallback(() => this.#picture(video));
     for (const type of /** @type {const} */ (["pointerdown", "pointermove"])) {
       video.addEventListener(type, (event) => this.#touch(video, event));
     }
@@ -161,6 +169,13 @@ export class Stage {
     audio.play().catch((error) => {
       if (error instanceof DOMException && error.name === "NotAllowedError") this.#setMuted(true);
     });
+  }
+
+  /** @param {HTMLVideoElement} video its first picture is on screen */
+  #picture(video) {
+    if (this.hasPicture || !video.srcObject) return;
+    this.hasPicture = true;
+    this.pictured.emit();
   }
 
   /** @param {string} name */

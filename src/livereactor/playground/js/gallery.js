@@ -1,0 +1,144 @@
+/** The gallery: a card for each model with its picture, its line, what it takes, and how soon it would be there. */
+
+import { element, readable } from "./dom.js";
+import { Loop } from "./loop.js";
+import { Signal } from "./signal.js";
+
+/** @typedef {import("./coordinator.js").Model} Model */
+
+export class Gallery {
+  /** @type {Signal<string>} a model was chosen */
+  picked = new Signal();
+
+  // Not read aloud whole whenever one of the models changes its state.
+  root = element("ul", { class: "gallery", role: "list", "aria-live": "off" });
+  #url;
+  /** @type {Map<string, Card>} */
+  #cards = new Map();
+  #preview = { model: "", root: element("div", { class: "preview-of", "aria-live": "off" }) };
+
+  /** @param {(path: string) => string} url of what the server has at a path */
+  constructor(url) {
+    this.#url = url;
+  }
+
+  /** @param {Model[]} models cards of those that stay are kept: one may be focused, or its film run */
+  show(models) {
+    const cards = new Map(
+      models.map((model) => {
+        const known = this.#cards.get(model.name);
+        return [model.name, known?.fits(model) ? known : new Card(model, this.#url, this.picked)];
+      }),
+    );
+    for (const [name, card] of this.#cards) if (cards.get(name) !== card) card.root.remove();
+    this.#cards = cards;
+    models.forEach((model, at) => {
+      const card = /** @type {Card} */ (cards.get(model.name));
+      card.show(model);
+      if (this.root.children[at] !== card.root) this.root.insertBefore(card.root, this.root.children[at] ?? null);
+    });
+  }
+
+  /** For who comes back by the keyboard. @param {string} name */
+  focus(name) {
+    this.#cards.get(name)?.button.focus({ preventScroll: false });
+  }
+
+  /**
+   * The picture and the tags of one model, for what is said before its start.
+   * @param {Model} model
+   */
+  picture(model) {
+    const { root } = this.#preview;
+    if (this.#preview.model !== model.name) {
+      this.#preview.model = model.name;
+      root.replaceChildren(loopOf(model, this.#url).root, tags(model));
+    }
+    return root;
+  }
+}
+
+/** One model's. */
+class Card {
+  #loop;
+  #source;
+  #state = element("span", { class: "model-state" });
+  #line = element("span", { class: "model-line" });
+  #tags = element("span");
+
+  /**
+   * @param {Model} model
+   * @param {(path: string) => string} url
+   * @param {Signal<string>} picked
+   */
+  constructor(model, url, picked) {
+    const { name } = model;
+    this.#loop = loopOf(model, url);
+    this.#source = model.loop;
+    const [named, about, state] = ["name", "about", "state"].map((part) => `model-${name}-${part}`);
+    this.#state.id = state ?? "";
+    this.#line.id = about ?? "";
+    this.button = element(
+      "button",
+      {
+        type: "button",
+        class: "model",
+        onclick: () => picked.emit(name),
+        "aria-labelledby": named,
+        "aria-describedby": `${state} ${about}`,
+      },
+      this.#loop.root,
+      element("b", { id: named }, name),
+      this.#state,
+      this.#line,
+      this.#tags,
+    );
+    this.root = element("li", {}, this.button);
+    const watch = (/** @type {boolean} */ isWatched) => () => this.#loop.watch(isWatched);
+    for (const type of ["pointerenter", "focus"]) this.button.addEventListener(type, watch(true));
+    for (const type of ["pointerleave", "blur"]) this.button.addEventListener(type, watch(false));
+  }
+
+  /** @param {Model} model */
+  fits({ loop }) {
+    return loop === this.#source;
+  }
+
+  /** @param {Model} model as it is now */
+  show(model) {
+    const state = stateOf(model);
+    if (this.#state.textContent !== state) this.#state.textContent = state;
+    this.#state.dataset.state = model.in_use ? "busy" : model.state;
+    this.#line.textContent = firstLine(model.description);
+    const shown = tags(model);
+    if (this.#tags.textContent === shown.textContent) return;
+    this.#tags.replaceWith(shown);
+    this.#tags = shown;
+  }
+}
+
+/**
+ * @param {Model} model
+ * @param {(path: string) => string} url
+ */
+function loopOf({ name, loop }, url) {
+  return new Loop(name, loop === undefined ? null : url(loop));
+}
+
+/** @param {Model} model */
+function tags({ tags: given = [] }) {
+  const shown = given.map((tag) => element("span", { class: "tag" }, readable(tag)));
+  return element("span", { class: "tags" }, ...shown);
+}
+
+/** How soon a model is there. @param {Model} model */
+export function stateOf({ state, in_use, progress, queue_length }) {
+  if (queue_length > 0) return `${queue_length} waiting`;
+  if (state === "starting") return progress === undefined ? "starting" : `starting, ${Math.round(progress * 100)} %`;
+  return { ready: in_use ? "in use" : "ready", cold: "starts on first use", failed: "not to be had" }[state];
+}
+
+/** @param {string} text */
+export function firstLine(text) {
+  return text.split("\n")[0] ?? "";
+}
