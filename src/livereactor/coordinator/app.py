@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from livereactor.blobs.port import Blobs
 from livereactor.coordinator.auth import Auth
 from livereactor.coordinator.counting import Counting
 from livereactor.coordinator.links import Links
+from livereactor.coordinator.loops import Loop
 from livereactor.coordinator.requests import Door, relayed
 from livereactor.coordinator.routes.admin import admin
 from livereactor.coordinator.routes.internal import PREFIX, internal
@@ -47,6 +48,7 @@ class Parts:
     Attributes:
         ice_servers: those of a Session, by its id.
         page: folder of the web page, served at `/`.
+        loops: short films of models' pictures, by the model's name.
     """
 
     service: Service
@@ -59,6 +61,7 @@ class Parts:
     ice_servers: Callable[[str], Sequence[IceServerBody]]
     unix_us: Callable[[], int]
     page: Path | None = None
+    loops: Mapping[str, Loop] = field(default_factory=dict[str, Loop])
 
 
 def create_app(parts: Parts) -> App:
@@ -80,7 +83,7 @@ def create_app(parts: Parts) -> App:
         sessions(door, parts.service),
         signalling(door, parts.service, parts.ice_servers, options.limits),
         uploads(door, parts.uploads, public_url=options.public_url),
-        models(door, parts.store, lambda model: parts.service.capacity(model)),
+        models(door, parts.store, lambda model: parts.service.capacity(model), parts.loops),
         observation(door, parts.service, parts.store),
         admin(door, parts.service, parts.store, parts.unix_us),
         workers(door, parts.service, parts.links),

@@ -12,9 +12,13 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
+import structlog
+
 from livereactor.base.errors import ConfigError, ModelLoadError
+from livereactor.coordinator.loops import LOOP_BYTES, Loop
 from livereactor.pool.environment import model_environment
 from livereactor.protocol.http import CapabilitiesBody, CommandCapability, TrackCapability
 from livereactor.protocol.openapi import from_openapi
@@ -22,6 +26,7 @@ from livereactor.protocol.schema import ModelSchema
 from livereactor.store.records import ModelRecord
 
 LEARNING: Final = 120.0  # seconds for importing one model's module: torch alone takes ten on a cold disk
+log = structlog.get_logger("livereactor.coordinator")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +35,14 @@ class Listed:
 
     Attributes:
         target: as `load_model` takes it, absolute.
+        loop: a film of its picture: what lies beside the model's file as `NAME.webm`.
     """
 
     name: str
     version: str
     target: str
     spec: Mapping[str, Any]
+    loop: Loop | None = None
 
     def record(self, *, min_ready: int, buffer: int, max_workers: int) -> ModelRecord:
         """As the store keeps it."""
@@ -100,7 +107,24 @@ def _listed(target: str, document: dict[str, Any]) -> Listed:
         "schema": document,
         "description": schema.description,
     }
-    return Listed(schema.name, schema.version, target, spec)
+    return Listed(schema.name, schema.version, target, spec, _loop(target, schema.name))
+
+
+def _loop(target: str, name: str) -> Loop | None:
+    place = Path(target.partition(":")[0])
+    file = (place if place.is_dir() else place.parent) / f"{name}.webm"
+    try:
+        with file.open("rb") as opened:
+            loop = Loop(opened.read(LOOP_BYTES + 1))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        log.warning("film of a model left out", file=str(file), reason=error.strerror)
+        return None
+    if (fault := loop.fault()) is not None:
+        log.warning("film of a model left out", file=str(file), reason=fault)
+        return None
+    return loop
 
 
 def _capabilities(schema: ModelSchema) -> CapabilitiesBody:

@@ -172,7 +172,8 @@ async def _house(
     fleet = Fleet(store, service, pool, options, plan, unix_us=unix_us)
     uploads = Uploads(service, store, blobs, Signer(secrets.blobs), options.limits, unix_us=unix_us)
     servers = partial(_ice_servers, options)
-    parts = Parts(service, auth, secrets, links, store, blobs, uploads, servers, unix_us, page_directory())
+    loops = {each.name: each.loop for each in models if each.loop is not None}
+    parts = Parts(service, auth, secrets, links, store, blobs, uploads, servers, unix_us, page_directory(), loops)
     # The exit is ours: uvicorn would wait for held requests and event streams.
     config = uvicorn.Config(
         BehindProxies(create_app(parts), settings.coordinator.proxies),

@@ -7,7 +7,7 @@ import contextlib
 import json
 import secrets as random
 import time
-from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +23,7 @@ from livereactor.coordinator.app import Parts, create_app
 from livereactor.coordinator.auth import Auth
 from livereactor.coordinator.keys import Keys
 from livereactor.coordinator.links import Links
+from livereactor.coordinator.loops import Loop
 from livereactor.coordinator.options import CoordinatorOptions, Quotas
 from livereactor.coordinator.routes.workers import SERVER
 from livereactor.coordinator.secrets import Secrets, given_secrets
@@ -100,6 +101,7 @@ async def coordinating(
     blobs: Blobs | None = None,
     models: Sequence[str] = ("pond",),
     operator: bool = False,
+    loops: Mapping[str, Loop] | None = None,
 ) -> AsyncGenerator[Served]:
     options = options or CoordinatorOptions(quotas=Quotas(0, 0))
     store, blobs, links = store or MemoryStore(), blobs or MemoryBlobs(), Links()
@@ -112,7 +114,8 @@ async def coordinating(
     uploads = Uploads(service, store, blobs, Signer(SECRETS.blobs), options.limits, unix_us=unix_us)
     asked: dict[str, Any] = {"scopes": ["view", "control", "record", "upload", "admin"]} if operator else {}
     key = (await keys.create(KeyRequest.model_validate({"account": "acme", **asked}))).key
-    app = create_app(Parts(service, auth, SECRETS, links, store, blobs, uploads, lambda session: ICE, unix_us))
+    parts = Parts(service, auth, SECRETS, links, store, blobs, uploads, lambda session: ICE, unix_us, loops=loops or {})
+    app = create_app(parts)
     config = uvicorn.Config(
         BehindProxies(app),
         port=0,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator
 from typing import Annotated, Final, TypeAlias
 
@@ -12,16 +11,10 @@ from fastapi.responses import Response, StreamingResponse
 from livereactor.blobs.port import KEY_CHARS, SEGMENT, BlobKey, Blobs
 from livereactor.coordinator.requests import Door
 from livereactor.web.documents import WORKER, asked_by, octets, problems
+from livereactor.web.ranges import RANGE_HEADER, byte_range
 
 PREFIX: Final = "/internal/blobs/"
 OCTETS: Final = "application/octet-stream"
-_RANGE: Final = re.compile(r"bytes=(\d{1,18})-(\d{1,18})?")
-_RANGES: Final = {
-    "name": "Range",
-    "in": "header",
-    "description": "`bytes=FIRST-LAST` or `bytes=FIRST-`; anything else gets the whole.",
-    "schema": {"type": "string"},
-}
 _WHOLE: Final = {200: {"content": {OCTETS: {"schema": {"type": "string", "format": "binary"}}}}}
 _WORKERS: Final = asked_by(WORKER)
 # Told, not checked: `BlobKey.parse` does, and says what a key may be.
@@ -43,14 +36,14 @@ def internal(door: Door, blobs: Blobs) -> APIRouter:
             416: {"description": "The range begins behind the end."},
             **problems(401, 404),
         },
-        openapi_extra={**_WORKERS, "parameters": [_RANGES]},
+        openapi_extra={**_WORKERS, "parameters": [RANGE_HEADER]},
     )
     async def get(key: Key, request: Request) -> Response:
         """A blob, or a range of it."""
         door.worker(request)
         parsed = BlobKey.parse(key)
         size = await blobs.size(parsed)
-        span = _range(request.headers.get("range", ""), size)
+        span = byte_range(request.headers.get("range", ""), size)
         if span is None:
             return StreamingResponse(_piped(blobs, parsed, 0, size), 200, _headers(size), OCTETS)
         start, end = span
@@ -102,15 +95,6 @@ def internal(door: Door, blobs: Blobs) -> APIRouter:
 
 def _headers(size: int) -> dict[str, str]:
     return {"Content-Length": str(size), "Accept-Ranges": "bytes"}
-
-
-def _range(text: str, size: int) -> tuple[int, int] | None:
-    """Start and end of the range; None = the whole, where none was asked for or it cannot be read (RFC 9110, 14.2)."""
-    match = _RANGE.fullmatch(text)
-    if match is None:
-        return None
-    end = size if match[2] is None else min(size, int(match[2]) + 1)
-    return int(match[1]), end
 
 
 async def _piped(blobs: Blobs, key: BlobKey, start: int, length: int) -> AsyncIterator[bytes]:
