@@ -198,7 +198,7 @@ def _bindings(commands: Iterable[CommandSpec]) -> Iterator[tuple[str, Binding]]:
 
 
 def _check_name(model: type, name: str, base: type) -> None:
-    if hasattr(base, name):
+    if hasattr(base, name) or name in base.__annotations__:
         raise DefinitionError(f"{model.__name__}.{name}: lr.Model uses the name {name!r} itself; choose another")
     if not _NAME.fullmatch(name):
         raise DefinitionError(f"{model.__name__}.{name}: clients use this name; write it in snake_case")

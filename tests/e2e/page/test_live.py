@@ -2,51 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import shutil
 import signal
-import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-import httpx2 as httpx
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, FilePayload, Page, expect
 
 from .conftest import opened, picture
 from .looking import BAR, LEFT, PATIENCE, RIGHT, Part, field, look, on_screen, seen
+from .running import BOARD, Running, live, run_board
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-BOARD = Path(__file__).parent / "models/board.py"
-LIVEREACTOR = Path(sys.executable).parent / "livereactor"
-
-
-@dataclass
-class Running:
-    """A `livereactor run` of the board."""
-
-    process: asyncio.subprocess.Process
-    url: str
-
-    async def stop(self, how: signal.Signals = signal.SIGINT) -> int:
-        if self.process.returncode is None:
-            self.process.send_signal(how)
-        return await asyncio.wait_for(self.process.wait(), PATIENCE)
-
-
-async def run_board(port: int = 0, model: Path = BOARD, *options: str) -> Running:
-    command = [LIVEREACTOR, "run", model, "--port", str(port), *options]
-    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
-    assert process.stdout is not None
-    line = (await asyncio.wait_for(process.stdout.readline(), PATIENCE)).decode()
-    found = re.search(r"http://\S+", line)
-    assert found, f"`livereactor run` printed no address: {line!r}"
-    return Running(process, found.group())
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
@@ -60,18 +30,7 @@ async def shared() -> AsyncIterator[Running]:
 async def board(shared: Running) -> AsyncIterator[Running]:
     """The runtime of all tests that leave it alive; each begins with no session."""
     yield shared
-    async with httpx.AsyncClient() as client:
-        (await client.post(f"{shared.url}/stop_session", timeout=PATIENCE)).raise_for_status()
-
-
-@asynccontextmanager
-async def live(browser: Browser, board: Running, **settings: object) -> AsyncIterator[tuple[Page, list[str]]]:
-    """A page of the board with its picture on screen."""
-    async with opened(browser, bypass_csp=True, **settings) as (page, complaints):
-        await page.goto(board.url)
-        await page.get_by_role("button", name="Start").click()
-        await on_screen(page)
-        yield page, complaints
+    await shared.end_session()
 
 
 async def test_the_picture_moves_and_a_slider_changes_it(browser: Browser, board: Running) -> None:

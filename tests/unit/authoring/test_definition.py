@@ -304,6 +304,11 @@ def reserved() -> None:
         log = lr.VideoOut()  # type: ignore[assignment]
 
 
+def reserved_for_the_name() -> None:
+    class Pond(lr.Model):
+        name: str = lr.param("nobody")  # type: ignore[misc]
+
+
 def camel() -> None:
     class Pond(lr.Model):
         mainVideo = lr.VideoOut()  # noqa: N815 - the mistake under test
@@ -341,6 +346,7 @@ def same_messages() -> None:
         (reply_type, ["Pond.drop", "dict", "one lr.Message class or None"]),
         (star, ["Pond.drop.points", "without *"]),
         (reserved, ["Pond.log", "choose another"]),
+        (reserved_for_the_name, ["Pond.name", "choose another"]),
         (camel, ["Pond.mainVideo", "snake_case"]),
         (same_messages, ["two messages", "'ping'"]),
     ],

@@ -1,9 +1,11 @@
 /** The controls, made from the model's schema: a parameter is an editor, a command a button or a form. */
 
+import { boundIn } from "./bindings.js";
 import { CommandRefused } from "./requests.js";
 import { element, readable } from "./dom.js";
-import { editor } from "./fields.js";
+import { caps, editor } from "./fields.js";
 import { readSchema } from "./schema.js";
+import { Signal } from "./signal.js";
 import { sentence } from "./words.js";
 
 /** @typedef {import("./json.js").JsonValue} JsonValue */
@@ -12,8 +14,13 @@ import { sentence } from "./words.js";
 /** @typedef {import("./schema.js").Command} Command */
 /** @typedef {import("./wire.js").UploadReference} UploadReference */
 /** @typedef {{data: JsonObject, uploads: Record<string, File>}} Arguments */
+/** What became of a command that a person gave: `fault` empty: it was taken; `isPlaced`: it is said beside its field.
+ * @typedef {{fault: string, isPlaced: boolean}} Outcome */
 
 export class Controls {
+  /** @type {Signal<void>} for another schema, or for a new session */
+  drawn = new Signal();
+
   #client;
   #root;
   /** @type {Map<string, JsonValue>} */
@@ -25,6 +32,10 @@ export class Controls {
   #pointer = null;
   /** @type {Map<string, Editor[]>} */
   #forms = new Map();
+  /** @type {Map<string, {field: string, editor: Editor}>} by the command that sets them */
+  #parameters = new Map();
+  /** @type {import("./bindings.js").Bound[]} */
+  #bound = [];
 
   /**
    * @param {import("./client.js").Client} client
@@ -39,6 +50,11 @@ export class Controls {
   /** The command that a touch of the picture gives, if the model has one. */
   get pointer() {
     return this.#pointer;
+  }
+
+  /** What has keys or a place on the gamepad. */
+  get bound() {
+    return this.#bound;
   }
 
   /** What the model accepted in this session, by parameter. */
@@ -73,17 +89,42 @@ export class Controls {
    * A touch of the picture: the pointer command with this place and the other arguments as they stand in its form.
    * @param {number} x 0..1
    * @param {number} y 0..1
+   * @returns {Promise<string>} why it had no effect; empty: it had
    */
   async touch(x, y) {
-    if (!this.#pointer) return;
+    if (!this.#pointer) return "";
     const editors = this.#forms.get(this.#pointer.name) ?? [];
     this.#place(editors, this.#pointer, { x, y });
-    await this.#send(this.#pointer, editors);
+    return (await this.#send(this.#pointer, editors)).fault;
+  }
+
+  /**
+   * A hand on a key or a stick sets a parameter.
+   * @param {string} name of its command
+   * @param {number | boolean} value
+   * @returns {Promise<string>} why it had no effect; empty: it had
+   */
+  async push(name, value) {
+    const parameter = this.#parameters.get(name);
+    if (!parameter) return "";
+    parameter.editor.write(value);
+    return this.#set(name, parameter.field, value, parameter.editor);
+  }
+
+  /**
+   * A key or button gives a command as it is.
+   * @param {string} name
+   * @returns {Promise<string>} why it had no effect; empty: it had
+   */
+  async press(name) {
+    return this.#client.command(name).then(() => "", inWords);
   }
 
   #draw() {
     const model = readSchema(this.#document);
     this.#forms.clear();
+    this.#parameters.clear();
+    this.#bound = boundIn(model);
     const buttons = model.commands.filter(({ fields }) => fields.length === 0);
     const forms = model.commands.filter(({ fields }) => fields.length > 0);
     this.#pointer = forms.find(({ pointer }) => pointer) ?? null;
@@ -99,6 +140,7 @@ export class Controls {
     this.#root.replaceChildren(...parts.filter((part) => part !== null));
     if (!this.#root.hasChildNodes())
       this.#root.append(element("p", { class: "hint" }, this.#hint || "This model takes no commands."));
+    this.drawn.emit();
   }
 
   /** @param {import("./schema.js").Model["parameters"][number]} parameter */
@@ -111,16 +153,14 @@ export class Controls {
       if (entered.bad || entered.value === undefined) return;
       if (running) return void (again = true);
       running = true;
-      try {
-        await this.#set(name, field.name, entered.value, made);
-      } finally {
-        running = false;
-      }
+      if (!(await this.#set(name, field.name, entered.value, made))) made.confirm();
+      running = false;
       if (again) void ((again = false), send());
     };
     // A runtime that has no words for a parameter says "Set speed.", which the label says too.
     const about = field.description || (/^(set|trigger) /i.test(description) ? "" : description);
     const made = editor({ ...field, description: about }, { changed: () => void send() });
+    this.#parameters.set(name, { field: field.name, editor: made });
     const known = this.#accepted.get(field.name);
     if (known !== undefined) made.write(known);
     return made.root;
@@ -131,6 +171,7 @@ export class Controls {
    * @param {string} field
    * @param {JsonValue | File} value
    * @param {Editor} made
+   * @returns {Promise<string>} what is wrong, which is said beside it too
    */
   async #set(command, field, value, made) {
     try {
@@ -140,33 +181,42 @@ export class Controls {
         uploads: isFile ? { [field]: value } : {},
       });
       const reply = await this.#client.command(command, sent.data, sent.uploads);
-      if (value instanceof File) return made.confirm();
+      made.complain("");
+      if (value instanceof File) return "";
       // The model's own word, where it gives one: it may have rounded or clamped.
       const accepted = reply?.data[field] ?? value;
       if (accepted !== value) made.write(accepted);
       this.#accepted.set(field, accepted);
-      made.confirm();
+      return "";
     } catch (error) {
-      made.complain(inWords(error));
+      const words = inWords(error);
+      made.complain(words);
+      return words;
     }
   }
 
   /** @param {Command} command */
   #button(command) {
     const complaint = element("p", { class: "complaint", role: "alert" });
-    const button = element("button", { type: "button", title: command.description }, readable(command.name));
+    const button = element(
+      "button",
+      { type: "button", title: command.description },
+      readable(command.name),
+      caps(command.binding),
+    );
     button.addEventListener("click", async () => {
       complaint.textContent = "";
-      await this.#client.command(command.name).catch((error) => (complaint.textContent = inWords(error)));
+      complaint.textContent = await this.press(command.name);
     });
     return element("div", { class: "action" }, button, complaint);
   }
 
   /** @param {Command} command */
   #form(command) {
-    const editors = command.fields.map((field) => editor(field, { changed: () => {} }));
+    const entered = () => form.requestSubmit();
+    const editors = command.fields.map((field) => editor(field, { changed: () => {}, entered }));
     this.#forms.set(command.name, editors);
-    const send = element("button", { type: "submit" }, readable(command.name));
+    const send = element("button", { type: "submit" }, readable(command.name), caps(command.binding));
     const complaint = element("p", { class: "complaint", role: "alert" });
     const tip = command.pointer ? element("p", { class: "hint tip" }, "Or touch the picture.") : null;
     const form = element(
@@ -178,7 +228,9 @@ export class Controls {
     );
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
-      complaint.textContent = await this.#send(command, editors);
+      complaint.textContent = "";
+      const { fault, isPlaced } = await this.#send(command, editors);
+      complaint.textContent = isPlaced ? "" : fault;
     });
     const summary = command.description ? element("p", { class: "hint" }, command.description) : null;
     return section(readable(command.name), summary, form);
@@ -187,15 +239,15 @@ export class Controls {
   /**
    * @param {Command} command
    * @param {Editor[]} editors
-   * @returns {Promise<string>} what is wrong and belongs to no single field
+   * @returns {Promise<Outcome>}
    */
   async #send(command, editors) {
     const entered = this.#collect(command, editors);
-    if (!entered) return "";
+    if (!entered) return { fault: `${readable(command.name)} needs its other fields filled in.`, isPlaced: true };
     try {
       const { data, uploads } = await this.#resolve(entered);
       await this.#client.command(command.name, data, uploads);
-      return "";
+      return { fault: "", isPlaced: false };
     } catch (error) {
       const words = inWords(error);
       // The server names the field its sentence is about, as `command.field: …`; then it is shown there.
@@ -203,7 +255,7 @@ export class Controls {
         ({ name }) => words.toLowerCase().startsWith(`${command.name}.${name}:`) || words.startsWith(`${name}:`),
       );
       editors[at]?.complain(words);
-      return at < 0 ? words : "";
+      return { fault: words, isPlaced: at >= 0 };
     }
   }
 

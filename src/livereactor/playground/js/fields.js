@@ -1,5 +1,6 @@
 /** One editor for one argument: what a person enters, checked, and what the model said about it beside it. */
 
+import { keySign } from "./bindings.js";
 import { element, readable } from "./dom.js";
 import { fault } from "./schema.js";
 
@@ -20,15 +21,15 @@ let made = 0;
 
 /**
  * @param {Field} field
- * @param {{label?: string, changed: () => void}} options `changed`: a person changed the value, or pressed enter
+ * @param {{changed: () => void, entered?: () => void}} options a person changed the value, or pressed enter in a text
  * @returns {Editor}
  */
-export function editor(field, { label = readable(field.name), changed }) {
+export function editor(field, { changed, entered = changed }) {
   const id = `field-${++made}`;
   const complaint = element("p", { class: "complaint", id: `${id}-complaint`, role: "alert" });
   const hint = element("p", { class: "hint", id: `${id}-hint` }, field.description);
-  const input = INPUTS[field.kind](field, id, changed);
-  const name = element("label", { class: "name", for: id, id: `${id}-label` }, label);
+  const input = INPUTS[field.kind](field, id, field.kind === "text" ? entered : changed);
+  const name = element("label", { class: "name", for: id, id: `${id}-label` }, readable(field.name), caps(field.binding));
   const root = element("div", { class: `field field-${field.kind}` }, name, input.root, hint, complaint);
   hint.hidden = !field.description;
   const complain = (/** @type {string} */ text) => {
@@ -56,6 +57,15 @@ export function editor(field, { label = readable(field.name), changed }) {
   };
   if (field.value !== undefined) input.set(field.value);
   return { root, read, write: input.set, complain, confirm };
+}
+
+/**
+ * The keys that give something, beside its name; for eyes only, as the name is what it is called by.
+ * @param {import("./schema.js").Binding | null} binding
+ */
+export function caps(binding) {
+  const keys = (binding?.keys ?? []).map((key) => element("kbd", {}, keySign(key)));
+  return keys.length ? element("span", { class: "caps", "aria-hidden": "true" }, ...keys) : null;
 }
 
 /** What `get` gives for text that is not JSON: no such value can be entered. */

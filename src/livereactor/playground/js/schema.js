@@ -6,10 +6,14 @@
 /**
  * One argument of a command. `minimum` and `maximum` are inclusive unless `exclusive…` says otherwise.
  * @typedef {{name: string, kind: FieldKind, integer: boolean, nullable: boolean, required: boolean,
- *   value: JsonValue | undefined, description: string, options: JsonValue[], minimum?: number, maximum?: number,
- *   above?: number, below?: number, minLength?: number, maxLength?: number}} Field
+ *   value: JsonValue | undefined, description: string, options: JsonValue[], binding: Binding | null,
+ *   minimum?: number, maximum?: number, above?: number, below?: number, minLength?: number, maxLength?: number}} Field
  */
-/** `pointer`: it takes a place on the picture, `x` and `y` in 0..1. @typedef {{name: string, description: string, fields: Field[], pointer: boolean}} Command */
+/** Keys and gamepad control that give it (`x-livereactor-input`). @typedef {{keys: string[], gamepad: string}} Binding */
+/**
+ * `pointer`: it takes a place on the picture, `x` and `y` in 0..1.
+ * @typedef {{name: string, description: string, fields: Field[], pointer: boolean, binding: Binding | null}} Command
+ */
 /** @typedef {{title: string, description: string, parameters: (Command & {field: Field})[], commands: Command[]}} Model */
 
 const UPLOAD = "reactor-upload-reference";
@@ -26,7 +30,10 @@ export function readSchema(document) {
     const post = object(object(entry).post);
     const name = text(post.operationId) || path.replace("/events/", "");
     const body = object(object(object(object(post.requestBody).content)["application/json"]).schema);
-    const command = readCommand(document, name, text(post.summary) || text(post.description), body);
+    const command = {
+      ...readCommand(document, name, text(post.summary) || text(post.description), body),
+      binding: readBinding(post),
+    };
     const [only, ...others] = command.fields;
     // A parameter is a command that sets the one field it is named after (6.2).
     if (only && others.length === 0 && name === `set_${only.name}`) model.parameters.push({ ...command, field: only });
@@ -72,7 +79,7 @@ function numberFault({ integer, minimum, maximum, above, below }, value) {
  * @param {string} name
  * @param {string} description
  * @param {JsonObject} body
- * @returns {Command}
+ * @returns {Omit<Command, "binding">}
  */
 function readCommand(document, name, description, body) {
   const required = Array.isArray(body.required) ? body.required : [];
@@ -100,7 +107,7 @@ function isPlace({ name, kind, integer, minimum, maximum }) {
  */
 function readField(document, name, property, required) {
   const { type, nullable } = resolve(document, property);
-  const kind = kindOf(type, property.default);
+  const kind = kindOf({ ...type, format: type.format ?? text(property["x-livereactor-format"]) }, property.default);
   return {
     name,
     kind,
@@ -110,9 +117,20 @@ function readField(document, name, property, required) {
     value: property.default,
     description: text(property.description),
     options: kind === "choice" ? /** @type {JsonValue[]} */ (type.enum) : [],
+    binding: readBinding(property),
     ...numbers(type, { minimum: "minimum", maximum: "maximum", above: "exclusiveMinimum", below: "exclusiveMaximum" }),
     ...numbers(type, { minLength: "minLength", maxLength: "maxLength" }),
   };
+}
+
+/**
+ * @param {JsonObject} holder a property or an operation
+ * @returns {Binding | null}
+ */
+function readBinding(holder) {
+  const { keys, gamepad } = object(holder["x-livereactor-input"]);
+  const binding = { keys: Array.isArray(keys) ? keys.map(text).filter(Boolean) : [], gamepad: text(gamepad) };
+  return binding.keys.length || binding.gamepad ? binding : null;
 }
 
 /**

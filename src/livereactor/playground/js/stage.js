@@ -14,8 +14,6 @@ import { Signal } from "./signal.js";
 /** How a picture fills its place; a click goes to the next. */
 const FITS = /** @type {const} */ (["contain", "cover", "none"]);
 const FIT_WORDS = { contain: "Fit", cover: "Fill", none: "1 : 1" };
-/** A drag gives a touch a frame at most, at the usual 60 a second. */
-const TOUCH_INTERVAL_MS = 16;
 
 export class Stage {
   /** @type {Signal<{x: number, y: number}>} a place on the picture, 0..1 each */
@@ -55,7 +53,7 @@ export class Stage {
   /** @type {(typeof FITS)[number]} */
   #fitted = "contain";
   #muted = false;
-  #lastTouch = 0;
+  #lastTouch = "";
   touchable = false;
 
   /** @param {HTMLElement} root */
@@ -144,7 +142,7 @@ export class Stage {
     video.addEventListener("playing", () => this.#root.classList.add("playing"));
     video.addEventListener("dblclick", () => this.#fullScreen());
     video.requestVideoFrameCallback(() => this.#picture(video));
-    for (const type of /** @type {const} */ (["pointerdown", "pointermove"])) {
+    for (const type of /** @type {const} */ (["pointerdown", "pointermove", "pointerup"])) {
       video.addEventListener(type, (event) => this.#touch(video, event));
     }
     this.#videos.set(name, { name, video, figure, tab });
@@ -193,15 +191,16 @@ export class Stage {
    * @param {PointerEvent} event
    */
   #touch(video, event) {
-    const pressed = event.type === "pointerdown" ? event.button === 0 : (event.buttons & 1) === 1;
-    const now = performance.now();
-    if (!this.touchable || !pressed || (event.type === "pointermove" && now - this.#lastTouch < TOUCH_INTERVAL_MS))
-      return;
+    if (!this.touchable) return;
+    const { type, pointerId } = event;
     const place = placeOn(video, event, this.#fitted);
-    if (!place) return;
-    this.#lastTouch = now;
-    if (event.type === "pointerdown") video.setPointerCapture(event.pointerId);
-    this.touched.emit(place);
+    const isOnPicture = place.x >= 0 && place.x <= 1 && place.y >= 0 && place.y <= 1;
+    if (type === "pointerdown" ? event.button !== 0 || !isOnPicture : !video.hasPointerCapture(pointerId)) return;
+    if (type === "pointerdown") video.setPointerCapture(pointerId);
+    // A drag that leaves the picture goes along its edge. Where it ends is always told, whatever came just before.
+    const within = { x: Math.min(1, Math.max(0, place.x)), y: Math.min(1, Math.max(0, place.y)) };
+    if (type !== "pointerup" || this.#lastTouch !== JSON.stringify(within)) this.touched.emit(within);
+    this.#lastTouch = JSON.stringify(within);
   }
 
   #nextFit() {
@@ -251,17 +250,17 @@ export class Stage {
  * @param {HTMLVideoElement} video
  * @param {PointerEvent} event
  * @param {(typeof FITS)[number]} fit
- * @returns {{x: number, y: number} | null} null: beside the picture
+ * @returns {{x: number, y: number}} 0..1 each; beyond that it is beside the picture
  */
 function placeOn(video, event, fit) {
   const { left, top, width, height } = video.getBoundingClientRect();
   const across = width / video.videoWidth;
   const down = height / video.videoHeight;
   const scale = fit === "contain" ? Math.min(across, down) : fit === "cover" ? Math.max(across, down) : 1;
-  const x = (event.clientX - left - width / 2) / (video.videoWidth * scale) + 0.5;
-  const y = (event.clientY - top - height / 2) / (video.videoHeight * scale) + 0.5;
-  const within = x >= 0 && x <= 1 && y >= 0 && y <= 1;
-  return within ? { x, y } : null;
+  return {
+    x: (event.clientX - left - width / 2) / (video.videoWidth * scale) + 0.5,
+    y: (event.clientY - top - height / 2) / (video.videoHeight * scale) + 0.5,
+  };
 }
 
 /**

@@ -1,0 +1,59 @@
+"""A `livereactor run` of one of the page's models, and a page of it that is live."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2 as httpx
+from playwright.async_api import Browser, Page
+
+from .conftest import opened
+from .looking import PATIENCE, on_screen
+
+MODELS = Path(__file__).parent / "models"
+BOARD = MODELS / "board.py"
+LIVEREACTOR = Path(sys.executable).parent / "livereactor"
+
+
+@dataclass
+class Running:
+    """A `livereactor run` of a model."""
+
+    process: asyncio.subprocess.Process
+    url: str
+
+    async def end_session(self) -> None:
+        async with httpx.AsyncClient() as client:
+            (await client.post(f"{self.url}/stop_session", timeout=PATIENCE)).raise_for_status()
+
+    async def stop(self, how: signal.Signals = signal.SIGINT) -> int:
+        if self.process.returncode is None:
+            self.process.send_signal(how)
+        return await asyncio.wait_for(self.process.wait(), PATIENCE)
+
+
+async def run_board(port: int = 0, model: Path = BOARD, *options: str) -> Running:
+    command = [LIVEREACTOR, "run", model, "--port", str(port), *options]
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    assert process.stdout is not None
+    line = (await asyncio.wait_for(process.stdout.readline(), PATIENCE)).decode()
+    found = re.search(r"http://\S+", line)
+    assert found, f"`livereactor run` printed no address: {line!r}"
+    return Running(process, found.group())
+
+
+@asynccontextmanager
+async def live(browser: Browser, board: Running, **settings: object) -> AsyncIterator[tuple[Page, list[str]]]:
+    """A page of the board with its picture on screen."""
+    async with opened(browser, bypass_csp=True, **settings) as (page, complaints):
+        await page.goto(board.url)
+        await page.get_by_role("button", name="Start").click()
+        await on_screen(page)
+        yield page, complaints
