@@ -1,4 +1,4 @@
-"""Rain on a pond: a whole model in 15 lines, and the water it needs below. `livereactor run examples/pond.py`"""
+"""Rain on a pond: a whole model in a few lines, and the water it needs below. `livereactor run examples/pond.py`"""
 
 from collections.abc import Iterator
 from typing import Annotated
@@ -22,6 +22,8 @@ class Pond(lr.Model):
 
     main_video = lr.VideoOut(width=640, height=360, fps=30)
     rain: float = lr.param(0.2, ge=0, le=1, description="Drops per frame.")
+    wind: float = lr.param(0.25, ge=0, le=1, description="From still air to a breeze.")
+    light: float = lr.param(0.4, ge=0, le=1, description="From dawn over noon to dusk.")
 
     def load(self) -> None:
         self.water = Water(360, 640)
@@ -37,74 +39,112 @@ class Pond(lr.Model):
 
     def stream(self) -> Iterator[np.ndarray]:
         while True:
-            yield self.water.step(self.rain)
+            yield self.water.step(self.rain, self.wind, self.light)
+
+
+# Sun and sky at dawn, noon and dusk; the fourth part is for speed: OpenCV moves pixels of four bytes faster.
+DAY = np.array([[(0.72, 0.42, 0.30, 0), (0.40, 0.42, 0.58, 0)], [(1.08, 1.02, 0.90, 0), (0.52, 0.66, 0.76, 0)],
+                [(0.74, 0.32, 0.20, 0), (0.36, 0.30, 0.52, 0)]])  # fmt: skip
+STONES = np.array([(206, 168, 114), (170, 114, 88), (104, 114, 130), (216, 206, 188), (128, 136, 106), (96, 92, 92)])
 
 
 class Water:
-    """A sheet of water over pebbles: the wave equation on a grid of half the picture's size, seen from above."""
+    """Water over stones, seen from above: the wave equation on a grid of half the picture's size, swell and wind."""
 
-    SPEED, CALMING = 0.46, 0.994  # of a wave, in cells a step (above 0.5 it explodes); what is left of it a step later
-    DEPTH = 26.0  # how far a slope shifts what lies below, in pixels
+    SPEED, CALMING = 0.46, 0.99  # of a wave, in cells a step (above 0.5 it explodes); what is left of it a step later
+    DEPTH = 26.0  # how far a slope shifts what is seen below (in pixels), and the light that falls there (in cells)
 
     def __init__(self, height: int, width: int) -> None:
-        self.shape = (height // 2, width // 2)
-        self.floor = pebbles(height, width)
-        rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
-        self.rows, self.columns = rows, columns
-        self.sun = np.clip(1.12 - 0.34 * rows / height - 0.1 * columns / width, 0, None)
-        self.calm()
+        self.size, self.shape = (width, height), (rows := height // 2, columns := width // 2)
+        self.pixels, self.cells = (np.mgrid[:h, :w].astype(np.float32) for h, w in ((height, width), self.shape))
+        self.floor, chance = cv2.cvtColor(ground(height, width), cv2.COLOR_RGB2RGBA), np.random.default_rng(5)
+        self.clouds = np.clip(0.5 + 0.4 * noise(chance, self.shape, 40) + 0.15 * noise(chance, self.shape, 12), 0, 1)
+        self.mirror = np.linspace(0.22, 0.07, rows, dtype=np.float32)[:, None]  # a flatter look sees more sky
+        k_y, k_x = 2 * np.pi * np.fft.fftfreq(rows)[:, None], 2 * np.pi * np.fft.rfftfreq(columns)
+        k = np.hypot(k_y, k_x) + 1e-6  # every wave that fits, by what it turns in a cell
+        self.turn = np.exp(-0.35j * k**1.5)  # and in a step: the smaller, the faster, as the water's skin pulls
+        waves = [np.exp(2j * np.pi * chance.random(k.shape) - (np.log(k / mid) / 0.4) ** 2) for mid in (0.2, 0.57)]
+        waves[1] *= np.clip((0.9 * k_x + 0.44 * k_y) / k, 0, 1) ** 2  # the wind comes from the left
+        self.at_first = [each / np.fft.irfft2(each * k * k, self.shape).std() for each in waves]
 
     def calm(self) -> None:
         """Still water, and the same rain for everybody."""
         self.now, self.before = np.zeros(self.shape, np.float32), np.zeros(self.shape, np.float32)
-        self.chance = np.random.default_rng(7)
-        for _ in range(3):
-            self.poke(*self.chance.random(2), strength=1.5)
+        (self.swell, self.ripples), self.chance = self.at_first, np.random.default_rng(7)
 
     def poke(self, x: float, y: float, strength: float = 1.0) -> None:
-        """Press the surface down around (x, y), both in 0..1."""
-        height, width = self.shape
-        rows, columns = np.ogrid[0:height, 0:width]
-        distance = (rows - y * height) ** 2 + (columns - x * width) ** 2
-        self.now -= (strength * np.exp(-distance / 32)).astype(np.float32)
+        """Press the surface down around (x, y), both in 0..1; what is missing there stands around it."""
+        at = y * self.shape[0], x * self.shape[1]
+        near = tuple(slice(max(0, int(middle) - 14), int(middle) + 15) for middle in at)
+        distance = ((self.cells[0][near] - at[0]) ** 2 + (self.cells[1][near] - at[1]) ** 2) / 18
+        self.now[near] -= strength * (1 - distance) * np.exp(-distance)
 
-    def step(self, rain: float) -> np.ndarray:
+    def step(self, rain: float, wind: float, light: float) -> np.ndarray:
         """Let it rain, move the waves on, and look: uint8, shape (height, width, 3), RGB."""
         for _ in range(self.chance.poisson(rain)):
             self.poke(*self.chance.random(2), strength=self.chance.uniform(0.3, 0.9))
         for _ in range(2):
             pull = cv2.Laplacian(self.now, cv2.CV_32F, borderType=cv2.BORDER_REFLECT)
-            ahead = (2 * self.now - self.before + self.SPEED * pull) * self.CALMING
-            self.before, self.now = self.now, ahead
-        return self.look()
+            self.before, self.now = self.now, (2 * self.now - self.before + self.SPEED * pull) * self.CALMING
+        self.swell, self.ripples = self.swell * self.turn, self.ripples * self.turn
+        blown = np.fft.irfft2(0.022 * self.swell + 0.042 * wind * self.ripples, self.shape)
+        noon = np.sin(np.pi * light)
+        hour = (1 - light) * (1 - noon), noon, light * (1 - noon)
+        return self.look(self.now + blown.astype(np.float32), *np.tensordot(hour, DAY, 1))
 
-    def look(self) -> np.ndarray:
-        """Refraction shifts the pebbles, crests gather light below them, slopes towards the sun glint."""
-        surface = cv2.GaussianBlur(self.now, (5, 5), 0)
-        slope_x, slope_y = (cv2.Sobel(surface, cv2.CV_32F, *axis, scale=0.07) for axis in ((1, 0), (0, 1)))
-        focus = np.clip(cv2.Laplacian(surface, cv2.CV_32F, scale=-1.8), -0.35, 0.9)
-        glint = np.clip(-(slope_x + 1.4 * slope_y) * 5.5 - 0.12, 0, 1) ** 2 * 190
-        slope_x, slope_y, focus, glint = (self.drawn_up(each) for each in (slope_x, slope_y, focus, glint))
-        seen_at = self.columns + self.DEPTH * slope_x, self.rows + self.DEPTH * slope_y
-        below = cv2.remap(self.floor, *seen_at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
-        light, shine = cv2.convertScaleAbs(self.sun + focus, alpha=128), cv2.convertScaleAbs(glint)
-        return cv2.add(cv2.multiply(below, cv2.merge([light] * 3), scale=1 / 128), cv2.merge([shine] * 3))
+    def look(self, surface: np.ndarray, sun: np.ndarray, sky: np.ndarray) -> np.ndarray:
+        """The ground as the water bends it, in the light that the water gathers, below the sky that it mirrors."""
+        down, right = (cv2.Sobel(surface, cv2.CV_32F, *axis, scale=1 / 8) for axis in ((0, 1), (1, 0)))
+        mirror = self.mirror * np.clip(1 - 4 * down - 2 * right, 0, 2) ** 2
+        above = self.cells[1] + 150 * right, self.cells[0] + 220 * down
+        cloudy = mirror * cv2.remap(self.clouds, *above, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+        glint = np.exp(-((down + 0.17) ** 2 + (right + 0.10) ** 2) / 0.0016)
+        parts, none = cv2.merge([self.caustics(down, right), mirror, cloudy, glint]), np.zeros(4)
+        light = cv2.transform(parts, np.column_stack([0.55 * sun, none, none, none, 0.2 * sun + 0.45 * sky]))
+        shine = cv2.transform(parts, np.column_stack([none, sky, 0.45 + 0.55 * sun - sky, 0.6 * sun]))
+        y, x = (at + self.DEPTH * cv2.resize(by, self.size) for at, by in zip(self.pixels, (down, right), strict=True))
+        below = cv2.remap(self.floor, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+        light, shine = (cv2.resize(cv2.convertScaleAbs(each, alpha=110), self.size) for each in (light, 2.3 * shine))
+        return cv2.cvtColor(cv2.add(cv2.multiply(below, light, scale=1 / 110), shine), cv2.COLOR_RGBA2RGB)
 
-    def drawn_up(self, field: np.ndarray) -> np.ndarray:
-        """A field of the grid at the size of the picture."""
-        return cv2.resize(field, self.floor.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    def caustics(self, down: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """How much light the ground gets, about 1: each cell of the surface sends its own to where it bends."""
+        (rows, columns), cells = self.shape, zip(self.cells, (down, right), self.shape, strict=True)
+        y, x = (np.clip(at - self.DEPTH * slope, 0, end - 1.01).ravel() for at, slope, end in cells)
+        y, x, cell = y - (top := np.floor(y)), x - (left := np.floor(x)), (top * columns + left).astype(int)
+        cells = np.add.outer((0, 1, columns, columns + 1), cell)  # a ray is shared by the four it falls between
+        shares = (1 - y) * (1 - x), (1 - y) * x, y * (1 - x), y * x
+        light = np.bincount(cells.ravel(), np.ravel(shares), rows * columns).astype(np.float32).reshape(self.shape)
+        light = np.pad(light[2:-2, 2:-2], 2, "edge")  # where everything lies that would have left the picture
+        return cv2.GaussianBlur(light, (0, 0), 0.8)
 
 
-def pebbles(height: int, width: int) -> np.ndarray:
-    """A floor of rounded stones under green water: uint8, shape (height, width, 3), RGB."""
-    chance = np.random.default_rng(3)
-    seeds = np.full((height, width), 255, np.uint8)
-    seeds[chance.integers(height, size=300), chance.integers(width, size=300)] = 0
-    _, owner = cv2.distanceTransformWithLabels(seeds, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
-    stones = np.array([(88, 128, 120), (66, 108, 112), (116, 142, 126), (78, 100, 94), (128, 148, 138), (60, 92, 100)])
-    colours = stones[chance.integers(len(stones), size=301)] * chance.uniform(0.85, 1.1, (301, 1))
-    inside = (cv2.Laplacian(owner.astype(np.float32), cv2.CV_32F) == 0).astype(np.uint8)
-    shoulder = np.sqrt(np.clip(cv2.distanceTransform(inside, cv2.DIST_L2, 5) / 9, 0, 1))[..., None]
-    grain = cv2.GaussianBlur(chance.normal(0, 10, (height, width)), (0, 0), 1.2)[..., None]
-    picture = cv2.GaussianBlur(colours[np.asarray(owner, np.intp)] * (0.3 + 0.7 * shoulder) + grain, (0, 0), 1.1)
-    return np.clip(picture, 0, 255).astype(np.uint8)
+def noise(chance: np.random.Generator, shape: tuple[int, int], size: int) -> np.ndarray:
+    """Soft hills `size` pixels apart, float32, about 0 and deviating by about 1."""
+    hills = chance.standard_normal([side // size + 3 for side in shape], np.float32)
+    return cv2.resize(1.25 * hills, shape[::-1], interpolation=cv2.INTER_CUBIC)
+
+
+def ground(height: int, width: int, edge: int = 40) -> np.ndarray:
+    """Sand and rounded stones, deeper and bluer towards the top: uint8, shape (height, width, 3), RGB."""
+    chance, shape = np.random.default_rng(8), (height + 2 * edge, width + 2 * edge)
+    hills, bumps, grain = (noise(chance, shape, size) for size in (60, 16, 2))
+    top, colour = np.abs(hills + 0.5 * bumps), np.full((*shape, 3), (206, 180, 134), np.float32)
+    for size in np.clip(np.sort(5 + 7 * chance.pareto(1.9, 1100))[::-1], 5, edge).astype(int):  # the small ones on top
+        here = tuple(slice(at - size, at + size) for at in chance.integers(edge, np.subtract(shape, edge)))
+        v, u = np.mgrid[-1 : 1 : 2j * size, -1 : 1 : 2j * size] * (1 + 0.0015 * size * bumps[here])
+        turned = (u + 1j * v) * np.exp(1j * chance.uniform(0, np.pi))
+        u, v = turned.real, turned.imag / chance.uniform(0.6, 0.95)
+        rise = size * (0.55 * np.clip(1 - np.abs(u) ** 2.3 - np.abs(v) ** 2.3, 0, 1) ** 0.55 - chance.uniform(0, 0.2))
+        bands = 1 + chance.uniform(0, 0.12) * np.sin(chance.uniform(3, 14) * v + 1.5 * bumps[here])
+        stone = chance.choice(STONES) * chance.uniform(0.8, 1.15) * bands[..., None]
+        higher = rise > top[here]
+        colour[here][higher], top[here][higher] = stone[higher], rise[higher]
+    top = cv2.GaussianBlur(top, (0, 0), 0.9)
+    down, right = (cv2.Sobel(top, cv2.CV_32F, *axis, scale=1 / 8) for axis in ((0, 1), (1, 0)))
+    shade = np.clip((0.85 - 0.5 * down - 0.35 * right) / np.sqrt(1 + down**2 + right**2), 0.15, 1.3)
+    shade *= np.clip(1.1 + 0.08 * (top - cv2.GaussianBlur(top, (0, 0), 5)), 0.3, 1.4) + 0.06 * grain  # dark cracks
+    depth = np.clip(np.linspace(2, 0, shape[0])[:, None] + 0.1 * hills - 0.01 * top, 0.05, 2)
+    clear = np.exp(-depth[..., None] * (0.68, 0.25, 0.19))  # water takes the red first
+    picture = np.clip(colour * shade[..., None] * clear + (4, 48, 74) * (1 - clear), 0, 255).astype(np.uint8)
+    return cv2.GaussianBlur(picture, (0, 0), 0.6)[edge:-edge, edge:-edge]
