@@ -118,6 +118,9 @@ export class CoordinatorLobby extends Lobby {
   #link;
   #allowed;
   #gallery;
+  #only;
+  /** Of all that is served here. @type {string[]} */
+  #names = [];
   /** @type {import("./coordinator.js").Model[] | null} null: not read yet */
   #models = null;
   #trouble = "";
@@ -128,17 +131,18 @@ export class CoordinatorLobby extends Lobby {
   /**
    * @param {import("./coordinator.js").Coordinator} coordinator its `model` is the one that was chosen before
    * @param {string} address
-   * @param {{link: boolean, allowed: () => string[] | null, gallery: import("./gallery.js").Gallery | null}} place
-   *   `link`: it is for one session that is there; `allowed`: the models that may be started, null: any; `gallery`:
-   *   where one is chosen, null: the place has one model
+   * @param {{link?: boolean, allowed: () => string[] | null, gallery?: import("./gallery.js").Gallery, only?: string}}
+   *   place `link`: it is for one session that is there; `allowed`: the models that may be started, null: any;
+   *   `gallery`: where one is chosen; `only`: the one that the place is for
    */
-  constructor(coordinator, address, { link, allowed, gallery }) {
+  constructor(coordinator, address, { link = false, allowed, gallery, only = "" }) {
     super();
     this.#coordinator = coordinator;
     this.#address = address;
     this.#link = link;
     this.#allowed = allowed;
-    this.#gallery = gallery;
+    this.#gallery = gallery ?? null;
+    this.#only = only;
   }
 
   /**
@@ -151,6 +155,9 @@ export class CoordinatorLobby extends Lobby {
     if (this.#models === null) return { title, text: this.#trouble, busy: true };
     if (this.#link) return { title, action: { label: "Join", run: start } };
     const allowed = this.#allowed();
+    if (this.#only && this.#names.length && !this.#names.includes(this.#only)) {
+      return { title: `There is no model “${this.#only}” here`, text: `There is: ${this.#names.join(", ")}.` };
+    }
     if (this.#models.length === 0 && allowed !== null) {
       const text = `It is for ${allowed.join(", ") || "no model"}. Ask whoever gave it to you for another one.`;
       return { title: "Your token is not for a model of this place", text };
@@ -162,8 +169,7 @@ export class CoordinatorLobby extends Lobby {
     const chosen = this.#chosen();
     if (chosen) return this.#startCard(chosen, start);
     if (this.#gallery) return { title: "Choose a model", body: this.#gallery.root };
-    const names = this.#models.map(({ name }) => name).join(", ");
-    return { title: "Which model?", text: `There are several here: ${names}. Name one of them.` };
+    return { title: "Which model?", text: `There are several here: ${this.#names.join(", ")}. Name one of them.` };
   }
 
   /** @override */
@@ -171,7 +177,9 @@ export class CoordinatorLobby extends Lobby {
     try {
       const models = await this.#coordinator.models();
       const allowed = this.#allowed();
-      this.#models = models.filter(({ name }) => allowed === null || allowed.includes(name));
+      const mayBe = (/** @type {string} */ name) => (allowed?.includes(name) ?? true) && (this.#only || name) === name;
+      this.#names = models.map(({ name }) => name);
+      this.#models = models.filter(({ name }) => mayBe(name));
       this.#trouble = "";
       const [only, ...others] = this.#models;
       if (!this.#chosen()) this.#coordinator.model = others.length ? "" : (only?.name ?? "");

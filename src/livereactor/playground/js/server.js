@@ -1,7 +1,7 @@
-/** Which kind of server the page came from. */
+/** Which kind of server there is. */
 
 import { Coordinator } from "./coordinator.js";
-import { Unreachable } from "./http.js";
+import { Unreachable, pause } from "./http.js";
 import { Runtime } from "./runtime.js";
 
 /** @typedef {Runtime | Coordinator} Server */
@@ -13,18 +13,20 @@ const INTERVAL_MS = 1000;
  * @param {import("./http.js").Http} http
  * @param {string | null} link the session that the page was opened for
  * @param {(trouble: string) => void} tell why there is no answer yet, in words
+ * @param {AbortSignal} [signal] ends the asking
  * @returns {Promise<Server>}
  */
-export async function findServer(http, link, tell) {
+export async function findServer(http, link, tell, signal = new AbortController().signal) {
   for (;;) {
     try {
       // Not by `GET models`: where there is none, a browser writes its 404 into the console as an error of the page's.
-      const health = await (await http.request("health", "GET", "health", { refuse: false })).json();
+      const health = await (await http.request("health", "GET", "health", { refuse: false, signal })).json();
       return health.service === "coordinator" ? new Coordinator(http, link) : new Runtime(http);
     } catch (error) {
+      signal.throwIfAborted();
       const gone = `Nothing answers at ${http.address}. Start it again; this page goes on by itself.`;
       tell(error instanceof Unreachable ? gone : `What answers at ${http.address} is no server of ours.`);
     }
-    await new Promise((resolve) => setTimeout(resolve, INTERVAL_MS));
+    await pause(INTERVAL_MS, signal);
   }
 }

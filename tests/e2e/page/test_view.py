@@ -1,0 +1,320 @@
+"""`<livereactor-view>` on pages of other origins: at a real coordinator and a real runtime, in Chromium."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page, expect
+
+from tests.tools.browser import serving
+from tests.tools.processes import REPOSITORY, livereactor_run
+from tests.tools.serving import Coordinator, livereactor_serve
+
+from .conftest import opened, picture
+from .looking import BAR, LEFT, LOOK, PATIENCE, Part
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+MODELS = Path(__file__).parent / "models"
+PATIENCE_MS = PATIENCE * 1000
+ENVIRONMENT = {
+    "PYTHONPATH": str(REPOSITORY),
+    "LIVEREACTOR_COORDINATOR__GUESTS": "false",
+    "LIVEREACTOR_COORDINATOR__DRAIN_TIMEOUT": "1",
+}
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Coordinator]:
+    """Two models with a worker of one place each; nobody is served without a token."""
+    targets = [MODELS / "board.py", f"{MODELS / 'again.py'}:Again"]
+    log_path = tmp_path_factory.mktemp("coordinator") / "log"
+    with livereactor_serve(targets, log_path=log_path, environment=ENVIRONMENT) as coordinator:
+        coordinator.wait_for_worker(count=2)
+        yield coordinator
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def coordinator(served: Coordinator) -> AsyncIterator[Coordinator]:
+    """No session of an earlier test is left in it."""
+    yield served
+    for session in sessions(served):
+        served.call("DELETE", f"/sessions/{session}")
+
+
+def sessions(coordinator: Coordinator) -> list[str]:
+    status, body = coordinator.call("GET", "/sessions?state=open")
+    assert status == 200
+    return [each["session_id"] for each in body["sessions"]]
+
+
+@asynccontextmanager
+async def embedding(
+    browser: Browser, folder: Path, server: str, body: str, **settings: Any
+) -> AsyncIterator[tuple[Page, list[str]]]:
+    """A page of another origin that has the server's element."""
+    script = f'<script type="module" src="{server}/view.js"></script>'
+    head = (
+        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Elsewhere</title><link rel="icon" href="data:,">'
+    )
+    (folder / "index.html").write_text(f"{head}{script}<main><h1>Elsewhere</h1>{body}</main>")
+    with serving(folder) as elsewhere:
+        async with opened(browser, **settings) as (page, complaints):
+            await page.goto(elsewhere)
+            await page.wait_for_function("() => customElements.get('livereactor-view')")
+            yield page, complaints
+
+
+def tag(name: str, coordinator: Coordinator, *, model: str = "board", token: str | None = None, more: str = "") -> str:
+    shown = coordinator.token() if token is None else token
+    return f'<livereactor-view id="{name}" model="{model}" token="{shown}" {more}></livereactor-view>'
+
+
+async def seen(page: Page, name: str, part: Part, condition: str) -> None:
+    """As `looking.seen`, of one element's picture."""
+    look = LOOK.replace("document.", f"document.querySelector('#{name}').shadowRoot.", 1)
+    script = f"(part) => {{ const [r, g, b, trace] = ({look})(part) ?? []; return {condition}; }}"
+    await page.wait_for_function(script, arg=list(part), timeout=PATIENCE_MS)
+
+
+async def moving(page: Page, name: str) -> None:
+    """Wait until two of its pictures differ."""
+    await seen(page, name, BAR, f"((globalThis.traces_{name} ??= new Set()).add(trace), traces_{name}.size > 2)")
+
+
+async def status(page: Page, name: str, wanted: str) -> None:
+    script = f"() => {name}.store.getSnapshot().status === '{wanted}'"
+    await page.wait_for_function(script, timeout=PATIENCE_MS)
+
+
+async def test_two_elements_on_a_page_of_another_origin_show_two_models_and_steer_them(
+    browser: Browser, coordinator: Coordinator, tmp_path: Path
+) -> None:
+    body = tag("one", coordinator, more="controls") + tag("two", coordinator, model="again")
+    async with embedding(browser, tmp_path, coordinator.url, body) as (page, complaints):
+        for name in ("one", "two"):
+            await page.locator(f"#{name}").get_by_role("button", name="Start").click()
+        for name in ("one", "two"):
+            await status(page, name, "ready")
+            await moving(page, name)
+        await page.locator("#one .field", has_text="Red").get_by_role("slider").fill("1")
+        await seen(page, "one", LEFT, "r > 200")
+        await seen(page, "two", LEFT, "r < 40")
+        await expect(page.locator("#two .panel")).to_be_hidden()
+        assert await page.evaluate("() => two.store.send('set_red', {red: 1})") is None
+        await seen(page, "two", LEFT, "r > 200")
+        assert len(sessions(coordinator)) == 2
+        await picture(page, "view-two")
+        await page.locator("#one").hover()
+        await page.locator("#one").get_by_role("button", name="Stop", exact=True).click()
+        await status(page, "one", "disconnected")
+        await expect(page.locator("#one").get_by_role("button", name="Start")).to_be_visible()
+        assert complaints == []
+
+
+async def test_an_element_that_is_moved_keeps_its_session(
+    browser: Browser, coordinator: Coordinator, tmp_path: Path
+) -> None:
+    async with embedding(browser, tmp_path, coordinator.url, tag("one", coordinator)) as (page, _):
+        await page.evaluate("() => one.store.connect()")
+        await moving(page, "one")
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(f"{request.method} {request.url}"))
+        before = await page.evaluate("() => one.store.getSnapshot().sessionId")
+        await page.evaluate(
+            "() => { const box = document.createElement('div'); document.body.append(box); box.append(one); }"
+        )
+        await page.evaluate("async () => { const it = one; it.remove(); await null; document.body.prepend(it); }")
+        await page.evaluate("() => void (one.title = 'drawn again')")
+        trace = await page.evaluate(
+            "() => one.shadowRoot.querySelector('video').getVideoPlaybackQuality().totalVideoFrames"
+        )
+        await page.wait_for_function(
+            f"() => one.shadowRoot.querySelector('video').getVideoPlaybackQuality().totalVideoFrames > {trace} + 30"
+        )
+        assert await page.evaluate("() => one.store.getSnapshot().sessionId") == before
+        assert not [each for each in asked if "POST" in each or "DELETE" in each]
+
+
+async def test_twenty_mounts_leave_one_session(browser: Browser, coordinator: Coordinator, tmp_path: Path) -> None:
+    """As a framework does that draws everything twice, and one that draws anew whatever it likes."""
+    remounting = """async ([attributes, pauses]) => {
+      for (const pause of pauses) {
+        document.querySelector("livereactor-view")?.remove();
+        const made = document.createElement("livereactor-view");
+        for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+        document.body.append(made);
+        made.store.connect();
+        made.store.disconnect();
+        made.store.connect();
+        globalThis.one = made;
+        await new Promise((resolve) => setTimeout(resolve, pause));
+      }
+    }"""
+    attributes = {"model": "board", "token": coordinator.token(), "id": "one"}
+    pauses = [0, 0, 5, 20, 60, 150, 400, 900, 0, 30] * 2
+    async with embedding(browser, tmp_path, coordinator.url, "") as (page, complaints):
+        await page.evaluate(remounting, [attributes, pauses])
+        await status(page, "one", "ready")
+        await moving(page, "one")
+        mine = await page.evaluate("() => one.store.getSnapshot().sessionId")
+        coordinator.wait_until(lambda: sessions(coordinator) == [mine], timeout=PATIENCE)
+        assert complaints == []
+
+
+async def test_who_leaves_the_page_leaves_no_session(
+    browser: Browser, coordinator: Coordinator, tmp_path: Path
+) -> None:
+    async with embedding(browser, tmp_path, coordinator.url, tag("one", coordinator)) as (page, _):
+        await page.evaluate("() => one.store.connect()")
+        await status(page, "one", "ready")
+        await page.goto("about:blank")
+        coordinator.wait_until(lambda: sessions(coordinator) == [], timeout=PATIENCE)
+
+
+async def test_a_refused_token_is_said_with_what_to_do_and_another_one_is_taken(
+    browser: Browser, coordinator: Coordinator, tmp_path: Path
+) -> None:
+    refused = "eyJhbGciOiJIUzI1NiJ9.e30.AAAA"
+    listening = (
+        "<script>addEventListener('error', ({detail}) => detail && (heard ??= detail), true); heard = null</script>"
+    )
+    body = listening + tag("one", coordinator, token=refused)
+    async with embedding(browser, tmp_path, coordinator.url, body) as (page, _):
+        card = page.locator("#one .card")
+        await expect(card).to_contain_text("A token is needed here")
+        await expect(card).to_contain_text("has to give one in the attribute “token” of the element")
+        assert (await page.evaluate("() => heard"))["code"] == "unauthorized"
+        assert (await page.evaluate("() => one.store.getSnapshot().lastError"))["title"] == "A token is needed here"
+        await page.evaluate("(token) => one.setAttribute('token', token)", coordinator.token())
+        await page.locator("#one").get_by_role("button", name="Start").click()
+        await status(page, "one", "ready")
+        assert await page.evaluate("() => one.store.getSnapshot().lastError") is None
+
+
+@pytest.mark.parametrize(
+    ("attribute", "said"),
+    [("", "There are several here: again, board."), ('model="moon"', "There is no model “moon” here")],
+)
+async def test_a_model_that_is_not_named_or_not_there_is_said(
+    browser: Browser, coordinator: Coordinator, tmp_path: Path, attribute: str, said: str
+) -> None:
+    body = f'<livereactor-view {attribute} token="{coordinator.token()}"></livereactor-view>'
+    async with embedding(browser, tmp_path, coordinator.url, body) as (page, _):
+        await expect(page.locator("livereactor-view .card")).to_contain_text(said)
+
+
+async def test_a_server_that_does_not_answer_is_said_and_asked_again(
+    browser: Browser, coordinator: Coordinator, tmp_path: Path
+) -> None:
+    async with opened(browser) as (page, _):
+        await page.context.route("**/health", lambda route: route.abort("connectionrefused"))
+        (tmp_path / "index.html").write_text(
+            f'<script type="module" src="{coordinator.url}/view.js"></script>{tag("one", coordinator)}'
+        )
+        with serving(tmp_path) as elsewhere:
+            await page.goto(elsewhere)
+            await expect(page.locator("#one .card")).to_contain_text("Nothing answers at")
+            assert (await page.evaluate("() => one.store.getSnapshot().lastError"))["code"] == "unreachable"
+            await page.context.unroute("**/health")
+            await expect(page.locator("#one").get_by_role("button", name="Start")).to_be_visible()
+
+
+async def test_the_store_is_the_same_until_something_changes(
+    browser: Browser, coordinator: Coordinator, tmp_path: Path
+) -> None:
+    async with embedding(browser, tmp_path, coordinator.url, tag("one", coordinator)) as (page, _):
+        assert await page.evaluate("""() => {
+          const { store } = one;
+          const { getSnapshot, subscribe, connect } = store;
+          return store === one.store && getSnapshot() === getSnapshot() && connect === one.store.connect
+            && subscribe === one.store.subscribe && Object.isFrozen(getSnapshot());
+        }""")
+        refusal = "() => one.store.send('mark', {x: 0, y: 0}).catch(({code}) => code)"
+        assert await page.evaluate(refusal) == "NOT_READY"
+        await page.evaluate("""() => {
+          globalThis.snapshots = [];
+          globalThis.told = 0;
+          one.store.subscribe(() => snapshots.push(one.store.getSnapshot()));
+          one.store.subscribe(() => told++)();
+          one.store.connect();
+        }""")
+        await status(page, "one", "ready")
+        await moving(page, "one")
+        seen_now = await page.evaluate("""() => ({
+          statuses: snapshots.map(({status}) => status).filter((each, at, all) => each !== all[at - 1]),
+          repeated: snapshots.some((each, at) => each === snapshots[at - 1]),
+          told,
+          last: snapshots.at(-1),
+        })""")
+        assert seen_now["statuses"] == ["connecting", "waiting", "ready"]
+        assert (seen_now["repeated"], seen_now["told"]) == (False, 0)
+        last = seen_now["last"]
+        assert [(each["name"], each["kind"], each["direction"]) for each in last["tracks"]] == [
+            ("main_video", "video", "recvonly"),
+            ("webcam", "video", "sendonly"),
+        ]
+        assert last["sessionId"] in sessions(coordinator)
+        assert last["expiresAt"] > 1.7e9
+        assert await page.evaluate("() => one.store.getSnapshot().tracks[0].media.kind") == "video"
+        assert await page.evaluate("() => one.store.send('mark', {x: 0.25, y: 0.5})") == {
+            "type": "marked",
+            "data": {"x": 0.25, "y": 0.5},
+        }
+        await sends_and_uploads(page)
+        before = last["sessionId"]
+        await page.evaluate("() => void (one.store.reconnect(), snapshots.splice(0))")
+        await status(page, "one", "ready")
+        await page.evaluate("() => one.store.disconnect()")
+        await status(page, "one", "disconnected")
+        coordinator.wait_until(lambda: sessions(coordinator) == [], timeout=PATIENCE)
+        assert before is not None
+
+
+async def sends_and_uploads(page: Page) -> None:
+    await page.evaluate("""async () => {
+      const canvas = Object.assign(document.createElement("canvas"), { width: 64, height: 36 });
+      const context = canvas.getContext("2d");
+      setInterval(() => { context.fillStyle = "#0f0"; context.fillRect(0, 0, 64, 36); }, 50);
+      await one.store.publish("webcam", canvas.captureStream(20).getVideoTracks()[0]);
+    }""")
+    await seen(page, "one", (0.7, 0.1, 0.95, 0.4), "g > 150 && r < 90")
+    await page.evaluate("() => one.store.unpublish('webcam')")
+    weighed = await page.evaluate("""async () => {
+      const thing = await one.store.upload(new File(["x".repeat(7000)], "a.bin"));
+      return (await one.store.send("weigh", {}, { thing })).data.size;
+    }""")
+    assert weighed == 7000
+
+
+async def test_a_runtime_on_this_machine_serves_the_element_to_pages_of_this_machine(
+    browser: Browser, tmp_path: Path
+) -> None:
+    body = '<livereactor-view id="one" controls></livereactor-view>'
+    with livereactor_run(MODELS / "board.py", log_path=tmp_path / "log") as runtime:
+        async with embedding(browser, tmp_path, runtime.url, body) as (page, complaints):
+            await page.locator("#one").get_by_role("button", name="Start").click()
+            await moving(page, "one")
+            await page.locator("#one .field", has_text="Red").get_by_role("slider").fill("1")
+            await seen(page, "one", LEFT, "r > 200")
+            assert complaints == []
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+async def test_it_fits_where_it_is_put(
+    browser: Browser, coordinator: Coordinator, tmp_path: Path, width: int, scheme: str
+) -> None:
+    size = {"width": width, "height": 740 if width < 800 else 720}
+    body = tag("one", coordinator, more="controls")
+    async with embedding(browser, tmp_path, coordinator.url, body, viewport=size, color_scheme=scheme) as (page, _):
+        await expect(page.locator("#one").get_by_role("button", name="Start")).to_be_visible()
+        await picture(page, f"view-start-{width}-{scheme}")
+        await page.evaluate("() => one.store.connect()")
+        await moving(page, "one")
+        await picture(page, f"view-live-{width}-{scheme}")
+        assert await page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
