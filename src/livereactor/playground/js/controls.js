@@ -190,7 +190,7 @@ export class Controls {
       return "";
     } catch (error) {
       const words = inWords(error);
-      made.complain(words);
+      made.complain(besides(words, command, field) ?? words);
       return words;
     }
   }
@@ -250,11 +250,9 @@ export class Controls {
       return { fault: "", isPlaced: false };
     } catch (error) {
       const words = inWords(error);
-      // The server names the field its sentence is about, as `command.field: …`; then it is shown there.
-      const at = command.fields.findIndex(
-        ({ name }) => words.toLowerCase().startsWith(`${command.name}.${name}:`) || words.startsWith(`${name}:`),
-      );
-      editors[at]?.complain(words);
+      const at = command.fields.findIndex(({ name }) => besides(words, command.name, name) !== null);
+      const name = command.fields[at]?.name ?? "";
+      editors[at]?.complain(besides(words, command.name, name) ?? words);
       return { fault: words, isPlaced: at >= 0 };
     }
   }
@@ -307,6 +305,22 @@ export class Controls {
  */
 function section(title, ...children) {
   return element("section", { class: "group" }, element("h2", {}, title), ...children);
+}
+
+/**
+ * What a sentence of the server says where it stands beside its field. It names the field it is about, as
+ * `command.field: …` or `command.field.within[1]: …`.
+ * @param {string} words
+ * @param {string} command
+ * @param {string} field
+ * @returns {string | null} null: it is about another field, or about none
+ */
+function besides(words, command, field) {
+  const about = words.charAt(0).toLowerCase() + words.slice(1);
+  const rest = [`${command}.${field}`, field].find((prefix) => about.startsWith(prefix));
+  if (rest === undefined || !/^[:.[]/.test(about.slice(rest.length))) return null;
+  const within = about.slice(rest.length);
+  return sentence(within.startsWith(":") ? within.slice(1) : field + within);
 }
 
 /** @param {unknown} error */

@@ -17,6 +17,8 @@ import { fault } from "./schema.js";
 /** More choices than this are a list to open; up to this they are all on screen. */
 const MOST_CHIPS = 5;
 const PROMPT_HISTORY = 50;
+/** What was sent, oldest first, by the field's name. @type {Map<string, string[]>} */
+const prompts = new Map();
 let made = 0;
 
 /**
@@ -126,6 +128,8 @@ function choice(field, id, changed) {
 function number(field, id, changed) {
   const low = field.minimum ?? field.above;
   const high = field.maximum ?? field.below;
+  const span = low !== undefined && high !== undefined ? high - low : 0;
+  const step = field.step ?? (field.integer ? 1 : span ? stepFor(span) : 0.1);
   const box = element("input", {
     type: "text",
     inputMode: "decimal",
@@ -143,12 +147,21 @@ function number(field, id, changed) {
     if (slider && value !== null) slider.value = String(value);
   };
   box.addEventListener("change", () => {
-    if (slider) slider.value = box.value;
+    if (slider) slider.value = String(get());
+    changed();
+  });
+  box.addEventListener("keydown", (event) => {
+    const by = event.key === "ArrowUp" ? 1 : event.key === "ArrowDown" ? -1 : 0;
+    const value = get();
+    if (!by || typeof value !== "number" || Number.isNaN(value)) return;
+    event.preventDefault();
+    // Twelve digits hide binary fractions: 0.1 + 0.2 is shown as 0.3.
+    const next = Number((value + by * step).toPrecision(12));
+    set(Math.min(high ?? Infinity, Math.max(low ?? -Infinity, next)));
     changed();
   });
   const root = element("div", { class: "number-row" }, box);
   if (low !== undefined && high !== undefined) {
-    const step = field.integer ? 1 : stepFor(high - low);
     slider = element("input", {
       type: "range",
       min: String(low),
@@ -184,10 +197,18 @@ function stepFor(span) {
  * @returns {Input}
  */
 function text(field, id, changed) {
-  const box = element("textarea", { id, rows: 2, spellcheck: false, "aria-describedby": `${id}-hint ${id}-complaint` });
-  /** @type {string[]} */
-  const history = [];
-  let at = 0;
+  const box = element("textarea", {
+    id,
+    rows: 2,
+    spellcheck: false,
+    placeholder: "Enter sends it",
+    enterKeyHint: "send",
+    "aria-describedby": `${id}-hint ${id}-complaint`,
+  });
+  // It outlives the editor: what was tried in one session is wanted in the next.
+  const history = prompts.get(field.name) ?? [];
+  prompts.set(field.name, history);
+  let at = history.length;
   const walk = (/** @type {number} */ by) => {
     const next = Math.min(history.length, Math.max(0, at + by));
     if (next === at) return;
@@ -234,7 +255,7 @@ function file(_field, id, changed) {
     onchange: changed,
     "aria-describedby": `${id}-hint ${id}-complaint`,
   });
-  const root = element("div", { class: "drop" }, box);
+  const root = element("div", { class: "drop" }, box, element("p", { class: "hint" }, "Or drop a file here."));
   root.addEventListener("dragover", (event) => {
     event.preventDefault();
     root.classList.add("over");
@@ -263,7 +284,7 @@ function json(field, id, changed) {
     rows: 2,
     class: "code",
     spellcheck: false,
-    placeholder: "JSON",
+    placeholder: field.example || "JSON",
     onchange: changed,
     "aria-describedby": `${id}-hint ${id}-complaint`,
   });

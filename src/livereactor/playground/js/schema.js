@@ -6,8 +6,9 @@
 /**
  * One argument of a command. `minimum` and `maximum` are inclusive unless `exclusive…` says otherwise.
  * @typedef {{name: string, kind: FieldKind, integer: boolean, nullable: boolean, required: boolean,
- *   value: JsonValue | undefined, description: string, options: JsonValue[], binding: Binding | null,
- *   minimum?: number, maximum?: number, above?: number, below?: number, minLength?: number, maxLength?: number}} Field
+ *   value: JsonValue | undefined, description: string, options: JsonValue[], binding: Binding | null, example: string,
+ *   minimum?: number, maximum?: number, above?: number, below?: number, step?: number, minLength?: number,
+ *   maxLength?: number}} Field `example`: of `json`, what it may look like
  */
 /** Keys and gamepad control that give it (`x-livereactor-input`). @typedef {{keys: string[], gamepad: string}} Binding */
 /**
@@ -17,6 +18,7 @@
 /** @typedef {{title: string, description: string, parameters: (Command & {field: Field})[], commands: Command[]}} Model */
 
 const UPLOAD = "reactor-upload-reference";
+const MAX_DEPTH = 4;
 
 /**
  * @param {JsonObject} document the OpenAPI document; `{}` while the model loads
@@ -64,13 +66,15 @@ export function fault(field, value) {
  * @param {Field} field
  * @param {JsonValue} value
  */
-function numberFault({ integer, minimum, maximum, above, below }, value) {
+function numberFault({ integer, minimum, maximum, above, below, step }, value) {
   if (typeof value !== "number" || !Number.isFinite(value)) return "must be a number";
   if (integer && !Number.isInteger(value)) return "must be a whole number";
   if (minimum !== undefined && value < minimum) return `must be ≥ ${minimum}`;
   if (maximum !== undefined && value > maximum) return `must be ≤ ${maximum}`;
   if (above !== undefined && value <= above) return `must be > ${above}`;
   if (below !== undefined && value >= below) return `must be < ${below}`;
+  // Within what binary fractions leave over: 0.3 is a multiple of 0.1.
+  if (step && Math.abs(value / step - Math.round(value / step)) > 1e-9) return `must be a multiple of ${step}`;
   return "";
 }
 
@@ -107,7 +111,8 @@ function isPlace({ name, kind, integer, minimum, maximum }) {
  */
 function readField(document, name, property, required) {
   const { type, nullable } = resolve(document, property);
-  const kind = kindOf({ ...type, format: type.format ?? text(property["x-livereactor-format"]) }, property.default);
+  const format = type.format ?? text(property["x-livereactor-format"]);
+  const kind = kindOf({ ...type, format }, { initial: property.default, nullable });
   return {
     name,
     kind,
@@ -116,9 +121,12 @@ function readField(document, name, property, required) {
     required,
     value: property.default,
     description: text(property.description),
-    options: kind === "choice" ? /** @type {JsonValue[]} */ (type.enum) : [],
+    // A switch has two places; one that may also be null needs three.
+    options: kind !== "choice" ? [] : Array.isArray(type.enum) ? type.enum : [true, false],
     binding: readBinding(property),
+    example: kind === "json" && type.type ? JSON.stringify(example(document, type)) : "",
     ...numbers(type, { minimum: "minimum", maximum: "maximum", above: "exclusiveMinimum", below: "exclusiveMaximum" }),
+    ...numbers(type, { step: "multipleOf" }),
     ...numbers(type, { minLength: "minLength", maxLength: "maxLength" }),
   };
 }
@@ -174,17 +182,38 @@ function resolve(document, property) {
 
 /**
  * @param {JsonObject} type
- * @param {JsonValue | undefined} initial
+ * @param {{initial: JsonValue | undefined, nullable: boolean}} about
  * @returns {FieldKind}
  */
-function kindOf(type, initial) {
+function kindOf(type, { initial, nullable }) {
   if (type.format === UPLOAD) return "file";
   if (Array.isArray(type.enum)) return "choice";
-  if (type.type === "boolean") return "switch";
+  if (type.type === "boolean") return nullable ? "choice" : "switch";
   if (type.type === "number" || type.type === "integer") return "number";
   if (type.type !== "string") return "json";
   const looksLikeColor = typeof initial === "string" && /^#[0-9a-f]{6}$/i.test(initial);
   return type.format === "color" || looksLikeColor ? "color" : "text";
+}
+
+/**
+ * A value of a type, so that nobody has to guess what JSON is wanted.
+ * @param {JsonObject} document
+ * @param {JsonObject} property
+ * @param {number} [depth]
+ * @returns {JsonValue}
+ */
+function example(document, property, depth = 0) {
+  const { type } = resolve(document, property);
+  if (property.default !== undefined) return property.default;
+  if (Array.isArray(type.enum)) return type.enum[0] ?? null;
+  if (type.type === "boolean") return true;
+  if (type.type === "number" || type.type === "integer") return Number(type.minimum ?? 1);
+  if (type.type === "string") return "…";
+  if (type.type === "array") return depth < MAX_DEPTH ? [example(document, object(type.items), depth + 1)] : [];
+  const properties = Object.entries(object(type.properties));
+  if (depth >= MAX_DEPTH || type.type !== "object") return null;
+  if (properties.length === 0) return { "…": example(document, object(type.additionalProperties), depth + 1) };
+  return Object.fromEntries(properties.map(([name, each]) => [name, example(document, object(each), depth + 1)]));
 }
 
 /**

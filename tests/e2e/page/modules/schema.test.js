@@ -49,6 +49,35 @@ test("a place on the picture is a pair of numbers between 0 and 1", () => {
   assert.ok(!readSchema(document({ x: unit, y: { type: "number" } })).commands[0].pointer);
 });
 
+test("an example of JSON is made of what the type says, and ends", () => {
+  const size = { type: "integer", minimum: 2 };
+  const shape = { type: "object", properties: { size, soft: { type: "boolean", default: false }, at: {} } };
+  const [brush, marks, many] = fields({
+    brush: shape,
+    marks: { type: "array", items: { enum: ["x", "y"] } },
+    many: { type: "object", additionalProperties: { type: "string" } },
+  });
+  assert.equal(brush.example, '{"size":2,"soft":false,"at":null}');
+  assert.equal(marks.example, '["x"]');
+  assert.equal(many.example, '{"…":"…"}');
+  const deep = { type: "array", items: { $ref: "#/components/schemas/A" } };
+  const circle = document({ deep });
+  circle.components.schemas.A = deep;
+  assert.equal(readSchema(circle).commands[0].fields[0].example, "[[[[[]]]]]");
+});
+
+test("a switch that may be null, a colour by its hint, and a multiple", () => {
+  const [sure, ink, grid] = fields({
+    sure: { anyOf: [{ type: "boolean" }, { type: "null" }] },
+    ink: { type: "string", "x-livereactor-format": "color" },
+    grid: { type: "number", multipleOf: 0.1 },
+  });
+  assert.deepEqual([sure.kind, ...sure.options], ["choice", true, false]);
+  assert.equal(ink.kind, "color");
+  assert.equal(fault(grid, 0.3), "");
+  assert.equal(fault(grid, 0.35), "must be a multiple of 0.1");
+});
+
 test("references in circles end", () => {
   const circle = document({ a: { $ref: "#/components/schemas/A" } });
   circle.components.schemas.A = { $ref: "#/components/schemas/A" };
