@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy import Connection, inspect, text
 
 from livereactor.base.errors import ConfigError
 
@@ -14,17 +14,16 @@ _FOLDER: Final = Path(__file__).with_name("migrations")
 _LOCK: Final = 0x11FE_5704  # any number: whoever migrates a Postgres database holds the advisory lock of it
 
 
-def upgrade(engine: Engine) -> None:
-    """Create or migrate the tables.
+def upgrade(connection: Connection) -> None:
+    """Create or migrate the tables, in the transaction that has begun on it.
 
     Raises:
         ConfigError: the database was written by a newer version.
     """
-    with engine.begin() as connection:
-        if connection.dialect.name == "postgresql":  # SQLite: the transaction holds the write lock already
-            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-        if revision(connection) != HEAD:
-            _run(connection)
+    if connection.dialect.name == "postgresql":  # SQLite: the transaction holds the write lock already
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    if revision(connection) != HEAD:
+        _run(connection)
 
 
 def revision(connection: Connection) -> str | None:

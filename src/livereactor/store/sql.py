@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import URL, Engine, make_url
+from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from livereactor.base.errors import ConfigError
-from livereactor.store import migrating
+from livereactor.store import migrating, sql_sqlite
 from livereactor.store.port import Tx
 from livereactor.store.sql_errors import unusable
-from livereactor.store.sql_sqlite import SqliteRunner, sqlite_engine
 
 T = TypeVar("T")
 
@@ -22,7 +20,7 @@ T = TypeVar("T")
 class _Runner(Protocol):
     async def transact(self, work: Callable[[Tx], Any]) -> Any: ...
     async def read(self, work: Callable[[Tx], Any]) -> Any: ...
-    def close(self) -> None: ...
+    async def aclose(self) -> None: ...
 
 
 class SqlStore:
@@ -50,35 +48,32 @@ class SqlStore:
 
     async def aclose(self) -> None:
         """Finish what was begun."""
-        await asyncio.to_thread(self._runner.close)
+        await self._runner.aclose()
 
 
 def migrate(url: str) -> None:
     """Bring a database to this version's schema; raises as `SqlStore`."""
     parsed = _parsed(url)
-    engine = _engine(parsed)
     try:
-        migrating.upgrade(engine)
+        _migrate(parsed)
     except SQLAlchemyError as error:
         raise unusable(error, parsed) from error
-    finally:
-        engine.dispose()
 
 
-def _engine(url: URL) -> Engine:
+def _migrate(url: URL) -> None:
     if url.get_backend_name() == "sqlite":
-        return sqlite_engine(url)
-    from livereactor.store.sql_postgres import migrating_engine  # psycopg is in an extra of ours
+        return sql_sqlite.migrate(url, migrating.upgrade)
+    from livereactor.store import sql_postgres  # its driver is in an extra of ours
 
-    return migrating_engine(url)
+    return sql_postgres.migrate(url, migrating.upgrade)
 
 
 def _runner(url: URL) -> _Runner:
     if url.get_backend_name() == "sqlite":
-        return SqliteRunner(url)
-    from livereactor.store.sql_postgres import PostgresRunner
+        return sql_sqlite.SqliteRunner(url)
+    from livereactor.store import sql_postgres
 
-    return PostgresRunner(url)
+    return sql_postgres.PostgresRunner(url)
 
 
 def _parsed(url: str) -> URL:
@@ -90,12 +85,12 @@ def _parsed(url: str) -> URL:
         case "sqlite":
             return parsed
         case "postgresql" | "postgres":
-            return _for_psycopg(parsed)
+            return _postgres(parsed)
         case other:
             raise ConfigError(f"store url: {other!r} is not supported; write sqlite:///PATH or postgresql://…")
 
 
-def _for_psycopg(url: URL) -> URL:
-    if find_spec("psycopg") is None:
+def _postgres(url: URL) -> URL:
+    if find_spec("asyncpg") is None:
         raise ConfigError("store url: Postgres needs a package more; pip install 'livereactor[postgres]'")
-    return url.set(drivername="postgresql+psycopg")
+    return url.set(drivername="postgresql")

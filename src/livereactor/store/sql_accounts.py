@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from sqlalchemy import Connection, select
+from sqlalchemy import select
 
 from livereactor.store import schema
 from livereactor.store.records import Account, ApiKey, ModelRecord
+from livereactor.store.sql_prepared import Executor
 from livereactor.store.sql_rows import Rows
 from livereactor.store.sql_statements import Kept, LostRaceError, Statements, first, listing, param
 
@@ -29,8 +30,8 @@ _ALL_MODELS: Final = select(*_MODEL.columns).order_by(schema.MODELS.c.name)
 class AccountStatements(Statements):
     """Accounts, keys and models of one transaction."""
 
-    def __init__(self, connection: Connection, *, locking: bool) -> None:
-        super().__init__(connection, locking=locking)
+    def __init__(self, executor: Executor, *, locking: bool) -> None:
+        super().__init__(executor, locking=locking)
         self._shared = set[str]()  # models that are held together with others
 
     def account(self, account: str, *, lock: bool = False) -> Account | None:

@@ -33,7 +33,7 @@ def unusable(error: SQLAlchemyError, url: URL) -> Exception:
     """What is raised where a database cannot even be opened; the message names it, without its password."""
     where = url.render_as_string(hide_password=True)
     text = reason(error)
-    if isinstance(error, DBAPIError) and any(sign in text for sign in _MISSET):
+    if isinstance(error, DBAPIError) and (isinstance(error.orig, ValueError) or any(sign in text for sign in _MISSET)):
         return ConfigError(f"store url {where}: {text}; name a database that can be opened and written")
     return StoreUnavailableError(f"store url {where}: {text}; start it, or name another in [store] url")
 
@@ -55,6 +55,6 @@ _MISSET = (
     "permission denied",
     "no password supplied",
     "no pg_hba.conf entry",
-    "failed to resolve host",
-    "invalid connection option",
+    "Name or service not known",
+    "nodename nor servname provided",
 )

@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 
 from livereactor.store.port import StoreUnavailableError, Tx
 from livereactor.store.sql_errors import ours
-from livereactor.store.sql_prepared import Runner
+from livereactor.store.sql_executor import SqliteExecutor
 from livereactor.store.sql_tx import SqlTx
 
 MOST_WAITING: Final = 4096  # works; some seconds' worth, after which a caller had better come again
@@ -117,19 +117,19 @@ def _run(connection: Connection, job: _Job) -> None:
     """Run one work in a savepoint. Raises where the transaction as a whole is gone."""
     if job.future.cancelled():
         return
-    runner = Runner(connection)
-    runner.command("SAVEPOINT work")
+    executor = SqliteExecutor(connection)
+    executor.command("SAVEPOINT work")
     try:
-        job.result = job.work(SqlTx(connection, locking=True))
+        job.result = job.work(SqlTx(executor, locking=True))
     except Exception as error:
-        _undo(runner, error)
+        _undo(executor, error)
         job.error = ours(error)
-    runner.command("RELEASE work")
+    executor.command("RELEASE work")
 
 
-def _undo(runner: Runner, error: Exception) -> None:
+def _undo(executor: SqliteExecutor, error: Exception) -> None:
     try:
-        runner.command("ROLLBACK TO work")
+        executor.command("ROLLBACK TO work")
     except DBAPIError:  # a full or broken disk ends the whole transaction by itself
         raise error from None
 

@@ -11,10 +11,11 @@ from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
-from sqlalchemy import Column, Connection, Select, delete, exists, insert, or_, select, text, update
+from sqlalchemy import Column, Select, delete, exists, insert, or_, select, text, update
 
 from livereactor.store import schema
 from livereactor.store.records import EventRecord, Remembered, UploadRecord
+from livereactor.store.sql_prepared import Executor
 from livereactor.store.sql_rows import Rows
 from livereactor.store.sql_statements import Kept, Statements, listing, one_of, param
 
@@ -86,8 +87,8 @@ def _listed(settled: bool, kinds: frozenset[str] | None) -> Select[Any]:
 class LedgerStatements(Statements):
     """Uploads, events, remembered answers and roles of one transaction."""
 
-    def __init__(self, connection: Connection, *, locking: bool) -> None:
-        super().__init__(connection, locking=locking)
+    def __init__(self, executor: Executor, *, locking: bool) -> None:
+        super().__init__(executor, locking=locking)
         self._absent = set[tuple[str, str]]()  # keys whose answer was looked for, and was not there
 
     def upload(self, upload: str) -> UploadRecord | None:

@@ -1,110 +1,132 @@
-"""Postgres: works run side by side in threads, each on a connection of a pool, and give up in time.
+"""Postgres: works run beside each other on the loop, each on a connection of a pool, and give up in time.
+
+A work is an ordinary function; it runs in a greenlet, which lets the loop go on while the database answers. Threads
+would do as well but for the interpreter's lock, which they and the loop hand to and fro at each answer: that cost two
+thirds of a creation (docs/adr/0008).
 
 A database that is away must not take the coordinator with it. Postgres itself ends what takes too long; but one that
-is frozen, or whose machine is gone, ends nothing, so a work also has a deadline here: when it passes, its socket is
-shut, which frees the thread, and its caller is told. Only where the commit itself was under way then does nobody know
-whether it stands.
+is frozen, or whose machine is gone, ends nothing, so a work also has a deadline here: when it passes, its connection
+is dropped and its caller is told. Only where the commit itself was under way then does nobody know whether it stands.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import random
-import socket
-import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager
 from enum import Enum
-from threading import Lock
-from typing import Any, Final
+from typing import Any, Final, Protocol, cast
 
-from psycopg import Connection as Psycopg
-from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
+import asyncpg  # pyright: ignore[reportMissingTypeStubs]
+from sqlalchemy import URL, Connection, NullPool
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.util import greenlet_spawn
 
 from livereactor.store.port import StoreUnavailableError, Tx
+from livereactor.store.sql_asyncpg import DRIVER_ERRORS, AsyncpgExecutor, Driver, as_sqlalchemy, sqlstate
 from livereactor.store.sql_errors import ours
 from livereactor.store.sql_statements import LostRaceError
 from livereactor.store.sql_tx import SqlTx
 
-PATIENCE: Final = 2.0  # seconds that a work may take, the waiting for a thread included
-_THREADS: Final = 10  # connections; a commit's wait for the disk is shared by all that wait with it
+PATIENCE: Final = 2.0  # seconds that a work may take, the waiting for a connection included
+_CONNECTIONS: Final = 10  # a commit's wait for the disk is shared by all that wait with it
 _MOST_WAITING: Final = 4096  # works
+_STATEMENTS: Final = 512  # that a connection keeps ready; more than there are
 _TRIES: Final = 4
 _PAUSE: Final = 0.02  # seconds, at most, before the second try; more before each further one
 # Lost races with another transaction: serialization failure, deadlock, and a key that it inserted first.
 _RACES: Final = frozenset({"40001", "40P01", "23505"})
 _TIMEOUTS: Final = {"statement_timeout": 2000, "lock_timeout": 1500, "idle_in_transaction_session_timeout": 5000}
-_ARGUMENTS: Final = {"connect_timeout": 2, "tcp_user_timeout": 2000, "application_name": "livereactor"}
+_WRITING: Final = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+_LOOKING: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+
+
+class _Pool(Protocol):
+    """Of asyncpg, which has no types of its own."""
+
+    def acquire(self) -> AbstractAsyncContextManager[Driver]: ...
+    def terminate(self) -> None: ...
 
 
 class PostgresRunner:
-    """Runs works on one database.
+    """Runs works on one database; of the loop that runs the first one.
 
     Args:
-        url: `postgresql+psycopg://…`.
+        url: `postgresql://…`, with what asyncpg understands after a `?`, such as `sslmode`.
     """
 
     def __init__(self, url: URL) -> None:
-        self._engine = create_engine(url, pool_size=_THREADS, max_overflow=0, connect_args=_ARGUMENTS)
-        event.listen(self._engine, "connect", _set_timeouts)
-        self._looking = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-        self._threads = ThreadPoolExecutor(_THREADS, "store")
-        self._waiting = 0
+        self._url = url
+        self._pool: _Pool | None = None
+        self._working = 0
+        self._idle = asyncio.Event()
         self._closed = False
 
     async def transact(self, work: Callable[[Tx], Any]) -> Any:
         """Run it, again where it lost a race."""
-        return await self._run(_Attempt(self._engine, work, locking=True))
+        return await self._run(work, locking=True)
 
     async def read(self, work: Callable[[Tx], Any]) -> Any:
         """Run it on what was committed when it began."""
-        return await self._run(_Attempt(self._looking, work, locking=False))
+        return await self._run(work, locking=False)
 
-    async def _run(self, attempt: _Attempt) -> Any:
+    async def _run(self, work: Callable[[Tx], Any], *, locking: bool) -> Any:
         if self._closed:
             raise StoreUnavailableError("the store is closed; open it anew")
-        if self._waiting >= _MOST_WAITING:
+        if self._working >= _MOST_WAITING:
             raise StoreUnavailableError(f"{_MOST_WAITING} transactions wait for the database; try again in a second")
-        self._waiting += 1
+        until = asyncio.get_running_loop().time() + PATIENCE
+        attempt = _Attempt(work, locking=locking, until=until)
+        self._working += 1
         try:
-            running = asyncio.get_running_loop().run_in_executor(self._threads, attempt.run)
-            await asyncio.wait((running,), timeout=PATIENCE)
-            if not running.done():
-                running.add_done_callback(_seen)
-                raise attempt.give_up()
-            return running.result()
+            async with asyncio.timeout_at(until):
+                return await attempt.run(self._pool or await self._opened())
+        except TimeoutError as error:
+            raise attempt.given_up() from error
         finally:
-            self._waiting -= 1
+            self._working -= 1
+            if self._working == 0:
+                self._idle.set()
 
-    def close(self) -> None:
+    async def _opened(self) -> _Pool:
+        pool = await _pool(self._url)
+        self._pool = self._pool or pool  # another work may have come before: neither is connected yet
+        return self._pool
+
+    async def aclose(self) -> None:
         """Finish what was begun."""
         self._closed = True
-        self._threads.shutdown()
-        self._engine.dispose()
+        while self._working:
+            self._idle.clear()
+            await self._idle.wait()
+        if self._pool is not None:
+            self._pool.terminate()
 
 
 class _Phase(Enum):
     WORKING = "working"
     COMMITTING = "committing"  # what it wrote may stand from here on
-    GIVEN_UP = "given up"  # its caller has been told; it must not commit any more
 
 
 class _Attempt:
-    """One work, from its first try to its commit or to the moment that its caller waits no longer."""
+    """One work, from its first try to its commit.
 
-    def __init__(self, engine: Engine, work: Callable[[Tx], Any], *, locking: bool) -> None:
-        self._engine, self._work, self._locking = engine, work, locking
-        self._lock = Lock()  # between the thread that works and the loop that gives up
+    Args:
+        until: of the loop's clock, when its caller waits no longer.
+    """
+
+    def __init__(self, work: Callable[[Tx], Any], *, locking: bool, until: float) -> None:
+        self._work, self._locking, self._until = work, locking, until
         self._phase = _Phase.WORKING
-        self._driver: Psycopg[Any] | None = None
 
-    def run(self) -> Any:
-        """Try until it commits, in a thread; raises what the work raises, or our errors for the database's."""
+    async def run(self, pool: _Pool) -> Any:
+        """Try until it commits; raises what the work raises, or our errors for the database's."""
         for left in reversed(range(_TRIES)):
             try:
-                return self._once(may_begin_anew=self._locking and left > 0)
+                return await self._once(pool, may_begin_anew=self._locking and left > 0)
             except LostRaceError:
                 pass
             except DBAPIError as error:
@@ -112,82 +134,120 @@ class _Attempt:
                     raise ours(error) from error
             except Exception as error:
                 raise ours(error) from error
-            time.sleep(random.uniform(0, _PAUSE * (_TRIES - left)))
+            await asyncio.sleep(random.uniform(0, _PAUSE * (_TRIES - left)))
         raise AssertionError("the last try returns or raises")
 
-    def _once(self, *, may_begin_anew: bool) -> Any:
-        self._check()
-        with self._engine.connect() as connection:
-            self._watch(connection)
-            try:
-                with connection.begin():
-                    tx = SqlTx(connection, locking=self._locking)
-                    tx.may_begin_anew = may_begin_anew
-                    result = self._work(tx)
-                    self._commit_begins()
-                return result
-            finally:
-                with self._lock:
-                    self._driver = None
+    async def _once(self, pool: _Pool, *, may_begin_anew: bool) -> Any:
+        try:
+            async with pool.acquire() as connection:
+                return await self._on(connection, may_begin_anew=may_begin_anew)
+        except TimeoutError:  # an OSError, too
+            raise
+        except DRIVER_ERRORS as error:
+            raise as_sqlalchemy(error) from error
+
+    async def _on(self, driver: Driver, *, may_begin_anew: bool) -> Any:
+        try:
+            await driver.execute(_WRITING if self._locking else _LOOKING)
+            tx = SqlTx(AsyncpgExecutor(driver), locking=self._locking)
+            tx.may_begin_anew = may_begin_anew
+            result = await greenlet_spawn(self._work, tx)
+            if asyncio.get_running_loop().time() >= self._until:  # a work that held up the loop, and its own deadline
+                raise TimeoutError
+            self._phase = _Phase.COMMITTING
+            await driver.execute("COMMIT")
+        except BaseException as error:
+            await _undo(driver, error)
+            raise
+        return result
 
     def _worth_another(self, error: DBAPIError) -> bool:
-        with self._lock:
-            if self._phase is not _Phase.WORKING:
-                return False
-        # A connection of the pool that died since it was last used costs one try; the pool is emptied by it.
-        return error.connection_invalidated or getattr(error.orig, "sqlstate", None) in _RACES
+        if self._phase is not _Phase.WORKING:
+            return False
+        # A connection that died just before, or in the middle of its work, costs one try.
+        return sqlstate(error.orig) in _RACES or isinstance(error.orig, _GONE)
 
-    def _watch(self, connection: Connection) -> None:
-        driver = connection.connection.driver_connection
-        assert isinstance(driver, Psycopg)
-        with self._lock:
-            self._driver = driver
-
-    def _commit_begins(self) -> None:
-        with self._lock:
-            if self._phase is _Phase.WORKING:
-                self._phase = _Phase.COMMITTING
-        self._check()
-
-    def _check(self) -> None:
-        if self._phase is _Phase.GIVEN_UP:
-            raise StoreUnavailableError("given up; its caller has been told")
-
-    def give_up(self) -> StoreUnavailableError:
-        """Let it commit no more and free its thread; what its caller is told."""
-        with self._lock:
-            committing, self._phase = self._phase is _Phase.COMMITTING, _Phase.GIVEN_UP
-            if self._driver is not None:
-                _shut(self._driver)
-        if committing:
+    def given_up(self) -> StoreUnavailableError:
+        """What its caller is told once its time is over."""
+        if self._phase is _Phase.COMMITTING:
             return StoreUnavailableError("the database did not say whether it kept this; look before you try again")
         return StoreUnavailableError(f"the database did not answer within {PATIENCE:g} seconds; try again")
 
 
-def migrating_engine(url: URL) -> Engine:
-    """Without our deadlines: to change a table, or to wait for another who does, may take its time."""
-    return create_engine(url, poolclass=NullPool, connect_args=_ARGUMENTS)
-
-
-def _set_timeouts(driver: Psycopg[Any], _record: object) -> None:
-    # Not by the connection's `options`, which poolers such as pgbouncer refuse.
-    settings = ", ".join(f"set_config('{name}', '{value_ms}', false)" for name, value_ms in _TIMEOUTS.items())
-    driver.execute(f"SELECT {settings}".encode())
-    driver.commit()
-
-
-def _shut(driver: Psycopg[Any]) -> None:
-    """Its thread, which waits for this socket, gets an error at once."""
-    if driver.closed:
+async def _undo(driver: Driver, error: BaseException) -> None:
+    """Of a transaction that ends with this error."""
+    if driver.is_closed():
         return
-    with socket.socket(fileno=os.dup(driver.fileno())) as copy:
-        try:
-            copy.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass  # it ended by itself meanwhile
+    if isinstance(error, asyncio.CancelledError | TimeoutError | asyncpg.InternalClientError):
+        driver.terminate()  # nothing more is said to a server that does not answer, or is gone
+        return
+    try:
+        await driver.execute("ROLLBACK")
+    except BaseException:
+        driver.terminate()
+        raise
 
 
-def _seen(running: asyncio.Future[Any]) -> None:
-    """Its caller has gone: what came of it is nobody's error."""
-    if not running.cancelled():
-        running.exception()
+_GONE: Final = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    ConnectionResetError,
+    BrokenPipeError,
+)
+
+
+async def _pool(url: URL) -> _Pool:
+    """Its connections are made as they are needed."""
+    pool = asyncpg.create_pool(  # pyright: ignore[reportUnknownMemberType]
+        _dsn(url),
+        min_size=0,
+        max_size=_CONNECTIONS,
+        init=_set_timeouts,
+        reset=_nothing,
+        timeout=PATIENCE,
+        statement_cache_size=_STATEMENTS,
+        max_cached_statement_lifetime=0,
+        server_settings={"application_name": "livereactor"},
+    )
+    return cast(_Pool, await pool)
+
+
+async def _set_timeouts(driver: Driver) -> None:
+    # Not by the connection's `server_settings`, which poolers such as pgbouncer refuse.
+    settings = ", ".join(f"set_config('{name}', '{value_ms}', false)" for name, value_ms in _TIMEOUTS.items())
+    await driver.execute(f"SELECT {settings}")
+
+
+async def _nothing(_driver: object) -> None:
+    """Works leave nothing behind on a connection: asyncpg's own reset would cost each of them a round trip."""
+
+
+_connect: Final = cast(Callable[..., Awaitable[Any]], asyncpg.connect)  # pyright: ignore[reportUnknownMemberType]
+
+
+def migrate(url: URL, upgrade: Callable[[Connection], None]) -> None:
+    """Run `upgrade` in a transaction without our deadlines: to change a table, or to wait for another, may take long.
+
+    Blocks; on a loop of its own, in a thread where another one runs.
+    """
+
+    async def run() -> None:
+        engine = create_async_engine(
+            "postgresql+asyncpg://",
+            poolclass=NullPool,
+            async_creator=lambda: _connect(_dsn(url), timeout=PATIENCE),
+        )
+        async with engine.begin() as connection:
+            await connection.run_sync(upgrade)
+
+    try:
+        with ThreadPoolExecutor(1) as own:
+            own.submit(asyncio.run, run()).result()
+    except (*DRIVER_ERRORS, TimeoutError) as error:
+        raise as_sqlalchemy(error) from error
+
+
+def _dsn(url: URL) -> str:
+    return url.set(drivername="postgresql").render_as_string(hide_password=False)

@@ -15,6 +15,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from livereactor.base.errors import ConfigError
 from livereactor.store.port import StoreUnavailableError, Tx
 from livereactor.store.sql_errors import ours
+from livereactor.store.sql_executor import SqliteExecutor
 from livereactor.store.sql_group import MOST_WAITING, GroupCommit
 from livereactor.store.sql_tx import SqlTx
 
@@ -53,16 +54,29 @@ class SqliteRunner:
     def _look(self, work: Callable[[Tx], Any]) -> Any:
         try:
             with self._reading.connect() as connection, connection.begin():
-                return work(SqlTx(connection, locking=False))
+                return work(SqlTx(SqliteExecutor(connection), locking=False))
         except Exception as error:
             raise ours(error) from error
 
-    def close(self) -> None:
+    async def aclose(self) -> None:
         """Finish what waits."""
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
         self._writer.close()
         self._readers.shutdown()
         self._reading.dispose()
         self._writing.dispose()
+
+
+def migrate(url: URL, upgrade: Callable[[Connection], None]) -> None:
+    """Run `upgrade` in a transaction."""
+    engine = sqlite_engine(url)
+    try:
+        with engine.begin() as connection:
+            upgrade(connection)
+    finally:
+        engine.dispose()
 
 
 def sqlite_engine(url: URL) -> Engine:

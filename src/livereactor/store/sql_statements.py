@@ -9,7 +9,6 @@ from sqlalchemy import (
     BindParameter,
     Column,
     ColumnElement,
-    Connection,
     Executable,
     bindparam,
     false,
@@ -19,7 +18,7 @@ from sqlalchemy import (
     update,
 )
 
-from livereactor.store.sql_prepared import Runner
+from livereactor.store.sql_prepared import Executor
 from livereactor.store.sql_rows import R, Rows
 
 
@@ -49,18 +48,19 @@ class Statements:
 
     may_begin_anew = False
 
-    def __init__(self, connection: Connection, *, locking: bool) -> None:
+    def __init__(self, executor: Executor, *, locking: bool) -> None:
         self.locking = locking
-        self.postgres = connection.dialect.name == "postgresql"
-        self._runner = Runner(connection)
+        self.postgres = executor.dialect.name == "postgresql"
+        self._executor = executor
 
     def row(self, statement: Executable, values: Mapping[str, Any]) -> Sequence[Any] | None:
         """The first row."""
-        return self._runner.execute(statement, values).fetchone()
+        rows = self._executor.rows(statement, values)
+        return rows[0] if rows else None
 
     def rows(self, statement: Executable, values: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
         """All rows."""
-        return self._runner.execute(statement, values).fetchall()
+        return self._executor.rows(statement, values)
 
     def scalar(self, statement: Executable, values: Mapping[str, Any]) -> Any:
         """The first column of the first row; None where there is none."""
@@ -69,7 +69,7 @@ class Statements:
 
     def run(self, statement: Executable, values: Mapping[str, Any]) -> int:
         """For its effect; how many rows it changed."""
-        return self._runner.execute(statement, values).rowcount
+        return self._executor.changed(statement, values)
 
 
 class Kept(Generic[R]):

@@ -16,6 +16,7 @@ from typing import Final
 
 import structlog
 import uvicorn
+from uvicorn.loops.auto import auto_loop_factory
 
 from livereactor.base.errors import UnavailableError
 from livereactor.blobs.folder import FolderBlobs
@@ -84,7 +85,8 @@ def serve_models(targets: Sequence[str], resolved: Resolved, *, listening: Calla
     options = coordinator_options(settings)
     with listen(settings.coordinator.host, settings.coordinator.port) as listener:
         listener.listen(BACKLOG)
-        asyncio.run(_serve(targets, resolved, options, listener, listening))
+        with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:  # uvloop where there is one
+            runner.run(_serve(targets, resolved, options, listener, listening))
 
 
 def coordinator_options(settings: Settings) -> CoordinatorOptions:

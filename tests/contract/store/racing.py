@@ -21,7 +21,7 @@ class Racers:
         self._open = open_store
         self._threads = ThreadPoolExecutor(8)
         self._own = threading.local()
-        self._stores: list[Store] = []
+        self._all: list[tuple[asyncio.Runner, Store]] = []
 
     def start(self, work: Callable[[Tx], T]) -> Future[T]:
         """By a coordinator that does nothing else at this time."""
@@ -29,14 +29,18 @@ class Racers:
 
     def _run(self, work: Callable[[Tx], T]) -> T:
         if not hasattr(self._own, "store"):
-            self._own.store = self._open()
-            self._stores.append(self._own.store)
-        return asyncio.run(self._own.store.transact(work))
+            self._own.runner, self._own.store = asyncio.Runner(), self._open()
+            self._all.append((self._own.runner, self._own.store))
+        return self._own.runner.run(self._own.store.transact(work))
 
     async def aclose(self) -> None:
-        await asyncio.to_thread(self._threads.shutdown)
-        for each in self._stores:
-            await each.aclose()
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        self._threads.shutdown()
+        for runner, store in self._all:
+            runner.run(store.aclose())
+            runner.close()
 
 
 class Pause:

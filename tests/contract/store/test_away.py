@@ -69,6 +69,32 @@ async def test_a_postgres_that_is_down_is_unavailable_and_used_again_once_it_is_
     assert await postgres_store.read(names) == {"tests", "back"}
 
 
+async def test_a_postgres_that_goes_while_many_ask_is_unavailable_to_them_and_nothing_else(
+    own_postgres: PostgresServer, postgres_store: Store
+) -> None:
+    going = True
+
+    async def keep_asking() -> int:
+        answered = 0
+        while going:
+            try:
+                await postgres_store.read(names)
+                await postgres_store.transact(lambda tx: tx.cursor("events"))
+                answered += 1
+            except StoreUnavailableError:
+                await asyncio.sleep(0.01)
+        return answered
+
+    asking = [asyncio.create_task(keep_asking()) for _ in range(30)]
+    for number in (signal.SIGINT, signal.SIGQUIT) * 3:
+        await eventually(postgres_store)
+        await asyncio.to_thread(own_postgres.stop, number)
+        await refused(postgres_store)
+        await asyncio.to_thread(own_postgres.start)
+    going = False
+    assert all(await asyncio.gather(*asking))
+
+
 async def test_a_postgres_that_crashed_has_what_it_said_it_kept(own_postgres: PostgresServer) -> None:
     own_postgres.stop()
     own_postgres.durable = True
