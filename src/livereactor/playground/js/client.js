@@ -24,7 +24,7 @@ import { encodeCommand, encodeControl } from "./wire.js";
 /**
  * What the log shows. `out` a command, `reply` what it got (`ms` after), `in` a message nobody asked for.
  * @typedef {{at: Date, way: "out" | "reply" | "in" | "note", type: string, data?: unknown, ms?: number,
- *   error?: string}} Traffic
+ *   error?: string, to?: Traffic}} Traffic `to`: the command that a reply is to
  */
 
 /** In these a coordinator is asked what becomes of the session. @type {readonly State[]} */
@@ -135,7 +135,9 @@ export class Client {
    */
   async command(type, data = {}, uploads = {}) {
     const sentAt = performance.now();
-    this.traffic.emit({ at: new Date(), way: "out", type, data: { ...data, ...uploads } });
+    /** @type {Traffic} */
+    const to = { at: new Date(), way: "out", type, data: { ...data, ...uploads } };
+    this.traffic.emit(to);
     try {
       const reply = await this.#request("data", (id) => encodeCommand(id, type, data, uploads));
       const repliedAt = performance.now();
@@ -145,6 +147,7 @@ export class Client {
         type: reply?.type ?? type,
         data: reply?.data,
         ms: repliedAt - sentAt,
+        to,
       });
       this.replied.emit({ type, sentAt, repliedAt });
       return reply;
@@ -152,7 +155,7 @@ export class Client {
       const refused =
         error instanceof CommandRefused ? error : new CommandRefused("MESSAGE_SEND_FAILED", String(error));
       const text = `${refused.code}: ${refused.message}`;
-      this.traffic.emit({ at: new Date(), way: "reply", type, error: text, ms: performance.now() - sentAt });
+      this.traffic.emit({ at: new Date(), way: "reply", type, error: text, ms: performance.now() - sentAt, to });
       throw refused;
     }
   }

@@ -1,10 +1,12 @@
 /** The log: commands, replies and messages with their times; and a box for a command as raw JSON. */
 
 import { CommandRefused } from "./requests.js";
+import { asJavaScript, asPython } from "./code.js";
 import { element } from "./dom.js";
 
 /** @typedef {import("./client.js").Traffic} Traffic */
 /** @typedef {import("./json.js").JsonObject} JsonObject */
+/** @typedef {(entries: Traffic[]) => string} Writing */
 
 /** Older lines go: a model that talks all day must not fill the tab. */
 const MOST_LINES = 500;
@@ -31,7 +33,7 @@ export class Log {
     "aria-label": "A command as JSON",
   });
   #complaint = element("p", { class: "complaint", role: "alert" });
-  #copy = element("button", { type: "button", onclick: () => void this.#copyAll() }, "Copy");
+  #setup;
   /** @type {string[]} */
   #history = [];
   #at = 0;
@@ -39,15 +41,26 @@ export class Log {
   /**
    * @param {import("./client.js").Client} client
    * @param {HTMLElement} root
+   * @param {() => import("./code.js").Setup} setup for what is copied as a program
    */
-  constructor(client, root) {
+  constructor(client, root, setup) {
     this.#client = client;
+    this.#setup = setup;
     const clear = element("button", { type: "button", onclick: () => ((this.#entries = []), this.#draw()) }, "Clear");
     const form = element("form", { class: "raw" }, this.#box, element("button", { type: "submit" }, "Send"));
     form.addEventListener("submit", (event) => (event.preventDefault(), void this.#send()));
     this.#box.addEventListener("keydown", (event) => this.#walk(event));
     root.append(
-      element("div", { class: "log-tools" }, this.#filter, this.#copy, clear),
+      element(
+        "div",
+        { class: "log-tools" },
+        this.#filter,
+        element("span", { id: "copy-as", class: "hint" }, "Copy as"),
+        this.#copier("Text", (entries) => entries.map(asText).join("\n")),
+        this.#copier("Python", (entries) => asPython(this.#setup(), this.#steps(entries))),
+        this.#copier("JavaScript", (entries) => asJavaScript(this.#setup(), this.#steps(entries))),
+        clear,
+      ),
       this.#list,
       form,
       this.#complaint,
@@ -83,18 +96,35 @@ export class Log {
     return !wanted || asText(entry).toLowerCase().includes(wanted);
   }
 
-  async #copyAll() {
-    const text = this.#entries
-      .filter((entry) => this.#matches(entry))
-      .map(asText)
-      .join("\n");
-    // Browsers have no clipboard for pages on plain http from another machine.
-    const said = await (navigator.clipboard?.writeText(text) ?? Promise.reject()).then(
-      () => "Copied",
-      () => "Not allowed",
-    );
-    this.#copy.textContent = said;
-    setTimeout(() => (this.#copy.textContent = "Copy"), 1500);
+  /**
+   * @param {string} label
+   * @param {Writing} write of what fits the filter
+   */
+  #copier(label, write) {
+    const button = element("button", { type: "button", id: `copy-${label}` }, label);
+    button.setAttribute("aria-labelledby", `copy-as copy-${label}`);
+    button.addEventListener("click", async () => {
+      const text = write(this.#entries.filter((entry) => this.#matches(entry)));
+      // Browsers have no clipboard for pages on plain http from another machine.
+      button.textContent = await (navigator.clipboard?.writeText(text) ?? Promise.reject()).then(
+        () => "Copied",
+        () => "Not allowed",
+      );
+      setTimeout(() => (button.textContent = label), 1500);
+    });
+    return button;
+  }
+
+  /**
+   * The commands that the model took.
+   * @param {Traffic[]} entries
+   * @returns {import("./code.js").Step[]}
+   */
+  #steps(entries) {
+    const refused = new Set(this.#entries.filter(({ error }) => error !== undefined).map(({ to }) => to));
+    return entries
+      .filter((entry) => entry.way === "out" && !refused.has(entry))
+      .map(({ at, type, data }) => ({ at, type, data: /** @type {JsonObject} */ (data) }));
   }
 
   async #send() {

@@ -39,6 +39,7 @@ const roots = {
   stage: byId("stage", HTMLElement),
   controls: byId("controls", HTMLFieldSetElement),
   inputs: byId("inputs", HTMLElement),
+  panel: byId("panel", HTMLElement),
 };
 const view = new View(http, credentials, roots, { before, others });
 const { client, controls, stage } = view;
@@ -47,7 +48,12 @@ const stats = new Stats(client, byId("figures", HTMLButtonElement), details);
 const countdown = new Countdown(byId("left", HTMLElement), byId("aloud", HTMLElement), () => http.now());
 const share = new ShareDialog();
 const gallery = new Gallery((path) => http.url(path));
-new Log(client, byId("log", HTMLElement));
+new Log(client, byId("log", HTMLElement), () => ({
+  model: view.title,
+  url: http.url("").replace(/\/$/, ""),
+  kind: view.server?.kind ?? "runtime",
+  track: stage.current,
+}));
 
 const modelName = byId("model-name", HTMLElement);
 const modelText = byId("model-text", HTMLElement);

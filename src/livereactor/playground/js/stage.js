@@ -75,6 +75,11 @@ export class Stage {
     this.#setMuted(false);
   }
 
+  /** The name of the track that is looked at; empty before there is one. */
+  get current() {
+    return this.#current;
+  }
+
   /** The video that is looked at, or null before there is one. */
   get video() {
     return this.#videos.get(this.#current)?.video ?? null;

@@ -1,16 +1,13 @@
 /** Figures of the running connection: one line at the bottom, and the last minute as small graphs. */
 
 import { element } from "./dom.js";
-import { Signal } from "./signal.js";
+import { graph, shown, stackedBar } from "./graphs.js";
+import { Latency, PARTS } from "./latency.js";
 
 /** @typedef {{fps: number, mbps: number, rttMs: number, jitterMs: number, lossPercent: number, latencyMs: number}} Sample */
 /** @typedef {keyof Sample} Figure */
 
 const MINUTE = 60;
-/** Command → picture over so many of the last commands. */
-const LATENCIES = 9;
-/** A reply without a new picture in this time: the model did not draw for this command. */
-const LATENCY_LIMIT_MS = 2000;
 /** @typedef {{figure: Figure, label: string, about: string, short?: string, unit: string, decimals: number}} Row */
 /** @type {Row[]} those with a short name are in the line */
 const ROWS = [
@@ -29,25 +26,31 @@ const ROWS = [
   { figure: "lossPercent", label: "Loss", about: "Packets that never came", unit: "%", decimals: 1 },
 ];
 
-export class Stats {
-  /** @type {Signal<void>} the first picture of a session is on screen */
-  pictured = new Signal();
+/** @type {Record<(typeof PARTS)[number], {label: string, about: string}>} */
+const PART_WORDS = {
+  there: { label: "Way there", about: "The command on the network: half a round trip" },
+  taken: { label: "Taken", about: "The model ends the step it is at, and takes the command" },
+  made: { label: "Made", about: "The model makes the picture; it is encoded, sent and put together" },
+  back: { label: "Way back", about: "The picture on the network: half a round trip" },
+  decoded: { label: "Decoded", about: "Waiting for the decoder, and decoding" },
+  screen: { label: "Screen", about: "Until the screen is refreshed" },
+};
 
+export class Stats {
   #client;
   #line;
   #details;
   /** @type {Sample[]} one a second */
   #history = [];
-  /** @type {number[]} */
-  #latencies = [];
-  /** @type {{sentAt: number, repliedAt: number} | null} */
-  #awaited = null;
+  #latency = new Latency();
   /** @type {HTMLVideoElement | null} */
   #video = null;
   #frames = 0;
   #lastFrames = 0;
   #lastBytes = 0;
   #lastAt = 0;
+  /** As the network's own checks have it; the ping's until there is one. */
+  #roundTripMs = NaN;
   #path = "";
   #codec = "";
 
@@ -60,14 +63,11 @@ export class Stats {
     this.#client = client;
     this.#line = line;
     this.#details = details;
-    client.replied.listen((reply) => (this.#awaited ??= reply));
+    client.replied.listen(({ sentAt, repliedAt }) =>
+      this.#latency.answered({ sentAt, repliedAt, roundTripMs: this.#roundTripMs }),
+    );
     setInterval(() => void this.#sample(), 1000);
     this.draw();
-  }
-
-  /** Pictures shown since the video was chosen. */
-  get frames() {
-    return this.#frames;
   }
 
   /** @param {HTMLVideoElement} video whose pictures are counted */
@@ -75,8 +75,8 @@ export class Stats {
     this.#video = video;
     const count = (/** @type {number} */ _now, /** @type {VideoFrameCallbackMetadata} */ frame) => {
       if (this.#video !== video) return;
-      if (this.#frames++ === 0) this.pictured.emit();
-      this.#measure(frame);
+      this.#frames++;
+      this.#latency.shown(frame);
       video.requestVideoFrameCallback(count);
     };
     video.requestVideoFrameCallback(count);
@@ -85,25 +85,10 @@ export class Stats {
   /** A new session: nothing of the last one's figures stays. */
   reset() {
     this.#history = [];
-    this.#latencies = [];
+    this.#latency = new Latency();
     this.#frames = this.#lastFrames = this.#lastBytes = this.#lastAt = 0;
+    this.#roundTripMs = NaN;
     this.draw();
-  }
-
-  /**
-   * Command → picture: a runtime answers a command before it makes the next picture (behaviour 7.14), so the first
-   * picture that arrives after the reply is taken for the one that shows the command. A picture already on the wire
-   * at that moment makes the figure too small by at most one frame's time.
-   * @param {VideoFrameCallbackMetadata} frame
-   */
-  #measure(frame) {
-    const awaited = this.#awaited;
-    if (!awaited || (frame.receiveTime ?? frame.presentationTime) < awaited.repliedAt) return;
-    this.#awaited = null;
-    const latency = frame.expectedDisplayTime - awaited.sentAt;
-    if (latency > LATENCY_LIMIT_MS) return;
-    this.#latencies.push(latency);
-    if (this.#latencies.length > LATENCIES) this.#latencies.shift();
   }
 
   async #sample() {
@@ -138,13 +123,16 @@ export class Stats {
     const bytes = inbound.reduce((sum, entry) => sum + (entry.bytesReceived ?? 0), 0);
     const lost = inbound.reduce((sum, entry) => sum + Math.max(0, entry.packetsLost ?? 0), 0);
     const packets = inbound.reduce((sum, entry) => sum + (entry.packetsReceived ?? 0), 0);
+    const checkedMs = (pair?.currentRoundTripTime ?? NaN) * 1000;
+    const { pingMs } = this.#client;
+    this.#roundTripMs = Number.isNaN(checkedMs) ? pingMs : checkedMs;
     const sample = {
       fps: Math.max(0, this.#frames - this.#lastFrames) / seconds,
       mbps: (Math.max(0, bytes - this.#lastBytes) * 8) / seconds / 1e6,
-      rttMs: Number.isNaN(this.#client.pingMs) ? (pair?.currentRoundTripTime ?? NaN) * 1000 : this.#client.pingMs,
+      rttMs: Number.isNaN(pingMs) ? checkedMs : pingMs,
       jitterMs: Math.max(0, ...inbound.map(({ jitter }) => (jitter ?? 0) * 1000)),
       lossPercent: packets + lost ? (100 * lost) / (packets + lost) : 0,
-      latencyMs: median(this.#latencies),
+      latencyMs: this.#latency.ms,
     };
     [this.#lastAt, this.#lastFrames, this.#lastBytes] = [now, this.#frames, bytes];
     return sample;
@@ -172,14 +160,28 @@ export class Stats {
       graph(
         row,
         this.#history.map((sample) => sample[row.figure]),
+        MINUTE,
       ),
     );
-    const path = element(
-      "p",
-      { class: "hint" },
-      [size, this.#codec, this.#path].filter(Boolean).join(" · ") || "Nothing is connected.",
+    const about = [size, this.#codec, this.#path].filter(Boolean).join(" · ") || "Nothing is connected.";
+    this.#details.replaceChildren(
+      element("div", { class: "graphs" }, ...cards),
+      ...this.#whereItGoes(),
+      element("p", { class: "hint" }, about),
     );
-    this.#details.replaceChildren(element("div", { class: "graphs" }, ...cards), path);
+  }
+
+  /** The parts of the latency as one bar, and how it was measured. */
+  #whereItGoes() {
+    const { parts, count, isStamped } = this.#latency;
+    if (!parts) return [element("p", { class: "hint" }, "Where a command's time goes is measured with the next one.")];
+    const how = isStamped ? "by the time stamps of pictures" : "by the first picture after the answer";
+    const over = count === 1 ? "the last command" : `the middle one of the last ${count} commands`;
+    return [
+      element("h2", {}, "From a command to its picture"),
+      ...stackedBar(PARTS.map((part) => ({ ...PART_WORDS[part], ms: parts[part] }))),
+      element("p", { class: "hint" }, `Measured on this page, ${how}: ${over}.`),
+    ];
   }
 }
 
@@ -193,45 +195,4 @@ function pathOf(entries, pair) {
   if (!local || !remote) return "";
   const relayed = [local, remote].some(({ candidateType }) => candidateType === "relay");
   return `${relayed ? "through a relay" : "direct"}, ${String(local.protocol).toUpperCase()} to ${remote.address ?? "?"}:${remote.port}`;
-}
-
-/** @param {number[]} values */
-function median(values) {
-  return [...values].sort((one, other) => one - other)[values.length >> 1] ?? NaN;
-}
-
-/**
- * @param {number | undefined} value
- * @param {number} decimals
- */
-function shown(value, decimals) {
-  return value === undefined || Number.isNaN(value) ? "–" : value.toFixed(decimals);
-}
-
-/**
- * @param {Row} row
- * @param {number[]} values
- */
-function graph({ label, about, unit, decimals }, values) {
-  const space = "http://www.w3.org/2000/svg";
-  const svg = document.createElementNS(space, "svg");
-  svg.setAttribute("viewBox", `0 0 ${MINUTE - 1} 24`);
-  svg.setAttribute("preserveAspectRatio", "none");
-  svg.setAttribute("aria-hidden", "true");
-  const top = Math.max(1e-9, ...values.filter(Number.isFinite));
-  const line = document.createElementNS(space, "polyline");
-  const start = MINUTE - values.length;
-  const points = values.flatMap((value, index) =>
-    Number.isFinite(value) ? [`${start + index},${23 - (value / top) * 21}`] : [],
-  );
-  line.setAttribute("points", points.join(" "));
-  svg.append(line);
-  const figure = element("b", {}, shown(values.at(-1), decimals));
-  return element(
-    "div",
-    { class: "graph", title: about },
-    element("span", { class: "hint" }, label),
-    element("span", { class: "value" }, figure, ` ${unit}`),
-    svg,
-  );
 }
