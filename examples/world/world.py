@@ -1,0 +1,150 @@
+"""A walk through an endless land. `livereactor run examples/world/world.py`
+
+A world model is a function: what was, and what you do, go in; the next picture comes out. What you do are parameters
+with keys: while `w` is held, `forward` is 1; let go, it is 0 again. The output is eager: a key shows on the very next
+picture.
+"""
+
+import math
+import re
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+import numpy as np
+from annotated_types import Interval, Len
+from scene import FALL, FOCAL, HEIGHT, PLANTS, WEATHERS, WIDTH, Eye, numbers_of, scene_of
+from view import View
+
+import livereactor as lr
+
+EYE = 3.2  # metres above the ground: a tall walker sees more land
+Unit = Annotated[float, Interval(ge=0, le=1)]
+Biome = Literal["meadow", "forest", "desert", "mountains", "islands", "tundra"]
+Weather = Literal["clear", "fog", "rain", "snow"]
+
+# What a prompt may say, and the parameter that it sets.
+WORDS: dict[str, tuple[str, str | float]] = {
+    word: (name, value)
+    for name, value, words in (
+        ("biome", "meadow", "meadow meadows grass field fields hills plain"),
+        ("biome", "forest", "forest forests wood woods trees taiga"),
+        ("biome", "desert", "desert dunes sand sahara"),
+        ("biome", "mountains", "mountains mountain alps alpine peaks"),
+        ("biome", "islands", "islands island sea ocean beach coast tropical palms"),
+        ("biome", "tundra", "tundra arctic polar ice north"),
+        ("weather", "clear", "clear sunny bright cloudless"),
+        ("weather", "fog", "fog foggy mist misty hazy gloomy"),
+        ("weather", "rain", "rain rainy wet storm stormy"),
+        ("weather", "snow", "snow snowy winter wintry blizzard"),
+        ("hour", 6.9, "dawn sunrise morning"),
+        ("hour", 12.0, "noon midday day"),
+        ("hour", 15.5, "afternoon"),
+        ("hour", 17.2, "evening golden romantic"),
+        ("hour", 18.1, "dusk sunset twilight"),
+        ("hour", 23.0, "night midnight moonlight stars starry"),
+    )
+    for word in words.split()
+}
+FILLERS = " a an and at by for from i in is it of on over the through to under very walk with "
+
+
+class Understood(lr.Message):
+    biome: Biome
+    weather: Weather
+    hour: float
+    unknown: list[str]  # words that mean nothing here
+    known: list[str]  # words that do, where there were unknown ones
+
+
+class World(lr.Model):
+    """Walk through an endless land, and say where and when: "snowy dusk in the desert"."""
+
+    main_video = lr.VideoOut(width=640, height=360, fps=30, pacing="eager")
+    forward: float = lr.param(0.0, ge=-1, le=1, keys=("s", "w"), gamepad="left_y", description="Walk.")
+    aside: float = lr.param(0.0, ge=-1, le=1, keys=("a", "d"), gamepad="left_x", description="Step aside.")
+    turn: float = lr.param(0.0, ge=-1, le=1, keys=("arrowleft", "arrowright"), gamepad="right_x", description="Turn.")
+    tilt: float = lr.param(0.0, ge=-1, le=1, keys=("arrowdown", "arrowup"), gamepad="right_y", description="Look up.")
+    run: bool = lr.param(False, keys="shift", gamepad="left_trigger", description="Three times as fast.")
+    biome: Biome = lr.param("mountains", description="The land changes around you.")
+    weather: Weather = lr.param("clear", description="What comes from the sky.")
+    hour: float = lr.param(17.2, ge=0, le=24, description="Of the day; it goes on by itself.")
+    pace: float = lr.param(0.02, ge=0, le=2, description="Hours that pass in a second.")
+    seed: int = lr.param(7, ge=0, le=9999, description="The same number is the same land.")
+
+    def load(self) -> None:
+        self.progress(0.1, "drawing plants")
+        self.view = View(7)
+        self.progress(0.3, "compiling the renderer, which takes a while the first time")
+        scene = scene_of(numbers_of("forest"), WEATHERS["snow"], 0.0, 0.0)
+        self.view.follow(0.0, 0.0, numbers_of("forest"), scene.lamp)
+        self.view.draw(scene, Eye(0.0, 9.0, 0.0, 0.0, 1.0, 180.0), "fir")
+
+    def open(self, session: lr.Session) -> None:
+        self.time, self.clock, self.plant, self.grown = 0.0, self.hour, PLANTS[self.biome], 1.0
+        self.place, self.air = numbers_of(self.biome), WEATHERS[self.weather].copy()
+        self.arrive(self.view)
+
+    def arrive(self, view: View) -> None:
+        """Stand still where the view towards the sun is widest."""
+        lamp = scene_of(self.place, self.air, self.clock, 0.0).lamp
+        self.heading = self.aim = math.atan2(lamp[0], lamp[2]) + 0.35
+        self.horizon = self.level = 0.53 * HEIGHT
+        self.speed = np.zeros(2)  # ahead and aside, metres a picture
+        self.view = view
+        view.forget()
+        view.follow(0.0, 0.0, self.place, lamp)
+        self.x, self.z = view.lookout(self.heading)
+        self.y = view.height(self.x, self.z) + EYE
+
+    @lr.command
+    def set_prompt(self, prompt: Annotated[str, Len(0, 200)]) -> Understood:
+        """Say where, when and in which weather: "snowy dusk in the desert"."""
+        said = [word for word in re.findall(r"[^\W\d_]+", prompt.lower()) if f" {word} " not in FILLERS]
+        wishes = [WORDS[word] for word in said if word in WORDS]
+        for name, value in [("weather", "clear"), *wishes] if wishes else []:
+            setattr(self, name, value)
+        unknown = [word for word in said if word not in WORDS]
+        return Understood(self.biome, self.weather, self.hour, unknown, known=sorted(WORDS) if unknown else [])
+
+    @lr.command
+    def look(self, x: Unit, y: Unit) -> None:
+        """Turn to what is seen there."""
+        self.aim = self.heading + math.atan((x - 0.5) * WIDTH / FOCAL)
+        self.level = self.horizon + (0.5 - y) * HEIGHT
+
+    def stream(self) -> Iterator[np.ndarray]:
+        while True:
+            if self.seed != self.view.seed:
+                self.arrive(View(self.seed))
+            self.walk()
+            yield self.see()
+
+    def walk(self) -> None:
+        """What a thirtieth of a second of these keys does to where one is and looks."""
+        wish = np.array([self.forward, self.aside]) * (0.66 if self.run else 0.22)
+        self.speed = self.speed + (wish - self.speed) * 0.35
+        self.aim += 0.06 * self.turn
+        self.level = min(0.95 * HEIGHT, max(0.1 * HEIGHT, self.level + 9 * self.tilt))
+        self.heading += (self.aim - self.heading) * 0.3
+        self.horizon += (self.level - self.horizon) * 0.3
+        sine, cosine = math.sin(self.heading), math.cos(self.heading)
+        self.x += float(self.speed @ (sine, cosine))
+        self.z += float(self.speed @ (cosine, -sine))
+
+    def see(self) -> np.ndarray:
+        """Where the walker is, as it is now: land, hour and weather glide to what is wished."""
+        self.time += 1 / 30
+        self.hour = (self.hour + self.pace / 30) % 24
+        self.clock = (self.clock + min(0.15, max(-0.15, ((self.hour - self.clock + 12) % 24 - 12) * 0.1))) % 24
+        self.place += (numbers_of(self.biome) - self.place) * 0.06
+        air = WEATHERS[self.weather]
+        self.air += (air - self.air) * 0.04
+        self.air[FALL] = air[FALL] or self.air[FALL]  # drops that change their speed would jump
+        wanted = PLANTS[self.biome]  # plants of another kind grow where these have gone into the ground
+        self.grown = min(1.0, max(0.0, self.grown + (0.04 if wanted == self.plant else -0.04)))
+        self.plant = self.plant if self.grown else wanted
+        scene = scene_of(self.place, self.air, self.clock, self.time, self.grown)
+        self.view.follow(self.x, self.z, self.place, scene.lamp)
+        self.y += (self.view.height(self.x, self.z) + EYE - self.y) * 0.25
+        at = Eye(self.x, self.y, self.z, math.sin(self.heading), math.cos(self.heading), self.horizon)
+        return self.view.draw(scene, at, self.plant)
