@@ -62,7 +62,7 @@ if [ "${1:-}" = test ]; then
     command -v npm >/dev/null || tools+=(nodejs npm)
     apt_need "${tools[@]}"
     if [ -f package-lock.json ] && { [ ! -d node_modules ] || ! stamped npm package-lock.json; }; then
-        say "the official JavaScript client and the page's type checker (npm)"
+        say "the official JavaScript client and what checks the page (npm)"
         npm ci --silent --ignore-scripts --no-audit --no-fund
         stamp npm package-lock.json
     fi

@@ -83,8 +83,13 @@ async def test_a_model_is_chosen_and_started_and_gone_back_from_by_keys_alone(br
 
 
 def model(page: Page, name: str) -> Locator:
-    """Its card in the gallery."""
+    """The button of its card in the gallery."""
     return page.locator(".gallery").get_by_role("button", name=name, exact=True)
+
+
+def shown(page: Page, name: str) -> Locator:
+    """Its card."""
+    return page.locator(".gallery .model", has=page.get_by_role("button", name=name, exact=True))
 
 
 async def test_the_browsers_own_back_leads_to_the_gallery_and_an_address_to_one_model(browser: Browser) -> None:
@@ -109,8 +114,8 @@ async def test_a_card_says_what_its_model_takes_and_gives(browser: Browser) -> N
     models = [{**one, "name": "mirror", "tags": ["camera", "microphone"]}, {**one, "name": "pond", "tags": []}]
     async with opened(browser) as (page, _):
         await visit(page, FakeCoordinator({"GET models": (200, {"models": models})}))
-        await expect(model(page, "mirror").locator(".tag")).to_have_text(["Camera", "Microphone"])
-        await expect(model(page, "pond").locator(".tag")).to_have_count(0)
+        await expect(shown(page, "mirror").locator(".tag")).to_have_text(["Camera", "Microphone"])
+        await expect(shown(page, "pond").locator(".tag")).to_have_count(0)
         await choose(page, "mirror")
         await expect(page.locator("#stage .tag")).to_have_text(["Camera", "Microphone"])
 
@@ -122,7 +127,7 @@ async def test_a_card_keeps_its_focus_while_its_model_changes(browser: Browser) 
         await model(page, "garden").focus()
         later = [{"name": "garden", "description": "", "state": "ready", "queue_length": 0}, *CHOICE[1:]]
         coordinator.answers["GET models"] = (200, {"models": later})
-        await expect(model(page, "garden")).to_contain_text("ready")
+        await expect(shown(page, "garden")).to_contain_text("ready")
         await expect(model(page, "garden")).to_be_focused()
         coordinator.answers["GET models"] = (200, {"models": later[1:]})
         await expect(page.locator(".gallery .model")).to_have_count(len(later) - 1)
@@ -180,8 +185,8 @@ async def test_a_model_whose_every_slot_is_taken_is_in_use(browser: Browser) -> 
     models = [{**ready, "name": "board", "in_use": True}, {**ready, "name": "pond", "in_use": False}]
     async with opened(browser) as (page, _):
         await visit(page, FakeCoordinator({"GET models": (200, {"models": models})}))
-        await expect(model(page, "board")).to_contain_text("in use")
-        await expect(model(page, "pond")).to_contain_text("ready")
+        await expect(shown(page, "board")).to_contain_text("in use")
+        await expect(shown(page, "pond")).to_contain_text("ready")
         await choose(page, "board")
         await said(page, "In use.")
 

@@ -75,28 +75,16 @@ class Card {
     const { name } = model;
     this.#loop = loopOf(model, url);
     this.#source = model.loop;
-    const [named, about, state] = ["name", "about", "state"].map((part) => `model-${name}-${part}`);
-    this.#state.id = state ?? "";
-    this.#line.id = about ?? "";
-    this.button = element(
-      "button",
-      {
-        type: "button",
-        class: "model",
-        onclick: () => picked.emit(name),
-        "aria-labelledby": named,
-        "aria-describedby": `${state} ${about}`,
-      },
-      this.#loop.root,
-      element("b", { id: named }, name),
-      this.#state,
-      this.#line,
-      this.#tags,
-    );
-    this.root = element("li", {}, this.button);
+    const [about, state] = [`model-${name}-about`, `model-${name}-state`];
+    this.#state.id = state;
+    this.#line.id = about;
+    // Its name is its label; by the sheet it reaches over the whole card.
+    const described = { "aria-describedby": `${state} ${about}` };
+    this.button = element("button", { type: "button", onclick: () => picked.emit(name), ...described }, name);
+    this.root = element("li", { class: "model" }, this.#loop.root, this.button, this.#state, this.#line, this.#tags);
     const watch = (/** @type {boolean} */ isWatched) => () => this.#loop.watch(isWatched);
-    for (const type of ["pointerenter", "focus"]) this.button.addEventListener(type, watch(true));
-    for (const type of ["pointerleave", "blur"]) this.button.addEventListener(type, watch(false));
+    for (const type of ["pointerenter", "focusin"]) this.root.addEventListener(type, watch(true));
+    for (const type of ["pointerleave", "focusout"]) this.root.addEventListener(type, watch(false));
   }
 
   /** @param {Model} model */

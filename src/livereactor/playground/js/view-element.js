@@ -158,13 +158,14 @@ class Visit {
     this.#says = says;
     this.#shown = new Shown(place.token);
     this.#http = new Http(place.url, this.#shown);
-    const roots = {
+    const header = element("header", {}, this.#title, this.#text);
+    const parts = {
       stage: element("section", { class: "stage covered", "aria-label": "Stage", tabIndex: 0 }),
       inputs: element("div", { class: "inputs" }),
       controls: element("fieldset", { class: "controls", disabled: true }),
     };
-    const header = element("header", {}, this.#title, this.#text);
-    this.panel = element("section", { class: "panel", "aria-label": "Controls" }, header, roots.inputs, roots.controls);
+    this.panel = element("section", { class: "panel", "aria-label": "Controls" }, header, parts.inputs, parts.controls);
+    const roots = { ...parts, panel: this.panel };
     this.panel.hidden = !place.controls;
     // Until its looks are there nothing is to be seen of it.
     const whole = element("div", { class: "view", hidden: true }, roots.stage, this.panel);

@@ -16,8 +16,8 @@ import { Stage } from "./stage.js";
 /** @typedef {import("./stage.js").Card} Card */
 /** @typedef {import("./json.js").JsonObject} JsonObject */
 /**
- * `stage` and `controls` as the page's; `inputs` where sources are chosen.
- * @typedef {{stage: HTMLElement, controls: HTMLFieldSetElement, inputs: HTMLElement}} Roots
+ * `stage` and `controls` as the page's; `inputs` where sources are chosen; `panel` what scrolls both.
+ * @typedef {{stage: HTMLElement, controls: HTMLFieldSetElement, inputs: HTMLElement, panel: HTMLElement}} Roots
  */
 /**
  * What the place of a view says for itself. `before`: what is said in front of a session, and after a failure instead
@@ -167,7 +167,10 @@ export class View {
     if (text !== this.#said) stage.say(card);
     this.#said = text;
     const mayCommand = client.state === "ready" && !this.#credentials.watching;
-    this.#roots.controls.disabled = !mayCommand;
+    const { controls, inputs, panel } = this.#roots;
+    controls.disabled = !mayCommand;
+    // With nothing in it that takes the focus it could not be scrolled by keys.
+    panel.tabIndex = mayCommand || inputs.hasChildNodes() ? -1 : 0;
     this.#play.setLive(mayCommand);
     stage.touchable = mayCommand && this.controls.pointer !== null;
     this.#roots.stage.classList.toggle("touchable", stage.touchable);
