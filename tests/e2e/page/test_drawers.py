@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
+from .axe import stumbles
 from .conftest import picture
 from .looking import PATIENCE, field
 from .running import MODELS, Running, live, run_board
@@ -123,3 +124,25 @@ async def test_the_log_is_filtered_and_copied_as_it_is_filtered(browser: Browser
         await page.get_by_label("Filter the log").fill("nowhere to be found")
         await expect(page.locator("#log")).to_contain_text("Nothing fits this filter.")
         await picture(page, "log-filtered")
+
+
+@pytest.mark.parametrize("width", [360, 1280, 2560])
+async def test_nobody_stumbles_while_it_runs(browser: Browser, walk: Running, width: int, scheme: str) -> None:
+    height = 740 if width < 800 else width * 9 // 16
+    touch = {"has_touch": True, "is_mobile": True} if width < 800 else {}
+    async with live(browser, walk, viewport={"width": width, "height": height}, color_scheme=scheme, **touch) as (
+        page,
+        _,
+    ):
+        await page.get_by_role("button", name="Jump").click()
+        await page.get_by_role("button", name="Leave").click()
+        if width >= 800:
+            await page.keyboard.press("?")
+            await page.keyboard.down("w")
+            await expect(page.locator("#legend kbd.held")).to_be_visible()
+        assert await stumbles(page) == []
+        for button in ("#figures", "#log-toggle"):
+            await page.locator(button).click()
+            assert await stumbles(page) == []
+            await picture(page, f"drawer-{button[1:]}-{width}-{scheme}")
+            assert await page.evaluate("document.documentElement.scrollWidth") <= width

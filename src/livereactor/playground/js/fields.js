@@ -136,6 +136,7 @@ function number(field, id, changed) {
     id,
     class: "number",
     autocomplete: "off",
+    placeholder: field.nullable ? "none" : "",
     "aria-describedby": `${id}-hint ${id}-complaint`,
   });
   /** @type {HTMLInputElement | null} */

@@ -148,7 +148,8 @@ export class Stats {
         "span",
         { class: "figure", title: about, "data-figure": figure },
         name,
-        element("b", {}, shown(last?.[figure], decimals)),
+        // Nobody reads tenths of what is long, and the line is short.
+        element("b", {}, shown(last?.[figure], (last?.[figure] ?? 0) >= 10 ? 0 : decimals)),
         ` ${unit}`,
       );
     });

@@ -37,6 +37,27 @@ test("a picture that was on its way already does not count, even where it arrive
   assert.ok(Math.abs(latency.ms - 48) < 1e-6);
 });
 
+test("a picture out of step, made because of the command, counts though its answer is heard later", () => {
+  const latency = watched();
+  latency.shown(picture(1013, 7)); // 20 ms early
+  latency.answered({ sentAt: 1008, repliedAt: 1040, roundTripMs: 2 });
+  assert.ok(Math.abs(latency.ms - 20) < 1e-6);
+  assert.equal(latency.parts.there, 1);
+  const next = watched();
+  next.shown(picture(1013, 7));
+  next.answered({ sentAt: 1019, repliedAt: 1040, roundTripMs: 2 });
+  assert.equal(next.parts, null, "it was made before the command could come");
+});
+
+test("where pictures are never in step none of them tells of a command", () => {
+  const latency = new Latency();
+  let madeAt = 0;
+  for (let index = 0; index < 60; index++) latency.shown(picture((madeAt += [20, 37, 61, 29, 48][index % 5])));
+  latency.shown(picture(madeAt + 12));
+  latency.answered({ sentAt: madeAt + 2, repliedAt: madeAt + 40, roundTripMs: 2 });
+  assert.equal(latency.parts, null);
+});
+
 test("without time stamps the first picture after the answer counts", () => {
   const latency = new Latency();
   const unstamped = (at) => ({ presentationTime: at, expectedDisplayTime: at + 5 });
