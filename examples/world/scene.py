@@ -75,7 +75,7 @@ PLACES = {
 FALL = 3  # which of them
 WEATHERS = {
     "clear": np.array([0.0, 1 / 520, 0.0, 0.0, 0.0]),
-    "fog": np.array([0.35, 1 / 130, 0.0, 0.0, 0.0]),
+    "fog": np.array([0.35, 1 / 190, 0.0, 0.0, 0.0]),
     "rain": np.array([1.0, 1 / 360, 1.0, 9.0, 0.0]),
     "snow": np.array([0.85, 1 / 280, 1.0, 1.3, 1.0]),
 }

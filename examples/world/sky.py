@@ -118,4 +118,4 @@ def make_stars(chance: np.random.Generator) -> np.ndarray:
     """Directions above the horizon, and how bright: float64, shape (900, 4)."""
     stars = chance.normal(size=(900, 3))
     stars[:, 1] = abs(stars[:, 1])
-    return np.column_stack([stars / np.linalg.norm(stars, axis=1, keepdims=True), chance.random(900) ** 4])
+    return np.column_stack([stars / np.linalg.norm(stars, axis=1, keepdims=True), chance.random(900) ** 3])

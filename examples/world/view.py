@@ -17,6 +17,16 @@ def develop(out, picture, exposure):
         out[n] = np.uint8(shown(picture[n] * exposure))
 
 
+@fast
+def soften(picture, depth):
+    """Mix neighbours where one stands far before the other: a steep edge of columns has stairs."""
+    for c in range(1, COLUMNS):
+        for y in range(HEIGHT):
+            if max(depth[c - 1, y], depth[c, y]) > 1.2 * min(depth[c - 1, y], depth[c, y]):
+                for k in range(3):
+                    picture[c, y, k] = 0.5 * (picture[c - 1, y, k] + picture[c, y, k])
+
+
 class View:
     """Everything that `seed` makes: the same seed, the same land, plants, clouds and stars."""
 
@@ -83,6 +93,7 @@ class View:
         paint_sky(self.rough, self.haze, scene, self.clouds, eye)
         cv2.resize(self.rough, (HEIGHT, COLUMNS), dst=self.half)
         paint_land(self.half, self.depth, self.wet, self.land, self.light, *before, float(self.land.max()))
+        soften(self.half, self.depth)
         paint_disc(self.half, self.depth, scene, eye)
         paint_plants(self.veil, self.sprites[plant], self.depth, self.land, self.light, *before)
         paint_water(self.half, self.veil, self.depth, self.wet, *before)

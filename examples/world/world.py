@@ -67,13 +67,13 @@ class World(lr.Model):
     run: bool = lr.param(False, keys="shift", gamepad="left_trigger", description="Three times as fast.")
     biome: Biome = lr.param("mountains", description="The land changes around you.")
     weather: Weather = lr.param("clear", description="What comes from the sky.")
-    hour: float = lr.param(17.2, ge=0, le=24, description="Of the day; it goes on by itself.")
+    hour: float = lr.param(17.0, ge=0, le=24, description="Of the day; it goes on by itself.")
     pace: float = lr.param(0.02, ge=0, le=2, description="Hours that pass in a second.")
-    seed: int = lr.param(7, ge=0, le=9999, description="The same number is the same land.")
+    seed: int = lr.param(4, ge=0, le=9999, description="The same number is the same land.")
 
     def load(self) -> None:
         self.progress(0.1, "drawing plants")
-        self.view = View(7)
+        self.view = View(self.seed)
         self.progress(0.3, "compiling the renderer, which takes a while the first time")
         scene = scene_of(numbers_of("forest"), WEATHERS["snow"], 0.0, 0.0)
         self.view.follow(0.0, 0.0, numbers_of("forest"), scene.lamp)
