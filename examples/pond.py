@@ -1,4 +1,4 @@
-"""Rain on a pond: a whole model in a few lines, and the water it needs below. `livereactor run examples/pond.py`"""
+"""A whole model is one class, `Pond`; below it is the water that it needs. `livereactor run examples/pond.py`"""
 
 from collections.abc import Iterator
 from typing import Annotated
