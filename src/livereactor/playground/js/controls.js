@@ -12,6 +12,7 @@ import { sentence } from "./words.js";
 /** @typedef {import("./json.js").JsonObject} JsonObject */
 /** @typedef {import("./fields.js").Editor} Editor */
 /** @typedef {import("./schema.js").Command} Command */
+/** @typedef {import("./schema.js").Model["parameters"][number]} Parameter */
 /** @typedef {import("./wire.js").UploadReference} UploadReference */
 /** @typedef {{data: JsonObject, uploads: Record<string, File>}} Arguments */
 /** What became of a command that a person gave: `fault` empty: it was taken; `isPlaced`: it is said beside its field.
@@ -128,14 +129,15 @@ export class Controls {
     const buttons = model.commands.filter(({ fields }) => fields.length === 0);
     const forms = model.commands.filter(({ fields }) => fields.length > 0);
     this.#pointer = forms.find(({ pointer }) => pointer) ?? null;
+    const isPlayed = (/** @type {Parameter} */ { name }) => this.#bound.some((bound) => bound.name === name);
     const parts = [
-      model.parameters.length
-        ? section("Parameters", ...model.parameters.map((parameter) => this.#parameter(parameter)))
-        : null,
+      this.#parameterGroup("Parameters", model.parameters.filter((parameter) => !isPlayed(parameter))),
       buttons.length
         ? section("Actions", element("div", { class: "buttons" }, ...buttons.map((command) => this.#button(command))))
         : null,
       ...forms.map((command) => this.#form(command)),
+      // Last: hands are on the keys, and what they cannot reach is wanted first.
+      this.#parameterGroup("Played by keys", model.parameters.filter(isPlayed)),
     ];
     this.#root.replaceChildren(...parts.filter((part) => part !== null));
     if (!this.#root.hasChildNodes())
@@ -143,7 +145,15 @@ export class Controls {
     this.drawn.emit();
   }
 
-  /** @param {import("./schema.js").Model["parameters"][number]} parameter */
+  /**
+   * @param {string} title
+   * @param {Parameter[]} parameters
+   */
+  #parameterGroup(title, parameters) {
+    return parameters.length ? section(title, ...parameters.map((each) => this.#parameter(each))) : null;
+  }
+
+  /** @param {Parameter} parameter */
   #parameter({ name, field, description }) {
     let running = false;
     let again = false;

@@ -58,7 +58,7 @@ const OWN_KEYS = [
   ["input:is([type=checkbox], [type=button], [type=submit], [type=file], [type=color])", PRESSES],
   ["input, textarea, select, [contenteditable]", "all"],
   ["button, a, summary", PRESSES],
-  [".lines", ARROWS],
+  [".drawer", ARROWS],
 ];
 
 /**
