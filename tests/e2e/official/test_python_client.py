@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -212,6 +213,14 @@ async def test_the_schema_lists_every_command(viewer: Client) -> None:
         "echo", "set_prompt", "set_source", "set_pacing", "set_size", "flash", "set_image", "send_ticks", "fail",
         "crash", "webcam_stats", "get_state",
     }  # fmt: skip
+
+
+@ours_only
+async def test_keys_and_gamepad_in_the_schema_are_no_hindrance(join: Callable[..., Any], start: Start) -> None:
+    viewer = await join(at=start("tests/e2e/page/models/walk.py"))
+    jump = (await viewer.ask("schema"))["paths"]["/events/jump"]["post"]
+    assert jump["x-livereactor-input"] == {"keys": ["space"], "gamepad": "a"}
+    assert await viewer.command("set_forward", forward=1) is None
 
 
 async def test_every_kind_of_bad_command_is_refused_and_changes_nothing(viewer: Client) -> None:

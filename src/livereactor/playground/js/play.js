@@ -44,7 +44,10 @@ export class Play {
     this.#keyboard.moved.listen(({ key, down }) => (this.#touchpad.giveWay(), this.#do(this.#hands.key(key, down))));
     this.#keyboard.left.listen(() => this.#do(this.#hands.release()));
     this.#gamepads.read.listen((reading) => this.#do(this.#hands.pad(reading)));
-    this.#gamepads.changed.listen(() => this.#bind());
+    this.#gamepads.changed.listen(() => {
+      this.#bind();
+      if (this.#gamepads.connected) this.#legend.introduce();
+    });
     this.#touchpad.leaned.listen(({ name, far }) => this.#do(this.#hands.touch(name, far)));
     this.#bind();
   }
