@@ -12,7 +12,6 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import structlog
@@ -23,6 +22,7 @@ from livereactor.pool.environment import model_environment
 from livereactor.protocol.http import CapabilitiesBody, CommandCapability, TrackCapability
 from livereactor.protocol.openapi import from_openapi
 from livereactor.protocol.schema import ModelSchema
+from livereactor.runtime.loading import model_file
 from livereactor.store.records import ModelRecord
 
 LEARNING: Final = 120.0  # seconds for importing one model's module: torch alone takes ten on a cold disk
@@ -111,8 +111,7 @@ def _listed(target: str, document: dict[str, Any]) -> Listed:
 
 
 def _loop(target: str, name: str) -> Loop | None:
-    place = Path(target.partition(":")[0])
-    file = (place if place.is_dir() else place.parent) / f"{name}.webm"
+    file = model_file(target).parent / f"{name}.webm"
     try:
         with file.open("rb") as opened:
             loop = Loop(opened.read(LOOP_BYTES + 1))

@@ -100,7 +100,7 @@ DESCRIPTOR: dict[str, Any] = {
     },
 }
 
-Answer = tuple[int, Any]  # status and JSON body; status 0: nobody answers
+Answer = tuple[int, Any]  # status and JSON body, or the bytes of a film; status 0: nobody answers
 
 
 @dataclass
@@ -135,6 +135,8 @@ class FakeRuntime:
             status, body = answer
             if status == 0:
                 return await route.abort("connectionrefused")
+            if isinstance(body, bytes):
+                return await route.fulfill(status=status, content_type="video/webm", body=body)
             return await route.fulfill(status=status, content_type="application/json", body=json.dumps(body))
         file = page_directory() / (path or "index.html")
         if not file.is_file():

@@ -118,7 +118,7 @@ async def test_a_token_behind_the_address_plays_and_is_in_no_address(
         await page.goto(f"{coordinator.url}/#token={token}")
         await start(page)
         await on_screen(page)
-        assert page.url == f"{coordinator.url}/"
+        assert page.url == f"{coordinator.url}/?model=board"
         assert not [url for url in asked if token in url.partition("#")[0]]
         await page.locator(".field", has_text="Red").get_by_role("slider").fill("1")
         await seen(page, LEFT, "r > 200")
@@ -181,6 +181,22 @@ async def test_a_reload_comes_back_to_the_running_session(browser: Browser, coor
         await seen(page, LEFT, "r > 200")
         await expect(field(page, "Red").get_by_role("textbox")).to_have_value("1")
         await expect(page.get_by_role("button", name="Stop", exact=True)).to_be_visible()
+
+
+async def test_a_page_that_goes_while_it_connects_gives_its_place_back(
+    browser: Browser, coordinator: Coordinator
+) -> None:
+    """A minute would go by before its worker took it for one that never came."""
+    async with visiting(browser, coordinator) as (page, _):
+        await page.route("**/transport/**", lambda _: None)  # held for ever
+        await start(page)
+        await says(page, "Connecting")
+        await page.goto("about:blank")
+
+        def is_free() -> bool:
+            return coordinator.call("GET", "/sessions?state=open")[1]["sessions"] == []
+
+        coordinator.wait_until(is_free, timeout=PATIENCE_MS / 1000)
 
 
 async def test_a_reload_with_another_token_gets_a_connection_of_its_own(

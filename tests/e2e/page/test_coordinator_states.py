@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, Locator, Page, expect
 
+from tests.tools.processes import REPOSITORY
+
 from .conftest import opened, picture
 from .fake_runtime import ADDRESS, DESCRIPTOR, MODELS, SCHEMA, SESSION, WAITING, FakeCoordinator
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+FILM = REPOSITORY / "examples/pond.webm"
 UNAUTHORIZED = (401, {"error": "no credentials given; send Authorization: Bearer with a token", "code": "UNAUTHORIZED"})
 CHOICE = [{"queue_length": 0, **each} for each in MODELS]
 READY = {**DESCRIPTOR, "session_id": "ses_1", "state": "WAITING", "version": "2"}
@@ -131,6 +134,84 @@ async def test_a_card_keeps_its_focus_while_its_model_changes(browser: Browser) 
         await expect(model(page, "garden")).to_be_focused()
         coordinator.answers["GET models"] = (200, {"models": later[1:]})
         await expect(page.locator(".gallery .model")).to_have_count(len(later) - 1)
+
+
+def filmed() -> FakeCoordinator:
+    """The first of three models has a film, the second one that cannot be played."""
+    garden, pond, world = CHOICE
+    models = [{**garden, "loop": "models/garden/loop?v=1"}, {**pond, "loop": "models/pond/loop?v=1"}, world]
+    answers = {"GET models": (200, {"models": models}), "GET models/garden/loop": (200, FILM.read_bytes())}
+    return FakeCoordinator({**answers, "GET models/pond/loop": (200, b"no film")})
+
+
+async def test_a_film_plays_once_when_it_is_seen_and_on_while_it_is_pointed_at_or_focused(browser: Browser) -> None:
+    async with opened(browser) as (page, complaints):
+        await visit(page, filmed())
+        film = shown(page, "garden").locator("video")
+        await expect(film).to_have_js_property("loop", False)
+        await expect(film).to_have_js_property("ended", True, timeout=15_000)
+        await shown(page, "garden").hover()
+        await expect(film).to_have_js_property("loop", True)
+        await expect(film).to_have_js_property("paused", False)
+        await page.mouse.move(0, 0)
+        await expect(film).to_have_js_property("loop", False)
+        await model(page, "garden").focus()
+        await expect(film).to_have_js_property("paused", False)
+        assert complaints == []
+
+
+async def test_without_a_film_or_with_a_broken_one_hills_stand_in(browser: Browser) -> None:
+    async with opened(browser) as (page, _):
+        await visit(page, filmed())
+        await expect(shown(page, "garden").locator("video")).to_have_count(1)
+        for name in ("pond", "world"):
+            await expect(shown(page, name).locator("video")).to_have_count(0)
+            await expect(shown(page, name).locator("svg")).to_be_visible()
+        await choose(page, "garden")
+        await expect(page.locator("#stage .loop.shown video")).to_be_visible()
+
+
+async def test_who_wants_less_motion_gets_a_still_picture(browser: Browser) -> None:
+    async with opened(browser, reduced_motion="reduce") as (page, _):
+        await visit(page, filmed())
+        film = shown(page, "garden").locator("video")
+        await expect(shown(page, "garden").locator(".loop.shown")).to_be_visible()
+        await shown(page, "garden").hover()
+        await expect(film).to_have_js_property("loop", True)
+        await page.evaluate("() => new Promise(requestAnimationFrame)")
+        assert await film.evaluate("({paused, currentTime}) => [paused, currentTime]") == [True, 0]
+
+
+async def gone_and_back(page: Page) -> list[str]:
+    """What is asked about sessions by a page that was left for another and is there again."""
+    asked: list[str] = []
+    page.on("request", lambda it: "/sessions" in it.url and asked.append(f"{it.method} {it.url}"))
+    await page.goto(f"{ADDRESS}icon.svg")
+    await page.go_back()
+    await said(page, "Connecting")
+    return [each for each in asked if "/transport/" not in each]
+
+
+async def test_a_page_that_goes_while_it_connects_begins_anew_what_cost_no_waiting(browser: Browser) -> None:
+    coordinator = FakeCoordinator({"POST sessions": (201, READY), f"GET {SESSION}": (200, READY)})
+    async with opened(browser) as (page, _):
+        await visit(page, coordinator)
+        await begin(page)
+        await said(page, "Connecting")
+        assert (await gone_and_back(page))[0] == f"POST {ADDRESS}sessions"
+
+
+async def test_a_page_that_goes_while_it_connects_comes_back_to_what_it_waited_for(browser: Browser) -> None:
+    coordinator = FakeCoordinator()
+    async with opened(browser) as (page, _):
+        await visit(page, coordinator)
+        await begin(page)
+        await said(page, "You are number 2 of 5")
+        coordinator.answers[f"GET {SESSION}"] = (200, READY)
+        await said(page, "Connecting")
+        asked = await gone_and_back(page)
+        assert asked[0] == f"GET {ADDRESS}{SESSION}?wait=0"
+        assert not [each for each in asked if each.startswith("POST")]
 
 
 async def test_who_comes_back_to_the_queue_sees_the_model_of_the_session(browser: Browser) -> None:

@@ -38,6 +38,10 @@ export const CLIENT = { sdk_version: "0.1.0", sdk_type: "livereactor-page" };
 /** Milliseconds for an answer that is held back while there is nothing to say: 20 or 25 s, and the way. */
 export const HELD_MS = 40_000;
 const PATIENCE_MS = 10_000;
+/** A page that goes away has its requests broken off first, which is no news of the server. */
+const LEAVING_MS = 2000;
+let leftAt = -Infinity;
+globalThis.addEventListener?.("beforeunload", () => (leftAt = performance.now()));
 
 export class Http {
   #base;
@@ -97,6 +101,7 @@ export class Http {
       });
     } catch (error) {
       if (signal?.aborted) throw error;
+      if (performance.now() - leftAt < LEAVING_MS) await new Promise((resolve) => setTimeout(resolve, LEAVING_MS));
       throw new Unreachable(step);
     }
     return this.#judged(step, response, refuse);
