@@ -73,7 +73,7 @@ async def test_a_held_button_is_one_command_however_long(browser: Browser, walk:
         await seen(page, (0.0, 0.95, 0.09, 1.0), "r > 200")
 
 
-@pytest.mark.parametrize("what", ["blur", "hidden", "session"])
+@pytest.mark.parametrize("what", ["blur", "hidden", "session", "reload"])
 async def test_nothing_stays_held_that_nobody_can_see(browser: Browser, walk: Running, what: str) -> None:
     async with live(browser, walk) as (page, _):
         await page.keyboard.down("w")
@@ -85,6 +85,9 @@ async def test_nothing_stays_held_that_nobody_can_see(browser: Browser, walk: Ru
                 """Object.defineProperty(document, "hidden", { configurable: true, get: () => true });
                 document.dispatchEvent(new Event("visibilitychange"))"""
             )
+        elif what == "reload":
+            await page.reload()
+            await on_screen(page)
         else:
             await page.get_by_role("button", name="Stop", exact=True).click()
             await page.get_by_role("button", name="Start").click()
