@@ -115,7 +115,7 @@ class Water:
         cells = np.add.outer((0, 1, columns, columns + 1), cell)  # a ray is shared by the four it falls between
         shares = (1 - y) * (1 - x), (1 - y) * x, y * (1 - x), y * x
         light = np.bincount(cells.ravel(), np.ravel(shares), rows * columns).astype(np.float32).reshape(self.shape)
-        light = np.pad(light[2:-2, 2:-2], 2, "edge")  # where everything lies that would have left the picture
+        light = np.pad(light[4:-4, 4:-4], 4, "edge")  # where everything lies that would have left the picture
         return cv2.GaussianBlur(light, (0, 0), 0.8)
 
 
