@@ -34,7 +34,7 @@ def tone(scene, k, low, shine, cover, lining, body):
 
 @fast
 def paint_sky(rough, haze, scene, clouds, eye):
-    """The sky, an eighth of the picture's pixels, and in `haze` what it is at the horizon: the colour of all fog."""
+    """The sky, a sixteenth of the picture's pixels, and in `haze` what it is at the horizon: the colour of all fog."""
     for c in range(COLUMNS):
         side = (2 * c + 1 - COLUMNS) / FOCAL
         x, z, s = eye.sine + side * eye.cosine, eye.cosine - side * eye.sine, 1 / math.sqrt(1 + side * side)
@@ -44,8 +44,8 @@ def paint_sky(rough, haze, scene, clouds, eye):
     for c in range(COLUMNS // 2):
         side = (4 * c + 2 - COLUMNS) / FOCAL
         x, z = eye.sine + side * eye.cosine, eye.cosine - side * eye.sine
-        for r in range(HEIGHT // 2):
-            y = (eye.horizon - 2 * r - 1) / FOCAL
+        for r in range(HEIGHT // 4):
+            y = (eye.horizon - 4 * r - 2) / FOCAL
             if y < 0:  # below the horizon there is nothing but haze
                 rough[c, r] = haze[2 * c]
                 continue

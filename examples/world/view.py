@@ -38,7 +38,7 @@ class View:
         self.sprites = {kind: sprites(kind, chance) for kind in KINDS}
         self.bones = np.zeros((4, CELLS, CELLS), np.float32)
         self.land, self.light = np.zeros((CELLS, CELLS), np.float32), np.zeros((2, CELLS, CELLS), np.float32)
-        self.rough, self.haze = np.zeros((COLUMNS // 2, HEIGHT // 2, 3), np.float32), np.zeros((COLUMNS, 3), np.float32)
+        self.rough, self.haze = np.zeros((COLUMNS // 2, HEIGHT // 4, 3), np.float32), np.zeros((COLUMNS, 3), np.float32)
         self.half, self.veil = np.zeros((COLUMNS, HEIGHT, 3), np.float32), np.zeros((COLUMNS, HEIGHT, 4), np.float32)
         self.depth, self.wet = np.zeros((COLUMNS, HEIGHT), np.float32), np.zeros((COLUMNS, HEIGHT), np.float32)
         self.bytes, self.out = np.zeros((COLUMNS, HEIGHT, 3), np.uint8), np.zeros((WIDTH, HEIGHT, 3), np.uint8)
