@@ -87,10 +87,10 @@ class Water:
             pull = cv2.Laplacian(self.now, cv2.CV_32F, borderType=cv2.BORDER_REFLECT)
             self.before, self.now = self.now, (2 * self.now - self.before + self.SPEED * pull) * self.CALMING
         self.swell, self.ripples = self.swell * self.turn, self.ripples * self.turn
-        blown = np.fft.irfft2(0.022 * self.swell + 0.042 * wind * self.ripples, self.shape)
-        noon = np.sin(np.pi * light)
-        hour = (1 - light) * (1 - noon), noon, light * (1 - noon)
-        return self.look(self.now + blown.astype(np.float32), *np.tensordot(hour, DAY, 1))
+        waves = 0.022 * self.swell + 0.042 * wind * self.ripples
+        hour = (1 - light) * (1 - (noon := np.sin(np.pi * light))), noon, light * (1 - noon)
+        surface = self.now + np.fft.irfft2(waves.astype(np.complex64), self.shape)
+        return self.look(surface, *np.tensordot(hour, DAY, 1))
 
     def look(self, surface: np.ndarray, sun: np.ndarray, sky: np.ndarray) -> np.ndarray:
         """The ground as the water bends it, in the light that the water gathers, below the sky that it mirrors."""
