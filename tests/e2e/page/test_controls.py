@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Locator, Page, expect
 
+from .axe import stumbles
 from .conftest import picture
 from .looking import field
 from .running import MODELS, Running, live, run_board
@@ -213,3 +214,15 @@ async def test_a_command_as_json_is_sent_and_kept(browser: Browser, every: Runni
         await raw.fill("say hello")
         await raw.press("Enter")
         await expect(page.locator("#log > .complaint")).to_contain_text("This is not JSON")
+
+
+@pytest.mark.parametrize("width", [360, 1280, 2560])
+async def test_nobody_stumbles_over_a_control(browser: Browser, every: Running, width: int, scheme: str) -> None:
+    size = {"width": width, "height": 740 if width < 800 else width * 9 // 16}
+    async with live(browser, every, viewport=size, color_scheme=scheme) as (page, _):
+        await field(page, "Bright").get_by_role("textbox").fill("9")
+        await page.keyboard.press("Enter")
+        await page.get_by_role("button", name="Paint").click()
+        await expect(field(page, "Brush").get_by_role("alert")).to_be_visible()
+        assert await stumbles(page) == []
+        await picture(page, f"controls-{width}-{scheme}")
