@@ -16,7 +16,7 @@ TALL, WIDE = 256, 128  # pixels of a sprite
 @fast
 def paint_plants(veil, sprite, depth, land, light, grain, haze, scene, eye):
     """`sprite`: sizes of brightness, bark and cover, sharpest first. `veil`: colours, and what it lets through."""
-    side, shade = scene.lamp[0] * eye.cosine - scene.lamp[2] * eye.sine, np.zeros(3)
+    side, shade = scene.lamp[0] * eye.cosine - scene.lamp[2] * eye.sine, np.zeros((3, 4))
     lights, flats, veil[:, :, :3], veil[:, :, 3] = light[0], light[1], 0.0, 1.0
     for ring in range(1, REACH):
         for n in range(8 * ring):
@@ -45,8 +45,10 @@ def paint_plants(veil, sprite, depth, land, light, grain, haze, scene, eye):
             for c in range(max(0, int(mid - half)), min(COLUMNS, int(mid + half) + 1)):
                 u = (c + 0.5 - mid) / half
                 column = min(image.shape[1] - 1, max(0, int((0.5 + 0.5 * (-u if mirrored else u)) * image.shape[1])))
-                for k in range(3):
-                    shade[k] = scene.beam[k] * sun * max(0.0, 0.5 + 0.5 * u * side) + scene.glow[k] * 0.75
+                for k in range(3):  # leaves, bark and snow as lit here, and the fog before them
+                    lit = scene.beam[k] * sun * max(0.0, 0.5 + 0.5 * u * side) + scene.glow[k] * 0.75
+                    shade[k, 0], shade[k, 1] = scene.leaf[k] * lit * (1 - fog), (0.1 - 0.022 * k) * lit * (1 - fog)
+                    shade[k, 2], shade[k, 3] = 0.7 * lit * (1 - fog), haze[c, k] * fog
                 for y in range(top, min(HEIGHT, int(base))):
                     row = int((y + 0.5 - base + tall) * pace)
                     cover = image[row, column, 2] * near * veil[c, y, 3]
@@ -55,9 +57,8 @@ def paint_plants(veil, sprite, depth, land, light, grain, haze, scene, eye):
                     bright, bark = image[row, column, 0], image[row, column, 1]
                     white = scene.white * min(1.0, max(0.0, (bright - 0.5) * 3))
                     for k in range(3):
-                        tone = (scene.leaf[k] * (1 - bark) + (0.10 - 0.022 * k) * bark) * bright
-                        tone = (tone + (0.7 - tone) * white) * shade[k]
-                        veil[c, y, k] += (tone + (haze[c, k] - tone) * fog) * cover
+                        tone = (shade[k, 0] + (shade[k, 1] - shade[k, 0]) * bark) * bright
+                        veil[c, y, k] += (tone + (shade[k, 2] - tone) * white + shade[k, 3]) * cover
                     veil[c, y, 3] -= cover
 
 

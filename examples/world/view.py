@@ -11,10 +11,14 @@ ROWS = 16  # of the window that get new light with each picture: the sun is slow
 
 
 @fast
-def develop(out, picture, exposure):
-    """Light as bytes, in order."""
-    for n in range(picture.size):
-        out[n] = np.uint8(shown(picture[n] * exposure))
+def develop(out, half, exposure):
+    """Light as bytes; between two columns one that is their mean."""
+    for c in range(COLUMNS):
+        for n in range(half.shape[1]):
+            out[2 * c, n] = np.uint8(shown(half[c, n] * exposure))
+    for c in range(COLUMNS):
+        for n in range(half.shape[1]):
+            out[2 * c + 1, n] = (out[2 * c, n] + out[min(2 * c + 2, WIDTH - 2), n]) // 2
 
 
 @fast
@@ -41,7 +45,7 @@ class View:
         self.rough, self.haze = np.zeros((COLUMNS // 2, HEIGHT // 4, 3), np.float32), np.zeros((COLUMNS, 3), np.float32)
         self.half, self.veil = np.zeros((COLUMNS, HEIGHT, 3), np.float32), np.zeros((COLUMNS, HEIGHT, 4), np.float32)
         self.depth, self.wet = np.zeros((COLUMNS, HEIGHT), np.float32), np.zeros((COLUMNS, HEIGHT), np.float32)
-        self.bytes, self.out = np.zeros((COLUMNS, HEIGHT, 3), np.uint8), np.zeros((WIDTH, HEIGHT, 3), np.uint8)
+        self.out = np.zeros((WIDTH, HEIGHT, 3), np.uint8)
         self.forget()
 
     def forget(self) -> None:
@@ -97,8 +101,8 @@ class View:
         paint_disc(self.half, self.depth, scene, eye)
         paint_plants(self.veil, self.sprites[plant], self.depth, self.land, self.light, *before)
         paint_water(self.half, self.veil, self.depth, self.wet, *before)
-        develop(self.bytes.reshape(-1), self.half.reshape(-1), np.float32(0.9 + 0.5 * scene.night))
-        cv2.resize(self.bytes, (HEIGHT, WIDTH), dst=self.out)
+        exposure = np.float32(0.9 + 0.5 * scene.night)
+        develop(self.out.reshape(WIDTH, -1), self.half.reshape(COLUMNS, -1), exposure)
         paint_stars(self.out, self.veil, self.depth, self.stars, scene, eye)
         paint_drops(self.out, self.depth, self.drops, scene, eye)
         return cv2.transpose(self.out)
