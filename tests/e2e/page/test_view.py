@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +17,7 @@ from tests.tools.browser import serving
 from tests.tools.processes import REPOSITORY, livereactor_run
 from tests.tools.serving import Coordinator, livereactor_serve
 
+from .axe import stumbles
 from .conftest import opened, picture
 from .looking import BAR, LEFT, LOOK, PATIENCE, Part
 
@@ -58,16 +61,20 @@ async def embedding(
     browser: Browser, folder: Path, server: str, body: str, **settings: Any
 ) -> AsyncIterator[tuple[Page, list[str]]]:
     """A page of another origin that has the server's element."""
-    script = f'<script type="module" src="{server}/view.js"></script>'
-    head = (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Elsewhere</title><link rel="icon" href="data:,">'
-    )
-    (folder / "index.html").write_text(f"{head}{script}<main><h1>Elsewhere</h1>{body}</main>")
+    (folder / "index.html").write_text(page_with(server, body))
     with serving(folder) as elsewhere:
         async with opened(browser, **settings) as (page, complaints):
             await page.goto(elsewhere)
             await page.wait_for_function("() => customElements.get('livereactor-view')")
             yield page, complaints
+
+
+def page_with(server: str, body: str, *, head: str = "") -> str:
+    """A whole page, as in docs/embedding.md."""
+    icon = '<link rel="icon" href="data:,">'  # or the browser asks for one
+    script = f'<script type="module" src="{server}/view.js"></script>'
+    head = f'<meta charset="utf-8"><title>Elsewhere</title>{icon}{head}{script}'
+    return f'<!doctype html><html lang="en">{head}<main><h1>Elsewhere</h1>{body}</main>'
 
 
 def tag(name: str, coordinator: Coordinator, *, model: str = "board", token: str | None = None, more: str = "") -> str:
@@ -305,11 +312,59 @@ async def test_a_runtime_on_this_machine_serves_the_element_to_pages_of_this_mac
             assert complaints == []
 
 
-@pytest.mark.parametrize("width", [360, 1280])
-async def test_it_fits_where_it_is_put(
+async def test_a_page_with_a_policy_of_its_own_allows_the_server_and_no_styles(
+    browser: Browser, coordinator: Coordinator, tmp_path: Path
+) -> None:
+    allowed = f"default-src 'none'; script-src {coordinator.url}; connect-src {coordinator.url}; img-src data:"
+    policy = f'<meta http-equiv="Content-Security-Policy" content="{allowed}">'
+    (tmp_path / "index.html").write_text(page_with(coordinator.url, tag("one", coordinator), head=policy))
+    with serving(tmp_path) as elsewhere:
+        async with opened(browser) as (page, complaints):
+            await page.goto(elsewhere)
+            await page.locator("#one").get_by_role("button", name="Start").click()
+            await expect(page.locator("#one .stage.playing:not(.covered)")).to_be_visible(timeout=PATIENCE_MS)
+            near_black = "(it) => getComputedStyle(it.shadowRoot.querySelector('.stage')).backgroundColor"
+            assert await page.locator("#one").evaluate(near_black) == "rgb(11, 13, 15)"
+            assert complaints == []
+
+
+async def test_the_react_example_of_the_docs_mounts_twice_and_has_one_session(
+    browser: Browser, coordinator: Coordinator, tmp_path: Path
+) -> None:
+    example = (REPOSITORY / "docs/embedding.md").read_text().partition("```jsx\n")[2].partition("```")[0]
+    source = example.replace('model="pond"', 'id="one" model="board"').replace('"drop"', '"mark"')
+    mount = """
+      import { StrictMode } from "react";
+      import { createRoot } from "react-dom/client";
+      import { Pond } from "./pond.jsx";
+      const token = document.querySelector("#root").dataset.token;
+      createRoot(document.querySelector("#root")).render(<StrictMode><Pond token={token} /></StrictMode>);
+    """
+    bundle(tmp_path, {"pond.jsx": source, "mount.jsx": mount})
+    body = f'<div id="root" data-token="{coordinator.token()}"></div><script src="page.js"></script>'
+    async with embedding(browser, tmp_path, coordinator.url, body) as (page, complaints):
+        await expect(page.locator("figcaption")).to_have_text("ready", timeout=PATIENCE_MS)
+        await moving(page, "one")
+        mine = await page.evaluate("() => one.store.getSnapshot().sessionId")
+        coordinator.wait_until(lambda: sessions(coordinator) == [mine], timeout=PATIENCE)
+        await page.get_by_role("button", name="Drop").click()
+        assert complaints == []
+
+
+def bundle(folder: Path, files: dict[str, str]) -> None:
+    """The last of the files and what it imports, as `page.js`."""
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    bundler = [REPOSITORY / "node_modules/.bin/esbuild", folder / list(files)[-1], "--bundle", "--jsx=automatic"]
+    environment = {**os.environ, "NODE_PATH": str(REPOSITORY / "node_modules")}
+    subprocess.run([*bundler, f"--outfile={folder / 'page.js'}"], check=True, env=environment, capture_output=True)
+
+
+@pytest.mark.parametrize("width", [360, 1280, 2560])
+async def test_it_fits_where_it_is_put_and_nobody_stumbles_over_it(
     browser: Browser, coordinator: Coordinator, tmp_path: Path, width: int, scheme: str
 ) -> None:
-    size = {"width": width, "height": 740 if width < 800 else 720}
+    size = {"width": width, "height": 740 if width < 800 else width * 9 // 16}
     body = tag("one", coordinator, more="controls")
     async with embedding(browser, tmp_path, coordinator.url, body, viewport=size, color_scheme=scheme) as (page, _):
         await expect(page.locator("#one").get_by_role("button", name="Start")).to_be_visible()
@@ -318,3 +373,4 @@ async def test_it_fits_where_it_is_put(
         await moving(page, "one")
         await picture(page, f"view-live-{width}-{scheme}")
         assert await page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+        assert await stumbles(page) == []

@@ -1,0 +1,50 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+
+import { ViewStore } from "../../../../src/livereactor/playground/js/view-store.js";
+
+const DOINGS = { connect() {}, disconnect() {}, reconnect() {} };
+const track = (more) => ({ name: "main_video", kind: "video", direction: "recvonly", media: null, ...more });
+const now = (more) => ({ status: "ready", tracks: [track()], lastError: null, sessionId: "s", expiresAt: 9, ...more });
+
+test("a snapshot is the same object, its parts too, until something differs", () => {
+  const store = new ViewStore(DOINGS);
+  store.tell(now());
+  const first = store.getSnapshot();
+  store.tell(now());
+  assert.equal(store.getSnapshot(), first);
+  store.tell(now({ expiresAt: 10 }));
+  assert.notEqual(store.getSnapshot(), first);
+  assert.equal(store.getSnapshot().tracks, first.tracks);
+  store.tell(now({ tracks: [track({ media: {} })] }));
+  assert.notEqual(store.getSnapshot().tracks, first.tracks);
+});
+
+test("whoever listens hears of changes only, and no more once it has left, in the middle of one too", () => {
+  const store = new ViewStore(DOINGS);
+  const heard = [];
+  const leave = store.subscribe(() => (heard.push("one"), leave()));
+  store.subscribe(() => heard.push("two"));
+  store.tell(now());
+  store.tell(now());
+  store.tell(now({ status: "disconnected" }));
+  assert.deepEqual(heard, ["one", "two", "two"]);
+});
+
+test("an error that is told again is the same", () => {
+  const store = new ViewStore(DOINGS);
+  const error = () => ({ code: "timeout", title: "Connecting took too long", text: "Try again." });
+  store.tell(now({ lastError: error() }));
+  const { lastError } = store.getSnapshot();
+  store.tell(now({ lastError: error(), status: "disconnected" }));
+  assert.equal(store.getSnapshot().lastError, lastError);
+  store.tell(now());
+  assert.equal(store.getSnapshot().lastError, null);
+});
+
+test("what is sent without a page to send it from is refused, not lost", async () => {
+  const store = new ViewStore(DOINGS);
+  for (const asked of [store.send("go"), store.publish("cam", {}), store.unpublish("cam"), store.upload({})]) {
+    await assert.rejects(asked, { code: "NOT_READY" });
+  }
+});
