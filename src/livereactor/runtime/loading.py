@@ -19,7 +19,7 @@ def load_model(target: str) -> type[Model]:
     """Import a model's file and find its class.
 
     Args:
-        target: a file, a folder with `model.py` in it, or either with `:ClassName` behind it.
+        target: a file, a folder with `model.py` or its own name in it, or either with `:ClassName` behind it.
 
     Raises:
         ModelLoadError: no such file, a mistake in it, or not exactly one model to choose; says what to do.
@@ -49,7 +49,8 @@ def _split(target: str) -> tuple[Path, str | None]:
 
 def _file(path: Path, target: str) -> Path:
     if path.is_dir():
-        found = [path / name for name in DEFAULT_FILES if (path / name).is_file()]
+        known = (*DEFAULT_FILES, f"{path.resolve().name}.py")
+        found = [path / name for name in known if (path / name).is_file()]
         files = found or sorted(path.glob("*.py"))
         if len(files) == 1 or found:
             return files[0].resolve()

@@ -38,6 +38,14 @@ def test_a_folder_means_its_model_py(tmp_path: Path) -> None:
     assert load_model(str(tmp_path)).__name__ == "Pond"
 
 
+def test_a_folder_without_one_means_the_file_of_its_own_name(tmp_path: Path) -> None:
+    folder = tmp_path / "pond"
+    folder.mkdir()
+    written(folder, HEAD + POND)
+    written(folder, "1/0", "other.py")
+    assert load_model(str(folder)).__name__ == "Pond"
+
+
 def test_a_model_imports_what_lies_beside_it_and_bases_are_no_choice(tmp_path: Path) -> None:
     written(tmp_path, HEAD + "class Base(lr.Model):\n    def stream(self):\n        yield None\n", "basis_of_it.py")
     path = written(tmp_path, "from basis_of_it import Base\n\nclass Pond(Base):\n    pass\n")
