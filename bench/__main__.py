@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from bench import commands, connecting, cost, flow, latency, serving
+from bench import commands, connecting, cost, demos, flow, latency, serving
 from bench.frame import Figure, machine, save, table
 from bench.stand import JAVASCRIPT, OWN, PAGE, PYTHON, Stand
 from tests.tools.netns import private_network
@@ -18,8 +18,16 @@ from tests.tools.processes import REPOSITORY
 FIGURES = {
     figure.name: figure
     for figure in sorted(
-        (*latency.FIGURES, *connecting.FIGURES, *serving.FIGURES, *commands.FIGURES, *cost.FIGURES, *flow.FIGURES),
-        key=lambda figure: int(figure.name[1:]),
+        (
+            *latency.FIGURES,
+            *connecting.FIGURES,
+            *serving.FIGURES,
+            *commands.FIGURES,
+            *cost.FIGURES,
+            *flow.FIGURES,
+            *demos.FIGURES,
+        ),
+        key=lambda figure: (figure.name[0] != "P", int(figure.name[1:])),
     )
 }
 CLIENTS = {"own": OWN, "python": PYTHON, "javascript": JAVASCRIPT, "page": PAGE}
