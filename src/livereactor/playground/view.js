@@ -1,4 +1,4 @@
-/** `<livereactor-view>` for any page, by one tag: `<script type="module" src="https://server/view.js"></script>`. */
+/** `<livereactor-view>` for any page, by one tag: `<script type="module" src="ADDRESS/view.js"></script>`. */
 
 import { LivereactorView } from "./js/view-element.js";
 
