@@ -136,10 +136,10 @@ class Particles(Glass):
 
     def look(self, seen: np.ndarray, amount: float, memory: float) -> np.ndarray:
         flow = self.motion(seen)
-        stir = cv2.GaussianBlur(np.minimum(np.hypot(*cv2.split(flow)), 12), (0, 0), 5)
-        push = flow * 0.25 - 9 * np.stack([cv2.Sobel(stir, cv2.CV_32F, *axis) for axis in ((1, 0), (0, 1))], axis=-1)
+        stir = cv2.GaussianBlur(np.clip(np.hypot(*cv2.split(flow)) - 1.5, 0, 10), (0, 0), 5)
+        push = flow * 0.25 - 7 * np.stack([cv2.Sobel(stir, cv2.CV_32F, *axis) for axis in ((1, 0), (0, 1))], axis=-1)
         x, y = np.clip(self.places / self.cell, 0, (SMALL[0] - 1, SMALL[1] - 1)).astype(int).T
-        self.speed = self.speed * 0.9 + push[y, x] * amount + (self.home - self.places) * (0.03 - 0.027 * memory)
+        self.speed = self.speed * 0.9 + push[y, x] * amount + (self.home - self.places) * (0.05 - 0.044 * memory)
         self.places += self.speed
         x, y = np.clip(self.places, 0, (self.width - 3, self.height - 3)).astype(int).T
         colours = seen[tuple(np.clip(self.home, 0, (self.width - 1, self.height - 1)).astype(int).T[::-1])]

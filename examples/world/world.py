@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Annotated, Literal
 
 import numpy as np
-from annotated_types import Interval, Len
+from annotated_types import Interval
 from scene import FALL, FOCAL, HEIGHT, PLANTS, WEATHERS, WIDTH, Eye, numbers_of, scene_of
 from view import View
 
@@ -37,8 +37,7 @@ WORDS: dict[str, tuple[str, str | float]] = {
         ("weather", "rain", "rain rainy wet storm stormy"),
         ("weather", "snow", "snow snowy winter wintry blizzard"),
         ("hour", 6.9, "dawn sunrise morning"),
-        ("hour", 12.0, "noon midday day"),
-        ("hour", 15.5, "afternoon"),
+        ("hour", 13.0, "noon midday day afternoon"),
         ("hour", 17.2, "evening golden romantic"),
         ("hour", 18.1, "dusk sunset twilight"),
         ("hour", 23.0, "night midnight moonlight stars starry"),
@@ -60,6 +59,7 @@ class World(lr.Model):
     """Walk through an endless land, and say where and when: "snowy dusk in the desert"."""
 
     main_video = lr.VideoOut(width=640, height=360, fps=30, pacing="eager")
+    prompt: str = lr.param("", max_length=200, description='Where, when and how: "snowy dusk in the desert".')
     forward: float = lr.param(0.0, ge=-1, le=1, keys=("s", "w"), gamepad="left_y", description="Walk.")
     aside: float = lr.param(0.0, ge=-1, le=1, keys=("a", "d"), gamepad="left_x", description="Step aside.")
     turn: float = lr.param(0.0, ge=-1, le=1, keys=("arrowleft", "arrowright"), gamepad="right_x", description="Turn.")
@@ -80,7 +80,7 @@ class World(lr.Model):
         self.view.draw(scene, Eye(0.0, 9.0, 0.0, 0.0, 1.0, 180.0), "fir")
 
     def open(self, session: lr.Session) -> None:
-        self.time, self.clock, self.plant, self.grown = 0.0, self.hour, PLANTS[self.biome], 1.0
+        self.heard, self.time, self.clock, self.plant, self.grown = "", 0.0, self.hour, PLANTS[self.biome], 1.0
         self.place, self.air = numbers_of(self.biome), WEATHERS[self.weather].copy()
         self.arrive(self.view)
 
@@ -97,16 +97,6 @@ class World(lr.Model):
         self.y = view.height(self.x, self.z) + EYE
 
     @lr.command
-    def set_prompt(self, prompt: Annotated[str, Len(0, 200)]) -> Understood:
-        """Say where, when and in which weather: "snowy dusk in the desert"."""
-        said = [word for word in re.findall(r"[^\W\d_]+", prompt.lower()) if f" {word} " not in FILLERS]
-        wishes = [WORDS[word] for word in said if word in WORDS]
-        for name, value in [("weather", "clear"), *wishes] if wishes else []:
-            setattr(self, name, value)
-        unknown = [word for word in said if word not in WORDS]
-        return Understood(self.biome, self.weather, self.hour, unknown, known=sorted(WORDS) if unknown else [])
-
-    @lr.command
     def look(self, x: Unit, y: Unit) -> None:
         """Turn to what is seen there."""
         self.aim = self.heading + math.atan((x - 0.5) * WIDTH / FOCAL)
@@ -114,10 +104,22 @@ class World(lr.Model):
 
     def stream(self) -> Iterator[np.ndarray]:
         while True:
+            if self.prompt != self.heard:
+                self.understand()
             if self.seed != self.view.seed:
                 self.arrive(View(self.seed))
             self.walk()
             yield self.see()
+
+    def understand(self) -> None:
+        """Do what the prompt says, and tell which of its words mean nothing here."""
+        self.heard = self.prompt
+        said = [word for word in re.findall(r"[^\W\d_]+", self.prompt.lower()) if f" {word} " not in FILLERS]
+        wishes = [WORDS[word] for word in said if word in WORDS]
+        for name, value in [("weather", "clear"), *wishes] if wishes else []:
+            setattr(self, name, value)
+        unknown = [word for word in said if word not in WORDS]
+        self.send(Understood(self.biome, self.weather, self.hour, unknown, known=sorted(WORDS) if unknown else []))
 
     def walk(self) -> None:
         """What a thirtieth of a second of these keys does to where one is and looks."""
@@ -128,8 +130,7 @@ class World(lr.Model):
         self.heading += (self.aim - self.heading) * 0.3
         self.horizon += (self.level - self.horizon) * 0.3
         sine, cosine = math.sin(self.heading), math.cos(self.heading)
-        self.x += float(self.speed @ (sine, cosine))
-        self.z += float(self.speed @ (cosine, -sine))
+        self.x, self.z = self.x + float(self.speed @ (sine, cosine)), self.z + float(self.speed @ (cosine, -sine))
 
     def see(self) -> np.ndarray:
         """Where the walker is, as it is now: land, hour and weather glide to what is wished."""
@@ -137,9 +138,8 @@ class World(lr.Model):
         self.hour = (self.hour + self.pace / 30) % 24
         self.clock = (self.clock + min(0.15, max(-0.15, ((self.hour - self.clock + 12) % 24 - 12) * 0.1))) % 24
         self.place += (numbers_of(self.biome) - self.place) * 0.06
-        air = WEATHERS[self.weather]
-        self.air += (air - self.air) * 0.04
-        self.air[FALL] = air[FALL] or self.air[FALL]  # drops that change their speed would jump
+        self.air += (WEATHERS[self.weather] - self.air) * 0.04
+        self.air[FALL] = WEATHERS[self.weather][FALL] or self.air[FALL]  # drops that change their speed would jump
         wanted = PLANTS[self.biome]  # plants of another kind grow where these have gone into the ground
         self.grown = min(1.0, max(0.0, self.grown + (0.04 if wanted == self.plant else -0.04)))
         self.plant = self.plant if self.grown else wanted
