@@ -133,7 +133,8 @@ async def test_a_card_keeps_its_focus_while_its_model_changes(browser: Browser) 
         await expect(shown(page, "garden")).to_contain_text("ready")
         await expect(model(page, "garden")).to_be_focused()
         coordinator.answers["GET models"] = (200, {"models": later[1:]})
-        await expect(page.locator(".gallery .model")).to_have_count(len(later) - 1)
+        # Nothing starts any more: it is asked again after five seconds.
+        await expect(page.locator(".gallery .model")).to_have_count(len(later) - 1, timeout=15_000)
 
 
 def filmed() -> FakeCoordinator:
