@@ -80,7 +80,7 @@ def paint_stars(out, veil, depth, stars, scene, eye):
             c, r = int(WIDTH / 2 + aside / ahead * FOCAL), int(eye.horizon - y / ahead * FOCAL)
             if 0 <= c < WIDTH and 0 <= r < HEIGHT and depth[c // 2, r] > FAR:
                 for k in range(3):
-                    seen = 255 * strength * scene.night * (1 - scene.cloudy) * veil[c // 2, r, 3]
+                    seen = 400 * strength * scene.night * (1 - scene.cloudy) * veil[c // 2, r, 3]
                     out[c, r, k] = min(255.0, out[c, r, k] + seen)
 
 
