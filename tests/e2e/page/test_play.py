@@ -110,6 +110,25 @@ async def test_who_types_does_not_play(browser: Browser, walk: Running) -> None:
         await page.locator("#stage video").click(position={"x": 40, "y": 5})
         await page.keyboard.down("w")
         await seen(page, LEFT, FORWARD)
+        await page.keyboard.up("w")
+        await box.click()
+        await page.keyboard.press("Escape")
+        await page.keyboard.down("s")
+        await seen(page, LEFT, BACK)
+        await expect(box).to_have_value("swan day")
+
+
+async def test_who_chose_from_a_list_with_the_mouse_plays_on(browser: Browser, walk: Running) -> None:
+    async with live(browser, walk) as (page, _):
+        sky = page.get_by_label("Sky")
+        # Nothing is opened here: playwright cannot reach into the list that a browser draws.
+        await sky.evaluate("list => list.addEventListener('mousedown', (event) => event.preventDefault())")
+        await sky.click()
+        await sky.focus()
+        await sky.select_option("snow")
+        await page.keyboard.down("d")
+        await seen(page, RIGHT, "g > 230")
+        await expect(sky).to_have_value("snow")
 
 
 async def test_keys_that_a_control_needs_are_its_own(browser: Browser, walk: Running) -> None:

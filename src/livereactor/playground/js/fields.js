@@ -107,6 +107,11 @@ function choice(field, id, changed) {
     options.findIndex((option) => JSON.stringify(option) === JSON.stringify(value));
   if (options.length > MOST_CHIPS) {
     const list = element("select", { id, onchange: changed }, ...words.map((word) => element("option", {}, word)));
+    // Letters would go on choosing from it; who chose with the mouse wants them for the model again.
+    let byMouse = false;
+    list.addEventListener("pointerdown", () => (byMouse = true));
+    list.addEventListener("keydown", () => (byMouse = false));
+    list.addEventListener("change", () => byMouse && list.blur());
     return { root: list, get: () => options[list.selectedIndex], set: (value) => (list.selectedIndex = same(value)) };
   }
   const radios = words.map(() => element("input", { type: "radio", name: id, onchange: changed }));

@@ -76,6 +76,12 @@ export function isForOthers(event, name) {
   return keys === "all" || (keys?.includes(name) ?? false);
 }
 
+/** @param {KeyboardEvent} event */
+function leaveField(event) {
+  const [target] = event.composedPath();
+  if (target instanceof HTMLElement && target.matches("input, textarea, select")) target.blur();
+}
+
 export class Keyboard {
   /** @type {Signal<{key: string, down: boolean}>} */
   moved = new Signal();
@@ -110,6 +116,8 @@ export class Keyboard {
   #press(event) {
     // macOS tells of no key that comes up while Command is down.
     if (event.key === "Meta") return this.clear();
+    // Out of the field, back to the model.
+    if (event.key === "Escape" && !event.isComposing) leaveField(event);
     const name = keyName(event, this.#isBound);
     if (name === null || isForOthers(event, name)) return;
     // Or arrows and space would scroll the page.

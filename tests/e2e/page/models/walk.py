@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 from annotated_types import Interval
@@ -21,6 +21,7 @@ class Walk(lr.Model):
     turn: float = lr.param(0.0, ge=-1, le=1, keys=("a", "d"), gamepad="left_x")
     run: bool = lr.param(False, keys="shift", gamepad="left_trigger")
     said: str = lr.param("nothing")
+    sky: Literal["dawn", "day", "dusk", "night", "storm", "snow"] = lr.param("day")
 
     def open(self, session: lr.Session) -> None:
         self.jumps, self.place = 0, (0.5, 0.5)
