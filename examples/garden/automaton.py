@@ -17,7 +17,7 @@ from numba import njit
 Species = Literal["flower", "mushroom", "butterfly", "snail"]
 SPECIES: tuple[str, ...] = get_args(Species)
 SIDE, CHANNELS = 32, 16
-SEED_AT = (22, 16)  # row and column of the one cell that an organism grows from
+SEED = ((21, 22, 22, 22, 23), (16, 15, 16, 17, 16))  # rows and columns of the cells that an organism grows from
 ALIVE = 0.1  # opacity above which a cell keeps itself and its neighbours going
 PIECE = 48  # cells; OpenBLAS uses threads from 262,144 multiplications on
 SENSES = 3 * CHANNELS + len(SPECIES)  # what a cell has, how that changes along x and along y, and the genome
@@ -39,9 +39,9 @@ class Weights:
 
 
 def seeds(number: int) -> np.ndarray:
-    """Plots with one living cell each: float32, shape (number, SIDE, SIDE, CHANNELS)."""
+    """Plots with five living cells each (one alone often dies): float32, shape (number, SIDE, SIDE, CHANNELS)."""
     plots = np.zeros((number, SIDE, SIDE, CHANNELS), np.float32)
-    plots[:, *SEED_AT, 3:] = 1
+    plots[:, *SEED, 3:] = 1
     return plots
 
 

@@ -18,8 +18,15 @@ import livereactor as lr
 Unit = Annotated[float, Interval(ge=0, le=1)]
 
 SIZE = 640, 360  # width and height of the picture
-# The first one is yours. Shares of the picture's width and height.
-SOWN = ((0.5, 0.86, "flower"), (0.2, 0.6, "mushroom"), (0.37, 0.5, "snail"), (0.78, 0.62, "butterfly"))
+SOWN = (  # shares of the picture's width and height; the first is yours
+    (0.5, 0.86, "flower"),
+    (0.17, 0.64, "mushroom"),
+    (0.36, 0.51, "snail"),
+    (0.77, 0.6, "butterfly"),
+    (0.6, 0.5, "mushroom"),
+    (0.11, 0.96, "snail"),
+    (0.9, 0.93, "flower"),
+)
 
 
 class Planted(lr.Message):
@@ -32,7 +39,7 @@ class Cut(lr.Message):
 
 
 class Garden(lr.Model):
-    """Organisms that grow from one cell, heal when cut, and turn into one another. The one in the light is yours."""
+    """Organisms of cells: they grow, heal when cut, and turn into one another. The one in the light is yours."""
 
     main_video = lr.VideoOut(width=SIZE[0], height=SIZE[1], fps=30)
     species: Species = lr.param("flower", description="What you plant, and what yours is.")
@@ -138,4 +145,5 @@ class Bed:
         if self.yours is not None:
             self.genomes[self.places.index(self.yours)] = wish
         step(self.plots, self.genomes, self.network, self.chance)
+        self.plots[~(self.plots[..., 3] > ALIVE).any(axis=(1, 2))] = seeds(1)  # not every seed comes up: sown again
         self.age += 1

@@ -1,15 +1,18 @@
 """Trains the garden's network on what pictures.py draws and writes weights.npz. Needs no more than the garden itself.
 
-    OPENBLAS_NUM_THREADS=1 MALLOC_MMAP_THRESHOLD_=1000000000 MALLOC_TRIM_THRESHOLD_=10000000000 \\
-        MALLOC_TOP_PAD_=100000000 python examples/garden/train.py --rounds 7000 --seed 4
+    export OPENBLAS_NUM_THREADS=1 MALLOC_MMAP_THRESHOLD_=1000000000 MALLOC_TRIM_THRESHOLD_=10000000000
+    export MALLOC_TOP_PAD_=100000000
+    python examples/garden/train.py --rounds 6000 --seed 4
+    python examples/garden/train.py --rounds 2200 --seed 5 --further
 
-on one core; the settings of malloc keep Linux from taking memory back at each step, which costs half the time.
+One core, 15 minutes of it; what really made the weights is in them (`made_by`). The settings of malloc keep Linux from
+taking memory back at each step, which costs half the time. Another BLAS rounds otherwise: as good, not the same bits.
 
-A round takes eight organisms out of a pool, lets them grow some forty steps, compares what they look like with what
+A round takes eight organisms out of a pool, lets them grow some fifty steps, compares what they look like with what
 their genome says, goes back along the steps for the gradient (written out below: the network is small), and puts them
-back. So the pool comes to hold organisms of every age, and staying grown is learned, not only growing. The worst two of
-each eight are replaced by seeds. Later holes are cut into the best, which learn to heal, and others get a new genome
-and learn to turn into something else. Pool and damage are those of Mordvintsev et al. (automaton.py).
+back. The worst begin anew as seeds. So the pool holds organisms of every age, and staying grown is learned, not only
+growing. Later the best are wounded and learn to heal, and others get a new genome and learn to turn into something
+else. Pool and wounds are those of Mordvintsev et al. (automaton.py).
 """
 
 import argparse
@@ -21,15 +24,15 @@ from pathlib import Path
 
 import numba
 import numpy as np
-from automaton import CHANNELS, SENSES, SIDE, SPECIES, Trace, Weights, cut, genome, seeds, step, wipe
+from automaton import ALIVE, CHANNELS, SENSES, SIDE, SPECIES, Trace, Weights, cut, genome, seeds, step, wipe
 from numba import njit
 from pictures import picture
 
-HIDDEN = 80
+HIDDEN = 96
 BATCH, POOL = 8, 160
-STEPS = (32, 52)  # a round's; a picture's far corner is some 30 steps from the seed
-FIRST = 0.3  # share of the rounds in which organisms only learn to grow and stay, of one species each
-BLENDED = 0.4  # afterwards: share of organisms that are between two species
+STEPS = (40, 60)  # a round's; a picture's far corner is some 30 steps from the seed
+FIRST = 0.25  # share of the rounds in which organisms only learn to grow and stay, of one species each
+BLENDED = 0.3  # afterwards: share of organisms that are between two species
 BLENDS = 8  # so many steps from one species to another
 FAST, SLOW = 2e-3, 5e-5  # learning rate at first and in the end
 CALMING = 0.005  # what is written is a running mean of the weights: this share of it is the newest
@@ -151,18 +154,21 @@ class Adam:
             getattr(self.weights, name)[:] -= rate * change
 
 
-def trained(rounds: int, seed: int, file: Path, made_by: str) -> tuple[Weights, list[float]]:
+def trained(
+    rounds: int, seed: int, file: Path, made_by: str, start: Weights | None = None
+) -> tuple[Weights, list[float]]:
     """The calmed weights, and the mean error of each round; what there is so far is written every hundred rounds."""
     chance, began = np.random.default_rng(seed), time.monotonic()
-    weights, pool, errors = fresh_weights(chance), Organisms.sown(POOL, chance), list[float]()
+    weights, pool, errors = start or fresh_weights(chance), Organisms.sown(POOL, chance), list[float]()
     calm, adam = deepcopy(weights), Adam(weights)
     for done in range(rounds):
         places = chance.choice(POOL, BATCH, replace=False)
         batch = pool.taken(places)
-        prepare(batch, chance, done / rounds)
+        prepare(batch, chance, is_first=start is None and done < FIRST * rounds)
         traces = [step(batch.plots, batch.genomes, weights, chance) for _ in range(chance.integers(*STEPS))]
         errors.append(float(batch.errors().mean()))
-        rate = SLOW + (FAST - SLOW) * (1 + np.cos(np.pi * done / rounds)) / 2
+        fast = FAST if start is None else FAST / 4
+        rate = SLOW + (fast - SLOW) * (1 + np.cos(np.pi * done / rounds)) / 2
         adam.follow(gradient(batch, traces, weights), rate)
         for name, mean in vars(calm).items():
             mean += (getattr(weights, name) - mean) * max(CALMING, 1 / (done + 1))
@@ -174,15 +180,19 @@ def trained(rounds: int, seed: int, file: Path, made_by: str) -> tuple[Weights, 
     return calm, errors
 
 
-def prepare(batch: Organisms, chance: np.random.Generator, progress: float) -> None:
-    """The worst two become seeds; later in training the next change their genome, and the best are wounded."""
-    blended = BLENDED if progress > FIRST else 0.0
-    order = np.argsort(batch.errors())[::-1]
-    batch.plots[order[:2]] = seeds(2)
-    for place in order[: 4 if progress > FIRST else 2]:
+def prepare(batch: Organisms, chance: np.random.Generator, is_first: bool) -> None:
+    """At first the worst two become seeds; later one does, one gets another genome, and the best two are wounded."""
+    worst, second, *_, other, best = np.argsort(batch.errors())[::-1]
+    blended = 0.0 if is_first else BLENDED
+    batch.plots[batch.plots[..., 3].max(axis=(1, 2)) <= ALIVE] = seeds(1)
+    batch.plots[worst] = seeds(1)[0]
+    for place in (worst, second):
         batch.change(place, chance, blended)
-    for place in order[-2:] if progress > FIRST else ():
-        batch.wound(place, chance)
+    if is_first:
+        batch.plots[second] = seeds(1)[0]
+    else:
+        batch.wound(best, chance)
+        batch.wound(other, chance)
 
 
 def write(file: Path, weights: Weights, made_by: str) -> None:
@@ -192,13 +202,23 @@ def write(file: Path, weights: Weights, made_by: str) -> None:
 
 def main() -> None:
     ask = argparse.ArgumentParser(description="Train the garden's network.")
-    ask.add_argument("--rounds", type=int, default=7000)
+    ask.add_argument("--rounds", type=int, default=6000)
     ask.add_argument("--seed", type=int, default=4)
     ask.add_argument("--out", type=Path, default=Path(__file__).with_name("weights.npz"))
+    ask.add_argument("--further", action="store_true", help="Go on from the weights that are there.")
     given = ask.parse_args()
     versions = f"Python {platform.python_version()}, numpy {np.__version__}, numba {numba.__version__}"
     made_by = f"train.py --rounds {given.rounds} --seed {given.seed}; {time.strftime('%Y-%m-%d')}; {versions}"
-    trained(given.rounds, given.seed, given.out, made_by)
+    start = None
+    if given.further:
+        start, made_by = Weights.read(given.out), f"{said(given.out)}\nand --further: {made_by}"
+    trained(given.rounds, given.seed, given.out, made_by, start)
+
+
+def said(file: Path) -> str:
+    """What made the weights in a file."""
+    with np.load(file) as held:
+        return str(held["made_by"])
 
 
 if __name__ == "__main__":
