@@ -2,7 +2,7 @@
 
 What it teaches: a model with a network. `load` reads the weights once per worker and says how far it is; all that a
 visitor grows is made in `open`, so the next one finds the garden as it was. The network is in automaton.py, how it was
-trained in train.py, and how cells become a picture in scene.py.
+trained in train.py, and how cells become a picture in soil.py.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from typing import Annotated
 import numpy as np
 from annotated_types import Interval
 from automaton import ALIVE, SIDE, SPECIES, Species, Weights, cut, genome, seeds, step
-from scene import Place, Scene
+from soil import Place, Scene
 
 import livereactor as lr
 
