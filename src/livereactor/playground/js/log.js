@@ -195,9 +195,15 @@ function line({ at, way, type, data, ms, error }) {
     element("time", {}, clock(at)),
     element("span", { class: "way", title: WAY_WORDS[way] }, WAY_MARKS[way]),
     element("b", {}, type),
-    element("span", { class: "content" }, error ?? (data === undefined || data === null ? "" : JSON.stringify(data))),
+    element("span", { class: "content" }, error ?? content(data)),
     element("span", { class: "ms" }, ms === undefined ? "" : `${ms.toFixed(1)} ms`),
   );
+}
+
+/** @param {unknown} data nothing is said of what holds nothing */
+function content(data) {
+  const text = JSON.stringify(data ?? {});
+  return text === "{}" ? "" : text;
 }
 
 /** @param {Date} at */
