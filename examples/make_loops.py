@@ -51,11 +51,10 @@ def pond(stage: Stage, time: float) -> None:
 
 
 def garden(stage: Stage, time: float) -> None:
-    if time == 0:
-        for x, y in ((0.2, 0.3), (0.8, 0.35), (0.5, 0.7)):
-            stage.command("plant", x=x, y=y)
-    if 6.2 <= time < 6.2 + 1 / FPS:
-        stage.command("cut", x=0.5, y=0.7, radius=0.08)
+    if is_at(time, 6.2):
+        stage.command("set_species", species="butterfly")
+    if is_at(time, 7.2):
+        stage.command("cut", x=0.87, y=0.68, radius=0.05)
 
 
 def world(stage: Stage, time: float) -> None:
@@ -84,6 +83,11 @@ SCENES = {
     "choir": Scene("choir.py", 2.0, choir),
     "slow": Scene("slow.py", 6.0, nobody),
 }
+
+
+def is_at(time: float, moment: float) -> bool:
+    """Once, at the picture of this moment."""
+    return moment <= time < moment + 1 / FPS
 
 
 def visitor(time: float) -> np.ndarray:
