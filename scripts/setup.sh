@@ -56,6 +56,22 @@ if ! stamped python requirements.lock pyproject.toml scripts/setup.sh; then
     .venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps -e .
     stamp python requirements.lock pyproject.toml scripts/setup.sh
 fi
+# numba compiles at the first call and keeps it beside the source: now, not when the first visitor presses Start.
+compiled=(examples/garden/*.py examples/world/*.py requirements.lock)
+if ! stamped compiled "${compiled[@]}"; then
+    say "compiling the demo models garden and world (a quarter of a minute, once)"
+    for model in garden world; do
+        .venv/bin/python - "examples/$model" <<'END'
+import sys
+from livereactor.runtime.loading import load_model
+from livereactor.testing import Stage
+
+with Stage(load_model(sys.argv[1])) as stage:
+    stage.step()
+END
+    done
+    stamp compiled "${compiled[@]}"
+fi
 
 if [ "${1:-}" = test ]; then
     tools=(chromium iproute2 nftables coturn nginx postgresql)

@@ -14,7 +14,8 @@ import livereactor
 from livereactor.base.errors import ConfigError, UsageError
 from livereactor.cli.serve import serve_targets
 
-MODELS: Final = ("pond.py", "garden.py")
+# As the gallery shows them; below `demo_models()`.
+MODELS: Final = ("pond.py", "garden/garden.py", "world/world.py", "mirror/mirror.py", "choir.py", "slow.py")
 
 
 def register(app: typer.Typer) -> None:
@@ -27,7 +28,7 @@ def demo(
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     json_lines: Annotated[bool, typer.Option("--json", help="Print the address as JSON, for scripts.")] = False,
 ) -> None:
-    """Serve our demo models: a pond and a garden you can touch.
+    """Serve our demo models behind a gallery.
 
     Nothing to configure; Ctrl-C ends it. Each model's worker starts on first use. What it keeps is in a temporary
     folder that goes with it.

@@ -11,6 +11,7 @@ import psutil
 import pytest
 from playwright.async_api import Browser, expect
 
+from livereactor.cli.demo import MODELS
 from tests.e2e.page.conftest import opened
 from tests.tools.processes import REPOSITORY, free_port, request
 
@@ -18,6 +19,7 @@ from .command import Serving, serving
 from .test_run import PLAYING, TRACE
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+NAMES = {Path(each).stem for each in MODELS}
 POND = json.dumps({"model": {"name": "pond"}}).encode()
 
 
@@ -77,9 +79,9 @@ async def test_a_models_worker_starts_on_first_use_and_nothing_is_left(tmp_path:
     async with serving("demo", "--port", "0", folder=tmp_path) as demo:
         folder = (await demo.said("data in")).split()[2]
         await demo.said("on this machine nobody needs a key or a token until there is a first key")
-        assert await states(demo) == {"garden": "cold", "pond": "cold"}
+        assert await states(demo) == dict.fromkeys(NAMES, "cold")
         await played(demo)
-        assert await states(demo) == {"garden": "cold", "pond": "ready"}
+        assert await states(demo) == {**dict.fromkeys(NAMES, "cold"), "pond": "ready"}
         (worker,) = workers(demo)
         assert is_there(folder)
         assert await demo.ends(how) == 0
