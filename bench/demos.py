@@ -1,12 +1,15 @@
-"""M1: each demo model on the page: pictures a second, the process's cores, and from a control to the picture.
+"""The demo models as somebody meets them. M1: pictures a second, cores, and from a control to the picture. M2: from
+*Start* to a moving picture in a fresh `livereactor demo`, and what that costs while nobody watches.
 
-The last figure is the page's own (src/livereactor/playground/js/latency.js): by the time stamps of pictures, so that it
-can be told for models that draw something else each time. P1 measures the same way with pixels, on a model made for it.
+M1's last figure is the page's own (src/livereactor/playground/js/latency.js), by the time stamps of pictures: it can be
+told for models that draw something else each time. P1 measures by pixels, on a model made for that.
 """
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,11 +21,16 @@ from bench.frame import Figure, Result, phases, spread
 from bench.stand import OURS, Stand
 from livereactor.cli.demo import MODELS
 from tests.tools.browser import FLAGS, chromium
-from tests.tools.processes import REPOSITORY, livereactor_run
+from tests.tools.processes import LIVEREACTOR, REPOSITORY, free_port, livereactor_run, running
 
 CONTROLS = 27  # touches or strokes a model; the page shows the middle of nine
 WARM_UP = 3.0  # seconds
 VIEW = "figure:not([hidden]) video"
+LIVE = "#stage.playing:not(.covered)"
+COUNT_TWO = """(selector) => new Promise((resolve) => {
+  const video = document.querySelector(selector);
+  video.requestVideoFrameCallback(() => video.requestVideoFrameCallback(resolve));
+})"""
 # Pictures in so many seconds, as the browser gives them to the screen.
 COUNT = """([selector, seconds]) => new Promise((resolve) => {
   const video = document.querySelector(selector);
@@ -76,19 +84,64 @@ async def _stroke(page: Page) -> None:
     )
 
 
+async def m2(stand: Stand) -> Sequence[Result]:
+    """Each model's worker starts at its *Start*; then all stand idle."""
+    results: list[Result] = []
+    with tempfile.TemporaryDirectory() as folder:
+        port = free_port()
+        command = [*LIVEREACTOR, "demo", "--port", str(port)]
+        with running(command, port=port, log_path=Path(folder) / "log") as server:
+            for target in MODELS:
+                name = Path(target).stem
+                async with _browser() as page:
+                    seconds = await _to_a_moving_picture(page, f"{server.url}/?model={name}")
+                shown = {"ms": round(1e3 * seconds)}
+                results.append(Result("M2", OURS, "the page", f"Start to moving picture, {name}", shown, "", 1))
+            await asyncio.sleep(WARM_UP)
+            tree = [psutil.Process(server.pid), *psutil.Process(server.pid).children(recursive=True)]
+            before = _cpu(tree)
+            await asyncio.sleep(stand.seconds)
+            cores = {"cores": round((_cpu(tree) - before) / stand.seconds, 3)}
+            idle = f"nobody watches, {len(tree)} processes"
+            results.append(Result("M2", OURS, "none", idle, cores, "", round(stand.seconds)))
+    return results
+
+
+def _cpu(processes: Sequence[psutil.Process]) -> float:
+    return sum(sum(each.cpu_times()[:2]) for each in processes)
+
+
+async def _to_a_moving_picture(page: Page, url: str) -> float:
+    """Seconds from pressing *Start* until a second picture is on the screen."""
+    await page.goto(url)
+    start = page.get_by_role("button", name="Start", exact=True)
+    await start.wait_for()
+    began = time.perf_counter()
+    await start.click()
+    await page.locator(LIVE).wait_for(timeout=60_000)
+    await page.evaluate(COUNT_TWO, VIEW)
+    return time.perf_counter() - began
+
+
 @asynccontextmanager
 async def _page(url: str) -> AsyncIterator[Page]:
     """With the model's picture on it; a camera is Chromium's own."""
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium(), args=list(FLAGS))
-        page = await browser.new_page(viewport={"width": 1280, "height": 720})
+    async with _browser() as page:
         await page.goto(url)
         await page.get_by_role("button", name="Start", exact=True).click()
-        await page.locator("#stage.playing:not(.covered)").wait_for(timeout=60_000)
+        await page.locator(LIVE).wait_for(timeout=60_000)
         camera = page.get_by_role("button", name="Camera", exact=True)
         if await camera.count():
             await camera.first.click()
         yield page
+
+
+@asynccontextmanager
+async def _browser() -> AsyncIterator[Page]:
+    """A fresh one."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium(), args=list(FLAGS))
+        yield await browser.new_page(viewport={"width": 1280, "height": 720})
         await browser.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -28,6 +29,10 @@ async def main() -> None:
         served = stack.enter_context(livereactor_serve(models, log_path=log, arguments=arguments))
         pond = stack.enter_context(livereactor_run(EXAMPLES / "pond.py", log_path=log))
         world = stack.enter_context(livereactor_run(EXAMPLES / "world", log_path=log))
+        tutorial = (REPOSITORY / "docs/first-model.md").read_text(encoding="utf-8")
+        lamp = log.with_name("lamp.py")
+        lamp.write_text(re.findall(r'```python title="lamp.py"\n(.*?)```', tutorial, re.S)[-1], encoding="utf-8")
+        first = stack.enter_context(livereactor_run(lamp, log_path=log))
         async with async_playwright() as playwright:
             browser = await playwright.chromium.launch(executable_path=chromium(), args=list(FLAGS))
             look = {"viewport": {"width": 1120, "height": 630}, "color_scheme": "dark"}
@@ -35,6 +40,7 @@ async def main() -> None:
             await _gallery(await browser.new_page(**wide), f"{served.url}/#token={served.token()}")
             await _pond(await browser.new_page(**look), pond.url)
             await _world(await browser.new_page(**look), world.url)
+            await _lamp(await browser.new_page(**{**look, "color_scheme": "light"}), first.url)
             await browser.close()
 
 
@@ -62,6 +68,11 @@ async def _world(page: Page, url: str) -> None:
     await page.wait_for_timeout(1500)
     await page.screenshot(path=IMAGES / "keys.png")
     await page.keyboard.up("w")
+
+
+async def _lamp(page: Page, url: str) -> None:
+    await _start(page, url)
+    await page.screenshot(path=IMAGES / "lamp.png")
 
 
 async def _start(page: Page, url: str) -> None:

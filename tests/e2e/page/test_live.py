@@ -18,6 +18,14 @@ from .running import BOARD, Running, live, run_board
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+FILM = Path(__file__).parents[3] / "examples/pond.webm"
+# What a page notices of a device that is pulled out, or of a share that the browser's own bar ends.
+GONE = """() => {
+  const [track] = window.given.getTracks();
+  track.stop();
+  track.dispatchEvent(new Event("ended"));
+}"""
+
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def shared() -> AsyncIterator[Running]:
@@ -97,6 +105,57 @@ async def test_what_is_sent_comes_back_on_the_picture(browser: Browser, board: R
         await expect(page.locator("video.preview")).to_be_visible()
         await page.get_by_role("button", name="Stop sending").click()
         await expect(page.locator("video.preview")).to_be_hidden()
+        assert complaints == []
+
+
+async def test_a_film_of_ones_own_is_sent(browser: Browser, board: Running) -> None:
+    async with live(browser, board) as (page, complaints):
+        await page.locator("[data-track=webcam] input[type=file]").set_input_files(FILM)
+        await seen(page, RIGHT, "Math.max(r, g, b) > 80")
+        assert complaints == []
+
+
+async def test_a_shared_screen_is_sent_until_the_browser_ends_it(browser: Browser, board: Running) -> None:
+    async with live(browser, board) as (page, complaints):
+        # Chromium without a screen has none to share: the page's own picture stands for it.
+        await page.evaluate(
+            """() => { navigator.mediaDevices.getDisplayMedia = async () => {
+              const canvas = Object.assign(document.createElement("canvas"), { width: 640, height: 360 });
+              const context = canvas.getContext("2d");
+              setInterval(() => {
+                context.fillStyle = "#fff";
+                context.fillRect(0, 0, 640, 360);
+              }, 50);
+              return (window.given = canvas.captureStream(20));
+            }; }"""
+        )
+        await page.get_by_role("button", name="Screen", exact=True).click()
+        await seen(page, RIGHT, "Math.min(r, g, b) > 200")
+        await page.evaluate(GONE)
+        panel = page.locator("[data-track=webcam]")
+        await expect(panel.get_by_role("alert")).to_contain_text("To send it again, press Screen")
+        await expect(panel.get_by_role("button", name="Stop sending")).to_be_hidden()
+        assert complaints == []
+
+
+async def test_a_camera_that_is_pulled_out_is_said_and_can_be_sent_again(browser: Browser, board: Running) -> None:
+    async with live(browser, board, permissions=["camera"]) as (page, complaints):
+        await page.evaluate(
+            """() => {
+              const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+              navigator.mediaDevices.getUserMedia = async (wanted) => (window.given = await open(wanted));
+            }"""
+        )
+        panel = page.locator("[data-track=webcam]")
+        await panel.get_by_role("button", name="Camera").click()
+        await seen(page, RIGHT, "Math.max(r, g, b) > 80")
+        await page.evaluate(GONE)
+        await expect(panel.get_by_role("alert")).to_contain_text("The camera is gone")
+        await expect(panel.get_by_role("alert")).to_contain_text("Plug it in and press Camera")
+        await seen(page, RIGHT, "Math.max(r, g, b) < 40")  # the model knows that nothing comes
+        await panel.get_by_role("button", name="Camera").click()
+        await seen(page, RIGHT, "Math.max(r, g, b) > 80")
+        await expect(panel.get_by_role("alert")).to_be_empty()
         assert complaints == []
 
 

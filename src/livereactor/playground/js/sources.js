@@ -137,6 +137,17 @@ class Panel {
     this.#complain({ title: `${readable(this.name)} is not sent any more`, text: sentence(String(error)) });
   }
 
+  /** A camera that is pulled out, or a screen share ended in the browser's own bar. @param {string} what */
+  async #gone(what) {
+    await this.stop();
+    const again = `press ${readable(what)}`;
+    this.#complain(
+      what === "camera" || what === "microphone"
+        ? { title: `The ${what} is gone`, text: `Plug it in and ${again}, or send something else.` }
+        : { title: `The ${what} is not sent any more`, text: `To send it again, ${again}.` },
+    );
+  }
+
   /**
    * @param {string} what
    * @param {Opener} open
@@ -172,8 +183,7 @@ class Panel {
     this.#source = source;
     this.#stop.hidden = false;
     this.#hint.hidden = true;
-    // A camera that is pulled out, or a screen share ended in the browser's own bar.
-    source.media.addEventListener("ended", () => this.#source === source && void this.stop());
+    source.media.addEventListener("ended", () => this.#source === source && void this.#gone(what));
     if (this.#kind === "video") {
       this.#preview.srcObject = new MediaStream([source.media]);
       this.#preview.classList.toggle("mirrored", what === "camera");
