@@ -31,9 +31,8 @@ from livereactor.store.sql_statements import LostRaceError
 from livereactor.store.sql_tx import SqlTx
 
 PATIENCE: Final = 2.0  # seconds that a work may take, the waiting for a connection included
-_CONNECTIONS: Final = (
-    6  # on a loop that is full more of them only wait longer for each other (ten: p99 250 ms, four: 150)
-)
+# On a loop that is full, more only wait longer for each other: with ten p99 was 250 ms, with four 150.
+_CONNECTIONS: Final = 4
 _MOST_WAITING: Final = 4096  # works
 _STATEMENTS: Final = 512  # that a connection keeps ready; more than there are
 _TRIES: Final = 4
