@@ -97,7 +97,7 @@ async def m2(stand: Stand) -> Sequence[Result]:
                     seconds = await _to_a_moving_picture(page, f"{server.url}/?model={name}")
                     await page.locator("#stop").click()
                     await page.get_by_role("button", name="Start", exact=True).wait_for()
-                shown = {"ms": round(1e3 * seconds)}
+                shown = {"ms": round(1e3 * seconds, 0)}
                 results.append(Result("M2", OURS, "the page", f"Start to moving picture, {name}", shown, "", 1))
             await asyncio.sleep(WARM_UP)
             tree = [psutil.Process(server.pid), *psutil.Process(server.pid).children(recursive=True)]
