@@ -15,7 +15,6 @@ import random
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
-from enum import Enum
 from typing import Any, Final, Protocol, cast
 
 import asyncpg  # pyright: ignore[reportMissingTypeStubs]
@@ -106,11 +105,6 @@ class PostgresRunner:
             self._pool.terminate()
 
 
-class _Phase(Enum):
-    WORKING = "working"
-    COMMITTING = "committing"  # what it wrote may stand from here on
-
-
 class _Attempt:
     """One work, from its first try to its commit.
 
@@ -120,7 +114,7 @@ class _Attempt:
 
     def __init__(self, work: Callable[[Tx], Any], *, locking: bool, until: float) -> None:
         self._work, self._locking, self._until = work, locking, until
-        self._phase = _Phase.WORKING
+        self._is_committing = False  # what it wrote may stand from here on
 
     async def run(self, pool: _Pool) -> Any:
         """Try until it commits; raises what the work raises, or our errors for the database's."""
@@ -154,7 +148,7 @@ class _Attempt:
             result = await greenlet_spawn(self._work, tx)
             if asyncio.get_running_loop().time() >= self._until:  # a work that held up the loop, and its own deadline
                 raise TimeoutError
-            self._phase = _Phase.COMMITTING
+            self._is_committing = True
             await driver.execute("COMMIT")
         except BaseException as error:
             await _undo(driver, error)
@@ -162,14 +156,14 @@ class _Attempt:
         return result
 
     def _worth_another(self, error: DBAPIError) -> bool:
-        if self._phase is not _Phase.WORKING:
+        if self._is_committing:
             return False
         # A connection that died just before, or in the middle of its work, costs one try.
         return sqlstate(error.orig) in _RACES or isinstance(error.orig, _GONE)
 
     def given_up(self) -> StoreUnavailableError:
         """What its caller is told once its time is over."""
-        if self._phase is _Phase.COMMITTING:
+        if self._is_committing:
             return StoreUnavailableError("the database did not say whether it kept this; look before you try again")
         return StoreUnavailableError(f"the database did not answer within {PATIENCE:g} seconds; try again")
 
@@ -215,7 +209,7 @@ async def _pool(url: URL) -> _Pool:
 
 
 async def _set_timeouts(driver: Driver) -> None:
-    # Not by the connection's `server_settings`, which poolers such as pgbouncer refuse.
+    # Not by the connection's `server_settings`: of those, poolers such as pgbouncer take only few.
     settings = ", ".join(f"set_config('{name}', '{value_ms}', false)" for name, value_ms in _TIMEOUTS.items())
     await driver.execute(f"SELECT {settings}")
 
@@ -245,9 +239,9 @@ def migrate(url: URL, upgrade: Callable[[Connection], None]) -> None:
     try:
         with ThreadPoolExecutor(1) as own:
             own.submit(asyncio.run, run()).result()
-    except (*DRIVER_ERRORS, TimeoutError) as error:
+    except DRIVER_ERRORS as error:  # TimeoutError among them: it is an OSError
         raise as_sqlalchemy(error) from error
 
 
 def _dsn(url: URL) -> str:
-    return url.set(drivername="postgresql").render_as_string(hide_password=False)
+    return url.render_as_string(hide_password=False)
