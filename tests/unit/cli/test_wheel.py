@@ -29,5 +29,6 @@ def test_the_wheel_carries_page_templates_and_demo(tmp_path: Path) -> None:
     wanted = {str(file.relative_to(source)) for file in files if file.is_file() and "__pycache__" not in file.parts}
     assert wanted
     assert wanted - held == set()
-    assert {f"livereactor/demos/{name}" for name in MODELS} <= held
+    films = [name.removesuffix(".py") + ".webm" for name in MODELS]
+    assert {f"livereactor/demos/{name}" for name in (*MODELS, *films, "garden/weights.npz")} <= held
     assert not any(name.startswith(("tests/", "bench/")) or "__pycache__" in name for name in held)
