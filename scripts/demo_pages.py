@@ -33,27 +33,18 @@ def pages() -> Iterator[tuple[str, str]]:
 
 
 def _gallery(schemas: list[ModelSchema]) -> str:
-    parts = [
+    shown = [
         f"## [{each.name}]({each.name}.md)\n\n{_loop(f'{each.name}.webm')}\n\n{each.description}" for each in schemas
     ]
-    return (
-        "\n\n".join(
-            [
-                MADE,
-                "# Gallery",
-                "`make demo` serves these models. Each is one file to read, and teaches one idea.",
-                *parts,
-            ]
-        )
-        + "\n"
-    )
+    told = "`make demo` serves these models. The file of each is short, and teaches one idea."
+    return _joined(MADE, "# Gallery", told, *shown)
 
 
 def _page(path: Path, schema: ModelSchema) -> str:
     source = (EXAMPLES / path).read_text(encoding="utf-8")
     parameters = [each for each in schema.commands if _sets_parameter(each)]
     commands = [each for each in schema.commands if not _sets_parameter(each)]
-    parts = [
+    return _joined(
         MADE,
         f"# {schema.name}",
         _loop(f"../{schema.name}.webm"),  # a page is a folder to the browser
@@ -63,7 +54,10 @@ def _page(path: Path, schema: ModelSchema) -> str:
         _table("command", [(each.name, _arguments(each), each) for each in commands]),
         f"The model itself; what it draws with is in the same {'file' if path.parent == Path() else 'folder'}:",
         f'```python title="examples/{path}"\n{_model_class(source)}\n```',
-    ]
+    )
+
+
+def _joined(*parts: str) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

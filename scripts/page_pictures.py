@@ -10,21 +10,21 @@ from pathlib import Path
 
 from playwright.async_api import Page, async_playwright
 
+from livereactor.cli.demo import MODELS
+from tests.e2e.page.looking import on_screen
 from tests.tools.browser import FLAGS, chromium
 from tests.tools.processes import REPOSITORY, livereactor_run
 from tests.tools.serving import livereactor_serve
 
 EXAMPLES, IMAGES = REPOSITORY / "examples", REPOSITORY / "docs/images"
-GALLERY = ("pond.py", "garden", "world", "mirror", "choir.py", "slow.py")
 TOUCHES = ((0.3, 0.35), (0.55, 0.6), (0.75, 0.3))  # shares of the picture's width and height
-LIVE = "#stage.playing:not(.covered)"
 
 
 async def main() -> None:
     """All of them."""
     with ExitStack() as stack:
         log = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "log"
-        models = [EXAMPLES / name for name in GALLERY]
+        models = [EXAMPLES / name for name in MODELS]
         arguments = ("--min-ready", "0")
         served = stack.enter_context(livereactor_serve(models, log_path=log, arguments=arguments))
         pond = stack.enter_context(livereactor_run(EXAMPLES / "pond.py", log_path=log))
@@ -78,7 +78,7 @@ async def _lamp(page: Page, url: str) -> None:
 async def _start(page: Page, url: str) -> None:
     await page.goto(url)
     await page.get_by_role("button", name="Start", exact=True).click()
-    await page.locator(LIVE).wait_for(timeout=60_000)
+    await on_screen(page)
     await page.wait_for_timeout(3000)  # figures stand in the bar
 
 
