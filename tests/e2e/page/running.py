@@ -10,8 +10,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx2 as httpx
+import pytest_asyncio
 from playwright.async_api import Browser, Page
 
 from .conftest import opened
@@ -47,6 +49,23 @@ async def run_board(port: int = 0, model: Path = BOARD, *options: str) -> Runnin
     found = re.search(r"http://\S+", line)
     assert found, f"`livereactor run` printed no address: {line!r}"
     return Running(process, found.group())
+
+
+def runtime_of(model: Path = BOARD) -> tuple[Any, Any]:
+    """Two fixtures for a module: its one `livereactor run`, to be called `shared`, and the same without a session."""
+
+    @pytest_asyncio.fixture(loop_scope="module", scope="module")
+    async def shared() -> AsyncIterator[Running]:
+        running = await run_board(model=model)
+        yield running
+        assert await running.stop() == 0
+
+    @pytest_asyncio.fixture(loop_scope="module")
+    async def without_session(shared: Running) -> AsyncIterator[Running]:
+        yield shared
+        await shared.end_session()
+
+    return shared, without_session
 
 
 @asynccontextmanager

@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import Browser, Locator, Page, expect
 
 from .axe import stumbles
 from .conftest import picture
 from .looking import field
-from .running import MODELS, Running, live, run_board
+from .running import MODELS, Running, live, runtime_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def shared() -> AsyncIterator[Running]:
-    running = await run_board(model=MODELS / "every.py")
-    yield running
-    assert await running.stop() == 0
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def every(shared: Running) -> AsyncIterator[Running]:
-    yield shared
-    await shared.end_session()
+shared, every = runtime_of(MODELS / "every.py")
 
 
 async def told(page: Page, name: str, value: Any) -> None:

@@ -9,40 +9,29 @@ import re
 import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Locator, Page, Route, expect
 
-from tests.tools.processes import REPOSITORY
-from tests.tools.serving import Coordinator, livereactor_serve, operate
+from tests.tools.serving import Coordinator, operate
 
 from .conftest import opened, picture
+from .coordinating import ENVIRONMENT, board_and_again, end_sessions, open_sessions
 from .looking import BAR, LEFT, field, look, on_screen, seen
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-MODELS = Path(__file__).parent / "models"
 PATIENCE_MS = 30_000.0
 STARTING = 120.0  # seconds for a new worker, which is there after three on an idle machine
 CLOCK = "(at) => new Date(at * 1000).toLocaleTimeString([], {hour: '2-digit', minute: '2-digit'})"
 DOT = "(state) => getComputedStyle(state, '::before').backgroundColor"
-ENVIRONMENT = {
-    "PYTHONPATH": str(REPOSITORY),
-    "LIVEREACTOR_COORDINATOR__GUESTS": "false",
-    # A test that fails half-way must not wait for its sessions.
-    "LIVEREACTOR_COORDINATOR__DRAIN_TIMEOUT": "1",
-}
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Coordinator]:
-    """Two models, a worker each; nobody is served without a token."""
-    targets = [MODELS / "board.py", f"{MODELS / 'again.py'}:Again"]
-    log_path = tmp_path_factory.mktemp("coordinator") / "log"
-    with livereactor_serve(targets, log_path=log_path, environment=ENVIRONMENT) as coordinator:
+    with board_and_again(tmp_path_factory.mktemp("coordinator")) as coordinator:
         wait_for_workers(coordinator)
         yield coordinator
 
@@ -66,10 +55,7 @@ async def coordinator(served: Coordinator) -> AsyncIterator[Coordinator]:
     """No session of an earlier test is left in it, and each model has its worker."""
     wait_for_workers(served)
     yield served
-    status, body = served.call("GET", "/sessions?state=open")
-    assert status == 200
-    for each in body["sessions"]:
-        served.call("DELETE", f"/sessions/{each['session_id']}")
+    end_sessions(served)
 
 
 @asynccontextmanager
@@ -127,7 +113,7 @@ async def test_a_token_behind_the_address_plays_and_is_in_no_address(
         await expect(page.get_by_role("button", name="Start")).to_be_visible()
         await expect(field(page, "Red").get_by_role("textbox")).to_have_value("0")
         assert complaints == []
-    assert coordinator.call("GET", "/sessions?state=open")[1]["sessions"] == []
+    assert open_sessions(coordinator) == []
 
 
 async def test_who_waits_sees_the_place_keeps_it_over_a_reload_and_is_served_in_order(
@@ -194,7 +180,7 @@ async def test_a_page_that_goes_while_it_connects_gives_its_place_back(
         await page.goto("about:blank")
 
         def is_free() -> bool:
-            return coordinator.call("GET", "/sessions?state=open")[1]["sessions"] == []
+            return open_sessions(coordinator) == []
 
         coordinator.wait_until(is_free, timeout=PATIENCE_MS / 1000)
 

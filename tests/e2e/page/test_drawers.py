@@ -5,17 +5,15 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
 from .axe import stumbles
 from .conftest import picture
 from .looking import PATIENCE, field
-from .running import MODELS, Running, live, run_board
+from .running import MODELS, Running, live, runtime_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -23,17 +21,7 @@ CLIPBOARD = {"permissions": ["clipboard-read", "clipboard-write"]}
 ROOT = Path(__file__).parents[3]
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def shared() -> AsyncIterator[Running]:
-    running = await run_board(model=MODELS / "walk.py")
-    yield running
-    assert await running.stop() == 0
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def walk(shared: Running) -> AsyncIterator[Running]:
-    yield shared
-    await shared.end_session()
+shared, walk = runtime_of(MODELS / "walk.py")
 
 
 async def test_the_latency_is_the_sum_of_its_parts(browser: Browser, walk: Running) -> None:

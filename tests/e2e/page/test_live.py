@@ -5,16 +5,14 @@ from __future__ import annotations
 import re
 import shutil
 import signal
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import Browser, FilePayload, Page, expect
 
 from .conftest import opened, picture
 from .looking import BAR, LEFT, PATIENCE, RIGHT, Part, field, look, on_screen, seen
-from .running import BOARD, Running, live, run_board
+from .running import BOARD, Running, live, run_board, runtime_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -27,18 +25,7 @@ GONE = """() => {
 }"""
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def shared() -> AsyncIterator[Running]:
-    running = await run_board()
-    yield running
-    assert await running.stop() == 0
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def board(shared: Running) -> AsyncIterator[Running]:
-    """The runtime of all tests that leave it alive; each begins with no session."""
-    yield shared
-    await shared.end_session()
+shared, board = runtime_of()
 
 
 async def test_the_picture_moves_and_a_slider_changes_it(browser: Browser, board: Running) -> None:

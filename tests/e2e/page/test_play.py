@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import Browser, FloatRect, Locator, Page, expect
 
 from .conftest import picture
 from .looking import Part, field, look, on_screen, seen
-from .running import MODELS, Running, live, run_board
+from .running import MODELS, Running, live, runtime_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -20,17 +18,7 @@ FORWARD, RESTING, BACK = "r > 230", "r > 100 && r < 155", "r < 25"
 PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def shared() -> AsyncIterator[Running]:
-    running = await run_board(model=MODELS / "walk.py")
-    yield running
-    assert await running.stop() == 0
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def walk(shared: Running) -> AsyncIterator[Running]:
-    yield shared
-    await shared.end_session()
+shared, walk = runtime_of(MODELS / "walk.py")
 
 
 async def test_held_keys_push_and_let_go_they_rest(browser: Browser, walk: Running) -> None:

@@ -15,29 +15,22 @@ from playwright.async_api import Browser, Page, expect
 
 from tests.tools.browser import serving
 from tests.tools.processes import REPOSITORY, livereactor_run
-from tests.tools.serving import Coordinator, livereactor_serve
+from tests.tools.serving import Coordinator
 
 from .axe import stumbles
 from .conftest import opened, picture
+from .coordinating import board_and_again, end_sessions, open_sessions
 from .looking import BAR, LEFT, LOOK, PATIENCE, Part
+from .running import BOARD
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-MODELS = Path(__file__).parent / "models"
 PATIENCE_MS = PATIENCE * 1000
-ENVIRONMENT = {
-    "PYTHONPATH": str(REPOSITORY),
-    "LIVEREACTOR_COORDINATOR__GUESTS": "false",
-    "LIVEREACTOR_COORDINATOR__DRAIN_TIMEOUT": "1",
-}
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Coordinator]:
-    """Two models with a worker of one place each; nobody is served without a token."""
-    targets = [MODELS / "board.py", f"{MODELS / 'again.py'}:Again"]
-    log_path = tmp_path_factory.mktemp("coordinator") / "log"
-    with livereactor_serve(targets, log_path=log_path, environment=ENVIRONMENT) as coordinator:
+    with board_and_again(tmp_path_factory.mktemp("coordinator")) as coordinator:
         coordinator.wait_for_worker(count=2)
         yield coordinator
 
@@ -46,14 +39,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Coordinator]:
 async def coordinator(served: Coordinator) -> AsyncIterator[Coordinator]:
     """No session of an earlier test is left in it."""
     yield served
-    for session in sessions(served):
-        served.call("DELETE", f"/sessions/{session}")
-
-
-def sessions(coordinator: Coordinator) -> list[str]:
-    status, body = coordinator.call("GET", "/sessions?state=open")
-    assert status == 200
-    return [each["session_id"] for each in body["sessions"]]
+    end_sessions(served)
 
 
 @asynccontextmanager
@@ -115,7 +101,7 @@ async def test_two_elements_on_a_page_of_another_origin_show_two_models_and_stee
         await expect(page.locator("#two .panel")).to_be_hidden()
         assert await page.evaluate("() => two.store.send('set_red', {red: 1})") is None
         await seen(page, "two", LEFT, "r > 200")
-        assert len(sessions(coordinator)) == 2
+        assert len(open_sessions(coordinator)) == 2
         await picture(page, "view-two")
         await page.locator("#one").hover()
         await page.locator("#one").get_by_role("button", name="Stop", exact=True).click()
@@ -170,7 +156,7 @@ async def test_twenty_mounts_leave_one_session(browser: Browser, coordinator: Co
         await status(page, "one", "ready")
         await moving(page, "one")
         mine = await page.evaluate("() => one.store.getSnapshot().sessionId")
-        coordinator.wait_until(lambda: sessions(coordinator) == [mine], timeout=PATIENCE)
+        coordinator.wait_until(lambda: open_sessions(coordinator) == [mine], timeout=PATIENCE)
         assert complaints == []
 
 
@@ -181,7 +167,7 @@ async def test_who_leaves_the_page_leaves_no_session(
         await page.evaluate("() => one.store.connect()")
         await status(page, "one", "ready")
         await page.goto("about:blank")
-        coordinator.wait_until(lambda: sessions(coordinator) == [], timeout=PATIENCE)
+        coordinator.wait_until(lambda: open_sessions(coordinator) == [], timeout=PATIENCE)
 
 
 async def test_a_refused_token_is_said_with_what_to_do_and_another_one_is_taken(
@@ -266,7 +252,7 @@ async def test_the_store_is_the_same_until_something_changes(
             ("main_video", "video", "recvonly"),
             ("webcam", "video", "sendonly"),
         ]
-        assert last["sessionId"] in sessions(coordinator)
+        assert last["sessionId"] in open_sessions(coordinator)
         assert last["expiresAt"] > 1.7e9
         assert await page.evaluate("() => one.store.getSnapshot().tracks[0].media.kind") == "video"
         assert await page.evaluate("() => one.store.send('mark', {x: 0.25, y: 0.5})") == {
@@ -279,7 +265,7 @@ async def test_the_store_is_the_same_until_something_changes(
         await status(page, "one", "ready")
         await page.evaluate("() => one.store.disconnect()")
         await status(page, "one", "disconnected")
-        coordinator.wait_until(lambda: sessions(coordinator) == [], timeout=PATIENCE)
+        coordinator.wait_until(lambda: open_sessions(coordinator) == [], timeout=PATIENCE)
         assert before is not None
 
 
@@ -303,7 +289,7 @@ async def test_a_runtime_on_this_machine_serves_the_element_to_pages_of_this_mac
     browser: Browser, tmp_path: Path
 ) -> None:
     body = '<livereactor-view id="one" controls></livereactor-view>'
-    with livereactor_run(MODELS / "board.py", log_path=tmp_path / "log") as runtime:
+    with livereactor_run(BOARD, log_path=tmp_path / "log") as runtime:
         async with embedding(browser, tmp_path, runtime.url, body) as (page, complaints):
             await page.locator("#one").get_by_role("button", name="Start").click()
             await moving(page, "one")
@@ -346,7 +332,7 @@ async def test_the_react_example_of_the_docs_mounts_twice_and_has_one_session(
         await expect(page.locator("figcaption")).to_have_text("ready", timeout=PATIENCE_MS)
         await moving(page, "one")
         mine = await page.evaluate("() => one.store.getSnapshot().sessionId")
-        coordinator.wait_until(lambda: sessions(coordinator) == [mine], timeout=PATIENCE)
+        coordinator.wait_until(lambda: open_sessions(coordinator) == [mine], timeout=PATIENCE)
         await page.get_by_role("button", name="Drop").click()
         assert complaints == []
 
