@@ -23,6 +23,27 @@ export function element(tag, settings = {}, ...children) {
 }
 
 /**
+ * A drawing that nobody is told of.
+ * @param {{viewBox: string, preserveAspectRatio: string}} frame
+ * @param {readonly (readonly [tag: string, attributes: Record<string, string>])[]} shapes from back to front
+ */
+export function drawing(frame, shapes) {
+  const svg = vector("svg", { ...frame, "aria-hidden": "true" });
+  svg.append(...shapes.map(([tag, attributes]) => vector(tag, attributes)));
+  return svg;
+}
+
+/**
+ * @param {string} tag
+ * @param {Record<string, string>} attributes
+ */
+function vector(tag, attributes) {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  return made;
+}
+
+/**
  * An element of index.html, which is there or the page is broken.
  * @template {HTMLElement} T
  * @param {string} id

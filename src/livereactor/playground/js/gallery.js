@@ -3,6 +3,7 @@
 import { element, readable } from "./dom.js";
 import { Loop } from "./loop.js";
 import { Signal } from "./signal.js";
+import { firstLine } from "./words.js";
 
 /** @typedef {import("./coordinator.js").Model} Model */
 
@@ -124,9 +125,4 @@ export function stateOf({ state, in_use, progress, queue_length }) {
   if (queue_length > 0) return `${queue_length} waiting`;
   if (state === "starting") return progress === undefined ? "starting" : `starting, ${Math.round(progress * 100)} %`;
   return { ready: in_use ? "in use" : "ready", cold: "starts on first use", failed: "not to be had" }[state];
-}
-
-/** @param {string} text */
-export function firstLine(text) {
-  return text.split("\n")[0] ?? "";
 }

@@ -1,8 +1,7 @@
 /** Drawing figures: a line over the last minute, and parts of a whole as one bar. */
 
-import { element } from "./dom.js";
+import { drawing, element } from "./dom.js";
 
-const SPACE = "http://www.w3.org/2000/svg";
 const HEIGHT = 32;
 
 /**
@@ -35,25 +34,17 @@ export function graph({ label, about, unit, decimals }, values, most) {
  * @param {number} top
  */
 function curve(values, most, top) {
-  const svg = document.createElementNS(SPACE, "svg");
-  svg.setAttribute("viewBox", `0 0 ${most - 1} ${HEIGHT}`);
-  svg.setAttribute("preserveAspectRatio", "none");
-  svg.setAttribute("aria-hidden", "true");
   const start = most - values.length;
   const points = values.flatMap((value, index) =>
     Number.isFinite(value) ? [[start + index, HEIGHT - 1 - (value / (top || 1)) * (HEIGHT - 3)]] : [],
   );
   const line = points.map((point) => point.join(",")).join(" ");
   const [first, last] = [points[0]?.[0], points.at(-1)?.[0]];
-  for (const [tag, drawn] of [
-    ["polygon", points.length ? `${first},${HEIGHT} ${line} ${last},${HEIGHT}` : ""],
-    ["polyline", line],
-  ]) {
-    const shape = document.createElementNS(SPACE, tag ?? "");
-    shape.setAttribute("points", drawn ?? "");
-    svg.append(shape);
-  }
-  return svg;
+  const area = points.length ? `${first},${HEIGHT} ${line} ${last},${HEIGHT}` : "";
+  return drawing({ viewBox: `0 0 ${most - 1} ${HEIGHT}`, preserveAspectRatio: "none" }, [
+    ["polygon", { points: area }],
+    ["polyline", { points: line }],
+  ]);
 }
 
 /**

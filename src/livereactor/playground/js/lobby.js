@@ -1,9 +1,9 @@
 /** Before a session: what there is to start, how soon it is there, and what stands in the way. */
 
 import { Refused, Unreachable } from "./http.js";
-import { firstLine, stateOf } from "./gallery.js";
+import { stateOf } from "./gallery.js";
 import { Signal } from "./signal.js";
-import { sentence } from "./words.js";
+import { firstLine, sentence } from "./words.js";
 
 /** @typedef {import("./stage.js").Card} Card */
 /** @typedef {import("./json.js").JsonObject} JsonObject */

@@ -15,7 +15,7 @@ import { findServer } from "./server.js";
 import { ShareDialog } from "./share.js";
 import { Stats } from "./stats.js";
 import { View } from "./view.js";
-import { explain, sentence } from "./words.js";
+import { explain, firstLine, sentence } from "./words.js";
 
 /** @typedef {import("./stage.js").Card} Card */
 
@@ -76,8 +76,7 @@ function before(state) {
   if (gate) return asking(gate);
   if (state !== "idle") return null;
   const title = view.title || "livereactor";
-  // One line of what it does: the first of the model's description.
-  const card = view.lobby?.card(title, view.text.split("\n")[0] ?? "", () => client.start());
+  const card = view.lobby?.card(title, firstLine(view.text), () => client.start());
   if (!card) return { title, text: silence, busy: true };
   const chosen = view.server?.kind === "coordinator" && view.server.model !== "";
   return chosen ? { ...card, second: others() } : card;
@@ -105,7 +104,7 @@ view.changed.listen(() => {
   const { state } = client;
   stateLine.textContent = stateWords();
   stateLine.dataset.state = state === "ended" && view.isCalm ? "over" : state;
-  stopButton.hidden = ["idle", "queued", "failed", "ended"].includes(state);
+  stopButton.hidden = !view.isUnderWay;
   stopButton.textContent = session.owner ? "Stop" : "Leave";
   stopButton.title = session.owner ? "End the session" : "Leave the session to the others";
   shareButton.hidden = view.server?.kind !== "coordinator" || state !== "ready" || credentials.watching;
@@ -114,7 +113,7 @@ view.changed.listen(() => {
 
 client.status.listen(({ state, problem }) => {
   if (problem?.kind === "unauthorized") askForCredentials(problem.detail);
-  if (!["idle", "queued", "failed", "ended"].includes(state)) return;
+  if (view.isUnderWay) return;
   stats.reset();
   countdown.until(null);
 });

@@ -36,7 +36,7 @@ export class Play {
     this.#root = root;
     this.#keyboard = new Keyboard(ears, (key) => this.#isLive && this.#hands.takes(key), closing);
     this.#gamepads = new Gamepads(closing);
-    this.#touchpad = new Touchpad(root);
+    this.#touchpad = new Touchpad(root, closing);
     this.#legend = new Legend(root, ears, closing);
     this.#remarks = new Remarks(root);
     controls.drawn.listen(() => this.#bind());

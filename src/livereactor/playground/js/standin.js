@@ -1,6 +1,7 @@
 /** A picture for a model that has none yet: hills in the evening, in shapes and colours that its name gives. */
 
-const SPACE = "http://www.w3.org/2000/svg";
+import { drawing } from "./dom.js";
+
 const WIDTH = 320;
 const HEIGHT = 180;
 const RIDGES = 4;
@@ -13,16 +14,8 @@ const HUES = 180;
 
 /** @param {string} name of the model */
 export function standIn(name) {
-  const svg = document.createElementNS(SPACE, "svg");
-  svg.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
-  svg.setAttribute("preserveAspectRatio", "xMidYMid slice");
-  svg.setAttribute("aria-hidden", "true");
-  for (const shape of landscape(name)) {
-    const path = document.createElementNS(SPACE, "path");
-    for (const [attribute, value] of Object.entries(shape)) path.setAttribute(attribute, value);
-    svg.append(path);
-  }
-  return svg;
+  const frame = { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "xMidYMid slice" };
+  return drawing(frame, landscape(name).map((shape) => ["path", shape]));
 }
 
 /**

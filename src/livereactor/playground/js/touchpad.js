@@ -16,10 +16,13 @@ export class Touchpad {
   #hasKeys = false;
   #isEmpty = true;
 
-  /** @param {HTMLElement} stage */
-  constructor(stage) {
+  /**
+   * @param {HTMLElement} stage
+   * @param {AbortSignal} closing
+   */
+  constructor(stage, closing) {
     stage.append(this.#root);
-    this.#coarse.addEventListener("change", () => this.#show());
+    this.#coarse.addEventListener("change", () => this.#show(), { signal: closing });
   }
 
   /** @param {readonly Bound[]} bound */

@@ -13,7 +13,7 @@ import { CoordinatorLobby, RuntimeLobby } from "./lobby.js";
 import { findServer } from "./server.js";
 import { View } from "./view.js";
 import { STATUS, ViewStore } from "./view-store.js";
-import { explain, sentence } from "./words.js";
+import { explain, firstLine, sentence } from "./words.js";
 
 /** @typedef {import("./stage.js").Card} Card */
 /** @typedef {import("./view-store.js").ViewError} ViewError */
@@ -234,7 +234,7 @@ class Visit {
     const { client } = this.view;
     const { signal } = this.#closing;
     this.view.changed.listen(() => {
-      this.#stop.hidden = IDLE.includes(client.state) || client.state === "queued";
+      this.#stop.hidden = !this.view.isUnderWay;
       this.#says.changed(this.snapshot);
     });
     this.view.described.listen(() => {
@@ -264,9 +264,8 @@ class Visit {
     if (this.#denied) return { ...this.#refusal(), bad: true };
     if (state !== "idle") return null;
     const title = this.view.title || this.#place.model || "livereactor";
-    const line = this.view.text.split("\n")[0] ?? "";
     const start = () => this.view.client.start();
-    return this.view.lobby?.card(title, line, start) ?? { title, text: this.#silence, busy: true };
+    return this.view.lobby?.card(title, firstLine(this.view.text), start) ?? { title, text: this.#silence, busy: true };
   }
 
   /** @param {string} reason the server's sentence */

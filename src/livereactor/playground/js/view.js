@@ -31,6 +31,8 @@ import { Stage } from "./stage.js";
 const RUNNING = ["connecting", "ready", "lost", "reconnecting"];
 /** In these it is of interest how loading goes, and what else there is. @type {readonly string[]} */
 const BEFORE = ["idle", "starting", "failed", "ended"];
+/** In these nothing is under way but, at most, the waiting for a place. @type {readonly string[]} */
+const AT_REST = ["idle", "queued", "failed", "ended"];
 /** Connected and still no picture: after this it is said what that may mean. */
 const NO_PICTURE_MS = 5000;
 /** A hidden tab needs no pictures; a short look at another one must not cost a new key frame. */
@@ -115,6 +117,11 @@ export class View {
   /** Whether it ended as sessions do. */
   get isCalm() {
     return isCalm(this.problem);
+  }
+
+  /** It starts, runs or comes back: there is something to stop. */
+  get isUnderWay() {
+    return !AT_REST.includes(this.client.state);
   }
 
   /** Its coordinator does not answer at the moment. */
@@ -210,7 +217,7 @@ export class View {
     this.#hadWorker = state === "queued" ? this.#hadWorker : RUNNING.includes(state);
     if (state === "ready") this.#lateTimer = setTimeout(() => ((this.#isLate = true), this.show()), NO_PICTURE_MS);
     if (state === "idle") this.controls.reset();
-    if (["idle", "queued", "failed", "ended"].includes(state)) {
+    if (!this.isUnderWay) {
       this.stage.clear();
       this.sources.stop();
     }

@@ -157,3 +157,8 @@ export function sentence(text) {
   const ended = /[.!?…]$/.test(trimmed) ? trimmed : `${trimmed}.`;
   return ended.charAt(0).toUpperCase() + ended.slice(1);
 }
+
+/** One line of what a model does. @param {string} text its description */
+export function firstLine(text) {
+  return text.split("\n")[0] ?? "";
+}
