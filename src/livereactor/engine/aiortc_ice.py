@@ -25,7 +25,7 @@ from aiortc.rtcicetransport import parse_stun_turn_uri
 
 from livereactor.base.limits import MIB
 from livereactor.engine.gathering import Relays, no_candidate
-from livereactor.engine.port import Candidate, IceServer, PeerConfig, PeerState
+from livereactor.engine.port import Candidate, CandidatePair, IceServer, PeerConfig, PeerState
 
 LOOPBACK: Final = "127.0.0.1"
 SERVER_TIMEOUT: Final = 5.0  # seconds for a STUN or TURN server to answer
@@ -88,6 +88,23 @@ class Paths:
             for pair in connection._nominated.values():
                 return pair.local_candidate.type
         return None
+
+    def pairs(self, sent: int, received: int) -> tuple[CandidatePair, ...]:
+        """The paths in use; aioice counts no bytes, so the first speaks for what the transport carried."""
+        nominated = [pair for connection in self._connections for pair in connection._nominated.values()]
+        return tuple(
+            CandidatePair(
+                f"{pair.local_addr}-{pair.remote_addr}",
+                nominated=True,
+                succeeded=True,
+                local_type=pair.local_candidate.type,
+                remote_type=pair.remote_candidate.type,
+                rtt_ms=self.rtt_ms,
+                bytes_sent=0 if index else sent,
+                bytes_received=0 if index else received,
+            )
+            for index, pair in enumerate(nominated)
+        )
 
     async def aclose(self) -> None:
         """Stop everything still under way."""

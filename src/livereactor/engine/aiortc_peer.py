@@ -174,7 +174,8 @@ class AiortcPeer:
             bytes_received=received,
             available_bps=float(sum(rates)) if rates else None,
             loss_ratio=max(losses) if losses else None,
-            inbound={mid: {"bytes": float(track.bytes_received)} for mid, track in self._inputs.items()},
+            inbound={mid: {"bytes_received": track.bytes_received} for mid, track in self._inputs.items()},
+            pairs=self._paths.pairs(sent, received),
         )
 
     async def set_bitrate(self, *, min_bps: int | None = None, max_bps: int | None = None) -> None:

@@ -20,6 +20,7 @@ from livereactor.engine.port import (
     Accepted,
     Candidate,
     CandidateFound,
+    CandidatePair,
     Capabilities,
     ChannelAdded,
     CodecNegotiated,
@@ -128,8 +129,18 @@ class MemoryPeer:
         """What was sent; the wire has no delay and no loss."""
         sent = sum(output.bytes_sent for output in self._video.values())
         received = 0 if self._far is None else sum(output.bytes_sent for output in self._far._video.values())
-        connected = self._state is PeerState.CONNECTED
-        return PeerStats(0.0 if connected else None, "host" if connected else None, sent, received)
+        if self._state is not PeerState.CONNECTED:
+            return PeerStats(bytes_sent=sent, bytes_received=received)
+        pair = CandidatePair("wire", True, True, "host", "host", None, 0.0, sent, received)
+        return PeerStats(
+            rtt_ms=0.0,
+            local_candidate="host",
+            bytes_sent=sent,
+            bytes_received=received,
+            outbound={mid: {"bytes_sent": output.bytes_sent} for mid, output in self._video.items()},
+            inbound={mid: {"bytes_received": track.bytes_received} for mid, track in self._inputs.items()},
+            pairs=(pair,),
+        )
 
     async def set_bitrate(self, *, min_bps: int | None = None, max_bps: int | None = None) -> None:
         """A wire has no bitrate; `limit` plays one."""

@@ -33,6 +33,7 @@ class MemoryInput:
         self._on_sound: Callable[[Sound], None] | None = None
         self._decoder: av.VideoCodecContext | None = None
         self._number = 0
+        self.bytes_received = 0
 
     @property
     def mid(self) -> str:
@@ -60,6 +61,7 @@ class MemoryInput:
 
     def take_encoded(self, frame: EncodedFrame) -> None:
         """An encoded Frame has arrived."""
+        self.bytes_received += len(frame.data)
         if self._on_encoded is not None:
             self._on_encoded(frame)
         if self._on_frame is None:

@@ -280,8 +280,39 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
+class CandidatePair:
+    """One path that ICE tried. None = not measured, or not told by this engine.
+
+    Attributes:
+        id: the same in every sample.
+        nominated: ICE selected it; after a change of path several may be.
+        succeeded: its checks were answered.
+        local_type, remote_type: host | srflx | prflx | relay.
+        relay_protocol: udp | tcp | tls, by which our relay is reached; None without one.
+        bytes_sent, bytes_received: all it carried since it came up.
+        outgoing_bps, incoming_bps: what congestion control takes to be available.
+    """
+
+    id: str
+    nominated: bool
+    succeeded: bool
+    local_type: str | None = None
+    remote_type: str | None = None
+    relay_protocol: str | None = None
+    rtt_ms: float | None = None
+    bytes_sent: int = 0
+    bytes_received: int = 0
+    outgoing_bps: float | None = None
+    incoming_bps: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PeerStats:
-    """A sample; None = not measured yet. Counters are since the Peer was made."""
+    """A sample; None = not measured yet. Counters are since the Peer was made.
+
+    Attributes:
+        outbound, inbound: figures by section (mid); a figure that is not measured is absent.
+    """
 
     rtt_ms: float | None = None
     local_candidate: str | None = None  # host | srflx | prflx | relay, of the pair that carries the media
@@ -292,6 +323,7 @@ class PeerStats:
     jitter_ms: float | None = None
     outbound: Mapping[str, Mapping[str, float | str]] = field(default_factory=dict[str, Mapping[str, float | str]])
     inbound: Mapping[str, Mapping[str, float | str]] = field(default_factory=dict[str, Mapping[str, float | str]])
+    pairs: tuple[CandidatePair, ...] = ()
 
 
 class Peer(Protocol):
