@@ -31,7 +31,7 @@ class LivereactorError(Exception):
     """
 
     code: str = "INTERNAL_ERROR"
-    recoverable: ClassVar[bool] = False
+    recoverable: bool = False
     http_status: ClassVar[int] = 500
 
     def __init__(self, message: str, *, code: str | None = None) -> None:

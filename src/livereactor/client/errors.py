@@ -1,0 +1,398 @@
+"""What a client raises: one class to catch, `ReactorError`, and below it one for every documented code.
+
+    ReactorError
+    ├── AuthError, ForbiddenError, NotFoundError, ConflictError, RateLimitedError, BadRequestError ...   from HTTP
+    ├── ConnectionFailedError, ReconnectionFailedError, GpuConnectionError, SessionTerminalError ...     the connection
+    ├── InvalidStateError ── NotReadyError                                            the call came at the wrong time
+    ├── CommandRejected ── UnresolvedUploadError, CommandFailedError                  the model or its schema said no
+    ├── UploadError ── UploadTooLargeError, UploadTypeRefusedError, UploadExpiredError
+    ├── RecordingError ── RecorderDisabledError, ClipGoneError ...
+    └── StepError
+
+Where the server's tree (`base.errors`) has a class of the same name, ours is that one too: one code, one meaning.
+Mistakes in arguments are `TypeError` and `ValueError`, never these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final, Literal, Unpack
+
+from livereactor.base import errors as base
+from livereactor.client.error import ALIASES, Facts, ReactorError
+
+
+class AuthError(ReactorError, base.UnauthorizedError):
+    """No credentials, a refused key, or a token that does not count (any more)."""
+
+
+class ForbiddenError(ReactorError, base.ForbiddenError):
+    """The token is valid and its scope too small; the message names the missing one."""
+
+    component = "api"
+
+
+class NotFoundError(ReactorError, base.NotFoundError):
+    """No such model, Session or Connection for this account."""
+
+    component = "api"
+
+
+class ConflictError(ReactorError, base.ConflictError):
+    """It is already so, or somebody else holds it."""
+
+    component = "api"
+    recoverable = True
+
+
+class RateLimitedError(ReactorError):
+    """An allowance is used up; `details` has `quota_type`, `limit` and `current`."""
+
+    code = "RATE_LIMITED"
+    component = "api"
+    recoverable = True
+
+
+class BadRequestError(ReactorError):
+    """The server refused the request for what it says."""
+
+    code = "BAD_REQUEST"
+    component = "api"
+
+
+class VersionMismatchError(ReactorError):
+    """This client and the server are too far apart in age."""
+
+    code = "VERSION_MISMATCH"
+    component = "api"
+
+
+class ModelLoadingError(ReactorError):
+    """The runtime is there, its model is still loading."""
+
+    code = "MODEL_LOADING"
+    component = "api"
+    recoverable = True
+
+
+class NoCapacityError(ReactorError):
+    """No Worker serves this model."""
+
+    code = "NO_CAPACITY"
+    component = "api"
+    recoverable = True
+
+
+class NetworkError(ReactorError):
+    """DNS, TCP or TLS failed."""
+
+    code = "NETWORK_ERROR"
+    component = "api"
+    recoverable = True
+
+
+class ServerError(ReactorError):
+    """The server answered 5xx."""
+
+    code = "SERVER_ERROR"
+    component = "api"
+    recoverable = True
+
+
+class DecodeFailedError(ReactorError):
+    """An answer that cannot be read."""
+
+    code = "DECODE_FAILED"
+    component = "api"
+
+
+class RequestTimeoutError(ReactorError):
+    """No answer in time."""
+
+    code = "REQUEST_TIMEOUT"
+    component = "gpu"
+    recoverable = True
+
+
+class InvalidStateError(ReactorError):
+    """The call does not fit what the client is doing now."""
+
+    code = "INVALID_STATE"
+
+
+class NotReadyError(InvalidStateError):
+    """Needs the status `ready`; nothing was queued."""
+
+    code = "NOT_READY"
+    recoverable = True
+
+
+class AbortedError(ReactorError):
+    """The caller itself called it off."""
+
+    code = "ABORTED"
+
+
+class ConnectionFailedError(ReactorError):
+    """`connect()` did not reach `ready`; `reason` is the cause."""
+
+    code = "CONNECTION_FAILED"
+    component = "api"
+    recoverable = True
+
+
+class ReconnectionFailedError(ReactorError):
+    """`reconnect()` did not reach `ready`; the Session is kept while its window lasts."""
+
+    code = "RECONNECTION_FAILED"
+    component = "gpu"
+    recoverable = True
+
+
+class GpuConnectionError(ReactorError):
+    """The media connection was lost; the Session is kept while its window lasts."""
+
+    code = "GPU_CONNECTION_ERROR"
+    component = "gpu"
+    recoverable = True
+
+
+class TransportError(ReactorError):
+    """The media connection refused or failed."""
+
+    code = "TRANSPORT_ERROR"
+    component = "gpu"
+    recoverable = True
+
+
+class DisconnectedError(ReactorError):
+    """The connection went before the answer came."""
+
+    code = "DISCONNECTED"
+    component = "gpu"
+    recoverable = True
+
+
+class SessionTerminalError(ReactorError):
+    """The Session is over; `reason` says why."""
+
+    code = "SESSION_TERMINAL"
+    component = "gpu"
+
+
+class GenerationModeMismatchError(ReactorError):
+    """The Session is stepped and this call is for a streamed one, or the other way round."""
+
+    code = "GENERATION_MODE_MISMATCH"
+    component = "gpu"
+
+
+class CommandRejected(ReactorError):  # noqa: N818  (the name of behaviour 7.4)
+    """The Command was refused: by the schema (`invalid_command`) or by the model, under the author's own code."""
+
+    code = "invalid_command"
+    component = "gpu"
+
+
+class UnresolvedUploadError(CommandRejected):
+    """A Command names an Upload that has no content in this Session."""
+
+    code = "unresolved_upload"
+
+
+class CommandFailedError(CommandRejected):
+    """The Command failed inside the model."""
+
+    code = "internal_error"
+
+
+class MessageSendFailedError(ReactorError):
+    """The data channel would not take it."""
+
+    code = "MESSAGE_SEND_FAILED"
+    component = "gpu"
+    recoverable = True
+
+
+class MessageTooLargeError(ReactorError):
+    """More bytes than the channel takes; content belongs into an Upload."""
+
+    code = "MESSAGE_TOO_LARGE"
+
+
+class TrackPublishFailedError(ReactorError):
+    """The Track could not be published."""
+
+    code = "TRACK_PUBLISH_FAILED"
+    component = "gpu"
+    recoverable = True
+
+
+class TrackUnpublishFailedError(ReactorError):
+    """The Track could not be given back; logged, never raised."""
+
+    code = "TRACK_UNPUBLISH_FAILED"
+    component = "gpu"
+    recoverable = True
+
+
+class DeviceError(ReactorError):
+    """A camera or microphone is busy, missing or denied."""
+
+    code = "DEVICE_ERROR"
+    recoverable = True
+
+
+class NotSupportedError(ReactorError):
+    """The server has no such thing, though the typed client does."""
+
+    code = "NOT_SUPPORTED"
+
+
+class StepError(ReactorError):
+    """A step gave no result; `details["entry"]` names the entry at fault."""
+
+    code = "step_refused"
+    component = "gpu"
+
+
+class UploadError(ReactorError):
+    """The transfer of an Upload failed."""
+
+    code = "UPLOAD_FAILED"
+    component = "api"
+    recoverable = True
+
+
+class UploadTooLargeError(UploadError):
+    """More bytes than an Upload may have; none was sent."""
+
+    code = "UPLOAD_TOO_LARGE"
+    recoverable = False
+
+
+class UploadTypeRefusedError(UploadError):
+    """A type of file that this model does not take."""
+
+    code = "UPLOAD_TYPE_REFUSED"
+    recoverable = False
+
+
+class UploadExpiredError(UploadError):
+    """The address to write to is no longer good."""
+
+    code = "UPLOAD_EXPIRED"
+
+
+class RecordingError(ReactorError):
+    """A Clip or Recording could not be had; raised with the shared codes (`DISCONNECTED`, `ABORTED`) too."""
+
+
+class RecorderDisabledError(RecordingError):
+    """Recording is off for this model, or the recorder died."""
+
+    code = "RECORDER_DISABLED"
+    component = "gpu"
+
+
+class NoMediaYetError(RecordingError):
+    """No Frame is recorded yet."""
+
+    code = "NO_MEDIA_YET"
+    component = "gpu"
+    recoverable = True
+
+
+class InvalidDurationError(RecordingError):
+    """A length that is not a finite number above 0; nothing was sent."""
+
+    code = "INVALID_DURATION"
+
+
+class ClipNotReadyError(RecordingError):
+    """The Clip's last Segment stayed open."""
+
+    code = "CLIP_NOT_READY"
+    component = "api"
+    recoverable = True
+
+
+class ClipGoneError(RecordingError):
+    """The Clip expired or never was."""
+
+    code = "CLIP_GONE"
+    component = "api"
+
+
+class PlaylistFetchFailedError(RecordingError):
+    """The Clip's playlist could not be fetched."""
+
+    code = "PLAYLIST_FETCH_FAILED"
+    component = "api"
+    recoverable = True
+
+
+class ChunkFetchFailedError(RecordingError):
+    """A Segment of the Clip could not be fetched."""
+
+    code = "CHUNK_FETCH_FAILED"
+    component = "api"
+    recoverable = True
+
+
+class InvalidPlaylistError(RecordingError):
+    """The Clip's playlist cannot be read."""
+
+    code = "INVALID_PLAYLIST"
+    component = "api"
+
+
+class DownloadUnsupportedError(RecordingError):
+    """The Clip cannot be written as asked."""
+
+    code = "DOWNLOAD_UNSUPPORTED"
+
+
+def _below(kind: type[ReactorError]) -> Iterator[type[ReactorError]]:
+    for below in kind.__subclasses__():
+        yield below
+        yield from _below(below)
+
+
+_BY_CODE: Final[Mapping[str, type[ReactorError]]] = {
+    **{kind.code: kind for kind in _below(ReactorError) if kind is not RecordingError},
+    **{
+        f"step_{why}": StepError
+        for why in ("refused", "not_ready", "command_failed", "result_too_large", "session_ended")
+    },
+}
+
+
+def error_of(code: str, message: str, **facts: Unpack[Facts]) -> ReactorError:
+    """The error for a code, of the class that stands for it; what is not given is as that class has it.
+
+    Args:
+        code: ours or a server's; an unknown one is kept, on `ReactorError` itself.
+        message: one sentence, lower-case start: what happened, to which thing, and what to do next.
+        facts: `reason`, `component`, `recoverable`, `operation`, `status`, `retry_after`, `session_id`, `details`.
+    """
+    code = ALIASES.get(code, code)
+    kind = StepError if code.startswith("step_") else _BY_CODE.get(code, ReactorError)
+    return kind(message, code=code, **facts)
+
+
+# Causes that say nothing by themselves of what to do: an operation that fails for one has its own code.
+_GENERIC: Final = frozenset({"NETWORK_ERROR", "SERVER_ERROR", "REQUEST_TIMEOUT", "TRANSPORT_ERROR", "DISCONNECTED"})
+
+
+def failure_of(operation: Literal["connect", "reconnect"], cause: ReactorError) -> ReactorError:
+    """What `connect()` or `reconnect()` raises for `cause`: itself where it is specific (behaviour 15.3)."""
+    if cause.code not in _GENERIC:
+        cause.operation = cause.operation or operation
+        return cause
+    code = "CONNECTION_FAILED" if operation == "connect" else "RECONNECTION_FAILED"
+    error = error_of(code, cause.message, reason=cause.reason, component=cause.component, operation=operation)
+    error.status, error.retry_after, error.session_id = cause.status, cause.retry_after, cause.session_id
+    error.details = cause.details
+    error.__cause__ = cause
+    return error

@@ -1,0 +1,260 @@
+"""Events: who is told, in which order, and what happens when somebody is slow or raises.
+
+Everything here runs on the client's loop thread, but for `on`, `off` and `once`, which any thread may call. A plain
+handler is called where the event happens, so what it does is done before the client goes on. An `async` handler gets
+its events one after the other in a task of its own: it may await the client, and a slow one delays nobody else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Generic, TypeAlias, TypeVar
+from weakref import WeakSet
+
+import structlog
+
+from livereactor.base.sparse_log import SparseLog
+
+log = structlog.get_logger(__name__)
+
+Handler: TypeAlias = Callable[..., object]
+
+EVENTS: Final = (
+    "status_changed",
+    "session_id_changed",
+    "waiting_info_changed",
+    "message",
+    "runtime_message",
+    "track_received",
+    "capabilities_received",
+    "schema_received",
+    "session_expiration_changed",
+    "session_ended",
+    "moderation",
+    "stats_update",
+    "error",
+)
+
+BACKLOG: Final = 256  # events kept for one iterator or one busy async handler; then the oldest is lost (behaviour 6.8)
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event as `Reactor.events()` gives it; `args` is what its handlers are called with."""
+
+    name: str
+    args: tuple[Any, ...]
+
+
+def event_name(name: str) -> str:
+    """The event that `name` means, in either spelling (`status_changed`, `statusChanged`).
+
+    Raises:
+        ValueError: there is no such event.
+    """
+    snake = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
+    if snake not in EVENTS:
+        raise ValueError(f"no event {name!r}; there are {', '.join(EVENTS)}")
+    return snake
+
+
+class Stream(AsyncIterator[_T], Generic[_T]):
+    """An async iterator over what was emitted since it was made: bounded, the oldest is lost first.
+
+    Attributes:
+        dropped: how many were lost because nobody took them.
+    """
+
+    def __init__(self, accepts: Callable[[_T], bool] | None = None) -> None:
+        self.dropped = 0
+        self._accepts = accepts
+        self._items: deque[_T] = deque()
+        self._ended = False
+        self._changed = asyncio.Event()
+
+    def __aiter__(self) -> Stream[_T]:
+        return self
+
+    async def __anext__(self) -> _T:
+        while not self._items:
+            if self._ended:
+                raise StopAsyncIteration
+            self._changed.clear()
+            await self._changed.wait()
+        return self._items.popleft()
+
+    def push(self, item: _T) -> None:
+        """Add one; on the loop."""
+        if self._ended or (self._accepts is not None and not self._accepts(item)):
+            return
+        if len(self._items) == BACKLOG:
+            self._items.popleft()
+            self.dropped += 1
+        self._items.append(item)
+        self._changed.set()
+
+    def end(self) -> None:
+        """Nothing comes any more; what is there can still be taken."""
+        self._ended = True
+        self._changed.set()
+
+    async def aclose(self) -> None:
+        """Stop, and forget what is there."""
+        self._items.clear()
+        self.end()
+
+
+@dataclass(eq=False, slots=True)
+class _Listener:
+    handler: Handler
+    only: frozenset[str] | None  # the first argument's values (statuses, a Message's types) it wants; None = all
+    once: bool
+    removed: bool = False
+    waiting: deque[Awaitable[object]] = field(default_factory=deque[Awaitable[object]])
+    task: asyncio.Task[None] | None = None
+
+    def wants(self, args: tuple[Any, ...]) -> bool:
+        return self.only is None or (bool(args) and _key(args[0]) in self.only)
+
+
+def _key(value: Any) -> Any:
+    return value.get("type") if isinstance(value, Mapping) else value  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+
+
+class Emitter:
+    """The handlers and iterators of one client.
+
+    Args:
+        replays: by event, the argument tuples that `on(..., replay=True)` calls a new handler with at once.
+    """
+
+    def __init__(self, replays: Mapping[str, Callable[[], Iterable[tuple[Any, ...]]]] | None = None) -> None:
+        self._replays = replays or {}
+        self._lock = threading.Lock()  # of the table; a tuple in it is never changed, only replaced
+        self._listeners: dict[str, tuple[_Listener, ...]] = {}
+        self._events: WeakSet[Stream[Event]] = WeakSet()
+        self._messages: WeakSet[Stream[dict[str, Any]]] = WeakSet()
+        self._sparse = SparseLog(log)
+
+    def on(
+        self,
+        event: str,
+        handler: Handler,
+        *,
+        replay: bool = False,
+        once: bool = False,
+        only: Iterable[str] | None = None,
+    ) -> None:
+        """Call `handler` for each `event`; the same handler twice is called once.
+
+        Args:
+            replay: call it at once with the present value, where there is one.
+            only: the statuses, or types of Messages, that it wants; None = all.
+
+        Raises:
+            ValueError: there is no such event.
+        """
+        name, wanted = event_name(event), None if only is None else frozenset(only)
+        if not callable(handler):
+            raise TypeError(f"a handler is called: {handler!r} cannot be")
+        listener = _Listener(handler, wanted, once)
+        with self._lock:
+            there = self._listeners.get(name, ())
+            if any(other.handler == handler and other.only == wanted for other in there):
+                return
+            self._listeners[name] = (*there, listener)
+        if replay and name in self._replays:
+            for args in tuple(self._replays[name]()):
+                self._call(name, listener, args)
+
+    def off(self, event: str, handler: Handler) -> None:
+        """Call `handler` no more for `event`, even if it is being emitted; silent where it was never registered."""
+        name = event_name(event)
+        with self._lock:
+            there = self._listeners.get(name, ())
+            for listener in there:
+                listener.removed = listener.removed or listener.handler == handler
+            self._listeners[name] = tuple(listener for listener in there if not listener.removed)
+
+    def once(self, event: str, handler: Handler) -> None:
+        """Call `handler` for the next `event` only."""
+        self.on(event, handler, once=True)
+
+    def emit(self, event: str, *args: Any) -> None:
+        """Tell everybody, in the order of registration. On the loop; never raises."""
+        for listener in self._listeners.get(event, ()):
+            self._call(event, listener, args)
+        for stream in tuple(self._events):
+            stream.push(Event(event, args))
+        if event == "message":
+            for messages in tuple(self._messages):
+                messages.push(args[0])
+
+    def events(self) -> Stream[Event]:
+        """All events from now on."""
+        stream: Stream[Event] = Stream()
+        self._events.add(stream)
+        return stream
+
+    def messages(self, kind: str | None = None) -> Stream[dict[str, Any]]:
+        """The model's Messages from now on; of type `kind` only, where given."""
+        stream: Stream[dict[str, Any]] = Stream(None if kind is None else lambda message: message["type"] == kind)
+        self._messages.add(stream)
+        return stream
+
+    def end_streams(self) -> None:
+        """The Session is over: end the iterators."""
+        for stream in (*self._events, *self._messages):
+            stream.end()
+
+    def _call(self, event: str, listener: _Listener, args: tuple[Any, ...]) -> None:
+        if listener.removed or not listener.wants(args):
+            return
+        if listener.once:
+            self._forget(event, listener)
+        try:
+            result = listener.handler(*args)
+        except Exception:
+            log.exception("handler raised", event_name=event)
+            return
+        if inspect.isawaitable(result):
+            self._queue(event, listener, result)
+
+    def _forget(self, event: str, listener: _Listener) -> None:
+        listener.removed = True
+        with self._lock:
+            self._listeners[event] = tuple(other for other in self._listeners[event] if other is not listener)
+
+    def _queue(self, event: str, listener: _Listener, call: Awaitable[object]) -> None:
+        if len(listener.waiting) == BACKLOG:
+            _discard(listener.waiting.popleft())
+            self._sparse.warning("async handler is too slow, oldest event lost", apart=event, event_name=event)
+        listener.waiting.append(call)
+        if listener.task is None:
+            listener.task = asyncio.get_running_loop().create_task(_run(event, listener), name=f"handler of {event}")
+
+
+async def _run(event: str, listener: _Listener) -> None:
+    try:
+        while listener.waiting:
+            try:
+                await listener.waiting.popleft()
+            except Exception:
+                log.exception("handler raised", event_name=event)
+    finally:
+        listener.task = None
+        while listener.waiting:
+            _discard(listener.waiting.popleft())
+
+
+def _discard(call: Awaitable[object]) -> None:
+    # A coroutine that is dropped without a start warns of itself.
+    if inspect.iscoroutine(call):
+        call.close()

@@ -1,0 +1,141 @@
+import re
+from pathlib import Path
+
+import pytest
+
+from livereactor.base import errors as base
+from livereactor.client import errors
+from livereactor.client.error import ReactorError
+from livereactor.client.errors import error_of, failure_of
+
+CODES = [
+    "UNAUTHORIZED",
+    "FORBIDDEN",
+    "NOT_FOUND",
+    "CONNECTION_FAILED",
+    "RATE_LIMITED",
+    "VERSION_MISMATCH",
+    "CONFLICT",
+    "MODEL_LOADING",
+    "NO_CAPACITY",
+    "INVALID_STATE",
+    "ABORTED",
+    "NOT_READY",
+    "MESSAGE_SEND_FAILED",
+    "MESSAGE_TOO_LARGE",
+    "invalid_command",
+    "unresolved_upload",
+    "internal_error",
+    "REQUEST_TIMEOUT",
+    "DISCONNECTED",
+    "GPU_CONNECTION_ERROR",
+    "RECONNECTION_FAILED",
+    "SESSION_TERMINAL",
+    "TRACK_PUBLISH_FAILED",
+    "TRACK_UNPUBLISH_FAILED",
+    "DEVICE_ERROR",
+    "UPLOAD_TOO_LARGE",
+    "UPLOAD_TYPE_REFUSED",
+    "UPLOAD_EXPIRED",
+    "UPLOAD_FAILED",
+    "RECORDER_DISABLED",
+    "NO_MEDIA_YET",
+    "INVALID_DURATION",
+    "CLIP_NOT_READY",
+    "CLIP_GONE",
+    "PLAYLIST_FETCH_FAILED",
+    "CHUNK_FETCH_FAILED",
+    "INVALID_PLAYLIST",
+    "DOWNLOAD_UNSUPPORTED",
+    "DECODE_FAILED",
+    "BAD_REQUEST",
+    "NOT_SUPPORTED",
+    "step_refused",
+    "step_not_ready",
+    "step_command_failed",
+    "step_result_too_large",
+    "step_session_ended",
+    "GENERATION_MODE_MISMATCH",
+    "NETWORK_ERROR",
+    "SERVER_ERROR",
+    "TRANSPORT_ERROR",
+]
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_every_documented_code_has_a_class_of_its_own(code: str) -> None:
+    error = error_of(code, "it went wrong")
+    assert type(error) is not ReactorError
+    assert (error.code, error.reason) == (code, code)
+    assert isinstance(error, base.LivereactorError)
+
+
+def test_an_unknown_code_is_kept_on_the_base_class() -> None:
+    error = error_of("pond_is_frozen", "the pond is frozen", component="gpu")
+    assert type(error) is ReactorError
+    assert (error.code, error.component, error.recoverable) == ("pond_is_frozen", "gpu", False)
+
+
+@pytest.mark.parametrize("code", ["UNAUTHORIZED", "NOT_FOUND", "VERSION_MISMATCH", "BAD_REQUEST", "invalid_command"])
+def test_what_will_not_go_better_next_time_is_not_recoverable(code: str) -> None:
+    assert not error_of(code, "no").recoverable
+
+
+def test_what_the_thrower_knows_wins_over_what_the_class_has() -> None:
+    error = error_of("SESSION_TERMINAL", "the worker stopped responding", reason="WORKER_LOST", recoverable=True)
+    assert (error.reason, error.recoverable, error.component) == ("WORKER_LOST", True, "gpu")
+
+
+def test_an_error_is_one_line_that_names_operation_and_code() -> None:
+    error = error_of("RATE_LIMITED", "5 of 5 concurrent sessions in use; retry in 12 s", operation="connect")
+    assert str(error) == "connect: [RATE_LIMITED] 5 of 5 concurrent sessions in use; retry in 12 s"
+
+
+def test_times_are_told_in_seconds_and_in_milliseconds() -> None:
+    error = error_of("GPU_CONNECTION_ERROR", "lost", retry_after=3.0)
+    assert (error.retry_after, error.retry_after_ms) == (3.0, 3000)
+    assert error.timestamp_ms == round(error.timestamp * 1000)
+
+
+def test_a_class_that_the_server_has_too_is_caught_by_either_name() -> None:
+    assert isinstance(error_of("NOT_FOUND", "no"), base.NotFoundError)
+    assert isinstance(error_of("UNAUTHORIZED", "no"), base.UnauthorizedError)
+
+
+def test_older_names_of_a_code_count() -> None:
+    assert error_of("AUTHENTICATION_FAILED", "no").code == "UNAUTHORIZED"
+    assert error_of("UNAUTHORIZED", "no").has_code("AUTHENTICATION_FAILED")
+
+
+def test_a_generic_cause_becomes_the_failure_of_the_operation() -> None:
+    cause = error_of("NETWORK_ERROR", "could not reach localhost:1 (refused)")
+    error = failure_of("connect", cause)
+    assert (error.code, error.reason, error.component, error.recoverable) == (
+        "CONNECTION_FAILED",
+        "NETWORK_ERROR",
+        "api",
+        True,
+    )
+    assert error.__cause__ is cause
+
+
+def test_a_specific_cause_is_raised_as_it_is() -> None:
+    cause = error_of("UNAUTHORIZED", "the API key was refused (401)", status=401)
+    assert failure_of("reconnect", cause) is cause
+    assert cause.operation == "reconnect"
+
+
+def test_catching_recording_errors_catches_the_shared_codes_too() -> None:
+    with pytest.raises(errors.RecordingError) as caught:
+        raise errors.RecordingError("not connected", code="DISCONNECTED", recoverable=True)
+    assert caught.value.has_code("DISCONNECTED")
+
+
+def test_every_code_of_the_catalogue_is_in_this_test() -> None:
+    catalogue = Path(__file__).parents[4] / "shared" / "behaviour.md"
+    if not catalogue.exists():
+        pytest.skip("the catalogue is not part of this checkout")
+    part = catalogue.read_text().split("# Part D")[1].split("# Part E")[0]
+    rows = [line for line in part.splitlines() if re.match(r"\| \d+ \|", line)]
+    named = {code for row in rows for code in re.findall(r"`([A-Z]{2}[A-Z_]+)`", row.split("|")[3])}
+    assert named - {"INTERNAL_ERROR"} <= set(CODES)
