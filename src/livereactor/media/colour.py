@@ -1,14 +1,23 @@
-"""RGB to I420, the one conversion between a model and its encoders. Pure but for the buffer it is given."""
+"""Pixels to I420, the one conversion between a picture and its encoders. Pure but for the buffer it is given."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from livereactor.media.frames import Pixels
+
+Order: TypeAlias = Literal["rgb", "bgr", "bgra"]  # of the channels: arrays, OpenCV's cameras, libwebrtc's bytes
+
+_TO_I420: Final = {
+    "rgb": cv2.COLOR_RGB2YUV_I420,
+    "bgr": cv2.COLOR_BGR2YUV_I420,
+    "bgra": cv2.COLOR_BGRA2YUV_I420,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +43,13 @@ def convert_on_one_thread() -> None:
     cv2.setNumThreads(1)
 
 
-def to_planes(pixels: Pixels, reuse: Planes | None = None) -> Planes:
+def to_planes(pixels: Pixels, reuse: Planes | None = None, *, order: Order = "rgb") -> Planes:
     """Convert a picture; an odd last row or column is cropped.
 
     Args:
-        pixels: uint8, shape (height, width, 3), RGB, both sides at least 2 pixels; only read.
+        pixels: uint8, shape (height, width, 3), both sides at least 2 pixels; only read.
         reuse: Planes nobody reads any more; their buffer is written again where the size is the same.
+        order: what the channels are; `bgra` has four of them, and its alpha is dropped.
 
     Returns:
         Planes of the even size at most one pixel smaller each way.
@@ -50,7 +60,7 @@ def to_planes(pixels: Pixels, reuse: Planes | None = None) -> Planes:
         pixels = pixels[:height, :width]
     if reuse is None or (reuse.width, reuse.height) != (width, height):
         reuse = Planes(np.empty((height * 3 // 2, width), np.uint8), width, height)
-    cv2.cvtColor(pixels, cv2.COLOR_RGB2YUV_I420, dst=reuse.buffer)
+    cv2.cvtColor(pixels, _TO_I420[order], dst=reuse.buffer)
     return reuse
 
 

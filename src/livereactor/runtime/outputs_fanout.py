@@ -11,7 +11,7 @@ from typing import Final
 
 from livereactor.media.encoder import VideoEncoder
 from livereactor.media.frames import VideoCodec
-from livereactor.runtime.outputs_keys import KeyWishes
+from livereactor.media.key_wishes import KeyWishes
 from livereactor.runtime.rungs import (
     LOW_BPS,
     CeilingSet,

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, TypeAlias
 
+from livereactor.media.rate import FLOOR, FollowedRate
+
 SHARE: Final = 0.6  # of the best viewer's rate
 DOWN_AFTER, UP_AFTER = 0.5, 5.0  # seconds on the other side of the share before a viewer moves
-MAIN_FLOOR: Final = 150_000  # less is no picture at any size, and an estimate of nothing must not stop the encoder
 LOW_BPS: Final = (80_000, 800_000)  # floor and ceiling of the low rung: 320x180 at 15 fps is sharp at the latter
-FALL_BELOW, FALL_AFTER = 0.9, 0.5  # a rate below this share of the current one, for this long, is followed
-RISE_ABOVE, RISE_AFTER = 1.25, 2.0  # climbing estimates would otherwise cost a key frame every few seconds
 
 
 class Rung(Enum):
@@ -89,29 +88,20 @@ class _Viewer:
     crossed_at: float | None = None  # since when its rate is the other rung's
 
 
-@dataclass(slots=True)
-class _Rate:
-    bps: int
-    falling_at: float | None = None
-    rising_at: float | None = None
-
-
 class Rungs:
     """The rungs of one video track."""
 
     def __init__(self, ceiling: int) -> None:
         self._ceiling = ceiling
         self._viewers: dict[int, _Viewer] = {}
-        self._rates = {Rung.MAIN: _Rate(ceiling), Rung.LOW: _Rate(LOW_BPS[1])}
+        self._rates = {Rung.MAIN: FollowedRate(ceiling), Rung.LOW: FollowedRate(LOW_BPS[1])}
 
     def deadline(self) -> float | None:
         """When to deliver `Woken`; None while nothing is pending."""
         times = [
             viewer.crossed_at + _patience(viewer) for viewer in self._viewers.values() if viewer.crossed_at is not None
         ]
-        for rate in self._rates.values():
-            times += [] if rate.falling_at is None else [rate.falling_at + FALL_AFTER]
-            times += [] if rate.rising_at is None else [rate.rising_at + RISE_AFTER]
+        times += [at for rate in self._rates.values() if (at := rate.deadline()) is not None]
         return min(times, default=None)
 
     def handle(self, event: RungEvent, now: float) -> list[RungEffect]:
@@ -138,7 +128,7 @@ class Rungs:
         if bps == self._ceiling:
             return []
         self._ceiling = bps
-        self._rates[Rung.MAIN] = _Rate(self._main_target())
+        self._rates[Rung.MAIN] = FollowedRate(self._main_target())
         return [SetRate(Rung.MAIN, self._rates[Rung.MAIN].bps)]
 
     def _known(self, rung: Rung | None = None) -> list[int]:
@@ -171,11 +161,11 @@ class Rungs:
         """Nobody watched the low rung before: it begins at the rate of who comes, without waiting to follow."""
         if sum(viewer.rung is Rung.LOW for viewer in self._viewers.values()) != 1:
             return []
-        self._rates[Rung.LOW] = _Rate(self._low_target())
+        self._rates[Rung.LOW] = FollowedRate(self._low_target())
         return [SetRate(Rung.LOW, self._rates[Rung.LOW].bps)]
 
     def _main_target(self) -> int:
-        target = max(self._threshold(), min(self._known(Rung.MAIN), default=self._ceiling), MAIN_FLOOR)
+        target = max(self._threshold(), min(self._known(Rung.MAIN), default=self._ceiling), FLOOR)
         return min(round(target), self._ceiling)
 
     def _low_target(self) -> int:
@@ -183,23 +173,8 @@ class Rungs:
         return max(floor, min([*self._known(Rung.LOW), ceiling]))
 
     def _follow(self, rung: Rung, target: int, now: float) -> list[RungEffect]:
-        rate = self._rates[rung]
-        falling, rising = target < rate.bps * FALL_BELOW, target > rate.bps * RISE_ABOVE
-        rate.falling_at = _since(rate.falling_at, falling, now)
-        rate.rising_at = _since(rate.rising_at, rising, now)
-        fallen = rate.falling_at is not None and now >= rate.falling_at + FALL_AFTER
-        risen = rate.rising_at is not None and now >= rate.rising_at + RISE_AFTER
-        if not fallen and not risen:
-            return []
-        self._rates[rung] = _Rate(target)
-        return [SetRate(rung, target)]
+        return [SetRate(rung, target)] if self._rates[rung].aim(target, now) else []
 
 
 def _patience(viewer: _Viewer) -> float:
     return DOWN_AFTER if viewer.rung is Rung.MAIN else UP_AFTER
-
-
-def _since(before: float | None, holds: bool, now: float) -> float | None:
-    if not holds:
-        return None
-    return now if before is None else before

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livereactor.runtime.outputs_keys import JOINS_A_SECOND, KeyWishes
+from livereactor.media.key_wishes import JOINS_A_SECOND, KeyWishes
 
 EVENTS = st.lists(st.tuples(st.sampled_from(["wish", "join", "frame"]), st.floats(0, 0.6)), max_size=60)
 

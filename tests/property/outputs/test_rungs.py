@@ -8,11 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from livereactor.media.rate import FALL_BELOW, FLOOR, RISE_ABOVE
 from livereactor.runtime.rungs import (
-    FALL_BELOW,
     LOW_BPS,
-    MAIN_FLOOR,
-    RISE_ABOVE,
     SHARE,
     CeilingSet,
     Joined,
@@ -83,7 +81,7 @@ def history(events: list[tuple[RungEvent, float]]) -> None:
     for event, pause in events:
         room.now += pause
         room.handle(event)
-        assert min(MAIN_FLOOR, room.ceiling) <= room.bps[Rung.MAIN] <= room.ceiling
+        assert min(FLOOR, room.ceiling) <= room.bps[Rung.MAIN] <= room.ceiling
         assert LOW_BPS[0] <= room.bps[Rung.LOW] <= LOW_BPS[1]
     room.settle()
     capped = {viewer: min(bps, room.ceiling) for viewer, bps in room.rates.items()}
@@ -91,7 +89,7 @@ def history(events: list[tuple[RungEvent, float]]) -> None:
     for viewer, rung in room.where.items():
         assert rung is (Rung.MAIN if capped.get(viewer, share) >= share else Rung.LOW)
     lowest = min((bps for bps in capped.values() if bps >= share), default=room.ceiling)
-    assert room.bps[Rung.MAIN] * FALL_BELOW <= max(lowest, MAIN_FLOOR) + 1
+    assert room.bps[Rung.MAIN] * FALL_BELOW <= max(lowest, FLOOR) + 1
     assert lowest <= room.bps[Rung.MAIN] * RISE_ABOVE + 1
 
 

@@ -1,0 +1,67 @@
+"""A fragmented MP4 written again as an ordinary one, sample by sample: nothing is decoded, nothing is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, cast
+
+import av
+import av.error
+
+from livereactor.base.errors import UsageError
+
+
+class FlattenError(UsageError):
+    """Not a film, or one that an MP4 cannot hold."""
+
+    code = "DOWNLOAD_UNSUPPORTED"
+
+
+def flatten(source: Path, target: Path, *, stopped: Callable[[], bool] = lambda: False) -> bool:
+    """Write `source` to `target`: from time 0, `moov` first, picture and sound as far apart as they were.
+
+    Args:
+        source: a fragmented MP4, its times from anywhere on.
+        target: is overwritten.
+        stopped: asked at every sample; True ends the work, and what is at `target` is no film.
+
+    Returns:
+        whether it was done, and not stopped.
+
+    Raises:
+        FlattenError: `source` cannot be read, or has what cannot be in an MP4.
+    """
+    try:
+        with av.open(str(source)) as fragmented, av.open(
+            str(target), "w", format="mp4", options={"movflags": "faststart"}
+        ) as flat:
+            return _copy(fragmented, flat, stopped)
+    except (av.error.FFmpegError, ValueError) as error:
+        raise FlattenError(f"the film cannot be written as an MP4 ({type(error).__name__}); take it raw") from error
+
+
+def _copy(fragmented: Any, flat: Any, stopped: Callable[[], bool]) -> bool:
+    taken = [stream for stream in fragmented.streams if stream.type in ("video", "audio")]
+    if not any(stream.type == "video" for stream in taken):
+        raise FlattenError("the film has no picture; take it raw")
+    start = min((stream.start_time * stream.time_base for stream in taken if stream.start_time is not None), default=0)
+    copies = {stream.index: flat.add_stream_from_template(stream) for stream in taken}
+    begun: set[int] = set()
+    for packet in fragmented.demux(taken):
+        if stopped():
+            return False
+        if packet.dts is None:  # the empty packet at the end
+            continue
+        stream = packet.stream
+        shift = round(cast("Fraction", start) / stream.time_base)
+        packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
+        if stream.type == "video" and stream.index not in begun and packet.pts == packet.dts:
+            # The first picture is stretched back over the sound that begins before it: no edit list, which some
+            # players and the official client's muxer drop (measured: sound 231 ms off).
+            packet.pts = packet.dts = 0
+        begun.add(stream.index)
+        packet.stream = copies[stream.index]
+        flat.mux(packet)
+    return True
