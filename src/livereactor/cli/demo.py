@@ -44,6 +44,7 @@ def demo(
             "coordinator.sessions_per_minute": 0,
             "coordinator.drain_timeout": 0,  # whoever ends it is who watches it
             "pool.min_ready": 0,
+            "pool.spare": True,
         }
         models = [str(demo_models() / name) for name in MODELS]
         try:

@@ -29,6 +29,7 @@ _Json = Annotated[bool, typer.Option("--json", help="Log as JSON, a record a lin
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
     app.command(epilog="Example: livereactor worker pond.py --coordinator https://models.example")(worker)
+    app.command(hidden=True)(spare_worker)
 
 
 def worker(
@@ -62,6 +63,14 @@ def worker(
     if kept:
         end_with_stdin()
     serve_coordinator(target, resolved, WorkerOptions(coordinator, secret, worker_id or _fresh_name(), pooled))
+
+
+def spare_worker() -> None:
+    """Import all but a model, then wait until the pool that started this says which (`pool/subprocess_spare.py`)."""
+    from livereactor.wiring.worker import await_orders
+
+    if (orders := await_orders(sys.stdin.buffer)) is not None:
+        worker(orders.coordinator, orders.target, worker_id=orders.worker, pooled=True)
 
 
 def _keep(target: str, resolved: Resolved, coordinator: str, secret: str, *, name: str | None) -> int:

@@ -12,11 +12,12 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, TypeAlias
 
 import structlog
 
@@ -25,19 +26,25 @@ from livereactor.pool.environment import model_environment
 from livereactor.pool.port import Ended, Handle, PoolUnavailableError, WorkerSpec
 from livereactor.pool.subprocess_logs import LOG_BYTES, WorkerLogs
 from livereactor.pool.subprocess_records import ProcessRecord, Records, birth, is_living
+from livereactor.pool.subprocess_spare import UNBUFFERED, SpareProcess, spare_command
 from livereactor.pool.subprocess_watch import Watch, kill_group, watch
 
 log = structlog.get_logger("livereactor.pool")
 
 KILL_TIMEOUT: Final = 5.0  # seconds; after SIGKILL only the kernel (a disk, a driver) holds a process
 TEND_EVERY: Final = 1.0  # seconds between two looks at the sizes of logs
-UNBUFFERED: Final = {"PYTHONUNBUFFERED": "1"}  # what a model printed before it crashed is in its log
+# Seconds after a spare was made or used until the next is: its imports must not slow the start that took the last one.
+SPARE_AFTER: Final = 10.0
+SPARE: Final = "spare"  # its log, until it is a Worker's
 
 
 def worker_command(spec: WorkerSpec) -> Sequence[str]:
     """How a Worker is started; secrets go by environment, since anybody on the machine can read arguments."""
     command = [sys.executable, "-m", "livereactor", "worker", spec.target]
     return [*command, "--coordinator", spec.coordinator, "--id", spec.worker, "--pooled"]
+
+
+_Started: TypeAlias = tuple[subprocess.Popen[bytes], ProcessRecord]
 
 
 @dataclass(slots=True)
@@ -55,6 +62,8 @@ class SubprocessPool:
         folder: where records and logs are; made if it is not there. One pool at a time has it.
         command: the arguments of a Worker's process.
         log_bytes: size from which on a Worker's log is emptied.
+        spare: keep a process ready for the next Worker that is started with this environment; None = none.
+        spare_command: the arguments of such a process.
 
     Raises:
         ConfigError: another pool has the folder, or it cannot be written.
@@ -66,9 +75,14 @@ class SubprocessPool:
         *,
         command: Callable[[WorkerSpec], Sequence[str]] = worker_command,
         log_bytes: int = LOG_BYTES,
+        spare: Mapping[str, str] | None = None,
+        spare_command: Callable[[], Sequence[str]] = spare_command,
     ) -> None:
         self._lock = _lock(folder)
-        self._command = command
+        self._command, self._spare_command = command, spare_command
+        self._spare_environment = spare
+        self._spare: SpareProcess | None = None
+        self._spare_at = float("-inf")  # when one was last made or used, monotonic
         self._records, self._logs = Records(folder), WorkerLogs(folder, limit_bytes=log_bytes)
         self._processes: dict[str, _Process] = {}
         # Workers with their codes, at most once each; None ends the reader.
@@ -124,6 +138,9 @@ class SubprocessPool:
             await asyncio.wait(self._starting)
         if self._tending is not None:
             self._tending.cancel()
+            await asyncio.wait([self._tending])
+        if self._spare is not None:
+            await asyncio.to_thread(self._spare.end)
         for process in self._processes.values():
             process.watch.close()
         self._processes.clear()
@@ -134,7 +151,7 @@ class SubprocessPool:
 
     async def _start(self, spec: WorkerSpec) -> Handle:
         try:
-            child, record = await asyncio.to_thread(self._spawn, spec)
+            child, record = await asyncio.to_thread(self._process_for, spec, self._spare_for(spec))
         except OSError as error:
             await asyncio.to_thread(self._forget, spec.worker)
             reason = error.strerror or str(error)
@@ -145,8 +162,30 @@ class SubprocessPool:
         log.info("worker started", worker=spec.worker, model=spec.model, pid=record.pid)
         return _handle(record)
 
-    def _spawn(self, spec: WorkerSpec) -> tuple[subprocess.Popen[bytes], ProcessRecord]:
-        """In a thread. Written down first: a coordinator killed in between finds the process all the same."""
+    def _spare_for(self, spec: WorkerSpec) -> SpareProcess | None:
+        if self._spare is None or spec.environment != self._spare_environment:
+            return None
+        spare, self._spare, self._spare_at = self._spare, None, time.monotonic()
+        return spare
+
+    def _process_for(self, spec: WorkerSpec, spare: SpareProcess | None) -> _Started:
+        """In a thread."""
+        return (self._turn(spare, spec) if spare is not None else None) or self._spawn(spec)
+
+    def _turn(self, spare: SpareProcess, spec: WorkerSpec) -> _Started | None:
+        """Make the spare this Worker; None where it has ended meanwhile."""
+        record = ProcessRecord(spec.worker, spec.model, spec.target, spare.child.pid, spare.born)
+        try:
+            self._records.write(record)
+            self._logs.rename(SPARE, spec.worker)
+            spare.become(spec)
+        except OSError:
+            spare.end()
+            return None
+        return spare.child, record
+
+    def _spawn(self, spec: WorkerSpec) -> _Started:
+        """Written down first: a coordinator killed in between finds the process all the same."""
         record = ProcessRecord(spec.worker, spec.model, spec.target)
         self._records.write(record)
         output = self._logs.open(spec.worker)
@@ -206,10 +245,37 @@ class SubprocessPool:
 
     async def _tend(self) -> None:
         while True:
-            await asyncio.to_thread(self._logs.prune, tuple(self._processes))
+            await self._tend_spare()
+            await asyncio.to_thread(self._logs.prune, (*self._processes, SPARE))
             for worker in tuple(self._processes):
                 await asyncio.to_thread(self._logs.trim, worker)
             await asyncio.sleep(TEND_EVERY)
+
+    async def _tend_spare(self) -> None:
+        """Make one where none is; one that ended by itself is another's turn after the same pause."""
+        if self._spare is not None and not self._spare.is_living:
+            self._spare = None
+        is_time = time.monotonic() - self._spare_at >= SPARE_AFTER
+        if self._spare_environment is not None and self._spare is None and is_time:
+            self._spare_at = time.monotonic()
+            # Shielded: cancelled while it is made, it would be nobody's.
+            making = asyncio.ensure_future(asyncio.to_thread(self._make_spare, self._spare_environment))
+            try:
+                self._spare = await asyncio.shield(making)
+            except asyncio.CancelledError:
+                self._spare = await making
+                raise
+
+    def _make_spare(self, environment: Mapping[str, str]) -> SpareProcess | None:
+        try:
+            output = self._logs.open(SPARE)
+            try:
+                return SpareProcess(self._spare_command(), environment, output)
+            finally:
+                os.close(output)
+        except OSError as error:  # a Worker is then started as without
+            log.warning("no spare process can be started", reason=error.strerror)
+            return None
 
 
 def _lock(folder: Path) -> IO[bytes]:

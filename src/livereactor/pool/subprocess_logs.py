@@ -32,6 +32,10 @@ class WorkerLogs:
         """A file descriptor that appends to its log; raises OSError."""
         return os.open(self._path(worker), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
+    def rename(self, worker: str, becomes: str) -> None:
+        """What prints into the first goes on in the second; raises OSError."""
+        self._path(worker).replace(self._path(becomes))
+
     def trim(self, worker: str) -> None:
         """Empty its log if it is too large; a disk that refuses is no reason to end anything."""
         path = self._path(worker)

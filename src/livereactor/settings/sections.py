@@ -200,6 +200,7 @@ class PoolSettings(BaseModel):
     buffer: int = Field(0, ge=0, description="Workers per model kept ready beyond those in use.")
     max_workers: int = Field(1, ge=0, description="Workers per model; 0 = only those that register by themselves.")
     idle_stop: float = Field(300, gt=0, description="Seconds after which a worker nobody needs is stopped.")
+    spare: bool = Field(False, description="Keep a process ready that has imported all but a model.")
 
 
 class TurnSettings(BaseModel):

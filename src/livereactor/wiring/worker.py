@@ -10,6 +10,7 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 import structlog
 
@@ -19,6 +20,7 @@ from livereactor.blobs.http import HttpBlobs
 from livereactor.blobs.port import Blobs
 from livereactor.engine.default import make_engine
 from livereactor.pool.environment import BLOBS
+from livereactor.pool.subprocess_spare import Orders, read_orders
 from livereactor.runtime.authoring import Model, definition_of
 from livereactor.runtime.describing import model_spec
 from livereactor.runtime.loading import load_model
@@ -70,6 +72,12 @@ def serve_coordinator(target: str, resolved: Resolved, options: WorkerOptions) -
     sys.setswitchinterval(SWITCH_INTERVAL)
     model = load_model(target)
     asyncio.run(_serve(model, resolved, options, Coordinator(options.coordinator, options.secret)), debug=False)
+
+
+def await_orders(told: IO[bytes]) -> Orders | None:
+    """In a spare process: what to serve, once it is told; None = nothing, end. All that takes time was done before."""
+    make_engine()  # libwebrtc's threads and codecs, which the process has one of
+    return read_orders(told)
 
 
 async def _serve(model: type[Model], resolved: Resolved, options: WorkerOptions, coordinator: Coordinator) -> None:
