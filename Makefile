@@ -47,4 +47,4 @@ lock: setup  ## requirements.lock from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --group dev --all-extras pyproject.toml -o requirements.lock
 
 clean:
-	rm -rf .venv .venv-client-08 node_modules build dist site .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-client-08 .venv-official-3 node_modules build dist site .pytest_cache .ruff_cache .hypothesis

@@ -2,8 +2,8 @@
 # Everything `make demo` and `make test` need, on a Debian machine that has Python, make and the package registries.
 # Runs again in well under a second when nothing has changed: each step is stamped with what it depends on.
 #   scripts/setup.sh            the package and its tools, into .venv
-#   scripts/setup.sh test       also what the tests drive: Chromium, the official JavaScript client, namespaces with NAT,
-#                               a TURN server, a TLS proxy
+#   scripts/setup.sh test       also what the tests drive: Chromium, the official clients and runtime, namespaces with
+#                               NAT, a TURN server, a TLS proxy
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PYTHON=${PYTHON:-python3}
@@ -88,5 +88,10 @@ if [ "${1:-}" = test ]; then
         [ -x .venv-client-08/bin/python ] || .venv/bin/uv venv --quiet --python .venv/bin/python .venv-client-08
         .venv/bin/uv pip install --quiet --python .venv-client-08/bin/python --require-hashes -r tests/tools/python-0.8.lock
         stamp client-08 tests/tools/python-0.8.lock
+    fi
+    # Our client meets the official runtime, which wants a newer Python than we do: its tests are skipped without one.
+    if ! stamped official-3 tests/tools/runtime-3.10.lock; then
+        say "the official runtime 3.10.0 into .venv-official-3"
+        if bench/official/setup.sh 3; then stamp official-3 tests/tools/runtime-3.10.lock; fi
     fi
 fi

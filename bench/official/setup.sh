@@ -34,7 +34,7 @@ case "${1:-3}" in
 3)
     python=$(python_for python3.14 python3.13 python3.12)
     [ -x .venv-official-3/bin/python ] || "$UV" venv --quiet --python "$python" .venv-official-3
-    "$UV" pip install --quiet --python .venv-official-3/bin/python reactor-runtime==3.10.0
+    "$UV" pip install --quiet --python .venv-official-3/bin/python --require-hashes -r tests/tools/runtime-3.10.lock
     ;;
 2)
     apt_need gcc pkg-config libcairo2-dev libgirepository-2.0-dev python3-dev \
