@@ -34,9 +34,10 @@ def flatten(source: Path, target: Path, *, stopped: Callable[[], bool] = lambda:
         FlattenError: `source` cannot be read, or has what cannot be in an MP4.
     """
     try:
-        with av.open(str(source)) as fragmented, av.open(
-            str(target), "w", format="mp4", options={"movflags": "faststart"}
-        ) as flat:
+        with (
+            av.open(str(source)) as fragmented,
+            av.open(str(target), "w", format="mp4", options={"movflags": "faststart"}) as flat,
+        ):
             return _copy(fragmented, flat, stopped)
     except (av.error.FFmpegError, ValueError) as error:
         raise FlattenError(f"the film cannot be written as an MP4 ({type(error).__name__}); take it raw") from error
@@ -64,4 +65,6 @@ def _copy(fragmented: Any, flat: Any, stopped: Callable[[], bool]) -> bool:
         begun.add(stream.index)
         packet.stream = copies[stream.index]
         flat.mux(packet)
+    if not begun:
+        raise FlattenError("the film has no sample; take it raw")
     return True

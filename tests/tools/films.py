@@ -1,0 +1,113 @@
+"""A recording as a server keeps it: an init segment and fragmented parts of H.264 and AAC, made with PyAV.
+
+Every picture has its number on it and the sound is a tone, so that a test can tell what a film was cut from.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, cast
+
+import av
+import numpy as np
+
+from livereactor.media.frames import Pixels
+from tests.tools.barcode import Code, draw, read
+
+FPS, RATE, TONE = 30, 48_000, 1_000
+AAC_FRAME = 1024
+
+
+@dataclass(frozen=True)
+class Film:
+    """`parts` begin with a key frame each; `numbers` are those of the pictures in them."""
+
+    init: bytes
+    parts: tuple[bytes, ...]
+    numbers: tuple[range, ...]
+
+    def __getitem__(self, wanted: slice) -> Film:
+        return Film(self.init, self.parts[wanted], self.numbers[wanted])
+
+    @property
+    def shown(self) -> list[int]:
+        return [number for numbers in self.numbers for number in numbers]
+
+
+def make_film(seconds: int, *, part_seconds: int = 1, sound: bool = True, width: int = 320, height: int = 180) -> Film:
+    """`seconds` of film from time 0, in parts of `part_seconds`."""
+    packed = io.BytesIO()
+    options = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+    gop = FPS * part_seconds
+    with av.open(packed, "w", format="mp4", options=options) as container:
+        video = cast("Any", container.add_stream("libx264", rate=FPS))
+        video.width, video.height, video.pix_fmt = width, height, "yuv420p"
+        video.codec_context.time_base = Fraction(1, FPS)
+        video.options = {"preset": "ultrafast", "tune": "zerolatency", "g": str(gop), "keyint_min": str(gop)}
+        audio = cast("Any", container.add_stream("aac", rate=RATE, layout="stereo")) if sound else None
+        samples = 0
+        for number in range(seconds * FPS):
+            picture = av.VideoFrame.from_ndarray(_picture(number, width, height), format="rgb24")
+            picture.pts = number
+            container.mux(video.encode(picture))
+            while audio is not None and samples * FPS < (number + 1) * RATE:
+                container.mux(audio.encode(_tone(samples)))
+                samples += AAC_FRAME
+        for stream in (video, audio):
+            if stream is not None:
+                container.mux(stream.encode(None))
+    init, parts = split(packed.getvalue())
+    numbers = [range(at, min(at + gop, seconds * FPS)) for at in range(0, seconds * FPS, gop)]
+    return Film(init, tuple(parts), tuple(numbers))
+
+
+def pictures(film: Path | bytes) -> list[tuple[float, int]]:
+    """When each picture of a film is shown, in seconds, and the number on it; raises where it does not decode."""
+    with av.open(io.BytesIO(film) if isinstance(film, bytes) else str(film), "r") as container:
+        found: list[tuple[float, int]] = []
+        for picture in container.decode(video=0):
+            code = read(cast("Pixels", picture.to_ndarray(format="rgb24")))
+            assert code is not None
+            found.append((float(picture.time or 0), code.counter))
+        return found
+
+
+def _picture(number: int, width: int, height: int) -> Pixels:
+    pixels = np.full((height, width, 3), 60, np.uint8)
+    draw(pixels, Code(number, number * 1_000_000 // FPS))
+    return pixels
+
+
+def _tone(start: int) -> av.AudioFrame:
+    times = np.arange(start, start + AAC_FRAME) / RATE
+    wave = (0.3 * np.sin(2 * np.pi * TONE * times)).astype(np.float32)
+    frame = av.AudioFrame.from_ndarray(np.stack([wave, wave]), format="fltp", layout="stereo")
+    frame.sample_rate, frame.pts = RATE, start
+    return frame
+
+
+def boxes(data: bytes) -> list[tuple[str, bytes]]:
+    """The boxes at the top of an MP4, header included."""
+    found, at = [], 0
+    while at < len(data):
+        size = int.from_bytes(data[at : at + 4])
+        assert size >= 8, "a box of an odd size"
+        found.append((data[at + 4 : at + 8].decode("latin-1"), data[at : at + size]))
+        at += size
+    return found
+
+
+def split(data: bytes) -> tuple[bytes, list[bytes]]:
+    """A fragmented MP4 as init segment and parts."""
+    init, parts = b"", list[bytes]()
+    for kind, box in boxes(data):
+        if kind == "moof":
+            parts.append(box)
+        elif kind == "mdat":
+            parts[-1] += box
+        elif kind in ("ftyp", "moov"):
+            init += box
+    return init, parts
