@@ -154,11 +154,13 @@ class Viewer:
         finally:
             del self._waiting[request_id]
 
-    async def disconnect(self) -> None:
-        """Leave, and end the session."""
+    async def disconnect(self, recoverable: bool = False) -> None:
+        """Leave, and end the session unless it is to be recoverable."""
         if self.status is Status.DISCONNECTED:
             return
         await self.leave()
+        if recoverable:
+            return
         if self._api_key is None:
             await self._http.post("/stop_session")
         else:

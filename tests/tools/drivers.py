@@ -1,4 +1,4 @@
-"""The official clients as this process sees them: one interface for the Python client's process and the browser page.
+"""Clients as this process sees them: one interface for the processes of Python clients and the browser page.
 
 async with PythonClients.started() as clients:
     viewer = await clients.new(server.url)
@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tests.tools.processes import REPOSITORY
+
+OWN = "tests.tools.own_client"  # a module to start `PythonClients` with
 
 
 class ClientError(Exception):

@@ -1,7 +1,7 @@
 """What a driven client can be asked: one JSON request a line in, one JSON answer a line out. See `drivers`.
 
-Any client with the surface of the official Python one can be driven: that itself (`python_client`), and the viewer of
-the bench. Every operation names a client (`c`); several live side by side. Long because it is one flat
+Any client with the surface of the official Python one can be driven: that itself (`python_client`), and ours
+(`own_client`). Every operation names a client (`c`); several live side by side. Long because it is one flat
 list of operations, each a few lines, looked up by name.
 """
 
@@ -13,6 +13,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import fields, is_dataclass
 from functools import cache
 from itertools import pairwise
 from typing import Any
@@ -189,7 +190,7 @@ class Operations:
         return await self._clients[c].reactor.request_schema()
 
     async def clip(self, c: str, seconds: float) -> Any:
-        return vars(await self._clients[c].reactor.request_clip(seconds))
+        return fields_of(await self._clients[c].reactor.request_clip(seconds))
 
     # --- frames --------------------------------------------------------------------------------------------------
 
@@ -290,9 +291,9 @@ class Operations:
         return sum(1 for before, after in pairwise(arrivals) if (after - before) * 1e3 > limit_ms)
 
     async def leave(self, c: str) -> None:
-        """Close this client's connection without ending the session, where the client can."""
+        """Close this client's connection without ending the session."""
         client = self._clients.pop(c)
-        await getattr(client.reactor, "leave", client.reactor.disconnect)()
+        await client.reactor.disconnect(recoverable=True)
 
     async def pause(self, c: str, track: str) -> None:
         await self._clients[c].reactor.track(track).pause()
@@ -333,7 +334,9 @@ class Operations:
             await asyncio.gather(camera, return_exceptions=True)
 
     async def unpublish(self, c: str, track: str = "webcam") -> None:
-        self._clients[c].reactor.track(track).unpublish()
+        done = self._clients[c].reactor.track(track).unpublish()
+        if done is not None:  # 1.13 does it at once
+            await done
 
     async def push_unpublished(self, c: str, track: str = "webcam") -> None:
         self._clients[c].reactor.track(track).push_frame(np.zeros((64, 64, 3), np.uint8))
@@ -346,14 +349,16 @@ class Operations:
         started = time.perf_counter()
         file = await self._clients[c].reactor.upload_file(data, name=name, mime_type=mime_type)
         self._clients[c].refs[ref] = file
-        return {"ms": (time.perf_counter() - started) * 1e3, **vars(file)}
+        return {"ms": (time.perf_counter() - started) * 1e3, **fields_of(file)}
 
     async def know_ref(self, c: str, ref: str, upload_id: str = "0" * 32) -> None:
         """A reference to an upload that this session does not have."""
         self._clients[c].refs[ref] = self._make_ref(upload_id)
 
     async def stats(self, c: str) -> dict[str, Any]:
-        return json.loads(json.dumps(await self._clients[c].reactor.get_stats(), default=lambda value: vars(value)))
+        reactor = self._clients[c].reactor
+        sampled = await (reactor.fetch_stats() if hasattr(reactor, "fetch_stats") else reactor.get_stats())
+        return json.loads(json.dumps(sampled, default=fields_of))
 
     async def step(self, c: str, **request: Any) -> dict[str, Any]:
         media = request.pop("media_counters", None)
@@ -417,11 +422,21 @@ async def _film(client: Client, track: str, fps: float, size: tuple[int, int], t
         await asyncio.sleep(due - time.monotonic())
 
 
+def fields_of(value: Any) -> dict[str, Any]:
+    """The fields of a plain object."""
+    if is_dataclass(value):
+        return {field.name: getattr(value, field.name) for field in fields(value)}
+    return dict(vars(value))
+
+
 def describe(error: Any) -> dict[str, Any]:
     """An error as plain data."""
-    fields = ("code", "recoverable", "status", "operation", "entry", "command_code", "retry_after_ms")
+    names = (
+        "code", "recoverable", "status", "operation", "entry", "command_code", "retry_after_ms",
+        "reason", "component", "retry_after",
+    )  # fmt: skip
     message = getattr(error, "message", None) or str(error)
-    return {"error": type(error).__name__, "message": message, **{name: getattr(error, name, None) for name in fields}}
+    return {"error": type(error).__name__, "message": message, **{name: getattr(error, name, None) for name in names}}
 
 
 async def serve(make: Make, make_ref: MakeRef) -> None:
