@@ -1,0 +1,162 @@
+"""The threads behind `SyncReactor`: one event loop for all of a process, and per client one that runs its handlers.
+
+Both are daemons, started when first needed: neither keeps a process alive. Before the interpreter ends, every open
+client is closed (behaviour 1.12).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import queue
+import socket
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, Protocol, TypeVar
+from weakref import WeakSet
+
+import structlog
+
+from livereactor.base.sparse_log import SparseLog
+
+log = structlog.get_logger(__name__)
+
+CLEAN_UP: Final = 5.0  # seconds; an interrupted call ends its Session within them, as disconnect() does (3.5)
+IDLE: Final = 1.0  # seconds without an event after which the handlers' thread ends; the next event starts another
+BACKLOG: Final = 4096  # calls of handlers that wait: minutes of what a model says, for a handler that hangs
+
+_T = TypeVar("_T")
+
+
+class Client(Protocol):
+    """What has to be closed before the interpreter ends."""
+
+    async def disconnect(self) -> None: ...
+
+
+class LoopThread:
+    """An asyncio loop on a thread of its own.
+
+    Attributes:
+        clients: those to be closed at exit, for as long as somebody else holds them.
+    """
+
+    def __init__(self) -> None:
+        self.clients: WeakSet[Client] = WeakSet()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def run(self, work: Coroutine[Any, Any, _T]) -> _T:
+        """Wait for `work` on the loop; from any other thread.
+
+        What interrupts the wait (Ctrl-C) cancels `work` and waits up to `CLEAN_UP` seconds for it to clear up.
+
+        Raises:
+            RuntimeError: called on the loop's own thread, which would wait for itself.
+        """
+        loop = self._running()
+        if self._thread is threading.current_thread():
+            work.close()
+            raise RuntimeError("SyncReactor waits, and this is the thread it would wait for; use Reactor here")
+        ended = threading.Event()
+        future = asyncio.run_coroutine_threadsafe(_until_ended(work, ended), loop)
+        try:
+            return future.result()
+        except BaseException:
+            if not future.done():
+                future.cancel()
+                ended.wait(CLEAN_UP)
+            raise
+
+    def start(self, work: Coroutine[Any, Any, object]) -> None:
+        """Have `work` done on the loop without waiting for it; from any thread."""
+        asyncio.run_coroutine_threadsafe(work, self._running())
+
+    def _running(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            # A forked child has the object, and not the thread.
+            if self._loop is None or self._thread is None or not self._thread.is_alive():
+                if self._loop is None:
+                    atexit.register(self._at_exit)
+                self._loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(
+                    target=self._loop.run_forever, name="livereactor client loop", daemon=True
+                )
+                self._thread.start()
+            return self._loop
+
+    def _at_exit(self) -> None:
+        """Close what is open; after all threads of the user have ended, and before anything native is torn down."""
+        loop, thread = self._loop, self._thread
+        if loop is None or thread is None or not thread.is_alive():
+            return
+        # No executor takes work any more, and asyncio resolves names on one.
+        loop.getaddrinfo = _getaddrinfo
+        asyncio.run_coroutine_threadsafe(self._close_all(), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(CLEAN_UP)
+
+    async def _close_all(self) -> None:
+        closing = [asyncio.ensure_future(client.disconnect()) for client in self.clients]
+        if closing:
+            await asyncio.wait(closing, timeout=CLEAN_UP)
+
+
+async def _getaddrinfo(host: Any, port: Any, **options: Any) -> Any:
+    return socket.getaddrinfo(host, port, **options)
+
+
+async def _until_ended(work: Coroutine[Any, Any, _T], ended: threading.Event) -> _T:
+    try:
+        return await work
+    finally:
+        ended.set()
+
+
+class HandlerThread:
+    """Runs handlers one after the other, in the order of their events; a slow one delays only the next."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._calls: queue.Queue[Callable[[], None]] = queue.Queue(BACKLOG)
+        self._thread: threading.Thread | None = None
+        self._sparse = SparseLog(log)
+
+    def submit(self, call: Callable[[], None]) -> None:
+        """Run `call` after those before it; where too many wait, it is lost and that is logged."""
+        with self._lock:
+            try:
+                self._calls.put_nowait(call)
+            except queue.Full:
+                self._sparse.warning("handlers are too slow, an event was lost")
+                return
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name="livereactor handlers", daemon=True)
+                self._thread.start()
+
+    def settle(self, timeout: float) -> None:
+        """Return when every handler so far has run, or after `timeout` seconds; at once on the handlers' own thread."""
+        if self._thread is None or self._thread is threading.current_thread():
+            return
+        settled = threading.Event()
+        self.submit(settled.set)
+        settled.wait(timeout)
+
+    def _run(self) -> None:
+        while True:
+            try:
+                call = self._calls.get(timeout=IDLE)
+            except queue.Empty:
+                with self._lock:
+                    if self._calls.empty():
+                        self._thread = None
+                        return
+                continue
+            try:
+                call()
+            except Exception:
+                log.exception("handler raised")
+
+
+LOOP: Final = LoopThread()
