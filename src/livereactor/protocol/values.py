@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from pydantic import BaseModel, ValidationError
 
@@ -20,6 +20,8 @@ from livereactor.protocol.types import (
     Type,
 )
 from livereactor.protocol.validation import check
+
+_SCALARS: Final = frozenset({bool, int, float, str})  # exactly these: numpy's float64 is a float that shows otherwise
 
 
 def to_python(value: Any, kind: Type) -> Any:
@@ -65,22 +67,23 @@ def to_json(value: Any, kind: Type, path: str) -> Any:
     Raises:
         InvalidCommandError: it is not of its declared type; `path` names it.
     """
-    return check(_plain(value), kind, path)
+    return check(plain(value), kind, path)
 
 
-def _plain(value: Any) -> Any:
-    if value is None or (isinstance(value, str | bool | int | float) and not isinstance(value, Enum)):
+def plain(value: Any) -> Any:
+    """A value of a caller's taken apart into lists, dicts and scalars, as `to_json` says; nothing is checked."""
+    if value is None or type(value) in _SCALARS:
         return value
     if isinstance(value, Enum):
-        return _plain(value.value)
+        return plain(value.value)
     if isinstance(value, BaseModel):
-        return {name: _plain(getattr(value, name)) for name in type(value).model_fields}
+        return {name: plain(getattr(value, name)) for name in type(value).model_fields}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {each.name: _plain(getattr(value, each.name)) for each in dataclasses.fields(value)}
+        return {each.name: plain(getattr(value, each.name)) for each in dataclasses.fields(value)}
     if isinstance(value, Mapping):
-        return {name: _plain(item) for name, item in cast("Mapping[Any, Any]", value).items()}
+        return {name: plain(item) for name, item in cast("Mapping[Any, Any]", value).items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in cast("list[Any]", value)]
+        return [plain(item) for item in cast("list[Any]", value)]
     tolist: Callable[[], Any] | None = getattr(value, "tolist", None)  # numpy's scalars and arrays
     return value if tolist is None else tolist()
 
