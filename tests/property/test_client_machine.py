@@ -1,0 +1,166 @@
+"""Whatever happens to a client's connection, in any order: what its user sees stays true."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import TypeAlias
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from livereactor.base.errors import IllegalTransitionError
+from livereactor.client.errors import error_of
+from livereactor.client.machine import Machine
+from livereactor.client.machine_words import (
+    Adopt,
+    Answered,
+    Become,
+    Connect,
+    Create,
+    Disconnect,
+    EndSession,
+    Failed,
+    Forget,
+    Linked,
+    Look,
+    Lost,
+    MachineEffect,
+    MachineEvent,
+    Obtained,
+    OpenLink,
+    Over,
+    Reconnect,
+    Report,
+    Seen,
+    Settle,
+    Unseen,
+    Woke,
+)
+from livereactor.client.phases import LEGAL, STATUS, Phase
+from livereactor.client.types import Status
+
+S = Status
+# Behaviour 5.1.
+MOVES = {
+    S.DISCONNECTED: {S.CONNECTING},
+    S.CONNECTING: {S.WAITING, S.READY, S.DISCONNECTED},
+    S.WAITING: {S.READY, S.DISCONNECTED},
+    S.READY: {S.CONNECTING, S.DISCONNECTED},
+}
+CODES = ("NETWORK_ERROR", "NOT_FOUND", "UNAUTHORIZED", "SERVER_ERROR", "TRANSPORT_ERROR", "CONFLICT")
+
+errors = st.sampled_from(CODES).map(lambda code: error_of(code, "no"))
+seen = st.builds(Seen, st.booleans(), st.sampled_from(["", "queued"]), st.booleans(), st.none() | st.just(30.0))
+events = st.one_of(
+    st.builds(Connect, st.none() | st.just("ses_9"), st.none() | st.just(5.0)),
+    st.builds(Reconnect),
+    st.builds(Disconnect, st.booleans()),
+    st.builds(Obtained, st.sampled_from(["ses_1", "ses_2"]), seen, st.booleans()),
+    seen,
+    st.builds(Unseen, errors),
+    st.builds(Failed, errors),
+    st.builds(Linked),
+    st.builds(Answered),
+    st.builds(Lost, st.just("gone")),
+    st.builds(Over, st.sampled_from(["worker_lost", "max_duration"])),
+    st.builds(Woke, st.just(0.0)),
+)
+histories = st.lists(st.tuples(events, st.floats(0.0, 4.0)), max_size=60)
+
+
+History: TypeAlias = list[tuple[MachineEvent, float]]
+
+
+def live(history: History, *, auto: bool) -> Iterator[tuple[Machine, MachineEvent, list[MachineEffect]]]:
+    """All that is legal of a history, with what came of it."""
+    machine, now = Machine(auto_reconnect=auto, chance=lambda: 0.5), 0.0
+    for event, later in history:
+        now += later
+        with suppress(IllegalTransitionError):
+            yield machine, event, machine.handle(event, now)
+
+
+@given(histories, st.booleans())
+def test_only_the_legal_moves_of_the_status_are_ever_seen(history: History, auto: bool) -> None:
+    status = S.DISCONNECTED
+    for _, _, effects in live(history, auto=auto):
+        for effect in effects:
+            if isinstance(effect, Become):
+                assert effect.status in MOVES[status]
+                status = effect.status
+
+
+@given(histories, st.booleans())
+def test_a_call_that_waits_gets_exactly_one_outcome(history: History, auto: bool) -> None:
+    waiting = False
+    for machine, event, effects in live(history, auto=auto):
+        waiting = waiting or isinstance(event, Connect | Reconnect)
+        settled = sum(isinstance(effect, Settle) for effect in effects)
+        assert settled <= 1
+        waiting = waiting and not settled
+        if machine.phase in (Phase.IDLE, Phase.KEPT, Phase.READY):
+            assert not waiting or isinstance(event, Disconnect)
+            waiting = False
+
+
+@given(histories, st.booleans())
+def test_the_status_told_last_is_the_status(history: History, auto: bool) -> None:
+    status = S.DISCONNECTED
+    for machine, _, effects in live(history, auto=auto):
+        told = [effect.status for effect in effects if isinstance(effect, Become)]
+        status = told[-1] if told else status
+        assert status is machine.status
+
+
+@given(histories, st.booleans())
+def test_every_session_that_was_made_is_ended_unless_its_server_did(history: History, auto: bool) -> None:
+    open_sessions = set[str]()
+    for _, event, effects in live([*history, (Disconnect(), 0.0)], auto=auto):
+        if isinstance(event, Obtained) and event.owned:
+            open_sessions.add(event.session_id)
+        if isinstance(event, Over | Unseen):
+            open_sessions.clear()
+        open_sessions -= {effect.session_id for effect in effects if isinstance(effect, EndSession)}
+    assert not open_sessions
+
+
+@given(histories, st.booleans())
+def test_what_waits_has_work_under_way_or_a_deadline(history: History, auto: bool) -> None:
+    working = False
+    for machine, event, effects in live(history, auto=auto):
+        begun = any(isinstance(effect, Create | Adopt | Look | OpenLink) for effect in effects)
+        working = begun or (working and not isinstance(event, Obtained | Seen | Unseen | Failed | Linked | Over))
+        if STATUS[machine.phase] in (S.CONNECTING, S.WAITING):
+            assert working or machine.deadline() is not None
+
+
+@given(histories)
+def test_an_error_is_fired_for_every_failure_and_for_nothing_the_user_asked_for(
+    history: History,
+) -> None:
+    for _, event, effects in live(history, auto=False):
+        reports = [effect.error for effect in effects if isinstance(effect, Report)]
+        raised = [effect.error for effect in effects if isinstance(effect, Settle) and effect.error is not None]
+        assert len(reports) <= 1
+        if isinstance(event, Disconnect):
+            assert not reports
+        else:
+            assert all(error in reports for error in raised)
+
+
+@given(histories, st.booleans())
+def test_a_session_is_forgotten_when_its_id_goes(history: History, auto: bool) -> None:
+    known: str | None = None
+    for machine, _, effects in live(history, auto=auto):
+        if known is not None and machine.phase is Phase.IDLE:
+            assert Forget() in effects
+        known = machine.session_id
+
+
+def test_every_phase_has_a_status_and_a_row() -> None:
+    assert set(LEGAL) == set(STATUS) == set(Phase)
+
+
+def test_a_disconnect_is_taken_in_every_phase() -> None:
+    assert all(Disconnect in row for row in LEGAL.values())
