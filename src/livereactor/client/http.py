@@ -51,11 +51,13 @@ class Http:
     Args:
         home: the server that is asked most; on this machine it is asked without a proxy.
         direct: likewise wherever it is.
+        client: asks instead of clients made here; it stays open.
     """
 
-    def __init__(self, home: str, *, direct: bool) -> None:
+    def __init__(self, home: str, *, direct: bool, client: httpx2.AsyncClient | None = None) -> None:
         self._home = origin_of(home)
         self._direct = direct or _is_near(self._home[1])
+        self._given = client
         self._clients: dict[bool, httpx2.AsyncClient] = {}  # ours, and that for all other servers
 
     async def ask(
@@ -135,6 +137,8 @@ class Http:
             return HttpAnswer(response.status_code, {k.lower(): v for k, v in response.headers.items()}, bytes(body))
 
     def _client(self, at_home: bool) -> httpx2.AsyncClient:
+        if self._given is not None:
+            return self._given
         if (client := self._clients.get(at_home)) is None:
             import httpx2
 

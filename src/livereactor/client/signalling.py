@@ -1,0 +1,75 @@
+"""How a Connection is negotiated over HTTP: the wire format, polling for the answer, trickling candidates."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final
+
+import structlog
+
+from livereactor.client.api import Api
+from livereactor.client.error import ReactorError
+from livereactor.client.errors import error_of
+from livereactor.engine.port import Candidate
+from livereactor.protocol.messages import WireFormat
+
+FIRST_WAIT, LONGEST_WAIT = 0.2, 15.0  # seconds between them, doubling
+BATCH: Final = 0.025  # seconds: candidates come in bursts, and one request carries one
+MAX_CANDIDATES: Final = 256  # what a server takes of one connection
+
+log = structlog.get_logger(__name__)
+
+
+def format_for(server_version: str) -> WireFormat:
+    """What a server of this version understands (protocol 12.5): official 2.x runtimes know JSON only."""
+    return WireFormat.V0 if re.match(r"v?2\.", server_version) else WireFormat.V1
+
+
+async def answer_to(api: Api, session_id: str, connection: int, max_attempts: int) -> str:
+    """The answer to the offer that was sent; servers of ours hold the first poll until it is there.
+
+    Raises:
+        ReactorError: `REQUEST_TIMEOUT` when it did not come.
+    """
+    wait = FIRST_WAIT
+    for attempt in range(max_attempts):
+        if attempt:
+            await asyncio.sleep(wait)
+            wait = min(2 * wait, LONGEST_WAIT)
+        if (answer := await api.answer(session_id, connection)) is not None:
+            return answer
+    raise error_of(
+        "REQUEST_TIMEOUT", f"no answer to the offer after {max_attempts} polls; the runtime may be stuck, retry"
+    )
+
+
+class Trickle:
+    """Candidates of one Peer on their way to the server: kept until `run`, then sent in bursts."""
+
+    def __init__(self) -> None:
+        self._found = asyncio.Queue[Candidate](MAX_CANDIDATES)
+        self.count = 0  # of those found
+
+    def add(self, candidate: Candidate) -> None:
+        """One was found; an empty line ends them. Beyond what a server takes they are left out."""
+        self.count += bool(candidate.line)
+        if not self._found.full():
+            self._found.put_nowait(candidate)
+
+    async def run(self, send: Callable[[Sequence[Candidate], bool], Coroutine[Any, Any, None]]) -> None:
+        """Send them, the last time with True; a server that refuses them is not told more of them."""
+        is_final = False
+        while not is_final:
+            burst = [await self._found.get()]
+            await asyncio.sleep(BATCH)
+            while not self._found.empty():
+                burst.append(self._found.get_nowait())
+            is_final = any(not each.line for each in burst)
+            try:
+                await send([each for each in burst if each.line], is_final)
+            except ReactorError as error:
+                # Not fatal: where the server can be reached it finds us by our own checks.
+                log.info("candidates could not be sent", code=error.code, reason=error.message)
+                return
