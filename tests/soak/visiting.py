@@ -130,7 +130,7 @@ async def visited(
         await visitors.visit(warm_up)
         before = [Used.by(process) for process in processes]
         await visitors.visit(sessions)
-        return [(used, await _settled(process, used)) for process, used in zip(processes, before, strict=True)]
+        return [(used, await settled(process, used)) for process, used in zip(processes, before, strict=True)]
     finally:
         await engine.aclose()
 
@@ -140,7 +140,7 @@ def is_back(now: Used, before: Used) -> bool:
     return now.threads <= before.threads + 2 and now.descriptors <= before.descriptors + 2
 
 
-async def _settled(process: psutil.Process, before: Used) -> Used:
+async def settled(process: psutil.Process, before: Used) -> Used:
     """What is held once threads and descriptors are as `before`, or after some seconds: sockets close late."""
     for _ in range(100):
         if is_back(Used.by(process), before):

@@ -77,7 +77,8 @@ def credentials(program: Program, *, jwt: bool = False) -> dict[str, str]:
     """What a client needs to be let in; `jwt`: a token, for clients that take no key."""
     if not isinstance(program, Coordinator):
         return {}
-    return {"jwt": program.token()} if jwt else {"api_key": program.key}
+    let_in = {"jwt": program.token()} if jwt else {"api_key": program.key}
+    return {"model": program.model, **let_in}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -106,6 +106,7 @@ class Script:
         running: a session is there already, so that a second start is a conflict.
         doomed: so many sessions are gone once they are ready.
         webrtc: False = offers are taken and never answered.
+        chunking: data channels take messages above 256 KiB.
         reply: what is answered on the channels.
         first_words: what is said when both channels are open.
         files: clips' parts by file name; `clip_pending`: so many 202s before a playlist.
@@ -122,6 +123,7 @@ class Script:
     running: bool = False
     doomed: int = 0
     webrtc: bool = True
+    chunking: bool = True
     reply: Reply = ordinary
     first_words: Sequence[Said] = ()
     tracks: Sequence[Mapping[str, str]] = (MAIN_VIDEO, WEBCAM)

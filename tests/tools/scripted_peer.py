@@ -97,6 +97,7 @@ class ScriptedPeer:
         *,
         reply: Reply,
         only: m.WireFormat | None,
+        chunking: bool = True,
         first_words: Sequence[Said] = (),
         changed: Callable[[], None] = lambda: None,
     ) -> None:
@@ -107,6 +108,7 @@ class ScriptedPeer:
         self.state = PeerState.NEW
         self.inputs: dict[str, InputTrack] = {}
         self._reply, self._only, self._first_words, self._changed = reply, only, first_words, changed
+        self._config = PeerConfig(chunking=chunking)
         self._peer: Peer | None = None
         self._channels: dict[str, Channel] = {}
         self._outputs: dict[str, VideoOutput] = {}
@@ -118,7 +120,7 @@ class ScriptedPeer:
     async def accept(self, engine: Engine, offer: Offer, *, resume: bool) -> str:
         """The answer; `resume`: send every output as soon as it is connected, as to a client of the flat routes."""
         self._names = {track.mid: track.name for track in offer.track_mapping}
-        self._peer = await engine.peer(PeerConfig(), self._event)
+        self._peer = await engine.peer(self._config, self._event)
         uses = {track.mid: USES[track.direction] for track in offer.track_mapping}
         accepted: Accepted = await self._peer.accept(offer.sdp_offer, uses)
         self._outputs = {self._names[mid]: output for mid, output in accepted.video.items()}

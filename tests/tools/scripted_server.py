@@ -205,8 +205,7 @@ class ScriptedServer:
     async def _l1(self, request: Request, recorded: Recorded) -> Response:
         if self.script.running and not self._sessions:
             self._new()
-        current = self._current
-        if current is not None:
+        if self._current is not None:
             return _error(409, "cannot start session while waiting")
         return JSONResponse(self._ready(self._new()))
 
@@ -348,6 +347,7 @@ class ScriptedServer:
             peer = ScriptedPeer(
                 reply=self.script.reply,
                 only=self.script.wire,
+                chunking=self.script.chunking,
                 first_words=self.script.first_words,
                 changed=self._changed.set,
             )

@@ -21,10 +21,12 @@ class Coordinator(Program):
     Attributes:
         data_dir: its data folder.
         key: an API key of the account `tests`.
+        model: the one that clients ask for.
     """
 
     data_dir: Path = Path()
     key: str = ""
+    model: str = "conformance"
 
     def call(
         self,
