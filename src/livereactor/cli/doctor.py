@@ -11,7 +11,7 @@ import typer
 
 from livereactor.settings import resolve
 
-_MARKS = {"ok": ("✓", typer.colors.GREEN), "warn": ("!", typer.colors.YELLOW), "fail": ("✗", typer.colors.RED)}
+MARKS = {"ok": ("✓", typer.colors.GREEN), "warn": ("!", typer.colors.YELLOW), "fail": ("✗", typer.colors.RED)}
 
 
 def register(app: typer.Typer) -> None:
@@ -34,7 +34,7 @@ def doctor(
         if json_lines:
             typer.echo(json.dumps(dataclasses.asdict(finding)))
             continue
-        mark, colour = _MARKS[finding.status]
+        mark, colour = MARKS[finding.status]
         typer.echo(f"{typer.style(mark, fg=colour)} {finding.check:<14} {finding.text}")
         if finding.fix:
             typer.echo(f"  {'':<14} → {finding.fix}")

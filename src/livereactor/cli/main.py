@@ -10,7 +10,22 @@ import sys
 import typer
 
 from livereactor.base.errors import ConfigError, LivereactorError, ModelLoadError, UsageError
-from livereactor.cli import config, demo, doctor, inspect, keys, limits, new, run, serve, sessions, token, usage, worker
+from livereactor.cli import (
+    config,
+    demo,
+    doctor,
+    inspect,
+    keys,
+    limits,
+    new,
+    probe,
+    run,
+    serve,
+    sessions,
+    token,
+    usage,
+    worker,
+)
 
 app = typer.Typer(
     name="livereactor",
@@ -20,7 +35,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
-for group in (new, run, demo, serve, worker, inspect, config, limits, doctor, keys, token, sessions, usage):
+for group in (new, run, demo, serve, worker, inspect, config, limits, doctor, probe, keys, token, sessions, usage):
     group.register(app)
 
 

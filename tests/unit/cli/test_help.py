@@ -5,7 +5,8 @@ from livereactor.cli.main import app
 
 MODELS = ["new", "run", "dev", "demo", "schema", "validate", "doctor"]
 OPERATING = ["serve", "worker", "keys", "token", "sessions", "queue", "workers", "usage", "config", "limits"]
-COMMANDS = [*MODELS, *OPERATING]
+USING = ["probe"]
+COMMANDS = [*MODELS, *OPERATING, *USING]
 
 
 def said(*arguments: str) -> str:

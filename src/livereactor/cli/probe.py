@@ -1,0 +1,70 @@
+"""`livereactor probe`: which part of the way to a model's picture works, which does not, and what to do."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import os
+from typing import Annotated
+
+import typer
+
+from livereactor.base.errors import UsageError
+from livereactor.cli.doctor import MARKS
+
+Key = Annotated[
+    str | None, typer.Option("--key", help="API key for a coordinator.", show_default="LIVEREACTOR_API_KEY")
+]
+Jwt = Annotated[str | None, typer.Option("--jwt", help="A token, instead of a key.", show_default="LIVEREACTOR_JWT")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's command."""
+    app.command(epilog="Example: livereactor probe https://models.example.com --model pond")(probe)
+
+
+def probe(
+    url: Annotated[str, typer.Argument(help="A coordinator or a runtime.")],
+    model: Annotated[str | None, typer.Option(help="Which of its models.", show_default="its first")] = None,
+    local: Annotated[bool, typer.Option("--local", help="A runtime that does not say that it is one.")] = False,
+    key: Key = None,
+    jwt: Jwt = None,
+    json_lines: Annotated[bool, typer.Option("--json", help="One JSON object a line, for scripts.")] = False,
+) -> None:
+    """Try the whole way to a model's picture, step by step.
+
+    Name, network, certificate, server, token, session, signalling, media: what each took, and the first that fails with
+    what to do. The session that it makes it ends. Exit 1 when something fails.
+    """
+    from livereactor.cli.probing import Step, Target
+    from livereactor.cli.probing import probe as steps
+
+    target = Target(url, model, local, key or _given("API_KEY"), jwt or _given("JWT"))
+
+    def shown(step: Step) -> None:
+        if json_lines:
+            typer.echo(json.dumps(dataclasses.asdict(step) | {"took_ms": round(step.took_ms, 1)}))
+            return
+        mark, colour = MARKS[step.status]
+        typer.echo(f"{typer.style(mark, fg=colour)} {step.check:<10} {step.took_ms:>7.0f} ms  {step.text}")
+        if step.fix:
+            typer.echo(f"  {'':<10} {'':>10}  → {step.fix}")
+
+    async def whole() -> bool:
+        failed = False
+        async for step in steps(target):
+            shown(step)
+            failed = failed or step.status == "fail"
+        return failed
+
+    try:
+        failed = asyncio.run(whole())
+    except ValueError as error:  # an address that is none
+        raise UsageError(str(error)) from error
+    if failed:
+        raise typer.Exit(1)
+
+
+def _given(name: str) -> str | None:
+    return os.environ.get(f"LIVEREACTOR_{name}") or os.environ.get(f"REACTOR_{name}") or None
