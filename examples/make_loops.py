@@ -64,6 +64,9 @@ def world(stage: Stage, time: float) -> None:
 
 
 def mirror(stage: Stage, time: float) -> None:
+    for moment, style in ((0, "ink"), (3.6, "thermal"), (4.6, "datamosh"), (5.6, "particles")):
+        if is_at(time, moment):
+            stage.command("set_style", style=style)
     stage.feed("webcam", visitor(time))
 
 
