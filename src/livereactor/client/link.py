@@ -25,6 +25,7 @@ from livereactor.client.link_events import (
     LinkLost,
     LinkOptions,
     MessageArrived,
+    PingAnswered,
     RateChanged,
     TrackArrived,
 )
@@ -50,7 +51,6 @@ class Link:
         inputs: what the server sends, by Track name.
         outputs: what we may send, by Track name, once the answer is there.
         heard_at: monotonic seconds of the last message or Frame.
-        answers_pings: the server is one of ours: that a ping gets no answer means something.
     """
 
     def __init__(
@@ -67,7 +67,6 @@ class Link:
         self.inputs: dict[str, port.InputTrack] = {}
         self.outputs: Mapping[str, port.VideoOutput | port.AudioOutput] = {}
         self.heard_at = time.monotonic()
-        self.answers_pings = False
         self._resumed = dict.fromkeys(options.resume, True)
         self._sections = Sections(options.tracks)
         self._channels = Channels(options.wire, self._heard, self._channel_changed, self._speaks_json)
@@ -320,7 +319,7 @@ class Link:
     def _heard(self, message: m.ServerMessage) -> None:
         self._hear()
         if isinstance(message, m.Pong):
-            self.answers_pings = True
+            self._events(PingAnswered())
             return
         is_reply = self._requests.settle(message)
         if not is_reply or isinstance(message, m.ModelMessage):

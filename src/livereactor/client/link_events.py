@@ -56,6 +56,11 @@ class MessageArrived:
 
 
 @dataclass(frozen=True, slots=True)
+class PingAnswered:
+    """The server is one of ours, which answer pings: from now on, silence means something."""
+
+
+@dataclass(frozen=True, slots=True)
 class LinkLost:
     """The transport is gone: once, after `ready` and never after `aclose`."""
 
@@ -77,4 +82,4 @@ class RateChanged:
     bps: int
 
 
-LinkEvent: TypeAlias = TrackArrived | MessageArrived | LinkLost | KeyFrameWanted | RateChanged
+LinkEvent: TypeAlias = TrackArrived | MessageArrived | PingAnswered | LinkLost | KeyFrameWanted | RateChanged
