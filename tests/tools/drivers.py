@@ -43,13 +43,13 @@ class Asking(Protocol):
 class Client:
     """One official client. Every operation of the other side is a method; the commonest have their own signature."""
 
-    def __init__(self, clients: Asking, name: str) -> None:
-        self._clients = clients
+    def __init__(self, driver: Asking, name: str) -> None:
+        self.driver = driver
         self.name = name
 
     async def ask(self, op: str, **args: Any) -> Any:
         """Carry out one operation; raises `ClientError` where the official client raised."""
-        return await self._clients.ask(op, c=self.name, **args)
+        return await self.driver.ask(op, c=self.name, **args)
 
     async def connect(self, **options: Any) -> dict[str, Any]:
         """Connect and be ready, receiving `main_video`."""

@@ -36,6 +36,7 @@ class Client:
         self.reactor = reactor
         self.loop = asyncio.get_running_loop()
         self.changed = asyncio.Event()
+        self.started = 0.0  # monotonic seconds: when it was last told to connect
         self.statuses: list[str] = []
         self.messages: dict[str, list[dict[str, Any]]] = {}  # by type
         self.runtime_messages: list[Any] = []
@@ -96,18 +97,22 @@ class Operations:
         client = self._clients[c]
         if watch:
             client.watch(watch)
-        started = time.monotonic()
+        client.started = time.monotonic()
         await client.reactor.connect(session_id=session_id)
         return {
-            "ready_ms": (time.monotonic() - started) * 1e3,
-            "started": started,
+            "ready_ms": (time.monotonic() - client.started) * 1e3,
+            "started": client.started,
             "session": client.reactor.session_id,
         }
 
     async def reconnect(self, c: str) -> dict[str, Any]:
         started = time.monotonic()
         await self._clients[c].reactor.reconnect()
-        return {"ready_ms": (time.monotonic() - started) * 1e3, "session": self._clients[c].reactor.session_id}
+        return {
+            "ready_ms": (time.monotonic() - started) * 1e3,
+            "started": started,
+            "session": self._clients[c].reactor.session_id,
+        }
 
     async def disconnect(self, c: str) -> None:
         client = self._clients[c]
@@ -234,6 +239,13 @@ class Operations:
         await client.until(lambda: watch.count > 0, timeout)
         return watch.seen[0].at if watch.seen else None
 
+    async def frame_after(self, c: str, at: float, timeout: float = 30.0, track: str = "main_video") -> float | None:
+        """Monotonic seconds at which the first frame came that came after `at`."""
+        client = self._clients[c]
+        watch = client.watch(track)
+        await client.until(lambda: bool(watch.seen) and watch.seen[-1].at > at, timeout)
+        return next((frame.at for frame in watch.seen if frame.at > at), None)
+
     async def wait_color(self, c: str, color: str, timeout: float = 5.0) -> float | None:
         """Milliseconds from now until the middle of the picture has this colour."""
         client = self._clients[c]
@@ -273,8 +285,10 @@ class Operations:
         return {"at": at, "decibels": [value for _, value in values]}
 
     async def offered_at(self, c: str) -> float | None:
-        """Monotonic seconds at which the client posted its offer, where it tells."""
-        return getattr(self._clients[c].reactor, "offered_at", None)
+        """Monotonic seconds at which the client could post its offer at the earliest, where it tells."""
+        client = self._clients[c]
+        timings = getattr(client.reactor, "connection_timings", None)
+        return timings and client.started + (timings.session_creation_ms + timings.waiting_ms) / 1e3
 
     async def frames_between(self, c: str, count: int) -> list[int]:
         """How many frames the model had made, when it answered, beyond the newest that had come here by then."""
