@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
-from typing import Any, Final, Literal
+from typing import Any, BinaryIO, Final, Literal
 
 from livereactor.base.errors import UsageError
 from livereactor.client.api_errors import API_VERSION, refusal, retry_after
@@ -220,18 +220,26 @@ class Api:
         headers = {"Content-Type": mime_type, "Content-Length": str(size)}
         return await self._http.ask("PUT", url, headers=headers, content=content, timeout=None)
 
-    async def get(self, url: str, *, limit: int = ANSWER_BYTES, timeout: float | None = PATIENCE) -> HttpAnswer:
+    async def get(
+        self,
+        url: str,
+        *,
+        limit: int = ANSWER_BYTES,
+        timeout: float | None = PATIENCE,
+        into: BinaryIO | None = None,
+    ) -> HttpAnswer:
         """Read an address that a server gave, of whatever status it answers; a token is shown to our own server only.
 
         Args:
             url: absolute, or a path of our server.
             limit: bytes of the answer.
             timeout: seconds for all of it; None = as long as bytes move.
+            into: takes the body of a success, of any size.
         """
         url = under(self.url, url)
         is_ours = origin_of(url) == origin_of(self.url)
         headers = {**_VERSIONS, **await self._authorization()} if is_ours else {}
-        return await self._http.ask("GET", url, headers=headers, timeout=timeout, limit=limit)
+        return await self._http.ask("GET", url, headers=headers, timeout=timeout, limit=limit, into=into)
 
     async def aclose(self) -> None:
         """Close all connections; may be called twice."""

@@ -12,11 +12,11 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, Final, Protocol, TypeAlias, cast, overload
+from typing import Any, BinaryIO, Final, Protocol, TypeAlias, cast, overload
 
 from livereactor.base.errors import PeerError
 from livereactor.base.limits import MIB
@@ -36,8 +36,14 @@ _KINDS: Final = (b"ftyp", b"moov", b"moof", b"styp", b"sidx", b"emsg", b"prft", 
 
 Progress: TypeAlias = Callable[[int, int, int], object]
 """Called after each part, on the loop: parts fetched, parts in all, bytes so far."""
-Headers: TypeAlias = Callable[[str], Awaitable[Mapping[str, str]]]
-"""The headers that may be sent to an address: a token goes to no other origin than its own."""
+
+
+class Get(Protocol):
+    """Reads an address, of whatever status it answers; a token is shown to its own origin and to no other."""
+
+    async def __call__(
+        self, url: str, /, *, limit: int, timeout: float | None, into: BinaryIO | None
+    ) -> HttpAnswer: ...
 
 
 class Cancel(Protocol):
@@ -98,13 +104,14 @@ async def download_clip(
     home, credentials = origin_of(url), Credentials(jwt=jwt)
     http = Http(url, direct=False)
 
-    async def headers(asked: str) -> Mapping[str, str]:
-        return await credentials.header(partial(minted, http, url)) if origin_of(asked) == home else {}
+    async def get(asked: str, **how: Any) -> HttpAnswer:
+        token = await credentials.header(partial(minted, http, url)) if origin_of(asked) == home else {}
+        return await http.ask("GET", asked, headers=token, **how)
 
     seconds = READY_TIMEOUT if ready_timeout is None else ready_timeout
     try:
         return await fetch_clip(
-            ClipSource(http, url, headers, give_up_after(clip, seconds)),
+            ClipSource(get, url, give_up_after(clip, seconds)),
             path,
             on_progress=on_progress,
             cancel=cancel,
@@ -126,14 +133,13 @@ class ClipSource:
     """Where a Clip is fetched from.
 
     Attributes:
-        url: of its playlist.
-        headers: what may be sent to an address.
+        get: reads the playlist and the parts.
+        url: of the playlist.
         is_over: no use in waiting for the playlist any more.
     """
 
-    http: Http = field(repr=False)
+    get: Get
     url: str
-    headers: Headers = field(repr=False)
     is_over: Callable[[], bool]
 
 
@@ -226,14 +232,7 @@ def _gone(answer: HttpAnswer) -> ReactorError:
 
 async def _asked(source: ClipSource, url: str, code: str, what: str, into: BinaryIO | None = None) -> HttpAnswer:
     try:
-        return await source.http.ask(
-            "GET",
-            url,
-            headers=await source.headers(url),
-            timeout=None,
-            limit=PLAYLIST_BYTES,
-            into=into,
-        )
+        return await source.get(url, limit=PLAYLIST_BYTES, timeout=None, into=into)
     except ReactorError as error:
         raise _failed(code, what, error) from error
 

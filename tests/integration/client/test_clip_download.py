@@ -11,8 +11,11 @@ from pathlib import Path
 import pytest
 from starlette.responses import Response
 
+from livereactor.client.api import Api
+from livereactor.client.clips import download
+from livereactor.client.credentials import Credentials
 from livereactor.client.download import download_clip
-from livereactor.client.errors import ClipGoneError, RecordingError
+from livereactor.client.errors import ClipGoneError, ClipNotReadyError, RecordingError
 from livereactor.client.types import Clip
 from tests.tools.clip_server import ClipServer, serving_clip
 from tests.tools.films import Film, boxes, make_film, pictures
@@ -202,3 +205,48 @@ async def test_a_few_parts_come_at_once_and_in_order(tmp_path: Path, clips: Clip
     clips.release.set()
     await download
     assert [number for _, number in pictures(tmp_path / "clip.mp4")] == list(range(60, 360))
+
+
+# --- with a client that is there ---------------------------------------------------------------------------------
+
+
+def client_of(clips: ClipServer) -> Api:
+    return Api(clips.url, local=False, credentials=Credentials(jwt=TOKEN))
+
+
+async def test_a_client_shows_its_token_to_its_own_server_only(tmp_path: Path, clips: ClipServer, film: Film) -> None:
+    api = client_of(clips)
+    async with serving_clip(film[2:]) as store:
+        clips.token, clips.parts_at = TOKEN, store.url
+        await download(api, a_clip(clips), tmp_path / "a.mp4", is_alive=lambda: True)
+        assert clips.asked == [("playlist", f"Bearer {TOKEN}")]
+        assert {authorization for _, authorization in store.asked} == {None}
+    await api.aclose()
+    assert [number for _, number in pictures(tmp_path / "a.mp4")] == list(range(60, 360))
+
+
+async def test_a_clip_is_waited_for_while_its_session_lives(clips: ClipServer) -> None:
+    api, clips.pending = client_of(clips), 1_000
+
+    def is_alive() -> bool:
+        return len(clips.asked) < 3
+
+    with pytest.raises(ClipNotReadyError):
+        await download(api, a_clip(clips), None, is_alive=is_alive)
+    await api.aclose()
+    assert len(clips.asked) == 4  # looked at once more when the session had ended: its end closes the last segment
+
+
+async def test_a_clip_that_the_sessions_end_completes_is_fetched(clips: ClipServer) -> None:
+    api, clips.pending = client_of(clips), 2
+    film = await download(api, a_clip(clips), None, is_alive=lambda: len(clips.asked) < 2)
+    await api.aclose()
+    assert isinstance(film, bytes)
+    assert len(pictures(film)) == 300
+
+
+async def test_the_time_that_was_given_counts_even_while_the_session_lives(clips: ClipServer) -> None:
+    api, clips.pending = client_of(clips), 1_000
+    with pytest.raises(ClipNotReadyError):
+        await download(api, a_clip(clips), None, is_alive=lambda: True, ready_timeout=0.1)
+    await api.aclose()
