@@ -27,14 +27,20 @@ FLAGS = [
 ARTIFACTS = Path(__file__).parents[1] / "artifacts"
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def browser() -> AsyncIterator[Browser]:
+@asynccontextmanager
+async def launched() -> AsyncIterator[Browser]:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     assert chromium is not None, "no Chromium on this machine; `make setup-test` installs it"
     async with async_playwright() as playwright:
         instance = await playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         yield instance
         await instance.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with launched() as instance:
+        yield instance
 
 
 @asynccontextmanager

@@ -31,6 +31,17 @@ class Running:
     process: asyncio.subprocess.Process
     url: str
 
+    async def session_state(self) -> str:
+        """ "ready": it has none."""
+        async with httpx.AsyncClient() as client:
+            return (await client.get(f"{self.url}/session", timeout=PATIENCE)).json()["state"]
+
+    async def until(self, state: str, *, patience: float = PATIENCE) -> None:
+        """Wait for a state of its session; `patience` in seconds."""
+        async with asyncio.timeout(patience):
+            while await self.session_state() != state:  # noqa: ASYNC110  another process's
+                await asyncio.sleep(0.05)
+
     async def end_session(self) -> None:
         async with httpx.AsyncClient() as client:
             (await client.post(f"{self.url}/stop_session", timeout=PATIENCE)).raise_for_status()

@@ -26,6 +26,7 @@ from .running import BOARD
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PATIENCE_MS = PATIENCE * 1000
+AT_ONCE = 5.0  # seconds; ICE alone gives a silent peer up after fifteen
 
 
 @pytest.fixture(scope="module")
@@ -296,6 +297,8 @@ async def test_a_runtime_on_this_machine_serves_the_element_to_pages_of_this_mac
             await page.locator("#one .field", has_text="Red").get_by_role("slider").fill("1")
             await seen(page, "one", LEFT, "r > 200")
             assert complaints == []
+            await page.close()
+            runtime.wait_until(lambda: runtime.get("/session")[1]["state"] == "orphaned", timeout=AT_ONCE)
 
 
 async def test_a_page_with_a_policy_of_its_own_allows_the_server_and_no_styles(

@@ -105,18 +105,28 @@ export class Client {
     this.#handle("start");
   }
 
+  /** The page was asleep, or the network away: see at once whether the server is still there. */
+  wake() {
+    this.#handle("woke");
+  }
+
   /**
-   * The page goes away, and nobody can tell a reload from an end. A place that was waited for is left to whoever comes
-   * back; one that was there at once, and on which nothing has been seen yet, is given up: who comes back gets it, or
-   * another, as fast, and who does not come back must not keep it from others for as long as a connection may take.
+   * The page goes away, and nobody can tell a reload from an end. So the session is not ended but left, at once: its
+   * server would else go on making pictures until it missed us, and the window within which whoever comes back finds
+   * the session would begin only then. A place that was there at once, and on which nothing has been seen yet, is given
+   * up: who comes back gets it, or another, as fast, and who does not come back must not keep it from others for as
+   * long as a connection may take. One that was waited for is left to whoever comes back.
+   * @param {boolean} persisted the browser may bring the page back as it is: nothing is left
    * @returns {Kept | undefined} what to come back to; undefined: nothing
    */
-  depart() {
+  depart(persisted) {
     if (["idle", "failed", "ended"].includes(this.state)) return undefined;
     const isFresh = ["starting", "connecting"].includes(this.state) && !this.#hasWaited;
-    if (isFresh && this.session.abandon()) return { session: null, connection: null, owner: true };
+    if (!persisted && isFresh && this.session.abandon()) return { session: null, connection: null, owner: true };
     const { id, owner } = this.session;
-    return { session: id, connection: this.#peer?.connection ?? this.#connection, owner };
+    const kept = { session: id, connection: this.#peer?.connection ?? this.#connection, owner };
+    if (!persisted) this.#peer?.close();
+    return kept;
   }
 
   /** Come back after a reload of the page. @param {Kept} kept what `depart` gave */

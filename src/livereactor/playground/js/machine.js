@@ -29,9 +29,10 @@
  * - `denied` the server wants a token, or another one
  * - `ended` the runtime said that the session ends (`problem.detail` is its reason)
  * - `pong` a ping was answered
+ * - `woke` the page can be seen again, or the network is back
  * - `tick` the deadline passed
  * @typedef {"start" | "stop" | "queued" | "opened" | "requeued" | "live" | "broken" | "unreachable" | "over"
- *   | "refused" | "denied" | "ended" | "pong" | "tick"} Event
+ *   | "refused" | "denied" | "ended" | "pong" | "woke" | "tick"} Event
  */
 /**
  * What went wrong; `words.js` turns it into sentences.
@@ -42,7 +43,7 @@
 /** @typedef {"openSession" | "openPeer" | "replacePeer" | "closePeer" | "stopSession" | "ping"} Effect */
 
 /**
- * What a state lacks is illegal and changes nothing. `tick` and `pong` are not here: they follow the clock.
+ * What a state lacks is illegal and changes nothing. `tick`, `pong` and `woke` are not here: they follow the clock.
  * @type {Readonly<Record<State, Partial<Record<Event, State>>>>}
  */
 export const LEGAL = {
@@ -97,6 +98,8 @@ export const CONNECT_TIMEOUT = 30;
 export const PING_INTERVAL = 5;
 /** Two pings lost and the third on its way. */
 export const SILENCE = 12;
+/** Who was asleep asks at once: the clock may have slept too, and the other side's farewell went to nobody. */
+export const WAKING = 3;
 /** Waits before the tries to come back; the last one repeats until GIVE_UP. */
 export const RETRY_DELAYS = /** @type {const} */ ([0.3, 1, 2, 4, 5]);
 /** A runtime that is started again within five minutes finds its page waiting. */
@@ -117,6 +120,8 @@ export class Machine {
   /** Sessions that were over before they were reached, in a row. */
   #misses = 0;
   #lastPong = 0;
+  /** Without an answer by then there will be none. */
+  #silentAt = 0;
   #pongs = false;
 
   get state() {
@@ -142,6 +147,7 @@ export class Machine {
   handle(event, now, problem) {
     if (event === "tick") return this.#tick(now);
     if (event === "pong") return this.#pong(now);
+    if (event === "woke") return this.#wake(now);
     // A runtime that came back knows nothing of the session it had: that is a restart, not an end.
     if (event === "over" && this.#serverWasGone) return this.#restart();
     // It ended between its start and our first word to it: ask for another, but not for ever.
@@ -180,7 +186,7 @@ export class Machine {
       case "ready":
         this.#serverWasGone = false;
         this.#retries = this.#misses = 0;
-        this.#lastPong = now;
+        this.#pong(now);
         this.#pongs = false;
         this.#deadline = now + PING_INTERVAL;
         return ["ping"];
@@ -232,8 +238,8 @@ export class Machine {
         // Not through `handle`: the reason of the loss stays on screen while the try runs.
         return this.#enter("reconnecting", "start", now, this.#problem);
       case "ready":
-        if (this.#pongs && now - this.#lastPong > SILENCE) {
-          return this.handle("broken", now, { kind: "silent", detail: `${SILENCE} s` });
+        if (this.#pongs && now >= this.#silentAt) {
+          return this.handle("broken", now, { kind: "silent", detail: `${Math.round(now - this.#lastPong)} s` });
         }
         this.#deadline = now + PING_INTERVAL;
         return ["ping"];
@@ -250,6 +256,22 @@ export class Machine {
     // Official runtimes never answer a ping: silence means something only after the first answer.
     this.#pongs = true;
     this.#lastPong = now;
+    this.#silentAt = now + SILENCE;
     return [];
+  }
+
+  /**
+   * @param {number} now
+   * @returns {Effect[]}
+   */
+  #wake(now) {
+    if (this.#state === "lost") {
+      this.#deadline = now;
+      return this.#tick(now);
+    }
+    if (this.#state !== "ready") return [];
+    this.#silentAt = Math.min(this.#silentAt, now + WAKING);
+    if (this.#pongs) this.#deadline = this.#silentAt;
+    return ["ping"];
   }
 }

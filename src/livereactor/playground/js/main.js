@@ -232,7 +232,7 @@ pullOut(
 );
 
 remember("values", () => [...controls.accepted]);
-remember("session", () => client.depart());
+remember("session", (persisted) => client.depart(persisted));
 
 view.show();
 void begin();

@@ -5,11 +5,12 @@
 
 /**
  * @param {string} name
- * @param {() => import("./json.js").JsonValue | undefined} value asked for as the page goes; undefined: nothing
+ * @param {(persisted: boolean) => import("./json.js").JsonValue | undefined} value asked for as the page goes;
+ *   `persisted`: the browser may bring it back as it is; undefined: nothing
  */
 export function remember(name, value) {
-  window.addEventListener("pagehide", () => {
-    const found = value();
+  window.addEventListener("pagehide", ({ persisted }) => {
+    const found = value(persisted);
     if (found !== undefined) sessionStorage.setItem(`livereactor.${name}`, JSON.stringify(found));
   });
 }

@@ -252,8 +252,10 @@ class Visit {
       if (IDLE.includes(state)) this.#media.clear();
     });
     this.#stop.addEventListener("click", () => client.stop());
-    // Nobody comes back to it: a page that is loaded again has another element.
-    window.addEventListener("pagehide", ({ persisted }) => persisted || client.session.abandon(), { signal });
+    // Nobody comes back to it: a page that is loaded again has another element. What is not ours to end is left.
+    window.addEventListener("pagehide", ({ persisted }) => persisted || client.session.abandon() || client.depart(false), {
+      signal,
+    });
   }
 
   /**

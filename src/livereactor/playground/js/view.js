@@ -112,6 +112,7 @@ export class View {
     });
     const { signal } = this.#closing;
     document.addEventListener("visibilitychange", () => this.#onVisibility(), { signal });
+    window.addEventListener("online", () => client.wake(), { signal });
   }
 
   /** Whether it ended as sessions do. */
@@ -240,7 +241,10 @@ export class View {
   #onVisibility() {
     clearTimeout(this.#hiddenTimer);
     if (document.hidden) this.#hiddenTimer = setTimeout(() => this.#wantPictures(false), HIDDEN_MS);
-    else this.#wantPictures(true);
+    else {
+      this.client.wake();
+      this.#wantPictures(true);
+    }
   }
 
   /** @param {boolean} wanted */

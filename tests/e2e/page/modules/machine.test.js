@@ -10,6 +10,7 @@ import {
   PING_INTERVAL,
   RETRY_DELAYS,
   SILENCE,
+  WAKING,
 } from "../../../../src/livereactor/playground/js/machine.js";
 
 const CLOSED = { kind: "closed", detail: "" };
@@ -47,6 +48,48 @@ test("a server that answered pings and stops is lost after twelve seconds", () =
   while (machine.state === "ready") machine.handle("tick", (now = machine.deadline));
   assert.ok(now > 1 + SILENCE && now <= 1 + SILENCE + PING_INTERVAL, String(now));
   assert.equal(machine.problem.kind, "silent");
+});
+
+test("a page that wakes asks at once, and takes three seconds without an answer for a loss", () => {
+  const machine = live();
+  machine.handle("pong", 1);
+  assert.deepEqual(machine.handle("woke", 2), ["ping"]);
+  assert.equal(machine.deadline, 2 + WAKING);
+  machine.handle("woke", 3); // asking twice does not put it off
+  machine.handle("tick", 2 + WAKING);
+  assert.equal(machine.state, "lost");
+  assert.deepEqual(machine.problem, { kind: "silent", detail: "4 s" });
+});
+
+test("a page that wakes and is answered goes on", () => {
+  const machine = live();
+  machine.handle("pong", 1);
+  machine.handle("woke", 2);
+  machine.handle("pong", 2.1);
+  assert.deepEqual(machine.handle("tick", 2 + WAKING), ["ping"]);
+  assert.equal(machine.state, "ready");
+});
+
+test("a page that slept for longer than a silence may last tries to come back at once", () => {
+  const machine = live();
+  machine.handle("pong", 1);
+  machine.handle("woke", 30);
+  machine.handle("tick", 30);
+  assert.equal(machine.state, "lost");
+});
+
+test("what wakes while it waits for its next try does not wait any longer", () => {
+  const machine = live();
+  machine.handle("broken", 10, CLOSED);
+  assert.deepEqual(machine.handle("woke", 10.1), ["replacePeer"]);
+  assert.equal(machine.problem.kind, "closed");
+});
+
+test("waking means nothing to a server that never answers pings, nor where nothing is open", () => {
+  const machine = live();
+  assert.deepEqual(machine.handle("woke", 1), ["ping"]);
+  assert.equal(machine.deadline, PING_INTERVAL);
+  assert.deepEqual(new Machine().handle("woke", 1), []);
 });
 
 test("a lost peer is tried again, with growing waits, on the same session", () => {
@@ -201,6 +244,7 @@ test("whatever arrives in whatever order: states stay legal, and waiting states 
     "refused",
     "ended",
     "pong",
+    "woke",
     "tick",
   ];
   let seed = 7;
