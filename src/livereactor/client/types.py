@@ -159,7 +159,12 @@ class Clip:
 
 @dataclass(frozen=True, slots=True)
 class InboundStats:
-    """What one received Track shows; None = not measured. Counters are since the transport came up."""
+    """What one received Track shows; None = not measured. Counters are since the transport came up.
+
+    Attributes:
+        frames_per_second: decoded, over the time since the sample before.
+        nack_count, key_frame_requests: how often packets, or a Frame to start from, were asked for again.
+    """
 
     codec: str | None = None
     width: int | None = None
@@ -167,8 +172,8 @@ class InboundStats:
     frames_per_second: float | None = None
     frames_decoded: int | None = None
     frames_dropped: int | None = None
-    key_frames_decoded: int | None = None
     nack_count: int | None = None
+    key_frame_requests: int | None = None
     bytes_received: int | None = None
     packets_lost: int | None = None
     jitter_s: float | None = None
@@ -176,26 +181,37 @@ class InboundStats:
 
 @dataclass(frozen=True, slots=True)
 class OutboundStats:
-    """What one sent Track shows; None = not measured. Counters are since the transport came up."""
+    """What one sent Track shows; None = not measured. Counters are since the transport came up.
+
+    Attributes:
+        frames_per_second: sent, over the time since the sample before.
+        nack_count, key_frame_requests: how often the receiver asked for packets, or for a Frame to start from, again.
+    """
 
     codec: str | None = None
     width: int | None = None
     height: int | None = None
     frames_per_second: float | None = None
-    frames_encoded: int | None = None
-    frames_dropped: int | None = None
-    key_frames_encoded: int | None = None
+    frames_sent: int | None = None
     nack_count: int | None = None
+    key_frame_requests: int | None = None
     bytes_sent: int | None = None
+    packets_lost: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CandidatePairStats:
-    """One network path; `selected` is the one that carries the media now."""
+    """One network path that was tried.
+
+    Attributes:
+        succeeded: its checks were answered.
+        selected: it carries the media now.
+    """
 
     local_type: str | None = None
     remote_type: str | None = None
-    state: str | None = None
+    relay_protocol: str | None = None
+    succeeded: bool = False
     selected: bool = False
     rtt_ms: float | None = None
     bytes_sent: int | None = None
@@ -207,13 +223,15 @@ class ConnectionStats:
     """A sample of the connection (behaviour 13). A value not measured yet is None, never 0.
 
     Attributes:
-        candidate_type, remote_candidate_type: `host`, `srflx`, `prflx` or `relay`, of the path that carries the media.
+        rtt_ms, candidate_type, relay_protocol, …_bitrate_bps: of the path that carries the media now.
+        candidate_type, remote_candidate_type: `host`, `srflx`, `prflx` or `relay`; libwebrtc does not tell the far one.
         relay_protocol: `udp`, `tcp` or `tls`, towards the relay.
         available_incoming_bitrate_bps, available_outgoing_bitrate_bps: what congestion control allows.
-        incoming_bitrate_bps, outgoing_bitrate_bps, frames_per_second: over the time since the sample before.
-        packet_loss_ratio: 0..1, of what was received.
+        incoming_bitrate_bps, outgoing_bitrate_bps: over the time since the sample before, as what follows.
+        frames_per_second: decoded, of the fastest video Track.
+        packet_loss_ratio: 0..1, of the packets that should have come.
         timestamp: Unix seconds.
-        glass_to_glass_ms: from the far end's stamp to delivery here, clock offset removed: p50 and p95.
+        glass_to_glass_ms: from the far end's stamp on a Frame to its delivery here: p50 and p95.
         inbound, outbound: by Track name.
     """
 

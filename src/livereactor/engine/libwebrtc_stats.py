@@ -76,8 +76,7 @@ def _outbound(stream: rw.OutboundRtpStats) -> Mapping[str, float | str]:
             "retransmitted_packets_sent": stream.retransmitted_packets_sent,
             "frames_sent": stream.frames_sent if video else None,
             "frames_per_second": stream.frames_per_second if video else None,
-            "frame_width": stream.frame_width or None,
-            "frame_height": stream.frame_height or None,
+            # Not the size: libwebrtc is given tokens in place of pictures (tokens.py), and counts theirs.
             "rtt_ms": stream.round_trip_time_s * 1e3 or None,
         }
     )
