@@ -13,14 +13,9 @@ SAME_CLOCK: Final = 10.0  # seconds; what looks older is of another clock
 
 
 class Latency:
-    """Stamps of Frames as they come, and what they say.
+    """Stamps of Frames as they come, and what they say."""
 
-    Args:
-        same_machine: the far end is on this machine, so its clock is ours.
-    """
-
-    def __init__(self, *, same_machine: bool) -> None:
-        self._same_machine = same_machine
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._apart: deque[float] = deque(maxlen=KEPT)
         self._quickest: deque[float] = deque(maxlen=WINDOWS)
@@ -30,7 +25,7 @@ class Latency:
         with self._lock:
             self._apart.append((now_us - captured_us) / 1e6)
 
-    def take(self, floor: float) -> tuple[float, float] | None:
+    def take(self, floor: float, *, same_machine: bool) -> tuple[float, float] | None:
         """p50 and p95 of what was delivered since the last call, milliseconds; None where nothing was.
 
         Between two machines the quickest Frame of the last half minute is taken to have been `floor` seconds under
@@ -38,14 +33,15 @@ class Latency:
         was sent, and every Frame alike, cannot be seen from here.
 
         Args:
-            floor: half a round trip and what receiving a Frame takes.
+            floor: half a round trip and what receiving a Frame takes, seconds.
+            same_machine: the far end is on this machine, so its clock is ours.
         """
         with self._lock:
             apart, self._apart = sorted(self._apart), deque(maxlen=KEPT)
         if not apart:
             return None
         self._quickest.append(apart[0])
-        offset = 0.0 if self._same_machine and 0 <= apart[0] < SAME_CLOCK else min(self._quickest) - floor
+        offset = 0.0 if same_machine and 0 <= apart[0] < SAME_CLOCK else min(self._quickest) - floor
         return (_at(apart, 0.5) - offset) * 1e3, (_at(apart, 0.95) - offset) * 1e3
 
 

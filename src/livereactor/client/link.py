@@ -14,10 +14,12 @@ from typing import Any, Final
 
 import structlog
 
+from livereactor.base.clock import monotonic_us
 from livereactor.base.errors import LivereactorError, PeerError
 from livereactor.client.api import FLAT, Api
 from livereactor.client.error import ReactorError
 from livereactor.client.errors import error_of
+from livereactor.client.latency import Latency
 from livereactor.client.link_channels import Channels
 from livereactor.client.link_events import (
     KeyFrameWanted,
@@ -51,6 +53,7 @@ class Link:
         inputs: what the server sends, by Track name.
         outputs: what we may send, by Track name, once the answer is there.
         heard_at: monotonic seconds of the last message or Frame.
+        latency: how old the Frames are that come.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class Link:
         self.inputs: dict[str, port.InputTrack] = {}
         self.outputs: Mapping[str, port.VideoOutput | port.AudioOutput] = {}
         self.heard_at = time.monotonic()
+        self.latency = Latency()
         self._resumed = dict.fromkeys(options.resume, True)
         self._sections = Sections(options.tracks)
         self._channels = Channels(options.wire, self._heard, self._channel_changed, self._speaks_json)
@@ -312,9 +316,11 @@ class Link:
         else:
             self._fail(f"the server closed the channel {closed!r}")
 
-    def _hear(self) -> None:
+    def _hear(self, captured_us: int | None = None) -> None:
         """On any thread."""
         self.heard_at = time.monotonic()
+        if captured_us is not None:
+            self.latency.delivered(captured_us, monotonic_us())
 
     def _heard(self, message: m.ServerMessage) -> None:
         self._hear()

@@ -13,6 +13,7 @@ from livereactor.protocol.sdp import parse_description
 
 USES: Final = {"recvonly": Use.RECEIVE, "sendonly": Use.SEND}
 _T = TypeVar("_T")
+_Media = TypeVar("_Media", Frame, Sound)
 
 
 class Sections:
@@ -47,14 +48,14 @@ class Sections:
 
 
 class HeardTrack:
-    """An `InputTrack` that says when something came; it does so on the engine's thread.
+    """An `InputTrack` that says when something came, and its stamp; it does so on the engine's thread.
 
     Args:
         track: the engine's.
-        heard: called with every Frame and block of Sound, before its receiver.
+        heard: called with the `captured_us` of every Frame and block of Sound, before its receiver.
     """
 
-    def __init__(self, track: InputTrack, heard: Callable[[], None]) -> None:
+    def __init__(self, track: InputTrack, heard: Callable[[int | None], None]) -> None:
         self._track, self._heard = track, heard
 
     @property
@@ -71,12 +72,12 @@ class HeardTrack:
     def on_sound(self, callback: Callable[[Sound], None] | None) -> None:
         self._track.on_sound(self._telling(callback))
 
-    def _telling(self, callback: Callable[[_T], None] | None) -> Callable[[_T], None] | None:
+    def _telling(self, callback: Callable[[_Media], None] | None) -> Callable[[_Media], None] | None:
         if callback is None:
             return None
 
-        def came(media: _T) -> None:
-            self._heard()
+        def came(media: _Media) -> None:
+            self._heard(media.captured_us)
             callback(media)
 
         return came

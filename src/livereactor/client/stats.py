@@ -54,10 +54,11 @@ class Statistics:
 
     Args:
         latency: where Frames' stamps are kept.
+        same_machine: the far end is on this machine, where all clocks are one.
     """
 
-    def __init__(self, latency: Latency) -> None:
-        self._latency = latency
+    def __init__(self, latency: Latency, *, same_machine: bool) -> None:
+        self._latency, self._same_machine = latency, same_machine
         self._before: _Sample | None = None
 
     def take(
@@ -95,7 +96,7 @@ class Statistics:
             frames_per_second=max(fps, default=None),
             packet_loss_ratio=window.lost(),
             jitter_s=max(jitters, default=None),
-            glass_to_glass_ms=self._latency.take(window.floor(pair)),
+            glass_to_glass_ms=self._latency.take(window.floor(pair), same_machine=self._same_machine),
             connection_timings=timings,
             inbound=inbound,
             outbound={names[mid]: window.sent(mid) for mid in peer.outbound if mid in names},

@@ -9,18 +9,16 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
-from livereactor.base.clock import monotonic_us
 from livereactor.base.errors import LivereactorError
 from livereactor.client.error import ReactorError
 from livereactor.client.errors import error_of
-from livereactor.client.latency import Latency
 from livereactor.client.stats import Statistics, told
 from livereactor.client.types import ConnectionStats, ConnectionTimings
 from livereactor.protocol import messages as m
 
 if TYPE_CHECKING:
-    from livereactor.engine.port import AudioOutput, InputTrack, Kind, PeerStats, VideoOutput
-    from livereactor.media.frames import Frame, Sound
+    from livereactor.client.latency import Latency
+    from livereactor.engine.port import AudioOutput, InputTrack, PeerStats, VideoOutput
 
 INTERVAL: Final = 2.0  # seconds between two `stats_update`
 SHORTEST: Final = 0.2  # seconds; rates over less say nothing
@@ -35,6 +33,8 @@ class Sampled(Protocol):
     def inputs(self) -> Mapping[str, InputTrack]: ...
     @property
     def outputs(self) -> Mapping[str, VideoOutput | AudioOutput]: ...
+    @property
+    def latency(self) -> Latency: ...
     async def stats(self) -> PeerStats: ...
     def say(self, message: m.ClientMessage) -> None: ...
 
@@ -44,7 +44,7 @@ class StatsSampler:
 
     Args:
         link: the transport.
-        same_machine: its other end is on this machine, where all clocks are one.
+        same_machine: its other end is on this machine.
         timings: of the connect that made it.
         paused: names of the outputs that are not received.
         updated: called with each sample of `run`, on the loop.
@@ -67,14 +67,9 @@ class StatsSampler:
         self.latest: ConnectionStats | None = None
         self._link, self._timings, self._paused = link, timings, paused
         self._updated, self._reports = updated, reports
-        self._latency = Latency(same_machine=same_machine)
-        self._statistics = Statistics(self._latency)
+        self._statistics = Statistics(link.latency, same_machine=same_machine)
         self._taken_at = -SHORTEST
         self._taking = asyncio.Lock()
-
-    def watched(self, track: InputTrack) -> InputTrack:
-        """The same Track, the ages of whose Frames are counted."""
-        return _WatchedTrack(track, self._latency)
 
     async def fetch(self) -> ConnectionStats:
         """The figures now; those of the last time where that is less than 200 ms ago.
@@ -129,33 +124,3 @@ class StatsSampler:
             self._link.say(told(peer, stats, self._names(), self._paused()))
         except ReactorError as error:
             log.debug("statistics not sent", code=error.code)
-
-
-class _WatchedTrack:
-    """An `InputTrack` whose Frames' stamps are looked at, on the engine's thread."""
-
-    def __init__(self, track: InputTrack, latency: Latency) -> None:
-        self._track, self._latency = track, latency
-
-    @property
-    def mid(self) -> str:
-        return self._track.mid
-
-    @property
-    def kind(self) -> Kind:
-        return self._track.kind
-
-    def on_frame(self, callback: Callable[[Frame], None] | None) -> None:
-        if callback is None:
-            self._track.on_frame(None)
-            return
-
-        def came(frame: Frame) -> None:
-            if frame.captured_us is not None:
-                self._latency.delivered(frame.captured_us, monotonic_us())
-            callback(frame)
-
-        self._track.on_frame(came)
-
-    def on_sound(self, callback: Callable[[Sound], None] | None) -> None:
-        self._track.on_sound(callback)

@@ -34,18 +34,18 @@ def figures_of(statistics: Statistics, peer: PeerStats, now: float = 0.0) -> Con
 
 def after(first: PeerStats, second: PeerStats, seconds: float = 2.0) -> ConnectionStats:
     """The figures of the second sample."""
-    statistics = Statistics(Latency(same_machine=False))
+    statistics = Statistics(Latency(), same_machine=False)
     figures_of(statistics, first)
     return figures_of(statistics, second, seconds)
 
 
 def test_before_anything_is_measured_there_is_nothing_and_no_zero() -> None:
-    stats = figures_of(Statistics(Latency(same_machine=True)), PeerStats())
+    stats = figures_of(Statistics(Latency(), same_machine=True), PeerStats())
     assert stats == ConnectionStats(1_000.0, connection_timings=TIMINGS)
 
 
 def test_the_first_sample_has_no_rates() -> None:
-    stats = figures_of(Statistics(Latency(same_machine=True)), PeerStats(pairs=(DIRECT,)))
+    stats = figures_of(Statistics(Latency(), same_machine=True), PeerStats(pairs=(DIRECT,)))
     assert (stats.incoming_bitrate_bps, stats.outgoing_bitrate_bps, stats.packet_loss_ratio) == (None, None, None)
     assert (stats.rtt_ms, stats.candidate_type, stats.remote_candidate_type) == (4.0, "host", "srflx")
     assert (stats.available_outgoing_bitrate_bps, stats.available_incoming_bitrate_bps) == (2e6, None)
@@ -73,7 +73,7 @@ def test_a_path_that_is_new_counts_from_when_it_came_up() -> None:
 
 @pytest.mark.parametrize("unused", [replace(DIRECT, nominated=False), replace(DIRECT, succeeded=False)])
 def test_a_path_that_is_not_in_use_says_nothing(unused: CandidatePair) -> None:
-    stats = figures_of(Statistics(Latency(same_machine=True)), PeerStats(pairs=(unused,)))
+    stats = figures_of(Statistics(Latency(), same_machine=True), PeerStats(pairs=(unused,)))
     assert (stats.candidate_type, stats.rtt_ms, stats.candidate_pairs[0].selected) == (None, None, False)
 
 
@@ -109,7 +109,7 @@ def test_a_sent_track_has_its_figures_by_name() -> None:
 
 
 def test_the_engines_own_frame_rate_stands_in_until_there_is_a_window() -> None:
-    stats = figures_of(Statistics(Latency(same_machine=True)), PeerStats(inbound={"0": FIRST}))
+    stats = figures_of(Statistics(Latency(), same_machine=True), PeerStats(inbound={"0": FIRST}))
     assert stats.inbound["main_video"].frames_per_second == 24.0
 
 
@@ -143,40 +143,40 @@ def ages(latency: Latency, milliseconds: list[float], *, offset: float = 0.0) ->
 
 
 def test_on_one_machine_the_clocks_are_one() -> None:
-    latency = Latency(same_machine=True)
+    latency = Latency()
     ages(latency, [10.0] * 90 + [50.0] * 10)
-    assert latency.take(0.5) == pytest.approx((10.0, 50.0))
+    assert latency.take(0.5, same_machine=True) == pytest.approx((10.0, 50.0))
 
 
 def test_between_machines_the_quickest_frame_tells_the_offset() -> None:
-    latency = Latency(same_machine=False)
+    latency = Latency()
     ages(latency, [10.0] * 50 + [25.0] * 50, offset=-86_400.0)
-    assert latency.take(0.004) == pytest.approx((19.0, 19.0))
+    assert latency.take(0.004, same_machine=False) == pytest.approx((19.0, 19.0))
     ages(latency, [30.0] * 100, offset=-86_400.0)
-    assert latency.take(0.004) == pytest.approx((24.0, 24.0))
+    assert latency.take(0.004, same_machine=False) == pytest.approx((24.0, 24.0))
 
 
 def test_a_far_runtime_behind_a_local_address_is_told_by_its_clock() -> None:
-    latency = Latency(same_machine=True)
+    latency = Latency()
     ages(latency, [10.0, 12.0], offset=3_600.0)
-    assert latency.take(0.004) == pytest.approx((6.0, 6.0))
+    assert latency.take(0.004, same_machine=True) == pytest.approx((6.0, 6.0))
 
 
 def test_without_frames_there_is_no_age() -> None:
-    latency = Latency(same_machine=True)
-    assert latency.take(0.0) is None
+    latency = Latency()
+    assert latency.take(0.0, same_machine=True) is None
     ages(latency, [10.0])
-    latency.take(0.0)
-    assert latency.take(0.0) is None
+    latency.take(0.0, same_machine=True)
+    assert latency.take(0.0, same_machine=True) is None
 
 
 @given(st.lists(st.floats(0.0, 1e4), min_size=1, max_size=200), st.floats(-1e6, 1e6), st.floats(0.0, 1.0))
 def test_no_frame_is_quicker_than_light_whatever_the_clocks_say(
     milliseconds: list[float], offset: float, floor: float
 ) -> None:
-    latency = Latency(same_machine=False)
+    latency = Latency()
     ages(latency, milliseconds, offset=offset)
-    taken = latency.take(floor)
+    taken = latency.take(floor, same_machine=False)
     assert taken is not None
     p50, p95 = taken
     assert 1e3 * floor - 0.01 <= p50 <= p95
@@ -192,6 +192,7 @@ class FakeLink:
         self.peer = PeerStats(pairs=(DIRECT,))
         self.inputs = {"main_video": MemoryInput("0", "video", lambda: None)}
         self.outputs: dict[str, Any] = {}
+        self.latency = Latency()
         self.asked = 0
         self.looked = asyncio.Queue[int]()
         self.said: list[m.ClientMessage] = []
