@@ -191,7 +191,7 @@ class MediaFile:
             container = av.open(str(self.path))
         except av.error.FFmpegError as error:
             raise ValueError(f"{self.path} cannot be played: {error.strerror}") from error
-        if not container.streams.get(**{kind: 0}):
+        if not getattr(container.streams, kind):
             container.close()
             raise ValueError(f"{self.path} has no {kind}")
         return Opened(_Decoded(container, kind))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import threading
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -54,6 +55,20 @@ class Got:
         return await self.until(lambda items: len(items) >= count)
 
 
+async def eventually(holds: Callable[[], bool]) -> None:
+    """Wait for what tells nobody when it happens, such as a count of another thread's."""
+    async with asyncio.timeout(PATIENCE):
+        while not holds():  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+
+
+async def ended(threads: Iterable[threading.Thread]) -> bool:
+    """Wait for threads of ours; those that asyncio keeps are its own."""
+    ours = [thread for thread in threads if not thread.name.startswith("asyncio")]
+    await eventually(lambda: not any(thread.is_alive() for thread in ours))
+    return True
+
+
 class Port:
     """Fits `TrackPort` by shape."""
 
@@ -61,6 +76,8 @@ class Port:
         self.asked: list[tuple[str, str]] = []
         self.reports: list[ReactorError] = []
         self.refusal: ReactorError | None = None
+        self.answers = asyncio.Event()  # cleared, the server is silent
+        self.answers.set()
 
     async def pause(self, name: str) -> None:
         await self._ask("pause", name)
@@ -79,7 +96,7 @@ class Port:
 
     async def _ask(self, verb: str, name: str) -> None:
         self.asked.append((verb, name))
-        await asyncio.sleep(0)
+        await self.answers.wait()
         if self.refusal is not None:
             raise self.refusal
 

@@ -17,7 +17,7 @@ from livereactor.client.error import ReactorError
 from livereactor.client.frame_handlers import accepted
 from livereactor.client.frame_streams import Frames
 from livereactor.media.frames import Frame
-from tests.unit.client.media_rig import PATIENCE, Got, Rig, Wire, flat, rigged
+from tests.unit.client.media_rig import PATIENCE, Got, Rig, Wire, ended, eventually, flat, rigged
 
 
 @pytest.fixture
@@ -136,8 +136,7 @@ async def test_a_raising_handler_is_counted_and_stops_nobody(rig: Rig, wire: Wir
     await got.count(1)
     wire.show(2)
     await got.count(2)
-    while track.stats.failed < 2:
-        await asyncio.sleep(0)
+    await eventually(lambda: track.stats.failed == 2)
     assert track.stats.delivered == 2
 
 
@@ -221,7 +220,7 @@ async def test_a_loop_that_was_left_is_forgotten(rig: Rig, wire: Wire) -> None:
 
 @pytest.mark.parametrize("asked", [{"maxsize": 0}, {"policy": "newest"}])
 async def test_a_buffer_that_cannot_be_is_refused(rig: Rig, asked: dict[str, Any]) -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match=next(iter(asked))):
         rig.tracks.track("main_video").frames(**asked)
 
 
@@ -336,8 +335,7 @@ async def test_handlers_leave_no_thread_behind_and_work_on_the_next_connection(r
     (thread,) = await got.count(1)
     assert thread not in before
     rig.tracks.disconnected()
-    await asyncio.to_thread(thread.join, PATIENCE)
-    assert not thread.is_alive()
+    assert await ended([thread])
     (await rig.connect()).show(2)
     await got.count(2)
 

@@ -18,7 +18,7 @@ from livereactor.client.pushed import Picture, picture_of
 from livereactor.client.sending import VideoSender
 from livereactor.media.encoder import start_bps
 from livereactor.media.frames import EncodedFrame, VideoCodec
-from tests.unit.client.media_rig import Rig, Wire, flat, rigged, shade
+from tests.unit.client.media_rig import Rig, Wire, ended, eventually, flat, rigged, shade
 from tests.unit.outputs.fakes import VideoSink
 
 
@@ -63,15 +63,13 @@ async def test_an_output_cannot_be_published_and_the_inputs_are_named(rig: Rig, 
 
 
 async def test_a_refused_claim_leaves_nothing_and_can_be_tried_again(rig: Rig, wire: Wire) -> None:
-    threads = set(threading.enumerate())
+    before = set(threading.enumerate())
     rig.port.refusal = error_of("TRACK_PUBLISH_FAILED", "taken", reason="publish_refused")
     track = rig.tracks.track("webcam")
     with pytest.raises(ReactorError) as caught:
         await track.publish()
     assert (caught.value.code, caught.value.recoverable, track.published) == ("TRACK_PUBLISH_FAILED", True, False)
-    for thread in set(threading.enumerate()) - threads:
-        thread.join(5.0)
-    assert set(threading.enumerate()) <= threads
+    assert await ended(set(threading.enumerate()) - before)
     rig.port.refusal = None
     await track.publish()
     assert track.published
@@ -405,8 +403,7 @@ async def test_statistics_of_sending_count(rig: Rig, wire: Wire) -> None:
     for number in range(3):
         track.push_frame(flat(number))
         await got.count(number + 1)
-    while track.stats.sent < 3:
-        await asyncio.sleep(0)
+    await eventually(lambda: track.stats.sent == 3)
     stats = track.stats
     assert (stats.pushed, stats.encoded, stats.key_frames, stats.dropped) == (3, 3, 1, 0)
     assert stats.bytes == sum(len(frame.data) for frame in got.items)
@@ -420,15 +417,13 @@ async def test_publishing_twice_at_once_claims_once(rig: Rig, wire: Wire) -> Non
 
 async def test_cancelling_a_publish_leaves_no_thread(rig: Rig, wire: Wire) -> None:
     before = set(threading.enumerate())
+    rig.port.answers.clear()
     task = asyncio.create_task(rig.tracks.track("webcam").publish())
-    while not rig.port.asked:
-        await asyncio.sleep(0)
+    await eventually(lambda: bool(rig.port.asked))
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    for thread in set(threading.enumerate()) - before:
-        await asyncio.to_thread(thread.join, 5.0)
-        assert not thread.is_alive() or thread.name.startswith("asyncio")
+    assert await ended(set(threading.enumerate()) - before)
     assert not rig.tracks.track("webcam").published
 
 
