@@ -6,8 +6,13 @@ import importlib
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from livereactor.base import errors
+    from livereactor import errors
     from livereactor.base.errors import CommandError
+    from livereactor.client.credentials import fetch_jwt
+    from livereactor.client.download import download_clip
+    from livereactor.client.error import ReactorError
+    from livereactor.client.reactor import Reactor
+    from livereactor.client.types import FileRef, Status
     from livereactor.media.frames import Frame
     from livereactor.runtime.authoring import Model
     from livereactor.runtime.commands import command
@@ -24,15 +29,21 @@ __all__ = [
     "Client",
     "CommandError",
     "File",
+    "FileRef",
     "Frame",
     "Message",
     "Model",
+    "Reactor",
+    "ReactorError",
     "Session",
+    "Status",
     "VideoIn",
     "VideoOut",
     "Weights",
     "command",
+    "download_clip",
     "errors",
+    "fetch_jwt",
     "param",
     "wait_for",
 ]
@@ -44,15 +55,21 @@ _HOMES: Final = {
     "Client": ("livereactor.runtime.given", "Client"),
     "CommandError": ("livereactor.base.errors", "CommandError"),
     "File": ("livereactor.runtime.given", "UploadedFile"),
+    "FileRef": ("livereactor.client.types", "FileRef"),
     "Frame": ("livereactor.media.frames", "Frame"),
     "Message": ("livereactor.runtime.messages", "Message"),
     "Model": ("livereactor.runtime.authoring", "Model"),
+    "Reactor": ("livereactor.client.reactor", "Reactor"),
+    "ReactorError": ("livereactor.client.error", "ReactorError"),
     "Session": ("livereactor.runtime.given", "Session"),
+    "Status": ("livereactor.client.types", "Status"),
     "VideoIn": ("livereactor.runtime.tracks", "VideoIn"),
     "VideoOut": ("livereactor.runtime.tracks", "VideoOut"),
     "Weights": ("livereactor.runtime.weights", "Weights"),
     "command": ("livereactor.runtime.commands", "command"),
-    "errors": ("livereactor.base.errors", ""),
+    "download_clip": ("livereactor.client.download", "download_clip"),
+    "errors": ("livereactor.errors", ""),
+    "fetch_jwt": ("livereactor.client.credentials", "fetch_jwt"),
     "param": ("livereactor.runtime.params", "param"),
     "wait_for": ("livereactor.runtime.tracks", "wait_for"),
 }

@@ -14,7 +14,6 @@ from livereactor.client.errors import error_of
 from livereactor.client.machine import Machine
 from livereactor.client.machine_words import (
     Adopt,
-    Answered,
     Become,
     Connect,
     Create,
@@ -61,7 +60,6 @@ events = st.one_of(
     st.builds(Unseen, errors),
     st.builds(Failed, errors),
     st.builds(Linked),
-    st.builds(Answered),
     st.builds(Lost, st.just("gone")),
     st.builds(Over, st.sampled_from(["worker_lost", "max_duration"])),
     st.builds(Woke, st.just(0.0)),

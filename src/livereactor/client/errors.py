@@ -194,10 +194,10 @@ class CommandRejected(ReactorError):  # noqa: N818  (the name of behaviour 7.4)
     component = "gpu"
 
 
-class UnresolvedUploadError(CommandRejected):
+class UnresolvedUploadError(CommandRejected, base.UnresolvedUploadError):
     """A Command names an Upload that has no content in this Session."""
 
-    code = "unresolved_upload"
+    code = "unresolved_upload"  # CommandRejected has its own
 
 
 class CommandFailedError(CommandRejected):

@@ -131,12 +131,12 @@ def _key(value: Any) -> Any:
 class Emitter:
     """The handlers and iterators of one client.
 
-    Args:
+    Attributes:
         replays: by event, the argument tuples that `on(..., replay=True)` calls a new handler with at once.
     """
 
-    def __init__(self, replays: Mapping[str, Callable[[], Iterable[tuple[Any, ...]]]] | None = None) -> None:
-        self._replays = replays or {}
+    def __init__(self) -> None:
+        self.replays: Mapping[str, Callable[[], Iterable[tuple[Any, ...]]]] = {}
         self._lock = threading.Lock()  # of the table; a tuple in it is never changed, only replaced
         self._listeners: dict[str, tuple[_Listener, ...]] = {}
         self._events: WeakSet[Stream[Event]] = WeakSet()
@@ -170,8 +170,8 @@ class Emitter:
             if any(other.handler == handler and other.only == wanted for other in there):
                 return
             self._listeners[name] = (*there, listener)
-        if replay and name in self._replays:
-            for args in tuple(self._replays[name]()):
+        if replay and name in self.replays:
+            for args in tuple(self.replays[name]()):
                 self._call(name, listener, args)
 
     def off(self, event: str, handler: Handler) -> None:

@@ -56,7 +56,7 @@ class Http:
 
     def __init__(self, home: str, *, direct: bool, client: httpx2.AsyncClient | None = None) -> None:
         self._home = origin_of(home)
-        self._direct = direct or _is_near(self._home[1])
+        self._direct = direct or is_near(self._home[1])
         self._given = client
         self._clients: dict[bool, httpx2.AsyncClient] = {}  # ours, and that for all other servers
 
@@ -161,7 +161,7 @@ def origin_of(url: str) -> Origin:
     return parts.scheme.lower(), (parts.hostname or "").lower(), parts.port or (443 if parts.scheme == "https" else 80)
 
 
-def _is_near(host: str) -> bool:
+def is_near(host: str) -> bool:
     """This machine, as far as the name tells."""
     try:
         return ipaddress.ip_address(host).is_loopback

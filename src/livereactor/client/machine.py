@@ -16,7 +16,6 @@ from livereactor.client.errors import AbortedError, ReactorError, error_of, fail
 from livereactor.client.machine_words import (
     Abandon,
     Adopt,
-    Answered,
     Become,
     CloseLink,
     Connect,
@@ -105,6 +104,11 @@ class Machine:
     def session_id(self) -> str | None:
         return self._session
 
+    @property
+    def is_owner(self) -> bool:
+        """This client made the Session, and ends it."""
+        return self._owned
+
     def takes(self, event: type[MachineEvent]) -> bool:
         """Whether `event` is legal now."""
         joins = self._resuming or event is not Reconnect or self._phase not in (Phase.PREPARING, Phase.LINKING)
@@ -139,9 +143,6 @@ class Machine:
                 return self._failed(error, now)
             case Linked():
                 return self._linked(now)
-            case Answered():
-                self._silence = self._silence or Silence(now)
-                return []
             case Lost(reason):
                 return self._lost(reason, now)
             case Over(reason):
@@ -239,8 +240,9 @@ class Machine:
                 return self._fail(error, now)
 
     def _linked(self, now: float) -> list[MachineEffect]:
+        self._deafen()
+        self._silence = Silence(now)
         if self._phase is Phase.READY:
-            self._deafen()
             return [UseLink()]
         stamps = (self._begun, self._made, self._ready_for_us, now)
         parts = (*(after - before for before, after in pairwise(stamps)), now - self._begun)

@@ -83,11 +83,6 @@ class Linked:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
-    """The other side answers probes: from now on, silence means something."""
-
-
-@dataclass(frozen=True, slots=True)
 class Lost:
     """The transport in use is gone."""
 
@@ -103,13 +98,18 @@ class Over:
 
 @dataclass(frozen=True, slots=True)
 class Woke:
-    """The deadline has come; `heard_at`: when the transport was heard last, monotonic seconds."""
+    """The deadline has come.
+
+    Attributes:
+        heard_at: when the transport was heard last, monotonic seconds; now, where the other side answers no probes and
+            its silence means nothing.
+    """
 
     heard_at: float
 
 
 MachineEvent: TypeAlias = (
-    Connect | Reconnect | Disconnect | Obtained | Seen | Unseen | Failed | Linked | Answered | Lost | Over | Woke
+    Connect | Reconnect | Disconnect | Obtained | Seen | Unseen | Failed | Linked | Lost | Over | Woke
 )
 
 # --- effects, carried out in order -------------------------------------------------------------------------------

@@ -7,7 +7,6 @@ from enum import Enum
 from typing import Final
 
 from livereactor.client.machine_words import (
-    Answered,
     Connect,
     Disconnect,
     Failed,
@@ -86,7 +85,6 @@ LEGAL: Final[Mapping[Phase, Mapping[type[MachineEvent], frozenset[Phase]]]] = {
         Disconnect: frozenset({_P.IDLE, _P.KEPT}),
     },
     _P.READY: {
-        Answered: frozenset({_P.READY}),
         Lost: frozenset({_P.READY, _P.KEPT, _P.BETWEEN}),
         Over: frozenset({_P.IDLE}),
         Seen: frozenset({_P.READY, _P.KEPT, _P.BETWEEN}),

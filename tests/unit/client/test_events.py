@@ -89,7 +89,8 @@ def test_a_handler_gets_only_the_values_it_asked_for() -> None:
 
 
 def test_a_late_handler_can_ask_for_the_present_value() -> None:
-    emitter, got = Emitter({"status_changed": lambda: [("ready",)]}), list[str]()
+    emitter, got = Emitter(), list[str]()
+    emitter.replays = {"status_changed": lambda: [("ready",)]}
     emitter.on("status_changed", got.append, replay=True)
     assert got == ["ready"]
 

@@ -8,7 +8,6 @@ from livereactor.client.machine import Machine
 from livereactor.client.machine_words import (
     Abandon,
     Adopt,
-    Answered,
     Become,
     CloseLink,
     Connect,
@@ -349,7 +348,7 @@ def test_why_a_session_ended_says_whether_another_may_go_better(
 
 
 def test_a_silent_transport_is_probed_checked_offered_anew_and_only_then_given_up(life: Life) -> None:
-    life.ready().take(Answered())
+    life.ready()
     told: list[tuple[float, Sequence[MachineEffect]]] = []
     while life.machine.phase is Phase.READY:
         effects = life.wake(heard_at=0.0)
@@ -359,12 +358,8 @@ def test_a_silent_transport_is_probed_checked_offered_anew_and_only_then_given_u
     assert life.reported == ["GPU_CONNECTION_ERROR"]
 
 
-def test_silence_means_nothing_where_probes_are_not_answered(life: Life) -> None:
-    assert life.ready().machine.deadline() is None
-
-
 def test_a_second_transport_takes_the_place_of_the_silent_one_unnoticed(life: Life) -> None:
-    life.ready().take(Answered())
+    life.ready()
     for _ in range(3):
         life.wake()
     assert life.take(Lost("closed by the server"), Linked()) == [UseLink()]
@@ -372,7 +367,7 @@ def test_a_second_transport_takes_the_place_of_the_silent_one_unnoticed(life: Li
 
 
 def test_when_the_second_transport_fails_and_the_first_is_gone_both_are_lost(life: Life) -> None:
-    life.ready().take(Answered())
+    life.ready()
     for _ in range(3):
         life.wake()
     life.take(Lost("closed by the server"), Failed(UNREACHABLE))
@@ -380,7 +375,7 @@ def test_when_the_second_transport_fails_and_the_first_is_gone_both_are_lost(lif
 
 
 def test_a_silent_transport_whose_session_is_over_ends_with_its_reason(life: Life) -> None:
-    life.ready().take(Answered())
+    life.ready()
     life.wake()
     assert life.wake() == [Look()]
     life.take(Over("worker_lost"))
@@ -388,7 +383,7 @@ def test_a_silent_transport_whose_session_is_over_ends_with_its_reason(life: Lif
 
 
 def test_a_silent_transport_whose_session_has_to_wait_again_is_lost_at_once(life: Life) -> None:
-    life.ready().take(Answered())
+    life.ready()
     life.wake()
     life.wake()
     life.take(QUEUED)

@@ -1,0 +1,375 @@
+"""The shell of a client's connection: it feeds the machine, carries out its effects, and obeys.
+
+All of it runs on the loop of the program's calls, and every event is handled to its end before the next. What the
+machine asks for that takes time is a task; what comes of work that was abandoned meanwhile is dropped. It knows
+nothing of the `Reactor` in front of it, which may be dropped without being closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any, Final
+
+import structlog
+
+from livereactor.base.errors import IllegalTransitionError
+from livereactor.client import machine_words as w
+from livereactor.client.api import Api
+from livereactor.client.chores import Calls, Chores
+from livereactor.client.credentials import Credentials
+from livereactor.client.engine_of import begin_loading
+from livereactor.client.error import ReactorError
+from livereactor.client.errors import AuthError, InvalidStateError, NotReadyError, error_of
+from livereactor.client.events import Emitter
+from livereactor.client.known import Known
+from livereactor.client.link import Link
+from livereactor.client.machine import Machine
+from livereactor.client.open_clients import OPEN, running_loop
+from livereactor.client.options import Options
+from livereactor.client.phases import Phase
+from livereactor.client.session_work import CANCELLED, SessionWork, Told
+from livereactor.client.speech import Speech
+from livereactor.client.track_requests import TrackRequests
+from livereactor.client.tracks import Tracks
+from livereactor.client.transports import Transports, refuse_mode
+from livereactor.client.types import ConnectionTimings, Status
+
+TEARDOWN: Final = 5.0  # seconds that leaving may take, even with a dead network (behaviour 3.5)
+
+log = structlog.get_logger(__name__)
+
+
+class Connection:
+    """One client's connection.
+
+    Args:
+        options: as the client was made.
+        emitter: is told of everything.
+
+    Attributes:
+        status: as it was told last.
+        last_error: until the next success.
+        transports: the one in use and the one coming up.
+        calls: what ends with the transport.
+        is_closed: for good.
+    """
+
+    def __init__(self, options: Options, emitter: Emitter) -> None:
+        self.options, self.emitter = options, emitter
+        self.credentials = Credentials(options.api_key, options.jwt)
+        self.api = Api(options.url, local=options.local, credentials=self.credentials)
+        self.tracks = Tracks(TrackRequests(self))
+        self.known = Known(emitter, self.tracks)
+        self.status = Status.DISCONNECTED
+        self.last_error: ReactorError | None = None
+        self.is_closed = False
+        self.calls = Calls()
+        self._chores = Chores()
+        self._sessions = SessionWork(self.api, options)
+        self._machine = Machine(auto_reconnect=options.auto_reconnect)
+        self._posted: deque[w.MachineEvent] = deque()
+        self._is_handling = False
+        self._outcome: asyncio.Future[None] | None = None  # of the connect() or reconnect() that is under way
+        self._resumes, self._max_attempts = True, 6
+        self._work: set[asyncio.Task[None]] = set()  # for the machine; abandoned when it says so
+        self._alarm: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None  # of the last call
+        self.transports = Transports(
+            self.api,
+            emitter,
+            self.known,
+            self.tracks,
+            Speech(emitter, self.known, lambda reason: self._post(w.Over(reason)), self.report),
+            self._chores,
+            timings=lambda: self._machine.timings,
+            post=self._post,
+        )
+
+    @property
+    def timings(self) -> ConnectionTimings | None:
+        """Of the last successful connect() or reconnect()."""
+        return self._machine.timings
+
+    @property
+    def link(self) -> Link | None:
+        """The transport in use, None while there is none."""
+        current = self.transports.current
+        return None if current is None else current.link
+
+    @property
+    def is_open(self) -> bool:
+        """There is a Session, or one is being made."""
+        return self._machine.phase is not Phase.IDLE
+
+    # --- calls ---------------------------------------------------------------------------------------------------
+
+    async def connect(
+        self,
+        *,
+        session_id: str | None,
+        connection_id: int | None,
+        max_attempts: int,
+        resumes: bool,
+        timeout: float | None,
+    ) -> None:
+        """Open or join a Session and be ready; leaves nothing behind where it fails or is cancelled."""
+        self._must_take(w.Connect, "connect", "already connected or connecting; disconnect first")
+        if not self.options.local and not self.credentials.are_given:
+            raise self._reported(
+                AuthError("no credentials given; pass api_key, jwt or local=True", operation="connect")
+            )
+        await self._chores.done(TEARDOWN)
+        self._must_take(w.Connect, "connect", "already connected or connecting; disconnect first")
+        self.transports.number, self._max_attempts, self._resumes = connection_id, max_attempts, resumes
+        if session_id is None:
+            model = self.options.model.partition("@")[0]
+            self.credentials.ask_for(model=model, max_session_duration=self.options.max_session_duration)
+        else:
+            self.credentials.ask_for(session_id=session_id)
+        await self._awaited(w.Connect(session_id, timeout), keep=False)
+
+    async def reconnect(self, *, max_attempts: int) -> None:
+        """Bring the transport up again, or join the attempt that is being made."""
+        self._must_take(w.Reconnect, "reconnect", "nothing to reconnect to; connect first")
+        self._max_attempts = max_attempts
+        await self._awaited(w.Reconnect(), keep=True)
+
+    async def joined(self) -> None:
+        """Wait for the attempt that is under way, if there is one."""
+        if self._outcome is not None:
+            await asyncio.shield(self._outcome)
+
+    async def disconnect(self, *, keep: bool) -> None:
+        """Leave; returns when nothing is left to do, or after five seconds."""
+        self._post(w.Disconnect(keep))
+        await self._chores.done(TEARDOWN)
+
+    def close(self) -> None:
+        """Leave for good, without waiting; on the loop."""
+        if not self.is_closed:
+            self.is_closed = True
+            self._post(w.Disconnect())
+            self.tracks.close()
+
+    def close_from_anywhere(self) -> None:
+        """`close`, from any thread, with or without a loop that runs."""
+        loop = self._loop
+        if loop is None or loop.is_closed():
+            self.is_closed = True
+        elif loop is running_loop():
+            self.close()
+        else:
+            with suppress(RuntimeError):  # closed this very moment
+                loop.call_soon_threadsafe(self.close)
+
+    async def end_at_exit(self) -> None:
+        """End the Session where the loop of the client has gone with its transport."""
+        session_id = self._machine.session_id
+        if session_id is not None and self._machine.is_owner:
+            await self.api.aclose()
+            await self._sessions.end(session_id)
+            await self.api.aclose()
+
+    def ready_link(self, operation: str) -> Link:
+        """The transport.
+
+        Raises:
+            NotReadyError: the status is not `ready`; fired as an `error` event, too.
+        """
+        if (link := self.link) is not None and self.status is Status.READY:
+            return link
+        words = f"cannot {operation} while {self.status.value}; wait for ready"
+        session_id = self.known.session_id
+        raise self._reported(NotReadyError(words, operation=operation, reason="INVALID_STATE", session_id=session_id))
+
+    def report(self, error: ReactorError) -> None:
+        """Remember an error, and fire `error`."""
+        self.last_error = error
+        self.emitter.emit("error", error)
+
+    # --- the machine ---------------------------------------------------------------------------------------------
+
+    def _must_take(self, event: type[w.MachineEvent], operation: str, words: str) -> None:
+        if self.is_closed:
+            raise InvalidStateError("this client is closed; make another one", operation=operation)
+        if not self._machine.takes(event):
+            raise InvalidStateError(words, operation=operation)
+
+    def _reported(self, error: ReactorError) -> ReactorError:
+        self.report(error)
+        return error
+
+    async def _awaited(self, event: w.Connect | w.Reconnect, *, keep: bool) -> None:
+        joins = self._outcome is not None
+        outcome = self._outcome = self._outcome or asyncio.get_running_loop().create_future()
+        outcome.add_done_callback(lambda done: done.exception())  # whoever waited may have been cancelled
+        self._post(event)
+        try:
+            await asyncio.shield(outcome)
+        except asyncio.CancelledError:
+            if not joins and not outcome.done():
+                self._post(w.Disconnect(keep))
+                await self._chores.done(CANCELLED)
+            raise
+        except ReactorError:
+            await self._chores.done(TEARDOWN)
+            raise
+
+    def _post(self, event: w.MachineEvent) -> None:
+        """Handle an event to its end; one that comes up on the way comes after it."""
+        self._loop = asyncio.get_running_loop()
+        self._posted.append(event)
+        if self._is_handling:
+            return
+        self._is_handling = True
+        try:
+            while self._posted:
+                self._handle(self._posted.popleft())
+        finally:
+            self._is_handling = False
+        self._set_alarm()
+
+    def _handle(self, event: w.MachineEvent) -> None:
+        before = self._machine.phase
+        try:
+            effects = self._machine.handle(event, time.monotonic())
+        except IllegalTransitionError as error:
+            log.debug("an event came too late", reason=error.message)
+            return
+        if self._machine.session_id is not None:
+            self.known.name(self._machine.session_id)
+        for effect in effects:
+            self._carry_out(effect)
+        phase = self._machine.phase
+        if phase is not before and phase in (Phase.IDLE, Phase.KEPT):
+            self.tracks.disconnected()
+        if phase is Phase.IDLE:
+            OPEN.discard(self)
+        else:
+            OPEN.add(self)
+        if phase is not before and phase is Phase.IDLE:
+            self.emitter.end_streams()
+            self._chores.add(self._close_connections())
+
+    def _set_alarm(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        deadline, self._alarm = self._machine.deadline(), None
+        if deadline is not None:
+            wait = max(0.0, deadline - time.monotonic())
+            self._alarm = asyncio.get_running_loop().call_later(wait, self._wake)
+
+    def _wake(self) -> None:
+        self._post(w.Woke(self.transports.heard_at))
+
+    def _carry_out(self, effect: w.MachineEffect) -> None:
+        match effect:
+            case w.Become(status):
+                self.status = status
+                self.emitter.emit("status_changed", status)
+            case w.Create():
+                self._do(self._made())
+            case w.Adopt(session_id):
+                self._do(self._adopted(session_id))
+            case w.Look():
+                self._do(self._seen())
+            case w.OpenLink(again):
+                self._do(self._link_up(again=again))
+            case w.UseLink():
+                self.transports.use()
+            case w.CloseLink():
+                self.transports.close()
+                self.calls.cut()
+            case w.Abandon():
+                self._abandon()
+            case w.EndSession(session_id):
+                self._chores.add(self._sessions.end(session_id))
+            case w.Forget():
+                self.transports.number = None
+                self.known.forget()
+            case w.Probe():
+                self.transports.probe()
+            case w.TellEnded(reason):
+                self.emitter.emit("session_ended", {"reason": reason})
+            case w.Report(error):
+                self.report(error)
+            case w.Settle(error):
+                self._settle(error)
+
+    # --- work ----------------------------------------------------------------------------------------------------
+
+    def _do(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(self._worked(work), name="livereactor connection")
+        self._work.add(task)
+        task.add_done_callback(self._work.discard)
+
+    async def _worked(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except ReactorError as error:
+            self._post(w.Failed(error))
+        except Exception as error:
+            log.exception("the client failed")
+            failure = error_of("INTERNAL_ERROR", f"unexpected {type(error).__name__}; quote the session id")
+            failure.__cause__ = error
+            self._post(w.Failed(failure))
+
+    def _abandon(self) -> None:
+        working, self._work = self._work - {asyncio.current_task()}, set()
+        for task in working:
+            task.cancel()
+            self._chores.add(_ended(task))
+
+    def _take(self, told: Told) -> None:
+        self._post(told.event)
+        found = told.descriptor
+        if found is not None and self._machine.session_id == found.session_id:
+            self.known.take(found, resumes=self._resumes)
+
+    async def _made(self) -> None:
+        begin_loading()
+        self._take(await self._sessions.create())
+
+    async def _adopted(self, session_id: str) -> None:
+        begin_loading()
+        self._take(await self._sessions.adopt(session_id))
+
+    async def _seen(self) -> None:
+        known = self.known
+        # Held until the next change only while that is what is waited for.
+        version = known.version if self._machine.phase is Phase.PREPARING else None
+        self._take(await self._sessions.look(known.session_id or "", version))
+
+    async def _link_up(self, *, again: bool) -> None:
+        refuse_mode(self.known, self.options.generation)
+        await self.transports.open(again=again, max_attempts=self._max_attempts)
+        self._post(w.Linked())
+
+    # --- outcomes ------------------------------------------------------------------------------------------------
+
+    def _settle(self, error: ReactorError | None) -> None:
+        outcome, self._outcome = self._outcome, None
+        if error is None:
+            self.last_error = None
+        if outcome is None or outcome.done():
+            return
+        if error is None:
+            outcome.set_result(None)
+        else:
+            outcome.set_exception(error)
+
+    # --- leaving -------------------------------------------------------------------------------------------------
+
+    async def _close_connections(self) -> None:
+        await self.tracks.release()
+        await self._chores.others()
+        if self._machine.phase is Phase.IDLE:
+            await self.api.aclose()
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    await asyncio.wait((task,))

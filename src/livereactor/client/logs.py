@@ -1,0 +1,25 @@
+"""Where a client's log goes in a program that has not set structlog up: warnings, on stderr, and nothing on stdout."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import structlog
+
+
+def set_up_log(level: int | str | None) -> None:
+    """Log from `level` on; with None, leave a program's own set-up as it is.
+
+    Raises:
+        ValueError: there is no such level.
+    """
+    if level is None and structlog.is_configured():
+        return
+    number = logging.getLevelNamesMapping().get(level.upper()) if isinstance(level, str) else level
+    if isinstance(level, str) and number is None:
+        raise ValueError(f"no log level {level!r}; there are {', '.join(logging.getLevelNamesMapping())}")
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING if number is None else number),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )

@@ -1,0 +1,111 @@
+"""What a client says to the model and to its platform, each with one outcome in a bounded time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from livereactor.client.commands import command_of
+from livereactor.client.connection import Connection
+from livereactor.client.error import ReactorError
+from livereactor.client.errors import error_of
+from livereactor.client.options import positive
+from livereactor.client.speech import platform_message, platform_request
+from livereactor.protocol import messages as m
+
+if TYPE_CHECKING:
+    from livereactor.client.requests import Question
+    from livereactor.client.stepping import StepCommand, StepMedia, StepResult
+
+COMMAND_TIMEOUT: Final = 10.0  # seconds for a reply
+STEP_TIMEOUT: Final = 300.0  # seconds, as official clients wait for a step
+
+_ANSWERED = (m.RequestSchema, m.RequestClip, m.RequestRecording, m.PublishTrack)
+
+
+class Talking:
+    """Of one client."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def send_command(
+        self,
+        name: str,
+        data: Mapping[str, Any] | None = None,
+        *,
+        timeout: float = COMMAND_TIMEOUT,
+        wait: bool = True,
+        scope: Literal["application", "runtime"] = "application",
+    ) -> dict[str, Any] | None:
+        """As `Reactor.send_command`."""
+        if scope not in ("application", "runtime"):
+            raise ValueError(f"scope is application or runtime, got {scope!r}")
+        positive("timeout", timeout)
+        if scope == "runtime":
+            return await self._send_platform(name, data or {}, timeout, wait=wait)
+        command = command_of(name, data)
+        link = self._connection.ready_link(f"send `{name}`")
+        if not wait:
+            link.say(command)
+            return None
+        match await self._answered(command, timeout, name):
+            case m.ModelMessage(kind, said):
+                return {"type": kind, "data": dict(said)}
+            case _:
+                return None
+
+    async def step(
+        self,
+        params: Mapping[str, Any] | None,
+        commands: Sequence[StepCommand],
+        media: StepMedia | None,
+        timeout: float,
+    ) -> StepResult:
+        """As `Reactor.step`; with the Messages that the model sent meanwhile."""
+        from livereactor.client.stepping import step_request, step_result
+
+        positive("timeout", timeout)
+        request = step_request(params, commands, media)
+        said: list[Mapping[str, Any]] = []
+        emitter = self._connection.emitter
+        emitter.on("message", said.append)
+        try:
+            reply = await self._answered(request, timeout, "step")
+        finally:
+            emitter.off("message", said.append)
+        if not isinstance(reply, m.StepResult):
+            raise error_of("DECODE_FAILED", "the server answered something else than a step", operation="step")
+        return step_result(reply).with_messages(said)
+
+    async def request_schema(self) -> dict[str, Any]:
+        """As `Reactor.request_schema`."""
+        reply = await self._answered(m.RequestSchema(), COMMAND_TIMEOUT, "request_schema")
+        if not isinstance(reply, m.ModelSchema):
+            raise error_of("DECODE_FAILED", "the server answered something else than a schema")
+        return dict(reply.openapi)
+
+    async def ask_for_clip(self, question: Question, timeout: float) -> m.ServerMessage | None:
+        """Fits `clips.Ask`."""
+        return await self._answered(question, timeout, "request_clip")
+
+    async def _send_platform(
+        self, name: str, data: Mapping[str, Any], timeout: float, *, wait: bool
+    ) -> dict[str, Any] | None:
+        request = platform_request(name, data)
+        if not (wait and isinstance(request, _ANSWERED)):
+            self._connection.ready_link(f"send `{name}`").say(request)
+            return None
+        reply = await self._answered(request, timeout, name)
+        if reply is None:
+            return None
+        kind, said = platform_message(reply)
+        return {"type": kind, "data": said}
+
+    async def _answered(self, question: Question, timeout: float, operation: str) -> m.ServerMessage | None:
+        try:
+            return await self._connection.ready_link(operation).request(question, timeout)
+        except ReactorError as error:
+            error.operation = error.operation or operation
+            error.session_id = error.session_id or self._connection.known.session_id
+            raise
