@@ -33,13 +33,15 @@ from livereactor.client.link_events import (
 )
 from livereactor.client.link_media import HeardTrack, Sections
 from livereactor.client.requests import Question, Requests
-from livereactor.client.signalling import Trickle, answer_to
+from livereactor.client.signalling import Trickle, answer_to, with_candidates
 from livereactor.engine import port
 from livereactor.protocol import messages as m
 from livereactor.protocol.messages import WireFormat
 
 TRANSPORT_TIMEOUT: Final = 30.0  # seconds from the answer to open channels; the patience of servers, too
 PING_INTERVAL: Final = {WireFormat.V0: 5.0, WireFormat.V1: 10.0}  # seconds; servers drop who is silent for 20
+END_WAIT: Final = 1.0  # seconds before a server is told that there are no more candidates
+TURNS: Final = 3  # of the loop until a request is on its way
 DRAIN: Final = 0.5  # seconds at the end, for what has been said already
 
 log = structlog.get_logger(__name__)
@@ -210,13 +212,17 @@ class Link:
         options, api, session_id = self._options, self._api, self._session_id
         registering = self._spawn(self._registered(), "register")
         servers = await (options.ice_servers or api.ice_servers(session_id))
+        for _ in range(TURNS):  # the making of an offer holds the loop up: not before the other request is on its way
+            await asyncio.sleep(0)
         self._has_relay = any(url.startswith("turn") for server in servers for url in server.urls)
         self._peer = await self._engine.peer(replace(options.config, ice_servers=servers), self._happened)
         # Control first: a server that takes the last channel for the data channel ends up on the right one (5.5).
         offer = await self._peer.offer(self._sections.offered, (m.CONTROL, m.DATA))
         connection = await registering
-        await self._send(offer, connection)
-        self._spawn(self._trickle.run(self._send_candidates), "trickle")
+        found = self._trickle.take()
+        await self._send(with_candidates(offer, found), connection)
+        if all(candidate.line for candidate in found):
+            self._spawn(self._trickle.run(self._send_candidates), "trickle")
         self._answer = await answer_to(api, session_id, self._number, options.max_attempts)
         accepted = await self._peer.take_answer(self._answer)
         self.outputs = self._sections.named({**accepted.video, **accepted.audio})
@@ -250,6 +256,10 @@ class Link:
         return self.connection
 
     async def _send_candidates(self, candidates: Sequence[port.Candidate], is_final: bool) -> None:
+        if not candidates:  # that there are no more is of use only to who still looks for a path then
+            await asyncio.wait([self._live], timeout=END_WAIT)
+            if self._live.done():
+                return
         await self._api.send_candidates(self._session_id, self._number, candidates, is_final=is_final)
 
     def _look(self) -> None:

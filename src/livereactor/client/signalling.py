@@ -45,8 +45,23 @@ async def answer_to(api: Api, session_id: str, connection: int, max_attempts: in
     )
 
 
+def with_candidates(offer: str, candidates: Sequence[Candidate]) -> str:
+    """An offer with candidates that are known already; an empty one among them says that there are no others.
+
+    Those in the offer need no request of their own, and cannot come before it.
+    """
+    lines: dict[str | None, list[str]] = {}
+    for candidate in candidates:
+        if candidate.line:
+            lines.setdefault(candidate.mid, []).append(f"a={candidate.line.removeprefix('a=')}\r\n")
+    end = "a=end-of-candidates\r\n" if any(not each.line for each in candidates) else ""
+    session, *sections = re.split(r"(?m)^(?=m=)", offer)
+    mids = [found[1] if (found := re.search(r"(?m)^a=mid:(\S+)", section)) else None for section in sections]
+    return session + "".join(s + "".join(lines.get(mid, ())) + end for s, mid in zip(sections, mids, strict=True))
+
+
 class Trickle:
-    """Candidates of one Peer on their way to the server: kept until `run`, then sent in bursts."""
+    """Candidates of one Peer on their way to the server: kept until they are taken or `run`, then sent in bursts."""
 
     def __init__(self) -> None:
         self._found = asyncio.Queue[Candidate](MAX_CANDIDATES)
@@ -58,14 +73,20 @@ class Trickle:
         if not self._found.full():
             self._found.put_nowait(candidate)
 
+    def take(self) -> list[Candidate]:
+        """Those found so far, which are not sent any more."""
+        taken: list[Candidate] = []
+        while not self._found.empty():
+            taken.append(self._found.get_nowait())
+        return taken
+
     async def run(self, send: Callable[[Sequence[Candidate], bool], Coroutine[Any, Any, None]]) -> None:
         """Send them, the last time with True; a server that refuses them is not told more of them."""
         is_final = False
         while not is_final:
             burst = [await self._found.get()]
             await asyncio.sleep(BATCH)
-            while not self._found.empty():
-                burst.append(self._found.get_nowait())
+            burst += self.take()
             is_final = any(not each.line for each in burst)
             try:
                 await send([each for each in burst if each.line], is_final)

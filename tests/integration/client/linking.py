@@ -16,7 +16,6 @@ from livereactor.client.types import TrackCapability
 from livereactor.engine.memory import MemoryEngine
 from livereactor.engine.port import Engine
 from livereactor.protocol.http import SessionDescriptor
-from tests.tools.script import Script
 from tests.tools.scripted_server import ScriptedServer, scripted
 
 PATIENCE = 10.0
@@ -77,11 +76,10 @@ class Linked:
 
 
 @asynccontextmanager
-async def linking(script: Script | None = None, **more: Any) -> AsyncIterator[tuple[ScriptedServer, Linked]]:
+async def linking(*, engine: Engine | None = None, **script: Any) -> AsyncIterator[tuple[ScriptedServer, Linked]]:
     """A local scripted server with a Session of ours."""
-    engine = MemoryEngine()
-    more.setdefault("style", "local")
-    async with scripted(script, engine=engine, **({} if script else more)) as server:
+    engine = engine or MemoryEngine()
+    async with scripted(engine=engine, **{"style": "local", **script}) as server:
         api = Api(server.url, local=True, credentials=Credentials())
         linked = Linked(api, engine, (await api.create_session("m")).descriptor)
         try:
