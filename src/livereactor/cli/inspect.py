@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 from pathlib import Path
 from typing import Annotated, Any, TextIO
 
@@ -30,8 +28,10 @@ def schema(
 
     Its commands, messages and tracks; no weights are loaded.
     """
-    answer = _stdout()
-    document = _openapi(target)
+    from livereactor.runtime.told_schema import openapi_of, own_stdout
+
+    answer = own_stdout()
+    document = openapi_of(target)
     if check is not None:
         _compare(check, document, answer)
         return
@@ -52,13 +52,14 @@ def validate(
     No weights are loaded, nothing is served.
     """
     from livereactor.runtime.loading import load_model
+    from livereactor.runtime.told_schema import openapi_of, own_stdout
     from livereactor.settings import resolve
 
     path = Path(target.partition(":")[0])
     resolve(path if path.is_dir() else path.parent, command_line={})
-    answer = _stdout()
+    answer = own_stdout()
     model = load_model(target)
-    document = _openapi(target)
+    document = openapi_of(target)
     counts = {
         "model": model.__name__,
         "tracks": [track["name"] for track in document["x-reactor"]["tracks"]],
@@ -71,22 +72,6 @@ def validate(
     typer.echo(f"{model.__name__} is fine", file=answer)
     for kind in ("tracks", "commands", "messages"):
         typer.echo(f"  {kind:<9} {', '.join(counts[kind]) or 'none'}", file=answer)
-
-
-def _stdout() -> TextIO:
-    """Ours alone: from here on all else that this process prints goes to stderr, what a model's module prints too."""
-    sys.stdout.flush()
-    ours = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    return ours
-
-
-def _openapi(target: str) -> dict[str, Any]:
-    from livereactor.protocol.openapi import to_openapi
-    from livereactor.runtime.definition import definition_of
-    from livereactor.runtime.loading import load_model
-
-    return to_openapi(definition_of(load_model(target)).schema)
 
 
 def _compare(old_file: Path, document: dict[str, Any], answer: TextIO) -> None:

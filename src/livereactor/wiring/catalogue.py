@@ -23,6 +23,7 @@ from livereactor.protocol.http import CapabilitiesBody, CommandCapability, Track
 from livereactor.protocol.openapi import from_openapi
 from livereactor.protocol.schema import ModelSchema
 from livereactor.runtime.loading import model_file
+from livereactor.runtime.told_schema import REFUSED
 from livereactor.store.records import ModelRecord
 
 LEARNING: Final = 120.0  # seconds for importing one model's module: torch alone takes ten on a cold disk
@@ -74,7 +75,7 @@ async def learn(targets: Sequence[str]) -> Sequence[Listed]:
 
 async def _learn(target: str) -> Listed:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "livereactor", "schema", target,
+        sys.executable, "-m", "livereactor.runtime.told_schema", target,
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         env=model_environment(),
     )  # fmt: skip
@@ -89,7 +90,7 @@ async def _learn(target: str) -> Listed:
             await process.wait()
     if process.returncode != 0:
         # What the module printed stands before our own sentence.
-        said = f"\n{err.decode(errors='replace')}".rpartition("\nlivereactor: ")[2].strip()
+        said = f"\n{err.decode(errors='replace')}".rpartition(f"\n{REFUSED}")[2].strip()
         raise ModelLoadError(said or f"{target} ended with code {process.returncode} while it was imported")
     try:
         document = json.loads(out)
