@@ -38,4 +38,4 @@ def check_size(size: int, used: int, limits: Limits) -> None:
 
 
 def _mib(size: int) -> str:
-    return f"{size / MIB:.1f} MiB" if size >= MIB / 10 else f"{size} bytes"
+    return f"{f'{size / MIB:.1f}'.removesuffix('.0')} MiB" if size >= MIB / 10 else f"{size} bytes"

@@ -106,13 +106,14 @@ class Filing:
             RecordingError: `CLIP_NOT_READY`, `CLIP_GONE`, `PLAYLIST_FETCH_FAILED`, `ABORTED`, …
         """
         connection = self._connection
+        session_id = connection.known.session_id  # not the clip's, which is a recording's
         if not isinstance(clip, Clip):
             clip = await self.request_clip(clip)
         return await clips.download(
             connection.api,
             clip,
             path,
-            is_alive=lambda: connection.known.session_id == clip.session_id,
+            is_alive=lambda: session_id is not None and connection.known.session_id == session_id,
             on_progress=on_progress,
             ready_timeout=ready_timeout,
             cancel=cancel,

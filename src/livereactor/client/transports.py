@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import Callable
 from typing import Final
-from urllib.parse import urlsplit
 
 import structlog
 
@@ -18,7 +17,6 @@ from livereactor.client.engine_of import process_engine
 from livereactor.client.error import ReactorError
 from livereactor.client.errors import error_of
 from livereactor.client.events import Emitter
-from livereactor.client.http import is_near
 from livereactor.client.known import Known
 from livereactor.client.link import Link
 from livereactor.client.link_events import (
@@ -36,6 +34,7 @@ from livereactor.client.speech import Speech
 from livereactor.client.stats_sampler import StatsSampler
 from livereactor.client.tracks import Tracks
 from livereactor.client.types import ConnectionTimings
+from livereactor.client.urls import is_this_machine
 from livereactor.engine.port import InputTrack, PeerConfig
 from livereactor.protocol import messages as m
 
@@ -173,7 +172,7 @@ class Transports:
     def _sampler(self, link: Link) -> StatsSampler:
         return StatsSampler(
             link,
-            same_machine=is_near(urlsplit(self._api.url).hostname or ""),
+            same_machine=is_this_machine(self._api.url),
             timings=self._timings,
             paused=lambda: self._tracks.paused,
             updated=lambda stats: self._emitter.emit("stats_update", stats),
