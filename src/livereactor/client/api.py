@@ -9,15 +9,17 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from typing import Any, BinaryIO, Final, Literal
 
 from livereactor.base.errors import UsageError
-from livereactor.client.api_errors import API_VERSION, refusal, retry_after
+from livereactor.client.api_errors import API_VERSION, refusal, retry_after, unreadable
 from livereactor.client.credentials import Credentials, Token, minted
+from livereactor.client.error import ReactorError
 from livereactor.client.errors import error_of
 from livereactor.client.http import ANSWER_BYTES, PATIENCE, Http, HttpAnswer, origin_of
 from livereactor.client.reading import ReceivedDescriptor, read_body, read_descriptor, read_ice_servers, read_object
@@ -30,6 +32,7 @@ from livereactor.protocol.json_text import to_json_text
 SDK_TYPE: Final = "livereactor-python"
 HELD: Final = 30.0  # seconds for an answer that a server may hold: ours hold 25 at most
 LOADING: Final = 25.0  # seconds that a local runtime is waited for whose model loads (part D, 17)
+FRESH: Final = 30.0  # seconds that ICE servers are good which were asked for ahead; credentials of relays end some time
 SOONEST: Final = 0.2  # seconds before it is asked again, whatever it says
 FLAT: Final = 1001  # the connection of servers that know only one (protocol 1.12)
 _VERSIONS: Final = {
@@ -52,8 +55,17 @@ class Opened:
     is_ours: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Ahead:
+    """ICE servers that were asked for before somebody wants them."""
+
+    session_id: str
+    servers: asyncio.Task[tuple[IceServer, ...]]
+    asked_at: float
+
+
 class Api:
-    """One server's HTTP. Makes no connection before the first call; belongs to one loop.
+    """One server's HTTP. Makes no connection before the first call.
 
     Args:
         url: of the coordinator, or of the runtime where `local`.
@@ -64,6 +76,7 @@ class Api:
     def __init__(self, url: str, *, local: bool, credentials: Credentials, http: Http | None = None) -> None:
         self.url, self.local, self.credentials = base_url(url), local, credentials
         self._http = http or Http(self.url, direct=local)
+        self._ahead: _Ahead | None = None
 
     # --- sessions ------------------------------------------------------------------------------------------------
 
@@ -143,6 +156,15 @@ class Api:
 
     async def ice_servers(self, session_id: str) -> tuple[IceServer, ...]:
         """STUN and TURN servers to gather with; those that cannot be used are left out."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None and ahead.session_id == session_id and time.monotonic() < ahead.asked_at + FRESH:
+            try:
+                return await ahead.servers
+            except ReactorError:
+                pass  # asked too early, perhaps
+        return await self._ice_servers(session_id)
+
+    async def _ice_servers(self, session_id: str) -> tuple[IceServer, ...]:
         what = "asking for ICE servers"
         answer = await self._ask("GET", self._transport(session_id) + "/ice_servers", what, session_id=session_id)
         return read_ice_servers(answer, what)
@@ -212,7 +234,8 @@ class Api:
         )
         slot = read_body(answer, UploadSlot, what)
         # Official runtimes of 2.x say localhost, wherever they are (protocol 8).
-        url = moved_to(self.url, slot.presigned_url) if self.local else under(self.url, slot.presigned_url)
+        with _addresses(what):
+            url = moved_to(self.url, slot.presigned_url) if self.local else under(self.url, slot.presigned_url)
         return slot.model_copy(update={"presigned_url": url})
 
     async def put(self, url: str, content: AsyncIterator[bytes], *, size: int, mime_type: str) -> HttpAnswer:
@@ -236,13 +259,16 @@ class Api:
             timeout: seconds for all of it; None = as long as bytes move.
             into: takes the body of a success, of any size.
         """
-        url = under(self.url, url)
-        is_ours = origin_of(url) == origin_of(self.url)
+        with _addresses("reading an address"):
+            url = under(self.url, url)
+            is_ours = origin_of(url) == origin_of(self.url)
         headers = {**_VERSIONS, **await self._authorization()} if is_ours else {}
         return await self._http.ask("GET", url, headers=headers, timeout=timeout, limit=limit, into=into)
 
     async def aclose(self) -> None:
-        """Close all connections; may be called twice."""
+        """Close all connections; may be called twice, and a later call opens new ones."""
+        if self._ahead is not None:
+            self._ahead.servers.cancel()
         await self._http.aclose()
 
     # --- inside --------------------------------------------------------------------------------------------------
@@ -260,6 +286,10 @@ class Api:
         answer = await self._ask("POST", "/sessions", _CREATING, body=asked, headers=headers, timeout=HELD, again=False)
         found = read_descriptor(answer, _CREATING)
         self.credentials.keep_for(found.session_id)
+        # They can be had from a session's first moment on, and it takes a while until it is ready (protocol 1.7).
+        asking = asyncio.get_running_loop().create_task(self._ice_servers(found.session_id), name="ice servers")
+        asking.add_done_callback(lambda task: task.cancelled() or task.exception())
+        self._ahead = _Ahead(found.session_id, asking, time.monotonic())
         return Opened(found, is_ours=True)
 
     async def _start(self, body: Mapping[str, Any], patience: float) -> Opened:
@@ -324,6 +354,15 @@ class Api:
     def _connection(self, session_id: str, connection: int) -> str:
         flat = self._transport(session_id)
         return flat if connection == FLAT else f"{flat}/connections/{connection}"
+
+
+@contextmanager
+def _addresses(what: str) -> Generator[None]:
+    """An address that a server gave may be none."""
+    try:
+        yield
+    except ValueError as error:
+        raise unreadable(what, f"it names an address that is none ({error})") from error
 
 
 def _json(body: Mapping[str, Any]) -> bytes:

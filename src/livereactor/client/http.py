@@ -46,7 +46,7 @@ class HttpAnswer:
 
 
 class Http:
-    """Requests to any server, over connections that are kept for a moment. Belongs to one loop.
+    """Requests to any server, over connections that are kept for a moment; those of a loop that ended are forgotten.
 
     Args:
         home: the server that is asked most; on this machine it is asked without a proxy.
@@ -59,6 +59,7 @@ class Http:
         self._direct = direct or is_near(self._home[1])
         self._given = client
         self._clients: dict[bool, httpx2.AsyncClient] = {}  # ours, and that for all other servers
+        self._loop: asyncio.AbstractEventLoop | None = None  # theirs
 
     async def ask(
         self,
@@ -103,14 +104,15 @@ class Http:
                 f"no answer from {place} in {timeout or SILENCE:g} s; check that it is well, then retry",
                 component="api",
             ) from error
-        except (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, UnicodeError, OSError) as error:
+        except (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, ValueError, OSError) as error:
             raise _unreachable(place, error) from error
 
     async def aclose(self) -> None:
         """Close all connections; may be called twice, and a later request opens new ones."""
         clients, self._clients = list(self._clients.values()), {}
-        for client in clients:
-            await client.aclose()
+        if self._loop is asyncio.get_running_loop():
+            for client in clients:
+                await client.aclose()
 
     async def _once(
         self,
@@ -139,6 +141,8 @@ class Http:
     def _client(self, at_home: bool) -> httpx2.AsyncClient:
         if self._given is not None:
             return self._given
+        if self._loop is not (loop := asyncio.get_running_loop()):
+            self._clients, self._loop = {}, loop
         if (client := self._clients.get(at_home)) is None:
             import httpx2
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from livereactor.client.types import TrackCapability
-from livereactor.engine.port import IceServer, InputTrack, PeerConfig
+from livereactor.engine.port import InputTrack, PeerConfig
 from livereactor.protocol.messages import ServerMessage, WireFormat
 
 MAX_ATTEMPTS: Final = 6  # polls for an answer, as official clients make them
@@ -24,7 +24,6 @@ class LinkOptions:
         connection: its number; None = a new one.
         again: replace the Peer that this number had.
         resume: names of the outputs to start as soon as the channels are open.
-        ice_servers: asked for already, while the Session was being prepared; None = the Link asks.
         max_attempts: polls for the answer, at least 1.
         config: how to gather and negotiate; its ICE servers are replaced by the server's.
     """
@@ -34,7 +33,6 @@ class LinkOptions:
     connection: int | None = None
     again: bool = False
     resume: Sequence[str] = ()
-    ice_servers: Awaitable[tuple[IceServer, ...]] | None = None
     max_attempts: int = MAX_ATTEMPTS
     config: PeerConfig = field(default_factory=PeerConfig)
 
