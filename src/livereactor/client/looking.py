@@ -19,7 +19,7 @@ from livereactor.client.types import (
 
 
 class Looking:
-    """The readable side of `Reactor`; whatever is not known yet, or any more, is None."""
+    """The readable side of both doors; whatever is not known yet, or any more, is None."""
 
     _connection: Connection
 
@@ -97,18 +97,6 @@ class Looking:
         """How long the parts of the last `connect()` or `reconnect()` took."""
         return self._connection.timings
 
-    async def fetch_stats(self) -> ConnectionStats:
-        """The connection's figures as they are now.
-
-        Raises:
-            ReactorError: `NOT_READY`, `TRANSPORT_ERROR`.
-        """
-        connection = self._connection
-        connection.ready_link("fetch_stats")
-        current = connection.transports.current
-        assert current is not None  # while ready
-        return await current.sampler.fetch()
-
     def get_status(self) -> Status:
         """As `status`."""
         return self.status
@@ -144,6 +132,24 @@ class Looking:
     def get_connection_timings(self) -> ConnectionTimings | None:
         """As `connection_timings`."""
         return self.connection_timings
+
+
+class Sampling:
+    """What has to be waited for, beside that."""
+
+    _connection: Connection
+
+    async def fetch_stats(self) -> ConnectionStats:
+        """The connection's figures as they are now.
+
+        Raises:
+            ReactorError: `NOT_READY`, `TRANSPORT_ERROR`.
+        """
+        connection = self._connection
+        connection.ready_link("fetch_stats")
+        current = connection.transports.current
+        assert current is not None  # while ready
+        return await current.sampler.fetch()
 
 
 def replays_of(connection: Connection) -> Mapping[str, Callable[[], Iterable[tuple[Any, ...]]]]:

@@ -17,7 +17,7 @@ from livereactor.client.filing import Filing
 from livereactor.client.link_events import MAX_ATTEMPTS
 from livereactor.client.listening import Listening
 from livereactor.client.logs import set_up_log
-from livereactor.client.looking import Looking, replays_of
+from livereactor.client.looking import Looking, Sampling, replays_of
 from livereactor.client.options import check_attempts, check_connect, options_of, positive, token_of
 from livereactor.client.talking import COMMAND_TIMEOUT, STEP_TIMEOUT, Talking
 from livereactor.client.tracks import Track, TrackList
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 
-class Reactor(Listening, Looking, Filing):
+class Reactor(Listening, Looking, Sampling, Filing):
     """A live Session with a model: opened, steered, watched and fed from here.
 
     As a context manager it connects on entry and leaves nothing behind on exit. Methods belong on one asyncio loop;

@@ -12,7 +12,8 @@ import queue
 import socket
 import threading
 from collections.abc import Callable, Coroutine
-from typing import Any, Final, Protocol, TypeVar
+from concurrent.futures import Future, wait
+from typing import Any, Final, Generic, Protocol, TypeVar
 from weakref import WeakSet
 
 import structlog
@@ -59,14 +60,15 @@ class LoopThread:
         if self._thread is threading.current_thread():
             work.close()
             raise RuntimeError("SyncReactor waits, and this is the thread it would wait for; use Reactor here")
-        ended = threading.Event()
-        future = asyncio.run_coroutine_threadsafe(_until_ended(work, ended), loop)
+        call = _Call(loop, work)
+        # From the first line on: Ctrl-C may come anywhere, and the work is on its way with the second.
         try:
-            return future.result()
+            loop.call_soon_threadsafe(call.begin)
+            return call.outcome.result()
         except BaseException:
-            if not future.done():
-                future.cancel()
-                ended.wait(CLEAN_UP)
+            if not call.outcome.done():
+                loop.call_soon_threadsafe(call.cancel)
+                wait([call.outcome], CLEAN_UP)
             raise
 
     def start(self, work: Coroutine[Any, Any, object]) -> None:
@@ -101,17 +103,44 @@ class LoopThread:
         closing = [asyncio.ensure_future(client.disconnect()) for client in self.clients]
         if closing:
             await asyncio.wait(closing, timeout=CLEAN_UP)
+        # As asyncio.run ends: nothing may be left that calls, from a thread of the engine's, a gone interpreter.
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        if left:
+            await asyncio.wait(left, timeout=CLEAN_UP)
 
 
 async def _getaddrinfo(host: Any, port: Any, **options: Any) -> Any:
     return socket.getaddrinfo(host, port, **options)
 
 
-async def _until_ended(work: Coroutine[Any, Any, _T], ended: threading.Event) -> _T:
-    try:
-        return await work
-    finally:
-        ended.set()
+class _Call(Generic[_T]):
+    """Work on the loop, and a thread that waits for it; methods on the loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, _T]) -> None:
+        self.outcome: Future[_T] = Future()
+        self._loop, self._work = loop, work
+        self._task: asyncio.Task[_T] | None = None
+
+    def begin(self) -> None:
+        self._task = self._loop.create_task(self._work)
+        self._task.add_done_callback(self._done)
+
+    def cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+        else:  # it was interrupted before it began
+            self._work.close()
+            self.outcome.cancel()
+
+    def _done(self, task: asyncio.Task[_T]) -> None:
+        if task.cancelled():
+            self.outcome.cancel()
+        elif (error := task.exception()) is not None:
+            self.outcome.set_exception(error)
+        else:
+            self.outcome.set_result(task.result())
 
 
 class HandlerThread:
