@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from livereactor.client.download import download_clip
     from livereactor.client.error import ReactorError
     from livereactor.client.reactor import Reactor
+    from livereactor.client.sync import SyncReactor
     from livereactor.client.types import FileRef, Status
     from livereactor.media.frames import Frame
     from livereactor.runtime.authoring import Model
@@ -37,6 +38,7 @@ __all__ = [
     "ReactorError",
     "Session",
     "Status",
+    "SyncReactor",
     "VideoIn",
     "VideoOut",
     "Weights",
@@ -63,6 +65,7 @@ _HOMES: Final = {
     "ReactorError": ("livereactor.client.error", "ReactorError"),
     "Session": ("livereactor.runtime.given", "Session"),
     "Status": ("livereactor.client.types", "Status"),
+    "SyncReactor": ("livereactor.client.sync", "SyncReactor"),
     "VideoIn": ("livereactor.runtime.tracks", "VideoIn"),
     "VideoOut": ("livereactor.runtime.tracks", "VideoOut"),
     "Weights": ("livereactor.runtime.weights", "Weights"),
