@@ -20,6 +20,12 @@ def set_up_log(level: int | str | None) -> None:
     if isinstance(level, str) and number is None:
         raise ValueError(f"no log level {level!r}; there are {', '.join(logging.getLevelNamesMapping())}")
     structlog.configure(
+        # Plain tracebacks: those with the values of variables would show what no log may.
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
+            structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+        ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING if number is None else number),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )

@@ -49,8 +49,11 @@ from livereactor.client.types import ConnectionTimings, Status
 WINDOW: Final = 30.0  # seconds that a Session outlives its last client, where its server does not say (behaviour 17.5)
 RETRY_AFTER: Final = 3.0  # seconds to leave before a lost media connection is tried again (acceptance C-11)
 
-# A Session is gone where these answer what is asked under its id.
-_GONE: Final = frozenset({"NOT_FOUND", "SESSION_TERMINAL", "BAD_REQUEST"})
+MISSES: Final = 5  # looks in a row that may give nothing, once a Session was seen to wait: its place is worth them
+
+# A Session is gone where these answer what is asked under its id; runtimes answer signalling with 400 then (10.3).
+_GONE: Final = frozenset({"NOT_FOUND", "SESSION_TERMINAL"})
+_UNUSABLE: Final = _GONE | {"BAD_REQUEST"}
 # Asking again how the Session is would tell nothing new.
 _PLAIN: Final = frozenset({"NETWORK_ERROR", "UNAUTHORIZED", "FORBIDDEN", "VERSION_MISMATCH", "MESSAGE_TOO_LARGE"})
 # What a server's word for an end means to the caller: a reason of part D, and whether a new Session may go better.
@@ -84,6 +87,7 @@ class Machine:
         self._timeout_at: float | None = None
         self._polls = Polls(*SESSION_POLLS)
         self._look_at: float | None = None
+        self._misses = 0
         self._retries = Retries(0.0)
         self._retry_at: float | None = None
         self._silence: Silence | None = None
@@ -134,7 +138,9 @@ class Machine:
                 return self._disconnect(keep=keep)
             case Obtained(session_id, seen, owned):
                 self._session, self._owned, self._made = session_id, owned, now
-                return self._see(seen, now)
+                effects = self._see(seen, now)
+                self._misses = MISSES  # it was made, and not yet seen to be waiting
+                return effects
             case Seen():
                 return self._see(event, now)
             case Unseen(error):
@@ -188,7 +194,7 @@ class Machine:
 
     def _see(self, seen: Seen, now: float) -> list[MachineEffect]:
         self._window = self._window if seen.window is None else seen.window
-        self._account = seen.account
+        self._account, self._misses = seen.account, 0
         match self._phase:
             case Phase.READY:
                 return [] if seen.prepared else self._lose("the session has another worker to wait for", now)
@@ -197,6 +203,9 @@ class Machine:
             case _ if seen.prepared:
                 self._ready_for_us = now
                 return [*self._go(Phase.LINKING), OpenLink(again=False)]
+            case Phase.CREATING | Phase.RENEWING if self._owned:  # whoever makes a Session need not have it ready yet
+                self._polls = Polls(*SESSION_POLLS)
+                return [*self._go(Phase.PREPARING), Look()]
             case Phase.PREPARING:
                 return self._wait(now, counts=not seen.account, held=seen.held)
             case _:
@@ -219,19 +228,19 @@ class Machine:
             return self._over(str(error.details.get("end_reason") or "closed"))
         if self._phase is Phase.READY:
             return []  # the transport decides
-        if self._phase is Phase.PREPARING and error.recoverable:
-            wait = self._polls.next()
-            if wait is not None:
-                self._look_at = now + max(wait, error.retry_after or 0.0)
-                return []
-        return self._fail(error, now)
+        self._misses += 1
+        wait = self._polls.next() if self._phase is Phase.PREPARING and self._misses <= MISSES else None
+        if wait is None or not error.recoverable:
+            return self._fail(error, now)
+        self._look_at = now + max(wait, error.retry_after or 0.0)
+        return []
 
     def _failed(self, error: ReactorError, now: float) -> list[MachineEffect]:
         match self._phase:
             case Phase.READY:
                 self._offering = False
                 return [] if self._gone is None else self._lose(self._gone, now)
-            case Phase.LINKING if error.code in _GONE and self._renewable:
+            case Phase.LINKING if error.code in _UNUSABLE and self._renewable:
                 return self._renew()
             case Phase.RESUMING if error.code not in _PLAIN and not self._checked:
                 self._checked = True

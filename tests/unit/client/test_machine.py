@@ -96,8 +96,9 @@ def test_a_local_connect_is_connecting_waiting_ready(life: Life) -> None:
     ]
 
 
-def test_a_session_that_is_not_ready_is_looked_at_again_later_each_time(life: Life) -> None:
-    life.take(Connect(), Obtained("ses_1", SILENT))
+def test_a_session_that_is_not_ready_is_looked_at_at_once_and_then_later_each_time(life: Life) -> None:
+    assert life.take(Connect(), Obtained("ses_1", SILENT))[-1] == Look()
+    life.take(SILENT)
     gaps: list[float] = []
     for _ in range(3):
         before = life.now
@@ -110,7 +111,7 @@ def test_a_session_that_is_not_ready_is_looked_at_again_later_each_time(life: Li
 
 
 def test_a_session_in_a_queue_is_waited_for_without_limit(life: Life) -> None:
-    life.take(Connect(), Obtained("ses_1", QUEUED))
+    life.take(Connect(), Obtained("ses_1", QUEUED), QUEUED)
     for _ in range(100):
         life.wake()
         life.take(QUEUED)
@@ -118,7 +119,7 @@ def test_a_session_in_a_queue_is_waited_for_without_limit(life: Life) -> None:
 
 
 def test_a_session_that_says_nothing_is_given_up_after_twenty_polls(life: Life) -> None:
-    life.take(Connect(), Obtained("ses_1", SILENT))
+    life.take(Connect(), Obtained("ses_1", SILENT), SILENT)
     for _ in range(18):
         life.wake()
         life.take(SILENT)
@@ -135,13 +136,35 @@ def test_a_server_that_holds_its_answers_is_asked_again_at_once(life: Life) -> N
     assert life.take(held) == [Look()]
 
 
-def test_a_poll_that_fails_for_a_moment_is_repeated(life: Life) -> None:
-    life.take(Connect(), Obtained("ses_1", SILENT))
+BUSY = error_of("SERVER_ERROR", "coordinator answered 503; retry in 5 s", status=503, retry_after=5.0)
+
+
+def test_a_session_that_was_seen_to_wait_is_not_given_up_for_an_answer_that_fails(life: Life) -> None:
+    life.take(Connect(), Obtained("ses_1", QUEUED), QUEUED)
     life.wake()
-    assert life.take(Unseen(error_of("SERVER_ERROR", "coordinator answered 503; retry in 5 s", retry_after=5.0))) == []
+    assert life.take(Unseen(BUSY)) == []
     before = life.now
     assert life.wake() == [Look()]
     assert life.now - before == pytest.approx(5.0)
+    life.take(PREPARED, Linked())
+    assert life.settled == [None]
+
+
+def test_looks_that_give_nothing_again_and_again_fail_the_connect(life: Life) -> None:
+    life.take(Connect(), Obtained("ses_1", QUEUED), QUEUED)
+    for _ in range(5):
+        life.wake()
+        assert life.take(Unseen(BUSY)) == []
+    life.wake()
+    life.take(Unseen(BUSY))
+    assert (life.settled, life.reported) == (["CONNECTION_FAILED"], ["CONNECTION_FAILED"])
+
+
+def test_a_session_whose_first_look_is_refused_is_given_up_and_ended(life: Life) -> None:
+    life.take(Connect(), Obtained("ses_1", SILENT))
+    life.take(Unseen(error_of("BAD_REQUEST", "no", status=400)))
+    assert life.settled == ["BAD_REQUEST"]
+    assert EndSession("ses_1") in life.effects
 
 
 def test_a_refused_creation_raises_its_own_code_once_and_ends_disconnected(life: Life) -> None:
@@ -184,7 +207,7 @@ def test_the_second_such_death_is_told(life: Life) -> None:
 
 
 def test_a_connect_that_takes_too_long_says_what_it_waited_for(life: Life) -> None:
-    life.take(Connect(timeout=30.0), Obtained("ses_1", QUEUED))
+    life.take(Connect(timeout=30.0), Obtained("ses_1", QUEUED), QUEUED)
     while life.machine.phase is Phase.PREPARING:
         if Look() in life.wake():
             life.take(QUEUED)
@@ -394,7 +417,6 @@ def test_the_parts_of_a_connect_are_timed(life: Life) -> None:
     life.take(Connect())
     life.now = 0.010
     life.take(Obtained("ses_1", SILENT))
-    life.wake()
     life.now = 0.250
     life.take(PREPARED)
     life.now = 0.290
