@@ -9,37 +9,39 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, cast
+from functools import cached_property
+from typing import Any, Final, TypeAlias, cast
 
-from livereactor.protocol.openapi import from_openapi, to_openapi
-from livereactor.protocol.openapi_writing import NAME_HINT, type_to_json
+from livereactor.base.errors import InvalidCommandError, PeerError
+from livereactor.protocol.openapi import from_openapi
+from livereactor.protocol.openapi_writing import type_to_json
 from livereactor.protocol.schema import CommandSchema, MessageSchema, ModelSchema
 from livereactor.protocol.types import DictType, Field, ListType, OptionalType, StructureType, Type
+from livereactor.protocol.validation import check
 
-Naming = Callable[[StructureType], str]
+Naming: TypeAlias = Callable[[StructureType], str]
 
 
 def contract_hash(schema: ModelSchema) -> str:
     """64 hexadecimal digits, equal exactly where the contracts are."""
     plain = {
         "tracks": sorted([each.name, each.kind, each.direction] for each in schema.tracks),
-        "commands": {each.name: [_members(each.fields), each.reply] for each in schema.commands},
-        "messages": {each.name: _members(each.fields) for each in schema.messages},
+        "commands": {each.name: [_normal(_members(each, _nameless)), each.reply] for each in schema.commands},
+        "messages": {each.name: _normal(_members(each, _nameless)) for each in schema.messages},
     }
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
-def _members(fields: tuple[Field, ...]) -> Any:
-    return _normal(type_to_json(StructureType("", tuple(_without_words(each, _nameless) for each in fields))))
+def _nameless(_: StructureType) -> str:
+    return ""
 
 
 def _normal(value: Any) -> Any:
     """JSON without what the binary wire format does not keep: 1.0 is 1, and `required` has no order."""
     if isinstance(value, dict):
-        members = cast("dict[str, Any]", value)
-        plain = {name: _normal(item) for name, item in members.items() if name != NAME_HINT}
+        plain = {name: _normal(item) for name, item in cast("dict[str, Any]", value).items()}
         if isinstance(plain.get("required"), list):
             plain["required"] = sorted(plain["required"])
         return plain
@@ -48,53 +50,59 @@ def _normal(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _nameless(_: StructureType) -> str:
-    return ""
-
-
 def contract_text(schema: ModelSchema, naming: Naming, titles: Mapping[str, str]) -> str:
-    """The contract as a schema document, one Command or Message a line.
+    """The contract as JSON, one Command or Message a line; `Contract` reads it.
 
     Args:
         naming: the Python class of a structure.
         titles: the Python class of a Message, by its wire type.
     """
+    tracks = [[each.name, each.kind, each.direction] for each in schema.tracks]
+    commands = {each.name: [_members(each, naming), each.reply] for each in schema.commands}
+    messages = {each.name: [_members(each, naming), titles[each.name]] for each in schema.messages}
+    parts = [f'"model": {json.dumps([schema.name, schema.version])}', f'"tracks": {json.dumps(tracks)}']
+    for name, entries in (("commands", commands), ("messages", messages)):
+        lines = ",\n  ".join(f"{json.dumps(key)}: {json.dumps(entry)}" for key, entry in entries.items())
+        parts.append(f'"{name}": {{\n  {lines}}}' if lines else f'"{name}": {{}}')
+    return "{" + ",\n ".join(parts) + "}"
 
-    def fields(each: CommandSchema | MessageSchema) -> tuple[Field, ...]:
-        return tuple(_without_words(field, naming) for field in each.fields)
 
-    bare = ModelSchema(
-        schema.name,
-        schema.version,
-        tracks=schema.tracks,
-        commands=tuple(CommandSchema(each.name, fields(each), reply=each.reply) for each in schema.commands),
-        messages=tuple(MessageSchema(each.name, titles[each.name], fields(each)) for each in schema.messages),
+def _read(text: str) -> ModelSchema:
+    """What `contract_text` wrote, by way of the schema document that it is a part of."""
+    plain = json.loads(text)
+    titles = {name: title for name, (_, title) in plain["messages"].items()}
+    return from_openapi(
+        {
+            "info": dict(zip(("title", "version"), plain["model"], strict=True)),
+            "x-reactor": {"tracks": [dict(zip(_TRACK, each, strict=True)) for each in plain["tracks"]]},
+            "paths": {
+                f"/events/{name}": _post(members, reply and titles[reply])
+                for name, (members, reply) in plain["commands"].items()
+            },
+            "webhooks": {name: _post(_of(title)) for name, title in titles.items()},
+            "components": {"schemas": {title: members for members, title in plain["messages"].values()}},
+        }
     )
-    return "\n".join(_lines(to_openapi(bare)))
 
 
-def _lines(document: Mapping[str, Any]) -> Iterator[str]:
-    yield "{"
-    last = len(document) - 1
-    for number, (name, part) in enumerate(document.items()):
-        comma = "," if number < last else ""
-        if name in ("paths", "webhooks"):
-            yield f"{json.dumps(name)}: {{"
-            yield from _entries(part)
-            yield "}" + comma
-        elif name == "components":
-            yield f'{json.dumps(name)}: {{"schemas": {{'
-            yield from _entries(part["schemas"])
-            yield "}}" + comma
-        else:
-            yield f"{json.dumps(name)}: {json.dumps(part)}{comma}"
-    yield "}"
+_TRACK: Final = ("name", "kind", "direction")
 
 
-def _entries(part: Mapping[str, Any]) -> Iterator[str]:
-    last = len(part) - 1
-    for number, (name, entry) in enumerate(part.items()):
-        yield f"{json.dumps(name)}: {json.dumps(entry)}{',' if number < last else ''}"
+def _of(title: str) -> dict[str, Any]:
+    return {"$ref": f"#/components/schemas/{title}"}
+
+
+def _post(body: Mapping[str, Any], reply: str | None = None) -> dict[str, Any]:
+    responses = {"200": _content(_of(reply))} if reply else {}
+    return {"post": {"requestBody": _content(body), "responses": responses}}
+
+
+def _content(schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {"content": {"application/json": {"schema": schema}}}
+
+
+def _members(of: CommandSchema | MessageSchema, naming: Naming) -> dict[str, Any]:
+    return type_to_json(StructureType("", tuple(_without_words(each, naming) for each in of.fields)), moderate=False)
 
 
 def _without_words(field: Field, naming: Naming) -> Field:
@@ -115,6 +123,68 @@ def _renamed(kind: Type, naming: Naming) -> Type:
             return kind
 
 
-def read_contract(text: str) -> ModelSchema:
-    """What `contract_text` wrote."""
-    return from_openapi(json.loads(text))
+class Contract:
+    """What a typed client was written for: the contract, and the classes that stand for its parts.
+
+    Args:
+        text: as `contract_text` wrote it.
+        classes: dataclasses of structures and Messages, called as in the text.
+    """
+
+    def __init__(self, text: str, *classes: type) -> None:
+        self._text = text
+        self._classes = {each.__name__: each for each in classes}
+
+    @cached_property
+    def schema(self) -> ModelSchema:
+        """As read from the text."""
+        return _read(self._text)
+
+    @cached_property
+    def hash(self) -> str:
+        """Equal to another's exactly where the contracts are."""
+        return contract_hash(self.schema)
+
+    def message(self, name: str, data: Mapping[str, Any]) -> Any:
+        """The data of a Message of type `name` as its class; members that the contract does not know are left out.
+
+        Raises:
+            PeerError: the data is not what the contract says.
+        """
+        message = next(each for each in self.schema.messages if each.name == name)
+        kind = StructureType(message.title, message.fields)
+        try:
+            return self._built(check(_known(data, kind), kind, name), kind)
+        except InvalidCommandError as error:
+            raise PeerError(f"the message is not what this client was written for ({error.message})") from error
+
+    def _built(self, value: Any, kind: Type) -> Any:
+        match kind:
+            case OptionalType():
+                return None if value is None else self._built(value, kind.inner)
+            case ListType():
+                return [self._built(item, kind.item) for item in value]
+            case DictType():
+                return {name: self._built(item, kind.value) for name, item in value.items()}
+            case StructureType():
+                members = {each.name: self._built(value[each.name], each.type) for each in kind.fields}
+                return self._classes[kind.name](**members)
+            case _:
+                return value
+
+
+def _known(value: Any, kind: Type) -> Any:
+    """Without members that the contract does not know: a newer server may say more."""
+    match kind:
+        case OptionalType():
+            return _known(value, kind.inner)
+        case ListType() if isinstance(value, list):
+            return [_known(item, kind.item) for item in cast("list[Any]", value)]
+        case DictType() if isinstance(value, Mapping):
+            entries = cast("Mapping[str, Any]", value)
+            return {name: _known(item, kind.value) for name, item in entries.items()}
+        case StructureType() if isinstance(value, Mapping):
+            members = cast("Mapping[str, Any]", value)
+            return {each.name: _known(members[each.name], each.type) for each in kind.fields if each.name in members}
+        case _:
+            return value

@@ -33,40 +33,46 @@ def in_order(command: CommandSchema) -> tuple[Field, ...]:
     return tuple(sorted(command.fields, key=lambda each: (each.name != first, not each.is_required)))
 
 
-def about(field: Field) -> str:
-    """Its description and its limits, as sentences; empty where neither is known."""
-    return " ".join(filter(None, (sentence(field.description), sentence(limits(field.type)))))
+def about(field: Field, *, typed: bool = False) -> str:
+    """Its description and its limits, as sentences; empty where neither is known.
+
+    Args:
+        typed: it stands beside an annotation that lists a choice's values.
+    """
+    return " ".join(filter(None, (sentence(field.description), sentence(limits(field.type, typed=typed)))))
 
 
 def sentence(text: str) -> str:
     """On one line, with an upper-case start and a full stop; empty stays empty."""
-    line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
-    if not line:
-        return ""
-    return line[0].upper() + line[1:] + ("" if line[-1] in ".!?…:)" else ".")
+    line = one_line(text)
+    return line and line[0].upper() + line[1:] + ("" if line[-1] in ".!?…:)" else ".")
 
 
-def limits(kind: Type) -> str:
+def one_line(text: str) -> str:
+    """Without line breaks, and without letters that cannot be seen."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+
+
+def limits(kind: Type, *, typed: bool = False) -> str:
     """What beyond its Python type a value must be: `0 to 1`, `at most 8 characters`; empty where anything goes."""
     match kind:
         case OptionalType():
-            return limits(kind.inner)
+            return limits(kind.inner, typed=typed)
         case IntType() | FloatType():
             return _range(kind.bounds)
         case StrType():
             return _length(kind.bounds, "character")
         case ListType():
-            return _with_each(_length(kind.bounds, "item"), kind.item)
+            return _with_each(_length(kind.bounds, "item"), limits(kind.item, typed=typed))
         case DictType():
-            return _with_each(_length(kind.bounds, "entry"), kind.value)
-        case ChoiceType():
+            return _with_each(_length(kind.bounds, "entry"), limits(kind.value, typed=typed))
+        case ChoiceType() if not typed or any(isinstance(each, float) for each in kind.values):
             return f"one of {', '.join(map(repr, kind.values))}"
         case _:
             return ""
 
 
-def _with_each(text: str, inner: Type) -> str:
-    each = limits(inner)
+def _with_each(text: str, each: str) -> str:
     return ", ".join(filter(None, (text, f"each {each}" if each else "")))
 
 

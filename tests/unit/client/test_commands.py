@@ -155,7 +155,7 @@ def test_arguments_become_plain_json() -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), np.float32("nan"), [{"a": float("-inf")}], 2**2000])
 def test_numbers_that_are_none_are_a_value_error(value: Any) -> None:
-    with pytest.raises(ValueError, match="number|integer"):
+    with pytest.raises(ValueError, match=r"number|integer"):
         json_arguments({"x": value})
 
 

@@ -1,0 +1,110 @@
+"""`livereactor codegen`: the typed client of a model, from its class, its schema document or a server that has it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import quote
+
+import typer
+
+from livereactor.base.errors import LivereactorError, UsageError
+from livereactor.cli.operating import Place, RemoteError
+from livereactor.protocol.schema import ModelSchema
+
+Key = Annotated[str | None, typer.Option("--key", help="API key for a URL.", show_default="LIVEREACTOR_API_KEY")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this command."""
+    app.command(epilog="Example: livereactor codegen pond.py -o pond_client.py --check pond_client.py")(codegen)
+
+
+def codegen(
+    target: Annotated[
+        str, typer.Argument(help="A model (file, file.py:Class or folder), a schema.json, or a server's URL.")
+    ] = "model.py",
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write it to this file instead of stdout.")] = None,
+    check: Annotated[
+        str | None,
+        typer.Option(
+            help="An older client, or anything that TARGET may be: where programs written for it would break, say how, "
+            "write nothing, exit 1."
+        ),
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Which model, where the URL is a coordinator's.")] = None,
+    key: Key = None,
+) -> None:
+    """Write a typed Python client of a model.
+
+    A class with a method for each command, in text that is the same for the same model. No weights are loaded.
+    """
+    from livereactor.client.codegen import client_of
+    from livereactor.runtime.told_schema import own_stdout
+
+    answer = own_stdout()
+    schema = _schema_of(target, model, key)
+    if check is not None and (breaking := _breaking(check, schema, model, key)):
+        for change in breaking:
+            typer.echo(change, file=answer)
+        raise typer.Exit(1)
+    source = client_of(schema)
+    if out is None:
+        answer.write(source)
+        answer.flush()
+    else:
+        out.write_text(source, encoding="utf-8")
+        typer.echo(f"wrote {out}", err=True)
+
+
+def _breaking(old: str, schema: ModelSchema, model: str | None, key: str | None) -> list[str]:
+    from livereactor.client.codegen.kept import kept_contract
+    from livereactor.protocol.schema import breaking_changes
+
+    return breaking_changes(kept_contract(old) or _schema_of(old, model, key), schema)
+
+
+def _schema_of(target: str, model: str | None, key: str | None) -> ModelSchema:
+    if target.startswith(("http://", "https://")):
+        return _served(Place(coordinator=target, key=key), model)
+    if model is not None:
+        raise UsageError("--model chooses among a coordinator's models; of a file write file.py:Class")
+    return _written(Path(target)) if target.endswith(".json") else _declared(target)
+
+
+def _declared(target: str) -> ModelSchema:
+    from livereactor.runtime.definition import definition_of
+    from livereactor.runtime.loading import load_model
+
+    return definition_of(load_model(target)).schema
+
+
+def _written(file: Path) -> ModelSchema:
+    from livereactor.protocol.openapi import from_openapi
+
+    try:
+        return from_openapi(json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, LivereactorError) as error:
+        raise UsageError(f"{file} cannot be read ({error}); give a file made by `livereactor schema`") from error
+
+
+def _served(place: Place, model: str | None) -> ModelSchema:
+    from livereactor.protocol.openapi import from_openapi
+
+    if model is None and (names := _models(place)) is not None:
+        if len(names) != 1:
+            raise UsageError(f"{place.coordinator} has several models; say --model {' or '.join(names) or '…'}")
+        model = names[0]
+    path = "/schema" if model is None else f"/models/{quote(model, safe='/')}/schema"
+    return from_openapi(place.call("GET", path))
+
+
+def _models(place: Place) -> list[str] | None:
+    """The names of a coordinator's models; None where it is a runtime, which has one."""
+    try:
+        return [str(each["name"]) for each in place.call("GET", "/models")["models"]]
+    except RemoteError as error:
+        if error.code == "NOT_FOUND":
+            return None
+        raise
