@@ -16,11 +16,12 @@ setup-test:
 demo: setup  ## live models on http://localhost:8080 (PORT=… to choose)
 	@$(BIN)/livereactor demo --port $(PORT)
 
-test: setup-test lint types layers  ## everything but the long tests
-	@$(BIN)/python -m pytest -m "not long"
+test: setup-test lint types layers  ## everything but the long tests: first what may run side by side, then the rest
+	@$(BIN)/python -m pytest -m "not long and not alone" -n auto --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -m "not long and alone"
 
-test-all: setup-test lint types layers  ## and soak, million-input fuzzing, million-history properties
-	@$(BIN)/python -m pytest
+test-all: test  ## and soak, million-input fuzzing, million-history properties
+	@$(BIN)/python -m pytest -m long
 
 lint: setup
 	@$(BIN)/ruff check .

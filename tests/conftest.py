@@ -2,7 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import signal
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+# What counts frames and measures delays in real time, or fills the processor: what a neighbour does would show in it.
+ALONE = (
+    "contract/engine/",
+    "e2e/acceptance/",
+    "e2e/client/",
+    "fault/test_coordinator_killed.py",
+    "fault/test_hostile.py",
+    "fault/test_nat.py",
+    "fault/test_pool.py",
+    "fault/test_processes.py",
+    "fault/test_proxy.py",
+    "soak/",
+)
 
 
 def pytest_configure() -> None:
@@ -13,3 +32,16 @@ def pytest_configure() -> None:
     for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, handler)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what runs alone, before `-m` looks for it."""
+    for item in items:
+        if item.path.relative_to(HERE).as_posix().startswith(ALONE):
+            item.add_marker(pytest.mark.alone)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """`-n auto`: one more than there are processors, since every other test waits for a process or a clock."""
+    return len(os.sched_getaffinity(0)) + 1
