@@ -11,7 +11,9 @@ import typer
 
 from livereactor.base.errors import ConfigError, LivereactorError, ModelLoadError, UsageError
 from livereactor.cli import (
+    codegen,
     config,
+    connect,
     demo,
     doctor,
     inspect,
@@ -35,7 +37,24 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
-for group in (new, run, demo, serve, worker, inspect, config, limits, doctor, probe, keys, token, sessions, usage):
+for group in (
+    new,
+    run,
+    demo,
+    serve,
+    worker,
+    inspect,
+    codegen,
+    config,
+    limits,
+    doctor,
+    connect,
+    probe,
+    keys,
+    token,
+    sessions,
+    usage,
+):
     group.register(app)
 
 

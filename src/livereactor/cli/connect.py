@@ -1,0 +1,238 @@
+"""`livereactor connect`: a client without a program: see a model, steer it, film it, test that it lives."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, cast
+
+import typer
+
+from livereactor.base.errors import UsageError
+from livereactor.cli.probe import Jwt, Key
+
+if TYPE_CHECKING:
+    from livereactor.cli.views import View
+    from livereactor.client.reactor import Reactor
+    from livereactor.media.frames import Pixels
+
+TURN: Final = 1 / 60  # seconds between two looks at a window and what was done to it
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's command."""
+    example = """Example: livereactor connect pond --local --send drop '{"x": 0.5, "y": 0.5}' --seconds 5"""
+    app.command(epilog=example)(connect)
+
+
+def connect(
+    model: Annotated[str, typer.Argument(help="Name of the model.")],
+    # Typer has no option with two values: what stands behind each --send comes as an argument of its own.
+    arguments: Annotated[
+        list[str] | None, typer.Argument(metavar="[JSON]...", help="Arguments of each --send, as JSON objects.")
+    ] = None,
+    url: Annotated[
+        str | None, typer.Option(help="A coordinator, or with --local a runtime.", show_default="LIVEREACTOR_API_URL")
+    ] = None,
+    local: Annotated[bool, typer.Option("--local", help="A runtime: livereactor run, on port 8080 here.")] = False,
+    key: Key = None,
+    jwt: Jwt = None,
+    send: Annotated[
+        list[str] | None, typer.Option(metavar="CMD JSON", help="A command and its arguments; may be repeated.")
+    ] = None,
+    save: Annotated[Path | None, typer.Option(help="Film it: an MP4 of what was seen.")] = None,
+    show: Annotated[bool, typer.Option("--show", help="Show it in a window.")] = False,
+    seconds: Annotated[float | None, typer.Option(min=0, help="How long.", show_default="until Ctrl-C")] = None,
+    track: Annotated[str | None, typer.Option(help="Which output to see.", show_default="the first picture")] = None,
+    json_lines: Annotated[bool, typer.Option("--json", help="Print what was seen as JSON, for scripts.")] = False,
+) -> None:
+    """See a model from here, steer it, film it.
+
+    In a terminal the picture is drawn in it. Exit 0 only if a picture came: a smoke test for servers.
+    """
+    commands = _commands(send or [], arguments or [])
+    seeing = _Seeing(track, save)
+    view = _view(model, show=show, quiet=json_lines)
+    interrupted = False
+    try:
+        asyncio.run(_connected(_reactor(model, url, local, key, jwt), seeing, view, commands, seconds))
+    except KeyboardInterrupt:
+        interrupted = True
+    except (TypeError, ValueError) as error:  # no such track, what is no JSON
+        raise UsageError(str(error)) from error
+    finally:
+        seeing.close()
+    if seeing.trouble is not None:
+        raise UsageError(f"cannot film: {seeing.trouble.strerror or seeing.trouble}; choose another --save")
+    typer.echo(json.dumps(seeing.summary()) if json_lines else seeing.sentence())
+    if interrupted:
+        raise typer.Exit(130)
+    if seeing.frames == 0:
+        print("livereactor: no picture came; livereactor probe says where the way is broken", file=sys.stderr)
+        raise typer.Exit(1)
+
+
+class _Seeing:
+    """What came so far; frames come on a thread of the track's."""
+
+    def __init__(self, track: str | None, save: Path | None) -> None:
+        from livereactor.doors.film import Film
+
+        self.track, self.frames, self.session_id = track, 0, ""
+        self._film = None if save is None else Film(save)
+        self._save = save
+        self._filming = threading.Lock()  # the last frame may still be on its way when the film is finished
+        self._began = self._ended = 0.0
+        self._size = (0, 0)
+        self._timings: dict[str, float] = {}
+        self.trouble: OSError | None = None
+
+    def add(self, pixels: Pixels) -> None:
+        """One more frame."""
+        self._ended = time.monotonic()
+        self._began = self._began or self._ended
+        self.frames += 1
+        self._size = pixels.shape[1::-1]
+        with self._filming:
+            try:
+                if self._film is not None:
+                    self._film.add(pixels, self._ended)
+            except OSError as error:  # the folder is not there, the disk is full: said once, by the main thread
+                self._film, self.trouble = None, error
+
+    def connected(self, reactor: Reactor) -> None:
+        """What is known of the connection."""
+        self.session_id = reactor.session_id or ""
+        if reactor.connection_timings is not None:
+            self._timings = dataclasses.asdict(reactor.connection_timings)
+
+    def close(self) -> None:
+        """Finish the film."""
+        with self._filming:
+            film, self._film = self._film, None
+            if film is not None:
+                try:
+                    film.close()
+                except OSError as error:
+                    self.trouble = error
+
+    def summary(self) -> dict[str, Any]:
+        """For scripts; `fps` is null below two frames."""
+        seconds = self._ended - self._began
+        return {
+            "frames": self.frames,
+            "seconds": round(seconds, 3),
+            "fps": round((self.frames - 1) / seconds, 2) if seconds > 0 else None,
+            "width": self._size[0],
+            "height": self._size[1],
+            "track": self.track,
+            "session_id": self.session_id,
+            "film": None if self._save is None or not self.frames else str(self._save),
+            "timings": {name: round(value, 1) for name, value in self._timings.items()},
+        }
+
+    def sentence(self) -> str:
+        """For people."""
+        told = self.summary()
+        rate = "" if told["fps"] is None else f", {told['fps']:g} a second"
+        film = f", in {told['film']}" if told["film"] else ""
+        return f"{self.frames} frames of {told['width']}x{told['height']} in {told['seconds']:.1f} s{rate}{film}"
+
+
+async def _connected(
+    reactor: Reactor, seeing: _Seeing, view: View, commands: list[tuple[str, Mapping[str, Any]]], seconds: float | None
+) -> None:
+    over = asyncio.Event()
+
+    @reactor.on_status
+    def changed(status: str) -> None:
+        _say(str(status))
+
+    @reactor.on_message
+    def said(message: dict[str, Any]) -> None:
+        _say(f"{message['type']} {json.dumps(message['data'])}")
+
+    def ended(why: dict[str, str]) -> None:
+        _say(f"session ended: {why['reason']}")
+        over.set()
+
+    reactor.on("session_ended", ended)
+    async with reactor:
+        seeing.connected(reactor)
+        outputs = reactor.tracks.with_direction("recvonly").with_kind("video")
+        seeing.track = seeing.track or (outputs[0].name if outputs else None)
+        if seeing.track is not None:
+            reactor.track(seeing.track).on_frame(seeing.add)
+            reactor.track(seeing.track).on_frame(view.add)
+        for name, data in commands:
+            await reactor.send_command(name, data)
+        with view:
+            async with asyncio.TaskGroup() as group:
+                drawing = group.create_task(_turn(seeing, view, over))
+                await _wait(over, seconds)
+                drawing.cancel()
+
+
+async def _turn(seeing: _Seeing, view: View, over: asyncio.Event) -> None:
+    while seeing.trouble is None and view.turn():  # noqa: ASYNC110  (a window has no event of asyncio's)
+        await asyncio.sleep(TURN)
+    over.set()
+
+
+async def _wait(over: asyncio.Event, seconds: float | None) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await over.wait()
+    except TimeoutError:
+        return
+
+
+def _reactor(model: str, url: str | None, local: bool, key: str | None, jwt: str | None) -> Reactor:
+    from livereactor.client.reactor import Reactor
+
+    try:
+        if local:
+            return Reactor(model, local=url or True)
+        return Reactor(model, key, jwt=jwt, api_url=url)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def _view(model: str, *, show: bool, quiet: bool) -> View:
+    from rich.console import Console
+
+    from livereactor.cli.views import NoView, TerminalView, WindowView
+
+    if show:
+        return WindowView(model)
+    console = Console()
+    return TerminalView(console) if console.is_terminal and console.color_system and not quiet else NoView()
+
+
+def _commands(names: list[str], texts: list[str]) -> list[tuple[str, Mapping[str, Any]]]:
+    if len(names) != len(texts):
+        raise UsageError(
+            f"{len(names)} --send and {len(texts)} JSON objects; write each as --send drop '{{\"x\": 0.5}}', or '{{}}'"
+        )
+    return [(name, _arguments(name, text)) for name, text in zip(names, texts, strict=True)]
+
+
+def _arguments(name: str, text: str) -> Mapping[str, Any]:
+    try:
+        data: object = json.loads(text)
+    except ValueError as error:
+        raise UsageError(f"--send {name}: {text!r} is no JSON ({error}); write it as '{{\"x\": 0.5}}'") from error
+    if not isinstance(data, dict):
+        raise UsageError(f"--send {name}: arguments are a JSON object, as '{{\"x\": 0.5}}', not {text}")
+    return cast("dict[str, Any]", data)
+
+
+def _say(text: str) -> None:
+    if not sys.stderr.isatty() or not sys.stdout.isatty():  # else the picture is there
+        print(text, file=sys.stderr, flush=True)
