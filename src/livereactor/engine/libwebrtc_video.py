@@ -133,7 +133,8 @@ class LibwebrtcVideoOutput:
 
     def _push(self, place: int, captured_us: int, user_data: bytes) -> None:
         picture = tokens.draw(tokens.Token(self._number, place & 0xFFFFFFFF))
-        self._track.push_video_frame(picture, tokens.WIDTH, tokens.HEIGHT, user_data or None, captured_us)
+        # Empty, and not None: a Frame without a tag has its stamp too, by which its age is told (22 bytes).
+        self._track.push_video_frame(picture, tokens.WIDTH, tokens.HEIGHT, user_data, captured_us)
 
     def _negotiated(self, codec: VideoCodec | None) -> None:
         # What libwebrtc says when it encodes is the truth; the answer's first payload type can be another.
