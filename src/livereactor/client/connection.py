@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -73,6 +74,7 @@ class Connection:
         self._machine = Machine(auto_reconnect=options.auto_reconnect)
         self._posted: deque[w.MachineEvent] = deque()
         self._is_handling = False
+        self._was_in_use = True  # before the event that is handled, the Session was this client's for certain
         self._outcome: asyncio.Future[None] | None = None  # of the connect() or reconnect() that is under way
         self._resumes, self._max_attempts = True, 6
         self._work: set[asyncio.Task[None]] = set()  # for the machine; abandoned when it says so
@@ -86,6 +88,7 @@ class Connection:
             Speech(emitter, self.known, lambda reason: self._post(w.Over(reason)), self.report),
             self._chores,
             timings=lambda: self._machine.timings,
+            report_stats=options.report_stats,
             post=self._post,
         )
 
@@ -235,6 +238,7 @@ class Connection:
 
     def _handle(self, event: w.MachineEvent) -> None:
         before = self._machine.phase
+        self._was_in_use = before not in (Phase.KEPT, Phase.RESUMING, Phase.CHECKING, Phase.BETWEEN)
         try:
             effects = self._machine.handle(event, time.monotonic())
         except IllegalTransitionError as error:
@@ -272,13 +276,13 @@ class Connection:
                 self.status = status
                 self.emitter.emit("status_changed", status)
             case w.Create():
-                self._do(self._made())
+                self._do(self._made)
             case w.Adopt(session_id):
-                self._do(self._adopted(session_id))
+                self._do(partial(self._adopted, session_id))
             case w.Look():
-                self._do(self._seen())
+                self._do(self._seen)
             case w.OpenLink(again):
-                self._do(self._link_up(again=again))
+                self._do(partial(self._link_up, again=again))
             case w.UseLink():
                 self.transports.use()
             case w.CloseLink():
@@ -287,7 +291,7 @@ class Connection:
             case w.Abandon():
                 self._abandon()
             case w.EndSession(session_id):
-                self._chores.add(self._sessions.end(session_id))
+                self._chores.add(self._sessions.end(session_id, is_sure=self._was_in_use))
             case w.Forget():
                 self.transports.number = None
                 self.known.forget()
@@ -302,14 +306,14 @@ class Connection:
 
     # --- work ----------------------------------------------------------------------------------------------------
 
-    def _do(self, work: Coroutine[Any, Any, None]) -> None:
+    def _do(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         task = asyncio.get_running_loop().create_task(self._worked(work), name="livereactor connection")
         self._work.add(task)
         task.add_done_callback(self._work.discard)
 
-    async def _worked(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _worked(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
-            await work
+            await work()
         except ReactorError as error:
             self._post(w.Failed(error))
         except Exception as error:

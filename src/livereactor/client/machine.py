@@ -225,7 +225,7 @@ class Machine:
 
     def _unseen(self, error: ReactorError, now: float) -> list[MachineEffect]:
         if error.code in _GONE:
-            return self._over(str(error.details.get("end_reason") or "closed"))
+            return self._over(str(error.details.get("end_reason") or "closed"), certain=False)
         if self._phase is Phase.READY:
             return []  # the transport decides
         self._misses += 1
@@ -267,7 +267,7 @@ class Machine:
             return []
         return self._lose(reason, now)
 
-    def _over(self, reason: str) -> list[MachineEffect]:
+    def _over(self, reason: str, *, certain: bool = True) -> list[MachineEffect]:
         if self._phase in (Phase.PREPARING, Phase.LINKING) and self._renewable:
             return self._renew()
         used = self._resuming or self._phase is Phase.READY
@@ -280,7 +280,8 @@ class Machine:
             error.operation = "reconnect" if self._resuming else "connect"
         else:
             effects.append(CloseLink(reason))
-        self._owned = False  # there is nothing left to end
+        # Nothing is left to end where its server said so, or no longer knows what was in use.
+        self._owned = self._owned and not (certain or used)
         effects += [*self._go(Phase.IDLE), *self._leave_session(), Report(error)]
         return [*effects, Settle(error)] if waited else effects
 

@@ -80,9 +80,16 @@ class SessionWork:
         over = end_of(found)
         return Told(seen_of(found) if over is None else w.Over(over), found)
 
-    async def end(self, session_id: str) -> None:
-        """End the Session; a server that cannot be told ends it by itself."""
+    async def end(self, session_id: str, *, is_sure: bool = True) -> None:
+        """End the Session; a server that cannot be told ends it by itself.
+
+        Args:
+            is_sure: this client was connected to it just now. Otherwise a runtime may have closed it, and run another,
+                which it would stop in its place: it is not asked to stop one of a certain id.
+        """
         try:
+            if self._options.local and not is_sure:
+                await self._api.session(session_id)
             await self._api.end_session(session_id)
         except ReactorError as error:
             log.warning("the session could not be ended, its server will", session=session_id, reason=error.message)
