@@ -11,6 +11,7 @@ import numpy as np
 
 from livereactor.base.clock import monotonic_us
 from livereactor.base.errors import EngineError, PeerError
+from livereactor.base.limits import Limits
 from livereactor.engine.port import (
     Accepted,
     Candidate,
@@ -40,6 +41,7 @@ from livereactor.protocol.sniff import format_of
 
 FPS = 25.0
 WIDTH, HEIGHT = 320, 180
+LIMIT = Limits().chunked_message_bytes
 USES: Mapping[str, Use] = {"recvonly": Use.SEND, "sendonly": Use.RECEIVE}
 CODECS = {m.WireFormat.V0: v0, m.WireFormat.V1: v1}
 RECORDER_DISABLED = "recorder disabled"
@@ -116,6 +118,7 @@ class ScriptedPeer:
         self._films: dict[str, asyncio.Task[None]] = {}
         self._keys: set[str] = set()  # names of tracks whose next frame is a key frame
         self._early: list[Candidate] = []
+        self._kept: list[Said] = []
 
     async def accept(self, engine: Engine, offer: Offer, *, resume: bool) -> str:
         """The answer; `resume`: send every output as soon as it is connected, as to a client of the flat routes."""
@@ -145,7 +148,10 @@ class ScriptedPeer:
         return [message for message in self.heard if isinstance(message, kind)]
 
     def say(self, *said: Said) -> None:
-        """In this connection's format, or bytes as they are."""
+        """In this connection's format, or bytes as they are; kept until both channels are there."""
+        if len(self._channels) < 2:
+            self._kept += said
+            return
         for each in said:
             if isinstance(each, tuple):
                 label, data, text = each
@@ -156,7 +162,7 @@ class ScriptedPeer:
                     continue
                 (label, data), text = frame, codec.TEXT
             with suppress(EngineError):  # the client has gone meanwhile
-                self._channels.get(label, self._channels["data"]).send(data, text=text)
+                self._channels[label].send(data, text=text)
 
     async def aclose(self) -> None:
         """Stop sending, close the transport."""
@@ -181,7 +187,7 @@ class ScriptedPeer:
                 self._channels[channel.label] = channel
                 channel.listen(lambda happened: self._heard(channel.label, happened))
                 if len(self._channels) == 2:
-                    self.say(*self._first_words)
+                    self.say(*self._first_words, *self._kept)
             case _:
                 pass
         self._changed()
@@ -193,7 +199,7 @@ class ScriptedPeer:
             case ChannelOpened():
                 pass
             case _:
-                self._channels.pop(label, None)
+                pass
         self._changed()
 
     def _message(self, label: str, data: bytes, text: bool) -> None:
@@ -202,7 +208,7 @@ class ScriptedPeer:
             self.garbled.append(data)
             return
         try:
-            message = CODECS[self.format].decode_client(label, data)
+            message = CODECS[self.format].decode_client(label, data, limit=LIMIT)
         except PeerError:
             self.garbled.append(data)
             return

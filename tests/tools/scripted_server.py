@@ -192,7 +192,9 @@ class ScriptedServer:
         if session.is_closed:
             return JSONResponse({**self._about(session), "state": "CLOSED"})
         if number < len(self.script.before_ready):
-            return JSONResponse({**self._about(session), **self.script.before_ready[number]})
+            said = self.script.before_ready[number]
+            session.is_closed = said.get("state") == "CLOSED"
+            return JSONResponse({**self._about(session), **said})
         return JSONResponse(self._ready(session))
 
     async def _s5(self, request: Request, recorded: Recorded) -> Response:

@@ -40,7 +40,7 @@ class Speech:
             case m.RuntimeMessage(kind, data):
                 self._platform(kind, data)
             case m.Moderation():
-                verdict = asdict(message)
+                verdict = {**asdict(message), "categories": list(message.categories)}
                 self._emitter.emit("moderation", verdict)
                 self._platform("moderation", verdict)
                 if message.action == "terminate":

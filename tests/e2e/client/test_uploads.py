@@ -1,0 +1,163 @@
+"""Uploads: behaviour C-41 to C-45, seen by our client."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from livereactor import Reactor
+from livereactor.client.errors import NotReadyError, UnresolvedUploadError, UploadTooLargeError
+from livereactor.client.types import FileRef
+from tests.e2e.client.conftest import Make
+from tests.tools.processes import Program
+from tests.tools.serving import Coordinator
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+MIB = 1024 * 1024
+
+
+async def received(reactor: Reactor, ref: FileRef, *, timeout: float = 10.0) -> dict[str, Any]:
+    """What the model says of a file that a command names."""
+    reply = await reactor.send_command("set_image", {"image": ref}, timeout=timeout)
+    assert reply is not None
+    return reply["data"]
+
+
+async def slot(server: Program, session: str | None, size: int) -> dict[str, Any]:
+    """A slot that somebody reserves by hand."""
+    headers = {"Authorization": f"Bearer {server.key}"} if isinstance(server, Coordinator) else {}
+    async with httpx2.AsyncClient(base_url=server.url, headers=headers) as http:
+        body = {"name": "late.bin", "size": size, "mime_type": "application/octet-stream"}
+        return (await http.post(f"/sessions/{session}/uploads", json=body)).raise_for_status().json()
+
+
+async def put(url: str, data: bytes) -> int:
+    async with httpx2.AsyncClient() as http:
+        return (await http.put(url, content=data)).status_code
+
+
+async def test_c41_fifty_mebibytes_arrive_fast_whole_and_in_little_memory(
+    make: Make, server: Program, tmp_path: Path
+) -> None:
+    path, digest, piece = tmp_path / "film.bin", hashlib.sha256(), bytes(range(256)) * 4096
+    with path.open("wb") as file:
+        for _ in range(50):
+            file.write(piece)
+            digest.update(piece)
+    reactor = make(server)
+    await reactor.connect()
+    progress: list[tuple[int, int]] = []
+    times: list[float] = []
+    ref: FileRef | None = None
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(2):  # the first one warms the server's disk up
+            tracemalloc.reset_peak()
+            started = time.monotonic()
+            ref = await reactor.upload_file(path, on_progress=lambda sent, total: progress.append((sent, total)))
+            times.append(time.monotonic() - started)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert ref is not None
+    assert (ref.name, ref.size) == ("film.bin", 50 * MIB)
+    assert min(times) <= 2.0
+    assert peak - before < 16 * MIB
+    assert progress[-1] == (50 * MIB, 50 * MIB)
+    told = await received(reactor, ref)
+    assert (told["size"], told["sha256"]) == (50 * MIB, digest.hexdigest())
+
+
+async def test_c42_a_file_over_the_limit_is_refused_before_a_byte_is_sent(
+    make: Make, server: Program, tmp_path: Path
+) -> None:
+    path = tmp_path / "huge.bin"
+    with path.open("wb") as file:
+        file.truncate(101 * MIB)
+    reactor = make(server)
+    await reactor.connect()
+    progress: list[int] = []
+    with pytest.raises(UploadTooLargeError) as caught:
+        await reactor.upload_file(path, on_progress=lambda sent, total: progress.append(sent))
+    assert (caught.value.code, caught.value.recoverable) == ("UPLOAD_TOO_LARGE", False)
+    assert "100 MiB" in caught.value.message
+    assert not any(progress)
+    assert reactor.status == "ready"
+
+
+async def test_c43_a_slot_takes_its_bytes_once_and_only_all_of_them(make: Make, server: Program) -> None:
+    reactor = make(server)
+    await reactor.connect()
+    url = (await slot(server, reactor.session_id, 5))["presigned_url"]
+    assert await put(url, b"1234") == 400
+    url = (await slot(server, reactor.session_id, 5))["presigned_url"]
+    assert await put(url, b"12345") in (200, 204)
+    assert await put(url, b"12345") == 409
+    parts = httpx2.URL(url)
+    unknown = parts.copy_with(path=f"{parts.path.rpartition('/')[0]}/{'0' * 32}")
+    assert await put(str(unknown), b"12345") == 404
+
+
+async def test_c44_a_command_before_its_bytes_runs_once_with_them(make: Make, server: Program) -> None:
+    reactor = make(server)
+    await reactor.connect()
+    reserved = await slot(server, reactor.session_id, 5)
+    ref = FileRef(reserved["presigned_id"], "late.bin", "application/octet-stream", 5)
+    asking = asyncio.ensure_future(received(reactor, ref))
+    await asyncio.sleep(2.0)
+    assert not asking.done()
+    assert await put(reserved["presigned_url"], b"12345") in (200, 204)
+    assert (await asking)["sha256"] == hashlib.sha256(b"12345").hexdigest()
+
+
+async def test_c45_a_ref_of_another_session_is_unresolved(make: Make, server: Program) -> None:
+    first = make(server)
+    await first.connect()
+    ref = await first.upload_file(b"secret", name="a.png")
+    assert (await received(first, ref))["filename"] == "a.png"
+    await first.disconnect()
+    second = make(server)
+    await second.connect()
+    with pytest.raises(UnresolvedUploadError) as caught:
+        await received(second, ref, timeout=15.0)
+    assert (caught.value.code, caught.value.recoverable) == ("unresolved_upload", False)
+
+
+async def test_what_cannot_be_uploaded_raises_at_the_call(make: Make, server: Program, tmp_path: Path) -> None:
+    reactor = make(server)
+    with pytest.raises(NotReadyError):
+        await reactor.upload_file(b"early")
+    await reactor.connect()
+    with pytest.raises(ValueError, match="empty"):
+        await reactor.upload_file(b"")
+    with pytest.raises(FileNotFoundError):
+        await reactor.upload_file(tmp_path / "missing.png")
+    with pytest.raises(TypeError):
+        await reactor.upload_file(3)  # pyright: ignore[reportArgumentType]
+    assert reactor.status == "ready"
+
+
+async def test_a_cancelled_upload_stops_and_the_client_goes_on(make: Make, server: Program, tmp_path: Path) -> None:
+    path = tmp_path / "film.bin"
+    with path.open("wb") as file:
+        file.truncate(90 * MIB)
+    reactor = make(server)
+    await reactor.connect()
+    begun = asyncio.Event()
+    uploading = asyncio.ensure_future(reactor.upload_file(path, on_progress=lambda sent, total: begun.set()))
+    await begun.wait()
+    uploading.cancel()
+    started = time.monotonic()
+    (outcome,) = await asyncio.gather(uploading, return_exceptions=True)
+    assert isinstance(outcome, asyncio.CancelledError)
+    assert time.monotonic() - started <= 1.0
+    ref = await reactor.upload_file(b"next", name="b.png")
+    assert (await received(reactor, ref))["size"] == 4
