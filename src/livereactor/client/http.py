@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO, Final
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from livereactor.base.limits import MIB
 from livereactor.client.errors import error_of
@@ -26,6 +27,7 @@ PATIENCE: Final = 10.0  # seconds for an answer that comes at once
 SILENCE: Final = 30.0  # seconds of a transfer without a byte
 # Servers close a connection that idles after five seconds and more (uvicorn and Node: 5); to use it then is a race.
 KEPT: Final = 4.0
+USER_AGENT: Final = "livereactor"
 ANSWER_BYTES: Final = 8 * MIB  # a schema with thousands of commands fits
 
 Origin = tuple[str, str, int]
@@ -51,14 +53,14 @@ class Http:
     Args:
         home: the server that is asked most; on this machine it is asked without a proxy.
         direct: likewise wherever it is.
-        client: asks instead of clients made here; it stays open.
+        transport: asks instead of those made here; it stays open.
     """
 
-    def __init__(self, home: str, *, direct: bool, client: httpx2.AsyncClient | None = None) -> None:
+    def __init__(self, home: str, *, direct: bool, transport: httpx2.AsyncBaseTransport | None = None) -> None:
         self._home = origin_of(home)
         self._direct = direct or is_near(self._home[1])
-        self._given = client
-        self._clients: dict[bool, httpx2.AsyncClient] = {}  # ours, and that for all other servers
+        self._given = transport
+        self._transports: dict[tuple[str | None, bool], httpx2.AsyncBaseTransport] = {}  # by proxy, and without TLS
         self._loop: asyncio.AbstractEventLoop | None = None  # theirs
 
     async def ask(
@@ -104,15 +106,15 @@ class Http:
                 f"no answer from {place} in {timeout or SILENCE:g} s; check that it is well, then retry",
                 component="api",
             ) from error
-        except (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, ValueError, OSError) as error:
+        except (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, ValueError, OSError, ImportError) as error:
             raise _unreachable(place, error) from error
 
     async def aclose(self) -> None:
         """Close all connections; may be called twice, and a later request opens new ones."""
-        clients, self._clients = list(self._clients.values()), {}
+        transports, self._transports = list(self._transports.values()), {}
         if self._loop is asyncio.get_running_loop():
-            for client in clients:
-                await client.aclose()
+            for transport in transports:
+                await transport.aclose()
 
     async def _once(
         self,
@@ -123,13 +125,22 @@ class Http:
         limit: int,
         into: BinaryIO | None,
     ) -> HttpAnswer:
-        client = self._client(origin_of(url) == self._home)
-        async with client.stream(method, url, headers=headers, content=content) as response:
+        import httpx2
+
+        transport = self._transport(origin_of(url))
+        # Answers are small, and one that unfolds to gigabytes is no answer: nothing is to be compressed.
+        sent = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": USER_AGENT, **headers}
+        patience = httpx2.Timeout(SILENCE, connect=TO_CONNECT).as_dict()
+        request = httpx2.Request(method, url, headers=sent, content=content, extensions={"timeout": patience})
+        response = await transport.handle_async_request(request)
+        parts = response.stream
+        assert isinstance(parts, httpx2.AsyncByteStream)
+        try:
             body, sink = bytearray(), into if response.is_success else None
             if sink is not None:  # a first try may have written to it
                 sink.seek(0)
                 sink.truncate()
-            async for part in response.aiter_bytes():
+            async for part in parts:
                 if sink is not None:
                     sink.write(part)
                     continue
@@ -137,32 +148,43 @@ class Http:
                 if len(body) > limit:
                     raise error_of("DECODE_FAILED", f"the answer of {_place(url)} has more than {limit} bytes")
             return HttpAnswer(response.status_code, {k.lower(): v for k, v in response.headers.items()}, bytes(body))
+        finally:
+            await parts.aclose()
 
-    def _client(self, at_home: bool) -> httpx2.AsyncClient:
+    def _transport(self, to: Origin) -> httpx2.AsyncBaseTransport:
+        """The library's lower half: its upper adds what this API has none of, and a third of the time."""
         if self._given is not None:
             return self._given
         if self._loop is not (loop := asyncio.get_running_loop()):
-            self._clients, self._loop = {}, loop
-        if (client := self._clients.get(at_home)) is None:
+            self._transports, self._loop = {}, loop
+        proxy = None if (self._direct and to == self._home) else _proxy_to(to)
+        # To load the authorities takes 100 ms, and plain HTTP has no use for them. Without any, TLS would fail.
+        is_plain = to[0] == "http" and (proxy is None or proxy.startswith("http:"))
+        if (transport := self._transports.get((proxy, is_plain))) is None:
             import httpx2
 
-            # To load the authorities takes 100 ms, and plain HTTP has no use for them. Without any, TLS would fail.
-            plain = at_home and self._home[0] == "http"
-            client = self._clients[at_home] = httpx2.AsyncClient(
-                verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if plain else True,
-                trust_env=not (at_home and self._direct),
-                timeout=httpx2.Timeout(SILENCE, connect=TO_CONNECT),
-                limits=httpx2.Limits(keepalive_expiry=KEPT),
-                # Answers are small, and one that unfolds to gigabytes is no answer.
-                headers={"Accept-Encoding": "identity"},
+            transport = self._transports[proxy, is_plain] = httpx2.AsyncHTTPTransport(
+                verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if is_plain else True,
+                proxy=proxy,
+                limits=httpx2.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=KEPT),
             )
-        return client
+        return transport
 
 
 def origin_of(url: str) -> Origin:
     """Scheme, host and port: what a token may be sent to."""
     parts = urlsplit(url)
     return parts.scheme.lower(), (parts.hostname or "").lower(), parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def _proxy_to(to: Origin) -> str | None:
+    """What the environment says (`HTTPS_PROXY`, `NO_PROXY`, …)."""
+    scheme, host, port = to
+    if is_near(host) or proxy_bypass(f"{host}:{port}"):
+        return None
+    proxies = getproxies()
+    proxy = proxies.get(scheme) or proxies.get("all")
+    return proxy if proxy is None or "://" in proxy else f"http://{proxy}"
 
 
 def is_near(host: str) -> bool:

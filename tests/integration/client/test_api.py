@@ -214,6 +214,30 @@ async def test_a_token_is_shown_to_our_own_server_only() -> None:
         assert none.value.code == "DECODE_FAILED"
 
 
+async def test_a_proxy_is_asked_for_servers_elsewhere_never_for_this_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = list[bytes]()
+
+    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n"))
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
+        writer.close()
+
+    async with await asyncio.start_server(proxy, "127.0.0.1", 0) as listening, scripted(style="local") as server:
+        address = listening.sockets[0].getsockname()
+        for name in ("http_proxy", "HTTP_PROXY"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{address[1]}")
+        monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        http = Http(server.url, direct=True)
+        await http.ask("GET", "http://coordinator.example/health", headers={})
+        await http.ask("GET", f"{server.url}/session", headers={})
+        assert asked == [b"GET http://coordinator.example/health HTTP/1.1\r\n"]
+        assert len(server.of("L2")) == 1
+        await http.aclose()
+
+
 async def test_a_slot_is_written_to_without_a_token_and_at_our_runtimes_own_address() -> None:
     async def content() -> AsyncIterator[bytes]:
         yield b"abc"
