@@ -5,6 +5,7 @@ The client calls `Tracks` on its loop; users get a `TrackList` of what is declar
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -115,8 +116,7 @@ class Tracks:
         """The Session is over: unpublish, release sources, forget what was shown. Handlers stay."""
         self.disconnected()
         self.declared.clear()
-        for track in self._known.values():
-            await track.release()
+        await asyncio.gather(*(track.release() for track in self._known.values()))
 
     # --- a transport ---
 

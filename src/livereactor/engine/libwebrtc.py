@@ -8,9 +8,11 @@ are in docs/adr/0002.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import threading
 from collections.abc import Callable
 from typing import Final
+from weakref import WeakSet
 
 import reactor_webrtc as rw
 import structlog
@@ -66,6 +68,7 @@ class LibwebrtcEngine:
             shared.factory, shared.relays, shared.slots, shared.repeater, config, events, self._peers.discard
         )
         self._peers.add(peer)
+        shared.peers.add(peer)
         return peer
 
     async def aclose(self) -> None:
@@ -95,7 +98,14 @@ class _Process:
         self.slots = Slots(self._make_track)
         self.repeater = Repeater()
         self.relays = Relays()
+        self.peers: WeakSet[LibwebrtcPeer] = WeakSet()
         self.is_warm = False
+        atexit.register(self._close_peers)
+
+    def _close_peers(self) -> None:
+        """Before the interpreter ends: a callback of libwebrtc that finds none aborts the process."""
+        for peer in list(self.peers):
+            peer.close_now()
 
     def _make_track(self, encode: Callable[[rw.RawVideoFrameInfo], Served]) -> rw.Track:
         track = self.factory.create_video_track_with_options("video", inline_encoder=encode)

@@ -191,6 +191,17 @@ class LibwebrtcPeer:
     async def aclose(self) -> None:
         if self._is_closed:
             return
+        transport = self._end()
+        if transport is not None:
+            await transport.close()
+        self._closed(self)
+
+    def close_now(self) -> None:
+        """As `aclose`, for when there is no loop any more: blocks for some milliseconds."""
+        if not self._is_closed and (transport := self._end()) is not None:
+            transport.let_go()()
+
+    def _end(self) -> Transport | None:
         self._is_closed = True
         for source in self._inputs:
             source.close()
@@ -198,9 +209,7 @@ class LibwebrtcPeer:
             output.close()
         self._inputs, self._outputs, self._offered = [], [], []
         transport, self._transport = self._transport, None
-        if transport is not None:
-            await transport.close()
-        self._closed(self)
+        return transport
 
     # --- making and binding ---
 

@@ -121,8 +121,8 @@ class Transport:
     def open_channel(self, label: str) -> None:
         self._add_channel(self.native.create_data_channel(label), announce=True)
 
-    async def close(self) -> None:
-        """Let go of everything; no event comes any more. To be called once."""
+    def let_go(self) -> Callable[[], None]:
+        """No event comes any more. To be called once; what it returns closes the connection, and blocks meanwhile."""
         self._events = None
         self._ready = _nothing
         observer = self._observer
@@ -134,7 +134,11 @@ class Transport:
         last_reference = [self.native]
         del self.native
         # Dropping the last reference is what closes a connection, and it waits for libwebrtc's threads.
-        await asyncio.shield(self._loop.run_in_executor(None, last_reference.clear))
+        return last_reference.clear
+
+    async def close(self) -> None:
+        """Let go of everything. To be called once."""
+        await asyncio.shield(self._loop.run_in_executor(None, self.let_go()))
 
     # --- callbacks of libwebrtc, on its threads ---
 
