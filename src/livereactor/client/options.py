@@ -35,6 +35,7 @@ class Options:
     session_args: Mapping[str, Any] | None = None
     connect_timeout: float | None = None
     generation: Literal["streamed", "stepped"] | None = None
+    report_stats: bool = True
 
 
 def options_of(
@@ -50,6 +51,7 @@ def options_of(
     session_args: Mapping[str, Any] | None = None,
     connect_timeout: float | None = None,
     generation: Literal["streamed", "stepped"] | None = None,
+    report_stats: bool = True,
 ) -> Options:
     """The options of a client.
 
@@ -73,6 +75,7 @@ def options_of(
         _arguments(session_args),
         positive("connect_timeout", connect_timeout),
         generation,
+        report_stats,
     )
 
 

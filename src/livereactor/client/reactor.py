@@ -49,6 +49,7 @@ class Reactor(Listening, Looking, Sampling, Filing):
         session_args: for the model, as JSON values.
         connect_timeout: seconds for each `connect()` that is given no `timeout`; None = as long as there is a queue.
         generation: `stepped` for a Session that runs one step per `step()`.
+        report_stats: tell the server every two seconds what this client measures, for its operator's figures.
         log_level: of this library's log (`"debug"`, `logging.INFO`); None = as the program has set it up.
 
     What is None is taken from `LIVEREACTOR_…` or `REACTOR_…`: `API_KEY`, `JWT`, `API_URL`, `LOCAL` (1), `MODEL`.
@@ -71,6 +72,7 @@ class Reactor(Listening, Looking, Sampling, Filing):
         session_args: Mapping[str, Any] | None = None,
         connect_timeout: float | None = None,
         generation: Literal["streamed", "stepped"] | None = None,
+        report_stats: bool = True,
         log_level: int | str | None = None,
     ) -> None:
         self._options = options_of(
@@ -85,6 +87,7 @@ class Reactor(Listening, Looking, Sampling, Filing):
             session_args=session_args,
             connect_timeout=connect_timeout,
             generation=generation,
+            report_stats=report_stats,
         )
         set_up_log(log_level)
         self._emitter = Emitter()

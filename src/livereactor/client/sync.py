@@ -53,6 +53,7 @@ class SyncReactor(Handlers, Looking):
         session_args: Mapping[str, Any] | None = None,
         connect_timeout: float | None = None,
         generation: Literal["streamed", "stepped"] | None = None,
+        report_stats: bool = True,
         log_level: int | str | None = None,
     ) -> None:
         self._reactor = reactor = Reactor(
@@ -67,6 +68,7 @@ class SyncReactor(Handlers, Looking):
             session_args=session_args,
             connect_timeout=connect_timeout,
             generation=generation,
+            report_stats=report_stats,
             log_level=log_level,
         )
         self._connection = reactor._connection

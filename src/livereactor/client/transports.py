@@ -76,10 +76,12 @@ class Transports:
         chores: Chores,
         *,
         timings: Callable[[], ConnectionTimings | None],
+        report_stats: bool,
         post: Callable[[w.MachineEvent], None],
     ) -> None:
         self._api, self._emitter, self._known, self._tracks = api, emitter, known, tracks
         self._speech, self._chores, self._timings, self._post = speech, chores, timings, post
+        self._report_stats = report_stats
         self.current: Transport | None = None
         self.number: int | None = None
         self.bitrate = Bitrate()
@@ -176,6 +178,7 @@ class Transports:
             timings=self._timings,
             paused=lambda: self._tracks.paused,
             updated=lambda stats: self._emitter.emit("stats_update", stats),
+            reports=self._report_stats,
         )
 
     def _leave(self, transport: Transport) -> None:

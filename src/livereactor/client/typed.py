@@ -32,6 +32,7 @@ class Options(TypedDict, total=False):
     session_args: Mapping[str, Any] | None
     connect_timeout: float | None
     generation: Literal["streamed", "stepped"] | None
+    report_stats: bool
     log_level: int | str | None
 
 
