@@ -89,7 +89,6 @@ class Connection:
             self._chores,
             timings=lambda: self._machine.timings,
             report_stats=options.report_stats,
-            report_stats=options.report_stats,
             post=self._post,
         )
 
