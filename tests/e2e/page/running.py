@@ -21,6 +21,7 @@ from .looking import PATIENCE, on_screen
 
 MODELS = Path(__file__).parent / "models"
 BOARD = MODELS / "board.py"
+STARTING = 60.0  # seconds for a process that starts in one and a half on an idle machine
 LIVEREACTOR = Path(sys.executable).parent / "livereactor"
 
 
@@ -56,7 +57,7 @@ async def run_board(port: int = 0, model: Path = BOARD, *options: str) -> Runnin
     command = [LIVEREACTOR, "run", model, "--port", str(port), *options]
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     assert process.stdout is not None
-    line = (await asyncio.wait_for(process.stdout.readline(), PATIENCE)).decode()
+    line = (await asyncio.wait_for(process.stdout.readline(), STARTING)).decode()
     found = re.search(r"http://\S+", line)
     assert found, f"`livereactor run` printed no address: {line!r}"
     return Running(process, found.group())

@@ -50,6 +50,28 @@ async def test_a_slider_and_its_number_say_the_same(browser: Browser, every: Run
         assert complaints == []
 
 
+async def test_what_the_model_sets_itself_is_shown_on_every_page(browser: Browser, every: Running) -> None:
+    async with live(browser, every) as (page, _), live(browser, every) as (other, _):
+        await page.get_by_role("button", name="Dawn").click()
+        for each in (page, other):
+            await expect(field(each, "Bright").get_by_role("textbox")).to_have_value("2")
+            await expect(field(each, "Bright").get_by_role("slider")).to_have_value("2")
+        await other.reload()
+        await expect(field(other, "Bright").get_by_role("textbox")).to_have_value("2")
+
+
+async def test_what_a_person_is_typing_is_not_overwritten_by_the_model(browser: Browser, every: Running) -> None:
+    async with live(browser, every) as (page, _):
+        await page.get_by_role("button", name="Log").click()
+        number = field(page, "Bright").get_by_role("textbox")
+        await number.fill("1.7")
+        await page.get_by_role("button", name="Dawn").evaluate("(button) => button.click()")  # leaves the focus
+        await expect(page.locator("#log .in", has_text="bright_set")).to_be_visible()
+        await expect(number).to_have_value("1.7")
+        await number.press("Enter")
+        await told(page, "bright", 1.7)
+
+
 @pytest.mark.parametrize(
     ("name", "entered", "words"),
     [

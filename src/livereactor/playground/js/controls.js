@@ -46,6 +46,9 @@ export class Controls {
     this.#client = client;
     this.#root = root;
     client.schema.listen((document) => this.show(document));
+    client.traffic.listen(({ way, type, data }) => {
+      if (way === "in" && type.endsWith("_set")) this.#follow(/** @type {JsonObject} */ (data));
+    });
   }
 
   /** The command that a touch of the picture gives, if the model has one. */
@@ -119,6 +122,20 @@ export class Controls {
    */
   async press(name) {
     return this.#client.command(name).then(() => "", inWords);
+  }
+
+  /**
+   * The model has set parameters itself: a message that is called `…_set` tells them by their names. What a person is
+   * about to enter stays.
+   * @param {JsonObject} told
+   */
+  #follow(told) {
+    for (const { field, editor } of this.#parameters.values()) {
+      const value = told[field];
+      if (value === undefined) continue;
+      this.#accepted.set(field, value);
+      if (!editor.isHeld()) editor.write(value);
+    }
   }
 
   #draw() {

@@ -8,9 +8,10 @@ import { fault } from "./schema.js";
 /** @typedef {import("./schema.js").Field} Field */
 /**
  * `read` gives what is entered, or a `File`, or undefined for nothing; it shows the fault of an unfit value beside the
- * field and then gives `{bad: true}`. `write` puts a value in without telling anybody.
+ * field and then gives `{bad: true}`. `write` puts a value in without telling anybody. `isHeld`: a hand is on it.
  * @typedef {{root: HTMLElement, read: () => {bad: true} | {bad: false, value: JsonValue | File | undefined},
- *   write: (value: JsonValue) => void, complain: (text: string) => void, confirm: () => void}} Editor
+ *   write: (value: JsonValue) => void, complain: (text: string) => void, confirm: () => void,
+ *   isHeld: () => boolean}} Editor
  */
 /** @typedef {{root: HTMLElement, get: () => JsonValue | File | undefined, set: (value: JsonValue) => void}} Input */
 
@@ -58,7 +59,8 @@ export function editor(field, { changed, entered = changed }) {
     root.classList.add("accepted");
   };
   if (field.value !== undefined) input.set(field.value);
-  return { root, read, write: input.set, complain, confirm };
+  const isHeld = () => root.querySelector(":active, textarea:focus, .number:focus") !== null;
+  return { root, read, write: input.set, complain, confirm, isHeld };
 }
 
 /**

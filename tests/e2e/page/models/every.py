@@ -18,6 +18,10 @@ class Told(lr.Message):
     values: dict[str, Any]
 
 
+class BrightSet(lr.Message):
+    bright: float
+
+
 class VolumeSet(lr.Message):
     volume: float
 
@@ -60,6 +64,12 @@ class Every(lr.Model):
         """Never louder than 5."""
         self.given["volume"] = min(volume, 5.0)
         return VolumeSet(volume=min(volume, 5.0))
+
+    @lr.command
+    def dawn(self) -> None:
+        """Be as bright as can be, and tell everybody."""
+        self.bright = 2.0
+        self.send(BrightSet(bright=2.0))
 
     @lr.command
     def say(self, text: str, times: int = 1) -> None:
