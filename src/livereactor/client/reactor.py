@@ -100,11 +100,9 @@ class Reactor(Listening, Looking, Sampling, Filing):
         )
 
     def __repr__(self) -> str:
-        options = self._options
-        return (
-            f"<{type(self).__name__} {options.model!r} at {urlsplit(options.url).netloc} {self.status.value} "
-            f"session={self.session_id}>"
-        )
+        place = urlsplit(self._options.url).netloc.rpartition("@")[2]  # without what an address may carry before it
+        what = f"{type(self).__name__} {self._options.model!r} at {place}"
+        return f"<{what} {self.status.value} session={self.session_id}>"
 
     def __del__(self) -> None:
         connection: Connection | None = getattr(self, "_connection", None)

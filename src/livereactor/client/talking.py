@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from livereactor.client.commands import command_of
 from livereactor.client.connection import Connection
 from livereactor.client.error import ReactorError
-from livereactor.client.errors import error_of
+from livereactor.client.errors import DisconnectedError, error_of
 from livereactor.client.options import positive
 from livereactor.client.speech import platform_message, platform_request
+from livereactor.client.types import Status
 from livereactor.protocol import messages as m
 
 if TYPE_CHECKING:
@@ -86,7 +87,9 @@ class Talking:
         return dict(reply.openapi)
 
     async def ask_for_clip(self, question: Question, timeout: float) -> m.ServerMessage | None:
-        """Fits `clips.Ask`."""
+        """Fits `clips.Ask`, which has an error of its own for a client that is not ready."""
+        if self._connection.status is not Status.READY:
+            raise DisconnectedError(f"not connected, but {self._connection.status.value}; connect first")
         return await self._answered(question, timeout, "request_clip")
 
     async def _send_platform(
