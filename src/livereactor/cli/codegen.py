@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import typer
 
-from livereactor.base.errors import LivereactorError, UsageError
+from livereactor.base.errors import ConfigError, LivereactorError, UsageError
 from livereactor.cli.operating import Place, RemoteError
 from livereactor.protocol.schema import ModelSchema
 
@@ -54,7 +54,12 @@ def codegen(
         answer.write(source)
         answer.flush()
     else:
-        out.write_text(source, encoding="utf-8")
+        try:
+            out.write_text(source, encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(
+                f"cannot write {out} ({error.strerror}); name a file in a folder that is there"
+            ) from error
         typer.echo(f"wrote {out}", err=True)
 
 
