@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from livereactor import errors
     from livereactor.base.errors import CommandError
+    from livereactor.client import devices
     from livereactor.client.credentials import fetch_jwt
     from livereactor.client.download import download_clip
     from livereactor.client.error import ReactorError
@@ -43,6 +44,7 @@ __all__ = [
     "VideoOut",
     "Weights",
     "command",
+    "devices",
     "download_clip",
     "errors",
     "fetch_jwt",
@@ -70,6 +72,7 @@ _HOMES: Final = {
     "VideoOut": ("livereactor.runtime.tracks", "VideoOut"),
     "Weights": ("livereactor.runtime.weights", "Weights"),
     "command": ("livereactor.runtime.commands", "command"),
+    "devices": ("livereactor.client.devices", ""),
     "download_clip": ("livereactor.client.download", "download_clip"),
     "errors": ("livereactor.errors", ""),
     "fetch_jwt": ("livereactor.client.credentials", "fetch_jwt"),
