@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import atexit
 import queue
-import socket
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, wait
@@ -81,7 +80,7 @@ class LoopThread:
             if self._loop is None or self._thread is None or not self._thread.is_alive():
                 if self._loop is None:
                     atexit.register(self._at_exit)
-                self._loop = asyncio.new_event_loop()
+                self._loop = _Loop()
                 self._thread = threading.Thread(
                     target=self._loop.run_forever, name="livereactor client loop", daemon=True
                 )
@@ -93,8 +92,6 @@ class LoopThread:
         loop, thread = self._loop, self._thread
         if loop is None or thread is None or not thread.is_alive():
             return
-        # No executor takes work any more, and asyncio resolves names on one.
-        loop.getaddrinfo = _getaddrinfo
         asyncio.run_coroutine_threadsafe(self._close_all(), loop).result()
         loop.call_soon_threadsafe(loop.stop)
         thread.join(CLEAN_UP)
@@ -111,8 +108,25 @@ class LoopThread:
             await asyncio.wait(left, timeout=CLEAN_UP)
 
 
-async def _getaddrinfo(host: Any, port: Any, **options: Any) -> Any:
-    return socket.getaddrinfo(host, port, **options)
+class _Loop(asyncio.SelectorEventLoop):
+    """Gives each blocking call a thread of its own.
+
+    Executors take no work once the main thread has ended, while the program's other threads may go on, with a client.
+    """
+
+    def run_in_executor(self, executor: object, func: Callable[..., _T], *args: Any) -> asyncio.Future[_T]:
+        outcome: Future[_T] = Future()
+
+        def run() -> None:
+            if not outcome.set_running_or_notify_cancel():
+                return
+            try:
+                outcome.set_result(func(*args))
+            except BaseException as error:
+                outcome.set_exception(error)
+
+        threading.Thread(target=run, name="livereactor blocking call", daemon=True).start()
+        return asyncio.wrap_future(outcome, loop=self)
 
 
 class _Call(Generic[_T]):
