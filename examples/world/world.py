@@ -14,6 +14,7 @@ import numpy as np
 from annotated_types import Interval
 from scene import FALL, FOCAL, HEIGHT, PLANTS, WEATHERS, WIDTH, Eye, numbers_of, scene_of
 from view import View
+from wishes import FILLERS, WORDS
 
 import livereactor as lr
 
@@ -22,32 +23,12 @@ Unit = Annotated[float, Interval(ge=0, le=1)]
 Biome = Literal["meadow", "forest", "desert", "mountains", "islands", "tundra"]
 Weather = Literal["clear", "fog", "rain", "snow"]
 
-# What a prompt may say, and the parameter that it sets.
-WORDS: dict[str, tuple[str, str | float]] = {
-    word: (name, value)
-    for name, value, words in (
-        ("biome", "meadow", "meadow meadows grass field fields hills plain"),
-        ("biome", "forest", "forest forests wood woods trees taiga"),
-        ("biome", "desert", "desert dunes sand sahara"),
-        ("biome", "mountains", "mountains mountain alps alpine peaks"),
-        ("biome", "islands", "islands island sea ocean beach coast tropical palms"),
-        ("biome", "tundra", "tundra arctic polar ice north"),
-        ("weather", "clear", "clear sunny bright cloudless"),
-        ("weather", "fog", "fog foggy mist misty hazy gloomy"),
-        ("weather", "rain", "rain rainy wet storm stormy"),
-        ("weather", "snow", "snow snowy winter wintry blizzard"),
-        ("hour", 6.9, "dawn sunrise morning"),
-        ("hour", 13.0, "noon midday day afternoon"),
-        ("hour", 17.2, "evening golden romantic"),
-        ("hour", 18.1, "dusk sunset twilight"),
-        ("hour", 23.0, "night midnight moonlight stars starry"),
-    )
-    for word in words.split()
-}
-FILLERS = " a an and at by for from i in is it of on over the through to under very walk with "
+
+class HourSet(lr.Message):
+    hour: float
 
 
-class Understood(lr.Message):
+class PromptSet(lr.Message):
     biome: Biome
     weather: Weather
     hour: float
@@ -119,7 +100,8 @@ class World(lr.Model):
         for name, value in [("weather", "clear"), *wishes] if wishes else []:
             setattr(self, name, value)
         unknown = [word for word in said if word not in WORDS]
-        self.send(Understood(self.biome, self.weather, self.hour, unknown, known=sorted(WORDS) if unknown else []))
+        known = sorted(WORDS) if unknown else []
+        self.send(PromptSet(self.biome, self.weather, round(self.hour, 2), unknown, known))
 
     def walk(self) -> None:
         """What a thirtieth of a second of these keys does to where one is and looks."""
@@ -136,6 +118,8 @@ class World(lr.Model):
         """Where the walker is, as it is now: land, hour and weather glide to what is wished."""
         self.time += 1 / 30
         self.hour = (self.hour + self.pace / 30) % 24
+        if self.pace and self.time % 1 < 1 / 30:
+            self.send(HourSet(round(self.hour, 2)))  # as messages are called that tell what the model sets itself
         self.clock = (self.clock + min(0.15, max(-0.15, ((self.hour - self.clock + 12) % 24 - 12) * 0.1))) % 24
         self.place += (numbers_of(self.biome) - self.place) * 0.06
         self.air += (WEATHERS[self.weather] - self.air) * 0.04

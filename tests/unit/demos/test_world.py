@@ -43,7 +43,7 @@ def where(stage: Stage) -> tuple[float, float]:
 
 def said(stage: Stage, prompt: str) -> dict[str, Any]:
     stage.command("set_prompt", prompt=prompt)
-    (told,) = stage.step().messages
+    (told,) = [each for each in stage.step().messages if each.type == "prompt_set"]
     return dict(told.data)
 
 
@@ -150,6 +150,18 @@ def test_words_choose_biome_hour_and_weather(stage: Stage) -> None:
     assert change(before, pictures(stage, 60)[-1]) > 20
     assert (model.biome, model.weather) == ("desert", "snow")
     assert said(stage, "islands")["weather"] == "clear"
+
+
+def test_the_hour_that_goes_on_is_told_once_a_second_and_one_that_stands_is_not(stage: Stage) -> None:
+    def hours() -> list[float]:
+        messages = [each for _ in range(60) for each in stage.step().messages]
+        return [each.data["hour"] for each in messages if each.type == "hour_set"]
+
+    stage.command("set_hour", hour=23.0)
+    stage.command("set_pace", pace=0.6)
+    assert hours() == pytest.approx([23.6, 0.2], abs=0.03)
+    stage.command("set_pace", pace=0)
+    assert hours() == []
 
 
 def test_unknown_words_are_told_with_those_that_are_known_and_the_rest_is_done(stage: Stage) -> None:
