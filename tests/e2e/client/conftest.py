@@ -23,14 +23,19 @@ from tests.tools.serving import Coordinator, livereactor_serve
 
 __all__ = ["join", "network", "viewer"]
 
+CONFORMANCE, CONFORMANCE_AV = "examples/conformance.py", "examples/conformance_av.py"
+CHUNKS, PINNED, SLOW_STEP, TAGS = (
+    f"tests/e2e/acceptance/models/{name}.py" for name in ("chunks", "pinned", "slow_step", "tags")
+)
+VISITS = "tests/e2e/client/models/visits.py"
 MODELS = {  # target: the name its sessions are asked for by
-    "examples/conformance.py": "conformance",
-    "examples/conformance_av.py": "conformance_av",
-    "tests/e2e/acceptance/models/chunks.py": "chunks",
-    "tests/e2e/acceptance/models/pinned.py": "pinned",
-    "tests/e2e/acceptance/models/slow_step.py": "slow-step",
-    "tests/e2e/acceptance/models/tags.py": "tags",
-    "tests/e2e/client/models/visits.py": "visits",
+    CONFORMANCE: "conformance",
+    CONFORMANCE_AV: "conformance_av",
+    CHUNKS: "chunks",
+    PINNED: "pinned",
+    SLOW_STEP: "slow-step",
+    TAGS: "tags",
+    VISITS: "visits",
 }
 ENVIRONMENT = {**SMALL, "PYTHONPATH": str(REPOSITORY / "examples")}
 
@@ -44,11 +49,14 @@ def door(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def start(door: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
-    """`start("examples/conformance.py")`: a server with that model that ends with the module.
+def targets() -> tuple[str, ...]:
+    """What a module's coordinator serves; each model loads when a session asks for it."""
+    return (CONFORMANCE,)
 
-    A coordinator serves all models there are; each loads when a session asks for it.
-    """
+
+@pytest.fixture(scope="module")
+def start(door: str, targets: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+    """`start(target)`: a server with that model that ends with the module; a coordinator has all its `targets`."""
     started: dict[str, Program] = {}
     with ExitStack() as stack:
 
@@ -56,7 +64,7 @@ def start(door: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start
             key = target if door == "run" else "all"
             if key not in started:
                 log_path = tmp_path_factory.mktemp("server") / "log"
-                where = [REPOSITORY / each for each in ([target] if door == "run" else MODELS)]
+                where = [REPOSITORY / each for each in ([target] if door == "run" else targets)]
                 variables = {**ENVIRONMENT, **(environment or {})}
                 if door == "run":
                     server = livereactor_run(where[0], log_path=log_path, environment=variables)
@@ -73,7 +81,7 @@ def start(door: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start
 @pytest.fixture(scope="module")
 def server(start: Start) -> Program:
     """The conformance model at 640x360, 30 frames a second."""
-    return start("examples/conformance.py")
+    return start(CONFORMANCE)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

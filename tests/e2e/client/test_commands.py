@@ -22,7 +22,7 @@ from tests.e2e.acceptance.test_commands import (
     test_c25_an_unknown_command_is_refused_with_the_nearest_name,
     test_c58_state_uploads_and_inputs_end_with_the_session,
 )
-from tests.e2e.client.conftest import Make
+from tests.e2e.client.conftest import CONFORMANCE, SLOW_STEP, VISITS, Make
 from tests.e2e.client.noting import Noted
 from tests.tools.drivers import Client, ClientError
 from tests.tools.fixtures import Start
@@ -41,7 +41,12 @@ __all__ = [
 ]
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-VISITS = "tests/e2e/client/models/visits.py"
+
+
+@pytest.fixture(scope="module")
+def targets() -> tuple[str, ...]:
+    """What is needed here."""
+    return CONFORMANCE, SLOW_STEP, VISITS
 
 
 async def test_c16_the_handler_of_a_refused_command_does_not_run(make: Make, server: Program) -> None:

@@ -18,16 +18,21 @@ import pytest
 
 from livereactor import Reactor
 from livereactor.client.errors import InvalidStateError, SessionTerminalError
-from tests.e2e.client.conftest import Make
+from tests.e2e.client.conftest import CONFORMANCE, VISITS, Make
 from tests.e2e.client.noting import Noted
 from tests.tools.fixtures import Start
 from tests.tools.processes import REPOSITORY, Program
 from tests.tools.serving import Coordinator
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-VISITS = "tests/e2e/client/models/visits.py"
 WINDOW = 2.0  # seconds that the sessions of this module outlive their last client
 TRACKS = [("main_video", "video", "recvonly"), ("webcam", "video", "sendonly")]
+
+
+@pytest.fixture(scope="module")
+def targets() -> tuple[str, ...]:
+    """What is needed here."""
+    return CONFORMANCE, VISITS
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +159,7 @@ async def test_reconnecting_from_ready_cycles_the_transport_and_ends_no_session(
 
 
 async def test_c9_after_the_window_the_session_is_terminal(make: Make, start: Start) -> None:
-    server = start("examples/conformance.py")
+    server = start(CONFORMANCE)
     reactor = make(server)
     await reactor.connect()
     await reactor.disconnect(recoverable=True)

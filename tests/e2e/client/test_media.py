@@ -20,7 +20,7 @@ from tests.e2e.acceptance.test_media import (
     test_c34_tags_come_back_on_the_right_frames,
     test_c35_a_tone_is_heard_at_its_pitch,
 )
-from tests.e2e.client.conftest import Make
+from tests.e2e.client.conftest import CHUNKS, CONFORMANCE, CONFORMANCE_AV, PINNED, TAGS, Make
 from tests.tools.barcode import read
 from tests.tools.drivers import ClientError
 from tests.tools.processes import Program
@@ -35,6 +35,12 @@ __all__ = [
 ]
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest.fixture(scope="module")
+def targets() -> tuple[str, ...]:
+    """What is needed here."""
+    return CHUNKS, CONFORMANCE, CONFORMANCE_AV, PINNED, TAGS
 
 
 async def test_c30_a_slow_frame_handler_delays_nothing_and_gets_the_newest_frame(make: Make, server: Program) -> None:
