@@ -46,9 +46,10 @@ class Talking:
         if scope == "runtime":
             return await self._send_platform(name, data or {}, timeout, wait=wait)
         command = command_of(name, data)
-        link = self._connection.ready_link(f"send `{name}`")
+        self._connection.ready_link(f"send `{name}`")
         if not wait:
-            link.say(command)
+            await self._connection.transports.replaced()
+            self._connection.ready_link(f"send `{name}`").say(command)
             return None
         match await self._answered(command, timeout, name):
             case m.ModelMessage(kind, said):
@@ -107,6 +108,7 @@ class Talking:
 
     async def _answered(self, question: Question, timeout: float, operation: str) -> m.ServerMessage | None:
         try:
+            await self._connection.transports.replaced()
             return await self._connection.ready_link(operation).request(question, timeout)
         except ReactorError as error:
             error.operation = error.operation or operation

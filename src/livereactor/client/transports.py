@@ -49,12 +49,14 @@ class Transport:
     Attributes:
         received: names of the Tracks that have come.
         answers: the other side answers pings: its silence means something.
+        replacing: held while another is coming up for it: what is said now would be lost.
     """
 
     def __init__(self, link: Link, sampler: StatsSampler) -> None:
         self.link, self.sampler = link, sampler
         self.received: list[str] = []
         self.answers = False
+        self.replacing = asyncio.Lock()
         self.sampling: asyncio.Task[None] | None = None
 
 
@@ -116,12 +118,16 @@ class Transports:
             max_attempts=max_attempts,
             config=self._config(),
         )
+        if (silent := self.current) is not None:
+            await silent.replacing.acquire()
         link = Link.open(self._api, engine, known.session_id, options, lambda event: self._heard(coming, event))
         coming = self._coming = Transport(link, self._sampler(link))
         try:
             await link.ready()
         except BaseException:
             self._chores.add(link.aclose())
+            if silent is not None:
+                silent.replacing.release()
             raise
 
     def use(self) -> None:
@@ -132,6 +138,7 @@ class Transports:
         if old is not None:
             self._tracks.detach(quiet=True)
             self._leave(old)
+            old.replacing.release()
             for name, track in transport.link.inputs.items():
                 self._arrived(transport, name, track)
         self._tracks.attach(transport.link)
@@ -154,6 +161,12 @@ class Transports:
                 self.current.link.say(m.Ping())
         except ReactorError as error:  # the channel closed this very moment, and that is told by itself
             log.debug("a probe could not be sent", reason=error.message)
+
+    async def replaced(self) -> None:
+        """Wait while the one in use is silent and another is coming up for it; in the order of the calls."""
+        if self.current is not None:
+            async with self.current.replacing:
+                pass
 
     async def set_bitrate(self, wanted: Bitrate) -> None:
         """Bound what is sent, on this transport and those to come."""
