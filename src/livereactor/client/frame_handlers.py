@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 import structlog
 
 from livereactor.base.sparse_log import SparseLog
-from livereactor.client.frame_streams import FIFO, Item, is_picture
+from livereactor.client.frame_streams import SOUND, Item, is_picture
 
 if TYPE_CHECKING:
     from livereactor.media.frames import Frame, Sound
@@ -43,7 +43,7 @@ class FrameHandler:
 
     def put(self, item: Item) -> None:
         with self._changed:
-            if len(self._waiting) >= (1 if is_picture(item) else FIFO):
+            if len(self._waiting) >= (1 if is_picture(item) else SOUND):
                 self._waiting.popleft()
                 self.dropped += 1
             self._waiting.append(item)

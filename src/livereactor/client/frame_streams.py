@@ -15,8 +15,12 @@ if TYPE_CHECKING:
 Item: TypeAlias = "Frame | Sound"
 Policy: TypeAlias = Literal["latest", "fifo", "block"]
 
-FIFO: Final = 512  # five seconds of sound in blocks of 10 ms
-SIZES: Final[Mapping[Policy, int]] = {"latest": 2, "fifo": FIFO, "block": FIFO}  # two: a short delay loses no Frame
+SOUND: Final = 512  # blocks of 10 ms kept: five seconds
+PICTURES: Final[Mapping[Policy, int]] = {
+    "latest": 2,  # so that a short delay loses none
+    "fifo": 32,  # a second, and 90 MB of 1280x720
+    "block": 32,
+}
 
 
 class Frames(AsyncIterator[Any]):
@@ -73,7 +77,7 @@ class Frames(AsyncIterator[Any]):
             if self.ended:
                 return
             policy = self._policy or _usual(item)
-            if len(self._items) >= (self._maxsize or SIZES[policy]):
+            if len(self._items) >= (self._maxsize or (PICTURES[policy] if is_picture(item) else SOUND)):
                 self.dropped += 1
                 if policy == "block":
                     return

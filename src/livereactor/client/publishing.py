@@ -55,15 +55,15 @@ class Publication:
     # --- on the loop ---
 
     async def begin(self, source: object) -> None:
-        """Open the source, claim the Track where that has not been done, and send; a source before it is released."""
+        """Open the source, where one is given, claim the Track where that has not been done, and send."""
         opened = None if source is None else await _opened(source, self.kind, self.name)
         try:
             await self.renew()
         except BaseException:
             _let_go(opened)
             raise
-        await self._stop_feed()
         if opened is not None:
+            await self._stop_feed()
             self._feed = Feed(self.name, opened, self._take, self._source_failed)
 
     async def renew(self) -> None:

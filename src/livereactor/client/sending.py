@@ -30,6 +30,20 @@ HEADROOM: Final = 1.3  # above what a stream starts with: 6.5 Mbit/s at 1280x720
 JOIN_TIMEOUT: Final = 2.0  # seconds
 
 
+def target_bps(wanted: Bitrate, allowed: int | None, width: int, height: int) -> int:
+    """Bits a second that a picture of this size is to be encoded at.
+
+    Args:
+        wanted: the program's bounds.
+        allowed: by congestion control; None until it has said so.
+        width, height: pixels.
+    """
+    usual = start_bps(width, height, USUAL_FPS)
+    ceiling = wanted.max_bps or max(round(HEADROOM * usual), wanted.min_bps or 0, wanted.start_bps or 0)
+    target = (wanted.start_bps or usual) if allowed is None else allowed
+    return min(max(target, wanted.min_bps or FLOOR), ceiling)
+
+
 @dataclass(slots=True)
 class _Counters:
     pushed: int = 0  # pictures, or blocks of sound, that were handed in
@@ -185,10 +199,7 @@ class VideoSender(_Sender):
 
     def _aimed(self, picture: Picture, now: float) -> FollowedRate:
         size = (picture.planes.width, picture.planes.height)
-        usual = start_bps(*size, USUAL_FPS)
-        ceiling = self._wanted.max_bps or max(round(HEADROOM * usual), self._wanted.min_bps or 0)
-        target = self._wanted.start_bps or usual if self._allowed is None else self._allowed
-        target = min(max(target, self._wanted.min_bps or FLOOR), ceiling)
+        target = target_bps(self._wanted, self._allowed, *size)
         if self._rate is None or size != self._size:
             self._rate, self._size = FollowedRate(target), size
         self._rate.aim(target, now)

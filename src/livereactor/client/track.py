@@ -123,7 +123,7 @@ class Track:
         """An async iterator over Frames from now on, as arrays; it ends when the client is disconnected.
 
         Args:
-            maxsize: Frames kept while the loop is busy; None = 2 with `latest`, else 512.
+            maxsize: Frames kept while the loop is busy; None = 2 pictures with `latest`, else 32; 512 blocks of sound.
             policy: what happens when that many wait. `latest` (video) and `fifo` (audio) drop the oldest; `block`
                 keeps what is there, and what comes meanwhile is lost.
 
@@ -197,9 +197,9 @@ class Track:
         """Claim this input and send what is pushed, or what `source` gives.
 
         Args:
-            source: None = `push_frame`; a camera's index or path, a file's path, an iterable of frames (a plain one is
-                asked at 30 Hz, an async one takes its own time), an object with an async `recv()`, or a device. What
-                it was opened for is released by `unpublish`. Given while published, it takes the place of the last.
+            source: None = `push_frame`, or the source it has; a camera's index or path, a file's path, an iterable of
+                frames (a plain one is asked at 30 Hz, an async one takes its own time), an object with an async
+                `recv()`, or a device. It takes the place of the source before, and `unpublish` releases it.
 
         Raises:
             TypeError, ValueError, FileNotFoundError: no source, or none for this Track; nothing was asked for.

@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from livereactor.client.bitrate import Bitrate
 from livereactor.client.error import ReactorError
 from livereactor.client.errors import error_of
 from livereactor.client.pushed import Picture, picture_of
-from livereactor.client.sending import VideoSender
+from livereactor.client.sending import VideoSender, target_bps
 from livereactor.media.encoder import start_bps
 from livereactor.media.frames import EncodedFrame, VideoCodec
+from livereactor.media.rate import FLOOR
 from tests.unit.client.media_rig import Rig, Wire, ended, eventually, flat, rigged, shade
 from tests.unit.outputs.fakes import VideoSink
 
@@ -302,6 +304,17 @@ def test_the_rate_follows_what_the_network_allows_and_the_bounds_asked_for() -> 
     narrow = spent(sender, sink, clock, 30)
     sender.close()
     assert narrow < free / 2
+
+
+def test_rates_are_what_the_size_deserves_within_what_is_allowed_and_wanted() -> None:
+    assert target_bps(Bitrate(), None, 1280, 720) == start_bps(1280, 720, 30)
+    assert target_bps(Bitrate(), 20_000_000, 1280, 720) >= 6_000_000
+    assert target_bps(Bitrate(), 1_000_000, 1280, 720) == 1_000_000
+    assert target_bps(Bitrate(), 1_000, 1280, 720) == FLOOR
+    assert target_bps(Bitrate(start_bps=900_000), None, 640, 360) == 900_000
+    assert target_bps(Bitrate(max_bps=700_000), None, 640, 360) == 700_000
+    assert target_bps(Bitrate(min_bps=9_000_000), 1_000_000, 640, 360) == 9_000_000
+    assert target_bps(Bitrate(max_bps=50_000_000), 30_000_000, 3840, 2160) == 30_000_000
 
 
 async def test_a_bitrate_may_be_set_before_connecting_and_lasts(rig: Rig) -> None:

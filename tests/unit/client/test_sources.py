@@ -244,6 +244,14 @@ async def test_another_source_takes_the_place_of_the_first_without_a_claim(rig: 
     assert rig.port.asked == [("publish", "webcam")]
 
 
+async def test_publishing_again_without_a_source_leaves_the_one_there_is(rig: Rig, wire: Wire) -> None:
+    drawing, got = Drawing(), wire.pictures()
+    track = await rig.tracks.track("webcam").publish(drawing)
+    await track.publish()
+    await got.count(2)
+    assert not drawing.closed.is_set()
+
+
 async def test_a_source_runs_on_over_a_loss_and_is_published_again(rig: Rig, wire: Wire) -> None:
     drawing = Drawing()
     track = await rig.tracks.track("webcam").publish(drawing)
