@@ -72,9 +72,12 @@ async def upload_file(
         name = name or content.name or NAME
         mime_type = mime_type or mimetypes.guess_type(name)[0] or MIME_TYPE
         reference = await _write(api, session_id, content, name, mime_type, on_progress)
+        say(m.FileUploaded(m.UploadReference(reference.upload_id, name, mime_type, content.size)))
+    except ReactorError as error:
+        error.operation = error.operation or "upload_file"
+        raise
     finally:
         content.close()
-    say(m.FileUploaded(m.UploadReference(reference.upload_id, name, mime_type, content.size)))
     return reference
 
 

@@ -166,6 +166,7 @@ async def test_a_refused_announcement_sends_no_byte(fault: Fault, code: str, rec
         with pytest.raises(ReactorError) as raised:
             await a.upload(b"x" * 100)
         assert (raised.value.code, raised.value.recoverable) == (code, recoverable)
+        assert raised.value.operation == "upload_file"
         assert a.server.of("U2") == []
         assert a.said == []
 
