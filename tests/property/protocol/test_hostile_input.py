@@ -16,9 +16,11 @@ from livereactor.protocol import http, v0, v1
 from livereactor.protocol.chunking import Reassembly, declared_limit, split
 from livereactor.protocol.json_text import parse_json
 from livereactor.protocol.openapi import from_openapi, to_openapi
+from livereactor.protocol.playlists import read_playlist
 from livereactor.protocol.schema import validate_arguments
 from livereactor.protocol.sdp import parse_offer
 from livereactor.protocol.sniff import format_of
+from tests.unit.protocol.test_playlists import OFFICIAL, URL
 from tests.unit.protocol.test_schema import POND
 from tests.unit.protocol.test_sdp import OFFER
 from tests.unit.protocol.test_wire import CLIENT_V0, CLIENT_V1, CONTROL_V0, SERVER_V0, SERVER_V1
@@ -99,6 +101,7 @@ PARSERS: dict[str, tuple[Parser, list[bytes]]] = {
     "bodies": (read_body, BODIES),
     "schema": (read_schema, [json.dumps(to_openapi(POND)).encode()]),
     "arguments": (read_arguments, ARGUMENTS),
+    "playlist": (lambda data: read_playlist(data, URL), [OFFICIAL]),
 }
 
 
