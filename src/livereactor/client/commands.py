@@ -11,7 +11,7 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar
 import structlog
 
 from livereactor.base.errors import InvalidCommandError, PeerError
-from livereactor.client.describing import about, in_order, leading, limits, sentence
+from livereactor.client.describing import about, in_order, limits, sentence
 from livereactor.client.errors import CommandRejected
 from livereactor.client.types import FileRef
 from livereactor.protocol.json_text import json_fault
@@ -147,11 +147,11 @@ def _unknown(name: str, schema: ModelSchema) -> str:
 
 
 class CommandCall(Generic[Answer]):
-    """One Command, to be called with its arguments by name; the leading one may be given by its place.
+    """One Command, to be called with its arguments by name.
 
     Raises (when called):
         CommandRejected: the schema refuses the arguments; nothing was sent.
-        TypeError: more arguments by place than one, or one twice.
+        TypeError: an argument that is given by its place, or is no JSON.
         ValueError: a number is not finite.
         Whatever `send_command` raises.
     """
@@ -163,21 +163,11 @@ class CommandCall(Generic[Answer]):
         self.__signature__ = None if command is None else signature(command)
 
     def __call__(self, /, *values: Any, **arguments: Any) -> Answer:
-        given = self._placed(values, arguments)
-        if self._command is not None:
-            check_arguments(self._command, given)
-        return self._send(self.__name__, given)
-
-    def _placed(self, values: tuple[Any, ...], arguments: dict[str, Any]) -> dict[str, Any]:
-        if not values:
-            return arguments
-        value, *more = values
-        first = leading(self._command) if self._command is not None else None
-        if first is None or more:
+        if values:  # which one it is for only the schema knows, and that may still be on its way
             raise TypeError(f"{self.__name__} takes its arguments by name: {self.__name__}(x=…)")
-        if first in arguments:
-            raise TypeError(f"{self.__name__} got its argument {first!r} twice")
-        return {first: value, **arguments}
+        if self._command is not None:
+            check_arguments(self._command, arguments)
+        return self._send(self.__name__, arguments)
 
     def __repr__(self) -> str:
         return f"<command {self.__name__}{self.__signature__ or ''}>"
@@ -196,15 +186,13 @@ _PYTHON: Final[Mapping[str, Any]] = {
 
 def signature(command: CommandSchema) -> inspect.Signature:
     """As `help()` shows it; arguments whose names Python cannot write are left out."""
-    first = leading(command)
-    fields = [each for each in in_order(command) if each.name.isidentifier()]
-    return inspect.Signature([_parameter(each, each.name == first) for each in fields])
+    return inspect.Signature([_parameter(each) for each in in_order(command) if each.name.isidentifier()])
 
 
-def _parameter(field: Field, is_first: bool) -> inspect.Parameter:
-    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD if is_first else inspect.Parameter.KEYWORD_ONLY
+def _parameter(field: Field) -> inspect.Parameter:
     default = inspect.Parameter.empty if field.is_required else field.default
     named = type_name(field.type)
+    kind = inspect.Parameter.KEYWORD_ONLY
     return inspect.Parameter(field.name, kind, default=default, annotation=_PYTHON.get(named, named))
 
 

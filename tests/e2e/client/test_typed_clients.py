@@ -125,9 +125,9 @@ async def test_commands_are_methods_of_any_client(server: Program, make: Any) ->
     await reactor.connect()
     await schema_of(reactor)
     assert "set_prompt" in dir(reactor.commands)
-    assert await reactor.commands.set_prompt("a fox") == {"type": "prompt_changed", "data": {"prompt": "a fox"}}
+    assert await reactor.commands.set_prompt(prompt="a fox") == {"type": "prompt_changed", "data": {"prompt": "a fox"}}
     with pytest.raises(CommandRejected, match=r"set_prompt\.prompt: expected str, got int$") as caught:
-        await reactor.commands.set_prompt(3)
+        await reactor.commands.set_prompt(prompt=3)
     assert caught.value.component == "client"
     with pytest.raises(AttributeError, match="did you mean 'set_prompt'"):
         _ = reactor.commands.set_promt
