@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Coroutine, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -105,8 +106,8 @@ class Reactor(Listening, Looking, Sampling, Filing):
         return f"<{what} {self.status.value} session={self.session_id}>"
 
     def __del__(self) -> None:
-        connection: Connection | None = getattr(self, "_connection", None)
-        if connection is not None and connection.is_open:
+        connection: Connection | None = getattr(self, "_connection", None)  # not where the arguments were refused
+        if connection is not None and connection.is_open and not sys.is_finalizing():
             log.warning("a client was dropped without being closed", session=connection.known.session_id)
             connection.close_from_anywhere()
 

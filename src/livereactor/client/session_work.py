@@ -11,7 +11,6 @@ import structlog
 from livereactor.client import machine_words as w
 from livereactor.client.api import Api, Opened
 from livereactor.client.error import ReactorError
-from livereactor.client.errors import error_of
 from livereactor.client.known import end_of, seen_of
 from livereactor.client.options import Options
 from livereactor.client.reading import ReceivedDescriptor
@@ -75,8 +74,6 @@ class SessionWork:
             found = await self._api.session(session_id, wait=None if version is None else HOLD, version=version)
         except ReactorError as error:
             return Told(w.Unseen(error))
-        if found.session_id != session_id:
-            return Told(w.Unseen(error_of("DECODE_FAILED", "the server described another session than was asked for")))
         over = end_of(found)
         return Told(seen_of(found) if over is None else w.Over(over), found)
 

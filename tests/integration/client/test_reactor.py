@@ -300,8 +300,31 @@ async def test_a_script_that_forgets_to_leave_exits_with_0_and_its_session_is_en
     async with scripted() as server:
         command = [sys.executable, "-c", textwrap.dedent(program), server.url]
         done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=60, check=False)
-        assert done.returncode == 0, done.stderr
+        assert (done.returncode, done.stdout) == (0, "")
+        assert "Traceback" not in done.stderr
+        assert "Exception ignored" not in done.stderr
         assert server.open_sessions == []
+
+
+async def test_a_client_is_closed_from_another_thread() -> None:
+    async with ready() as them:
+        await asyncio.to_thread(them.reactor.close)
+        await them.noted.until(lambda: them.noted.statuses[-1] == "disconnected")
+        await them.server.until(lambda: not them.server.open_sessions)
+
+
+async def test_one_client_is_used_on_one_loop_after_the_other() -> None:
+    async with scripted(style="local") as server:
+        reactor = Reactor("m", local=server.url)
+
+        async def used() -> None:
+            await reactor.connect()
+            await reactor.track("main_video").read()
+            await reactor.disconnect()
+
+        for _ in range(2):
+            await asyncio.to_thread(asyncio.run, used())
+        assert len(server.of("L3")) == 2
 
 
 async def test_a_stepped_client_does_not_use_a_streamed_session() -> None:
