@@ -15,11 +15,9 @@ ALONE = (
     "e2e/acceptance/",
     "e2e/client/",
     "fault/test_coordinator_killed.py",
-    "fault/test_hostile.py",
     "fault/test_nat.py",
     "fault/test_pool.py",
     "fault/test_processes.py",
-    "fault/test_proxy.py",
     "soak/",
 )
 
