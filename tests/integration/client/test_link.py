@@ -12,6 +12,8 @@ from livereactor.client import link_channels
 from livereactor.client.error import ReactorError
 from livereactor.client.errors import CommandRejected
 from livereactor.client.link_events import LinkLost, MessageArrived, TrackArrived
+from livereactor.engine.memory import MemoryPeer
+from livereactor.engine.port import Accepted
 from livereactor.media.frames import Frame
 from livereactor.protocol import messages as m
 from livereactor.protocol.messages import WireFormat
@@ -304,6 +306,17 @@ async def test_candidates_known_in_time_are_in_the_offer_and_need_no_request() -
         assert not server.of("W5")
 
 
+async def test_an_engine_that_cannot_read_the_answer_says_so_as_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(_: object, answer: str) -> Accepted:
+        raise ValueError(f"{answer[:3]!r} is not a valid codec")
+
+    async with linking() as (_, linked):
+        monkeypatch.setattr(MemoryPeer, "take_answer", fail)
+        with pytest.raises(ReactorError, match="unexpected answer to the offer") as unreadable:
+            await linked.link()
+        assert unreadable.value.code == "DECODE_FAILED"
+
+
 @pytest.mark.parametrize("status", [404, 409])
 async def test_a_number_that_is_not_taken_back_is_replaced_by_a_new_one(status: int) -> None:
     async with linking(faults={"W3": Fault(status, {"detail": "no"}, times=1)}) as (server, linked):
@@ -314,6 +327,17 @@ async def test_a_number_that_is_not_taken_back_is_replaced_by_a_new_one(status: 
             ("W3", "POST"),
         ]
         assert link.connection == 5001
+
+
+async def test_a_worker_that_has_not_been_told_yet_is_asked_again() -> None:
+    fenced = {"error": "this worker does not hold that session any more", "code": "FENCED"}
+    async with linking(faults={"W2": Fault(409, fenced, times=2)}) as (server, linked):
+        await linked.link()
+        assert len(server.of("W2")) == 3
+    async with linking(faults={"W2": Fault(409, fenced)}) as (server, linked):
+        with pytest.raises(ReactorError) as lost:
+            await linked.link()
+        assert (lost.value.code, len(server.of("W2"))) == ("FENCED", 4)
 
 
 async def test_a_number_that_was_given_is_used_and_no_other() -> None:
