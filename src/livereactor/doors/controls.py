@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from livereactor.client.describing import in_order
 from livereactor.protocol.schema import CommandSchema, ModelSchema
 from livereactor.protocol.types import (
     REQUIRED,
@@ -20,18 +22,23 @@ from livereactor.protocol.types import (
 )
 
 
-def controls(schema: ModelSchema) -> list[dict[str, Any]]:
-    """One entry per Command, in the schema's order, as JSON; those that take files are left out.
+def controls(schema: ModelSchema, order: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """One entry per Command, as JSON; those that take files are left out.
+
+    Args:
+        order: names of Commands as the author wrote them: on the wire a schema has none.
 
     Each has `command`, `title`, `description`, `live` (one field, to be sent as it moves) and `fields`: `name`, `kind`
     (`number`, `whole`, `switch`, `choice`, `text`, `color` or `json`), `value`, `description`, and where they apply
     `min`, `max`, `step` and `values`.
     """
-    return [_control(command) for command in schema.commands if not any(_takes_file(each) for each in command.fields)]
+    places = {name: place for place, name in enumerate(order)}
+    commands = sorted(schema.commands, key=lambda command: places.get(command.name, len(places)))
+    return [_control(command) for command in commands if not any(_takes_file(each) for each in command.fields)]
 
 
 def _control(command: CommandSchema) -> dict[str, Any]:
-    fields = [_field(each) for each in command.fields]
+    fields = [_field(each) for each in in_order(command)]
     live = len(fields) == 1 and command.name == f"set_{fields[0]['name']}" and fields[0]["kind"] != "json"
     title = (command.fields[0].name if live else command.name).replace("_", " ")
     return {

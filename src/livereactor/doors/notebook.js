@@ -28,6 +28,7 @@ function inputOf(field) {
     return [input, () => input.checked];
   }
   if (field.value !== null) input.value = field.value;
+  else if (bounded) input.value = (field.min + field.max) / 2;
   const isNumber = field.kind === "number" || field.kind === "whole";
   return [input, () => (!isNumber ? input.value : input.value === "" ? null : Number(input.value))];
 }

@@ -81,7 +81,9 @@ class ReactorWidget(anywidget.AnyWidget):
             self.problem = ""
 
     def _schema(self, document: dict[str, Any]) -> None:
-        self.controls = controls(from_openapi(document))
+        capabilities = self._reactor.capabilities
+        order = [] if capabilities is None else [command.name for command in capabilities.commands]
+        self.controls = controls(from_openapi(document), order)
 
     def _error(self, error: LivereactorError) -> None:
         self.problem = str(error)
