@@ -32,6 +32,7 @@ READY_TIMEOUT: Final = 60.0  # seconds past the predicted moment, where no live 
 POLLS: Final = (0.2, 2.0)  # seconds between two looks at a playlist that is not there: at least, at most
 AHEAD: Final = 4  # parts fetched at once: on a long way each would cost a round trip
 CANCEL_POLL: Final = 0.1  # seconds
+LAST_WRITE: Final = 0.5  # seconds
 _KINDS: Final = (b"ftyp", b"moov", b"moof", b"styp", b"sidx", b"emsg", b"prft", b"free")
 
 Progress: TypeAlias = Callable[[int, int, int], object]
@@ -200,7 +201,7 @@ async def _until_cancelled(work: Awaitable[Path | bytes], cancel: Cancel) -> Pat
         raise RecordingError("the download was called off", code="ABORTED")
     finally:
         task.cancel()
-        await asyncio.wait({task})
+        await asyncio.gather(task, return_exceptions=True)
 
 
 # --- the playlist ------------------------------------------------------------------------------------------------
@@ -304,11 +305,14 @@ async def _flatten(scratch: _Scratch) -> None:
     scratch.parts.flush()
     stop = threading.Event()
     work = asyncio.ensure_future(asyncio.to_thread(flatten, scratch.joined, scratch.flat, stopped=stop.is_set))
+    work.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody hears it once this is cancelled
     try:
         await asyncio.shield(work)
     except FlattenError as error:
         raise error_of("DOWNLOAD_UNSUPPORTED", error.message) from error
     except asyncio.CancelledError:
-        stop.set()  # the thread writes into the scratch folder, which goes next
-        await asyncio.wait({work})
+        # The thread writes into the scratch folder, which goes next. The index of an hour of film takes it seconds to
+        # put first; without the folder it cannot, and ends.
+        stop.set()
+        await asyncio.wait({work}, timeout=LAST_WRITE)
         raise
