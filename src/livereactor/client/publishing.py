@@ -78,15 +78,15 @@ class Publication:
         self.is_claimed = True
         self._sender.attach(cast(Any, output))
 
-    def interrupt(self, *, lasts: bool) -> bool:
-        """The transport is gone. Whether there is something to claim again: a source, or pushes that `lasts` asks to
-        keep; else this is over."""
+    @property
+    def has_source(self) -> bool:
+        """Whether it is fed; else the program pushes."""
+        return self._feed is not None
+
+    def interrupt(self) -> None:
+        """The transport is gone; `renew` goes on with another."""
         self.is_claimed = False
         self._sender.detach()
-        if self._feed is None and not lasts:
-            self.stop()
-            return False
-        return True
 
     def stop(self) -> None:
         """Send nothing any more, and let go of the source soon."""

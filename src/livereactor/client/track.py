@@ -324,14 +324,23 @@ class Track:
         """The transport is gone; `quiet`: another follows at once, and what is pushed stays published."""
         self._outputs = None
         self._receiver.unbind()
-        if self._publication is not None and not self._publication.interrupt(lasts=quiet):
-            self._publication = None
+        if self._publication is not None:
+            self._publication.interrupt()
+            if not quiet and not self._publication.has_source:
+                self.close()
 
     async def restore(self) -> None:
-        """Publish it again where it has a source; raises `ReactorError`."""
-        if self._publication is not None:
-            async with self._publishing:
-                await self._publication.renew()
+        """Claim it again on a new transport; raises `ReactorError`, and what is pushed is published no more then."""
+        async with self._publishing:
+            publication = self._publication
+            if publication is None:
+                return
+            try:
+                await publication.renew()
+            except ReactorError:
+                if not publication.has_source:
+                    self.close()
+                raise
 
     def disconnected(self) -> None:
         """The client is disconnected."""
@@ -345,7 +354,7 @@ class Track:
             await publication.end()
 
     def close(self) -> None:
-        """As `release`, without waiting."""
+        """Stop sending, and let go of a source, without waiting."""
         if self._publication is not None:
             self._publication.stop()
             self._publication = None

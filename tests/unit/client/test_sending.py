@@ -408,7 +408,10 @@ async def test_a_claim_refused_on_the_next_transport_is_reported(rig: Rig, wire:
     rig.port.refusal = error_of("TRACK_PUBLISH_FAILED", "taken")
     await rig.tracks.restore()
     assert [error.code for error in rig.port.reports] == ["TRACK_PUBLISH_FAILED"]
-    assert not rig.tracks.track("webcam").published
+    track = rig.tracks.track("webcam")
+    assert not track.published
+    with pytest.raises(ReactorError, match="not published"):
+        track.push_frame(flat(1))
 
 
 async def test_statistics_of_sending_count(rig: Rig, wire: Wire) -> None:
