@@ -131,7 +131,10 @@ class Api:
         told = "&".join(f"{name}={segment(value)}" for name, value in query.items() if value is not None)
         path = f"/sessions/{segment(session_id)}" + (f"?{told}" if told else "")
         answer = await self._ask("GET", path, _ASKING, timeout=HELD + (wait or 0.0), session_id=session_id)
-        return read_descriptor(answer, _ASKING)
+        found = read_descriptor(answer, _ASKING)
+        if found.session_id != session_id:
+            raise unreadable(_ASKING, "it describes another one", status=answer.status, session_id=session_id)
+        return found
 
     async def end_session(self, session_id: str) -> None:
         """End a Session; one that is over already, or unknown, is no error."""

@@ -67,6 +67,14 @@ async def test_ice_servers_are_asked_for_while_the_session_is_made_ready_and_aga
         assert len(server.of("W1")) == 2
 
 
+async def test_a_description_of_another_session_is_none() -> None:
+    other = says({"session_id": "other", "state": "WAITING"})
+    async with asking(faults={"S2": other}) as (_, api):
+        with pytest.raises(ReactorError, match="describes another one") as wrong:
+            await api.session((await api.create_session("m")).descriptor.session_id)
+        assert wrong.value.code == "DECODE_FAILED"
+
+
 async def test_a_runtime_is_asked_without_a_token_and_by_the_id_it_gave() -> None:
     async with asking(style="local", session_id=NIL) as (server, api):
         opened = await api.create_session("m", session_args={"a": 1})

@@ -78,6 +78,14 @@ async def test_replies_in_the_binary_format_are_told_apart_whatever_their_order(
         assert [each.data["n"] for each in replies if isinstance(each, m.ModelMessage)] == [0, 1, 2]
 
 
+async def test_a_thousand_commands_at_once_arrive_in_order_and_are_all_answered() -> None:
+    async with linking() as (server, linked):
+        link = await linked.link()
+        replies = await asyncio.gather(*(link.request(m.Command("echo", {"n": n}), 10.0) for n in range(1000)))
+        assert [each.data["n"] for each in replies if isinstance(each, m.ModelMessage)] == list(range(1000))
+        assert [each.arguments["n"] for each in server.peer.of(m.Command)] == list(range(1000))
+
+
 async def test_a_command_has_one_outcome_in_either_format() -> None:
     async with linking() as (_, linked):
         link = await linked.link()
