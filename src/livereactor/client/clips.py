@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Final, Protocol, TypeAlias
 
 from livereactor.client.api import Api
+from livereactor.client.clip_source import ClipSource
 from livereactor.client.download import (
     READY_TIMEOUT,
     Cancel,
-    ClipSource,
     Progress,
     fetch_clip,
     give_up_after,

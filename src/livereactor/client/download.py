@@ -13,38 +13,25 @@ import threading
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Protocol, TypeAlias, cast, overload
+from typing import Any, BinaryIO, Final, Protocol, TypeAlias, overload
 
-from livereactor.base.errors import PeerError
 from livereactor.base.limits import MIB
-from livereactor.client.api_errors import refusal, retry_after
+from livereactor.client.clip_source import ClipSource, part_of, playlist_of
 from livereactor.client.credentials import Credentials, Resolver, minted
-from livereactor.client.error import ReactorError
-from livereactor.client.errors import ClipNotReadyError, RecordingError, error_of
+from livereactor.client.errors import RecordingError, error_of
 from livereactor.client.http import Http, HttpAnswer, origin_of
 from livereactor.client.types import Clip
-from livereactor.protocol.playlists import PLAYLIST_BYTES, Playlist, read_playlist
+from livereactor.protocol.playlists import Playlist
 
 READY_TIMEOUT: Final = 60.0  # seconds past the predicted moment, where no live Session tells when to give up
-POLLS: Final = (0.2, 2.0)  # seconds between two looks at a playlist that is not there: at least, at most
 AHEAD: Final = 4  # parts fetched at once: on a long way each would cost a round trip
 CANCEL_POLL: Final = 0.1  # seconds
 LAST_WRITE: Final = 0.5  # seconds
-_KINDS: Final = (b"ftyp", b"moov", b"moof", b"styp", b"sidx", b"emsg", b"prft", b"free")
 
 Progress: TypeAlias = Callable[[int, int, int], object]
 """Called after each part, on the loop: parts fetched, parts in all, bytes so far."""
-
-
-class Get(Protocol):
-    """Reads an address, of whatever status it answers; a token is shown to its own origin and to no other."""
-
-    async def __call__(
-        self, url: str, /, *, limit: int, timeout: float | None, into: BinaryIO | None
-    ) -> HttpAnswer: ...
 
 
 class Cancel(Protocol):
@@ -129,21 +116,6 @@ def give_up_after(clip: Clip | str, seconds: float) -> Callable[[], bool]:
     return lambda: time.monotonic() >= deadline
 
 
-@dataclass(frozen=True, slots=True)
-class ClipSource:
-    """Where a Clip is fetched from.
-
-    Attributes:
-        get: reads the playlist and the parts.
-        url: of the playlist.
-        is_over: no use in waiting for the playlist any more.
-    """
-
-    get: Get
-    url: str
-    is_over: Callable[[], bool]
-
-
 async def fetch_clip(
     source: ClipSource,
     path: str | os.PathLike[str] | None,
@@ -160,7 +132,7 @@ async def fetch_clip(
 async def _fetch(source: ClipSource, path: Path | None, on_progress: Progress | None, raw: bool) -> Path | bytes:
     scratch = await asyncio.to_thread(_Scratch, path)
     try:
-        await _join(source, await _playlist(source), scratch.parts, on_progress)
+        await _join(source, await playlist_of(source), scratch.parts, on_progress)
         if not raw:
             await _flatten(scratch)
         return await asyncio.to_thread(scratch.deliver, raw)
@@ -204,51 +176,6 @@ async def _until_cancelled(work: Awaitable[Path | bytes], cancel: Cancel) -> Pat
         await asyncio.gather(task, return_exceptions=True)
 
 
-# --- the playlist ------------------------------------------------------------------------------------------------
-
-
-async def _playlist(source: ClipSource) -> Playlist:
-    while True:
-        last = source.is_over()
-        answer = await _asked(source, source.url, "PLAYLIST_FETCH_FAILED", "the clip's playlist")
-        if answer.status == 202:
-            if last:
-                raise ClipNotReadyError("the clip's last segment is still open; ask again, or for less")
-            shortest, longest = POLLS
-            await asyncio.sleep(min(max(retry_after(answer) or longest, shortest), longest))
-            continue
-        if answer.status in (404, 410):
-            raise _gone(answer)
-        if not answer.is_ok:
-            raise _failed("PLAYLIST_FETCH_FAILED", "the clip's playlist", refusal(answer, "fetching it"))
-        try:
-            return read_playlist(answer.body, source.url)
-        except PeerError as error:
-            raise error_of("INVALID_PLAYLIST", error.message) from error
-
-
-def _gone(answer: HttpAnswer) -> ReactorError:
-    return error_of("CLIP_GONE", "the clip expired or is unknown; request another", status=answer.status)
-
-
-async def _asked(source: ClipSource, url: str, code: str, what: str, into: BinaryIO | None = None) -> HttpAnswer:
-    try:
-        return await source.get(url, limit=PLAYLIST_BYTES, timeout=None, into=into)
-    except ReactorError as error:
-        raise _failed(code, what, error) from error
-
-
-def _failed(code: str, what: str, cause: ReactorError) -> ReactorError:
-    return error_of(
-        code,
-        f"{what} could not be fetched: {cause.message}",
-        reason=cause.reason,
-        recoverable=cause.recoverable,
-        status=cause.status,
-        retry_after=cause.retry_after,
-    )
-
-
 # --- the parts ---------------------------------------------------------------------------------------------------
 
 
@@ -261,7 +188,7 @@ async def _join(source: ClipSource, playlist: Playlist, file: BinaryIO, on_progr
     try:
         for fetched in range(total + 1):
             while named and len(coming) < AHEAD:
-                coming.append(asyncio.create_task(_part(source, *named.pop(0)), name="part of a clip"))
+                coming.append(asyncio.create_task(part_of(source, *named.pop(0)), name="part of a clip"))
             with await coming[0] as part:
                 coming.popleft()
                 await asyncio.to_thread(_append, file, part)
@@ -273,24 +200,6 @@ async def _join(source: ClipSource, playlist: Playlist, file: BinaryIO, on_progr
         for outcome in await asyncio.gather(*coming, return_exceptions=True):
             if not isinstance(outcome, BaseException):
                 outcome.close()
-
-
-async def _part(source: ClipSource, url: str, what: str) -> BinaryIO:
-    """One part, in memory or on disk; the caller closes it."""
-    part = cast("BinaryIO", tempfile.SpooledTemporaryFile(max_size=MIB))  # noqa: SIM115  (it is returned)
-    try:
-        answer = await _asked(source, url, "CHUNK_FETCH_FAILED", what, part)
-        if answer.status == 410:
-            raise _gone(answer)
-        if not answer.is_ok:
-            raise _failed("CHUNK_FETCH_FAILED", what, refusal(answer, "fetching it"))
-        part.seek(4)
-        if part.read(4) not in _KINDS:  # the page of a hotel's network, say
-            raise error_of("CHUNK_FETCH_FAILED", f"{what} is no part of a film", recoverable=False)
-    except BaseException:
-        part.close()
-        raise
-    return part
 
 
 def _append(file: BinaryIO, part: BinaryIO) -> None:
