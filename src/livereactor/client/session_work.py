@@ -17,6 +17,7 @@ from livereactor.client.reading import ReceivedDescriptor
 
 CANCELLED: Final = 0.9  # seconds that a cancelled connect() may take to leave nothing behind (behaviour 2.13)
 HOLD: Final = 20.0  # seconds that our coordinator is asked to hold an answer until something changes
+NOW: Final = 0.0  # asked to hold it that long; unasked, it holds it until the Session is ready (protocol 1.4)
 
 log = structlog.get_logger(__name__)
 
@@ -64,14 +65,14 @@ class SessionWork:
         Raises:
             ReactorError: there is none for this account.
         """
-        found = await self._api.session(session_id)
+        found = await self._api.session(session_id, wait=NOW)
         over = end_of(found)
         return Told(w.Obtained(session_id, seen_of(found), owned=False) if over is None else w.Over(over), found)
 
     async def look(self, session_id: str, version: str | None) -> Told:
         """How the Session is; with a `version`, which our coordinator gave, once there is another."""
         try:
-            found = await self._api.session(session_id, wait=None if version is None else HOLD, version=version)
+            found = await self._api.session(session_id, wait=NOW if version is None else HOLD, version=version)
         except ReactorError as error:
             return Told(w.Unseen(error))
         over = end_of(found)
