@@ -1,13 +1,9 @@
 """A model as a Gymnasium environment: `pip install 'livereactor[gym]'`, and run `balance.py` by `livereactor run`."""
 
-import os
-
 import numpy as np
 
 import livereactor as lr
 from livereactor.doors.gym import ReactorEnv
-
-URL = os.environ.get("LIVEREACTOR_LOCAL_URL", "http://localhost:8080")
 
 
 def lean(pixels: np.ndarray) -> float:
@@ -16,7 +12,7 @@ def lean(pixels: np.ndarray) -> float:
     return float(np.nonzero(pole)[1].mean() - np.nonzero(cart)[1].mean()) if pole.any() else 0.0
 
 
-env = ReactorEnv(lr.SyncReactor("balance", local=URL, generation="stepped"), actions=["push"])
+env = ReactorEnv(lr.SyncReactor("balance", local=True, generation="stepped"), actions=["push"])
 picture, _ = env.reset(seed=1)
 before, total = lean(picture), 0.0
 for _ in range(60):

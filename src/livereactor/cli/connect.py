@@ -6,7 +6,6 @@ import asyncio
 import dataclasses
 import json
 import sys
-import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -87,7 +86,6 @@ class _Seeing:
         self.track, self.frames, self.session_id = track, 0, ""
         self._film = None if save is None else Film(save)
         self._save = save
-        self._filming = threading.Lock()  # the last frame may still be on its way when the film is finished
         self._began = self._ended = 0.0
         self._size = (0, 0)
         self._timings: dict[str, float] = {}
@@ -99,12 +97,11 @@ class _Seeing:
         self._began = self._began or self._ended
         self.frames += 1
         self._size = pixels.shape[1::-1]
-        with self._filming:
-            try:
-                if self._film is not None:
-                    self._film.add(pixels, self._ended)
-            except OSError as error:  # the folder is not there, the disk is full: said once, by the main thread
-                self._film, self.trouble = None, error
+        try:
+            if self._film is not None:
+                self._film.add(pixels, at=self._ended)
+        except OSError as error:  # the folder is not there, the disk is full: said once, by the main thread
+            self._film, self.trouble = None, error
 
     def connected(self, reactor: Reactor) -> None:
         """What is known of the connection."""
@@ -114,13 +111,11 @@ class _Seeing:
 
     def close(self) -> None:
         """Finish the film."""
-        with self._filming:
-            film, self._film = self._film, None
-            if film is not None:
-                try:
-                    film.close()
-                except OSError as error:
-                    self.trouble = error
+        try:
+            if self._film is not None:
+                self._film.close()
+        except OSError as error:
+            self.trouble = error
 
     def summary(self) -> dict[str, Any]:
         """For scripts; `fps` is null below two frames."""

@@ -65,3 +65,16 @@ def test_without_a_frame_there_is_no_file(tmp_path: Path) -> None:
     film.close()
     film.close()
     assert not (tmp_path / "film.mp4").exists()
+
+
+def test_a_frame_that_comes_after_the_end_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "film.mp4"
+    with Film(path) as film:
+        film.add(grey(90))
+    film.add(grey(90))
+    assert len(pictures(path)) == film.frames == 1
+
+
+def test_a_place_that_cannot_be_written_to_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No such file"):
+        Film(tmp_path / "nowhere" / "film.mp4").add(grey(90))
