@@ -221,4 +221,4 @@ def _why(error: BaseException) -> str:
         seen = seen.__cause__ or seen.__context__
     if type(error).__name__ in ("ConnectTimeout", "PoolTimeout"):
         return "timed out"
-    return (str(error) or type(error).__name__).split("\n", 1)[0][:120].lower()
+    return (str(error) or type(error).__name__).split("\n", 1)[0][:120].lower().rstrip(".")

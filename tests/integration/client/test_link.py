@@ -9,6 +9,7 @@ from itertools import pairwise
 import pytest
 
 from livereactor.client import link_channels
+from livereactor.client.api import FLAT
 from livereactor.client.error import ReactorError
 from livereactor.client.errors import CommandRejected
 from livereactor.client.link_events import LinkLost, MessageArrived, TrackArrived
@@ -346,6 +347,21 @@ async def test_a_worker_that_has_not_been_told_yet_is_asked_again() -> None:
         with pytest.raises(ReactorError) as lost:
             await linked.link()
         assert (lost.value.code, len(server.of("W2"))) == ("FENCED", 4)
+
+
+async def test_the_one_connection_of_an_old_server_is_offered_again_as_any_other() -> None:
+    async with linking(wire=V0, flat=True) as (server, linked):
+        first = await linked.link()
+        assert first.connection == FLAT
+        await linked.link(connection=first.connection, again=True)
+        assert [(each.step, each.method) for each in server.of("W2", "F3")] == [("F3", "POST"), ("F3", "PUT")]
+
+
+async def test_a_model_without_tracks_is_talked_to() -> None:
+    async with linking(tracks=[]) as (_, linked):
+        link = await linked.link()
+        assert isinstance(await link.request(m.Command("ack"), 5.0), m.Ack)
+        assert not link.outputs
 
 
 async def test_a_number_that_was_given_is_used_and_no_other() -> None:
