@@ -10,7 +10,7 @@ import ipaddress
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final, TypeAlias
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -30,7 +30,7 @@ KEPT: Final = 4.0
 USER_AGENT: Final = "livereactor"
 ANSWER_BYTES: Final = 8 * MIB  # a schema with thousands of commands fits
 
-Origin = tuple[str, str, int]
+Origin: TypeAlias = tuple[str, str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +87,7 @@ class Http:
 
         Raises:
             ReactorError: `NETWORK_ERROR`, `REQUEST_TIMEOUT`, or `DECODE_FAILED` for an answer above the limit.
+            OSError: `into` could not be written.
         """
         import httpx2
 
@@ -106,7 +107,11 @@ class Http:
                 f"no answer from {place} in {timeout or SILENCE:g} s; check that it is well, then retry",
                 component="api",
             ) from error
-        except (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, ValueError, OSError, ImportError) as error:
+        except OSError as error:
+            if into is not None:  # a full disk: what the network raises is the library's own by then
+                raise
+            raise _unreachable(place, error) from error
+        except (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, ValueError, ImportError) as error:
             raise _unreachable(place, error) from error
 
     async def aclose(self) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -186,6 +188,18 @@ async def test_an_answer_without_end_is_cut_off() -> None:
         with pytest.raises(ReactorError, match="has more than") as endless:
             await api.create_session("m")
         assert endless.value.code == "DECODE_FAILED"
+
+
+async def test_a_full_disk_is_no_matter_of_the_network() -> None:
+    class Full(io.BytesIO):
+        def write(self, _: Any) -> int:
+            raise OSError(errno.ENOSPC, "no space left on device")
+
+    async with scripted(Script(style="local")) as server:
+        http = Http(server.url, direct=True)
+        with pytest.raises(OSError, match="no space left"):
+            await http.ask("GET", f"{server.url}/schema", headers={}, into=Full())
+        await http.aclose()
 
 
 @pytest.mark.parametrize("first", [b"", b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n{", b"nonsense\r\n\r\n"])
