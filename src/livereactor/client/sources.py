@@ -88,6 +88,8 @@ def _recognised(value: object, kind: Kind) -> Source | None:
         return _Receiving(value, kind)
     if isinstance(value, AsyncIterable):
         return _Iterating(cast("AsyncIterable[object]", value), kind)
+    if kind == "video" and getattr(value, "ndim", 4) != 4:
+        return None  # one picture in an array is pushed; its rows are no frames
     if isinstance(value, Iterable) and not isinstance(value, bytes | bytearray | memoryview):
         return _Iterating(cast("Iterable[object]", value), kind)
     return None

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:  # a client that only holds Frames' types must not load numpy for them
+    import numpy as np
+    from numpy.typing import NDArray
 
-Pixels: TypeAlias = NDArray[np.uint8]  # shape (height, width, 3), RGB
-Samples: TypeAlias = NDArray[np.int16]  # shape (samples, channels)
+Pixels: TypeAlias = "NDArray[np.uint8]"  # shape (height, width, 3), RGB
+Samples: TypeAlias = "NDArray[np.int16]"  # shape (samples, channels)
 
 
 class VideoCodec(StrEnum):

@@ -88,6 +88,7 @@ async def test_the_end_of_a_film_is_no_failure_and_lets_go_of_it(rig: Rig, wire:
         (object(), TypeError, "object is no source"),
         (b"bytes", TypeError, "bytes is no source"),
         (True, TypeError, "bool is no source"),
+        (flat(1), TypeError, "ndarray is no source"),
         ("no/such/film.mp4", FileNotFoundError, "no/such/film.mp4"),
     ],
 )

@@ -60,8 +60,9 @@ async def test_another_session_may_have_other_tracks(rig: Rig) -> None:
     assert rig.tracks.wanted == ["main_video"]
 
 
-def test_holding_tracks_loads_neither_numpy_nor_a_codec_nor_an_engine() -> None:
+def test_a_client_with_a_handler_has_loaded_neither_numpy_nor_a_codec_nor_an_engine() -> None:
     heavy = {"numpy", "cv2", "av", "reactor_webrtc", "aiortc", "livereactor.engine.libwebrtc"}
-    program = f"import sys, livereactor.client.tracks; print({heavy!r} & set(sys.modules))"
+    use = "lr.Reactor('pond', local=True).track('main_video').on_frame(print)"
+    program = f"import sys, livereactor as lr; {use}; print({heavy!r} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
