@@ -24,7 +24,7 @@ from livereactor.client.errors import (
 from livereactor.protocol import messages as m
 from tests.e2e.client.noting import Noted
 from tests.e2e.client.scripting import met, ready
-from tests.tools.script import refuses
+from tests.tools.script import HANGS, refuses
 from tests.tools.scripted_peer import ordinary
 from tests.tools.scripted_server import ScriptedServer, scripted
 
@@ -146,7 +146,18 @@ async def test_commands_that_wait_end_with_the_connection() -> None:
             await waiting
 
 
-async def test_a_session_that_waits_for_another_worker_is_followed_by_auto_reconnect() -> None:
+async def test_uploads_end_with_the_connection_and_leave_the_client_usable() -> None:
+    async with ready(faults={"U2": HANGS}) as them:
+        uploading = asyncio.ensure_future(them.reactor.upload_file(b"abc", name="a.bin"))
+        await them.server.until(lambda: bool(them.server.of("U2")))
+        await them.reactor.disconnect()
+        with pytest.raises(DisconnectedError) as caught:
+            await uploading
+        assert caught.value.operation == "upload_file"
+        await them.reactor.connect()
+
+
+async def test_a_lost_transport_is_brought_up_again_by_auto_reconnect() -> None:
     async with ready(options={"auto_reconnect": True}) as them:
         session = them.reactor.session_id
         await them.server.peer.aclose()

@@ -9,6 +9,7 @@ import threading
 import time
 
 import pytest
+from structlog.testing import capture_logs
 
 import livereactor as lr
 from livereactor import Reactor
@@ -142,10 +143,11 @@ async def test_a_closed_client_refuses_further_calls() -> None:
         await reactor.connect()
 
 
-def test_a_client_that_was_never_connected_is_dropped_in_silence(capfd: pytest.CaptureFixture[str]) -> None:
-    Reactor("pond", local=True)
-    gc.collect()
-    assert "dropped" not in "".join(capfd.readouterr())
+def test_a_client_that_was_never_connected_is_dropped_in_silence() -> None:
+    with capture_logs() as said:
+        Reactor("pond", local=True)
+        gc.collect()
+    assert said == []
 
 
 async def test_a_handler_registered_late_can_ask_for_the_status() -> None:
