@@ -6,9 +6,11 @@ Steps are named as protocol.md, section 1.2, names routes; the flat ones are F3 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
+
+from starlette.responses import Response, StreamingResponse
 
 from livereactor.protocol.messages import WireFormat
 from tests.tools.scripted_peer import Reply, Said, ordinary
@@ -18,6 +20,7 @@ Step: TypeAlias = Literal[
     "C1", "C2",
 ]  # fmt: skip
 NIL = "00000000-0000-0000-0000-000000000000"
+PIECE = 64 * 1024  # bytes of a large answer at a time
 
 MAIN_VIDEO = {"name": "main_video", "kind": "video", "direction": "recvonly"}
 WEBCAM = {"name": "webcam", "kind": "video", "direction": "sendonly"}
@@ -76,6 +79,22 @@ class Fault:
         """Whether it is for the `number`-th request of its step, from 0."""
         return self.skip <= number < (self.skip + self.times if self.times is not None else number + 1)
 
+    def response(self) -> Response:
+        """As it goes out; only of a fault with a status."""
+        assert self.status is not None
+        body = b"" if self.body is None else self.body
+        raw = body if isinstance(body, bytes) else (body if isinstance(body, str) else json.dumps(body)).encode()
+        headers = {"Content-Type": "application/json", **self.headers}
+        if not self.size:
+            return Response(raw, self.status, headers)
+
+        async def pieces() -> AsyncIterator[bytes]:
+            yield raw
+            for _ in range(self.size // PIECE):
+                yield b" " * PIECE
+
+        return StreamingResponse(pieces(), self.status, headers)
+
 
 def refuses(status: int, headers: Mapping[str, str] | None = None, *, times: int | None = None, skip: int = 0) -> Fault:
     """An error status with a sentence, as official servers say it."""
@@ -103,6 +122,7 @@ class Script:
         then: state of a session that is ready.
         pending: so many GETs of an answer come too early, at least.
         answer_once: an answer is handed out once, as 3.10 does it.
+        stale: the first GET after another offer gives the answer to the one before, as with 2.10.
         running: a session is there already, so that a second start is a conflict.
         doomed: so many sessions are gone once they are ready.
         webrtc: False = offers are taken and never answered.
@@ -120,6 +140,7 @@ class Script:
     then: str = "WAITING"
     pending: int = 0
     answer_once: bool = False
+    stale: bool = False
     running: bool = False
     doomed: int = 0
     webrtc: bool = True
@@ -130,6 +151,11 @@ class Script:
     files: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
     clip_pending: int = 0
     faults: Mapping[Step, Fault] = field(default_factory=dict["Step", Fault])
+
+    def fault(self, step: Step, number: int) -> Fault | None:
+        """The fault of the `number`-th request of this step, from 0."""
+        fault = self.faults.get(step)
+        return fault if fault is not None and fault.hits(number) else None
 
 
 @dataclass(slots=True)

@@ -11,7 +11,6 @@ also one that is never answered.
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 import uuid
 from collections import Counter
@@ -23,7 +22,7 @@ from typing import Any
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from livereactor.engine.default import make_engine
@@ -36,7 +35,6 @@ from tests.tools.scripted_peer import ScriptedPeer
 
 FLAT = 1001  # the connection of the flat routes
 PATIENCE = 10.0
-PIECE = 64 * 1024
 
 
 class _Connection:
@@ -45,6 +43,7 @@ class _Connection:
         self.answer: asyncio.Task[str] | None = None
         self.gets = 0
         self.is_handed_out = False
+        self.stale = ""  # the answer to the offer before
 
 
 @dataclass(slots=True)
@@ -139,13 +138,11 @@ class ScriptedServer:
             recorded.body = await request.body()
             number, self._counts[step] = self._counts[step], self._counts[step] + 1
             self._changed.set()
-            fault = self.script.faults.get(step)
-            if fault is not None and not fault.hits(number):
-                fault = None
+            fault = self.script.fault(step, number)
             if fault is not None and (fault.hangs or fault.delay) and await self._gone(request, fault):
                 response = Response(status_code=500)
             elif fault is not None and fault.status is not None:
-                response = _wrong(fault)
+                response = fault.response()
                 recorded.status = fault.status
             else:
                 response = await serve(request, recorded)
@@ -242,9 +239,11 @@ class ScriptedServer:
             return gone
         session, number = self._session(request), self._number(request)
         assert session is not None
-        if request.method == "PUT" and number in session.connections:  # replaces what is there
-            await session.connections.pop(number).peer.aclose()
+        old = session.connections.pop(number, None) if request.method == "PUT" else None
         connection = self._connection(session, number)
+        if old is not None:  # is replaced
+            connection.stale = old.answer.result() if self.script.stale and old.answer else ""
+            await old.peer.aclose()
         if self.script.webrtc:
             offer = Offer.model_validate(recorded.json)
             answering = connection.peer.accept(self._engine, offer, resume=self.script.flat)
@@ -258,6 +257,8 @@ class ScriptedServer:
         if connection is None:
             return _error(404, "no such connection")
         number, connection.gets = connection.gets, connection.gets + 1
+        if connection.stale and not number:
+            return JSONResponse({"sdp_answer": connection.stale})
         is_there = connection.answer is not None and connection.answer.done() and number >= self.script.pending
         if not is_there or (self.script.answer_once and connection.is_handed_out):
             return Response(status_code=202)
@@ -384,19 +385,3 @@ async def scripted(
 
 def _error(status: int, sentence: str) -> Response:
     return JSONResponse({"error": sentence, "detail": sentence}, status)
-
-
-def _wrong(fault: Fault) -> Response:
-    body = fault.body if fault.body is not None else b""
-    raw = body if isinstance(body, bytes) else (body if isinstance(body, str) else json.dumps(body)).encode()
-    headers = {"Content-Type": "application/json", **fault.headers}
-    assert fault.status is not None
-    if not fault.size:
-        return Response(raw, fault.status, headers)
-
-    async def pieces() -> AsyncIterator[bytes]:
-        yield raw
-        for _ in range(fault.size // PIECE):
-            yield b" " * PIECE
-
-    return StreamingResponse(pieces(), fault.status, headers)

@@ -293,7 +293,7 @@ class Connection:
             case w.EndSession(session_id):
                 self._chores.add(self._sessions.end(session_id, is_sure=self._was_in_use))
             case w.Forget():
-                self.transports.number = None
+                self.transports.forget()
                 self.known.forget()
             case w.Probe():
                 self.transports.probe()

@@ -55,6 +55,7 @@ class Link:
 
     Attributes:
         connection: its number, once it is known.
+        answer: the server's description of itself, empty until it is there.
         inputs: what the server sends, by Track name.
         outputs: what we may send, by Track name, once the answer is there.
         heard_at: monotonic seconds of the last message or Frame.
@@ -82,7 +83,7 @@ class Link:
         self._requests = Requests()
         self._trickle = Trickle()
         self._peer: port.Peer | None = None
-        self._state, self._answer, self._has_relay = port.PeerState.NEW, "", False
+        self._state, self.answer, self._has_relay = port.PeerState.NEW, "", False
         self._live: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._is_ready = self._is_over = False
         self._broken = ""  # why, where it broke before `ready` could return
@@ -226,8 +227,8 @@ class Link:
         await self._send(with_candidates(offer, found), connection)
         if all(candidate.line for candidate in found):
             self._spawn(self._trickle.run(self._send_candidates), "trickle")
-        self._answer = await answer_to(api, session_id, self._number, options.max_attempts)
-        accepted = await self._peer.take_answer(self._answer)
+        self.answer = await answer_to(api, session_id, self._number, options.max_attempts, stale=options.stale)
+        accepted = await self._peer.take_answer(self.answer)
         self.outputs = self._sections.named({**accepted.video, **accepted.audio})
         self._look()
 
@@ -275,7 +276,7 @@ class Link:
 
     def _look(self) -> None:
         """Live: the answer is applied, the transport connected, what is needed of the channels open."""
-        is_up = self._answer and self._state is port.PeerState.CONNECTED and self._channels.are_open
+        is_up = self.answer and self._state is port.PeerState.CONNECTED and self._channels.are_open
         if not is_up or self._live.done():
             return
         self.heard_at = time.monotonic()
@@ -300,7 +301,7 @@ class Link:
                 log.info("a ping could not be sent", reason=error.message)
 
     def _no_path(self) -> str:
-        remote = len({line for line in self._answer.split("\r\n") if line.startswith("a=candidate:")})
+        remote = len({line for line in self.answer.split("\r\n") if line.startswith("a=candidate:")})
         relay = "a relay offered" if self._has_relay else "no relay offered"
         return f"no network path: {self._trickle.count} local, {remote} remote candidates, {relay}; check firewalls"
 

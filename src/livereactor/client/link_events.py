@@ -23,6 +23,7 @@ class LinkOptions:
             this says.
         connection: its number; None = a new one.
         again: replace the Peer that this number had.
+        stale: the answer that Peer had: some servers give it once more before the new one.
         resume: names of the outputs to start as soon as the channels are open.
         max_attempts: polls for the answer, at least 1.
         config: how to gather and negotiate; its ICE servers are replaced by the server's.
@@ -32,6 +33,7 @@ class LinkOptions:
     wire: WireFormat = WireFormat.V1
     connection: int | None = None
     again: bool = False
+    stale: str = ""
     resume: Sequence[str] = ()
     max_attempts: int = MAX_ATTEMPTS
     config: PeerConfig = field(default_factory=PeerConfig)

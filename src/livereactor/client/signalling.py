@@ -27,8 +27,12 @@ def format_for(server_version: str) -> WireFormat:
     return WireFormat.V0 if re.match(r"v?2\.", server_version) else WireFormat.V1
 
 
-async def answer_to(api: Api, session_id: str, connection: int, max_attempts: int) -> str:
+async def answer_to(api: Api, session_id: str, connection: int, max_attempts: int, *, stale: str = "") -> str:
     """The answer to the offer that was sent; servers of ours hold the first poll until it is there.
+
+    Args:
+        max_attempts: polls.
+        stale: an answer to an earlier offer, which is none to this one.
 
     Raises:
         ReactorError: `REQUEST_TIMEOUT` when it did not come.
@@ -38,7 +42,8 @@ async def answer_to(api: Api, session_id: str, connection: int, max_attempts: in
         if attempt:
             await asyncio.sleep(wait)
             wait = min(2 * wait, LONGEST_WAIT)
-        if (answer := await api.answer(session_id, connection)) is not None:
+        answer = await api.answer(session_id, connection)
+        if answer is not None and not (stale and answer == stale):
             return answer
     raise error_of(
         "REQUEST_TIMEOUT", f"no answer to the offer after {max_attempts} polls; the runtime may be stuck, retry"

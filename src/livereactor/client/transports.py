@@ -86,6 +86,7 @@ class Transports:
         self._report_stats = report_stats
         self.current: Transport | None = None
         self.number: int | None = None
+        self._answer = ""  # of the last one on this Connection
         self.bitrate = Bitrate()
         self._coming: Transport | None = None
 
@@ -112,8 +113,10 @@ class Transports:
         options = LinkOptions(
             known.capabilities.tracks,
             wire=format_for(known.info.server_version),
-            connection=self.number,
+            # A number that somebody gave is used as it is; one that was ours is, or is as good as any other.
+            connection=self.number if again or not self._answer else None,
             again=again and self.number is not None,
+            stale=self._answer,
             resume=self._tracks.wanted,
             max_attempts=max_attempts,
             config=self._config(),
@@ -135,6 +138,7 @@ class Transports:
         transport, old = self._coming, self.current
         assert transport is not None  # it is up
         self.current, self._coming, self.number = transport, None, transport.link.connection
+        self._answer = transport.link.answer
         if old is not None:
             self._tracks.detach(quiet=True)
             self._leave(old)
@@ -146,6 +150,10 @@ class Transports:
         transport.sampling = asyncio.get_running_loop().create_task(transport.sampler.run(), name="livereactor stats")
         if self._known.schema is None:
             self._chores.add(self._ask_for_schema(transport))
+
+    def forget(self) -> None:
+        """There is no Connection to come back to any more."""
+        self.number, self._answer = None, ""
 
     def close(self) -> None:
         """Let go of the one in use."""

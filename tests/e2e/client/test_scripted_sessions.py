@@ -211,6 +211,25 @@ async def test_a_reconnect_that_fails_for_now_keeps_the_session() -> None:
         assert them.reactor.status == "ready"
 
 
+async def test_the_answer_to_the_offer_before_is_not_taken_for_the_new_one() -> None:
+    for more in ({}, FLAT_V0):
+        async with ready(stale=True, **more) as them:
+            for _ in range(2):
+                await them.reactor.reconnect()
+                assert await them.reactor.track("main_video").read(timeout=5.0) is not None
+
+
+async def test_a_connection_that_cannot_be_come_back_to_is_made_anew() -> None:
+    for status in (404, 503):
+        async with ready(faults={"W3": refuses(status, skip=1, times=1)}) as them:
+            session = them.reactor.session_id
+            await them.reactor.disconnect(recoverable=True)
+            await them.reactor.reconnect()
+            assert them.reactor.session_id == session
+            assert len(them.server.of("W2")) == 2
+            assert await them.reactor.track("main_video").read(timeout=5.0) is not None
+
+
 async def test_auto_reconnect_follows_by_itself() -> None:
     async with ready(options={"auto_reconnect": True, "jwt": "a token"}) as them:
         session = them.reactor.session_id
