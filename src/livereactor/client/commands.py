@@ -203,5 +203,6 @@ def command_doc(command: CommandSchema) -> str:
     if told:
         lines += ["", "Args:", *told]
     if command.reply is not None:
-        lines += ["", f"Answers with the Message `{command.reply}`."]
+        otherwise = ", or only acknowledges" if command.may_acknowledge else ""
+        lines += ["", f"Answers with the Message `{command.reply}`{otherwise}."]
     return "\n".join(lines)

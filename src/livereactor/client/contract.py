@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, Final, TypeAlias, cast
@@ -28,10 +28,15 @@ def contract_hash(schema: ModelSchema) -> str:
     """64 hexadecimal digits, equal exactly where the contracts are."""
     plain = {
         "tracks": sorted([each.name, each.kind, each.direction] for each in schema.tracks),
-        "commands": {each.name: [_normal(_members(each, _nameless)), each.reply] for each in schema.commands},
+        "commands": {each.name: [_normal(_members(each, _nameless)), _answers(each)] for each in schema.commands},
         "messages": {each.name: _normal(_members(each, _nameless)) for each in schema.messages},
     }
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+
+def _answers(command: CommandSchema) -> list[str | None]:
+    """The types of Messages that it may answer with; None = an acknowledgement."""
+    return [command.reply] if not command.may_acknowledge else [command.reply, None]
 
 
 def _nameless(_: StructureType) -> str:
@@ -58,7 +63,7 @@ def contract_text(schema: ModelSchema, naming: Naming, titles: Mapping[str, str]
         titles: the Python class of a Message, by its wire type.
     """
     tracks = [[each.name, each.kind, each.direction] for each in schema.tracks]
-    commands = {each.name: [_members(each, naming), each.reply] for each in schema.commands}
+    commands = {each.name: [_members(each, naming), _answers(each)] for each in schema.commands}
     messages = {each.name: [_members(each, naming), titles[each.name]] for each in schema.messages}
     parts = [f'"model": {json.dumps([schema.name, schema.version])}', f'"tracks": {json.dumps(tracks)}']
     for name, entries in (("commands", commands), ("messages", messages)):
@@ -76,8 +81,8 @@ def _read(text: str) -> ModelSchema:
             "info": dict(zip(("title", "version"), plain["model"], strict=True)),
             "x-reactor": {"tracks": [dict(zip(_TRACK, each, strict=True)) for each in plain["tracks"]]},
             "paths": {
-                f"/events/{name}": _post(members, reply and titles[reply])
-                for name, (members, reply) in plain["commands"].items()
+                f"/events/{name}": _post(members, [each and titles[each] for each in answers])
+                for name, (members, answers) in plain["commands"].items()
             },
             "webhooks": {name: _post(_of(title)) for name, title in titles.items()},
             "components": {"schemas": {title: members for members, title in plain["messages"].values()}},
@@ -92,8 +97,8 @@ def _of(title: str) -> dict[str, Any]:
     return {"$ref": f"#/components/schemas/{title}"}
 
 
-def _post(body: Mapping[str, Any], reply: str | None = None) -> dict[str, Any]:
-    responses = {"200": _content(_of(reply))} if reply else {}
+def _post(body: Mapping[str, Any], answers: Sequence[str | None] = ()) -> dict[str, Any]:
+    responses = {"202" if title is None else "200": {} if title is None else _content(_of(title)) for title in answers}
     return {"post": {"requestBody": _content(body), "responses": responses}}
 
 

@@ -58,6 +58,9 @@ class TypedReactor(Reactor):
         self._calls.check(name, arguments)
         return cast("Reply", self._calls.reply(name, await self.send_command(name, arguments)))
 
+    async def _may_ask(self, reply: type[Reply], name: str, arguments: Mapping[str, Any]) -> Reply | None:
+        return await self._ask(reply, name, arguments)
+
     async def _tell(self, name: str, arguments: Mapping[str, Any]) -> None:
         self._calls.check(name, arguments)
         await self.send_command(name, arguments)
@@ -79,6 +82,9 @@ class SyncTypedReactor(SyncReactor):
     def _ask(self, reply: type[Reply], name: str, arguments: Mapping[str, Any]) -> Reply:
         self._calls.check(name, arguments)
         return cast("Reply", self._calls.reply(name, self.send_command(name, arguments)))
+
+    def _may_ask(self, reply: type[Reply], name: str, arguments: Mapping[str, Any]) -> Reply | None:
+        return self._ask(reply, name, arguments)
 
     def _tell(self, name: str, arguments: Mapping[str, Any]) -> None:
         self._calls.check(name, arguments)

@@ -47,12 +47,15 @@ class TypedCalls:
         check_arguments((server or self._contract.schema).command(name), arguments)
 
     def reply(self, name: str, answer: Mapping[str, Any] | None) -> Any:
-        """The Message that answered the Command, as its class.
+        """The Message that answered the Command, as its class; None where it may only acknowledge, and did.
 
         Raises:
             DecodeFailedError: none did, or it is another, or not what the contract says.
         """
-        wanted = self._contract.schema.command(name).reply
+        command = self._contract.schema.command(name)
+        wanted = command.reply
+        if answer is None and command.may_acknowledge:
+            return None
         if answer is None or wanted is None or answer["type"] != wanted:
             came = "no message" if answer is None else f"`{answer['type']}`"
             raise DecodeFailedError(f"`{name}` was done, but {came} came where `{wanted}` answers it", operation=name)

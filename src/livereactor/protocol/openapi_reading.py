@@ -88,7 +88,8 @@ class _Reader:
             name = path.removeprefix("/events/")
             reply = self._reply(post, messages)
             fields = self._fields(_body_schema(post), 0)
-            commands.append(CommandSchema(name, fields, _summary(post), reply, binding_in(post)))
+            may_acknowledge = reply is not None and "202" in member(post, "responses")
+            commands.append(CommandSchema(name, fields, _summary(post), reply, binding_in(post), may_acknowledge))
         return tuple(commands)
 
     def _reply(self, post: Mapping[str, Any], messages: dict[str, MessageSchema]) -> str | None:

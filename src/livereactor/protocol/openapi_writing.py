@@ -69,7 +69,8 @@ def _command(command: CommandSchema, titles: Mapping[str, str]) -> dict[str, Any
     responses: dict[str, Any] = {"202": {"description": "Command accepted"}}
     if command.reply is not None:
         title = titles[command.reply]
-        responses = {"200": {"description": title, **_content(_component_ref(title))}}
+        reply = {"200": {"description": title, **_content(_component_ref(title))}}
+        responses = {**reply, **responses} if command.may_acknowledge else reply
     return {
         "post": {
             "operationId": command.name,

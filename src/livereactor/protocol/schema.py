@@ -43,6 +43,7 @@ class CommandSchema:
     Attributes:
         reply: the wire type of the message it may answer with, None where it only acknowledges.
         binding: key and gamepad button that a page gives it by, without arguments.
+        may_acknowledge: it has a reply, and may leave it at an acknowledgement.
     """
 
     name: str
@@ -50,6 +51,7 @@ class CommandSchema:
     description: str = ""
     reply: str | None = None
     binding: Binding | None = None
+    may_acknowledge: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +165,8 @@ def _changed_command(old: CommandSchema, new: CommandSchema) -> Iterator[str]:
     if old.reply is not None and old.reply != new.reply:
         now = "no longer replies" if new.reply is None else f"replies with {new.reply!r}"
         yield f"{old.name} replied with {old.reply!r} and {now}"
+    elif new.may_acknowledge and not old.may_acknowledge and old.reply is not None:
+        yield f"{old.name} always replied with {old.reply!r} and may only acknowledge now"
 
 
 def _changed_message(old: MessageSchema, new: MessageSchema) -> Iterator[str]:

@@ -83,12 +83,12 @@ def read_command(
     parameters = list(inspect.signature(function).parameters.values())[1:]
     try:
         fields = tuple(_field(where, each, hints, docs, mark) for each in parameters if each.name != "client")
-        reply = _reply(where, hints.get("return"))
+        reply, may_acknowledge = _reply(where, hints.get("return"))
         binding = command_binding(fields, mark.keys, mark.gamepad, where)
     except DefinitionError as error:
         raise DefinitionError(f"{error.message}{location(function)}") from error
     return CommandSpec(
-        CommandSchema(mark.name, fields, summary(function), reply and wire_type(reply), binding),
+        CommandSchema(mark.name, fields, summary(function), reply and wire_type(reply), binding, may_acknowledge),
         reply,
         attribute,
         takes_client=any(each.name == "client" for each in parameters),
@@ -116,11 +116,13 @@ def _field(
     )
 
 
-def _reply(where: str, annotation: Any) -> type[Message] | None:
-    members = [each for each in getattr(annotation, "__args__", (annotation,)) if each not in (None, type(None))]
-    if annotation is None or not members:
-        return None
+def _reply(where: str, annotation: Any) -> tuple[type[Message] | None, bool]:
+    """What a handler returns, and whether it may return None instead."""
+    answers = getattr(annotation, "__args__", (annotation,))
+    members = [each for each in answers if each not in (None, type(None))]
+    if not members:
+        return None, False
     if len(members) == 1 and isinstance(members[0], type) and issubclass(members[0], Message):
-        return members[0]
+        return members[0], len(answers) > 1
     shown = getattr(annotation, "__name__", str(annotation))
     raise DefinitionError(f"{where} returns {shown}; a command returns one lr.Message class or None")

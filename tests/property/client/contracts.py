@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from livereactor.protocol import types as t
-from livereactor.protocol.schema import CommandSchema, MessageSchema, ModelSchema, TrackSchema
-from tests.property.protocol.strategies import distinct, json_values, texts
+from livereactor.protocol.schema import MessageSchema, ModelSchema, TrackSchema
+from tests.property.protocol.strategies import command_schema, distinct, json_values, texts
 
 LONG_NAME = "a_very_long_name_that_somebody_thought_explains_it_all_by_itself"
 LONG_TEXT = "a sentence that is much longer than a line of code may be, so that it has to be wrapped somewhere"
@@ -126,7 +126,9 @@ def schemas(draw: st.DrawFn) -> ModelSchema:
     reply = st.sampled_from([None, *(each.name for each in messages)])
     arguments = fields(types | st.builds(t.FileType) | st.just(t.ListType(t.FileType())))
     given = st.lists(
-        st.builds(CommandSchema, words, arguments, descriptions, reply), max_size=3, unique_by=lambda each: each.name
+        st.builds(command_schema, words, arguments, descriptions, reply, st.booleans()),
+        max_size=3,
+        unique_by=lambda each: each.name,
     )
     tracks = st.builds(TrackSchema, words, st.sampled_from(["video", "audio"]), st.sampled_from(["out", "in"]))
     return ModelSchema(

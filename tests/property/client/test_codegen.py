@@ -7,7 +7,7 @@ import sys
 from types import ModuleType
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from livereactor.base.errors import InvalidCommandError
@@ -43,7 +43,7 @@ def loaded(schema: ModelSchema) -> ModuleType:
     return module
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(c.schemas())
 def test_ruff_leaves_it_as_it_is(schema: ModelSchema) -> None:
     source = client_source(schema, RESERVED)
@@ -53,7 +53,7 @@ def test_ruff_leaves_it_as_it_is(schema: ModelSchema) -> None:
     assert client_source(schema, RESERVED) == source
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(c.schemas())
 def test_the_contract_survives(schema: ModelSchema) -> None:
     module = loaded(schema)
@@ -65,7 +65,7 @@ def test_the_contract_survives(schema: ModelSchema) -> None:
     assert contract_hash(from_openapi(message.openapi)) == module.SCHEMA_HASH
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(c.fields(c.types | st.builds(t.FileType)), st.data())
 def test_the_verdicts_are_those_of_the_schema(fields: tuple[t.Field, ...], data: st.DataObject) -> None:
     schema = ModelSchema("pond", commands=(CommandSchema("drop", fields),))
@@ -83,7 +83,7 @@ def verdict(command: CommandSchema, arguments: dict[str, Any]) -> object:
         return error.message.partition(": ")[0]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(c.schemas().filter(lambda schema: schema.messages), st.data())
 def test_a_message_becomes_its_class_and_back(schema: ModelSchema, data: st.DataObject) -> None:
     module = loaded(schema)

@@ -166,12 +166,20 @@ message_schemas = st.lists(
 )
 
 
+def command_schema(
+    name: str, fields: tuple[t.Field, ...], description: str, reply: str | None, may_acknowledge: bool
+) -> CommandSchema:
+    return CommandSchema(name, fields, description, reply, may_acknowledge=reply is not None and may_acknowledge)
+
+
 @st.composite
 def schemas(draw: st.DrawFn) -> ModelSchema:
     messages = draw(message_schemas)
     reply = st.none() | st.sampled_from([message.name for message in messages]) if messages else st.none()
     commands = st.lists(
-        st.builds(CommandSchema, names, unique_fields(types), texts, reply), max_size=3, unique_by=lambda c: c.name
+        st.builds(command_schema, names, unique_fields(types), texts, reply, st.booleans()),
+        max_size=3,
+        unique_by=lambda c: c.name,
     )
     tracks = st.builds(TrackSchema, names, st.sampled_from(["video", "audio"]), st.sampled_from(["out", "in"]))
     return ModelSchema(

@@ -111,7 +111,9 @@ def test_the_schema_says_what_docstrings_and_hints_say() -> None:
     assert grow.description == "Grow some cells."
     told = {each.name: each.description for each in grow.fields if each.description}
     assert told == {"count": "how many cells.", "strength": "How hard."}
-    assert grow.reply == "grown"
+    assert (grow.reply, grow.may_acknowledge) == ("grown", False)
+    assert (schema.command("who").reply, schema.command("who").may_acknowledge) == ("ping", True)
+    assert list(to_openapi(schema)["paths"]["/events/who"]["post"]["responses"]) == ["200", "202"]
     assert [each.name for each in schema.messages] == ["grown", "ping"]
     assert all(each.moderate for each in schema.command("who").fields)
     assert [each.name for each in schema.commands] == ["set_speed", "set_tags", "grow", "who"]

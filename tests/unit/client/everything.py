@@ -36,6 +36,7 @@ LAMP = ModelSchema(
         CommandSchema("set_colour", (COLOUR,), "The lamp's colour."),
         CommandSchema("paint", (BRUSHED, t.Field("mood", MOOD, "wild"), t.Field("layers", LAYERS, None))),
         CommandSchema("show", (t.Field("image", t.FileType()), t.Field("others", t.ListType(t.FileType()), []))),
+        CommandSchema("peek", reply="state", may_acknowledge=True),
         CommandSchema("get_state", description='Say "everything".', reply="state"),
         CommandSchema("tune", (t.Field("step", STEP), t.Field("any", t.AnyType(), None)), reply="tuned"),
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from dataclasses import replace
 from enum import Enum
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 import structlog
 
 from livereactor.base.errors import InvalidCommandError
-from livereactor.client.commands import Commands, ServerSchema, command_of, json_arguments
+from livereactor.client.commands import Commands, ServerSchema, command_doc, command_of, json_arguments
 from livereactor.client.errors import CommandRejected
 from livereactor.client.types import FileRef
 from livereactor.protocol import types as t
@@ -126,6 +127,7 @@ def test_help_says_what_the_schema_says(sent: Sent) -> None:
     )
     assert str(inspect.signature(sent.commands.drop)) == "(*, x: float, y: float, strength: float = 1.0)"
     assert str(inspect.signature(sent.commands.set_prompt)) == "(*, prompt: str, seed: int = 0)"
+    assert "Answers with the Message `dropped`, or only" in command_doc(replace(DROP, may_acknowledge=True))
     assert repr(sent.commands.reset) == "<command reset()>"
 
 

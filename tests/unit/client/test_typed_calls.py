@@ -43,9 +43,8 @@ POND = ModelSchema(
     commands=(DROP, CommandSchema("calm")),
     messages=(DROPPED, MessageSchema("calmed", "Calmed")),
 )
-CONTRACT = Contract(
-    contract_text(POND, lambda kind: kind.name, {"dropped": "Dropped", "calmed": "Calmed"}), Point, Dropped
-)
+TITLES = {"dropped": "Dropped", "calmed": "Calmed"}
+CONTRACT = Contract(contract_text(POND, lambda kind: kind.name, TITLES), Point, Dropped)
 
 
 class Server:
@@ -86,6 +85,14 @@ def test_an_answer_is_its_class_and_what_a_newer_server_adds_is_left_out() -> No
     assert answer == Dropped(n=3, at=Point(x=1.0, y=0.5))
     assert (type(answer.n), type(answer.at.x)) == (int, float)
     assert Server().calls.reply("drop", {"type": "dropped", "data": {"n": 1, "at": None}}) == Dropped(n=1, at=None)
+
+
+def test_a_command_that_may_only_acknowledge_may_answer_with_none() -> None:
+    free = replace(POND, commands=(replace(DROP, may_acknowledge=True),))
+    contract = Contract(contract_text(free, lambda kind: kind.name, TITLES), Point, Dropped)
+    calls = TypedCalls(contract, lambda: None, tuple)
+    assert calls.reply("drop", None) is None
+    assert calls.reply("drop", {"type": "dropped", "data": {"n": 1, "at": None}}) == Dropped(n=1, at=None)
 
 
 @pytest.mark.parametrize(
@@ -153,6 +160,7 @@ def test_the_hash_is_of_what_clients_depend_on() -> None:
     (x,) = DROP.fields
     drops = [
         replace(DROP, reply=None),
+        replace(DROP, may_acknowledge=True),
         replace(DROP, fields=(replace(x, type=t.FloatType(t.Bounds(le=2))),)),
         replace(DROP, fields=(replace(x, default=0.0),)),
     ]

@@ -24,6 +24,7 @@ from lamp_client import Brush, FileRef, Point, RainLampModel, State, SyncRainLam
 async def main(image: FileRef) -> None:
     async with RainLampModel(local=True) as lamp:
         assert_type(await lamp.get_state_(), State)
+        assert_type(await lamp.peek(), State | None)
         assert_type(await lamp.tune(step=0.5, any={"x": 1}), Tuned)
         assert_type(await lamp.set_colour("#000"), None)
         await lamp.paint(Brush(size=3, at=Point(x=0.5), weights={"red": 2}), layers=[{"a": None}])
@@ -43,6 +44,7 @@ async def main(image: FileRef) -> None:
 def blocking() -> None:
     with SyncRainLampModel(local=True) as lamp:
         assert_type(lamp.get_state_(), State)
+        assert_type(lamp.peek(), State | None)
 
 
 async def mistakes(lamp: RainLampModel) -> None:

@@ -492,6 +492,10 @@ def replaced(command: CommandSchema) -> ModelSchema:
         (replaced(dataclasses.replace(DROP, fields=DROP.fields[:2])), ["drop.strength is gone"]),
         (replaced(dataclasses.replace(DROP, reply=None)), ["drop replied with 'dropped' and no longer replies"]),
         (
+            replaced(dataclasses.replace(DROP, may_acknowledge=True)),
+            ["drop always replied with 'dropped' and may only acknowledge now"],
+        ),
+        (
             dataclasses.replace(POND, messages=(MessageSchema("dropped", "Dropped", (Field("x", FloatType()),)),)),
             ["dropped.y is gone"],
         ),

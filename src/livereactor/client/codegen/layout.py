@@ -28,6 +28,11 @@ class Brackets:
 Part: TypeAlias = str | Brackets
 
 
+def width(line: str) -> int:
+    """Columns, at most: letters beyond ASCII may take two, and formatters do not agree on which."""
+    return len(line) + sum(not letter.isascii() for letter in line)
+
+
 def flat(part: Part) -> str:
     """On one line."""
     if isinstance(part, str):
@@ -39,8 +44,10 @@ def flat(part: Part) -> str:
 def laid_out(part: Part, indent: str = "", suffix: str = "") -> list[str]:
     """The lines; of one that fits, one."""
     line = indent + flat(part) + suffix
-    if isinstance(part, str) or len(line) <= WIDTH or not part.items:
+    if isinstance(part, str) or width(line) <= WIDTH or not part.items:
         return [line]
+    if _is_lone_type(part) and not line.isascii():
+        return [line]  # without a comma at its end it would be joined again, if it did fit
     comma = "" if _is_lone_type(part) else ","
     items = [line for item in part.items for line in laid_out(item, indent + INDENT, comma)]
     return [indent + part.head, *items, indent + part.tail + suffix]
@@ -92,7 +99,7 @@ def value(given: Any) -> Part:
     """A JSON value as an expression: lists as tuples, so that nobody can change a default."""
     match given:
         case None | bool() | int() | float():
-            return repr(given)
+            return repr(given).replace("e+", "e")
         case str():
             return text(given)
         case list() | tuple():

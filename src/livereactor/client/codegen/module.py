@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
-from livereactor.client.codegen.layout import INDENT, WIDTH, Brackets, Part, docstring, headed, laid_out, text
+from livereactor.client.codegen.layout import INDENT, WIDTH, Brackets, Part, docstring, headed, laid_out, text, width
 from livereactor.client.codegen.names import (
     HIDING,
     RESERVED_CLASSES,
@@ -57,7 +57,7 @@ class _Module:
         contract = self._contract()
         blocks = [*self._data(), contract, *self._clients()]
         # Formatters break a line that is too long in ways of their own; here only a name of their size makes one.
-        is_wide = any(len(line) > WIDTH for block in blocks for line in block if block is not contract)
+        is_wide = any(width(line) > WIDTH for block in blocks for line in block if block is not contract)
         lines = [*self._header(), *(["# fmt: off"] if is_wide else [])]  # last: it imports what the blocks use
         for before, block in zip([[""], *blocks], blocks, strict=False):
             lines += ["", "", *block] if _is_class(block) or _is_class(before) else ["", *block]
@@ -155,14 +155,16 @@ class _Module:
         parameters = [self._parameter(each, where) for each in fields]
         parameters[1 if first else 0 : 1 if first else 0] = star
         head = f"{define} {self._methods[command.name]}("
-        lines = laid_out(Brackets(head, ("self", *parameters), f") -> {reply}:"), INDENT)
+        answer = f"{reply} | None" if command.may_acknowledge else reply
+        lines = laid_out(Brackets(head, ("self", *parameters), f") -> {answer}:"), INDENT)
         said = sentence(command.description) or f"The Command `{command.name}`."
         lines += docstring([said], [("Args", _told(fields, said))], INDENT * 2)
         given = Brackets("{", tuple(f"{text(each.name)}: {each.name}" for each in fields), "}")
         if reply is None:
             call = Brackets(f"{wait}self._tell(", (text(command.name), given), ")")
         else:
-            call = Brackets(f"return {wait}self._ask(", (reply, text(command.name), given), ")")
+            ask = "_may_ask" if command.may_acknowledge else "_ask"
+            call = Brackets(f"return {wait}self.{ask}(", (reply, text(command.name), given), ")")
         return [*lines, *laid_out(call, INDENT * 2)]
 
     def _parameter(self, each: Field, where: str) -> Part:
