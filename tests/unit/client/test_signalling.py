@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import cast
 
 import pytest
 
-from livereactor.client.errors import error_of
-from livereactor.client.signalling import MAX_CANDIDATES, Trickle, format_for, with_candidates
+from livereactor.client import signalling
+from livereactor.client.api import Api
+from livereactor.client.errors import ReactorError, error_of
+from livereactor.client.signalling import MAX_CANDIDATES, Trickle, answer_to, format_for, with_candidates
 from livereactor.engine.port import Candidate
 from livereactor.protocol.messages import WireFormat
 from livereactor.protocol.sdp import parse_description
@@ -28,6 +31,33 @@ END = Candidate("")
 )
 def test_official_servers_of_two_point_x_are_spoken_to_in_json(version: str, wire: str) -> None:
     assert format_for(version) is WireFormat(wire)
+
+
+class Answers:
+    """Stands in for the API: its answers one after the other."""
+
+    def __init__(self, *answers: str | None) -> None:
+        self._answers = iter(answers)
+
+    async def answer(self, session_id: str, connection: int) -> str | None:
+        return next(self._answers)
+
+
+@pytest.mark.parametrize(
+    ("answers", "stale", "taken"),
+    [(("new",), "", "new"), ((None, "old", "new"), "old", "new"), (("",), "", ""), (("old", "old"), "old", None)],
+)
+async def test_an_answer_to_an_earlier_offer_is_none_to_this_one(
+    answers: Sequence[str | None], stale: str, taken: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signalling, "FIRST_WAIT", 0.0)
+    asking = answer_to(cast("Api", Answers(*answers)), "s", 1, len(answers), stale=stale)
+    if taken is not None:
+        assert await asking == taken
+        return
+    with pytest.raises(ReactorError, match="after 2 polls") as late:
+        await asking
+    assert late.value.code == "REQUEST_TIMEOUT"
 
 
 def test_candidates_go_into_their_section_of_the_offer() -> None:
