@@ -1,7 +1,7 @@
 """The HTTP API as a client uses it: sessions, signalling, uploads, clips, of a coordinator or of a runtime.
 
 Every call is bounded in time. All of them raise `ReactorError` and nothing else, with the precise code; which of these
-are `CONNECTION_FAILED` for a user is decided by who calls (`errors.failure_of`).
+are `CONNECTION_FAILED` for a user is decided by who calls (`failures`).
 """
 
 from __future__ import annotations

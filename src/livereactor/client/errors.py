@@ -16,7 +16,7 @@ Mistakes in arguments are `TypeError` and `ValueError`, never these.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Final, Literal, Unpack
+from typing import Final, Unpack
 
 from livereactor.base import errors as base
 from livereactor.client.error import ALIASES, Facts, ReactorError
@@ -379,20 +379,3 @@ def error_of(code: str, message: str, **facts: Unpack[Facts]) -> ReactorError:
     code = ALIASES.get(code, code)
     kind = StepError if code.startswith("step_") else _BY_CODE.get(code, ReactorError)
     return kind(message, code=code, **facts)
-
-
-# Causes that say nothing by themselves of what to do: an operation that fails for one has its own code.
-_GENERIC: Final = frozenset({"NETWORK_ERROR", "SERVER_ERROR", "REQUEST_TIMEOUT", "TRANSPORT_ERROR", "DISCONNECTED"})
-
-
-def failure_of(operation: Literal["connect", "reconnect"], cause: ReactorError) -> ReactorError:
-    """What `connect()` or `reconnect()` raises for `cause`: itself where it is specific (behaviour 15.3)."""
-    if cause.code not in _GENERIC:
-        cause.operation = cause.operation or operation
-        return cause
-    code = "CONNECTION_FAILED" if operation == "connect" else "RECONNECTION_FAILED"
-    error = error_of(code, cause.message, reason=cause.reason, component=cause.component, operation=operation)
-    error.status, error.retry_after, error.session_id = cause.status, cause.retry_after, cause.session_id
-    error.details = cause.details
-    error.__cause__ = cause
-    return error

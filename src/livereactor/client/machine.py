@@ -12,7 +12,9 @@ from itertools import pairwise
 from typing import Final
 
 from livereactor.base.errors import IllegalTransitionError
-from livereactor.client.errors import AbortedError, ReactorError, error_of, failure_of
+from livereactor.client.error import ReactorError
+from livereactor.client.errors import AbortedError, error_of
+from livereactor.client.failures import ended, lost, not_connected, not_reconnected
 from livereactor.client.machine_words import (
     Abandon,
     Adopt,
@@ -47,7 +49,6 @@ from livereactor.client.phases import LEGAL, STATUS, Phase
 from livereactor.client.types import ConnectionTimings, Status
 
 WINDOW: Final = 30.0  # seconds that a Session outlives its last client, where its server does not say (behaviour 17.5)
-RETRY_AFTER: Final = 3.0  # seconds to leave before a lost media connection is tried again (acceptance C-11)
 
 MISSES: Final = 5  # looks in a row that may give nothing, once a Session was seen to wait: its place is worth them
 
@@ -56,12 +57,6 @@ _GONE: Final = frozenset({"NOT_FOUND", "SESSION_TERMINAL"})
 _UNUSABLE: Final = _GONE | {"BAD_REQUEST"}
 # Asking again how the Session is would tell nothing new.
 _PLAIN: Final = frozenset({"NETWORK_ERROR", "UNAUTHORIZED", "FORBIDDEN", "VERSION_MISMATCH", "MESSAGE_TOO_LARGE"})
-# What a server's word for an end means to the caller: a reason of part D, and whether a new Session may go better.
-_ENDS: Final = {
-    "worker_lost": ("WORKER_LOST", "the worker stopped responding; connect again", True),
-    "error": ("MODEL_ERROR", "the model stopped with an error; connect again", True),
-    "moderated": ("MODERATED", "session ended by moderation", False),
-}
 
 
 class Machine:
@@ -88,7 +83,8 @@ class Machine:
         self._polls = Polls(*SESSION_POLLS)
         self._look_at: float | None = None
         self._misses = 0
-        self._retries = Retries(0.0)
+        self._kept_until = 0.0  # the Session by its server, once its transport is gone
+        self._retries = Retries(self._kept_until)
         self._retry_at: float | None = None
         self._silence: Silence | None = None
         self._offering = False  # in READY, a second transport is coming up beside the silent one
@@ -168,7 +164,8 @@ class Machine:
 
     def _reconnect(self, now: float) -> list[MachineEffect]:
         if self._phase in (Phase.READY, Phase.KEPT):
-            self._retries = Retries(now + self._window)
+            self._kept_until = now + self._window
+            self._retries = Retries(self._kept_until)
         elif self._phase is not Phase.BETWEEN:
             return []  # joins the attempt that is being made
         cycled: list[MachineEffect] = []
@@ -187,7 +184,7 @@ class Machine:
         else:
             effects += self._go(Phase.KEPT)
         if waited:
-            effects.append(Settle(AbortedError("disconnect() was called meanwhile")))
+            effects.append(Settle(AbortedError("disconnect() was called meanwhile", operation=self._operation)))
         return effects
 
     # --- what came of the work -----------------------------------------------------------------------------------
@@ -271,13 +268,13 @@ class Machine:
         if self._phase in (Phase.PREPARING, Phase.LINKING) and self._renewable:
             return self._renew()
         used = self._resuming or self._phase is Phase.READY
-        error = _ended(reason, self._session)
+        error = ended(reason, self._session)
         waited = self._phase is not Phase.READY
         effects: list[MachineEffect] = [Abandon()]
         if used:
             effects.append(TellEnded(reason))
         if waited:
-            error.operation = "reconnect" if self._resuming else "connect"
+            error.operation, error.component = self._operation, "api"
         else:
             effects.append(CloseLink(reason))
         # Nothing is left to end where its server said so, or no longer knows what was in use.
@@ -317,6 +314,10 @@ class Machine:
     # --- moves ---------------------------------------------------------------------------------------------------
 
     @property
+    def _operation(self) -> str:
+        return "reconnect" if self._resuming else "connect"
+
+    @property
     def _renewable(self) -> bool:
         return self._owned and not self._renewed and not self._resuming
 
@@ -350,21 +351,15 @@ class Machine:
 
     def _lose(self, reason: str, now: float) -> list[MachineEffect]:
         """The transport in use is given up, its Session is not."""
-        words = f"media connection lost ({reason}); session kept {self._window:g} s"
-        error = error_of(
-            "GPU_CONNECTION_ERROR",
-            words,
-            reason="TRANSPORT_ERROR",
-            retry_after=RETRY_AFTER,
-            session_id=self._session,
-        )
-        self._retries = Retries(now + self._window)
+        error = lost(reason, self._session, self._window)
+        self._kept_until = now + self._window
+        self._retries = Retries(self._kept_until)
         told, *more = self._retry_or_keep(now, retry=True)
         return [Abandon(), CloseLink(reason), told, Report(error), *more]
 
     def _fail(self, cause: ReactorError, now: float) -> list[MachineEffect]:
         """The attempt under way is given up."""
-        error = failure_of("reconnect" if self._resuming else "connect", cause)
+        error = not_reconnected(cause, self._kept_until - now) if self._resuming else not_connected(cause)
         error.session_id = error.session_id or self._session
         if not self._resuming:
             self._owned = self._owned and self._session is not None
@@ -382,8 +377,3 @@ class Machine:
         # Nobody connects again but from `disconnected` (behaviour 5.1).
         through = at is not None and before is not Status.CONNECTING
         return [Become(Status.DISCONNECTED), *moved] if through else moved
-
-
-def _ended(reason: str, session_id: str | None) -> ReactorError:
-    why, words, recoverable = _ENDS.get(reason, (reason, f"session ended: {reason}", False))
-    return error_of("SESSION_TERMINAL", words, reason=why, recoverable=recoverable, session_id=session_id)

@@ -6,7 +6,8 @@ import pytest
 from livereactor.base import errors as base
 from livereactor.client import errors
 from livereactor.client.error import ReactorError
-from livereactor.client.errors import error_of, failure_of
+from livereactor.client.errors import error_of
+from livereactor.client.failures import not_connected, not_reconnected
 
 CODES = [
     "UNAUTHORIZED",
@@ -109,7 +110,7 @@ def test_older_names_of_a_code_count() -> None:
 
 def test_a_generic_cause_becomes_the_failure_of_the_operation() -> None:
     cause = error_of("NETWORK_ERROR", "could not reach localhost:1 (refused)")
-    error = failure_of("connect", cause)
+    error = not_connected(cause)
     assert (error.code, error.reason, error.component, error.recoverable) == (
         "CONNECTION_FAILED",
         "NETWORK_ERROR",
@@ -121,8 +122,14 @@ def test_a_generic_cause_becomes_the_failure_of_the_operation() -> None:
 
 def test_a_specific_cause_is_raised_as_it_is() -> None:
     cause = error_of("UNAUTHORIZED", "the API key was refused (401)", status=401)
-    assert failure_of("reconnect", cause) is cause
+    assert not_reconnected(cause, 14.0) is cause
     assert cause.operation == "reconnect"
+
+
+def test_a_failed_reconnect_says_how_long_the_session_is_kept() -> None:
+    error = not_reconnected(error_of("TRANSPORT_ERROR", "no network path"), 14.2)
+    assert str(error) == ("reconnect: [RECONNECTION_FAILED] could not resume the session (no network path); 14 s left")
+    assert (error.reason, error.component, error.recoverable) == ("TRANSPORT_ERROR", "gpu", True)
 
 
 def test_catching_recording_errors_catches_the_shared_codes_too() -> None:
