@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
+from keyword import iskeyword
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 import structlog
@@ -110,6 +110,7 @@ class Commands(Generic[Answer]):
 
     def __init__(self, send: Send[Answer], schema: Callable[[], ModelSchema | None]) -> None:
         self._send, self._schema = send, schema
+        self._calls: dict[str, CommandCall[Answer]] = {}
 
     def __getattr__(self, name: str) -> CommandCall[Answer]:
         if name.startswith("_"):
@@ -121,12 +122,14 @@ class Commands(Generic[Answer]):
 
     def __getitem__(self, name: str) -> CommandCall[Answer]:
         schema = self._schema()
-        if schema is None:
-            return CommandCall(name, None, self._send)
-        command = next((each for each in schema.commands if each.name == name), None)
-        if command is None:
-            raise KeyError(_unknown(name, schema))
-        return CommandCall(name, command, self._send)
+        try:
+            command = None if schema is None else schema.command(name)
+        except InvalidCommandError as error:
+            raise KeyError(error.message) from None
+        call = self._calls.get(name)
+        if call is None or call.command is not command:
+            call = self._calls[name] = CommandCall(name, command, self._send)
+        return call
 
     def __iter__(self) -> Iterator[str]:
         schema = self._schema()
@@ -139,15 +142,8 @@ class Commands(Generic[Answer]):
         return [name for name in self if name.isidentifier()]
 
 
-def _unknown(name: str, schema: ModelSchema) -> str:
-    names = [each.name for each in schema.commands]
-    close = difflib.get_close_matches(name, names, n=1)
-    advice = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(names) or 'none'}"
-    return f"{schema.name} has no command {name!r}; {advice}"
-
-
 class CommandCall(Generic[Answer]):
-    """One Command, to be called with its arguments by name.
+    """One Command, to be called with its arguments by name; `command` is its schema, None while that is not known.
 
     Raises (when called):
         CommandRejected: the schema refuses the arguments; nothing was sent.
@@ -157,7 +153,7 @@ class CommandCall(Generic[Answer]):
     """
 
     def __init__(self, name: str, command: CommandSchema | None, send: Send[Answer]) -> None:
-        self._command, self._send = command, send
+        self.command, self._send = command, send
         self.__name__ = self.__qualname__ = name
         self.__doc__ = None if command is None else command_doc(command)
         self.__signature__ = None if command is None else signature(command)
@@ -165,8 +161,8 @@ class CommandCall(Generic[Answer]):
     def __call__(self, /, *values: Any, **arguments: Any) -> Answer:
         if values:  # which one it is for only the schema knows, and that may still be on its way
             raise TypeError(f"{self.__name__} takes its arguments by name: {self.__name__}(x=…)")
-        if self._command is not None:
-            check_arguments(self._command, arguments)
+        if self.command is not None:
+            check_arguments(self.command, arguments)
         return self._send(self.__name__, arguments)
 
     def __repr__(self) -> str:
@@ -186,7 +182,8 @@ _PYTHON: Final[Mapping[str, Any]] = {
 
 def signature(command: CommandSchema) -> inspect.Signature:
     """As `help()` shows it; arguments whose names Python cannot write are left out."""
-    return inspect.Signature([_parameter(each) for each in in_order(command) if each.name.isidentifier()])
+    written = [each for each in in_order(command) if each.name.isidentifier() and not iskeyword(each.name)]
+    return inspect.Signature([_parameter(each) for each in written])
 
 
 def _parameter(field: Field) -> inspect.Parameter:

@@ -13,7 +13,7 @@ import pytest
 import structlog
 
 from livereactor.base.errors import InvalidCommandError
-from livereactor.client.commands import Commands, ServerSchema, command_doc, command_of, json_arguments
+from livereactor.client.commands import Commands, ServerSchema, command_doc, command_of, json_arguments, signature
 from livereactor.client.errors import CommandRejected
 from livereactor.client.types import FileRef
 from livereactor.protocol import types as t
@@ -112,7 +112,7 @@ def test_without_a_schema_the_server_decides() -> None:
 
 
 def test_an_unknown_command_is_no_attribute_and_the_likely_one_is_named(sent: Sent) -> None:
-    with pytest.raises(AttributeError, match="pond has no command 'drp'; did you mean 'drop'"):
+    with pytest.raises(AttributeError, match="no command named 'drp'; did you mean 'drop'"):
         _ = sent.commands.drp
     assert not hasattr(sent.commands, "__wrapped__")
     assert "set-sky" in sent.commands
@@ -128,6 +128,8 @@ def test_help_says_what_the_schema_says(sent: Sent) -> None:
     assert str(inspect.signature(sent.commands.drop)) == "(*, x: float, y: float, strength: float = 1.0)"
     assert str(inspect.signature(sent.commands.set_prompt)) == "(*, prompt: str, seed: int = 0)"
     assert "Answers with the Message `dropped`, or only" in command_doc(replace(DROP, may_acknowledge=True))
+    foreign = CommandSchema("go", tuple(t.Field(name, UNIT) for name in ("class", "to-day", "x")))
+    assert str(signature(foreign)) == "(*, x: float)"
     assert repr(sent.commands.reset) == "<command reset()>"
 
 
