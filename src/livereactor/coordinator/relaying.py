@@ -7,6 +7,8 @@ itself, and its first frames wake whoever waits.
 from __future__ import annotations
 
 import asyncio
+import json
+from contextlib import suppress
 from typing import Final
 
 from livereactor.base.errors import UnavailableError
@@ -16,6 +18,15 @@ from livereactor.protocol import link
 RETURN: Final = 3.0  # seconds; a Worker tries again within one, and a client waits for its answer for ten
 BODY_BYTES: Final = 256 * 1024  # of signalling; an SDP has some 20 KiB, and no escaping makes a frame too large of it
 WAITING: Final = 1_000  # requests that wait for Workers to come back, of all clients
+
+
+def is_fenced(reply: link.Reply) -> bool:
+    """The Worker says that it does not hold the Session of the request."""
+    if reply.status != 409:
+        return False
+    with suppress(ValueError):
+        return json.loads(reply.body or "").get("code") == link.FENCED
+    return False
 
 
 class Relay:

@@ -23,6 +23,7 @@ PATH: Final = "/workers/link"
 FRAME_BYTES: Final = 2 * 1024 * 1024  # the largest body is 1 MiB, escaped in JSON a little more; a thumbnail is smaller
 BEAT_EVERY: Final = 2.0  # seconds
 LEASE: Final = 15.0  # seconds without a beat after which a Worker is lost: seven beats may be
+FENCED: Final = "FENCED"  # code of the answer to a request about a Session that the Worker does not hold (any more)
 SELF_FENCE: Final = 60.0  # seconds without an acknowledged beat after which a Worker ends its Sessions by itself
 SlotPhase: TypeAlias = Literal["free", "accepting", "waiting", "streaming", "orphaned", "closing"]
 

@@ -55,7 +55,9 @@ def refusal(request: link.Request, error: LivereactorError) -> link.Reply:
 
 def not_held(request: link.Request) -> link.Reply:
     """The answer to a request about what the Slot does not hold (any more)."""
-    error = ConflictError("this worker does not hold that session any more; ask for the session again", code="FENCED")
+    error = ConflictError(
+        "this worker does not hold that session any more; ask for the session again", code=link.FENCED
+    )
     return refusal(request, error)
 
 

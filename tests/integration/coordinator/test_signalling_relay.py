@@ -39,6 +39,32 @@ async def test_each_call_reaches_the_worker_with_method_path_body_fence_and_role
         assert {(each.fence, each.role) for each in worker.requests} == {(1, "owner")}
 
 
+async def test_a_client_that_is_faster_than_the_word_to_its_worker_is_not_sent_away() -> None:
+    """It may read in the database that its Session runs before the Worker has heard so."""
+    heard: list[link.Request] = []
+
+    def answered(request: link.Request) -> link.Reply:
+        heard.append(request)
+        code, status = ("FENCED", 409) if len(heard) < 3 else ("", 201)
+        return as_json({"code": code, "connection_id": 5001}, status)(request)
+
+    async with coordinating() as served, working(served, answer=answered):
+        session = await served.session()
+        await served.ready(session)
+        answer = await served.http.post(f"/sessions/{session}{RTC}/connections", json={})
+        assert (answer.status_code, answer.json()["connection_id"], len(heard)) == (201, 5001, 3)
+
+
+async def test_a_worker_that_never_holds_the_session_is_asked_a_few_times_and_its_answer_handed_on() -> None:
+    fenced = as_json({"error": "not here", "code": "FENCED"}, 409)
+    async with coordinating() as served, working(served, answer=fenced) as worker:
+        session = await served.session()
+        await served.ready(session)
+        refused = await served.http.post(f"/sessions/{session}{RTC}/connections")
+        assert (refused.status_code, refused.json()["code"]) == (409, "FENCED")
+        assert len(worker.requests) == 5
+
+
 async def test_a_worker_is_told_who_only_watches() -> None:
     async with coordinating() as served, working(served) as worker:
         session = await served.session()
