@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from bench import commands, connecting, cost, demos, flow, latency, serving
+from bench import commands, connecting, cost, demos, flow, latency, recovering, serving
 from bench.frame import Figure, machine, save, table
 from bench.stand import JAVASCRIPT, OWN, PAGE, PYTHON, Stand
 from tests.tools.netns import private_network
@@ -23,6 +23,7 @@ FIGURES = {
             *connecting.FIGURES,
             *serving.FIGURES,
             *commands.FIGURES,
+            *recovering.FIGURES,
             *cost.FIGURES,
             *flow.FIGURES,
             *demos.FIGURES,

@@ -11,21 +11,18 @@ ECHOES, ROUNDS, LOOKS = 500, 5, 60
 
 
 async def p7(stand: Stand) -> Sequence[Result]:
-    """`echo`, one after the other, while 360p streams."""
-    results: list[Result] = []
-    for client in stand.clients:
-        rows = {server: list[float]() for server in stand.servers_for(client)}
-        for _ in range(ROUNDS):
-            for server, times in rows.items():
-                async with stand.connected(client, stand.server(server, "360p")) as viewer:
-                    await viewer.command("set_pacing", pacing="backpressure")
-                    await viewer.frames(30)
-                    times += await viewer.ask("echo_times", count=ECHOES // ROUNDS)
-        results += [
-            Result("P7", server, client, "360p streaming", spread(times), "ms", len(times))
-            for server, times in rows.items()
-        ]
-    return results
+    """`echo`, one after the other, while 360p streams; clients and servers in turn."""
+    rows = {(client, server): list[float]() for client in stand.clients for server in stand.servers_for(client)}
+    for _ in range(ROUNDS):
+        for (client, server), times in rows.items():
+            async with stand.connected(client, stand.server(server, "360p")) as viewer:
+                await viewer.command("set_pacing", pacing="backpressure")
+                await viewer.frames(30)
+                times += await viewer.ask("echo_times", count=ECHOES // ROUNDS)
+    return [
+        Result("P7", server, client, "360p streaming", spread(times), "ms", len(times))
+        for (client, server), times in rows.items()
+    ]
 
 
 async def p17(stand: Stand) -> Sequence[Result]:

@@ -44,21 +44,19 @@ async def _sharp_times(made: Client, started: float) -> dict[str, float | None]:
 
 
 async def p5(stand: Stand) -> Sequence[Result]:
-    """Connects in turn to ours and the rival; the first ones of each process are warm-up."""
-    results: list[Result] = []
-    for client in stand.clients:
-        rows: dict[tuple[str, str], list[float | None]] = {}
-        for number in range(WARM_UP + CONNECTS):
+    """Clients and servers in turn; the first connects of each process are warm-up."""
+    rows: dict[tuple[str, str, str], list[float | None]] = {}
+    for number in range(WARM_UP + CONNECTS):
+        for client in stand.clients:
             for server in stand.servers_for(client):
                 times = await connect_once(stand, client, stand.server(server, "720p"))
                 if number >= WARM_UP:
                     for name, value in times.items():
-                        rows.setdefault((server, name), []).append(value)
-        results += [
-            Result("P5", server, client, f"connect() to {name}, 720p", spread(values), "ms", len(values))
-            for (server, name), values in rows.items()
-        ]
-    return results
+                        rows.setdefault((client, server, name), []).append(value)
+    return [
+        Result("P5", server, client, f"connect() to {name}, 720p", spread(values), "ms", len(values))
+        for (client, server, name), values in sorted(rows.items(), key=lambda row: stand.clients.index(row[0][0]))
+    ]
 
 
 async def p6(stand: Stand) -> Sequence[Result]:
@@ -107,7 +105,7 @@ FIGURES = (
     Figure(
         "P5",
         "connect() to ready and to first frame",
-        "own viewer 85 / 120 ms to the first frame, page 120 / 180; Python 1.13 110 / 150, JavaScript 240 / 300",
+        "own client 85 / 120 ms to the first frame, page 120 / 180; Python 1.13 110 / 150, JavaScript 240 / 300",
         p5,
     ),
     Figure("P6", "time added to connect() by an unreachable STUN server at the server", "at most 30 ms", p6),

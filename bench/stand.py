@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.tools.browser import BrowserClient, BrowserClients
+from tests.tools.drivers import OWN as OWN_CLIENT
 from tests.tools.drivers import Client, PythonClients
 from tests.tools.official import VERSIONS, official_run, python_of
 from tests.tools.processes import REPOSITORY, Program, livereactor_run
 from tests.tools.serving import Coordinator, livereactor_serve
 
 OURS = "livereactor"
-OWN, PYTHON, JAVASCRIPT, PAGE = "own viewer", "python 1.13.0", "javascript 2.9.0", "javascript 2.9.0, on the page"
+OWN, PYTHON, JAVASCRIPT, PAGE = "own client", "python 1.13.0", "javascript 2.9.0", "javascript 2.9.0, on the page"
 SIZES = {"360p": ("640", "360"), "720p": ("1280", "720")}
 # Which official runtime a client can talk to: 3.10 lacks the routes of JavaScript 2.9.
 RIVALS = {OWN: 3, PYTHON: 3, JAVASCRIPT: 2, PAGE: 2}
@@ -143,8 +144,8 @@ class Stand:
                 started = BrowserClients.started(directory)
                 self._drivers[kind] = await self._stack.enter_async_context(started)
             else:
-                module = "bench.viewer" if kind == OWN else "tests.tools.python_client"
-                self._drivers[kind] = await self._stack.enter_async_context(PythonClients.started(module))
+                started = PythonClients.started(OWN_CLIENT) if kind == OWN else PythonClients.started()
+                self._drivers[kind] = await self._stack.enter_async_context(started)
         return self._drivers[kind]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.fault.services import PATIENCE, Service, is_there, kill, service
-from tests.tools.drivers import Client, PythonClients
+from tests.tools.drivers import OWN, Client, PythonClients
 
 pytestmark = pytest.mark.timeout(300)  # a dozen processes begin, which takes its time on a busy machine
 
@@ -48,7 +48,7 @@ async def lost_by_a_restart(served: Service, clients: Sequence[Client]) -> list[
 
 async def test_six_sessions_stream_on_and_are_known_to_the_next_run(tmp_path: Path) -> None:
     with service(tmp_path, "Numbered", "Pair", arguments=("--max-workers", str(ALONE))) as served:
-        async with PythonClients.started("bench.viewer") as viewers:
+        async with PythonClients.started(OWN) as viewers:
             models = ["numbered"] * ALONE + ["pair"] * TOGETHER
             clients = await asyncio.gather(*(watching(viewers, served, model) for model in models))
             sessions = [str((await client.state())["session"]) for client in clients]

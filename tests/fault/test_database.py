@@ -18,7 +18,7 @@ import pytest
 
 from tests.fault.services import Service, service
 from tests.fault.test_coordinator_killed import lost, watching
-from tests.tools.drivers import Client, PythonClients
+from tests.tools.drivers import OWN, Client, PythonClients
 from tests.tools.postgres import PostgresServer, postgres_server
 
 AWAY = 10.0  # seconds
@@ -32,7 +32,7 @@ async def test_sessions_stream_on_and_nobody_loses_a_place(tmp_path: Path, monke
         url = postgres.url(postgres.create_database())
         monkeypatch.setenv("LIVEREACTOR_STORE__URL", url)  # also of what this process itself does to the records
         with service(tmp_path, "Numbered", arguments=("--max-workers", "2"), STORE__URL=url, **GRACES) as served:
-            async with PythonClients.started("bench.viewer") as viewers:
+            async with PythonClients.started(OWN) as viewers:
                 await goes_through_an_outage(postgres, served, viewers)
             assert served.at.end() == 0
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.fault.services import PATIENCE, Service, is_there, is_unbroken, service
-from tests.tools.drivers import Client, PythonClients
+from tests.tools.drivers import OWN, Client, PythonClients
 from tests.tools.serving import operate
 
 pytestmark = pytest.mark.timeout(300)  # a dozen processes begin, which takes its time on a busy machine
@@ -31,7 +31,7 @@ async def watching(viewers: PythonClients, served: Service) -> tuple[Client, str
 async def test_a_worker_that_is_told_to_end_finishes_its_session_and_gets_no_other(tmp_path: Path) -> None:
     settings = {"COORDINATOR__DRAIN_TIMEOUT": "60"}
     with service(tmp_path, "Numbered", arguments=("--max-workers", "2"), **settings) as served:
-        async with PythonClients.started("bench.viewer") as viewers:
+        async with PythonClients.started(OWN) as viewers:
             client, session = await watching(viewers, served)
             mark, worker = await client.ask("mark"), served.worker_of(session)
             os.kill(worker["pid"], signal.SIGTERM)
@@ -55,7 +55,7 @@ def ended_with_0(served: Service, worker: str) -> bool:
 async def test_a_coordinator_that_is_told_to_end_lets_sessions_finish_and_leaves_nothing(tmp_path: Path) -> None:
     settings = {"COORDINATOR__DRAIN_TIMEOUT": "4"}
     with service(tmp_path, "Numbered", arguments=("--max-workers", "2"), **settings) as served:
-        async with PythonClients.started("bench.viewer") as viewers:
+        async with PythonClients.started(OWN) as viewers:
             client, session = await watching(viewers, served)
             unseen = await asyncio.to_thread(served.ready, "numbered")
             pids = [worker["pid"] for worker in served.workers()]

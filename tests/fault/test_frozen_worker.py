@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.fault.services import PATIENCE, Service, is_there, is_unbroken, service, worker_elsewhere
-from tests.tools.drivers import Client, PythonClients
+from tests.tools.drivers import OWN, Client, PythonClients
 
 pytestmark = pytest.mark.timeout(300)  # a dozen processes begin, which takes its time on a busy machine
 
@@ -40,7 +40,7 @@ async def test_a_frozen_worker_loses_its_session_for_good(tmp_path: Path) -> Non
         worker_elsewhere(served, "GoesOn", log_path=tmp_path / "worker.log", arguments=("--id", "sleeper")) as keeper,
     ):
         await waiting(served, lambda: served.workers(state="ready"))
-        async with PythonClients.started("bench.viewer") as viewers:
+        async with PythonClients.started(OWN) as viewers:
             old = await watching(viewers, served)
             session = str((await old.state())["session"])
             served.state_of(session, "ACTIVE")

@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 
 from tests.fault.services import PATIENCE, Service, is_unbroken, kill, service, worker_elsewhere
-from tests.tools.drivers import Client, PythonClients
+from tests.tools.drivers import OWN, Client, PythonClients
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
 AT_ONCE = 3.0  # seconds; promised are 0.3, which a machine under test does not always give
@@ -28,7 +28,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def viewers() -> AsyncIterator[PythonClients]:
-    async with PythonClients.started("bench.viewer") as clients:
+    async with PythonClients.started(OWN) as clients:
         yield clients
 
 
