@@ -206,6 +206,15 @@ def test_cycles_leave_no_thread_behind(server: Program) -> None:
     assert sessions(server) == 0
 
 
+def test_a_client_that_is_dropped_ends_its_session(server: Program) -> None:
+    dropped = lr.SyncReactor("conformance", **where(server))
+    dropped.on("message", print)
+    dropped.connect()
+    next(dropped.track("main_video").frames())
+    del dropped
+    server.wait_until(lambda: sessions(server) == 0, timeout=10.0)
+
+
 def script(tmp_path: Path, body: str, **values: Any) -> list[str]:
     path = tmp_path / "script.py"
     path.write_text("import threading, time\nimport livereactor as lr\n" + body.format(**values))
