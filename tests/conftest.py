@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 
 import pytest
+import structlog
 
 HERE = Path(__file__).parent
 # What counts frames and measures delays in real time, or fills the processor: what a neighbour does would show in it.
@@ -38,6 +39,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.relative_to(HERE).as_posix().startswith(ALONE):
             item.add_marker(pytest.mark.alone)
+
+
+@pytest.fixture(autouse=True)
+def fresh_log() -> None:
+    """A client or a command sets structlog up for its whole process; a test finds it as nobody has."""
+    structlog.reset_defaults()
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -18,10 +18,10 @@ import pytest_asyncio
 from livereactor import Reactor
 from livereactor.base.clock import monotonic_us
 from tests.tools.barcode import CLOCK_MASK, Code, draw, read
-from tests.tools.fixtures import network, server, start
+from tests.tools.fixtures import server, start
 from tests.tools.processes import Program
 
-__all__ = ["network", "server", "start"]
+__all__ = ["server", "start"]
 
 on_one_loop = pytest.mark.asyncio(loop_scope="module")
 PATIENCE = 15.0

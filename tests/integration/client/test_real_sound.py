@@ -9,10 +9,7 @@ import numpy as np
 import pytest
 
 from livereactor import Reactor
-from tests.tools.fixtures import network, start
 from tests.tools.processes import Program, livereactor_run
-
-__all__ = ["network", "start"]
 
 PATIENCE = 20.0
 PARROT = """
