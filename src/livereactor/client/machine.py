@@ -170,7 +170,7 @@ class Machine:
             return []  # joins the attempt that is being made
         cycled: list[MachineEffect] = []
         if self._phase is Phase.READY:
-            cycled = [Abandon(), CloseLink("reconnecting")]
+            cycled = [Abandon(), CloseLink()]
             self._deafen()
         return [*cycled, *self._resume(now)]
 
@@ -178,7 +178,7 @@ class Machine:
         waited = self._phase not in (Phase.IDLE, Phase.READY, Phase.KEPT)
         effects: list[MachineEffect] = []
         if self._phase not in (Phase.IDLE, Phase.KEPT):
-            effects += [Abandon(), CloseLink("disconnected")]
+            effects += [Abandon(), CloseLink()]
         if not (keep and self._session is not None):
             effects += [*self._go(Phase.IDLE), *self._leave_session()]
         else:
@@ -276,7 +276,7 @@ class Machine:
         if waited:
             error.operation, error.component = self._operation, "api"
         else:
-            effects.append(CloseLink(reason))
+            effects.append(CloseLink())
         # Nothing is left to end where its server said so, or no longer knows what was in use.
         self._owned = self._owned and not (certain or used)
         effects += [*self._go(Phase.IDLE), *self._leave_session(), Report(error)]
@@ -355,7 +355,7 @@ class Machine:
         self._kept_until = now + self._window
         self._retries = Retries(self._kept_until)
         told, *more = self._retry_or_keep(now, retry=True)
-        return [Abandon(), CloseLink(reason), told, Report(error), *more]
+        return [Abandon(), CloseLink(), told, Report(error), *more]
 
     def _fail(self, cause: ReactorError, now: float) -> list[MachineEffect]:
         """The attempt under way is given up."""

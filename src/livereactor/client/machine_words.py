@@ -153,9 +153,7 @@ class UseLink:
 
 @dataclass(frozen=True, slots=True)
 class CloseLink:
-    """Close the transport in use, and forget what was asked over it."""
-
-    reason: str
+    """Close the transport in use; what was asked over it fails."""
 
 
 @dataclass(frozen=True, slots=True)

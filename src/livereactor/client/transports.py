@@ -49,6 +49,7 @@ class Transport:
     Attributes:
         received: names of the Tracks that have come.
         answers: the other side answers pings: its silence means something.
+        early: what was said on it while it was coming up beside the one in use.
         replacing: held while another is coming up for it: what is said now would be lost.
     """
 
@@ -56,6 +57,7 @@ class Transport:
         self.link, self.sampler = link, sampler
         self.received: list[str] = []
         self.answers = False
+        self.early: list[LinkEvent] = []
         self.replacing = asyncio.Lock()
         self.sampling: asyncio.Task[None] | None = None
 
@@ -146,6 +148,8 @@ class Transports:
             for name, track in transport.link.inputs.items():
                 self._arrived(transport, name, track)
         self._tracks.attach(transport.link)
+        for event in transport.early:
+            self._heard(transport, event)
         self._chores.add(self._tracks.restore())
         transport.sampling = asyncio.get_running_loop().create_task(transport.sampler.run(), name="livereactor stats")
         if self._known.schema is None:
@@ -224,9 +228,12 @@ class Transports:
         if isinstance(event, PingAnswered):
             transport.answers = True
             return
-        is_only = transport is self._coming and self.current is None
-        if transport is not self.current and not is_only:
-            return  # one that is given up, or one beside the one in use
+        if transport is self._coming and self.current is not None:
+            if not isinstance(event, TrackArrived):  # its Tracks are handed over all at once
+                transport.early.append(event)
+            return
+        if transport not in (self.current, self._coming):
+            return  # given up
         match event:
             case TrackArrived(name, track):
                 self._arrived(transport, name, track)

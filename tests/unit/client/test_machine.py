@@ -234,7 +234,7 @@ def test_a_second_disconnect_does_nothing(life: Life) -> None:
 def test_disconnect_tells_the_status_then_ends_the_session_then_forgets_it(life: Life) -> None:
     assert life.ready().take(Disconnect()) == [
         Abandon(),
-        CloseLink("disconnected"),
+        CloseLink(),
         Become(S.DISCONNECTED),
         EndSession("ses_1"),
         Forget(),
@@ -402,7 +402,7 @@ def test_a_silent_transport_whose_session_is_over_ends_with_its_reason(life: Lif
     life.wake()
     assert life.wake() == [Look()]
     life.take(Over("worker_lost"))
-    assert life.effects[:3] == [Abandon(), TellEnded("worker_lost"), CloseLink("worker_lost")]
+    assert life.effects[:3] == [Abandon(), TellEnded("worker_lost"), CloseLink()]
 
 
 def test_a_silent_transport_whose_session_has_to_wait_again_is_lost_at_once(life: Life) -> None:
