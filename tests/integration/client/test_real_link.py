@@ -22,7 +22,11 @@ from tests.tools.processes import REPOSITORY, Program, livereactor_run
 from tests.tools.serving import Coordinator, livereactor_serve
 
 CONFORMANCE = REPOSITORY / "examples/conformance.py"
-SMALL = {"CONFORMANCE_WIDTH": "320", "CONFORMANCE_HEIGHT": "180"}
+SMALL = {
+    "CONFORMANCE_WIDTH": "320",
+    "CONFORMANCE_HEIGHT": "180",
+    "LIVEREACTOR_RUNTIME__MAX_CONNECTIONS": "8",  # one that has gone counts until that is noticed
+}
 
 
 @pytest_asyncio.fixture
