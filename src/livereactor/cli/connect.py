@@ -135,6 +135,8 @@ class _Seeing:
     def sentence(self) -> str:
         """For people."""
         told = self.summary()
+        if self.frames == 0:
+            return "no frames"
         rate = "" if told["fps"] is None else f", {told['fps']:g} a second"
         film = f", in {told['film']}" if told["film"] else ""
         return f"{self.frames} frames of {told['width']}x{told['height']} in {told['seconds']:.1f} s{rate}{film}"

@@ -70,10 +70,6 @@ class LoopThread:
                 wait([call.outcome], CLEAN_UP)
             raise
 
-    def start(self, work: Coroutine[Any, Any, object]) -> None:
-        """Have `work` done on the loop without waiting for it; from any thread."""
-        asyncio.run_coroutine_threadsafe(work, self._running())
-
     def _running(self) -> asyncio.AbstractEventLoop:
         with self._lock:
             # A forked child has the object, and not the thread.
@@ -105,7 +101,7 @@ class LoopThread:
         for task in left:
             task.cancel()
         if left:
-            await asyncio.wait(left, timeout=CLEAN_UP)
+            await asyncio.wait(left, timeout=1.0)
 
 
 class _Loop(asyncio.SelectorEventLoop):
