@@ -50,7 +50,6 @@ class Transport:
         received: names of the Tracks that have come.
         answers: the other side answers pings: its silence means something.
         early: what was said on it while it was coming up beside the one in use.
-        replacing: held while another is coming up for it: what is said now would be lost.
     """
 
     def __init__(self, link: Link, sampler: StatsSampler) -> None:
@@ -58,7 +57,6 @@ class Transport:
         self.received: list[str] = []
         self.answers = False
         self.early: list[LinkEvent] = []
-        self.replacing = asyncio.Lock()
         self.sampling: asyncio.Task[None] | None = None
 
 
@@ -91,6 +89,7 @@ class Transports:
         self._answer = ""  # of the last one on this Connection
         self.bitrate = Bitrate()
         self._coming: Transport | None = None
+        self._replacing = asyncio.Lock()  # held while the one in use is silent: what is said on it would be lost
 
     @property
     def heard_at(self) -> float:
@@ -123,16 +122,20 @@ class Transports:
             max_attempts=max_attempts,
             config=self._config(),
         )
-        if (silent := self.current) is not None:
-            await silent.replacing.acquire()
+        if self.current is None:
+            self._replacing = asyncio.Lock()  # of the loop that the client is used on now
+            held = None
+        else:
+            held = self._replacing
+            await held.acquire()
         link = Link.open(self._api, engine, known.session_id, options, lambda event: self._heard(coming, event))
         coming = self._coming = Transport(link, self._sampler(link))
         try:
             await link.ready()
         except BaseException:
             self._chores.add(link.aclose())
-            if silent is not None:
-                silent.replacing.release()
+            if held is not None:
+                held.release()
             raise
 
     def use(self) -> None:
@@ -144,7 +147,7 @@ class Transports:
         if old is not None:
             self._tracks.detach(quiet=True)
             self._leave(old)
-            old.replacing.release()
+            self._replacing.release()
             for name, track in transport.link.inputs.items():
                 self._arrived(transport, name, track)
         self._tracks.attach(transport.link)
@@ -176,9 +179,8 @@ class Transports:
 
     async def replaced(self) -> None:
         """Wait while the one in use is silent and another is coming up for it; in the order of the calls."""
-        if self.current is not None:
-            async with self.current.replacing:
-                pass
+        async with self._replacing:
+            pass
 
     async def set_bitrate(self, wanted: Bitrate) -> None:
         """Bound what is sent, on this transport and those to come."""

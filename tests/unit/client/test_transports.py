@@ -46,7 +46,7 @@ class Stage:
 
     async def replacing(self) -> "Stage":
         self.transports.current, self.transports._coming = self.old, self.new
-        await self.old.replacing.acquire()
+        await self.transports._replacing.acquire()
         return self
 
 
