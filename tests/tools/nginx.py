@@ -49,7 +49,7 @@ def nginx(site: Path, directory: Path, *, host: str, names: tuple[str, ...]) -> 
     shutil.copytree(_ETC, etc, symlinks=True)
     shutil.copy(site, etc / "conf.d/livereactor.conf")
     log_dir.mkdir()
-    certificate = certificate(etc / "livereactor", [f"IP:{host}", *(f"DNS:{name}" for name in names)])
+    certificate = make_certificate(etc / "livereactor", [f"IP:{host}", *(f"DNS:{name}" for name in names)])
     said = directory / "said"
     with said.open("wb") as output:
         command = ["unshare", "--mount", "--", "sh", "-c", _START, "sh", str(directory)]
@@ -66,7 +66,7 @@ def nginx(site: Path, directory: Path, *, host: str, names: tuple[str, ...]) -> 
             process.wait()
 
 
-def certificate(directory: Path, subjects: list[str]) -> Path:
+def make_certificate(directory: Path, subjects: list[str]) -> Path:
     """A certificate that nobody vouches for, its key `privkey.pem` beside it."""
     directory.mkdir()
     made = directory / "fullchain.pem"

@@ -15,7 +15,7 @@ import pytest
 
 from livereactor.cli import probing, probing_media
 from livereactor.cli.probing import Step, Target, probe
-from tests.tools.nginx import certificate
+from tests.tools.nginx import make_certificate
 from tests.tools.processes import free_port
 from tests.tools.script import HANGS, refuses, says
 from tests.tools.scripted_server import scripted
@@ -80,7 +80,7 @@ async def test_a_port_without_tls_fails_at_tls() -> None:
 
 
 async def test_a_certificate_that_nobody_vouches_for_fails_at_tls(tmp_path: Path) -> None:
-    made = certificate(tmp_path / "tls", ["IP:127.0.0.1"])
+    made = make_certificate(tmp_path / "tls", ["IP:127.0.0.1"])
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(made, made.with_name("privkey.pem"))
     async with answering(html("200 OK"), tls) as port:
