@@ -67,8 +67,8 @@ async def _cut(viewer: Client, *, notices: bool) -> float | None:
 def _swallowed(ports: set[int]) -> Iterator[None]:
     """Packets from and to these UDP ports vanish; those of a port opened later do not."""
     shown = ", ".join(map(str, sorted(ports)))
-    rules = "".join(f"udp {side} {{ {shown} }} drop; " for side in ("sport", "dport"))
-    _nft(f"table inet cut {{ chain in {{ type filter hook input priority 0; {rules} }} }}")
+    rules = "".join(f"udp {side} {{ {shown} }} drop\n" for side in ("sport", "dport"))
+    _nft(f"table inet cut {{\nchain in {{\ntype filter hook input priority 0\n{rules}}}\n}}\n")
     try:
         yield
     finally:
