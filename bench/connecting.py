@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from bench.frame import Figure, Result, spread
@@ -13,11 +14,13 @@ from tests.tools.stun import stun_server
 CONNECTS = 30
 WARM_UP = 2
 STUN_CONNECTS = 10
+SETTLE = 0.25  # seconds: what the client before leaves for the server to do is not what is measured
 
 
 async def connect_once(stand: Stand, client: str, server: Program, *, sharp: bool = False) -> dict[str, float | None]:
     """Milliseconds from `connect()` to ready, to the first frame, and with `sharp` to the first sharp one."""
     made = await stand.new(client, server)
+    await asyncio.sleep(SETTLE)
     options = {"onPage": True} if client == PAGE else {}
     if sharp:
         await made.ask("keep_pictures", count=20)

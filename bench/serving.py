@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 
 import httpx2
 
-from bench.connecting import CONNECTS, WARM_UP
+from bench.connecting import CONNECTS, SETTLE, WARM_UP
 from bench.frame import Figure, Result, spread
 from bench.stand import JAVASCRIPT, OURS, OWN, PYTHON, Stand
 from tests.tools.postgres import postgres_server
@@ -32,6 +32,7 @@ async def p4(stand: Stand) -> Sequence[Result]:
     for number in range(WARM_UP + CONNECTS):
         for client, ready in rows.items():
             made = await stand.new(client, server)
+            await asyncio.sleep(SETTLE)
             connected = await made.connect()
             if number >= WARM_UP:
                 ready.append(connected["ready_ms"])
