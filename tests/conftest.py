@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import structlog
+from hypothesis import settings
 
 HERE = Path(__file__).parent
 # What counts frames and measures delays in real time, or fills the processor: what a neighbour does would show in it.
@@ -19,8 +20,13 @@ ALONE = (
     "fault/test_nat.py",
     "fault/test_pool.py",
     "fault/test_processes.py",
+    "property/protocol/test_hostile_input.py",
     "soak/",
 )
+
+# What an example takes is its neighbours' time too; properties that are about time say so themselves.
+settings.register_profile("ours", deadline=None)
+settings.load_profile("ours")
 
 
 def pytest_configure() -> None:

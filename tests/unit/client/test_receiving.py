@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from livereactor.client.error import ReactorError
-from livereactor.client.frame_handlers import accepted
-from livereactor.client.frame_streams import Frames
+from livereactor.client.media.frame_handlers import accepted
+from livereactor.client.media.frame_streams import Frames
 from livereactor.media.frames import Frame
 from tests.unit.client.media_rig import PATIENCE, Got, Rig, Wire, ended, eventually, flat, rigged
 
@@ -92,6 +92,7 @@ async def test_a_slow_handler_gets_the_newest_and_delays_nobody(rig: Rig, wire: 
     for value in (1, 2, 3, 4):
         wire.show(value)
         await quick.until(lambda items, value=value: items[-1:] == [value])
+        await entered.count(1)
     assert entered.items == [1]
     free.set()
     assert await entered.count(2) == [1, 4]
