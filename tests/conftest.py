@@ -53,6 +53,7 @@ def fresh_log() -> None:
     structlog.reset_defaults()
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """`-n auto`: one more than there are processors, since every other test waits for a process or a clock."""
     return len(os.sched_getaffinity(0)) + 1
