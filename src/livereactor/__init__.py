@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from livereactor import errors
     from livereactor.base.errors import CommandError
-    from livereactor.client import devices
-    from livereactor.client.credentials import fetch_jwt
-    from livereactor.client.download import download_clip
     from livereactor.client.error import ReactorError
+    from livereactor.client.files.download import download_clip
+    from livereactor.client.media import devices
     from livereactor.client.reactor import Reactor
-    from livereactor.client.sync import SyncReactor
+    from livereactor.client.sync.reactor import SyncReactor
     from livereactor.client.types import FileRef, Status
+    from livereactor.client.wire.credentials import fetch_jwt
     from livereactor.media.frames import Frame
     from livereactor.runtime.authoring import Model
     from livereactor.runtime.commands import command
@@ -67,15 +67,15 @@ _HOMES: Final = {
     "ReactorError": ("livereactor.client.error", "ReactorError"),
     "Session": ("livereactor.runtime.given", "Session"),
     "Status": ("livereactor.client.types", "Status"),
-    "SyncReactor": ("livereactor.client.sync", "SyncReactor"),
+    "SyncReactor": ("livereactor.client.sync.reactor", "SyncReactor"),
     "VideoIn": ("livereactor.runtime.tracks", "VideoIn"),
     "VideoOut": ("livereactor.runtime.tracks", "VideoOut"),
     "Weights": ("livereactor.runtime.weights", "Weights"),
     "command": ("livereactor.runtime.commands", "command"),
-    "devices": ("livereactor.client.devices", ""),
-    "download_clip": ("livereactor.client.download", "download_clip"),
+    "devices": ("livereactor.client.media.devices", ""),
+    "download_clip": ("livereactor.client.files.download", "download_clip"),
     "errors": ("livereactor.errors", ""),
-    "fetch_jwt": ("livereactor.client.credentials", "fetch_jwt"),
+    "fetch_jwt": ("livereactor.client.wire.credentials", "fetch_jwt"),
     "param": ("livereactor.runtime.params", "param"),
     "wait_for": ("livereactor.runtime.tracks", "wait_for"),
 }

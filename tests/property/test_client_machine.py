@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from livereactor.base.errors import IllegalTransitionError
 from livereactor.client.errors import error_of
-from livereactor.client.machine import Machine
-from livereactor.client.machine_words import (
+from livereactor.client.life.machine import Machine
+from livereactor.client.life.phases import LEGAL, STATUS, Phase
+from livereactor.client.life.words import (
     Adopt,
     Become,
     Connect,
@@ -36,7 +37,6 @@ from livereactor.client.machine_words import (
     Unseen,
     Woke,
 )
-from livereactor.client.phases import LEGAL, STATUS, Phase
 from livereactor.client.types import Status
 
 S = Status

@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from livereactor.client.api import Api
 from livereactor.client.errors import error_of
-from livereactor.client.reading import ReceivedDescriptor
 from livereactor.client.types import TrackCapability
+from livereactor.client.wire.api import Api
+from livereactor.client.wire.reading import ReceivedDescriptor
 from livereactor.engine.port import (
     CandidateFound,
     CandidatePair,

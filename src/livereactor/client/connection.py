@@ -18,26 +18,26 @@ from typing import Any, Final
 import structlog
 
 from livereactor.base.errors import IllegalTransitionError
-from livereactor.client import machine_words as w
-from livereactor.client.api import Api
 from livereactor.client.chores import Calls, Chores
-from livereactor.client.credentials import Credentials
 from livereactor.client.engine_of import begin_loading
 from livereactor.client.error import ReactorError
 from livereactor.client.errors import AuthError, InvalidStateError, NotReadyError, error_of
 from livereactor.client.events import Emitter
 from livereactor.client.known import Known
-from livereactor.client.link import Link
-from livereactor.client.machine import Machine
+from livereactor.client.life import words as w
+from livereactor.client.life.machine import Machine
+from livereactor.client.life.phases import Phase
+from livereactor.client.media.track_requests import TrackRequests
+from livereactor.client.media.tracks import Tracks
 from livereactor.client.open_clients import OPEN, running_loop
 from livereactor.client.options import Options
-from livereactor.client.phases import Phase
 from livereactor.client.session_work import CANCELLED, SessionWork, Told
 from livereactor.client.speech import Speech
-from livereactor.client.track_requests import TrackRequests
-from livereactor.client.tracks import Tracks
 from livereactor.client.transports import Transports, refuse_mode
 from livereactor.client.types import ConnectionTimings, Status
+from livereactor.client.wire.api import Api
+from livereactor.client.wire.credentials import Credentials
+from livereactor.client.wire.link import Link
 
 TEARDOWN: Final = 5.0  # seconds that leaving may take, even with a dead network (behaviour 3.5)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import structlog
@@ -18,15 +19,24 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _lock = threading.Lock()
+_making = threading.Lock()
 _engine: Engine | None = None
-_loading: set[asyncio.Task[None]] = set()
+_is_loading = False
 
 
 def begin_loading() -> None:
-    """Have it loaded while other things are done; what is wrong with it is told to who needs it."""
-    task = asyncio.get_running_loop().create_task(_loaded(), name="livereactor engine")
-    _loading.add(task)
-    task.add_done_callback(_loading.discard)
+    """Have it loaded while other things are done; what is wrong with it is told to who needs it.
+
+    On a thread with a loop of its own, which the interpreter waits for as it ends: the first connection of an engine to
+    itself that is cut off, with the loop of a program that could not reach its server, aborts the process.
+    """
+    global _is_loading
+    with _lock:
+        if _is_loading:
+            return
+        _is_loading = True
+    with suppress(RuntimeError):  # the interpreter ends, and starts no thread
+        threading.Thread(target=_load, name="livereactor engine", daemon=False).start()
 
 
 async def process_engine() -> Engine:
@@ -41,16 +51,16 @@ async def process_engine() -> Engine:
     return engine
 
 
-async def _loaded() -> None:
+def _load() -> None:
     try:
-        await process_engine()
+        asyncio.run(_made().start())
     except ReactorError as error:
         log.debug("no engine", reason=error.message)
 
 
 def _made() -> Engine:
     global _engine
-    with _lock:
+    with _making:
         if _engine is None:
             from livereactor.engine.default import make_engine
 

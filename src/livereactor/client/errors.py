@@ -106,6 +106,12 @@ class DecodeFailedError(ReactorError):
     component = "api"
 
 
+class InternalError(ReactorError):
+    """Something that nobody foresaw, here or at the server; say the Session's id when you report it."""
+
+    code = "INTERNAL_ERROR"
+
+
 class RequestTimeoutError(ReactorError):
     """No answer in time."""
 

@@ -19,6 +19,7 @@ from weakref import WeakSet
 import structlog
 
 from livereactor.base.sparse_log import SparseLog
+from livereactor.client.open_clients import running_loop
 
 log = structlog.get_logger(__name__)
 
@@ -142,6 +143,7 @@ class Emitter:
         self._events: WeakSet[Stream[Event]] = WeakSet()
         self._messages: WeakSet[Stream[dict[str, Any]]] = WeakSet()
         self._sparse = SparseLog(log)
+        self._is_over = False  # nothing is emitted any more
 
     def on(
         self,
@@ -167,7 +169,9 @@ class Emitter:
         listener = _Listener(handler, wanted, once)
         with self._lock:
             there = self._listeners.get(name, ())
-            if any(other.handler == handler and other.only == wanted for other in there):
+            same = next((other for other in there if other.handler == handler and other.only == wanted), None)
+            if same is not None:
+                same.once = same.once and once
                 return
             self._listeners[name] = (*there, listener)
         if replay and name in self.replays:
@@ -199,20 +203,23 @@ class Emitter:
 
     def events(self) -> Stream[Event]:
         """All events from now on."""
-        stream: Stream[Event] = Stream()
-        self._events.add(stream)
-        return stream
+        return self._added(self._events, Stream())
 
     def messages(self, kind: str | None = None) -> Stream[dict[str, Any]]:
         """The model's Messages from now on; of type `kind` only, where given."""
-        stream: Stream[dict[str, Any]] = Stream(None if kind is None else lambda message: message["type"] == kind)
-        self._messages.add(stream)
-        return stream
+        return self._added(self._messages, Stream(None if kind is None else lambda message: message["type"] == kind))
 
-    def end_streams(self) -> None:
-        """The Session is over: end the iterators."""
+    def end_streams(self, *, for_good: bool = False) -> None:
+        """The Session is over: end the iterators; `for_good`, those to come too."""
+        self._is_over = self._is_over or for_good
         for stream in (*self._events, *self._messages):
             stream.end()
+
+    def _added(self, streams: WeakSet[Stream[_T]], stream: Stream[_T]) -> Stream[_T]:
+        if self._is_over:
+            stream.end()
+        streams.add(stream)
+        return stream
 
     def _call(self, event: str, listener: _Listener, args: tuple[Any, ...]) -> None:
         if listener.removed or not listener.wants(args):
@@ -237,8 +244,8 @@ class Emitter:
             _discard(listener.waiting.popleft())
             self._sparse.warning("async handler is too slow, oldest event lost", apart=event, event_name=event)
         listener.waiting.append(call)
-        if listener.task is None:
-            listener.task = asyncio.get_running_loop().create_task(_run(event, listener), name=f"handler of {event}")
+        if listener.task is None and (loop := running_loop()) is not None:  # a replay before there is one waits for it
+            listener.task = loop.create_task(_run(event, listener), name=f"handler of {event}")
 
 
 async def _run(event: str, listener: _Listener) -> None:

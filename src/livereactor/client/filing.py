@@ -6,14 +6,14 @@ import os
 from pathlib import Path
 from typing import Any, overload
 
-from livereactor.client import clips
 from livereactor.client.connection import Connection
-from livereactor.client.credentials import Resolver
-from livereactor.client.download import Cancel, download_clip
-from livereactor.client.download import Progress as Fetched
+from livereactor.client.files import clips
+from livereactor.client.files.download import Cancel, download_clip
+from livereactor.client.files.download import Progress as Fetched
+from livereactor.client.files.uploads import Progress, Source, upload_file
 from livereactor.client.talking import Talking
 from livereactor.client.types import Clip, FileRef
-from livereactor.client.uploads import Progress, Source, upload_file
+from livereactor.client.wire.credentials import Resolver
 
 
 class Filing:

@@ -8,12 +8,12 @@ from typing import Final
 
 import structlog
 
-from livereactor.client import machine_words as w
-from livereactor.client.api import Api, Opened
 from livereactor.client.error import ReactorError
 from livereactor.client.known import end_of, seen_of
+from livereactor.client.life import words as w
 from livereactor.client.options import Options
-from livereactor.client.reading import ReceivedDescriptor
+from livereactor.client.wire.api import Api, Opened
+from livereactor.client.wire.reading import ReceivedDescriptor
 
 CANCELLED: Final = 0.9  # seconds that a cancelled connect() may take to leave nothing behind (behaviour 2.13)
 HOLD: Final = 20.0  # seconds that our coordinator is asked to hold an answer until something changes

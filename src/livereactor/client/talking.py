@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from livereactor.client.commands import command_of
 from livereactor.client.connection import Connection
 from livereactor.client.error import ReactorError
 from livereactor.client.errors import DisconnectedError, error_of
+from livereactor.client.model.commands import command_of
 from livereactor.client.options import positive
 from livereactor.client.speech import platform_message, platform_request
 from livereactor.client.types import Status
 from livereactor.protocol import messages as m
 
 if TYPE_CHECKING:
-    from livereactor.client.requests import Question
     from livereactor.client.stepping import StepCommand, StepMedia, StepResult
+    from livereactor.client.wire.requests import Question
 
 COMMAND_TIMEOUT: Final = 10.0  # seconds for a reply
 STEP_TIMEOUT: Final = 300.0  # seconds, as official clients wait for a step

@@ -9,17 +9,21 @@ from typing import Final
 
 import structlog
 
-from livereactor.client import machine_words as w
-from livereactor.client.api import Api
-from livereactor.client.bitrate import Bitrate
 from livereactor.client.chores import Chores
 from livereactor.client.engine_of import process_engine
 from livereactor.client.error import ReactorError
 from livereactor.client.errors import error_of
 from livereactor.client.events import Emitter
+from livereactor.client.figures.sampler import StatsSampler
 from livereactor.client.known import Known
-from livereactor.client.link import Link
-from livereactor.client.link_events import (
+from livereactor.client.life import words as w
+from livereactor.client.media.bitrate import Bitrate
+from livereactor.client.media.tracks import Tracks
+from livereactor.client.speech import Speech
+from livereactor.client.types import ConnectionTimings
+from livereactor.client.wire.api import Api
+from livereactor.client.wire.link import Link
+from livereactor.client.wire.link_events import (
     KeyFrameWanted,
     LinkEvent,
     LinkLost,
@@ -29,12 +33,8 @@ from livereactor.client.link_events import (
     RateChanged,
     TrackArrived,
 )
-from livereactor.client.signalling import format_for
-from livereactor.client.speech import Speech
-from livereactor.client.stats_sampler import StatsSampler
-from livereactor.client.tracks import Tracks
-from livereactor.client.types import ConnectionTimings
-from livereactor.client.urls import is_this_machine
+from livereactor.client.wire.signalling import format_for
+from livereactor.client.wire.urls import is_this_machine
 from livereactor.engine.port import InputTrack, PeerConfig
 from livereactor.protocol import messages as m
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypedDict, TypeVar, Unpack, cast
 
-from livereactor.client.commands import ServerSchema
-from livereactor.client.contract import Contract
+from livereactor.client.model.commands import ServerSchema
+from livereactor.client.model.contract import Contract
+from livereactor.client.model.typed_calls import TypedCalls
 from livereactor.client.reactor import Reactor
-from livereactor.client.sync import SyncReactor
-from livereactor.client.typed_calls import TypedCalls
+from livereactor.client.sync.reactor import SyncReactor
 from livereactor.client.types import FileRef
 
 if TYPE_CHECKING:
-    from livereactor.client.credentials import Resolver
+    from livereactor.client.wire.credentials import Resolver
 
 __all__ = ["Contract", "FileRef", "SyncTypedReactor", "TypedReactor"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from livereactor.client.describing import in_order
+from livereactor.client.model.describing import in_order
 from livereactor.protocol.schema import CommandSchema, ModelSchema
 from livereactor.protocol.types import (
     REQUIRED,

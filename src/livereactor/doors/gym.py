@@ -15,7 +15,7 @@ from livereactor.protocol.openapi_reading import from_openapi
 
 if TYPE_CHECKING:
     from livereactor.client.stepping import StepResult
-    from livereactor.client.sync import SyncReactor
+    from livereactor.client.sync.reactor import SyncReactor
 
 Observation: TypeAlias = NDArray[np.uint8]
 Judge: TypeAlias = "Callable[[StepResult], tuple[float, bool]]"

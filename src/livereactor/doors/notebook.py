@@ -15,13 +15,13 @@ import cv2
 import traitlets
 
 from livereactor.base.errors import LivereactorError
-from livereactor.client.sync_loop import HandlerThread
+from livereactor.client.sync.loop import HandlerThread
 from livereactor.doors.controls import controls
 from livereactor.media.frames import Pixels
 from livereactor.protocol.openapi_reading import from_openapi
 
 if TYPE_CHECKING:
-    from livereactor.client.sync import SyncReactor
+    from livereactor.client.sync.reactor import SyncReactor
 
 _HERE: Final = Path(__file__).parent
 PATIENCE: Final = 0.2  # seconds for a frame to be taken; a page that is busy, or a cell that runs, gets five a second

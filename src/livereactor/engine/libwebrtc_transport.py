@@ -138,7 +138,13 @@ class Transport:
 
     async def close(self) -> None:
         """Let go of everything. To be called once."""
-        await asyncio.shield(self._loop.run_in_executor(None, self.let_go()))
+        let_go = self.let_go()
+        try:
+            closing = self._loop.run_in_executor(None, let_go)
+        except RuntimeError:  # the interpreter ends: executors take no work any more
+            let_go()
+            return
+        await asyncio.shield(closing)
 
     # --- callbacks of libwebrtc, on its threads ---
 

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from livereactor import Reactor
 
 PATIENCE = 15.0
+LATE = 0.3  # seconds that a poll may come late on a machine that is busy
+
+
+def are_apart(gaps: Sequence[float], *waits: float) -> bool:
+    """Whether these gaps are those waits, a little late at most."""
+    return len(gaps) == len(waits) and all(
+        wait - 0.02 <= gap <= wait + LATE for gap, wait in zip(gaps, waits, strict=True)
+    )
 
 
 class Noted:

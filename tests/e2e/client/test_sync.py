@@ -18,7 +18,7 @@ import pytest
 
 import livereactor as lr
 from livereactor.client.errors import CommandRejected
-from livereactor.client.sync_tracks import SyncTrack
+from livereactor.client.sync.tracks import SyncTrack
 from tests.tools.processes import REPOSITORY, Program
 from tests.tools.script import HANGS
 from tests.tools.scripted_server import scripted

@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from livereactor.client.api import Api
-from livereactor.client.credentials import Credentials
-from livereactor.client.link import Link
-from livereactor.client.link_events import LinkEvent, LinkOptions, MessageArrived
-from livereactor.client.signalling import format_for
 from livereactor.client.types import TrackCapability
+from livereactor.client.wire.api import Api
+from livereactor.client.wire.credentials import Credentials
+from livereactor.client.wire.link import Link
+from livereactor.client.wire.link_events import LinkEvent, LinkOptions, MessageArrived
+from livereactor.client.wire.signalling import format_for
 from livereactor.engine.memory import MemoryEngine
 from livereactor.engine.port import Engine
 from livereactor.protocol.http import SessionDescriptor

@@ -8,11 +8,11 @@ from itertools import pairwise
 
 import pytest
 
-from livereactor.client import link_channels
-from livereactor.client.api import FLAT
 from livereactor.client.error import ReactorError
 from livereactor.client.errors import CommandRejected
-from livereactor.client.link_events import LinkLost, MessageArrived, TrackArrived
+from livereactor.client.wire import link_channels
+from livereactor.client.wire.api import FLAT
+from livereactor.client.wire.link_events import LinkLost, MessageArrived, TrackArrived
 from livereactor.engine.memory import MemoryPeer
 from livereactor.engine.port import Accepted
 from livereactor.media.frames import Frame

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from livereactor.client.api import Api
-from livereactor.client.credentials import Credentials
-from livereactor.client.link import Link
-from livereactor.client.link_events import LinkLost, PingAnswered
+from livereactor.client.wire.api import Api
+from livereactor.client.wire.credentials import Credentials
+from livereactor.client.wire.link import Link
+from livereactor.client.wire.link_events import LinkLost, PingAnswered
 from livereactor.engine.default import make_engine
 from livereactor.engine.port import Engine, InputTrack
 from livereactor.media.frames import Frame

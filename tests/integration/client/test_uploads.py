@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 
 from livereactor.base.limits import MIB
-from livereactor.client.api import Api
-from livereactor.client.credentials import Credentials
 from livereactor.client.error import ReactorError
+from livereactor.client.files.uploads import upload_file
 from livereactor.client.types import FileRef
-from livereactor.client.uploads import upload_file
+from livereactor.client.wire.api import Api
+from livereactor.client.wire.credentials import Credentials
 from livereactor.engine.memory import MemoryEngine
 from livereactor.protocol import messages as m
 from tests.tools.script import HANGS, Fault, refuses

@@ -43,7 +43,7 @@ async def test_a_client_that_is_faster_than_the_word_to_its_worker_is_not_sent_a
     """It may read in the database that its Session runs before the Worker has heard so."""
     heard: list[link.Request] = []
 
-    def answered(request: link.Request) -> link.Reply:
+    def answered(request: link.Request) -> link.Reply | None:
         heard.append(request)
         code, status = ("FENCED", 409) if len(heard) < 3 else ("", 201)
         return as_json({"code": code, "connection_id": 5001}, status)(request)

@@ -9,12 +9,12 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livereactor.client.api_errors import refusal
 from livereactor.client.error import ReactorError
 from livereactor.client.errors import DecodeFailedError
-from livereactor.client.http import HttpAnswer
-from livereactor.client.link_channels import Channels
-from livereactor.client.reading import read_body, read_descriptor, read_ice_servers
+from livereactor.client.wire.api_errors import refusal
+from livereactor.client.wire.http import HttpAnswer
+from livereactor.client.wire.link_channels import Channels
+from livereactor.client.wire.reading import read_body, read_descriptor, read_ice_servers
 from livereactor.engine.port import ChannelEvent, IceServer, MessageReceived
 from livereactor.protocol import messages as m
 from livereactor.protocol.http import Answer, ConnectionCreated, SessionDescriptor, UploadSlot

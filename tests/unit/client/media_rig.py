@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from livereactor.client.error import ReactorError
-from livereactor.client.tracks import Tracks
+from livereactor.client.media.tracks import Tracks
 from livereactor.client.types import TrackCapability
 from livereactor.engine.client_side import ClientSide
 from livereactor.engine.memory import MemoryEngine

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from livereactor.client.api import Api
-from livereactor.client.clips import request_clip, request_recording
-from livereactor.client.credentials import Credentials
 from livereactor.client.error import ReactorError
 from livereactor.client.errors import RecordingError, error_of
+from livereactor.client.files.clips import request_clip, request_recording
 from livereactor.client.types import Clip
+from livereactor.client.wire.api import Api
+from livereactor.client.wire.credentials import Credentials
 from livereactor.protocol import messages as m
 
 READY = m.ClipReady("rec-1", "snap", 2.0, 12.0, 12.0, 1_795_502_098_953, "/clips?session_id=rec-1&start=2.000")

@@ -12,7 +12,7 @@ import pytest
 from livereactor.base.errors import UsageError
 from livereactor.client.codegen import client_of
 from livereactor.client.codegen.kept import kept_contract
-from livereactor.client.contract import contract_hash
+from livereactor.client.model.contract import contract_hash
 from livereactor.protocol import types as t
 from livereactor.protocol.schema import CommandSchema, MessageSchema, ModelSchema, TrackSchema
 from tests.tools.processes import REPOSITORY

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from livereactor.client.credentials import RENEW_BEFORE, Credentials, Token, grant_of
 from livereactor.client.errors import AuthError
+from livereactor.client.wire.credentials import RENEW_BEFORE, Credentials, Token, grant_of
 
 MODEL = {"authorization_details": [{"type": "session", "resources": {"models": {"match": ["pond"]}}}]}
 BOUND = {

@@ -60,6 +60,7 @@ CODES = [
     "NETWORK_ERROR",
     "SERVER_ERROR",
     "TRANSPORT_ERROR",
+    "INTERNAL_ERROR",
 ]
 
 

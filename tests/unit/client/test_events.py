@@ -77,6 +77,16 @@ def test_once_is_once() -> None:
     assert got == ["connecting"]
 
 
+def test_a_handler_that_asks_for_every_event_after_it_asked_for_one_gets_every_event() -> None:
+    emitter, got = Emitter(), list[str]()
+    emitter.once("status_changed", got.append)
+    emitter.on("status_changed", got.append)
+    emitter.once("status_changed", got.append)
+    emitter.emit("status_changed", "connecting")
+    emitter.emit("status_changed", "ready")
+    assert got == ["connecting", "ready"]
+
+
 def test_a_handler_gets_only_the_values_it_asked_for() -> None:
     emitter, statuses, types = Emitter(), list[str](), list[str]()
     emitter.on("status_changed", statuses.append, only=["ready"])
@@ -93,6 +103,23 @@ def test_a_late_handler_can_ask_for_the_present_value() -> None:
     emitter.replays = {"status_changed": lambda: [("ready",)]}
     emitter.on("status_changed", got.append, replay=True)
     assert got == ["ready"]
+
+
+def test_what_is_replayed_to_an_async_handler_before_there_is_a_loop_comes_with_the_first_event() -> None:
+    emitter, got = Emitter(), list[str]()
+
+    async def handler(status: str) -> None:
+        got.append(status)
+
+    emitter.replays = {"status_changed": lambda: [("disconnected",)]}
+    emitter.on("status_changed", handler, replay=True)
+
+    async def connecting() -> None:
+        emitter.emit("status_changed", "connecting")
+        await asyncio.sleep(0)
+
+    asyncio.run(connecting())
+    assert got == ["disconnected", "connecting"]
 
 
 async def test_an_async_handler_gets_its_events_one_after_the_other_and_delays_nobody() -> None:
@@ -171,3 +198,11 @@ async def test_a_waiting_iterator_ends_with_the_session() -> None:
     emitter.end_streams()
     async with asyncio.timeout(5):
         assert await waiting is None
+
+
+async def test_an_iterator_that_is_made_when_nothing_comes_any_more_ends_at_once() -> None:
+    emitter = Emitter()
+    emitter.end_streams(for_good=True)
+    async with asyncio.timeout(1.0):
+        assert [event async for event in emitter.events()] == []
+        assert [message async for message in emitter.messages()] == []

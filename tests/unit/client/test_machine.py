@@ -4,8 +4,9 @@ import pytest
 
 from livereactor.base.errors import IllegalTransitionError
 from livereactor.client.errors import error_of
-from livereactor.client.machine import Machine
-from livereactor.client.machine_words import (
+from livereactor.client.life.machine import Machine
+from livereactor.client.life.phases import Phase
+from livereactor.client.life.words import (
     Abandon,
     Adopt,
     Become,
@@ -34,7 +35,6 @@ from livereactor.client.machine_words import (
     UseLink,
     Woke,
 )
-from livereactor.client.phases import Phase
 from livereactor.client.types import Status
 
 S = Status

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from livereactor.client import requests as requests_module
 from livereactor.client.errors import CommandRejected, ForbiddenError, ReactorError, StepError
-from livereactor.client.requests import Question, Requests
+from livereactor.client.wire import requests as requests_module
+from livereactor.client.wire.requests import Question, Requests
 from livereactor.protocol import messages as m
 
 

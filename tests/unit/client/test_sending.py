@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from livereactor.client.bitrate import Bitrate
 from livereactor.client.error import ReactorError
 from livereactor.client.errors import error_of
-from livereactor.client.pushed import Picture, picture_of
-from livereactor.client.sending import VideoSender, target_bps
+from livereactor.client.media.bitrate import Bitrate
+from livereactor.client.media.pushed import Picture, picture_of
+from livereactor.client.media.sending import VideoSender, target_bps
 from livereactor.media.encoder import start_bps
 from livereactor.media.frames import EncodedFrame, VideoCodec
 from livereactor.media.rate import FLOOR

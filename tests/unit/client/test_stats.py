@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from livereactor.base.errors import EngineError
-from livereactor.client import stats_sampler
 from livereactor.client.error import ReactorError
-from livereactor.client.latency import Latency
-from livereactor.client.stats import Statistics, told
-from livereactor.client.stats_sampler import StatsSampler
+from livereactor.client.figures import sampler as stats_sampler
+from livereactor.client.figures.sampler import StatsSampler
+from livereactor.client.figures.stats import Statistics, told
+from livereactor.client.media.latency import Latency
 from livereactor.client.types import ConnectionStats, ConnectionTimings, InboundStats, OutboundStats
 from livereactor.engine.memory_media import MemoryInput
 from livereactor.engine.port import CandidatePair, PeerStats

@@ -9,11 +9,11 @@ from collections.abc import Callable
 
 import pytest
 
-from livereactor.client import sync_loop
 from livereactor.client.events import Emitter
-from livereactor.client.sync_events import SyncEmitter
-from livereactor.client.sync_loop import HandlerThread, LoopThread
-from livereactor.client.sync_tracks import SyncTracks
+from livereactor.client.sync import loop as sync_loop
+from livereactor.client.sync.events import SyncEmitter
+from livereactor.client.sync.loop import HandlerThread, LoopThread
+from livereactor.client.sync.tracks import SyncTracks
 
 PATIENCE = 10.0
 

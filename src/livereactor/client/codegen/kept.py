@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
-from livereactor.client.contract import Contract
+from livereactor.client.model.contract import Contract
 from livereactor.protocol.schema import ModelSchema
 
 

@@ -16,8 +16,8 @@ from livereactor.client.codegen.names import (
     python_name,
 )
 from livereactor.client.codegen.types import Types
-from livereactor.client.contract import contract_hash, contract_text
-from livereactor.client.describing import about, in_order, leading, one_line, sentence
+from livereactor.client.model.contract import contract_hash, contract_text
+from livereactor.client.model.describing import about, in_order, leading, one_line, sentence
 from livereactor.protocol.schema import CommandSchema, MessageSchema, ModelSchema, TrackSchema
 from livereactor.protocol.types import Field
 

@@ -1,0 +1,1 @@
+"""What a connection measures of itself."""

@@ -1,0 +1,1 @@
+"""Uploads, Clips and Recordings."""

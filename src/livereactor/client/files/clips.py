@@ -1,0 +1,163 @@
+"""Asking for Clips and for the Recording, and fetching them for a client that is there (behaviour 12, protocol 9.1)."""
+
+from __future__ import annotations
+
+import math
+import numbers
+import os
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, Protocol, TypeAlias
+
+from livereactor.client.error import ReactorError
+from livereactor.client.errors import InvalidDurationError, RecordingError, error_of
+from livereactor.client.files.clip_source import ClipSource
+from livereactor.client.files.download import (
+    READY_TIMEOUT,
+    Cancel,
+    Progress,
+    fetch_clip,
+    give_up_after,
+)
+from livereactor.client.types import Clip
+from livereactor.client.wire.api import Api
+from livereactor.client.wire.urls import base_url, moved_to, under
+from livereactor.protocol import messages as m
+
+REPLY_TIMEOUT: Final = 10.0  # seconds
+FILE_NAME: Final = "reactor-clip.mp4"
+
+Question: TypeAlias = m.RequestClip | m.RequestRecording
+
+
+class Ask(Protocol):
+    """Sends a request and waits for its own reply; raises `ReactorError`."""
+
+    def __call__(self, question: Question, timeout: float) -> Awaitable[m.ServerMessage | None]: ...
+
+
+# What servers say (protocol 9.1), and the code that clients know for it.
+_REASONS: Final = {
+    "recorder disabled": ("RECORDER_DISABLED", "recording is off for this model; ask its operator"),
+    "recorder disabled or encoder crashed": ("RECORDER_DISABLED", "the recorder stopped; start another session"),
+    "no media generated yet": ("NO_MEDIA_YET", "no frame is recorded yet; ask again once there are pictures"),
+    "duration_seconds must be positive": ("INVALID_DURATION", "seconds must be a finite number > 0"),
+}
+_NOT_CONNECTED: Final = ("INVALID_STATE", "NOT_READY", "DISCONNECTED", "MESSAGE_SEND_FAILED")
+
+
+async def request_clip(ask: Ask, api: Api, seconds: float) -> Clip:
+    """The last `seconds` of what the Session has streamed; resolves before its last Segment is closed.
+
+    Args:
+        seconds: above 0; the server shortens what is above its cap (300 s by default) or the Session's length.
+
+    Raises:
+        RecordingError: `INVALID_DURATION` (nothing was sent), `DISCONNECTED`, `REQUEST_TIMEOUT` after 10 s,
+            `RECORDER_DISABLED`, `NO_MEDIA_YET`, `INTERNAL_ERROR`.
+    """
+    return await _requested(ask, api, m.RequestClip(_length(seconds)), "request_clip")
+
+
+async def request_recording(ask: Ask, api: Api) -> Clip:
+    """All that the Session has streamed until now; its `start_marker` is 0. Raises as `request_clip`."""
+    return await _requested(ask, api, m.RequestRecording(), "request_recording")
+
+
+async def download(
+    api: Api,
+    clip: Clip,
+    path: str | os.PathLike[str] | None,
+    *,
+    is_alive: Callable[[], bool],
+    on_progress: Progress | None = None,
+    ready_timeout: float | None = None,
+    cancel: Cancel | None = None,
+    raw: bool = False,
+) -> Path | bytes:
+    """What `livereactor.download_clip` does, over the connections and with the token of a client.
+
+    Args:
+        is_alive: the Session goes on. While it does, a Clip that is not there yet is waited for.
+        ready_timeout: seconds to wait past the predicted moment, whether the Session goes on or not; None = as long
+            as it does, or 60 where it is over already.
+    """
+    is_over = give_up_after(clip, READY_TIMEOUT if ready_timeout is None else ready_timeout)
+    if ready_timeout is None and is_alive():
+        is_over = _not(is_alive)
+    source = ClipSource(api.get, clip.playlist_url, is_over)
+    return await fetch_clip(source, path, on_progress=on_progress, cancel=cancel, raw=raw)
+
+
+def _length(seconds: object) -> float:
+    # bool is a number to Python, and no length to anybody else.
+    if isinstance(seconds, numbers.Real) and seconds is not True:
+        with suppress(OverflowError):
+            length = float(seconds)
+            if 0 < length < math.inf:
+                return length
+    raise InvalidDurationError("seconds must be a finite number > 0", operation="request_clip")
+
+
+def _not(condition: Callable[[], bool]) -> Callable[[], bool]:
+    return lambda: not condition()
+
+
+async def _requested(ask: Ask, api: Api, question: Question, operation: str) -> Clip:
+    try:
+        reply = await ask(question, REPLY_TIMEOUT)
+    except ReactorError as error:
+        raise _as_recording(error, operation) from error
+    match reply:
+        case m.ClipReady():
+            return _clip(api, reply, operation)
+        case m.ClipFailed(reason):
+            code, text = _REASONS.get(reason, ("INTERNAL_ERROR", reason[:200] or "the server gave no reason"))
+            raise _recording_error(code, text, operation)
+        case _:
+            raise _recording_error("INTERNAL_ERROR", "the server answered something else than a clip", operation)
+
+
+def _recording_error(code: str, text: str, operation: str) -> RecordingError:
+    error = error_of(code, text, component="gpu", operation=operation)
+    if isinstance(error, RecordingError):
+        return error
+    return RecordingError(text, code=code, component="gpu", recoverable=error.recoverable, operation=operation)
+
+
+def _as_recording(error: ReactorError, operation: str) -> RecordingError:
+    """Whoever catches `RecordingError` catches every reason for having no Clip."""
+    if isinstance(error, RecordingError):
+        error.operation = operation
+        return error
+    is_cut = error.code in _NOT_CONNECTED
+    return RecordingError(
+        error.message,
+        code="DISCONNECTED" if is_cut else error.code,
+        reason=error.reason,
+        component=error.component,
+        recoverable=True if is_cut else error.recoverable,
+        operation=operation,
+        status=error.status,
+        session_id=error.session_id,
+        details=error.details,
+    )
+
+
+def _clip(api: Api, ready: m.ClipReady, operation: str) -> Clip:
+    # A runtime may know itself by a name that leads nowhere from here (`localhost` in a container).
+    url = moved_to(api.url, ready.playlist_url) if api.local else under(api.url, ready.playlist_url)
+    try:
+        base_url(url)
+    except ValueError as error:
+        raise _recording_error("INVALID_PLAYLIST", "the clip's playlist has no usable address", operation) from error
+    return Clip(
+        ready.session_id,
+        ready.kind,
+        ready.start_marker,
+        ready.end_marker,
+        ready.now_marker,
+        ready.predicted_ready_at_ms / 1000,
+        url,
+    )

@@ -1,0 +1,227 @@
+"""Fetching a Clip: its playlist once it is there, its parts, and one ordinary MP4 out of them.
+
+Parts go to a scratch folder beside the file that is wanted, which appears when it is whole. Whatever happens, nothing
+else is left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO, Final, Protocol, TypeAlias, overload
+
+from livereactor.base.limits import MIB
+from livereactor.client.errors import RecordingError, error_of
+from livereactor.client.files.clip_source import ClipSource, part_of, playlist_of
+from livereactor.client.types import Clip
+from livereactor.client.wire.credentials import Credentials, Resolver, minted
+from livereactor.client.wire.http import Http, HttpAnswer, origin_of
+from livereactor.protocol.playlists import Playlist
+
+READY_TIMEOUT: Final = 60.0  # seconds past the predicted moment, where no live Session tells when to give up
+AHEAD: Final = 4  # parts fetched at once: on a long way each would cost a round trip
+CANCEL_POLL: Final = 0.1  # seconds
+LAST_WRITE: Final = 0.5  # seconds
+
+Progress: TypeAlias = Callable[[int, int, int], object]
+"""Called after each part, on the loop: parts fetched, parts in all, bytes so far."""
+
+
+class Cancel(Protocol):
+    """What calls a download off once it is set: an `asyncio.Event`, a `threading.Event`."""
+
+    def is_set(self) -> bool: ...
+
+
+@overload
+async def download_clip(
+    clip: Clip | str,
+    path: None = None,
+    *,
+    jwt: str | Resolver | None = None,
+    on_progress: Progress | None = None,
+    ready_timeout: float | None = None,
+    cancel: Cancel | None = None,
+    raw: bool = False,
+) -> bytes: ...
+@overload
+async def download_clip(
+    clip: Clip | str,
+    path: str | os.PathLike[str],
+    *,
+    jwt: str | Resolver | None = None,
+    on_progress: Progress | None = None,
+    ready_timeout: float | None = None,
+    cancel: Cancel | None = None,
+    raw: bool = False,
+) -> Path: ...
+async def download_clip(
+    clip: Clip | str,
+    path: str | os.PathLike[str] | None = None,
+    *,
+    jwt: str | Resolver | None = None,
+    on_progress: Progress | None = None,
+    ready_timeout: float | None = None,
+    cancel: Cancel | None = None,
+    raw: bool = False,
+) -> Path | bytes:
+    """Fetch a Clip without a client: after its Session, in another process.
+
+    Args:
+        clip: as `request_clip` gave it, or its `playlist_url`.
+        path: where the film goes; its folder must be there, and a file of this name is replaced. None = its bytes.
+        jwt: a token or what gives one; sent to the playlist's own origin only.
+        on_progress: called after each part with parts fetched, parts in all, bytes so far.
+        ready_timeout: seconds to wait past the predicted moment; None = 60.
+        cancel: an event; once set, the download ends within a second.
+        raw: keep the fragmented form, as it is served. Otherwise: an ordinary MP4 from time 0, `moov` first.
+
+    Raises:
+        RecordingError: `CLIP_GONE`, `CLIP_NOT_READY`, `PLAYLIST_FETCH_FAILED`, `CHUNK_FETCH_FAILED`,
+            `INVALID_PLAYLIST`, `DOWNLOAD_UNSUPPORTED`, or `ABORTED` once `cancel` is set.
+        OSError: the file cannot be written.
+    """
+    url = clip.playlist_url if isinstance(clip, Clip) else clip
+    home, credentials = origin_of(url), Credentials(jwt=jwt)
+    http = Http(url, direct=False)
+
+    async def get(asked: str, **how: Any) -> HttpAnswer:
+        token = await credentials.header(partial(minted, http, url)) if origin_of(asked) == home else {}
+        return await http.ask("GET", asked, headers=token, **how)
+
+    seconds = READY_TIMEOUT if ready_timeout is None else ready_timeout
+    try:
+        return await fetch_clip(
+            ClipSource(get, url, give_up_after(clip, seconds)),
+            path,
+            on_progress=on_progress,
+            cancel=cancel,
+            raw=raw,
+        )
+    finally:
+        await http.aclose()
+
+
+def give_up_after(clip: Clip | str, seconds: float) -> Callable[[], bool]:
+    """Whether a Clip should have been there `seconds` ago."""
+    ahead = clip.predicted_ready_at - time.time() if isinstance(clip, Clip) else 0.0
+    deadline = time.monotonic() + max(0.0, ahead) + seconds
+    return lambda: time.monotonic() >= deadline
+
+
+async def fetch_clip(
+    source: ClipSource,
+    path: str | os.PathLike[str] | None,
+    *,
+    on_progress: Progress | None = None,
+    cancel: Cancel | None = None,
+    raw: bool = False,
+) -> Path | bytes:
+    """What `download_clip` does, from a source."""
+    work = _fetch(source, None if path is None else Path(path), on_progress, raw)
+    return await (work if cancel is None else _until_cancelled(work, cancel))
+
+
+async def _fetch(source: ClipSource, path: Path | None, on_progress: Progress | None, raw: bool) -> Path | bytes:
+    scratch = await asyncio.to_thread(_Scratch, path)
+    try:
+        await _join(source, await playlist_of(source), scratch.parts, on_progress)
+        if not raw:
+            await _flatten(scratch)
+        return await asyncio.to_thread(scratch.deliver, raw)
+    finally:
+        scratch.remove()
+
+
+class _Scratch:
+    """The files of a download under way, in a folder beside the wanted one: to rename one is then all or nothing."""
+
+    def __init__(self, path: Path | None) -> None:
+        if path is not None and path.is_dir():
+            raise IsADirectoryError(f"{path} is a folder; name a file in it")
+        self._path = path
+        self._folder = tempfile.TemporaryDirectory(prefix=".clip-", dir=None if path is None else path.parent)
+        self.joined, self.flat = Path(self._folder.name, "parts.mp4"), Path(self._folder.name, "flat.mp4")
+        self.parts: BinaryIO = self.joined.open("wb")
+
+    def deliver(self, raw: bool) -> Path | bytes:
+        """The film at its place, or its bytes."""
+        self.parts.close()
+        film = self.joined if raw else self.flat
+        return film.read_bytes() if self._path is None else film.replace(self._path)
+
+    def remove(self) -> None:
+        """Leave nothing."""
+        self.parts.close()
+        self._folder.cleanup()
+
+
+async def _until_cancelled(work: Awaitable[Path | bytes], cancel: Cancel) -> Path | bytes:
+    task = asyncio.ensure_future(work)
+    try:
+        while not cancel.is_set():
+            await asyncio.wait({task}, timeout=CANCEL_POLL)
+            if task.done():
+                return task.result()
+        raise RecordingError("the download was called off", code="ABORTED")
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+# --- the parts ---------------------------------------------------------------------------------------------------
+
+
+async def _join(source: ClipSource, playlist: Playlist, file: BinaryIO, on_progress: Progress | None) -> None:
+    """All parts into `file`, one after the other; the next few are on their way meanwhile."""
+    total = len(playlist.parts)
+    named = [(playlist.init, "the clip's init segment")]
+    named += [(part.url, f"segment {number} of {total}") for number, part in enumerate(playlist.parts, 1)]
+    coming: deque[asyncio.Task[BinaryIO]] = deque()
+    try:
+        for fetched in range(total + 1):
+            while named and len(coming) < AHEAD:
+                coming.append(asyncio.create_task(part_of(source, *named.pop(0)), name="part of a clip"))
+            with await coming[0] as part:
+                coming.popleft()
+                await asyncio.to_thread(_append, file, part)
+            if fetched and on_progress is not None:
+                on_progress(fetched, total, file.tell())
+    finally:
+        for task in coming:
+            task.cancel()
+        for outcome in await asyncio.gather(*coming, return_exceptions=True):
+            if not isinstance(outcome, BaseException):
+                outcome.close()
+
+
+def _append(file: BinaryIO, part: BinaryIO) -> None:
+    part.seek(0)
+    while block := part.read(MIB):
+        file.write(block)
+
+
+async def _flatten(scratch: _Scratch) -> None:
+    from livereactor.media.flatten import FlattenError, flatten
+
+    scratch.parts.flush()
+    stop = threading.Event()
+    work = asyncio.ensure_future(asyncio.to_thread(flatten, scratch.joined, scratch.flat, stopped=stop.is_set))
+    work.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody hears it once this is cancelled
+    try:
+        await asyncio.shield(work)
+    except FlattenError as error:
+        raise error_of("DOWNLOAD_UNSUPPORTED", error.message) from error
+    except asyncio.CancelledError:
+        # The thread writes into the scratch folder, which goes next. The index of an hour of film takes it seconds to
+        # put first; without the folder it cannot, and ends.
+        stop.set()
+        await asyncio.wait({work}, timeout=LAST_WRITE)
+        raise

@@ -1,0 +1,1 @@
+"""How a client's connection comes, goes and comes back: pure machines."""

@@ -1,0 +1,1 @@
+"""Tracks: what a client receives and sends."""

@@ -1,0 +1,49 @@
+"""What Tracks ask of the server, said over the transport in use."""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+from livereactor.client.error import ReactorError
+from livereactor.client.errors import error_of
+from livereactor.client.wire.link import Link
+from livereactor.protocol import messages as m
+
+REPLY: Final = 10.0  # seconds
+
+
+class LinkHolder(Protocol):
+    """Who has the transport."""
+
+    @property
+    def link(self) -> Link | None: ...
+    def ready_link(self, operation: str) -> Link: ...
+    def report(self, error: ReactorError) -> None: ...
+
+
+class TrackRequests:
+    """Fits `TrackPort`. Pausing and giving back need no transport: a new one begins with what the Tracks remember."""
+
+    def __init__(self, holder: LinkHolder) -> None:
+        self._holder = holder
+
+    async def pause(self, name: str) -> None:
+        if (link := self._holder.link) is not None:
+            link.say(m.PauseTrack(name))
+
+    async def resume(self, name: str) -> None:
+        if (link := self._holder.link) is not None:
+            link.say(m.ResumeTrack(name))
+
+    async def publish(self, name: str) -> None:
+        reply = await self._holder.ready_link("publish_track").request(m.PublishTrack(name), REPLY)
+        if isinstance(reply, m.PublishRefused):
+            words = reply.message or f"`{name}` is published by another connection"
+            raise error_of("TRACK_PUBLISH_FAILED", words, reason="publish_refused", operation="publish_track")
+
+    async def unpublish(self, name: str) -> None:
+        if (link := self._holder.link) is not None:
+            link.say(m.UnpublishTrack(name))
+
+    def report(self, error: ReactorError) -> None:
+        self._holder.report(error)

@@ -1,0 +1,1 @@
+"""`SyncReactor`: the same client without an event loop."""

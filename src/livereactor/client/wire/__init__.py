@@ -1,0 +1,1 @@
+"""What a client says over HTTP and over a Peer's data channels."""
