@@ -14,7 +14,7 @@ from itertools import count
 from typing import Any, Final, TypeAlias
 
 from livereactor.client.error import ReactorError
-from livereactor.client.errors import CommandRejected, error_of
+from livereactor.client.errors import CommandRejected, InternalError, error_of
 from livereactor.protocol import messages as m
 
 MOST: Final = 4096  # that wait at once; as many commands are taken by our runtime
@@ -125,7 +125,7 @@ def _answers(message: m.ServerMessage, question: Question) -> bool:
 def _refused(question: Question, failure: m.Failure) -> ReactorError:
     """The error of the server's code; a Command's author may call his as he likes."""
     error = error_of(failure.code or "INTERNAL_ERROR", failure.message or "refused without a reason", component="gpu")
-    if type(error) is ReactorError and isinstance(question, m.Command):
+    if type(error) in (ReactorError, InternalError) and isinstance(question, m.Command):
         return CommandRejected(error.message, code=error.code, component="gpu")
     return error
 
