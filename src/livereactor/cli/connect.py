@@ -18,6 +18,7 @@ from livereactor.cli.probe import Jwt, Key
 
 if TYPE_CHECKING:
     from livereactor.cli.views import View
+    from livereactor.client.error import ReactorError
     from livereactor.client.reactor import Reactor
     from livereactor.media.frames import Pixels
 
@@ -53,7 +54,8 @@ def connect(
 ) -> None:
     """See a model from here, steer it, film it.
 
-    In a terminal the picture is drawn in it. Exit 0 only if a picture came: a smoke test for servers.
+    In a terminal the picture is drawn in it. Exit 0 only if a picture came, and the connection stayed: a smoke test for
+    servers.
     """
     commands = _commands(send or [], arguments or [])
     seeing = _Seeing(track, save)
@@ -72,6 +74,8 @@ def connect(
     typer.echo(json.dumps(seeing.summary()) if json_lines else seeing.sentence())
     if interrupted:
         raise typer.Exit(130)
+    if seeing.lost is not None:
+        raise seeing.lost
     if seeing.frames == 0:
         print("livereactor: no picture came; livereactor probe says where the way is broken", file=sys.stderr)
         raise typer.Exit(1)
@@ -90,6 +94,7 @@ class _Seeing:
         self._size = (0, 0)
         self._timings: dict[str, float] = {}
         self.trouble: OSError | None = None
+        self.lost: ReactorError | None = None  # the connection went by itself, and the session did not end
 
     def add(self, pixels: Pixels) -> None:
         """One more frame."""
@@ -150,6 +155,13 @@ async def _connected(
     @reactor.on_status
     def changed(status: str) -> None:
         _say(str(status))
+        if status == "disconnected":
+            over.set()
+
+    @reactor.on_error
+    def failed(error: ReactorError) -> None:
+        if error.code == "GPU_CONNECTION_ERROR":
+            seeing.lost = error
 
     @reactor.on_message
     def said(message: dict[str, Any]) -> None:
