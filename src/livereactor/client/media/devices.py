@@ -17,8 +17,8 @@ from typing import Any, Final, Self, cast
 
 from livereactor.base.clock import monotonic_us
 from livereactor.client.errors import error_of
+from livereactor.client.media.feed import Opened, Timed
 from livereactor.client.media.pushed import USUAL_RATE, Picture
-from livereactor.client.media.sources import Opened, Timed
 from livereactor.client.types import Kind
 from livereactor.media.colour import Order, to_planes
 from livereactor.media.frames import Pixels, Samples, Sound

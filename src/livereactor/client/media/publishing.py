@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from livereactor.client.error import ReactorError
 from livereactor.client.errors import error_of
 from livereactor.client.media.bitrate import Bitrate
+from livereactor.client.media.feed import Feed, Opened
 from livereactor.client.media.pushed import SoundReader, picture_of, sound_of
 from livereactor.client.media.sending import AudioSender, VideoSender
-from livereactor.client.media.sources import Feed, Opened, source_of
+from livereactor.client.media.sources import source_of
 from livereactor.client.types import Kind
 
 if TYPE_CHECKING:
