@@ -253,9 +253,8 @@ class Visit {
     });
     this.#stop.addEventListener("click", () => client.stop());
     // Nobody comes back to it: a page that is loaded again has another element. What is not ours to end is left.
-    window.addEventListener("pagehide", ({ persisted }) => persisted || client.session.abandon() || client.depart(false), {
-      signal,
-    });
+    const leave = () => client.session.abandon() || client.depart(false);
+    window.addEventListener("pagehide", ({ persisted }) => persisted || leave(), { signal });
   }
 
   /**
