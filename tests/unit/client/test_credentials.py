@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from livereactor.client.errors import AuthError
+from livereactor.client.error import ReactorError
+from livereactor.client.errors import AuthError, error_of
 from livereactor.client.wire.credentials import RENEW_BEFORE, Credentials, Token, grant_of
 
 MODEL = {"authorization_details": [{"type": "session", "resources": {"models": {"match": ["pond"]}}}]}
@@ -74,6 +75,27 @@ async def test_a_function_that_raises_is_an_error_of_ours() -> None:
     with pytest.raises(AuthError, match="raised KeyError") as refused:
         await Credentials(jwt=broken).header(Mint())
     assert "secret" not in str(refused.value)
+
+
+async def test_an_error_of_ours_in_a_function_is_raised_as_it_is() -> None:
+    error = error_of("NETWORK_ERROR", "could not reach the server of tokens")
+
+    async def fetched() -> str:
+        raise error
+
+    with pytest.raises(ReactorError) as raised:
+        await Credentials(jwt=fetched).header(Mint())
+    assert raised.value is error
+
+
+@pytest.mark.parametrize(("raised", "recoverable"), [(ConnectionError(), True), (ValueError(), False)])
+async def test_only_what_the_network_does_to_a_function_may_pass(raised: Exception, recoverable: bool) -> None:
+    def broken() -> str:
+        raise raised
+
+    with pytest.raises(AuthError) as refused:
+        await Credentials(jwt=broken).header(Mint())
+    assert refused.value.recoverable == recoverable
 
 
 async def test_a_key_is_exchanged_once_for_many_requests_and_anew_for_another_purpose() -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, TypeAlias
 
+from livereactor.client.error import ReactorError
 from livereactor.client.errors import AuthError, error_of
 from livereactor.client.wire.api_errors import refusal
 from livereactor.client.wire.http import Http, HttpAnswer
@@ -118,10 +119,13 @@ class Credentials:
                 # One that blocks, as most that ask a server do, must not hold up the loop.
                 given = jwt() if inspect.iscoroutinefunction(jwt) else await asyncio.to_thread(jwt)
                 told = await given if inspect.isawaitable(given) else given
+        except ReactorError:  # of `fetch_jwt`, say: it knows best whether to try again
+            raise
         except TimeoutError as error:
-            raise AuthError(f"the jwt function gave no token in {PATIENCE:g} s; check it") from error
-        except Exception as error:  # the user's own code: whatever it raises
-            raise AuthError(f"the jwt function raised {type(error).__name__}; check it") from error
+            raise AuthError(f"the jwt function gave no token in {PATIENCE:g} s; check it", recoverable=True) from error
+        except Exception as error:  # the user's own code: whatever it raises; an OSError is a network's, mostly
+            text = f"the jwt function raised {type(error).__name__}; check it"
+            raise AuthError(text, recoverable=isinstance(error, OSError)) from error
         if not isinstance(told, str):
             raise AuthError(f"the jwt function gave a {type(told).__name__}, not a text; check it")
         return told
