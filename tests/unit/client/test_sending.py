@@ -414,6 +414,42 @@ async def test_a_claim_refused_on_the_next_transport_is_reported(rig: Rig, wire:
         track.push_frame(flat(1))
 
 
+async def test_a_publish_that_fails_leaves_the_source_there_was_for_the_next_transport(rig: Rig, wire: Wire) -> None:
+    async def pictures() -> AsyncIterator[object]:
+        while True:
+            yield flat(50)
+            await asyncio.sleep(0.01)
+
+    track = await rig.tracks.track("webcam").publish(pictures())
+    rig.tracks.detach()
+    rig.port.refusal = error_of("NOT_READY", "not now")
+    with pytest.raises(ReactorError, match="not now"):
+        await track.publish()
+    rig.port.refusal = None
+    got = (await rig.connect()).pictures()
+    await rig.tracks.restore()
+    assert track.published
+    assert shade((await got.count(1))[0]) == pytest.approx(50, abs=2)
+
+
+async def test_a_publish_that_fails_with_nothing_to_wait_for_says_that_pushes_are_lost(rig: Rig, wire: Wire) -> None:
+    track = await rig.tracks.track("webcam").publish()
+    rig.tracks.detach(quiet=True)
+    rig.port.refusal = error_of("TRACK_PUBLISH_FAILED", "taken")
+    with pytest.raises(ReactorError, match="taken"):
+        await track.publish()
+    with pytest.raises(ReactorError, match="not published"):
+        track.push_frame(flat(1))
+
+
+async def test_arguments_of_the_other_kind_are_refused(rig: Rig, wire: Wire) -> None:
+    webcam, mic = await rig.tracks.track("webcam").publish(), await rig.tracks.track("mic").publish()
+    with pytest.raises(TypeError, match="webcam: pictures have no sample_rate"):
+        webcam.push_frame(flat(1), sample_rate=16_000)
+    with pytest.raises(TypeError, match="mic: sound has no tag"):
+        mic.push_frame(np.zeros(480, np.int16), width=64, height=48)
+
+
 async def test_statistics_of_sending_count(rig: Rig, wire: Wire) -> None:
     track, got = await rig.tracks.track("webcam").publish(), wire.encoded()
     for number in range(3):

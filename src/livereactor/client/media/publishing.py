@@ -75,7 +75,7 @@ class Publication:
         output = self._output()
         if output is None:
             text = f"could not start sending `{self.name}`; the server's answer has no place for it"
-            raise error_of("TRACK_PUBLISH_FAILED", text, operation="publish")
+            raise error_of("TRACK_PUBLISH_FAILED", text, reason="TRANSPORT_ERROR", operation="publish_track")
         self.is_claimed = True
         self._sender.attach(cast(Any, output))
 

@@ -75,14 +75,14 @@ class Track:
     @property
     def published(self) -> bool:
         """Whether what is pushed goes out."""
-        return self._publication is not None and self._publication.is_claimed
+        return (publication := self._publication) is not None and publication.is_claimed
 
     @property
     def stats(self) -> TrackStats:
         """Counts so far."""
-        delivered, dropped, failed = self._receiver.counts()
-        received = TrackStats(self._receiver.received, delivered, dropped, failed)
-        return received if self._publication is None else TrackStats(**self._publication.counters())
+        if (publication := self._publication) is not None:
+            return TrackStats(**publication.counters())
+        return TrackStats(self._receiver.received, *self._receiver.counts())
 
     @property
     def heard_at(self) -> float | None:
@@ -174,9 +174,7 @@ class Track:
         from livereactor.client.media import still
 
         target = still.checked(Path(path))
-        picture = self.snapshot()
-        if picture is None:
-            picture = await self.read()
+        picture = newest if (newest := self.snapshot()) is not None else await self.read()
         return await asyncio.to_thread(still.write, picture, target)
 
     async def pause(self) -> None:
@@ -211,7 +209,8 @@ class Track:
             try:
                 await publication.begin(source)
             except BaseException:
-                if not publication.is_claimed:
+                if not (publication.is_claimed or publication.has_source):  # a source waits for the next transport
+                    self._publication = None
                     publication.stop()
                 raise
             self._publication = publication
@@ -274,9 +273,11 @@ class Track:
         if publication is None:
             raise error_of("INVALID_STATE", f"`{self.name}` is not published; call publish()", operation="push_frame")
         if publication.kind == "video":
+            if (sample_rate, num_channels) != (48_000, None):
+                raise TypeError(f"{self.name}: pictures have no sample_rate and no num_channels; push sound on its own")
             publication.push_picture(frame, user_data, capture_time_us, width, height)
-        elif user_data is not None or capture_time_us is not None:
-            raise TypeError(f"{self.name}: sound carries no tag and no time of its own; push them with a picture")
+        elif any(each is not None for each in (user_data, capture_time_us, width, height)):
+            raise TypeError(f"{self.name}: sound has no tag, no time of its own and no size; push them with a picture")
         else:
             publication.push_sound(frame, sample_rate, num_channels)
 
