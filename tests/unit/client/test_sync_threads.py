@@ -79,6 +79,22 @@ def test_ctrl_c_cancels_the_work_and_waits_until_it_has_cleared_up(loop: LoopThr
     assert done == ["cleared up"]
 
 
+def test_a_callback_that_never_ends_does_not_keep_the_interpreter(
+    loop: LoopThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sync_loop, "AT_EXIT", 0.05)
+    held, over = threading.Event(), threading.Event()
+
+    async def hang() -> None:
+        held.set()
+        over.wait(PATIENCE)
+
+    asyncio.run_coroutine_threadsafe(hang(), loop._running())
+    held.wait(PATIENCE)
+    loop._at_exit()
+    over.set()
+
+
 def test_many_threads_wait_at_once(loop: LoopThread) -> None:
     meeting = asyncio.Barrier(8)
     met: list[int] = []

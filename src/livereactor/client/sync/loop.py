@@ -22,6 +22,7 @@ from livereactor.base.sparse_log import SparseLog
 log = structlog.get_logger(__name__)
 
 CLEAN_UP: Final = 5.0  # seconds; an interrupted call ends its Session within them, as disconnect() does (3.5)
+AT_EXIT: Final = CLEAN_UP + 2.0  # seconds for all clients, and for what is left then
 IDLE: Final = 1.0  # seconds without an event after which the handlers' thread ends; the next event starts another
 BACKLOG: Final = 4096  # calls of handlers that wait: minutes of what a model says, for a handler that hangs
 
@@ -88,7 +89,11 @@ class LoopThread:
         loop, thread = self._loop, self._thread
         if loop is None or thread is None or not thread.is_alive():
             return
-        asyncio.run_coroutine_threadsafe(self._close_all(), loop).result()
+        try:
+            asyncio.run_coroutine_threadsafe(self._close_all(), loop).result(AT_EXIT)
+        except TimeoutError:  # a callback of the program's holds the loop up; nobody waits for it for ever
+            log.warning("the clients could not be closed at exit")
+            return
         loop.call_soon_threadsafe(loop.stop)
         thread.join(CLEAN_UP)
 
