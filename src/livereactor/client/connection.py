@@ -36,7 +36,7 @@ from livereactor.client.speech import Speech
 from livereactor.client.transports import Transports, refuse_mode
 from livereactor.client.types import ConnectionTimings, Status
 from livereactor.client.wire.api import Api
-from livereactor.client.wire.credentials import Credentials
+from livereactor.client.wire.credentials import Credentials, Resolver
 from livereactor.client.wire.link import Link
 
 TEARDOWN: Final = 5.0  # seconds that leaving may take, even with a dead network (behaviour 3.5)
@@ -77,6 +77,7 @@ class Connection:
         self._was_in_use = True  # before the event that is handled, the Session was this client's for certain
         self._outcome: asyncio.Future[None] | None = None  # of the connect() or reconnect() that is under way
         self._resumes, self._max_attempts = True, 6
+        self._number: int | None = None  # of the Connection that connect() was given
         self._work: set[asyncio.Task[None]] = set()  # for the machine; abandoned when it says so
         self._alarm: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None  # of the last call
@@ -113,6 +114,7 @@ class Connection:
     async def connect(
         self,
         *,
+        jwt: str | Resolver | None,
         session_id: str | None,
         connection_id: int | None,
         max_attempts: int,
@@ -121,13 +123,15 @@ class Connection:
     ) -> None:
         """Open or join a Session and be ready; leaves nothing behind where it fails or is cancelled."""
         self._must_take(w.Connect, "connect", "already connected or connecting; disconnect first")
-        if not self.options.local and not self.credentials.are_given:
+        if not self.options.local and not (jwt or self.credentials.are_given):
             raise self._reported(
                 AuthError("no credentials given; pass api_key, jwt or local=True", operation="connect")
             )
         await self._chores.done(TEARDOWN)
         self._must_take(w.Connect, "connect", "already connected or connecting; disconnect first")
-        self.transports.number, self._max_attempts, self._resumes = connection_id, max_attempts, resumes
+        self._number, self._max_attempts, self._resumes = connection_id, max_attempts, resumes
+        if jwt is not None:
+            self.credentials.use(jwt)
         if session_id is None:
             model = self.options.model.partition("@")[0]
             self.credentials.ask_for(model=model, max_session_duration=self.options.max_session_duration)
@@ -142,9 +146,11 @@ class Connection:
         await self._awaited(w.Reconnect(), keep=True)
 
     async def joined(self) -> None:
-        """Wait for the attempt that is under way, if there is one."""
+        """Wait until it is ready: for the attempt that is under way, the client's own too."""
         if self._outcome is not None:
             await asyncio.shield(self._outcome)
+        elif self.status is not Status.READY:
+            await self.reconnect(max_attempts=self._max_attempts)
 
     async def disconnect(self, *, keep: bool) -> None:
         """Leave; returns when nothing is left to do, or after five seconds."""
@@ -157,12 +163,14 @@ class Connection:
             self.is_closed = True
             self._post(w.Disconnect())
             self.tracks.close()
+            self.emitter.end_streams(for_good=True)
 
     def close_from_anywhere(self) -> None:
         """`close`, from any thread, with or without a loop that runs."""
         loop = self._loop
         if loop is None or loop.is_closed():
             self.is_closed = True
+            self.emitter.end_streams(for_good=True)
         elif loop is running_loop():
             self.close()
         else:
@@ -182,7 +190,9 @@ class Connection:
 
         Raises:
             NotReadyError: the status is not `ready`; fired as an `error` event, too.
+            InvalidStateError: it is closed for good.
         """
+        self._must_be_open(operation)
         if (link := self.link) is not None and self.status is Status.READY:
             return link
         words = f"cannot {operation} while {self.status.value}; wait for ready"
@@ -196,9 +206,12 @@ class Connection:
 
     # --- the machine ---------------------------------------------------------------------------------------------
 
-    def _must_take(self, event: type[w.MachineEvent], operation: str, words: str) -> None:
+    def _must_be_open(self, operation: str) -> None:
         if self.is_closed:
             raise InvalidStateError("this client is closed; make another one", operation=operation)
+
+    def _must_take(self, event: type[w.MachineEvent], operation: str, words: str) -> None:
+        self._must_be_open(operation)
         if not self._machine.takes(event):
             raise InvalidStateError(words, operation=operation)
 
@@ -207,7 +220,7 @@ class Connection:
         return error
 
     async def _awaited(self, event: w.Connect | w.Reconnect, *, keep: bool) -> None:
-        joins = self._outcome is not None
+        joins = self._outcome is not None or self._machine.phase not in (Phase.IDLE, Phase.READY, Phase.KEPT)
         outcome = self._outcome = self._outcome or asyncio.get_running_loop().create_future()
         outcome.add_done_callback(lambda done: done.exception())  # whoever waited may have been cancelled
         self._post(event)
@@ -278,6 +291,7 @@ class Connection:
             case w.Create():
                 self._do(self._made)
             case w.Adopt(session_id):
+                self.transports.number = self._number
                 self._do(partial(self._adopted, session_id))
             case w.Look():
                 self._do(self._seen)

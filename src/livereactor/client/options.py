@@ -125,6 +125,18 @@ def positive(name: str, seconds: object) -> float | None:
     return seconds
 
 
+def bounded(name: str, seconds: object) -> float:
+    """Seconds above 0, for what is never waited for without an end.
+
+    Raises:
+        TypeError, ValueError: they are not.
+    """
+    found = positive(name, seconds)
+    if found is None:
+        raise TypeError(f"{name} is seconds, not None: there is no waiting without an end")
+    return found
+
+
 def token_of(jwt: object) -> str | Resolver | None:
     """A token, or the function that gives one.
 

@@ -144,10 +144,9 @@ class Reactor(Listening, Looking, Sampling, Filing):
             await self._connection.joined()
             return
         check_connect(session_id, connection_id, max_attempts)
-        if (token := token_of(jwt)) is not None:
-            self._connection.credentials.use(token)
         options = self._options
         await self._connection.connect(
+            jwt=token_of(jwt),
             session_id=session_id,
             connection_id=connection_id,
             max_attempts=max_attempts,

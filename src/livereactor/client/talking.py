@@ -9,7 +9,7 @@ from livereactor.client.connection import Connection
 from livereactor.client.error import ReactorError
 from livereactor.client.errors import DisconnectedError, error_of
 from livereactor.client.model.commands import command_of
-from livereactor.client.options import positive
+from livereactor.client.options import bounded
 from livereactor.client.speech import platform_message, platform_request
 from livereactor.client.types import Status
 from livereactor.protocol import messages as m
@@ -42,7 +42,7 @@ class Talking:
         """As `Reactor.send_command`."""
         if scope not in ("application", "runtime"):
             raise ValueError(f"scope is application or runtime, got {scope!r}")
-        positive("timeout", timeout)
+        bounded("timeout", timeout)
         if scope == "runtime":
             return await self._send_platform(name, data or {}, timeout, wait=wait)
         command = command_of(name, data)
@@ -67,7 +67,7 @@ class Talking:
         """As `Reactor.step`; with the Messages that the model sent meanwhile."""
         from livereactor.client.stepping import step_request, step_result
 
-        positive("timeout", timeout)
+        bounded("timeout", timeout)
         request = step_request(params, commands, media)
         said: list[Mapping[str, Any]] = []
         emitter = self._connection.emitter

@@ -151,6 +151,7 @@ class Transports:
             for name, track in transport.link.inputs.items():
                 self._arrived(transport, name, track)
         self._tracks.attach(transport.link)
+        self._receive_what_is_wanted(transport.link)
         for event in transport.early:
             self._heard(transport, event)
         self._chores.add(self._tracks.restore())
@@ -212,6 +213,13 @@ class Transports:
         if transport.sampling is not None:
             transport.sampling.cancel()
         self._chores.add(transport.link.aclose())
+
+    def _receive_what_is_wanted(self, link: Link) -> None:
+        """While it came up, the program may have paused or resumed others than it began with."""
+        try:
+            link.receive(self._tracks.wanted)
+        except ReactorError as error:  # the channel closed this very moment, and that is told by itself
+            log.debug("the wanted outputs could not be said", reason=error.message)
 
     def _arrived(self, transport: Transport, name: str, track: InputTrack) -> None:
         transport.received.append(name)

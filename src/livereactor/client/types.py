@@ -30,7 +30,7 @@ class WaitingInfo:
     """Why there is nothing to see yet.
 
     Attributes:
-        phase: `queued`, `loading` (the model, on its Worker), `starting` or `connecting` (the transport).
+        phase: `queued`, `loading` (the model, on its Worker) or `starting` (whatever else it is).
         position: in the queue, 1 is next; None where there is no queue.
         length: Tickets in the queue, this one included.
         estimated_wait: seconds; None while nothing is known.

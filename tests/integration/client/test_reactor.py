@@ -20,7 +20,10 @@ from livereactor.client.errors import (
     GpuConnectionError,
     InvalidStateError,
     SessionTerminalError,
+    TrackPublishFailedError,
 )
+from livereactor.client.media import track_requests
+from livereactor.client.media.tracks import Track
 from livereactor.protocol import messages as m
 from tests.e2e.client.noting import Noted
 from tests.e2e.client.scripting import met, ready
@@ -90,6 +93,30 @@ async def test_what_the_user_paused_stays_paused_after_a_reconnect() -> None:
         assert them.reactor.paused_tracks == ["main_video"]
 
 
+async def test_what_is_resumed_as_its_track_comes_is_received() -> None:
+    async with met(options={"auto_resume_tracks": False}) as them:
+
+        @them.reactor.on_track
+        async def comes(_: str, track: Track) -> None:
+            await track.resume()
+
+        await them.reactor.connect()
+        assert (await them.reactor.track("main_video").read()).shape == (180, 320, 3)
+
+
+async def test_what_is_paused_as_its_track_comes_is_not_sent() -> None:
+    async with met() as them:
+
+        @them.reactor.on_track
+        async def comes(_: str, track: Track) -> None:
+            await track.pause()
+
+        await them.reactor.connect()
+        await them.reactor.send_command("echo", {})
+        said = [each for each in them.server.peer.heard if isinstance(each, m.PauseTrack | m.ResumeTrack)]
+        assert said[-1:] in ([], [m.PauseTrack("main_video")])
+
+
 async def test_a_reconnect_goes_to_the_same_connection_and_takes_no_time_to_ask_how_things_are() -> None:
     async with ready() as them:
         before = len(them.server.requests)
@@ -118,6 +145,19 @@ async def test_a_cancelled_reconnect_keeps_the_session() -> None:
         assert them.reactor.session_id is not None
         await them.reactor.reconnect()
         assert them.reactor.status == "ready"
+
+
+async def test_a_claim_without_an_answer_fails_as_a_publish_and_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(track_requests, "REPLY", 0.2)
+    async with ready(reply=lambda said: [] if isinstance(said, m.PublishTrack) else ordinary(said)) as them:
+        with pytest.raises(TrackPublishFailedError) as caught:
+            await them.reactor.publish_track("webcam")
+        assert (caught.value.reason, caught.value.recoverable) == ("REQUEST_TIMEOUT", True)
+        await them.server.until(lambda: them.server.peer.of(m.UnpublishTrack) == [m.UnpublishTrack("webcam")])
+        claiming = asyncio.ensure_future(them.reactor.publish_track("webcam"))
+        await them.server.until(lambda: len(published(them.server)) == 2)
+        claiming.cancel()
+        await them.server.until(lambda: len(them.server.peer.of(m.UnpublishTrack)) == 2)
 
 
 async def test_silence_where_pings_are_answered_is_mended_without_a_change_of_status() -> None:
@@ -226,6 +266,45 @@ async def test_what_is_there_is_replayed_to_who_comes_late() -> None:
             ("capabilities_received", them.reactor.capabilities),
             ("track_received", "main_video", track),
         ]
+
+
+async def test_a_connect_that_is_refused_leaves_the_token_of_the_live_connection() -> None:
+    async with ready() as them:
+        with pytest.raises(InvalidStateError):
+            await them.reactor.connect("another token")
+        await them.reactor.upload_file(b"abc", name="a.bin")
+        assert them.server.of("U1")[-1].headers["authorization"] == "Bearer a token"
+
+
+async def test_the_number_of_a_connection_counts_after_a_session_that_was_kept_too() -> None:
+    async with ready() as them, Reactor("m", api_url=them.server.url, jwt="a token") as other:
+        await them.reactor.disconnect(recoverable=True)
+        await them.reactor.connect(session_id=other.session_id, connection_id=4321)
+        assert "/connections/4321/" in them.server.of("W3")[-1].path
+
+
+async def test_an_argument_free_connect_in_the_block_joins_what_the_client_does_by_itself() -> None:
+    async with (
+        scripted() as server,
+        Reactor("m", api_url=server.url, jwt="a token", auto_reconnect=True) as reactor,
+    ):
+        connecting = asyncio.Event()
+        reactor.on_status("connecting")(lambda _: connecting.set())
+        await server.peer.aclose()
+        async with asyncio.timeout(15.0):
+            await connecting.wait()
+        await reactor.connect()
+        assert reactor.status == "ready"
+
+
+async def test_giving_up_on_what_the_client_does_by_itself_does_not_end_it() -> None:
+    async with ready(options={"auto_reconnect": True}) as them:
+        await them.server.peer.aclose()
+        await them.noted.until(lambda: them.noted.statuses[-1] == "connecting")
+        joining = asyncio.ensure_future(them.reactor.reconnect())
+        await asyncio.sleep(0)
+        joining.cancel()
+        await them.noted.until(lambda: them.noted.statuses.count("ready") == 2)
 
 
 async def test_an_argument_free_connect_inside_the_block_joins_the_connection() -> None:

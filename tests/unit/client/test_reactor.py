@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from typing import Any, cast
 
 import pytest
 from structlog.testing import capture_logs
@@ -109,6 +110,13 @@ async def test_mistakes_in_arguments_are_no_reactor_errors(data: object, error: 
         await Reactor("pond", local=True).send_command("drop", data)  # pyright: ignore[reportArgumentType]
 
 
+async def test_no_command_and_no_step_is_waited_for_without_an_end() -> None:
+    reactor, no_end = Reactor("pond", local=True), cast(Any, None)
+    for call in (reactor.send_command("drop", timeout=no_end), reactor.step(timeout=no_end)):
+        with pytest.raises(TypeError, match="no waiting without an end"):
+            await call
+
+
 async def test_reconnect_without_a_session_is_refused() -> None:
     with pytest.raises(InvalidStateError, match="nothing to reconnect to"):
         await Reactor("pond", local=True).reconnect()
@@ -141,6 +149,11 @@ async def test_a_closed_client_refuses_further_calls() -> None:
     reactor.close()
     with pytest.raises(InvalidStateError, match="closed"):
         await reactor.connect()
+    with pytest.raises(InvalidStateError, match="closed") as caught:
+        await reactor.send_command("drop")
+    assert caught.value.code == "INVALID_STATE"
+    async with asyncio.timeout(1.0):
+        assert [message async for message in reactor.messages()] == []
 
 
 def test_a_client_that_was_never_connected_is_dropped_in_silence() -> None:

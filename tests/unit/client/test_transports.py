@@ -26,6 +26,7 @@ class Stage:
             attach=lambda _: self.tracks.append("attach"),
             arrived=lambda name, _: self.tracks.append(name),
             restore=nothing,
+            wanted=["main_video"],
         )
         known: Any = SimpleNamespace(schema={})
         speech: Any = SimpleNamespace(hear=self.said.append)
@@ -51,7 +52,7 @@ class Stage:
 
 
 def transport(inputs: dict[str, object]) -> Transport:
-    link: Any = SimpleNamespace(connection=5001, answer="", inputs=inputs, aclose=nothing)
+    link: Any = SimpleNamespace(connection=5001, answer="", inputs=inputs, aclose=nothing, receive=list)
     sampler: Any = SimpleNamespace(run=nothing)
     return Transport(link, sampler)
 

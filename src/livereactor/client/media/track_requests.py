@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from typing import Final, Protocol
 
 from livereactor.client.error import ReactorError
@@ -36,7 +38,18 @@ class TrackRequests:
             link.say(m.ResumeTrack(name))
 
     async def publish(self, name: str) -> None:
-        reply = await self._holder.ready_link("publish_track").request(m.PublishTrack(name), REPLY)
+        link = self._holder.ready_link("publish_track")
+        try:
+            reply = await link.request(m.PublishTrack(name), REPLY)
+        except asyncio.CancelledError:
+            _give_back(link, name)
+            raise
+        except ReactorError as error:
+            if error.code not in ("REQUEST_TIMEOUT", "MESSAGE_SEND_FAILED"):
+                raise
+            _give_back(link, name)
+            words = f"could not start sending `{name}`: {error.message}"
+            raise error_of("TRACK_PUBLISH_FAILED", words, reason=error.reason, operation="publish_track") from error
         if isinstance(reply, m.PublishRefused):
             words = reply.message or f"`{name}` is published by another connection"
             raise error_of("TRACK_PUBLISH_FAILED", words, reason="publish_refused", operation="publish_track")
@@ -47,3 +60,9 @@ class TrackRequests:
 
     def report(self, error: ReactorError) -> None:
         self._holder.report(error)
+
+
+def _give_back(link: Link, name: str) -> None:
+    """A claim that nobody waits for any more may have been granted all the same, and would keep others out."""
+    with suppress(ReactorError):
+        link.say(m.UnpublishTrack(name))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -147,6 +147,12 @@ class Link:
             case _:
                 pass
         self._channels.say(message)
+
+    def receive(self, wanted: Collection[str]) -> None:
+        """Have the server send these outputs and no others; what it was told already is not said again."""
+        for name in {**self._resumed, **dict.fromkeys(wanted)}:
+            if (name in wanted) != self._resumed.get(name, False):
+                self.say(m.ResumeTrack(name) if name in wanted else m.PauseTrack(name))
 
     async def request(self, question: Question, timeout: float) -> m.ServerMessage | None:
         """Send a message and wait for its reply.
