@@ -208,6 +208,23 @@ async def test_progress_counts_up_and_ends_when_the_server_has_it_all(a: Given) 
     assert len(told) > 3
 
 
+async def test_what_the_programs_own_progress_raises_is_raised_as_it_is(a: Given) -> None:
+    def broken(sent: int, total: int) -> None:
+        raise ValueError("mine")
+
+    with pytest.raises(ValueError, match="mine"):
+        await a.upload(b"x" * MIB, on_progress=broken)
+
+
+async def test_a_file_that_cannot_be_read_on_is_no_broken_network(a: Given) -> None:
+    class Broken(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            raise OSError(5, "Input/output error")
+
+    with pytest.raises(OSError, match="Input/output error"):
+        await a.upload(Broken(b"abc"))
+
+
 async def test_a_file_that_shrinks_meanwhile_is_a_failed_upload(a: Given, tmp_path: Path) -> None:
     (tmp_path / "a.bin").write_bytes(b"x" * 4 * MIB)
 

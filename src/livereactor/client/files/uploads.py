@@ -9,8 +9,8 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Generator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final, TypeAlias, cast
@@ -94,6 +94,8 @@ async def _write(
         if not answer.is_ok:
             raise refusal(answer, "writing the file", session_id=session_id)
     except ReactorError as error:
+        if stream.failure is not None:  # to the HTTP library a file that cannot be read is a broken network
+            raise stream.failure from None
         if error.status in _EXPIRED:
             text = f"the address to write {name!r} to is no longer good; upload it again"
             raise error_of("UPLOAD_EXPIRED", text, reason=error.reason, status=error.status) from error
@@ -141,20 +143,22 @@ class _Content:
 
 
 class _Stream:
-    """A content on its way: read in a thread, handed over piece by piece, `sent` bytes so far."""
+    """A content on its way: read in a thread, handed over piece by piece, `sent` bytes so far.
+
+    Attributes:
+        failure: what the file, or the program's `on_progress`, raised.
+    """
 
     def __init__(self, content: _Content, on_progress: Progress | None) -> None:
         self._content, self._on_progress = content, on_progress
         self.sent = 0
+        self.failure: Exception | None = None
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Exactly as many bytes as were announced."""
         total, size = self._content.size, SMALLEST
         while left := total - self.sent:
-            block = await asyncio.to_thread(self._content.file.read, min(READ, left))
-            if not block:
-                text = f"the file ended at {self.sent} of {total} bytes: it changed while it was sent; upload it again"
-                raise error_of("UPLOAD_FAILED", text, component="client")
+            block = await self._read(min(READ, left))
             start = 0
             while piece := block[start : start + size]:
                 handed_at = time.monotonic()
@@ -168,7 +172,25 @@ class _Stream:
 
     def tell(self, sent: int) -> None:
         if self._on_progress is not None:
-            self._on_progress(sent, self._content.size)
+            with self._noting():
+                self._on_progress(sent, self._content.size)
+
+    async def _read(self, size: int) -> bytes:
+        with self._noting():
+            block = await asyncio.to_thread(self._content.file.read, size)
+            if not block:
+                ended = f"the file ended at {self.sent} of {self._content.size} bytes"
+                text = f"{ended}: it changed while it was sent; upload it again"
+                raise error_of("UPLOAD_FAILED", text, component="client")
+        return block
+
+    @contextmanager
+    def _noting(self) -> Generator[None]:
+        try:
+            yield
+        except Exception as error:
+            self.failure = error
+            raise
 
 
 def _open(file: Source) -> _Content:
