@@ -341,6 +341,31 @@ async def test_handlers_leave_no_thread_behind_and_work_on_the_next_connection(r
     await got.count(2)
 
 
+async def test_a_handler_that_is_still_at_work_on_the_last_connection_is_not_called_twice_at_once(
+    rig: Rig, wire: Wire
+) -> None:
+    most, inside, go, got = 0, 0, threading.Event(), Got()
+
+    def handler(_: object) -> None:
+        nonlocal most, inside
+        inside += 1
+        most = max(most, inside)
+        got(inside)
+        go.wait(PATIENCE)
+        inside -= 1
+
+    track = rig.tracks.track("main_video")
+    track.on_frame(handler)
+    wire.show(10)
+    await got.count(1)
+    rig.tracks.disconnected()
+    (await rig.connect()).show(20)
+    await eventually(lambda: track.stats.received == 2)
+    go.set()
+    await got.count(2)
+    assert most == 1
+
+
 async def test_the_time_of_the_newest_frame_is_known(rig: Rig, wire: Wire) -> None:
     track = rig.tracks.track("main_video")
     assert track.heard_at is None

@@ -77,6 +77,10 @@ class PlainHandler(FrameHandler):
 
     _thread: threading.Thread | None = None
 
+    def __init__(self, track: str, handler: Handler, raw: bool) -> None:
+        super().__init__(track, handler, raw)
+        self._turn = threading.Lock()  # a thread of the connection before may still be in the handler
+
     def _begin(self) -> None:
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name=f"frames of {self._track}", daemon=True)
@@ -92,13 +96,17 @@ class PlainHandler(FrameHandler):
 
     def _run(self) -> None:
         while self._awaited():
-            item = self._take()
-            if item is None:
-                continue
-            try:
-                self.handler(*self._arguments(item))
-            except Exception:
-                self._raised()
+            with self._turn:
+                self._call()
+
+    def _call(self) -> None:
+        item = self._take()
+        if item is None:
+            return
+        try:
+            self.handler(*self._arguments(item))
+        except Exception:
+            self._raised()
 
     def _awaited(self) -> bool:
         """Wait for a Frame; False once this thread is to end."""
