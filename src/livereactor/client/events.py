@@ -193,8 +193,11 @@ class Emitter:
 
     def emit(self, event: str, *args: Any) -> None:
         """Tell everybody, in the order of registration. On the loop; never raises."""
-        for listener in self._listeners.get(event, ()):
-            self._call(event, listener, args)
+        listeners = self._listeners.get(event, ())
+        for place, listener in enumerate(listeners):
+            # Registered for all and for some, it is still one handler.
+            if not any(each.handler == listener.handler and each.wants(args) for each in listeners[:place]):
+                self._call(event, listener, args)
         for stream in tuple(self._events):
             stream.push(Event(event, args))
         if event == "message":

@@ -60,6 +60,11 @@ def options_of(
     """
     if generation not in (None, "streamed", "stepped"):
         raise ValueError(f"generation is streamed or stepped, got {generation!r}")
+    for name, text in (("api_key", api_key), ("api_url", api_url)):
+        if text is not None and not isinstance(cast("object", text), str):
+            raise TypeError(f"{name} is a text, not {type(text).__name__}")
+    if local is not None and not isinstance(cast("object", local), bool | str):
+        raise TypeError(f"local is True, False or an address, not {type(local).__name__}")
     url, is_local = _address(api_url, local)
     if api_key is None and jwt is None and not is_local:
         api_key, jwt = _environment("API_KEY"), _environment("JWT")

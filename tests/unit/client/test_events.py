@@ -36,6 +36,16 @@ def test_the_same_handler_twice_is_called_once() -> None:
     assert got == ["ready"]
 
 
+def test_a_handler_for_all_and_for_some_is_called_once_for_each() -> None:
+    emitter, got = Emitter(), list[str]()
+    emitter.on("status_changed", got.append, only=["ready"])
+    emitter.on("status_changed", got.append)
+    emitter.on("status_changed", got.append, only=["connecting", "ready"])
+    for status in ("connecting", "ready", "disconnected"):
+        emitter.emit("status_changed", status)
+    assert got == ["connecting", "ready", "disconnected"]
+
+
 def test_a_raising_handler_stops_nobody() -> None:
     emitter, got = Emitter(), list[str]()
     emitter.on("status_changed", lambda _: 1 / 0)

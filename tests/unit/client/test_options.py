@@ -51,6 +51,12 @@ def test_another_scheme_or_no_address_is_refused(url: str) -> None:
         made(api_url=url)
 
 
+@pytest.mark.parametrize("given", [{"local": 9000}, {"api_url": 9000}, {"api_key": b"rk_1"}])
+def test_what_is_no_text_is_refused_at_once(given: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match=next(iter(given))):
+        made(**given)
+
+
 def test_a_trailing_slash_is_ignored() -> None:
     assert made(api_url="https://example.org/").url == "https://example.org"
 
