@@ -61,7 +61,8 @@ class ReactorWidget(anywidget.AnyWidget):
         reactor.on("status_changed", self._status, replay=True)
         reactor.on("schema_received", self._schema, replay=True)
         reactor.on("error", self._error)
-        reactor.track(track).on_frame(self._show)
+        self._track = reactor.track(track)
+        self._track.on_frame(self._show)
 
     def close(self) -> None:
         """Take it off the page; the client goes on."""
@@ -73,6 +74,7 @@ class ReactorWidget(anywidget.AnyWidget):
             ("error", self._error),
         ):
             self._reactor.off(event, handler)
+        self._track.off_frame(self._show)
         super().close()
 
     def _status(self, status: str) -> None:
