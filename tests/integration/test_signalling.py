@@ -38,6 +38,20 @@ async def test_an_offer_on_any_id_in_range_is_taken_with_202(method: str, cid: i
         await side.aclose()
 
 
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+async def test_who_wants_the_answer_gets_it_with_the_202_and_may_read_it_again(method: str) -> None:
+    async with serving(Plain) as served:
+        sid = await served.start_session()
+        side, body = await _offer(served, want_answer=True)
+        path = served.path(sid, "connections/2000/sdp_params")
+        taken = await served.http.request(method, path, json=body)
+        assert (taken.status_code, taken.json()["connection_id"]) == (202, 2000)
+        assert (await served.http.get(path)).json()["sdp_answer"] == taken.json()["sdp_answer"]
+        await side.take_answer(taken.json()["sdp_answer"])
+        await side.connected("data", "control")
+        await side.aclose()
+
+
 @pytest.mark.parametrize("cid", ["1000", "0", "-1", "10000", "abc", "1e4"])
 async def test_an_id_out_of_range_is_400(cid: str) -> None:
     async with serving(Plain) as served:

@@ -252,11 +252,23 @@ class TrackMapping(Body):
 
 
 class Offer(Body):
-    """Body of `POST|PUT …/sdp_params`."""
+    """Body of `POST|PUT …/sdp_params`.
+
+    Attributes:
+        want_answer: hold the request, and give the answer with its 202: our own clients save a round trip.
+    """
 
     sdp_offer: str = Field(min_length=1)
+    want_answer: bool = False
     client_info: ClientInfoBody = Field(default_factory=ClientInfoBody)
     track_mapping: list[TrackMapping] = Field(default_factory=list[TrackMapping], max_length=128)
+
+
+class OfferTaken(Body):
+    """Answer of `POST|PUT …/sdp_params`: 202. `sdp_answer`: where it was wanted and is there."""
+
+    connection_id: int | None = None
+    sdp_answer: str | None = None
 
 
 class Answer(Body):

@@ -20,6 +20,7 @@ from livereactor.protocol.http import (
     IceServerBody,
     IceServers,
     Offer,
+    OfferTaken,
     StartSession,
     StopSession,
     UploadRequest,
@@ -116,7 +117,8 @@ def signalling_routes(runtime: Runtime) -> APIRouter:
         # Only a relay sends the header, and it can but take rights away.
         role = "viewer" if request.headers.get("livereactor-role") == "viewer" else "owner"
         runtime.offer(cid, body, role=role, caller=_caller(request))
-        return {"connection_id": cid}
+        text = await runtime.answer(cid, caller=_caller(request)) if body.want_answer else None
+        return OfferTaken(connection_id=cid, sdp_answer=text).to_body()
 
     @routes.get("/connections/{cid}/sdp_params")
     async def answer(sid: str, cid: int, request: Request) -> Response:

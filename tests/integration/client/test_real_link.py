@@ -78,6 +78,16 @@ async def picture(track: InputTrack) -> Frame:
         track.on_frame(None)
 
 
+async def test_our_servers_give_the_answer_with_their_202_and_are_not_asked_for_it(
+    linked: Linked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def asked(*_: object) -> str | None:
+        raise AssertionError("the answer was asked for")
+
+    monkeypatch.setattr(Api, "answer", asked)
+    await linked.link()
+
+
 async def test_candidates_are_in_the_offer_and_are_no_request_of_their_own(engine: Engine) -> None:
     async with linking(engine=engine) as (server, linked):
         link = await linked.link(resume=["main_video"])

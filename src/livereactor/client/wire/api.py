@@ -10,7 +10,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -32,7 +32,7 @@ from livereactor.client.wire.reading import (
 )
 from livereactor.client.wire.urls import base_url, moved_to, segment, under
 from livereactor.engine.port import Candidate, IceServer
-from livereactor.protocol.http import Answer, ConnectionCreated, UploadSlot
+from livereactor.protocol.http import Answer, ConnectionCreated, OfferTaken, UploadSlot
 from livereactor.protocol.json_text import to_json_text
 
 SDK_TYPE: Final = "livereactor-python"
@@ -200,18 +200,24 @@ class Api:
         mapping: Sequence[tuple[str, TrackCapability]],
         *,
         again: bool,
-    ) -> None:
+    ) -> str | None:
         """Post an offer.
 
         Args:
             mapping: the Tracks with the mids of their sections.
             again: replace what was negotiated on this Connection before.
+
+        Returns:
+            the answer, where the server gives it with its 202, as ours do; else it has to be asked for.
         """
         tracks = [{"mid": mid, "name": t.name, "kind": t.kind, "direction": t.direction} for mid, t in mapping]
-        body = {"sdp_offer": offer, "client_info": client_info(), "track_mapping": tracks}
+        body = {"sdp_offer": offer, "client_info": client_info(), "track_mapping": tracks, "want_answer": True}
         path = self._connection(session_id, connection) + "/sdp_params"
         what, method = "sending the offer", "PUT" if again else "POST"
-        await self._ask(method, path, what, body=body, timeout=HELD, session_id=session_id)
+        answer = await self._ask(method, path, what, body=body, timeout=HELD, session_id=session_id)
+        with suppress(ReactorError):  # an official 202 may have any body, or none
+            return read_body(answer, OfferTaken, what).sdp_answer
+        return None
 
     async def answer(self, session_id: str, connection: int) -> str | None:
         """The answer to the offer; None while it is not there. Official runtimes hand it out once."""

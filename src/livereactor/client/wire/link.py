@@ -230,10 +230,11 @@ class Link:
         offer = await self._peer.offer(self._sections.offered, (m.CONTROL, m.DATA))
         connection = await registering
         found = self._trickle.take()
-        await self._send(with_candidates(offer, found), connection)
-        if all(candidate.line for candidate in found):
+        self._become(connection)
+        if all(candidate.line for candidate in found):  # beside the offer, whose answer may wait for a path
             self._spawn(self._trickle.run(self._send_candidates), "trickle")
-        self.answer = await answer_to(api, session_id, self._number, options.max_attempts, stale=options.stale)
+        given = await self._send(with_candidates(offer, found))
+        self.answer = given or await answer_to(api, session_id, self._number, options.max_attempts, stale=options.stale)
         accepted = await self._peer.take_answer(self.answer)
         self.outputs = self._sections.named({**accepted.video, **accepted.audio})
         self._look()
@@ -250,18 +251,18 @@ class Link:
             await asyncio.sleep(wait)
         return await self._api.create_connection(self._session_id)
 
-    async def _send(self, offer: str, connection: int) -> None:
+    async def _send(self, offer: str) -> str | None:
+        """The answer, where the server gives it at once."""
         mapping, again = self._sections.mapping(offer), self._options.again
-        self._become(connection)
         try:
-            await self._api.send_offer(self._session_id, connection, offer, mapping, again=again)
+            return await self._api.send_offer(self._session_id, self._number, offer, mapping, again=again)
         except ReactorError as error:
             # The number to come back to may have been forgotten while its Session lives on, or be another token's:
             # then a new one is as good.
             if not again or error.status not in (404, 409):
                 raise
             self._become(await self._api.create_connection(self._session_id))
-            await self._api.send_offer(self._session_id, self._number, offer, mapping, again=False)
+            return await self._api.send_offer(self._session_id, self._number, offer, mapping, again=False)
 
     def _become(self, connection: int) -> None:
         self.connection = connection

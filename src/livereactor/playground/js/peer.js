@@ -86,22 +86,25 @@ export class Peer {
     await this.#pc.setLocalDescription();
     const sdp = /** @type {RTCSessionDescription} */ (this.#pc.localDescription).sdp;
     const mapping = tracks.map((track) => ({ ...track, mid: this.#transceivers.get(track.name)?.mid ?? "" }));
-    await this.#offer({ sdp, tracks: mapping, replace });
-    const answer = await this.#signalling.answer(this.#session, this.#connection, signal);
+    const given = await this.#offer({ sdp, tracks: mapping, replace });
+    const answer = given ?? (await this.#signalling.answer(this.#session, this.#connection, signal));
     await this.#pc.setRemoteDescription({ type: "answer", sdp: answer });
   }
 
-  /** @param {{sdp: string, tracks: import("./signalling.js").TrackMapping[], replace: boolean}} offer */
+  /**
+   * @param {{sdp: string, tracks: import("./signalling.js").TrackMapping[], replace: boolean}} offer
+   * @returns {Promise<string | undefined>} the answer, if the server gives it at once
+   */
   async #offer(offer) {
     const { signal } = this.#over;
     try {
-      await this.#signalling.offer(this.#session, this.#connection ?? 0, offer, signal);
+      return await this.#signalling.offer(this.#session, this.#connection ?? 0, offer, signal);
     } catch (error) {
       // The id to be replaced may have been forgotten while its session lives on, or be another token's (409): then a
       // new one is as good.
       if (!offer.replace || !(error instanceof Refused) || ![404, 409].includes(error.status)) throw error;
       this.#connection = await this.#signalling.connect(this.#session, signal);
-      await this.#signalling.offer(this.#session, this.#connection, { ...offer, replace: false }, signal);
+      return await this.#signalling.offer(this.#session, this.#connection, { ...offer, replace: false }, signal);
     }
   }
 

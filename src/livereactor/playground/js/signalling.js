@@ -58,11 +58,14 @@ export class Signalling {
    * @param {number} connection
    * @param {{sdp: string, tracks: TrackMapping[], replace: boolean}} offer `replace`: an earlier peer of this id goes
    * @param {AbortSignal} signal
+   * @returns {Promise<string | undefined>} the answer's SDP, if it is there already
    */
   async offer(session, connection, { sdp, tracks, replace }, signal) {
-    const body = { sdp_offer: sdp, client_info: CLIENT, track_mapping: tracks };
+    const body = { sdp_offer: sdp, client_info: CLIENT, track_mapping: tracks, want_answer: true };
     const path = `${transport(session)}/connections/${connection}/sdp_params`;
-    await this.#http.request("sending the offer", replace ? "PUT" : "POST", path, { body, signal });
+    const how = { body, signal, patience: HELD_MS };
+    const response = await this.#http.request("sending the offer", replace ? "PUT" : "POST", path, how);
+    return (await response.json()).sdp_answer;
   }
 
   /**
