@@ -19,7 +19,7 @@ import pytest
 import livereactor as lr
 from livereactor.client.errors import CommandRejected
 from livereactor.client.sync.tracks import SyncTrack
-from tests.tools.processes import REPOSITORY, Program
+from tests.tools.processes import REPOSITORY, Program, free_port
 from tests.tools.script import HANGS
 from tests.tools.scripted_server import scripted
 from tests.tools.serving import Coordinator
@@ -243,6 +243,27 @@ def test_a_script_that_forgets_to_leave_exits_0_and_its_session_is_ended(server:
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
     assert sessions(server) == 0
+
+
+UNREACHABLE = """
+lr.SyncReactor("conformance", local={url!r}).connect()
+"""
+
+UNREACHABLE_ASYNC = """
+import asyncio
+asyncio.run(lr.Reactor("conformance", local={url!r}).connect())
+"""
+
+
+@pytest.mark.parametrize("body", [UNREACHABLE, UNREACHABLE_ASYNC], ids=["sync", "async"])
+def test_a_script_whose_server_is_not_there_ends_with_the_error_and_no_crash(body: str, tmp_path: Path) -> None:
+    # The engine is still connecting to itself then: it is let finish.
+    command = script(tmp_path, body, url=f"http://localhost:{free_port()}")
+    for _ in range(4):
+        done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 1, done.stderr
+        assert done.stderr.count("ConnectionFailedError: connect: [CONNECTION_FAILED] could not reach localhost") == 1
+        assert done.stderr.rstrip().splitlines()[-1].startswith("livereactor.client.errors.ConnectionFailedError")
 
 
 IN_A_THREAD = """
