@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -16,6 +18,7 @@ from livereactor.protocol import messages as m
 
 if TYPE_CHECKING:
     from livereactor.client.stepping import StepCommand, StepMedia, StepResult
+    from livereactor.client.wire.link import Link
     from livereactor.client.wire.requests import Question
 
 COMMAND_TIMEOUT: Final = 10.0  # seconds for a reply
@@ -48,8 +51,8 @@ class Talking:
         command = command_of(name, data)
         self._connection.ready_link(f"send `{name}`")
         if not wait:
-            await self._connection.transports.replaced()
-            self._connection.ready_link(f"send `{name}`").say(command)
+            link, _ = await self._link(name, timeout)
+            link.say(command)
             return None
         match await self._answered(command, timeout, name):
             case m.ModelMessage(kind, said):
@@ -106,10 +109,24 @@ class Talking:
         kind, said = platform_message(reply)
         return {"type": kind, "data": said}
 
+    async def _link(self, operation: str, timeout: float) -> tuple[Link, float]:
+        """The transport, once a silent one is replaced; and what is left of the time then."""
+        connection, began = self._connection, time.monotonic()
+        try:
+            async with asyncio.timeout(timeout):
+                await connection.transports.replaced()
+        except TimeoutError as error:
+            text = f"`{operation}` could not be sent in {timeout:g} s: the connection is silent"
+            raise error_of("REQUEST_TIMEOUT", text, operation=operation) from error
+        if connection.link is None or connection.status is not Status.READY:
+            raise DisconnectedError(f"connection lost before `{operation}` was sent", operation=operation)
+        return connection.link, max(round(timeout - (time.monotonic() - began), 3), 0.001)
+
     async def _answered(self, question: Question, timeout: float, operation: str) -> m.ServerMessage | None:
         try:
-            await self._connection.transports.replaced()
-            return await self._connection.ready_link(operation).request(question, timeout)
+            self._connection.ready_link(operation)
+            link, left = await self._link(operation, timeout)
+            return await link.request(question, left)
         except ReactorError as error:
             error.operation = error.operation or operation
             error.session_id = error.session_id or self._connection.known.session_id

@@ -19,6 +19,7 @@ from livereactor.client.errors import (
     DisconnectedError,
     GpuConnectionError,
     InvalidStateError,
+    RequestTimeoutError,
     SessionTerminalError,
     TrackPublishFailedError,
 )
@@ -184,6 +185,22 @@ async def test_commands_that_wait_end_with_the_connection() -> None:
         await them.reactor.disconnect()
         with pytest.raises(DisconnectedError):
             await waiting
+
+
+async def test_a_command_that_waits_for_another_transport_waits_no_longer_than_it_was_given() -> None:
+    async with ready() as them:
+        replacing = them.reactor._connection.transports._replacing
+        await replacing.acquire()
+        with pytest.raises(RequestTimeoutError, match="the connection is silent"):
+            await them.reactor.send_command("echo", {}, timeout=0.1)
+        waiting = [asyncio.ensure_future(them.reactor.send_command("echo", {}, wait=wait)) for wait in (True, False)]
+        await asyncio.sleep(0)
+        await them.reactor.disconnect()
+        replacing.release()
+        for each in waiting:
+            with pytest.raises(DisconnectedError):
+                await each
+        assert them.noted.of("error") == []
 
 
 async def test_uploads_end_with_the_connection_and_leave_the_client_usable() -> None:
