@@ -260,11 +260,9 @@ class _Path:
         is_local = self._target.local or isinstance(session.get("session_id"), str)
         self._api = Api(self._url, local=is_local, credentials=self._credentials)
         if is_local:
-            model = cast("dict[str, Any]", session.get("model") or {})
-            self._model = str(model.get("name") or "")
+            self._model = next(iter(_names([session.get("model")])), "")
             return Step("server", "ok", f"a runtime with the model {self._model or 'it does not name'}")
-        listed = _object(await self._get("/models")).get("models")
-        models = [str(each["name"]) for each in cast("list[dict[str, Any]]", listed or [])]
+        models = _names(_object(await self._get("/models")).get("models"))
         if self._model is None and not models:
             raise Failed("a coordinator, and it names no models", "say which with --model")
         if self._model is not None and models and self._model.partition("@")[0].rpartition("/")[2] not in models:
@@ -336,6 +334,13 @@ def _object(answer: HttpAnswer) -> dict[str, Any]:
     except PeerError:
         return {}
     return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def _names(listed: object) -> list[str]:
+    """Of models, as far as they are described as we know it."""
+    entries = cast("list[object]", listed) if isinstance(listed, list) else []
+    names = [cast("dict[str, object]", each).get("name") for each in entries if isinstance(each, dict)]
+    return [name for name in names if isinstance(name, str)]
 
 
 def _told_by(jwt: str) -> Step:

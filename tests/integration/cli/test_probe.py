@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import ssl
 import time
 from base64 import urlsafe_b64encode
@@ -15,6 +16,7 @@ import pytest
 
 from livereactor.cli import probing, probing_media
 from livereactor.cli.probing import Step, Target, probe
+from livereactor.client.wire.http import HttpAnswer
 from tests.tools.nginx import make_certificate
 from tests.tools.processes import free_port
 from tests.tools.script import HANGS, refuses, says
@@ -202,3 +204,19 @@ async def test_candidates_that_cannot_be_sent_do_not_stop_the_probe() -> None:
     async with scripted(style="local", faults={"W5": HANGS}) as server:
         steps = await report(server.url, local=True)
     assert [step.check for step in steps] == [*WAY, "end"]
+
+
+@pytest.mark.parametrize("models", [5, {"a": 1}, ["m"], [{"id": "m"}], [{"name": None}]])
+async def test_a_list_of_models_that_is_none_is_a_step_that_fails(
+    models: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bodies = {"/health": {"status": "ok"}, "/session": {}, "/models": {"models": models}}
+
+    async def answered(_: object, path: str) -> HttpAnswer:
+        return HttpAnswer(200, {}, json.dumps(bodies[path]).encode())
+
+    monkeypatch.setattr(probing._Path, "_get", answered)
+    async with scripted() as server:
+        steps = await report(server.url)
+    assert (steps[-1].check, steps[-1].status) == ("server", "fail")
+    assert "names no models" in steps[-1].text
