@@ -176,7 +176,7 @@ def sender() -> Any:
     made = VideoSender("webcam")
     yield made
     made.close()
-    made.join()
+    made._thread.join(2.0)
 
 
 def test_while_one_is_encoded_only_the_newest_waits_and_pushing_never_does(sender: VideoSender) -> None:

@@ -10,7 +10,6 @@ from enum import Enum
 from typing import Final
 
 SESSION_POLLS: Final = (0.2, 10.0, 20)  # first wait and longest, seconds; how many polls (behaviour 2.9)
-ANSWER_POLLS: Final = (0.2, 15.0)  # first wait and longest, seconds (behaviour 2.8)
 RETRIES: Final = (0.5, 1.0, 2.0, 4.0, 8.0)  # seconds before each attempt to reconnect; the last repeats (4.8)
 SPREAD: Final = 0.2  # of a retry's wait, either way: clients that were lost together do not come back together
 

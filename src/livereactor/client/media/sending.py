@@ -27,7 +27,6 @@ log = structlog.get_logger(__name__)
 
 USUAL_FPS: Final = 30.0  # what rates are reckoned with; the encoder goes by the pictures' own times
 HEADROOM: Final = 1.3  # above what a stream starts with: 6.5 Mbit/s at 1280x720 where the network has them
-JOIN_TIMEOUT: Final = 2.0  # seconds
 
 
 def target_bps(wanted: Bitrate, allowed: int | None, width: int, height: int) -> int:
@@ -78,10 +77,6 @@ class _Sender:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-
-    def join(self) -> None:
-        """Wait until the thread has ended."""
-        self._thread.join(JOIN_TIMEOUT)
 
     def _run(self) -> None:
         raise NotImplementedError

@@ -17,6 +17,7 @@ from importlib.metadata import version
 from typing import Any, BinaryIO, Final, Literal
 
 from livereactor.base.errors import UsageError
+from livereactor.base.limits import KIB
 from livereactor.client.error import ReactorError
 from livereactor.client.errors import error_of
 from livereactor.client.types import TrackCapability
@@ -28,7 +29,6 @@ from livereactor.client.wire.reading import (
     read_body,
     read_descriptor,
     read_ice_servers,
-    read_object,
 )
 from livereactor.client.wire.urls import base_url, moved_to, segment, under
 from livereactor.engine.port import Candidate, IceServer
@@ -150,17 +150,6 @@ class Api:
         if not answer.is_ok and answer.status not in (404, 409, 410):
             raise refusal(answer, "ending the session", session_id=session_id)
 
-    async def schema(self, model: str) -> dict[str, Any] | None:
-        """The model's OpenAPI document with the author's order of fields; None where the server has no such route, or
-        not yet the model."""
-        path = "/schema" if self.local else f"/models/{segment(model)}/schema"
-        answer = await self._request("GET", path)
-        if answer.status in (404, 405):
-            return None
-        if not answer.is_ok:
-            raise refusal(answer, "reading the model's schema")
-        return read_object(answer, "reading the model's schema") or None
-
     # --- signalling ----------------------------------------------------------------------------------------------
 
     async def ice_servers(self, session_id: str) -> tuple[IceServer, ...]:
@@ -238,11 +227,9 @@ class Api:
 
     # --- files ---------------------------------------------------------------------------------------------------
 
-    async def reserve_upload(
-        self, session_id: str, *, name: str, size: int, mime_type: str, upload_id: str | None = None
-    ) -> UploadSlot:
+    async def reserve_upload(self, session_id: str, *, name: str, size: int, mime_type: str) -> UploadSlot:
         """A place for a file of `size` bytes; its address is ready to be written to."""
-        body = {"name": name, "size": size, "mime_type": mime_type, **({"upload_id": upload_id} if upload_id else {})}
+        body = {"name": name, "size": size, "mime_type": mime_type}
         what = "announcing the file"
         answer = await self._ask(
             "POST", f"/sessions/{segment(session_id)}/uploads", what, body=body, session_id=session_id
@@ -298,7 +285,11 @@ class Api:
         }
         # An answer that is lost on the way must not leave a second session behind.
         headers = {"Idempotency-Key": secrets.token_hex(16)}
-        answer = await self._ask("POST", "/sessions", _CREATING, body=asked, headers=headers, timeout=HELD, again=False)
+        answer = await self._request("POST", "/sessions", body=asked, headers=headers, timeout=HELD, again=False)
+        if not answer.is_ok:
+            raise _no_door(answer, f"{self.url} is no coordinator: it has no /sessions; for a runtime, say local") or (
+                refusal(answer, _CREATING)
+            )
         found = read_descriptor(answer, _CREATING)
         self.credentials.keep_for(found.session_id)
         # They can be had from a session's first moment on, and it takes a while until it is ready (protocol 1.7).
@@ -319,7 +310,10 @@ class Api:
             if answer.status == 409 and "generation" not in body:
                 return await self._join(answer)
             if answer.status != 503 or wait is None or time.monotonic() + wait > give_up_at:
-                raise refusal(answer, _STARTING)
+                hint = "for a coordinator, leave local out and give a key or a token"
+                raise _no_door(answer, f"{self.url} is no runtime: it has no /start_session; {hint}") or (
+                    refusal(answer, _STARTING)
+                )
             await asyncio.sleep(wait)
 
     async def _join(self, conflict: HttpAnswer) -> Opened:
@@ -369,6 +363,14 @@ class Api:
     def _connection(self, session_id: str, connection: int) -> str:
         flat = self._transport(session_id)
         return flat if connection == FLAT else f"{flat}/connections/{connection}"
+
+
+def _no_door(answer: HttpAnswer, sentence: str) -> ReactorError | None:
+    """The error where there is no such route, as of a server of the other kind; None where it refused for a reason."""
+    said = answer.body[:KIB].lower().replace(b" ", b"")
+    if answer.status != 405 and (answer.status != 404 or not (b"noroute" in said or b'"detail":"notfound"' in said)):
+        return None
+    return error_of("NOT_FOUND", sentence, component="api", status=answer.status)
 
 
 @contextmanager

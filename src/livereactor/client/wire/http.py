@@ -6,7 +6,6 @@ The library is imported with the first request: to load it takes longer than to 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from urllib.request import getproxies, proxy_bypass
 
 from livereactor.base.limits import MIB
 from livereactor.client.errors import error_of
+from livereactor.client.wire.urls import is_near
 
 if TYPE_CHECKING:
     import httpx2
@@ -190,14 +190,6 @@ def _proxy_to(to: Origin) -> str | None:
     proxies = getproxies()
     proxy = proxies.get(scheme) or proxies.get("all")
     return proxy if proxy is None or "://" in proxy else f"http://{proxy}"
-
-
-def is_near(host: str) -> bool:
-    """This machine, as far as the name tells."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
 
 
 def _place(url: str) -> str:

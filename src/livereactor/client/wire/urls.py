@@ -28,7 +28,11 @@ def base_url(url: str) -> str:
 
 def is_this_machine(url: str) -> bool:
     """Whether an address leads back here, as far as the name tells."""
-    host = urlsplit(url).hostname or ""
+    return is_near(urlsplit(url).hostname or "")
+
+
+def is_near(host: str) -> bool:
+    """Whether a host is this machine, as far as the name tells."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
