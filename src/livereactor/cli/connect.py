@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from livereactor.media.frames import Pixels
 
 TURN: Final = 1 / 60  # seconds between two looks at a window and what was done to it
+PLACE: Final = 0.2  # seconds between two looks at the place in the queue
 
 
 def register(app: typer.Typer) -> None:
@@ -57,6 +58,8 @@ def connect(
     In a terminal the picture is drawn in it. Exit 0 only if a picture came, and the connection stayed: a smoke test for
     servers.
     """
+    from livereactor.client.errors import AuthError
+
     commands = _commands(send or [], arguments or [])
     seeing = _Seeing(track, save)
     view = _view(model, show=show, quiet=json_lines)
@@ -65,6 +68,10 @@ def connect(
         asyncio.run(_connected(_reactor(model, url, local, key, jwt), seeing, view, commands, seconds))
     except KeyboardInterrupt:
         interrupted = True
+    except AuthError as error:
+        if not error.message.startswith("no credentials"):
+            raise
+        raise UsageError("no credentials given; add --key or --jwt, or --local for a runtime") from error
     except (TypeError, ValueError) as error:  # no such track, what is no JSON
         raise UsageError(str(error)) from error
     finally:
@@ -172,7 +179,9 @@ async def _connected(
         over.set()
 
     reactor.on("session_ended", ended)
+    placing = asyncio.create_task(_places(reactor), name="places")
     async with reactor:
+        placing.cancel()
         seeing.connected(reactor)
         outputs = reactor.tracks.with_direction("recvonly").with_kind("video")
         seeing.track = seeing.track or (outputs[0].name if outputs else None)
@@ -186,6 +195,15 @@ async def _connected(
                 drawing = group.create_task(_turn(seeing, view, over))
                 await _wait(over, seconds)
                 drawing.cancel()
+
+
+async def _places(reactor: Reactor) -> None:
+    told = None
+    while True:
+        await asyncio.sleep(PLACE)
+        if (place := reactor.queue_position) is not None and place != told:
+            _say(f"place {place} in the queue")
+            told = place
 
 
 async def _turn(seeing: _Seeing, view: View, over: asyncio.Event) -> None:

@@ -57,6 +57,9 @@ class SessionWork:
             await self._end_unborn(creating)
             raise
         found = opened.descriptor
+        # A runtime has one model, and takes whoever comes: what is meant for another goes wrong much later.
+        if options.local and (asked := _bare(options.model)) != _bare(found.model.name):
+            log.warning(f"this server has the model {found.model.name[:64]!r}, not {asked!r}; check the address")
         return Told(w.Obtained(found.session_id, seen_of(found), owned=opened.is_ours), found)
 
     async def adopt(self, session_id: str) -> Told:
@@ -100,3 +103,8 @@ class SessionWork:
         opened = creating.result()
         if opened.is_ours:
             await self.end(opened.descriptor.session_id)
+
+
+def _bare(model: str) -> str:
+    """A model's name without its owner and version."""
+    return model.partition("@")[0].rpartition("/")[2]

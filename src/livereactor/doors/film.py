@@ -87,7 +87,8 @@ class Film:
 
     def _opened(self, pixels: Pixels, at: float) -> Any:
         height, width = pixels.shape[:2]
-        container: Any = av.open(str(self._path), "w", options={"movflags": "faststart"})
+        options = {"movflags": "faststart"} if self._path.suffix.lower() in (".mp4", ".mov", ".m4v") else {}
+        container: Any = av.open(str(self._path), "w", options=options)
         # veryfast: it is encoded while it is watched.
         stream = container.add_stream(
             "libx264", rate=Fraction(30), options={"crf": str(self._crf), "preset": "veryfast"}

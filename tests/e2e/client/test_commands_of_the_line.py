@@ -171,6 +171,29 @@ async def test_mistakes_are_told_before_anything_is_connected(arguments: list[st
     assert sentence in done.log
 
 
+async def test_without_credentials_the_options_are_named_that_give_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LIVEREACTOR_API_KEY", "REACTOR_API_KEY", "LIVEREACTOR_JWT", "REACTOR_JWT"):
+        monkeypatch.delenv(name, raising=False)
+    done = await ended("connect", "pond", "--url", "http://127.0.0.1:1")
+    assert done.code == 2
+    assert done.log.strip() == "livereactor: no credentials given; add --key or --jwt, or --local for a runtime"
+
+
+async def test_a_server_of_the_other_kind_and_another_model_are_said(server: Program) -> None:
+    if isinstance(server, Coordinator):
+        done = await ended("connect", "conformance", "--local", "--url", server.url, "--seconds", "1")
+        assert done.code != 0
+        assert f"{server.url} is no runtime: it has no /start_session; for a coordinator, leave local out" in done.log
+        return
+    done = await ended("connect", "conformance", "--jwt", "a", "--url", server.url, "--seconds", "1")
+    assert done.code != 0
+    assert f"{server.url} is no coordinator: it has no /sessions; for a runtime, say local" in done.log
+    done = await ended("connect", "other", *to(server), "--seconds", "1")
+    assert done.code == 0
+    assert "this server has the model 'conformance', not 'other'; check the address" in done.log
+    assert "\x1b" not in done.log
+
+
 async def test_a_server_that_is_not_there_is_exit_1() -> None:
     done = await ended("connect", "pond", "--local", "--url", "http://127.0.0.1:1", "--seconds", "1")
     assert done.code == 1

@@ -30,6 +30,7 @@ PATIENCE: Final = 30.0  # seconds: a resolver may ask a server of its own; token
 RENEW_BEFORE: Final = 60.0  # seconds before a token's end
 _UNTOLD: Final = 600.0  # seconds that a token is kept whose server does not say when it ends
 _WHAT: Final = "the exchange of the API key"
+_REFUSED: Final = "the API key was refused; "  # as our coordinator begins, which is said already
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +202,7 @@ async def minted(http: Http, url: str, key: str, grant: Mapping[str, Any]) -> To
     )
     if answer.status in (401, 403):
         said = refusal(answer, _WHAT)
-        message = f"the API key was refused ({answer.status}): {said.message}"
+        message = f"the API key was refused ({answer.status}): {said.message.removeprefix(_REFUSED)}"
         raise AuthError(message, component="api", status=answer.status, details=said.details)
     if not answer.is_ok:
         raise refusal(answer, _WHAT)
