@@ -199,6 +199,12 @@ class Connection:
         session_id = self.known.session_id
         raise self._reported(NotReadyError(words, operation=operation, reason="INVALID_STATE", session_id=session_id))
 
+    async def settled_link(self, operation: str) -> Link:
+        """The transport, once a silent one is replaced; raises as `ready_link`."""
+        self.ready_link(operation)
+        await self.transports.replaced()
+        return self.ready_link(operation)
+
     def report(self, error: ReactorError) -> None:
         """Remember an error, and fire `error`."""
         self.last_error = error

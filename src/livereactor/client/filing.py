@@ -14,6 +14,7 @@ from livereactor.client.files.uploads import Progress, Source, upload_file
 from livereactor.client.talking import Talking
 from livereactor.client.types import Clip, FileRef
 from livereactor.client.wire.credentials import Resolver
+from livereactor.protocol import messages as m
 
 
 class Filing:
@@ -43,9 +44,14 @@ class Filing:
                 `DISCONNECTED`.
         """
         connection = self._connection
-        link, session_id = connection.ready_link("upload_file"), connection.known.session_id or ""
+        connection.ready_link("upload_file")
+
+        async def say(message: m.ClientMessage) -> None:
+            (await connection.settled_link("upload_file")).say(message)
+
+        session_id = connection.known.session_id or ""
         work = upload_file(
-            connection.api, session_id, link.say, file, name=name, mime_type=mime_type, on_progress=on_progress
+            connection.api, session_id, say, file, name=name, mime_type=mime_type, on_progress=on_progress
         )
         return await connection.calls.run(work, "upload_file")
 

@@ -28,7 +28,7 @@ from livereactor.client.media.tracks import Track
 from livereactor.protocol import messages as m
 from tests.e2e.client.noting import Noted
 from tests.e2e.client.scripting import met, ready
-from tests.tools.script import HANGS, refuses
+from tests.tools.script import HANGS, Fault, refuses
 from tests.tools.scripted_peer import ordinary
 from tests.tools.scripted_server import ScriptedServer, scripted
 
@@ -169,6 +169,20 @@ async def test_silence_where_pings_are_answered_is_mended_without_a_change_of_st
         assert await them.reactor.send_command("echo", {"x": 1}) is not None
         assert them.noted.statuses == ["connecting", "waiting", "ready"]
         assert them.noted.of("error") == []
+
+
+async def test_what_is_published_and_uploaded_while_a_transport_is_silent_goes_over_the_next() -> None:
+    late = Fault(delay=0.5, skip=1)  # its answer: the transport in use is silent for so long
+    async with ready(reply=silent_after(1), faults={"W4": late}) as them:
+        await them.reactor.track("main_video").pause()
+        first = them.server.peer
+        await them.server.until(lambda: them.server.peer is not first)
+        track, _ = await asyncio.gather(
+            them.reactor.publish_track("webcam"), them.reactor.upload_file(b"abc", name="a.bin")
+        )
+        assert track.published
+        await them.server.until(lambda: bool(them.server.peer.of(m.FileUploaded)))
+        assert (published(them.server), them.server.peer is first) == (["webcam"], False)
 
 
 async def test_a_server_that_answers_no_pings_may_be_silent() -> None:

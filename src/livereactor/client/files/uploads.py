@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +42,7 @@ _GENERIC: Final = ("NETWORK_ERROR", "SERVER_ERROR", "REQUEST_TIMEOUT")
 async def upload_file(
     api: Api,
     session_id: str,
-    say: Callable[[m.ClientMessage], None],
+    say: Callable[[m.ClientMessage], Awaitable[None]],
     file: Source,
     *,
     name: str | None = None,
@@ -72,7 +72,7 @@ async def upload_file(
         name = name or content.name or NAME
         mime_type = mime_type or mimetypes.guess_type(name)[0] or MIME_TYPE
         reference = await _write(api, session_id, content, name, mime_type, on_progress)
-        say(m.FileUploaded(m.UploadReference(reference.upload_id, name, mime_type, content.size)))
+        await say(m.FileUploaded(m.UploadReference(reference.upload_id, name, mime_type, content.size)))
     except ReactorError as error:
         error.operation = error.operation or "upload_file"
         raise

@@ -19,7 +19,7 @@ class LinkHolder(Protocol):
 
     @property
     def link(self) -> Link | None: ...
-    def ready_link(self, operation: str) -> Link: ...
+    async def settled_link(self, operation: str) -> Link: ...
     def report(self, error: ReactorError) -> None: ...
 
 
@@ -38,7 +38,7 @@ class TrackRequests:
             link.say(m.ResumeTrack(name))
 
     async def publish(self, name: str) -> None:
-        link = self._holder.ready_link("publish_track")
+        link = await self._holder.settled_link("publish_track")
         try:
             reply = await link.request(m.PublishTrack(name), REPLY)
         except asyncio.CancelledError:
