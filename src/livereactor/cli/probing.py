@@ -260,12 +260,17 @@ class _Path:
         is_local = self._target.local or isinstance(session.get("session_id"), str)
         self._api = Api(self._url, local=is_local, credentials=self._credentials)
         if is_local:
-            self._model = next(iter(_names([session.get("model")])), "")
+            wanted, self._model = self._model, next(iter(_names([session.get("model")])), "")
+            if wanted and self._model and _bare(wanted) != _bare(self._model):
+                return Step(
+                    "server", "warn", f"a runtime with the model {self._model}, not {wanted}", "check the address"
+                )
             return Step("server", "ok", f"a runtime with the model {self._model or 'it does not name'}")
         models = _names(_object(await self._get("/models")).get("models"))
         if self._model is None and not models:
-            raise Failed("a coordinator, and it names no models", "say which with --model")
-        if self._model is not None and models and self._model.partition("@")[0].rpartition("/")[2] not in models:
+            fix = "check the address, the path in it too; of a coordinator that does not tell, say one with --model"
+            raise Failed("it answers, and names no models", fix)
+        if self._model is not None and models and _bare(self._model) not in models:
             raise Failed(f"a coordinator without {self._model}; it has {', '.join(models)}", "say another with --model")
         self._model = self._model or models[0]
         return Step("server", "ok", f"a coordinator with {', '.join(models) or 'models it does not name'}")
@@ -334,6 +339,11 @@ def _object(answer: HttpAnswer) -> dict[str, Any]:
     except PeerError:
         return {}
     return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def _bare(model: str) -> str:
+    """A model's name without its owner and version."""
+    return model.partition("@")[0].rpartition("/")[2]
 
 
 def _names(listed: object) -> list[str]:

@@ -192,6 +192,12 @@ async def test_a_server_of_the_other_kind_and_another_model_are_said(server: Pro
     assert done.code == 0
     assert "this server has the model 'conformance', not 'other'; check the address" in done.log
     assert "\x1b" not in done.log
+    done = await ended("probe", server.url, "--model", "other")
+    assert done.code == 0
+    assert "a runtime with the model conformance, not other" in done.out
+    done = await ended("probe", f"{server.url}/elsewhere")
+    assert done.code == 1
+    assert "it answers, and names no models" in done.out
 
 
 async def test_a_server_that_is_not_there_is_exit_1() -> None:

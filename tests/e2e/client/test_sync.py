@@ -264,6 +264,7 @@ def test_a_script_whose_server_is_not_there_ends_with_the_error_and_no_crash(bod
         assert done.returncode == 1, done.stderr
         assert done.stderr.count("ConnectionFailedError: connect: [CONNECTION_FAILED] could not reach localhost") == 1
         assert done.stderr.rstrip().splitlines()[-1].startswith("livereactor.client.errors.ConnectionFailedError")
+        assert "httpx2" not in done.stderr
 
 
 IN_A_THREAD = """

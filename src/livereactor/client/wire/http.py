@@ -110,9 +110,9 @@ class Http:
         except OSError as error:
             if into is not None:  # a full disk: what the network raises is the library's own by then
                 raise
-            raise _unreachable(place, error) from error
+            raise _unreachable(place, error) from None  # forty lines of the library that say no more
         except (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, ValueError, ImportError) as error:
-            raise _unreachable(place, error) from error
+            raise _unreachable(place, error) from None  # forty lines of the library that say no more
 
     async def aclose(self) -> None:
         """Close all connections; may be called twice, and a later request opens new ones."""
