@@ -53,8 +53,8 @@ async def test_a_phone_that_slept_comes_back_to_its_session_or_says_that_it_is_o
         async with asleep(phone):
             await kept.until("orphaned", patience=ASLEEP)
             await given_up.until("ready", patience=ASLEEP)
+        await kept.until("streaming", patience=ASLEEP)
         await on_screen(early)
-        assert await kept.session_state() == "streaming"
         await seen(early, LEFT, "r > 200")
         await expect(field(early, "Red").get_by_role("textbox")).to_have_value("1")
         over = late.locator("#stage .card")

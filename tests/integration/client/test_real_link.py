@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -88,12 +89,16 @@ async def test_our_servers_give_the_answer_with_their_202_and_are_not_asked_for_
     await linked.link()
 
 
-async def test_candidates_are_in_the_offer_and_are_no_request_of_their_own(engine: Engine) -> None:
+async def test_candidates_are_in_the_offer_or_follow_it_and_none_is_told_twice(engine: Engine) -> None:
     async with linking(engine=engine) as (server, linked):
         link = await linked.link(resume=["main_video"])
         assert (await picture(link.inputs["main_video"])).pixels.shape == (180, 320, 3)
-        assert "a=candidate:" in server.of("W3")[0].json["sdp_offer"]
-        assert not server.of("W5")
+        offer = server.of("W3")[0].json["sdp_offer"]
+        early = set(re.findall(r"(?m)^a=(candidate:.*?)\r?$", offer))
+        # On a busy machine some are found only when the offer is on its way.
+        late = {each["candidate"] for request in server.of("W5") for each in request.json["candidates"]}
+        assert early | late
+        assert not early & late
 
 
 async def test_a_session_of_ours_is_seen_steered_and_heard_of(linked: Linked) -> None:
