@@ -29,6 +29,7 @@ CONTROLS = 18  # touches or strokes a model; the page shows the middle of nine
 WARM_UP = 3.0  # seconds
 VIEW = "figure:not([hidden]) video"
 STARTING = 60.0  # seconds for a worker that starts now
+LOOKING = 8.0  # seconds that somebody looks at one model before the next
 COUNT_TWO = """(selector) => new Promise((resolve) => {
   const video = document.querySelector(selector);
   video.requestVideoFrameCallback(() => video.requestVideoFrameCallback(resolve));
@@ -89,7 +90,7 @@ async def _stroke(page: Page) -> None:
 
 
 async def m2(stand: Stand) -> Sequence[Result]:
-    """Each model's worker starts at its *Start*; then all stand idle."""
+    """Each model's worker starts at its *Start*, a while after the last one's; then all stand idle."""
     results: list[Result] = []
     with tempfile.TemporaryDirectory() as folder:
         port = free_port()
@@ -97,6 +98,7 @@ async def m2(stand: Stand) -> Sequence[Result]:
         with running(command, port=port, log_path=Path(folder) / "log") as server:
             for target in MODELS:
                 name = Path(target).stem
+                await asyncio.sleep(LOOKING)
                 async with _browser() as page:
                     seconds = await _to_a_moving_picture(page, f"{server.url}/?model={name}")
                     await page.locator("#stop").click()

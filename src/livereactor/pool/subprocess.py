@@ -34,7 +34,7 @@ log = structlog.get_logger("livereactor.pool")
 KILL_TIMEOUT: Final = 5.0  # seconds; after SIGKILL only the kernel (a disk, a driver) holds a process
 TEND_EVERY: Final = 1.0  # seconds between two looks at the sizes of logs
 # Seconds after a spare was made or used until the next is: its imports must not slow the start that took the last one.
-SPARE_AFTER: Final = 5.0
+SPARE_AFTER: Final = 2.0
 SPARE: Final = "spare"  # its log, until it is a Worker's
 
 
