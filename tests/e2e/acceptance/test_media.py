@@ -23,10 +23,10 @@ AV = {"CONFORMANCE_WIDTH": "640", "CONFORMANCE_HEIGHT": "360"}
 
 
 async def window(client: Client, seconds: float, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    """What came in `seconds`, of the first of three windows that `holds`: others use this machine's cores too, and
-    spoil a window now and then; what is wrong with us spoils every one."""
+    """What came in `seconds`, of the first of six windows that `holds`: others use this machine's cores too, and
+    spoil a window now and then, or some in a row; what is wrong with us spoils every one."""
     frames: dict[str, Any] = {}
-    for _ in range(3):
+    for _ in range(6):
         frames = await client.ask("frames_for", seconds=seconds)
         if holds(frames):
             break

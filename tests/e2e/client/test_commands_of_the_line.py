@@ -91,6 +91,7 @@ async def test_a_film_that_cannot_be_written_is_said(server: Program, tmp_path: 
 async def test_ctrl_c_ends_the_session_and_says_what_was_seen(server: Program) -> None:
     process = await started("connect", "conformance", *to(server))
     await said(process, "ready")
+    await asyncio.sleep(1.0)  # the time of thirty frames
     process.send_signal(signal.SIGINT)
     out, log = await asyncio.wait_for(process.communicate(), 15.0)
     assert process.returncode == 130, log
