@@ -370,7 +370,8 @@ def _no_door(answer: HttpAnswer, sentence: str) -> ReactorError | None:
     said = answer.body[:KIB].lower().replace(b" ", b"")
     if answer.status != 405 and (answer.status != 404 or not (b"noroute" in said or b'"detail":"notfound"' in said)):
         return None
-    return error_of("NOT_FOUND", sentence, component="api", status=answer.status)
+    code = "NOT_FOUND" if answer.status == 404 else "BAD_REQUEST"  # as of any 405 (protocol 1.1)
+    return error_of(code, sentence, component="api", status=answer.status)
 
 
 @contextmanager
