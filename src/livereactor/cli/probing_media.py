@@ -90,10 +90,10 @@ class MediaPath:
         offer = await self._peer.offer(sections, ["control", "data"])
         connection = await self._api.create_connection(session)
         mapping = [(str(mid), each) for mid, each in enumerate(self._tracks)]
-        await self._api.send_offer(session, connection, offer, mapping, again=False)
         self._trickling = asyncio.create_task(self._trickle(connection), name="probe candidates")
         began = time.monotonic()
-        await self._peer.take_answer(await self._answer(connection))
+        given = await self._api.send_offer(session, connection, offer, mapping, again=False)
+        await self._peer.take_answer(given or await self._answer(connection))
         took = (time.monotonic() - began) * 1000
         relays = sum(url.startswith("turn") for each in self._servers for url in each.urls)
         return f"connection {connection}, answered in {took:.0f} ms; {relays or 'no'} relays offered", ""
