@@ -13,7 +13,14 @@ from livereactor.base.errors import InvalidCommandError, PeerError
 from livereactor.protocol.bindings import BINDING_KEY, binding_in
 from livereactor.protocol.fields import json_object, member, text
 from livereactor.protocol.json_text import shown
-from livereactor.protocol.openapi_writing import BOUND_KEYS, HINT_PREFIX, MODERATE, NAME_HINT, UPLOAD_COMPONENT
+from livereactor.protocol.openapi_writing import (
+    BOUND_KEYS,
+    HINT_PREFIX,
+    MODERATE,
+    NAME_HINT,
+    ORDER_HINT,
+    UPLOAD_COMPONENT,
+)
 from livereactor.protocol.schema import CommandSchema, MessageSchema, ModelSchema, TrackSchema
 from livereactor.protocol.types import (
     REQUIRED,
@@ -72,7 +79,7 @@ class _Reader:
     def _webhooks(self) -> dict[str, MessageSchema]:
         """Messages by title."""
         messages: dict[str, MessageSchema] = {}
-        for name, webhook in member(self._document, "webhooks").items():
+        for name, webhook in _in_order(member(self._document, "webhooks"), self._document):
             post = member(json_object(webhook, name), "post")
             title = _title_of(_body_schema(post)) or name
             messages[title] = self._message(name, title, _summary(post))
@@ -83,7 +90,7 @@ class _Reader:
 
     def _commands(self, messages: dict[str, MessageSchema]) -> tuple[CommandSchema, ...]:
         commands: list[CommandSchema] = []
-        for path, item in member(self._document, "paths").items():
+        for path, item in _in_order(member(self._document, "paths"), self._document):
             post = member(json_object(item, path), "post")
             name = path.removeprefix("/events/")
             reply = self._reply(post, messages)
@@ -102,7 +109,7 @@ class _Reader:
 
     def _fields(self, schema: Mapping[str, Any], depth: int) -> tuple[Field, ...]:
         required = set(map(str, _items(schema.get("required", []), "required")))
-        properties = member(schema, "properties").items()
+        properties = _in_order(member(schema, "properties"), schema)
         return tuple(self._field(name, json_object(each, name), name in required, depth) for name, each in properties)
 
     def _field(self, name: str, schema: Mapping[str, Any], required: bool, depth: int) -> Field:
@@ -179,6 +186,14 @@ def _track(track: Mapping[str, Any]) -> TrackSchema:
     return TrackSchema(text(track, "name"), kind, direction)
 
 
+def _in_order(named: Mapping[str, Any], holder: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """The members of `named` as their author ordered them, where `holder` says; others after them."""
+    told = holder.get(ORDER_HINT)
+    names = cast("list[object]", told) if isinstance(told, list) else []
+    places = {name: place for place, name in enumerate(names) if isinstance(name, str)}
+    return sorted(named.items(), key=lambda each: places.get(each[0], len(names)))
+
+
 def _items(value: Any, name: str) -> list[Any]:
     if not isinstance(value, list):
         raise PeerError(f"{name}: expected a list, got {shown(value)}")
@@ -206,7 +221,7 @@ def _snake_case(title: str) -> str:
 
 
 def _is_hint(key: str) -> bool:
-    return key.startswith(HINT_PREFIX) and key not in (NAME_HINT, BINDING_KEY)
+    return key.startswith(HINT_PREFIX) and key not in (NAME_HINT, ORDER_HINT, BINDING_KEY)
 
 
 def _number(schema: Mapping[str, Any], key: str) -> float | None:

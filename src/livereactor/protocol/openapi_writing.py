@@ -28,6 +28,9 @@ UPLOAD_COMPONENT: Final = "ReactorUploadReference"
 MODERATE: Final = "x-reactor-moderate"
 HINT_PREFIX: Final = "x-livereactor-"
 NAME_HINT: Final = "x-livereactor-structure"  # the name of a nested structure's class, for typed clients
+# The author's order of commands and messages, and of an object's properties: over the v1 wire the document is a
+# protobuf Struct, whose maps have none.
+ORDER_HINT: Final = "x-livereactor-order"
 _JSON: Final = "application/json"
 _UPLOAD_SCHEMA: Final[Mapping[str, Any]] = {
     "type": "object",
@@ -55,6 +58,7 @@ def to_openapi(schema: ModelSchema) -> dict[str, Any]:
         document["paths"] = {f"/events/{command.name}": _command(command, titles) for command in schema.commands}
     if schema.messages:
         document["webhooks"] = {message.name: _webhook(message) for message in schema.messages}
+    document |= _order({**document.get("paths", {}), **document.get("webhooks", {})})
     components = _components(schema)
     if components:
         document["components"] = {"schemas": components}
@@ -140,7 +144,11 @@ def _object(fields: Sequence[Field], *, moderate: bool) -> dict[str, Any]:
         "properties": {each.name: _property(each, moderate=moderate) for each in fields},
     }
     required = [each.name for each in fields if each.is_required]
-    return {**schema, "required": required} if required else schema
+    return {**schema, **({"required": required} if required else {}), **_order(schema["properties"])}
+
+
+def _order(named: Mapping[str, Any]) -> dict[str, Any]:
+    return {ORDER_HINT: list(named)} if len(named) > 1 else {}
 
 
 def _property(each: Field, *, moderate: bool) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from livereactor.client.error import ReactorError
@@ -58,6 +58,7 @@ def test_an_answer_is_read_or_undecodable(read: Callable[[HttpAnswer], Any], bod
 
 
 @given(st.integers(100, 599), HEADERS, BODIES)
+@example(501, {"reactor-api-version": "\x1f"}, b"")
 @settings(max_examples=200)
 def test_a_refusal_is_one_line_whatever_it_says(status: int, headers: dict[str, str], body: bytes) -> None:
     error = refusal(HttpAnswer(status, headers, body), "asking")

@@ -329,6 +329,8 @@ def test_the_document_is_that_of_the_specification() -> None:
         (MessageSchema("brightness_set", "BrightnessSet", (Field("brightness", FloatType()),), "It is set."),),
     )
     document = to_openapi(schema)
+    # Ours beside it: official clients leave x-livereactor-… alone.
+    assert document.pop("x-livereactor-order") == ["/events/set_brightness", "/events/set_image", "brightness_set"]
     upload = document["components"]["schemas"].pop("ReactorUploadReference")
     assert upload["format"] == "reactor-upload-reference"
     assert upload["required"] == ["upload_id", "name", "mime_type", "size"]

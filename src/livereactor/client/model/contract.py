@@ -16,7 +16,7 @@ from typing import Any, Final, TypeAlias, cast
 
 from livereactor.base.errors import InvalidCommandError, PeerError
 from livereactor.protocol.openapi import from_openapi
-from livereactor.protocol.openapi_writing import type_to_json
+from livereactor.protocol.openapi_writing import ORDER_HINT, type_to_json
 from livereactor.protocol.schema import CommandSchema, MessageSchema, ModelSchema
 from livereactor.protocol.types import DictType, Field, ListType, OptionalType, StructureType, Type
 from livereactor.protocol.validation import check
@@ -107,7 +107,16 @@ def _content(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _members(of: CommandSchema | MessageSchema, naming: Naming) -> dict[str, Any]:
-    return type_to_json(StructureType("", tuple(_without_words(each, naming) for each in of.fields)), moderate=False)
+    kind = StructureType("", tuple(_without_words(each, naming) for each in of.fields))
+    members: dict[str, Any] = _without_order(type_to_json(kind, moderate=False))
+    return members
+
+
+def _without_order(schema: Any) -> Any:
+    if isinstance(schema, dict):
+        entries = cast("dict[str, Any]", schema).items()
+        return {name: _without_order(entry) for name, entry in entries if name != ORDER_HINT}
+    return [_without_order(each) for each in cast("list[Any]", schema)] if isinstance(schema, list) else schema
 
 
 def _without_words(field: Field, naming: Naming) -> Field:

@@ -105,12 +105,16 @@ def _sentence(said: Mapping[str, Any], body: bytes) -> str:
         words = (
             "" if said or body.lstrip()[:1] in (b"<", b"{", b"[") else body[: 4 * _SENTENCE].decode(errors="replace")
         )
-    line = " ".join(words.split())
-    return "".join(each if each.isprintable() else "\ufffd" for each in line[:_SENTENCE])
+    return _line(words)[:_SENTENCE]
+
+
+def _line(text: str) -> str:
+    """On one line that a terminal shows as it is."""
+    return "".join(each if each.isprintable() else "\ufffd" for each in " ".join(text.split()))
 
 
 def _versions(answer: HttpAnswer, sentence: str) -> str:
-    theirs = answer.headers.get("reactor-api-version", "")[:32]
+    theirs = _line(answer.headers.get("reactor-api-version", ""))[:32]
     server = f"the server (API {theirs})" if theirs else "the server"
     older = "this client is too old" if answer.status == 426 else f"{server} is too old"
     upgrade = "upgrade livereactor" if answer.status == 426 else "ask for an upgrade of the server"
