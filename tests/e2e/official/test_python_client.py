@@ -188,9 +188,24 @@ async def test_a_reconnect_keeps_session_and_state(viewer: Client) -> None:
     await viewer.frames(5)
     await viewer.command("set_prompt", prompt="kept")
     session = (await viewer.state())["session"]
-    assert (await viewer.ask("reconnect"))["session"] == session
+    assert await reconnected(viewer) == session
     assert (await viewer.frames(10))["count"] >= 10
     assert (await viewer.command("get_state"))["data"]["prompt"] == "kept"
+
+
+async def reconnected(viewer: Client) -> str:
+    """The session after `reconnect()`, which is asked again where the client took its old connection for the new.
+
+    It closes the old one first, and on a busy machine (one of 30 there) hears that only while it waits for the new
+    one: "peer connection state: Closed", which libwebrtc says of a connection that its own side closed, never its
+    peer. As with any server, its application asks again.
+    """
+    try:
+        return (await viewer.ask("reconnect"))["session"]
+    except ClientError as error:
+        if "peer connection state: Closed" not in error.message:
+            raise
+        return (await viewer.ask("reconnect"))["session"]
 
 
 async def test_statistics_are_there(viewer: Client) -> None:
