@@ -119,7 +119,8 @@ class Film:
 
     def _frames_until(self, at: int) -> int:
         """How many AAC frames begin before this time of the pictures."""
-        assert self.audio is not None and self.sound is not None
+        assert self.audio is not None
+        assert self.sound is not None
         return min(len(self.sound), -(-at * self.audio.rate // (VIDEO_SCALE * AAC_SAMPLES)))
 
     def _sound_between(self, begin: int, end: int) -> tuple[Run | None, Sequence[bytes]]:

@@ -110,7 +110,7 @@ class Segmenter:
 
     def finish(self, end: int) -> Sequence[Append]:
         """The last picture was shown until `end`, in 1/90,000 s; nothing comes after it."""
-        closed = [] if self._held is None else self._close_held(end)
+        closed: Sequence[Append] = () if self._held is None else self._close_held(end)
         self._held = None
         return [*closed, *self.flush()]
 
