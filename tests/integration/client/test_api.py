@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import io
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -67,6 +68,21 @@ async def test_ice_servers_are_asked_for_while_the_session_is_made_ready_and_aga
         session_id = (await api.create_session("m")).descriptor.session_id
         assert await api.ice_servers(session_id) == ()
         assert len(server.of("W1")) == 2
+
+
+async def test_who_comes_back_asks_for_ice_servers_again_only_when_their_credentials_end() -> None:
+    relays = [
+        {"uris": ["turn:relay.example:3478"], "credentials": {"username": f"{ends_at}:s", "password": "p"}}
+        for ends_at in (int(time.time()) + 3600, int(time.time()) + 60)
+    ]
+    for relay, asked in ((relays[0], 1), (relays[1], 2)):
+        async with asking(faults={"W1": says({"ice_servers": [relay]})}) as (server, api):
+            session_id = (await api.create_session("m")).descriptor.session_id
+            first = await api.ice_servers(session_id, again=True)
+            assert await api.ice_servers(session_id, again=True) == first
+            assert len(server.of("W1")) == asked
+            await api.ice_servers("another", again=True)
+            assert len(server.of("W1")) == asked + 1
 
 
 async def test_a_description_of_another_session_is_none() -> None:

@@ -24,6 +24,7 @@ from livereactor.client.types import TrackCapability
 from livereactor.client.wire.api_errors import API_VERSION, refusal, retry_after, unreadable
 from livereactor.client.wire.credentials import Credentials, Token, minted
 from livereactor.client.wire.http import ANSWER_BYTES, PATIENCE, Http, HttpAnswer, origin_of
+from livereactor.client.wire.ice import IceServers
 from livereactor.client.wire.reading import (
     ReceivedDescriptor,
     read_body,
@@ -38,7 +39,6 @@ from livereactor.protocol.json_text import to_json_text
 SDK_TYPE: Final = "livereactor-python"
 HELD: Final = 30.0  # seconds for an answer that a server may hold: ours hold 25 at most
 LOADING: Final = 25.0  # seconds that a local runtime is waited for whose model loads (part D, 17)
-FRESH: Final = 30.0  # seconds that ICE servers are good which were asked for ahead; credentials of relays end some time
 SOONEST: Final = 0.2  # seconds before it is asked again, whatever it says
 FLAT: Final = 1001  # the connection of servers that know only one (protocol 1.12)
 _VERSIONS: Final = {
@@ -61,15 +61,6 @@ class Opened:
     is_ours: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Ahead:
-    """ICE servers that were asked for before somebody wants them."""
-
-    session_id: str
-    servers: asyncio.Task[tuple[IceServer, ...]]
-    asked_at: float
-
-
 class Api:
     """One server's HTTP. Makes no connection before the first call.
 
@@ -82,7 +73,7 @@ class Api:
     def __init__(self, url: str, *, local: bool, credentials: Credentials, http: Http | None = None) -> None:
         self.url, self.local, self.credentials = base_url(url), local, credentials
         self._http = http or Http(self.url, direct=local)
-        self._ahead: _Ahead | None = None
+        self._ice = IceServers(self._ice_servers)
 
     # --- sessions ------------------------------------------------------------------------------------------------
 
@@ -152,15 +143,13 @@ class Api:
 
     # --- signalling ----------------------------------------------------------------------------------------------
 
-    async def ice_servers(self, session_id: str) -> tuple[IceServer, ...]:
-        """STUN and TURN servers to gather with; those that cannot be used are left out."""
-        ahead, self._ahead = self._ahead, None
-        if ahead is not None and ahead.session_id == session_id and time.monotonic() < ahead.asked_at + FRESH:
-            try:
-                return await ahead.servers
-            except ReactorError:
-                pass  # asked too early, perhaps
-        return await self._ice_servers(session_id)
+    async def ice_servers(self, session_id: str, *, again: bool = False) -> tuple[IceServer, ...]:
+        """STUN and TURN servers to gather with; those that cannot be used are left out.
+
+        Args:
+            again: the Session was connected to before: what was answered then does while its credentials last.
+        """
+        return await self._ice.get(session_id, again=again)
 
     async def _ice_servers(self, session_id: str) -> tuple[IceServer, ...]:
         what = "asking for ICE servers"
@@ -269,8 +258,7 @@ class Api:
 
     async def aclose(self) -> None:
         """Close all connections; may be called twice, and a later call opens new ones."""
-        if self._ahead is not None:
-            self._ahead.servers.cancel()
+        self._ice.cancel()
         await self._http.aclose()
 
     # --- inside --------------------------------------------------------------------------------------------------
@@ -292,10 +280,7 @@ class Api:
             )
         found = read_descriptor(answer, _CREATING)
         self.credentials.keep_for(found.session_id)
-        # They can be had from a session's first moment on, and it takes a while until it is ready (protocol 1.7).
-        asking = asyncio.get_running_loop().create_task(self._ice_servers(found.session_id), name="ice servers")
-        asking.add_done_callback(lambda task: task.cancelled() or task.exception())
-        self._ahead = _Ahead(found.session_id, asking, time.monotonic())
+        self._ice.ask_ahead(found.session_id)
         return Opened(found, is_ours=True)
 
     async def _start(self, body: Mapping[str, Any], patience: float) -> Opened:

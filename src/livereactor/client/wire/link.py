@@ -221,7 +221,7 @@ class Link:
     async def _negotiate(self) -> None:
         options, api, session_id = self._options, self._api, self._session_id
         registering = self._spawn(self._registered(), "register")
-        servers = await api.ice_servers(session_id)
+        servers = await api.ice_servers(session_id, again=options.again)
         for _ in range(TURNS):  # the making of an offer holds the loop up: not before the other request is on its way
             await asyncio.sleep(0)
         self._has_relay = any(url.startswith("turn") for server in servers for url in server.urls)
