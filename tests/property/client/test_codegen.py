@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from livereactor.base.errors import InvalidCommandError
 from livereactor.client.codegen.module import client_source
-from livereactor.client.model.contract import Contract, contract_hash
+from livereactor.client.model.contract import Contract
 from livereactor.protocol import messages as m
 from livereactor.protocol import types as t
 from livereactor.protocol import v1
+from livereactor.protocol.contract import contract_hash
 from livereactor.protocol.openapi import from_openapi, to_openapi
 from livereactor.protocol.schema import CommandSchema, ModelSchema, validate_arguments
 from livereactor.protocol.validation import check

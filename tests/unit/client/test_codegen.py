@@ -12,8 +12,8 @@ import pytest
 from livereactor.base.errors import UsageError
 from livereactor.client.codegen import client_of
 from livereactor.client.codegen.kept import kept_contract
-from livereactor.client.model.contract import contract_hash
 from livereactor.protocol import types as t
+from livereactor.protocol.contract import contract_hash
 from livereactor.protocol.schema import CommandSchema, MessageSchema, ModelSchema, TrackSchema
 from tests.tools.processes import REPOSITORY
 from tests.unit.client.everything import LAMP

@@ -10,7 +10,8 @@ import structlog
 from livereactor.base.errors import PeerError
 from livereactor.client.errors import DecodeFailedError, NotSupportedError
 from livereactor.client.model.commands import check_arguments
-from livereactor.client.model.contract import Contract, contract_hash
+from livereactor.client.model.contract import Contract
+from livereactor.protocol.contract import contract_hash
 from livereactor.protocol.schema import ModelSchema, breaking_changes
 
 log = structlog.get_logger(__name__)
