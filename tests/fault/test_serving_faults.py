@@ -91,7 +91,7 @@ async def test_uploads_wait_for_the_blob_folder_and_nothing_else_does(
     status, problem = put(url)
     assert (status, problem["code"]) == (503, "blobs_unavailable"), problem
     assert str(served.data_dir) not in str(problem)
-    assert "uploads cannot be stored" in problem["detail"]
+    assert "files cannot be stored" in problem["detail"]
     with pytest.raises(ClientError):
         await client.ask("upload", ref="during", size=SIZE, name="a.png", mime_type="image/png")
     with pytest.raises(ClientError) as refused:

@@ -1,11 +1,12 @@
 """Blobs in a coordinator's store, over its HTTP: for Workers on other machines. Here alone httpx's errors are known.
 
 `/internal/blobs/{key}` with the worker secret: PUT creates (409 where the key exists), GET takes a Range, HEAD tells
-the size, DELETE with `?prefix=1` removes what is below.
+the size, GET with `?prefix=1` lists what is below, as lines of JSON, and DELETE with it removes that.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Generator
 from contextlib import contextmanager
 from typing import Final
@@ -13,7 +14,7 @@ from typing import Final
 import httpx2
 import structlog
 
-from livereactor.blobs.port import BlobExistsError, BlobKey, BlobMissingError, BlobsUnavailableError
+from livereactor.blobs.port import BlobEntry, BlobExistsError, BlobKey, BlobMissingError, BlobsUnavailableError
 from livereactor.blobs.ranges import PIECE_BYTES
 
 PATH: Final = "/internal/blobs/"
@@ -31,9 +32,7 @@ def _translated(key: BlobKey) -> Generator[None]:
         yield
     except httpx2.HTTPError as error:
         log.error("blob cannot be reached", key=key.path, reason=str(error) or type(error).__name__)
-        raise BlobsUnavailableError(
-            "uploads cannot be stored or read now: the coordinator is away; try again"
-        ) from error
+        raise BlobsUnavailableError("files cannot be stored or read now: the coordinator is away; try again") from error
 
 
 class HttpBlobs:
@@ -92,6 +91,15 @@ class HttpBlobs:
         _check(answer, key)
         return int(answer.headers["content-length"])
 
+    async def list(self, prefix: BlobKey) -> AsyncIterator[BlobEntry]:
+        """Every blob below `prefix`."""
+        with _translated(prefix):
+            async with self._http.stream("GET", PATH + prefix.path, params={"prefix": "1"}) as answer:
+                _check(answer, prefix)
+                async for line in answer.aiter_lines():
+                    path, size_bytes, modified_at = json.loads(line)
+                    yield BlobEntry(BlobKey.parse(path), size_bytes, modified_at)
+
     async def delete_prefix(self, prefix: BlobKey) -> None:
         """Remove every blob below `prefix`."""
         with _translated(prefix):
@@ -125,4 +133,4 @@ def _check(answer: httpx2.Response, key: BlobKey) -> None:
             raise BlobsUnavailableError("the coordinator does not take this worker's secret; start the worker anew")
         case status:
             log.error("blob refused", key=key.path, status=status)
-            raise BlobsUnavailableError(f"the coordinator cannot store or read uploads now (HTTP {status}); try again")
+            raise BlobsUnavailableError(f"the coordinator cannot store or read files now (HTTP {status}); try again")

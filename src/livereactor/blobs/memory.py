@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
 
-from livereactor.blobs.port import BlobExistsError, BlobKey, BlobMissingError
+from livereactor.blobs.port import BlobEntry, BlobExistsError, BlobKey, BlobMissingError
 from livereactor.blobs.ranges import pieces
 
 
 class MemoryBlobs:
-    """Fits `Blobs` by shape. What is streamed in is kept whole, so memory is the only limit."""
+    """Fits `Blobs` by shape. What is streamed in is kept whole, so memory is the only limit.
 
-    def __init__(self) -> None:
+    Args:
+        now: Unix seconds.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
         self._blobs: dict[str, bytes] = {}
+        self._modified: dict[str, float] = {}
+        self._now = now
 
     async def put(self, key: BlobKey, chunks: AsyncIterator[bytes] | bytes) -> int:
         """Write once; returns the size in bytes."""
         data = chunks if isinstance(chunks, bytes) else b"".join([chunk async for chunk in chunks])
         if key.path in self._blobs:
             raise BlobExistsError(key)
-        self._blobs[key.path] = data
+        self._blobs[key.path], self._modified[key.path] = data, self._now()
         return len(data)
 
     async def get(self, key: BlobKey) -> bytes:
@@ -36,10 +43,19 @@ class MemoryBlobs:
         """Bytes of the blob."""
         return len(self._found(key))
 
+    async def list(self, prefix: BlobKey) -> AsyncIterator[BlobEntry]:
+        """Every blob below `prefix`."""
+        for path in self._below(prefix):
+            if path in self._blobs:
+                yield BlobEntry(BlobKey(path), len(self._blobs[path]), self._modified[path])
+
     async def delete_prefix(self, prefix: BlobKey) -> None:
         """Remove every blob below `prefix`."""
-        for path in [path for path in self._blobs if path.startswith(f"{prefix.path}/")]:
-            del self._blobs[path]
+        for path in self._below(prefix):
+            del self._blobs[path], self._modified[path]
+
+    def _below(self, prefix: BlobKey) -> Sequence[str]:
+        return [path for path in self._blobs if path.startswith(f"{prefix.path}/")]
 
     def _found(self, key: BlobKey) -> bytes:
         try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from livereactor.base.errors import ConflictError, NotFoundError, UnavailableError, UsageError
 
@@ -34,6 +34,24 @@ class BlobKey:
                 f"{text[:80]!r} cannot be a blob key; use letters, digits, '_', '-' and '.' between slashes"
             )
         return cls(text)
+
+
+STAGING: Final = BlobKey("staging")  # what is being written; no blob of anybody's lies below it
+# Said to clients; the operator's log has the reason.
+AWAY: Final = "files cannot be stored or read now; the log of the server says why"
+
+
+@dataclass(frozen=True, slots=True)
+class BlobEntry:
+    """A blob as a listing tells of it.
+
+    Attributes:
+        modified_at: Unix seconds, by the store's clock.
+    """
+
+    key: BlobKey
+    size_bytes: int
+    modified_at: float
 
 
 class BlobMissingError(NotFoundError):
@@ -76,6 +94,10 @@ class Blobs(Protocol):
         ...
 
     async def size(self, key: BlobKey) -> int: ...
+    def list(self, prefix: BlobKey) -> AsyncIterator[BlobEntry]:
+        """Every blob below `prefix` that was there all the while, in any order; none is no error."""
+        ...
+
     async def delete_prefix(self, prefix: BlobKey) -> None:
         """Remove every blob below `prefix`; nothing there is no error."""
         ...

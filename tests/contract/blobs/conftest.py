@@ -1,17 +1,32 @@
-"""`blobs` with one parameter per adapter; `leftovers` lists what a folder store keeps besides whole blobs."""
+"""`blobs` with one parameter per adapter; `files` lists what a folder store keeps besides whole blobs."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
+from livereactor.base.ids import uuid7
 from livereactor.blobs.folder import FolderBlobs
 from livereactor.blobs.memory import MemoryBlobs
 from livereactor.blobs.port import Blobs
+from livereactor.blobs.s3 import Place, S3Blobs
 from tests.contract.blobs.over_http import over_http
+from tests.tools.s3 import S3Server, s3_server
 
-ADAPTERS = ("folder", "http", "memory")
+ADAPTERS = ("folder", "http", "memory", "s3")
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3Server]:
+    with s3_server() as server:
+        yield server
+
+
+@pytest.fixture
+def s3_blobs(s3: S3Server) -> S3Blobs:
+    """Below a prefix of this test's own."""
+    return S3Blobs(Place.parse(s3.url("blobs", uuid7().hex)))
 
 
 @pytest.fixture(params=ADAPTERS)
@@ -22,6 +37,8 @@ async def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
                 yield FolderBlobs(tmp_path)
             case "memory":
                 yield MemoryBlobs()
+            case "s3":
+                yield request.getfixturevalue("s3_blobs")
             case _:
                 yield await stack.enter_async_context(over_http(FolderBlobs(tmp_path)))
 

@@ -1,12 +1,13 @@
 """What every store of bytes promises (blobs/port.py), run against each adapter."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 
 import pytest
 
 from livereactor.base.errors import TooLargeError
-from livereactor.blobs.port import BlobExistsError, BlobKey, BlobMissingError, Blobs
+from livereactor.blobs.port import STAGING, BlobExistsError, BlobKey, BlobMissingError, Blobs
 
 KEY = BlobKey.parse("sessions/s1/uploads/a.txt")
 OTHER = BlobKey.parse("sessions/s2/uploads/a.txt")
@@ -144,3 +145,49 @@ async def test_a_deleted_key_can_be_written_again(blobs: Blobs) -> None:
     await blobs.delete_prefix(BlobKey.parse("sessions/s1"))
     await blobs.put(KEY, b"new")
     assert await blobs.get(KEY) == b"new"
+
+
+async def listed(blobs: Blobs, prefix: str) -> dict[str, int]:
+    return {entry.key.path: entry.size_bytes async for entry in blobs.list(BlobKey.parse(prefix))}
+
+
+async def test_a_list_has_what_is_below_a_prefix_and_nothing_else(blobs: Blobs) -> None:
+    neighbour = BlobKey.parse("sessions/s10/uploads/a.txt")
+    many = [BlobKey.parse(f"sessions/s1/uploads/{n}/x") for n in range(60)]
+    for key in (KEY, OTHER, neighbour):
+        await blobs.put(key, b"abc")
+    for key in many:
+        await blobs.put(key, b"")
+    assert await listed(blobs, "sessions/s1") == {KEY.path: 3} | {key.path: 0 for key in many}
+    assert len(await listed(blobs, "sessions")) == 63
+    assert await listed(blobs, KEY.path) == await listed(blobs, "never/was") == {}
+
+
+async def test_a_list_tells_when_a_blob_was_written(blobs: Blobs) -> None:
+    before = time.time()
+    await blobs.put(KEY, b"abc")
+    (entry,) = [entry async for entry in blobs.list(BlobKey.parse("sessions"))]
+    assert before - 1 <= entry.modified_at <= time.time() + 1  # S3 tells whole seconds
+
+
+async def test_a_list_may_be_left_half_way(blobs: Blobs) -> None:
+    for n in range(3):
+        await blobs.put(BlobKey.parse(f"sessions/{n}"), b"abc")
+    async for _ in blobs.list(BlobKey.parse("sessions")):
+        break
+    assert len(await listed(blobs, "sessions")) == 3
+
+
+async def test_a_large_stream_is_one_blob_and_leaves_nothing_beside_it(blobs: Blobs) -> None:
+    assert await blobs.put(KEY, chunks(*(bytes([n]) * MIB for n in range(12)))) == 12 * MIB
+    assert (await blobs.get(KEY))[::MIB] == bytes(range(12))
+    with pytest.raises(BlobExistsError):
+        await blobs.put(KEY, chunks(*(b"x" * MIB for _ in range(12))))
+    assert await listed(blobs, STAGING.path) == {}
+
+
+async def test_of_many_writers_of_large_streams_exactly_one_wins(blobs: Blobs) -> None:
+    puts = [blobs.put(KEY, chunks(*(bytes([n]) * MIB for _ in range(7)))) for n in range(4)]
+    results = await asyncio.gather(*puts, return_exceptions=True)
+    assert sorted(type(result).__name__ for result in results) == ["BlobExistsError"] * 3 + ["int"]
+    assert len(set(await blobs.get(KEY))) == 1

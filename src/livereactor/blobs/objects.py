@@ -1,0 +1,138 @@
+"""Blobs in an object store, through obstore: what a folder and S3 have in common. Only the two know obstore's errors.
+
+A stream that is longer than one part is written below `staging/` and then copied to its key, which fails where the key
+exists: readers see a whole blob or none, and of two writers exactly one wins. What a killed process leaves there is
+removed by `keeper.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, suppress
+
+import obstore
+from obstore.exceptions import BaseError
+from obstore.store import LocalStore, S3Store
+
+from livereactor.base.errors import UsageError
+from livereactor.base.ids import uuid7
+from livereactor.blobs.port import STAGING, BlobEntry, BlobKey
+from livereactor.blobs.ranges import pieces
+
+
+class ObjectBlobs:
+    """Fits `Blobs` by shape.
+
+    Args:
+        store: of obstore.
+        part_bytes: a stream is written in parts of so many bytes, of which two are in memory at once.
+        writing, reading: translate obstore's errors, for the key that is being written or read; what a caller's own
+            stream raises passes unchanged.
+    """
+
+    def __init__(
+        self,
+        store: LocalStore | S3Store,
+        *,
+        part_bytes: int,
+        writing: Callable[[BlobKey], AbstractContextManager[None]],
+        reading: Callable[[BlobKey], AbstractContextManager[None]],
+    ) -> None:
+        self._store, self._part_bytes = store, part_bytes
+        self._writing, self._reading = writing, reading
+
+    async def put(self, key: BlobKey, chunks: AsyncIterator[bytes] | bytes) -> int:
+        """Write once; returns the size in bytes. A stream takes at most three parts of memory."""
+        if isinstance(chunks, bytes):
+            return await self._put_whole(key, chunks)
+        head, is_all = await _head(chunks, self._part_bytes)
+        if is_all:
+            return await self._put_whole(key, head)
+        return await self._put_staged(key, _Counted(head, chunks))
+
+    async def _put_whole(self, key: BlobKey, data: bytes) -> int:
+        with self._writing(key):
+            await obstore.put_async(self._store, key.path, data, mode="create", use_multipart=False)
+        return len(data)
+
+    async def _put_staged(self, key: BlobKey, counted: _Counted) -> int:
+        staged = f"{STAGING.path}/{uuid7().hex}/content"
+        with self._writing(key):
+            # A put that fails or is cancelled removes its own parts; from here on the staged blob is whole.
+            await obstore.put_async(self._store, staged, counted, chunk_size=self._part_bytes, max_concurrency=1)
+            try:
+                await obstore.copy_async(self._store, staged, key.path, overwrite=False)
+            finally:
+                with suppress(BaseError, FileNotFoundError):  # it is swept later
+                    await obstore.delete_async(self._store, staged)
+        return counted.size_bytes
+
+    async def get(self, key: BlobKey) -> bytes:
+        """The whole blob."""
+        with self._reading(key):
+            result = await obstore.get_async(self._store, key.path)
+            return bytes(await result.bytes_async())
+
+    async def stream(self, key: BlobKey, *, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+        """The blob from `start`, in pieces of at most 1 MiB: no request stays open for a reader that is slow."""
+        for offset, size in pieces(await self.size(key), start, length):
+            with self._reading(key):
+                piece = await obstore.get_range_async(self._store, key.path, start=offset, length=size)
+            yield bytes(piece)
+
+    async def size(self, key: BlobKey) -> int:
+        """Bytes of the blob."""
+        with self._reading(key):
+            return (await obstore.head_async(self._store, key.path))["size"]
+
+    async def list(self, prefix: BlobKey) -> AsyncIterator[BlobEntry]:
+        """Every blob below `prefix`; files that somebody else put there are left out."""
+        with self._writing(prefix):
+            batches = obstore.list(self._store, prefix.path)  # pyright: ignore[reportUnknownMemberType]  (its Arrow form)
+            async for batch in batches:
+                for entry in batch:
+                    with suppress(UsageError):
+                        key = BlobKey.parse(entry["path"])
+                        yield BlobEntry(key, entry["size"], entry["last_modified"].timestamp())
+
+    async def delete_prefix(self, prefix: BlobKey) -> None:
+        """Remove every blob below `prefix`."""
+        with self._writing(prefix):
+            batches = obstore.list(self._store, prefix.path)  # pyright: ignore[reportUnknownMemberType]  (its Arrow form)
+            async for batch in batches:
+                await self._delete([entry["path"] for entry in batch])
+
+    async def _delete(self, paths: list[str]) -> None:
+        try:
+            await obstore.delete_async(self._store, paths)
+        except FileNotFoundError:  # somebody else was faster with one of them
+            for path in paths:
+                with suppress(FileNotFoundError):
+                    await obstore.delete_async(self._store, path)
+
+
+class _Counted:
+    """Chunks as they pass, and how many bytes they were."""
+
+    def __init__(self, head: bytes, chunks: AsyncIterator[bytes]) -> None:
+        self._head, self._chunks = head, chunks
+        self.size_bytes = 0
+
+    def __aiter__(self) -> _Counted:
+        return self
+
+    async def __anext__(self) -> bytes:
+        chunk, self._head = self._head or await anext(self._chunks), b""
+        self.size_bytes += len(chunk)
+        return chunk
+
+
+async def _head(chunks: AsyncIterator[bytes], part_bytes: int) -> tuple[bytes, bool]:
+    """The first bytes, a part's worth or more; and whether they are all."""
+    held, size = list[bytes](), 0
+    async for chunk in chunks:
+        held.append(chunk)
+        size += len(chunk)
+        if size > part_bytes:
+            return b"".join(held), False
+    return b"".join(held), True
