@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 VIDEO_SCALE: Final = 90_000  # units a second of a video track's times, as in RTP
+AAC_SAMPLES: Final = 1024  # of one frame of sound
 MOVIE_SCALE: Final = 1_000  # of the film's own duration: 49 days in 32 bits
 VIDEO_ID, AUDIO_ID = 1, 2
 # ISO/IEC 14496-12, 8.8.3.1: a picture that others depend on or not, and may be begun at or not.

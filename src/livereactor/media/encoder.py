@@ -63,7 +63,7 @@ class VideoEncoder:
     def encode_planes(self, planes: Planes, *, key: bool, captured_us: int, user_data: bytes = b"") -> EncodedFrame:
         """As `encode`, of a picture converted already; its buffer is free again on return."""
         context = self._ready_for(planes.width, planes.height)
-        frame = _frame_of(planes)
+        frame = frame_of(planes)
         self._ticks += advance(captured_us - self._last_us, self._fps)
         self._last_us = captured_us
         frame.pts, frame.time_base = self._ticks, context.time_base
@@ -119,6 +119,13 @@ def make_encoder(codec: VideoCodec, *, width: int, height: int, fps: float, bps:
     return VideoEncoder(codec, fps=fps, bps=start_bps(width, height, fps) if bps is None else bps)
 
 
+def frame_of(planes: Planes) -> av.VideoFrame:
+    """The Planes as PyAV's frame, without a copy where it can: its view of a buffer rounds heights down to fours."""
+    if planes.height % 4 == 0:
+        return av.VideoFrame.from_numpy_buffer(planes.buffer, format="yuv420p")
+    return av.VideoFrame.from_ndarray(planes.buffer, format="yuv420p")
+
+
 MIN_BPS: Final = 300_000
 MAX_BPS: Final = 10_000_000
 BPS_PER_ROOT: Final = 950.0
@@ -131,13 +138,6 @@ def start_bps(width: int, height: int, fps: float) -> int:
     640x360, 5.0 at 1280x720, 7.5 at 1920x1080 (all at 30 fps; 39 to 41 dB on a panning noisy texture).
     """
     return round(min(max(BPS_PER_ROOT * (width * height * fps) ** 0.5, MIN_BPS), MAX_BPS))
-
-
-def _frame_of(planes: Planes) -> av.VideoFrame:
-    """The Planes as PyAV's frame, without a copy where it can: its view of a buffer rounds heights down to fours."""
-    if planes.height % 4 == 0:
-        return av.VideoFrame.from_numpy_buffer(planes.buffer, format="yuv420p")
-    return av.VideoFrame.from_ndarray(planes.buffer, format="yuv420p")
 
 
 def _drain(context: VideoCodecContext, frame: av.VideoFrame) -> tuple[bytes, bool]:

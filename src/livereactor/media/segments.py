@@ -6,7 +6,9 @@ Pure: no clock, no file. The shell appends what `Segmenter` returns to the files
   fragments of a quarter of a second follow each other, so that little is lost when the process is killed.
 - A picture is held back until the next one tells how long it was shown. One that stays is given again each second by
   whoever encodes, so a pause is one held picture in parts of a second.
-- Sound counts in frames of 1,024 samples from the recording's begin; where none came, silence is put.
+- Sound counts in frames of 1,024 samples from the recording's begin, without holes; where none came, silence is given
+  (`aac.py`). It is written with the pictures that it has sounded with: a segment's sound begins no later than its first
+  picture, so that a recording whose oldest segments were dropped can still be cut anywhere.
 """
 
 from __future__ import annotations
@@ -17,14 +19,14 @@ from typing import Final
 
 import numpy as np
 
-from livereactor.media.boxes import VIDEO_SCALE, AudioTrack, Run, VideoTrack, fragment, init_segment
+from livereactor.media.boxes import AAC_SAMPLES, VIDEO_SCALE, AudioTrack, Run, VideoTrack, fragment, init_segment
+from livereactor.media.excerpt import Excerpt, Read, excerpt_of
 from livereactor.media.sample_index import SampleIndex
 
 SEGMENT_SECONDS: Final = 1.0
 FLUSH_SECONDS: Final = 0.25
 # A key frame that comes a little before a segment's second is over begins the next: none would be asked for again.
 EARLY: Final = 0.9
-AAC_SAMPLES: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ class Append:
 
 @dataclass(slots=True)
 class _Pending:
-    """What is not written yet: pictures with their durations, and sound."""
+    """What is not written yet."""
 
     pictures: list[Picture] = field(default_factory=list[Picture])
     durations: list[int] = field(default_factory=list[int])
@@ -79,6 +81,7 @@ class Segmenter:
         self._held: Picture | None = None  # until the next tells its duration
         self._segment, self._segment_start = -1, 0
         self._size = 0  # bytes of the segment so far
+        self._end = self._written = 0  # of the pictures whose duration is known, and of those that are written
         self._sequence = 0
 
     @property
@@ -89,75 +92,91 @@ class Segmenter:
 
     @property
     def end(self) -> int:
-        """When the newest picture began, in 1/90,000 s; a clip ends there at the latest."""
-        return self._held.start if self._held is not None else 0
+        """Until when pictures were given durations, in 1/90,000 s; a clip ends there at the latest."""
+        return self._end
 
     def add_picture(self, picture: Picture) -> Sequence[Append]:
-        """Take the next picture; `start` is later than the last one's, the first is a key frame at 0."""
-        appended = list[Append]()
-        if self._held is not None:
-            appended += self._close_held(picture.start)
-        if picture.key and (self._held is None or self._is_segment_full(picture.start)):
+        """Take the next picture.
+
+        Args:
+            picture: begins later than the last one; the first is a key frame at 0.
+        """
+        appended = self._close_held(picture.start)
+        if picture.key and (self._segment < 0 or self._is_segment_full(picture.start)):
             appended += self.flush()
             self._segment, self._segment_start, self._size = self._segment + 1, picture.start, 0
         self._held = picture
         return appended
 
     def add_sound(self, frame: bytes) -> None:
-        """Take the next AAC frame, 1,024 samples long; it is written with the pictures around it."""
+        """Take the next AAC frame, 1,024 samples long."""
         assert self.audio is not None
         self._pending.sound.append(frame)
 
     def finish(self, end: int) -> Sequence[Append]:
         """The last picture was shown until `end`, in 1/90,000 s; nothing comes after it."""
-        closed: Sequence[Append] = () if self._held is None else self._close_held(end)
+        closed = self._close_held(end)
         self._held = None
         return [*closed, *self.flush()]
 
     def flush(self) -> Sequence[Append]:
-        """Write what is pending as one fragment."""
-        pending, self._pending = self._pending, _Pending()
-        if not pending.pictures and not pending.sound:
+        """Write what is pending as one fragment: all pictures but the newest, and the sound until then."""
+        pictures, durations = self._pending.pictures, self._pending.durations
+        if not pictures:
             return []
+        sound, later = self._sounded()
+        self._pending = _Pending(sound=later)
         self._sequence += 1
-        video, audio = self._picture_run(pending), self._sound_run(pending)
-        head = fragment(self._sequence, video, audio)
+        head = fragment(self._sequence, _picture_run(pictures, durations), self._sound_run(sound))
         begins, at = self._size == 0, self._size + len(head)
-        for picture in pending.pictures:
+        for picture in pictures:
             size = len(picture.data)
             self.pictures.append(start=picture.start, segment=self._segment, offset=at, size=size, key=picture.key)
             at += size
-        for number, frame in enumerate(pending.sound, self.sound.end):
+        for number, frame in enumerate(sound, self.sound.end):
             self.sound.append(start=number * AAC_SAMPLES, segment=self._segment, offset=at, size=len(frame), key=True)
             at += len(frame)
-        self._size = at
-        parts = (head, *(picture.data for picture in pending.pictures), *pending.sound)
-        return [Append(self._segment, begins, parts)]
+        self._size, self._written = at, self._end
+        return [Append(self._segment, begins, (head, *(picture.data for picture in pictures), *sound))]
 
-    def _close_held(self, end: int) -> Sequence[Append]:
-        held = self._held
-        assert held is not None
-        self._pending.pictures.append(held)
-        self._pending.durations.append(max(1, end - held.start))
-        first = self._pending.pictures[0].start
-        return self.flush() if end - first >= FLUSH_SECONDS * VIDEO_SCALE else []
+    def excerpt(self, begin: int, end: int, read: Read) -> Excerpt:
+        """What is written of this stretch, copied, with what a clip of it needs before; `flush` first for all of it.
+
+        Args:
+            begin, end: in 1/90,000 s since the recording's begin; shortened to what is there.
+            read: gives bytes of a segment's file.
+        """
+        return excerpt_of(self.video, self.audio, self.pictures, self.sound, begin, min(end, self._written), read)
+
+    def _close_held(self, end: int) -> list[Append]:
+        if self._held is None:
+            return []
+        first = self._pending.pictures[0].start if self._pending.pictures else self._held.start
+        self._end = max(end, self._held.start + 1)
+        self._pending.pictures.append(self._held)
+        self._pending.durations.append(self._end - self._held.start)
+        return [*self.flush()] if end - first >= FLUSH_SECONDS * VIDEO_SCALE else []
 
     def _is_segment_full(self, at: int) -> bool:
         return at - self._segment_start >= EARLY * SEGMENT_SECONDS * VIDEO_SCALE
 
-    def _picture_run(self, pending: _Pending) -> Run | None:
-        if not pending.pictures:
-            return None
-        return Run(
-            pending.pictures[0].start,
-            np.array(pending.durations, np.uint32),
-            np.array([len(picture.data) for picture in pending.pictures], np.uint32),
-            np.array([picture.key for picture in pending.pictures], bool),
-        )
+    def _sounded(self) -> tuple[list[bytes], list[bytes]]:
+        """The pending frames that have ended with the last picture, and those that have not."""
+        sound = self._pending.sound
+        if self.audio is None:
+            return [], sound
+        ended = self._end * self.audio.rate // (VIDEO_SCALE * AAC_SAMPLES) - self.sound.end
+        return sound[:ended], sound[ended:]
 
-    def _sound_run(self, pending: _Pending) -> Run | None:
-        if not pending.sound:
-            return None
-        count = len(pending.sound)
-        sizes = np.array([len(frame) for frame in pending.sound], np.uint32)
-        return Run(self.sound.end * AAC_SAMPLES, np.full(count, AAC_SAMPLES, np.uint32), sizes)
+    def _sound_run(self, frames: Sequence[bytes]) -> Run:
+        sizes = np.array([len(frame) for frame in frames], np.uint32)
+        return Run(self.sound.end * AAC_SAMPLES, np.full(len(frames), AAC_SAMPLES, np.uint32), sizes)
+
+
+def _picture_run(pictures: Sequence[Picture], durations: Sequence[int]) -> Run:
+    return Run(
+        pictures[0].start,
+        np.array(durations, np.uint32),
+        np.array([len(picture.data) for picture in pictures], np.uint32),
+        np.array([picture.key for picture in pictures], bool),
+    )
