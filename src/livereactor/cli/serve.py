@@ -21,6 +21,10 @@ _Data = Annotated[
     typer.Option(help="Folder for database, secrets, uploads and logs.", show_default="./livereactor-data"),
 ]
 _Store = Annotated[str | None, typer.Option(help="postgresql://… instead of SQLite in the data folder.")]
+_Blobs = Annotated[
+    str | None,
+    typer.Option(help="s3://bucket/prefix, or a folder, for uploads and recordings.", show_default="<data>/blobs"),
+]
 _Workers = Annotated[int | None, typer.Option(help="Workers per model at most.", show_default="1")]
 _Ready = Annotated[int | None, typer.Option(help="Workers per model kept ready; 0: first use.", show_default="1")]
 _Json = Annotated[bool, typer.Option("--json", help="Print the address as JSON, for scripts.")]
@@ -37,6 +41,7 @@ def serve(
     host: _Host = None,
     data_dir: _Data = None,
     store: _Store = None,
+    blobs: _Blobs = None,
     max_workers: _Workers = None,
     min_ready: _Ready = None,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
@@ -51,6 +56,7 @@ def serve(
         "coordinator.host": host,
         "coordinator.data_dir": data_dir,
         "store.url": store,
+        "blobs.url": blobs,
         "pool.max_workers": max_workers,
         "pool.min_ready": min_ready,
     }

@@ -8,7 +8,7 @@ from typing import Final
 
 # Names of variables that Workers are started with.
 SECRET: Final = "LIVEREACTOR_WORKER_SECRET"
-BLOBS: Final = "LIVEREACTOR_BLOBS_DIR"  # where the coordinator keeps uploads, if this machine sees it
+BLOBS: Final = "LIVEREACTOR_WORKER_BLOBS"  # the coordinator's folder or bucket, which this machine can reach
 
 # Signing keys, database, webhooks, TURN: a model has no use for them, and is often somebody else's code. They are whole
 # sections, so that the next secret is not forgotten; what a Worker needs of them it is given in so many words.

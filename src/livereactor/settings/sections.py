@@ -191,6 +191,23 @@ class StoreSettings(BaseModel):
     url: str | None = Field(None, repr=False, description="postgresql://…; SQLite in the data folder by default.")
 
 
+class BlobsSettings(BaseModel):
+    """`[blobs]`: where files of sessions are kept."""
+
+    model_config = ConfigDict(extra="forbid", validate_default=True)
+
+    url: str | None = Field(None, description="s3://bucket/prefix, or a folder; in the data folder by default.")
+
+
+class RecorderSettings(BaseModel):
+    """`[recorder]`: what is recorded, and how long it is kept."""
+
+    model_config = ConfigDict(extra="forbid", validate_default=True)
+
+    retention_hours: float = Field(24, gt=0, description="Hours that recordings and clips are kept.")
+    max_disk_gb: float = Field(20, ge=0, description="Gigabytes of recordings and clips; above, the oldest go.")
+
+
 class PoolSettings(BaseModel):
     """`[pool]`: the workers of this machine."""
 
@@ -252,6 +269,8 @@ class Settings(BaseSettings):
     runtime: RuntimeSettings = RuntimeSettings.model_validate({})
     coordinator: CoordinatorSettings = CoordinatorSettings.model_validate({})
     store: StoreSettings = StoreSettings.model_validate({})
+    blobs: BlobsSettings = BlobsSettings.model_validate({})
+    recorder: RecorderSettings = RecorderSettings.model_validate({})
     pool: PoolSettings = PoolSettings.model_validate({})
     turn: TurnSettings = TurnSettings.model_validate({})
     webhooks: WebhookSettings = WebhookSettings.model_validate({})
@@ -262,6 +281,8 @@ SECTIONS: Final[Mapping[str, type[BaseModel]]] = {
     "runtime": RuntimeSettings,
     "coordinator": CoordinatorSettings,
     "store": StoreSettings,
+    "blobs": BlobsSettings,
+    "recorder": RecorderSettings,
     "pool": PoolSettings,
     "turn": TurnSettings,
     "webhooks": WebhookSettings,

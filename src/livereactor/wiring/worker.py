@@ -9,13 +9,11 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import IO
 
 import structlog
 
 from livereactor.base.ids import uuid7
-from livereactor.blobs.folder import FolderBlobs
 from livereactor.blobs.http import HttpBlobs
 from livereactor.blobs.port import Blobs
 from livereactor.engine.default import make_engine
@@ -29,6 +27,7 @@ from livereactor.runtime.worker import Coordinator, Worker
 from livereactor.runtime.worker_link import About, WorkerLink
 from livereactor.runtime.worker_socket import link_url, must_be_welcome
 from livereactor.settings import Resolved
+from livereactor.wiring.blobs import open_blobs
 from livereactor.wiring.process import configure_logging
 from livereactor.wiring.runtime import SWITCH_INTERVAL, runtime_options
 
@@ -122,15 +121,15 @@ def _runtime(model: type[Model], resolved: Resolved, blobs: Blobs) -> Runtime:
 
 
 def _blobs(options: WorkerOptions, coordinator: Coordinator) -> tuple[Blobs, Callable[[], Awaitable[None]]]:
-    """The coordinator's own folder where this process can see it, else over its HTTP; and what closes it."""
-    if folder := options.environ.get(BLOBS):
-        return FolderBlobs(Path(folder)), _nothing
+    """The coordinator's own where it said that this process can reach them, else over its HTTP; and what closes it."""
+    if url := options.environ.get(BLOBS):
+        return open_blobs(url), _nothing
     blobs = HttpBlobs(coordinator.url, coordinator.secret)
     return blobs, blobs.aclose
 
 
 async def _nothing() -> None:
-    """A folder needs no closing."""
+    """A folder or a bucket needs no closing."""
 
 
 def _about(model: type[Model], options: WorkerOptions) -> About:

@@ -14,6 +14,7 @@ from livereactor.coordinator.secrets import Secrets
 from livereactor.pool.environment import BLOBS, SECRET
 from livereactor.settings import Resolved, effective, is_secret, variable
 from livereactor.settings.sections import RuntimeSettings
+from livereactor.wiring.blobs import blobs_url
 from livereactor.wiring.catalogue import Listed
 
 # Both hold a Session to these, so a Worker has ours though they are defaults here and something else beside its model.
@@ -33,7 +34,11 @@ def fleet_plan(models: Sequence[Listed], resolved: Resolved, secrets: Secrets, f
             `livereactor.toml` beside the model.
         folder: where the coordinator's data is, absolute.
     """
-    environment = {SECRET: secrets.worker, BLOBS: str(folder / "blobs"), **dict(_settings(resolved))}
+    environment = {
+        SECRET: secrets.worker,
+        BLOBS: blobs_url(resolved.settings, folder / "blobs"),
+        **dict(_settings(resolved)),
+    }
     return FleetPlan({each.name: each.target for each in models}, environment, resolved.settings.pool.idle_stop)
 
 

@@ -102,4 +102,4 @@ def test_a_plan_names_each_models_target_and_the_secret_that_workers_show(folder
     plan = fleet_plan([Listed("pond", "v1", "models/pond.py", {})], resolved, SECRETS, folder / "data")
     assert (plan.targets, plan.idle_stop) == ({"pond": "models/pond.py"}, 7.0)
     assert plan.environment["LIVEREACTOR_WORKER_SECRET"] == SECRETS.worker
-    assert plan.environment["LIVEREACTOR_BLOBS_DIR"] == str(folder / "data" / "blobs")
+    assert plan.environment["LIVEREACTOR_WORKER_BLOBS"] == str(folder / "data" / "blobs")
