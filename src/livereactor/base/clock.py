@@ -31,3 +31,8 @@ class SystemClock:
 def monotonic_us() -> int:
     """CLOCK_MONOTONIC in microseconds: the stamp of frames."""
     return time.monotonic_ns() // 1000
+
+
+def unix_us() -> int:
+    """Microseconds of Unix time."""
+    return time.time_ns() // 1000

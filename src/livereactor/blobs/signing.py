@@ -90,12 +90,12 @@ class Signer:
         fields = {name: query.get(name, "") for name in ("m", "exp", "max", "size", "type", "kid")}
         # The signature first: what is not ours is not even parsed, and says nothing of why.
         if not hmac.compare_digest(self._signature(key, fields).encode(), query.get("sig", "").encode()):
-            raise SignatureRefusedError("this URL was not signed by this runtime; upload again to get one")
+            raise SignatureRefusedError("this URL was not signed here; ask for another")
         if fields["m"] != method:
             raise SignatureRefusedError(f"this URL is for {fields['m']}, not {method[:8]}; ask for another")
         grant = _grant(key, fields)
         if now_at >= grant.expires_at:
-            raise UploadExpiredError("this URL has expired; upload again to get a new one")
+            raise UploadExpiredError("this URL has expired; ask for another")
         return grant
 
     def _signature(self, key: BlobKey, fields: Mapping[str, str]) -> str:

@@ -10,15 +10,18 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
+from starlette.requests import HTTPConnection
 from starlette.staticfiles import StaticFiles
 
 from livereactor.blobs.port import Blobs
+from livereactor.blobs.signing import Signer
 from livereactor.coordinator.auth import Auth
 from livereactor.coordinator.counting import Counting
 from livereactor.coordinator.links import Links
 from livereactor.coordinator.loops import Loop
 from livereactor.coordinator.requests import Door, relayed
 from livereactor.coordinator.routes.admin import admin
+from livereactor.coordinator.routes.clips import clips
 from livereactor.coordinator.routes.internal import PREFIX, internal
 from livereactor.coordinator.routes.keys import keys
 from livereactor.coordinator.routes.models import models
@@ -35,6 +38,7 @@ from livereactor.protocol.http import IceServerBody
 from livereactor.store.port import Store
 from livereactor.web.access import Access
 from livereactor.web.asgi import App
+from livereactor.web.clips import ClipShelf
 from livereactor.web.documents import asked_by, documented
 from livereactor.web.guard import Guard
 from livereactor.web.problems import handle_errors
@@ -70,19 +74,21 @@ def create_app(parts: Parts) -> App:
     api = FastAPI(
         title="livereactor coordinator",
         version=version("livereactor"),
-        description="Sessions of real-time models: tokens, queue, signalling, uploads.",
+        description="Sessions of real-time models: tokens, queue, signalling, uploads, clips.",
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
     )
     door = Door(parts.auth, parts.secrets)
+    shelf = ClipShelf(parts.blobs, Signer(parts.secrets.blobs), unix_us=parts.unix_us)
     for routes in (
         tokens(parts.auth, public_url=options.public_url),
         keys(parts.auth),
         sessions(door, parts.service),
         signalling(door, parts.service, parts.ice_servers, options.limits),
         uploads(door, parts.uploads, public_url=options.public_url),
+        clips(door, shelf, parts.store),
         models(door, parts.store, lambda model: parts.service.capacity(model), parts.loops),
         observation(door, parts.service, parts.store),
         admin(door, parts.service, parts.store, parts.unix_us),
@@ -99,8 +105,11 @@ def create_app(parts: Parts) -> App:
     async def refused(_: Request, error: WorkerRefusedError) -> Response:
         return relayed(error.reply)
 
+    async def knows(request: HTTPConnection) -> bool:
+        return shelf.is_granted(request.url.path, request.query_params) or await door.knows(request)
+
     counting = Counting(api, parts.service.metrics.request)
-    gate = RateGate(counting, door.knows, anonymous=options.rates.anonymous, creating=options.rates.creating)
+    gate = RateGate(counting, knows, anonymous=options.rates.anonymous, creating=options.rates.creating)
     return Guard(gate, Access(any_host=True), options.limits.body_bytes, streamed=("/uploads/", PREFIX))
 
 

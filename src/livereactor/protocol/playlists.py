@@ -1,9 +1,10 @@
-"""The playlist of a Clip (protocol 9.2; HLS, RFC 8216): one init segment and the parts that follow it. Pure."""
+"""The playlist of a Clip (protocol 9.2; HLS, RFC 8216), read and written: one init segment and its parts. Pure."""
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urljoin, urlsplit
@@ -75,6 +76,21 @@ def read_playlist(raw: bytes, url: str) -> Playlist:
     if not 0 < len(parts) <= PARTS:
         raise PeerError(f"the playlist has {len(parts):,} parts; 1 to {PARTS:,} make a clip")
     return Playlist(init, tuple(parts), "#EXT-X-ENDLIST" in lines)
+
+
+def write_playlist(init: str, parts: Sequence[Part]) -> str:
+    """The playlist that `read_playlist` reads, as official runtimes write it: version 7, whole.
+
+    Args:
+        init: address of the init segment; no quotes or line ends in any address.
+        parts: at least one.
+    """
+    longest = max(1, math.ceil(max(part.seconds for part in parts)))  # whole seconds (RFC 8216, 4.3.3.1)
+    lines = ["#EXTM3U", "#EXT-X-VERSION:7", f"#EXT-X-TARGETDURATION:{longest}", "#EXT-X-PLAYLIST-TYPE:VOD"]
+    lines.append(f'#EXT-X-MAP:URI="{init}"')
+    for part in parts:
+        lines += [f"#EXTINF:{part.seconds:.3f},", part.url]
+    return "\n".join([*lines, "#EXT-X-ENDLIST", ""])
 
 
 def _lines(raw: bytes) -> list[str]:

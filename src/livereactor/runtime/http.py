@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import secrets
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,7 +11,9 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.staticfiles import StaticFiles
 
-from livereactor.base.errors import LimitError, NotFoundError
+from livereactor.base.clock import unix_us
+from livereactor.base.errors import LimitError
+from livereactor.blobs.signing import Signer
 from livereactor.engine.port import Candidate
 from livereactor.protocol.http import (
     Answer,
@@ -33,6 +36,7 @@ from livereactor.runtime.numbers import FLAT_CONNECTION
 from livereactor.runtime.runtime import Runtime
 from livereactor.web.access import Access, base_url, is_on_this_machine
 from livereactor.web.asgi import App
+from livereactor.web.clips import CHUNKS, ClipShelf, Seconds
 from livereactor.web.guard import Guard
 from livereactor.web.key_door import KeyDoor
 from livereactor.web.problems import handle_errors
@@ -53,7 +57,7 @@ def create_app(
         key: what clients must show; None = nothing.
     """
     api = FastAPI(title="livereactor runtime", docs_url=None, redoc_url=None, openapi_url=None)
-    for routes in (session_routes, signalling_routes, upload_routes, observation_routes):
+    for routes in (session_routes, signalling_routes, upload_routes, clip_routes, observation_routes):
         api.include_router(routes(runtime))
     if page is not None:
         api.mount("/", StaticFiles(directory=page, html=True))
@@ -152,7 +156,7 @@ def signalling_routes(runtime: Runtime) -> APIRouter:
 
 
 def upload_routes(runtime: Runtime) -> APIRouter:
-    """Uploads that this runtime takes in itself (8), and clips, of which it has none."""
+    """Uploads that this runtime takes in itself (8)."""
     routes = APIRouter()
 
     @routes.post("/sessions/{sid}/uploads", status_code=201)
@@ -165,9 +169,20 @@ def upload_routes(runtime: Runtime) -> APIRouter:
     async def write(upload: str, request: Request) -> None:
         await runtime.write_upload(upload, dict(request.query_params), request.stream())
 
+    return routes
+
+
+def clip_routes(runtime: Runtime) -> APIRouter:
+    """Clips and Recordings (9.2, 9.3). Their ids cannot be guessed; parts are signed, so they need no key."""
+    routes, shelf = APIRouter(), ClipShelf(runtime.blobs, Signer(secrets.token_bytes(32)), unix_us=unix_us)
+
     @routes.get("/clips")
-    async def clips() -> None:
-        raise NotFoundError("this runtime records nothing, so it has no clips", code="CLIP_GONE")
+    async def playlist(session_id: str, start: Seconds, end: Seconds) -> Response:
+        return await shelf.answer(session_id, await shelf.asked(session_id), start=start, end=end)
+
+    @routes.api_route(CHUNKS + "{name}/{file}", methods=["GET", "HEAD"])
+    async def part(name: str, file: str, request: Request) -> Response:
+        return await shelf.answer_part(name, file, request)
 
     return routes
 

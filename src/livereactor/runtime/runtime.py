@@ -56,7 +56,7 @@ class Runtime:
     def __init__(self, model: type[Model], *, engine: Engine, blobs: Blobs, options: Options | None = None) -> None:
         self.options = options or Options()
         self.limits = self.options.limits
-        self.engine = engine
+        self.engine, self.blobs = engine, blobs
         self._shell = SessionShell(model, engine=engine, blobs=blobs, options=self.options)
         self.metrics, self.journal = self._shell.metrics, self._shell.journal
         self._numbers = Numbers()

@@ -8,6 +8,7 @@ from typing import Final
 
 from livereactor.base.errors import UnauthorizedError
 from livereactor.web.asgi import App, Receive, Scope, Send
+from livereactor.web.clips import CHUNKS
 from livereactor.web.guesses import Guesses
 
 _HEADERS: Final = (b"reactor-api-key", b"x-api-key")
@@ -36,7 +37,7 @@ class KeyDoor:
         method, path = scope["method"], scope["path"]
         if method == "PUT" and path.startswith("/uploads/"):
             return True  # its URL is signed: who has it was given it
-        return method in ("GET", "HEAD") and path in self._open
+        return method in ("GET", "HEAD") and (path in self._open or path.startswith(CHUNKS))  # as well
 
     def _must_be_shown(self, scope: Scope) -> None:
         peer = scope["client"][0] if scope.get("client") else None

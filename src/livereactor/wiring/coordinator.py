@@ -18,6 +18,7 @@ import structlog
 import uvicorn
 from uvicorn.loops.auto import auto_loop_factory
 
+from livereactor.base.clock import unix_us
 from livereactor.base.errors import UnavailableError
 from livereactor.blobs.folder import FolderBlobs
 from livereactor.blobs.signing import Signer
@@ -37,7 +38,7 @@ from livereactor.settings import Resolved, Settings
 from livereactor.store.port import Store, Tx
 from livereactor.web.proxies import BehindProxies
 from livereactor.wiring.catalogue import Listed, learn
-from livereactor.wiring.data import make_auth, open_store, quotas, secrets_of, unix_us
+from livereactor.wiring.data import make_auth, open_store, quotas, secrets_of
 from livereactor.wiring.limits import limits
 from livereactor.wiring.networks import shared_relays
 from livereactor.wiring.process import LOOPBACK, Server, configure_logging, listen, stop_on_signals, url_of

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from livereactor.base.clock import unix_us
 from livereactor.base.errors import ConfigError
 from livereactor.coordinator.auth import Auth
 from livereactor.coordinator.keys import Keys
@@ -87,8 +87,3 @@ def quotas(settings: Settings) -> Quotas:
     """What one account may use, unless its record says otherwise."""
     given = settings.coordinator
     return Quotas(given.concurrent_sessions, given.sessions_per_minute, given.session_burst)
-
-
-def unix_us() -> int:
-    """The coordinator's clock: microseconds of Unix time."""
-    return time.time_ns() // 1_000

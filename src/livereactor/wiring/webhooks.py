@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from livereactor.base.clock import unix_us
 from livereactor.base.errors import ConfigError
 from livereactor.coordinator.webhooks import Webhooks
 from livereactor.settings import Settings
 from livereactor.store.port import Store
-from livereactor.wiring.data import unix_us
 
 
 def check_webhooks(settings: Settings) -> None:

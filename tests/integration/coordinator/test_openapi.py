@@ -142,7 +142,7 @@ async def test_every_route_is_documented_with_a_summary_an_owner_and_its_errors(
             if path != "/openapi.json":
                 assert {"400", "429", "500", "503"} <= set(operation["responses"]), (method, path)
         told = {(method, path) for path, method, _ in operations}
-        # Section 1.2, but for the clips, and what behaviour 16 to 30 adds.
+        # Section 1.2, and what behaviour 16 to 30 adds.
         for method, path in ROUTES:
             assert (method, path) in told, (method, path)
 
@@ -179,6 +179,9 @@ ROUTES: Final = [
     ("post", f"{RTC}/ice_candidates"),
     ("post", "/sessions/{sid}/uploads"),
     ("put", "/uploads/{upload}"),
+    ("get", "/clips"),
+    ("get", "/clips/chunks/{name}/{file}"),
+    ("head", "/clips/chunks/{name}/{file}"),
     ("get", "/models"),
     ("get", "/models/{name}/schema"),
     ("get", "/health"),

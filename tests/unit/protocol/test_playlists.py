@@ -1,11 +1,11 @@
-"""Reading playlists: what a clip's says, and that no bytes from outside do more than be refused."""
+"""Playlists: what a clip's says, and that no bytes from outside do more than be refused."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from livereactor.base.errors import PeerError
-from livereactor.protocol.playlists import PARTS, PLAYLIST_BYTES, Part, read_playlist
+from livereactor.protocol.playlists import PARTS, PLAYLIST_BYTES, Part, read_playlist, write_playlist
 
 URL = "https://api.example/clips?session_id=1&start=0.000&end=8.000"
 OFFICIAL = b"""#EXTM3U
@@ -91,3 +91,21 @@ def test_any_bytes_are_a_playlist_or_refused(lines: list[bytes]) -> None:
     except PeerError:
         return
     assert all(url.startswith(("http://", "https://")) for url in (playlist.init, *(p.url for p in playlist.parts)))
+
+
+def test_a_playlist_is_written_byte_for_byte_as_official_runtimes_write_theirs() -> None:
+    parts = [Part("/clips/chunks/f22024ab/chunk_00000.m4s", 4.0)]
+    assert write_playlist("/clips/chunks/f22024ab/init.mp4", parts).encode() == OFFICIAL.replace(
+        b"#EXTINF:3.5,\nhttps://store.example/b/chunk_00001.m4s?signature=a%2Fb\n", b""
+    )
+
+
+@given(st.lists(st.floats(0.0, 600.0), min_size=1, max_size=8))
+def test_what_is_written_is_read_and_no_part_is_longer_than_the_target(lengths: list[float]) -> None:
+    text = write_playlist("/i.mp4", [Part(f"/{number}.m4s?a=b%2F", each) for number, each in enumerate(lengths)])
+    playlist = read_playlist(text.encode(), URL)
+    assert playlist.is_complete
+    assert playlist.init == "https://api.example/i.mp4"
+    assert [part.seconds for part in playlist.parts] == pytest.approx(lengths, abs=0.0005)
+    target = int(text.partition("#EXT-X-TARGETDURATION:")[2].partition("\n")[0])
+    assert all(round(each) <= target for each in lengths)

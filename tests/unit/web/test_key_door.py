@@ -89,6 +89,15 @@ async def test_a_signed_upload_needs_no_key_but_announcing_one_does() -> None:
             await door.ask(method, path)
 
 
+async def test_a_signed_part_of_a_clip_needs_no_key_but_its_playlist_does() -> None:
+    door = Door()
+    for method in ("GET", "HEAD"):
+        assert await door.ask(method, "/clips/chunks/a/init.mp4")
+    for method, path in (("GET", "/clips"), ("DELETE", "/clips/chunks/a/init.mp4"), ("GET", "/clips/chunksx")):
+        with pytest.raises(UnauthorizedError):
+            await door.ask(method, path)
+
+
 @pytest.mark.parametrize("wrong", [KEY[:-1], KEY + "x", KEY.upper(), "é", "x" * 10_000])
 async def test_a_wrong_key_is_refused_and_not_repeated(wrong: str) -> None:
     with pytest.raises(UnauthorizedError, match="not the key of this runtime") as refused:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Annotated, Final, TypeAlias
 
 from fastapi import APIRouter, Path, Request
-from fastapi.responses import Response, StreamingResponse
+from fastapi.responses import Response
 
 from livereactor.blobs.port import KEY_CHARS, SEGMENT, BlobKey, Blobs
 from livereactor.coordinator.requests import Door
+from livereactor.web.blob_answers import blob_answer
 from livereactor.web.documents import WORKER, asked_by, octets, problems
-from livereactor.web.ranges import RANGE_HEADER, byte_range
+from livereactor.web.ranges import RANGE_HEADER
 
 PREFIX: Final = "/internal/blobs/"
 OCTETS: Final = "application/octet-stream"
@@ -41,16 +41,7 @@ def internal(door: Door, blobs: Blobs) -> APIRouter:
     async def get(key: Key, request: Request) -> Response:
         """A blob, or a range of it."""
         door.worker(request)
-        parsed = BlobKey.parse(key)
-        size = await blobs.size(parsed)
-        span = byte_range(request.headers.get("range", ""), size)
-        if span is None:
-            return StreamingResponse(_piped(blobs, parsed, 0, size), 200, _headers(size), OCTETS)
-        start, end = span
-        if start >= end:
-            return Response(status_code=416, headers={"Content-Range": f"bytes */{size}"}, media_type=OCTETS)
-        headers = {**_headers(end - start), "Content-Range": f"bytes {start}-{end - 1}/{size}"}
-        return StreamingResponse(_piped(blobs, parsed, start, end - start), 206, headers, OCTETS)
+        return await blob_answer(blobs, BlobKey.parse(key), request, OCTETS)
 
     @routes.head(
         PREFIX + "{key:path}",
@@ -62,7 +53,7 @@ def internal(door: Door, blobs: Blobs) -> APIRouter:
     async def head(key: Key, request: Request) -> Response:
         """The size of a blob."""
         door.worker(request)
-        return Response(headers=_headers(await blobs.size(BlobKey.parse(key))), media_type=OCTETS)
+        return await blob_answer(blobs, BlobKey.parse(key), request, OCTETS)
 
     @routes.put(
         PREFIX + "{key:path}",
@@ -91,12 +82,3 @@ def internal(door: Door, blobs: Blobs) -> APIRouter:
         return Response(status_code=204)
 
     return routes
-
-
-def _headers(size: int) -> dict[str, str]:
-    return {"Content-Length": str(size), "Accept-Ranges": "bytes"}
-
-
-async def _piped(blobs: Blobs, key: BlobKey, start: int, length: int) -> AsyncIterator[bytes]:
-    async for piece in blobs.stream(key, start=start, length=length):
-        yield piece

@@ -1,0 +1,184 @@
+"""Clips as clients fetch them: from blobs to playlists and parts (protocol 9.2 and 9.3, behaviour 23.6).
+
+Nothing is kept here: what a runtime wrote is all that is looked at, so any coordinator answers for any Worker, also
+when that is gone. A part's address is signed, since official JavaScript clients show no token there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Annotated, Final, TypeAlias, TypeVar
+
+from fastapi import Query, Request
+from fastapi.responses import Response
+from pydantic import ValidationError
+
+from livereactor.base.errors import NotFoundError, PeerError
+from livereactor.blobs.clips import (
+    FOLDERS,
+    INIT,
+    Asked,
+    Made,
+    asked_key,
+    is_file,
+    is_id,
+    made_key,
+    part_key,
+    recording_key,
+)
+from livereactor.blobs.port import BlobKey, BlobMissingError, Blobs
+from livereactor.blobs.signing import Grant, SignatureRefusedError, Signer, UploadExpiredError
+from livereactor.protocol.http import Body
+from livereactor.protocol.playlists import Part, write_playlist
+from livereactor.web.blob_answers import blob_answer
+
+PLAYLIST_TYPE: Final = "application/vnd.apple.mpegurl"
+INIT_TYPE, CHUNK_TYPE = "video/mp4", "video/iso.segment"
+CHUNKS: Final = "/clips/chunks/"
+# A cut takes a tenth of a second as a rule: a client that is answered 202 would wait at least two of them.
+HOLD: Final = 1.0  # seconds that a playlist is waited for
+LOOKS: Final = (0.02, 0.2)  # seconds between two looks: the first, and at most
+RETRY_AFTER: Final = "0.2"  # seconds; what comes next is held too
+LATE: Final = 60_000_000  # microseconds past the predicted moment after which a Clip never comes
+
+Seconds: TypeAlias = Annotated[float, Query(ge=0, allow_inf_nan=False)]
+B = TypeVar("B", bound=Body)
+
+
+class ClipGoneError(NotFoundError):
+    """Unknown, somebody else's, expired, or never to come: not told apart."""
+
+    code = "CLIP_GONE"
+
+    def __init__(self, why: str = "the clip is unknown or has expired") -> None:
+        super().__init__(f"{why}; request another")
+
+
+class ClipShelf:
+    """The Clips that lie in the blobs.
+
+    Args:
+        signer: signs and checks parts' addresses; every replica needs the same secret.
+        unix_us: the clock, microseconds of Unix time.
+    """
+
+    def __init__(self, blobs: Blobs, signer: Signer, *, unix_us: Callable[[], int]) -> None:
+        self._blobs, self._signer, self._unix_us = blobs, signer, unix_us
+
+    async def asked(self, clip: str) -> Asked:
+        """What was promised under this id; whoever serves accounts compares its own.
+
+        Raises:
+            ClipGoneError: nothing was, or its time is over.
+        """
+        asked = await self._read(asked_key(clip), Asked) if is_id(clip) else None
+        if asked is None or self._unix_us() >= asked.expires_us:
+            raise ClipGoneError
+        return asked
+
+    async def playlist(self, clip: str, asked: Asked) -> str | None:
+        """The playlist of a Clip, waited for up to `HOLD`; None = not there yet.
+
+        Raises:
+            ClipGoneError: it will never be there, or what it names was removed.
+        """
+        made = await self._made(clip)
+        if made is None:
+            if self._unix_us() >= asked.predicted_ready_us + LATE:
+                raise ClipGoneError("the clip was never finished")
+            return None
+        if made.failed is not None:
+            raise ClipGoneError(f"the clip could not be made ({made.failed})")
+        if made.init is None or not made.parts or not await self._is_there(BlobKey.parse(made.init)):
+            raise ClipGoneError("what was recorded then has been removed")
+        init = self._address(made.init, asked)
+        return write_playlist(init, [Part(self._address(key, asked), seconds) for key, seconds in made.parts])
+
+    async def part(self, name: str, file: str, query: Mapping[str, str]) -> BlobKey:
+        """Where a part lies that a playlist has named.
+
+        Args:
+            name: of a Clip or a Recording; file: of the part; query: decoded, as signed.
+
+        Raises:
+            ClipGoneError: the address has expired, or all of it was removed.
+            NotFoundError: no such file.
+            ForbiddenError: the address was not made here.
+        """
+        if not is_id(name):
+            raise ClipGoneError
+        if not is_file(file):
+            raise NotFoundError(f"no part {file[:64]!r}; fetch those that the clip's playlist names")
+        key = self._granted(name, file, query)
+        if await self._is_there(key):
+            return key
+        if await self._is_there(asked_key(name)) or await self._is_there(recording_key(name)):
+            raise NotFoundError(f"the clip has no part {file!r}; fetch those that its playlist names")
+        raise ClipGoneError
+
+    def is_granted(self, path: str, query: Mapping[str, str]) -> bool:
+        """The request shows a right signature, which stands for a token."""
+        name, _, file = path.removeprefix(CHUNKS).partition("/")
+        if not path.startswith(CHUNKS) or not (is_id(name) and is_file(file)):
+            return False
+        with suppress(NotFoundError, SignatureRefusedError):
+            self._granted(name, file, query)
+            return True
+        return False
+
+    async def answer(self, clip: str, asked: Asked, *, start: float, end: float) -> Response:
+        """`GET /clips`: the playlist, or 202. The range is the one that the Clip was cut to; it is checked, no more."""
+        if end <= start:
+            raise PeerError("end must be after start; fetch the playlist by the address that the clip came with")
+        text = await self.playlist(clip, asked)
+        if text is None:
+            return Response(status_code=202, headers={"Retry-After": RETRY_AFTER})
+        return Response(text, media_type=PLAYLIST_TYPE)
+
+    async def answer_part(self, name: str, file: str, request: Request) -> Response:
+        """`GET` and `HEAD` of a part."""
+        key = await self.part(name, file, dict(request.query_params))
+        return await blob_answer(self._blobs, key, request, INIT_TYPE if file == INIT else CHUNK_TYPE)
+
+    def _granted(self, name: str, file: str, query: Mapping[str, str]) -> BlobKey:
+        for folder in FOLDERS:  # the signature tells which
+            key = part_key(folder, name, file)
+            with suppress(SignatureRefusedError):
+                try:
+                    self._signer.verify("GET", key, query, now_at=self._unix_us() / 1e6)
+                except UploadExpiredError:
+                    raise ClipGoneError from None
+                return key
+        raise SignatureRefusedError("this address was not made here; fetch the clip's playlist again")
+
+    async def _made(self, clip: str) -> Made | None:
+        pause, longest = LOOKS
+        with suppress(TimeoutError):
+            async with asyncio.timeout(HOLD):
+                while (made := await self._read(made_key(clip), Made)) is None:
+                    await asyncio.sleep(pause)
+                    pause = min(2 * pause, longest)
+                return made
+        return None
+
+    def _address(self, key: str, asked: Asked) -> str:
+        _, name, file = key.split("/")
+        grant = Grant("GET", BlobKey.parse(key), asked.expires_us // 1_000_000)
+        return f"{CHUNKS}{name}/{file}?{self._signer.sign(grant)}"
+
+    async def _read(self, key: BlobKey, document: type[B]) -> B | None:
+        try:
+            return document.model_validate_json(await self._blobs.get(key))
+        except BlobMissingError:
+            return None
+        except ValidationError as error:
+            raise ClipGoneError(f"what is kept of the clip cannot be read ({error.error_count()} errors)") from error
+
+    async def _is_there(self, key: BlobKey) -> bool:
+        try:
+            await self._blobs.size(key)
+        except BlobMissingError:
+            return False
+        return True
