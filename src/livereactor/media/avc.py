@@ -13,6 +13,7 @@ from livereactor.media.sps import without_timing
 
 _START: Final = re.compile(b"\0\0\0?\1")
 IDR, SPS, PPS = 5, 7, 8
+LEVEL_BYTE: Final = 3  # of an SPS (7.3.2.1.1)
 SLICES: Final = range(1, IDR + 1)  # kinds of NAL unit that hold the picture
 
 
@@ -53,6 +54,11 @@ def track_of(unit: AccessUnit, width: int, height: int) -> VideoTrack:
     assert unit.sps
     assert unit.pps
     return VideoTrack(width, height, unit.sps, unit.pps)
+
+
+def level_of(track: VideoTrack) -> int:
+    """The `level_idc` that an encoder of pictures for this track has to have."""
+    return track.sps[0][LEVEL_BYTE]
 
 
 def fits(unit: AccessUnit, track: VideoTrack) -> bool:

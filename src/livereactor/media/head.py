@@ -13,14 +13,13 @@ from av.error import FFmpegError
 from av.video.frame import PictureType
 
 from livereactor.base.errors import LivereactorError
-from livereactor.media.avc import AccessUnit, fits, parse, to_annex_b
+from livereactor.media.avc import AccessUnit, fits, level_of, parse, to_annex_b
 from livereactor.media.boxes import VideoTrack
 from livereactor.media.h264 import open_stitchable
 from livereactor.media.timebase import TICKS
 
 CRF: Final = 17  # finer than the stream, of which it is a copy of a copy
 INTERVAL: Final = TICKS // 30  # what the encoder is told lies between pictures; with even quality it matters little
-LEVEL_BYTE: Final = 3  # of an SPS (ITU-T H.264, 7.3.2.1.1)
 OTHER_SETS: Final = 31  # the last id there is, which an encoder that is not ours uses least
 
 
@@ -72,7 +71,7 @@ class _Encoder:
     """Encodes pictures of one size, the first as a key frame."""
 
     def __init__(self, video: VideoTrack, opening: av.VideoFrame, *, sets: int) -> None:
-        level = video.sps[0][LEVEL_BYTE]
+        level = level_of(video)
         self._context = cast("Any", open_stitchable(opening.width, opening.height, crf=CRF, level=level, sets=sets))
         self._count = 0
         self.opening = self.encode(opening)
