@@ -94,6 +94,7 @@ class S3Server:
             "-ip=127.0.0.1",
             "-ip.bind=127.0.0.1",
             "-master.telemetry=false",
+            "-master.electionTimeout=1s",  # it is alone
             "-master.volumeSizeLimitMB=64",
             "-volume.max=40",
             "-filer",
@@ -123,10 +124,10 @@ class S3Server:
             retry_config={"max_retries": 0},
         )
         try:
-            obstore.put(store, "now", b"")
-        except BaseError:
+            obstore.put(store, "now", b"x" * 10_000)  # too much to be kept beside its name
+            return len(obstore.get(store, "now").bytes()) > 0
+        except (BaseError, FileNotFoundError):
             return False
-        return True
 
 
 @contextmanager
