@@ -20,10 +20,10 @@ from uvicorn.loops.auto import auto_loop_factory
 
 from livereactor.base.clock import unix_us
 from livereactor.base.errors import UnavailableError
-from livereactor.blobs.folder import FolderBlobs
 from livereactor.blobs.signing import Signer
 from livereactor.coordinator.app import Parts, create_app
 from livereactor.coordinator.fleet import Fleet
+from livereactor.coordinator.keeping import keeper_of
 from livereactor.coordinator.keys import Keys
 from livereactor.coordinator.links import Links
 from livereactor.coordinator.options import CoordinatorOptions, Rates, TurnOptions
@@ -37,6 +37,7 @@ from livereactor.protocol.http import IceServerBody
 from livereactor.settings import Resolved, Settings
 from livereactor.store.port import Store, Tx
 from livereactor.web.proxies import BehindProxies
+from livereactor.wiring.blobs import blobs_url, kept_for, open_blobs
 from livereactor.wiring.catalogue import Listed, learn
 from livereactor.wiring.data import make_auth, open_store, quotas, secrets_of
 from livereactor.wiring.limits import limits
@@ -166,7 +167,7 @@ async def _house(
 ) -> AsyncGenerator[_House]:
     settings = resolved.settings
     secrets, folder = secrets_of(settings), settings.coordinator.data_dir.absolute()
-    blobs = FolderBlobs(folder / "blobs")
+    blobs = open_blobs(blobs_url(settings, folder / "blobs"))
     links = Links()
     service = Service(store, links, options, unix_us=unix_us)
     auth = make_auth(store, secrets, options)
@@ -190,10 +191,13 @@ async def _house(
     server = Server(config)
     await service.start()
     await uploads.start()
+    keeper = keeper_of(store, blobs, kept_for(settings), unix_us=unix_us)
+    keeping = asyncio.create_task(keeper.run(), name="recordings")
     serving = asyncio.create_task(server.serve([listener]), name="http")
     try:
         yield _House(service, fleet, pool, server, serving)
     finally:
+        keeping.cancel()
         await service.aclose()
         await uploads.aclose()
         await links.aclose()

@@ -10,6 +10,7 @@ from fastapi.responses import Response
 from livereactor.blobs.port import KEY_CHARS, SEGMENT, BlobKey, Blobs
 from livereactor.coordinator.requests import Door
 from livereactor.web.blob_answers import blob_answer
+from livereactor.web.blob_listing import listing_answer
 from livereactor.web.documents import WORKER, asked_by, octets, problems
 from livereactor.web.ranges import RANGE_HEADER
 
@@ -39,8 +40,10 @@ def internal(door: Door, blobs: Blobs) -> APIRouter:
         openapi_extra={**_WORKERS, "parameters": [RANGE_HEADER]},
     )
     async def get(key: Key, request: Request) -> Response:
-        """A blob, or a range of it."""
+        """A blob, or a range of it; with `?prefix=1` what lies below, a line of JSON for each blob."""
         door.worker(request)
+        if request.query_params.get("prefix"):
+            return await listing_answer(blobs, BlobKey.parse(key))
         return await blob_answer(blobs, BlobKey.parse(key), request, OCTETS)
 
     @routes.head(
