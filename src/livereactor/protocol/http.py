@@ -97,7 +97,10 @@ class ClientInfoBody(Body):
 
 
 class StartSession(Body):
-    """Body of `POST /start_session`. Windows, in seconds, shorten the operator's; only a relay names ICE servers."""
+    """Body of `POST /start_session`. Windows, in seconds, shorten the operator's.
+
+    Only a relay names ICE servers and the account whose Session it is.
+    """
 
     extra_args: dict[str, Any] | None = None
     extra_configs: dict[str, Any] | None = None
@@ -109,6 +112,7 @@ class StartSession(Body):
     reconnection_window: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     unclaimed_window: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     ice_servers: list[IceServerBody] | None = None
+    account: str = Field(default="", max_length=128)
 
     @property
     def is_stepped(self) -> bool:

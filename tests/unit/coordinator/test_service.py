@@ -67,6 +67,7 @@ async def test_a_session_with_a_free_slot_is_assigned_at_once_and_its_worker_is_
         max_duration=60,
         session_id="mine",
         ice_servers=[{"uris": ["stun:evil.example:1"]}],
+        account="somebody-else",
     )
     assert view.state == "CREATED"
     (assign,) = rig.links.frames(link.Assign)
@@ -78,6 +79,7 @@ async def test_a_session_with_a_free_slot_is_assigned_at_once_and_its_worker_is_
     assert (start["steps"], start["max_duration"]) == (9, 60)
     assert start["reconnection_window"] == 30.0
     assert start["unclaimed_window"] == 60.0
+    assert start["account"] == (await rig.record(view.session_id)).account
     uris = [each["uris"][0] for each in start["ice_servers"]]
     assert uris == ["stun:stun.example:3478", "turn:turn.example:3478"]
     assert view.session_id in start["ice_servers"][1]["credentials"]["username"]

@@ -45,7 +45,8 @@ def tell_assigned(options: CoordinatorOptions, record: SessionRecord) -> TellAss
     assert record.fence is not None
     # Whoever waited is told by a poll that may be under way; a Slot that nobody comes for is needed by the next.
     window = {"unclaimed_window": options.admission_grace} if record.waited else {}
-    return TellAssigned(record.worker, record.slot, record.fence, record.id, {**record.start, **window})
+    start = {**record.start, **window, "account": record.account}
+    return TellAssigned(record.worker, record.slot, record.fence, record.id, start)
 
 
 def accept(
