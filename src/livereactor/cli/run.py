@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import webbrowser
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -52,7 +52,7 @@ def run(
         "runtime.key": key,
         "runtime.insecure": insecure or None,
     }
-    serve(target, given | _assignments(set_ or []), reload=reload, open_page=open_page, json_lines=json_lines)
+    serve(target, given | assignments(set_ or []), reload=reload, open_page=open_page, json_lines=json_lines)
 
 
 def dev(
@@ -93,7 +93,12 @@ def serve(
     serve_model(target, resolved, listening=listening, reload=reload)
 
 
-def _assignments(pairs: list[str]) -> dict[str, object]:
+def assignments(pairs: Sequence[str]) -> dict[str, object]:
+    """Each `key=value` of `--set` as a setting of `[model]`.
+
+    Raises:
+        UsageError: one is none.
+    """
     values: dict[str, object] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")

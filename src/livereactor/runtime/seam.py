@@ -46,6 +46,19 @@ class ClientInfo:
     joined_at: float  # Unix seconds
 
 
+class JournalSink(Protocol):
+    """Where pieces of a Session's journal go: beside its Recording, as well protected, and into no log. Called on a
+    thread of the journal's; what it raises ends the journal."""
+
+    def put(self, name: str, data: bytes) -> None:
+        """Keep a piece, under a name that comes once. Does not wait for a store."""
+        ...
+
+    def media_time(self, moment: float) -> float | None:
+        """The Recording's media time at a moment of `time.monotonic`; None while it has no picture."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class SessionStart:
     """What a Session starts with."""
@@ -56,6 +69,7 @@ class SessionStart:
     starting: Sequence[tuple[str, Call]] = ()  # (entry, call) run after `open`, before any step (behaviour 17.8)
     steps: int | None = None  # after so many the Stage tells StepsDone and runs no more
     number: int = 0  # of this Session in its process; ids are clients' own and may come again
+    journal: JournalSink | None = None  # where it is kept what is done to the model; None = nowhere
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,8 @@ from livereactor.runtime.emission import sound_seconds
 from livereactor.runtime.fetching import fetch
 from livereactor.runtime.inbox import Inbox, Job, JobKind, size_of
 from livereactor.runtime.inputs import InputQueue
-from livereactor.runtime.performer import Performer, StepMade, StreamError
+from livereactor.runtime.performer import StepMade, StreamError
+from livereactor.runtime.replay.noting import NotedPerformer
 from livereactor.runtime.seam import (
     Call,
     ClientInfo,
@@ -73,7 +74,7 @@ class Stage:
         path: Path | None = None,
         limits: Limits | None = None,
     ) -> None:
-        self._performer = Performer(model, self, config=config or {}, path=path)
+        self._performer = NotedPerformer(model, self, config=config or {}, path=path)
         self.definition = self._performer.definition
         self._sink, self._listener = sink, listener
         self._limit = (limits or Limits()).command_queue
@@ -83,8 +84,7 @@ class Stage:
         self._waits: WaitFor | None = None
         self._fed = threading.Event()  # an input came since it was last looked at
         self._start: SessionStart | None = None
-        self._steps = 0
-        self._failed_open = False
+        self._steps, self._failed_open = 0, False
         self._sparse = SparseLog(log)  # for the model's thread
         self._closing = threading.Event()  # a Session is to end: commands and waits before it are dropped
         self._thread = threading.Thread(target=self._run, name="model", daemon=True)
@@ -248,6 +248,7 @@ class Stage:
     def _look_around(self) -> None:
         """Let the pacing know what other threads changed."""
         now = time.monotonic()
+        self._performer.wants(self._wanted)
         self._pacing.handle(pacing.Wanted(bool(self._wanted) or self.definition.run_without_viewers), now)
         self._pacing.handle(pacing.Room(self._sink.has_room()), now)
         if self._fed.is_set():
@@ -324,9 +325,8 @@ class Stage:
             self._sink.emit(made.emission, step_seconds=now - began)
         self._waits = made.waits
         until = None if made.waits is None or made.waits.timeout is None else now + made.waits.timeout
-        seconds = sound_seconds(made.emission)
         waits = made.waits is not None and not made.waits.over()
-        self._pacing.handle(pacing.Stepped(began, bool(made.emission), seconds, waits, until), now)
+        self._pacing.handle(pacing.Stepped(began, bool(made.emission), sound_seconds(made.emission), waits, until), now)
         self._count(made)
 
     def _count(self, made: StepMade) -> None:

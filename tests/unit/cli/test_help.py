@@ -4,7 +4,7 @@ from typer.testing import CliRunner
 from livereactor.cli.main import app
 
 MODELS = ["new", "run", "dev", "demo", "schema", "validate", "doctor"]
-OPERATING = ["serve", "worker", "keys", "token", "sessions", "queue", "workers", "usage", "config", "limits"]
+OPERATING = ["serve", "worker", "keys", "token", "sessions", "queue", "workers", "usage", "config", "limits", "replay"]
 USING = ["codegen", "connect", "probe"]
 COMMANDS = [*MODELS, *OPERATING, *USING]
 

@@ -1,0 +1,186 @@
+"""`livereactor replay`: a session run again from its journal, compared with then, and filmed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from livereactor.base.errors import UsageError
+from livereactor.cli.operating import DataDir
+from livereactor.cli.run import assignments
+from livereactor.settings import Resolved, resolve
+
+if TYPE_CHECKING:
+    from livereactor.runtime.replay.rerun import Rerun, StepAgain
+
+TELL_EVERY: Final = 2.0  # seconds between two lines of progress
+DIFFERENCES: Final = 20  # of the steps that differ, so many are named
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's command."""
+    app.command(epilog="Example: livereactor replay ses_0197… --model pond.py --film pond.mp4")(replay)
+
+
+def replay(
+    session: Annotated[str, typer.Argument(help="Its id, or a file or folder with its journal.")],
+    model: Annotated[str, typer.Option(help="As for `run`: a file, file.py:Class, or a folder.")] = "model.py",
+    film: Annotated[Path | None, typer.Option(help="Write its pictures to this MP4.")] = None,
+    from_: Annotated[float, typer.Option("--from", min=0, help="Film from this second on.")] = 0.0,
+    to: Annotated[float | None, typer.Option(min=0, help="Stop at this second.", show_default="the end")] = None,
+    files: Annotated[
+        Path | None, typer.Option(exists=True, file_okay=False, help="Folder with files that clients gave.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value for Model.load(config); may be repeated.")
+    ] = None,
+    data_dir: DataDir = None,
+    blobs: Annotated[
+        str | None, typer.Option(help="Where recordings are: a folder or s3://…", show_default="<data>/blobs")
+    ] = None,
+    json_lines: Annotated[bool, typer.Option("--json", help="One JSON object, for scripts.")] = False,
+) -> None:
+    """Run a session again: the same model, commands and parameters.
+
+    As fast as the model can, without a network. Exit 1 where its pictures are not those of then.
+    """
+    from livereactor.runtime.loading import load_model
+    from livereactor.runtime.replay.finding import files_in
+    from livereactor.runtime.replay.journal_format import read_journal
+    from livereactor.runtime.replay.rerun import Rerun
+    from livereactor.runtime.told_schema import own_stdout
+    from livereactor.wiring.process import configure_logging
+
+    if to is not None and to <= from_:
+        raise UsageError(f"--from {from_:g} --to {to:g} is no stretch of time; --to comes after --from")
+    answer = own_stdout()
+    journal = read_journal(_journal(session, data_dir, blobs))
+    resolved = _beside(model, set_ or [], journal.header.seed)
+    configure_logging(resolved.settings.runtime.log_format)
+    again = Rerun(load_model(model), journal, config=resolved.settings.model, path=resolved.path, files=files_in(files))
+    told = 0
+    for notice in again.notices:
+        _say(notice)
+        told += 1
+    seen = _Seen(journal.steps, film, from_)
+    try:
+        again.load()
+        _run(again, seen, to)
+    except OSError as error:
+        raise UsageError(f"cannot film: {error.strerror or error}; choose another --film") from error
+    finally:
+        seen.close()
+        for notice in again.notices[told:]:
+            _say(notice)
+    result = seen.result(again.notices)
+    typer.echo(json.dumps(result) if json_lines else seen.sentence(), file=answer)
+    if seen.differ:
+        raise typer.Exit(1)
+
+
+def _journal(session: str, data_dir: Path | None, blobs: str | None) -> bytes:
+    from livereactor.runtime.replay.finding import journal_in, kept_journal
+    from livereactor.wiring.blobs import blobs_url, open_blobs
+
+    if Path(session).exists():
+        return journal_in(Path(session))
+    given = {"coordinator.data_dir": data_dir, "blobs.url": blobs}
+    settings = resolve(
+        Path(), command_line={name: value for name, value in given.items() if value is not None}
+    ).settings
+    where = blobs_url(settings, settings.coordinator.data_dir.absolute() / "blobs")
+    if "://" not in where and not Path(where).is_dir():
+        raise UsageError(
+            f"there is no file {session[:64]!r}, and no recordings in {where}; give the file of a journal, or say by "
+            "--data-dir or --blobs where recordings are"
+        )
+    return asyncio.run(kept_journal(open_blobs(where), session, where))
+
+
+def _beside(model: str, given: Sequence[str], seed: float | str | None) -> Resolved:
+    """The settings that the model is loaded with: those beside it, with the seed of then unless another is given."""
+    path = Path(model.partition(":")[0])
+    then = {} if seed is None else {"model.seed": seed}
+    return resolve(path if path.is_dir() else path.parent, command_line=then | assignments(given))
+
+
+def _run(again: Rerun, seen: _Seen, to: float | None) -> None:
+    began = told = time.monotonic()
+    for step in again.steps():
+        if to is not None and step.at >= to:
+            return
+        seen.add(step)
+        if (now := time.monotonic()) - told >= TELL_EVERY:
+            told = now
+            _say(
+                f"step {step.number} of {seen.steps}, {step.at:.1f} s, {step.number / (now - began):.0f} steps a second"
+            )
+
+
+class _Seen:
+    """What came of it."""
+
+    def __init__(self, steps: int, film: Path | None, begin: float) -> None:
+        from livereactor.doors.film import Film
+
+        self.steps, self._path, self._begin = steps, film, begin
+        self._film = None if film is None else Film(film)
+        self._made = self._pictures = self._compared = 0
+        self._until = 0.0
+        self.differ: list[tuple[int, float]] = []
+
+    def add(self, step: StepAgain) -> None:
+        from livereactor.media.frames import Sound
+
+        self._made, self._until = step.number, step.until
+        if step.same is not None:
+            self._compared += 1
+            if not step.same:
+                self.differ.append((step.number, step.at))
+        frames = next((each for each in step.emission.values() if not isinstance(each, Sound)), ())
+        self._pictures += len(frames)
+        for index, frame in enumerate(frames):
+            at = step.at + (step.until - step.at) * index / len(frames)
+            if self._film is not None and at >= self._begin:
+                self._film.add(frame.pixels, at=at)
+
+    def close(self) -> None:
+        if self._film is not None:
+            self._film.close()
+
+    def result(self, notices: Sequence[str]) -> dict[str, Any]:
+        """For scripts."""
+        return {
+            "steps": self._made,
+            "pictures": self._pictures,
+            "seconds": round(self._until, 3),
+            "compared": self._compared,
+            "differ": [{"step": step, "at": round(at, 3)} for step, at in self.differ],
+            "film": str(self._path)
+            if self._path is not None and self._film is not None and self._film.frames
+            else None,
+            "notices": list(notices),
+        }
+
+    def sentence(self) -> str:
+        """For people."""
+        film = "" if self._film is None or not self._film.frames else f", {self._film.frames} in {self._path}"
+        text = f"{self._made} steps, {self._pictures} pictures{film}"
+        if not self._compared:
+            return f"{text}; none to compare with"
+        if not self.differ:
+            return f"{text}; {self._compared} compared with then, all the same"
+        steps = ", ".join(f"{step} ({at:.2f} s)" for step, at in self.differ[:DIFFERENCES])
+        more = ", …" if len(self.differ) > DIFFERENCES else ""
+        return f"{text}; {self._compared} compared with then, {len(self.differ)} differ: at step {steps}{more}"
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

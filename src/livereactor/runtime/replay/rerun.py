@@ -1,0 +1,245 @@
+"""A Session run again from its journal: the same model, the same things done to it before the same steps, no network.
+
+As fast as the model can, on the caller's thread. A model that is deterministic gives the same pictures; one that looks
+at a clock, at chance without a seed, or at its inputs, does not.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from livereactor.base.errors import InvalidCommandError, LivereactorError, UsageError
+from livereactor.protocol.contract import contract_hash
+from livereactor.protocol.schema import arguments_with_files, validate_arguments
+from livereactor.runtime.authoring import Model
+from livereactor.runtime.emission import Emission
+from livereactor.runtime.fetching import fetch
+from livereactor.runtime.inputs import InputQueue
+from livereactor.runtime.performer import Performer, StepMade, StreamError
+from livereactor.runtime.replay.journal_format import (
+    Commanded,
+    Entry,
+    FileOf,
+    Given,
+    Joined,
+    Left,
+    SessionJournal,
+    Shown,
+    Wanted,
+    digest_of,
+)
+from livereactor.runtime.replay.noting import picture_of
+from livereactor.runtime.replay.step_times import step_times
+from livereactor.runtime.seam import Call, ClientInfo, ReceivedFile, SessionStart, StageEvent
+
+FileBytes = Callable[[FileOf], bytes]
+
+
+class ReplayError(LivereactorError):
+    """The model failed in the replay; the message says at which step."""
+
+    code = "replay_failed"
+
+
+@dataclass(frozen=True, slots=True)
+class StepAgain:
+    """One step, made again.
+
+    Attributes:
+        number: counts from 1.
+        at: seconds of media time at which it was made then; `until`: at which the next one was.
+        emission: what it gave, by track.
+        same: its picture is the one of then; None where that is not known.
+    """
+
+    number: int
+    at: float
+    until: float
+    emission: Emission
+    same: bool | None
+
+
+class Rerun:
+    """One journal on one model; fits the Performer's `Prompter`.
+
+    Args:
+        journal: as read.
+        config: what `load(self, config)` gets; `path`: the file it came from.
+        files: gives the bytes of a file that the Session was given, or raises.
+
+    Attributes:
+        notices: why it may come out otherwise than then, a sentence each; more may come while it runs.
+    """
+
+    def __init__(
+        self,
+        model: type[Model],
+        journal: SessionJournal,
+        *,
+        config: Mapping[str, Any],
+        path: Path | None = None,
+        files: FileBytes,
+    ) -> None:
+        self._journal, self._files = journal, files
+        self._performer = Performer(model, self, config=config, path=path)
+        self._before, self._within = defaultdict[int, list[Entry]](list), defaultdict[int, list[Entry]](list)
+        self._shown: dict[int, Shown] = {}
+        for entry in journal.entries:
+            if isinstance(entry.what, Shown):
+                self._shown[entry.step] = entry.what
+            else:
+                (self._within if entry.within else self._before)[entry.step].append(entry)
+        self._wanted: tuple[str, ...] = ()
+        self._step = 0
+        self.notices = [*journal.notices, *self._compared()]
+
+    def load(self) -> None:
+        """Fetch the weights and load the model.
+
+        Raises:
+            ModelLoadError: as the runtime would.
+        """
+        for weights in self._performer.definition.weights:
+            fetch(weights, self._performer.progress)
+        self._performer.load()
+
+    def steps(self) -> Iterator[StepAgain]:
+        """Every step in order.
+
+        Raises:
+            ReplayError: the model failed, in `open` or in a step.
+            UsageError: a command is none of this model's, or a file is not there.
+        """
+        times = step_times(self._journal)
+        try:
+            self._open()
+            for number in range(1, self._journal.steps + 1):
+                self._step = number
+                for entry in self._before.pop(self._step, ()):
+                    self._do(entry)
+                made = self._made()
+                if made is None:
+                    return
+                at, until = float(times[number]), float(times[number + 1])
+                yield StepAgain(number, at, until, made.emission, self._is_same(made.emission))
+            if (end := self._journal.end) is not None and end.failed:
+                self.notices.append(f"then the model failed at step {self._step}; now it did not")
+        finally:
+            self._performer.shut()
+
+    # --- Prompter: what the model asks for ---------------------------------------------------------------------------
+
+    def tell(self, event: StageEvent) -> None: ...  # nobody listens: what it said then is not kept
+
+    def wanted(self, track: str) -> bool:
+        return track in self._wanted
+
+    def retuned(self, track: str) -> None: ...
+    def flush(self, track: str) -> None: ...
+
+    def wait_input(self, queue: InputQueue, timeout: float | None) -> bool:
+        for entry in self._within.pop(self._step, ()):
+            self._do(entry)
+        if timeout is None:
+            raise GeneratorExit
+        return False
+
+    # --- inner -------------------------------------------------------------------------------------------------------
+
+    def _compared(self) -> Iterator[str]:
+        """What of the model is not as it was.
+
+        Raises:
+            UsageError: it is another model.
+        """
+        then, schema = self._journal.header, self._performer.definition.schema
+        if schema.name != then.model:
+            raise UsageError(
+                f"the session ran the model {then.model!r}, this is {schema.name!r}; name the right one by --model"
+            )
+        if contract_hash(schema) != then.contract:
+            yield (
+                f"the model's contract has changed since (version {then.model_version} then, {schema.version} now): "
+                "its pictures may differ"
+            )
+        if then.not_kept:
+            yield (
+                f"what clients sent on {', '.join(then.not_kept)} is not kept: "
+                "the model runs without it, so its pictures may differ"
+            )
+
+    def _open(self) -> None:
+        then = self._journal.header
+        try:
+            self._performer.open(SessionStart(then.session, then.extra_args, then.generation == "stepped"))
+        except StreamError as error:
+            raise ReplayError(f"the model could not open the session: {error}") from error
+        params = self._performer.definition.params
+        for name, value in then.params.items():
+            if name not in params:
+                self.notices.append(f"there is no parameter {name!r} any more")
+            elif params[name].field.default != value:
+                self._run(Commanded(command=f"set_{name}", arguments={name: value}, client=0), step=1)
+
+    def _do(self, entry: Entry) -> None:
+        match entry.what:
+            case Commanded() as command:
+                self._run(command, entry.step)
+            case Joined(client=client, role=role, joined_at=joined):
+                self._performer.join(ClientInfo(client, role, joined))
+            case Left(client=client, role=role, joined_at=joined):
+                self._performer.leave(ClientInfo(client, role, joined))
+            case Wanted(tracks=tracks):
+                self._wanted = tracks
+            case Given(upload_id=upload, file=file):
+                self._performer.uploaded(self._file(upload, file, entry.step))
+            case _:
+                pass
+
+    def _run(self, command: Commanded, step: int) -> None:
+        try:
+            schema = self._performer.definition.schema.command(command.command)
+            checked = validate_arguments(schema, command.arguments)
+        except InvalidCommandError as error:
+            raise UsageError(f"before step {step}: {error.message}; replay it with the model as it was") from error
+        files = {upload: self._file(upload, file, step) for upload, file in command.files.items()}
+        call = Call(command.command, arguments_with_files(schema, checked, files) if files else checked)
+        try:
+            self._performer.call(call, ClientInfo(command.client, command.role, 0.0), lambda _: None)
+        except LivereactorError:
+            return  # refused or failed, as then: the model's log says so, and it goes on
+
+    def _file(self, upload: str, file: FileOf, step: int) -> ReceivedFile:
+        try:
+            data = self._files(file)
+        except UsageError as error:
+            raise UsageError(f"before step {step}: {error.message}") from error
+        return ReceivedFile(upload, file.name, file.mime_type, data)
+
+    def _made(self) -> StepMade | None:
+        """A step; None where the model makes no more."""
+        at = f"step {self._step} of {self._journal.steps}"
+        try:
+            made = self._performer.step()
+        except StreamError as error:
+            end = self._journal.end
+            then = end is not None and end.failed and self._journal.steps == self._step
+            raise ReplayError(f"the model failed at {at}{', as it did then' if then else ''}: {error}") from error
+        except GeneratorExit:
+            self.notices.append(f"at {at} the model waits for input, which is not kept: it ends there")
+            return None
+        if made.ended:
+            self.notices.append(f"the model's stream ended before {at}; then it went on")
+            return None
+        return made
+
+    def _is_same(self, emission: Emission) -> bool | None:
+        then = self._shown.get(self._step)
+        if then is None:
+            return None
+        now = picture_of(self._performer.definition, emission)
+        return now is not None and (now[0], digest_of(now[1])) == (then.track, then.digest)
