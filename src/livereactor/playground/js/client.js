@@ -149,16 +149,11 @@ export class Client {
     const to = { at: new Date(), way: "out", type, data: { ...data, ...uploads } };
     this.traffic.emit(to);
     try {
-      const reply = await this.#request("data", (id) => encodeCommand(id, type, data, uploads));
+      const frame = (/** @type {string} */ id) => encodeCommand(id, type, data, uploads);
+      const reply = /** @type {ModelMessage | null} */ (await this.#request("data", frame));
       const repliedAt = performance.now();
-      this.traffic.emit({
-        at: new Date(),
-        way: "reply",
-        type: reply?.type ?? type,
-        data: reply?.data,
-        ms: repliedAt - sentAt,
-        to,
-      });
+      const ms = repliedAt - sentAt;
+      this.traffic.emit({ at: new Date(), way: "reply", type: reply?.type ?? type, data: reply?.data, ms, to });
       this.replied.emit({ type, sentAt, repliedAt });
       return reply;
     } catch (error) {
@@ -180,6 +175,18 @@ export class Client {
     const reference = await this.#signalling.upload(id, file);
     this.#peer?.sendControl(encodeControl({ fileUploaded: reference }));
     return reference;
+  }
+
+  /**
+   * @param {number | null} seconds the last so many; null: all of the session, as it was recorded
+   * @returns {Promise<import("./wire.js").ClipReady>} where it can be fetched, before it is ready
+   * @throws {CommandRefused}
+   */
+  async clip(seconds) {
+    /** @type {import("./wire.js").ControlOrder} */
+    const order = seconds === null ? { recording: true } : { clip: seconds };
+    const answer = await this.#request("control", (id) => encodeControl(order, id));
+    return /** @type {import("./wire.js").ClipReady} */ (answer);
   }
 
   /**
@@ -341,7 +348,7 @@ export class Client {
   /**
    * @param {"data" | "control"} channel
    * @param {(id: string) => Uint8Array<ArrayBuffer>} encode
-   * @returns {Promise<ModelMessage | null>}
+   * @returns {Promise<import("./requests.js").Answer | null>}
    */
   #request(channel, encode) {
     const peer = this.#peer;
@@ -359,13 +366,13 @@ export class Client {
 
   /** @param {import("./wire.js").DataFrame} frame */
   #onData({ requestId, message, error }) {
-    const expected = this.#requests.settle(requestId, { message, error });
+    const expected = this.#requests.settle(requestId, { answer: message, error });
     if (message && !expected) this.traffic.emit({ at: new Date(), way: "in", ...message });
   }
 
   /** @param {import("./wire.js").ControlFrame} frame */
-  #onControl({ requestId, schema, ended, moderation, error }) {
-    if (this.#requests.settle(requestId, { error })) return;
+  #onControl({ requestId, schema, ended, clip, moderation, error }) {
+    if (this.#requests.settle(requestId, { answer: clip, error })) return;
     if (schema) void this.#readSchema();
     else if (ended !== undefined) this.#handle("ended", { kind: "ended", detail: ended });
     else if (moderation) this.#note(`moderation: ${moderation.action}`, moderation.message);

@@ -84,8 +84,11 @@ export class Http {
     const timeout = AbortSignal.timeout(patience ?? PATIENCE_MS);
     /** @type {Response} */
     let response;
+    const url = new URL(path, this.#base);
+    // What lets in here is not shown to a store elsewhere, whose signed address a server may give.
+    const shown = url.origin === this.#base.origin ? this.#credentials.headers : {};
     try {
-      response = await fetch(new URL(path, this.#base), {
+      response = await fetch(url, {
         method,
         cache: "no-store",
         keepalive: outlives ?? false,
@@ -94,7 +97,7 @@ export class Http {
           "Reactor-WebRTC-Version": "1.0",
           "Reactor-API-Version": "1",
           ...(body && { "Content-Type": "application/json" }),
-          ...this.#credentials.headers,
+          ...shown,
           ...headers,
         },
         ...(body && { body: JSON.stringify(body) }),

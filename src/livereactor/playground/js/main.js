@@ -14,6 +14,7 @@ import { showMistakes } from "./mistakes.js";
 import { findServer } from "./server.js";
 import { ShareDialog } from "./share.js";
 import { Stats } from "./stats.js";
+import { Timeline } from "./timeline.js";
 import { View } from "./view.js";
 import { explain, firstLine, sentence } from "./words.js";
 
@@ -47,6 +48,7 @@ const { session } = client;
 const stats = new Stats(client, byId("figures", HTMLButtonElement), details);
 const countdown = new Countdown(byId("left", HTMLElement), byId("aloud", HTMLElement), () => http.now());
 const share = new ShareDialog();
+new Timeline(view, http, byId("timeline", HTMLElement), byId("clips-toggle", HTMLButtonElement));
 const gallery = new Gallery((path) => http.url(path));
 new Log(client, byId("log", HTMLElement), () => ({
   model: view.title,

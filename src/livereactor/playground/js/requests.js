@@ -1,7 +1,7 @@
 /** Requests that wait for their reply: matched by id, each ends once (protocol 5.7). */
 
-/** @typedef {import("./wire.js").ModelMessage} ModelMessage */
-/** @typedef {{resolve: (message: ModelMessage | null) => void, reject: (error: CommandRefused) => void}} Waiting */
+/** What a command gets, or what asks for a clip. @typedef {import("./wire.js").ModelMessage | import("./wire.js").ClipReady} Answer */
+/** @typedef {{resolve: (answer: Answer | null) => void, reject: (error: CommandRefused) => void}} Waiting */
 
 /** A command or request that was answered with an error, by its code, or that got no answer. */
 export class CommandRefused extends Error {
@@ -27,7 +27,7 @@ export class Requests {
   /**
    * @param {string} prefix of the id
    * @param {(id: string) => void} send raises where it cannot
-   * @returns {Promise<ModelMessage | null>} null: acknowledged without a message
+   * @returns {Promise<Answer | null>} null: acknowledged without one
    * @throws {CommandRefused}
    */
   ask(prefix, send) {
@@ -42,7 +42,7 @@ export class Requests {
         this.#take(id)?.reject(new CommandRefused("REQUEST_TIMEOUT", text));
       }, REPLY_TIMEOUT_MS);
       this.#waiting.set(id, {
-        resolve: (message) => (clearTimeout(timer), resolve(message)),
+        resolve: (answer) => (clearTimeout(timer), resolve(answer)),
         reject: (error) => (clearTimeout(timer), reject(error)),
       });
     });
@@ -50,13 +50,13 @@ export class Requests {
 
   /**
    * @param {string} id as the reply gives it
-   * @param {{message?: ModelMessage, error?: import("./wire.js").WireFailure}} reply
+   * @param {{answer?: Answer, error?: import("./wire.js").WireFailure}} reply
    * @returns {boolean} whether somebody was waiting for it
    */
-  settle(id, { message, error }) {
+  settle(id, { answer, error }) {
     const waiting = this.#take(id);
     if (error) waiting?.reject(new CommandRefused(error.code, error.message));
-    else waiting?.resolve(message ?? null);
+    else waiting?.resolve(answer ?? null);
     return waiting !== undefined;
   }
 

@@ -11,7 +11,7 @@ import { CLIENT, HELD_MS, Refused, pause } from "./http.js";
 /**
  * A session as its server describes it. From `queue` on, coordinators only; `expires_at` in seconds of Unix time.
  * @typedef {{session_id: string, state: string, model?: {name: string}, capabilities?: {tracks: Track[]},
- *   queue?: Queue, expires_at?: number, end_reason?: string, version?: string}} Descriptor
+ *   recording?: {enabled: boolean}, queue?: Queue, expires_at?: number, end_reason?: string, version?: string}} Descriptor
  */
 /** @typedef {{candidate: string, sdp_mid: string | null, sdp_mline_index: number | null}} Candidate */
 /** @typedef {{mid: string, name: string, kind: string, direction: string}} TrackMapping */

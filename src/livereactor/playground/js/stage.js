@@ -53,6 +53,8 @@ export class Stage {
   /** @type {(typeof FITS)[number]} */
   #fitted = "contain";
   #muted = false;
+  /** What is shown over the pictures. @type {HTMLVideoElement | null} */
+  #film = null;
   #lastTouch = "";
   touchable = false;
 
@@ -112,6 +114,16 @@ export class Stage {
     const known = this.#videos.get(name);
     if (known) return void (known.video.srcObject = stream);
     this.#addVideo(name, stream);
+  }
+
+  /** Show a film in place of the pictures, which go on beneath, unheard. @param {HTMLVideoElement | null} film null: none */
+  screen(film) {
+    this.#film?.parentElement?.remove();
+    this.#film = film;
+    if (film) this.#screens.append(element("figure", { class: "screen film" }, film));
+    this.#root.classList.toggle("screening", film !== null);
+    this.#setMuted(this.#muted);
+    this.#setVolume();
   }
 
   /** Forget all pictures and sounds. */
@@ -222,14 +234,16 @@ export class Stage {
   /** @param {boolean} muted */
   #setMuted(muted) {
     this.#muted = muted;
-    for (const audio of this.#audios.values()) audio.muted = muted;
+    for (const audio of this.#audios.values()) audio.muted = muted || this.#film !== null;
+    if (this.#film) this.#film.muted = muted;
     if (!muted) for (const audio of this.#audios.values()) void audio.play().catch(() => this.#setMuted(true));
     this.#sound.textContent = muted ? "Sound off" : "Sound on";
     this.#sound.setAttribute("aria-pressed", String(!muted));
   }
 
   #setVolume() {
-    for (const audio of this.#audios.values()) audio.volume = Number(this.#volume.value);
+    const heard = [...this.#audios.values(), ...(this.#film ? [this.#film] : [])];
+    for (const each of heard) each.volume = Number(this.#volume.value);
   }
 
   #fullScreen() {

@@ -5,6 +5,10 @@
  * dependency. Unknown fields are skipped, as proto3 asks; bytes that are no message raise `WireError`.
  */
 
+import { WireError, Writer, asBytes, asDouble, asText, fields } from "./protobuf.js";
+
+export { WireError };
+
 /** @typedef {import("./json.js").JsonValue} JsonValue */
 /** @typedef {import("./json.js").JsonObject} JsonObject */
 /** @typedef {{upload_id: string, name: string, mime_type: string, size: number}} UploadReference */
@@ -15,29 +19,24 @@
  * @typedef {{requestId: string, message?: ModelMessage, error?: WireFailure}} DataFrame
  */
 /**
+ * A clip that was asked for (9.1). `start`, `end` and `now` in seconds of the recording; `playlist` an address.
+ * @typedef {{kind: string, start: number, end: number, now: number, playlist: string}} ClipReady
+ */
+/**
  * What came on `control`; of a schema only that there is one. No id and no payload: the answer to a ping (5.10).
- * @typedef {{requestId: string, schema?: true, ended?: string,
+ * @typedef {{requestId: string, schema?: true, ended?: string, clip?: ClipReady,
  *   moderation?: {action: string, message: string}, error?: WireFailure}} ControlFrame
  */
 /**
  * @typedef {{ping: true} | {fileUploaded: UploadReference} | {publish: string}
- *   | {pause: string} | {resume: string} | {unpublish: string}} ControlOrder
+ *   | {pause: string} | {resume: string} | {unpublish: string} | {clip: number} | {recording: true}} ControlOrder
+ *   `clip` in seconds
  */
-
-/** Bytes that are no protobuf message. */
-export class WireError extends Error {}
 
 const REQUEST = 1;
 const NOTIFICATION = 3;
-const VARINT = 0;
-const FIXED64 = 1;
-const LENGTH = 2;
-const FIXED32 = 5;
 /** Deeper values are refused in both directions: a parser must not run out of stack on hostile bytes. */
 const MAX_DEPTH = 64;
-
-const encoder = new TextEncoder();
-const decoder = new TextDecoder();
 
 /**
  * A command as one frame for `data`.
@@ -58,13 +57,15 @@ export function encodeCommand(requestId, type, data, uploads = {}) {
 /**
  * A request or notification as one frame for `control`.
  * @param {ControlOrder} order
- * @param {string} [requestId] for what is answered: `publish`
+ * @param {string} [requestId] for what is answered: `publish`, `clip`, `recording`
  * @returns {Uint8Array<ArrayBuffer>}
  */
 export function encodeControl(order, requestId = "") {
   const frame = envelope(requestId, requestId ? REQUEST : NOTIFICATION);
   if ("ping" in order) return frame.message(10, new Writer()).finish();
   if ("fileUploaded" in order) return frame.message(12, uploadReference(order.fileUploaded)).finish();
+  if ("clip" in order) return frame.message(13, new Writer().double(1, order.clip)).finish();
+  if ("recording" in order) return frame.message(14, new Writer()).finish();
   if ("publish" in order) return frame.message(15, new Writer().text(1, order.publish)).finish();
   if ("pause" in order) return frame.message(16, new Writer().text(1, order.pause)).finish();
   if ("resume" in order) return frame.message(17, new Writer().text(1, order.resume)).finish();
@@ -98,6 +99,8 @@ export function decodeControl(bytes) {
   for (const { field, value } of fields(bytes)) {
     if (field === 1) frame.requestId = asText(value);
     else if (field === 10) frame.schema = true;
+    else if (field === 11) frame.clip = clipReady(asBytes(value));
+    else if (field === 12) frame.error = clipFailure(firstText(asBytes(value)));
     else if (field === 13) frame.moderation = moderation(asBytes(value));
     else if (field === 15) frame.ended = firstText(asBytes(value));
     else if (field === 40) frame.error = failure(asBytes(value));
@@ -106,71 +109,6 @@ export function decodeControl(bytes) {
 }
 
 // --- writing ---------------------------------------------------------------------------------------------------
-
-class Writer {
-  /** @type {number[]} */
-  #bytes = [];
-
-  /** @param {number} value an integer, 0 … 2^53 */
-  #varint(value) {
-    // Division, not shifts: shifts stop at 32 bits and an upload's size does not.
-    for (; value >= 0x80; value = Math.floor(value / 0x80)) this.#bytes.push((value % 0x80) | 0x80);
-    this.#bytes.push(value);
-  }
-
-  /**
-   * @param {number} field
-   * @param {number} value
-   */
-  integer(field, value) {
-    this.#varint(field * 8 + VARINT);
-    this.#varint(value);
-    return this;
-  }
-
-  /**
-   * @param {number} field
-   * @param {number} value
-   */
-  double(field, value) {
-    const bytes = new Uint8Array(8);
-    new DataView(bytes.buffer).setFloat64(0, value, true);
-    this.#varint(field * 8 + FIXED64);
-    for (const byte of bytes) this.#bytes.push(byte);
-    return this;
-  }
-
-  /**
-   * @param {number} field
-   * @param {string} value
-   */
-  text(field, value) {
-    return this.#lengthed(field, encoder.encode(value));
-  }
-
-  /**
-   * @param {number} field
-   * @param {Writer} writer
-   */
-  message(field, writer) {
-    return this.#lengthed(field, writer.#bytes);
-  }
-
-  /**
-   * @param {number} field
-   * @param {Uint8Array | number[]} content
-   */
-  #lengthed(field, content) {
-    this.#varint(field * 8 + LENGTH);
-    this.#varint(content.length);
-    for (const byte of content) this.#bytes.push(byte);
-    return this;
-  }
-
-  finish() {
-    return Uint8Array.from(this.#bytes);
-  }
-}
 
 /**
  * @param {string} requestId
@@ -222,60 +160,6 @@ function structValue(value, depth) {
 
 // --- reading ---------------------------------------------------------------------------------------------------
 
-/** @typedef {number | Uint8Array | DataView} FieldValue of a varint, of a length-delimited field, of a fixed one */
-
-/**
- * The fields of one message, in order, whatever their numbers.
- * @param {Uint8Array} bytes
- * @returns {Generator<{field: number, value: FieldValue}>}
- */
-function* fields(bytes) {
-  let at = 0;
-  const varint = () => {
-    let value = 0n;
-    for (let shift = 0n; shift < 70n; shift += 7n) {
-      if (at >= bytes.length) throw new WireError("a frame ends inside a number");
-      const byte = /** @type {number} */ (bytes[at++]);
-      value |= BigInt(byte & 0x7f) << shift;
-      if (byte < 0x80) return Number(BigInt.asIntN(64, value));
-    }
-    throw new WireError("a number longer than 10 bytes");
-  };
-  /** @param {number} length */
-  const take = (length) => {
-    if (length < 0 || at + length > bytes.length) throw new WireError("a frame ends inside a field");
-    at += length;
-    return bytes.subarray(at - length, at);
-  };
-  /** @param {number} length */
-  const fixed = (length) => {
-    const { buffer, byteOffset } = take(length);
-    return new DataView(buffer, byteOffset, length);
-  };
-  while (at < bytes.length) {
-    const tag = varint();
-    const field = Math.floor(tag / 8);
-    if (tag < 8) throw new WireError(`field number ${field} does not exist`);
-    const wireType = tag % 8;
-    if (wireType === VARINT) yield { field, value: varint() };
-    else if (wireType === FIXED64) yield { field, value: fixed(8) };
-    else if (wireType === LENGTH) yield { field, value: take(varint()) };
-    else if (wireType === FIXED32) yield { field, value: fixed(4) };
-    else throw new WireError(`wire type ${wireType} is not in use`);
-  }
-}
-
-/** @param {FieldValue} value */
-function asBytes(value) {
-  if (!(value instanceof Uint8Array)) throw new WireError("a number where a message or text belongs");
-  return value;
-}
-
-/** @param {FieldValue} value */
-function asText(value) {
-  return decoder.decode(asBytes(value));
-}
-
 /** @param {Uint8Array} bytes */
 function firstText(bytes) {
   let text = "";
@@ -308,6 +192,37 @@ function modelMessage(bytes) {
     else if (field === 2) result.data = readStruct(asBytes(value), 0);
   }
   return result;
+}
+
+/**
+ * @param {Uint8Array} bytes
+ * @returns {ClipReady}
+ */
+function clipReady(bytes) {
+  const clip = { kind: "", start: 0, end: 0, now: 0, playlist: "" };
+  for (const { field, value } of fields(bytes)) {
+    if (field === 2) clip.kind = asText(value);
+    else if (field === 3) clip.start = asDouble(value);
+    else if (field === 4) clip.end = asDouble(value);
+    else if (field === 5) clip.now = asDouble(value);
+    else if (field === 7) clip.playlist = asText(value);
+  }
+  return clip;
+}
+
+/** These are told by their words alone (9.1). @type {Record<string, string>} */
+const CLIP_FAILURES = {
+  "recorder disabled": "RECORDER_DISABLED",
+  "recorder disabled or encoder crashed": "RECORDER_DISABLED",
+  "no media generated yet": "NO_MEDIA_YET",
+};
+
+/**
+ * @param {string} reason
+ * @returns {WireFailure}
+ */
+function clipFailure(reason) {
+  return { code: CLIP_FAILURES[reason] ?? "INTERNAL_ERROR", message: reason };
 }
 
 /** @param {Uint8Array} bytes */
@@ -354,19 +269,13 @@ function readValue(bytes, depth) {
   let result = null;
   for (const { field, value } of fields(bytes)) {
     if (field === 1) result = null;
-    else if (field === 2) result = readDouble(value);
+    else if (field === 2) result = asDouble(value);
     else if (field === 3) result = asText(value);
     else if (field === 4) result = value !== 0;
     else if (field === 5) result = readStruct(asBytes(value), depth);
     else if (field === 6) result = readList(asBytes(value), depth);
   }
   return result;
-}
-
-/** @param {FieldValue} value */
-function readDouble(value) {
-  if (!(value instanceof DataView) || value.byteLength !== 8) throw new WireError("a number that is not a double");
-  return value.getFloat64(0, true);
 }
 
 /**

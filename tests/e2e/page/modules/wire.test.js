@@ -101,3 +101,27 @@ test("nesting without end is refused, not followed", () => {
   for (let depth = 0; depth < 5000; depth++) value = [value];
   assert.throws(() => encodeCommand("1", "set", { value }), WireError);
 });
+
+test("clips are asked for as the official client does", () => {
+  same(encodeControl({ clip: 4 }, "ctrl_2"), "0a06 6374726c5f32 1001 6a09 09 0000000000001040");
+  same(encodeControl({ recording: true }, "ctrl_3"), "0a06 6374726c5f33 1001 7200");
+});
+
+test("a clip's answer is read, and why there is none", () => {
+  const text = (value) => hex(new TextEncoder().encode(value));
+  const ready = `1204${text("snap")} 19 0000000000000040 21 0000000000001840 29 0000000000001c40 3a06${text("/clips")}`;
+  const length = (ready.replaceAll(" ", "").length / 2).toString(16).padStart(2, "0");
+  assert.deepEqual(decodeControl(bytes(`0a0131 1002 5a${length} ${ready}`)), {
+    requestId: "1",
+    clip: { kind: "snap", start: 2, end: 6, now: 7, playlist: "/clips" },
+  });
+  const failed = (reason) => {
+    const said = text(reason);
+    const size = (count) => count.toString(16).padStart(2, "0");
+    return decodeControl(bytes(`0a0131 1002 62${size(said.length / 2 + 2)} 0a${size(said.length / 2)} ${said}`)).error;
+  };
+  assert.deepEqual(failed("recorder disabled"), { code: "RECORDER_DISABLED", message: "recorder disabled" });
+  assert.equal(failed("recorder disabled or encoder crashed").code, "RECORDER_DISABLED");
+  assert.equal(failed("no media generated yet").code, "NO_MEDIA_YET");
+  assert.deepEqual(failed("it rains"), { code: "INTERNAL_ERROR", message: "it rains" });
+});

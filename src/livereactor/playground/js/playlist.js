@@ -1,0 +1,69 @@
+/** A clip's playlist (protocol 9.2): what it is made of, and what of it to fetch. Pure. */
+
+/** `start` in seconds from the playlist's beginning. @typedef {{url: string, start: number, seconds: number}} Part */
+/** @typedef {{init: string, parts: Part[]}} Playlist */
+
+/** What went wrong with a clip, by its code (behaviour 12.15). */
+export class ClipError extends Error {
+  /**
+   * @param {string} code
+   * @param {string} [message]
+   */
+  constructor(code, message = code) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/**
+ * @param {string} text
+ * @param {string} url where it came from: what it names may be relative to that
+ * @returns {Playlist}
+ * @throws {ClipError} `INVALID_PLAYLIST`
+ */
+export function readPlaylist(text, url) {
+  const lines = text.split("\n").map((line) => line.trim());
+  if (lines[0] !== "#EXTM3U") throw new ClipError("INVALID_PLAYLIST", "it is no playlist");
+  let init = "";
+  let seconds = 0;
+  let start = 0;
+  /** @type {Part[]} */
+  const parts = [];
+  for (const line of lines) {
+    const map = /^#EXT-X-MAP:.*\bURI="([^"]+)"/.exec(line)?.[1];
+    const length = /^#EXTINF:([\d.]+)/.exec(line)?.[1];
+    if (map !== undefined) init = resolved(map, url);
+    else if (length !== undefined) seconds = Number(length);
+    else if (line && !line.startsWith("#")) {
+      if (!(seconds >= 0)) throw new ClipError("INVALID_PLAYLIST", "a part of it has no length");
+      parts.push({ url: resolved(line, url), start, seconds });
+      start += seconds;
+    }
+  }
+  if (!init || parts.length === 0) throw new ClipError("INVALID_PLAYLIST", "it names no film");
+  return { init, parts };
+}
+
+/**
+ * @param {Playlist} playlist
+ * @param {number} at seconds
+ * @returns {number} the part to begin with; the first or last where there is none at that time
+ */
+export function partAt({ parts }, at) {
+  const found = parts.findLastIndex(({ start }) => start <= at);
+  return Math.max(0, found);
+}
+
+/**
+ * @param {string} address
+ * @param {string} base
+ */
+function resolved(address, base) {
+  try {
+    const url = new URL(address, base);
+    if (url.protocol === "https:" || url.protocol === "http:") return url.href;
+  } catch {
+    // As below.
+  }
+  throw new ClipError("INVALID_PLAYLIST", "it names what is no address");
+}
