@@ -1,26 +1,11 @@
-"""The body of an upload: as long as it was announced, and within what may be kept. Pure."""
+"""How large an upload may be, and what a session keeps in all. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
-from livereactor.base.errors import PeerError, TooLargeError
+from livereactor.base.errors import TooLargeError
 from livereactor.base.limits import MIB, Limits
 
 UPLOAD_TOO_LARGE = "UPLOAD_TOO_LARGE"
-
-
-async def exactly(chunks: AsyncIterator[bytes], size: int) -> AsyncIterator[bytes]:
-    """The chunks of a body that has to have `size` bytes; raises `PeerError` for one that has not."""
-    seen = 0
-    async for chunk in chunks:
-        seen += len(chunk)
-        if seen > size:
-            break
-        yield chunk
-    if seen != size:
-        more = "more than" if seen > size else f"{seen} of"
-        raise PeerError(f"the body has {more} the {size} announced bytes; send exactly the file that was announced")
 
 
 def check_size(size: int, used: int, limits: Limits) -> None:

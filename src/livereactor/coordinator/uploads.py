@@ -24,7 +24,8 @@ from livereactor.base.errors import (
 from livereactor.base.ids import upload_id as new_upload_id
 from livereactor.base.limits import Limits
 from livereactor.base.sparse_log import SparseLog
-from livereactor.blobs.bodies import check_size, exactly
+from livereactor.blobs.bodies import check_size
+from livereactor.blobs.intake import Intake, folder_of
 from livereactor.blobs.port import BlobExistsError, BlobKey, Blobs
 from livereactor.blobs.signing import Grant, Signer
 from livereactor.coordinator.caller import Caller
@@ -66,7 +67,7 @@ class Uploads:
     ) -> None:
         self._service, self._store, self._blobs, self._signer = service, store, blobs, signer
         self._limits, self._unix_us = limits, unix_us
-        self._writing: set[str] = set()
+        self._intake = Intake(blobs, patience=limits.upload_url_lifetime)
         self._tasks: set[asyncio.Task[None]] = set()
         self._erasing = asyncio.Semaphore(ERASING)
         service.listen(self._follow)
@@ -113,19 +114,56 @@ class Uploads:
             PeerError: another length than announced.
             UnavailableError: blobs or store are away; the slot can be written again.
         """
-        slot = await self._store.read(lambda tx: tx.upload(upload))
-        if slot is None:
-            raise NotFoundError(f"no upload {upload[:64]!r}; reserve a slot first")
-        self._signer.verify("PUT", BlobKey.parse(slot.key), query, now_at=self._unix_us() / 1e6)
-        if slot.landed or upload in self._writing:
+        slot = await self._own(upload, query)
+        if slot.landed:
             raise _written(upload)
-        self._writing.add(upload)
         try:
-            await self._take_in(slot, chunks)
-        finally:
-            self._writing.discard(upload)
-        self._service.metrics.uploaded(slot.size_bytes)
-        await self._tell(slot)
+            await self._intake.whole(BlobKey.parse(slot.key), slot.size_bytes, chunks)
+        except BlobExistsError:
+            # Another replica was faster, or we died between the bytes and their record: they are what was announced.
+            if await self._blobs.size(BlobKey.parse(slot.key)) != slot.size_bytes:
+                raise _written(slot.id) from None
+        await self._land(slot)
+
+    async def append(
+        self,
+        upload: str,
+        query: Mapping[str, str],
+        chunks: AsyncIterator[bytes],
+        *,
+        offset: int,
+        digest: bytes | None = None,
+    ) -> tuple[int, int]:
+        """The next bytes of a slot; see `Intake.more`.
+
+        Returns:
+            how many are there now, and how many there will be.
+
+        Raises:
+            as `write`; UploadOffsetError: they begin elsewhere. UploadCorruptedError: not what was told.
+        """
+        slot = await self._own(upload, query)
+        if slot.landed:
+            if offset == slot.size_bytes:  # the answer to the last bytes was lost
+                return offset, offset
+            raise _written(upload)
+        reached = await self._intake.more(BlobKey.parse(slot.key), slot.size_bytes, offset, chunks, digest)
+        if reached == slot.size_bytes:
+            await self._land(slot)
+        return reached, slot.size_bytes
+
+    async def progress(self, upload: str, query: Mapping[str, str]) -> tuple[int, int]:
+        """How many bytes of a slot are there, and how many there will be; who asks goes on (see `Intake.offset`)."""
+        slot = await self._own(upload, query)
+        there = slot.size_bytes if slot.landed else await self._intake.offset(BlobKey.parse(slot.key), slot.size_bytes)
+        return there, slot.size_bytes
+
+    async def discard(self, upload: str, query: Mapping[str, str]) -> None:
+        """Nothing of a slot's bytes is left; raises `ConflictError` where all have landed."""
+        slot = await self._own(upload, query)
+        if slot.landed:
+            raise _written(upload)
+        await self._intake.erase(BlobKey.parse(slot.key))
 
     async def start(self) -> None:
         """Erase in the background, every `LOOK_EVERY` seconds, what could not be erased when its Session ended."""
@@ -137,17 +175,19 @@ class Uploads:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _take_in(self, slot: UploadRecord, chunks: AsyncIterator[bytes]) -> None:
-        key = BlobKey.parse(slot.key)
-        try:
-            await self._blobs.put(key, exactly(chunks, slot.size_bytes))
-        except BlobExistsError:
-            # Another replica was faster, or we died between the bytes and their record: they are what was announced.
-            if await self._blobs.size(key) != slot.size_bytes:
-                raise _written(slot.id) from None
+    async def _own(self, upload: str, query: Mapping[str, str]) -> UploadRecord:
+        slot = await self._store.read(lambda tx: tx.upload(upload))
+        if slot is None:
+            raise NotFoundError(f"no upload {upload[:64]!r}; reserve a slot first")
+        self._signer.verify("PUT", BlobKey.parse(slot.key), query, now_at=self._unix_us() / 1e6)
+        return slot
+
+    async def _land(self, slot: UploadRecord) -> None:
         if not await self._store.transact(lambda tx: _land(tx, slot)):
-            await self._blobs.delete_prefix(_folder(slot))
+            await self._blobs.delete_prefix(folder_of(BlobKey.parse(slot.key)))
             raise NotFoundError(f"the session of upload {slot.id!r} has ended; start another")
+        self._service.metrics.uploaded(slot.size_bytes)
+        await self._tell(slot)
 
     async def _tell(self, slot: UploadRecord) -> None:
         """The Worker hears of the bytes before the client has its answer; where that fails, soon after."""
@@ -197,13 +237,31 @@ class Uploads:
                 log.warning("uploads not erased", session=session, reason=error.message)
 
     async def _erase_left_over(self) -> None:
+        looked_us = 0
         while True:
             try:
                 for session in await self._store.read(lambda tx: tx.ended_with_uploads(limit=LOOKED_AT)):
                     await self._erase(session)
+                looked_us = await self._erase_half_written(looked_us)
             except UnavailableError as error:
                 log.warning("uploads not looked through", reason=error.message)
             await asyncio.sleep(LOOK_EVERY)
+
+    async def _erase_half_written(self, since_us: int) -> int:
+        """What did not land while its URL was good goes; its slot stays, and counts, as long as its Session.
+
+        Args:
+            since_us: how far the last look went, 0 = there was none.
+
+        Returns:
+            how far this one went.
+        """
+        # Whoever began in time may take as long again.
+        until_us = self._unix_us() - int(2e6 * self._limits.upload_url_lifetime)
+        late = await self._store.read(lambda tx: tx.unwritten_uploads(since_us, until_us, limit=LOOKED_AT))
+        for slot in late:
+            await self._blobs.delete_prefix(folder_of(BlobKey.parse(slot.key)))
+        return late[-1].expires_us if late else since_us
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work, name="uploads")
@@ -257,10 +315,6 @@ def _must_be_open(session: SessionRecord | None, slot: UploadRecord) -> None:
 def _owner(slot: UploadRecord) -> Caller:
     """Rights were checked when the slot was reserved; its URL carries them from there."""
     return Caller(slot.account)
-
-
-def _folder(slot: UploadRecord) -> BlobKey:
-    return BlobKey.parse(slot.key.rpartition("/")[0])
 
 
 def _written(upload: str) -> ConflictError:

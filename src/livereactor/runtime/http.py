@@ -40,6 +40,7 @@ from livereactor.web.clips import CHUNKS, ClipShelf, Seconds
 from livereactor.web.guard import Guard
 from livereactor.web.key_door import KeyDoor
 from livereactor.web.problems import handle_errors
+from livereactor.web.resuming import RESUMABLE, digest_of, offset_of, progress
 
 LONGEST_NUMBER: Final = 16  # digits
 CALLER: Final = "livereactor.caller"  # key of a scope: who asks, where a relay tells
@@ -160,14 +161,30 @@ def upload_routes(runtime: Runtime) -> APIRouter:
     routes = APIRouter()
 
     @routes.post("/sessions/{sid}/uploads", status_code=201)
-    async def reserve(sid: str, request: Request) -> dict[str, Any]:
+    async def reserve(sid: str, request: Request, response: Response) -> dict[str, Any]:
         runtime.must_be_open(sid)
-        upload, path = runtime.reserve_upload(read_body(UploadRequest, await request.body()))
+        upload, path = runtime.uploads.reserve(read_body(UploadRequest, await request.body()))
+        response.headers.update(RESUMABLE)
         return UploadSlot(presigned_id=upload, presigned_url=base_url(request) + path, path=path).to_body()
 
     @routes.put("/uploads/{upload}", status_code=204)
     async def write(upload: str, request: Request) -> None:
-        await runtime.write_upload(upload, dict(request.query_params), request.stream())
+        await runtime.uploads.write(upload, dict(request.query_params), request.stream())
+
+    @routes.patch("/uploads/{upload}")
+    async def append(upload: str, request: Request) -> Response:
+        offset, digest = offset_of(request.headers), digest_of(request.headers)
+        query = dict(request.query_params)
+        reached, size = await runtime.uploads.append(upload, query, request.stream(), offset=offset, digest=digest)
+        return Response(status_code=204, headers=progress(reached, size))
+
+    @routes.head("/uploads/{upload}")
+    async def reached(upload: str, request: Request) -> Response:
+        return Response(headers=progress(*await runtime.uploads.progress(upload, dict(request.query_params))))
+
+    @routes.delete("/uploads/{upload}", status_code=204)
+    async def discard(upload: str, request: Request) -> None:
+        await runtime.uploads.discard(upload, dict(request.query_params))
 
     return routes
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, Final
 
@@ -26,7 +26,7 @@ from livereactor.blobs.port import Blobs
 from livereactor.engine.port import Candidate, Engine, IceServer
 from livereactor.media.frames import Pixels
 from livereactor.protocol import messages as m
-from livereactor.protocol.http import AnnouncedUpload, Offer, StartSession, StopSession, UploadRequest
+from livereactor.protocol.http import Offer, StartSession, StopSession
 from livereactor.runtime.authoring import Model, definition_of
 from livereactor.runtime.describing import descriptor
 from livereactor.runtime.member import Offered
@@ -37,7 +37,7 @@ from livereactor.runtime.session_life import ModelLoaded, SessionAsked, SessionS
 from livereactor.runtime.session_moves import SessionMoved
 from livereactor.runtime.session_shell import SessionShell
 from livereactor.runtime.steps import StepRefusedError, checked_calls
-from livereactor.runtime.uploads import folder_of
+from livereactor.runtime.uploads import Uploads, folder_of
 
 ENGINE_CLOSE: Final = 1.0  # seconds
 
@@ -371,18 +371,7 @@ class Runtime:
 
     # --- uploads -------------------------------------------------------------------------------------------------
 
-    def reserve_upload(self, request: UploadRequest) -> tuple[str, str]:
-        """A slot for one file; see `Uploads.reserve`."""
-        return self._shell.uploads.reserve(request)
-
-    def announce_upload(self, announced: AnnouncedUpload) -> None:
-        """A slot whose bytes somebody else takes in; see `Uploads.announce`."""
-        self._shell.uploads.announce(announced)
-
-    def upload_landed(self, upload: str) -> None:
-        """The bytes of an announced slot are there; see `Uploads.landed`."""
-        self._shell.uploads.landed(upload)
-
-    async def write_upload(self, upload: str, query: Mapping[str, str], chunks: AsyncIterator[bytes]) -> None:
-        """The bytes of an upload; see `Uploads.write`."""
-        self.metrics.uploaded(await self._shell.uploads.write(upload, query, chunks))
+    @property
+    def uploads(self) -> Uploads:
+        """Files that clients give to the Session."""
+        return self._shell.uploads

@@ -84,7 +84,7 @@ class SessionShell:
         self.options, self.limits = options, options.limits
         self.metrics, self.journal = Metrics(), Journal()
         self.moves = SessionMoves(self.metrics, self.journal)
-        self.uploads = Uploads(blobs, self.limits, options.upload_types)
+        self.uploads = Uploads(blobs, self.limits, options.upload_types, self.metrics.uploaded)
         self.outputs = Outputs(definition_of(model).outputs)
         self.metrics.watch_outputs(self.outputs.counters)
         self.stage = Stage(

@@ -8,9 +8,12 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 from weakref import WeakValueDictionary
+
+import structlog
 
 from livereactor.base.errors import (
     ConflictError,
@@ -22,11 +25,17 @@ from livereactor.base.errors import (
 )
 from livereactor.base.ids import upload_id as new_upload_id
 from livereactor.base.limits import Limits
-from livereactor.blobs.bodies import check_size, exactly
+from livereactor.blobs import pieces
+from livereactor.blobs.bodies import check_size
+from livereactor.blobs.intake import Intake
+from livereactor.blobs.intake import folder_of as folder_of_blob
 from livereactor.blobs.port import BlobKey, BlobMissingError, Blobs
 from livereactor.blobs.signing import Grant, Signer
 from livereactor.protocol.http import AnnouncedUpload, UploadRequest
 from livereactor.runtime.seam import ReceivedFile
+
+T = TypeVar("T")
+log = structlog.get_logger("livereactor.uploads")
 
 
 class UploadTypeError(UsageError):
@@ -50,10 +59,10 @@ class _Slot:
     mime_type: str
     size: int
     key: BlobKey
-    folder: BlobKey | None = None  # of this file alone; None = another takes its bytes in, and erases them
+    is_ours: bool  # else another takes its bytes in, and erases them
     landed: asyncio.Event = field(default_factory=asyncio.Event)
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
-    writing: bool = False
+    expiry: asyncio.TimerHandle | None = None  # what is half written then is erased
     noticed: bool = False  # the model has been told
     over: bool = False  # its Session has ended
 
@@ -65,13 +74,23 @@ class Uploads:
         blobs: where bytes are kept.
         limits: sizes, counts, waits.
         types: MIME types that may be uploaded, `image/*` for all of a family; none = any.
+        on_landed: called with the size of each file taken in.
     """
 
-    def __init__(self, blobs: Blobs, limits: Limits, types: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        blobs: Blobs,
+        limits: Limits,
+        types: Sequence[str] = (),
+        on_landed: Callable[[int], None] = lambda _: None,
+    ) -> None:
         self._blobs, self._limits, self._types = blobs, limits, tuple(types)
+        self._intake = Intake(blobs, patience=limits.upload_url_lifetime)
         self._signer = Signer(secrets.token_bytes(32))
+        self._on_landed = on_landed
         self._session: str | None = None
         self._slots: dict[str, _Slot] = {}
+        self._erasing: set[asyncio.Task[None]] = set()
         # Shared by the calls that name it: twenty commands with one file are one copy, gone with the last of them.
         self._files: WeakValueDictionary[BlobKey, ReceivedFile] = WeakValueDictionary()
 
@@ -86,7 +105,9 @@ class Uploads:
         self._session, self._slots = None, {}
         for slot in slots.values():
             slot.over = True
-        if session is not None and any(slot.folder is not None for slot in slots.values()):
+            if slot.expiry is not None:
+                slot.expiry.cancel()
+        if session is not None and any(slot.is_ours for slot in slots.values()):
             await self._blobs.delete_prefix(folder_of(session))
 
     def reserve(self, request: UploadRequest) -> tuple[str, str]:
@@ -105,9 +126,10 @@ class Uploads:
         upload = request.upload_id or new_upload_id()
         if upload in self._slots:
             raise ConflictError(f"upload {upload!r} exists already; leave upload_id out to get a fresh one")
-        folder = BlobKey.parse(f"{folder_of(session).path}/{secrets.token_hex(16)}")
-        key = BlobKey.parse(f"{folder.path}/content")
-        self._slots[upload] = _Slot(upload, request.name, request.mime_type, request.size, key, folder)
+        key = BlobKey.parse(f"{folder_of(session).path}/{secrets.token_hex(16)}/content")
+        slot = self._slots[upload] = _Slot(upload, request.name, request.mime_type, request.size, key, is_ours=True)
+        # Whoever began in time may take as long again.
+        slot.expiry = asyncio.get_running_loop().call_later(2 * self._limits.upload_url_lifetime, self._expire, slot)
         expires = int(time.time() + self._limits.upload_url_lifetime)
         grant = Grant("PUT", key, expires, max_bytes=request.size, exact_bytes=request.size)
         return upload, f"/uploads/{upload}?{self._signer.sign(grant)}"
@@ -125,40 +147,90 @@ class Uploads:
         self._check(announced)
         if known is not None:
             raise ConflictError(f"upload {announced.upload_id!r} exists already; take another id")
-        slot = _Slot(announced.upload_id, announced.name, announced.mime_type, announced.size, key)
+        slot = _Slot(announced.upload_id, announced.name, announced.mime_type, announced.size, key, is_ours=False)
         self._slots[announced.upload_id] = slot
 
     def landed(self, upload: str) -> None:
         """The bytes of an announced file are in the store; raises `NotFoundError` for one that is not announced."""
         slot = self._slot(upload)
-        if slot.folder is None:
+        if not slot.is_ours:
             slot.landed.set()
 
-    async def write(self, upload: str, query: Mapping[str, str], chunks: AsyncIterator[bytes]) -> int:
-        """The bytes of a slot, once and of exactly the announced size, which is returned.
+    async def write(self, upload: str, query: Mapping[str, str], chunks: AsyncIterator[bytes]) -> None:
+        """The bytes of a slot, once and of exactly the announced size.
 
         Raises:
-            NotFoundError: no such slot.
+            NotFoundError: no such slot, or its Session has ended.
             ForbiddenError: the URL is not ours, or has expired.
             ConflictError: written already, or being written now.
             PeerError: another length than announced.
         """
+        slot = self._own(upload, query)
+        if slot.landed.is_set():
+            raise _written(slot)
+        await self._in_its_session(slot, self._intake.whole(slot.key, slot.size, _while_open(chunks, slot)))
+        self._land(slot)
+
+    async def append(
+        self,
+        upload: str,
+        query: Mapping[str, str],
+        chunks: AsyncIterator[bytes],
+        *,
+        offset: int,
+        digest: bytes | None = None,
+    ) -> tuple[int, int]:
+        """The next bytes of a slot; see `Intake.more`.
+
+        Returns:
+            how many are there now, and how many there will be.
+
+        Raises:
+            as `write`; UploadOffsetError: they begin elsewhere. UploadCorruptedError: not what was told.
+        """
+        slot = self._own(upload, query)
+        if slot.landed.is_set():
+            if offset == slot.size:  # the answer to the last bytes was lost
+                return slot.size, slot.size
+            raise _written(slot)
+        writing = self._intake.more(slot.key, slot.size, offset, _while_open(chunks, slot), digest)
+        reached = await self._in_its_session(slot, writing)
+        if reached == slot.size:
+            self._land(slot)
+        return reached, slot.size
+
+    async def progress(self, upload: str, query: Mapping[str, str]) -> tuple[int, int]:
+        """How many bytes of a slot are there, and how many there will be; who asks goes on (see `Intake.offset`)."""
+        slot = self._own(upload, query)
+        return slot.size if slot.landed.is_set() else await self._intake.offset(slot.key, slot.size), slot.size
+
+    async def discard(self, upload: str, query: Mapping[str, str]) -> None:
+        """Nothing of a slot's bytes is left; raises `ConflictError` where all have landed."""
+        slot = self._own(upload, query)
+        if slot.landed.is_set():
+            raise _written(slot)
+        await self._intake.erase(slot.key)
+
+    def _land(self, slot: _Slot) -> None:
+        slot.landed.set()
+        self._on_landed(slot.size)
+
+    async def _in_its_session(self, slot: _Slot, writing: Awaitable[T]) -> T:
+        try:
+            result = await writing
+        finally:
+            if slot.over:  # the folder was emptied while the last bytes were written
+                await self._blobs.delete_prefix(folder_of_blob(slot.key))
+        if slot.over:
+            raise NotFoundError(f"the session of upload {slot.upload_id!r} has ended; start another")
+        return result
+
+    def _own(self, upload: str, query: Mapping[str, str]) -> _Slot:
         slot = self._slot(upload)
-        if slot.folder is None:
+        if not slot.is_ours:
             raise ForbiddenError(f"upload {upload[:64]!r} is taken in by the coordinator; write its bytes there")
         self._signer.verify("PUT", slot.key, query, now_at=time.time())
-        if slot.landed.is_set() or slot.writing:
-            raise ConflictError(f"upload {upload!r} has its bytes already; reserve another slot")
-        slot.writing = True
-        try:
-            await self._blobs.put(slot.key, exactly(_while_open(chunks, slot), slot.size))
-        finally:
-            slot.writing = False
-        if slot.over:  # the folder was emptied while the last bytes were written
-            await self._blobs.delete_prefix(slot.folder)
-            raise NotFoundError(f"the session of upload {upload!r} has ended; start another")
-        slot.landed.set()
-        return slot.size
+        return slot
 
     async def file(self, upload: str) -> ReceivedFile:
         """A file of this Session, waiting for bytes that are on their way.
@@ -184,7 +256,7 @@ class Uploads:
 
     async def _read(self, slot: _Slot) -> bytes:
         try:
-            return await self._blobs.get(slot.key)
+            return await pieces.read(self._blobs, slot.key, slot.size)
         except BlobMissingError as error:  # removed by the Session's end, or by somebody else
             text = f"upload {slot.upload_id!r} has been removed; upload the file again"
             raise UnresolvedUploadError(text) from error
@@ -196,6 +268,17 @@ class Uploads:
             return False
         slot.noticed = True
         return True
+
+    def _expire(self, slot: _Slot) -> None:
+        if not slot.landed.is_set():
+            erasing = asyncio.get_running_loop().create_task(self._intake.erase(slot.key), name="uploads")
+            self._erasing.add(erasing)
+            erasing.add_done_callback(self._erased)
+
+    def _erased(self, task: asyncio.Task[None]) -> None:
+        self._erasing.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.warning("upload not erased", reason=str(task.exception()))
 
     def _slot(self, upload: str) -> _Slot:
         if (slot := self._slots.get(upload)) is None:
@@ -218,6 +301,10 @@ class Uploads:
         if self._types and plain not in self._types and f"{plain.split('/', 1)[0]}/*" not in self._types:
             taken = ", ".join(self._types)
             raise UploadTypeError(f"files of type {plain[:64]!r} are not taken; send one of {taken}")
+
+
+def _written(slot: _Slot) -> ConflictError:
+    return ConflictError(f"upload {slot.upload_id!r} has its bytes already; reserve another slot")
 
 
 async def _while_open(chunks: AsyncIterator[bytes], slot: _Slot) -> AsyncIterator[bytes]:

@@ -33,13 +33,13 @@ def _coordinators(runtime: Runtime) -> APIRouter:
     async def announce(sid: str, request: Request) -> dict[str, Any]:
         runtime.must_be_open(sid)
         announced = read_body(AnnouncedUpload, await request.body())
-        runtime.announce_upload(announced)
+        runtime.uploads.announce(announced)
         return {"upload_id": announced.upload_id}
 
     @routes.post("/sessions/{sid}/uploads/{upload}/landed", status_code=204)
     async def landed(sid: str, upload: str) -> None:
         runtime.must_be_open(sid)
-        runtime.upload_landed(upload)
+        runtime.uploads.landed(upload)
 
     @routes.get("/thumbnail")
     async def picture() -> Response:

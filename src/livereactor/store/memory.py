@@ -292,6 +292,11 @@ class _MemoryTx:
         open_ = {each.id for state in OPEN for each in self._sessions.by("state", state)}
         return sorted(held - open_)[:limit]
 
+    def unwritten_uploads(self, after_us: int, before_us: int, *, limit: int = 100) -> Sequence[UploadRecord]:
+        unwritten = (each for each in self._uploads.rows.values() if not each.landed)
+        found = (each for each in unwritten if after_us < each.expires_us < before_us)
+        return sorted(found, key=lambda each: (each.expires_us, each.id))[:limit]
+
     def delete_uploads(self, session: str) -> None:
         for each in self._uploads.by("session", session):
             self._uploads.put(each.id, None)

@@ -162,6 +162,10 @@ class Tx(Protocol):
         """Sessions that are closed, or thrown away, and still have Uploads; in the order of their ids."""
         ...
 
+    def unwritten_uploads(self, after_us: int, before_us: int, *, limit: int = 100) -> Sequence[UploadRecord]:
+        """Uploads that have not landed and whose URL expired between the two, the longest ago first."""
+        ...
+
     def add_event(self, event: EventRecord) -> None: ...
     def events(
         self, *, after_seq: int = 0, kinds: Collection[str] | None = None, limit: int = 500

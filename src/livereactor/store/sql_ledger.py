@@ -28,6 +28,13 @@ _UPLOADS: Final = Kept(_UPLOAD, "id")
 _OF_SESSION: Final = select(*_UPLOAD.columns).where(_U.session == param("of")).order_by(_U.id)
 _DELETE_UPLOADS: Final = delete(schema.UPLOADS).where(_U.session == param("of"))
 
+_UNWRITTEN: Final = (
+    select(*_UPLOAD.columns)
+    .where(_U.landed.is_(False), _U.expires_us > param("after"), _U.expires_us < param("before"))
+    .order_by(_U.expires_us, _U.id)
+    .limit(param("up_to"))
+)
+
 _STILL_OPEN: Final = exists().where(schema.SESSIONS.c.id == _U.session, text(schema.OPEN))
 _ENDED: Final = select(_U.session).where(~_STILL_OPEN).distinct().order_by(_U.session).limit(param("up_to"))
 
@@ -110,6 +117,10 @@ class LedgerStatements(Statements):
     def ended_with_uploads(self, *, limit: int = 100) -> Sequence[str]:
         """Sessions that are closed, or thrown away, and still have Uploads; in the order of their ids."""
         return [session for (session,) in self.rows(_ENDED, {"up_to": limit})]
+
+    def unwritten_uploads(self, after_us: int, before_us: int, *, limit: int = 100) -> Sequence[UploadRecord]:
+        """Those that have not landed and whose URL expired between the two, the longest ago first."""
+        return listing(self, _UPLOAD, _UNWRITTEN, after=after_us, before=before_us, up_to=limit)
 
     def add_event(self, event: EventRecord) -> None:
         """Write it down; the store gives it its `seq`."""

@@ -20,10 +20,11 @@ from livereactor.web.access import Access
 from livereactor.web.asgi import App, Message, Receive, Scope, Send
 from livereactor.web.problems import REQUEST_ID, BodyLateError, problem_response, unexpected
 
-_METHODS: Final = b"GET, POST, PUT, DELETE, OPTIONS"
+_METHODS: Final = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 _HEADERS: Final = (
     b"Authorization, Content-Type, Reactor-API-Version, Reactor-API-Accept-Version, Reactor-WebRTC-Version, "
-    b"Reactor-API-Key, X-API-Key, X-Request-Id, Idempotency-Key, Last-Event-ID"
+    b"Reactor-API-Key, X-API-Key, X-Request-Id, Idempotency-Key, Last-Event-ID, "
+    b"Upload-Offset, Repr-Digest, Tus-Resumable"
 )
 _REQUEST_ID: Final = re.compile(r"[\w.\-]{1,64}", re.ASCII)
 # The page talks to whichever runtime it was given and shows pictures it made itself; nothing else may load.
@@ -42,9 +43,9 @@ class Guard:
     Args:
         app: what is guarded.
         access: who may ask.
-        body_bytes: largest body, but for what is PUT below `streamed`, which has limits of its own.
+        body_bytes: largest body, but for what is PUT or PATCHed below `streamed`, which has limits of its own.
         body_wait: seconds for a whole body; for a streamed one, seconds without a byte.
-        streamed: beginnings of the paths whose PUT bodies are of any size.
+        streamed: beginnings of the paths whose PUT and PATCH bodies are of any size.
     """
 
     def __init__(
@@ -115,7 +116,7 @@ class Guard:
                 await answer.refuse(error)
 
     def _limit(self, scope: Scope) -> int | None:
-        is_streamed = scope["method"] == "PUT" and _plain(scope["path"]).startswith(self._streamed)
+        is_streamed = scope["method"] in ("PUT", "PATCH") and _plain(scope["path"]).startswith(self._streamed)
         return None if is_streamed else self._body_bytes
 
     def _log(self, scope: Scope, answer: _Answer, seconds: float) -> None:
@@ -146,7 +147,7 @@ class _Answer:
     def _headers(self) -> list[tuple[bytes, bytes]]:
         return [
             (b"access-control-allow-origin", b"*"),
-            (b"access-control-expose-headers", b"Retry-After, X-Request-Id"),
+            (b"access-control-expose-headers", b"Retry-After, X-Request-Id, Upload-Offset, Upload-Length"),
             (b"x-request-id", self.id.encode()),
             (b"x-content-type-options", b"nosniff"),
             (b"content-security-policy", _POLICY),

@@ -35,7 +35,7 @@ class KeyDoor:
 
     def _is_open(self, scope: Scope) -> bool:
         method, path = scope["method"], scope["path"]
-        if method == "PUT" and path.startswith("/uploads/"):
+        if method in ("PUT", "PATCH", "HEAD", "DELETE") and path.startswith("/uploads/"):
             return True  # its URL is signed: who has it was given it
         return method in ("GET", "HEAD") and (path in self._open or path.startswith(CHUNKS))  # as well
 

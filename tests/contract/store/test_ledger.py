@@ -90,6 +90,23 @@ async def test_a_term_that_a_wrong_clock_gave_does_not_last_as_long_as_the_clock
     assert await lead("one", 5)
 
 
+async def test_uploads_that_did_not_land_in_time_are_found(store: Store) -> None:
+    def some(tx: Tx) -> None:
+        for name, more in {
+            "upl_early": {"expires_us": 10},
+            "upl_old": {"expires_us": 20},
+            "upl_landed": {"expires_us": 20, "landed": True},
+            "upl_older": {"expires_us": 15},
+            "upl_good": {"expires_us": 30},
+        }.items():
+            tx.put_upload(r.upload(name, **more))
+
+    await store.transact(some)
+    found = await store.read(lambda tx: tx.unwritten_uploads(10, 30))
+    assert [each.id for each in found] == ["upl_older", "upl_old"]
+    assert [each.id for each in await store.read(lambda tx: tx.unwritten_uploads(0, 30, limit=1))] == ["upl_early"]
+
+
 async def test_uploads_that_outlived_their_sessions_are_found(store: Store) -> None:
     def fill(tx: Tx) -> None:
         for each in (r.closed("ses_1", ended_us=10), r.closed("ses_2", ended_us=30), r.running("ses_3")):

@@ -30,13 +30,14 @@ class AwayBlobs(MemoryBlobs):
 
     def __init__(self) -> None:
         super().__init__()
-        self.is_away, self.asked = True, asyncio.Event()
+        self.is_away, self.asked, self.erased = True, asyncio.Event(), asyncio.Event()
 
     async def delete_prefix(self, prefix: BlobKey) -> None:
         self.asked.set()
         if self.is_away:
             raise UnavailableError("the disk is away")
         await super().delete_prefix(prefix)
+        self.erased.set()
 
 
 async def bytes_of_it() -> AsyncIterator[bytes]:
@@ -75,3 +76,33 @@ async def test_what_could_not_be_erased_at_once_is_erased_later(
     with pytest.raises(BlobMissingError):
         await blobs.size(KEY)
     assert await store.read(lambda tx: tx.upload("upl_2")) is not None, "its session goes on"
+
+
+async def test_what_is_half_written_when_its_url_is_long_over_is_erased(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LOOK_EVERY", 0.05)
+    store, blobs, life = MemoryStore(), AwayBlobs(), Limits().upload_url_lifetime
+    now_us = 10_000_000_000
+    over_us = now_us - int(2e6 * life)
+    kept = BlobKey.parse("sessions/ses_2/def/content")
+
+    def fill(tx: Tx) -> None:
+        tx.add_session(r.running("ses_1"))
+        tx.put_upload(r.upload("upl_1", key=KEY.path, expires_us=over_us - 1))
+        tx.put_upload(r.upload("upl_2", key=kept.path, expires_us=over_us + 1))
+
+    await store.transact(fill)
+    for key in (KEY, kept):
+        await blobs.put(key, b"123")
+    service = Service(store, Links(), CoordinatorOptions(), unix_us=lambda: now_us)
+    uploads = Uploads(service, store, blobs, Signer(b"k" * 32), Limits(), unix_us=lambda: now_us)
+    await uploads.start()
+    try:
+        async with asyncio.timeout(20):
+            await blobs.asked.wait()
+            blobs.is_away = False
+            await blobs.erased.wait()
+    finally:
+        await uploads.aclose()
+    with pytest.raises(BlobMissingError):
+        await blobs.size(KEY)
+    assert await blobs.size(kept) == 3, "a request that began in time may still write it"

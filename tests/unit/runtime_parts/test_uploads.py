@@ -9,10 +9,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from livereactor.base.errors import ForbiddenError, UnresolvedUploadError
+from livereactor.base.errors import ConflictError, ForbiddenError, NotFoundError, UnresolvedUploadError
 from livereactor.base.limits import Limits
 from livereactor.blobs.memory import MemoryBlobs
-from livereactor.blobs.port import BlobKey
+from livereactor.blobs.pieces import LEAST
+from livereactor.blobs.port import BlobKey, BlobMissingError
 from livereactor.protocol.http import UploadRequest
 from livereactor.runtime.uploads import Uploads
 from livereactor.web.problems import BodyLateError
@@ -22,6 +23,14 @@ class CopyingBlobs(MemoryBlobs):
     """As a disk: each read is a copy of its own, and takes a turn of the loop."""
 
     reads = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.erased = asyncio.Event()
+
+    async def delete_prefix(self, prefix: BlobKey) -> None:
+        await super().delete_prefix(prefix)
+        self.erased.set()
 
     async def get(self, key: BlobKey) -> bytes:
         self.reads += 1
@@ -82,7 +91,8 @@ async def test_a_slot_whose_bytes_stopped_half_way_can_be_written_again(uploads:
 
     with pytest.raises(BodyLateError):
         await uploads.write(upload, query_of(path), stops())
-    assert await uploads.write(upload, query_of(path), in_pieces(b"ab", b"cd")) == 4
+    await uploads.write(upload, query_of(path), in_pieces(b"ab", b"cd"))
+    assert (await uploads.file(upload)).data == b"abcd"
 
 
 async def test_errors_name_the_upload_and_neither_session_nor_key(uploads: Uploads, blobs: CopyingBlobs) -> None:
@@ -96,3 +106,54 @@ async def test_errors_name_the_upload_and_neither_session_nor_key(uploads: Uploa
     for error in (refused.value, missing.value):
         assert "ses-1" not in error.message
         assert key not in error.message
+
+
+async def test_pieces_of_a_file_are_one_file_to_the_model(blobs: CopyingBlobs) -> None:
+    landed: list[int] = []
+    uploads = Uploads(blobs, Limits(), on_landed=landed.append)
+    uploads.begin("ses-1")
+    upload, path = uploads.reserve(UploadRequest(name="a.bin", size=LEAST + 3, mime_type="text/plain"))
+    query, first = query_of(path), b"x" * LEAST
+    assert await uploads.progress(upload, query) == (0, LEAST + 3)
+    assert await uploads.append(upload, query, in_pieces(first), offset=0) == (LEAST, LEAST + 3)
+    assert landed == []
+    assert await uploads.append(upload, query, in_pieces(b"end"), offset=LEAST) == (LEAST + 3, LEAST + 3)
+    assert (await uploads.file(upload)).data == first + b"end"
+    assert landed == [LEAST + 3]
+    assert await uploads.progress(upload, query) == (LEAST + 3, LEAST + 3)
+    assert await uploads.append(upload, query, in_pieces(), offset=LEAST + 3) == (LEAST + 3, LEAST + 3)
+    with pytest.raises(ConflictError):
+        await uploads.append(upload, query, in_pieces(first), offset=0)
+    with pytest.raises(ConflictError):
+        await uploads.discard(upload, query)
+
+
+async def test_what_is_half_written_when_its_url_is_long_over_is_erased(blobs: CopyingBlobs) -> None:
+    uploads = Uploads(blobs, Limits(upload_url_lifetime=0.05))
+    uploads.begin("ses-1")
+    request = UploadRequest(name="a.bin", size=2 * LEAST, mime_type="text/plain")
+    upload, _ = uploads.reserve(request)
+    key = uploads._slots[upload].key  # a test may look
+    await blobs.put(key, b"x" * LEAST)
+    await asyncio.wait_for(blobs.erased.wait(), 10)
+    with pytest.raises(BlobMissingError):
+        await blobs.size(key)
+
+
+async def test_a_session_that_ends_takes_what_is_half_written_with_it(uploads: Uploads, blobs: CopyingBlobs) -> None:
+    upload, path = uploads.reserve(UploadRequest(name="a.bin", size=2 * LEAST, mime_type="text/plain"))
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield b"x" * LEAST
+        begun.set()
+        await ended.wait()
+        yield b"x" * LEAST
+
+    writing = asyncio.create_task(uploads.append(upload, query_of(path), slowly(), offset=0))
+    await begun.wait()
+    await uploads.end()
+    ended.set()
+    with pytest.raises(NotFoundError, match="session has ended"):
+        await writing
+    assert blobs._blobs == {}  # a test may look

@@ -12,11 +12,28 @@ from livereactor.coordinator.uploads import Uploads
 from livereactor.protocol.http import UploadRequest, UploadSlot, read_body
 from livereactor.web.access import base_url
 from livereactor.web.documents import asked_by, octets, problems, takes
+from livereactor.web.resuming import DIGEST, OFFSETS, RESUMABLE, digest_of, offset_of, progress
 
 _EXAMPLE: Final = {"name": "koi.jpg", "size": 48_213, "mime_type": "image/jpeg"}
 _SIGNED: Final = [
     {"name": name, "in": "query", "description": "As in `presigned_url`.", "schema": {"type": "string"}}
     for name in ("m", "exp", "max", "size", "type", "kid", "sig")
+]
+_RESUMED: Final = [
+    *_SIGNED,
+    {
+        "name": "Upload-Offset",
+        "in": "header",
+        "required": True,
+        "description": "At which byte of the file the body begins: how many are there.",
+        "schema": {"type": "integer", "minimum": 0, "exclusiveMaximum": OFFSETS},
+    },
+    {
+        "name": "Repr-Digest",
+        "in": "header",
+        "description": "`sha-256=:<base64>:` of the whole file (RFC 9530): another file is not taken.",
+        "schema": {"type": "string", "pattern": DIGEST},
+    },
 ]
 
 
@@ -37,7 +54,9 @@ def uploads(door: Door, kept: Uploads, *, public_url: str | None) -> APIRouter:
         asked = read_body(UploadRequest, await request.body())
         upload, path = await kept.reserve(caller, sid, asked)
         base = (public_url or base_url(request)).rstrip("/")
-        return told(UploadSlot(presigned_id=upload, presigned_url=base + path, path=path), 201)
+        answer = told(UploadSlot(presigned_id=upload, presigned_url=base + path, path=path), 201)
+        answer.headers.update(RESUMABLE)
+        return answer
 
     @routes.put(
         "/uploads/{upload}",
@@ -49,6 +68,42 @@ def uploads(door: Door, kept: Uploads, *, public_url: str | None) -> APIRouter:
     async def write(upload: str, request: Request) -> Response:
         """The bytes of a slot, once; the URL is the credential."""
         await kept.write(upload, dict(request.query_params), request.stream())
+        return Response(status_code=204)
+
+    @routes.patch(
+        "/uploads/{upload}",
+        status_code=204,
+        response_class=Response,
+        responses=problems(403, 404, 408, 409, 410),
+        openapi_extra={**octets("The bytes from `Upload-Offset` on."), **asked_by(), "parameters": _RESUMED},
+    )
+    async def append(upload: str, request: Request) -> Response:
+        """The next bytes of a slot (tus 1.0.0): what breaks off keeps what came, and goes on from there."""
+        offset, digest = offset_of(request.headers), digest_of(request.headers)
+        query = dict(request.query_params)
+        reached, size = await kept.append(upload, query, request.stream(), offset=offset, digest=digest)
+        return Response(status_code=204, headers=progress(reached, size))
+
+    @routes.head(
+        "/uploads/{upload}",
+        response_class=Response,
+        responses=problems(403, 404, 410),
+        openapi_extra={**asked_by(), "parameters": _SIGNED},
+    )
+    async def reached(upload: str, request: Request) -> Response:
+        """How many bytes of a slot are there, in `Upload-Offset`; a request that still writes ends."""
+        return Response(headers=progress(*await kept.progress(upload, dict(request.query_params))))
+
+    @routes.delete(
+        "/uploads/{upload}",
+        status_code=204,
+        response_class=Response,
+        responses=problems(403, 404, 409, 410),
+        openapi_extra={**asked_by(), "parameters": _SIGNED},
+    )
+    async def discard(upload: str, request: Request) -> Response:
+        """Keep nothing of what was written; 409 once all bytes have landed."""
+        await kept.discard(upload, dict(request.query_params))
         return Response(status_code=204)
 
     return routes
