@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, cast
 
 import av
+import av.logging
 import numpy as np
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
-from numpy.typing import NDArray
 
-from livereactor.media.avc import parse, track_of
+from livereactor.media.aac import SoundLine
+from livereactor.media.avc import fits, parse, track_of
 from livereactor.media.boxes import VIDEO_SCALE, AudioTrack
 from livereactor.media.colour import to_planes
 from livereactor.media.excerpt import Excerpt
@@ -25,6 +26,7 @@ from tests.tools.barcode import Code, draw, read
 WIDTH, HEIGHT = 160, 96
 RATE = 48_000
 FRAME = 1024  # samples of sound in an AAC frame
+BEEP = 0.04  # seconds
 
 
 @dataclass
@@ -55,12 +57,15 @@ class Tape:
         assert len(found) == size_bytes
         return found
 
+    def read_all(self) -> bytes:
+        return b"".join(bytes(self.files[number]) for number in sorted(self.files))
+
     def excerpt(self, begin: int, end: int) -> Excerpt:
         return self.segmenter.excerpt(begin, end, self.read)
 
     def whole(self) -> bytes:
         """As a player gets it that is given all segments."""
-        return self.segmenter.init + b"".join(self.files[number] for number in sorted(self.files))
+        return self.segmenter.init + self.read_all()
 
 
 def numbered(counter: int, *, flash: bool = False, width: int = WIDTH, height: int = HEIGHT) -> Pixels:
@@ -81,32 +86,35 @@ def video_frame(pixels: Pixels, *, key: bool = False) -> av.VideoFrame:
 
 
 def record(
-    encoder: VideoCodecContext,
+    encoder: VideoCodecContext | Callable[[int], VideoCodecContext],
     starts: Sequence[int],
     *,
     end: int,
     keys: Callable[[int, bool], bool] = lambda number, wanted: wanted,
-    flashes: frozenset[int] = frozenset(),
+    flashes: Collection[int] = (),
     audio: AudioTrack | None = None,
     sound: Sequence[bytes] = (),
 ) -> Tape:
     """Encode and segment pictures.
 
     Args:
+        encoder: of all pictures, or of the one of a number; another one begins with a key frame.
         keys: whether this picture is a key frame, given its number and whether the segmenter wants one.
         flashes: numbers of pictures that flash.
         sound: AAC frames from the recording's begin.
     """
     tape: Tape | None = None
-    heard = 0
+    heard, used = 0, None
     for number, start in enumerate(starts):
-        is_key = number == 0 or (tape is not None and keys(number, tape.segmenter.wants_key))
-        frame = video_frame(numbered(number + 1, flash=number in flashes), key=is_key)
+        now = encoder(number) if callable(encoder) else encoder
+        is_key = now is not used or (tape is not None and keys(number, tape.segmenter.wants_key))
+        frame, used = video_frame(numbered(number + 1, flash=number in flashes), key=is_key), now
         frame.pts = start
-        (packet,) = encoder.encode(frame)
+        (packet,) = now.encode(frame)
         unit = parse(bytes(packet))
         if tape is None:
             tape = Tape(starts, end, Segmenter(track_of(unit, WIDTH, HEIGHT), audio))
+        assert fits(unit, tape.segmenter.video)
         while heard < len(sound) and heard * FRAME * VIDEO_SCALE < start * RATE:
             tape.segmenter.add_sound(sound[heard])
             heard += 1
@@ -118,47 +126,69 @@ def record(
     return tape
 
 
-@dataclass
-class Shown:
-    """What a reader of ours sees of a file.
+def beeping(flashes: Collection[int], starts: Sequence[int], *, end: int) -> tuple[AudioTrack, list[bytes]]:
+    """Sound that beeps with pictures that flash, and is nowhere else; the bits between do not come at all."""
+    line, frames = SoundLine(RATE, 1), list[bytes]()
+    tone = np.sin(np.arange(round(BEEP * RATE)) * 2 * np.pi * 2000 / RATE)[:, None] * 0.5
+    for number in sorted(flashes):
+        frames += line.play(starts[number] / VIDEO_SCALE, tone)
+    return line.track, [*frames, *line.finish(end / VIDEO_SCALE)]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a reader that is not ours sees of a file.
 
     Attributes:
         counters: of the pictures, in order of showing.
         times: when each is shown, in seconds.
-        flashes: numbers of the pictures shown that flash.
+        flashes: when pictures that flash are.
+        beeps: when beeps begin; empty where there is no sound.
         duration: of the file, in seconds.
-        sound: float32, mono, or None where there is no track.
     """
 
     counters: list[int]
     times: list[float]
-    flashes: list[int]
+    flashes: list[float]
+    beeps: list[float]
     duration: float
-    sound: NDArray[np.float32] | None
-    sound_begins: float = 0.0
 
 
-def shown(data: bytes) -> Shown:
-    """Decode a file with FFmpeg, which must not complain."""
+def seen(data: bytes) -> Seen:
+    """Read a file with FFmpeg, which must not find fault with it."""
+    av.logging.set_level(av.logging.WARNING)
+    with av.logging.Capture() as complaints:
+        pictures, flashes, duration = _pictures(data)
+        beeps = _beeps(data)
+    assert not complaints, complaints
+    return Seen([counter for _, counter in pictures], [time for time, _ in pictures], flashes, beeps, duration)
+
+
+def _pictures(data: bytes) -> tuple[list[tuple[float, int]], list[float], float]:
+    pictures, flashes = list[tuple[float, int]](), list[float]()
     with cast("Any", av.open(io.BytesIO(data))) as file:
-        seen = Shown([], [], [], float(file.duration or 0) / av.time_base, None)
         for frame in file.decode(video=0):
             pixels = frame.to_ndarray(format="rgb24")
             code = read(pixels)
-            assert code is not None, f"picture {len(seen.counters)} says no number"
-            seen.counters.append(code.counter)
-            seen.times.append(float(frame.time))
-            if pixels[frame.height * 3 // 4, 8].mean() > 200:
-                seen.flashes.append(len(seen.counters) - 1)
+            assert code is not None, f"the picture behind {pictures[-1:]} says no number"
+            pictures.append((float(frame.time), code.counter))
+            if pixels[frame.height * 3 // 4].mean() > 200:
+                flashes.append(float(frame.time))
+        return pictures, flashes, file.duration / av.time_base
+
+
+def _beeps(data: bytes) -> list[float]:
     with cast("Any", av.open(io.BytesIO(data))) as file:
-        if file.streams.audio:
-            frames = list(file.decode(audio=0))
-            seen.sound_begins = float(frames[0].time)
-            seen.sound = np.concatenate([frame.to_ndarray()[0] for frame in frames])
-    return seen
+        if not file.streams.audio:
+            return []
+        frames = list(file.decode(audio=0))
+    samples = np.concatenate([frame.to_ndarray()[0] for frame in frames])
+    loud = np.flatnonzero(np.abs(samples) > 0.15) / RATE
+    begins = loud[np.diff(loud, prepend=-1.0) > BEEP / 2] + float(frames[0].time)
+    return begins.tolist()
 
 
-def seen_in(tape: Tape, begin: int, end: int) -> list[int]:
+def visible(tape: Tape, begin: int, end: int) -> list[int]:
     """Counters of the pictures that are visible from `begin` up to, not with, `end`."""
     ends = [*tape.starts[1:], tape.end]
     return [n + 1 for n, (a, b) in enumerate(zip(tape.starts, ends, strict=True)) if b > begin and a < end]

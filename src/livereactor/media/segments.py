@@ -79,6 +79,7 @@ class Segmenter:
         self.pictures, self.sound = SampleIndex(), SampleIndex()
         self._pending = _Pending()
         self._held: Picture | None = None  # until the next tells its duration
+        self._interval = 0  # between the newest two pictures
         self._segment, self._segment_start = -1, 0
         self._size = 0  # bytes of the segment so far
         self._end = self._written = 0  # of the pictures whose duration is known, and of those that are written
@@ -86,9 +87,12 @@ class Segmenter:
 
     @property
     def wants_key(self) -> bool:
-        """The segment is a second old: the next picture should be a key frame."""
-        held = self._held
-        return held is not None and held.start - self._segment_start >= SEGMENT_SECONDS * VIDEO_SCALE
+        """The next picture should be a key frame: if it comes when expected, the one after it is past the second."""
+        if self._held is None:
+            return False
+        expected = self._held.start + self._interval
+        is_last = expected + self._interval - self._segment_start > SEGMENT_SECONDS * VIDEO_SCALE
+        return is_last and self._is_segment_full(expected)
 
     @property
     def end(self) -> int:
@@ -102,6 +106,7 @@ class Segmenter:
             picture: begins later than the last one; the first is a key frame at 0.
         """
         appended = self._close_held(picture.start)
+        self._interval = 0 if self._held is None else picture.start - self._held.start
         if picture.key and (self._segment < 0 or self._is_segment_full(picture.start)):
             appended += self.flush()
             self._segment, self._segment_start, self._size = self._segment + 1, picture.start, 0
