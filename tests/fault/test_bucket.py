@@ -1,0 +1,115 @@
+"""`livereactor serve --blobs s3://…`: uploads through a real bucket, and what happens when its store is away.
+
+Dependencies, section 5: uploads fail, streaming is unaffected; all is as before when the store is back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from livereactor.blobs.port import BlobKey
+from livereactor.blobs.s3 import Place, S3Blobs
+from tests.fault.services import PATIENCE, Service, is_unbroken, service
+from tests.tools.drivers import Client, ClientError, PythonClients
+from tests.tools.processes import request
+from tests.tools.s3 import S3Server, s3_server
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+LARGE = 6 * 1024 * 1024  # bytes: more than one part of a bucket
+
+
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[S3Server]:
+    with s3_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def served(bucket: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    where = ("--blobs", bucket.url("live", "of-the-tests"))
+    with service(tmp_path_factory.mktemp("service"), "Numbered", arguments=where) as made:
+        made.wait_for_workers(1)
+        yield made
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def clients() -> AsyncIterator[PythonClients]:
+    async with PythonClients.started() as started:
+        yield started
+
+
+async def watching(clients: PythonClients, served: Service) -> tuple[Client, str]:
+    client = await clients.new(served.at.url, model="numbered", api_key=served.at.key)
+    await client.connect()
+    await client.frames(3, timeout=PATIENCE)
+    return client, str((await client.state())["session"])
+
+
+async def upload(client: Client, ref: str, size: int) -> int:
+    """What the model has of a file that goes up."""
+    await client.ask("upload", ref=ref, size=size, name="a.bin", mime_type="application/octet-stream")
+    return await kept(client, ref)
+
+
+async def kept(client: Client, ref: str) -> int:
+    return int((await client.ask("command", name="keep", ref=ref))["reply"]["data"]["size"])
+
+
+async def uploads_in(bucket: S3Server, session: str) -> list[int]:
+    blobs = S3Blobs(Place.parse(bucket.url("live", "of-the-tests")))
+    return sorted([entry.size_bytes async for entry in blobs.list(BlobKey(f"sessions/{session}"))])
+
+
+def reserve(served: Service, session: str, size: int) -> tuple[str, str]:
+    asked = {"name": "a.bin", "size": size, "mime_type": "application/octet-stream"}
+    status, body = served.at.call("POST", f"/sessions/{session}/uploads", asked)
+    assert status == 201, body
+    return str(body["presigned_id"]), str(body["presigned_url"])
+
+
+def put(url: str, size: int) -> tuple[int, Any]:
+    return request(url, method="PUT", body=bytes(size), headers={"Content-Type": "application/octet-stream"})
+
+
+async def test_files_go_through_the_bucket_to_the_model_and_leave_with_their_session(
+    clients: PythonClients, served: Service, bucket: S3Server
+) -> None:
+    client, session = await watching(clients, served)
+    assert await upload(client, "small", 10) == 10
+    assert await upload(client, "large", LARGE) == LARGE
+    assert await uploads_in(bucket, session) == [10, LARGE]
+    await client.ask("drop")
+    served.until(session, lambda view: view["state"] == "CLOSED")
+    while await uploads_in(bucket, session):  # erased behind the answer; pytest's own limit ends a failure
+        pass
+
+
+async def test_uploads_wait_for_the_bucket_and_nothing_else_does(
+    clients: PythonClients, served: Service, bucket: S3Server
+) -> None:
+    client, session = await watching(clients, served)
+    mark = await client.ask("mark")
+    assert await upload(client, "before", 10) == 10
+    upload_id, url = reserve(served, session, 20)
+
+    bucket.stop()
+    status, problem = put(url, 20)
+    assert (status, problem["code"]) == (503, "blobs_unavailable"), problem
+    assert "live" not in problem["detail"]
+    with pytest.raises(ClientError):
+        await client.ask("upload", ref="during", size=10, name="a.bin", mime_type="application/octet-stream")
+    assert (await client.command("note", text="still here"))["data"] == {"before": ""}
+    await client.frames(4, timeout=PATIENCE)
+    other = served.at.create("numbered")["session_id"]
+    assert served.at.call("DELETE", f"/sessions/{other}")[0] == 204
+
+    bucket.start()
+    assert put(url, 20)[0] == 204
+    await client.ask("know_ref", ref="again", upload_id=upload_id)
+    assert (await kept(client, "again"), await kept(client, "before")) == (20, 10)
+    assert is_unbroken(await client.ask("since", start=mark))
+    await client.ask("drop")
