@@ -9,9 +9,8 @@ Samples are in decode order, which is their order of showing: there are no B fra
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +23,6 @@ VIDEO_ID, AUDIO_ID = 1, 2
 KEY_FLAGS, DELTA_FLAGS = 0x0200_0000, 0x0101_0000
 MOST_32 = 2**32 - 1
 
-Kind: TypeAlias = Literal["video", "audio"]
 _MATRIX: Final = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x4000_0000)  # shown as it is
 
 
@@ -88,12 +86,18 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
-    """Samples of one track that lie together in a flat film's body."""
+class Chunks:
+    """How a flat film's body is laid out: samples of one track that lie together, chunk after chunk.
 
-    kind: Kind
-    samples: int
-    size_bytes: int
+    Attributes:
+        video: bool, shape (chunks,): of pictures, and not of sound.
+        samples: uint32, of each.
+        sizes: uint64, bytes of each.
+    """
+
+    video: NDArray[np.bool_]
+    samples: NDArray[np.uint32]
+    sizes: NDArray[np.uint64]
 
 
 def init_segment(video: VideoTrack, audio: AudioTrack | None) -> bytes:
@@ -126,24 +130,22 @@ def fragment(sequence: int, video: Run | None, audio: Run | None) -> bytes:
     return head + struct.pack(">I4s", 8 + sum(sizes), b"mdat")
 
 
-def film_head(
-    video: VideoTrack, pictures: Run, audio: AudioTrack | None, sound: Run | None, chunks: Sequence[Chunk]
-) -> bytes:
+def film_head(video: VideoTrack, pictures: Run, audio: AudioTrack | None, sound: Run | None, chunks: Chunks) -> bytes:
     """All of a flat film but its body: `ftyp`, `moov` and the head of `mdat`. Both tracks start at 0.
 
     Args:
-        chunks: how the body's bytes, which have to follow, are laid out.
+        chunks: of the body's bytes, which have to follow.
     """
     duration = pictures.duration / VIDEO_SCALE
     if audio is not None and sound is not None:
         duration = max(duration, sound.duration / audio.rate)
-    body = sum(chunk.size_bytes for chunk in chunks)
+    body = int(chunks.sizes.sum())
     file_type, is_wide = _file_type(b"isom"), body > MOST_32 - (1 << 28)
 
     def movie(offset: int) -> bytes:
-        tracks = [_track(VIDEO_ID, video, _tables(pictures, "video", chunks, offset, is_wide))]
+        tracks = [_track(VIDEO_ID, video, _tables(pictures, chunks, chunks.video, offset, is_wide))]
         if audio is not None and sound is not None:
-            tracks.append(_track(AUDIO_ID, audio, _tables(sound, "audio", chunks, offset, is_wide)))
+            tracks.append(_track(AUDIO_ID, audio, _tables(sound, chunks, ~chunks.video, offset, is_wide)))
         return _box("moov", _movie_header(round(duration * MOVIE_SCALE)), *tracks)
 
     mdat = struct.pack(">I4sQ", 1, b"mdat", 16 + body) if is_wide else struct.pack(">I4s", 8 + body, b"mdat")
@@ -162,10 +164,9 @@ class _Tables:
     boxes: bytes
 
 
-def _tables(run: Run, kind: Kind, chunks: Sequence[Chunk], offset: int, is_wide: bool) -> _Tables:
-    starts = np.cumsum([0, *(chunk.size_bytes for chunk in chunks)], dtype=np.uint64)[:-1] + np.uint64(offset)
-    mine = np.array([chunk.kind == kind for chunk in chunks], bool)
-    counts = np.array([chunk.samples for chunk in chunks if chunk.kind == kind], np.uint32)
+def _tables(run: Run, chunks: Chunks, mine: NDArray[np.bool_], offset: int, is_wide: bool) -> _Tables:
+    starts = np.cumsum(chunks.sizes) - chunks.sizes + np.uint64(offset)
+    counts = chunks.samples[mine]
     offsets = starts[mine].astype(">u8" if is_wide else ">u4").tobytes()
     number = struct.pack(">I", len(counts))
     parts = [
@@ -175,8 +176,8 @@ def _tables(run: Run, kind: Kind, chunks: Sequence[Chunk], offset: int, is_wide:
         _full("co64" if is_wide else "stco", 0, 0, number + offsets),
     ]
     if run.keys is not None:
-        keys = np.flatnonzero(run.keys).astype(">u4") + 1
-        parts.insert(1, _full("stss", 0, 0, struct.pack(">I", len(keys)) + keys.astype(">u4").tobytes()))
+        keys = (np.flatnonzero(run.keys) + 1).astype(">u4")
+        parts.insert(1, _full("stss", 0, 0, struct.pack(">I", len(keys)) + keys.tobytes()))
     return _Tables(run.duration, b"".join(parts))
 
 
@@ -294,17 +295,3 @@ def _track_fragment(number: int, run: Run, offset: int) -> bytes:
         flags = 0x701
     rows = np.column_stack(columns).astype(">u4").tobytes()
     return _box("traf", header, time, _full("trun", 0, flags, struct.pack(">Ii", len(run), offset), rows))
-
-
-def boxes_in(data: bytes, *, start: int = 0, end: int | None = None) -> Iterator[tuple[str, int, int]]:
-    """The boxes of one level, whole ones only: kind, first byte and end. Stops at what is cut short."""
-    at, end = start, len(data) if end is None else end
-    while at + 8 <= end:
-        size, kind = struct.unpack_from(">I4s", data, at)
-        header = 8
-        if size == 1 and at + 16 <= end:
-            size, header = struct.unpack_from(">Q", data, at + 8)[0], 16
-        if size < header or at + size > end:
-            return
-        yield kind.decode("latin-1"), at, at + size
-        at += size

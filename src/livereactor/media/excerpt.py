@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TypeAlias
 
-import numpy as np
-
 from livereactor.media.boxes import AAC_SAMPLES, VIDEO_SCALE, AudioTrack, VideoTrack
 from livereactor.media.sample_index import SampleIndex, Samples
 
@@ -37,12 +35,8 @@ class Excerpt:
 
     def read(self, samples: Samples) -> list[bytes]:
         """Their bytes; what lies together is read at once."""
-        if not len(samples):
-            return []
-        ends = samples.offset + samples.size
-        breaks = (np.diff(samples.segment) != 0) | (samples.offset[1:] != ends[:-1])
-        begins = [0, *(np.flatnonzero(breaks) + 1).tolist(), len(samples)]
-        return [each for begin, end in pairwise(begins) for each in self._run(samples, begin, end)]
+        runs = pairwise(samples.runs().tolist())
+        return [each for begin, end in runs for each in self._run(samples, begin, end)]
 
     def _run(self, samples: Samples, begin: int, end: int) -> list[bytes]:
         sizes = samples.size[begin:end].tolist()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -11,14 +12,15 @@ from livereactor.media.boxes import (
     AAC_SAMPLES,
     VIDEO_SCALE,
     AudioTrack,
-    Chunk,
-    Kind,
+    Chunks,
     Run,
     VideoTrack,
     film_head,
     fragment,
     init_segment,
 )
+
+Kind: TypeAlias = Literal["video", "audio"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,11 @@ class Film:
     def flat(self) -> tuple[bytes, Sequence[bytes]]:
         """As one ordinary MP4, `moov` first: its head, and the bodies that follow it in order."""
         layout = list(self._layout())
-        chunks = [Chunk(kind, end - begin, sum(map(len, self._bytes(kind)[begin:end]))) for kind, begin, end in layout]
+        chunks = Chunks(
+            np.array([kind == "video" for kind, _, _ in layout], bool),
+            np.array([end - begin for _, begin, end in layout], np.uint32),
+            np.array([sum(map(len, self._bytes(kind)[begin:end])) for kind, begin, end in layout], np.uint64),
+        )
         head = film_head(self.video, self.pictures, self.audio, self.sound, chunks)
         return head, [each for kind, begin, end in layout for each in self._bytes(kind)[begin:end]]
 

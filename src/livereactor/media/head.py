@@ -12,19 +12,15 @@ import av
 from av.error import FFmpegError
 from av.video.frame import PictureType
 
-from livereactor.base.errors import LivereactorError
 from livereactor.media.avc import AccessUnit, fits, level_of, parse, to_annex_b
 from livereactor.media.boxes import VideoTrack
+from livereactor.media.fragments import DamagedError
 from livereactor.media.h264 import open_stitchable
 from livereactor.media.timebase import TICKS
 
 CRF: Final = 17  # finer than the stream, of which it is a copy of a copy
 INTERVAL: Final = TICKS // 30  # what the encoder is told lies between pictures; with even quality it matters little
 OTHER_SETS: Final = 31  # the last id there is, which an encoder that is not ours uses least
-
-
-class DamagedError(LivereactorError):
-    """What was recorded cannot be decoded."""
 
 
 def encoded_again(video: VideoTrack, data: Sequence[bytes], first: int) -> tuple[VideoTrack, list[bytes]]:

@@ -37,6 +37,12 @@ class Samples:
     def __len__(self) -> int:
         return len(self.start)
 
+    def runs(self) -> NDArray[np.intp]:
+        """Where those begin that lie together in a file, and at last how many samples there are."""
+        gap = self.offset[1:] != (self.offset + self.size)[:-1]
+        breaks = np.flatnonzero(gap | (self.segment[1:] != self.segment[:-1])) + 1
+        return np.concatenate([np.zeros(min(1, len(self)), np.intp), breaks, [len(self)]])
+
     def part(self, begin: int, end: int) -> Samples:
         """Those of the numbers from `begin` up to, not with, `end`."""
         begin = max(begin, self.first)
@@ -45,12 +51,16 @@ class Samples:
 
 
 class SampleIndex:
-    """The samples of one track, in order of time. Numbers of samples stay what they are when old ones are dropped."""
+    """The samples of one track, in order of time. Numbers of samples stay what they are when old ones are dropped.
 
-    def __init__(self) -> None:
+    Args:
+        first: number of the first that is added.
+    """
+
+    def __init__(self, first: int = 0) -> None:
         self._rows = np.zeros(_FIRST, _SAMPLE)
         self._begin = self._end = 0  # rows in use
-        self._dropped = 0
+        self._dropped = first
 
     @property
     def first(self) -> int:
@@ -65,9 +75,26 @@ class SampleIndex:
     def append(self, *, start: int, segment: int, offset: int, size: int, key: bool) -> None:
         """Add the next sample; `start` is later than the last one's."""
         if self._end == len(self._rows):
-            self._make_room()
+            self._make_room(1)
         self._rows[self._end] = (start, offset, size, segment, key)
         self._end += 1
+
+    def extend(
+        self,
+        starts: NDArray[np.int64],
+        *,
+        segment: int,
+        offset: int,
+        sizes: NDArray[np.uint32],
+        keys: NDArray[np.bool_],
+    ) -> None:
+        """Add samples that lie together, the first at `offset`."""
+        if self._end + len(starts) > len(self._rows):
+            self._make_room(len(starts))
+        rows = self._rows[self._end : self._end + len(starts)]
+        rows["start"], rows["segment"], rows["size"], rows["key"] = starts, segment, sizes, keys
+        rows["offset"] = offset + np.cumsum(sizes) - sizes
+        self._end += len(starts)
 
     def showing(self, at: int) -> int:
         """Number of the sample that is shown at this time: the last that began by then, or the first that is kept."""
@@ -116,9 +143,9 @@ class SampleIndex:
     def _kept(self) -> NDArray[np.void]:
         return self._rows[self._begin : self._end]
 
-    def _make_room(self) -> None:
+    def _make_room(self, count: int) -> None:
         kept = self._kept
         # An eighth more, not twice: what stands empty is memory too.
-        rows = np.zeros(max(_FIRST, len(kept) + len(kept) // 8 + 1), _SAMPLE)
+        rows = np.zeros(max(_FIRST, len(kept) + len(kept) // 8 + count), _SAMPLE)
         rows[: len(kept)] = kept
         self._rows, self._begin, self._end = rows, 0, len(kept)
