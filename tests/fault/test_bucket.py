@@ -5,7 +5,12 @@ Dependencies, section 5: uploads fail, streaming is unaffected; all is as before
 
 from __future__ import annotations
 
+import asyncio
+import json
+import os
+import subprocess
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +20,7 @@ from livereactor.blobs.port import BlobKey
 from livereactor.blobs.s3 import Place, S3Blobs
 from tests.fault.services import PATIENCE, Service, is_unbroken, service
 from tests.tools.drivers import Client, ClientError, PythonClients
-from tests.tools.processes import request
+from tests.tools.processes import LIVEREACTOR, request
 from tests.tools.s3 import S3Server, s3_server
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
@@ -113,3 +118,30 @@ async def test_uploads_wait_for_the_bucket_and_nothing_else_does(
     assert (await kept(client, "again"), await kept(client, "before")) == (20, 10)
     assert is_unbroken(await client.ask("since", start=mark))
     await client.ask("drop")
+
+
+def doctor(tmp_path: Path, url: str) -> dict[str, str]:
+    """What it says of the blobs."""
+    done = subprocess.run(
+        [*LIVEREACTOR, "doctor", "--json"],
+        cwd=tmp_path,
+        env={**os.environ, "LIVEREACTOR_BLOBS__URL": url},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    (found,) = [each for each in map(json.loads, done.stdout.splitlines()) if each["check"] == "blobs"]
+    assert (found["status"] == "fail") <= (done.returncode == 1)
+    return found
+
+
+async def test_doctor_tries_the_bucket_and_says_what_is_wrong(
+    bucket: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (await asyncio.to_thread(doctor, tmp_path, bucket.url("live")))["status"] == "ok"
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nobody")
+    refused = await asyncio.to_thread(doctor, tmp_path, bucket.url("live"))
+    assert (refused["status"], "InvalidAccessKeyId" in refused["text"]) == ("fail", True)
+    assert refused["fix"] == "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to a key of this store"
+    assert (await asyncio.to_thread(doctor, tmp_path, "s3://Not_A_Bucket"))["fix"] == "write 's3://bucket/prefix'"

@@ -63,6 +63,8 @@ def findings(settings: Settings, url: str | None) -> list[Finding]:
     found = [check() for check in checks]
     if settings.runtime.public_address is not None:
         found.append(_public(settings.runtime.public_address))
+    if settings.blobs.url is not None:
+        found.append(_blobs(settings.blobs.url))
     found += [_stun(server) for server in settings.turn.stun]
     found += relay_findings(settings)
     if url is not None:
@@ -176,6 +178,21 @@ def _disk() -> Finding:
     if free < _GIB:
         return Finding("disk", "warn", f"{free / _GIB:.1f} GiB free for uploads", "free some space, or set TMPDIR")
     return Finding("disk", "ok", f"{free / _GIB:.0f} GiB free for uploads")
+
+
+def _blobs(url: str) -> Finding:
+    """Written, read, listed, deleted; and whether it refuses to overwrite, which is what our promises rest on."""
+    from livereactor.blobs.checking import trouble_with
+    from livereactor.wiring.blobs import open_blobs
+
+    with capture_logs() as said:
+        try:
+            trouble, _, fix = asyncio.run(trouble_with(open_blobs(url))).partition("; ")
+        except LivereactorError as error:
+            trouble, _, fix = error.message.partition("; ")
+            for record in said:  # the adapter's own words, which no client may see
+                trouble, fix = record["reason"], record.get("todo", fix)
+    return Finding("blobs", "fail", f"{url}: {trouble}", fix) if trouble else Finding("blobs", "ok", url)
 
 
 def _stun(url: str) -> Finding:
