@@ -51,8 +51,8 @@ class ConnectionHost(Protocol):
     def schema_document(self) -> m.JsonObject: ...
     def capabilities_document(self) -> m.JsonObject: ...
     def client_stats(self, connection: int, stats: m.ClientStats) -> None: ...
-    def clip_refusal(self) -> str:
-        """Why there is no clip, in words that official clients know (protocol 9.1)."""
+    def clip(self, connection: Connection, request: m.RequestClip | m.RequestRecording) -> None:
+        """Make a clip; exactly one `ClipReady` or `ClipFailed` is told, in the order of the requests."""
         ...
 
 
@@ -189,8 +189,8 @@ class Connection:
                 self.tell(m.ModelSchema(host.schema_document(), request_id))
             case m.RequestCapabilities():
                 self.tell(m.ModelCapabilities(host.capabilities_document()))
-            case m.RequestClip(request_id=request_id) | m.RequestRecording(request_id=request_id):
-                self.tell(m.ClipFailed(host.clip_refusal(), request_id))
+            case m.RequestClip() | m.RequestRecording():
+                host.clip(self, message)
             case m.ClientStats():
                 host.client_stats(number, message)
             case m.PeerFault(code=code):

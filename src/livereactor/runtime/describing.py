@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Any, Final
 
+from livereactor.media.segments import SEGMENT_SECONDS
 from livereactor.protocol.http import (
     CapabilitiesBody,
     CommandCapability,
@@ -22,14 +23,19 @@ from livereactor.runtime.seam import Progress
 from livereactor.runtime.session_life import SessionAsked, SessionState
 
 NO_SESSION: Final = "none"  # any text will do, and it must not be an id that could be somebody's
-_NO_RECORDER: Final = "recorder disabled"  # official clients compare it byte for byte (protocol 9.1)
-_NOT_RECORDED: Final = "a stepped session is not recorded, so it has no clips"
+_RECORDED: Final = RecordingInfo(enabled=True, chunk_seconds=SEGMENT_SECONDS)
 SERVER_VERSION: Final = version("livereactor")
 
 
-def descriptor(definition: Definition, state: SessionState, session: SessionAsked | None) -> dict[str, Any]:
-    """The descriptor of protocol 1.4; before the model is loaded it has no capabilities and no model name (1.6)."""
+def descriptor(
+    definition: Definition, state: SessionState, session: SessionAsked | None, *, records: bool = False
+) -> dict[str, Any]:
+    """The descriptor of protocol 1.4; before the model is loaded it has no capabilities and no model name (1.6).
+
+    `records`: Sessions that stream are recorded.
+    """
     loaded = state is not SessionState.CREATED
+    is_stepped = session is not None and session.stepped
     return SessionDescriptor(
         session_id=session.id if session else NO_SESSION,
         state=state.value,
@@ -37,8 +43,8 @@ def descriptor(definition: Definition, state: SessionState, session: SessionAske
         server_info=ServerInfo(server_version=SERVER_VERSION),
         selected_transport=SelectedTransport() if loaded else None,
         capabilities=capabilities(definition) if loaded else None,
-        generation="stepped" if session is not None and session.stepped else "streamed",
-        recording=RecordingInfo(enabled=False),
+        generation="stepped" if is_stepped else "streamed",
+        recording=_RECORDED if records and not is_stepped else RecordingInfo(enabled=False),
     ).to_body()
 
 
@@ -84,8 +90,3 @@ def health(state: SessionState, progress: Progress | None, failure: str | None) 
             return Health(status="healthy", state="available", detail=failure)
         case _:
             return Health(status="healthy", state="serving", detail=failure)
-
-
-def clip_refusal(session: SessionAsked | None) -> str:
-    """Why there is no clip."""
-    return _NOT_RECORDED if session is not None and session.stepped else _NO_RECORDER

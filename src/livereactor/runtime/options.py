@@ -9,6 +9,7 @@ from typing import Any
 
 from livereactor.base.limits import Limits
 from livereactor.engine.port import PeerConfig
+from livereactor.runtime.recorder.options import RecorderOptions
 from livereactor.runtime.relays import SharedRelays
 
 
@@ -22,6 +23,7 @@ class Options:
         relays: TURN servers beside those, which need credentials for each Session.
         config: what `load(self, config)` gets, and `config_path`, the file it came from.
         idle_timeout: seconds without a Command that end a Session; 0 = the model's own, or never.
+        recorder: how Sessions are recorded; None = not at all.
         reloads: its author is at work on the model: one that cannot open a Session is mended, not replaced.
         upload_types: MIME types that may be uploaded, such as `image/png` or `image/*`; none = any.
     """
@@ -33,4 +35,5 @@ class Options:
     config_path: Path | None = None
     idle_timeout: float = 0.0
     upload_types: tuple[str, ...] = ()
+    recorder: RecorderOptions | None = None
     reloads: bool = False

@@ -17,6 +17,7 @@ from livereactor.media.colour import convert_on_one_thread
 from livereactor.media.frames import Frame, Pixels, Sound
 from livereactor.runtime.outputs_audio import AudioTrack
 from livereactor.runtime.outputs_video import VideoTrack
+from livereactor.runtime.recorder.tap import Tap
 from livereactor.runtime.seam import EncodedSink, OutputDeclaration, SoundSink
 
 # Seconds that pictures wait where a model has sound. With a playout delay of 0..0 receivers do not line the two up, and
@@ -110,6 +111,11 @@ class Outputs:
     def rate_changed(self, track: str, viewer: int, bps: int) -> None:
         """Congestion control allows this viewer `bps` bits a second on this video track."""
         self._video[track].rate_changed(viewer, bps)
+
+    def record(self, video: str | None, audio: str | None, tap: Tap | None) -> None:
+        """Hand what these tracks play to a recording from now on, and of no others; None = none."""
+        for name, track in (self._video | self._audio).items():
+            track.record(tap if name in (video, audio) else None)
 
     def newest(self, track: str) -> Pixels | None:
         """The newest picture of a video track; None before the Session's first."""

@@ -7,12 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
 import structlog
 
 from livereactor.base.clock import Clock
 from livereactor.media.frames import Sound
+from livereactor.runtime.recorder.tap import Played, Tap
 from livereactor.runtime.seam import OutputDeclaration, SoundSink
-from livereactor.runtime.sound_playout import SoundPlayout
+from livereactor.runtime.sound_playout import LEAD, SoundPlayout
 
 log = structlog.get_logger(__name__)
 
@@ -42,6 +44,7 @@ class AudioTrack:
         self._changed = threading.Condition(threading.Lock())
         self._counters = _Counters()
         self._starved = self._closed = False
+        self._tap: Tap | None = None
         self._last_failure = ""
         self._restart()
         self._thread = threading.Thread(target=self._run, name=f"output-{declaration.name}", daemon=True)
@@ -58,6 +61,11 @@ class AudioTrack:
             room = self._playout.has_room()
             self._starved = self._starved or not room
             return room
+
+    def record(self, tap: Tap | None) -> None:
+        """Hand over to a recording from now on; None = to none."""
+        with self._changed:
+            self._tap = tap
 
     def add_viewer(self, viewer: int, sink: SoundSink) -> None:
         with self._changed:
@@ -119,11 +127,14 @@ class AudioTrack:
                 if blocks is None:
                     return
                 listeners = [each for each in self._listeners.values() if each.resumed]
+                tap, began = self._tap, self._playout.left_at - LEAD
                 room = self._starved and self._playout.has_room()
                 self._starved = self._starved and not room
             if room:
                 self._on_room()
             self._send(blocks, listeners)
+            if tap is not None and blocks:
+                tap.play(Played(began, np.concatenate([block.samples for block in blocks])))
 
     def _next_blocks(self) -> list[Sound] | None:
         """Wait until a block is due; None when closed."""

@@ -56,6 +56,11 @@ class Stream:
     owes: bool = False  # a picture came that it has not encoded
     last_at: float = float("-inf")
 
+    @property
+    def is_recordable(self) -> bool:
+        """A recording can take its pictures over."""
+        return self.rung is Rung.MAIN and self.codec is VideoCodec.H264
+
     def next_at(self) -> float:
         """Earliest time for its next picture."""
         return self.last_at + LOW_INTERVAL * (1 - EARLY) if self.rung is Rung.LOW else float("-inf")
@@ -122,9 +127,10 @@ class Fanout:
     def set_ceiling(self, bps: int, now: float) -> None:
         self._tell(CeilingSet(bps), now)
 
-    def plan(self, *, fresh: bool, now: float) -> list[Task]:
+    def plan(self, *, fresh: bool, now: float, keys: bool = False) -> list[Task]:
         """What to encode now; `fresh`: the newest picture came since the last call.
 
+        `keys`: a recording needs a key frame, where it can take pictures over; not before the next one comes.
         Planned wishes count as fulfilled: the shell must encode every task.
         """
         self._tell(Woken(), now)
@@ -134,6 +140,8 @@ class Fanout:
             stream = self._streams[key]
             stream.owes |= fresh
             due = stream.owes and now >= stream.next_at() and any(viewer.started for viewer in viewers)
+            if keys and due and stream.is_recordable:
+                stream.keys.wish()
             granted = stream.keys.grant(now)
             if due or granted:
                 stream.owes, stream.last_at = False, now

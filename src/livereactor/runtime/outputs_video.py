@@ -21,6 +21,7 @@ from livereactor.media.encoder import VideoEncoder, start_bps
 from livereactor.media.frames import EncodedFrame, Frame, Pixels
 from livereactor.runtime.outputs_fanout import LOW_INTERVAL, Fanout, Task, Viewer
 from livereactor.runtime.playout import Playout
+from livereactor.runtime.recorder.tap import Shown, Tap
 from livereactor.runtime.rungs import Rung
 from livereactor.runtime.seam import EncodedSink, OutputDeclaration
 
@@ -60,6 +61,7 @@ class _Job:
     picture: _Picture
     fresh: bool
     tasks: Sequence[Task]
+    tap: Tap | None
 
 
 class _Room(Enum):
@@ -89,6 +91,7 @@ class VideoTrack:
         self._busy = False  # the thread has a picture in work
         self._starved = False  # `has_room` said no since room last came back
         self._closed = False
+        self._tap: Tap | None = None
         self._last_failure = ""
         self._planes: Planes | None = None
         self._converted: _Picture | None = None
@@ -104,7 +107,8 @@ class VideoTrack:
         with self._changed:
             now = self._clock.now()
             self._counters.emitted += len(frames)
-            if len(frames) == 1 and not self._fanout.wanted and not len(self._playout):
+            unseen = self._tap is None and not self._fanout.wanted
+            if len(frames) == 1 and unseen and not len(self._playout):
                 self._remember(_Picture(frames[0], now))
                 return
             self._playout.push(frames, step_seconds=step_seconds, now=now)
@@ -118,6 +122,11 @@ class VideoTrack:
             return room
 
     # --- any thread ---
+
+    def record(self, tap: Tap | None) -> None:
+        """Hand over to a recording from now on; None = to none."""
+        with self._changed:
+            self._tap = tap
 
     def add_viewer(self, viewer: int, sink: EncodedSink) -> None:
         with self._changed:
@@ -199,8 +208,11 @@ class VideoTrack:
         while not self._closed:
             now = self._clock.now()
             fresh = self._take_due(now)
-            if self._newest is not None and (tasks := self._fanout.plan(fresh=fresh, now=now)):
-                return _Job(self._newest, fresh, tasks)
+            if self._newest is not None:
+                tap = self._tap
+                tasks = self._fanout.plan(fresh=fresh, now=now, keys=tap is not None and tap.wants_key)
+                if tasks or (fresh and tap is not None):
+                    return _Job(self._newest, fresh, tasks, tap)
             if self._starved and self._playout.has_room():
                 self._starved = False
                 return _Room.CAME
@@ -244,6 +256,7 @@ class VideoTrack:
                 self._on_room()
 
     def _send(self, job: _Job) -> None:
+        shared: EncodedFrame | None = None
         for task in job.tasks:
             # The boundary of this thread: a codec that fails costs a Frame, an engine that fails costs a viewer its
             # Frame, and the track goes on. A new encoder starts with a key frame.
@@ -255,14 +268,22 @@ class VideoTrack:
                 with self._changed:
                     task.stream.keys.wish()
                 continue
+            if task.stream.is_recordable:
+                shared = encoded
             for viewer in task.viewers:
                 try:
                     self._deliver(viewer, encoded)
                 except Exception as error:
                     self._failed("sending failed", error, task)
+        if job.tap is not None and (job.fresh or shared is not None):
+            self._record(job.tap, job, shared)
         if job.fresh:
             self._counters.pictures += 1
             self._counters.delay_seconds += self._clock.now() - job.picture.due_at
+
+    def _record(self, tap: Tap, job: _Job, shared: EncodedFrame | None) -> None:
+        at = job.picture.due_at if job.fresh else self._clock.now()
+        tap.show(Shown(at - self._delay, job.picture.frame.pixels, self._fps or USUAL_FPS, shared))
 
     def _failed(self, what: str, error: Exception, task: Task) -> None:
         self._counters.failed += 1

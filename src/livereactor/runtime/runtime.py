@@ -40,6 +40,7 @@ from livereactor.runtime.steps import StepRefusedError, checked_calls
 from livereactor.runtime.uploads import Uploads, folder_of
 
 ENGINE_CLOSE: Final = 1.0  # seconds
+RECORDER_CLOSE: Final = 2.0  # seconds that the last Segments may take to be stored
 
 log = structlog.get_logger("livereactor.runtime")
 
@@ -96,6 +97,7 @@ class Runtime:
         shell.close()
         clean = await asyncio.to_thread(shell.stage.stop, patience)
         shell.outputs.close()
+        await shell.recorder.aclose(RECORDER_CLOSE)
         try:
             async with asyncio.timeout(ENGINE_CLOSE):
                 await shell.uploads.end()
@@ -189,7 +191,8 @@ class Runtime:
 
     def describe(self) -> dict[str, Any]:
         """The descriptor of protocol 1.4, as of now."""
-        return descriptor(self._shell.definition, self.state, self._shell.look.session)
+        shell = self._shell
+        return descriptor(shell.definition, self.state, shell.look.session, records=shell.recorder.records)
 
     def newest_picture(self) -> Pixels | None:
         """The newest Frame of the model's first video output; None while there is none.
@@ -215,6 +218,11 @@ class Runtime:
         room = self._shell.look
         if not room.is_open() or room.session is None or room.session.id != session:
             raise NotFoundError(f"no open session {session[:64]!r}; start one with POST /start_session")
+
+    def runs(self, session: str) -> bool:
+        """Whether that Session is there, be it that it closes."""
+        running = self._shell.look.session
+        return running is not None and running.id == session
 
     async def start_session(self, body: StartSession) -> dict[str, Any]:
         """Start a Session, or come back to the one that runs; held while the model loads or another closes.
@@ -256,6 +264,7 @@ class Runtime:
             self._starting_calls(body),
             body.steps,
             body.unclaimed_window,
+            body.account,
         )
         folder_of(asked.id)  # an id that cannot name a folder is refused before anything begins
         self._numbers.forget()

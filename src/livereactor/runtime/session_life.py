@@ -46,6 +46,7 @@ class SessionAsked:
         reconnection_window, unclaimed_window: seconds, never more than the runtime's own; None = that.
         starting: (entry, call) to run after `open`, before any step.
         steps: how many the Session makes; None = any number.
+        account: whose it is; empty where there are no accounts.
     """
 
     id: str
@@ -56,6 +57,7 @@ class SessionAsked:
     starting: tuple[tuple[str, Call], ...] = ()
     steps: int | None = None
     unclaimed_window: float | None = None
+    account: str = ""
 
 
 @dataclass(frozen=True, slots=True)

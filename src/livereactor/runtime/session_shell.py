@@ -31,12 +31,13 @@ from livereactor.runtime.authoring import Model, definition_of
 from livereactor.runtime.calls import Calls
 from livereactor.runtime.changes import Changes
 from livereactor.runtime.connection import Connection, Connections
-from livereactor.runtime.describing import capabilities, clip_refusal
+from livereactor.runtime.describing import capabilities
 from livereactor.runtime.journal import Journal
 from livereactor.runtime.metrics import Metrics
 from livereactor.runtime.options import Options
 from livereactor.runtime.outputs import Outputs
 from livereactor.runtime.peers import Peers
+from livereactor.runtime.recorder.recorder import Recorder
 from livereactor.runtime.room import Room
 from livereactor.runtime.room_loop import RoomLoop
 from livereactor.runtime.seam import (
@@ -87,10 +88,11 @@ class SessionShell:
         self.uploads = Uploads(blobs, self.limits, options.upload_types, self.metrics.uploaded)
         self.outputs = Outputs(definition_of(model).outputs)
         self.metrics.watch_outputs(self.outputs.counters)
+        self.recorder = Recorder(self.outputs, blobs, options.recorder, post=self._post)
         self.stage = Stage(
             model,
             sink=self.outputs,
-            listener=self._from_stage,
+            listener=lambda event: self._post(self._on_stage, event),
             config=options.config,
             path=options.config_path,
             limits=self.limits,
@@ -118,8 +120,8 @@ class SessionShell:
         self.document = to_openapi(self.schema)
         idle = self.options.idle_timeout or self.definition.idle_timeout or 0.0
         outputs = [track.name for track in self.definition.outputs]
-        room = Room(self.limits, outputs=outputs, inputs=list(self.definition.inputs), idle_timeout=idle)
-        self._room_loop.enter(room)
+        inputs = list(self.definition.inputs)
+        self._room_loop.enter(Room(self.limits, outputs=outputs, inputs=inputs, idle_timeout=idle))
         self.peers.tracks = tuple(self.schema.tracks)
 
     def start(self) -> None:
@@ -173,8 +175,7 @@ class SessionShell:
         try:
             client = self._may_command(connection.number)
             if session is None or not session.stepped:
-                text = "this session streams; start one with generation 'stepped'"
-                raise UnavailableError(text, code="NOT_READY")
+                raise UnavailableError("this session streams; start one with generation 'stepped'", code="NOT_READY")
         except LivereactorError as error:
             connection.tell(refused(request.request_id, error))
             return
@@ -205,8 +206,8 @@ class SessionShell:
     def capabilities_document(self) -> m.JsonObject:
         return capabilities(self.definition).to_body()
 
-    def clip_refusal(self) -> str:
-        return clip_refusal(self.look.session)
+    def clip(self, connection: Connection, request: m.RequestClip | m.RequestRecording) -> None:
+        self.recorder.answer(request, connection.tell)
 
     def client_stats(self, connection: int, stats: m.ClientStats) -> None:
         self.metrics.client(stats)
@@ -228,9 +229,6 @@ class SessionShell:
         return track not in self._scope.publishers
 
     # --- what the Stage tells: its thread, then the loop -----------------------------------------------------------
-
-    def _from_stage(self, event: StageEvent) -> None:
-        self._post(self._on_stage, event)
 
     def _post(self, work: Callable[..., None], *arguments: object) -> None:
         """Do it on the loop; from any thread."""
@@ -283,6 +281,7 @@ class SessionShell:
                 self.outputs.pause(track, connection)
             case e.WantOutputs(tracks=tracks):
                 self.stage.want(tracks)
+                self.recorder.run(bool(tracks) or self.definition.run_without_viewers)
             case e.OpenInput(track=track, connection=publisher):
                 self._scope.publishers[track] = publisher
                 self.stage.input_active(track, True)
@@ -328,6 +327,7 @@ class SessionShell:
         start = SessionStart(asked.id, asked.extra_args, asked.stepped, asked.starting, asked.steps, scope.number)
         self.peers.log = scope.log
         try:
+            self.recorder.begin(asked, self.definition, scope.log)
             self.uploads.begin(asked.id)
             self.opening = self.stage.open(start)
         except Exception:
@@ -349,6 +349,7 @@ class SessionShell:
         """The model tidies up; one that hangs longer than the exit timeout ends the process."""
         if (started := self.look.started) is not None:
             self.metrics.session_ended(reason, time.monotonic() - started)
+        self.recorder.end()
         self.calls.end()
         self.peers.forget_session()
         self._scope.close()

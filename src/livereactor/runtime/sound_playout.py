@@ -27,6 +27,9 @@ class SoundPlayout:
     Args:
         rate: samples a second, a multiple of 100.
         channels: of the track.
+
+    Attributes:
+        left_at: when the first of the blocks left that `due` gave last.
     """
 
     def __init__(self, rate: int, channels: int) -> None:
@@ -34,6 +37,7 @@ class SoundPlayout:
         self._block = round(rate * BLOCK)
         self._segments: deque[tuple[Samples, int]] = deque()  # samples, and the capture time of their first one
         self._queued = 0
+        self.left_at = 0.0
         self._next_at: float | None = None  # when the next block leaves; None = the clock stands
         self._sounding = False  # the last block held the model's sound
         self._from = float("-inf")  # no sound before this
@@ -82,6 +86,7 @@ class SoundPlayout:
                 self._next_at = now
             block = self._take(self._next_at)
             if now - self._next_at <= STALL:
+                self.left_at = self.left_at if blocks else self._next_at
                 blocks.append(block)
             self._next_at += BLOCK
         if not wanted and not self._queued:

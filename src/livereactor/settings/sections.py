@@ -204,6 +204,10 @@ class RecorderSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", validate_default=True)
 
+    enabled: bool = Field(True, description="Record sessions, so that clips can be asked for.")
+    clip_max_seconds: float = Field(300, ge=1, le=3600, description="Seconds of the longest clip.")
+    video_track: str | None = Field(None, description="Video output to record; by default the only one there is.")
+    audio_track: str | None = Field(None, description="Audio output to record; by default the only one there is.")
     retention_hours: float = Field(24, gt=0, description="Hours that recordings and clips are kept.")
     max_disk_gb: float = Field(20, ge=0, description="Gigabytes of recordings and clips; above, the oldest go.")
 

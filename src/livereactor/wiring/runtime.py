@@ -17,7 +17,7 @@ import structlog
 import uvicorn
 
 from livereactor.base.errors import ConfigError, LivereactorError, UnavailableError
-from livereactor.blobs.folder import FolderBlobs
+from livereactor.blobs.keeper import Keeper, always
 from livereactor.engine.default import make_engine
 from livereactor.engine.port import PeerConfig
 from livereactor.media.encoder import start_bps
@@ -25,11 +25,13 @@ from livereactor.playground import page_directory
 from livereactor.runtime.authoring import Model, definition_of
 from livereactor.runtime.http import create_app
 from livereactor.runtime.loading import load_model
+from livereactor.runtime.recorder.options import RecorderOptions, recorded_tracks
 from livereactor.runtime.reload import Reloader
 from livereactor.runtime.runtime import Options, Runtime
 from livereactor.settings import Resolved, Settings
 from livereactor.web.access import Access
 from livereactor.web.proxies import BehindProxies
+from livereactor.wiring.blobs import blobs_url, kept_for, open_blobs
 from livereactor.wiring.limits import limits
 from livereactor.wiring.networks import peer_config, shared_relays
 from livereactor.wiring.process import LOOPBACK, Server, configure_logging, listen, stop_on_signals, url_of
@@ -80,10 +82,11 @@ def check_address(settings: Settings) -> None:
 
 
 def make_runtime(model: type[Model], resolved: Resolved, folder: Path, *, reloads: bool = False) -> Runtime:
-    """A runtime with the adapters that the settings name; `folder` keeps uploads."""
+    """A runtime with the adapters that the settings name; `folder` keeps what no `[blobs] url` does."""
     engine = make_engine(resolved.settings.runtime.engine)
     options = runtime_options(model, resolved, reloads=reloads)
-    return Runtime(model, engine=engine, blobs=FolderBlobs(folder), options=options)
+    blobs = open_blobs(blobs_url(resolved.settings, folder))
+    return Runtime(model, engine=engine, blobs=blobs, options=options)
 
 
 def runtime_options(model: type[Model], resolved: Resolved, *, reloads: bool = False) -> Options:
@@ -97,8 +100,18 @@ def runtime_options(model: type[Model], resolved: Resolved, *, reloads: bool = F
         config_path=resolved.path,
         idle_timeout=settings.runtime.idle_timeout,
         upload_types=tuple(settings.runtime.upload_types),
+        recorder=_recorder(model, settings),
         reloads=reloads,
     )
+
+
+def _recorder(model: type[Model], settings: Settings) -> RecorderOptions | None:
+    given = settings.recorder
+    if not given.enabled:
+        return None
+    options = RecorderOptions(given.clip_max_seconds, given.video_track, given.audio_track, given.retention_hours)
+    recorded_tracks(options, definition_of(model).outputs)  # what cannot be recorded is told at boot
+    return options
 
 
 async def _serve(
@@ -127,7 +140,11 @@ async def _serve(
     server = Server(config)
     stop = stop_on_signals()
     serving = asyncio.create_task(server.serve([listener]), name="http")
-    tasks = [asyncio.create_task(_tell_loading(runtime), name="loading")]
+    keeper = _keeper(runtime, resolved.settings)
+    tasks = [
+        asyncio.create_task(_tell_loading(runtime), name="loading"),
+        asyncio.create_task(keeper.run(), name="recordings"),
+    ]
     error: LivereactorError | None = None
     clean = True
     try:
@@ -147,6 +164,13 @@ async def _serve(
         raise error
     if not clean:
         log.error("the model did not end in time and was left behind")
+
+
+def _keeper(runtime: Runtime, settings: Settings) -> Keeper:
+    async def is_open(session: str) -> bool:
+        return runtime.runs(session)
+
+    return Keeper(runtime.blobs, kept_for(settings), is_open=is_open, leads=always)
 
 
 async def _until_stopped(stop: asyncio.Event, serving: asyncio.Task[None], runtime: Runtime) -> LivereactorError | None:

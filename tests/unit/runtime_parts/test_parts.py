@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,11 +19,11 @@ from livereactor.protocol import messages as m
 from livereactor.protocol.http import UploadRequest
 from livereactor.runtime.authoring import definition_of
 from livereactor.runtime.changes import Changes
-from livereactor.runtime.describing import clip_refusal, descriptor, health
+from livereactor.runtime.describing import descriptor, health
 from livereactor.runtime.journal import KEPT, Journal
 from livereactor.runtime.metrics import Metrics
 from livereactor.runtime.seam import OutputDeclaration, Progress, StepOutput
-from livereactor.runtime.session_life import SessionAsked, SessionState
+from livereactor.runtime.session_life import SessionState
 from livereactor.runtime.steps import StepRefusedError, failure_of, step_media, step_result
 from livereactor.runtime.uploads import Uploads
 from livereactor.web.access import Access
@@ -142,12 +141,6 @@ def test_health_follows_the_state() -> None:
     assert health(SessionState.STREAMING, None, None).state == "serving"
     assert health(SessionState.READY, None, "why").detail == "why"
     assert health(SessionState.TERMINATED, None, None).status == "unhealthy"
-
-
-def test_the_reasons_why_there_is_no_clip_are_those_of_the_protocol() -> None:
-    asked = SessionAsked("ses_1")
-    assert clip_refusal(asked) == clip_refusal(None) == "recorder disabled"
-    assert clip_refusal(replace(asked, stepped=True)) == "a stepped session is not recorded, so it has no clips"
 
 
 # --- journal, metrics, log, changes ---

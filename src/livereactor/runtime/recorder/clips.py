@@ -1,0 +1,192 @@
+"""Clips of one recording: promised at once, cut in the background, put into the blobs. Loop only.
+
+`asked.json` is there before the client hears of its Clip, `clip.json` when nothing changes any more; what comes between
+is bounded in number and time, and one that fails says so in `clip.json`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from livereactor.base.clock import unix_us
+from livereactor.base.errors import LivereactorError
+from livereactor.base.sparse_log import SparseLog
+from livereactor.blobs.clips import INIT, Asked, Made, asked_key, chunk, made_key, part_key
+from livereactor.blobs.port import BlobExistsError, BlobKey, Blobs, BlobsUnavailableError
+from livereactor.media.clip import cut, ticks
+from livereactor.media.excerpt import Excerpt
+from livereactor.protocol import messages as m
+from livereactor.runtime.recorder.filming import Filming, Tail
+from livereactor.runtime.recorder.life import Refused, Span
+from livereactor.runtime.recorder.storing import Storing
+from livereactor.runtime.recorder.thread import RecordingThread
+
+AT_ONCE: Final = 2  # cuts: each holds its Clip's bytes, and decodes on a core
+MOST: Final = 16  # Clips that are being made; more are refused
+PROMISE: Final = 3.0  # seconds for `asked.json`; clients wait 10 for their answer
+STORE_WAIT: Final = 30.0  # seconds that a Recording waits for its last Segments to be stored
+USUAL: Final = 250_000  # microseconds that a Clip of ten seconds takes, stored and all
+
+TOO_MANY: Final = f"{MOST} of {MOST} clips are being made; ask again when one is ready"
+RETRIES: Final = (0.5, 1.0, 2.0)  # seconds between tries to store a part
+NOT_CUT: Final = "it could not be cut; the log of its runtime says why"
+NOT_STORED: Final = "the clip cannot be stored now; ask again later"
+Tell: TypeAlias = Callable[[m.ServerMessage], None]
+Source: TypeAlias = Excerpt | Tail | None
+
+
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """What Clips say of where they are from.
+
+    Attributes:
+        recording, session, account: ids.
+        retention: seconds that a Clip can be fetched.
+    """
+
+    recording: str
+    session: str
+    account: str
+    retention: float
+
+
+class Clips:
+    """The Clips of one recording."""
+
+    def __init__(self, whose: Whose, thread: RecordingThread, storing: Storing, blobs: Blobs, log: SparseLog) -> None:
+        self._whose, self._thread, self._storing, self._blobs, self._log = whose, thread, storing, blobs, log
+        self._answering = asyncio.Lock()  # in order: old clients match answers by it
+        self._cutting = asyncio.Semaphore(AT_ONCE)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.made = self.failed = 0
+
+    def answer(self, asked: Span | Refused, request_id: str | None, tell: Tell) -> None:
+        """Tell who asks, behind who asked before, and make the Clip."""
+        if len(self._tasks) >= MOST:
+            tell(m.ClipFailed(TOO_MANY, request_id))
+            return
+        # What is written by now is what the Clip shows, however long its turn is in coming.
+        source = self._source(asked) if isinstance(asked, Span) else None
+        task = asyncio.create_task(self._serve(asked, source, request_id, tell), name="clip")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def settle(self, timeout: float) -> None:
+        """Wait until what was asked for is made; what takes longer is never made."""
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=timeout)
+            for task in late:
+                task.cancel()
+
+    def _source(self, span: Span) -> Future[Source]:
+        def written(filming: Filming, now: float) -> Source:
+            return filming.tail(now) if span.kind == "recording" else filming.excerpt(*ticks(span.start, span.end), now)
+
+        return self._thread.ask(written)
+
+    async def _serve(
+        self,
+        asked: Span | Refused,
+        source: Future[Source] | None,
+        request_id: str | None,
+        tell: Tell,
+    ) -> None:
+        async with self._answering:
+            if isinstance(asked, Refused):
+                tell(m.ClipFailed(asked.reason, request_id))
+                return
+            clip = str(uuid.uuid4())
+            promise = self._promise(asked)
+            try:
+                async with asyncio.timeout(PROMISE):
+                    await self._blobs.put(asked_key(clip), promise.model_dump_json().encode())
+            except (LivereactorError, TimeoutError) as error:
+                self._log.error("clip not promised", reason=str(error) or "the store did not answer")
+                tell(m.ClipFailed(NOT_STORED, request_id))
+                return
+            tell(_ready(clip, asked, promise, request_id))
+        assert source is not None
+        await self._make(clip, source)
+
+    def _promise(self, span: Span) -> Asked:
+        whose, now = self._whose, unix_us()
+        return Asked(
+            session=whose.session,
+            recording=whose.recording,
+            account=whose.account,
+            kind=span.kind,
+            start=span.start,
+            end=span.end,
+            made_us=now,
+            expires_us=now + round(whose.retention * 1e6),
+            predicted_ready_us=now + USUAL * len(self._tasks),
+        )
+
+    async def _make(self, clip: str, source: Future[Source]) -> None:
+        async with self._cutting:
+            try:
+                given = await asyncio.wrap_future(source)
+                made = await (self._cut(clip, given) if isinstance(given, Excerpt) else self._whole(clip, given))
+                self.made += 1
+            except Exception as error:  # the boundary of a Clip: whatever fails, its client is told
+                self.failed += 1
+                self._log.error("clip not made", clip=clip, exc_info=error)
+                made = Made(failed=error.message if isinstance(error, LivereactorError) else NOT_CUT)
+            await self._put(made_key(clip).path, made.model_dump_json().encode())
+
+    async def _cut(self, clip: str, excerpt: Excerpt) -> Made:
+        init, parts = await asyncio.to_thread(_parts, excerpt)
+        made = Made(init=part_key("clips", clip, INIT).path)
+        await self._put(part_key("clips", clip, INIT).path, init)
+        for number, (seconds, data) in enumerate(parts):
+            key = part_key("clips", clip, chunk(number)).path
+            await self._put(key, data)
+            made.parts.append((key, seconds))
+        return made
+
+    async def _whole(self, clip: str, tail: Tail | None) -> Made:
+        """The stored Segments as they are, and what is not in one yet."""
+        last = None if tail is None else tail.segment - 1
+        await self._storing.until(last, STORE_WAIT)
+        stored = self._storing.stored
+        parts = [(stored[n].key.path, stored[n].seconds) for n in sorted(stored) if last is None or n <= last]
+        if tail is not None and tail.seconds > 0:
+            key = part_key("clips", clip, chunk(0)).path
+            await self._put(key, tail.data)
+            parts.append((key, tail.seconds))
+        return Made(init=part_key("recordings", self._whose.recording, INIT).path, parts=parts)
+
+    async def _put(self, key: str, data: bytes) -> None:
+        for pause in (*RETRIES, None):
+            try:
+                await self._blobs.put(BlobKey.parse(key), data)
+            except BlobsUnavailableError:
+                if pause is None:
+                    raise
+                await asyncio.sleep(pause)
+            except BlobExistsError:  # a try before, of which we did not hear that it went well
+                return
+            else:
+                return
+
+
+def _parts(excerpt: Excerpt) -> tuple[bytes, Sequence[tuple[float, bytes]]]:
+    return cut(excerpt, excerpt.begin, excerpt.end).parts()
+
+
+def _ready(clip: str, span: Span, promise: Asked, request_id: str | None) -> m.ClipReady:
+    return m.ClipReady(
+        session_id=clip,
+        kind=span.kind,
+        start_marker=span.start,
+        end_marker=span.end,
+        now_marker=span.end,
+        predicted_ready_at_ms=promise.predicted_ready_us // 1000,
+        playlist_url=f"/clips?session_id={clip}&start=0.000&end={span.end - span.start:.3f}",
+        request_id=request_id,
+    )

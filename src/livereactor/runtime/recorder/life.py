@@ -1,0 +1,117 @@
+"""The life of a recording, and what it says to who asks for a Clip. Pure: the media time comes in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final, Literal, TypeAlias
+
+from livereactor.base.errors import IllegalTransitionError
+
+# Official clients compare the first two byte for byte (protocol 9.1).
+DISABLED: Final = "recorder disabled"
+CRASHED: Final = "recorder disabled or encoder crashed"
+NOTHING_YET: Final = "no media generated yet"
+NOT_POSITIVE: Final = "duration_seconds must be positive"
+STEPPED: Final = "a stepped session is not recorded, so it has no clips"
+OVER: Final = "the session has ended; its clips have to be asked for while it runs"
+
+
+class RecordingState(Enum):
+    """Where a recording is."""
+
+    OFF = "off"  # switched off, or of a stepped Session
+    WAITING = "waiting"  # no picture yet
+    RECORDING = "recording"
+    FAILED = "failed"  # the encoder or the disk gave up; final
+    ENDED = "ended"  # with its Session; final
+
+
+@dataclass(frozen=True, slots=True)
+class FirstPicture:
+    """The recording has begun."""
+
+
+@dataclass(frozen=True, slots=True)
+class Broke:
+    """The encoder raised, or nothing can be written any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOver:
+    """The Session has ended."""
+
+
+RecordingEvent: TypeAlias = FirstPicture | Broke | SessionOver
+
+_S = RecordingState
+LEGAL: Final[Mapping[RecordingState, Mapping[type[RecordingEvent], RecordingState]]] = {
+    _S.OFF: {SessionOver: _S.ENDED},
+    _S.WAITING: {FirstPicture: _S.RECORDING, Broke: _S.FAILED, SessionOver: _S.ENDED},
+    _S.RECORDING: {Broke: _S.FAILED, SessionOver: _S.ENDED},
+    _S.FAILED: {SessionOver: _S.FAILED},
+    _S.ENDED: {FirstPicture: _S.ENDED, Broke: _S.ENDED},  # its thread had it on the way
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """What a Clip shows: seconds of the recording, `end` being the newest."""
+
+    kind: Literal["snap", "recording"]
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """There is no Clip, and why."""
+
+    reason: str
+
+
+class RecordingLife:
+    """State of one recording.
+
+    Args:
+        refusal: why nothing is recorded at all; None = it is.
+        longest: seconds of a Clip; who asks for more gets that.
+    """
+
+    def __init__(self, *, refusal: str | None = None, longest: float) -> None:
+        self.state = RecordingState.WAITING if refusal is None else RecordingState.OFF
+        self._refusal, self._longest = refusal or DISABLED, longest
+
+    def handle(self, event: RecordingEvent) -> None:
+        """Move on; an illegal event raises and changes nothing."""
+        target = LEGAL[self.state].get(type(event))
+        if target is None:
+            raise IllegalTransitionError("Recording", self.state.value, type(event).__name__)
+        self.state = target
+
+    def snap(self, seconds: float, now: float) -> Span | Refused:
+        """The last `seconds`, finite; `now` is the media time."""
+        if (refused := self._refused(now)) is not None:
+            return refused
+        if not seconds > 0:
+            return Refused(NOT_POSITIVE)
+        return Span("snap", max(0.0, now - min(seconds, self._longest)), now)
+
+    def whole(self, now: float) -> Span | Refused:
+        """All of it until now."""
+        return self._refused(now) or Span("recording", 0.0, now)
+
+    def _refused(self, now: float) -> Refused | None:
+        match self.state:
+            case RecordingState.OFF:
+                return Refused(self._refusal)
+            case RecordingState.FAILED:
+                return Refused(CRASHED)
+            case RecordingState.ENDED:
+                return Refused(OVER)
+            case RecordingState.WAITING:
+                return Refused(NOTHING_YET)
+            case RecordingState.RECORDING:
+                # The first picture has been shown, and nobody has seen it for a moment yet.
+                return Refused(NOTHING_YET) if now <= 0 else None

@@ -1,0 +1,104 @@
+"""The recorder of a runtime: a recording for each Session that streams, one after another. Loop only."""
+
+from __future__ import annotations
+
+import asyncio
+
+from livereactor.base.clock import Clock, SystemClock
+from livereactor.base.errors import ConfigError
+from livereactor.base.sparse_log import SparseLog
+from livereactor.blobs.port import Blobs
+from livereactor.protocol import messages as m
+from livereactor.runtime.definition import Definition
+from livereactor.runtime.outputs import Outputs
+from livereactor.runtime.recorder.clips import Tell
+from livereactor.runtime.recorder.life import DISABLED, STEPPED
+from livereactor.runtime.recorder.options import RecorderOptions, recorded_tracks
+from livereactor.runtime.recorder.recording import Post, Recording
+from livereactor.runtime.session_life import SessionAsked
+
+
+class Recorder:
+    """Records what the Outputs play.
+
+    Args:
+        options: None = nothing is recorded.
+        post: does work on the loop; from any thread.
+    """
+
+    def __init__(
+        self,
+        outputs: Outputs,
+        blobs: Blobs,
+        options: RecorderOptions | None,
+        *,
+        post: Post,
+        clock: Clock | None = None,
+    ) -> None:
+        self._outputs, self._blobs, self._options, self._post = outputs, blobs, options, post
+        self._clock = clock or SystemClock()
+        self._recording: Recording | None = None
+        self._refusal = DISABLED
+        self._ending: set[asyncio.Task[None]] = set()
+
+    @property
+    def records(self) -> bool:
+        """Sessions that stream are recorded."""
+        return self._options is not None
+
+    def begin(self, asked: SessionAsked, model: Definition, log: SparseLog) -> None:
+        """A Session opens."""
+        self._refusal = STEPPED if asked.stepped else DISABLED
+        if self._options is None or asked.stepped:
+            return
+        try:
+            tracks = recorded_tracks(self._options, model.outputs)
+            if tracks is None:
+                return
+            self._recording = Recording(
+                asked.id,
+                asked.account,
+                model.name,
+                tracks,
+                blobs=self._blobs,
+                options=self._options,
+                clock=self._clock,
+                post=self._post,
+                log=log,
+            )
+        except (ConfigError, OSError) as error:  # of a reloaded class; no room for a folder
+            log.error("not recorded", reason=str(error))
+            return
+        audio = None if tracks.audio is None else tracks.audio.name
+        self._recording.run(model.run_without_viewers)
+        self._outputs.record(tracks.video.name, audio, self._recording.tap)
+
+    def run(self, running: bool) -> None:
+        """Steps may run from now on, or not."""
+        if self._recording is not None:
+            self._recording.run(running)
+
+    def answer(self, request: m.RequestClip | m.RequestRecording, tell: Tell) -> None:
+        """Answer who asks for a Clip: at once, and in order."""
+        if self._recording is None:
+            tell(m.ClipFailed(self._refusal, request.request_id))
+            return
+        seconds = request.seconds if isinstance(request, m.RequestClip) else None
+        self._recording.clip(seconds, request.request_id, tell)
+
+    def end(self) -> None:
+        """The Session is over; what is left of its recording is stored in the background."""
+        recording, self._recording = self._recording, None
+        self._outputs.record(None, None, None)
+        if recording is not None:
+            task = asyncio.create_task(recording.end(), name="recording's end")
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
+
+    async def aclose(self, timeout: float) -> None:
+        """Wait for what is stored in the background; what takes longer is given up."""
+        self.end()
+        if self._ending:
+            _, late = await asyncio.wait(self._ending, timeout=timeout)
+            for task in late:
+                task.cancel()

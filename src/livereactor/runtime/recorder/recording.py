@@ -1,0 +1,147 @@
+"""The recording of one Session: its thread, its way into the blobs, its Clips. Loop only, but for what is marked."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+from livereactor.base.clock import Clock, unix_us
+from livereactor.base.errors import LivereactorError
+from livereactor.base.sparse_log import SparseLog
+from livereactor.blobs.clips import INIT, part_key, recording_key
+from livereactor.blobs.port import BlobKey, Blobs
+from livereactor.media.aac import SoundLine
+from livereactor.media.segments import Segmenter
+from livereactor.runtime.recorder.clips import Clips, Tell, Whose
+from livereactor.runtime.recorder.filming import Closed, Filming
+from livereactor.runtime.recorder.life import Broke, FirstPicture, RecordingLife, SessionOver
+from livereactor.runtime.recorder.media_clock import MediaClock
+from livereactor.runtime.recorder.options import RecordedTracks, RecorderOptions
+from livereactor.runtime.recorder.spool import Spool
+from livereactor.runtime.recorder.storing import Storing
+from livereactor.runtime.recorder.tap import Tap
+from livereactor.runtime.recorder.thread import RecordingThread
+
+KEPT_LONGER: Final = 30.0  # seconds that Segments outlast the longest Clip: one that waits to be cut still finds them
+LAST_SEGMENTS: Final = 60.0  # seconds that storing them may take after the Session
+Post = Callable[..., None]
+
+
+class Recording:
+    """One recording, from a Session's begin to when all of it is stored.
+
+    Args:
+        post: does work on the loop; from any thread.
+
+    Attributes:
+        tap: where the Outputs hand over.
+    """
+
+    def __init__(
+        self,
+        session: str,
+        account: str,
+        model: str,
+        tracks: RecordedTracks,
+        *,
+        blobs: Blobs,
+        options: RecorderOptions,
+        clock: Clock,
+        post: Post,
+        log: SparseLog,
+    ) -> None:
+        self.id = str(uuid.uuid4())
+        self._session, self._account, self._model, self._tracks = session, account, model, tracks
+        self._blobs, self._post, self._log = blobs, post, log
+        self.life = RecordingLife(longest=options.clip_max_seconds)
+        self.tap, self._spool = Tap(), Spool()
+        audio = tracks.audio
+        media = MediaClock()
+        self._filming = Filming(
+            self._spool,
+            media,
+            None if audio is None else SoundLine(audio.rate, audio.channels),
+            keep=options.clip_max_seconds + KEPT_LONGER,
+            begun=lambda segmenter: post(self._begun, segmenter),
+            closed=lambda closed: post(self._closed, closed),
+        )
+        self._thread = RecordingThread(
+            self.tap, self._filming, media, clock, broken=lambda error: post(self._broke, error)
+        )
+        self._storing = Storing(self.id, blobs, self._spool, log)
+        whose = Whose(self.id, session, account, options.retention_hours * 3600)
+        self._clips = Clips(whose, self._thread, self._storing, blobs, log)
+        self._seconds = list[float]()  # of each Segment
+
+    def run(self, running: bool) -> None:
+        """Steps may run from now on, or not."""
+        self._thread.run(running)
+
+    @property
+    def media_now(self) -> float:
+        """Seconds of the recording; 0 before its first picture."""
+        return self._thread.media_now()
+
+    def clip(self, seconds: float | None, request_id: str | None, tell: Tell) -> None:
+        """Answer who asks for the last `seconds`, or for all of it where None."""
+        now = self.media_now
+        asked = self.life.whole(now) if seconds is None else self.life.snap(seconds, now)
+        self._clips.answer(asked, request_id, tell)
+
+    async def end(self) -> None:
+        """The Session is over: close the last Segment, store what is left, and remove what lies here."""
+        finished = self._thread.finish()
+        self.life.handle(SessionOver())
+        try:
+            duration = await asyncio.wrap_future(finished)
+        except LivereactorError:  # it broke before
+            duration = None
+        await self._clips.settle(LAST_SEGMENTS)
+        await self._storing.until(None, LAST_SEGMENTS)
+        if duration is not None and self._seconds:
+            await self._put_end(duration)
+        self.close()
+
+    def close(self) -> None:
+        """Give up what is not stored yet; may be called twice."""
+        self._storing.close()
+        self._spool.close()
+
+    async def _put_end(self, duration: float) -> None:
+        end = {
+            "ended_us": unix_us(),
+            "duration": round(duration, 3),
+            "segments": [round(seconds, 3) for seconds in self._seconds],
+            "dropped": self.tap.dropped,
+        }
+        with suppress(LivereactorError):  # a recording without it is one that was cut off, and as good
+            await self._blobs.put(BlobKey.parse(f"recordings/{self.id}/end.json"), json.dumps(end).encode())
+
+    # --- what the thread tells ---------------------------------------------------------------------------------------
+
+    def _begun(self, segmenter: Segmenter) -> None:
+        video = segmenter.video
+        about = {
+            "session": self._session,
+            "account": self._account,
+            "model": self._model,
+            "started_us": unix_us(),
+            "video": {"width": video.width, "height": video.height, "fps": self._tracks.video.fps},
+            "audio": segmenter.audio is not None,
+        }
+        self._storing.document(recording_key(self.id), json.dumps(about).encode())
+        self._storing.document(part_key("recordings", self.id, INIT), segmenter.init)
+        self.life.handle(FirstPicture())
+        self._log.info("recording", recording=self.id)
+
+    def _closed(self, closed: Closed) -> None:
+        self._seconds.append(closed.seconds)
+        self._storing.segment(closed)
+
+    def _broke(self, error: Exception) -> None:
+        self.life.handle(Broke())
+        self._log.error("recording failed", recording=self.id, exc_info=error)
