@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import time
 import tracemalloc
@@ -129,6 +130,29 @@ async def test_c45_a_ref_of_another_session_is_unresolved(make: Make, server: Pr
     with pytest.raises(UnresolvedUploadError) as caught:
         await received(second, ref, timeout=15.0)
     assert (caught.value.code, caught.value.recoverable) == ("unresolved_upload", False)
+
+
+async def test_a_file_that_was_cut_off_goes_on_and_the_model_sees_all_of_it(make: Make, server: Program) -> None:
+    reactor, data = make(server), bytes(range(256)) * 4096
+    await reactor.connect()
+    reserved = await slot(server, reactor.session_id, MIB)
+    parts = httpx2.URL(reserved["presigned_url"])
+    head = f"PATCH {parts.raw_path.decode()} HTTP/1.1\r\nHost: {parts.netloc.decode()}\r\nUpload-Offset: 0\r\n"
+    _, writer = await asyncio.open_connection(parts.host, parts.port)
+    writer.write(f"{head}Content-Length: {MIB}\r\n\r\n".encode() + data[: MIB // 2])
+    await writer.drain()
+    async with httpx2.AsyncClient() as http:
+        # The first connection hangs; who asks for the offset takes over what it has brought.
+        async with asyncio.timeout(10):
+            while (landed := int((await http.head(parts)).headers["upload-offset"])) == 0:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        digest = base64.b64encode(hashlib.sha256(data).digest()).decode()
+        headers = {"Upload-Offset": str(landed), "Repr-Digest": f"sha-256=:{digest}:"}
+        done = await http.patch(parts, content=data[landed:], headers=headers)
+    writer.close()
+    assert (done.status_code, done.headers["upload-offset"]) == (204, str(MIB))
+    ref = FileRef(reserved["presigned_id"], "late.bin", "application/octet-stream", MIB)
+    assert (await received(reactor, ref))["sha256"] == hashlib.sha256(data).hexdigest()
 
 
 async def test_what_cannot_be_uploaded_raises_at_the_call(make: Make, server: Program, tmp_path: Path) -> None:

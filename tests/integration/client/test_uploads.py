@@ -116,6 +116,12 @@ async def test_a_pipe_is_a_file_too(a: Given) -> None:
     assert (a.announced["size"], a.written) == (14, b"through a pipe")
 
 
+async def test_to_an_official_server_a_file_goes_by_one_put(a: Given) -> None:
+    await a.upload(b"x" * MIB)
+    assert [each.step for each in a.server.requests] == ["U1", "U2"]
+    assert (a.server.of("U2")[0].method, a.written) == ("PUT", b"x" * MIB)
+
+
 async def test_no_token_goes_with_the_bytes(a: Given) -> None:
     await a.upload(b"x")
     assert a.server.of("U1")[0].headers["authorization"] == "Bearer a-token"
@@ -268,7 +274,8 @@ async def unheard(_: m.ClientMessage) -> None:
     """Where nobody looks at what is said."""
 
 
-async def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+async def test_memory_does_not_grow_with_the_file(tmp_path: Path, method: str) -> None:
     (tmp_path / "large.bin").write_bytes(b"")
     os.truncate(tmp_path / "large.bin", 40 * MIB)
     size = 0
@@ -282,10 +289,13 @@ async def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
             url = f"http://127.0.0.1:{port}/uploads/up-1"
             body = f'{{"presigned_id": "up-1", "presigned_url": "{url}", "path": "p"}}'.encode()
         else:
+            assert head.startswith(method.encode())
             while size < 40 * MIB:
                 size += len(await reader.read(64 * 1024))
         status = b"201 Created" if body else b"200 OK"
-        writer.write(b"HTTP/1.1 %s\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % (status, len(body)) + body)
+        offset = b"" if method == "PUT" else b"Upload-Offset: %d\r\n" % (0 if body else size)
+        head = b"HTTP/1.1 %s\r\nConnection: close\r\n%sContent-Length: %d\r\n\r\n" % (status, offset, len(body))
+        writer.write(head + body)
         await writer.drain()
         writer.close()
 

@@ -3,36 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import mimetypes
-import os
-import shutil
-import tempfile
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, BinaryIO, Final, TypeAlias, cast
+from collections.abc import Awaitable, Callable
+from typing import Final
 
-from livereactor.base.limits import KIB, MIB
+from livereactor.base.limits import MIB
 from livereactor.client.error import ReactorError
 from livereactor.client.errors import UploadError, error_of
+from livereactor.client.files.content import Content, Digest, Progress, Source, Stream, open_content
+from livereactor.client.files.resuming import write_on
 from livereactor.client.types import FileRef
 from livereactor.client.wire.api import Api
 from livereactor.client.wire.api_errors import refusal
 from livereactor.protocol import messages as m
 
-READ: Final = MIB  # a thread reads so much at a time
-# Handed to the network at a time: little where it is slow, as each piece has to leave within its patience; much where
-# it is quick, as each has its price (5 MiB over loopback: 14 ms of CPU in the smallest pieces, 10 in the largest).
-SMALLEST, LARGEST, QUICK = 64 * KIB, 512 * KIB, 0.05  # bytes, bytes, seconds
 NAME: Final = "upload"
 MIME_TYPE: Final = "application/octet-stream"
-
-Source: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
-Progress: TypeAlias = Callable[[int, int], object]
-"""Called on the loop with the bytes sent so far and all there are."""
 
 _BY_STATUS: Final = {413: "UPLOAD_TOO_LARGE", 415: "UPLOAD_TYPE_REFUSED"}
 _EXPIRED: Final = (403, 404, 410)  # of an address that is signed, good once, and for minutes
@@ -67,7 +53,7 @@ async def upload_file(
         ReactorError: `UPLOAD_TOO_LARGE` and `UPLOAD_TYPE_REFUSED` before a byte is sent; `UPLOAD_EXPIRED`,
             `UPLOAD_FAILED`, and what the server answers otherwise.
     """
-    content = await asyncio.to_thread(_open, file)
+    content = await asyncio.to_thread(open_content, file)
     try:
         name = name or content.name or NAME
         mime_type = mime_type or mimetypes.guess_type(name)[0] or MIME_TYPE
@@ -82,17 +68,18 @@ async def upload_file(
 
 
 async def _write(
-    api: Api, session_id: str, content: _Content, name: str, mime_type: str, on_progress: Progress | None
+    api: Api, session_id: str, content: Content, name: str, mime_type: str, on_progress: Progress | None
 ) -> FileRef:
+    async with Digest(content) as digest:  # the file is read while the server makes room for it
+        try:
+            place = await api.reserve_upload(session_id, name=name, size=content.size, mime_type=mime_type)
+        except ReactorError as error:
+            raise _as_upload(error, error.message) from error
+        told = await digest.text() if place.takes_pieces else None
+    stream = Stream(content, on_progress)
     try:
-        slot = await api.reserve_upload(session_id, name=name, size=content.size, mime_type=mime_type)
-    except ReactorError as error:
-        raise _as_upload(error, error.message) from error
-    stream = _Stream(content, on_progress)
-    try:
-        answer = await api.put(slot.presigned_url, stream.chunks(), size=content.size, mime_type=mime_type)
-        if not answer.is_ok:
-            raise refusal(answer, "writing the file", session_id=session_id)
+        if told is None or not await write_on(api, place.url, stream, told):
+            await _write_at_once(api, place.url, stream, mime_type)
     except ReactorError as error:
         if stream.failure is not None:  # to the HTTP library a file that cannot be read is a broken network
             raise stream.failure from None
@@ -102,7 +89,15 @@ async def _write(
         text = f"upload stopped at {_mib(stream.sent)} of {_mib(content.size)} MiB: {error.message}"
         raise _as_upload(error, text, otherwise="UPLOAD_FAILED") from error
     stream.tell(content.size)
-    return FileRef(slot.presigned_id, name, mime_type, content.size)
+    return FileRef(place.upload_id, name, mime_type, content.size)
+
+
+async def _write_at_once(api: Api, url: str, stream: Stream, mime_type: str) -> None:
+    """As official servers take it: what breaks off is lost."""
+    headers = {"Content-Type": mime_type, "Content-Length": str(stream.size)}
+    answer = await api.at_address("PUT", url, headers=headers, content=stream.chunks())
+    if not answer.is_ok:
+        raise refusal(answer, "writing the file")
 
 
 def _as_upload(error: ReactorError, text: str, *, otherwise: str | None = None) -> ReactorError:
@@ -123,105 +118,3 @@ def _as_upload(error: ReactorError, text: str, *, otherwise: str | None = None) 
 
 def _mib(size: int) -> str:
     return f"{size / MIB:.3g}"
-
-
-# --- what is sent ------------------------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class _Content:
-    """Bytes to be read; `close` is for what we opened."""
-
-    name: str
-    size: int
-    file: BinaryIO
-    is_ours: bool
-
-    def close(self) -> None:
-        if self.is_ours:
-            self.file.close()
-
-
-class _Stream:
-    """A content on its way: read in a thread, handed over piece by piece, `sent` bytes so far.
-
-    Attributes:
-        failure: what the file, or the program's `on_progress`, raised.
-    """
-
-    def __init__(self, content: _Content, on_progress: Progress | None) -> None:
-        self._content, self._on_progress = content, on_progress
-        self.sent = 0
-        self.failure: Exception | None = None
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """Exactly as many bytes as were announced."""
-        total, size = self._content.size, SMALLEST
-        while left := total - self.sent:
-            block = await self._read(min(READ, left))
-            start = 0
-            while piece := block[start : start + size]:
-                handed_at = time.monotonic()
-                yield piece
-                is_quick = time.monotonic() - handed_at < QUICK
-                size = min(size * 2, LARGEST) if is_quick else max(size // 2, SMALLEST)
-                start += len(piece)
-                self.sent += len(piece)
-                if self.sent < total:  # the last is told once the server has it
-                    self.tell(self.sent)
-
-    def tell(self, sent: int) -> None:
-        if self._on_progress is not None:
-            with self._noting():
-                self._on_progress(sent, self._content.size)
-
-    async def _read(self, size: int) -> bytes:
-        with self._noting():
-            block = await asyncio.to_thread(self._content.file.read, size)
-            if not block:
-                ended = f"the file ended at {self.sent} of {self._content.size} bytes"
-                text = f"{ended}: it changed while it was sent; upload it again"
-                raise error_of("UPLOAD_FAILED", text, component="client")
-        return block
-
-    @contextmanager
-    def _noting(self) -> Generator[None]:
-        try:
-            yield
-        except Exception as error:
-            self.failure = error
-            raise
-
-
-def _open(file: Source) -> _Content:
-    """On a thread: files may lie on slow disks."""
-    if isinstance(file, bytes | bytearray | memoryview):
-        content = _Content("", memoryview(file).nbytes, io.BytesIO(file), is_ours=True)
-    elif isinstance(file, str | os.PathLike):
-        opened = Path(file).open("rb")  # noqa: SIM115  (closed after the last byte)
-        content = _measured(opened, Path(file).name, is_ours=True)
-    elif hasattr(file, "read") and not isinstance(file, io.TextIOBase):
-        own: Any = getattr(file, "name", "")
-        content = _measured(file, Path(own).name if isinstance(own, str) else "", is_ours=False)
-    else:
-        raise TypeError(f"want a path, bytes or a file opened with 'rb', got {type(file).__name__}")
-    if content.size == 0:
-        content.close()
-        raise ValueError("the file is empty; there is nothing to upload")
-    return content
-
-
-def _measured(file: BinaryIO, name: str, *, is_ours: bool) -> _Content:
-    """How much there is to read; what cannot be measured, such as a pipe, is read to a file first."""
-    with suppress(OSError, AttributeError):  # io.UnsupportedOperation is an OSError
-        here = file.tell()
-        size = file.seek(0, io.SEEK_END) - here
-        file.seek(here)
-        return _Content(name, size, file, is_ours)
-    copy = cast("BinaryIO", tempfile.TemporaryFile())  # noqa: SIM115  (closed after the last byte)
-    shutil.copyfileobj(file, copy)
-    size = copy.tell()
-    copy.seek(0)
-    if is_ours:
-        file.close()
-    return _Content(name, size, copy, is_ours=True)

@@ -27,6 +27,7 @@ from livereactor.client.wire.http import ANSWER_BYTES, PATIENCE, Http, HttpAnswe
 from livereactor.client.wire.ice import IceServers
 from livereactor.client.wire.reading import (
     ReceivedDescriptor,
+    UploadPlace,
     read_body,
     read_descriptor,
     read_ice_servers,
@@ -216,8 +217,8 @@ class Api:
 
     # --- files ---------------------------------------------------------------------------------------------------
 
-    async def reserve_upload(self, session_id: str, *, name: str, size: int, mime_type: str) -> UploadSlot:
-        """A place for a file of `size` bytes; its address is ready to be written to."""
+    async def reserve_upload(self, session_id: str, *, name: str, size: int, mime_type: str) -> UploadPlace:
+        """A place for a file of `size` bytes."""
         body = {"name": name, "size": size, "mime_type": mime_type}
         what = "announcing the file"
         answer = await self._ask(
@@ -227,12 +228,19 @@ class Api:
         # Official runtimes of 2.x say localhost, wherever they are (protocol 8).
         with _addresses(what):
             url = moved_to(self.url, slot.presigned_url) if self.local else under(self.url, slot.presigned_url)
-        return slot.model_copy(update={"presigned_url": url})
+        return UploadPlace(slot.presigned_id, url, takes_pieces="upload-offset" in answer.headers)
 
-    async def put(self, url: str, content: AsyncIterator[bytes], *, size: int, mime_type: str) -> HttpAnswer:
-        """Write the bytes of a file to an address that was given for it: without a token, which is not for its host."""
-        headers = {"Content-Type": mime_type, "Content-Length": str(size)}
-        return await self._http.ask("PUT", url, headers=headers, content=content, timeout=None)
+    async def at_address(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        content: AsyncIterator[bytes] | None = None,
+    ) -> HttpAnswer:
+        """Ask at the address of an upload: without a token, which is not for its host; as long as bytes of it move."""
+        timeout = PATIENCE if content is None else None
+        return await self._http.ask(method, url, headers=headers or {}, content=content, timeout=timeout)
 
     async def get(
         self,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar, cast
 
 from pydantic import ConfigDict, ValidationError
@@ -34,6 +35,20 @@ class ReceivedDescriptor(SessionDescriptor):
     """A Session as its server describes it; what we have no name for is in `model_extra`."""
 
     model_config = ConfigDict(extra="allow")
+
+
+@dataclass(frozen=True, slots=True)
+class UploadPlace:
+    """Where the bytes of a file go.
+
+    Attributes:
+        url: takes them by PUT.
+        takes_pieces: and by PATCH, so that what broke off goes on: where the server tells an offset, as ours do.
+    """
+
+    upload_id: str
+    url: str
+    takes_pieces: bool
 
 
 def read_object(answer: HttpAnswer, what: str) -> dict[str, Any]:
