@@ -27,7 +27,8 @@ export function explainClip(error) {
 }
 
 /** @param {number} bytes */
-export function inMegabytes(bytes) {
+export function inBytes(bytes) {
+  if (bytes < 1e6) return `${Math.ceil(bytes / 1e3)} kB`;
   return `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
 }
 

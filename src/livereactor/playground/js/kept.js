@@ -1,6 +1,6 @@
 /** Clips that were kept: each as it comes, then to look at and to save, until it is removed. */
 
-import { inMegabytes } from "./clip-words.js";
+import { inBytes } from "./clip-words.js";
 import { element } from "./dom.js";
 import { Signal } from "./signal.js";
 
@@ -66,7 +66,7 @@ export class Kept {
       URL.revokeObjectURL(url);
     });
     line.replaceChildren(
-      element("span", {}, title, " ", element("span", { class: "hint" }, inMegabytes(film.size))),
+      element("span", {}, title, " ", element("span", { class: "hint" }, inBytes(film.size))),
       look,
       element("a", { href: url, download: file, "aria-label": `Download: ${title}` }, "Download"),
       remove,

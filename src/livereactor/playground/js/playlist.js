@@ -45,13 +45,21 @@ export function readPlaylist(text, url) {
 }
 
 /**
- * @param {Playlist} playlist
+ * @param {{parts: Part[]}} playlist
  * @param {number} at seconds
- * @returns {number} the part to begin with; the first or last where there is none at that time
+ * @returns {number} the part that has it, counted from 0: their number where it is after the last one
  */
 export function partAt({ parts }, at) {
-  const found = parts.findLastIndex(({ start }) => start <= at);
-  return Math.max(0, found);
+  return at >= lengthOf({ parts }) ? parts.length : Math.max(0, parts.findLastIndex(({ start }) => start <= at));
+}
+
+/**
+ * @param {{parts: Part[]}} playlist
+ * @returns {number} seconds
+ */
+export function lengthOf({ parts }) {
+  const last = parts.at(-1);
+  return last ? last.start + last.seconds : 0;
 }
 
 /**

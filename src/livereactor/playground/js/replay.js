@@ -10,7 +10,8 @@ import { Signal } from "./signal.js";
 /** Seconds of film that are fetched before they are wanted, and kept after they were shown. */
 const AHEAD = 10;
 const BEHIND = 30;
-/** The recording is not asked for more often, near its end. */
+/** Seconds left to show before the recording is asked for again, and how often that may be. */
+const ENOUGH = 3;
 const AGAIN_MS = 1000;
 /** Seconds. A picture this close is the one that is meant: a part begins where its first picture does. */
 const NEAR = 1.5;
@@ -133,18 +134,16 @@ export class Replay {
     const { signal } = this.#over;
     const { video } = this;
     for (;;) {
-      const { parts } = /** @type {import("./playlist.js").Playlist} */ (this.#playlist);
+      const part = this.#playlist?.parts[this.#next];
       const until = bufferedTo(buffer, video.currentTime);
-      if (until !== null && until - video.currentTime > AHEAD) await next(video, ["timeupdate", "seeking"], signal);
-      else {
-        const part = parts[this.#next];
-        if (part) {
-          this.#next++;
-          await this.#append(await this.#clips.part(part.url, signal));
-          this.#settle(buffer);
-          await this.#forget(buffer);
-        } else await this.#grow(parts.length);
-      }
+      const ahead = until === null ? 0 : until - video.currentTime;
+      if (ahead > (part ? AHEAD : ENOUGH)) await next(video, ["timeupdate", "seeking"], signal);
+      else if (part) {
+        this.#next++;
+        await this.#append(await this.#clips.part(part.url, signal));
+        this.#settle(buffer);
+        await this.#forget(buffer);
+      } else await this.#grow(buffer);
       signal.throwIfAborted();
     }
   }
@@ -160,7 +159,17 @@ export class Replay {
    */
   #show(buffer, at) {
     this.video.currentTime = at;
-    if (this.#playlist) this.#next = partAt(this.#playlist, (bufferedTo(buffer, at) ?? at) + ROUNDING);
+    this.#goOn(buffer, at);
+  }
+
+  /**
+   * What was the last part may have been the beginning of one: not by its number, but by what there is of it.
+   * @param {SourceBuffer} buffer
+   * @param {number} at seconds of the recording
+   */
+  #goOn(buffer, at) {
+    const { parts } = /** @type {import("./playlist.js").Playlist} */ (this.#playlist);
+    this.#next = partAt({ parts }, (bufferedTo(buffer, at) ?? at) + ROUNDING);
   }
 
   /** A place just before the first picture of what was fetched for it is that picture. @param {SourceBuffer} buffer */
@@ -173,16 +182,15 @@ export class Replay {
     }
   }
 
-  /** The recording has grown meanwhile. @param {number} known parts */
-  async #grow(known) {
-    const { signal } = this.#over;
-    const asked = performance.now();
-    const { parts } = await this.#ask();
-    if (parts.length > known && this.ago > AHEAD) return;
+  /** The recording has grown meanwhile. @param {SourceBuffer} buffer */
+  async #grow(buffer) {
     const quiet = new AbortController();
-    const either = AbortSignal.any([signal, quiet.signal]);
-    const early = Math.max(0, AGAIN_MS - (performance.now() - asked));
+    const either = AbortSignal.any([this.#over.signal, quiet.signal]);
+    const early = Math.max(0, this.#anchor.at + AGAIN_MS - performance.now());
     await Promise.race([pause(early, either), next(this.video, ["seeking"], either)]).finally(() => quiet.abort());
+    if (this.#playlist?.parts[this.#next]) return;
+    await this.#ask();
+    this.#goOn(buffer, this.video.currentTime);
   }
 
   /** @param {Uint8Array} bytes */

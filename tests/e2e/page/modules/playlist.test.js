@@ -1,7 +1,7 @@
 // Playlists as servers write them, and what they must not be.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { explainClip, inMegabytes, inWords } from "../../../../src/livereactor/playground/js/clip-words.js";
+import { explainClip, inBytes, inWords } from "../../../../src/livereactor/playground/js/clip-words.js";
 import { Marks } from "../../../../src/livereactor/playground/js/marks.js";
 import { ClipError, partAt, readPlaylist } from "../../../../src/livereactor/playground/js/playlist.js";
 
@@ -31,9 +31,9 @@ test("a playlist names its parts, each with its place in time", () => {
   assert.equal(readPlaylist(PLAYLIST.replaceAll("\n", "\r\n"), HERE).parts.length, 2);
 });
 
-test("a place in time is in a part, before the first in the first, after the last in the last", () => {
+test("a place in time is in a part, before the first in the first, after the last in none", () => {
   const playlist = readPlaylist(PLAYLIST, HERE);
-  assert.deepEqual([-1, 0, 0.9, 1, 3.4, 99].map((at) => partAt(playlist, at)), [0, 0, 0, 1, 1, 1]);
+  assert.deepEqual([-1, 0, 0.9, 1, 3.4, 99].map((at) => partAt(playlist, at)), [0, 0, 0, 1, 1, 2]);
 });
 
 test("what is no playlist of a film is refused", () => {
@@ -53,7 +53,7 @@ test("every fault has a sentence and says what to do", () => {
 });
 
 test("sizes and times are told as people do", () => {
-  assert.deepEqual([4_000, 1_940_000, 123_400_000].map(inMegabytes), ["0.0 MB", "1.9 MB", "123 MB"]);
+  assert.deepEqual([4_000, 1_940_000, 123_400_000].map(inBytes), ["4 kB", "1.9 MB", "123 MB"]);
   assert.deepEqual([0.6, 59, 60, 61.2, 300].map(inWords), ["1 s", "59 s", "1 min", "1 min 1 s", "5 min"]);
 });
 

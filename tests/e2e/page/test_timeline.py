@@ -1,0 +1,307 @@
+"""The timeline against a real recorder: what is kept, what is looked back at, and what goes wrong on the way.
+
+Every picture of the model has its number on it, so a film is judged by what it shows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page, Route, expect
+
+from tests.tools.films import boxes
+
+from .axe import stumbles
+from .conftest import opened, picture
+from .looking import PATIENCE, on_screen
+from .running import MODELS, Running, live, run_board, runtime_of
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+COUNTER = MODELS / "counter.py"
+FPS = 30
+WIDTHS = [360, 1280, 2560]
+PATIENCE_MS = PATIENCE * 1000
+# The number on a video's picture: sixteen cells across, the lowest bit first; null before there is a picture.
+NUMBER = """(which) => {
+  const video = document.querySelector(which);
+  if (!video || video.readyState < 2) return null;
+  const canvas = new OffscreenCanvas(320, 180);
+  canvas.getContext("2d").drawImage(video, 0, 0, 320, 180);
+  const { data } = canvas.getContext("2d").getImageData(0, 30, 320, 1);
+  let number = 0;
+  for (let bit = 0; bit < 16; bit++) if (data[4 * (20 * bit + 10)] > 128) number |= 1 << bit;
+  return number;
+}"""
+LIVE, FILM = "figure:not(.film):not([hidden]) video", ".film video"
+
+shared, counter = runtime_of(COUNTER)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def page(browser: Browser, counter: Running) -> AsyncIterator[Page]:
+    """A page of the counter that is live, and complains of nothing."""
+    async with live(browser, counter, accept_downloads=True) as (page, complaints):
+        yield page
+        assert complaints == []
+
+
+async def test_the_last_seconds_are_kept_as_one_ordinary_film(page: Page, tmp_path: Path) -> None:
+    await counted(page, 4 * FPS)
+    await page.get_by_role("button", name="Keep the last 5 s").click()
+    shown = await number(page, LIVE)
+    assert shown is not None
+    film = await saved(page, tmp_path)
+    assert [kind for kind, _ in boxes(film)] == ["ftyp", "moov", "mdat"]
+    times, numbers = pictures(film)
+    assert times[0] == 0
+    assert numbers == list(range(numbers[0], numbers[-1] + 1)), "none is missing, none comes twice"
+    assert numbers[0] == 1
+    assert abs(numbers[-1] - shown) <= 10, "it ends where the button was pressed"
+
+
+async def test_a_film_is_as_long_as_was_asked_for(page: Page, tmp_path: Path) -> None:
+    await counted(page, 7 * FPS)
+    await page.get_by_role("button", name="Keep the last 5 s").click()
+    times, numbers = pictures(await saved(page, tmp_path))
+    assert numbers == list(range(numbers[0], numbers[-1] + 1))
+    assert abs(len(numbers) - 5 * FPS) <= 2
+    assert 4.9 < times[-1] + 1 / FPS < 5.1
+
+
+async def test_all_of_the_session_is_kept(page: Page, tmp_path: Path) -> None:
+    await counted(page, 3 * FPS)
+    await page.get_by_role("button", name="Keep all so far").click()
+    _, numbers = pictures(await saved(page, tmp_path))
+    assert numbers == list(range(1, numbers[-1] + 1))
+    assert numbers[-1] >= 3 * FPS
+
+
+async def test_a_clip_is_looked_at_on_the_stage_and_removed(page: Page) -> None:
+    await counted(page, 2 * FPS)
+    await page.get_by_role("button", name="Keep the last 10 s").click()
+    await page.get_by_role("button", name="Look: Last 10 s").click()
+    await page.wait_for_function(f"() => ({NUMBER})({FILM!r}) > 5", timeout=PATIENCE_MS)
+    assert await page.locator(FILM).evaluate("(video) => video.error") is None
+    await page.get_by_role("button", name="Remove: Last 10 s").click()
+    await expect(page.locator(FILM)).to_have_count(0)
+    await expect(page.locator(".kept li")).to_have_count(0)
+
+
+async def test_one_looks_back_while_the_session_goes_on(page: Page) -> None:
+    await counted(page, 6 * FPS)
+    slider = page.get_by_role("slider", name="Look back")
+    await slider.focus()
+    for _ in range(4):
+        await slider.press("ArrowLeft")
+    await page.wait_for_function(f"() => ({NUMBER})({FILM!r}) !== null", timeout=PATIENCE_MS)
+    await expect(page.locator(".place")).to_have_text(re.compile("^[45] s ago$"))
+    then, now = await number(page, FILM), await number(page, LIVE)
+    assert then is not None
+    assert now is not None
+    assert 3 * FPS <= now - then <= 6 * FPS
+    beyond = now + FPS  # what was recorded when it was asked for ends before
+    await page.wait_for_function(f"() => ({NUMBER})({FILM!r}) > {beyond}", timeout=PATIENCE_MS)
+    await counted(page, now + 3 * FPS)
+    await page.keyboard.press("Escape")
+    await expect(page.locator(FILM)).to_have_count(0)
+    await expect(page.locator(".place")).to_have_text("Live")
+
+
+async def test_it_stands_still_when_told_and_asks_for_nothing_then(page: Page) -> None:
+    await counted(page, 6 * FPS)
+    await page.get_by_role("slider", name="Look back").fill("-5")
+    await page.wait_for_function(f"() => ({NUMBER})({FILM!r}) !== null", timeout=PATIENCE_MS)
+    await page.get_by_role("button", name="Pause", exact=True).click()
+    still = await number(page, FILM)
+    await expect(page.locator(".place")).to_have_text("8 s ago", timeout=PATIENCE_MS)
+    assert await number(page, FILM) == still
+    await page.get_by_role("button", name="Play", exact=True).click()
+    await page.wait_for_function(f"() => ({NUMBER})({FILM!r}) > {still}", timeout=PATIENCE_MS)
+    await page.get_by_role("button", name="Back to live").click()
+    await expect(page.locator(FILM)).to_have_count(0)
+
+
+async def test_a_key_keeps_a_clip_unless_somebody_is_writing(page: Page) -> None:
+    await counted(page, FPS)
+    await page.keyboard.press("5")
+    await expect(page.get_by_role("link", name="Download: Last 5 s")).to_be_visible(timeout=PATIENCE_MS)
+    await page.locator(".field", has_text="Word").get_by_role("textbox").press("5")
+    await page.get_by_role("button", name="Log").click()
+    await expect(page.locator(".kept li")).to_have_count(1)
+
+
+async def test_commands_leave_marks(page: Page) -> None:
+    await expect(page.locator(".marks i")).to_have_count(0)
+    await page.locator(".field", has_text="Shade").get_by_role("slider").fill("1")
+    await expect(page.locator(".marks i")).to_have_count(1)
+
+
+# --- what goes wrong -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "words"),
+    [
+        (410, "", "The server does not have this clip any more. Keep it again."),
+        (500, "", "Try again."),
+        (200, "<p>hello", "The server's list of the clip's parts cannot be read. Fetch it with the Python client."),
+    ],
+)
+async def test_a_fault_is_told_with_what_to_do_next(
+    browser: Browser, counter: Running, status: int, body: str, words: str
+) -> None:
+    async with live(browser, counter) as (page, _):
+        await counted(page, FPS)
+        await page.route(re.compile(r"/clips\?"), lambda route: route.fulfill(status=status, body=body))
+        await page.get_by_role("button", name="Keep the last 5 s").click()
+        await expect(page.locator("#timeline > .complaint")).to_contain_text(words)
+        await expect(page.locator(".kept li")).to_have_count(0)
+        await page.unroute_all()
+        await page.get_by_role("button", name="Keep the last 5 s").click()
+        await expect(page.locator("#timeline > .complaint")).to_be_empty()
+        await expect(page.get_by_role("link", name="Download")).to_be_visible(timeout=PATIENCE_MS)
+
+
+async def test_a_server_that_is_away_is_told_and_looking_back_ends(browser: Browser, counter: Running) -> None:
+    async with live(browser, counter) as (page, _):
+        await counted(page, FPS)
+        await page.route(re.compile("/clips/chunks/"), lambda route: route.abort("connectionrefused"))
+        await page.get_by_role("slider", name="Look back").fill("-1")
+        told = page.locator("#timeline > .complaint")
+        await expect(told).to_have_text(
+            "The server does not answer. Check the network, and try again.", timeout=PATIENCE_MS
+        )
+        await expect(page.locator(".place")).to_have_text("Live")
+
+
+async def test_a_clip_on_its_way_is_called_off(page: Page) -> None:
+    await counted(page, FPS)
+    asked = 0
+
+    async def never(route: Route) -> None:
+        nonlocal asked
+        asked += 1
+        await route.fulfill(status=202, headers={"Retry-After": "0.2"})
+
+    await page.route(re.compile(r"/clips\?"), never)
+    await page.get_by_role("button", name="Keep the last 30 s").click()
+    await expect(page.get_by_role("progressbar", name="Last 30 s")).to_be_visible()
+    async with asyncio.timeout(PATIENCE):
+        while asked < 2:  # noqa: ASYNC110  counted by the browser's requests
+            await asyncio.sleep(0.05)
+    await page.get_by_role("button", name="Cancel: Last 30 s").click()
+    await expect(page.locator(".kept li")).to_have_count(0)
+    before = asked
+    await counted(page, (await number(page, LIVE) or 0) + FPS)
+    assert asked <= before + 1
+    await expect(page.locator("#timeline > .complaint")).to_be_empty()
+
+
+async def test_where_nothing_is_recorded_there_is_no_timeline(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIVEREACTOR_RECORDER__ENABLED", "false")
+    running = await run_board(model=COUNTER)
+    try:
+        async with live(browser, running) as (page, complaints):
+            await expect(page.locator("#timeline")).to_be_hidden()
+            await expect(page.get_by_role("button", name="Clips")).to_be_hidden()
+            assert complaints == []
+        async with opened(browser) as (page, _):
+            await page.route("**/session", pretend_to_record)
+            await page.route("**/start_session", pretend_to_record)
+            await page.goto(running.url)
+            await page.get_by_role("button", name="Start").click()
+            await on_screen(page)
+            await page.get_by_role("button", name="Keep the last 10 s").click()
+            await expect(page.locator("#timeline > .complaint")).to_contain_text("The server does not record")
+    finally:
+        await running.stop()
+
+
+async def pretend_to_record(route: Route) -> None:
+    answer = await route.fetch()
+    await route.fulfill(response=answer, json={**await answer.json(), "recording": {"enabled": True}})
+
+
+async def test_while_it_is_closed_it_has_no_timer_and_asks_for_nothing(browser: Browser, counter: Running) -> None:
+    async with opened(browser) as (page, _):
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        await page.add_init_script(
+            """window.beats = new Set();
+            const [begin, end] = [setInterval, clearInterval];
+            setInterval = (run, ms) => { const id = begin(run, ms); if (ms === 1000) beats.add(id); return id; };
+            clearInterval = (id) => { beats.delete(id); end(id); };"""
+        )
+        await page.goto(counter.url)
+        await page.get_by_role("button", name="Start").click()
+        await on_screen(page)
+        beats = await page.evaluate("() => beats.size")
+        await page.get_by_role("button", name="Clips").click()
+        await expect(page.locator("#timeline")).to_be_hidden()
+        assert await page.evaluate("() => beats.size") == beats - 1
+        assert [url for url in asked if "/clips" in url and not url.endswith((".js", ".css"))] == []
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+async def test_nobody_stumbles_over_it(browser: Browser, counter: Running, width: int, scheme: str) -> None:
+    size = {"width": width, "height": 740 if width < 800 else width * 9 // 16}
+    async with live(browser, counter, viewport=size, color_scheme=scheme) as (page, complaints):
+        if width < 761:
+            await expect(page.locator("#timeline")).to_be_hidden()
+            await page.get_by_role("button", name="Clips").click()
+        await page.locator(".field", has_text="Shade").get_by_role("slider").fill("1")
+        await counted(page, 3 * FPS)
+        assert await stumbles(page) == []
+        await picture(page, f"timeline-{width}-{scheme}")
+        await page.get_by_role("button", name="Keep the last 5 s").click()
+        await expect(page.get_by_role("link", name="Download")).to_be_visible(timeout=PATIENCE_MS)
+        await page.get_by_role("slider", name="Look back").fill("-2")
+        await page.wait_for_function(f"() => ({NUMBER})({FILM!r}) !== null", timeout=PATIENCE_MS)
+        assert await stumbles(page) == []
+        await picture(page, f"timeline-back-{width}-{scheme}")
+        assert complaints == []
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+
+async def number(page: Page, which: str) -> int | None:
+    """What is on the picture of a video; None before there is one."""
+    return await page.evaluate(NUMBER, which)
+
+
+async def counted(page: Page, least: int) -> None:
+    """Wait until the live picture has that number or a later one."""
+    await page.wait_for_function(f"() => ({NUMBER})({LIVE!r}) >= {least}", timeout=PATIENCE_MS)
+
+
+async def saved(page: Page, folder: Path) -> bytes:
+    """The film of the newest clip, once it is there."""
+    link = page.get_by_role("link", name="Download").last
+    async with page.expect_download(timeout=PATIENCE_MS) as download:
+        await link.click(timeout=PATIENCE_MS)
+    film = folder / "film.mp4"
+    await (await download.value).save_as(film)
+    return film.read_bytes()
+
+
+def pictures(film: bytes) -> tuple[list[float], list[int]]:
+    """When each picture is shown, and the number on it."""
+    times, numbers = list[float](), list[int]()
+    with av.open(io.BytesIO(film), "r") as container:
+        for each in container.decode(video=0):
+            cells = each.to_ndarray(format="gray")[30, 10::20]
+            times.append(float(each.time or 0))
+            numbers.append(int(np.sum((cells > 128).astype(int) << np.arange(16))))
+    return times, numbers
