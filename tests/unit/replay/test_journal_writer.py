@@ -1,0 +1,125 @@
+"""The journal's own thread: when pieces come, what bounds them, and what a sink that fails costs."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from structlog.testing import capture_logs
+
+from livereactor.runtime.replay import journal_writer
+from livereactor.runtime.replay.journal_format import Commanded, Cut, Ended, Header, Wanted
+from livereactor.runtime.replay.journal_writer import JournalWriter
+from tests.tools.journals import Kept
+
+HEADER = Header(session="ses_1", started_us=0, model="m", model_version="v", contract="c", generation="streamed")
+PATIENCE = 10.0
+
+
+def wanted() -> Wanted:
+    return Wanted(tracks=())
+
+
+class Waking(Kept):
+    """Tells when a piece has come."""
+
+    def __init__(self, *, begun: bool = True) -> None:
+        super().__init__(begun=begun)
+        self.came = threading.Event()
+
+    def put(self, name: str, data: bytes) -> None:
+        super().put(name, data)
+        self.came.set()
+
+
+def test_a_second_after_it_happened_it_is_kept() -> None:
+    kept = Waking()
+    writer = JournalWriter(HEADER, kept)
+    writer.note(1, wanted)
+    assert kept.came.wait(PATIENCE)
+    assert [each.what for each in kept.read().entries] == [wanted()]
+    writer.note(2, lambda: Ended())
+    writer.close()
+    assert list(kept.pieces) == ["journal-00000.jsonl", "journal-00001.jsonl"]
+    assert kept.read().end == Ended()
+
+
+def test_nothing_is_kept_before_the_first_picture_and_all_of_it_then() -> None:
+    kept = Kept(begun=False)
+    writer = JournalWriter(HEADER, kept)
+    writer.note(1, wanted)
+    kept.begin()
+    writer.note(1, lambda: Ended())
+    writer.close()
+    assert [each.what for each in kept.read().entries] == [wanted(), Ended()]
+    assert kept.read().entries[0].at == 0
+
+
+def test_a_session_without_a_picture_leaves_nothing() -> None:
+    kept = Kept(begun=False)
+    writer = JournalWriter(HEADER, kept)
+    writer.note(1, wanted)
+    writer.close()
+    assert kept.pieces == {}
+
+
+def test_what_happens_faster_than_it_can_be_written_is_cut_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_writer, "WAITING_NOTES", 3)
+    kept = Kept()
+    writer = JournalWriter(HEADER, kept)
+    for step in range(1, 9):
+        writer.note(step, wanted)
+    writer.close()
+    journal = kept.read()
+    assert [(each.step, type(each.what)) for each in journal.entries] == [
+        (1, Wanted),
+        (2, Wanted),
+        (3, Wanted),
+        (4, Cut),
+    ]
+    assert journal.notices == (
+        "not all is kept (more happened at once than could be written down): it is replayed up to step 4",
+    )
+    assert journal.steps == 3
+
+
+def test_a_journal_ends_at_its_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_writer, "JOURNAL_BYTES", 100)
+    kept = Waking()
+    writer = JournalWriter(HEADER, kept)
+    writer.note(1, wanted)
+    assert kept.came.wait(PATIENCE)
+    for step in (7, 8):
+        writer.note(step, wanted)
+    writer.close()
+    assert [(each.step, type(each.what)) for each in kept.read().entries] == [(1, Wanted), (7, Cut)]
+
+
+def test_pieces_are_bounded_whatever_a_command_holds() -> None:
+    kept = Kept()
+    writer = JournalWriter(HEADER, kept)
+    for length in (10, 200_000, 10, 60_000, 60_000):
+        call = Commanded(command="say", arguments={"text": "x" * length}, client=1001)
+        writer.note(1, lambda call=call: call)
+    writer.close()
+    assert [len(data) // 10_000 for data in kept.pieces.values()] == [0, 20, 6, 6]
+    assert len(kept.read().entries) == 5
+
+
+def test_a_sink_that_fails_costs_the_journal_alone_and_no_text_of_a_user_is_logged() -> None:
+    class Broken(Waking):
+        def put(self, name: str, data: bytes) -> None:
+            self.came.set()
+            raise OSError(f"cannot write {data!r}")
+
+    kept = Broken()
+    with capture_logs() as logs:
+        writer = JournalWriter(HEADER, kept)
+        writer.note(1, lambda: Commanded(command="say", arguments={"text": "a secret"}, client=1001))
+        assert kept.came.wait(PATIENCE)
+        writer.note(2, wanted)
+        writer.close()
+    assert [(each["event"], each["session"], each["reason"]) for each in logs] == [
+        ("journal ends early", "ses_1", "OSError")
+    ]
+    assert "secret" not in repr(logs)
