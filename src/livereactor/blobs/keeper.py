@@ -55,14 +55,14 @@ class Keeper:
         now: Callable[[], float] = time.time,
     ) -> None:
         self._blobs, self._rules, self._now = blobs, rules, now
-        self._is_open, self._leads = is_open, leads
+        self._is_open, self.leads = is_open, leads
 
     async def run(self) -> None:
         """Keep for ever: no error ends it."""
         while True:
             pause = EVERY
             try:
-                if await self._leads() and await self.round():
+                if await self.leads() and await self.round():
                     pause = SOON
             except UnavailableError as error:
                 log.warning("recordings not looked through", reason=error.message)

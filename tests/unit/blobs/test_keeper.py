@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 
 import pytest
 
+from livereactor.blobs import keeper as module
 from livereactor.blobs.keeper import Keeper, always, may_record
 from livereactor.blobs.keeping import HOUR, Rules
 from livereactor.blobs.memory import MemoryBlobs
@@ -137,3 +139,49 @@ async def test_a_store_that_is_away_is_looked_at_again() -> None:
     house.blobs.is_away = False
     await keeper.round()
     assert await house.there("recordings") == set()
+
+
+class FullDisk(MemoryBlobs):
+    """Takes nothing more."""
+
+    is_full = False
+
+    async def put(self, key: BlobKey, chunks: AsyncIterator[bytes] | bytes) -> int:
+        if self.is_full:
+            raise BlobsUnavailableError("files cannot be stored or read now")
+        return await super().put(key, chunks)
+
+
+async def test_a_disk_that_is_full_is_emptied_all_the_same() -> None:
+    house = House()
+    house.blobs = FullDisk(lambda: house.now)
+    await house.record("over", 200)
+    await house.record("runs", 200, ended=False)
+    house.blobs.is_full = True
+    with pytest.raises(BlobsUnavailableError):
+        await house.another(Rules(24 * HOUR, 100)).round()
+    assert await house.there("recordings") == {"runs"}
+
+
+async def test_no_error_ends_the_keeper(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "EVERY", 0.01)
+    house = House()
+    house.blobs = Away(lambda: house.now)
+    await house.record("old", 10)
+    house.now += 25 * HOUR
+    fails, seen = iter([BlobsUnavailableError("away"), ValueError("a bug")]), asyncio.Event()
+
+    async def leads() -> bool:
+        for error in fails:
+            raise error
+        seen.set()
+        return True
+
+    keeper = Keeper(house.blobs, Rules(24 * HOUR, 100), is_open=house.is_open, leads=leads, now=lambda: house.now)
+    running = asyncio.create_task(keeper.run())
+    await asyncio.wait_for(seen.wait(), 5)
+    house.blobs.is_away = False
+    async with asyncio.timeout(5):
+        while await house.there("recordings"):  # noqa: ASYNC110  (nothing tells of a removal)
+            await asyncio.sleep(0.01)
+    running.cancel()
