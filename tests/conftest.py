@@ -20,6 +20,7 @@ ALONE = (
     "e2e/client/test_media",
     "e2e/client/test_network",
     "e2e/client/test_queue",
+    "e2e/client/test_recordings",
     "e2e/client/test_statistics",
     "e2e/client/test_sync",
     "e2e/client/test_typed_clients",

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import av
+import av.logging
 import numpy as np
 
 from livereactor.media.frames import Pixels
@@ -19,6 +20,7 @@ from tests.tools.barcode import Code, draw, read
 
 FPS, RATE, TONE = 30, 48_000, 1_000
 AAC_FRAME = 1024
+TICK = 1 / 90_000
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,50 @@ def pictures(film: Path | bytes) -> list[tuple[float, int]]:
             assert code is not None
             found.append((float(picture.time or 0), code.counter))
         return found
+
+
+def late_pictures(film: Path, recording: Path, start: float, end: float) -> int:
+    """How many pictures at its end a clip of these seconds lacks; raises where it shows any that is not of them.
+
+    The last ones may not have been encoded when it was asked for.
+    """
+    recorded, shown = pictures(recording), [number for _, number in pictures(film)]
+    first = max(at for at, _ in recorded if at <= start + TICK)
+    wanted = [number for at, number in recorded if first <= at < end - TICK]
+    assert shown == wanted[: len(shown)], (shown, wanted)
+    return len(wanted) - len(shown)
+
+
+def length(film: Path | bytes) -> float:
+    """Seconds from 0 to where the last picture goes or the last sound ends."""
+    return max(lengths(film).values())
+
+
+def lengths(film: Path | bytes) -> dict[str, float]:
+    """As `length`, of the video and of the audio."""
+    with av.open(io.BytesIO(film) if isinstance(film, bytes) else str(film), "r") as container:
+        ends: dict[str, float] = {}
+        for packet in container.demux():
+            if packet.pts is not None and packet.duration is not None:
+                end = float((packet.pts + packet.duration) * packet.time_base)
+                ends[packet.stream.type] = max(end, ends.get(packet.stream.type, 0.0))
+        return ends
+
+
+def complaints(film: Path | bytes) -> list[str]:
+    """What FFmpeg says of a film while it decodes all of it: nothing, where it is well."""
+    level = av.logging.get_level()
+    av.logging.set_level(av.logging.WARNING)
+    try:
+        with (
+            av.logging.Capture(local=False) as said,
+            av.open(io.BytesIO(film) if isinstance(film, bytes) else str(film), "r") as container,
+        ):
+            for _ in container.decode():
+                pass
+        return [text for _, _, text in said]
+    finally:
+        av.logging.set_level(level)
 
 
 def _picture(number: int, width: int, height: int) -> Pixels:

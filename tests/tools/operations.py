@@ -197,6 +197,17 @@ class Operations:
     async def clip(self, c: str, seconds: float) -> Any:
         return fields_of(await self._clients[c].reactor.request_clip(seconds))
 
+    async def keep(self, c: str, path: str, seconds: float | None = None) -> dict[str, Any]:
+        """The last seconds, or all of it, as a file: what the clip says of itself, and what took how long."""
+        reactor = self._clients[c].reactor
+        began = time.monotonic()
+        clip = await (reactor.request_recording() if seconds is None else reactor.request_clip(seconds))
+        answered = time.monotonic()
+        # The official client's `download_clip` asks by itself; ours takes either.
+        await (reactor.download if hasattr(reactor, "download") else reactor.download_clip)(clip, path)
+        times = {"answer_ms": (answered - began) * 1e3, "file_ms": (time.monotonic() - began) * 1e3}
+        return {**fields_of(clip), **times}
+
     # --- frames --------------------------------------------------------------------------------------------------
 
     async def wait_frames(

@@ -64,8 +64,8 @@ class OldTrack:
 class Old:
     """The surface of 1.13.0 that `operations` uses, over 0.8.0."""
 
-    def __init__(self, reactor: Any) -> None:
-        self._reactor = reactor
+    def __init__(self, reactor: Any, clip_jwt: str | None) -> None:
+        self._reactor, self._clip_jwt = reactor, clip_jwt
         self._tracks: dict[str, OldTrack] = {}
         reactor.set_frame_callback(self._frame)
 
@@ -113,13 +113,19 @@ class Old:
     async def request_clip(self, seconds: float) -> Any:
         return await self._reactor.request_clip(seconds)
 
+    async def request_recording(self) -> Any:
+        return await self._reactor.request_recording()
+
+    async def download(self, clip: Any, path: str) -> None:
+        await self._reactor.download_clip_as_file(clip, path, jwt=self._clip_jwt)
+
     def close(self) -> None:
         return
 
 
-def make(url: str, *, model: str = "conformance", api_key: str | None = None) -> Old:
-    """A client for the coordinator at `url`; its local mode knows one port only."""
-    return Old(Reactor(model, api_key=api_key, api_url=url))
+def make(url: str, *, model: str = "conformance", api_key: str | None = None, clip_jwt: str | None = None) -> Old:
+    """A client for the coordinator at `url`; its local mode knows one port only. Clips are fetched with `clip_jwt`."""
+    return Old(Reactor(model, api_key=api_key, api_url=url), clip_jwt)
 
 
 def make_ref(upload_id: str) -> Any:

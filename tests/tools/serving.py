@@ -49,6 +49,10 @@ class Coordinator(Program):
         assert status == 200, body
         return str(body["jwt"])
 
+    def key_of(self, account: str) -> str:
+        """A fresh key of another account."""
+        return operate(self.data_dir, "keys", "create", "--account", account, environment=self.environment)["key"]
+
     def create(self, model: str = "conformance", *, token: str | None = None, **more: Any) -> dict[str, Any]:
         """A new Session; raises where it is refused."""
         status, body = self.call("POST", "/sessions", {"model": {"name": model}, **more}, token=token)

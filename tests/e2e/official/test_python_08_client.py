@@ -7,11 +7,13 @@ thing, the test shows what its user gets instead.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
 from tests.tools.drivers import Client, ClientError, PythonClients
+from tests.tools.films import complaints, late_pictures, length, pictures
 from tests.tools.fixtures import SMALL
 from tests.tools.processes import REPOSITORY
 from tests.tools.serving import Coordinator, livereactor_serve
@@ -35,7 +37,7 @@ async def clients(network: bool) -> AsyncIterator[PythonClients]:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def viewer(clients: PythonClients, server: Coordinator) -> AsyncIterator[Client]:
-    client = await clients.new(server.url, api_key=server.key)
+    client = await clients.new(server.url, api_key=server.key, clip_jwt=server.token())
     await client.connect()
     yield client
     await client.ask("drop")
@@ -130,10 +132,27 @@ async def test_a_paused_track_is_silent_until_resumed(viewer: Client) -> None:
     assert (await viewer.frames(10))["count"] >= 10
 
 
-async def test_a_clip_says_that_the_recorder_is_disabled(viewer: Client) -> None:
-    with pytest.raises(ClientError) as caught:
-        await viewer.ask("clip", seconds=2.0)
-    assert "RECORDER_DISABLED" in str(caught.value.code)
+async def test_a_clip_and_the_recording_become_files_that_show_what_was_asked_for(
+    viewer: Client, tmp_path: Path
+) -> None:
+    await viewer.frames(120, timeout=20.0)
+    clip = await viewer.ask("keep", path=str(tmp_path / "clip.mp4"), seconds=2.0)
+    whole = await viewer.ask("keep", path=str(tmp_path / "all.mp4"))
+    assert (clip["kind"], whole["kind"], whole["start_marker"]) == ("snap", "recording", 0.0)
+    assert clip["end_marker"] - clip["start_marker"] == pytest.approx(2.0)
+    for path in (tmp_path / "clip.mp4", tmp_path / "all.mp4"):
+        assert complaints(path) == []
+        assert pictures(path)[0][0] == 0
+    assert length(tmp_path / "clip.mp4") == pytest.approx(2.0, abs=0.1)
+    markers = clip["start_marker"], clip["end_marker"]
+    assert late_pictures(tmp_path / "clip.mp4", tmp_path / "all.mp4", *markers) <= 3  # of a busy machine
+
+
+async def test_a_clip_of_no_length_is_refused_without_a_request(viewer: Client) -> None:
+    for seconds in (0.0, -1.0, float("nan")):
+        with pytest.raises(ClientError) as refused:
+            await viewer.ask("clip", seconds=seconds)
+        assert "INVALID_DURATION" in str(refused.value.code)
 
 
 async def test_bad_commands_are_dropped_and_the_session_lives_on(viewer: Client) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.tools.drivers import Client, ClientError
+from tests.tools.films import complaints, late_pictures, length, pictures
 from tests.tools.fixtures import Start, ours_only
 from tests.tools.processes import Program
 
@@ -270,10 +272,28 @@ async def test_an_authors_refusal_comes_unchanged_and_a_bug_without_its_text(vie
 
 
 @ours_only
-async def test_a_clip_says_that_the_recorder_is_disabled(viewer: Client) -> None:
-    with pytest.raises(ClientError) as caught:
-        await viewer.ask("clip", seconds=2.0)
-    assert caught.value.code == "RECORDER_DISABLED"
+async def test_a_clip_and_the_recording_become_files_that_show_what_was_asked_for(
+    viewer: Client, tmp_path: Path
+) -> None:
+    await viewer.frames(120, timeout=20.0)
+    clip = await viewer.ask("keep", path=str(tmp_path / "clip.mp4"), seconds=2.0)
+    whole = await viewer.ask("keep", path=str(tmp_path / "all.mp4"))
+    assert (clip["kind"], whole["kind"], whole["start_marker"]) == ("snap", "recording", 0.0)
+    assert clip["end_marker"] - clip["start_marker"] == pytest.approx(2.0)
+    for path in (tmp_path / "clip.mp4", tmp_path / "all.mp4"):
+        assert complaints(path) == []
+        assert pictures(path)[0][0] == 0
+    assert length(tmp_path / "clip.mp4") == pytest.approx(2.0, abs=0.1)
+    markers = clip["start_marker"], clip["end_marker"]
+    assert late_pictures(tmp_path / "clip.mp4", tmp_path / "all.mp4", *markers) <= 3  # of a busy machine
+
+
+@ours_only
+async def test_a_clip_of_no_length_is_refused_without_a_request(viewer: Client) -> None:
+    for seconds in (0.0, -1.0, float("nan")):
+        with pytest.raises(ClientError) as refused:
+            await viewer.ask("clip", seconds=seconds)
+        assert "BAD_REQUEST" in str(refused.value.code)
 
 
 async def test_the_next_session_sees_nothing_of_the_last(join: Any) -> None:

@@ -1,0 +1,179 @@
+"""Clips and recordings: behaviour C-46 to C-50, seen by our client."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from livereactor import Reactor, download_clip
+from livereactor.client.errors import RecordingError
+from tests.e2e.acceptance.test_recordings import (
+    test_c46_ten_seconds_are_a_film_of_ten_seconds_from_zero,
+    test_c47_a_recording_is_all_of_it,
+    test_c48_more_than_there_is_begins_at_zero,
+    test_several_clips_at_once_are_each_their_own,
+)
+from tests.e2e.client.conftest import CONFORMANCE, CONFORMANCE_AV, ENVIRONMENT, Make
+from tests.tools.films import boxes, complaints, length, lengths, pictures
+from tests.tools.fixtures import Start
+from tests.tools.processes import REPOSITORY, Program, livereactor_run
+from tests.tools.serving import Coordinator, livereactor_serve
+
+__all__ = [
+    "test_c46_ten_seconds_are_a_film_of_ten_seconds_from_zero",
+    "test_c47_a_recording_is_all_of_it",
+    "test_c48_more_than_there_is_begins_at_zero",
+    "test_several_clips_at_once_are_each_their_own",
+]
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest.fixture(scope="module")
+def targets() -> tuple[str, ...]:
+    """What is needed here."""
+    return CONFORMANCE, CONFORMANCE_AV
+
+
+@pytest.fixture(scope="module")
+def brief(door: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    """A server whose clips last for two seconds."""
+    log_path = tmp_path_factory.mktemp("brief") / "log"
+    variables = {**ENVIRONMENT, "LIVEREACTOR_RECORDER__RETENTION_HOURS": str(2.0 / 3600)}
+    target = REPOSITORY / CONFORMANCE
+    server: Any = livereactor_run(target, log_path=log_path, environment=variables)
+    if door == "serve":
+        server = livereactor_serve([target], log_path=log_path, environment=variables)
+    with server as program:
+        yield program
+
+
+@pytest.fixture(scope="module")
+def silent(door: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    """A server that records nothing."""
+    log_path = tmp_path_factory.mktemp("silent") / "log"
+    variables = {**ENVIRONMENT, "LIVEREACTOR_RECORDER__ENABLED": "false"}
+    target = REPOSITORY / CONFORMANCE
+    server: Any = livereactor_run(target, log_path=log_path, environment=variables)
+    if door == "serve":
+        server = livereactor_serve([target], log_path=log_path, environment=variables)
+    with server as program:
+        yield program
+
+
+async def watched(reactor: Reactor, count: int, track: str = "main_video") -> None:
+    """Until so many frames have come."""
+    frames: AsyncIterator[Any] = reactor.track(track).frames()
+    async with asyncio.timeout(30.0):
+        for _ in range(count):
+            await anext(frames)
+
+
+def files_in(folder: Path) -> list[str]:
+    return [each.name for each in folder.iterdir()]
+
+
+def token(server: Program) -> str | None:
+    return server.token() if isinstance(server, Coordinator) else None
+
+
+async def test_a_clip_is_an_ordinary_film_with_its_index_first(make: Make, server: Program, tmp_path: Path) -> None:
+    reactor = make(server)
+    await reactor.connect()
+    await watched(reactor, 90)
+    told: list[tuple[int, int, int]] = []
+    clip = await reactor.request_clip(2)
+    path = await reactor.download_clip_as_file(clip, tmp_path / "clip.mp4", on_progress=lambda *now: told.append(now))
+    assert path == tmp_path / "clip.mp4"
+    assert [kind for kind, _ in boxes(path.read_bytes())][:2] == ["ftyp", "moov"]
+    assert "moof" not in [kind for kind, _ in boxes(path.read_bytes())]
+    assert complaints(path) == []
+    assert told[-1][0] == told[-1][1] > 1
+    assert files_in(tmp_path) == ["clip.mp4"]
+    raw = await reactor.download_clip(clip, raw=True)
+    assert [number for _, number in pictures(raw)] == [number for _, number in pictures(path)]
+
+
+async def test_picture_and_sound_of_a_clip_begin_at_zero_and_end_together(
+    make: Make, start: Start, tmp_path: Path
+) -> None:
+    reactor = make(start(CONFORMANCE_AV))
+    await reactor.connect()
+    await watched(reactor, 120)
+    for name, seconds in (("a", 1.5), ("b", 0.77)):
+        clip = await reactor.request_clip(seconds)
+        path = await reactor.download_clip(clip, tmp_path / f"{name}.mp4")
+        assert complaints(path) == []
+        assert pictures(path)[0][0] == 0
+        assert length(path) == pytest.approx(seconds, abs=0.1)
+        assert abs(lengths(path)["video"] - lengths(path)["audio"]) <= 0.05
+
+
+async def test_a_clip_is_fetched_after_its_session_and_without_a_client(
+    make: Make, server: Program, tmp_path: Path
+) -> None:
+    reactor = make(server)
+    await reactor.connect()
+    await watched(reactor, 60)
+    clip, whole = await asyncio.gather(reactor.request_clip(1), reactor.request_recording())
+    await reactor.disconnect()
+    path = await download_clip(clip, tmp_path / "clip.mp4", jwt=token(server))
+    assert length(path) == pytest.approx(1.0, abs=0.05)
+    everything = await download_clip(whole.playlist_url, jwt=token(server))
+    assert complaints(everything) == complaints(path) == []
+    assert length(everything) == pytest.approx(whole.end_marker, abs=0.1)
+
+
+async def test_c49_a_clip_of_no_length_is_refused(make: Make, server: Program) -> None:
+    reactor = make(server)
+    await reactor.connect()
+    for seconds in (0, -1, float("nan"), float("inf")):
+        with pytest.raises(RecordingError) as refused:
+            await reactor.request_clip(seconds)
+        assert refused.value.code == "INVALID_DURATION"
+
+
+async def test_c50_a_server_that_records_nothing_says_so_at_once(make: Make, silent: Program) -> None:
+    reactor = make(silent)
+    await reactor.connect()
+    began = time.monotonic()
+    with pytest.raises(RecordingError) as refused:
+        await reactor.request_clip(10)
+    assert time.monotonic() - began <= 0.2
+    assert (refused.value.code, refused.value.recoverable) == ("RECORDER_DISABLED", False)
+
+
+async def test_c50_an_expired_clip_is_gone(make: Make, brief: Program) -> None:
+    reactor = make(brief)
+    await reactor.connect()
+    await watched(reactor, 30)
+    clip = await reactor.request_clip(0.5)
+    headers = {"Authorization": f"Bearer {token(brief)}"} if token(brief) else {}
+    async with httpx2.AsyncClient(headers=headers) as http:
+        assert (await http.get(clip.playlist_url)).status_code == 200
+        async with asyncio.timeout(10.0):
+            while (answer := await http.get(clip.playlist_url)).status_code == 200:
+                await watched(reactor, 5)
+    assert (answer.status_code, answer.json()["code"]) == (410, "CLIP_GONE")
+    with pytest.raises(RecordingError) as gone:
+        await reactor.download_clip(clip)
+    assert gone.value.code == "CLIP_GONE"
+
+
+async def test_another_accounts_clip_is_gone(make: Make, server: Program, tmp_path: Path) -> None:
+    if not isinstance(server, Coordinator):
+        pytest.skip("a stand-alone runtime has no accounts")
+    reactor = make(server)
+    await reactor.connect()
+    await watched(reactor, 30)
+    clip = await reactor.request_clip(0.5)
+    with pytest.raises(RecordingError) as gone:
+        await download_clip(clip, tmp_path / "stolen.mp4", jwt=server.key_of("rival"))
+    assert gone.value.code == "CLIP_GONE"
+    assert not (tmp_path / "stolen.mp4").exists()
