@@ -111,20 +111,21 @@ export class Http {
   }
 
   /**
-   * Send a file's bytes to an address the server gave.
+   * Send a file's bytes to an address the server gave, or ask there how many it has.
    * @param {string} address a runtime behind a proxy may not know the name it is reached by: path and query are what
    *   counts (protocol 8)
-   * @param {Blob} content
-   * @param {string} type
+   * @param {"PUT" | "PATCH" | "HEAD"} method
+   * @param {Blob | null} content
+   * @param {Record<string, string>} headers
    */
-  async send(address, content, type) {
+  async send(address, method, content, headers) {
     const step = "sending the file";
     const { pathname, search } = new URL(address, this.#base);
     const url = new URL(pathname + search, this.#base);
-    const response = await fetch(url, { method: "PUT", body: content, headers: { "Content-Type": type } }).catch(() => {
+    const response = await fetch(url, { method, body: content, headers }).catch(() => {
       throw new Unreachable(step);
     });
-    await this.#judged(step, response, true);
+    return this.#judged(step, response, true);
   }
 
   /**

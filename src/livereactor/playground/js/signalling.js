@@ -1,6 +1,7 @@
 /** Signalling and uploads of a session (protocol 1.7 to 1.11, 8), the same at a runtime and at a coordinator. */
 
 import { CLIENT, HELD_MS, Refused, pause } from "./http.js";
+import { sendFile } from "./uploads.js";
 
 /** @typedef {{name: string, kind: "video" | "audio", direction: "recvonly" | "sendonly"}} Track */
 /**
@@ -108,8 +109,9 @@ export class Signalling {
     const mime_type = file.type || "application/octet-stream";
     const body = { name: file.name || "upload", size: file.size, mime_type };
     const path = `sessions/${encodeURIComponent(session)}/uploads`;
-    const slot = await (await this.#http.request("announcing the file", "POST", path, { body })).json();
-    await this.#http.send(slot.presigned_url, file, mime_type);
+    const answer = await this.#http.request("announcing the file", "POST", path, { body });
+    const slot = await answer.json();
+    await sendFile(this.#http, slot.presigned_url, file, mime_type, answer.headers.has("upload-offset"));
     return { upload_id: slot.presigned_id, name: body.name, mime_type, size: file.size };
   }
 }
