@@ -17,7 +17,7 @@ demo: setup  ## live models on http://localhost:8080 (PORT=… to choose)
 	@$(BIN)/livereactor demo --port $(PORT)
 
 # Some 4,600 tests with browsers, databases and real time on cores that others use too: now and then one is starved.
-# What failed is run once more by itself; what fails twice fails.
+# What failed is run once more by itself; what fails twice fails (docs/adr/0012).
 PYTEST := $(BIN)/python -m pytest
 AGAIN := $(PYTEST) --last-failed --last-failed-no-failures none
 
