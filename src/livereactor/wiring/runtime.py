@@ -7,7 +7,6 @@ import contextlib
 import gc
 import socket
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Generator
 from dataclasses import replace
@@ -17,6 +16,7 @@ import structlog
 import uvicorn
 
 from livereactor.base.errors import ConfigError, LivereactorError, UnavailableError
+from livereactor.base.scratch import Scratch, remove_left_over
 from livereactor.blobs.keeper import Keeper, always
 from livereactor.engine.default import make_engine
 from livereactor.engine.port import PeerConfig
@@ -65,6 +65,7 @@ def serve_model(target: str, resolved: Resolved, *, listening: Callable[[str], N
     if reload:
         # Byte code is told from its source by whole seconds: two saves within one would run the older.
         sys.dont_write_bytecode = True
+    remove_left_over()
     model = load_model(target)
     reloader = Reloader(target, model) if reload else None
     with listen(settings.runtime.host, settings.runtime.port) as listener, _upload_folder(settings) as folder:
@@ -211,5 +212,5 @@ def _upload_folder(settings: Settings) -> Generator[Path]:
     if settings.runtime.upload_dir is not None:
         yield settings.runtime.upload_dir
         return
-    with tempfile.TemporaryDirectory(prefix="livereactor-", ignore_cleanup_errors=True) as folder:
-        yield Path(folder)
+    with contextlib.closing(Scratch("run")) as scratch:
+        yield scratch.folder

@@ -14,6 +14,7 @@ from typing import IO
 import structlog
 
 from livereactor.base.ids import uuid7
+from livereactor.base.scratch import remove_left_over
 from livereactor.blobs.http import HttpBlobs
 from livereactor.blobs.port import Blobs
 from livereactor.engine.default import make_engine
@@ -69,6 +70,7 @@ def serve_coordinator(target: str, resolved: Resolved, options: WorkerOptions) -
     if not options.pooled:  # a person waits: a wrong secret is told before the minutes that a model may load
         asyncio.run(must_be_welcome(options.coordinator, options.secret))
     sys.setswitchinterval(SWITCH_INTERVAL)
+    remove_left_over()
     model = load_model(target)
     asyncio.run(_serve(model, resolved, options, Coordinator(options.coordinator, options.secret)), debug=False)
 

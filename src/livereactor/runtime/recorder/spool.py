@@ -6,17 +6,15 @@ Appended on the recording's thread, read and released on others.
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from livereactor.base.scratch import Scratch
 from livereactor.blobs.clips import chunk
 from livereactor.media.segments import Append
 
-PREFIX: Final = "livereactor-recording-"
 MOST_PARTS: Final = 512  # of one writev; Linux takes 1,024
 
 
@@ -24,7 +22,8 @@ class Spool:
     """A temporary folder of one recording; `close` removes it."""
 
     def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+        self._scratch = Scratch("recording")
+        self.folder = self._scratch.folder
         self._file: int | None = None
         self._lock = threading.Lock()
         self._expired: set[int] = set()
@@ -65,7 +64,7 @@ class Spool:
     def close(self) -> None:
         """Remove all of it; may be called twice."""
         self._close_file()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._scratch.close()
 
     def _go(self, segment: int, wish: set[int]) -> None:
         with self._lock:
