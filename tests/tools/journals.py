@@ -25,6 +25,9 @@ class Kept:
     def begin(self) -> None:
         self._began = time.monotonic()
 
+    def opened(self) -> None: ...
+    def closed(self) -> None: ...
+
     def put(self, name: str, data: bytes) -> None:
         assert name not in self.pieces
         self.pieces[name] = data

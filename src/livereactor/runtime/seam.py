@@ -48,7 +48,11 @@ class ClientInfo:
 
 class JournalSink(Protocol):
     """Where pieces of a Session's journal go: beside its Recording, as well protected, and into no log. Called on a
-    thread of the journal's; what it raises ends the journal."""
+    thread of the journal's, but for `opened`; what `put` and `media_time` raise ends the journal."""
+
+    def opened(self) -> None:
+        """A journal has begun, so that `closed` will come; on the model's thread."""
+        ...
 
     def put(self, name: str, data: bytes) -> None:
         """Keep a piece, under a name that comes once. Does not wait for a store."""
@@ -56,6 +60,10 @@ class JournalSink(Protocol):
 
     def media_time(self, moment: float) -> float | None:
         """The Recording's media time at a moment of `time.monotonic`; None while it has no picture."""
+        ...
+
+    def closed(self) -> None:
+        """Nothing more comes."""
         ...
 
 

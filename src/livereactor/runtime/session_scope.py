@@ -8,7 +8,15 @@ from typing import Any
 
 from livereactor.base.errors import LivereactorError
 from livereactor.base.sparse_log import SparseLog
-from livereactor.runtime.seam import ClientInfo, OutputsControl, StageControl
+from livereactor.runtime.seam import ClientInfo, JournalSink, OutputsControl, SessionStart, StageControl
+from livereactor.runtime.session_life import SessionAsked
+
+
+def start_of(asked: SessionAsked, number: int, journal: JournalSink | None) -> SessionStart:
+    """What the Stage opens a Session with; `number` as in `SessionScope`."""
+    return SessionStart(
+        asked.id, asked.extra_args, asked.stepped, asked.starting, asked.steps, number=number, journal=journal
+    )
 
 
 class SessionScope:

@@ -62,7 +62,7 @@ from livereactor.runtime.session_life import (
     StageClosed,
 )
 from livereactor.runtime.session_moves import SessionMoves
-from livereactor.runtime.session_scope import SessionScope
+from livereactor.runtime.session_scope import SessionScope, start_of
 from livereactor.runtime.stage import Stage
 from livereactor.runtime.steps import refused
 from livereactor.runtime.uploads import Uploads
@@ -327,9 +327,9 @@ class SessionShell:
         start = SessionStart(asked.id, asked.extra_args, asked.stepped, asked.starting, asked.steps, scope.number)
         self.peers.log = scope.log
         try:
-            self.recorder.begin(asked, self.definition, scope.log)
+            journal = self.recorder.begin(asked, self.definition, scope.log)
             self.uploads.begin(asked.id)
-            self.opening = self.stage.open(start)
+            self.opening = self.stage.open(start_of(asked, scope.number, journal))
         except Exception:
             scope.log.exception("session not opened")
             self.end("error")

@@ -20,6 +20,12 @@ class MediaClock:
         self._anchor = 0.0  # when it began, or last started or stopped
 
     @property
+    def has_begun(self) -> bool:
+        """The first picture has been shown."""
+        with self._lock:
+            return self._began
+
+    @property
     def is_running(self) -> bool:
         """It has begun, and steps may run."""
         with self._lock:

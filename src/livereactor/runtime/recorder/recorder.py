@@ -15,6 +15,7 @@ from livereactor.runtime.recorder.clips import Tell
 from livereactor.runtime.recorder.life import DISABLED, STEPPED
 from livereactor.runtime.recorder.options import RecorderOptions, recorded_tracks
 from livereactor.runtime.recorder.recording import Post, Recording
+from livereactor.runtime.seam import JournalSink
 from livereactor.runtime.session_life import SessionAsked
 
 
@@ -46,15 +47,15 @@ class Recorder:
         """Sessions that stream are recorded."""
         return self._options is not None
 
-    def begin(self, asked: SessionAsked, model: Definition, log: SparseLog) -> None:
-        """A Session opens."""
+    def begin(self, asked: SessionAsked, model: Definition, log: SparseLog) -> JournalSink | None:
+        """A Session opens; where its journal goes, None where nothing of it is kept."""
         self._refusal = STEPPED if asked.stepped else DISABLED
         if self._options is None or asked.stepped:
-            return
+            return None
         try:
             tracks = recorded_tracks(self._options, model.outputs)
             if tracks is None:
-                return
+                return None
             self._recording = Recording(
                 asked.id,
                 asked.account,
@@ -68,10 +69,11 @@ class Recorder:
             )
         except (ConfigError, OSError) as error:  # of a reloaded class; no room for a folder
             log.error("not recorded", reason=str(error))
-            return
+            return None
         audio = None if tracks.audio is None else tracks.audio.name
         self._recording.run(model.run_without_viewers)
         self._outputs.record(tracks.video.name, audio, self._recording.tap)
+        return self._recording.journal
 
     def run(self, running: bool) -> None:
         """Steps may run from now on, or not."""

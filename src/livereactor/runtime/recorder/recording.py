@@ -16,6 +16,7 @@ from livereactor.blobs.clips import INIT, part_key, recording_key
 from livereactor.blobs.port import BlobKey, Blobs
 from livereactor.media.aac import SoundLine
 from livereactor.media.segments import Segmenter
+from livereactor.runtime.recorder.beside import JournalBeside
 from livereactor.runtime.recorder.clips import Clips, Tell, Whose
 from livereactor.runtime.recorder.filming import Closed, Filming
 from livereactor.runtime.recorder.life import Broke, FirstPicture, RecordingLife, SessionOver
@@ -39,6 +40,7 @@ class Recording:
 
     Attributes:
         tap: where the Outputs hand over.
+        journal: where it goes what is done to the model.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class Recording:
             self.tap, self._filming, media, clock, broken=lambda error: post(self._broke, error)
         )
         self._storing = Storing(self.id, blobs, self._spool, log)
+        self.journal = JournalBeside(self.id, media, self._storing, post)
         whose = Whose(self.id, session, account, options.retention_hours * 3600)
         self._clips = Clips(whose, self._thread, self._storing, blobs, log)
         self._seconds = list[float]()  # of each Segment
@@ -101,6 +104,7 @@ class Recording:
         except LivereactorError:  # it broke before
             duration = None
         await self._clips.settle(LAST_SEGMENTS)
+        await self.journal.until_over(LAST_SEGMENTS)
         await self._storing.until(None, LAST_SEGMENTS)
         if duration is not None and self._seconds:
             await self._put_end(duration)

@@ -53,6 +53,7 @@ class JournalWriter:
         self._is_full = self._is_cut = False  # no more may be taken; a note has been refused
         self._closed = False
         self._entries = self._pieces = self._written = 0
+        sink.opened()
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
@@ -94,6 +95,8 @@ class JournalWriter:
             with self._changed:
                 self._closed = True
                 self._notes.clear()
+        finally:
+            self._sink.closed()
 
     def _write_some(self) -> bool:
         """Wait for a note, then for a second of them; False when all is written."""
