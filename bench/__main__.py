@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from bench import commands, connecting, cost, demos, exporting, flow, latency, recovering, serving
+from bench import clips, commands, connecting, cost, demos, exporting, flow, latency, recovering, serving, uploading
 from bench.frame import Figure, machine, save, table
 from bench.stand import JAVASCRIPT, OWN, PAGE, PYTHON, Stand
 from tests.tools.netns import private_network
@@ -23,11 +23,13 @@ FIGURES = {
             *connecting.FIGURES,
             *serving.FIGURES,
             *commands.FIGURES,
+            *clips.FIGURES,
             *recovering.FIGURES,
             *cost.FIGURES,
             *flow.FIGURES,
             *demos.FIGURES,
             *exporting.FIGURES,
+            *uploading.FIGURES,
         ),
         key=lambda figure: (figure.name[0] != "P", int(figure.name[1:])),
     )
