@@ -19,6 +19,7 @@ from livereactor.media.boxes import AUDIO_ID, KEY_FLAGS, VIDEO_ID, AudioTrack, R
 # Where things are in boxes of a fixed layout, counted from their first byte, header included.
 AVC1_SIDES, AVC1_BOXES, MP4A_CHANNELS, MP4A_RATE, MP4A_BOXES = 32, 86, 24, 32, 36
 STSD_ENTRIES, FULL = 16, 12
+BASE_IS_MOOF, WIDE_TIME, PICTURES, SOUND = 0x02_0000, 0x0100_0000, 0x701, 0x301  # versions and flags
 CONFIG_TAG: Final = 5  # DecoderSpecificInfo (ISO/IEC 14496-1, 7.2.6.7)
 LATEST: Final = 1 << 53  # of a time; thousands of years
 MOST_MOOF: Final = 1 << 20  # bytes; a quarter of a second has some 1,000
@@ -62,6 +63,21 @@ def boxes_in(data: bytes, *, start: int = 0, end: int | None = None) -> Iterator
             return
         yield kind.decode("latin-1"), at, at + size
         at += size
+
+
+def init_of(file: BinaryIO) -> bytes:
+    """The init segment that a file begins with; its position is behind it.
+
+    Raises:
+        DamagedError: it begins with something else.
+    """
+    data = b""
+    for kind in (b"ftyp", b"moov"):
+        head = file.read(8)
+        if head[4:] != kind or not 8 <= (size := struct.unpack(">I", head[:4])[0]) <= MOST_MOOF:
+            raise DamagedError("the file does not begin with an init segment of ours")
+        data += head + file.read(size - 8)
+    return data
 
 
 def read_init(data: bytes) -> tuple[VideoTrack, AudioTrack | None]:
@@ -125,10 +141,12 @@ def _lying(moof: bytes, begin: int, end: int, at: int) -> tuple[int, Lying]:
     parts = {kind: start for kind, start, _ in boxes_in(moof, start=begin + 8, end=end)}
     if not {"tfhd", "tfdt", "trun"} <= parts.keys():
         raise ValueError("boxes are missing")
-    (number,) = struct.unpack_from(">I", moof, parts["tfhd"] + FULL)
-    (start,) = struct.unpack_from(">Q", moof, parts["tfdt"] + FULL)
+    based, number = struct.unpack_from(">II", moof, parts["tfhd"] + 8)
+    version, start = struct.unpack_from(">IQ", moof, parts["tfdt"] + 8)
     flags, count, offset = struct.unpack_from(">IIi", moof, parts["trun"] + 8)
-    columns = 3 if flags & 0x400 else 2
+    if based != BASE_IS_MOOF or version != WIDE_TIME or flags not in (PICTURES, SOUND):
+        raise ValueError("they say other things of samples")
+    columns = 3 if flags == PICTURES else 2
     rows = np.frombuffer(moof, ">u4", count * columns, parts["trun"] + 20).reshape(count, columns)
     durations, sizes = rows[:, 0].astype(np.uint32), rows[:, 1].astype(np.uint32)
     keys: NDArray[np.bool_] | None = rows[:, 2] == KEY_FLAGS if columns == 3 else None

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 import numpy as np
 
-from livereactor.media.boxes import AAC_SAMPLES, AudioTrack, VideoTrack
+from livereactor.media.boxes import AAC_SAMPLES, AudioTrack, VideoTrack, init_segment
 from livereactor.media.excerpt import Excerpt, Read, excerpt_of
-from livereactor.media.fragments import DamagedError, Fragment, Lying, fragments_in, read_init
+from livereactor.media.fragments import DamagedError, Fragment, Lying, fragments_in, init_of, read_init
 from livereactor.media.sample_index import SampleIndex
+
+WINDOW: Final = 1 << 31  # bytes; the index counts them with 32 bits
 
 
 @dataclass(slots=True)
@@ -70,6 +72,27 @@ def recover(init: bytes, segments: Iterable[tuple[int, BinaryIO]]) -> Recovered:
     return found
 
 
+def index_of(file: BinaryIO) -> Recovered:
+    """Read a file that holds all of a recording: the init segment and the segments, one behind the other.
+
+    Returns:
+        The recording, in segments of `WINDOW` bytes of the file.
+
+    Raises:
+        DamagedError: it is not one of ours, or not whole.
+    """
+    init = init_of(file)
+    found, whole = Recovered(*read_init(init)), len(init)
+    if init_segment(found.video, found.audio) != init:
+        raise DamagedError("the init segment says more than is understood")
+    for fragment in fragments_in(file):
+        _add(found, 0, fragment)
+        whole = fragment.end
+    if whole < file.seek(0, 2):
+        raise DamagedError(f"the file is torn at byte {whole}")
+    return found
+
+
 def _add(found: Recovered, segment: int, fragment: Fragment) -> None:
     if fragment.pictures is not None:
         run = fragment.pictures.run
@@ -87,4 +110,5 @@ def _extend(index: SampleIndex, segment: int, lying: Lying, expected: int) -> No
         raise DamagedError(f"a fragment of segment {segment} is of {run.start}, where {expected} follows")
     starts = run.start + np.cumsum(run.durations, dtype=np.int64) - run.durations
     keys = np.ones(len(run), bool) if run.keys is None else run.keys
-    index.extend(starts, segment=segment, offset=lying.offset, sizes=run.sizes, keys=keys)
+    window, offset = divmod(lying.offset, WINDOW)
+    index.extend(starts, segment=segment + window, offset=offset, sizes=run.sizes, keys=keys)

@@ -6,7 +6,7 @@ tables of samples only, some 20 MB for an hour.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -62,11 +62,22 @@ class WholeFilm:
             yield Piece(int(self._segment[number]), int(self._offset[number]) + skipped, stop - start - skipped)
 
 
-def write(film: WholeFilm, target: BinaryIO, read: Read) -> None:
-    """Write all of it; `read` gives bytes of a segment's file."""
+def write(film: WholeFilm, target: BinaryIO, read: Read, *, stopped: Callable[[], bool] = lambda: False) -> bool:
+    """Write all of it.
+
+    Args:
+        read: gives bytes of a segment's file.
+        stopped: asked at every piece; True ends the work, and what is in `target` is no film.
+
+    Returns:
+        whether it was done, and not stopped.
+    """
     for piece in film.pieces():
+        if stopped():
+            return False
         data = piece if isinstance(piece, bytes) else read(piece.segment, piece.offset, piece.size_bytes)
         target.write(data)
+    return True
 
 
 def whole_film(source: Excerpt) -> WholeFilm:

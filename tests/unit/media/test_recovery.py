@@ -5,11 +5,14 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import livereactor.media.flatten as flatten_module
+from livereactor.media import recovery
 from livereactor.media.boxes import VIDEO_SCALE, init_segment
 from livereactor.media.clip import NothingRecordedError, cut
 from livereactor.media.excerpt import Read
@@ -174,3 +177,50 @@ def test_nothing_recorded_is_told() -> None:
     with pytest.raises(NothingRecordedError) as told:
         whole_film(recovered({0: b""}).excerpt(0, END, reader({})))
     assert told.value.code == "NO_MEDIA_YET"
+
+
+def test_a_file_of_ours_is_flattened_by_its_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(flatten_module, "av")
+    (tmp_path / "parts.mp4").write_bytes(tape().whole())
+    assert flatten_module.flatten(tmp_path / "parts.mp4", tmp_path / "flat.mp4")
+    read = seen((tmp_path / "flat.mp4").read_bytes())
+    assert (read.counters, read.times[0]) == (list(range(1, len(STARTS) + 1)), 0)
+    assert [flash for flash in read.flashes if min(abs(flash - beep) for beep in read.beeps) > 0.001] == []
+    assert not flatten_module.flatten(tmp_path / "parts.mp4", tmp_path / "flat.mp4", stopped=lambda: True)
+
+
+@pytest.mark.parametrize("begin", [1, 70_000])
+def test_the_parts_of_a_clip_are_flattened_as_they_would_have_been(begin: int, tmp_path: Path) -> None:
+    film = cut(tape().excerpt(begin, END), begin, END)
+    init, parts = film.parts()
+    (tmp_path / "parts.mp4").write_bytes(init + b"".join(data for _, data in parts))
+    assert flatten_module.flatten(tmp_path / "parts.mp4", tmp_path / "flat.mp4")
+    head, bodies = film.flat()
+    one, other = seen((tmp_path / "flat.mp4").read_bytes()), seen(head + b"".join(bodies))
+    assert (one.counters, one.times, one.beeps) == (other.counters, other.times, other.beeps)
+
+
+def test_places_past_32_bits_are_counted_in_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recovery, "WINDOW", 3000)
+    data = tape().whole()
+    found = recovery.index_of(io.BytesIO(data))
+    assert set(found.pictures.slice(0, found.pictures.end).segment) > {1, 2}
+
+    def read_window(window: int, offset: int, size: int) -> bytes:
+        return data[window * 3000 + offset :][:size]
+
+    target = io.BytesIO()
+    write(whole_film(found.excerpt(0, END, read_window)), target, read_window)
+    assert seen(target.getvalue()).counters == list(range(1, len(STARTS) + 1))
+
+
+@pytest.mark.parametrize("spoil", ["torn", "a box more", "another init"])
+def test_a_file_that_is_not_wholly_ours_is_left_to_others(spoil: str) -> None:
+    data = tape().whole()
+    content = {
+        "torn": data[:-5],
+        "a box more": data + b"\0\0\0\x08free",
+        "another init": data.replace(b"livereactor\0", b"livereactor!"),
+    }[spoil]
+    with pytest.raises(DamagedError):
+        recovery.index_of(io.BytesIO(content))
