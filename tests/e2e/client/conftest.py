@@ -55,7 +55,15 @@ def targets() -> tuple[str, ...]:
 
 
 @pytest.fixture(scope="module")
-def start(door: str, targets: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+def arguments() -> tuple[str, ...]:
+    """What a module's coordinator is told."""
+    return ()
+
+
+@pytest.fixture(scope="module")
+def start(
+    door: str, targets: tuple[str, ...], arguments: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Start]:
     """`start(target)`: a server with that model that ends with the module; a coordinator has all its `targets`."""
     started: dict[str, Program] = {}
     with ExitStack() as stack:
@@ -69,7 +77,7 @@ def start(door: str, targets: tuple[str, ...], tmp_path_factory: pytest.TempPath
                 if door == "run":
                     server = livereactor_run(where[0], log_path=log_path, environment=variables)
                 else:
-                    few = ("--min-ready", "0")
+                    few = ("--min-ready", "0", *arguments)
                     server = livereactor_serve(where, log_path=log_path, environment=variables, arguments=few)
                 started[key] = stack.enter_context(server)
             program = started[key]
