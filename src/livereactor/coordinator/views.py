@@ -94,11 +94,18 @@ def _descriptor(
         model=ModelInfo.model_construct(name=session.model, version=(model.version or None) if model else None),
         server_info=_SERVER,
         generation=session.start.get("generation", "streamed"),
-        recording=_NOT_RECORDED,
+        recording=_recording(session, model),
         created_at=session.created_us / 1e6,
         expires_at=None if session.expires_us is None else session.expires_us / 1e6,
         reconnection_window=min(session.start.get("reconnection_window", reconnection_window), reconnection_window),
     )
+
+
+def _recording(session: SessionRecord, model: ModelRecord | None) -> RecordingInfo:
+    said = model.spec.get("recording") if model is not None else None
+    if said is None or session.start.get("generation") == "stepped":
+        return _NOT_RECORDED
+    return RecordingInfo.model_validate(said)
 
 
 def _capabilities(session: SessionRecord, model: ModelRecord | None) -> CapabilitiesBody | None:

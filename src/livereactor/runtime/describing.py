@@ -64,10 +64,14 @@ def capabilities(definition: Definition) -> CapabilitiesBody:
     )
 
 
-def model_spec(definition: Definition) -> dict[str, Any]:
-    """What a coordinator knows of a model before any Session: `ModelRecord.spec`, and what a Worker's `Hello` says."""
+def model_spec(definition: Definition, *, records: bool = False) -> dict[str, Any]:
+    """What a coordinator knows of a model before any Session: `ModelRecord.spec`, and what a Worker's `Hello` says.
+
+    `records`: Sessions that stream are recorded.
+    """
     return {
         "capabilities": capabilities(definition).to_body(),
+        "recording": (_RECORDED if records else RecordingInfo(enabled=False)).to_body(),
         "schema": to_openapi(definition.schema),
         "description": definition.schema.description,
         "version": definition.schema.version,

@@ -85,7 +85,7 @@ async def _serve(model: type[Model], resolved: Resolved, options: WorkerOptions,
     blobs, close_blobs = _blobs(options, coordinator)
     slots, grace = definition_of(model).max_sessions, resolved.settings.coordinator.drain_timeout
     runtimes = [_runtime(model, resolved, blobs) for _ in range(slots)]
-    about = _about(model, options)
+    about = _about(model, options, records=resolved.settings.recorder.enabled)
 
     def make_link(now: float) -> WorkerLink:
         return WorkerLink(about, slots, incarnation=lambda: uuid7().hex, drain_timeout=grace, now=now)
@@ -134,13 +134,13 @@ async def _nothing() -> None:
     """A folder or a bucket needs no closing."""
 
 
-def _about(model: type[Model], options: WorkerOptions) -> About:
+def _about(model: type[Model], options: WorkerOptions, *, records: bool) -> About:
     definition = definition_of(model)
     return About(
         worker=options.worker,
         model=definition.name,
         version=definition.schema.version,
-        spec=model_spec(definition),
+        spec=model_spec(definition, records=records),
         node=socket.gethostname()[:255],
         pid=os.getpid(),
         pooled=options.pooled,

@@ -18,9 +18,11 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page, Route, expect
 
 from tests.tools.films import boxes
+from tests.tools.serving import livereactor_serve
 
 from .axe import stumbles
 from .conftest import opened, picture
+from .coordinating import ENVIRONMENT
 from .looking import PATIENCE, on_screen
 from .running import MODELS, Running, live, run_board, runtime_of
 
@@ -128,6 +130,54 @@ async def test_it_stands_still_when_told_and_asks_for_nothing_then(page: Page) -
     await page.wait_for_function(f"() => ({NUMBER})({FILM!r}) > {still}", timeout=PATIENCE_MS)
     await page.get_by_role("button", name="Back to live").click()
     await expect(page.locator(FILM)).to_have_count(0)
+
+
+async def test_it_is_dragged_to_look_back_and_let_go_to_play(page: Page) -> None:
+    await counted(page, 5 * FPS)
+    box = await page.get_by_role("slider", name="Look back").bounding_box()
+    assert box is not None
+    middle = box["y"] + box["height"] / 2
+    second = (box["width"] - 16) / 300  # the middle of the thumb goes from 8 to 8 pixels before the ends
+    await page.mouse.move(box["x"] + box["width"] - 8, middle)
+    await page.mouse.down()
+    for ago in (1, 2, 3):
+        await page.mouse.move(box["x"] + box["width"] - 8 - ago * second, middle)
+    await page.wait_for_function(f"() => ({NUMBER})({FILM!r}) !== null", timeout=PATIENCE_MS)
+    assert await page.locator(FILM).evaluate("(video) => video.paused")
+    held = await number(page, FILM)
+    await page.mouse.up()
+    await page.wait_for_function(f"() => ({NUMBER})({FILM!r}) > {held}", timeout=PATIENCE_MS)
+
+
+async def test_what_was_kept_outlives_its_session(page: Page, tmp_path: Path) -> None:
+    await counted(page, FPS)
+    await page.get_by_role("button", name="Keep the last 5 s").click()
+    await expect(page.get_by_role("link", name="Download")).to_be_visible(timeout=PATIENCE_MS)
+    await page.get_by_role("button", name="Stop").click()
+    await expect(page.get_by_role("button", name="Keep the last 5 s")).to_be_disabled()
+    await page.get_by_role("button", name="Look: Last 5 s").click()
+    await page.wait_for_function(f"() => ({NUMBER})({FILM!r}) !== null", timeout=PATIENCE_MS)
+    await page.get_by_role("button", name="Close").click()
+    await expect(page.get_by_role("button", name="Start")).to_be_visible()
+    assert pictures(await saved(page, tmp_path))[1][0] == 1
+    await page.get_by_role("button", name="Remove").click()
+    await expect(page.locator("#timeline")).to_be_hidden()
+
+
+async def test_a_coordinators_sessions_have_it_too(browser: Browser, tmp_path: Path) -> None:
+    with livereactor_serve([COUNTER], log_path=tmp_path / "log", environment=ENVIRONMENT) as coordinator:
+        coordinator.wait_for_worker()
+        async with opened(browser) as (page, complaints):
+            await page.goto(f"{coordinator.url}/#token={coordinator.token()}")
+            await page.get_by_role("button", name="Start").click()
+            await on_screen(page)
+            await counted(page, 4 * FPS)
+            await page.get_by_role("button", name="Keep the last 5 s").click()
+            _, numbers = pictures(await saved(page, tmp_path))
+            assert numbers == list(range(1, numbers[-1] + 1))
+            await page.get_by_role("slider", name="Look back").fill("-2")
+            await page.wait_for_function(f"() => ({NUMBER})({FILM!r}) !== null", timeout=PATIENCE_MS)
+            assert complaints == []
 
 
 async def test_a_key_keeps_a_clip_unless_somebody_is_writing(page: Page) -> None:

@@ -301,6 +301,28 @@ async def test_a_runtime_on_this_machine_serves_the_element_to_pages_of_this_mac
             runtime.wait_until(lambda: runtime.get("/session")[1]["state"] == "orphaned", timeout=AT_ONCE)
 
 
+async def test_a_clip_comes_as_a_film(browser: Browser, tmp_path: Path) -> None:
+    with livereactor_run(BOARD, log_path=tmp_path / "log") as runtime:
+        async with embedding(browser, tmp_path, runtime.url, '<livereactor-view id="one"></livereactor-view>') as (
+            page,
+            _,
+        ):
+            await page.locator("#one").get_by_role("button", name="Start").click()
+            await moving(page, "one")
+            film = await page.evaluate(
+                """async () => {
+                  const told = [];
+                  const film = await one.store.clip(5, { onProgress: (...counts) => told.push(counts) });
+                  const bytes = new Uint8Array(await film.arrayBuffer());
+                  return { type: film.type, begins: String.fromCharCode(...bytes.subarray(4, 8)), last: told.at(-1) };
+                }"""
+            )
+            assert (film["type"], film["begins"]) == ("video/mp4", "ftyp")
+            assert film["last"][0] == film["last"][1] > 0
+            refused = "() => one.store.clip(-1).catch(({ code }) => code)"
+            assert await page.evaluate(refused) == "INVALID_DURATION"
+
+
 async def test_a_page_with_a_policy_of_its_own_allows_the_server_and_no_styles(
     browser: Browser, coordinator: Coordinator, tmp_path: Path
 ) -> None:

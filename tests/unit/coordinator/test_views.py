@@ -31,6 +31,15 @@ def test_the_first_answer_has_all_that_the_javascript_client_checks() -> None:
     assert body["created_at"] == 1.0
 
 
+def test_a_session_is_recorded_where_its_models_workers_record_and_it_is_not_stepped() -> None:
+    recorded = {"enabled": True, "chunk_seconds": 1.0}
+    model = replace(MODEL, spec={**MODEL.spec, "recording": recorded})
+    stepped = replace(SESSION, start={"generation": "stepped"})
+    assert views.created(SESSION, model, reconnection_window=1.0).to_body()["recording"] == recorded
+    assert views.created(stepped, model, reconnection_window=1.0).to_body()["recording"] == {"enabled": False}
+    assert views.created(SESSION, MODEL, reconnection_window=1.0).to_body()["recording"] == {"enabled": False}
+
+
 @pytest.mark.parametrize("state", list(SessionState))
 def test_nothing_in_a_descriptor_is_null(state: SessionState) -> None:
     def nulls(value: Any) -> bool:

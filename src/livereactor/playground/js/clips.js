@@ -34,10 +34,24 @@ export class Clips {
 
   /**
    * @param {number | null} seconds the last so many; null: all of the session
+   * @param {AbortSignal} signal
+   * @param {Progress} tell
+   * @returns {Promise<Blob>} an ordinary MP4
+   * @throws {ClipError}
+   */
+  async keep(seconds, signal, tell) {
+    return this.#film(await this.ask(seconds), signal, tell);
+  }
+
+  /**
+   * @param {number | null} seconds the last so many; null: all of the session
    * @returns {Promise<ClipReady>}
    * @throws {ClipError}
    */
   async ask(seconds) {
+    if (seconds !== null && !(seconds > 0 && seconds < Infinity)) {
+      throw new ClipError("INVALID_DURATION", `a clip of ${seconds} seconds is none; ask for more than 0`);
+    }
     try {
       return await this.#client.clip(seconds);
     } catch (error) {
@@ -88,10 +102,8 @@ export class Clips {
    * @param {ClipReady} clip
    * @param {AbortSignal} signal
    * @param {Progress} tell
-   * @returns {Promise<Blob>} an ordinary MP4
-   * @throws {ClipError}
    */
-  async film(clip, signal, tell) {
+  async #film(clip, signal, tell) {
     const { init, parts } = await this.playlist(clip, signal);
     const own = new AbortController();
     const either = AbortSignal.any([signal, own.signal]);

@@ -48,7 +48,7 @@ const { session } = client;
 const stats = new Stats(client, byId("figures", HTMLButtonElement), details);
 const countdown = new Countdown(byId("left", HTMLElement), byId("aloud", HTMLElement), () => http.now());
 const share = new ShareDialog();
-new Timeline(view, http, byId("timeline", HTMLElement), byId("clips-toggle", HTMLButtonElement));
+new Timeline(view, byId("timeline", HTMLElement), byId("clips-toggle", HTMLButtonElement));
 const gallery = new Gallery((path) => http.url(path));
 new Log(client, byId("log", HTMLElement), () => ({
   model: view.title,

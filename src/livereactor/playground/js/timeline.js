@@ -4,7 +4,6 @@
  */
 
 import { explainClip, inWords } from "./clip-words.js";
-import { Clips } from "./clips.js";
 import { element } from "./dom.js";
 import { Kept, MOST_KEPT } from "./kept.js";
 import { isForOthers } from "./keys.js";
@@ -26,7 +25,6 @@ const WIDE = "(min-width: 761px)";
 
 export class Timeline {
   #view;
-  #clips;
   #root;
   #toggle;
   #kept = new Kept();
@@ -65,13 +63,11 @@ export class Timeline {
 
   /**
    * @param {import("./view.js").View} view
-   * @param {import("./http.js").Http} http
    * @param {HTMLElement} root
    * @param {HTMLButtonElement} toggle
    */
-  constructor(view, http, root, toggle) {
+  constructor(view, root, toggle) {
     this.#view = view;
-    this.#clips = new Clips(http, view.client);
     this.#root = root;
     this.#toggle = toggle;
     this.#keeps.append(
@@ -152,9 +148,7 @@ export class Timeline {
     const title = length === null ? `All until ${time}` : `Last ${length} s at ${time}`;
     const name = (this.#view.title || "clip").replaceAll(/[^\p{L}\p{N}_-]+/gu, "-");
     const file = `${name}-${length === null ? "all" : `${length}s`}-${time.replaceAll(":", "")}.mp4`;
-    void this.#kept.add(title, file, async (signal, tell) => {
-      return this.#clips.film(await this.#clips.ask(length), signal, tell);
-    });
+    void this.#kept.add(title, file, (signal, tell) => this.#view.clips.keep(length, signal, tell));
   }
 
   /** @param {HTMLVideoElement} video of a clip */
@@ -181,7 +175,7 @@ export class Timeline {
   #begin(ago) {
     this.#return();
     if (!("MediaSource" in window)) return this.#complain(new ClipError("PLAYBACK_UNSUPPORTED"));
-    const replay = new Replay(this.#clips, ago);
+    const replay = new Replay(this.#view.clips, ago);
     this.#replay = replay;
     replay.moved.listen(() => {
       // Until then the live picture is better than none.
@@ -235,11 +229,12 @@ export class Timeline {
     const replay = this.#replay;
     const ago = replay ? Math.min(WINDOW, Math.max(1, replay.ago)) : 0;
     if (!this.#slider.matches(":active")) this.#slider.value = String(-ago);
-    const words = replay ? `${inWords(ago)} ago` : "Live";
+    const words = replay ? `${inWords(ago)} ago` : this.#isOffered ? "Live" : "";
     this.#slider.setAttribute("aria-valuetext", words);
     const isComing = replay !== null && !replay.video.isConnected;
     this.#place.textContent = this.#preview ? "A clip" : isComing ? "Fetching…" : words;
     this.#live.hidden = !replay && !this.#preview;
+    this.#live.textContent = this.#isOffered ? "Back to live" : "Close";
     this.#still.hidden = !replay;
     this.#still.textContent = replay?.video.paused ? "Play" : "Pause";
     this.#root.classList.toggle("back", replay !== null);

@@ -83,8 +83,8 @@ export class LivereactorView extends HTMLElement {
       changed: (now) => this.#tell(now),
       failed: (error) => this.dispatchEvent(new CustomEvent("error", { detail: error })),
     });
-    const { client } = visit.view;
-    this.store.attach(client);
+    const { client, clips } = visit.view;
+    this.store.attach(client, clips);
     client.status.listen(({ state }) => {
       // A press of the start card's button counts as much as a call.
       if (this.#visit === visit) this.#isWanted = !IDLE.includes(state);

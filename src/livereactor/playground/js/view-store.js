@@ -62,6 +62,8 @@ export class ViewStore {
   #listeners = new Set();
   /** @type {import("./client.js").Client | null} null: the element is on no page */
   #client = null;
+  /** @type {import("./clips.js").Clips | null} */
+  #clips = null;
 
   /** @param {Doings} doings */
   constructor({ connect, disconnect, reconnect }) {
@@ -107,14 +109,30 @@ export class ViewStore {
    */
   upload = async (file) => this.#here.upload(file);
 
+  /**
+   * What was just seen, or all of it, as a file.
+   * @param {number | null} seconds the last so many; null: all of the session
+   * @param {{signal?: AbortSignal, onProgress?: (fetched: number, total: number) => void}} [options] `signal` calls it off
+   * @returns {Promise<Blob>} an MP4 that starts at 0; rejects with a `code` where there is none
+   */
+  clip = async (seconds, { signal = new AbortController().signal, onProgress = () => {} } = {}) => {
+    if (!this.#clips) throw new CommandRefused("NOT_READY", "the element is on no page");
+    return this.#clips.keep(seconds, signal, onProgress);
+  };
+
   get #here() {
     if (!this.#client) throw new CommandRefused("NOT_READY", "the element is on no page");
     return this.#client;
   }
 
-  /** For the element. @param {import("./client.js").Client | null} client null: nothing can be sent */
-  attach(client) {
+  /**
+   * For the element.
+   * @param {import("./client.js").Client | null} client null: nothing can be sent
+   * @param {import("./clips.js").Clips | null} [clips] of the same session
+   */
+  attach(client, clips = null) {
     this.#client = client;
+    this.#clips = clips;
   }
 
   /** For the element: how things stand now. @param {Snapshot} now */

@@ -5,6 +5,7 @@
 
 import { cardOf, isCalm } from "./cards.js";
 import { Client } from "./client.js";
+import { Clips } from "./clips.js";
 import { Controls } from "./controls.js";
 import { CoordinatorLobby, RuntimeLobby } from "./lobby.js";
 import { Play } from "./play.js";
@@ -45,6 +46,7 @@ export class View {
   described = new Signal();
 
   client;
+  clips;
   stage;
   controls;
   sources;
@@ -86,6 +88,7 @@ export class View {
     this.#roots = roots;
     this.#place = place;
     this.client = new Client(new Signalling(http));
+    this.clips = new Clips(http, this.client);
     this.stage = new Stage(roots.stage);
     this.controls = new Controls(this.client, roots.controls);
     this.sources = new Sources(this.client, roots.inputs);

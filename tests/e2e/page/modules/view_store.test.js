@@ -44,7 +44,6 @@ test("an error that is told again is the same", () => {
 
 test("what is sent without a page to send it from is refused, not lost", async () => {
   const store = new ViewStore(DOINGS);
-  for (const asked of [store.send("go"), store.publish("cam", {}), store.unpublish("cam"), store.upload({})]) {
-    await assert.rejects(asked, { code: "NOT_READY" });
-  }
+  const asked = [store.send("go"), store.publish("cam", {}), store.unpublish("cam"), store.upload({}), store.clip(5)];
+  for (const each of asked) await assert.rejects(each, { code: "NOT_READY" });
 });
