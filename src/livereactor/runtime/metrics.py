@@ -73,6 +73,10 @@ class Metrics:
         """Report what the Outputs counted, at each scrape."""
         self._registry.register(_OutputsCollector(counters))
 
+    def watch_recorder(self, counters: Callable[[], Mapping[str, float]]) -> None:
+        """Report what the recorder counted, at each scrape."""
+        self._registry.register(_RecorderCollector(counters))
+
     def session_ended(self, reason: str, seconds: float) -> None:
         self._sessions.labels(reason if reason in _END_REASONS else "other").inc()
         self._duration.observe(seconds)
@@ -135,3 +139,17 @@ class _OutputsCollector(Collector):
                 )
                 family.add_metric([track], value)
         return families.values()
+
+
+class _RecorderCollector(Collector):
+    """Likewise, of recordings and clips."""
+
+    def __init__(self, counters: Callable[[], Mapping[str, float]]) -> None:
+        self._counters = counters
+
+    def describe(self) -> Iterable[CounterMetricFamily]:
+        return []
+
+    def collect(self) -> Iterable[CounterMetricFamily]:
+        for name, value in self._counters().items():
+            yield CounterMetricFamily(f"livereactor_recorder_{name}", f"Recordings: {name}", value=value)

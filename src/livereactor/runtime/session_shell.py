@@ -48,7 +48,6 @@ from livereactor.runtime.seam import (
     Role,
     Said,
     SessionFailed,
-    SessionStart,
     StageEvent,
     StepsDone,
     StreamEnded,
@@ -89,6 +88,7 @@ class SessionShell:
         self.outputs = Outputs(definition_of(model).outputs)
         self.metrics.watch_outputs(self.outputs.counters)
         self.recorder = Recorder(self.outputs, blobs, options.recorder, post=self._post)
+        self.metrics.watch_recorder(self.recorder.counters)
         self.stage = Stage(
             model,
             sink=self.outputs,
@@ -324,7 +324,6 @@ class SessionShell:
         self.failure = self.opening = None
         self._sessions += 1
         scope = self._scope = SessionScope(self._sessions, self._sparse, asked.id)
-        start = SessionStart(asked.id, asked.extra_args, asked.stepped, asked.starting, asked.steps, scope.number)
         self.peers.log = scope.log
         try:
             journal = self.recorder.begin(asked, self.definition, scope.log)

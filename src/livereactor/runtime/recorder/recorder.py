@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from collections.abc import Mapping
+
+import structlog
 
 from livereactor.base.clock import Clock, SystemClock
 from livereactor.base.errors import ConfigError
 from livereactor.base.sparse_log import SparseLog
+from livereactor.blobs.keeper import may_record
 from livereactor.blobs.port import Blobs
 from livereactor.protocol import messages as m
 from livereactor.runtime.definition import Definition
@@ -14,9 +19,11 @@ from livereactor.runtime.outputs import Outputs
 from livereactor.runtime.recorder.clips import Tell
 from livereactor.runtime.recorder.life import DISABLED, STEPPED
 from livereactor.runtime.recorder.options import RecorderOptions, recorded_tracks
-from livereactor.runtime.recorder.recording import Post, Recording
+from livereactor.runtime.recorder.recording import COUNTED, Post, Recording
 from livereactor.runtime.seam import JournalSink
 from livereactor.runtime.session_life import SessionAsked
+
+log = structlog.get_logger("livereactor.recorder")
 
 
 class Recorder:
@@ -40,7 +47,9 @@ class Recorder:
         self._clock = clock or SystemClock()
         self._recording: Recording | None = None
         self._refusal = DISABLED
-        self._ending: set[asyncio.Task[None]] = set()
+        self._ending: dict[asyncio.Task[None], Recording] = {}
+        self._totals: Counter[str] = Counter(dict.fromkeys(COUNTED, 0))
+        self._looking: asyncio.Task[None] | None = None
 
     @property
     def records(self) -> bool:
@@ -73,6 +82,8 @@ class Recorder:
         audio = None if tracks.audio is None else tracks.audio.name
         self._recording.run(model.run_without_viewers)
         self._outputs.record(tracks.video.name, audio, self._recording.tap)
+        self._look_no_more()
+        self._looking = asyncio.create_task(self._stop_without_room(self._recording), name="room for a recording")
         return self._recording.journal
 
     def run(self, running: bool) -> None:
@@ -94,13 +105,39 @@ class Recorder:
         self._outputs.record(None, None, None)
         if recording is not None:
             task = asyncio.create_task(recording.end(), name="recording's end")
-            self._ending.add(task)
-            task.add_done_callback(self._ending.discard)
+            self._ending[task] = recording
+            task.add_done_callback(self._ended)
+
+    def counters(self) -> Mapping[str, float]:
+        """What all recordings since the start have come to."""
+        total = self._totals.copy()
+        for recording in (self._recording, *self._ending.values()):
+            if recording is not None:
+                total.update(recording.counts())
+        return total
+
+    async def _stop_without_room(self, recording: Recording) -> None:
+        """It has begun, as a store may take long to answer; behind its end whoever asks for a Clip is refused."""
+        if not await may_record(self._blobs) and recording is self._recording:
+            log.warning("not recorded: what is kept takes all the room there is", recording=recording.id)
+            self.end()
+
+    def _look_no_more(self) -> None:
+        if self._looking is not None:
+            self._looking.cancel()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._totals.update(self._ending.pop(task).counts())
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("recording not ended in order", exc_info=error)
 
     async def aclose(self, timeout: float) -> None:
         """Wait for what is stored in the background; what takes longer is given up."""
+        self._look_no_more()
         self.end()
         if self._ending:
             _, late = await asyncio.wait(self._ending, timeout=timeout)
             for task in late:
                 task.cancel()
+            if late:
+                await asyncio.wait(late, timeout=timeout)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
+from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import suppress
 from typing import Final
 
@@ -29,6 +31,17 @@ from livereactor.runtime.recorder.thread import RecordingThread
 
 KEPT_LONGER: Final = 30.0  # seconds that Segments outlast the longest Clip: one that waits to be cut still finds them
 LAST_SEGMENTS: Final = 60.0  # seconds that storing them may take after the Session
+COUNTED: Final[tuple[str, ...]] = (
+    "pictures_encoded",  # by an encoder of the recorder's own
+    "pictures_shared",  # as viewers got them
+    "dropped",  # pictures and blocks of sound that came while a second of them waited
+    "seconds",  # in Segments that are whole
+    "bytes",  # of Segments that are stored
+    "segments_lost",  # which could not be stored in time
+    "clips",
+    "clips_failed",
+    "failures",  # of encoder or disk, each of which ended a recording
+)
 Post = Callable[..., None]
 
 
@@ -79,6 +92,7 @@ class Recording:
         whose = Whose(self.id, session, account, options.retention_hours * 3600)
         self._clips = Clips(whose, self._thread, self._storing, blobs, log)
         self._seconds = list[float]()  # of each Segment
+        self._failures = 0
 
     def run(self, running: bool) -> None:
         """Steps may run from now on, or not."""
@@ -100,20 +114,28 @@ class Recording:
         finished = self._thread.finish()
         self.life.handle(SessionOver())
         try:
+            await self._settle(finished)
+        finally:
+            self._storing.close()
+            await asyncio.to_thread(self._spool.close)
+
+    def counts(self) -> Counter[str]:
+        """What it has come to, by the names in `COUNTED`."""
+        pictures, storing, clips = self._filming.pictures, self._storing, self._clips
+        figures = (pictures.encoded, pictures.shared, self.tap.dropped, round(sum(self._seconds)), storing.bytes)
+        figures += (storing.lost, clips.made, clips.failed, self._failures)
+        return Counter(dict(zip(COUNTED, figures, strict=True)))
+
+    async def _settle(self, finished: Future[float]) -> None:
+        try:
             duration = await asyncio.wrap_future(finished)
-        except LivereactorError:  # it broke before
+        except Exception:  # it broke before, or does now: `_broke` has told
             duration = None
         await self._clips.settle(LAST_SEGMENTS)
         await self.journal.until_over(LAST_SEGMENTS)
         await self._storing.until(None, LAST_SEGMENTS)
         if duration is not None and self._seconds:
             await self._put_end(duration)
-        self.close()
-
-    def close(self) -> None:
-        """Give up what is not stored yet; may be called twice."""
-        self._storing.close()
-        self._spool.close()
 
     async def _put_end(self, duration: float) -> None:
         end = {
@@ -147,5 +169,6 @@ class Recording:
         self._storing.segment(closed)
 
     def _broke(self, error: Exception) -> None:
+        self._failures += 1
         self.life.handle(Broke())
         self._log.error("recording failed", recording=self.id, exc_info=error)
