@@ -24,6 +24,7 @@ FIGURES = {
             *serving.FIGURES,
             *commands.FIGURES,
             *clips.FIGURES,
+            *clips.FIGURES,
             *recovering.FIGURES,
             *cost.FIGURES,
             *flow.FIGURES,

@@ -82,11 +82,21 @@ def late_pictures(film: Path, recording: Path, start: float, end: float) -> int:
 
     The last ones may not have been encoded when it was asked for.
     """
-    recorded, shown = pictures(recording), [number for _, number in pictures(film)]
-    first = max(at for at, _ in recorded if at <= start + TICK)
-    wanted = [number for at, number in recorded if first <= at < end - TICK]
+    shown, wanted = _shown_and_wanted(film, recording, start, end)
     assert shown == wanted[: len(shown)], (shown, wanted)
     return len(wanted) - len(shown)
+
+
+def misses(film: Path, recording: Path, start: float, end: float) -> tuple[int, int]:
+    """How many pictures a clip of these seconds has too many before its first and behind its last; below 0: too few."""
+    shown, wanted = _shown_and_wanted(film, recording, start, end)
+    return wanted[0] - shown[0], shown[-1] - wanted[-1]
+
+
+def _shown_and_wanted(film: Path, recording: Path, start: float, end: float) -> tuple[list[int], list[int]]:
+    recorded, shown = pictures(recording), [number for _, number in pictures(film)]
+    first = max(at for at, _ in recorded if at <= start + TICK)
+    return shown, [number for at, number in recorded if first <= at < end - TICK]
 
 
 def length(film: Path | bytes) -> float:

@@ -7,6 +7,7 @@ when that is gone. A part's address is signed, since official JavaScript clients
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Annotated, Final, TypeAlias, TypeVar
@@ -39,7 +40,7 @@ INIT_TYPE, CHUNK_TYPE = "video/mp4", "video/iso.segment"
 CHUNKS: Final = "/clips/chunks/"
 # A cut takes a tenth of a second as a rule: a client that is answered 202 would wait at least two of them.
 HOLD: Final = 1.0  # seconds that a playlist is waited for
-LOOKS: Final = (0.02, 0.2)  # seconds between two looks: the first, and at most
+LOOK: Final = 0.01  # seconds between two looks at least; else a tenth of what was waited
 RETRY_AFTER: Final = "0.2"  # seconds; what comes next is held too
 LATE: Final = 60_000_000  # microseconds past the predicted moment after which a Clip never comes
 
@@ -154,13 +155,13 @@ class ClipShelf:
         raise SignatureRefusedError("this address was not made here; fetch the clip's playlist again")
 
     async def _made(self, clip: str) -> Made | None:
-        pause, longest = LOOKS
+        began = time.monotonic()
         with suppress(TimeoutError):
             async with asyncio.timeout(HOLD):
-                while (made := await self._read(made_key(clip), Made)) is None:
-                    await asyncio.sleep(pause)
-                    pause = min(2 * pause, longest)
-                return made
+                while True:
+                    if (made := await self._read(made_key(clip), Made)) is not None:
+                        return made
+                    await asyncio.sleep(max(LOOK, (time.monotonic() - began) / 10))
         return None
 
     def _address(self, key: str, asked: Asked) -> str:

@@ -20,6 +20,7 @@ from tests.e2e.acceptance.test_recordings import (
     test_several_clips_at_once_are_each_their_own,
 )
 from tests.e2e.client.conftest import CONFORMANCE, CONFORMANCE_AV, ENVIRONMENT, Make
+from tests.tools.browser import browser, serving
 from tests.tools.films import boxes, complaints, length, lengths, pictures
 from tests.tools.fixtures import Start
 from tests.tools.processes import REPOSITORY, Program, livereactor_run
@@ -33,6 +34,20 @@ __all__ = [
 ]
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+PLAY = """url => new Promise(done => {
+    const video = document.createElement("video");
+    const tell = () => done({
+        error: video.error && video.error.message,
+        size: [video.videoWidth, video.videoHeight],
+        ended: video.currentTime,
+        frames: video.getVideoPlaybackQuality().totalVideoFrames,
+    });
+    video.onended = video.onerror = tell;
+    video.src = url;
+    document.body.append(video);
+    video.play().catch(tell);
+})"""
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +113,26 @@ async def test_a_clip_is_an_ordinary_film_with_its_index_first(make: Make, serve
     assert files_in(tmp_path) == ["clip.mp4"]
     raw = await reactor.download_clip(clip, raw=True)
     assert [number for _, number in pictures(raw)] == [number for _, number in pictures(path)]
+
+
+async def test_chromium_plays_a_clip_to_its_end_and_shows_every_picture(
+    make: Make, start: Start, tmp_path: Path
+) -> None:
+    reactor = make(start(CONFORMANCE_AV))
+    await reactor.connect()
+    await watched(reactor, 90)
+    clip = await reactor.request_clip(1.7)
+    await reactor.download_clip(clip, tmp_path / "flat.mp4")
+    await reactor.download_clip(clip, tmp_path / "raw.mp4", raw=True)
+    with serving(tmp_path) as url:
+        async with browser() as chromium:
+            page = await chromium.new_page()
+            for name in ("flat.mp4", "raw.mp4"):
+                played = await page.evaluate(PLAY, f"{url}/{name}")
+                assert played["error"] is None
+                assert played["size"] == [640, 360]
+                assert played["ended"] == pytest.approx(length(tmp_path / name), abs=0.05)
+                assert played["frames"] == pytest.approx(len(pictures(tmp_path / name)), abs=1)
 
 
 async def test_picture_and_sound_of_a_clip_begin_at_zero_and_end_together(
