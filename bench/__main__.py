@@ -24,7 +24,6 @@ FIGURES = {
             *serving.FIGURES,
             *commands.FIGURES,
             *clips.FIGURES,
-            *clips.FIGURES,
             *recovering.FIGURES,
             *cost.FIGURES,
             *flow.FIGURES,
