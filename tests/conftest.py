@@ -15,6 +15,7 @@ HERE = Path(__file__).parent
 ALONE = (
     "contract/engine/",
     "e2e/acceptance/",
+    "e2e/client/test_bucket",
     "e2e/client/test_commands",
     "e2e/client/test_life_cycle",
     "e2e/client/test_media",

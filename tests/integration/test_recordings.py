@@ -13,10 +13,13 @@ import pytest
 
 import livereactor as lr
 from livereactor.blobs.clips import Asked, Made, asked_key, made_key
+from livereactor.blobs.keeper import Keeper, always
+from livereactor.blobs.keeping import Rules
 from livereactor.blobs.port import BlobKey, BlobMissingError
 from livereactor.media.frames import Frame
 from livereactor.protocol import messages as m
 from livereactor.protocol import v0, v1
+from livereactor.runtime.recorder.life import DISABLED
 from livereactor.runtime.recorder.options import RecorderOptions
 from tests.integration.rig import Caller, Served, serving
 from tests.tools.barcode import Code, draw, read
@@ -166,3 +169,20 @@ async def test_before_the_first_picture_there_is_nothing_to_cut() -> None:
         caller = await served.client(await served.start_session())
         assert (await asked(caller, m.RequestClip(5, "c1"))).reason == "no media generated yet"
         assert (await served.http.get("/session")).json()["recording"] == {"enabled": True, "chunk_seconds": 1.0}
+
+
+async def test_without_room_a_session_streams_and_is_not_recorded() -> None:
+    async with serving(Counted, options=RECORDED) as served:
+        blobs, rules = served.runtime.blobs, Rules(max_bytes=0)
+        await blobs.put(BlobKey("clips/kept/init.mp4"), b"x")
+
+        async def is_open(session: str) -> bool:
+            return False
+
+        await Keeper(blobs, rules, is_open=is_open, leads=always).round()
+        sid = await served.start_session()
+        caller = await served.client(sid, v1, resume=["main_video"])
+        await watched_for(caller, 1.0)
+        refused = await asked(caller, m.RequestClip(1.0, "c1"))
+        assert isinstance(refused, m.ClipFailed)
+        assert refused.reason == DISABLED
