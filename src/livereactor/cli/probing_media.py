@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import time
 from collections.abc import Callable
 from typing import Final
@@ -12,6 +11,7 @@ from livereactor.client.errors import error_of
 from livereactor.client.types import TrackCapability
 from livereactor.client.wire.api import Api
 from livereactor.client.wire.reading import ReceivedDescriptor
+from livereactor.client.wire.signalling import answer_to
 from livereactor.engine.port import (
     CandidateFound,
     CandidatePair,
@@ -34,6 +34,7 @@ from livereactor.protocol import messages as m
 from livereactor.protocol import v0, v1
 
 PATIENCE: Final = 15.0  # seconds for each step: ICE itself gives up later
+POLLS: Final = 7  # for an answer, where the server does not hold the first: 13 s in all
 LOOK: Final = 0.02  # seconds between two looks at what ICE has found
 _USES: Final = {"recvonly": Use.RECEIVE, "sendonly": Use.SEND}
 
@@ -93,21 +94,10 @@ class MediaPath:
         self._trickling = asyncio.create_task(self._trickle(connection), name="probe candidates")
         began = time.monotonic()
         given = await self._api.send_offer(session, connection, offer, mapping, again=False)
-        await self._peer.take_answer(given or await self._answer(connection))
+        await self._peer.take_answer(given or await answer_to(self._api, session, connection, POLLS))
         took = (time.monotonic() - began) * 1000
         relays = sum(url.startswith("turn") for each in self._servers for url in each.urls)
         return f"connection {connection}, answered in {took:.0f} ms; {relays or 'no'} relays offered", ""
-
-    async def _answer(self, connection: int) -> str:
-        began = time.monotonic()
-        for polls in itertools.count(1):
-            answer = await self._api.answer(self._session.session_id, connection)
-            if answer is not None:
-                return answer
-            if time.monotonic() - began > PATIENCE:
-                break
-            await asyncio.sleep(min(0.1 * polls, 1.0))
-        raise error_of("REQUEST_TIMEOUT", f"no answer to the offer in {PATIENCE:g} s; see the runtime's log")
 
     async def _ice(self) -> tuple[str, str]:
         assert self._peer is not None

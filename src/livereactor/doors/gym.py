@@ -14,7 +14,7 @@ from livereactor.doors.spaces import Action, parameter_actions
 from livereactor.protocol.openapi_reading import from_openapi
 
 if TYPE_CHECKING:
-    from livereactor.client.stepping import StepResult
+    from livereactor.client.stepping import StepFrame, StepResult
     from livereactor.client.sync.reactor import SyncReactor
 
 Observation: TypeAlias = NDArray[np.uint8]
@@ -102,7 +102,7 @@ class ReactorEnv(gymnasium.Env[Observation, Any]):
         """Run one step: (observation, reward, terminated, False, info); a step in which the model failed ends it."""
         values = {next(iter(self._actions)): action} if len(self._actions) == 1 else action
         result = self._reactor.step(params={name: self._actions[name].value(values[name]) for name in self._actions})
-        frames = result.track(self._track).frames
+        frames = _frames(result, self._track)
         self._frame = frames[-1].array if frames else self._frame
         reward, done = self._judge(result)
         return self._frame, reward, done or result.error is not None, False, _info(result, self._track)
@@ -117,7 +117,7 @@ class ReactorEnv(gymnasium.Env[Observation, Any]):
         self._reactor.close()
 
     def _first(self, result: StepResult) -> Observation:
-        frames = result.track(self._track).frames
+        frames = _frames(result, self._track)
         if not frames:
             reason = result.error or "it yields none in its first step"
             raise ValueError(f"{self._track}: no Frame to observe; {reason}")
@@ -130,9 +130,14 @@ def _space(actions: Mapping[str, Action]) -> spaces.Space[Any]:
     return spaces.Dict({name: action.space for name, action in actions.items()})
 
 
+def _frames(result: StepResult, track: str) -> Sequence[StepFrame]:
+    """A step in which the model failed may have no tracks at all."""
+    return () if result.error is not None and not result.tracks else result.track(track).frames
+
+
 def _info(result: StepResult, track: str) -> dict[str, Any]:
     return {
-        "frames": [frame.array for frame in result.track(track).frames],
+        "frames": [frame.array for frame in _frames(result, track)],
         "messages": list(result.messages),
         "number": result.step,
     }

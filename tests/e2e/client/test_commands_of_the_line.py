@@ -88,10 +88,13 @@ async def test_a_film_that_cannot_be_written_is_said(server: Program, tmp_path: 
     assert "cannot film: No such file or directory" in done.log
 
 
-async def test_ctrl_c_ends_the_session_and_says_what_was_seen(server: Program) -> None:
-    process = await started("connect", "conformance", *to(server))
+async def test_ctrl_c_ends_the_session_and_says_what_was_seen(server: Program, tmp_path: Path) -> None:
+    film = tmp_path / "film.mp4"
+    process = await started("connect", "conformance", *to(server), "--save", str(film))
     await said(process, "ready")
-    await asyncio.sleep(1.0)  # the time of thirty frames
+    async with asyncio.timeout(PATIENCE):
+        while not film.exists():  # noqa: ASYNC110  (made with the first frame; no event tells of it)
+            await asyncio.sleep(0.02)
     process.send_signal(signal.SIGINT)
     out, log = await asyncio.wait_for(process.communicate(), 15.0)
     assert process.returncode == 130, log

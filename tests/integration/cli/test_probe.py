@@ -177,7 +177,7 @@ async def test_a_session_that_closes_while_it_is_waited_for_fails() -> None:
 async def test_an_offer_without_an_answer_fails_at_signalling_and_the_session_is_ended(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(probing_media, "PATIENCE", 1.0)
+    monkeypatch.setattr(probing_media, "POLLS", 2)
     async with scripted(style="local", webrtc=False) as server:
         steps = await report(server.url, local=True)
         assert server.of("L3")

@@ -338,17 +338,6 @@ async def test_a_number_that_is_not_taken_back_is_replaced_by_a_new_one(status: 
         assert link.connection == 5001
 
 
-async def test_a_worker_that_has_not_been_told_yet_is_asked_again() -> None:
-    fenced = {"error": "this worker does not hold that session any more", "code": "FENCED"}
-    async with linking(faults={"W2": Fault(409, fenced, times=2)}) as (server, linked):
-        await linked.link()
-        assert len(server.of("W2")) == 3
-    async with linking(faults={"W2": Fault(409, fenced)}) as (server, linked):
-        with pytest.raises(ReactorError) as lost:
-            await linked.link()
-        assert (lost.value.code, len(server.of("W2"))) == ("FENCED", 4)
-
-
 async def test_the_one_connection_of_an_old_server_is_offered_again_as_any_other() -> None:
     async with linking(wire=V0, flat=True) as (server, linked):
         first = await linked.link()

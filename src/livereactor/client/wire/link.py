@@ -40,9 +40,6 @@ from livereactor.protocol.messages import WireFormat
 
 TRANSPORT_TIMEOUT: Final = 30.0  # seconds from the answer to open channels; the patience of servers, too
 PING_INTERVAL: Final = {WireFormat.V0: 5.0, WireFormat.V1: 10.0}  # seconds; servers drop who is silent for 20
-# Seconds before a worker is asked again that says it does not hold the session: that it does, our coordinator may have
-# told us before it told the worker.
-UNTOLD: Final = (0.02, 0.1, 0.4)
 END_WAIT: Final = 1.0  # seconds before a server is told that there are no more candidates
 TURNS: Final = 3  # of the loop until a request is on its way
 DRAIN: Final = 0.5  # seconds at the end, for what has been said already
@@ -242,13 +239,6 @@ class Link:
     async def _registered(self) -> int:
         if self._options.connection is not None:
             return self._options.connection
-        for wait in UNTOLD:
-            try:
-                return await self._api.create_connection(self._session_id)
-            except ReactorError as error:
-                if error.code != "FENCED":
-                    raise
-            await asyncio.sleep(wait)
         return await self._api.create_connection(self._session_id)
 
     async def _send(self, offer: str) -> str | None:
