@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from livereactor.blobs.clips import chunk
 from livereactor.blobs.port import BlobKey
 from livereactor.blobs.s3 import Place, S3Blobs
 from tests.fault.services import PATIENCE, Service, is_unbroken, service
@@ -64,6 +65,20 @@ async def kept(client: Client, ref: str) -> int:
     return int((await client.ask("command", name="keep", ref=ref))["reply"]["data"]["size"])
 
 
+async def recording_of(bucket: S3Server, session: str) -> tuple[dict[str, Any], list[str]]:
+    """`end.json` of a Session's recording, once it is there, and the names of its segments."""
+    blobs = S3Blobs(Place.parse(bucket.url("live", "of-the-tests")))
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            there = [entry.key.path async for entry in blobs.list(BlobKey("recordings"))]
+            for ended in [path for path in there if path.endswith("/end.json")]:
+                folder = ended.rpartition("/")[0]
+                if json.loads(await blobs.get(BlobKey(f"{folder}/recording.json")))["session"] == session:
+                    chunks = [path for path in there if path.startswith(f"{folder}/chunk_")]
+                    return json.loads(await blobs.get(BlobKey(ended))), sorted(chunks)
+            await asyncio.sleep(0.1)
+
+
 async def uploads_in(bucket: S3Server, session: str) -> list[int]:
     blobs = S3Blobs(Place.parse(bucket.url("live", "of-the-tests")))
     return sorted([entry.size_bytes async for entry in blobs.list(BlobKey(f"sessions/{session}"))])
@@ -93,7 +108,7 @@ async def test_files_go_through_the_bucket_to_the_model_and_leave_with_their_ses
         pass
 
 
-async def test_uploads_wait_for_the_bucket_and_nothing_else_does(
+async def test_uploads_and_segments_wait_for_the_bucket_and_nothing_else_does(
     clients: PythonClients, served: Service, bucket: S3Server
 ) -> None:
     client, session = await watching(clients, served)
@@ -118,6 +133,10 @@ async def test_uploads_wait_for_the_bucket_and_nothing_else_does(
     assert (await kept(client, "again"), await kept(client, "before")) == (20, 10)
     assert is_unbroken(await client.ask("since", start=mark))
     await client.ask("drop")
+    end, segments = await recording_of(bucket, session)
+    assert [path.rpartition("/")[2] for path in segments] == [chunk(n) for n in range(len(end["segments"]))]
+    assert sum(end["segments"]) == pytest.approx(end["duration"], abs=0.1)
+    assert len(segments) > 4
 
 
 def doctor(tmp_path: Path, url: str) -> dict[str, str]:
