@@ -66,8 +66,11 @@ def make_film(seconds: int, *, part_seconds: int = 1, sound: bool = True, width:
     return Film(init, tuple(parts), tuple(numbers))
 
 
-def pictures(film: Path | bytes) -> list[tuple[float, int]]:
-    """When each picture of a film is shown, in seconds, and the number on it; raises where it does not decode."""
+def pictures(film: Path | bytes | str) -> list[tuple[float, int]]:
+    """When each picture of a film is shown, in seconds, and the number on it; raises where it does not decode.
+
+    A text is the address of one.
+    """
     with av.open(io.BytesIO(film) if isinstance(film, bytes) else str(film), "r") as container:
         found: list[tuple[float, int]] = []
         for picture in container.decode(video=0):

@@ -40,6 +40,7 @@ def run(
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     key: _Key = None,
     insecure: _Insecure = False,
+    no_record: Annotated[bool, typer.Option("--no-record", help="Record nothing; there are no clips then.")] = False,
     cpu: _Cpu = False,
     json_lines: _Json = False,
 ) -> None:
@@ -51,6 +52,7 @@ def run(
         "runtime.host": host,
         "runtime.key": key,
         "runtime.insecure": insecure or None,
+        "recorder.enabled": False if no_record else None,
     }
     serve(target, given | assignments(set_ or []), reload=reload, open_page=open_page, json_lines=json_lines)
 

@@ -13,6 +13,7 @@ import pytest
 from tests.tools.drivers import Client, ClientError
 from tests.tools.films import complaints, late_pictures, length, pictures
 from tests.tools.fixtures import SMALL, Start
+from tests.tools.processes import Program
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -94,8 +95,17 @@ async def test_several_clips_at_once_are_each_their_own(viewer: Client, tmp_path
         assert length(tmp_path / f"{seconds}.mp4") == pytest.approx(seconds, abs=0.1)
 
 
+async def test_ffmpeg_plays_the_playlist_as_it_is(viewer: Client, server: Program, tmp_path: Path) -> None:
+    await streamed(viewer, 3.0)
+    clip = await kept(viewer, tmp_path / "clip.mp4", 2.0)
+    url = str(httpx2.URL(server.url).join(clip["playlist_url"]))
+    played, fetched = await asyncio.to_thread(pictures, url), pictures(tmp_path / "clip.mp4")
+    assert [number for _, number in played] == [number for _, number in fetched]
+    assert [at for at, _ in played] == pytest.approx([at for at, _ in fetched], abs=0.001)
+
+
 async def test_c50_a_runtime_that_records_nothing_says_so_at_once(join: Any, start: Start) -> None:
-    silent = start("examples/conformance.py", environment={**SMALL, "LIVEREACTOR_RECORDER__ENABLED": "false"})
+    silent = start("examples/conformance.py", environment=SMALL, arguments=["--no-record"])
     client = await join(at=silent)
     await client.frames(1)
     began = time.monotonic()
