@@ -22,7 +22,7 @@ from tests.tools.serving import livereactor_serve
 
 from .axe import stumbles
 from .conftest import opened, picture
-from .coordinating import ENVIRONMENT
+from .coordinating import ENVIRONMENT, open_sessions
 from .looking import PATIENCE, on_screen
 from .running import MODELS, Running, live, run_board, runtime_of
 
@@ -178,6 +178,14 @@ async def test_a_coordinators_sessions_have_it_too(browser: Browser, tmp_path: P
             await page.get_by_role("slider", name="Look back").fill("-2")
             await page.wait_for_function(f"() => ({NUMBER})({FILM!r}) !== null", timeout=PATIENCE_MS)
             assert complaints == []
+            (session,) = open_sessions(coordinator)
+            _, share = coordinator.call("POST", f"/sessions/{session}/share")
+            async with opened(browser) as (watching, complaints):
+                await watching.goto(share["url"])
+                await on_screen(watching)
+                await watching.get_by_role("button", name="Keep the last 5 s").click()
+                assert pictures(await saved(watching, tmp_path))[0][0] == 0
+                assert complaints == []
 
 
 async def test_a_key_keeps_a_clip_unless_somebody_is_writing(page: Page) -> None:
@@ -189,10 +197,22 @@ async def test_a_key_keeps_a_clip_unless_somebody_is_writing(page: Page) -> None
     await expect(page.locator(".kept li")).to_have_count(1)
 
 
-async def test_commands_leave_marks(page: Page) -> None:
-    await expect(page.locator(".marks i")).to_have_count(0)
-    await page.locator(".field", has_text="Shade").get_by_role("slider").fill("1")
-    await expect(page.locator(".marks i")).to_have_count(1)
+async def test_commands_leave_marks_where_they_were_given(browser: Browser, counter: Running) -> None:
+    async with opened(browser) as (page, complaints):  # with the page's own policy, which forbids styles in attributes
+        await page.goto(counter.url)
+        await page.get_by_role("button", name="Start").click()
+        await on_screen(page)
+        await expect(page.locator(".ribbon i")).to_have_count(0)
+        await page.locator(".field", has_text="Shade").get_by_role("slider").fill("1")
+        mark, ribbon = page.locator(".ribbon i"), page.locator(".ribbon")
+        await expect(mark).to_have_count(1)
+        from_end = "([mark, ribbon]) => ribbon.getBoundingClientRect().right - mark.getBoundingClientRect().right"
+        handles = [await mark.element_handle(), await ribbon.element_handle()]
+        assert 0 <= await page.evaluate(from_end, handles) < 20
+        await page.get_by_role("button", name="Keep the last 5 s").click()
+        await page.get_by_role("button", name="Look: Last 5 s").click(timeout=PATIENCE_MS)
+        await page.wait_for_function("() => document.querySelector('.film video')?.currentTime > 0.2")
+        assert complaints == []
 
 
 # --- what goes wrong -------------------------------------------------------------------------------------------------

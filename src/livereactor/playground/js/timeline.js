@@ -40,7 +40,9 @@ export class Timeline {
   #began = NaN;
 
   #recorded = element("div", { class: "recorded" });
-  #dots = element("div", { class: "marks" });
+  /** @type {HTMLElement[]} */
+  #dots = [];
+  #ribbon = element("div", { class: "ribbon", "aria-hidden": "true" }, this.#recorded);
   #slider = element("input", {
     type: "range",
     min: String(-WINDOW),
@@ -79,8 +81,7 @@ export class Timeline {
       }),
       element("button", { type: "button", "aria-label": "Keep all so far", onclick: () => this.#keep(null) }, "All"),
     );
-    const ribbon = element("div", { class: "ribbon", "aria-hidden": "true" }, this.#recorded, this.#dots);
-    const track = element("div", { class: "track" }, ribbon, this.#slider);
+    const track = element("div", { class: "track" }, this.#ribbon, this.#slider);
     root.append(
       element("div", { class: "line-of-time" }, this.#keeps, track, this.#place, this.#still, this.#live),
       this.#kept.list,
@@ -95,7 +96,7 @@ export class Timeline {
     const { client } = this.#view;
     const isLive = client.state === "ready";
     if (!this.#view.isUnderWay) this.#end();
-    this.#isOffered = isLive && !this.#view.isWatching && client.session.descriptor?.recording?.enabled === true;
+    this.#isOffered = isLive && client.session.descriptor?.recording?.enabled === true;
     this.#toggle.hidden = !this.#isOffered && this.#kept.count === 0;
     this.#toggle.setAttribute("aria-expanded", String(this.#isOpen));
     this.#root.hidden = this.#toggle.hidden || !this.#isOpen;
@@ -219,9 +220,13 @@ export class Timeline {
     const recorded = Number.isNaN(this.#began) ? 0 : Math.min(1, (now - this.#began) / WINDOW);
     this.#recorded.style.width = `${100 * recorded}%`;
     const seen = this.#marks.seen(now);
-    while (this.#dots.childElementCount > seen.length) this.#dots.lastElementChild?.remove();
-    while (this.#dots.childElementCount < seen.length) this.#dots.append(element("i"));
-    seen.forEach((share, at) => this.#dots.children[at]?.setAttribute("style", `right: ${100 * share}%`));
+    while (this.#dots.length > seen.length) this.#dots.pop()?.remove();
+    while (this.#dots.length < seen.length) {
+      const dot = element("i");
+      this.#dots.push(dot);
+      this.#ribbon.append(dot);
+    }
+    this.#dots.forEach((dot, at) => (dot.style.right = `${100 * (seen[at] ?? 0)}%`));
     this.#tell();
   }
 

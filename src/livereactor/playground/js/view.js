@@ -138,11 +138,6 @@ export class View {
     return this.#credentials.session !== null;
   }
 
-  /** Whether it may only look on. */
-  get isWatching() {
-    return this.#credentials.watching;
-  }
-
   /**
    * @param {import("./server.js").Server} server
    * @param {RuntimeLobby | CoordinatorLobby} lobby
