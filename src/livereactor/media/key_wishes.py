@@ -1,7 +1,9 @@
 """When a key frame is made for those who wish for one. Pure: `now` comes in.
 
 A key frame costs every viewer of the stream bits, so wishes are bounded: one a second for all of them together; for
-viewers who join, and have no picture until then, four a second. One key frame fulfils all that are waiting.
+viewers who join, and have no picture until then, four a second. A recording that takes the stream over begins a Segment
+each second; what it asks for is bounded apart, or a viewer who lost a picture would always wait for its turn. One key
+frame fulfils all that are waiting.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from typing import Final
 
 WISH_INTERVAL: Final = 1.0
 JOINS_A_SECOND: Final = 4
+RECORD_INTERVAL: Final = 0.9  # seconds; a little less than a Segment, so that none is missed by a hair
 
 
 class KeyWishes:
@@ -20,6 +23,7 @@ class KeyWishes:
         self._wished = False
         self._joined = False
         self._last_wish = float("-inf")  # when the last key frame for a wish was granted
+        self._recorded = float("-inf")  # and for a recording
         self._joins: deque[float] = deque(maxlen=JOINS_A_SECOND)  # when the last ones for a join were
 
     def wish(self) -> None:
@@ -48,5 +52,13 @@ class KeyWishes:
             self._joins.append(now)
         else:
             self._last_wish = now
+        self._wished = self._joined = False
+        return True
+
+    def grant_recording(self, now: float) -> bool:
+        """Whether the Frame encoded now is to be a key frame because a recording asks; if so, all are served by it."""
+        if now < self._recorded + RECORD_INTERVAL:
+            return False
+        self._recorded = now
         self._wished = self._joined = False
         return True

@@ -140,9 +140,9 @@ class Fanout:
             stream = self._streams[key]
             stream.owes |= fresh
             due = stream.owes and now >= stream.next_at() and any(viewer.started for viewer in viewers)
-            if keys and due and stream.is_recordable:
-                stream.keys.wish()
             granted = stream.keys.grant(now)
+            if not granted and keys and due and stream.is_recordable:
+                granted = stream.keys.grant_recording(now)
             if due or granted:
                 stream.owes, stream.last_at = False, now
                 tasks.append(Task(stream, granted, self._bps[stream.rung], tuple(viewers)))

@@ -90,6 +90,31 @@ def test_a_key_frame_is_made_for_a_recording_with_the_next_picture_and_no_sooner
     assert len(sink.wait_for(3)) == 3
 
 
+def test_a_recording_that_is_behind_does_not_turn_every_picture_into_a_key_frame(outputs: Outputs) -> None:
+    tap, sink = recorded(outputs), watch(outputs, VideoCodec.H264)
+    emit(outputs, 1)
+    taken(tap)
+    tap.wants_key = True
+    for count in range(2, 7):
+        emit(outputs, count)
+        sink.wait_for(count)
+    assert [frame.key for frame in sink.got] == [True, True, False, False, False, False]
+
+
+def test_a_viewer_who_lost_a_picture_does_not_wait_for_the_recordings_turn(outputs: Outputs) -> None:
+    tap, sink = recorded(outputs), watch(outputs, VideoCodec.H264)
+    emit(outputs, 1)
+    taken(tap)
+    tap.wants_key = True
+    emit(outputs, 2)
+    sink.wait_for(2)
+    tap.wants_key = False
+    asked = time.monotonic()
+    outputs.key_wanted("main_video", 1)
+    assert sink.wait_for(3)[-1].key
+    assert time.monotonic() - asked < 0.5
+
+
 def test_sound_is_recorded_as_it_is_played_and_beside_its_picture() -> None:
     outputs = Outputs(SOUNDING)
     tap, sink = recorded(outputs, "voice"), AudioSink()

@@ -155,10 +155,11 @@ def test_another_size_is_fitted_into_the_first(rig: Rig) -> None:
         }
 
 
-def test_a_pause_is_one_held_picture(rig: Rig) -> None:
-    rig.show(30)
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_pause_is_one_held_picture(rig: Rig, shared: bool) -> None:
+    rig.show(30, shared=shared)
     rig.pause(5.0)
-    rig.show(30)
+    rig.show(30, shared=shared)
     data = rig.clip(0.0, 6.9)
     held = [time for time, number in shown(data) if number == 30]
     assert held[0] == pytest.approx(29 / FPS, abs=0.002)

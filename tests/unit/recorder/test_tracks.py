@@ -1,0 +1,58 @@
+"""Which tracks are recorded, and what is refused at boot."""
+
+from __future__ import annotations
+
+import pytest
+
+import livereactor as lr
+from livereactor.base.errors import ConfigError
+from livereactor.runtime.recorder.options import RecordedTracks, RecorderOptions, recorded_tracks
+from livereactor.runtime.seam import OutputDeclaration
+from livereactor.settings import Resolved, Settings
+from livereactor.wiring.runtime import runtime_options
+
+MAIN, SIDE = OutputDeclaration("main_video", "video"), OutputDeclaration("side", "video")
+VOICE, MUSIC = OutputDeclaration("voice", "audio"), OutputDeclaration("music", "audio")
+
+
+def test_the_only_tracks_are_taken_by_themselves() -> None:
+    assert recorded_tracks(RecorderOptions(), [VOICE, MAIN]) == RecordedTracks(MAIN, VOICE)
+    assert recorded_tracks(RecorderOptions(), [MAIN]) == RecordedTracks(MAIN, None)
+
+
+def test_without_a_picture_there_is_nothing_to_record() -> None:
+    assert recorded_tracks(RecorderOptions(), [VOICE]) is None
+
+
+def test_of_several_one_has_to_be_named() -> None:
+    with pytest.raises(ConfigError, match=r"recorder\.video_track: .* main_video, side; name"):
+        recorded_tracks(RecorderOptions(), [MAIN, SIDE])
+    with pytest.raises(ConfigError, match=r"recorder\.audio_track: .* voice, music; name"):
+        recorded_tracks(RecorderOptions(), [MAIN, VOICE, MUSIC])
+    named = RecorderOptions(video_track="side", audio_track="music")
+    assert recorded_tracks(named, [MAIN, SIDE, VOICE, MUSIC]) == RecordedTracks(SIDE, MUSIC)
+
+
+def test_one_that_is_named_has_to_be_there() -> None:
+    with pytest.raises(ConfigError, match="no video output 'voice'; the model has main_video"):
+        recorded_tracks(RecorderOptions(video_track="voice"), [MAIN, VOICE])
+
+
+class Two(lr.Model):
+    """Shows two pictures."""
+
+    main_video = lr.VideoOut()
+    side = lr.VideoOut()
+
+
+def settings(**recorder: object) -> Resolved:
+    made = Settings.model_validate({"recorder": recorder})
+    return Resolved(made, {}, None)
+
+
+def test_a_runtime_of_two_pictures_does_not_start_before_one_is_named() -> None:
+    with pytest.raises(ConfigError, match="main_video, side"):
+        runtime_options(Two, settings())
+    assert runtime_options(Two, settings(enabled=False)).recorder is None
+    options = runtime_options(Two, settings(video_track="side", clip_max_seconds=60, retention_hours=2))
+    assert options.recorder == RecorderOptions(60, "side", None, 2)
