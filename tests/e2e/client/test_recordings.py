@@ -23,7 +23,7 @@ from tests.e2e.client.conftest import CONFORMANCE, CONFORMANCE_AV, ENVIRONMENT, 
 from tests.tools.browser import browser, serving
 from tests.tools.films import boxes, complaints, length, lengths, pictures
 from tests.tools.fixtures import Start
-from tests.tools.processes import REPOSITORY, Program, livereactor_run
+from tests.tools.processes import LIVEREACTOR, REPOSITORY, Program, background, livereactor_run
 from tests.tools.serving import Coordinator, livereactor_serve
 
 __all__ = [
@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
+SECRET = "tests-only-worker-0123456789"
 PLAY = """url => new Promise(done => {
     const video = document.createElement("video");
     const tell = () => done({
@@ -212,3 +212,25 @@ async def test_another_accounts_clip_is_gone(make: Make, server: Program, tmp_pa
         await download_clip(clip, tmp_path / "stolen.mp4", jwt=server.key_of("rival"))
     assert gone.value.code == "CLIP_GONE"
     assert not (tmp_path / "stolen.mp4").exists()
+
+
+async def test_a_worker_elsewhere_leaves_its_clips_with_the_coordinator_and_they_outlive_it(
+    make: Make, door: str, tmp_path: Path
+) -> None:
+    if door == "run":
+        pytest.skip("a stand-alone runtime has no workers")
+    secret = {"LIVEREACTOR_COORDINATOR__WORKER_SECRET": SECRET}
+    with livereactor_serve([], log_path=tmp_path / "log", environment=secret, data_dir=tmp_path / "data") as served:
+        command = [*LIVEREACTOR, "worker", CONFORMANCE, "--coordinator", served.url, "--secret", SECRET]
+        with background(command, url=served.url, log_path=tmp_path / "worker", environment=ENVIRONMENT) as worker:
+            served.wait_until(lambda: "worker registered" in served.log(), timeout=60.0)
+            reactor = make(served)
+            await reactor.connect()
+            await watched(reactor, 60)
+            clip, whole = await asyncio.gather(reactor.request_clip(1), reactor.request_recording())
+            await reactor.download_clip(clip, tmp_path / "clip.mp4")
+            await reactor.download_clip(whole, tmp_path / "all.mp4")
+            worker.process.kill()
+        assert complaints(tmp_path / "clip.mp4") == complaints(tmp_path / "all.mp4") == []
+        again = await download_clip(clip, jwt=served.token())
+        assert [number for _, number in pictures(again)] == [number for _, number in pictures(tmp_path / "clip.mp4")]
