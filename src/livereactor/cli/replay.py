@@ -86,7 +86,7 @@ def replay(
 
 
 def _journal(session: str, data_dir: Path | None, blobs: str | None) -> bytes:
-    from livereactor.runtime.replay.finding import journal_in, kept_journal
+    from livereactor.runtime.replay.finding import journal_below, journal_in, kept_journal
     from livereactor.wiring.blobs import blobs_url, open_blobs
 
     if Path(session).exists():
@@ -96,12 +96,14 @@ def _journal(session: str, data_dir: Path | None, blobs: str | None) -> bytes:
         Path(), command_line={name: value for name, value in given.items() if value is not None}
     ).settings
     where = blobs_url(settings, settings.coordinator.data_dir.absolute() / "blobs")
-    if "://" not in where and not Path(where).is_dir():
+    if "://" in where:
+        return asyncio.run(kept_journal(open_blobs(where), session, where))
+    if not Path(where).is_dir():
         raise UsageError(
             f"there is no file {session[:64]!r}, and no recordings in {where}; give the file of a journal, or say by "
             "--data-dir or --blobs where recordings are"
         )
-    return asyncio.run(kept_journal(open_blobs(where), session, where))
+    return journal_below(Path(where), session)
 
 
 def _beside(model: str, given: Sequence[str], seed: float | str | None) -> Resolved:
@@ -114,9 +116,9 @@ def _beside(model: str, given: Sequence[str], seed: float | str | None) -> Resol
 def _run(again: Rerun, seen: _Seen, to: float | None) -> None:
     began = told = time.monotonic()
     for step in again.steps():
-        if to is not None and step.at >= to:
-            return
         seen.add(step)
+        if to is not None and step.until >= to:
+            return
         if (now := time.monotonic()) - told >= TELL_EVERY:
             told = now
             _say(

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from livereactor.blobs.memory import MemoryBlobs
 from livereactor.blobs.port import BlobKey
-from livereactor.runtime.replay.finding import NoFileError, NoJournalError, files_in, journal_in, kept_journal
+from livereactor.runtime.replay.finding import (
+    NoFileError,
+    NoJournalError,
+    files_in,
+    journal_below,
+    journal_in,
+    kept_journal,
+)
 from livereactor.runtime.replay.journal_format import FileOf, JournalError, digest_of
 
 
@@ -30,6 +38,28 @@ async def test_a_journal_is_found_by_its_session_and_by_its_recording() -> None:
     await put(blobs, "recordings/r3/recording.json", b"not JSON")
     assert await kept_journal(blobs, "ses_1", "here") == b"a\nb\n"
     assert await kept_journal(blobs, "r2", "here") == b"c\n"
+
+
+def test_a_folder_is_looked_through_as_blobs_are(tmp_path: Path) -> None:
+    for recording, session in (("r1", "ses_1"), ("r2", "ses_2"), ("r3", "ses_3")):
+        (folder := tmp_path / "recordings" / recording).mkdir(parents=True)
+        (folder / "recording.json").write_text(json.dumps({"session": session}))
+    (tmp_path / "recordings" / "r1" / "journal-00000.jsonl").write_bytes(b"a\n")
+    (tmp_path / "recordings" / "r3" / "recording.json").write_text("not JSON")
+    assert journal_below(tmp_path, "ses_1") == journal_below(tmp_path, "r1") == b"a\n"
+    with pytest.raises(NoJournalError, match="has no journal"):
+        journal_below(tmp_path, "ses_2")
+    with pytest.raises(NoJournalError, match="no session 'ses_3' among"):
+        journal_below(tmp_path, "ses_3")
+
+
+def test_of_sessions_of_one_name_the_newest_is_found(tmp_path: Path) -> None:
+    for age, recording in enumerate(("r1", "r3", "r2")):
+        (folder := tmp_path / "recordings" / recording).mkdir(parents=True)
+        (folder / "recording.json").write_text(json.dumps({"session": "ses_1"}))
+        (folder / "journal-00000.jsonl").write_text(recording)
+        os.utime(folder / "recording.json", (1000 - age, 1000 - age))
+    assert journal_below(tmp_path, "ses_1") == b"r1"
 
 
 async def test_an_unknown_session_is_told_with_where_it_was_looked_for() -> None:

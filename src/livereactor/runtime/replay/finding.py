@@ -29,8 +29,26 @@ class NoFileError(NotFoundError):
     code = "no_file"
 
 
+def journal_below(folder: Path, session: str) -> bytes:
+    """The journal of a Session, by the Session's id or its Recording's, in a folder that keeps blobs.
+
+    Without an event loop: obstore's threads abort a process that ends a moment after they gave an answer to one
+    (pyo3-async-runtimes issue 40; one in ten here).
+
+    Raises:
+        NoJournalError: it is not there.
+    """
+    abouts = sorted(folder.glob(f"{RECORDINGS.path}/*/recording.json"), key=lambda each: each.stat().st_mtime)
+    for about in reversed(abouts):
+        if session in (about.parent.name, _session_in(about.read_bytes())):
+            if not any(_PIECE.fullmatch(each.name) for each in about.parent.iterdir()):
+                raise _no_journal(session, str(folder))
+            return journal_in(about.parent)
+    raise _no_session(session, str(folder))
+
+
 async def kept_journal(blobs: Blobs, session: str, where: str) -> bytes:
-    """The journal of a Session, by the Session's id or its Recording's.
+    """The same, of blobs that are elsewhere.
 
     Args:
         where: what the blobs are called in a sentence.
@@ -40,10 +58,7 @@ async def kept_journal(blobs: Blobs, session: str, where: str) -> bytes:
     """
     recording = await _recording_of(blobs, session)
     if recording is None:
-        raise NoJournalError(
-            f"no session {session[:64]!r} among the recordings in {where}: it showed no picture, was not recorded, or "
-            "its time is over; name another place by --data-dir or --blobs, or give the file of a journal"
-        )
+        raise _no_session(session, where)
     pieces: list[bytes] = []
     try:
         while True:
@@ -51,9 +66,7 @@ async def kept_journal(blobs: Blobs, session: str, where: str) -> bytes:
     except BlobMissingError:
         pass
     if not pieces:
-        raise NoJournalError(
-            f"the recording of session {session[:64]!r} in {where} has no journal; it cannot be replayed"
-        )
+        raise _no_journal(session, where)
     return b"".join(pieces)
 
 
@@ -71,10 +84,28 @@ async def _recording_of(blobs: Blobs, session: str) -> str | None:
 
 async def _session_of(blobs: Blobs, recording: str) -> str | None:
     try:
-        about: Any = json.loads(await blobs.get(BlobKey.parse(f"recordings/{recording}/recording.json")))
-    except (BlobMissingError, ValueError):  # its time was over just now; not ours
+        return _session_in(await blobs.get(BlobKey.parse(f"recordings/{recording}/recording.json")))
+    except BlobMissingError:  # its time was over just now
         return None
-    return cast("dict[str, Any]", about).get("session") if isinstance(about, dict) else None
+
+
+def _session_in(about: bytes) -> str | None:
+    try:
+        found: Any = json.loads(about)
+    except ValueError:
+        return None
+    return cast("dict[str, Any]", found).get("session") if isinstance(found, dict) else None
+
+
+def _no_session(session: str, where: str) -> NoJournalError:
+    return NoJournalError(
+        f"no session {session[:64]!r} among the recordings in {where}: it showed no picture, was not recorded, or its "
+        "time is over; name another place by --data-dir or --blobs, or give the file of a journal"
+    )
+
+
+def _no_journal(session: str, where: str) -> NoJournalError:
+    return NoJournalError(f"the recording of session {session[:64]!r} in {where} has no journal to replay it from")
 
 
 def journal_in(path: Path) -> bytes:
