@@ -39,6 +39,7 @@ async def main() -> None:
             wide = {**look, "viewport": {"width": 1280, "height": 720}}  # all six cards
             await _gallery(await browser.new_page(**wide), f"{served.url}/#token={served.token()}")
             await _pond(await browser.new_page(**look), pond.url)
+            await _timeline(await browser.new_page(**look), pond.url)
             await _world(await browser.new_page(**look), world.url)
             await _lamp(await browser.new_page(**{**look, "color_scheme": "light"}), first.url)
             await browser.close()
@@ -60,6 +61,19 @@ async def _pond(page: Page, url: str) -> None:
         await page.wait_for_timeout(250)
     await page.wait_for_timeout(600)  # the rings have grown
     await page.screenshot(path=IMAGES / "page.png")
+
+
+async def _timeline(page: Page, url: str) -> None:
+    await _start(page, url)
+    for x, y in TOUCHES:
+        await page.locator("figure:not([hidden]) video").click(position={"x": 800 * x, "y": 500 * y})
+        await page.wait_for_timeout(15_000)  # a mark each, well apart
+    await page.get_by_role("button", name="Keep the last 10 s").click()
+    await page.get_by_role("link", name="Download").wait_for()
+    await page.get_by_role("slider", name="Look back").fill("-20")
+    await page.locator(".film video").wait_for()
+    await page.wait_for_timeout(1000)
+    await page.screenshot(path=IMAGES / "timeline.png")
 
 
 async def _world(page: Page, url: str) -> None:
