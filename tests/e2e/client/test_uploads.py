@@ -155,6 +155,24 @@ async def test_a_file_that_was_cut_off_goes_on_and_the_model_sees_all_of_it(make
     assert (await received(reactor, ref))["sha256"] == hashlib.sha256(data).hexdigest()
 
 
+async def test_a_name_is_no_path_and_an_address_opens_its_own_file_only(make: Make, server: Program) -> None:
+    reactor = make(server)
+    await reactor.connect()
+    for name in ("../../../../tmp/evil.png", "/etc/passwd", "a/../../b.png", "..", "C:\\evil.png"):
+        assert (await received(reactor, await reactor.upload_file(b"abc", name=name)))["filename"] == name
+    one, other = [httpx2.URL((await slot(server, reactor.session_id, 5))["presigned_url"]) for _ in range(2)]
+    async with httpx2.AsyncClient() as http:
+        for method in ("PUT", "PATCH", "HEAD", "DELETE"):
+            for url in (one.copy_with(query=other.query), one.copy_with(query=b"")):
+                refused = await http.request(method, url, content=b"12345", headers={"Upload-Offset": "0"})
+                assert refused.status_code == 403
+            for tricky in ("..%2F..%2Fcontent", "%2e%2e", "%00"):
+                url = httpx2.URL(f"{server.url}/uploads/{tricky}?{one.query.decode()}")
+                refused = await http.request(method, url, content=b"12345", headers={"Upload-Offset": "0"})
+                assert refused.status_code in (400, 404, 405)
+    assert await put(str(one), b"12345") in (200, 204), "and nothing of it was touched"
+
+
 async def test_what_cannot_be_uploaded_raises_at_the_call(make: Make, server: Program, tmp_path: Path) -> None:
     reactor = make(server)
     with pytest.raises(NotReadyError):
