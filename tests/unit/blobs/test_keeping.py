@@ -105,3 +105,8 @@ def test_one_round_is_bounded_and_says_that_more_is_to_do() -> None:
     decided = plan(folders, [], RULES, NOW)
     assert len(decided.removed) == AT_ONCE
     assert decided.is_partial
+
+
+def test_what_just_fits_stays() -> None:
+    decided = plan(survey(*recording("a", 500, 3), *recording("b", 500, 9)), [], RULES, NOW)
+    assert (decided.removed, decided.is_full) == ((), False)
