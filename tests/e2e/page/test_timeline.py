@@ -188,6 +188,27 @@ async def test_a_coordinators_sessions_have_it_too(browser: Browser, tmp_path: P
                 assert complaints == []
 
 
+async def test_a_lost_connection_does_not_take_it_away(browser: Browser, counter: Running) -> None:
+    async with opened(browser) as (page, _):
+        await page.add_init_script(
+            """const make = RTCPeerConnection.prototype.createDataChannel;
+            RTCPeerConnection.prototype.createDataChannel = function (...how) {
+              return (window.channel = make.apply(this, how));
+            };"""
+        )
+        await page.goto(counter.url)
+        await page.get_by_role("button", name="Start").click()
+        await on_screen(page)
+        keep = page.get_by_role("button", name="Keep the last 5 s")
+        await expect(keep).to_be_enabled()
+        await page.route("**/transport/**", lambda route: route.abort("connectionrefused"))
+        await page.evaluate("() => channel.dispatchEvent(new Event('close'))")
+        await expect(keep).to_be_disabled()
+        await expect(keep).to_be_visible()
+        await page.unroute_all()
+        await expect(keep).to_be_enabled(timeout=PATIENCE_MS)
+
+
 async def test_a_key_keeps_a_clip_unless_somebody_is_writing(page: Page) -> None:
     await counted(page, FPS)
     await page.keyboard.press("5")

@@ -33,7 +33,10 @@ export class Timeline {
   #replay = null;
   /** A clip that was kept is on the stage. @type {HTMLVideoElement | null} */
   #preview = null;
+  /** The server records, and can be asked now. */
   #isOffered = false;
+  /** It did in this session: a connection that is lost for a moment does not move the page. */
+  #isThere = false;
   #isOpen = window.matchMedia(WIDE).matches;
   #timer = 0;
   /** Seconds of our clock at the first picture; NaN: none yet. */
@@ -94,10 +97,10 @@ export class Timeline {
   /** How things stand has changed. */
   show() {
     const { client } = this.#view;
-    const isLive = client.state === "ready";
     if (!this.#view.isUnderWay) this.#end();
-    this.#isOffered = isLive && client.session.descriptor?.recording?.enabled === true;
-    this.#toggle.hidden = !this.#isOffered && this.#kept.count === 0;
+    this.#isOffered = client.state === "ready" && client.session.descriptor?.recording?.enabled === true;
+    this.#isThere = this.#isOffered || (this.#isThere && this.#view.isUnderWay);
+    this.#toggle.hidden = !this.#isThere && this.#kept.count === 0;
     this.#toggle.setAttribute("aria-expanded", String(this.#isOpen));
     this.#root.hidden = this.#toggle.hidden || !this.#isOpen;
     for (const each of [...this.#keeps.querySelectorAll("button"), this.#slider]) each.disabled = !this.#isOffered;
@@ -234,12 +237,12 @@ export class Timeline {
     const replay = this.#replay;
     const ago = replay ? Math.min(WINDOW, Math.max(1, replay.ago)) : 0;
     if (!this.#slider.matches(":active")) this.#slider.value = String(-ago);
-    const words = replay ? `${inWords(ago)} ago` : this.#isOffered ? "Live" : "";
+    const words = replay ? `${inWords(ago)} ago` : this.#isThere ? "Live" : "";
     this.#slider.setAttribute("aria-valuetext", words);
     const isComing = replay !== null && !replay.video.isConnected;
     this.#place.textContent = this.#preview ? "A clip" : isComing ? "Fetching…" : words;
     this.#live.hidden = !replay && !this.#preview;
-    this.#live.textContent = this.#isOffered ? "Back to live" : "Close";
+    this.#live.textContent = this.#isThere ? "Back to live" : "Close";
     this.#still.hidden = !replay;
     this.#still.textContent = replay?.video.paused ? "Play" : "Pause";
     this.#root.classList.toggle("back", replay !== null);
@@ -247,7 +250,7 @@ export class Timeline {
 
   /** Once a second, while there is somebody who sees it. */
   #beat() {
-    const isWanted = !this.#root.hidden && this.#isOffered && !document.hidden;
+    const isWanted = !this.#root.hidden && this.#isThere && !document.hidden;
     if (isWanted && !this.#timer) this.#timer = setInterval(() => this.#draw(), TICK_MS);
     if (isWanted || !this.#timer) return;
     clearInterval(this.#timer);
