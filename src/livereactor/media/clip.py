@@ -67,16 +67,17 @@ def cut(source: Excerpt, begin: int, end: int) -> Film:
     if end <= begin:
         raise NothingRecordedError("no picture of this range is recorded, yet or any more; ask for what has been shown")
     start, sound, sound_data = _heard(source, begin, end)
-    samples = source.pictures
-    last = int(np.searchsorted(samples.start, end, side="left"))
-    first = int(np.searchsorted(samples.start, begin, side="right")) - 1
-    data = source.read(samples)[:last]
-    keys = np.flatnonzero(samples.key[first:last])
-    video, rest = source.video, first + int(keys[0]) if len(keys) else last
+    first = int(np.searchsorted(source.pictures.start, begin, side="right")) - 1
+    last = int(np.searchsorted(source.pictures.start, end, side="left"))
+    key = int(np.flatnonzero(source.pictures.key[: first + 1])[-1])
+    samples = source.pictures.part(source.pictures.first + key, source.pictures.first + last)
+    first, data = first - key, source.read(samples)
+    keys = np.flatnonzero(samples.key[first:])
+    video, rest = source.video, first + int(keys[0]) if len(keys) else len(samples)
     if rest > first:
         video, data[first:rest] = encoded_again(video, data[:rest], first)
-    starts = np.concatenate([[start], samples.start[first + 1 : last], [end]])
-    is_key = samples.key[first:last].copy()
+    starts = np.concatenate([[start], samples.start[first + 1 :], [end]])
+    is_key = samples.key[first:].copy()
     is_key[0] = True
     sizes = np.array([len(each) for each in data[first:]], np.uint32)
     pictures = Run(0, np.diff(starts).astype(np.uint32), sizes, is_key)

@@ -114,8 +114,10 @@ times = st.one_of(
 
 @pytest.mark.parametrize("name", TAPES)
 @settings(max_examples=12)
-@given(begin=times, length=st.one_of(st.integers(1, END), st.integers(1, VIDEO_SCALE)))
-def test_a_clip_shows_exactly_what_was_asked_for(name: str, begin: int, length: int) -> None:
+@given(
+    begin=times, length=st.one_of(st.integers(1, END), st.integers(1, VIDEO_SCALE)), around=st.sampled_from([0, END])
+)
+def test_a_clip_shows_exactly_what_was_asked_for(name: str, begin: int, length: int, around: int) -> None:
     tape = tape_of(name)
     end = min(END, begin + length)
     oldest = int(
@@ -124,7 +126,7 @@ def test_a_clip_shows_exactly_what_was_asked_for(name: str, begin: int, length: 
     if end <= oldest:
         return
     begin = max(begin, oldest)
-    film = cut(tape.excerpt(begin, end), begin, end)
+    film = cut(tape.excerpt(begin - around, end + around), begin, end)
     agrees(tape, begin, end, film)
 
 
