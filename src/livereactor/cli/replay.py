@@ -60,6 +60,8 @@ def replay(
 
     if to is not None and to <= from_:
         raise UsageError(f"--from {from_:g} --to {to:g} is no stretch of time; --to comes after --from")
+    if film is not None and film.suffix.lower() != ".mp4":
+        raise UsageError(f"--film {film}: a film is an MP4; give it a name that ends in .mp4")
     answer = own_stdout()
     journal = read_journal(_journal(session, data_dir, blobs))
     resolved = _beside(model, set_ or [], journal.header.seed)

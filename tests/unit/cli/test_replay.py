@@ -1,0 +1,20 @@
+"""What `livereactor replay` refuses before it looks for anything."""
+
+import pytest
+from typer.testing import CliRunner
+
+from livereactor.base.errors import UsageError
+from livereactor.cli.main import app
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--film", "pond.avi"], "a film is an MP4; give it a name that ends in .mp4"),
+        (["--from", "5", "--to", "5"], "--from 5 --to 5 is no stretch of time; --to comes after --from"),
+    ],
+)
+def test_options_that_cannot_be_are_refused_with_what_to_write(arguments: list[str], sentence: str) -> None:
+    result = CliRunner().invoke(app, ["replay", "ses_1", *arguments])
+    assert isinstance(result.exception, UsageError)
+    assert sentence in result.exception.message
