@@ -188,3 +188,12 @@ def test_only_the_head_is_encoded_again() -> None:
     kept = tape.read_all()
     copied = [data in kept for data in film.data]
     assert (copied.index(True), all(copied[15:])) == (15, True)
+
+
+@pytest.mark.parametrize("around", [0, END])
+def test_a_picture_that_begins_where_the_clip_ends_is_not_in_it(around: int) -> None:
+    tape = tape_of("no sound")
+    begin, end = tape.starts[20], tape.starts[50]
+    film = cut(tape.excerpt(begin - around, end + around), begin, end)
+    assert len(film.data) == 30
+    agrees(tape, begin, end, film)
