@@ -42,7 +42,8 @@ def root(tmp_path: Path) -> Path:
 
 
 def files(root: Path) -> list[str]:
-    return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
+    # Folders go while they are looked at, which `rglob` does not stand.
+    return sorted(str((Path(at) / name).relative_to(root)) for at, _, names in os.walk(root) for name in names)
 
 
 def until_tidy(program: Program, root: Path) -> None:
