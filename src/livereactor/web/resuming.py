@@ -11,7 +11,7 @@ from livereactor.base.errors import PeerError
 
 TUS: Final = {"Tus-Resumable": "1.0.0", "Cache-Control": "no-store"}
 RESUMABLE: Final = {"Upload-Offset": "0"}  # of the answer that gives a slot: its address takes PATCH
-DIGEST: Final = r"(?:^|,)\s*sha-256=:([A-Za-z0-9+/]{43}=):"  # of RFC 9530's list, which may name others
+_DIGEST: Final = r"(?:^|,)\s*sha-256=:([A-Za-z0-9+/]{43}=):"  # of RFC 9530's list, which may name others
 OFFSETS: Final = 10**15  # above any file
 
 
@@ -28,7 +28,7 @@ def digest_of(headers: Mapping[str, str]) -> bytes | None:
     text = headers.get("repr-digest")
     if text is None:
         return None
-    if (found := re.search(DIGEST, text)) is None:
+    if (found := re.search(_DIGEST, text)) is None:
         raise PeerError("Repr-Digest has to be sha-256=:<base64 of 32 bytes>:; or leave it out")
     return base64.b64decode(found[1])
 

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
@@ -183,11 +184,10 @@ async def test_erasing_ends_the_request_that_writes(intake: Intake, blobs: Blobs
 @pytest.mark.parametrize("whole", [True, False])
 async def test_a_client_that_trickles_is_given_up(blobs: Blobs, whole: bool) -> None:
     intake, hanging = Intake(blobs, patience=0.05), Stalled()
+    write = intake.whole if whole else partial(intake.more, offset=0, digest=None)
+    writing = write(KEY, SIZE, chunks=hanging.chunks())
     with pytest.raises(UploadExpiredError, match=r"no whole body in 0\.05 s"):
-        if whole:
-            await intake.whole(KEY, SIZE, hanging.chunks())
-        else:
-            await intake.more(KEY, SIZE, 0, hanging.chunks(), None)
+        await writing
     assert await intake.offset(KEY, SIZE) == (0 if whole else HALF)
 
 
