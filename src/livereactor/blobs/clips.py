@@ -21,7 +21,8 @@ Folder: TypeAlias = Literal["clips", "recordings"]
 FOLDERS: Final[tuple[Folder, ...]] = ("clips", "recordings")
 INIT: Final = "init.mp4"
 ID: Final = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-FILE: Final = r"(?:init\.mp4|chunk_[0-9]{5}\.m4s)"
+# Five digits are what official runtimes write; a recording of more than 27 hours has Segments beyond them.
+FILE: Final = r"(?:init\.mp4|chunk_(?:[0-9]{5}|[1-9][0-9]{5,6})\.m4s)"
 PartKey: TypeAlias = Annotated[str, Field(pattern=f"^(?:clips|recordings)/{ID}/{FILE}$")]
 
 
@@ -52,11 +53,13 @@ class Made(Body):
     Attributes:
         init: key of the init segment.
         parts: key and length in seconds of each part that follows it.
-        failed: a sentence for the client; None = it is whole.
+        lost: Segments of the Recording that could not be stored, and are not in it.
+        failed: a sentence for the client; None = it is whole, but for what was lost.
     """
 
     init: PartKey | None = None
     parts: list[tuple[PartKey, float]] = Field(default_factory=list[tuple[PartKey, float]])
+    lost: int = 0
     failed: str | None = None
 
 
@@ -66,7 +69,7 @@ def is_id(text: str) -> bool:
 
 
 def is_file(text: str) -> bool:
-    """A name that a part has: `init.mp4`, or `chunk_` with its number in five digits."""
+    """A name that a part has: `init.mp4`, or `chunk_` with its number in five digits or more."""
     return re.fullmatch(FILE, text) is not None
 
 

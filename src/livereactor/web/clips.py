@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Annotated, Final, TypeAlias, TypeVar
 
@@ -94,30 +94,31 @@ class ClipShelf:
             raise ClipGoneError(f"the clip could not be made ({made.failed})")
         if made.init is None or not made.parts or not await self._is_there(BlobKey.parse(made.init)):
             raise ClipGoneError("what was recorded then has been removed")
-        init = self._address(made.init, asked)
-        return write_playlist(init, [Part(self._address(key, asked), seconds) for key, seconds in made.parts])
+        # Off the loop: of a session of ten hours these are 36,000 signatures, seconds of work.
+        return await asyncio.to_thread(self._written, made.init, made.parts, asked)
 
-    async def part(self, name: str, file: str, query: Mapping[str, str]) -> BlobKey:
-        """Where a part lies that a playlist has named.
+    def part(self, name: str, file: str, query: Mapping[str, str]) -> BlobKey:
+        """Where a part lies, or lay, that a playlist has named.
 
         Args:
             name: of a Clip or a Recording; file: of the part; query: decoded, as signed.
 
         Raises:
-            ClipGoneError: the address has expired, or all of it was removed.
-            NotFoundError: no such file.
+            ClipGoneError: the address has expired.
+            NotFoundError: no part is called so.
             ForbiddenError: the address was not made here.
         """
         if not is_id(name):
             raise ClipGoneError
         if not is_file(file):
             raise NotFoundError(f"no part {file[:64]!r}; fetch those that the clip's playlist names")
-        key = self._granted(name, file, query)
-        if await self._is_there(key):
-            return key
+        return self._granted(name, file, query)
+
+    async def missing(self, name: str, file: str) -> NotFoundError:
+        """What a part that does not lie where it should means to who asked."""
         if await self._is_there(asked_key(name)) or await self._is_there(recording_key(name)):
-            raise NotFoundError(f"the clip has no part {file!r}; fetch those that its playlist names")
-        raise ClipGoneError
+            return NotFoundError(f"the clip has no part {file!r}; fetch those that its playlist names")
+        return ClipGoneError()
 
     def is_granted(self, path: str, query: Mapping[str, str]) -> bool:
         """The request shows a right signature, which stands for a token."""
@@ -139,9 +140,17 @@ class ClipShelf:
         return Response(text, media_type=PLAYLIST_TYPE)
 
     async def answer_part(self, name: str, file: str, request: Request) -> Response:
-        """`GET` and `HEAD` of a part."""
-        key = await self.part(name, file, dict(request.query_params))
-        return await blob_answer(self._blobs, key, request, INIT_TYPE if file == INIT else CHUNK_TYPE)
+        """`GET` and `HEAD` of a part; raises what `part` raises, and the same where it is not there."""
+        key = self.part(name, file, dict(request.query_params))
+        try:
+            return await blob_answer(self._blobs, key, request, INIT_TYPE if file == INIT else CHUNK_TYPE)
+        except BlobMissingError:
+            raise await self.missing(name, file) from None
+
+    def _written(self, init: str, parts: Iterable[tuple[str, float]], asked: Asked) -> str:
+        return write_playlist(
+            self._address(init, asked), [Part(self._address(key, asked), seconds) for key, seconds in parts]
+        )
 
     def _granted(self, name: str, file: str, query: Mapping[str, str]) -> BlobKey:
         for folder in FOLDERS:  # the signature tells which
@@ -156,13 +165,11 @@ class ClipShelf:
 
     async def _made(self, clip: str) -> Made | None:
         began = time.monotonic()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(HOLD):
-                while True:
-                    if (made := await self._read(made_key(clip), Made)) is not None:
-                        return made
-                    await asyncio.sleep(max(LOOK, (time.monotonic() - began) / 10))
-        return None
+        while True:
+            made, waited = await self._read(made_key(clip), Made), time.monotonic() - began
+            if made is not None or waited >= HOLD:
+                return made
+            await asyncio.sleep(max(LOOK, waited / 10))
 
     def _address(self, key: str, asked: Asked) -> str:
         _, name, file = key.split("/")
@@ -171,7 +178,7 @@ class ClipShelf:
 
     async def _read(self, key: BlobKey, document: type[B]) -> B | None:
         try:
-            return document.model_validate_json(await self._blobs.get(key))
+            return await asyncio.to_thread(document.model_validate_json, await self._blobs.get(key))
         except BlobMissingError:
             return None
         except ValidationError as error:

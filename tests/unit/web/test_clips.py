@@ -11,8 +11,9 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from livereactor.base.errors import ForbiddenError, NotFoundError
+from livereactor.blobs.clips import Made, chunk
 from livereactor.blobs.memory import MemoryBlobs
-from livereactor.blobs.port import BlobKey
+from livereactor.blobs.port import BlobKey, BlobMissingError
 from livereactor.blobs.signing import Signer
 from livereactor.protocol.playlists import read_playlist
 from livereactor.web import clips
@@ -52,7 +53,11 @@ class Shelf:
     async def part(self, address: str) -> bytes:
         split = urlsplit(address)
         name, file = split.path.split("/")[-2:]
-        return await self.blobs.get(await self.shelf.part(name, file, dict(parse_qsl(split.query))))
+        key = self.shelf.part(name, file, dict(parse_qsl(split.query)))
+        try:
+            return await self.blobs.get(key)
+        except BlobMissingError:
+            raise await self.shelf.missing(name, file) from None
 
 
 @pytest.fixture(autouse=True)
@@ -200,7 +205,7 @@ async def test_a_part_is_only_given_to_its_signed_address() -> None:
     ]
     for name, file, shown in refused:
         with pytest.raises(ForbiddenError, match="fetch the clip's playlist again"):
-            await shelf.shelf.part(name, file, shown)
+            shelf.shelf.part(name, file, shown)
         assert not shelf.shelf.is_granted(f"/clips/chunks/{name}/{file}", shown)
     assert shelf.shelf.is_granted(first.path, query)
     assert not shelf.shelf.is_granted("/sessions", query)
@@ -223,7 +228,7 @@ async def test_no_other_file_has_an_address(file: str) -> None:
     shelf = Shelf()
     kept = await shelf.keep()
     with pytest.raises(NotFoundError, match="playlist names") as missing:
-        await shelf.shelf.part(kept.id, file, {})
+        shelf.shelf.part(kept.id, file, {})
     assert missing.value.code == "NOT_FOUND"
     assert not shelf.shelf.is_granted(f"/clips/chunks/{kept.id}/{file}", {})
 
@@ -238,4 +243,14 @@ async def test_a_part_that_is_missing_of_a_clip_that_is_there_is_not_found() -> 
     key = BlobKey.parse(f"clips/{kept.id}/chunk_00000.m4s")
     grant = clips.Grant("GET", key, shelf.now_us // 1_000_000 + 60)
     with pytest.raises(NotFoundError, match="has no part"):
-        await shelf.shelf.part(kept.id, "chunk_00000.m4s", dict(parse_qsl(signer.sign(grant))))
+        await shelf.part(f"/clips/chunks/{kept.id}/chunk_00000.m4s?{signer.sign(grant)}")
+
+
+@pytest.mark.parametrize("number", [0, 99_999, 100_000, 9_999_999])
+async def test_a_recording_of_days_has_parts_beyond_five_digits(number: int) -> None:
+    shelf = Shelf()
+    key = BlobKey.parse(f"recordings/{uuid.uuid4()}/{chunk(number)}")
+    assert Made(init=f"{key.path.rpartition('/')[0]}/init.mp4", parts=[(key.path, 1.0)]).parts
+    grant = clips.Grant("GET", key, shelf.now_us // 1_000_000 + 60)
+    query = dict(parse_qsl(Signer(SECRET).sign(grant)))
+    assert shelf.shelf.part(key.path.split("/")[1], chunk(number), query) == key
