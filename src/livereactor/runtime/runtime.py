@@ -40,7 +40,6 @@ from livereactor.runtime.steps import StepRefusedError, checked_calls
 from livereactor.runtime.uploads import Uploads, folder_of
 
 ENGINE_CLOSE: Final = 1.0  # seconds
-RECORDER_CLOSE: Final = 2.0  # seconds that the last Segments may take to be stored
 
 log = structlog.get_logger("livereactor.runtime")
 
@@ -95,9 +94,10 @@ class Runtime:
         shell.calls.end()
         await shell.peers.aclose()
         shell.close()
-        clean = await asyncio.to_thread(shell.stage.stop, patience)
+        # The last Segments are stored while the model ends.
+        stopping = asyncio.to_thread(shell.stage.stop, patience)
+        clean, _ = await asyncio.gather(stopping, shell.recorder.aclose(patience))
         shell.outputs.close()
-        await shell.recorder.aclose(RECORDER_CLOSE)
         try:
             async with asyncio.timeout(ENGINE_CLOSE):
                 await shell.uploads.end()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Mapping
+from typing import Final
 
 import structlog
 
@@ -22,6 +23,8 @@ from livereactor.runtime.recorder.options import RecorderOptions, recorded_track
 from livereactor.runtime.recorder.recording import COUNTED, Post, Recording
 from livereactor.runtime.seam import JournalSink
 from livereactor.runtime.session_life import SessionAsked
+
+CLEARING: Final = 0.5  # seconds in which what is given up removes its files
 
 log = structlog.get_logger("livereactor.recorder")
 
@@ -140,4 +143,4 @@ class Recorder:
             for task in late:
                 task.cancel()
             if late:
-                await asyncio.wait(late, timeout=timeout)
+                await asyncio.wait(late, timeout=CLEARING)
