@@ -93,7 +93,7 @@ async def test_a_clip_that_stays_away_is_not_ready(tmp_path: Path, clips: ClipSe
     with pytest.raises(RecordingError) as raised:
         await download_clip(a_clip(clips), tmp_path / "clip.mp4", ready_timeout=0.3)
     assert (raised.value.code, raised.value.recoverable) == ("CLIP_NOT_READY", True)
-    assert len(clips.asked) == 3
+    assert len(clips.asked) in (2, 3)  # at once, 0.2 s later, and once more where there is time
     assert left_in(tmp_path) == []
 
 
