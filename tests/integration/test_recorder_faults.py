@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import re
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -13,13 +14,15 @@ import pytest
 from livereactor.base.errors import LivereactorError
 from livereactor.blobs.clips import Made, made_key
 from livereactor.blobs.memory import MemoryBlobs
-from livereactor.blobs.port import BlobKey, BlobsUnavailableError
+from livereactor.blobs.port import BlobExistsError, BlobKey, BlobsUnavailableError
 from livereactor.protocol import messages as m
 from livereactor.protocol import v0
 from livereactor.runtime.recorder import clips as clipping
 from livereactor.runtime.recorder import pictures, storing
+from livereactor.runtime.recorder.clips import Clips
 from livereactor.runtime.recorder.filming import Filming
 from livereactor.runtime.recorder.spool import Spool
+from livereactor.runtime.recorder.thread import RecordingThread
 from tests.integration.rig import Caller, Served, serving
 from tests.integration.test_recordings import RECORDED, Counted, asked, counters, film, made, watched_for
 
@@ -37,6 +40,14 @@ async def until_stored(served: Served, *names: str) -> dict[str, bytes]:
         while True:
             if set(names) <= set(found := await stored(served)):
                 return found
+            await asyncio.sleep(0.02)
+
+
+async def until_counted(served: Served, name: str) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            if served.runtime._shell.recorder.counters()[name]:
+                return
             await asyncio.sleep(0.02)
 
 
@@ -135,18 +146,187 @@ async def test_what_the_store_does_not_take_in_time_is_lost_and_counted(monkeypa
         blobs.away = False
 
 
-async def test_a_clip_that_cannot_be_cut_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("request_of", [lambda name: m.RequestClip(0.3, name), m.RequestRecording])
+async def test_a_clip_that_cannot_be_read_says_so(
+    monkeypatch: pytest.MonkeyPatch, request_of: Callable[[str], m.ClientMessage]
+) -> None:
     def gone(*_: Any) -> bytes:
         raise FileNotFoundError("chunk_00000.m4s")
 
     async with serving(Counted, options=RECORDED) as served:
         caller = await streaming(served)
         monkeypatch.setattr(Spool, "read", gone)
-        ready = await asked(caller, m.RequestClip(0.3, "c1"))
+        ready = await asked(caller, request_of("c1"))
         assert await made(served, ready.session_id) == Made(failed=clipping.NOT_CUT)
         monkeypatch.undo()
+        ready = await asked(caller, request_of("c2"))
+        assert (await made(served, ready.session_id)).failed is None
+
+
+async def test_a_clip_of_next_to_nothing_is_refused_and_the_recording_goes_on() -> None:
+    async with serving(Counted, options=RECORDED) as served:
+        caller = await streaming(served)
+        assert (await asked(caller, m.RequestClip(1e-17, "c1"))).reason == "duration_seconds must be positive"
+        assert isinstance(await asked(caller, m.RequestClip(0.3, "c2")), m.ClipReady)
+
+
+class Picky(MemoryBlobs):
+    """A store that does not take some keys, and lets some wait."""
+
+    refused = held = r"\A\Z"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = asyncio.Event()
+
+    async def put(self, key: BlobKey, chunks: AsyncIterator[bytes] | bytes) -> int:
+        if re.search(self.refused, key.path):
+            raise BlobsUnavailableError("the store is away")
+        if re.search(self.held, key.path):
+            await self.gate.wait()
+        return await super().put(key, chunks)
+
+
+@pytest.fixture
+async def picky(monkeypatch: pytest.MonkeyPatch) -> Picky:
+    blobs = Picky()
+    monkeypatch.setattr("tests.integration.rig.MemoryBlobs", lambda: blobs)
+    monkeypatch.setattr(storing, "RETRIES", (0.05,))
+    return blobs
+
+
+async def test_a_recording_that_is_not_stored_in_time_says_so(picky: Picky, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clipping, "STORE_WAIT", 0.2)
+    picky.refused = "recordings/.*/chunk_"
+    async with serving(Counted, options=RECORDED) as served:
+        caller = await streaming(served)
+        await watched_for(caller, 1.5)
+        ready = await asked(caller, m.RequestRecording("c1"))
+        assert await made(served, ready.session_id) == Made(failed=clipping.NOT_YET)
+
+
+async def test_a_recording_that_waits_for_its_store_keeps_no_clip_waiting(
+    picky: Picky, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clipping, "AT_ONCE", 1)
+    picky.refused = "recordings/.*/chunk_"
+    async with serving(Counted, options=RECORDED) as served:
+        caller = await streaming(served)
+        await watched_for(caller, 1.5)
+        whole = await asked(caller, m.RequestRecording("c1"))
         ready = await asked(caller, m.RequestClip(0.3, "c2"))
         assert (await made(served, ready.session_id)).failed is None
+        picky.refused = r"\A\Z"
+        assert counters(await film(served, whole.session_id))[0] == 1
+
+
+async def test_a_recording_says_how_many_segments_it_lacks(picky: Picky, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storing, "MOST_WAITING", 1)
+    async with serving(Counted, options=RECORDED) as served:
+        caller = await streaming(served)
+        await watched_for(caller, 1.5)
+        await until_counted(served, "segments_lost")
+        ready = await asked(caller, m.RequestRecording("c1"))
+        found = await made(served, ready.session_id)
+        assert found.lost > 0
+        assert sum(seconds for _, seconds in found.parts) < ready.end_marker
+
+
+async def test_a_store_that_hangs_keeps_each_request_waiting_once(
+    picky: Picky, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clipping, "PROMISE", 0.5)
+    picky.held = "asked"
+    async with serving(Counted, options=RECORDED) as served:
+        caller = await streaming(served)
+        began = asyncio.get_running_loop().time()
+        for number in range(8):
+            caller.say(m.RequestClip(0.3, f"c{number}"))
+        answers = [await caller.hear_of(m.ClipReady, m.ClipFailed, label="control") for _ in range(8)]
+        assert [each.reason for each in answers] == [clipping.NOT_STORED] * 8
+        assert asyncio.get_running_loop().time() - began < 3  # one after another they would take 4
+
+
+async def test_a_promise_that_is_there_already_was_stored_by_a_try_before(
+    picky: Picky, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def twice(key: BlobKey, chunks: AsyncIterator[bytes] | bytes) -> int:
+        await MemoryBlobs.put(picky, key, chunks)
+        raise BlobExistsError(key)
+
+    monkeypatch.setattr(picky, "put", twice)
+    async with serving(Counted, options=RECORDED) as served:
+        caller = await streaming(served)
+        ready = await asked(caller, m.RequestClip(0.3, "c1"))
+        assert isinstance(ready, m.ClipReady)
+        assert (await made(served, ready.session_id)).failed is None
+
+
+async def test_a_clip_whose_end_cannot_be_stored_counts_as_failed(
+    picky: Picky, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clipping, "RETRIES", (0.01,))
+    picky.refused = "clip.json"
+    async with serving(Counted, options=RECORDED) as served:
+        caller = await streaming(served)
+        assert isinstance(await asked(caller, m.RequestClip(0.3, "c1")), m.ClipReady)
+        await until_counted(served, "clips_failed")
+        assert served.runtime._shell.recorder.counters()["clips"] == 0
+
+
+async def test_old_clients_hear_of_a_clip_too_many_in_their_turn(picky: Picky, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clipping, "MOST", 2)
+    picky.held = "asked"
+    answer, heard = Clips.answer, list[None]()
+
+    def hear(self: Clips, *args: Any) -> None:
+        answer(self, *args)
+        heard.append(None)
+        if len(heard) == 4:
+            picky.gate.set()
+
+    monkeypatch.setattr(Clips, "answer", hear)
+    async with serving(Counted, options=RECORDED) as served:
+        caller = await streaming(served, v0)
+        for request in (m.RequestClip(0.1), m.RequestRecording(), m.RequestClip(0.2), m.RequestClip(0)):
+            caller.say(request)
+        answers = [await caller.hear_of(m.ClipReady, m.ClipFailed) for _ in range(4)]
+        kinds = [each.kind if isinstance(each, m.ClipReady) else each.reason for each in answers]
+        assert kinds == ["snap", "recording", clipping.TOO_MANY, "duration_seconds must be positive"]
+
+
+async def test_what_is_still_being_written_is_not_closed_under_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    writing, reached, go_on, order = threading.Event(), threading.Event(), threading.Event(), list[str]()
+    append, close, join = Spool.append, Spool.close, RecordingThread.join
+
+    def slow(self: Spool, what: Any) -> int:
+        writing.set()
+        go_on.wait(20)
+        order.append("written")
+        return append(self, what)
+
+    def closed(self: Spool) -> None:
+        order.append("closed")
+        reached.set()
+        close(self)
+
+    def joined(self: RecordingThread) -> bool:
+        reached.set()
+        return join(self)
+
+    async with serving(Counted, options=RECORDED) as served:
+        await streaming(served)
+        monkeypatch.setattr(Spool, "append", slow)
+        monkeypatch.setattr(Spool, "close", closed)
+        monkeypatch.setattr(RecordingThread, "join", joined)
+        assert await asyncio.to_thread(writing.wait, 20)
+        closing = asyncio.create_task(served.runtime._shell.recorder.aclose(0.1))
+        assert await asyncio.to_thread(reached.wait, 20)
+        go_on.set()
+        await closing
+        assert order[-1] == "closed"
+        assert order.count("closed") == 1
+        assert "written" in order
 
 
 async def test_old_clients_are_answered_in_the_order_of_their_requests() -> None:

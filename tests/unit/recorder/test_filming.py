@@ -214,7 +214,7 @@ def test_the_tail_follows_what_is_stored() -> None:
     rig.show(75)
     tail = rig.filming.tail(rig.now)
     assert tail is not None
-    data = rig.film() + tail.data
+    data = rig.film() + tail.read()
     assert numbers(data) == list(range(1, 75))
     assert sum(each.seconds for each in rig.closed) + tail.seconds == pytest.approx(74 / FPS, abs=0.01)
     rig.spool.close()

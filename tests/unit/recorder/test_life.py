@@ -43,6 +43,10 @@ def test_a_clip_has_to_be_longer_than_nothing(seconds: float) -> None:
     assert recording().snap(seconds, 25.0) == Refused("duration_seconds must be positive")
 
 
+def test_a_clip_too_short_to_have_a_begin_is_refused() -> None:
+    assert recording().snap(1e-17, 25.0) == Refused("duration_seconds must be positive")
+
+
 def test_the_whole_recording_begins_at_its_first_picture() -> None:
     assert recording().whole(25.0) == Span("recording", 0.0, 25.0)
 

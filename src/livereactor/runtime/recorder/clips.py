@@ -10,11 +10,12 @@ import asyncio
 import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from livereactor.base.clock import unix_us
-from livereactor.base.errors import LivereactorError
+from livereactor.base.errors import LivereactorError, UnavailableError
 from livereactor.base.sparse_log import SparseLog
 from livereactor.blobs.clips import INIT, Asked, Made, asked_key, chunk, made_key, part_key
 from livereactor.blobs.port import BlobExistsError, BlobKey, Blobs, BlobsUnavailableError
@@ -36,6 +37,7 @@ TOO_MANY: Final = f"{MOST} of {MOST} clips are being made; ask again when one is
 RETRIES: Final = (0.5, 1.0, 2.0)  # seconds between tries to store a part
 NOT_CUT: Final = "it could not be cut; the log of its runtime says why"
 NOT_STORED: Final = "the clip cannot be stored now; ask again later"
+NOT_YET: Final = "the recording is not stored as far as that yet; ask again later"
 Tell: TypeAlias = Callable[[m.ServerMessage], None]
 Source: TypeAlias = Excerpt | Tail | None
 
@@ -62,55 +64,56 @@ class Clips:
         self._whose, self._thread, self._storing, self._blobs, self._log = whose, thread, storing, blobs, log
         self._answering = asyncio.Lock()  # in order: old clients match answers by it
         self._cutting = asyncio.Semaphore(AT_ONCE)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._making, self._refusing = set[asyncio.Task[None]](), set[asyncio.Task[None]]()
         self.made = self.failed = 0
 
     def answer(self, asked: Span | Refused, request_id: str | None, tell: Tell) -> None:
         """Tell who asks, behind who asked before, and make the Clip."""
-        if len(self._tasks) >= MOST:
-            tell(m.ClipFailed(TOO_MANY, request_id))
-            return
-        # What is written by now is what the Clip shows, however long its turn is in coming.
-        source = self._source(asked) if isinstance(asked, Span) else None
-        task = asyncio.create_task(self._serve(asked, source, request_id, tell), name="clip")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        if isinstance(asked, Span) and len(self._making) >= MOST:
+            asked = Refused(TOO_MANY)
+        if isinstance(asked, Refused):
+            tasks, serve = self._refusing, self._refuse(asked, request_id, tell)
+        else:
+            # What is written by now is what the Clip shows, however long its turn is in coming.
+            deadline = asyncio.get_running_loop().time() + PROMISE
+            tasks, serve = self._making, self._serve(asked, self._source(asked), deadline, request_id, tell)
+        task = asyncio.create_task(serve, name="clip")
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
 
     async def settle(self, timeout: float) -> None:
         """Wait until what was asked for is made; what takes longer is never made."""
-        if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=timeout)
+        if tasks := self._making | self._refusing:
+            _, late = await asyncio.wait(tasks, timeout=timeout)
             for task in late:
                 task.cancel()
 
     def _source(self, span: Span) -> Future[Source]:
-        def written(filming: Filming, now: float) -> Source:
-            return filming.tail(now) if span.kind == "recording" else filming.excerpt(*ticks(span.start, span.end), now)
+        """Of the thread's own work alone: what fails in there ends the recording."""
+        if span.kind == "recording":
+            return self._thread.ask(Filming.tail)
+        begin, end = ticks(span.start, span.end)
+        return self._thread.ask(lambda filming, now: filming.excerpt(begin, end, now))
 
-        return self._thread.ask(written)
+    async def _refuse(self, refused: Refused, request_id: str | None, tell: Tell) -> None:
+        async with self._answering:  # for `PROMISE` at most, as who is before it waits no longer
+            tell(m.ClipFailed(refused.reason, request_id))
 
     async def _serve(
-        self,
-        asked: Span | Refused,
-        source: Future[Source] | None,
-        request_id: str | None,
-        tell: Tell,
+        self, asked: Span, source: Future[Source], deadline: float, request_id: str | None, tell: Tell
     ) -> None:
         async with self._answering:
-            if isinstance(asked, Refused):
-                tell(m.ClipFailed(asked.reason, request_id))
-                return
             clip = str(uuid.uuid4())
             promise = self._promise(asked)
             try:
-                async with asyncio.timeout(PROMISE):
-                    await self._blobs.put(asked_key(clip), promise.model_dump_json().encode())
+                async with asyncio.timeout_at(deadline):
+                    with suppress(BlobExistsError):  # a try before, of which we did not hear that it went well
+                        await self._blobs.put(asked_key(clip), promise.model_dump_json().encode())
             except (LivereactorError, TimeoutError) as error:
                 self._log.error("clip not promised", reason=str(error) or "the store did not answer")
                 tell(m.ClipFailed(NOT_STORED, request_id))
                 return
             tell(_ready(clip, asked, promise, request_id))
-        assert source is not None
         await self._make(clip, source)
 
     def _promise(self, span: Span) -> Asked:
@@ -124,20 +127,24 @@ class Clips:
             end=span.end,
             made_us=now,
             expires_us=now + round(whose.retention * 1e6),
-            predicted_ready_us=now + USUAL * len(self._tasks),
+            predicted_ready_us=now + USUAL * len(self._making),
         )
 
     async def _make(self, clip: str, source: Future[Source]) -> None:
-        async with self._cutting:
-            try:
-                given = await asyncio.wrap_future(source)
+        try:
+            given = await asyncio.wrap_future(source)
+            if not isinstance(given, Excerpt):
+                await self._until_stored(given)
+            async with self._cutting:
                 made = await (self._cut(clip, given) if isinstance(given, Excerpt) else self._whole(clip, given))
-                self.made += 1
-            except Exception as error:  # the boundary of a Clip: whatever fails, its client is told
-                self.failed += 1
-                self._log.error("clip not made", clip=clip, exc_info=error)
-                made = Made(failed=error.message if isinstance(error, LivereactorError) else NOT_CUT)
-            await self._put(made_key(clip).path, made.model_dump_json().encode())
+            await self._put_made(clip, made)
+            self.made += 1
+        except Exception as error:  # the boundary of a Clip: whatever fails, its client is told
+            self.failed += 1
+            self._log.error("clip not made", clip=clip, exc_info=error)
+            # Where the store does not take even this, who asks for the Clip hears that it never came.
+            with suppress(LivereactorError, OSError):
+                await self._put_made(clip, Made(failed=_reason(error)))
 
     async def _cut(self, clip: str, excerpt: Excerpt) -> Made:
         init, parts = await asyncio.to_thread(_parts, excerpt)
@@ -149,17 +156,25 @@ class Clips:
             made.parts.append((key, seconds))
         return made
 
+    async def _until_stored(self, tail: Tail | None) -> None:
+        if not await self._storing.until(None if tail is None else tail.segment - 1, STORE_WAIT):
+            raise UnavailableError(NOT_YET)
+
     async def _whole(self, clip: str, tail: Tail | None) -> Made:
         """The stored Segments as they are, and what is not in one yet."""
-        last = None if tail is None else tail.segment - 1
-        await self._storing.until(last, STORE_WAIT)
-        stored = self._storing.stored
+        stored, last = self._storing.stored, None if tail is None else tail.segment - 1
         parts = [(stored[n].key.path, stored[n].seconds) for n in sorted(stored) if last is None or n <= last]
+        lost = self._storing.lost if last is None else last + 1 - len(parts)
+        if lost:
+            self._log.warning("clip lacks segments that could not be stored", clip=clip, lost=lost)
         if tail is not None and tail.seconds > 0:
             key = part_key("clips", clip, chunk(0)).path
-            await self._put(key, tail.data)
+            await self._put(key, await asyncio.to_thread(tail.read))
             parts.append((key, tail.seconds))
-        return Made(init=part_key("recordings", self._whose.recording, INIT).path, parts=parts)
+        return Made(init=part_key("recordings", self._whose.recording, INIT).path, parts=parts, lost=lost)
+
+    async def _put_made(self, clip: str, made: Made) -> None:
+        await self._put(made_key(clip).path, made.model_dump_json().encode())
 
     async def _put(self, key: str, data: bytes) -> None:
         for pause in (*RETRIES, None):
@@ -177,6 +192,10 @@ class Clips:
 
 def _parts(excerpt: Excerpt) -> tuple[bytes, Sequence[tuple[float, bytes]]]:
     return cut(excerpt, excerpt.begin, excerpt.end).parts()
+
+
+def _reason(error: Exception) -> str:
+    return error.message if isinstance(error, LivereactorError) else NOT_CUT
 
 
 def _ready(clip: str, span: Span, promise: Asked, request_id: str | None) -> m.ClipReady:

@@ -1,20 +1,20 @@
 """A recording as it grows: pictures and sound in, Segments in the spool out, and excerpts for Clips.
 
-All of it on the recording's thread, which `thread.py` runs; an Excerpt is read elsewhere.
+All of it on the recording's thread, which `thread.py` runs; an Excerpt and a Tail are read elsewhere.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 
 from livereactor.media.aac import SoundLine
 from livereactor.media.boxes import VIDEO_SCALE
-from livereactor.media.excerpt import Excerpt
+from livereactor.media.excerpt import Excerpt, Read
 from livereactor.media.sample_index import SampleIndex
 from livereactor.media.segments import Append, Picture, Segmenter
 from livereactor.runtime.recorder.media_clock import MediaClock
@@ -44,11 +44,22 @@ class Closed:
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """What is not in a closed Segment yet, as a Segment of its own: its number, length and bytes."""
+    """What is not in a closed Segment yet, as a Segment of its own.
+
+    Attributes:
+        segment: its number.
+        seconds: its length.
+        size: bytes.
+    """
 
     segment: int
     seconds: float
-    data: bytes
+    size: int
+    _read: Read = field(repr=False)
+
+    def read(self) -> bytes:
+        """Its bytes, from the disk; raises `OSError` where it is gone."""
+        return self._read(self.segment, 0, self.size)
 
 
 class Filming:
@@ -119,7 +130,7 @@ class Filming:
         if self._open is None:
             return None
         segment, begun, size = self._open
-        return Tail(segment, (segmenter.end - begun) / VIDEO_SCALE, self._spool.read(segment, 0, size))
+        return Tail(segment, (segmenter.end - begun) / VIDEO_SCALE, size, self._spool.read)
 
     def finish(self, now: float) -> float:
         """Nothing comes any more: close the last Segment; returns the recording's seconds."""

@@ -15,7 +15,6 @@ CRASHED: Final = "recorder disabled or encoder crashed"
 NOTHING_YET: Final = "no media generated yet"
 NOT_POSITIVE: Final = "duration_seconds must be positive"
 STEPPED: Final = "a stepped session is not recorded, so it has no clips"
-OVER: Final = "the session has ended; its clips have to be asked for while it runs"
 
 
 class RecordingState(Enum):
@@ -94,9 +93,9 @@ class RecordingLife:
         """The last `seconds`, finite; `now` is the media time."""
         if (refused := self._refused(now)) is not None:
             return refused
-        if not seconds > 0:
-            return Refused(NOT_POSITIVE)
-        return Span("snap", max(0.0, now - min(seconds, self._longest)), now)
+        start = max(0.0, now - min(seconds, self._longest))
+        # A length that is lost in the rounding of `now` is none either.
+        return Span("snap", start, now) if seconds > 0 and start < now else Refused(NOT_POSITIVE)
 
     def whole(self, now: float) -> Span | Refused:
         """All of it until now."""
@@ -104,12 +103,10 @@ class RecordingLife:
 
     def _refused(self, now: float) -> Refused | None:
         match self.state:
-            case RecordingState.OFF:
+            case RecordingState.OFF | RecordingState.ENDED:
                 return Refused(self._refusal)
             case RecordingState.FAILED:
                 return Refused(CRASHED)
-            case RecordingState.ENDED:
-                return Refused(OVER)
             case RecordingState.WAITING:
                 return Refused(NOTHING_YET)
             case RecordingState.RECORDING:

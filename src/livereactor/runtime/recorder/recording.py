@@ -117,7 +117,7 @@ class Recording:
             await self._settle(finished)
         finally:
             self._storing.close()
-            await asyncio.to_thread(self._spool.close)
+            await asyncio.to_thread(self._remove)
 
     def counts(self) -> Counter[str]:
         """What it has come to, by the names in `COUNTED`."""
@@ -128,7 +128,8 @@ class Recording:
 
     async def _settle(self, finished: Future[float]) -> None:
         try:
-            duration = await asyncio.wrap_future(finished)
+            async with asyncio.timeout(LAST_SEGMENTS):
+                duration = await asyncio.wrap_future(finished)
         except Exception:  # it broke before, or does now: `_broke` has told
             duration = None
         await self._clips.settle(LAST_SEGMENTS)
@@ -136,6 +137,13 @@ class Recording:
         await self._storing.until(None, LAST_SEGMENTS)
         if duration is not None and self._seconds:
             await self._put_end(duration)
+
+    def _remove(self) -> None:
+        """Not under a thread that still writes; what it holds on to goes when the next process starts."""
+        if self._thread.join():
+            self._spool.close()
+        else:
+            self._log.error("recording not ended: its thread hangs", recording=self.id, folder=str(self._spool.folder))
 
     async def _put_end(self, duration: float) -> None:
         end = {

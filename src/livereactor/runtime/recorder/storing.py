@@ -60,9 +60,10 @@ class Storing:
             self._lose(self._waiting.popleft())
         self._changes.stir()
 
-    async def until(self, segment: int | None, timeout: float) -> None:
-        """Wait until this Segment and all before it are stored or lost; None = all of it."""
+    async def until(self, segment: int | None, timeout: float) -> bool:
+        """Wait until this Segment and all before it are stored or lost, None = all of it; whether it came to that."""
         await self._changes.until(lambda: not self._waits_for(segment), timeout)
+        return not self._waits_for(segment)
 
     def close(self) -> None:
         """Try no more."""

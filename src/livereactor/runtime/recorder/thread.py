@@ -68,9 +68,10 @@ class RecordingThread:
         self._tap.do(self._end)
         return done
 
-    def join(self) -> None:
-        """Wait for the thread's end, after `finish`; blocks."""
+    def join(self) -> bool:
+        """Wait for the thread's end, after `finish`; blocks. Whether it came: an encoder or a disk may hang."""
         self._thread.join(JOIN_TIMEOUT)
+        return not self._thread.is_alive()
 
     # --- the thread --------------------------------------------------------------------------------------------------
 
