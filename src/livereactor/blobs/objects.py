@@ -60,12 +60,21 @@ class ObjectBlobs:
         with self._writing(key):
             # A put that fails or is cancelled removes its own parts; from here on the staged blob is whole.
             await obstore.put_async(self._store, staged, counted, chunk_size=self._part_bytes, max_concurrency=1)
+            # Two copies at once may both succeed (SeaweedFS 4.48): a conditional PUT says whose turn it is.
+            turn = f"{STAGING.path}/turns/{key.path}"
             try:
-                await obstore.copy_async(self._store, staged, key.path, overwrite=False)
+                await obstore.put_async(self._store, turn, b"", mode="create", use_multipart=False)
+                try:
+                    await obstore.copy_async(self._store, staged, key.path, overwrite=False)
+                finally:
+                    await self._sweep(turn)
             finally:
-                with suppress(BaseError, FileNotFoundError):  # it is swept later
-                    await obstore.delete_async(self._store, staged)
+                await self._sweep(staged)
         return counted.size_bytes
+
+    async def _sweep(self, path: str) -> None:
+        with suppress(BaseError, FileNotFoundError):  # what stays goes within a day
+            await obstore.delete_async(self._store, path)
 
     async def get(self, key: BlobKey) -> bytes:
         """The whole blob."""
