@@ -295,6 +295,19 @@ async def test_old_clients_hear_of_a_clip_too_many_in_their_turn(picky: Picky, m
         assert kinds == ["snap", "recording", clipping.TOO_MANY, "duration_seconds must be positive"]
 
 
+async def test_of_a_flood_of_requests_few_wait_for_their_turn(picky: Picky, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clipping, "MOST_REFUSED", 2)
+    picky.held = "asked"
+    async with serving(Counted, options=RECORDED) as served:
+        caller = await streaming(served)
+        for request in (m.RequestClip(0.1, "c0"), *(m.RequestClip(0, f"c{number}") for number in range(1, 5))):
+            caller.say(request)
+        answers = [await caller.hear_of(m.ClipReady, m.ClipFailed, label="control") for _ in range(2)]
+        picky.gate.set()
+        answers += [await caller.hear_of(m.ClipReady, m.ClipFailed, label="control") for _ in range(3)]
+        assert [each.request_id for each in answers] == ["c3", "c4", "c0", "c1", "c2"]
+
+
 async def test_what_is_still_being_written_is_not_closed_under_it(monkeypatch: pytest.MonkeyPatch) -> None:
     writing, reached, go_on, order = threading.Event(), threading.Event(), threading.Event(), list[str]()
     append, close, join = Spool.append, Spool.close, RecordingThread.join

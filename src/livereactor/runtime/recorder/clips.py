@@ -29,6 +29,7 @@ from livereactor.runtime.recorder.thread import RecordingThread
 
 AT_ONCE: Final = 2  # cuts: each holds its Clip's bytes, and decodes on a core
 MOST: Final = 16  # Clips that are being made; more are refused
+MOST_REFUSED: Final = 256  # refusals that wait for their turn; of a flood, more are told at once
 PROMISE: Final = 3.0  # seconds for `asked.json`; clients wait 10 for their answer
 STORE_WAIT: Final = 30.0  # seconds that a Recording waits for its last Segments to be stored
 USUAL: Final = 250_000  # microseconds that a Clip of ten seconds takes, stored and all
@@ -71,6 +72,9 @@ class Clips:
         """Tell who asks, behind who asked before, and make the Clip."""
         if isinstance(asked, Span) and len(self._making) >= MOST:
             asked = Refused(TOO_MANY)
+        if isinstance(asked, Refused) and len(self._refusing) >= MOST_REFUSED:
+            tell(m.ClipFailed(asked.reason, request_id))
+            return
         if isinstance(asked, Refused):
             tasks, serve = self._refusing, self._refuse(asked, request_id, tell)
         else:
