@@ -20,7 +20,8 @@ class Caller:
     """An account, and what it may do here.
 
     Attributes:
-        scopes: `view` receives, `control` commands and publishes (and ends), `record`, `upload`, `admin` operates.
+        scopes: `view` receives, `control` commands and publishes (and ends), `record` makes and fetches Clips,
+            `upload`, `admin` operates.
         token: `jti` of the token; "" for a key used directly.
         models: names it may create Sessions of; None = all.
         reach: which Sessions of the account it may act on; "" = all of them (an unscoped token, or a key).
@@ -48,10 +49,15 @@ class Caller:
         return "owner" if "control" in self.scopes else "viewer"
 
     @property
+    def records(self) -> bool:
+        """Its Connections may ask for Clips."""
+        return "record" in self.scopes
+
+    @property
     def mark(self) -> str:
         """Tells callers apart before a Worker, and nothing else: the same for all tokens and keys that stand for the
-        same, another for each share link, and another for whoever may only watch."""
-        text = json.dumps([self.account, self.reach, self.role])
+        same, another for each share link, and another for whoever may only watch, or not record."""
+        text = json.dumps([self.account, self.reach, self.role, self.records])
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     def need(self, scope: Scope) -> None:

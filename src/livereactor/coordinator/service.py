@@ -213,7 +213,7 @@ class Service:
         *,
         timeout: float = 30.0,
     ) -> link.Reply:
-        """A local-mode request to the Session's Worker, with the caller's role and mark, under the Session's fence.
+        """A local-mode request to the Session's Worker, with the caller's rights and mark, under the Session's fence.
 
         Raises:
             as `running`; UnavailableError: the Worker's socket is away, or it does not answer in time.
@@ -226,6 +226,7 @@ class Service:
             slot=record.slot,
             fence=record.fence,
             role=caller.role,
+            records=caller.records,
             caller=caller.mark,
             method=method,
             path=path,

@@ -152,6 +152,7 @@ class End(Body):
 class Request(Body):
     """A local-mode request. Refused 409 where the Slot does not hold this fence; `fence` None: about no Session.
 
+    A Connection offered by who is a `viewer` may send nothing; one by whom `records` is false, not ask for Clips.
     `caller` tells those who ask apart, and says no more of them: Connections of one are refused (409) to all others.
     """
 
@@ -160,6 +161,7 @@ class Request(Body):
     slot: int = 0
     fence: int | None = None
     role: Literal["owner", "viewer"] = "owner"
+    records: bool = True
     caller: str = Field(default="", max_length=64)
     method: str
     path: str

@@ -32,6 +32,7 @@ from livereactor.runtime.steps import too_large
 BACKLOG_BYTES: Final = 8 * 1024 * 1024  # what a client may leave unread: libwebrtc kills a channel above 16 MiB
 HELD_BYTES: Final = 64 * 1024 * 1024  # frames that came before the Connection was live; one chunked message at most
 
+MAY_NOT_RECORD: Final = "this connection may not record; it needs a token with the scope `record`"
 FAULT_CHARACTERS: Final = 64  # of what a client calls its error, for the log
 
 
@@ -62,12 +63,16 @@ class Connection:
     Args:
         number: its id.
         ours: a client of livereactor, whose pings on `control` are answered (protocol 5.10).
+        records: it may ask for Clips.
         log: of its Session.
     """
 
-    def __init__(self, number: int, host: ConnectionHost, limits: Limits, *, ours: bool, log: SparseLog) -> None:
+    def __init__(
+        self, number: int, host: ConnectionHost, limits: Limits, *, ours: bool, records: bool, log: SparseLog
+    ) -> None:
         self.number, self.log = number, log
         self._host, self._limits, self._ours = host, limits, ours
+        self._records = records
         self._channels: dict[str, Channel] = {}
         self._codec: Codec | None = None
         self._decided = False  # by a frame of the client, not by assumption
@@ -189,6 +194,8 @@ class Connection:
                 self.tell(m.ModelSchema(host.schema_document(), request_id))
             case m.RequestCapabilities():
                 self.tell(m.ModelCapabilities(host.capabilities_document()))
+            case m.RequestClip() | m.RequestRecording() if not self._records:
+                self.tell(m.ClipFailed(MAY_NOT_RECORD, message.request_id))
             case m.RequestClip() | m.RequestRecording():
                 host.clip(self, message)
             case m.ClientStats():

@@ -119,9 +119,10 @@ def signalling_routes(runtime: Runtime) -> APIRouter:
     async def offer(sid: str, cid: int, request: Request) -> dict[str, Any]:
         runtime.must_be_open(sid)
         body = read_body(Offer, await request.body())
-        # Only a relay sends the header, and it can but take rights away.
+        # Only a relay sends these headers, and they can but take rights away.
         role = "viewer" if request.headers.get("livereactor-role") == "viewer" else "owner"
-        runtime.offer(cid, body, role=role, caller=_caller(request))
+        records = request.headers.get("livereactor-records") != "false"
+        runtime.offer(cid, body, role=role, records=records, caller=_caller(request))
         text = await runtime.answer(cid, caller=_caller(request)) if body.want_answer else None
         return OfferTaken(connection_id=cid, sdp_answer=text).to_body()
 

@@ -331,10 +331,13 @@ class Runtime:
         room.check_room(None)
         return self._numbers.mint(caller, room.connections)
 
-    def offer(self, connection: int, body: Offer, *, role: Role = "owner", caller: str = "") -> None:
+    def offer(
+        self, connection: int, body: Offer, *, role: Role = "owner", records: bool = True, caller: str = ""
+    ) -> None:
         """Take an offer; its answer is made in the background.
 
         Args:
+            records: it may ask for Clips.
             caller: who asks, as the coordinator tells callers apart; what is his, nobody else may use.
 
         Raises:
@@ -346,7 +349,7 @@ class Runtime:
         description = self._shell.peers.check(body)
         self._shell.room(Offered(connection, role, flat=connection == FLAT_CONNECTION))
         self._numbers.took(connection, caller)
-        self._shell.connect(connection, ours=body.client_info.is_livereactor)
+        self._shell.connect(connection, ours=body.client_info.is_livereactor, records=records)
         self._shell.peers.gather_with(self.ice_servers)
         self._shell.peers.negotiate(connection, body, description)
 

@@ -151,10 +151,11 @@ class SessionShell:
             notice = bool(self.connections) and not quietly
             self.room(EndAsked(reason, notice=notice, moderate=moderate))
 
-    def connect(self, connection: int, *, ours: bool) -> None:
+    def connect(self, connection: int, *, ours: bool, records: bool) -> None:
         """A Connection has a new offer: whatever it had before is closed silently (protocol 10.3)."""
         self._forget(connection)
-        self.connections[connection] = Connection(connection, self, self.limits, ours=ours, log=self._scope.log)
+        wire = Connection(connection, self, self.limits, ours=ours, records=records, log=self._scope.log)
+        self.connections[connection] = wire
         self.metrics.connections(len(self.connections))
 
     # --- what Connections and Peers ask (ConnectionHost, PeersHost) ------------------------------------------------

@@ -64,7 +64,8 @@ def not_held(request: link.Request) -> link.Reply:
 def _scope(request: link.Request) -> dict[str, Any]:
     path, _, query = request.path.partition("?")
     headers = {name.lower(): value for name, value in request.headers.items()}
-    headers |= {"host": "worker", "livereactor-role": request.role, "content-length": str(len(request.body.encode()))}
+    headers |= {"host": "worker", "content-length": str(len(request.body.encode()))}
+    headers |= {"livereactor-role": request.role, "livereactor-records": str(request.records).lower()}
     return {
         "type": "http",
         "asgi": {"version": "3.0"},

@@ -75,9 +75,16 @@ async def test_another_accounts_clip_is_gone_as_one_that_never_was(served: Serve
     assert must_be_problem(await ask(served, never, await key_of(served, "rival")), 410, "CLIP_GONE") == foreign
 
 
+async def test_a_token_that_may_not_record_fetches_none(served: Served, film: Film) -> None:
+    kept = await keep(served.blobs, film, account="acme")
+    caller = await bearer(served, scope=["view", "control"])
+    refused = must_be_problem(await ask(served, kept, caller), 403, "FORBIDDEN")
+    assert "lacks the scope `record`" in refused
+
+
 async def test_an_operator_may_see_every_clip(served: Served, film: Film) -> None:
     kept = await keep(served.blobs, film, account="acme")
-    operator = await key_of(served, "ops", scopes=["view", "admin"])
+    operator = await key_of(served, "ops", scopes=["view", "record", "admin"])
     assert (await ask(served, kept, operator)).status_code == 200
 
 
@@ -95,12 +102,12 @@ async def test_a_scoped_token_reaches_the_clips_of_its_own_sessions_only(served:
         assert (await ask(served, strange, await bearer(served))).status_code == 200
 
 
-async def test_who_watches_by_a_share_link_sees_the_clips_of_that_session_and_of_no_other(
+async def test_who_may_record_by_a_share_link_sees_the_clips_of_that_session_and_of_no_other(
     served: Served, film: Film
 ) -> None:
     async with working(served):
         session = await served.session()
-        link = (await served.http.post(f"/sessions/{session}/share")).json()["jwt"]
+        link = (await served.http.post(f"/sessions/{session}/share", json={"scope": ["view", "record"]})).json()["jwt"]
         viewer = {"Authorization": f"Bearer {link}"}
         kept = await keep(served.blobs, film, account="acme", session=session)
         assert (await ask(served, kept, viewer)).status_code == 200
@@ -121,7 +128,7 @@ async def test_a_clip_outlives_its_session(served: Served, film: Film) -> None:
 async def test_a_token_without_the_scope_is_told_which(served: Served, film: Film) -> None:
     kept = await keep(served.blobs, film, account="acme")
     only = await key_of(served, "acme", scopes=["upload"])
-    assert "`view`" in must_be_problem(await ask(served, kept, only), 403, "FORBIDDEN")
+    assert "`record`" in must_be_problem(await ask(served, kept, only), 403, "FORBIDDEN")
 
 
 async def test_a_bad_range_is_refused_and_a_clip_that_nobody_finished_is_gone(served: Served, film: Film) -> None:

@@ -74,6 +74,16 @@ async def test_a_worker_is_told_who_only_watches() -> None:
         assert worker.requests[-1].role == "viewer"
 
 
+async def test_a_worker_is_told_who_may_not_record() -> None:
+    async with coordinating() as served, working(served) as worker:
+        session = await served.session()
+        await served.ready(session)
+        for scope in (["view", "control"], ["view", "record"]):
+            caller = await bearer(served, scope=scope)
+            await served.http.post(f"/sessions/{session}{RTC}/connections", headers=caller)
+            assert worker.requests[-1].records is ("record" in scope)
+
+
 async def test_empty_bodies_of_any_type_pass_and_empty_answers_are_json() -> None:
     def accepted(request: link.Request) -> link.Reply:
         return link.Reply(id=request.id, status=202)

@@ -38,10 +38,11 @@ class Working:
         slot: int = 0,
         channels: Sequence[str] = ("data",),
         role: str = "owner",
+        records: bool = True,
     ) -> ClientSide:
         """A client of the Session, whose signalling is relayed."""
         base = f"/sessions/{session}/transport/webrtc/connections"
-        more: dict[str, Any] = {"slot": slot, "fence": fence, "role": role}
+        more: dict[str, Any] = {"slot": slot, "fence": fence, "role": role, "records": records}
         made = await coordinator.ask("POST", base, {}, **more)
         assert made.status == 201, made
         number = json.loads(made.body)["connection_id"]

@@ -19,6 +19,7 @@ from livereactor.engine.port import MessageReceived
 from livereactor.media.frames import Frame
 from livereactor.protocol import link, v1
 from livereactor.protocol import messages as m
+from livereactor.runtime.connection import MAY_NOT_RECORD
 from livereactor.runtime.slot import AT_ONCE
 from livereactor.runtime.worker_socket import WrongPlaceError
 from tests.integration.models import Gate, LoadFails, Plain, WrongShape
@@ -92,6 +93,21 @@ async def test_a_viewer_connects_and_may_not_command() -> None:
         outcome = await asked(side, m.Command("echo", {"text": "hello"}, request_id="data_1"))
         assert isinstance(outcome, m.Failure)
         assert outcome.code == "FORBIDDEN"
+
+
+async def test_a_connection_that_may_not_record_is_told_so() -> None:
+    async with standing_in() as coordinator, working(Plain, coordinator) as work:
+        await coordinator.ready()
+        fence = await coordinator.assign("ses_1")
+        await coordinator.phase("waiting")
+        both = ("data", "control")
+        side = await work.connect(coordinator, "ses_1", fence, channels=both, records=False)
+        for request in (m.RequestClip(1, "data_1"), m.RequestRecording("data_2")):
+            assert await asked(side, request) == m.ClipFailed(MAY_NOT_RECORD, request.request_id)
+        granted = await work.connect(coordinator, "ses_1", fence, channels=both)
+        outcome = await asked(granted, m.RequestClip(1, "data_1"))
+        assert isinstance(outcome, m.ClipFailed)
+        assert outcome.reason != MAY_NOT_RECORD  # of the recorder
 
 
 async def test_windows_and_servers_of_a_session_are_the_coordinators() -> None:
@@ -322,13 +338,13 @@ async def picture(side: ClientSide) -> None:
     await asyncio.wait_for(seen.wait(), 5)
 
 
-async def asked(side: ClientSide, command: m.Command) -> m.ServerMessage:
+async def asked(side: ClientSide, command: m.Command | m.RequestClip | m.RequestRecording) -> m.ServerMessage:
     """The outcome of a command, in the binary format."""
     wire = v1.encode_client(command)
     assert wire is not None
     side.send(*wire)
     while True:
-        message = v1.decode_server("data", (await side.receive("data", 5)).data, limit=1 << 20)
+        message = v1.decode_server(wire[0], (await side.receive(wire[0], 5)).data, limit=1 << 20)
         if getattr(message, "request_id", None) == command.request_id:
             return message
 

@@ -204,6 +204,7 @@ def test_share_links_viewers_subjects_and_accounts_are_told_apart() -> None:
         ACCOUNT,
         Caller("other"),
         caller_of(claims(scope=["view"])),
+        caller_of(claims(scope=["view", "record"])),
         caller_of(claims(authorization_details=detail())),
         caller_of(claims(authorization_details=bound)),
         caller_of(claims(authorization_details=bound, subject="ann")),

@@ -43,7 +43,7 @@ def clips(door: Door, shelf: ClipShelf, store: Store) -> APIRouter:
     async def playlist(session_id: ClipId, start: Seconds, end: Seconds, request: Request) -> Response:
         """Where the parts of a clip are."""
         caller = await door.caller(request)
-        caller.need("view")
+        caller.need("record")
         asked = await shelf.asked(session_id)
         if not await _may_see(caller, asked, store):
             raise ClipGoneError
