@@ -20,7 +20,6 @@ STEPPED: Final = "a stepped session is not recorded, so it has no clips"
 class RecordingState(Enum):
     """Where a recording is."""
 
-    OFF = "off"  # switched off, or of a stepped Session
     WAITING = "waiting"  # no picture yet
     RECORDING = "recording"
     FAILED = "failed"  # the encoder or the disk gave up; final
@@ -46,7 +45,6 @@ RecordingEvent: TypeAlias = FirstPicture | Broke | SessionOver
 
 _S = RecordingState
 LEGAL: Final[Mapping[RecordingState, Mapping[type[RecordingEvent], RecordingState]]] = {
-    _S.OFF: {SessionOver: _S.ENDED},
     _S.WAITING: {FirstPicture: _S.RECORDING, Broke: _S.FAILED, SessionOver: _S.ENDED},
     _S.RECORDING: {Broke: _S.FAILED, SessionOver: _S.ENDED},
     _S.FAILED: {SessionOver: _S.FAILED},
@@ -74,13 +72,12 @@ class RecordingLife:
     """State of one recording.
 
     Args:
-        refusal: why nothing is recorded at all; None = it is.
         longest: seconds of a Clip; who asks for more gets that.
     """
 
-    def __init__(self, *, refusal: str | None = None, longest: float) -> None:
-        self.state = RecordingState.WAITING if refusal is None else RecordingState.OFF
-        self._refusal, self._longest = refusal or DISABLED, longest
+    def __init__(self, *, longest: float) -> None:
+        self.state = RecordingState.WAITING
+        self._longest = longest
 
     def handle(self, event: RecordingEvent) -> None:
         """Move on; an illegal event raises and changes nothing."""
@@ -103,10 +100,10 @@ class RecordingLife:
 
     def _refused(self, now: float) -> Refused | None:
         match self.state:
-            case RecordingState.OFF | RecordingState.ENDED:
-                return Refused(self._refusal)
             case RecordingState.FAILED:
                 return Refused(CRASHED)
+            case RecordingState.ENDED:
+                return Refused(DISABLED)
             case RecordingState.WAITING:
                 return Refused(NOTHING_YET)
             case RecordingState.RECORDING:
