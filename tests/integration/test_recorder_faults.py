@@ -295,6 +295,17 @@ async def test_old_clients_hear_of_a_clip_too_many_in_their_turn(picky: Picky, m
         assert kinds == ["snap", "recording", clipping.TOO_MANY, "duration_seconds must be positive"]
 
 
+@pytest.mark.parametrize(("bound", "few"), [("MOST_BYTES", 1_000), ("MOST_EVER", 1)])
+async def test_the_clips_of_one_session_are_bounded(bound: str, few: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clipping, bound, few)
+    async with serving(Counted, options=RECORDED) as served:
+        caller = await streaming(served)
+        ready = await asked(caller, m.RequestClip(0.3, "c1"))
+        assert (await made(served, ready.session_id)).failed is None
+        assert (await asked(caller, m.RequestClip(0.3, "c2"))).reason == clipping.ENOUGH
+        assert (await asked(caller, m.RequestRecording("c3"))).reason == clipping.ENOUGH
+
+
 async def test_of_a_flood_of_requests_few_wait_for_their_turn(picky: Picky, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clipping, "MOST_REFUSED", 2)
     picky.held = "asked"

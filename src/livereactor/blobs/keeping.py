@@ -2,7 +2,8 @@
 
 Nothing that runs is touched. A Recording is over once its `end.json` is there, or when it has not grown for an hour
 and its Session is none that runs: its Worker was killed. Of those that are over, what is older than the retention
-goes, then the oldest until all fits; what still does not fit is told, and nothing new is recorded.
+goes, then the oldest until all fits; what still does not fit is told, and nothing new is recorded. Clips take a part of
+the room at most: past it the oldest of them go, so that however many are made, no Recording goes for them.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from livereactor.blobs.port import STAGING, BlobEntry, BlobKey
 HOUR: Final = 3_600.0  # seconds
 RETENTION: Final = 24 * HOUR
 MAX_BYTES: Final = 20 * 10**9
+CLIPS_SHARE: Final = 4  # Clips have the fourth part of it
 QUIET: Final = HOUR  # a Recording grows every second, unless its model is paused
 LEFT_BEHIND: Final = 24 * HOUR  # Uploads go with their Session; what is there so long after was nobody's to erase
 AT_ONCE: Final = 200  # folders removed in one round
@@ -38,7 +40,7 @@ class Rules:
 
     Attributes:
         retention: seconds that a Recording is kept behind its end, and a Clip.
-        max_bytes: of all Recordings and Clips together.
+        max_bytes: of all Recordings and Clips together, of which Clips have a fourth part at most.
     """
 
     retention: float = RETENTION
@@ -116,14 +118,28 @@ def plan(folders: Folders, running: Collection[BlobKey], rules: Rules, now: floa
     """
     gone = [each for each in folders.values() if each.key not in running and _is_old(each, rules, now)]
     old = {each.key for each in gone}
-    kept = [each for each in folders.values() if each.root in (Root.RECORDINGS, Root.CLIPS) and each.key not in old]
-    total = sum(each.size_bytes for each in kept)
-    for each in _oldest_first(each for each in kept if each.key not in running and _is_over(each, now)):
-        if total <= rules.max_bytes:
+    young = [each for each in folders.values() if each.key not in old]
+    clips, recordings = ([each for each in young if each.root is root] for root in (Root.CLIPS, Root.RECORDINGS))
+    over = [each for each in recordings if each.key not in running and _is_over(each, now)]
+    total = _size(recordings) + _size(clips)
+    total -= _take(gone, clips, _size(clips) - rules.max_bytes // CLIPS_SHARE)
+    total -= _take(gone, over, total - rules.max_bytes)
+    return Plan(tuple(each.key for each in gone[:AT_ONCE]), total > rules.max_bytes, len(gone) > AT_ONCE)
+
+
+def _take(gone: list[Folder], folders: Iterable[Folder], size_bytes: int) -> int:
+    """Let the oldest go until that much has; how much did."""
+    taken = 0
+    for each in _oldest_first(folders):
+        if taken >= size_bytes:
             break
         gone.append(each)
-        total -= each.size_bytes
-    return Plan(tuple(each.key for each in gone[:AT_ONCE]), total > rules.max_bytes, len(gone) > AT_ONCE)
+        taken += each.size_bytes
+    return taken
+
+
+def _size(folders: Iterable[Folder]) -> int:
+    return sum(each.size_bytes for each in folders)
 
 
 def _is_old(folder: Folder, rules: Rules, now: float) -> bool:

@@ -5,7 +5,18 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livereactor.blobs.keeping import AT_ONCE, HOUR, LEFT_BEHIND, QUIET, Folder, Root, Rules, doubtful, plan
+from livereactor.blobs.keeping import (
+    AT_ONCE,
+    CLIPS_SHARE,
+    HOUR,
+    LEFT_BEHIND,
+    QUIET,
+    Folder,
+    Root,
+    Rules,
+    doubtful,
+    plan,
+)
 from livereactor.blobs.port import BlobKey
 
 NOW = 1_000_000.0
@@ -49,6 +60,7 @@ def test_a_plan_keeps_what_runs_and_tells_the_truth(found: list[tuple[Root, int,
     assert len(removed) == len(decided.removed) <= AT_ONCE
     assert not removed & (running | growing)
     assert decided.is_full == (sum(each.size_bytes for each in kept) > RULES.max_bytes)
+    assert sum(each.size_bytes for each in kept if each.root is Root.CLIPS) <= RULES.max_bytes // CLIPS_SHARE
     if decided.is_full:  # nothing that could have gone is left
         assert all(each.root is Root.CLIPS or each.key in running | growing for each in kept)
 

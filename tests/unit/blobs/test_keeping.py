@@ -51,16 +51,21 @@ def test_a_recording_is_as_old_as_its_end() -> None:
 
 
 def test_over_the_limit_the_oldest_finished_recordings_go_until_the_rest_fits() -> None:
-    folders = survey(*recording("a", 500, 3), *recording("b", 500, 9), *recording("c", 500, 6), ("clips/c/x", 400, 99))
+    folders = survey(*recording("a", 500, 3), *recording("b", 500, 9), *recording("c", 500, 6), ("clips/c/x", 250, 99))
     decided = plan(folders, [], RULES, NOW)
     assert [key.path for key in decided.removed] == ["recordings/b", "recordings/c"]
     assert not decided.is_full
 
 
-def test_clips_are_not_taken_to_make_room() -> None:
-    decided = plan(survey(("clips/c/x", 2_000, 9), *recording("a", 1, 3)), [], RULES, NOW)
-    assert [key.path for key in decided.removed] == ["recordings/a"]
-    assert decided.is_full
+def test_clips_are_not_taken_to_make_room_for_recordings() -> None:
+    assert removed(survey(("clips/c/x", 250, 9), *recording("a", 751, 3))) == ["recordings/a"]
+
+
+def test_clips_take_a_quarter_of_the_room_at_most_and_no_recording_goes_for_more_of_them() -> None:
+    clips = [(f"clips/{name}/x", 100, age) for name, age in [("a", 3), ("b", 9), ("c", 6), ("d", 4)]]
+    decided = plan(survey(*clips, *recording("a", 800, 99)), [], RULES, NOW)
+    assert [key.path for key in decided.removed] == ["clips/b", "clips/c"]
+    assert not decided.is_full
 
 
 def test_a_recording_that_runs_is_never_taken_and_nothing_new_is_recorded() -> None:

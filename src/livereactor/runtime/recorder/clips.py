@@ -34,8 +34,12 @@ PROMISE: Final = 3.0  # seconds for `asked.json`; clients wait 10 for their answ
 STORE_WAIT: Final = 30.0  # seconds that a Recording waits for its last Segments to be stored
 USUAL: Final = 250_000  # microseconds that a Clip of ten seconds takes, stored and all
 
+MOST_BYTES: Final = 10**9  # of one Session's Clips: they are kept beside everybody's Recordings
+MOST_EVER: Final = 10_000  # Clips of one Session, as those of whole recordings are small
+
 TOO_MANY: Final = f"{MOST} of {MOST} clips are being made; ask again when one is ready"
 RETRIES: Final = (0.5, 1.0, 2.0)  # seconds between tries to store a part
+ENOUGH: Final = "the clips of this session have taken all the room they may; keep those that are there"
 NOT_CUT: Final = "it could not be cut; the log of its runtime says why"
 NOT_STORED: Final = "the clip cannot be stored now; ask again later"
 NOT_YET: Final = "the recording is not stored as far as that yet; ask again later"
@@ -66,18 +70,22 @@ class Clips:
         self._answering = asyncio.Lock()  # in order: old clients match answers by it
         self._cutting = asyncio.Semaphore(AT_ONCE)
         self._making, self._refusing = set[asyncio.Task[None]](), set[asyncio.Task[None]]()
+        self._asked = self._bytes = 0  # Clips, and what was stored for them
         self.made = self.failed = 0
 
     def answer(self, asked: Span | Refused, request_id: str | None, tell: Tell) -> None:
         """Tell who asks, behind who asked before, and make the Clip."""
         if isinstance(asked, Span) and len(self._making) >= MOST:
             asked = Refused(TOO_MANY)
+        if isinstance(asked, Span) and (self._asked >= MOST_EVER or self._bytes >= MOST_BYTES):
+            asked = Refused(ENOUGH)
         if isinstance(asked, Refused) and len(self._refusing) >= MOST_REFUSED:
             tell(m.ClipFailed(asked.reason, request_id))
             return
         if isinstance(asked, Refused):
             tasks, serve = self._refusing, self._refuse(asked, request_id, tell)
         else:
+            self._asked += 1
             # What is written by now is what the Clip shows, however long its turn is in coming.
             deadline = asyncio.get_running_loop().time() + PROMISE
             tasks, serve = self._making, self._serve(asked, self._source(asked), deadline, request_id, tell)
@@ -191,6 +199,7 @@ class Clips:
             except BlobExistsError:  # a try before, of which we did not hear that it went well
                 return
             else:
+                self._bytes += len(data)
                 return
 
 
