@@ -24,7 +24,16 @@ from livereactor.runtime.recorder.filming import Filming
 from livereactor.runtime.recorder.spool import Spool
 from livereactor.runtime.recorder.thread import RecordingThread
 from tests.integration.rig import Caller, Served, serving
-from tests.integration.test_recordings import RECORDED, Counted, asked, counters, film, made, watched_for
+from tests.integration.test_recordings import (
+    RECORDED,
+    Counted,
+    asked,
+    counters,
+    film,
+    made,
+    until_no_journal_is_written,
+    watched_for,
+)
 
 CRASHED = "recorder disabled or encoder crashed"
 
@@ -68,6 +77,7 @@ async def test_an_encoder_that_fails_costs_the_recording_only(monkeypatch: pytes
         assert (await asked(caller, m.RequestRecording("c2"))).reason == CRASHED
         await watched_for(caller, 0.5)
         assert b"livereactor_recorder_failures_total 1.0" in await served.runtime.figures()
+        await until_no_journal_is_written()
 
 
 async def test_a_disk_that_fills_up_leaves_what_was_stored(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import threading
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -40,6 +41,12 @@ class Counted(lr.Model):
             pixels = np.full((192, 320, 3), 90, np.uint8)
             draw(pixels, Code(count, 0))
             yield pixels
+
+
+async def until_no_journal_is_written() -> None:
+    async with asyncio.timeout(10):
+        while any(each.name == "journal" for each in threading.enumerate()):  # noqa: ASYNC110  nothing tells
+            await asyncio.sleep(0.02)
 
 
 async def watched_for(caller: Caller, seconds: float) -> None:
@@ -174,7 +181,7 @@ async def test_before_the_first_picture_there_is_nothing_to_cut() -> None:
 async def test_without_room_a_session_streams_and_is_not_recorded() -> None:
     async with serving(Counted, options=RECORDED) as served:
         blobs, rules = served.runtime.blobs, Rules(max_bytes=0)
-        await blobs.put(BlobKey("clips/kept/init.mp4"), b"x")
+        await blobs.put(BlobKey("recordings/runs/init.mp4"), b"x")
 
         async def is_open(session: str) -> bool:
             return False
@@ -186,3 +193,4 @@ async def test_without_room_a_session_streams_and_is_not_recorded() -> None:
         refused = await asked(caller, m.RequestClip(1.0, "c1"))
         assert isinstance(refused, m.ClipFailed)
         assert refused.reason == DISABLED
+        await until_no_journal_is_written()

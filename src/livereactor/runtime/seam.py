@@ -46,9 +46,14 @@ class ClientInfo:
     joined_at: float  # Unix seconds
 
 
+class JournalStoppedError(Exception):
+    """The Session goes on and is not recorded any more: nothing of its journal is kept."""
+
+
 class JournalSink(Protocol):
     """Where pieces of a Session's journal go: beside its Recording, as well protected, and into no log. Called on a
-    thread of the journal's, but for `opened`; what `put` and `media_time` raise ends the journal."""
+    thread of the journal's, but for `opened`; what `put` and `media_time` raise ends the journal, in good order where
+    it is `JournalStoppedError`."""
 
     def opened(self) -> None:
         """A journal has begun, so that `closed` will come; on the model's thread."""

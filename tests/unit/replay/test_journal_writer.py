@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 
 import pytest
 from structlog.testing import capture_logs
@@ -10,6 +11,7 @@ from structlog.testing import capture_logs
 from livereactor.runtime.replay import journal_writer
 from livereactor.runtime.replay.journal_format import Commanded, Cut, Ended, Header, Wanted
 from livereactor.runtime.replay.journal_writer import JournalWriter
+from livereactor.runtime.seam import JournalStoppedError
 from tests.tools.journals import Kept
 
 HEADER = Header(session="ses_1", started_us=0, model="m", model_version="v", contract="c", generation="streamed")
@@ -53,6 +55,83 @@ def test_nothing_is_kept_before_the_first_picture_and_all_of_it_then() -> None:
     writer.close()
     assert [each.what for each in kept.read().entries] == [wanted(), Ended()]
     assert kept.read().entries[0].at == 0
+
+
+def test_before_the_first_picture_lines_wait_and_not_what_they_are_made_of() -> None:
+    made = threading.Event()
+
+    class File:
+        """Stands for an upload."""
+
+        def what(self) -> Wanted:
+            made.set()
+            return wanted()
+
+    kept, file = Kept(begun=False), File()
+    held = weakref.ref(file)
+    writer = JournalWriter(HEADER, kept)
+    writer.note(1, file.what)
+    del file
+    assert made.wait(PATIENCE)
+    again = threading.Event()
+    writer.note(2, lambda: (again.set(), wanted())[1])
+    assert again.wait(PATIENCE)  # by then the round before is over
+    assert held() is None
+    kept.begin()
+    writer.close()
+    assert [(each.n, each.step, each.at) for each in kept.read().entries] == [(1, 1, 0.0), (2, 2, 0.0)]
+
+
+def test_lines_that_wait_are_kept_soon_after_the_first_picture_though_nothing_more_happens() -> None:
+    made, kept = threading.Event(), Waking(begun=False)
+    writer = JournalWriter(HEADER, kept)
+    writer.note(1, lambda: (made.set(), wanted())[1])
+    assert made.wait(PATIENCE)
+    kept.begin()
+    assert kept.came.wait(PATIENCE)
+    writer.close()
+
+
+def test_lines_that_wait_for_the_first_picture_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_writer, "WAITING_BYTES", 100)
+    monkeypatch.setattr(journal_writer, "PIECE_SECONDS", 0.05)
+    kept = Kept(begun=False)
+    writer = JournalWriter(HEADER, kept)
+    for step in (1, 2, 3):
+        made = threading.Event()
+        writer.note(step, lambda made=made: (made.set(), wanted())[1])
+        if not made.wait(PATIENCE if step < 3 else 0.5):
+            break
+    kept.begin()
+    writer.close()
+    assert [type(each.what) for each in kept.read().entries] == [Wanted, Wanted, Cut]
+
+
+def test_where_nothing_is_recorded_any_more_the_journal_ends_without_a_word() -> None:
+    class Stopping(Waking):
+        stopped = False
+        over = threading.Event()
+
+        def media_time(self, moment: float) -> float | None:
+            if self.stopped:
+                raise JournalStoppedError
+            return super().media_time(moment)
+
+        def closed(self) -> None:
+            self.over.set()
+
+    kept = Stopping(begun=False)
+    with capture_logs() as logs:
+        writer = JournalWriter(HEADER, kept)
+        writer.note(1, wanted)
+        kept.stopped = True
+        assert kept.over.wait(PATIENCE)
+        writer.note(2, wanted)
+        writer.close()
+    assert not logs
+    assert not writer._notes
+    assert not writer._lines
+    assert not kept.pieces
 
 
 def test_a_session_without_a_picture_leaves_nothing() -> None:

@@ -123,6 +123,7 @@ class Recorder:
         """It has begun, as a store may take long to answer; behind its end whoever asks for a Clip is refused."""
         if not await may_record(self._blobs) and recording is self._recording:
             log.warning("not recorded: what is kept takes all the room there is", recording=recording.id)
+            recording.journal.stop()
             self.end()
 
     def _look_no_more(self) -> None:

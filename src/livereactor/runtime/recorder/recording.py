@@ -21,7 +21,7 @@ from livereactor.media.segments import Segmenter
 from livereactor.runtime.recorder.beside import JournalBeside
 from livereactor.runtime.recorder.clips import Clips, Tell, Whose
 from livereactor.runtime.recorder.filming import Closed, Filming
-from livereactor.runtime.recorder.life import Broke, FirstPicture, RecordingLife, SessionOver
+from livereactor.runtime.recorder.life import Broke, FirstPicture, RecordingLife, RecordingState, SessionOver
 from livereactor.runtime.recorder.media_clock import MediaClock
 from livereactor.runtime.recorder.options import RecordedTracks, RecorderOptions
 from livereactor.runtime.recorder.spool import Spool
@@ -178,5 +178,7 @@ class Recording:
 
     def _broke(self, error: Exception) -> None:
         self._failures += 1
+        if self.life.state is RecordingState.WAITING:  # later it is of use without the pictures that are missing
+            self.journal.stop()
         self.life.handle(Broke())
         self._log.error("recording failed", recording=self.id, exc_info=error)

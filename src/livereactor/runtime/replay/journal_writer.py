@@ -15,7 +15,7 @@ import structlog
 
 from livereactor.base.limits import MIB
 from livereactor.runtime.replay.journal_format import Cut, Entry, Header, What, line_of, piece_name, pieces_of
-from livereactor.runtime.seam import JournalSink
+from livereactor.runtime.seam import JournalSink, JournalStoppedError
 
 PIECE_SECONDS: Final = 1.0  # what a killed worker takes with it at most
 WAITING_NOTES: Final = 4096  # a second of a flood; commands before it are bounded in the same way
@@ -49,7 +49,8 @@ class JournalWriter:
         self._header, self._sink = header, sink
         self._changed = threading.Condition()
         self._notes: list[_Note] = []
-        self._size = 0  # of the notes that wait
+        self._lines: list[bytes] = []  # for the first picture; its own thread's alone
+        self._size = 0  # of the notes and lines that wait
         self._is_full = self._is_cut = False  # no more may be taken; a note has been refused
         self._closed = False
         self._entries = self._pieces = self._written = 0
@@ -91,25 +92,35 @@ class JournalWriter:
             while self._write_some():
                 pass
         except Exception as error:  # whatever the sink raises: the Session goes on without; no text, it may quote users
-            log.error("journal ends early", session=self._header.session, reason=type(error).__name__)
+            if not isinstance(error, JournalStoppedError):
+                log.error("journal ends early", session=self._header.session, reason=type(error).__name__)
             with self._changed:
                 self._closed = True
                 self._notes.clear()
+            self._lines.clear()
         finally:
             self._sink.closed()
 
     def _write_some(self) -> bool:
         """Wait for a note, then for a second of them; False when all is written."""
         with self._changed:
-            self._changed.wait_for(lambda: self._notes or self._closed)
+            self._changed.wait_for(lambda: self._notes or self._lines or self._closed)
             self._changed.wait_for(lambda: self._closed, PIECE_SECONDS)
             closed = self._closed
-        if self._sink.media_time(time.monotonic()) is None:
-            return not closed
+            notes, self._notes = self._notes, []
+        # At once, though it may wait: a note can hold a whole upload, its line holds a digest.
+        lines = [self._line(note) for note in notes]
+        has_begun = self._sink.media_time(time.monotonic()) is not None
         with self._changed:
-            notes, self._notes, self._size = self._notes, [], 0
-        lines = [] if self._pieces else [line_of(self._header)]
-        for piece in pieces_of([*lines, *map(self._line, notes)]):
+            self._size += sum(map(len, lines)) - sum(note.size for note in notes)
+            self._lines += lines
+            if not has_begun:
+                return not closed
+            lines, self._lines = self._lines, []
+            self._size -= sum(map(len, lines))
+        if not self._pieces:
+            lines.insert(0, line_of(self._header))
+        for piece in pieces_of(lines):
             self._sink.put(piece_name(self._pieces), piece)
             self._pieces += 1
             self._written += len(piece)
