@@ -110,6 +110,13 @@ def test_own_pictures_make_segments_of_a_second(rig: Rig) -> None:
     assert rig.filming.pictures.encoded == 95
 
 
+def test_own_pictures_have_a_key_frame_each_half_second_so_that_clips_have_short_heads(rig: Rig) -> None:
+    rig.show(3 * FPS)
+    excerpt = rig.filming.excerpt(0, 3 * 90_000, rig.now)
+    keys = np.flatnonzero(excerpt.pictures.key)
+    assert keys.tolist() == list(range(0, 3 * FPS, FPS // 2))
+
+
 def test_what_viewers_got_is_taken_as_it_is(rig: Rig) -> None:
     rig.show(95, shared=True)
     rig.filming.finish(rig.now)

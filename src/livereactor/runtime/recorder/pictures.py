@@ -23,6 +23,9 @@ from livereactor.media.timebase import TICKS
 from livereactor.runtime.recorder.tap import Shown
 
 CRF: Final = 23  # x264's own default
+# What is encoded here has more key frames than Segments need: a clip's head, which is encoded again up to the next key
+# frame, is half as long then, and at 720p a clip is there in two thirds of the time.
+KEY_EVERY: Final = TICKS // 2
 BURST: Final = 2  # times the bits that a stream of this size gets, which even quality may take at most
 
 
@@ -49,6 +52,7 @@ class Pictures:
         self.encoded = self.shared = 0
         self._own: Any = None  # PyAV's encoder
         self._next_shared: int | None = None  # number of the frame that continues what was taken over
+        self._key_at = 0  # when the own encoder's last key frame began, in 1/90,000 s
         self._planes: Planes | None = None
 
     def keep(self, shown: Shown, start: int, *, key: bool) -> Kept:
@@ -67,6 +71,8 @@ class Pictures:
         planes = self._fitted(shown.pixels)
         if self._own is None:
             self._own, key = self._opened(planes, shown.fps), True
+        if key or start - self._key_at >= KEY_EVERY:
+            self._key_at, key = start, True
         frame = frame_of(planes)
         frame.pts, frame.time_base = start, Fraction(1, TICKS)
         frame.pict_type = PictureType.I if key else PictureType.NONE
