@@ -182,13 +182,16 @@ async def test_a_coordinators_sessions_have_it_too(browser: Browser, tmp_path: P
             await page.wait_for_function(f"() => ({NUMBER})({FILM!r}) !== null", timeout=PATIENCE_MS)
             assert complaints == []
             (session,) = open_sessions(coordinator)
-            _, share = coordinator.call("POST", f"/sessions/{session}/share")
-            async with opened(browser) as (watching, complaints):
-                await watching.goto(share["url"])
-                await on_screen(watching)
-                await watching.get_by_role("button", name="Keep the last 5 s").click()
-                assert pictures(await saved(watching, tmp_path))[0][0] == 0
-                assert complaints == []
+            for scopes in (["view", "record"], ["view"]):
+                _, share = coordinator.call("POST", f"/sessions/{session}/share", {"scope": scopes})
+                async with opened(browser) as (watching, complaints):
+                    await watching.goto(share["url"])
+                    await on_screen(watching)
+                    if "record" in scopes:
+                        await watching.get_by_role("button", name="Keep the last 5 s").click()
+                        assert pictures(await saved(watching, tmp_path))[0][0] == 0
+                    await expect(watching.locator("#timeline")).to_be_visible(visible="record" in scopes)
+                    assert complaints == []
 
 
 async def test_a_lost_connection_does_not_take_it_away(browser: Browser, counter: Running) -> None:

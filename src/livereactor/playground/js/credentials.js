@@ -36,6 +36,12 @@ export class Shown {
     return scopes !== null && !scopes.includes("control");
   }
 
+  /** Whether its holder may have clips: who has a link to watch may not, unless it says so. */
+  get mayRecord() {
+    const scopes = scopesOf(this.kept.shown);
+    return scopes === null || scopes.includes("record");
+  }
+
   /** The models that the token is for; null: any, as far as can be told. */
   get models() {
     return modelsOf(this.kept.shown);

@@ -96,9 +96,8 @@ export class Timeline {
 
   /** How things stand has changed. */
   show() {
-    const { client } = this.#view;
     if (!this.#view.isUnderWay) this.#end();
-    this.#isOffered = client.state === "ready" && client.session.descriptor?.recording?.enabled === true;
+    this.#isOffered = this.#view.isRecorded;
     this.#isThere = this.#isOffered || (this.#isThere && this.#view.isUnderWay);
     this.#toggle.hidden = !this.#isThere && this.#kept.count === 0;
     this.#toggle.setAttribute("aria-expanded", String(this.#isOpen));

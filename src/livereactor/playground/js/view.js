@@ -128,6 +128,12 @@ export class View {
     return !AT_REST.includes(this.client.state);
   }
 
+  /** The session is recorded, and clips of it can be had here. */
+  get isRecorded() {
+    const { state, session } = this.client;
+    return state === "ready" && session.descriptor?.recording?.enabled === true && this.#credentials.mayRecord;
+  }
+
   /** Its coordinator does not answer at the moment. */
   get isAway() {
     return this.server?.kind === "coordinator" && this.server.isAway;
