@@ -69,7 +69,7 @@ class Guard:
         request_id = headers.get("x-request-id", "")
         if not _REQUEST_ID.fullmatch(request_id):
             request_id = secrets.token_hex(8)
-        began, answer = time.monotonic(), _Answer(send, request_id)
+        began, answer = time.monotonic(), _Answer(send, request_id, is_endless="transfer-encoding" in headers)
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             await self._guarded(scope, receive, answer, headers)
             self._log(scope, answer, time.monotonic() - began)
@@ -98,6 +98,7 @@ class Guard:
             except TimeoutError:
                 raise BodyLateError(f"no body within {self._body_wait:g} s; send it at once") from None
             whole = not message.get("more_body", False)
+            answer.is_endless &= not whole
             seen += len(message.get("body", b""))
             if limit is not None and seen > limit:  # a chunked body that announced nothing
                 raise _too_large(limit)
@@ -128,10 +129,14 @@ class Guard:
 
 
 class _Answer:
-    """One response; adds the headers that every response has, errors included."""
+    """One response; adds the headers that every response has, errors included.
 
-    def __init__(self, send: Send, request_id: str) -> None:
-        self._send, self.id = send, request_id
+    Attributes:
+        is_endless: its request's body has not come whole, and nobody knows how long it is.
+    """
+
+    def __init__(self, send: Send, request_id: str, *, is_endless: bool) -> None:
+        self._send, self.id, self.is_endless = send, request_id, is_endless
         self.status = 0  # until it has started
 
     @property
@@ -145,7 +150,10 @@ class _Answer:
         await self._send(message)
 
     def _headers(self) -> list[tuple[bytes, bytes]]:
+        # The server would else read the rest of a body that nobody wants, for as long as it is sent.
+        hang_up = [(b"connection", b"close")] if self.is_endless else []
         return [
+            *hang_up,
             (b"access-control-allow-origin", b"*"),
             (b"access-control-expose-headers", b"Retry-After, X-Request-Id, Upload-Offset, Upload-Length"),
             (b"x-request-id", self.id.encode()),
