@@ -147,7 +147,12 @@ class Uploads:
             if offset == slot.size_bytes:  # the answer to the last bytes was lost
                 return offset, offset
             raise _written(upload)
-        reached = await self._intake.more(BlobKey.parse(slot.key), slot.size_bytes, offset, chunks, digest)
+        try:
+            reached = await self._intake.more(BlobKey.parse(slot.key), slot.size_bytes, offset, chunks, digest)
+        finally:
+            is_over = await self._erase_where_over(slot)
+        if is_over:
+            raise _over(slot)
         if reached == slot.size_bytes:
             await self._land(slot)
         return reached, slot.size_bytes
@@ -185,9 +190,16 @@ class Uploads:
     async def _land(self, slot: UploadRecord) -> None:
         if not await self._store.transact(lambda tx: _land(tx, slot)):
             await self._blobs.delete_prefix(folder_of(BlobKey.parse(slot.key)))
-            raise NotFoundError(f"the session of upload {slot.id!r} has ended; start another")
+            raise _over(slot)
         self._service.metrics.uploaded(slot.size_bytes)
         await self._tell(slot)
+
+    async def _erase_where_over(self, slot: UploadRecord) -> bool:
+        """What came in while its Session ended may be newer than the erasing of its files; True where it ended."""
+        if not await self._store.read(lambda tx: _is_over(tx.session(slot.session))):
+            return False
+        await self._blobs.delete_prefix(folder_of(BlobKey.parse(slot.key)))
+        return True
 
     async def _tell(self, slot: UploadRecord) -> None:
         """The Worker hears of the bytes before the client has its answer; where that fails, soon after."""
@@ -300,21 +312,28 @@ def _reserve(tx: Tx, slot: UploadRecord, limits: Limits) -> None:
 
 def _land(tx: Tx, slot: UploadRecord) -> bool:
     """True where the bytes count; else their Session has ended while they were written."""
-    session = tx.session(slot.session, lock=True)
-    if session is None or session.state is SessionState.CLOSED:
+    if _is_over(tx.session(slot.session, lock=True)):
         return False
     tx.put_upload(replace(slot, landed=True))
     return True
 
 
 def _must_be_open(session: SessionRecord | None, slot: UploadRecord) -> None:
-    if session is None or session.state is SessionState.CLOSED:
+    if _is_over(session):
         raise NotFoundError(f"session {slot.session!r} is over; start another")
+
+
+def _is_over(session: SessionRecord | None) -> bool:
+    return session is None or session.state is SessionState.CLOSED
 
 
 def _owner(slot: UploadRecord) -> Caller:
     """Rights were checked when the slot was reserved; its URL carries them from there."""
     return Caller(slot.account)
+
+
+def _over(slot: UploadRecord) -> NotFoundError:
+    return NotFoundError(f"the session of upload {slot.id!r} has ended; start another")
 
 
 def _written(upload: str) -> ConflictError:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from urllib.parse import parse_qsl
 
 import pytest
 
-from livereactor.base.errors import UnavailableError
+from livereactor.base.errors import NotFoundError, UnavailableError
 from livereactor.base.limits import Limits
 from livereactor.blobs.memory import MemoryBlobs
+from livereactor.blobs.pieces import LEAST
 from livereactor.blobs.port import BlobKey, BlobMissingError
-from livereactor.blobs.signing import Signer
+from livereactor.blobs.signing import Grant, Signer
 from livereactor.coordinator import uploads as module
 from livereactor.coordinator.links import Links
 from livereactor.coordinator.options import CoordinatorOptions
@@ -106,3 +108,28 @@ async def test_what_is_half_written_when_its_url_is_long_over_is_erased(monkeypa
     with pytest.raises(BlobMissingError):
         await blobs.size(KEY)
     assert await blobs.size(kept) == 3, "a request that began in time may still write it"
+
+
+async def test_what_comes_in_while_its_session_ends_is_erased() -> None:
+    store, blobs, signer = MemoryStore(), MemoryBlobs(), Signer(b"k" * 32)
+    slot = r.upload("upl_1", key=KEY.path, size_bytes=4 * LEAST, expires_us=10_000_000_000)
+
+    def fill(tx: Tx) -> None:
+        tx.add_session(r.running("ses_1"))
+        tx.put_upload(slot)
+
+    await store.transact(fill)
+    service = Service(store, Links(), CoordinatorOptions(), unix_us=lambda: 1)
+    uploads = Uploads(service, store, blobs, signer, Limits(), unix_us=lambda: 1)
+    size = slot.size_bytes
+    query = dict(parse_qsl(signer.sign(Grant("PUT", KEY, 10_000, max_bytes=size, exact_bytes=size))))
+
+    async def arriving() -> AsyncIterator[bytes]:
+        yield bytes(LEAST)
+        await store.transact(lambda tx: tx.put_session(r.closed("ses_1")))
+        await uploads._erase("ses_1")
+        yield bytes(LEAST)
+
+    with pytest.raises(NotFoundError, match="has ended"):
+        await uploads.append("upl_1", query, arriving(), offset=0)
+    assert [entry async for entry in blobs.list(BlobKey.parse("sessions"))] == []
