@@ -22,17 +22,19 @@ async def cores(viewer: Client, seconds: float) -> tuple[float, float]:
 
 
 async def p12(stand: Stand) -> Sequence[Result]:
-    """One viewer, the model's own cost included, without recording."""
+    """One viewer, the model's own cost included; without recording and with it."""
     results: list[Result] = []
     for size in SIZES:
-        for server in stand.servers_for(OWN):
-            async with stand.connected(OWN, stand.server(server, size, recording=False)) as viewer:
-                pacing = "backpressure" if server == OURS else "realtime"
-                await viewer.command("set_pacing", pacing=pacing)
-                await viewer.frames(60, timeout=15.0)
-                used, rate = await cores(viewer, stand.seconds)
-            values = {"cores": round(used, 3), "fps": round(rate, 1)}
-            results.append(Result("P12", server, OWN, f"{size}, no recording", values, "", round(stand.seconds)))
+        for recording in (False, True):
+            for server in stand.servers_for(OWN):
+                async with stand.connected(OWN, stand.server(server, size, recording=recording)) as viewer:
+                    pacing = "backpressure" if server == OURS else "realtime"
+                    await viewer.command("set_pacing", pacing=pacing)
+                    await viewer.frames(60, timeout=15.0)
+                    used, rate = await cores(viewer, stand.seconds)
+                values = {"cores": round(used, 3), "fps": round(rate, 1)}
+                setting = f"{size}, {'recorded' if recording else 'no recording'}"
+                results.append(Result("P12", server, OWN, setting, values, "", round(stand.seconds)))
     return results
 
 

@@ -80,6 +80,7 @@ class Stand:
         log_path = Path(self._stack.enter_context(tempfile.TemporaryDirectory())) / "log"
         if name == OURS:
             variables.setdefault("PYTHONPATH", str(REPOSITORY / "examples"))
+            variables.setdefault("LIVEREACTOR_RECORDER__ENABLED", str(recording).lower())
             started = livereactor_run(REPOSITORY / target, log_path=log_path, environment=variables)
         else:
             version = next(number for number, text in VERSIONS.items() if text in name)
