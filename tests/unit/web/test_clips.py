@@ -122,13 +122,13 @@ async def test_a_playlist_is_held_until_the_clip_is_made(monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     "clip",
     [
-        str(uuid.uuid4()),
+        "218b55b3-0a79-4c12-be57-1f21e70d076a",
         "",
         "x",
         "..",
         "../clips",
-        str(uuid.uuid4()).upper(),
-        f"{uuid.uuid4()}\n",
+        "218B55B3-0A79-4C12-BE57-1F21E70D076A",
+        "218b55b3-0a79-4c12-be57-1f21e70d076a\n",
         "0" * 10_000,
         "００００００００-0000-0000-0000-000000000000",
     ],
