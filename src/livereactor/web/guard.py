@@ -9,12 +9,14 @@ import asyncio
 import re
 import secrets
 import time
+from contextlib import suppress
 from typing import Final
 
 import structlog
 from starlette.requests import ClientDisconnect
 
 from livereactor.base.errors import LivereactorError, TooLargeError
+from livereactor.base.limits import MIB
 from livereactor.base.sparse_log import SparseLog
 from livereactor.web.access import Access
 from livereactor.web.asgi import App, Message, Receive, Scope, Send
@@ -33,6 +35,9 @@ _POLICY: Final = (
     b"frame-ancestors 'self'; base-uri 'none'"
 )
 BODY_WAIT: Final = 30.0  # seconds for a whole body; an upload's may take longer, but not without a byte
+# Of a body that was refused, and did not say how long it is: a sender who is cut off in the middle reads no answer.
+REST_BYTES: Final = 16 * MIB
+REST_WAIT: Final = 1.0  # seconds
 
 log = structlog.get_logger("livereactor.http")
 
@@ -69,9 +74,10 @@ class Guard:
         request_id = headers.get("x-request-id", "")
         if not _REQUEST_ID.fullmatch(request_id):
             request_id = secrets.token_hex(8)
-        began, answer = time.monotonic(), _Answer(send, request_id, is_endless="transfer-encoding" in headers)
+        body = _Body(receive, is_measured="transfer-encoding" not in headers)
+        began, answer = time.monotonic(), _Answer(send, request_id, body)
         with structlog.contextvars.bound_contextvars(request_id=request_id):
-            await self._guarded(scope, receive, answer, headers)
+            await self._guarded(scope, body, answer, headers)
             self._log(scope, answer, time.monotonic() - began)
 
     async def _guarded(self, scope: Scope, receive: Receive, answer: _Answer, headers: dict[str, str]) -> None:
@@ -98,7 +104,6 @@ class Guard:
             except TimeoutError:
                 raise BodyLateError(f"no body within {self._body_wait:g} s; send it at once") from None
             whole = not message.get("more_body", False)
-            answer.is_endless &= not whole
             seen += len(message.get("body", b""))
             if limit is not None and seen > limit:  # a chunked body that announced nothing
                 raise _too_large(limit)
@@ -128,15 +133,32 @@ class Guard:
             self._troubles.warning("request not served", apart=str(answer.status), **fields, request_id=answer.id)
 
 
+class _Body:
+    """A request's body on its way to the application; `is_measured`: its length was announced."""
+
+    def __init__(self, receive: Receive, *, is_measured: bool) -> None:
+        self._receive, self._is_known = receive, is_measured
+
+    async def __call__(self) -> Message:
+        message = await self._receive()
+        self._is_known |= not message.get("more_body", False)
+        return message
+
+    async def ends(self) -> bool:
+        """Read what nobody wants of it, so that its sender reads the answer; False = it goes on and on."""
+        left = REST_BYTES
+        with suppress(TimeoutError):
+            async with asyncio.timeout(REST_WAIT):
+                while not self._is_known and left > 0:
+                    left -= len((await self()).get("body", b""))
+        return self._is_known
+
+
 class _Answer:
-    """One response; adds the headers that every response has, errors included.
+    """One response; adds the headers that every response has, errors included."""
 
-    Attributes:
-        is_endless: its request's body has not come whole, and nobody knows how long it is.
-    """
-
-    def __init__(self, send: Send, request_id: str, *, is_endless: bool) -> None:
-        self._send, self.id, self.is_endless = send, request_id, is_endless
+    def __init__(self, send: Send, request_id: str, body: _Body) -> None:
+        self._send, self.id, self._body = send, request_id, body
         self.status = 0  # until it has started
 
     @property
@@ -146,14 +168,13 @@ class _Answer:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            message = {**message, "headers": [*message.get("headers", []), *self._headers()]}
+            # The server would else read the rest of a body that nobody wants for as long as it is sent.
+            hang_up = [] if await self._body.ends() else [(b"connection", b"close")]
+            message = {**message, "headers": [*message.get("headers", []), *self._headers(), *hang_up]}
         await self._send(message)
 
     def _headers(self) -> list[tuple[bytes, bytes]]:
-        # The server would else read the rest of a body that nobody wants, for as long as it is sent.
-        hang_up = [(b"connection", b"close")] if self.is_endless else []
         return [
-            *hang_up,
             (b"access-control-allow-origin", b"*"),
             (b"access-control-expose-headers", b"Retry-After, X-Request-Id, Upload-Offset, Upload-Length"),
             (b"x-request-id", self.id.encode()),
