@@ -10,13 +10,15 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, cast
+from typing import Final, Literal, TypeAlias, cast
 from urllib.parse import quote, urlencode
 
 from livereactor.base.errors import ForbiddenError
 from livereactor.blobs.port import BlobKey
 
 Method: TypeAlias = Literal["PUT", "GET"]
+FIELDS: Final = ("m", "exp", "max", "size", "type", "kid")  # of the query, all of them signed
+SIGNATURE: Final = "sig"  # the field beside them
 MIN_SECRET_BYTES = 32  # as long as the hash: a shorter key is the weakest part (RFC 2104, section 3)
 
 
@@ -72,7 +74,7 @@ class Signer:
     def sign(self, grant: Grant) -> str:
         """The query string that goes behind the blob's path."""
         fields = _fields(grant) | {"kid": self._key_id}
-        return urlencode(fields | {"sig": self._signature(grant.key, fields)})
+        return urlencode(fields | {SIGNATURE: self._signature(grant.key, fields)})
 
     def verify(self, method: str, key: BlobKey, query: Mapping[str, str], *, now_at: float) -> Grant:
         """The Grant behind a request's query.
@@ -87,9 +89,9 @@ class Signer:
             SignatureRefusedError: not signed by us for this method, key and limits.
             UploadExpiredError: signed by us, and too late.
         """
-        fields = {name: query.get(name, "") for name in ("m", "exp", "max", "size", "type", "kid")}
+        fields = {name: query.get(name, "") for name in FIELDS}
         # The signature first: what is not ours is not even parsed, and says nothing of why.
-        if not hmac.compare_digest(self._signature(key, fields).encode(), query.get("sig", "").encode()):
+        if not hmac.compare_digest(self._signature(key, fields).encode(), query.get(SIGNATURE, "").encode()):
             raise SignatureRefusedError("this URL was not signed here; ask for another")
         if fields["m"] != method:
             raise SignatureRefusedError(f"this URL is for {fields['m']}, not {method[:8]}; ask for another")
@@ -99,7 +101,7 @@ class Signer:
         return grant
 
     def _signature(self, key: BlobKey, fields: Mapping[str, str]) -> str:
-        parts = [key.path, *(fields[name] for name in ("m", "exp", "max", "size", "type", "kid"))]
+        parts = [key.path, *(fields[name] for name in FIELDS)]
         text = "\n".join(quote(part, safe="") for part in parts)
         return hmac.new(self._secret, text.encode(), hashlib.sha256).hexdigest()
 

@@ -149,12 +149,13 @@ class Uploads:
             raise _written(upload)
         try:
             reached = await self._intake.more(BlobKey.parse(slot.key), slot.size_bytes, offset, chunks, digest)
-        finally:
-            is_over = await self._erase_where_over(slot)
-        if is_over:
-            raise _over(slot)
+        except BaseException:
+            await self._erase_where_over(slot)
+            raise
         if reached == slot.size_bytes:
-            await self._land(slot)
+            await self._land(slot)  # which looks at the Session itself
+        elif await self._erase_where_over(slot):
+            raise _over(slot)
         return reached, slot.size_bytes
 
     async def progress(self, upload: str, query: Mapping[str, str]) -> tuple[int, int]:

@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, Field
 
+from livereactor.blobs.signing import FIELDS, SIGNATURE
 from livereactor.protocol.http import Body
 
 _REF: Final = "#/components/schemas/{model}"
@@ -90,6 +91,14 @@ def octets(description: str) -> dict[str, Any]:
 def asked_by(*schemes: str) -> dict[str, Any]:
     """Who may ask; nobody named = everybody."""
     return {"security": [{each: []} for each in schemes]}
+
+
+def signed(source: str) -> list[dict[str, Any]]:
+    """The parameters of a signed address, as OpenAPI tells of them; `source`: what the address was read in."""
+    return [
+        {"name": name, "in": "query", "description": f"As in {source}.", "schema": {"type": "string"}}
+        for name in (*FIELDS, SIGNATURE)
+    ]
 
 
 def documented(api: FastAPI, *, guests: bool) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from livereactor.coordinator.caller import Caller
 from livereactor.coordinator.requests import Door
 from livereactor.store.port import Store
 from livereactor.web.clips import CHUNK_TYPE, CHUNKS, INIT_TYPE, PLAYLIST_TYPE, ClipGoneError, ClipShelf, Seconds
-from livereactor.web.documents import asked_by, problems
+from livereactor.web.documents import asked_by, problems, signed
 from livereactor.web.ranges import RANGE_HEADER
 
 # Told, not checked: what cannot be an id is gone as any other that is not known.
@@ -20,11 +20,7 @@ ClipId: TypeAlias = Annotated[str, Query(description="As in `playlist_url`.", js
 Name: TypeAlias = Annotated[str, Path(json_schema_extra={"pattern": f"^{ID}$"})]
 File: TypeAlias = Annotated[str, Path(json_schema_extra={"pattern": f"^{FILE}$"})]
 _OCTETS: Final = {"schema": {"type": "string", "format": "binary"}}
-_SIGNED: Final = [
-    {"name": name, "in": "query", "description": "As in the playlist.", "schema": {"type": "string"}}
-    for name in ("m", "exp", "max", "size", "type", "kid", "sig")
-]
-_PART: Final[dict[str, Any]] = {**asked_by(), "parameters": [*_SIGNED, RANGE_HEADER]}
+_PART: Final[dict[str, Any]] = {**asked_by(), "parameters": [*signed("the playlist"), RANGE_HEADER]}
 
 
 def clips(door: Door, shelf: ClipShelf, store: Store) -> APIRouter:

@@ -11,14 +11,11 @@ from livereactor.coordinator.requests import Door, told
 from livereactor.coordinator.uploads import Uploads
 from livereactor.protocol.http import UploadRequest, UploadSlot, read_body
 from livereactor.web.access import base_url
-from livereactor.web.documents import asked_by, octets, problems, takes
+from livereactor.web.documents import asked_by, octets, problems, signed, takes
 from livereactor.web.resuming import OFFSETS, RESUMABLE, digest_of, offset_of, progress
 
 _EXAMPLE: Final = {"name": "koi.jpg", "size": 48_213, "mime_type": "image/jpeg"}
-_SIGNED: Final = [
-    {"name": name, "in": "query", "description": "As in `presigned_url`.", "schema": {"type": "string"}}
-    for name in ("m", "exp", "max", "size", "type", "kid", "sig")
-]
+_SIGNED: Final = signed("`presigned_url`")
 _RESUMED: Final = [
     *_SIGNED,
     {

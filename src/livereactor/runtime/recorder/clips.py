@@ -160,12 +160,13 @@ class Clips:
 
     async def _cut(self, clip: str, excerpt: Excerpt) -> Made:
         init, parts = await asyncio.to_thread(_parts, excerpt)
-        made = Made(init=part_key("clips", clip, INIT).path)
-        await self._put(part_key("clips", clip, INIT).path, init)
+        first = part_key("clips", clip, INIT)
+        await self._put(first, init)
+        made = Made(init=first.path)
         for number, (seconds, data) in enumerate(parts):
-            key = part_key("clips", clip, chunk(number)).path
+            key = part_key("clips", clip, chunk(number))
             await self._put(key, data)
-            made.parts.append((key, seconds))
+            made.parts.append((key.path, seconds))
         return made
 
     async def _until_stored(self, tail: Tail | None) -> None:
@@ -180,18 +181,18 @@ class Clips:
         if lost:
             self._log.warning("clip lacks segments that could not be stored", clip=clip, lost=lost)
         if tail is not None and tail.seconds > 0:
-            key = part_key("clips", clip, chunk(0)).path
+            key = part_key("clips", clip, chunk(0))
             await self._put(key, await asyncio.to_thread(tail.read))
-            parts.append((key, tail.seconds))
+            parts.append((key.path, tail.seconds))
         return Made(init=part_key("recordings", self._whose.recording, INIT).path, parts=parts, lost=lost)
 
     async def _put_made(self, clip: str, made: Made) -> None:
-        await self._put(made_key(clip).path, made.model_dump_json().encode())
+        await self._put(made_key(clip), made.model_dump_json().encode())
 
-    async def _put(self, key: str, data: bytes) -> None:
+    async def _put(self, key: BlobKey, data: bytes) -> None:
         for pause in (*RETRIES, None):
             try:
-                await self._blobs.put(BlobKey.parse(key), data)
+                await self._blobs.put(key, data)
             except BlobsUnavailableError:
                 if pause is None:
                     raise
