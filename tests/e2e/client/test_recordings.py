@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -59,27 +60,24 @@ def targets() -> tuple[str, ...]:
 @pytest.fixture(scope="module")
 def brief(door: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     """A server whose clips last for two seconds."""
-    log_path = tmp_path_factory.mktemp("brief") / "log"
-    variables = {**ENVIRONMENT, "LIVEREACTOR_RECORDER__RETENTION_HOURS": str(2.0 / 3600)}
-    target = REPOSITORY / CONFORMANCE
-    server: Any = livereactor_run(target, log_path=log_path, environment=variables)
-    if door == "serve":
-        server = livereactor_serve([target], log_path=log_path, environment=variables)
-    with server as program:
+    with recorder(door, tmp_path_factory.mktemp("brief"), RETENTION_HOURS=str(2.0 / 3600)) as program:
         yield program
 
 
 @pytest.fixture(scope="module")
 def silent(door: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     """A server that records nothing."""
-    log_path = tmp_path_factory.mktemp("silent") / "log"
-    variables = {**ENVIRONMENT, "LIVEREACTOR_RECORDER__ENABLED": "false"}
-    target = REPOSITORY / CONFORMANCE
-    server: Any = livereactor_run(target, log_path=log_path, environment=variables)
-    if door == "serve":
-        server = livereactor_serve([target], log_path=log_path, environment=variables)
-    with server as program:
+    with recorder(door, tmp_path_factory.mktemp("silent"), ENABLED="false") as program:
         yield program
+
+
+def recorder(door: str, folder: Path, **settings: str) -> AbstractContextManager[Program]:
+    """A server with these settings of its recorder."""
+    variables = {**ENVIRONMENT, **{f"LIVEREACTOR_RECORDER__{name}": value for name, value in settings.items()}}
+    target, log_path = REPOSITORY / CONFORMANCE, folder / "log"
+    if door == "serve":
+        return livereactor_serve([target], log_path=log_path, environment=variables)
+    return livereactor_run(target, log_path=log_path, environment=variables)
 
 
 async def watched(reactor: Reactor, count: int, track: str = "main_video") -> None:

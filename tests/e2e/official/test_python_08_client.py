@@ -13,10 +13,11 @@ import pytest
 import pytest_asyncio
 
 from tests.tools.drivers import Client, ClientError, PythonClients
-from tests.tools.films import complaints, late_pictures, length, pictures
 from tests.tools.fixtures import SMALL
 from tests.tools.processes import REPOSITORY
 from tests.tools.serving import Coordinator, livereactor_serve
+
+from .keeping import keeps_what_was_asked_for
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 PYTHON = REPOSITORY / ".venv-client-08/bin/python"
@@ -135,17 +136,7 @@ async def test_a_paused_track_is_silent_until_resumed(viewer: Client) -> None:
 async def test_a_clip_and_the_recording_become_files_that_show_what_was_asked_for(
     viewer: Client, tmp_path: Path
 ) -> None:
-    await viewer.frames(120, timeout=20.0)
-    clip = await viewer.ask("keep", path=str(tmp_path / "clip.mp4"), seconds=2.0)
-    whole = await viewer.ask("keep", path=str(tmp_path / "all.mp4"))
-    assert (clip["kind"], whole["kind"], whole["start_marker"]) == ("snap", "recording", 0.0)
-    assert clip["end_marker"] - clip["start_marker"] == pytest.approx(2.0)
-    for path in (tmp_path / "clip.mp4", tmp_path / "all.mp4"):
-        assert complaints(path) == []
-        assert pictures(path)[0][0] == 0
-    assert length(tmp_path / "clip.mp4") == pytest.approx(2.0, abs=0.1)
-    markers = clip["start_marker"], clip["end_marker"]
-    assert late_pictures(tmp_path / "clip.mp4", tmp_path / "all.mp4", *markers) <= 3  # of a busy machine
+    await keeps_what_was_asked_for(viewer, tmp_path)
 
 
 async def test_a_clip_of_no_length_is_refused_without_a_request(viewer: Client) -> None:

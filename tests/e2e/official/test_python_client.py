@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from tests.tools.drivers import Client, ClientError
-from tests.tools.films import complaints, late_pictures, length, pictures
 from tests.tools.fixtures import Start, ours_only
 from tests.tools.processes import Program
+
+from .keeping import keeps_what_was_asked_for
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -275,17 +276,7 @@ async def test_an_authors_refusal_comes_unchanged_and_a_bug_without_its_text(vie
 async def test_a_clip_and_the_recording_become_files_that_show_what_was_asked_for(
     viewer: Client, tmp_path: Path
 ) -> None:
-    await viewer.frames(120, timeout=20.0)
-    clip = await viewer.ask("keep", path=str(tmp_path / "clip.mp4"), seconds=2.0)
-    whole = await viewer.ask("keep", path=str(tmp_path / "all.mp4"))
-    assert (clip["kind"], whole["kind"], whole["start_marker"]) == ("snap", "recording", 0.0)
-    assert clip["end_marker"] - clip["start_marker"] == pytest.approx(2.0)
-    for path in (tmp_path / "clip.mp4", tmp_path / "all.mp4"):
-        assert complaints(path) == []
-        assert pictures(path)[0][0] == 0
-    assert length(tmp_path / "clip.mp4") == pytest.approx(2.0, abs=0.1)
-    markers = clip["start_marker"], clip["end_marker"]
-    assert late_pictures(tmp_path / "clip.mp4", tmp_path / "all.mp4", *markers) <= 3  # of a busy machine
+    await keeps_what_was_asked_for(viewer, tmp_path)
 
 
 @ours_only

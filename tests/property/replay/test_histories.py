@@ -95,6 +95,11 @@ class Player:
         self.performer.open(SessionStart("ses_1", journal=kept))
         self.pictures: list[bytes] = []
 
+    def play(self, events: list[tuple[Any, ...]]) -> None:
+        for event in events:
+            self.do(event)
+        self.performer.shut()
+
     def do(self, event: tuple[Any, ...]) -> None:
         match event:
             case ("call", (name, arguments), client):
@@ -130,9 +135,7 @@ def test_any_history_is_replayed_to_the_same_pictures(events: list[tuple[Any, ..
     kept = Kept()
     player = Player(kept)
     with capture_logs():
-        for event in events:
-            player.do(event)
-        player.performer.shut()
+        player.play(events)
         journal = kept.read()
         _, pictures, same = replayed(Dice, journal)
     assert journal.steps == events.count(("step",))
@@ -146,9 +149,7 @@ def test_what_a_killed_worker_left_is_replayed_as_far_as_it_goes(events: list[tu
     kept = Kept()
     player = Player(kept)
     with capture_logs():
-        for event in events:
-            player.do(event)
-        player.performer.shut()
+        player.play(events)
     lines = kept.data().splitlines(keepends=True)
     left = Kept()
     left.put("journal-00000.jsonl", b"".join(lines[: data.draw(st.integers(1, len(lines)))]))
