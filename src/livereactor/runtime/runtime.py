@@ -192,7 +192,8 @@ class Runtime:
     def describe(self) -> dict[str, Any]:
         """The descriptor of protocol 1.4, as of now."""
         shell = self._shell
-        return descriptor(shell.definition, self.state, shell.look.session, records=shell.recorder.records)
+        records = shell.recorder.records(shell.definition)
+        return descriptor(shell.definition, self.state, shell.look.session, records=records)
 
     def newest_picture(self) -> Pixels | None:
         """The newest Frame of the model's first video output; None while there is none.

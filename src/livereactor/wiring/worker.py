@@ -21,9 +21,11 @@ from livereactor.engine.default import make_engine
 from livereactor.pool.environment import BLOBS
 from livereactor.pool.subprocess_spare import Orders, read_orders
 from livereactor.runtime.authoring import Model, definition_of
+from livereactor.runtime.definition import Definition
 from livereactor.runtime.describing import model_spec
 from livereactor.runtime.loading import load_model
-from livereactor.runtime.runtime import Runtime
+from livereactor.runtime.recorder.options import is_recorded
+from livereactor.runtime.runtime import Options, Runtime
 from livereactor.runtime.worker import Coordinator, Worker
 from livereactor.runtime.worker_link import About, WorkerLink
 from livereactor.runtime.worker_socket import link_url, must_be_welcome
@@ -83,9 +85,11 @@ def await_orders(told: IO[bytes]) -> Orders | None:
 
 async def _serve(model: type[Model], resolved: Resolved, options: WorkerOptions, coordinator: Coordinator) -> None:
     blobs, close_blobs = _blobs(options, coordinator)
-    slots, grace = definition_of(model).max_sessions, resolved.settings.coordinator.drain_timeout
-    runtimes = [_runtime(model, resolved, blobs) for _ in range(slots)]
-    about = _about(model, options, records=resolved.settings.recorder.enabled)
+    definition, grace = definition_of(model), resolved.settings.coordinator.drain_timeout
+    slots, served = definition.max_sessions, runtime_options(model, resolved)
+    engine = resolved.settings.runtime.engine
+    runtimes = [Runtime(model, engine=make_engine(engine), blobs=blobs, options=served) for _ in range(slots)]
+    about = _about(definition, options, served)
 
     def make_link(now: float) -> WorkerLink:
         return WorkerLink(about, slots, incarnation=lambda: uuid7().hex, drain_timeout=grace, now=now)
@@ -117,11 +121,6 @@ async def _drain_on(stop: asyncio.Event, worker: Worker, grace: float) -> None:
     worker.drain(grace)
 
 
-def _runtime(model: type[Model], resolved: Resolved, blobs: Blobs) -> Runtime:
-    engine = make_engine(resolved.settings.runtime.engine)
-    return Runtime(model, engine=engine, blobs=blobs, options=runtime_options(model, resolved))
-
-
 def _blobs(options: WorkerOptions, coordinator: Coordinator) -> tuple[Blobs, Callable[[], Awaitable[None]]]:
     """The coordinator's own where it said that this process can reach them, else over its HTTP; and what closes it."""
     if url := options.environ.get(BLOBS):
@@ -134,13 +133,12 @@ async def _nothing() -> None:
     """A folder or a bucket needs no closing."""
 
 
-def _about(model: type[Model], options: WorkerOptions, *, records: bool) -> About:
-    definition = definition_of(model)
+def _about(definition: Definition, options: WorkerOptions, served: Options) -> About:
     return About(
         worker=options.worker,
         model=definition.name,
         version=definition.schema.version,
-        spec=model_spec(definition, records=records),
+        spec=model_spec(definition, records=is_recorded(served.recorder, definition.outputs)),
         node=socket.gethostname()[:255],
         pid=os.getpid(),
         pooled=options.pooled,

@@ -14,6 +14,7 @@ from livereactor.client.types import Clip
 from livereactor.client.wire.api import Api
 from livereactor.client.wire.credentials import Credentials
 from livereactor.protocol import messages as m
+from livereactor.runtime.recorder.life import NO_PICTURE
 
 READY = m.ClipReady("rec-1", "snap", 2.0, 12.0, 12.0, 1_795_502_098_953, "/clips?session_id=rec-1&start=2.000")
 
@@ -97,6 +98,7 @@ async def test_any_real_number_is_a_length() -> None:
     [
         (m.ClipFailed("recorder disabled"), "RECORDER_DISABLED", False),
         (m.ClipFailed("recorder disabled or encoder crashed"), "RECORDER_DISABLED", False),
+        (m.ClipFailed(NO_PICTURE), "RECORDER_DISABLED", False),
         (m.ClipFailed("no media generated yet"), "NO_MEDIA_YET", True),
         (m.ClipFailed("duration_seconds must be positive"), "INVALID_DURATION", False),
         (m.ClipFailed("a stepped session is not recorded, so it has no clips"), "INTERNAL_ERROR", False),

@@ -6,10 +6,12 @@ import pytest
 
 import livereactor as lr
 from livereactor.base.errors import ConfigError
-from livereactor.runtime.recorder.options import RecordedTracks, RecorderOptions, recorded_tracks
+from livereactor.runtime.authoring import definition_of
+from livereactor.runtime.recorder.options import RecordedTracks, RecorderOptions, is_recorded, recorded_tracks
 from livereactor.runtime.seam import OutputDeclaration
 from livereactor.settings import Resolved, Settings
 from livereactor.wiring.runtime import runtime_options
+from livereactor.wiring.worker import WorkerOptions, _about
 
 MAIN, SIDE = OutputDeclaration("main_video", "video"), OutputDeclaration("side", "video")
 VOICE, MUSIC = OutputDeclaration("voice", "audio"), OutputDeclaration("music", "audio")
@@ -22,6 +24,13 @@ def test_the_only_tracks_are_taken_by_themselves() -> None:
 
 def test_without_a_picture_there_is_nothing_to_record() -> None:
     assert recorded_tracks(RecorderOptions(), [VOICE]) is None
+
+
+def test_recorded_is_what_has_a_picture_and_a_recorder_that_knows_which() -> None:
+    assert is_recorded(RecorderOptions(), [MAIN, VOICE])
+    assert not is_recorded(RecorderOptions(), [VOICE])
+    assert not is_recorded(RecorderOptions(), [MAIN, SIDE])
+    assert not is_recorded(None, [MAIN])
 
 
 def test_of_several_one_has_to_be_named() -> None:
@@ -56,3 +65,22 @@ def test_a_runtime_of_two_pictures_does_not_start_before_one_is_named() -> None:
     assert runtime_options(Two, settings(enabled=False)).recorder is None
     options = runtime_options(Two, settings(video_track="side", clip_max_seconds=60, retention_hours=2))
     assert options.recorder == RecorderOptions(60, "side", None, 2)
+
+
+class Spoken(lr.Model):
+    """Has no picture."""
+
+    voice = lr.AudioOut()
+
+
+class Shown(lr.Model):
+    """Has one."""
+
+    main_video = lr.VideoOut()
+
+
+@pytest.mark.parametrize(("model", "is_told"), [(Spoken, False), (Shown, True)])
+def test_a_worker_tells_its_coordinator_whether_the_model_is_recorded(model: type[lr.Model], is_told: bool) -> None:
+    served = runtime_options(model, settings())
+    about = _about(definition_of(model), WorkerOptions("http://localhost:1", "secret", "w-1"), served)
+    assert about.spec["recording"]["enabled"] is is_told

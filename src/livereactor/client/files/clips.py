@@ -41,6 +41,10 @@ class Ask(Protocol):
 _REASONS: Final = {
     "recorder disabled": ("RECORDER_DISABLED", "recording is off for this model; ask its operator"),
     "recorder disabled or encoder crashed": ("RECORDER_DISABLED", "the recorder stopped; start another session"),
+    "the model has no video output, so it is not recorded and has no clips": (
+        "RECORDER_DISABLED",
+        "the model has no video output, so there are no clips; take its sound from the track as it comes",
+    ),
     "no media generated yet": ("NO_MEDIA_YET", "no frame is recorded yet; ask again once there are pictures"),
     "duration_seconds must be positive": ("INVALID_DURATION", "seconds must be a finite number > 0"),
 }

@@ -214,6 +214,7 @@ function clipReady(bytes) {
 const CLIP_FAILURES = {
   "recorder disabled": "RECORDER_DISABLED",
   "recorder disabled or encoder crashed": "RECORDER_DISABLED",
+  "the model has no video output, so it is not recorded and has no clips": "RECORDER_DISABLED",
   "no media generated yet": "NO_MEDIA_YET",
 };
 

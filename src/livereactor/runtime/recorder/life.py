@@ -15,6 +15,7 @@ CRASHED: Final = "recorder disabled or encoder crashed"
 NOTHING_YET: Final = "no media generated yet"
 NOT_POSITIVE: Final = "duration_seconds must be positive"
 STEPPED: Final = "a stepped session is not recorded, so it has no clips"
+NO_PICTURE: Final = "the model has no video output, so it is not recorded and has no clips"
 
 
 class RecordingState(Enum):

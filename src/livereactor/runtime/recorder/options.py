@@ -45,6 +45,14 @@ def recorded_tracks(options: RecorderOptions, declared: Sequence[OutputDeclarati
     return None if video is None else RecordedTracks(video, audio)
 
 
+def is_recorded(options: RecorderOptions | None, declared: Sequence[OutputDeclaration]) -> bool:
+    """Whether Sessions of a model that stream are recorded."""
+    try:
+        return options is not None and recorded_tracks(options, declared) is not None
+    except ConfigError:  # of a reloaded class: the reason is logged when a Session begins
+        return False
+
+
 def _picked(
     kind: Literal["video", "audio"], named: str | None, declared: Sequence[OutputDeclaration]
 ) -> OutputDeclaration | None:

@@ -18,8 +18,8 @@ from livereactor.protocol import messages as m
 from livereactor.runtime.definition import Definition
 from livereactor.runtime.outputs import Outputs
 from livereactor.runtime.recorder.clips import Tell
-from livereactor.runtime.recorder.life import DISABLED, STEPPED
-from livereactor.runtime.recorder.options import RecorderOptions, recorded_tracks
+from livereactor.runtime.recorder.life import DISABLED, NO_PICTURE, STEPPED
+from livereactor.runtime.recorder.options import RecorderOptions, is_recorded, recorded_tracks
 from livereactor.runtime.recorder.recording import COUNTED, Post, Recording
 from livereactor.runtime.seam import JournalSink
 from livereactor.runtime.session_life import SessionAsked
@@ -54,10 +54,9 @@ class Recorder:
         self._totals: Counter[str] = Counter(dict.fromkeys(COUNTED, 0))
         self._looking: asyncio.Task[None] | None = None
 
-    @property
-    def records(self) -> bool:
-        """Sessions that stream are recorded."""
-        return self._options is not None
+    def records(self, model: Definition) -> bool:
+        """Sessions of it that stream are recorded."""
+        return is_recorded(self._options, model.outputs)
 
     def begin(self, asked: SessionAsked, model: Definition, log: SparseLog) -> JournalSink | None:
         """A Session opens; where its journal goes, None where nothing of it is kept."""
@@ -67,6 +66,7 @@ class Recorder:
         try:
             tracks = recorded_tracks(self._options, model.outputs)
             if tracks is None:
+                self._refusal = NO_PICTURE
                 return None
             self._recording = Recording(
                 asked.id,
