@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from livereactor.measuring.watching import percentiles
 from tests.tools.processes import REPOSITORY
-from tests.tools.watching import percentiles
 
 if TYPE_CHECKING:
     from bench.stand import Stand

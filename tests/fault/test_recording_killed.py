@@ -10,8 +10,8 @@ from typing import Any, cast
 import av
 
 from livereactor import Reactor
+from livereactor.measuring.barcode import read
 from tests.fault.models_served import FPS
-from tests.tools.barcode import read
 from tests.tools.processes import REPOSITORY, livereactor_run
 
 MODEL = REPOSITORY / "tests/fault/models_served.py"

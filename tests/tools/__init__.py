@@ -1,1 +1,1 @@
-"""What tests and bench programs steer and read with: barcode, processes, namespace, drivers of official clients."""
+"""What tests and bench programs steer and read with: processes, namespace, drivers of official clients."""

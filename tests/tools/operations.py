@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from bench.official.picture import Pattern
-from tests.tools.barcode import Code, draw, read
-from tests.tools.watching import Watch
+from livereactor.measuring.barcode import Code, draw, read
+from livereactor.measuring.watching import Watch
 
 CAMERA_SIZE = (640, 360)
 Make = Callable[..., Any]  # (url, **options) -> a client

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from livereactor.client.errors import InvalidStateError
+from livereactor.measuring.barcode import read
 from tests.e2e.acceptance.test_media import (
     test_c26_c29_thirty_frames_a_second_even_fresh_and_in_order,
     test_c27_chunks_play_out_evenly,
@@ -21,7 +22,6 @@ from tests.e2e.acceptance.test_media import (
     test_c35_a_tone_is_heard_at_its_pitch,
 )
 from tests.e2e.client.conftest import CHUNKS, CONFORMANCE, CONFORMANCE_AV, PINNED, TAGS, Make
-from tests.tools.barcode import read
 from tests.tools.drivers import ClientError
 from tests.tools.processes import Program
 

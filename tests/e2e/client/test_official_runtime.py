@@ -18,8 +18,8 @@ import pytest_asyncio
 from livereactor import Reactor
 from livereactor.client.errors import CommandRejected, UnresolvedUploadError
 from livereactor.client.types import FileRef
+from livereactor.measuring.barcode import Code, draw, read
 from tests.e2e.client.noting import Noted
-from tests.tools.barcode import Code, draw, read
 from tests.tools.fixtures import SMALL
 from tests.tools.official import VERSIONS, official_run, python_of
 from tests.tools.processes import Program

@@ -11,8 +11,8 @@ import pytest
 
 from livereactor.client.errors import NotReadyError
 from livereactor.client.types import ConnectionStats
+from livereactor.measuring.barcode import read
 from tests.e2e.client.conftest import Make
-from tests.tools.barcode import read
 from tests.tools.processes import Program, request
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

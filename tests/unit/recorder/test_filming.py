@@ -11,6 +11,7 @@ import av
 import numpy as np
 import pytest
 
+from livereactor.measuring.barcode import Code, draw, read
 from livereactor.media.aac import SoundLine
 from livereactor.media.clip import cut, ticks
 from livereactor.media.encoder import VideoEncoder, start_bps
@@ -20,7 +21,6 @@ from livereactor.runtime.recorder.filming import Closed, Filming
 from livereactor.runtime.recorder.media_clock import MediaClock
 from livereactor.runtime.recorder.spool import Spool
 from livereactor.runtime.recorder.tap import Played, Shown
-from tests.tools.barcode import Code, draw, read
 
 BEGAN = 1000.0
 FPS = 30

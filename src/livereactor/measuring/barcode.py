@@ -49,7 +49,7 @@ def draw(pixels: Pixels, code: Code) -> None:
     body = _body(code)
     raw = body + binascii.crc_hqx(body, 0xFFFF).to_bytes(2, "big")
     bits = np.unpackbits(np.frombuffer(raw, np.uint8)).reshape(ROWS, COLUMNS)
-    columns = np.arange(width) * COLUMNS // width
+    columns = [x * COLUMNS // width for x in range(width)]
     for row in range(ROWS):
         top, bottom = -(-row * height // ROWS_PER_HEIGHT), -(-(row + 1) * height // ROWS_PER_HEIGHT)
         line = np.where(bits[row], BRIGHT, DARK).astype(np.uint8)[columns]

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.tools.barcode import read
+from livereactor.measuring.barcode import read
 
 KEPT = 20_000  # frames; eleven minutes at 30 a second
 
