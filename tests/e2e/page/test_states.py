@@ -34,6 +34,25 @@ async def test_the_first_screen_names_the_model_and_asks_nobody_else(browser: Br
         assert runtime.foreign == []
 
 
+async def test_a_page_that_came_in_part_loads_again_by_itself(browser: Browser) -> None:
+    async with opened(browser) as (page, _):
+        await FakeRuntime().attach(page.context)
+        await page.context.route("**/js/machine.js", lambda route: route.abort("failed"), times=1)
+        await page.goto(ADDRESS)
+        await expect(page.get_by_role("button", name="Start")).to_be_visible()
+
+
+async def test_a_page_that_comes_in_part_again_says_so(browser: Browser) -> None:
+    async with opened(browser) as (page, _):
+        await FakeRuntime().attach(page.context)
+        await page.context.route("**/js/machine.js", lambda route: route.abort("failed"), times=2)
+        await page.goto(ADDRESS)
+        await expect(page.locator("#alerts")).to_contain_text("The page came only in part")
+        await picture(page, "in-part")
+        await page.get_by_role("button", name="Load again").click()
+        await expect(page.get_by_role("button", name="Start")).to_be_visible()
+
+
 async def test_a_loading_model_shows_how_far_it_is_and_then_its_button(browser: Browser) -> None:
     runtime = FakeRuntime()
     runtime.answers["GET health"] = (
