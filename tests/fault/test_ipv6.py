@@ -114,6 +114,8 @@ def ipv4_to_nowhere(host: Namespace) -> Iterator[None]:
     address it gathers nothing at all, unless the page may use the camera.
     """
     host.ip("link add near type veth peer name near1", "addr add 172.17.0.1/16 dev near")
+    # An address of IPv6 would come to it by itself a second later, and Chromium gives up what it fetches then.
+    host.ip("link set near addrgenmode none", "link set near1 addrgenmode none")
     host.ip("link set near up", "link set near1 up")
     try:
         yield
