@@ -14,6 +14,7 @@ from enum import Enum
 from typing import Final
 
 from tests.tools.netns import Namespace, can_make_networks
+from tests.tools.slow_network import Conditions
 from tests.tools.wire import can_make_wires, wire
 
 OPENED: Final = range(40_000, 40_011)  # UDP ports
@@ -121,7 +122,7 @@ def internet() -> Iterator[Internet]:
         public, relay, *others = (stack.enter_context(closing(Namespace())) for _ in range(6))
         public.ip("link add wan type bridge", f"addr add {COORDINATOR}/25 dev wan", "link set wan up")
         public.forward()
-        stack.enter_context(wire(public, relay, delay=RELAY_AWAY))
+        stack.enter_context(wire(public, relay, Conditions(delay=RELAY_AWAY)))
         public.ip(f"route add {RELAY}/32 dev wire")
         relay.ip(f"addr add {RELAY}/32 dev wire", "route add default dev wire")
         client = Site(others[0], others[1], "192.0.2.2", "203.0.113.2")

@@ -227,6 +227,13 @@ class Operations:
         await asyncio.sleep(seconds)
         return watch.summary(start)
 
+    async def arrivals(self, c: str, seconds: float) -> list[tuple[float, float | None, int]]:
+        """Of each frame that comes in the next `seconds`: when it came, its age in ms then, and its height."""
+        watch = self._clients[c].watch("main_video")
+        start = watch.count
+        await asyncio.sleep(seconds)
+        return [(frame.at, frame.age_ms, frame.height) for frame in watch.seen[start:]]
+
     async def snapshot(self, c: str, path: str, track: str = "main_video", timeout: float = 10.0) -> bool:
         """Save the next frame's pixels as a numpy file."""
         client = self._clients[c]
