@@ -9,7 +9,7 @@ from sqlalchemy import Connection, inspect, text
 
 from livereactor.base.errors import ConfigError
 
-HEAD: Final = "0001"  # newest revision in migrations/versions
+HEAD: Final = "0002"  # newest revision in migrations/versions
 _FOLDER: Final = Path(__file__).with_name("migrations")
 _LOCK: Final = 0x11FE_5704  # any number: whoever migrates a Postgres database holds the advisory lock of it
 

@@ -213,3 +213,18 @@ class Store(Protocol):
         ...
 
     async def aclose(self) -> None: ...
+
+
+class Notices(Protocol):
+    """What the coordinators on one database tell each other: hints of what has changed there, which may be lost.
+
+    A notice is a short text. What was told while nobody could be reached is lost, and listeners hear that some may be.
+    """
+
+    def tell(self, notices: Collection[str]) -> None:
+        """Tell all others who listen, without waiting; the same ones that wait to be told are told once."""
+        ...
+
+    async def listen(self, hear: Callable[[Sequence[str] | None], None]) -> None:
+        """Until cancelled, what others tell; None = some may have been missed, as at the beginning. One at a time."""
+        ...

@@ -160,6 +160,7 @@ class WorkerRecord:
         incarnation: made anew each time the process registers empty; an older one is refused.
         node: host it runs on.
         pooled: started by this coordinator's pool, which tells of its death.
+        home: URL of the coordinator that holds its socket, for the others; "" = there is one coordinator.
         lease_until_us: it is LOST when this passes; every beat moves it on.
         info: `pid`, `progress` (0..1 while loading), `text`, `failure`, `load`, `past` (the incarnations before).
     """
@@ -175,6 +176,7 @@ class WorkerRecord:
     pooled: bool = False
     ready_us: int | None = None
     used_us: int = 0
+    home: str = ""
     info: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 

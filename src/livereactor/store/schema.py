@@ -139,6 +139,7 @@ WORKERS: Final = Table(
     Column("ready_us", BigInteger),
     Column("used_us", BigInteger, nullable=False),
     Column("info", Text, nullable=False),
+    Column("home", Text, nullable=False, server_default=""),
     # Not on lease_until_us: a beat changes no indexed column, so Postgres renews in place (a HOT update).
     _partial("ix_workers_live", "model", where=LIVE_WORKER),
 )

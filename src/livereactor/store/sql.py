@@ -11,7 +11,8 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from livereactor.base.errors import ConfigError
 from livereactor.store import migrating, sql_sqlite
-from livereactor.store.port import Tx
+from livereactor.store.memory_notices import MemoryNotices
+from livereactor.store.port import Notices, Tx
 from livereactor.store.sql_errors import unusable
 
 T = TypeVar("T")
@@ -49,6 +50,20 @@ class SqlStore:
     async def aclose(self) -> None:
         """Finish what was begun."""
         await self._runner.aclose()
+
+
+def notices_of(url: str) -> Notices:
+    """What the coordinators on a database tell each other by; SQLite has one, which is alone.
+
+    Raises:
+        ConfigError: as `SqlStore`.
+    """
+    parsed = _parsed(url)
+    if parsed.get_backend_name() == "sqlite":
+        return MemoryNotices()
+    from livereactor.store.sql_notices import PostgresNotices
+
+    return PostgresNotices(parsed)
 
 
 def migrate(url: str) -> None:

@@ -1,0 +1,38 @@
+"""Notices within one process: for tests, and for a coordinator that is alone, whom nobody listens to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Sequence
+from typing import TypeAlias
+
+Hear: TypeAlias = Callable[[Sequence[str] | None], None]
+
+
+class MemoryNotices:
+    """One coordinator's.
+
+    Args:
+        others: where those on the same records meet; None = it is alone.
+    """
+
+    def __init__(self, others: set[MemoryNotices] | None = None) -> None:
+        self._others: set[MemoryNotices] = set() if others is None else others
+        self._hear: Hear | None = None
+
+    def tell(self, notices: Collection[str]) -> None:
+        """Tell the others."""
+        for other in self._others - {self}:
+            if other._hear is not None:
+                other._hear(list(dict.fromkeys(notices)))
+
+    async def listen(self, hear: Hear) -> None:
+        """Until cancelled."""
+        self._others.add(self)
+        self._hear = hear
+        try:
+            hear(None)
+            await asyncio.Event().wait()
+        finally:
+            self._hear = None
+            self._others.discard(self)
