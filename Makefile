@@ -2,7 +2,7 @@
 PORT ?= 8080
 BIN := .venv/bin
 
-.PHONY: help demo test test-all setup setup-test lint types layers docs bench proto lock clean
+.PHONY: help demo test test-all setup setup-test lint types layers docs bench bench-all proto lock clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -41,10 +41,16 @@ layers: setup
 docs: setup  ## the documentation, into site/
 	@$(BIN)/mkdocs build --strict
 
-bench: setup-test  ## the figures of the README, the official runtimes beside ours (half an hour)
+bench: setup-test  ## most figures, the official runtime beside ours, and their page (a quarter of an hour)
+	@bench/official/setup.sh 3
+	@$(BIN)/python -m bench --clients own python --trials 24 --seconds 8
+	@$(BIN)/python -m bench table
+
+bench-all: setup-test  ## all figures, with the browser and with those that take an hour
 	@bench/official/setup.sh 3
 	@bench/official/setup.sh 2
-	@$(BIN)/python -m bench
+	@$(BIN)/python -m bench all
+	@$(BIN)/python -m bench table
 
 proto: setup  ## the generated code of the binary wire format
 	@$(BIN)/python -m grpc_tools.protoc -Isrc --python_out=src --pyi_out=src src/livereactor/protocol/wire_v1.proto

@@ -6,8 +6,9 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.frame import Figure, Result, spread
+from bench.frame import Figure
 from bench.stand import OURS, OWN, PYTHON, SIZES, Stand
+from livereactor.measuring.results import Result, spread
 from tests.tools.drivers import Client
 from tests.tools.films import misses
 
@@ -70,6 +71,14 @@ async def _kept(viewer: Client, path: Path) -> dict[str, float]:
 
 
 FIGURES = (
-    Figure("P8", "ten seconds asked for until they are a file", "p50 150 ms (360p) / 250 ms (720p), at most 500", p8),
-    Figure("P9", "first and last picture of a clip against the range asked for", "at most 1 at each end", p9),
+    Figure(
+        "P8",
+        "ten seconds asked for until they are a file",
+        "p50 150 ms (360p) / 250 ms (720p), at most 500",
+        p8,
+        long=True,
+    ),
+    Figure(
+        "P9", "first and last picture of a clip against the range asked for", "at most 1 at each end", p9, long=True
+    ),
 )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.frame import Figure, Result, spread
+from bench.frame import Figure
 from bench.stand import OWN, PYTHON, Stand
+from livereactor.measuring.results import Result, spread
 
 ECHOES, ROUNDS, LOOKS = 500, 5, 60
 

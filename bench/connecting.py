@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from bench.frame import Figure, Result, spread
+from bench.frame import Figure
 from bench.stand import JAVASCRIPT, OURS, PAGE, PYTHON, Stand
+from livereactor.measuring.results import Result, spread
 from tests.tools.drivers import Client
 from tests.tools.processes import Program
 from tests.tools.stun import stun_server
 
-CONNECTS = 30
 WARM_UP = 2
-STUN_CONNECTS = 10
 SETTLE = 0.25  # seconds: what the client before leaves for the server to do is not what is measured
 
 
@@ -49,7 +48,7 @@ async def _sharp_times(made: Client, started: float) -> dict[str, float | None]:
 async def p5(stand: Stand) -> Sequence[Result]:
     """Clients and servers in turn; the first connects of each process are warm-up."""
     rows: dict[tuple[str, str, str], list[float | None]] = {}
-    for number in range(WARM_UP + CONNECTS):
+    for number in range(WARM_UP + stand.connects):
         for client in stand.clients:
             for server in stand.servers_for(client):
                 times = await connect_once(stand, client, stand.server(server, "720p"))
@@ -70,7 +69,7 @@ async def p6(stand: Stand) -> Sequence[Result]:
             for server in stand.servers_for(client):
                 dead = {"STUN_SERVERS": f"stun:{silent}"} if server == OURS else {}
                 rows: dict[str, list[float | None]] = {"without": [], "with a dead STUN server": []}
-                for number in range(WARM_UP + STUN_CONNECTS):
+                for number in range(WARM_UP + stand.connects // 3):
                     for name, values in rows.items():
                         if name == "without":
                             program = stand.server(server, "360p")
@@ -81,7 +80,9 @@ async def p6(stand: Stand) -> Sequence[Result]:
                             values.append(ready)
                 medians = {name: spread(values)["p50"] for name, values in rows.items()}
                 values = {**medians, "added": round(medians["with a dead STUN server"] - medians["without"], 1)}
-                results.append(Result("P6", server, client, "connect() to ready, median", values, "ms", STUN_CONNECTS))
+                results.append(
+                    Result("P6", server, client, "connect() to ready, median", values, "ms", stand.connects // 3)
+                )
     return results
 
 
@@ -90,7 +91,7 @@ async def p24(stand: Stand) -> Sequence[Result]:
     results: list[Result] = []
     for client in stand.clients:
         rows: dict[tuple[str, str], list[float | None]] = {}
-        for number in range(WARM_UP + CONNECTS // 2):
+        for number in range(WARM_UP + stand.connects // 2):
             for server in stand.servers_for(client):
                 times = await connect_once(stand, client, stand.server(server, "720p"), sharp=True)
                 if number >= WARM_UP:
@@ -111,6 +112,6 @@ FIGURES = (
         "own client 85 / 120 ms to the first frame, page 120 / 180; Python 1.13 110 / 150, JavaScript 240 / 300",
         p5,
     ),
-    Figure("P6", "time added to connect() by an unreachable STUN server at the server", "at most 30 ms", p6),
+    Figure("P6", "time added to connect() by an unreachable STUN server at the server", "at most 30 ms", p6, long=True),
     Figure("P24", "connection to the first sharp frame, 720p", "0.1 s from the offer", p24),
 )

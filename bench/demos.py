@@ -18,9 +18,10 @@ from pathlib import Path
 import psutil
 from playwright.async_api import Page, async_playwright
 
-from bench.frame import Figure, Result, phases, spread
+from bench.frame import Figure
 from bench.stand import OURS, Stand
 from livereactor.cli.demo import MODELS
+from livereactor.measuring.results import Result, phases, spread
 from tests.e2e.page.looking import on_screen
 from tests.tools.browser import FLAGS, chromium
 from tests.tools.processes import LIVEREACTOR, REPOSITORY, free_port, livereactor_run, running
@@ -152,6 +153,6 @@ async def _browser() -> AsyncIterator[Page]:
 
 
 FIGURES = (
-    Figure("M1", "the demo models on the page, 640×360", "30 fps on one core, control to picture 40 ms", m1),
-    Figure("M2", "`livereactor demo`: from Start to a moving picture, and idle", "3,000 ms; 0.02 cores", m2),
+    Figure("M1", "the demo models on the page, 640×360", "30 fps on one core, control to picture 40 ms", m1, long=True),
+    Figure("M2", "`livereactor demo`: from Start to a moving picture, and idle", "3,000 ms; 0.02 cores", m2, long=True),
 )

@@ -14,8 +14,9 @@ from typing import BinaryIO
 
 import numpy as np
 
-from bench.frame import Figure, Result
+from bench.frame import Figure
 from bench.stand import OURS, Stand
+from livereactor.measuring.results import Result
 from livereactor.media.aac import RATE, SoundLine
 from livereactor.media.avc import AccessUnit, parse, track_of
 from livereactor.media.boxes import VIDEO_SCALE, AudioTrack

@@ -1,46 +1,27 @@
-"""What every figure is made of: results with their machine, percentiles, JSON lines, and the table of the docs."""
+"""What every figure is made of: its rows kept with their machine, JSON lines, and the page of the docs.
+
+`bench/results/` keeps the last rows of each figure; the page and its plots are made of nothing else.
+"""
 
 from __future__ import annotations
 
 import json
-import os
-import platform
-import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from livereactor.measuring.watching import percentiles
+from bench.plots import draw
+from livereactor.measuring.results import Result, machine, words
 from tests.tools.processes import REPOSITORY
 
 if TYPE_CHECKING:
     from bench.stand import Stand
 
 RESULTS = REPOSITORY / "bench" / "results"
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """One row: what one client saw of one server.
-
-    Attributes:
-        figure: such as `P1`.
-        server: `livereactor`, or an official runtime with its version.
-        client: who measured.
-        setting: what was varied, such as `360p, eager`.
-        values: by name, in `unit`.
-        count: trials behind it.
-    """
-
-    figure: str
-    server: str
-    client: str
-    setting: str
-    values: dict[str, float]
-    unit: str
-    count: int
+PAGE = REPOSITORY / "docs" / "benchmarks.md"
+PLOTS = REPOSITORY / "docs" / "images" / "bench"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,85 +31,75 @@ class Figure:
     Attributes:
         run: measures and returns its rows.
         target: what we race for, in words.
+        long: it takes more than its part of fifteen minutes; `make bench-all` measures it, `make bench` does not.
     """
 
     name: str
     title: str
     target: str
     run: Callable[[Stand], Awaitable[Sequence[Result]]] = field(repr=False)
+    long: bool = False
 
 
-def spread(values: Sequence[float | None]) -> dict[str, float]:
-    """p50, p95 and the largest of what was measured, and how often nothing came."""
-    there = [value for value in values if value is not None]
-    found = percentiles(there) or {}
-    lost = len(values) - len(there)
-    shown = {name: round(found[name], 2) for name in ("p50", "p95", "max") if name in found}
-    return {**shown, "lost": lost} if lost else shown
-
-
-def phases(count: int, *, shortest: float = 0.06, seed: int = 1) -> list[float]:
-    """Waits of at least `shortest` seconds that meet a 30 fps beat at any phase."""
-    draw = random.Random(seed)
-    return [shortest + draw.uniform(0.0, 0.0333) for _ in range(count)]
-
-
-def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
-    model = next(
-        (line.partition(":")[2].strip() for line in _cpuinfo() if line.startswith("model name")), platform.machine()
-    )
-    return {
-        "cpu": model,
-        "cores": len(os.sched_getaffinity(0)),
-        "load": round(os.getloadavg()[0], 2),
-        "python": platform.python_version(),
-        "system": platform.release(),
-    }
-
-
-def save(figure: Figure, results: Sequence[Result], seconds: float) -> None:
-    """Keep the rows of one figure in `bench/results/`, and print each as a JSON line."""
-    RESULTS.mkdir(parents=True, exist_ok=True)
+def save(figure: Figure, results: Sequence[Result], seconds: float, folder: Path = RESULTS) -> None:
+    """Keep the rows of one figure, and print each as a JSON line."""
+    folder.mkdir(parents=True, exist_ok=True)
     measured = {"machine": machine(), "at": time.strftime("%Y-%m-%d %H:%M"), "seconds": round(seconds, 1)}
     rows = [asdict(result) for result in results]
-    (RESULTS / f"{figure.name}.json").write_text(
-        json.dumps({"figure": figure.name, "title": figure.title, "target": figure.target, **measured, "rows": rows})
-    )
+    kept = {"figure": figure.name, "title": figure.title, "target": figure.target, **measured, "rows": rows}
+    (folder / f"{figure.name}.json").write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
     for row in rows:
         print(json.dumps(row), flush=True)
 
 
-def table(figures: Sequence[Figure]) -> str:
-    """The markdown page of everything in `bench/results/`."""
-    kept = [json.loads(path.read_text()) for figure in figures if (path := RESULTS / f"{figure.name}.json").exists()]
+def write_page(figures: Sequence[Figure]) -> None:
+    """docs/benchmarks.md and its plots, of everything in `bench/results/`."""
     parts = [HEADER]
-    if kept:
-        said = kept[-1]["machine"]
-        parts.append(
-            f"Machine: {said['cpu']}, {said['cores']} cores, Linux {said['system']}, Python {said['python']}.\n"
-        )
-    for entry in kept:
-        when = f"Measured {entry['at']}, load average {entry['machine']['load']} at its end"
-        parts.append(f"## {entry['figure']}: {entry['title']}\n\nTarget: {entry['target']}. {when}.\n")
-        parts.append("| server | client | setting | values | trials |\n|---|---|---|---|---|")
-        parts += [_line(row) for row in entry["rows"]]
-        parts.append("")
-    return "\n".join(parts)
+    missing = list[str]()
+    for figure in figures:
+        path = RESULTS / f"{figure.name}.json"
+        if path.exists():
+            parts += _section(figure, json.loads(path.read_text()))
+        else:
+            missing.append(f"{figure.name} ({figure.title})")
+    if missing:
+        parts.append(f"Not measured yet: {'; '.join(missing)}.\n")
+    PAGE.write_text("\n".join(parts))
+
+
+def _section(figure: Figure, kept: dict[str, Any]) -> list[str]:
+    on = kept["machine"]
+    what = f"{on['cpu']}, {on['cores']} cores, Linux {on['system']}, Python {on['python']}"
+    parts = [
+        f"## {figure.name}: {figure.title}\n",
+        f"Target: {figure.target}. Measured {kept['at']} on {what}; load average {on['load']} at its end.\n",
+    ]
+    plot = PLOTS / f"{figure.name}.svg"
+    if draw(kept["rows"], plot):
+        parts.append(f"![{figure.title}]({plot.relative_to(PAGE.parent)})\n")
+    parts.append("| server | client | setting | values | trials |\n|---|---|---|---|---|")
+    parts += [_line(row) for row in kept["rows"]]
+    return [*parts, ""]
 
 
 HEADER = """# Benchmarks
 
-Generated by `python -m bench table` from the last `make bench`; each rival was measured in the same run, alternating.
-The official runtimes show the same model (`bench/official/`) and are met by the same clients.
+Generated by `python -m bench table` from what was measured last of each figure, which `bench/results/` keeps; each
+rival was measured in the same run, alternating. The official runtimes show the same model (`bench/official/`) and are
+met by the same clients. Delays are read from pixels: every picture carries its number and the clock at which it was
+made.
+
+```sh
+make bench       # the figures that fit into a quarter of an hour, and this page anew
+make bench-all   # all of them; hours
+livereactor bench https://models.example.com --model pond   # anybody's server, by our client alone
+```
+
+In the plots a bar is the median (or the one value), its line reaches to the 95th percentile; blue is ours, grey is the
+official stack. A short bar is better, but for frames a second and decibels.
 """
 
 
 def _line(row: dict[str, Any]) -> str:
-    values = ", ".join(f"{name} {value:g}" for name, value in row["values"].items())
-    return f"| {row['server']} | {row['client']} | {row['setting']} | {values} {row['unit']} | {row['count']} |"
-
-
-def _cpuinfo() -> list[str]:
-    path = Path("/proc/cpuinfo")
-    return path.read_text().splitlines() if path.exists() else []
+    told = words(row["values"], row["unit"])
+    return f"| {row['server']} | {row['client']} | {row['setting']} | {told} | {row['count']} |"

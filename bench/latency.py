@@ -1,12 +1,13 @@
-"""P1 and P2: from sending a command to the first frame that shows it, at random phases of the model's beat."""
+"""P1, P2 and P3: from sending a command to the first frame that shows it, at random phases of the model's beat."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
 
-from bench.frame import Figure, Result, phases, spread
+from bench.frame import Figure
 from bench.stand import Stand
+from livereactor.measuring.results import Result, phases, spread
 from tests.tools.drivers import Client
 
 ROUNDS = 3  # per row, servers in turn: what else this machine does hits all alike
@@ -27,8 +28,9 @@ async def flashes(client: Client, trials: int, pacing: str, seed: int) -> list[f
     return times[WARM_UP:]
 
 
-async def measure(stand: Stand, figure: str, size: str) -> Sequence[Result]:
+async def measure(stand: Stand, figure: str, size: str, *, fps: int = 30) -> Sequence[Result]:
     """One row per client, server and pacing, in turn."""
+    rate = {"CONFORMANCE_FPS": str(fps)}
     rows = {
         (client, server, pacing): list[float | None]()
         for client in stand.clients
@@ -37,7 +39,7 @@ async def measure(stand: Stand, figure: str, size: str) -> Sequence[Result]:
     }
     for number in range(ROUNDS):
         for (client, server, pacing), times in rows.items():
-            async with stand.connected(client, stand.server(server, size)) as viewer:
+            async with stand.connected(client, stand.server(server, size, environment=rate)) as viewer:
                 times += await flashes(viewer, stand.trials // ROUNDS, pacing, seed=number)
     return [
         Result(figure, server, client, f"{size}, {PACINGS[pacing]}", spread(times), "ms", len(times))
@@ -57,5 +59,12 @@ FIGURES = (
         "command to first changed pixel, 1280×720 at 30 fps",
         "own client 13 / 22 ms, on the page 26 / 45; Python 1.13 15 / 25, JavaScript 16 / 25 (p50 / p95)",
         lambda stand: measure(stand, "P2", "720p"),
+    ),
+    Figure(
+        "P3",
+        "command to first changed pixel, 640×360 at 60 fps",
+        "6 / 11 ms (p50 / p95)",
+        lambda stand: measure(stand, "P3", "360p", fps=60),
+        long=True,
     ),
 )

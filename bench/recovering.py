@@ -9,8 +9,9 @@ from contextlib import contextmanager
 
 import psutil
 
-from bench.frame import Figure, Result, spread
+from bench.frame import Figure
 from bench.stand import OURS, OWN, PYTHON, Stand
+from livereactor.measuring.results import Result, spread
 from tests.tools.drivers import Client, PythonClients
 
 RECONNECTS, CUTS = 20, 20
@@ -85,5 +86,6 @@ FIGURES = (
         "transport lost to first frame again",
         "reconnect() 75 ms to ready, 110 to a frame; 1.2 s after a silent cut",
         p11,
+        long=True,
     ),
 )

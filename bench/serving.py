@@ -14,9 +14,10 @@ from contextlib import asynccontextmanager
 
 import httpx2
 
-from bench.connecting import CONNECTS, SETTLE, WARM_UP
-from bench.frame import Figure, Result, spread
+from bench.connecting import SETTLE, WARM_UP
+from bench.frame import Figure
 from bench.stand import JAVASCRIPT, OURS, OWN, PYTHON, Stand
+from livereactor.measuring.results import Result, spread
 from tests.tools.postgres import postgres_server
 from tests.tools.processes import REPOSITORY
 from tests.tools.serving import Coordinator
@@ -29,7 +30,7 @@ async def p4(stand: Stand) -> Sequence[Result]:
     """Connects through a coordinator with a key, its worker warm, clients in turn."""
     server = stand.coordinator()
     rows = {client: list[float | None]() for client in (OWN, PYTHON, JAVASCRIPT) if client in stand.clients}
-    for number in range(WARM_UP + CONNECTS):
+    for number in range(WARM_UP + stand.connects):
         for client, ready in rows.items():
             made = await stand.new(client, server)
             await asyncio.sleep(SETTLE)
@@ -176,7 +177,9 @@ FIGURES = (
         "own client 40 / 70 ms; Python 1.13 60 / 90; JavaScript 210 / 250",
         p4,
     ),
-    Figure("P18", "session creations a second, 40 clients from another process", "600/s, p99 30 ms", p18),
+    Figure("P18", "session creations a second, 40 clients from another process", "600/s, p99 30 ms", p18, long=True),
     Figure("P19", "worker free to the waiting client told", "50 ms", p19),
-    Figure("P20", "worker killed to client told, and to its session on another worker", "300 ms, 1,500 ms", p20),
+    Figure(
+        "P20", "worker killed to client told, and to its session on another worker", "300 ms, 1,500 ms", p20, long=True
+    ),
 )

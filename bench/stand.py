@@ -33,18 +33,25 @@ class Stand:
         rivals: measure the official runtimes too, where they are installed.
         trials: of latencies, per row.
         seconds: of streams, per row.
+        long: seconds for what shows after an hour only.
         clients: which clients measure.
     """
 
     rivals: bool = True
     trials: int = 60
     seconds: float = 30.0
+    long: float = 3600.0
     clients: tuple[str, ...] = (OWN, PYTHON, JAVASCRIPT, PAGE)
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
     _servers: dict[str, Program] = field(default_factory=dict[str, Program])
     _drivers: dict[str, PythonClients | BrowserClients] = field(
         default_factory=dict[str, PythonClients | BrowserClients]
     )
+
+    @property
+    def connects(self) -> int:
+        """Connects a row: each takes longer than a latency."""
+        return max(2, self.trials // 2)
 
     async def aclose(self) -> None:
         """End everything that was started."""

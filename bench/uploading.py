@@ -6,8 +6,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.frame import Figure, Result, spread
+from bench.frame import Figure
 from bench.stand import JAVASCRIPT, OWN, PYTHON, Stand
+from livereactor.measuring.results import Result, spread
 from tests.tools.drivers import Client
 
 MB = 1_000_000
