@@ -171,12 +171,22 @@ class ResumeTrack:
 
 
 @dataclass(frozen=True, slots=True)
+class FrameStage:
+    """How long Frames were at one stage within a client, since its last report."""
+
+    name: str
+    total_ms: float
+    frames: int
+
+
+@dataclass(frozen=True, slots=True)
 class TrackStats:
     """A client's figures of one track; names of metrics are the client's (section 5.11)."""
 
     track: str
     paused: bool = False
     metrics: Mapping[str, float] = field(default_factory=dict[str, float])
+    stages: tuple[FrameStage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,8 +96,15 @@ def _finite(value: float) -> float:
     return value
 
 
+def _stage(stage: wire.FrameStage) -> m.FrameStage:
+    return m.FrameStage(stage.name, stage.total_ms, stage.frames)
+
+
 def _stats(stats: wire.ClientStats) -> m.ClientStats:
-    tracks = (m.TrackStats(stat.track_name, stat.paused, dict(stat.metrics)) for stat in stats.track_stats)
+    tracks = (
+        m.TrackStats(stat.track_name, stat.paused, dict(stat.metrics), tuple(map(_stage, stat.frame_stages)))
+        for stat in stats.track_stats
+    )
     return m.ClientStats(tuple(tracks), dict(stats.connection_stat.metrics))
 
 
@@ -256,6 +263,8 @@ def _fill_stats(stats: wire.ClientStats, message: m.ClientStats) -> None:
     for track in message.tracks:
         stat = stats.track_stats.add(track_name=track.track, paused=track.paused)
         stat.metrics.update(track.metrics)
+        for each in track.stages:
+            stat.frame_stages.add(name=each.name, total_ms=each.total_ms, frames=each.frames)
     stats.connection_stat.metrics.update(message.connection)
 
 

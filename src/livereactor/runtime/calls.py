@@ -27,6 +27,7 @@ from livereactor.runtime.inbox import WAITING_BYTES, size_of
 from livereactor.runtime.metrics import Metrics
 from livereactor.runtime.seam import (
     Call,
+    CallMarks,
     ClientInfo,
     MessageOut,
     OutputDeclaration,
@@ -34,6 +35,7 @@ from livereactor.runtime.seam import (
     StageControl,
     StepOutput,
 )
+from livereactor.runtime.session_times import SessionTimes
 from livereactor.runtime.steps import checked_calls, failure_of, refused, step_input, step_media, step_result
 from livereactor.runtime.uploads import Uploads
 
@@ -65,13 +67,18 @@ class _Running:
 
 
 class Calls:
-    """What clients ask of one model."""
+    """What clients ask of one model.
+
+    Attributes:
+        times: of the Session that runs.
+    """
 
     def __init__(self, stage: StageControl, uploads: Uploads, limits: Limits, metrics: Metrics) -> None:
         self._stage, self._uploads, self._limits, self._metrics = stage, uploads, limits, metrics
         self._waiting: dict[int, deque[_Waiting]] = {}
         self._running: deque[_Running] = deque()
         self._steps = 0
+        self.times = SessionTimes()
         self._workers: dict[int, asyncio.Task[None]] = {}
 
     def command(self, connection: Connection, client: ClientInfo, schema: ModelSchema, command: m.Command) -> None:
@@ -93,8 +100,9 @@ class Calls:
 
         def run(files: Files) -> None:
             filled = arguments_with_files(spec, arguments, files) if files else arguments
-            future = self._stage.call(Call(command.name, filled), client)
-            self._then(future, lambda done: self._replied(connection, command.request_id, done, began, fail), fail)
+            marks = CallMarks(began)
+            future = self._stage.call(Call(command.name, filled, marks), client)
+            self._then(future, lambda done: self._replied(connection, command.request_id, done, marks, fail), fail)
 
         self._in_order(client.id, argument_uploads(spec, arguments), run, fail, size_of(arguments))
 
@@ -170,16 +178,18 @@ class Calls:
         connection: Connection,
         request_id: str | None,
         done: Future[MessageOut | None],
-        began: float,
+        marks: CallMarks,
         fail: Fail,
     ) -> None:
         error = done.exception()
         if error is not None:
             fail(_public(error))
-            return
-        self._metrics.command("ok", time.monotonic() - began)
-        reply = done.result()
-        connection.tell(m.Ack(request_id) if reply is None else m.ModelMessage(reply.type, reply.data, request_id))
+        else:
+            self._metrics.command("ok", time.monotonic() - marks.asked)
+            reply = done.result()
+            connection.tell(m.Ack(request_id) if reply is None else m.ModelMessage(reply.type, reply.data, request_id))
+        if marks.taken:  # else the Stage had no room for it
+            self.times.command(marks, time.monotonic())
 
     def _then(self, future: Future[Any], tell: Callable[[Future[Any]], None], fail: Fail) -> None:
         """Tell the outcome on the loop, in the order of the calls."""

@@ -206,7 +206,7 @@ def clip_routes(runtime: Runtime) -> APIRouter:
 
 
 def observation_routes(runtime: Runtime) -> APIRouter:
-    """Health, metrics, limits, events."""
+    """Health, metrics, where a Session's time goes, limits, events."""
     routes = APIRouter()
 
     @routes.get("/health")
@@ -217,6 +217,10 @@ def observation_routes(runtime: Runtime) -> APIRouter:
     @routes.get("/metrics")
     async def metrics() -> Response:
         return Response(await runtime.figures(), media_type=CONTENT_TYPE)
+
+    @routes.get("/sessions/{sid}/stages")
+    async def stages(sid: str) -> dict[str, Any]:
+        return (await runtime.stages(sid)).to_body()
 
     @routes.get("/limits")
     async def limits() -> dict[str, Any]:

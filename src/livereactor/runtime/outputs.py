@@ -13,6 +13,7 @@ from typing import Final, cast
 
 from livereactor.base.clock import Clock, SystemClock
 from livereactor.base.errors import NotFoundError
+from livereactor.base.timing import Timings
 from livereactor.media.colour import convert_on_one_thread
 from livereactor.media.frames import Frame, Pixels, Sound
 from livereactor.runtime.outputs_audio import AudioTrack
@@ -125,6 +126,11 @@ class Outputs:
         """Session end: drop queued Frames, the newest picture and all viewers; fps as declared."""
         for track in self._tracks():
             track.reset()
+
+    def time(self, timings: Timings) -> None:
+        """A Session begins: how long each stage of its pictures takes is counted there from now on."""
+        for track in self._video.values():
+            track.time(timings)
 
     def counters(self) -> Mapping[str, Mapping[str, float]]:
         """By track, since the start; `outputs_video.py` and `outputs_audio.py` say what each counts."""

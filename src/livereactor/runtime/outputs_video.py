@@ -16,6 +16,7 @@ from typing import Final
 import structlog
 
 from livereactor.base.clock import Clock
+from livereactor.base.timing import StageName, Timings
 from livereactor.media.colour import Planes, shrink, to_planes
 from livereactor.media.encoder import VideoEncoder, start_bps
 from livereactor.media.frames import EncodedFrame, Frame, Pixels
@@ -37,6 +38,7 @@ JOIN_TIMEOUT: Final = 2.0
 class _Picture:
     frame: Frame
     due_at: float
+    given_at: float  # by the model
 
 
 @dataclass(slots=True)
@@ -62,6 +64,18 @@ class _Job:
     fresh: bool
     tasks: Sequence[Task]
     tap: Tap | None
+
+
+class _Times:
+    """How long a picture's stages take; added to on the track's thread only."""
+
+    __slots__ = ("convert", "encode", "queue", "send")
+
+    def __init__(self, timings: Timings, track: str) -> None:
+        self.queue = timings.of(StageName.QUEUE, track)
+        self.convert = timings.of(StageName.CONVERT, track)
+        self.encode = timings.of(StageName.ENCODE, track)
+        self.send = timings.of(StageName.SEND, track)
 
 
 class _Room(Enum):
@@ -96,6 +110,7 @@ class VideoTrack:
         self._planes: Planes | None = None
         self._converted: _Picture | None = None
         self._last_us = 0
+        self._times = _Times(Timings(), declaration.name)  # of the Session; there is none yet
         self._restart()
         self._thread = threading.Thread(target=self._run, name=f"output-{declaration.name}", daemon=True)
         self._thread.start()
@@ -109,9 +124,9 @@ class VideoTrack:
             self._counters.emitted += len(frames)
             unseen = self._tap is None and not self._fanout.wanted
             if len(frames) == 1 and unseen and not len(self._playout):
-                self._remember(_Picture(frames[0], now))
+                self._remember(_Picture(frames[0], now, now))
                 return
-            self._playout.push(frames, step_seconds=step_seconds, now=now)
+            self._playout.push([(frame, now) for frame in frames], step_seconds=step_seconds, now=now)
             self._counters.queued_max = max(self._counters.queued_max, len(self._playout) + self._busy)
             self._changed.notify()
 
@@ -127,6 +142,10 @@ class VideoTrack:
         """Hand over to a recording from now on; None = to none."""
         with self._changed:
             self._tap = tap
+
+    def time(self, timings: Timings) -> None:
+        """A Session begins: its stages are counted there."""
+        self._times = _Times(timings, self._declaration.name)
 
     def add_viewer(self, viewer: int, sink: EncodedSink) -> None:
         with self._changed:
@@ -196,7 +215,7 @@ class VideoTrack:
         declared = self._declaration
         self._fps = declared.fps
         self._size = (declared.width or USUAL_SIZE[0], declared.height or USUAL_SIZE[1])
-        self._playout: Playout[Frame] = Playout(declared.fps, delay=self._delay)
+        self._playout: Playout[tuple[Frame, float]] = Playout(declared.fps, delay=self._delay)
         self._fanout = Fanout(start_bps(*self._size, declared.fps or USUAL_FPS))
         self._newest: _Picture | None = None
 
@@ -224,7 +243,8 @@ class VideoTrack:
         due = self._playout.due(now)
         if due:
             self._counters.dropped += len(due) - 1  # the slot: newest wins
-            self._remember(_Picture(*due[-1]))
+            (frame, given_at), due_at = due[-1]
+            self._remember(_Picture(frame, due_at, given_at))
         return bool(due)
 
     def _remember(self, picture: _Picture) -> None:
@@ -257,6 +277,9 @@ class VideoTrack:
 
     def _send(self, job: _Job) -> None:
         shared: EncodedFrame | None = None
+        times, sending = self._times, 0.0
+        if job.fresh:
+            times.queue.add(self._clock.now() - job.picture.given_at)
         for task in job.tasks:
             # The boundary of this thread: a codec that fails costs a Frame, an engine that fails costs a viewer its
             # Frame, and the track goes on. A new encoder starts with a key frame.
@@ -270,11 +293,15 @@ class VideoTrack:
                 continue
             if task.stream.is_recordable:
                 shared = encoded
+            began = time.perf_counter()
             for viewer in task.viewers:
                 try:
                     self._deliver(viewer, encoded)
                 except Exception as error:
                     self._failed("sending failed", error, task)
+            sending += time.perf_counter() - began
+        if job.tasks:
+            times.send.add(sending)
         if job.tap is not None and (job.fresh or shared is not None):
             self._record(job.tap, job, shared)
         if job.fresh:
@@ -305,8 +332,9 @@ class VideoTrack:
         planes = self._as_planes(job.picture)
         started = time.perf_counter()
         encoded = self._encode(task, planes, job)
-        counters = self._counters
-        counters.encode_seconds += time.perf_counter() - started
+        counters, seconds = self._counters, time.perf_counter() - started
+        self._times.encode.add(seconds)
+        counters.encode_seconds += seconds
         counters.encoded += 1
         counters.keys += encoded.key
         counters.bytes += len(encoded.data)
@@ -317,7 +345,9 @@ class VideoTrack:
             started = time.perf_counter()
             self._planes = to_planes(picture.frame.pixels, self._planes)
             self._converted = picture
-            self._counters.convert_seconds += time.perf_counter() - started
+            seconds = time.perf_counter() - started
+            self._times.convert.add(seconds)
+            self._counters.convert_seconds += seconds
         assert self._planes is not None
         return self._planes
 

@@ -27,6 +27,7 @@ from livereactor.engine.port import Candidate, Engine, IceServer
 from livereactor.media.frames import Pixels
 from livereactor.protocol import messages as m
 from livereactor.protocol.http import Offer, StartSession, StopSession
+from livereactor.protocol.stages import SessionStages
 from livereactor.runtime.authoring import Model, definition_of
 from livereactor.runtime.describing import descriptor
 from livereactor.runtime.member import Offered
@@ -211,6 +212,11 @@ class Runtime:
         for stats in await self._shell.peers.stats():
             self.metrics.peer(stats)
         return self.metrics.render()
+
+    async def stages(self, session: str) -> SessionStages:
+        """Where the time of the open Session goes; raises `NotFoundError` for any other."""
+        self.must_be_open(session)
+        return self._shell.calls.times.told(session, await self._shell.peers.stats())
 
     # --- sessions ------------------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
 
+from livereactor.base.timing import Timings
 from livereactor.media.frames import EncodedFrame, Frame, Sound, VideoCodec
 
 Role: TypeAlias = Literal["owner", "viewer"]
@@ -83,6 +84,7 @@ class SessionStart:
     steps: int | None = None  # after so many the Stage tells StepsDone and runs no more
     number: int = 0  # of this Session in its process; ids are clients' own and may come again
     journal: JournalSink | None = None  # where it is kept what is done to the model; None = nowhere
+    timings: Timings = field(default_factory=Timings, compare=False, repr=False)  # of its stages
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,12 +163,22 @@ StageEvent: TypeAlias = Progress | Loaded | LoadFailed | Said | SessionFailed | 
 # --- stepped sessions (protocol 11.1) ----------------------------------------------------------------------------
 
 
+@dataclass(slots=True)
+class CallMarks:
+    """When a command came where, monotonic seconds: to us, to its handler, and out of it."""
+
+    asked: float = 0.0
+    taken: float = 0.0
+    done: float = 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One command to run: name and arguments, already validated and with files resolved."""
+    """One command to run: name and arguments, already validated and with files resolved; its `marks` are written."""
 
     command: str
     arguments: Mapping[str, Any]
+    marks: CallMarks | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +283,10 @@ class OutputsControl(Protocol):
     def rate_changed(self, track: str, viewer: int, bps: int) -> None: ...
     def reset(self) -> None:
         """Session end: drop queued Frames, the kept newest picture and all viewers; sizes and fps as declared."""
+        ...
+
+    def time(self, timings: Timings) -> None:
+        """A Session begins: its stages are counted there from now on."""
         ...
 
     def counters(self) -> Mapping[str, Mapping[str, float]]:

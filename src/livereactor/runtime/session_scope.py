@@ -10,12 +10,20 @@ from livereactor.base.errors import LivereactorError
 from livereactor.base.sparse_log import SparseLog
 from livereactor.runtime.seam import ClientInfo, JournalSink, OutputsControl, SessionStart, StageControl
 from livereactor.runtime.session_life import SessionAsked
+from livereactor.runtime.session_times import SessionTimes
 
 
-def start_of(asked: SessionAsked, number: int, journal: JournalSink | None) -> SessionStart:
-    """What the Stage opens a Session with; `number` as in `SessionScope`."""
+def start_of(asked: SessionAsked, scope: SessionScope, journal: JournalSink | None) -> SessionStart:
+    """What the Stage opens a Session with."""
     return SessionStart(
-        asked.id, asked.extra_args, asked.stepped, asked.starting, asked.steps, number=number, journal=journal
+        asked.id,
+        asked.extra_args,
+        asked.stepped,
+        asked.starting,
+        asked.steps,
+        number=scope.number,
+        journal=journal,
+        timings=scope.times.timings,
     )
 
 
@@ -29,6 +37,7 @@ class SessionScope:
     Attributes:
         clients: whom the model knows, by connection.
         publishers: which connection feeds an input track; read by threads of the engine.
+        times: where its time goes.
     """
 
     def __init__(self, number: int, log: SparseLog, session: str | None = None) -> None:
@@ -36,6 +45,7 @@ class SessionScope:
         self.log = log if session is None else log.bind(session=session)
         self.clients: dict[int, ClientInfo] = {}
         self.publishers: dict[str, int] = {}
+        self.times = SessionTimes()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:

@@ -52,14 +52,7 @@ from livereactor.runtime.seam import (
     StepsDone,
     StreamEnded,
 )
-from livereactor.runtime.session_life import (
-    EndAsked,
-    ModelBroken,
-    ModelLoaded,
-    SessionAsked,
-    SessionState,
-    StageClosed,
-)
+from livereactor.runtime.session_life import EndAsked, ModelBroken, ModelLoaded, SessionAsked, SessionState, StageClosed
 from livereactor.runtime.session_moves import SessionMoves
 from livereactor.runtime.session_scope import SessionScope, start_of
 from livereactor.runtime.stage import Stage
@@ -212,6 +205,7 @@ class SessionShell:
 
     def client_stats(self, connection: int, stats: m.ClientStats) -> None:
         self.metrics.client(stats)
+        self._scope.times.reported(stats, [track.name for track in self.definition.outputs])
 
     def answered(self, seconds: float) -> None:
         self.metrics.answered(seconds)
@@ -329,7 +323,9 @@ class SessionShell:
         try:
             journal = self.recorder.begin(asked, self.definition, scope.log)
             self.uploads.begin(asked.id)
-            self.opening = self.stage.open(start_of(asked, scope.number, journal))
+            self.calls.times = scope.times
+            self.outputs.time(scope.times.timings)
+            self.opening = self.stage.open(start_of(asked, scope, journal))
         except Exception:
             scope.log.exception("session not opened")
             self.end("error")

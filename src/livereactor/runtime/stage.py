@@ -7,15 +7,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, InvalidStateError
+from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import structlog
 
 from livereactor.base.errors import LivereactorError, ModelLoadError, UnavailableError, UsageError
 from livereactor.base.limits import Limits
 from livereactor.base.sparse_log import SparseLog
+from livereactor.base.timing import Timings
 from livereactor.media.frames import Frame, Sound
 from livereactor.runtime import pacing
 from livereactor.runtime.authoring import Model
@@ -24,10 +25,12 @@ from livereactor.runtime.emission import sound_seconds
 from livereactor.runtime.fetching import fetch
 from livereactor.runtime.inbox import Inbox, Job, JobKind, size_of
 from livereactor.runtime.inputs import InputQueue
+from livereactor.runtime.outcomes import Outcome, fail, succeed, work_into
 from livereactor.runtime.performer import StepMade, StreamError
 from livereactor.runtime.replay.noting import NotedPerformer
 from livereactor.runtime.seam import (
     Call,
+    CallMarks,
     ClientInfo,
     Loaded,
     LoadFailed,
@@ -42,12 +45,12 @@ from livereactor.runtime.seam import (
     StepsDone,
     StreamEnded,
 )
+from livereactor.runtime.step_clock import StepClock
 from livereactor.runtime.stepping import apply_calls, run_step
 from livereactor.runtime.tracks import VideoOut, WaitFor
 from livereactor.runtime.tuning import tuning_of
 from livereactor.runtime.weights import WeightsError
 
-Outcome = TypeVar("Outcome")
 BUSY: Final = "the model is behind: {limit} commands wait, or 64 MiB of them; send fewer"
 
 log = structlog.get_logger("livereactor.stage")
@@ -85,6 +88,7 @@ class Stage:
         self._fed = threading.Event()  # an input came since it was last looked at
         self._start: SessionStart | None = None
         self._steps, self._failed_open = 0, False
+        self._clock = StepClock(Timings())  # of the Session; there is none yet
         self._sparse = SparseLog(log)  # for the model's thread
         self._closing = threading.Event()  # a Session is to end: commands and waits before it are dropped
         self._thread = threading.Thread(target=self._run, name="model", daemon=True)
@@ -108,11 +112,11 @@ class Stage:
         job = Job(
             JobKind.COMMAND,
             lambda: self._call(call, client, future),
-            lambda error: _fail(future, error),
+            lambda error: fail(future, error),
             size_of(call.arguments),
         )
         if not self._inbox.put(job):
-            _fail(future, self._refusal())
+            fail(future, self._refusal())
         return future
 
     def join(self, client: ClientInfo) -> None:
@@ -138,9 +142,9 @@ class Stage:
 
     def step(self, request: StepInput) -> Future[StepOutput]:
         future: Future[StepOutput] = Future()
-        job = Job(JobKind.SESSION, lambda: self._stepped(request, future), lambda error: _fail(future, error))
+        job = Job(JobKind.SESSION, lambda: self._stepped(request, future), lambda error: fail(future, error))
         if not self._inbox.put(job):
-            _fail(future, self._refusal())
+            fail(future, self._refusal())
         return future
 
     def become(self, model: type[Model], *, keep: bool) -> Future[None]:
@@ -183,7 +187,13 @@ class Stage:
     def wait_input(self, queue: InputQueue, timeout: float | None) -> bool:
         if (loop := self._performer.loop) is not None and loop.is_running():
             raise UsageError("frames() blocks, which async code must not; write `yield lr.wait_for(self.webcam)`")
-        until = None if timeout is None else time.monotonic() + timeout
+        began = time.monotonic()
+        try:
+            return self._waited(queue, None if timeout is None else began + timeout)
+        finally:
+            self._clock.waited(time.monotonic() - began)
+
+    def _waited(self, queue: InputQueue, until: float | None) -> bool:
         while not queue.unread():
             while (job := self._inbox.next(JobKind.COMMAND, JobKind.HOOK)) is not None:
                 self._do(job)
@@ -261,6 +271,7 @@ class Stage:
 
     def _open(self, start: SessionStart) -> None:
         self._closing.clear()
+        self._clock = StepClock(start.timings)
         try:
             self._performer.open(start)
         except StreamError as error:
@@ -296,13 +307,22 @@ class Stage:
     def _call(self, call: Call, client: ClientInfo, future: Future[MessageOut | None]) -> None:
         if not future.set_running_or_notify_cancel():
             return
+        marks = call.marks or CallMarks()
+        marks.taken = time.monotonic()
+
+        def answer(reply: MessageOut | None) -> None:
+            marks.done = time.monotonic()
+            succeed(future, reply)
+
         try:
-            self._performer.call(call, client, lambda reply: _succeed(future, reply))
+            self._performer.call(call, client, answer)
         except Exception as error:
-            _fail(future, error)
+            marks.done = time.monotonic()
+            fail(future, error)
 
     def _step(self, now: float) -> None:
         self._waits = None
+        self._clock.begin(now)
         try:
             made = self._performer.step()
         except GeneratorExit:  # the Session ends while the model waits for input
@@ -321,6 +341,7 @@ class Stage:
             self._listener(StreamEnded())
             return
         now = time.monotonic()
+        self._clock.end(now, waits=made.waits is not None)
         if made.emission:
             self._sink.emit(made.emission, step_seconds=now - began)
         self._waits = made.waits
@@ -345,16 +366,16 @@ class Stage:
             return
         limit = self._start.steps if self._start else None
         if limit is not None and self._steps >= limit:
-            _fail(future, UnavailableError(f"all {limit} steps of this session are made", code="session_ended"))
+            fail(future, UnavailableError(f"all {limit} steps of this session are made", code="session_ended"))
             return
         try:
             output, events = run_step(self._performer, request, self._steps + 1)
         except Exception as error:
-            _fail(future, error)
+            fail(future, error)
             return
         if output.command_code is None:
             self._steps += 1
-        _succeed(future, output)  # before what ends the Session, and with it what has no outcome yet
+        succeed(future, output)  # before what ends the Session, and with it what has no outcome yet
         for event in events:
             self._listener(event)
         if not events and self._steps == limit and output.command_code is None:
@@ -367,34 +388,11 @@ class Stage:
 
     def _put(self, kind: JobKind, work: Callable[[], Outcome]) -> Future[Outcome]:
         future: Future[Outcome] = Future()
-        if not self._inbox.put(Job(kind, lambda: _work(future, work), lambda error: _fail(future, error))):
-            _fail(future, self._refusal())
+        if not self._inbox.put(Job(kind, lambda: work_into(future, work), lambda error: fail(future, error))):
+            fail(future, self._refusal())
         return future
 
     def _refusal(self) -> LivereactorError:
         if self._inbox.stopped:
             return UnavailableError("the runtime is stopping; connect again", code="session_ended")
         return UnavailableError(BUSY.format(limit=self._limit), code="RATE_LIMITED")
-
-
-def _work(future: Future[Outcome], work: Callable[[], Outcome]) -> None:
-    if not future.set_running_or_notify_cancel():
-        return
-    try:
-        _succeed(future, work())
-    except Exception as error:
-        _fail(future, error)
-
-
-def _succeed(future: Future[Outcome], outcome: Outcome) -> None:
-    try:
-        future.set_result(outcome)
-    except InvalidStateError:  # it got its outcome when the runtime stopped without this thread
-        return
-
-
-def _fail(future: Future[Any], error: Exception) -> None:
-    try:
-        future.set_exception(error)
-    except InvalidStateError:
-        return

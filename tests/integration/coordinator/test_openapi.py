@@ -20,6 +20,7 @@ from livereactor.coordinator.loops import Loop
 from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.protocol import link
 from livereactor.protocol.http import Body, Candidates, Offer, problem, read_body
+from livereactor.protocol.stages import SessionStages
 from livereactor.store.sql import SqlStore
 from livereactor.web import guesses
 from tests.integration.coordinator.asking import UNLIMITED, until
@@ -63,6 +64,10 @@ def runtime(request: link.Request) -> link.Reply:
         return link.Reply(id=request.id, status=200, headers={"content-type": "image/jpeg"}, base64="/9j/2Q==")
     if path == "/metrics":
         return link.Reply(id=request.id, status=200, headers={"content-type": "text/plain"}, body="up 1\n")
+    if path.endswith("/stages"):
+        stages = SessionStages(session_id="ses_1", seconds=1.0, clients=0, stages=[])
+        headers = {"content-type": "application/json"}
+        return link.Reply(id=request.id, status=200, headers=headers, body=stages.model_dump_json())
     body: dict[str, Any] = {}
     status = 202 if request.method == "GET" or path.endswith(("/sdp_params", "/ice_candidates")) else 201
     kinds: dict[str, type[Body]] = {"sdp_params": Offer, "ice_candidates": Candidates}

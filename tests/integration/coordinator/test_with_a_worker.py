@@ -15,7 +15,7 @@ from livereactor.base.limits import Limits
 from livereactor.engine.client_side import ClientSide
 from livereactor.engine.memory import MemoryEngine
 from livereactor.engine.port import PeerConfig, Section, Use
-from tests.integration.coordinator.asking import until
+from tests.integration.coordinator.asking import key_of, until
 from tests.integration.coordinator.rig import Served, coordinating
 from tests.integration.models import Plain
 from tests.integration.worker.serving import working
@@ -94,3 +94,22 @@ async def test_one_session_id_leads_through_the_logs_of_coordinator_and_worker()
             await until(are_told)
             await side.aclose()
         assert [each for each in records if each["event"] in wanted and each.get("session") != session] == []
+
+
+async def test_where_a_sessions_time_goes_is_told_to_whoever_reaches_it() -> None:
+    async with serving() as (served, engine):
+        session = await served.session("plain")
+        side = await connected(served, engine, session)
+        body: dict[str, Any] = {}
+
+        async def has_frames() -> bool:
+            answer = await served.http.get(f"/sessions/{session}/stages")
+            assert answer.status_code == 200, answer.text
+            body.update(answer.json())
+            return {"step", "network"} <= {each["stage"] for each in body["stages"]}
+
+        await until(has_frames)
+        assert (body["session_id"], body["clients"]) == (session, 1)
+        stranger = await served.http.get(f"/sessions/{session}/stages", headers=await key_of(served, "other"))
+        assert stranger.status_code == 404
+        await side.aclose()

@@ -1,4 +1,4 @@
-"""Health, metrics, limits, quotas, and the journal of what happened."""
+"""Health, metrics, limits, quotas, where a Session's time goes, and the journal of what happened."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from livereactor.base.errors import LimitError
 from livereactor.coordinator.bounds import bounds
 from livereactor.coordinator.effects import Effect
 from livereactor.coordinator.metrics import CONTENT_TYPE
-from livereactor.coordinator.requests import Door, told
+from livereactor.coordinator.requests import Door, relayed, told
 from livereactor.coordinator.service import Service
 from livereactor.protocol.http import Body
+from livereactor.protocol.stages import SessionStages
 from livereactor.store.port import Store, StoreUnavailableError
 from livereactor.store.records import RUNNING, EventRecord
 from livereactor.web.access import is_of_this_machine
@@ -98,6 +99,16 @@ def observation(door: Door, service: Service, store: Store) -> APIRouter:
     async def quotas(request: Request) -> dict[str, Any]:
         """What the caller's account may use, and uses (behaviour 18.6)."""
         return {"quotas": await service.quotas(await door.caller(request))}
+    @routes.get(
+        "/sessions/{sid}/stages",
+        response_class=Response,
+        responses={200: {"model": SessionStages}, **problems(401, 403, 404, 409)},
+    )
+    async def stages(sid: str, request: Request) -> Response:
+        """Where the time of a running session goes, from the command to the picture."""
+        caller = await door.caller(request)
+        return relayed(await service.relay(caller, sid, "GET", f"/sessions/{sid}/stages"))
+
 
     @routes.get(
         "/events",

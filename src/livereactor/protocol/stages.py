@@ -1,0 +1,36 @@
+"""Answer of `GET /sessions/{sid}/stages`: where a Session's time goes (behaviour 29.5)."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from livereactor.protocol.http import Body
+
+
+class StageRow(Body):
+    """One stage, since the Session began; of `network`, now. Percentiles are right to 6 %."""
+
+    stage: str = Field(
+        description="command_wait, commands, command_reply; input_wait, step; queue, convert, encode, send; "
+        "network, jitter_buffer, decode.",
+        examples=["encode"],
+    )
+    track: str | None = Field(default=None, description="Absent: of no track.")
+    count: int = Field(description="How often it took place: Frames, Commands, steps; of `network`, clients.")
+    total_ms: float = Field(description="Two answers' difference by that of `count` is the mean between them.")
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+    max_ms: float
+
+
+class SessionStages(Body):
+    """In the order in which a Command and a Frame go through them; a stage that did not take place is absent.
+
+    `jitter_buffer` and `decode` are means of a report each, and there where a client reports them.
+    """
+
+    session_id: str
+    seconds: float = Field(description="Since the Session began.")
+    clients: int = Field(description="Peers that answered for `network`.")
+    stages: list[StageRow]
