@@ -23,7 +23,7 @@ from livereactor.media.frames import Samples
 Floats: TypeAlias = NDArray[np.float32]  # shape (channels, samples), -1..1
 
 RATE: Final = 48_000
-BPS: Final = 64_000  # for each channel
+BPS: Final = 64_000  # for each channel; FFmpeg's encoder takes what a frame may have at most, 288,000, for more
 JITTER: Final = RATE // 50  # samples: sound that comes within 20 ms of its place follows on what was before
 FULL_SCALE: Final = 32_768
 
@@ -34,14 +34,15 @@ class SoundLine:
     Args:
         rate: samples a second of what is played.
         channels: 1 or 2.
+        bps: bits a second of each channel.
 
     Attributes:
         track: what decoders must know.
     """
 
-    def __init__(self, rate: int, channels: int) -> None:
+    def __init__(self, rate: int, channels: int, *, bps: int = BPS) -> None:
         self._rate, self._channels = rate, channels
-        self._frames = _Frames(channels)
+        self._frames = _Frames(channels, bps)
         self.track: Final = AudioTrack(RATE, channels, self._frames.config)
         self._rest = np.zeros((channels, 0), np.float32)  # of a frame that is not whole yet
         self._placed = 0  # samples from the begin that are in frames or in the rest
@@ -150,10 +151,10 @@ class _Frames:
     begins the sound that ends the silence.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, bps: int) -> None:
         self._layout = "mono" if channels == 1 else "stereo"
         self._nothing = np.zeros((channels, AAC_SAMPLES), np.float32)
-        self._encoder = _opened(self._layout)
+        self._encoder = _opened(self._layout, bps)
         self.config: Final = bytes(self._encoder.extradata)
         self._frames: deque[bytes | None] = deque()  # in order; None = the encoder has not given it yet
         self._awaited = 0  # of them
@@ -194,14 +195,14 @@ class _Frames:
 
 @lru_cache
 def _silent_frame(layout: str) -> bytes:
-    encoder, nothing = _opened(layout), np.zeros((1 if layout == "mono" else 2, AAC_SAMPLES), np.float32)
+    encoder, nothing = _opened(layout, BPS), np.zeros((1 if layout == "mono" else 2, AAC_SAMPLES), np.float32)
     return [bytes(packet) for _ in range(4) for packet in encoder.encode(_frame(nothing, layout, RATE))][-1]
 
 
-def _opened(layout: str) -> Any:
+def _opened(layout: str, bps: int) -> Any:
     encoder = cast(Any, av.CodecContext.create("aac", "w"))
     encoder.sample_rate, encoder.layout, encoder.format = RATE, layout, "fltp"
-    encoder.bit_rate, encoder.time_base = BPS * (1 if layout == "mono" else 2), Fraction(1, RATE)
+    encoder.bit_rate, encoder.time_base = bps * (1 if layout == "mono" else 2), Fraction(1, RATE)
     # Nine thousandths of a core where the default takes 26, and better from 64 kbit/s on (FFmpeg's documentation).
     encoder.options = {"aac_coder": "fast"}
     encoder.open()

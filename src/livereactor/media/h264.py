@@ -13,6 +13,7 @@ from typing import Final
 import av
 from av.video.codeccontext import VideoCodecContext
 
+from livereactor.media.presets import Preset
 from livereactor.media.timebase import TICKS
 
 SMPTE170M: Final = (
@@ -52,7 +53,14 @@ def open_h264(width: int, height: int, fps: float, bps: int) -> VideoCodecContex
 
 
 def open_stitchable(
-    width: int, height: int, *, crf: int, level: int, max_bps: int | None = None, sets: int = 0
+    width: int,
+    height: int,
+    *,
+    crf: int,
+    level: int,
+    max_bps: int | None = None,
+    sets: int = 0,
+    preset: Preset = "ultrafast",
 ) -> VideoCodecContext:
     """An x264 encoder of even quality, whose pictures may stand beside those of `open_h264` in one track.
 
@@ -62,11 +70,12 @@ def open_stitchable(
         level: `level_idc` of the pictures beside them.
         max_bps: bits a second that no second or two exceed; None = whatever the quality takes.
         sets: id of its parameter sets, 0 to 31; `open_h264` has 0.
+        preset: how much time is spent for fewer bytes.
     """
     options = {"crf": str(crf)}
     if max_bps is not None:
         options |= {"maxrate": str(max_bps), "bufsize": str(max_bps)}
-    return _opened(width, height, Fraction(30), level, options=options, sets=sets)
+    return _opened(width, height, Fraction(30), level, options={"preset": preset, **options}, sets=sets)
 
 
 def _opened(

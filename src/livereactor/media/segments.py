@@ -2,8 +2,9 @@
 
 Pure: no clock, no file. The shell appends what `Segmenter` returns to the files of segments, in order.
 
-- A segment begins at a key frame and is at most a second, as long as key frames come when they are asked for; within it
-  fragments of a quarter of a second follow each other, so that little is lost when the process is killed.
+- A segment begins at a key frame and is at most a second, or what else is asked for, as long as key frames come when
+  they are asked for; within it fragments of a quarter of a second follow each other, so that little is lost when the
+  process is killed.
 - A picture is held back until the next one tells how long it was shown. One that stays is given again each second by
   whoever encodes, so a pause is one held picture in parts of a second.
 - Sound counts in frames of 1,024 samples from the recording's begin, without holes; where none came, silence is given
@@ -25,7 +26,7 @@ from livereactor.media.sample_index import SampleIndex
 
 SEGMENT_SECONDS: Final = 1.0
 FLUSH_SECONDS: Final = 0.25
-# A key frame that comes a little before a segment's second is over begins the next: none would be asked for again.
+# A key frame that comes when this part of a segment's time is over begins the next: none would be asked for again.
 EARLY: Final = 0.9
 
 
@@ -67,14 +68,16 @@ class Segmenter:
 
     Args:
         video, audio: what decoders must know; no audio = no track of it.
+        seconds: of a segment, at most.
 
     Attributes:
         init: the init segment.
         pictures, sound: where the samples lie that were written.
     """
 
-    def __init__(self, video: VideoTrack, audio: AudioTrack | None = None) -> None:
+    def __init__(self, video: VideoTrack, audio: AudioTrack | None = None, *, seconds: float = SEGMENT_SECONDS) -> None:
         self.video, self.audio = video, audio
+        self._longest = seconds * VIDEO_SCALE
         self.init: Final = init_segment(video, audio)
         self.pictures, self.sound = SampleIndex(), SampleIndex()
         self._pending = _Pending()
@@ -91,7 +94,7 @@ class Segmenter:
         if self._held is None:
             return False
         expected = self._held.start + self._interval
-        is_last = expected + self._interval - self._segment_start > SEGMENT_SECONDS * VIDEO_SCALE
+        is_last = expected + self._interval - self._segment_start > self._longest
         return is_last and self._is_segment_full(expected)
 
     @property
@@ -163,7 +166,7 @@ class Segmenter:
         return [*self.flush()] if end - first >= FLUSH_SECONDS * VIDEO_SCALE else []
 
     def _is_segment_full(self, at: int) -> bool:
-        return at - self._segment_start >= EARLY * SEGMENT_SECONDS * VIDEO_SCALE
+        return at - self._segment_start >= EARLY * self._longest
 
     def _sounded(self) -> tuple[list[bytes], list[bytes]]:
         """The pending frames that have ended with the last picture, and those that have not."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Any, Final
 
-from livereactor.media.segments import SEGMENT_SECONDS
 from livereactor.protocol.http import (
     CapabilitiesBody,
     CommandCapability,
@@ -23,16 +22,15 @@ from livereactor.runtime.seam import Progress
 from livereactor.runtime.session_life import SessionAsked, SessionState
 
 NO_SESSION: Final = "none"  # any text will do, and it must not be an id that could be somebody's
-_RECORDED: Final = RecordingInfo(enabled=True, chunk_seconds=SEGMENT_SECONDS)
 SERVER_VERSION: Final = version("livereactor")
 
 
 def descriptor(
-    definition: Definition, state: SessionState, session: SessionAsked | None, *, records: bool = False
+    definition: Definition, state: SessionState, session: SessionAsked | None, *, segments: float | None = None
 ) -> dict[str, Any]:
     """The descriptor of protocol 1.4; before the model is loaded it has no capabilities and no model name (1.6).
 
-    `records`: Sessions that stream are recorded.
+    `segments`: seconds of one, where Sessions that stream are recorded.
     """
     loaded = state is not SessionState.CREATED
     is_stepped = session is not None and session.stepped
@@ -44,8 +42,12 @@ def descriptor(
         selected_transport=SelectedTransport() if loaded else None,
         capabilities=capabilities(definition) if loaded else None,
         generation="stepped" if is_stepped else "streamed",
-        recording=_RECORDED if records and not is_stepped else RecordingInfo(enabled=False),
+        recording=_recording(None if is_stepped else segments),
     ).to_body()
+
+
+def _recording(segments: float | None) -> RecordingInfo:
+    return RecordingInfo(enabled=segments is not None, chunk_seconds=segments)
 
 
 def capabilities(definition: Definition) -> CapabilitiesBody:
@@ -64,14 +66,14 @@ def capabilities(definition: Definition) -> CapabilitiesBody:
     )
 
 
-def model_spec(definition: Definition, *, records: bool = False) -> dict[str, Any]:
+def model_spec(definition: Definition, *, segments: float | None = None) -> dict[str, Any]:
     """What a coordinator knows of a model before any Session: `ModelRecord.spec`, and what a Worker's `Hello` says.
 
-    `records`: Sessions that stream are recorded.
+    `segments`: seconds of one, where Sessions that stream are recorded.
     """
     return {
         "capabilities": capabilities(definition).to_body(),
-        "recording": (_RECORDED if records else RecordingInfo(enabled=False)).to_body(),
+        "recording": _recording(segments).to_body(),
         "schema": to_openapi(definition.schema),
         "description": definition.schema.description,
         "version": definition.schema.version,

@@ -193,8 +193,8 @@ class Runtime:
     def describe(self) -> dict[str, Any]:
         """The descriptor of protocol 1.4, as of now."""
         shell = self._shell
-        records = shell.recorder.records(shell.definition)
-        return descriptor(shell.definition, self.state, shell.look.session, records=records)
+        segments = shell.recorder.segments_of(shell.definition)
+        return descriptor(shell.definition, self.state, shell.look.session, segments=segments)
 
     def newest_picture(self) -> Pixels | None:
         """The newest Frame of the model's first video output; None while there is none.

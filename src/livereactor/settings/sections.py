@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from livereactor.base.limits import Limits
 from livereactor.coordinator.options import CoordinatorOptions, Quotas, Rates
+from livereactor.media.presets import Preset
 from livereactor.protocol.tokens import CEILING
 from livereactor.web.proxies import ON_THIS_MACHINE, network_of
 
@@ -208,6 +209,12 @@ class RecorderSettings(BaseModel):
     clip_max_seconds: float = Field(300, ge=1, le=3600, description="Seconds of the longest clip.")
     video_track: str | None = Field(None, description="Video output to record; by default the only one there is.")
     audio_track: str | None = Field(None, description="Audio output to record; by default the only one there is.")
+    segment_seconds: float = Field(1, ge=0.5, le=10, description="Seconds of a stored segment, at most.")
+    video_codec: Literal["h264"] = Field("h264", description="Codec of the picture; clients know no other.")
+    video_preset: Preset = Field("ultrafast", description="x264's preset for pictures that no viewer got in H.264.")
+    video_quality: int = Field(23, ge=1, le=51, description="x264's CRF for the same; less is finer and larger.")
+    audio_codec: Literal["aac"] = Field("aac", description="Codec of the sound; clients know no other.")
+    audio_bitrate: int = Field(64_000, ge=16_000, le=288_000, description="Bits a second of each audio channel.")
     retention_hours: float = Field(24, gt=0, description="Hours that recordings and clips are kept.")
     max_disk_gb: float = Field(20, ge=0, description="Gigabytes of recordings and clips; above, the oldest go.")
 

@@ -110,7 +110,16 @@ def _recorder(model: type[Model], settings: Settings) -> RecorderOptions | None:
     given = settings.recorder
     if not given.enabled:
         return None
-    options = RecorderOptions(given.clip_max_seconds, given.video_track, given.audio_track, given.retention_hours)
+    options = RecorderOptions(
+        clip_max_seconds=given.clip_max_seconds,
+        video_track=given.video_track,
+        audio_track=given.audio_track,
+        retention_hours=given.retention_hours,
+        segment_seconds=given.segment_seconds,
+        video_preset=given.video_preset,
+        video_quality=given.video_quality,
+        audio_bitrate=given.audio_bitrate,
+    )
     recorded_tracks(options, definition_of(model).outputs)  # what cannot be recorded is told at boot
     return options
 

@@ -24,7 +24,7 @@ from livereactor.runtime.authoring import Model, definition_of
 from livereactor.runtime.definition import Definition
 from livereactor.runtime.describing import model_spec
 from livereactor.runtime.loading import load_model
-from livereactor.runtime.recorder.options import is_recorded
+from livereactor.runtime.recorder.options import segments_of
 from livereactor.runtime.runtime import Options, Runtime
 from livereactor.runtime.worker import Coordinator, Worker
 from livereactor.runtime.worker_link import About, WorkerLink
@@ -138,7 +138,7 @@ def _about(definition: Definition, options: WorkerOptions, served: Options) -> A
         worker=options.worker,
         model=definition.name,
         version=definition.schema.version,
-        spec=model_spec(definition, records=is_recorded(served.recorder, definition.outputs)),
+        spec=model_spec(definition, segments=segments_of(served.recorder, definition.outputs)),
         node=socket.gethostname()[:255],
         pid=os.getpid(),
         pooled=options.pooled,

@@ -63,6 +63,12 @@ def test_what_was_played_comes_out_as_it_was() -> None:
     assert 10 * np.log10(np.mean(want**2) / np.mean((got - want) ** 2)) > 25
 
 
+def test_a_higher_bitrate_takes_more_bytes() -> None:
+    noise = np.random.default_rng(6).integers(-9000, 9000, (2 * RATE, 2)).astype(np.int16)
+    low, high = (sum(map(len, played(SoundLine(RATE, 2, bps=bps), noise, RATE))) for bps in (32_000, 128_000))
+    assert (low, high) == pytest.approx((2 * 2 * 32_000 / 8, 2 * 2 * 128_000 / 8), rel=0.15)
+
+
 def test_sound_that_begins_after_silence_is_whole_from_its_first_sample() -> None:
     tone = np.sin(np.arange(RATE // 2) * 2 * np.pi * 440 / RATE)[:, None] * 0.4
     line = SoundLine(RATE, 1)

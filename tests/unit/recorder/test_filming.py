@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import av
 import numpy as np
@@ -16,20 +16,23 @@ from livereactor.media.aac import SoundLine
 from livereactor.media.clip import cut, ticks
 from livereactor.media.encoder import VideoEncoder, start_bps
 from livereactor.media.frames import EncodedFrame, Pixels, VideoCodec
+from livereactor.media.presets import Preset
 from livereactor.media.segments import Segmenter
 from livereactor.runtime.recorder.filming import Closed, Filming
 from livereactor.runtime.recorder.media_clock import MediaClock
+from livereactor.runtime.recorder.options import RecorderOptions
 from livereactor.runtime.recorder.spool import Spool
 from livereactor.runtime.recorder.tap import Played, Shown
 
 BEGAN = 1000.0
 FPS = 30
+DEFAULT = RecorderOptions()
 
 
 class Rig:
     """A recording whose clock is turned by hand."""
 
-    def __init__(self, *, keep: float = 330.0, sound: bool = False) -> None:
+    def __init__(self, *, keep: float = 330.0, sound: bool = False, options: RecorderOptions = DEFAULT) -> None:
         self.spool, self.clock = Spool(), MediaClock()
         self.clock.run(True, BEGAN)
         self.begun, self.closed = list[Segmenter](), list[Closed]()
@@ -37,6 +40,7 @@ class Rig:
             self.spool,
             self.clock,
             SoundLine(48_000, 1) if sound else None,
+            options,
             keep=keep,
             begun=self.begun.append,
             closed=self.closed.append,
@@ -61,7 +65,7 @@ class Rig:
         """Nothing new is shown for a while, and the thread is woken when it asks to be."""
         until = self.now + seconds
         while (rest := self.filming.hold_in(self.now)) is not None and self.now + rest < until:
-            self.now += rest
+            self.now += rest + 1e-6  # a float's rounding short of its time is not its time
             self.filming.hold(self.now)
         self.now = until
 
@@ -81,6 +85,20 @@ def rig() -> Iterator[Rig]:
     made = Rig()
     yield made
     made.spool.close()
+
+
+@pytest.fixture
+def rig_of() -> Iterator[Callable[[RecorderOptions], Rig]]:
+    """Makes rigs with other options."""
+    made = list[Rig]()
+
+    def make(options: RecorderOptions) -> Rig:
+        made.append(Rig(options=options))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.spool.close()
 
 
 def picture(count: int, size: tuple[int, int] = (320, 192)) -> Pixels:
@@ -108,6 +126,47 @@ def test_own_pictures_make_segments_of_a_second(rig: Rig) -> None:
     assert [each.seconds for each in rig.closed[:3]] == pytest.approx([1.033] * 3, abs=0.04)
     assert numbers(rig.film()) == list(range(1, 96))
     assert rig.filming.pictures.encoded == 95
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("seconds", [0.5, 2.0])
+def test_segments_are_as_long_as_the_operator_wants(
+    rig_of: Callable[[RecorderOptions], Rig], seconds: float, shared: bool
+) -> None:
+    rig = rig_of(RecorderOptions(segment_seconds=seconds))
+    rig.show(round(2.5 * seconds * FPS), shared=shared)
+    rig.filming.finish(rig.now)
+    assert [each.seconds for each in rig.closed] == pytest.approx([seconds, seconds, seconds / 2], abs=0.1)
+
+
+def test_a_pause_does_not_make_short_segments_long(rig_of: Callable[[RecorderOptions], Rig]) -> None:
+    rig = rig_of(RecorderOptions(segment_seconds=0.5))
+    rig.show(5)
+    rig.pause(2.0)
+    rig.filming.finish(rig.now)
+    assert max(each.seconds for each in rig.closed) < 0.7
+
+
+@pytest.mark.parametrize("preset", get_args(Preset))
+def test_pictures_of_every_preset_stand_in_one_track_with_those_of_viewers(
+    rig_of: Callable[[RecorderOptions], Rig], preset: Preset
+) -> None:
+    rig = rig_of(RecorderOptions(video_preset=preset))
+    rig.show(20)
+    rig.show(40, shared=True, key=True)
+    rig.show(20)
+    assert rig.filming.pictures.shared == 40
+    assert numbers(rig.clip(0.2, 2.5)) == list(range(7, 76))
+
+
+def test_quality_costs_bytes(rig_of: Callable[[RecorderOptions], Rig]) -> None:
+    noise, sizes = np.random.default_rng(6).integers(100, 120, (192, 320, 3), np.uint8), list[int]()
+    for quality in (18, 30):
+        rig = rig_of(RecorderOptions(video_quality=quality))
+        rig.filming.show(Shown(rig.now, noise, FPS, None))
+        rig.filming.finish(rig.now + 1 / FPS)
+        sizes.append(rig.closed[0].size)
+    assert sizes[0] > 1.5 * sizes[1]
 
 
 def test_own_pictures_have_a_key_frame_each_half_second_so_that_clips_have_short_heads(rig: Rig) -> None:

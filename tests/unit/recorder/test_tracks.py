@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 import livereactor as lr
 from livereactor.base.errors import ConfigError
 from livereactor.runtime.authoring import definition_of
-from livereactor.runtime.recorder.options import RecordedTracks, RecorderOptions, is_recorded, recorded_tracks
+from livereactor.runtime.recorder.options import RecordedTracks, RecorderOptions, recorded_tracks, segments_of
 from livereactor.runtime.seam import OutputDeclaration
-from livereactor.settings import Resolved, Settings
+from livereactor.settings import Resolved, Settings, resolve
 from livereactor.wiring.runtime import runtime_options
 from livereactor.wiring.worker import WorkerOptions, _about
 
@@ -27,10 +29,10 @@ def test_without_a_picture_there_is_nothing_to_record() -> None:
 
 
 def test_recorded_is_what_has_a_picture_and_a_recorder_that_knows_which() -> None:
-    assert is_recorded(RecorderOptions(), [MAIN, VOICE])
-    assert not is_recorded(RecorderOptions(), [VOICE])
-    assert not is_recorded(RecorderOptions(), [MAIN, SIDE])
-    assert not is_recorded(None, [MAIN])
+    assert segments_of(RecorderOptions(segment_seconds=2.0), [MAIN, VOICE]) == 2.0
+    assert segments_of(RecorderOptions(), [VOICE]) is None
+    assert segments_of(RecorderOptions(), [MAIN, SIDE]) is None
+    assert segments_of(None, [MAIN]) is None
 
 
 def test_of_several_one_has_to_be_named() -> None:
@@ -65,6 +67,33 @@ def test_a_runtime_of_two_pictures_does_not_start_before_one_is_named() -> None:
     assert runtime_options(Two, settings(enabled=False)).recorder is None
     options = runtime_options(Two, settings(video_track="side", clip_max_seconds=60, retention_hours=2))
     assert options.recorder == RecorderOptions(60, "side", None, 2)
+
+
+def test_how_it_is_encoded_reaches_the_recorder() -> None:
+    given = {"segment_seconds": 2.0, "video_preset": "veryfast", "video_quality": 28, "audio_bitrate": 96_000}
+    options = runtime_options(Shown, settings(**given, video_codec="h264", audio_codec="aac"))
+    assert options.recorder == RecorderOptions(300, None, None, 24, 2.0, "veryfast", 28, 96_000)
+    assert runtime_options(Shown, settings()).recorder == RecorderOptions()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"segment_seconds": 0.1},
+        {"segment_seconds": 60},
+        {"video_codec": "vp9"},
+        {"video_preset": "slow"},
+        {"video_quality": 0},
+        {"video_quality": 52},
+        {"audio_codec": "opus"},
+        {"audio_bitrate": 1_000},
+        {"audio_bitrate": 400_000},
+    ],
+)
+def test_what_no_recording_can_be_is_refused_at_boot(given: dict[str, object], tmp_path: Path) -> None:
+    (name, value), *_ = given.items()
+    with pytest.raises(ConfigError, match=rf"recorder\.{name}"):
+        resolve(tmp_path, command_line={f"recorder.{name}": value})
 
 
 class Spoken(lr.Model):

@@ -18,6 +18,7 @@ from livereactor.media.excerpt import Excerpt, Read
 from livereactor.media.sample_index import SampleIndex
 from livereactor.media.segments import Append, Picture, Segmenter
 from livereactor.runtime.recorder.media_clock import MediaClock
+from livereactor.runtime.recorder.options import RecorderOptions
 from livereactor.runtime.recorder.pictures import Kept, Pictures
 from livereactor.runtime.recorder.spool import Spool
 from livereactor.runtime.recorder.tap import Played, Shown
@@ -68,6 +69,7 @@ class Filming:
     Args:
         clock: monotonic to media time; the caller keeps others off it while a method runs.
         sound: of the audio track; None = there is none.
+        options: how pictures are encoded, and how long a Segment is.
         keep: seconds of which Clips are cut.
         begun: told the recording's segmenter, which has the init segment, at the first picture.
         closed: told each Segment that is whole.
@@ -78,6 +80,7 @@ class Filming:
         spool: Spool,
         clock: MediaClock,
         sound: SoundLine | None,
+        options: RecorderOptions,
         *,
         keep: float,
         begun: Callable[[Segmenter], None],
@@ -85,7 +88,8 @@ class Filming:
     ) -> None:
         self._spool, self._clock, self._sound, self._keep = spool, clock, sound, keep
         self._on_begun, self._on_closed = begun, closed
-        self.pictures = Pictures()
+        self._segment_seconds = options.segment_seconds
+        self.pictures = Pictures(options.video_preset, options.video_quality)
         self._segmenter: Segmenter | None = None
         self._newest: Shown | None = None
         self._played = float("-inf")  # when the newest sound was
@@ -112,11 +116,11 @@ class Filming:
 
     def hold_in(self, now: float) -> float | None:
         """Seconds until the newest picture has to be given again; None = nothing is shown yet, or the clock stands."""
-        return max(0.0, HOLD - self._stayed(now)) if self._clock.is_running else None
+        return max(0.0, self._hold - self._stayed(now)) if self._clock.is_running else None
 
-    def hold(self, now: float, after: float = HOLD) -> None:
-        """Give the newest picture again, where it has stayed for so many seconds of the recording."""
-        if self._newest is not None and self._stayed(now) >= after:
+    def hold(self, now: float, after: float | None = None) -> None:
+        """Give the newest picture again, where it has stayed for so many seconds of the recording; None = its time."""
+        if self._newest is not None and self._stayed(now) >= (self._hold if after is None else after):
             start = self._start_at(now)
             self._add(start, self.pictures.again(self._newest, start, key=self._is_old), self._newest)
 
@@ -146,6 +150,10 @@ class Filming:
         return end / VIDEO_SCALE
 
     @property
+    def _hold(self) -> float:
+        return min(HOLD, self._segment_seconds)
+
+    @property
     def _is_old(self) -> bool:
         return self._segmenter is not None and self._segmenter.wants_key
 
@@ -165,7 +173,8 @@ class Filming:
     def _begin(self, at: float) -> Segmenter:
         self._clock.begin(at)
         assert self.pictures.track is not None
-        self._segmenter = Segmenter(self.pictures.track, None if self._sound is None else self._sound.track)
+        audio = None if self._sound is None else self._sound.track
+        self._segmenter = Segmenter(self.pictures.track, audio, seconds=self._segment_seconds)
         self._on_begun(self._segmenter)
         return self._segmenter
 

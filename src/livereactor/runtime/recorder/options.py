@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from livereactor.base.errors import ConfigError
+from livereactor.media.aac import BPS
+from livereactor.media.presets import Preset
+from livereactor.media.segments import SEGMENT_SECONDS
 from livereactor.runtime.seam import OutputDeclaration
 
 
@@ -18,12 +21,19 @@ class RecorderOptions:
         clip_max_seconds: of one Clip; so much stays on the disk of the runtime, too.
         video_track, audio_track: output tracks to record; None = the only one there is.
         retention_hours: how long a Clip can be fetched.
+        segment_seconds: of a Segment, at most.
+        video_preset, video_quality: of x264 (its CRF), for pictures that no viewer got in H.264.
+        audio_bitrate: bits a second of each channel.
     """
 
     clip_max_seconds: float = 300.0
     video_track: str | None = None
     audio_track: str | None = None
     retention_hours: float = 24.0
+    segment_seconds: float = SEGMENT_SECONDS
+    video_preset: Preset = "ultrafast"
+    video_quality: int = 23
+    audio_bitrate: int = BPS
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +55,13 @@ def recorded_tracks(options: RecorderOptions, declared: Sequence[OutputDeclarati
     return None if video is None else RecordedTracks(video, audio)
 
 
-def is_recorded(options: RecorderOptions | None, declared: Sequence[OutputDeclaration]) -> bool:
-    """Whether Sessions of a model that stream are recorded."""
+def segments_of(options: RecorderOptions | None, declared: Sequence[OutputDeclaration]) -> float | None:
+    """Seconds of a Segment, of a model whose Sessions are recorded where they stream; None = they are not."""
     try:
-        return options is not None and recorded_tracks(options, declared) is not None
+        is_recorded = options is not None and recorded_tracks(options, declared) is not None
     except ConfigError:  # of a reloaded class: the reason is logged when a Session begins
-        return False
+        return None
+    return options.segment_seconds if is_recorded else None
 
 
 def _picked(

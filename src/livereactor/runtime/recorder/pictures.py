@@ -19,10 +19,10 @@ from livereactor.media.encoder import frame_of, start_bps
 from livereactor.media.fit import fitted
 from livereactor.media.frames import EncodedFrame, Pixels
 from livereactor.media.h264 import level_for, open_stitchable
+from livereactor.media.presets import Preset
 from livereactor.media.timebase import TICKS
 from livereactor.runtime.recorder.tap import Shown
 
-CRF: Final = 23  # x264's own default
 # What is encoded here has more key frames than Segments need: a clip's head, which is encoded again up to the next key
 # frame, is half as long then, and at 720p a clip is there in two thirds of the time.
 KEY_EVERY: Final = TICKS // 2
@@ -40,13 +40,17 @@ class Kept:
 class Pictures:
     """Encodes or takes over the pictures of one recording.
 
+    Args:
+        preset, quality: of x264 (its CRF).
+
     Attributes:
         track: size and parameter sets; None before the first picture.
         wants_key: viewers get H.264 that can be taken from their next key frame on.
         encoded, shared: how many pictures were encoded here, and taken over.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, preset: Preset, quality: int) -> None:
+        self._preset, self._quality = preset, quality
         self.track: VideoTrack | None = None
         self.wants_key = False
         self.encoded = self.shared = 0
@@ -114,4 +118,5 @@ class Pictures:
         width, height = planes.width, planes.height
         level = level_for(width, height, fps) if self.track is None else level_of(self.track)
         most = BURST * start_bps(width, height, fps)
-        return cast(Any, open_stitchable(width, height, crf=CRF, level=level, max_bps=most))
+        own = open_stitchable(width, height, crf=self._quality, level=level, max_bps=most, preset=self._preset)
+        return cast(Any, own)

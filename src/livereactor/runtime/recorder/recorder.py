@@ -19,7 +19,7 @@ from livereactor.runtime.definition import Definition
 from livereactor.runtime.outputs import Outputs
 from livereactor.runtime.recorder.clips import Tell
 from livereactor.runtime.recorder.life import DISABLED, NO_PICTURE, STEPPED
-from livereactor.runtime.recorder.options import RecorderOptions, is_recorded, recorded_tracks
+from livereactor.runtime.recorder.options import RecorderOptions, recorded_tracks, segments_of
 from livereactor.runtime.recorder.recording import COUNTED, Post, Recording
 from livereactor.runtime.seam import JournalSink
 from livereactor.runtime.session_life import SessionAsked
@@ -54,9 +54,9 @@ class Recorder:
         self._totals: Counter[str] = Counter(dict.fromkeys(COUNTED, 0))
         self._looking: asyncio.Task[None] | None = None
 
-    def records(self, model: Definition) -> bool:
-        """Sessions of it that stream are recorded."""
-        return is_recorded(self._options, model.outputs)
+    def segments_of(self, model: Definition) -> float | None:
+        """Seconds of a Segment, of a model whose Sessions are recorded where they stream; None = they are not."""
+        return segments_of(self._options, model.outputs)
 
     def begin(self, asked: SessionAsked, model: Definition, log: SparseLog) -> JournalSink | None:
         """A Session opens; where its journal goes, None where nothing of it is kept."""

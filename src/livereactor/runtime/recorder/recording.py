@@ -79,7 +79,8 @@ class Recording:
         self._filming = Filming(
             self._spool,
             media,
-            None if audio is None else SoundLine(audio.rate, audio.channels),
+            None if audio is None else SoundLine(audio.rate, audio.channels, bps=options.audio_bitrate),
+            options,
             keep=options.clip_max_seconds + KEPT_LONGER,
             begun=lambda segmenter: post(self._begun, segmenter),
             closed=lambda closed: post(self._closed, closed),
