@@ -128,10 +128,12 @@ class Transports:
         else:
             held = self._replacing
             await held.acquire()
-        link = Link.open(self._api, engine, known.session_id, options, lambda event: self._heard(coming, event))
+        link = Link(self._api, engine, known.session_id, options, lambda event: self._heard(coming, event))
         coming = self._coming = Transport(link, self._sampler(link))
         try:
             await link.ready()
+            if held is not None:  # nobody waits, and its Tracks are to take over those there are, unnoticed
+                await link.answered()
         except BaseException:
             self._chores.add(link.aclose())
             if held is not None:

@@ -39,7 +39,7 @@ class Linked:
         """A Link on its way."""
         options.setdefault("wire", format_for(self.descriptor.server_info.server_version))
         made = LinkOptions(self.tracks, **options)
-        link = Link.open(self.api, self.engine, self.descriptor.session_id, made, self._tell)
+        link = Link(self.api, self.engine, self.descriptor.session_id, made, self._tell)
         self._links.append(link)
         return link
 

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
+import pytest_asyncio
 
+from livereactor.base.errors import PeerError
 from livereactor.client.error import ReactorError
 from livereactor.client.errors import CommandRejected
 from livereactor.client.wire import link_channels
@@ -373,3 +375,36 @@ async def test_events_of_the_model_come_in_the_order_they_were_said() -> None:
         await linked.link()
         await linked.until(lambda: len(linked.told(MessageArrived)) == 50)
         assert linked.messages() == said
+
+
+@pytest_asyncio.fixture
+async def applied(monkeypatch: pytest.MonkeyPatch) -> asyncio.Future[None]:
+    """The media sections of an answer are set up when it is done, long after the channels are open."""
+    applied, takes = asyncio.get_running_loop().create_future(), MemoryPeer.take_answer
+
+    async def take_answer(peer: MemoryPeer, answer: str) -> Accepted:
+        accepted = await takes(peer, answer)
+        await asyncio.shield(applied)
+        return accepted
+
+    monkeypatch.setattr(MemoryPeer, "take_answer", take_answer)
+    return applied
+
+
+async def test_who_comes_back_is_ready_when_the_channels_are_open(applied: asyncio.Future[None]) -> None:
+    async with linking() as (_, linked):
+        link = await linked.link(connection=1, again=True)
+        assert isinstance(await link.request(m.Command("echo", {}), 5.0), m.ModelMessage)
+        assert not link.outputs
+        answered = asyncio.ensure_future(link.answered())
+        applied.set_result(None)
+        await answered
+        assert list(link.outputs) == ["webcam"]
+
+
+async def test_an_answer_that_turns_out_to_be_useless_ends_the_link(applied: asyncio.Future[None]) -> None:
+    async with linking() as (_, linked):
+        await linked.link(connection=1, again=True)
+        applied.set_exception(PeerError("it has no place for main_video"))
+        await linked.until(lambda: bool(linked.told(LinkLost)))
+        assert "no place for main_video" in linked.told(LinkLost)[0].reason

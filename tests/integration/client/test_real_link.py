@@ -115,6 +115,7 @@ async def test_another_link_takes_the_place_of_the_first(linked: Linked) -> None
     first = await linked.link(resume=["main_video"])
     second: Link = await linked.link(connection=first.connection, again=True, resume=["main_video"])
     assert second.connection == first.connection
+    await second.answered()
     await picture(second.inputs["main_video"])
     await linked.until(lambda: bool(linked.told(LinkLost)))
     assert isinstance(await second.request(m.Command("echo", {"value": "again"}), 5.0), m.ModelMessage)

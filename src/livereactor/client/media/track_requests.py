@@ -53,6 +53,7 @@ class TrackRequests:
         if isinstance(reply, m.PublishRefused):
             words = reply.message or f"`{name}` is published by another connection"
             raise error_of("TRACK_PUBLISH_FAILED", words, reason="publish_refused", operation="publish_track")
+        await link.answered()
 
     async def unpublish(self, name: str) -> None:
         if (link := self._holder.link) is not None:

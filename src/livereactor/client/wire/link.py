@@ -48,7 +48,10 @@ log = structlog.get_logger(__name__)
 
 
 class Link:
-    """Made by `open`, usable once `ready` has returned; `aclose` it whatever became of it.
+    """Negotiates in the background from the start; usable once `ready` has returned. `aclose` it whatever became of it.
+
+    Args:
+        events: called on the loop.
 
     Attributes:
         connection: its number, once it is known.
@@ -85,19 +88,8 @@ class Link:
         self._is_ready = self._is_over = False
         self._broken = ""  # why, where it broke before `ready` could return
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._applying: asyncio.Task[None] | None = None  # the answer
         self._opening = self._spawn(self._open(), "open")
-
-    @classmethod
-    def open(
-        cls,
-        api: Api,
-        engine: port.Engine,
-        session_id: str,
-        options: LinkOptions,
-        events: Callable[[LinkEvent], None],
-    ) -> Link:
-        """Begin to negotiate, in the background; `events` is called on the loop."""
-        return cls(api, engine, session_id, options, events)
 
     async def ready(self) -> None:
         """Wait until the transport is connected and the channels are open.
@@ -113,6 +105,11 @@ class Link:
             if not self._opening.cancelled() or (task is not None and task.cancelling()):
                 raise
             raise error_of("ABORTED", "the connection was closed before it was up") from None
+
+    async def answered(self) -> None:
+        """Wait until `outputs` is what we may send: who comes back may be ready some milliseconds before."""
+        if self._applying is not None:
+            await asyncio.wait((self._applying,))
 
     @property
     def wire(self) -> WireFormat:
@@ -199,8 +196,15 @@ class Link:
 
     async def _open(self) -> None:
         try:
-            await self._negotiate()
+            applying = self._applying = self._spawn(self._apply(await self._negotiate()), "apply")
+            # Media sections take longer to set up than the channels to open: 6 of 45 ms. Who connects is told of the
+            # Tracks before it is ready (behaviour 6.6); who comes back knows them.
+            if not self._options.again:
+                await applying
             async with asyncio.timeout(TRANSPORT_TIMEOUT):
+                await asyncio.wait((applying, self._live), return_when=asyncio.FIRST_COMPLETED)
+                if applying.done():
+                    await applying
                 await self._live
         except TimeoutError as error:
             raise error_of("TRANSPORT_ERROR", self._no_path()) from error
@@ -215,7 +219,7 @@ class Link:
         self._is_ready = True
         self._spawn(self._ping(), "ping")
 
-    async def _negotiate(self) -> None:
+    async def _negotiate(self) -> port.Peer:
         options, api, session_id = self._options, self._api, self._session_id
         registering = self._spawn(self._registered(), "register")
         servers = await api.ice_servers(session_id, again=options.again)
@@ -232,7 +236,15 @@ class Link:
             self._spawn(self._trickle.run(self._send_candidates), "trickle")
         given = await self._send(with_candidates(offer, found))
         self.answer = given or await answer_to(api, session_id, self._number, options.max_attempts, stale=options.stale)
-        accepted = await self._peer.take_answer(self.answer)
+        return self._peer
+
+    async def _apply(self, peer: port.Peer) -> None:
+        try:
+            accepted = await peer.take_answer(self.answer)
+        except (LivereactorError, RuntimeError, ValueError) as error:
+            if self._is_ready:
+                self._fail(f"the server's answer cannot be used: {error}")
+            raise
         self.outputs = self._sections.named({**accepted.video, **accepted.audio})
         self._look()
 
@@ -272,7 +284,7 @@ class Link:
         await self._api.send_candidates(self._session_id, self._number, candidates, is_final=is_final)
 
     def _look(self) -> None:
-        """Live: the answer is applied, the transport connected, what is needed of the channels open."""
+        """Live: the answer is there, the transport connected, what is needed of the channels open."""
         is_up = self.answer and self._state is port.PeerState.CONNECTED and self._channels.are_open
         if not is_up or self._live.done():
             return
