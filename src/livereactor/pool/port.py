@@ -23,6 +23,21 @@ class PoolUnavailableError(UnavailableError):
 
 
 @dataclass(frozen=True, slots=True)
+class Needs:
+    """What a Worker has to itself, where a pool knows of several machines; a pool of one machine does not look.
+
+    Attributes:
+        gpus: GPUs, or a fraction of one. It sees no others.
+        cpus: processors, or a fraction of one: counted, not enforced.
+        resources: of other kinds, by the names that the cluster's operator gave them.
+    """
+
+    gpus: float = 0.0
+    cpus: float = 1.0
+    resources: Mapping[str, float] = field(default_factory=dict[str, float])
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerSpec:
     """What to start.
 
@@ -31,7 +46,6 @@ class WorkerSpec:
         model: name, for lists.
         target: what `livereactor worker` is given: a file, file.py:Class or folder.
         environment: added to the process's own; holds the worker secret, so it is never logged.
-        gpus: GPUs it needs to itself, or a fraction of one.
     """
 
     worker: str
@@ -39,7 +53,7 @@ class WorkerSpec:
     target: str
     coordinator: str
     environment: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
-    gpus: float = 0.0
+    needs: Needs = Needs()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +102,7 @@ class Pool(Protocol):
         ...
 
     async def list(self) -> Sequence[Handle]:
-        """Those that live, the adopted ones too."""
+        """Those that live, the adopted ones too; raises `PoolUnavailableError` where that cannot be known yet."""
         ...
 
     def ended(self) -> AsyncIterator[Ended]:

@@ -38,10 +38,15 @@ SPARE_AFTER: Final = 2.0
 SPARE: Final = "spare"  # its log, until it is a Worker's
 
 
-def worker_command(spec: WorkerSpec) -> Sequence[str]:
-    """How a Worker is started; secrets go by environment, since anybody on the machine can read arguments."""
-    command = [sys.executable, "-m", "livereactor", "worker", spec.target]
+def worker_arguments(spec: WorkerSpec) -> Sequence[str]:
+    """What Python is started with; secrets go by environment, since anybody on the machine can read arguments."""
+    command = ["-m", "livereactor", "worker", spec.target]
     return [*command, "--coordinator", spec.coordinator, "--id", spec.worker, "--pooled"]
+
+
+def worker_command(spec: WorkerSpec) -> Sequence[str]:
+    """How a Worker is started on this machine."""
+    return [sys.executable, *worker_arguments(spec)]
 
 
 _Started: TypeAlias = tuple[subprocess.Popen[bytes], ProcessRecord]

@@ -1,15 +1,36 @@
 """`rig` with one parameter per adapter."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.contract.pool.rig import MemoryRig, Rig, SubprocessRig
+from tests.contract.pool.rig import MemoryRig, RayRig, Rig, SubprocessRig
+from tests.tools.ray_cluster import RayCluster, ray_cluster
 
 
-@pytest.fixture(params=["memory", "subprocess"])
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[RayCluster]:
+    with ray_cluster(cpus=2) as cluster, pytest.MonkeyPatch.context() as patch:
+        for name, value in cluster.environment.items():
+            patch.setenv(name, value)
+        yield cluster
+
+
+@pytest.fixture(params=["memory", "subprocess", "ray"])
 def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
-    made = MemoryRig() if request.param == "memory" else SubprocessRig(tmp_path / "workers")
+    made = _make(request, tmp_path / "workers")
     yield made
     made.tidy()
+
+
+def _make(request: pytest.FixtureRequest, folder: Path) -> Rig:
+    match request.param:
+        case "memory":
+            return MemoryRig()
+        case "subprocess":
+            return SubprocessRig(folder)
+        case _:
+            return RayRig(request.getfixturevalue("cluster").address, folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -12,12 +13,18 @@ from pathlib import Path
 from typing import Protocol
 
 from livereactor.pool.memory import MemoryMachine, MemoryPool, until_terminated
-from livereactor.pool.port import Ended, Pool, WorkerSpec
+from livereactor.pool.port import Ended, Needs, Pool, WorkerSpec
+from livereactor.pool.ray import PLACE_TIMEOUT, RayPool
 from livereactor.pool.subprocess import SubprocessPool
 
 _PROGRAM = """
 import os, signal, sys, time
 target = sys.argv[1]
+def tell(what):
+    if len(sys.argv) > 3:
+        with open(os.path.join(sys.argv[3], sys.argv[2] + "." + what), "w") as file:
+            file.write(str(os.getpid()))
+tell("pid")
 if target == "stubborn":
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 elif target == "obeys":
@@ -31,6 +38,7 @@ elif target == "flood":
     while True:
         print("x" * 1000)
 print("ready", flush=True)
+tell("ready")
 time.sleep(60)
 os._exit(7)
 """
@@ -97,12 +105,54 @@ class SubprocessRig:
                 kill_group(record)
 
 
+class RayRig:
+    """Workers on a cluster that others use too: in a namespace of its own.
+
+    Args:
+        folder: where Workers write their pids.
+    """
+
+    def __init__(self, address: str, folder: Path) -> None:
+        self._address, self._namespace, self.folder = address, f"test-{secrets.token_hex(4)}", folder
+        folder.mkdir()
+
+    def pool(self, *, place_timeout: float = PLACE_TIMEOUT) -> RayPool:
+        return RayPool(self._address, self._namespace, command=self._arguments, place_timeout=place_timeout)
+
+    async def ready(self, worker: str) -> None:
+        await until(lambda: (self.folder / f"{worker}.ready").exists())
+
+    async def die(self, pool: Pool, worker: str) -> None:
+        os.kill(await self.pid(worker), signal.SIGKILL)
+
+    async def pid(self, worker: str) -> int:
+        """Of its process, as soon as it runs."""
+        await until(lambda: bool(self._pid(worker)))
+        return int(self._pid(worker))
+
+    def tidy(self) -> None:
+        for path in self.folder.glob("*.pid"):
+            with suppress(ProcessLookupError):
+                os.killpg(int(path.read_text()), signal.SIGKILL)
+
+    def _pid(self, worker: str) -> str:
+        path = self.folder / f"{worker}.pid"
+        return path.read_text() if path.exists() else ""
+
+    def _arguments(self, spec: WorkerSpec) -> Sequence[str]:
+        return [*command(spec)[1:], str(self.folder)]
+
+
 def command(spec: WorkerSpec) -> Sequence[str]:
     return [sys.executable, "-I", "-S", "-c", _PROGRAM, spec.target, spec.worker]
 
 
-def spec(worker: str, target: str = "obeys", model: str = "pond") -> WorkerSpec:
-    return WorkerSpec(worker, model, target, "http://127.0.0.1:1", {"LIVEREACTOR_WORKER_SECRET": "not for logs"})
+NOTHING = Needs(cpus=0)
+
+
+def spec(worker: str, target: str = "obeys", model: str = "pond", needs: Needs = NOTHING) -> WorkerSpec:
+    secret = {"LIVEREACTOR_WORKER_SECRET": "not for logs"}
+    return WorkerSpec(worker, model, target, "http://127.0.0.1:1", secret, needs)
 
 
 async def pid_of(pool: Pool, worker: str) -> int:
