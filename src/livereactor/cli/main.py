@@ -26,6 +26,7 @@ from livereactor.cli import (
     serve,
     sessions,
     token,
+    stats,
     usage,
     worker,
 )
@@ -57,6 +58,7 @@ for group in (
     sessions,
     usage,
 ):
+    stats,
     group.register(app)
 
 

@@ -86,9 +86,9 @@ class Place:
         try:
             answer = httpx2.request(method, url + path, json=body, headers=headers, timeout=TIMEOUT)
         except (httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
-            raise UsageError(f"{url!r} is no URL; write --coordinator https://host:port") from error
+            raise UsageError(f"{url!r} is no URL; write https://host:port") from error
         except httpx2.TransportError as error:
-            raise UnavailableError(f"could not reach {url} ({_reason(error)}); is the coordinator running?") from error
+            raise UnavailableError(f"could not reach {url} ({_reason(error)}); is it running?") from error
         content: Any = None
         if answer.content:
             try:

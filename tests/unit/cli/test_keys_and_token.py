@@ -146,8 +146,8 @@ def test_the_option_wins_over_the_environment(command: Command, data: Path, tmp_
 def test_a_coordinator_that_is_not_there_is_named_with_its_address(command: Command) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     message = refusal(command("keys", "list", "--coordinator", url), UnavailableError)
-    assert message == f"could not reach {url} (connection refused); is the coordinator running?"
+    assert message == f"could not reach {url} (connection refused); is it running?"
 
 
 def test_what_is_no_url_is_refused(command: Command) -> None:
-    assert "write --coordinator https://host:port" in refusal(command("token", "--coordinator", "here"), UsageError)
+    assert "write https://host:port" in refusal(command("token", "--coordinator", "here"), UsageError)
