@@ -43,6 +43,8 @@ track_frames = st.builds(
 )
 tracks = st.lists(track_frames, max_size=2).map(tuple)
 plain_commands = st.builds(m.Command, texts, objects, st.dictionaries(texts, uploads, max_size=1))
+frame_stages = st.lists(st.builds(m.FrameStage, texts, finite, st.integers(0, 2**64 - 1)), max_size=2).map(tuple)
+track_stats = st.builds(m.TrackStats, texts, st.booleans(), metrics, frame_stages)
 
 client_both: st.SearchStrategy[m.ClientMessage] = st.one_of(
     commands,
@@ -59,7 +61,7 @@ client_both: st.SearchStrategy[m.ClientMessage] = st.one_of(
 client_v1: st.SearchStrategy[m.ClientMessage] = st.one_of(
     client_both,
     st.builds(m.RequestStep, maybe_ids, objects, st.lists(plain_commands, max_size=2).map(tuple), tracks),
-    st.builds(m.ClientStats, st.lists(st.builds(m.TrackStats, texts, st.booleans(), metrics)).map(tuple), metrics),
+    st.builds(m.ClientStats, st.lists(track_stats).map(tuple), metrics),
     st.builds(m.PeerFault, texts, texts),
 )
 clips = st.builds(

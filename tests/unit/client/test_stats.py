@@ -124,13 +124,26 @@ def test_where_nothing_came_the_loss_is_not_known() -> None:
 
 def test_an_operator_gets_the_figures_under_their_names_on_the_wire() -> None:
     peer = PeerStats(pairs=(DIRECT,), inbound={"0": FIRST})
-    message = told(peer, after(PeerStats(inbound={"0": FIRST}), peer), NAMES, paused=["main_video"])
+    message = told(peer, after(PeerStats(inbound={"0": FIRST}), peer), NAMES, ["main_video"], {})
     (track,) = message.tracks
     assert (track.track, track.paused) == ("main_video", True)
     assert track.metrics["keyframe_requests"] == 2
     assert track.metrics["frames_per_second"] == 0.0
     assert "codec" not in track.metrics
     assert message.connection == {"rtt_ms": 4.0, "incoming_bitrate_bps": 36_000.0, "outgoing_bitrate_bps": 4_000.0}
+
+
+def test_an_operator_gets_where_frames_were_within_the_client_and_nothing_where_none_came() -> None:
+    first = {**FIRST, "jitter_buffer_s": 1.0, "decode_s": 0.5}
+    later = {**first, "frames_decoded": 120, "jitter_buffer_s": 1.25, "decode_s": 0.75}
+    statistics = Statistics(Latency(), same_machine=True)
+    figures_of(statistics, PeerStats(inbound={"0": first}))
+    assert statistics.stages == {"main_video": ()}
+    stats = figures_of(statistics, peer := PeerStats(inbound={"0": later, "9": later}), 2.0)
+    (track,) = told(peer, stats, NAMES, (), statistics.stages).tracks
+    assert track.stages == (m.FrameStage("jitter_buffer", 250.0, 60), m.FrameStage("decode", 250.0, 60))
+    figures_of(statistics, peer, 4.0)
+    assert statistics.stages == {"main_video": ()}
 
 
 # --- the age of Frames -------------------------------------------------------------------------------------------

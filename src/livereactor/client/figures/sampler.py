@@ -121,6 +121,6 @@ class StatsSampler:
         if not self._reports or peer is None:
             return
         try:
-            self._link.say(told(peer, stats, self._names(), self._paused()))
+            self._link.say(told(peer, stats, self._names(), self._paused(), self._statistics.stages))
         except ReactorError as error:
             log.debug("statistics not sent", code=error.code)

@@ -43,6 +43,9 @@ _TOLD: Final = {
 } | {"key_frame_requests": "keyframe_requests"}
 
 
+_STAGES: Final = ("jitter_buffer", "decode")  # of a Frame within a client (protocol 5.11); ours in seconds, `…_s`
+
+
 @dataclass(frozen=True, slots=True)
 class _Sample:
     at: float  # monotonic seconds
@@ -55,11 +58,15 @@ class Statistics:
     Args:
         latency: where Frames' stamps are kept.
         same_machine: the far end is on this machine, where all clocks are one.
+
+    Attributes:
+        stages: where Frames' time went within this client between the last two samples, by Track.
     """
 
     def __init__(self, latency: Latency, *, same_machine: bool) -> None:
         self._latency, self._same_machine = latency, same_machine
         self._before: _Sample | None = None
+        self.stages: Mapping[str, tuple[m.FrameStage, ...]] = {}
 
     def take(
         self,
@@ -80,6 +87,7 @@ class Statistics:
         window = _Window(self._before, _Sample(now, peer))
         self._before = window.after
         pair = window.carrying()
+        self.stages = {names[mid]: window.stages(mid) for mid in peer.inbound if mid in names}
         inbound = {names[mid]: window.received(mid) for mid in peer.inbound if mid in names}
         fps = [each.frames_per_second for each in inbound.values() if each.frames_per_second is not None]
         jitters = [each.jitter_s for each in inbound.values() if each.jitter_s is not None]
@@ -156,6 +164,20 @@ class _Window:
             packets_lost=_count(now, "packets_lost"),
         )
 
+    def stages(self, mid: str) -> tuple[m.FrameStage, ...]:
+        """How long the Frames of a section were in the jitter buffer and in the decoder; none without a Frame."""
+        if self._before is None or mid not in self._before.peer.inbound:
+            return ()
+        before, after = self._before.peer.inbound[mid], self.after.peer.inbound[mid]
+        if (frames := _count(after, "frames_decoded") or 0) <= (earlier := _count(before, "frames_decoded") or 0):
+            return ()
+        grown = ((name, _number(after, f"{name}_s"), _number(before, f"{name}_s") or 0.0) for name in _STAGES)
+        return tuple(
+            m.FrameStage(name, max(0.0, 1e3 * (now - then)), frames - earlier)
+            for name, now, then in grown
+            if now is not None
+        )
+
     def lost(self) -> float | None:
         """The share of packets that did not come, 0..1; RTP takes late ones back, so a count may fall."""
         lost = self._grown("inbound", "packets_lost")
@@ -196,10 +218,16 @@ class _Window:
         return total(self.after) - total(self._before)
 
 
-def told(peer: PeerStats, stats: ConnectionStats, names: Mapping[str, str], paused: Collection[str]) -> m.ClientStats:
+def told(
+    peer: PeerStats,
+    stats: ConnectionStats,
+    names: Mapping[str, str],
+    paused: Collection[str],
+    stages: Mapping[str, tuple[m.FrameStage, ...]],
+) -> m.ClientStats:
     """A sample as operators of the server get it (protocol 5.11)."""
     tracks = [
-        m.TrackStats(names[mid], names[mid] in paused, _metrics(figures, stats, names[mid]))
+        m.TrackStats(names[mid], names[mid] in paused, _metrics(figures, stats, names[mid]), stages.get(names[mid], ()))
         for mid, figures in (*peer.inbound.items(), *peer.outbound.items())
         if mid in names
     ]
