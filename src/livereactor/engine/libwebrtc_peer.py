@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, TypeAlias
 
 import reactor_webrtc as rw
@@ -79,28 +80,28 @@ class LibwebrtcPeer:
         self._refuse_twice()
         outputs = {s.mid: self._make_output(s.kind) for s in sections if plan[s.mid] is Use.SEND}
         transport = self._connect()
-        await self._set_estimate(transport, all(s.transport_cc for s in sections if s.kind == "video"))
         offer = sdp.unbundled(offer, {section.mid for section in sections if sdp.is_hopeless(section)})
-        tracks = await transport.apply("offer", sdp.with_codecs(offer, self._kept_codecs(sections, plan)))
+        # Each call hands over to libwebrtc's threads and back: what need not wait for one another goes together.
+        tracks, _ = await asyncio.gather(
+            transport.apply("offer", sdp.with_codecs(offer, self._kept_codecs(sections, plan))),
+            self._set_estimate(transport, all(s.transport_cc for s in sections if s.kind == "video")),
+        )
         transceivers = {transceiver.mid(): transceiver for transceiver in await transport.native.transceivers()}
+        settings: list[Awaitable[None]] = []
         for section in sections:
-            await self._answer(section, plan[section.mid], transceivers[section.mid], outputs.get(section.mid))
+            transceiver, output = transceivers[section.mid], outputs.get(section.mid)
+            if output is not None:
+                settings.append(transceiver.set_track(output.track))
+                self._bind_output(section, output)
+            settings.append(transceiver.set_direction(_DIRECTIONS[plan[section.mid]]))
+        await asyncio.gather(*settings)
         self._bind_tracks(tracks, [s for s in sections if s.sends], {m for m in plan if plan[m] is Use.RECEIVE})
         answer = await transport.describe("answer")
-        for mid, output in outputs.items():
-            if isinstance(output, LibwebrtcVideoOutput):
-                await transceivers[mid].set_send_bitrate(max_bps=self._config.max_bps)
-        answer = announced(sdp.with_candidates(answer, await transport.gathered()), self._config.public_addresses)
+        videos = [mid for mid, output in outputs.items() if isinstance(output, LibwebrtcVideoOutput)]
+        bounds = asyncio.gather(*(transceivers[mid].set_send_bitrate(max_bps=self._config.max_bps) for mid in videos))
+        found, _ = await asyncio.gather(transport.gathered(), bounds)
         self._report()
-        return _accepted(answer, outputs)
-
-    async def _answer(
-        self, section: sdp.MediaSection, use: Use, transceiver: rw.Transceiver, output: _Output | None
-    ) -> None:
-        if output is not None:
-            await transceiver.set_track(output.track)
-            self._bind_output(section, output)
-        await transceiver.set_direction(_DIRECTIONS[use])
+        return _accepted(announced(sdp.with_candidates(answer, found), self._config.public_addresses), outputs)
 
     def _kept_codecs(self, sections: Sequence[sdp.MediaSection], plan: Mapping[str, Use]) -> dict[str, Sequence[str]]:
         """What each video section may still choose from: our one codec to send, those we decode to receive."""
@@ -132,16 +133,17 @@ class LibwebrtcPeer:
         self._refuse_twice()
         outputs = [self._make_output(section.kind) if section.use is Use.SEND else None for section in sections]
         transport = self._connect()
-        await self._set_estimate(transport, transport_cc=True)
+        settings: list[Awaitable[None]] = [self._set_estimate(transport, transport_cc=True)]
         for section, output in zip(sections, outputs, strict=True):
             transceiver = transport.native.add_transceiver(_KINDS[section.kind], _DIRECTIONS[section.use])
             if output is not None:
-                await transceiver.set_track(output.track)
+                settings.append(transceiver.set_track(output.track))
             if section.kind == "video" and (
                 section.use is Use.RECEIVE or self._config.video_codecs[0] is VideoCodec.VP8
             ):
-                await transceiver.set_codec_preferences(_DECODED)  # which leaves H.264 out: we cannot decode it
+                settings.append(transceiver.set_codec_preferences(_DECODED))  # no H.264: we cannot decode it
             self._offered.append((section, transceiver, output))
+        await asyncio.gather(*settings)
         for label in channels:
             transport.open_channel(label)
         description = await transport.describe("offer")
@@ -155,6 +157,7 @@ class LibwebrtcPeer:
         tracks = await transport.apply("answer", answer)
         sections = {section.mid: section for section in sdp.sections(answer)}
         outputs: dict[str, _Output] = {}
+        settings: list[Awaitable[None]] = []
         for _, transceiver, output in self._offered:
             section = sections.get(transceiver.mid() or "")
             if section is None or output is None or not section.receives:
@@ -162,7 +165,8 @@ class LibwebrtcPeer:
             self._bind_output(section, output)
             outputs[section.mid] = output
             if isinstance(output, LibwebrtcVideoOutput):
-                await transceiver.set_send_bitrate(max_bps=self._config.max_bps)
+                settings.append(transceiver.set_send_bitrate(max_bps=self._config.max_bps))
+        await asyncio.gather(*settings)
         wanted = {transceiver.mid() or "" for section, transceiver, _ in self._offered if section.use is Use.RECEIVE}
         self._bind_tracks(tracks, [section for section in sections.values() if section.sends], wanted)
         self._report()
