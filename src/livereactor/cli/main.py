@@ -30,6 +30,7 @@ from livereactor.cli import (
     usage,
     worker,
 )
+from livereactor.cli.ending import Ending
 
 app = typer.Typer(
     name="livereactor",
@@ -64,6 +65,15 @@ for group in (
 
 def main() -> None:
     """Run the command line; every error is one sentence on stderr and an exit code."""
+    ending = Ending()
+    try:
+        _run()
+    except SystemExit as end:
+        ending.told(end)
+        raise
+
+
+def _run() -> None:
     try:
         app()
     except LivereactorError as error:

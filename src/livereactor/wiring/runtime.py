@@ -169,7 +169,7 @@ async def _serve(
             task.cancel()
         clean = await runtime.aclose()
         server.should_exit = server.force_exit = True
-        await asyncio.wait([serving], timeout=2)
+        await asyncio.wait([serving, *tasks], timeout=2)
     if error is not None:
         raise error
     if not clean:

@@ -6,9 +6,13 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
+from typing import Any, cast
 
+import obstore
 import psutil
 import pytest
+from fastapi import Request
+from fastapi.responses import StreamingResponse
 from structlog.testing import capture_logs
 
 from livereactor.base.errors import UsageError
@@ -16,6 +20,7 @@ from livereactor.base.ids import uuid7
 from livereactor.blobs import s3 as adapter
 from livereactor.blobs.port import BlobExistsError, BlobKey, BlobMissingError, BlobsUnavailableError
 from livereactor.blobs.s3 import Place, S3Blobs
+from livereactor.web.blob_answers import blob_answer
 from tests.tools.s3 import S3Server, s3_server
 
 KEY = BlobKey.parse("recordings/r1/chunk_00000.m4s")
@@ -156,3 +161,22 @@ async def test_a_store_that_is_slow_is_waited_for(failing: S3Server) -> None:
     failing.thaw()
     assert not done
     assert await put == 4
+
+
+async def test_a_part_that_is_answered_costs_one_question_for_its_size(
+    s3_blobs: S3Blobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, asked = os.urandom(2 * MIB + 7), list[str]()
+
+    async def head(store: Any, path: str, ask: Any = obstore.head_async) -> Any:
+        asked.append(path)
+        return await ask(store, path)
+
+    await s3_blobs.put(KEY, data)
+    monkeypatch.setattr(obstore, "head_async", head)
+    for header, expected in ((b"", data), (b"bytes=5-1048600", data[5:1048601])):
+        asked.clear()
+        request = Request({"type": "http", "method": "GET", "headers": [(b"range", header)] if header else []})
+        answer = cast("StreamingResponse", await blob_answer(s3_blobs, KEY, request, "video/mp4"))
+        assert b"".join([cast("bytes", each) async for each in answer.body_iterator]) == expected
+        assert len(asked) == 1
