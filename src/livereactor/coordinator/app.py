@@ -25,6 +25,7 @@ from livereactor.coordinator.routes.clips import clips
 from livereactor.coordinator.routes.internal import PREFIX, internal
 from livereactor.coordinator.routes.keys import keys
 from livereactor.coordinator.routes.models import models
+from livereactor.coordinator.routes.neighbours import neighbours
 from livereactor.coordinator.routes.observation import observation
 from livereactor.coordinator.routes.sessions import sessions
 from livereactor.coordinator.routes.signalling import signalling
@@ -94,6 +95,7 @@ def create_app(parts: Parts) -> App:
         admin(door, parts.service, parts.store, parts.unix_us),
         workers(door, parts.service, parts.links),
         internal(door, parts.blobs),
+        neighbours(door, parts.service),
     ):
         api.include_router(routes)
     _document(api, guests=options.guests)

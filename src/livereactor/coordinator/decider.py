@@ -21,12 +21,13 @@ from livereactor.coordinator.effects import (
     TellEnded,
     WorkerLost,
 )
+from livereactor.coordinator.hints import hint_of
 from livereactor.coordinator.links import Links
 from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.coordinator.outages import Outages
 from livereactor.coordinator.wakes import Wakes
 from livereactor.protocol import link
-from livereactor.store.port import Store, Tx
+from livereactor.store.port import Notices, Store, Tx
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -38,14 +39,23 @@ class Decider:
 
     Args:
         unix_us: the clock, microseconds of Unix time.
+        notices: tells the other coordinators; None = there are none.
 
     Attributes:
         wakes: the held polls.
         outages: how the store has been.
     """
 
-    def __init__(self, store: Store, links: Links, options: CoordinatorOptions, unix_us: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        links: Links,
+        options: CoordinatorOptions,
+        unix_us: Callable[[], int],
+        notices: Notices | None = None,
+    ) -> None:
         self.store, self.options, self.unix_us = store, options, unix_us
+        self._notices = notices
         self.wakes = Wakes()
         self.outages = Outages(options.store_grace, now=time.monotonic())
         self._links = links
@@ -69,26 +79,38 @@ class Decider:
         now_us, options = self.unix_us(), self.options
         work = self.store.transact(lambda tx: decision(tx, now_us, options, *arguments, **named))
         result, effects = await self.outages.notice(work, time.monotonic)
-        self._carry_out(effects)
+        self.carry_out(effects)
         return result
 
     async def read(self, work: Callable[[Tx], T]) -> T:
         """What `work` finds, without locks; raises `StoreUnavailableError`."""
         return await self.outages.notice(self.store.read(work), time.monotonic)
 
-    def _carry_out(self, effects: Sequence[Effect]) -> None:
+    def carry_out(self, effects: Sequence[Effect], *, decided_here: bool = True) -> None:
+        """In order; what was not `decided_here` the others know already."""
+        hints: list[str] = []
         for effect in effects:
-            self._do(effect)
+            is_done = self._do(effect)
+            if decided_here and not is_done and (hint := hint_of(effect)) is not None:
+                hints.append(hint)
             for listener in self._listeners:
                 try:
                     listener(effect)
                 except Exception:  # one follower's fault must not keep the others, or a client, from what happened
                     log.exception("listener failed", effect=type(effect).__name__)
+        if hints:
+            self.hint(hints)
 
-    def _do(self, effect: Effect) -> None:
+    def hint(self, hints: Sequence[str]) -> None:
+        """Tell the other coordinators, if there are any."""
+        if self._notices is not None:
+            self._notices.tell(hints)
+
+    def _do(self, effect: Effect) -> bool:
+        """Whether nobody else has to hear of it: its Worker's socket is here."""
         match effect:
             case TellAssigned():
-                self._assign(effect)
+                return self._assign(effect)
             case TellEnded():
                 frame = link.End(
                     slot=effect.slot,
@@ -97,10 +119,10 @@ class Decider:
                     reason=effect.reason,
                     moderate=effect.moderate,
                 )
-                self._links.tell(effect.worker, frame)
+                return self._links.tell(effect.worker, frame)
             case TellDrain(worker=worker, grace=grace):
                 log.info("worker drains", worker=worker, grace_s=grace)
-                self._links.tell(worker, link.Drain(grace=grace))
+                return self._links.tell(worker, link.Drain(grace=grace))
             case SessionChanged(session=session):
                 self.wakes.session_changed(session)
             case QueueChanged(model=model):
@@ -111,8 +133,9 @@ class Decider:
                 pass  # for listeners
             case _:
                 assert_never(effect)
+        return False
 
-    def _assign(self, effect: TellAssigned) -> None:
+    def _assign(self, effect: TellAssigned) -> bool:
         """Its start is the client's wishes with what the coordinator alone knows."""
         limits = self.options.limits
         servers = turn.ice_servers(
@@ -139,3 +162,4 @@ class Decider:
             fence=effect.fence,
             told=here,
         )
+        return here

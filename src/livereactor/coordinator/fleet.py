@@ -33,6 +33,7 @@ from livereactor.coordinator.fleet_model import (
 from livereactor.coordinator.fleet_process import ProcessState
 from livereactor.coordinator.fleet_view import look, retire
 from livereactor.coordinator.options import CoordinatorOptions
+from livereactor.coordinator.role import Role
 from livereactor.coordinator.service import Service
 from livereactor.pool.port import Ended, Pool, PoolUnavailableError, WorkerSpec
 from livereactor.store.port import Store
@@ -65,6 +66,7 @@ class Fleet:
     Args:
         unix_us: the store's clock, microseconds of Unix time.
         new_id: makes ids of Workers.
+        role: whoever of several coordinators holds it starts and retires; None = we are alone.
     """
 
     def __init__(
@@ -77,9 +79,11 @@ class Fleet:
         *,
         unix_us: Callable[[], int],
         new_id: Callable[[], str] = worker_id,
+        role: Role | None = None,
     ) -> None:
         self._store, self._service, self._pool = store, service, pool
         self._options, self._plan, self._unix_us = options, plan, unix_us
+        self._role, self._leads = role, role is None
         self._fleets = {model: ModelFleet(new_id, idle_stop=plan.idle_stop) for model in plan.targets}
         self._changed = asyncio.Event()
         self._starts: set[asyncio.Task[None]] = set()
@@ -111,11 +115,20 @@ class Fleet:
 
     async def drain(self) -> None:
         """Start no more and end all: each may finish its Sessions for `drain_timeout`, and is killed if it hangs."""
+        await self._start_no_more()
+        await asyncio.gather(*(self._dismiss(handle.worker) for handle in await self._pool.list()))
+
+    async def hand_over(self) -> None:
+        """Start no more, and leave those that run to the coordinator that holds the role next."""
+        await self._start_no_more()
+        if self._role is not None:
+            await self._role.give_back(self._store)
+
+    async def _start_no_more(self) -> None:
         self._draining = True
         self._changed.set()
         if self._starts:
             await asyncio.wait(self._starts)
-        await asyncio.gather(*(self._dismiss(handle.worker) for handle in await self._pool.list()))
 
     # --- hearing and looking -------------------------------------------------------------------------------------
 
@@ -127,9 +140,14 @@ class Fleet:
         for handle in await self._pool.list():
             if handle.model in self._fleets:
                 self._tell(handle.model, Adopted(handle.worker))
-            else:
+            elif not await self._is_served(handle.model):
                 log.info("worker of a model that is not served any more", worker=handle.worker, model=handle.model)
                 self._group.create_task(self._dismiss(handle.worker))
+
+    async def _is_served(self, model: str) -> bool:
+        """By another coordinator, which may be of a newer version."""
+        record = await self._store.read(lambda tx: tx.model(model))
+        return record is not None and record.max_workers > 0
 
     async def _reconcile(self) -> None:
         while not self._draining:
@@ -142,12 +160,21 @@ class Fleet:
                     await self._changed.wait()
 
     async def _look(self) -> None:
+        await self._look_who_leads()
         pooled = {worker for fleet in self._fleets.values() for worker in fleet.processes}
         views = await self._store.read(look(self._fleets.keys(), pooled))
         if self._draining:  # since we asked
             return
         for model, view in views.items():
-            self._tell(model, Looked(view))
+            self._tell(model, Looked(view, self._leads))
+
+    async def _look_who_leads(self) -> None:
+        if self._role is None:
+            return
+        led, self._leads = self._leads, await self._store.transact(self._role.is_held)
+        if self._leads and not led:
+            log.info("starts and stops workers from now on")
+            await self._adopt()  # a pool of several machines has those that the coordinator before us started
 
     def _pause(self) -> float:
         deadlines = [deadline for fleet in self._fleets.values() if (deadline := fleet.deadline()) is not None]

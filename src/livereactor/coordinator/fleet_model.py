@@ -30,9 +30,14 @@ GIVE_UP: Final = 3  # failed starts in a row after which clients are not left wa
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """The store was looked at."""
+    """The store was looked at.
+
+    Attributes:
+        leads: it is ours to start what is missing and to retire what is idle; else another coordinator does that.
+    """
 
     view: ModelView
+    leads: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,16 +102,18 @@ class ModelFleet:
         self._new_id, self._idle_stop = new_id, idle_stop
         self.processes: dict[str, FleetProcess] = {}
         self._view = ModelView(min_ready=0, buffer=0, max_workers=0)
+        self._leads = True
         self._crashes = self._failed_starts = 0  # in a row
         self._not_before = float("-inf")  # no start until then
 
     def handle(self, event: FleetEvent, now: float) -> list[FleetEffect]:
         """What has to be done, in order. Of a Worker that is not known (any more): nothing."""
         match event:
-            case Looked(view):
-                self._view = view
-                return [*self._kill(now), *self._start(now), *self._retire(now)]
-            case Adopted(worker):
+            case Looked(view, leads):
+                self._view, self._leads = view, leads
+                killed = self._kill(now)
+                return [*killed, *self._start(now), *self._retire(now)] if leads else killed
+            case Adopted(worker) if worker not in self.processes:
                 self._begin(worker, now)
             case StayedInUse(worker) if worker in self._in(ProcessState.LEAVING):
                 self.processes[worker].handle(Kept(), now)
@@ -119,9 +126,9 @@ class ModelFleet:
     def deadline(self) -> float | None:
         """When to look again though nothing is heard; None = no need to. May have passed."""
         times = [process.deadline for process in self.processes.values() if process.deadline is not None]
-        if min(self._missing(), self._allowance()) > 0:
+        if self._leads and min(self._missing(), self._allowance()) > 0:
             times.append(self._not_before)
-        if self._surplus() > 0:
+        if self._leads and self._surplus() > 0:
             times += [p.idle_since + self._idle_stop for p in self.processes.values() if p.idle_since is not None]
         return min(times, default=None)
 

@@ -21,6 +21,7 @@ from livereactor.protocol import link
 FRAMES: Final = 512  # queued on one socket: a full house of 256 Slots, each told twice
 QUEUED_BYTES: Final = 8 * 1024 * 1024  # likewise: eight bodies of the largest size
 ASKED: Final = 256  # requests of one Worker without a reply yet: 64 Connections, each with four of its clients' calls
+_ENDS: Final = (1012, "the coordinator ends")  # RFC 6455's registry: service restart
 SEND_WAIT: Final = 10.0  # seconds for one frame to leave; less than the lease, so a stuck socket is replaced before
 
 log = SparseLog(structlog.get_logger("livereactor.links"))
@@ -50,6 +51,12 @@ class Link:
         self._asked: dict[int, asyncio.Future[link.Reply]] = {}
         self._last_id = 0
         self._closing: tuple[int, str] | None = None
+        self._is_leaving = False
+
+    @property
+    def may_be_asked(self) -> bool:
+        """Requests are still taken."""
+        return self._closing is None and not self._is_leaving
 
     @property
     def is_open(self) -> bool:
@@ -98,6 +105,7 @@ class Link:
             raise UnavailableError(f"the worker did not answer within {timeout:.0f} s; try again") from None
         finally:
             del self._asked[number]
+            self._part()
 
     def answered(self, reply: link.Reply) -> None:
         """A reply came; one that nobody waits for (any more) is dropped."""
@@ -113,6 +121,15 @@ class Link:
             for future in self._asked.values():
                 if not future.done():
                     future.set_exception(_went_away())
+
+    def leave(self) -> None:
+        """Take no more requests, and close once those that were asked have their replies."""
+        self._is_leaving = True
+        self._part()
+
+    def _part(self) -> None:
+        if self._is_leaving and not self._asked:
+            self.close(*_ENDS)
 
     async def write(self) -> None:
         """Write what is queued until closed; ends when the socket does not take it."""
@@ -144,20 +161,26 @@ class Link:
 
 
 class Links:
-    """Sockets by Worker; the newest of a Worker wins."""
+    """Sockets by Worker; the newest of a Worker wins.
+
+    Attributes:
+        are_leaving: no more are to be taken: this coordinator ends.
+    """
 
     def __init__(self) -> None:
         self._links: dict[str, Link] = {}
         self._joining: dict[str, Link] = {}
+        self._fewer = asyncio.Event()
+        self.are_leaving = False
 
     def __len__(self) -> int:
         """Workers that are here."""
         return len(self._links)
 
     def is_here(self, worker: str) -> bool:
-        """Its socket is open."""
+        """Its socket is open, and stays here."""
         current = self._links.get(worker)
-        return current is not None and current.is_open
+        return current is not None and current.may_be_asked
 
     def tell(self, worker: str, frame: link.FromCoordinator) -> bool:
         """Send without waiting; False where its socket is not here. What cannot be sent in time closes the socket."""
@@ -190,6 +213,8 @@ class Links:
         new.open(welcome)
         if old is not None:
             old.close(1000, "another socket of this worker came")
+        if self.are_leaving:
+            new.leave()
 
     def leave(self, old: Link) -> None:
         """A socket is closed, or never was a Worker's; a newer one stays."""
@@ -197,11 +222,30 @@ class Links:
         if self._links.get(old.worker) is old:
             del self._links[old.worker]
         old.close()
+        self._fewer.set()
+
+    def drop(self, worker: str) -> None:
+        """Hang up on a Worker that another coordinator holds a newer socket of."""
+        if (current := self._links.get(worker)) is not None:
+            current.close(1000, "another socket of this worker came")
+
+    async def hand_over(self, seconds: float) -> None:
+        """Send the Workers to other coordinators, each once it has answered what it was asked, or after so long."""
+        self.are_leaving = True
+        for each in [*self._links.values()]:
+            each.leave()
+        try:
+            async with asyncio.timeout(seconds):
+                while self._links:
+                    self._fewer.clear()
+                    await self._fewer.wait()
+        except TimeoutError:
+            await self.aclose()
 
     async def aclose(self) -> None:
         """Close every socket: their Workers go on, and dial in again."""
         for each in [*self._links.values(), *self._joining.values()]:
-            each.close(1012, "the coordinator ends")  # RFC 6455's registry: service restart
+            each.close(*_ENDS)
 
     def _forget_joining(self, one: Link) -> None:
         if self._joining.get(one.worker) is one:

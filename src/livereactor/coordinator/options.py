@@ -62,6 +62,7 @@ class CoordinatorOptions:
             stands between and no foreign page asks, until there is a key (a coordinator on loopback).
         guests_from_anywhere: and those from elsewhere, and of any page, since the operator said so.
         public_url: as clients reach us, where requests do not tell.
+        peer_url: as the other coordinators on the same database reach us; None = we are alone.
     """
 
     limits: Limits = field(default_factory=Limits)
@@ -81,3 +82,4 @@ class CoordinatorOptions:
     guests: bool = False
     guests_from_anywhere: bool = False
     public_url: str | None = None
+    peer_url: str | None = None

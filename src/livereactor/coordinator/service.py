@@ -21,9 +21,12 @@ from livereactor.coordinator.caller import Caller
 from livereactor.coordinator.creation import Asked, Capacity
 from livereactor.coordinator.decider import Decider
 from livereactor.coordinator.effects import Effect
+from livereactor.coordinator.hearing import Hearing
+from livereactor.coordinator.hints import worker_hint
 from livereactor.coordinator.links import Links
 from livereactor.coordinator.looking import queued, within_reach
 from livereactor.coordinator.metrics import Metrics
+from livereactor.coordinator.neighbours import Neighbours, Peers
 from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.coordinator.outside import Outside
 from livereactor.coordinator.polls import Polls
@@ -49,19 +52,33 @@ class Service:
         store: where the facts are.
         links: the Workers whose sockets this replica holds.
         unix_us: the clock, microseconds of Unix time.
+        peers: the other coordinators; None = there are none.
 
     Attributes:
         capacity: why no Worker of a model can be started now, None = nothing is known against it; the fleet's.
         metrics: what is counted.
+        is_leaving: this replica ends; load balancers should ask another.
     """
 
-    def __init__(self, store: Store, links: Links, options: CoordinatorOptions, *, unix_us: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        links: Links,
+        options: CoordinatorOptions,
+        *,
+        unix_us: Callable[[], int],
+        peers: Peers | None = None,
+    ) -> None:
         self.options = options
         self.capacity: Capacity = lambda model: None
-        self._decider = Decider(store, links, options, unix_us)
+        self.is_leaving = False
+        self._peers = peers
+        self._decider = Decider(store, links, options, unix_us, None if peers is None else peers.notices)
         self.metrics = Metrics(self._decider)
         self._polls = Polls(self._decider)
-        self._relay = Relay(links)
+        self._neighbours = None if peers is None else Neighbours(peers.url, self._home_of, secret=peers.secret)
+        self._relay = Relay(links, self._neighbours)
+        self._hearing = Hearing(self._decider, links, self._relay.arrived)
         self._sparse = SparseLog(log)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -72,6 +89,8 @@ class Service:
             "changes of others": Outside(self._decider.store, self._decider.wakes).run(),
             "tally": self.metrics.run(),
         }
+        if self._peers is not None:
+            running["notices of others"] = self._hearing.run(self._peers.notices)
         self._tasks = [asyncio.create_task(each, name=name) for name, each in running.items()]
 
     async def aclose(self) -> None:
@@ -83,6 +102,8 @@ class Service:
         self._tasks = []
         with suppress(StoreUnavailableError):
             await self.metrics.settle()
+        if self._neighbours is not None:
+            await self._neighbours.aclose()
 
     def listen(self, listener: Callable[[Effect], None]) -> None:
         """Call it, on the loop, with every effect (fleet, uploads, metrics follow what happens this way)."""
@@ -244,6 +265,14 @@ class Service:
                 return reply
             await asyncio.sleep(wait)
 
+    async def ask_here(self, worker: str, request: link.Request, *, timeout: float) -> link.Reply | None:
+        """For another coordinator, which believes that a Worker's socket is here; None where it is not.
+
+        Raises:
+            UnavailableError: the socket went away, or the Worker does not answer in time.
+        """
+        return await self._relay.ask_here(worker, request, timeout=timeout)
+
     async def prefer(self, session: str) -> None:
         """Serve this Ticket before all others (an operator's reordering); raises NotFoundError."""
         await self._decider.decide(decisions.prefer, session=session)
@@ -266,6 +295,7 @@ class Service:
                 state=hello.state,
             )
             self._relay.arrived(hello.worker)
+            self._decider.hint([worker_hint(hello.worker)])
         else:
             self._sparse.warning("worker refused", worker=hello.worker, model=hello.model, reason=answer.message)
         return answer
@@ -311,6 +341,10 @@ class Service:
     async def drain(self, worker: str) -> None:
         """Let it finish what it has and end; raises NotFoundError."""
         await self._decider.decide(decisions.drain, worker=worker)
+
+    async def _home_of(self, worker: str) -> str:
+        record = await self._decider.read(lambda tx: tx.worker(worker))
+        return "" if record is None else record.home
 
     # --- looking -------------------------------------------------------------------------------------------------
 

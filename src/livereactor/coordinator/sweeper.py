@@ -6,7 +6,6 @@ One replica at a time sweeps. Silence is judged only while the store has been th
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
 from collections.abc import Callable
 from typing import Final, TypeAlias
@@ -19,6 +18,7 @@ from livereactor.coordinator.decider import Decider
 from livereactor.coordinator.decisions.sweeps import STEP_LIMIT
 from livereactor.coordinator.effects import Effect
 from livereactor.coordinator.options import CoordinatorOptions
+from livereactor.coordinator.role import Role
 from livereactor.store.port import StoreUnavailableError, Tx
 
 EVERY: Final = 1.0  # seconds
@@ -46,20 +46,23 @@ class Sweeper:
 
     def __init__(self, decider: Decider, *, holder: str | None = None) -> None:
         self._decider = decider
-        self._holder = holder or secrets.token_hex(8)
+        self._role = Role("sweeper", lasts=LEADS_FOR, unix_us=decider.unix_us, holder=holder)
         self._sparse = SparseLog(log)
         self._rarely_at = 0.0  # monotonic
 
     async def run(self) -> None:
-        """Sweep for ever: no error ends it."""
-        while True:
-            try:
-                await self.sweep()
-            except StoreUnavailableError:
-                pass  # said by `outages.py`
-            except Exception:
-                self._sparse.exception("sweep failed")
-            await asyncio.sleep(EVERY)
+        """Sweep until cancelled, when another may begin: no error ends it."""
+        try:
+            while True:
+                try:
+                    await self.sweep()
+                except StoreUnavailableError:
+                    pass  # said by `outages.py`
+                except Exception:
+                    self._sparse.exception("sweep failed")
+                await asyncio.sleep(EVERY)
+        finally:
+            await self._role.give_back(self._decider.store)
 
     async def sweep(self) -> None:
         """One round of all steps, if this replica leads.
@@ -96,8 +99,7 @@ class Sweeper:
             self._sparse.exception("sweep failed", apart=step.__name__, step=step.__name__)
 
     def _lead(self, tx: Tx, now_us: int, options: CoordinatorOptions) -> tuple[bool, list[Effect]]:
-        until_us = now_us + round(LEADS_FOR * 1e6)
-        return tx.lead("sweeper", self._holder, now_us=now_us, until_us=until_us), []
+        return self._role.is_held(tx), []
 
 
 def _prune(tx: Tx, now_us: int, options: CoordinatorOptions) -> tuple[int, list[Effect]]:

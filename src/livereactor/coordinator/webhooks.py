@@ -15,9 +15,7 @@ import binascii
 import hashlib
 import hmac
 import json
-import secrets as random
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -26,6 +24,7 @@ import stamina
 import structlog
 
 from livereactor.base.sparse_log import SparseLog
+from livereactor.coordinator.role import Role
 from livereactor.store.port import Store, StoreUnavailableError, Tx
 from livereactor.store.records import EventRecord
 
@@ -66,7 +65,7 @@ class Webhooks:
         self._client = client or httpx2.AsyncClient(timeout=TIMEOUT, follow_redirects=False)
         # Another URL is another reader. The name must not tell the URL, which may hold a secret of the operator's.
         self._cursor = f"webhooks.{hashlib.sha256(url.encode()).hexdigest()[:16]}"
-        self._holder = random.token_hex(8)
+        self._role = Role(self._cursor, lasts=LEADS_FOR, unix_us=unix_us)
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -79,8 +78,7 @@ class Webhooks:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
-        with suppress(StoreUnavailableError):
-            await self._store.transact(self._give_back)  # the next need not wait
+        await self._role.give_back(self._store)  # the next need not wait
         await self._client.aclose()
 
     async def tell(self) -> bool:
@@ -111,7 +109,7 @@ class Webhooks:
             await asyncio.sleep(wait)
 
     def _next(self, tx: Tx) -> Sequence[EventRecord]:
-        if not self._leads(tx):
+        if not self._role.is_held(tx):
             return []
         begun = f"{self._cursor}.begun"
         if not tx.cursor(begun):  # whoever switches them on wants to hear of what happens, not of what did
@@ -124,17 +122,8 @@ class Webhooks:
         tx.put_cursor(self._cursor, seq)
 
     def _must_lead(self, tx: Tx) -> None:
-        if not self._leads(tx):
+        if not self._role.is_held(tx):
             raise _OtherLeadsError
-
-    def _leads(self, tx: Tx) -> bool:
-        now_us = self._unix_us()
-        return tx.lead(self._cursor, self._holder, now_us=now_us, until_us=now_us + round(LEADS_FOR * 1e6))
-
-    def _give_back(self, tx: Tx) -> None:
-        if self._leads(tx):
-            now_us = self._unix_us()
-            tx.lead(self._cursor, self._holder, now_us=now_us, until_us=now_us)
 
     async def _taken(self, event: EventRecord) -> bool:
         """Whether the next one is due: it was taken, or refused for good."""

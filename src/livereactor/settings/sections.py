@@ -126,6 +126,8 @@ class CoordinatorSettings(BaseModel):
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     data_dir: Path = Field(Path("livereactor-data"), description="Folder for database, secrets, uploads and logs.")
     public_url: str | None = Field(None, description="URL that clients reach us at, where requests do not tell.")
+    peer_url: str | None = Field(None, description="URL that other coordinators on the same database reach us at.")
+    worker_url: str | None = Field(None, description="URL that our workers dial; where there are several, any of us.")
     proxies: _Networks = Field(list(ON_THIS_MACHINE), description="Reverse proxies, by address or network.")
     guests: bool | None = Field(None, description="Serve clients without a token; by default on loopback only.")
     secret: str | None = Field(None, min_length=32, repr=False, description="Signs tokens; made in the data folder.")
@@ -156,6 +158,15 @@ class CoordinatorSettings(BaseModel):
     events_kept: float = Field(_SERVING.events_kept, ge=60, description="Seconds that usage and events are kept.")
     lease: float = Field(_SERVING.lease, ge=1, description="Seconds of silence after which a worker is lost.")
     drain_timeout: float = Field(_SERVING.drain_timeout, ge=0, description="Seconds a draining worker may take.")
+
+    @field_validator("peer_url", "worker_url")
+    @classmethod
+    def _reached(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        if not re.fullmatch(r"https?://[^/\s?#]+/?", value):
+            raise ValueError(f"{value!r} is no address to be reached at; write 'http://10.0.0.5:8080'")
+        return value.rstrip("/")
 
 
 class WebhookSettings(BaseModel):

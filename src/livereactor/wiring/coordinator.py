@@ -27,8 +27,10 @@ from livereactor.coordinator.keeping import keeper_of
 from livereactor.coordinator.keys import Keys
 from livereactor.coordinator.links import Links
 from livereactor.coordinator.options import CoordinatorOptions, Rates, TurnOptions
+from livereactor.coordinator.role import Role
 from livereactor.coordinator.routes.workers import SERVER
 from livereactor.coordinator.service import Service
+from livereactor.coordinator.sweeper import LEADS_FOR
 from livereactor.coordinator.turn import ice_servers
 from livereactor.coordinator.uploads import Uploads
 from livereactor.playground import page_directory
@@ -42,12 +44,14 @@ from livereactor.wiring.catalogue import Listed, learn
 from livereactor.wiring.data import make_auth, open_store, quotas, secrets_of
 from livereactor.wiring.limits import limits
 from livereactor.wiring.networks import shared_relays
+from livereactor.wiring.peers import check_peers, dialled, peers_of
 from livereactor.wiring.process import LOOPBACK, Server, configure_logging, listen, stop_on_signals, url_of
 from livereactor.wiring.webhooks import check_webhooks, telling
 from livereactor.wiring.workers import fleet_plan
 
 HTTP_CONNECTIONS: Final = 4096  # each held poll and each Worker's socket is one
 BACKLOG: Final = 1024
+LINGER: Final = 3.0  # seconds that a coordinator of several still serves, for load balancers to hear that it ends
 log = structlog.get_logger("livereactor.coordinator")
 
 
@@ -56,6 +60,7 @@ class _House:
     """The parts of one coordinator, put together."""
 
     service: Service
+    links: Links
     fleet: Fleet
     pool: SubprocessPool
     server: Server
@@ -96,6 +101,7 @@ def coordinator_options(settings: Settings) -> CoordinatorOptions:
     given, turn = settings.coordinator, settings.turn
     shared_relays(settings)  # raises where their secret is missing
     check_webhooks(settings)
+    check_peers(settings)
     fixed = tuple((user, password, url) for user, password, url in (each.split(";") for each in turn.turn))
     return replace(
         CoordinatorOptions(),
@@ -116,6 +122,7 @@ def coordinator_options(settings: Settings) -> CoordinatorOptions:
         guests=given.host in LOOPBACK and given.public_url is None if given.guests is None else given.guests,
         guests_from_anywhere=bool(given.guests),
         public_url=given.public_url,
+        peer_url=given.peer_url,
     )
 
 
@@ -136,17 +143,29 @@ async def _serve(
         async with telling(settings, store), _house(models, resolved, options, store, listener) as house:
             _spare_collector()
             listening(url_of(listener), await _guests(store, options))
-            fleet = asyncio.create_task(house.fleet.run(_own_url(listener)), name="fleet")
+            dial = dialled(settings) or _own_url(listener)
+            fleet = asyncio.create_task(house.fleet.run(dial), name="fleet")
             stopped = asyncio.create_task(stop.wait(), name="signals")
             await asyncio.wait([stopped, house.serving, fleet], return_when=asyncio.FIRST_COMPLETED)
             stopped.cancel()
             error = _failure(house, fleet, stop)
-            await house.fleet.drain()
+            await (house.fleet.drain() if options.peer_url is None else _hand_over(house))
             fleet.cancel()
             if error is not None:
                 raise error
     finally:
         await store.aclose()
+
+
+async def _hand_over(house: _House) -> None:
+    """Leave what runs to the other coordinators: Workers dial them, and load balancers learn to ask them."""
+    log.info("handing over to the other coordinators", workers=len(house.links))
+    house.service.is_leaving = True
+    lingering = asyncio.create_task(asyncio.sleep(LINGER))
+    await house.fleet.hand_over()
+    await house.links.hand_over(LINGER)
+    await lingering
+    house.server.should_exit = True  # takes no more, and says goodbye on every connection
 
 
 async def _guests(store: Store, options: CoordinatorOptions) -> Guests:
@@ -169,11 +188,12 @@ async def _house(
     secrets, folder = secrets_of(settings), settings.coordinator.data_dir.absolute()
     blobs = open_blobs(blobs_url(settings, folder / "blobs"))
     links = Links()
-    service = Service(store, links, options, unix_us=unix_us)
+    service = Service(store, links, options, unix_us=unix_us, peers=peers_of(settings, secret=secrets.worker))
     auth = make_auth(store, secrets, options)
     plan = fleet_plan(models, resolved, secrets, folder)
     pool = SubprocessPool(folder / "workers", spare=plan.environment if settings.pool.spare else None)
-    fleet = Fleet(store, service, pool, options, plan, unix_us=unix_us)
+    role = None if options.peer_url is None else Role("fleet", lasts=LEADS_FOR, unix_us=unix_us)
+    fleet = Fleet(store, service, pool, options, plan, unix_us=unix_us, role=role)
     uploads = Uploads(service, store, blobs, Signer(secrets.blobs), options.limits, unix_us=unix_us)
     servers = partial(_ice_servers, options)
     loops = {each.name: each.loop for each in models if each.loop is not None}
@@ -195,13 +215,14 @@ async def _house(
     keeping = asyncio.create_task(keeper.run(), name="recordings")
     serving = asyncio.create_task(server.serve([listener]), name="http")
     try:
-        yield _House(service, fleet, pool, server, serving)
+        yield _House(service, links, fleet, pool, server, serving)
     finally:
         keeping.cancel()
-        await asyncio.wait([keeping], timeout=2)  # it asks the database, which is closed behind this
         await service.aclose()
         await uploads.aclose()
         await links.aclose()
+        if server.should_exit:  # handed over: whoever was answered last reads it to the end
+            await asyncio.wait([serving], timeout=LINGER)
         server.should_exit = server.force_exit = True
         await asyncio.wait([serving], timeout=2)
         await pool.aclose()

@@ -203,6 +203,7 @@ ROUTES: Final = [
     ("head", "/internal/blobs/{key}"),
     ("put", "/internal/blobs/{key}"),
     ("delete", "/internal/blobs/{key}"),
+    ("post", "/internal/workers/{worker}/requests"),
     ("get", "/openapi.json"),
 ]
 

@@ -8,7 +8,7 @@ Locks are taken in one order, so that decisions do not wait for each other in a 
 Model; after the Model only what nobody else holds (`head` and `free_slot` pass over the rest).
 """
 
-from livereactor.coordinator.decisions.beats import beat, report
+from livereactor.coordinator.decisions.beats import beat, reminders, report
 from livereactor.coordinator.decisions.fill import fill
 from livereactor.coordinator.decisions.places import Place, place, places
 from livereactor.coordinator.decisions.sessions import Line, create_session, end_session, line, polled, prefer
@@ -37,6 +37,7 @@ __all__ = [
     "polled",
     "prefer",
     "register",
+    "reminders",
     "report",
     "sweep_assignments",
     "sweep_clock",

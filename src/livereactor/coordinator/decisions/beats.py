@@ -9,7 +9,7 @@ from livereactor.coordinator import lease
 from livereactor.coordinator import worker as machine
 from livereactor.coordinator.decisions import moves
 from livereactor.coordinator.decisions.fill import fill
-from livereactor.coordinator.decisions.slots import Heard, go_on, hear
+from livereactor.coordinator.decisions.slots import Heard, go_on, hear, told_again
 from livereactor.coordinator.decisions.workers import advance, lose_worker, stale
 from livereactor.coordinator.effects import Effect, FirstFrame, QueueChanged
 from livereactor.coordinator.options import CoordinatorOptions
@@ -49,6 +49,17 @@ def beat(
     return link.Renewed(number=beat.number, held=heard.held), effects
 
 
+def reminders(tx: Tx, options: CoordinatorOptions, *, worker: str) -> list[Effect]:
+    """What a Worker should know of its Slots, for the coordinator that holds its socket: another one decided it.
+
+    Reads only; what a Worker hears twice does no harm. That it drains it hears with its next beat.
+    """
+    record = tx.worker(worker)
+    if record is None or record.state not in machine.LIVE:
+        return []
+    return [effect for slot in tx.slots(worker) for effect in told_again(tx, options, slot)]
+
+
 def _current(tx: Tx, worker: str, incarnation: str) -> WorkerRecord | None:
     record = tx.worker(worker, lock=True)
     is_current = record is not None and record.incarnation == incarnation and record.state in machine.LIVE
@@ -64,7 +75,8 @@ def _renewed(
 ) -> WorkerRecord:
     told: dict[str, Any] = {"progress": beat.progress, "text": beat.text, "load": beat.load}
     used_us = now_us if heard.held else record.used_us
-    return replace(lease.renewed(record, now_us, options.lease), used_us=used_us, info={**record.info, **told})
+    renewed, home = lease.renewed(record, now_us, options.lease), options.peer_url or ""
+    return replace(renewed, used_us=used_us, home=home, info={**record.info, **told})
 
 
 def _shown(record: WorkerRecord) -> tuple[float | None, str]:

@@ -109,9 +109,22 @@ def _ending(tx: Tx, heard: Heard, slot: SlotRecord, report: SlotReport) -> None:
         return
     heard.stuck.append(record)
     if report.phase != "closing":
-        reason = record.end_reason or "stopped"
-        moderate = reason == "moderated"
-        heard.effects.append(TellEnded(slot.worker, slot.n, slot.fence, slot.session, reason, moderate))
+        heard.effects.append(_tell_ended(slot, record))
+
+
+def told_again(tx: Tx, options: CoordinatorOptions, slot: SlotRecord) -> list[Effect]:
+    """What was said of a Slot last: that it is promised to somebody, or that its Session is over. Reads only."""
+    if slot.state is SlotState.HELD:
+        return _tell_again(tx, options, slot)
+    record = None if slot.session is None else tx.session(slot.session)
+    if slot.state is not SlotState.CLOSING or record is None:
+        return []
+    return [_tell_ended(slot, record)]
+
+
+def _tell_ended(slot: SlotRecord, record: SessionRecord) -> TellEnded:
+    reason = record.end_reason or "stopped"
+    return TellEnded(slot.worker, slot.n, slot.fence, record.id, reason, reason == "moderated")
 
 
 def _tell_again(tx: Tx, options: CoordinatorOptions, slot: SlotRecord) -> list[Effect]:

@@ -81,7 +81,13 @@ def _settle(
     moved, effects = advance(tx, now_us, options, record, hello.state)
     info: dict[str, Any] = {**record.info, "pid": hello.pid}
     described = replace(
-        moved, model=hello.model, node=hello.node, pooled=hello.pooled, slots=len(hello.slots), info=info
+        moved,
+        model=hello.model,
+        node=hello.node,
+        pooled=hello.pooled,
+        slots=len(hello.slots),
+        home=options.peer_url or "",
+        info=info,
     )
     tx.put_worker(lease.renewed(described, now_us, options.lease))
     effects = [*heard.effects, *effects, FleetChanged(hello.model), QueueChanged(hello.model)]

@@ -57,20 +57,19 @@ def observation(door: Door, service: Service, store: Store) -> APIRouter:
         responses={
             200: {"model": CoordinatorHealth},
             **problems(),
-            503: {"model": CoordinatorHealth, "description": "The store is away; running streams go on."},
+            503: {"model": CoordinatorHealth, "description": "The store is away, or this coordinator ends."},
         },
         openapi_extra=asked_by(),
     )
     async def health() -> Response:
         """Whether sessions can be made; `serving` while somebody has one."""
+        if service.is_leaving:
+            return _unhealthy("this coordinator ends; another answers at the same address")
         try:
             async with asyncio.timeout(HEALTH_WAIT):
                 serving = await store.read(lambda tx: bool(tx.sessions(states=RUNNING, limit=1)))
         except (StoreUnavailableError, TimeoutError):
-            detail = "the store does not answer; sessions that run go on, new ones are refused"
-            answer = told(CoordinatorHealth(status="unhealthy", state="available", detail=detail), 503)
-            answer.headers["Retry-After"] = "1"
-            return answer
+            return _unhealthy("the store does not answer; sessions that run go on, new ones are refused")
         return told(CoordinatorHealth(status="healthy", state="serving" if serving else "available"))
 
     @routes.get(
@@ -99,6 +98,7 @@ def observation(door: Door, service: Service, store: Store) -> APIRouter:
     async def quotas(request: Request) -> dict[str, Any]:
         """What the caller's account may use, and uses (behaviour 18.6)."""
         return {"quotas": await service.quotas(await door.caller(request))}
+
     @routes.get(
         "/sessions/{sid}/stages",
         response_class=Response,
@@ -108,7 +108,6 @@ def observation(door: Door, service: Service, store: Store) -> APIRouter:
         """Where the time of a running session goes, from the command to the picture."""
         caller = await door.caller(request)
         return relayed(await service.relay(caller, sid, "GET", f"/sessions/{sid}/stages"))
-
 
     @routes.get(
         "/events",
@@ -126,6 +125,12 @@ def observation(door: Door, service: Service, store: Store) -> APIRouter:
         return StreamingResponse(journal.follow(start), media_type="text/event-stream")
 
     return routes
+
+
+def _unhealthy(detail: str) -> Response:
+    answer = told(CoordinatorHealth(status="unhealthy", state="available", detail=detail), 503)
+    answer.headers["Retry-After"] = "1"
+    return answer
 
 
 class _Journal:

@@ -62,6 +62,8 @@ def workers(door: Door, service: Service, links: Links) -> APIRouter:
     async def dial_in(socket: WebSocket) -> None:
         try:
             door.worker(socket)
+            if links.are_leaving:
+                raise UnavailableError("this coordinator ends; dial again, and reach another")
             if len(open_sockets) >= SOCKETS:
                 raise UnavailableError(f"{SOCKETS} of {SOCKETS} workers are connected here; try another coordinator")
         except LivereactorError as error:
