@@ -27,6 +27,9 @@ _Blobs = Annotated[
 ]
 _Workers = Annotated[int | None, typer.Option(help="Workers per model at most.", show_default="1")]
 _Ready = Annotated[int | None, typer.Option(help="Workers per model kept ready; 0: first use.", show_default="1")]
+_Pool = Annotated[
+    str | None, typer.Option(help="Where workers run: subprocess, or ray for a cluster.", show_default="subprocess")
+]
 _Json = Annotated[bool, typer.Option("--json", help="Print the address as JSON, for scripts.")]
 
 
@@ -42,6 +45,7 @@ def serve(
     data_dir: _Data = None,
     store: _Store = None,
     blobs: _Blobs = None,
+    pool: _Pool = None,
     max_workers: _Workers = None,
     min_ready: _Ready = None,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
@@ -57,6 +61,7 @@ def serve(
         "coordinator.data_dir": data_dir,
         "store.url": store,
         "blobs.url": blobs,
+        "pool.kind": pool,
         "pool.max_workers": max_workers,
         "pool.min_ready": min_ready,
     }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final
@@ -35,7 +35,7 @@ from livereactor.coordinator.fleet_view import look, retire
 from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.coordinator.role import Role
 from livereactor.coordinator.service import Service
-from livereactor.pool.port import Ended, Pool, PoolUnavailableError, WorkerSpec
+from livereactor.pool.port import Ended, Handle, Needs, Pool, PoolUnavailableError, WorkerSpec
 from livereactor.store.port import Store
 
 log = structlog.get_logger("livereactor.fleet")
@@ -53,11 +53,13 @@ class FleetPlan:
         targets: what `livereactor worker` is given, by model.
         environment: holds the worker secret, so it is never logged.
         idle_stop: seconds after which a Worker that nobody needs is stopped.
+        needs: what a Worker has to itself, by model.
     """
 
     targets: Mapping[str, str]
     environment: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     idle_stop: float = 300.0
+    needs: Mapping[str, Needs] = field(default_factory=dict[str, Needs])
 
 
 class Fleet:
@@ -116,7 +118,10 @@ class Fleet:
     async def drain(self) -> None:
         """Start no more and end all: each may finish its Sessions for `drain_timeout`, and is killed if it hangs."""
         await self._start_no_more()
-        await asyncio.gather(*(self._dismiss(handle.worker) for handle in await self._pool.list()))
+        living: Sequence[Handle] = ()
+        with suppress(PoolUnavailableError):  # it has never answered; whoever nobody answers ends by itself
+            living = await self._pool.list()
+        await asyncio.gather(*(self._dismiss(handle.worker) for handle in living))
 
     async def hand_over(self) -> None:
         """Start no more, and leave those that run to the coordinator that holds the role next."""
@@ -137,12 +142,21 @@ class Fleet:
             self._changed.set()
 
     async def _adopt(self) -> None:
-        for handle in await self._pool.list():
+        for handle in await self._living():
             if handle.model in self._fleets:
                 self._tell(handle.model, Adopted(handle.worker))
             elif not await self._is_served(handle.model):
                 log.info("worker of a model that is not served any more", worker=handle.worker, model=handle.model)
                 self._group.create_task(self._dismiss(handle.worker))
+
+    async def _living(self) -> Sequence[Handle]:
+        """Asked until the pool knows; Sessions and their Workers go on meanwhile."""
+        while True:
+            try:
+                return await self._pool.list()
+            except PoolUnavailableError as error:
+                log.warning("pool does not answer, and is asked again", reason=error.message)
+                await asyncio.sleep(TICK)
 
     async def _is_served(self, model: str) -> bool:
         """By another coordinator, which may be of a newer version."""
@@ -215,7 +229,8 @@ class Fleet:
         if self._draining:  # since it was decided
             return
         plan = self._plan
-        spec = WorkerSpec(worker, model, plan.targets[model], self._coordinator, plan.environment)
+        needs = plan.needs.get(model, Needs())
+        spec = WorkerSpec(worker, model, plan.targets[model], self._coordinator, plan.environment, needs)
         try:
             await self._pool.start(spec)
         except Exception as error:

@@ -83,7 +83,7 @@ class Driver:
                 await host.run.remote(list(arguments), dict(environment))
         except TimeoutError:
             await self._forget(worker)
-            raise TimeoutError(await asyncio.to_thread(_no_room, within)) from None
+            raise TimeoutError(await asyncio.to_thread(_no_room, needs, within)) from None
         except BaseException:
             await self._forget(worker)
             raise
@@ -149,12 +149,14 @@ def _make(name: str, needs: Mapping[str, Any]) -> Any:
     return made.remote()
 
 
-def _no_room(within: float) -> str:
+def _no_room(needs: Mapping[str, Any], within: float) -> str:
     free: Mapping[str, float] = ray.available_resources()
     there: Mapping[str, float] = ray.cluster_resources()
     named = sorted(name for name in there if not name.startswith(("node:", "object_store_memory", "memory")))
     told = ", ".join(f"{free.get(name, 0):g} of {there[name]:g} {name}" for name in named)
-    return f"no machine of the cluster had room within {within:g} s; free in all of it: {told}"
+    asked = {"GPU": needs["gpus"], "CPU": needs["cpus"], **needs["resources"]}
+    needed = ", ".join(f"{count:g} {name}" for name, count in asked.items() if count)
+    return f"no machine of the cluster had {needed} free within {within:g} s; all of them together: {told}"
 
 
 def _first_line(error: Exception) -> str:

@@ -230,16 +230,46 @@ class RecorderSettings(BaseModel):
     max_disk_gb: float = Field(20, ge=0, description="Gigabytes of recordings and clips; above, the oldest go.")
 
 
+class NeedsSettings(BaseModel):
+    """`[pool.needs.NAME]`: what each worker of a model gets to itself on a Ray cluster."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    gpus: float = Field(0, ge=0, description="GPUs, or a fraction of one.")
+    cpus: float = Field(1, ge=0, description="Processors, or a fraction of one.")
+    resources: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        default_factory=dict[str, float], description="Others, by the names given to `ray start --resources`."
+    )
+
+
 class PoolSettings(BaseModel):
-    """`[pool]`: the workers of this machine."""
+    """`[pool]`: the workers that a coordinator starts."""
 
     model_config = ConfigDict(extra="forbid", validate_default=True)
 
+    kind: Literal["subprocess", "ray"] = Field(
+        "subprocess", description="Where workers run: processes of this machine, or a Ray cluster."
+    )
+    ray_address: str = Field(
+        "auto", description="Ray cluster, as 'host:port' of its head; 'auto' finds this machine's."
+    )
+    needs: dict[str, NeedsSettings] = Field(
+        default_factory=dict[str, NeedsSettings], description="What a worker of each model needs, on Ray."
+    )
     min_ready: int = Field(1, ge=0, description="Workers per model kept ready though nobody asks.")
     buffer: int = Field(0, ge=0, description="Workers per model kept ready beyond those in use.")
     max_workers: int = Field(1, ge=0, description="Workers per model; 0 = only those that register by themselves.")
     idle_stop: float = Field(300, gt=0, description="Seconds after which a worker nobody needs is stopped.")
     spare: bool = Field(False, description="Keep a process ready that has imported all but a model.")
+
+    @field_validator("ray_address")
+    @classmethod
+    def _no_ray_client(cls, value: str) -> str:
+        if value.startswith("ray://"):
+            raise ValueError(
+                "ray:// is not served; run this on a machine of the cluster and write 'auto' or 'host:port'"
+            )
+        return value
 
 
 class TurnSettings(BaseModel):

@@ -34,7 +34,7 @@ from livereactor.coordinator.sweeper import LEADS_FOR
 from livereactor.coordinator.turn import ice_servers
 from livereactor.coordinator.uploads import Uploads
 from livereactor.playground import page_directory
-from livereactor.pool.subprocess import SubprocessPool
+from livereactor.pool.port import Pool
 from livereactor.protocol.http import IceServerBody
 from livereactor.settings import Resolved, Settings
 from livereactor.store.port import Store, Tx
@@ -45,6 +45,7 @@ from livereactor.wiring.data import make_auth, open_store, quotas, secrets_of
 from livereactor.wiring.limits import limits
 from livereactor.wiring.networks import shared_relays
 from livereactor.wiring.peers import check_peers, dialled, peers_of
+from livereactor.wiring.pools import make_pool, warn_of_loopback
 from livereactor.wiring.process import LOOPBACK, Server, configure_logging, listen, stop_on_signals, url_of
 from livereactor.wiring.webhooks import check_webhooks, telling
 from livereactor.wiring.workers import fleet_plan
@@ -62,7 +63,7 @@ class _House:
     service: Service
     links: Links
     fleet: Fleet
-    pool: SubprocessPool
+    pool: Pool
     server: Server
     serving: asyncio.Task[None]
 
@@ -144,6 +145,7 @@ async def _serve(
             _spare_collector()
             listening(url_of(listener), await _guests(store, options))
             dial = dialled(settings) or _own_url(listener)
+            warn_of_loopback(settings, dial)
             fleet = asyncio.create_task(house.fleet.run(dial), name="fleet")
             stopped = asyncio.create_task(stop.wait(), name="signals")
             await asyncio.wait([stopped, house.serving, fleet], return_when=asyncio.FIRST_COMPLETED)
@@ -191,7 +193,7 @@ async def _house(
     service = Service(store, links, options, unix_us=unix_us, peers=peers_of(settings, secret=secrets.worker))
     auth = make_auth(store, secrets, options)
     plan = fleet_plan(models, resolved, secrets, folder)
-    pool = SubprocessPool(folder / "workers", spare=plan.environment if settings.pool.spare else None)
+    pool = make_pool(settings, plan, secrets, folder)
     role = None if options.peer_url is None else Role("fleet", lasts=LEADS_FOR, unix_us=unix_us)
     fleet = Fleet(store, service, pool, options, plan, unix_us=unix_us, role=role)
     uploads = Uploads(service, store, blobs, Signer(secrets.blobs), options.limits, unix_us=unix_us)

@@ -1,4 +1,4 @@
-"""What a coordinator starts the Workers of this machine with."""
+"""What a coordinator starts its Workers with."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Final
 
+from livereactor.base.errors import ConfigError
 from livereactor.base.limits import Limits
 from livereactor.coordinator.fleet import FleetPlan
 from livereactor.coordinator.secrets import Secrets
 from livereactor.pool.environment import BLOBS, SECRET
+from livereactor.pool.port import Needs
 from livereactor.settings import Resolved, effective, is_secret, variable
 from livereactor.settings.sections import RuntimeSettings
 from livereactor.wiring.blobs import blobs_url
@@ -33,13 +35,21 @@ def fleet_plan(models: Sequence[Listed], resolved: Resolved, secrets: Secrets, f
         resolved: this coordinator's settings, which are its Workers' too; what they leave open is said by a
             `livereactor.toml` beside the model.
         folder: where the coordinator's data is, absolute.
+
+    Raises:
+        ConfigError: needs are said of a model that is not served.
     """
-    environment = {
-        SECRET: secrets.worker,
-        BLOBS: blobs_url(resolved.settings, folder / "blobs"),
-        **dict(_settings(resolved)),
-    }
-    return FleetPlan({each.name: each.target for each in models}, environment, resolved.settings.pool.idle_stop)
+    pool = resolved.settings.pool
+    environment = {SECRET: secrets.worker, **dict(_settings(resolved))}
+    if pool.kind == "subprocess":  # another machine may not reach them, and goes through our HTTP
+        environment[BLOBS] = blobs_url(resolved.settings, folder / "blobs")
+    targets = {each.name: each.target for each in models}
+    if unknown := set(pool.needs) - set(targets):
+        raise ConfigError(
+            f"[pool.needs.{min(unknown)}]: no such model is served; there are {', '.join(sorted(targets))}"
+        )
+    needs = {name: Needs(given.gpus, given.cpus, given.resources) for name, given in pool.needs.items()}
+    return FleetPlan(targets, environment, pool.idle_stop, needs)
 
 
 def _settings(resolved: Resolved) -> Iterator[tuple[str, str]]:

@@ -1,0 +1,48 @@
+"""Which pool a coordinator has, by its settings."""
+
+from __future__ import annotations
+
+import hashlib
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import structlog
+
+from livereactor.base.errors import ConfigError
+from livereactor.coordinator.fleet import FleetPlan
+from livereactor.coordinator.secrets import Secrets
+from livereactor.pool.port import Pool
+from livereactor.pool.ray import RayPool
+from livereactor.pool.subprocess import SubprocessPool
+from livereactor.settings import Settings
+from livereactor.wiring.process import LOOPBACK
+
+log = structlog.get_logger("livereactor.coordinator")
+
+
+def make_pool(settings: Settings, plan: FleetPlan, secrets: Secrets, folder: Path) -> Pool:
+    """The pool that the settings name.
+
+    Args:
+        folder: where the coordinator's data is.
+
+    Raises:
+        ConfigError: it needs what is not installed, or its folder is another coordinator's.
+    """
+    if settings.pool.kind == "subprocess":
+        return SubprocessPool(folder / "workers", spare=plan.environment if settings.pool.spare else None)
+    if find_spec("ray") is None:
+        raise ConfigError("[pool] kind = \"ray\" needs Ray, which is not installed; pip install 'livereactor[ray]'")
+    return RayPool(settings.pool.ray_address, _namespace(secrets))
+
+
+def warn_of_loopback(settings: Settings, url: str) -> None:
+    """Say so where Workers of other machines could not dial us."""
+    if settings.pool.kind == "ray" and urlsplit(url).hostname in LOOPBACK:
+        log.warning("workers on other machines of the cluster cannot reach us; set [coordinator] worker_url", url=url)
+
+
+def _namespace(secrets: Secrets) -> str:
+    """Whose actors: coordinators of one service share the secret of its Workers, and no other service has it."""
+    return f"livereactor-{hashlib.sha256(secrets.worker.encode()).hexdigest()[:12]}"
