@@ -11,6 +11,7 @@ import typer
 
 from livereactor.base.errors import ConfigError, LivereactorError, ModelLoadError, UsageError
 from livereactor.cli import (
+    bench,
     codegen,
     config,
     connect,
@@ -25,8 +26,8 @@ from livereactor.cli import (
     run,
     serve,
     sessions,
-    token,
     stats,
+    token,
     usage,
     worker,
 )
@@ -53,13 +54,14 @@ for group in (
     doctor,
     connect,
     probe,
+    bench,
     replay,
     keys,
     token,
     sessions,
+    stats,
     usage,
 ):
-    stats,
     group.register(app)
 
 

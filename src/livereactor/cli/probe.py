@@ -40,7 +40,7 @@ def probe(
     from livereactor.cli.probing import Step, Target
     from livereactor.cli.probing import probe as steps
 
-    target = Target(url, model, local, key or _given("API_KEY"), jwt or _given("JWT"))
+    target = Target(url, model, local, key or given("API_KEY"), jwt or given("JWT"))
 
     def shown(step: Step) -> None:
         if json_lines:
@@ -66,5 +66,6 @@ def probe(
         raise typer.Exit(1)
 
 
-def _given(name: str) -> str | None:
+def given(name: str) -> str | None:
+    """What the environment says; as `Reactor` reads it."""
     return os.environ.get(f"LIVEREACTOR_{name}") or os.environ.get(f"REACTOR_{name}") or None

@@ -20,7 +20,8 @@ from importlib.metadata import version
 from typing import Any, Final, Literal, TypeAlias, cast
 from urllib.parse import urlsplit
 
-from livereactor.base.errors import LivereactorError, PeerError
+from livereactor.base.errors import LivereactorError, UnavailableError
+from livereactor.cli.answers import bare_name, names_of, object_of
 from livereactor.cli.probing_media import MediaPath
 from livereactor.client.wire.api import Api
 from livereactor.client.wire.credentials import Credentials, minted
@@ -98,6 +99,24 @@ async def probe(target: Target) -> AsyncIterator[Step]:
         yield ended
 
 
+async def found(target: Target) -> Target:
+    """The same with its model and whether it is a runtime, as the server says; opens no Session.
+
+    Raises:
+        ValueError: the URL is none.
+        UnavailableError: a step to the server fails; the message says which, and what to do.
+    """
+    path = _Path(target)
+    try:
+        for name, check in path.checks_before_session():
+            step = await _tried(name, check)
+            if step is not None and step.status == "fail":
+                raise UnavailableError(f"{name}: {step.text}; {step.fix}")
+        return await path.found()
+    finally:
+        await path.close()
+
+
 async def _engine() -> Engine:
     importlib.import_module("httpx2")  # likewise
     engine = make_engine()
@@ -136,12 +155,7 @@ class _Path:
     def checks(self, engine: asyncio.Task[Engine]) -> list[tuple[str, Callable[[], Awaitable[Step | None]]]]:
         """Name and function of each step, in order."""
         return [
-            ("dns", self._dns),
-            ("tcp", self._tcp),
-            ("tls", self._tls),
-            ("http", self._health),
-            ("server", self._server),
-            ("token", self._token),
+            *self.checks_before_session(),
             ("session", self._open),
             ("version", self._version),
             ("signalling", lambda: self._media_step(engine, "signalling")),
@@ -150,6 +164,24 @@ class _Path:
             ("channels", lambda: self._media_step(engine, "channels")),
             ("frame", lambda: self._media_step(engine, "frame")),
         ]
+
+    def checks_before_session(self) -> list[tuple[str, Callable[[], Awaitable[Step | None]]]]:
+        """Those that change nothing at the server."""
+        return [
+            ("dns", self._dns),
+            ("tcp", self._tcp),
+            ("tls", self._tls),
+            ("http", self._health),
+            ("server", self._server),
+            ("token", self._token),
+        ]
+
+    async def found(self) -> Target:
+        """The target as the steps have found it; a runtime must have no Session."""
+        assert self._api is not None
+        if self._api.local and object_of(await self._get("/health")).get("state") == "serving":
+            raise UnavailableError("somebody's session is running there; try again when it is over")
+        return replace(self._target, model=self._model, local=self._api.local)
 
     async def close(self) -> Step | None:
         """End what was begun."""
@@ -235,7 +267,7 @@ class _Path:
         if 300 <= answer.status < 400:
             fix = f"probe {answer.headers.get('location', 'that address')} instead"
             raise Failed(f"/health is answered with a redirect ({answer.status})", fix)
-        body = _object(answer)
+        body = object_of(answer)
         if answer.status == 404 and not answer.body.lstrip().startswith(b"<"):
             return Step("http", "warn", "it answers, and has no /health", "check the address, should a later step fail")
         status = body.get("status")
@@ -256,21 +288,21 @@ class _Path:
         return Step("http", "ok", text)
 
     async def _server(self) -> Step:
-        session = _object(await self._get("/session"))
+        session = object_of(await self._get("/session"))
         is_local = self._target.local or isinstance(session.get("session_id"), str)
         self._api = Api(self._url, local=is_local, credentials=self._credentials)
         if is_local:
-            wanted, self._model = self._model, next(iter(_names([session.get("model")])), "")
-            if wanted and self._model and _bare(wanted) != _bare(self._model):
+            wanted, self._model = self._model, next(iter(names_of([session.get("model")])), "")
+            if wanted and self._model and bare_name(wanted) != bare_name(self._model):
                 return Step(
                     "server", "warn", f"a runtime with the model {self._model}, not {wanted}", "check the address"
                 )
             return Step("server", "ok", f"a runtime with the model {self._model or 'it does not name'}")
-        models = _names(_object(await self._get("/models")).get("models"))
+        models = names_of(object_of(await self._get("/models")).get("models"))
         if self._model is None and not models:
             fix = "check the address, the path in it too; of a coordinator that does not tell, say one with --model"
             raise Failed("it answers, and names no models", fix)
-        if self._model is not None and models and _bare(self._model) not in models:
+        if self._model is not None and models and bare_name(self._model) not in models:
             raise Failed(f"a coordinator without {self._model}; it has {', '.join(models)}", "say another with --model")
         self._model = self._model or models[0]
         return Step("server", "ok", f"a coordinator with {', '.join(models) or 'models it does not name'}")
@@ -330,27 +362,6 @@ class _Path:
 
     async def _get(self, path: str) -> HttpAnswer:
         return await self._http.ask("GET", self._url + path, headers={})
-
-
-def _object(answer: HttpAnswer) -> dict[str, Any]:
-    """The JSON object of an answer; empty where it is none."""
-    try:
-        value: object = parse_json(answer.body, "an answer", limit=ANSWER_BYTES)
-    except PeerError:
-        return {}
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
-
-
-def _bare(model: str) -> str:
-    """A model's name without its owner and version."""
-    return model.partition("@")[0].rpartition("/")[2]
-
-
-def _names(listed: object) -> list[str]:
-    """Of models, as far as they are described as we know it."""
-    entries = cast("list[object]", listed) if isinstance(listed, list) else []
-    names = [cast("dict[str, object]", each).get("name") for each in entries if isinstance(each, dict)]
-    return [name for name in names if isinstance(name, str)]
 
 
 def _told_by(jwt: str) -> Step:

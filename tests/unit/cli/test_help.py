@@ -5,7 +5,7 @@ from livereactor.cli.main import app
 
 MODELS = ["new", "run", "dev", "demo", "schema", "validate", "doctor"]
 OPERATING = ["serve", "worker", "keys", "token", "sessions", "queue", "workers", "usage", "config", "limits", "replay"]
-USING = ["codegen", "connect", "probe", "stats"]
+USING = ["codegen", "connect", "probe", "bench", "stats"]
 COMMANDS = [*MODELS, *OPERATING, *USING]
 
 

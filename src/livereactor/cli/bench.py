@@ -1,0 +1,134 @@
+"""`livereactor bench`: how fast somebody's server is, measured from here by our client alone."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from livereactor.base.errors import UnavailableError, UsageError
+from livereactor.cli.probe import Jwt, Key, given
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from livereactor.cli.probing import Target
+    from livereactor.client.reactor import Reactor
+    from livereactor.measuring.remote import Outcome
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's command."""
+    app.command(epilog="Example: livereactor bench https://models.example.com --model pond")(bench)
+
+
+def bench(
+    url: Annotated[str, typer.Argument(help="A coordinator or a runtime.")],
+    model: Annotated[str | None, typer.Option(help="Which of its models.", show_default="its first")] = None,
+    local: Annotated[bool, typer.Option("--local", help="A runtime that does not say that it is one.")] = False,
+    key: Key = None,
+    jwt: Jwt = None,
+    trials: Annotated[int, typer.Option(min=2, help="How often each delay is measured.")] = 30,
+    seconds: Annotated[float, typer.Option(min=1, help="How long pictures are watched.")] = 10.0,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds for a connection, the queue included.")] = 60.0,
+    json_lines: Annotated[bool, typer.Option("--json", help="One JSON object a line, for scripts.")] = False,
+) -> None:
+    """Measure how fast a server is from here.
+
+    Connecting, evenness of pictures, commands, clips, uploads, reconnecting. It opens sessions of its own, and sends no
+    command but to the conformance model. Exit 1 when something fails.
+    """
+    from livereactor.cli.probing import Target
+
+    target = Target(url, model, local, key or given("API_KEY"), jwt or given("JWT"))
+    try:
+        outcomes = asyncio.run(_measured(target, trials, seconds, timeout, json_lines))
+    except ValueError as error:  # an address that is none
+        raise UsageError(str(error)) from error
+    if not json_lines:
+        _show_table(outcomes)
+    if any(outcome.failed for outcome in outcomes):
+        raise typer.Exit(1)
+
+
+async def _measured(target: Target, trials: int, seconds: float, timeout: float, json_lines: bool) -> list[Outcome]:
+    from livereactor.cli.probing import found
+    from livereactor.client.error import ReactorError
+    from livereactor.measuring.remote import Plan, measured
+    from livereactor.measuring.results import machine
+
+    target = await found(target)
+    if json_lines:
+        typer.echo(json.dumps({"machine": machine(), "url": target.url, "model": target.model}))
+    outcomes: list[Outcome] = []
+    with _progress() as progress:
+        begins, tick = _shown(progress)
+        plan = Plan(target.url, lambda: _client(target), trials, seconds, timeout, tick)
+        try:
+            async for outcome in measured(plan, begins):
+                outcomes.append(outcome)
+                if json_lines:
+                    _say_json(outcome)
+        except ReactorError as error:
+            raise UnavailableError(
+                f"{error.message}; livereactor probe {target.url} says where the way is broken", code=error.code
+            ) from error
+    return outcomes
+
+
+def _client(target: Target) -> Reactor:
+    from livereactor.client.reactor import Reactor
+
+    if target.local:
+        return Reactor(target.model, local=target.url, report_stats=False)
+    return Reactor(target.model, target.api_key, jwt=target.jwt, api_url=target.url, report_stats=False)
+
+
+def _progress() -> Progress:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description:<46}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
+
+
+def _shown(progress: Progress) -> tuple[Callable[[str, str, int], None], Callable[[], None]]:
+    """What to call when a figure begins and when it is one step further: a bar, or lines where there is no terminal."""
+    if progress.disable:
+        return (lambda name, title, _: print(f"{name}: {title}", file=sys.stderr, flush=True)), lambda: None
+    task = progress.add_task("", total=None)
+    return (
+        lambda name, title, steps: progress.reset(task, description=f"{name}: {title}", total=steps),
+        lambda: progress.advance(task),
+    )
+
+
+def _say_json(outcome: Outcome) -> None:
+    for row in outcome.rows:
+        typer.echo(json.dumps(dataclasses.asdict(row)))
+    if outcome.why:
+        typer.echo(json.dumps({"figure": outcome.figure, "failed" if outcome.failed else "skipped": outcome.why}))
+
+
+def _show_table(outcomes: list[Outcome]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from livereactor.measuring.results import words
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("figure", "what", "measured", "trials"):
+        table.add_column(name, justify="right" if name == "trials" else "left", overflow="fold")
+    for outcome in outcomes:
+        for row in outcome.rows:
+            table.add_row(row.figure, row.setting, Text(words(row.values, row.unit)), str(row.count))
+        if outcome.why:
+            told = f"{'failed: ' if outcome.failed else 'not here: '}{outcome.why}"
+            table.add_row(outcome.figure, outcome.title, Text(told), "")
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
