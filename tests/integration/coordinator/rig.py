@@ -9,7 +9,7 @@ import secrets as random
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx2
@@ -24,6 +24,7 @@ from livereactor.coordinator.auth import Auth
 from livereactor.coordinator.keys import Keys
 from livereactor.coordinator.links import Links
 from livereactor.coordinator.loops import Loop
+from livereactor.coordinator.neighbours import Peers
 from livereactor.coordinator.options import CoordinatorOptions, Quotas
 from livereactor.coordinator.routes.workers import SERVER
 from livereactor.coordinator.secrets import Secrets, given_secrets
@@ -34,9 +35,11 @@ from livereactor.protocol import link
 from livereactor.protocol.http import IceCredentials, IceServerBody
 from livereactor.protocol.keys import KeyRequest
 from livereactor.store.memory import MemoryStore
+from livereactor.store.memory_notices import MemoryNotices
 from livereactor.store.port import Store
 from livereactor.store.records import ModelRecord
 from livereactor.web.proxies import BehindProxies
+from tests.tools.processes import free_port
 
 PATIENCE = 10.0
 SECRETS = given_secrets("s" * 40)
@@ -102,13 +105,20 @@ async def coordinating(
     models: Sequence[str] = ("pond",),
     operator: bool = False,
     loops: Mapping[str, Loop] | None = None,
+    others: set[MemoryNotices] | None = None,
 ) -> AsyncGenerator[Served]:
+    """A coordinator; one of several, where the notices of the `others` on the same store are given."""
+    port, peers = 0, None
+    if others is not None:
+        port = free_port()
+        peers = Peers(f"http://127.0.0.1:{port}", MemoryNotices(others), SECRETS.worker)
+        options = replace(options or CoordinatorOptions(quotas=Quotas(0, 0)), peer_url=peers.url)
     options = options or CoordinatorOptions(quotas=Quotas(0, 0))
     store, blobs, links = store or MemoryStore(), blobs or MemoryBlobs(), Links()
     for model in models:
         record = ModelRecord(model, "1", SPEC, max_workers=1)
         await store.transact(lambda tx, record=record: tx.put_model(record))
-    service = Service(store, links, options, unix_us=unix_us)
+    service = Service(store, links, options, unix_us=unix_us, peers=peers)
     keys = Keys(store, unix_us=unix_us)
     auth = Auth(store, keys, Tokens(SECRETS.token_keys), options, unix_us=unix_us)
     uploads = Uploads(service, store, blobs, Signer(SECRETS.blobs), options.limits, unix_us=unix_us)
@@ -118,7 +128,7 @@ async def coordinating(
     app = create_app(parts)
     config = uvicorn.Config(
         BehindProxies(app),
-        port=0,
+        port=port,
         proxy_headers=False,
         log_config=None,
         access_log=False,
