@@ -17,6 +17,7 @@ from livereactor.engine.libwebrtc_slots import Slots
 from livereactor.engine.libwebrtc_stats import read_stats
 from livereactor.engine.libwebrtc_transport import Transport
 from livereactor.engine.libwebrtc_video import LibwebrtcVideoOutput, Repeater
+from livereactor.engine.libwebrtc_watch import PacerWatch
 from livereactor.engine.port import (
     Accepted,
     Candidate,
@@ -71,6 +72,7 @@ class LibwebrtcPeer:
         self._outputs: list[_Output] = []
         self._inputs: list[LibwebrtcInput] = []
         self._offered: list[tuple[Section, rw.Transceiver, _Output | None]] = []
+        self._watch = PacerWatch(lambda: self._transport and self._transport.native, self._video_outputs)
 
     # --- server side ---
 
@@ -196,6 +198,7 @@ class LibwebrtcPeer:
         if self._is_closed:
             return
         transport = self._end()
+        await self._watch.ended()
         if transport is not None:
             await transport.close()
         self._closed(self)
@@ -213,6 +216,7 @@ class LibwebrtcPeer:
             output.close()
         self._inputs, self._outputs, self._offered = [], [], []
         transport, self._transport = self._transport, None
+        self._watch.end()
         return transport
 
     # --- making and binding ---
@@ -228,7 +232,7 @@ class LibwebrtcPeer:
     def _make_output(self, kind: str) -> _Output:
         """An output and its track: before the peer connection, which offers no H.264 without a custom track."""
         if kind == "video":
-            output = LibwebrtcVideoOutput(self._slots, self._repeater, self._post)
+            output = LibwebrtcVideoOutput(self._slots, self._repeater, self._post, self._suspect)
         else:
             output = LibwebrtcAudioOutput(self._factory.create_audio_track_with_local_source("audio"))
         self._outputs.append(output)
@@ -261,6 +265,14 @@ class LibwebrtcPeer:
         # Without transport-cc libwebrtc's estimate starts at 300 kbit/s and climbs for half a minute.
         floor = config.min_bps if config.min_bps is not None or transport_cc else config.start_bps
         await transport.native.set_bitrate(min_bps=floor, start_bps=config.start_bps, max_bps=config.max_bps)
+
+    def _suspect(self) -> None:
+        """Some output may have handed over more than the network takes; from any thread."""
+        if self._transport is not None:
+            self._transport.call(self._watch.begin)
+
+    def _video_outputs(self) -> Mapping[str, LibwebrtcVideoOutput]:
+        return {output.mid: output for output in self._outputs if isinstance(output, LibwebrtcVideoOutput)}
 
     def _post(self, event: PeerEvent) -> None:
         if self._transport is not None:

@@ -75,6 +75,10 @@ class Transport:
         """Deliver an event on the loop, from any thread."""
         self._run(lambda: self._deliver(event))
 
+    def call(self, work: Callable[[], None]) -> None:
+        """Do it on the loop, from any thread."""
+        self._run(work)
+
     async def apply(self, kind: str, description: str) -> list[rw.Track]:
         """Take the other side's description; the tracks it may send on, in the order of its sections."""
         self._plain_limit, self._chunked_limit = sdp.plain_limit(description), sdp.chunked_limit(description)

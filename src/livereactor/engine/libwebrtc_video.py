@@ -15,6 +15,7 @@ import reactor_webrtc as rw
 
 from livereactor.base.clock import monotonic_us
 from livereactor.engine import tokens
+from livereactor.engine.libwebrtc_backlog import Backlog
 from livereactor.engine.libwebrtc_feed import Feed
 from livereactor.engine.libwebrtc_slots import Served, Slots
 from livereactor.engine.port import CodecNegotiated, KeyFrameWanted, PeerEvent, RateChanged
@@ -31,13 +32,15 @@ Post = Callable[[PeerEvent], None]
 class LibwebrtcVideoOutput:
     """Fits the Protocol `VideoOutput` in port.py."""
 
-    def __init__(self, slots: Slots, repeater: Repeater, post: Post) -> None:
-        self._slots, self._repeater, self._post = slots, repeater, post
+    def __init__(self, slots: Slots, repeater: Repeater, post: Post, suspected: Callable[[], None]) -> None:
+        self._slots, self._repeater, self._post, self._suspected = slots, repeater, post, suspected
         self._lock = threading.Lock()
         self._feed = Feed()
         self._ready = False
         self._captured_us = 0  # capture time of the last token pushed
-        self._bps = 0
+        self._backlog = Backlog()
+        self._allowed_bps = 0  # by congestion control
+        self._bps = 0  # of it, for new pictures; as told last
         self.mid = ""
         self.codec: VideoCodec | None = None
         self._number, self._track = slots.add(self)
@@ -64,6 +67,14 @@ class LibwebrtcVideoOutput:
         self._post = _ignore
         self._repeater.forget(self)
         self._slots.remove(self._number)
+
+    def sample(self, packets: int, waited: float) -> bool:
+        """What libwebrtc counted, as `Backlog.sample` takes it; whether more samples are wanted."""
+        with self._lock:
+            self._backlog.sample(packets, waited)
+            left, wanted = self._backlog.rate(self._allowed_bps), self._backlog.is_suspected
+        self._tell_rate(left)
+        return wanted
 
     # --- from any thread ---
 
@@ -103,9 +114,13 @@ class LibwebrtcVideoOutput:
         return None if frame is None else (frame.data, frame.key)
 
     def rate(self, bps: int) -> None:
-        if bps != self._bps:
-            self._bps = bps
-            self._post(RateChanged(self.mid, bps))
+        with self._lock:
+            was, self._allowed_bps = self._backlog.is_suspected, bps
+            left = self._backlog.rate(bps)
+            suspected = self._backlog.is_suspected and not was
+        self._tell_rate(left)
+        if suspected:
+            self._suspected()
 
     def key_frame_request(self) -> None:
         with self._lock:
@@ -126,6 +141,11 @@ class LibwebrtcVideoOutput:
         if frame is not None and late and self._ready:
             self._push(place, captured_us, frame.user_data)
         return self._ready and (frame is not None or watched)
+
+    def _tell_rate(self, bps: int) -> None:
+        if bps != self._bps:
+            self._bps = bps
+            self._post(RateChanged(self.mid, bps))
 
     def _stamp(self, captured_us: int) -> int:
         self._captured_us = max(captured_us, self._captured_us + TOKEN_SPACING_US)

@@ -12,6 +12,7 @@ from typing import Final
 from livereactor.media.encoder import VideoEncoder
 from livereactor.media.frames import VideoCodec
 from livereactor.media.key_wishes import KeyWishes
+from livereactor.runtime.budget import Budget
 from livereactor.runtime.rungs import (
     LOW_BPS,
     CeilingSet,
@@ -52,6 +53,7 @@ class Stream:
     rung: Rung
     codec: VideoCodec
     keys: KeyWishes = field(default_factory=KeyWishes)
+    budget: Budget = field(default_factory=Budget)
     encoder: VideoEncoder | None = None
     owes: bool = False  # a picture came that it has not encoded
     last_at: float = float("-inf")
@@ -63,7 +65,8 @@ class Stream:
 
     def next_at(self) -> float:
         """Earliest time for its next picture."""
-        return self.last_at + LOW_INTERVAL * (1 - EARLY) if self.rung is Rung.LOW else float("-inf")
+        turn = self.last_at + LOW_INTERVAL * (1 - EARLY) if self.rung is Rung.LOW else float("-inf")
+        return max(turn, self.budget.ready_at())
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +142,7 @@ class Fanout:
         for key, viewers in audience.items():
             stream = self._streams[key]
             stream.owes |= fresh
+            stream.budget.follow(self._rungs.bearable(stream.rung), now)
             due = stream.owes and now >= stream.next_at() and any(viewer.started for viewer in viewers)
             granted = stream.keys.grant(now)
             if not granted and keys and due and stream.is_recordable:

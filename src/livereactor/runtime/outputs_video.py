@@ -338,6 +338,7 @@ class VideoTrack:
         counters.encoded += 1
         counters.keys += encoded.key
         counters.bytes += len(encoded.data)
+        task.stream.budget.spend(len(encoded.data), self._clock.now())
         return encoded
 
     def _as_planes(self, picture: _Picture) -> Planes:

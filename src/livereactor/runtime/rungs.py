@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, TypeAlias
 
-from livereactor.media.rate import FLOOR, FollowedRate
+from livereactor.media.rate import FALL_BELOW, FLOOR, FollowedRate
 
 SHARE: Final = 0.6  # of the best viewer's rate
 DOWN_AFTER, UP_AFTER = 0.5, 5.0  # seconds on the other side of the share before a viewer moves
@@ -103,6 +103,20 @@ class Rungs:
         ]
         times += [at for rate in self._rates.values() if (at := rate.deadline()) is not None]
         return min(times, default=None)
+
+    def bearable(self, rung: Rung) -> float:
+        """Bits a second that the ways to this rung's viewers take: above its rate, where the ways are better.
+
+        Who is about to move to the low rung does not count. Above the rate by what `FollowedRate` does not follow, so
+        that an encoder that keeps to its rate is never held.
+        """
+        threshold = self._threshold()
+        heard = [
+            viewer.bps
+            for viewer in self._viewers.values()
+            if viewer.rung is rung and viewer.bps is not None and (rung is Rung.LOW or viewer.bps >= threshold)
+        ]
+        return max(min(heard, default=self._ceiling), FLOOR) / FALL_BELOW
 
     def handle(self, event: RungEvent, now: float) -> list[RungEffect]:
         """Return what changes, in order; events of viewers who are not there are ignored (they left meanwhile)."""

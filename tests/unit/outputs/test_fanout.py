@@ -107,3 +107,33 @@ def test_cleared_viewers_get_nothing_more() -> None:
     assert not any(viewer.resumed for viewer in task.viewers)
     assert not fanout.wanted
     assert fanout.plan(fresh=True, now=0.2) == []
+
+
+def spending(fanout: Fanout, kbit: int, seconds: float, *, begin: float) -> list[Task]:
+    """30 pictures a second, of which those that are encoded cost so much each."""
+    tasks = list[Task]()
+    for number in range(round(30 * seconds)):
+        now = begin + number / 30
+        for task in carried_out(fanout.plan(fresh=True, now=now)):
+            task.stream.budget.spend(kbit * 125, now)
+            tasks.append(task)
+    return tasks
+
+
+def test_where_a_picture_costs_more_than_the_rate_pays_pictures_are_left_out() -> None:
+    fanout = start(1_000_000)
+    spending(fanout, 100, 1, begin=0.0)
+    assert len(spending(fanout, 100, 3, begin=1.0)) == pytest.approx(3 * 1_000 / 0.9 / 100, abs=2)
+    assert fanout.deadline() is not None, "the last picture of a model that stops comes too"
+
+
+def test_a_way_that_takes_more_than_the_stream_s_rate_lets_bursts_through() -> None:
+    fanout = start(10_000_000)
+    assert len(spending(fanout, 200, 1, begin=0.1)) == 30
+
+
+def test_a_viewer_on_its_way_to_the_low_rung_does_not_hold_the_others() -> None:
+    fanout = start(10_000_000, 300_000)
+    tasks = spending(fanout, 80, 0.4, begin=0.1)
+    assert len(tasks) == 12
+    assert all(task.stream.rung is Rung.MAIN for task in tasks)
