@@ -16,16 +16,17 @@ setup-test:
 demo: setup  ## live models on http://localhost:8080 (PORT=… to choose)
 	@$(BIN)/livereactor demo --port $(PORT)
 
-# Some 4,600 tests with browsers, databases and real time on cores that others use too: now and then one is starved.
+# Some 4,500 tests with browsers, databases and real time on cores that others use too: now and then one is starved.
 # What failed is run once more by itself; what fails twice fails (docs/adr/0012).
 PYTEST := $(BIN)/python -m pytest
 AGAIN := $(PYTEST) --last-failed --last-failed-no-failures none
+ALONE := -m "not long and alone" tests/contract tests/e2e tests/fault
 
 test: setup-test lint types layers  ## everything but the long tests: first what may run side by side, then the rest
 	@$(PYTEST) -m "not long and not alone" -n auto --dist loadfile --no-loadscope-reorder || $(AGAIN) -m "not long and not alone"
-	@$(PYTEST) -m "not long and alone" || $(AGAIN) -m "not long and alone"
+	@$(PYTEST) $(ALONE) || $(AGAIN) $(ALONE)
 
-test-all: test  ## and soak, million-input fuzzing, million-history properties
+test-all: test  ## and soak, million-input fuzzing, million-history properties, every door, pair and width
 	@$(BIN)/python -m pytest -m long
 
 lint: setup

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import subprocess
@@ -17,10 +16,8 @@ from livereactor.coordinator.secrets import kept_secrets
 from livereactor.pool.subprocess_records import Records, is_living
 from livereactor.pool.subprocess_watch import kill_group
 from livereactor.protocol.keys import KeyRequest
-from livereactor.settings import resolve
-from livereactor.wiring.data import open_data
 from tests.tools.processes import LIVEREACTOR, REPOSITORY, Program, free_port
-from tests.tools.serving import Coordinator, livereactor_serve
+from tests.tools.serving import Coordinator, livereactor_serve, made_key
 
 MODELS = Path(__file__).with_name("models_served.py")
 PATIENCE = 60.0  # seconds for what takes three on an idle machine, such as another worker
@@ -67,7 +64,7 @@ class Service:
             port=self.port,
         )
         self.at = self._stack.enter_context(serve)
-        self._admin = self._admin or self._threads.submit(asyncio.run, _admin_key(self.data_dir)).result()
+        self._admin = self._admin or made_key(self.data_dir, KeyRequest(account="ops", scopes=["admin", "view"]))
         return self.at
 
     def kill(self) -> None:
@@ -185,12 +182,6 @@ def worker_elsewhere(
         yield program
     finally:
         program.end()
-
-
-async def _admin_key(data_dir: Path) -> str:
-    settings = resolve(Path(), command_line={"coordinator.data_dir": data_dir}).settings
-    async with open_data(settings) as data:
-        return (await data.auth.keys.create(KeyRequest(account="ops", scopes=["admin", "view"]))).key
 
 
 def is_unbroken(seen: Mapping[str, Any]) -> bool:

@@ -15,7 +15,10 @@ import pytest
 from tests.fault.services import PATIENCE, Service, is_there, kill, service
 from tests.tools.drivers import OWN, Client, PythonClients
 
-pytestmark = pytest.mark.timeout(300)  # a dozen processes begin, which takes its time on a busy machine
+pytestmark = [
+    pytest.mark.alone,
+    pytest.mark.timeout(300),
+]  # a dozen processes begin, which takes its time on a busy machine
 
 ALONE, TOGETHER = 4, 2  # sessions with a process of their own, and in one process
 NONE_LOST = [{"missing": 0, "backwards": 0, "unread": 0}]

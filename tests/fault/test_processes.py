@@ -24,15 +24,15 @@ def test_sigterm_ends_a_hanging_model_in_ten_seconds_with_code_0(tmp_path: Path)
         _start(program)
         began = time.monotonic()
         program.process.send_signal(signal.SIGTERM)
-        assert program.process.wait(12) == 0, program.log()
-        assert time.monotonic() - began <= 10.5
+        assert program.process.wait(30) == 0, program.log()
+        assert time.monotonic() - began <= 13.0  # ten for the model, the rest for a busy machine
 
 
 def test_a_session_that_cannot_be_closed_ends_the_process_with_code_1(tmp_path: Path) -> None:
     with livereactor_run(f"{MODELS}:Hangs", log_path=tmp_path / "log") as program:
         _start(program)
         assert request(program.url + "/stop_session", method="POST")[0] == 200
-        assert program.process.wait(25) == 1, program.log()
+        assert program.process.wait(40) == 1, program.log()
         assert "did not end its step" in program.log()
 
 
@@ -57,7 +57,7 @@ def test_a_model_that_does_not_load_ends_with_code_3_and_one_reason(tmp_path: Pa
         "    def load(self):\n        raise RuntimeError('no weights')\n\n    def stream(self):\n        yield None\n"
     )
     done = subprocess.run(
-        [*LIVEREACTOR, "run", str(model), "--port", str(free_port())], capture_output=True, timeout=30, check=False
+        [*LIVEREACTOR, "run", str(model), "--port", str(free_port())], capture_output=True, timeout=60, check=False
     )
     assert done.returncode == 3
     assert b"no weights" in done.stderr

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from livereactor.protocol.keys import KeyRequest
+from livereactor.settings import resolve
+from livereactor.wiring.data import open_data
 from tests.tools.processes import LIVEREACTOR, REPOSITORY, Program, free_port, request, running
 
 
@@ -22,11 +27,13 @@ class Coordinator(Program):
         data_dir: its data folder.
         key: an API key of the account `tests`.
         model: the one that clients ask for.
+        admin: an operator's key, empty until one is needed.
     """
 
     data_dir: Path = Path()
     key: str = ""
     model: str = "conformance"
+    admin: str = ""
 
     def call(
         self,
@@ -51,7 +58,7 @@ class Coordinator(Program):
 
     def key_of(self, account: str) -> str:
         """A fresh key of another account."""
-        return operate(self.data_dir, "keys", "create", "--account", account, environment=self.environment)["key"]
+        return made_key(self.data_dir, KeyRequest(account=account), environment=self.environment)
 
     def create(self, model: str = "conformance", *, token: str | None = None, **more: Any) -> dict[str, Any]:
         """A new Session; raises where it is refused."""
@@ -61,7 +68,12 @@ class Coordinator(Program):
 
     def workers(self) -> list[dict[str, Any]]:
         """As operators see them."""
-        return operate(self.data_dir, "workers", environment=self.environment)
+        self.admin = self.admin or made_key(
+            self.data_dir, KeyRequest(account="ops", scopes=["admin", "view"]), environment=self.environment
+        )
+        status, body = self.call("GET", "/admin/overview", token=self.admin)
+        assert status == 200, body
+        return body["workers"]
 
     def wait_for_worker(self, *, count: int = 1, timeout: float = 60.0) -> list[dict[str, Any]]:
         """Until so many Workers are ready."""
@@ -73,6 +85,19 @@ class Coordinator(Program):
 
         self.wait_until(there, timeout=timeout)
         return found
+
+
+def made_key(data_dir: Path, asked: KeyRequest, *, environment: Mapping[str, str] | None = None) -> str:
+    """A key, made as `livereactor keys create` makes it, in this process: a process takes a second to begin."""
+    environ = {**os.environ, **(environment or {})}
+    settings = resolve(data_dir, command_line={"coordinator.data_dir": data_dir}, environ=environ).settings
+
+    async def make() -> str:
+        async with open_data(settings, make=True) as data:
+            return (await data.auth.keys.create(asked)).key
+
+    with ThreadPoolExecutor(1) as thread:  # the caller's may run a loop already
+        return thread.submit(asyncio.run, make()).result()
 
 
 def operate(data_dir: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> Any:
@@ -106,8 +131,8 @@ def livereactor_serve(
     data_dir = data_dir or log_path.parent / "data"
     where = ("--host", host, "--port", str(port), "--data-dir", str(data_dir))
     command = [*LIVEREACTOR, "serve", *map(str, targets), *where, *arguments]
-    free = ("--account", "tests", "--max-sessions", "0", "--sessions-per-minute", "0")
-    key = operate(data_dir, "keys", "create", *free, environment=environment)["key"]
+    free = KeyRequest(account="tests", max_sessions=0, sessions_per_minute=0)
+    key = made_key(data_dir, free, environment=environment)
     started = running(command, port=port, host=host, log_path=log_path, environment=environment, directory=REPOSITORY)
     with started as program:
         yield Coordinator(

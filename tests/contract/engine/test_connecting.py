@@ -30,8 +30,9 @@ from livereactor.engine.port import (
     StateChanged,
     Use,
 )
+from tests.tools.trying import in_one_of_three
 
-from .conftest import Engines
+from .conftest import EVERY_PAIR, Engines
 from .harness import Side, link, make_side
 
 SECTIONS = (Section("video", Use.RECEIVE), Section("audio", Use.RECEIVE), Section("video", Use.SEND))
@@ -63,6 +64,7 @@ async def answered(engine: Engine, offer: str, uses: dict[str, Use], config: Pee
         await server.peer.aclose()
 
 
+@EVERY_PAIR
 async def test_both_sides_say_that_they_connect_and_are_connected(engines: Engines) -> None:
     async with link(engines.server, engines.client, SECTIONS) as joined:
         await joined.connected()
@@ -191,6 +193,7 @@ async def test_a_candidate_before_the_offer_does_no_harm(engines: Engines) -> No
     await server.peer.aclose()
 
 
+@in_one_of_three
 async def test_a_dead_stun_server_does_not_delay_the_answer(engine: Engine) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind(("0.0.0.0", 0))
@@ -288,6 +291,7 @@ async def test_a_peer_can_be_closed_in_any_state(engine: Engine) -> None:
     await client.peer.aclose()
 
 
+@EVERY_PAIR
 async def test_when_the_other_side_goes_the_channels_say_so_at_once(engines: Engines) -> None:
     async with link(engines.server, engines.client) as joined:
         await joined.connected()

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 
 import numpy as np
+import pytest
 
 from livereactor.engine.port import KeyFrameWanted, Section, Use
 from livereactor.media.frames import Frame, Samples, Sound
 
-from .conftest import Engines
+from .conftest import EVERY_PAIR, Engines
 from .harness import Inbox, link
 from .pictures import Vp8, number_in
 
@@ -17,6 +18,7 @@ RATE = 48_000
 TONE = 1000.0  # Hz
 
 
+@EVERY_PAIR
 async def test_a_camera_arrives_as_counted_rgb_frames_of_its_own_memory(engines: Engines) -> None:
     sections = (Section("video", Use.RECEIVE), Section("video", Use.SEND), Section("video", Use.SEND))
     async with link(engines.server, engines.client, sections) as joined:
@@ -78,6 +80,8 @@ async def play(output: object, heard: Inbox, blocks: int = 105) -> list[Sound]:
     return loud()[5:]
 
 
+@EVERY_PAIR
+@pytest.mark.alone
 async def test_a_tone_arrives(engines: Engines) -> None:
     async with link(engines.server, engines.client, (Section("audio", Use.RECEIVE),)) as joined:
         await joined.connected()
@@ -89,6 +93,7 @@ async def test_a_tone_arrives(engines: Engines) -> None:
         assert sounds[0].samples.ndim == 2
 
 
+@pytest.mark.alone
 async def test_a_microphone_arrives(engines: Engines) -> None:
     sections = (Section("audio", Use.RECEIVE), Section("audio", Use.SEND))
     async with link(engines.server, engines.client, sections) as joined:

@@ -17,6 +17,7 @@ from .harness import Inbox, Link
 from .lossy import lossy_link
 from .pictures import Vp8, number_in
 
+pytestmark = pytest.mark.alone
 WATCH = (Section("video", Use.RECEIVE),)
 FPS = 30
 

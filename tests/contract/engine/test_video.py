@@ -17,8 +17,9 @@ from livereactor.engine.port import (
     VideoOutput,
 )
 from livereactor.media.frames import EncodedFrame, Frame, VideoCodec
+from tests.tools.trying import in_one_of_three
 
-from .conftest import Engines
+from .conftest import EVERY_PAIR, Engines
 from .harness import Inbox, Link, link
 from .pictures import Vp8, number_in
 
@@ -35,6 +36,7 @@ async def seen(frames: Inbox, number: int) -> Frame:
     return await frames.get(Frame, lambda frame: number_in(frame.pixels) == number)
 
 
+@EVERY_PAIR
 async def test_frames_arrive_whole_and_in_order(engines: Engines) -> None:
     async with link(engines.server, engines.client, WATCH) as joined:
         output, frames, encoder = await output_of(joined), await joined.client.frames("0"), Vp8()
@@ -128,6 +130,7 @@ async def test_another_size_begins_with_a_key_frame_and_is_shown(engines: Engine
         assert (await seen(frames, 7)).pixels.shape == (90, 160, 3)
 
 
+@in_one_of_three
 async def test_a_burst_does_not_queue_up(engines: Engines) -> None:
     async with link(engines.server, engines.client, WATCH) as joined:
         output, frames, encoder = await output_of(joined), await joined.client.frames("0"), Vp8()
@@ -243,6 +246,7 @@ def as_h264(offer: str) -> str:
     return re.sub(rf"a=fmtp:{payload} [^\r]*", f"a=fmtp:{payload} {profile}", offer)
 
 
+@EVERY_PAIR
 async def test_h264_is_negotiated_where_it_is_what_we_serve(engines: Engines) -> None:
     config = PeerConfig(video_codecs=(VideoCodec.H264,))
     async with link(engines.server, engines.client, WATCH, rewrite=as_h264, server_config=config) as joined:
@@ -252,6 +256,7 @@ async def test_h264_is_negotiated_where_it_is_what_we_serve(engines: Engines) ->
         assert " VP8/" not in joined.accepted.answer
 
 
+@EVERY_PAIR
 async def test_user_data_arrives_where_both_sides_carry_it(engines: Engines) -> None:
     both = engines.server.capabilities.frame_metadata and engines.client.capabilities.frame_metadata
     async with link(engines.server, engines.client, WATCH) as joined:

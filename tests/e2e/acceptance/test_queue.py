@@ -16,8 +16,9 @@ from tests.tools.drivers import Client, PythonClients
 from tests.tools.fixtures import SMALL
 from tests.tools.processes import REPOSITORY
 from tests.tools.serving import Coordinator, livereactor_serve
+from tests.tools.trying import in_one_of_three
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), in_one_of_three]
 PATIENCE = 30.0  # seconds; what is promised within one or two, on a machine that is busy
 GRACE = 4.0  # seconds that a client in the queue keeps its place without a word
 

@@ -77,7 +77,7 @@ async def test_c52_a_token_says_when_it_ends_and_ends_then(server: Coordinator, 
     for asked, granted in ((60, 60), (99_999, 21_600)):
         status, answer = server.call("POST", "/tokens", {"expires_after": asked})
         assert status == 200
-        assert answer["expires_at"] == pytest.approx(time.time() + granted, abs=1.0)
+        assert answer["expires_at"] == pytest.approx(time.time() + granted, abs=5.0)
     _, short = server.call("POST", "/tokens", {"expires_after": 1})
     server.wait_until(lambda: server.call("GET", "/sessions", token=short["jwt"])[0] == 401, timeout=10.0)
     assert time.time() >= short["expires_at"]
@@ -165,7 +165,7 @@ async def test_new_sessions_a_minute_are_refused_with_the_time_after_which_one_i
 async def test_c57_a_session_is_warned_of_its_end_and_ends_then(
     server: Coordinator, page: BrowserClients, python_clients: PythonClients
 ) -> None:
-    lasts = 5
+    lasts = 10  # seconds, of which a busy machine needs some to be there
     token = server.token(authorization_details=scoped("conformance", max_session_duration_seconds=lasts))
     async with made(page, server, jwt=token) as client:
         await client.connect()

@@ -1,4 +1,4 @@
-"""Our client against our servers: every module runs against `livereactor run`, and again through `livereactor serve`.
+"""Our client against our servers: through `livereactor serve`, and what is about the way in at `livereactor run` too.
 
 The acceptance cases that official clients show too are the same tests (tests/e2e/acceptance), driven through
 `tests/tools/own_client`; what concerns the life of a client itself is written against `livereactor.Reactor` in this
@@ -24,15 +24,11 @@ from tests.tools.serving import Coordinator, livereactor_serve
 __all__ = ["join", "network", "viewer"]
 
 CONFORMANCE, CONFORMANCE_AV = "examples/conformance.py", "examples/conformance_av.py"
-CHUNKS, PINNED, SLOW_STEP, TAGS = (
-    f"tests/e2e/acceptance/models/{name}.py" for name in ("chunks", "pinned", "slow_step", "tags")
-)
+SLOW_STEP, TAGS = (f"tests/e2e/acceptance/models/{name}.py" for name in ("slow_step", "tags"))
 VISITS = "tests/e2e/client/models/visits.py"
 MODELS = {  # target: the name its sessions are asked for by
     CONFORMANCE: "conformance",
     CONFORMANCE_AV: "conformance_av",
-    CHUNKS: "chunks",
-    PINNED: "pinned",
     SLOW_STEP: "slow-step",
     TAGS: "tags",
     VISITS: "visits",
@@ -42,7 +38,13 @@ ENVIRONMENT = {**SMALL, "PYTHONPATH": str(REPOSITORY / "examples")}
 Make: TypeAlias = Callable[..., Reactor]
 
 
-@pytest.fixture(scope="module", params=["run", "serve"])
+# What a client does is the same at both doors where it is not about the way in: `make test` takes one, `make test-all`
+# both. (That official clients see the same at `run` is shown in tests/e2e/acceptance.)
+DOORS = (pytest.param("run", marks=pytest.mark.long), "serve")
+BOTH_DOORS = pytest.mark.parametrize("door", ["run", "serve"], indirect=True)
+
+
+@pytest.fixture(scope="module", params=DOORS)
 def door(request: pytest.FixtureRequest) -> str:
     """Which of our servers."""
     return request.param

@@ -14,6 +14,7 @@ import pytest
 
 from livereactor.cli.views import HALF
 from tests.e2e.cli.command import LIVEREACTOR, PATIENCE, ended
+from tests.e2e.client.conftest import BOTH_DOORS
 from tests.tools.processes import Program
 from tests.tools.serving import Coordinator
 
@@ -51,6 +52,7 @@ def sessions(server: Program) -> int:
     return int(server.get("/health")[1]["state"] == "serving")
 
 
+@BOTH_DOORS
 async def test_a_smoke_test_sees_steers_and_films_a_model(server: Program, tmp_path: Path) -> None:
     film = tmp_path / "film.mp4"
     what = ["--send", "echo", '{"value": 42}', "--save", str(film), "--seconds", "2", "--json"]
@@ -88,6 +90,7 @@ async def test_a_film_that_cannot_be_written_is_said(server: Program, tmp_path: 
     assert "cannot film: No such file or directory" in done.log
 
 
+@BOTH_DOORS
 async def test_ctrl_c_ends_the_session_and_says_what_was_seen(server: Program, tmp_path: Path) -> None:
     film = tmp_path / "film.mp4"
     process = await started("connect", "conformance", *to(server), "--save", str(film))
@@ -140,6 +143,7 @@ async def test_a_window_is_drawn_with_the_optional_library(server: Program, monk
     assert done.code == 0, done.log
 
 
+@BOTH_DOORS
 async def test_the_whole_way_is_probed(server: Program) -> None:
     key = ["--key", server.key, "--model", server.model] if isinstance(server, Coordinator) else []
     done = await ended("probe", server.url, *key, "--json")
@@ -151,6 +155,7 @@ async def test_the_whole_way_is_probed(server: Program) -> None:
     assert sessions(server) == 0
 
 
+@BOTH_DOORS
 async def test_a_probe_that_fails_says_what_to_do_and_exits_1(server: Program) -> None:
     where = [server.url, "--key", "rk_wrong"] if isinstance(server, Coordinator) else ["http://127.0.0.1:1"]
     done = await ended("probe", *where)
@@ -183,6 +188,7 @@ async def test_without_credentials_the_options_are_named_that_give_some(monkeypa
     assert done.log.strip() == "livereactor: no credentials given; add --key or --jwt, or --local for a runtime"
 
 
+@BOTH_DOORS
 async def test_a_server_of_the_other_kind_and_another_model_are_said(server: Program) -> None:
     if isinstance(server, Coordinator):
         done = await ended("connect", "conformance", "--local", "--url", server.url, "--seconds", "1")

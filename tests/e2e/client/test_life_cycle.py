@@ -18,13 +18,14 @@ import pytest
 
 from livereactor import Reactor
 from livereactor.client.errors import InvalidStateError, SessionTerminalError
-from tests.e2e.client.conftest import CONFORMANCE, VISITS, Make
+from tests.e2e.client.conftest import BOTH_DOORS, CONFORMANCE, VISITS, Make
 from tests.e2e.client.noting import Noted
 from tests.tools.fixtures import Start
 from tests.tools.processes import REPOSITORY, Program
 from tests.tools.serving import Coordinator
+from tests.tools.trying import in_one_of_three
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), BOTH_DOORS]
 WINDOW = 2.0  # seconds that the sessions of this module outlive their last client
 TRACKS = [("main_video", "video", "recvonly"), ("webcam", "video", "sendonly")]
 
@@ -54,6 +55,7 @@ def open_sessions(server: Program) -> int:
     return int(server.get("/session")[1]["state"] in ("waiting", "streaming", "orphaned"))
 
 
+@in_one_of_three
 async def test_c1_a_client_connects_by_the_documented_statuses_fast_twenty_times(make: Make, server: Program) -> None:
     times: list[float] = []
     for _ in range(20):
@@ -94,6 +96,7 @@ async def test_events_of_one_connect_come_in_the_documented_order(make: Make, se
     assert noted.of("session_id_changed") == [noted.of("session_id_changed")[0], None]
 
 
+@in_one_of_three
 async def test_c2_of_two_overlapping_connects_one_succeeds_and_the_other_is_refused(
     make: Make, server: Program
 ) -> None:
@@ -196,6 +199,7 @@ async def test_c10_an_adopters_leaving_disturbs_nobody_and_the_creators_ends_it_
     assert other.session_id is None
 
 
+@in_one_of_three
 async def test_c13_a_cancelled_connect_leaves_no_session(make: Make, server: Program) -> None:
     for pause in (0.0, 0.005, 0.01, 0.02, 0.03, 0.05, 0.08):
         reactor = make(server)
@@ -228,6 +232,7 @@ print(frames)
 """
 
 
+@in_one_of_three
 async def test_c14_the_quick_start_sees_sixty_frames_in_a_plain_script(server: Program, tmp_path: Path) -> None:
     options: dict[str, Any] = {"local": server.url}
     if isinstance(server, Coordinator):

@@ -12,10 +12,12 @@ import psutil
 import pytest
 
 from tests.e2e.acceptance.test_media import made, rate, window
+from tests.e2e.client.conftest import DOORS
 from tests.tools.drivers import OWN, Client, PythonClients
 from tests.tools.fixtures import credentials
 from tests.tools.netns import throttled
 from tests.tools.processes import Program
+from tests.tools.trying import in_one_of_three
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 CUT = """
@@ -25,7 +27,7 @@ table inet cut {
 """
 
 
-@pytest.fixture(scope="module", params=["run", "serve"])
+@pytest.fixture(scope="module", params=DOORS)
 def door(request: pytest.FixtureRequest, network: bool) -> str:
     """As the others, with servers and clients in the network."""
     if not network:
@@ -51,6 +53,7 @@ async def errors(client: Client) -> list[dict[str, Any]]:
     return (await client.state())["errors"]
 
 
+@in_one_of_three
 async def test_c11_a_peer_that_is_gone_is_one_error_and_disconnected_within_8_s(join: Any) -> None:
     client = await join()
     await client.frames(10)
@@ -64,6 +67,7 @@ async def test_c11_a_peer_that_is_gone_is_one_error_and_disconnected_within_8_s(
     assert (await client.state())["session"] is not None
 
 
+@in_one_of_three
 async def test_c12_after_6_s_without_a_packet_the_same_session_is_ready_within_3_s(join: Any) -> None:
     client = await join(auto_reconnect=True)
     session = (await client.state())["session"]
@@ -79,6 +83,7 @@ async def test_c12_after_6_s_without_a_packet_the_same_session_is_ready_within_3
     assert (await client.command("get_state"))["data"]["prompt"] == "kept"
 
 
+@in_one_of_three
 async def test_a_second_of_silence_is_mended_while_the_status_stays_ready(join: Any) -> None:
     client = await join()
     session = (await client.state())["session"]
@@ -91,6 +96,7 @@ async def test_a_second_of_silence_is_mended_while_the_status_stays_ready(join: 
     assert state["statuses"] == ["connecting", "waiting", "ready"]
 
 
+@pytest.mark.alone
 async def test_c36_a_throttled_viewer_costs_the_others_nothing(join: Any, server: Program) -> None:
     first = await join()
     session = (await first.state())["session"]

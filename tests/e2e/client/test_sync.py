@@ -19,6 +19,7 @@ import pytest
 import livereactor as lr
 from livereactor.client.errors import CommandRejected
 from livereactor.client.sync.tracks import SyncTrack
+from tests.e2e.client.conftest import BOTH_DOORS
 from tests.tools.processes import REPOSITORY, Program, free_port
 from tests.tools.script import HANGS
 from tests.tools.scripted_server import scripted
@@ -57,6 +58,7 @@ def ready(reactor: lr.SyncReactor) -> lr.SyncReactor:
     return reactor
 
 
+@BOTH_DOORS
 def test_every_handler_of_ready_has_been_called_when_connect_returns(reactor: lr.SyncReactor) -> None:
     told: list[str] = []
 
@@ -231,6 +233,7 @@ print(reactor.session_id)
 """
 
 
+@BOTH_DOORS
 def test_a_script_that_forgets_to_leave_exits_0_and_its_session_is_ended(server: Program, tmp_path: Path) -> None:
     done = subprocess.run(
         script(tmp_path, FORGETFUL, where=where(server)),
@@ -259,7 +262,7 @@ asyncio.run(lr.Reactor("conformance", local={url!r}).connect())
 def test_a_script_whose_server_is_not_there_ends_with_the_error_and_no_crash(body: str, tmp_path: Path) -> None:
     # The engine is still connecting to itself then: it is let finish.
     command = script(tmp_path, body, url=f"http://localhost:{free_port()}")
-    for _ in range(4):
+    for _ in range(2):
         done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 1, done.stderr
         assert done.stderr.count("ConnectionFailedError: connect: [CONNECTION_FAILED] could not reach localhost") == 1
@@ -296,6 +299,7 @@ with lr.SyncReactor("conformance", **{where!r}) as reactor:
 """
 
 
+@BOTH_DOORS
 def test_ctrl_c_while_frames_are_waited_for_ends_the_session(server: Program, tmp_path: Path) -> None:
     command = script(tmp_path, WATCHING, where=where(server))
     with subprocess.Popen(

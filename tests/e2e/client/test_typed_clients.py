@@ -19,6 +19,7 @@ from livereactor.client.errors import CommandRejected, NotSupportedError
 from livereactor.protocol import types as t
 from livereactor.protocol.schema import CommandSchema, ModelSchema, TrackSchema
 from tests.e2e.cli.command import ended
+from tests.e2e.client.conftest import BOTH_DOORS
 from tests.tools.processes import Program
 from tests.tools.serving import Coordinator
 
@@ -63,6 +64,7 @@ async def schema_of(client: Any) -> None:
     await asyncio.wait_for(there.wait(), 10)
 
 
+@BOTH_DOORS
 async def test_it_calls_the_model_and_gets_its_messages_as_classes(server: Program, module: ModuleType) -> None:
     ticks: asyncio.Queue[Any] = asyncio.Queue()
     with structlog.testing.capture_logs() as logs:

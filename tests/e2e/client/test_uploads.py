@@ -16,11 +16,12 @@ import pytest
 from livereactor import Reactor
 from livereactor.client.errors import NotReadyError, UnresolvedUploadError, UploadTooLargeError
 from livereactor.client.types import FileRef
-from tests.e2e.client.conftest import Make
+from tests.e2e.client.conftest import BOTH_DOORS, Make
 from tests.tools.processes import Program
 from tests.tools.serving import Coordinator
+from tests.tools.trying import in_one_of_three
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), BOTH_DOORS]
 MIB = 1024 * 1024
 
 
@@ -44,6 +45,7 @@ async def put(url: str, data: bytes) -> int:
         return (await http.put(url, content=data)).status_code
 
 
+@in_one_of_three
 async def test_c41_fifty_mebibytes_arrive_fast_whole_and_in_little_memory(
     make: Make, server: Program, tmp_path: Path
 ) -> None:
@@ -187,6 +189,7 @@ async def test_what_cannot_be_uploaded_raises_at_the_call(make: Make, server: Pr
     assert reactor.status == "ready"
 
 
+@in_one_of_three
 async def test_a_cancelled_upload_stops_and_the_client_goes_on(make: Make, server: Program, tmp_path: Path) -> None:
     path = tmp_path / "film.bin"
     with path.open("wb") as file:

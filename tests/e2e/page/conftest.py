@@ -24,7 +24,9 @@ FLAGS = [
     "--use-fake-device-for-media-stream",
     "--use-fake-ui-for-media-stream",
 ]
-ARTIFACTS = Path(__file__).parents[1] / "artifacts"
+HERE = Path(__file__).parent
+ARTIFACTS = HERE.parent / "artifacts"
+MIDDLE = 1280  # pixels: the width at which both schemes are looked at
 
 
 @asynccontextmanager
@@ -61,6 +63,15 @@ async def picture(page: Page, name: str) -> None:
     """Keep a screenshot for a person to look at."""
     ARTIFACTS.mkdir(exist_ok=True)
     await page.screenshot(path=ARTIFACTS / f"page-{name}.png")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """At every width it is light, and dark at one: a scheme is colours, a width is room. `make test-all` takes all."""
+    for item in items:
+        given = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+        if item.path.parent == HERE and given.get("scheme") == "dark" and given.get("width", MIDDLE) != MIDDLE:
+            item.add_marker(pytest.mark.long)
 
 
 @pytest.fixture(params=["light", "dark"])

@@ -27,7 +27,7 @@ from tests.unit.protocol.test_wire import CLIENT_V0, CLIENT_V1, CONTROL_V0, SERV
 
 Parser = Callable[[bytes], object]
 REFUSALS = (PeerError, InvalidCommandError, TooLargeError)
-SLOWEST = 2.0  # seconds for one input of some kilobytes: generous, since these machines are shared
+SLOWEST = 2.0  # seconds of the processor for one input of some kilobytes: generous, since these machines are shared
 INTERESTING = [b"", b"\x00", b"\xff\xff\xff\xff\x0f", b"{", b"[" * 50, b'"', b"\\ud800", b"1e999", b"NaN", b"a=", b"\n"]
 
 
@@ -144,9 +144,9 @@ def feed(name: str, count: int, seed: int) -> tuple[int, float]:
     dice, refused, slowest = random.Random(f"{name} {seed}"), 0, 0.0
     for _ in range(count):
         data = mutated(dice, seeds)
-        started = time.perf_counter()
+        started = time.thread_time()
         sentence = refusal(parse, data)
-        slowest = max(slowest, time.perf_counter() - started)
+        slowest = max(slowest, time.thread_time() - started)
         refused += sentence is not None
         assert sentence is None or len(sentence) < 1000, data
     return refused, slowest
@@ -193,6 +193,6 @@ def test_a_million_inputs_leave_no_trace() -> None:
     ],
 )
 def test_a_huge_input_is_answered_in_time(name: str, data: bytes) -> None:
-    started = time.perf_counter()
+    started = time.thread_time()
     refusal(PARSERS[name][0], data)
-    assert time.perf_counter() - started < SLOWEST
+    assert time.thread_time() - started < SLOWEST
