@@ -44,6 +44,7 @@ from livereactor.web.documents import asked_by, documented
 from livereactor.web.guard import Guard
 from livereactor.web.problems import handle_errors
 from livereactor.web.rates import RateGate
+from livereactor.web.traced import Traced
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,7 @@ def create_app(parts: Parts) -> App:
     async def knows(request: HTTPConnection) -> bool:
         return shelf.is_granted(request.url.path, request.query_params) or await door.knows(request)
 
-    counting = Counting(api, parts.service.metrics.request)
+    counting = Counting(Traced(api), parts.service.metrics.request)
     gate = RateGate(counting, knows, anonymous=options.rates.anonymous, creating=options.rates.creating)
     return Guard(gate, Access(any_host=True), options.limits.body_bytes, streamed=("/uploads/", PREFIX))
 

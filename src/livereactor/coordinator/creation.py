@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
+from livereactor.base import spans
 from livereactor.base.errors import (
     ConflictError,
     ForbiddenError,
@@ -53,12 +54,14 @@ class Asked:
     Attributes:
         session: the id it gets; given before the transaction, which may run again.
         key: its `Idempotency-Key`.
+        trace: `traceparent` of the request; "" = it is not traced.
     """
 
     caller: Caller
     body: CreateSession
     session: str
     key: str | None = None
+    trace: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +182,7 @@ def _record(asked: Asked, model: str, now_us: int, options: CoordinatorOptions) 
         token=caller.token,
         reach=caller.reach,
         client=f"{info.sdk_type}/{info.sdk_version}"[:CLIENT_CHARS] if info.sdk_type else "",
-        start=_start(asked.body, caller, options),
+        start={**_start(asked.body, caller, options), **({spans.HEADER: asked.trace} if asked.trace else {})},
     )
 
 

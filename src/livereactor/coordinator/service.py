@@ -13,10 +13,11 @@ from typing import Any, Final
 
 import structlog
 
-from livereactor.base import ids
+from livereactor.base import ids, spans
 from livereactor.base.errors import ConflictError, NotFoundError
 from livereactor.base.sparse_log import SparseLog
 from livereactor.coordinator import creation, decisions, quotas
+from livereactor.coordinator.assignments import Assignments
 from livereactor.coordinator.caller import Caller
 from livereactor.coordinator.creation import Asked, Capacity
 from livereactor.coordinator.decider import Decider
@@ -75,6 +76,7 @@ class Service:
         self._peers = peers
         self._decider = Decider(store, links, options, unix_us, None if peers is None else peers.notices)
         self.metrics = Metrics(self._decider)
+        self._assignments = Assignments(self._decider)
         self._polls = Polls(self._decider)
         self._neighbours = None if peers is None else Neighbours(peers.url, self._home_of, secret=peers.secret)
         self._relay = Relay(links, self._neighbours)
@@ -124,10 +126,12 @@ class Service:
             UnavailableError: no Worker serves the model and none can be started (`NO_CAPACITY`).
             KeyReusedError: the idempotency key was used for another body (422).
         """
-        request = Asked(caller, asked, ids.session_id(), creation.checked_key(idempotency_key))
+        key = creation.checked_key(idempotency_key)
+        request = Asked(caller, asked, ids.session_id(), key, trace=spans.current())
         created = await self._decider.decide(creation.create, request, capacity=self.capacity)
         if (session := created.session) is not None:
             self.metrics.created(session)
+            self._assignments.follow(session)
             log.info(
                 "session created",
                 session=session.id,
@@ -251,6 +255,7 @@ class Service:
             caller=caller.mark,
             method=method,
             path=path,
+            headers={spans.HEADER: trace} if (trace := spans.current()) else {},
             body=body,
         )
         waits = iter(UNTOLD)

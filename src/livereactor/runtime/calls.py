@@ -102,7 +102,7 @@ class Calls:
             filled = arguments_with_files(spec, arguments, files) if files else arguments
             marks = CallMarks(began)
             future = self._stage.call(Call(command.name, filled, marks), client)
-            self._then(future, lambda done: self._replied(connection, command.request_id, done, marks, fail), fail)
+            self._then(future, lambda done: self._replied(connection, command, done, marks, fail), fail)
 
         self._in_order(client.id, argument_uploads(spec, arguments), run, fail, size_of(arguments))
 
@@ -176,20 +176,22 @@ class Calls:
     def _replied(
         self,
         connection: Connection,
-        request_id: str | None,
+        command: m.Command,
         done: Future[MessageOut | None],
         marks: CallMarks,
         fail: Fail,
     ) -> None:
         error = done.exception()
-        if error is not None:
-            fail(_public(error))
+        refusal = None if error is None else _public(error)
+        if refusal is not None:
+            fail(refusal)
         else:
             self._metrics.command("ok", time.monotonic() - marks.asked)
             reply = done.result()
-            connection.tell(m.Ack(request_id) if reply is None else m.ModelMessage(reply.type, reply.data, request_id))
+            number = command.request_id
+            connection.tell(m.Ack(number) if reply is None else m.ModelMessage(reply.type, reply.data, number))
         if marks.taken:  # else the Stage had no room for it
-            self.times.command(marks, time.monotonic())
+            self.times.command(command.name, marks, time.monotonic(), "" if refusal is None else refusal.code)
 
     def _then(self, future: Future[Any], tell: Callable[[Future[Any]], None], fail: Fail) -> None:
         """Tell the outcome on the loop, in the order of the calls."""

@@ -41,6 +41,7 @@ from livereactor.web.guard import Guard
 from livereactor.web.key_door import KeyDoor
 from livereactor.web.problems import handle_errors
 from livereactor.web.resuming import RESUMABLE, digest_of, offset_of, progress
+from livereactor.web.traced import Traced
 
 LONGEST_NUMBER: Final = 16  # digits
 CALLER: Final = "livereactor.caller"  # key of a scope: who asks, where a relay tells
@@ -63,7 +64,8 @@ def create_app(
     if page is not None:
         api.mount("/", StaticFiles(directory=page, html=True))
     handle_errors(api, otherwise="the page is at /")
-    inner = api if key is None else KeyDoor(api, key, page)
+    traced = Traced(api)
+    inner = traced if key is None else KeyDoor(traced, key, page)
     return Guard(inner, access or Access(), runtime.limits.body_bytes)
 
 

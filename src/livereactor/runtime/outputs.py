@@ -20,6 +20,7 @@ from livereactor.runtime.outputs_audio import AudioTrack
 from livereactor.runtime.outputs_video import VideoTrack
 from livereactor.runtime.recorder.tap import Tap
 from livereactor.runtime.seam import EncodedSink, OutputDeclaration, SoundSink
+from livereactor.runtime.session_trace import SessionTrace
 
 # Seconds that pictures wait where a model has sound. With a playout delay of 0..0 receivers do not line the two up, and
 # sound takes longer: blocks of 10 ms here, 40 ms of jitter buffer there. Measured without: 65 ms behind, +- 1.
@@ -127,10 +128,10 @@ class Outputs:
         for track in self._tracks():
             track.reset()
 
-    def time(self, timings: Timings) -> None:
-        """A Session begins: how long each stage of its pictures takes is counted there from now on."""
+    def time(self, timings: Timings, trace: SessionTrace) -> None:
+        """A Session begins: how long each stage of its pictures takes is counted and traced there from now on."""
         for track in self._video.values():
-            track.time(timings)
+            track.time(timings, trace)
 
     def counters(self) -> Mapping[str, Mapping[str, float]]:
         """By track, since the start; `outputs_video.py` and `outputs_audio.py` say what each counts."""

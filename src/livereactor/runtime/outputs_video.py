@@ -20,11 +20,13 @@ from livereactor.base.timing import StageName, Timings
 from livereactor.media.colour import Planes, shrink, to_planes
 from livereactor.media.encoder import VideoEncoder, start_bps
 from livereactor.media.frames import EncodedFrame, Frame, Pixels
+from livereactor.runtime.frame_spans import FrameSpans
 from livereactor.runtime.outputs_fanout import LOW_INTERVAL, Fanout, Task, Viewer
 from livereactor.runtime.playout import Playout
 from livereactor.runtime.recorder.tap import Shown, Tap
 from livereactor.runtime.rungs import Rung
 from livereactor.runtime.seam import EncodedSink, OutputDeclaration
+from livereactor.runtime.session_trace import SessionTrace
 
 log = structlog.get_logger(__name__)
 
@@ -38,7 +40,7 @@ JOIN_TIMEOUT: Final = 2.0
 class _Picture:
     frame: Frame
     due_at: float
-    given_at: float  # by the model
+    made: tuple[float, float]  # when the step that gave it began and ended
 
 
 @dataclass(slots=True)
@@ -67,11 +69,17 @@ class _Job:
 
 
 class _Times:
-    """How long a picture's stages take; added to on the track's thread only."""
+    """How long a picture's stages take; added to on the track's thread only.
 
-    __slots__ = ("convert", "encode", "queue", "send")
+    Attributes:
+        converting, encoding: seconds of the picture in work, of all its Streams.
+    """
 
-    def __init__(self, timings: Timings, track: str) -> None:
+    __slots__ = ("convert", "converting", "encode", "encoding", "queue", "send", "spans")
+
+    def __init__(self, timings: Timings, track: str, spans: FrameSpans) -> None:
+        self.spans = spans
+        self.converting = self.encoding = 0.0
         self.queue = timings.of(StageName.QUEUE, track)
         self.convert = timings.of(StageName.CONVERT, track)
         self.encode = timings.of(StageName.ENCODE, track)
@@ -110,7 +118,7 @@ class VideoTrack:
         self._planes: Planes | None = None
         self._converted: _Picture | None = None
         self._last_us = 0
-        self._times = _Times(Timings(), declaration.name)  # of the Session; there is none yet
+        self._times = _Times(Timings(), declaration.name, FrameSpans(declaration.name))  # until a Session begins
         self._restart()
         self._thread = threading.Thread(target=self._run, name=f"output-{declaration.name}", daemon=True)
         self._thread.start()
@@ -124,9 +132,10 @@ class VideoTrack:
             self._counters.emitted += len(frames)
             unseen = self._tap is None and not self._fanout.wanted
             if len(frames) == 1 and unseen and not len(self._playout):
-                self._remember(_Picture(frames[0], now, now))
+                self._remember(_Picture(frames[0], now, (now - step_seconds, now)))
                 return
-            self._playout.push([(frame, now) for frame in frames], step_seconds=step_seconds, now=now)
+            made = (now - step_seconds, now)
+            self._playout.push([(frame, made) for frame in frames], step_seconds=step_seconds, now=now)
             self._counters.queued_max = max(self._counters.queued_max, len(self._playout) + self._busy)
             self._changed.notify()
 
@@ -143,9 +152,10 @@ class VideoTrack:
         with self._changed:
             self._tap = tap
 
-    def time(self, timings: Timings) -> None:
-        """A Session begins: its stages are counted there."""
-        self._times = _Times(timings, self._declaration.name)
+    def time(self, timings: Timings, trace: SessionTrace) -> None:
+        """A Session begins: its stages are counted and traced there."""
+        name = self._declaration.name
+        self._times = _Times(timings, name, FrameSpans(name, trace.session, trace.context))
 
     def add_viewer(self, viewer: int, sink: EncodedSink) -> None:
         with self._changed:
@@ -215,7 +225,7 @@ class VideoTrack:
         declared = self._declaration
         self._fps = declared.fps
         self._size = (declared.width or USUAL_SIZE[0], declared.height or USUAL_SIZE[1])
-        self._playout: Playout[tuple[Frame, float]] = Playout(declared.fps, delay=self._delay)
+        self._playout: Playout[tuple[Frame, tuple[float, float]]] = Playout(declared.fps, delay=self._delay)
         self._fanout = Fanout(start_bps(*self._size, declared.fps or USUAL_FPS))
         self._newest: _Picture | None = None
 
@@ -243,8 +253,8 @@ class VideoTrack:
         due = self._playout.due(now)
         if due:
             self._counters.dropped += len(due) - 1  # the slot: newest wins
-            (frame, given_at), due_at = due[-1]
-            self._remember(_Picture(frame, due_at, given_at))
+            (frame, made), due_at = due[-1]
+            self._remember(_Picture(frame, due_at, made))
         return bool(due)
 
     def _remember(self, picture: _Picture) -> None:
@@ -277,9 +287,10 @@ class VideoTrack:
 
     def _send(self, job: _Job) -> None:
         shared: EncodedFrame | None = None
-        times, sending = self._times, 0.0
+        times, sending, taken = self._times, 0.0, self._clock.now()
+        times.converting = times.encoding = 0.0
         if job.fresh:
-            times.queue.add(self._clock.now() - job.picture.given_at)
+            times.queue.add(taken - job.picture.made[1])
         for task in job.tasks:
             # The boundary of this thread: a codec that fails costs a Frame, an engine that fails costs a viewer its
             # Frame, and the track goes on. A new encoder starts with a key frame.
@@ -302,11 +313,17 @@ class VideoTrack:
             sending += time.perf_counter() - began
         if job.tasks:
             times.send.add(sending)
+            if job.fresh:
+                self._trace(job.picture, times, taken)
         if job.tap is not None and (job.fresh or shared is not None):
             self._record(job.tap, job, shared)
         if job.fresh:
             self._counters.pictures += 1
             self._counters.delay_seconds += self._clock.now() - job.picture.due_at
+
+    def _trace(self, picture: _Picture, times: _Times, taken: float) -> None:
+        spent = {"convert": times.converting, "encode": times.encoding}
+        times.spans.sent(made=picture.made, taken=taken, now=self._clock.now(), **spent)
 
     def _record(self, tap: Tap, job: _Job, shared: EncodedFrame | None) -> None:
         at = job.picture.due_at if job.fresh else self._clock.now()
@@ -334,6 +351,7 @@ class VideoTrack:
         encoded = self._encode(task, planes, job)
         counters, seconds = self._counters, time.perf_counter() - started
         self._times.encode.add(seconds)
+        self._times.encoding += seconds
         counters.encode_seconds += seconds
         counters.encoded += 1
         counters.keys += encoded.key
@@ -348,6 +366,7 @@ class VideoTrack:
             self._converted = picture
             seconds = time.perf_counter() - started
             self._times.convert.add(seconds)
+            self._times.converting += seconds
             self._counters.convert_seconds += seconds
         assert self._planes is not None
         return self._planes

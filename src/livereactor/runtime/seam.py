@@ -285,10 +285,6 @@ class OutputsControl(Protocol):
         """Session end: drop queued Frames, the kept newest picture and all viewers; sizes and fps as declared."""
         ...
 
-    def time(self, timings: Timings) -> None:
-        """A Session begins: its stages are counted there from now on."""
-        ...
-
     def counters(self) -> Mapping[str, Mapping[str, float]]:
         """Per track: emitted, encoded, dropped, queued_max, encode_seconds, convert_seconds, bytes, keys, …"""
         ...

@@ -45,7 +45,7 @@ class SessionScope:
         self.log = log if session is None else log.bind(session=session)
         self.clients: dict[int, ClientInfo] = {}
         self.publishers: dict[str, int] = {}
-        self.times = SessionTimes()
+        self.times = SessionTimes(session or "")
         self._tasks: set[asyncio.Task[None]] = set()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:

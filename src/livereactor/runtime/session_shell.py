@@ -149,6 +149,7 @@ class SessionShell:
         self._forget(connection)
         wire = Connection(connection, self, self.limits, ours=ours, records=records, log=self._scope.log)
         self.connections[connection] = wire
+        self._scope.times.trace.offered(connection)
         self.metrics.connections(len(self.connections))
 
     # --- what Connections and Peers ask (ConnectionHost, PeersHost) ------------------------------------------------
@@ -324,8 +325,9 @@ class SessionShell:
             journal = self.recorder.begin(asked, self.definition, scope.log)
             self.uploads.begin(asked.id)
             self.calls.times = scope.times
-            self.outputs.time(scope.times.timings)
+            self.outputs.time(scope.times.timings, scope.times.trace)
             self.opening = self.stage.open(start_of(asked, scope, journal))
+            scope.times.trace.opening(self.opening)
         except Exception:
             scope.log.exception("session not opened")
             self.end("error")
@@ -367,6 +369,7 @@ class SessionShell:
     def _joined(self, connection: int, role: Role) -> None:
         client = ClientInfo(connection, role, time.time())
         self._scope.clients[connection] = client
+        self._scope.times.trace.connected(connection)
         self.stage.join(client)
         self._scope.log.info("client joined", connection=connection, role=role)
         if (wire := self.connections.get(connection)) is not None:
@@ -381,6 +384,7 @@ class SessionShell:
     def _forget(self, connection: int) -> None:
         if (wire := self.connections.pop(connection, None)) is not None:
             wire.close()
+        self._scope.times.trace.dropped(connection)
         self.calls.forget(connection)
         self.peers.drop(connection)
 

@@ -11,6 +11,7 @@ from livereactor.engine.port import PeerStats
 from livereactor.protocol import messages as m
 from livereactor.protocol.stages import SessionStages, StageRow
 from livereactor.runtime.seam import CallMarks
+from livereactor.runtime.session_trace import SessionTrace
 
 _REPORTED: Final = {each.value: each for each in (StageName.JITTER_BUFFER, StageName.DECODE)}
 _LONGEST_MS: Final = 60_000.0  # what a client claims a Frame took
@@ -20,19 +21,25 @@ _FRAMES: Final = 10_000  # in one report
 class SessionTimes:
     """The stages of one Session.
 
+    Args:
+        session: its id; "" = there is none.
+
     Attributes:
+        trace: what a tracer is told of it.
         timings: what the model's thread and the outputs' add to.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, session: str = "") -> None:
+        self.trace = SessionTrace(session)
         self.timings = Timings()
         self._began = time.monotonic()
         self._wait = self.timings.of(StageName.COMMAND_WAIT)
         self._handler = self.timings.of(StageName.COMMANDS)
         self._reply = self.timings.of(StageName.COMMAND_REPLY)
 
-    def command(self, marks: CallMarks, now: float) -> None:
-        """A Command that the model's thread ran has its outcome on the channel."""
+    def command(self, name: str, marks: CallMarks, now: float, failed: str) -> None:
+        """A Command that the model's thread ran has its outcome on the channel; `failed`: the code of an error."""
+        self.trace.command(name, marks, now, failed)
         self._wait.add(marks.taken - marks.asked)
         self._handler.add(marks.done - marks.taken)
         self._reply.add(now - marks.done)

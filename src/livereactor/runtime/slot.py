@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 import structlog
 from pydantic import ValidationError
 
+from livereactor.base import spans
 from livereactor.base.errors import LivereactorError, PeerError, UnavailableError, UsageError
 from livereactor.engine.port import IceServer
 from livereactor.protocol import link
@@ -59,7 +60,8 @@ class Slot:
         self._detail = ""
         try:
             asked = StartSession.model_validate({**body, "session_id": session})
-            refused = self.runtime.begin(asked, ice_servers=_servers(asked.ice_servers))
+            with spans.within(spans.parsed(str(body.get(spans.HEADER, "")))):
+                refused = self.runtime.begin(asked, ice_servers=_servers(asked.ice_servers))
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False, include_context=False)[0]
             where = ".".join(str(part) for part in first["loc"])

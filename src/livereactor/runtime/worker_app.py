@@ -15,6 +15,7 @@ from livereactor.runtime.http import observation_routes, session_routes, signall
 from livereactor.runtime.runtime import Runtime
 from livereactor.web.asgi import App
 from livereactor.web.problems import handle_errors
+from livereactor.web.traced import Traced
 
 
 def relayed_app(runtime: Runtime) -> App:
@@ -23,7 +24,7 @@ def relayed_app(runtime: Runtime) -> App:
     for routes in (signalling_routes, session_routes, _coordinators, observation_routes):
         api.include_router(routes(runtime))
     handle_errors(api, otherwise="this is a worker")
-    return api
+    return Traced(api)
 
 
 def _coordinators(runtime: Runtime) -> APIRouter:

@@ -47,6 +47,7 @@ from livereactor.wiring.networks import shared_relays
 from livereactor.wiring.peers import check_peers, dialled, peers_of
 from livereactor.wiring.pools import make_pool, warn_of_loopback
 from livereactor.wiring.process import LOOPBACK, Server, configure_logging, listen, stop_on_signals, url_of
+from livereactor.wiring.tracing import tracing
 from livereactor.wiring.webhooks import check_webhooks, telling
 from livereactor.wiring.workers import fleet_plan
 
@@ -93,7 +94,8 @@ def serve_models(targets: Sequence[str], resolved: Resolved, *, listening: Calla
     options = coordinator_options(settings)
     with listen(settings.coordinator.host, settings.coordinator.port) as listener:
         listener.listen(BACKLOG)
-        with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:  # uvloop where there is one
+        loop = auto_loop_factory()  # uvloop where there is one
+        with tracing("livereactor-coordinator"), asyncio.Runner(loop_factory=loop) as runner:
             runner.run(_serve(targets, resolved, options, listener, listening))
 
 

@@ -35,6 +35,7 @@ from livereactor.wiring.blobs import blobs_url, kept_for, open_blobs
 from livereactor.wiring.limits import limits
 from livereactor.wiring.networks import peer_config, shared_relays
 from livereactor.wiring.process import LOOPBACK, Server, configure_logging, listen, stop_on_signals, url_of
+from livereactor.wiring.tracing import tracing
 
 # A model that holds the GIL between two frames delays the thread that encodes by up to one switch interval (5 ms by
 # default); measured: 12.5 to 7.1 ms from yield to send.
@@ -68,7 +69,8 @@ def serve_model(target: str, resolved: Resolved, *, listening: Callable[[str], N
     remove_left_over()
     model = load_model(target)
     reloader = Reloader(target, model) if reload else None
-    with listen(settings.runtime.host, settings.runtime.port) as listener, _upload_folder(settings) as folder:
+    listening_at = listen(settings.runtime.host, settings.runtime.port)
+    with tracing("livereactor-runtime"), listening_at as listener, _upload_folder(settings) as folder:
         asyncio.run(_serve(model, resolved, listener, folder, listening, reloader), debug=False)
 
 

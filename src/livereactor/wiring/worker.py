@@ -33,6 +33,7 @@ from livereactor.settings import Resolved
 from livereactor.wiring.blobs import open_blobs
 from livereactor.wiring.process import configure_logging
 from livereactor.wiring.runtime import SWITCH_INTERVAL, runtime_options
+from livereactor.wiring.tracing import tracing
 
 log = structlog.get_logger("livereactor")
 
@@ -74,7 +75,8 @@ def serve_coordinator(target: str, resolved: Resolved, options: WorkerOptions) -
     sys.setswitchinterval(SWITCH_INTERVAL)
     remove_left_over()
     model = load_model(target)
-    asyncio.run(_serve(model, resolved, options, Coordinator(options.coordinator, options.secret)), debug=False)
+    with tracing("livereactor-worker"):
+        asyncio.run(_serve(model, resolved, options, Coordinator(options.coordinator, options.secret)), debug=False)
 
 
 def await_orders(told: IO[bytes]) -> Orders | None:

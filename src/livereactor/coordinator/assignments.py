@@ -1,0 +1,79 @@
+"""How long a Session waited for a Worker, and how long that took to accept it, told to a tracer. Loop only.
+
+The coordinator that made a Session tells it, whichever one gives it away. Without a tracer nothing is followed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Final
+
+from livereactor.base import spans
+from livereactor.coordinator.decider import Decider
+from livereactor.coordinator.effects import Effect, SessionChanged, SessionEnded
+from livereactor.store.port import StoreUnavailableError
+from livereactor.store.records import SessionRecord
+
+FOLLOWED: Final = 1_000  # Sessions that wait at once; those beyond are not traced
+SESSION: Final = "livereactor.session"
+
+
+class Assignments:
+    """The Sessions made here that no Worker has accepted yet."""
+
+    def __init__(self, decider: Decider) -> None:
+        self._decider = decider
+        self._waiting: set[str] = set()
+        self._looking: dict[str, asyncio.Task[None]] = {}
+        decider.listen(self._heard)
+
+    def follow(self, session: SessionRecord) -> None:
+        """It has just been made."""
+        if spans.active() is not None and session.start.get(spans.HEADER) and len(self._waiting) < FOLLOWED:
+            self._waiting.add(session.id)
+            self._look(session.id)
+
+    def _heard(self, effect: Effect) -> None:
+        match effect:
+            case SessionChanged(session=session) if session in self._waiting:
+                self._look(session)
+            case SessionEnded(session=session):
+                self._waiting.discard(session)
+            case _:
+                pass
+
+    def _look(self, session: str) -> None:
+        before = self._looking.get(session)
+        task = asyncio.get_running_loop().create_task(self._told(session, before), name=f"trace of {session}")
+        self._looking[session] = task  # kept, or it might be collected
+        task.add_done_callback(lambda done: self._done(session, done))
+
+    def _done(self, session: str, task: asyncio.Task[None]) -> None:
+        if self._looking.get(session) is task:
+            del self._looking[session]
+
+    async def _told(self, session: str, before: asyncio.Task[None] | None) -> None:
+        if before is not None:
+            await asyncio.wait([before])
+        if session not in self._waiting:
+            return
+        try:
+            record = await self._decider.read(lambda tx: tx.session(session))
+        except StoreUnavailableError:
+            return  # the next change is looked at
+        if record is not None and record.assigned_us is not None and record.accepted_us is not None:
+            self._waiting.discard(session)
+            self._tell(record, record.assigned_us, record.accepted_us)
+
+    def _tell(self, record: SessionRecord, assigned_us: int, accepted_us: int) -> None:
+        if (tracer := spans.active()) is None:
+            return
+        ago = time.monotonic() - self._decider.unix_us() / 1e6
+        found = {SESSION: record.id, "livereactor.model": record.model, "livereactor.worker": record.worker or ""}
+        for name, began_us, ended_us in (
+            ("session.queued", record.created_us, assigned_us),
+            ("session.assigned", assigned_us, accepted_us),
+        ):
+            parent = str(record.start.get(spans.HEADER, ""))
+            tracer.begin(name, at=ago + began_us / 1e6, parent=parent, attributes=found).end(ago + ended_us / 1e6)
