@@ -39,9 +39,9 @@ async def around(server: Coordinator, *, warm_up: int, sessions: int) -> dict[st
     return dict(zip(("coordinator", "worker"), used, strict=True))
 
 
-async def test_sixty_sessions_leave_no_thread_and_no_descriptor(tmp_path: Path) -> None:
+async def test_thirty_sessions_leave_no_thread_and_no_descriptor(tmp_path: Path) -> None:
     with livereactor_serve([MODEL], log_path=tmp_path / "log") as server:
-        used = await around(server, warm_up=10, sessions=50)
+        used = await around(server, warm_up=5, sessions=25)
     assert all(is_back(after, before) for before, after in used.values()), used
 
 
