@@ -20,6 +20,7 @@ from bench import (
     cost,
     demos,
     exporting,
+    far,
     flow,
     latency,
     recovering,
@@ -33,6 +34,7 @@ from tests.tools.netns import private_network
 
 MODULES = (
     latency,
+    far,
     connecting,
     serving,
     commands,
