@@ -58,7 +58,8 @@ async def unrest(parts: Stack, seconds: float, seed: int, visitors: int) -> Ledg
     await _settled(parts, ledger, "after everything was made good again")
     events = [Event(kind, at_us / 1e6, session, data) for kind, at_us, session, data in parts.history()]
     ledger.tally["events"] = len(events)
-    for found in (promises.history(events), promises.ends(events, ledger), promises.streams(events, ledger)):
+    asked = promises.asked_to_end(parts.parts.services["proxy"].log())
+    for found in (promises.history(events), promises.ends(events, ledger, asked), promises.streams(events, ledger)):
         ledger.wrong += found
     ledger.wrong += await promises.clips(ledger, parts.key)
     for name, part in parts.parts.services.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
@@ -77,8 +77,17 @@ def _slots(events: Sequence[Event]) -> Iterable[str]:
             holders.pop(held.pop(event.session), None)
 
 
-def ends(events: Sequence[Event], ledger: Ledger) -> list[str]:
-    """Whoever stayed was let go for a reason that was done to its worker, and everybody has an end."""
+def asked_to_end(log: str) -> frozenset[str]:
+    """Sessions that their clients ended themselves: by the proxy's log, they asked for it."""
+    return frozenset(re.findall(r'"DELETE /sessions/(\w+)" ', log))
+
+
+def ends(events: Sequence[Event], ledger: Ledger, asked: Collection[str]) -> list[str]:
+    """Whoever stayed was let go for a reason that was done to its worker, and everybody has an end.
+
+    Args:
+        asked: sessions that their clients ended; one that gives up `connect()` does it too.
+    """
     wrong: list[str] = []
     made = {event.session for event in events if event.kind == "session.created"}
     wrong += [f"{session}: was promised and is not in the database" for session in ledger.sessions.keys() - made]
@@ -91,6 +100,8 @@ def ends(events: Sequence[Event], ledger: Ledger) -> list[str]:
         elif event.kind == "session.ended":
             seen, reason = ledger.sessions.get(event.session), str(event.data["reason"])
             ledger.tally[f"ended: {reason}"] += 1
+            if reason == "stopped" and event.session in asked:
+                continue
             if not _may_end(event, reason, seen, workers.get(event.session), ledger):
                 detail = event.data.get("detail", "")
                 wrong.append(f"{event.session}: ended {reason!r} {detail}, and nobody did anything to it")

@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run, print."""
     parser = argparse.ArgumentParser(prog="python -m bench.simulate", description=__doc__)
     parser.add_argument("--sessions", type=int, nargs="+", default=[1_000, 10_000, 100_000], help="at once")
-    parser.add_argument("--cell", type=int, default=4_000, help="sessions of a cell at most")
+    parser.add_argument("--cell", type=int, default=1_000, help="sessions of a cell at most")
     parser.add_argument("--minutes", type=float, default=10.0, help="of virtual time; the first third fills the cells")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--find", action="store_true", help="one cell, twice as large each time, until it bends")

@@ -33,6 +33,7 @@ root=$1 upper=$2 user=$3; shift 3
 mount --make-rprivate /
 mount -t overlay overlay -o "lowerdir=/,upperdir=$upper/data,workdir=$upper/work" "$root"
 for each in proc dev sys; do mount --rbind "/$each" "$root/$each"; done
+mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"  # as empty as an image's
 while [ "$1" != -- ]; do
     if [ -d "$1" ]; then mkdir -p "$root$2"; else mkdir -p "$(dirname "$root$2")"; touch "$root$2"; fi
     mount --bind "$1" "$root$2"; shift 2

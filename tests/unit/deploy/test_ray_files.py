@@ -61,10 +61,10 @@ def test_its_relay_reaches_the_machines_of_the_cluster_and_nothing_else(said: di
 
 
 def test_ray_takes_the_cluster_file() -> None:
-    from ray.autoscaler._private.util import validate_config
+    from ray.autoscaler._private.util import prepare_config, validate_config
 
     cluster = yaml.safe_load((DEPLOY / "ray-cluster.yaml").read_text())
-    validate_config(cluster)
+    validate_config(prepare_config(cluster))
     for key in ("head_start_ray_commands", "worker_start_ray_commands"):
         words = shlex.split(cluster[key][-1])
         begins = words.index("/opt/livereactor/bin/ray")
