@@ -128,6 +128,7 @@ async def test_chromium_plays_a_clip_to_its_end_and_shows_every_picture(
                 assert played["frames"] == pytest.approx(len(pictures(tmp_path / name)), abs=1)
 
 
+@in_one_of_three
 async def test_picture_and_sound_of_a_clip_begin_at_zero_and_end_together(
     make: Make, start: Start, tmp_path: Path
 ) -> None:
