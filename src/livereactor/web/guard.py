@@ -26,7 +26,7 @@ _METHODS: Final = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 _HEADERS: Final = (
     b"Authorization, Content-Type, Reactor-API-Version, Reactor-API-Accept-Version, Reactor-WebRTC-Version, "
     b"Reactor-API-Key, X-API-Key, X-Request-Id, Idempotency-Key, Last-Event-ID, "
-    b"Upload-Offset, Repr-Digest, Tus-Resumable"
+    b"Upload-Offset, Repr-Digest, Tus-Resumable, Traceparent, Tracestate"
 )
 _REQUEST_ID: Final = re.compile(r"[\w.\-]{1,64}", re.ASCII)
 # The page talks to whichever runtime it was given and shows pictures it made itself; nothing else may load.

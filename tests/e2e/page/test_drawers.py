@@ -29,7 +29,7 @@ async def test_the_latency_is_the_sum_of_its_parts(browser: Browser, walk: Runni
         await page.locator("#figures").click()
         await expect(page.locator("#details")).to_contain_text("is measured with the next one")
         await page.get_by_role("button", name="Jump").click()
-        parts = page.locator("#details .parts li")
+        parts = page.locator("#details [data-way=command] .parts li")
         await expect(parts).to_have_count(6)
         await expect(parts).to_contain_text(["Way there", "Taken", "Made", "Way back", "Decoded", "Screen"])
         await expect(page.locator("#details")).to_contain_text("by the time stamps of pictures: the last command")
@@ -41,11 +41,26 @@ async def test_the_latency_is_the_sum_of_its_parts(browser: Browser, walk: Runni
         assert complaints == []
 
 
+async def test_the_way_of_a_picture_has_every_stage_up_to_the_screen(browser: Browser, walk: Running) -> None:
+    async with live(browser, walk) as (page, complaints):
+        await page.locator("#figures").click()
+        way = page.locator("#details [data-way=picture]")
+        stages = ["Step", "Queue", "Colours", "Encode", "Send", "Network", "Jitter buffer", "Decode"]
+        await expect(way.locator(".parts li")).to_contain_text(stages, timeout=PATIENCE * 1000)
+        await expect(way.locator(".parts li")).to_have_count(len(stages))
+        await expect(way).to_contain_text("by the server and by this page")
+        told = {name: float(await way.locator("li", has_text=name).locator("b").inner_text()) for name in stages}
+        assert all(ms >= 0 for ms in told.values())
+        assert told["Encode"] > 0
+        await picture(page, "stages")
+        assert complaints == []
+
+
 async def test_figures_of_another_session_are_gone(browser: Browser, walk: Running) -> None:
     async with live(browser, walk) as (page, _):
         await page.locator("#figures").click()
         await page.get_by_role("button", name="Jump").click()
-        await expect(page.locator("#details .parts")).to_be_visible()
+        await expect(page.locator("#details [data-way=command] .parts")).to_be_visible()
         await page.get_by_role("button", name="Stop", exact=True).click()
         await expect(page.locator("#details .parts")).to_have_count(0)
 

@@ -41,7 +41,7 @@ async def test_a_page_of_any_origin_may_ask_and_read_errors_too() -> None:
         assert preflight.headers["access-control-allow-origin"] == "*"
         assert preflight.headers["access-control-max-age"] == "600"
         allowed = {each.strip().lower() for each in preflight.headers["access-control-allow-headers"].split(",")}
-        assert {*ASKED.split(", "), "reactor-api-key", "idempotency-key"} <= allowed
+        assert {*ASKED.split(", "), "reactor-api-key", "idempotency-key", "traceparent", "tracestate"} <= allowed
         methods = preflight.headers["access-control-allow-methods"]
         assert all(each in methods for each in ("GET", "POST", "PUT", "DELETE", "OPTIONS"))
         assert "access-control-allow-credentials" not in preflight.headers

@@ -222,6 +222,12 @@ export class Client {
     return this.#peer?.stats() ?? null;
   }
 
+  /** Where the session's time goes at its server; null = there is none. */
+  async stages() {
+    const { id } = this.session;
+    return id === null ? null : this.#signalling.stages(id);
+  }
+
   // --- the machine -----------------------------------------------------------------------------------------------
 
   /**

@@ -100,6 +100,16 @@ export class Signalling {
   }
 
   /**
+   * Where the session's time goes, as its server measures it.
+   * @param {string} session
+   * @returns {Promise<import("./picture-way.js").Row[]>}
+   */
+  async stages(session) {
+    const path = `sessions/${encodeURIComponent(session)}/stages`;
+    return (await (await this.#http.request("asking where the time goes", "GET", path)).json()).stages;
+  }
+
+  /**
    * Send a file's bytes; the model hears of it by `file_uploaded`, which is the caller's to send.
    * @param {string} session
    * @param {File} file

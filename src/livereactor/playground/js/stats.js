@@ -2,7 +2,9 @@
 
 import { element } from "./dom.js";
 import { graph, shown, stackedBar } from "./graphs.js";
+import { Unreachable } from "./http.js";
 import { Latency, PARTS } from "./latency.js";
+import { PictureWay } from "./picture-way.js";
 
 /** @typedef {{fps: number, mbps: number, rttMs: number, jitterMs: number, lossPercent: number, latencyMs: number}} Sample */
 /** @typedef {keyof Sample} Figure */
@@ -36,6 +38,18 @@ const PART_WORDS = {
   screen: { label: "Screen", about: "Until the screen is refreshed" },
 };
 
+/** @type {Record<import("./picture-way.js").Stage, {label: string, about: string}>} */
+const STAGE_WORDS = {
+  step: { label: "Step", about: "The model makes the picture" },
+  queue: { label: "Queue", about: "Waiting for the encoder; pictures of a chunk wait for their turn" },
+  convert: { label: "Colours", about: "Converted for the encoder" },
+  encode: { label: "Encode", about: "Made small enough to send" },
+  send: { label: "Send", about: "Handed to the network, for everybody who watches" },
+  network: { label: "Network", about: "Half a round trip" },
+  jitter_buffer: { label: "Jitter buffer", about: "Its packets wait for each other, and for their turn" },
+  decode: { label: "Decode", about: "Made a picture again" },
+};
+
 export class Stats {
   #client;
   #line;
@@ -43,6 +57,10 @@ export class Stats {
   /** @type {Sample[]} one a second */
   #history = [];
   #latency = new Latency();
+  #way = new PictureWay();
+  /** The server has no stages to tell: another runtime, or an older one. */
+  #isUntold = false;
+  #isAsking = false;
   /** @type {HTMLVideoElement | null} */
   #video = null;
   #frames = 0;
@@ -86,6 +104,8 @@ export class Stats {
   reset() {
     this.#history = [];
     this.#latency = new Latency();
+    this.#way = new PictureWay();
+    this.#isUntold = false;
     this.#frames = this.#lastFrames = this.#lastBytes = this.#lastAt = 0;
     this.#roundTripMs = NaN;
     this.draw();
@@ -102,14 +122,34 @@ export class Stats {
     );
     const isFirst = this.#lastAt === 0;
     const sample = this.#figures(inbound, pair);
+    const video = inbound.find(({ kind }) => kind === "video");
+    this.#way.received(video, this.#roundTripMs);
+    void this.#askServer(video?.mid);
     // Rates are differences: the first has nothing to differ from.
     if (isFirst) return;
     this.#history.push(sample);
     if (this.#history.length > MINUTE) this.#history.shift();
     this.#path = pathOf(entries, pair);
-    const video = inbound.find(({ kind }) => kind === "video");
     this.#codec = String(entries.get(video?.codecId)?.mimeType ?? "").replace("video/", "");
     this.draw();
+  }
+
+  /**
+   * Only while somebody looks.
+   * @param {string | undefined} mid of the picture's section, which stands where its track is declared
+   */
+  async #askServer(mid) {
+    if (this.#details.hidden || this.#isUntold || this.#isAsking) return;
+    this.#isAsking = true;
+    const way = this.#way;
+    try {
+      const rows = await this.#client.stages();
+      if (rows) way.served(rows, this.#client.tracks[Number(mid)]?.name);
+    } catch (error) {
+      if (!(error instanceof Unreachable)) this.#isUntold = true;
+    } finally {
+      this.#isAsking = false;
+    }
   }
 
   /**
@@ -167,9 +207,22 @@ export class Stats {
     const about = [size, this.#codec, this.#path].filter(Boolean).join(" · ") || "Nothing is connected.";
     this.#details.replaceChildren(
       element("div", { class: "graphs" }, ...cards),
-      ...this.#whereItGoes(),
+      element("section", { "data-way": "command" }, ...this.#whereItGoes()),
+      element("section", { "data-way": "picture" }, ...this.#wayOfPictures()),
       element("p", { class: "hint" }, about),
     );
+  }
+
+  /** The stages of pictures as one bar: the server's, and this page's. */
+  #wayOfPictures() {
+    const { parts, isServed } = this.#way;
+    if (!parts.length) return [];
+    const whose = isServed ? "by the server and by this page" : "by this page; this server tells none of its stages";
+    return [
+      element("h2", {}, "From the model to this screen"),
+      ...stackedBar(parts.map(({ stage, ms }) => ({ ...STAGE_WORDS[stage], ms }))),
+      element("p", { class: "hint" }, `Measured ${whose}: the mean of the last second's pictures.`),
+    ];
   }
 
   /** The parts of the latency as one bar, and how it was measured. */
