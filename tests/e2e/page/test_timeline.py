@@ -13,6 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import av
+import httpx2 as httpx
 import numpy as np
 import pytest
 import pytest_asyncio
@@ -98,6 +99,15 @@ async def test_a_clip_is_looked_at_on_the_stage_and_removed(page: Page) -> None:
     await page.get_by_role("button", name="Remove: Last 10 s").click()
     await expect(page.locator(FILM)).to_have_count(0)
     await expect(page.locator(".kept li")).to_have_count(0)
+
+
+async def test_what_is_recorded_is_what_the_page_was_sent(page: Page, counter: Running) -> None:
+    await counted(page, FPS)
+    before = await recorded(counter)
+    await counted(page, 3 * FPS)
+    after = await recorded(counter)
+    assert after["shared"] - before["shared"] >= FPS
+    assert after["encoded"] == before["encoded"]
 
 
 async def test_one_looks_back_while_the_session_goes_on(page: Page) -> None:
@@ -409,3 +419,11 @@ def pictures(film: bytes) -> tuple[list[float], list[int]]:
             times.append(float(each.time or 0))
             numbers.append(int(np.sum((cells > 128).astype(int) << np.arange(16))))
     return times, numbers
+
+
+async def recorded(running: Running) -> dict[str, float]:
+    """How many recorded pictures were encoded for that, and how many viewers had got, by the server's metrics."""
+    async with httpx.AsyncClient() as client:
+        told = (await client.get(f"{running.url}/metrics", timeout=PATIENCE)).text
+    found = re.findall(r"(?m)^livereactor_recorder_pictures_(encoded|shared)_total (\S+)$", told)
+    return {name: float(value) for name, value in found}

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from livereactor.base.errors import ConfigError
+from livereactor.media.frames import VideoCodec
 from livereactor.settings import resolve
 from livereactor.wiring.networks import public_addresses, shared_relays
 from livereactor.wiring.runtime import runtime_options
@@ -23,6 +24,12 @@ def test_public_addresses_reach_the_peers(tmp_path: Path) -> None:
     resolved = settled(tmp_path, runtime__public_address="203.0.113.7, 2001:db8::7")
     assert runtime_options(Plain, resolved).peers.public_addresses == ("203.0.113.7", "2001:db8::7")
     assert runtime_options(Plain, settled(tmp_path)).peers.public_addresses == ()
+
+
+def test_where_it_is_recorded_viewers_get_what_is_recorded_if_they_can(tmp_path: Path) -> None:
+    assert runtime_options(Plain, settled(tmp_path)).peers.video_codecs[0] is VideoCodec.H264
+    unrecorded = settled(tmp_path, recorder__enabled=False)
+    assert runtime_options(Plain, unrecorded).peers.video_codecs[0] is VideoCodec.VP8
 
 
 @pytest.mark.parametrize(
