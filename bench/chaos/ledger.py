@@ -49,14 +49,12 @@ class Ledger:
     Attributes:
         wrong: promises that were seen broken, in words.
         tally: what happened how often.
-        told: seconds from a worker's death to its client's next status.
     """
 
     sessions: dict[str, Seen] = field(default_factory=dict[str, Seen])
     faults: list[Fault] = field(default_factory=list[Fault])
     wrong: list[str] = field(default_factory=list[str])
     tally: Counter[str] = field(default_factory=Counter[str])
-    told: list[float] = field(default_factory=list[float])
 
     def see(self, session: str, model: str, now: float) -> Seen:
         """The session of that id, from now on known to be promised."""

@@ -16,7 +16,7 @@ import httpx2
 from bench.chaos.ledger import Ledger, Seen
 
 # Seconds. What the file's settings give, and what a machine full of processes adds to it.
-LEASE, GRACE, BUSY = 15.0, 20.0, 15.0
+LEASE, BUSY = 15.0, 15.0
 STILL: Final = 10.0  # without a frame, at four a second
 _PART: Final = re.compile(r'^#EXT-X-MAP:URI="([^"]+)"|^([^#\s].*)$', re.MULTILINE)
 

@@ -182,7 +182,6 @@ class Cell:
 
     def _ready(self, worker: Worker) -> None:
         if not worker.is_dead:
-            worker.is_ready = True
             self._say(worker, "free")
 
     def _say(self, worker: Worker, phase: link.SlotPhase) -> None:

@@ -16,7 +16,6 @@ class Worker:
     number: int = 0  # of its last beat
     session: str | None = None
     fence: int = 0
-    is_ready: bool = False
     is_dead: bool = False
 
 
