@@ -73,20 +73,22 @@ class Created:
 
 
 def create(
-    tx: Tx, now_us: int, options: CoordinatorOptions, asked: Asked, *, capacity: Capacity
+    tx: Tx, now_us: int, options: CoordinatorOptions, asked: Asked, *, capacity: Capacity, crowded: bool = False
 ) -> tuple[Created, list[Effect]]:
     """Make it, or say again what was said to the same request.
 
     Args:
         capacity: why no Worker of a model can be started now, None = nothing is known against it.
+        crowded: others are believed to wait for the model.
 
     Raises:
+        NobodyWaitsError: nobody does; ask again without `crowded`.
         as `Service.create`.
     """
     digest = fingerprint(asked.body) if asked.key is not None else ""
     if asked.key is not None and (before := _before(tx, asked, digest, now_us)) is not None:
         return Created(before, None), []
-    line = joined(tx, asked.body.model.name, asked.body.model.version)
+    line = joined(tx, asked.body.model.name, asked.body.model.version, crowded=crowded)
     _may(asked.caller, line.model.name)
     owner = quotas.check(tx, asked.caller, options.quotas, now_us)
     _must_be_served(tx, line.model, capacity)
@@ -110,15 +112,16 @@ def fingerprint(body: CreateSession) -> str:
     return hashlib.sha256(json.dumps(body.to_body(), sort_keys=True).encode()).hexdigest()
 
 
-def joined(tx: Tx, asked: str, version: str | None = None) -> Line:
+def joined(tx: Tx, asked: str, version: str | None = None, *, crowded: bool = False) -> Line:
     """The line of the model that a client means: `name`, `owner/name`, `name@version`.
 
     Raises:
+        NobodyWaitsError: as `decisions.line`.
         NotFoundError: there is none, or not in that version.
     """
     name, _, after = asked.rpartition("/")[2].partition("@")
     version = after or version
-    line = decisions.line(tx, name)
+    line = decisions.line(tx, name, crowded=crowded)
     if line is None:
         raise NotFoundError(f"no model named {name[:64]!r}; {_nearest(name, [each.name for each in tx.models()])}")
     served = line.model.version

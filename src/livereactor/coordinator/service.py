@@ -19,7 +19,7 @@ from livereactor.base.sparse_log import SparseLog
 from livereactor.coordinator import creation, decisions, quotas
 from livereactor.coordinator.assignments import Assignments
 from livereactor.coordinator.caller import Caller
-from livereactor.coordinator.creation import Asked, Capacity
+from livereactor.coordinator.creation import Asked, Capacity, Created
 from livereactor.coordinator.decider import Decider
 from livereactor.coordinator.effects import Effect
 from livereactor.coordinator.hearing import Hearing
@@ -73,6 +73,7 @@ class Service:
         self.options = options
         self.capacity: Capacity = lambda model: None
         self.is_leaving = False
+        self._crowded: set[str] = set()  # models that somebody waits for, as far as their last creation told
         self._peers = peers
         self._decider = Decider(store, links, options, unix_us, None if peers is None else peers.notices)
         self.metrics = Metrics(self._decider)
@@ -128,7 +129,7 @@ class Service:
         """
         key = creation.checked_key(idempotency_key)
         request = Asked(caller, asked, ids.session_id(), key, trace=spans.current())
-        created = await self._decider.decide(creation.create, request, capacity=self.capacity)
+        created = await self._create(request)
         if (session := created.session) is not None:
             self.metrics.created(session)
             self._assignments.follow(session)
@@ -141,6 +142,21 @@ class Service:
                 client=session.client,
             )
         return created.view
+
+    async def _create(self, request: Asked) -> Created:
+        """Together with others where the last one had to wait, which is seldom wrong; else alone."""
+        model = request.body.model.name
+        try:
+            created = await self._decider.decide(
+                creation.create, request, capacity=self.capacity, crowded=model in self._crowded
+            )
+        except decisions.NobodyWaitsError:
+            self._crowded.discard(model)
+            created = await self._decider.decide(creation.create, request, capacity=self.capacity)
+        session = created.session
+        if session is not None and session.model == model and session.state is SessionState.QUEUED:
+            self._crowded.add(model)
+        return created
 
     async def describe(self, caller: Caller, session: str, *, listed: bool = False) -> SessionDescriptor:
         """What S2 says now; a queued Session's client counts as heard of. `listed`: INACTIVE may be said (S3, lists).

@@ -39,8 +39,8 @@ _STILL_OPEN: Final = exists().where(schema.SESSIONS.c.id == _U.session, text(sch
 _ENDED: Final = select(_U.session).where(~_STILL_OPEN).distinct().order_by(_U.session).limit(param("up_to"))
 
 _EVENT: Final = Rows(EventRecord, schema.EVENTS)
-_ADD_EVENT: Final = insert(schema.EVENTS).values(tx=0)
-_ADD_NUMBERED_EVENT: Final = insert(schema.EVENTS).values(tx=text("pg_current_xact_id()::text::bigint"))
+_ADD_EVENT: Final = insert(schema.EVENTS).values(tx=0).inline()  # nobody asks for its seq
+_ADD_NUMBERED_EVENT: Final = _ADD_EVENT.values(tx=text("pg_current_xact_id()::text::bigint"))
 _SETTLED: Final = or_(
     _E.tx < text("pg_snapshot_xmin(pg_current_snapshot())::text::bigint"),
     _E.tx == text("pg_current_xact_id_if_assigned()::text::bigint"),  # what this transaction wrote itself

@@ -95,7 +95,10 @@ async def client(store: Store, number: int, dice: random.Random) -> None:
     """Makes Sessions, asks for them, and ends some of them before their time."""
     for n in range(ROUNDS):
         made = r.session(f"ses_{number}_{n}", created_us=NOW_US, polled_us=NOW_US)
-        await store.transact(lambda tx, made=made: created(tx, NOW_US, OPTIONS, session=made))
+        try:  # as a coordinator that remembers, rightly or not, that somebody waits
+            await store.transact(lambda tx, made=made: created(tx, NOW_US, OPTIONS, session=made, crowded=True))
+        except decisions.NobodyWaitsError:
+            await store.transact(lambda tx, made=made: created(tx, NOW_US, OPTIONS, session=made))
         await store.read(lambda tx, made=made: decisions.place(tx, NOW_US, tx.session(made.id) or made))
         for what in (decisions.polled, decisions.prefer, decisions.end_session):
             if dice.random() < 0.4:

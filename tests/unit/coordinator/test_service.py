@@ -662,3 +662,16 @@ async def test_a_service_starts_sweeping_and_ends(rig: Rig) -> None:
     await rig.service.start()
     await rig.service.aclose()
     await rig.service.aclose()
+
+
+async def test_a_queue_that_was_crowded_and_is_empty_keeps_nobody_from_a_free_slot() -> None:
+    rig = Rig()
+    await rig.model()
+    waiting = [(await rig.create()).session_id for _ in range(2)]
+    assert [(await rig.record(each)).state for each in waiting] == [SessionState.QUEUED] * 2
+    await rig.worker(slots=3)
+    assert [(await rig.record(each)).state for each in waiting] == [SessionState.ASSIGNED] * 2
+    view = await rig.create()
+    assert (await rig.record(view.session_id)).state is SessionState.ASSIGNED
+    last = await rig.create()
+    assert (await rig.record(last.session_id)).state is SessionState.QUEUED

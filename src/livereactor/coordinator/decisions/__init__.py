@@ -11,7 +11,15 @@ Model; after the Model only what nobody else holds (`head` and `free_slot` pass 
 from livereactor.coordinator.decisions.beats import beat, reminders, report
 from livereactor.coordinator.decisions.fill import fill
 from livereactor.coordinator.decisions.places import Place, place, places
-from livereactor.coordinator.decisions.sessions import Line, create_session, end_session, line, polled, prefer
+from livereactor.coordinator.decisions.sessions import (
+    Line,
+    NobodyWaitsError,
+    create_session,
+    end_session,
+    line,
+    polled,
+    prefer,
+)
 from livereactor.coordinator.decisions.sweeps import (
     sweep_assignments,
     sweep_clock,
@@ -24,6 +32,7 @@ from livereactor.coordinator.decisions.workers import bye, drain, register, work
 
 __all__ = [
     "Line",
+    "NobodyWaitsError",
     "Place",
     "beat",
     "bye",

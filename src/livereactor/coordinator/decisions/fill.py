@@ -9,7 +9,7 @@ from livereactor.coordinator.decisions import moves
 from livereactor.coordinator.effects import Effect, FleetChanged, QueueChanged
 from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.store.port import Tx
-from livereactor.store.records import SlotRecord, WorkerState
+from livereactor.store.records import ModelRecord, SlotRecord, WorkerState
 
 FILL_LIMIT: Final = 16  # claims in one transaction: others wait for its locks
 
@@ -22,6 +22,7 @@ def fill(
     model: str,
     limit: int = FILL_LIMIT,
     newcomer: str | None = None,
+    held: ModelRecord | None = None,
 ) -> tuple[int, list[Effect]]:
     """Give free Slots of READY Workers of a model to the Tickets whose turn it is.
 
@@ -29,12 +30,13 @@ def fill(
 
     Args:
         newcomer: the Session that this transaction made: it has not waited.
+        held: the model's record, where this transaction holds it alone already.
 
     Returns:
         how many were served; `limit` = there may be more.
     """
     # Locked for the whole of it: a Ticket and a Slot that come at the same time must not miss each other.
-    record = tx.model(model, lock=True)
+    record = held or tx.model(model, lock=True)
     if record is None:
         return 0, []
     effects: list[Effect] = []

@@ -28,15 +28,27 @@ class Line:
     tail: SessionRecord | None
 
 
-def line(tx: Tx, model: str) -> Line | None:
+class NobodyWaitsError(Exception):
+    """The queue was said to be crowded, and is not (any more): begin anew, and hold the model alone."""
+
+
+def line(tx: Tx, model: str, *, crowded: bool = False) -> Line | None:
     """Hold a model and look who is last in its queue; None = there is no such model.
 
-    Whoever joins a queue holds the model together with others who do; whoever may find a free Slot locks it alone.
+    Args:
+        crowded: others are believed to wait. Whoever joins a queue holds the model together with others who do;
+            whoever may find a free Slot holds it alone.
+
+    Raises:
+        NobodyWaitsError: nobody waits in a queue that is `crowded`.
     """
-    others_wait = tx.tail(model) is not None
-    record = tx.model(model, lock=not others_wait, shared=others_wait)
-    # Again: it may have been served before the model was held.
-    return None if record is None else Line(record, tx.tail(model) if others_wait else None)
+    record = tx.model(model, lock=not crowded, shared=crowded)
+    if record is None:
+        return None
+    tail = tx.tail(model)
+    if crowded and tail is None:
+        raise NobodyWaitsError
+    return Line(record, tail)
 
 
 def create_session(
@@ -62,7 +74,7 @@ def create_session(
         # The last one in the queue moves nobody.
         moved = [QueueChanged(added.model)] if queue.order(added) < queue.order(tail) else []
         return added, [*moved, FleetChanged(added.model)]
-    served, effects = fill(tx, now_us, options, model=model.name, limit=1, newcomer=added.id)
+    served, effects = fill(tx, now_us, options, model=model.name, limit=1, newcomer=added.id, held=model)
     if not served:
         return added, [FleetChanged(added.model)]
     return tx.session(added.id) or added, effects
