@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import accumulate
@@ -31,7 +32,6 @@ class StageName(StrEnum):
     DECODE = "decode"  # likewise
 
 
-COMMAND_STAGES: Final = frozenset({StageName.COMMAND_WAIT, StageName.COMMANDS, StageName.COMMAND_REPLY})
 _FINE: Final = 3  # bits behind the first that count: steps of 1/8 to 1/16, so a figure is off by 6 % at most
 _PARTS: Final = 1 << _FINE
 _TOP_BITS: Final = 27  # 134 s; what takes longer counts as that
@@ -97,15 +97,17 @@ class Timings:
             return self._timings.setdefault((stage, track), Timing())
 
     def figures(self) -> list[StageFigures]:
-        """All stages that took place, in their order, by track."""
+        """All stages that took place, in their order."""
         with self._making:
             timings = dict(self._timings)
-        order = list(StageName)
         found = (timing.figures(*key) for key, timing in timings.items())
-        return sorted(
-            (each for each in found if each is not None),
-            key=lambda each: (each.stage not in COMMAND_STAGES, each.track or "", order.index(each.stage)),
-        )
+        return in_order(each for each in found if each is not None)
+
+
+def in_order(figures: Iterable[StageFigures]) -> list[StageFigures]:
+    """As a Command and a Frame go through them; a stage's tracks by name."""
+    order = list(StageName)
+    return sorted(figures, key=lambda each: (order.index(each.stage), each.track or ""))
 
 
 def _at(cells: list[int], count: int, share: float) -> float:

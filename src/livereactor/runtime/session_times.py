@@ -6,7 +6,7 @@ import time
 from collections.abc import Collection, Sequence
 from typing import Final
 
-from livereactor.base.timing import StageFigures, StageName, Timings
+from livereactor.base.timing import StageFigures, StageName, Timings, in_order
 from livereactor.engine.port import PeerStats
 from livereactor.protocol import messages as m
 from livereactor.protocol.stages import SessionStages, StageRow
@@ -64,7 +64,7 @@ class SessionTimes:
         for peer in peers:
             if peer.rtt_ms is not None:
                 ways.add(peer.rtt_ms / 2e3)
-        rows = [*self.timings.figures(), *network.figures()]
+        rows = in_order([*self.timings.figures(), *network.figures()])
         return SessionStages(
             session_id=session,
             seconds=round(time.monotonic() - self._began, 3),

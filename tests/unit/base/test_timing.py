@@ -51,8 +51,8 @@ def test_what_did_not_take_place_is_not_there_and_the_rest_stands_in_the_order_o
     assert [(each.stage.value, each.track, each.count) for each in timings.figures()] == [
         ("commands", None, 3),
         ("step", None, 1),
-        ("send", "a", 1),
         ("queue", "b", 1),
+        ("send", "a", 1),
         ("send", "b", 1),
     ]
 
