@@ -11,8 +11,9 @@ from collections import deque
 from typing import Final
 
 DEBT: Final = 0.15  # seconds of the rate that may be on their way; a first key frame is 0.125
-# Congestion control says so late that a way has become narrow: what was sent in the meantime still waits before it.
-HINDSIGHT: Final = 0.6
+# Seconds: so late congestion control says that a way has become narrow, later by the round trip where it is far. What
+# was sent in the meantime still waits before it.
+HINDSIGHT: Final = 0.9
 LONGEST: Final = 0.7  # seconds between two pictures at most, however little the way takes
 
 
