@@ -9,10 +9,11 @@ the room at most: past it the oldest of them go, so that however many are made, 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, TypeAlias
 
+from livereactor.blobs.journals import RECORDED
 from livereactor.blobs.port import STAGING, BlobEntry, BlobKey
 
 HOUR: Final = 3_600.0  # seconds
@@ -30,6 +31,7 @@ class Root(Enum):
 
     RECORDINGS = BlobKey("recordings")
     CLIPS = BlobKey("clips")
+    RECORDED = RECORDED  # what leads from a Session to its Recordings
     UPLOADS = BlobKey("sessions")
     STAGING = STAGING  # streams that were being written when their process was killed
 
@@ -54,6 +56,7 @@ class Folder:
     Attributes:
         changed_at: when the newest of its blobs was written, Unix seconds.
         is_ended: it ended in good order.
+        leads_to: the Recordings, where it is what leads to some.
     """
 
     key: BlobKey
@@ -61,6 +64,7 @@ class Folder:
     size_bytes: int = 0
     changed_at: float = 0.0
     is_ended: bool = False
+    leads_to: set[BlobKey] = field(default_factory=set[BlobKey])
 
 
 Folders: TypeAlias = Mapping[BlobKey, Folder]
@@ -82,6 +86,8 @@ class Survey:
         folder.size_bytes += entry.size_bytes
         folder.changed_at = max(folder.changed_at, entry.modified_at)
         folder.is_ended |= rest == ENDED
+        if root is Root.RECORDED:
+            folder.leads_to.add(BlobKey(f"{Root.RECORDINGS.value.path}/{rest}"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +130,8 @@ def plan(folders: Folders, running: Collection[BlobKey], rules: Rules, now: floa
     total = _size(recordings) + _size(clips)
     total -= _take(gone, clips, _size(clips) - rules.max_bytes // CLIPS_SHARE)
     total -= _take(gone, over, total - rules.max_bytes)
+    left = folders.keys() - {each.key for each in gone}
+    gone += [each for each in folders.values() if each.root is Root.RECORDED and _leads_nowhere(each, left, now)]
     return Plan(tuple(each.key for each in gone[:AT_ONCE]), total > rules.max_bytes, len(gone) > AT_ONCE)
 
 
@@ -151,6 +159,13 @@ def _is_old(folder: Folder, rules: Rules, now: float) -> bool:
             return age > rules.retention
         case Root.UPLOADS | Root.STAGING:
             return age > LEFT_BEHIND
+        case Root.RECORDED:
+            return False
+
+
+def _leads_nowhere(folder: Folder, left: Collection[BlobKey], now: float) -> bool:
+    """None of its Recordings is left, and none is just being begun."""
+    return now - folder.changed_at > QUIET and folder.leads_to.isdisjoint(left)
 
 
 def _is_over(folder: Folder, now: float) -> bool:

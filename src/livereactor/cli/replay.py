@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 import time
@@ -13,7 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from livereactor.base.errors import UsageError
+from livereactor.cli.journals import Shelf
 from livereactor.cli.operating import DataDir
+from livereactor.cli.probe import Jwt, Key
 from livereactor.cli.run import assignments
 from livereactor.settings import Resolved, resolve
 
@@ -45,6 +46,9 @@ def replay(
     blobs: Annotated[
         str | None, typer.Option(help="Where recordings are: a folder or s3://…", show_default="<data>/blobs")
     ] = None,
+    coordinator: Annotated[str | None, typer.Option(help="URL of the coordinator that has the recording.")] = None,
+    key: Key = None,
+    jwt: Jwt = None,
     json_lines: Annotated[bool, typer.Option("--json", help="One JSON object, for scripts.")] = False,
 ) -> None:
     """Run a session again: the same model, commands and parameters.
@@ -63,7 +67,7 @@ def replay(
     if film is not None and film.suffix.lower() != ".mp4":
         raise UsageError(f"--film {film}: a film is an MP4; give it a name that ends in .mp4")
     answer = own_stdout()
-    journal = read_journal(_journal(session, data_dir, blobs))
+    journal = read_journal(Shelf(data_dir, blobs, coordinator, key, jwt).journal(session))
     resolved = _beside(model, set_ or [], journal.header.seed)
     configure_logging(resolved.settings.runtime.log_format)
     again = Rerun(load_model(model), journal, config=resolved.settings.model, path=resolved.path, files=files_in(files))
@@ -85,27 +89,6 @@ def replay(
     typer.echo(json.dumps(result) if json_lines else seen.sentence(), file=answer)
     if seen.differ:
         raise typer.Exit(1)
-
-
-def _journal(session: str, data_dir: Path | None, blobs: str | None) -> bytes:
-    from livereactor.runtime.replay.finding import journal_below, journal_in, kept_journal
-    from livereactor.wiring.blobs import blobs_url, open_blobs
-
-    if Path(session).exists():
-        return journal_in(Path(session))
-    given = {"coordinator.data_dir": data_dir, "blobs.url": blobs}
-    settings = resolve(
-        Path(), command_line={name: value for name, value in given.items() if value is not None}
-    ).settings
-    where = blobs_url(settings, settings.coordinator.data_dir.absolute() / "blobs")
-    if "://" in where:
-        return asyncio.run(kept_journal(open_blobs(where), session, where))
-    if not Path(where).is_dir():
-        raise UsageError(
-            f"there is no file {session[:64]!r}, and no recordings in {where}; give the file of a journal, or say by "
-            "--data-dir or --blobs where recordings are"
-        )
-    return journal_below(Path(where), session)
 
 
 def _beside(model: str, given: Sequence[str], seed: float | str | None) -> Resolved:

@@ -90,7 +90,7 @@ def create_app(parts: Parts) -> App:
         sessions(door, parts.service),
         signalling(door, parts.service, parts.ice_servers, options.limits),
         uploads(door, parts.uploads, public_url=options.public_url),
-        clips(door, shelf, parts.store),
+        clips(door, shelf, parts.blobs, parts.store),
         models(door, parts.store, lambda model: parts.service.capacity(model), parts.loops),
         observation(door, parts.service, parts.store),
         admin(door, parts.service, parts.store, parts.unix_us),

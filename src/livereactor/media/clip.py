@@ -15,8 +15,9 @@ import numpy as np
 from livereactor.base.errors import LivereactorError, UsageError
 from livereactor.media.boxes import AAC_SAMPLES, VIDEO_SCALE, Run
 from livereactor.media.excerpt import Excerpt
-from livereactor.media.film import Film
+from livereactor.media.film import Between, Film
 from livereactor.media.head import encoded_again
+from livereactor.media.sample_index import Samples
 
 __all__ = ["Film", "InvalidRangeError", "NothingRecordedError", "cut", "ticks"]
 
@@ -66,32 +67,48 @@ def cut(source: Excerpt, begin: int, end: int) -> Film:
     begin, end = max(begin, source.begin), min(end, source.end)
     if end <= begin:
         raise NothingRecordedError("no picture of this range is recorded, yet or any more; ask for what has been shown")
-    start, sound, sound_data = _heard(source, begin, end)
+    start, sound, heard = _heard(source, begin, end)
     first = int(np.searchsorted(source.pictures.start, begin, side="right")) - 1
     last = int(np.searchsorted(source.pictures.start, end, side="left"))
     key = int(np.flatnonzero(source.pictures.key[: first + 1])[-1])
     samples = source.pictures.part(source.pictures.first + key, source.pictures.first + last)
-    first, data = first - key, source.read(samples)
+    first = first - key
     keys = np.flatnonzero(samples.key[first:])
-    video, rest = source.video, first + int(keys[0]) if len(keys) else len(samples)
+    video, rest, head = source.video, first + int(keys[0]) if len(keys) else len(samples), list[bytes]()
     if rest > first:
-        video, data[first:rest] = encoded_again(video, data[:rest], first)
+        video, head = encoded_again(video, source.read(samples.part(samples.first, samples.first + rest)), first)
+    later = samples.part(samples.first + rest, samples.first + len(samples))
     starts = np.concatenate([[start], samples.start[first + 1 :], [end]])
     is_key = samples.key[first:].copy()
     is_key[0] = True
-    sizes = np.array([len(each) for each in data[first:]], np.uint32)
+    sizes = np.concatenate([np.array([len(each) for each in head], np.uint32), later.size])
     pictures = Run(0, np.diff(starts).astype(np.uint32), sizes, is_key)
-    return Film(video, None if sound is None else source.audio, pictures, data[first:], sound, sound_data)
+    return Film(video, None if sound is None else source.audio, pictures, _between(head, source, later), sound, heard)
 
 
-def _heard(source: Excerpt, begin: int, end: int) -> tuple[int, Run | None, Sequence[bytes]]:
+def _between(here: Sequence[bytes], source: Excerpt, later: Samples) -> Between:
+    """Samples of which the first are here, and the rest is read when it is asked for."""
+
+    def read(begin: int, end: int) -> Sequence[bytes]:
+        at = later.first - len(here)
+        rest = later.part(at + begin, at + end)
+        return [*here[begin:end], *(source.read(rest) if len(rest) else ())]
+
+    return read
+
+
+def _heard(source: Excerpt, begin: int, end: int) -> tuple[int, Run | None, Between]:
     """Where the film begins, and its sound, which ends within 21 ms before the pictures do."""
     if source.audio is None:
-        return begin, None, ()
+        return begin, None, _nothing
     rate = source.audio.rate
     frame = begin * rate // (VIDEO_SCALE * AAC_SAMPLES)
     frames = source.sound.part(frame, end * rate // (VIDEO_SCALE * AAC_SAMPLES))
     if frames.first != frame or not len(frames):
-        return begin, None, ()
+        return begin, None, _nothing
     durations = np.full(len(frames), AAC_SAMPLES, np.uint32)
-    return frame * AAC_SAMPLES * VIDEO_SCALE // rate, Run(0, durations, frames.size), source.read(frames)
+    return frame * AAC_SAMPLES * VIDEO_SCALE // rate, Run(0, durations, frames.size), _between((), source, frames)
+
+
+def _nothing(begin: int, end: int) -> Sequence[bytes]:
+    return ()

@@ -20,6 +20,7 @@ from livereactor.base.ids import uuid7
 from livereactor.blobs import s3 as adapter
 from livereactor.blobs.port import BlobExistsError, BlobKey, BlobMissingError, BlobsUnavailableError
 from livereactor.blobs.s3 import Place, S3Blobs
+from livereactor.cli.journals import Shelf
 from livereactor.web.blob_answers import blob_answer
 from tests.tools.s3 import S3Server, s3_server
 
@@ -180,3 +181,17 @@ async def test_a_part_that_is_answered_costs_one_question_for_its_size(
         answer = cast("StreamingResponse", await blob_answer(s3_blobs, KEY, request, "video/mp4"))
         assert b"".join([cast("bytes", each) async for each in answer.body_iterator]) == expected
         assert len(asked) == 1
+
+
+async def test_the_command_finds_a_journal_by_its_session(s3: S3Server) -> None:
+    place, recording = s3.url("blobs", uuid7().hex), "0197f3c2-a1d8-4c11-a3f0-d2c4b5e69788"
+    blobs = S3Blobs(Place.parse(place))
+    for path, data in (
+        (f"recorded/ses_1/{recording}", b""),
+        (f"recordings/{recording}/recording.json", b'{"session": "ses_1"}'),
+        (f"recordings/{recording}/journal-00000.jsonl", b"a\n"),
+        (f"recordings/{recording}/journal-00001.jsonl", b"b\n"),
+    ):
+        await blobs.put(BlobKey.parse(path), data)
+    for name in ("ses_1", recording):
+        assert await asyncio.to_thread(Shelf(blobs=place).journal, name) == b"a\nb\n"

@@ -127,7 +127,7 @@ async def test_a_session_that_is_not_there_is_told_with_what_to_do(house: Path) 
     again = await replay(house, "ses_of_nobody")
     assert again.code == 2
     assert "no session 'ses_of_nobody' among the recordings in" in again.log
-    assert "--data-dir or --blobs" in again.log
+    assert "--data-dir, --blobs or --coordinator" in again.log
 
 
 async def test_without_recording_nothing_is_kept(house: Path) -> None:

@@ -139,7 +139,8 @@ def oldest_of(tape: Tape) -> int:
 def agrees(tape: Tape, begin: int, end: int, film: Film) -> None:
     head, bodies = film.flat()
     whole = head + b"".join(bodies)
-    init, parts = film.parts()
+    init, later = film.parts()
+    parts = list(later)
     flat, fragmented = seen(whole), seen(init + b"".join(data for _, data in parts))
     assert [kind for kind, _, _ in boxes_in(whole)] == ["ftyp", "moov", "mdat"]
     asked, wanted = (end - begin) / VIDEO_SCALE, visible(tape, begin, end)

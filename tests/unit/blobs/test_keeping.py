@@ -115,3 +115,20 @@ def test_one_round_is_bounded_and_says_that_more_is_to_do() -> None:
 def test_what_just_fits_stays() -> None:
     decided = plan(survey(*recording("a", 500, 3), *recording("b", 500, 9)), [], RULES, NOW)
     assert (decided.removed, decided.is_full) == ((), False)
+
+
+def test_what_leads_to_a_recording_goes_with_it_and_not_before() -> None:
+    survey = Survey()
+    for path, age in (
+        ("recordings/old/end.json", 25 * HOUR),
+        ("recordings/young/end.json", HOUR),
+        ("recorded/ses_1/old", 30 * HOUR),
+        ("recorded/ses_2/young", 30 * HOUR),
+        ("recorded/ses_3/begins", 1.0),  # before anything of the recording
+        ("recorded/ses_4/old", 30 * HOUR),
+        ("recorded/ses_4/young", 30 * HOUR),
+    ):
+        root = Root.RECORDED if path.startswith("recorded") else Root.RECORDINGS
+        survey.add(root, BlobEntry(BlobKey(path), 1, NOW - age))
+    removed = plan(survey.folders, (), Rules(24 * HOUR, 1_000), NOW).removed
+    assert [each.path for each in removed] == ["recordings/old", "recorded/ses_1"]

@@ -4,7 +4,20 @@ from typer.testing import CliRunner
 from livereactor.cli.main import app
 
 MODELS = ["new", "run", "dev", "demo", "schema", "validate", "doctor"]
-OPERATING = ["serve", "worker", "keys", "token", "sessions", "queue", "workers", "usage", "config", "limits", "replay"]
+OPERATING = [
+    "serve",
+    "worker",
+    "keys",
+    "token",
+    "sessions",
+    "queue",
+    "workers",
+    "usage",
+    "config",
+    "limits",
+    "replay",
+    "export",
+]
 USING = ["codegen", "connect", "probe", "bench", "stats"]
 COMMANDS = [*MODELS, *OPERATING, *USING]
 

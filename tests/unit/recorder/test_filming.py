@@ -221,6 +221,17 @@ def test_another_size_is_fitted_into_the_first(rig: Rig) -> None:
         }
 
 
+def test_a_clip_across_changes_of_size_is_cut_to_the_picture(rig: Rig) -> None:
+    for size in ((320, 192), (640, 384), (320, 192)):
+        rig.show(20, shared=True, size=size)
+    clip = rig.clip(0.3, 1.7)
+    assert numbers(clip) == list(range(10, 52))
+    with av.open(io.BytesIO(clip), "r") as container:
+        assert {(cast(Any, frame).width, cast(Any, frame).height) for frame in container.decode(video=0)} == {
+            (320, 192)
+        }
+
+
 @pytest.mark.parametrize("shared", [False, True])
 def test_a_pause_is_one_held_picture(rig: Rig, shared: bool) -> None:
     rig.show(30, shared=shared)

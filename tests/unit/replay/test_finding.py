@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
 
+from livereactor.blobs.journals import NoJournalError
 from livereactor.blobs.memory import MemoryBlobs
 from livereactor.blobs.port import BlobKey
 from livereactor.runtime.replay.finding import (
     NoFileError,
-    NoJournalError,
     files_in,
-    journal_below,
     journal_in,
     kept_journal,
 )
@@ -26,6 +24,7 @@ async def put(blobs: MemoryBlobs, key: str, data: bytes) -> None:
 
 
 async def recorded(blobs: MemoryBlobs, recording: str, session: str, *pieces: bytes) -> None:
+    await put(blobs, f"recorded/{session}/{recording}", b"")
     await put(blobs, f"recordings/{recording}/recording.json", json.dumps({"session": session}).encode())
     for number, piece in enumerate(pieces):
         await put(blobs, f"recordings/{recording}/journal-{number:05d}.jsonl", piece)
@@ -40,26 +39,28 @@ async def test_a_journal_is_found_by_its_session_and_by_its_recording() -> None:
     assert await kept_journal(blobs, "r2", "here") == b"c\n"
 
 
-def test_a_folder_is_looked_through_as_blobs_are(tmp_path: Path) -> None:
-    for recording, session in (("r1", "ses_1"), ("r2", "ses_2"), ("r3", "ses_3")):
-        (folder := tmp_path / "recordings" / recording).mkdir(parents=True)
-        (folder / "recording.json").write_text(json.dumps({"session": session}))
-    (tmp_path / "recordings" / "r1" / "journal-00000.jsonl").write_bytes(b"a\n")
-    (tmp_path / "recordings" / "r3" / "recording.json").write_text("not JSON")
-    assert journal_below(tmp_path, "ses_1") == journal_below(tmp_path, "r1") == b"a\n"
-    with pytest.raises(NoJournalError, match="has no journal"):
-        journal_below(tmp_path, "ses_2")
-    with pytest.raises(NoJournalError, match="no session 'ses_3' among"):
-        journal_below(tmp_path, "ses_3")
+async def test_of_sessions_of_one_name_the_newest_is_found() -> None:
+    now = 1000.0
+    blobs = MemoryBlobs(lambda: now)
+    for recording in ("r1", "r3", "r2"):
+        now += 1
+        await recorded(blobs, recording, "ses_1", recording.encode())
+    assert await kept_journal(blobs, "ses_1", "here") == b"r2"
 
 
-def test_of_sessions_of_one_name_the_newest_is_found(tmp_path: Path) -> None:
-    for age, recording in enumerate(("r1", "r3", "r2")):
-        (folder := tmp_path / "recordings" / recording).mkdir(parents=True)
-        (folder / "recording.json").write_text(json.dumps({"session": "ses_1"}))
-        (folder / "journal-00000.jsonl").write_text(recording)
-        os.utime(folder / "recording.json", (1000 - age, 1000 - age))
-    assert journal_below(tmp_path, "ses_1") == b"r1"
+async def test_a_recording_that_has_gone_meanwhile_is_passed_over() -> None:
+    now = 1000.0
+    blobs = MemoryBlobs(lambda: now)
+    await recorded(blobs, "r1", "ses_1", b"a\n")
+    now += 1
+    await put(blobs, "recorded/ses_1/r2", b"")
+    assert await kept_journal(blobs, "ses_1", "here") == b"a\n"
+
+
+async def test_names_that_no_session_can_have_are_not_found() -> None:
+    for name in ("../x", "", "a/b", "ä"):
+        with pytest.raises(NoJournalError):
+            await kept_journal(MemoryBlobs(), name, "here")
 
 
 async def test_an_unknown_session_is_told_with_where_it_was_looked_for() -> None:

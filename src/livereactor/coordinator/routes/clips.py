@@ -1,13 +1,19 @@
-"""Clips and Recordings (9.2, 9.3): a playlist is fetched with a token, its parts by signed addresses without one."""
+"""Clips and Recordings (9.2, 9.3): a playlist is fetched with a token, its parts by signed addresses without one.
+
+A journal is fetched with a token, too, which may steer as well as record.
+"""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Annotated, Any, Final, TypeAlias
 
 from fastapi import APIRouter, Path, Query, Request
-from fastapi.responses import Response
+from fastapi.responses import Response, StreamingResponse
 
-from livereactor.blobs.clips import FILE, ID, Asked
+from livereactor.blobs.clips import FILE, ID
+from livereactor.blobs.journals import NoJournalError, journal_pieces, recorded
+from livereactor.blobs.port import Blobs
 from livereactor.coordinator.caller import Caller
 from livereactor.coordinator.requests import Door
 from livereactor.store.port import Store
@@ -19,11 +25,12 @@ from livereactor.web.ranges import RANGE_HEADER
 ClipId: TypeAlias = Annotated[str, Query(description="As in `playlist_url`.", json_schema_extra={"pattern": f"^{ID}$"})]
 Name: TypeAlias = Annotated[str, Path(json_schema_extra={"pattern": f"^{ID}$"})]
 File: TypeAlias = Annotated[str, Path(json_schema_extra={"pattern": f"^{FILE}$"})]
+JOURNAL_TYPE: Final = "application/jsonl"
 _OCTETS: Final = {"schema": {"type": "string", "format": "binary"}}
 _PART: Final[dict[str, Any]] = {**asked_by(), "parameters": [*signed("the playlist"), RANGE_HEADER]}
 
 
-def clips(door: Door, shelf: ClipShelf, store: Store) -> APIRouter:
+def clips(door: Door, shelf: ClipShelf, blobs: Blobs, store: Store) -> APIRouter:
     """The routes."""
     routes = APIRouter(tags=["clips"])
 
@@ -41,7 +48,7 @@ def clips(door: Door, shelf: ClipShelf, store: Store) -> APIRouter:
         caller = await door.caller(request)
         caller.need("record")
         asked = await shelf.asked(session_id)
-        if not await _may_see(caller, asked, store):
+        if not await _may_see(caller, asked.account, asked.session, store):
             raise ClipGoneError
         return await shelf.answer(session_id, asked, start=start, end=end)
 
@@ -71,16 +78,46 @@ def clips(door: Door, shelf: ClipShelf, store: Store) -> APIRouter:
         """The size of a part."""
         return await shelf.answer_part(name, file, request)
 
+    @routes.get(
+        "/sessions/{sid}/journal",
+        response_class=Response,
+        responses={
+            200: {"description": "A line of JSON each.", "content": {JOURNAL_TYPE: {"schema": {"type": "string"}}}},
+            **problems(401, 403, 404),
+        },
+    )
+    async def journal(sid: str, request: Request) -> Response:
+        """What was done to the model of a recorded session, for `livereactor replay`; also when it is over."""
+        caller = await door.caller(request)
+        for scope in ("record", "control"):  # it has what users wrote, which a link to watch does not show
+            caller.need(scope)
+        found = await recorded(blobs, sid)
+        pieces = None
+        if found is not None and await _may_see(caller, found.account, found.session, store):
+            pieces = journal_pieces(blobs, found.recording)
+        first = None if pieces is None else await anext(pieces, None)
+        if pieces is None or first is None:
+            raise NoJournalError(
+                f"no journal of a session {sid[:64]!r} for this account: it was not recorded, or its time is over"
+            )
+        return StreamingResponse(_behind(first, pieces), media_type=JOURNAL_TYPE)
+
     return routes
 
 
-async def _may_see(caller: Caller, asked: Asked, store: Store) -> bool:
-    """The Clip is of a Session within the caller's reach; an account's own outlive the records of its Sessions."""
+async def _behind(first: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for piece in pieces:
+        yield piece
+
+
+async def _may_see(caller: Caller, account: str, session: str, store: Store) -> bool:
+    """The Session is within the caller's reach; what an account has of it outlives its record."""
     if "admin" in caller.scopes:
         return True
-    if asked.account != caller.account:
+    if account != caller.account:
         return False
-    if not caller.reach or asked.session in caller.bound:
+    if not caller.reach or session in caller.bound:
         return True
-    session = await store.read(lambda tx: tx.session(asked.session))
-    return session is not None and caller.reaches(session)
+    record = await store.read(lambda tx: tx.session(session))
+    return record is not None and caller.reaches(record)

@@ -12,10 +12,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
+from tempfile import SpooledTemporaryFile
 from typing import Final, TypeAlias
 
 from livereactor.base.clock import unix_us
 from livereactor.base.errors import LivereactorError, UnavailableError
+from livereactor.base.limits import MIB
 from livereactor.base.sparse_log import SparseLog
 from livereactor.blobs.clips import INIT, Asked, Made, asked_key, chunk, made_key, part_key
 from livereactor.blobs.port import BlobExistsError, BlobKey, Blobs, BlobsUnavailableError
@@ -27,7 +29,8 @@ from livereactor.runtime.recorder.life import Refused, Span
 from livereactor.runtime.recorder.storing import Storing
 from livereactor.runtime.recorder.thread import RecordingThread
 
-AT_ONCE: Final = 2  # cuts: each holds its Clip's bytes, and decodes on a core
+AT_ONCE: Final = 2  # cuts: each decodes on a core
+IN_MEMORY: Final = 8 * MIB  # of a Clip that is cut, some 20 s of 720p; a longer one lies on the disk until it is stored
 MOST: Final = 16  # Clips that are being made; more are refused
 MOST_REFUSED: Final = 256  # refusals that wait for their turn; of a flood, more are told at once
 PROMISE: Final = 3.0  # seconds for `asked.json`; clients wait 10 for their answer
@@ -159,15 +162,17 @@ class Clips:
                 await self._put_made(clip, Made(failed=_reason(error)))
 
     async def _cut(self, clip: str, excerpt: Excerpt) -> Made:
-        init, parts = await asyncio.to_thread(_parts, excerpt)
-        first = part_key("clips", clip, INIT)
-        await self._put(first, init)
-        made = Made(init=first.path)
-        for number, (seconds, data) in enumerate(parts):
-            key = part_key("clips", clip, chunk(number))
-            await self._put(key, data)
-            made.parts.append((key.path, seconds))
-        return made
+        with SpooledTemporaryFile(IN_MEMORY) as file:
+            # All at once, as the recording's oldest Segments go while a slow store takes one part after another.
+            init, parts = await asyncio.to_thread(_written, excerpt, file)
+            first = part_key("clips", clip, INIT)
+            await self._put(first, init)
+            made = Made(init=first.path)
+            for number, (seconds, size) in enumerate(parts):
+                key = part_key("clips", clip, chunk(number))
+                await self._put(key, await asyncio.to_thread(file.read, size))
+                made.parts.append((key.path, seconds))
+            return made
 
     async def _until_stored(self, tail: Tail | None) -> None:
         if not await self._storing.until(None if tail is None else tail.segment - 1, STORE_WAIT):
@@ -204,8 +209,12 @@ class Clips:
                 return
 
 
-def _parts(excerpt: Excerpt) -> tuple[bytes, Sequence[tuple[float, bytes]]]:
-    return cut(excerpt, excerpt.begin, excerpt.end).parts()
+def _written(excerpt: Excerpt, file: SpooledTemporaryFile[bytes]) -> tuple[bytes, Sequence[tuple[float, int]]]:
+    """Cut it into `file`: the init segment, and length in seconds and in bytes of the parts that lie there in order."""
+    init, parts = cut(excerpt, excerpt.begin, excerpt.end).parts()
+    lengths = [(seconds, file.write(data)) for seconds, data in parts]
+    file.seek(0)
+    return init, lengths
 
 
 def _reason(error: Exception) -> str:

@@ -58,10 +58,11 @@ def recorded_tracks(options: RecorderOptions, declared: Sequence[OutputDeclarati
 def segments_of(options: RecorderOptions | None, declared: Sequence[OutputDeclaration]) -> float | None:
     """Seconds of a Segment, of a model whose Sessions are recorded where they stream; None = they are not."""
     try:
-        is_recorded = options is not None and recorded_tracks(options, declared) is not None
+        if options is None or recorded_tracks(options, declared) is None:
+            return None
     except ConfigError:  # of a reloaded class: the reason is logged when a Session begins
         return None
-    return options.segment_seconds if is_recorded else None
+    return options.segment_seconds
 
 
 def _picked(

@@ -50,7 +50,8 @@ class Pictures:
     """
 
     def __init__(self, preset: Preset, quality: int) -> None:
-        self._preset, self._quality = preset, quality
+        self._preset: Preset = preset
+        self._quality = quality
         self.track: VideoTrack | None = None
         self.wants_key = False
         self.encoded = self.shared = 0

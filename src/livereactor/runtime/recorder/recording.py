@@ -12,9 +12,10 @@ from contextlib import suppress
 from typing import Final
 
 from livereactor.base.clock import Clock, unix_us
-from livereactor.base.errors import LivereactorError
+from livereactor.base.errors import LivereactorError, UsageError
 from livereactor.base.sparse_log import SparseLog
 from livereactor.blobs.clips import INIT, part_key, recording_key
+from livereactor.blobs.journals import recorded_key
 from livereactor.blobs.port import BlobKey, Blobs
 from livereactor.media.aac import SoundLine
 from livereactor.media.segments import Segmenter
@@ -170,6 +171,8 @@ class Recording:
         }
         self._storing.document(recording_key(self.id), json.dumps(about).encode())
         self._storing.document(part_key("recordings", self.id, INIT), segmenter.init)
+        with suppress(UsageError):  # a client's own id that cannot be part of a key: the Recording's leads there
+            self._storing.document(recorded_key(self._session, self.id), b"")
         self.life.handle(FirstPicture())
         self._log.info("recording", recording=self.id)
 

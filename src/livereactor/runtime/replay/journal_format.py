@@ -20,7 +20,6 @@ from livereactor.base.errors import UsageError
 VERSION: Final = 1
 PIECE_BYTES: Final = 64 * 1024  # a line that is longer has a piece of its own
 DIGEST_BYTES: Final = 16
-_PIECE_NAME: Final = "journal-{number:05d}.jsonl"
 
 
 class JournalError(UsageError):
@@ -191,11 +190,6 @@ class SessionJournal:
         """Steps that are known to have been made."""
         made = (each.step if isinstance(each.what, Shown | Ended) else each.step - 1 for each in self.entries)
         return max(made, default=0)
-
-
-def piece_name(number: int) -> str:
-    """`journal-00000.jsonl` and so on; sorts as it counts, for a day of one a second."""
-    return _PIECE_NAME.format(number=number)
 
 
 def digest_of(data: bytes) -> str:

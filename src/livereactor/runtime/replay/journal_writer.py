@@ -14,7 +14,8 @@ from typing import Final, TypeAlias
 import structlog
 
 from livereactor.base.limits import MIB
-from livereactor.runtime.replay.journal_format import Cut, Entry, Header, What, line_of, piece_name, pieces_of
+from livereactor.blobs.journals import piece_name
+from livereactor.runtime.replay.journal_format import Cut, Entry, Header, What, line_of, pieces_of
 from livereactor.runtime.seam import JournalSink, JournalStoppedError
 
 PIECE_SECONDS: Final = 1.0  # what a killed worker takes with it at most
