@@ -18,13 +18,17 @@ from bench import (
     commands,
     connecting,
     cost,
+    crowding,
     demos,
     exporting,
     far,
     flow,
+    growth,
     latency,
+    quality,
     recovering,
     serving,
+    sound,
     uploading,
 )
 from bench.frame import RESULTS, Figure, save, write_page
@@ -41,10 +45,14 @@ MODULES = (
     clips,
     recovering,
     cost,
+    crowding,
     flow,
     demos,
     exporting,
     uploading,
+    growth,
+    quality,
+    sound,
 )
 FIGURES = {
     figure.name: figure

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -80,27 +80,42 @@ class Stand:
     ) -> Program:
         """A running server: `name` as in `servers_for`, showing `size`."""
         key = f"{name} {size} {target} {model} {recording} {sorted((environment or {}).items())} {silent_stun}"
-        if key in self._servers:
-            return self._servers[key]
+        if key not in self._servers:
+            started = self.starting(
+                name, size, target=target, model=model, recording=recording, environment=environment,
+                silent_stun=silent_stun,
+            )  # fmt: skip
+            self._servers[key] = self._stack.enter_context(started)
+        return self._servers[key]
+
+    def starting(
+        self,
+        name: str,
+        size: str,
+        *,
+        target: str = "examples/conformance.py",
+        model: str = "Conformance",
+        recording: bool = True,
+        environment: Mapping[str, str] | None = None,
+        silent_stun: bool = False,
+    ) -> AbstractContextManager[Program]:
+        """The same, for whoever wants several or to end it before the stand does."""
         width, height = SIZES[size]
         variables = {"CONFORMANCE_WIDTH": width, "CONFORMANCE_HEIGHT": height, **(environment or {})}
         log_path = Path(self._stack.enter_context(tempfile.TemporaryDirectory())) / "log"
         if name == OURS:
-            variables.setdefault("PYTHONPATH", str(REPOSITORY / "examples"))
+            variables.setdefault("PYTHONPATH", f"{REPOSITORY / 'examples'}:{REPOSITORY}")  # bench/models stand on both
             variables.setdefault("LIVEREACTOR_RECORDER__ENABLED", str(recording).lower())
-            started = livereactor_run(REPOSITORY / target, log_path=log_path, environment=variables)
-        else:
-            version = next(number for number, text in VERSIONS.items() if text in name)
-            started = official_run(
-                version,
-                log_path=log_path,
-                environment=variables,
-                model=model,
-                recording=recording,
-                silent_stun=silent_stun,
-            )
-        self._servers[key] = self._stack.enter_context(started)
-        return self._servers[key]
+            return livereactor_run(REPOSITORY / target, log_path=log_path, environment=variables)
+        version = next(number for number, text in VERSIONS.items() if text in name)
+        return official_run(
+            version,
+            log_path=log_path,
+            environment=variables,
+            model=model,
+            recording=recording,
+            silent_stun=silent_stun,
+        )
 
     def coordinator(
         self,

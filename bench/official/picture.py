@@ -48,6 +48,20 @@ class Pattern:
         return pixels
 
 
+class Texture(Pattern):
+    """The same movement of fine texture instead, hard to encode: noise of four sizes, the coarser the stronger."""
+
+    def __init__(self, width: int, height: int) -> None:
+        super().__init__(width, height)
+        random = np.random.default_rng(7)
+        plane = np.full((height, PERIOD, 3), 128.0)
+        for size, strength in ((1, 6), (2, 10), (8, 22), (32, 34)):
+            coarse = random.normal(0, strength, (-(-height // size), PERIOD // size, 3))
+            plane += coarse.repeat(size, axis=0)[:height].repeat(size, axis=1)
+        once = np.clip(plane, 16, 235).astype(np.uint8)
+        self._wide = np.tile(once, (1, -(-width // PERIOD) + 1, 1))[:, : width + PERIOD]
+
+
 def read_counter(pixels: Any) -> int | None:
     """The barcode's counter with its client bit, None where the CRC does not hold."""
     height, width = pixels.shape[:2]

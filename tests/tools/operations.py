@@ -20,11 +20,13 @@ from typing import Any
 
 import numpy as np
 
-from bench.official.picture import Pattern
+from bench.official.picture import Pattern, Texture
 from livereactor.measuring.barcode import Code, draw, read
 from livereactor.measuring.watching import Watch
 
 CAMERA_SIZE = (640, 360)
+CLICK_LEVEL = 15_000  # of 32767: half of a click, five times the tone beside it
+CLICKS_APART = 0.2  # seconds; a click is shorter
 Make = Callable[..., Any]  # (url, **options) -> a client
 MakeRef = Callable[[str], Any]  # (upload_id) -> what this client puts into a command for an upload
 
@@ -302,6 +304,18 @@ class Operations:
         at = next((at for at, value in values if value is not None and value >= decibels), None)
         return {"at": at, "decibels": [value for _, value in values]}
 
+    async def quality(
+        self, c: str, count: int, size: list[int], timeout: float = 20.0
+    ) -> list[dict[str, float] | None]:
+        """PSNR and SSIM of the next `count` frames of a texture of this size, when each came, and at which height."""
+        client = self._clients[c]
+        watch = client.watch("main_video")
+        watch.kept.clear()
+        watch.keep = count
+        await client.until(lambda: not watch.keep, timeout)
+        watch.keep, kept = 0, list(watch.kept)
+        return await asyncio.to_thread(lambda: [likeness(at, pixels, (size[0], size[1])) for at, pixels in kept])
+
     async def offered_at(self, c: str) -> float | None:
         """Monotonic seconds at which the client could post its offer at the earliest, where it tells."""
         client = self._clients[c]
@@ -345,6 +359,44 @@ class Operations:
         watch = client.watches[track]
         await client.until(lambda: watch.sound_seconds >= seconds, timeout)
         return watch.sound_summary()
+
+    async def listen_clicks(self, c: str, track: str) -> None:
+        """Keep when each loud click on an audio track is due at the ear of a listener without a device's delay."""
+        client = self._clients[c]
+        clicks = client.sounds.setdefault(track, [])
+
+        def hear(sound: np.ndarray, rate: int) -> None:
+            at = time.monotonic()
+            loud = np.flatnonzero(np.abs(np.asarray(sound, np.int32).reshape(-1)) > CLICK_LEVEL)
+            if loud.size and (not clicks or at - clicks[-1] > CLICKS_APART):
+                clicks.append(at + float(loud[0]) / rate)
+                client.loop.call_soon_threadsafe(client.changed.set)
+
+        client.reactor.track(track).on_frame(hear)
+
+    async def beep_times(self, c: str, track: str, phases: list[float]) -> list[dict[str, float | None]]:
+        """Milliseconds from `beep` to the first white picture and to the click; before each a wait of its phase."""
+        client = self._clients[c]
+        watch, clicks = client.watch("main_video"), client.sounds[track]
+        times: list[dict[str, float | None]] = []
+        for wait in phases:
+            await asyncio.sleep(wait)
+            start, heard, started = watch.count, len(clicks), time.monotonic()
+            sending = asyncio.ensure_future(client.reactor.send_command("beep", {}))
+            await client.until(
+                lambda start=start, heard=heard: len(clicks) > heard and watch.first_color(start, "ffffff") is not None,
+                3.0,
+            )
+            seen = watch.first_color(start, "ffffff")
+            times.append(
+                {
+                    "at": started,
+                    "picture": None if seen is None else (seen - started) * 1e3,
+                    "sound": (clicks[heard] - started) * 1e3 if len(clicks) > heard else None,
+                }
+            )
+            await sending
+        return times
 
     # --- camera --------------------------------------------------------------------------------------------------
 
@@ -417,6 +469,32 @@ def sharpness(pixels: np.ndarray) -> float | None:
     below = -(-height // 6)
     error = np.mean((pixels[below:].astype(np.float32) - source[below:].astype(np.float32)) ** 2)
     return float(10 * np.log10(255.0**2 / max(float(error), 1e-6)))
+
+
+def likeness(at: float, pixels: np.ndarray, size: tuple[int, int]) -> dict[str, float] | None:
+    """PSNR and SSIM below the barcode against the texture's source, as a viewer of that size sees it."""
+    import cv2  # not in the environment of the 0.8 client
+
+    from livereactor.measuring.quality import psnr, ssim
+
+    code = read(pixels)
+    if code is None:
+        return None
+    width, height = size
+    source = texture_of(width, height).frame(code.counter, None, code.clock_us)
+    shown = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR), np.uint8)  # as it is where it fits
+    below = -(-height // 6)
+    return {
+        "at": at,
+        "psnr": psnr(shown[below:], source[below:]),
+        "ssim": ssim(shown[below:], source[below:]),
+        "height": pixels.shape[0],
+    }
+
+
+@cache
+def texture_of(width: int, height: int) -> Texture:
+    return Texture(width, height)
 
 
 @cache

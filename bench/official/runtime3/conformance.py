@@ -5,7 +5,7 @@
 
 `Conformance` paces itself or leaves it to `emit()`, as the model of the specification does, so it has a loop of its
 own; `SteppedConformance` is the same model in the runtime's default loop, which alone can be stepped; `Chunks` makes
-several frames at once.
+several frames at once, `Textured` shows what is hard to encode.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import time
 from typing import Any, Literal
 
 import numpy as np
-from picture import FPS, HEIGHT, WIDTH, Pattern, now_us, parse_color, read_counter
+from picture import FPS, HEIGHT, WIDTH, Pattern, Texture, now_us, parse_color, read_counter
 from reactor_runtime import (
     ApplicationError,
     CommandError,
@@ -241,6 +241,14 @@ class Conformance(SteppedConformance):
                 await asyncio.sleep(0.002)
                 continue
             await self.emit(Sent(main_video=frame))
+
+
+class Textured(Conformance):
+    """The same with a picture that is hard to encode."""
+
+    def load(self, config_path: Any) -> None:
+        super().load(config_path)
+        self.pattern = Texture(WIDTH, HEIGHT)
 
 
 class Chunks(ReactorApp):

@@ -1,0 +1,1 @@
+"""Models that some figures need beside examples/conformance.py; `livereactor run` takes them by path."""
