@@ -20,7 +20,7 @@ import psutil
 
 from tests.tools.processes import free_port
 
-PATIENCE = 120.0  # seconds for a node that takes six on an idle machine
+PATIENCE = 240.0  # seconds for a node that takes six on an idle machine
 # Ray's raylet ends where its two agents have not written their ports within 15 s, and on a busy machine they have not.
 # What is written here is what they write: one has a port that we chose, the other, without `ray[default]`, none (-1).
 _UNUSED_PORTS = ("dashboard_agent_listen_port", "metrics_agent_port", "metrics_export_port")

@@ -154,8 +154,7 @@ class Fleet:
         while True:
             try:
                 return await self._pool.list()
-            except PoolUnavailableError as error:
-                log.warning("pool does not answer, and is asked again", reason=error.message)
+            except PoolUnavailableError:  # it says itself why
                 await asyncio.sleep(TICK)
 
     async def _is_served(self, model: str) -> bool:

@@ -7,7 +7,7 @@ as any other, and what Ray says of actors and machines is the same, sooner. Loop
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any, Final
@@ -20,7 +20,7 @@ from livereactor.pool.subprocess import worker_arguments
 
 log = structlog.get_logger("livereactor.pool")
 
-CONNECT_TIMEOUT: Final = 30.0  # seconds that a call waits for the cluster, which answers in three
+CONNECT_TIMEOUT: Final = 60.0  # seconds that a call waits for the cluster, which answers in three on an idle machine
 PLACE_TIMEOUT: Final = 45.0  # seconds to find a machine with room; less than the minute a Worker has to register
 START_TIMEOUT: Final = 10.0  # seconds more, which the driver does not need
 STOP_TIMEOUT: Final = 15.0  # seconds more than the grace; the driver gives up after 10
@@ -52,10 +52,12 @@ class RayPool:
         self._untold: set[str] = set()  # ended, and the reader has not come back for the next one
         self._told: set[str] = set()  # ended and told, and their actors are still to be let go
         self._condemned: set[str] = set()  # to be killed as soon as the cluster can be reached again
+        self._refused: set[str] = set()  # said to be impossible to start, while that was not known for sure
         # At most one a Worker; None ends the reader.
         self._ends: asyncio.Queue[Ended | None] = asyncio.Queue()
         self._link: RayLink | None = None  # None: not connected
         self._connected = asyncio.Event()
+        self._failed = asyncio.Event()  # the last attempt to connect
         self._knows = False  # has been connected
         self._trouble = "it has not answered yet"
         self._keeping: asyncio.Task[None] | None = None
@@ -75,6 +77,7 @@ class RayPool:
         try:
             await link.ask("start", arguments, timeout=self._place_timeout + START_TIMEOUT)
         except PoolUnavailableError as error:
+            self._refused.add(spec.worker)
             raise PoolUnavailableError(
                 f"no worker of {spec.model!r} can be started on the Ray cluster now ({error.message}); "
                 "retry, or add a machine"
@@ -84,7 +87,7 @@ class RayPool:
     async def stop(self, worker: str, *, grace: float) -> None:
         """SIGTERM, then SIGKILL for its group; returns when it is gone, or is given up with its machine."""
         try:
-            link = await self._reach()
+            link = await self._reach(patient=False)
             await link.ask("stop", {"worker": worker, "grace": grace}, timeout=grace + STOP_TIMEOUT)
         except PoolUnavailableError as error:
             if worker in self._living:
@@ -94,7 +97,7 @@ class RayPool:
     async def list(self) -> Sequence[Handle]:
         """Those that live; raises `PoolUnavailableError` where the cluster has never answered."""
         try:
-            link = await self._reach()
+            link = await self._reach(patient=False)
             await link.ask("adopt", {}, timeout=LIST_TIMEOUT)
         except PoolUnavailableError:
             if not self._knows:
@@ -129,28 +132,37 @@ class RayPool:
         if self._keeping is None:
             self._keeping = asyncio.create_task(self._stay_connected(), name="ray")
 
-    async def _reach(self) -> RayLink:
+    async def _reach(self, *, patient: bool = True) -> RayLink:
+        """The connection, waited for; where that was tried in vain, only by who is patient."""
         self._keep()
+        hoped = [self._connected] if patient else [self._connected, self._failed]
+        waits = [asyncio.create_task(event.wait()) for event in hoped]
         try:
-            async with asyncio.timeout(CONNECT_TIMEOUT):
-                await self._connected.wait()
-        except TimeoutError:
+            await asyncio.wait(waits, timeout=CONNECT_TIMEOUT, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        if self._link is None:
             raise PoolUnavailableError(
                 f"the Ray cluster {self._address!r} cannot be reached ({self._trouble}); "
                 "see that its head runs, and that this machine is one of the cluster"
-            ) from None
-        assert self._link is not None
+            )
         return self._link
 
     async def _stay_connected(self) -> None:
         pause = BACK_OFF
         while True:
             link = RayLink(self._address, self._namespace)
-            async for said in link.lines():
-                pause = BACK_OFF
-                self._hear(link, said)
-            self._link, self._trouble = None, link.last_error()
+            try:
+                async for said in link.lines():
+                    pause = BACK_OFF
+                    self._hear(link, said)
+                self._trouble = link.last_error()
+            except OSError as error:
+                self._trouble = f"no process to reach it with can be started: {error.strerror}"
+            self._link = None
             self._connected.clear()
+            self._failed.set()
             log.warning("ray cluster cannot be reached", address=self._address, reason=self._trouble, again_in=pause)
             await asyncio.sleep(pause)
             pause = min(2 * pause, BACK_OFF_MAX)
@@ -160,10 +172,12 @@ class RayPool:
             case {"known": found}:
                 self._adopt(dict(found))
                 self._link, self._knows = link, True
+                self._failed.clear()
                 self._connected.set()
             case {"started": worker, "model": model}:
                 self._living[worker] = _handle(worker, model)
                 log.info("worker started", worker=worker, model=model)
+                self._kill_refused([worker])
             case {"ended": worker, "code": code, "last_words": words}:
                 self._ended(Ended(worker, code, words))
             case _:
@@ -179,10 +193,17 @@ class RayPool:
         for worker in self._condemned & set(found):
             self._later(self.stop(worker, grace=0))
         self._condemned.clear()
+        self._kill_refused(found)
         for worker, model in found.items():
             if worker not in self._living and worker not in self._untold | self._told:
                 log.info("worker adopted", worker=worker, model=model)
                 self._living[worker] = _handle(worker, model)
+
+    def _kill_refused(self, there: Collection[str]) -> None:
+        """Nobody counts on what was started all the same."""
+        for worker in self._refused & set(there):
+            self._refused.discard(worker)
+            self._later(self.stop(worker, grace=0))
 
     def _ended(self, end: Ended) -> None:
         if self._living.pop(end.worker, None) is not None:

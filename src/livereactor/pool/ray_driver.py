@@ -25,6 +25,7 @@ from livereactor.pool.ray_host import WorkerHost
 KILL_TIMEOUT: Final = 5.0  # seconds; who does not answer by then is frozen or out of reach
 ASK_AGAIN: Final = 1.0  # seconds until an actor that could not be reached is asked again
 LINE_BYTES: Final = 1024 * 1024
+TOLD: Final = 400  # characters of an error
 ray: Final[Any] = untyped_ray
 _BETWEEN: Final = "/"  # a model's name, which has none, and a Worker's, in an actor's
 
@@ -65,7 +66,7 @@ class Driver:
                 case _:
                     await self._forget(**asked["with"])
         except Exception as failure:  # whatever Ray raises, the coordinator is told
-            error = _first_line(failure)
+            error = _told(failure)
         self._say(done=asked["number"], error=error)
 
     async def _start(
@@ -159,8 +160,9 @@ def _no_room(needs: Mapping[str, Any], within: float) -> str:
     return f"no machine of the cluster had {needed} free within {within:g} s; all of them together: {told}"
 
 
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), "") or type(error).__name__
+def _told(error: Exception) -> str:
+    """In one line; Ray's own are pages."""
+    return " ".join(str(error).split())[:TOLD] or type(error).__name__
 
 
 async def _lines(driver: Driver) -> None:
@@ -183,7 +185,7 @@ def main() -> None:
     try:
         ray.init(address=address, namespace=namespace, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:
-        sys.exit(_first_line(error))
+        sys.exit(_told(error))
     asyncio.run(_lines(Driver(output)))
     os._exit(0)  # Ray's own goodbye takes seconds, and says nothing that its sockets do not
 

@@ -20,8 +20,9 @@ from livereactor.pool.environment import model_environment
 from livereactor.pool.subprocess_logs import LAST_WORDS
 from livereactor.pool.subprocess_spare import UNBUFFERED
 
-# Seconds for which an actor whose process has ended waits to be asked how; then it lets go of what Ray reserved for it.
-KEPT: Final = 600.0
+# Seconds for which an actor whose process has ended, or has not begun, waits for a coordinator that was killed to come
+# back; then it lets go of what Ray reserved for it.
+KEPT: Final = 120.0
 LAST_OUTPUT: Final = 1.0  # seconds; a process that left the Worker's group may hold its output open
 # It waits for the end of its standard input, which no end of the actor, SIGKILL included, can hold back.
 _WATCHDOG: Final = ("/bin/sh", "-c", 'read -r _; kill -s KILL -- "-$0"')

@@ -33,13 +33,13 @@ elif target == "fails":
     sys.exit("no weights on this machine")
 elif target == "parent" and os.fork() == 0:
     print("child", os.getpid(), flush=True)
-    time.sleep(60)
+    time.sleep(300)
 elif target == "flood":
     while True:
         print("x" * 1000)
 print("ready", flush=True)
 tell("ready")
-time.sleep(60)
+time.sleep(300)
 os._exit(7)
 """
 
@@ -159,7 +159,7 @@ async def pid_of(pool: Pool, worker: str) -> int:
     return next(int(handle.process) for handle in await pool.list() if handle.worker == worker)
 
 
-async def until(condition: Callable[[], bool], *, timeout: float = 10.0) -> None:
+async def until(condition: Callable[[], bool], *, timeout: float = 60.0) -> None:
     """Looked at a hundred times a second; for what tells nobody, such as a file."""
     async with asyncio.timeout(timeout):
         while not condition():  # noqa: ASYNC110
@@ -174,7 +174,7 @@ class Ends:
         self._new = asyncio.Condition()
         self._task = asyncio.create_task(self._read(pool.ended()))
 
-    async def of(self, worker: str, *, timeout: float = 10.0) -> Ended:
+    async def of(self, worker: str, *, timeout: float = 60.0) -> Ended:
         async with asyncio.timeout(timeout), self._new:
             await self._new.wait_for(lambda: any(each.worker == worker for each in self.told))
         return next(each for each in self.told if each.worker == worker)
@@ -186,7 +186,7 @@ class Ends:
 
     async def closed(self) -> None:
         """Until the pool says that there will be no more."""
-        await asyncio.wait_for(self._task, 10)
+        await asyncio.wait_for(self._task, 60)
 
     async def _read(self, ends: AsyncIterator[Ended]) -> None:
         async for ended in ends:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -12,13 +12,14 @@ import pytest
 
 from livereactor.base.errors import UnavailableError
 from livereactor.base.limits import Limits
+from livereactor.coordinator import fleet
 from livereactor.coordinator.caller import ALL_SCOPES, Caller
 from livereactor.coordinator.fleet import Fleet, FleetPlan
 from livereactor.coordinator.links import Links
 from livereactor.coordinator.options import CoordinatorOptions, Quotas
 from livereactor.coordinator.service import Service
 from livereactor.pool.memory import MemoryMachine, MemoryPool, Program
-from livereactor.pool.port import Handle, WorkerSpec
+from livereactor.pool.port import Handle, PoolUnavailableError, WorkerSpec
 from livereactor.protocol import link
 from livereactor.protocol.http import CreateSession
 from livereactor.store.memory import MemoryStore
@@ -221,6 +222,39 @@ async def test_a_look_that_ends_after_the_drain_starts_nobody() -> None:
         for _ in range(50):  # whatever it leads to comes by turns of the loop, without a wait
             await asyncio.sleep(0)
         assert not house.machine.living
+    assert house.started.empty()
+
+
+async def test_a_pool_that_does_not_answer_yet_is_asked_again_and_its_workers_are_adopted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    refused, living = [PoolUnavailableError("the cluster cannot be reached")] * 3, MemoryPool.list
+
+    async def asked(self: MemoryPool) -> Sequence[Handle]:
+        if refused:
+            raise refused.pop()
+        return await living(self)
+
+    monkeypatch.setattr(MemoryPool, "list", asked)
+    monkeypatch.setattr(fleet, "TICK", 0.01)
+    house = House(min_ready=1, max_workers=1)
+    house.machine.start(WorkerSpec("wrk_before", "pond", "pond.py", "http://127.0.0.1:1"))
+    async with house.running():
+        await house.next_start()
+        await house.until(lambda: not refused)
+        await asyncio.wait_for(house.fleet.drain(), 10)
+        assert not house.machine.living
+    assert house.started.empty()  # the one of before was enough
+
+
+async def test_a_pool_that_never_answered_does_not_hold_up_the_drain(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def away(self: MemoryPool) -> Sequence[Handle]:
+        raise PoolUnavailableError("the cluster cannot be reached")
+
+    monkeypatch.setattr(MemoryPool, "list", away)
+    house = House(min_ready=1, max_workers=1)
+    async with house.running():
+        await asyncio.wait_for(house.fleet.drain(), 10)
     assert house.started.empty()
 
 

@@ -6,11 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from livereactor.base.errors import ConfigError
 from livereactor.coordinator.secrets import Secrets
 from livereactor.pool.environment import model_environment
+from livereactor.pool.port import Needs
+from livereactor.pool.ray import RayPool
 from livereactor.settings import Settings, resolve
 from livereactor.wiring.catalogue import Listed
 from livereactor.wiring.limits import limits
+from livereactor.wiring.pools import make_pool
 from livereactor.wiring.workers import fleet_plan
 
 SECRETS = Secrets(("a master secret of the tests, of 32 characters or more",))
@@ -103,3 +107,31 @@ def test_a_plan_names_each_models_target_and_the_secret_that_workers_show(folder
     assert (plan.targets, plan.idle_stop) == ({"pond": "models/pond.py"}, 7.0)
     assert plan.environment["LIVEREACTOR_WORKER_SECRET"] == SECRETS.worker
     assert plan.environment["LIVEREACTOR_WORKER_BLOBS"] == str(folder / "data" / "blobs")
+
+
+def test_a_worker_of_a_cluster_is_told_what_it_needs_and_no_folder_of_this_machine(folder: Path) -> None:
+    with (folder / "livereactor.toml").open("a") as file:
+        file.write('[pool]\nkind = "ray"\n[pool.needs.pond]\ngpus = 0.5\nresources = {a100 = 1}\n')
+    resolved = resolve(folder, command_line={})
+    plan = fleet_plan([Listed("pond", "v1", "models/pond.py", {})], resolved, SECRETS, folder / "data")
+    assert plan.needs == {"pond": Needs(gpus=0.5, cpus=1, resources={"a100": 1})}
+    assert "LIVEREACTOR_WORKER_BLOBS" not in plan.environment
+
+
+def test_needs_of_a_model_that_is_not_served_are_a_mistake(folder: Path) -> None:
+    with (folder / "livereactor.toml").open("a") as file:
+        file.write("[pool.needs.pnod]\ngpus = 1\n")
+    resolved = resolve(folder, command_line={})
+    with pytest.raises(ConfigError, match=r"pool\.needs\.pnod.*there are pond"):
+        fleet_plan([Listed("pond", "v1", "models/pond.py", {})], resolved, SECRETS, folder / "data")
+
+
+def test_the_pool_is_the_one_that_the_settings_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    resolved = resolve(folder, command_line={"pool.kind": "ray"})
+    plan = fleet_plan([], resolved, SECRETS, folder / "data")
+    assert isinstance(make_pool(resolved.settings, plan, SECRETS, folder), RayPool)
+    monkeypatch.setattr("livereactor.wiring.pools.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"pip install 'livereactor\[ray\]'"):
+        make_pool(resolved.settings, plan, SECRETS, folder)
+    with pytest.raises(ConfigError, match=r"ray:// is not served"):
+        resolve(folder, command_line={"pool.ray_address": "ray://10.0.0.5:10001"})
