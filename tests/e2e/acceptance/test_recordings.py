@@ -81,6 +81,19 @@ async def test_c48_more_than_the_longest_clip_is_the_longest(join: Any, start: S
     assert length(tmp_path / "clip.mp4") == pytest.approx(3.0, abs=0.1)
 
 
+@pytest.mark.long
+@pytest.mark.timeout(900)
+async def test_c48_after_four_hundred_seconds_the_longest_clip_is_of_three_hundred(join: Any, tmp_path: Path) -> None:
+    client = await join()
+    until = time.monotonic() + 400.0
+    while time.monotonic() < until:
+        await client.frames(30, timeout=20.0)
+    clip = await kept(client, tmp_path / "clip.mp4", 600.0)
+    assert clip["end_marker"] - clip["start_marker"] == pytest.approx(300.0)
+    assert clip["start_marker"] > 90.0
+    assert length(tmp_path / "clip.mp4") == pytest.approx(300.0, abs=0.1)
+
+
 async def test_c48_more_than_there_is_begins_at_zero(viewer: Client, tmp_path: Path) -> None:
     await streamed(viewer, 1.0)
     clip = await kept(viewer, tmp_path / "clip.mp4", 250.0)
