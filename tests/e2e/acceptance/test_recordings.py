@@ -53,6 +53,7 @@ async def test_c46_ten_seconds_are_a_film_of_ten_seconds_from_zero(viewer: Clien
     assert late <= 1
 
 
+@pytest.mark.alone
 async def test_c47_a_recording_is_all_of_it(viewer: Client, tmp_path: Path) -> None:
     await streamed(viewer, 2.0)
     began = time.monotonic()

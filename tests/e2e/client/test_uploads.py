@@ -45,7 +45,7 @@ async def put(url: str, data: bytes) -> int:
         return (await http.put(url, content=data)).status_code
 
 
-@in_one_of_three
+@pytest.mark.alone
 async def test_c41_fifty_mebibytes_arrive_fast_whole_and_in_little_memory(
     make: Make, server: Program, tmp_path: Path
 ) -> None:
