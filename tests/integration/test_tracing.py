@@ -124,6 +124,7 @@ async def test_of_a_tracks_frames_one_a_second_is_traced(told: Told) -> None:
 
 
 async def test_a_model_that_cannot_open_and_a_client_that_never_comes_are_told_as_errors(told: Told) -> None:
+    OpenFails.failures = 1
     async with serving(OpenFails) as served:
         await served.http.post("/start_session", json={})
         assert (await told.one("session.open")).status.description == "internal_error"
