@@ -19,6 +19,7 @@ import structlog
 
 from livereactor.base.errors import EngineError
 from livereactor.engine.gathering import Relays
+from livereactor.engine.libwebrtc_held import Held
 from livereactor.engine.libwebrtc_peer import LibwebrtcPeer
 from livereactor.engine.libwebrtc_slots import Served, Slots
 from livereactor.engine.libwebrtc_video import Repeater
@@ -65,7 +66,14 @@ class LibwebrtcEngine:
             raise EngineError("the engine is closed; make another one")
         shared = self._process
         peer = LibwebrtcPeer(
-            shared.factory, shared.relays, shared.slots, shared.repeater, config, events, self._peers.discard
+            shared.factory,
+            shared.relays,
+            shared.slots,
+            shared.repeater,
+            shared.held,
+            config,
+            events,
+            self._peers.discard,
         )
         self._peers.add(peer)
         shared.peers.add(peer)
@@ -95,7 +103,8 @@ class _Process:
 
     def __init__(self) -> None:
         self.factory = _build_factory()
-        self.slots = Slots(self._make_track)
+        self.held = Held()
+        self.slots = Slots(self._make_track, self.held.sweep)
         self.repeater = Repeater()
         self.relays = Relays()
         self.peers: WeakSet[LibwebrtcPeer] = WeakSet()
@@ -110,7 +119,7 @@ class _Process:
     def _make_track(self, encode: Callable[[rw.RawVideoFrameInfo], Served]) -> rw.Track:
         track = self.factory.create_video_track_with_options("video", inline_encoder=encode)
         assert isinstance(track, rw.Track)  # the other kind is for pre-encoded tracks
-        return track
+        return self.held.keep(track)
 
 
 _lock = threading.Lock()

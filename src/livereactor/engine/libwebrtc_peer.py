@@ -12,6 +12,7 @@ from livereactor.base.errors import EngineError
 from livereactor.engine import libwebrtc_sdp as sdp
 from livereactor.engine.gathering import Relays, announced
 from livereactor.engine.libwebrtc_audio import LibwebrtcAudioOutput
+from livereactor.engine.libwebrtc_held import Held
 from livereactor.engine.libwebrtc_input import LibwebrtcInput
 from livereactor.engine.libwebrtc_slots import Slots
 from livereactor.engine.libwebrtc_stats import read_stats
@@ -47,7 +48,7 @@ class LibwebrtcPeer:
     """Fits the Protocol `Peer` in port.py. Made by `LibwebrtcEngine.peer`.
 
     Args:
-        factory, relays, slots, repeater: the engine's.
+        factory, relays, slots, repeater, held: the engine's.
         config: how to gather and what to negotiate.
         events: the owner's, called on the running loop.
         closed: called once when this Peer has let go of everything.
@@ -59,12 +60,13 @@ class LibwebrtcPeer:
         relays: Relays,
         slots: Slots,
         repeater: Repeater,
+        held: Held,
         config: PeerConfig,
         events: Callable[[PeerEvent], None],
         closed: Callable[[LibwebrtcPeer], None],
     ) -> None:
         self._factory, self._relays, self._slots, self._repeater = factory, relays, slots, repeater
-        self._config = config
+        self._held, self._config = held, config
         self._events, self._closed = events, closed
         self._is_closed = False
         self._is_ready = self._is_bound = False
@@ -88,7 +90,8 @@ class LibwebrtcPeer:
             transport.apply("offer", sdp.with_codecs(offer, self._kept_codecs(sections, plan))),
             self._set_estimate(transport, all(s.transport_cc for s in sections if s.kind == "video")),
         )
-        transceivers = {transceiver.mid(): transceiver for transceiver in await transport.native.transceivers()}
+        found = await transport.native.transceivers()
+        transceivers = {transceiver.mid(): self._held.keep(transceiver) for transceiver in found}
         settings: list[Awaitable[None]] = []
         for section in sections:
             transceiver, output = transceivers[section.mid], outputs.get(section.mid)
@@ -101,9 +104,9 @@ class LibwebrtcPeer:
         answer = await transport.describe("answer")
         videos = [mid for mid, output in outputs.items() if isinstance(output, LibwebrtcVideoOutput)]
         bounds = asyncio.gather(*(transceivers[mid].set_send_bitrate(max_bps=self._config.max_bps) for mid in videos))
-        found, _ = await asyncio.gather(transport.gathered(), bounds)
+        candidates, _ = await asyncio.gather(transport.gathered(), bounds)
         self._report()
-        return _accepted(announced(sdp.with_candidates(answer, found), self._config.public_addresses), outputs)
+        return _accepted(announced(sdp.with_candidates(answer, candidates), self._config.public_addresses), outputs)
 
     def _kept_codecs(self, sections: Sequence[sdp.MediaSection], plan: Mapping[str, Use]) -> dict[str, Sequence[str]]:
         """What each video section may still choose from: our one codec to send, those we decode to receive."""
@@ -138,6 +141,7 @@ class LibwebrtcPeer:
         settings: list[Awaitable[None]] = [self._set_estimate(transport, transport_cc=True)]
         for section, output in zip(sections, outputs, strict=True):
             transceiver = transport.native.add_transceiver(_KINDS[section.kind], _DIRECTIONS[section.use])
+            self._held.keep(transceiver)
             if output is not None:
                 settings.append(transceiver.set_track(output.track))
             if section.kind == "video" and (
@@ -226,7 +230,9 @@ class LibwebrtcPeer:
             raise EngineError("this peer is closed or has a description already; make another one")
 
     def _connect(self) -> Transport:
-        self._transport = Transport(self._factory, self._relays, self._config, self._events, self._set_ready)
+        self._transport = Transport(
+            self._factory, self._relays, self._held, self._config, self._events, self._set_ready
+        )
         return self._transport
 
     def _make_output(self, kind: str) -> _Output:
@@ -234,7 +240,8 @@ class LibwebrtcPeer:
         if kind == "video":
             output = LibwebrtcVideoOutput(self._slots, self._repeater, self._post, self._suspect)
         else:
-            output = LibwebrtcAudioOutput(self._factory.create_audio_track_with_local_source("audio"))
+            track = self._factory.create_audio_track_with_local_source("audio")
+            output = LibwebrtcAudioOutput(self._held.keep(track))
         self._outputs.append(output)
         return output
 

@@ -70,10 +70,15 @@ class Slot:
 
 
 class Slots:
-    """All slots of the process. Made and dropped on the loop; looked up from encoder threads."""
+    """All slots of the process. Made and dropped on the loop; looked up from encoder threads.
 
-    def __init__(self, make_track: TrackFactory) -> None:
-        self._make_track = make_track
+    Args:
+        make_track: one for a callback.
+        let_go: frees the tracks that nobody has any more.
+    """
+
+    def __init__(self, make_track: TrackFactory, let_go: Callable[[], None]) -> None:
+        self._make_track, self._let_go = make_track, let_go
         self._lock = threading.Lock()
         self._slots: list[Slot] = []
         self._viewers: dict[int, Viewer] = {}
@@ -119,6 +124,7 @@ class Slots:
             self._slots = [slot for slot in self._slots if slot not in gone]
         for slot in gone:
             slot.track = None
+        self._let_go()
         free = sum(not slot.taken for slot in self._slots)
         waiting = len(self._viewers) - len({id(slot.user) for slot in self._slots if slot.user is not None})
         for _ in range(waiting + SPARE_SLOTS - free):

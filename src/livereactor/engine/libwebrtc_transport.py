@@ -15,6 +15,7 @@ from livereactor.base.errors import EngineError, PeerError
 from livereactor.engine import libwebrtc_sdp as sdp
 from livereactor.engine.gathering import Relays, is_relay, is_tcp, no_candidate
 from livereactor.engine.libwebrtc_channel import LibwebrtcChannel, run_on
+from livereactor.engine.libwebrtc_held import Held
 from livereactor.engine.port import (
     Candidate,
     CandidateFound,
@@ -37,7 +38,7 @@ class Transport:
     """One peer connection.
 
     Args:
-        factory, relays: the process's.
+        factory, relays, held: the process's.
         config: how to gather and what to negotiate.
         events: the owner's, called on the running loop.
         ready: called on the loop with True when media may be sent, with False when it no longer may.
@@ -47,11 +48,12 @@ class Transport:
         self,
         factory: rw.PeerConnectionFactory,
         relays: Relays,
+        held: Held,
         config: PeerConfig,
         events: Callable[[PeerEvent], None],
         ready: Callable[[bool], None],
     ) -> None:
-        self._relays, self._config = relays, config
+        self._relays, self._held, self._config = relays, held, config
         self._events: Callable[[PeerEvent], None] | None = events
         self._ready: Callable[[bool], None] = ready
         self._loop = asyncio.get_running_loop()
@@ -157,7 +159,7 @@ class Transport:
         observer.on_connection_state_change = lambda state: self._run(lambda: self._on_state(_STATES[str(state)]))
         observer.on_ice_candidate = lambda candidate: self._run(lambda: self._on_candidate(candidate))
         observer.on_ice_gathering_change = lambda state: self._run(lambda: self._on_gathering(state))
-        observer.on_track = lambda kind, track: self._tracks.append(track)
+        observer.on_track = lambda kind, track: self._tracks.append(self._held.keep(track))
         observer.on_data_channel = lambda native: self._add_channel(native, announce=False)
         return observer
 

@@ -43,11 +43,13 @@ class LibwebrtcVideoOutput:
         self._bps = 0  # of it, for new pictures; as told last
         self.mid = ""
         self.codec: VideoCodec | None = None
+        self._track: rw.Track | None  # None once it is closed
         self._number, self._track = slots.add(self)
 
     @property
     def track(self) -> rw.Track:
         """What the transceiver sends."""
+        assert self._track is not None  # until it is closed
         return self._track
 
     # --- from the peer, on the loop ---
@@ -66,6 +68,7 @@ class LibwebrtcVideoOutput:
         self._ready = False
         self._post = _ignore
         self._repeater.forget(self)
+        self._track = None
         self._slots.remove(self._number)
 
     def sample(self, packets: int, waited: float) -> bool:
@@ -153,8 +156,10 @@ class LibwebrtcVideoOutput:
 
     def _push(self, place: int, captured_us: int, user_data: bytes) -> None:
         picture = tokens.draw(tokens.Token(self._number, place & 0xFFFFFFFF))
-        # Empty, and not None: a Frame without a tag has its stamp too, by which its age is told (22 bytes).
-        self._track.push_video_frame(picture, tokens.WIDTH, tokens.HEIGHT, user_data, captured_us)
+        track = self._track
+        if track is not None:
+            # Empty, and not None: a Frame without a tag has its stamp too, by which its age is told (22 bytes).
+            track.push_video_frame(picture, tokens.WIDTH, tokens.HEIGHT, user_data, captured_us)
 
     def _negotiated(self, codec: VideoCodec | None) -> None:
         # What libwebrtc says when it encodes is the truth; the answer's first payload type can be another.

@@ -49,7 +49,7 @@ def request(viewer: int, number: int = 1) -> Any:
 @pytest.fixture
 def slots() -> Slots:
     made: Any = Track
-    return Slots(made)
+    return Slots(made, lambda: None)
 
 
 def add(slots: Slots) -> tuple[int, Any]:
