@@ -222,6 +222,7 @@ async def _house(
         yield _House(service, links, fleet, pool, server, serving)
     finally:
         keeping.cancel()
+        await asyncio.wait([keeping], timeout=2)  # it asks the database, which is closed behind this
         await service.aclose()
         await uploads.aclose()
         await links.aclose()
