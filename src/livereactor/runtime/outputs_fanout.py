@@ -30,6 +30,9 @@ from livereactor.runtime.seam import EncodedSink
 
 LOW_INTERVAL: Final = 1 / 15  # seconds between Frames of the low rung
 EARLY: Final = 0.1  # of an interval: every second Frame of 30 fps must not miss its turn by a hair
+# Of the rate that the size deserves. A recording that takes pictures over asks for a key frame a second: viewers with
+# less have no bits for that, and the recording has no use for pictures that are as soft as theirs, or left out.
+RECORDED_FROM: Final = 0.6
 
 StreamKey = tuple[Rung, VideoCodec]
 
@@ -58,11 +61,6 @@ class Stream:
     owes: bool = False  # a picture came that it has not encoded
     last_at: float = float("-inf")
 
-    @property
-    def is_recordable(self) -> bool:
-        """A recording can take its pictures over."""
-        return self.rung is Rung.MAIN and self.codec is VideoCodec.H264
-
     def next_at(self) -> float:
         """Earliest time for its next picture."""
         turn = self.last_at + LOW_INTERVAL * (1 - EARLY) if self.rung is Rung.LOW else float("-inf")
@@ -71,12 +69,13 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Encode the newest picture for this Stream, and send it to these viewers."""
+    """Encode the newest picture for this Stream, and send it to these viewers; a recording can take it over or not."""
 
     stream: Stream
     key: bool
     bps: int
     viewers: tuple[Viewer, ...]
+    is_recordable: bool
 
 
 class Fanout:
@@ -85,7 +84,7 @@ class Fanout:
     def __init__(self, ceiling: int) -> None:
         self._viewers: dict[int, Viewer] = {}
         self._streams: dict[StreamKey, Stream] = {}
-        self._rungs = Rungs(ceiling)
+        self._rungs, self._ceiling = Rungs(ceiling), ceiling
         self._bps = {Rung.MAIN: ceiling, Rung.LOW: LOW_BPS[1]}
 
     @property
@@ -128,6 +127,7 @@ class Fanout:
             self._tell(RateHeard(number, bps), now)
 
     def set_ceiling(self, bps: int, now: float) -> None:
+        self._ceiling = bps
         self._tell(CeilingSet(bps), now)
 
     def plan(self, *, fresh: bool, now: float, keys: bool = False) -> list[Task]:
@@ -145,11 +145,12 @@ class Fanout:
             stream.budget.follow(self._rungs.bearable(stream.rung), now)
             due = stream.owes and now >= stream.next_at() and any(viewer.started for viewer in viewers)
             granted = stream.keys.grant(now)
-            if not granted and keys and due and stream.is_recordable:
+            is_recordable = self._is_recordable(stream)
+            if not granted and keys and due and is_recordable:
                 granted = stream.keys.grant_recording(now)
             if due or granted:
                 stream.owes, stream.last_at = False, now
-                tasks.append(Task(stream, granted, self._bps[stream.rung], tuple(viewers)))
+                tasks.append(Task(stream, granted, self._bps[stream.rung], tuple(viewers), is_recordable))
         return tasks
 
     def deadline(self) -> float | None:
@@ -168,6 +169,10 @@ class Fanout:
         for viewer in self._viewers.values():
             viewer.resumed = False
         self._viewers.clear()
+
+    def _is_recordable(self, stream: Stream) -> bool:
+        is_fit = stream.rung is Rung.MAIN and stream.codec is VideoCodec.H264
+        return is_fit and self._bps[stream.rung] >= RECORDED_FROM * self._ceiling
 
     def _audience(self) -> dict[StreamKey, list[Viewer]]:
         """The receiving viewers by Stream; who changed Streams has to start again."""

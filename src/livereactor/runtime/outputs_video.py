@@ -302,7 +302,7 @@ class VideoTrack:
                 with self._changed:
                     task.stream.keys.wish()
                 continue
-            if task.stream.is_recordable:
+            if task.is_recordable:
                 shared = encoded
             began = time.perf_counter()
             for viewer in task.viewers:
@@ -315,7 +315,8 @@ class VideoTrack:
             times.send.add(sending)
             if job.fresh:
                 self._trace(job.picture, times, taken)
-        if job.tap is not None and (job.fresh or shared is not None):
+        # A picture that was shown is recorded; once more where what follows it stands on its new key frame.
+        if job.tap is not None and (job.fresh or (shared is not None and shared.key)):
             self._record(job.tap, job, shared)
         if job.fresh:
             self._counters.pictures += 1

@@ -137,3 +137,15 @@ def test_a_viewer_on_its_way_to_the_low_rung_does_not_hold_the_others() -> None:
     tasks = spending(fanout, 80, 0.4, begin=0.1)
     assert len(tasks) == 12
     assert all(task.stream.rung is Rung.MAIN for task in tasks)
+
+
+@pytest.mark.parametrize(("bps", "is_recordable"), [(8_000_000, True), (1_600_000, True), (1_400_000, False)])
+def test_who_has_few_bits_pays_none_for_the_key_frames_of_a_recording(bps: int, is_recordable: bool) -> None:
+    fanout = Fanout(CEILING)
+    fanout.add(1, VideoSink(VideoCodec.H264), 0.0)
+    fanout.resume(1, 0.0)
+    fanout.rate(1, bps, 0.0)
+    play(fanout, 30, 2, begin=0.1)  # the rate is followed
+    tasks = [task for n in range(90) for task in carried_out(fanout.plan(fresh=True, now=3 + n / 30, keys=True))]
+    assert {task.is_recordable for task in tasks} == {is_recordable}
+    assert sum(task.key for task in tasks) == (4 if is_recordable else 0)

@@ -156,7 +156,10 @@ class Clips:
             self.made += 1
         except Exception as error:  # the boundary of a Clip: whatever fails, its client is told
             self.failed += 1
-            self._log.error("clip not made", clip=clip, exc_info=error)
+            if isinstance(error, LivereactorError):  # no picture in that range, a store that is away
+                self._log.warning("clip not made", clip=clip, reason=error.message)
+            else:
+                self._log.error("clip not made", clip=clip, exc_info=error)
             # Where the store does not take even this, who asks for the Clip hears that it never came.
             with suppress(LivereactorError, OSError):
                 await self._put_made(clip, Made(failed=_reason(error)))
