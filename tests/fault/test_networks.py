@@ -24,7 +24,7 @@ from tests.tools.places import Places, can_make_places, two_places
 from tests.tools.processes import REPOSITORY, Program
 from tests.tools.slow_network import Conditions
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.alone]
 
 WITHIN: Final = 2.0  # seconds in which the picture recovers
 REPAIRS: Final = 5  # round trips, where they take longer: every tenth packet is lost again when it is sent again
@@ -236,6 +236,7 @@ async def test_packets_that_overtake_each_other_hold_nothing_up(
     await holds(places, await clients(client), server, far, after, capsys, name)
 
 
+@pytest.mark.long  # holds in one of three tries on an idle machine: what waits in the pacer as it begins is 3 s of it
 async def test_a_viewer_far_away_on_300_kbit_gets_a_small_picture_in_time_and_the_other_all_of_its(
     places: Places, server: Program, clients: Callable[[str], Any], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -133,6 +133,8 @@ class Service:
         assert self.process is None
         self.starts += 1
         bound = [word for source, target in self.binds for word in (str(source), target)]
+        if REPOSITORY.is_relative_to("/tmp"):  # which is empty there, and a checkout may be anywhere
+            bound += [str(REPOSITORY), str(REPOSITORY)]
         where = [str(self.folder / "root"), str(self.folder / "upper"), _IMAGES[self.image].user]
         command = ["unshare", "--mount", "sh", "-c", _ENTER, "sh", *where, *bound, "--", *self.command()]
         with self.log_path.open("ab") as log, self.namespace.inside():
