@@ -19,7 +19,7 @@ class LibwebrtcInput:
     def __init__(self, mid: str, kind: Kind, track: rw.Track) -> None:
         self.mid = mid
         self.kind: Kind = kind
-        self._track = track
+        self._track: rw.Track | None = track  # None once it is closed
         self._frames: Callable[[Frame], None] | None = None
         self._sounds: Callable[[Sound], None] | None = None
         self._count = 0
@@ -27,22 +27,25 @@ class LibwebrtcInput:
 
     def on_frame(self, callback: Callable[[Frame], None] | None) -> None:
         self._frames = callback
-        if callback is not None and self.kind == "video" and not self._is_registered:
+        if callback is not None and self.kind == "video" and self._track is not None and not self._is_registered:
             self._is_registered = True  # a callback of libwebrtc cannot be taken back: it stays and may be idle
             self._track.on_video_frame(self._on_video)
 
     def on_sound(self, callback: Callable[[Sound], None] | None) -> None:
         self._sounds = callback
-        if callback is not None and self.kind == "audio" and not self._is_registered:
+        if callback is not None and self.kind == "audio" and self._track is not None and not self._is_registered:
             self._is_registered = True
             self._track.on_audio_frame(self._on_audio)
 
     def close(self) -> None:
         self._frames = self._sounds = None
-        if self._is_registered and self.kind == "video":
-            self._track.on_video_frame(_nothing)
-        elif self._is_registered:
-            self._track.on_audio_frame(_nothing)
+        track, self._track = self._track, None
+        if track is None or not self._is_registered:
+            return
+        if self.kind == "video":
+            track.on_video_frame(_nothing)
+        else:
+            track.on_audio_frame(_nothing)
 
     def _on_video(self, bgra: bytes, width: int, height: int, metadata: rw.FrameMetadata | None) -> None:
         callback = self._frames

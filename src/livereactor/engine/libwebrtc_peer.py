@@ -214,11 +214,12 @@ class LibwebrtcPeer:
 
     def _end(self) -> Transport | None:
         self._is_closed = True
+        self._offered = []
         for source in self._inputs:
             source.close()
         for output in self._outputs:
             output.close()
-        self._inputs, self._outputs, self._offered = [], [], []
+        self._inputs, self._outputs = [], []
         transport, self._transport = self._transport, None
         self._watch.end()
         return transport

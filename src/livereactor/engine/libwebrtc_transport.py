@@ -137,10 +137,15 @@ class Transport:
         for channel in self._channels:
             channel.cut()
         self._channels, self._tracks = [], []
-        last_reference = [self.native]
+        last_reference, held = [self.native], self._held
         del self.native
-        # Dropping the last reference is what closes a connection, and it waits for libwebrtc's threads.
-        return last_reference.clear
+
+        def close() -> None:
+            # Dropping the last reference is what closes a connection, and it waits for libwebrtc's threads.
+            last_reference.clear()
+            held.sweep()
+
+        return close
 
     async def close(self) -> None:
         """Let go of everything. To be called once."""
