@@ -18,6 +18,7 @@ from livereactor.store.port import Notices, StoreUnavailableError
 
 PATH: Final = "/internal/workers/{worker}/requests"
 AWAY: Final = 404  # the answer of a coordinator that does not hold that Worker's socket (any more)
+LEAST: Final = 1.0  # seconds that a Worker is given at another coordinator
 CONNECT_WAIT: Final = 1.0  # seconds; it is in the same data centre, or dead
 ON_THE_WAY: Final = 1.0  # seconds beyond the Worker's own time for the answer to arrive
 CONNECTIONS: Final = 256  # to all of them together; more requests wait for one
@@ -72,7 +73,7 @@ class Neighbours:
         patience = httpx2.Timeout(timeout + ON_THE_WAY, connect=CONNECT_WAIT)
         try:
             answer = await self._client.post(
-                url, content=link.write(request), params={"timeout": f"{timeout:.3f}"}, timeout=patience
+                url, content=link.write(request), params={"timeout": f"{max(LEAST, timeout):.3f}"}, timeout=patience
             )
         except (httpx2.ConnectError, httpx2.ConnectTimeout):
             return None  # it ended; its Workers come to another

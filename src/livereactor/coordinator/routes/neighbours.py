@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from livereactor.base.errors import NotFoundError
-from livereactor.coordinator.neighbours import PATH
+from livereactor.coordinator.neighbours import LEAST, PATH
 from livereactor.coordinator.requests import JSON, Door, while_connected
 from livereactor.coordinator.service import Service
 from livereactor.protocol import link
@@ -29,7 +29,7 @@ def neighbours(door: Door, service: Service) -> APIRouter:
         responses={200: {"model": link.Reply}, **problems(401, 404, 408, 413)},
         openapi_extra={**takes(link.Request, example=example, required=True), **asked_by(WORKER)},
     )
-    async def ask(worker: str, request: Request, timeout: Annotated[float, Query(ge=0, le=LONGEST)]) -> Response:
+    async def ask(worker: str, request: Request, timeout: Annotated[float, Query(ge=LEAST, le=LONGEST)]) -> Response:
         """A frame for a worker whose socket is here, and its reply; 404 where it is not."""
         door.worker(request)
         frame = read_body(link.Request, await request.body(), limit=link.FRAME_BYTES)
