@@ -1,7 +1,4 @@
-"""A file on its way out: opened, measured, hashed and read on a thread, handed over piece by piece.
-
-What is in memory is read where it is wanted: a thread would cost more than the copy of a piece (0.1 ms).
-"""
+"""A file on its way out: opened, measured, hashed and read on a thread, handed over piece by piece."""
 
 from __future__ import annotations
 
@@ -41,18 +38,6 @@ class Content:
     file: BinaryIO
     is_ours: bool
     start: int = 0
-    in_memory: bool = False
-
-    async def seek(self, offset: int) -> None:
-        """Go on from `offset` of the content."""
-        if self.in_memory:
-            self.file.seek(self.start + offset)
-        else:
-            await asyncio.to_thread(self.file.seek, self.start + offset)
-
-    async def read(self, size: int) -> bytes:
-        """The next bytes, at most `size`."""
-        return self.file.read(size) if self.in_memory else await asyncio.to_thread(self.file.read, size)
 
     def close(self) -> None:
         if self.is_ours:
@@ -79,7 +64,7 @@ class Stream:
     async def chunks(self, start: int = 0) -> AsyncIterator[bytes]:
         """Exactly as many bytes as were announced, less the first `start`."""
         with self._noting():
-            await self._content.seek(start)
+            await asyncio.to_thread(self._content.file.seek, self._content.start + start)
         total, size, self.sent = self._content.size, SMALLEST, start
         while left := total - self.sent:
             block = await self._read(min(READ, left))
@@ -103,7 +88,7 @@ class Stream:
 
     async def _read(self, size: int) -> bytes:
         with self._noting():
-            block = await self._content.read(size)
+            block = await asyncio.to_thread(self._content.file.read, size)
             if not block:
                 ended = f"the file ended at {self.sent} of {self._content.size} bytes"
                 text = f"{ended}: it changed while it was sent; upload it again"
@@ -148,7 +133,7 @@ class Digest:
 def open_content(file: Source) -> Content:
     """On a thread: files may lie on slow disks."""
     if isinstance(file, bytes | bytearray | memoryview):
-        content = Content("", memoryview(file).nbytes, io.BytesIO(file), is_ours=True, in_memory=True)
+        content = Content("", memoryview(file).nbytes, io.BytesIO(file), is_ours=True)
     elif isinstance(file, str | os.PathLike):
         opened = Path(file).open("rb")  # noqa: SIM115  (closed after the last byte)
         content = _measured(opened, Path(file).name, is_ours=True)
