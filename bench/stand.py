@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 from tests.tools.browser import BrowserClient, BrowserClients
 from tests.tools.drivers import OWN as OWN_CLIENT
@@ -23,6 +24,20 @@ OWN, PYTHON, JAVASCRIPT, PAGE = "own client", "python 1.13.0", "javascript 2.9.0
 SIZES = {"360p": ("640", "360"), "720p": ("1280", "720")}
 # Which official runtime a client can talk to: 3.10 lacks the routes of JavaScript 2.9.
 RIVALS = {OWN: 3, PYTHON: 3, JAVASCRIPT: 2, PAGE: 2}
+
+
+class ServerSettings(TypedDict, total=False):
+    """What a server shows, and how: the conformance model, recorded, unless said otherwise.
+
+    Attributes:
+        target: a file of this repository, for ours; `model`: of bench/official, for a rival's.
+    """
+
+    target: str
+    model: str
+    recording: bool
+    environment: Mapping[str, str]
+    silent_stun: bool
 
 
 @dataclass
@@ -67,54 +82,32 @@ class Stand:
         rival = self.rival_of(client)
         return [OURS] if rival is None else [OURS, f"official {VERSIONS[rival]}"]
 
-    def server(
-        self,
-        name: str,
-        size: str,
-        *,
-        target: str = "examples/conformance.py",
-        model: str = "Conformance",
-        recording: bool = True,
-        environment: Mapping[str, str] | None = None,
-        silent_stun: bool = False,
-    ) -> Program:
+    def server(self, name: str, size: str, **settings: Unpack[ServerSettings]) -> Program:
         """A running server: `name` as in `servers_for`, showing `size`."""
-        key = f"{name} {size} {target} {model} {recording} {sorted((environment or {}).items())} {silent_stun}"
+        key = f"{name} {size} {sorted(settings.items())}"
         if key not in self._servers:
-            started = self.starting(
-                name, size, target=target, model=model, recording=recording, environment=environment,
-                silent_stun=silent_stun,
-            )  # fmt: skip
-            self._servers[key] = self._stack.enter_context(started)
+            self._servers[key] = self._stack.enter_context(self.starting(name, size, **settings))
         return self._servers[key]
 
-    def starting(
-        self,
-        name: str,
-        size: str,
-        *,
-        target: str = "examples/conformance.py",
-        model: str = "Conformance",
-        recording: bool = True,
-        environment: Mapping[str, str] | None = None,
-        silent_stun: bool = False,
-    ) -> AbstractContextManager[Program]:
+    def starting(self, name: str, size: str, **settings: Unpack[ServerSettings]) -> AbstractContextManager[Program]:
         """The same, for whoever wants several or to end it before the stand does."""
         width, height = SIZES[size]
-        variables = {"CONFORMANCE_WIDTH": width, "CONFORMANCE_HEIGHT": height, **(environment or {})}
+        variables = {"CONFORMANCE_WIDTH": width, "CONFORMANCE_HEIGHT": height, **settings.get("environment", {})}
         log_path = Path(self._stack.enter_context(tempfile.TemporaryDirectory())) / "log"
+        recording = settings.get("recording", True)
         if name == OURS:
             variables.setdefault("PYTHONPATH", f"{REPOSITORY / 'examples'}:{REPOSITORY}")  # bench/models stand on both
             variables.setdefault("LIVEREACTOR_RECORDER__ENABLED", str(recording).lower())
-            return livereactor_run(REPOSITORY / target, log_path=log_path, environment=variables)
+            target = REPOSITORY / settings.get("target", "examples/conformance.py")
+            return livereactor_run(target, log_path=log_path, environment=variables)
         version = next(number for number, text in VERSIONS.items() if text in name)
         return official_run(
             version,
             log_path=log_path,
             environment=variables,
-            model=model,
+            model=settings.get("model", "Conformance"),
             recording=recording,
-            silent_stun=silent_stun,
+            silent_stun=settings.get("silent_stun", False),
         )
 
     def coordinator(

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from bench.official.picture import Pattern, Texture
+from livereactor.base.changes import Changes
 from livereactor.measuring.barcode import Code, draw, read
 from livereactor.measuring.watching import Watch
 
@@ -37,7 +38,7 @@ class Client:
     def __init__(self, reactor: Any) -> None:
         self.reactor = reactor
         self.loop = asyncio.get_running_loop()
-        self.changed = asyncio.Event()
+        self.changes = Changes()
         self.started = 0.0  # monotonic seconds: when it was last told to connect
         self.statuses: list[str] = []
         self.messages: dict[str, list[dict[str, Any]]] = {}  # by type
@@ -56,33 +57,25 @@ class Client:
     def _noting(self, log: list[Any], shape: Callable[[Any], Any]) -> Callable[[Any], None]:
         def note(value: Any) -> None:
             log.append(shape(value))
-            self.changed.set()
+            self.changes.stir()
 
         return note
 
     def _message(self, message: dict[str, Any]) -> None:
         self.messages.setdefault(message["type"], []).append(message)
-        self.changed.set()
+        self.changes.stir()
 
     def watch(self, track: str) -> Watch:
         """Receive and read the frames of `track` from now on."""
         if track not in self.watches:
-            watch = self.watches[track] = Watch(lambda: self.loop.call_soon_threadsafe(self.changed.set))
+            watch = self.watches[track] = Watch(lambda: self.loop.call_soon_threadsafe(self.changes.stir))
             self.reactor.track(track).on_frame(lambda frame, number, time_us, user_data: watch.add(frame, user_data))
         return self.watches[track]
 
     async def until(self, condition: Callable[[], bool], timeout: float) -> bool:
         """True once `condition` holds, looked at whenever something happened."""
-        try:
-            async with asyncio.timeout(timeout):
-                while not condition():
-                    self.changed.clear()
-                    if condition():
-                        return True
-                    await self.changed.wait()
-        except TimeoutError:
-            return condition()
-        return True
+        await self.changes.until(condition, timeout)
+        return condition()
 
 
 class Operations:
@@ -350,7 +343,7 @@ class Operations:
     async def listen(self, c: str, track: str) -> None:
         """Keep the arrival, level and pitch of the sound on an audio track."""
         client = self._clients[c]
-        client.watches.setdefault(track, Watch(lambda: client.loop.call_soon_threadsafe(client.changed.set)))
+        client.watches.setdefault(track, Watch(lambda: client.loop.call_soon_threadsafe(client.changes.stir)))
         watch = client.watches[track]
         client.reactor.track(track).on_frame(lambda sound, rate: watch.add_sound(sound, rate))
 
@@ -370,7 +363,7 @@ class Operations:
             loud = np.flatnonzero(np.abs(np.asarray(sound, np.int32).reshape(-1)) > CLICK_LEVEL)
             if loud.size and (not clicks or at - clicks[-1] > CLICKS_APART):
                 clicks.append(at + float(loud[0]) / rate)
-                client.loop.call_soon_threadsafe(client.changed.set)
+                client.loop.call_soon_threadsafe(client.changes.stir)
 
         client.reactor.track(track).on_frame(hear)
 

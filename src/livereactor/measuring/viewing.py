@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
+from livereactor.base.changes import Changes
 from livereactor.client.media.track import Track
 from livereactor.client.reactor import Reactor
 from livereactor.measuring.watching import Watch
@@ -13,31 +14,6 @@ from livereactor.media.frames import Pixels
 
 PATIENCE = 20.0  # seconds for a picture
 MEASURED_WITH = {"echo", "flash", "set_pacing"}
-
-
-class Changes:
-    """Something happened: noted on any thread, waited for on one loop."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._changed = asyncio.Event()
-
-    def note(self) -> None:
-        """It has."""
-        self._loop.call_soon_threadsafe(self._changed.set)
-
-    async def until(self, condition: Callable[[], bool], timeout: float) -> bool:
-        """True once `condition` holds, looked at whenever something happened; False after `timeout` seconds."""
-        try:
-            async with asyncio.timeout(timeout):
-                while not condition():
-                    self._changed.clear()
-                    if condition():
-                        return True
-                    await self._changed.wait()
-        except TimeoutError:
-            return condition()
-        return True
 
 
 class Viewer:
@@ -50,8 +26,8 @@ class Viewer:
 
     def __init__(self, reactor: Reactor) -> None:
         self.reactor = reactor
-        self._changes = Changes()
-        self.watch = Watch(self._changes.note)
+        self._changes, loop = Changes(), asyncio.get_running_loop()
+        self.watch = Watch(lambda: loop.call_soon_threadsafe(self._changes.stir))
         pictures = reactor.tracks.with_direction("recvonly").with_kind("video")
         self.track: Track | None = pictures[0] if pictures else None
         declared = reactor.capabilities
@@ -65,7 +41,8 @@ class Viewer:
 
     async def until(self, condition: Callable[[], bool], timeout: float = PATIENCE) -> bool:
         """True once `condition` holds, looked at with each picture."""
-        return await self._changes.until(condition, timeout)
+        await self._changes.until(condition, timeout)
+        return condition()
 
     async def frames(self, count: int) -> bool:
         """Until so many more have come."""

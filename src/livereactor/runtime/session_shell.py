@@ -13,6 +13,7 @@ from concurrent.futures import Future
 
 import structlog
 
+from livereactor.base.changes import Changes
 from livereactor.base.errors import (
     IllegalTransitionError,
     LivereactorError,
@@ -29,7 +30,6 @@ from livereactor.protocol.openapi import to_openapi
 from livereactor.runtime import room_events as e
 from livereactor.runtime.authoring import Model, definition_of
 from livereactor.runtime.calls import Calls
-from livereactor.runtime.changes import Changes
 from livereactor.runtime.connection import Connection, Connections
 from livereactor.runtime.describing import capabilities
 from livereactor.runtime.journal import Journal

@@ -16,10 +16,10 @@ from typing import Final
 
 import structlog
 
+from livereactor.base.changes import Changes
 from livereactor.base.errors import LivereactorError, PeerError, UnauthorizedError, UnavailableError
 from livereactor.base.sparse_log import SparseLog
 from livereactor.protocol import link
-from livereactor.runtime.changes import Changes
 from livereactor.runtime.runtime import Runtime
 from livereactor.runtime.slot import Slot
 from livereactor.runtime.worker_calls import not_held

@@ -96,15 +96,16 @@ def make_runtime(model: type[Model], resolved: Resolved, folder: Path, *, reload
 def runtime_options(model: type[Model], resolved: Resolved, *, reloads: bool = False) -> Options:
     """How a runtime serves, as the settings say."""
     settings = resolved.settings
+    recorder = _recorder(model, settings)
     return Options(
         limits=limits(settings),
-        peers=_peers(model, settings),
+        peers=_peers(model, settings, is_recorded=recorder is not None),
         relays=shared_relays(settings),
         config=settings.model,
         config_path=resolved.path,
         idle_timeout=settings.runtime.idle_timeout,
         upload_types=tuple(settings.runtime.upload_types),
-        recorder=_recorder(model, settings),
+        recorder=recorder,
         reloads=reloads,
     )
 
@@ -211,13 +212,13 @@ async def _tell_loading(runtime: Runtime) -> None:
         pause = 5.0
 
 
-def _peers(model: type[Model], settings: Settings) -> PeerConfig:
+def _peers(model: type[Model], settings: Settings, *, is_recorded: bool) -> PeerConfig:
     config = peer_config(settings)
     videos = [track for track in definition_of(model).outputs if track.kind == "video"]
     rates = [start_bps(each.width or 1280, each.height or 720, each.fps or 30.0) for each in videos]
     # Viewers who can decode H.264 get it where it is recorded: one encode does for both. What is recorded otherwise is
     # encoded once more, 0.07 core of 0.19 at 360p.
-    codecs = config.video_codecs if _recorder(model, settings) is None else (VideoCodec.H264, VideoCodec.VP8)
+    codecs = (VideoCodec.H264, VideoCodec.VP8) if is_recorded else config.video_codecs
     # An estimate that starts below the stream's own rate would send every new viewer to the low rung first.
     return replace(config, start_bps=max([config.start_bps, *rates]), video_codecs=codecs)
 

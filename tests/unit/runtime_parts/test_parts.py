@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from livereactor.base.changes import Changes
 from livereactor.base.errors import LivereactorError, NotFoundError, UnavailableError, UnresolvedUploadError
 from livereactor.base.limits import Limits
 from livereactor.base.sparse_log import SparseLog
@@ -18,7 +19,6 @@ from livereactor.media.frames import Frame, Sound
 from livereactor.protocol import messages as m
 from livereactor.protocol.http import UploadRequest
 from livereactor.runtime.authoring import definition_of
-from livereactor.runtime.changes import Changes
 from livereactor.runtime.describing import descriptor, health
 from livereactor.runtime.journal import KEPT, Journal
 from livereactor.runtime.metrics import Metrics

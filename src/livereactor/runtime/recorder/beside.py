@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from livereactor.base.changes import Changes
 from livereactor.blobs.port import BlobKey
-from livereactor.runtime.changes import Changes
 from livereactor.runtime.recorder.media_clock import MediaClock
 from livereactor.runtime.recorder.storing import Storing
 from livereactor.runtime.seam import JournalStoppedError

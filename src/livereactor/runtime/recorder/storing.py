@@ -11,10 +11,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
+from livereactor.base.changes import Changes
 from livereactor.base.sparse_log import SparseLog
 from livereactor.blobs.clips import chunk, part_key
 from livereactor.blobs.port import BlobExistsError, BlobKey, Blobs, BlobsUnavailableError
-from livereactor.runtime.changes import Changes
 from livereactor.runtime.recorder.filming import Closed
 from livereactor.runtime.recorder.spool import Spool
 
