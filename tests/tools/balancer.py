@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.tools.processes import free_port, wait_listening
+from tests.tools.processes import free_port, listening
 
 # As docs/several-coordinators.md has it, but for the paths and ports of a test.
 _CONFIGURATION = """
@@ -52,17 +51,6 @@ def balanced(folder: Path, ports: Sequence[int]) -> Iterator[str]:
     servers = "\n".join(f"server 127.0.0.1:{each} max_fails=0;" for each in ports)
     configuration = folder / "nginx.conf"
     configuration.write_text(_CONFIGURATION.format(folder=folder, port=port, servers=servers))
-    said = folder / "said"
-    with said.open("wb") as output:
-        command = ["nginx", "-p", str(folder), "-c", str(configuration), "-e", str(folder / "error.log")]
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
-    try:
-        wait_listening(process, "127.0.0.1", port, timeout=20.0, said=said)
+    command = ["nginx", "-p", str(folder), "-c", str(configuration), "-e", str(folder / "error.log")]
+    with listening(command, "127.0.0.1", port, said=folder / "said"):
         yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        try:
-            process.wait(10.0)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-import signal
 import socket
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from livereactor.protocol.turn import turn_credentials
-from tests.tools.processes import REPOSITORY, wait_listening
+from tests.tools.processes import REPOSITORY, listening
 
 SECRET = "tests-only-0123456789abcdef"
 _OPERATORS_OWN = re.compile(
@@ -65,19 +63,9 @@ def coturn(host: str, directory: Path, *, peers: str | None = None, lines: tuple
     more += [f"log-file={directory / 'log'}", "simple-log", "verbose", f"pidfile={directory / 'pid'}"]
     more += [f"userdb={directory / 'turndb'}", *([f"allowed-peer-ip={peers}"] if peers else []), *lines]
     (directory / "turnserver.conf").write_text(text + "\n".join(more) + "\n")
-    process = subprocess.Popen(
-        [binary, "-c", str(directory / "turnserver.conf")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        wait_listening(process, host, port, timeout=10.0)
+    command = [binary, "-c", str(directory / "turnserver.conf")]
+    with listening(command, host, port, said=directory / "said", timeout=10.0, patience=5.0):
         yield Coturn(host, port, directory / "log")
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(5.0)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 def _free_port(host: str) -> int:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.tools.processes import wait_listening
+from tests.tools.processes import listening
 
 _ETC = Path("/etc/nginx")
 # In a mount namespace of its own: the configuration, the logs and the pid file of this machine's nginx stay its own.
@@ -50,20 +50,9 @@ def nginx(site: Path, directory: Path, *, host: str, names: tuple[str, ...]) -> 
     shutil.copy(site, etc / "conf.d/livereactor.conf")
     log_dir.mkdir()
     certificate = make_certificate(etc / "livereactor", [f"IP:{host}", *(f"DNS:{name}" for name in names)])
-    said = directory / "said"
-    with said.open("wb") as output:
-        command = ["unshare", "--mount", "--", "sh", "-c", _START, "sh", str(directory)]
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
-    try:
-        wait_listening(process, host, 443, timeout=20.0, said=said)
+    command = ["unshare", "--mount", "--", "sh", "-c", _START, "sh", str(directory)]
+    with listening(command, host, 443, said=directory / "said"):
         yield Nginx(certificate, log_dir)
-    finally:
-        process.terminate()
-        try:
-            process.wait(10.0)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 def make_certificate(directory: Path, subjects: list[str]) -> Path:

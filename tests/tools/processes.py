@@ -146,15 +146,32 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def wait_listening(
-    process: subprocess.Popen[bytes], host: str, port: int, *, timeout: float, said: Path | None = None
-) -> None:
-    """Until a program that does not say when it is ready takes connections.
+@contextmanager
+def listening(
+    command: Sequence[str], host: str, port: int, *, said: Path, timeout: float = 20.0, patience: float = 10.0
+) -> Iterator[None]:
+    """A program that does not say when it is ready, from when it takes connections to the end of the block.
 
     Args:
-        timeout: seconds, after which the refusal is raised.
-        said: where its output is, for the error if it ends instead.
+        said: where its output goes.
+        timeout: seconds until it listens, after which the refusal is raised.
+        patience: seconds it may take to end.
     """
+    with said.open("wb") as output:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
+    try:
+        _wait_listening(process, host, port, timeout=timeout, said=said)
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(patience)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait_listening(process: subprocess.Popen[bytes], host: str, port: int, *, timeout: float, said: Path) -> None:
     deadline = time.monotonic() + timeout
     while True:
         try:
@@ -168,8 +185,7 @@ def wait_listening(
             code = process.wait(0.05)
         except subprocess.TimeoutExpired:
             continue
-        output = "" if said is None else said.read_text(errors="replace")
-        raise ProcessFailedError(f"{process.args} ended with code {code}: {output}")
+        raise ProcessFailedError(f"{process.args} ended with code {code}: {said.read_text(errors='replace')}")
 
 
 def request(
