@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
 
-from livereactor import Reactor
 from tests.tools.composed import COMPOSE, Composed, composed, rendered
+from tests.tools.drivers import OWN, PythonClients
 from tests.tools.netns import can_make_networks
 from tests.tools.processes import request
 from tests.unit.deploy.test_compose_file import filled_in
@@ -46,19 +48,20 @@ def key(service: Composed) -> str:
     return str(json.loads(service.run("coordinator-1", command))["key"])
 
 
-def test_somebody_watches_steers_and_keeps_a_clip(service: Composed, key: str) -> None:
-    async def visit() -> int:
-        async with asyncio.timeout(2 * PATIENCE), Reactor("pond", key, api_url=URL) as reactor:
-            seen = 0
-            async for _ in reactor.track("main_video").frames():
-                seen += 1
-                if seen == 20:
-                    break
-            await reactor.send_command("drop", {"x": 0.5, "y": 0.5})
-            return len(await reactor.download_clip(1))
-
-    with service.host.inside():
-        assert asyncio.run(visit()) > 1_000
+async def test_somebody_watches_steers_and_keeps_a_clip(service: Composed, key: str, tmp_path: Path) -> None:
+    """In a process of its own: libwebrtc's threads stay in the network in which a process has started them."""
+    film = tmp_path / "film.mp4"
+    async with AsyncExitStack() as stack:
+        with service.host.inside():
+            clients = await stack.enter_async_context(PythonClients.started(OWN))
+        async with asyncio.timeout(2 * PATIENCE):
+            viewer = await clients.new(URL, model="pond", api_key=key)
+            await viewer.connect()
+            assert (await viewer.frames(20, timeout=PATIENCE))["count"] >= 20
+            await viewer.command("drop", x=0.5, y=0.5)
+            await viewer.ask("keep", path=str(film), seconds=1)
+            await viewer.ask("leave")
+    assert film.stat().st_size > 1_000
 
 
 def test_either_coordinator_knows_the_key_and_the_workers(service: Composed, key: str) -> None:

@@ -12,7 +12,6 @@ import atexit
 import threading
 from collections.abc import Callable
 from typing import Final
-from weakref import WeakSet
 
 import reactor_webrtc as rw
 import structlog
@@ -73,7 +72,7 @@ class LibwebrtcEngine:
             shared.held,
             config,
             events,
-            self._peers.discard,
+            self._forget,
         )
         self._peers.add(peer)
         shared.peers.add(peer)
@@ -83,6 +82,10 @@ class LibwebrtcEngine:
         self._is_closed = True
         for peer in list(self._peers):
             await peer.aclose()
+
+    def _forget(self, peer: LibwebrtcPeer) -> None:
+        self._peers.discard(peer)
+        self._process.peers.discard(peer)
 
     async def _connect_to_ourselves(self) -> None:
         opened = asyncio.Event()
@@ -107,7 +110,7 @@ class _Process:
         self.slots = Slots(self._make_track, self.held.sweep)
         self.repeater = Repeater()
         self.relays = Relays()
-        self.peers: WeakSet[LibwebrtcPeer] = WeakSet()
+        self.peers: set[LibwebrtcPeer] = set()  # until they are closed, by whichever thread
         self.is_warm = False
         atexit.register(self._close_peers)
 

@@ -51,7 +51,7 @@ class LibwebrtcPeer:
         factory, relays, slots, repeater, held: the engine's.
         config: how to gather and what to negotiate.
         events: the owner's, called on the running loop.
-        closed: called once when this Peer has let go of everything.
+        closed: called when this Peer has let go of everything, on any thread.
     """
 
     def __init__(
@@ -71,10 +71,12 @@ class LibwebrtcPeer:
         self._is_closed = False
         self._is_ready = self._is_bound = False
         self._transport: Transport | None = None
+        self._ended: Transport | None = None  # what is closed, or being closed
+        self._closing: asyncio.Future[None] | None = None
         self._outputs: list[_Output] = []
         self._inputs: list[LibwebrtcInput] = []
         self._offered: list[tuple[Section, rw.Transceiver, _Output | None]] = []
-        self._watch = PacerWatch(lambda: self._transport and self._transport.native, self._video_outputs)
+        self._watch = PacerWatch(self._ask_stats, self._video_outputs)
 
     # --- server side ---
 
@@ -90,7 +92,7 @@ class LibwebrtcPeer:
             transport.apply("offer", sdp.with_codecs(offer, self._kept_codecs(sections, plan))),
             self._set_estimate(transport, all(s.transport_cc for s in sections if s.kind == "video")),
         )
-        found = await transport.native.transceivers()
+        found = await transport.whole(transport.native.transceivers())
         transceivers = {transceiver.mid(): self._held.keep(transceiver) for transceiver in found}
         settings: list[Awaitable[None]] = []
         for section in sections:
@@ -99,12 +101,12 @@ class LibwebrtcPeer:
                 settings.append(transceiver.set_track(output.track))
                 self._bind_output(section, output)
             settings.append(transceiver.set_direction(_DIRECTIONS[plan[section.mid]]))
-        await asyncio.gather(*settings)
+        await transport.whole(asyncio.gather(*settings))
         self._bind_tracks(tracks, [s for s in sections if s.sends], {m for m in plan if plan[m] is Use.RECEIVE})
         answer = await transport.describe("answer")
         videos = [mid for mid, output in outputs.items() if isinstance(output, LibwebrtcVideoOutput)]
         bounds = asyncio.gather(*(transceivers[mid].set_send_bitrate(max_bps=self._config.max_bps) for mid in videos))
-        candidates, _ = await asyncio.gather(transport.gathered(), bounds)
+        candidates, _ = await asyncio.gather(transport.gathered(), transport.whole(bounds))
         self._report()
         return _accepted(announced(sdp.with_candidates(answer, candidates), self._config.public_addresses), outputs)
 
@@ -149,7 +151,7 @@ class LibwebrtcPeer:
             ):
                 settings.append(transceiver.set_codec_preferences(_DECODED))  # no H.264: we cannot decode it
             self._offered.append((section, transceiver, output))
-        await asyncio.gather(*settings)
+        await transport.whole(asyncio.gather(*settings))
         for label in channels:
             transport.open_channel(label)
         description = await transport.describe("offer")
@@ -172,7 +174,7 @@ class LibwebrtcPeer:
             outputs[section.mid] = output
             if isinstance(output, LibwebrtcVideoOutput):
                 settings.append(transceiver.set_send_bitrate(max_bps=self._config.max_bps))
-        await asyncio.gather(*settings)
+        await transport.whole(asyncio.gather(*settings))
         wanted = {transceiver.mid() or "" for section, transceiver, _ in self._offered if section.use is Use.RECEIVE}
         self._bind_tracks(tracks, [section for section in sections.values() if section.sends], wanted)
         self._report()
@@ -185,34 +187,51 @@ class LibwebrtcPeer:
             return
         native = rw.IceCandidate(candidate.line.removeprefix("a="), candidate.mid, candidate.line_index)
         try:
-            await self._transport.native.add_ice_candidate(native)
+            await self._transport.whole(self._transport.native.add_ice_candidate(native))
         except RuntimeError:  # not one it can use: another transport, a name it cannot resolve, an unknown section
             return
 
     async def stats(self) -> PeerStats:
-        if self._transport is None:
-            return PeerStats()
-        return read_stats(await self._transport.native.get_stats())
+        asked = self._ask_stats()
+        return PeerStats() if asked is None else read_stats(await asked)
+
+    def _ask_stats(self) -> Awaitable[rw.StatsReport] | None:
+        return None if self._transport is None else self._transport.whole(self._transport.native.get_stats())
 
     async def set_bitrate(self, *, min_bps: int | None = None, max_bps: int | None = None) -> None:
         if self._transport is not None:
-            await self._transport.native.set_bitrate(min_bps=min_bps, max_bps=max_bps or self._config.max_bps)
+            limits = {"min_bps": min_bps, "max_bps": max_bps or self._config.max_bps}
+            await self._transport.whole(self._transport.native.set_bitrate(**limits))
 
     async def aclose(self) -> None:
-        if self._is_closed:
-            return
-        transport = self._end()
-        await self._watch.ended()
-        if transport is not None:
-            await transport.close()
-        self._closed(self)
+        if not self._is_closed:
+            self._end()
+            # Whoever waits may be cancelled: a connection left to the collector is closed on any thread, at any time.
+            self._closing = asyncio.ensure_future(self._close())
+        if self._closing is not None:
+            await asyncio.shield(self._closing)
 
     def close_now(self) -> None:
-        """As `aclose`, for when there is no loop any more: blocks for some milliseconds."""
-        if not self._is_closed and (transport := self._end()) is not None:
-            transport.let_go()()
+        """As `aclose`, where there is no loop any more: blocks for some milliseconds, or until another has done it."""
+        if not self._is_closed:
+            self._end()
+        if self._ended is not None:
+            self._ended.close_now()
+        self._closed(self)
 
-    def _end(self) -> Transport | None:
+    async def _close(self) -> None:
+        try:
+            if self._ended is not None:
+                await self._ended.settled()
+        finally:
+            try:
+                closing = asyncio.get_running_loop().run_in_executor(None, self.close_now)
+            except RuntimeError:  # the interpreter ends: executors take no work any more
+                self.close_now()
+            else:
+                await asyncio.shield(closing)
+
+    def _end(self) -> None:
         self._is_closed = True
         self._offered = []
         for source in self._inputs:
@@ -220,9 +239,10 @@ class LibwebrtcPeer:
         for output in self._outputs:
             output.close()
         self._inputs, self._outputs = [], []
-        transport, self._transport = self._transport, None
+        self._ended, self._transport = self._transport, None
+        if self._ended is not None:
+            self._ended.let_go()
         self._watch.end()
-        return transport
 
     # --- making and binding ---
 
@@ -272,7 +292,8 @@ class LibwebrtcPeer:
         config = self._config
         # Without transport-cc libwebrtc's estimate starts at 300 kbit/s and climbs for half a minute.
         floor = config.min_bps if config.min_bps is not None or transport_cc else config.start_bps
-        await transport.native.set_bitrate(min_bps=floor, start_bps=config.start_bps, max_bps=config.max_bps)
+        start = transport.native.set_bitrate(min_bps=floor, start_bps=config.start_bps, max_bps=config.max_bps)
+        await transport.whole(start)
 
     def _suspect(self) -> None:
         """Some output may have handed over more than the network takes; from any thread."""

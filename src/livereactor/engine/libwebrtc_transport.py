@@ -6,8 +6,9 @@ libwebrtc calls on foreign threads; every callback only hands over to the loop, 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Final
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeVar
 
 import reactor_webrtc as rw
 
@@ -31,7 +32,9 @@ FIRST_RELAY: Final = 5.0  # seconds; a relay's candidate takes round trips
 MORE_CANDIDATES: Final = 0.002  # seconds after the first: the other interfaces' come together with it
 # Packets sent before the other side has applied the answer are lost, and a key frame with them: 92 ms instead of 44.
 READY_AFTER_CONNECTED: Final = 0.010  # seconds; or when a channel opens, whichever is earlier
+SETTLED: Final = 2.0  # seconds for calls that are under way when a connection is to be closed; they take milliseconds
 _STATES: Final = {f"PeerConnectionState.{state.value.capitalize()}": state for state in PeerState}
+_T = TypeVar("_T")
 
 
 class Transport:
@@ -66,6 +69,9 @@ class Transport:
         self._first_candidate = asyncio.Event()  # or that there will be none
         self._first_relay = asyncio.Event()  # likewise
         self._plain_limit = self._chunked_limit = sdp.PLAIN_MESSAGE_BYTES
+        self._last_reference: list[rw.PeerConnection] = []
+        self._closing = threading.Lock()
+        self._calls: set[asyncio.Future[Any]] = set()
         self._observer = self._observe()
         self.native = factory.create_peer_connection(_native_config(config), self._observer)
 
@@ -81,11 +87,18 @@ class Transport:
         """Do it on the loop, from any thread."""
         self._run(work)
 
+    async def whole(self, call: Awaitable[_T]) -> _T:
+        """The outcome of a call of libwebrtc; cancelled, it goes on, and so does the connection, which it holds."""
+        future = asyncio.ensure_future(call)
+        self._calls.add(future)
+        future.add_done_callback(self._forget)
+        return await asyncio.shield(future)
+
     async def apply(self, kind: str, description: str) -> list[rw.Track]:
         """Take the other side's description; the tracks it may send on, in the order of its sections."""
         self._plain_limit, self._chunked_limit = sdp.plain_limit(description), sdp.chunked_limit(description)
         try:
-            await self.native.set_remote_description(rw.SessionDescription(kind, description))
+            await self.whole(self.native.set_remote_description(rw.SessionDescription(kind, description)))
         except RuntimeError as error:
             raise PeerError(f"the {kind} cannot be applied: {error}; send a complete WebRTC description") from error
         tracks, self._tracks = self._tracks, []
@@ -94,9 +107,10 @@ class Transport:
     async def describe(self, kind: str) -> str:
         """Make our description and start gathering."""
         try:
-            create = self.native.create_offer if kind == "offer" else self.native.create_answer
-            description = await create()
-            await self.native.set_local_description(description)
+            # Its methods go into no variable: the traceback of whoever is cancelled here would keep the connection.
+            made = self.native.create_offer() if kind == "offer" else self.native.create_answer()
+            description = await self.whole(made)
+            await self.whole(self.native.set_local_description(description))
         except RuntimeError as error:
             raise EngineError(f"libwebrtc cannot make an {kind}: {error}; check the offer's sections") from error
         return description.sdp
@@ -127,8 +141,8 @@ class Transport:
     def open_channel(self, label: str) -> None:
         self._add_channel(self.native.create_data_channel(label), announce=True)
 
-    def let_go(self) -> Callable[[], None]:
-        """No event comes any more. To be called once; what it returns closes the connection, and blocks meanwhile."""
+    def let_go(self) -> None:
+        """No event comes any more; `close_now` is to follow. To be called once."""
         self._events = None
         self._ready = _nothing
         observer = self._observer
@@ -137,25 +151,20 @@ class Transport:
         for channel in self._channels:
             channel.cut()
         self._channels, self._tracks = [], []
-        last_reference, held = [self.native], self._held
+        self._last_reference.append(self.native)
         del self.native
 
-        def close() -> None:
+    async def settled(self) -> None:
+        """Until no call holds the connection; after `let_go`."""
+        if self._calls:
+            await asyncio.wait(self._calls, timeout=SETTLED)
+
+    def close_now(self) -> None:
+        """Close the connection, or wait until another thread has; blocks for some milliseconds, never on the loop."""
+        with self._closing:
             # Dropping the last reference is what closes a connection, and it waits for libwebrtc's threads.
-            last_reference.clear()
-            held.sweep()
-
-        return close
-
-    async def close(self) -> None:
-        """Let go of everything. To be called once."""
-        let_go = self.let_go()
-        try:
-            closing = self._loop.run_in_executor(None, let_go)
-        except RuntimeError:  # the interpreter ends: executors take no work any more
-            let_go()
-            return
-        await asyncio.shield(closing)
+            self._last_reference.clear()
+            self._held.sweep()
 
     # --- callbacks of libwebrtc, on its threads ---
 
@@ -181,6 +190,11 @@ class Transport:
             self.post(ChannelAdded(channel))
 
     # --- on the loop ---
+
+    def _forget(self, call: asyncio.Future[Any]) -> None:
+        self._calls.discard(call)
+        if not call.cancelled():
+            call.exception()  # whoever waited may be gone
 
     def _deliver(self, event: PeerEvent) -> None:
         if self._events is not None:

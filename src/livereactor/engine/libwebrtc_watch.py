@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 import reactor_webrtc as rw
@@ -17,14 +17,16 @@ class PacerWatch:
     """One Peer's, on the loop.
 
     Args:
-        native: the peer connection, None once it is closed.
+        report: asks for the peer connection's statistics; None once it is closed.
         outputs: its video outputs by mid.
     """
 
     def __init__(
-        self, native: Callable[[], rw.PeerConnection | None], outputs: Callable[[], Mapping[str, LibwebrtcVideoOutput]]
+        self,
+        report: Callable[[], Awaitable[rw.StatsReport] | None],
+        outputs: Callable[[], Mapping[str, LibwebrtcVideoOutput]],
     ) -> None:
-        self._native, self._outputs = native, outputs
+        self._report, self._outputs = report, outputs
         self._task: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
@@ -37,15 +39,10 @@ class PacerWatch:
         if self._task is not None:
             self._task.cancel()
 
-    async def ended(self) -> None:
-        """Until no call of the peer connection is under way."""
-        if self._task is not None:
-            await asyncio.wait([self._task])
-
     async def _look(self) -> None:
         wanted = True
-        while wanted and (native := self._native()) is not None:
-            report = await native.get_stats()
+        while wanted and (asked := self._report()) is not None:
+            report = await asked
             outputs = self._outputs()
             answers = [
                 output.sample(sent.packets_sent, sent.total_packet_send_delay_s)
@@ -53,6 +50,5 @@ class PacerWatch:
                 if (output := outputs.get(sent.mid or "")) is not None
             ]
             wanted = any(answers)
-            del native  # the last reference closes the connection; it is not this one
             await asyncio.sleep(INTERVAL)
         self._task = None

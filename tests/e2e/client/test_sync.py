@@ -18,6 +18,7 @@ import pytest
 
 import livereactor as lr
 from livereactor.client.errors import CommandRejected
+from livereactor.client.sync.loop import CLEAN_UP
 from livereactor.client.sync.tracks import SyncTrack
 from tests.e2e.client.conftest import BOTH_DOORS
 from tests.tools.processes import REPOSITORY, Program, free_port
@@ -325,7 +326,27 @@ async def test_ctrl_c_while_connecting_leaves_no_session(tmp_path: Path) -> None
         process = await asyncio.create_subprocess_exec(*command, env=ENVIRONMENT, stderr=asyncio.subprocess.PIPE)
         await server.until(lambda: bool(server.of("W2")), PATIENCE)
         process.send_signal(signal.SIGINT)
+        began = time.monotonic()
         _, log = await asyncio.wait_for(process.communicate(), 10.0)
         assert process.returncode in (-signal.SIGINT, 130)
+        assert log.decode().rstrip().endswith("KeyboardInterrupt")
+        assert server.open_sessions == []
+        assert time.monotonic() - began < CLEAN_UP, "what was interrupted told nobody that it had cleared up"
+
+
+ELSEWHERE = """
+import signal
+other = threading.Thread(target=time.sleep, args=(60,), daemon=True)  # takes signals, as libwebrtc's threads do
+other.start()
+threading.Timer(1.0, lambda: signal.pthread_kill(other.ident, signal.SIGINT)).start()
+lr.SyncReactor("conformance", local={url!r}).connect()
+"""
+
+
+async def test_ctrl_c_that_the_system_hands_to_another_thread_is_heard(tmp_path: Path) -> None:
+    async with scripted(style="local", faults={"W2": HANGS}) as server:
+        command = script(tmp_path, ELSEWHERE, url=server.url)
+        process = await asyncio.create_subprocess_exec(*command, env=ENVIRONMENT, stderr=asyncio.subprocess.PIPE)
+        _, log = await asyncio.wait_for(process.communicate(), 10.0)
         assert log.decode().rstrip().endswith("KeyboardInterrupt")
         assert server.open_sessions == []

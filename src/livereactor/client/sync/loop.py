@@ -23,6 +23,7 @@ log = structlog.get_logger(__name__)
 
 CLEAN_UP: Final = 5.0  # seconds; an interrupted call ends its Session within them, as disconnect() does (3.5)
 AT_EXIT: Final = CLEAN_UP + 2.0  # seconds for all clients, and for what is left then
+LOOK_UP: Final = 0.2  # seconds between two looks for Ctrl-C
 IDLE: Final = 1.0  # seconds without an event after which the handlers' thread ends; the next event starts another
 BACKLOG: Final = 4096  # calls of handlers that wait: minutes of what a model says, for a handler that hangs
 
@@ -64,7 +65,7 @@ class LoopThread:
         # From the first line on: Ctrl-C may come anywhere, and the work is on its way with the second.
         try:
             loop.call_soon_threadsafe(call.begin)
-            return call.outcome.result()
+            return _result(call.outcome)
         except BaseException:
             if not call.outcome.done():
                 loop.call_soon_threadsafe(call.cancel)
@@ -109,6 +110,20 @@ class LoopThread:
             await asyncio.wait(left, timeout=1.0)
 
 
+def _result(outcome: Future[_T]) -> _T:
+    """Wait for it, and look up now and then.
+
+    The system may hand a signal to any thread, and only the main one raises KeyboardInterrupt: once it is awake. With
+    libwebrtc's dozen threads, Ctrl-C was heard only at the end of the call in one of twelve cases.
+    """
+    while not outcome.done():
+        try:
+            return outcome.result(LOOK_UP)
+        except TimeoutError:  # the call's own, or not yet
+            continue
+    return outcome.result()
+
+
 class _Loop(asyncio.SelectorEventLoop):
     """Gives each blocking call a thread of its own.
 
@@ -147,11 +162,15 @@ class _Call(Generic[_T]):
             self._task.cancel()
         else:  # it was interrupted before it began
             self._work.close()
-            self.outcome.cancel()
+            self._cancelled()
+
+    def _cancelled(self) -> None:
+        self.outcome.cancel()
+        self.outcome.set_running_or_notify_cancel()  # or whoever `wait`s for it is not told
 
     def _done(self, task: asyncio.Task[_T]) -> None:
         if task.cancelled():
-            self.outcome.cancel()
+            self._cancelled()
         elif (error := task.exception()) is not None:
             self.outcome.set_exception(error)
         else:
