@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import time
+from typing import Any
 
 from locust import FastHttpUser, task
 
+URLS = itertools.cycle(os.environ["BENCH_URLS"].split())  # of coordinators of one service
 HEADERS = {"Authorization": f"Bearer {os.environ.get('BENCH_TOKEN', '')}"}
 BODY = {
     "model": {"name": "conformance"},
@@ -23,6 +26,10 @@ class Creator(FastHttpUser):
     """One client."""
 
     _due = 0.0  # monotonic seconds
+
+    def __init__(self, *given: Any) -> None:
+        self.host = next(URLS)
+        super().__init__(*given)  # which makes the connection
 
     def on_start(self) -> None:
         """Begin now."""

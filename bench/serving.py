@@ -5,21 +5,25 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx2
+import psutil
 
 from bench.connecting import SETTLE, WARM_UP
 from bench.frame import Figure
 from bench.stand import JAVASCRIPT, OURS, OWN, PYTHON, Stand
 from livereactor.measuring.results import Result, spread
 from tests.tools.postgres import postgres_server
-from tests.tools.processes import REPOSITORY
+from tests.tools.processes import REPOSITORY, free_port
 from tests.tools.serving import Coordinator
 
 LOAD_CLIENTS, LOAD_RATE, LOAD_SECONDS = 40, 600, 30
@@ -48,43 +52,66 @@ async def p18(stand: Stand) -> Sequence[Result]:
     """Forty clients in another process create sessions: as fast as they are answered, and at the rate of the target.
 
     Clients that come again at once keep all forty under way, so their delay is forty over the rate, whatever a
-    session costs; what a client waits is told by the second row.
+    session costs; what a client waits is told by the second row. "cores busy" is of the whole machine, with the clients
+    and the database: where it comes near to all there are, more coordinators cannot answer more.
     """
-    results = await _loads(stand, "SQLite", {})
-    with postgres_server(durable=True) as postgres:
-        url = postgres.url(postgres.create_database())
-        results += await _loads(stand, "Postgres", {"LIVEREACTOR_STORE__URL": url})
+    results = await _loads([stand.coordinator()], "SQLite")
+    with postgres_server(durable=True) as postgres, tempfile.TemporaryDirectory() as blobs:
+        shared = {
+            "LIVEREACTOR_STORE__URL": postgres.url(postgres.create_database()),
+            "LIVEREACTOR_BLOBS__URL": blobs,
+            "LIVEREACTOR_COORDINATOR__SECRET": secrets.token_hex(32),
+        }
+        first, second = (_one_of_several(stand, shared) for _ in range(2))
+        results += await _loads([first], "Postgres")
+        results += await _loads([first, second], "Postgres, two coordinators")
     return results
 
 
-async def _loads(stand: Stand, name: str, environment: dict[str, str]) -> list[Result]:
-    server = stand.coordinator(environment=environment)
+def _one_of_several(stand: Stand, shared: Mapping[str, str]) -> Coordinator:
+    port = free_port()
+    environment = {**shared, "LIVEREACTOR_COORDINATOR__PEER_URL": f"http://127.0.0.1:{port}"}
+    return stand.coordinator(environment=environment, port=port)
+
+
+async def _loads(servers: Sequence[Coordinator], name: str) -> list[Result]:
     return [
-        await _load(server, f"{LOAD_CLIENTS} clients, {name}", rate=0),
-        await _load(server, f"{LOAD_RATE} a second, {name}", rate=LOAD_RATE / LOAD_CLIENTS),
+        await _load(servers, f"{LOAD_CLIENTS} clients, {name}", rate=0),
+        await _load(servers, f"{LOAD_RATE} a second, {name}", rate=LOAD_RATE / LOAD_CLIENTS),
     ]
 
 
-async def _load(server: Coordinator, name: str, *, rate: float) -> Result:
-    token = server.token()
+async def _load(servers: Sequence[Coordinator], name: str, *, rate: float) -> Result:
+    token = servers[0].token()
     command = [
         sys.executable, "-m", "locust", "--headless", "--only-summary", "--json", "--loglevel", "ERROR",
         "-f", str(REPOSITORY / "bench" / "locust_sessions.py"), "-u", str(LOAD_CLIENTS), "-r", str(LOAD_CLIENTS),
-        "-t", f"{LOAD_SECONDS}s", "--host", server.url,
+        "-t", f"{LOAD_SECONDS}s",
     ]  # fmt: skip
+    urls = " ".join(server.url for server in servers)
+    before = psutil.cpu_times()
     done = await asyncio.to_thread(
         subprocess.run,
         command,
-        env={**os.environ, "BENCH_TOKEN": token, "BENCH_RATE": str(rate)},
+        env={**os.environ, "BENCH_URLS": urls, "BENCH_TOKEN": token, "BENCH_RATE": str(rate)},
         capture_output=True,
         text=True,
         check=False,
         timeout=LOAD_SECONDS + 60,
     )
+    busy = _busy(before, psutil.cpu_times())
     row = next(each for each in json.loads(done.stdout) if each["name"] == "create")
     seconds = row["last_request_timestamp"] - row["start_time"]
     values = {"per second": row["num_requests"] / seconds, "failed": row["num_failures"], **_percentiles(row)}
+    values["cores busy"] = busy
     return Result("P18", OURS, "locust", name, values, "sessions/s, ms", row["num_requests"])
+
+
+def _busy(before: Any, after: Any) -> float:
+    """Cores of this machine that were busy in between."""
+    spent = {name: getattr(after, name) - getattr(before, name) for name in before._fields}
+    idle = spent["idle"] + spent.get("iowait", 0.0)
+    return (os.cpu_count() or 1) * (1.0 - idle / sum(spent.values()))
 
 
 def _percentiles(row: dict[str, object]) -> dict[str, float]:

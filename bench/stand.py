@@ -116,6 +116,7 @@ class Stand:
         target: str = "examples/conformance.py",
         arguments: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
+        port: int | None = None,
     ) -> Coordinator:
         """A running coordinator with its workers ready, showing 360p."""
         key = f"coordinator {target} {arguments} {sorted((environment or {}).items())}"
@@ -124,7 +125,7 @@ class Stand:
             variables = {"CONFORMANCE_WIDTH": width, "CONFORMANCE_HEIGHT": height, **(environment or {})}
             log_path = Path(self._stack.enter_context(tempfile.TemporaryDirectory())) / "log"
             started = livereactor_serve(
-                [REPOSITORY / target], log_path=log_path, environment=variables, arguments=arguments
+                [REPOSITORY / target], log_path=log_path, environment=variables, arguments=arguments, port=port
             )
             self._servers[key] = self._stack.enter_context(started)
         server = self._servers[key]
