@@ -79,6 +79,9 @@ def _section(figure: Figure, kept: dict[str, Any]) -> list[str]:
         parts.append(f"![{figure.title}]({plot.relative_to(PAGE.parent)})\n")
     parts.append("| server | client | setting | values | trials |\n|---|---|---|---|---|")
     parts += [_line(row) for row in kept["rows"]]
+    note = RESULTS / f"{figure.name}.md"  # by hand: what bounds it where it misses its target, and what was tried
+    if note.exists():
+        parts += ["", note.read_text().rstrip()]
     return [*parts, ""]
 
 

@@ -35,11 +35,13 @@ def test_a_page_says_what_was_measured_where_and_what_was_not(tmp_path: Path, mo
     monkeypatch.setattr(frame, "PLOTS", tmp_path / "plots")
     measured, other = Figure("P1", "one", "6 ms", nothing), Figure("P2", "two", "7 ms", nothing)
     save(measured, ROWS, 12.3, tmp_path)
+    (tmp_path / "P1.md").write_text("The encoder bounds it.\n")
     assert json.loads((tmp_path / "P1.json").read_text())["seconds"] == 12.3
     write_page([measured, other])
     page = (tmp_path / "page.md").read_text()
     assert "| official 3.10.0 | own client | 360p | p50 400, p95 430, max 500 ms | 60 |" in page
     assert "![one](plots/P1.svg)" in page
+    assert "ms | 60 |\n\nThe encoder bounds it.\n" in page
     assert "Not measured yet: P2 (two)." in page
 
 
