@@ -49,11 +49,13 @@ class Stream:
 
     Attributes:
         failure: what the file, or the program's `on_progress`, raised.
+        moved_at: when a piece was last taken by the network, monotonic seconds.
     """
 
     def __init__(self, content: Content, on_progress: Progress | None) -> None:
         self._content, self._on_progress = content, on_progress
         self.sent = self._told = 0
+        self.moved_at = 0.0
         self.failure: Exception | None = None
 
     @property
@@ -72,7 +74,8 @@ class Stream:
             while piece := block[begin : begin + size]:
                 handed_at = time.monotonic()
                 yield piece
-                is_quick = time.monotonic() - handed_at < QUICK
+                self.moved_at = time.monotonic()
+                is_quick = self.moved_at - handed_at < QUICK
                 size = min(size * 2, LARGEST) if is_quick else max(size // 2, SMALLEST)
                 begin += len(piece)
                 self.sent += len(piece)

@@ -79,7 +79,9 @@ class Http:
 
         Args:
             url: absolute.
-            timeout: seconds for all of it; None = as long as bytes move (transfers).
+            timeout: seconds for all of it; None = as long as bytes of `content` or `into` move, with at most `SILENCE`
+                between two of them and for the answer after the last. What reading `content` takes is not counted: it
+                is the program's time, not the server's.
             limit: bytes of an answer's body.
             again: send it once more where a kept connection turns out to have been closed; not for what must not be
                 done twice.
@@ -94,13 +96,17 @@ class Http:
         place = _place(url)
         again = again and not isinstance(content, AsyncIterator)
         try:
-            async with asyncio.timeout(timeout):
+            # Of a transfer the library bounds each step, but not their number: an answer may come a byte at a time.
+            async with asyncio.timeout(SILENCE if timeout is None else timeout) as bound:
+                moves = bound if timeout is None else None
+                if moves is not None and isinstance(content, AsyncIterator):
+                    content = _timed(content, moves)
                 try:
-                    return await self._once(method, url, headers, content, limit, into)
+                    return await self._once(method, url, headers, content, limit, into, moves)
                 except (httpx2.ReadError, httpx2.WriteError, httpx2.RemoteProtocolError):
                     if not again:
                         raise
-                return await self._once(method, url, headers, content, limit, into)
+                return await self._once(method, url, headers, content, limit, into, moves)
         except (TimeoutError, httpx2.ReadTimeout, httpx2.WriteTimeout) as error:
             raise error_of(
                 "REQUEST_TIMEOUT",
@@ -129,6 +135,7 @@ class Http:
         content: bytes | AsyncIterator[bytes] | None,
         limit: int,
         into: BinaryIO | None,
+        moves: asyncio.Timeout | None,
     ) -> HttpAnswer:
         import httpx2
 
@@ -148,6 +155,8 @@ class Http:
             async for part in parts:
                 if sink is not None:
                     sink.write(part)
+                    if moves is not None:
+                        _moved(moves)
                     continue
                 body += part
                 if len(body) > limit:
@@ -190,6 +199,20 @@ def _proxy_to(to: Origin) -> str | None:
     proxies = getproxies()
     proxy = proxies.get(scheme) or proxies.get("all")
     return proxy if proxy is None or "://" in proxy else f"http://{proxy}"
+
+
+async def _timed(content: AsyncIterator[bytes], bound: asyncio.Timeout) -> AsyncIterator[bytes]:
+    """`content`, with `bound` put off by each piece, and standing still while the next is read."""
+    bound.reschedule(None)
+    async for piece in content:
+        _moved(bound)
+        yield piece
+        bound.reschedule(None)
+    _moved(bound)
+
+
+def _moved(bound: asyncio.Timeout) -> None:
+    bound.reschedule(asyncio.get_running_loop().time() + SILENCE)
 
 
 def _place(url: str) -> str:
