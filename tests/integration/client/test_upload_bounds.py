@@ -1,4 +1,4 @@
-"""An upload to a server that does not do its part ends, with an error, in a bounded time, whatever it is that stays out.
+"""An upload to a server that does not do its part ends with an error in a bounded time, whatever it is that stays out.
 
 The bounds are shortened, so that each is met within a second; what they are, `resuming` and `http` say.
 """

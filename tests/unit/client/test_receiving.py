@@ -245,6 +245,54 @@ async def test_read_ends_when_the_client_is_disconnected(rig: Rig, wire: Wire) -
     assert caught.value.code == "DISCONNECTED"
 
 
+async def test_read_tells_of_an_end_that_came_between_two_calls_and_waits_for_the_next_session(
+    rig: Rig, wire: Wire
+) -> None:
+    track = rig.tracks.track("main_video")
+    reading = asyncio.create_task(track.read())
+    await asyncio.sleep(0)
+    wire.show(1)
+    await reading
+    rig.tracks.disconnected()
+    with pytest.raises(ReactorError) as caught:
+        await track.read(timeout=PATIENCE)
+    assert caught.value.code == "DISCONNECTED"
+    with pytest.raises(ReactorError) as caught:
+        await track.read(timeout=0.01)
+    assert caught.value.code == "REQUEST_TIMEOUT"
+
+
+async def test_an_end_of_which_nobody_asked_is_none_of_the_next_sessions(rig: Rig, wire: Wire) -> None:
+    track = rig.tracks.track("main_video")
+    reading = asyncio.create_task(track.read())
+    await asyncio.sleep(0)
+    wire.show(1)
+    await reading
+    rig.tracks.disconnected()
+    wire = await rig.connect()
+    again = asyncio.create_task(track.read())
+    await asyncio.sleep(0)
+    wire.show(2)
+    assert (await again)[0, 0, 0] == 2
+
+
+@pytest.mark.parametrize(("timeout", "error"), [(None, TypeError), (0, ValueError), (float("inf"), ValueError)])
+async def test_read_is_bounded(rig: Rig, timeout: Any, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        await rig.tracks.track("main_video").read(timeout)
+
+
+async def test_a_closed_client_has_frames_for_nobody(rig: Rig, wire: Wire) -> None:
+    early = rig.tracks.track("main_video").frames()
+    rig.tracks.close()
+    rig.tracks.declared.clear()
+    for frames in (early, rig.tracks.track("main_video").frames(), rig.tracks.track("never_seen").frames()):
+        assert [frame async for frame in frames] == []
+    with pytest.raises(ReactorError) as caught:
+        await rig.tracks.track("main_video").read(timeout=PATIENCE)
+    assert caught.value.code == "DISCONNECTED"
+
+
 async def test_a_snapshot_is_the_newest_picture(rig: Rig, wire: Wire) -> None:
     track = rig.tracks.track("main_video")
     assert track.snapshot() is None

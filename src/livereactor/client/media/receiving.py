@@ -9,6 +9,7 @@ import weakref
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol
 
+from livereactor.client.errors import error_of
 from livereactor.client.media.frame_handlers import AsyncHandler, FrameHandler, Handler, PlainHandler, is_async
 from livereactor.client.media.frame_streams import Frames, Item, Policy
 from livereactor.client.types import Kind
@@ -52,7 +53,8 @@ class Receiver:
         self._lock = threading.Lock()
         self._handlers: tuple[FrameHandler, ...] = ()
         self._streams: tuple[weakref.ref[Frames], ...] = ()  # weakly: a loop that was left needs no closing
-        self._reader: Frames | None = None
+        self._reader: Frames | None = None  # what `unread` takes from
+        self._is_closed = False
         self._gone = (0, 0, 0)  # counts of handlers that were taken off
         self._source: InputTrack | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -81,18 +83,28 @@ class Receiver:
             other.end()
 
     def stream(self, maxsize: int | None, policy: Policy | None) -> Frames:
-        """An iterator over what comes from now on."""
+        """An iterator over what comes from now on; at its end already, where the client is closed."""
         made = Frames(maxsize, policy)
         with self._lock:
+            if self._is_closed:
+                made.end()
             live = tuple(there for there in self._streams if (stream := there()) is not None and not stream.ended)
             self._streams = (*live, weakref.ref(made))
         return made
 
-    def reader(self, kind: Kind | None) -> Frames:
-        """The iterator that `read` takes from: the newest picture, or sound block by block."""
-        if self._reader is None or self._reader.ended:
-            self._reader = self.stream(None if kind == "audio" else 1, None)
-        return self._reader
+    async def unread(self, kind: Kind | None) -> Item:
+        """The newest picture that was not taken before, or sound block by block.
+
+        Raises:
+            ReactorError: `DISCONNECTED`, once, also where it came between two calls; then the next Session is waited
+                for, unless the client is closed.
+        """
+        reader = self._reader = self._reader or self.stream(None if kind == "audio" else 1, None)
+        try:
+            return await reader.next_item()
+        except StopAsyncIteration as error:
+            self._forget(reader)
+            raise error_of("DISCONNECTED", f"disconnected, and no frame of `{self._track}` comes any more") from error
 
     def counts(self) -> tuple[int, int, int]:
         """Delivered, dropped, failed: over all handlers and iterators there are now, and handlers there were."""
@@ -106,6 +118,8 @@ class Receiver:
     def bind(self, source: InputTrack) -> None:
         """Take what the engine receives."""
         self.unbind()
+        if self._reader is not None and self._reader.ended:  # nobody asked before the next Session came
+            self._reader = None
         self._source, self._loop = source, asyncio.get_running_loop()
         if source.kind == "video":
             source.on_frame(self._take)
@@ -119,9 +133,11 @@ class Receiver:
             source.on_frame(None)
             source.on_sound(None)
 
-    def end(self) -> None:
-        """The client is disconnected: iterators end, and so do threads."""
+    def end(self, *, for_good: bool = False) -> None:
+        """The client is disconnected: iterators end, and so do threads; `for_good`: those to come, too."""
         self.unbind()
+        with self._lock:
+            self._is_closed = self._is_closed or for_good
         for consumer in self._consumers():
             consumer.end()
 
@@ -145,6 +161,10 @@ class Receiver:
         for there in self._streams:
             if (stream := there()) is not None:
                 yield stream
+
+    def _forget(self, reader: Frames) -> None:
+        if self._reader is reader:  # several may have waited
+            self._reader = None
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
         assert self._loop is not None  # Frames come from a source that was bound on it

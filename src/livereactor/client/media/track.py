@@ -18,6 +18,7 @@ from livereactor.client.media.bitrate import Bitrate
 from livereactor.client.media.frame_streams import Frames, Policy, array_of, is_picture
 from livereactor.client.media.port import Outputs, TrackPort, TrackStats
 from livereactor.client.media.receiving import Receiver
+from livereactor.client.options import bounded
 from livereactor.client.types import Direction, Kind, TrackCapability
 
 if TYPE_CHECKING:
@@ -145,13 +146,11 @@ class Track:
         """
         self._must_receive("read")
         try:
-            async with asyncio.timeout(timeout):
-                return array_of(await self._receiver.reader(self.kind).next_item())
+            async with asyncio.timeout(bounded("timeout", timeout)):
+                return array_of(await self._receiver.unread(self.kind))
         except TimeoutError as error:
             why = "it is paused" if self.paused else "is the model running?"
             raise error_of("REQUEST_TIMEOUT", f"no frame of `{self.name}` in {timeout:g} s; {why}") from error
-        except StopAsyncIteration as error:
-            raise error_of("DISCONNECTED", f"disconnected while waiting for a frame of `{self.name}`") from error
 
     def snapshot(self) -> NDArray[np.uint8] | None:
         """The newest picture, uint8 of shape (height, width, 3), RGB; None before the first.
@@ -343,9 +342,9 @@ class Track:
                     self.close()
                 raise
 
-    def disconnected(self) -> None:
-        """The client is disconnected."""
-        self._receiver.end()
+    def disconnected(self, *, for_good: bool = False) -> None:
+        """The client is disconnected; `for_good`: it is closed."""
+        self._receiver.end(for_good=for_good)
 
     async def release(self) -> None:
         """The Session is over."""

@@ -56,6 +56,7 @@ class Tracks:
     def __init__(self, port: TrackPort) -> None:
         self._port = port
         self._known: dict[str, Track] = {}
+        self._is_closed = False
         self.declared = TrackList()
 
     # --- for users ---
@@ -69,7 +70,7 @@ class Tracks:
         track = self._known.get(name)
         if self.declared and (track is None or track not in self.declared):
             raise ValueError(f"no track {name!r}; declared: {_names(self.declared)}")
-        return track or self._known.setdefault(name, Track(name, self._port))
+        return track or self._known.setdefault(name, self._made(name))
 
     def sendable(self, name: str) -> Track:
         """The input of this name.
@@ -161,13 +162,20 @@ class Tracks:
         """The status is `disconnected`: iterators end, and so do the threads of handlers."""
         self.detach()
         for track in self._known.values():
-            track.disconnected()
+            track.disconnected(for_good=self._is_closed)
 
     def close(self) -> None:
-        """Let go of everything, without waiting."""
+        """Let go of everything, for good, without waiting."""
+        self._is_closed = True
         self.disconnected()
         for track in self._known.values():
             track.close()
+
+    def _made(self, name: str) -> Track:
+        track = Track(name, self._port)
+        if self._is_closed:
+            track.disconnected(for_good=True)
+        return track
 
     def _receiving(self) -> TrackList:
         return self.declared.with_direction("recvonly")
