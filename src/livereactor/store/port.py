@@ -35,6 +35,13 @@ class StoreUnavailableError(UnavailableError):
     code = "store_unavailable"
 
 
+class LostRaceError(Exception):
+    """What a work needs is another's by now, or it would have to lock out of order: it has to begin anew.
+
+    A work may raise it; `transact` runs it again, a few times. Where works run one after the other, none has a reason.
+    """
+
+
 class Tx(Protocol):
     """One transaction: reads see what it wrote. `put_…` inserts or replaces the whole record by its id.
 
@@ -203,8 +210,8 @@ class Store(Protocol):
     async def transact(self, work: Callable[[Tx], T]) -> T:
         """Run `work` in one transaction, in a thread of the store's; what it raises undoes everything and is raised.
 
-        `work` may be run again from the start (a lost race with another coordinator), so it must change nothing but
-        the transaction.
+        `work` may be run again from the start (a lost race with another coordinator, `LostRaceError`), so it must
+        change nothing but the transaction.
         """
         ...
 

@@ -8,10 +8,11 @@ from typing import Final
 from sqlalchemy import select
 
 from livereactor.store import schema
+from livereactor.store.port import LostRaceError
 from livereactor.store.records import Account, ApiKey, ModelRecord
 from livereactor.store.sql_prepared import Executor
 from livereactor.store.sql_rows import Rows
-from livereactor.store.sql_statements import Kept, LostRaceError, Statements, first, listing, param
+from livereactor.store.sql_statements import Kept, Statements, first, listing, param
 
 _ACCOUNT: Final = Rows(Account, schema.ACCOUNTS)
 _ACCOUNTS: Final = Kept(_ACCOUNT, "id")

@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
-from sqlalchemy import Column, Select, delete, exists, insert, or_, select, text, update
+from sqlalchemy import Column, Select, and_, delete, exists, insert, or_, select, text, update
 
 from livereactor.store import schema
 from livereactor.store.records import EventRecord, Remembered, UploadRecord
@@ -73,13 +73,10 @@ def _pruning(key: Column[Any], at: Column[Any], where: str | None = None) -> Any
 
 _OLD_SESSIONS: Final = _pruning(schema.SESSIONS.c.seq, schema.SESSIONS.c.ended_us, schema.CLOSED)
 _OLD_EVENTS: Final = _pruning(_E.seq, _E.at_us)
-_OLD_WORKERS: Final = (
-    select(schema.WORKERS.c.id)
-    .where(text("state IN ('lost', 'gone')"), schema.WORKERS.c.lease_until_us < param("before"))
-    .limit(param("up_to"))
-)
+_OLD: Final = and_(text("state IN ('lost', 'gone')"), schema.WORKERS.c.lease_until_us < param("before"))
+_OLD_WORKERS: Final = select(schema.WORKERS.c.id).where(_OLD).order_by(schema.WORKERS.c.id).limit(param("up_to"))
 _FORGET_SLOTS: Final = delete(schema.SLOTS).where(schema.SLOTS.c.worker == param("of"))
-_FORGET_WORKER: Final = delete(schema.WORKERS).where(schema.WORKERS.c.id == param("of"))
+_FORGET_WORKER: Final = delete(schema.WORKERS).where(schema.WORKERS.c.id == param("of"), _OLD)
 _OLD_ANSWERS: Final = select(_R.account, _R.key).where(_R.created_us < param("before")).limit(param("up_to"))
 _FORGET: Final = delete(schema.REMEMBERED).where(_R.account == param("of"), _R.key == param("named"))
 
@@ -181,6 +178,8 @@ class LedgerStatements(Statements):
         for account, key in self.rows(_OLD_ANSWERS, {"before": before_us, "up_to": left}):
             left -= self.run(_FORGET, {"of": account, "named": key})
         for (worker,) in self.rows(_OLD_WORKERS, {"before": before_us, "up_to": left}):
-            self.run(_FORGET_SLOTS, {"of": worker})
-            left -= self.run(_FORGET_WORKER, {"of": worker})
+            # One that came back since keeps its Slots; the Worker first, as whoever locks both.
+            if self.run(_FORGET_WORKER, {"of": worker, "before": before_us}):
+                self.run(_FORGET_SLOTS, {"of": worker})
+                left -= 1
         return limit - left

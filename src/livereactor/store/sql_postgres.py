@@ -23,10 +23,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.util import greenlet_spawn
 
-from livereactor.store.port import StoreUnavailableError, Tx
+from livereactor.store.port import LostRaceError, StoreUnavailableError, Tx
 from livereactor.store.sql_asyncpg import DRIVER_ERRORS, AsyncpgExecutor, Driver, as_sqlalchemy, sqlstate
 from livereactor.store.sql_errors import ours
-from livereactor.store.sql_statements import LostRaceError
 from livereactor.store.sql_tx import SqlTx
 
 PATIENCE: Final = 2.0  # seconds that a work may take, the waiting for a connection included
@@ -129,7 +128,7 @@ class _Attempt:
             except Exception as error:
                 raise ours(error) from error
             await asyncio.sleep(random.uniform(0, _PAUSE * (_TRIES - left)))
-        raise AssertionError("the last try returns or raises")
+        raise StoreUnavailableError("others keep changing what this needs; try again")
 
     async def _once(self, pool: _Pool, *, may_begin_anew: bool) -> Any:
         try:

@@ -32,10 +32,6 @@ def one_of(column: Column[Any], values: Sequence[str]) -> ColumnElement[bool]:
     return or_(false(), *(column == value for value in values))
 
 
-class LostRaceError(Exception):
-    """Another transaction holds what this one needs, and may wait for what this one holds: it has to begin anew."""
-
-
 class Statements:
     """Runs prepared statements in one transaction.
 

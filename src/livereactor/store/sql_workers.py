@@ -9,9 +9,10 @@ from typing import Any, Final
 from sqlalchemy import Select, exists, select, text
 
 from livereactor.store import schema
+from livereactor.store.port import LostRaceError
 from livereactor.store.records import SlotRecord, SlotState, WorkerRecord, WorkerState
 from livereactor.store.sql_rows import Rows
-from livereactor.store.sql_statements import Kept, LostRaceError, Statements, first, listing, one_of, param
+from livereactor.store.sql_statements import Kept, Statements, first, listing, one_of, param
 
 _W: Final = schema.WORKERS.c
 _S: Final = schema.SLOTS.c

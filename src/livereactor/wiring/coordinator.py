@@ -241,16 +241,18 @@ def _spare_collector() -> None:
 
 def list_models(tx: Tx, models: Sequence[Listed], settings: Settings) -> None:
     """What is served here now; a model that is served no more keeps its record and gets no Workers of ours."""
-    pool, served = settings.pool, {each.name for each in models}
-    for model in models:
-        known = tx.model(model.name)
+    pool, served = settings.pool, {each.name: each for each in models}
+    # By name, the order in which decisions lock them (coordinator/decisions/locks.py).
+    for name in sorted({*served, *(each.name for each in tx.models())}):
+        known = tx.model(name, lock=True)
+        if (model := served.get(name)) is None:
+            if known is not None and known.max_workers:
+                tx.put_model(replace(known, min_ready=0, buffer=0, max_workers=0))
+            continue
         record = model.record(min_ready=pool.min_ready, buffer=pool.buffer, max_workers=pool.max_workers)
         if known is not None:  # its Workers have told more than its schema does, such as `requeue`
             record = replace(record, spec={**known.spec, **record.spec}, served_turn=known.served_turn)
         tx.put_model(record)
-    for left in tx.models():
-        if left.name not in served and left.max_workers:
-            tx.put_model(replace(left, min_ready=0, buffer=0, max_workers=0))
 
 
 def _ice_servers(options: CoordinatorOptions, session: str) -> Sequence[IceServerBody]:

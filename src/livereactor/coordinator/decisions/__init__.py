@@ -4,8 +4,7 @@ Every decision is called as `store.transact(lambda tx: decision(tx, now_us, opti
 the effects to carry out once the transaction stands, in order. It does no I/O but the transaction's, knows no clock but
 `now_us` (microseconds of Unix time), and may be run again from the start. What a decision raises undoes it whole.
 
-Locks are taken in one order, so that decisions do not wait for each other in a circle: Worker, its Slots, Sessions,
-Model; after the Model only what nobody else holds (`head` and `free_slot` pass over the rest).
+Locks are taken in one order (`locks.py`), so that decisions do not wait for each other in a circle.
 """
 
 from livereactor.coordinator.decisions.beats import beat, reminders, report

@@ -9,6 +9,7 @@ from livereactor.coordinator import lease
 from livereactor.coordinator import worker as machine
 from livereactor.coordinator.decisions import moves
 from livereactor.coordinator.decisions.fill import fill
+from livereactor.coordinator.decisions.locks import held
 from livereactor.coordinator.decisions.slots import Heard, go_on, hear, told_again
 from livereactor.coordinator.decisions.workers import advance, lose_worker, stale
 from livereactor.coordinator.effects import Effect, FirstFrame, QueueChanged
@@ -94,8 +95,8 @@ def report(
     if report.phase == "closed":
         effects = _closed(tx, now_us, slot, report)
         return None, effects + fill(tx, now_us, options, model=record.model, limit=1)[1]
-    session = tx.session(report.session, lock=True)
-    if slot.state is not SlotState.HELD or session is None or session.id != slot.session:
+    session = held(tx, slot)
+    if session is None or session.id != report.session:
         return None, []
     effects = go_on(tx, now_us, options, session, report.phase, first_frame=report.first_frame)
     if report.first_frame and not session.first_frame and session.accepted_us is not None:
@@ -105,7 +106,7 @@ def report(
 
 def _closed(tx: Tx, now_us: int, slot: SlotRecord, report: link.SessionReport) -> list[Effect]:
     tx.put_slot(lease.move(slot, lease.Emptied()))
-    session = None if slot.session is None else tx.session(slot.session, lock=True)
-    if slot.state is not SlotState.HELD or session is None:
+    session = held(tx, slot)
+    if session is None:
         return []
     return moves.close(tx, now_us, session, report.reason or "stopped", detail=report.detail)

@@ -9,11 +9,12 @@ from livereactor.base.errors import NotFoundError
 from livereactor.coordinator import lease, queue
 from livereactor.coordinator.decisions import moves
 from livereactor.coordinator.decisions.fill import fill
+from livereactor.coordinator.decisions.locks import with_its_slot
 from livereactor.coordinator.decisions.places import place
 from livereactor.coordinator.effects import Effect, FleetChanged, QueueChanged, TellEnded
 from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.store.port import Tx
-from livereactor.store.records import Account, ModelRecord, SessionRecord, SessionState, SlotRecord, SlotState
+from livereactor.store.records import Account, ModelRecord, SessionRecord, SessionState
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +148,11 @@ def end_session(
         reason: one of behaviour 17.7; `moderated` where `moderate`.
         detail: what whoever ended it says of it.
         still: asked of the locked record, which may have moved since it was chosen; False = it goes on.
+
+    Raises:
+        LostRaceError: it got a Slot while it was waited for.
     """
-    record, slot = _locked(tx, session)
+    record, slot = with_its_slot(tx, session)
     if record is None or record.state is SessionState.CLOSED or not still(record):
         return record, []
     reason = "moderated" if moderate else reason
@@ -158,18 +162,3 @@ def end_session(
         tx.put_slot(lease.move(slot, lease.Released(accepted)))
         effects.insert(0, TellEnded(slot.worker, slot.n, slot.fence, record.id, reason, moderate))
     return tx.session(session), effects
-
-
-def _locked(tx: Tx, session: str) -> tuple[SessionRecord | None, SlotRecord | None]:
-    """A Session and the Slot that it holds, locked in the order of all decisions: the Slot first."""
-    seen = tx.session(session)
-    while True:
-        slot = None
-        if seen is not None and seen.worker is not None and seen.slot is not None:
-            slot = tx.slot(seen.worker, seen.slot, lock=True)
-        record = tx.session(session, lock=True)
-        if record is None or seen is None or (record.fence == seen.fence and record.worker == seen.worker):
-            held = slot is not None and slot.state is SlotState.HELD and slot.session == session
-            return record, slot if held else None
-        # It moved while the Slot was waited for; now that it is locked it stays.
-        seen = record

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from livereactor.coordinator import lease
 from livereactor.coordinator.decisions import moves
+from livereactor.coordinator.decisions.locks import held
 from livereactor.coordinator.effects import Effect, TellEnded
 from livereactor.coordinator.lease import Standing
 from livereactor.coordinator.options import CoordinatorOptions
@@ -78,7 +79,7 @@ def _put(tx: Tx, slot: SlotRecord, event: lease.SlotEvent) -> SlotRecord:
 
 def _vacated(tx: Tx, now_us: int, slot: SlotRecord) -> list[Effect]:
     """The Session that a Slot is promised to is not there."""
-    record = _held(tx, slot)
+    record = held(tx, slot)
     if record is None:
         return []
     if record.state is SessionState.ASSIGNED:
@@ -88,7 +89,7 @@ def _vacated(tx: Tx, now_us: int, slot: SlotRecord) -> list[Effect]:
 
 
 def _goes_on(tx: Tx, now_us: int, options: CoordinatorOptions, slot: SlotRecord, report: SlotReport) -> list[Effect]:
-    record = _held(tx, slot)
+    record = held(tx, slot)
     return [] if record is None else go_on(tx, now_us, options, record, report.phase)
 
 
@@ -128,14 +129,7 @@ def _tell_ended(slot: SlotRecord, record: SessionRecord) -> TellEnded:
 
 
 def _tell_again(tx: Tx, options: CoordinatorOptions, slot: SlotRecord) -> list[Effect]:
-    record = _held(tx, slot)
+    record = held(tx, slot)
     if record is None or record.state is not SessionState.ASSIGNED:
         return []
     return [moves.tell_assigned(options, record)]
-
-
-def _held(tx: Tx, slot: SlotRecord) -> SessionRecord | None:
-    """The open Session that a Slot is promised to, locked."""
-    if slot.state is not SlotState.HELD or slot.session is None:
-        return None
-    return tx.session(slot.session, lock=True)

@@ -11,6 +11,7 @@ from typing import Final
 
 from livereactor.coordinator import lease
 from livereactor.coordinator.decisions.fill import fill
+from livereactor.coordinator.decisions.locks import by_slot, with_its_slot
 from livereactor.coordinator.decisions.sessions import end_session
 from livereactor.coordinator.decisions.workers import lose_worker, take_back
 from livereactor.coordinator.effects import Effect
@@ -28,13 +29,12 @@ _ASSIGNED: Final = frozenset({SessionState.ASSIGNED})
 def sweep_leases(tx: Tx, now_us: int, options: CoordinatorOptions) -> tuple[int, list[Effect]]:
     """Workers that fell silent are lost. Not to be called while `options.store_grace` runs."""
     effects: list[Effect] = []
-    silent = tx.expired_workers(now_us)[:STEP_LIMIT]
+    silent = sorted(tx.expired_workers(now_us)[:STEP_LIMIT], key=lambda each: each.id)
     reason = f"silent for {options.lease:.0f} s"
     for each in silent:
         worker = tx.worker(each.id, lock=True)
         if worker is not None and worker.state in LIVE and worker.lease_until_us < now_us:
             effects += lose_worker(tx, now_us, worker, reason)
-    # Afterwards: the lock of a Model comes after all others.
     for model in sorted({each.model for each in silent}):
         effects += fill(tx, now_us, options, model=model, limit=STEP_LIMIT)[1]
     return len(silent), effects
@@ -45,7 +45,7 @@ def sweep_assignments(tx: Tx, now_us: int, options: CoordinatorOptions) -> tuple
     effects: list[Effect] = []
     late_us = now_us - round(ACCEPT_WITHIN * 1e6)
     late = [each for each in _all(tx, _ASSIGNED) if (each.assigned_us or 0) < late_us][:STEP_LIMIT]
-    for each in late:
+    for each in by_slot(late):
         slot = None if each.worker is None or each.slot is None else tx.slot(each.worker, each.slot, lock=True)
         if slot is not None and slot.session == each.id and slot.fence == each.fence:
             effects += take_back(tx, now_us, slot, "not_accepted")
@@ -66,7 +66,7 @@ def sweep_tickets(tx: Tx, now_us: int, options: CoordinatorOptions) -> tuple[int
 
     effects: list[Effect] = []
     dropped = tx.unpolled(before_us, limit=STEP_LIMIT)
-    for each in dropped:
+    for each in by_slot(dropped):
         effects += end_session(tx, now_us, options, session=each.id, reason="timed_out", still=is_dropped)[1]
     return len(dropped), effects
 
@@ -80,7 +80,7 @@ def sweep_overdue(tx: Tx, now_us: int, options: CoordinatorOptions) -> tuple[int
 
     effects: list[Effect] = []
     overdue = tx.overdue(before_us, limit=STEP_LIMIT)
-    for each in overdue:
+    for each in by_slot(overdue):
         effects += end_session(tx, now_us, options, session=each.id, reason="max_duration", still=is_overdue)[1]
     return len(overdue), effects
 
@@ -103,14 +103,14 @@ def sweep_clock(tx: Tx, now_us: int, options: CoordinatorOptions) -> tuple[int, 
     """
     live = tx.workers(states=LIVE)
     ahead = [each for each in live if lease.is_ahead_of_time(each, now_us, options.lease)][:STEP_LIMIT]
-    for each in ahead:
+    for each in sorted(ahead, key=lambda each: each.id):
         worker = tx.worker(each.id, lock=True)
         if worker is not None and lease.is_ahead_of_time(worker, now_us, options.lease):
             tx.put_worker(lease.renewed(worker, now_us, options.lease))
     early = [each for each in _all(tx, _ASSIGNED) if (each.assigned_us or 0) > now_us]
     early = [*early, *tx.polled_after(now_us, limit=STEP_LIMIT)][:STEP_LIMIT]
-    for each in early:
-        session = tx.session(each.id, lock=True)
+    for each in by_slot(early):
+        session, _ = with_its_slot(tx, each.id)
         if session is not None:
             assigned_us = None if session.assigned_us is None else min(session.assigned_us, now_us)
             tx.put_session(replace(session, polled_us=min(session.polled_us, now_us), assigned_us=assigned_us))

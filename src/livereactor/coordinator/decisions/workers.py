@@ -10,6 +10,7 @@ from livereactor.coordinator import lease
 from livereactor.coordinator import worker as machine
 from livereactor.coordinator.decisions import moves
 from livereactor.coordinator.decisions.fill import fill
+from livereactor.coordinator.decisions.locks import held
 from livereactor.coordinator.decisions.slots import hear
 from livereactor.coordinator.effects import Effect, FleetChanged, QueueChanged, TellDrain, TellEnded, WorkerLost
 from livereactor.coordinator.options import CoordinatorOptions
@@ -143,8 +144,8 @@ def _take_back(tx: Tx, now_us: int, options: CoordinatorOptions, record: WorkerR
 
 def take_back(tx: Tx, now_us: int, slot: SlotRecord, why: str) -> list[Effect]:
     """Queue the Session of a locked Slot again if it was not accepted, and close the Slot."""
-    session = None if slot.session is None else tx.session(slot.session, lock=True)
-    if slot.state is not SlotState.HELD or session is None or session.state is not SessionState.ASSIGNED:
+    session = held(tx, slot)
+    if session is None or session.state is not SessionState.ASSIGNED:
         return []
     tx.put_slot(lease.move(slot, lease.Released(accepted=False)))
     told = TellEnded(slot.worker, slot.n, slot.fence, session.id, why)
@@ -203,8 +204,7 @@ def _let_go(tx: Tx, now_us: int, record: WorkerRecord) -> list[Effect]:
     """None of its Slots is used any more, and each of its Sessions is queued again or over."""
     effects: list[Effect] = []
     for slot in tx.slots(record.id, lock=True):
-        session = None if slot.session is None else tx.session(slot.session, lock=True)
-        if slot.state is SlotState.HELD and session is not None:
+        if (session := held(tx, slot)) is not None:
             effects += moves.lose(tx, now_us, session)
         tx.put_slot(lease.move(slot, lease.Doubted()))
     return effects
