@@ -63,9 +63,10 @@ class Outputs:
 
     def emit(self, emission: Mapping[str, Sequence[Frame] | Sound], *, step_seconds: float) -> None:
         """Hand over what one `yield` gave; never blocks."""
+        chunk = any(not isinstance(what, Sound) and len(what) > 1 for what in emission.values())
         for track, what in emission.items():
             if isinstance(what, Sound):
-                self._audio[track].emit(what)
+                self._audio[track].emit(what, chunk=chunk)
             else:
                 self._video[track].emit(what, step_seconds=step_seconds)
 

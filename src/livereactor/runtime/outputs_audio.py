@@ -24,6 +24,7 @@ JOIN_TIMEOUT: Final = 2.0
 @dataclass(slots=True)
 class _Counters:
     emitted: int = 0  # samples the model gave, per channel
+    late: int = 0  # of these, left out since their time had passed
     blocks: int = 0  # 10 ms blocks that left
     sent: int = 0  # blocks taken by a viewer's sink
     refused: int = 0
@@ -50,10 +51,11 @@ class AudioTrack:
         self._thread = threading.Thread(target=self._run, name=f"output-{declaration.name}", daemon=True)
         self._thread.start()
 
-    def emit(self, sound: Sound) -> None:
+    def emit(self, sound: Sound, *, chunk: bool = False) -> None:
+        """Queue what a step gave; `chunk`: pictures came with it that play one after another."""
         with self._changed:
             self._counters.emitted += len(sound.samples)
-            self._playout.push(sound.samples, now=self._clock.now())
+            self._playout.push(sound.samples, now=self._clock.now(), chunk=chunk)
             self._changed.notify()
 
     def has_room(self) -> bool:
@@ -97,13 +99,15 @@ class AudioTrack:
         with self._changed:
             for viewer in list(self._listeners):
                 self._drop(viewer)
+            self._counters.late += self._playout.left_out
             self._restart()
             self._changed.notify()
 
     def counters(self) -> Mapping[str, float]:
         with self._changed:
             counted = {name: float(getattr(self._counters, name)) for name in _Counters.__slots__}
-            return counted | {"queued_seconds": self._playout.seconds}
+            late = counted["late"] + self._playout.left_out
+            return counted | {"late": late, "queued_seconds": self._playout.seconds}
 
     def close(self) -> None:
         with self._changed:

@@ -100,6 +100,7 @@ def test_after_a_stall_sound_is_where_it_would_have_been_without() -> None:
     run_to(playout, 1.0)
     late = playout.due(3.0, wanted=True)
     assert len(late) == pytest.approx(50, abs=1)
+    assert playout.left_out / RATE == pytest.approx(1.5, abs=2 * LEAD)
     assert playout.seconds == pytest.approx(1.0, abs=2 * LEAD)
 
 
@@ -115,3 +116,102 @@ def test_blocks_are_ten_milliseconds_apart() -> None:
     playout.listen(0.0)
     stamps = [block.captured_us or 0 for block in run_to(playout, 0.1)]
     assert [later - earlier for earlier, later in itertools.pairwise(stamps)] == [10_000] * (len(stamps) - 1)
+
+
+class ByTheClock:
+    """A model that gives at each step what belongs to the time since the one before."""
+
+    def __init__(self) -> None:
+        self.playout, self.now, self.given = SoundPlayout(RATE, 1), 0.0, 0
+        self.playout.listen(0.0)
+
+    def step(self, seconds: float, *, chunk: bool = False) -> list[Sound]:
+        self.now += seconds
+        blocks, count = run_to(self.playout, self.now), round(self.now * RATE) - self.given
+        self.playout.push(ramp(self.given, count), now=self.now, chunk=chunk)
+        self.given += count
+        return blocks
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(0.2, 3.5), min_size=1, max_size=3), st.floats(0.0, 0.03))
+def test_sound_by_the_clock_is_not_late_for_good_after_stalls(stalls: list[float], jitter: float) -> None:
+    model = ByTheClock()
+    for stall in stalls:
+        for step in range(30):
+            model.step(1 / 30 + (jitter if step % 2 else -jitter))
+        model.step(stall)
+    for _ in range(20):
+        model.step(1 / 30)
+    assert model.playout.seconds < 0.2
+    assert model.playout.left_out >= (sum(stalls) - 0.15 * len(stalls)) * RATE
+    newest = run_to(model.playout, model.now)[-1:] or model.step(0.02)
+    assert (model.now * RATE - float(newest[-1].samples[0, 0])) % 30_000 < 0.2 * RATE
+
+
+def test_only_what_silence_was_played_for_is_left_out() -> None:
+    model = ByTheClock()
+    for _ in range(30):
+        model.step(1 / 30)
+    model.step(2.0)
+    assert model.playout.left_out / RATE == pytest.approx(2.0, abs=0.05)
+    assert model.playout.seconds == pytest.approx(1 / 30, abs=0.03)
+    first = next(block for block in run_to(model.playout, model.now + 0.1) if block.samples.any())
+    assert first.captured_us == round(model.now * 1e6)
+
+
+def test_a_stall_between_the_model_s_look_at_the_clock_and_its_sound_is_made_up_for_too() -> None:
+    model = ByTheClock()
+    for _ in range(30):
+        model.step(1 / 30)
+    late = ramp(model.given, RATE // 30)
+    model.now += 2.0
+    run_to(model.playout, model.now)
+    model.playout.push(late, now=model.now)
+    model.given += RATE // 30
+    model.step(0.001)
+    assert model.playout.seconds < 0.15
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_speech_made_ahead_is_heard_whole_however_long_the_pauses_are(seed: int) -> None:
+    dice, playout, now = random.Random(seed), SoundPlayout(RATE, 1), 0.0
+    playout.listen(now)
+    for _ in range(40):
+        now += 2.5 * dice.random()
+        bits = dice.choice((1, 20, 100))  # a sentence at once, or as it is made, faster than it is spoken
+        for count in [round((0.3 + 2.5 * dice.random()) * RATE / bits)] * bits:
+            now += count / RATE / dice.choice((3, 10))
+            run_to(playout, now)
+            playout.push(ramp(0, count), now=now)
+    assert playout.left_out == 0
+
+
+def test_a_model_that_is_kept_waiting_by_a_full_queue_loses_nothing_after_a_stall() -> None:
+    playout, now = SoundPlayout(RATE, 1), 0.0
+    playout.listen(now)
+    for step in range(3000):
+        now += 7.0 if step % 1000 == 999 else 0.001
+        run_to(playout, now)
+        while not playout.has_room():
+            now += 0.01
+            run_to(playout, now)
+        playout.push(ramp(0, RATE // 20), now=now)
+    assert playout.left_out == 0
+
+
+def test_sound_of_chunks_stays_with_its_pictures_which_are_all_shown() -> None:
+    model = ByTheClock()
+    for _ in range(30):
+        model.step(0.5, chunk=True)
+    model.step(2.0, chunk=True)
+    assert model.playout.left_out == 0
+
+
+def test_a_model_whose_steps_become_slow_loses_no_more_than_its_first_long_bit() -> None:
+    model = ByTheClock()
+    for _ in range(30):
+        model.step(1 / 30)
+    for _ in range(50):
+        model.step(0.15)
+    assert model.playout.left_out <= 0.15 * RATE

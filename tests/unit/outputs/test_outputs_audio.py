@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from livereactor.base.clock import SystemClock
 from livereactor.base.errors import NotFoundError
 from livereactor.media.frames import Sound
 from livereactor.runtime.outputs import Outputs
@@ -129,3 +130,28 @@ def test_a_failing_sink_costs_the_others_nothing(outputs: Outputs) -> None:
 def test_an_unknown_track_is_named(outputs: Outputs) -> None:
     with pytest.raises(NotFoundError, match="no output track 'vioce'; declared: voice"):
         outputs.add_viewer("vioce", 1, AudioSink())
+
+
+class Hands(SystemClock):
+    """A clock that is set by hand."""
+
+    at = 0.0
+
+    def now(self) -> float:
+        return self.at
+
+
+def test_sound_that_missed_its_time_is_counted_beyond_the_session() -> None:
+    clock = Hands()
+    outputs = Outputs([OutputDeclaration("voice", "audio", rate=RATE)], clock=clock)
+    try:
+        sink = listen(outputs)
+        sink.wait_for(1)
+        emit(outputs, 5, 4)
+        clock.at = 3.0
+        outputs.resume("voice", 1)
+        sink.wait_for(50)
+        outputs.reset()
+        assert outputs.counters()["voice"]["late"] == pytest.approx(2.5 * RATE, abs=0.03 * RATE)
+    finally:
+        outputs.close()
