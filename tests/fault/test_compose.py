@@ -32,20 +32,25 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Composed]:
         yield made
 
 
-@pytest.fixture(scope="module")
-def key(service: Composed) -> str:
-    """As an operator makes it, with the command that the file's head names; every part is up then."""
+def is_up(service: Composed) -> bool:
+    """Whether a coordinator answers at the proxy."""
+    with service.host.inside():
+        try:
+            return request(f"{URL}/health", timeout=5.0)[0] == 200
+        except OSError:
+            return False
 
-    def is_up() -> bool:
-        with service.host.inside():
-            try:
-                return request(f"{URL}/health", timeout=5.0)[0] == 200
-            except OSError:
-                return False
 
-    service.wait_until(is_up, timeout=PATIENCE)
+def key_made(service: Composed) -> str:
+    """As an operator makes it, with the command that the file's head names."""
     command = ["livereactor", "keys", "create", "--name", "website", "--account", "acme", "--json"]
     return str(json.loads(service.run("coordinator-1", command))["key"])
+
+
+@pytest.fixture(scope="module")
+def key(service: Composed) -> str:
+    service.wait_until(lambda: is_up(service), timeout=PATIENCE)
+    return key_made(service)
 
 
 async def test_somebody_watches_steers_and_keeps_a_clip(service: Composed, key: str, tmp_path: Path) -> None:

@@ -119,7 +119,13 @@ class Service:
         """As the container has it; programs are found where this machine has them."""
         programs = postgres.programs()
         places = [*map(str, _BIN), *([str(programs)] if programs else []), os.environ["PATH"]]
-        ours = {"PATH": ":".join(places), "HOME": "/root", "PYTHONPATH": f"{REPOSITORY}/src:{REPOSITORY}"}
+        ours = {
+            "PATH": ":".join(places),
+            "HOME": "/root",
+            "PYTHONPATH": f"{REPOSITORY}/src:{REPOSITORY}",
+            # Ray's gRPC would ask a name server, as Docker is one, for what stands in /etc/hosts here.
+            "GRPC_DNS_RESOLVER": "native",
+        }
         return {**ours, **(self.said.get("environment") or {})}
 
     def command(self) -> list[str]:
@@ -261,12 +267,29 @@ class Composed:
                 to = f"{service.said['networks']['inside']['ipv4_address']}:{port['target']}"
                 here = f"{{ 127.0.0.1, {self.gateway} }}"
                 rules.append(f"ip daddr {here} {port['protocol']} dport {port['published']} dnat to {to}")
-        output = "type nat hook output priority -100\n" + "\n".join(rules)
+        published = "\n".join(rules)
         leaves = "type nat hook postrouting priority 100\nip saddr 127.0.0.0/8 oifname inside masquerade"
-        self.host.nft(f"table ip published {{\nchain output {{\n{output}\n}}\nchain leaves {{\n{leaves}\n}}\n}}\n")
+        chains = {
+            "output": f"type nat hook output priority -100\n{published}",
+            "comes": f"type nat hook prerouting priority -100\n{published}",
+            "leaves": f"{leaves}\niifname inside oifname != inside masquerade",
+            "passes": "type filter hook forward priority 0; policy drop\n"
+            "ct state established,related accept\nct status dnat accept\niifname inside accept",
+        }
+        self.host.forward()
+        said = "\n".join(f"chain {name} {{\n{text}\n}}" for name, text in chains.items())
+        self.host.nft(f"table ip published {{\n{said}\n}}\n")
         with self.host.inside():
             for name in ("all", "inside"):
                 Path(f"/proc/sys/net/ipv4/conf/{name}/route_localnet").write_text("1")
+
+    def outside(self) -> Namespace:
+        """A machine elsewhere: it reaches this one at the gateway's address, and no service by the service's own."""
+        made = self._namespace()
+        self.host.ip(f"link add outside type veth peer name eth0 netns {made.path}")
+        self.host.ip("addr add 198.51.100.1/24 dev outside", "link set outside up")  # RFC 5737
+        made.ip("addr add 198.51.100.2/24 dev eth0", "link set eth0 up", "route add default via 198.51.100.1")
+        return made
 
     def start(self, *, timeout: float = 120.0) -> None:
         """Start all, each once those it depends on are there."""

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from livereactor.base.errors import TooLargeError
-from livereactor.blobs.checking import trouble_with
+from livereactor.blobs.checking import takes_writes, trouble_with
 from livereactor.blobs.port import STAGING, BlobExistsError, BlobKey, BlobMissingError, Blobs
 
 KEY = BlobKey.parse("sessions/s1/uploads/a.txt")
@@ -195,5 +195,6 @@ async def test_of_many_writers_of_large_streams_exactly_one_wins(blobs: Blobs) -
 
 
 async def test_every_adapter_is_found_fit_and_nothing_is_left_of_the_trial(blobs: Blobs) -> None:
+    assert await takes_writes(blobs)
     assert await trouble_with(blobs) == ""
     assert await listed(blobs, "doctor") == {}

@@ -18,6 +18,7 @@ from structlog.testing import capture_logs
 from livereactor.base.errors import UsageError
 from livereactor.base.ids import uuid7
 from livereactor.blobs import s3 as adapter
+from livereactor.blobs.checking import takes_writes
 from livereactor.blobs.port import BlobExistsError, BlobKey, BlobMissingError, BlobsUnavailableError
 from livereactor.blobs.s3 import Place, S3Blobs
 from livereactor.cli.journals import Shelf
@@ -112,6 +113,24 @@ async def test_a_bucket_that_is_not_there_is_no_missing_blob(s3: S3Server) -> No
     with capture_logs() as lines, pytest.raises(BlobsUnavailableError):
         await blobs.get(KEY)
     assert lines[0]["reason"] == "NoSuchBucket"
+
+
+async def test_a_bucket_that_its_store_makes_with_the_first_write_is_there_once_it_was_tried(s3: S3Server) -> None:
+    blobs = fresh(s3, bucket=f"new-{uuid7().hex}")
+    with capture_logs() as lines:
+        assert await takes_writes(blobs)
+        assert [entry async for entry in blobs.list(BlobKey("recordings"))] == []
+        assert [entry async for entry in blobs.list(BlobKey("doctor"))] == []
+    assert lines == []
+
+
+async def test_a_bucket_that_takes_no_writes_is_told_of_once(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nobodys")
+    with capture_logs() as lines:
+        assert not await takes_writes(fresh(s3))
+    assert [line["todo"] for line in lines] == [
+        "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to a key of this store"
+    ]
 
 
 async def test_a_store_that_is_away_is_unavailable_until_it_is_back(failing: S3Server) -> None:

@@ -24,7 +24,9 @@ async def main(steps):
     closing = asyncio.create_task(peer.aclose())
     await asyncio.sleep(0)
     closing.cancel()
-    return await asyncio.gather(offering, closing, return_exceptions=True)  # their tracebacks outlive the loop
+    outcomes = await asyncio.gather(offering, closing, return_exceptions=True)
+    await peer.aclose()  # goes on where the one that was cancelled began
+    return outcomes  # their tracebacks outlive the loop
 
 kept = asyncio.run(main(int(sys.argv[1])))
 print("done")

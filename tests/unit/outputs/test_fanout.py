@@ -122,14 +122,17 @@ def spending(fanout: Fanout, kbit: int, seconds: float, *, begin: float) -> list
 
 def test_where_a_picture_costs_more_than_the_rate_pays_pictures_are_left_out() -> None:
     fanout = start(1_000_000)
-    spending(fanout, 100, 1, begin=0.0)
-    assert len(spending(fanout, 100, 3, begin=1.0)) == pytest.approx(3 * 1_000 / 0.9 / 100, abs=2)
+    first = spending(fanout, 100, 1, begin=0.0)
+    later = spending(fanout, 100, 3, begin=1.0)
+    assert len(later) == pytest.approx(3 * 1_000 / 0.9 / 100, abs=2)
+    assert fanout.left_out == pytest.approx(4 * 30 - len(first) - len(later), abs=1)
     assert fanout.deadline() is not None, "the last picture of a model that stops comes too"
 
 
 def test_a_way_that_takes_more_than_the_stream_s_rate_lets_bursts_through() -> None:
     fanout = start(10_000_000)
     assert len(spending(fanout, 200, 1, begin=0.1)) == 30
+    assert fanout.left_out == 0
 
 
 def test_a_viewer_on_its_way_to_the_low_rung_does_not_hold_the_others() -> None:
