@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncIterator, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import version
 from typing import Any, BinaryIO, Final, Literal
 
@@ -21,6 +21,7 @@ from livereactor.base.limits import KIB
 from livereactor.client.error import ReactorError
 from livereactor.client.errors import error_of
 from livereactor.client.types import TrackCapability
+from livereactor.client.wire.again import asked_again
 from livereactor.client.wire.api_errors import API_VERSION, refusal, retry_after, unreadable
 from livereactor.client.wire.credentials import Credentials, Token, minted
 from livereactor.client.wire.http import ANSWER_BYTES, PATIENCE, Http, HttpAnswer, origin_of
@@ -128,7 +129,8 @@ class Api:
         query = {"wait": None if wait is None else f"{wait:g}", "version": version}
         told = "&".join(f"{name}={segment(value)}" for name, value in query.items() if value is not None)
         path = f"/sessions/{segment(session_id)}" + (f"?{told}" if told else "")
-        answer = await self._ask("GET", path, _ASKING, timeout=HELD + (wait or 0.0), session_id=session_id)
+        held = HELD + (wait or 0.0)
+        answer = await self._ask("GET", path, _ASKING, timeout=held, session_id=session_id, twice=True)
         found = read_descriptor(answer, _ASKING)
         if found.session_id != session_id:
             raise unreadable(_ASKING, "it describes another one", status=answer.status, session_id=session_id)
@@ -153,8 +155,8 @@ class Api:
         return await self._ice.get(session_id, again=again)
 
     async def _ice_servers(self, session_id: str) -> tuple[IceServer, ...]:
-        what = "asking for ICE servers"
-        answer = await self._ask("GET", self._transport(session_id) + "/ice_servers", what, session_id=session_id)
+        what, path = "asking for ICE servers", self._transport(session_id) + "/ice_servers"
+        answer = await self._ask("GET", path, what, session_id=session_id, twice=True)
         return read_ice_servers(answer, what)
 
     async def create_connection(self, session_id: str) -> int:
@@ -281,7 +283,8 @@ class Api:
         }
         # An answer that is lost on the way must not leave a second session behind.
         headers = {"Idempotency-Key": secrets.token_hex(16)}
-        answer = await self._request("POST", "/sessions", body=asked, headers=headers, timeout=HELD, again=False)
+        how: dict[str, Any] = {"headers": headers, "timeout": HELD, "again": False, "twice": True}
+        answer = await self._request("POST", "/sessions", body=asked, **how)
         if not answer.is_ok:
             raise _no_door(answer, f"{self.url} is no coordinator: it has no /sessions; for a runtime, say local") or (
                 refusal(answer, _CREATING)
@@ -332,14 +335,14 @@ class Api:
         headers: Mapping[str, str] | None = None,
         timeout: float = PATIENCE,
         again: bool = True,
+        twice: bool = False,  # may be done a second time, where a proxy did not reach the server
     ) -> HttpAnswer:
         sent = {**_VERSIONS, **await self._authorization(), **(headers or {})}
         if body is not None:
             sent["Content-Type"] = "application/json"
-        content = None if body is None else _json(body)
-        answer = await self._http.ask(
-            method, self.url + path, headers=sent, content=content, timeout=timeout, again=again
-        )
+        url, content = self.url + path, None if body is None else _json(body)
+        ask = partial(self._http.ask, method, url, headers=sent, content=content, timeout=timeout, again=again)
+        answer = await (asked_again(ask) if twice else ask())
         if answer.status == 401:
             self.credentials.forget()
         return answer

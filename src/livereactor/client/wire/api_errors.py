@@ -30,6 +30,7 @@ _BY_STATUS: Final[Mapping[int, str]] = {
 }
 # Of a server that says no more than its status: what to expect is told by the status.
 _VAGUE: Final = frozenset({"", "UNAVAILABLE", "INTERNAL_ERROR"})
+_IN_FRONT: Final = (502, 503, 504)
 _DETAILS: Final = ("quota_type", "limit", "current")
 
 
@@ -68,6 +69,11 @@ def refusal(answer: HttpAnswer, what: str, **facts: Any) -> ReactorError:
 def unreadable(what: str, why: str, **facts: Any) -> ReactorError:
     """The error for an answer of success that is not what it should be."""
     return error_of("DECODE_FAILED", f"unexpected answer to {what}: {why}", **cast("Facts", facts))
+
+
+def is_of_a_proxy(answer: HttpAnswer) -> bool:
+    """Whether what stands in front of a server says, without a word of the protocol's, that it did not reach it."""
+    return answer.status in _IN_FRONT and not _said(answer.body)
 
 
 def retry_after(answer: HttpAnswer) -> float | None:

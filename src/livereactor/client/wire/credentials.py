@@ -16,6 +16,7 @@ from typing import Any, Final, TypeAlias
 
 from livereactor.client.error import ReactorError
 from livereactor.client.errors import AuthError, error_of
+from livereactor.client.wire.again import asked_again
 from livereactor.client.wire.api_errors import refusal
 from livereactor.client.wire.http import Http, HttpAnswer
 from livereactor.client.wire.reading import read_object
@@ -193,12 +194,10 @@ def grant_of(
 
 async def minted(http: Http, url: str, key: str, grant: Mapping[str, Any]) -> Token:
     """A token for a key, from the coordinator at `url`."""
-    answer = await http.ask(
-        "POST",
-        f"{url}/tokens",
-        headers={"Reactor-API-Key": fit_for_a_header(key, "API key"), "Content-Type": "application/json"},
-        content=to_json_text(grant),
-        timeout=PATIENCE,
+    headers = {"Reactor-API-Key": fit_for_a_header(key, "API key"), "Content-Type": "application/json"}
+    content = to_json_text(grant)
+    answer = await asked_again(
+        lambda: http.ask("POST", f"{url}/tokens", headers=headers, content=content, timeout=PATIENCE)
     )
     if answer.status in (401, 403):
         said = refusal(answer, _WHAT)
