@@ -7,12 +7,26 @@ from typing import Final
 
 from livereactor.base.ids import uuid7
 from livereactor.base.limits import MIB
-from livereactor.blobs.port import BlobExistsError, BlobKey, Blobs
+from livereactor.blobs.port import BlobExistsError, BlobKey, Blobs, BlobsUnavailableError
 
 STREAM: Final = 6  # MiB: more than one part of a bucket
 OVERWRITES: Final = "it overwrites what is there; take a store that honours If-None-Match"
 READS_OTHERS: Final = "what is read is not what was written; see what stands between us and the store"
 KEEPS: Final = "what was deleted is still there; let us delete objects"
+
+
+async def takes_writes(blobs: Blobs) -> bool:
+    """Whether a few bytes can be put and removed again; where not, the adapter has logged what to do.
+
+    A bucket that its store makes with the first write is there afterwards.
+    """
+    folder = BlobKey(f"doctor/{uuid7().hex}")
+    try:
+        await blobs.put(BlobKey(f"{folder.path}/begun"), b"begun")
+        await blobs.delete_prefix(folder)
+    except BlobsUnavailableError:
+        return False
+    return True
 
 
 async def trouble_with(blobs: Blobs) -> str:

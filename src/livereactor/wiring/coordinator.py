@@ -20,6 +20,9 @@ from uvicorn.loops.auto import auto_loop_factory
 
 from livereactor.base.clock import unix_us
 from livereactor.base.errors import UnavailableError
+from livereactor.blobs.checking import takes_writes
+from livereactor.blobs.keeper import Keeper
+from livereactor.blobs.port import Blobs
 from livereactor.blobs.signing import Signer
 from livereactor.coordinator.app import Parts, create_app
 from livereactor.coordinator.fleet import Fleet
@@ -172,6 +175,16 @@ async def _hand_over(house: _House) -> None:
     house.server.should_exit = True  # takes no more, and says goodbye on every connection
 
 
+async def _keep(blobs: Blobs, keeper: Keeper) -> None:
+    """Tries the store before the first look at it: a bucket that was never written to may not be there yet."""
+    if not await takes_writes(blobs):
+        log.error(
+            "serving without files: uploads, recordings and clips fail",
+            todo="do what the line above says; `livereactor doctor` tries it, and nothing has to be started anew",
+        )
+    await keeper.run()
+
+
 async def _guests(store: Store, options: CoordinatorOptions) -> Guests:
     if options.guests_from_anywhere:
         return Guests.EVERYBODY
@@ -216,7 +229,7 @@ async def _house(
     await service.start()
     await uploads.start()
     keeper = keeper_of(store, blobs, kept_for(settings), unix_us=unix_us)
-    keeping = asyncio.create_task(keeper.run(), name="recordings")
+    keeping = asyncio.create_task(_keep(blobs, keeper), name="recordings")
     serving = asyncio.create_task(server.serve([listener]), name="http")
     try:
         yield _House(service, links, fleet, pool, server, serving)

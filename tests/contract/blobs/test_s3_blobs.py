@@ -117,6 +117,8 @@ async def test_a_bucket_that_is_not_there_is_no_missing_blob(s3: S3Server) -> No
 
 async def test_a_bucket_that_its_store_makes_with_the_first_write_is_there_once_it_was_tried(s3: S3Server) -> None:
     blobs = fresh(s3, bucket=f"new-{uuid7().hex}")
+    with pytest.raises(BlobsUnavailableError):
+        await anext(blobs.list(BlobKey("recordings")))
     with capture_logs() as lines:
         assert await takes_writes(blobs)
         assert [entry async for entry in blobs.list(BlobKey("recordings"))] == []
