@@ -63,8 +63,14 @@ class Stream:
 
     def next_at(self) -> float:
         """Earliest time for its next picture."""
-        turn = self.last_at + LOW_INTERVAL * (1 - EARLY) if self.rung is Rung.LOW else float("-inf")
-        return max(turn, self.budget.ready_at())
+        return max(self._turn(), self.budget.ready_at())
+
+    def is_held(self) -> bool:
+        """Its budget makes the picture that it owes wait, not its rung's turn."""
+        return self.owes and self.budget.ready_at() > self._turn()
+
+    def _turn(self) -> float:
+        return self.last_at + LOW_INTERVAL * (1 - EARLY) if self.rung is Rung.LOW else float("-inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +85,14 @@ class Task:
 
 
 class Fanout:
-    """The viewers of one track. Not thread-safe: the shell holds its lock around every call."""
+    """The viewers of one track. Not thread-safe: the shell holds its lock around every call.
+
+    Attributes:
+        left_out: pictures, once per Stream, that its budget held until a newer one took their place.
+    """
 
     def __init__(self, ceiling: int) -> None:
+        self.left_out = 0
         self._viewers: dict[int, Viewer] = {}
         self._streams: dict[StreamKey, Stream] = {}
         self._rungs, self._ceiling = Rungs(ceiling), ceiling
@@ -141,9 +152,11 @@ class Fanout:
         tasks = list[Task]()
         for key, viewers in audience.items():
             stream = self._streams[key]
+            has_begun = any(viewer.started for viewer in viewers)
+            self.left_out += fresh and has_begun and stream.is_held()
             stream.owes |= fresh
             stream.budget.follow(self._rungs.bearable(stream.rung), now)
-            due = stream.owes and now >= stream.next_at() and any(viewer.started for viewer in viewers)
+            due = stream.owes and now >= stream.next_at() and has_begun
             granted = stream.keys.grant(now)
             is_recordable = self._is_recordable(stream)
             if not granted and keys and due and is_recordable:

@@ -47,6 +47,7 @@ class _Picture:
 class _Counters:
     emitted: int = 0  # Frames the model gave
     dropped: int = 0  # replaced by a newer one before they were encoded
+    left_out: int = 0  # likewise, as the network to a Stream's viewers had no room for them; once per Stream
     encoded: int = 0  # encodes: one per Frame and Stream
     keys: int = 0
     bytes: int = 0  # encoded, once per Stream
@@ -200,6 +201,7 @@ class VideoTrack:
     def reset(self) -> None:
         with self._changed:
             self._fanout.clear()
+            self._counters.left_out += self._fanout.left_out
             self._restart()
             self._changed.notify()
 
@@ -210,6 +212,7 @@ class VideoTrack:
     def counters(self) -> Mapping[str, float]:
         with self._changed:
             counted = {name: float(getattr(self._counters, name)) for name in _Counters.__slots__}
+            counted["left_out"] += self._fanout.left_out
             return counted | {"queued": float(len(self._playout) + self._busy)}
 
     def close(self) -> None:
@@ -250,8 +253,7 @@ class VideoTrack:
         return None
 
     def _take_due(self, now: float) -> bool:
-        due = self._playout.due(now)
-        if due:
+        if due := self._playout.due(now):
             self._counters.dropped += len(due) - 1  # the slot: newest wins
             (frame, made), due_at = due[-1]
             self._remember(_Picture(frame, due_at, made))
@@ -265,10 +267,8 @@ class VideoTrack:
             self._set_ceiling()
 
     def _sleep_until(self, at: float | None, now: float) -> None:
-        if at is None:
-            self._changed.wait()
-        elif at > now:
-            self._changed.wait(at - now)
+        if at is None or at > now:
+            self._changed.wait(None if at is None else at - now)
 
     # --- the track's thread, outside the lock ---
 

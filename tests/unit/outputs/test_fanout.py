@@ -49,6 +49,7 @@ def test_a_slow_viewer_gets_the_low_rung_at_15_fps_and_the_other_all_frames() ->
     assert len(low) == pytest.approx(30, abs=1)
     assert {task.bps for task in main} == {CEILING}
     assert {task.bps for task in low} == {300_000}
+    assert fanout.left_out == 0, "the low rung's own pace is no want of bits"
     assert all(len(task.viewers) == 1 for task in tasks)
 
 

@@ -7,9 +7,10 @@ import threading
 import time
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 
-from livereactor.media.frames import EncodedFrame, VideoCodec
+from livereactor.media.frames import EncodedFrame, Frame, VideoCodec
 from livereactor.runtime.outputs import Outputs
 from livereactor.runtime.seam import OutputDeclaration
 from tests.unit.outputs.fakes import TIMEOUT, VideoSink, frame
@@ -32,6 +33,14 @@ def watch(outputs: Outputs, viewer: int = 1, *, codec: VideoCodec | None = Video
 def emit(outputs: Outputs, *tags: bytes, step_seconds: float = 0.01, track: str = "main_video") -> None:
     frames = [frame(sum(tag) % 256, tag=tag) for tag in tags]
     outputs.emit({track: frames}, step_seconds=step_seconds)
+
+
+def taken_by_its_thread(outputs: Outputs) -> None:
+    """No picture is queued any more: each is sent, or held by its Stream's budget."""
+    until = time.monotonic() + TIMEOUT
+    while outputs.counters()["main_video"]["queued"]:
+        assert time.monotonic() < until
+        time.sleep(0.001)
 
 
 def tags(frames: list[EncodedFrame]) -> list[bytes]:
@@ -307,3 +316,18 @@ def test_a_slow_viewer_gets_a_small_picture_and_the_other_is_left_alone(outputs:
     small = slow.wait_until(lambda got: got[-1].height == 180 if got else False)[-1]
     assert (small.width, small.height, small.key, small.user_data) == (288, 180, True, b"a")
     assert {(each.width, each.height) for each in fast.got} == {(640, 400)}
+
+
+def test_pictures_that_the_network_has_no_room_for_are_counted_beyond_the_session(outputs: Outputs) -> None:
+    sink, noise = watch(outputs), np.random.default_rng(1)
+    outputs.rate_changed("main_video", 1, 150_000)
+    for number in range(4):
+        hard = noise.integers(0, 256, (360, 640, 3), np.uint8)
+        outputs.emit({"main_video": [Frame(hard, number=number)]}, step_seconds=0.01)
+        if number == 0:
+            sink.wait_for(1)
+        taken_by_its_thread(outputs)
+    assert outputs.counters()["main_video"]["left_out"] >= 1
+    before = outputs.counters()["main_video"]["left_out"]
+    outputs.reset()
+    assert outputs.counters()["main_video"]["left_out"] == before
