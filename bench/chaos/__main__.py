@@ -59,8 +59,9 @@ async def unrest(parts: Stack, seconds: float, seed: int, visitors: int) -> Ledg
     events = [Event(kind, at_us / 1e6, session, data) for kind, at_us, session, data in parts.history()]
     ledger.tally["events"] = len(events)
     asked = promises.asked_to_end(parts.parts.services["proxy"].log())
-    for found in (promises.history(events), promises.ends(events, ledger, asked), promises.streams(events, ledger)):
-        ledger.wrong += found
+    ledger.wrong += promises.history(events) + promises.ends(events, ledger, asked)
+    for judge in (promises.streams, promises.windows, promises.told):
+        ledger.wrong += judge(events, ledger)
     ledger.wrong += await promises.clips(ledger, parts.key)
     for name, part in parts.parts.services.items():
         ledger.wrong += promises.answers(part.log()) if name == "proxy" else []

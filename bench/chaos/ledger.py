@@ -12,6 +12,7 @@ class Seen:
 
     Attributes:
         ends: its client asked for the end itself, or left without a word, at this time; None = it stayed.
+        vanished: its client was killed at `ends`, and said nothing.
         frames: when frames came, and their numbers.
         clips: digests of clips that were downloaded, by their playlists' URLs.
     """
@@ -22,6 +23,7 @@ class Seen:
     ends: float | None = None
     frames: list[tuple[float, int]] = field(default_factory=list[tuple[float, int]])
     clips: dict[str, str] = field(default_factory=dict[str, str])
+    vanished: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,7 @@
-"""What was promised (design, section 8), held against the database's history and against what clients saw."""
+"""What was promised (design, section 8), held against the database's history and against what clients saw.
+
+Not judged here are bad bytes, floods and tokens: tests/fault/test_hostile.py and the fuzzers do that.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,11 @@ from bench.chaos.ledger import Ledger, Seen
 
 # Seconds. What the file's settings give, and what a machine full of processes adds to it.
 LEASE, BUSY = 15.0, 15.0
+WINDOW: Final = 30.0  # that a session outlives its last client
+TOLD: Final = 12.0  # for what takes one on an idle machine, and less than a lease, which would tell in the end, too
 STILL: Final = 10.0  # without a frame, at four a second
+_LET_GO: Final = ("session.ended", "session.requeued")
+_BESIDE: Final = ("s3", "coturn")  # what no decision about sessions needs
 _PART: Final = re.compile(r'^#EXT-X-MAP:URI="([^"]+)"|^([^#\s].*)$', re.MULTILINE)
 
 
@@ -120,17 +127,66 @@ def _may_end(event: Event, reason: str, seen: Seen | None, worker: str | None, l
 def streams(events: Sequence[Event], ledger: Ledger) -> list[str]:
     """Frames come for as long as a session has a worker that nothing was done to, and never an older one."""
     wrong: list[str] = []
-    workers = {e.session: str(e.data["worker"]) for e in events if e.kind == "session.assigned"}
     for seen in ledger.sessions.values():
-        worker = workers.get(seen.session, "worker-")
+        # All it ever had: one that goes on elsewhere counts its frames anew.
+        workers = [str(e.data["worker"]) for e in events if e.kind == "session.assigned" and e.session == seen.session]
+        names = " and ".join(workers) or "any worker"
+        faults = ledger.faults_of(*(workers or ["worker-"]))
         for (before, number), (at, next_number) in pairwise(seen.frames):
-            if any(each.touches(before, at, slack=BUSY) for each in ledger.faults_of(worker)):
+            if any(each.touches(before, at, slack=BUSY) for each in faults):
                 continue
             if next_number < number:
                 wrong.append(f"{seen.session}: frame {next_number} came after {number}")
             if at - before > STILL:
-                wrong.append(f"{seen.session}: no frame for {at - before:.1f} s, and nothing was done to {worker}")
+                wrong.append(f"{seen.session}: no frame for {at - before:.1f} s, and nothing was done to {names}")
     return wrong
+
+
+def windows(events: Sequence[Event], ledger: Ledger) -> list[str]:
+    """Who vanishes without a word may come back: the session lives for its window, and ends then."""
+    wrong: list[str] = []
+    workers = {e.session: str(e.data["worker"]) for e in events if e.kind == "session.assigned"}
+    for event in events:
+        seen = ledger.sessions.get(event.session or "")
+        if event.kind != "session.ended" or event.data["reason"] != "timed_out" or seen is None or seen.ends is None:
+            continue
+        kept = event.at - seen.ends
+        faults = ledger.faults_of(workers.get(event.session, "worker-"))
+        if any(each.touches(seen.began, event.at, slack=BUSY) for each in faults):
+            continue  # its client may have lost it long before it was killed
+        if seen.vanished and kept < WINDOW - 1.0:
+            wrong.append(f"{seen.session}: ended {kept:.1f} s after its client had vanished, not {WINDOW:.0f}")
+    return wrong
+
+
+def told(events: Sequence[Event], ledger: Ledger) -> list[str]:
+    """That a worker died is known at once, by its keeper: its session ends, or waits for another worker."""
+    wrong: list[str] = []
+    for fault in ledger.faults:
+        if fault.what != "kill" or not fault.part.startswith("worker-"):
+            continue
+        others = [each for each in ledger.faults if each is not fault and each.part not in _BESIDE]
+        if any(each.touches(fault.at, fault.at + TOLD, slack=0.0) for each in others):
+            continue  # who would tell, or decide, or this very worker, was away itself
+        for session in _held(events, fault.part, fault.at):
+            later = (e.at for e in events if e.session == session and e.at >= fault.at and e.kind in _LET_GO)
+            known = next(later, float("inf")) - fault.at
+            if known > TOLD:
+                wrong.append(f"{session}: that {fault.part} died was known after {known:.1f} s")
+    return wrong
+
+
+def _held(events: Sequence[Event], worker: str, at: float) -> set[str]:
+    """Sessions that the worker had at that time."""
+    held: set[str] = set()
+    for event in events:
+        if event.session is None or event.at >= at:
+            continue
+        if event.kind == "session.assigned" and event.data["worker"] == worker:
+            held.add(event.session)
+        elif event.kind in _LET_GO:
+            held.discard(event.session)
+    return held
 
 
 async def clip_bytes(http: httpx2.AsyncClient, playlist_url: str) -> str:

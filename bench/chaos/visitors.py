@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
@@ -16,9 +18,13 @@ from bench.chaos.stack import URL
 from livereactor import Reactor
 from livereactor.client.errors import ReactorError, RecordingError
 from livereactor.measuring.barcode import read
+from tests.tools.processes import REPOSITORY
 
 MODELS: Final = ("numbered", "goes-on")
-PATIENCE: Final = 60.0  # seconds for what takes three on an idle machine
+# Seconds after which a call hangs: what bounds it, and what a machine full of processes adds to that.
+PATIENCE: Final = 60.0  # to connect; twenty for each of two commands; five to leave
+UPLOADS: Final = 150.0  # forty of standing still, as many for the last try (`client.files.resuming`), thirty for `keep`
+CLIPS: Final = 150.0  # ten for the question, thirty to be there, thirty for each silence of a server
 UPLOAD: Final = 200_000  # bytes
 
 
@@ -36,15 +42,35 @@ class Visitor:
             await self._dice.choice(kinds)()
             await asyncio.sleep(self._dice.uniform(0.0, 2.0))
 
+    async def _vanish(self) -> None:
+        """Come, look, and be gone without a word: by SIGKILL."""
+        model = self._dice.choice(MODELS)
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "bench.chaos.vanishing", model, str(PATIENCE)),
+            cwd=REPOSITORY,
+            env={**os.environ, "LIVEREACTOR_API_KEY": self._key},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        assert process.stdout is not None
+        seen: Seen | None = None
+        try:
+            async with asyncio.timeout(2 * PATIENCE):
+                if session := (await process.stdout.readline()).decode().strip():
+                    seen = self._ledger.see(session, model, time.time())
+            await asyncio.sleep(self._dice.uniform(2.0, 8.0))
+        except TimeoutError:
+            self._ledger.wrong.append(f"connect() of a client of its own took more than {2 * PATIENCE:.0f} s")
+        finally:
+            if seen is not None:
+                seen.ends, seen.vanished = time.time(), True
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+        self._ledger.tally["vanished" if seen else "vanish: not connected"] += 1
+
     async def _watch(self) -> None:
         """Stay for a while, steer, upload, keep a clip, and say goodbye."""
-        await self._visit(goodbye=True)
-
-    async def _vanish(self) -> None:
-        """Come, look, and be gone without a word."""
-        await self._visit(goodbye=False)
-
-    async def _visit(self, *, goodbye: bool) -> None:
         model = self._dice.choice(MODELS)
         reactor = Reactor(
             model, self._key, api_url=URL, auto_reconnect=True, connect_timeout=PATIENCE, log_level="error"
@@ -56,7 +82,7 @@ class Visitor:
         finally:
             for seen in had:
                 seen.ends = time.time()
-            await self._leave(reactor, goodbye=goodbye)
+            await self._leave(reactor)
             reactor.close()
 
     async def _come(self, reactor: Reactor, model: str, had: list[Seen]) -> bool:
@@ -66,9 +92,13 @@ class Visitor:
 
         reactor.on("status_changed", status)
         try:
-            await reactor.connect()
+            async with asyncio.timeout(PATIENCE + 10.0):  # it has a bound itself
+                await reactor.connect()
         except ReactorError as error:
             self._ledger.tally[f"connect: {error.code}"] += 1
+            return False
+        except TimeoutError:
+            self._ledger.wrong.append(f"connect(): no answer and no error in {PATIENCE + 10.0:.0f} s")
             return False
         self._ledger.tally["connected"] += 1
         return bool(had)
@@ -82,20 +112,23 @@ class Visitor:
 
         leave = time.monotonic() + self._dice.uniform(4.0, 20.0)
         while time.monotonic() < leave:
-            await self._attempt("command", self._steer(reactor))
+            await self._attempt("command", self._steer(reactor), PATIENCE)
             if self._dice.random() < 0.2:
-                await self._attempt("upload", self._upload(reactor))
+                await self._attempt("upload", self._upload(reactor), UPLOADS)
             if self._dice.random() < 0.2:
-                await self._attempt("clip", self._keep(reactor, seen))
+                kept: list[str] = []
+                await self._attempt("clip", self._keep(reactor, kept), CLIPS)
+                for url in kept:
+                    await self._read(url, seen)
             await asyncio.sleep(self._dice.uniform(0.5, 2.0))
             if reactor.session_id != seen.session:
                 return
 
-    async def _attempt(self, what: str, doing: Awaitable[None]) -> None:
+    async def _attempt(self, what: str, doing: Awaitable[None], within: float) -> None:
         """Under fault it may fail, in time and with a code of ours."""
         began = time.monotonic()
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(within):
                 await doing
             self._ledger.tally[what] += 1
         except (ReactorError, RecordingError) as error:
@@ -118,19 +151,24 @@ class Visitor:
         if reply and reply["data"]["size"] != UPLOAD:
             self._ledger.wrong.append(f"an upload of {UPLOAD} bytes has {reply['data']['size']} at the model")
 
-    async def _keep(self, reactor: Reactor, seen: Seen) -> None:
+    async def _keep(self, reactor: Reactor, kept: list[str]) -> None:
         clip = await reactor.request_clip(3)
-        await reactor.download_clip(clip)
+        await reactor.download_clip(clip, ready_timeout=30.0)
+        kept.append(clip.playlist_url)
+
+    async def _read(self, url: str, seen: Seen) -> None:
+        """Know what the clip is, to look whether it stays that; this is no call of the client's."""
         try:
-            async with httpx2.AsyncClient(timeout=30.0, headers={"Authorization": f"Bearer {self._key}"}) as http:
-                seen.clips[clip.playlist_url] = await clip_bytes(http, clip.playlist_url)
-        except httpx2.HTTPError:
+            headers = {"Authorization": f"Bearer {self._key}"}
+            async with asyncio.timeout(PATIENCE), httpx2.AsyncClient(timeout=30.0, headers=headers) as http:
+                seen.clips[url] = await clip_bytes(http, url)
+        except (httpx2.HTTPError, TimeoutError):
             self._ledger.tally["clip: had, and not read again"] += 1  # judged at the end only where it was
 
-    async def _leave(self, reactor: Reactor, *, goodbye: bool) -> None:
+    async def _leave(self, reactor: Reactor) -> None:
         try:
             async with asyncio.timeout(PATIENCE):
-                await reactor.disconnect(recoverable=not goodbye)
+                await reactor.disconnect()
         except ReactorError as error:
             self._ledger.tally[f"goodbye: {error.code}"] += 1
         except TimeoutError:
@@ -149,6 +187,9 @@ class Visitor:
                     self._ledger.tally["create: hung up"] += 1
                 else:
                     self._ledger.tally[f"create: {answer.status_code}"] += 1
+                    by_us = answer.headers.get("content-type", "").startswith("application/")  # a proxy's is HTML
+                    if answer.status_code == 503 and by_us and "retry-after" not in answer.headers:
+                        self._ledger.wrong.append(f"503 without Retry-After: {answer.text[:200]}")
                     if answer.status_code == 201:
                         session = answer.json()["session_id"]
                         self._ledger.see(session, model, time.time()).ends = time.time()

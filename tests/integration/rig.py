@@ -25,7 +25,7 @@ from livereactor.web.access import Access
 from livereactor.web.proxies import BehindProxies
 
 URL = "http://localhost:8080"
-PATIENCE = 10.0
+PATIENCE = 30.0  # seconds for what takes a moment on an idle machine
 
 
 class Caller:

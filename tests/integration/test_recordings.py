@@ -26,7 +26,7 @@ from livereactor.runtime.recorder.options import RecorderOptions
 from tests.integration.rig import Caller, Served, serving
 
 RECORDED = {"recorder": RecorderOptions()}
-PATIENCE = 10.0
+PATIENCE = 30.0  # seconds for what takes a moment on an idle machine
 
 
 class Counted(lr.Model):

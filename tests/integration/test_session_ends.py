@@ -22,7 +22,7 @@ from livereactor.runtime import seam
 from tests.integration.models import OpenFails, Plain, StreamFails
 from tests.integration.rig import Caller, Served, next_session_works, serving
 
-PATIENCE = 10.0
+PATIENCE = 30.0  # seconds for what takes a moment on an idle machine
 SLOT = {"name": "a.txt", "size": 2, "mime_type": "text/plain"}
 
 

@@ -13,7 +13,7 @@ from livereactor.protocol import v0
 from tests.integration.models import Plain
 from tests.integration.rig import Caller, Served, serving
 
-PATIENCE = 10.0
+PATIENCE = 30.0  # seconds for what takes a moment on an idle machine
 SERVER = {"step", "queue", "convert", "encode", "send", "network", "command_wait", "commands", "command_reply"}
 REPORT = m.ClientStats(
     (

@@ -16,7 +16,7 @@ from starlette.routing import Route
 from livereactor.wiring.process import Server, listen
 from tests.tools.films import Film
 
-PATIENCE = 10.0
+PATIENCE = 30.0  # seconds for what takes a moment on an idle machine
 RECORDING = "f22024ab-78bb-4774-b5fe-1e0c30d8a511"
 PLAYLIST = f"/clips?session_id={RECORDING}&start=0.000&end=4.000"
 

@@ -34,7 +34,7 @@ from tests.tools.script import ROUTES, Fault, Recorded, Script, Step
 from tests.tools.scripted_peer import ScriptedPeer
 
 FLAT = 1001  # the connection of the flat routes
-PATIENCE = 10.0
+PATIENCE = 30.0  # seconds for what takes a moment on an idle machine
 
 
 class _Connection:

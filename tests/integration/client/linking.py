@@ -18,7 +18,7 @@ from livereactor.engine.port import Engine
 from livereactor.protocol.http import SessionDescriptor
 from tests.tools.scripted_server import ScriptedServer, scripted
 
-PATIENCE = 10.0
+PATIENCE = 30.0  # seconds for what takes a moment on an idle machine
 
 
 class Linked:

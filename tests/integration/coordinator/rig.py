@@ -41,7 +41,7 @@ from livereactor.store.records import ModelRecord
 from livereactor.web.proxies import BehindProxies
 from tests.tools.processes import free_port
 
-PATIENCE = 10.0
+PATIENCE = 30.0  # seconds for what takes a moment on an idle machine
 SECRETS = given_secrets("s" * 40)
 CAPABILITIES = {
     "protocol_version": "0.1",

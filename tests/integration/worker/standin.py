@@ -17,7 +17,7 @@ from websockets.http11 import Request, Response
 from livereactor.protocol import link
 
 SECRET = "a worker secret of the tests"
-PATIENCE = 10.0
+PATIENCE = 30.0  # seconds for what takes a moment on an idle machine
 F = TypeVar("F", bound=link.FromWorker)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bench.chaos.ledger import Fault, Ledger, Seen
-from bench.chaos.promises import Event, answers, asked_to_end, ends, history, logs, streams
+from bench.chaos.promises import Event, answers, asked_to_end, ends, history, logs, streams, told, windows
 
 A, B = "ses_a", "ses_b"
 
@@ -96,6 +96,35 @@ def test_a_stream_may_pause_only_where_something_was_done_to_its_worker() -> Non
     assert streams(LOST, ledger(Fault("worker-1", "freeze", 12, 32), frames=pause)) == []
     assert len(streams(LOST, ledger(Fault("postgres", "kill", 12, 32), frames=pause))) == 1
     assert len(streams(LOST, ledger(frames=[(10.0, 7), (10.3, 2)]))) == 1
+
+
+def test_a_session_that_goes_on_elsewhere_is_judged_by_all_the_workers_it_had() -> None:
+    moved = [*LOST[:2], event(50, "requeued", A, reason="worker_lost"), assigned(52, A, "worker-2")]
+    frames = [(49.0, 196), (64.0, 1)]
+    assert streams(moved, ledger(Fault("worker-1", "kill", 50, 55), frames=frames)) == []
+    assert len(streams(moved, ledger(Fault("worker-3", "kill", 50, 55), frames=frames))) == 2
+
+
+def test_who_vanished_may_come_back_for_as_long_as_the_window() -> None:
+    def left(at: float) -> list[Event]:
+        return [*LOST[:2], event(at, "ended", A, reason="timed_out")]
+
+    vanished, said_goodbye, frozen = ledger(ends=100.0), ledger(ends=100.0), ledger(ends=100.0)
+    vanished.sessions[A].vanished = frozen.sessions[A].vanished = True
+    frozen.faults.append(Fault("worker-1", "freeze", 60, 80))
+    assert len(windows(left(110), vanished)) == 1
+    assert windows(left(131), vanished) == []
+    assert windows(left(110), said_goodbye) == windows(left(110), frozen) == []
+
+
+def test_a_workers_death_is_known_before_its_lease_is_over() -> None:
+    killed = Fault("worker-1", "kill", 85, 90)
+    assert len(told(LOST, ledger(killed))) == 1
+    assert told(LOST, ledger(Fault("worker-1", "kill", 99, 104))) == []
+    assert told(LOST, ledger(Fault("worker-2", "kill", 85, 90))) == []
+    assert told(LOST, ledger(killed, Fault("coordinator-1", "kill", 86, 88))) == []
+    assert len(told(LOST, ledger(killed, Fault("s3", "kill", 86, 88)))) == 1
+    assert len(told(LOST[:2], ledger(killed))) == 1
 
 
 def test_answers_and_logs_without_a_code_of_ours_are_found() -> None:

@@ -19,7 +19,7 @@ from livereactor.engine.memory_media import MemoryInput, MemoryVideoOutput
 from livereactor.engine.port import AudioOutput, KeyFrameWanted, RateChanged, Section, Use, VideoOutput
 from livereactor.media.frames import Frame, Pixels, Sound
 
-PATIENCE = 10.0
+PATIENCE = 30.0  # seconds for what takes a moment on an idle machine
 DECLARED = (
     TrackCapability("main_video", "video", "recvonly"),
     TrackCapability("main_audio", "audio", "recvonly"),

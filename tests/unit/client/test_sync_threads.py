@@ -15,7 +15,7 @@ from livereactor.client.sync.events import SyncEmitter
 from livereactor.client.sync.loop import HandlerThread, LoopThread
 from livereactor.client.sync.tracks import SyncTracks
 
-PATIENCE = 10.0
+PATIENCE = 30.0  # seconds for what takes a moment on an idle machine
 
 
 @pytest.fixture

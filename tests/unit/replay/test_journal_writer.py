@@ -15,7 +15,7 @@ from livereactor.runtime.seam import JournalStoppedError
 from tests.tools.journals import Kept
 
 HEADER = Header(session="ses_1", started_us=0, model="m", model_version="v", contract="c", generation="streamed")
-PATIENCE = 10.0
+PATIENCE = 30.0  # seconds for what takes a moment on an idle machine
 
 
 def wanted() -> Wanted:

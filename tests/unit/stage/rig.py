@@ -15,7 +15,7 @@ from livereactor.runtime.seam import Call, ClientInfo, Loaded, LoadFailed, Sessi
 from livereactor.runtime.stage import Stage
 
 OWNER = ClientInfo(1001, "owner", 0.0)
-PATIENCE = 10.0
+PATIENCE = 30.0  # seconds for what takes a moment on an idle machine
 
 
 class Rig:
