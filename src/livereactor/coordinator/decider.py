@@ -154,12 +154,9 @@ class Decider:
         here = self._links.tell(
             effect.worker, link.Assign(slot=effect.slot, fence=effect.fence, session=effect.session, start=start)
         )
-        log.info(
-            "session assigned",
-            session=effect.session,
-            worker=effect.worker,
-            slot=effect.slot,
-            fence=effect.fence,
-            told=here,
-        )
+        told = {"worker": effect.worker, "slot": effect.slot, "fence": effect.fence, "told": here}
+        if effect.again:  # beats and other coordinators bring it about again; one assignment is one line
+            log.debug("session assigned, told again", session=effect.session, **told)
+        else:
+            log.info("session assigned", session=effect.session, **told)
         return here

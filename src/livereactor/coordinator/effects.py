@@ -13,13 +13,18 @@ from typing import Any, TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class TellAssigned:
-    """Hint to a Worker that its Slot holds a Session."""
+    """Hint to a Worker that its Slot holds a Session.
+
+    Attributes:
+        again: it was decided before, here or elsewhere, and the Worker may have heard of it.
+    """
 
     worker: str
     slot: int
     fence: int
     session: str
     start: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)

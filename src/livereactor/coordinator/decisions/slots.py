@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from livereactor.coordinator import lease
 from livereactor.coordinator.decisions import moves
@@ -132,4 +132,4 @@ def _tell_again(tx: Tx, options: CoordinatorOptions, slot: SlotRecord) -> list[E
     record = held(tx, slot)
     if record is None or record.state is not SessionState.ASSIGNED:
         return []
-    return [moves.tell_assigned(options, record)]
+    return [replace(moves.tell_assigned(options, record), again=True)]
