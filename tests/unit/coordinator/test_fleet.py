@@ -17,6 +17,7 @@ from livereactor.coordinator.caller import ALL_SCOPES, Caller
 from livereactor.coordinator.fleet import Fleet, FleetPlan
 from livereactor.coordinator.links import Links
 from livereactor.coordinator.options import CoordinatorOptions, Quotas
+from livereactor.coordinator.role import Role
 from livereactor.coordinator.service import Service
 from livereactor.pool.memory import MemoryMachine, MemoryPool, Program
 from livereactor.pool.port import Handle, PoolUnavailableError, WorkerSpec
@@ -61,9 +62,9 @@ class House:
         self.model = ModelRecord("pond", "1", {}, **plan)
         self.fleet = self.new_fleet()
 
-    def new_fleet(self) -> Fleet:
+    def new_fleet(self, role: Role | None = None) -> Fleet:
         plan = FleetPlan({"pond": "pond.py"}, idle_stop=self.idle_stop)
-        return Fleet(self.store, self.service, MemoryPool(self.machine), OPTIONS, plan, unix_us=unix_us)
+        return Fleet(self.store, self.service, MemoryPool(self.machine), OPTIONS, plan, unix_us=unix_us, role=role)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -98,6 +99,12 @@ class House:
 
     async def worker(self, worker: str) -> WorkerRecord | None:
         return await self.store.read(lambda tx: tx.worker(worker))
+
+    async def registered(self, *workers: str) -> None:
+        async with asyncio.timeout(10):
+            for worker in workers:
+                while await self.worker(worker) is None:  # noqa: ASYNC110  the store in memory tells nobody
+                    await asyncio.sleep(0.01)
 
     async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(10):
@@ -156,6 +163,21 @@ async def test_living_workers_are_adopted_not_doubled() -> None:
         house.machine.die(first)  # its end is told to the new one
         second = await house.next_start()
         assert house.machine.living.keys() == {second}
+
+
+async def test_whoever_leads_next_counts_the_workers_of_who_led_before_though_they_are_in_no_pool_of_its_own() -> None:
+    store = MemoryStore()
+    before, after = (House(store=store, min_ready=2, max_workers=3) for _ in range(2))
+    for house in (before, after):
+        house.fleet = house.new_fleet(Role("fleet", lasts=0.2, unix_us=unix_us))
+    async with before.running():
+        lost, serving = await before.next_start(), await before.next_start()
+        await before.registered(lost, serving)
+    async with after.running():
+        await after.service.worker_died(lost, reason="its machine is gone")
+        only = await after.next_start()
+        await after.registered(only)
+        assert after.machine.living.keys() == {only}
 
 
 async def test_a_worker_of_a_model_that_is_not_served_any_more_is_stopped() -> None:
