@@ -56,9 +56,13 @@ class Visitor:
         seen: Seen | None = None
         try:
             async with asyncio.timeout(2 * PATIENCE):
-                if session := (await process.stdout.readline()).decode().strip():
-                    seen = self._ledger.see(session, model, time.time())
+                said = (await process.stdout.readline()).decode().strip() or "!nothing"
+            if said.startswith("!"):
+                self._ledger.tally[f"vanish: {said[1:]}"] += 1
+                return
+            seen = self._ledger.see(said, model, time.time())
             await asyncio.sleep(self._dice.uniform(2.0, 8.0))
+            self._ledger.tally["vanished"] += 1
         except TimeoutError:
             self._ledger.wrong.append(f"connect() of a client of its own took more than {2 * PATIENCE:.0f} s")
         finally:
@@ -67,7 +71,6 @@ class Visitor:
             if process.returncode is None:
                 process.kill()
             await process.wait()
-        self._ledger.tally["vanished" if seen else "vanish: not connected"] += 1
 
     async def _watch(self) -> None:
         """Stay for a while, steer, upload, keep a clip, and say goodbye."""
