@@ -57,19 +57,20 @@ async def p18(stand: Stand) -> Sequence[Result]:
     """
     results = await _loads([stand.coordinator()], "SQLite")
     with postgres_server(durable=True) as postgres, tempfile.TemporaryDirectory() as blobs:
+        ports = [free_port() for _ in range(2)]
         shared = {
+            "LIVEREACTOR_COORDINATOR__WORKER_URL": f"http://127.0.0.1:{ports[0]}",
             "LIVEREACTOR_STORE__URL": postgres.url(postgres.create_database()),
             "LIVEREACTOR_BLOBS__URL": blobs,
             "LIVEREACTOR_COORDINATOR__SECRET": secrets.token_hex(32),
         }
-        first, second = (_one_of_several(stand, shared) for _ in range(2))
+        first, second = (_one_of_several(stand, port, shared) for port in ports)
         results += await _loads([first], "Postgres")
         results += await _loads([first, second], "Postgres, two coordinators")
     return results
 
 
-def _one_of_several(stand: Stand, shared: Mapping[str, str]) -> Coordinator:
-    port = free_port()
+def _one_of_several(stand: Stand, port: int, shared: Mapping[str, str]) -> Coordinator:
     environment = {**shared, "LIVEREACTOR_COORDINATOR__PEER_URL": f"http://127.0.0.1:{port}"}
     return stand.coordinator(environment=environment, port=port)
 
