@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -72,6 +73,8 @@ class S3Server:
         """Connections stay open and nobody answers."""
         assert self.process is not None
         self.process.send_signal(signal.SIGSTOP)
+        # A thread stops when it next comes by the kernel, and may answer until then.
+        os.waitpid(self.process.pid, os.WUNTRACED)
 
     def thaw(self) -> None:
         """As if nothing had been."""
