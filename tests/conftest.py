@@ -44,5 +44,5 @@ def fresh_log() -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """`-n auto`: twice as many as there are processors, since every other test waits for a process or a clock."""
-    return 2 * len(os.sched_getaffinity(0))
+    """`-n auto`: one more than there are processors, since every other test waits for a process or a clock."""
+    return len(os.sched_getaffinity(0)) + 1
