@@ -76,9 +76,10 @@ async def seen(page: Page, name: str, part: Part, condition: str) -> None:
     await page.wait_for_function(script, arg=list(part), timeout=PATIENCE_MS)
 
 
-async def moving(page: Page, name: str) -> None:
-    """Wait until two of its pictures differ."""
-    await seen(page, name, BAR, f"((globalThis.traces_{name} ??= new Set()).add(trace), traces_{name}.size > 2)")
+async def moving(page: Page, name: str, *, pictures: int = 2) -> None:
+    """Wait until more than so many of its pictures differ."""
+    many = f"((globalThis.traces_{name} ??= new Set()).add(trace), traces_{name}.size > {pictures})"
+    await seen(page, name, BAR, many)
 
 
 async def status(page: Page, name: str, wanted: str) -> None:
@@ -308,7 +309,7 @@ async def test_a_clip_comes_as_a_film(browser: Browser, tmp_path: Path) -> None:
             _,
         ):
             await page.locator("#one").get_by_role("button", name="Start").click()
-            await moving(page, "one")
+            await moving(page, "one", pictures=20)  # recorded a moment after they are shown
             film = await page.evaluate(
                 """async () => {
                   const told = [];
