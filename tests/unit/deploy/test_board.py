@@ -17,6 +17,7 @@ from livereactor.coordinator.metrics import Metrics
 from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.runtime.metrics import Metrics as RuntimeMetrics
 from livereactor.store.memory import MemoryStore
+from tests.tools.figures import figures_of_outputs
 from tests.unit.deploy.said import DEPLOY
 
 BOARD: dict[str, Any] = json.loads((DEPLOY / "grafana.json").read_text())
@@ -35,7 +36,7 @@ async def there() -> set[str]:
     decider = Decider(MemoryStore(), Links(), CoordinatorOptions(), lambda: 0)
     metrics = Metrics(decider)
     metrics.request("GET", "/health", 200)
-    found: set[str] = set()
+    found = figures_of_outputs()
     for text in (await metrics.render(), RuntimeMetrics().render()):
         for family in text_string_to_metric_families(text.decode()):
             ends = {"counter": ["_total"], "histogram": ["_bucket", "_sum", "_count"]}.get(family.type, [])

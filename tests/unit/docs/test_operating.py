@@ -17,6 +17,7 @@ from livereactor.base.errors import LivereactorError
 from livereactor.cli.main import app
 from livereactor.coordinator.webhooks import _key, signed
 from livereactor.settings import resolve
+from tests.tools.figures import figures_of_outputs
 from tests.tools.processes import REPOSITORY
 from tests.unit.coordinator.service_rig import Rig
 
@@ -80,7 +81,7 @@ async def test_every_figure_is_explained() -> None:
     families = text_string_to_metric_families((await Rig().service.metrics.render()).decode())
     names = [family.name for family in families if not family.name.endswith("_created")]
     assert [name for name in names if f"`{name}" not in PAGE] == []
-    known = {*names, *(f"{name}_total" for name in names)}
+    known = {*names, *(f"{name}_total" for name in names), *figures_of_outputs()}
     assert [name for name in re.findall(r"`(livereactor_[a-z_]+)`", PAGE) if name not in known] == []
 
 
