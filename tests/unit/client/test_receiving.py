@@ -16,6 +16,7 @@ import pytest
 from livereactor.client.error import ReactorError
 from livereactor.client.media.frame_handlers import accepted
 from livereactor.client.media.frame_streams import Frames
+from livereactor.client.media.track import Track
 from livereactor.media.frames import Frame
 from tests.unit.client.media_rig import PATIENCE, Got, Rig, Wire, ended, eventually, flat, rigged
 
@@ -245,15 +246,21 @@ async def test_read_ends_when_the_client_is_disconnected(rig: Rig, wire: Wire) -
     assert caught.value.code == "DISCONNECTED"
 
 
-async def test_read_tells_of_an_end_that_came_between_two_calls_and_waits_for_the_next_session(
-    rig: Rig, wire: Wire
-) -> None:
+async def read_and_disconnected(rig: Rig, wire: Wire) -> Track:
+    """A track of which one picture was read before the client was disconnected."""
     track = rig.tracks.track("main_video")
     reading = asyncio.create_task(track.read())
     await asyncio.sleep(0)
     wire.show(1)
     await reading
     rig.tracks.disconnected()
+    return track
+
+
+async def test_read_tells_of_an_end_that_came_between_two_calls_and_waits_for_the_next_session(
+    rig: Rig, wire: Wire
+) -> None:
+    track = await read_and_disconnected(rig, wire)
     with pytest.raises(ReactorError) as caught:
         await track.read(timeout=PATIENCE)
     assert caught.value.code == "DISCONNECTED"
@@ -263,12 +270,7 @@ async def test_read_tells_of_an_end_that_came_between_two_calls_and_waits_for_th
 
 
 async def test_an_end_of_which_nobody_asked_is_none_of_the_next_sessions(rig: Rig, wire: Wire) -> None:
-    track = rig.tracks.track("main_video")
-    reading = asyncio.create_task(track.read())
-    await asyncio.sleep(0)
-    wire.show(1)
-    await reading
-    rig.tracks.disconnected()
+    track = await read_and_disconnected(rig, wire)
     wire = await rig.connect()
     again = asyncio.create_task(track.read())
     await asyncio.sleep(0)
