@@ -87,11 +87,7 @@ class LibwebrtcPeer:
         outputs = {s.mid: self._make_output(s.kind) for s in sections if plan[s.mid] is Use.SEND}
         transport = self._connect()
         offer = sdp.unbundled(offer, {section.mid for section in sections if sdp.is_hopeless(section)})
-        # Each call hands over to libwebrtc's threads and back: what need not wait for one another goes together.
-        tracks, _ = await asyncio.gather(
-            transport.apply("offer", sdp.with_codecs(offer, self._kept_codecs(sections, plan))),
-            self._set_estimate(transport, all(s.transport_cc for s in sections if s.kind == "video")),
-        )
+        tracks = await transport.apply("offer", sdp.with_codecs(offer, self._kept_codecs(sections, plan)))
         found = await transport.whole(transport.native.transceivers())
         transceivers = {transceiver.mid(): self._held.keep(transceiver) for transceiver in found}
         settings: list[Awaitable[None]] = []
@@ -101,7 +97,9 @@ class LibwebrtcPeer:
                 settings.append(transceiver.set_track(output.track))
                 self._bind_output(section, output)
             settings.append(transceiver.set_direction(_DIRECTIONS[plan[section.mid]]))
-        await transport.whole(asyncio.gather(*settings))
+        # Each call hands over to libwebrtc's threads and back: what need not wait for one another goes together.
+        estimate = self._set_estimate(transport, all(s.transport_cc for s in sections if s.kind == "video"))
+        await transport.whole(asyncio.gather(estimate, *settings))
         self._bind_tracks(tracks, [s for s in sections if s.sends], {m for m in plan if plan[m] is Use.RECEIVE})
         answer = await transport.describe("answer")
         videos = [mid for mid, output in outputs.items() if isinstance(output, LibwebrtcVideoOutput)]
@@ -140,7 +138,7 @@ class LibwebrtcPeer:
         self._refuse_twice()
         outputs = [self._make_output(section.kind) if section.use is Use.SEND else None for section in sections]
         transport = self._connect()
-        settings: list[Awaitable[None]] = [self._set_estimate(transport, transport_cc=True)]
+        settings: list[Awaitable[None]] = []
         for section, output in zip(sections, outputs, strict=True):
             transceiver = transport.native.add_transceiver(_KINDS[section.kind], _DIRECTIONS[section.use])
             self._held.keep(transceiver)
@@ -174,7 +172,7 @@ class LibwebrtcPeer:
             outputs[section.mid] = output
             if isinstance(output, LibwebrtcVideoOutput):
                 settings.append(transceiver.set_send_bitrate(max_bps=self._config.max_bps))
-        await transport.whole(asyncio.gather(*settings))
+        await transport.whole(asyncio.gather(self._set_estimate(transport, transport_cc=True), *settings))
         wanted = {transceiver.mid() or "" for section, transceiver, _ in self._offered if section.use is Use.RECEIVE}
         self._bind_tracks(tracks, [section for section in sections.values() if section.sends], wanted)
         self._report()
@@ -289,6 +287,7 @@ class LibwebrtcPeer:
         self._set_ready(self._is_ready)
 
     async def _set_estimate(self, transport: Transport, transport_cc: bool) -> None:
+        """Where the estimate starts; behind the other side's description, which sets it to 2 Mbit/s (measured)."""
         config = self._config
         # Without transport-cc libwebrtc's estimate starts at 300 kbit/s and climbs for half a minute.
         floor = config.min_bps if config.min_bps is not None or transport_cc else config.start_bps
