@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -12,12 +13,14 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+LISTENED_ON = range(20_000, 32_768)
+TRIED_PORTS = 100
 LIVEREACTOR = (str(Path(sys.executable).with_name("livereactor")),)
 
 
@@ -140,10 +143,16 @@ def livereactor_run(
 
 
 def free_port() -> int:
-    """A TCP port that nothing listens on now, in the network of the calling thread."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A TCP port that nothing listens on now, in the network of the calling thread.
+
+    None of those that the kernel gives outgoing connections (Linux: from 32,768 up): one of these took it before the
+    program that it was meant for, and a runtime did not come up (`EADDRINUSE`).
+    """
+    for port in secrets.SystemRandom().sample(LISTENED_ON, TRIED_PORTS):  # as tests seed `random`
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError(f"none of {TRIED_PORTS} ports is free")
 
 
 @contextmanager
