@@ -56,6 +56,9 @@ async def test_it_has_every_stage_of_a_frame_and_of_a_command_in_their_order() -
         body = await until(served, sid, SERVER)
         assert body["session_id"] == sid
         assert body["clients"] == 1
+        (pictures,) = body["pictures"]
+        assert pictures["track"] == "main_video"
+        assert pictures["given"] >= 1
         rows = named(body)
         assert [name for name in rows if name.startswith("command")] == ["command_wait", "commands", "command_reply"]
         on_track = [each["stage"] for each in body["stages"] if each.get("track") == "main_video"]
@@ -119,4 +122,6 @@ async def test_the_next_session_begins_at_nothing_and_no_other_is_told() -> None
         for sid in (first, "ses_never"):
             assert (await served.http.get(f"/sessions/{sid}/stages")).status_code == 404
         second = await served.start_session()
-        assert (await stages(served, second))["stages"] == []
+        body = await stages(served, second)
+        assert body["stages"] == []
+        assert body["pictures"] == [{"track": "main_video", "given": 0, "replaced": 0, "left_out": 0, "refused": 0}]

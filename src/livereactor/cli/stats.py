@@ -32,6 +32,11 @@ WORDS: Final = {
     "jitter_buffer": "jitter buffer",
     "decode": "decode",
 }
+UNSENT: Final = {
+    "replaced": "replaced by newer ones before their turn",
+    "left_out": "left out for want of room on the network",
+    "refused": "not taken for a viewer",
+}
 Body = dict[str, Any]
 
 
@@ -70,7 +75,15 @@ def table(body: Body, before: Body | None = None) -> str:
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     shown = [_line(line, widths) for line in lines]
     clients = "1 client" if body["clients"] == 1 else f"{body['clients']} clients"
-    return "\n".join([f"{body['session_id']}  {body['seconds']:.0f} s  {clients}", "", *shown])
+    pictures = [_pictures(each) for each in body.get("pictures", ())]  # an older server does not tell
+    head = f"{body['session_id']}  {body['seconds']:.0f} s  {clients}"
+    return "\n".join([head, "", *shown, *([""] if pictures else []), *pictures])
+
+
+def _pictures(row: Body) -> str:
+    """What became of a track's pictures, and why some were not sent."""
+    lost = [f"{row[name]} {words}" for name, words in UNSENT.items() if row.get(name)]
+    return f"{row['track']}: {row['given']} pictures given{', ' if lost else ''}{', '.join(lost)}"
 
 
 def _follow(place: Place, body: Body) -> None:

@@ -24,6 +24,16 @@ class StageRow(Body):
     max_ms: float
 
 
+class TrackPictures(Body):
+    """What became of a video track's pictures, since the Session began."""
+
+    track: str
+    given: int = Field(description="By the model.")
+    replaced: int = Field(description="Not encoded, as a newer one was there before their turn.")
+    left_out: int = Field(description="Not encoded, as the network had no room; once per rung and codec.")
+    refused: int = Field(description="Encoded, and not taken for a viewer; once per viewer.")
+
+
 class SessionStages(Body):
     """In the order in which a Command and a Frame go through them; a stage that did not take place is absent.
 
@@ -34,3 +44,7 @@ class SessionStages(Body):
     seconds: float = Field(description="Since the Session began.")
     clients: int = Field(description="Peers that answered for `network`.")
     stages: list[StageRow]
+    pictures: list[TrackPictures] = Field(
+        default_factory=list[TrackPictures],
+        description="Of the video tracks, as the model declares them; absent where the worker is older.",
+    )

@@ -16,6 +16,7 @@ from livereactor.base.errors import NotFoundError
 from livereactor.base.timing import Timings
 from livereactor.media.colour import convert_on_one_thread
 from livereactor.media.frames import Frame, Pixels, Sound
+from livereactor.protocol.stages import TrackPictures
 from livereactor.runtime.outputs_audio import AudioTrack
 from livereactor.runtime.outputs_video import VideoTrack
 from livereactor.runtime.recorder.tap import Tap
@@ -41,6 +42,7 @@ class Outputs:
         self._callbacks: list[Callable[[], None]] = []
         self._video: dict[str, VideoTrack] = {}
         self._audio: dict[str, AudioTrack] = {}
+        self._before: Mapping[str, Mapping[str, float]] = {}  # what was counted before the Session
         self._declare(declarations)
 
     def _declare(self, declarations: Iterable[OutputDeclaration]) -> None:
@@ -133,6 +135,11 @@ class Outputs:
         """A Session begins: how long each stage of its pictures takes is counted and traced there from now on."""
         for track in self._video.values():
             track.time(timings, trace)
+        self._before = self.counters()
+
+    def pictures(self) -> list[TrackPictures]:
+        """What became of the pictures of each video track, since the Session began."""
+        return [_pictures(name, track.counters(), self._before.get(name, {})) for name, track in self._video.items()]
 
     def counters(self) -> Mapping[str, Mapping[str, float]]:
         """By track, since the start; `outputs_video.py` and `outputs_audio.py` say what each counts."""
@@ -157,3 +164,10 @@ class Outputs:
     def _room_came(self) -> None:
         for callback in self._callbacks:
             callback()
+
+
+def _pictures(track: str, now: Mapping[str, float], before: Mapping[str, float]) -> TrackPictures:
+    given, replaced, left_out, refused = (
+        round(now[name] - before.get(name, 0.0)) for name in ("emitted", "dropped", "left_out", "refused")
+    )
+    return TrackPictures(track=track, given=given, replaced=replaced, left_out=left_out, refused=refused)

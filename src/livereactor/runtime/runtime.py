@@ -216,7 +216,8 @@ class Runtime:
     async def stages(self, session: str) -> SessionStages:
         """Where the time of the open Session goes; raises `NotFoundError` for any other."""
         self.must_be_open(session)
-        return self._shell.calls.times.told(session, await self._shell.peers.stats())
+        peers = await self._shell.peers.stats()
+        return self._shell.calls.times.told(session, peers, self._shell.outputs.pictures())
 
     # --- sessions ------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from typing import Final
 from livereactor.base.timing import StageFigures, StageName, Timings, in_order
 from livereactor.engine.port import PeerStats
 from livereactor.protocol import messages as m
-from livereactor.protocol.stages import SessionStages, StageRow
+from livereactor.protocol.stages import SessionStages, StageRow, TrackPictures
 from livereactor.runtime.seam import CallMarks
 from livereactor.runtime.session_trace import SessionTrace
 
@@ -57,8 +57,8 @@ class SessionTimes:
                 if 0 <= mean_ms <= _LONGEST_MS:
                     self.timings.of(name, track.track).add(mean_ms / 1e3, stage.frames)
 
-    def told(self, session: str, peers: Sequence[PeerStats]) -> SessionStages:
-        """All of it, and the network as the Peers have it now."""
+    def told(self, session: str, peers: Sequence[PeerStats], pictures: Sequence[TrackPictures]) -> SessionStages:
+        """All of it, the network as the Peers have it now, and what became of the pictures."""
         network = Timings()
         ways = network.of(StageName.NETWORK)
         for peer in peers:
@@ -70,6 +70,7 @@ class SessionTimes:
             seconds=round(time.monotonic() - self._began, 3),
             clients=len(peers),
             stages=[_row(each) for each in rows],
+            pictures=list(pictures),
         )
 
 

@@ -36,5 +36,21 @@ def test_now_is_the_mean_since_the_look_before_and_nothing_where_nothing_came() 
     assert len({len(line) for line in (titles, step, main, side)}) == 1
 
 
+def test_what_became_of_the_pictures_stands_below_and_says_why_some_were_not_sent() -> None:
+    told = body(row("step", 1, 1.0))
+    assert len(table(told).splitlines()) == 4  # of a server that does not tell
+    told["pictures"] = [
+        {"track": "main_video", "given": 300, "replaced": 2, "left_out": 31, "refused": 0},
+        {"track": "side", "given": 9, "replaced": 0, "left_out": 0, "refused": 0},
+    ]
+    *_, blank, main, side = table(told).splitlines()
+    assert blank == ""
+    assert main == (
+        "main_video: 300 pictures given, 2 replaced by newer ones before their turn, "
+        "31 left out for want of room on the network"
+    )
+    assert side == "side: 9 pictures given"
+
+
 def test_a_stage_of_a_newer_server_is_shown_as_it_is_called() -> None:
     assert "warped" in table(body(row("warped", 1, 1.0)))
