@@ -2,7 +2,7 @@
 PORT ?= 8080
 BIN := .venv/bin
 
-.PHONY: help demo test test-all setup setup-test lint types layers docs bench bench-all proto lock clean
+.PHONY: help demo test test-all setup setup-demo setup-test lint types layers docs bench bench-all proto lock clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -10,10 +10,13 @@ help:  ## what there is
 setup:  ## everything into .venv
 	@scripts/setup.sh
 
+setup-demo:
+	@scripts/setup.sh demo
+
 setup-test:
 	@scripts/setup.sh test
 
-demo: setup  ## live models on http://localhost:8080 (PORT=… to choose)
+demo: setup-demo  ## live models on http://localhost:8080 (PORT=… to choose)
 	@$(BIN)/livereactor demo --port $(PORT)
 
 # Some 4,500 tests with browsers, databases and real time on cores that others use too: now and then one is starved.

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Everything `make demo` and `make test` need, on a Debian machine that has Python, make and the package registries.
 # Runs again in well under a second when nothing has changed: each step is stamped with what it depends on.
-#   scripts/setup.sh            the package and its tools, into .venv
+#   scripts/setup.sh demo       the package and what its demo models need, into .venv
+#   scripts/setup.sh            also every extra, and the tools to work on it
 #   scripts/setup.sh test       also what the tests drive: Chromium, the official clients and runtime, namespaces with
 #                               NAT, a TURN server, a TLS proxy, an S3 store, what reads compose files and charts
 set -euo pipefail
@@ -47,14 +48,25 @@ if ! "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
     say "Python 3.11 or newer is needed (found: $("$PYTHON" --version 2>&1 || echo none)); name one with PYTHON=…"
     exit 1
 fi
-if ! stamped python requirements.lock pyproject.toml scripts/setup.sh; then
+packages=(requirements.lock pyproject.toml scripts/setup.sh)
+make_environment() {
     "$PYTHON" -c 'import ensurepip' 2>/dev/null || apt_need python3-venv
     [ -x .venv/bin/python ] || "$PYTHON" -m venv .venv
-    say "Python packages (about a minute the first time)"
+    say "Python packages ($1 the first time)"
     .venv/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9'
+}
+if [ "${1:-}" = demo ]; then
+    # A visitor does not wait for Ray, notebooks and test tools; the versions are the lock's all the same.
+    if ! stamped demo "${packages[@]}" && ! stamped python "${packages[@]}"; then
+        make_environment "half a minute"
+        .venv/bin/uv pip install --quiet --python .venv/bin/python --constraint requirements.lock -e '.[demo]'
+        stamp demo "${packages[@]}"
+    fi
+elif ! stamped python "${packages[@]}"; then
+    make_environment "about a minute"
     .venv/bin/uv pip install --quiet --python .venv/bin/python --require-hashes -r requirements.lock
     .venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps -e .
-    stamp python requirements.lock pyproject.toml scripts/setup.sh
+    stamp python "${packages[@]}"
 fi
 # numba compiles at the first call and keeps it beside the source: now, not when the first visitor presses Start.
 compiled=(examples/garden/*.py examples/world/*.py requirements.lock)
