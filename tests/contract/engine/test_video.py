@@ -214,9 +214,10 @@ async def test_a_viewer_that_never_got_a_frame_takes_no_other_viewers_picture(en
 
 @pytest.mark.parametrize("use", [Use.RECEIVE, Use.SEND], ids=["server", "client"])
 async def test_the_allowed_rate_is_told_and_begins_where_it_should(engines: Engines, use: Use) -> None:
-    config = PeerConfig(start_bps=START)
-    configs = {"server_config" if use is Use.RECEIVE else "client_config": config}
-    async with link(engines.server, engines.client, (Section("video", use),), **configs) as joined:
+    config, other = PeerConfig(start_bps=START), PeerConfig()
+    server, client = (config, other) if use is Use.RECEIVE else (other, config)
+    joining = link(engines.server, engines.client, (Section("video", use),), server_config=server, client_config=client)
+    async with joining as joined:
         sender, receiver = (joined.server, joined.client) if use is Use.RECEIVE else (joined.client, joined.server)
         await sender.inbox.get(KeyFrameWanted)
         accepted = joined.accepted if use is Use.RECEIVE else joined.client_accepted
