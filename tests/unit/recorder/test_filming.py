@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -117,6 +118,16 @@ def shown(data: bytes) -> list[tuple[float, int]]:
 
 def numbers(data: bytes) -> list[int]:
     return [number for _, number in shown(data)]
+
+
+def test_what_is_finished_holds_no_picture(rig: Rig) -> None:
+    pixels = picture(1)
+    held = weakref.ref(pixels)
+    rig.filming.show(Shown(rig.now, pixels, FPS, None))
+    del pixels
+    assert held() is not None  # it may have to be given again
+    rig.filming.finish(rig.now + 1.0)
+    assert held() is None
 
 
 def test_own_pictures_make_segments_of_a_second(rig: Rig) -> None:

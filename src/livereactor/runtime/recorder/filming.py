@@ -137,8 +137,13 @@ class Filming:
         return Tail(segment, (segmenter.end - begun) / VIDEO_SCALE, size, self._spool.read)
 
     def finish(self, now: float) -> float:
-        """Nothing comes any more: close the last Segment; returns the recording's seconds."""
+        """Nothing comes any more: close the last Segment; returns the recording's seconds.
+
+        No picture is held from then on: what is left of a recording hangs together in circles, which the collector may
+        find only after hours, as few objects as they are.
+        """
         self.pictures.close()
+        self._newest = None
         if self._segmenter is None:
             return 0.0
         end = max(round(self._clock.at(now) * VIDEO_SCALE), self._start + 1)

@@ -88,8 +88,8 @@ class Pictures:
         return Kept(unit.data, unit.key)
 
     def close(self) -> None:
-        """Free the encoder."""
-        self._own = None
+        """Free the encoder and what it reads."""
+        self._own = self._planes = None
 
     def _taken(self, encoded: EncodedFrame) -> Kept | None:
         if not encoded.key and encoded.number != self._next_shared:
