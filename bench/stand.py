@@ -96,7 +96,9 @@ class Stand:
         log_path = Path(self._stack.enter_context(tempfile.TemporaryDirectory())) / "log"
         recording = settings.get("recording", True)
         if name == OURS:
-            variables.setdefault("PYTHONPATH", f"{REPOSITORY / 'examples'}:{REPOSITORY}")  # bench/models stand on both
+            # `src` first: a checkout measures itself, whichever is installed. bench/models stand on the other two.
+            ways = (REPOSITORY / "src", REPOSITORY / "examples", REPOSITORY)
+            variables.setdefault("PYTHONPATH", ":".join(map(str, ways)))
             variables.setdefault("LIVEREACTOR_RECORDER__ENABLED", str(recording).lower())
             target = REPOSITORY / settings.get("target", "examples/conformance.py")
             return livereactor_run(target, log_path=log_path, environment=variables)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from livereactor.protocol.turn import turn_credentials
-from tests.tools.processes import REPOSITORY, listening
+from tests.tools.processes import REPOSITORY, free_port, listening
 
 SECRET = "tests-only-0123456789abcdef"
 _OPERATORS_OWN = re.compile(
@@ -57,7 +56,7 @@ def coturn(host: str, directory: Path, *, peers: str | None = None, lines: tuple
     """
     binary = shutil.which("turnserver")
     assert binary is not None, "no coturn; `make setup-test` installs it"
-    port = _free_port(host)
+    port = free_port(host)
     text = _OPERATORS_OWN.sub("", (REPOSITORY / "deploy/coturn.conf").read_text())
     more = [f"static-auth-secret={SECRET}", f"listening-ip={host}", f"relay-ip={host}", f"listening-port={port}"]
     more += [f"log-file={directory / 'log'}", "simple-log", "verbose", f"pidfile={directory / 'pid'}"]
@@ -66,9 +65,3 @@ def coturn(host: str, directory: Path, *, peers: str | None = None, lines: tuple
     command = [binary, "-c", str(directory / "turnserver.conf")]
     with listening(command, host, port, said=directory / "said", timeout=10.0, patience=5.0):
         yield Coturn(host, port, directory / "log")
-
-
-def _free_port(host: str) -> int:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])

@@ -142,17 +142,17 @@ def livereactor_run(
         yield program
 
 
-def free_port() -> int:
-    """A TCP port that nothing listens on now, in the network of the calling thread.
+def free_port(host: str = "127.0.0.1") -> int:
+    """A TCP port of `host` that nothing listens on now, in the network of the calling thread.
 
     None of those that the kernel gives outgoing connections (Linux: from 32,768 up): one of these took it before the
     program that it was meant for, and a runtime did not come up (`EADDRINUSE`).
     """
     for port in secrets.SystemRandom().sample(LISTENED_ON, TRIED_PORTS):  # as tests seed `random`
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe, suppress(OSError):
+            probe.bind((host, port))
             return port
-    raise RuntimeError(f"none of {TRIED_PORTS} ports is free")
+    raise RuntimeError(f"none of {TRIED_PORTS} ports of {host} is free")
 
 
 @contextmanager

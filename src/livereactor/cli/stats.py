@@ -77,13 +77,14 @@ def table(body: Body, before: Body | None = None) -> str:
     clients = "1 client" if body["clients"] == 1 else f"{body['clients']} clients"
     pictures = [_pictures(each) for each in body.get("pictures", ())]  # an older server does not tell
     head = f"{body['session_id']}  {body['seconds']:.0f} s  {clients}"
-    return "\n".join([head, "", *shown, *([""] if pictures else []), *pictures])
+    below = ["", *pictures] if pictures else []
+    return "\n".join([head, "", *shown, *below])
 
 
 def _pictures(row: Body) -> str:
     """What became of a track's pictures, and why some were not sent."""
     lost = [f"{row[name]} {words}" for name, words in UNSENT.items() if row.get(name)]
-    return f"{row['track']}: {row['given']} pictures given{', ' if lost else ''}{', '.join(lost)}"
+    return ", ".join([f"{row['track']}: {row['given']} pictures given", *lost])
 
 
 def _follow(place: Place, body: Body) -> None:

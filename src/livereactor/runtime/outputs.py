@@ -132,7 +132,7 @@ class Outputs:
             track.reset()
 
     def time(self, timings: Timings, trace: SessionTrace) -> None:
-        """A Session begins: how long each stage of its pictures takes is counted and traced there from now on."""
+        """A Session begins: `pictures` counts from here, and how long each stage takes is counted and traced."""
         for track in self._video.values():
             track.time(timings, trace)
         self._before = self.counters()

@@ -139,8 +139,8 @@ class Filming:
     def finish(self, now: float) -> float:
         """Nothing comes any more: close the last Segment; returns the recording's seconds.
 
-        No picture is held from then on: what is left of a recording hangs together in circles, which the collector may
-        find only after hours, as few objects as they are.
+        No picture is held from then on: what is left of a recording hangs together in circles, which the collector
+        finds only now and then, as few objects as they are.
         """
         self.pictures.close()
         self._newest = None
