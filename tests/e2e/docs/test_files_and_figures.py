@@ -78,6 +78,6 @@ async def test_the_figures_of_a_connection_are_printed(folder: Path) -> None:
     with livereactor_run(REPOSITORY / "examples/pond.py", log_path=folder / "log") as server:
         track, path, age, *_, connect = (await said_by(folder, "watch.py", url=server.url)).splitlines()
     assert re.fullmatch(r"main_video: VP8 \d+x\d+, \d+ frames a second", track)
-    assert re.fullmatch(r"\d+\.\d Mbit/s by (host|prflx), \d+ ms there and back", path)
-    assert re.fullmatch(r"a frame is \d+ ms old when it comes, one in twenty \d+ ms or more", age)
+    assert re.fullmatch(r"\d+\.\d Mbit/s by (host|prflx), \d+ ms round trip", path)
+    assert re.fullmatch(r"a frame is \d+ ms old when it arrives, p95 \d+ ms", age)
     assert re.fullmatch(r"\d+ ms to connect", connect)
