@@ -1,7 +1,8 @@
-"""What can be known of the page without a browser: types, pure modules, colours, size of files."""
+"""Check the page without a browser: types, imports, pure modules, colours."""
 
 from __future__ import annotations
 
+import graphlib
 import re
 import shutil
 import subprocess
@@ -25,6 +26,8 @@ TEXT = [
     ("stage-bad", "stage"),
     ("on-stage-accent", "stage-accent"),
 ]
+# The folders of js/, lowest first: a module imports from its own folder and from the folders before it.
+FOLDERS = ["shared", "client", "media", "words", "inputs", "views"]
 SIGNS = [*product(["good", "wait", "bad", "line-strong"], ["surface"]), ("stage-accent", "stage")]
 
 
@@ -40,6 +43,41 @@ def test_the_pure_modules_pass_their_own_tests() -> None:
     modules = sorted(map(str, (Path(__file__).parent / "modules").glob("*.test.js")))
     done = subprocess.run([node, "--test", *modules], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
+
+
+def test_modules_import_only_from_folders_below_them() -> None:
+    for module, imported in imports().items():
+        for other in imported:
+            assert rank(other) <= rank(module), f"{module} imports {other}"
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    graphlib.TopologicalSorter(imports()).prepare()
+
+
+def test_the_operators_page_shares_nothing_with_the_playground_but_its_lowest_folder() -> None:
+    for module, imported in imports().items():
+        if module.startswith("admin/"):
+            assert all(other.startswith(("admin/", "js/shared/")) for other in imported), module
+
+
+def imports() -> dict[str, set[str]]:
+    """Map each module to the modules that it imports, for values or for types; paths from the page's root."""
+    root = page_directory().resolve()
+    found: dict[str, set[str]] = {}
+    for file in root.rglob("*.js"):
+        named = re.findall(r"(?:\bfrom |\bimport |\bimport\()\"(\.[^\"]+)\"", file.read_text())
+        targets = {(file.parent / name).resolve() for name in named}
+        for target in targets:  # types that JSDoc cannot write stand in a declaration file
+            assert target.is_file() or target.with_suffix(".d.ts").is_file(), f"{file.name} imports {target}"
+        found[str(file.relative_to(root))] = {str(target.relative_to(root)) for target in targets}
+    return found
+
+
+def rank(module: str) -> int:
+    """Return a module's place in `FOLDERS`; entry points, which nothing imports, come last."""
+    folder = module.split("/")[1] if module.startswith("js/") else ""
+    return FOLDERS.index(folder) if folder in FOLDERS else len(FOLDERS)
 
 
 def test_nothing_on_the_page_names_another_place() -> None:

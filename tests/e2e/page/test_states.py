@@ -37,7 +37,7 @@ async def test_the_first_screen_names_the_model_and_asks_nobody_else(browser: Br
 async def test_a_page_that_came_in_part_loads_again_by_itself(browser: Browser) -> None:
     async with opened(browser) as (page, _):
         await FakeRuntime().attach(page.context)
-        await page.context.route("**/js/machine.js", lambda route: route.abort("failed"), times=1)
+        await page.context.route("**/js/client/connection-machine.js", lambda route: route.abort("failed"), times=1)
         await page.goto(ADDRESS)
         await expect(page.get_by_role("button", name="Start")).to_be_visible()
 
@@ -45,7 +45,7 @@ async def test_a_page_that_came_in_part_loads_again_by_itself(browser: Browser) 
 async def test_a_page_that_comes_in_part_again_says_so(browser: Browser) -> None:
     async with opened(browser) as (page, _):
         await FakeRuntime().attach(page.context)
-        await page.context.route("**/js/machine.js", lambda route: route.abort("failed"), times=2)
+        await page.context.route("**/js/client/connection-machine.js", lambda route: route.abort("failed"), times=2)
         await page.goto(ADDRESS)
         await expect(page.locator("#alerts")).to_contain_text("The page came only in part")
         await picture(page, "in-part")

@@ -1,24 +1,25 @@
 /** Puts the parts of the page together and says, in words, how things stand. */
 
-import { Countdown } from "./countdown.js";
-import { Credentials, readFragment } from "./credentials.js";
-import { byId } from "./dom.js";
-import { pullOut } from "./drawers.js";
-import { Gallery } from "./gallery.js";
-import { Gate } from "./gate.js";
-import { Http } from "./http.js";
-import { CoordinatorLobby, RuntimeLobby } from "./lobby.js";
-import { Log } from "./log.js";
-import { recall, remember } from "./memory.js";
-import { showMistakes } from "./mistakes.js";
-import { findServer } from "./server.js";
-import { ShareDialog } from "./share.js";
-import { Stats } from "./stats.js";
-import { Timeline } from "./timeline.js";
-import { View } from "./view.js";
-import { explain, firstLine, sentence } from "./words.js";
+import { Countdown } from "./views/countdown.js";
+import { StoredCredential, readFragment } from "./client/credentials.js";
+import { byId } from "./shared/dom.js";
+import { Gallery } from "./views/gallery.js";
+import { SignInForm } from "./views/sign-in.js";
+import { Http } from "./client/http.js";
+import { CoordinatorLobby, RuntimeLobby } from "./views/lobby.js";
+import { Log } from "./views/log.js";
+import { takeSaved, saveForReload } from "./shared/reload-storage.js";
+import { showPageErrors } from "./shared/error-banner.js";
+import { findServer } from "./client/server.js";
+import { ShareDialog } from "./views/share-dialog.js";
+import { Stats } from "./views/stats.js";
+import { Timeline } from "./views/timeline.js";
+import { ModelView } from "./views/model-view.js";
+import { explain } from "./words/problems.js";
+import { firstLine, sentence } from "./shared/text.js";
 
-/** @typedef {import("./stage.js").Card} Card */
+/** @typedef {import("./views/stage.js").Card} Card */
+/** A button and what it shows. @typedef {readonly [HTMLButtonElement, HTMLElement]} Drawer */
 
 const STATE_WORDS = {
   idle: "Not started",
@@ -32,8 +33,8 @@ const STATE_WORDS = {
   ended: "Ended",
 };
 
-showMistakes(byId("alerts", HTMLElement));
-const credentials = new Credentials();
+showPageErrors(byId("alerts", HTMLElement));
+const credentials = new StoredCredential();
 const http = new Http(new URL(".", location.href), credentials);
 const details = byId("details", HTMLElement);
 const roots = {
@@ -42,7 +43,7 @@ const roots = {
   inputs: byId("inputs", HTMLElement),
   panel: byId("panel", HTMLElement),
 };
-const view = new View(http, credentials, roots, { before, others });
+const view = new ModelView(http, credentials, roots, { before, others });
 const { client, controls, stage } = view;
 const { session } = client;
 const stats = new Stats(client, byId("figures", HTMLButtonElement), details);
@@ -65,8 +66,8 @@ const shareButton = byId("share", HTMLButtonElement);
 
 /** Why the server has not answered yet. */
 let silence = "";
-/** @type {Gate | null} not null: there is something to be shown before anything else */
-let gate = null;
+/** @type {SignInForm | null} not null: there is something to be shown before anything else */
+let signInForm = null;
 
 // --- how things stand ------------------------------------------------------------------------------------------------
 
@@ -75,7 +76,7 @@ let gate = null;
  * @returns {Card | null}
  */
 function before(state) {
-  if (gate) return asking(gate);
+  if (signInForm) return asking(signInForm);
   if (state !== "idle") return null;
   const title = view.title || "livereactor";
   const card = view.lobby?.card(title, firstLine(view.text), () => client.start());
@@ -84,13 +85,13 @@ function before(state) {
   return chosen ? { ...card, second: others() } : card;
 }
 
-/** @param {Gate} form @returns {Card} */
+/** @param {SignInForm} form @returns {Card} */
 function asking({ root }) {
   const place = { address: http.address, kind: view.server?.kind ?? "runtime", watching: credentials.watching };
   return { ...explain({ kind: "unauthorized", detail: "" }, place), body: root };
 }
 
-/** Where there are several models, the way back to them. @returns {import("./stage.js").Action | undefined} */
+/** Where there are several models, the way back to them. @returns {import("./views/stage.js").Action | undefined} */
 function others() {
   const isChoice = view.lobby instanceof CoordinatorLobby && view.lobby.isChoice;
   return isChoice ? { label: "All models", run: () => choose("") } : undefined;
@@ -121,7 +122,7 @@ client.status.listen(({ state, problem }) => {
 });
 
 session.opened.listen(({ isNew }) => {
-  if (!isNew) controls.restore(recall("values") ?? []);
+  if (!isNew) controls.restore(takeSaved("values") ?? []);
 });
 
 session.described.listen(({ capabilities, expires_at }) => {
@@ -138,7 +139,7 @@ view.described.listen(() => {
 
 // --- the server, and what there is before a session ----------------------------------------------------------------
 
-async function begin() {
+async function connectToServer() {
   const server = await findServer(http, credentials.session, (trouble) => ((silence = trouble), view.show()));
   /** @type {RuntimeLobby | CoordinatorLobby} */
   let lobby;
@@ -149,8 +150,8 @@ async function begin() {
     lobby = new CoordinatorLobby(server, http.address, place);
   }
   lobby.denied.listen(askForCredentials);
-  view.serveBy(server, lobby);
-  const kept = recall("session");
+  view.setServer(server, lobby);
+  const kept = takeSaved("session");
   if (kept !== null) client.resume(kept);
   // Who comes by a link wants to see what it is about, and not to press a button first.
   else if (view.isJoining) client.start();
@@ -158,21 +159,21 @@ async function begin() {
 
 /** @param {string} reason the server's sentence */
 function askForCredentials(reason) {
-  if (!credentials.watching && !gate) {
-    gate = new Gate(view.server?.kind === "coordinator" ? "token" : "key");
-    gate.entered.listen(comeIn);
+  if (!credentials.watching && !signInForm) {
+    signInForm = new SignInForm(view.server?.kind === "coordinator" ? "token" : "key");
+    signInForm.entered.listen(signIn);
   }
   // That none was given is what the form is there for.
   const wasRefused = "Authorization" in credentials.headers;
-  gate?.complain(wasRefused ? sentence(reason) : "");
+  signInForm?.complain(wasRefused ? sentence(reason) : "");
   view.show();
-  if (wasRefused) gate?.focus();
+  if (wasRefused) signInForm?.focus();
 }
 
 /** @param {string} shown */
-function comeIn(shown) {
+function signIn(shown) {
   credentials.enter(shown);
-  gate = null;
+  signInForm = null;
   view.lobby?.again();
   if (client.state === "failed") client.start();
   else view.look();
@@ -225,7 +226,7 @@ shareButton.addEventListener("click", () => {
   }
 });
 
-pullOut(
+toggleDrawers(
   [
     [byId("figures", HTMLButtonElement), details],
     [byId("log-toggle", HTMLButtonElement), byId("log", HTMLElement)],
@@ -233,8 +234,25 @@ pullOut(
   () => stats.draw(),
 );
 
-remember("values", () => [...controls.accepted]);
-remember("session", (persisted) => client.depart(persisted));
+/**
+ * Show at most one drawer at a time: two would leave no room for the picture.
+ * @param {readonly Drawer[]} drawers
+ * @param {() => void} moved called when one was opened or closed
+ */
+function toggleDrawers(drawers, moved) {
+  for (const [button] of drawers) {
+    button.addEventListener("click", () => {
+      for (const [other, content] of drawers) {
+        content.hidden = other !== button || !content.hidden;
+        other.setAttribute("aria-expanded", String(!content.hidden));
+      }
+      moved();
+    });
+  }
+}
+
+saveForReload("values", () => [...controls.accepted]);
+saveForReload("session", (persisted) => client.leavePage(persisted));
 
 view.show();
-void begin();
+void connectToServer();

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { cardOf } from "../../../../src/livereactor/playground/js/cards.js";
+import { cardOf } from "../../../../src/livereactor/playground/js/views/cards.js";
 
 const STANDING = {
   state: "ready",

@@ -1,9 +1,9 @@
 // Clips over a server that is only its answers: waited for, fetched in order, tried again, given up.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Clips } from "../../../../src/livereactor/playground/js/clips.js";
-import { Refused, Unreachable } from "../../../../src/livereactor/playground/js/http.js";
-import { CommandRefused } from "../../../../src/livereactor/playground/js/requests.js";
+import { Clips } from "../../../../src/livereactor/playground/js/media/clips.js";
+import { Refused, Unreachable } from "../../../../src/livereactor/playground/js/client/http.js";
+import { CommandRefused } from "../../../../src/livereactor/playground/js/client/pending-requests.js";
 
 const READY = { kind: "snap", start: 0, end: 1, now: 1, playlist: "/clips" };
 const PLAYLIST = '#EXTM3U\n#EXT-X-MAP:URI="/init"\n#EXTINF:1.0,\n/a\n#EXTINF:1.0,\n/b\n#EXT-X-ENDLIST\n';

@@ -1,7 +1,7 @@
 // What lets the page in: read from an address, and what it grants.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { modelsOf, readFragment, scopesOf } from "../../../../src/livereactor/playground/js/credentials.js";
+import { modelsOf, readFragment, scopesOf } from "../../../../src/livereactor/playground/js/client/credentials.js";
 
 const token = (claims) => `e30.${Buffer.from(JSON.stringify(claims)).toString("base64url")}.AAAA`;
 

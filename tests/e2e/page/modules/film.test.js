@@ -1,8 +1,8 @@
 // A film out of bytes that are none: every kind of damage is one kind of error, and a part of it is no film.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Mp4Error, box, joined, words } from "../../../../src/livereactor/playground/js/boxes.js";
-import { Film } from "../../../../src/livereactor/playground/js/film.js";
+import { Mp4Error, box, joined, words } from "../../../../src/livereactor/playground/js/media/mp4-boxes.js";
+import { Film } from "../../../../src/livereactor/playground/js/media/mp4-film.js";
 
 const ascii = (text) => Uint8Array.from(text, (letter) => letter.charCodeAt(0));
 const zeros = (count) => new Uint8Array(count);

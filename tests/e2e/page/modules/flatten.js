@@ -1,8 +1,8 @@
 // A film's parts, as files in a folder, made into one MP4 by the page's own code: `node flatten.js PARTS FILM`.
 import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Film } from "../../../../src/livereactor/playground/js/film.js";
-import { mimeType } from "../../../../src/livereactor/playground/js/fragments.js";
+import { Film } from "../../../../src/livereactor/playground/js/media/mp4-film.js";
+import { mimeType } from "../../../../src/livereactor/playground/js/media/mp4-fragments.js";
 
 const [folder, target] = process.argv.slice(2);
 const [init, ...parts] = readdirSync(folder)

@@ -1,7 +1,7 @@
 // What lets in at a server is shown to that server, whatever address it names.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Http } from "../../../../src/livereactor/playground/js/http.js";
+import { Http } from "../../../../src/livereactor/playground/js/client/http.js";
 
 test("a token goes to the page's own server and to nobody else", async () => {
   const asked = [];

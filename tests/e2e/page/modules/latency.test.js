@@ -1,7 +1,7 @@
 // From a command to its picture: which picture shows it, and where the time goes.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Latency, PARTS } from "../../../../src/livereactor/playground/js/latency.js";
+import { Latency, PARTS } from "../../../../src/livereactor/playground/js/media/latency.js";
 
 const START_TICKS = 2 ** 32 - 9000; // goes round within the first pictures
 /** A picture made at `madeAt` of the page's clock that arrives `onItsWay` later and is shown 8 ms after that. */

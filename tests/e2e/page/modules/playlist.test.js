@@ -1,9 +1,9 @@
 // Playlists as servers write them, and what they must not be.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { explainClip, inBytes, inWords } from "../../../../src/livereactor/playground/js/clip-words.js";
-import { Marks } from "../../../../src/livereactor/playground/js/marks.js";
-import { ClipError, partAt, readPlaylist } from "../../../../src/livereactor/playground/js/playlist.js";
+import { explainClip, inBytes, inWords } from "../../../../src/livereactor/playground/js/words/clips.js";
+import { CommandMarks } from "../../../../src/livereactor/playground/js/views/timeline.js";
+import { ClipError, partAt, readPlaylist } from "../../../../src/livereactor/playground/js/media/playlist.js";
 
 const HERE = "http://here/clips?session_id=r&start=0.000&end=3.500";
 const PLAYLIST = `#EXTM3U
@@ -58,7 +58,7 @@ test("sizes and times are told as people do", () => {
 });
 
 test("commands in a row are one mark, and old marks are forgotten", () => {
-  const marks = new Marks(300);
+  const marks = new CommandMarks(300);
   assert.deepEqual([10, 10.5, 10.9, 40].map((now) => marks.add(now)), [true, false, false, true]);
   assert.deepEqual(marks.seen(310), [1, 0.9]);
   assert.deepEqual(marks.seen(311), [271 / 300]);

@@ -1,7 +1,7 @@
 // What the page draws from a model's schema (protocol 6.3), and which values it lets through.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { fault, readSchema } from "../../../../src/livereactor/playground/js/schema.js";
+import { fault, readSchema } from "../../../../src/livereactor/playground/js/inputs/schema.js";
 
 function document(properties, name = "go", required = undefined) {
   const schema = { type: "object", properties, ...(required && { required }) };

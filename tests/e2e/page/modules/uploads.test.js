@@ -1,8 +1,8 @@
 // A file on its way over a network that breaks.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Refused, Unreachable } from "../../../../src/livereactor/playground/js/http.js";
-import { sendFile } from "../../../../src/livereactor/playground/js/uploads.js";
+import { Refused, Unreachable } from "../../../../src/livereactor/playground/js/client/http.js";
+import { sendFile } from "../../../../src/livereactor/playground/js/client/uploads.js";
 
 /** A server that keeps what came; each of `cuts` says after how many bytes of a PATCH the network breaks. */
 class Server {

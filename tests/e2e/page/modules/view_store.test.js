@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { ViewStore } from "../../../../src/livereactor/playground/js/view-store.js";
+import { ViewStore } from "../../../../src/livereactor/playground/js/views/view-store.js";
 
 const DOINGS = { connect() {}, disconnect() {}, reconnect() {} };
 const track = (more) => ({ name: "main_video", kind: "video", direction: "recvonly", media: null, ...more });

@@ -1,7 +1,7 @@
 // A place in the queue and what is left of a session, in words.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { amount, countdown, explainWaiting } from "../../../../src/livereactor/playground/js/waiting.js";
+import { amount, countdown, explainWaiting } from "../../../../src/livereactor/playground/js/words/waiting.js";
 
 const HERE = { isAway: false, hadWorker: false };
 const queued = (queue) => ({ session_id: "ses_1", state: "SUSPENDED", queue });

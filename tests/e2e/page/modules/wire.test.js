@@ -7,7 +7,7 @@ import {
   decodeData,
   encodeCommand,
   encodeControl,
-} from "../../../../src/livereactor/playground/js/wire.js";
+} from "../../../../src/livereactor/playground/js/client/wire.js";
 
 const bytes = (hex) => Uint8Array.from(hex.replaceAll(" ", "").match(/../g) ?? [], (pair) => parseInt(pair, 16));
 const hex = (frame) => Buffer.from(frame).toString("hex");

@@ -1,9 +1,9 @@
 /** What accounts used, what they may use, and every limit in force. */
 
-import { element } from "../../js/dom.js";
-import { deed } from "./deeds.js";
+import { element } from "../../js/shared/dom.js";
+import { actionButton } from "./actions.js";
 import { Table } from "./table.js";
-import { limit, span, used } from "./words.js";
+import { limit, span, used } from "./format.js";
 
 /** @typedef {import("./types.js").AccountRow} AccountRow */
 /** @typedef {import("./types.js").UsageRow} UsageRow */
@@ -36,7 +36,7 @@ export class Usage {
         { class: "row" },
         element("label", { class: "field" }, element("span", { class: "name" }, "From"), this.#from),
         element("label", { class: "field" }, element("span", { class: "name" }, "To, included"), this.#to),
-        deed("Download CSV", () => this.#download()),
+        actionButton("Download CSV", () => this.#download()),
       ),
       element(
         "p",

@@ -1,9 +1,9 @@
 /** API keys: made (and told this once), listed, revoked. */
 
-import { element } from "../../js/dom.js";
-import { copy, deed } from "./deeds.js";
+import { element } from "../../js/shared/dom.js";
+import { copy, actionButton } from "./actions.js";
 import { Table } from "./table.js";
-import { moment } from "./words.js";
+import { moment } from "./format.js";
 
 /** @typedef {import("./types.js").KeyRow} KeyRow */
 
@@ -58,8 +58,8 @@ export class Keys {
         },
         {
           label: "",
-          kind: "deed",
-          make: (latest) => deed("Revoke", () => this.#revoke(latest().id), { sure: "Really revoke it?" }),
+          kind: "actions",
+          make: (latest) => actionButton("Revoke", () => this.#revoke(latest().id), { sure: "Really revoke it?" }),
           update: ({ revoked_at }, button) => (button.hidden = revoked_at !== undefined),
         },
       ],
@@ -77,7 +77,7 @@ export class Keys {
       const label = `${scope}: ${meaning}`;
       return element("input", { type: "checkbox", value: scope, checked: scope !== "admin", "aria-label": label });
     });
-    const create = deed("Create", async () => {
+    const create = actionButton("Create", async () => {
       if (!account.reportValidity()) return;
       const scopes = boxes.filter(({ checked }) => checked).map(({ value }) => value);
       if (scopes.length === 0) throw new Error("a key that may do nothing is of no use; tick one box or more");

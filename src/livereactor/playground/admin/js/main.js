@@ -1,12 +1,12 @@
 /** Puts the parts of the operators' page together: the door, the tabs, and what is looked at. */
 
-import { byId } from "../../js/dom.js";
+import { byId } from "../../js/shared/dom.js";
 import { Limits, Usage } from "./accounts.js";
 import { Api, Refused } from "./api.js";
-import { complain } from "./deeds.js";
+import { complain } from "./actions.js";
 import { Follower } from "./follower.js";
 import { Keys } from "./keys.js";
-import { Queue, Sessions } from "./lists.js";
+import { Queue, Sessions } from "./sessions.js";
 import { Workers } from "./workers.js";
 
 /** @typedef {import("./types.js").Overview} Overview */

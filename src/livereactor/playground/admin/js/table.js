@@ -1,6 +1,6 @@
 /** A table whose rows stay the same elements while they are about the same thing, so that focus and clicks are kept. */
 
-import { element } from "../../js/dom.js";
+import { element } from "../../js/shared/dom.js";
 
 /**
  * @template Row
@@ -10,8 +10,8 @@ import { element } from "../../js/dom.js";
  * @property {(latest: () => Row) => HTMLElement} [make] made once for each row, instead of `text`
  * @property {(row: Row, made: HTMLElement) => void} [update] of what was made, at every look
  * @property {(row: Row) => string} [mark] value of `data-mark`, for a look of its own
- * @property {"number" | "code" | "badge" | "wide" | "deed"} [kind] number: at the right; wide: has a line of its own
- *   where the window is narrow; deed: buttons
+ * @property {"number" | "code" | "badge" | "wide" | "actions"} [kind] number: at the right; wide: has a line of its own
+ *   where the window is narrow; actions: buttons
  */
 
 /** @template Row */

@@ -1,8 +1,8 @@
 /** The workers: a card each, with the newest picture of what runs there. */
 
-import { element } from "../../js/dom.js";
-import { deed } from "./deeds.js";
-import { span } from "./words.js";
+import { element } from "../../js/shared/dom.js";
+import { actionButton } from "./actions.js";
+import { span } from "./format.js";
 
 /** @typedef {import("./types.js").Overview} Overview */
 /** @typedef {import("./types.js").WorkerRow} WorkerRow */
@@ -81,7 +81,7 @@ class Card {
    */
   constructor(picture, drain) {
     this.#picture = picture;
-    this.#drain = deed("Drain", drain, { sure: "Really drain it?" });
+    this.#drain = actionButton("Drain", drain, { sure: "Really drain it?" });
     this.root = element(
       "article",
       { class: "card" },

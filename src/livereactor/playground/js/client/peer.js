@@ -1,0 +1,270 @@
+/**
+ * One WebRTC peer: its offer, answer, candidates, two channels and tracks (protocol 4, 5.1). Lives from `open` to
+ * `close`, once; a reconnect is a new Peer. It knows nothing of sessions' lifetimes and never tries again.
+ */
+
+import { Refused } from "./http.js";
+import { Emitter } from "../shared/emitter.js";
+import { WireError, decodeControl, decodeData } from "./wire.js";
+
+/** @typedef {import("./signalling.js").Track} Track */
+/** @typedef {import("./signalling.js").Candidate} Candidate */
+/** @typedef {import("./connection-machine.js").Problem} Problem */
+/** @typedef {{name: string, kind: "video" | "audio", media: MediaStreamTrack}} ReceivedTrack */
+
+/** Candidates come in bursts: one request for a burst, not one for each. */
+const CANDIDATE_BATCH_MS = 25;
+/** ICE calls itself disconnected after a second of Wi-Fi trouble too; that often mends itself. */
+const DISCONNECTED_GRACE_MS = 3000;
+
+export class Peer {
+  /** @type {Emitter<void>} connected, both channels open; once */
+  live = new Emitter();
+  /** @type {Emitter<void>} no packets for some seconds: it may mend itself, or the other side is gone */
+  shaky = new Emitter();
+  /** @type {Emitter<Problem>} failed or closed from the other side; once, and never after `close` */
+  broken = new Emitter();
+  /** @type {Emitter<ReceivedTrack>} */
+  received = new Emitter();
+  /** @type {Emitter<import("./wire.js").DataFrame>} */
+  data = new Emitter();
+  /** @type {Emitter<import("./wire.js").ControlFrame>} */
+  control = new Emitter();
+  /** @type {Emitter<string>} a frame that could not be read: counted and dropped, the channel lives on */
+  garbled = new Emitter();
+
+  #signalling;
+  #session;
+  #connection;
+  #over = new AbortController();
+  #pc = new RTCPeerConnection({ bundlePolicy: "max-bundle" });
+  /** @type {Map<string, RTCRtpTransceiver>} by track name */
+  #transceivers = new Map();
+  /** @type {RTCDataChannel | null} */
+  #data = null;
+  /** @type {RTCDataChannel | null} */
+  #control = null;
+  #isLive = false;
+  /** @type {Candidate[]} */
+  #candidates = [];
+  #candidateTimer = 0;
+  #localCandidates = 0;
+
+  /**
+   * @param {import("./signalling.js").Signalling} signalling
+   * @param {string} session
+   * @param {number | null} connection an id from before, whose peer this one replaces; null asks for a new one
+   */
+  constructor(signalling, session, connection) {
+    this.#signalling = signalling;
+    this.#session = session;
+    this.#connection = connection;
+  }
+
+  get connection() {
+    return this.#connection;
+  }
+
+  /**
+   * Negotiate. Resolves when the answer is applied, before `live`.
+   * @param {Track[]} tracks as declared, in that order
+   */
+  async open(tracks) {
+    const { signal } = this.#over;
+    const replace = this.#connection !== null;
+    const [iceServers, connection] = await Promise.all([
+      this.#signalling.iceServers(this.#session, signal),
+      this.#connection ?? this.#signalling.connect(this.#session, signal),
+    ]);
+    this.#connection = connection;
+    this.#pc.setConfiguration({ iceServers, bundlePolicy: "max-bundle" });
+    this.#watch();
+    for (const track of tracks) this.#addTrack(track);
+    // Control first: a server that takes the last channel for the data channel ends up on the right one (5.5).
+    this.#control = this.#openChannel("control", (bytes) => this.control.emit(decodeControl(bytes)));
+    this.#data = this.#openChannel("data", (bytes) => this.data.emit(decodeData(bytes)));
+    await this.#pc.setLocalDescription();
+    const sdp = /** @type {RTCSessionDescription} */ (this.#pc.localDescription).sdp;
+    const mapping = tracks.map((track) => ({ ...track, mid: this.#transceivers.get(track.name)?.mid ?? "" }));
+    const given = await this.#offer({ sdp, tracks: mapping, replace });
+    const answer = given ?? (await this.#signalling.answer(this.#session, this.#connection, signal));
+    await this.#pc.setRemoteDescription({ type: "answer", sdp: answer });
+  }
+
+  /**
+   * @param {{sdp: string, tracks: import("./signalling.js").TrackMapping[], replace: boolean}} offer
+   * @returns {Promise<string | undefined>} the answer, if the server gives it at once
+   */
+  async #offer(offer) {
+    const { signal } = this.#over;
+    try {
+      return await this.#signalling.offer(this.#session, this.#connection ?? 0, offer, signal);
+    } catch (error) {
+      // The id to be replaced may have been forgotten while its session lives on, or be another token's (409): then a
+      // new one is as good.
+      if (!offer.replace || !(error instanceof Refused) || ![404, 409].includes(error.status)) throw error;
+      this.#connection = await this.#signalling.connect(this.#session, signal);
+      return await this.#signalling.offer(this.#session, this.#connection, { ...offer, replace: false }, signal);
+    }
+  }
+
+  close() {
+    this.#over.abort();
+    clearTimeout(this.#candidateTimer);
+    this.#control?.close();
+    this.#data?.close();
+    this.#pc.close();
+  }
+
+  /** @param {Uint8Array<ArrayBuffer>} frame */
+  sendData(frame) {
+    if (this.#data?.readyState !== "open") throw new DOMException("the data channel is not open", "InvalidStateError");
+    this.#data.send(frame);
+  }
+
+  /** @param {Uint8Array<ArrayBuffer>} frame dropped where the channel is closed: nothing on it outlives the peer */
+  sendControl(frame) {
+    if (this.#control?.readyState === "open") this.#control.send(frame);
+  }
+
+  /** The largest frame the other side takes, in bytes. */
+  get maxFrame() {
+    return this.#pc.sctp?.maxMessageSize || 262_144;
+  }
+
+  /**
+   * Send this media on an input track; null sends nothing.
+   * @param {string} name
+   * @param {MediaStreamTrack | null} media
+   */
+  async send(name, media) {
+    const transceiver = this.#transceivers.get(name);
+    if (!transceiver) throw new Error(`no track ${name} in this connection`);
+    await transceiver.sender.replaceTrack(media);
+  }
+
+  /** @returns {Promise<RTCStatsReport>} */
+  stats() {
+    return this.#pc.getStats();
+  }
+
+  /** @param {Track} track */
+  #addTrack({ name, kind, direction }) {
+    const transceiver = this.#pc.addTransceiver(kind, { direction });
+    this.#transceivers.set(name, transceiver);
+    if (direction === "sendonly") return;
+    if (kind === "video") preferVp8(transceiver);
+    showAtOnce(transceiver.receiver);
+  }
+
+  /**
+   * @param {string} label
+   * @param {(bytes: Uint8Array) => void} read
+   */
+  #openChannel(label, read) {
+    const channel = this.#pc.createDataChannel(label);
+    channel.binaryType = "arraybuffer";
+    channel.addEventListener("open", () => this.#checkLive());
+    channel.addEventListener("close", () => this.#fail({ kind: "closed", detail: `channel ${label}` }));
+    channel.addEventListener("message", ({ data }) => {
+      try {
+        if (!(data instanceof ArrayBuffer)) throw new WireError("text where bytes belong");
+        read(new Uint8Array(data));
+      } catch (error) {
+        if (!(error instanceof WireError)) throw error;
+        this.garbled.emit(`${label}: ${error.message}`);
+      }
+    });
+    return channel;
+  }
+
+  #watch() {
+    const pc = this.#pc;
+    pc.addEventListener("icecandidate", ({ candidate }) => this.#collect(candidate));
+    pc.addEventListener("track", ({ transceiver, track }) => {
+      for (const [name, known] of this.#transceivers) {
+        if (known === transceiver)
+          this.received.emit({ name, kind: track.kind === "audio" ? "audio" : "video", media: track });
+      }
+    });
+    pc.addEventListener("connectionstatechange", () => {
+      if (pc.connectionState === "connected") this.#checkLive();
+      else if (pc.connectionState === "failed") this.#fail(this.#reason());
+      else if (pc.connectionState === "disconnected") {
+        this.shaky.emit();
+        setTimeout(() => this.#stillDisconnected(), DISCONNECTED_GRACE_MS);
+      }
+    });
+  }
+
+  #stillDisconnected() {
+    if (this.#pc.connectionState === "disconnected") this.#fail({ kind: "closed", detail: "no packets" });
+  }
+
+  /** @returns {Problem} */
+  #reason() {
+    if (this.#isLive) return { kind: "closed", detail: "no packets" };
+    if (["connected", "completed"].includes(this.#pc.iceConnectionState)) return { kind: "dtls", detail: "" };
+    const remote = (this.#pc.remoteDescription?.sdp.match(/^a=candidate:/gm) ?? []).length;
+    return { kind: "ice", detail: `${this.#localCandidates} candidates here, ${remote} there` };
+  }
+
+  #checkLive() {
+    const open = this.#data?.readyState === "open" && this.#control?.readyState === "open";
+    if (this.#isLive || !open || this.#pc.connectionState !== "connected") return;
+    this.#isLive = true;
+    this.live.emit();
+  }
+
+  /** @param {Problem} problem */
+  #fail(problem) {
+    if (this.#over.signal.aborted) return;
+    this.#over.abort();
+    this.broken.emit(problem);
+  }
+
+  /** @param {RTCIceCandidate | null} candidate null: gathering is over */
+  #collect(candidate) {
+    if (candidate?.candidate) {
+      this.#localCandidates++;
+      const { sdpMid, sdpMLineIndex } = candidate;
+      this.#candidates.push({ candidate: candidate.candidate, sdp_mid: sdpMid, sdp_mline_index: sdpMLineIndex });
+      this.#candidateTimer ||= setTimeout(() => this.#sendCandidates(false), CANDIDATE_BATCH_MS);
+    } else if (candidate === null) {
+      clearTimeout(this.#candidateTimer);
+      this.#sendCandidates(true);
+    }
+  }
+
+  /** @param {boolean} last */
+  #sendCandidates(last) {
+    this.#candidateTimer = 0;
+    const batch = this.#candidates.splice(0);
+    const { signal } = this.#over;
+    if (signal.aborted || this.#connection === null) return;
+    this.#signalling.candidates(this.#session, this.#connection, batch, last, signal).catch((error) => {
+      // Not fatal: the server finds us by our own checks where it can be reached. If not, ICE fails and says so.
+      if (!signal.aborted) this.garbled.emit(String(error));
+    });
+  }
+}
+
+/**
+ * VP8 first: one encode then serves every viewer of a session.
+ * @param {RTCRtpTransceiver} transceiver
+ */
+function preferVp8(transceiver) {
+  const codecs = RTCRtpReceiver.getCapabilities("video")?.codecs ?? [];
+  const rank = (/** @type {RTCRtpCodec} */ codec) => (codec.mimeType === "video/VP8" ? 0 : 1);
+  if (codecs.length) transceiver.setCodecPreferences([...codecs].sort((one, other) => rank(one) - rank(other)));
+}
+
+/**
+ * A picture is shown when it is there, not when it could be smooth: no jitter buffer beyond what decoding needs.
+ * @param {RTCRtpReceiver} receiver
+ */
+function showAtOnce(receiver) {
+  if ("jitterBufferTarget" in receiver) receiver.jitterBufferTarget = 0;
+  // The older, Chromium-only name of the same wish, in seconds.
+  if ("playoutDelayHint" in receiver) Reflect.set(receiver, "playoutDelayHint", 0);
+}

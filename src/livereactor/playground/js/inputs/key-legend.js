@@ -1,0 +1,119 @@
+/** What the model is played by, drawn on the stage: for the first seconds, under a `?`, and while it is held. */
+
+import { isAcross, keySign, padSign } from "./bindings.js";
+import { element } from "../shared/dom.js";
+import { isForOthers } from "./keyboard.js";
+
+/** @typedef {import("./bindings.js").Bound} Bound */
+
+/** Long enough to be read, short enough not to be in the way. */
+const INTRODUCTION_MS = 7000;
+
+export class KeyLegend {
+  #list = element("ul", { id: "legend", class: "legend", "aria-label": "Keys and touches", hidden: true });
+  #button = element(
+    "button",
+    {
+      type: "button",
+      class: "legend-button",
+      title: "Keys and touches (?)",
+      "aria-label": "Keys and touches",
+      "aria-expanded": "false",
+      "aria-controls": "legend",
+      hidden: true,
+      onclick: () => this.#setOpen(!this.#isOpen),
+    },
+    "?",
+  );
+  /** @type {{caps: Map<string, HTMLElement>, row: HTMLElement}[]} by what is held */
+  #rows = [];
+  #isOpen = false;
+  #isIntroducing = false;
+  #timer = 0;
+
+  /**
+   * @param {HTMLElement} stage
+   * @param {EventTarget} keyTarget where `?` is heard
+   * @param {AbortSignal} closing
+   */
+  constructor(stage, keyTarget, closing) {
+    stage.append(element("div", { class: "legend-place" }, this.#list, this.#button));
+    keyTarget.addEventListener("keydown", (event) => this.#hear(/** @type {KeyboardEvent} */ (event)), { signal: closing });
+  }
+
+  /**
+   * @param {readonly Bound[]} bound
+   * @param {{pointer: string, pad: boolean}} also what a touch of the picture does, and whether there is a gamepad
+   */
+  offer(bound, { pointer, pad }) {
+    this.#rows = bound.flatMap((each) => {
+      const caps = capsOf(each, pad);
+      if (!caps.size) return [];
+      const row = element("li", {}, element("span", { class: "caps" }, ...caps.values()), ` ${each.label}`);
+      return [{ caps, row }];
+    });
+    const touch = pointer
+      ? [element("li", { class: "about" }, element("span", { class: "caps" }, cap("Touch")), ` ${pointer}`)]
+      : [];
+    this.#list.replaceChildren(...this.#rows.map(({ row }) => row), ...touch);
+    this.#button.hidden = this.#list.childElementCount === 0;
+    this.#show();
+  }
+
+  /** The first picture is there: what may be done with it is said once. */
+  introduce() {
+    clearTimeout(this.#timer);
+    this.#isIntroducing = true;
+    this.#timer = setTimeout(() => ((this.#isIntroducing = false), this.#show()), INTRODUCTION_MS);
+    this.#show();
+  }
+
+  /** @param {ReadonlySet<string>} held keys, and the gamepad's controls as `pad left_x` */
+  mark(held) {
+    for (const { caps, row } of this.#rows) {
+      for (const [name, each] of caps) each.classList.toggle("held", held.has(name));
+      row.classList.toggle("held", [...caps.keys()].some((name) => held.has(name)));
+    }
+    this.#show();
+  }
+
+  /** @param {boolean} open */
+  #setOpen(open) {
+    this.#isOpen = open;
+    this.#isIntroducing = false;
+    this.#button.setAttribute("aria-expanded", String(open));
+    this.#show();
+  }
+
+  #show() {
+    const isWhole = this.#isOpen || this.#isIntroducing;
+    const isHeld = this.#rows.some(({ row }) => row.classList.contains("held"));
+    this.#list.classList.toggle("whole", isWhole);
+    this.#list.hidden = !this.#list.childElementCount || !(isWhole || isHeld);
+  }
+
+  /** @param {KeyboardEvent} event */
+  #hear(event) {
+    if (event.key === "Escape" && this.#isOpen) this.#setOpen(false);
+    else if (event.key === "?" && !isForOthers(event, "?") && !this.#button.hidden) this.#setOpen(!this.#isOpen);
+  }
+}
+
+/**
+ * @param {Bound} bound
+ * @param {boolean} withPad
+ * @returns {Map<string, HTMLElement>}
+ */
+function capsOf(bound, withPad) {
+  const { keys, pad, kind } = bound;
+  // W before S: as they lie on the keyboard, up first.
+  const inOrder = kind === "axis" && !isAcross(bound) ? [...keys].reverse() : keys;
+  const caps = new Map(inOrder.map((key) => [key, cap(keySign(key))]));
+  if (pad && withPad) caps.set(`pad ${pad}`, cap(padSign(pad)));
+  return caps;
+}
+
+/** @param {string} sign */
+function cap(sign) {
+  return element("kbd", {}, sign);
+}

@@ -1,0 +1,94 @@
+/** Sticks and buttons on the glass, for screens without keys. What they do is in the panel too, for other hands. */
+
+import { forTouch } from "./bindings.js";
+import { element } from "../shared/dom.js";
+import { Emitter } from "../shared/emitter.js";
+
+/** @typedef {import("./bindings.js").Bound} Bound */
+/** @typedef {import("./bindings.js").Stick} Stick */
+
+export class Touchpad {
+  /** @type {Emitter<{name: string, far: number}>} how far one is leaned on, -1..1; 0: let go */
+  leaned = new Emitter();
+
+  #root = element("div", { class: "touchpad", "aria-hidden": "true", hidden: true });
+  #coarse = window.matchMedia("(hover: none) and (pointer: coarse)");
+  #hasKeys = false;
+  #isEmpty = true;
+
+  /**
+   * @param {HTMLElement} stage
+   * @param {AbortSignal} closing
+   */
+  constructor(stage, closing) {
+    stage.append(this.#root);
+    this.#coarse.addEventListener("change", () => this.#show(), { signal: closing });
+  }
+
+  /** @param {readonly Bound[]} bound */
+  offer(bound) {
+    const { sticks, buttons } = forTouch(bound);
+    this.#isEmpty = sticks.length + buttons.length === 0;
+    this.#root.replaceChildren(
+      ...sticks.map((stick) => this.#stick(stick)),
+      element("div", { class: "pads" }, ...buttons.map((each) => this.#button(each))),
+    );
+    this.#show();
+  }
+
+  /** A key or a gamepad is there after all: the glass is for the picture. */
+  giveWay() {
+    this.#hasKeys = true;
+    this.#show();
+  }
+
+  #show() {
+    this.#root.hidden = this.#isEmpty || this.#hasKeys || !this.#coarse.matches;
+  }
+
+  /** @param {Stick} stick */
+  #stick({ x, y }) {
+    const knob = element("span", { class: "knob" });
+    const words = [x, y].flatMap((axis) => (axis ? [axis.label] : [])).join(" · ");
+    const well = element("div", { class: "well" }, knob);
+    const lean = (/** @type {number} */ across, /** @type {number} */ up) => {
+      well.classList.toggle("held", across !== 0 || up !== 0);
+      knob.style.translate = `${across * 50}% ${up * -50}%`;
+      if (x) this.leaned.emit({ name: x.name, far: across });
+      if (y) this.leaned.emit({ name: y.name, far: up });
+    };
+    held(well, (event) => {
+      if (!event) return lean(0, 0);
+      const { left, top, width, height } = well.getBoundingClientRect();
+      const across = x ? (event.clientX - left) / (width / 2) - 1 : 0;
+      const up = y ? 1 - (event.clientY - top) / (height / 2) : 0;
+      // Beyond the rim the thumb keeps its direction.
+      const far = Math.max(1, Math.hypot(across, up));
+      lean(Math.round((across / far) * 100) / 100, Math.round((up / far) * 100) / 100);
+    });
+    return element("div", { class: "stick" }, well, element("span", { class: "stick-name" }, words));
+  }
+
+  /** @param {Bound} bound */
+  #button({ name, label }) {
+    const pad = element("div", { class: "pad" }, label);
+    held(pad, (event) => {
+      pad.classList.toggle("held", event !== null);
+      this.leaned.emit({ name, far: event ? 1 : 0 });
+    });
+    return pad;
+  }
+}
+
+/**
+ * @param {HTMLElement} target
+ * @param {(event: PointerEvent | null) => void} moved from touch to lift, null at the end, whatever ends it
+ */
+function held(target, moved) {
+  target.addEventListener("pointerdown", (event) => {
+    target.setPointerCapture(event.pointerId);
+    moved(event);
+  });
+  target.addEventListener("pointermove", (event) => target.hasPointerCapture(event.pointerId) && moved(event));
+  target.addEventListener("lostpointercapture", () => moved(null));
+}

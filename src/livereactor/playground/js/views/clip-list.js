@@ -1,0 +1,91 @@
+/** Clips that were kept: each as it comes, then to look at and to save, until it is removed. */
+
+import { inBytes } from "../words/clips.js";
+import { element } from "../shared/dom.js";
+import { Emitter } from "../shared/emitter.js";
+
+/** A clip is held by the browser until it is removed: this many at most. */
+export const MAX_CLIPS = 12;
+
+export class ClipList {
+  /** @type {Emitter<unknown>} one did not come, and why */
+  failed = new Emitter();
+  /** @type {Emitter<HTMLVideoElement>} one is to be looked at */
+  picked = new Emitter();
+  /** @type {Emitter<HTMLVideoElement | null>} what was looked at is gone */
+  removed = new Emitter();
+  /** @type {Emitter<void>} there are more or fewer */
+  changed = new Emitter();
+
+  list = element("ul", { class: "kept", "aria-label": "Clips" });
+
+  get count() {
+    return this.list.childElementCount;
+  }
+
+  /**
+   * @param {string} title what it is of
+   * @param {string} file its name when it is saved
+   * @param {(signal: AbortSignal, tell: import("../media/clips.js").Progress) => Promise<Blob>} fetch
+   */
+  async add(title, file, fetch) {
+    const calling = new AbortController();
+    const bar = element("progress", { "aria-label": `${title}: progress`, max: 1 });
+    const cancel = button("Cancel", title, () => (calling.abort(), this.#remove(line)));
+    const line = element("li", { class: "clip" }, element("span", {}, title), bar, cancel);
+    this.list.append(line);
+    this.changed.emit();
+    try {
+      const film = await fetch(calling.signal, (fetched, total) => (bar.value = fetched / total));
+      calling.signal.throwIfAborted();
+      this.#fill(line, { title, file, film });
+    } catch (error) {
+      if (calling.signal.aborted) return;
+      this.#remove(line);
+      this.failed.emit(error);
+    }
+  }
+
+  /**
+   * @param {HTMLElement} line
+   * @param {{title: string, file: string, film: Blob}} clip
+   */
+  #fill(line, { title, file, film }) {
+    const url = URL.createObjectURL(film);
+    const hadFocus = line.matches(":focus-within");
+    /** @type {HTMLVideoElement | null} */
+    let video = null;
+    const look = button("Look", title, () => {
+      const settings = { src: url, controls: true, autoplay: true, loop: true, playsInline: true, "aria-label": title };
+      video = element("video", settings);
+      this.picked.emit(video);
+    });
+    const remove = button("Remove", title, () => {
+      this.#remove(line);
+      this.removed.emit(video);
+      URL.revokeObjectURL(url);
+    });
+    line.replaceChildren(
+      element("span", {}, title, " ", element("span", { class: "hint" }, inBytes(film.size))),
+      look,
+      element("a", { href: url, download: file, "aria-label": `Download: ${title}` }, "Download"),
+      remove,
+    );
+    if (hadFocus) look.focus();
+  }
+
+  /** @param {HTMLElement} line */
+  #remove(line) {
+    line.remove();
+    this.changed.emit();
+  }
+}
+
+/**
+ * @param {string} label
+ * @param {string} title of the clip, for who cannot see which line it is in
+ * @param {() => void} run
+ */
+function button(label, title, run) {
+  return element("button", { type: "button", "aria-label": `${label}: ${title}`, onclick: run }, label);
+}

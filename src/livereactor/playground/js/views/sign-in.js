@@ -1,0 +1,60 @@
+/** The form that asks for what lets in: a token at a coordinator, a key at a stand-alone runtime. */
+
+import { element } from "../shared/dom.js";
+import { Emitter } from "../shared/emitter.js";
+
+const WORDS = {
+  token: {
+    label: "Token",
+    hint: "Whoever runs this place gives you one, or a link that has it. It stays in this tab.",
+  },
+  key: { label: "Key", hint: "It is the one that the runtime was started with. It stays in this tab." },
+};
+
+export class SignInForm {
+  /** @type {Emitter<string>} */
+  entered = new Emitter();
+
+  #kind;
+  #input = element("input", { type: "password", id: "gate", class: "code", autocomplete: "off", spellcheck: false });
+  #complaint = element("p", { class: "complaint", role: "alert" });
+
+  /** @param {"token" | "key"} kind */
+  constructor(kind) {
+    this.#kind = kind;
+    const { label, hint } = WORDS[kind];
+    this.root = element(
+      "form",
+      { class: "gate", noValidate: true },
+      element("label", { for: "gate" }, label),
+      element("div", { class: "entry" }, this.#input, element("button", { type: "submit", class: "primary" }, "Enter")),
+      this.#complaint,
+      element("p", { class: "hint" }, hint),
+    );
+    this.root.addEventListener("submit", (event) => (event.preventDefault(), this.#enter()));
+  }
+
+  /** @param {string} words what was wrong with the last one; "" = nothing was tried */
+  complain(words) {
+    this.#complaint.textContent = words;
+  }
+
+  /** For the next try. */
+  focus() {
+    this.#input.focus();
+  }
+
+  #enter() {
+    const shown = this.#input.value.trim();
+    if (!shown) return this.complain(`Paste the ${this.#kind} here.`);
+    // A header takes nothing else.
+    if (!/^[\x20-\x7e]+$/.test(shown)) return this.complain(`This is no ${this.#kind}: it has letters that none has.`);
+    if (this.#kind === "token" && /\s/.test(shown)) return this.complain("This is no token: it has spaces.");
+    if (this.#kind === "token" && shown.startsWith("rk_")) {
+      return this.complain("This is an API key, which opens a whole account. Make a token of it: livereactor token.");
+    }
+    this.#input.value = "";
+    this.complain("");
+    this.entered.emit(shown);
+  }
+}

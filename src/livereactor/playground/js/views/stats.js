@@ -1,0 +1,252 @@
+/** Figures of the running connection: one line at the bottom, and the last minute as small graphs. */
+
+import { element } from "../shared/dom.js";
+import { graph, shown, stackedBar } from "./graphs.js";
+import { Unreachable } from "../client/http.js";
+import { Latency, PARTS } from "../media/latency.js";
+import { FrameStages } from "../media/frame-stages.js";
+
+/** @typedef {{fps: number, mbps: number, rttMs: number, jitterMs: number, lossPercent: number, latencyMs: number}} Sample */
+/** @typedef {keyof Sample} Figure */
+
+const MINUTE = 60;
+/** @typedef {{figure: Figure, label: string, about: string, short?: string, unit: string, decimals: number}} Row */
+/** @type {Row[]} those with a short name are in the line */
+const ROWS = [
+  {
+    figure: "latencyMs",
+    label: "Latency",
+    about: "From a command to the picture that shows it",
+    short: "latency",
+    unit: "ms",
+    decimals: 0,
+  },
+  { figure: "fps", label: "Pictures", about: "Pictures a second on this screen", short: "", unit: "fps", decimals: 0 },
+  { figure: "mbps", label: "Bitrate", about: "What is received", short: "", unit: "Mbit/s", decimals: 1 },
+  { figure: "rttMs", label: "Round trip", about: "There and back", short: "round trip", unit: "ms", decimals: 1 },
+  { figure: "jitterMs", label: "Jitter", about: "How unevenly packets arrive", unit: "ms", decimals: 1 },
+  { figure: "lossPercent", label: "Loss", about: "Packets that never came", unit: "%", decimals: 1 },
+];
+
+/** @type {Record<(typeof PARTS)[number], {label: string, about: string}>} */
+const PART_WORDS = {
+  there: { label: "Way there", about: "The command on the network: half a round trip" },
+  taken: { label: "Taken", about: "The model ends the step it is at, and takes the command" },
+  made: { label: "Made", about: "The model makes the picture; it is encoded, sent and put together" },
+  back: { label: "Way back", about: "The picture on the network: half a round trip" },
+  decoded: { label: "Decoded", about: "Waiting for the decoder, and decoding" },
+  screen: { label: "Screen", about: "Until the screen is refreshed" },
+};
+
+/** @type {Record<import("../media/frame-stages.js").Stage, {label: string, about: string}>} */
+const STAGE_WORDS = {
+  step: { label: "Step", about: "The model makes the picture" },
+  queue: { label: "Queue", about: "Waiting for the encoder; pictures of a chunk wait for their turn" },
+  convert: { label: "Colours", about: "Converted for the encoder" },
+  encode: { label: "Encode", about: "Made small enough to send" },
+  send: { label: "Send", about: "Handed to the network, for everybody who watches" },
+  network: { label: "Network", about: "Half a round trip" },
+  jitter_buffer: { label: "Jitter buffer", about: "Its packets wait for each other, and for their turn" },
+  decode: { label: "Decode", about: "Made a picture again" },
+};
+
+export class Stats {
+  #client;
+  #line;
+  #details;
+  /** @type {Sample[]} one a second */
+  #history = [];
+  #latency = new Latency();
+  #way = new FrameStages();
+  /** The server has no stages to tell: another runtime, or an older one. */
+  #isUntold = false;
+  #isAsking = false;
+  /** @type {HTMLVideoElement | null} */
+  #video = null;
+  #frames = 0;
+  #lastFrames = 0;
+  #lastBytes = 0;
+  #lastAt = 0;
+  /** As the network's own checks have it; the ping's until there is one. */
+  #roundTripMs = NaN;
+  #path = "";
+  #codec = "";
+
+  /**
+   * @param {import("../client/client.js").Client} client
+   * @param {HTMLElement} line
+   * @param {HTMLElement} details
+   */
+  constructor(client, line, details) {
+    this.#client = client;
+    this.#line = line;
+    this.#details = details;
+    client.replied.listen(({ sentAt, repliedAt }) =>
+      this.#latency.answered({ sentAt, repliedAt, roundTripMs: this.#roundTripMs }),
+    );
+    setInterval(() => void this.#sample(), 1000);
+    this.draw();
+  }
+
+  /** @param {HTMLVideoElement} video whose pictures are counted */
+  watch(video) {
+    this.#video = video;
+    const count = (/** @type {number} */ _now, /** @type {VideoFrameCallbackMetadata} */ frame) => {
+      if (this.#video !== video) return;
+      this.#frames++;
+      this.#latency.shown(frame);
+      video.requestVideoFrameCallback(count);
+    };
+    video.requestVideoFrameCallback(count);
+  }
+
+  /** A new session: nothing of the last one's figures stays. */
+  reset() {
+    this.#history = [];
+    this.#latency = new Latency();
+    this.#way = new FrameStages();
+    this.#isUntold = false;
+    this.#frames = this.#lastFrames = this.#lastBytes = this.#lastAt = 0;
+    this.#roundTripMs = NaN;
+    this.draw();
+  }
+
+  async #sample() {
+    const report = this.#client.state === "ready" ? await this.#client.stats() : null;
+    if (!report) return;
+    /** @type {Map<string, Record<string, any>>} */
+    const entries = new Map([...report].map(([id, entry]) => [id, entry]));
+    const inbound = [...entries.values()].filter(({ type }) => type === "inbound-rtp");
+    const pair = [...entries.values()].find(
+      ({ type, nominated, state }) => type === "candidate-pair" && nominated && state === "succeeded",
+    );
+    const isFirst = this.#lastAt === 0;
+    const sample = this.#figures(inbound, pair);
+    const video = inbound.find(({ kind }) => kind === "video");
+    this.#way.received(video, this.#roundTripMs);
+    void this.#askServer(video?.mid);
+    // Rates are differences: the first has nothing to differ from.
+    if (isFirst) return;
+    this.#history.push(sample);
+    if (this.#history.length > MINUTE) this.#history.shift();
+    this.#path = pathOf(entries, pair);
+    this.#codec = String(entries.get(video?.codecId)?.mimeType ?? "").replace("video/", "");
+    this.draw();
+  }
+
+  /**
+   * Only while somebody looks.
+   * @param {string | undefined} mid of the picture's section, which stands where its track is declared
+   */
+  async #askServer(mid) {
+    if (this.#details.hidden || this.#isUntold || this.#isAsking) return;
+    this.#isAsking = true;
+    const way = this.#way;
+    try {
+      const rows = await this.#client.stages();
+      if (rows) way.served(rows, this.#client.tracks[Number(mid)]?.name);
+    } catch (error) {
+      if (!(error instanceof Unreachable)) this.#isUntold = true;
+    } finally {
+      this.#isAsking = false;
+    }
+  }
+
+  /**
+   * @param {Record<string, any>[]} inbound
+   * @param {Record<string, any> | undefined} pair
+   * @returns {Sample}
+   */
+  #figures(inbound, pair) {
+    const now = performance.now();
+    const seconds = Math.max(0.5, (now - this.#lastAt) / 1000);
+    const bytes = inbound.reduce((sum, entry) => sum + (entry.bytesReceived ?? 0), 0);
+    const lost = inbound.reduce((sum, entry) => sum + Math.max(0, entry.packetsLost ?? 0), 0);
+    const packets = inbound.reduce((sum, entry) => sum + (entry.packetsReceived ?? 0), 0);
+    const checkedMs = (pair?.currentRoundTripTime ?? NaN) * 1000;
+    const { pingMs } = this.#client;
+    this.#roundTripMs = Number.isNaN(checkedMs) ? pingMs : checkedMs;
+    const sample = {
+      fps: Math.max(0, this.#frames - this.#lastFrames) / seconds,
+      mbps: (Math.max(0, bytes - this.#lastBytes) * 8) / seconds / 1e6,
+      rttMs: Number.isNaN(pingMs) ? checkedMs : pingMs,
+      jitterMs: Math.max(0, ...inbound.map(({ jitter }) => (jitter ?? 0) * 1000)),
+      lossPercent: packets + lost ? (100 * lost) / (packets + lost) : 0,
+      latencyMs: this.#latency.ms,
+    };
+    [this.#lastAt, this.#lastFrames, this.#lastBytes] = [now, this.#frames, bytes];
+    return sample;
+  }
+
+  /** The line, and the graphs where they are open. */
+  draw() {
+    const last = this.#history.at(-1);
+    const size = this.#video?.videoWidth ? `${this.#video.videoWidth} × ${this.#video.videoHeight}` : "";
+    const figures = ROWS.filter(({ short }) => short !== undefined).map(({ figure, about, short, unit, decimals }) => {
+      const name = element("span", { class: "short" }, short ? `${short} ` : "");
+      return element(
+        "span",
+        { class: "figure", title: about, "data-figure": figure },
+        name,
+        // Nobody reads tenths of what is long, and the line is short.
+        element("b", {}, shown(last?.[figure], (last?.[figure] ?? 0) >= 10 ? 0 : decimals)),
+        ` ${unit}`,
+      );
+    });
+    if (size) figures.push(element("span", { class: "figure size", title: "Size of the picture" }, size));
+    this.#line.replaceChildren(...figures);
+    this.#line.hidden = !last;
+    if (this.#details.hidden) return;
+    const cards = ROWS.map((row) =>
+      graph(
+        row,
+        this.#history.map((sample) => sample[row.figure]),
+        MINUTE,
+      ),
+    );
+    const about = [size, this.#codec, this.#path].filter(Boolean).join(" · ") || "Nothing is connected.";
+    this.#details.replaceChildren(
+      element("div", { class: "graphs" }, ...cards),
+      element("section", { "data-way": "command" }, ...this.#whereItGoes()),
+      element("section", { "data-way": "picture" }, ...this.#pictureStages()),
+      element("p", { class: "hint" }, about),
+    );
+  }
+
+  /** The stages of pictures as one bar: the server's, and this page's. */
+  #pictureStages() {
+    const { parts, isServed } = this.#way;
+    if (!parts.length) return [];
+    const whose = isServed ? "by the server and by this page" : "by this page; this server tells none of its stages";
+    return [
+      element("h2", {}, "From the model to this screen"),
+      ...stackedBar(parts.map(({ stage, ms }) => ({ ...STAGE_WORDS[stage], ms }))),
+      element("p", { class: "hint" }, `Measured ${whose}: the mean of the last second's pictures.`),
+    ];
+  }
+
+  /** The parts of the latency as one bar, and how it was measured. */
+  #whereItGoes() {
+    const { parts, count, isStamped } = this.#latency;
+    if (!parts) return [element("p", { class: "hint" }, "Where a command's time goes is measured with the next one.")];
+    const how = isStamped ? "by the time stamps of pictures" : "by the first picture after the answer";
+    const over = count === 1 ? "the last command" : `the middle one of the last ${count} commands`;
+    return [
+      element("h2", {}, "From a command to its picture"),
+      ...stackedBar(PARTS.map((part) => ({ ...PART_WORDS[part], ms: parts[part] }))),
+      element("p", { class: "hint" }, `Measured on this page, ${how}: ${over}.`),
+    ];
+  }
+}
+
+/**
+ * @param {Map<string, Record<string, any>>} entries
+ * @param {Record<string, any> | undefined} pair
+ */
+function pathOf(entries, pair) {
+  const local = entries.get(pair?.localCandidateId);
+  const remote = entries.get(pair?.remoteCandidateId);
+  if (!local || !remote) return "";
+  const relayed = [local, remote].some(({ candidateType }) => candidateType === "relay");
+  return `${relayed ? "through a relay" : "direct"}, ${String(local.protocol).toUpperCase()} to ${remote.address ?? "?"}:${remote.port}`;
+}

@@ -1,0 +1,84 @@
+/** A place in the queue, an estimate and a deadline, in words. Pure. */
+
+/** @typedef {import("../client/signalling.js").Descriptor} Descriptor */
+/** `progress` 0..1, null: not known. @typedef {{title: string, text: string, progress: number | null}} Waiting */
+
+const KEPT = "Your place is kept if you reload this page.";
+
+const TURN = { title: "It is your turn", text: "A worker takes your session." };
+/** Why somebody waits who had a picture already. */
+const MOVED = "The worker of your session was lost; another one takes it up from the beginning.";
+
+/**
+ * @param {Descriptor} view of a session that has no worker
+ * @param {{isAway: boolean, hadWorker: boolean}} circumstances `isAway`: the coordinator does not answer; `hadWorker`:
+ *   the session was running
+ * @returns {Waiting}
+ */
+export function explainWaiting({ queue }, { isAway, hadWorker }) {
+  const progress = queue?.loading ?? null;
+  if (isAway) {
+    const text = `The server does not answer at the moment; this page asks again every few seconds. ${KEPT}`;
+    return { title: placeIn(queue), text, progress: null };
+  }
+  if (!queue) {
+    const said = hadWorker ? { title: "Your session goes on elsewhere", text: MOVED } : TURN;
+    return { ...said, progress: null };
+  }
+  const lines = [hadWorker ? MOVED : "", loading(queue), estimate(queue), KEPT];
+  return { title: placeIn(queue), text: lines.filter(Boolean).join("\n"), progress };
+}
+
+/** @param {import("../client/signalling.js").Queue | undefined} queue */
+function placeIn(queue) {
+  if (!queue) return "Waiting for a worker";
+  const { position, length } = queue;
+  if (length === 1) return "You are next";
+  return position === 1 ? `You are next, of ${length} who wait` : `You are number ${position} of ${length}`;
+}
+
+/** @param {import("../client/signalling.js").Queue} queue */
+function loading({ loading: fraction, loading_text: doing }) {
+  if (fraction === undefined && !doing) return "";
+  const percent = fraction === undefined ? "" : `, ${Math.round(fraction * 100)} %`;
+  return `A worker gets ready${percent}${doing ? `: ${doing}` : ""}.`;
+}
+
+/** @param {import("../client/signalling.js").Queue} queue */
+function estimate({ estimated_wait: wait, estimate_error: error }) {
+  if (wait === undefined) return "How long it takes is not known yet.";
+  const words = about(wait);
+  if (error === undefined || error < 5) return `${words}.`;
+  // An error of the wait's own size leaves little of the estimate.
+  if (error >= Math.max(wait, 10)) return `${words}, but such estimates were off by ${amount(error)}.`;
+  return `${words}, give or take ${amount(error)}.`;
+}
+
+/** @param {number} seconds */
+function about(seconds) {
+  return seconds < 5 ? "It should be only a moment" : `About ${amount(seconds)}`;
+}
+
+/**
+ * As exact as an estimate deserves.
+ * @param {number} seconds
+ */
+export function amount(seconds) {
+  if (seconds < 15) return `${Math.max(5, Math.round(seconds / 5) * 5)} seconds`;
+  if (seconds < 55) return `${Math.round(seconds / 10) * 10} seconds`;
+  const minutes = Math.round(seconds / 60);
+  if (minutes < 60) return minutes === 1 ? "a minute" : `${minutes} minutes`;
+  const hours = Math.round(seconds / 3600);
+  return hours === 1 ? "an hour" : `${hours} hours`;
+}
+
+/**
+ * What is left of a session, as a clock shows it.
+ * @param {number} seconds
+ */
+export function countdown(seconds) {
+  const whole = Math.max(0, Math.round(seconds));
+  const two = (/** @type {number} */ value) => String(value).padStart(2, "0");
+  const [hours, minutes] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60];
+  return hours ? `${hours}:${two(minutes)}:${two(whole % 60)}` : `${minutes}:${two(whole % 60)}`;
+}
