@@ -33,7 +33,7 @@ from bench import (
 )
 from bench.frame import RESULTS, Figure, save, write_page
 from bench.stand import JAVASCRIPT, OWN, PAGE, PYTHON, Stand
-from livereactor.measuring.results import machine
+from livereactor.probes.results import machine
 from tests.tools.netns import private_network
 
 MODULES = (

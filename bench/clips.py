@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.frame import Figure
 from bench.stand import OURS, OWN, PYTHON, SIZES, Stand
-from livereactor.measuring.results import Result, spread
+from livereactor.probes.results import Result, spread
 from tests.tools.drivers import Client
 from tests.tools.films import misses
 

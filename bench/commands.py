@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bench.frame import Figure
 from bench.stand import OWN, PYTHON, Stand
-from livereactor.measuring.results import Result, spread
+from livereactor.probes.results import Result, spread
 
 ECHOES, ROUNDS, LOOKS = 500, 5, 60
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from bench.frame import Figure
 from bench.stand import JAVASCRIPT, OURS, PAGE, PYTHON, Stand
-from livereactor.measuring.results import Result, spread
+from livereactor.probes.results import Result, spread
 from tests.tools.drivers import Client
 from tests.tools.processes import Program
 from tests.tools.stun import stun_server

@@ -8,7 +8,7 @@ from itertools import product
 
 from bench.frame import Figure
 from bench.stand import JAVASCRIPT, OURS, OWN, SIZES, Stand, frames_for
-from livereactor.measuring.results import Result
+from livereactor.probes.results import Result
 from tests.tools.drivers import Client
 
 VIEWERS = (1, 4, 6, 20)

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 
 from bench.frame import Figure
 from bench.stand import OWN, Stand
-from livereactor.measuring.results import Result
+from livereactor.probes.results import Result
 from tests.tools.drivers import Client
 
 ENOUGH = 29.5  # frames a second

@@ -16,7 +16,6 @@ import numpy as np
 
 from bench.frame import Figure
 from bench.stand import OURS, Stand
-from livereactor.measuring.results import Result
 from livereactor.media.aac import RATE, SoundLine
 from livereactor.media.avc import AccessUnit, parse, track_of
 from livereactor.media.boxes import VIDEO_SCALE, AudioTrack
@@ -25,6 +24,7 @@ from livereactor.media.frames import VideoCodec
 from livereactor.media.recovery import recover
 from livereactor.media.segments import Append, Picture, Segmenter
 from livereactor.media.whole import whole_film, write
+from livereactor.probes.results import Result
 
 WIDTH, HEIGHT, FPS = 640, 360, 30
 HOUR = 3600  # seconds

@@ -11,7 +11,7 @@ from typing import Final
 from bench.frame import Figure
 from bench.latency import ROUNDS, flashes
 from bench.stand import OURS, OWN, PYTHON, RIVALS, SIZES, Stand
-from livereactor.measuring.results import Result, spread
+from livereactor.probes.results import Result, spread
 from tests.tools.drivers import OWN as OWN_CLIENT
 from tests.tools.drivers import Client, PythonClients
 from tests.tools.official import VERSIONS, official_run

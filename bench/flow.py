@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.frame import Figure
 from bench.stand import JAVASCRIPT, OWN, PAGE, PYTHON, Stand, frames_for
-from livereactor.measuring.results import Result
+from livereactor.probes.results import Result
 
 CHUNKS = "tests/e2e/acceptance/models/chunks.py"
 EVERY_MS = 700 / 16  # what 16 frames every 700 ms come to

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.plots import draw
-from livereactor.measuring.results import Result, machine, words
+from livereactor.probes.results import Result, machine, words
 from tests.tools.processes import REPOSITORY
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import psutil
 
 from bench.frame import Figure
 from bench.stand import OWN, Stand
-from livereactor.measuring.results import Result
+from livereactor.probes.results import Result
 from tests.tools.processes import Program
 
 WARM_UP = 0.1  # of the time: what is loaded once is not what grows

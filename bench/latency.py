@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from bench.frame import Figure
 from bench.stand import Stand
-from livereactor.measuring.results import Result, phases, spread
+from livereactor.probes.results import Result, phases, spread
 from tests.tools.drivers import Client
 
 ROUNDS = 3  # per row, servers in turn: what else this machine does hits all alike

@@ -16,7 +16,7 @@ import psutil
 
 from bench.frame import Figure
 from bench.stand import OWN, PYTHON, SIZES, Stand, frames_for
-from livereactor.measuring.results import Result
+from livereactor.probes.results import Result
 from tests.tools.drivers import Client, PythonClients
 from tests.tools.netns import throttled
 

@@ -11,7 +11,7 @@ import psutil
 
 from bench.frame import Figure
 from bench.stand import OURS, OWN, PYTHON, Stand
-from livereactor.measuring.results import Result, spread
+from livereactor.probes.results import Result, spread
 from tests.tools.drivers import Client, PythonClients
 
 RECONNECTS, CUTS = 20, 20

@@ -21,7 +21,7 @@ import psutil
 from bench.connecting import SETTLE, WARM_UP
 from bench.frame import Figure
 from bench.stand import JAVASCRIPT, OURS, OWN, PYTHON, Stand
-from livereactor.measuring.results import Result, spread
+from livereactor.probes.results import Result, spread
 from tests.tools.postgres import postgres_server
 from tests.tools.processes import REPOSITORY, free_port
 from tests.tools.serving import Coordinator

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from bench.frame import Figure
 from bench.stand import OURS, OWN, PYTHON, Stand
-from livereactor.measuring.results import Result, phases, spread
+from livereactor.probes.results import Result, phases, spread
 
 MODEL = "bench/models/sounding.py"
 SETTLE = 60  # frames

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.frame import Figure
 from bench.stand import JAVASCRIPT, OWN, PYTHON, Stand
-from livereactor.measuring.results import Result, spread
+from livereactor.probes.results import Result, spread
 from tests.tools.drivers import Client
 
 MB = 1_000_000

@@ -19,7 +19,7 @@ import av
 import cv2
 import numpy as np
 
-from livereactor.runtime.loading import load_model
+from livereactor.runtime.execution.loading import load_model
 from livereactor.testing import Stage
 
 HERE = Path(__file__).parent

@@ -75,7 +75,7 @@ if ! stamped compiled "${compiled[@]}"; then
     for model in garden world; do
         .venv/bin/python - "examples/$model" <<'END'
 import sys
-from livereactor.runtime.loading import load_model
+from livereactor.runtime.execution.loading import load_model
 from livereactor.testing import Stage
 
 with Stage(load_model(sys.argv[1])) as stage:

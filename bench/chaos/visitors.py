@@ -17,7 +17,7 @@ from bench.chaos.promises import clip_bytes
 from bench.chaos.stack import URL
 from livereactor import Reactor
 from livereactor.client.errors import ReactorError, RecordingError
-from livereactor.measuring.barcode import read
+from livereactor.probes.barcode import read
 from tests.tools.processes import REPOSITORY
 
 MODELS: Final = ("numbered", "goes-on")

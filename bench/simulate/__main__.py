@@ -14,7 +14,7 @@ from typing import Any
 
 from bench.simulate.cell import Cell
 from bench.simulate.world import World
-from livereactor.measuring.watching import percentiles
+from livereactor.probes.watching import percentiles
 
 SIMULATED = 2  # cells of one size: they share nothing, so the others are like them
 BUSY = 0.7  # of a database's pace: beyond it waits grow faster than load

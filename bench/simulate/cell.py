@@ -16,9 +16,9 @@ from typing import Any
 from bench.simulate.clock import Clock, Database
 from bench.simulate.people import Figures, Queue, Visit, Worker
 from bench.simulate.world import World, pace
-from livereactor.coordinator import creation, decisions, fleet, wakes
-from livereactor.coordinator.caller import Caller
-from livereactor.coordinator.effects import (
+from livereactor.coordinator import creation, decisions
+from livereactor.coordinator.auth.caller import Caller
+from livereactor.coordinator.decisions.effects import (
     Effect,
     FleetChanged,
     QueueChanged,
@@ -26,7 +26,8 @@ from livereactor.coordinator.effects import (
     TellAssigned,
     WorkerLost,
 )
-from livereactor.coordinator.fleet_model import (
+from livereactor.coordinator.fleet import fleet
+from livereactor.coordinator.fleet.model import (
     FleetEvent,
     KillWorker,
     Looked,
@@ -36,7 +37,8 @@ from livereactor.coordinator.fleet_model import (
     StartWorker,
     StayedInUse,
 )
-from livereactor.coordinator.fleet_view import look, retire
+from livereactor.coordinator.fleet.view import look, retire
+from livereactor.coordinator.http import longpoll as wakes
 from livereactor.coordinator.options import CoordinatorOptions, Quotas
 from livereactor.protocol import link
 from livereactor.protocol.http import CreateSession, ModelInfo
@@ -47,7 +49,7 @@ WAY = 0.02  # seconds between a worker and its coordinator
 CLIENT_COMES = 0.5  # seconds from a worker's yes to its client
 NODE = 8  # workers of a machine
 BEATS_IN = 0.1  # seconds whose beats are counted together
-# Calls of a held poll's look at a queue (`coordinator/polls.py`), counted by a test: the session, its model, its place.
+# Store calls of a held poll (`coordinator/http/polls.py`), counted by a test: the session, its model, its place.
 LOOK_CALLS = 9
 IDLE_BEAT_CALLS, HELD_BEAT_CALLS = 3, 4  # a beat that changes nothing, likewise
 

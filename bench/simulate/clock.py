@@ -8,9 +8,9 @@ from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from livereactor.coordinator.effects import Effect
+from livereactor.coordinator.decisions.effects import Effect
 from livereactor.coordinator.options import CoordinatorOptions
-from livereactor.store.memory import MemoryStore
+from livereactor.store.memory.store import MemoryStore
 from livereactor.store.port import Tx
 
 T = TypeVar("T")

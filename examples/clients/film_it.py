@@ -5,7 +5,7 @@ import sys
 import time
 
 import livereactor as lr
-from livereactor.doors.film import Film
+from livereactor.integrations.film import Film
 
 path = sys.argv[1] if len(sys.argv) > 1 else "pond.mp4"
 with lr.SyncReactor("pond", local=True) as reactor, Film(path) as film:

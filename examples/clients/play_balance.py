@@ -3,7 +3,7 @@
 import numpy as np
 
 import livereactor as lr
-from livereactor.doors.gym import ReactorEnv
+from livereactor.integrations.gym import ReactorEnv
 
 
 def lean(pixels: np.ndarray) -> float:

@@ -10,20 +10,20 @@ if TYPE_CHECKING:
     from livereactor.base.errors import CommandError
     from livereactor.client.error import ReactorError
     from livereactor.client.files.download import download_clip
-    from livereactor.client.media import devices
+    from livereactor.client.http.credentials import fetch_jwt
     from livereactor.client.reactor import Reactor
     from livereactor.client.sync.reactor import SyncReactor
+    from livereactor.client.tracks import devices
     from livereactor.client.types import FileRef, Status
-    from livereactor.client.wire.credentials import fetch_jwt
     from livereactor.media.frames import Frame
-    from livereactor.runtime.authoring import Model
-    from livereactor.runtime.commands import command
-    from livereactor.runtime.given import Client, Session
-    from livereactor.runtime.given import UploadedFile as File
-    from livereactor.runtime.messages import Message
-    from livereactor.runtime.params import param
-    from livereactor.runtime.tracks import AudioIn, AudioOut, VideoIn, VideoOut, wait_for
-    from livereactor.runtime.weights import Weights
+    from livereactor.runtime.authoring.commands import command
+    from livereactor.runtime.authoring.context import Client, Session
+    from livereactor.runtime.authoring.context import UploadedFile as File
+    from livereactor.runtime.authoring.messages import Message
+    from livereactor.runtime.authoring.model import Model
+    from livereactor.runtime.authoring.params import param
+    from livereactor.runtime.authoring.tracks import AudioIn, AudioOut, VideoIn, VideoOut, wait_for
+    from livereactor.runtime.authoring.weights import Weights
 
 __all__ = [
     "AudioIn",
@@ -54,30 +54,30 @@ __all__ = [
 
 # name → (module, its name there; empty = the module itself)
 _HOMES: Final = {
-    "AudioIn": ("livereactor.runtime.tracks", "AudioIn"),
-    "AudioOut": ("livereactor.runtime.tracks", "AudioOut"),
-    "Client": ("livereactor.runtime.given", "Client"),
+    "AudioIn": ("livereactor.runtime.authoring.tracks", "AudioIn"),
+    "AudioOut": ("livereactor.runtime.authoring.tracks", "AudioOut"),
+    "Client": ("livereactor.runtime.authoring.context", "Client"),
     "CommandError": ("livereactor.base.errors", "CommandError"),
-    "File": ("livereactor.runtime.given", "UploadedFile"),
+    "File": ("livereactor.runtime.authoring.context", "UploadedFile"),
     "FileRef": ("livereactor.client.types", "FileRef"),
     "Frame": ("livereactor.media.frames", "Frame"),
-    "Message": ("livereactor.runtime.messages", "Message"),
-    "Model": ("livereactor.runtime.authoring", "Model"),
+    "Message": ("livereactor.runtime.authoring.messages", "Message"),
+    "Model": ("livereactor.runtime.authoring.model", "Model"),
     "Reactor": ("livereactor.client.reactor", "Reactor"),
     "ReactorError": ("livereactor.client.error", "ReactorError"),
-    "Session": ("livereactor.runtime.given", "Session"),
+    "Session": ("livereactor.runtime.authoring.context", "Session"),
     "Status": ("livereactor.client.types", "Status"),
     "SyncReactor": ("livereactor.client.sync.reactor", "SyncReactor"),
-    "VideoIn": ("livereactor.runtime.tracks", "VideoIn"),
-    "VideoOut": ("livereactor.runtime.tracks", "VideoOut"),
-    "Weights": ("livereactor.runtime.weights", "Weights"),
-    "command": ("livereactor.runtime.commands", "command"),
-    "devices": ("livereactor.client.media.devices", ""),
+    "VideoIn": ("livereactor.runtime.authoring.tracks", "VideoIn"),
+    "VideoOut": ("livereactor.runtime.authoring.tracks", "VideoOut"),
+    "Weights": ("livereactor.runtime.authoring.weights", "Weights"),
+    "command": ("livereactor.runtime.authoring.commands", "command"),
+    "devices": ("livereactor.client.tracks.devices", ""),
     "download_clip": ("livereactor.client.files.download", "download_clip"),
     "errors": ("livereactor.errors", ""),
-    "fetch_jwt": ("livereactor.client.wire.credentials", "fetch_jwt"),
-    "param": ("livereactor.runtime.params", "param"),
-    "wait_for": ("livereactor.runtime.tracks", "wait_for"),
+    "fetch_jwt": ("livereactor.client.http.credentials", "fetch_jwt"),
+    "param": ("livereactor.runtime.authoring.params", "param"),
+    "wait_for": ("livereactor.runtime.authoring.tracks", "wait_for"),
 }
 
 

@@ -17,13 +17,15 @@ from livereactor.base.errors import LivereactorError, UsageError
 from livereactor.media.frames import Frame, Pixels, Samples, Sound
 from livereactor.media.pixels import as_frames, as_sound
 from livereactor.protocol.schema import arguments_with_files, validate_arguments
-from livereactor.runtime import pacing
-from livereactor.runtime.authoring import Model
-from livereactor.runtime.emission import sound_seconds
-from livereactor.runtime.given import UploadedFile
-from livereactor.runtime.inputs import InputQueue
-from livereactor.runtime.performer import Performer, StepMade, StreamError
-from livereactor.runtime.seam import (
+from livereactor.runtime.authoring.context import UploadedFile
+from livereactor.runtime.authoring.emission import sound_seconds
+from livereactor.runtime.authoring.inputs import InputQueue
+from livereactor.runtime.authoring.model import Model
+from livereactor.runtime.authoring.tracks import AudioIn, VideoIn
+from livereactor.runtime.execution import pacing
+from livereactor.runtime.execution.runner import Performer, StepMade, StreamError
+from livereactor.runtime.execution.tuning import tuning_of
+from livereactor.runtime.interfaces import (
     Call,
     ClientInfo,
     MessageOut,
@@ -34,8 +36,6 @@ from livereactor.runtime.seam import (
     SessionStart,
     StageEvent,
 )
-from livereactor.runtime.tracks import AudioIn, VideoIn
-from livereactor.runtime.tuning import tuning_of
 
 FIRST_CLIENT: Final = 1001
 Reply: TypeAlias = MessageOut  # of a command or `self.send`: `.type` and `.data`

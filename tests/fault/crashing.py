@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from livereactor.coordinator import decisions
-from livereactor.coordinator.effects import Effect, TellAssigned, TellDrain, TellEnded
+from livereactor.coordinator.decisions.effects import Effect, TellAssigned, TellDrain, TellEnded
 from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.protocol import link
 from livereactor.store.port import Tx
 from livereactor.store.records import ModelRecord, SessionRecord, SessionState
-from livereactor.store.sql import SqlStore
+from livereactor.store.sql.store import SqlStore
 from tests.property.coordinator.audit import Audit
 from tests.property.coordinator.nodes import Node, Socket
 from tests.tools.making import created

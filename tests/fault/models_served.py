@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 
 import livereactor as lr
-from livereactor.measuring.barcode import Code, draw
 from livereactor.media.frames import Pixels
+from livereactor.probes.barcode import Code, draw
 
 WIDTH, HEIGHT = 128, 72
 FPS = 4  # slow, so that a machine that is busy with tests seldom skips one: the newest picture goes first

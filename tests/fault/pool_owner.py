@@ -6,7 +6,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from livereactor.pool.subprocess import SubprocessPool
+from livereactor.pool.subprocess.pool import SubprocessPool
 from tests.contract.pool.rig import command, spec
 
 

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from livereactor.coordinator import decisions
-from livereactor.store.sql import migrate
+from livereactor.store.sql.store import migrate
 from tests.fault.crashing import DiedError, Instructions, Moment, Stand
 from tests.property.coordinator.nodes import Node
 

@@ -12,7 +12,7 @@ import pytest
 
 from livereactor.base.errors import LivereactorError
 from livereactor.base.limits import Limits
-from livereactor.engine.memory_wire import MemoryChannel
+from livereactor.engine.memory.wire import MemoryChannel
 from livereactor.protocol import messages as m
 from livereactor.protocol import v0, v1
 from livereactor.web.access import Access

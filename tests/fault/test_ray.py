@@ -11,9 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from livereactor.pool import ray as ray_pool
 from livereactor.pool.port import Needs, PoolUnavailableError
-from livereactor.pool.ray import RayPool
+from livereactor.pool.ray import pool as ray_pool
+from livereactor.pool.ray.pool import RayPool
 from tests.contract.pool.rig import Ends, RayRig, spec, until
 from tests.tools.processes import free_port
 from tests.tools.ray_cluster import RayCluster, ray_cluster
@@ -28,7 +28,7 @@ def cluster() -> Iterator[RayCluster]:
         for name, value in cluster.environment.items():
             patch.setenv(name, value)
         # A starved machine has taken more than a minute to import ray and connect; nothing is measured by it here.
-        patch.setattr("livereactor.pool.ray.CONNECT_TIMEOUT", 240.0)
+        patch.setattr("livereactor.pool.ray.pool.CONNECT_TIMEOUT", 240.0)
         yield cluster
 
 
@@ -137,6 +137,6 @@ async def test_a_cluster_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPat
 
 
 def driver_of_this_process() -> psutil.Process:
-    found = [each for each in psutil.Process().children() if "livereactor.pool.ray_driver" in each.cmdline()]
+    found = [each for each in psutil.Process().children() if "livereactor.pool.ray.driver" in each.cmdline()]
     assert len(found) == 1
     return found[0]

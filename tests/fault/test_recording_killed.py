@@ -10,7 +10,7 @@ from typing import Any, cast
 import av
 
 from livereactor import Reactor
-from livereactor.measuring.barcode import read
+from livereactor.probes.barcode import read
 from tests.fault.models_served import FPS
 from tests.tools.processes import REPOSITORY, livereactor_run
 

@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
-from livereactor.pool.subprocess_records import Records, is_living
-from livereactor.pool.subprocess_watch import kill_group
+from livereactor.pool.subprocess.records import Records, is_living
+from livereactor.pool.subprocess.watch import kill_group
 from tests.fault.services import MODELS, PATIENCE
 from tests.tools.balancer import balanced
 from tests.tools.drivers import OWN, Client, PythonClients

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from livereactor.pool.subprocess import SubprocessPool
-from livereactor.pool.subprocess_records import birth
-from livereactor.pool.subprocess_spare import SpareProcess
+from livereactor.pool.subprocess.pool import SubprocessPool
+from livereactor.pool.subprocess.records import birth
+from livereactor.pool.subprocess.spare import SpareProcess
 from tests.contract.pool.rig import Ends, SubprocessRig, command, pid_of, spec, until
 from tests.fault.test_pool import is_there
 from tests.tools.processes import REPOSITORY

@@ -13,14 +13,14 @@ import httpx2
 from livereactor.base.limits import Limits
 from livereactor.blobs.memory import MemoryBlobs
 from livereactor.engine.client_side import ClientSide
-from livereactor.engine.memory import MemoryEngine
+from livereactor.engine.memory.engine import MemoryEngine
 from livereactor.engine.port import PeerConfig, Section, Use
 from livereactor.media.frames import Frame
 from livereactor.protocol import messages as m
 from livereactor.protocol import v1
-from livereactor.runtime.authoring import Model
+from livereactor.runtime.authoring.model import Model
 from livereactor.runtime.http import create_app
-from livereactor.runtime.runtime import Options, Runtime
+from livereactor.runtime.session.service import Options, Runtime
 from livereactor.web.access import Access
 from livereactor.web.proxies import BehindProxies
 

@@ -17,12 +17,13 @@ from livereactor.blobs.memory import MemoryBlobs
 from livereactor.blobs.port import BlobExistsError, BlobKey, BlobsUnavailableError
 from livereactor.protocol import messages as m
 from livereactor.protocol import v0
-from livereactor.runtime.recorder import clips as clipping
-from livereactor.runtime.recorder import pictures, storing
-from livereactor.runtime.recorder.clips import Clips
-from livereactor.runtime.recorder.filming import Filming
-from livereactor.runtime.recorder.spool import Spool
-from livereactor.runtime.recorder.thread import RecordingThread
+from livereactor.runtime.recording import clips as clipping
+from livereactor.runtime.recording import pictures
+from livereactor.runtime.recording import uploader as storing
+from livereactor.runtime.recording.clips import Clips
+from livereactor.runtime.recording.muxer import Filming
+from livereactor.runtime.recording.spool import Spool
+from livereactor.runtime.recording.thread import RecordingThread
 from tests.integration.rig import Caller, Served, serving
 from tests.integration.test_recordings import (
     RECORDED,

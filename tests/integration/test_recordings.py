@@ -17,12 +17,12 @@ from livereactor.blobs.clips import Asked, Made, asked_key, made_key
 from livereactor.blobs.keeper import Keeper, always
 from livereactor.blobs.keeping import Rules
 from livereactor.blobs.port import BlobKey, BlobMissingError
-from livereactor.measuring.barcode import Code, draw, read
 from livereactor.media.frames import Frame
+from livereactor.probes.barcode import Code, draw, read
 from livereactor.protocol import messages as m
 from livereactor.protocol import v0, v1
-from livereactor.runtime.recorder.life import DISABLED
-from livereactor.runtime.recorder.options import RecorderOptions
+from livereactor.runtime.recording.lifecycle import DISABLED
+from livereactor.runtime.recording.options import RecorderOptions
 from tests.integration.rig import Caller, Served, serving
 
 RECORDED = {"recorder": RecorderOptions()}

@@ -18,7 +18,7 @@ from livereactor.blobs.port import BlobKey
 from livereactor.engine.client_side import ClientSide
 from livereactor.engine.port import PeerConfig
 from livereactor.protocol import messages as m
-from livereactor.runtime import seam
+from livereactor.runtime import interfaces as seam
 from tests.integration.models import OpenFails, Plain, StreamFails
 from tests.integration.rig import Caller, Served, next_session_works, serving
 

@@ -10,7 +10,7 @@ import pytest
 from livereactor.base.errors import EngineError
 from livereactor.base.limits import Limits
 from livereactor.engine.client_side import ClientSide
-from livereactor.engine.memory import MemoryPeer
+from livereactor.engine.memory.engine import MemoryPeer
 from livereactor.engine.port import IceServer, PeerConfig, Section, Use
 from livereactor.protocol import messages as m
 from livereactor.protocol import v0

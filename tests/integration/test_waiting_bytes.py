@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from livereactor.protocol import messages as m
-from livereactor.runtime import calls
+from livereactor.runtime.session import calls
 from tests.integration.models import Plain
 from tests.integration.rig import serving
 

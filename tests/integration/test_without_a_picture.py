@@ -10,8 +10,8 @@ import numpy as np
 import livereactor as lr
 from livereactor.protocol import messages as m
 from livereactor.protocol import v0, v1
-from livereactor.runtime.recorder.life import NO_PICTURE
-from livereactor.runtime.recorder.options import RecorderOptions
+from livereactor.runtime.recording.lifecycle import NO_PICTURE
+from livereactor.runtime.recording.options import RecorderOptions
 from tests.integration.rig import serving
 
 

@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 
 from livereactor.base.errors import IllegalTransitionError
 from livereactor.client.errors import error_of
-from livereactor.client.life.machine import Machine
-from livereactor.client.life.phases import LEGAL, STATUS, Phase
-from livereactor.client.life.words import (
+from livereactor.client.lifecycle.machine import Machine
+from livereactor.client.lifecycle.messages import (
     Adopt,
     Become,
     Connect,
@@ -37,6 +36,7 @@ from livereactor.client.life.words import (
     Unseen,
     Woke,
 )
+from livereactor.client.lifecycle.states import LEGAL, STATUS, Phase
 from livereactor.client.types import Status
 
 S = Status

@@ -11,7 +11,7 @@ import httpx2
 import psutil
 
 from livereactor.engine.client_side import ClientSide
-from livereactor.engine.libwebrtc import LibwebrtcEngine
+from livereactor.engine.libwebrtc.engine import LibwebrtcEngine
 from livereactor.engine.port import Section, Use
 from livereactor.media.frames import Frame
 from livereactor.protocol import messages as m

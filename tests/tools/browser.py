@@ -20,7 +20,7 @@ from typing import Any
 
 from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
 
-from livereactor.measuring.watching import Seen, summarize
+from livereactor.probes.watching import Seen, summarize
 from tests.tools.drivers import Client, ClientError
 from tests.tools.processes import REPOSITORY
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from livereactor.runtime import outputs_audio, outputs_video
+from livereactor.runtime.outputs import audio as outputs_audio
+from livereactor.runtime.outputs import video as outputs_video
 
 
 def figures_of_outputs() -> set[str]:

@@ -15,8 +15,8 @@ import av
 import av.logging
 import numpy as np
 
-from livereactor.measuring.barcode import Code, draw, read
 from livereactor.media.frames import Pixels
+from livereactor.probes.barcode import Code, draw, read
 
 FPS, RATE, TONE = 30, 48_000, 1_000
 AAC_FRAME = 1024

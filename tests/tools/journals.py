@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 from livereactor.media.frames import Sound
-from livereactor.runtime.authoring import Model
+from livereactor.runtime.authoring.model import Model
+from livereactor.runtime.execution.model_thread import Stage
+from livereactor.runtime.interfaces import SessionStart
 from livereactor.runtime.replay.journal_format import SessionJournal, read_journal
 from livereactor.runtime.replay.rerun import Rerun
-from livereactor.runtime.seam import SessionStart
-from livereactor.runtime.stage import Stage
 from tests.unit.stage.rig import Rig, staged
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from livereactor.coordinator import decisions
-from livereactor.coordinator.effects import Effect
+from livereactor.coordinator.decisions.effects import Effect
 from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.store.port import Tx
 from livereactor.store.records import SessionRecord

@@ -5,7 +5,7 @@ import { Reactor } from "@reactor-team/js-sdk";
 const clients = new Map();
 
 class Watch {
-  // What came in on a video track, frame by frame, as livereactor/measuring/watching.py keeps it.
+  // What came in on a video track, frame by frame, as livereactor/probes/watching.py keeps it.
   constructor(changed, offset) {
     this.seen = [];
     this.changed = changed;

@@ -22,8 +22,8 @@ import numpy as np
 
 from bench.official.picture import Pattern, Texture
 from livereactor.base.changes import Changes
-from livereactor.measuring.barcode import Code, draw, read
-from livereactor.measuring.watching import Watch
+from livereactor.probes.barcode import Code, draw, read
+from livereactor.probes.watching import Watch
 
 CAMERA_SIZE = (640, 360)
 CLICK_LEVEL = 15_000  # of 32767: half of a click, five times the tone beside it
@@ -468,7 +468,7 @@ def likeness(at: float, pixels: np.ndarray, size: tuple[int, int]) -> dict[str, 
     """PSNR and SSIM below the barcode against the texture's source, as a viewer of that size sees it."""
     import cv2  # not in the environment of the 0.8 client
 
-    from livereactor.measuring.quality import psnr, ssim
+    from livereactor.probes.quality import psnr, ssim
 
     code = read(pixels)
     if code is None:

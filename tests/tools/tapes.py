@@ -14,7 +14,6 @@ import numpy as np
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
 
-from livereactor.measuring.barcode import Code, draw, read
 from livereactor.media.aac import SoundLine
 from livereactor.media.avc import fits, parse, track_of
 from livereactor.media.boxes import VIDEO_SCALE, AudioTrack
@@ -22,6 +21,7 @@ from livereactor.media.colour import to_planes
 from livereactor.media.excerpt import Excerpt
 from livereactor.media.frames import Pixels
 from livereactor.media.segments import Append, Picture, Segmenter
+from livereactor.probes.barcode import Code, draw, read
 
 WIDTH, HEIGHT = 160, 96
 RATE = 48_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from livereactor.base.errors import PeerError
-from livereactor.client.wire.http import ANSWER_BYTES, HttpAnswer
+from livereactor.client.http.client import ANSWER_BYTES, HttpAnswer
 from livereactor.protocol.json_text import parse_json
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from livereactor.cli.probing import Target
     from livereactor.client.reactor import Reactor
-    from livereactor.measuring.remote import Outcome
+    from livereactor.probes.remote import Outcome
 
 
 def register(app: typer.Typer) -> None:
@@ -59,8 +59,8 @@ def bench(
 async def _measured(target: Target, trials: int, seconds: float, timeout: float, json_lines: bool) -> list[Outcome]:
     from livereactor.cli.probing import found
     from livereactor.client.error import ReactorError
-    from livereactor.measuring.remote import Plan, measured
-    from livereactor.measuring.results import machine
+    from livereactor.probes.remote import Plan, measured
+    from livereactor.probes.results import machine
 
     target = await found(target)
     if json_lines:
@@ -120,7 +120,7 @@ def _show_table(outcomes: list[Outcome]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from livereactor.measuring.results import words
+    from livereactor.probes.results import words
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("figure", "what", "measured", "trials"):

@@ -41,7 +41,7 @@ def codegen(
     A class with a method for each command, in text that is the same for the same model. No weights are loaded.
     """
     from livereactor.client.codegen import client_of
-    from livereactor.runtime.told_schema import own_stdout
+    from livereactor.runtime.execution.schema_file import own_stdout
 
     answer = own_stdout()
     schema = _schema_of(target, model, key)
@@ -79,8 +79,8 @@ def _schema_of(target: str, model: str | None, key: str | None) -> ModelSchema:
 
 
 def _declared(target: str) -> ModelSchema:
-    from livereactor.runtime.definition import definition_of
-    from livereactor.runtime.loading import load_model
+    from livereactor.runtime.authoring.definition import definition_of
+    from livereactor.runtime.execution.loading import load_model
 
     return definition_of(load_model(target)).schema
 

@@ -92,7 +92,7 @@ class _Seeing:
     """What came so far; frames come on a thread of the track's."""
 
     def __init__(self, track: str | None, save: Path | None) -> None:
-        from livereactor.doors.film import Film
+        from livereactor.integrations.film import Film
 
         self.track, self.frames, self.session_id = track, 0, ""
         self._film = None if save is None else Film(save)

@@ -28,7 +28,7 @@ def schema(
 
     Its commands, messages and tracks; no weights are loaded.
     """
-    from livereactor.runtime.told_schema import openapi_of, own_stdout
+    from livereactor.runtime.execution.schema_file import openapi_of, own_stdout
 
     answer = own_stdout()
     document = openapi_of(target)
@@ -51,8 +51,8 @@ def validate(
 
     No weights are loaded, nothing is served.
     """
-    from livereactor.runtime.loading import load_model
-    from livereactor.runtime.told_schema import openapi_of, own_stdout
+    from livereactor.runtime.execution.loading import load_model
+    from livereactor.runtime.execution.schema_file import openapi_of, own_stdout
     from livereactor.settings import resolve
 
     path = Path(target.partition(":")[0])

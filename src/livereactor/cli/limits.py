@@ -33,7 +33,7 @@ def limits(
 
     As the settings here say, or, with --coordinator, as a running one keeps them.
     """
-    from livereactor.coordinator.bounds import bounds
+    from livereactor.coordinator.http.bounds import bounds
     from livereactor.wiring.coordinator import coordinator_options
 
     place = Place(data_dir, coordinator, key)

@@ -23,11 +23,11 @@ from urllib.parse import urlsplit
 from livereactor.base.errors import LivereactorError, UnavailableError
 from livereactor.cli.answers import bare_name, names_of, object_of
 from livereactor.cli.probing_media import MediaPath
-from livereactor.client.wire.api import Api
-from livereactor.client.wire.credentials import Credentials, minted
-from livereactor.client.wire.http import ANSWER_BYTES, Http, HttpAnswer
-from livereactor.client.wire.reading import ReceivedDescriptor
-from livereactor.client.wire.urls import base_url
+from livereactor.client.http.api import Api
+from livereactor.client.http.client import ANSWER_BYTES, Http, HttpAnswer
+from livereactor.client.http.credentials import Credentials, minted
+from livereactor.client.http.reading import ReceivedDescriptor
+from livereactor.client.http.urls import base_url
 from livereactor.engine.default import make_engine
 from livereactor.engine.port import Engine
 from livereactor.protocol.json_text import parse_json

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from typing import Final
 
 from livereactor.client.errors import error_of
+from livereactor.client.http.api import Api
+from livereactor.client.http.reading import ReceivedDescriptor
+from livereactor.client.transport.signalling import answer_to
 from livereactor.client.types import TrackCapability
-from livereactor.client.wire.api import Api
-from livereactor.client.wire.reading import ReceivedDescriptor
-from livereactor.client.wire.signalling import answer_to
 from livereactor.engine.port import (
     CandidateFound,
     CandidatePair,

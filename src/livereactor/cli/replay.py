@@ -55,11 +55,11 @@ def replay(
 
     As fast as the model can, without a network. Exit 1 where its pictures are not those of then.
     """
-    from livereactor.runtime.loading import load_model
+    from livereactor.runtime.execution.loading import load_model
+    from livereactor.runtime.execution.schema_file import own_stdout
     from livereactor.runtime.replay.finding import files_in
     from livereactor.runtime.replay.journal_format import read_journal
     from livereactor.runtime.replay.rerun import Rerun
-    from livereactor.runtime.told_schema import own_stdout
     from livereactor.wiring.process import configure_logging
 
     if to is not None and to <= from_:
@@ -115,7 +115,7 @@ class _Seen:
     """What came of it."""
 
     def __init__(self, steps: int, film: Path | None, begin: float) -> None:
-        from livereactor.doors.film import Film
+        from livereactor.integrations.film import Film
 
         self.steps, self._path, self._begin = steps, film, begin
         self._film = None if film is None else Film(film)

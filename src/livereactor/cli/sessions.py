@@ -54,7 +54,7 @@ def list_sessions(
     json_lines: Json = False,
 ) -> None:
     """Show the sessions, newest first."""
-    from livereactor.coordinator.operating import sessions as rows
+    from livereactor.coordinator.http.admin_queries import sessions as rows
 
     place, only = Place(data_dir, coordinator, key), None if state is None else state.value
     if place.is_remote:
@@ -110,7 +110,7 @@ def queue(
     data_dir: DataDir = None, coordinator: CoordinatorUrl = None, key: AdminKey = None, json_lines: Json = False
 ) -> None:
     """Show who waits, in the order in which they are served."""
-    from livereactor.coordinator.looking import queued
+    from livereactor.coordinator.http.queries import queued
 
     place = Place(data_dir, coordinator, key)
     if place.is_remote:
@@ -131,7 +131,7 @@ def list_workers(
     """Show the workers that live."""
     if context.invoked_subcommand is not None:
         return
-    from livereactor.coordinator.operating import workers as rows
+    from livereactor.coordinator.http.admin_queries import workers as rows
 
     place = Place(data_dir, coordinator, key)
     if place.is_remote:
@@ -163,7 +163,7 @@ def drain(
 
 
 async def _one(data: Data, session: str) -> dict[str, Any]:
-    from livereactor.coordinator.operating import session_row
+    from livereactor.coordinator.http.admin_queries import session_row
 
     found = await data.store.read(lambda tx: tx.session(session))
     if found is None:

@@ -44,7 +44,7 @@ def token(
 
 def _mint_here(place: Place, account: str, asked: dict[str, Any]) -> dict[str, Any]:
     """Whoever reads the data folder's secrets may mint whatever there is."""
-    from livereactor.coordinator.caller import ALL_SCOPES, Caller
+    from livereactor.coordinator.auth.caller import ALL_SCOPES, Caller
 
     request = read_body(TokenRequest, json.dumps(asked).encode())
     return place.operate(lambda data: data.auth.mint_for(Caller(account, ALL_SCOPES), request), make=True).to_body()

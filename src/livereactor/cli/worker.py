@@ -66,7 +66,7 @@ def worker(
 
 
 def spare_worker() -> None:
-    """Import all but a model, then wait until the pool that started this says which (`pool/subprocess_spare.py`)."""
+    """Import all but a model, then wait until the pool that started this says which (`pool/subprocess/spare.py`)."""
     from livereactor.wiring.worker import await_orders
 
     if (orders := await_orders(sys.stdin.buffer)) is not None:

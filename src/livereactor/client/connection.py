@@ -23,21 +23,21 @@ from livereactor.client.engine_of import begin_loading
 from livereactor.client.error import ReactorError
 from livereactor.client.errors import AuthError, InvalidStateError, NotReadyError, error_of
 from livereactor.client.events import Emitter
+from livereactor.client.http.api import Api
+from livereactor.client.http.credentials import Credentials, Resolver
 from livereactor.client.known import Known
-from livereactor.client.life import words as w
-from livereactor.client.life.machine import Machine
-from livereactor.client.life.phases import Phase
-from livereactor.client.media.track_requests import TrackRequests
-from livereactor.client.media.tracks import Tracks
+from livereactor.client.lifecycle import messages as w
+from livereactor.client.lifecycle.machine import Machine
+from livereactor.client.lifecycle.states import Phase
 from livereactor.client.open_clients import OPEN, running_loop
 from livereactor.client.options import Options
 from livereactor.client.session_work import CANCELLED, SessionWork, Told
 from livereactor.client.speech import Speech
-from livereactor.client.transports import Transports, refuse_mode
+from livereactor.client.tracks.track_requests import TrackRequests
+from livereactor.client.tracks.tracks import Tracks
+from livereactor.client.transport.link import Link
+from livereactor.client.transport.transports import Transports, refuse_mode
 from livereactor.client.types import ConnectionTimings, Status
-from livereactor.client.wire.api import Api
-from livereactor.client.wire.credentials import Credentials, Resolver
-from livereactor.client.wire.link import Link
 
 TEARDOWN: Final = 5.0  # seconds that leaving may take, even with a dead network (behaviour 3.5)
 

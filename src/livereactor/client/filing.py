@@ -11,9 +11,9 @@ from livereactor.client.files import clips
 from livereactor.client.files.download import Cancel, download_clip
 from livereactor.client.files.download import Progress as Fetched
 from livereactor.client.files.uploads import Progress, Source, upload_file
+from livereactor.client.http.credentials import Resolver
 from livereactor.client.talking import Talking
 from livereactor.client.types import Clip, FileRef
-from livereactor.client.wire.credentials import Resolver
 from livereactor.protocol import messages as m
 
 

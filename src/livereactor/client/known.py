@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from livereactor.client.events import Emitter
-from livereactor.client.life.words import Seen
-from livereactor.client.media.tracks import Tracks
+from livereactor.client.http.reading import ReceivedDescriptor
+from livereactor.client.lifecycle.messages import Seen
+from livereactor.client.tracks.tracks import Tracks
 from livereactor.client.types import Capabilities, CommandCapability, SessionInfo, TrackCapability, WaitingInfo
-from livereactor.client.wire.reading import ReceivedDescriptor
 
 # Of a coordinator, of a runtime. INACTIVE is not among them: such a Session can come back (protocol 3.1).
 _OVER: Final = frozenset({"CLOSED", "closing", "terminated"})

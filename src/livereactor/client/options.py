@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
-from livereactor.client.wire.urls import DEFAULT_API_URL, DEFAULT_LOCAL_URL, base_url
+from livereactor.client.http.urls import DEFAULT_API_URL, DEFAULT_LOCAL_URL, base_url
 from livereactor.protocol.json_text import json_fault
 
 if TYPE_CHECKING:
-    from livereactor.client.wire.credentials import Resolver
+    from livereactor.client.http.credentials import Resolver
 
 CONNECTION_IDS: Final = range(1001, 10_000)  # as servers and back ends give them (behaviour 2.7)
 _TRUE: Final = ("1", "true", "yes", "on")

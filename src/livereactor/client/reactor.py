@@ -16,17 +16,17 @@ from livereactor.client.filing import Filing
 from livereactor.client.listening import Listening
 from livereactor.client.logs import set_up_log
 from livereactor.client.looking import Looking, Sampling, replays_of
-from livereactor.client.media.bitrate import Bitrate
-from livereactor.client.media.tracks import Track, TrackList
 from livereactor.client.model.commands import Commands, ServerSchema
 from livereactor.client.options import check_attempts, check_connect, options_of, positive, token_of
 from livereactor.client.talking import COMMAND_TIMEOUT, STEP_TIMEOUT, Talking
+from livereactor.client.tracks.bitrate import Bitrate
+from livereactor.client.tracks.tracks import Track, TrackList
+from livereactor.client.transport.events import MAX_ATTEMPTS
 from livereactor.client.types import Status
-from livereactor.client.wire.link_events import MAX_ATTEMPTS
 
 if TYPE_CHECKING:
+    from livereactor.client.http.credentials import Resolver
     from livereactor.client.stepping import StepCommand, StepMedia, StepResult
-    from livereactor.client.wire.credentials import Resolver
 
 log = structlog.get_logger(__name__)
 

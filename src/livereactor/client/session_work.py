@@ -9,11 +9,11 @@ from typing import Final
 import structlog
 
 from livereactor.client.error import ReactorError
+from livereactor.client.http.api import Api, Opened
+from livereactor.client.http.reading import ReceivedDescriptor
 from livereactor.client.known import end_of, seen_of
-from livereactor.client.life import words as w
+from livereactor.client.lifecycle import messages as w
 from livereactor.client.options import Options
-from livereactor.client.wire.api import Api, Opened
-from livereactor.client.wire.reading import ReceivedDescriptor
 
 CANCELLED: Final = 0.9  # seconds that a cancelled connect() may take to leave nothing behind (behaviour 2.13)
 HOLD: Final = 20.0  # seconds that our coordinator is asked to hold an answer until something changes

@@ -18,8 +18,8 @@ from livereactor.protocol import messages as m
 
 if TYPE_CHECKING:
     from livereactor.client.stepping import StepCommand, StepMedia, StepResult
-    from livereactor.client.wire.link import Link
-    from livereactor.client.wire.requests import Question
+    from livereactor.client.transport.link import Link
+    from livereactor.client.transport.requests import Question
 
 COMMAND_TIMEOUT: Final = 10.0  # seconds for a reply
 STEP_TIMEOUT: Final = 300.0  # seconds, as official clients wait for a step

@@ -13,7 +13,7 @@ from livereactor.client.sync.reactor import SyncReactor
 from livereactor.client.types import FileRef
 
 if TYPE_CHECKING:
-    from livereactor.client.wire.credentials import Resolver
+    from livereactor.client.http.credentials import Resolver
 
 __all__ = ["Contract", "FileRef", "SyncTypedReactor", "TypedReactor"]
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from livereactor.base import spans
 from livereactor.coordinator.decider import Decider
-from livereactor.coordinator.effects import Effect, SessionChanged, SessionEnded
+from livereactor.coordinator.decisions.effects import Effect, SessionChanged, SessionEnded
 from livereactor.store.port import StoreUnavailableError
 from livereactor.store.records import SessionRecord
 

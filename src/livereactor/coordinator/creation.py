@@ -21,10 +21,11 @@ from livereactor.base.errors import (
     TooLargeError,
     UnavailableError,
 )
-from livereactor.coordinator import decisions, quotas, views
-from livereactor.coordinator.caller import Caller
+from livereactor.coordinator import decisions, quotas
+from livereactor.coordinator.auth.caller import Caller
 from livereactor.coordinator.decisions import Line
-from livereactor.coordinator.effects import Effect
+from livereactor.coordinator.decisions.effects import Effect
+from livereactor.coordinator.http import views
 from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.protocol.http import CreateSession, SessionDescriptor
 from livereactor.store.port import Tx

@@ -9,7 +9,10 @@ from typing import Concatenate, ParamSpec, TypeVar, assert_never
 import structlog
 
 from livereactor.coordinator import turn
-from livereactor.coordinator.effects import (
+from livereactor.coordinator.cluster.notices import hint_of
+from livereactor.coordinator.cluster.outages import Outages
+from livereactor.coordinator.cluster.worker_links import Links
+from livereactor.coordinator.decisions.effects import (
     Effect,
     FirstFrame,
     FleetChanged,
@@ -21,11 +24,8 @@ from livereactor.coordinator.effects import (
     TellEnded,
     WorkerLost,
 )
-from livereactor.coordinator.hints import hint_of
-from livereactor.coordinator.links import Links
+from livereactor.coordinator.http.longpoll import Wakes
 from livereactor.coordinator.options import CoordinatorOptions
-from livereactor.coordinator.outages import Outages
-from livereactor.coordinator.wakes import Wakes
 from livereactor.protocol import link
 from livereactor.store.port import Notices, Store, Tx
 

@@ -19,7 +19,7 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from livereactor.coordinator.decider import Decider
-from livereactor.coordinator.effects import Effect, FirstFrame, SessionEnded, WorkerLost
+from livereactor.coordinator.decisions.effects import Effect, FirstFrame, SessionEnded, WorkerLost
 from livereactor.store.port import StoreUnavailableError, Tx
 from livereactor.store.records import RUNNING, SessionRecord, WorkerState
 

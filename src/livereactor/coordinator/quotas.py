@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from livereactor.base.errors import QuotaError
-from livereactor.coordinator.caller import Caller
+from livereactor.coordinator.auth.caller import Caller
 from livereactor.coordinator.options import Quotas
 from livereactor.store.port import Tx
 from livereactor.store.records import OPEN, Account

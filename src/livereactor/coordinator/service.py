@@ -18,20 +18,20 @@ from livereactor.base.errors import ConflictError, NotFoundError
 from livereactor.base.sparse_log import SparseLog
 from livereactor.coordinator import creation, decisions, quotas
 from livereactor.coordinator.assignments import Assignments
-from livereactor.coordinator.caller import Caller
+from livereactor.coordinator.auth.caller import Caller
+from livereactor.coordinator.cluster.forwarding import Relay, is_fenced
+from livereactor.coordinator.cluster.listener import Hearing
+from livereactor.coordinator.cluster.notices import worker_hint
+from livereactor.coordinator.cluster.poller import Outside
+from livereactor.coordinator.cluster.relay import Neighbours, Peers
+from livereactor.coordinator.cluster.worker_links import Links
 from livereactor.coordinator.creation import Asked, Capacity, Created
 from livereactor.coordinator.decider import Decider
-from livereactor.coordinator.effects import Effect
-from livereactor.coordinator.hearing import Hearing
-from livereactor.coordinator.hints import worker_hint
-from livereactor.coordinator.links import Links
-from livereactor.coordinator.looking import queued, within_reach
+from livereactor.coordinator.decisions.effects import Effect
+from livereactor.coordinator.http.polls import Polls
+from livereactor.coordinator.http.queries import queued, within_reach
 from livereactor.coordinator.metrics import Metrics
-from livereactor.coordinator.neighbours import Neighbours, Peers
 from livereactor.coordinator.options import CoordinatorOptions
-from livereactor.coordinator.outside import Outside
-from livereactor.coordinator.polls import Polls
-from livereactor.coordinator.relaying import Relay, is_fenced
 from livereactor.coordinator.sweeper import Sweeper
 from livereactor.protocol import link
 from livereactor.protocol.http import CreateSession, SessionDescriptor

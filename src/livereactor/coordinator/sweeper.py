@@ -14,11 +14,11 @@ import structlog
 
 from livereactor.base.sparse_log import SparseLog
 from livereactor.coordinator import decisions
+from livereactor.coordinator.cluster.role import Role
 from livereactor.coordinator.decider import Decider
+from livereactor.coordinator.decisions.effects import Effect
 from livereactor.coordinator.decisions.sweeps import STEP_LIMIT
-from livereactor.coordinator.effects import Effect
 from livereactor.coordinator.options import CoordinatorOptions
-from livereactor.coordinator.role import Role
 from livereactor.store.port import StoreUnavailableError, Tx
 
 EVERY: Final = 1.0  # seconds

@@ -28,8 +28,8 @@ from livereactor.blobs.bodies import check_size
 from livereactor.blobs.intake import Intake, folder_of
 from livereactor.blobs.port import BlobExistsError, BlobKey, Blobs
 from livereactor.blobs.signing import Grant, Signer
-from livereactor.coordinator.caller import Caller
-from livereactor.coordinator.effects import Effect, SessionEnded
+from livereactor.coordinator.auth.caller import Caller
+from livereactor.coordinator.decisions.effects import Effect, SessionEnded
 from livereactor.coordinator.service import Service
 from livereactor.protocol import link
 from livereactor.protocol.http import AnnouncedUpload, UploadRequest

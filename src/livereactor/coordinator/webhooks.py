@@ -24,7 +24,7 @@ import stamina
 import structlog
 
 from livereactor.base.sparse_log import SparseLog
-from livereactor.coordinator.role import Role
+from livereactor.coordinator.cluster.role import Role
 from livereactor.store.port import Store, StoreUnavailableError, Tx
 from livereactor.store.records import EventRecord
 

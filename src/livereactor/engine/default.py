@@ -21,7 +21,7 @@ def make_engine(name: str = "auto") -> Engine:
     """
     if name in ("auto", "libwebrtc"):
         try:
-            from livereactor.engine.libwebrtc import LibwebrtcEngine
+            from livereactor.engine.libwebrtc.engine import LibwebrtcEngine
 
             return LibwebrtcEngine()
         except ImportError as error:
@@ -30,7 +30,7 @@ def make_engine(name: str = "auto") -> Engine:
                     f"the libwebrtc engine cannot be loaded ({error}); pip install reactor-webrtc"
                 ) from error
     try:
-        from livereactor.engine.aiortc import AiortcEngine
+        from livereactor.engine.aiortc.engine import AiortcEngine
     except ImportError as error:
         raise EngineError(f"no WebRTC engine can be loaded ({error}); pip install 'livereactor[aiortc]'") from error
     return AiortcEngine()

@@ -9,7 +9,7 @@ from typing import Any
 
 from livereactor.base.limits import Limits
 from livereactor.engine.port import PeerConfig
-from livereactor.runtime.recorder.options import RecorderOptions
+from livereactor.runtime.recording.options import RecorderOptions
 from livereactor.runtime.relays import SharedRelays
 
 

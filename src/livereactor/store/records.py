@@ -12,7 +12,7 @@ from typing import Any, Final
 
 
 class SessionState(Enum):
-    """How far a Session has come; `coordinator/session.py` has the table of transitions."""
+    """How far a Session has come; `coordinator/machines/session.py` has the table of transitions."""
 
     QUEUED = "queued"  # a Ticket: no Slot yet
     ASSIGNED = "assigned"  # a Slot is promised; its Worker has not accepted
@@ -27,7 +27,7 @@ RUNNING: Final = OPEN - {SessionState.QUEUED}
 
 
 class WorkerState(Enum):
-    """How far a Worker has come; `coordinator/worker.py` has the table of transitions."""
+    """How far a Worker has come; `coordinator/machines/worker.py` has the table of transitions."""
 
     STARTING = "starting"  # registered, its model loads
     READY = "ready"  # its Slots can be given away

@@ -17,13 +17,13 @@ from typing import Any, Final
 import structlog
 
 from livereactor.base.errors import ConfigError, ModelLoadError
-from livereactor.coordinator.loops import LOOP_BYTES, Loop
+from livereactor.coordinator.http.previews import LOOP_BYTES, Loop
 from livereactor.pool.environment import model_environment
 from livereactor.protocol.http import CapabilitiesBody, CommandCapability, TrackCapability
 from livereactor.protocol.openapi import from_openapi
 from livereactor.protocol.schema import ModelSchema
-from livereactor.runtime.loading import model_file
-from livereactor.runtime.told_schema import REFUSED
+from livereactor.runtime.execution.loading import model_file
+from livereactor.runtime.execution.schema_file import REFUSED
 from livereactor.store.records import ModelRecord
 
 LEARNING: Final = 120.0  # seconds for importing one model's module: torch alone takes ten on a cold disk
@@ -75,7 +75,7 @@ async def learn(targets: Sequence[str]) -> Sequence[Listed]:
 
 async def _learn(target: str) -> Listed:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "livereactor.runtime.told_schema", target,
+        sys.executable, "-m", "livereactor.runtime.execution.schema_file", target,
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         env=model_environment(),
     )  # fmt: skip

@@ -24,14 +24,14 @@ from livereactor.blobs.checking import takes_writes
 from livereactor.blobs.keeper import Keeper
 from livereactor.blobs.port import Blobs
 from livereactor.blobs.signing import Signer
-from livereactor.coordinator.app import Parts, create_app
-from livereactor.coordinator.fleet import Fleet
-from livereactor.coordinator.keeping import keeper_of
-from livereactor.coordinator.keys import Keys
-from livereactor.coordinator.links import Links
+from livereactor.coordinator.auth.keys import Keys
+from livereactor.coordinator.cluster.role import Role
+from livereactor.coordinator.cluster.worker_links import Links
+from livereactor.coordinator.fleet.fleet import Fleet
+from livereactor.coordinator.http.app import Parts, create_app
+from livereactor.coordinator.http.routes.workers import SERVER
 from livereactor.coordinator.options import CoordinatorOptions, Rates, TurnOptions
-from livereactor.coordinator.role import Role
-from livereactor.coordinator.routes.workers import SERVER
+from livereactor.coordinator.retention import keeper_of
 from livereactor.coordinator.service import Service
 from livereactor.coordinator.sweeper import LEADS_FOR
 from livereactor.coordinator.turn import ice_servers

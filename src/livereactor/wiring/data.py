@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 from livereactor.base.clock import unix_us
 from livereactor.base.errors import ConfigError
-from livereactor.coordinator.auth import Auth
-from livereactor.coordinator.keys import Keys
+from livereactor.coordinator.auth.authenticator import Auth
+from livereactor.coordinator.auth.keys import Keys
+from livereactor.coordinator.auth.secrets import Secrets, given_secrets, kept_secrets
+from livereactor.coordinator.auth.tokens import Tokens
 from livereactor.coordinator.options import CoordinatorOptions, Quotas
-from livereactor.coordinator.secrets import Secrets, given_secrets, kept_secrets
-from livereactor.coordinator.tokens import Tokens
 from livereactor.settings import Settings
 from livereactor.store.port import Store
-from livereactor.store.sql import SqlStore
+from livereactor.store.sql.store import SqlStore
 from livereactor.wiring.limits import limits
 
 DATABASE = "livereactor.db"

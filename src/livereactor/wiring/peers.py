@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from livereactor.base.errors import ConfigError
-from livereactor.coordinator.neighbours import Peers
+from livereactor.coordinator.cluster.relay import Peers
 from livereactor.settings import Settings
-from livereactor.store.sql import notices_of
+from livereactor.store.sql.store import notices_of
 
 
 def check_peers(settings: Settings) -> None:

@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 import structlog
 
 from livereactor.base.errors import ConfigError
-from livereactor.coordinator.fleet import FleetPlan
-from livereactor.coordinator.secrets import Secrets
+from livereactor.coordinator.auth.secrets import Secrets
+from livereactor.coordinator.fleet.fleet import FleetPlan
 from livereactor.pool.port import Pool
-from livereactor.pool.ray import RayPool
-from livereactor.pool.subprocess import SubprocessPool
+from livereactor.pool.ray.pool import RayPool
+from livereactor.pool.subprocess.pool import SubprocessPool
 from livereactor.settings import Settings
 from livereactor.wiring.process import LOOPBACK
 

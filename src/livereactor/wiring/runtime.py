@@ -23,12 +23,12 @@ from livereactor.engine.port import PeerConfig
 from livereactor.media.encoder import start_bps
 from livereactor.media.frames import VideoCodec
 from livereactor.playground import page_directory
-from livereactor.runtime.authoring import Model, definition_of
+from livereactor.runtime.authoring.model import Model, definition_of
+from livereactor.runtime.execution.loading import load_model
+from livereactor.runtime.execution.reload import Reloader
 from livereactor.runtime.http import create_app
-from livereactor.runtime.loading import load_model
-from livereactor.runtime.recorder.options import RecorderOptions, recorded_tracks
-from livereactor.runtime.reload import Reloader
-from livereactor.runtime.runtime import Options, Runtime
+from livereactor.runtime.recording.options import RecorderOptions, recorded_tracks
+from livereactor.runtime.session.service import Options, Runtime
 from livereactor.settings import Resolved, Settings
 from livereactor.web.access import Access
 from livereactor.web.proxies import BehindProxies

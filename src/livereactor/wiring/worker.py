@@ -19,16 +19,16 @@ from livereactor.blobs.http import HttpBlobs
 from livereactor.blobs.port import Blobs
 from livereactor.engine.default import make_engine
 from livereactor.pool.environment import BLOBS
-from livereactor.pool.subprocess_spare import Orders, read_orders
-from livereactor.runtime.authoring import Model, definition_of
-from livereactor.runtime.definition import Definition
-from livereactor.runtime.describing import model_spec
-from livereactor.runtime.loading import load_model
-from livereactor.runtime.recorder.options import segments_of
-from livereactor.runtime.runtime import Options, Runtime
-from livereactor.runtime.worker import Coordinator, Worker
-from livereactor.runtime.worker_link import About, WorkerLink
-from livereactor.runtime.worker_socket import link_url, must_be_welcome
+from livereactor.pool.subprocess.spare import Orders, read_orders
+from livereactor.runtime.authoring.definition import Definition
+from livereactor.runtime.authoring.model import Model, definition_of
+from livereactor.runtime.execution.loading import load_model
+from livereactor.runtime.recording.options import segments_of
+from livereactor.runtime.session.describing import model_spec
+from livereactor.runtime.session.service import Options, Runtime
+from livereactor.runtime.worker.link import About, WorkerLink
+from livereactor.runtime.worker.socket import link_url, must_be_welcome
+from livereactor.runtime.worker.worker import Coordinator, Worker
 from livereactor.settings import Resolved
 from livereactor.wiring.blobs import open_blobs
 from livereactor.wiring.process import configure_logging

@@ -10,8 +10,8 @@ from typing import Final
 
 from livereactor.base.errors import ConfigError
 from livereactor.base.limits import Limits
-from livereactor.coordinator.fleet import FleetPlan
-from livereactor.coordinator.secrets import Secrets
+from livereactor.coordinator.auth.secrets import Secrets
+from livereactor.coordinator.fleet.fleet import FleetPlan
 from livereactor.pool.environment import BLOBS, SECRET
 from livereactor.pool.port import Needs
 from livereactor.settings import Resolved, effective, is_secret, variable

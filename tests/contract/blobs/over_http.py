@@ -15,8 +15,8 @@ from livereactor.base.errors import UnauthorizedError
 from livereactor.base.limits import MIB
 from livereactor.blobs.http import HttpBlobs
 from livereactor.blobs.port import Blobs
-from livereactor.coordinator.requests import Door
-from livereactor.coordinator.routes.internal import PREFIX, internal
+from livereactor.coordinator.http.requests import Door
+from livereactor.coordinator.http.routes.internal import PREFIX, internal
 from livereactor.web.access import Access
 from livereactor.web.guard import Guard
 from livereactor.web.problems import handle_errors

@@ -7,8 +7,8 @@ from itertools import product
 
 import pytest
 
-from livereactor.engine.aiortc import AiortcEngine
-from livereactor.engine.libwebrtc import LibwebrtcEngine
+from livereactor.engine.aiortc.engine import AiortcEngine
+from livereactor.engine.libwebrtc.engine import LibwebrtcEngine
 from livereactor.engine.port import Engine
 
 ENGINES: dict[str, Callable[[], Engine]] = {

@@ -6,8 +6,8 @@ import asyncio
 import gc
 
 from livereactor.engine.channel_inbound import Post
-from livereactor.engine.libwebrtc import LibwebrtcEngine
-from livereactor.engine.libwebrtc_channel import LibwebrtcChannel
+from livereactor.engine.libwebrtc.channel import LibwebrtcChannel
+from livereactor.engine.libwebrtc.engine import LibwebrtcEngine
 from livereactor.engine.port import (
     Channel,
     ChannelAdded,

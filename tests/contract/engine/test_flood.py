@@ -9,7 +9,7 @@ from collections.abc import Callable
 from livereactor.base.errors import EngineError
 from livereactor.base.limits import MIB
 from livereactor.engine.channel_inbound import WAITING_BYTES, WAITING_MESSAGES, InboundChannel
-from livereactor.engine.libwebrtc import LibwebrtcEngine
+from livereactor.engine.libwebrtc.engine import LibwebrtcEngine
 from livereactor.engine.port import ChannelClosed, ChannelEvent, ChannelOpened, MessageReceived, PeerConfig
 
 from .harness import link

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livereactor.engine.libwebrtc_feed import MAX_LAG, WATCH_AFTER_GAP, WISH_INTERVAL, Feed
+from livereactor.engine.libwebrtc.feed import MAX_LAG, WATCH_AFTER_GAP, WISH_INTERVAL, Feed
 from livereactor.media.frames import EncodedFrame, VideoCodec
 
 

@@ -11,7 +11,7 @@ from tests.tools.processes import REPOSITORY
 
 ENDS_EARLY = """
 import asyncio, sys
-from livereactor.engine.libwebrtc import LibwebrtcEngine
+from livereactor.engine.libwebrtc.engine import LibwebrtcEngine
 from livereactor.engine.port import PeerConfig, Section, Use
 
 async def main(steps):

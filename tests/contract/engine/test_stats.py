@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from livereactor.engine.memory import MemoryEngine
+from livereactor.engine.memory.engine import MemoryEngine
 from livereactor.engine.port import CandidatePair, Engine, KeyFrameWanted, Peer, PeerStats, Section, Use
 from livereactor.media.frames import Frame
 from tests.tools.trying import in_one_of_three

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livereactor.engine.tokens import HEIGHT, WIDTH, Token, draw, read
+from livereactor.engine.libwebrtc.frame_tokens import HEIGHT, WIDTH, Token, draw, read
 
 FIELD = st.integers(0, 2**32 - 1)
 

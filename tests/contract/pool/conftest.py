@@ -17,7 +17,7 @@ def cluster() -> Iterator[RayCluster]:
         for name, value in cluster.environment.items():
             patch.setenv(name, value)
         # A starved machine has taken more than a minute to import ray and connect; nothing is measured by it here.
-        patch.setattr("livereactor.pool.ray.CONNECT_TIMEOUT", 240.0)
+        patch.setattr("livereactor.pool.ray.pool.CONNECT_TIMEOUT", 240.0)
         yield cluster
 
 

@@ -14,8 +14,8 @@ from typing import Protocol
 
 from livereactor.pool.memory import MemoryMachine, MemoryPool, until_terminated
 from livereactor.pool.port import Ended, Needs, Pool, WorkerSpec
-from livereactor.pool.ray import PLACE_TIMEOUT, RayPool
-from livereactor.pool.subprocess import SubprocessPool
+from livereactor.pool.ray.pool import PLACE_TIMEOUT, RayPool
+from livereactor.pool.subprocess.pool import SubprocessPool
 
 _PROGRAM = """
 import os, signal, sys, time
@@ -97,8 +97,8 @@ class SubprocessRig:
 
     def tidy(self) -> None:
         """End what a test left: the processes that its records name."""
-        from livereactor.pool.subprocess_records import Records, is_living
-        from livereactor.pool.subprocess_watch import kill_group
+        from livereactor.pool.subprocess.records import Records, is_living
+        from livereactor.pool.subprocess.watch import kill_group
 
         for record in Records(self.folder).read():
             if is_living(record):

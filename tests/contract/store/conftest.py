@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from livereactor.store.memory import MemoryStore
+from livereactor.store.memory.store import MemoryStore
 from livereactor.store.port import Store
-from livereactor.store.schema import METADATA
-from livereactor.store.sql import SqlStore, migrate
+from livereactor.store.sql.schema import METADATA
+from livereactor.store.sql.store import SqlStore, migrate
 from tests.contract.store.racing import Racers
 from tests.tools.postgres import PostgresServer, postgres_server
 

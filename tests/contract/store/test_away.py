@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from livereactor.base.errors import ConfigError
-from livereactor.store import sql_sqlite
 from livereactor.store.port import Store, StoreUnavailableError, Tx
-from livereactor.store.sql import SqlStore
+from livereactor.store.sql import sqlite as sql_sqlite
+from livereactor.store.sql.store import SqlStore
 from tests.contract.store import records as r
 from tests.contract.store.conftest import Place
 from tests.tools.postgres import PostgresServer, postgres_server

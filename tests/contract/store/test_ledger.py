@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from livereactor.coordinator.worker import LIVE
+from livereactor.coordinator.machines.worker import LIVE
 from livereactor.store.port import Store, Tx
 from livereactor.store.records import SessionState, SlotState, WorkerState
 from tests.contract.store import records as r

@@ -13,9 +13,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, inspect, text
 
 from livereactor.base.errors import ConfigError
-from livereactor.store import migrating
-from livereactor.store.schema import METADATA
-from livereactor.store.sql import SqlStore, migrate
+from livereactor.store.sql.schema import METADATA
+from livereactor.store.sql.store import SqlStore, migrate, migrating
 from tests.contract.store import records as r
 from tests.contract.store.conftest import SQL
 from tests.tools.postgres import PostgresServer

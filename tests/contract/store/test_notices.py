@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from livereactor.store.memory_notices import MemoryNotices
+from livereactor.store.memory.notices import MemoryNotices
 from livereactor.store.port import Notices
-from livereactor.store.sql import notices_of
-from livereactor.store.sql_notices import CHANNEL
+from livereactor.store.sql.notices import CHANNEL
+from livereactor.store.sql.store import notices_of
 from tests.tools.postgres import PostgresServer, postgres_server
 
 WAIT = 20.0  # seconds, on a machine that is full

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from livereactor.base.errors import ConflictError
-from livereactor.coordinator.queue import order
-from livereactor.store.memory import MemoryStore
+from livereactor.coordinator.machines.queue import order
+from livereactor.store.memory.store import MemoryStore
 from livereactor.store.port import Store, Tx
 from livereactor.store.records import OPEN, RUNNING, SessionRecord, SessionState
 from tests.contract.store import records as r

@@ -13,7 +13,7 @@ from tests.tools.processes import REPOSITORY
 # Says each number once the store has kept it, two transactions at a time, until it is killed.
 WRITER = """
 import asyncio, sys
-from livereactor.store.sql import SqlStore
+from livereactor.store.sql.store import SqlStore
 from tests.contract.store import records as r
 
 async def main() -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from livereactor.client.errors import InvalidStateError
-from livereactor.measuring.barcode import read
+from livereactor.probes.barcode import read
 from tests.e2e.acceptance.test_media import (
     test_c26_c29_thirty_frames_a_second_even_fresh_and_in_order,
     test_c31_one_of_two_tracks_pauses_and_the_other_goes_on,

@@ -18,7 +18,7 @@ import pytest_asyncio
 from livereactor import Reactor
 from livereactor.client.errors import CommandRejected, UnresolvedUploadError
 from livereactor.client.types import FileRef
-from livereactor.measuring.barcode import Code, draw, read
+from livereactor.probes.barcode import Code, draw, read
 from tests.e2e.client.noting import Noted
 from tests.tools.fixtures import SMALL
 from tests.tools.official import VERSIONS, official_run, python_of

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from livereactor.client.wire import again
-from livereactor.client.wire.credentials import fetch_jwt
+from livereactor.client.http import retry as again
+from livereactor.client.http.credentials import fetch_jwt
 from tests.e2e.client.scripting import BOUND, met
 from tests.tools.script import Fault, Step, refuses
 from tests.tools.scripted_server import scripted

@@ -11,7 +11,7 @@ import pytest
 
 from livereactor.client.errors import NotReadyError
 from livereactor.client.types import ConnectionStats
-from livereactor.measuring.barcode import read
+from livereactor.probes.barcode import read
 from tests.e2e.client.conftest import Make
 from tests.tools.processes import Program, request
 from tests.tools.trying import in_one_of_three

@@ -12,7 +12,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 import livereactor as lr
-from livereactor.doors.gym import ReactorEnv
+from livereactor.integrations.gym import ReactorEnv
 from tests.e2e.doors.conftest import Serve
 from tests.tools.processes import REPOSITORY
 

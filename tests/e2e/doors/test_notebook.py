@@ -16,8 +16,8 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page
 
 import livereactor as lr
-from livereactor.doors import notebook
-from livereactor.doors.notebook import ReactorWidget
+from livereactor.integrations import notebook
+from livereactor.integrations.notebook import ReactorWidget
 from tests.e2e.doors.conftest import Serve
 from tests.e2e.page.conftest import browser, opened
 
@@ -28,7 +28,7 @@ CELLS = [
     """
 import asyncio, time
 import livereactor as lr
-from livereactor.doors.notebook import ReactorWidget
+from livereactor.integrations.notebook import ReactorWidget
 
 reactor = lr.SyncReactor("pond", local={url!r})
 view = ReactorWidget(reactor)

@@ -16,7 +16,7 @@ import pytest
 
 from livereactor.cli import probing, probing_media
 from livereactor.cli.probing import Step, Target, probe
-from livereactor.client.wire.http import HttpAnswer
+from livereactor.client.http.client import HttpAnswer
 from tests.tools.nginx import make_certificate
 from tests.tools.processes import free_port
 from tests.tools.script import HANGS, refuses, says

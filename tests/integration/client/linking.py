@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+from livereactor.client.http.api import Api
+from livereactor.client.http.credentials import Credentials
+from livereactor.client.transport.events import LinkEvent, LinkOptions, MessageArrived
+from livereactor.client.transport.link import Link
+from livereactor.client.transport.signalling import format_for
 from livereactor.client.types import TrackCapability
-from livereactor.client.wire.api import Api
-from livereactor.client.wire.credentials import Credentials
-from livereactor.client.wire.link import Link
-from livereactor.client.wire.link_events import LinkEvent, LinkOptions, MessageArrived
-from livereactor.client.wire.signalling import format_for
-from livereactor.engine.memory import MemoryEngine
+from livereactor.engine.memory.engine import MemoryEngine
 from livereactor.engine.port import Engine
 from livereactor.protocol.http import SessionDescriptor
 from tests.tools.scripted_server import ScriptedServer, scripted

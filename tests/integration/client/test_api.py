@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from livereactor.client.errors import AuthError, ReactorError
-from livereactor.client.wire import api as api_module
-from livereactor.client.wire.api import FLAT, Api
-from livereactor.client.wire.credentials import Credentials, fetch_jwt
-from livereactor.client.wire.http import Http
+from livereactor.client.http import api as api_module
+from livereactor.client.http.api import FLAT, Api
+from livereactor.client.http.client import Http
+from livereactor.client.http.credentials import Credentials, fetch_jwt
 from tests.tools.processes import free_port
 from tests.tools.script import HANGS, NIL, Fault, Script, refuses, says
 from tests.tools.scripted_server import ScriptedServer, scripted

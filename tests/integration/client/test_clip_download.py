@@ -14,9 +14,9 @@ from starlette.responses import Response
 from livereactor.client.errors import ClipGoneError, ClipNotReadyError, RecordingError
 from livereactor.client.files.clips import download
 from livereactor.client.files.download import download_clip
+from livereactor.client.http.api import Api
+from livereactor.client.http.credentials import Credentials
 from livereactor.client.types import Clip
-from livereactor.client.wire.api import Api
-from livereactor.client.wire.credentials import Credentials
 from tests.tools.clip_server import ClipServer, serving_clip
 from tests.tools.films import Film, boxes, make_film, pictures
 

@@ -12,10 +12,10 @@ import pytest_asyncio
 from livereactor.base.errors import PeerError
 from livereactor.client.error import ReactorError
 from livereactor.client.errors import CommandRejected
-from livereactor.client.wire import link_channels
-from livereactor.client.wire.api import FLAT
-from livereactor.client.wire.link_events import LinkLost, MessageArrived, TrackArrived
-from livereactor.engine.memory import MemoryPeer
+from livereactor.client.http.api import FLAT
+from livereactor.client.transport import channels as link_channels
+from livereactor.client.transport.events import LinkLost, MessageArrived, TrackArrived
+from livereactor.engine.memory.engine import MemoryPeer
 from livereactor.engine.port import Accepted
 from livereactor.media.frames import Frame
 from livereactor.protocol import messages as m

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from livereactor.client.wire.api import Api
-from livereactor.client.wire.credentials import Credentials
-from livereactor.client.wire.link import Link
-from livereactor.client.wire.link_events import LinkLost, PingAnswered
+from livereactor.client.http.api import Api
+from livereactor.client.http.credentials import Credentials
+from livereactor.client.transport.events import LinkLost, PingAnswered
+from livereactor.client.transport.link import Link
 from livereactor.engine.default import make_engine
 from livereactor.engine.port import Engine, InputTrack
 from livereactor.media.frames import Frame

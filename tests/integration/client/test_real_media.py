@@ -17,7 +17,7 @@ import pytest_asyncio
 
 from livereactor import Reactor
 from livereactor.base.clock import monotonic_us
-from livereactor.measuring.barcode import CLOCK_MASK, Code, draw, read
+from livereactor.probes.barcode import CLOCK_MASK, Code, draw, read
 from tests.tools.fixtures import server, start
 from tests.tools.processes import Program
 

@@ -17,9 +17,9 @@ from livereactor.blobs.port import BlobKey
 from livereactor.client.error import ReactorError
 from livereactor.client.files import resuming
 from livereactor.client.files.uploads import upload_file
+from livereactor.client.http.api import Api
+from livereactor.client.http.credentials import Credentials
 from livereactor.client.types import FileRef
-from livereactor.client.wire.api import Api
-from livereactor.client.wire.credentials import Credentials
 from livereactor.protocol import messages as m
 from tests.integration.coordinator.rig import Served
 from tests.integration.coordinator.test_uploads import running

@@ -17,10 +17,10 @@ from livereactor.base.limits import MIB
 from livereactor.client.error import ReactorError
 from livereactor.client.files import resuming
 from livereactor.client.files.uploads import upload_file
-from livereactor.client.wire import api as api_module
-from livereactor.client.wire import http as http_module
-from livereactor.client.wire.api import Api
-from livereactor.client.wire.credentials import Credentials
+from livereactor.client.http import api as api_module
+from livereactor.client.http import client as http_module
+from livereactor.client.http.api import Api
+from livereactor.client.http.credentials import Credentials
 from tests.integration.client.test_resumed_uploads import BODY, http, quiet
 
 SILENCE, STALLED, ALL = 0.2, 0.5, 5.0  # seconds: without a byte, in all tries, and what a slow machine adds to them

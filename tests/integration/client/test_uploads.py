@@ -17,10 +17,10 @@ import pytest
 from livereactor.base.limits import MIB
 from livereactor.client.error import ReactorError
 from livereactor.client.files.uploads import upload_file
+from livereactor.client.http.api import Api
+from livereactor.client.http.credentials import Credentials
 from livereactor.client.types import FileRef
-from livereactor.client.wire.api import Api
-from livereactor.client.wire.credentials import Credentials
-from livereactor.engine.memory import MemoryEngine
+from livereactor.engine.memory.engine import MemoryEngine
 from livereactor.protocol import messages as m
 from tests.tools.script import HANGS, Fault, refuses
 from tests.tools.scripted_server import ScriptedServer, scripted

@@ -19,23 +19,23 @@ from websockets.asyncio.client import ClientConnection, connect
 from livereactor.blobs.memory import MemoryBlobs
 from livereactor.blobs.port import Blobs
 from livereactor.blobs.signing import Signer
-from livereactor.coordinator.app import Parts, create_app
-from livereactor.coordinator.auth import Auth
-from livereactor.coordinator.keys import Keys
-from livereactor.coordinator.links import Links
-from livereactor.coordinator.loops import Loop
-from livereactor.coordinator.neighbours import Peers
+from livereactor.coordinator.auth.authenticator import Auth
+from livereactor.coordinator.auth.keys import Keys
+from livereactor.coordinator.auth.secrets import Secrets, given_secrets
+from livereactor.coordinator.auth.tokens import Tokens
+from livereactor.coordinator.cluster.relay import Peers
+from livereactor.coordinator.cluster.worker_links import Links
+from livereactor.coordinator.http.app import Parts, create_app
+from livereactor.coordinator.http.previews import Loop
+from livereactor.coordinator.http.routes.workers import SERVER
 from livereactor.coordinator.options import CoordinatorOptions, Quotas
-from livereactor.coordinator.routes.workers import SERVER
-from livereactor.coordinator.secrets import Secrets, given_secrets
 from livereactor.coordinator.service import Service
-from livereactor.coordinator.tokens import Tokens
 from livereactor.coordinator.uploads import Uploads
 from livereactor.protocol import link
 from livereactor.protocol.http import IceCredentials, IceServerBody
 from livereactor.protocol.keys import KeyRequest
-from livereactor.store.memory import MemoryStore
-from livereactor.store.memory_notices import MemoryNotices
+from livereactor.store.memory.notices import MemoryNotices
+from livereactor.store.memory.store import MemoryStore
 from livereactor.store.port import Store
 from livereactor.store.records import ModelRecord
 from livereactor.web.proxies import BehindProxies

@@ -17,8 +17,8 @@ from typer.testing import CliRunner, Result
 
 from livereactor.cli.main import app
 from livereactor.cli.operating import RemoteError
-from livereactor.coordinator.routes.keys import keys
-from livereactor.coordinator.routes.tokens import tokens
+from livereactor.coordinator.http.routes.keys import keys
+from livereactor.coordinator.http.routes.tokens import tokens
 from livereactor.protocol.keys import KeyRequest
 from livereactor.settings import resolve
 from livereactor.web.access import Access

@@ -12,7 +12,7 @@ import structlog
 
 from livereactor.base.limits import Limits
 from livereactor.coordinator.options import CoordinatorOptions, Rates
-from livereactor.store.memory import MemoryStore
+from livereactor.store.memory.store import MemoryStore
 from livereactor.web.guesses import GUESSES
 from tests.integration.coordinator.asking import CREATE, UNLIMITED, bearer, must_be_problem
 from tests.integration.coordinator.rig import Served, coordinating, working

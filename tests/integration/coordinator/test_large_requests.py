@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from livereactor.base.errors import TooLargeError
-from livereactor.coordinator.links import Link
-from livereactor.coordinator.relaying import BODY_BYTES
+from livereactor.coordinator.cluster.forwarding import BODY_BYTES
+from livereactor.coordinator.cluster.worker_links import Link
 from livereactor.protocol import link
 from tests.integration.coordinator.asking import must_be_problem
 from tests.integration.coordinator.rig import coordinating

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from typer.testing import CliRunner, Result
 
 from livereactor.cli.main import app
-from livereactor.coordinator.bounds import bounds
+from livereactor.coordinator.http.bounds import bounds
 from livereactor.coordinator.options import CoordinatorOptions, Quotas
 from tests.integration.coordinator.rig import coordinating
 

@@ -9,8 +9,8 @@ import httpx2
 import pytest
 import structlog
 
-from livereactor.coordinator.loops import LOOP_BYTES, Loop
-from livereactor.store.memory import MemoryStore
+from livereactor.coordinator.http.previews import LOOP_BYTES, Loop
+from livereactor.store.memory.store import MemoryStore
 from livereactor.store.records import ModelRecord
 from livereactor.wiring.catalogue import learn
 from tests.integration.coordinator.asking import must_be_problem

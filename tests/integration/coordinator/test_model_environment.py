@@ -11,7 +11,7 @@ from typing import Final
 import pytest
 
 from livereactor.pool.port import Ended, WorkerSpec
-from livereactor.pool.subprocess import SubprocessPool
+from livereactor.pool.subprocess.pool import SubprocessPool
 from livereactor.wiring.catalogue import learn
 
 TELLS: Final = """

@@ -13,10 +13,10 @@ import httpx2
 from prometheus_client.parser import text_string_to_metric_families
 
 from livereactor.base.limits import Limits
+from livereactor.coordinator.http.routes.observation import FOLLOWERS
 from livereactor.coordinator.options import CoordinatorOptions
-from livereactor.coordinator.routes.observation import FOLLOWERS
 from livereactor.protocol import link
-from livereactor.store.memory import MemoryStore
+from livereactor.store.memory.store import MemoryStore
 from livereactor.store.port import StoreUnavailableError
 from livereactor.store.records import ModelRecord
 from tests.integration.coordinator.asking import bearer, must_be_problem, until

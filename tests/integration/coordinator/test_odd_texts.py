@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from livereactor.coordinator.options import CoordinatorOptions
-from livereactor.store.sql import SqlStore
+from livereactor.store.sql.store import SqlStore
 from tests.integration.coordinator.asking import UNLIMITED
 from tests.integration.coordinator.rig import Served, coordinating, working
 from tests.tools.postgres import postgres_server

@@ -16,12 +16,12 @@ import pytest
 from livereactor.base.errors import LivereactorError
 from livereactor.base.limits import Limits
 from livereactor.blobs.folder import FolderBlobs
-from livereactor.coordinator.loops import Loop
+from livereactor.coordinator.http.previews import Loop
 from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.protocol import link
 from livereactor.protocol.http import Body, Candidates, Offer, problem, read_body
 from livereactor.protocol.stages import SessionStages
-from livereactor.store.sql import SqlStore
+from livereactor.store.sql.store import SqlStore
 from livereactor.web import guesses
 from tests.integration.coordinator.asking import UNLIMITED, until
 from tests.integration.coordinator.rig import Served, coordinating, working

@@ -11,8 +11,8 @@ from typing import Never
 import pytest
 
 from livereactor.pool.port import PoolUnavailableError
-from livereactor.pool.subprocess_logs import WorkerLogs
-from livereactor.pool.subprocess_records import Records
+from livereactor.pool.subprocess.logs import WorkerLogs
+from livereactor.pool.subprocess.records import Records
 from tests.contract.pool.rig import Ends, SubprocessRig, spec
 
 

@@ -14,9 +14,9 @@ import structlog
 from fastapi import FastAPI
 from starlette.requests import HTTPConnection
 
-from livereactor.coordinator.auth import Auth
-from livereactor.coordinator.routes.keys import keys
-from livereactor.coordinator.routes.tokens import tokens
+from livereactor.coordinator.auth.authenticator import Auth
+from livereactor.coordinator.http.routes.keys import keys
+from livereactor.coordinator.http.routes.tokens import tokens
 from livereactor.protocol.keys import KeyRequest
 from livereactor.settings import resolve
 from livereactor.store.port import Store

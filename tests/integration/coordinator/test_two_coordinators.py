@@ -11,11 +11,12 @@ from typing import Any
 import httpx2
 import pytest
 
-from livereactor.coordinator import outside, relaying
-from livereactor.coordinator.neighbours import PATH
+from livereactor.coordinator.cluster import forwarding as relaying
+from livereactor.coordinator.cluster import poller as outside
+from livereactor.coordinator.cluster.relay import PATH
 from livereactor.protocol import link
-from livereactor.store.memory import MemoryStore
-from livereactor.store.memory_notices import MemoryNotices
+from livereactor.store.memory.notices import MemoryNotices
+from livereactor.store.memory.store import MemoryStore
 from livereactor.store.port import Store
 from tests.integration.coordinator.asking import must_be_problem, until
 from tests.integration.coordinator.rig import FakeWorker, Served, as_json, coordinating, dialled, hello, working

@@ -11,7 +11,7 @@ import httpx2
 
 from livereactor.base.limits import Limits
 from livereactor.engine.client_side import ClientSide
-from livereactor.engine.memory import MemoryEngine
+from livereactor.engine.memory.engine import MemoryEngine
 from livereactor.engine.port import PeerConfig, PeerState, Section, Use
 from tests.integration.coordinator.asking import must_be_problem
 from tests.integration.coordinator.rig import Served, coordinating

@@ -13,7 +13,7 @@ import structlog
 
 from livereactor.base.limits import Limits
 from livereactor.engine.client_side import ClientSide
-from livereactor.engine.memory import MemoryEngine
+from livereactor.engine.memory.engine import MemoryEngine
 from livereactor.engine.port import PeerConfig, Section, Use
 from tests.integration.coordinator.asking import key_of, until
 from tests.integration.coordinator.rig import Served, coordinating

@@ -11,10 +11,11 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import InvalidStatus
 
-from livereactor.coordinator import links, relaying
-from livereactor.coordinator.routes import workers
+from livereactor.coordinator.cluster import forwarding as relaying
+from livereactor.coordinator.cluster import worker_links as links
+from livereactor.coordinator.http.routes import workers
 from livereactor.protocol import link
-from livereactor.store.memory import MemoryStore
+from livereactor.store.memory.store import MemoryStore
 from livereactor.store.port import StoreUnavailableError
 from tests.integration.coordinator.asking import must_be_problem, until
 from tests.integration.coordinator.rig import FakeWorker, Served, coordinating, dialled, hello, working

@@ -13,13 +13,13 @@ from livereactor.base.ids import uuid7
 from livereactor.base.limits import Limits
 from livereactor.blobs.memory import MemoryBlobs
 from livereactor.engine.client_side import ClientSide
-from livereactor.engine.memory import MemoryEngine
+from livereactor.engine.memory.engine import MemoryEngine
 from livereactor.engine.port import PeerConfig, Section, Use
-from livereactor.runtime.authoring import Model, definition_of
-from livereactor.runtime.describing import model_spec
-from livereactor.runtime.runtime import Options, Runtime
-from livereactor.runtime.worker import Coordinator, Worker
-from livereactor.runtime.worker_link import About, WorkerLink
+from livereactor.runtime.authoring.model import Model, definition_of
+from livereactor.runtime.session.describing import model_spec
+from livereactor.runtime.session.service import Options, Runtime
+from livereactor.runtime.worker.link import About, WorkerLink
+from livereactor.runtime.worker.worker import Coordinator, Worker
 from tests.integration.worker.standin import SECRET, StandIn
 
 

@@ -19,9 +19,9 @@ from livereactor.engine.port import MessageReceived
 from livereactor.media.frames import Frame
 from livereactor.protocol import link, v1
 from livereactor.protocol import messages as m
-from livereactor.runtime.connection import MAY_NOT_RECORD
-from livereactor.runtime.slot import AT_ONCE
-from livereactor.runtime.worker_socket import WrongPlaceError
+from livereactor.runtime.session.connection import MAY_NOT_RECORD
+from livereactor.runtime.worker.slot import AT_ONCE
+from livereactor.runtime.worker.socket import WrongPlaceError
 from tests.integration.models import Gate, LoadFails, Plain, WrongShape
 from tests.integration.worker.serving import working
 from tests.integration.worker.standin import StandIn, chattering, standing_in

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from livereactor.client.error import ReactorError
 from livereactor.client.errors import DecodeFailedError
-from livereactor.client.wire.api_errors import refusal
-from livereactor.client.wire.http import HttpAnswer
-from livereactor.client.wire.link_channels import Channels
-from livereactor.client.wire.reading import read_body, read_descriptor, read_ice_servers
+from livereactor.client.http.api_errors import refusal
+from livereactor.client.http.client import HttpAnswer
+from livereactor.client.http.reading import read_body, read_descriptor, read_ice_servers
+from livereactor.client.transport.channels import Channels
 from livereactor.engine.port import ChannelEvent, IceServer, MessageReceived
 from livereactor.protocol import messages as m
 from livereactor.protocol.http import Answer, ConnectionCreated, SessionDescriptor, UploadSlot

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from livereactor.coordinator.queue import order
-from livereactor.coordinator.worker import LIVE
+from livereactor.coordinator.machines.queue import order
+from livereactor.coordinator.machines.worker import LIVE
 from livereactor.store.port import Tx
 from livereactor.store.records import OPEN, SessionRecord, SessionState, SlotRecord, SlotState
 from tests.property.coordinator.nodes import Claim, Node

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from livereactor.protocol import link
-from livereactor.runtime import worker_events as e
-from livereactor.runtime.worker_link import About, WorkerLink
+from livereactor.runtime.worker import events as e
+from livereactor.runtime.worker.link import About, WorkerLink
 
 UNCLAIMED, ORPHANED = 45.0, 30.0  # seconds in which somebody has to come (back)
 Claim = tuple[str, int, int, str]  # worker, slot, fence, session

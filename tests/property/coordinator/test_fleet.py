@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livereactor.coordinator.fleet_model import (
+from livereactor.coordinator.fleet.model import (
     BACK_OFF_MAX,
     Adopted,
     FleetEvent,
@@ -22,8 +22,8 @@ from livereactor.coordinator.fleet_model import (
     StartWorker,
     StayedInUse,
 )
-from livereactor.coordinator.fleet_process import REGISTER_TIMEOUT
-from livereactor.coordinator.fleet_view import ModelView, WorkerView
+from livereactor.coordinator.fleet.process import REGISTER_TIMEOUT
+from livereactor.coordinator.fleet.view import ModelView, WorkerView
 from livereactor.store.records import WorkerState
 
 IDLE_STOP = 30.0

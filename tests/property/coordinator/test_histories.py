@@ -19,12 +19,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livereactor.coordinator.worker import LIVE
-from livereactor.runtime.worker_link import LinkState
-from livereactor.store.memory import MemoryStore
+from livereactor.coordinator.machines.worker import LIVE
+from livereactor.runtime.worker.link import LinkState
+from livereactor.store.memory.store import MemoryStore
 from livereactor.store.port import Store, Tx
 from livereactor.store.records import SlotState
-from livereactor.store.sql import SqlStore
+from livereactor.store.sql.store import SqlStore
 from tests.property.coordinator.world import Facts, World
 
 T = TypeVar("T")

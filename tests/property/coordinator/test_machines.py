@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from livereactor.base.errors import IllegalTransitionError
-from livereactor.coordinator import lease, session, worker
-from livereactor.coordinator.lease import Standing
+from livereactor.coordinator.machines import lease, session, worker
+from livereactor.coordinator.machines.lease import Standing
 from livereactor.protocol.link import SlotReport
 from livereactor.store.records import (
     OPEN,

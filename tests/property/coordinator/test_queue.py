@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livereactor.coordinator import decisions, queue
+from livereactor.coordinator import decisions
+from livereactor.coordinator.machines import queue
 from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.protocol import link
-from livereactor.store.memory import MemoryStore
+from livereactor.store.memory.store import MemoryStore
 from livereactor.store.port import Tx
 from livereactor.store.records import Account, ModelRecord, SessionRecord, SessionState
 from tests.tools.making import created

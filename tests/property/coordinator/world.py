@@ -14,9 +14,9 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from livereactor.base.errors import LivereactorError
 from livereactor.coordinator import decisions
-from livereactor.coordinator.effects import Effect, TellAssigned, TellDrain, TellEnded
+from livereactor.coordinator.decisions.effects import Effect, TellAssigned, TellDrain, TellEnded
+from livereactor.coordinator.machines.worker import LIVE
 from livereactor.coordinator.options import CoordinatorOptions
-from livereactor.coordinator.worker import LIVE
 from livereactor.protocol import link
 from livereactor.store.port import StoreUnavailableError, Tx
 from livereactor.store.records import OPEN, Account, ModelRecord, SessionRecord, SessionState

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livereactor.runtime.playout import FASTEST, Playout
+from livereactor.runtime.outputs.playout import FASTEST, Playout
 
 FPS = st.one_of(st.none(), st.floats(1, 120))
 SECONDS = st.floats(0, 2, allow_nan=False)

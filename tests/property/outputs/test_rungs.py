@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from livereactor.media.rate import FALL_BELOW, FLOOR, RISE_ABOVE
-from livereactor.runtime.rungs import (
+from livereactor.runtime.outputs.quality_layers import (
     LOW_BPS,
     SHARE,
     CeilingSet,

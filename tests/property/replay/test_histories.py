@@ -14,10 +14,10 @@ from structlog.testing import capture_logs
 import livereactor as lr
 from livereactor.base.errors import LivereactorError
 from livereactor.protocol.schema import validate_arguments
-from livereactor.runtime.inputs import InputQueue
-from livereactor.runtime.performer import StepMade
+from livereactor.runtime.authoring.inputs import InputQueue
+from livereactor.runtime.execution.runner import StepMade
+from livereactor.runtime.interfaces import Call, ClientInfo, ReceivedFile, SessionStart, StageEvent
 from livereactor.runtime.replay.noting import NotedPerformer
-from livereactor.runtime.seam import Call, ClientInfo, ReceivedFile, SessionStart, StageEvent
 from tests.tools.journals import Kept, replayed
 
 

@@ -12,10 +12,8 @@ from hypothesis import strategies as st
 
 from livereactor.base.errors import ForbiddenError, IllegalTransitionError, NotFoundError, PeerError, UnavailableError
 from livereactor.base.limits import Limits
-from livereactor.runtime import room_events as e
-from livereactor.runtime.member import DataOpened, Offered, TransportUp
-from livereactor.runtime.room import Room
-from livereactor.runtime.session_life import (
+from livereactor.runtime.session import membership_events as e
+from livereactor.runtime.session.lifecycle import (
     EndAsked,
     ModelBroken,
     ModelLoaded,
@@ -23,6 +21,8 @@ from livereactor.runtime.session_life import (
     SessionState,
     StageClosed,
 )
+from livereactor.runtime.session.member import DataOpened, Offered, TransportUp
+from livereactor.runtime.session.membership import Room
 
 OUTPUTS, INPUTS = ("main_video", "voice"), ("webcam", "mic")
 # Two of them are talked of most, or no history would get as far as a live Connection.

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from livereactor.base.errors import IllegalTransitionError
-from livereactor.runtime.pacing import (
+from livereactor.runtime.execution.pacing import (
     IDLE_RATE,
     MAX_FREE_RATE,
     SOUND_LEAD,

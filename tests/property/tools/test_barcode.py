@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livereactor.measuring.barcode import CLIENT_BIT, CLOCK_MASK, Code, draw, read
+from livereactor.probes.barcode import CLIENT_BIT, CLOCK_MASK, Code, draw, read
 
 CODES = st.builds(
     Code,

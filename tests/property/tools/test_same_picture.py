@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.official import picture
-from livereactor.measuring.barcode import read
+from livereactor.probes.barcode import read
 from tests.tools.processes import REPOSITORY
 
 

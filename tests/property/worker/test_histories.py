@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 
 from livereactor.base.errors import LivereactorError
 from livereactor.coordinator import decisions
-from livereactor.coordinator.effects import Effect, TellAssigned, TellDrain, TellEnded, WorkerLost
+from livereactor.coordinator.decisions.effects import Effect, TellAssigned, TellDrain, TellEnded, WorkerLost
 from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.protocol import link
-from livereactor.runtime import worker_events as e
-from livereactor.runtime.worker_link import About, LinkState, WorkerLink
-from livereactor.store.memory import MemoryStore
+from livereactor.runtime.worker import events as e
+from livereactor.runtime.worker.link import About, LinkState, WorkerLink
+from livereactor.store.memory.store import MemoryStore
 from livereactor.store.port import Tx
 from livereactor.store.records import ModelRecord, SessionRecord, SessionState, SlotState, WorkerState
 from tests.tools.making import created

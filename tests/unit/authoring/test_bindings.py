@@ -10,7 +10,7 @@ import pytest
 import livereactor as lr
 from livereactor.base.errors import DefinitionError
 from livereactor.protocol.openapi import to_openapi
-from livereactor.runtime.definition import definition_of
+from livereactor.runtime.authoring.definition import definition_of
 
 
 class Walk(lr.Model):

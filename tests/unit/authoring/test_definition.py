@@ -14,7 +14,7 @@ from pydantic import BaseModel
 import livereactor as lr
 from livereactor.base.errors import DefinitionError, InvalidCommandError
 from livereactor.protocol.openapi import to_openapi
-from livereactor.runtime.definition import definition_of
+from livereactor.runtime.authoring.definition import definition_of
 from livereactor.testing import Stage
 
 

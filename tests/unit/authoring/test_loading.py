@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from livereactor.base.errors import ModelLoadError
-from livereactor.runtime.loading import load_model, model_file
+from livereactor.runtime.execution.loading import load_model, model_file
 
 HEAD = "import livereactor as lr\n\n"
 POND = "class Pond(lr.Model):\n    def stream(self):\n        yield None\n"

@@ -9,7 +9,7 @@ import pytest
 
 from examples.pond import Dropped, Pond
 from livereactor.base.errors import InvalidCommandError
-from livereactor.runtime.seam import MessageOut
+from livereactor.runtime.interfaces import MessageOut
 from livereactor.testing import Stage
 
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 import livereactor as lr
-from livereactor.runtime.fetching import ATTEMPTS, fetch
-from livereactor.runtime.seam import Loaded, LoadFailed
-from livereactor.runtime.weights import WeightsError
+from livereactor.runtime.authoring.weights import WeightsError
+from livereactor.runtime.execution.weight_fetching import ATTEMPTS, fetch
+from livereactor.runtime.interfaces import Loaded, LoadFailed
 from tests.unit.stage.rig import staged
 
 CONTENT = bytes(range(256)) * 4000

@@ -13,7 +13,7 @@ from bench.__main__ import FIGURES
 from bench.frame import Figure, save, write_page
 from bench.plots import draw
 from bench.stand import Stand
-from livereactor.measuring.results import Result
+from livereactor.probes.results import Result
 
 ROWS = [
     Result("P1", "livereactor", "own client", "360p", {"p50": 6.0, "p95": 10.0, "max": 11.0}, "ms", 60),

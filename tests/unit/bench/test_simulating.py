@@ -12,8 +12,9 @@ from bench.simulate import __main__ as simulate
 from bench.simulate.cell import HELD_BEAT_CALLS, IDLE_BEAT_CALLS, LOOK_CALLS, Cell
 from bench.simulate.clock import EPOCH_US, Clock, Database
 from bench.simulate.world import World
-from livereactor.coordinator import decisions, views
-from livereactor.coordinator.caller import Caller
+from livereactor.coordinator import decisions
+from livereactor.coordinator.auth.caller import Caller
+from livereactor.coordinator.http import views
 from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.protocol import link
 from livereactor.store.records import ModelRecord, SessionRecord, SessionState

@@ -13,10 +13,10 @@ from typer.testing import CliRunner, Result
 
 from livereactor.base.errors import ConfigError, LivereactorError, NotFoundError, UnavailableError, UsageError
 from livereactor.cli.main import app
-from livereactor.coordinator.caller import ALL_SCOPES, SESSION_SCOPES
-from livereactor.coordinator.keys import KEY
-from livereactor.coordinator.secrets import kept_secrets
-from livereactor.coordinator.tokens import Tokens
+from livereactor.coordinator.auth.caller import ALL_SCOPES, SESSION_SCOPES
+from livereactor.coordinator.auth.keys import KEY
+from livereactor.coordinator.auth.secrets import kept_secrets
+from livereactor.coordinator.auth.tokens import Tokens
 from tests.tools.processes import free_port
 
 Command = Callable[..., Result]

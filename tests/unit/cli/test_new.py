@@ -4,7 +4,7 @@ import pytest
 
 from livereactor.base.errors import UsageError
 from livereactor.cli.new import Template, class_name, new
-from livereactor.runtime.loading import load_model
+from livereactor.runtime.execution.loading import load_model
 from livereactor.testing import Stage
 
 

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from livereactor.client.error import ReactorError
-from livereactor.client.media.tracks import Tracks
+from livereactor.client.tracks.tracks import Tracks
 from livereactor.client.types import TrackCapability
 from livereactor.engine.client_side import ClientSide
-from livereactor.engine.memory import MemoryEngine
-from livereactor.engine.memory_media import MemoryInput, MemoryVideoOutput
+from livereactor.engine.memory.engine import MemoryEngine
+from livereactor.engine.memory.media import MemoryInput, MemoryVideoOutput
 from livereactor.engine.port import AudioOutput, KeyFrameWanted, RateChanged, Section, Use, VideoOutput
 from livereactor.media.frames import Frame, Pixels, Sound
 

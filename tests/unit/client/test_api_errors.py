@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from livereactor.client.wire.api_errors import refusal, retry_after
-from livereactor.client.wire.http import HttpAnswer
+from livereactor.client.http.api_errors import refusal, retry_after
+from livereactor.client.http.client import HttpAnswer
 
 
 def answer(status: int, body: Any = None, **headers: str) -> HttpAnswer:

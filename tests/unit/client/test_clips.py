@@ -10,11 +10,11 @@ import pytest
 from livereactor.client.error import ReactorError
 from livereactor.client.errors import RecordingError, error_of
 from livereactor.client.files.clips import request_clip, request_recording
+from livereactor.client.http.api import Api
+from livereactor.client.http.credentials import Credentials
 from livereactor.client.types import Clip
-from livereactor.client.wire.api import Api
-from livereactor.client.wire.credentials import Credentials
 from livereactor.protocol import messages as m
-from livereactor.runtime.recorder.life import NO_PICTURE
+from livereactor.runtime.recording.lifecycle import NO_PICTURE
 
 READY = m.ClipReady("rec-1", "snap", 2.0, 12.0, 12.0, 1_795_502_098_953, "/clips?session_id=rec-1&start=2.000")
 

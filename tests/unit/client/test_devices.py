@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from livereactor.client.error import ReactorError
-from livereactor.client.media.devices import Camera, MediaFile, Microphone, Screen, Speaker
+from livereactor.client.tracks.devices import Camera, MediaFile, Microphone, Screen, Speaker
 from tests.unit.client.media_rig import Rig, Wire, eventually, rigged, shade
 
 

@@ -4,9 +4,8 @@ import pytest
 
 from livereactor.base.errors import IllegalTransitionError
 from livereactor.client.errors import error_of
-from livereactor.client.life.machine import Machine
-from livereactor.client.life.phases import Phase
-from livereactor.client.life.words import (
+from livereactor.client.lifecycle.machine import Machine
+from livereactor.client.lifecycle.messages import (
     Abandon,
     Adopt,
     Become,
@@ -35,6 +34,7 @@ from livereactor.client.life.words import (
     UseLink,
     Woke,
 )
+from livereactor.client.lifecycle.states import Phase
 from livereactor.client.types import Status
 
 S = Status

@@ -1,6 +1,6 @@
 import pytest
 
-from livereactor.client.life.moments import LADDER, RETRIES, SESSION_POLLS, Polls, Retries, Silence, Step
+from livereactor.client.lifecycle.timers import LADDER, RETRIES, SESSION_POLLS, Polls, Retries, Silence, Step
 
 
 def test_each_wait_is_twice_the_one_before_up_to_the_longest() -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from livereactor.client.errors import DecodeFailedError
-from livereactor.client.wire.http import HttpAnswer
-from livereactor.client.wire.reading import read_body, read_descriptor, read_ice_servers
+from livereactor.client.http.client import HttpAnswer
+from livereactor.client.http.reading import read_body, read_descriptor, read_ice_servers
 from livereactor.protocol.http import ConnectionCreated
 
 TRACK = {"name": "main_video", "kind": "video", "direction": "recvonly"}

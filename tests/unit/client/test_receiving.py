@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from livereactor.client.error import ReactorError
-from livereactor.client.media.frame_handlers import accepted
-from livereactor.client.media.frame_streams import Frames
-from livereactor.client.media.track import Track
+from livereactor.client.tracks.frame_handlers import accepted
+from livereactor.client.tracks.frame_streams import Frames
+from livereactor.client.tracks.track import Track
 from livereactor.media.frames import Frame
 from tests.unit.client.media_rig import PATIENCE, Got, Rig, Wire, ended, eventually, flat, rigged
 

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from livereactor.client.errors import CommandRejected, ForbiddenError, ReactorError, StepError
-from livereactor.client.wire import requests as requests_module
-from livereactor.client.wire.requests import Question, Requests
+from livereactor.client.transport import requests as requests_module
+from livereactor.client.transport.requests import Question, Requests
 from livereactor.protocol import messages as m
 
 

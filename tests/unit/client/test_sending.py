@@ -14,9 +14,9 @@ import pytest
 
 from livereactor.client.error import ReactorError
 from livereactor.client.errors import error_of
-from livereactor.client.media.bitrate import Bitrate
-from livereactor.client.media.pushed import Picture, picture_of
-from livereactor.client.media.sending import VideoSender, target_bps
+from livereactor.client.tracks.bitrate import Bitrate
+from livereactor.client.tracks.pushed import Picture, picture_of
+from livereactor.client.tracks.sending import VideoSender, target_bps
 from livereactor.media.encoder import start_bps
 from livereactor.media.frames import EncodedFrame, VideoCodec
 from livereactor.media.rate import FLOOR

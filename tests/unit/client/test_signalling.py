@@ -9,9 +9,9 @@ from typing import cast
 import pytest
 
 from livereactor.client.errors import ReactorError, error_of
-from livereactor.client.wire import signalling
-from livereactor.client.wire.api import Api
-from livereactor.client.wire.signalling import MAX_CANDIDATES, Trickle, answer_to, format_for, with_candidates
+from livereactor.client.http.api import Api
+from livereactor.client.transport import signalling
+from livereactor.client.transport.signalling import MAX_CANDIDATES, Trickle, answer_to, format_for, with_candidates
 from livereactor.engine.port import Candidate
 from livereactor.protocol.messages import WireFormat
 from livereactor.protocol.sdp import parse_description

@@ -16,7 +16,7 @@ import pytest
 
 from livereactor.client.error import ReactorError
 from livereactor.client.errors import error_of
-from livereactor.client.media.sources import INTERVAL, source_of
+from livereactor.client.tracks.sources import INTERVAL, source_of
 from livereactor.media.frames import Frame
 from tests.unit.client.media_rig import Rig, Wire, ended, eventually, flat, rigged, shade
 

@@ -16,9 +16,9 @@ from livereactor.client.error import ReactorError
 from livereactor.client.figures import sampler as stats_sampler
 from livereactor.client.figures.sampler import StatsSampler
 from livereactor.client.figures.stats import Statistics, told
-from livereactor.client.media.latency import Latency
+from livereactor.client.tracks.latency import Latency
 from livereactor.client.types import ConnectionStats, ConnectionTimings, InboundStats, OutboundStats
-from livereactor.engine.memory_media import MemoryInput
+from livereactor.engine.memory.media import MemoryInput
 from livereactor.engine.port import CandidatePair, PeerStats
 from livereactor.protocol import messages as m
 

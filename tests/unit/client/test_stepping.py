@@ -12,9 +12,9 @@ from livereactor.client.stepping import StepResult, step_request, step_result
 from livereactor.media.frames import Frame, Sound
 from livereactor.protocol import messages as m
 from livereactor.protocol import v1
-from livereactor.runtime.seam import OutputDeclaration, StepOutput
-from livereactor.runtime.steps import step_media
-from livereactor.runtime.steps import step_result as answer
+from livereactor.runtime.interfaces import OutputDeclaration, StepOutput
+from livereactor.runtime.session.steps import step_media
+from livereactor.runtime.session.steps import step_result as answer
 
 PICTURE = np.arange(2 * 4 * 3, dtype=np.uint8).reshape(2, 4, 3)
 

@@ -61,7 +61,7 @@ async def test_another_session_may_have_other_tracks(rig: Rig) -> None:
 
 
 def test_a_client_with_a_handler_has_loaded_neither_numpy_nor_a_codec_nor_an_engine() -> None:
-    heavy = {"numpy", "cv2", "av", "reactor_webrtc", "aiortc", "livereactor.engine.libwebrtc"}
+    heavy = {"numpy", "cv2", "av", "reactor_webrtc", "aiortc", "livereactor.engine.libwebrtc.engine"}
     use = "lr.Reactor('pond', local=True).track('main_video').on_frame(print)"
     program = f"import sys, livereactor as lr; {use}; print({heavy!r} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -6,9 +6,9 @@ from typing import Any
 
 from livereactor.client.chores import Chores
 from livereactor.client.events import Emitter
-from livereactor.client.life.words import Lost
-from livereactor.client.transports import Transport, Transports
-from livereactor.client.wire.link_events import LinkLost, MessageArrived, TrackArrived
+from livereactor.client.lifecycle.messages import Lost
+from livereactor.client.transport.events import LinkLost, MessageArrived, TrackArrived
+from livereactor.client.transport.transports import Transport, Transports
 from livereactor.protocol import messages as m
 
 HELLO = MessageArrived(m.ModelMessage("hello"))

@@ -8,11 +8,11 @@ from typing import Any, get_overloads
 
 import pytest
 
-from livereactor.client.media.track import Track
-from livereactor.client.media.tracks import TrackList
 from livereactor.client.reactor import Reactor
 from livereactor.client.sync.reactor import SyncReactor
 from livereactor.client.sync.tracks import SyncTrack, SyncTrackList
+from livereactor.client.tracks.track import Track
+from livereactor.client.tracks.tracks import TrackList
 
 PAIRS = [(Reactor, SyncReactor), (Track, SyncTrack), (TrackList, SyncTrackList)]
 # What the client itself does with its Tracks, not a program.

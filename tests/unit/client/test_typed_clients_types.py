@@ -9,8 +9,8 @@ from pathlib import Path
 
 from livereactor.cli.demo import MODELS
 from livereactor.client.codegen import client_of
-from livereactor.runtime.definition import definition_of
-from livereactor.runtime.loading import load_model
+from livereactor.runtime.authoring.definition import definition_of
+from livereactor.runtime.execution.loading import load_model
 from tests.tools.processes import REPOSITORY
 from tests.unit.client.everything import LAMP
 

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from livereactor.base.errors import UnavailableError
-from livereactor.coordinator.caller import Caller
-from livereactor.coordinator.effects import Effect
-from livereactor.coordinator.links import Links
+from livereactor.coordinator.auth.caller import Caller
+from livereactor.coordinator.cluster.worker_links import Links
+from livereactor.coordinator.decisions.effects import Effect
 from livereactor.coordinator.options import CoordinatorOptions, Quotas
 from livereactor.coordinator.service import Service
 from livereactor.protocol import link
 from livereactor.protocol.http import CreateSession, SessionDescriptor
-from livereactor.store.memory import MemoryStore
+from livereactor.store.memory.store import MemoryStore
 from livereactor.store.port import Store, StoreUnavailableError, Tx
 from livereactor.store.records import ModelRecord, SessionRecord
 

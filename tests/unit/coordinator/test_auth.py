@@ -11,15 +11,15 @@ from starlette.requests import HTTPConnection
 
 from livereactor.base.errors import ForbiddenError, LivereactorError, NotFoundError, UnauthorizedError
 from livereactor.base.limits import Limits
-from livereactor.coordinator.auth import Auth
-from livereactor.coordinator.caller import SESSION_SCOPES, Caller
-from livereactor.coordinator.keys import Keys, new_key
+from livereactor.coordinator.auth.authenticator import Auth
+from livereactor.coordinator.auth.caller import SESSION_SCOPES, Caller
+from livereactor.coordinator.auth.keys import Keys, new_key
+from livereactor.coordinator.auth.secrets import given_secrets
+from livereactor.coordinator.auth.tokens import Tokens
 from livereactor.coordinator.options import CoordinatorOptions
-from livereactor.coordinator.secrets import given_secrets
-from livereactor.coordinator.tokens import Tokens
 from livereactor.protocol.keys import KeyRequest
 from livereactor.protocol.tokens import ShareRequest, TokenAnswer, TokenRequest
-from livereactor.store.memory import MemoryStore
+from livereactor.store.memory.store import MemoryStore
 from livereactor.store.records import SessionRecord, SessionState
 
 HERE, ELSEWHERE = "127.0.0.1", "192.0.2.1"

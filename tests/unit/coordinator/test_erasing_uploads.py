@@ -16,11 +16,11 @@ from livereactor.blobs.pieces import LEAST
 from livereactor.blobs.port import BlobKey, BlobMissingError
 from livereactor.blobs.signing import Grant, Signer
 from livereactor.coordinator import uploads as module
-from livereactor.coordinator.links import Links
+from livereactor.coordinator.cluster.worker_links import Links
 from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.coordinator.service import Service
 from livereactor.coordinator.uploads import Uploads
-from livereactor.store.memory import MemoryStore
+from livereactor.store.memory.store import MemoryStore
 from livereactor.store.port import Tx
 from tests.contract.store import records as r
 

@@ -12,18 +12,18 @@ import pytest
 
 from livereactor.base.errors import UnavailableError
 from livereactor.base.limits import Limits
-from livereactor.coordinator import fleet
-from livereactor.coordinator.caller import ALL_SCOPES, Caller
-from livereactor.coordinator.fleet import Fleet, FleetPlan
-from livereactor.coordinator.links import Links
+from livereactor.coordinator.auth.caller import ALL_SCOPES, Caller
+from livereactor.coordinator.cluster.role import Role
+from livereactor.coordinator.cluster.worker_links import Links
+from livereactor.coordinator.fleet import fleet
+from livereactor.coordinator.fleet.fleet import Fleet, FleetPlan
 from livereactor.coordinator.options import CoordinatorOptions, Quotas
-from livereactor.coordinator.role import Role
 from livereactor.coordinator.service import Service
 from livereactor.pool.memory import MemoryMachine, MemoryPool, Program
 from livereactor.pool.port import Handle, PoolUnavailableError, WorkerSpec
 from livereactor.protocol import link
 from livereactor.protocol.http import CreateSession
-from livereactor.store.memory import MemoryStore
+from livereactor.store.memory.store import MemoryStore
 from livereactor.store.port import Tx
 from livereactor.store.records import ModelRecord, WorkerRecord, WorkerState
 

@@ -8,8 +8,8 @@ from livereactor.blobs.keeper import EVERY, Keeper
 from livereactor.blobs.keeping import HOUR, Rules
 from livereactor.blobs.memory import MemoryBlobs
 from livereactor.blobs.port import BlobKey
-from livereactor.coordinator.keeping import LEADS_FOR, keeper_of
-from livereactor.store.memory import MemoryStore
+from livereactor.coordinator.retention import LEADS_FOR, keeper_of
+from livereactor.store.memory.store import MemoryStore
 from livereactor.store.port import Tx
 from tests.contract.store import records as r
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from livereactor.base.errors import NotFoundError, QuotaError, UnauthorizedError
-from livereactor.coordinator.keys import KEY, Keys, key_hash, new_key
+from livereactor.coordinator.auth.keys import KEY, Keys, key_hash, new_key
 from livereactor.protocol.keys import KeyRequest
-from livereactor.store.memory import MemoryStore
+from livereactor.store.memory.store import MemoryStore
 from livereactor.store.port import StoreUnavailableError
 from livereactor.web.guesses import GUESSES
 

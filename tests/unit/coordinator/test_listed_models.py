@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from livereactor.settings import Settings
-from livereactor.store.memory import MemoryStore
+from livereactor.store.memory.store import MemoryStore
 from livereactor.store.records import ModelRecord
 from livereactor.wiring.catalogue import Listed
 from livereactor.wiring.coordinator import list_models

@@ -7,7 +7,7 @@ import pytest
 from fastapi import APIRouter, FastAPI
 from prometheus_client.parser import text_string_to_metric_families
 
-from livereactor.coordinator.counting import Counting
+from livereactor.coordinator.http.request_metrics import Counting
 from livereactor.coordinator.metrics import CONTENT_TYPE
 from tests.unit.coordinator.service_rig import ALICE, Rig
 

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from livereactor.base.errors import QuotaError
 from livereactor.coordinator import quotas
-from livereactor.coordinator.caller import Caller
+from livereactor.coordinator.auth.caller import Caller
 from livereactor.coordinator.options import CoordinatorOptions, Quotas
 from livereactor.coordinator.quotas import TokenSpentError, seconds_until_next
 from livereactor.protocol.http import problem
-from livereactor.store.memory import MemoryStore
+from livereactor.store.memory.store import MemoryStore
 from livereactor.store.records import Account, SessionRecord, SessionState
 from tests.unit.coordinator.service_rig import Rig
 

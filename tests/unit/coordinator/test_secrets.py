@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from livereactor.base.errors import ConfigError
-from livereactor.coordinator.secrets import FILE_NAME, Secrets, given_secrets, kept_secrets
+from livereactor.coordinator.auth.secrets import FILE_NAME, Secrets, given_secrets, kept_secrets
 
 NEW, OLD = "n" * 40, "o" * 40
 

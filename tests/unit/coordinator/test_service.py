@@ -18,9 +18,9 @@ from livereactor.base.errors import (
     TooLargeError,
     UnavailableError,
 )
-from livereactor.coordinator.caller import ALL_SCOPES, Caller
+from livereactor.coordinator.auth.caller import ALL_SCOPES, Caller
 from livereactor.coordinator.creation import KeyReusedError
-from livereactor.coordinator.effects import FleetChanged, SessionEnded, TellAssigned
+from livereactor.coordinator.decisions.effects import FleetChanged, SessionEnded, TellAssigned
 from livereactor.coordinator.options import CoordinatorOptions, Quotas, TurnOptions
 from livereactor.protocol import link
 from livereactor.protocol.http import CreateSession, SessionDescriptor
@@ -328,7 +328,7 @@ async def test_a_poll_is_answered_when_its_hold_is_over() -> None:
 
 
 async def test_a_poll_outlasts_a_store_that_is_away(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("livereactor.coordinator.polls.RETRY", 0.01)
+    monkeypatch.setattr("livereactor.coordinator.http.polls.RETRY", 0.01)
     await rig.model()
     view = await rig.create()
     rig.store.away = True
@@ -469,7 +469,7 @@ async def test_a_worker_that_is_away_for_a_moment_is_waited_for_and_its_hello_wa
 
 
 async def test_a_worker_that_stays_away_is_said_so(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("livereactor.coordinator.relaying.RETURN", 0.02)
+    monkeypatch.setattr("livereactor.coordinator.cluster.forwarding.RETURN", 0.02)
     session = await rig.ready()
     rig.links.here.clear()
     with pytest.raises(UnavailableError, match="not connected at the moment"):
@@ -477,7 +477,7 @@ async def test_a_worker_that_stays_away_is_said_so(rig: Rig, monkeypatch: pytest
 
 
 async def test_no_more_than_so_many_requests_wait_for_workers(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("livereactor.coordinator.relaying.WAITING", 1)
+    monkeypatch.setattr("livereactor.coordinator.cluster.forwarding.WAITING", 1)
     session = await rig.ready()
     rig.links.here.clear()
     waiting = await held(rig.service.relay(ALICE, session, "GET", "/session"))

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from livereactor.base.errors import ConfigError
-from livereactor.coordinator.effects import FleetChanged, QueueChanged, SessionChanged, TellDrain, WorkerLost
-from livereactor.coordinator.fleet_model import Adopted, KillWorker, Looked, ModelFleet, RetireWorker, StartWorker
-from livereactor.coordinator.fleet_view import ModelView, WorkerView
-from livereactor.coordinator.hints import effect_of, hint_of
-from livereactor.coordinator.role import Role
+from livereactor.coordinator.cluster.notices import effect_of, hint_of
+from livereactor.coordinator.cluster.role import Role
+from livereactor.coordinator.decisions.effects import FleetChanged, QueueChanged, SessionChanged, TellDrain, WorkerLost
+from livereactor.coordinator.fleet.model import Adopted, KillWorker, Looked, ModelFleet, RetireWorker, StartWorker
+from livereactor.coordinator.fleet.view import ModelView, WorkerView
 from livereactor.settings import Settings
-from livereactor.store.memory import MemoryStore
+from livereactor.store.memory.store import MemoryStore
 from livereactor.store.records import WorkerState
 from livereactor.wiring.coordinator import coordinator_options
 from livereactor.wiring.peers import dialled

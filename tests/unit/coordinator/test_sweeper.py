@@ -9,10 +9,10 @@ from collections.abc import Callable
 import pytest
 
 from livereactor.coordinator import sweeper as module
+from livereactor.coordinator.cluster.outages import Outages
 from livereactor.coordinator.decider import Decider
-from livereactor.coordinator.effects import Effect
+from livereactor.coordinator.decisions.effects import Effect
 from livereactor.coordinator.options import CoordinatorOptions
-from livereactor.coordinator.outages import Outages
 from livereactor.coordinator.sweeper import Sweeper
 from livereactor.store.port import StoreUnavailableError, Tx
 from livereactor.store.records import SessionState
@@ -121,7 +121,7 @@ async def test_a_ticket_that_was_served_while_its_drop_was_decided_goes_on(monke
     served = await rig.record(session)
     rig.advance(10)
     monkeypatch.setattr(
-        "livereactor.store.memory._MemoryTx.unpolled", lambda tx, before_us, limit=100: [served]
+        "livereactor.store.memory.store._MemoryTx.unpolled", lambda tx, before_us, limit=100: [served]
     )  # as it was seen
     await rig.sweeper.sweep()
     assert await rig.state(session) is SessionState.WAITING
@@ -134,7 +134,7 @@ async def test_what_is_old_and_cannot_be_thrown_away_keeps_no_lease_from_ending(
         raise StoreUnavailableError("too slow")
 
     rig = SweptRig()
-    monkeypatch.setattr("livereactor.store.memory._MemoryTx.prune", fails)
+    monkeypatch.setattr("livereactor.store.memory.store._MemoryTx.prune", fails)
     session = await rig.ready()
     rig.advance(100)
     with pytest.raises(StoreUnavailableError):

@@ -10,10 +10,10 @@ import jwt
 import pytest
 
 from livereactor.base.errors import ForbiddenError, PeerError, UnauthorizedError, UsageError
-from livereactor.coordinator.caller import ALL_SCOPES, SESSION_SCOPES, Caller
-from livereactor.coordinator.secrets import given_secrets
-from livereactor.coordinator.shares import share_link, shared
-from livereactor.coordinator.tokens import ALGORITHM, AUDIENCE, ISSUER, Tokens, caller_of, granted
+from livereactor.coordinator.auth.caller import ALL_SCOPES, SESSION_SCOPES, Caller
+from livereactor.coordinator.auth.secrets import given_secrets
+from livereactor.coordinator.auth.shares import share_link, shared
+from livereactor.coordinator.auth.tokens import ALGORITHM, AUDIENCE, ISSUER, Tokens, caller_of, granted
 from livereactor.protocol.http import read_body
 from livereactor.protocol.tokens import TokenRequest
 from livereactor.store.records import SessionRecord, SessionState

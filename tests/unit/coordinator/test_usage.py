@@ -10,7 +10,7 @@ import pytest
 from livereactor.base.errors import PeerError
 from livereactor.coordinator import usage as module
 from livereactor.coordinator.usage import UsageRow, as_csv, as_json_lines, moment_us, usage
-from livereactor.store.memory import MemoryStore
+from livereactor.store.memory.store import MemoryStore
 from livereactor.store.records import EventRecord
 from tests.unit.coordinator.service_rig import ALICE, Rig
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from livereactor.coordinator import views
+from livereactor.coordinator.http import views
 from livereactor.protocol.http import QueueBody, SessionDescriptor
 from livereactor.store.records import ModelRecord, SessionRecord, SessionState
 from tests.unit.coordinator.service_rig import CAPABILITIES

@@ -7,10 +7,10 @@ from contextlib import ExitStack
 
 import pytest
 
-from livereactor.coordinator import wakes as module
-from livereactor.coordinator.outside import Outside
-from livereactor.coordinator.wakes import Held, Wakes
-from livereactor.store.memory import MemoryStore
+from livereactor.coordinator.cluster.poller import Outside
+from livereactor.coordinator.http import longpoll as module
+from livereactor.coordinator.http.longpoll import Held, Wakes
+from livereactor.store.memory.store import MemoryStore
 from livereactor.store.records import EventRecord
 from tests.unit.coordinator.service_rig import FrailStore, settle
 
@@ -180,8 +180,8 @@ async def test_while_nobody_is_held_the_store_is_not_asked(elsewhere: Elsewhere)
 async def test_a_flood_of_events_lets_everybody_look_and_is_not_read_to_its_end(
     wakes: Wakes, elsewhere: Elsewhere, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("livereactor.coordinator.outside.PAGE", 3)
-    monkeypatch.setattr("livereactor.coordinator.outside.PAGES", 2)
+    monkeypatch.setattr("livereactor.coordinator.cluster.poller.PAGE", 3)
+    monkeypatch.setattr("livereactor.coordinator.cluster.poller.PAGES", 2)
     with wakes.hold("other") as poll:
         await elsewhere.outside.look()
         poll.queued_at(None)

@@ -15,7 +15,7 @@ import pytest
 
 from livereactor.coordinator import webhooks as module
 from livereactor.coordinator.webhooks import Webhooks
-from livereactor.store.memory import MemoryStore
+from livereactor.store.memory.store import MemoryStore
 from livereactor.store.records import EventRecord
 
 NOW_US = 1_900_000_000_000_000

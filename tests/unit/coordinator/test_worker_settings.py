@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from livereactor.base.errors import ConfigError
-from livereactor.coordinator.secrets import Secrets
+from livereactor.coordinator.auth.secrets import Secrets
 from livereactor.pool.environment import model_environment
 from livereactor.pool.port import Needs
-from livereactor.pool.ray import RayPool
+from livereactor.pool.ray.pool import RayPool
 from livereactor.settings import Settings, resolve
 from livereactor.wiring.catalogue import Listed
 from livereactor.wiring.limits import limits

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from livereactor.base.errors import CommandError
-from livereactor.runtime.loading import load_model
-from livereactor.runtime.seam import MessageOut
+from livereactor.runtime.execution.loading import load_model
+from livereactor.runtime.interfaces import MessageOut
 from livereactor.testing import Stage
 from tests.tools.processes import REPOSITORY
 

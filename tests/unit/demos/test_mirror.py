@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from livereactor.runtime.loading import load_model
+from livereactor.runtime.execution.loading import load_model
 from livereactor.testing import Stage
 
 FILE = Path(__file__).parents[3] / "examples/mirror/mirror.py"

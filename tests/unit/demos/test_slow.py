@@ -11,7 +11,7 @@ import pytest
 
 from examples.slow import CHUNK, SHAPES, Slow
 from livereactor.media.frames import Pixels
-from livereactor.runtime.seam import MessageOut, StageEvent
+from livereactor.runtime.interfaces import MessageOut, StageEvent
 from livereactor.testing import Stage
 
 

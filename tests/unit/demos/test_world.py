@@ -13,8 +13,8 @@ import pytest
 
 from livereactor.base.errors import InvalidCommandError
 from livereactor.protocol.openapi import to_openapi
-from livereactor.runtime.definition import definition_of
-from livereactor.runtime.loading import load_model
+from livereactor.runtime.authoring.definition import definition_of
+from livereactor.runtime.execution.loading import load_model
 from livereactor.testing import Stage
 
 FILE = Path(__file__).parents[3] / "examples/world/world.py"

@@ -11,12 +11,12 @@ import promql_parser
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from livereactor.coordinator.cluster.worker_links import Links
 from livereactor.coordinator.decider import Decider
-from livereactor.coordinator.links import Links
 from livereactor.coordinator.metrics import Metrics
 from livereactor.coordinator.options import CoordinatorOptions
-from livereactor.runtime.metrics import Metrics as RuntimeMetrics
-from livereactor.store.memory import MemoryStore
+from livereactor.runtime.session.metrics import Metrics as RuntimeMetrics
+from livereactor.store.memory.store import MemoryStore
 from tests.tools.figures import figures_of_outputs
 from tests.unit.deploy.said import DEPLOY
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from livereactor.runtime.loading import load_model
+from livereactor.runtime.execution.loading import load_model
 from livereactor.testing import Stage
 from tests.tools.processes import REPOSITORY
 

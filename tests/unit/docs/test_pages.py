@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from livereactor.runtime.loading import load_model
+from livereactor.runtime.execution.loading import load_model
 from livereactor.settings import SECTIONS
 from livereactor.testing import Stage
 from tests.tools.processes import REPOSITORY

@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from livereactor.doors.film import Film
+from livereactor.integrations.film import Film
 
 
 def grey(value: int, *, width: int = 120, height: int = 90) -> np.ndarray:

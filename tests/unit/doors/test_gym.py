@@ -9,7 +9,7 @@ import pytest
 
 from livereactor.client.stepping import StepFrame, StepResult, StepTrack
 from livereactor.client.sync.reactor import SyncReactor
-from livereactor.doors.gym import ReactorEnv
+from livereactor.integrations.gym import ReactorEnv
 from livereactor.protocol.openapi_writing import to_openapi
 from livereactor.protocol.schema import CommandSchema, ModelSchema
 from livereactor.protocol.types import BoolType, Field

@@ -1,7 +1,7 @@
 """What a widget of a notebook leaves behind; what it shows is in tests/e2e/doors."""
 
 from livereactor import SyncReactor
-from livereactor.doors.notebook import ReactorWidget
+from livereactor.integrations.notebook import ReactorWidget
 
 
 def test_a_widget_that_is_taken_off_the_page_takes_no_frames_any_more() -> None:

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from livereactor.base.errors import PeerError
-from livereactor.engine import aiortc_sdp as sdp
-from livereactor.engine.aiortc_assembly import (
+from livereactor.engine.aiortc import sdp
+from livereactor.engine.aiortc.assembly import (
     MAX_PACKETS,
     Piece,
     SoundAssembly,
@@ -16,9 +16,9 @@ from livereactor.engine.aiortc_assembly import (
     is_h264_key,
     is_vp8_key,
 )
-from livereactor.engine.frame_tags import FrameTag, append_tag, split_tag
+from livereactor.engine.aiortc.frame_tags import FrameTag, append_tag, split_tag
+from livereactor.engine.aiortc.receiver_estimate import Bounds, ReceiverEstimate
 from livereactor.engine.key_gate import KeyGate
-from livereactor.engine.receiver_estimate import Bounds, ReceiverEstimate
 from livereactor.media.frames import EncodedFrame, VideoCodec
 
 FIRST = 65_530  # so that the sequence numbers wrap

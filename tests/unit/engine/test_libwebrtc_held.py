@@ -6,7 +6,7 @@ import gc
 import threading
 import weakref
 
-from livereactor.engine.libwebrtc_held import Held
+from livereactor.engine.libwebrtc.held import Held
 
 
 class Native:

@@ -10,8 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
-from livereactor.engine import libwebrtc_slots, tokens
-from livereactor.engine.libwebrtc_slots import SPARE_SLOTS, Served, Slots
+from livereactor.engine.libwebrtc import encoder_tracks as libwebrtc_slots
+from livereactor.engine.libwebrtc import frame_tokens as tokens
+from livereactor.engine.libwebrtc.encoder_tracks import SPARE_SLOTS, Served, Slots
 
 
 class Track:

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from livereactor.base.errors import EngineError, PeerError, TooLargeError
-from livereactor.engine import memory_sdp
 from livereactor.engine.client_side import ClientSide
-from livereactor.engine.memory import MemoryEngine, MemoryPeer
-from livereactor.engine.memory_media import MemoryInput
+from livereactor.engine.memory import sdp as memory_sdp
+from livereactor.engine.memory.engine import MemoryEngine, MemoryPeer
+from livereactor.engine.memory.media import MemoryInput
 from livereactor.engine.port import (
     Accepted,
     Candidate,

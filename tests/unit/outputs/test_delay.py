@@ -2,7 +2,7 @@
 
 import pytest
 
-from livereactor.runtime.playout import Playout
+from livereactor.runtime.outputs.playout import Playout
 
 
 def test_every_frame_waits_the_delay_and_the_queue_has_room_for_what_waits() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from livereactor.media.frames import VideoCodec
-from livereactor.runtime.outputs_fanout import Fanout, Task
-from livereactor.runtime.rungs import Rung
+from livereactor.runtime.outputs.fanout import Fanout, Task
+from livereactor.runtime.outputs.quality_layers import Rung
 from tests.unit.outputs.fakes import VideoSink
 
 CEILING = 2_500_000

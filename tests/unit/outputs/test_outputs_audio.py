@@ -12,8 +12,8 @@ import pytest
 from livereactor.base.clock import SystemClock
 from livereactor.base.errors import NotFoundError
 from livereactor.media.frames import Sound
-from livereactor.runtime.outputs import Outputs
-from livereactor.runtime.seam import OutputDeclaration
+from livereactor.runtime.interfaces import OutputDeclaration
+from livereactor.runtime.outputs.outputs import Outputs
 from tests.unit.outputs.fakes import TIMEOUT, AudioSink
 
 RATE = 48_000

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from livereactor.media.frames import EncodedFrame, Frame, VideoCodec
-from livereactor.runtime.outputs import Outputs
-from livereactor.runtime.seam import OutputDeclaration
+from livereactor.runtime.interfaces import OutputDeclaration
+from livereactor.runtime.outputs.outputs import Outputs
 from tests.unit.outputs.fakes import TIMEOUT, VideoSink, frame
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from livereactor.media.frames import Sound, VideoCodec
-from livereactor.runtime.outputs import SOUND_LAG, Outputs
-from livereactor.runtime.recorder.tap import Played, Shown, Tap
-from livereactor.runtime.seam import OutputDeclaration
+from livereactor.runtime.interfaces import OutputDeclaration
+from livereactor.runtime.outputs.outputs import SOUND_LAG, Outputs
+from livereactor.runtime.recording.tap import Played, Shown, Tap
 from tests.unit.outputs.fakes import TIMEOUT, AudioSink, VideoSink, frame
 
 SILENT = [OutputDeclaration("main_video", "video", 30, 64, 48)]

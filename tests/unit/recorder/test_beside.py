@@ -7,10 +7,10 @@ from typing import Any, cast
 
 import pytest
 
-from livereactor.runtime.recorder.beside import JournalBeside
-from livereactor.runtime.recorder.media_clock import MediaClock
-from livereactor.runtime.recorder.storing import Storing
-from livereactor.runtime.seam import JournalStoppedError
+from livereactor.runtime.interfaces import JournalStoppedError
+from livereactor.runtime.recording.journal_sink import JournalBeside
+from livereactor.runtime.recording.media_clock import MediaClock
+from livereactor.runtime.recording.uploader import Storing
 
 
 class Stored:

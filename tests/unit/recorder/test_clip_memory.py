@@ -12,7 +12,7 @@ from livereactor.base.limits import MIB
 from livereactor.media.boxes import AAC_SAMPLES, VIDEO_SCALE, AudioTrack, VideoTrack
 from livereactor.media.excerpt import excerpt_of
 from livereactor.media.sample_index import SampleIndex
-from livereactor.runtime.recorder.clips import IN_MEMORY, _written
+from livereactor.runtime.recording.clips import IN_MEMORY, _written
 
 SECONDS: Final = 300
 FPS, PICTURE, FRAME = 30, 12_500, 340  # bytes of a picture at 3 Mbit/s, and of a frame of sound at 128 kbit/s

@@ -12,18 +12,18 @@ import av
 import numpy as np
 import pytest
 
-from livereactor.measuring.barcode import Code, draw, read
 from livereactor.media.aac import SoundLine
 from livereactor.media.clip import cut, ticks
 from livereactor.media.encoder import VideoEncoder, start_bps
 from livereactor.media.frames import EncodedFrame, Pixels, VideoCodec
 from livereactor.media.presets import Preset
 from livereactor.media.segments import Segmenter
-from livereactor.runtime.recorder.filming import Closed, Filming
-from livereactor.runtime.recorder.media_clock import MediaClock
-from livereactor.runtime.recorder.options import RecorderOptions
-from livereactor.runtime.recorder.spool import Spool
-from livereactor.runtime.recorder.tap import Played, Shown
+from livereactor.probes.barcode import Code, draw, read
+from livereactor.runtime.recording.media_clock import MediaClock
+from livereactor.runtime.recording.muxer import Closed, Filming
+from livereactor.runtime.recording.options import RecorderOptions
+from livereactor.runtime.recording.spool import Spool
+from livereactor.runtime.recording.tap import Played, Shown
 
 BEGAN = 1000.0
 FPS = 30

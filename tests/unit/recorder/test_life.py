@@ -7,7 +7,7 @@ from itertools import product
 import pytest
 
 from livereactor.base.errors import IllegalTransitionError
-from livereactor.runtime.recorder.life import (
+from livereactor.runtime.recording.lifecycle import (
     LEGAL,
     Broke,
     FirstPicture,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from livereactor.runtime.recorder.media_clock import MediaClock
+from livereactor.runtime.recording.media_clock import MediaClock
 
 
 def running_since(at: float) -> MediaClock:

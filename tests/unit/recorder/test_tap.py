@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from livereactor.runtime.recorder import tap as tapping
-from livereactor.runtime.recorder.tap import Played, Shown, Tap
+from livereactor.runtime.recording import tap as tapping
+from livereactor.runtime.recording.tap import Played, Shown, Tap
 
 
 def shown(at: float) -> Shown:

@@ -8,9 +8,9 @@ import pytest
 
 import livereactor as lr
 from livereactor.base.errors import ConfigError
-from livereactor.runtime.authoring import definition_of
-from livereactor.runtime.recorder.options import RecordedTracks, RecorderOptions, recorded_tracks, segments_of
-from livereactor.runtime.seam import OutputDeclaration
+from livereactor.runtime.authoring.model import definition_of
+from livereactor.runtime.interfaces import OutputDeclaration
+from livereactor.runtime.recording.options import RecordedTracks, RecorderOptions, recorded_tracks, segments_of
 from livereactor.settings import Resolved, Settings, resolve
 from livereactor.wiring.runtime import runtime_options
 from livereactor.wiring.worker import WorkerOptions, _about

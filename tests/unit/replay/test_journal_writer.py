@@ -8,10 +8,10 @@ import weakref
 import pytest
 from structlog.testing import capture_logs
 
+from livereactor.runtime.interfaces import JournalStoppedError
 from livereactor.runtime.replay import journal_writer
 from livereactor.runtime.replay.journal_format import Commanded, Cut, Ended, Header, Wanted
 from livereactor.runtime.replay.journal_writer import JournalWriter
-from livereactor.runtime.seam import JournalStoppedError
 from tests.tools.journals import Kept
 
 HEADER = Header(session="ses_1", started_us=0, model="m", model_version="v", contract="c", generation="streamed")

@@ -12,12 +12,12 @@ import pytest
 
 import livereactor as lr
 from livereactor.base.errors import CommandError, UsageError
-from livereactor.runtime.loading import load_model
+from livereactor.runtime.execution.loading import load_model
+from livereactor.runtime.execution.model_thread import Stage
+from livereactor.runtime.interfaces import ClientInfo, ReceivedFile, SessionFailed, StepInput, StreamEnded
 from livereactor.runtime.replay.finding import files_in
 from livereactor.runtime.replay.journal_format import Commanded, Ended, Joined, Left, Shown, Wanted
 from livereactor.runtime.replay.rerun import ReplayError, Rerun
-from livereactor.runtime.seam import ClientInfo, ReceivedFile, SessionFailed, StepInput, StreamEnded
-from livereactor.runtime.stage import Stage
 from tests.tools.journals import played, replayed
 from tests.unit.stage.rig import OWNER, PATIENCE, Rig, call
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TypeVar
 
 from livereactor.base.limits import Limits
-from livereactor.runtime import room_events as e
-from livereactor.runtime.member import DataOpened, Offered, TransportUp
-from livereactor.runtime.room import Room
-from livereactor.runtime.seam import Role
-from livereactor.runtime.session_life import ModelLoaded, SessionAsked
+from livereactor.runtime.interfaces import Role
+from livereactor.runtime.session import membership_events as e
+from livereactor.runtime.session.lifecycle import ModelLoaded, SessionAsked
+from livereactor.runtime.session.member import DataOpened, Offered, TransportUp
+from livereactor.runtime.session.membership import Room
 
 Kind = TypeVar("Kind")
 OUTPUTS, INPUTS = ("main_video", "voice"), ("webcam", "mic")

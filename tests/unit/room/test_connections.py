@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from livereactor.base.errors import ForbiddenError, PeerError, UnavailableError
-from livereactor.runtime import room_events as e
-from livereactor.runtime.member import LEGAL, DataOpened, MemberState, Offered, TransportUp
-from livereactor.runtime.session_life import EndAsked, SessionState
+from livereactor.runtime.session import membership_events as e
+from livereactor.runtime.session.lifecycle import EndAsked, SessionState
+from livereactor.runtime.session.member import LEGAL, DataOpened, MemberState, Offered, TransportUp
 from tests.unit.room.acting import OUTPUTS, Acting
 
 

@@ -6,9 +6,8 @@ import pytest
 
 from livereactor.base.errors import IllegalTransitionError, NotFoundError
 from livereactor.base.limits import Limits
-from livereactor.runtime import room_events as e
-from livereactor.runtime.member import Offered
-from livereactor.runtime.session_life import (
+from livereactor.runtime.session import membership_events as e
+from livereactor.runtime.session.lifecycle import (
     LEGAL,
     EndAsked,
     ModelBroken,
@@ -17,6 +16,7 @@ from livereactor.runtime.session_life import (
     SessionState,
     StageClosed,
 )
+from livereactor.runtime.session.member import Offered
 from tests.unit.room.acting import Acting
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from livereactor.runtime.inbox import Inbox, Job, JobKind, size_of
-from livereactor.runtime.seam import ReceivedFile
+from livereactor.runtime.execution.command_queue import Inbox, Job, JobKind, size_of
+from livereactor.runtime.interfaces import ReceivedFile
 
 
 def job(kind: JobKind = JobKind.COMMAND, size: int = 0) -> Job:

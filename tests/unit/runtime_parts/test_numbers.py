@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from livereactor.base.errors import ConflictError, PeerError
-from livereactor.runtime.numbers import FIRST_MINTED, FLAT_CONNECTION, LAST_CONNECTION, Numbers
+from livereactor.runtime.session.connection_ids import FIRST_MINTED, FLAT_CONNECTION, LAST_CONNECTION, Numbers
 
 
 def test_a_minted_number_is_its_callers_until_the_session_ends() -> None:

@@ -18,14 +18,14 @@ from livereactor.engine.port import PeerStats
 from livereactor.media.frames import Frame, Sound
 from livereactor.protocol import messages as m
 from livereactor.protocol.http import UploadRequest
-from livereactor.runtime.authoring import definition_of
-from livereactor.runtime.describing import descriptor, health
-from livereactor.runtime.journal import KEPT, Journal
-from livereactor.runtime.metrics import Metrics
-from livereactor.runtime.seam import OutputDeclaration, Progress, StepOutput
-from livereactor.runtime.session_life import SessionState
-from livereactor.runtime.steps import StepRefusedError, failure_of, step_media, step_result
-from livereactor.runtime.uploads import Uploads
+from livereactor.runtime.authoring.model import definition_of
+from livereactor.runtime.interfaces import OutputDeclaration, Progress, StepOutput
+from livereactor.runtime.session.describing import descriptor, health
+from livereactor.runtime.session.event_log import KEPT, Journal
+from livereactor.runtime.session.lifecycle import SessionState
+from livereactor.runtime.session.metrics import Metrics
+from livereactor.runtime.session.steps import StepRefusedError, failure_of, step_media, step_result
+from livereactor.runtime.session.uploads import Uploads
 from livereactor.web.access import Access
 from livereactor.web.guard import Guard
 from tests.integration.models import Plain

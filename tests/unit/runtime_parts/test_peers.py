@@ -9,7 +9,7 @@ import pytest
 from livereactor.base.errors import LimitError
 from livereactor.base.limits import Limits
 from livereactor.engine.port import Candidate, PeerConfig
-from livereactor.runtime.peers import Peers
+from livereactor.runtime.session.peers import Peers
 
 NOBODY: Any = None  # neither Session, engine nor outputs are asked before an offer
 

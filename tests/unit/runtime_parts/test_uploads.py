@@ -15,7 +15,7 @@ from livereactor.blobs.memory import MemoryBlobs
 from livereactor.blobs.pieces import LEAST
 from livereactor.blobs.port import BlobKey, BlobMissingError
 from livereactor.protocol.http import UploadRequest
-from livereactor.runtime.uploads import Uploads
+from livereactor.runtime.session.uploads import Uploads
 from livereactor.web.problems import BodyLateError
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from livereactor.protocol import link
-from livereactor.runtime import worker_events as e
-from livereactor.runtime.worker_link import About, LinkState, WorkerLink
+from livereactor.runtime.worker import events as e
+from livereactor.runtime.worker.link import About, LinkState, WorkerLink
 
 F = TypeVar("F")
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from livereactor.base.limits import Limits
 from livereactor.media.frames import Frame, Sound
-from livereactor.runtime.authoring import Model
-from livereactor.runtime.seam import Call, ClientInfo, Loaded, LoadFailed, SessionStart, StageControl, StageEvent
-from livereactor.runtime.stage import Stage
+from livereactor.runtime.authoring.model import Model
+from livereactor.runtime.execution.model_thread import Stage
+from livereactor.runtime.interfaces import Call, ClientInfo, Loaded, LoadFailed, SessionStart, StageControl, StageEvent
 
 OWNER = ClientInfo(1001, "owner", 0.0)
 PATIENCE = 30.0  # seconds for what takes a moment on an idle machine

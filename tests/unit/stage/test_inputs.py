@@ -11,7 +11,7 @@ import pytest
 import livereactor as lr
 from livereactor.base.errors import CommandError, EmissionError
 from livereactor.media.frames import Frame, Sound
-from livereactor.runtime.inputs import FrameQueue, SoundQueue
+from livereactor.runtime.authoring.inputs import FrameQueue, SoundQueue
 from livereactor.testing import Stage
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import livereactor as lr
-from livereactor.runtime.seam import Said, SessionStart
+from livereactor.runtime.interfaces import Said, SessionStart
 from tests.unit.stage.rig import OWNER, PATIENCE, Rig, call, staged
 
 ALICE, BOB = SessionStart("ses_same", number=1), SessionStart("ses_same", number=2)

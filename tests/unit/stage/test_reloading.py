@@ -12,10 +12,10 @@ import pytest
 
 import livereactor as lr
 from livereactor.base.errors import ModelLoadError, UnavailableError
-from livereactor.runtime import stage as stage_module
-from livereactor.runtime.loading import load_model
-from livereactor.runtime.reload import Reloader, load_source
-from livereactor.runtime.seam import SessionStart, StepInput, StepsDone
+from livereactor.runtime.execution import model_thread as stage_module
+from livereactor.runtime.execution.loading import load_model
+from livereactor.runtime.execution.reload import Reloader, load_source
+from livereactor.runtime.interfaces import SessionStart, StepInput, StepsDone
 from tests.unit.stage.rig import OWNER, PATIENCE, call, staged
 
 

@@ -19,7 +19,8 @@ import livereactor as lr
 from livereactor.base.errors import CommandError, LivereactorError, UnavailableError
 from livereactor.base.limits import Limits
 from livereactor.media.frames import Frame
-from livereactor.runtime.seam import (
+from livereactor.runtime.execution.model_thread import Stage
+from livereactor.runtime.interfaces import (
     Call,
     LoadFailed,
     ReceivedFile,
@@ -30,7 +31,6 @@ from livereactor.runtime.seam import (
     StepsDone,
     StreamEnded,
 )
-from livereactor.runtime.stage import Stage
 from tests.unit.stage.rig import OWNER, PATIENCE, Rig, call, staged
 
 TRACEBACKS = (structlog.processors.format_exc_info,)

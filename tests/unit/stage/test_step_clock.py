@@ -10,8 +10,8 @@ import pytest
 import livereactor as lr
 from livereactor.base.timing import StageFigures, StageName, Timings
 from livereactor.media.frames import Frame
-from livereactor.runtime.seam import Call, CallMarks, SessionStart
-from livereactor.runtime.step_clock import StepClock
+from livereactor.runtime.execution.step_clock import StepClock
+from livereactor.runtime.interfaces import Call, CallMarks, SessionStart
 from tests.unit.stage.rig import OWNER, PATIENCE, staged
 
 

@@ -17,7 +17,7 @@ from livereactor.client.types import ConnectionStats, ConnectionTimings
 from livereactor.protocol import messages as m
 
 if TYPE_CHECKING:
-    from livereactor.client.media.latency import Latency
+    from livereactor.client.tracks.latency import Latency
     from livereactor.engine.port import AudioOutput, InputTrack, PeerStats, VideoOutput
 
 INTERVAL: Final = 2.0  # seconds between two `stats_update`

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from livereactor.client.media.latency import Latency
+from livereactor.client.tracks.latency import Latency
 from livereactor.client.types import (
     CandidatePairStats,
     ConnectionStats,

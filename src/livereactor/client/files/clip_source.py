@@ -12,8 +12,8 @@ from livereactor.base.errors import PeerError
 from livereactor.base.limits import MIB
 from livereactor.client.error import ReactorError
 from livereactor.client.errors import ClipNotReadyError, error_of
-from livereactor.client.wire.api_errors import refusal, retry_after
-from livereactor.client.wire.http import HttpAnswer
+from livereactor.client.http.api_errors import refusal, retry_after
+from livereactor.client.http.client import HttpAnswer
 from livereactor.protocol.playlists import PLAYLIST_BYTES, Playlist, read_playlist
 
 POLLS: Final = (0.2, 2.0)  # seconds between two looks at a playlist that is not there: at least, at most

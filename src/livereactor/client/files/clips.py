@@ -20,9 +20,9 @@ from livereactor.client.files.download import (
     fetch_clip,
     give_up_after,
 )
+from livereactor.client.http.api import Api
+from livereactor.client.http.urls import base_url, moved_to, under
 from livereactor.client.types import Clip
-from livereactor.client.wire.api import Api
-from livereactor.client.wire.urls import base_url, moved_to, under
 from livereactor.protocol import messages as m
 
 REPLY_TIMEOUT: Final = 10.0  # seconds

@@ -20,9 +20,9 @@ from typing import Any, BinaryIO, Final, Protocol, TypeAlias, overload
 from livereactor.base.limits import MIB
 from livereactor.client.errors import RecordingError, error_of
 from livereactor.client.files.clip_source import ClipSource, part_of, playlist_of
+from livereactor.client.http.client import Http, HttpAnswer, origin_of
+from livereactor.client.http.credentials import Credentials, Resolver, minted
 from livereactor.client.types import Clip
-from livereactor.client.wire.credentials import Credentials, Resolver, minted
-from livereactor.client.wire.http import Http, HttpAnswer, origin_of
 from livereactor.protocol.playlists import Playlist
 
 READY_TIMEOUT: Final = 60.0  # seconds past the predicted moment, where no live Session tells when to give up

@@ -10,8 +10,8 @@ from typing import Final
 from livereactor.client.error import ReactorError
 from livereactor.client.errors import error_of
 from livereactor.client.files.content import Stream
-from livereactor.client.wire.api import Api
-from livereactor.client.wire.api_errors import refusal, unreadable
+from livereactor.client.http.api import Api
+from livereactor.client.http.api_errors import refusal, unreadable
 
 PAUSES: Final = (0.1, 0.3, 1.0, 2.0, 4.0, 8.0)  # seconds before the next try, while no more bytes land
 LONGEST: Final = 8.0  # seconds; whatever the server says

@@ -12,9 +12,9 @@ from livereactor.client.error import ReactorError
 from livereactor.client.errors import UploadError, error_of
 from livereactor.client.files.content import Content, Digest, Progress, Source, Stream, open_content
 from livereactor.client.files.resuming import write_on
+from livereactor.client.http.api import Api
+from livereactor.client.http.api_errors import refusal
 from livereactor.client.types import FileRef
-from livereactor.client.wire.api import Api
-from livereactor.client.wire.api_errors import refusal
 from livereactor.protocol import messages as m
 
 NAME: Final = "upload"

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from livereactor.client.events import Emitter, Event, Handler
-from livereactor.client.media.track import Track
 from livereactor.client.sync.loop import CLEAN_UP, LOOP, HandlerThread
 from livereactor.client.sync.tracks import SyncTracks
+from livereactor.client.tracks.track import Track
 
 
 class SyncEmitter(Emitter):

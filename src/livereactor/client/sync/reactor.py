@@ -16,7 +16,7 @@ from livereactor.client.sync.events import SyncEmitter
 from livereactor.client.sync.loop import CLEAN_UP, LOOP
 from livereactor.client.sync.tracks import SyncEvents, SyncStream, SyncTrack, SyncTrackList, SyncTracks, made
 from livereactor.client.talking import COMMAND_TIMEOUT, STEP_TIMEOUT
-from livereactor.client.wire.link_events import MAX_ATTEMPTS
+from livereactor.client.transport.events import MAX_ATTEMPTS
 
 if TYPE_CHECKING:
     import os
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from livereactor.client.files.download import Cancel
     from livereactor.client.files.download import Progress as Fetched
     from livereactor.client.files.uploads import Progress, Source
+    from livereactor.client.http.credentials import Resolver
     from livereactor.client.stepping import StepCommand, StepMedia, StepResult
     from livereactor.client.types import Clip, ConnectionStats, FileRef
-    from livereactor.client.wire.credentials import Resolver
 
 
 class SyncReactor(Handlers, Looking):

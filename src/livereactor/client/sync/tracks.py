@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
 
-from livereactor.client.media.frame_streams import Policy
-from livereactor.client.media.port import TrackStats
-from livereactor.client.media.track import READ_TIMEOUT, Track
-from livereactor.client.media.tracks import TrackList
 from livereactor.client.sync.loop import LOOP
+from livereactor.client.tracks.frame_streams import Policy
+from livereactor.client.tracks.port import TrackStats
+from livereactor.client.tracks.track import READ_TIMEOUT, Track
+from livereactor.client.tracks.tracks import TrackList
 from livereactor.client.types import Direction, Kind
 
 if TYPE_CHECKING:

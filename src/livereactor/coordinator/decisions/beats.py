@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Final
 
-from livereactor.coordinator import lease
-from livereactor.coordinator import worker as machine
 from livereactor.coordinator.decisions import moves
+from livereactor.coordinator.decisions.effects import Effect, FirstFrame, QueueChanged
 from livereactor.coordinator.decisions.fill import fill
 from livereactor.coordinator.decisions.locks import held
 from livereactor.coordinator.decisions.slots import Heard, go_on, hear, told_again
 from livereactor.coordinator.decisions.workers import advance, lose_worker, stale
-from livereactor.coordinator.effects import Effect, FirstFrame, QueueChanged
+from livereactor.coordinator.machines import lease
+from livereactor.coordinator.machines import worker as machine
 from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.protocol import link
 from livereactor.store.port import Tx

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from livereactor.coordinator.decisions import moves
-from livereactor.coordinator.effects import Effect, FleetChanged, QueueChanged
+from livereactor.coordinator.decisions.effects import Effect, FleetChanged, QueueChanged
 from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.store.port import Tx
 from livereactor.store.records import ModelRecord, SlotRecord, WorkerState

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from livereactor.coordinator import lease, session
-from livereactor.coordinator.effects import (
+from livereactor.coordinator.decisions.effects import (
     Effect,
     FleetChanged,
     QueueChanged,
@@ -14,6 +13,7 @@ from livereactor.coordinator.effects import (
     SessionEnded,
     TellAssigned,
 )
+from livereactor.coordinator.machines import lease, session
 from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.store.port import Tx
 from livereactor.store.records import EventRecord, SessionRecord, SessionState, SlotRecord

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from livereactor.coordinator.estimate import Forecast, forecast
+from livereactor.coordinator.decisions.estimate import Forecast, forecast
 from livereactor.store.port import Tx
 from livereactor.store.records import RUNNING, SessionRecord, SessionState, WorkerRecord, WorkerState
 

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from livereactor.base.errors import NotFoundError
-from livereactor.coordinator import lease, queue
 from livereactor.coordinator.decisions import moves
+from livereactor.coordinator.decisions.effects import Effect, FleetChanged, QueueChanged, TellEnded
 from livereactor.coordinator.decisions.fill import fill
 from livereactor.coordinator.decisions.locks import with_its_slot
 from livereactor.coordinator.decisions.places import place
-from livereactor.coordinator.effects import Effect, FleetChanged, QueueChanged, TellEnded
+from livereactor.coordinator.machines import lease, queue
 from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.store.port import Tx
 from livereactor.store.records import Account, ModelRecord, SessionRecord, SessionState

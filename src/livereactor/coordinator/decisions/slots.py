@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from livereactor.coordinator import lease
 from livereactor.coordinator.decisions import moves
+from livereactor.coordinator.decisions.effects import Effect, TellEnded
 from livereactor.coordinator.decisions.locks import held
-from livereactor.coordinator.effects import Effect, TellEnded
-from livereactor.coordinator.lease import Standing
+from livereactor.coordinator.machines import lease
+from livereactor.coordinator.machines.lease import Standing
 from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.protocol.link import SlotReport
 from livereactor.store.port import Tx

@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from livereactor.coordinator import lease
+from livereactor.coordinator.decisions.effects import Effect
 from livereactor.coordinator.decisions.fill import fill
 from livereactor.coordinator.decisions.locks import by_slot, with_its_slot
 from livereactor.coordinator.decisions.sessions import end_session
 from livereactor.coordinator.decisions.workers import lose_worker, take_back
-from livereactor.coordinator.effects import Effect
+from livereactor.coordinator.machines import lease
+from livereactor.coordinator.machines.worker import LIVE
 from livereactor.coordinator.options import CoordinatorOptions
-from livereactor.coordinator.worker import LIVE
 from livereactor.store.port import Tx
 from livereactor.store.records import SessionRecord, SessionState
 

@@ -6,13 +6,20 @@ from dataclasses import replace
 from typing import Any
 
 from livereactor.base.errors import NotFoundError
-from livereactor.coordinator import lease
-from livereactor.coordinator import worker as machine
 from livereactor.coordinator.decisions import moves
+from livereactor.coordinator.decisions.effects import (
+    Effect,
+    FleetChanged,
+    QueueChanged,
+    TellDrain,
+    TellEnded,
+    WorkerLost,
+)
 from livereactor.coordinator.decisions.fill import fill
 from livereactor.coordinator.decisions.locks import held
 from livereactor.coordinator.decisions.slots import hear
-from livereactor.coordinator.effects import Effect, FleetChanged, QueueChanged, TellDrain, TellEnded, WorkerLost
+from livereactor.coordinator.machines import lease
+from livereactor.coordinator.machines import worker as machine
 from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.protocol import link
 from livereactor.store.port import Tx

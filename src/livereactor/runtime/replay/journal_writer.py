@@ -15,8 +15,8 @@ import structlog
 
 from livereactor.base.limits import MIB
 from livereactor.blobs.journals import piece_name
+from livereactor.runtime.interfaces import JournalSink, JournalStoppedError
 from livereactor.runtime.replay.journal_format import Cut, Entry, Header, What, line_of, pieces_of
-from livereactor.runtime.seam import JournalSink, JournalStoppedError
 
 PIECE_SECONDS: Final = 1.0  # what a killed worker takes with it at most
 WAITING_NOTES: Final = 4096  # a second of a flood; commands before it are bounded in the same way

@@ -8,11 +8,12 @@ from typing import Any, Final, cast
 
 from livereactor.media.frames import Sound
 from livereactor.protocol.contract import contract_hash
-from livereactor.runtime.definition import Definition
-from livereactor.runtime.emission import Emission
-from livereactor.runtime.inbox import size_of
-from livereactor.runtime.inputs import InputQueue
-from livereactor.runtime.performer import Performer, StepMade, StreamError
+from livereactor.runtime.authoring.definition import Definition
+from livereactor.runtime.authoring.emission import Emission
+from livereactor.runtime.authoring.inputs import InputQueue
+from livereactor.runtime.execution.command_queue import size_of
+from livereactor.runtime.execution.runner import Performer, StepMade, StreamError
+from livereactor.runtime.interfaces import Call, ClientInfo, MessageOut, ReceivedFile, SessionStart
 from livereactor.runtime.replay.journal_format import (
     Commanded,
     Ended,
@@ -27,7 +28,6 @@ from livereactor.runtime.replay.journal_format import (
     digest_of,
 )
 from livereactor.runtime.replay.journal_writer import JournalWriter
-from livereactor.runtime.seam import Call, ClientInfo, MessageOut, ReceivedFile, SessionStart
 
 SHOWN_EVERY: Final = 1.0  # seconds between two pictures whose digest is kept
 

@@ -15,11 +15,12 @@ from typing import Any
 from livereactor.base.errors import InvalidCommandError, LivereactorError, UsageError
 from livereactor.protocol.contract import contract_hash
 from livereactor.protocol.schema import arguments_with_files, validate_arguments
-from livereactor.runtime.authoring import Model
-from livereactor.runtime.emission import Emission
-from livereactor.runtime.fetching import fetch
-from livereactor.runtime.inputs import InputQueue
-from livereactor.runtime.performer import Performer, StepMade, StreamError
+from livereactor.runtime.authoring.emission import Emission
+from livereactor.runtime.authoring.inputs import InputQueue
+from livereactor.runtime.authoring.model import Model
+from livereactor.runtime.execution.runner import Performer, StepMade, StreamError
+from livereactor.runtime.execution.weight_fetching import fetch
+from livereactor.runtime.interfaces import Call, ClientInfo, ReceivedFile, SessionStart, StageEvent
 from livereactor.runtime.replay.journal_format import (
     Commanded,
     Entry,
@@ -34,7 +35,6 @@ from livereactor.runtime.replay.journal_format import (
 )
 from livereactor.runtime.replay.noting import picture_of
 from livereactor.runtime.replay.step_times import step_times
-from livereactor.runtime.seam import Call, ClientInfo, ReceivedFile, SessionStart, StageEvent
 
 FileBytes = Callable[[FileOf], bytes]
 

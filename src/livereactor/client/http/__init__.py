@@ -1,0 +1,1 @@
+"""The client's HTTP requests to runtimes and coordinators."""

@@ -1,0 +1,392 @@
+"""The HTTP API as a client uses it: sessions, signalling, uploads, clips, of a coordinator or of a runtime.
+
+Every call is bounded in time. All of them raise `ReactorError` and nothing else, with the precise code; which of these
+are `CONNECTION_FAILED` for a user is decided by who calls (`failures`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator, Generator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cache, partial
+from importlib.metadata import version
+from typing import Any, BinaryIO, Final, Literal
+
+from livereactor.base.errors import UsageError
+from livereactor.base.limits import KIB
+from livereactor.client.error import ReactorError
+from livereactor.client.errors import error_of
+from livereactor.client.http.api_errors import API_VERSION, refusal, retry_after, unreadable
+from livereactor.client.http.client import ANSWER_BYTES, PATIENCE, Http, HttpAnswer, origin_of
+from livereactor.client.http.credentials import Credentials, Token, minted
+from livereactor.client.http.ice import IceServers
+from livereactor.client.http.reading import (
+    ReceivedDescriptor,
+    UploadPlace,
+    read_body,
+    read_descriptor,
+    read_ice_servers,
+)
+from livereactor.client.http.retry import asked_again
+from livereactor.client.http.urls import base_url, moved_to, segment, under
+from livereactor.client.types import TrackCapability
+from livereactor.engine.port import Candidate, IceServer
+from livereactor.protocol.http import Answer, ConnectionCreated, OfferTaken, UploadSlot
+from livereactor.protocol.json_text import to_json_text
+
+SDK_TYPE: Final = "livereactor-python"
+HELD: Final = 30.0  # seconds for an answer that a server may hold: ours hold 25 at most
+LOADING: Final = 25.0  # seconds that a local runtime is waited for whose model loads (part D, 17)
+SOONEST: Final = 0.2  # seconds before it is asked again, whatever it says
+FLAT: Final = 1001  # the connection of servers that know only one (protocol 1.12)
+_VERSIONS: Final = {
+    "Reactor-API-Version": API_VERSION,
+    "Reactor-API-Accept-Version": API_VERSION,
+    "Reactor-WebRTC-Version": "1.0",
+}
+_STARTING, _CREATING, _ASKING = "starting a session", "creating a session", "asking for the session"
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A Session as `create_session` left it.
+
+    Attributes:
+        is_ours: this client created it, and ends it; False where a local runtime had one that others are in.
+    """
+
+    descriptor: ReceivedDescriptor
+    is_ours: bool
+
+
+class Api:
+    """One server's HTTP. Makes no connection before the first call.
+
+    Args:
+        url: of the coordinator, or of the runtime where `local`.
+        local: the protocol's local mode: other session routes, no Authorization.
+        credentials: what is shown to a coordinator.
+    """
+
+    def __init__(self, url: str, *, local: bool, credentials: Credentials, http: Http | None = None) -> None:
+        self.url, self.local, self.credentials = base_url(url), local, credentials
+        self._http = http or Http(self.url, direct=local)
+        self._ice = IceServers(self._ice_servers)
+
+    # --- sessions ------------------------------------------------------------------------------------------------
+
+    async def create_session(
+        self,
+        model: str,
+        *,
+        session_args: Mapping[str, Any] | None = None,
+        max_session_duration: float | None = None,
+        generation: Literal["streamed", "stepped"] | None = None,
+        patience: float = LOADING,
+    ) -> Opened:
+        """A new Session; slim (without capabilities) where a coordinator creates it.
+
+        Args:
+            model: `name`, `owner/name` or `name@version`; a local runtime has its own.
+            session_args: for the model.
+            max_session_duration: seconds after which the server ends it.
+            patience: seconds that a local runtime is asked again which says that its model is loading.
+
+        Raises:
+            ReactorError: `MODEL_LOADING`, `NO_CAPACITY`, `RATE_LIMITED`, `NOT_FOUND`, `UNAUTHORIZED`, `FORBIDDEN`, …
+        """
+        body: dict[str, Any] = {
+            "extra_args": dict(session_args) if session_args else None,
+            "max_duration": max_session_duration,
+            "generation": generation if self.local else None,
+            # As official stepped clients say it to a coordinator (protocol 1.3).
+            "extra_configs": {"generation": generation} if generation and not self.local else None,
+        }
+        body = {name: value for name, value in body.items() if value is not None}
+        return await (self._start(body, patience) if self.local else self._create(model, body))
+
+    async def session(
+        self, session_id: str, *, wait: float | None = None, version: str | None = None
+    ) -> ReceivedDescriptor:
+        """How a Session stands.
+
+        Args:
+            wait: seconds that our coordinator may hold the answer until there is something new; None = as it likes.
+            version: of the last description: with `wait`, what counts as new is what differs from that.
+
+        Raises:
+            ReactorError: `NOT_FOUND` where this account has none of that id, or the runtime runs another.
+        """
+        if self.local:
+            found = read_descriptor(await self._ask("GET", "/session", _ASKING), _ASKING)
+            if found.session_id != session_id:
+                raise error_of("NOT_FOUND", f"no session {session_id[:64]!r} runs at {self.url}", session_id=session_id)
+            return found
+        query = {"wait": None if wait is None else f"{wait:g}", "version": version}
+        told = "&".join(f"{name}={segment(value)}" for name, value in query.items() if value is not None)
+        path = f"/sessions/{segment(session_id)}" + (f"?{told}" if told else "")
+        held = HELD + (wait or 0.0)
+        answer = await self._ask("GET", path, _ASKING, timeout=held, session_id=session_id, twice=True)
+        found = read_descriptor(answer, _ASKING)
+        if found.session_id != session_id:
+            raise unreadable(_ASKING, "it describes another one", status=answer.status, session_id=session_id)
+        return found
+
+    async def end_session(self, session_id: str) -> None:
+        """End a Session; one that is over already, or unknown, is no error."""
+        method, path = ("POST", "/stop_session") if self.local else ("DELETE", f"/sessions/{segment(session_id)}")
+        answer = await self._request(method, path)
+        # RT3 answers 409 where nothing runs; a coordinator 404 or 410.
+        if not answer.is_ok and answer.status not in (404, 409, 410):
+            raise refusal(answer, "ending the session", session_id=session_id)
+
+    # --- signalling ----------------------------------------------------------------------------------------------
+
+    async def ice_servers(self, session_id: str, *, again: bool = False) -> tuple[IceServer, ...]:
+        """STUN and TURN servers to gather with; those that cannot be used are left out.
+
+        Args:
+            again: the Session was connected to before: what was answered then does while its credentials last.
+        """
+        return await self._ice.get(session_id, again=again)
+
+    async def _ice_servers(self, session_id: str) -> tuple[IceServer, ...]:
+        what, path = "asking for ICE servers", self._transport(session_id) + "/ice_servers"
+        answer = await self._ask("GET", path, what, session_id=session_id, twice=True)
+        return read_ice_servers(answer, what)
+
+    async def create_connection(self, session_id: str) -> int:
+        """The number of a new Connection; `FLAT` where the server has none to give (old runtimes).
+
+        Raises:
+            ReactorError: `NOT_FOUND`: no such Session; `RATE_LIMITED` or `SERVER_ERROR`: it has its most.
+        """
+        what = "registering a connection"
+        answer = await self._request("POST", self._transport(session_id) + "/connections", body={})
+        if answer.status == 405 or (answer.status == 404 and b"session" not in answer.body.lower()):
+            return FLAT  # no such route, as told from no such session
+        if not answer.is_ok:
+            raise refusal(answer, what, session_id=session_id)
+        return read_body(answer, ConnectionCreated, what).connection_id
+
+    async def send_offer(
+        self,
+        session_id: str,
+        connection: int,
+        offer: str,
+        mapping: Sequence[tuple[str, TrackCapability]],
+        *,
+        again: bool,
+    ) -> str | None:
+        """Post an offer.
+
+        Args:
+            mapping: the Tracks with the mids of their sections.
+            again: replace what was negotiated on this Connection before.
+
+        Returns:
+            the answer, where the server gives it with its 202, as ours do; else it has to be asked for.
+        """
+        tracks = [{"mid": mid, "name": t.name, "kind": t.kind, "direction": t.direction} for mid, t in mapping]
+        body = {"sdp_offer": offer, "client_info": client_info(), "track_mapping": tracks, "want_answer": True}
+        path = self._connection(session_id, connection) + "/sdp_params"
+        what, method = "sending the offer", "PUT" if again else "POST"
+        answer = await self._ask(method, path, what, body=body, timeout=HELD, session_id=session_id)
+        with suppress(ReactorError):  # an official 202 may have any body, or none
+            return read_body(answer, OfferTaken, what).sdp_answer
+        return None
+
+    async def answer(self, session_id: str, connection: int) -> str | None:
+        """The answer to the offer; None while it is not there. Official runtimes hand it out once."""
+        what = "asking for the answer to the offer"
+        path = self._connection(session_id, connection) + "/sdp_params"
+        answer = await self._ask("GET", path, what, timeout=HELD, session_id=session_id, again=False)
+        return None if answer.status == 202 else read_body(answer, Answer, what).sdp_answer
+
+    async def send_candidates(
+        self, session_id: str, connection: int, candidates: Sequence[Candidate], *, is_final: bool
+    ) -> None:
+        """Trickle candidates; `is_final` after the last."""
+        listed = [{"candidate": c.line, "sdp_mid": c.mid, "sdp_mline_index": c.line_index} for c in candidates]
+        bare = [{name: value for name, value in each.items() if value is not None} for each in listed]
+        body = {"candidates": bare, "is_final": is_final, "client_info": client_info()}
+        path = self._connection(session_id, connection) + "/ice_candidates"
+        await self._ask("POST", path, "sending candidates", body=body, session_id=session_id)
+
+    # --- files ---------------------------------------------------------------------------------------------------
+
+    async def reserve_upload(self, session_id: str, *, name: str, size: int, mime_type: str) -> UploadPlace:
+        """A place for a file of `size` bytes."""
+        body = {"name": name, "size": size, "mime_type": mime_type}
+        what = "announcing the file"
+        answer = await self._ask(
+            "POST", f"/sessions/{segment(session_id)}/uploads", what, body=body, session_id=session_id
+        )
+        slot = read_body(answer, UploadSlot, what)
+        # Official runtimes of 2.x say localhost, wherever they are (protocol 8).
+        with _addresses(what):
+            url = moved_to(self.url, slot.presigned_url) if self.local else under(self.url, slot.presigned_url)
+        return UploadPlace(slot.presigned_id, url, takes_pieces="upload-offset" in answer.headers)
+
+    async def at_address(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        content: AsyncIterator[bytes] | None = None,
+    ) -> HttpAnswer:
+        """Ask at the address of an upload: without a token, which is not for its host; as long as bytes of it move."""
+        timeout = PATIENCE if content is None else None
+        return await self._http.ask(method, url, headers=headers or {}, content=content, timeout=timeout)
+
+    async def get(
+        self,
+        url: str,
+        *,
+        limit: int = ANSWER_BYTES,
+        timeout: float | None = PATIENCE,
+        into: BinaryIO | None = None,
+    ) -> HttpAnswer:
+        """Read an address that a server gave, of whatever status it answers; a token is shown to our own server only.
+
+        Args:
+            url: absolute, or a path of our server.
+            limit: bytes of the answer.
+            timeout: seconds for all of it; None = as long as bytes move.
+            into: takes the body of a success, of any size.
+        """
+        with _addresses("reading an address"):
+            url = under(self.url, url)
+            is_ours = origin_of(url) == origin_of(self.url)
+        headers = {**_VERSIONS, **await self._authorization()} if is_ours else {}
+        return await self._http.ask("GET", url, headers=headers, timeout=timeout, limit=limit, into=into)
+
+    async def aclose(self) -> None:
+        """Close all connections; may be called twice, and a later call opens new ones."""
+        self._ice.cancel()
+        await self._http.aclose()
+
+    # --- inside --------------------------------------------------------------------------------------------------
+
+    async def _create(self, model: str, body: Mapping[str, Any]) -> Opened:
+        name, _, version = model.partition("@")
+        asked = {
+            "model": {"name": name, **({"version": version} if version else {})},
+            "client_info": client_info(),
+            "supported_transports": [{"protocol": "webrtc", "version": "1.0"}],
+            **body,
+        }
+        # An answer that is lost on the way must not leave a second session behind.
+        headers = {"Idempotency-Key": secrets.token_hex(16)}
+        how: dict[str, Any] = {"headers": headers, "timeout": HELD, "again": False, "twice": True}
+        answer = await self._request("POST", "/sessions", body=asked, **how)
+        if not answer.is_ok:
+            raise _no_door(answer, f"{self.url} is no coordinator: it has no /sessions; for a runtime, say local") or (
+                refusal(answer, _CREATING)
+            )
+        found = read_descriptor(answer, _CREATING)
+        self.credentials.keep_for(found.session_id)
+        self._ice.ask_ahead(found.session_id)
+        return Opened(found, is_ours=True)
+
+    async def _start(self, body: Mapping[str, Any], patience: float) -> Opened:
+        give_up_at = time.monotonic() + patience
+        while True:
+            answer = await self._request("POST", "/start_session", body=body, timeout=HELD)
+            if answer.is_ok:
+                found = read_descriptor(answer, _STARTING)
+                # Servers that start twice with the same session: who is in it already began it (protocol 1.6).
+                return Opened(found, is_ours=found.state != "streaming")
+            wait = None if (said := retry_after(answer)) is None else max(said, SOONEST)
+            if answer.status == 409 and "generation" not in body:
+                return await self._join(answer)
+            if answer.status != 503 or wait is None or time.monotonic() + wait > give_up_at:
+                hint = "for a coordinator, leave local out and give a key or a token"
+                raise _no_door(answer, f"{self.url} is no runtime: it has no /start_session; {hint}") or (
+                    refusal(answer, _STARTING)
+                )
+            await asyncio.sleep(wait)
+
+    async def _join(self, conflict: HttpAnswer) -> Opened:
+        """The runtime has a Session and does not hand it out a second time (official 3.x)."""
+        found = await self._request("GET", "/session")
+        if not found.is_ok:
+            raise refusal(conflict, _STARTING)
+        return Opened(read_descriptor(found, _STARTING), is_ours=False)
+
+    async def _ask(self, method: str, path: str, what: str, *, session_id: str | None = None, **how: Any) -> HttpAnswer:
+        """An answer of success."""
+        answer = await self._request(method, path, **how)
+        if answer.is_ok:
+            return answer
+        raise refusal(answer, what, session_id=session_id)
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float = PATIENCE,
+        again: bool = True,
+        twice: bool = False,  # may be done a second time, where a proxy did not reach the server
+    ) -> HttpAnswer:
+        sent = {**_VERSIONS, **await self._authorization(), **(headers or {})}
+        if body is not None:
+            sent["Content-Type"] = "application/json"
+        url, content = self.url + path, None if body is None else _json(body)
+        ask = partial(self._http.ask, method, url, headers=sent, content=content, timeout=timeout, again=again)
+        answer = await (asked_again(ask) if twice else ask())
+        if answer.status == 401:
+            self.credentials.forget()
+        return answer
+
+    async def _authorization(self) -> dict[str, str]:
+        return {} if self.local else await self.credentials.header(self._mint)
+
+    async def _mint(self, key: str, grant: Mapping[str, Any]) -> Token:
+        return await minted(self._http, self.url, key, grant)
+
+    def _transport(self, session_id: str) -> str:
+        return f"/sessions/{segment(session_id)}/transport/webrtc"
+
+    def _connection(self, session_id: str, connection: int) -> str:
+        flat = self._transport(session_id)
+        return flat if connection == FLAT else f"{flat}/connections/{connection}"
+
+
+def _no_door(answer: HttpAnswer, sentence: str) -> ReactorError | None:
+    """The error where there is no such route, as of a server of the other kind; None where it refused for a reason."""
+    said = answer.body[:KIB].lower().replace(b" ", b"")
+    if answer.status != 405 and (answer.status != 404 or not (b"noroute" in said or b'"detail":"notfound"' in said)):
+        return None
+    code = "NOT_FOUND" if answer.status == 404 else "BAD_REQUEST"  # as of any 405 (protocol 1.1)
+    return error_of(code, sentence, component="api", status=answer.status)
+
+
+@contextmanager
+def _addresses(what: str) -> Generator[None]:
+    """An address that a server gave may be none."""
+    try:
+        yield
+    except ValueError as error:
+        raise unreadable(what, f"it names an address that is none ({error})") from error
+
+
+def _json(body: Mapping[str, Any]) -> bytes:
+    try:
+        return to_json_text(body)
+    except UsageError as error:
+        raise ValueError(error.message) from error
+
+
+@cache
+def client_info() -> dict[str, str]:
+    """Who we are; that it begins with `livereactor` tells our servers that we wait for answers to pings."""
+    return {"sdk_version": version("livereactor"), "sdk_type": SDK_TYPE}

@@ -1,0 +1,379 @@
+"""The life of a client's connection: from nothing to `ready`, through losses, and back to nothing.
+
+Pure. The shell (`reactor`) passes events and `now`, carries out the effects, and delivers `Woke` at `deadline()`. It
+drops what comes of work that was abandoned, so that no answer is taken for that to another question.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Final
+
+from livereactor.base.errors import IllegalTransitionError
+from livereactor.client.error import ReactorError
+from livereactor.client.errors import AbortedError, error_of
+from livereactor.client.failures import ended, lost, not_connected, not_reconnected
+from livereactor.client.lifecycle.messages import (
+    Abandon,
+    Adopt,
+    Become,
+    CloseLink,
+    Connect,
+    Create,
+    Disconnect,
+    EndSession,
+    Failed,
+    Forget,
+    Linked,
+    Look,
+    Lost,
+    MachineEffect,
+    MachineEvent,
+    Obtained,
+    OpenLink,
+    Over,
+    Probe,
+    Reconnect,
+    Report,
+    Seen,
+    Settle,
+    TellEnded,
+    Unseen,
+    UseLink,
+    Woke,
+)
+from livereactor.client.lifecycle.states import LEGAL, STATUS, Phase
+from livereactor.client.lifecycle.timers import SESSION_POLLS, Polls, Retries, Silence, Step
+from livereactor.client.types import ConnectionTimings, Status
+
+WINDOW: Final = 30.0  # seconds that a Session outlives its last client, where its server does not say (behaviour 17.5)
+
+MISSES: Final = 5  # looks in a row that may give nothing, once a Session was seen to wait: its place is worth them
+
+# A Session is gone where these answer what is asked under its id; runtimes answer signalling with 400 then (10.3).
+_GONE: Final = frozenset({"NOT_FOUND", "SESSION_TERMINAL"})
+_UNUSABLE: Final = _GONE | {"BAD_REQUEST"}
+# Asking again how the Session is would tell nothing new.
+_PLAIN: Final = frozenset({"NETWORK_ERROR", "UNAUTHORIZED", "FORBIDDEN", "VERSION_MISMATCH", "MESSAGE_TOO_LARGE"})
+
+
+class Machine:
+    """One client's connection.
+
+    Args:
+        auto_reconnect: a lost transport is brought up again without being asked.
+        chance: 0..1 at each call, for waits that are spread.
+    """
+
+    def __init__(self, *, auto_reconnect: bool = False, chance: Callable[[], float] = random.random) -> None:
+        self._auto, self._chance = auto_reconnect, chance
+        self._phase = Phase.IDLE
+        self._event: MachineEvent = Disconnect()  # the one being handled
+        self._session: str | None = None
+        self._owned = False  # this client made the Session, and ends it
+        self._renewed = False  # it was made a second time already
+        self._resuming = False  # the work under way is for a Session that was in use before
+        self._checked = False  # in this attempt to resume, the Session was found to be there
+        self._window = WINDOW
+        self._account = ""
+        self._timeout: float | None = None
+        self._timeout_at: float | None = None
+        self._polls = Polls(*SESSION_POLLS)
+        self._look_at: float | None = None
+        self._misses = 0
+        self._kept_until = 0.0  # the Session by its server, once its transport is gone
+        self._retries = Retries(self._kept_until)
+        self._retry_at: float | None = None
+        self._silence: Silence | None = None
+        self._offering = False  # in READY, a second transport is coming up beside the silent one
+        self._gone: str | None = None  # in READY, why the first one is gone while the second is coming up
+        self._begun = self._made = self._ready_for_us = 0.0  # when the attempt began, its Session was there, prepared
+        self.timings: ConnectionTimings | None = None
+
+    @property
+    def phase(self) -> Phase:
+        return self._phase
+
+    @property
+    def status(self) -> Status:
+        return STATUS[self._phase]
+
+    @property
+    def session_id(self) -> str | None:
+        return self._session
+
+    @property
+    def is_owner(self) -> bool:
+        """This client made the Session, and ends it."""
+        return self._owned
+
+    def takes(self, event: type[MachineEvent]) -> bool:
+        """Whether `event` is legal now."""
+        joins = self._resuming or event is not Reconnect or self._phase not in (Phase.PREPARING, Phase.LINKING)
+        return event in LEGAL[self._phase] and joins
+
+    def deadline(self) -> float | None:
+        """When `Woke` is due, monotonic seconds; None = there is nothing to wait for."""
+        silence = self._silence.deadline() if self._silence is not None else None
+        times = [each for each in (self._timeout_at, self._look_at, self._retry_at, silence) if each is not None]
+        return min(times, default=None)
+
+    def handle(self, event: MachineEvent, now: float) -> list[MachineEffect]:
+        """What the shell has to do, in order; an illegal event raises and changes nothing."""
+        if not self.takes(type(event)):
+            raise IllegalTransitionError("connection", self._phase.value, type(event).__name__)
+        self._event = event
+        match event:
+            case Connect():
+                return self._connect(event, now)
+            case Reconnect():
+                return self._reconnect(now)
+            case Disconnect(keep):
+                return self._disconnect(keep=keep)
+            case Obtained(session_id, seen, owned):
+                self._session, self._owned, self._made = session_id, owned, now
+                effects = self._see(seen, now)
+                self._misses = MISSES  # it was made, and not yet seen to be waiting
+                return effects
+            case Seen():
+                return self._see(event, now)
+            case Unseen(error):
+                return self._unseen(error, now)
+            case Failed(error):
+                return self._failed(error, now)
+            case Linked():
+                return self._linked(now)
+            case Lost(reason):
+                return self._lost(reason, now)
+            case Over(reason):
+                return self._over(reason)
+            case Woke(heard_at):
+                return self._woke(heard_at, now)
+
+    # --- asked for by the user -----------------------------------------------------------------------------------
+
+    def _connect(self, event: Connect, now: float) -> list[MachineEffect]:
+        left: list[MachineEffect] = self._leave_session()
+        self._owned, self._renewed, self._resuming = event.adopt is None, False, False
+        self._window, self._account, self._begun = WINDOW, "", now
+        self._timeout = event.timeout
+        self._timeout_at = None if event.timeout is None else now + event.timeout
+        return [*left, *self._go(Phase.CREATING), Create() if event.adopt is None else Adopt(event.adopt)]
+
+    def _reconnect(self, now: float) -> list[MachineEffect]:
+        if self._phase in (Phase.READY, Phase.KEPT):
+            self._kept_until = now + self._window
+            self._retries = Retries(self._kept_until)
+        elif self._phase is not Phase.BETWEEN:
+            return []  # joins the attempt that is being made
+        cycled: list[MachineEffect] = []
+        if self._phase is Phase.READY:
+            cycled = [Abandon(), CloseLink()]
+            self._deafen()
+        return [*cycled, *self._resume(now)]
+
+    def _disconnect(self, *, keep: bool) -> list[MachineEffect]:
+        waited = self._phase not in (Phase.IDLE, Phase.READY, Phase.KEPT)
+        effects: list[MachineEffect] = []
+        if self._phase not in (Phase.IDLE, Phase.KEPT):
+            effects += [Abandon(), CloseLink()]
+        if not (keep and self._session is not None):
+            effects += [*self._go(Phase.IDLE), *self._leave_session()]
+        else:
+            effects += self._go(Phase.KEPT)
+        if waited:
+            effects.append(Settle(AbortedError("disconnect() was called meanwhile", operation=self._operation)))
+        return effects
+
+    # --- what came of the work -----------------------------------------------------------------------------------
+
+    def _see(self, seen: Seen, now: float) -> list[MachineEffect]:
+        self._window = self._window if seen.window is None else seen.window
+        self._account, self._misses = seen.account, 0
+        match self._phase:
+            case Phase.READY:
+                return [] if seen.prepared else self._lose("the session has another worker to wait for", now)
+            case Phase.CHECKING if seen.prepared:
+                return [*self._go(Phase.RESUMING), OpenLink(again=False)]
+            case _ if seen.prepared:
+                self._ready_for_us = now
+                return [*self._go(Phase.LINKING), OpenLink(again=False)]
+            case Phase.CREATING | Phase.RENEWING if self._owned:  # whoever makes a Session need not have it ready yet
+                self._polls = Polls(*SESSION_POLLS)
+                return [*self._go(Phase.PREPARING), Look()]
+            case Phase.PREPARING:
+                return self._wait(now, counts=not seen.account, held=seen.held)
+            case _:
+                self._polls = Polls(*SESSION_POLLS)
+                return [*self._go(Phase.PREPARING), *self._wait(now, counts=not seen.account, held=seen.held)]
+
+    def _wait(self, now: float, *, counts: bool, held: bool) -> list[MachineEffect]:
+        """Look again, later or at once."""
+        wait = self._polls.next(counts=counts)
+        if wait is None:
+            error = error_of("REQUEST_TIMEOUT", f"session not ready after {SESSION_POLLS[2]} polls", component="api")
+            return self._fail(error, now)
+        if held:
+            return [Look()]
+        self._look_at = now + wait
+        return []
+
+    def _unseen(self, error: ReactorError, now: float) -> list[MachineEffect]:
+        if error.code in _GONE:
+            return self._over(str(error.details.get("end_reason") or "closed"), certain=False)
+        if self._phase is Phase.READY:
+            return []  # the transport decides
+        self._misses += 1
+        wait = self._polls.next() if self._phase is Phase.PREPARING and self._misses <= MISSES else None
+        if wait is None or not error.recoverable:
+            return self._fail(error, now)
+        self._look_at = now + max(wait, error.retry_after or 0.0)
+        return []
+
+    def _failed(self, error: ReactorError, now: float) -> list[MachineEffect]:
+        match self._phase:
+            case Phase.READY:
+                self._offering = False
+                return [] if self._gone is None else self._lose(self._gone, now)
+            case Phase.LINKING if error.code in _UNUSABLE and self._renewable:
+                return self._renew()
+            case Phase.RESUMING if error.code not in _PLAIN and not self._checked:
+                self._checked = True
+                return [*self._go(Phase.CHECKING), Look()]
+            case _:
+                return self._fail(error, now)
+
+    def _linked(self, now: float) -> list[MachineEffect]:
+        self._deafen()
+        self._silence = Silence(now)
+        if self._phase is Phase.READY:
+            return [UseLink()]
+        stamps = (self._begun, self._made, self._ready_for_us, now)
+        parts = (*(after - before for before, after in pairwise(stamps)), now - self._begun)
+        self.timings = ConnectionTimings(*(round(each * 1000, 3) for each in parts))
+        self._timeout_at = None
+        return [UseLink(), *self._go(Phase.READY), Settle()]
+
+    # --- what happened by itself ---------------------------------------------------------------------------------
+
+    def _lost(self, reason: str, now: float) -> list[MachineEffect]:
+        if self._offering:
+            self._gone = reason  # the second transport took its place at the server, or will tell
+            return []
+        return self._lose(reason, now)
+
+    def _over(self, reason: str, *, certain: bool = True) -> list[MachineEffect]:
+        if self._phase in (Phase.PREPARING, Phase.LINKING) and self._renewable:
+            return self._renew()
+        used = self._resuming or self._phase is Phase.READY
+        error = ended(reason, self._session)
+        waited = self._phase is not Phase.READY
+        effects: list[MachineEffect] = [Abandon()]
+        if used:
+            effects.append(TellEnded(reason))
+        if waited:
+            error.operation, error.component = self._operation, "api"
+        else:
+            effects.append(CloseLink())
+        # Nothing is left to end where its server said so, or no longer knows what was in use.
+        self._owned = self._owned and not (certain or used)
+        effects += [*self._go(Phase.IDLE), *self._leave_session(), Report(error)]
+        return [*effects, Settle(error)] if waited else effects
+
+    def _woke(self, heard_at: float, now: float) -> list[MachineEffect]:
+        if self._timeout_at is not None and now >= self._timeout_at:
+            account = f", {self._account}" if self._account else ""
+            words = f"not ready after {self._timeout:g} s; last state was {self.status.value}{account}"
+            return self._fail(error_of("REQUEST_TIMEOUT", words, component="api"), now)
+        if self._look_at is not None and now >= self._look_at:
+            self._look_at = None
+            return [Look()]
+        if self._retry_at is not None and now >= self._retry_at:
+            return self._resume(now)
+        return self._listen(heard_at, now)
+
+    def _listen(self, heard_at: float, now: float) -> list[MachineEffect]:
+        effects: list[MachineEffect] = []
+        for step in self._silence.look(now, heard_at) if self._silence is not None else ():
+            match step:
+                case Step.PROBE:
+                    effects.append(Probe())
+                case Step.CHECK:
+                    effects.append(Look())
+                case Step.REOFFER if not self._offering:
+                    self._offering = True
+                    effects.append(OpenLink(again=True))
+                case Step.REOFFER:
+                    pass
+                case Step.LOST:
+                    return self._lose("nothing was heard for 5 s", now)
+        return effects
+
+    # --- moves ---------------------------------------------------------------------------------------------------
+
+    @property
+    def _operation(self) -> str:
+        return "reconnect" if self._resuming else "connect"
+
+    @property
+    def _renewable(self) -> bool:
+        return self._owned and not self._renewed and not self._resuming
+
+    def _go(self, phase: Phase) -> list[MachineEffect]:
+        assert phase in LEGAL[self._phase][type(self._event)], (self._phase, self._event, phase)
+        changed = STATUS[phase] is not STATUS[self._phase]
+        self._phase, self._look_at, self._retry_at = phase, None, None
+        if phase in (Phase.IDLE, Phase.KEPT, Phase.BETWEEN):
+            self._timeout_at = None
+            self._deafen()
+        return [Become(STATUS[phase])] if changed else []
+
+    def _deafen(self) -> None:
+        self._silence, self._offering, self._gone = None, False, None
+
+    def _leave_session(self) -> list[MachineEffect]:
+        session, self._session = self._session, None
+        if session is None:
+            return []
+        return [EndSession(session), Forget()] if self._owned else [Forget()]
+
+    def _renew(self) -> list[MachineEffect]:
+        dead, self._session, self._renewed = self._session, None, True
+        ended: list[MachineEffect] = [] if dead is None else [EndSession(dead)]
+        return [Abandon(), *ended, *self._go(Phase.RENEWING), Create()]
+
+    def _resume(self, now: float) -> list[MachineEffect]:
+        self._resuming, self._checked = True, False
+        self._begun = self._made = self._ready_for_us = now
+        return [*self._go(Phase.RESUMING), OpenLink(again=True)]
+
+    def _lose(self, reason: str, now: float) -> list[MachineEffect]:
+        """The transport in use is given up, its Session is not."""
+        error = lost(reason, self._session, self._window)
+        self._kept_until = now + self._window
+        self._retries = Retries(self._kept_until)
+        told, *more = self._retry_or_keep(now, retry=True)
+        return [Abandon(), CloseLink(), told, Report(error), *more]
+
+    def _fail(self, cause: ReactorError, now: float) -> list[MachineEffect]:
+        """The attempt under way is given up."""
+        error = not_reconnected(cause, self._kept_until - now) if self._resuming else not_connected(cause)
+        error.session_id = error.session_id or self._session
+        if not self._resuming:
+            self._owned = self._owned and self._session is not None
+            given_up = [Abandon(), *self._go(Phase.IDLE), *self._leave_session()]
+            return [*given_up, Report(error), Settle(error)]
+        moved = self._retry_or_keep(now, retry=error.recoverable)
+        told = [] if self._phase is Phase.BETWEEN else [Report(error), Settle(error)]
+        return [Abandon(), *moved, *told]
+
+    def _retry_or_keep(self, now: float, *, retry: bool) -> list[MachineEffect]:
+        """On to the next attempt, if there is to be one; what the status becomes on the way."""
+        at, before = self._retries.next(now, self._chance()) if retry and self._auto else None, self.status
+        moved = self._go(Phase.KEPT if at is None else Phase.BETWEEN)
+        self._retry_at = at
+        # Nobody connects again but from `disconnected` (behaviour 5.1).
+        through = at is not None and before is not Status.CONNECTING
+        return [Become(Status.DISCONNECTED), *moved] if through else moved

@@ -1,0 +1,184 @@
+"""A published Track: the claim on it, the sender, and the source it is fed from. On the loop, but for pushes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+from livereactor.client.error import ReactorError
+from livereactor.client.errors import error_of
+from livereactor.client.tracks.bitrate import Bitrate
+from livereactor.client.tracks.feed import Feed, Opened
+from livereactor.client.tracks.pushed import SoundReader, picture_of, sound_of
+from livereactor.client.tracks.sending import AudioSender, VideoSender
+from livereactor.client.tracks.sources import source_of
+from livereactor.client.types import Kind
+
+if TYPE_CHECKING:
+    import av
+
+    from livereactor.engine.port import AudioOutput, VideoOutput
+
+Output: TypeAlias = "VideoOutput | AudioOutput"
+
+
+class Publication:
+    """One Track from `publish` to `unpublish`.
+
+    Args:
+        name, kind: the Track's.
+        claim: asks the server for the Track; raises `ReactorError`.
+        output: the engine's, on the connection there is; None where the answer has no place for the Track.
+        failed: told of a source that stopped.
+
+    Attributes:
+        is_claimed: the server has granted it, on the connection there is.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        kind: Kind,
+        claim: Callable[[], Awaitable[None]],
+        output: Callable[[], Output | None],
+        failed: Callable[[ReactorError], None],
+    ) -> None:
+        self.name = name
+        self.kind: Kind = kind
+        self.is_claimed = False
+        self._claim, self._output, self._failed = claim, output, failed
+        self._sender = VideoSender(name) if kind == "video" else AudioSender(name)
+        self._reader = SoundReader()
+        self._feed: Feed | None = None
+
+    # --- on the loop ---
+
+    async def begin(self, source: object) -> None:
+        """Open the source, where one is given, claim the Track where that has not been done, and send."""
+        opened = None if source is None else await _opened(source, self.kind, self.name)
+        try:
+            await self.renew()
+        except BaseException:
+            _let_go(opened)
+            raise
+        if opened is not None:
+            await self._stop_feed()
+            self._feed = Feed(self.name, opened, self._take, self._source_failed)
+
+    async def renew(self) -> None:
+        """Claim the Track on the connection there is now, and send on it."""
+        if self.is_claimed:
+            return
+        await self._claim()
+        output = self._output()
+        if output is None:
+            text = f"could not start sending `{self.name}`; the server's answer has no place for it"
+            raise error_of("TRACK_PUBLISH_FAILED", text, reason="TRANSPORT_ERROR", operation="publish_track")
+        self.is_claimed = True
+        self._sender.attach(cast(Any, output))
+
+    @property
+    def has_source(self) -> bool:
+        """Whether it is fed; else the program pushes."""
+        return self._feed is not None
+
+    def interrupt(self) -> None:
+        """The transport is gone; `renew` goes on with another."""
+        self.is_claimed = False
+        self._sender.detach()
+
+    def stop(self) -> None:
+        """Send nothing any more, and let go of the source soon."""
+        self.is_claimed = False
+        self._sender.close()
+        if self._feed is not None:
+            self._feed.stop()
+
+    async def end(self) -> None:
+        """As `stop`, and wait until the source is released."""
+        self.stop()
+        await self._stop_feed()
+
+    def key_frame_wanted(self) -> None:
+        """The model cannot go on without a key frame."""
+        if isinstance(self._sender, VideoSender):
+            self._sender.key_wanted()
+
+    def rate_changed(self, bps: int) -> None:
+        """Congestion control allows this much."""
+        if isinstance(self._sender, VideoSender):
+            self._sender.rate_changed(bps)
+
+    def set_bitrate(self, wanted: Bitrate) -> None:
+        """Keep within these bounds."""
+        if isinstance(self._sender, VideoSender):
+            self._sender.set_bitrate(wanted)
+
+    def counters(self) -> dict[str, int]:
+        """Since `publish`."""
+        return dict(self._sender.counters())
+
+    # --- any thread ---
+
+    def push_picture(
+        self,
+        frame: object,
+        user_data: bytes | None = None,
+        captured_us: int | None = None,
+        width: int | None = None,
+        height: int | None = None,
+    ) -> None:
+        """Send a picture next."""
+        picture = picture_of(
+            frame, where=self.name, width=width, height=height, user_data=user_data, captured_us=captured_us
+        )
+        cast(VideoSender, self._sender).show(picture)
+
+    def push_sound(self, samples: object, rate: int, channels: int | None) -> None:
+        """Send sound after what waits."""
+        cast(AudioSender, self._sender).play(sound_of(samples, where=self.name, rate=rate, channels=channels))
+
+    # --- the source ---
+
+    def _take(self, item: object) -> float:
+        """Push what the source gave; the seconds of sound that wait."""
+        if isinstance(self._sender, VideoSender):
+            self.push_picture(item)
+            return 0.0
+        if type(item).__module__.startswith("av."):
+            self._sender.play(self._reader.read(cast("av.AudioFrame", item)))
+        else:
+            self._sender.play(sound_of(item, where=self.name))
+        return self._sender.seconds
+
+    def _source_failed(self, error: Exception) -> None:
+        if not isinstance(error, ReactorError):
+            cause, error = error, error_of("TRACK_PUBLISH_FAILED", f"the source of `{self.name}` stopped: {error!r}")
+            error.__cause__ = cause
+        self._failed(error)
+
+    async def _stop_feed(self) -> None:
+        feed, self._feed = self._feed, None
+        if feed is not None:
+            feed.stop()
+            await feed.stopped()
+
+
+async def _opened(value: object, kind: Kind, track: str) -> Opened:
+    source = source_of(value, kind, track=track)
+    opening = asyncio.ensure_future(asyncio.to_thread(source.open, kind))
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        # The thread cannot be stopped: what it opens is closed as soon as it has it.
+        opening.add_done_callback(lambda done: None if done.exception() else _let_go(done.result()))
+        raise
+
+
+def _let_go(opened: Opened | None) -> None:
+    close = getattr(opened.items, "close", None) if opened is not None else None
+    if close is not None:
+        with suppress(Exception):
+            close()

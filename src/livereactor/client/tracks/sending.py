@@ -1,0 +1,287 @@
+"""Pictures and sound on their way out: a thread per published Track, which encodes and hands to the engine.
+
+Whoever pushes only hands over under a short lock. Newest wins: a picture that is not encoded yet gives way to the next.
+The newest one is kept, so that a receiver who joins or has lost something gets it as a key frame at once.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from livereactor.base.clock import Clock, SystemClock
+from livereactor.client.tracks.bitrate import Bitrate
+from livereactor.client.tracks.pushed import Picture
+from livereactor.client.tracks.sound_pacing import SoundPacer
+from livereactor.engine.port import AudioOutput, VideoOutput
+from livereactor.media.encoder import VideoEncoder, start_bps
+from livereactor.media.frames import Sound, VideoCodec
+from livereactor.media.key_wishes import KeyWishes
+from livereactor.media.rate import FLOOR, FollowedRate
+
+log = structlog.get_logger(__name__)
+
+USUAL_FPS: Final = 30.0  # what rates are reckoned with; the encoder goes by the pictures' own times
+HEADROOM: Final = 1.3  # above what a stream starts with: 6.5 Mbit/s at 1280x720 where the network has them
+
+
+def target_bps(wanted: Bitrate, allowed: int | None, width: int, height: int) -> int:
+    """Bits a second that a picture of this size is to be encoded at.
+
+    Args:
+        wanted: the program's bounds.
+        allowed: by congestion control; None until it has said so.
+        width, height: pixels.
+    """
+    usual = start_bps(width, height, USUAL_FPS)
+    ceiling = wanted.max_bps or max(round(HEADROOM * usual), wanted.min_bps or 0, wanted.start_bps or 0)
+    target = (wanted.start_bps or usual) if allowed is None else allowed
+    return min(max(target, wanted.min_bps or FLOOR), ceiling)
+
+
+@dataclass(slots=True)
+class _Counters:
+    pushed: int = 0  # pictures, or blocks of sound, that were handed in
+    dropped: int = 0  # that a newer one replaced before it was encoded, or that found the queue full
+    encoded: int = 0
+    key_frames: int = 0
+    bytes: int = 0
+    sent: int = 0  # taken by the engine
+    refused: int = 0  # dropped by the engine
+    failed: int = 0  # encodes or sends that raised
+
+
+class _Sender:
+    """The thread, and what both kinds share."""
+
+    def __init__(self, track: str, clock: Clock | None) -> None:
+        self._track, self._clock = track, clock or SystemClock()
+        self._changed = threading.Condition(threading.Lock())
+        self._counters = _Counters()
+        self._closed = False
+        self._last_failure = ""
+        self._thread = threading.Thread(target=self._run, name=f"sending {track}", daemon=True)
+        self._thread.start()
+
+    def counters(self) -> Mapping[str, int]:
+        """Since it was published."""
+        with self._changed:
+            return {name: getattr(self._counters, name) for name in _Counters.__slots__}
+
+    def close(self) -> None:
+        """Send nothing any more; may be called twice."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def _run(self) -> None:
+        raise NotImplementedError
+
+    def _sleep_until(self, at: float | None, now: float) -> None:
+        if at is None:
+            self._changed.wait()
+        elif at > now:
+            self._changed.wait(at - now)
+
+    def _failed(self, error: Exception) -> None:
+        self._counters.failed += 1
+        if repr(error) != self._last_failure:  # told once, counted each time
+            self._last_failure = repr(error)
+            log.error("sending failed", track=self._track, exc_info=error)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    picture: Picture
+    is_new: bool
+    key: bool
+    bps: int
+    output: VideoOutput
+
+
+class VideoSender(_Sender):
+    """One published video Track.
+
+    Args:
+        track: its name.
+        clock: gives `now`.
+    """
+
+    def __init__(self, track: str, clock: Clock | None = None) -> None:
+        self._picture: Picture | None = None
+        self._is_new = False
+        self._output: VideoOutput | None = None
+        self._keys = KeyWishes()
+        self._wanted = Bitrate()
+        self._allowed: int | None = None  # by congestion control; None until heard
+        self._rate: FollowedRate | None = None  # of a picture of `_size`
+        self._size = (0, 0)
+        self._encoder: VideoEncoder | None = None
+        self._last_us, self._last_at = 0, 0.0  # capture time that was sent last, and when
+        super().__init__(track, clock)
+
+    # --- any thread ---
+
+    def show(self, picture: Picture) -> None:
+        """Send `picture` next, in place of one that waits."""
+        with self._changed:
+            self._counters.pushed += 1
+            self._counters.dropped += self._is_new
+            self._picture, self._is_new = picture, True
+            self._changed.notify()
+
+    def attach(self, output: VideoOutput) -> None:
+        """Send to `output` from now on, the newest picture first."""
+        with self._changed:
+            self._output, self._allowed = output, None
+            self._keys.join()
+            self._changed.notify()
+
+    def detach(self) -> None:
+        """The transport is gone; another may come."""
+        with self._changed:
+            self._output = None
+
+    def key_wanted(self) -> None:
+        """The receiver cannot go on without a key frame."""
+        with self._changed:
+            self._keys.wish()
+            self._changed.notify()
+
+    def rate_changed(self, bps: int) -> None:
+        """Congestion control allows this much."""
+        with self._changed:
+            self._allowed = bps
+            self._changed.notify()
+
+    def set_bitrate(self, wanted: Bitrate) -> None:
+        """Keep within these bounds, from the next picture on."""
+        with self._changed:
+            self._wanted, self._rate = wanted, None
+
+    # --- the thread ---
+
+    def _run(self) -> None:
+        while (job := self._next_job()) is not None:
+            try:
+                self._send(job)
+            except Exception as error:
+                # The boundary of this thread: a codec or an engine that fails costs a picture, and the Track goes on.
+                self._encoder = None
+                self._failed(error)
+                self.key_wanted()
+
+    def _next_job(self) -> _Job | None:
+        """Wait for a picture to send or a wish to fulfil; None when closed."""
+        with self._changed:
+            while not self._closed:
+                if self._picture is None or self._output is None:
+                    self._changed.wait()
+                    continue
+                now = self._clock.now()
+                rate = self._aimed(self._picture, now)
+                key = self._keys.grant(now)
+                if self._is_new or key:
+                    is_new, self._is_new = self._is_new, False
+                    return _Job(self._picture, is_new, key, rate.bps, self._output)
+                deadlines = (self._keys.deadline(), rate.deadline())
+                self._sleep_until(min((at for at in deadlines if at is not None), default=None), now)
+            return None
+
+    def _aimed(self, picture: Picture, now: float) -> FollowedRate:
+        size = (picture.planes.width, picture.planes.height)
+        target = target_bps(self._wanted, self._allowed, *size)
+        if self._rate is None or size != self._size:
+            self._rate, self._size = FollowedRate(target), size
+        self._rate.aim(target, now)
+        return self._rate
+
+    def _send(self, job: _Job) -> None:
+        codec = job.output.codec or VideoCodec.VP8  # every server has it, and the first picture cannot wait
+        if self._encoder is None or self._encoder.codec is not codec:
+            self._encoder = VideoEncoder(codec, fps=USUAL_FPS, bps=job.bps)
+        self._encoder.set_bitrate(job.bps)
+        frame = self._encoder.encode_planes(
+            job.picture.planes, key=job.key, captured_us=self._stamp(job), user_data=job.picture.user_data
+        )
+        counters = self._counters
+        counters.encoded += 1
+        counters.key_frames += frame.key
+        counters.bytes += len(frame.data)
+        if job.output.send(frame):
+            counters.sent += 1
+        else:
+            counters.refused += 1
+
+    def _stamp(self, job: _Job) -> int:
+        """The capture time as it was pushed; a picture sent again counts on, or receivers would drop it as a twin."""
+        now = self._clock.now()
+        repeated_us = self._last_us + max(1, round((now - self._last_at) * 1e6))
+        self._last_us = job.picture.captured_us if job.is_new else repeated_us
+        self._last_at = now
+        return self._last_us
+
+
+class AudioSender(_Sender):
+    """One published audio Track; sound leaves in blocks of 10 ms, in real time."""
+
+    def __init__(self, track: str, clock: Clock | None = None) -> None:
+        self._pacer = SoundPacer()
+        self._output: AudioOutput | None = None
+        super().__init__(track, clock)
+
+    @property
+    def seconds(self) -> float:
+        """Sound that waits to leave."""
+        return self._pacer.seconds
+
+    def play(self, sound: Sound) -> None:
+        """Send `sound` after what waits."""
+        with self._changed:
+            before = self._pacer.seconds
+            lost = self._pacer.push(sound)
+            self._counters.dropped += lost
+            self._counters.pushed += round((self._pacer.seconds - before) * 100) + lost
+            self._changed.notify()
+
+    def attach(self, output: AudioOutput) -> None:
+        """Send to `output` from now on."""
+        with self._changed:
+            self._output = output
+
+    def detach(self) -> None:
+        """The transport is gone: what is pushed meanwhile is lost, as on the air."""
+        with self._changed:
+            self._output = None
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                blocks, output = self._next_blocks(), self._output
+            if not blocks:
+                return
+            for block in blocks:
+                self._send(block, output)
+
+    def _next_blocks(self) -> list[Sound]:
+        """Wait until blocks are due; none when closed."""
+        while not self._closed:
+            now = self._clock.now()
+            if blocks := self._pacer.due(now):
+                return blocks
+            self._sleep_until(self._pacer.deadline(), now)
+        return []
+
+    def _send(self, block: Sound, output: AudioOutput | None) -> None:
+        try:
+            taken = output is not None and output.send(block)
+        except Exception as error:
+            # The boundary of this thread: an engine that fails costs a block, and the Track goes on.
+            self._failed(error)
+            return
+        self._counters.sent += taken
+        self._counters.refused += not taken

@@ -1,0 +1,185 @@
+"""All Tracks of a client: what was declared, who is paused and published, and a transport that comes and goes.
+
+The client calls `Tracks` on its loop; users get a `TrackList` of what is declared, and each `Track`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import structlog
+
+from livereactor.client.error import ReactorError
+from livereactor.client.tracks.port import Outputs, TrackPort, TrackStats
+from livereactor.client.tracks.track import Track
+from livereactor.client.types import Direction, Kind, TrackCapability
+
+if TYPE_CHECKING:
+    from livereactor.engine.port import InputTrack
+
+__all__ = ["Outputs", "Track", "TrackList", "TrackPort", "TrackStats", "Tracks"]
+
+log = structlog.get_logger(__name__)
+
+
+class TrackList(list[Track]):
+    """Tracks in the order of their declaration; a list with filters that can be chained."""
+
+    def with_kind(self, kind: Kind) -> TrackList:
+        """Those that carry `video` or `audio`."""
+        return TrackList(track for track in self if track.kind == kind)
+
+    def with_direction(self, direction: Direction) -> TrackList:
+        """The model's outputs (`recvonly`) or inputs (`sendonly`)."""
+        return TrackList(track for track in self if track.direction == direction)
+
+    def one(self) -> Track:
+        """The only one.
+
+        Raises:
+            ValueError: there is none, or there are several.
+        """
+        if len(self) != 1:
+            raise ValueError(f"wanted one track, there are {len(self)}: {_names(self)}")
+        return self[0]
+
+
+class Tracks:
+    """The Tracks of one client.
+
+    Args:
+        port: asks the server.
+    """
+
+    def __init__(self, port: TrackPort) -> None:
+        self._port = port
+        self._known: dict[str, Track] = {}
+        self._is_closed = False
+        self.declared = TrackList()
+
+    # --- for users ---
+
+    def track(self, name: str) -> Track:
+        """The Track of this name, the same object each time; before a Session has declared its Tracks, any name.
+
+        Raises:
+            ValueError: the Session has declared no such Track.
+        """
+        track = self._known.get(name)
+        if self.declared and (track is None or track not in self.declared):
+            raise ValueError(f"no track {name!r}; declared: {_names(self.declared)}")
+        return track or self._known.setdefault(name, self._made(name))
+
+    def sendable(self, name: str) -> Track:
+        """The input of this name.
+
+        Raises:
+            ValueError: there is none.
+        """
+        track = self._known.get(name)
+        if self.declared and (track is None or track.direction != "sendonly"):
+            raise ValueError(
+                f"no sendable track {name!r}; declared: {_names(self.declared.with_direction('sendonly'))}"
+            )
+        return self.track(name)
+
+    # --- what is received ---
+
+    @property
+    def paused(self) -> list[str]:
+        """Names of the outputs that this client does not receive."""
+        return [track.name for track in self._receiving() if track.paused]
+
+    @property
+    def wanted(self) -> list[str]:
+        """Names of the outputs to resume on a new connection."""
+        return [track.name for track in self._receiving() if not track.paused]
+
+    # --- a Session ---
+
+    def declare(self, capabilities: Iterable[TrackCapability], *, resumes: bool) -> None:
+        """A Session has these Tracks, in this order.
+
+        Args:
+            resumes: receive those of which the user has not said otherwise.
+        """
+        self.declared.clear()
+        for capability in capabilities:
+            track = self._known.setdefault(capability.name, Track(capability.name, self._port))
+            track.declare(capability, resumes=resumes)
+            self.declared.append(track)
+        if unknown := [name for name, track in self._known.items() if track not in self.declared]:
+            log.error("no such track in this session", tracks=unknown, declared=_names(self.declared))
+
+    async def release(self) -> None:
+        """The Session is over: unpublish, release sources, forget what was shown. Handlers stay."""
+        self.disconnected()
+        self.declared.clear()
+        await asyncio.gather(*(track.release() for track in self._known.values()))
+
+    # --- a transport ---
+
+    def attach(self, outputs: Outputs) -> None:
+        """A transport is up."""
+        for track in self.declared:
+            track.attach(outputs)
+
+    def arrived(self, name: str, source: InputTrack) -> None:
+        """The server may send on this Track."""
+        if name in self._known:
+            self._known[name].arrived(source)
+
+    def key_frame_wanted(self, name: str) -> None:
+        """The model cannot go on with this input without a key frame."""
+        if name in self._known:
+            self._known[name].key_frame_wanted()
+
+    def rate_changed(self, name: str, bps: int) -> None:
+        """Congestion control allows this input so many bits a second."""
+        if name in self._known:
+            self._known[name].rate_changed(bps)
+
+    def detach(self, *, quiet: bool = False) -> None:
+        """The transport is gone.
+
+        Args:
+            quiet: another follows at once, and the program is not told: what it pushes stays published.
+        """
+        for track in self._known.values():
+            track.detach(quiet=quiet)
+
+    async def restore(self) -> None:
+        """Publish again what is fed from a source, after `attach`; a refusal is reported."""
+        for track in self.declared:
+            try:
+                await track.restore()
+            except ReactorError as error:
+                self._port.report(error)
+
+    def disconnected(self) -> None:
+        """The status is `disconnected`: iterators end, and so do the threads of handlers."""
+        self.detach()
+        for track in self._known.values():
+            track.disconnected(for_good=self._is_closed)
+
+    def close(self) -> None:
+        """Let go of everything, for good, without waiting."""
+        self._is_closed = True
+        self.disconnected()
+        for track in self._known.values():
+            track.close()
+
+    def _made(self, name: str) -> Track:
+        track = Track(name, self._port)
+        if self._is_closed:
+            track.disconnected(for_good=True)
+        return track
+
+    def _receiving(self) -> TrackList:
+        return self.declared.with_direction("recvonly")
+
+
+def _names(tracks: Iterable[Track]) -> str:
+    return ", ".join(track.name for track in tracks) or "none"

@@ -1,0 +1,1 @@
+"""The client's WebRTC transport: peer, data channels, tracks and signalling."""

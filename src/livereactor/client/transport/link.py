@@ -1,0 +1,396 @@
+"""A Link: one Peer, its two data channels and its Tracks, for one Connection. A reconnect is a new Link.
+
+It knows nothing of a Session's life and never tries again; what becomes of it is told by its events. Loop only, except
+that Frames come on a thread of the engine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+import structlog
+
+from livereactor.base.clock import monotonic_us
+from livereactor.base.errors import LivereactorError, PeerError
+from livereactor.client.error import ReactorError
+from livereactor.client.errors import error_of
+from livereactor.client.http.api import FLAT, Api
+from livereactor.client.tracks.latency import Latency
+from livereactor.client.transport.channels import Channels
+from livereactor.client.transport.events import (
+    KeyFrameWanted,
+    LinkEvent,
+    LinkLost,
+    LinkOptions,
+    MessageArrived,
+    PingAnswered,
+    RateChanged,
+    TrackArrived,
+)
+from livereactor.client.transport.media import HeardTrack, Sections
+from livereactor.client.transport.requests import Question, Requests
+from livereactor.client.transport.signalling import Trickle, answer_to, with_candidates
+from livereactor.engine import port
+from livereactor.protocol import messages as m
+from livereactor.protocol.messages import WireFormat
+
+TRANSPORT_TIMEOUT: Final = 30.0  # seconds from the answer to open channels; the patience of servers, too
+PING_INTERVAL: Final = {WireFormat.V0: 5.0, WireFormat.V1: 10.0}  # seconds; servers drop who is silent for 20
+END_WAIT: Final = 1.0  # seconds before a server is told that there are no more candidates
+TURNS: Final = 3  # of the loop until a request is on its way
+DRAIN: Final = 0.5  # seconds at the end, for what has been said already
+
+log = structlog.get_logger(__name__)
+
+
+class Link:
+    """Negotiates in the background from the start; usable once `ready` has returned. `aclose` it whatever became of it.
+
+    Args:
+        events: called on the loop.
+
+    Attributes:
+        connection: its number, once it is known.
+        answer: the server's description of itself, empty until it is there.
+        inputs: what the server sends, by Track name.
+        outputs: what we may send, by Track name, once the answer is there.
+        heard_at: monotonic seconds of the last message or Frame.
+        latency: how old the Frames are that come.
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        engine: port.Engine,
+        session_id: str,
+        options: LinkOptions,
+        events: Callable[[LinkEvent], None],
+    ) -> None:
+        self._api, self._engine, self._session_id, self._options = api, engine, session_id, options
+        self._events = events
+        self.connection = options.connection
+        self.inputs: dict[str, port.InputTrack] = {}
+        self.outputs: Mapping[str, port.VideoOutput | port.AudioOutput] = {}
+        self.heard_at = time.monotonic()
+        self.latency = Latency()
+        self._resumed = dict.fromkeys(options.resume, True)
+        self._sections = Sections(options.tracks)
+        self._channels = Channels(options.wire, self._heard, self._channel_changed, self._speaks_json)
+        self._requests = Requests()
+        self._trickle = Trickle()
+        self._peer: port.Peer | None = None
+        self._state, self.answer, self._has_relay = port.PeerState.NEW, "", False
+        self._live: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._is_ready = self._is_over = False
+        self._broken = ""  # why, where it broke before `ready` could return
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._applying: asyncio.Task[None] | None = None  # the answer
+        self._opening = self._spawn(self._open(), "open")
+
+    async def ready(self) -> None:
+        """Wait until the transport is connected and the channels are open.
+
+        Raises:
+            ReactorError: `TRANSPORT_ERROR`, `REQUEST_TIMEOUT`, `DECODE_FAILED`, what the server answered, or `ABORTED`
+                where it is closed meanwhile.
+        """
+        try:
+            await asyncio.shield(self._opening)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if not self._opening.cancelled() or (task is not None and task.cancelling()):
+                raise
+            raise error_of("ABORTED", "the connection was closed before it was up") from None
+
+    async def answered(self) -> None:
+        """Wait until `outputs` is what we may send: who comes back may be ready some milliseconds before."""
+        if self._applying is not None:
+            await asyncio.wait((self._applying,))
+
+    @property
+    def wire(self) -> WireFormat:
+        """What is spoken."""
+        return self._channels.wire
+
+    @property
+    def faults(self) -> Mapping[str, int]:
+        """How many frames could not be read, by channel and format."""
+        return self._channels.faults
+
+    @property
+    def buffered_bytes(self) -> int:
+        """Bytes said that have not left yet."""
+        return self._channels.buffered_bytes
+
+    def say(self, message: m.ClientMessage) -> None:
+        """Send a message without waiting for a reply; what the server's format has no word for is not said.
+
+        Raises:
+            ValueError: it is no JSON.
+            ReactorError: `MESSAGE_TOO_LARGE` (nothing was sent), `MESSAGE_SEND_FAILED`.
+        """
+        match message:
+            case m.ResumeTrack(name):
+                self._resumed[name] = True
+            case m.PauseTrack(name):
+                self._resumed[name] = False
+            case _:
+                pass
+        self._channels.say(message)
+
+    def receive(self, wanted: Collection[str]) -> None:
+        """Have the server send these outputs and no others; what it was told already is not said again."""
+        for name in {**self._resumed, **dict.fromkeys(wanted)}:
+            if (name in wanted) != self._resumed.get(name, False):
+                self.say(m.ResumeTrack(name) if name in wanted else m.PauseTrack(name))
+
+    async def request(self, question: Question, timeout: float) -> m.ServerMessage | None:
+        """Send a message and wait for its reply.
+
+        Returns:
+            `ModelMessage` or `Ack` for a Command, `ClipReady` or `ClipFailed`, `PublishGranted` or `PublishRefused`,
+            `ModelSchema`, `StepResult`; None for a Command in JSON, where there are no replies.
+
+        Raises:
+            ReactorError: what the server answered (`CommandRejected` and its like), `REQUEST_TIMEOUT`, `DISCONNECTED`,
+                `NOT_SUPPORTED` where its format has no word for it, and what `say` raises.
+        """
+        if self._is_over:
+            raise error_of("DISCONNECTED", "the connection is closed; connect again")
+        if self.wire is WireFormat.V0 and isinstance(question, m.Command):
+            self.say(question)
+            return None
+        if self.wire is WireFormat.V0 and isinstance(question, m.RequestStep):
+            raise error_of("NOT_SUPPORTED", "this server speaks JSON only, which has no steps")
+        if self.connection == FLAT and isinstance(question, m.PublishTrack):
+            return m.PublishGranted(question.name, None)  # no handshake there: who sends publishes (protocol 5.9)
+        return await self._requests.ask(question, timeout, self.say)
+
+    async def stats(self) -> port.PeerStats:
+        """A sample of the transport."""
+        return port.PeerStats() if self._peer is None else await self._peer.stats()
+
+    async def set_bitrate(self, *, min_bps: int | None = None, max_bps: int | None = None) -> None:
+        """Bound what congestion control may use, bits a second."""
+        if self._peer is not None:
+            await self._peer.set_bitrate(min_bps=min_bps, max_bps=max_bps)
+
+    async def aclose(self) -> None:
+        """Let go of everything; whoever waits for a reply gets `DISCONNECTED`. May be called twice."""
+        if self._is_ready and not self._is_over:
+            await self._channels.drain(DRAIN)
+        self._end()
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        peer, self._peer = self._peer, None
+        if peer is not None:
+            await peer.aclose()
+
+    # --- opening -------------------------------------------------------------------------------------------------
+
+    async def _open(self) -> None:
+        try:
+            applying = self._applying = self._spawn(self._apply(await self._negotiate()), "apply")
+            # Media sections take longer to set up than the channels to open: 6 of 45 ms. Who connects is told of the
+            # Tracks before it is ready (behaviour 6.6); who comes back knows them.
+            if not self._options.again:
+                await applying
+            async with asyncio.timeout(TRANSPORT_TIMEOUT):
+                await asyncio.wait((applying, self._live), return_when=asyncio.FIRST_COMPLETED)
+                if applying.done():
+                    await applying
+                await self._live
+        except TimeoutError as error:
+            raise error_of("TRANSPORT_ERROR", self._no_path()) from error
+        except ReactorError:
+            raise
+        except (PeerError, ValueError) as error:  # engines read what a server wrote
+            raise error_of("DECODE_FAILED", f"unexpected answer to the offer: {error}") from error
+        except (LivereactorError, RuntimeError) as error:  # of the engine, or of what it is made of
+            raise error_of("TRANSPORT_ERROR", f"the WebRTC engine failed: {error}") from error
+        if self._broken:
+            raise error_of("TRANSPORT_ERROR", self._broken)
+        self._is_ready = True
+        self._spawn(self._ping(), "ping")
+
+    async def _negotiate(self) -> port.Peer:
+        options, api, session_id = self._options, self._api, self._session_id
+        registering = self._spawn(self._registered(), "register")
+        servers = await api.ice_servers(session_id, again=options.again)
+        for _ in range(TURNS):  # the making of an offer holds the loop up: not before the other request is on its way
+            await asyncio.sleep(0)
+        self._has_relay = any(url.startswith("turn") for server in servers for url in server.urls)
+        self._peer = await self._engine.peer(replace(options.config, ice_servers=servers), self._happened)
+        # Control first: a server that takes the last channel for the data channel ends up on the right one (5.5).
+        offer = await self._peer.offer(self._sections.offered, (m.CONTROL, m.DATA))
+        connection = await registering
+        found = self._trickle.take()
+        self._become(connection)
+        if all(candidate.line for candidate in found):  # beside the offer, whose answer may wait for a path
+            self._spawn(self._trickle.run(self._send_candidates), "trickle")
+        given = await self._send(with_candidates(offer, found))
+        self.answer = given or await answer_to(api, session_id, self._number, options.max_attempts, stale=options.stale)
+        return self._peer
+
+    async def _apply(self, peer: port.Peer) -> None:
+        try:
+            accepted = await peer.take_answer(self.answer)
+        except (LivereactorError, RuntimeError, ValueError) as error:
+            if self._is_ready:
+                self._fail(f"the server's answer cannot be used: {error}")
+            raise
+        self.outputs = self._sections.named({**accepted.video, **accepted.audio})
+        self._look()
+
+    async def _registered(self) -> int:
+        if self._options.connection is not None:
+            return self._options.connection
+        return await self._api.create_connection(self._session_id)
+
+    async def _send(self, offer: str) -> str | None:
+        """The answer, where the server gives it at once."""
+        mapping, again = self._sections.mapping(offer), self._options.again
+        try:
+            return await self._api.send_offer(self._session_id, self._number, offer, mapping, again=again)
+        except ReactorError as error:
+            # The number to come back to may have been forgotten while its Session lives on, or be another token's:
+            # then a new one is as good.
+            if not again or error.status not in (404, 409):
+                raise
+            self._become(await self._api.create_connection(self._session_id))
+            return await self._api.send_offer(self._session_id, self._number, offer, mapping, again=False)
+
+    def _become(self, connection: int) -> None:
+        self.connection = connection
+        if connection == FLAT:
+            self._channels.be_flat()
+
+    @property
+    def _number(self) -> int:
+        assert self.connection is not None  # negotiated from here on
+        return self.connection
+
+    async def _send_candidates(self, candidates: Sequence[port.Candidate], is_final: bool) -> None:
+        if not candidates:  # that there are no more is of use only to who still looks for a path then
+            await asyncio.wait([self._live], timeout=END_WAIT)
+            if self._live.done():
+                return
+        await self._api.send_candidates(self._session_id, self._number, candidates, is_final=is_final)
+
+    def _look(self) -> None:
+        """Live: the answer is there, the transport connected, what is needed of the channels open."""
+        is_up = self.answer and self._state is port.PeerState.CONNECTED and self._channels.are_open
+        if not is_up or self._live.done():
+            return
+        self.heard_at = time.monotonic()
+        self._start_outputs()
+        self._live.set_result(None)
+
+    def _start_outputs(self) -> None:
+        try:
+            for name, is_wanted in self._resumed.items():
+                if is_wanted:
+                    self._channels.say(m.ResumeTrack(name))
+            self._channels.say(m.Ping())
+        except ReactorError as error:  # the channel has closed this very moment, and its event says so
+            log.info("the first messages could not be sent", reason=error.message)
+
+    async def _ping(self) -> None:
+        while True:
+            await asyncio.sleep(PING_INTERVAL[self.wire])
+            try:
+                self._channels.say(m.Ping())
+            except ReactorError as error:
+                log.info("a ping could not be sent", reason=error.message)
+
+    def _no_path(self) -> str:
+        remote = len({line for line in self.answer.split("\r\n") if line.startswith("a=candidate:")})
+        relay = "a relay offered" if self._has_relay else "no relay offered"
+        return f"no network path: {self._trickle.count} local, {remote} remote candidates, {relay}; check firewalls"
+
+    # --- what happens --------------------------------------------------------------------------------------------
+
+    def _happened(self, event: port.PeerEvent) -> None:
+        if self._is_over:
+            return
+        match event:
+            case port.CandidateFound(candidate):
+                self._trickle.add(candidate)
+            case port.StateChanged(state, reason):
+                self._state = state
+                # Disconnected means no packets for a moment, which may pass: who waits for how long is not ours.
+                if state in (port.PeerState.FAILED, port.PeerState.CLOSED):
+                    self._fail(reason or f"the transport {'failed' if state is port.PeerState.FAILED else 'closed'}")
+            case port.ChannelAdded(channel):
+                self._channels.add(channel)
+            case port.TrackAdded(mid, track) if (name := self._sections.name(mid)) is not None:
+                self.inputs[name] = heard = HeardTrack(track, self._hear)
+                self._events(TrackArrived(name, heard))
+            case port.KeyFrameWanted(mid) if (name := self._sections.name(mid)) is not None:
+                self._events(KeyFrameWanted(name))
+            case port.RateChanged(mid, bps) if (name := self._sections.name(mid)) is not None:
+                self._events(RateChanged(name, bps))
+            case _:
+                pass
+        self._look()
+
+    def _channel_changed(self, closed: str | None) -> None:
+        """A channel opened, or the one of this label closed."""
+        if closed is None:
+            self._look()
+        else:
+            self._fail(f"the server closed the channel {closed!r}")
+
+    def _hear(self, captured_us: int | None = None) -> None:
+        """On any thread."""
+        self.heard_at = time.monotonic()
+        if captured_us is not None:
+            self.latency.delivered(captured_us, monotonic_us())
+
+    def _heard(self, message: m.ServerMessage) -> None:
+        self._hear()
+        if isinstance(message, m.Pong):
+            self._events(PingAnswered())
+            return
+        is_reply = self._requests.settle(message)
+        if not is_reply or isinstance(message, m.ModelMessage):
+            self._events(MessageArrived(message))
+
+    def _speaks_json(self) -> None:
+        """It has understood nothing so far: say again what has to last."""
+        self._start_outputs()
+
+    def _fail(self, reason: str) -> None:
+        if self._is_over:
+            return
+        if not self._is_ready:
+            self._broken = self._no_path() if self._state is port.PeerState.FAILED else reason
+            if not self._live.done():
+                self._live.set_result(None)
+            return
+        self._end()
+        self._events(LinkLost(reason))
+
+    def _end(self) -> None:
+        """Nothing is heard or said any more."""
+        self._is_over = True
+        self._channels.close()
+        self._requests.abandon()
+        self._live.cancel()
+
+    def _spawn(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
+        task = asyncio.get_running_loop().create_task(work, name=f"link-{name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # seen, where `ready` was not awaited

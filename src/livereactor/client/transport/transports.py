@@ -1,0 +1,272 @@
+"""The transports of one client: the one in use, one that is coming up, and who looks at their figures. Loop only."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from livereactor.client.chores import Chores
+from livereactor.client.engine_of import process_engine
+from livereactor.client.error import ReactorError
+from livereactor.client.errors import error_of
+from livereactor.client.events import Emitter
+from livereactor.client.figures.sampler import StatsSampler
+from livereactor.client.http.api import Api
+from livereactor.client.http.urls import is_this_machine
+from livereactor.client.known import Known
+from livereactor.client.lifecycle import messages as w
+from livereactor.client.speech import Speech
+from livereactor.client.tracks.bitrate import Bitrate
+from livereactor.client.tracks.tracks import Tracks
+from livereactor.client.transport.events import (
+    KeyFrameWanted,
+    LinkEvent,
+    LinkLost,
+    LinkOptions,
+    MessageArrived,
+    PingAnswered,
+    RateChanged,
+    TrackArrived,
+)
+from livereactor.client.transport.link import Link
+from livereactor.client.transport.signalling import format_for
+from livereactor.client.types import ConnectionTimings
+from livereactor.engine.port import InputTrack, PeerConfig
+from livereactor.protocol import messages as m
+
+REPLY: Final = 10.0  # seconds for the model's schema
+
+log = structlog.get_logger(__name__)
+
+
+class Transport:
+    """A Link, and what is measured on it.
+
+    Attributes:
+        received: names of the Tracks that have come.
+        answers: the other side answers pings: its silence means something.
+        early: what was said on it while it was coming up beside the one in use.
+    """
+
+    def __init__(self, link: Link, sampler: StatsSampler) -> None:
+        self.link, self.sampler = link, sampler
+        self.received: list[str] = []
+        self.answers = False
+        self.early: list[LinkEvent] = []
+        self.sampling: asyncio.Task[None] | None = None
+
+
+class Transports:
+    """Of one client; `post` gives the machine what happens to the one in use.
+
+    Attributes:
+        current: the one in use, None while there is none.
+        number: of the Connection, kept over reconnects.
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        emitter: Emitter,
+        known: Known,
+        tracks: Tracks,
+        speech: Speech,
+        chores: Chores,
+        *,
+        timings: Callable[[], ConnectionTimings | None],
+        report_stats: bool,
+        post: Callable[[w.MachineEvent], None],
+    ) -> None:
+        self._api, self._emitter, self._known, self._tracks = api, emitter, known, tracks
+        self._speech, self._chores, self._timings, self._post = speech, chores, timings, post
+        self._report_stats = report_stats
+        self.current: Transport | None = None
+        self.number: int | None = None
+        self._answer = ""  # of the last one on this Connection
+        self.bitrate = Bitrate()
+        self._coming: Transport | None = None
+        self._replacing = asyncio.Lock()  # held while the one in use is silent: what is said on it would be lost
+
+    @property
+    def heard_at(self) -> float:
+        """When the other side was heard last, monotonic seconds; now, where its silence means nothing."""
+        current = self.current
+        return time.monotonic() if current is None or not current.answers else current.link.heard_at
+
+    async def open(self, *, again: bool, max_attempts: int) -> None:
+        """Bring one up, to be used by `use`.
+
+        Args:
+            again: on the Connection that there was.
+
+        Raises:
+            ReactorError: it did not come up; nothing of it is left.
+        """
+        engine, known = await process_engine(), self._known
+        # It is there, and what it offers: it is connected to when it is prepared.
+        assert known.session_id is not None
+        assert known.info is not None
+        assert known.capabilities is not None
+        options = LinkOptions(
+            known.capabilities.tracks,
+            wire=format_for(known.info.server_version),
+            # A number that somebody gave is used as it is; one that was ours is, or is as good as any other.
+            connection=self.number if again or not self._answer else None,
+            again=again and self.number is not None,
+            stale=self._answer,
+            resume=self._tracks.wanted,
+            max_attempts=max_attempts,
+            config=self._config(),
+        )
+        if self.current is None:
+            self._replacing = asyncio.Lock()  # of the loop that the client is used on now
+            held = None
+        else:
+            held = self._replacing
+            await held.acquire()
+        link = Link(self._api, engine, known.session_id, options, lambda event: self._heard(coming, event))
+        coming = self._coming = Transport(link, self._sampler(link))
+        try:
+            await link.ready()
+            if held is not None:  # nobody waits, and its Tracks are to take over those there are, unnoticed
+                await link.answered()
+        except BaseException:
+            self._chores.add(link.aclose())
+            if held is not None:
+                held.release()
+            raise
+
+    def use(self) -> None:
+        """Put the one that has come up in the place of the one in use, if there is one: unnoticed by the program."""
+        transport, old = self._coming, self.current
+        assert transport is not None  # it is up
+        self.current, self._coming, self.number = transport, None, transport.link.connection
+        self._answer = transport.link.answer
+        if old is not None:
+            self._tracks.detach(quiet=True)
+            self._leave(old)
+            self._replacing.release()
+            for name, track in transport.link.inputs.items():
+                self._arrived(transport, name, track)
+        self._tracks.attach(transport.link)
+        self._receive_what_is_wanted(transport.link)
+        for event in transport.early:
+            self._heard(transport, event)
+        self._chores.add(self._tracks.restore())
+        transport.sampling = asyncio.get_running_loop().create_task(transport.sampler.run(), name="livereactor stats")
+        if self._known.schema is None:
+            self._chores.add(self._ask_for_schema(transport))
+
+    def forget(self) -> None:
+        """There is no Connection to come back to any more."""
+        self.number, self._answer = None, ""
+
+    def close(self) -> None:
+        """Let go of the one in use."""
+        transport, self.current = self.current, None
+        self._tracks.detach()
+        if transport is not None:
+            self._leave(transport)
+
+    def probe(self) -> None:
+        """Say something that is answered."""
+        try:
+            if self.current is not None:
+                self.current.link.say(m.Ping())
+        except ReactorError as error:  # the channel closed this very moment, and that is told by itself
+            log.debug("a probe could not be sent", reason=error.message)
+
+    async def replaced(self) -> None:
+        """Wait while the one in use is silent and another is coming up for it; in the order of the calls."""
+        async with self._replacing:
+            pass
+
+    async def set_bitrate(self, wanted: Bitrate) -> None:
+        """Bound what is sent, on this transport and those to come."""
+        self.bitrate = wanted
+        if self.current is not None:
+            await self.current.link.set_bitrate(min_bps=wanted.min_bps, max_bps=wanted.max_bps)
+
+    # --- inside --------------------------------------------------------------------------------------------------
+
+    def _config(self) -> PeerConfig:
+        usual, wanted = PeerConfig(), self.bitrate
+        return PeerConfig(
+            start_bps=wanted.start_bps or usual.start_bps,
+            max_bps=wanted.max_bps or usual.max_bps,
+            min_bps=wanted.min_bps,
+        )
+
+    def _sampler(self, link: Link) -> StatsSampler:
+        return StatsSampler(
+            link,
+            same_machine=is_this_machine(self._api.url),
+            timings=self._timings,
+            paused=lambda: self._tracks.paused,
+            updated=lambda stats: self._emitter.emit("stats_update", stats),
+            reports=self._report_stats,
+        )
+
+    def _leave(self, transport: Transport) -> None:
+        if transport.sampling is not None:
+            transport.sampling.cancel()
+        self._chores.add(transport.link.aclose())
+
+    def _receive_what_is_wanted(self, link: Link) -> None:
+        """While it came up, the program may have paused or resumed others than it began with."""
+        try:
+            link.receive(self._tracks.wanted)
+        except ReactorError as error:  # the channel closed this very moment, and that is told by itself
+            log.debug("the wanted outputs could not be said", reason=error.message)
+
+    def _arrived(self, transport: Transport, name: str, track: InputTrack) -> None:
+        transport.received.append(name)
+        self._tracks.arrived(name, track)
+
+    async def _ask_for_schema(self, transport: Transport) -> None:
+        try:
+            reply = await transport.link.request(m.RequestSchema(), REPLY)
+        except ReactorError as error:
+            log.info("the model's schema could not be had", code=error.code, reason=error.message)
+            return
+        if reply is not None and transport is self.current:
+            self._speech.hear(reply)
+
+    def _heard(self, transport: Transport, event: LinkEvent) -> None:
+        if isinstance(event, PingAnswered):
+            transport.answers = True
+            return
+        if transport is self._coming and self.current is not None:
+            if not isinstance(event, TrackArrived):  # its Tracks are handed over all at once
+                transport.early.append(event)
+            return
+        if transport not in (self.current, self._coming):
+            return  # given up
+        match event:
+            case TrackArrived(name, track):
+                self._arrived(transport, name, track)
+                self._emitter.emit("track_received", name, self._tracks.track(name))
+            case MessageArrived(message):
+                self._speech.hear(message)
+            case LinkLost(reason):
+                self._post(w.Lost(reason))
+            case KeyFrameWanted(name):
+                self._tracks.key_frame_wanted(name)
+            case RateChanged(name, bps):
+                self._tracks.rate_changed(name, bps)
+
+
+def refuse_mode(known: Known, wanted: str | None) -> None:
+    """Stepped Sessions are used by other calls than streamed ones.
+
+    Raises:
+        GenerationModeMismatchError: the Session is not what was asked for.
+    """
+    got = known.generation or "streamed"
+    if got != (wanted or "streamed"):
+        words = f"the session is {got}, and this client was made for a {wanted or 'streamed'} one"
+        raise error_of("GENERATION_MODE_MISMATCH", words)

@@ -1,0 +1,212 @@
+"""Who asks: a key, a token, or nobody where guests are served; and what tokens may be had for that.
+
+Loop only. Credentials are read here and nowhere else, and what they are made of never leaves: errors and log records
+name accounts, ids and scopes.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from starlette.requests import HTTPConnection
+
+from livereactor.base.errors import ForbiddenError, LivereactorError, NotFoundError, UnauthorizedError
+from livereactor.coordinator.auth.caller import SESSION_SCOPES, Caller
+from livereactor.coordinator.auth.keys import PREFIX, Keys
+from livereactor.coordinator.auth.shares import shared
+from livereactor.coordinator.auth.tokens import Tokens, granted, known_scopes
+from livereactor.coordinator.options import CoordinatorOptions
+from livereactor.protocol.tokens import ShareRequest, TokenAnswer, TokenRequest
+from livereactor.store.port import Store, Tx
+from livereactor.store.records import OPEN, ApiKey
+from livereactor.web.access import is_of_this_machine, peer
+
+GUEST: Final = "guest"  # the account of everybody without credentials
+_FOUND: Final = "livereactor.holder"  # key of a scope
+_NOBODY: Final = "no credentials given; send Authorization: Bearer with a token from POST /tokens, or Reactor-API-Key"
+_ONLY_HERE: Final = (
+    "without credentials only programs and pages of this machine are served, by a loopback name and without a proxy; "
+    "send Authorization: Bearer with a token from POST /tokens, or Reactor-API-Key"
+)
+_SINCE_KEYS: Final = (
+    "this server has API keys, so everybody needs one, or a token: `livereactor token` makes one, POST /tokens does "
+    "for your web server; `[coordinator] guests = true` serves everybody without"
+)
+_TOKEN: Final = "eyJ"  # how every JWT begins: `{"` in base64
+_NO_KEY: Final = "this is a token, not a key; pass it as `jwt`, or send it as Authorization: Bearer"
+_NO_CREDENTIALS: Final = ("", "local")  # what official clients put behind `Bearer` when they have none
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """The credentials of a request; both None = none."""
+
+    key: str | None = None
+    token: str | None = None
+
+
+class Auth:
+    """Makes Callers of requests, and tokens of Callers.
+
+    Args:
+        keys: where API keys are.
+        tokens: signs and checks.
+        options: whether guests are served, and the limits that no token goes beyond.
+        unix_us: the clock, microseconds of Unix time.
+    """
+
+    def __init__(
+        self, store: Store, keys: Keys, tokens: Tokens, options: CoordinatorOptions, *, unix_us: Callable[[], int]
+    ) -> None:
+        self._store, self.keys, self._tokens = store, keys, tokens
+        self._options, self._unix_us = options, unix_us
+
+    async def caller(self, request: HTTPConnection) -> Caller:
+        """Who asks.
+
+        Raises:
+            UnauthorizedError: no credentials where they are needed, or wrong or expired ones.
+            QuotaError: too many wrong keys from this address.
+        """
+        found = request.scope.get(_FOUND) or await self._holder(request)
+        if isinstance(found, LivereactorError):
+            raise found
+        if found is not None:
+            return found
+        if (refusal := await self._no_guest(request)) is not None:
+            raise UnauthorizedError(refusal)
+        return Caller(GUEST, SESSION_SCOPES)
+
+    async def recognises(self, request: HTTPConnection) -> bool:
+        """It shows a key or a token that is right; what was found stays with the request: one wrong key, one guess."""
+        found = request.scope[_FOUND] = await self._holder(request)
+        return isinstance(found, Caller)
+
+    async def mint(self, request: HTTPConnection, asked: TokenRequest) -> TokenAnswer:
+        """A token for whoever shows an API key (or for a guest, where guests are served).
+
+        Raises:
+            UnauthorizedError: no key, or a wrong one; a token mints no others.
+            ForbiddenError: more than key or account may do.
+            NotFoundError: a Session to be bound is not there, for this account, or is over.
+            QuotaError: too many wrong keys from this address.
+        """
+        shown = _shown(request.headers)
+        if shown.token is not None or (shown.key is None and await self._no_guest(request) is not None):
+            raise UnauthorizedError(
+                "no API key given; send it as Reactor-API-Key, X-API-Key or Authorization: Bearer rk_…"
+            )
+        return await self.mint_for(await self.caller(request), asked)
+
+    async def mint_for(self, holder: Caller, asked: TokenRequest) -> TokenAnswer:
+        """A token for a holder who is known already; raises as `mint`."""
+        detail = asked.detail
+        lifetime = self._options.token_lifetime if detail is None else self._options.scoped_token_lifetime
+        claims = granted(holder, asked, jti=_new_jti(), now_at=self._unix_us() / 1e6, lifetime=lifetime)
+        if detail is not None:
+            _must_not_last_too_long(
+                detail.constraints and detail.constraints.max_session_duration_seconds, self._options
+            )
+            bound = detail.resources.sessions.bind if detail.resources.sessions else []
+            at_once = detail.constraints and detail.constraints.max_concurrent_sessions
+            if bound or at_once:
+                await self._store.read(lambda tx: self._must_be_allowed(tx, holder.account, bound, at_once))
+        return self._answer(claims)
+
+    async def share(self, caller: Caller, session: str, asked: ShareRequest) -> TokenAnswer:
+        """A token for one Session within the caller's reach, and no more than the caller may do, nor for longer.
+
+        Raises:
+            NotFoundError: out of reach, or over.
+            ForbiddenError: a scope that the caller lacks, or `admin`.
+        """
+        found = caller.must_reach(await self._store.read(lambda tx: tx.session(session)), session)
+        if found.state not in OPEN:
+            raise _no_open_session(session)
+        now_at = self._unix_us() / 1e6
+        claims = shared(
+            caller, found, frozenset(asked.scope), jti=_new_jti(), now_at=now_at, lifetime=asked.expires_after
+        )
+        return self._answer(claims)
+
+    def _answer(self, claims: Mapping[str, Any]) -> TokenAnswer:
+        return TokenAnswer(
+            jwt=self._tokens.sign(claims),
+            expires_at=claims["exp"],
+            authorization_details=claims.get("authorization_details"),
+            scope=claims["scope"].split(),
+        )
+
+    async def _holder(self, request: HTTPConnection) -> Caller | LivereactorError | None:
+        """Whose credentials it shows, or what is wrong with them; None = it shows none."""
+        shown = _shown(request.headers)
+        try:
+            if shown.token is not None:
+                return self._tokens.verify(shown.token, now_at=self._unix_us() / 1e6)
+            if shown.key is not None:
+                if shown.key.startswith(_TOKEN):
+                    raise UnauthorizedError(_NO_KEY)
+                return _key_caller(await self.keys.find(shown.key, peer=peer(request)))
+        except LivereactorError as error:
+            return error
+        return None
+
+    async def _no_guest(self, request: HTTPConnection) -> str | None:
+        """Why whoever shows nothing is not served; None = a guest."""
+        options = self._options
+        if options.guests_from_anywhere:
+            return None
+        if not options.guests:
+            return _NOBODY
+        # Who needs no credentials has something that others could borrow: being on this machine.
+        if not is_of_this_machine(request):
+            return _ONLY_HERE
+        # Not every proxy can be told; who means to serve others has made a key.
+        return _SINCE_KEYS if await self.keys.are_there() else None
+
+    def _must_be_allowed(self, tx: Tx, account: str, bound: list[str], at_once: int | None) -> None:
+        for each in bound:
+            session = tx.session(each)
+            if session is None or session.account != account or session.state not in OPEN:
+                raise _no_open_session(each)
+        record = tx.account(account)
+        own = record.max_sessions if record is not None else None
+        most = self._options.quotas.concurrent_sessions if own is None else own
+        if at_once is not None and most and at_once > most:
+            raise ForbiddenError(
+                f"max_concurrent_sessions {at_once} is over the account's {most} concurrent sessions; ask for no more"
+            )
+
+
+def _shown(headers: Mapping[str, str]) -> _Shown:
+    for name in ("reactor-api-key", "x-api-key"):
+        if key := headers.get(name, "").strip():
+            return _Shown(key=key)
+    scheme, _, rest = headers.get("authorization", "").strip().partition(" ")
+    value = rest.strip()
+    if scheme.lower() != "bearer" or value in _NO_CREDENTIALS:
+        return _Shown()
+    return _Shown(key=value) if value.startswith(PREFIX) else _Shown(token=value)
+
+
+def _key_caller(key: ApiKey) -> Caller:
+    return Caller(key.account, known_scopes(key.scopes))
+
+
+def _must_not_last_too_long(asked: int | None, options: CoordinatorOptions) -> None:
+    longest = options.limits.max_session_duration
+    if asked is not None and longest and asked > longest:
+        raise ForbiddenError(
+            f"max_session_duration_seconds {asked} is over the {longest:g} s that sessions last here; ask for no more"
+        )
+
+
+def _no_open_session(session: str) -> NotFoundError:
+    return NotFoundError(f"no open session {session[:64]!r} for this account; GET /sessions lists yours")
+
+
+def _new_jti() -> str:
+    return secrets.token_hex(16)

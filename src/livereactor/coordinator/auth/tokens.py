@@ -1,0 +1,200 @@
+"""JSON web tokens (RFC 7519): what is granted, signed; and who it is that shows one. Pure; `now_at` is passed.
+
+A token is checked without the database: everything its bearer may do is in its claims, which only we can sign.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import OrderedDict
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final, cast
+
+import jwt
+from jwt.utils import base64url_decode, base64url_encode
+
+from livereactor.base.errors import ForbiddenError, UnauthorizedError, UsageError
+from livereactor.coordinator.auth.caller import ALL_SCOPES, SESSION_SCOPES, Caller, Scope
+from livereactor.protocol.tokens import (
+    CEILING,
+    MAX_SESSIONS,
+    AuthorizationDetail,
+    TokenRequest,
+)
+
+ISSUER: Final = "livereactor"
+AUDIENCE: Final = "livereactor"
+ALGORITHM: Final = "HS256"
+MAX_CHARS: Final = 48 * 1024  # a token bound to 500 Sessions has some 30,000
+_REMEMBERED: Final = 1024  # tokens in use at once; past it the oldest is checked again
+_REQUIRED: Final = ["exp", "iat", "aud", "iss", "sub", "jti"]
+
+
+class Tokens:
+    """Signs and checks with a ring of keys.
+
+    Args:
+        keys: secrets by id; the first signs, all verify.
+    """
+
+    def __init__(self, keys: Mapping[str, bytes]) -> None:
+        self._keys = dict(keys)
+        self._signing = next(iter(self._keys))
+        self._known: OrderedDict[bytes, Caller] = OrderedDict()
+
+    def sign(self, claims: Mapping[str, Any]) -> str:
+        """The token of these claims."""
+        key = self._keys[self._signing]
+        return jwt.encode(dict(claims), key, algorithm=ALGORITHM, headers={"kid": self._signing})
+
+    def verify(self, token: str, *, now_at: float) -> Caller:
+        """Who shows this token.
+
+        Raises:
+            UnauthorizedError: not signed by us, for something else, or expired.
+        """
+        digest = hashlib.sha256(token.encode(errors="replace")).digest()
+        caller = self._known.get(digest)
+        if caller is None:
+            caller = caller_of(self._claims(token))
+            self._remember(digest, caller)
+        if caller.expires_at is None or now_at >= caller.expires_at:
+            at = datetime.fromtimestamp(caller.expires_at or 0, UTC)
+            raise UnauthorizedError(f"token expired at {at:%H:%M:%S}Z; mint a new one")
+        return caller
+
+    def _claims(self, token: str) -> Mapping[str, Any]:
+        try:
+            if len(token) > MAX_CHARS or not _is_canonical(token):
+                raise jwt.InvalidTokenError
+            key = self._keys[str(jwt.get_unverified_header(token).get("kid"))]
+            # Expiry is the caller's to check, against the clock it is passed; `iat` says nothing on another's clock.
+            options: Any = {"require": _REQUIRED, "verify_exp": False, "verify_iat": False}
+            return jwt.decode(token, key, algorithms=[ALGORITHM], audience=AUDIENCE, issuer=ISSUER, options=options)
+        except (jwt.InvalidTokenError, KeyError, ValueError, RecursionError):
+            raise UnauthorizedError("token is not one of ours, or was changed; mint a new one") from None
+
+    def _remember(self, digest: bytes, caller: Caller) -> None:
+        self._known[digest] = caller
+        if len(self._known) > _REMEMBERED:
+            self._known.popitem(last=False)
+
+
+def granted(holder: Caller, asked: TokenRequest, *, jti: str, now_at: float, lifetime: int) -> dict[str, Any]:
+    """The claims of a token that `holder` (of a key) asks for.
+
+    Args:
+        lifetime: seconds, where none is asked for.
+
+    Raises:
+        ForbiddenError: a scope that the key lacks.
+        UsageError: more Sessions bound than `max_sessions`.
+    """
+    claims = standing_claims(holder.account, _scopes(holder, asked), jti, now_at)
+    claims["exp"] = int(now_at) + min(asked.expires_after or lifetime, CEILING)
+    if asked.detail is not None:
+        claims["authorization_details"] = [_detail(asked.detail)]
+    if asked.detail is not None or asked.subject is not None:
+        claims["reach"] = _reach(holder.account, asked)
+    return claims
+
+
+def caller_of(claims: Mapping[str, Any]) -> Caller:
+    """Who a token's claims speak for; what is not understood grants nothing."""
+    details = claims.get("authorization_details")
+    scoped: dict[str, Any] = cast("list[dict[str, Any]]", details)[0] if details else {}
+    resources: dict[str, Any] = scoped.get("resources", {})
+    constraints: dict[str, Any] = scoped.get("constraints", {})
+    names = resources.get("models", {}).get("match")
+    return Caller(
+        account=claims["sub"],
+        scopes=known_scopes(claims.get("scope", "").split()),
+        token=claims["jti"],
+        models=None if names is None else frozenset(bare_name(each) for each in names),
+        reach=claims.get("reach", ""),
+        bound=frozenset(resources.get("sessions", {}).get("bind", ())),
+        max_sessions=constraints.get("max_sessions"),
+        max_concurrent=constraints.get("max_concurrent_sessions"),
+        max_duration=constraints.get("max_session_duration_seconds"),
+        expires_at=claims["exp"],
+    )
+
+
+def known_scopes(named: Collection[str]) -> frozenset[Scope]:
+    """Those of the names that are scopes."""
+    return frozenset(each for each in ALL_SCOPES if each in named)
+
+
+def bare_name(model: str) -> str:
+    """A model's name without its owner: `reactor/helios` is `helios`."""
+    return model.rpartition("/")[2]
+
+
+def standing_claims(account: str, scopes: frozenset[Scope], jti: str, now_at: float) -> dict[str, Any]:
+    """What every token says; `exp`, and what narrows it, come on top."""
+    return {
+        "iss": ISSUER,
+        "aud": AUDIENCE,
+        "sub": account,
+        "jti": jti,
+        "iat": int(now_at),
+        "scope": " ".join(sorted(scopes)),
+    }
+
+
+def _scopes(holder: Caller, asked: TokenRequest) -> frozenset[Scope]:
+    if asked.scope is None:
+        return holder.scopes & SESSION_SCOPES
+    for scope in asked.scope:
+        if scope not in holder.scopes:
+            has = ", ".join(f"`{each}`" for each in sorted(holder.scopes)) or "nothing"
+            raise ForbiddenError(f"this key lacks the scope `{scope}`; it grants {has}")
+    return frozenset[Scope](asked.scope)
+
+
+def _detail(asked: AuthorizationDetail) -> dict[str, Any]:
+    """As asked, with the number of Sessions it comes down to."""
+    body = asked.to_body()
+    bound = list(dict.fromkeys(asked.resources.sessions.bind)) if asked.resources.sessions else []
+    if bound:
+        body["resources"]["sessions"]["bind"] = bound
+    most = _most_sessions(asked, len(bound))
+    if most < len(bound):
+        raise UsageError(f"{len(bound)} sessions are bound and max_sessions, which counts them, is {most}; raise it")
+    body["constraints"] = {"max_sessions": most} | body.get("constraints", {})
+    return body
+
+
+def _most_sessions(asked: AuthorizationDetail, bound: int) -> int:
+    if asked.constraints is not None and asked.constraints.max_sessions is not None:
+        return asked.constraints.max_sessions
+    return bound or MAX_SESSIONS
+
+
+def _reach(account: str, asked: TokenRequest) -> str:
+    """Tokens of one reach act on each other's Sessions, so that a client that mints for every call keeps its own."""
+    detail = asked.detail
+    names = detail.resources.models.match if detail is not None else None
+    models = None if names is None else sorted({bare_name(each) for each in names})
+    bound = sorted(set(detail.resources.sessions.bind)) if detail is not None and detail.resources.sessions else None
+    if detail is not None and bound is not None and _most_sessions(detail, len(bound)) <= len(bound):
+        # It creates nothing, so there is nothing to come back to but its Connections.
+        return only_bound(_digest([account, bound, asked.subject]))
+    return _digest([account, models, asked.subject])
+
+
+def _digest(what: list[Any]) -> str:
+    return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:32]
+
+
+def only_bound(name: str) -> str:
+    """The reach of tokens for nothing but the Sessions that they are bound to."""
+    return f"bound:{name}"
+
+
+def _is_canonical(token: str) -> bool:
+    """Base64 has several spellings of the same bytes; of ours, only the one we wrote counts."""
+    signature = token.rpartition(".")[2].encode()
+    return base64url_encode(base64url_decode(signature)) == signature

@@ -1,0 +1,1 @@
+"""Several coordinators on one database, and the sockets of their workers."""

@@ -1,0 +1,279 @@
+"""Keeps the wished number of Workers running, on the pool of this machine; adopts those of a coordinator before it.
+
+The shell around `fleet_model.py`. Loop only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+
+from livereactor.base.errors import LivereactorError, UnavailableError
+from livereactor.base.ids import worker_id
+from livereactor.base.sparse_log import SparseLog
+from livereactor.coordinator.cluster.role import Role
+from livereactor.coordinator.decisions.effects import Effect, FleetChanged, WorkerLost
+from livereactor.coordinator.fleet.model import (
+    Adopted,
+    FleetEffect,
+    FleetEvent,
+    KillWorker,
+    Looked,
+    ModelFleet,
+    ProcessEnded,
+    RetireWorker,
+    StartWorker,
+    StayedInUse,
+)
+from livereactor.coordinator.fleet.process import ProcessState
+from livereactor.coordinator.fleet.view import look, retire
+from livereactor.coordinator.options import CoordinatorOptions
+from livereactor.coordinator.service import Service
+from livereactor.pool.port import Ended, Handle, Needs, Pool, PoolUnavailableError, WorkerSpec
+from livereactor.store.port import Store
+
+log = structlog.get_logger("livereactor.fleet")
+_sparse = SparseLog(log)  # for what may fail many times a second
+
+TICK: Final = 2.0  # seconds between two looks though nothing is heard: what was lost on the way is found by then
+APART: Final = 0.05  # seconds between two looks though much is heard
+
+
+@dataclass(frozen=True, slots=True)
+class FleetPlan:
+    """What the pool's Workers are started with.
+
+    Attributes:
+        targets: what `livereactor worker` is given, by model.
+        environment: holds the worker secret, so it is never logged.
+        idle_stop: seconds after which a Worker that nobody needs is stopped.
+        needs: what a Worker has to itself, by model.
+    """
+
+    targets: Mapping[str, str]
+    environment: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    idle_stop: float = 300.0
+    needs: Mapping[str, Needs] = field(default_factory=dict[str, Needs])
+
+
+class Fleet:
+    """The Workers of one pool.
+
+    Args:
+        unix_us: the store's clock, microseconds of Unix time.
+        new_id: makes ids of Workers.
+        role: whoever of several coordinators holds it starts and retires; None = we are alone.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        service: Service,
+        pool: Pool,
+        options: CoordinatorOptions,
+        plan: FleetPlan,
+        *,
+        unix_us: Callable[[], int],
+        new_id: Callable[[], str] = worker_id,
+        role: Role | None = None,
+    ) -> None:
+        self._store, self._service, self._pool = store, service, pool
+        self._options, self._plan, self._unix_us = options, plan, unix_us
+        self._role, self._leads = role, role is None
+        self._fleets = {model: ModelFleet(new_id, idle_stop=plan.idle_stop) for model in plan.targets}
+        self._changed = asyncio.Event()
+        self._starts: set[asyncio.Task[None]] = set()
+        self._draining = False
+        self._coordinator = ""
+        self._group: asyncio.TaskGroup
+
+    async def run(self, coordinator: str) -> None:
+        """Until cancelled; the Workers live on.
+
+        Args:
+            coordinator: URL at which Workers reach this coordinator.
+        """
+        self._coordinator = coordinator
+        async with asyncio.TaskGroup() as self._group:
+            await self._adopt()
+            self._service.listen(self._hear)
+            self._service.capacity = self.capacity
+            self._group.create_task(self._watch_ends(), name="ends of workers")
+            self._group.create_task(self._reconcile(), name="fleet")
+
+    def capacity(self, model: str) -> str | None:
+        """Why no Worker of this model will come soon, for a client; None = one may. Asked where none is READY."""
+        fleet = self._fleets.get(model)
+        failed = fleet.trouble(time.monotonic()) if fleet is not None else 0
+        if not failed:
+            return None
+        return f"none could be started in {failed} attempts, as its operator's log says"
+
+    async def drain(self) -> None:
+        """Start no more and end all: each may finish its Sessions for `drain_timeout`, and is killed if it hangs."""
+        await self._start_no_more()
+        living: Sequence[Handle] = ()
+        with suppress(PoolUnavailableError):  # it has never answered; whoever nobody answers ends by itself
+            living = await self._pool.list()
+        await asyncio.gather(*(self._dismiss(handle.worker) for handle in living))
+
+    async def hand_over(self) -> None:
+        """Start no more, and leave those that run to the coordinator that holds the role next."""
+        await self._start_no_more()
+        if self._role is not None:
+            await self._role.give_back(self._store)
+
+    async def _start_no_more(self) -> None:
+        self._draining = True
+        self._changed.set()
+        if self._starts:
+            await asyncio.wait(self._starts)
+
+    # --- hearing and looking -------------------------------------------------------------------------------------
+
+    def _hear(self, effect: Effect) -> None:
+        if isinstance(effect, FleetChanged | WorkerLost):
+            self._changed.set()
+
+    async def _adopt(self) -> None:
+        for handle in await self._living():
+            if handle.model in self._fleets:
+                self._tell(handle.model, Adopted(handle.worker))
+            elif not await self._is_served(handle.model):
+                log.info("worker of a model that is not served any more", worker=handle.worker, model=handle.model)
+                self._group.create_task(self._dismiss(handle.worker))
+
+    async def _living(self) -> Sequence[Handle]:
+        """Asked until the pool knows; Sessions and their Workers go on meanwhile."""
+        while True:
+            try:
+                return await self._pool.list()
+            except PoolUnavailableError:  # it says itself why
+                await asyncio.sleep(TICK)
+
+    async def _is_served(self, model: str) -> bool:
+        """By another coordinator, which may be of a newer version."""
+        record = await self._store.read(lambda tx: tx.model(model))
+        return record is not None and record.max_workers > 0
+
+    async def _reconcile(self) -> None:
+        while not self._draining:
+            self._changed.clear()
+            with _going_on("look at workers"):  # next tick
+                await self._look()
+            await asyncio.sleep(APART)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._pause()):
+                    await self._changed.wait()
+
+    async def _look(self) -> None:
+        await self._look_who_leads()
+        pooled = {worker for fleet in self._fleets.values() for worker in fleet.processes}
+        views = await self._store.read(look(self._fleets.keys(), pooled))
+        if self._draining:  # since we asked
+            return
+        for model, view in views.items():
+            self._tell(model, Looked(view, self._leads))
+
+    async def _look_who_leads(self) -> None:
+        if self._role is None:
+            return
+        led, self._leads = self._leads, await self._store.transact(self._role.is_held)
+        if self._leads and not led:
+            log.info("starts and stops workers from now on")
+            await self._adopt()  # a pool of several machines has those that the coordinator before us started
+
+    def _pause(self) -> float:
+        deadlines = [deadline for fleet in self._fleets.values() if (deadline := fleet.deadline()) is not None]
+        return min(TICK, max(0.0, min(deadlines, default=TICK + time.monotonic()) - time.monotonic()))
+
+    async def _watch_ends(self) -> None:
+        async for ended in self._pool.ended():
+            with _going_on("worker's end told"):  # its lease will run out
+                await self._service.worker_died(ended.worker, reason=ended.reason)
+            for model, fleet in self._fleets.items():
+                if (process := fleet.processes.get(ended.worker)) is not None:
+                    _log_end(model, ended, expected=process.state is ProcessState.LEAVING or self._draining)
+                    self._tell(model, ProcessEnded(ended.worker))
+            self._changed.set()
+
+    # --- doing ---------------------------------------------------------------------------------------------------
+
+    def _tell(self, model: str, event: FleetEvent) -> None:
+        for effect in self._fleets[model].handle(event, time.monotonic()):
+            task = self._group.create_task(self._carry_out(model, effect), name=f"{type(effect).__name__} {model}")
+            if isinstance(effect, StartWorker):
+                self._starts.add(task)
+                task.add_done_callback(self._starts.discard)
+
+    async def _carry_out(self, model: str, effect: FleetEffect) -> None:
+        match effect:
+            case StartWorker(worker):
+                await self._start(model, worker)
+            case RetireWorker(worker):
+                with _going_on("worker retired"):  # killed, if it does not end by its deadline
+                    await self._retire(model, worker)
+            case KillWorker(worker):
+                log.warning("worker is killed: it was lost, or late", worker=worker, model=model)
+                with _going_on("worker killed"):
+                    await self._pool.stop(worker, grace=0)
+
+    async def _start(self, model: str, worker: str) -> None:
+        if self._draining:  # since it was decided
+            return
+        plan = self._plan
+        needs = plan.needs.get(model, Needs())
+        spec = WorkerSpec(worker, model, plan.targets[model], self._coordinator, plan.environment, needs)
+        try:
+            await self._pool.start(spec)
+        except Exception as error:
+            if isinstance(error, PoolUnavailableError):
+                log.warning("worker cannot be started", model=model, reason=error.message)
+            else:
+                log.exception("worker cannot be started", model=model)
+            self._tell(model, ProcessEnded(worker))
+            self._changed.set()
+
+    async def _retire(self, model: str, worker: str) -> None:
+        is_idle = False
+        with suppress(UnavailableError):
+            is_idle = await self._store.transact(lambda tx: retire(tx, self._unix_us(), self._options, worker=worker))
+        if is_idle:
+            log.info("idle worker is stopped", worker=worker, model=model)
+            await self._pool.stop(worker, grace=self._grace())
+        else:
+            self._tell(model, StayedInUse(worker))
+
+    async def _dismiss(self, worker: str) -> None:
+        with suppress(LivereactorError):  # it never registered, or the store is away: the signal says it too
+            await self._service.drain(worker)
+        with _going_on("worker stopped"):
+            await self._pool.stop(worker, grace=self._grace())
+
+    def _grace(self) -> float:
+        return self._options.drain_timeout + self._options.limits.exit_timeout
+
+
+@contextmanager
+def _going_on(what: str) -> Generator[None]:
+    """Whatever fails here, the Workers that run and the rest of the fleet are not to end with it."""
+    try:
+        yield
+    except UnavailableError:
+        pass  # the store is away, which it says itself
+    except Exception:
+        _sparse.exception("failed, and goes on", apart=what, what=what)
+
+
+def _log_end(model: str, ended: Ended, *, expected: bool) -> None:
+    if expected:
+        log.info("worker ended", worker=ended.worker, model=model, code=ended.code)
+    else:
+        says = ended.last_words[-500:]
+        log.warning("worker crashed", worker=ended.worker, model=model, code=ended.code, says=says)

@@ -1,0 +1,231 @@
+"""How many Workers of one model run: starts what is missing, retires what is idle, waits longer the more crash.
+
+Pure. The shell (`fleet.py`) looks at the store and says what it saw, carries out the effects, tells how starts went and
+which processes ended, and looks again at `deadline()`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from livereactor.coordinator.fleet.process import (
+    REGISTER_TIMEOUT,
+    FleetProcess,
+    Kept,
+    Overdue,
+    ProcessState,
+    Retired,
+    Seen,
+)
+from livereactor.coordinator.fleet.view import SERVING, ModelView, WorkerView
+from livereactor.store.records import WorkerState
+
+BACK_OFF: Final = 0.5  # seconds after the first crash
+BACK_OFF_MAX: Final = 30.0  # seconds: an operator who mended something waits no longer
+HEALTHY: Final = 60.0  # seconds READY after which a crash is the first one again
+GIVE_UP: Final = 3  # failed starts in a row after which clients are not left waiting
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """The store was looked at.
+
+    Attributes:
+        leads: it is ours to start what is missing and to retire what is idle; else another coordinator does that.
+    """
+
+    view: ModelView
+    leads: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """The pool had this Worker when we came."""
+
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
+class StayedInUse:
+    """It was not retired: somebody had got it in the meantime."""
+
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessEnded:
+    """The pool told its end, or could not start it."""
+
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
+class StartWorker:
+    """Start a process under this id."""
+
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
+class RetireWorker:
+    """Let it end if it is still idle."""
+
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
+class KillWorker:
+    """Nothing good comes of its process any more."""
+
+    worker: str
+
+
+FleetEvent: TypeAlias = Looked | Adopted | StayedInUse | ProcessEnded
+FleetEffect: TypeAlias = StartWorker | RetireWorker | KillWorker
+_LIVE: Final = frozenset({ProcessState.BEGUN, ProcessState.LOADING, ProcessState.READY})
+
+
+class ModelFleet:
+    """The pool's Workers of one model.
+
+    Args:
+        new_id: makes ids of Workers, each another.
+        idle_stop: seconds after which a Worker that nobody needs is retired.
+
+    Attributes:
+        processes: by Worker, until their end was told.
+    """
+
+    def __init__(self, new_id: Callable[[], str], *, idle_stop: float) -> None:
+        self._new_id, self._idle_stop = new_id, idle_stop
+        self.processes: dict[str, FleetProcess] = {}
+        self._view = ModelView(min_ready=0, buffer=0, max_workers=0)
+        self._leads = True
+        self._crashes = self._failed_starts = 0  # in a row
+        self._not_before = float("-inf")  # no start until then
+
+    def handle(self, event: FleetEvent, now: float) -> list[FleetEffect]:
+        """What has to be done, in order. Of a Worker that is not known (any more): nothing."""
+        match event:
+            case Looked(view, leads):
+                self._view, self._leads = view, leads
+                killed = self._kill(now)
+                return [*killed, *self._start(now), *self._retire(now)] if leads else killed
+            case Adopted(worker) if worker not in self.processes:
+                self._begin(worker, now)
+            case StayedInUse(worker) if worker in self._in(ProcessState.LEAVING):
+                self.processes[worker].handle(Kept(), now)
+            case ProcessEnded(worker) if worker in self.processes:
+                self._ended(self.processes.pop(worker), now)
+            case _:
+                pass
+        return []
+
+    def deadline(self) -> float | None:
+        """When to look again though nothing is heard; None = no need to. May have passed."""
+        times = [process.deadline for process in self.processes.values() if process.deadline is not None]
+        if self._leads and min(self._missing(), self._allowance()) > 0:
+            times.append(self._not_before)
+        if self._leads and self._surplus() > 0:
+            times += [p.idle_since + self._idle_stop for p in self.processes.values() if p.idle_since is not None]
+        return min(times, default=None)
+
+    def trouble(self, now: float) -> int:
+        """How many starts in a row have failed, where that is a reason not to wait for the next one; else 0.
+
+        Once the wait after the last one is over and nobody wants a Worker, the next client may try again.
+        """
+        trying = now < self._not_before or any(self._in(ProcessState.BEGUN, ProcessState.LOADING))
+        return self._failed_starts if self._failed_starts >= GIVE_UP and trying else 0
+
+    # --- what is wished ------------------------------------------------------------------------------------------
+
+    def _serving(self) -> Sequence[WorkerView]:
+        """Registered Workers, pooled or not, that have Slots to give or will have."""
+        leaving = self._in(ProcessState.LEAVING, ProcessState.KILLED)
+        return [each for each in self._view.workers if each.state in SERVING and each.worker not in leaving]
+
+    def _wished(self) -> int:
+        """As many as are in use and waited for, and the buffer; at least `min_ready`."""
+        view, serving = self._view, self._serving()
+        in_use = sum(each.held > 0 for each in serving)
+        needed = -(-(sum(each.held for each in serving) + view.queued) // view.slots)
+        return max(view.min_ready, max(in_use, needed) + view.buffer)
+
+    def _missing(self) -> int:
+        known = {each.worker for each in self._view.workers}
+        coming = sum(worker not in known for worker in self._in(ProcessState.BEGUN))
+        room = self._view.max_workers - len(self.processes)  # those that end still hold their memory
+        return min(self._wished() - len(self._serving()) - coming, room)
+
+    def _allowance(self) -> int:
+        """How many may be started together: after a failed start one at a time, until one succeeds."""
+        on_their_way = len(self._in(ProcessState.BEGUN, ProcessState.LOADING))
+        return 1 - on_their_way if self._failed_starts else self._view.max_workers
+
+    def _surplus(self) -> int:
+        ready = sum(each.state is WorkerState.READY for each in self._serving())
+        return ready - self._wished()
+
+    # --- doing something about it --------------------------------------------------------------------------------
+
+    def _kill(self, now: float) -> list[FleetEffect]:
+        """Take in what was seen of each process; kill what is lost or overdue."""
+        seen = {each.worker: each for each in self._view.workers}
+        killed: list[str] = []
+        for worker, process in self.processes.items():
+            if (view := seen.get(worker)) is not None and self._see(process, view, now):
+                killed.append(worker)
+            elif process.deadline is not None and process.deadline <= now:
+                process.handle(Overdue(), now)
+                killed.append(worker)
+        return [KillWorker(worker) for worker in killed]
+
+    def _see(self, process: FleetProcess, view: WorkerView, now: float) -> bool:
+        was_ready = process.was_ready
+        kill = process.handle(Seen(view.state), now)
+        if process.was_ready and not was_ready:
+            self._failed_starts = 0
+        if process.state is ProcessState.READY and view.is_empty:
+            process.idle_since = now if process.idle_since is None else process.idle_since
+        else:
+            process.idle_since = None
+        return kill
+
+    def _start(self, now: float) -> list[FleetEffect]:
+        count = min(self._missing(), self._allowance()) if now >= self._not_before else 0
+        started = [self._new_id() for _ in range(count)]
+        for worker in started:
+            self._begin(worker, now)
+        return [StartWorker(worker) for worker in started]
+
+    def _retire(self, now: float) -> list[FleetEffect]:
+        used = {each.worker: each.used_us for each in self._view.workers}
+        idle = [
+            w for w, p in self.processes.items() if p.idle_since is not None and now - p.idle_since >= self._idle_stop
+        ]
+        retired = sorted(idle, key=lambda worker: used.get(worker, 0))[: max(0, self._surplus())]
+        for worker in retired:
+            self.processes[worker].handle(Retired(), now)
+        return [RetireWorker(worker) for worker in retired]
+
+    # --- crashes -------------------------------------------------------------------------------------------------
+
+    def _begin(self, worker: str, now: float) -> None:
+        self.processes[worker] = FleetProcess(deadline=now + REGISTER_TIMEOUT)
+
+    def _ended(self, process: FleetProcess, now: float) -> None:
+        if process.state is ProcessState.LEAVING:
+            return
+        if not process.was_ready:
+            self._failed_starts += 1
+        if process.ready_since is not None and now - process.ready_since >= HEALTHY:
+            self._crashes = 0
+        if now >= self._not_before:  # else it is of the same trouble as the last one
+            self._not_before = now + min(BACK_OFF * 2**self._crashes, BACK_OFF_MAX)
+            self._crashes = min(self._crashes + 1, 16)
+
+    def _in(self, *states: ProcessState) -> frozenset[str]:
+        return frozenset(worker for worker, process in self.processes.items() if process.state in states)

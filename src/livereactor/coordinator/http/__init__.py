@@ -1,0 +1,1 @@
+"""The coordinator's HTTP service: routes, long polls and what they answer."""

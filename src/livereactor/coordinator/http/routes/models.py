@@ -1,0 +1,197 @@
+"""`/models`: what can be asked for, and how soon it would be there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, Literal, TypeAlias, cast
+from urllib.parse import quote
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+from pydantic import Field
+
+from livereactor.base.errors import NotFoundError
+from livereactor.coordinator.http.previews import LOOP_TYPE, Loop
+from livereactor.coordinator.http.requests import Door, told
+from livereactor.protocol.bindings import BINDING_KEY
+from livereactor.protocol.http import Body
+from livereactor.store.port import Store, Tx
+from livereactor.store.records import ModelRecord, WorkerRecord, WorkerState
+from livereactor.web.documents import asked_by, problems
+from livereactor.web.ranges import RANGE_HEADER, byte_range
+
+State: TypeAlias = Literal["ready", "starting", "cold", "failed"]
+Tag: TypeAlias = Literal["camera", "microphone", "sound", "keys", "gamepad"]
+Trouble: TypeAlias = Callable[[str], str | None]
+_CACHED: Final = "public, max-age=86400"  # its address in the list is another when it is another film
+_COMING: Final = frozenset({WorkerState.STARTING, WorkerState.READY})
+
+
+class ModelBody(Body):
+    """A model as people choose it."""
+
+    name: str
+    version: str | None = None
+    description: str = ""
+    state: State = Field(
+        description="`ready`: a worker has it loaded; `starting`: one loads; `cold`: one starts on first use; "
+        "`failed`: none can be had, `text` says why."
+    )
+    in_use: bool = Field(
+        default=False, description="Workers have it loaded, and every slot of theirs is taken: a new session waits."
+    )
+    progress: float | None = Field(default=None, description="0 to 1, of the worker that is furthest.")
+    text: str | None = None
+    queue_length: int = 0
+    tags: list[Tag] = Field(
+        default=[],
+        description="What it takes and gives beside pictures; `keys` and `gamepad`: it can be steered by them.",
+    )
+    loop: str | None = Field(default=None, description="Where a short film of its picture is, from the API's root.")
+
+
+class ModelList(Body):
+    """By name."""
+
+    models: list[ModelBody]
+
+
+def models(door: Door, store: Store, trouble: Trouble, loops: Mapping[str, Loop]) -> APIRouter:
+    """The routes.
+
+    Args:
+        trouble: says why no Worker of a model can be started now, None = nothing is known against it.
+        loops: by the model's name.
+    """
+    routes = APIRouter(prefix="/models", tags=["models"])
+
+    @routes.get(
+        "",
+        response_class=Response,
+        responses={200: {"model": ModelList}, **problems()},
+        openapi_extra=asked_by(),
+    )
+    async def listed() -> Response:
+        """Every model; their names are public, as a page has to offer them before anybody has a token."""
+        found = await store.read(lambda tx: _all(tx, trouble))
+        for each in found:
+            if (film := loops.get(each.name)) is not None:
+                each.loop = f"models/{quote(each.name, safe='')}/loop?v={film.tag}"
+        return told(ModelList(models=found))
+
+    @routes.get(
+        "/{name:path}/schema",
+        response_class=JSONResponse,
+        responses={200: {"description": "An OpenAPI 3.1 document: commands, messages, tracks."}, **problems(401, 404)},
+    )
+    async def schema(name: str, request: Request) -> Response:
+        """What a model understands and says, for forms and typed clients."""
+        caller = await door.caller(request)
+        plain = name.rpartition("/")[2]  # a name may come with its owner (section 1.3)
+        record = await store.read(lambda tx: tx.model(name) or tx.model(plain))
+        if record is None or (caller.models is not None and record.name not in caller.models):
+            raise NotFoundError(f"no model named {name[:64]!r}; GET /models lists them")
+        found = record.spec.get("schema")
+        if not found:
+            raise NotFoundError(f"the schema of {record.name!r} is not known before a worker of it has started; wait")
+        return JSONResponse(found)
+
+    @routes.get(
+        "/{name:path}/loop",
+        response_class=Response,
+        responses={
+            200: {"content": {LOOP_TYPE: {"schema": {"type": "string", "format": "binary"}}}},
+            206: {"description": "The range that was asked for."},
+            304: {"description": "It is still the one of `If-None-Match`."},
+            416: {"description": "The range begins behind the end."},
+            **problems(404),
+        },
+        openapi_extra={**asked_by(), "parameters": [RANGE_HEADER]},
+    )
+    async def loop(name: str, request: Request) -> Response:
+        """A few seconds of a model's picture, as public as its name: `loop` in the list names it."""
+        film = loops.get(name) or loops.get(name.rpartition("/")[2])
+        if film is None:
+            raise NotFoundError(f"no film of a model {name[:64]!r}; GET /models names those that are there")
+        return _shown(film, request)
+
+    return routes
+
+
+def _shown(film: Loop, request: Request) -> Response:
+    """The film, the range of it that is asked for (Safari asks for ranges only), or that it is known already."""
+    size = len(film.content)
+    headers = {"ETag": f'"{film.tag}"', "Cache-Control": _CACHED, "Accept-Ranges": "bytes"}
+    if film.tag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    span = byte_range(request.headers.get("range", ""), size)
+    if span is None:
+        return Response(film.content, headers=headers, media_type=LOOP_TYPE)
+    start, end = span
+    if start >= end:
+        return Response(status_code=416, headers=headers | {"Content-Range": f"bytes */{size}"}, media_type=LOOP_TYPE)
+    headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
+    return Response(film.content[start:end], 206, headers, LOOP_TYPE)
+
+
+def _all(tx: Tx, trouble: Trouble) -> list[ModelBody]:
+    return [_one(tx, each, trouble) for each in sorted(tx.models(), key=lambda each: each.name)]
+
+
+def _one(tx: Tx, model: ModelRecord, trouble: Trouble) -> ModelBody:
+    workers = tx.workers(model=model.name, states=_COMING)
+    reason = trouble(model.name)
+    state = _state(model, workers, reason)
+    body = ModelBody(
+        name=model.name,
+        version=model.version or None,
+        description=str(model.spec.get("description") or ""),
+        state=state,
+        in_use=state == "ready" and tx.free_slot(model.name) is None,
+        queue_length=tx.queue_length(model.name),
+        tags=_tags(model.spec),
+    )
+    if workers and state == "starting":
+        furthest = max(workers, key=lambda each: each.info.get("progress") or 0.0)
+        body.progress, body.text = furthest.info.get("progress"), furthest.info.get("text") or None
+    elif state == "failed":
+        body.text = reason or "no worker of it is connected"
+    return body
+
+
+def _tags(spec: Mapping[str, Any]) -> list[Tag]:
+    capabilities: Mapping[str, Any] = spec.get("capabilities") or {}
+    declared: Iterable[Mapping[str, Any]] = capabilities.get("tracks") or ()
+    tracks = {(each.get("kind"), each.get("direction")) for each in declared}
+    bound = _bound(spec.get("schema"))
+    holds: dict[Tag, bool] = {
+        "camera": ("video", "sendonly") in tracks,
+        "microphone": ("audio", "sendonly") in tracks,
+        "sound": ("audio", "recvonly") in tracks,
+        "keys": "keys" in bound,
+        "gamepad": "gamepad" in bound,
+    }
+    return [tag for tag, is_so in holds.items() if is_so]
+
+
+def _bound(document: Any) -> set[str]:
+    """What anything in a schema document is given by, by hand."""
+    inner: Iterable[Any] = ()
+    found: set[str] = set()
+    if isinstance(document, dict):
+        entries = cast("dict[str, Any]", document)
+        found, inner = set(entries.get(BINDING_KEY) or ()), entries.values()
+    elif isinstance(document, list):
+        inner = cast("list[Any]", document)
+    return found.union(*map(_bound, inner))
+
+
+def _state(model: ModelRecord, workers: Sequence[WorkerRecord], trouble: str | None) -> State:
+    if any(each.state is WorkerState.READY for each in workers):
+        return "ready"
+    if workers:
+        return "starting"
+    if trouble is not None or model.max_workers == 0:
+        return "failed"
+    # One that is kept ready has been started already: its process has not dialled in.
+    return "starting" if model.min_ready else "cold"

@@ -1,0 +1,200 @@
+"""Health, metrics, limits, quotas, where a Session's time goes, and the journal of what happened."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, Final, Literal
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+
+from livereactor.base.errors import LimitError
+from livereactor.coordinator.decisions.effects import Effect
+from livereactor.coordinator.http.bounds import bounds
+from livereactor.coordinator.http.requests import Door, relayed, told
+from livereactor.coordinator.metrics import CONTENT_TYPE
+from livereactor.coordinator.service import Service
+from livereactor.protocol.http import Body
+from livereactor.protocol.stages import SessionStages
+from livereactor.store.port import Store, StoreUnavailableError
+from livereactor.store.records import RUNNING, EventRecord
+from livereactor.web.access import is_of_this_machine
+from livereactor.web.documents import KEY, TOKEN, asked_by, problems
+
+FOLLOWERS: Final = 16  # readers of the journal at once; each holds a connection for as long as it likes
+LOOK_EVERY: Final = 2.0  # seconds; other replicas' events come without a wake
+QUIET: Final = 15.0  # seconds after which a comment is sent, so that no proxy hangs up
+LONGEST_NUMBER: Final = 16  # digits
+HEALTH_WAIT: Final = 3.0  # seconds for the store
+_LAST_EVENT: Final = {
+    "name": "Last-Event-ID",
+    "in": "header",
+    "description": "As browsers send it when they come back; goes before `since`.",
+    "schema": {"type": "string"},
+}
+_QUOTAS: Final = {"description": "One row an allowance: quota_type, limit, current."}
+
+
+class CoordinatorHealth(Body):
+    """Answer of `GET /health`."""
+
+    status: Literal["healthy", "unhealthy"]
+    state: Literal["available", "serving"]
+    detail: str | None = None
+    service: Literal["coordinator"] = "coordinator"  # a runtime says none: by it a page tells one from the other
+
+
+def observation(door: Door, service: Service, store: Store) -> APIRouter:
+    """The routes."""
+    routes = APIRouter(tags=["observation"])
+    journal = _Journal(service, store)
+
+    @routes.get(
+        "/health",
+        response_class=Response,
+        responses={
+            200: {"model": CoordinatorHealth},
+            **problems(),
+            503: {"model": CoordinatorHealth, "description": "The store is away, or this coordinator ends."},
+        },
+        openapi_extra=asked_by(),
+    )
+    async def health() -> Response:
+        """Whether sessions can be made; `serving` while somebody has one."""
+        if service.is_leaving:
+            return _unhealthy("this coordinator ends; another answers at the same address")
+        try:
+            async with asyncio.timeout(HEALTH_WAIT):
+                serving = await store.read(lambda tx: bool(tx.sessions(states=RUNNING, limit=1)))
+        except (StoreUnavailableError, TimeoutError):
+            return _unhealthy("the store does not answer; sessions that run go on, new ones are refused")
+        return told(CoordinatorHealth(status="healthy", state="serving" if serving else "available"))
+
+    @routes.get(
+        "/metrics",
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **problems(401, 403)},
+        openapi_extra={"security": [{TOKEN: []}, {KEY: []}, {}]},
+    )
+    async def metrics(request: Request) -> Response:
+        """Prometheus text, for programs of this machine and for operators."""
+        if not is_of_this_machine(request):
+            (await door.caller(request)).need("admin")
+        return Response(await service.metrics.render(), media_type=CONTENT_TYPE)
+
+    @routes.get(
+        "/limits",
+        response_class=JSONResponse,
+        responses={200: {"description": "Names and values."}, **problems()},
+        openapi_extra=asked_by(),
+    )
+    async def limits() -> dict[str, int | float]:
+        """Every bound, in seconds, bytes and counts (behaviour 30)."""
+        return bounds(service.options)
+
+    @routes.get("/quotas", response_class=JSONResponse, responses={200: _QUOTAS, **problems(401, 403)})
+    async def quotas(request: Request) -> dict[str, Any]:
+        """What the caller's account may use, and uses (behaviour 18.6)."""
+        return {"quotas": await service.quotas(await door.caller(request))}
+
+    @routes.get(
+        "/sessions/{sid}/stages",
+        response_class=Response,
+        responses={200: {"model": SessionStages}, **problems(401, 403, 404, 409)},
+    )
+    async def stages(sid: str, request: Request) -> Response:
+        """Where the time of a running session goes, from the command to the picture."""
+        caller = await door.caller(request)
+        return relayed(await service.relay(caller, sid, "GET", f"/sessions/{sid}/stages"))
+
+    @routes.get(
+        "/events",
+        response_class=StreamingResponse,
+        responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}, **problems(401, 403)},
+        openapi_extra={"parameters": [_LAST_EVENT]},
+    )
+    async def events(request: Request, since: Annotated[int, Query(ge=0, le=2**53)] = 0) -> Response:
+        """What happened, and what happens from now on, for operators; goes on behind `Last-Event-ID`."""
+        (await door.caller(request)).need("admin")
+        if journal.followers >= FOLLOWERS:
+            raise LimitError(f"{FOLLOWERS} of {FOLLOWERS} readers follow the events; close one first")
+        last = request.headers.get("last-event-id", "")
+        start = int(last) if last.isdecimal() and len(last) < LONGEST_NUMBER else since
+        return StreamingResponse(journal.follow(start), media_type="text/event-stream")
+
+    return routes
+
+
+def _unhealthy(detail: str) -> Response:
+    answer = told(CoordinatorHealth(status="unhealthy", state="available", detail=detail), 503)
+    answer.headers["Retry-After"] = "1"
+    return answer
+
+
+class _Journal:
+    """The events of the store, as they come. What happens here wakes its readers."""
+
+    def __init__(self, service: Service, store: Store) -> None:
+        self._store = store
+        self._news: set[asyncio.Event] = set()
+        service.listen(self._wake)
+
+    @property
+    def followers(self) -> int:
+        """Readers now."""
+        return len(self._news)
+
+    async def follow(self, seq: int) -> AsyncIterator[str]:
+        """Server-sent events behind `seq`, for ever."""
+        news = asyncio.Event()
+        self._news.add(news)
+        loop = asyncio.get_running_loop()
+        said = loop.time()
+        try:
+            yield ": livereactor\n\n"
+            while True:
+                news.clear()
+                found = await self._behind(seq)
+                for event in found:
+                    seq = event.seq
+                    yield _as_text(event)
+                if found:
+                    said = loop.time()
+                    continue
+                if loop.time() - said >= QUIET:
+                    said = loop.time()
+                    yield ": \n\n"
+                await _set_within(news, LOOK_EVERY)
+        finally:
+            self._news.discard(news)
+
+    async def _behind(self, seq: int) -> list[EventRecord]:
+        try:
+            return list(await self._store.read(lambda tx: tx.events(after_seq=seq)))
+        except StoreUnavailableError:
+            return []
+
+    def _wake(self, _: Effect) -> None:
+        for each in self._news:
+            each.set()
+
+
+def _as_text(event: EventRecord) -> str:
+    body = {
+        "type": event.kind,
+        "ts": event.at_us // 1000,
+        **({"session_id": event.session} if event.session else {}),
+        **({"account": event.account} if event.account else {}),
+        "detail": dict(event.data),
+    }
+    return f"id: {event.seq}\ndata: {json.dumps(body)}\n\n"
+
+
+async def _set_within(event: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return

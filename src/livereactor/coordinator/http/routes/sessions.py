@@ -1,0 +1,189 @@
+"""`/sessions`: made, polled, listed, ended (sections 1.3 to 1.5; behaviour 17)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal, TypeAlias
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response
+from pydantic import Field
+
+from livereactor.base.errors import ConflictError, NotFoundError
+from livereactor.coordinator.auth.caller import Caller
+from livereactor.coordinator.creation import KEY_CHARS
+from livereactor.coordinator.http.requests import Door, told, while_connected
+from livereactor.coordinator.http.views import CLUSTER, state_word
+from livereactor.coordinator.service import Service
+from livereactor.protocol.http import Body, CreateSession, SessionDescriptor, StopSession, read_body
+from livereactor.store.records import OPEN, SessionRecord, SessionState
+from livereactor.web.documents import problems, takes
+
+State: TypeAlias = Literal["open", "queued", "assigned", "waiting", "active", "orphaned", "closed"]
+MOST: Final = 500  # Sessions on one page of the list
+LARGEST: Final = 2**63 - 1
+_EXAMPLE: Final = {
+    "model": {"name": "pond"},
+    "client_info": {"sdk_version": "1.13.0", "sdk_type": "python"},
+    "supported_transports": [{"protocol": "webrtc", "version": "1.0"}],
+}
+_IDEMPOTENCY_KEY: Final = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "The same key and body within a day make one session; the second answer is the first.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": KEY_CHARS},
+}
+
+
+class SessionInfo(Body):
+    """Answer of `GET /sessions/{sid}/info`."""
+
+    session_id: str
+    state: str
+    cluster: str
+
+
+class ListedSession(Body):
+    """A Session in a list; account and Worker are told to operators."""
+
+    session_id: str
+    state: str
+    model: str
+    created_at: float = Field(description="Unix seconds, as all that ends in `_at`.")
+    connected_at: float | None = None
+    expires_at: float | None = None
+    ended_at: float | None = None
+    end_reason: str | None = None
+    client: str | None = None
+    account: str | None = None
+    worker: str | None = None
+
+
+class SessionList(Body):
+    """Newest first; `next` is the `before` of the page behind, absent on the last."""
+
+    sessions: list[ListedSession]
+    next: int | None = None
+
+
+def sessions(door: Door, service: Service) -> APIRouter:
+    """The routes."""
+    routes = APIRouter(prefix="/sessions", tags=["sessions"])
+
+    @routes.post(
+        "",
+        status_code=201,
+        response_class=Response,
+        responses={201: {"model": SessionDescriptor}, **problems(401, 403, 404, 408, 409, 413, 422)},
+        openapi_extra=takes(CreateSession, example=_EXAMPLE, required=True) | {"parameters": [_IDEMPOTENCY_KEY]},
+    )
+    async def create(request: Request) -> Response:
+        """Make a session: assigned at once where a worker is free, else queued. Poll `GET /sessions/{sid}`."""
+        caller = await door.caller(request)
+        asked = read_body(CreateSession, await request.body())
+        key = request.headers.get("idempotency-key")
+        return told(await service.create(caller, asked, idempotency_key=key), 201)
+
+    @routes.get("", response_class=Response, responses={200: {"model": SessionList}, **problems(401, 403)})
+    async def listed(
+        request: Request,
+        state: State | None = None,
+        model: Annotated[str | None, Query(max_length=128)] = None,
+        before: Annotated[int | None, Query(ge=0, le=LARGEST)] = None,
+        limit: Annotated[int, Query(ge=1, le=MOST)] = 100,
+    ) -> Response:
+        """The caller's own sessions, everybody's for `admin`."""
+        caller = await door.caller(request)
+        caller.need("view")
+        states = _states(state)
+        found = await service.sessions(caller, states=states, model=model, before_seq=before, limit=limit)
+        more = found[-1].seq if len(found) == limit else None
+        return told(SessionList(sessions=[_listed(each, caller) for each in found], next=more))
+
+    @routes.get(
+        "/{sid}",
+        response_class=Response,
+        responses={200: {"model": SessionDescriptor}, **problems(401, 403, 404)},
+    )
+    async def poll(
+        sid: str,
+        request: Request,
+        wait: Annotated[
+            float | None, Query(ge=0, allow_inf_nan=False, description="Seconds to be held at most; 20 are the most.")
+        ] = None,
+        version: Annotated[
+            str | None, Query(max_length=64, description="Hold until the descriptor's `version` is another one.")
+        ] = None,
+    ) -> Response:
+        """How a session stands; held, up to 20 s, until it is ready or over, or with `version`, until it changed."""
+        caller = await door.caller(request)
+        await request.body()
+        view = await while_connected(request, service.watch(caller, sid, wait=wait, version=version))
+        return told(view)
+
+    @routes.get(
+        "/{sid}/info", response_class=Response, responses={200: {"model": SessionInfo}, **problems(401, 403, 404)}
+    )
+    async def info(sid: str, request: Request) -> Response:
+        """The state alone; INACTIVE, too, where a session has lost its last client."""
+        view = await service.describe(await door.caller(request), sid, listed=True)
+        return told(SessionInfo(session_id=view.session_id, state=view.state, cluster=CLUSTER))
+
+    @routes.put(
+        "/{sid}",
+        response_class=Response,
+        responses={200: {"model": SessionDescriptor}, **problems(401, 403, 404, 409)},
+    )
+    async def restart(sid: str, request: Request) -> Response:
+        """A session that has lost its clients keeps its worker, so there is nothing to restart until it is over."""
+        view = await service.describe(await door.caller(request), sid)
+        if view.state == "CLOSED":
+            raise ConflictError(f"session {sid[:64]!r} is over ({view.end_reason}); create another")
+        return told(view)
+
+    @routes.delete(
+        "/{sid}",
+        status_code=204,
+        response_class=Response,
+        responses=problems(401, 403, 408, 413),
+        openapi_extra=takes(StopSession, example={"reason": "done"}),
+    )
+    async def end(sid: str, request: Request) -> Response:
+        """End a session. Ending one twice, or one that is not there for this caller, is no error."""
+        caller = await door.caller(request)
+        asked = read_body(StopSession, await request.body())
+        if asked.moderate:
+            caller.need("admin")
+        try:
+            await service.end(caller, sid, detail=asked.reason or "", moderate=asked.moderate)
+        except NotFoundError:
+            pass  # as official clients read it; and whose it is, if anybody's, is not told
+        return Response(status_code=204)
+
+    return routes
+
+
+def _states(asked: State | None) -> list[SessionState] | None:
+    if asked is None:
+        return None
+    return sorted(OPEN, key=lambda each: each.value) if asked == "open" else [SessionState(asked)]
+
+
+def _listed(session: SessionRecord, caller: Caller) -> ListedSession:
+    operator = "admin" in caller.scopes
+    return ListedSession(
+        session_id=session.id,
+        state=state_word(session.state, listed=True),
+        model=session.model,
+        created_at=session.created_us / 1e6,
+        connected_at=_at(session.connected_us),
+        expires_at=_at(session.expires_us),
+        ended_at=_at(session.ended_us),
+        end_reason=session.end_reason,
+        client=session.client or None,
+        account=session.account if operator else None,
+        worker=session.worker if operator else None,
+    )
+
+
+def _at(time_us: int | None) -> float | None:
+    return None if time_us is None else time_us / 1e6

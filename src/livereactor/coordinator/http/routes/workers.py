@@ -1,0 +1,231 @@
+"""Where Workers dial in (`GET /workers/link`), and where their keepers say that one is dead.
+
+One conversation a socket: its reader hands replies on at once, and what moves the lease to a task that handles it in
+order, so that neither a store that is slow nor a big reply delays the other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, Final, TypeAlias
+
+import structlog
+from fastapi import APIRouter, Request, WebSocket
+from fastapi.responses import Response
+from pydantic import Field
+from starlette.websockets import WebSocketDisconnect
+
+from livereactor.base.errors import LivereactorError, PeerError, UnavailableError
+from livereactor.base.sparse_log import SparseLog
+from livereactor.coordinator.cluster.worker_links import Link, Links
+from livereactor.coordinator.http.requests import Door
+from livereactor.coordinator.service import Service
+from livereactor.protocol import link
+from livereactor.protocol.http import Body, read_body
+from livereactor.store.port import StoreUnavailableError
+from livereactor.web.documents import WORKER, asked_by, problems, takes
+from livereactor.web.problems import problem_response
+
+SOCKETS: Final = 4_096  # open at once; each costs some 60 KiB
+HELLO_WAIT: Final = 10.0  # seconds for the first frame
+WAITING: Final = 64  # frames about the lease that wait for the store; beats replace each other
+LAST_WORDS: Final = 5.0  # seconds for what a socket said before it ended: how a Session ended, and the goodbye
+BAD_FRAMES: Final = 5  # on one socket, before it is closed
+STORE_RETRY: Final = 1.0  # seconds
+# What uvicorn.Config has to be told for this socket: frames as large as the link's, pings within the lease.
+SERVER: Final[Mapping[str, Any]] = {
+    "ws": "websockets-sansio",
+    "ws_max_size": link.FRAME_BYTES,
+    "ws_ping_interval": 5.0,
+    "ws_ping_timeout": 10.0,
+    "ws_per_message_deflate": False,
+}
+_AboutLease: TypeAlias = link.Hello | link.Beat | link.SessionReport | link.Bye
+
+log = SparseLog(structlog.get_logger("livereactor.links"))
+
+
+class Died(Body):
+    """Body of `POST /workers/{worker}/died`."""
+
+    reason: str = Field(default="its keeper said so", max_length=500)
+
+
+def workers(door: Door, service: Service, links: Links) -> APIRouter:
+    """The routes; all of them want the worker secret."""
+    routes = APIRouter(prefix="/workers", tags=["workers"])
+    open_sockets: set[WebSocket] = set()
+
+    @routes.websocket(link.PATH.removeprefix("/workers"))
+    async def dial_in(socket: WebSocket) -> None:
+        try:
+            door.worker(socket)
+            if links.are_leaving:
+                raise UnavailableError("this coordinator ends; dial again, and reach another")
+            if len(open_sockets) >= SOCKETS:
+                raise UnavailableError(f"{SOCKETS} of {SOCKETS} workers are connected here; try another coordinator")
+        except LivereactorError as error:
+            await socket.send_denial_response(problem_response(error))
+            return
+        await socket.accept()
+        open_sockets.add(socket)
+        try:
+            await _Conversation(service, links, socket).run()
+        finally:
+            open_sockets.discard(socket)
+
+    @routes.post(
+        "/{worker}/died",
+        status_code=204,
+        response_class=Response,
+        responses=problems(401, 408, 413),
+        openapi_extra={**takes(Died, example={"reason": "exit code 137"}), **asked_by(WORKER)},
+    )
+    async def died(worker: str, request: Request) -> Response:
+        """A worker's process is known to be gone; its sessions go elsewhere at once, not when its lease ends."""
+        door.worker(request)
+        asked = read_body(Died, await request.body())
+        await service.worker_died(worker, reason=asked.reason)
+        return Response(status_code=204)
+
+    return routes
+
+
+class _Conversation:
+    """What one socket says, from its hello to its end."""
+
+    def __init__(self, service: Service, links: Links, socket: WebSocket) -> None:
+        self._service, self._links, self._socket = service, links, socket
+        self._waiting: deque[_AboutLease] = deque()
+        self._more = asyncio.Event()
+        self._heard_all = False
+        self._bad = 0
+
+    async def run(self) -> None:
+        """Ends when the socket does."""
+        try:
+            async with asyncio.timeout(HELLO_WAIT):
+                hello = await self._read()
+        except TimeoutError:
+            hello = None
+        if not isinstance(hello, link.Hello):
+            await self._refuse(link.Refused(code="bad_frame", message="the first frame has to be a hello"), 1008)
+            return
+        mine = Link(hello.worker, self._socket)
+        self._links.joining(mine)
+        try:
+            answer = await self._service.hello(hello)
+            if isinstance(answer, link.Refused):
+                await self._refuse(answer, 1013 if answer.code == "unavailable" else 1008)
+                return
+            self._links.join(mine, answer)
+            await self._talk(hello, mine)
+        finally:
+            self._links.leave(mine)
+
+    async def _talk(self, hello: link.Hello, mine: Link) -> None:
+        """Until reader or writer ends, which is when the socket does."""
+        parts = {"read": self._listen(mine), "leases": self._handle(hello, mine), "write": mine.write()}
+        tasks = [asyncio.create_task(part, name=f"link {name}") for name, part in parts.items()]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            mine.close()
+            # What was told before, such as a refusal, still leaves, and what was said before is still heard.
+            await asyncio.wait([tasks[0], tasks[-1]], timeout=1.0)
+            if self._heard_all:
+                await asyncio.wait([tasks[1]], timeout=LAST_WORDS)
+        finally:
+            for task in tasks:
+                task.cancel()
+            for outcome in await asyncio.gather(*tasks, return_exceptions=True):
+                if isinstance(outcome, Exception) and not isinstance(outcome, WebSocketDisconnect):
+                    log.error("link failed", worker=mine.worker, error=repr(outcome))
+
+    async def _listen(self, mine: Link) -> None:
+        while (frame := await self._read()) is not None:
+            if isinstance(frame, PeerError):
+                if not self._is_borne(frame, mine):
+                    return
+            elif isinstance(frame, link.Reply):
+                mine.answered(frame)
+            elif not self._wait_for_store(frame):
+                mine.close(1013, "frames come faster than they can be handled")
+                return
+        self._heard_all = True
+        self._more.set()
+
+    async def _read(self) -> link.FromWorker | PeerError | None:
+        """The next frame, or why it is none; None at the end."""
+        message = await self._socket.receive()
+        if message["type"] == "websocket.disconnect":
+            return None
+        try:
+            return link.read_from_worker(message.get("text") or message.get("bytes") or "")
+        except PeerError as error:
+            return error
+
+    def _is_borne(self, error: PeerError, mine: Link) -> bool:
+        self._bad += 1
+        log.warning("bad frame from a worker", worker=mine.worker, reason=error.message)
+        mine.tell(link.Refused(code="bad_frame", message=error.message))
+        if self._bad >= BAD_FRAMES:
+            mine.close(1008, f"{BAD_FRAMES} bad frames")
+        return mine.is_open
+
+    def _wait_for_store(self, frame: _AboutLease) -> bool:
+        """Queue it; False where too many wait."""
+        if isinstance(frame, link.Beat) and self._waiting and isinstance(self._waiting[-1], link.Beat):
+            self._waiting.pop()  # the newer one says all that the older did
+        if len(self._waiting) >= WAITING:
+            return False
+        self._waiting.append(frame)
+        self._more.set()
+        return True
+
+    async def _handle(self, hello: link.Hello, mine: Link) -> None:
+        while mine.is_open or self._heard_all:
+            while not self._waiting:
+                if self._heard_all:
+                    return
+                self._more.clear()
+                await self._more.wait()
+            frame = self._waiting.popleft()
+            try:
+                await self._handle_one(frame, hello, mine)
+            except StoreUnavailableError:
+                # A report carries a reason that no beat repeats; it waits here, and the frames behind it with it.
+                self._waiting.appendleft(frame)
+                await asyncio.sleep(STORE_RETRY)
+            except LivereactorError as error:
+                log.warning("frame of a worker not taken", worker=mine.worker, type=frame.type, reason=error.message)
+
+    async def _handle_one(self, frame: _AboutLease, hello: link.Hello, mine: Link) -> None:
+        worker, incarnation = hello.worker, hello.incarnation
+        answer: link.Welcome | link.Refused | link.Renewed | None = None
+        if isinstance(frame, link.Beat):
+            answer = await self._service.beat(worker, incarnation, frame)
+        elif isinstance(frame, link.SessionReport):
+            await self._service.report(worker, incarnation, frame)
+        elif isinstance(frame, link.Hello):
+            answer = await self._registered_anew(frame, hello)
+        else:
+            await self._service.bye(worker, incarnation)
+            mine.close(1000, "bye")
+        if answer is not None:
+            mine.tell(answer)
+        if isinstance(answer, link.Refused):
+            mine.close(1008, answer.code)
+
+    async def _registered_anew(self, again: link.Hello, first: link.Hello) -> link.Welcome | link.Refused:
+        if (again.worker, again.incarnation) != (first.worker, first.incarnation):
+            return link.Refused(code="bad_frame", message="another worker than at first; open another socket for it")
+        return await self._service.hello(again)
+
+    async def _refuse(self, refused: link.Refused, code: int) -> None:
+        try:
+            await self._socket.send_text(link.write(refused))
+            await self._socket.close(code, refused.code)
+        except (WebSocketDisconnect, RuntimeError):
+            return  # it has left already

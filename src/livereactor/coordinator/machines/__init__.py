@@ -1,0 +1,1 @@
+"""The coordinator's state machines. Pure: no clock, no IO."""

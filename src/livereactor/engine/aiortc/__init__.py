@@ -1,0 +1,1 @@
+"""The engine port on aiortc, in pure Python."""

@@ -1,0 +1,347 @@
+"""One WebRTC transport of aiortc and what it carries: answering an offer, making one, binding sections by mid."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from aiortc import (
+    RTCBundlePolicy,
+    RTCConfiguration,
+    RTCDataChannel,
+    RTCPeerConnection,
+    RTCRtpSender,
+    RTCRtpTransceiver,
+    RTCSessionDescription,
+)
+from aiortc.rtcrtpparameters import RTCRtpHeaderExtensionParameters
+
+from livereactor.base.errors import EngineError, PeerError
+from livereactor.engine.aiortc import sdp
+from livereactor.engine.aiortc.channel import AiortcChannel, MessageLimits, route_messages
+from livereactor.engine.aiortc.ice import Paths
+from livereactor.engine.aiortc.inputs import AiortcInput
+from livereactor.engine.aiortc.outputs import AiortcAudioOutput, AiortcVideoOutput
+from livereactor.engine.aiortc.receiver_estimate import Bounds
+from livereactor.engine.aiortc.routing import route_by_mid
+from livereactor.engine.gathering import Relays, announced
+from livereactor.engine.port import (
+    Accepted,
+    Candidate,
+    CandidateFound,
+    ChannelAdded,
+    CodecNegotiated,
+    Kind,
+    PeerConfig,
+    PeerEvent,
+    PeerState,
+    PeerStats,
+    Section,
+    StateChanged,
+    TrackAdded,
+    Use,
+)
+from livereactor.media.frames import VideoCodec
+
+CLOSE_TIMEOUT: Final = 5.0  # seconds; what does not end by then is left to the collector
+_DIRECTIONS: Final = {Use.SEND: "sendonly", Use.RECEIVE: "recvonly", Use.INACTIVE: "inactive"}
+
+
+class AiortcPeer:
+    """Fits the Protocol `Peer` in port.py. Made by `AiortcEngine.peer`.
+
+    Args:
+        relays: the engine's.
+        config: how to gather and what to negotiate.
+        events: the owner's, called on the running loop.
+        closed: called once when this Peer has let go of everything.
+    """
+
+    def __init__(
+        self,
+        relays: Relays,
+        config: PeerConfig,
+        events: Callable[[PeerEvent], None],
+        closed: Callable[[AiortcPeer], None],
+    ) -> None:
+        self._config, self._events, self._closed = config, events, closed
+        self._loop = asyncio.get_running_loop()
+        self._is_closed = False
+        self._state = PeerState.NEW
+        self._native: RTCPeerConnection | None = None
+        self._paths = Paths(relays, config, self._found, self._changed)
+        self._bounds = Bounds(config.min_bps or 0, config.start_bps, config.max_bps)
+        self._offered: list[tuple[Section, RTCRtpTransceiver]] = []
+        self._video: dict[str, AiortcVideoOutput] = {}
+        self._audio: dict[str, AiortcAudioOutput] = {}
+        self._inputs: dict[str, AiortcInput] = {}
+        self._channels: list[AiortcChannel] = []
+        self._by_stream: dict[int, AiortcChannel] = {}
+        self._messages = MessageLimits()
+        self._tagged = False
+
+    # --- server side ---
+
+    async def accept(self, offer: str, uses: Mapping[str, Use]) -> Accepted:
+        """Answer an offer."""
+        theirs = sdp.take_apart(offer)
+        native = self._make()
+        await self._apply(native, theirs, "offer")
+        self._negotiate(theirs)
+        transceivers = {transceiver.mid: transceiver for transceiver in native.getTransceivers()}
+        for section in theirs.sections:
+            if section.kind in ("video", "audio"):
+                use = self._possible(section, uses.get(section.mid, Use.INACTIVE))
+                self._answer(section, use, transceivers[section.mid])
+        self._watch(native, answers=True)
+        await native.setLocalDescription()
+        self._paths.require_candidate()
+        answer = sdp.finished(native.localDescription.sdp, theirs, self._config.video_codecs, self._declared(theirs))
+        answer = announced(answer, self._config.public_addresses)
+        self._report(theirs)
+        return Accepted(answer, dict(self._video), dict(self._audio))
+
+    def _possible(self, section: sdp.SectionText, wanted: Use) -> Use:
+        """What can be done with a section: as wanted, else nothing."""
+        allowed = {Use.SEND: ("recvonly", "sendrecv"), Use.RECEIVE: ("sendonly", "sendrecv"), Use.INACTIVE: ()}
+        common = sdp.chosen_payload(section, self._config.video_codecs) is not None
+        return wanted if common and section.direction in allowed[wanted] else Use.INACTIVE
+
+    def _answer(self, section: sdp.SectionText, use: Use, transceiver: RTCRtpTransceiver) -> None:
+        transceiver.direction = _DIRECTIONS[use]
+        if use is Use.SEND:
+            self._bind_output(section, transceiver)
+        elif use is Use.RECEIVE:
+            self._bind_input(section, transceiver)
+
+    # --- client side ---
+
+    async def offer(self, sections: Sequence[Section], channels: Sequence[str]) -> str:
+        """Make an offer; `Use.SEND` offers to send."""
+        native = self._make()
+        for section in sections:
+            transceiver = native.addTransceiver(section.kind, _DIRECTIONS[section.use])
+            if section.kind == "video":
+                transceiver.setCodecPreferences(_preferences(self._config.video_codecs))
+            self._offered.append((section, transceiver))
+        for label in channels:
+            self._add_channel(native.createDataChannel(label))
+        self._watch(native, answers=False)
+        await native.setLocalDescription()
+        return sdp.finished(native.localDescription.sdp, None, self._config.video_codecs, self._declared(None))
+
+    async def take_answer(self, answer: str) -> Accepted:
+        """Apply the answer to our offer."""
+        native = self._native
+        if native is None or native.signalingState != "have-local-offer":
+            raise EngineError("this peer waits for no answer; call offer() first")
+        theirs = sdp.take_apart(answer)
+        if [section.mid for section in theirs.sections] != [
+            section.mid for section in sdp.take_apart(native.localDescription.sdp).sections
+        ]:
+            raise PeerError("the answer has other sections than the offer; answer every section, in order")
+        self._negotiate(theirs)
+        by_mid = {section.mid: section for section in theirs.sections}
+        for wanted, transceiver in self._offered:
+            section = by_mid[transceiver.mid or ""]
+            if wanted.use is Use.SEND and section.direction in ("recvonly", "sendrecv"):
+                self._bind_output(section, transceiver)
+            elif wanted.use is Use.RECEIVE and section.direction in ("sendonly", "sendrecv"):
+                self._bind_input(section, transceiver)
+        await self._apply(native, theirs, "answer")
+        self._report(theirs)
+        return Accepted(answer, dict(self._video), dict(self._audio))
+
+    # --- both ---
+
+    async def add_candidate(self, candidate: Candidate) -> None:
+        """Add a trickled candidate; one that cannot be used is ignored. All sections share one transport."""
+        if candidate.line and not self._is_closed:
+            self._paths.add(candidate.line)
+
+    async def stats(self) -> PeerStats:
+        """A sample; the rate and the losses are those the receivers report."""
+        transports = list({id(t): t for t in self._transports()}.values())
+        sent = sum(getattr(transport, "_RTCDtlsTransport__tx_bytes", 0) for transport in transports)
+        received = sum(getattr(transport, "_RTCDtlsTransport__rx_bytes", 0) for transport in transports)
+        rates = [output.bps for output in self._video.values() if output.bps is not None]
+        losses = [output.loss_ratio for output in self._video.values() if output.loss_ratio is not None]
+        return PeerStats(
+            rtt_ms=self._paths.rtt_ms,
+            local_candidate=self._paths.local_type(),
+            bytes_sent=sent,
+            bytes_received=received,
+            available_bps=float(sum(rates)) if rates else None,
+            loss_ratio=max(losses) if losses else None,
+            inbound={mid: {"bytes_received": track.bytes_received} for mid, track in self._inputs.items()},
+            pairs=self._paths.pairs(sent, received),
+        )
+
+    async def set_bitrate(self, *, min_bps: int | None = None, max_bps: int | None = None) -> None:
+        """Bounds of the estimate that is reported."""
+        self._bounds.min_bps = self._bounds.min_bps if min_bps is None else min_bps
+        self._bounds.max_bps = self._bounds.max_bps if max_bps is None else max_bps
+
+    async def aclose(self) -> None:
+        """Close; no event comes any more."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._set_ready(False)
+        for track in self._inputs.values():
+            track.close()
+        for channel in self._channels:
+            channel.cut()
+        await self._paths.aclose()
+        if self._native is not None:
+            await self._end(self._native)
+        self._closed(self)
+
+    async def _end(self, native: RTCPeerConnection) -> None:
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await native.close()
+        except TimeoutError:
+            return
+
+    # --- making ---
+
+    def _make(self) -> RTCPeerConnection:
+        if self._is_closed or self._native is not None:
+            raise EngineError("this peer is closed or has a description already; make another one")
+        # No servers here: aiortc would wait for them before it answers; Paths asks them beside.
+        native = RTCPeerConnection(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
+        native.on("connectionstatechange", self._on_state)
+        native.on("datachannel", self._on_channel)
+        self._native = native
+        return native
+
+    async def _apply(self, native: RTCPeerConnection, theirs: sdp.Text, kind: str) -> None:
+        text = sdp.for_aiortc(theirs, self._config.video_codecs)
+        try:
+            await native.setRemoteDescription(RTCSessionDescription(text, kind))
+        except Exception as error:  # aiortc's parser fails in a dozen ways on what is no SDP, asserts among them
+            raise PeerError(
+                f"the {kind} cannot be used: {error or type(error).__name__}; send what browsers make"
+            ) from error
+
+    def _transports(self) -> list[Any]:
+        native = self._native
+        if native is None:
+            return []
+        found: list[Any] = [transceiver.receiver.transport for transceiver in native.getTransceivers()]
+        return found if native.sctp is None else [*found, native.sctp.transport]
+
+    def _watch(self, native: RTCPeerConnection, *, answers: bool) -> None:
+        """Before gathering: ICE goes our way, and packets and messages are routed by what they are for."""
+        transports = {id(transport): transport for transport in self._transports()}.values()
+        self._paths.adopt((transport.transport._connection for transport in transports), answers=answers)
+        for transport in transports:
+            route_by_mid(transport)
+        if native.sctp is not None:
+            route_messages(native.sctp, self._by_stream)
+
+    # --- negotiating and binding ---
+
+    def _declared(self, theirs: sdp.Text | None) -> list[str]:
+        """Private lines of ours: in an offer what we can do, in an answer what both can."""
+        tags = self._config.frame_metadata and (theirs is None or theirs.declares(sdp.FRAME_METADATA))
+        chunks = self._config.chunking and (theirs is None or theirs.chunked_limit() is not None)
+        return [*([sdp.FRAME_METADATA] if tags else []), *([sdp.CHUNKING] if chunks else [])]
+
+    def _negotiate(self, theirs: sdp.Text) -> None:
+        chunked = theirs.chunked_limit() if self._config.chunking else None
+        self._messages = MessageLimits(theirs.plain_limit(), chunked)
+        self._tagged = self._config.frame_metadata and theirs.declares(sdp.FRAME_METADATA)
+        for channel in self._channels:
+            channel.negotiated(self._messages)
+
+    def _bind_output(self, section: sdp.SectionText, transceiver: RTCRtpTransceiver) -> None:
+        mid = section.mid
+        if section.kind == "audio":
+            self._audio[mid] = sound = AiortcAudioOutput()
+            sound.bind(mid, transceiver.sender)
+            return
+        delay_id = section.extension(sdp.PLAYOUT_DELAY)
+        if delay_id is not None:
+            native: Any = transceiver
+            native._headerExtensions.append(RTCRtpHeaderExtensionParameters(id=delay_id, uri=sdp.PLAYOUT_DELAY))
+        self._video[mid] = output = AiortcVideoOutput(self._post, self._bounds)
+        output.tagged = self._tagged
+        output.bind(mid, self._codec(section), transceiver.sender, delay_id)
+
+    def _bind_input(self, section: sdp.SectionText, transceiver: RTCRtpTransceiver) -> None:
+        kind: Kind = "video" if section.kind == "video" else "audio"
+        codec = self._codec(section) if kind == "video" else VideoCodec.VP8
+        self._inputs[section.mid] = track = AiortcInput(section.mid, kind, codec)
+        track.attach(transceiver.receiver)
+
+    def _codec(self, section: sdp.SectionText) -> VideoCodec:
+        return VideoCodec(section.codec(sdp.chosen_payload(section, self._config.video_codecs) or ""))
+
+    def _report(self, theirs: sdp.Text) -> None:
+        """Say what was negotiated, and take the candidates the description came with."""
+        for mid, track in self._inputs.items():
+            self._post(TrackAdded(mid, track))
+        for mid, output in self._video.items():
+            if output.codec is not None:
+                self._post(CodecNegotiated(mid, output.codec))
+        for _, line in theirs.candidates():
+            self._paths.add(line)
+
+    # --- from aiortc ---
+
+    def _on_channel(self, native: RTCDataChannel) -> None:
+        self._add_channel(native).on_open()
+
+    def _add_channel(self, native: RTCDataChannel) -> AiortcChannel:
+        channel = AiortcChannel(native, self._messages, lambda opened: self._opened(native, opened))
+        self._channels.append(channel)
+        return channel
+
+    def _opened(self, native: RTCDataChannel, channel: AiortcChannel) -> None:
+        if native.id is not None:
+            self._by_stream[native.id] = channel
+        self._post(ChannelAdded(channel))
+
+    def _on_state(self) -> None:
+        if self._native is not None:
+            state = PeerState(self._native.connectionState)
+            reason = {PeerState.CLOSED: "the other side closed the connection", PeerState.FAILED: "the path was lost"}
+            self._changed(state, reason.get(state, ""))
+
+    def _found(self, candidate: Candidate) -> None:
+        self._post(CandidateFound(candidate))
+
+    def _changed(self, state: PeerState, reason: str) -> None:
+        if state is not self._state and not self._is_closed:
+            self._state = state
+            # A path that was silent for a while may come back: what is sent until then costs nothing but itself.
+            self._set_ready(state in (PeerState.CONNECTED, PeerState.DISCONNECTED))
+            self._post(StateChanged(state, reason))
+
+    def _set_ready(self, ready: bool) -> None:
+        for output in (*self._video.values(), *self._audio.values()):
+            if ready:
+                output.start()
+            else:
+                output.stop()
+
+    def _post(self, event: PeerEvent) -> None:
+        """On a later turn of the loop, from any thread."""
+        try:
+            self._loop.call_soon_threadsafe(self._tell, event)
+        except RuntimeError:  # the loop is closed: the process is ending
+            return
+
+    def _tell(self, event: PeerEvent) -> None:
+        if not self._is_closed:
+            self._events(event)
+
+
+def _preferences(codecs: Sequence[VideoCodec]) -> list[Any]:
+    """aiortc's capabilities for these codecs, in their order, and retransmission."""
+    known = RTCRtpSender.getCapabilities("video").codecs
+    chosen = [each for codec in codecs for each in known if each.mimeType.upper() == f"VIDEO/{codec.value}"]
+    return [*chosen, *(each for each in known if each.mimeType == "video/rtx")]

@@ -1,0 +1,1 @@
+"""The engine port on libwebrtc, through the reactor-webrtc package."""

@@ -1,0 +1,150 @@
+"""Inline encoder tracks and the callbacks behind them: which viewer a callback really serves, and when it may go.
+
+Callbacks belong to encoders in the order those were created, not to tracks: the first encoder of the process takes the
+callback of the oldest track that has none yet, whoever that track was made for. So every callback is the same function,
+the token in its frame says which viewer it works for, and a track (a *slot*) is held until both its owner and its
+actual user have gone: dropping it earlier turns that user's encoder into a built-in one, which shows it the token.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Final, Protocol, TypeAlias
+
+import reactor_webrtc as rw
+
+from livereactor.engine.libwebrtc import frame_tokens as tokens
+
+SPARE_SLOTS: Final = 2  # for encoders that libwebrtc makes anew; without a slot such a viewer would see its token
+ORPHAN_AGE: Final = 2.0  # seconds before a slot that no encoder took goes: one may just be taking it
+
+Served: TypeAlias = tuple[bytes, bool] | None  # bytes and whether they are a key frame; None = nothing this time
+TrackFactory: TypeAlias = Callable[[Callable[[rw.RawVideoFrameInfo], Served]], rw.Track]
+
+
+class Viewer(Protocol):
+    """Who a callback works for: a video output."""
+
+    def serve(self, number: int, *, key_wanted: bool, codec: rw.VideoCodec) -> Served: ...
+    def rate(self, bps: int) -> None: ...
+    def key_frame_request(self) -> None: ...
+
+
+class Slot:
+    """One inline encoder track with its callback."""
+
+    def __init__(self, slots: Slots, owner: Viewer | None) -> None:
+        self._slots = slots
+        self.owner = owner
+        self.owner_left_at: float | None = None
+        self.user: Viewer | None = None
+        self.taken = False  # an encoder has called; it never goes to another one
+        self.track: rw.Track | None = None
+        self._early_rate: int | None = None
+
+    def encode(self, info: rw.RawVideoFrameInfo) -> Served:
+        """Called by libwebrtc on its encoder thread; must not raise."""
+        token = tokens.read(info.y, width=info.width, height=info.height)
+        viewer = None if token is None else self._slots.viewer(token.viewer)
+        if token is None or viewer is None:
+            return None
+        if self.user is not viewer:
+            if not self._slots.bind(self, token.viewer):
+                return None
+            if self._early_rate is not None:
+                viewer.rate(self._early_rate)
+        return viewer.serve(token.number, key_wanted=info.request_key_frame, codec=info.codec)
+
+    def feedback(self, event: rw.KeyFrameRequest | rw.RateUpdate) -> None:
+        """Called by libwebrtc: a new rate, or a receiver without a key frame."""
+        user = self.user
+        if isinstance(event, rw.RateUpdate):
+            if user is None:
+                self._early_rate = event.bitrate_bps
+            else:
+                user.rate(event.bitrate_bps)
+        elif user is not None:
+            user.key_frame_request()
+
+
+class Slots:
+    """All slots of the process. Made and dropped on the loop; looked up from encoder threads.
+
+    Args:
+        make_track: one for a callback.
+        let_go: frees the tracks that nobody has any more.
+    """
+
+    def __init__(self, make_track: TrackFactory, let_go: Callable[[], None]) -> None:
+        self._make_track, self._let_go = make_track, let_go
+        self._lock = threading.Lock()
+        self._slots: list[Slot] = []
+        self._viewers: dict[int, Viewer] = {}
+        self._next_viewer = 1
+        # Kept for ever: with no custom track alive a peer connection offers no H.264 and fails.
+        for _ in range(SPARE_SLOTS):
+            self._make(None)
+
+    def add(self, viewer: Viewer) -> tuple[int, rw.Track]:
+        """Make a track for a viewer; its number for tokens, and the track."""
+        self.sweep()
+        with self._lock:
+            number = self._next_viewer
+            self._next_viewer += 1
+            self._viewers[number] = viewer
+        return number, self._make(viewer)
+
+    def viewer(self, number: int) -> Viewer | None:
+        return self._viewers.get(number)
+
+    def bind(self, slot: Slot, number: int) -> bool:
+        """An encoder has taken the slot and works for this viewer; False when the viewer has left meanwhile."""
+        with self._lock:
+            slot.user, slot.taken = self._viewers.get(number), True
+            return slot.user is not None
+
+    def remove(self, number: int) -> None:
+        """A viewer has gone; slots nobody needs any more are dropped now or at a later sweep."""
+        with self._lock:
+            viewer = self._viewers.pop(number, None)
+            for slot in self._slots:
+                if slot.owner is viewer:
+                    slot.owner, slot.owner_left_at = None, time.monotonic()
+                if slot.user is viewer:
+                    slot.user = None
+        self.sweep()
+
+    def sweep(self) -> None:
+        """Drop the slots whose owner and user have gone, and make spares for those that were taken."""
+        now = time.monotonic()
+        with self._lock:
+            gone = [slot for slot in self._slots if _is_free(slot, now)]
+            self._slots = [slot for slot in self._slots if slot not in gone]
+        for slot in gone:
+            slot.track = None
+        self._let_go()
+        free = sum(not slot.taken for slot in self._slots)
+        waiting = len(self._viewers) - len({id(slot.user) for slot in self._slots if slot.user is not None})
+        for _ in range(waiting + SPARE_SLOTS - free):
+            self._make(None)
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    def _make(self, owner: Viewer | None) -> rw.Track:
+        slot = Slot(self, owner)
+        slot.track = track = self._make_track(slot.encode)
+        track.on_encoder_feedback(slot.feedback)
+        with self._lock:
+            self._slots.append(slot)
+        return track
+
+
+def _is_free(slot: Slot, now: float) -> bool:
+    if slot.owner is not None or slot.user is not None:
+        return False
+    if slot.taken:
+        return True
+    return slot.owner_left_at is not None and now - slot.owner_left_at > ORPHAN_AGE

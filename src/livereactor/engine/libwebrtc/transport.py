@@ -1,0 +1,266 @@
+"""The peer connection of libwebrtc itself: its callbacks, state, candidates and channels, and letting go of it.
+
+libwebrtc calls on foreign threads; every callback only hands over to the loop, where all of this file runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeVar
+
+import reactor_webrtc as rw
+
+from livereactor.base.errors import EngineError, PeerError
+from livereactor.engine.gathering import Relays, is_relay, is_tcp, no_candidate
+from livereactor.engine.libwebrtc import sdp
+from livereactor.engine.libwebrtc.channel import LibwebrtcChannel, run_on
+from livereactor.engine.libwebrtc.held import Held
+from livereactor.engine.port import (
+    Candidate,
+    CandidateFound,
+    ChannelAdded,
+    PeerConfig,
+    PeerEvent,
+    PeerState,
+    StateChanged,
+)
+
+FIRST_CANDIDATE: Final = 1.0  # seconds; host candidates come in 2 ms, so after this there are none
+FIRST_RELAY: Final = 5.0  # seconds; a relay's candidate takes round trips
+MORE_CANDIDATES: Final = 0.002  # seconds after the first: the other interfaces' come together with it
+# Packets sent before the other side has applied the answer are lost, and a key frame with them: 92 ms instead of 44.
+READY_AFTER_CONNECTED: Final = 0.010  # seconds; or when a channel opens, whichever is earlier
+SETTLED: Final = 2.0  # seconds for calls that are under way when a connection is to be closed; they take milliseconds
+_STATES: Final = {f"PeerConnectionState.{state.value.capitalize()}": state for state in PeerState}
+_T = TypeVar("_T")
+
+
+class Transport:
+    """One peer connection.
+
+    Args:
+        factory, relays, held: the process's.
+        config: how to gather and what to negotiate.
+        events: the owner's, called on the running loop.
+        ready: called on the loop with True when media may be sent, with False when it no longer may.
+    """
+
+    def __init__(
+        self,
+        factory: rw.PeerConnectionFactory,
+        relays: Relays,
+        held: Held,
+        config: PeerConfig,
+        events: Callable[[PeerEvent], None],
+        ready: Callable[[bool], None],
+    ) -> None:
+        self._relays, self._held, self._config = relays, held, config
+        self._events: Callable[[PeerEvent], None] | None = events
+        self._ready: Callable[[bool], None] = ready
+        self._loop = asyncio.get_running_loop()
+        self._run = run_on(self._loop)
+        self._state = PeerState.NEW
+        self._is_ready = False
+        self._channels: list[LibwebrtcChannel] = []
+        self._tracks: list[rw.Track] = []
+        self._described: list[Candidate] | None = []  # candidates for the description; None once it is out
+        self._first_candidate = asyncio.Event()  # or that there will be none
+        self._first_relay = asyncio.Event()  # likewise
+        self._plain_limit = self._chunked_limit = sdp.PLAIN_MESSAGE_BYTES
+        self._last_reference: list[rw.PeerConnection] = []
+        self._closing = threading.Lock()
+        self._calls: set[asyncio.Future[Any]] = set()
+        self._observer = self._observe()
+        self.native = factory.create_peer_connection(_native_config(config), self._observer)
+
+    @property
+    def state(self) -> PeerState:
+        return self._state
+
+    def post(self, event: PeerEvent) -> None:
+        """Deliver an event on the loop, from any thread."""
+        self._run(lambda: self._deliver(event))
+
+    def call(self, work: Callable[[], None]) -> None:
+        """Do it on the loop, from any thread."""
+        self._run(work)
+
+    async def whole(self, call: Awaitable[_T]) -> _T:
+        """The outcome of a call of libwebrtc; cancelled, it goes on, and so does the connection, which it holds."""
+        future = asyncio.ensure_future(call)
+        self._calls.add(future)
+        future.add_done_callback(self._forget)
+        return await asyncio.shield(future)
+
+    async def apply(self, kind: str, description: str) -> list[rw.Track]:
+        """Take the other side's description; the tracks it may send on, in the order of its sections."""
+        self._plain_limit, self._chunked_limit = sdp.plain_limit(description), sdp.chunked_limit(description)
+        try:
+            await self.whole(self.native.set_remote_description(rw.SessionDescription(kind, description)))
+        except RuntimeError as error:
+            raise PeerError(f"the {kind} cannot be applied: {error}; send a complete WebRTC description") from error
+        tracks, self._tracks = self._tracks, []
+        return tracks
+
+    async def describe(self, kind: str) -> str:
+        """Make our description and start gathering."""
+        try:
+            # Its methods go into no variable: the traceback of whoever is cancelled here would keep the connection.
+            made = self.native.create_offer() if kind == "offer" else self.native.create_answer()
+            description = await self.whole(made)
+            await self.whole(self.native.set_local_description(description))
+        except RuntimeError as error:
+            raise EngineError(f"libwebrtc cannot make an {kind}: {error}; check the offer's sections") from error
+        return description.sdp
+
+    async def gathered(self) -> list[str]:
+        """The candidates that are there as soon as the first one is, and a relay's; later ones are events.
+
+        Raises:
+            EngineError: there is no address, port or relay to be reached at.
+        """
+        await _within(FIRST_RELAY if self._config.relay_only else FIRST_CANDIDATE, self._first_candidate)
+        if self._described:
+            await asyncio.sleep(MORE_CANDIDATES)
+        patience = self._relays.patience(self._config)
+        if patience and not await _within(patience, self._first_relay):
+            self._relays.missed(self._config)
+        found, self._described = self._described or [], None
+        if not found:
+            raise no_candidate(self._config)
+        return [candidate.line for candidate in found]
+
+    def trickle(self) -> None:
+        """Report all candidates as events, those found so far too."""
+        found, self._described = self._described or [], None
+        for candidate in found:
+            self._deliver(CandidateFound(candidate))
+
+    def open_channel(self, label: str) -> None:
+        self._add_channel(self.native.create_data_channel(label), announce=True)
+
+    def let_go(self) -> None:
+        """No event comes any more; `close_now` is to follow. To be called once."""
+        self._events = None
+        self._ready = _nothing
+        observer = self._observer
+        observer.on_connection_state_change = observer.on_ice_candidate = observer.on_ice_gathering_change = None
+        observer.on_track = observer.on_data_channel = None
+        for channel in self._channels:
+            channel.cut()
+        self._channels, self._tracks = [], []
+        self._last_reference.append(self.native)
+        del self.native
+
+    async def settled(self) -> None:
+        """Until no call holds the connection; after `let_go`."""
+        if self._calls:
+            await asyncio.wait(self._calls, timeout=SETTLED)
+
+    def close_now(self) -> None:
+        """Close the connection, or wait until another thread has; blocks for some milliseconds, never on the loop."""
+        with self._closing:
+            # Dropping the last reference is what closes a connection, and it waits for libwebrtc's threads.
+            self._last_reference.clear()
+            self._held.sweep()
+
+    # --- callbacks of libwebrtc, on its threads ---
+
+    def _observe(self) -> rw.PeerConnectionObserver:
+        observer = rw.PeerConnectionObserver()
+        observer.on_connection_state_change = lambda state: self._run(lambda: self._on_state(_STATES[str(state)]))
+        observer.on_ice_candidate = lambda candidate: self._run(lambda: self._on_candidate(candidate))
+        observer.on_ice_gathering_change = lambda state: self._run(lambda: self._on_gathering(state))
+        observer.on_track = lambda kind, track: self._tracks.append(self._held.keep(track))
+        observer.on_data_channel = lambda native: self._add_channel(native, announce=False)
+        return observer
+
+    def _add_channel(self, native: rw.DataChannel, *, announce: bool) -> None:
+        """Take a channel in: the other side's is reported at once, ours when it has opened."""
+        channel = LibwebrtcChannel(
+            native,
+            self._run,
+            limit=lambda chunked: self._chunked_limit if chunked else self._plain_limit,
+            opened=lambda channel: self._on_channel_open(channel, announce=announce),
+        )
+        self._channels.append(channel)
+        if not announce:
+            self.post(ChannelAdded(channel))
+
+    # --- on the loop ---
+
+    def _forget(self, call: asyncio.Future[Any]) -> None:
+        self._calls.discard(call)
+        if not call.cancelled():
+            call.exception()  # whoever waited may be gone
+
+    def _deliver(self, event: PeerEvent) -> None:
+        if self._events is not None:
+            self._events(event)
+
+    def _on_channel_open(self, channel: LibwebrtcChannel, *, announce: bool) -> None:
+        self._become_ready()
+        if announce:
+            self._deliver(ChannelAdded(channel))
+
+    def _on_state(self, state: PeerState) -> None:
+        self._state = state
+        if state is PeerState.CONNECTED:
+            self._loop.call_later(READY_AFTER_CONNECTED, self._become_ready)
+        elif state in (PeerState.FAILED, PeerState.CLOSED) and self._is_ready:
+            self._is_ready = False
+            self._ready(False)
+        self._deliver(StateChanged(state))
+
+    def _become_ready(self) -> None:
+        if not self._is_ready and self._state not in (PeerState.FAILED, PeerState.CLOSED):
+            self._is_ready = True
+            self._ready(True)
+
+    def _on_candidate(self, native: rw.IceCandidate) -> None:
+        if is_tcp(native.candidate):  # it gathers them even where its configuration says that TCP is off
+            return
+        candidate = Candidate(native.candidate, native.sdp_mid, native.sdp_mline_index)
+        if self._described is None:
+            self._deliver(CandidateFound(candidate))
+        else:
+            self._described.append(candidate)
+        self._first_candidate.set()
+        if is_relay(candidate.line):
+            self._relays.heard(self._config)
+            self._first_relay.set()
+
+    def _on_gathering(self, state: rw.IceGatheringState) -> None:
+        if state == rw.IceGatheringState.Complete:
+            self._first_candidate.set()
+            self._first_relay.set()
+            if self._described is None:
+                self._deliver(CandidateFound(Candidate("")))
+
+
+async def _within(seconds: float, event: asyncio.Event) -> bool:
+    """Whether it happened by then."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await event.wait()
+    except TimeoutError:
+        return False
+
+
+def _native_config(config: PeerConfig) -> rw.RtcConfiguration:
+    low, high = config.port_range or (0, 0)
+    return rw.RtcConfiguration(
+        ice_servers=[rw.IceServer(list(s.urls), s.username, s.password) for s in config.ice_servers],
+        ice_transport_type="relay" if config.relay_only else "all",
+        min_port=low,
+        max_port=high,
+        bundle_policy=rw.BundlePolicy.MaxBundle,
+        frame_metadata=config.frame_metadata,
+        dc_chunking=config.chunking,
+    )
+
+
+def _nothing(_: object) -> None:
+    """Who is told of readiness once closed."""

@@ -1,0 +1,214 @@
+"""Video to one viewer through an inline encoder track, and the thread that repeats lost requests.
+
+`send` runs on the output's thread and pushes a token; `serve` runs on libwebrtc's encoder thread and returns bytes that
+are already made. Between the two stands a `Feed` behind a lock held for microseconds.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+import reactor_webrtc as rw
+
+from livereactor.base.clock import monotonic_us
+from livereactor.engine.libwebrtc import frame_tokens as tokens
+from livereactor.engine.libwebrtc.backlog import Backlog
+from livereactor.engine.libwebrtc.encoder_tracks import Served, Slots
+from livereactor.engine.libwebrtc.feed import Feed
+from livereactor.engine.port import CodecNegotiated, KeyFrameWanted, PeerEvent, RateChanged
+from livereactor.media.frames import EncodedFrame, VideoCodec
+
+REPEAT_INTERVAL: Final = 0.008  # seconds between extra requests: four may be lost before a frame at 30 fps is late
+TOKEN_SPACING_US: Final = 1_000  # libwebrtc drops a frame captured in the same millisecond as the one before
+# By text: the engine's enum members are not hashable.
+CODECS: Final = {str(rw.VideoCodec.Vp8): VideoCodec.VP8, str(rw.VideoCodec.H264): VideoCodec.H264}
+
+Post = Callable[[PeerEvent], None]
+
+
+class LibwebrtcVideoOutput:
+    """Fits the Protocol `VideoOutput` in port.py."""
+
+    def __init__(self, slots: Slots, repeater: Repeater, post: Post, suspected: Callable[[], None]) -> None:
+        self._slots, self._repeater, self._post, self._suspected = slots, repeater, post, suspected
+        self._lock = threading.Lock()
+        self._feed = Feed()
+        self._ready = False
+        self._captured_us = 0  # capture time of the last token pushed
+        self._backlog = Backlog()
+        self._allowed_bps = 0  # by congestion control
+        self._bps = 0  # of it, for new pictures; as told last
+        self.mid = ""
+        self.codec: VideoCodec | None = None
+        self._track: rw.Track | None  # None once it is closed
+        self._number, self._track = slots.add(self)
+
+    @property
+    def track(self) -> rw.Track:
+        """What the transceiver sends."""
+        assert self._track is not None  # until it is closed
+        return self._track
+
+    # --- from the peer, on the loop ---
+
+    def start(self) -> None:
+        """The viewer can receive from now on; it needs a key frame."""
+        if not self._ready:
+            self._ready = True
+            self.key_frame_request()
+
+    def stop(self) -> None:
+        """The viewer cannot receive now."""
+        self._ready = False
+
+    def close(self) -> None:
+        self._ready = False
+        self._post = _ignore
+        self._repeater.forget(self)
+        self._track = None
+        self._slots.remove(self._number)
+
+    def sample(self, packets: int, waited: float) -> bool:
+        """What libwebrtc counted, as `Backlog.sample` takes it; whether more samples are wanted."""
+        with self._lock:
+            self._backlog.sample(packets, waited)
+            left, wanted = self._backlog.rate(self._allowed_bps), self._backlog.is_suspected
+        self._tell_rate(left)
+        return wanted
+
+    # --- from any thread ---
+
+    def send(self, frame: EncodedFrame) -> bool:
+        if not self._ready or frame.codec is not self.codec:
+            return False
+        now = time.monotonic()
+        with self._lock:
+            place = self._feed.offer(frame, now)
+            wish = self._feed.take_wish(now)
+            watched = self._feed.is_watched(now)
+            captured_us = self._stamp(frame.captured_us)
+        if wish:
+            self._post(KeyFrameWanted(self.mid))
+        if place is None:
+            return False
+        self._push(place, captured_us, frame.user_data)
+        if watched:
+            self._repeater.watch(self)
+        return True
+
+    # --- from libwebrtc's encoder thread ---
+
+    def serve(self, number: int, *, key_wanted: bool, codec: rw.VideoCodec) -> Served:
+        if CODECS.get(str(codec)) is not self.codec:
+            self._negotiated(CODECS.get(str(codec)))
+            return None
+        now = time.monotonic()
+        with self._lock:
+            frame = self._feed.serve(number, key_wanted=key_wanted, now=now)
+            wish = self._feed.take_wish(now)
+            watched = self._feed.is_watched(now)
+        if wish:
+            self._post(KeyFrameWanted(self.mid))
+        if watched:
+            self._repeater.watch(self)
+        return None if frame is None else (frame.data, frame.key)
+
+    def rate(self, bps: int) -> None:
+        with self._lock:
+            was, self._allowed_bps = self._backlog.is_suspected, bps
+            left = self._backlog.rate(bps)
+            suspected = self._backlog.is_suspected and not was
+        self._tell_rate(left)
+        if suspected:
+            self._suspected()
+
+    def key_frame_request(self) -> None:
+        with self._lock:
+            self._feed.want_key()
+            wish = self._feed.take_wish(time.monotonic())
+        if wish:
+            self._post(KeyFrameWanted(self.mid))
+
+    # --- from the repeater's thread ---
+
+    def repeat(self, now: float) -> bool:
+        """Push one extra token when there is something to serve; whether to come back."""
+        with self._lock:
+            frame, place = self._feed.next_frame, self._feed.newest
+            watched = self._feed.is_watched(now)
+            late = frame is not None and monotonic_us() - self._captured_us > REPEAT_INTERVAL * 1e6
+            captured_us = self._stamp(monotonic_us()) if late else 0
+        if frame is not None and late and self._ready:
+            self._push(place, captured_us, frame.user_data)
+        return self._ready and (frame is not None or watched)
+
+    def _tell_rate(self, bps: int) -> None:
+        if bps != self._bps:
+            self._bps = bps
+            self._post(RateChanged(self.mid, bps))
+
+    def _stamp(self, captured_us: int) -> int:
+        self._captured_us = max(captured_us, self._captured_us + TOKEN_SPACING_US)
+        return self._captured_us
+
+    def _push(self, place: int, captured_us: int, user_data: bytes) -> None:
+        picture = tokens.draw(tokens.Token(self._number, place & 0xFFFFFFFF))
+        track = self._track
+        if track is not None:
+            # Empty, and not None: a Frame without a tag has its stamp too, by which its age is told (22 bytes).
+            track.push_video_frame(picture, tokens.WIDTH, tokens.HEIGHT, user_data, captured_us)
+
+    def _negotiated(self, codec: VideoCodec | None) -> None:
+        # What libwebrtc says when it encodes is the truth; the answer's first payload type can be another.
+        self.codec = codec
+        if codec is not None:
+            self._post(CodecNegotiated(self.mid, codec))
+        self.key_frame_request()
+
+
+class Repeater:
+    """The thread that pushes extra tokens for outputs whose requests get lost. Sleeps while there are none."""
+
+    def __init__(self) -> None:
+        self._watched: set[LibwebrtcVideoOutput] = set()
+        self._wake = threading.Condition()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="livereactor-repeater", daemon=True)
+        self._thread.start()
+
+    def watch(self, output: LibwebrtcVideoOutput) -> None:
+        if output in self._watched:
+            return
+        with self._wake:
+            self._watched.add(output)
+            self._wake.notify()
+
+    def forget(self, output: LibwebrtcVideoOutput) -> None:
+        with self._wake:
+            self._watched.discard(output)
+
+    def close(self) -> None:
+        with self._wake:
+            self._closed = True
+            self._wake.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._closed:
+            done = [output for output in self._due() if not output.repeat(time.monotonic())]
+            with self._wake:
+                self._watched.difference_update(done)
+
+    def _due(self) -> list[LibwebrtcVideoOutput]:
+        """Wait for outputs to look after, then one interval."""
+        with self._wake:
+            self._wake.wait_for(lambda: self._closed or self._watched)
+            self._wake.wait_for(lambda: self._closed, timeout=REPEAT_INTERVAL)
+            return list(self._watched)
+
+
+def _ignore(_: PeerEvent) -> None:
+    """Where the events of a closed output go."""

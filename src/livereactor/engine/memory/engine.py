@@ -1,0 +1,246 @@
+"""An Engine without sockets: two Peers of one MemoryEngine in one process, deterministic, on the loop.
+
+For tests, ours and our users'. Offers and answers are SDP that other code can read; the two ends find each other by the
+ufrag in it. A foreign offer (recorded from a browser, say) is answered as well, and its Peer stays in `connecting`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from itertools import count
+
+from livereactor.base.errors import EngineError, PeerError
+from livereactor.base.limits import Limits
+from livereactor.engine.memory import sdp as memory_sdp
+from livereactor.engine.memory.media import MemoryAudioOutput, MemoryInput, MemoryVideoOutput
+from livereactor.engine.memory.sdp import Description, MediaSection
+from livereactor.engine.memory.wire import MemoryChannel, Wire, join_channels
+from livereactor.engine.port import (
+    Accepted,
+    Candidate,
+    CandidateFound,
+    CandidatePair,
+    Capabilities,
+    ChannelAdded,
+    CodecNegotiated,
+    KeyFrameWanted,
+    PeerConfig,
+    PeerEvent,
+    PeerState,
+    PeerStats,
+    RateChanged,
+    Section,
+    StateChanged,
+    TrackAdded,
+    Use,
+)
+from livereactor.media.frames import VideoCodec
+
+
+class MemoryEngine:
+    """Fits `Engine` by shape; Peers of one MemoryEngine reach each other."""
+
+    def __init__(self) -> None:
+        self._peers: dict[str, MemoryPeer] = {}
+        self._numbers = count(1)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can do."""
+        return Capabilities("memory", (VideoCodec.VP8, VideoCodec.H264), True, True, loopback=True, tcp=False)
+
+    async def start(self) -> None:
+        """Nothing to warm up."""
+
+    async def peer(self, config: PeerConfig, events: Callable[[PeerEvent], None]) -> MemoryPeer:
+        """A new Peer on the running loop."""
+        ufrag = f"mem{next(self._numbers):05d}"
+        self._peers[ufrag] = peer = MemoryPeer(ufrag, config, events, self._peers)
+        return peer
+
+    async def aclose(self) -> None:
+        """Close every Peer."""
+        for peer in list(self._peers.values()):
+            await peer.aclose()
+
+
+class MemoryPeer:
+    """Fits `Peer` by shape. `freeze`, `fail` and `limit` play what a network does to it."""
+
+    def __init__(
+        self,
+        ufrag: str,
+        config: PeerConfig,
+        events: Callable[[PeerEvent], None],
+        peers: dict[str, MemoryPeer],
+    ) -> None:
+        self._ufrag, self._config, self._events, self._peers = ufrag, config, events, peers
+        self._loop = asyncio.get_running_loop()
+        self._wire = Wire(self._loop)  # what this side sends
+        self._state = PeerState.NEW
+        self._silent = False  # closed by us: no event any more
+        self._far: MemoryPeer | None = None
+        self._offered: Description | None = None
+        self._inputs: dict[str, MemoryInput] = {}
+        self._video: dict[str, MemoryVideoOutput] = {}
+        self._audio: dict[str, MemoryAudioOutput] = {}
+        self._channels: list[MemoryChannel] = []
+        self.candidates: list[Candidate] = []  # those that were added, for tests
+
+    # --- Peer ---
+
+    async def accept(self, offer: str, uses: Mapping[str, Use]) -> Accepted:
+        """Answer an offer; the connection is made when its Peer takes the answer."""
+        self._begin()
+        description = memory_sdp.read(offer)
+        answer = memory_sdp.write_answer(self._ufrag, description, uses)
+        self._offered = description
+        for section in memory_sdp.read(answer).sections:
+            self._bind(section, sends=section.direction == "sendonly", receives=section.direction == "recvonly")
+        return Accepted(answer, dict(self._video), dict(self._audio))
+
+    async def offer(self, sections: Sequence[Section], channels: Sequence[str]) -> str:
+        """Make an offer; `Use.SEND` offers to send."""
+        self._begin()
+        text = memory_sdp.write_offer(self._ufrag, sections, channels)
+        self._offered = memory_sdp.read(text)
+        return text
+
+    async def take_answer(self, answer: str) -> Accepted:
+        """Apply the answer to our offer, and connect."""
+        if self._offered is None or self._far is not None:
+            raise EngineError("this peer waits for no answer; make an offer with it first")
+        description = memory_sdp.read(answer)
+        if [section.mid for section in description.sections] != [section.mid for section in self._offered.sections]:
+            raise PeerError("the answer has other sections than the offer; answer every section, in order")
+        for section in description.sections:  # its directions are the other side's
+            self._bind(section, sends=section.direction == "recvonly", receives=section.direction == "sendonly")
+        far = self._peers.get(description.ufrag)
+        if far is not None:
+            self._connect(far)
+        return Accepted(answer, dict(self._video), dict(self._audio))
+
+    async def add_candidate(self, candidate: Candidate) -> None:
+        """Kept in `candidates`; a wire needs none."""
+        self.candidates.append(candidate)
+
+    async def stats(self) -> PeerStats:
+        """What was sent; the wire has no delay and no loss."""
+        sent = sum(output.bytes_sent for output in self._video.values())
+        received = 0 if self._far is None else sum(output.bytes_sent for output in self._far._video.values())
+        if self._state is not PeerState.CONNECTED:
+            return PeerStats(bytes_sent=sent, bytes_received=received)
+        pair = CandidatePair("wire", True, True, "host", "host", None, 0.0, sent, received)
+        return PeerStats(
+            rtt_ms=0.0,
+            local_candidate="host",
+            bytes_sent=sent,
+            bytes_received=received,
+            outbound={mid: {"bytes_sent": output.bytes_sent} for mid, output in self._video.items()},
+            inbound={mid: {"bytes_received": track.bytes_received} for mid, track in self._inputs.items()},
+            pairs=(pair,),
+        )
+
+    async def set_bitrate(self, *, min_bps: int | None = None, max_bps: int | None = None) -> None:
+        """A wire has no bitrate; `limit` plays one."""
+
+    async def aclose(self) -> None:
+        """Close; the other side sees its channels close and then the Peer."""
+        self._silent = True
+        self._peers.pop(self._ufrag, None)
+        far, self._far = self._far, None
+        if far is not None:
+            self._wire.carry(lambda: far._end("the other side closed"))
+        self._end("")
+
+    # --- what a test does to it ---
+
+    def freeze(self, frozen: bool = True) -> None:
+        """Hold everything in both directions, as a network that has gone silent does."""
+        for peer in (self, self._far):
+            if peer is not None:
+                peer._wire.freeze(frozen)
+
+    def fail(self, state: PeerState = PeerState.FAILED, reason: str = "the network is gone") -> None:
+        """The transport of this side changed its state."""
+        self._change(state, reason)
+
+    def limit(self, mid: str, bps: int) -> None:
+        """Congestion control allows the output `mid` this much."""
+        self._emit(RateChanged(mid, bps))
+
+    # --- inside ---
+
+    def _begin(self) -> None:
+        if self._state is not PeerState.NEW or self._offered is not None:
+            raise EngineError("this peer has a description already or is closed; take a new peer")
+        self._emit(CandidateFound(Candidate("")))
+
+    def _bind(self, section: MediaSection, *, sends: bool, receives: bool) -> None:
+        mid, chosen = section.mid, memory_sdp.chosen_codec(section)
+        if section.kind == "application" or chosen is None:
+            return
+        if sends and section.kind == "video":
+            codec = VideoCodec(chosen[1])
+            self._video[mid] = MemoryVideoOutput(mid, codec, self._wire, lambda: self._emit(KeyFrameWanted(mid)))
+            self._emit(CodecNegotiated(mid, codec))
+        elif sends:
+            self._audio[mid] = MemoryAudioOutput(mid, self._wire)
+        elif receives:
+            kind = "video" if section.kind == "video" else "audio"
+            self._inputs[mid] = MemoryInput(mid, kind, lambda: self._want_key(mid))
+            self._emit(TrackAdded(mid, self._inputs[mid]))
+
+    def _connect(self, far: MemoryPeer) -> None:
+        self._far, far._far = far, self
+        for peer in (self, far):
+            peer._change(PeerState.CONNECTING)
+        # Two turns of the loop later, as on a network: never before the caller has its answer applied.
+        self._wire.carry(lambda: self._wire.carry(lambda: self._connected(far)))
+
+    def _connected(self, far: MemoryPeer) -> None:
+        if self._far is not far or far._far is not self:
+            return
+        for near, other in ((self, far), (far, self)):
+            near._change(PeerState.CONNECTED)
+            for mid, output in (*near._video.items(), *near._audio.items()):
+                output.connect(other._inputs.get(mid))
+        chunked = self._config.chunking and far._config.chunking
+        limit = Limits().chunked_message_bytes if chunked else Limits().message_bytes
+        for label in self._offered.channels if self._offered else ():
+            ends = [MemoryChannel(label, limit, peer._wire) for peer in (self, far)]
+            join_channels(*ends)
+            for peer, end in zip((self, far), ends, strict=True):
+                peer._channels.append(end)
+                peer._emit(ChannelAdded(end))
+
+    def _want_key(self, mid: str) -> None:
+        def arrive() -> None:
+            output = self._far._video.get(mid) if self._far is not None else None
+            if output is not None:
+                output.key_wanted()
+
+        self._wire.carry(arrive)
+
+    def _end(self, reason: str) -> None:
+        self._far = None
+        for output in (*self._video.values(), *self._audio.values()):
+            output.connect(None)
+        for channel in self._channels:
+            channel.shut()
+        self._change(PeerState.CLOSED, reason)
+
+    def _change(self, state: PeerState, reason: str = "") -> None:
+        if self._state is not PeerState.CLOSED:
+            self._state = state
+            self._emit(StateChanged(state, reason))
+
+    def _emit(self, event: PeerEvent) -> None:
+        """On a later turn of the loop, from any thread: no event comes from within a call."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._tell, event)
+
+    def _tell(self, event: PeerEvent) -> None:
+        if not self._silent:
+            self._events(event)

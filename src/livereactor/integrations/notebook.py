@@ -1,0 +1,128 @@
+"""A live model in a notebook: `pip install livereactor[notebook]`.
+
+The frames come from the Python client over the notebook's own channel, as JPEG: so they are seen wherever the notebook
+is (a remote kernel, an editor, a hosted one), and the program has the same frames and the same Session.
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import anywidget
+import cv2
+import traitlets
+
+from livereactor.base.errors import LivereactorError
+from livereactor.client.sync.loop import HandlerThread
+from livereactor.integrations.controls import controls
+from livereactor.media.frames import Pixels
+from livereactor.protocol.openapi_reading import from_openapi
+
+if TYPE_CHECKING:
+    from livereactor.client.sync.reactor import SyncReactor
+
+_HERE: Final = Path(__file__).parent
+PATIENCE: Final = 0.2  # seconds for a frame to be taken; a page that is busy, or a cell that runs, gets five a second
+QUALITY: Final = 80  # of JPEG, as photographs have it: some 40 KB for 640x360
+
+
+class ReactorWidget(anywidget.AnyWidget):
+    """The picture and the controls of one client, as the last line of a cell.
+
+    It follows the client through connect, reconnect and disconnect, and leaves all three to the program. A new frame is
+    sent when the page has taken the last one, and always the newest.
+
+    Args:
+        reactor: the client; connected or not.
+        track: the output track to show.
+
+    Attributes:
+        status: as the client has it.
+        frames: how many were sent to the page.
+    """
+
+    _esm = _HERE / "notebook.js"
+    _css = _HERE / "notebook.css"
+
+    status = traitlets.Unicode("disconnected").tag(sync=True)
+    problem = traitlets.Unicode("").tag(sync=True)
+    controls: Any = cast(Any, traitlets).List().tag(sync=True)
+
+    def __init__(self, reactor: SyncReactor, *, track: str = "main_video") -> None:
+        super().__init__()
+        self.frames = 0
+        self._reactor = reactor
+        self._taken = threading.Event()
+        self._commands = HandlerThread()  # a cell that runs must not wait for a Command, nor the other way round
+        self._closed = False
+        cast(Any, self).on_msg(self._heard)
+        reactor.on("status_changed", self._status, replay=True)
+        reactor.on("schema_received", self._schema, replay=True)
+        reactor.on("error", self._error)
+        self._track = reactor.track(track)
+        self._track.on_frame(self._show)
+
+    def close(self) -> None:
+        """Take it off the page; the client goes on."""
+        self._closed = True
+        self._taken.set()
+        for event, handler in (
+            ("status_changed", self._status),
+            ("schema_received", self._schema),
+            ("error", self._error),
+        ):
+            self._reactor.off(event, handler)
+        self._track.off_frame(self._show)
+        super().close()
+
+    def _status(self, status: str) -> None:
+        self.status = str(status)
+        if status == "ready":
+            self.problem = ""
+
+    def _schema(self, document: dict[str, Any]) -> None:
+        capabilities = self._reactor.capabilities
+        order = [] if capabilities is None else [command.name for command in capabilities.commands]
+        self.controls = controls(from_openapi(document), order)
+
+    def _error(self, error: LivereactorError) -> None:
+        self.problem = str(error)
+
+    def _show(self, pixels: Pixels) -> None:
+        """On a thread of the track's; while it waits, newer frames take each other's place."""
+        if self._closed:
+            return
+        encoded, data = cv2.imencode(
+            ".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
+        )
+        if not encoded:
+            return
+        self._taken.clear()
+        self.frames += 1
+        self._tell({"kind": "frame"}, [data.tobytes()])
+        self._taken.wait(PATIENCE)
+
+    def _heard(self, _: object, content: dict[str, Any], buffers: object) -> None:
+        """Something from the page."""
+        match content:
+            case {"kind": "taken"}:
+                self._taken.set()
+            case {"kind": "command", "name": str(name), "data": dict(), "id": int(number)}:
+                data: dict[str, Any] = content["data"]
+                self._commands.submit(lambda: self._run(name, data, number))
+            case _:
+                pass
+
+    def _run(self, name: str, data: dict[str, Any], number: int) -> None:
+        answer: dict[str, Any] = {"kind": "outcome", "id": number, "ok": True, "text": ""}
+        try:
+            reply = self._reactor.send_command(name, data)
+            answer["text"] = "" if reply is None else str(reply["data"])
+        except (LivereactorError, TypeError, ValueError) as error:
+            answer |= {"ok": False, "text": str(error)}
+        self._tell(answer)
+
+    def _tell(self, content: dict[str, Any], buffers: list[bytes] | None = None) -> None:
+        cast(Any, self).send(content, buffers)

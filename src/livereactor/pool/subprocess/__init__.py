@@ -1,0 +1,1 @@
+"""The pool port on processes of this machine."""

@@ -1,0 +1,84 @@
+"""A process that has imported all a Worker needs but its model, and waits to be told which: a start saves seconds.
+
+It is told by one line on its standard input, and ends when that is closed: with the pool, however the pool ends. From
+the line on it is a Worker like any other, which outlives the pool. Blocking; for threads.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import IO, Final
+
+from livereactor.pool.environment import model_environment
+from livereactor.pool.port import WorkerSpec
+from livereactor.pool.subprocess.records import birth
+
+UNBUFFERED: Final = {"PYTHONUNBUFFERED": "1"}  # what a model printed before it crashed is in its log
+
+
+def spare_command() -> Sequence[str]:
+    """How a spare is started."""
+    return [sys.executable, "-m", "livereactor", "spare-worker"]
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What a spare is told: the arguments of `livereactor worker` for it."""
+
+    target: str
+    coordinator: str
+    worker: str
+
+
+class SpareProcess:
+    """One spare.
+
+    Args:
+        command: its arguments.
+        environment: as in the `WorkerSpec`s it may become the Worker of; nothing of it can be changed later.
+        output: file descriptor of its log.
+
+    Raises:
+        OSError: no process can be started now.
+    """
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str], output: int) -> None:
+        self.child: Final = subprocess.Popen(
+            list(command),
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=model_environment({**UNBUFFERED, **environment}),
+            start_new_session=True,
+        )
+        self.born: Final = birth(self.child.pid) or ""
+
+    @property
+    def is_living(self) -> bool:
+        return self.child.poll() is None
+
+    def become(self, spec: WorkerSpec) -> None:
+        """Tell it; raises OSError where it has ended."""
+        assert self.child.stdin is not None
+        line = json.dumps(asdict(Orders(spec.target, spec.coordinator, spec.worker)))
+        with self.child.stdin as told:
+            told.write(f"{line}\n".encode())
+
+    def end(self) -> None:
+        """Kill and reap it; nothing was told, so nothing is lost."""
+        self.child.kill()
+        self.child.wait()
+        with suppress(OSError):
+            assert self.child.stdin is not None
+            self.child.stdin.close()
+
+
+def read_orders(told: IO[bytes]) -> Orders | None:
+    """In a spare: wait for the line; None = none will come, end."""
+    line = told.readline()
+    return Orders(**json.loads(line)) if line else None

@@ -1,0 +1,272 @@
+"""What our client measures of anybody's server: `livereactor bench`. A function a figure, numbered as in the docs.
+
+Delays are read from pictures where the model answers a command with one (`flash`, as the conformance model does), and
+what was lost from the number in each picture, where it carries one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from livereactor.client.error import ReactorError
+from livereactor.client.reactor import Reactor
+from livereactor.probes.results import Result, phases, spread
+from livereactor.probes.viewing import Viewer, viewing
+
+OURS: Final = "own client"
+WARM_UP: Final = 2  # of each figure, not counted
+SETTLE: Final = 0.25  # seconds: what the client before leaves for the server to do is not what is measured
+FEW: Final = 5  # of what takes a second or leaves something at the server
+HANDED_OVER: Final = 0.015  # seconds in which a frame of the old transport may still be handed over
+LENGTH: Final = 10.0  # seconds of a clip
+FILE: Final = 5_000_000  # bytes of an upload
+PATIENCE: Final = 20.0  # seconds for the last part of a clip
+BINARY: Final = "application/octet-stream"
+COLOURS: Final = ("ff2020", "2020ff")
+
+
+class Skipped(Exception):  # noqa: N818  (an outcome, not an error)
+    """This server, or this model, has nothing to measure here; the message says why and what would."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to measure, and how long.
+
+    Attributes:
+        server: as it stands in the rows.
+        make: a client that is not connected; asked for anew for each connection.
+        trials: of each delay.
+        seconds: of watching.
+        timeout: seconds for a connection, a place in the queue included.
+        tick: called after each trial.
+    """
+
+    server: str
+    make: Callable[[], Reactor]
+    trials: int
+    seconds: float
+    timeout: float
+    tick: Callable[[], None]
+
+    def row(self, figure: str, setting: str, values: Sequence[float | None], unit: str = "ms") -> Result:
+        """A row of delays."""
+        return Result(figure, self.server, OURS, setting, spread(values), unit, len(values))
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Of one figure: its rows, or why there are none.
+
+    Attributes:
+        failed: it should have been there.
+    """
+
+    figure: str
+    title: str
+    rows: Sequence[Result] = ()
+    why: str = ""
+    failed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFigure:
+    """One figure; `steps` says how often it ticks."""
+
+    name: str
+    title: str
+    run: Callable[[Plan, Viewer], Awaitable[Sequence[Result]]]
+    steps: Callable[[Plan], int]
+
+
+async def connects(plan: Plan) -> Sequence[Result]:
+    """Connections one after another, to ready and to the first picture."""
+    ready: list[float | None] = []
+    first: list[float | None] = []
+    for number in range(WARM_UP + few(plan)):
+        await asyncio.sleep(SETTLE)
+        began = time.monotonic()
+        async with viewing(plan.make(), plan.timeout) as viewer:
+            ready_at = time.monotonic()
+            await viewer.until(lambda viewer=viewer: viewer.watch.count > 0 or viewer.track is None)
+            seen = viewer.watch.seen
+        if number >= WARM_UP:
+            ready.append((ready_at - began) * 1e3)
+            first.append((seen[0].at - began) * 1e3 if seen else None)
+        plan.tick()
+    return [plan.row("P5", "connect() to ready", ready), plan.row("P5", "connect() to first frame", first)]
+
+
+def few(plan: Plan) -> int:
+    """Trials of what takes long."""
+    return min(plan.trials, FEW)
+
+
+def watched(plan: Plan) -> int:
+    """Ticks of watching: one a second."""
+    return max(1, round(plan.seconds))
+
+
+async def network(plan: Plan, viewer: Viewer) -> Sequence[Result]:
+    """There and back, as the transport knows it, and how old pictures are by the server's stamp on them."""
+    stats = await viewer.reactor.fetch_stats()
+    rows: list[Result] = []
+    if stats.rtt_ms is not None:
+        rows.append(Result("network", plan.server, OURS, "there and back", {"rtt": round(stats.rtt_ms, 2)}, "ms", 1))
+    if stats.glass_to_glass_ms is not None:
+        middle, most = stats.glass_to_glass_ms
+        age = {"p50": round(middle, 2), "p95": round(most, 2)}
+        rows.append(Result("network", plan.server, OURS, "from the server's stamp to delivery", age, "ms", 1))
+    plan.tick()
+    if not rows:
+        raise Skipped("the transport has measured nothing yet; watch longer with --seconds")
+    return rows
+
+
+async def gaps(plan: Plan, viewer: Viewer) -> Sequence[Result]:
+    """How evenly pictures come, and which are missing by their numbers."""
+    _must_show(viewer)
+    start = viewer.watch.count
+    for _ in range(watched(plan)):
+        await asyncio.sleep(plan.seconds / watched(plan))
+        plan.tick()
+    found = viewer.watch.summary(start)
+    if found["count"] < 2:
+        raise Skipped("no picture came while it was watched: the model shows something new on a command only")
+    values = {name: round(found["gap_ms"][name], 1) for name in ("p50", "p95", "p99", "max")}
+    rows = [Result("P15", plan.server, OURS, "gap between frames", values, "ms", found["count"])]
+    rate = {"fps": round((found["count"] - 1) / found["seconds"], 2)}
+    if found["decoded"]:
+        rate["missing"] = float(found["missing"])
+    rows.append(Result("P15", plan.server, OURS, "frames", rate, "", found["count"]))
+    return rows
+
+
+async def round_trips(plan: Plan, viewer: Viewer) -> Sequence[Result]:
+    """Of `echo`, where it is the conformance model; else of the question for its schema, which every server answers."""
+    times: list[float | None] = []
+    for number in range(WARM_UP + plan.trials):
+        began = time.perf_counter()
+        if viewer.is_conformance:
+            await viewer.reactor.send_command("echo", {"value": number})
+        else:
+            await viewer.reactor.request_schema()
+        times.append((time.perf_counter() - began) * 1e3)
+        plan.tick()
+    return [plan.row("P7", "echo" if viewer.is_conformance else "schema asked for", times[WARM_UP:])]
+
+
+async def flashes(plan: Plan, viewer: Viewer) -> Sequence[Result]:
+    """From `flash` to the first picture with its colour in the middle, at random phases of the model's beat."""
+    _must_show(viewer)
+    if not viewer.is_conformance:
+        raise Skipped("no command of this model is known to paint its picture; examples/conformance.py has `flash`")
+    times: list[float | None] = []
+    for number, wait in enumerate(phases(WARM_UP + plan.trials)):
+        color = COLOURS[number % 2]
+        await asyncio.sleep(wait)
+        start, began = viewer.watch.count, time.monotonic()
+        sending = asyncio.ensure_future(viewer.reactor.send_command("flash", {"color": color}))
+
+        def seen(start: int = start, color: str = color) -> float | None:
+            return viewer.watch.first_color(start, color)
+
+        await viewer.until(lambda seen=seen: seen() is not None, 3.0)
+        at = seen()
+        times.append(None if at is None else (at - began) * 1e3)
+        await sending
+        plan.tick()
+    await viewer.reactor.send_command("flash", {"color": ""})
+    return [plan.row("P1", "flash to first changed pixel", times[WARM_UP:])]
+
+
+async def reconnects(plan: Plan, viewer: Viewer) -> Sequence[Result]:
+    """`reconnect()`, to ready and to a picture."""
+    ready: list[float | None] = []
+    shown: list[float | None] = []
+    for _ in range(WARM_UP + few(plan)):
+        began = time.monotonic()
+        await viewer.reactor.reconnect()
+        ready.append((time.monotonic() - began) * 1e3)
+        at = None if viewer.track is None else await viewer.frame_after(began + HANDED_OVER)
+        shown.append(None if at is None else (at - began) * 1e3)
+        plan.tick()
+    rows = [plan.row("P11", "reconnect() to ready", ready[WARM_UP:])]
+    return rows if viewer.track is None else [*rows, plan.row("P11", "reconnect() to a frame", shown[WARM_UP:])]
+
+
+async def clips(plan: Plan, viewer: Viewer) -> Sequence[Result]:
+    """The last seconds asked for, until all their bytes are here."""
+    times: list[float | None] = []
+    length = min(LENGTH, plan.seconds)
+    for _ in range(few(plan)):
+        began = time.monotonic()
+        try:
+            await viewer.reactor.download_clip(length, ready_timeout=PATIENCE)
+        except ReactorError as error:
+            raise Skipped(f"no clip: {error.message}") from error
+        times.append((time.monotonic() - began) * 1e3)
+        plan.tick()
+    return [plan.row("P8", f"clip of {length:g} s until all is here", times)]
+
+
+async def uploads(plan: Plan, viewer: Viewer) -> Sequence[Result]:
+    """A file of 5 MB, from the call to its handle."""
+    times: list[float | None] = []
+    data = bytes(FILE)
+    for number in range(few(plan)):
+        began = time.perf_counter()
+        try:
+            await viewer.reactor.upload_file(data, name=f"livereactor-bench-{number}.bin", mime_type=BINARY)
+        except ReactorError as error:
+            raise Skipped(f"no upload: {error.message}") from error
+        times.append((time.perf_counter() - began) * 1e3)
+        plan.tick()
+    return [plan.row("P21", "upload of 5 MB", times)]
+
+
+FIGURES: Final = (
+    RemoteFigure("P15", "gap between frames", gaps, watched),
+    RemoteFigure("network", "the network", network, lambda _: 1),
+    RemoteFigure("P7", "command round trip while frames stream", round_trips, lambda plan: WARM_UP + plan.trials),
+    RemoteFigure("P1", "command to first changed pixel", flashes, lambda plan: WARM_UP + plan.trials),
+    RemoteFigure("P8", "a clip asked for until it is here", clips, few),
+    RemoteFigure("P21", "upload", uploads, few),
+    RemoteFigure("P11", "transport lost to first frame again", reconnects, lambda plan: WARM_UP + few(plan)),
+)
+CONNECTING: Final = "connect() to ready and to first frame"
+
+
+async def measured(plan: Plan, begins: Callable[[str, str, int], None]) -> AsyncIterator[Outcome]:
+    """Every figure in turn; one that fails does not spoil the rest, while the server can be reached.
+
+    Args:
+        begins: called with a figure's number, title and how often it will tick.
+
+    Raises:
+        ReactorError: no connection comes about.
+    """
+    begins("P5", CONNECTING, WARM_UP + few(plan))
+    yield Outcome("P5", CONNECTING, await connects(plan))
+    async with viewing(plan.make(), plan.timeout) as viewer:
+        if viewer.is_conformance:  # paced by the runtime, as in the docs' figures
+            await viewer.reactor.send_command("set_pacing", {"pacing": "backpressure"})
+        if viewer.track is not None:
+            await viewer.frames(1)
+        for figure in FIGURES:
+            begins(figure.name, figure.title, figure.steps(plan))
+            try:
+                yield Outcome(figure.name, figure.title, await figure.run(plan, viewer))
+            except Skipped as skipped:
+                yield Outcome(figure.name, figure.title, why=str(skipped))
+            except ReactorError as error:
+                yield Outcome(figure.name, figure.title, why=error.message, failed=True)
+
+
+def _must_show(viewer: Viewer) -> None:
+    if viewer.track is None:
+        raise Skipped("the model has no output with pictures")

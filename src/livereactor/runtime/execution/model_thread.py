@@ -1,0 +1,398 @@
+"""The Stage: the model's own thread. It loads the model, opens and closes Sessions, runs commands between steps and
+steps when `pacing` says so. What a step gives goes to the Outputs; what happens is told to the listener.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+
+from livereactor.base.errors import LivereactorError, ModelLoadError, UnavailableError, UsageError
+from livereactor.base.limits import Limits
+from livereactor.base.sparse_log import SparseLog
+from livereactor.base.timing import Timings
+from livereactor.media.frames import Frame, Sound
+from livereactor.runtime.authoring.definition import definition_of
+from livereactor.runtime.authoring.emission import sound_seconds
+from livereactor.runtime.authoring.inputs import InputQueue
+from livereactor.runtime.authoring.model import Model
+from livereactor.runtime.authoring.tracks import VideoOut, WaitFor
+from livereactor.runtime.authoring.weights import WeightsError
+from livereactor.runtime.execution import pacing
+from livereactor.runtime.execution.command_queue import Inbox, Job, JobKind, size_of
+from livereactor.runtime.execution.outcomes import Outcome, fail, succeed, work_into
+from livereactor.runtime.execution.runner import StepMade, StreamError
+from livereactor.runtime.execution.step_clock import StepClock
+from livereactor.runtime.execution.stepping import apply_calls, run_step
+from livereactor.runtime.execution.tuning import tuning_of
+from livereactor.runtime.execution.weight_fetching import fetch
+from livereactor.runtime.interfaces import (
+    Call,
+    CallMarks,
+    ClientInfo,
+    Loaded,
+    LoadFailed,
+    MessageOut,
+    OutputSink,
+    ReceivedFile,
+    SessionFailed,
+    SessionStart,
+    StageEvent,
+    StepInput,
+    StepOutput,
+    StepsDone,
+    StreamEnded,
+)
+from livereactor.runtime.replay.noting import NotedPerformer
+
+BUSY: Final = "the model is behind: {limit} commands wait, or 64 MiB of them; send fewer"
+
+log = structlog.get_logger("livereactor.stage")
+
+
+class Stage:
+    """Runs one model on a thread of its own; a `StageControl`.
+
+    Args:
+        model: the class.
+        sink: where emissions go.
+        listener: gets every StageEvent, on the model's thread (`Said` and `Progress` on whichever thread spoke).
+        config: what `load(self, config)` gets; `path`: the file it came from.
+        limits: how many commands may wait.
+    """
+
+    def __init__(
+        self,
+        model: type[Model],
+        *,
+        sink: OutputSink,
+        listener: Callable[[StageEvent], None],
+        config: Mapping[str, Any] | None = None,
+        path: Path | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self._performer = NotedPerformer(model, self, config=config or {}, path=path)
+        self.definition = self._performer.definition
+        self._sink, self._listener = sink, listener
+        self._limit = (limits or Limits()).command_queue
+        self._inbox = Inbox(self._limit)
+        self._pacing = pacing.Pacing(self._tuning())
+        self._wanted: frozenset[str] = frozenset()
+        self._waits: WaitFor | None = None
+        self._fed = threading.Event()  # an input came since it was last looked at
+        self._start: SessionStart | None = None
+        self._steps, self._failed_open = 0, False
+        self._clock = StepClock(Timings())  # of the Session; there is none yet
+        self._sparse = SparseLog(log)  # for the model's thread
+        self._closing = threading.Event()  # a Session is to end: commands and waits before it are dropped
+        self._thread = threading.Thread(target=self._run, name="model", daemon=True)
+        sink.on_room(self._inbox.wake)
+
+    # --- StageControl: any thread, at once -----------------------------------------------------------------------
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def open(self, session: SessionStart) -> Future[None]:
+        return self._put(JobKind.SESSION, lambda: self._open(session))
+
+    def close(self, reason: str) -> Future[None]:
+        self._closing.set()
+        self._inbox.wake()
+        return self._put(JobKind.SESSION, lambda: self._close(reason))
+
+    def call(self, call: Call, client: ClientInfo) -> Future[MessageOut | None]:
+        future: Future[MessageOut | None] = Future()
+        job = Job(
+            JobKind.COMMAND,
+            lambda: self._call(call, client, future),
+            lambda error: fail(future, error),
+            size_of(call.arguments),
+        )
+        if not self._inbox.put(job):
+            fail(future, self._refusal())
+        return future
+
+    def join(self, client: ClientInfo) -> None:
+        self._put(JobKind.HOOK, lambda: self._performer.join(client))
+
+    def leave(self, client: ClientInfo) -> None:
+        self._put(JobKind.HOOK, lambda: self._performer.leave(client))
+
+    def uploaded(self, file: ReceivedFile) -> None:
+        self._put(JobKind.HOOK, lambda: self._performer.uploaded(file))
+
+    def want(self, tracks: frozenset[str]) -> None:
+        self._wanted = tracks
+        self._inbox.wake()
+
+    def feed(self, track: str, item: Frame | Sound) -> None:
+        self._performer.feed(track, item)
+        self._fed.set()
+        self._inbox.wake()
+
+    def input_active(self, track: str, active: bool) -> None:
+        self._performer.input_active(track, active)
+
+    def step(self, request: StepInput) -> Future[StepOutput]:
+        future: Future[StepOutput] = Future()
+        job = Job(JobKind.SESSION, lambda: self._stepped(request, future), lambda error: fail(future, error))
+        if not self._inbox.put(job):
+            fail(future, self._refusal())
+        return future
+
+    def become(self, model: type[Model], *, keep: bool) -> Future[None]:
+        """Go on as a newer version of the class (`livereactor dev`); a Session that is open ends first.
+
+        Args:
+            keep: the instance stays, with what `load` made; otherwise a new one is loaded.
+        """
+        self._closing.set()
+        self._inbox.wake()
+        return self._put(JobKind.SESSION, lambda: self._become(model, keep))
+
+    def stop(self, timeout: float) -> bool:
+        self._closing.set()
+        self._inbox.stop()
+        if self._thread.ident is not None:
+            self._thread.join(timeout)
+        # Whatever the thread left, or hangs in, still gets its one outcome.
+        for job in self._inbox.drain():
+            job.fail(UnavailableError("the runtime is stopping; connect again", code="session_ended"))
+        return not self._thread.is_alive()
+
+    # --- Prompter: what the model asks for -----------------------------------------------------------------------
+
+    def tell(self, event: StageEvent) -> None:
+        self._listener(event)
+
+    def wanted(self, track: str) -> bool:
+        return track in self._wanted
+
+    def retuned(self, track: str) -> None:
+        target = self._performer.tracks.get(track)
+        if isinstance(target, VideoOut):
+            self._sink.set_fps(track, target.fps)
+        self._pacing.handle(pacing.Retuned(self._tuning()), time.monotonic())
+
+    def flush(self, track: str) -> None:
+        self._sink.flush(track)
+
+    def wait_input(self, queue: InputQueue, timeout: float | None) -> bool:
+        if (loop := self._performer.loop) is not None and loop.is_running():
+            raise UsageError("frames() blocks, which async code must not; write `yield lr.wait_for(self.webcam)`")
+        began = time.monotonic()
+        try:
+            return self._waited(queue, None if timeout is None else began + timeout)
+        finally:
+            self._clock.waited(time.monotonic() - began)
+
+    def _waited(self, queue: InputQueue, until: float | None) -> bool:
+        while not queue.unread():
+            while (job := self._inbox.next(JobKind.COMMAND, JobKind.HOOK)) is not None:
+                self._do(job)
+            if self._closing.is_set():
+                raise GeneratorExit
+            if queue.unread():
+                break
+            rest = None if until is None else until - time.monotonic()
+            if rest is not None and rest <= 0:
+                return False
+            self._inbox.wait(rest, self._performer.loop)
+        return True
+
+    # --- the thread --------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        began = time.monotonic()
+        try:
+            for weights in self.definition.weights:
+                fetch(weights, self._performer.progress)
+            self._performer.load()
+        except (ModelLoadError, WeightsError, OSError) as error:
+            self._inbox.stop()
+            self._listener(LoadFailed(str(error)))
+        else:
+            self._listener(Loaded(time.monotonic() - began))
+            self._live()
+        for job in self._inbox.drain():
+            job.fail(UnavailableError("the model has ended; connect again", code="session_ended"))
+
+    def _live(self) -> None:
+        try:
+            while not self._inbox.stopped:
+                self._turn()
+            self._performer.shut()
+        except BaseException as error:  # ours, or what no author may raise: this worker is done for, and says so
+            self._inbox.stop()
+            log.exception("stage failed")
+            self._listener(SessionFailed(f"the stage failed: {type(error).__name__}", reusable=False))
+
+    def _turn(self) -> None:
+        """What waits, then a step if one is due, else wait for either."""
+        # Only what waits now: a flood of commands must not keep the next step from running.
+        for _ in range(len(self._inbox)):
+            if (job := self._inbox.next()) is not None:
+                self._do(job)
+        self._look_around()
+        due, now = self._pacing.deadline(), time.monotonic()
+        if due is not None and due <= now:
+            self._step(now)
+        else:
+            self._inbox.wait(None if due is None else due - now, self._performer.loop)
+
+    def _do(self, job: Job) -> None:
+        if job.kind is JobKind.COMMAND and self._closing.is_set():
+            job.fail(UnavailableError("the session has ended; connect again", code="session_ended"))
+            return
+        job.run()
+        if job.kind is JobKind.COMMAND:
+            self._pacing.handle(pacing.Kicked("command"), time.monotonic())
+
+    def _look_around(self) -> None:
+        """Let the pacing know what other threads changed."""
+        now = time.monotonic()
+        self._performer.wants(self._wanted)
+        self._pacing.handle(pacing.Wanted(bool(self._wanted) or self.definition.run_without_viewers), now)
+        self._pacing.handle(pacing.Room(self._sink.has_room()), now)
+        if self._fed.is_set():
+            self._fed.clear()
+            queues = self._waits.queues if self._waits else self._performer.input_queues
+            if any(queue.unread() for queue in queues):
+                self._pacing.handle(pacing.Kicked("input"), now)
+
+    # --- Sessions ----------------------------------------------------------------------------------------------------
+
+    def _open(self, start: SessionStart) -> None:
+        self._closing.clear()
+        self._clock = StepClock(start.timings)
+        try:
+            self._performer.open(start)
+        except StreamError as error:
+            reusable, self._failed_open = not self._failed_open, True
+            self._listener(SessionFailed(str(error), reusable))
+            raise LivereactorError("the model could not open the session", code="internal_error") from error
+        self._failed_open = False
+        if (refused := apply_calls(self._performer, start.starting, 0)) is not None:
+            self._performer.close()
+            raise UsageError(f"{refused.entry}: {refused.error}", code=refused.command_code or "start_refused")
+        self._start, self._steps, self._waits = start, 0, None
+        self._fed.clear()
+        if not start.stepped:
+            self._pacing.handle(pacing.Opened(), time.monotonic())
+
+    def _close(self, reason: str) -> None:
+        whose = {} if self._start is None else {"session": self._start.id}
+        self._start = self._waits = None
+        self._pacing.handle(pacing.Closed(), time.monotonic())
+        self._performer.close()
+        self._closing.clear()
+        self._sparse.info("session closed", reason=reason, **whose)
+
+    def _become(self, model: type[Model], keep: bool) -> None:
+        self._close("reloaded")
+        for weights in definition_of(model).weights:
+            fetch(weights, self._performer.progress)
+        self._performer.become(model, keep=keep)
+        self.definition = self._performer.definition
+        self._pacing = pacing.Pacing(self._tuning())
+        self._failed_open = False
+
+    def _call(self, call: Call, client: ClientInfo, future: Future[MessageOut | None]) -> None:
+        if not future.set_running_or_notify_cancel():
+            return
+        marks = call.marks or CallMarks()
+        marks.taken = time.monotonic()
+
+        def answer(reply: MessageOut | None) -> None:
+            marks.done = time.monotonic()
+            succeed(future, reply)
+
+        try:
+            self._performer.call(call, client, answer)
+        except Exception as error:
+            marks.done = time.monotonic()
+            fail(future, error)
+
+    def _step(self, now: float) -> None:
+        self._waits = None
+        self._clock.begin(now)
+        try:
+            made = self._performer.step()
+        except GeneratorExit:  # the Session ends while the model waits for input
+            self._end_stream()
+            if not self._closing.is_set():
+                self._listener(StreamEnded())
+        except StreamError as error:
+            self._end_stream()
+            self._listener(SessionFailed(str(error), reusable=True))
+        else:
+            self._made(made, now)
+
+    def _made(self, made: StepMade, began: float) -> None:
+        if made.ended:
+            self._end_stream()
+            self._listener(StreamEnded())
+            return
+        now = time.monotonic()
+        self._clock.end(now, waits=made.waits is not None)
+        if made.emission:
+            self._sink.emit(made.emission, step_seconds=now - began)
+        self._waits = made.waits
+        until = None if made.waits is None or made.waits.timeout is None else now + made.waits.timeout
+        waits = made.waits is not None and not made.waits.over()
+        self._pacing.handle(pacing.Stepped(began, bool(made.emission), sound_seconds(made.emission), waits, until), now)
+        self._count(made)
+
+    def _count(self, made: StepMade) -> None:
+        if made.waits is not None or self._start is None:
+            return
+        self._steps += 1
+        if self._steps == self._start.steps:
+            self._end_stream()
+            self._listener(StepsDone())
+
+    def _end_stream(self) -> None:
+        self._pacing.handle(pacing.Closed(), time.monotonic())
+
+    def _stepped(self, request: StepInput, future: Future[StepOutput]) -> None:
+        if not future.set_running_or_notify_cancel():
+            return
+        limit = self._start.steps if self._start else None
+        if limit is not None and self._steps >= limit:
+            fail(future, UnavailableError(f"all {limit} steps of this session are made", code="session_ended"))
+            return
+        try:
+            output, events = run_step(self._performer, request, self._steps + 1)
+        except Exception as error:
+            fail(future, error)
+            return
+        if output.command_code is None:
+            self._steps += 1
+        succeed(future, output)  # before what ends the Session, and with it what has no outcome yet
+        for event in events:
+            self._listener(event)
+        if not events and self._steps == limit and output.command_code is None:
+            self._listener(StepsDone())
+
+    # --- inner -------------------------------------------------------------------------------------------------------
+
+    def _tuning(self) -> pacing.Tuning:
+        return tuning_of(self._performer.tracks or self.definition.declarations)
+
+    def _put(self, kind: JobKind, work: Callable[[], Outcome]) -> Future[Outcome]:
+        future: Future[Outcome] = Future()
+        if not self._inbox.put(Job(kind, lambda: work_into(future, work), lambda error: fail(future, error))):
+            fail(future, self._refusal())
+        return future
+
+    def _refusal(self) -> LivereactorError:
+        if self._inbox.stopped:
+            return UnavailableError("the runtime is stopping; connect again", code="session_ended")
+        return UnavailableError(BUSY.format(limit=self._limit), code="RATE_LIMITED")

@@ -1,0 +1,398 @@
+"""One model instance and everything that is done to it, one thing at a time, on whichever thread calls.
+
+The Stage decides when (`stage.py`, on the model's thread); `livereactor.testing.Stage` does it by hand.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol, cast
+
+import structlog
+
+from livereactor.base.errors import (
+    CommandError,
+    InvalidCommandError,
+    LivereactorError,
+    ModelLoadError,
+    UnavailableError,
+    UnresolvedUploadError,
+    UsageError,
+)
+from livereactor.base.sparse_log import SparseLog
+from livereactor.media.frames import Frame, Sound
+from livereactor.protocol.schema import python_arguments
+from livereactor.runtime.authoring.context import Client, ModelConfig, Session, for_author, uploaded_file
+from livereactor.runtime.authoring.definition import definition_of
+from livereactor.runtime.authoring.emission import Emission, Reuse, emission_of
+from livereactor.runtime.authoring.inputs import InputQueue
+from livereactor.runtime.authoring.messages import Message, message_out
+from livereactor.runtime.authoring.model import Model, attach, reset_params, tracks_of
+from livereactor.runtime.authoring.outbox import Mark, Voice
+from livereactor.runtime.authoring.tracks import AudioIn, AudioOut, Track, VideoIn, VideoOut, WaitFor
+from livereactor.runtime.execution.author_errors import described, stopped
+from livereactor.runtime.execution.author_loop import AuthorLoop
+from livereactor.runtime.interfaces import (
+    Call,
+    ClientInfo,
+    MessageOut,
+    Progress,
+    ReceivedFile,
+    SessionStart,
+    StageEvent,
+)
+
+INTERNAL: Final = "the command failed inside the model; its log says why"
+# What an author's code may raise: sys.exit() in a model ends its Session, not our thread.
+AUTHOR_ERRORS: Final = (Exception, SystemExit, asyncio.CancelledError)
+
+log = structlog.get_logger("livereactor.model")
+
+
+@dataclass(frozen=True, slots=True)
+class StepMade:
+    """One turn of `stream`.
+
+    Attributes:
+        emission: what it gave; empty for a step without output.
+        waits: the model yielded `lr.wait_for(…)`.
+        ended: `stream` returned: there was no step.
+    """
+
+    emission: Emission
+    waits: WaitFor | None = None
+    ended: bool = False
+
+
+class StreamError(Exception):
+    """`stream` or what it yielded failed; the text is one readable sentence with the author's line."""
+
+
+class Prompter(Protocol):
+    """What a Performer asks of whoever drives it. All on the model's thread but `tell` and `wanted`."""
+
+    def tell(self, event: StageEvent) -> None: ...
+    def wanted(self, track: str) -> bool: ...
+    def retuned(self, track: str) -> None: ...
+    def flush(self, track: str) -> None: ...
+    def wait_input(self, queue: InputQueue, timeout: float | None) -> bool: ...
+
+
+class Performer:
+    """Runs one model. Not thread-safe but for `say`, `feed` and `input_active`."""
+
+    def __init__(
+        self, model: type[Model], prompter: Prompter, *, config: Mapping[str, Any], path: Path | None = None
+    ) -> None:
+        self.definition = definition_of(model)
+        self._class, self._prompter = model, prompter
+        self._config = ModelConfig(config, path)
+        self._loop = AuthorLoop()
+        self._sparse = SparseLog(log)
+        self._stream: Iterator[Any] | AsyncIterator[Any] | None = None
+        self._session: Session | None = None
+        self._mark: Mark | None = None  # of that Session
+        self._reuse = Reuse()
+        self._voice = Voice(prompter.tell)
+        self._loaded: dict[str, Any] = {}  # the instance's attributes as `load` and `warmup` left them
+        self.model: Model | None = None
+        self.tracks: dict[str, Track] = {}
+
+    # --- the model's life --------------------------------------------------------------------------------------------
+
+    def load(self) -> None:
+        """Make the instance, `load` and `warmup` it.
+
+        Raises:
+            ModelLoadError: it failed; the traceback is in the log.
+        """
+        self._adopt(self._made(self._class))
+
+    def become(self, model: type[Model], *, keep: bool) -> None:
+        """Go on as a newer version of the class.
+
+        Args:
+            keep: the instance stays, with what `load` made; otherwise a new one is loaded.
+
+        Raises:
+            ModelLoadError: the newer version does not load; the one before goes on, as it was.
+        """
+        self.close()
+        if keep and self.model is not None:
+            self._adopt(self._recast(self.model, model))
+            return
+        before = self._loop.tasks()
+        try:
+            made = self._made(model)
+        except ModelLoadError:
+            self._loop.cancel(self._loop.tasks() - before)
+            raise
+        self._loop.cancel(before)
+        self._adopt(made)
+
+    def open(self, start: SessionStart) -> None:
+        """Begin a Session: everything at its default, then `open`, then `stream` ready for its first step.
+
+        Raises:
+            StreamError: `open` failed.
+        """
+        self._reset()
+        self._session = Session(start.id, start.extra_args, stepped=start.stepped)
+        self._mark = self._voice.begin(start.number)
+        structlog.contextvars.bind_contextvars(session=start.id)
+        try:
+            self._hook("open", self._session)
+            self._stream = self._begin_stream()
+        except AUTHOR_ERRORS as error:
+            log.exception("session failed to open")
+            self._drop_stream()
+            self._end_session()
+            raise StreamError(stopped(error, self._class)) from error
+
+    def close(self) -> None:
+        """End the Session: the generator is dropped, `close` runs, and nothing of it stays."""
+        session = self._session
+        if session is None:
+            return
+        self._drop_stream()
+        try:
+            self._hook("close", session)
+        except AUTHOR_ERRORS:
+            log.exception("close failed")
+        self._end_session()
+        self._reset()
+
+    def shut(self) -> None:
+        """The instance will not be used again."""
+        self.close()
+        self._loop.close()
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The loop of an async model, None while nothing of it was async."""
+        return self._loop.loop
+
+    @property
+    def session(self) -> Session | None:
+        return self._session
+
+    # --- between steps -----------------------------------------------------------------------------------------------
+
+    def call(self, call: Call, client: ClientInfo, answer: Callable[[MessageOut | None], None]) -> None:
+        """Run a command's handler; `answer` gets its reply before anything the handler said goes out.
+
+        Raises:
+            CommandError: the author refused.
+            UsageError: there is no such command, or its arguments do not fit.
+            LivereactorError: code `internal_error`: the handler failed; its traceback is in the log.
+        """
+        if self._session is None:
+            raise UnavailableError("no session is open; start one first", code="NOT_READY")
+        self._voice.hold()
+        try:
+            answer(self._answer_of(call, self._client(client)))
+        finally:
+            self._voice.release()
+
+    def join(self, client: ClientInfo) -> None:
+        if self._session is not None:
+            known = self._session.clients[client.id] = Client(client, self, self._mark)
+            self._guarded_hook("joined", known)
+
+    def leave(self, client: ClientInfo) -> None:
+        if self._session is not None:
+            known = self._client(client)
+            self._session.clients.pop(client.id, None)
+            self._guarded_hook("left", known)
+
+    def uploaded(self, file: ReceivedFile) -> None:
+        if self._session is not None:
+            self._guarded_hook("uploaded", uploaded_file(file))
+
+    def feed(self, track: str, item: Frame | Sound) -> None:
+        """An input Frame or Sound; from any thread. Unknown tracks and what does not fit their kind are ignored."""
+        match self.tracks.get(track), item:
+            case VideoIn() as video, Frame():
+                video.queue.push(item)
+            case AudioIn() as audio, Sound():
+                audio.hear(item)
+            case _:
+                pass
+
+    def input_active(self, track: str, active: bool) -> None:
+        """A publisher came or went; from any thread."""
+        target = self.tracks.get(track)
+        if isinstance(target, VideoIn | AudioIn):
+            target.publish(active)
+
+    # --- a step ------------------------------------------------------------------------------------------------------
+
+    def step(self) -> StepMade:
+        """One turn of `stream`.
+
+        Raises:
+            StreamError: it raised, or what it yielded cannot be sent; the traceback is in the log.
+        """
+        try:
+            value = self._next_value()
+            if isinstance(value, WaitFor):
+                return StepMade({}, waits=value)
+            return StepMade({} if value is None else self._reuse.guarded(emission_of(value, self._outputs)))
+        except (StopIteration, StopAsyncIteration):
+            return StepMade({}, ended=True)
+        except AUTHOR_ERRORS as error:
+            log.exception("stream failed", model=self.definition.name)
+            self._stream = None
+            raise StreamError(stopped(error, self._class)) from error
+
+    def _next_value(self) -> Any:
+        if self._stream is None:
+            raise StopIteration
+        if isinstance(self._stream, AsyncIterator):
+            return self._loop.run(self._stream.__anext__())
+        return next(self._stream)
+
+    def _made(self, model: type[Model]) -> Model:
+        """A new instance, loaded and warm; the one that serves is not touched."""
+        hooks = definition_of(model).hooks
+        if "stream" not in hooks:
+            raise ModelLoadError(f"{model.__name__} has no stream; write `def stream(self):` with a yield in it")
+        try:
+            made = model()
+            attach(made, self)
+            if (hook := hooks.get("load")) is not None:
+                self._run(made, "load", *(self._config,)[: hook.arguments])
+            if "warmup" in hooks:
+                self._run(made, "warmup")
+        except AUTHOR_ERRORS as error:
+            log.exception("model failed to load", model=definition_of(model).name)
+            raise ModelLoadError(f"{model.__name__} failed to load: {described(error, model)}") from error
+        return made
+
+    def _recast(self, instance: Model, model: type[Model]) -> Model:
+        """The instance as one of the newer class."""
+        try:
+            instance.__class__ = model
+        except TypeError as error:  # such as another __slots__
+            raise ModelLoadError(f"{model.__name__} cannot take over what was loaded ({error}); restart") from error
+        attach(instance, self)
+        return instance
+
+    def _adopt(self, instance: Model) -> None:
+        """Serve it from now on."""
+        self._class, self.definition, self.model = type(instance), definition_of(type(instance)), instance
+        self.tracks = tracks_of(instance)
+        self._loaded = dict(instance.__dict__)
+        self._sparse = SparseLog(log)  # what newly fails in a newer version is always told
+
+    def _begin_stream(self) -> Iterator[Any] | AsyncIterator[Any]:
+        made = cast("Any", self.model).stream()
+        if inspect.iscoroutine(made):
+            made.close()
+            raise UsageError("stream is async and has no yield; write `yield frame` in it")
+        if not hasattr(made, "__next__") and not hasattr(made, "__anext__"):
+            raise UsageError(f"stream returned a {type(made).__name__}; write it as a generator, with `yield frame`")
+        return made
+
+    def _drop_stream(self) -> None:
+        stream, self._stream = self._stream, None
+        try:
+            if inspect.isasyncgen(stream):
+                self._loop.run(stream.aclose())
+            elif inspect.isgenerator(stream):
+                stream.close()
+        except AUTHOR_ERRORS:  # such as a generator that yields while it is closed
+            log.exception("stream failed to close")
+
+    # --- Host: what the model reaches for ----------------------------------------------------------------------------
+
+    def say(self, message: MessageOut, client: int | None, mark: Mark | None = None) -> None:
+        self._voice.say(message, client, mark)
+
+    def progress(self, fraction: float, text: str) -> None:
+        self._prompter.tell(Progress(fraction, text))
+
+    def wanted(self, track: str) -> bool:
+        return self._prompter.wanted(track)
+
+    def retuned(self, track: str) -> None:
+        self._prompter.retuned(track)
+
+    def flush(self, track: str) -> None:
+        self._prompter.flush(track)
+
+    def wait_input(self, queue: InputQueue, timeout: float | None) -> bool:
+        return self._prompter.wait_input(queue, timeout)
+
+    # --- inner -------------------------------------------------------------------------------------------------------
+
+    @property
+    def input_queues(self) -> list[InputQueue]:
+        """Where inputs wait to be read."""
+        return [track.queue for track in self.tracks.values() if isinstance(track, VideoIn | AudioIn)]
+
+    @property
+    def _outputs(self) -> dict[str, Track]:
+        return {name: track for name, track in self.tracks.items() if isinstance(track, VideoOut | AudioOut)}
+
+    def _client(self, info: ClientInfo) -> Client:
+        known = self._session.clients.get(info.id) if self._session else None
+        return known or Client(info, self, self._mark)
+
+    def _answer_of(self, call: Call, client: Client) -> MessageOut | None:
+        spec = self.definition.commands.get(call.command)
+        if spec is None:
+            raise InvalidCommandError(f"unknown command {call.command!r}")
+        try:
+            given = python_arguments(spec.schema, call.arguments)
+            arguments: dict[str, Any] = {name: for_author(value) for name, value in given.items()}
+            if spec.sets_param:
+                setattr(self.model, spec.handler, arguments[spec.handler])
+                return None
+            reply = self._run(
+                self.model, spec.handler, **arguments, **({"client": client} if spec.takes_client else {})
+            )
+            return None if reply is None else message_out(cast("Message", reply))
+        except (CommandError, InvalidCommandError, UnresolvedUploadError):
+            raise
+        except AUTHOR_ERRORS as error:
+            self._sparse.exception("command failed", apart=call.command, command=call.command)
+            raise LivereactorError(INTERNAL, code="internal_error") from error
+
+    def _guarded_hook(self, name: str, *arguments: Any) -> None:
+        try:
+            self._hook(name, *arguments)
+        except AUTHOR_ERRORS:
+            self._sparse.exception("hook failed", apart=name, hook=name)
+
+    def _hook(self, name: str, *arguments: Any) -> None:
+        if name in self.definition.hooks:
+            self._run(self.model, name, *arguments)
+
+    def _run(self, model: Model | None, method: str, *arguments: Any, **named: Any) -> Any:
+        result = getattr(model, method)(*arguments, **named)
+        return self._loop.run(result) if inspect.isawaitable(result) else result
+
+    def _end_session(self) -> None:
+        self._session = self._mark = None
+        self._voice.end()
+        self._loop.end_session()
+        structlog.contextvars.unbind_contextvars("session")
+
+    def _reset(self) -> None:
+        """Attributes as `load` left them, parameters, inputs and tracks as the class declares them.
+
+        An object that `load` made and a Session changed within stays changed: mending it is what `open` is for.
+        """
+        if self.model is None:
+            return
+        self.model.__dict__.clear()
+        self.model.__dict__.update(self._loaded)
+        reset_params(self.model)
+        for track in self.tracks.values():
+            if isinstance(track, VideoIn | AudioIn | VideoOut):
+                track.reset()

@@ -1,0 +1,68 @@
+"""One step on request (protocol 11.1): state, commands, media, then one `yield`. On the model's thread, no waiting."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from livereactor.base.errors import LivereactorError
+from livereactor.media.frames import Frame, Sound
+from livereactor.runtime.authoring.emission import Emission
+from livereactor.runtime.execution.runner import Performer, StreamError
+from livereactor.runtime.interfaces import (
+    Call,
+    ClientInfo,
+    SessionFailed,
+    StageEvent,
+    StepInput,
+    StepOutput,
+    StreamEnded,
+)
+
+STEPPER: Final = ClientInfo(id=0, role="owner", joined_at=0.0)
+
+
+def run_step(performer: Performer, request: StepInput, number: int) -> tuple[StepOutput, list[StageEvent]]:
+    """Do what `request` says.
+
+    Args:
+        number: what the step is called if it runs.
+
+    Returns:
+        its result, and what has to be told beside it. A refused call leaves the earlier ones applied and runs no step.
+    """
+    began = time.monotonic()
+
+    def output(emission: Emission | None = None, error: str | None = None) -> StepOutput:
+        return StepOutput(number, _tracks(emission or {}), time.monotonic() - began, error)
+
+    if performer.session is None:
+        return output(error="no session is open; start one first"), []
+    if (refused := apply_calls(performer, (*request.state, *request.commands), number)) is not None:
+        return refused, []
+    for track, items in request.media.items():
+        for item in items:
+            performer.feed(track, item)
+    try:
+        made = performer.step()
+    except StreamError as error:
+        return output(error="the model failed in this step"), [SessionFailed(str(error), reusable=True)]
+    if made.ended:
+        return output(error="the model's stream has ended; start another session"), [StreamEnded()]
+    return output(made.emission), []
+
+
+def apply_calls(performer: Performer, calls: Sequence[tuple[str, Call]], number: int) -> StepOutput | None:
+    """Run (entry, call) after (entry, call); the refusal of the first that fails, else None."""
+    began = time.monotonic()
+    for entry, call in calls:
+        try:
+            performer.call(call, STEPPER, lambda _: None)
+        except LivereactorError as error:
+            return StepOutput(number, {}, time.monotonic() - began, error.message, error.code, entry)
+    return None
+
+
+def _tracks(emission: Emission) -> dict[str, Sequence[Frame | Sound]]:
+    return {name: [item] if isinstance(item, Sound) else list(item) for name, item in emission.items()}

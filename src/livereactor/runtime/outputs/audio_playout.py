@@ -1,0 +1,139 @@
+"""When each 10 ms of sound leaves (behaviour 27). Pure: `now` comes in, nothing waits.
+
+The clock is continuous while somebody listens: a block every 10 ms, silence where the model gave none. Sound that
+starts after silence waits `LEAD`, so that a model which makes it in bits as long as its Frames does not run dry between
+two of them; a bit that is a little late is awaited for `GRACE`, since a short delay is not heard and a hole is. Sound
+that came after its time is left out (`sound_lateness.py`): what is heard belongs to the picture that is seen.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+import numpy as np
+
+from livereactor.media.frames import Samples, Sound
+from livereactor.runtime.outputs.audio_lateness import SoundLateness
+
+BLOCK: Final = 0.010  # seconds
+LEAD: Final = 0.010
+GRACE: Final = 0.015
+STALL: Final = 0.5  # seconds; what is later (the machine slept) is lost, or sound would lag behind the picture for good
+AHEAD: Final = 5.0  # seconds the model may be ahead before it has to wait
+
+
+class SoundPlayout:
+    """The queue between a model's step and one audio track.
+
+    Args:
+        rate: samples a second, a multiple of 100.
+        channels: of the track.
+
+    Attributes:
+        left_at: when the first of the blocks left that `due` gave last.
+        left_out: samples that were too late to be played.
+    """
+
+    def __init__(self, rate: int, channels: int) -> None:
+        self._rate, self._channels = rate, channels
+        self._block = round(rate * BLOCK)
+        self._segments: deque[tuple[Samples, int]] = deque()  # samples, and the capture time of their first one
+        self._queued = 0
+        self.left_at = 0.0
+        self.left_out = 0
+        self._lateness = SoundLateness()
+        self._next_at: float | None = None  # when the next block leaves; None = the clock stands
+        self._sounding = False  # the last block held the model's sound
+        self._from = float("-inf")  # no sound before this
+
+    @property
+    def seconds(self) -> float:
+        """Sound that is queued."""
+        return self._queued / self._rate
+
+    def has_room(self) -> bool:
+        return self.seconds <= AHEAD
+
+    def push(self, samples: Samples, *, now: float, chunk: bool = False) -> None:
+        """Queue sound captured at `now`; `chunk`: with pictures that all are shown, so that none of it is left out."""
+        if not len(samples):
+            return
+        if not self._queued and not self._sounding:
+            self._from = now + LEAD
+        if self._next_at is None:
+            self._next_at = now + LEAD
+        self._segments.append((samples, round(now * 1e6)))
+        self._queued += len(samples)
+        if chunk:
+            self._lateness = SoundLateness()
+        else:
+            late = self._lateness.pushed(len(samples) / self._rate, waiting=self.seconds, now=now)
+            self._leave_out(round(late * self._rate))
+
+    def listen(self, now: float) -> None:
+        """Somebody listens from now on."""
+        if self._next_at is None:
+            self._next_at = now
+
+    def flush(self) -> None:
+        self._segments.clear()
+        self._queued = 0
+        self._sounding = False
+        self._lateness = SoundLateness()
+
+    def deadline(self, *, wanted: bool) -> float | None:
+        """When to call `due`; None while nobody listens and nothing is queued."""
+        if self._next_at is None or not (wanted or self._queued):
+            return None
+        return self._next_at + (GRACE if self._awaits() else 0)
+
+    def due(self, now: float, *, wanted: bool) -> list[Sound]:
+        """Blocks of 10 ms that should have left by `now`, in order. With nobody there the queue drains just so."""
+        blocks = list[Sound]()
+        while (at := self.deadline(wanted=wanted)) is not None and at <= now:
+            assert self._next_at is not None
+            if not self._queued and now - self._next_at > STALL:
+                self._next_at = now
+            waiting, block = self._queued, self._take(self._next_at)
+            if now - self._next_at <= STALL:
+                self.left_at = self.left_at if blocks else self._next_at
+                blocks.append(block)
+            else:
+                self.left_out += waiting - self._queued
+            self._next_at += BLOCK
+        if not wanted and not self._queued:
+            self._next_at, self._sounding = None, False
+        return blocks
+
+    def _awaits(self) -> bool:
+        """The next block has begun to sound and its rest is on its way."""
+        return self._sounding and self._queued < self._block
+
+    def _leave_out(self, count: int) -> None:
+        """Drop the oldest. What is left of a bit keeps its capture time: it is of the moment at which it came."""
+        self.left_out += count
+        self._queued -= count
+        while count:
+            samples, stamp = self._segments.popleft()
+            if len(samples) > count:
+                self._segments.appendleft((samples[count:], stamp))
+            count -= min(count, len(samples))
+
+    def _take(self, at: float) -> Sound:
+        if at < self._from or not self._queued:
+            self._sounding = False
+            return Sound(np.zeros((self._block, self._channels), np.int16), self._rate, round(at * 1e6))
+        captured_us, parts, missing = self._segments[0][1], list[Samples](), self._block
+        while missing and self._segments:
+            samples, stamp = self._segments.popleft()
+            parts.append(samples[:missing])
+            if len(samples) > missing:
+                rest_us = stamp + round(missing / self._rate * 1e6)
+                self._segments.appendleft((samples[missing:], rest_us))
+            missing -= len(parts[-1])
+        self._queued -= self._block - missing
+        self._sounding = not missing
+        if missing:
+            parts.append(np.zeros((missing, self._channels), np.int16))
+        return Sound(np.concatenate(parts), self._rate, captured_us)

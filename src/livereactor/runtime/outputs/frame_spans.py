@@ -1,0 +1,58 @@
+"""One Frame a second of a track, told to a tracer with its stages. On the track's thread."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from livereactor.base import spans
+from livereactor.runtime.session.trace import SESSION
+
+EVERY: Final = 1.0  # seconds; what is common to Frames is in their histograms, a trace shows how one went
+
+
+class FrameSpans:
+    """Those of one track in one Session.
+
+    Args:
+        session: its id; "" = there is none.
+        context: of the trace that made it.
+    """
+
+    def __init__(self, track: str, session: str = "", context: str = "") -> None:
+        self._found = {SESSION: session, "livereactor.track": track}
+        self._context = context
+        self._next_at = float("-inf")
+
+    def sent(
+        self,
+        *,
+        made: tuple[float, float],
+        taken: float,
+        convert: float,
+        encode: float,
+        now: float,
+    ) -> None:
+        """A Frame has been handed to the engine.
+
+        Args:
+            made: when the step that gave it began, and when it ended.
+            taken: when the track's thread took it.
+            convert, encode: seconds, of all its codecs and sizes together.
+            now: monotonic seconds, as all the others.
+        """
+        tracer = spans.active()
+        if tracer is None or now < self._next_at:
+            return
+        self._next_at = now + EVERY
+        began, given = made
+        whole = tracer.begin("frame", at=began, link=self._context, attributes=self._found)
+        encoded = taken + convert + encode
+        for name, start, end in (
+            ("step", began, given),
+            ("queue", given, taken),
+            ("convert", taken, taken + convert),
+            ("encode", taken + convert, encoded),
+            ("send", encoded, max(now, encoded)),
+        ):
+            tracer.begin(name, at=start, parent=whole.traceparent).end(end)
+        whole.end(now)

@@ -1,0 +1,286 @@
+"""Commands and steps on their way to the model and their one outcome back. Loop only.
+
+Calls of one Connection keep their order: behind one that waits for an Upload's bytes, later ones wait too. Outcomes
+are told in the order of the calls, each before what its own handler said to all (behaviour 7.14).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, Final
+
+import structlog
+
+from livereactor.base.errors import LimitError, LivereactorError, UnavailableError
+from livereactor.base.limits import Limits
+from livereactor.base.sparse_log import SparseLog
+from livereactor.protocol import messages as m
+from livereactor.protocol.schema import ModelSchema, argument_uploads, arguments_with_files, validate_arguments
+from livereactor.runtime.execution.command_queue import WAITING_BYTES, size_of
+from livereactor.runtime.interfaces import (
+    Call,
+    CallMarks,
+    ClientInfo,
+    MessageOut,
+    OutputDeclaration,
+    ReceivedFile,
+    StageControl,
+    StepOutput,
+)
+from livereactor.runtime.session.connection import Connection
+from livereactor.runtime.session.metrics import Metrics
+from livereactor.runtime.session.steps import checked_calls, failure_of, refused, step_input, step_media, step_result
+from livereactor.runtime.session.timings import SessionTimes
+from livereactor.runtime.session.uploads import Uploads
+
+log = structlog.get_logger("livereactor.calls")
+
+INTERNAL: Final = "the command failed inside the model; its log says why"
+STEPS_WAITING: Final = 8  # steps asked for and not answered; each may hold the frames of a 64 MiB message
+Files = Mapping[str, ReceivedFile]
+Fail = Callable[[LivereactorError], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A call that waits for files, or behind one that does."""
+
+    uploads: frozenset[str]
+    run: Callable[[Files], None]
+    fail: Fail
+    size: int  # bytes it keeps; a step's are bounded by STEPS_WAITING
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """A call the Stage has; `tell` takes its outcome, `fail` stands in for one that does not come."""
+
+    future: Future[Any]
+    tell: Callable[[Future[Any]], None]
+    fail: Fail
+
+
+class Calls:
+    """What clients ask of one model.
+
+    Attributes:
+        times: of the Session that runs.
+    """
+
+    def __init__(self, stage: StageControl, uploads: Uploads, limits: Limits, metrics: Metrics) -> None:
+        self._stage, self._uploads, self._limits, self._metrics = stage, uploads, limits, metrics
+        self._waiting: dict[int, deque[_Waiting]] = {}
+        self._running: deque[_Running] = deque()
+        self._steps = 0
+        self.times = SessionTimes()
+        self._workers: dict[int, asyncio.Task[None]] = {}
+
+    def command(self, connection: Connection, client: ClientInfo, schema: ModelSchema, command: m.Command) -> None:
+        """Check and run a command; the outcome is told to `connection`."""
+        began = time.monotonic()
+
+        def fail(error: LivereactorError) -> None:
+            self._metrics.command(error.code, time.monotonic() - began)
+            # Counted: a client must not fill the log.
+            log.debug("command refused", connection=client.id, code=error.code)
+            connection.tell(m.Failure(command.request_id, error.code, error.message))
+
+        try:
+            spec = schema.command(command.name)
+            arguments = validate_arguments(spec, command.arguments, command.uploads)
+        except LivereactorError as error:
+            fail(error)
+            return
+
+        def run(files: Files) -> None:
+            filled = arguments_with_files(spec, arguments, files) if files else arguments
+            marks = CallMarks(began)
+            future = self._stage.call(Call(command.name, filled, marks), client)
+            self._then(future, lambda done: self._replied(connection, command, done, marks, fail), fail)
+
+        self._in_order(client.id, argument_uploads(spec, arguments), run, fail, size_of(arguments))
+
+    def step(
+        self,
+        connection: Connection,
+        client: ClientInfo,
+        schema: ModelSchema,
+        tracks: tuple[Sequence[OutputDeclaration], Mapping[str, str]],
+        request: m.RequestStep,
+    ) -> None:
+        """Check and run one step of a stepped Session; its result is told to `connection`."""
+        outputs, inputs = tracks
+
+        def fail(error: LivereactorError) -> None:
+            connection.tell(refused(request.request_id, error))
+
+        def over(error: LivereactorError) -> None:
+            self._steps -= 1
+            fail(error)
+
+        def stepped(done: Future[StepOutput]) -> None:
+            self._steps -= 1
+            _stepped(connection, request.request_id, done, outputs)
+
+        try:
+            if self._steps >= STEPS_WAITING:
+                text = f"{self._steps} of {STEPS_WAITING} steps wait; ask for the next when one has its result"
+                raise UnavailableError(text, code="RATE_LIMITED")
+            calls = checked_calls(schema, request.state, request.commands)
+            media = step_media(request.media_input, inputs)
+        except LivereactorError as error:
+            fail(error)
+            return
+
+        def run(files: Files) -> None:
+            filled = calls.with_files(schema, files) if files else calls
+            self._then(self._stage.step(step_input(filled, media)), stepped, over)
+
+        self._steps += 1
+        self._in_order(client.id, calls.uploads, run, over)
+
+    async def uploaded(self, upload: str, log: SparseLog) -> None:
+        """Tell the model of a file that a client says it has written, once its bytes are there."""
+        try:
+            self._stage.uploaded(await self._uploads.file(upload))
+        except LivereactorError as error:
+            log.info("upload notice refused", reason=error.message)
+        except Exception:  # the store's own
+            log.exception("upload notice lost")
+
+    def forget(self, connection: int) -> None:
+        """A client has gone: what of it waits for files never runs."""
+        if (worker := self._workers.pop(connection, None)) is not None:
+            worker.cancel()
+        queue = self._waiting.pop(connection, None)
+        while queue:
+            queue.popleft().fail(_ended())
+
+    def end(self) -> None:
+        """The Session ends: what has no outcome yet gets one, and nothing of it reaches the next."""
+        running, self._running = self._running, deque()
+        for call in running:
+            call.future.cancel()  # one that has not begun never will
+            call.fail(_ended())
+        for connection in list(self._waiting):
+            self.forget(connection)
+
+    # --- inner ---------------------------------------------------------------------------------------------------
+
+    def _replied(
+        self,
+        connection: Connection,
+        command: m.Command,
+        done: Future[MessageOut | None],
+        marks: CallMarks,
+        fail: Fail,
+    ) -> None:
+        error = done.exception()
+        refusal = None if error is None else _public(error)
+        if refusal is not None:
+            fail(refusal)
+        else:
+            self._metrics.command("ok", time.monotonic() - marks.asked)
+            reply = done.result()
+            number = command.request_id
+            connection.tell(m.Ack(number) if reply is None else m.ModelMessage(reply.type, reply.data, number))
+        if marks.taken:  # else the Stage had no room for it
+            self.times.command(command.name, marks, time.monotonic(), "" if refusal is None else refusal.code)
+
+    def _then(self, future: Future[Any], tell: Callable[[Future[Any]], None], fail: Fail) -> None:
+        """Tell the outcome on the loop, in the order of the calls."""
+        self._running.append(_Running(future, tell, fail))
+        loop, here = asyncio.get_running_loop(), threading.get_ident()
+
+        def settle(_: Future[Any]) -> None:
+            # Already here: it was done before this was attached, and what its handler said is on its way behind it.
+            self._settle() if threading.get_ident() == here else _soon(loop, self._settle)
+
+        future.add_done_callback(settle)
+
+    def _settle(self) -> None:
+        while self._running and self._running[0].future.done():
+            call = self._running.popleft()
+            call.tell(call.future)
+
+    def _in_order(
+        self,
+        connection: int,
+        uploads: Iterable[str],
+        run: Callable[[Files], None],
+        fail: Fail,
+        size: int = 0,
+    ) -> None:
+        needed = frozenset(uploads)
+        queue = self._waiting.get(connection)
+        if queue is None and not needed:
+            run({})
+            return
+        waiting = _Waiting(needed, run, fail, size)
+        if queue is not None:
+            limit = self._limits.command_queue
+            if len(queue) >= limit or sum(each.size for each in queue) >= WAITING_BYTES:
+                text = f"{len(queue)} of {limit} commands, or 64 MiB of them, wait for an upload; write its bytes"
+                fail(LimitError(text))
+            else:
+                queue.append(waiting)
+            return
+        queue = self._waiting[connection] = deque([waiting])
+        self._workers[connection] = asyncio.create_task(
+            self._work_off(connection, queue), name=f"uploads of {connection}"
+        )
+
+    async def _work_off(self, connection: int, queue: deque[_Waiting]) -> None:
+        while queue:
+            files, error = await self._files(queue[0].uploads)
+            waiting = queue.popleft()
+            try:
+                waiting.fail(error) if error is not None else waiting.run(files)
+            except Exception as failed:
+                waiting.fail(_public(failed))
+        if self._waiting.get(connection) is queue:
+            del self._waiting[connection], self._workers[connection]
+
+    async def _files(self, uploads: Iterable[str]) -> tuple[Files, LivereactorError | None]:
+        """The files a call waits for, or why they do not come; whatever it is, the call gets its outcome."""
+        try:
+            return {upload: await self._uploads.file(upload) for upload in uploads}, None
+        except Exception as error:
+            return {}, _public(error)
+
+
+def _stepped(
+    connection: Connection, request_id: str | None, done: Future[StepOutput], outputs: Sequence[OutputDeclaration]
+) -> None:
+    error = done.exception()
+    if error is not None:
+        shown = _public(error)
+        failure = failure_of(shown, m.StepFailure.FAILED)
+        connection.tell(m.StepResult(request_id, 0, failure=failure, error=shown.message, code=shown.code))
+    else:
+        connection.tell(step_result(request_id, done.result(), outputs))
+
+
+def _public(error: BaseException) -> LivereactorError:
+    """What a client may read; anything unexpected stays in the log."""
+    if isinstance(error, LivereactorError):
+        return error
+    log.error("call failed", exc_info=error)
+    return LivereactorError(INTERNAL, code="internal_error")
+
+
+def _ended() -> LivereactorError:
+    return UnavailableError("the session has ended; connect again", code="session_ended")
+
+
+def _soon(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
+    try:
+        loop.call_soon_threadsafe(callback)
+    except RuntimeError:  # the loop has closed: nobody is left to be told
+        return

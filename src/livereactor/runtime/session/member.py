@@ -1,0 +1,160 @@
+"""One Connection as the Room sees it: offered, up, live; what it has resumed; when it was last heard. Pure.
+
+`Room` owns its members, feeds them and asks each for its deadline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final, TypeAlias
+
+from livereactor.base.errors import IllegalTransitionError
+from livereactor.base.limits import Limits
+from livereactor.runtime.interfaces import Role
+
+NO_DATA_CHANNEL: Final = 10.0  # seconds a transport may be up without a `data` channel (behaviour 19.8)
+
+
+class MemberState(Enum):
+    """How far a Connection has come."""
+
+    OFFERED = "offered"  # it has an offer; the transport is not up
+    UP = "up"  # the transport is up, `data` is not open
+    LIVE = "live"  # `data` is open: the model knows it
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """An offer, the first or a new one (PUT): whatever transport there was is replaced."""
+
+    connection: int
+    role: Role = "owner"
+    flat: bool = False  # the implicit Connection 1001 of old clients
+
+
+@dataclass(frozen=True, slots=True)
+class TransportUp:
+    """ICE and DTLS are through."""
+
+    connection: int
+
+
+@dataclass(frozen=True, slots=True)
+class DataOpened:
+    """The channel `data` can send."""
+
+    connection: int
+
+
+MemberEvent: TypeAlias = Offered | TransportUp | DataOpened
+
+_S = MemberState
+LEGAL: Final[Mapping[MemberState, Mapping[type[MemberEvent], MemberState]]] = {
+    # An open channel proves the transport, whose own event comes from another thread of the engine and may be later.
+    _S.OFFERED: {Offered: _S.OFFERED, TransportUp: _S.UP, DataOpened: _S.LIVE},
+    _S.UP: {Offered: _S.OFFERED, TransportUp: _S.UP, DataOpened: _S.LIVE},
+    _S.LIVE: {Offered: _S.OFFERED, TransportUp: _S.LIVE, DataOpened: _S.LIVE},
+}
+
+
+class MemberDue(Enum):
+    """What a passed deadline of a member asks for."""
+
+    NEVER_LIVE = "it was not connected within 30 s of its offer"
+    NO_DATA = "it opened no data channel within 10 s"
+    SILENT = "nothing was heard of it for 20 s"
+    ASSUME = "a silent client is taken for a listener that speaks v0"
+
+
+class Member:
+    """State of one Connection. `counts`: it keeps the Session from being orphaned, also while it is being replaced."""
+
+    __slots__ = (
+        "_assume_at",
+        "_heard",
+        "_limits",
+        "_offered",
+        "_up_at",
+        "binary",
+        "connection",
+        "counts",
+        "flat",
+        "has_control",
+        "implicit",
+        "joined",
+        "resumed",
+        "role",
+        "state",
+    )
+
+    def __init__(self, offer: Offered, limits: Limits, now: float) -> None:
+        self._limits = limits
+        self.connection = offer.connection
+        self.counts = False
+        self._start(offer, now)
+
+    def _start(self, offer: Offered, now: float) -> None:
+        self.state = MemberState.OFFERED
+        self.role: Role = offer.role
+        self.flat = offer.flat
+        self.resumed: set[str] = set()
+        self.joined = False  # the model has been told
+        self.has_control = False
+        self.binary: bool | None = None  # v1; None = no frame has come
+        self.implicit = False  # it has no `control`: outputs start by themselves, media claims its slot
+        self._offered = self._heard = now
+        self._up_at: float | None = None
+        self._assume_at: float | None = None
+
+    def handle(self, event: MemberEvent, now: float) -> bool:
+        """Move on; True when this made it live. An illegal event raises and changes nothing."""
+        target = LEGAL[self.state].get(type(event))
+        if target is None:
+            raise IllegalTransitionError("Connection", self.state.value, type(event).__name__)
+        before, self.state = self.state, target
+        if isinstance(event, Offered):
+            self._start(event, now)
+            return False
+        if isinstance(event, TransportUp) and self._up_at is None:
+            self._up_at = now
+        if self.state is before or self.state is not MemberState.LIVE:
+            return False
+        self.counts = True
+        self._heard = now
+        # The flat Connection is v0 at once (5.2), which the Room sees to.
+        self._assume_at = None if self.flat else now + self._limits.format_silence
+        return True
+
+    def heard(self, now: float) -> None:
+        """A frame of any kind came (protocol 5.10: not pings alone)."""
+        self._heard = now
+
+    def deadline(self) -> float:
+        """When `due` has something to say."""
+        ends = self._ends()[0]
+        return ends if self._assume_at is None else min(ends, self._assume_at)
+
+    def due(self, now: float) -> MemberDue | None:
+        """The deadline that has passed, or None; ASSUME is said once."""
+        ends, why = self._ends()
+        if now >= ends:
+            return why
+        if self._assume_at is not None and now >= self._assume_at:
+            self._assume_at = None
+            return MemberDue.ASSUME
+        return None
+
+    def lives_until(self) -> float:
+        """The latest moment at which it is live or gone; only of interest before it is live."""
+        return self._offered + self._limits.offer_to_live
+
+    def _ends(self) -> tuple[float, MemberDue]:
+        if self.state is MemberState.LIVE:
+            return self._heard + self._limits.client_silence, MemberDue.SILENT
+        if self.state is MemberState.UP and self._up_at is not None:
+            no_data = self._up_at + NO_DATA_CHANNEL
+            if no_data < self.lives_until():
+                return no_data, MemberDue.NO_DATA
+        return self.lives_until(), MemberDue.NEVER_LIVE

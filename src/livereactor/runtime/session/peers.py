@@ -1,0 +1,390 @@
+"""Peers behind Connections: offers become answers, candidates find their Peer, tracks find outputs and inputs.
+
+Loop only, but for input callbacks, which run on threads of the engine and only hand over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final, Protocol
+
+import structlog
+
+from livereactor.base.errors import LimitError, LivereactorError, NotFoundError
+from livereactor.base.limits import Limits
+from livereactor.base.sparse_log import SparseLog
+from livereactor.engine.port import (
+    Candidate,
+    Channel,
+    ChannelAdded,
+    Engine,
+    IceServer,
+    InputTrack,
+    KeyFrameWanted,
+    Peer,
+    PeerConfig,
+    PeerEvent,
+    PeerState,
+    PeerStats,
+    RateChanged,
+    StateChanged,
+    TrackAdded,
+    Use,
+)
+from livereactor.media.frames import Frame, Sound
+from livereactor.protocol.http import Offer
+from livereactor.protocol.schema import TrackSchema
+from livereactor.protocol.sdp import Description, parse_offer
+from livereactor.runtime.interfaces import OutputsControl
+from livereactor.runtime.session.member import TransportUp
+from livereactor.runtime.session.membership_events import MediaArrived, RoomEvent, TransportLost
+from livereactor.runtime.session.offer_plan import check_codecs, plan
+
+log = structlog.get_logger("livereactor.peers")
+
+STATS_WAIT: Final = 1.0  # seconds; a scrape must not hang on a Peer that is going
+CLOSE_WAIT: Final = 1.0  # seconds
+
+_UFRAG: Final = re.compile(r" ufrag (\S+)")
+
+
+class PeersHost(Protocol):
+    """The Session as the Peers see it."""
+
+    def room(self, event: RoomEvent) -> None: ...
+    def channel(self, connection: int, channel: Channel) -> None: ...
+    def answered(self, seconds: float) -> None: ...
+    def feed(self, track: str, item: Frame | Sound) -> None:
+        """Any thread."""
+        ...
+
+    def may_feed(self, connection: int, track: str) -> bool:
+        """This Connection publishes the track. Any thread."""
+        ...
+
+    def is_free(self, track: str) -> bool:
+        """Nobody publishes the track. Any thread."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class _Negotiation:
+    """One offer on its way to a Peer that lives; a later offer of the same Connection has one of its own."""
+
+    connection: int
+    answer: asyncio.Future[str]
+    ufrag: str
+    names: Mapping[str, str]  # track by mid
+    early: int  # candidates that were there before the offer
+    began: float = field(default_factory=time.monotonic)
+    added: int = 0  # candidates handed to the Peer
+    peer: Peer | None = None
+    ready: bool = False  # candidates may be added
+    task: asyncio.Task[None] | None = None
+    inputs: list[InputTrack] = field(default_factory=list["InputTrack"])
+    probing: bool = False  # it cannot ask for a slot: its first media does (protocol 5.9)
+    over: bool = False
+
+
+class Peers:
+    """All Peers of a runtime.
+
+    Args:
+        config: how each Peer gathers.
+        outputs: what is told of viewers, their key frames and rates.
+        clock: monotonic seconds.
+
+    Attributes:
+        config: how Peers of this Session gather.
+        tracks: the model's tracks.
+        log: of the Session, for what a client can cause at will.
+    """
+
+    def __init__(
+        self,
+        host: PeersHost,
+        engine: Engine,
+        config: PeerConfig,
+        limits: Limits,
+        outputs: OutputsControl,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._host, self._engine, self._limits = host, engine, limits
+        self._usual = self.config = config
+        self._outputs, self._clock = outputs, clock
+        self.tracks: tuple[TrackSchema, ...] = ()
+        self.log = SparseLog(log)
+        self._live: dict[int, _Negotiation] = {}
+        self._failed: dict[int, LivereactorError] = {}  # offers that were not answered, and why
+        self._early: dict[int, list[Candidate]] = {}  # of offers that have not come yet
+        self._early_since: dict[int, float] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+
+    # --- signalling ----------------------------------------------------------------------------------------------
+
+    def check(self, offer: Offer) -> Description:
+        """Read an offer before anything is changed by it.
+
+        Raises:
+            PeerError: it is no SDP, or offers no video codec of ours.
+        """
+        description = parse_offer(offer.sdp_offer)
+        check_codecs(description)
+        return description
+
+    def negotiate(self, connection: int, offer: Offer, description: Description) -> None:
+        """Answer in the background; the Peer that was there has been dropped by the Room."""
+        uses, names = plan(description, offer.track_mapping, self.tracks)
+        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        answer.add_done_callback(_retrieve)
+        self._drop_stale()
+        early = len(self._early.get(connection, ()))
+        record = _Negotiation(connection, answer, description.ice_ufrag, names, early)
+        self._live[connection] = record
+        self._failed.pop(connection, None)
+        record.task = asyncio.create_task(self._answer(record, offer.sdp_offer, uses), name=f"offer {connection}")
+
+    def gather_with(self, servers: Sequence[IceServer]) -> None:
+        """Use these STUN and TURN servers for the Session that opens, not the usual ones."""
+        self.config = replace(self._usual, ice_servers=tuple(servers))
+
+    def knows(self, connection: int) -> bool:
+        """An offer was made on this Connection, and it lives or could not be answered."""
+        return connection in self._live or connection in self._failed
+
+    async def answer(self, connection: int) -> str | None:
+        """The answer, held for a while; None while it is not there. Repeatable.
+
+        Raises:
+            NotFoundError: no offer was made on this Connection.
+            LivereactorError: the negotiation failed.
+        """
+        if (failure := self._failed.get(connection)) is not None:
+            raise failure
+        record = self._live.get(connection)
+        if record is None:
+            raise NotFoundError(f"no offer was made on connection {connection}; post one first")
+        done, _ = await asyncio.wait([record.answer], timeout=self._limits.answer_hold)
+        return record.answer.result() if done else None
+
+    async def candidates(self, connection: int, candidates: Sequence[Candidate]) -> None:
+        """Hand candidates to the Peer whose offer they belong to, or keep them for an offer still to come.
+
+        Raises:
+            LimitError: more than any client has.
+        """
+        for candidate in candidates:
+            if not candidate.line:
+                continue
+            record = self._live.get(connection)
+            if record is not None and record.ready and _belongs(candidate, record.ufrag):
+                await self._add(record, candidate)
+            else:
+                self._drop_stale()
+                self._keep(connection, candidate)
+
+    def probe(self, connection: int) -> None:
+        """Take media of this Connection for its claim of a free input."""
+        if (record := self._live.get(connection)) is not None:
+            record.probing = True
+
+    def drop(self, connection: int) -> None:
+        """Close a Connection's Peer in the background and forget it; candidates for a next offer stay."""
+        record = self._live.pop(connection, None)
+        if record is None:
+            return
+        record.over = True
+        if not record.answer.done():
+            record.answer.set_exception(NotFoundError(f"connection {connection} was closed; make a new offer"))
+        self._outputs.remove_viewer(connection)
+        for track in record.inputs:
+            track.on_frame(None) if track.kind == "video" else track.on_sound(None)
+        closing = asyncio.create_task(_close(record), name=f"close {connection}")
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+
+    async def stats(self) -> list[PeerStats]:
+        """A sample of every Peer that answers within a second."""
+        samples = [asyncio.ensure_future(each.peer.stats()) for each in self._live.values() if each.peer and each.ready]
+        if not samples:
+            return []
+        done, late = await asyncio.wait(samples, timeout=STATS_WAIT)
+        for sample in late:
+            sample.cancel()
+        return [sample.result() for sample in done if not sample.cancelled() and sample.exception() is None]
+
+    async def aclose(self) -> None:
+        """Close every Peer."""
+        for connection in list(self._live):
+            self.drop(connection)
+        self.forget_session()
+        if self._closing:
+            await asyncio.wait(self._closing, timeout=CLOSE_WAIT)
+
+    def forget_session(self) -> None:
+        """The Session ended: no offer comes for what was kept."""
+        self._early.clear()
+        self._early_since.clear()
+        self._failed.clear()
+        self.config = self._usual
+
+    # --- inner ---------------------------------------------------------------------------------------------------
+
+    async def _answer(self, record: _Negotiation, sdp: str, uses: Mapping[str, Use]) -> None:
+        try:
+            record.peer = peer = await self._engine.peer(self.config, lambda event: self._on_event(record, event))
+            accepted = await peer.accept(sdp, uses)
+        except LivereactorError as error:
+            self._fail(record, error)
+            return
+        except Exception as error:  # an engine's own bug must not leave the client waiting
+            log.exception("negotiation failed", connection=record.connection)
+            self._fail(record, LivereactorError(f"the engine failed ({type(error).__name__}); try again"))
+            return
+        if record.over:
+            return
+        for mid, sink in {**accepted.video, **accepted.audio}.items():
+            self._outputs.add_viewer(record.names[mid], record.connection, sink)
+        record.ready = True
+        if not record.answer.done():
+            record.answer.set_result(accepted.answer)
+        self._host.answered(time.monotonic() - record.began)
+        await self._feed_early(record)
+
+    def _fail(self, record: _Negotiation, error: LivereactorError) -> None:
+        """Remember why, for whoever asks for the answer, and give the Connection's place back."""
+        if record.over:
+            return
+        self.log.warning("offer not answered", connection=record.connection, code=error.code, reason=error.message)
+        # Whatever it was, the offer had been taken: 500 with the reason (protocol 1.10), never "your request is wrong".
+        failure = LivereactorError(f"the offer could not be answered: {error.message}", code=error.code)
+        if not record.answer.done():
+            record.answer.set_exception(failure)
+        if len(self._failed) >= self._limits.waiting_connections:
+            self._failed.pop(next(iter(self._failed)))
+        self._failed[record.connection] = failure
+        self._tell_room(record, TransportLost(record.connection, "its offer could not be answered"))
+
+    async def _feed_early(self, record: _Negotiation) -> None:
+        """What came before the offer and is not its own is stale; what came since may be a next offer's."""
+        early = self._early.pop(record.connection, [])
+        later = [each for each in early[record.early :] if not _belongs(each, record.ufrag)]
+        if later:
+            self._early[record.connection] = later
+            self._early_since[record.connection] = self._clock()
+        for candidate in early:
+            if _belongs(candidate, record.ufrag):
+                await self._add(record, candidate)
+
+    async def _add(self, record: _Negotiation, candidate: Candidate) -> None:
+        limit = self._limits.candidates_per_connection
+        if record.added >= limit:
+            raise LimitError(f"{limit} of {limit} candidates of this connection were taken; it needs no more")
+        record.added += 1
+        try:
+            if record.peer is not None and not record.over:
+                await record.peer.add_candidate(candidate)
+        except LivereactorError as error:  # one it cannot read; the others may do
+            log.debug("candidate refused", connection=record.connection, reason=error.message)
+
+    def _keep(self, connection: int, candidate: Candidate) -> None:
+        if connection not in self._early and len(self._early) >= self._limits.waiting_connections:
+            limit = self._limits.waiting_connections
+            raise LimitError(f"{limit} of {limit} connections wait for their offers; send an offer first")
+        if connection not in self._early:
+            self._early_since[connection] = self._clock()
+        kept = self._early.setdefault(connection, [])
+        if len(kept) >= self._limits.candidates_per_connection:
+            limit = self._limits.candidates_per_connection
+            raise LimitError(f"{limit} of {limit} candidates are kept for this connection; send its offer")
+        kept.append(candidate)
+
+    def _drop_stale(self) -> None:
+        """What has waited as long as an offer may live waits for none: its place goes to others."""
+        oldest = self._clock() - self._limits.offer_to_live
+        for connection in [each for each, since in self._early_since.items() if since <= oldest]:
+            record = self._live.get(connection)
+            if record is None or record.ready:  # otherwise its offer is being answered and takes them
+                self._early.pop(connection, None)
+                self._early_since.pop(connection)
+
+    def _on_event(self, record: _Negotiation, event: PeerEvent) -> None:
+        if record.over:
+            return
+        match event:
+            case StateChanged(state=PeerState.CONNECTED):
+                self._tell_room(record, TransportUp(record.connection))
+            case StateChanged(state=PeerState.FAILED | PeerState.CLOSED, reason=reason):
+                self._tell_room(
+                    record, TransportLost(record.connection, reason or f"the transport {event.state.value}")
+                )
+            case ChannelAdded(channel=channel):
+                self._host.channel(record.connection, channel)
+            case TrackAdded(mid=mid, track=track):
+                self._add_input(record, mid, track)
+            case KeyFrameWanted(mid=mid) if mid in record.names:
+                self._outputs.key_wanted(record.names[mid], record.connection)
+            case RateChanged(mid=mid, bps=bps) if mid in record.names:
+                self._outputs.rate_changed(record.names[mid], record.connection, bps)
+            case _:
+                return
+
+    def _tell_room(self, record: _Negotiation, event: RoomEvent) -> None:
+        try:
+            self._host.room(event)
+        except LivereactorError as error:  # the Room refuses what comes after the end
+            log.debug("event refused", connection=record.connection, reason=error.message)
+
+    def _add_input(self, record: _Negotiation, mid: str, track: InputTrack) -> None:
+        if mid not in record.names:
+            return
+        record.inputs.append(track)
+        hand_over = self._gate(record, record.names[mid])
+        if track.kind == "video":
+            track.on_frame(hand_over)
+        else:
+            track.on_sound(hand_over)
+
+    def _gate(self, record: _Negotiation, name: str) -> Callable[[Frame | Sound], None]:
+        """Media of whoever does not publish the track never reaches the model (protocol 5.9)."""
+        loop, host, connection = asyncio.get_running_loop(), self._host, record.connection
+
+        claiming = threading.Event()  # one claim at a time: a camera sends thirty reasons a second
+
+        def claim() -> None:
+            if not record.over:
+                self._tell_room(record, MediaArrived(connection, name))
+            claiming.clear()
+
+        def hand_over(item: Frame | Sound) -> None:
+            if host.may_feed(connection, name):
+                host.feed(name, replace(item, client=connection))
+            elif record.probing and host.is_free(name) and not claiming.is_set():
+                claiming.set()
+                loop.call_soon_threadsafe(claim)
+
+        return hand_over
+
+
+def _belongs(candidate: Candidate, ufrag: str) -> bool:
+    found = _UFRAG.search(candidate.line)
+    return found is None or found[1] == ufrag
+
+
+def _retrieve(answer: asyncio.Future[str]) -> None:
+    """A client that never fetches its answer leaves no warning behind."""
+    if not answer.cancelled():
+        answer.exception()
+
+
+async def _close(record: _Negotiation) -> None:
+    if record.task is not None and not record.task.done():
+        record.task.cancel()
+        await asyncio.wait([record.task], timeout=CLOSE_WAIT)
+    if record.peer is not None:
+        await record.peer.aclose()

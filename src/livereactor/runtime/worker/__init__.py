@@ -1,0 +1,1 @@
+"""A worker: the runtime that a coordinator hands sessions to."""

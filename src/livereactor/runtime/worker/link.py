@@ -1,0 +1,360 @@
+"""A Worker's link to its coordinator: registration, lease, Slots, drain, and the end.
+
+Pure. The shell (`worker.py`) dials while `may_dial`, passes `now`, carries out the effects in order, and delivers
+`TimedOut` at `deadline()`. What each Slot holds is `slot_lease.py`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Final, Literal, TypeAlias
+
+from livereactor.protocol import link
+from livereactor.runtime.worker.events import (
+    Ask,
+    DrainAsked,
+    Dropped,
+    HangUp,
+    Heard,
+    LinkEffect,
+    LinkEvent,
+    Loaded,
+    Loading,
+    Opened,
+    Quit,
+    Refuse,
+    Send,
+    SlotBroken,
+    SlotClosed,
+    SlotMoved,
+    TimedOut,
+)
+from livereactor.runtime.worker.lease import GivenUp, Held, LeaseState, NotHeld, SlotEvent, SlotLease
+
+GREETING_WAIT: Final = 10.0  # seconds for the answer to a Hello
+TELLING: Final = 3.0  # seconds for telling that the model did not load, where the link is not up
+PROGRESS_EVERY: Final = 0.25  # seconds between two beats that only tell how loading goes on
+WorkerPhase: TypeAlias = Literal["starting", "ready", "draining"]
+UNANSWERED: Final = 64  # beats remembered: those of 60 s, and the ones in between
+
+
+class LinkState(Enum):
+    """How this process stands with its coordinator."""
+
+    AWAY = "away"  # no socket; one may be dialled
+    GREETING = "greeting"  # Hello is sent
+    UP = "up"  # registered
+    EMPTYING = "emptying"  # its registration does not stand: every Slot has to be empty before the next
+    ENDED = "ended"  # final
+
+
+_S = LinkState
+# What a row lacks comes from a socket that was given up, and changes nothing.
+LEGAL: Final[Mapping[LinkState, frozenset[type[Any]]]] = {
+    _S.AWAY: frozenset({Opened}),
+    _S.GREETING: frozenset({Dropped, link.Welcome, link.Refused}),
+    _S.UP: frozenset(
+        {Dropped, link.Refused, link.Renewed, link.Assign, link.End, link.Request, link.Drain},
+    ),
+    _S.EMPTYING: frozenset(),
+    _S.ENDED: frozenset(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """Who this Worker is, as `Hello` says it."""
+
+    worker: str
+    model: str
+    version: str = ""
+    spec: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    node: str = ""
+    pid: int = 0
+    pooled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Beaten:
+    """A beat that was sent: when, and which fence each Slot that held something was reported under."""
+
+    at: float
+    fences: Mapping[int, int]
+
+
+class WorkerLink:
+    """One process's.
+
+    Args:
+        slots: how many.
+        incarnation: gives a fresh one.
+        drain_timeout: seconds for what runs, where the process itself has to end.
+        now: monotonic.
+    """
+
+    def __init__(
+        self, about: About, slots: int, *, incarnation: Callable[[], str], drain_timeout: float, now: float
+    ) -> None:
+        self._about, self._fresh = about, incarnation
+        self._incarnation = incarnation()
+        self._drain_timeout = drain_timeout
+        self.slots = [SlotLease(n) for n in range(slots)]
+        self.state = LinkState.AWAY
+        self._is_loaded, self._progress, self._text = False, 0.0, ""
+        self._acknowledged: float | None = now  # send time of the last that was; None = long ago
+        self._greeted = now
+        self._number = 0
+        self._beats: dict[int, _Beaten] = {}
+        self._reports: list[link.SlotReport] = []  # as the last beat, or Hello, said
+        self._beat_at = self._beaten_at = now
+        self._told_phase: WorkerPhase = "starting"
+        self._leave_by: float | None = None  # monotonic; what runs then is ended
+        self._leaves = self._is_told_to_leave = False
+        self._failure: str | None = None
+
+    @property
+    def may_dial(self) -> bool:
+        """A socket is wanted."""
+        return self.state is LinkState.AWAY
+
+    def deadline(self) -> float | None:
+        """When `TimedOut` is due, None = never."""
+        moments = [self._leave_by]
+        if self._acknowledged is not None:
+            moments.append(self._acknowledged + link.SELF_FENCE)
+        if self.state is LinkState.UP:
+            moments.append(self._beat_at)
+        if self.state is LinkState.GREETING:
+            moments.append(self._greeted + GREETING_WAIT)
+        return None if self.state is LinkState.ENDED else min((at for at in moments if at is not None), default=None)
+
+    def handle(self, event: LinkEvent, now: float) -> list[LinkEffect]:
+        """Return what the shell has to do, in order."""
+        if self.state is LinkState.ENDED:
+            return []
+        effects = self._decide(event, now)
+        effects += self._speak(now)
+        return effects + self._move_on(now)
+
+    def _decide(self, event: LinkEvent, now: float) -> list[LinkEffect]:
+        match event:
+            case Heard(frame=frame):
+                return self._heard(frame, now) if type(frame) in LEGAL[self.state] else []
+            case Opened() | Dropped():
+                return self._connected(event, now) if type(event) in LEGAL[self.state] else []
+            case SlotMoved() | SlotClosed():
+                return self._slot(event.slot, event)
+            case SlotBroken():
+                return self._broken(event, now)
+            case Loading():
+                return self._loading(event)
+            case Loaded():
+                self._is_loaded, self._text = True, ""
+                return []
+            case DrainAsked():
+                # Only its pool signals a pooled process, for the coordinator that has said how long it waits.
+                return [] if self._is_told_to_leave and self._about.pooled else self._leave(event.grace, now)
+            case TimedOut():
+                return self._timed_out(now)
+
+    # --- the socket ---------------------------------------------------------------------------------------------------
+
+    def _connected(self, event: Opened | Dropped, now: float) -> list[LinkEffect]:
+        self._number, self._beats = 0, {}
+        for slot in self.slots:
+            slot.untold()
+        if isinstance(event, Dropped):
+            self.state = LinkState.AWAY
+            return []
+        self.state, self._greeted = LinkState.GREETING, now
+        self._reports = [slot.report() for slot in self.slots]
+        about = self._about
+        hello = link.Hello(
+            worker=about.worker,
+            incarnation=self._incarnation,
+            node=about.node,
+            pid=about.pid,
+            pooled=about.pooled,
+            model=about.model,
+            version=about.version,
+            spec=dict(about.spec),
+            state=self._phase,
+            slots=self._reports,
+        )
+        return [Send(hello)]
+
+    def _heard(self, frame: link.FromCoordinator, now: float) -> list[LinkEffect]:
+        match frame:
+            case link.Welcome():
+                return self._welcomed(frame, now)
+            case link.Refused():
+                return self._refused(frame)
+            case link.Renewed():
+                return self._renewed(frame)
+            case link.Assign():
+                return self._assigned(frame, now)
+            case link.End():
+                return self._slot(frame.slot, frame)
+            case link.Request():
+                return [Ask(frame) if self._may_ask(frame) else Refuse(frame)]
+            case link.Drain():
+                self._is_told_to_leave = True
+                return self._leave(frame.grace, now)
+
+    def _welcomed(self, frame: link.Welcome, now: float) -> list[LinkEffect]:
+        self.state, self._acknowledged, self._beat_at = LinkState.UP, self._greeted, now
+        effects: list[LinkEffect] = []
+        for reported in self._reports:
+            slot = self.slots[reported.n]
+            # What was `accepting` waits for its beat: only that starts a Session.
+            if reported.phase != "free" and slot.n not in frame.held and slot.fence == reported.fence:
+                effects += slot.handle(NotHeld())
+        return effects
+
+    def _refused(self, frame: link.Refused) -> list[LinkEffect]:
+        if frame.code == "stale":
+            return self._start_over("the registration is stale")
+        if self.state is not LinkState.GREETING:
+            return []
+        self.state = LinkState.AWAY
+        return [HangUp(f"not registered: {frame.message or frame.code}")]
+
+    def _renewed(self, frame: link.Renewed) -> list[LinkEffect]:
+        beaten = self._beats.get(frame.number)
+        if beaten is None:
+            return []
+        self._acknowledged = beaten.at
+        self._beats = {number: each for number, each in self._beats.items() if number > frame.number}
+        effects: list[LinkEffect] = []
+        for n, fence in beaten.fences.items():
+            if (slot := self.slots[n]).fence == fence:
+                effects += slot.handle(Held() if n in frame.held else NotHeld())
+        for slot in self.slots:
+            slot.renewed(frame.number)
+        return effects
+
+    def _assigned(self, frame: link.Assign, now: float) -> list[LinkEffect]:
+        if not self._is_loaded or self._leaves or frame.slot >= len(self.slots):
+            return []
+        effects = self._slot(frame.slot, frame)
+        if self.slots[frame.slot].state is LeaseState.ACCEPTING:
+            self._beat_at = now  # told again, if it was told: the answer may be late
+        return effects
+
+    def _may_ask(self, frame: link.Request) -> bool:
+        if frame.slot >= len(self.slots):
+            return False
+        return frame.fence is None or self.slots[frame.slot].serves(frame.fence)
+
+    # --- Slots --------------------------------------------------------------------------------------------------------
+
+    def _slot(self, n: int, event: SlotEvent) -> list[LinkEffect]:
+        return self.slots[n].handle(event) if n < len(self.slots) else []
+
+    def _give_up(self, reason: str, *, tells: bool) -> list[LinkEffect]:
+        return [effect for slot in self.slots for effect in slot.handle(GivenUp(reason, tells))]
+
+    def _broken(self, event: SlotBroken, now: float) -> list[LinkEffect]:
+        effects = self._slot(event.slot, event)
+        self._failure = self._failure or event.detail
+        self._text = event.detail[:500]
+        is_alone = all(slot.is_empty for slot in self.slots)
+        return effects + self._leave(TELLING if is_alone else self._drain_timeout, now)
+
+    def _loading(self, event: Loading) -> list[LinkEffect]:
+        self._progress, self._text = event.fraction, event.text[:500]
+        self._beat_at = min(self._beat_at, self._beaten_at + PROGRESS_EVERY)
+        return []
+
+    # --- the end, of the registration or of the process ---------------------------------------------------------------
+
+    def _start_over(self, reason: str) -> list[LinkEffect]:
+        """What runs here is somebody else's now: it goes without a word, and the process comes back empty."""
+        effects: list[LinkEffect] = [effect for slot in self.slots for effect in slot.handle(NotHeld())]
+        if self.state is not LinkState.AWAY:
+            effects.append(HangUp(reason))
+        self.state = LinkState.EMPTYING
+        return effects
+
+    def _fence(self, now: float) -> list[LinkEffect]:
+        """Nobody has acknowledged this process for so long that its Sessions may run elsewhere."""
+        effects = self._give_up("worker_lost", tells=False)
+        if self._about.pooled:
+            self._failure = self._failure or f"the coordinator acknowledged nothing for {link.SELF_FENCE:g} s"
+            effects += self._leave(0.0, now)
+        return effects + self._start_over("nothing was acknowledged")
+
+    def _leave(self, grace: float, now: float) -> list[LinkEffect]:
+        until = now + max(0.0, grace)
+        if not self._leaves or (self._leave_by is not None and until < self._leave_by):
+            self._leaves, self._leave_by = True, until
+        return []
+
+    def _timed_out(self, now: float) -> list[LinkEffect]:
+        effects: list[LinkEffect] = []
+        if self._acknowledged is not None and now >= self._acknowledged + link.SELF_FENCE:
+            self._acknowledged = None
+            if self._about.pooled or not all(slot.is_empty for slot in self.slots):
+                effects += self._fence(now)
+        if self._leave_by is not None and now >= self._leave_by:
+            self._leave_by = None
+            effects += self._give_up("evicted", tells=True)
+        if self.state is LinkState.GREETING and now >= self._greeted + GREETING_WAIT:
+            self.state = LinkState.AWAY
+            effects.append(HangUp("no answer to our Hello"))
+        return effects
+
+    def _move_on(self, now: float) -> list[LinkEffect]:
+        """Once every Slot is empty, the process that leaves has gone, and the one that starts over begins anew."""
+        if not all(slot.is_empty for slot in self.slots):
+            return []
+        if self._leaves:
+            if self._failure is not None and self.state is not LinkState.UP and self._leave_by is not None:
+                return []  # it wants to be told
+            parting: list[LinkEffect] = [Send(link.Bye())] if self.state is LinkState.UP else []
+            self.state = LinkState.ENDED
+            return [*parting, Quit(self._failure)]
+        if self.state is LinkState.EMPTYING:
+            self._incarnation, self.state = self._fresh(), LinkState.AWAY
+            self._acknowledged = now
+            for slot in self.slots:
+                slot.forget()
+        return []
+
+    # --- what is told -------------------------------------------------------------------------------------------------
+
+    @property
+    def _phase(self) -> WorkerPhase:
+        if self._leaves:
+            return "draining"
+        return "ready" if self._is_loaded else "starting"
+
+    def _speak(self, now: float) -> list[LinkEffect]:
+        """That we drain is said before a Slot empties, or it would be given away; the beat that says `free` after."""
+        if self.state is not LinkState.UP:
+            return []
+        effects = [self._beat(now)] if self._phase != self._told_phase else list[LinkEffect]()
+        effects += [Send(news) for slot in self.slots if (news := slot.news()) is not None]
+        if now >= self._beat_at or _is_urgent(self._reports, [slot.report() for slot in self.slots]):
+            effects.append(self._beat(now))
+        return effects
+
+    def _beat(self, now: float) -> LinkEffect:
+        reports, phase = [slot.report() for slot in self.slots], self._phase
+        self._number += 1
+        self._reports, self._told_phase = reports, phase
+        self._beaten_at, self._beat_at = now, now + link.BEAT_EVERY
+        self._beats[self._number] = _Beaten(now, {each.n: each.fence for each in reports if each.phase != "free"})
+        if len(self._beats) > UNANSWERED:
+            del self._beats[next(iter(self._beats))]
+        for slot in self.slots:
+            slot.beaten(self._number)
+        progress = None if self._is_loaded else self._progress
+        return Send(link.Beat(number=self._number, state=phase, progress=progress, text=self._text, slots=reports))
+
+
+def _is_urgent(before: list[link.SlotReport], after: list[link.SlotReport]) -> bool:
+    """A Slot can be given away, or wants a Session that it was given: that does not wait for the next beat."""
+    return any(new != old and new.phase in ("accepting", "free") for old, new in zip(before, after, strict=True))

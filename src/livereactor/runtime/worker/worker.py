@@ -1,0 +1,298 @@
+"""A Worker: the process of a coordinator's that runs a model. Dials it, beats, serves what it is told to.
+
+The shell around `worker_link.py`: feeds it, carries out its effects in order, wakes it at its deadline. Loop only. The
+beats leave from this very loop, with figures read from the Slots, so a process whose loop hangs falls silent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from livereactor.base.changes import Changes
+from livereactor.base.errors import LivereactorError, PeerError, UnauthorizedError, UnavailableError
+from livereactor.base.sparse_log import SparseLog
+from livereactor.protocol import link
+from livereactor.runtime.session.service import Runtime
+from livereactor.runtime.worker.calls import not_held
+from livereactor.runtime.worker.events import (
+    Ask,
+    DrainAsked,
+    Dropped,
+    EndSession,
+    HangUp,
+    Heard,
+    LinkEffect,
+    LinkEvent,
+    Loaded,
+    Loading,
+    Opened,
+    Quit,
+    Refuse,
+    Send,
+    Start,
+    TimedOut,
+)
+from livereactor.runtime.worker.link import WorkerLink
+from livereactor.runtime.worker.slot import Slot
+from livereactor.runtime.worker.socket import Socket, WrongPlaceError, dial
+
+FIRST_PAUSE: Final = 0.05  # seconds between two attempts to dial, doubled up to
+LONGEST_PAUSE: Final = 2.0
+TELL_EVERY: Final = 10.0  # seconds between two lines that say that the coordinator is away
+FLUSH: Final = 1.0  # seconds for the last frames to leave
+
+log = structlog.get_logger("livereactor.worker")
+
+
+@dataclass(frozen=True, slots=True)
+class Coordinator:
+    """Whom a Worker serves.
+
+    Attributes:
+        url: as clients use it.
+        secret: what its workers show.
+    """
+
+    url: str
+    secret: str
+
+
+class Worker:
+    """One process's.
+
+    Args:
+        runtimes: one for each Slot, not started yet.
+        make_link: gives the link for this moment (monotonic).
+    """
+
+    def __init__(
+        self, runtimes: Sequence[Runtime], coordinator: Coordinator, make_link: Callable[[float], WorkerLink]
+    ) -> None:
+        self._coordinator = coordinator
+        self._link = make_link(time.monotonic())
+        self._slots = [Slot(n, runtime, self._handle) for n, runtime in enumerate(runtimes)]
+        self._started: list[Slot] = []
+        self._effects: deque[LinkEffect] = deque()
+        self._busy = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._socket: Socket | None = None
+        self._welcomed = False  # a coordinator has taken this process once
+        self._changes = Changes()
+        self._quit: asyncio.Future[str | None]
+        self._sparse = SparseLog(log)
+
+    async def run(self) -> None:
+        """Serve until drained.
+
+        Raises:
+            UnauthorizedError, UsageError: no coordinator takes this Worker.
+            ModelLoadError: the model did not load.
+            UnavailableError: the model can serve nobody any more, or the coordinator was away for too long.
+        """
+        loop = asyncio.get_running_loop()
+        self._quit = loop.create_future()
+        work = [loop.create_task(self._load(), name="load"), loop.create_task(self._dial(), name="link")]
+        for task in work:
+            task.add_done_callback(self._stopped)
+        self._arm()
+        try:
+            failure = await self._quit
+        finally:
+            await self._end(work)
+        if failure is not None:
+            raise self._reason(failure)
+
+    def drain(self, grace: float) -> None:
+        """Finish what runs for up to `grace` seconds, take nothing new, and end."""
+        self._handle(DrainAsked(grace))
+
+    # --- the link ------------------------------------------------------------------------------------------------
+
+    async def _dial(self) -> None:
+        pause = 0.0
+        away = _Away(self._coordinator.url)
+        while True:
+            await self._changes.until(lambda: self._link.may_dial, None)
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+            began = time.monotonic()
+            try:
+                socket = await dial(self._coordinator.url, self._coordinator.secret)
+            except (UnauthorizedError, WrongPlaceError, UnavailableError) as error:
+                if not self._welcomed and not isinstance(error, UnavailableError):
+                    raise
+                away.tell(error)
+            else:
+                await self._serve(socket, away)
+            # At once after a socket that has lived: the coordinator restarts, or a proxy recycles its connections.
+            lived = time.monotonic() - began > LONGEST_PAUSE
+            pause = 0.0 if lived else min(max(FIRST_PAUSE, 2 * pause), LONGEST_PAUSE)
+
+    async def _serve(self, socket: Socket, away: _Away) -> None:
+        self._socket = socket
+        try:
+            self._handle(Opened())
+            async for frame in socket.frames():
+                if isinstance(frame, PeerError):
+                    self._not_understood(frame)
+                    continue
+                if isinstance(frame, link.Welcome):
+                    self._welcomed = True
+                    away.over()
+                if isinstance(frame, link.Refused):
+                    self._sparse.warning("refused", apart=frame.code, code=frame.code, reason=frame.message)
+                self._handle(Heard(frame))
+        finally:
+            self._socket = None
+            self._handle(Dropped())
+            await socket.aclose()
+
+    def _not_understood(self, error: PeerError) -> None:
+        if not self._welcomed:
+            raise WrongPlaceError(f"{self._coordinator.url} is no livereactor coordinator ({error.message})")
+        self._sparse.warning("frame not understood", reason=error.message)
+
+    # --- the machine ---------------------------------------------------------------------------------------------
+
+    def _handle(self, event: LinkEvent) -> None:
+        """Tell the link and do what it asks; what that tells it in turn is done afterwards."""
+        self._effects.extend(self._link.handle(event, time.monotonic()))
+        if self._busy:
+            return
+        self._busy = True
+        try:
+            while self._effects:
+                self._do(self._effects.popleft())
+        finally:
+            self._busy = False
+        self._arm()
+        self._changes.stir()
+
+    def _do(self, effect: LinkEffect) -> None:
+        try:
+            self._carry_out(effect)
+        except Exception:  # a bug of ours: what is behind it must still happen
+            log.exception("effect failed", effect=type(effect).__name__)
+
+    def _carry_out(self, effect: LinkEffect) -> None:
+        match effect:
+            case Send(frame=frame):
+                self._send(frame)
+            case Start(slot=slot, session=session, body=body):
+                self._slots[slot].start(session, body)
+            case EndSession(slot=slot, session=session, reason=reason):
+                self._slots[slot].end(session, reason, moderate=effect.moderate, quietly=effect.quietly)
+            case Ask(request=request):
+                self._slots[request.slot].ask(request, self._replying(self._socket))
+            case Refuse(request=request):
+                self._send(not_held(request))
+            case HangUp(reason=reason):
+                log.info("link closed", reason=reason)
+                if self._socket is not None:
+                    self._socket.hang_up()
+            case Quit(failure=failure):
+                if not self._quit.done():
+                    self._quit.set_result(failure)
+
+    def _send(self, frame: link.FromWorker) -> None:
+        if self._socket is None:
+            return
+        if isinstance(frame, link.Beat):
+            frame.load = self._figures()
+        if isinstance(frame, link.SessionReport):
+            log.info("session reported", session=frame.session, phase=frame.phase, reason=frame.reason)
+        self._socket.send(link.write(frame))
+
+    def _replying(self, socket: Socket | None) -> Callable[[link.Reply], None]:
+        """To the socket that asked; on another nobody waits for it."""
+
+        def reply(answer: link.Reply) -> None:
+            if socket is not None and socket is self._socket:
+                socket.send(link.write(answer))
+
+        return reply
+
+    def _figures(self) -> dict[str, float]:
+        figures = [slot.figures() for slot in self._slots]
+        return {name: float(sum(each[name] for each in figures)) for name in figures[0]}
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        deadline = self._link.deadline()
+        loop = asyncio.get_running_loop()
+        self._timer = None if deadline is None else loop.call_at(deadline, self._wake)
+
+    def _wake(self) -> None:
+        self._timer = None
+        self._handle(TimedOut())
+
+    # --- loading and the end -------------------------------------------------------------------------------------
+
+    async def _load(self) -> None:
+        """One after another: the first puts the weights where the others find them."""
+        total = len(self._slots)
+        for done, slot in enumerate(self._slots):
+            self._started.append(slot)
+            await slot.runtime.start()
+            async for progress in slot.runtime.loading():
+                self._handle(Loading((done + progress.fraction) / total, progress.text))
+            if not slot.runtime.is_loaded:
+                return  # the link knows, and ends this process
+        self._handle(Loaded())
+
+    def _stopped(self, task: asyncio.Task[None]) -> None:
+        """What serves has failed: the process ends with it."""
+        if not task.cancelled() and (error := task.exception()) is not None and not self._quit.done():
+            self._quit.set_exception(error)
+
+    async def _end(self, work: Sequence[asyncio.Task[None]]) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._socket is not None:
+            await self._socket.flush(FLUSH)
+        for task in work:
+            task.cancel()
+        await asyncio.wait(work)
+        clean = await asyncio.gather(*(slot.aclose() for slot in self._slots))
+        if not all(clean):
+            log.error("the model did not end in time and was left behind")
+
+    def _reason(self, failure: str) -> LivereactorError:
+        for slot in self._started:
+            ended = slot.runtime.ended
+            if ended.done() and (error := ended.result()) is not None:
+                return error
+        return UnavailableError(failure)
+
+
+class _Away:
+    """Tells the operator that the coordinator is away: at once, then every so often, and when it is back."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._since: float | None = None
+        self._told = -TELL_EVERY
+
+    def tell(self, error: LivereactorError) -> None:
+        now = time.monotonic()
+        self._since = self._since or now
+        if now - self._told >= TELL_EVERY:
+            self._told = now
+            log.warning(
+                "coordinator not reached",
+                reason=error.message,
+                away_s=round(now - self._since),
+                next_try=f"within {LONGEST_PAUSE:g} s",
+            )
+
+    def over(self) -> None:
+        log.info("registered", coordinator=self._url)
+        self._since, self._told = None, -TELL_EVERY

@@ -1,0 +1,373 @@
+"""The store in memory: for tests, and for whoever embeds a coordinator that may forget. Nothing survives the process.
+
+One transaction at a time, run where it is called; what it wrote is undone from a journal when it raises.
+"""
+
+from __future__ import annotations
+
+import bisect
+import heapq
+import threading
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final, TypeVar
+
+from livereactor.base.errors import ConflictError
+from livereactor.store.memory.table import Table, Undo
+from livereactor.store.port import Tx
+from livereactor.store.records import (
+    OPEN,
+    RUNNING,
+    Account,
+    ApiKey,
+    EventRecord,
+    ModelRecord,
+    Remembered,
+    SessionRecord,
+    SessionState,
+    SlotRecord,
+    SlotState,
+    UploadRecord,
+    WorkerRecord,
+    WorkerState,
+)
+
+T = TypeVar("T")
+K = TypeVar("K")
+R = TypeVar("R")
+_LIVE: Final = frozenset({WorkerState.STARTING, WorkerState.READY, WorkerState.DRAINING})
+
+
+class MemoryStore:
+    """Keeps the records in this process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._undo: Undo = []
+        self._tx = _MemoryTx(self._undo)
+
+    async def transact(self, work: Callable[[Tx], T]) -> T:
+        """As the port says; it does not wait."""
+        return self.run(work)
+
+    async def read(self, work: Callable[[Tx], T]) -> T:
+        """As the port says; `work` that writes is a bug of ours and raises RuntimeError, undone."""
+
+        def looked(tx: Tx) -> T:
+            result = work(tx)
+            if self._undo:
+                raise RuntimeError("work given to read() wrote to the store; give it to transact()")
+            return result
+
+        return self.run(looked)
+
+    def run(self, work: Callable[[Tx], T]) -> T:
+        """`transact` for callers without a loop."""
+        with self._lock:
+            try:
+                return work(self._tx)
+            except BaseException:
+                while self._undo:
+                    self._undo.pop()()
+                raise
+            finally:
+                self._undo.clear()
+
+    async def aclose(self) -> None:
+        """Nothing to close."""
+
+
+def _order(session: SessionRecord) -> tuple[int, float, int]:
+    return -session.prio, session.turn, session.seq
+
+
+class _MemoryTx:
+    def __init__(self, undo: Undo) -> None:
+        self._undo = undo
+        self._accounts = Table[str, Account](undo)
+        self._keys = Table[str, ApiKey](undo, hash=lambda key: key.sha256)
+        self._models = Table[str, ModelRecord](undo)
+        self._sessions = Table[str, SessionRecord](
+            undo,
+            state=lambda each: each.state,
+            account=lambda each: each.account,
+            open=lambda each: each.account if each.state in OPEN else None,
+            token=lambda each: each.token or None,
+            queue=lambda each: each.model if each.state is SessionState.QUEUED else None,
+            ran=lambda each: each.model if each.ended_us and each.accepted_us else None,
+        )
+        self._workers = Table[str, WorkerRecord](undo, state=lambda each: each.state, model=lambda each: each.model)
+        self._slots = Table[tuple[str, int], SlotRecord](
+            undo,
+            worker=lambda each: each.worker,
+            free=lambda each: each.worker if each.state is SlotState.FREE else None,
+            held=lambda each: each.session if each.state is SlotState.HELD else None,
+        )
+        self._uploads = Table[str, UploadRecord](undo, session=lambda each: each.session)
+        self._remembered = Table[tuple[str, str], Remembered](undo)
+        self._cursors = Table[str, int](undo)
+        self._leaders = Table[str, tuple[str, int]](undo)
+        self._events: list[EventRecord] = []
+        self._session_seq = self._event_seq = 0
+
+    # --- accounts and keys
+    def account(self, account: str, *, lock: bool = False) -> Account | None:
+        return self._accounts.rows.get(account)
+
+    def accounts(self) -> Sequence[Account]:
+        return sorted(self._accounts.rows.values(), key=lambda each: each.id)
+
+    def put_account(self, account: Account) -> None:
+        self._accounts.put(account.id, account)
+
+    def key_by_hash(self, sha256: str) -> ApiKey | None:
+        return next(iter(self._keys.by("hash", sha256)), None)
+
+    def key(self, key: str, *, lock: bool = False) -> ApiKey | None:
+        return self._keys.rows.get(key)
+
+    def keys(self) -> Sequence[ApiKey]:
+        return sorted(self._keys.rows.values(), key=lambda each: (each.created_us, each.id))
+
+    def put_key(self, key: ApiKey) -> None:
+        if any(each.id != key.id for each in self._keys.by("hash", key.sha256)):
+            raise ConflictError("there is a key with this hash already")
+        self._keys.put(key.id, key)
+
+    # --- models
+    def model(self, name: str, *, lock: bool = False, shared: bool = False) -> ModelRecord | None:
+        return self._models.rows.get(name)
+
+    def models(self) -> Sequence[ModelRecord]:
+        return sorted(self._models.rows.values(), key=lambda each: each.name)
+
+    def put_model(self, model: ModelRecord) -> None:
+        self._models.put(model.name, model)
+
+    # --- sessions and the queue
+    def session(self, session: str, *, lock: bool = False) -> SessionRecord | None:
+        return self._sessions.rows.get(session)
+
+    def add_session(self, session: SessionRecord) -> SessionRecord:
+        if session.id in self._sessions.rows:
+            raise ConflictError(f"there is a session {session.id!r} already")
+        self._session_seq += 1
+        added = replace(session, seq=self._session_seq)
+        self._sessions.put(added.id, added)
+        return added
+
+    def put_session(self, session: SessionRecord) -> None:
+        self._sessions.put(session.id, session)
+
+    def sessions(
+        self,
+        *,
+        account: str | None = None,
+        model: str | None = None,
+        reach: str | None = None,
+        states: Collection[SessionState] | None = None,
+        before_seq: int | None = None,
+        limit: int = 100,
+    ) -> Sequence[SessionRecord]:
+        found = [
+            each
+            for each in self._candidates(account, states)
+            if (account is None or each.account == account)
+            and (model is None or each.model == model)
+            and (reach is None or each.reach == reach)
+            and (before_seq is None or each.seq < before_seq)
+        ]
+        return heapq.nlargest(limit, found, key=lambda each: each.seq)
+
+    def _candidates(self, account: str | None, states: Collection[SessionState] | None) -> Iterable[SessionRecord]:
+        if states is not None:
+            return [each for state in set(states) for each in self._sessions.by("state", state)]
+        if account is not None:
+            return self._sessions.by("account", account)
+        return self._sessions.rows.values()
+
+    def count_open(self, account: str, *, up_to: int) -> int:
+        return min(up_to, self._sessions.count("open", account))
+
+    def created_since(self, account: str, since_us: int, *, up_to: int) -> Sequence[int]:
+        times = (each.created_us for each in self._sessions.by("account", account) if each.created_us > since_us)
+        return heapq.nlargest(up_to, times)
+
+    def count_token(self, token: str) -> int:
+        return self._sessions.count("token", token)
+
+    def head(self, model: str) -> SessionRecord | None:
+        return min(self._sessions.by("queue", model), key=_order, default=None)
+
+    def tail(self, model: str) -> SessionRecord | None:
+        return max(self._sessions.by("queue", model), key=_order, default=None)
+
+    def last_turn(self, model: str, account: str) -> float | None:
+        queued = self._sessions.by("queue", model)
+        return max((each.turn for each in queued if each.account == account), default=None)
+
+    def ahead(self, session: SessionRecord) -> int:
+        here = _order(session)
+        return sum(_order(each) < here for each in self._sessions.by("queue", session.model))
+
+    def queue(self, model: str, *, limit: int = 100) -> Sequence[SessionRecord]:
+        return sorted(self._sessions.by("queue", model), key=_order)[:limit]
+
+    def queue_length(self, model: str, *, up_to: int | None = None) -> int:
+        length = self._sessions.count("queue", model)
+        return length if up_to is None else min(up_to, length)
+
+    def queued_models(self) -> Sequence[str]:
+        return sorted({each.model for each in self._sessions.by("state", SessionState.QUEUED)})
+
+    def unpolled(self, before_us: int, *, limit: int = 100) -> Sequence[SessionRecord]:
+        late = (each for each in self._sessions.by("state", SessionState.QUEUED) if each.polled_us < before_us)
+        return heapq.nsmallest(limit, late, key=lambda each: (each.polled_us, each.seq))
+
+    def polled_after(self, after_us: int, *, limit: int = 100) -> Sequence[SessionRecord]:
+        early = (each for each in self._sessions.by("state", SessionState.QUEUED) if each.polled_us > after_us)
+        return heapq.nsmallest(limit, early, key=lambda each: each.seq)
+
+    def overdue(self, before_us: int, *, limit: int = 100) -> Sequence[SessionRecord]:
+        running = (each for state in RUNNING for each in self._sessions.by("state", state))
+        late = ((each.expires_us, each.seq, each) for each in running if (each.expires_us or before_us) < before_us)
+        return [each for _, _, each in heapq.nsmallest(limit, late)]
+
+    def recent_waits(self, model: str, *, limit: int = 20) -> Sequence[SessionRecord]:
+        return heapq.nlargest(limit, self._sessions.by("ran", model), key=lambda each: (each.ended_us or 0, each.seq))
+
+    # --- workers and slots
+    def worker(self, worker: str, *, lock: bool = False) -> WorkerRecord | None:
+        return self._workers.rows.get(worker)
+
+    def workers(
+        self, *, model: str | None = None, states: Collection[WorkerState] | None = None
+    ) -> Sequence[WorkerRecord]:
+        found = self._workers.rows.values() if model is None else self._workers.by("model", model)
+        asked = (each for each in found if states is None or each.state in states)
+        return sorted(asked, key=lambda each: (each.started_us, each.id))
+
+    def put_worker(self, worker: WorkerRecord) -> None:
+        self._workers.put(worker.id, worker)
+
+    def slot(self, worker: str, n: int, *, lock: bool = False) -> SlotRecord | None:
+        return self._slots.rows.get((worker, n))
+
+    def slots(self, worker: str, *, lock: bool = False) -> Sequence[SlotRecord]:
+        return sorted(self._slots.by("worker", worker), key=lambda each: each.n)
+
+    def put_slot(self, slot: SlotRecord) -> None:
+        holders = self._slots.by("held", slot.session) if slot.state is SlotState.HELD else ()
+        if any((each.worker, each.n) != (slot.worker, slot.n) for each in holders):
+            raise ConflictError(f"session {slot.session!r} holds another slot already")
+        self._slots.put((slot.worker, slot.n), slot)
+
+    def free_slot(self, model: str) -> SlotRecord | None:
+        free = (
+            (worker.used_us, slot.worker, slot.n)
+            for worker in self._workers.by("model", model)
+            if worker.state is WorkerState.READY
+            for slot in self._slots.by("free", worker.id)
+        )
+        best = min(free, default=None)
+        return None if best is None else self._slots.rows[best[1], best[2]]
+
+    def expired_workers(self, before_us: int) -> Sequence[WorkerRecord]:
+        live = (each for state in _LIVE for each in self._workers.by("state", state))
+        expired = (each for each in live if each.lease_until_us < before_us)
+        return sorted(expired, key=lambda each: (each.lease_until_us, each.id))
+
+    # --- uploads, events, idempotency, leadership
+    def upload(self, upload: str) -> UploadRecord | None:
+        return self._uploads.rows.get(upload)
+
+    def uploads(self, session: str) -> Sequence[UploadRecord]:
+        return sorted(self._uploads.by("session", session), key=lambda each: each.id)
+
+    def put_upload(self, upload: UploadRecord) -> None:
+        self._uploads.put(upload.id, upload)
+
+    def ended_with_uploads(self, *, limit: int = 100) -> Sequence[str]:
+        held = {each.session for each in self._uploads.rows.values()}
+        open_ = {each.id for state in OPEN for each in self._sessions.by("state", state)}
+        return sorted(held - open_)[:limit]
+
+    def unwritten_uploads(self, after_us: int, before_us: int, *, limit: int = 100) -> Sequence[UploadRecord]:
+        unwritten = (each for each in self._uploads.rows.values() if not each.landed)
+        found = (each for each in unwritten if after_us < each.expires_us < before_us)
+        return sorted(found, key=lambda each: (each.expires_us, each.id))[:limit]
+
+    def delete_uploads(self, session: str) -> None:
+        for each in self._uploads.by("session", session):
+            self._uploads.put(each.id, None)
+
+    def add_event(self, event: EventRecord) -> None:
+        self._event_seq += 1
+        self._events.append(replace(event, seq=self._event_seq))
+        self._undo.append(lambda: self._events.__delitem__(-1))
+
+    def events(
+        self, *, after_seq: int = 0, kinds: Collection[str] | None = None, limit: int = 500
+    ) -> Sequence[EventRecord]:
+        start = bisect.bisect_right(self._events, after_seq, key=lambda each: each.seq)
+        found: list[EventRecord] = []
+        for index in range(start, len(self._events)):
+            if len(found) == limit:
+                break
+            if kinds is None or self._events[index].kind in kinds:
+                found.append(self._events[index])
+        return found
+
+    def last_event(self) -> int:
+        return self._events[-1].seq if self._events else 0
+
+    def cursor(self, name: str) -> int:
+        return self._cursors.rows.get(name, 0)
+
+    def put_cursor(self, name: str, seq: int) -> None:
+        self._cursors.put(name, seq)
+
+    def remembered(self, account: str, key: str) -> Remembered | None:
+        return self._remembered.rows.get((account, key))
+
+    def remember(self, answer: Remembered) -> None:
+        self._remembered.put((answer.account, answer.key), answer)
+
+    def lead(self, name: str, holder: str, *, now_us: int, until_us: int) -> bool:
+        held_by, held_until = self._leaders.rows.get(name, (holder, 0))
+        if held_by != holder and now_us < held_until <= until_us + (until_us - now_us):
+            return False
+        self._leaders.put(name, (holder, until_us))
+        return True
+
+    def prune(self, *, before_us: int, events_before_us: int, limit: int = 500) -> int:
+        pruned = 0
+        for table, old in (
+            (self._sessions, _older(self._sessions.rows, lambda each: each.ended_us, before_us)),
+            (self._remembered, _older(self._remembered.rows, lambda each: each.created_us, before_us)),
+        ):
+            for key in old[: limit - pruned]:
+                table.put(key, None)
+                pruned += 1
+        pruned += self._prune_workers(before_us, limit - pruned)
+        return pruned + self._prune_events(events_before_us, limit - pruned)
+
+    def _prune_workers(self, before_us: int, limit: int) -> int:
+        over = (WorkerState.LOST, WorkerState.GONE)
+        old = [each for each in self._workers.rows.values() if each.state in over and each.lease_until_us < before_us]
+        for worker in old[:limit]:
+            for slot in self._slots.by("worker", worker.id):
+                self._slots.put((slot.worker, slot.n), None)
+            self._workers.put(worker.id, None)
+        return len(old[:limit])
+
+    def _prune_events(self, before_us: int, limit: int) -> int:
+        old = {each.seq for each in self._events if each.at_us < before_us}
+        gone = set(sorted(old)[:limit])
+        before, self._events = self._events, [each for each in self._events if each.seq not in gone]
+        self._undo.append(lambda: setattr(self, "_events", before))
+        return len(gone)
+
+
+def _older(rows: Mapping[K, R], time_us: Callable[[R], int | None], before_us: int) -> list[Any]:
+    return [key for key, row in rows.items() if (at_us := time_us(row)) is not None and at_us < before_us]

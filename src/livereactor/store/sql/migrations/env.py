@@ -1,0 +1,15 @@
+"""What alembic runs: our tables over a connection that it is given (store/sql/migrating.py)."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from livereactor.store.sql.schema import METADATA
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=METADATA,
+    render_as_batch=True,  # SQLite alters a table by copying it
+)
+with context.begin_transaction():
+    context.run_migrations()

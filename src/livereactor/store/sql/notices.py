@@ -1,0 +1,132 @@
+"""Notices by Postgres, LISTEN and NOTIFY, on one connection of their own beside the pool.
+
+Never within a transaction that does something else: commits that notify wait for each other. What is told together
+leaves together, so a coordinator under load sends few large ones. A pooler that gives a connection to another client
+with each transaction (pgbouncer's `transaction` mode) passes none on: then polls hear of others within a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Any, Final, Protocol, TypeAlias, cast
+
+import asyncpg  # pyright: ignore[reportMissingTypeStubs]
+import structlog
+from sqlalchemy import URL
+
+from livereactor.base.sparse_log import SparseLog
+from livereactor.store.sql.asyncpg import DRIVER_ERRORS
+
+CHANNEL: Final = "livereactor"
+PAYLOAD_BYTES: Final = 7_900  # of 8,000 that Postgres takes
+MOST_WAITING: Final = 10_000  # notices; while the database is away more would only be old
+TIMEOUT: Final = 5.0  # seconds for anything that is asked of the database
+QUIET: Final = 10.0  # seconds without a word of ours after which it is asked whether it is there
+RETRY: Final = 1.0  # seconds between two attempts to connect
+
+Hear: TypeAlias = Callable[[Sequence[str] | None], None]
+log = SparseLog(structlog.get_logger("livereactor.store"))
+
+
+class PostgresNotices:
+    """One coordinator's; of the loop that listens.
+
+    Args:
+        url: as `PostgresRunner` takes it.
+    """
+
+    def __init__(self, url: URL) -> None:
+        self._dsn = url.render_as_string(hide_password=False)
+        self._waiting: dict[str, None] = {}
+        self._more = asyncio.Event()
+
+    def tell(self, notices: Collection[str]) -> None:
+        """Tell the others, as soon as the database takes it."""
+        if len(self._waiting) < MOST_WAITING:
+            self._waiting.update(dict.fromkeys(notices))
+            self._more.set()
+
+    async def listen(self, hear: Hear) -> None:
+        """Until cancelled; it connects again whenever the connection is lost."""
+        while True:
+            try:
+                await self._once(hear)
+            except (*DRIVER_ERRORS, TimeoutError) as error:
+                log.warning("notices of other coordinators are late", reason=type(error).__name__)
+            self._waiting.clear()  # those who could not be told look for themselves once they listen again
+            await asyncio.sleep(RETRY)
+
+    async def _once(self, hear: Hear) -> None:
+        connection = await _connect(self._dsn, timeout=TIMEOUT, server_settings={"application_name": "livereactor"})
+        me = connection.get_server_pid()
+
+        def heard(_connection: object, pid: int, _channel: str, payload: str) -> None:
+            if pid != me:
+                hear(_notices(payload))
+
+        try:
+            async with asyncio.timeout(TIMEOUT):
+                await connection.add_listener(CHANNEL, heard)
+            connection.add_termination_listener(self._look_again)
+            hear(None)
+            while not connection.is_closed():
+                await self._send(connection)
+        finally:
+            connection.terminate()
+
+    def _look_again(self, _connection: object) -> None:
+        self._more.set()
+
+    async def _send(self, connection: _Connection) -> None:
+        """What waits; or, where nothing does for long, a word to a server that may be gone."""
+        try:
+            async with asyncio.timeout(QUIET):
+                await self._more.wait()
+        except TimeoutError:
+            await connection.execute("SELECT 1", timeout=TIMEOUT)
+            return
+        self._more.clear()
+        while self._waiting and not connection.is_closed():
+            await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, self._taken(), timeout=TIMEOUT)
+
+    def _taken(self) -> str:
+        """As many as one payload holds, oldest first."""
+        size, taken = 2, list[str]()
+        for notice in self._waiting:
+            size += len(json.dumps(notice)) + 2
+            if taken and size > PAYLOAD_BYTES:
+                break
+            taken.append(notice)
+        for notice in taken:
+            del self._waiting[notice]
+        return json.dumps(taken)
+
+
+class _Connection(Protocol):
+    """Of asyncpg, which has no types of its own."""
+
+    def get_server_pid(self) -> int: ...
+    async def add_listener(self, channel: str, callback: Callable[..., None]) -> None: ...
+    def add_termination_listener(self, callback: Callable[..., None]) -> None: ...
+    async def execute(self, query: str, *arguments: Any, timeout: float) -> str: ...
+    def is_closed(self) -> bool: ...
+    def terminate(self) -> None: ...
+
+
+_connect: Final = cast(
+    Callable[..., Awaitable[_Connection]],
+    asyncpg.connect,  # pyright: ignore[reportUnknownMemberType]
+)
+
+
+def _notices(payload: str) -> Sequence[str] | None:
+    """Those of a coordinator; whatever else somebody sends on the channel means: look for yourselves."""
+    try:
+        found = json.loads(payload)
+    except ValueError:
+        return None
+    if not isinstance(found, list):
+        return None
+    return [str(each) for each in cast(list[object], found)]
