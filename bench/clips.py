@@ -73,12 +73,12 @@ async def _kept(viewer: Client, path: Path) -> dict[str, float]:
 FIGURES = (
     Figure(
         "P8",
-        "ten seconds asked for until they are a file",
+        "clip of ten seconds, from request to file",
         "p50 150 ms (360p) / 250 ms (720p), at most 500",
         p8,
         long=True,
     ),
     Figure(
-        "P9", "first and last picture of a clip against the range asked for", "at most 1 at each end", p9, long=True
+        "P9", "first and last picture of a clip, against the requested range", "at most 1 at each end", p9, long=True
     ),
 )

@@ -112,6 +112,6 @@ FIGURES = (
         "own client 85 / 120 ms to the first frame, page 120 / 180; Python 1.13 110 / 150, JavaScript 240 / 300",
         p5,
     ),
-    Figure("P6", "time added to connect() by an unreachable STUN server at the server", "at most 30 ms", p6, long=True),
+    Figure("P6", "time that an unreachable STUN server adds to connect()", "at most 30 ms", p6, long=True),
     Figure("P24", "connection to the first sharp frame, 720p", "0.1 s from the offer", p24),
 )

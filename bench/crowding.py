@@ -55,4 +55,4 @@ async def _decoded(viewer: Client) -> int:
     return int((await viewer.ask("stats"))["inbound"]["main_video"]["frames_decoded"] or 0)
 
 
-FIGURES = (Figure("P14", "sessions at 640×360 and 30 fps that one machine carries", "8 on two cores", p14, long=True),)
+FIGURES = (Figure("P14", "sessions at 640×360 and 30 fps on one machine", "8 on two cores", p14, long=True),)

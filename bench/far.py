@@ -97,7 +97,7 @@ def _size() -> Mapping[str, str]:
 FIGURES = (
     Figure(
         "P23",
-        "command to first changed pixel, 40 ms away and with 1 % of the packets lost",
+        "command to first changed pixel, at 40 ms round trip and 1 % packet loss",
         "40 ms round trip + 40 ms (p95)",
         p23,
     ),

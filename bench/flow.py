@@ -71,7 +71,7 @@ async def p25(stand: Stand) -> Sequence[Result]:
 
 FIGURES = (
     Figure("P15", "gap between frames", "p99 36 ms; Chromium 45", p15),
-    Figure("P16", "gaps of a model that makes chunks", "no gap over 1.5 intervals", p16),
+    Figure("P16", "gaps between frames of a model that yields chunks", "no gap over 1.5 intervals", p16),
     Figure(
         "P25", "camera frame through the model and back", "12 / 15 ms; Chromium 15 / 20 (p50 / p95)", p25, long=True
     ),

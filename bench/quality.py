@@ -81,7 +81,7 @@ def _passed() -> int:
 FIGURES = (
     Figure(
         "P26",
-        "picture quality at 1, 3 and 6 Mbit/s, and after a step",
+        "picture quality at 1, 3 and 6 Mbit/s, and after a drop in bandwidth",
         "not below the official stack's",
         p26,
         long=True,

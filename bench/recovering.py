@@ -83,7 +83,7 @@ def _nft(rules: str) -> None:
 FIGURES = (
     Figure(
         "P11",
-        "transport lost to first frame again",
+        "from a lost transport to the next frame",
         "reconnect() 75 ms to ready, 110 to a frame; 1.2 s after a silent cut",
         p11,
         long=True,

@@ -206,8 +206,8 @@ FIGURES = (
         p4,
     ),
     Figure("P18", "session creations a second, 40 clients from another process", "600/s, p99 30 ms", p18, long=True),
-    Figure("P19", "worker free to the waiting client told", "50 ms", p19),
+    Figure("P19", "from a free worker to the waiting client's answer", "50 ms", p19),
     Figure(
-        "P20", "worker killed to client told, and to its session on another worker", "300 ms, 1,500 ms", p20, long=True
+        "P20", "from a killed worker to the client's notice, and to its session on another worker", "300 ms, 1,500 ms", p20, long=True
     ),
 )

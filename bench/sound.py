@@ -59,7 +59,7 @@ def _apart(client: str, beeps: Sequence[dict[str, float | None]]) -> list[Result
 FIGURES = (
     Figure(
         "P27",
-        "sound: command to ear, against the picture, drift",
+        "sound: delay from command to ear, offset from the picture, drift",
         "60 ms; 40 ms (p95); 20 ms over an hour",
         p27,
         long=True,
