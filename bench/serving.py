@@ -208,6 +208,10 @@ FIGURES = (
     Figure("P18", "session creations a second, 40 clients from another process", "600/s, p99 30 ms", p18, long=True),
     Figure("P19", "from a free worker to the waiting client's answer", "50 ms", p19),
     Figure(
-        "P20", "from a killed worker to the client's notice, and to its session on another worker", "300 ms, 1,500 ms", p20, long=True
+        "P20",
+        "from a killed worker to the client's notice, and to its session on another worker",
+        "300 ms, 1,500 ms",
+        p20,
+        long=True,
     ),
 )

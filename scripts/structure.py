@@ -3,8 +3,8 @@
     python scripts/structure.py            the table
     python scripts/structure.py --list     also the places behind each count
 
-Reads the source as text and syntax trees; nothing of the project is imported or run. `tests/unit/docs/test_structure.py`
-holds the counts at their targets.
+Reads the source as text and syntax trees; nothing of the project is imported or run.
+`tests/unit/docs/test_structure.py` holds the counts at their targets.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ FRAGMENT: Final = re.compile(
 )
 # Citations of pages that the repository does not have.
 DANGLING: Final = re.compile(
-    r"\b([Bb]ehaviou?r(?:'s)?|[Pp]rotocol(?:'s)?|[Ss]ections?|§)\s+\d+(\.\d+)*\b(?! (bits?|bytes?|MiB|MB|kB|s\b))|\bC-\d\d?\b|\b[Pp]art [A-E]\b"
+    r"\b([Bb]ehaviou?r(?:'s)?|[Pp]rotocol(?:'s)?|[Ss]ections?|§)\s+\d+(\.\d+)*\b(?! (bits?|bytes?|MiB|MB|kB|s\b))"
+    r"|\bC-\d\d?\b|\b[Pp]art [A-E]\b"
 )
 RFC: Final = re.compile(r"\b(RFC|ISO|IEEE|ITU|H\.26|Debian|W3C|IETF|draft|FIPS|policy|AV1|Annex)", re.IGNORECASE)
 

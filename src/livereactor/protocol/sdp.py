@@ -1,6 +1,6 @@
-"""Reading SDP (RFC 8866, RFC 8829) as data. Pure.
+"""Session descriptions (SDP, RFC 8866 and RFC 8829) as data: the one reader for runtime, client and engines. Pure.
 
-What the runtime wants to know of an offer before an engine sees it; each engine changes descriptions its own way.
+An engine keeps beside its adapter only what it changes in a description before or after its library sees it.
 """
 
 from __future__ import annotations
@@ -11,37 +11,42 @@ from dataclasses import dataclass
 from typing import Final
 
 from livereactor.base.errors import PeerError
+from livereactor.base.limits import KIB, Limits
+from livereactor.protocol.chunking import CHUNKING_ATTRIBUTE, declared_limit
 from livereactor.protocol.json_text import shown
 
+PLAIN_MESSAGE_BYTES: Final = Limits().message_bytes  # largest message without chunking, as browsers declare it too
+UNDECLARED_MESSAGE_BYTES: Final = 64 * KIB  # of a side that declares no max-message-size (RFC 8841, section 6.1)
 SDP_BYTES: Final = 256 * 1024  # a browser's offer with eight sections and all its codecs has some 30 KiB
 MAX_SECTIONS: Final = 128  # each costs the engine a transceiver
 _DIRECTIONS: Final = ("sendrecv", "sendonly", "recvonly", "inactive")
+_DECIMAL: Final = re.compile(r"\d{1,12}", re.ASCII)
 _LINE: Final = re.compile(r"[a-z]=[^\x00]*")
 _MEDIA: Final = re.compile(r"m=(\w{1,32}) (\d{1,5})(?:/\d{1,5})? ([\w/]{1,64}) (.+)", re.ASCII)
 _RTPMAP: Final = re.compile(r"(\d{1,3}) ([\w.\-]{1,64})/(\d{1,9})(?:/(\d{1,3}))?\s*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
-class CodecText:
-    """One payload type of a section."""
+class RtpCodec:
+    """A payload type of a section and its encoding name, as the `a=rtpmap` line writes it."""
 
     payload: int
     name: str
 
 
 @dataclass(frozen=True, slots=True)
-class SectionText:
-    """Lines of one part of a description; attributes by name, of which the first counts."""
+class SectionLines:
+    """The lines of one part of a description; attributes are found by name."""
 
     lines: tuple[str, ...]
 
     def values(self, name: str) -> tuple[str, ...]:
-        """The values of all attributes of this name, in order; empty texts for those without one."""
+        """Return the values of all attributes of this name, in order; an attribute without a value gives ""."""
         flag, prefix = f"a={name}", f"a={name}:"
         return tuple(line[len(prefix) :].strip() for line in self.lines if line == flag or line.startswith(prefix))
 
     def value(self, name: str) -> str | None:
-        """The value of the first attribute of this name; None without one."""
+        """Return the value of the first attribute of this name, or None."""
         return next(iter(self.values(name)), None)
 
     def has(self, name: str) -> bool:
@@ -50,8 +55,15 @@ class SectionText:
 
 
 @dataclass(frozen=True, slots=True)
-class MediaText(SectionText):
-    """One m-section, its first line the m-line. `kind`: audio, video or application."""
+class MediaSection(SectionLines):
+    """An m-section, its first line the m-line.
+
+    Attributes:
+        kind: `audio`, `video` or `application`.
+        formats: payload types of the m-line, the preferred one first.
+        direction: `sendrecv`, `sendonly`, `recvonly` or `inactive`; `sendrecv` without a line (RFC 8866, section 6.7).
+        codecs: payload types that have a name, in the order of `formats`.
+    """
 
     kind: str
     port: int
@@ -59,18 +71,48 @@ class MediaText(SectionText):
     formats: tuple[str, ...]
     mid: str
     direction: str
-    codecs: tuple[CodecText, ...]
+    codecs: tuple[RtpCodec, ...]
+
+    @property
+    def sends(self) -> bool:
+        """Whether the side that wrote the section may send on it."""
+        return self.direction in ("sendrecv", "sendonly")
+
+    @property
+    def receives(self) -> bool:
+        """Whether the side that wrote the section may receive on it."""
+        return self.direction in ("sendrecv", "recvonly")
+
+    @property
+    def codec_names(self) -> tuple[str, ...]:
+        """Encoding names in upper case, the preferred one first."""
+        return tuple(codec.name.upper() for codec in self.codecs)
+
+    def payload(self, name: str) -> int | None:
+        """Return the first payload type of a codec, by its name in any case, or None."""
+        return next((codec.payload for codec in self.codecs if codec.name.upper() == name.upper()), None)
+
+    def fmtp(self, payload: int) -> str:
+        """Return the format parameters of a payload type, or ""."""
+        return next((value.partition(" ")[2] for value in self.values("fmtp") if value.startswith(f"{payload} ")), "")
+
+    def extension(self, uri: str) -> int | None:
+        """Return the id of a header extension (RFC 8285), or None."""
+        for value in self.values("extmap"):
+            if value.split()[1:2] == [uri]:
+                return int(value.split()[0].partition("/")[0])
+        return None
 
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """An offer or an answer."""
+    """An offer or an answer; `str` writes it."""
 
-    session: SectionText
-    media: tuple[MediaText, ...]
+    session: SectionLines
+    media: tuple[MediaSection, ...]
 
-    def section(self, mid: str) -> MediaText | None:
-        """The section with this mid."""
+    def section(self, mid: str) -> MediaSection | None:
+        """Return the section with this mid, or None."""
         return next((section for section in self.media if section.mid == mid), None)
 
     @property
@@ -81,13 +123,34 @@ class Description:
     @property
     def video_codecs(self) -> frozenset[str]:
         """Names of all video codecs, in upper case, repair formats included."""
-        return frozenset(codec.name.upper() for part in self.media if part.kind == "video" for codec in part.codecs)
+        return frozenset(name for part in self.media if part.kind == "video" for name in part.codec_names)
+
+    @property
+    def plain_limit(self) -> int:
+        """Largest message without chunking that this side takes, bytes; a declared 0 means any (RFC 8841)."""
+        declared = next((part.value("max-message-size") for part in self.media if part.kind == "application"), None)
+        size = int(declared) if declared and _DECIMAL.fullmatch(declared) else UNDECLARED_MESSAGE_BYTES
+        return min(size or PLAIN_MESSAGE_BYTES, PLAIN_MESSAGE_BYTES)
+
+    @property
+    def chunked_limit(self) -> int | None:
+        """Largest chunked message that this side takes, bytes; None where it does not chunk."""
+        return declared_limit(self.session.value(CHUNKING_ATTRIBUTE))
+
+    def __str__(self) -> str:
+        return written([self.session.lines, *(section.lines for section in self.media)])
+
+
+def written(parts: Iterable[Iterable[str]]) -> str:
+    """Write the lines of the session and of each m-section as one description."""
+    return "".join(f"{line}\r\n" for lines in parts for line in lines)
 
 
 def parse_offer(text: str) -> Description:
-    """An offer that can be answered; `PeerError` with one sentence for what cannot.
+    """Read an offer that can be answered: each section has ICE credentials and a DTLS fingerprint, or the session has.
 
-    Beside what `parse_description` wants: ICE credentials and a DTLS fingerprint for every section in use.
+    Raises:
+        PeerError: it is no such offer; the message says in one sentence what is missing.
     """
     offer = parse_description(text, "the offer")
     for section in offer.media:
@@ -100,7 +163,15 @@ def parse_offer(text: str) -> Description:
 
 
 def parse_description(text: str, what: str = "the description") -> Description:
-    """The description as data; `what` names it in the `PeerError` that anything else raises."""
+    """Read an offer or an answer.
+
+    Args:
+        text: the description, at most `SDP_BYTES` long, of at most `MAX_SECTIONS` sections.
+        what: names the description in error messages.
+
+    Raises:
+        PeerError: it is not SDP, has no m-section, or a section has no mid or the mid of another.
+    """
     if len(text) > SDP_BYTES or len(text.encode(errors="replace")) > SDP_BYTES:
         raise PeerError(f"{what} has {len(text)} characters, over the limit of {SDP_BYTES} bytes; drop unused sections")
     lines = [line for line in text.replace("\r\n", "\n").split("\n") if line]
@@ -114,7 +185,7 @@ def parse_description(text: str, what: str = "the description") -> Description:
         raise PeerError(f"{what} has no m-line; add a transceiver or a data channel before createOffer")
     if len(starts) > MAX_SECTIONS:
         raise PeerError(f"{what} has {len(starts)} sections, over the limit of {MAX_SECTIONS}; drop unused ones")
-    session = SectionText(tuple(lines[: starts[0]]))
+    session = SectionLines(tuple(lines[: starts[0]]))
     ends = [*starts[1:], len(lines)]
     media = tuple(_media(tuple(lines[start:end]), session, what) for start, end in zip(starts, ends, strict=True))
     _refuse_doubles((section.mid for section in media), what)
@@ -129,16 +200,16 @@ def _refuse_doubles(mids: Iterable[str], what: str) -> None:
         seen.add(mid)
 
 
-def _media(lines: tuple[str, ...], session: SectionText, what: str) -> MediaText:
+def _media(lines: tuple[str, ...], session: SectionLines, what: str) -> MediaSection:
     line = _MEDIA.fullmatch(lines[0])
     if line is None:
         raise PeerError(f"{what} has the m-line {shown(lines[0], 40)}; want 'm=<kind> <port> <transport> <formats>'")
-    part = SectionText(lines)
+    part = SectionLines(lines)
     mid = part.value("mid")
     if not mid:
         raise PeerError(f"the {line[1]} section of {what} has no a=mid; send what createOffer made")
     formats = tuple(line[4].split())
-    return MediaText(
+    return MediaSection(
         lines=lines,
         kind=line[1],
         port=int(line[2]),
@@ -150,14 +221,12 @@ def _media(lines: tuple[str, ...], session: SectionText, what: str) -> MediaText
     )
 
 
-def _direction(part: SectionText) -> str | None:
+def _direction(part: SectionLines) -> str | None:
     return next((word for word in _DIRECTIONS if part.has(word)), None)
 
 
-def _codecs(part: SectionText, formats: tuple[str, ...]) -> tuple[CodecText, ...]:
+def _codecs(part: SectionLines, formats: tuple[str, ...]) -> tuple[RtpCodec, ...]:
     names = {found[1]: found for value in part.values("rtpmap") if (found := _RTPMAP.fullmatch(value))}
     return tuple(
-        CodecText(int(number), found[2])
-        for number in dict.fromkeys(formats)
-        if (found := names.get(number)) is not None
+        RtpCodec(int(number), found[2]) for number in dict.fromkeys(formats) if (found := names.get(number)) is not None
     )

@@ -20,6 +20,7 @@ from livereactor.engine.aiortc.frame_tags import FrameTag, append_tag, split_tag
 from livereactor.engine.aiortc.receiver_estimate import Bounds, ReceiverEstimate
 from livereactor.engine.key_gate import KeyGate
 from livereactor.media.frames import EncodedFrame, VideoCodec
+from livereactor.protocol.sdp import parse_description
 
 FIRST = 65_530  # so that the sequence numbers wrap
 
@@ -234,7 +235,7 @@ BOTH = (VideoCodec.VP8, VideoCodec.H264)
 
 
 def test_an_offer_is_cut_to_one_codec_with_its_retransmission_and_without_candidates() -> None:
-    given = sdp.for_aiortc(sdp.take_apart(OFFER), BOTH)
+    given = sdp.for_aiortc(parse_description(OFFER), BOTH)
     assert "m=video 9 UDP/TLS/RTP/SAVPF 96 97\r\n" in given
     assert "AV1" not in given
     assert "H264" not in given
@@ -244,23 +245,23 @@ def test_an_offer_is_cut_to_one_codec_with_its_retransmission_and_without_candid
 
 
 def test_what_we_serve_decides_the_codec() -> None:
-    video = sdp.take_apart(OFFER).sections[0]
-    assert sdp.chosen_payload(video, BOTH) == "96"
-    assert sdp.chosen_payload(video, (VideoCodec.H264, VideoCodec.VP8)) == "102"
+    video = parse_description(OFFER).media[0]
+    assert sdp.chosen_payload(video, BOTH) == 96
+    assert sdp.chosen_payload(video, (VideoCodec.H264, VideoCodec.VP8)) == 102
     assert sdp.chosen_payload(video, ()) is None
     assert video.extension(sdp.PLAYOUT_DELAY) == 5
 
 
 def test_limits_are_those_the_other_side_declares() -> None:
-    text = sdp.take_apart(OFFER)
-    assert text.plain_limit() == 100_000
-    assert text.chunked_limit() == 1_000_000
-    assert sdp.take_apart(OFFER.replace("a=max-message-size:100000", "a=x")).plain_limit() == 65_536
-    assert sdp.take_apart(OFFER.replace("chunking:1", "chunking:2")).chunked_limit() is None
+    text = parse_description(OFFER)
+    assert text.plain_limit == 100_000
+    assert text.chunked_limit == 1_000_000
+    assert parse_description(OFFER.replace("a=max-message-size:100000", "a=x")).plain_limit == 65_536
+    assert parse_description(OFFER.replace("chunking:1", "chunking:2")).chunked_limit is None
 
 
 def test_a_section_without_a_common_codec_keeps_its_own_in_the_answer() -> None:
-    offer = sdp.take_apart(OFFER.replace("VP8/", "VP9/").replace("H264/", "H265/"))
+    offer = parse_description(OFFER.replace("VP8/", "VP9/").replace("H264/", "H265/"))
     answer = sdp.finished(sdp.for_aiortc(offer, BOTH), offer, BOTH, [])
     assert "m=video 9 UDP/TLS/RTP/SAVPF 45\r\n" in answer
     assert "a=rtpmap:45 AV1/90000\r\n" in answer
@@ -272,4 +273,4 @@ def test_a_section_without_a_common_codec_keeps_its_own_in_the_answer() -> None:
 )
 def test_what_is_no_description_is_refused(text: str) -> None:
     with pytest.raises(PeerError):
-        sdp.take_apart(text)
+        parse_description(text)

@@ -205,7 +205,7 @@ async def test_the_answer_keeps_order_mids_and_sections_and_carries_candidates()
     server, client = await ClientSide.make(engine), await ClientSide.make(engine)
     offer = await client.offer(WATCH)
     answer = (await server.peer.accept(offer, {"0": Use.SEND, "2": Use.SEND})).answer
-    sections = memory_sdp.read(answer).sections
+    sections = memory_sdp.read(answer).media
     assert [(s.kind, s.mid, s.direction) for s in sections[:3]] == [
         ("video", "0", "sendonly"),
         ("audio", "1", "inactive"),

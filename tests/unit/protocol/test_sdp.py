@@ -100,3 +100,14 @@ def test_what_cannot_be_answered_is_refused_in_one_sentence(text: str, part: str
     with pytest.raises(PeerError, match=part) as caught:
         parse_offer(text)
     assert len(caught.value.message) < 250
+
+
+def test_only_line_ends_end_a_line() -> None:
+    # str.splitlines also ends a line at a vertical tab, among others: one line would become many sections.
+    offer = parse_offer(OFFER + "a=x:1" + "\x0bm=audio 9 X 0\x0ba=mid:x" * 100 + "\r\n")
+    assert len(offer.media) == 3
+    assert str(offer).count("\r\nm=") == 3
+
+
+def test_a_description_is_written_as_it_was_read() -> None:
+    assert str(parse_offer(OFFER)) == OFFER

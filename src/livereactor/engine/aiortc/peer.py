@@ -43,6 +43,7 @@ from livereactor.engine.port import (
     Use,
 )
 from livereactor.media.frames import VideoCodec
+from livereactor.protocol.sdp import Description, MediaSection, parse_description
 
 CLOSE_TIMEOUT: Final = 5.0  # seconds; what does not end by then is left to the collector
 _DIRECTIONS: Final = {Use.SEND: "sendonly", Use.RECEIVE: "recvonly", Use.INACTIVE: "inactive"}
@@ -85,12 +86,12 @@ class AiortcPeer:
 
     async def accept(self, offer: str, uses: Mapping[str, Use]) -> Accepted:
         """Answer an offer."""
-        theirs = sdp.take_apart(offer)
+        theirs = parse_description(offer, "the offer")
         native = self._make()
         await self._apply(native, theirs, "offer")
         self._negotiate(theirs)
         transceivers = {transceiver.mid: transceiver for transceiver in native.getTransceivers()}
-        for section in theirs.sections:
+        for section in theirs.media:
             if section.kind in ("video", "audio"):
                 use = self._possible(section, uses.get(section.mid, Use.INACTIVE))
                 self._answer(section, use, transceivers[section.mid])
@@ -102,13 +103,13 @@ class AiortcPeer:
         self._report(theirs)
         return Accepted(answer, dict(self._video), dict(self._audio))
 
-    def _possible(self, section: sdp.SectionText, wanted: Use) -> Use:
+    def _possible(self, section: MediaSection, wanted: Use) -> Use:
         """What can be done with a section: as wanted, else nothing."""
-        allowed = {Use.SEND: ("recvonly", "sendrecv"), Use.RECEIVE: ("sendonly", "sendrecv"), Use.INACTIVE: ()}
+        allowed = {Use.SEND: section.receives, Use.RECEIVE: section.sends, Use.INACTIVE: False}
         common = sdp.chosen_payload(section, self._config.video_codecs) is not None
-        return wanted if common and section.direction in allowed[wanted] else Use.INACTIVE
+        return wanted if common and allowed[wanted] else Use.INACTIVE
 
-    def _answer(self, section: sdp.SectionText, use: Use, transceiver: RTCRtpTransceiver) -> None:
+    def _answer(self, section: MediaSection, use: Use, transceiver: RTCRtpTransceiver) -> None:
         transceiver.direction = _DIRECTIONS[use]
         if use is Use.SEND:
             self._bind_output(section, transceiver)
@@ -136,18 +137,18 @@ class AiortcPeer:
         native = self._native
         if native is None or native.signalingState != "have-local-offer":
             raise EngineError("this peer waits for no answer; call offer() first")
-        theirs = sdp.take_apart(answer)
-        if [section.mid for section in theirs.sections] != [
-            section.mid for section in sdp.take_apart(native.localDescription.sdp).sections
+        theirs = parse_description(answer, "the answer")
+        if [section.mid for section in theirs.media] != [
+            section.mid for section in parse_description(native.localDescription.sdp).media
         ]:
             raise PeerError("the answer has other sections than the offer; answer every section, in order")
         self._negotiate(theirs)
-        by_mid = {section.mid: section for section in theirs.sections}
+        by_mid = {section.mid: section for section in theirs.media}
         for wanted, transceiver in self._offered:
             section = by_mid[transceiver.mid or ""]
-            if wanted.use is Use.SEND and section.direction in ("recvonly", "sendrecv"):
+            if wanted.use is Use.SEND and section.receives:
                 self._bind_output(section, transceiver)
-            elif wanted.use is Use.RECEIVE and section.direction in ("sendonly", "sendrecv"):
+            elif wanted.use is Use.RECEIVE and section.sends:
                 self._bind_input(section, transceiver)
         await self._apply(native, theirs, "answer")
         self._report(theirs)
@@ -217,7 +218,7 @@ class AiortcPeer:
         self._native = native
         return native
 
-    async def _apply(self, native: RTCPeerConnection, theirs: sdp.Text, kind: str) -> None:
+    async def _apply(self, native: RTCPeerConnection, theirs: Description, kind: str) -> None:
         text = sdp.for_aiortc(theirs, self._config.video_codecs)
         try:
             await native.setRemoteDescription(RTCSessionDescription(text, kind))
@@ -244,20 +245,20 @@ class AiortcPeer:
 
     # --- negotiating and binding ---
 
-    def _declared(self, theirs: sdp.Text | None) -> list[str]:
+    def _declared(self, theirs: Description | None) -> list[str]:
         """Private lines of ours: in an offer what we can do, in an answer what both can."""
-        tags = self._config.frame_metadata and (theirs is None or theirs.declares(sdp.FRAME_METADATA))
-        chunks = self._config.chunking and (theirs is None or theirs.chunked_limit() is not None)
+        tags = self._config.frame_metadata and (theirs is None or sdp.declares(theirs, sdp.FRAME_METADATA))
+        chunks = self._config.chunking and (theirs is None or theirs.chunked_limit is not None)
         return [*([sdp.FRAME_METADATA] if tags else []), *([sdp.CHUNKING] if chunks else [])]
 
-    def _negotiate(self, theirs: sdp.Text) -> None:
-        chunked = theirs.chunked_limit() if self._config.chunking else None
-        self._messages = MessageLimits(theirs.plain_limit(), chunked)
-        self._tagged = self._config.frame_metadata and theirs.declares(sdp.FRAME_METADATA)
+    def _negotiate(self, theirs: Description) -> None:
+        chunked = theirs.chunked_limit if self._config.chunking else None
+        self._messages = MessageLimits(theirs.plain_limit, chunked)
+        self._tagged = self._config.frame_metadata and sdp.declares(theirs, sdp.FRAME_METADATA)
         for channel in self._channels:
             channel.negotiated(self._messages)
 
-    def _bind_output(self, section: sdp.SectionText, transceiver: RTCRtpTransceiver) -> None:
+    def _bind_output(self, section: MediaSection, transceiver: RTCRtpTransceiver) -> None:
         mid = section.mid
         if section.kind == "audio":
             self._audio[mid] = sound = AiortcAudioOutput()
@@ -271,23 +272,24 @@ class AiortcPeer:
         output.tagged = self._tagged
         output.bind(mid, self._codec(section), transceiver.sender, delay_id)
 
-    def _bind_input(self, section: sdp.SectionText, transceiver: RTCRtpTransceiver) -> None:
+    def _bind_input(self, section: MediaSection, transceiver: RTCRtpTransceiver) -> None:
         kind: Kind = "video" if section.kind == "video" else "audio"
         codec = self._codec(section) if kind == "video" else VideoCodec.VP8
         self._inputs[section.mid] = track = AiortcInput(section.mid, kind, codec)
         track.attach(transceiver.receiver)
 
-    def _codec(self, section: sdp.SectionText) -> VideoCodec:
-        return VideoCodec(section.codec(sdp.chosen_payload(section, self._config.video_codecs) or ""))
+    def _codec(self, section: MediaSection) -> VideoCodec:
+        chosen = sdp.chosen_payload(section, self._config.video_codecs)
+        return VideoCodec(next(codec.name.upper() for codec in section.codecs if codec.payload == chosen))
 
-    def _report(self, theirs: sdp.Text) -> None:
+    def _report(self, theirs: Description) -> None:
         """Say what was negotiated, and take the candidates the description came with."""
         for mid, track in self._inputs.items():
             self._post(TrackAdded(mid, track))
         for mid, output in self._video.items():
             if output.codec is not None:
                 self._post(CodecNegotiated(mid, output.codec))
-        for _, line in theirs.candidates():
+        for line in sdp.candidates(theirs):
             self._paths.add(line)
 
     # --- from aiortc ---

@@ -32,6 +32,7 @@ from livereactor.engine.port import (
     Use,
 )
 from livereactor.media.frames import VideoCodec
+from livereactor.protocol.sdp import MediaSection, parse_description
 
 _Output: TypeAlias = LibwebrtcVideoOutput | LibwebrtcAudioOutput
 
@@ -81,13 +82,14 @@ class LibwebrtcPeer:
     # --- server side ---
 
     async def accept(self, offer: str, uses: Mapping[str, Use]) -> Accepted:
-        sections = [section for section in sdp.sections(offer) if section.kind in _KINDS]
+        description = parse_description(offer, "the offer")
+        sections = [section for section in description.media if section.kind in _KINDS]
         plan = {section.mid: self._possible(section, uses.get(section.mid, Use.INACTIVE)) for section in sections}
         self._refuse_twice()
         outputs = {s.mid: self._make_output(s.kind) for s in sections if plan[s.mid] is Use.SEND}
         transport = self._connect()
-        offer = sdp.unbundled(offer, {section.mid for section in sections if sdp.is_hopeless(section)})
-        tracks = await transport.apply("offer", sdp.with_codecs(offer, self._kept_codecs(sections, plan)))
+        answerable = sdp.answerable(description, self._kept_codecs(sections, plan))
+        tracks = await transport.apply("offer", answerable, description)
         found = await transport.whole(transport.native.transceivers())
         transceivers = {transceiver.mid(): self._held.keep(transceiver) for transceiver in found}
         settings: list[Awaitable[None]] = []
@@ -98,7 +100,7 @@ class LibwebrtcPeer:
                 self._bind_output(section, output)
             settings.append(transceiver.set_direction(_DIRECTIONS[plan[section.mid]]))
         # Each call hands over to libwebrtc's threads and back: what need not wait for one another goes together.
-        estimate = self._set_estimate(transport, all(s.transport_cc for s in sections if s.kind == "video"))
+        estimate = self._set_estimate(transport, all(sdp.has_transport_cc(s) for s in sections if s.kind == "video"))
         await transport.whole(asyncio.gather(estimate, *settings))
         self._bind_tracks(tracks, [s for s in sections if s.sends], {m for m in plan if plan[m] is Use.RECEIVE})
         answer = await transport.describe("answer")
@@ -108,7 +110,7 @@ class LibwebrtcPeer:
         self._report()
         return _accepted(announced(sdp.with_candidates(answer, candidates), self._config.public_addresses), outputs)
 
-    def _kept_codecs(self, sections: Sequence[sdp.MediaSection], plan: Mapping[str, Use]) -> dict[str, Sequence[str]]:
+    def _kept_codecs(self, sections: Sequence[MediaSection], plan: Mapping[str, Use]) -> dict[str, Sequence[str]]:
         """What each video section may still choose from: our one codec to send, those we decode to receive."""
         kept: dict[str, Sequence[str]] = {}
         for section in sections:
@@ -119,14 +121,14 @@ class LibwebrtcPeer:
                 kept[section.mid] = sdp.DECODABLE
         return kept
 
-    def _possible(self, section: sdp.MediaSection, wanted: Use) -> Use:
+    def _possible(self, section: MediaSection, wanted: Use) -> Use:
         """What can be done with a section: as wanted, else nothing."""
         match wanted:
             case Use.SEND:
                 codec = sdp.chosen_codec(section, self._config.video_codecs)
                 possible = section.receives and (section.kind == "audio" or codec is not None)
             case Use.RECEIVE:
-                decodable = any(codec in sdp.DECODABLE for codec in section.codecs)
+                decodable = any(codec in sdp.DECODABLE for codec in section.codec_names)
                 possible = section.sends and (section.kind == "audio" or decodable)
             case Use.INACTIVE:
                 possible = False
@@ -160,8 +162,9 @@ class LibwebrtcPeer:
         transport = self._transport
         if transport is None:
             raise EngineError("an answer without an offer; call offer() first")
-        tracks = await transport.apply("answer", answer)
-        sections = {section.mid: section for section in sdp.sections(answer)}
+        description = parse_description(answer, "the answer")
+        tracks = await transport.apply("answer", answer, description)
+        sections = {section.mid: section for section in description.media}
         outputs: dict[str, _Output] = {}
         settings: list[Awaitable[None]] = []
         for _, transceiver, output in self._offered:
@@ -264,12 +267,12 @@ class LibwebrtcPeer:
         self._outputs.append(output)
         return output
 
-    def _bind_output(self, section: sdp.MediaSection, output: _Output) -> None:
+    def _bind_output(self, section: MediaSection, output: _Output) -> None:
         output.mid = section.mid
         if isinstance(output, LibwebrtcVideoOutput):
             output.codec = sdp.chosen_codec(section, self._config.video_codecs)
 
-    def _bind_tracks(self, tracks: Sequence[rw.Track], senders: Sequence[sdp.MediaSection], wanted: set[str]) -> None:
+    def _bind_tracks(self, tracks: Sequence[rw.Track], senders: Sequence[MediaSection], wanted: set[str]) -> None:
         """Tie remote tracks to mids: libwebrtc reports them without one, in the order of their sections."""
         for track, section in zip(tracks, senders, strict=False):
             kind: Kind = "video" if section.kind == "video" else "audio"

@@ -14,7 +14,6 @@ import reactor_webrtc as rw
 
 from livereactor.base.errors import EngineError, PeerError
 from livereactor.engine.gathering import Relays, is_relay, is_tcp, no_candidate
-from livereactor.engine.libwebrtc import sdp
 from livereactor.engine.libwebrtc.channel import LibwebrtcChannel, run_on
 from livereactor.engine.libwebrtc.held import Held
 from livereactor.engine.port import (
@@ -26,6 +25,7 @@ from livereactor.engine.port import (
     PeerState,
     StateChanged,
 )
+from livereactor.protocol.sdp import PLAIN_MESSAGE_BYTES, Description
 
 FIRST_CANDIDATE: Final = 1.0  # seconds; host candidates come in 2 ms, so after this there are none
 FIRST_RELAY: Final = 5.0  # seconds; a relay's candidate takes round trips
@@ -68,7 +68,7 @@ class Transport:
         self._described: list[Candidate] | None = []  # candidates for the description; None once it is out
         self._first_candidate = asyncio.Event()  # or that there will be none
         self._first_relay = asyncio.Event()  # likewise
-        self._plain_limit = self._chunked_limit = sdp.PLAIN_MESSAGE_BYTES
+        self._plain_limit = self._chunked_limit = PLAIN_MESSAGE_BYTES
         self._last_reference: list[rw.PeerConnection] = []
         self._closing = threading.Lock()
         self._calls: set[asyncio.Future[Any]] = set()
@@ -94,11 +94,16 @@ class Transport:
         future.add_done_callback(self._forget)
         return await asyncio.shield(future)
 
-    async def apply(self, kind: str, description: str) -> list[rw.Track]:
-        """Take the other side's description; the tracks it may send on, in the order of its sections."""
-        self._plain_limit, self._chunked_limit = sdp.plain_limit(description), sdp.chunked_limit(description)
+    async def apply(self, kind: str, text: str, description: Description) -> list[rw.Track]:
+        """Apply the other side's description, its text and what was read of it.
+
+        Returns:
+            the tracks it may send on, in the order of its sections.
+        """
+        self._plain_limit = description.plain_limit
+        self._chunked_limit = description.chunked_limit or PLAIN_MESSAGE_BYTES
         try:
-            await self.whole(self.native.set_remote_description(rw.SessionDescription(kind, description)))
+            await self.whole(self.native.set_remote_description(rw.SessionDescription(kind, text)))
         except RuntimeError as error:
             raise PeerError(f"the {kind} cannot be applied: {error}; send a complete WebRTC description") from error
         tracks, self._tracks = self._tracks, []

@@ -14,7 +14,6 @@ from livereactor.base.errors import EngineError, PeerError
 from livereactor.base.limits import Limits
 from livereactor.engine.memory import sdp as memory_sdp
 from livereactor.engine.memory.media import MemoryAudioOutput, MemoryInput, MemoryVideoOutput
-from livereactor.engine.memory.sdp import Description, MediaSection
 from livereactor.engine.memory.wire import MemoryChannel, Wire, join_channels
 from livereactor.engine.port import (
     Accepted,
@@ -36,6 +35,7 @@ from livereactor.engine.port import (
     Use,
 )
 from livereactor.media.frames import VideoCodec
+from livereactor.protocol.sdp import Description, MediaSection
 
 
 class MemoryEngine:
@@ -96,7 +96,7 @@ class MemoryPeer:
         description = memory_sdp.read(offer)
         answer = memory_sdp.write_answer(self._ufrag, description, uses)
         self._offered = description
-        for section in memory_sdp.read(answer).sections:
+        for section in memory_sdp.read(answer).media:
             self._bind(section, sends=section.direction == "sendonly", receives=section.direction == "recvonly")
         return Accepted(answer, dict(self._video), dict(self._audio))
 
@@ -112,11 +112,11 @@ class MemoryPeer:
         if self._offered is None or self._far is not None:
             raise EngineError("this peer waits for no answer; make an offer with it first")
         description = memory_sdp.read(answer)
-        if [section.mid for section in description.sections] != [section.mid for section in self._offered.sections]:
+        if [section.mid for section in description.media] != [section.mid for section in self._offered.media]:
             raise PeerError("the answer has other sections than the offer; answer every section, in order")
-        for section in description.sections:  # its directions are the other side's
+        for section in description.media:  # its directions are the other side's
             self._bind(section, sends=section.direction == "recvonly", receives=section.direction == "sendonly")
-        far = self._peers.get(description.ufrag)
+        far = self._peers.get(description.ice_ufrag)
         if far is not None:
             self._connect(far)
         return Accepted(answer, dict(self._video), dict(self._audio))
@@ -182,7 +182,7 @@ class MemoryPeer:
         if section.kind == "application" or chosen is None:
             return
         if sends and section.kind == "video":
-            codec = VideoCodec(chosen[1])
+            codec = VideoCodec(chosen.name)
             self._video[mid] = MemoryVideoOutput(mid, codec, self._wire, lambda: self._emit(KeyFrameWanted(mid)))
             self._emit(CodecNegotiated(mid, codec))
         elif sends:
@@ -208,7 +208,7 @@ class MemoryPeer:
                 output.connect(other._inputs.get(mid))
         chunked = self._config.chunking and far._config.chunking
         limit = Limits().chunked_message_bytes if chunked else Limits().message_bytes
-        for label in self._offered.channels if self._offered else ():
+        for label in memory_sdp.channels(self._offered) if self._offered else ():
             ends = [MemoryChannel(label, limit, peer._wire) for peer in (self, far)]
             join_channels(*ends)
             for peer, end in zip((self, far), ends, strict=True):

@@ -1,19 +1,17 @@
 """The descriptions of the in-memory engine: real SDP (RFC 8866), so that code which reads it needs no sockets.
 
-Pure. Only what a room or a page looks at is here: sections with mid, kind, direction and codecs, BUNDLE, candidates.
+Pure. They have what a session or a page reads: sections with mid, kind, direction and codecs, BUNDLE, candidates.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from livereactor.base.errors import PeerError
 from livereactor.engine.port import Section, Use
 from livereactor.media.frames import VideoCodec
+from livereactor.protocol.sdp import Description, MediaSection, RtpCodec, parse_description
 
-_DIRECTIONS = ("sendrecv", "sendonly", "recvonly", "inactive")
 _OFFERED = {  # payload type and rtpmap of what a memory peer offers; the numbers are Chromium's
     "video": (("96", "VP8/90000"), ("102", "H264/90000")),
     "audio": (("111", "opus/48000/2"),),
@@ -22,57 +20,17 @@ _USED_BY_OFFERER = {Use.SEND: "sendonly", Use.RECEIVE: "recvonly", Use.INACTIVE:
 _FINGERPRINT = "sha-256 " + ":".join(["AB"] * 32)
 
 
-@dataclass(frozen=True, slots=True)
-class MediaSection:
-    """One m-section: `kind` is `video`, `audio` or `application`; `codecs` maps payload type to name, in order."""
-
-    kind: str
-    mid: str
-    direction: str
-    codecs: Mapping[str, str]
-
-    def payload(self, name: str) -> str | None:
-        """The first payload type of a codec, by its name without case."""
-        return next((number for number, codec in self.codecs.items() if codec.upper() == name.upper()), None)
-
-
-@dataclass(frozen=True, slots=True)
-class Description:
-    """What a memory peer reads of an offer or answer; `ufrag` names the peer that wrote it."""
-
-    ufrag: str
-    sections: tuple[MediaSection, ...]
-    channels: tuple[str, ...]
-
-
 def read(text: str) -> Description:
-    """Parse an offer or an answer; raises `PeerError` where it is none."""
-    session, *parts = re.split(r"(?m)^(?=m=)", text.replace("\r\n", "\n"))
-    if not session.startswith("v=0") or not parts:
-        raise PeerError("the description is no SDP with a media section; send what createOffer made")
-    ufrag = _value(text, "ice-ufrag")
-    if ufrag is None:
+    """Read an offer or an answer; raises `PeerError` where it is none or names no ICE user fragment."""
+    description = parse_description(text)
+    if not description.ice_ufrag:
         raise PeerError("the description has no a=ice-ufrag; send what createOffer made")
-    sections = tuple(_section(part) for part in parts)
-    if len({section.mid for section in sections}) != len(sections):
-        raise PeerError("two sections of the description have the same a=mid; send what createOffer made")
-    channels = _value(session, "x-memory-channels")
-    return Description(ufrag, sections, tuple(channels.split()) if channels else ())
+    return description
 
 
-def _section(part: str) -> MediaSection:
-    kind, _port, _transport, *numbers = part.split("\n", 1)[0].removeprefix("m=").split()
-    mid = _value(part, "mid")
-    if mid is None:
-        raise PeerError(f"a {kind[:16]!r} section of the description has no a=mid; send what createOffer made")
-    names: dict[str, str] = dict(re.findall(r"(?m)^a=rtpmap:(\d+) ([\w\-]+)", part))
-    direction = next((word for word in _DIRECTIONS if re.search(rf"(?m)^a={word}$", part)), "sendrecv")
-    return MediaSection(kind, mid, direction, {number: names[number] for number in numbers if number in names})
-
-
-def _value(text: str, name: str) -> str | None:
-    found = re.search(rf"(?m)^a={name}:(.*)$", text)
-    return found[1].strip() if found else None
+def channels(description: Description) -> list[str]:
+    """Return the labels of the data channels that an offer of this engine opens."""
+    return (description.session.value("x-memory-channels") or "").split()
 
 
 def write_offer(ufrag: str, sections: Sequence[Section], channels: Sequence[str]) -> str:
@@ -90,22 +48,23 @@ def write_offer(ufrag: str, sections: Sequence[Section], channels: Sequence[str]
 def write_answer(ufrag: str, offer: Description, uses: Mapping[str, Use]) -> str:
     """The answer to `offer`: every section of it in its order, the codec cut to one."""
     parts: list[str] = []
-    for section in offer.sections:
+    for section in offer.media:
         if section.kind == "application":
             parts.append(_application(section.mid, ufrag, "active"))
             continue
         codec = chosen_codec(section)
         direction = answer_direction(section, uses.get(section.mid, Use.INACTIVE))
-        codecs = {codec[0]: f"{codec[1]}/90000" if section.kind == "video" else f"{codec[1]}/48000/2"} if codec else {}
+        clock = "90000" if section.kind == "video" else "48000/2"
+        codecs = {str(codec.payload): f"{codec.name}/{clock}"} if codec else {}
         parts.append(_media(section.mid, section.kind, direction, codecs, ufrag, "active"))
-    return _description([section.mid for section in offer.sections], [], parts)
+    return _description([section.mid for section in offer.media], [], parts)
 
 
-def chosen_codec(section: MediaSection) -> tuple[str, str] | None:
-    """Payload type and name of the codec both sides have; VP8 first, which every client has (protocol 7.1)."""
+def chosen_codec(section: MediaSection) -> RtpCodec | None:
+    """Return the codec that both sides have, or None; VP8 first, which every client has."""
     for name in (VideoCodec.VP8, VideoCodec.H264) if section.kind == "video" else ("opus",):
         if (number := section.payload(name)) is not None:
-            return number, str(name)
+            return RtpCodec(number, str(name))
     return None
 
 
@@ -113,9 +72,9 @@ def answer_direction(section: MediaSection, use: Use) -> str:
     """`inactive` where the offer does not allow the use, or no codec is common."""
     if chosen_codec(section) is None:
         return "inactive"
-    if use is Use.SEND and section.direction in ("recvonly", "sendrecv"):
+    if use is Use.SEND and section.receives:
         return "sendonly"
-    if use is Use.RECEIVE and section.direction in ("sendonly", "sendrecv"):
+    if use is Use.RECEIVE and section.sends:
         return "recvonly"
     return "inactive"
 

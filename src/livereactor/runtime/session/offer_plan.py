@@ -10,7 +10,7 @@ from livereactor.engine.port import Use
 from livereactor.media.frames import VideoCodec
 from livereactor.protocol.http import TrackMapping
 from livereactor.protocol.schema import TrackSchema
-from livereactor.protocol.sdp import Description, MediaText
+from livereactor.protocol.sdp import Description, MediaSection
 
 _SERVED: Final = frozenset(codec.value for codec in VideoCodec)
 
@@ -53,5 +53,5 @@ def _by_order(offer: Description, tracks: Sequence[TrackSchema]) -> list[tuple[s
     return pairs
 
 
-def _codecs(section: MediaText) -> set[str]:
-    return {codec.name.upper() for codec in section.codecs if codec.name}
+def _codecs(section: MediaSection) -> set[str]:
+    return set(section.codec_names)
