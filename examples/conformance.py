@@ -1,7 +1,7 @@
-"""The model that tests and benchmarks of every kind steer: a moving picture that says which frame it is and when.
+"""The model for tests and benchmarks: a moving picture that contains its own number and time.
 
-Run it with `livereactor run examples/conformance.py`. The top sixth of each picture is a barcode: a counter and the
-clock at which the frame was handed over, so whoever decodes it knows what was lost and how long it took.
+Run it with `livereactor run examples/conformance.py`. The top sixth of each picture is a barcode with a counter and the
+time at which the frame was handed over. A client that decodes it knows which frames were lost and how long they took.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import livereactor as lr
 WIDTH = int(os.environ.get("CONFORMANCE_WIDTH", "1280"))
 HEIGHT = int(os.environ.get("CONFORMANCE_HEIGHT", "720"))
 FPS = float(os.environ.get("CONFORMANCE_FPS", "30"))
-SHIFT = 4  # pixels a frame
+SHIFT = 4  # pixels per frame
 PERIOD = 256  # pixels after which the pattern repeats
 
 Pixels = NDArray[np.uint8]
@@ -87,13 +87,13 @@ class ModelState(lr.Message):
 
 
 class Conformance(lr.Model):
-    """A moving pattern with a barcode, and a command for everything a client may want to try."""
+    """A moving pattern with a barcode, and a command for everything a client may want to test."""
 
     main_video = lr.VideoOut(width=WIDTH, height=HEIGHT, fps=FPS)
     webcam = lr.VideoIn()
 
     def load(self) -> None:
-        self.counter = 0  # may run on from session to session
+        self.counter = 0  # may continue from session to session
         self.pattern = Pattern(WIDTH, HEIGHT)
 
     def open(self, session: lr.Session) -> None:
@@ -103,7 +103,7 @@ class Conformance(lr.Model):
         self.color: tuple[int, int, int] | None = None
         self.emitted = self.received = self.decoded = 0
         self.last_counter = -1
-        self.newest: Pixels | None = None  # of the webcam
+        self.newest: Pixels | None = None  # newest frame of the webcam
         self.fresh = False  # `newest` has not been emitted yet
         self._resize(WIDTH, HEIGHT)
         self.pacing: Pacing = "realtime"
@@ -115,7 +115,7 @@ class Conformance(lr.Model):
             if self.pacing == "realtime" and not self.stepped:
                 due = max(due + 1 / FPS, time.monotonic() - 1 / FPS)
                 time.sleep(max(0.0, due - time.monotonic()))
-                yield None  # commands that came while we slept run now, not a frame later
+                yield None  # lets commands that came during the sleep run now, not a frame later
             self._watch()
             yield self._frame()
 
@@ -123,25 +123,25 @@ class Conformance(lr.Model):
 
     @lr.command
     def echo(self, value: Any) -> EchoReply:
-        """Answer with the same value."""
+        """Reply with the same value."""
         return EchoReply(value=value, t_mono_us=now_us())
 
     @lr.command
     def set_prompt(self, prompt: str) -> PromptChanged:
-        """Keep a text."""
+        """Set the prompt."""
         self.prompt = prompt
         return PromptChanged(prompt=prompt)
 
     @lr.command
     def set_source(self, source: Source) -> SourceChanged:
-        """Show the pattern or what the client sends."""
+        """Show the pattern or the client's webcam."""
         self._watch()
         self.source, self.newest, self.fresh = source, None, False
         return SourceChanged(source=source)
 
     @lr.command
     def set_pacing(self, pacing: Pacing) -> PacingChanged:
-        """Let the model sleep to its rate itself, or leave that to the runtime."""
+        """Choose whether the model paces itself or the runtime does."""
         self._pace(pacing)
         return PacingChanged(pacing=pacing)
 
@@ -155,35 +155,35 @@ class Conformance(lr.Model):
 
     @lr.command
     def flash(self, color: str = "") -> Flashed:
-        """Cover the middle with a colour, `rrggbb`, from the next frame on; empty takes it away."""
+        """Cover the middle with a colour (`rrggbb`) from the next frame on. An empty text removes it."""
         self.color = parse_color(color)
         return Flashed(color=color, t_mono_us=now_us())
 
     @lr.command
     def set_image(self, image: lr.File) -> ImageReceived:
-        """Say what arrived."""
+        """Report the file that arrived."""
         digest = hashlib.sha256(image.data).hexdigest()
         return ImageReceived(filename=image.name, mime_type=image.mime_type, size=len(image.data), sha256=digest)
 
     @lr.command
     def send_ticks(self, count: Annotated[int, Interval(ge=1, le=10_000)]) -> None:
-        """Send numbered messages to everybody."""
+        """Send numbered messages to every client."""
         for n in range(count):
             self.send(Tick(n=n))
 
     @lr.command
     def fail(self, code: str, message: str) -> None:
-        """Refuse, with the code and message given."""
+        """Refuse with this code and message."""
         raise lr.CommandError(code, message)
 
     @lr.command
     def crash(self) -> None:
-        """Fail as a bug would; the text must not reach the client."""
+        """Fail as a bug would. The text must not reach the client."""
         raise KeyError("conformance-secret")
 
     @lr.command
     def webcam_stats(self) -> WebcamStats:
-        """Say what came in on the webcam track."""
+        """Report what arrived on the webcam track."""
         self._watch()
         height, width = (0, 0) if self.newest is None else self.newest.shape[:2]
         return WebcamStats(
@@ -192,7 +192,7 @@ class Conformance(lr.Model):
 
     @lr.command
     def get_state(self) -> ModelState:
-        """Say everything that a session has set, and what it costs."""
+        """Report the state of the session and its CPU time."""
         times = os.times()
         return ModelState(
             prompt=self.prompt,
@@ -204,11 +204,11 @@ class Conformance(lr.Model):
             cpu_s=times.user + times.system,
         )
 
-    # --- how it is done ------------------------------------------------------------------------------------------
+    # --- implementation ------------------------------------------------------------------------------------------
 
     def _pace(self, pacing: Pacing) -> None:
         self.pacing = pacing
-        # A model that sleeps to its rate itself must not be held a second time by the runtime.
+        # A model that paces itself must not be paced a second time by the runtime.
         self.main_video.pacing = "free" if pacing == "realtime" else "eager"
 
     def _resize(self, width: int, height: int) -> None:
@@ -216,7 +216,7 @@ class Conformance(lr.Model):
             self.pattern = Pattern(width, height)
 
     def _watch(self) -> None:
-        """Count what came in on the webcam track, and keep the newest frame."""
+        """Count the frames on the webcam track, and keep the newest."""
         while frames := self.webcam.take():  # a batch ends where the size changes
             self.received += len(frames)
             self.newest, self.fresh = frames[-1].pixels, True
@@ -237,23 +237,23 @@ class Conformance(lr.Model):
 
 
 class Pattern:
-    """Gradients and a chequer that move by SHIFT pixels a frame, under a barcode."""
+    """Gradients and a chequerboard that move by SHIFT pixels per frame, under a barcode."""
 
     def __init__(self, width: int, height: int) -> None:
         self.size = (width, height)
         x, y = np.arange(width + PERIOD), np.arange(height)[:, None]
-        wave = np.abs(x % PERIOD - PERIOD // 2) / (PERIOD // 2)  # a triangle: no jump where it repeats
+        wave = np.abs(x % PERIOD - PERIOD // 2) / (PERIOD // 2)  # a triangle wave: no jump where it repeats
         chequer = np.where((x // 32 + y // 32) % 2 == 0, 24, -24)
         rise = y / height
         planes = (60 + 130 * wave + 0 * y, 60 + 130 * rise + 0 * x, 60 + 65 * (wave + 1 - rise))
         self._wide = np.stack([np.clip(plane + chequer, 0, 255) for plane in planes], axis=2).astype(np.uint8)
-        self._cells = (np.arange(width) * 32 // width)[:, None].repeat(3, axis=1)  # which cell each byte shows
+        self._cells = (np.arange(width) * 32 // width)[:, None].repeat(3, axis=1)  # the barcode cell of each byte
         self._edges = [-(-row * height // 18) for row in range(4)]
 
     def frame(self, counter: int, color: tuple[int, int, int] | None) -> Pixels:
-        """A fresh array, shape (height, width, 3), stamped just before it is handed over.
+        """Return a new array, shape (height, width, 3), stamped just before it is handed over.
 
-        Row by row, never byte by byte: what is measured is the runtime, not the model.
+        It copies whole rows, never single bytes, because the benchmarks measure the runtime, not the model.
         """
         width, height = self.size
         left = counter * SHIFT % PERIOD
@@ -273,7 +273,7 @@ class Pattern:
 
 
 def read_counter(pixels: Pixels) -> int | None:
-    """The barcode's counter with its client bit, None where the CRC does not hold."""
+    """Return the barcode's counter with its client bit, or None if the CRC does not match."""
     height, width = pixels.shape[:2]
     if width < 64 or height < 36:
         return None
@@ -293,7 +293,7 @@ def parse_color(text: str) -> tuple[int, int, int] | None:
     try:
         red, green, blue = bytes.fromhex(text)
     except ValueError:
-        raise lr.CommandError("invalid_color", f"{text!r} is no colour; send six hex digits such as ff8800") from None
+        raise lr.CommandError("invalid_color", f"{text!r} is not a colour; send six hex digits, like ff8800") from None
     return red, green, blue
 
 

@@ -1,7 +1,7 @@
 """The conformance model with sound: a tone, and once a second a click together with a white flash.
 
-Run it with `livereactor run examples/conformance_av.py`. Whoever receives both tells from click and flash how far sound
-and picture are apart.
+Run it with `livereactor run examples/conformance_av.py`. From click and flash, a client can tell how far sound and
+picture are apart.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 import livereactor as lr
 
 RATE = 48_000  # samples a second
-TONE = 1_000  # Hz; a whole number of periods fits into a second
+TONE = 1_000  # Hz; whole periods per second
 CLICK = RATE // 100  # samples
 WHITE = (255, 255, 255)
 
@@ -53,7 +53,7 @@ class ConformanceAv(Conformance):
         return picture
 
     def _sound(self) -> NDArray[np.int16]:
-        """The samples that belong to the frame just made: a frame's length of them, click and flash together."""
+        """Return the samples of the frame just made, so that click and flash coincide."""
         end = round(self.frame_number * RATE / FPS)
         samples = self.second[np.arange(self.heard, end) % RATE]
         self.heard = end

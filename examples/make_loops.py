@@ -1,7 +1,7 @@
-"""Films of the demo models for the gallery: `python examples/make_loops.py [NAME …]` writes NAME.webm beside each.
+"""Makes the gallery films of the demo models: `python examples/make_loops.py [NAME …]` writes NAME.webm beside each.
 
-A model plays on a stage without a network, somebody's hand in it, and four seconds of it are kept: 320x180, 15 pictures
-a second, silent VP9. The last moments melt into the first, so that it goes round without a jump.
+A model plays on a `Stage` without a network, while a script sends commands. The film is four seconds long: 320x180, 15
+pictures a second, silent VP9. Its end fades into its start, so that it loops without a jump.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from livereactor.runtime.execution.loading import load_model
 from livereactor.testing import Stage
 
 HERE = Path(__file__).parent
-WIDTH, HEIGHT, FPS, SECONDS, MELT = 320, 180, 15, 4, 12  # MELT: pictures that melt
+WIDTH, HEIGHT, FPS, SECONDS, MELT = 320, 180, 15, 4, 12  # MELT: pictures that fade over
 MOST_BYTES = 250_000
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """How one model is filmed.
+    """Instructions for filming one model.
 
     Attributes:
-        file: of the model, below this folder.
-        warm: seconds before the film begins.
-        hand: called before each picture with the stage and the seconds since the beginning, warm ones too.
+        file: the model's file, below this folder.
+        warm: seconds before the film starts.
+        hand: called before each picture with the stage and the seconds since the start, including `warm`.
     """
 
     file: str
@@ -75,7 +75,7 @@ def choir(stage: Stage, time: float) -> None:
 
 
 def nobody(stage: Stage, time: float) -> None:
-    """It moves by itself."""
+    """Send no command: the model moves by itself."""
 
 
 SCENES = {
@@ -89,12 +89,12 @@ SCENES = {
 
 
 def is_at(time: float, moment: float) -> bool:
-    """Once, at the picture of this moment."""
+    """Return True once, at the picture of this moment."""
     return moment <= time < moment + 1 / FPS
 
 
 def visitor(time: float) -> np.ndarray:
-    """A drawn person who waves, in place of a camera: uint8, shape (360, 640, 3), RGB."""
+    """Draw a waving person in place of a camera: uint8, shape (360, 640, 3), RGB."""
     rows, columns = np.mgrid[0:360, 0:640].astype(np.float32)
     wall = 46 + 16 * np.cos(rows / 160) + 10 * np.sin(columns / 90 + 1)
     picture = np.dstack([wall * 0.78, wall * 0.86, wall]).astype(np.uint8)
@@ -113,7 +113,7 @@ def visitor(time: float) -> np.ndarray:
 
 
 def filmed(scene: Scene) -> list[np.ndarray]:
-    """Pictures of a scene: uint8, shape (180, 320, 3), RGB; so many that MELT of them can melt."""
+    """Film a scene: uint8 pictures, shape (180, 320, 3), RGB, with MELT extra ones for the fade."""
     wanted, kept = round(scene.warm * FPS) + SECONDS * FPS + MELT, list[np.ndarray]()
     with Stage(load_model(str(HERE / scene.file))) as stage:
         for at, picture in enumerate(pictures(stage, scene.hand)):
@@ -125,8 +125,8 @@ def filmed(scene: Scene) -> list[np.ndarray]:
 
 
 def pictures(stage: Stage, hand: Callable[[Stage, float], None]) -> Iterator[np.ndarray]:
-    """What a viewer would see, FPS times a second: a chunk's pictures one after another, each as long as it is due."""
-    track = getattr(type(stage.model), "main_video")  # noqa: B009  (a model's, which no type here knows)
+    """Yield what a viewer would see, FPS times a second; pictures of a chunk come one after another."""
+    track = getattr(type(stage.model), "main_video")  # noqa: B009  (declared by the model, unknown to the type checker)
     share, owed, at, handed = FPS / (track.fps or FPS), 0.0, 0, -1
     while True:
         if handed < at:
@@ -141,7 +141,7 @@ def pictures(stage: Stage, hand: Callable[[Stage, float], None]) -> Iterator[np.
 
 
 def melted(shown: list[np.ndarray]) -> list[np.ndarray]:
-    """A round of them: the last ones go over into those before the first."""
+    """Close the loop: the last pictures fade into those before the first."""
     before, rest = shown[:MELT], shown[MELT:]
     for at, picture in enumerate(before):
         share = (at + 1) / (MELT + 1)
@@ -150,8 +150,8 @@ def melted(shown: list[np.ndarray]) -> list[np.ndarray]:
 
 
 def encoded(shown: list[np.ndarray]) -> bytes:
-    """A WebM file, as good as fits."""
-    for quality in range(30, 64, 3):  # of VP9: the higher, the worse
+    """Return a WebM file of the best quality that fits."""
+    for quality in range(30, 64, 3):  # VP9 CRF: higher is worse
         buffer = BytesIO()
         with av.open(buffer, "w", format="webm") as container:
             options = {"crf": str(quality), "b": "0", "deadline": "good", "cpu-used": "2"}
@@ -167,7 +167,7 @@ def encoded(shown: list[np.ndarray]) -> bytes:
 
 
 def main(names: list[str]) -> None:
-    if len(names) != 1:  # each in a process of its own: modules beside two models may have one name
+    if len(names) != 1:  # one process each: two models may have modules of the same name
         for name in names or SCENES:
             subprocess.run([sys.executable, __file__, name], check=True)
         return

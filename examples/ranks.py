@@ -1,7 +1,7 @@
-"""Water in two processes: each computes its half of the picture, and one of them streams.
+"""Water in two processes: each computes half of the picture, and one of them streams it.
 
-`livereactor run examples/ranks.py`. Large models are cut into ranks like this, one for each GPU: all of them compute,
-and rank 0, which is the model's own process, says when, takes the commands and yields the frames.
+`livereactor run examples/ranks.py`. Large models are split into ranks like this, one for each GPU. All ranks compute.
+Rank 0 is the model's own process: it sets the pace, takes the commands and yields the frames.
 """
 
 import multiprocessing
@@ -17,7 +17,7 @@ import livereactor as lr
 
 Unit = Annotated[float, Interval(ge=0, le=1)]
 WIDTH, HEIGHT, RANKS = 640, 360, 2
-LOADING, PATIENCE = 120.0, 10.0  # seconds that a rank may take for its weights, and for its part of a frame
+LOADING, PATIENCE = 120.0, 10.0  # seconds that a rank may take to load, and for its part of a frame
 
 
 class Ranks(lr.Model):
@@ -26,20 +26,20 @@ class Ranks(lr.Model):
     main_video = lr.VideoOut(width=WIDTH, height=HEIGHT, fps=30)
 
     def load(self) -> None:
-        spawn = multiprocessing.get_context("spawn")  # a fork would share what a GPU's driver must not
+        spawn = multiprocessing.get_context("spawn")  # a fork would share GPU driver state, which breaks
         memory = spawn.RawArray("f", 2 * HEIGHT * WIDTH)
         self.water, self.turn = shared(memory), 0
         self.others: list[Connection] = []
         for rank in range(1, RANKS):
             ours, theirs = spawn.Pipe()
             spawn.Process(target=compute, args=(rank, memory, theirs), daemon=True).start()
-            theirs.close()  # theirs alone now: when that process ends, ours says so
+            theirs.close()  # only the rank holds it now, so that `ours` reports when the rank ends
             self.others.append(ours)
         self.gather(LOADING)
 
     def open(self, session: lr.Session) -> None:
-        if any(other.poll() for other in self.others):  # it has not been asked: this is its end
-            raise RuntimeError("a rank has died")  # and this, the worker's, which is replaced
+        if any(other.poll() for other in self.others):  # nothing was asked, so this is the end of the rank
+            raise RuntimeError("a rank has died")  # ends this worker, which is then replaced
         self.water[:] = 0
 
     @lr.command
@@ -58,15 +58,15 @@ class Ranks(lr.Model):
             yield picture(self.water[self.turn % 2])
 
     def gather(self, timeout: float) -> None:
-        """Until every rank has done its part; raises EOFError or ConnectionError for one that died."""
+        """Wait until every rank has done its part; raise EOFError or ConnectionError if one died."""
         for other in self.others:
             if not other.poll(timeout):
-                raise TimeoutError(f"a rank was not done within {timeout:g} s")
+                raise TimeoutError(f"a rank did not finish within {timeout:g} s")
             other.recv()
 
 
 def compute(rank: int, memory: Any, zero: Connection) -> None:
-    """Another rank: its part of every frame, until rank 0 ends. Its GPU would be `cuda:{rank}`."""
+    """Run another rank: compute its part of every frame until rank 0 ends. Its GPU would be `cuda:{rank}`."""
     water = shared(memory)
     with suppress(EOFError, ConnectionError):
         while True:
@@ -75,7 +75,7 @@ def compute(rank: int, memory: Any, zero: Connection) -> None:
 
 
 def step(water: np.ndarray, turn: int, rank: int) -> None:
-    """A rank's rows of the next moment, written over those of the moment before."""
+    """Compute a rank's rows of the next moment, over those of the moment before."""
     now, then = water[turn % 2], water[(turn + 1) % 2]
     rows = np.arange(rank * HEIGHT // RANKS, (rank + 1) * HEIGHT // RANKS)
     mine = now[rows]

@@ -1,4 +1,4 @@
-"""A pole on a cart: push the cart so that the pole stands. A model to be stepped, with a reward for each step.
+"""A pole on a cart: push the cart to balance the pole. A model for stepped sessions, with a reward for each step.
 
 `livereactor run examples/clients/balance.py`, then `python examples/clients/play_balance.py`.
 """
@@ -11,7 +11,7 @@ import numpy as np
 
 import livereactor as lr
 
-STEP = 1 / 50  # seconds of the pole's time
+STEP = 1 / 50  # seconds of simulated time
 LENGTH = 0.5  # metres from the cart to the pole's middle
 
 
@@ -21,11 +21,11 @@ class Reward(lr.Message):
 
 
 class Balance(lr.Model):
-    """A pole on a cart. Push it left and right."""
+    """A pole on a cart. Push the cart left and right."""
 
     main_video = lr.VideoOut(width=320, height=180, fps=50)
     push: float = lr.param(0.0, ge=-1, le=1, description="Force on the cart, -1 (left) to 1 (right).")
-    seed: int = lr.param(0, ge=0, description="Where the pole stands at first.")
+    seed: int = lr.param(0, ge=0, description="Seed of the starting position.")
 
     def stream(self) -> Iterator[np.ndarray]:
         chance = np.random.default_rng(self.seed)
@@ -44,7 +44,7 @@ class Balance(lr.Model):
 
 
 def picture(x: float, angle: float) -> np.ndarray:
-    """uint8, shape (180, 320, 3), RGB; 2.4 metres to each side."""
+    """Draw the cart and the pole: uint8, shape (180, 320, 3), RGB; 2.4 metres to each side."""
     pixels = np.full((180, 320, 3), (24, 26, 32), np.uint8)
     cart = int(160 + 60 * x), 140
     tip = int(cart[0] + 110 * math.sin(angle)), int(cart[1] - 110 * math.cos(angle))

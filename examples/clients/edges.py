@@ -1,4 +1,4 @@
-"""Frames into OpenCV: where there is most to see, and a picture of it. `livereactor run examples/pond.py`"""
+"""Use frames in OpenCV: find the frame with the most edges. `livereactor run examples/pond.py`"""
 
 import sys
 from itertools import islice
@@ -11,7 +11,7 @@ path = sys.argv[1] if len(sys.argv) > 1 else "edges.png"
 with lr.SyncReactor("pond", local=True) as reactor:
     best, most = None, -1.0
     for frame in islice(reactor.track("main_video").frames(), 30):
-        edges = cv2.Canny(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), 80, 160)  # OpenCV's own order is BGR, ours is RGB
+        edges = cv2.Canny(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), 80, 160)  # OpenCV's default is BGR
         if edges.mean() > most:
             best, most = edges, float(edges.mean())
     assert best is not None

@@ -1,4 +1,4 @@
-"""Steer a model and keep what was seen as a film, by PyAV. `livereactor run examples/pond.py`"""
+"""Control a model and save its picture as a film with PyAV. `livereactor run examples/pond.py`"""
 
 import math
 import sys
@@ -10,7 +10,7 @@ from livereactor.integrations.film import Film
 path = sys.argv[1] if len(sys.argv) > 1 else "pond.mp4"
 with lr.SyncReactor("pond", local=True) as reactor, Film(path) as film:
     began = time.monotonic()
-    reactor.track("main_video").on_frame(film.add)  # on a thread of its own: what follows does not delay it
+    reactor.track("main_video").on_frame(film.add)  # runs on its own thread: the loop below does not delay it
     while (turn := time.monotonic() - began) < 3:
         x, y = 0.5 + 0.3 * math.cos(4 * turn), 0.5 + 0.3 * math.sin(4 * turn)
         reactor.commands.drop(x=x, y=y, strength=0.6)

@@ -1,4 +1,4 @@
-"""A page of Gradio's around a live model: `pip install gradio`, `livereactor run examples/pond.py`."""
+"""A Gradio page around a live model: `pip install gradio`, `livereactor run examples/pond.py`."""
 
 from collections.abc import Iterator
 
@@ -7,12 +7,12 @@ import numpy as np
 
 import livereactor as lr
 
-reactor = lr.SyncReactor("pond", local=True)  # one session for all who look; one each: make it in `pictures`
+reactor = lr.SyncReactor("pond", local=True)  # one session for all viewers; for one each, create it in `pictures`
 reactor.connect()
 
 
 def pictures() -> Iterator[np.ndarray]:
-    """Always the newest frame; Gradio asks for the next when the page has the last."""
+    """Yield the newest frame; Gradio asks for the next one when the page has shown the last."""
     yield from reactor.track("main_video").frames()
 
 
@@ -25,7 +25,7 @@ def touch(event: gr.SelectData) -> None:
     reactor.send_command("drop", {"x": event.index[0] / width, "y": event.index[1] / height})
 
 
-with gr.Blocks(title="pond", delete_cache=(60, 60)) as page:  # each picture is a file of Gradio's for a while
+with gr.Blocks(title="pond", delete_cache=(60, 60)) as page:  # Gradio stores each picture as a file for a while
     picture = gr.Image(label="Touch the water", format="jpeg", interactive=False)
     amount = gr.Slider(0, 1, 0.2, label="Rain")
     amount.input(rain, amount, api_name="rain")

@@ -1,4 +1,4 @@
-"""A model as a Gymnasium environment: `pip install 'livereactor[gym]'`, and run `balance.py` by `livereactor run`."""
+"""A model as a Gymnasium environment: `pip install 'livereactor[gym]'`, then `livereactor run` with `balance.py`."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from livereactor.integrations.gym import ReactorEnv
 
 
 def lean(pixels: np.ndarray) -> float:
-    """How far the pole leans to the right, in pixels: its upper half against the cart."""
+    """Return how far the pole leans to the right in pixels, from its upper half and the cart."""
     pole, cart = pixels[40:90, :, 0] > 200, pixels[134:146, :, 2] > 200
     return float(np.nonzero(pole)[1].mean() - np.nonzero(cart)[1].mean()) if pole.any() else 0.0
 
@@ -17,11 +17,11 @@ picture, _ = env.reset(seed=1)
 before, total = lean(picture), 0.0
 for _ in range(60):
     now = lean(picture)
-    push = np.clip(0.05 * now + 0.4 * (now - before), -1, 1)  # against the lean, and against its growing
+    push = np.clip(0.05 * now + 0.4 * (now - before), -1, 1)  # against the lean and its growth
     before = now
     picture, reward, fallen, _, _ = env.step(np.float32(push))
     total += reward
     if fallen:
         break
 env.close()
-print(f"it stood for {total:.0f} steps")
+print(f"balanced for {total:.0f} steps")

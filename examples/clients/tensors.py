@@ -1,4 +1,4 @@
-"""Frames into torch, without a copy: any library with DLPack takes them. `livereactor run examples/pond.py`"""
+"""Use frames in torch without a copy, or in any library with DLPack. `livereactor run examples/pond.py`"""
 
 from itertools import islice
 from typing import Any
@@ -10,7 +10,7 @@ import livereactor as lr
 try:
     from torch import from_dlpack  # pyright: ignore[reportMissingImports]
 except ImportError:
-    from_dlpack: Any = np.from_dlpack  # the same protocol, where torch is not installed
+    from_dlpack: Any = np.from_dlpack  # the same protocol, if torch is not installed
 
 with lr.SyncReactor("pond", local=True) as reactor:
     batch = []

@@ -1,4 +1,4 @@
-"""The shortest client: open a session, let a drop fall, look at the frames. `livereactor run examples/pond.py`"""
+"""The shortest client: open a session, send a command, receive frames. `livereactor run examples/pond.py`"""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""The same without `await`, for scripts, threads and notebooks. `livereactor run examples/pond.py`"""
+"""The shortest client without `await`, for scripts and notebooks. `livereactor run examples/pond.py`"""
 
 from itertools import islice
 

@@ -1,10 +1,10 @@
-"""Cells that grow into a picture: a neural cellular automaton, after Mordvintsev, Randazzo, Niklasson and Levin,
+"""A neural cellular automaton whose cells grow into a picture, after Mordvintsev, Randazzo, Niklasson and Levin,
 "Growing Neural Cellular Automata", Distill 2020, https://distill.pub/2020/growing-ca.
 
 A plot is a grid of cells for one organism: float32, shape (SIDE, SIDE, CHANNELS). A cell's first four numbers are its
-colour times its opacity, and its opacity (RGB and A, about 0 to 1); with the others cells tell each other where they
-are. In each step about half the cells near something alive look at their eight neighbours and at the genome of their
-organism, and one small network, the same for every cell, says what each changes. No cell knows the picture.
+premultiplied colour and its opacity (RGB and A, about 0 to 1); cells use the other numbers to tell each other where
+they are. In each step, about half of the cells near something alive read their eight neighbours and the genome of
+their organism, and one small network, the same for every cell, computes the change. No cell knows the picture.
 """
 
 from dataclasses import dataclass, fields
@@ -17,15 +17,15 @@ from numba import njit
 Species = Literal["flower", "mushroom", "butterfly", "snail"]
 SPECIES: tuple[str, ...] = get_args(Species)
 SIDE, CHANNELS = 32, 16
-SEED = ((21, 22, 22, 22, 23), (16, 15, 16, 17, 16))  # rows and columns of the cells that an organism grows from
-ALIVE = 0.1  # opacity above which a cell keeps itself and its neighbours going
-PIECE = 48  # cells; OpenBLAS uses threads from 262,144 multiplications on
-SENSES = 3 * CHANNELS + len(SPECIES)  # what a cell has, how that changes along x and along y, and the genome
+SEED = ((21, 22, 22, 22, 23), (16, 15, 16, 17, 16))  # rows and columns of the cells from which an organism grows
+ALIVE = 0.1  # opacity above which a cell keeps itself and its neighbours alive
+PIECE = 48  # cells; OpenBLAS starts threads at 262,144 multiplications
+SENSES = 3 * CHANNELS + len(SPECIES)  # a cell's values, their gradients along x and y, and the genome
 
 
 @dataclass
 class Weights:
-    """The network: a cell's senses to hidden units to changes of its channels. All float32."""
+    """Weights of the network: senses of a cell to hidden units to changes of its channels. All float32."""
 
     inward: np.ndarray  # (SENSES, hidden)
     bias: np.ndarray  # (hidden,)
@@ -33,20 +33,20 @@ class Weights:
 
     @classmethod
     def read(cls, file: Path) -> "Weights":
-        """From what train.py has written."""
+        """Read a file that train.py has written."""
         with np.load(file) as held:
             return cls(**{each.name: held[each.name] for each in fields(cls)})
 
 
 def seeds(number: int) -> np.ndarray:
-    """Plots with five living cells each (one alone often dies): float32, shape (number, SIDE, SIDE, CHANNELS)."""
+    """Return plots with five living cells each (one often dies): float32, shape (number, SIDE, SIDE, CHANNELS)."""
     plots = np.zeros((number, SIDE, SIDE, CHANNELS), np.float32)
     plots[:, *SEED, 3:] = 1
     return plots
 
 
 def genome(species: str, other: str, blend: float) -> np.ndarray:
-    """So much of the one and so much of the other: float32, shape (len(SPECIES),); `blend` 0 to 1."""
+    """Blend two species: float32, shape (len(SPECIES),); `blend` is the share of the other, 0 to 1."""
     genes = np.zeros(len(SPECIES), np.float32)
     genes[SPECIES.index(species)] += 1 - blend
     genes[SPECIES.index(other)] += blend
@@ -54,7 +54,7 @@ def genome(species: str, other: str, blend: float) -> np.ndarray:
 
 
 def cut(plot: np.ndarray, row: float, column: float, radius: float) -> int:
-    """Empty the cells within `radius` of a point, all in cells; how many of them were alive."""
+    """Empty the cells within `radius` of a point, in cells; return how many of them were alive."""
     rows, columns = np.ogrid[:SIDE, :SIDE]
     hole = (rows - row) ** 2 + (columns - column) ** 2 < radius**2
     lost = int(np.count_nonzero(plot[hole, 3] > ALIVE))
@@ -64,16 +64,16 @@ def cut(plot: np.ndarray, row: float, column: float, radius: float) -> int:
 
 @dataclass
 class Trace:
-    """What a step has seen; training goes back along it."""
+    """The intermediate values of a step, for backpropagation in training."""
 
-    cells: np.ndarray  # those that changed: int64, shape (n,), places in the flattened plots
+    cells: np.ndarray  # changed cells: int64, shape (n,), indices into the flattened plots
     senses: np.ndarray  # (n, SENSES)
     hidden: np.ndarray  # (n, hidden)
-    lives: np.ndarray  # bool, shape (plots, SIDE, SIDE): what was not wiped out afterwards
+    lives: np.ndarray  # bool, shape (plots, SIDE, SIDE): cells not wiped afterwards
 
 
 def step(plots: np.ndarray, genomes: np.ndarray, weights: Weights, chance: np.random.Generator) -> Trace:
-    """Let every plot grow or mend by one step, in place.
+    """Let every plot grow or heal by one step, in place.
 
     Args:
         plots: float32, shape (plots, SIDE, SIDE, CHANNELS), C order.
@@ -82,7 +82,7 @@ def step(plots: np.ndarray, genomes: np.ndarray, weights: Weights, chance: np.ra
         chance: decides which cells fire.
     """
     before = lively(plots)
-    fires = chance.integers(0, 2, before.shape, np.uint8) == 0  # no clock is heard by all cells
+    fires = chance.integers(0, 2, before.shape, np.uint8) == 0  # cells do not share a clock
     cells = np.flatnonzero(before & fires)
     senses = perceive(plots, genomes, cells)
     hidden = product(senses, weights.inward)
@@ -94,7 +94,7 @@ def step(plots: np.ndarray, genomes: np.ndarray, weights: Weights, chance: np.ra
 
 
 def product(rows: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """rows @ matrix, in pieces so small that BLAS does not share them out: with 2 threads a step took 8 ms, not 2."""
+    """Return rows @ matrix, in pieces too small for BLAS to use threads: with 2 threads a step took 8 ms, not 2."""
     found = np.empty((len(rows), matrix.shape[1]), np.float32)
     for start in range(0, len(rows), PIECE):
         np.matmul(rows[start : start + PIECE], matrix, out=found[start : start + PIECE])
@@ -103,7 +103,7 @@ def product(rows: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 
 @njit(cache=True)
 def lively(plots: np.ndarray) -> np.ndarray:
-    """Where a cell or a neighbour of it is alive: bool, shape (plots, SIDE, SIDE). Never at a plot's edge."""
+    """Mark cells that are alive or next to one: bool, shape (plots, SIDE, SIDE). Never at a plot's edge."""
     found = np.zeros(plots.shape[:3], np.bool_)
     for n in range(plots.shape[0]):
         for row in range(1, SIDE - 1):
@@ -116,7 +116,7 @@ def lively(plots: np.ndarray) -> np.ndarray:
 
 @njit(cache=True, fastmath=True)
 def perceive(plots: np.ndarray, genomes: np.ndarray, cells: np.ndarray) -> np.ndarray:
-    """The senses of some cells: float32, shape (n, SENSES); the changes are Sobel's, over 8."""
+    """Return the senses of some cells: float32, shape (n, SENSES); gradients are Sobel's, divided by 8."""
     field = plots.reshape(-1, CHANNELS)
     senses = np.empty((len(cells), SENSES), np.float32)
     for n in range(len(cells)):
@@ -134,12 +134,12 @@ def perceive(plots: np.ndarray, genomes: np.ndarray, cells: np.ndarray) -> np.nd
     return senses
 
 
-# What numpy says in a line each, without a copy of everything.
+# Each of these is one line of numpy, without its copy of everything.
 
 
 @njit(cache=True, fastmath=True)
 def rectify(hidden: np.ndarray, bias: np.ndarray) -> None:
-    """hidden = max(hidden + bias, 0)"""
+    """Compute hidden = max(hidden + bias, 0) in place."""
     for n in range(hidden.shape[0]):
         for unit in range(hidden.shape[1]):
             hidden[n, unit] = max(hidden[n, unit] + bias[unit], np.float32(0))
@@ -147,7 +147,7 @@ def rectify(hidden: np.ndarray, bias: np.ndarray) -> None:
 
 @njit(cache=True, fastmath=True)
 def add(plots: np.ndarray, cells: np.ndarray, change: np.ndarray) -> None:
-    """plots[cells] += change"""
+    """Compute plots[cells] += change in place."""
     field = plots.reshape(-1, CHANNELS)
     for n in range(len(cells)):
         for c in range(CHANNELS):
@@ -156,7 +156,7 @@ def add(plots: np.ndarray, cells: np.ndarray, change: np.ndarray) -> None:
 
 @njit(cache=True)
 def wipe(plots: np.ndarray, lives: np.ndarray) -> None:
-    """plots[~lives] = 0"""
+    """Set plots[~lives] = 0 in place."""
     field, kept = plots.reshape(-1, CHANNELS), lives.ravel()
     for n in range(len(kept)):
         if not kept[n]:

@@ -1,4 +1,4 @@
-"""What the organisms of the garden look like when they are grown, drawn here; and what lies between two of them."""
+"""Drawings of the fully grown organisms, and blends of two of them."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -7,29 +7,29 @@ import cv2
 import numpy as np
 from automaton import SIDE, SPECIES
 
-SHEET, FOOT = 40, 35  # a drawing's units each way, and where in it the soil is
-FINE = 8  # pixels of a unit
+SHEET, FOOT = 40, 35  # units of a drawing each way, and the row of the soil
+FINE = 8  # pixels per unit
 Colour = tuple[int, int, int]
 
 
 class Drawing:
-    """Strokes on a sheet, in its units: x to the right, y down, (0, 0) where the middle stands on the soil."""
+    """Strokes on a sheet, in units: x to the right, y down, (0, 0) at the centre on the soil."""
 
     def __init__(self) -> None:
         self.pixels = np.zeros((SHEET * FINE, SHEET * FINE, 4), np.uint8)  # premultiplied RGBA
 
     def blob(self, x: float, y: float, rx: float, ry: float, colour: Colour, turn: float = 0) -> None:
-        """A filled ellipse; `turn` in degrees, clockwise."""
+        """Draw a filled ellipse; `turn` in degrees, clockwise."""
         axes = (round(rx * FINE * 16), round(ry * FINE * 16))
         cv2.ellipse(self.pixels, self._at(x, y), axes, turn, 0, 360, (*colour, 255), -1, cv2.LINE_AA, shift=4)
 
     def shape(self, points: list[tuple[float, float]], colour: Colour) -> None:
-        """A filled polygon."""
+        """Draw a filled polygon."""
         corners = np.array([self._at(*point) for point in points], np.int32)
         cv2.fillPoly(self.pixels, [corners], (*colour, 255), cv2.LINE_AA, shift=4)
 
     def line(self, points: list[tuple[float, float]], width: float, colour: Colour) -> None:
-        """A stroke with round ends."""
+        """Draw a stroke with round ends."""
         corners = np.array([self._at(*point) for point in points], np.int32)
         cv2.polylines(self.pixels, [corners], False, (*colour, 255), round(width * FINE), cv2.LINE_AA, shift=4)
 
@@ -100,7 +100,7 @@ DRAWN = dict(zip(SPECIES, (flower, mushroom, butterfly, snail), strict=True))
 
 @dataclass(frozen=True)
 class Shape:
-    """A drawing taken apart for blending: how far each pixel is inside (+) or outside (-), and a colour everywhere."""
+    """A drawing prepared for blending: signed distance to the edge (inside is +), and a colour for every pixel."""
 
     depth: np.ndarray  # float32, shape (SHEET * FINE, SHEET * FINE), in pixels
     colour: np.ndarray  # float32, shape (SHEET * FINE, SHEET * FINE, 3), 0 to 1
@@ -121,7 +121,7 @@ def shape_of(species: str) -> Shape:
 
 @cache
 def picture(species: str, other: str, blend: float) -> np.ndarray:
-    """A grown organism, or what lies between two: the edge between their edges, the colour between their colours.
+    """Return a grown organism, or a blend of two, with its edge and colour between theirs.
 
     Returns:
         float32, shape (SIDE, SIDE, 4): premultiplied RGBA, 0 to 1.

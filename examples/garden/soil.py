@@ -1,4 +1,4 @@
-"""The garden bed as a picture: soil and light, and the organisms drawn up from their cells."""
+"""Draws the garden bed: soil, light, and the organisms from their cells."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,26 +8,26 @@ import numpy as np
 from automaton import SIDE
 from numba import njit
 
-HORIZON = 0.36  # where the bed begins, a share of the height
+HORIZON = 0.36  # where the bed begins, as a share of the height
 FOOT = 28  # the row of a plot that stands on the soil
 SUN = 128  # full light in the map of light and shadow
 
 
 @dataclass(frozen=True, eq=False)
 class Place:
-    """Where an organism stands: its foot, in pixels, and how many pixels a cell of it measures."""
+    """Position of an organism: its foot in pixels, and the pixels per cell."""
 
     x: float
     y: float
     scale: float
 
     def cell(self, x: float, y: float) -> tuple[float, float]:
-        """Row and column of the plot at a pixel; may lie outside."""
+        """Return the row and column of the plot at a pixel; they may lie outside."""
         return FOOT + (y - self.y) / self.scale, SIDE / 2 + (x - self.x) / self.scale
 
 
 class Scene:
-    """Draws the bed; what never changes is painted once."""
+    """Draws the bed. Everything that never changes is painted once."""
 
     def __init__(self, width: int, height: int) -> None:
         self.width, self.height = width, height
@@ -38,23 +38,23 @@ class Scene:
         self.gain = np.divide(wanted, opacity, out=np.zeros(256), where=opacity > 0).astype(np.float32)
 
     def pixel(self, x: float, y: float) -> tuple[float, float]:
-        """Where a point is, given as shares of width and height."""
+        """Return the pixel of a point whose coordinates are 0 to 1."""
         return x * self.width, y * self.height
 
     def place(self, x: float, y: float) -> Place:
-        """Where a seed goes that is sown at a point, both 0 to 1: near (low) ones grow larger, all within the bed."""
+        """Return the place of a seed sown at a point, both 0 to 1: within the bed, and larger if nearer (lower)."""
         y = np.clip(y, HORIZON + 0.06, 0.97)
         near = (y - HORIZON) / (1 - HORIZON)
         return Place(x * self.width, y * self.height, 2.2 + 2.8 * near)
 
     def draw(self, plots: np.ndarray, places: Sequence[Place], yours: Place | None, time: float) -> np.ndarray:
-        """What one sees.
+        """Draw the picture.
 
         Args:
             plots: float32, shape (n, SIDE, SIDE, CHANNELS).
-            places: of the plots, in their order.
-            yours: the one with light around its foot.
-            time: seconds; the wind goes by it.
+            places: the places of the plots, in the same order.
+            yours: the place with light around its foot.
+            time: seconds; moves the wind.
 
         Returns:
             uint8, shape (height, width, 3), RGB.
@@ -72,13 +72,13 @@ class Scene:
     def light(
         self, opacity: np.ndarray, places: Sequence[Place], leans: Sequence[float], yours: Place | None
     ) -> np.ndarray:
-        """Sun, shadows and the glow around `yours`: uint8, shape (height, width); SUN leaves the ground as it is."""
+        """Return sun, shadows and the glow around `yours`: uint8, shape (height, width); SUN = unchanged ground."""
         half = np.full((self.height // 2, self.width // 2), SUN, np.uint8)
         if yours is not None:
             middle, axes = (round(yours.x * 8), round(yours.y * 8)), (round(yours.scale * 120), round(yours.scale * 36))
             cv2.ellipse(half, middle, axes, 0, 0, 360, 200, -1, cv2.LINE_AA, shift=4)
         for cells, place, lean in zip(opacity, places, leans, strict=True):
-            # The sun stands behind on the left: a shadow falls towards us and to the right, shorter than what casts it.
+            # The sun is behind on the left: a shadow falls to the front and right, and is shorter than its organism.
             scale = place.scale / 2
             wide, high = int(SIDE * scale * 1.7), int(SIDE * scale * 0.5)
             flat = np.array([[1, -0.55 - lean, (0.55 + lean) * FOOT], [0, -0.42, 0.42 * FOOT]]) * scale
@@ -89,7 +89,7 @@ class Scene:
 
 
 def lit(plots: np.ndarray) -> np.ndarray:
-    """The cells' colours with light from above on the left: uint8, shape (n, SIDE, SIDE, 4), premultiplied RGBA."""
+    """Return the cells' colours, lit from above left: uint8, shape (n, SIDE, SIDE, 4), premultiplied RGBA."""
     opacity = np.ascontiguousarray(plots[..., 3])
     if len(plots):
         cv2.GaussianBlur(opacity.reshape(-1, SIDE), (0, 0), 1.6, opacity.reshape(-1, SIDE))
@@ -133,17 +133,17 @@ def lay(picture: np.ndarray, drawn: np.ndarray, left: float, top: int, lean: flo
 
 @njit(cache=True)
 def darken(light: np.ndarray, shadow: np.ndarray, left: int, top: int) -> None:
-    """Take up to half of the light away where a shadow falls."""
+    """Remove up to half of the light where a shadow falls."""
     for y in range(max(0, -top), min(shadow.shape[0], light.shape[0] - top)):
         for x in range(max(0, -left), min(shadow.shape[1], light.shape[1] - left)):
             light[top + y, left + x] -= light[top + y, left + x] * shadow[y, x] // 520
 
 
 def paint_ground(width: int, height: int) -> np.ndarray:
-    """Soil before a hedge out of focus: uint8, shape (height, width, 3), RGB."""
+    """Paint soil in front of a blurred hedge: uint8, shape (height, width, 3), RGB."""
     chance, line = np.random.default_rng(5), round(height * HORIZON)
     picture = np.vstack([paint_hedge(width, line, chance), paint_soil(width, height - line, chance)])
-    for n in range(520):  # grass where the bed begins, the nearer the darker
+    for n in range(520):  # grass where the bed begins, darker when nearer
         x, y = chance.uniform(0, width), line + 5 * n / 520
         tip = (x + chance.normal(0, 4), y - chance.uniform(5, 15))
         blade = np.round(np.array([(x, y + 2), ((x + tip[0]) / 2 + chance.normal(), y - 5), tip]) * 16).astype(np.int32)
@@ -157,7 +157,7 @@ def paint_ground(width: int, height: int) -> np.ndarray:
 
 
 def paint_hedge(width: int, height: int, chance: np.random.Generator) -> np.ndarray:
-    """Leaves far out of focus: uint8, shape (height, width, 3), RGB."""
+    """Paint leaves, far out of focus: uint8, shape (height, width, 3), RGB."""
     hedge = np.full((height + 20, width, 3), (30, 54, 42), np.uint8)
     greens = np.array([(52, 92, 54), (78, 124, 62), (40, 74, 58), (112, 150, 74), (182, 196, 108)])
     for n in range(300):
@@ -168,14 +168,14 @@ def paint_hedge(width: int, height: int, chance: np.random.Generator) -> np.ndar
 
 
 def paint_soil(width: int, height: int, chance: np.random.Generator) -> np.ndarray:
-    """Clods and moss in the light, smaller the farther: uint8, shape (height, width, 3), RGB."""
+    """Paint clods and moss, smaller in the distance: uint8, shape (height, width, 3), RGB."""
     heap, moss = np.zeros((512, 512), np.float32), chance.normal(0, 1, (512, 512)).astype(np.float32)
     for size, weight in ((9, 0.8), (4, 1.0), (1.8, 0.6), (0.8, 0.3)):
         noise = cv2.GaussianBlur(chance.normal(0, 1, heap.shape).astype(np.float32), (0, 0), size)
-        heap += weight * np.abs(noise / noise.std())  # folded: clods with creases between them, no dunes
+        heap += weight * np.abs(noise / noise.std())  # folded: clods with creases between them, not dunes
     moss = cv2.GaussianBlur(moss, (0, 0), 16)
     moss /= moss.std()
-    tall = 4 * height  # rows in between, against aliasing far away
+    tall = 4 * height  # extra rows against aliasing in the distance
     down, along = np.mgrid[:tall, :width].astype(np.float32)
     far = 1 / (0.35 + 0.65 * down / tall)
     at = np.mod(256 + (along - width / 2) * far, 512), np.mod(520 * far, 512)

@@ -1,18 +1,19 @@
-"""Trains the garden's network on what pictures.py draws and writes weights.npz. Needs no more than the garden itself.
+"""Trains the garden's network on the drawings of pictures.py and writes weights.npz. Needs only what the garden needs.
 
     export OPENBLAS_NUM_THREADS=1 MALLOC_MMAP_THRESHOLD_=1000000000 MALLOC_TRIM_THRESHOLD_=10000000000
     export MALLOC_TOP_PAD_=100000000
     python examples/garden/train.py --rounds 6000 --seed 4
     python examples/garden/train.py --rounds 2200 --seed 5 --further
 
-One core, 15 minutes of it; what really made the weights is in them (`made_by`). The settings of malloc keep Linux from
-taking memory back at each step, which costs half the time. Another BLAS rounds otherwise: as good, not the same bits.
+Training takes 15 minutes on one core. The weights record how they were made (`made_by`). The malloc settings keep Linux
+from taking memory back at each step, which would cost half the time. Another BLAS rounds differently: the weights are
+as good, but not bit-identical.
 
-A round takes eight organisms out of a pool, lets them grow some fifty steps, compares what they look like with what
-their genome says, goes back along the steps for the gradient (written out below: the network is small), and puts them
-back. The worst begin anew as seeds. So the pool holds organisms of every age, and staying grown is learned, not only
-growing. Later the best are wounded and learn to heal, and others get a new genome and learn to turn into something
-else. Pool and wounds are those of Mordvintsev et al. (automaton.py).
+A round takes eight organisms out of a pool, lets them grow for about fifty steps, compares them with the pictures of
+their genomes, backpropagates along the steps (by hand below: the network is small), and puts them back. The worst ones
+start again as seeds. So the pool contains organisms of every age, and the network learns to stay grown, not only to
+grow. Later the best ones are wounded and learn to heal, and others get a new genome and learn to turn into something
+else. Pool and wounds follow Mordvintsev et al. (automaton.py).
 """
 
 import argparse
@@ -30,17 +31,17 @@ from pictures import picture
 
 HIDDEN = 96
 BATCH, POOL = 8, 160
-STEPS = (40, 60)  # a round's; a picture's far corner is some 30 steps from the seed
-FIRST = 0.25  # share of the rounds in which organisms only learn to grow and stay, of one species each
-BLENDED = 0.3  # afterwards: share of organisms that are between two species
-BLENDS = 8  # so many steps from one species to another
-FAST, SLOW = 2e-3, 5e-5  # learning rate at first and in the end
-CALMING = 0.005  # what is written is a running mean of the weights: this share of it is the newest
+STEPS = (40, 60)  # of a round; the far corner of a picture is about 30 steps from the seed
+FIRST = 0.25  # share of the rounds in which organisms, each of one species, only learn to grow and stay
+BLENDED = 0.3  # afterwards: share of organisms between two species
+BLENDS = 8  # steps from one species to another
+FAST, SLOW = 2e-3, 5e-5  # learning rate at the start and at the end
+CALMING = 0.005  # the file holds a running mean of the weights: share of the newest
 
 
 @dataclass
 class Organisms:
-    """What is trained together: their plots, genomes, and what they should look like."""
+    """Organisms trained together: their plots, genomes and target pictures."""
 
     plots: np.ndarray  # float32, (n, SIDE, SIDE, CHANNELS)
     genomes: np.ndarray  # float32, (n, len(SPECIES))
@@ -58,19 +59,19 @@ class Organisms:
         return sown
 
     def change(self, place: int, chance: np.random.Generator, blended: float = 0.0) -> None:
-        """Give one a genome by chance; with a chance of `blended` one between two species."""
+        """Give one organism a random genome; with probability `blended`, one between two species."""
         species, other = chance.permutation(SPECIES)[:2]
         blend = chance.integers(1, BLENDS) / BLENDS if chance.random() < blended else 0.0
         self.genomes[place] = genome(species, other, blend)
         self.targets[place] = picture(str(species), str(other), blend)
 
     def wound(self, place: int, chance: np.random.Generator) -> None:
-        """A round hole somewhere in one."""
+        """Cut a random round hole into one organism."""
         row, column = chance.uniform(5, SIDE - 5, 2)
         cut(self.plots[place], row, column, chance.uniform(2, 7))
 
     def taken(self, places: np.ndarray) -> "Organisms":
-        """A copy of some."""
+        """Copy some organisms."""
         return Organisms(**{each.name: getattr(self, each.name)[places] for each in fields(self)})
 
     def put(self, places: np.ndarray, grown: "Organisms") -> None:
@@ -78,21 +79,21 @@ class Organisms:
             getattr(self, each.name)[places] = getattr(grown, each.name)
 
     def errors(self) -> np.ndarray:
-        """How far each is from its target: the mean square over cells and RGBA, shape (n,)."""
+        """Return each organism's mean square error over cells and RGBA: shape (n,)."""
         return np.square(self.plots[..., :4] - self.targets).mean(axis=(1, 2, 3))
 
 
 def fresh_weights(chance: np.random.Generator) -> Weights:
-    """A network that changes nothing yet."""
+    """Return a network that does not change anything yet."""
     spread = np.sqrt(2 / SENSES)
     inward = chance.normal(0, spread, (SENSES, HIDDEN)).astype(np.float32)
     return Weights(inward, np.zeros(HIDDEN, np.float32), np.zeros((HIDDEN, CHANNELS), np.float32))
 
 
 def gradient(batch: Organisms, traces: list[Trace], weights: Weights) -> Weights:
-    """Of the batch's mean error with respect to the weights, back along the steps that led to it."""
+    """Return the gradient of the batch's mean error with respect to the weights, back along the steps."""
     total = Weights(*(np.zeros_like(getattr(weights, each.name)) for each in fields(Weights)))
-    upon = np.zeros_like(batch.plots)  # of the error with respect to the plots as they are after a step
+    upon = np.zeros_like(batch.plots)  # gradient of the error with respect to the plots after a step
     upon[..., :4] = 2 * (batch.plots[..., :4] - batch.targets) / batch.targets.size
     for trace in reversed(traces):
         wipe(upon, trace.lives)
@@ -108,7 +109,7 @@ def gradient(batch: Organisms, traces: list[Trace], weights: Weights) -> Weights
 
 @njit(cache=True, fastmath=True)
 def spread_back(upon: np.ndarray, cells: np.ndarray, senses: np.ndarray) -> None:
-    """The transpose of `perceive`: what falls upon a cell's senses falls upon its neighbours."""
+    """Apply the transpose of `perceive`: the gradient of a cell's senses goes to its neighbours."""
     field = upon.reshape(-1, CHANNELS)
     for n in range(len(cells)):
         at = cells[n]
@@ -128,14 +129,14 @@ def spread_back(upon: np.ndarray, cells: np.ndarray, senses: np.ndarray) -> None
 
 @njit(cache=True, fastmath=True)
 def rectify_back(upon: np.ndarray, hidden: np.ndarray) -> None:
-    """upon[hidden == 0] = 0"""
+    """Set upon[hidden == 0] = 0 in place."""
     for n in range(hidden.shape[0]):
         for unit in range(hidden.shape[1]):
             upon[n, unit] = upon[n, unit] if hidden[n, unit] > 0 else np.float32(0)
 
 
 class Adam:
-    """Kingma and Ba, 2015, on gradients of length one: what comes back along many steps has any length."""
+    """Adam (Kingma and Ba, 2015) on normalised gradients: after many steps their length is arbitrary."""
 
     def __init__(self, weights: Weights) -> None:
         self.weights, self.count = weights, 0
@@ -157,7 +158,7 @@ class Adam:
 def trained(
     rounds: int, seed: int, file: Path, made_by: str, start: Weights | None = None
 ) -> tuple[Weights, list[float]]:
-    """The calmed weights, and the mean error of each round; what there is so far is written every hundred rounds."""
+    """Train; return the averaged weights and the mean error of each round. Saves every hundred rounds."""
     chance, began = np.random.default_rng(seed), time.monotonic()
     weights, pool, errors = start or fresh_weights(chance), Organisms.sown(POOL, chance), list[float]()
     calm, adam = deepcopy(weights), Adam(weights)
@@ -181,7 +182,7 @@ def trained(
 
 
 def prepare(batch: Organisms, chance: np.random.Generator, is_first: bool) -> None:
-    """At first the worst two become seeds; later one does, one gets another genome, and the best two are wounded."""
+    """Reset the worst two to seeds; later, reset one, give one another genome, and wound the best two."""
     worst, second, *_, other, best = np.argsort(batch.errors())[::-1]
     blended = 0.0 if is_first else BLENDED
     batch.plots[batch.plots[..., 3].max(axis=(1, 2)) <= ALIVE] = seeds(1)
@@ -205,7 +206,7 @@ def main() -> None:
     ask.add_argument("--rounds", type=int, default=6000)
     ask.add_argument("--seed", type=int, default=4)
     ask.add_argument("--out", type=Path, default=Path(__file__).with_name("weights.npz"))
-    ask.add_argument("--further", action="store_true", help="Go on from the weights that are there.")
+    ask.add_argument("--further", action="store_true", help="Continue from the existing weights.")
     given = ask.parse_args()
     versions = f"Python {platform.python_version()}, numpy {np.__version__}, numba {numba.__version__}"
     made_by = f"train.py --rounds {given.rounds} --seed {given.seed}; {time.strftime('%Y-%m-%d')}; {versions}"
@@ -216,7 +217,7 @@ def main() -> None:
 
 
 def said(file: Path) -> str:
-    """What made the weights in a file."""
+    """Return the `made_by` of the weights in a file."""
     with np.load(file) as held:
         return str(held["made_by"])
 

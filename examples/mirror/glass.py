@@ -1,15 +1,15 @@
-"""What the mirror is made of: five styles, each with what it keeps from one picture to the next."""
+"""The five styles of the mirror, each with its own state from one picture to the next."""
 
 import cv2
 import numpy as np
 
-SMALL = (160, 90)  # where motion is looked for, whatever the size: OpenCV's search dies of very long, thin pictures
+SMALL = (160, 90)  # size for the motion search: OpenCV's search crashes on very long, thin pictures
 PAPER, DARK = (246, 240, 226), (24, 26, 46)
 IRON = [(4, 4, 22), (44, 12, 110), (150, 22, 128), (226, 62, 60), (252, 150, 22), (255, 226, 92), (255, 255, 240)]
 
 
 class Glass:
-    """A style at one size; `look` gets uint8 pixels of `shape` and returns as many."""
+    """A style at one picture size. `look` takes and returns uint8 pixels of `shape`."""
 
     def __init__(self, first: np.ndarray) -> None:
         self.shape, (self.height, self.width) = first.shape, first.shape[:2]
@@ -20,20 +20,20 @@ class Glass:
         self.begin(first)
 
     def begin(self, first: np.ndarray) -> None:
-        """Make what the style keeps; `first` is the first picture of this size."""
+        """Create the style's state; `first` is the first picture of this size."""
 
     def look(self, seen: np.ndarray, amount: float, memory: float) -> np.ndarray:
-        """`amount` and `memory` in 0..1, as the visitor has set them."""
+        """Return the picture in this style; the visitor sets `amount` and `memory`, both in 0..1."""
         raise NotImplementedError
 
     def shrunk(self, seen: np.ndarray) -> np.ndarray:
-        """The brightness of a picture at SMALL size."""
+        """Return the brightness of a picture at SMALL size."""
         return cv2.cvtColor(cv2.resize(seen, SMALL, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
 
     def motion(self, seen: np.ndarray) -> np.ndarray:
-        """Where things went since the last picture: float32, shape (90, 160, 2), in pixels of the picture."""
+        """Return the motion since the last picture: float32, shape (90, 160, 2), in pixels of the picture."""
         before, self.small = self.small, self.shrunk(seen)
-        flow = self.finder.calc(before, self.small, None)  # type: ignore[call-overload]  # None: it makes the array
+        flow = self.finder.calc(before, self.small, None)  # type: ignore[call-overload]  # None: a new array
         return cv2.GaussianBlur(flow, (5, 5), 0) * self.cell
 
 
@@ -63,7 +63,7 @@ class Ink(Glass):
 
 
 class Thermal(Glass):
-    """Light is warmth and motion is heat, which fades and spreads."""
+    """A heat map: light is warm, and motion is heat that fades and spreads."""
 
     def begin(self, first: np.ndarray) -> None:
         parts = [np.interp(np.linspace(0, len(IRON) - 1, 256), range(len(IRON)), part) for part in np.transpose(IRON)]
@@ -71,7 +71,7 @@ class Thermal(Glass):
         self.heat = np.zeros(self.small.shape, np.float32)
 
     def look(self, seen: np.ndarray, amount: float, memory: float) -> np.ndarray:
-        speed = np.hypot(*cv2.split(self.motion(seen))) - 1.5  # less is the noise of a camera
+        speed = np.hypot(*cv2.split(self.motion(seen))) - 1.5  # below this it is camera noise
         kept = cv2.GaussianBlur(self.heat, (5, 5), 0) * (0.8 + 0.195 * memory)
         self.heat = np.maximum(kept, np.minimum(255, speed * 25 * amount))
         light = cv2.GaussianBlur(cv2.cvtColor(seen, cv2.COLOR_RGB2GRAY), (5, 5), 0)
@@ -80,7 +80,7 @@ class Thermal(Glass):
 
 
 class SlitScan(Glass):
-    """Rows of the past: the lower, the older."""
+    """Rows from the past: lower rows are older."""
 
     PAST = 75  # pictures kept
 
@@ -100,9 +100,9 @@ class SlitScan(Glass):
 
 
 class Datamosh(Glass):
-    """A video that lost its key pictures: the old one is pushed about by what moves now."""
+    """A video that lost its key frames: the old picture is pushed about by the current motion."""
 
-    BLOCK = 16  # pixels a side of what a codec moves
+    BLOCK = 16  # pixels, the side of a codec's motion block
 
     def begin(self, first: np.ndarray) -> None:
         self.picture = first
@@ -123,7 +123,7 @@ class Datamosh(Glass):
 
 
 class Particles(Glass):
-    """Dust that takes the colours of where it belongs, and flees from what moves."""
+    """Dust that takes the colours of its home position and flees from motion."""
 
     SPACING = 4  # pixels
 

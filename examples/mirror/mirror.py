@@ -1,8 +1,8 @@
-"""The visitor's camera, changed. `livereactor run examples/mirror/mirror.py`
+"""A mirror that transforms your camera picture. `livereactor run examples/mirror/mirror.py`
 
-An input may not be there yet, may be refused, may go dark, and may change its size at any time, as a telephone does
-that is turned around. So `latest()` is asked for each picture, None has a picture of its own, and what a style keeps
-from one picture to the next is made anew for each size.
+A camera may be absent, refused or switched off, and its size may change at any time, for example when you rotate a
+phone. The model therefore calls `latest()` for each picture, draws an empty mirror for `None`, and creates a style's
+state again whenever the size changes.
 """
 
 import math
@@ -15,18 +15,18 @@ from glass import Datamosh, Glass, Ink, Particles, SlitScan, Thermal
 
 import livereactor as lr
 
-AREA = 640 * 360  # pixels at most: a larger camera is drawn down, in its own shape
+AREA = 640 * 360  # pixels at most: larger pictures are scaled down and keep their shape
 Style = Literal["ink", "thermal", "slit-scan", "datamosh", "particles"]
 
 
 class Mirror(lr.Model):
-    """Your camera as ink, as heat, as time, as broken video or as dust. Turn it on, and move."""
+    """Your camera as ink, heat, time, broken video or dust. Turn it on and move."""
 
     main_video = lr.VideoOut(width=640, height=360, fps=30)
     webcam = lr.VideoIn()
-    style: Style = lr.param("particles", description="What the mirror is made of.")
-    amount: float = lr.param(0.5, ge=0, le=1, description="How strong it is.")
-    memory: float = lr.param(0.5, ge=0, le=1, description="How long it keeps what it saw.")
+    style: Style = lr.param("particles", description="Style of the mirror.")
+    amount: float = lr.param(0.5, ge=0, le=1, description="Strength of the effect.")
+    memory: float = lr.param(0.5, ge=0, le=1, description="How long the mirror remembers what it saw.")
 
     def load(self) -> None:
         self.empty, self.shine = empty_mirror()
@@ -39,19 +39,19 @@ class Mirror(lr.Model):
         while True:
             self.time += 1 / 30
             if not self.webcam.active:
-                self.webcam.clear()  # whoever comes back later shall not meet the picture of before
+                self.webcam.clear()  # a camera that comes back later must not show its old picture
             frame = self.webcam.latest()
             yield self.ask() if frame is None else self.reflect(frame.pixels)
 
     def reflect(self, pixels: np.ndarray) -> np.ndarray:
-        """The picture of one Frame, whatever its size."""
+        """Return the mirrored picture of a frame of any size."""
         seen, style, glass = fitted(pixels), STYLES[self.style], self.glass
         if glass is None or type(glass) is not style or glass.shape != seen.shape:
             self.glass = glass = style(seen)
         return glass.look(seen, self.amount, self.memory)
 
     def ask(self) -> np.ndarray:
-        """A mirror without anybody in it, until there is a camera."""
+        """Return the empty mirror that is shown until there is a camera."""
         self.glass = None
         breath = (26 + 18 * math.sin(self.time)) * self.shine
         return cv2.add(self.empty, cv2.merge([breath.astype(np.uint8)] * 3))
@@ -63,7 +63,7 @@ STYLES: dict[Style, type[Glass]] = {
 
 
 def fitted(pixels: np.ndarray) -> np.ndarray:
-    """Drawn down to AREA, and the other way round, as mirrors show it."""
+    """Scale down to at most AREA pixels and flip, as a mirror does."""
     height, width = pixels.shape[:2]
     scale = min(1.0, math.sqrt(AREA / (height * width)))
     size = max(16, round(width * scale)), max(16, round(height * scale))
@@ -73,7 +73,7 @@ def fitted(pixels: np.ndarray) -> np.ndarray:
 
 
 def empty_mirror() -> tuple[np.ndarray, np.ndarray]:
-    """A mirror in a dark room, what to do about it, and its light: uint8, shape (360, 640, 3), and 0..1, (360, 640)."""
+    """Return a mirror in a dark room with instructions, and its shine: uint8 (360, 640, 3), and 0..1 (360, 640)."""
     rows, columns = np.mgrid[0:720, 0:1280].astype(np.float32)
     away = np.hypot((columns - 640) / 190, (rows - 300) / 250)  # 1 at the rim
     sheen = np.exp(-((((columns - 640) * 0.8 + (rows - 300)) / 120 % 6 - 3) ** 2)) * (away < 0.94)

@@ -1,6 +1,6 @@
-"""An endless field of heights, its light, its colours and its water, drawn column by column from near to far.
+"""An endless height field with light, colours and water, drawn column by column from near to far.
 
-Pictures lie on their side, (column, row, channel), so that a column is one piece of memory.
+Pictures have the shape (column, row, channel), so that a column is contiguous in memory.
 """
 
 import math
@@ -8,14 +8,14 @@ import math
 import numpy as np
 from scene import COLUMNS, FOCAL, HEIGHT, fast
 
-CELLS, CELL, FAR = 512, 3.0, 740.0  # a side of the window around the walker, metres a cell, metres one sees
-STEPS = 2.5 * np.cumprod(np.r_[1, np.full(80, 1.035), np.full(105, 1.028)])  # metres: where a column is looked at
-MASK = CELLS - 1  # the window is a torus: what leaves it on one side makes room for what comes in on the other
+CELLS, CELL, FAR = 512, 3.0, 740.0  # window side in cells, metres per cell, visible metres
+STEPS = 2.5 * np.cumprod(np.r_[1, np.full(80, 1.035), np.full(105, 1.028)])  # metres: sampling distances
+MASK = CELLS - 1  # the window is a torus: land that leaves on one side makes room for land that enters on the other
 
 
 @fast
 def tap(tile, mask, x, z):
-    """Read a square tile that repeats, between its cells."""
+    """Interpolate in a square tile that repeats."""
     x, z = x + 2.0**24, z + 2.0**24  # `int` is faster than `floor`, and the same above 0
     i, j = int(x), int(z)
     u, v, i, j, k, l = x - i, z - j, i & mask, j & mask, (i + 1) & mask, (j + 1) & mask  # noqa: E741
@@ -25,7 +25,7 @@ def tap(tile, mask, x, z):
 
 @fast
 def grow(bones, land, relief, grain, top, bottom, left, right):
-    """Heights, in cells of the endless land, and what they are made of: one, hills, peaks and dunes."""
+    """Fill the heights of a box of cells, and their components: constant, hills, peaks and dunes."""
     for j in range(top, bottom):
         for i in range(left, right):
             x, z, hills, peaks, size, sharp = i / 110.0, j / 110.0, 0.0, 0.0, 0.5, 1.0
@@ -47,7 +47,7 @@ def grow(bones, land, relief, grain, top, bottom, left, right):
 
 @fast
 def lighten(light, land, lamp, top, bottom, left, right, share):
-    """How much of the lamp cells get, by their slope and what stands in its way, and how flat they are."""
+    """Update how much light each cell gets, by slope and shadow, and how flat it is."""
     for j in range(top, bottom):
         for i in range(left, right):
             here = land[j & MASK, i & MASK]
@@ -65,7 +65,7 @@ def lighten(light, land, lamp, top, bottom, left, right, share):
 
 @fast
 def paint_land(picture, depth, wet, land, light, grain, haze, scene, eye, ceiling):
-    """What rises above all that is nearer is seen. Also how far it is, and how deep under water."""
+    """Draw whatever rises above everything nearer; store its distance and its depth under water."""
     tone, last, lights, flats = np.zeros(3), np.zeros(3), light[0], light[1]
     scales, fogs = FOCAL / STEPS, 1 - np.exp(-((STEPS * scene.fog) ** 3))
     for c in range(COLUMNS):
@@ -117,7 +117,7 @@ def paint_land(picture, depth, wet, land, light, grain, haze, scene, eye, ceilin
 
 @fast
 def paint_water(picture, veil, depth, wet, grain, haze, scene, eye):
-    """Ripples that mirror what stands above the horizon, ground where it is shallow, foam; plants before it."""
+    """Draw ripples that reflect what is above the horizon, shallow ground, foam, and the plants in front."""
     for c in range(COLUMNS):
         side = (2 * c + 1 - COLUMNS) / FOCAL
         dx, dz = eye.sine + side * eye.cosine, eye.cosine - side * eye.sine

@@ -1,4 +1,4 @@
-"""Plants that stand about, each a sprite drawn once: near ones first, into a veil that hangs before the land."""
+"""Plants, each a sprite drawn once; near plants first, into a layer in front of the land."""
 
 import math
 
@@ -7,7 +7,7 @@ import numpy as np
 from land import CELL, MASK, tap
 from scene import COLUMNS, FOCAL, HEIGHT, fast
 
-# Metres between plants, places around the eye that have any, and metres to the first.
+# Metres between plants, rings of plants around the eye, and metres to the first.
 PLACE, REACH, NEAREST = 6.0, 36, 8.0
 Point = tuple[float, float]
 TALL, WIDE = 256, 128  # pixels of a sprite
@@ -15,7 +15,7 @@ TALL, WIDE = 256, 128  # pixels of a sprite
 
 @fast
 def paint_plants(veil, sprite, depth, land, light, grain, haze, scene, eye):
-    """`sprite`: sizes of brightness, bark and cover, sharpest first. `veil`: colours, and what it lets through."""
+    """Draw plants. `sprite`: sizes of brightness, bark and cover, sharpest first. `veil`: colours and transparency."""
     side, shade = scene.lamp[0] * eye.cosine - scene.lamp[2] * eye.sine, np.zeros((3, 4))
     lights, flats, veil[:, :, :3], veil[:, :, 3] = light[0], light[1], 0.0, 1.0
     for ring in range(1, REACH):
@@ -45,7 +45,7 @@ def paint_plants(veil, sprite, depth, land, light, grain, haze, scene, eye):
             for c in range(max(0, int(mid - half)), min(COLUMNS, int(mid + half) + 1)):
                 u = (c + 0.5 - mid) / half
                 column = min(image.shape[1] - 1, max(0, int((0.5 + 0.5 * (-u if mirrored else u)) * image.shape[1])))
-                for k in range(3):  # leaves, bark and snow as lit here, and the fog before them
+                for k in range(3):  # leaves, bark and snow in the light here, and the fog in front
                     lit = scene.beam[k] * sun * max(0.0, 0.5 + 0.5 * u * side) + scene.glow[k] * 0.75
                     shade[k, 0], shade[k, 1] = scene.leaf[k] * lit * (1 - fog), (0.1 - 0.022 * k) * lit * (1 - fog)
                     shade[k, 2], shade[k, 3] = 0.7 * lit * (1 - fog), haze[c, k] * fog
@@ -63,20 +63,20 @@ def paint_plants(veil, sprite, depth, land, light, grain, haze, scene, eye):
 
 
 def sprites(kind: str, chance: np.random.Generator) -> tuple[np.ndarray, ...]:
-    """A plant in six sizes, sharpest first: float32, shape (height, width, 3), as `paint_plants` wants them."""
+    """Return a plant in six sizes for `paint_plants`, sharpest first: float32, shape (height, width, 3)."""
     big = np.zeros((TALL * 2, WIDE * 2, 3), np.float32)
     KINDS[kind](big, chance)
     return tuple(cv2.resize(big, (WIDE >> n, TALL >> n), interpolation=cv2.INTER_AREA) for n in range(6))
 
 
 def stroke(big: np.ndarray, start: Point, end: Point, thick: float, bright: float, bark: float = 0.0) -> None:
-    """A straight part of a plant."""
+    """Draw a straight part of a plant."""
     (x, y), (to_x, to_y) = start, end
     cv2.line(big, (round(x), round(y)), (round(to_x), round(to_y)), (float(bright), bark, 1.0), max(1, round(thick)))
 
 
 def fir(big: np.ndarray, chance: np.random.Generator) -> None:
-    """Whorls of branches that droop, the lower the longer; light at their tips."""
+    """Draw whorls of drooping branches, longer towards the ground, with bright tips."""
     stroke(big, (128, 508), (128, 30), 9, 0.8, bark=1.0)
     for y in np.linspace(470, 12, 74):
         for aside in (*chance.uniform(-1, 1, 7), -1, 1):
@@ -88,7 +88,7 @@ def fir(big: np.ndarray, chance: np.random.Generator) -> None:
 
 
 def tree(big: np.ndarray, chance: np.random.Generator) -> None:
-    """A stem that forks, and clumps of leaves, the upper ones before the lower and in more light."""
+    """Draw a forking stem and clumps of leaves, the upper ones in front and brighter."""
     stroke(big, (128, 508), (128, 330), 18, 0.8, bark=1.0)
     for fork in ((128, 250), (70, 260), (190, 250), (100, 160), (160, 170)):
         stroke(big, (128, 380), fork, 8, 0.8, bark=1.0)
@@ -101,7 +101,7 @@ def tree(big: np.ndarray, chance: np.random.Generator) -> None:
 
 
 def palm(big: np.ndarray, chance: np.random.Generator) -> None:
-    """A bent stem with rings, and fronds that fall to both sides."""
+    """Draw a bent stem with rings, and fronds that fall to both sides."""
     stem = [(128 + 26 * math.sin(n / 12), 508 - 17 * n) for n in range(25)]
     for n in range(24):
         stroke(big, stem[n], stem[n + 1], 13 - n * 0.2, 0.8 + 0.3 * (n % 2), bark=1.0)
@@ -117,7 +117,7 @@ def palm(big: np.ndarray, chance: np.random.Generator) -> None:
 
 
 def cactus(big: np.ndarray, chance: np.random.Generator) -> None:
-    """A stem with two arms, bright along their middle."""
+    """Draw a stem with two arms, bright along their middle."""
     limbs = [((128, 508), (128, 150)), ((128, 380), (60, 360)), ((60, 360), (60, 250))]
     limbs += [((128, 330), (196, 310)), ((196, 310), (196, 190))]
     for thick, bright in ((40, 0.5), (30, 0.75), (12, 1.0), (3, 0.6)):

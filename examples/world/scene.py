@@ -1,4 +1,4 @@
-"""What there is to see: places, hours and weathers as numbers, and the mixture of them that a picture shows."""
+"""Places, hours and weathers as numbers, and the mix of them that a picture shows."""
 
 import math
 from typing import NamedTuple
@@ -14,13 +14,13 @@ fast = njit(fastmath=True, cache=True, error_model="numpy")
 
 @fast
 def shown(x):
-    """From light to what screens want, 0 to 255: strong light is bent, not cut off."""
+    """Map light to 0..255 for the screen: strong light is compressed, not clipped."""
     above, below = x * (np.float32(2.51) * x + np.float32(0.03)), x * (np.float32(2.43) * x + np.float32(0.59))
     return np.float32(255) * np.sqrt(min(np.float32(1), above / (below + np.float32(0.14))))
 
 
 class Eye(NamedTuple):
-    """Where one looks from (metres), where to (sine and cosine of the heading), and the row of the horizon."""
+    """The position of the eye (metres), its heading (sine and cosine), and the row of the horizon."""
 
     x: float
     y: float
@@ -31,19 +31,19 @@ class Eye(NamedTuple):
 
 
 class Scene(NamedTuple):
-    """Colours are light: linear, 1 is white. Directions are of length 1: x, up, z."""
+    """Everything a picture needs. Colours are linear light, 1 is white; directions have length 1: x, up, z."""
 
     zenith: Three
     horizon: Three
-    beam: Three  # of sun or moon
-    glow: Three  # of the sky
-    lamp: Three  # towards sun or moon
+    beam: Three  # light of sun or moon
+    glow: Three  # light of the sky
+    lamp: Three  # direction of sun or moon
     soil: Three
     patch: Three
     rock: Three
     leaf: Three
     water: Three
-    share: float  # of places with a plant
+    share: float  # share of places with a plant
     tall: float  # metres
     snowline: float  # metres
     white: float  # snow on plants, 0 to 1
@@ -55,7 +55,7 @@ class Scene(NamedTuple):
     time: float  # seconds
 
 
-# Heights in metres (how much base, hills, peaks, dunes), of the snow line, plants (share, metres);
+# Heights in metres (base, hills, peaks, dunes), height of the snow line, plants (share, metres);
 # the colours of soil, its patches, rock, leaves and water.
 PLACES = {
     "meadow": ((7, 30, 60, 0), 150, (0.10, 6), (0.07, 0.14, 0.025), (0.19, 0.19, 0.05), (0.24, 0.22, 0.18),
@@ -71,8 +71,8 @@ PLACES = {
     "tundra": ((3, 16, 170, 0), -40, (0.06, 7), (0.20, 0.20, 0.14), (0.26, 0.24, 0.18), (0.24, 0.26, 0.30),
                (0.04, 0.09, 0.07), (0.02, 0.08, 0.12)),
 }  # fmt: skip
-# How cloudy, how foggy, how many drops, how fast they fall, how much snow lies.
-FALL = 3  # which of them
+# Clouds, fog, number of drops, speed of their fall, snow on the ground.
+FALL = 3  # index of the speed
 WEATHERS = {
     "clear": np.array([0.0, 1 / 520, 0.0, 0.0, 0.0]),
     "fog": np.array([0.35, 1 / 190, 0.0, 0.0, 0.0]),
@@ -91,7 +91,7 @@ SKIES = np.array([  # zenith, horizon, beam, glow
 
 
 def scene_of(place: np.ndarray, weather: np.ndarray, hour: float, time: float, grown: float = 1.0) -> Scene:
-    """Mix it.
+    """Mix a place, a weather and an hour into a scene.
 
     Args:
         place: a row of `numbers_of`, or between two of them.
@@ -109,7 +109,7 @@ def scene_of(place: np.ndarray, weather: np.ndarray, hour: float, time: float, g
     zenith, horizon, beam, glow = SKIES[low] + (SKIES[low + 1] - SKIES[low]) * (at - low)
     grey = glow.mean() * np.array([0.95, 1.0, 1.08])
     zenith, horizon = zenith + (grey * 1.1 - zenith) * cloudy * 0.85, horizon + (grey * 1.7 - horizon) * cloudy * 0.7
-    # Between the last of the sun and the first of the moon there is neither.
+    # Between sunset and moonrise there is neither sun nor moon.
     lamp = sun if sun[1] > -0.1 else sun * (-1, -1, 1)
     beam = beam * (1 - 0.8 * cloudy) * np.clip(abs(sun[1] + 0.1) * 10, 0.02, 1)
     colours = (zenith, horizon, beam, glow * (1 + 0.25 * cloudy), lamp, *place[7:].reshape(5, 3))
@@ -120,5 +120,5 @@ def scene_of(place: np.ndarray, weather: np.ndarray, hour: float, time: float, g
 
 
 def numbers_of(place: str) -> np.ndarray:
-    """A row of PLACES, flat: float64, shape (22,)."""
+    """Return a row of PLACES, flattened: float64, shape (22,)."""
     return np.hstack([np.array(part, float) for part in PLACES[place]])

@@ -1,4 +1,4 @@
-"""The sky with sun or moon, clouds and stars, and what falls from it."""
+"""The sky with sun or moon, clouds, stars, rain and snow."""
 
 import math
 
@@ -9,7 +9,7 @@ from scene import COLUMNS, FOCAL, HEIGHT, WIDTH, fast, shown
 
 @fast
 def look_up(scene, clouds, x, y, z):
-    """Of a direction of length 1: how low, how near the sun, how clouded, how much sun and sky its clouds catch."""
+    """Return for a direction of length 1: lowness, shine of the sun, cloud cover, and the clouds' lining and body."""
     up = max(y, 0.0)
     low, near = 1 / (1 + 4 * up), max(0.0, x * scene.lamp[0] + y * scene.lamp[1] + z * scene.lamp[2])
     low, near4 = low * low, near**4
@@ -26,7 +26,7 @@ def look_up(scene, clouds, x, y, z):
 
 @fast
 def tone(scene, k, low, shine, cover, lining, body):
-    """One colour of it."""
+    """Return one colour channel of the sky."""
     clear = scene.zenith[k] + (scene.horizon[k] - scene.zenith[k]) * low + scene.beam[k] * shine
     cloud = scene.glow[k] * body + scene.horizon[k] * 0.2 + scene.beam[k] * lining
     return clear + (cloud - clear) * cover
@@ -34,7 +34,7 @@ def tone(scene, k, low, shine, cover, lining, body):
 
 @fast
 def paint_sky(rough, haze, scene, clouds, eye):
-    """The sky, a sixteenth of the picture's pixels, and in `haze` what it is at the horizon: the colour of all fog."""
+    """Draw the sky at a sixteenth of the pixels, and into `haze` its colour at the horizon, which all fog has."""
     for c in range(COLUMNS):
         side = (2 * c + 1 - COLUMNS) / FOCAL
         x, z, s = eye.sine + side * eye.cosine, eye.cosine - side * eye.sine, 1 / math.sqrt(1 + side * side)
@@ -46,7 +46,7 @@ def paint_sky(rough, haze, scene, clouds, eye):
         x, z = eye.sine + side * eye.cosine, eye.cosine - side * eye.sine
         for r in range(HEIGHT // 4):
             y = (eye.horizon - 4 * r - 2) / FOCAL
-            if y < 0:  # below the horizon there is nothing but haze
+            if y < 0:  # below the horizon there is only haze
                 rough[c, r] = haze[2 * c]
                 continue
             s = 1 / math.sqrt(1 + side * side + y * y)
@@ -57,7 +57,7 @@ def paint_sky(rough, haze, scene, clouds, eye):
 
 @fast
 def paint_disc(half, depth, scene, eye):
-    """Sun or moon, where no land hides it."""
+    """Draw the sun or the moon where no land hides it."""
     ahead = scene.lamp[0] * eye.sine + scene.lamp[2] * eye.cosine
     if ahead < 0.3:
         return
@@ -73,7 +73,7 @@ def paint_disc(half, depth, scene, eye):
 
 @fast
 def paint_stars(out, veil, depth, stars, scene, eye):
-    """Points where nothing stands before them."""
+    """Draw the stars that nothing hides."""
     for x, y, z, strength in stars:
         ahead, aside = x * eye.sine + z * eye.cosine, x * eye.cosine - z * eye.sine
         if ahead > 0.1:
@@ -86,7 +86,7 @@ def paint_stars(out, veil, depth, stars, scene, eye):
 
 @fast
 def paint_drops(out, depth, drops, scene, eye):
-    """Rain or snow in a box of 14 metres that goes with the eye."""
+    """Draw rain or snow in a box of 14 metres that moves with the eye."""
     rain = scene.fall > 4
     for n in range(int(drops.shape[0] * scene.drops)):
         x = (drops[n, 0] * 14 - eye.x + scene.time * scene.fall * 0.12 * (1 + drops[n, 1])) % 14 - 7
@@ -108,14 +108,14 @@ def paint_drops(out, depth, drops, scene, eye):
 
 
 def make_clouds(grain: np.ndarray) -> np.ndarray:
-    """Noise of all sizes that repeats: float32, shape (256, 256), around 0."""
+    """Return repeating noise of all scales: float32, shape (256, 256), around 0."""
     waves = np.hypot(*np.meshgrid(np.fft.rfftfreq(256), np.fft.fftfreq(256)))
     clouds = np.fft.irfft2(np.fft.rfft2(grain - 0.5) / np.maximum(waves, 0.008) ** 1.3)
     return (clouds / clouds.std() * 0.35).astype(np.float32)
 
 
 def make_stars(chance: np.random.Generator) -> np.ndarray:
-    """Directions above the horizon, and how bright: float64, shape (900, 4)."""
+    """Return directions above the horizon and brightness: float64, shape (900, 4)."""
     stars = chance.normal(size=(900, 3))
     stars[:, 1] = abs(stars[:, 1])
     return np.column_stack([stars / np.linalg.norm(stars, axis=1, keepdims=True), chance.random(900) ** 3])

@@ -1,4 +1,4 @@
-"""One walker's window on the land, and the picture of it."""
+"""The window of land around one walker, and its picture."""
 
 import cv2
 import numpy as np
@@ -7,12 +7,12 @@ from plants import KINDS, paint_plants, sprites
 from scene import COLUMNS, HEIGHT, WIDTH, Eye, Scene, Three, fast, shown
 from sky import make_clouds, make_stars, paint_disc, paint_drops, paint_sky, paint_stars
 
-ROWS = 16  # of the window that get new light with each picture: the sun is slow
+ROWS = 16  # rows of the window that get new light per picture: the sun is slow
 
 
 @fast
 def develop(out, half, exposure):
-    """Light as bytes; between two columns one that is their mean."""
+    """Convert light to bytes, and insert the mean of each two columns between them."""
     for c in range(COLUMNS):
         for n in range(half.shape[1]):
             out[2 * c, n] = np.uint8(shown(half[c, n] * exposure))
@@ -23,7 +23,7 @@ def develop(out, half, exposure):
 
 @fast
 def soften(picture, depth):
-    """Mix neighbours where one stands far before the other: a steep edge of columns has stairs."""
+    """Mix neighbouring columns at steep edges, which would show stairs."""
     for c in range(1, COLUMNS):
         for y in range(HEIGHT):
             if max(depth[c - 1, y], depth[c, y]) > 1.2 * min(depth[c - 1, y], depth[c, y]):
@@ -32,7 +32,7 @@ def soften(picture, depth):
 
 
 class View:
-    """Everything that `seed` makes: the same seed, the same land, plants, clouds and stars."""
+    """Everything that depends on `seed`: land, plants, clouds and stars."""
 
     def __init__(self, seed: int) -> None:
         self.seed, chance = seed, np.random.default_rng(seed)
@@ -49,13 +49,13 @@ class View:
         self.forget()
 
     def forget(self) -> None:
-        """Nothing is known of the land yet."""
+        """Forget the land."""
         self.corner: tuple[int, int] | None = None  # of the window, in cells
-        self.row = 0  # that gets new light next
-        self.relief = np.zeros(4)  # of `land`: how much of each of its bones
+        self.row = 0  # row that gets new light next
+        self.relief = np.zeros(4)  # weights of the bones in `land`
 
     def follow(self, x: float, z: float, place: np.ndarray, lamp: Three) -> None:
-        """Put (x, z) into the middle of the window: what comes in is made, and the heights are as in `place`."""
+        """Centre the window on (x, z): create the land that enters, with the heights of `place`."""
         i, j = int(x // CELL) - CELLS // 2, int(z // CELL) - CELLS // 2
         relief = place[:4].copy()
         new = [(j, j + CELLS, i, i + CELLS)]
@@ -65,7 +65,7 @@ class View:
                    (was_j + CELLS, j + CELLS, i, i + CELLS) if j > was_j else (j, was_j, i, i + CELLS)]  # fmt: skip
         for box in new:
             grow(self.bones, self.land, relief, self.grain, *box)
-        if np.abs(relief - self.relief).max() > 0.001:  # the land itself is on its way to another place
+        if np.abs(relief - self.relief).max() > 0.001:  # the land is changing into another place
             np.einsum("kji,k->ji", self.bones, relief.astype(np.float32), out=self.land)
         self.relief = relief
         self.corner, self.row = (i, j), (self.row + ROWS) % CELLS
@@ -74,11 +74,11 @@ class View:
         lighten(self.light, self.land, lamp, self.row, self.row + ROWS, 0, CELLS, 0.6)
 
     def height(self, x: float, z: float) -> float:
-        """Of the ground or the water, metres."""
+        """Return the height of the ground or the water in metres."""
         return max(0.0, tap(self.land, MASK, x / CELL, z / CELL))
 
     def lookout(self, heading: float) -> tuple[float, float]:
-        """A dry place within 300 metres of the window's middle from which one sees far that way."""
+        """Find a dry place within 300 metres of the window's centre with a wide view in that direction."""
         x, z = np.random.default_rng(self.seed).uniform(-300, 300, (2, 600))
         ways = [(far, heading + aside) for aside in (-0.5, 0, 0.5) for far in (10, 30, 80, 150)]
         ahead = np.array([self.at(self.land, x + far * np.sin(way), z + far * np.cos(way)) for far, way in ways])
@@ -87,12 +87,12 @@ class View:
         return float(x[best]), float(z[best])
 
     def at(self, tile: np.ndarray, x: np.ndarray, z: np.ndarray) -> np.ndarray:
-        """What a tile of the window says of many places."""
+        """Read a tile of the window at many places."""
         j, i = (np.floor(np.stack([z, x]) / CELL)).astype(int) & MASK
         return tile[j, i]
 
     def draw(self, scene: Scene, eye: Eye, plant: str) -> np.ndarray:
-        """The picture: uint8, shape (height, width, 3), RGB."""
+        """Draw the picture: uint8, shape (height, width, 3), RGB."""
         before = self.grain, self.haze, scene, eye
         paint_sky(self.rough, self.haze, scene, self.clouds, eye)
         cv2.resize(self.rough, (HEIGHT, COLUMNS), dst=self.half)

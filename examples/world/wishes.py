@@ -1,6 +1,6 @@
-"""The words of a prompt that mean something, and what they wish for."""
+"""The words of a prompt that the model knows, and the parameters that they set."""
 
-# What a prompt may say, and the parameter that it sets.
+# Each word of a prompt, and the parameter and value that it sets.
 WORDS: dict[str, tuple[str, str | float]] = {
     word: (name, value)
     for name, value, words in (

@@ -1,8 +1,8 @@
 """A walk through an endless land. `livereactor run examples/world/world.py`
 
-A world model is a function: what was, and what you do, go in; the next picture comes out. What you do are parameters
-with keys: while `w` is held, `forward` is 1; let go, it is 0 again. The output is eager: a key shows on the very next
-picture.
+A world model is a function: it takes its state and your input, and returns the next picture. Here the input is
+parameters with keys: while you hold `w`, `forward` is 1; when you release it, it is 0 again. The output is eager, so a
+key shows on the very next picture.
 """
 
 import math
@@ -32,25 +32,25 @@ class PromptSet(lr.Message):
     biome: Biome
     weather: Weather
     hour: float
-    unknown: list[str]  # words that mean nothing here
-    known: list[str]  # words that do, where there were unknown ones
+    unknown: list[str]  # words of the prompt that the model does not know
+    known: list[str]  # all words it knows, if some were unknown
 
 
 class World(lr.Model):
-    """Walk through an endless land, and say where and when: "snowy dusk in the desert"."""
+    """Walk through an endless land, and choose the place and time: "snowy dusk in the desert"."""
 
     main_video = lr.VideoOut(width=640, height=360, fps=30, pacing="eager")
-    prompt: str = lr.param("", max_length=200, description='Where, when and how: "snowy dusk in the desert".')
-    forward: float = lr.param(0.0, ge=-1, le=1, keys=("s", "w"), gamepad="left_y", description="Walk.")
-    aside: float = lr.param(0.0, ge=-1, le=1, keys=("a", "d"), gamepad="left_x", description="Step aside.")
-    turn: float = lr.param(0.0, ge=-1, le=1, keys=("arrowleft", "arrowright"), gamepad="right_x", description="Turn.")
-    tilt: float = lr.param(0.0, ge=-1, le=1, keys=("arrowdown", "arrowup"), gamepad="right_y", description="Look up.")
-    run: bool = lr.param(False, keys="shift", gamepad="left_trigger", description="Three times as fast.")
-    biome: Biome = lr.param("mountains", description="The land changes around you.")
-    weather: Weather = lr.param("clear", description="What comes from the sky.")
-    hour: float = lr.param(17.0, ge=0, le=24, description="Of the day; it goes on by itself.")
-    pace: float = lr.param(0.02, ge=0, le=2, description="Hours that pass in a second.")
-    seed: int = lr.param(4, ge=0, le=9999, description="The same number is the same land.")
+    prompt: str = lr.param("", max_length=200, description='Place, time and weather: "snowy dusk in the desert".')
+    forward: float = lr.param(0.0, ge=-1, le=1, keys=("s", "w"), gamepad="left_y", description="Walk back and forth.")
+    aside: float = lr.param(0.0, ge=-1, le=1, keys=("a", "d"), gamepad="left_x", description="Step sideways.")
+    turn: float = lr.param(0.0, ge=-1, le=1, keys=("arrowleft", "arrowright"), gamepad="right_x", description="Look around.")
+    tilt: float = lr.param(0.0, ge=-1, le=1, keys=("arrowdown", "arrowup"), gamepad="right_y", description="Look up or down.")
+    run: bool = lr.param(False, keys="shift", gamepad="left_trigger", description="Walk three times as fast.")
+    biome: Biome = lr.param("mountains", description="Kind of land. It changes around you.")
+    weather: Weather = lr.param("clear", description="Weather.")
+    hour: float = lr.param(17.0, ge=0, le=24, description="Hour of the day. It advances by itself.")
+    pace: float = lr.param(0.02, ge=0, le=2, description="Hours that pass per second.")
+    seed: int = lr.param(4, ge=0, le=9999, description="The same number gives the same land.")
 
     def load(self) -> None:
         self.progress(0.1, "drawing plants")
@@ -66,11 +66,11 @@ class World(lr.Model):
         self.arrive(self.view)
 
     def arrive(self, view: View) -> None:
-        """Stand still where the view towards the sun is widest."""
+        """Put the walker where the view towards the sun is widest."""
         lamp = scene_of(self.place, self.air, self.clock, 0.0).lamp
         self.heading = self.aim = math.atan2(lamp[0], lamp[2]) + 0.35
         self.horizon = self.level = 0.53 * HEIGHT
-        self.speed = np.zeros(2)  # ahead and aside, metres a picture
+        self.speed = np.zeros(2)  # forward and sideways, metres per picture
         self.view = view
         view.forget()
         view.follow(0.0, 0.0, self.place, lamp)
@@ -79,7 +79,7 @@ class World(lr.Model):
 
     @lr.command
     def look(self, x: Unit, y: Unit) -> None:
-        """Turn to what is seen there."""
+        """Turn towards a point of the picture."""
         self.aim = self.heading + math.atan((x - 0.5) * WIDTH / FOCAL)
         self.level = self.horizon + (0.5 - y) * HEIGHT
 
@@ -93,7 +93,7 @@ class World(lr.Model):
             yield self.see()
 
     def understand(self) -> None:
-        """Do what the prompt says, and tell which of its words mean nothing here."""
+        """Apply the prompt, and report the words that the model does not know."""
         self.heard = self.prompt
         said = [word for word in re.findall(r"[^\W\d_]+", self.prompt.lower()) if f" {word} " not in FILLERS]
         wishes = [WORDS[word] for word in said if word in WORDS]
@@ -104,7 +104,7 @@ class World(lr.Model):
         self.send(PromptSet(self.biome, self.weather, round(self.hour, 2), unknown, known))
 
     def walk(self) -> None:
-        """What a thirtieth of a second of these keys does to where one is and looks."""
+        """Move and turn the walker by a thirtieth of a second of the current keys."""
         wish = np.array([self.forward, self.aside]) * (0.66 if self.run else 0.22)
         self.speed = self.speed + (wish - self.speed) * 0.35
         self.aim += 0.06 * self.turn
@@ -115,16 +115,16 @@ class World(lr.Model):
         self.x, self.z = self.x + float(self.speed @ (sine, cosine)), self.z + float(self.speed @ (cosine, -sine))
 
     def see(self) -> np.ndarray:
-        """Where the walker is, as it is now: land, hour and weather glide to what is wished."""
+        """Return the walker's view; land, hour and weather glide towards their parameters."""
         self.time += 1 / 30
         self.hour = (self.hour + self.pace / 30) % 24
         if self.pace and self.time % 1 < 1 / 30:
-            self.send(HourSet(round(self.hour, 2)))  # as messages are called that tell what the model sets itself
+            self.send(HourSet(round(self.hour, 2)))  # a message with this name updates the control of `hour`
         self.clock = (self.clock + min(0.15, max(-0.15, ((self.hour - self.clock + 12) % 24 - 12) * 0.1))) % 24
         self.place += (numbers_of(self.biome) - self.place) * 0.06
         self.air += (WEATHERS[self.weather] - self.air) * 0.04
-        self.air[FALL] = WEATHERS[self.weather][FALL] or self.air[FALL]  # drops that change their speed would jump
-        wanted = PLANTS[self.biome]  # plants of another kind grow where these have gone into the ground
+        self.air[FALL] = WEATHERS[self.weather][FALL] or self.air[FALL]  # drops that change speed would jump
+        wanted = PLANTS[self.biome]  # new plants grow once the old ones have sunk into the ground
         self.grown = min(1.0, max(0.0, self.grown + (0.04 if wanted == self.plant else -0.04)))
         self.plant = self.plant if self.grown else wanted
         scene = scene_of(self.place, self.air, self.clock, self.time, self.grown)

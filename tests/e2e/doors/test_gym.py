@@ -79,4 +79,4 @@ def test_the_example_keeps_the_pole_up(serve: Serve) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "it stood for 60 steps" in done.stdout
+    assert "balanced for 60 steps" in done.stdout
