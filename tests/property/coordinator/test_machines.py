@@ -81,7 +81,7 @@ def walk(
                 machine.move(record, event)
             continue
         moved = machine.move(record, event)
-        assert state(moved) is target
+        assert (state(moved),) == target
         check(record, event, moved)
         record = moved
     return record
@@ -133,7 +133,7 @@ def test_a_session_that_is_over_stays_over(events: list[session.SessionEvent], l
 
 @pytest.mark.parametrize("state", [each for each in SessionState if each in OPEN])
 def test_every_open_session_can_end(state: SessionState) -> None:
-    assert session.LEGAL[state][session.Ended] is SessionState.CLOSED
+    assert session.LEGAL[state][session.Ended] == (SessionState.CLOSED,)
 
 
 def test_a_session_whose_worker_is_lost_may_go_on_once_and_after_a_frame_only_by_its_models_word() -> None:

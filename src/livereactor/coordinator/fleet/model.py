@@ -125,7 +125,7 @@ class ModelFleet:
 
     def deadline(self) -> float | None:
         """When to look again though nothing is heard; None = no need to. May have passed."""
-        times = [process.deadline for process in self.processes.values() if process.deadline is not None]
+        times = [at for process in self.processes.values() if (at := process.deadline()) is not None]
         if self._leads and min(self._missing(), self._allowance()) > 0:
             times.append(self._not_before)
         if self._leads and self._surplus() > 0:
@@ -178,21 +178,21 @@ class ModelFleet:
         for worker, process in self.processes.items():
             if (view := seen.get(worker)) is not None and self._see(process, view, now):
                 killed.append(worker)
-            elif process.deadline is not None and process.deadline <= now:
+            elif (deadline := process.deadline()) is not None and deadline <= now:
                 process.handle(Overdue(), now)
                 killed.append(worker)
         return [KillWorker(worker) for worker in killed]
 
     def _see(self, process: FleetProcess, view: WorkerView, now: float) -> bool:
         was_ready = process.was_ready
-        kill = process.handle(Seen(view.state), now)
+        killed = bool(process.handle(Seen(view.state), now))
         if process.was_ready and not was_ready:
             self._failed_starts = 0
         if process.state is ProcessState.READY and view.is_empty:
             process.idle_since = now if process.idle_since is None else process.idle_since
         else:
             process.idle_since = None
-        return kill
+        return killed
 
     def _start(self, now: float) -> list[FleetEffect]:
         count = min(self._missing(), self._allowance()) if now >= self._not_before else 0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, TypeAlias
 
-from livereactor.base.errors import IllegalTransitionError
+from livereactor.base.machine import IGNORED, Machine, Table
 from livereactor.store.records import WorkerState
 
 REGISTER_TIMEOUT: Final = 60.0  # seconds; it registers before it imports the model, which alone may take long
@@ -46,6 +46,11 @@ class Overdue:
     """What it had to do by its deadline it has not done."""
 
 
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """The process has to be killed now."""
+
+
 ProcessEvent: TypeAlias = Seen | Retired | Kept | Overdue
 
 _S = ProcessState
@@ -56,66 +61,71 @@ _SEEN: Final[Mapping[WorkerState, ProcessState]] = {
     WorkerState.GONE: _S.LEAVING,
     WorkerState.LOST: _S.KILLED,
 }
-# From each state to which; looking twice is no move, and what is late or lost is never an error of ours.
-LEGAL: Final[Mapping[ProcessState, frozenset[ProcessState]]] = {
-    _S.BEGUN: frozenset({_S.LOADING, _S.READY, _S.LEAVING, _S.KILLED}),
-    _S.LOADING: frozenset({_S.READY, _S.LEAVING, _S.KILLED}),
-    _S.READY: frozenset({_S.LOADING, _S.LEAVING, _S.KILLED}),  # LOADING: it came back with a new incarnation
-    _S.LEAVING: frozenset({_S.READY, _S.KILLED}),  # READY: kept
-    _S.KILLED: frozenset(),
-}
+LEGAL: Final[Table[ProcessState, ProcessEvent]] = Table(
+    "FleetProcess",
+    {
+        _S.BEGUN: {Seen: (_S.LOADING, _S.READY, _S.LEAVING, _S.KILLED), Overdue: _S.KILLED},
+        _S.LOADING: {Seen: (_S.LOADING, _S.READY, _S.LEAVING, _S.KILLED), Overdue: _S.KILLED},
+        # READY to LOADING: it came back with a new incarnation.
+        _S.READY: {
+            Seen: (_S.READY, _S.LOADING, _S.LEAVING, _S.KILLED),
+            Retired: _S.LEAVING,
+            Overdue: _S.KILLED,
+        },
+        _S.LEAVING: {Seen: (_S.LEAVING, _S.KILLED), Kept: _S.READY, Overdue: _S.KILLED},
+        _S.KILLED: {Seen: IGNORED},
+    },
+)
 
 
-@dataclass(slots=True)
-class FleetProcess:
+class FleetProcess(Machine[ProcessState, ProcessEvent, Kill]):
     """A process of the pool.
 
-    Attributes:
+    Args:
         deadline: when it is overdue; None = never.
-        was_ready: it has been READY once: what its end says is not that it cannot start.
+
+    Attributes:
+        was_ready: it has been READY once: its end does not mean that it cannot start.
         ready_since: when it became READY the last time; None while it loads.
         idle_since: None while it is not READY and empty.
     """
 
-    state: ProcessState = ProcessState.BEGUN
-    deadline: float | None = None
-    was_ready: bool = False
-    ready_since: float | None = None
-    idle_since: float | None = None
+    __slots__ = ("_deadline", "idle_since", "ready_since", "was_ready")
 
-    def handle(self, event: ProcessEvent, now: float) -> bool:
-        """Take it in; True if the process has to be killed now."""
+    def __init__(self, deadline: float | None = None) -> None:
+        super().__init__(LEGAL)
+        self._deadline = deadline
+        self.was_ready = False
+        self.ready_since: float | None = None
+        self.idle_since: float | None = None
+
+    def deadline(self) -> float | None:
+        """Return when `Overdue` is due; None = never."""
+        return self._deadline
+
+    def _decide(self, event: ProcessEvent, now: float) -> list[Kill]:
         match event:
             case Seen(state):
                 return self._seen(state, now)
-            case Retired():
-                self._move(ProcessState.LEAVING)
-                return False
-            case Kept():
-                self._move(ProcessState.READY)
-                return False
+            case Retired() | Kept():
+                self.idle_since = None
+                return []
             case Overdue():
-                self._move(ProcessState.KILLED)
-                return True
+                self._deadline = self.idle_since = None
+                return [Kill()]
 
-    def _seen(self, state: WorkerState, now: float) -> bool:
+    def _seen(self, state: WorkerState, now: float) -> list[Kill]:
         target = _SEEN[state]
-        if state is WorkerState.GONE and self.deadline is None and self.state is not ProcessState.KILLED:
-            self.deadline = now + EXIT_TIMEOUT
-        if target not in LEGAL[self.state] or (self.state, target) == (ProcessState.LEAVING, ProcessState.READY):
-            return False  # nothing new, or what it was asked since is not seen yet
-        self._move(target)
-        self.deadline = now + EXIT_TIMEOUT if state is WorkerState.GONE else None
+        if state is WorkerState.GONE and self._deadline is None:
+            self._deadline = now + EXIT_TIMEOUT
+        is_old = self.state is ProcessState.LEAVING and target is not ProcessState.KILLED
+        if target is self.state or is_old:
+            return []  # nothing new, or what it was asked since is not seen yet
+        self._go(target)
+        self._deadline = now + EXIT_TIMEOUT if state is WorkerState.GONE else None
+        self.idle_since = None
         if target is ProcessState.READY:
             self.was_ready, self.ready_since = True, now
         elif target is ProcessState.LOADING:
             self.ready_since = None
-        return target is ProcessState.KILLED
-
-    def _move(self, target: ProcessState) -> None:
-        if target not in LEGAL[self.state]:
-            raise IllegalTransitionError("FleetProcess", self.state.value, target.value)
-        self.state = target
-        if target is ProcessState.KILLED:
-            self.deadline = None
-        self.idle_since = None
+        return [Kill()] if target is ProcessState.KILLED else []

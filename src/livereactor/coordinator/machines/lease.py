@@ -7,12 +7,11 @@ before is told apart for ever.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, Final, TypeAlias
 
-from livereactor.base.errors import IllegalTransitionError
+from livereactor.base.machine import Table
 from livereactor.protocol.link import SlotReport
 from livereactor.store.records import SlotRecord, SlotState, WorkerRecord
 
@@ -47,11 +46,14 @@ class Doubted:
 SlotEvent: TypeAlias = Claimed | Released | Emptied | Doubted
 
 _S = SlotState
-LEGAL: Final[Mapping[SlotState, Mapping[type[SlotEvent], SlotState]]] = {
-    _S.FREE: {Claimed: _S.HELD, Emptied: _S.FREE, Doubted: _S.CLOSING},
-    _S.HELD: {Released: _S.CLOSING, Emptied: _S.FREE, Doubted: _S.CLOSING},
-    _S.CLOSING: {Emptied: _S.FREE, Doubted: _S.CLOSING},
-}
+LEGAL: Final[Table[SlotState, SlotEvent]] = Table(
+    "Slot",
+    {
+        _S.FREE: {Claimed: _S.HELD, Emptied: _S.FREE, Doubted: _S.CLOSING},
+        _S.HELD: {Released: _S.CLOSING, Emptied: _S.FREE, Doubted: _S.CLOSING},
+        _S.CLOSING: {Emptied: _S.FREE, Doubted: _S.CLOSING},
+    },
+)
 
 
 class Standing(Enum):
@@ -66,11 +68,8 @@ class Standing(Enum):
 
 
 def move(slot: SlotRecord, event: SlotEvent) -> SlotRecord:
-    """The Slot after an event; raises `IllegalTransitionError` for one that its state has no row for."""
-    target = LEGAL[slot.state].get(type(event))
-    if target is None:
-        raise IllegalTransitionError("Slot", slot.state.value, type(event).__name__)
-    return replace(slot, state=target, **_changes(slot, event))
+    """Return the Slot after an event; raises `IllegalTransitionError` where its state does not take it."""
+    return replace(slot, state=LEGAL.after(slot.state, event), **_changes(slot, event))
 
 
 def _changes(slot: SlotRecord, event: SlotEvent) -> dict[str, Any]:

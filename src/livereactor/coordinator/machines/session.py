@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
-from livereactor.base.errors import IllegalTransitionError
+from livereactor.base.machine import Table
 from livereactor.store.records import SessionRecord, SessionState
 
 
@@ -73,15 +73,18 @@ class Ended:
 SessionEvent: TypeAlias = Assigned | Accepted | Streaming | Orphaned | Unassigned | WorkerLost | Ended
 
 _S = SessionState
-LEGAL: Final[Mapping[SessionState, Mapping[type[SessionEvent], SessionState]]] = {
-    _S.QUEUED: {Assigned: _S.ASSIGNED, Ended: _S.CLOSED},
-    _S.ASSIGNED: {Accepted: _S.WAITING, Unassigned: _S.QUEUED, WorkerLost: _S.QUEUED, Ended: _S.CLOSED},
-    # A client that came and left between two reports is first heard of as orphaned.
-    _S.WAITING: {Streaming: _S.ACTIVE, Orphaned: _S.ORPHANED, WorkerLost: _S.QUEUED, Ended: _S.CLOSED},
-    _S.ACTIVE: {Streaming: _S.ACTIVE, Orphaned: _S.ORPHANED, WorkerLost: _S.QUEUED, Ended: _S.CLOSED},
-    _S.ORPHANED: {Streaming: _S.ACTIVE, WorkerLost: _S.QUEUED, Ended: _S.CLOSED},
-    _S.CLOSED: {},
-}
+LEGAL: Final[Table[SessionState, SessionEvent]] = Table(
+    "Session",
+    {
+        _S.QUEUED: {Assigned: _S.ASSIGNED, Ended: _S.CLOSED},
+        _S.ASSIGNED: {Accepted: _S.WAITING, Unassigned: _S.QUEUED, WorkerLost: _S.QUEUED, Ended: _S.CLOSED},
+        # A client that came and left between two reports is first heard of as orphaned.
+        _S.WAITING: {Streaming: _S.ACTIVE, Orphaned: _S.ORPHANED, WorkerLost: _S.QUEUED, Ended: _S.CLOSED},
+        _S.ACTIVE: {Streaming: _S.ACTIVE, Orphaned: _S.ORPHANED, WorkerLost: _S.QUEUED, Ended: _S.CLOSED},
+        _S.ORPHANED: {Streaming: _S.ACTIVE, WorkerLost: _S.QUEUED, Ended: _S.CLOSED},
+        _S.CLOSED: {},
+    },
+)
 _NOWHERE: Final[Mapping[str, Any]] = {
     "worker": None,
     "slot": None,
@@ -95,11 +98,8 @@ _NOWHERE: Final[Mapping[str, Any]] = {
 
 
 def move(session: SessionRecord, event: SessionEvent) -> SessionRecord:
-    """The Session after an event; raises `IllegalTransitionError` for one that its state has no row for."""
-    target = LEGAL[session.state].get(type(event))
-    if target is None:
-        raise IllegalTransitionError("Session", session.state.value, type(event).__name__)
-    return replace(session, state=target, **_changes(session, event))
+    """Return the Session after an event; raises `IllegalTransitionError` where its state does not take it."""
+    return replace(session, state=LEGAL.after(session.state, event), **_changes(session, event))
 
 
 def _changes(session: SessionRecord, event: SessionEvent) -> dict[str, Any]:

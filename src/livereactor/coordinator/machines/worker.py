@@ -5,11 +5,10 @@ Pure, on records: `move` returns the Worker after an event. Its lease and its Sl
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
-from livereactor.base.errors import IllegalTransitionError
+from livereactor.base.machine import Table
 from livereactor.store.records import WorkerRecord, WorkerState
 
 
@@ -51,45 +50,45 @@ class SaidBye:
 WorkerEvent: TypeAlias = Registered | Loading | Loaded | DrainAsked | Lost | SaidBye
 
 _W = WorkerState
-LEGAL: Final[Mapping[WorkerState, Mapping[type[WorkerEvent], WorkerState]]] = {
-    _W.STARTING: {
-        Registered: _W.STARTING,
-        Loading: _W.STARTING,
-        Loaded: _W.READY,
-        DrainAsked: _W.DRAINING,
-        Lost: _W.LOST,
-        SaidBye: _W.GONE,
+LEGAL: Final[Table[WorkerState, WorkerEvent]] = Table(
+    "Worker",
+    {
+        _W.STARTING: {
+            Registered: _W.STARTING,
+            Loading: _W.STARTING,
+            Loaded: _W.READY,
+            DrainAsked: _W.DRAINING,
+            Lost: _W.LOST,
+            SaidBye: _W.GONE,
+        },
+        _W.READY: {
+            Registered: _W.STARTING,
+            Loading: _W.STARTING,
+            Loaded: _W.READY,
+            DrainAsked: _W.DRAINING,
+            Lost: _W.LOST,
+            SaidBye: _W.GONE,
+        },
+        # Nothing leads back from draining: a Worker that has not heard of it yet still says that it is ready.
+        _W.DRAINING: {
+            Registered: _W.STARTING,
+            Loading: _W.DRAINING,
+            Loaded: _W.DRAINING,
+            DrainAsked: _W.DRAINING,
+            Lost: _W.LOST,
+            SaidBye: _W.GONE,
+        },
+        _W.LOST: {Registered: _W.STARTING},
+        _W.GONE: {Registered: _W.STARTING},
     },
-    _W.READY: {
-        Registered: _W.STARTING,
-        Loading: _W.STARTING,
-        Loaded: _W.READY,
-        DrainAsked: _W.DRAINING,
-        Lost: _W.LOST,
-        SaidBye: _W.GONE,
-    },
-    # Nothing leads back from draining: a Worker that has not heard of it yet still says that it is ready.
-    _W.DRAINING: {
-        Registered: _W.STARTING,
-        Loading: _W.DRAINING,
-        Loaded: _W.DRAINING,
-        DrainAsked: _W.DRAINING,
-        Lost: _W.LOST,
-        SaidBye: _W.GONE,
-    },
-    _W.LOST: {Registered: _W.STARTING},
-    _W.GONE: {Registered: _W.STARTING},
-}
+)
 LIVE: Final = frozenset({_W.STARTING, _W.READY, _W.DRAINING})
 PAST: Final = 8  # incarnations kept, so that a frame that was long on its way is not taken for a new process
 
 
 def move(worker: WorkerRecord, event: WorkerEvent) -> WorkerRecord:
-    """The Worker after an event; raises `IllegalTransitionError` for one that its state has no row for."""
-    target = LEGAL[worker.state].get(type(event))
-    if target is None:
-        raise IllegalTransitionError("Worker", worker.state.value, type(event).__name__)
-    return replace(worker, state=target, **_changes(worker, event))
+    """Return the Worker after an event; raises `IllegalTransitionError` where its state does not take it."""
+    return replace(worker, state=LEGAL.after(worker.state, event), **_changes(worker, event))
 
 
 def _changes(worker: WorkerRecord, event: WorkerEvent) -> dict[str, Any]:

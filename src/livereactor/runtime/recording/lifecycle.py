@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Literal, TypeAlias
 
-from livereactor.base.errors import IllegalTransitionError
+from livereactor.base.machine import IGNORED, Table
 
 # Official clients compare the first two byte for byte (protocol 9.1).
 DISABLED: Final = "recorder disabled"
@@ -45,12 +44,15 @@ class SessionOver:
 RecordingEvent: TypeAlias = FirstPicture | Broke | SessionOver
 
 _S = RecordingState
-LEGAL: Final[Mapping[RecordingState, Mapping[type[RecordingEvent], RecordingState]]] = {
-    _S.WAITING: {FirstPicture: _S.RECORDING, Broke: _S.FAILED, SessionOver: _S.ENDED},
-    _S.RECORDING: {Broke: _S.FAILED, SessionOver: _S.ENDED},
-    _S.FAILED: {SessionOver: _S.FAILED},
-    _S.ENDED: {FirstPicture: _S.ENDED, Broke: _S.ENDED},  # its thread had it on the way
-}
+LEGAL: Final[Table[RecordingState, RecordingEvent]] = Table(
+    "Recording",
+    {
+        _S.WAITING: {FirstPicture: _S.RECORDING, Broke: _S.FAILED, SessionOver: _S.ENDED},
+        _S.RECORDING: {Broke: _S.FAILED, SessionOver: _S.ENDED},
+        _S.FAILED: {SessionOver: _S.FAILED},
+        _S.ENDED: {FirstPicture: IGNORED, Broke: IGNORED},  # its thread had it on the way
+    },
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +84,7 @@ class RecordingLife:
 
     def handle(self, event: RecordingEvent) -> None:
         """Move on; an illegal event raises and changes nothing."""
-        target = LEGAL[self.state].get(type(event))
-        if target is None:
-            raise IllegalTransitionError("Recording", self.state.value, type(event).__name__)
-        self.state = target
+        self.state = LEGAL.after(self.state, event)
 
     def snap(self, seconds: float, now: float) -> Span | Refused:
         """The last `seconds`, finite; `now` is the media time."""
