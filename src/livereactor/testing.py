@@ -29,12 +29,12 @@ from livereactor.runtime.interfaces import (
     Call,
     ClientInfo,
     MessageOut,
+    MessageSent,
+    ModelEvent,
     Progress,
     ReceivedFile,
     Role,
-    Said,
     SessionStart,
-    StageEvent,
 )
 
 FIRST_CLIENT: Final = 1001
@@ -227,9 +227,9 @@ class Stage:
 
     # --- Prompter: what the model asks for ---------------------------------------------------------------------------
 
-    def tell(self, event: StageEvent) -> None:
+    def tell(self, event: ModelEvent) -> None:
         match event:
-            case Said(message):
+            case MessageSent(message):
                 self._messages.append(message)
             case Progress(fraction, text):
                 self._progress.append((fraction, text))

@@ -45,14 +45,14 @@ async def test_clips_are_gone_and_a_wrong_method_names_the_right_ones() -> None:
 
 async def test_readers_of_the_events_are_counted() -> None:
     async with serving(Plain) as served:
-        readers = [served.runtime.journal.follow(0) for _ in range(FOLLOWERS)]
+        readers = [served.runtime.event_log.follow(0) for _ in range(FOLLOWERS)]
         for reader in readers:
             await anext(reader)
         answer = await served.http.get("/events")
         assert (answer.status_code, answer.json()["code"]) == (429, "RATE_LIMITED")
         for reader in readers:
             await reader.aclose()  # type: ignore[attr-defined]  # it is a generator
-        assert served.runtime.journal.followers == 0
+        assert served.runtime.event_log.followers == 0
 
 
 async def test_a_refused_host_is_told_what_opens_the_runtime() -> None:

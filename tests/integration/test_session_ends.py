@@ -66,7 +66,7 @@ async def test_what_was_said_in_a_session_before_is_not_told_to_the_next() -> No
         await alice.synced()
         bob = await next_user(served, alice)
         await bob.synced()
-        late = [seam.Said(seam.MessageOut("said", {"text": f"in session {n}"}), None, session=n) for n in (1, 2)]
+        late = [seam.MessageSent(seam.MessageOut("said", {"text": f"in session {n}"}), None, session=n) for n in (1, 2)]
         for said in late:
             served.runtime._shell._on_stage(said)
         assert (await bob.hear_of(m.ModelMessage)).data["text"] == "in session 2"

@@ -336,7 +336,7 @@ async def test_a_put_replaces_the_peer_keeps_the_model_and_frees_the_slot() -> N
         assert await new.told() == "joined left joined level=3"
         new.say(m.PublishTrack("webcam", "ctrl_2"))
         assert isinstance(await new.hear("control"), m.PublishGranted)
-        assert "orphaned" not in str(served.runtime.journal._entries)
+        assert "orphaned" not in str(served.runtime.event_log._entries)
 
 
 async def test_two_peers_of_a_flat_and_an_explicit_connection_live_side_by_side() -> None:

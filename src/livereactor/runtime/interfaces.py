@@ -117,7 +117,7 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class LoadFinished:
     """`load` and `warmup` are done: sessions may open. `seconds` it took."""
 
     seconds: float
@@ -131,7 +131,7 @@ class LoadFailed:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class MessageSent:
     """The model sent a Message: to one client, or to all where `client` is None; `session`: the Session's number."""
 
     message: MessageOut
@@ -158,7 +158,7 @@ class StepsDone:
     """A bounded Session made all its steps."""
 
 
-StageEvent: TypeAlias = Progress | Loaded | LoadFailed | Said | SessionFailed | StreamEnded | StepsDone
+ModelEvent: TypeAlias = Progress | LoadFinished | LoadFailed | MessageSent | SessionFailed | StreamEnded | StepsDone
 
 # --- stepped sessions (protocol 11.1) ----------------------------------------------------------------------------
 
@@ -202,7 +202,7 @@ class StepOutput:
     entry: str | None = None
 
 
-class StageControl(Protocol):
+class ModelControl(Protocol):
     """The Stage as the app sees it. Every method may be called from any thread and returns at once; futures complete
     on the model's thread. A handler's failure is the future's exception: `CommandError` with the author's code, or
     `LivereactorError` with code `internal_error` whose text holds no detail (that is in the log, once)."""

@@ -16,7 +16,7 @@ from livereactor.base.errors import LivereactorError
 from livereactor.protocol.schema import validate_arguments
 from livereactor.runtime.authoring.inputs import InputQueue
 from livereactor.runtime.execution.runner import StepMade
-from livereactor.runtime.interfaces import Call, ClientInfo, ReceivedFile, SessionStart, StageEvent
+from livereactor.runtime.interfaces import Call, ClientInfo, ModelEvent, ReceivedFile, SessionStart
 from livereactor.runtime.replay.noting import NotedPerformer
 from tests.tools.journals import Kept, replayed
 
@@ -119,7 +119,7 @@ class Player:
     def _keep(self, made: StepMade) -> None:
         self.pictures += [frame.pixels.tobytes() for frame in made.emission.get("main_video", ())]  # type: ignore[union-attr]
 
-    def tell(self, event: StageEvent) -> None: ...
+    def tell(self, event: ModelEvent) -> None: ...
     def wanted(self, track: str) -> bool:
         return track in self.wants
 

@@ -1,4 +1,4 @@
-"""Whatever happens to a Room, in whatever order: no slot has two holders, everybody ends, every Session ends."""
+"""Whatever happens to a Membership, in whatever order: no slot has two holders, everybody ends, every Session ends."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from hypothesis import strategies as st
 
 from livereactor.base.errors import ForbiddenError, IllegalTransitionError, NotFoundError, PeerError, UnavailableError
 from livereactor.base.limits import Limits
-from livereactor.runtime.session import membership_events as e
+from livereactor.runtime.session import events as e
 from livereactor.runtime.session.lifecycle import (
-    EndAsked,
+    EndRequested,
     ModelBroken,
+    ModelClosed,
     ModelLoaded,
-    SessionAsked,
+    SessionRequested,
     SessionState,
-    StageClosed,
 )
 from livereactor.runtime.session.member import DataOpened, Offered, TransportUp
-from livereactor.runtime.session.membership import Room
+from livereactor.runtime.session.membership import Membership
 
 OUTPUTS, INPUTS = ("main_video", "voice"), ("webcam", "mic")
 # Two of them are talked of most, or no history would get as far as a live Connection.
@@ -32,23 +32,23 @@ LIMITS = Limits()
 LONGEST = LIMITS.max_session_duration + LIMITS.unclaimed_window + LIMITS.offer_to_live + LIMITS.client_silence + 1
 
 _TRACKS = (*OUTPUTS, *INPUTS, "nothing")
-MAKERS: tuple[Callable[[random.Random], e.RoomEvent], ...] = (
+MAKERS: tuple[Callable[[random.Random], e.MembershipEvent], ...] = (
     lambda dice: ModelLoaded(),
-    lambda dice: SessionAsked("ses", max_duration=dice.choice((None, 0.0, 20.0, 90.0))),
-    lambda dice: EndAsked("stopped", notice=dice.random() < 0.5),
-    lambda dice: StageClosed(),
+    lambda dice: SessionRequested("ses", max_duration=dice.choice((None, 0.0, 20.0, 90.0))),
+    lambda dice: EndRequested("stopped", notice=dice.random() < 0.5),
+    lambda dice: ModelClosed(),
     lambda dice: Offered(number := dice.choice(CONNECTIONS), dice.choice(("owner", "viewer")), flat=number == 1001),
     lambda dice: TransportUp(dice.choice(CONNECTIONS)),
     lambda dice: DataOpened(dice.choice(CONNECTIONS)),
     lambda dice: e.ControlOpened(dice.choice(CONNECTIONS)),
     lambda dice: e.TransportLost(dice.choice(CONNECTIONS), "gone"),
-    lambda dice: e.Heard(dice.choice(CONNECTIONS), dice.random() < 0.5),
-    lambda dice: e.CommandAsked(dice.choice(CONNECTIONS)),
-    lambda dice: e.PublishAsked(dice.choice(CONNECTIONS), dice.choice(_TRACKS), "1"),
-    lambda dice: e.UnpublishAsked(dice.choice(CONNECTIONS), dice.choice(_TRACKS)),
+    lambda dice: e.FrameReceived(dice.choice(CONNECTIONS), dice.random() < 0.5),
+    lambda dice: e.CommandReceived(dice.choice(CONNECTIONS)),
+    lambda dice: e.PublishRequested(dice.choice(CONNECTIONS), dice.choice(_TRACKS), "1"),
+    lambda dice: e.UnpublishRequested(dice.choice(CONNECTIONS), dice.choice(_TRACKS)),
     lambda dice: e.MediaArrived(dice.choice(CONNECTIONS), dice.choice(_TRACKS)),
-    lambda dice: e.ResumeAsked(dice.choice(CONNECTIONS), dice.choice(_TRACKS)),
-    lambda dice: e.PauseAsked(dice.choice(CONNECTIONS), dice.choice(_TRACKS)),
+    lambda dice: e.ResumeRequested(dice.choice(CONNECTIONS), dice.choice(_TRACKS)),
+    lambda dice: e.PauseRequested(dice.choice(CONNECTIONS), dice.choice(_TRACKS)),
     lambda dice: e.TimedOut(),
 )
 # A life that mostly gets somewhere: what is rarer than a thousandth in reality need not be a sixteenth here.
@@ -59,7 +59,7 @@ class Witness:
     """Follows the effects as a shell would and knows what must be true of them."""
 
     def __init__(self, idle_timeout: float) -> None:
-        self.room = Room(LIMITS, outputs=OUTPUTS, inputs=INPUTS, idle_timeout=idle_timeout)
+        self.room = Membership(LIMITS, outputs=OUTPUTS, inputs=INPUTS, idle_timeout=idle_timeout)
         self.now = 0.0
         self.publishers: dict[str, int] = {}
         self.resumed: set[tuple[int, str]] = set()
@@ -67,9 +67,9 @@ class Witness:
         self.joined: set[int] = set()
         self.peers: set[int] = set()
         self.stage_open = False
-        self.seen: set[type[e.RoomEffect]] = set()
+        self.seen: set[type[e.MembershipEffect]] = set()
 
-    def tell(self, event: e.RoomEvent) -> None:
+    def tell(self, event: e.MembershipEvent) -> None:
         state, connections, deadline = self.room.state, self.room.connections, self.room.deadline()
         try:
             effects = self.room.handle(event, self.now)
@@ -87,7 +87,7 @@ class Witness:
     def _replaced(self, connection: int) -> None:
         self.resumed = {pair for pair in self.resumed if pair[0] != connection}
 
-    def follow(self, effect: e.RoomEffect) -> None:
+    def follow(self, effect: e.MembershipEffect) -> None:
         self.seen.add(type(effect))
         match effect:
             case e.OpenInput(connection, track):
@@ -103,19 +103,19 @@ class Witness:
             case e.WantOutputs(tracks):
                 assert tracks != self.wanted, "told again what is known"
                 self.wanted = tracks
-            case e.JoinStage(connection):
+            case e.JoinModel(connection):
                 assert connection not in self.joined
                 self.joined.add(connection)
-            case e.LeaveStage(connection):
+            case e.LeaveModel(connection):
                 self.joined.remove(connection)
             case e.ClosePeer(connection):
                 self.peers.remove(connection)
                 self._replaced(connection)
-            case e.OpenStage():
+            case e.OpenModel():
                 assert not self.stage_open
                 assert not self.peers
                 self.stage_open = True
-            case e.CloseStage():
+            case e.CloseModel():
                 assert self.stage_open
                 assert not self.peers, "the stage closes after the peers"
                 self.stage_open = False
@@ -134,7 +134,7 @@ class Witness:
             assert not self.wanted
 
     def pass_time(self, seconds: float) -> None:
-        """Wake the Room at each deadline, as its shell does; a deadline handled must not stay."""
+        """Wake the Membership at each deadline, as its shell does; a deadline handled must not stay."""
         until, wakes = self.now + seconds, 0
         while (deadline := self.room.deadline()) is not None and deadline <= until:
             self.now = max(self.now, deadline)
@@ -149,7 +149,7 @@ def live(dice: random.Random, length: int) -> Witness:
     witness = Witness(idle_timeout=dice.choice((0.0, 0.0, 10.0)))
     if dice.random() < 0.9:
         witness.tell(ModelLoaded())
-        witness.tell(SessionAsked("ses", max_duration=dice.choice((None, 0.0, 90.0))))
+        witness.tell(SessionRequested("ses", max_duration=dice.choice((None, 0.0, 90.0))))
     for make in dice.choices(MAKERS, WEIGHTS, k=length):
         if dice.random() < 0.2:
             witness.pass_time(dice.choice((0.01, 0.5, 1.5, 8.0, 25.0, 40.0)))
@@ -167,7 +167,7 @@ def ends(witness: Witness) -> None:
     assert not witness.stage_open
     assert witness.room.deadline() is None
     if witness.room.state is SessionState.CLOSING:
-        witness.tell(StageClosed())
+        witness.tell(ModelClosed())
         assert witness.room.state is SessionState.READY
     if witness.room.state is not SessionState.TERMINATED:
         witness.tell(ModelBroken("the process ends"))
@@ -188,10 +188,10 @@ def test_histories_reach_every_state_a_model_can_be_in() -> None:
 
 
 def test_histories_have_every_effect() -> None:
-    dice, seen = random.Random(2), set[type[e.RoomEffect]]()
+    dice, seen = random.Random(2), set[type[e.MembershipEffect]]()
     for _ in range(300):
         seen |= live(dice, 60).seen
-    assert seen == set(get_args(e.RoomEffect))
+    assert seen == set(get_args(e.MembershipEffect))
 
 
 @pytest.mark.long

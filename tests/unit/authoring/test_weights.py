@@ -14,7 +14,7 @@ import pytest
 import livereactor as lr
 from livereactor.runtime.authoring.weights import WeightsError
 from livereactor.runtime.execution.weight_fetching import ATTEMPTS, fetch
-from livereactor.runtime.interfaces import Loaded, LoadFailed
+from livereactor.runtime.interfaces import LoadFailed, LoadFinished
 from tests.unit.stage.rig import staged
 
 CONTENT = bytes(range(256)) * 4000
@@ -128,7 +128,7 @@ def test_a_model_finds_its_weights_when_it_loads(server: Server) -> None:
             yield None
 
     with staged(Heavy) as (_, rig):
-        assert rig.of(Loaded)
+        assert rig.of(LoadFinished)
     model: Any = Heavy()
     with pytest.raises(WeightsError, match="no weights named 'unet' are declared"):
         model.weights_path("unet")

@@ -11,7 +11,7 @@ import pytest
 
 from examples.slow import CHUNK, SHAPES, Slow
 from livereactor.media.frames import Pixels
-from livereactor.runtime.interfaces import MessageOut, StageEvent
+from livereactor.runtime.interfaces import MessageOut, ModelEvent
 from livereactor.testing import Stage
 
 
@@ -76,7 +76,7 @@ class Meddling(Stage):
 
     meddles = False
 
-    def tell(self, event: StageEvent) -> None:
+    def tell(self, event: ModelEvent) -> None:
         super().tell(event)
         if self.meddles:
             model: Any = self.model

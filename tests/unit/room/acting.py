@@ -1,4 +1,4 @@
-"""A Room with a clock turned by hand, for tests that tell short stories."""
+"""A Membership with a clock turned by hand, for tests that tell short stories."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import TypeVar
 
 from livereactor.base.limits import Limits
 from livereactor.runtime.interfaces import Role
-from livereactor.runtime.session import membership_events as e
-from livereactor.runtime.session.lifecycle import ModelLoaded, SessionAsked
+from livereactor.runtime.session import events as e
+from livereactor.runtime.session.lifecycle import ModelLoaded, SessionRequested
 from livereactor.runtime.session.member import DataOpened, Offered, TransportUp
-from livereactor.runtime.session.membership import Room
+from livereactor.runtime.session.membership import Membership
 
 Kind = TypeVar("Kind")
 OUTPUTS, INPUTS = ("main_video", "voice"), ("webcam", "mic")
@@ -20,18 +20,18 @@ class Acting:
 
     def __init__(self, *, limits: Limits | None = None, idle_timeout: float = 0.0, ready: bool = True) -> None:
         self.now = 1000.0
-        self.room = Room(limits or Limits(), outputs=OUTPUTS, inputs=INPUTS, idle_timeout=idle_timeout)
-        self.effects: list[e.RoomEffect] = []
+        self.room = Membership(limits or Limits(), outputs=OUTPUTS, inputs=INPUTS, idle_timeout=idle_timeout)
+        self.effects: list[e.MembershipEffect] = []
         if ready:
             self.tell(ModelLoaded())
 
-    def tell(self, *events: e.RoomEvent) -> list[e.RoomEffect]:
+    def tell(self, *events: e.MembershipEvent) -> list[e.MembershipEffect]:
         self.effects = [effect for event in events for effect in self.room.handle(event, self.now)]
         return self.effects
 
-    def after(self, seconds: float) -> list[e.RoomEffect]:
-        """Turn the clock, waking the Room at each deadline on the way, as its shell does."""
-        until, effects = self.now + seconds, list[e.RoomEffect]()
+    def after(self, seconds: float) -> list[e.MembershipEffect]:
+        """Turn the clock, waking the Membership at each deadline on the way, as its shell does."""
+        until, effects = self.now + seconds, list[e.MembershipEffect]()
         while (deadline := self.room.deadline()) is not None and deadline <= until:
             self.now = max(self.now, deadline)
             effects += self.room.handle(e.TimedOut(), self.now)
@@ -43,11 +43,13 @@ class Acting:
         return [effect for effect in self.effects if isinstance(effect, kind)]
 
     def start(self, **asked: float | None) -> None:
-        self.tell(SessionAsked("ses_1", **asked))  # type: ignore[arg-type]  # windows only
+        self.tell(SessionRequested("ses_1", **asked))  # type: ignore[arg-type]  # windows only
 
-    def connect(self, connection: int = 5000, *, role: Role = "owner", control: bool = True) -> list[e.RoomEffect]:
+    def connect(
+        self, connection: int = 5000, *, role: Role = "owner", control: bool = True
+    ) -> list[e.MembershipEffect]:
         """Offer, transport, channels."""
-        events: list[e.RoomEvent] = [Offered(connection, role), TransportUp(connection), DataOpened(connection)]
+        events: list[e.MembershipEvent] = [Offered(connection, role), TransportUp(connection), DataOpened(connection)]
         if control:
             events.insert(2, e.ControlOpened(connection))
         return self.tell(*events)

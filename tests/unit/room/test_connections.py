@@ -1,12 +1,12 @@
-"""The Connections of a Room: coming, being silent, being replaced, watching, and leaving."""
+"""The Connections of a Membership: coming, being silent, being replaced, watching, and leaving."""
 
 from __future__ import annotations
 
 import pytest
 
 from livereactor.base.errors import ForbiddenError, PeerError, UnavailableError
-from livereactor.runtime.session import membership_events as e
-from livereactor.runtime.session.lifecycle import EndAsked, SessionState
+from livereactor.runtime.session import events as e
+from livereactor.runtime.session.lifecycle import EndRequested, SessionState
 from livereactor.runtime.session.member import LEGAL, DataOpened, MemberState, Offered, TransportUp
 from tests.unit.room.acting import OUTPUTS, Acting
 
@@ -24,19 +24,19 @@ def test_every_state_of_a_connection_has_a_row() -> None:
 
 def test_a_connection_is_live_once_its_data_channel_is_open_whatever_the_engine_tells_first(act: Acting) -> None:
     act.tell(Offered(5000), TransportUp(5000))
-    assert not act.of(e.JoinStage)
+    assert not act.of(e.JoinModel)
     act.tell(DataOpened(5000))
-    assert act.of(e.MadeLive) == [e.MadeLive(5000)]
-    assert act.of(e.JoinStage) == [e.JoinStage(5000, "owner")]
+    assert act.of(e.BecameLive) == [e.BecameLive(5000)]
+    assert act.of(e.JoinModel) == [e.JoinModel(5000, "owner")]
     act.tell(Offered(5001), DataOpened(5001))
-    assert act.of(e.JoinStage) == [e.JoinStage(5001, "owner")]
+    assert act.of(e.JoinModel) == [e.JoinModel(5001, "owner")]
     assert act.tell(TransportUp(5001), DataOpened(5001)) == []
 
 
 def test_a_command_before_its_channel_is_said_to_be_open_makes_the_client_known_first(act: Acting) -> None:
-    act.tell(Offered(5000), e.Heard(5000, binary=True), e.CommandAsked(5000))
-    assert act.of(e.JoinStage) == [e.JoinStage(5000, "owner")]
-    assert act.tell(e.CommandAsked(5000)) == []
+    act.tell(Offered(5000), e.FrameReceived(5000, binary=True), e.CommandReceived(5000))
+    assert act.of(e.JoinModel) == [e.JoinModel(5000, "owner")]
+    assert act.tell(e.CommandReceived(5000)) == []
 
 
 def test_a_fifth_connection_is_refused_naming_the_limit(act: Acting) -> None:
@@ -67,16 +67,21 @@ def test_any_frame_keeps_a_client_alive_and_20_silent_seconds_end_it(act: Acting
     act.connect()
     for _ in range(4):
         act.after(15.0)
-        act.tell(e.Heard(5000, binary=True))
+        act.tell(e.FrameReceived(5000, binary=True))
     act.after(19.9)
     assert not act.of(e.ClosePeer)
     act.after(0.2)
     assert [effect.connection for effect in act.of(e.ClosePeer)] == [5000]
-    assert act.of(e.LeaveStage) == [e.LeaveStage(5000)]
+    assert act.of(e.LeaveModel) == [e.LeaveModel(5000)]
 
 
 def test_events_of_an_unknown_connection_are_the_peers_fault(act: Acting) -> None:
-    for event in (e.Heard(7, True), e.CommandAsked(7), e.ResumeAsked(7, "main_video"), e.TransportLost(7, "")):
+    for event in (
+        e.FrameReceived(7, True),
+        e.CommandReceived(7),
+        e.ResumeRequested(7, "main_video"),
+        e.TransportLost(7, ""),
+    ):
         with pytest.raises(PeerError, match="no connection 7"):
             act.tell(event)
 
@@ -86,9 +91,9 @@ def test_events_of_an_unknown_connection_are_the_peers_fault(act: Acting) -> Non
 
 def test_outputs_of_an_explicit_connection_stay_paused_until_resumed(act: Acting) -> None:
     act.connect()
-    act.tell(e.Heard(5000, binary=False))
+    act.tell(e.FrameReceived(5000, binary=False))
     assert not [effect for effect in act.after(15.0) if isinstance(effect, e.ResumeOutput)]
-    act.tell(e.ResumeAsked(5000, "main_video"))
+    act.tell(e.ResumeRequested(5000, "main_video"))
     assert act.effects == [e.ResumeOutput(5000, "main_video"), e.WantOutputs(frozenset({"main_video"}))]
 
 
@@ -116,7 +121,7 @@ def test_a_silent_listener_with_control_is_taken_for_v0_but_sent_nothing(act: Ac
 
 def test_a_client_that_has_spoken_is_not_taken_for_anything(act: Acting) -> None:
     act.connect()
-    act.tell(e.Heard(5000, binary=True))
+    act.tell(e.FrameReceived(5000, binary=True))
     assert not act.after(2.0)
 
 
@@ -125,18 +130,18 @@ def test_a_client_that_has_spoken_is_not_taken_for_anything(act: Acting) -> None
 
 def test_pausing_twice_and_resuming_a_running_track_change_nothing(act: Acting) -> None:
     act.connect()
-    act.tell(e.PauseAsked(5000, "main_video"))
+    act.tell(e.PauseRequested(5000, "main_video"))
     assert act.effects == []
-    act.tell(e.ResumeAsked(5000, "main_video"))
-    act.tell(e.ResumeAsked(5000, "main_video"))
+    act.tell(e.ResumeRequested(5000, "main_video"))
+    act.tell(e.ResumeRequested(5000, "main_video"))
     assert act.effects == []
 
 
 def test_a_track_is_wanted_until_the_last_of_its_viewers_pauses_it(act: Acting) -> None:
     act.connect(5000)
     act.connect(5001)
-    act.tell(e.ResumeAsked(5000, "main_video"), e.ResumeAsked(5001, "main_video"))
-    act.tell(e.PauseAsked(5000, "main_video"))
+    act.tell(e.ResumeRequested(5000, "main_video"), e.ResumeRequested(5001, "main_video"))
+    act.tell(e.PauseRequested(5000, "main_video"))
     assert act.effects == [e.PauseOutput(5000, "main_video")]
     act.tell(e.TransportLost(5001, "gone"))
     assert e.WantOutputs(frozenset()) in act.effects
@@ -145,7 +150,7 @@ def test_a_track_is_wanted_until_the_last_of_its_viewers_pauses_it(act: Acting) 
 def test_resuming_an_unknown_track_is_answered_with_the_declared_names(act: Acting) -> None:
     act.connect()
     with pytest.raises(PeerError, match="main_video, voice"):
-        act.tell(e.ResumeAsked(5000, "webcam"))
+        act.tell(e.ResumeRequested(5000, "webcam"))
 
 
 # --- replacing (protocol 10.3) ------------------------------------------------------------------------------------
@@ -153,15 +158,15 @@ def test_resuming_an_unknown_track_is_answered_with_the_declared_names(act: Acti
 
 def test_a_new_offer_on_the_same_id_never_counts_as_the_last_client_leaving(act: Acting) -> None:
     act.connect()
-    act.tell(e.ResumeAsked(5000, "main_video"), e.PublishAsked(5000, "webcam", "1"))
+    act.tell(e.ResumeRequested(5000, "main_video"), e.PublishRequested(5000, "webcam", "1"))
     act.tell(Offered(5000))
     assert act.room.state is SessionState.STREAMING
     assert act.of(e.CloseInput) == [e.CloseInput(5000, "webcam")]
-    assert act.of(e.LeaveStage)
+    assert act.of(e.LeaveModel)
     assert act.room.wanted == frozenset()
     act.tell(TransportUp(5000), DataOpened(5000))
-    assert act.of(e.JoinStage)
-    assert act.tell(e.PublishAsked(5000, "webcam", "2"))[-1] == e.GrantPublish(5000, "webcam", "2")
+    assert act.of(e.JoinModel)
+    assert act.tell(e.PublishRequested(5000, "webcam", "2"))[-1] == e.GrantPublish(5000, "webcam", "2")
 
 
 def test_a_replacement_that_never_comes_up_orphans_the_session(act: Acting) -> None:
@@ -177,35 +182,35 @@ def test_a_replacement_that_never_comes_up_orphans_the_session(act: Acting) -> N
 def test_a_viewer_watches_but_neither_commands_nor_publishes(act: Acting) -> None:
     act.connect(role="viewer")
     with pytest.raises(ForbiddenError):
-        act.tell(e.CommandAsked(5000))
-    act.tell(e.PublishAsked(5000, "webcam", "1"))
+        act.tell(e.CommandReceived(5000))
+    act.tell(e.PublishRequested(5000, "webcam", "1"))
     (refused,) = act.of(e.RefusePublish)
     assert refused.code == "FORBIDDEN"
-    assert act.tell(e.ResumeAsked(5000, "main_video"))
+    assert act.tell(e.ResumeRequested(5000, "main_video"))
 
 
 def test_the_first_publisher_wins_and_the_next_may_once_it_gave_the_slot_back(act: Acting) -> None:
     act.connect(5000)
     act.connect(5001)
-    act.tell(e.PublishAsked(5000, "webcam", "1"))
+    act.tell(e.PublishRequested(5000, "webcam", "1"))
     assert act.effects == [e.OpenInput(5000, "webcam"), e.GrantPublish(5000, "webcam", "1")]
-    act.tell(e.PublishAsked(5001, "webcam", "2"))
+    act.tell(e.PublishRequested(5001, "webcam", "2"))
     (refused,) = act.of(e.RefusePublish)
     assert (refused.request_id, refused.code) == ("2", "publish_refused")
-    act.tell(e.PublishAsked(5000, "webcam", "3"))
+    act.tell(e.PublishRequested(5000, "webcam", "3"))
     assert act.of(e.RefusePublish)
-    act.tell(e.UnpublishAsked(5001, "webcam"))
+    act.tell(e.UnpublishRequested(5001, "webcam"))
     assert act.effects == []
-    act.tell(e.UnpublishAsked(5000, "webcam"))
+    act.tell(e.UnpublishRequested(5000, "webcam"))
     assert act.effects == [e.CloseInput(5000, "webcam")]
-    act.tell(e.PublishAsked(5001, "webcam", "4"))
+    act.tell(e.PublishRequested(5001, "webcam", "4"))
     assert e.GrantPublish(5001, "webcam", "4") in act.effects
 
 
 @pytest.mark.parametrize("track", ["main_video", "nothing"])
 def test_what_is_no_input_cannot_be_published(act: Acting, track: str) -> None:
     act.connect()
-    act.tell(e.PublishAsked(5000, track, "1"))
+    act.tell(e.PublishRequested(5000, track, "1"))
     (refused,) = act.of(e.RefusePublish)
     assert "webcam, mic" in refused.message
 
@@ -221,7 +226,7 @@ def test_media_claims_a_slot_only_for_a_client_without_control(act: Acting) -> N
 
 def test_nothing_starts_while_the_session_ends(act: Acting) -> None:
     act.connect()
-    act.tell(EndAsked("stopped"))
-    assert act.tell(e.ResumeAsked(5000, "main_video")) == []
-    act.tell(e.PublishAsked(5000, "webcam", "1"))
+    act.tell(EndRequested("stopped"))
+    assert act.tell(e.ResumeRequested(5000, "main_video")) == []
+    act.tell(e.PublishRequested(5000, "webcam", "1"))
     assert act.of(e.RefusePublish)

@@ -1,4 +1,4 @@
-"""The Session of a Room: its states, its windows, and how it ends."""
+"""The Session of a Membership: its states, its windows, and how it ends."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import pytest
 
 from livereactor.base.errors import IllegalTransitionError, NotFoundError
 from livereactor.base.limits import Limits
-from livereactor.runtime.session import membership_events as e
+from livereactor.runtime.session import events as e
 from livereactor.runtime.session.lifecycle import (
     LEGAL,
-    EndAsked,
+    EndRequested,
     ModelBroken,
+    ModelClosed,
     ModelLoaded,
-    SessionAsked,
+    SessionRequested,
     SessionState,
-    StageClosed,
 )
 from livereactor.runtime.session.member import Offered
 from tests.unit.room.acting import Acting
@@ -27,7 +27,7 @@ def test_every_state_has_a_row() -> None:
 def test_a_session_goes_from_waiting_to_streaming_to_orphaned_and_back() -> None:
     act = Acting()
     act.start()
-    assert act.of(e.OpenStage)
+    assert act.of(e.OpenModel)
     assert act.room.state is SessionState.WAITING
     act.connect()
     assert act.room.state is SessionState.STREAMING
@@ -52,7 +52,7 @@ def test_a_session_nobody_reaches_ends_after_its_window() -> None:
     act.start()
     assert not act.after(59.9)
     act.after(0.2)
-    assert act.of(e.CloseStage) == [e.CloseStage("timed_out")]
+    assert act.of(e.CloseModel) == [e.CloseModel("timed_out")]
     assert act.room.state is SessionState.CLOSING
 
 
@@ -63,7 +63,7 @@ def test_an_orphaned_session_lives_for_the_reconnection_window() -> None:
     act.tell(e.TransportLost(5000, "gone"))
     assert not act.after(29.9)
     act.after(0.2)
-    assert act.of(e.CloseStage) == [e.CloseStage("timed_out")]
+    assert act.of(e.CloseModel) == [e.CloseModel("timed_out")]
 
 
 def test_a_session_may_bring_its_own_reconnection_window() -> None:
@@ -72,7 +72,7 @@ def test_a_session_may_bring_its_own_reconnection_window() -> None:
     act.connect()
     act.tell(e.TransportLost(5000, "gone"))
     act.after(5.1)
-    assert act.of(e.CloseStage)
+    assert act.of(e.CloseModel)
 
 
 def test_a_session_does_not_outlast_the_operators_limits_whatever_it_asks() -> None:
@@ -87,7 +87,7 @@ def test_a_session_does_not_outlast_the_operators_limits_whatever_it_asks() -> N
     act.connect()
     act.tell(e.TransportLost(5000, "gone"))
     act.after(30.1)
-    assert act.of(e.CloseStage)
+    assert act.of(e.CloseModel)
 
 
 def test_a_session_may_end_itself_where_the_operator_set_no_limit() -> None:
@@ -116,11 +116,11 @@ def test_clients_are_warned_thirty_seconds_before_the_longest_duration_and_told_
     act.start(max_duration=100.0)
     act.connect()
     act.after(69.9)
-    assert not act.of(e.TellTime)
+    assert not act.of(e.AnnounceTimeLeft)
     act.after(0.2)
-    assert act.of(e.TellTime) == [e.TellTime(30.0)]
+    assert act.of(e.AnnounceTimeLeft) == [e.AnnounceTimeLeft(30.0)]
     act.after(30.0)
-    assert act.of(e.TellEnd) == [e.TellEnd("max_duration", False)]
+    assert act.of(e.AnnounceEnd) == [e.AnnounceEnd("max_duration", False)]
     assert act.room.end_reason == "max_duration"
 
 
@@ -130,16 +130,16 @@ def test_an_operator_says_how_long_before_the_end_clients_are_warned(lead: float
     act.start(max_duration=10.0)
     act.connect()
     act.after(10.0 - lead - 0.1)
-    assert not act.of(e.TellTime)
+    assert not act.of(e.AnnounceTimeLeft)
     act.after(0.2)
-    assert act.of(e.TellTime) == [e.TellTime(seconds) for seconds in told]
+    assert act.of(e.AnnounceTimeLeft) == [e.AnnounceTimeLeft(seconds) for seconds in told]
 
 
 def test_a_duration_of_zero_never_ends_a_session() -> None:
     act = Acting(limits=Limits(max_session_duration=0.0, client_silence=1e9))
     act.start()
     act.connect()
-    assert not [effect for effect in act.after(1e6) if isinstance(effect, e.TellEnd | e.TellTime)]
+    assert not [effect for effect in act.after(1e6) if isinstance(effect, e.AnnounceEnd | e.AnnounceTimeLeft)]
 
 
 def test_a_session_without_commands_ends_idle_and_every_command_puts_that_off() -> None:
@@ -147,7 +147,7 @@ def test_a_session_without_commands_ends_idle_and_every_command_puts_that_off() 
     act.start()
     act.connect()
     act.after(15.0)
-    act.tell(e.CommandAsked(5000))
+    act.tell(e.CommandReceived(5000))
     act.after(15.0)
     assert act.room.is_open()
     act.after(5.1)
@@ -158,14 +158,14 @@ def test_a_parting_notice_has_time_to_leave_before_the_peers_close() -> None:
     act = Acting()
     act.start()
     act.connect()
-    act.tell(EndAsked("stopped", moderate=True))
-    assert act.of(e.TellEnd) == [e.TellEnd("stopped", True)]
+    act.tell(EndRequested("stopped", moderate=True))
+    assert act.of(e.AnnounceEnd) == [e.AnnounceEnd("stopped", True)]
     assert not act.of(e.ClosePeer)
     assert not act.after(0.05)
     act.after(0.1)
-    assert [type(effect) for effect in act.effects if isinstance(effect, e.ClosePeer | e.CloseStage)] == [
+    assert [type(effect) for effect in act.effects if isinstance(effect, e.ClosePeer | e.CloseModel)] == [
         e.ClosePeer,
-        e.CloseStage,
+        e.CloseModel,
     ]
 
 
@@ -175,18 +175,18 @@ def test_an_end_without_anybody_to_tell_closes_at_once(connected: bool) -> None:
     act.start()
     if connected:
         act.connect()
-    act.tell(EndAsked("stopped", notice=not connected))
-    assert act.of(e.CloseStage) == [e.CloseStage("stopped")]
+    act.tell(EndRequested("stopped", notice=not connected))
+    assert act.of(e.CloseModel) == [e.CloseModel("stopped")]
 
 
 def test_after_the_stage_has_closed_the_next_session_may_start() -> None:
     act = Acting()
     act.start()
-    act.tell(EndAsked("stopped"))
+    act.tell(EndRequested("stopped"))
     with pytest.raises(IllegalTransitionError):
         act.start()
-    act.tell(StageClosed())
-    act.tell(SessionAsked("ses_2"))
+    act.tell(ModelClosed())
+    act.tell(SessionRequested("ses_2"))
     assert act.room.session is not None
     assert act.room.session.id == "ses_2"
 

@@ -21,7 +21,7 @@ from livereactor.protocol.http import UploadRequest
 from livereactor.runtime.authoring.model import definition_of
 from livereactor.runtime.interfaces import OutputDeclaration, Progress, StepOutput
 from livereactor.runtime.session.describing import descriptor, health
-from livereactor.runtime.session.event_log import KEPT, Journal
+from livereactor.runtime.session.event_log import KEPT, EventLog
 from livereactor.runtime.session.lifecycle import SessionState
 from livereactor.runtime.session.metrics import Metrics
 from livereactor.runtime.session.steps import StepRefusedError, failure_of, step_media, step_result
@@ -147,7 +147,7 @@ def test_health_follows_the_state() -> None:
 
 
 async def test_a_follower_gets_what_it_missed_then_what_comes_and_an_end() -> None:
-    journal = Journal()
+    journal = EventLog()
     for number in range(KEPT + 3):
         journal.record("ready", "waiting", str(number))
     follower = journal.follow(KEPT + 1)

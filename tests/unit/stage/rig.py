@@ -12,7 +12,15 @@ from livereactor.base.limits import Limits
 from livereactor.media.frames import Frame, Sound
 from livereactor.runtime.authoring.model import Model
 from livereactor.runtime.execution.model_thread import Stage
-from livereactor.runtime.interfaces import Call, ClientInfo, Loaded, LoadFailed, SessionStart, StageControl, StageEvent
+from livereactor.runtime.interfaces import (
+    Call,
+    ClientInfo,
+    LoadFailed,
+    LoadFinished,
+    ModelControl,
+    ModelEvent,
+    SessionStart,
+)
 
 OWNER = ClientInfo(1001, "owner", 0.0)
 PATIENCE = 30.0  # seconds for what takes a moment on an idle machine
@@ -25,7 +33,7 @@ class Rig:
         self.changed = threading.Condition()
         self.emissions: list[Mapping[str, Sequence[Frame] | Sound]] = []
         self.times: list[float] = []
-        self.events: list[StageEvent] = []
+        self.events: list[ModelEvent] = []
         self.fps: dict[str, float | None] = {}
         self.flushed: list[str] = []
         self.room = True
@@ -49,7 +57,7 @@ class Rig:
     def flush(self, track: str) -> None:
         self.flushed.append(track)
 
-    def listen(self, event: StageEvent) -> None:
+    def listen(self, event: ModelEvent) -> None:
         with self.changed:
             self.events.append(event)
             self.changed.notify_all()
@@ -80,9 +88,9 @@ def staged(
     """A loaded Stage with an open Session, stopped at the end."""
     rig = Rig()
     stage = Stage(model, sink=rig, listener=rig.listen, config=config, limits=limits)
-    control: StageControl = stage
+    control: ModelControl = stage
     control.start()
-    rig.until(lambda: rig.of(Loaded) or rig.of(LoadFailed))
+    rig.until(lambda: rig.of(LoadFinished) or rig.of(LoadFailed))
     try:
         if wanted:
             stage.want(frozenset({"main_video"}))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import livereactor as lr
-from livereactor.runtime.interfaces import Said, SessionStart
+from livereactor.runtime.interfaces import MessageSent, SessionStart
 from tests.unit.stage.rig import OWNER, PATIENCE, Rig, call, staged
 
 ALICE, BOB = SessionStart("ses_same", number=1), SessionStart("ses_same", number=2)
@@ -85,7 +85,7 @@ class Keeps(lr.Model):
 
 
 def said(rig: Rig) -> list[tuple[str, int]]:
-    return [(event.message.data["text"], event.session) for event in rig.of(Said)]
+    return [(event.message.data["text"], event.session) for event in rig.of(MessageSent)]
 
 
 def ask(stage: Any, *commands: str) -> None:

@@ -23,8 +23,8 @@ from livereactor.runtime.execution.model_thread import Stage
 from livereactor.runtime.interfaces import (
     Call,
     LoadFailed,
+    MessageSent,
     ReceivedFile,
-    Said,
     SessionFailed,
     SessionStart,
     StepInput,
@@ -166,8 +166,8 @@ def test_a_reply_goes_before_what_the_handler_said() -> None:
     with staged(Counter) as (stage, rig):
         order: list[str] = []
         future = stage.call(call("announce"), OWNER)
-        future.add_done_callback(lambda _: order.append(f"reply after {len(rig.of(Said))}"))
-        rig.until(lambda: rig.of(Said))
+        future.add_done_callback(lambda _: order.append(f"reply after {len(rig.of(MessageSent))}"))
+        rig.until(lambda: rig.of(MessageSent))
         future.result(PATIENCE)
         assert order == ["reply after 0"]
 
@@ -175,8 +175,8 @@ def test_a_reply_goes_before_what_the_handler_said() -> None:
 def test_a_message_to_one_client_names_it() -> None:
     with staged(Counter) as (stage, rig):
         stage.join(OWNER)
-        rig.until(lambda: rig.of(Said))
-        said = rig.of(Said)[0]
+        rig.until(lambda: rig.of(MessageSent))
+        said = rig.of(MessageSent)[0]
         assert (said.client, said.message.type, said.message.data) == (1001, "said1", {"text": "hello 1001"})
 
 

@@ -14,7 +14,7 @@ from weakref import WeakSet
 
 import structlog
 
-from livereactor.runtime.interfaces import MessageOut, Said
+from livereactor.runtime.interfaces import MessageOut, MessageSent
 
 log = structlog.get_logger("livereactor.model")
 
@@ -38,11 +38,11 @@ class Voice:
         tell: takes what is said, in order. It is called under a lock, so that nothing is told after `end`.
     """
 
-    def __init__(self, tell: Callable[[Said], None]) -> None:
+    def __init__(self, tell: Callable[[MessageSent], None]) -> None:
         self._tell = tell
         self._lock = threading.Lock()
         self._mark: Mark | None = None  # of the Session that is open
-        self._held: list[Said] | None = None
+        self._held: list[MessageSent] | None = None
         self._before: WeakSet[threading.Thread] = WeakSet()  # threads older than the Session
         self._stale: WeakSet[threading.Thread] = WeakSet()  # threads of Sessions that are over
 
@@ -76,7 +76,7 @@ class Voice:
         with self._lock:
             if self._mark is None or (mark is not None and mark.over):
                 return
-            said = Said(message, client, self._mark.number)
+            said = MessageSent(message, client, self._mark.number)
             if self._held is not None:
                 self._held.append(said)
             else:

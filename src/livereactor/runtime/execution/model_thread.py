@@ -36,14 +36,14 @@ from livereactor.runtime.interfaces import (
     Call,
     CallMarks,
     ClientInfo,
-    Loaded,
     LoadFailed,
+    LoadFinished,
     MessageOut,
+    ModelEvent,
     OutputSink,
     ReceivedFile,
     SessionFailed,
     SessionStart,
-    StageEvent,
     StepInput,
     StepOutput,
     StepsDone,
@@ -57,12 +57,12 @@ log = structlog.get_logger("livereactor.stage")
 
 
 class Stage:
-    """Runs one model on a thread of its own; a `StageControl`.
+    """Runs one model on a thread of its own; a `ModelControl`.
 
     Args:
         model: the class.
         sink: where emissions go.
-        listener: gets every StageEvent, on the model's thread (`Said` and `Progress` on whichever thread spoke).
+        listener: gets every ModelEvent, on the model's thread (`MessageSent` and `Progress` on whichever thread spoke).
         config: what `load(self, config)` gets; `path`: the file it came from.
         limits: how many commands may wait.
     """
@@ -72,7 +72,7 @@ class Stage:
         model: type[Model],
         *,
         sink: OutputSink,
-        listener: Callable[[StageEvent], None],
+        listener: Callable[[ModelEvent], None],
         config: Mapping[str, Any] | None = None,
         path: Path | None = None,
         limits: Limits | None = None,
@@ -94,7 +94,7 @@ class Stage:
         self._thread = threading.Thread(target=self._run, name="model", daemon=True)
         sink.on_room(self._inbox.wake)
 
-    # --- StageControl: any thread, at once -----------------------------------------------------------------------
+    # --- ModelControl: any thread, at once -----------------------------------------------------------------------
 
     def start(self) -> None:
         self._thread.start()
@@ -169,7 +169,7 @@ class Stage:
 
     # --- Prompter: what the model asks for -----------------------------------------------------------------------
 
-    def tell(self, event: StageEvent) -> None:
+    def tell(self, event: ModelEvent) -> None:
         self._listener(event)
 
     def wanted(self, track: str) -> bool:
@@ -219,7 +219,7 @@ class Stage:
             self._inbox.stop()
             self._listener(LoadFailed(str(error)))
         else:
-            self._listener(Loaded(time.monotonic() - began))
+            self._listener(LoadFinished(time.monotonic() - began))
             self._live()
         for job in self._inbox.drain():
             job.fail(UnavailableError("the model has ended; connect again", code="session_ended"))

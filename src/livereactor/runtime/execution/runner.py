@@ -40,10 +40,10 @@ from livereactor.runtime.interfaces import (
     Call,
     ClientInfo,
     MessageOut,
+    ModelEvent,
     Progress,
     ReceivedFile,
     SessionStart,
-    StageEvent,
 )
 
 INTERNAL: Final = "the command failed inside the model; its log says why"
@@ -75,7 +75,7 @@ class StreamError(Exception):
 class Prompter(Protocol):
     """What a Performer asks of whoever drives it. All on the model's thread but `tell` and `wanted`."""
 
-    def tell(self, event: StageEvent) -> None: ...
+    def tell(self, event: ModelEvent) -> None: ...
     def wanted(self, track: str) -> bool: ...
     def retuned(self, track: str) -> None: ...
     def flush(self, track: str) -> None: ...

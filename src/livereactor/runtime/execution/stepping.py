@@ -13,8 +13,8 @@ from livereactor.runtime.execution.runner import Performer, StreamError
 from livereactor.runtime.interfaces import (
     Call,
     ClientInfo,
+    ModelEvent,
     SessionFailed,
-    StageEvent,
     StepInput,
     StepOutput,
     StreamEnded,
@@ -23,7 +23,7 @@ from livereactor.runtime.interfaces import (
 STEPPER: Final = ClientInfo(id=0, role="owner", joined_at=0.0)
 
 
-def run_step(performer: Performer, request: StepInput, number: int) -> tuple[StepOutput, list[StageEvent]]:
+def run_step(performer: Performer, request: StepInput, number: int) -> tuple[StepOutput, list[ModelEvent]]:
     """Do what `request` says.
 
     Args:

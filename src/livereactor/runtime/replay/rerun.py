@@ -20,7 +20,7 @@ from livereactor.runtime.authoring.inputs import InputQueue
 from livereactor.runtime.authoring.model import Model
 from livereactor.runtime.execution.runner import Performer, StepMade, StreamError
 from livereactor.runtime.execution.weight_fetching import fetch
-from livereactor.runtime.interfaces import Call, ClientInfo, ReceivedFile, SessionStart, StageEvent
+from livereactor.runtime.interfaces import Call, ClientInfo, ModelEvent, ReceivedFile, SessionStart
 from livereactor.runtime.replay.journal_format import (
     Commanded,
     Entry,
@@ -133,7 +133,7 @@ class Rerun:
 
     # --- Prompter: what the model asks for ---------------------------------------------------------------------------
 
-    def tell(self, event: StageEvent) -> None: ...  # nobody listens: what it said then is not kept
+    def tell(self, event: ModelEvent) -> None: ...  # nobody listens: what it said then is not kept
 
     def wanted(self, track: str) -> bool:
         return track in self._wanted

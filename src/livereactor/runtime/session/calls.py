@@ -28,12 +28,12 @@ from livereactor.runtime.interfaces import (
     CallMarks,
     ClientInfo,
     MessageOut,
+    ModelControl,
     OutputDeclaration,
     ReceivedFile,
-    StageControl,
     StepOutput,
 )
-from livereactor.runtime.session.connection import Connection
+from livereactor.runtime.session.data_channels import Connection
 from livereactor.runtime.session.metrics import Metrics
 from livereactor.runtime.session.steps import checked_calls, failure_of, refused, step_input, step_media, step_result
 from livereactor.runtime.session.timings import SessionTimes
@@ -73,7 +73,7 @@ class Calls:
         times: of the Session that runs.
     """
 
-    def __init__(self, stage: StageControl, uploads: Uploads, limits: Limits, metrics: Metrics) -> None:
+    def __init__(self, stage: ModelControl, uploads: Uploads, limits: Limits, metrics: Metrics) -> None:
         self._stage, self._uploads, self._limits, self._metrics = stage, uploads, limits, metrics
         self._waiting: dict[int, deque[_Waiting]] = {}
         self._running: deque[_Running] = deque()

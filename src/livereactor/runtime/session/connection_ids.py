@@ -1,4 +1,4 @@
-"""Numbers of a Session's Connections, and whose each of them is. Pure.
+"""ConnectionIds of a Session's Connections, and whose each of them is. Pure.
 
 A coordinator marks every request with who asks; whoever came by another share link must not read or replace what the
 owner has negotiated. A stand-alone runtime knows no callers: everybody is "", as behind one key.
@@ -16,7 +16,7 @@ FLAT_CONNECTION: Final = 1001  # the implicit Connection of old clients (protoco
 FIRST_MINTED, LAST_CONNECTION = 5000, 9999  # 1002 to 4999 are left to callers
 
 
-class Numbers:
+class ConnectionIds:
     """Those of the Session that runs.
 
     A number that was minted is its caller's until the Session ends, so that he can come back on it; one that a client

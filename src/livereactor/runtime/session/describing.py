@@ -19,14 +19,14 @@ from livereactor.protocol.http import (
 from livereactor.protocol.openapi import to_openapi
 from livereactor.runtime.authoring.definition import Definition
 from livereactor.runtime.interfaces import Progress
-from livereactor.runtime.session.lifecycle import SessionAsked, SessionState
+from livereactor.runtime.session.lifecycle import SessionRequested, SessionState
 
 NO_SESSION: Final = "none"  # any text will do, and it must not be an id that could be somebody's
 SERVER_VERSION: Final = version("livereactor")
 
 
 def descriptor(
-    definition: Definition, state: SessionState, session: SessionAsked | None, *, segments: float | None = None
+    definition: Definition, state: SessionState, session: SessionRequested | None, *, segments: float | None = None
 ) -> dict[str, Any]:
     """The descriptor of protocol 1.4; before the model is loaded it has no capabilities and no model name (1.6).
 

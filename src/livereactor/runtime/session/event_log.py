@@ -13,7 +13,7 @@ KEPT: Final = 256  # transitions; a reader that comes later than that misses the
 HEARTBEAT: Final = 15.0  # seconds; proxies close what is silent for longer
 
 
-class Journal:
+class EventLog:
     """Numbered from 1. Loop only.
 
     Attributes:

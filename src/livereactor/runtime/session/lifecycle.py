@@ -1,6 +1,6 @@
 """The life of a runtime's one Session: loading, ready, waiting, streaming, orphaned, closing, and again.
 
-Pure. `Room` owns it, feeds it and turns its effects into work for the shell; all of a Session's windows are here.
+Pure. `Membership` owns it, feeds it and turns its effects into work for the shell; all of a Session's windows are here.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class ModelLoaded:
 
 
 @dataclass(frozen=True, slots=True)
-class SessionAsked:
+class SessionRequested:
     """Somebody starts a Session.
 
     Attributes:
@@ -71,7 +71,7 @@ class LastLeft:
 
 
 @dataclass(frozen=True, slots=True)
-class EndAsked:
+class EndRequested:
     """The Session has to end. `notice` False: nobody is there to be told."""
 
     reason: str
@@ -80,7 +80,7 @@ class EndAsked:
 
 
 @dataclass(frozen=True, slots=True)
-class StageClosed:
+class ModelClosed:
     """The model has tidied up after a Session."""
 
 
@@ -91,16 +91,18 @@ class ModelBroken:
     reason: str
 
 
-LifeEvent: TypeAlias = ModelLoaded | SessionAsked | FirstJoined | LastLeft | EndAsked | StageClosed | ModelBroken
+LifeEvent: TypeAlias = (
+    ModelLoaded | SessionRequested | FirstJoined | LastLeft | EndRequested | ModelClosed | ModelBroken
+)
 
 _S = SessionState
 LEGAL: Final[Mapping[SessionState, Mapping[type[LifeEvent], SessionState]]] = {
     _S.CREATED: {ModelLoaded: _S.READY, ModelBroken: _S.TERMINATED},
-    _S.READY: {SessionAsked: _S.WAITING, ModelBroken: _S.TERMINATED},
-    _S.WAITING: {FirstJoined: _S.STREAMING, EndAsked: _S.CLOSING, ModelBroken: _S.TERMINATED},
-    _S.STREAMING: {LastLeft: _S.ORPHANED, EndAsked: _S.CLOSING, ModelBroken: _S.TERMINATED},
-    _S.ORPHANED: {FirstJoined: _S.STREAMING, EndAsked: _S.CLOSING, ModelBroken: _S.TERMINATED},
-    _S.CLOSING: {StageClosed: _S.READY, ModelBroken: _S.TERMINATED},
+    _S.READY: {SessionRequested: _S.WAITING, ModelBroken: _S.TERMINATED},
+    _S.WAITING: {FirstJoined: _S.STREAMING, EndRequested: _S.CLOSING, ModelBroken: _S.TERMINATED},
+    _S.STREAMING: {LastLeft: _S.ORPHANED, EndRequested: _S.CLOSING, ModelBroken: _S.TERMINATED},
+    _S.ORPHANED: {FirstJoined: _S.STREAMING, EndRequested: _S.CLOSING, ModelBroken: _S.TERMINATED},
+    _S.CLOSING: {ModelClosed: _S.READY, ModelBroken: _S.TERMINATED},
     _S.TERMINATED: {},
 }
 
@@ -122,7 +124,7 @@ class SessionLife:
         self._limits = limits
         self._idle_timeout = idle_timeout
         self.state = SessionState.CREATED
-        self.session: SessionAsked | None = None
+        self.session: SessionRequested | None = None
         self.started: float | None = None
         self.end_reason: str | None = None
         self._expires: float | None = None
@@ -145,21 +147,21 @@ class SessionLife:
         """Move on and return the state left; an illegal event raises and changes nothing."""
         target = LEGAL[self.state].get(type(event))
         # A Stage cannot have closed while the notice is still leaving: it was not asked to.
-        if target is None or (isinstance(event, StageClosed) and self._part_at is not None):
+        if target is None or (isinstance(event, ModelClosed) and self._part_at is not None):
             raise IllegalTransitionError("Session", self.state.value, type(event).__name__)
         before, self.state = self.state, target
         match event:
-            case SessionAsked():
+            case SessionRequested():
                 self._begin(event, now)
             case FirstJoined():
                 self._window_ends = None
             case LastLeft():
                 self._window_ends = now + self.reconnection_window
-            case EndAsked():
+            case EndRequested():
                 self.end_reason = event.reason
                 self._forget_deadlines()
                 self._part_at = now + NOTICE_TIME if event.notice else now
-            case StageClosed() | ModelBroken():
+            case ModelClosed() | ModelBroken():
                 self.session = self.started = self._part_at = None
                 self._forget_deadlines()
             case ModelLoaded():
@@ -196,7 +198,7 @@ class SessionLife:
         if self._window_ends is not None:
             self._window_ends = max(self._window_ends, until)
 
-    def _begin(self, asked: SessionAsked, now: float) -> None:
+    def _begin(self, asked: SessionRequested, now: float) -> None:
         self.session, self.started, self.end_reason = asked, now, None
         self._commanded = now
         self._window_ends = now + _within(asked.unclaimed_window, self._limits.unclaimed_window)

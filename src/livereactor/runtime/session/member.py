@@ -1,6 +1,6 @@
-"""One Connection as the Room sees it: offered, up, live; what it has resumed; when it was last heard. Pure.
+"""One Connection as the Membership sees it: offered, up, live; what it has resumed; when it was last heard. Pure.
 
-`Room` owns its members, feeds them and asks each for its deadline.
+`Membership` owns its members, feeds them and asks each for its deadline.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ class Member:
             return False
         self.counts = True
         self._heard = now
-        # The flat Connection is v0 at once (5.2), which the Room sees to.
+        # The flat Connection is v0 at once (5.2), which the Membership sees to.
         self._assume_at = None if self.flat else now + self._limits.format_silence
         return True
 

@@ -11,20 +11,20 @@ from typing import Final
 
 from livereactor.base.errors import ForbiddenError, IllegalTransitionError, NotFoundError, PeerError, UnavailableError
 from livereactor.base.limits import Limits
-from livereactor.runtime.session import membership_events as e
+from livereactor.runtime.session import events as e
 from livereactor.runtime.session.lifecycle import (
     OPEN,
     Due,
-    EndAsked,
+    EndRequested,
     FirstJoined,
     LastLeft,
     LifeEvent,
     ModelBroken,
+    ModelClosed,
     ModelLoaded,
-    SessionAsked,
     SessionLife,
+    SessionRequested,
     SessionState,
-    StageClosed,
 )
 from livereactor.runtime.session.member import DataOpened, Member, MemberDue, MemberState, Offered, TransportUp
 from livereactor.runtime.session.publishing import Publishing
@@ -32,7 +32,7 @@ from livereactor.runtime.session.publishing import Publishing
 _END_REASONS: Final = {Due.TIMED_OUT: "timed_out", Due.MAX_DURATION: "max_duration", Due.IDLE: "idle"}
 
 
-class Room:
+class Membership:
     """Session, Connections and slots.
 
     Args:
@@ -57,7 +57,7 @@ class Room:
         return self._life.state
 
     @property
-    def session(self) -> SessionAsked | None:
+    def session(self) -> SessionRequested | None:
         """The Session that is open or closing."""
         return self._life.session
 
@@ -119,7 +119,7 @@ class Room:
             moments.append(life)
         return min(moments, default=None)
 
-    def handle(self, event: e.RoomEvent, now: float) -> list[e.RoomEffect]:
+    def handle(self, event: e.MembershipEvent, now: float) -> list[e.MembershipEffect]:
         """Return what the shell has to do, in order.
 
         Raises:
@@ -130,9 +130,9 @@ class Room:
             UnavailableError: no room for one more Connection.
         """
         match event:
-            case e.Heard():
+            case e.FrameReceived():
                 return self._heard(event, now)
-            case e.CommandAsked():
+            case e.CommandReceived():
                 return self._commanded(event, now)
             case e.TimedOut():
                 return self._timed_out(now)
@@ -146,11 +146,11 @@ class Room:
             case e.TransportLost():
                 self._member(event.connection)
                 return self._drop(event.connection, event.reason, now)
-            case e.ResumeAsked() | e.PauseAsked():
+            case e.ResumeRequested() | e.PauseRequested():
                 return self._paused_or_resumed(event)
-            case e.PublishAsked() | e.UnpublishAsked() | e.MediaArrived():
+            case e.PublishRequested() | e.UnpublishRequested() | e.MediaArrived():
                 return self._published(event)
-            case SessionAsked() | EndAsked() | StageClosed() | ModelLoaded() | ModelBroken():
+            case SessionRequested() | EndRequested() | ModelClosed() | ModelLoaded() | ModelBroken():
                 return self._lived(event, now)
 
     # --- Connections ----------------------------------------------------------------------------------------------
@@ -161,10 +161,10 @@ class Room:
             raise PeerError(f"no connection {connection} in this session; make an offer first")
         return member
 
-    def _offered(self, event: Offered, now: float) -> list[e.RoomEffect]:
+    def _offered(self, event: Offered, now: float) -> list[e.MembershipEffect]:
         if not self.is_open():
             raise NotFoundError("no session is open; start one with POST /start_session")
-        effects: list[e.RoomEffect] = []
+        effects: list[e.MembershipEffect] = []
         if (member := self._members.get(event.connection)) is not None:
             # Whoever replaces its peer has not left: the Session's state stays, claims and resumes do not (10.3).
             effects += self._strip(member)
@@ -175,27 +175,27 @@ class Room:
         self._life.wait_on(member.lives_until())
         return effects + self._rewant()
 
-    def _progressed(self, event: TransportUp | DataOpened, now: float) -> list[e.RoomEffect]:
+    def _progressed(self, event: TransportUp | DataOpened, now: float) -> list[e.MembershipEffect]:
         member = self._member(event.connection)
         if not member.handle(event, now):
             return []
-        effects: list[e.RoomEffect] = [e.MadeLive(member.connection)]
+        effects: list[e.MembershipEffect] = [e.BecameLive(member.connection)]
         if self.state in (SessionState.WAITING, SessionState.ORPHANED):
             effects += self._move(FirstJoined(), now, "a client connected")
         if self.state is SessionState.STREAMING:
             member.joined = True
-            effects.append(e.JoinStage(member.connection, member.role))
+            effects.append(e.JoinModel(member.connection, member.role))
         if member.flat:
             effects += self._listens(member)
         return effects
 
-    def _heard(self, event: e.Heard, now: float) -> list[e.RoomEffect]:
+    def _heard(self, event: e.FrameReceived, now: float) -> list[e.MembershipEffect]:
         member = self._member(event.connection)
         member.heard(now)
         member.binary = event.binary
         return []
 
-    def _commanded(self, event: e.CommandAsked, now: float) -> list[e.RoomEffect]:
+    def _commanded(self, event: e.CommandReceived, now: float) -> list[e.MembershipEffect]:
         member = self._member(event.connection)
         if member.role == "viewer":
             raise ForbiddenError("this connection may only watch; ask for the role 'owner' to send commands")
@@ -205,42 +205,42 @@ class Room:
         # It came over `data`: whoever asks is live, even where the engine has not said so yet.
         return self._progressed(DataOpened(event.connection), now)
 
-    def _paused_or_resumed(self, event: e.ResumeAsked | e.PauseAsked) -> list[e.RoomEffect]:
+    def _paused_or_resumed(self, event: e.ResumeRequested | e.PauseRequested) -> list[e.MembershipEffect]:
         member = self._member(event.connection)
         if event.track not in self._outputs:
             names = ", ".join(self._outputs) or "none"
             raise PeerError(f"no output track {event.track[:80]!r}; declared: {names}")
-        if isinstance(event, e.ResumeAsked):
+        if isinstance(event, e.ResumeRequested):
             return self._resume(member, event.track) + self._rewant()
         if event.track not in member.resumed:
             return []
         member.resumed.discard(event.track)
         return [e.PauseOutput(member.connection, event.track), *self._rewant()]
 
-    def _resume(self, member: Member, track: str) -> list[e.RoomEffect]:
+    def _resume(self, member: Member, track: str) -> list[e.MembershipEffect]:
         if track in member.resumed or not self.is_open():
             return []
         member.resumed.add(track)
         return [e.ResumeOutput(member.connection, track)]
 
-    def _listens(self, member: Member) -> list[e.RoomEffect]:
+    def _listens(self, member: Member) -> list[e.MembershipEffect]:
         """Whoever has said nothing yet speaks v0; without `control` it cannot resume or claim (4.7, 5.2, 5.9)."""
-        effects: list[e.RoomEffect] = [e.AssumeFormat(member.connection)] if member.binary is None else []
+        effects: list[e.MembershipEffect] = [e.AssumeFormat(member.connection)] if member.binary is None else []
         if not member.has_control and member.binary is not True and not member.implicit:
             effects += self._start_by_itself(member)
         return effects
 
-    def _start_by_itself(self, member: Member) -> list[e.RoomEffect]:
+    def _start_by_itself(self, member: Member) -> list[e.MembershipEffect]:
         member.implicit = True
-        effects: list[e.RoomEffect] = []
+        effects: list[e.MembershipEffect] = []
         for track in self._outputs:
             effects += self._resume(member, track)
         return [*effects, *self._rewant(), e.ProbeInputs(member.connection)]
 
-    def _published(self, event: e.PublishAsked | e.UnpublishAsked | e.MediaArrived) -> list[e.RoomEffect]:
+    def _published(self, event: e.PublishRequested | e.UnpublishRequested | e.MediaArrived) -> list[e.MembershipEffect]:
         member = self._member(event.connection)
         connection, track = event.connection, event.track
-        if isinstance(event, e.UnpublishAsked):
+        if isinstance(event, e.UnpublishRequested):
             return [e.CloseInput(connection, track)] if self._slots.release(connection, track) else []
         refusal = self._refusal(member, track)
         if isinstance(event, e.MediaArrived):
@@ -268,21 +268,21 @@ class Room:
         who = "this connection already" if holder == member.connection else "another connection"
         return f"track {track!r} is published by {who}; unpublish it first"
 
-    def _strip(self, member: Member) -> list[e.RoomEffect]:
+    def _strip(self, member: Member) -> list[e.MembershipEffect]:
         """Take what a transport held: slots, resumed outputs, the model's client."""
-        effects: list[e.RoomEffect] = []
+        effects: list[e.MembershipEffect] = []
         for track in self._slots.held_by(member.connection):
             self._slots.release(member.connection, track)
             effects.append(e.CloseInput(member.connection, track))
         member.resumed.clear()
         if member.joined:
             member.joined = False
-            effects.append(e.LeaveStage(member.connection))
+            effects.append(e.LeaveModel(member.connection))
         return effects
 
-    def _drop(self, connection: int, reason: str, now: float) -> list[e.RoomEffect]:
+    def _drop(self, connection: int, reason: str, now: float) -> list[e.MembershipEffect]:
         member = self._members.pop(connection)
-        effects: list[e.RoomEffect] = [*self._strip(member), e.ClosePeer(connection, reason), *self._rewant()]
+        effects: list[e.MembershipEffect] = [*self._strip(member), e.ClosePeer(connection, reason), *self._rewant()]
         nobody = not any(other.counts for other in self._members.values())
         if self.state is SessionState.STREAMING and nobody:
             effects += self._move(LastLeft(), now, "the last client left")
@@ -294,7 +294,7 @@ class Room:
             if member.state is not MemberState.LIVE:
                 self._life.wait_on(member.lives_until())
 
-    def _rewant(self) -> list[e.RoomEffect]:
+    def _rewant(self) -> list[e.MembershipEffect]:
         wanted = frozenset[str]().union(*(member.resumed for member in self._members.values()))
         if wanted == self._wanted:
             return []
@@ -304,14 +304,14 @@ class Room:
     # --- the Session ----------------------------------------------------------------------------------------------
 
     def _lived(
-        self, event: SessionAsked | EndAsked | StageClosed | ModelLoaded | ModelBroken, now: float
-    ) -> list[e.RoomEffect]:
+        self, event: SessionRequested | EndRequested | ModelClosed | ModelLoaded | ModelBroken, now: float
+    ) -> list[e.MembershipEffect]:
         match event:
-            case SessionAsked():
-                return [*self._move(event, now, "a session starts"), e.OpenStage(event)]
-            case EndAsked():
+            case SessionRequested():
+                return [*self._move(event, now, "a session starts"), e.OpenModel(event)]
+            case EndRequested():
                 return self._end(event, now)
-            case StageClosed():
+            case ModelClosed():
                 return self._move(event, now, "the model is ready for the next session")
             case ModelLoaded():
                 return self._move(event, now, "the model has loaded")
@@ -319,39 +319,39 @@ class Room:
                 effects = self._move(event, now, event.reason)
                 return effects + self._empty(now, event.reason)
 
-    def _end(self, event: EndAsked, now: float) -> list[e.RoomEffect]:
+    def _end(self, event: EndRequested, now: float) -> list[e.MembershipEffect]:
         told = event.notice and bool(self._members)
-        effects = self._move(EndAsked(event.reason, notice=told, moderate=event.moderate), now, event.reason)
+        effects = self._move(EndRequested(event.reason, notice=told, moderate=event.moderate), now, event.reason)
         if told:
-            return [*effects, e.TellEnd(event.reason, event.moderate)]
+            return [*effects, e.AnnounceEnd(event.reason, event.moderate)]
         return effects + self._part(now)
 
-    def _part(self, now: float) -> list[e.RoomEffect]:
+    def _part(self, now: float) -> list[e.MembershipEffect]:
         reason = self._life.end_reason or "stopped"
         self._life.due(now)  # an end without a notice parts at once
-        return [*self._empty(now, reason), e.CloseStage(reason)]
+        return [*self._empty(now, reason), e.CloseModel(reason)]
 
-    def _empty(self, now: float, reason: str) -> list[e.RoomEffect]:
-        effects: list[e.RoomEffect] = []
+    def _empty(self, now: float, reason: str) -> list[e.MembershipEffect]:
+        effects: list[e.MembershipEffect] = []
         for connection in tuple(self._members):
             effects += self._drop(connection, reason, now)
         return effects
 
-    def _move(self, event: LifeEvent, now: float, reason: str) -> list[e.RoomEffect]:
+    def _move(self, event: LifeEvent, now: float, reason: str) -> list[e.MembershipEffect]:
         before = self._life.handle(event, now)
-        return [e.StateMoved(before, self.state, reason)]
+        return [e.RecordTransition(before, self.state, reason)]
 
     # --- time -----------------------------------------------------------------------------------------------------
 
-    def _timed_out(self, now: float) -> list[e.RoomEffect]:
-        effects: list[e.RoomEffect] = []
+    def _timed_out(self, now: float) -> list[e.MembershipEffect]:
+        effects: list[e.MembershipEffect] = []
         for member in tuple(self._members.values()):
             effects += self._member_due(member, now)
         while (due := self._life.due(now)) is not None:
             effects += self._life_due(due, now)
         return effects
 
-    def _member_due(self, member: Member, now: float) -> list[e.RoomEffect]:
+    def _member_due(self, member: Member, now: float) -> list[e.MembershipEffect]:
         due = member.due(now)
         if due is None:
             return []
@@ -359,9 +359,9 @@ class Room:
             return self._drop(member.connection, due.value, now)
         return self._listens(member)
 
-    def _life_due(self, due: Due, now: float) -> list[e.RoomEffect]:
+    def _life_due(self, due: Due, now: float) -> list[e.MembershipEffect]:
         if due is Due.WARN:
-            return [e.TellTime(self._limits.time_warning)]
+            return [e.AnnounceTimeLeft(self._limits.time_warning)]
         if due is Due.PART:
             return self._part(now)
-        return self._end(EndAsked(_END_REASONS[due]), now)
+        return self._end(EndRequested(_END_REASONS[due]), now)

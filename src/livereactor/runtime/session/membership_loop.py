@@ -1,4 +1,4 @@
-"""Feeds a Room, carries its effects out in order, and wakes it at its deadline. Loop only."""
+"""Feeds a Membership, carries its effects out in order, and wakes it at its deadline. Loop only."""
 
 from __future__ import annotations
 
@@ -10,37 +10,37 @@ from typing import Final
 
 import structlog
 
-from livereactor.runtime.session.membership import Room
-from livereactor.runtime.session.membership_events import RoomEffect, RoomEvent, TimedOut
+from livereactor.runtime.session.events import MembershipEffect, MembershipEvent, TimedOut
+from livereactor.runtime.session.membership import Membership
 
 SLACK: Final = 0.001  # seconds; a timer that is this much early is set again, not missed
 
 log = structlog.get_logger("livereactor.room")
 
 
-class RoomLoop:
-    """The clock and the hands of a Room.
+class MembershipLoop:
+    """The clock and the hands of a Membership.
 
     Args:
-        carry_out: does one effect. What it in turn tells the Room is decided at once, and done after the effects that
-            wait already: a client lost while the end is told to all leaves after them.
+        carry_out: does one effect. What it in turn tells the Membership is decided at once, and done after the effects
+            that wait already: a client lost while the end is told to all leaves after them.
     """
 
-    room: Room
+    room: Membership
 
-    def __init__(self, carry_out: Callable[[RoomEffect], None]) -> None:
+    def __init__(self, carry_out: Callable[[MembershipEffect], None]) -> None:
         self._carry_out = carry_out
-        self._effects: deque[RoomEffect] = deque()
+        self._effects: deque[MembershipEffect] = deque()
         self._busy = False
         self._timer: asyncio.TimerHandle | None = None
 
-    def enter(self, room: Room) -> None:
-        """Serve this Room from now on."""
+    def enter(self, room: Membership) -> None:
+        """Serve this Membership from now on."""
         self.close()
         self.room = room
 
-    def handle(self, event: RoomEvent) -> None:
-        """Tell the Room and do what it asks; raises what the Room raises, and then nothing was done."""
+    def handle(self, event: MembershipEvent) -> None:
+        """Tell the Membership and do what it asks; raises what the Membership raises, and then nothing was done."""
         self._effects.extend(self.room.handle(event, time.monotonic()))
         if self._busy:
             return
@@ -58,7 +58,7 @@ class RoomLoop:
             self._timer.cancel()
             self._timer = None
 
-    def _do(self, effect: RoomEffect) -> None:
+    def _do(self, effect: MembershipEffect) -> None:
         try:
             self._carry_out(effect)
         except Exception:  # a bug of ours: the effects behind it must still happen, or the Session never ends

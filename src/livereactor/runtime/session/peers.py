@@ -41,8 +41,8 @@ from livereactor.protocol.http import Offer
 from livereactor.protocol.schema import TrackSchema
 from livereactor.protocol.sdp import Description, parse_offer
 from livereactor.runtime.interfaces import OutputsControl
+from livereactor.runtime.session.events import MediaArrived, MembershipEvent, TransportLost
 from livereactor.runtime.session.member import TransportUp
-from livereactor.runtime.session.membership_events import MediaArrived, RoomEvent, TransportLost
 from livereactor.runtime.session.offer_plan import check_codecs, plan
 
 log = structlog.get_logger("livereactor.peers")
@@ -56,7 +56,7 @@ _UFRAG: Final = re.compile(r" ufrag (\S+)")
 class PeersHost(Protocol):
     """The Session as the Peers see it."""
 
-    def room(self, event: RoomEvent) -> None: ...
+    def room(self, event: MembershipEvent) -> None: ...
     def channel(self, connection: int, channel: Channel) -> None: ...
     def answered(self, seconds: float) -> None: ...
     def feed(self, track: str, item: Frame | Sound) -> None:
@@ -138,7 +138,7 @@ class Peers:
         return description
 
     def negotiate(self, connection: int, offer: Offer, description: Description) -> None:
-        """Answer in the background; the Peer that was there has been dropped by the Room."""
+        """Answer in the background; the Peer that was there has been dropped by the Membership."""
         uses, names = plan(description, offer.track_mapping, self.tracks)
         answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         answer.add_done_callback(_retrieve)
@@ -334,10 +334,10 @@ class Peers:
             case _:
                 return
 
-    def _tell_room(self, record: _Negotiation, event: RoomEvent) -> None:
+    def _tell_room(self, record: _Negotiation, event: MembershipEvent) -> None:
         try:
             self._host.room(event)
-        except LivereactorError as error:  # the Room refuses what comes after the end
+        except LivereactorError as error:  # the Membership refuses what comes after the end
             log.debug("event refused", connection=record.connection, reason=error.message)
 
     def _add_input(self, record: _Negotiation, mid: str, track: InputTrack) -> None:

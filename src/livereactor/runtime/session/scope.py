@@ -8,12 +8,12 @@ from typing import Any
 
 from livereactor.base.errors import LivereactorError
 from livereactor.base.sparse_log import SparseLog
-from livereactor.runtime.interfaces import ClientInfo, JournalSink, OutputsControl, SessionStart, StageControl
-from livereactor.runtime.session.lifecycle import SessionAsked
+from livereactor.runtime.interfaces import ClientInfo, JournalSink, ModelControl, OutputsControl, SessionStart
+from livereactor.runtime.session.lifecycle import SessionRequested
 from livereactor.runtime.session.timings import SessionTimes
 
 
-def start_of(asked: SessionAsked, scope: SessionScope, journal: JournalSink | None) -> SessionStart:
+def start_of(asked: SessionRequested, scope: SessionScope, journal: JournalSink | None) -> SessionStart:
     """What the Stage opens a Session with."""
     return SessionStart(
         asked.id,
@@ -59,7 +59,7 @@ class SessionScope:
         for task in self._tasks:
             task.cancel()
 
-    async def tidied(self, stage: StageControl, outputs: OutputsControl, reason: str, patience: float) -> str | None:
+    async def tidied(self, stage: ModelControl, outputs: OutputsControl, reason: str, patience: float) -> str | None:
         """The model closes the Session and nothing of its pictures stays.
 
         Args:

@@ -31,13 +31,13 @@ from livereactor.protocol.stages import SessionStages
 from livereactor.runtime.authoring.model import Model, definition_of
 from livereactor.runtime.interfaces import Call, Progress, Role
 from livereactor.runtime.options import Options
-from livereactor.runtime.session.connection_ids import FLAT_CONNECTION, Numbers
+from livereactor.runtime.session.connection_ids import FLAT_CONNECTION, ConnectionIds
 from livereactor.runtime.session.describing import descriptor
-from livereactor.runtime.session.lifecycle import ModelLoaded, SessionAsked, SessionState
+from livereactor.runtime.session.lifecycle import ModelLoaded, SessionRequested, SessionState
 from livereactor.runtime.session.member import Offered
 from livereactor.runtime.session.shell import SessionShell
 from livereactor.runtime.session.steps import StepRefusedError, checked_calls
-from livereactor.runtime.session.transitions import SessionMoved
+from livereactor.runtime.session.transitions import SessionTransition
 from livereactor.runtime.session.uploads import Uploads, folder_of
 
 ENGINE_CLOSE: Final = 1.0  # seconds
@@ -59,8 +59,8 @@ class Runtime:
         self.limits = self.options.limits
         self.engine, self.blobs = engine, blobs
         self._shell = SessionShell(model, engine=engine, blobs=blobs, options=self.options)
-        self.metrics, self.journal = self._shell.metrics, self._shell.journal
-        self._numbers = Numbers()
+        self.metrics, self.event_log = self._shell.metrics, self._shell.event_log
+        self._numbers = ConnectionIds()
         self._makes_credentials = False  # for the relays of the Session that runs
 
     # --- life ----------------------------------------------------------------------------------------------------
@@ -134,7 +134,7 @@ class Runtime:
             shell.reloading = False
             shell.changes.stir()
 
-    def watch(self, watcher: Callable[[SessionMoved], None]) -> None:
+    def watch(self, watcher: Callable[[SessionTransition], None]) -> None:
         """Call it, on the loop, with every move of the Session."""
         self._shell.moves.watchers.append(watcher)
 
@@ -263,7 +263,7 @@ class Runtime:
         """
         if self.state is not SessionState.READY or self._shell.reloading:
             raise self._not_ready()
-        asked = SessionAsked(
+        asked = SessionRequested(
             body.session_id or session_id(),
             body.arguments,
             body.is_stepped,

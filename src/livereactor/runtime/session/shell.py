@@ -1,4 +1,4 @@
-"""The Session in progress: carries out what the Room decides, hears the Stage, serves Connections and Peers.
+"""The Session in progress: carries out what the Membership decides, hears the Stage, serves Connections and Peers.
 
 The shell around `room.py`, and the middle of a Command's way: `connection.py`, here (may it?), `calls.py`, `stage.py`.
 `runtime.py` is its door for HTTP. Loop only, but for what is marked.
@@ -31,46 +31,46 @@ from livereactor.runtime.authoring.model import Model, definition_of
 from livereactor.runtime.execution.model_thread import Stage
 from livereactor.runtime.interfaces import (
     ClientInfo,
-    Loaded,
     LoadFailed,
+    LoadFinished,
+    MessageSent,
+    ModelEvent,
     Progress,
     Role,
-    Said,
     SessionFailed,
-    StageEvent,
     StepsDone,
     StreamEnded,
 )
 from livereactor.runtime.options import Options
 from livereactor.runtime.outputs.outputs import Outputs
 from livereactor.runtime.recording.recorder import Recorder
-from livereactor.runtime.session import membership_events as e
+from livereactor.runtime.session import events as e
 from livereactor.runtime.session.calls import Calls
-from livereactor.runtime.session.connection import Connection, Connections
+from livereactor.runtime.session.data_channels import Connection, Connections
 from livereactor.runtime.session.describing import capabilities
-from livereactor.runtime.session.event_log import Journal
+from livereactor.runtime.session.event_log import EventLog
 from livereactor.runtime.session.lifecycle import (
-    EndAsked,
+    EndRequested,
     ModelBroken,
+    ModelClosed,
     ModelLoaded,
-    SessionAsked,
+    SessionRequested,
     SessionState,
-    StageClosed,
 )
-from livereactor.runtime.session.membership import Room
-from livereactor.runtime.session.membership_loop import RoomLoop
+from livereactor.runtime.session.membership import Membership
+from livereactor.runtime.session.membership_loop import MembershipLoop
 from livereactor.runtime.session.metrics import Metrics
 from livereactor.runtime.session.peers import Peers
 from livereactor.runtime.session.scope import SessionScope, start_of
 from livereactor.runtime.session.steps import refused
-from livereactor.runtime.session.transitions import SessionMoves
+from livereactor.runtime.session.transitions import SessionTransitions
 from livereactor.runtime.session.uploads import Uploads
 
 log = structlog.get_logger("livereactor.session")
 
 
 class SessionShell:
-    """One model, its Stage and Outputs, its Room, and whoever is in it.
+    """One model, its Stage and Outputs, its Membership, and whoever is in it.
 
     Attributes:
         failure: why the last Session failed, for the operator and a page on loopback.
@@ -82,8 +82,8 @@ class SessionShell:
 
     def __init__(self, model: type[Model], *, engine: Engine, blobs: Blobs, options: Options) -> None:
         self.options, self.limits = options, options.limits
-        self.metrics, self.journal = Metrics(), Journal()
-        self.moves = SessionMoves(self.metrics, self.journal)
+        self.metrics, self.event_log = Metrics(), EventLog()
+        self.moves = SessionTransitions(self.metrics, self.event_log)
         self.uploads = Uploads(blobs, self.limits, options.upload_types, self.metrics.uploaded)
         self.outputs = Outputs(definition_of(model).outputs)
         self.metrics.watch_outputs(self.outputs.counters)
@@ -108,20 +108,20 @@ class SessionShell:
         self.changes = Changes()
         self._tidying: asyncio.Task[None] | None = None  # kept, or it might be collected
         self._loop: asyncio.AbstractEventLoop
-        self._room_loop = RoomLoop(self._carry_out)
+        self._room_loop = MembershipLoop(self._carry_out)
         self._sparse = SparseLog(log)
         self._scope = SessionScope(0, self._sparse)
         self.take(model)
 
     def take(self, model: type[Model]) -> None:
-        """Everything that follows from the class; a Room in `created`."""
+        """Everything that follows from the class; a Membership in `created`."""
         self.definition = definition_of(model)
         self.schema = self.definition.schema
         self.document = to_openapi(self.schema)
         idle = self.options.idle_timeout or self.definition.idle_timeout or 0.0
         outputs = [track.name for track in self.definition.outputs]
         inputs = list(self.definition.inputs)
-        self._room_loop.enter(Room(self.limits, outputs=outputs, inputs=inputs, idle_timeout=idle))
+        self._room_loop.enter(Membership(self.limits, outputs=outputs, inputs=inputs, idle_timeout=idle))
         self.peers.tracks = tuple(self.schema.tracks)
 
     def start(self) -> None:
@@ -131,13 +131,13 @@ class SessionShell:
         self.stage.start()
 
     def close(self) -> None:
-        """Wake the Room no more and let event streams end."""
+        """Wake the Membership no more and let event streams end."""
         self._room_loop.close()
-        self.journal.close()
+        self.event_log.close()
 
     @property
-    def look(self) -> Room:
-        """The Room, to be looked at."""
+    def look(self) -> Membership:
+        """The Membership, to be looked at."""
         return self._room_loop.room
 
     @property
@@ -149,7 +149,7 @@ class SessionShell:
         """End the Session; without one, nothing happens. `quietly`: its clients are not told why."""
         if self.look.is_open():
             notice = bool(self.connections) and not quietly
-            self.room(EndAsked(reason, notice=notice, moderate=moderate))
+            self.room(EndRequested(reason, notice=notice, moderate=moderate))
 
     def connect(self, connection: int, *, ours: bool, records: bool) -> None:
         """A Connection has a new offer: whatever it had before is closed silently (protocol 10.3)."""
@@ -161,7 +161,7 @@ class SessionShell:
 
     # --- what Connections and Peers ask (ConnectionHost, PeersHost) ------------------------------------------------
 
-    def room(self, event: e.RoomEvent) -> None:
+    def room(self, event: e.MembershipEvent) -> None:
         self._room_loop.handle(event)
 
     def command(self, connection: Connection, command: m.Command) -> None:
@@ -187,7 +187,7 @@ class SessionShell:
     def _may_command(self, connection: int) -> ClientInfo:
         client = self._scope.clients.get(connection)
         try:
-            self.room(e.CommandAsked(connection))
+            self.room(e.CommandReceived(connection))
         except IllegalTransitionError:
             client = None
         if client is None:
@@ -240,17 +240,17 @@ class SessionShell:
         except RuntimeError:  # the loop has closed: nobody is left to be told
             return
 
-    def _on_stage(self, event: StageEvent) -> None:
+    def _on_stage(self, event: ModelEvent) -> None:
         match event:
-            case Said(session=session) if session != self._scope.number:
+            case MessageSent(session=session) if session != self._scope.number:
                 pass  # of a Session before: nobody of this one is meant
-            case Said(message=message, client=client):
+            case MessageSent(message=message, client=client):
                 self.connections.tell(client, m.ModelMessage(message.type, message.data))
             case Progress():
                 self.progress = event
                 self.changes.stir()
                 log.info("loading", progress=event.fraction, text=event.text)
-            case Loaded(seconds=seconds):
+            case LoadFinished(seconds=seconds):
                 self.metrics.loaded(seconds)
                 log.info("model loaded", model=self.definition.name, seconds=round(seconds, 3))
                 self.room(ModelLoaded())
@@ -274,9 +274,9 @@ class SessionShell:
             self.room(ModelBroken(reason))
         self._finish(UnavailableError(reason))
 
-    # --- the Room's effects ----------------------------------------------------------------------------------------
+    # --- the Membership's effects ---------------------------------------------------------------------------------
 
-    def _carry_out(self, effect: e.RoomEffect) -> None:
+    def _carry_out(self, effect: e.MembershipEffect) -> None:
         match effect:
             case e.ResumeOutput(connection=connection, track=track):
                 self.outputs.resume(track, connection)
@@ -293,9 +293,9 @@ class SessionShell:
                 self.stage.input_active(track, False)
             case e.ProbeInputs(connection=connection):
                 self.peers.probe(connection)
-            case e.JoinStage(connection=connection, role=role):
+            case e.JoinModel(connection=connection, role=role):
                 self._joined(connection, role)
-            case e.LeaveStage(connection=connection):
+            case e.LeaveModel(connection=connection):
                 if (client := self._scope.clients.pop(connection, None)) is not None:
                     self.stage.leave(client)
             case e.GrantPublish(connection=connection, track=track, request_id=request):
@@ -308,22 +308,22 @@ class SessionShell:
                     wire.assume_listener()
             case e.ClosePeer(connection=connection, reason=reason):
                 self._dropped(connection, reason)
-            case e.TellEnd(reason=reason, moderate=moderate):
+            case e.AnnounceEnd(reason=reason, moderate=moderate):
                 self.calls.end()
                 parting = m.Moderation("terminate", message=reason) if moderate else m.SessionEnded(reason)
                 self.connections.tell(None, parting)
-            case e.TellTime(seconds_left=seconds):
+            case e.AnnounceTimeLeft(seconds_left=seconds):
                 self.connections.tell(None, m.RuntimeMessage("timeWarning", {"seconds": seconds}))
-            case e.OpenStage(session=session):
+            case e.OpenModel(session=session):
                 self._open(session)
-            case e.CloseStage(reason=reason):
+            case e.CloseModel(reason=reason):
                 self._close(reason)
-            case e.StateMoved():
+            case e.RecordTransition():
                 self._state_moved(effect)
-            case e.MadeLive():
+            case e.BecameLive():
                 pass  # what was held leaves when the format is known, what was said is heard once it has joined
 
-    def _open(self, asked: SessionAsked) -> None:
+    def _open(self, asked: SessionRequested) -> None:
         self.failure = self.opening = None
         self._sessions += 1
         scope = self._scope = SessionScope(self._sessions, self._sparse, asked.id)
@@ -341,7 +341,7 @@ class SessionShell:
         else:
             self.opening.add_done_callback(lambda done: self._post(self._opened, scope, asked, done))
 
-    def _opened(self, scope: SessionScope, asked: SessionAsked, done: Future[None]) -> None:
+    def _opened(self, scope: SessionScope, asked: SessionRequested, done: Future[None]) -> None:
         """A Session that did not open ends; who asked for a start that the model refused ends it himself."""
         error = None if done.cancelled() else done.exception()
         if error is None or scope is not self._scope or (asked.starting and isinstance(error, UsageError)):
@@ -370,7 +370,7 @@ class SessionShell:
         except Exception as error:  # the store is away: its files stay, unreachable, and the next user is served
             scope.log.error("uploads not erased", reason=str(error) or type(error).__name__)
         if self.look.state is SessionState.CLOSING:
-            self.room(StageClosed())
+            self.room(ModelClosed())
             self._scope = SessionScope(0, self._sparse)
 
     def _joined(self, connection: int, role: Role) -> None:
@@ -395,7 +395,7 @@ class SessionShell:
         self.calls.forget(connection)
         self.peers.drop(connection)
 
-    def _state_moved(self, moved: e.StateMoved) -> None:
+    def _state_moved(self, moved: e.RecordTransition) -> None:
         asked = self.look.session  # that moves first, and opens then
         log = self._sparse.bind(session=asked.id) if asked else self._scope.log
         session = asked.id if asked else self._scope.id

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from livereactor.runtime.session.event_log import Journal
+from livereactor.runtime.session.event_log import EventLog
+from livereactor.runtime.session.events import RecordTransition
 from livereactor.runtime.session.lifecycle import SessionState
-from livereactor.runtime.session.membership_events import StateMoved
 from livereactor.runtime.session.metrics import Metrics
 
 
 @dataclass(frozen=True, slots=True)
-class SessionMoved:
+class SessionTransition:
     """A Session went from one state to the next.
 
     Attributes:
@@ -28,18 +28,18 @@ class SessionMoved:
     reason: str
 
 
-class SessionMoves:
+class SessionTransitions:
     """Tells of every move.
 
     Attributes:
         watchers: called with each, in order; they must not raise.
     """
 
-    def __init__(self, metrics: Metrics, journal: Journal) -> None:
+    def __init__(self, metrics: Metrics, journal: EventLog) -> None:
         self._metrics, self._journal = metrics, journal
-        self.watchers: list[Callable[[SessionMoved], None]] = []
+        self.watchers: list[Callable[[SessionTransition], None]] = []
 
-    def moved(self, moved: StateMoved, *, session: str | None, started: float | None, log: Any) -> None:
+    def moved(self, moved: RecordTransition, *, session: str | None, started: float | None, log: Any) -> None:
         """Tell of one.
 
         Args:
@@ -53,4 +53,4 @@ class SessionMoves:
         apart = f"{before.value} {after.value}"
         log.info("session state", apart=apart, before=before.value, after=after.value, reason=moved.reason)
         for watcher in self.watchers:
-            watcher(SessionMoved(session, before, after, moved.reason))
+            watcher(SessionTransition(session, before, after, moved.reason))

@@ -16,7 +16,7 @@ from livereactor.protocol import link
 from livereactor.protocol.http import IceServerBody, StartSession
 from livereactor.runtime.session.lifecycle import OPEN, SessionState
 from livereactor.runtime.session.service import Runtime
-from livereactor.runtime.session.transitions import SessionMoved
+from livereactor.runtime.session.transitions import SessionTransition
 from livereactor.runtime.worker.app import relayed_app
 from livereactor.runtime.worker.calls import call, refusal
 from livereactor.runtime.worker.events import SlotBroken, SlotClosed, SlotMoved
@@ -114,7 +114,7 @@ class Slot:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _moved(self, moved: SessionMoved) -> None:
+    def _moved(self, moved: SessionTransition) -> None:
         session, after = moved.session, moved.after
         if after is SessionState.TERMINATED:
             self._listener(SlotBroken(self.n, self.runtime.failure or moved.reason))

@@ -1,6 +1,6 @@
 """One Connection's data channels: which wire format it speaks, what it says, and what is said to it.
 
-Loop only. Decoding and checking happen here; who may do what is the Room's, doing it the Runtime's.
+Loop only. Decoding and checking happen here; who may do what is the Membership's, doing it the Runtime's.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from livereactor.engine.port import Channel, ChannelClosed, ChannelEvent, Channe
 from livereactor.protocol import messages as m
 from livereactor.protocol.codecs import CODECS, Codec
 from livereactor.protocol.sniff import format_of
-from livereactor.runtime.session.member import DataOpened
-from livereactor.runtime.session.membership_events import (
+from livereactor.runtime.session.events import (
     ControlOpened,
-    Heard,
-    PauseAsked,
-    PublishAsked,
+    FrameReceived,
+    MembershipEvent,
+    PauseRequested,
+    PublishRequested,
     RefusePublish,
-    ResumeAsked,
-    RoomEvent,
+    ResumeRequested,
     TransportLost,
-    UnpublishAsked,
+    UnpublishRequested,
 )
+from livereactor.runtime.session.member import DataOpened
 from livereactor.runtime.session.steps import too_large
 
 BACKLOG_BYTES: Final = 8 * 1024 * 1024  # what a client may leave unread: libwebrtc kills a channel above 16 MiB
@@ -39,8 +39,8 @@ FAULT_CHARACTERS: Final = 64  # of what a client calls its error, for the log
 class ConnectionHost(Protocol):
     """The Session as a Connection sees it."""
 
-    def room(self, event: RoomEvent) -> None:
-        """Feed the Room; raises what the Room raises."""
+    def room(self, event: MembershipEvent) -> None:
+        """Feed the Membership; raises what the Membership raises."""
         ...
 
     def command(self, connection: Connection, command: m.Command) -> None:
@@ -119,7 +119,7 @@ class Connection:
                 case ChannelClosed():
                     if label == m.DATA:
                         self._host.room(TransportLost(self.number, "the client closed its data channel"))
-        except LivereactorError as error:  # what the Room refuses must not reach the engine that called
+        except LivereactorError as error:  # what the Membership refuses must not reach the engine that called
             self._fault(label, error)
 
     def _opened(self, label: m.ChannelLabel) -> None:
@@ -131,7 +131,7 @@ class Connection:
         if not self._decided:
             self._decide(data, text)
         assert self._codec is not None
-        self._host.room(Heard(self.number, binary=not self._codec.TEXT))
+        self._host.room(FrameReceived(self.number, binary=not self._codec.TEXT))
         if self._joined:
             self._heard(label, data)
         elif len(self._early) < self._limits.held_messages and self._early_bytes() + len(data) <= HELD_BYTES:
@@ -147,7 +147,7 @@ class Connection:
         try:
             limit = self._channels[label].max_message_bytes
             self._take(self._codec.decode_client(label, data, limit=limit))
-        except LivereactorError as error:  # unreadable, or a notice that the Room refuses and that has no answer
+        except LivereactorError as error:  # unreadable, or a notice that the Membership refuses and that has no answer
             self._fault(label, error)
 
     def _decide(self, data: bytes, text: bool) -> None:
@@ -181,13 +181,13 @@ class Connection:
                 if self._ours:
                     self.tell(m.Pong())
             case m.ResumeTrack(name=track):
-                host.room(ResumeAsked(number, track))
+                host.room(ResumeRequested(number, track))
             case m.PauseTrack(name=track):
-                host.room(PauseAsked(number, track))
+                host.room(PauseRequested(number, track))
             case m.PublishTrack(name=track, request_id=request_id):
-                host.room(PublishAsked(number, track, request_id))
+                host.room(PublishRequested(number, track, request_id))
             case m.UnpublishTrack(name=track):
-                host.room(UnpublishAsked(number, track))
+                host.room(UnpublishRequested(number, track))
             case m.FileUploaded(file=file):
                 host.uploaded(number, file.upload_id)
             case m.RequestSchema(request_id=request_id):
@@ -223,7 +223,7 @@ class Connection:
             self._answer_instead(message, error)
 
     def refuse_publish(self, refused: RefusePublish) -> None:
-        """The Room gave another the slot, or nobody may have it."""
+        """The Membership gave another the slot, or nobody may have it."""
         # Only v1 has a place for another code than that of a slot that is taken.
         if refused.code != m.PUBLISH_REFUSED and self.format is m.WireFormat.V1:
             self.tell(m.Failure(refused.request_id, refused.code, refused.message, m.CONTROL))

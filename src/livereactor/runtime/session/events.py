@@ -1,4 +1,4 @@
-"""What happens to a Room and what it wants done: frozen data, no behaviour. The states are in the machines."""
+"""What happens to a Membership and what it wants done: frozen data, no behaviour. The states are in the machines."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import TypeAlias
 
 from livereactor.runtime.interfaces import Role
 from livereactor.runtime.session.lifecycle import (
-    EndAsked,
+    EndRequested,
     ModelBroken,
+    ModelClosed,
     ModelLoaded,
-    SessionAsked,
+    SessionRequested,
     SessionState,
-    StageClosed,
 )
 from livereactor.runtime.session.member import DataOpened, Offered, TransportUp
 
@@ -35,7 +35,7 @@ class ControlOpened:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class FrameReceived:
     """A frame of any kind came on a data channel. `binary`: in the wire format v1."""
 
     connection: int
@@ -43,14 +43,14 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True)
-class CommandAsked:
-    """A Command or a step came; the Room only says whether it may."""
+class CommandReceived:
+    """A Command or a step came; the Membership only says whether it may."""
 
     connection: int
 
 
 @dataclass(frozen=True, slots=True)
-class PublishAsked:
+class PublishRequested:
     """A claim of an input Track's slot; `request_id` is echoed in the outcome."""
 
     connection: int
@@ -59,7 +59,7 @@ class PublishAsked:
 
 
 @dataclass(frozen=True, slots=True)
-class UnpublishAsked:
+class UnpublishRequested:
     """The slot is given back."""
 
     connection: int
@@ -67,7 +67,7 @@ class UnpublishAsked:
 
 
 @dataclass(frozen=True, slots=True)
-class ResumeAsked:
+class ResumeRequested:
     """Send this output Track to this Connection."""
 
     connection: int
@@ -75,7 +75,7 @@ class ResumeAsked:
 
 
 @dataclass(frozen=True, slots=True)
-class PauseAsked:
+class PauseRequested:
     """Stop sending it."""
 
     connection: int
@@ -92,26 +92,26 @@ class MediaArrived:
 
 @dataclass(frozen=True, slots=True)
 class TimedOut:
-    """The Room's `deadline()` has passed."""
+    """The Membership's `deadline()` has passed."""
 
 
-RoomEvent: TypeAlias = (
+MembershipEvent: TypeAlias = (
     ModelLoaded
     | ModelBroken
-    | SessionAsked
-    | EndAsked
-    | StageClosed
+    | SessionRequested
+    | EndRequested
+    | ModelClosed
     | Offered
     | TransportUp
     | TransportLost
     | DataOpened
     | ControlOpened
-    | Heard
-    | CommandAsked
-    | PublishAsked
-    | UnpublishAsked
-    | ResumeAsked
-    | PauseAsked
+    | FrameReceived
+    | CommandReceived
+    | PublishRequested
+    | UnpublishRequested
+    | ResumeRequested
+    | PauseRequested
     | MediaArrived
     | TimedOut
 )
@@ -120,21 +120,21 @@ RoomEvent: TypeAlias = (
 
 
 @dataclass(frozen=True, slots=True)
-class OpenStage:
+class OpenModel:
     """Open the model for this Session."""
 
-    session: SessionAsked
+    session: SessionRequested
 
 
 @dataclass(frozen=True, slots=True)
-class CloseStage:
-    """Close the model, and forget everything of the Session: outputs, uploads, signalling; answer by StageClosed."""
+class CloseModel:
+    """Close the model, and forget everything of the Session: outputs, uploads, signalling; answer by ModelClosed."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class TellEnd:
+class AnnounceEnd:
     """Tell every Connection that the Session ends; what is told has some 80 ms to leave."""
 
     reason: str
@@ -142,7 +142,7 @@ class TellEnd:
 
 
 @dataclass(frozen=True, slots=True)
-class TellTime:
+class AnnounceTimeLeft:
     """Tell every Connection that `max_duration` ends the Session in `seconds_left`."""
 
     seconds_left: float
@@ -157,7 +157,7 @@ class ClosePeer:
 
 
 @dataclass(frozen=True, slots=True)
-class JoinStage:
+class JoinModel:
     """The model meets this client."""
 
     connection: int
@@ -165,14 +165,14 @@ class JoinStage:
 
 
 @dataclass(frozen=True, slots=True)
-class LeaveStage:
+class LeaveModel:
     """The model's client has gone."""
 
     connection: int
 
 
 @dataclass(frozen=True, slots=True)
-class MadeLive:
+class BecameLive:
     """Transport and `data` are there: what was held for this Connection may leave."""
 
     connection: int
@@ -252,7 +252,7 @@ class RefusePublish:
 
 
 @dataclass(frozen=True, slots=True)
-class StateMoved:
+class RecordTransition:
     """The Session's state changed: for the journal, the metrics and whoever waits for it."""
 
     before: SessionState
@@ -260,15 +260,15 @@ class StateMoved:
     reason: str
 
 
-RoomEffect: TypeAlias = (
-    OpenStage
-    | CloseStage
-    | TellEnd
-    | TellTime
+MembershipEffect: TypeAlias = (
+    OpenModel
+    | CloseModel
+    | AnnounceEnd
+    | AnnounceTimeLeft
     | ClosePeer
-    | JoinStage
-    | LeaveStage
-    | MadeLive
+    | JoinModel
+    | LeaveModel
+    | BecameLive
     | AssumeFormat
     | ResumeOutput
     | PauseOutput
@@ -278,5 +278,5 @@ RoomEffect: TypeAlias = (
     | CloseInput
     | GrantPublish
     | RefusePublish
-    | StateMoved
+    | RecordTransition
 )
