@@ -36,8 +36,8 @@ from livereactor.media.encoder import make_encoder
 from livereactor.media.frames import VideoCodec
 from livereactor.protocol import messages as m
 from livereactor.protocol import v0, v1
+from livereactor.protocol.codecs import format_of
 from livereactor.protocol.http import CandidateBody, Offer
-from livereactor.protocol.sniff import format_of
 
 FPS = 25.0
 WIDTH, HEIGHT = 320, 180

@@ -14,7 +14,7 @@ import av
 from av.video.codeccontext import VideoCodecContext
 
 from livereactor.media.presets import Preset
-from livereactor.media.timebase import TICKS
+from livereactor.media.rate import TICKS
 
 SMPTE170M: Final = (
     6  # ITU-T H.273: BT.601, 525 lines; what OpenCV's conversion gives, and decoders would guess otherwise

@@ -1,4 +1,4 @@
-"""The rate an encoder works at: it follows what congestion control allows, with hysteresis. Pure: `now` comes in.
+"""Rates of an encoder: the clock it counts in, and the bitrate it works at, which follows congestion control. Pure.
 
 VP8 pays for each change with a key frame, so small ones are left out and short ones waited out.
 """
@@ -6,6 +6,22 @@ VP8 pays for each change with a key frame, so small ones are left out and short 
 from __future__ import annotations
 
 from typing import Final
+
+TICKS: Final = 90_000  # a second: the RTP video clock (RFC 6184, section 8.2.1)
+
+
+def advance(gap_us: int, fps: float) -> int:
+    """Return the ticks from the last frame to this one, for the encoder's rate control.
+
+    The real gap within a half to four intervals of `fps`: a Frame made early by a Command must not look like a burst
+    to be starved, nor a Frame after a long pause like a licence to spend the pause's bits at once.
+
+    Returns:
+        at least 1.
+    """
+    interval = TICKS / fps
+    return max(1, round(min(max(gap_us * TICKS / 1e6, interval / 2), interval * 4)))
+
 
 FALL_BELOW, FALL_AFTER = 0.9, 0.5  # a target below this share of the rate, for this many seconds, is followed
 RISE_ABOVE, RISE_AFTER = 1.25, 2.0  # climbing estimates would otherwise cost a key frame every few seconds

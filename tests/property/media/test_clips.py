@@ -14,8 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from livereactor.media.boxes import AAC_SAMPLES, VIDEO_SCALE
-from livereactor.media.clip import cut
-from livereactor.media.film import Film
+from livereactor.media.clip import Film, cut
 from livereactor.media.fragments import boxes_in
 from livereactor.media.h264 import level_for, open_h264, open_stitchable
 from tests.tools.tapes import BEEP, HEIGHT, RATE, WIDTH, Tape, beeping, record, seen, visible

@@ -14,12 +14,12 @@ import pytest
 from livereactor.base.errors import InvalidCommandError, PeerError, TooLargeError
 from livereactor.protocol import http, v0, v1
 from livereactor.protocol.chunking import Reassembly, declared_limit, split
+from livereactor.protocol.codecs import format_of
 from livereactor.protocol.json_text import parse_json
 from livereactor.protocol.openapi import from_openapi, to_openapi
 from livereactor.protocol.playlists import read_playlist
 from livereactor.protocol.schema import validate_arguments
 from livereactor.protocol.sdp import parse_offer
-from livereactor.protocol.sniff import format_of
 from tests.unit.protocol.test_playlists import OFFICIAL, URL
 from tests.unit.protocol.test_schema import POND
 from tests.unit.protocol.test_sdp import OFFER

@@ -13,10 +13,10 @@ from livereactor.protocol import messages as m
 from livereactor.protocol import types as t
 from livereactor.protocol import v0, v1
 from livereactor.protocol.chunking import Reassembled, Reassembly, split
+from livereactor.protocol.codecs import format_of
 from livereactor.protocol.messages import WireFormat
 from livereactor.protocol.openapi import from_openapi, to_openapi
 from livereactor.protocol.schema import ModelSchema, breaking_changes
-from livereactor.protocol.sniff import format_of
 from livereactor.protocol.validation import check
 from tests.property.protocol import strategies as s
 

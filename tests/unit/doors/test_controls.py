@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from livereactor.integrations.controls import controls
+from livereactor.integrations.notebook import controls
 from livereactor.protocol.schema import CommandSchema, ModelSchema
 from livereactor.protocol.types import (
     BoolType,

@@ -9,7 +9,7 @@ from gymnasium import spaces
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livereactor.integrations.spaces import parameter_actions
+from livereactor.integrations.gym import parameter_actions
 from livereactor.protocol.schema import CommandSchema, ModelSchema, validate_arguments
 from livereactor.protocol.types import BoolType, Bounds, ChoiceType, Field, FloatType, IntType, StrType, Type
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from livereactor.base.errors import PeerError
 from livereactor.engine.aiortc import sdp
-from livereactor.engine.aiortc.assembly import (
+from livereactor.engine.aiortc.frame_tags import FrameTag, append_tag, split_tag
+from livereactor.engine.aiortc.inputs import (
     MAX_PACKETS,
     Piece,
     SoundAssembly,
@@ -16,8 +17,7 @@ from livereactor.engine.aiortc.assembly import (
     is_h264_key,
     is_vp8_key,
 )
-from livereactor.engine.aiortc.frame_tags import FrameTag, append_tag, split_tag
-from livereactor.engine.aiortc.receiver_estimate import Bounds, ReceiverEstimate
+from livereactor.engine.aiortc.outputs import Bounds, ReceiverEstimate
 from livereactor.engine.key_gate import KeyGate
 from livereactor.media.frames import EncodedFrame, VideoCodec
 from livereactor.protocol.sdp import parse_description

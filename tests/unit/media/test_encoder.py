@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from livereactor.media.colour import shrink, to_planes
 from livereactor.media.encoder import make_encoder, start_bps
 from livereactor.media.frames import EncodedFrame, Pixels, VideoCodec
-from livereactor.media.timebase import TICKS, advance
+from livereactor.media.rate import TICKS, advance
 
 CODECS = list(VideoCodec)
 INTERVAL_US = 33_333

@@ -9,11 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livereactor.media.avc import fits, level_of, parse, to_annex_b, track_of
+from livereactor.media.avc import fits, level_of, parse, to_annex_b, track_of, without_timing
 from livereactor.media.encoder import make_encoder
 from livereactor.media.frames import VideoCodec
 from livereactor.media.h264 import level_for, open_stitchable
-from livereactor.media.sps import without_timing
 from tests.tools.tapes import numbered, video_frame
 
 WITH_TIMING = bytes.fromhex("6742c01fda014016e9a8303032000003000200000300791e306540")  # x264, 1280x720

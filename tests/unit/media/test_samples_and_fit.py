@@ -10,7 +10,7 @@ import pytest
 from livereactor.base.errors import EmissionError
 from livereactor.media.fit import Fit, fitted
 from livereactor.media.frames import Pixels, Sound
-from livereactor.media.samples import as_sound
+from livereactor.media.pixels import as_sound
 
 TONE = (np.sin(np.arange(480) / 7) * 20_000).astype(np.int16)
 STEREO = np.stack([TONE, -TONE], axis=1)

@@ -13,9 +13,8 @@ from livereactor.base.errors import PeerError, UsageError
 from livereactor.protocol import messages as m
 from livereactor.protocol import v0, v1
 from livereactor.protocol import wire_v1_pb2 as wire
-from livereactor.protocol.codecs import CODECS
+from livereactor.protocol.codecs import CODECS, format_of
 from livereactor.protocol.messages import WireFormat
-from livereactor.protocol.sniff import format_of
 
 UPLOAD = m.UploadReference("up-1", "a.txt", "text/plain", 5)
 

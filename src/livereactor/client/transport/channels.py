@@ -15,9 +15,8 @@ from livereactor.client.error import ReactorError
 from livereactor.client.errors import error_of
 from livereactor.engine.port import Channel, ChannelClosed, ChannelEvent, ChannelOpened, MessageReceived
 from livereactor.protocol import messages as m
-from livereactor.protocol.codecs import CODECS
+from livereactor.protocol.codecs import CODECS, format_of
 from livereactor.protocol.messages import WireFormat
-from livereactor.protocol.sniff import format_of
 
 FALL_BACK: Final = 2.0  # seconds that a server may speak JSON and nothing else, before it is taken to know nothing else
 

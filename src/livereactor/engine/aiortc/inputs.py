@@ -10,6 +10,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final, cast
 
 import av
@@ -18,10 +19,189 @@ import cv2
 from aiortc import RTCRtpReceiver
 from aiortc.rtcrtpreceiver import NackGenerator
 
-from livereactor.engine.aiortc.assembly import Piece, SoundAssembly, VideoAssembly, Whole, is_h264_key, is_vp8_key
 from livereactor.engine.aiortc.frame_tags import FrameTag, split_tag
 from livereactor.engine.port import Kind
 from livereactor.media.frames import Frame, Pixels, Sound, VideoCodec
+
+# RTP packets put together again, for the least delay. Pure: `now` is passed in.
+# aiortc's own buffer gives a frame out when the next one begins (one interval late) and waits for 512 packets at a
+# loss. Here a Frame is out with its marker bit (RFC 7741, section 4.1; RFC 6184, section 5.1). A loss may be repaired
+# by a retransmission for a few Frames and a few round trips; then all is dropped up to the next key Frame.
+
+PATIENCE_FRAMES: Final = 4  # Frames that end behind a gap before it may be given up: 130 ms at 30 fps
+PATIENCE_SECONDS: Final = 0.2  # and for at least so long: after a stall many Frames come at once, repairs do not
+PATIENCE_PACKETS: Final = 3  # of sound, 20 ms each, behind a gap
+MAX_PACKETS: Final = 2048  # kept behind a gap: a key Frame of 2 MB
+ASK_EVERY: Final = 10  # Frames dropped between two wishes for a key Frame
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One packet: `data` is its payload without the codec's RTP header."""
+
+    timestamp: int
+    marker: bool
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """One encoded Frame or block of sound."""
+
+    timestamp: int
+    data: bytes
+
+
+class Sequence:
+    """Packets in their order; 16-bit sequence numbers made endless."""
+
+    def __init__(self) -> None:
+        self._pieces: dict[int, Piece] = {}
+        self._next: int | None = None  # number of the packet to give out next
+        self.markers = 0  # packets kept that end a Frame
+
+    def put(self, number: int, piece: Piece) -> None:
+        """Keep a packet; one that was given out or given up already is dropped."""
+        if self._next is None:
+            self._next = number
+        # The nearest number to the expected one that has these 16 bits (RFC 3550, section A.1).
+        place = self._next + ((number - self._next + 0x8000) & 0xFFFF) - 0x8000
+        if place >= self._next and place not in self._pieces and len(self._pieces) < MAX_PACKETS:
+            self._pieces[place] = piece
+            self.markers += piece.marker
+
+    def run(self) -> list[Piece]:
+        """What lies in order from the next packet on."""
+        assert self._next is not None
+        found: list[Piece] = []
+        while (piece := self._pieces.get(self._next + len(found))) is not None:
+            found.append(piece)
+        return found
+
+    def behind(self) -> list[tuple[int, Piece]]:
+        """Place and packet of all that is kept, in order."""
+        return sorted(self._pieces.items())
+
+    def drop_to(self, place: int) -> None:
+        """Go on at `place`."""
+        self._next = place
+        self._pieces = {kept: piece for kept, piece in self._pieces.items() if kept >= place}
+        self.markers = sum(piece.marker for piece in self._pieces.values())
+
+    def drop(self, count: int) -> None:
+        """Go on after the next `count` packets."""
+        assert self._next is not None
+        self.drop_to(self._next + count)
+
+    def is_full(self) -> bool:
+        """No more packets are kept."""
+        return len(self._pieces) >= MAX_PACKETS
+
+
+class VideoAssembly:
+    """Frames of one video section.
+
+    Args:
+        is_key: whether a whole Frame can be decoded without any other.
+    """
+
+    def __init__(self, is_key: Callable[[bytes], bool]) -> None:
+        self._is_key = is_key
+        self._sequence = Sequence()
+        self._dropped: int | None = 0  # Frames dropped while waiting for a key Frame; None = not waiting
+        self._gap_at: float | None = None  # since when Frames wait behind a gap
+        self._wish = False
+
+    def add(self, number: int, piece: Piece, now: float) -> list[Whole]:
+        """Take a packet; returns the Frames that are complete and can be decoded now."""
+        self._sequence.put(number, piece)
+        frames = self._complete() if self._sequence.markers else []
+        if self._is_hopeless(now):
+            self._give_up(self._sequence.behind())
+            frames += self._complete()
+        return frames
+
+    def _is_hopeless(self, now: float) -> bool:
+        if not self._sequence.markers:
+            self._gap_at = None
+        elif self._gap_at is None:
+            self._gap_at = now
+        waited = self._gap_at is not None and now - self._gap_at >= PATIENCE_SECONDS
+        return (waited and self._sequence.markers >= PATIENCE_FRAMES) or self._sequence.is_full()
+
+    def restart(self) -> None:
+        """A decoder begins: it needs a key Frame, which may be the next that comes anyway."""
+        self._dropped, self._wish = 0, False
+
+    def want_key(self) -> None:
+        """The decoder cannot go on."""
+        self._dropped, self._wish = 0, True
+
+    def take_wish(self) -> bool:
+        """Whether the sender is to be asked for a key Frame now."""
+        wish, self._wish = self._wish, False
+        return wish
+
+    def _complete(self) -> list[Whole]:
+        frames: list[Whole] = []
+        pieces: list[Piece] = []
+        for piece in self._sequence.run():
+            pieces.append(piece)
+            if piece.marker:
+                self._sequence.drop(len(pieces))
+                frames += self._usable(pieces)
+                pieces = []
+        return frames
+
+    def _usable(self, pieces: list[Piece]) -> list[Whole]:
+        whole = Whole(pieces[-1].timestamp, b"".join(piece.data for piece in pieces))
+        if not whole.data:  # padding
+            return []
+        if self._dropped is not None and not self._is_key(whole.data):
+            self._wish = self._wish or self._dropped % ASK_EVERY == 0
+            self._dropped += 1
+            return []
+        self._dropped, self._wish = None, False
+        return [whole]
+
+    def _give_up(self, behind: list[tuple[int, Piece]]) -> None:
+        ends = [place for place, piece in behind if piece.marker]
+        self._sequence.drop_to(ends[0] + 1 if ends else behind[-1][0] + 1)
+        self.want_key()
+
+
+class SoundAssembly:
+    """Blocks of one audio section: one packet each."""
+
+    def __init__(self) -> None:
+        self._sequence = Sequence()
+
+    def add(self, number: int, piece: Piece) -> list[Whole]:
+        """Take a packet; returns the blocks that are in order now."""
+        self._sequence.put(number, piece)
+        behind = self._sequence.behind()
+        run = self._sequence.run()
+        if not run and len(behind) >= PATIENCE_PACKETS:
+            self._sequence.drop_to(behind[0][0])
+            run = self._sequence.run()
+        self._sequence.drop(len(run))
+        return [Whole(piece.timestamp, piece.data) for piece in run if piece.data]
+
+
+def is_vp8_key(data: bytes) -> bool:
+    """A key Frame has its start code behind the frame tag (RFC 6386, section 9.1)."""
+    return len(data) >= 10 and not data[0] & 1 and data[3:6] == b"\x9d\x01\x2a"
+
+
+def is_h264_key(data: bytes) -> bool:
+    """An IDR slice is in it (ITU-T H.264, table 7-1); Annex B."""
+    at = data.find(b"\x00\x00\x01")
+    while at >= 0 and at + 3 < len(data):
+        if data[at + 3] & 0x1F == 5:
+            return True
+        at = data.find(b"\x00\x00\x01", at + 3)
+    return False
+
 
 MAX_WAITING: Final = 8  # Frames waiting for the decoder; one that lags starts again at a key frame
 MAX_NACKS: Final = 5  # for one packet: about as long as its Frame is waited for

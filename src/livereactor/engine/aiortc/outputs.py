@@ -6,14 +6,17 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import av
+import numpy as np
 from aiortc import MediaStreamTrack, RTCRtpSender
 from aiortc.rtp import (
     RTCP_PSFB_APP,
@@ -31,11 +34,129 @@ from aiortc.rtp import (
 
 from livereactor.base.clock import monotonic_us
 from livereactor.engine.aiortc.frame_tags import FrameTag, append_tag
-from livereactor.engine.aiortc.opus_blocks import OpusBlocks
-from livereactor.engine.aiortc.receiver_estimate import Bounds, ReceiverEstimate
 from livereactor.engine.key_gate import KeyGate
 from livereactor.engine.port import KeyFrameWanted, PeerEvent, RateChanged
-from livereactor.media.frames import EncodedFrame, Sound, VideoCodec
+from livereactor.media.frames import EncodedFrame, Samples, Sound, VideoCodec
+
+# What a receiver's own estimate of the path (REMB) says about it. Pure: `now` is passed in.
+# Without transport-cc the receiver estimates, and it can only see what it gets: a quiet picture makes it report half
+# as much again as that picture needs, which is no limit of the path. Believing it would let the encoder shrink step
+# by step.
+
+WINDOW: Final = 1.0  # seconds over which what is sent is averaged
+CONGESTED: Final = 1.1  # an estimate below this much of what is sent: the receiver backs off to 0.85, else grows to 1.5
+NO_LIMIT_BELOW: Final = 300_000  # bits a second; with less on the way a key Frame alone upsets the average
+
+
+@dataclass(slots=True)
+class Bounds:
+    """Bits a second between which estimates are reported; `start_bps` is assumed while nothing is wrong."""
+
+    min_bps: int
+    start_bps: int
+    max_bps: int
+
+
+class ReceiverEstimate:
+    """The rate one receiver allows."""
+
+    def __init__(self, bounds: Bounds) -> None:
+        self._bounds = bounds
+        self._bps, self._at = 0.0, 0.0
+
+    def sent(self, size_bytes: int, now: float) -> None:
+        """These bytes were sent."""
+        self._bps = self._sent_bps(now) + size_bytes * 8 / WINDOW
+        self._at = now
+
+    def told(self, bps: int, now: float) -> int:
+        """The receiver estimated `bps`; what to report."""
+        sent = self._sent_bps(now)
+        congested = sent > NO_LIMIT_BELOW and bps < CONGESTED * sent
+        believed = bps if congested else max(bps, self._bounds.start_bps)
+        return max(self._bounds.min_bps, min(believed, self._bounds.max_bps))
+
+    def _sent_bps(self, now: float) -> float:
+        return self._bps * math.exp(-(now - self._at) / WINDOW)
+
+
+# PCM to Opus in packets of 10 ms (RFC 6716), and their RTP time. One per listener; no IO, not for two threads at
+# once.
+# aiortc's own encoder waits for 20 ms, in a pool of threads, and counts samples where time should be counted: after a
+# pause its listener would play late for good.
+
+RATE: Final = 48_000
+BLOCK: Final = 480  # samples of 10 ms
+MAX_DRIFT: Final = 4800  # samples: sound this far from where the last ended has been paused
+
+
+class OpusBlocks:
+    """An encoder and the samples that did not fill a packet yet."""
+
+    def __init__(self) -> None:
+        self._encoder: Any = None
+        self._resampler: av.AudioResampler | None = None
+        self._channels = 0
+        self._rest: Samples = np.empty((0, 1), np.int16)
+        self._time = 0  # samples; of the first one in `_rest`
+
+    def encode(self, sound: Sound, captured_us: int) -> list[Any]:
+        """The packets (`av.Packet`, timed in samples) that `sound` completes.
+
+        Args:
+            sound: any rate, one or two channels.
+            captured_us: monotonic microseconds of its first sample.
+        """
+        if self._encoder is None or sound.samples.shape[1] != self._channels:
+            self._open(sound.samples.shape[1])
+        samples = self._at_48k(sound)
+        now = captured_us * 48 // 1000
+        if abs(now - self._time - len(self._rest)) > MAX_DRIFT:
+            self._time, self._rest = now, samples
+        else:
+            self._rest = np.concatenate([self._rest, samples])
+        packets: list[Any] = []
+        while len(self._rest) >= BLOCK:
+            packets += self._encode(self._rest[:BLOCK])
+            self._rest = self._rest[BLOCK:]
+            self._time += BLOCK
+        return packets
+
+    def _open(self, channels: int) -> None:
+        encoder = cast("Any", av.CodecContext.create("libopus", "w"))
+        encoder.sample_rate, encoder.format = RATE, "s16"
+        encoder.layout = "mono" if channels == 1 else "stereo"
+        encoder.bit_rate = 64_000 if channels == 1 else 96_000
+        encoder.time_base = Fraction(1, RATE)
+        encoder.options = {"application": "lowdelay", "frame_duration": "10"}
+        self._encoder, self._channels, self._resampler = encoder, channels, None
+        self._rest = np.empty((0, channels), np.int16)
+
+    def _at_48k(self, sound: Sound) -> Samples:
+        if sound.rate == RATE:
+            return sound.samples
+        if self._resampler is None:
+            self._resampler = av.AudioResampler(format="s16", layout=self._encoder.layout, rate=RATE)
+        resampled = [block.to_ndarray() for block in self._resampler.resample(self._block(sound.samples, sound.rate))]
+        return (
+            cast("Samples", np.concatenate(resampled, axis=1).reshape(-1, self._channels))
+            if resampled
+            else self._rest[:0]
+        )
+
+    def _encode(self, samples: Samples) -> list[Any]:
+        packets: list[Any] = self._encoder.encode(self._block(samples, RATE))
+        for packet in packets:
+            packet.pts, packet.time_base = self._time, Fraction(1, RATE)
+        return packets
+
+    def _block(self, samples: Samples, rate: int) -> av.AudioFrame:
+        block = av.AudioFrame.from_ndarray(
+            np.ascontiguousarray(samples).reshape(1, -1), format="s16", layout=self._encoder.layout.name
+        )
+        block.sample_rate = rate
+        return block
+
 
 MAX_WAITING: Final = 4  # Frames handed over and not sent: a loop that lags loses Frames, it does not queue them
 MAX_BLOCKS: Final = 50  # of sound, half a second; the oldest goes

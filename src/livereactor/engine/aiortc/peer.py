@@ -22,9 +22,7 @@ from livereactor.engine.aiortc import sdp
 from livereactor.engine.aiortc.channel import AiortcChannel, MessageLimits, route_messages
 from livereactor.engine.aiortc.ice import Paths
 from livereactor.engine.aiortc.inputs import AiortcInput
-from livereactor.engine.aiortc.outputs import AiortcAudioOutput, AiortcVideoOutput
-from livereactor.engine.aiortc.receiver_estimate import Bounds
-from livereactor.engine.aiortc.routing import route_by_mid
+from livereactor.engine.aiortc.outputs import AiortcAudioOutput, AiortcVideoOutput, Bounds
 from livereactor.engine.gathering import Relays, announced
 from livereactor.engine.port import (
     Accepted,
@@ -347,3 +345,25 @@ def _preferences(codecs: Sequence[VideoCodec]) -> list[Any]:
     known = RTCRtpSender.getCapabilities("video").codecs
     chosen = [each for codec in codecs for each in known if each.mimeType.upper() == f"VIDEO/{codec.value}"]
     return [*chosen, *(each for each in known if each.mimeType == "video/rtx")]
+
+
+# Which section an RTP packet is for, by its mid.
+# aiortc asks the SSRC and, where that is unknown, the payload type; two cameras of one client share their payload
+# types and announce no SSRC, so their packets would be thrown away. The mid extension is what BUNDLE has for this
+# (RFC 9143).
+
+
+def route_by_mid(transport: Any) -> None:
+    """Make this DTLS transport of aiortc look at the mid first, and remember the SSRC it came with."""
+    router = transport._rtp_router
+    route = router.route_rtp
+
+    def routed(packet: Any) -> Any:
+        receiver = router.ssrc_table.get(packet.ssrc)
+        if receiver is None and packet.extensions.mid is not None:
+            receiver = router.mid_table.get(packet.extensions.mid)
+            if receiver is not None:
+                router.ssrc_table[packet.ssrc] = receiver
+        return route(packet)
+
+    router.route_rtp = routed

@@ -17,8 +17,7 @@ from livereactor.engine.libwebrtc.held import Held
 from livereactor.engine.libwebrtc.input import LibwebrtcInput
 from livereactor.engine.libwebrtc.stats import read_stats
 from livereactor.engine.libwebrtc.transport import Transport
-from livereactor.engine.libwebrtc.video import LibwebrtcVideoOutput, Repeater
-from livereactor.engine.libwebrtc.watch import PacerWatch
+from livereactor.engine.libwebrtc.video import LibwebrtcVideoOutput, PacerWatch, Repeater
 from livereactor.engine.port import (
     Accepted,
     Candidate,

@@ -6,20 +6,63 @@ are already made. Between the two stands a `Feed` behind a lock held for microse
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 import reactor_webrtc as rw
 
 from livereactor.base.clock import monotonic_us
 from livereactor.engine.libwebrtc import frame_tokens as tokens
-from livereactor.engine.libwebrtc.backlog import Backlog
 from livereactor.engine.libwebrtc.encoder_tracks import Served, Slots
 from livereactor.engine.libwebrtc.feed import Feed
 from livereactor.engine.port import CodecNegotiated, KeyFrameWanted, PeerEvent, RateChanged
 from livereactor.media.frames import EncodedFrame, VideoCodec
+
+# What still waits before a narrow network, and what that leaves for new pictures. Pure.
+# When a way becomes narrow, libwebrtc's estimate says so half a second later and more; what was handed over meanwhile
+# waits in its pacer, which lets go of it at the estimated rate. A sender that then uses the whole rate stays as late
+# as it is for good (2 s were measured at 1 Mbit/s). So a part of the rate goes to what waits, until nothing does.
+
+NARROWED: Final = 0.85  # of the best rate lately: below this something may be waiting
+FADES: Final = 0.98  # of the best rate, with each rate heard (some ten a second): a way that stays narrow is no news
+IN_TIME: Final = 0.05  # seconds in the pacer that are nothing; a key frame takes as long
+LEAST: Final = 0.2  # of the rate, for new pictures whatever waits
+CALM: Final = 10  # samples without anything that waits, after which there is no more to look for
+
+
+class Backlog:
+    """One video output's.
+
+    Attributes:
+        is_suspected: samples are wanted.
+    """
+
+    def __init__(self) -> None:
+        self.is_suspected = False
+        self._best = 0.0
+        self._packets, self._waited = 0, 0.0  # in all, as sampled last
+        self._seconds = 0.0
+        self._calm = 0
+
+    def rate(self, bps: int) -> int:
+        """Congestion control allows `bps`; what new pictures may use of it."""
+        self._best = max(float(bps), self._best * FADES)
+        if bps < NARROWED * self._best:
+            self.is_suspected, self._calm = True, 0
+        return round(bps * max(LEAST, 1.0 - max(0.0, self._seconds - IN_TIME)))
+
+    def sample(self, packets: int, waited: float) -> None:
+        """So many packets have been sent in all, and waited so many seconds in the pacer, in all."""
+        if packets > self._packets:
+            self._seconds = max(0.0, waited - self._waited) / (packets - self._packets)
+        self._packets, self._waited = packets, waited
+        self._calm = 0 if self._seconds > IN_TIME else self._calm + 1
+        if self._calm >= CALM:
+            self.is_suspected = False
+
 
 REPEAT_INTERVAL: Final = 0.008  # seconds between extra requests: four may be lost before a frame at 30 fps is late
 TOKEN_SPACING_US: Final = 1_000  # libwebrtc drops a frame captured in the same millisecond as the one before
@@ -212,3 +255,49 @@ class Repeater:
 
 def _ignore(_: PeerEvent) -> None:
     """Where the events of a closed output go."""
+
+
+# Looks at what waits in libwebrtc's pacer, ten times a second while something may: the shell of `Backlog`.
+
+INTERVAL: Final = 0.1  # seconds
+
+
+class PacerWatch:
+    """One Peer's, on the loop.
+
+    Args:
+        report: asks for the peer connection's statistics; None once it is closed.
+        outputs: its video outputs by mid.
+    """
+
+    def __init__(
+        self,
+        report: Callable[[], Awaitable[rw.StatsReport] | None],
+        outputs: Callable[[], Mapping[str, LibwebrtcVideoOutput]],
+    ) -> None:
+        self._report, self._outputs = report, outputs
+        self._task: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        """Something may wait; looks until nothing does. To be called as often as one likes."""
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._look(), name="livereactor pacer watch")
+
+    def end(self) -> None:
+        """Look no more."""
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _look(self) -> None:
+        wanted = True
+        while wanted and (asked := self._report()) is not None:
+            report = await asked
+            outputs = self._outputs()
+            answers = [
+                output.sample(sent.packets_sent, sent.total_packet_send_delay_s)
+                for sent in report.outbound_rtp
+                if (output := outputs.get(sent.mid or "")) is not None
+            ]
+            wanted = any(answers)
+            await asyncio.sleep(INTERVAL)
+        self._task = None

@@ -20,7 +20,7 @@ from livereactor.media.fit import fitted
 from livereactor.media.frames import EncodedFrame, Pixels
 from livereactor.media.h264 import level_for, open_stitchable
 from livereactor.media.presets import Preset
-from livereactor.media.timebase import TICKS
+from livereactor.media.rate import TICKS
 from livereactor.runtime.recording.tap import Shown
 
 # What is encoded here has more key frames than Segments need: a clip's head, which is encoded again up to the next key

@@ -13,8 +13,7 @@ from livereactor.base.limits import Limits
 from livereactor.base.sparse_log import SparseLog
 from livereactor.engine.port import Channel, ChannelClosed, ChannelEvent, ChannelOpened, MessageReceived
 from livereactor.protocol import messages as m
-from livereactor.protocol.codecs import CODECS, Codec
-from livereactor.protocol.sniff import format_of
+from livereactor.protocol.codecs import CODECS, Codec, format_of
 from livereactor.runtime.session.events import (
     ControlOpened,
     FrameReceived,
