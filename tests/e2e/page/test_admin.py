@@ -57,7 +57,7 @@ async def inside(browser: Browser, served: Coordinator, token: str, **settings: 
     """The page, signed in; whatever its console complains of fails the test."""
     async with opened(browser, **settings) as (page, complaints):
         await page.goto(f"{served.url}/admin/#token={token}")
-        await expect(page.get_by_role("tab", name="Now")).to_be_visible()
+        await expect(page.get_by_role("tab", name="Overview")).to_be_visible()
         yield page
         assert complaints == []
 
@@ -82,9 +82,9 @@ async def test_only_operators_are_let_in(browser: Browser, served: Coordinator, 
             await expect(page.locator("#house")).to_be_hidden()
         await shown.fill(token)
         await sign_in.click()
-        await expect(page.get_by_role("tab", name="Now")).to_be_visible()
+        await expect(page.get_by_role("tab", name="Overview")).to_be_visible()
         await page.reload()
-        await expect(page.get_by_role("tab", name="Now")).to_be_visible()
+        await expect(page.get_by_role("tab", name="Overview")).to_be_visible()
         await page.get_by_role("button", name="Sign out").click()
         await expect(sign_in).to_be_visible()
         assert await page.evaluate("() => sessionStorage.length") == 0
@@ -110,7 +110,7 @@ async def test_a_worker_is_shown_with_the_newest_picture_of_its_session(
 ) -> None:
     (worker,) = served.workers()
     async with inside(browser, served, token) as page:
-        card = page.get_by_role("article", name="Worker of conformance")
+        card = page.get_by_role("article", name="Worker for conformance")
         for fact in ("ready", "1 of 1 in use", "ago", str(worker["pid"]), worker["node"], worker["worker"][-6:]):
             await expect(card).to_contain_text(fact)
         image = card.get_by_role("img", name=watched)
@@ -128,7 +128,7 @@ async def test_the_queue_is_followed_and_reordered(
     browser: Browser, served: Coordinator, token: str, watched: str
 ) -> None:
     async with inside(browser, served, token) as page:
-        await expect(page.get_by_text("Nobody waits.")).to_be_visible()
+        await expect(page.get_by_text("The queue is empty.")).to_be_visible()
         first, second, third = (served.create()["session_id"] for _ in range(3))
         await expect(rows(page, "Queue")).to_have_count(3)
         await expect(page.locator("#state")).to_contain_text("1 running · 3 waiting · 1 of 1 workers ready")
@@ -139,15 +139,15 @@ async def test_the_queue_is_followed_and_reordered(
 
         end = row(page, "Sessions", first).get_by_role("button")
         await end.filter(has_text="End").click()
-        await expect(end).to_contain_text(["ses_", "Really end it?"])
+        await expect(end).to_contain_text(["ses_", "Confirm end"])
         assert state_of(served, first) == "SUSPENDED"
-        await end.filter(has_text="Really end it?").click()
+        await end.filter(has_text="Confirm end").click()
         await expect(rows(page, "Queue")).to_have_count(2)
-        await page.get_by_text("Ended lately").click()
-        await expect(row(page, "Sessions that ended lately", first)).to_contain_text("evicted")
+        await page.get_by_text("Recently ended").click()
+        await expect(row(page, "Recently ended sessions", first)).to_contain_text("evicted")
         for session in (second, third):
             served.call("DELETE", f"/sessions/{session}", {})
-        await expect(page.get_by_text("Nobody waits.")).to_be_visible()
+        await expect(page.get_by_text("The queue is empty.")).to_be_visible()
 
 
 async def test_what_happens_is_told_by_the_stream_of_events_before_the_next_look_is_due(
@@ -157,7 +157,7 @@ async def test_what_happens_is_told_by_the_stream_of_events_before_the_next_look
         await page.clock.install()
         async with page.expect_request("**/events?since=*"):
             await page.goto(f"{served.url}/admin/#token={token}")
-        await expect(page.get_by_text("Nobody waits.")).to_be_visible()
+        await expect(page.get_by_text("The queue is empty.")).to_be_visible()
         await page.clock.pause_at(await page.evaluate("Date.now() + 100"))
         async with page.expect_response("**/admin/overview"):
             await page.clock.run_for(5000)
@@ -169,7 +169,7 @@ async def test_what_happens_is_told_by_the_stream_of_events_before_the_next_look
         assert await row(page, "Queue", queued).count() == 1
         await page.clock.resume()
         served.call("DELETE", f"/sessions/{queued}", {})
-        await expect(page.get_by_text("Nobody waits.")).to_be_visible()
+        await expect(page.get_by_text("The queue is empty.")).to_be_visible()
 
 
 async def order(page: Page) -> list[str]:
@@ -198,7 +198,7 @@ async def test_a_key_is_made_shown_once_and_revoked(browser: Browser, served: Co
         assert key not in await page.content()
 
         await made.get_by_role("button", name="Revoke").click()
-        await made.get_by_role("button", name="Really revoke it?").click()
+        await made.get_by_role("button", name="Confirm revoke").click()
         await expect(made).to_contain_text("revoked")
         assert served.call("GET", "/quotas", token=key)[0] == 401
 
@@ -219,7 +219,7 @@ async def test_what_accounts_used_and_may_use_is_told(browser: Browser, served: 
         await page.keyboard.press("Tab")
         await page.get_by_role("tab", name="Usage").focus()
         await page.keyboard.press("ArrowRight")
-        await expect(rows(page, "Accounts").filter(has_text="tests")).to_contain_text("of any number")
+        await expect(rows(page, "Accounts").filter(has_text="tests")).to_contain_text("(unlimited)")
         limits = page.get_by_role("region", name="Limits")
         for fact in ("max connections", "upload bytes", "100 MiB", "admission grace"):
             await expect(limits).to_contain_text(fact)
@@ -233,7 +233,7 @@ async def test_every_tab_fits_and_everything_to_press_has_a_name(
     size = {"width": width, "height": SIZES[width]}
     async with inside(browser, served, token, viewport=size, color_scheme=scheme, bypass_csp=True) as page:
         await expect(page.get_by_role("img", name=watched)).to_be_visible()
-        for tab in ("Now", "Keys", "Usage", "Limits"):
+        for tab in ("Overview", "Keys", "Usage", "Limits"):
             await page.get_by_role("tab", name=tab).click()
             await expect(page.get_by_role("tabpanel", name=tab).get_by_role("row").last).to_be_visible()
             await picture(page, f"admin-{tab.lower()}-{width}-{scheme}")
@@ -247,7 +247,7 @@ async def test_at_a_single_runtime_the_page_says_that_it_has_no_operators(browse
     async with opened(browser) as (page, _):
         await runtime.attach(page.context)
         await page.goto(f"{ADDRESS}admin/index.html#token=anything")
-        await expect(page.locator("#door-complaint")).to_contain_text("only “livereactor serve” has operators")
+        await expect(page.locator("#door-complaint")).to_contain_text("only “livereactor serve” has an operator page")
         assert runtime.foreign == []
 
 
@@ -258,7 +258,7 @@ async def test_a_coordinator_that_is_away_is_said_and_comes_back(
         await page.goto(f"{served.url}/admin/#token={token}")
         await expect(page.locator("#state")).to_have_attribute("data-state", "live")
         await page.context.set_offline(True)
-        await expect(page.locator("#state")).to_contain_text("does not answer")
+        await expect(page.locator("#state")).to_contain_text("is not responding")
         await page.context.set_offline(False)
         await expect(page.locator("#state")).to_have_attribute("data-state", "live")
 
@@ -270,5 +270,5 @@ async def test_a_worker_drains_and_is_gone(browser: Browser, served: Coordinator
         card = page.get_by_role("article").filter(has_text=worker["worker"][-6:])
         await expect(card).to_contain_text("0 of 1 in use")
         await card.get_by_role("button", name="Drain").click()
-        await card.get_by_role("button", name="Really drain it?").click()
+        await card.get_by_role("button", name="Confirm drain").click()
         await expect(card).to_have_count(0, timeout=30_000)

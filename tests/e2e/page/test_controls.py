@@ -81,7 +81,7 @@ async def test_what_a_person_is_typing_is_not_overwritten_by_the_model(browser: 
         ("Steps", "0", "must be ≥ 1"),
         ("Grid", "12", "must be a multiple of 8"),
         ("Prompt", "x" * 41, "must have at most 40 characters, has 41"),
-        ("Tags", "[1", "must be JSON"),
+        ("Tags", "[1", "must be valid JSON"),
     ],
 )
 async def test_what_cannot_be_is_not_sent_and_says_why(
@@ -186,7 +186,7 @@ async def test_a_nested_structure_shows_what_is_wanted_and_its_fault(browser: Br
         await expect(brush).to_have_attribute("placeholder", '{"size":1,"soft":false}')
         await page.get_by_role("button", name="Paint").click()
         alert = field(page, "Brush").get_by_role("alert")
-        await expect(alert).to_have_text("must be given")
+        await expect(alert).to_have_text("is required")
         await brush.fill('{"size": "big"}')
         await page.get_by_role("button", name="Paint").click()
         await expect(alert).to_have_text("Brush.size: expected int, got str.")
@@ -211,7 +211,7 @@ async def test_a_file_is_dropped(browser: Browser, every: Running) -> None:
 async def test_a_command_as_json_is_sent_and_kept(browser: Browser, every: Running) -> None:
     async with live(browser, every) as (page, _):
         await page.get_by_role("button", name="Log").click()
-        raw = page.get_by_label("A command as JSON")
+        raw = page.get_by_label("Command as JSON")
         for command in ('{"type": "say", "data": {"text": "one"}}', '{"type": "say", "data": {"text": "two"}}'):
             await raw.fill(command)
             await raw.press("Enter")
@@ -223,7 +223,7 @@ async def test_a_command_as_json_is_sent_and_kept(browser: Browser, every: Runni
         await told(page, "said", "one")
         await raw.fill("say hello")
         await raw.press("Enter")
-        await expect(page.locator("#log > .complaint")).to_contain_text("This is not JSON")
+        await expect(page.locator("#log > .complaint")).to_contain_text("Not valid JSON")
 
 
 @pytest.mark.parametrize("width", [360, 1280, 2560])

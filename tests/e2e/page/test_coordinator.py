@@ -127,11 +127,11 @@ async def test_who_waits_sees_the_place_keeps_it_over_a_reload_and_is_served_in_
         await start(second)
         await says(second, "You are next")
         await start(third)
-        await says(third, "You are number 2 of 2", "Your place is kept")
-        await says(second, "You are next, of 2 who wait")
+        await says(third, "You are number 2 of 2", "You keep your place")
+        await says(second, "You are next in a queue of 2")
         await picture(third, "queue")
         await second.reload()
-        await says(second, "You are next, of 2 who wait")
+        await says(second, "You are next in a queue of 2")
         await expect(second.locator("#model-name")).to_have_text("board")
         await first.get_by_role("button", name="Stop", exact=True).click()
         await on_screen(second)
@@ -194,7 +194,7 @@ async def test_a_reload_with_another_token_gets_a_connection_of_its_own(
         await page.evaluate("(shown) => sessionStorage.setItem('livereactor.credentials', shown)", shown)
         await page.reload()
         await on_screen(page)
-        await expect(page.locator("#state")).to_have_text("You are watching")
+        await expect(page.locator("#state")).to_have_text("View only")
 
 
 async def test_a_picture_goes_on_while_the_coordinator_is_away(browser: Browser, coordinator: Coordinator) -> None:
@@ -215,7 +215,7 @@ async def test_a_picture_goes_on_while_the_coordinator_is_away(browser: Browser,
         await start(page)
         await on_screen(page)
         gone.set()
-        await expect(page.locator("#state")).to_have_text("Live, coordinator away", timeout=PATIENCE_MS)
+        await expect(page.locator("#state")).to_have_text("Live, coordinator not responding", timeout=PATIENCE_MS)
         trace = (await look(page, BAR))[3]
         await seen(page, BAR, f"trace !== {trace}")
         gone.clear()
@@ -233,9 +233,9 @@ async def test_a_share_link_shows_the_picture_and_lets_nobody_command(
         await owner.get_by_role("button", name="Share").click()
         link = await owner.get_by_role("textbox", name="Link").input_value()
         await expect(owner.get_by_role("dialog")).to_contain_text(
-            "Who opens it sees the picture and can change nothing"
+            "Anyone with this link can watch the session but cannot control it."
         )
-        await expect(owner.get_by_role("dialog")).to_contain_text("Works on this machine only.")
+        await expect(owner.get_by_role("dialog")).to_contain_text("It works on this machine only.")
         # The link's token lasts for an hour, and a session twenty minutes.
         ends = await owner.evaluate(CLOCK, session_end(coordinator))
         await expect(owner.get_by_role("dialog")).to_contain_text(f"until {ends} at the latest")
@@ -245,7 +245,7 @@ async def test_a_share_link_shows_the_picture_and_lets_nobody_command(
         await viewer.goto(link)
         await on_screen(viewer)
         assert "#" not in viewer.url
-        await expect(viewer.locator("#state")).to_have_text("You are watching")
+        await expect(viewer.locator("#state")).to_have_text("View only")
         await expect(viewer.locator("#panel")).to_be_hidden()
         await expect(viewer.get_by_role("button", name="Share")).to_be_hidden()
         await owner.locator(".field", has_text="Red").get_by_role("slider").fill("1")
@@ -257,7 +257,7 @@ async def test_a_share_link_shows_the_picture_and_lets_nobody_command(
         await viewer.get_by_role("button", name="Join").click()
         await on_screen(viewer)
         await owner.get_by_role("button", name="Stop", exact=True).click()
-        await says(viewer, "The session has ended", "The person who shared it stopped it, or it finished.")
+        await says(viewer, "Session ended", "The person who shared the session stopped it, or the model finished.")
         await expect(viewer.locator("#stage .card.bad")).to_have_count(0)
         dots = [await each.locator("#state").evaluate(DOT) for each in (owner, viewer)]
         assert dots[0] == dots[1]  # as on a page where nothing was started
@@ -272,7 +272,7 @@ def session_end(coordinator: Coordinator) -> float:
 async def refuses_a_command(viewer: Page) -> None:
     """The page offers a viewer nothing to command with; by what is hidden of it, the server says no."""
     await viewer.get_by_role("button", name="Log").click()
-    await expect(viewer.get_by_label("A command as JSON")).to_be_hidden()
+    await expect(viewer.get_by_label("Command as JSON")).to_be_hidden()
     await viewer.evaluate("""() => {
       const form = document.querySelector("#log form");
       form.querySelector("input").value = '{"type": "set_red", "data": {"red": 0}}';
@@ -288,7 +288,7 @@ async def test_a_killed_worker_of_a_model_that_goes_on_is_replaced_and_the_page_
         await page.locator(".field", has_text="Red").get_by_role("slider").fill("1")
         await seen(page, LEFT, "r > 200")
         kill_worker(coordinator, operator, "again")
-        await says(page, "The worker of your session was lost; another one takes it up")
+        await says(page, "The worker that ran your session was lost.")
         await on_screen(page, patience=STARTING)
         await seen(page, LEFT, "r < 40")  # it began anew, and its controls say so
         await expect(field(page, "Red").get_by_role("textbox")).to_have_value(re.compile(r"^0(\.0)?$"))
@@ -299,7 +299,7 @@ async def test_a_killed_worker_is_said_and_start_gets_another(
 ) -> None:
     async with playing(browser, coordinator) as page:
         kill_worker(coordinator, operator, "board")
-        await says(page, "The model's process is gone", "Start begins a new one")
+        await says(page, "Lost contact with the model", "Press Start to begin a new session")
         await picture(page, "worker-gone")
         await page.get_by_role("button", name="Start").click()
         await on_screen(page, patience=STARTING)
@@ -315,13 +315,13 @@ def kill_worker(coordinator: Coordinator, operator: str, model: str) -> None:
 async def test_without_a_token_one_is_asked_for(browser: Browser, coordinator: Coordinator) -> None:
     async with opened(browser) as (page, _):
         await page.goto(coordinator.url)
-        await says(page, "A token is needed here")
+        await says(page, "This server requires a token")
         await enter(page, "not a token")
-        await says(page, "This is no token")
+        await says(page, "Not a valid token")
         await enter(page, coordinator.key)
-        await says(page, "This is an API key, which opens a whole account")
+        await says(page, "This is an API key, which grants access to a whole account")
         await enter(page, "eyJhbGciOiJIUzI1NiJ9.e30.AAAA")
-        await says(page, "A token is needed here")
+        await says(page, "This server requires a token")
         await expect(card(page).get_by_role("alert")).not_to_be_empty()
         await enter(page, coordinator.token())
         await expect(page.get_by_role("button", name="board", exact=True)).to_be_visible()
@@ -356,7 +356,7 @@ async def test_a_used_up_allowance_is_told_in_its_numbers(
     first = coordinator.create("board", token=key)["session_id"]
     async with visiting(browser, coordinator, token=minted["jwt"]) as (page, _):
         await start(page)
-        await says(page, "All your sessions are in use", "1 of 1 sessions of this account are open")
+        await says(page, "Session limit reached", "Your account has 1 of 1 sessions open")
         await picture(page, "quota")
         coordinator.call("DELETE", f"/sessions/{first}", token=key)
         await page.get_by_role("button", name="Try again").click()
@@ -378,7 +378,7 @@ async def test_a_coordinator_that_is_away_is_said_while_one_waits_and_the_place_
         await page.route("**/sessions/**", lambda route: (gone.set(), route.abort("connectionrefused"))[1])
         await page.reload()
         await asyncio.wait_for(gone.wait(), PATIENCE_MS / 1000)
-        await says(page, "The server does not answer")
+        await says(page, "Cannot reach the server")
         await page.unroute("**/sessions/**")
         await says(page, "You are next")
         await first.get_by_role("button", name="Stop", exact=True).click()

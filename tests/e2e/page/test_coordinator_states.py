@@ -100,12 +100,12 @@ async def test_only_models_that_the_token_is_for_are_offered(browser: Browser) -
         await expect(model(page, "pond")).to_have_count(0)
     async with opened(browser) as (page, _):
         await visit(page, FakeCoordinator(), f"#token={token_for('moon')}")
-        await said(page, "Your token is not for a model of this place", "It is for moon.")
+        await said(page, "Your token does not grant access to any model here", "It is for moon.")
 
 
 @pytest.mark.parametrize(
     ("status", "text"),
-    [(403, "Your token is not for this model."), (404, "What this model takes is shown here once a worker")],
+    [(403, "Your token does not grant access to this model."), (404, "Controls appear here after a worker")],
 )
 async def test_a_schema_that_is_not_given_is_not_taken_for_no_commands(
     browser: Browser, status: int, text: str
@@ -143,14 +143,18 @@ async def test_a_model_that_cannot_be_had_says_why_and_offers_no_start(browser: 
         (
             503,
             {"error": "no worker serves the model 'pond' and none can be started", "code": "NO_CAPACITY"},
-            ["Nothing can run this model at the moment", "No worker serves the model 'pond'"],
+            ["No capacity for this model right now", "No worker serves the model 'pond'"],
         ),
         (
             429,
             {"error": "no", "quota_type": "sessions_per_minute", "limit": 10, "current": 10, "retry_after": 6},
-            ["Too many sessions in a short time", "10 of the 10", "Try again in 6 s."],
+            ["Too many new sessions", "10 of the 10", "Try again in 6 s."],
         ),
-        (403, {"error": "this token is not for the model 'pond'"}, ["The server said no", "not for the model 'pond'"]),
+        (
+            403,
+            {"error": "this token is not for the model 'pond'"},
+            ["The server refused the request", "not for the model 'pond'"],
+        ),
     ],
 )
 async def test_a_refusal_is_said_in_its_own_words(
@@ -172,7 +176,7 @@ async def test_a_worker_on_its_way_shows_how_far_it_is(browser: Browser) -> None
     async with opened(browser) as (page, _):
         await visit(page, FakeCoordinator({f"GET {SESSION}": (200, {**WAITING, "queue": queue})}))
         await begin(page)
-        await said(page, "You are next", "A worker gets ready, 40 %: text encoder.")
+        await said(page, "You are next", "A worker is loading the model, 40%: text encoder.")
         await expect(page.get_by_role("progressbar")).to_have_js_property("value", 0.4)
 
 
@@ -183,12 +187,12 @@ async def test_a_coordinator_that_does_not_answer_is_asked_again_until_it_does(b
         answer = coordinator.answers["POST sessions"]
         coordinator.answers["POST sessions"] = (0, None)
         await begin(page)
-        await said(page, "The server does not answer", "asks again by itself")
+        await said(page, "Cannot reach the server", "This page keeps trying.")
         coordinator.answers["POST sessions"] = answer
         await said(page, "You are number 2 of 5")
         poll = coordinator.answers[f"GET {SESSION}"]
         coordinator.answers[f"GET {SESSION}"] = (503, {"error": "the store is away", "code": "UNAVAILABLE"})
-        await said(page, "You are number 2 of 5", "does not answer at the moment", "Your place is kept")
+        await said(page, "You are number 2 of 5", "is not responding", "You keep your place")
         coordinator.answers[f"GET {SESSION}"] = poll
         await said(page, "About 2 minutes")
 
@@ -201,14 +205,14 @@ async def test_a_session_that_is_over_before_it_began_says_why(browser: Browser)
         await said(page, "You are number 2 of 5")
         over = {**WAITING, "state": "CLOSED", "queue": None, "end_reason": "start_refused", "version": "2"}
         coordinator.answers[f"GET {SESSION}"] = (200, over)
-        await said(page, "The model would not start", "Start begins a new one.")
+        await said(page, "The model did not start", "Press Start to begin a new session.")
 
 
 async def test_a_link_that_is_not_valid_any_more_says_so(browser: Browser) -> None:
     coordinator = FakeCoordinator({f"GET {SESSION}": UNAUTHORIZED})
     async with opened(browser) as (page, _):
         await visit(page, coordinator, f"#session=ses_1&token={view_token()}")
-        await said(page, "This link is not valid any more", "Ask whoever sent it for another one.")
+        await said(page, "This link is no longer valid", "Ask the person who sent it for a new link.")
         await expect(page.get_by_label("Token")).to_be_hidden()
 
 
@@ -236,13 +240,13 @@ async def test_what_comes_before_a_session_fits(browser: Browser, width: int, sc
 
     async with opened(browser, viewport=size, color_scheme=scheme) as (page, _):
         await visit(page, coordinator)
-        await said(page, "A token is needed here")
-        await page.get_by_role("button", name="Enter").click()
+        await said(page, "This server requires a token")
+        await page.get_by_role("button", name="Continue").click()
         await said(page, "Paste the token here.")
         await looks_right(page, "gate")
         coordinator.answers |= schemas
         await page.get_by_label("Token").fill("e30.e30.AAAA")
-        await page.get_by_role("button", name="Enter").click()
+        await page.get_by_role("button", name="Continue").click()
         await model(page, "world").focus()
         await looks_right(page, "models")
         await choose(page, "pond")

@@ -27,12 +27,12 @@ shared, walk = runtime_of(MODELS / "walk.py")
 async def test_the_latency_is_the_sum_of_its_parts(browser: Browser, walk: Running) -> None:
     async with live(browser, walk) as (page, complaints):
         await page.locator("#figures").click()
-        await expect(page.locator("#details")).to_contain_text("is measured with the next one")
+        await expect(page.locator("#details")).to_contain_text("Send a command to measure its latency.")
         await page.get_by_role("button", name="Jump").click()
         parts = page.locator("#details [data-way=command] .parts li")
         await expect(parts).to_have_count(6)
-        await expect(parts).to_contain_text(["Way there", "Taken", "Made", "Way back", "Decoded", "Screen"])
-        await expect(page.locator("#details")).to_contain_text("by the time stamps of pictures: the last command")
+        await expect(parts).to_contain_text(["To the server", "Wait", "Frame", "To the browser", "Decode", "Display"])
+        await expect(page.locator("#details")).to_contain_text("by frame timestamps: the last command")
         told = [float(await part.locator("b").inner_text()) for part in await parts.all()]
         shown = float(await page.locator('#figures [data-figure="latencyMs"] b').inner_text())
         assert sum(told) == pytest.approx(shown, abs=0.8)  # rounded: the figure to 1, each part to 0.1
@@ -45,7 +45,7 @@ async def test_the_way_of_a_picture_has_every_stage_up_to_the_screen(browser: Br
     async with live(browser, walk) as (page, complaints):
         await page.locator("#figures").click()
         way = page.locator("#details [data-way=picture]")
-        stages = ["Step", "Queue", "Colours", "Encode", "Send", "Network", "Jitter buffer", "Decode"]
+        stages = ["Step", "Queue", "Convert", "Encode", "Send", "Network", "Jitter buffer", "Decode"]
         await expect(way.locator(".parts li")).to_contain_text(stages, timeout=PATIENCE * 1000)
         await expect(way.locator(".parts li")).to_have_count(len(stages))
         await expect(way).to_contain_text("by the server and by this page")
@@ -125,7 +125,7 @@ async def test_the_log_is_filtered_and_copied_as_it_is_filtered(browser: Browser
         code = await copied(page, "Python")
         assert "set_said" not in code
         await page.get_by_label("Filter the log").fill("nowhere to be found")
-        await expect(page.locator("#log")).to_contain_text("Nothing fits this filter.")
+        await expect(page.locator("#log")).to_contain_text("No entries match this filter.")
         await picture(page, "log-filtered")
 
 

@@ -20,7 +20,7 @@ async def test_a_model_is_chosen_and_started_and_gone_back_from_by_keys_alone(br
     async with opened(browser) as (page, complaints):
         coordinator = FakeCoordinator()
         await visit(page, coordinator)
-        await said(page, "Choose a model", "Rain on a pond. Touch the water.", "starting, 40 %", "starts on first use")
+        await said(page, "Choose a model", "Rain on a pond. Touch the water.", "starting, 40%", "starts on first use")
         await page.keyboard.press("Tab")
         await expect(model(page, "garden")).to_be_focused()
         await page.keyboard.press("Tab")

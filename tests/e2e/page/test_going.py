@@ -58,7 +58,7 @@ async def test_a_phone_that_slept_comes_back_to_its_session_or_says_that_it_is_o
         await seen(early, LEFT, "r > 200")
         await expect(field(early, "Red").get_by_role("textbox")).to_have_value("1")
         over = late.locator("#stage .card")
-        await expect(over).to_contain_text("The session is over", timeout=PATIENCE * 1000)
+        await expect(over).to_contain_text("Session ended", timeout=PATIENCE * 1000)
         await late.get_by_role("button", name="Start").click()
         await on_screen(late)
 

@@ -68,7 +68,7 @@ async def test_a_refused_value_says_why_beside_its_field(browser: Browser, board
         )
         await page.get_by_role("button", name="Log").click()
         await expect(page.locator("#log")).not_to_contain_text("set_red")
-        await page.get_by_label("A command as JSON").fill('{"type": "set_red", "data": {"red": 9}}')
+        await page.get_by_label("Command as JSON").fill('{"type": "set_red", "data": {"red": 9}}')
         await page.keyboard.press("Enter")
         await expect(page.locator("#log > .complaint")).to_contain_text("invalid_command: ")
         await picture(page, "refused")
@@ -137,8 +137,8 @@ async def test_a_camera_that_is_pulled_out_is_said_and_something_else_is_sent(br
         await panel.get_by_role("button", name="Camera").click()
         await seen(page, RIGHT, "Math.max(r, g, b) > 80")
         await page.evaluate(GONE)
-        await expect(panel.get_by_role("alert")).to_contain_text("The camera is gone")
-        await expect(panel.get_by_role("alert")).to_contain_text("Plug it in and press Camera")
+        await expect(panel.get_by_role("alert")).to_contain_text("The camera was disconnected")
+        await expect(panel.get_by_role("alert")).to_contain_text("Connect it and press Camera")
         await expect(page.locator("video.preview")).to_be_hidden()
         still = (await look(page, RIGHT))[3]
         await panel.get_by_role("button", name="Test pattern").click()  # moves all over, unlike Chromium's camera
@@ -213,7 +213,7 @@ async def test_stop_ends_the_session_and_start_begins_a_new_one(browser: Browser
 
 @pytest.mark.parametrize(
     ("button", "words"),
-    [("Crash", "The model stopped: internal error"), ("Finish", "The session has ended")],
+    [("Crash", "The model stopped with an error"), ("Finish", "Session ended")],
 )
 async def test_the_end_of_the_model_is_said_and_start_works_again(
     browser: Browser, board: Running, button: str, words: str
@@ -231,9 +231,7 @@ async def test_a_server_that_dies_is_said_and_its_restart_brings_the_picture_bac
     port = int(first.url.rstrip("/").rsplit(":", 1)[1])
     async with live(browser, first) as (page, _):
         await first.stop(signal.SIGKILL)
-        await expect(page.locator("#stage .card")).to_contain_text(
-            "The server does not answer", timeout=PATIENCE * 1000
-        )
+        await expect(page.locator("#stage .card")).to_contain_text("Cannot reach the server", timeout=PATIENCE * 1000)
         await picture(page, "server-gone")
         second = await run_board(port)
         try:
@@ -248,7 +246,7 @@ async def test_a_runtime_with_a_key_asks_for_it_or_takes_it_from_the_address(bro
     try:
         async with opened(browser, bypass_csp=True) as (page, _):
             await page.goto(running.url)
-            await expect(page.locator("#stage .card")).to_contain_text("A key is needed here")
+            await expect(page.locator("#stage .card")).to_contain_text("This server requires a key")
             await page.get_by_label("Key", exact=True).fill("wrong horse battery")
             await page.keyboard.press("Enter")
             await expect(page.locator(".gate").get_by_role("alert")).to_contain_text("This is not the key")

@@ -225,7 +225,7 @@ async def test_a_stick_is_sent_at_most_sixty_times_a_second(browser: Browser, wa
 
 async def test_the_keys_are_drawn_first_then_kept_under_a_question_mark(browser: Browser, walk: Running) -> None:
     async with live(browser, walk) as (page, _):
-        legend, button = page.locator("#legend"), page.get_by_role("button", name="Keys and touches")
+        legend, button = page.locator("#legend"), page.get_by_role("button", name="Keyboard and touch controls")
         await expect(legend).to_be_visible()
         await expect(legend).to_contain_text("Forward")
         await expect(legend).to_contain_text("Touch Look")

@@ -47,9 +47,9 @@ async def test_a_page_that_comes_in_part_again_says_so(browser: Browser) -> None
         await FakeRuntime().attach(page.context)
         await page.context.route("**/js/client/connection-machine.js", lambda route: route.abort("failed"), times=2)
         await page.goto(ADDRESS)
-        await expect(page.locator("#alerts")).to_contain_text("The page came only in part")
+        await expect(page.locator("#alerts")).to_contain_text("Part of this page failed to load")
         await picture(page, "in-part")
-        await page.get_by_role("button", name="Load again").click()
+        await page.get_by_role("button", name="Reload").click()
         await expect(page.get_by_role("button", name="Start")).to_be_visible()
 
 
@@ -61,7 +61,7 @@ async def test_a_loading_model_shows_how_far_it_is_and_then_its_button(browser: 
     )
     async with opened(browser) as (page, _):
         await visit(page, runtime)
-        await said(page, "Loading the model 40 %: text encoder")
+        await said(page, "Loading the model, 40%: text encoder")
         await picture(page, "loading")
         runtime.answers["GET health"] = (200, {"status": "healthy", "state": "available"})
         await expect(page.get_by_role("button", name="Start")).to_be_visible()
@@ -73,7 +73,7 @@ async def test_a_refused_start_gives_the_servers_sentence_and_another_try(browse
     async with opened(browser) as (page, _):
         await visit(page, runtime)
         await page.get_by_role("button", name="Start").click()
-        await said(page, "The server said no", "4 of 4 connections in use; close another page first.")
+        await said(page, "The server refused the request", "4 of 4 connections in use; close another page first.")
         runtime.answers["POST start_session"] = (200, DESCRIPTOR)
         await page.get_by_role("button", name="Try again").click()
         await said(page, "Connecting")
@@ -86,7 +86,7 @@ async def test_a_server_that_is_gone_is_named_with_what_to_do(browser: Browser) 
         await expect(page.get_by_role("button", name="Start")).to_be_visible()
         runtime.answers["POST start_session"] = (0, None)
         await page.get_by_role("button", name="Start").click()
-        await said(page, "The server does not answer", "Nothing answers at localhost:8099", "livereactor run")
+        await said(page, "Cannot reach the server", "No response from localhost:8099", "livereactor run")
         await picture(page, "gone")
 
 
@@ -96,7 +96,7 @@ async def test_a_page_opened_before_its_server_goes_on_by_itself(browser: Browse
     runtime.answers["GET health"] = (0, None)
     async with opened(browser) as (page, _):
         await visit(page, runtime)
-        await said(page, "Nothing answers at localhost:8099")
+        await said(page, "No response from localhost:8099")
         runtime.answers["GET health"] = answer
         await expect(page.get_by_role("button", name="Start")).to_be_visible()
 
@@ -112,9 +112,9 @@ async def test_a_browser_without_webrtc_is_told_so(browser: Browser) -> None:
 @pytest.mark.parametrize(
     ("error", "title", "next_step"),
     [
-        ("NotAllowedError", "The browser did not allow the camera", "allow the camera for this page"),
-        ("NotFoundError", "No camera was found", "send the test pattern or a file instead"),
-        ("NotReadableError", "The camera is busy", "Close that program, or choose another camera"),
+        ("NotAllowedError", "The browser blocked the camera", "allow the camera for this page"),
+        ("NotFoundError", "No camera found", "send the test pattern or a file instead"),
+        ("NotReadableError", "The camera is in use", "Close that program, or choose another camera"),
     ],
 )
 async def test_a_camera_that_cannot_be_used_says_why(browser: Browser, error: str, title: str, next_step: str) -> None:

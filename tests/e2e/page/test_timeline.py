@@ -83,7 +83,7 @@ async def test_a_film_is_as_long_as_was_asked_for(page: Page, tmp_path: Path) ->
 
 async def test_all_of_the_session_is_kept(page: Page, tmp_path: Path) -> None:
     await counted(page, 3 * FPS)
-    await page.get_by_role("button", name="Keep all so far").click()
+    await page.get_by_role("button", name="Keep all of the session").click()
     _, numbers = pictures(await saved(page, tmp_path))
     assert numbers[0] == 1
     assert numbers[-1] >= 3 * FPS
@@ -93,7 +93,7 @@ async def test_all_of_the_session_is_kept(page: Page, tmp_path: Path) -> None:
 async def test_a_clip_is_looked_at_on_the_stage_and_removed(page: Page) -> None:
     await counted(page, 2 * FPS)
     await page.get_by_role("button", name="Keep the last 10 s").click()
-    await page.get_by_role("button", name="Look: Last 10 s").click()
+    await page.get_by_role("button", name="Watch: Last 10 s").click()
     await page.wait_for_function(f"() => ({NUMBER})({FILM!r}) > 5", timeout=PATIENCE_MS)
     assert await page.locator(FILM).evaluate("(video) => video.error") is None
     await page.get_by_role("button", name="Remove: Last 10 s").click()
@@ -168,7 +168,7 @@ async def test_what_was_kept_outlives_its_session(page: Page, tmp_path: Path) ->
     await expect(page.get_by_role("link", name="Download")).to_be_visible(timeout=PATIENCE_MS)
     await page.get_by_role("button", name="Stop").click()
     await expect(page.get_by_role("button", name="Keep the last 5 s")).to_be_disabled()
-    await page.get_by_role("button", name="Look: Last 5 s").click()
+    await page.get_by_role("button", name="Watch: Last 5 s").click()
     await page.wait_for_function(f"() => ({NUMBER})({FILM!r}) !== null", timeout=PATIENCE_MS)
     await page.get_by_role("button", name="Close").click()
     await expect(page.get_by_role("button", name="Start")).to_be_visible()
@@ -248,7 +248,7 @@ async def test_commands_leave_marks_where_they_were_given(browser: Browser, coun
         handles = [await mark.element_handle(), await ribbon.element_handle()]
         assert 0 <= await page.evaluate(from_end, handles) < 20
         await page.get_by_role("button", name="Keep the last 5 s").click()
-        await page.get_by_role("button", name="Look: Last 5 s").click(timeout=PATIENCE_MS)
+        await page.get_by_role("button", name="Watch: Last 5 s").click(timeout=PATIENCE_MS)
         await page.wait_for_function("() => document.querySelector('.film video')?.currentTime > 0.2")
         assert complaints == []
 
@@ -259,9 +259,9 @@ async def test_commands_leave_marks_where_they_were_given(browser: Browser, coun
 @pytest.mark.parametrize(
     ("status", "body", "words"),
     [
-        (410, "", "The server does not have this clip any more. Keep it again."),
+        (410, "", "The server no longer has this clip. Keep it again."),
         (500, "", "Try again."),
-        (200, "<p>hello", "The server's list of the clip's parts cannot be read. Fetch it with the Python client."),
+        (200, "<p>hello", "This page cannot read the clip's playlist. Download the clip with the Python client."),
     ],
 )
 async def test_a_fault_is_told_with_what_to_do_next(
@@ -286,7 +286,7 @@ async def test_a_server_that_is_away_is_told_and_looking_back_ends(browser: Brow
         await page.get_by_role("slider", name="Look back").fill("-1")
         told = page.locator("#timeline > .complaint")
         await expect(told).to_have_text(
-            "The server does not answer. Check the network, and try again.", timeout=PATIENCE_MS
+            "The server is not responding. Check your network and try again.", timeout=PATIENCE_MS
         )
         await expect(page.locator(".place")).to_have_text("Live")
 
@@ -331,7 +331,7 @@ async def test_where_nothing_is_recorded_there_is_no_timeline(
             await page.get_by_role("button", name="Start").click()
             await on_screen(page)
             await page.get_by_role("button", name="Keep the last 10 s").click()
-            await expect(page.locator("#timeline > .complaint")).to_contain_text("The server does not record")
+            await expect(page.locator("#timeline > .complaint")).to_contain_text("This server is not recording")
     finally:
         await running.stop()
 

@@ -182,10 +182,12 @@ async def test_a_refused_token_is_said_with_what_to_do_and_another_one_is_taken(
     body = listening + tag("one", coordinator, token=refused)
     async with embedding(browser, tmp_path, coordinator.url, body) as (page, _):
         card = page.locator("#one .card")
-        await expect(card).to_contain_text("A token is needed here")
-        await expect(card).to_contain_text("has to give one in the attribute “token” of the element")
+        await expect(card).to_contain_text("This server requires a token")
+        await expect(card).to_contain_text("must set the attribute “token” of the element")
         assert (await page.evaluate("() => heard"))["code"] == "unauthorized"
-        assert (await page.evaluate("() => one.store.getSnapshot().lastError"))["title"] == "A token is needed here"
+        assert (await page.evaluate("() => one.store.getSnapshot().lastError"))[
+            "title"
+        ] == "This server requires a token"
         await page.evaluate("(token) => one.setAttribute('token', token)", coordinator.token())
         await page.locator("#one").get_by_role("button", name="Start").click()
         await status(page, "one", "ready")
@@ -194,7 +196,10 @@ async def test_a_refused_token_is_said_with_what_to_do_and_another_one_is_taken(
 
 @pytest.mark.parametrize(
     ("attribute", "said"),
-    [("", "There are several here: again, board."), ('model="moon"', "There is no model “moon” here")],
+    [
+        ("", "Set the attribute “model” to one of these: again, board."),
+        ('model="moon"', "This server has no model “moon”"),
+    ],
 )
 async def test_a_model_that_is_not_named_or_not_there_is_said(
     browser: Browser, coordinator: Coordinator, tmp_path: Path, attribute: str, said: str
@@ -214,7 +219,7 @@ async def test_a_server_that_does_not_answer_is_said_and_asked_again(
         )
         with serving(tmp_path) as elsewhere:
             await page.goto(elsewhere)
-            await expect(page.locator("#one .card")).to_contain_text("Nothing answers at")
+            await expect(page.locator("#one .card")).to_contain_text("No response from")
             assert (await page.evaluate("() => one.store.getSnapshot().lastError"))["code"] == "unreachable"
             await page.context.unroute("**/health")
             await expect(page.locator("#one").get_by_role("button", name="Start")).to_be_visible()

@@ -24,11 +24,11 @@ import { firstLine, sentence } from "./shared/text.js";
 const STATE_WORDS = {
   idle: "Not started",
   starting: "Starting",
-  queued: "Waiting",
+  queued: "In queue",
   connecting: "Connecting",
   ready: "Live",
   lost: "Connection lost",
-  reconnecting: "Coming back",
+  reconnecting: "Reconnecting",
   failed: "Failed",
   ended: "Ended",
 };
@@ -99,8 +99,8 @@ function others() {
 
 function stateWords() {
   if (client.state !== "ready") return STATE_WORDS[client.state];
-  if (credentials.watching) return "You are watching";
-  return view.isAway ? "Live, coordinator away" : "Live";
+  if (credentials.watching) return "View only";
+  return view.isAway ? "Live, coordinator not responding" : "Live";
 }
 
 view.changed.listen(() => {
@@ -109,7 +109,7 @@ view.changed.listen(() => {
   stateLine.dataset.state = state === "ended" && view.isCalm ? "over" : state;
   stopButton.hidden = !view.isUnderWay;
   stopButton.textContent = session.owner ? "Stop" : "Leave";
-  stopButton.title = session.owner ? "End the session" : "Leave the session to the others";
+  stopButton.title = session.owner ? "End the session" : "Leave the session; other clients stay connected";
   shareButton.hidden = view.server?.kind !== "coordinator" || state !== "ready" || credentials.watching;
   document.body.classList.toggle("watching", credentials.watching);
 });

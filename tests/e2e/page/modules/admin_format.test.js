@@ -32,6 +32,6 @@ test("limits have their unit where the name tells it", () => {
 
 test("what may be used is told with what is used", () => {
   assert.equal(used(5, 2), "2 of 5");
-  assert.equal(used(0, 2), "2 of any number");
-  assert.equal(used(4, undefined), "at most 4");
+  assert.equal(used(0, 2), "2 (unlimited)");
+  assert.equal(used(4, undefined), "up to 4");
 });

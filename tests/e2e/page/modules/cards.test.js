@@ -25,10 +25,10 @@ const ended = (detail) => ({ state: "ended", problem: { kind: "ended", detail } 
 
 test("nothing stands before a picture that is there, and something before one that is not", () => {
   assert.equal(card({ hasPicture: true }), null);
-  assert.equal(card({}).title, "Waiting for the first picture");
-  assert.equal(card({ isLate: true }).title, "Connected, but no picture has come");
-  assert.equal(card({ isLate: true, wanting: true }).title, "The model waits for your input");
-  assert.equal(card({ hasVideo: false }).text, "This model makes no picture.");
+  assert.equal(card({}).title, "Waiting for the first frame");
+  assert.equal(card({ isLate: true }).title, "Connected, but no video yet");
+  assert.equal(card({ isLate: true, wanting: true }).title, "The model is waiting for your input");
+  assert.equal(card({ hasVideo: false }).text, "This model has no video output.");
 });
 
 test("what failed can be tried again, but for what is forbidden, and leads back to the others", () => {
@@ -50,15 +50,15 @@ test("who waits may leave, the queue or somebody else's session", () => {
 });
 
 test("a start says what the model is at, or that nobody answers", () => {
-  const loading = { text: "Loading the model 40 %", progress: 0.4 };
+  const loading = { text: "Loading the model, 40%", progress: 0.4 };
   assert.deepEqual(
     [card({ state: "starting", loading }).text, card({ state: "starting", loading }).progress],
     [loading.text, 0.4],
   );
-  assert.equal(card({ state: "starting", isAway: true }).title, "The server does not answer");
+  assert.equal(card({ state: "starting", isAway: true }).title, "Cannot reach the server");
 });
 
 test("a lost connection says why and that it is tried again", () => {
   const lost = card({ state: "lost", problem: { kind: "silent", detail: "12 s" } });
-  assert.match(lost.text, /not answered for 12 s.*Trying to come back/);
+  assert.match(lost.text, /No response for 12 s.*Reconnecting/);
 });

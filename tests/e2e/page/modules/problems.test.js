@@ -20,11 +20,11 @@ const REASONS = [
 test("every reason of an end has words of its own, and says what is next", () => {
   const texts = REASONS.map((detail) => explain({ kind: "ended", detail }, SERVED));
   assert.equal(new Set(texts.map(({ title, text }) => title + text)).size, REASONS.length);
-  for (const { text } of texts) assert.match(text, /Start begins a new one\.$/);
+  for (const { text } of texts) assert.match(text, /Press Start to begin a new session\.$/);
 });
 
 test("a reason nobody knows is shown as it is", () => {
-  assert.match(explain({ kind: "ended", detail: "the moon set" }, SERVED).text, /^The moon set\. Start/);
+  assert.match(explain({ kind: "ended", detail: "the moon set" }, SERVED).text, /^The moon set\. Press Start/);
 });
 
 test("who only watches is not told to start anything", () => {
@@ -35,7 +35,7 @@ test("who only watches is not told to start anything", () => {
 });
 
 test("who watches is told who may have stopped it", () => {
-  const text = "The person who shared it stopped it, or it finished.";
+  const text = "The person who shared the session stopped it, or the model finished.";
   assert.equal(explain({ kind: "ended", detail: "stopped" }, { ...SERVED, watching: true }).text, text);
 });
 
@@ -43,8 +43,8 @@ test("an allowance that is used up is told with its numbers and when to try agai
   const quota = (type, limit, current) => ({ kind: "quota", detail: "no", quota: { type, limit, current } });
   const minute = { ...quota("sessions_per_minute", 10, 10), retryAfter: 5.2 };
   assert.match(explain(minute, SERVED).text, /10 of the 10 .* Try again in 6 s\.$/);
-  assert.match(explain(quota("concurrent_sessions", 5, 5), SERVED).text, /^5 of 5 sessions/);
-  assert.match(explain(quota("connections", 4, 4), SERVED).text, /^4 of its 4 connections/);
+  assert.match(explain(quota("concurrent_sessions", 5, 5), SERVED).text, /^Your account has 5 of 5 sessions/);
+  assert.match(explain(quota("connections", 4, 4), SERVED).text, /^The session uses 4 of its 4 connections/);
   assert.equal(explain(quota("moons", 1, 1), SERVED).text, "No.");
 });
 

@@ -102,8 +102,8 @@ test("a fault names the rule", () => {
   assert.equal(fault(speed, 9), "must be ≤ 5");
   assert.equal(fault(speed, -1), "must be ≥ 0");
   assert.equal(fault(speed, 5), "");
-  assert.equal(fault(speed, undefined), "must be given");
-  assert.equal(fault(speed, null), "must be given");
+  assert.equal(fault(speed, undefined), "is required");
+  assert.equal(fault(speed, null), "is required");
   assert.equal(fault(steps, 1.5), "must be a whole number");
   assert.equal(fault(half, 0), "must be > 0");
   assert.equal(fault(name, "a"), "must have at least 2 characters");

@@ -9,30 +9,30 @@ const said = (queue, server = HERE) => explainWaiting(queued(queue), server);
 
 test("a place is told with how many there are, and the first as the next", () => {
   assert.equal(said({ position: 3, length: 7 }).title, "You are number 3 of 7");
-  assert.equal(said({ position: 1, length: 7 }).title, "You are next, of 7 who wait");
+  assert.equal(said({ position: 1, length: 7 }).title, "You are next in a queue of 7");
   assert.equal(said({ position: 1, length: 1 }).title, "You are next");
 });
 
 test("an estimate comes with its error, and none is owned up to", () => {
   const text = (wait, error) => said({ position: 1, length: 1, estimated_wait: wait, estimate_error: error }).text;
-  assert.match(text(undefined, undefined), /^How long it takes is not known yet\./);
+  assert.match(text(undefined, undefined), /^No estimate yet\./);
   assert.match(text(130, undefined), /^About 2 minutes\.\n/);
   assert.match(text(130, 20), /^About 2 minutes, give or take 20 seconds\.\n/);
-  assert.match(text(130, 240), /^About 2 minutes, but such estimates were off by 4 minutes\.\n/);
-  assert.match(text(0, undefined), /^It should be only a moment\.\n/);
+  assert.match(text(130, 240), /^About 2 minutes, but recent estimates were off by 4 minutes\.\n/);
+  assert.match(text(0, undefined), /^This should take only a moment\.\n/);
 });
 
 test("a worker on its way says how far it is", () => {
   const { text, progress } = said({ position: 1, length: 1, loading: 0.4, loading_text: "text encoder" });
-  assert.match(text, /^A worker gets ready, 40 %: text encoder\./);
+  assert.match(text, /^A worker is loading the model, 40%: text encoder\./);
   assert.equal(progress, 0.4);
 });
 
 test("whoever waits is told that the place is kept, the more so while nobody answers", () => {
-  assert.match(said({ position: 2, length: 2 }).text, /Your place is kept/);
+  assert.match(said({ position: 2, length: 2 }).text, /You keep your place/);
   const away = said({ position: 2, length: 2 }, { ...HERE, isAway: true });
   assert.equal(away.title, "You are number 2 of 2");
-  assert.match(away.text, /does not answer at the moment.*Your place is kept/);
+  assert.match(away.text, /is not responding.*You keep your place/);
 });
 
 test("without a ticket it is one's turn", () => {
@@ -41,8 +41,8 @@ test("without a ticket it is one's turn", () => {
 
 test("who had a picture is told why there is none", () => {
   const moved = { ...HERE, hadWorker: true };
-  assert.match(said({ position: 1, length: 1 }, moved).text, /^The worker of your session was lost/);
-  assert.match(explainWaiting({ session_id: "ses_1", state: "PENDING" }, moved).title, /goes on elsewhere/);
+  assert.match(said({ position: 1, length: 1 }, moved).text, /^The worker that ran your session was lost/);
+  assert.match(explainWaiting({ session_id: "ses_1", state: "PENDING" }, moved).title, /moving to another worker/);
 });
 
 test("amounts are as exact as an estimate deserves", () => {

@@ -35,25 +35,25 @@ export class Usage {
         "div",
         { class: "row" },
         element("label", { class: "field" }, element("span", { class: "name" }, "From"), this.#from),
-        element("label", { class: "field" }, element("span", { class: "name" }, "To, included"), this.#to),
+        element("label", { class: "field" }, element("span", { class: "name" }, "To (inclusive)"), this.#to),
         actionButton("Download CSV", () => this.#download()),
       ),
       element(
         "p",
         { class: "hint" },
-        "Days are UTC. A session counts on the day it ends, for as long as it is kept (Limits): export daily.",
+        "Days are in UTC. A session counts on the day it ends. Records expire (see Limits), so export them daily.",
       ),
     );
     root.append(part);
     this.#table = new Table(part, {
       name: "Usage",
-      empty: "No session ended in that time.",
+      empty: "No sessions ended in this period.",
       id: (/** @type {UsageRow} */ { account, model }) => JSON.stringify([account, model]),
       columns: [
         { label: "Account", text: ({ account }) => account },
         { label: "Model", text: ({ model }) => model },
         { label: "Sessions", kind: "number", text: ({ sessions }) => sessions.toLocaleString("en") },
-        { label: "On workers", kind: "number", text: ({ seconds }) => span(seconds) },
+        { label: "Worker time", kind: "number", text: ({ seconds }) => span(seconds) },
       ],
     });
     part.append(this.#sum);
@@ -66,7 +66,7 @@ export class Usage {
     this.#table.show(rows);
     const total = (/** @type {(row: UsageRow) => number} */ of) => rows.reduce((sum, row) => sum + of(row), 0);
     const [sessions, seconds] = [total((row) => row.sessions), total((row) => row.seconds)];
-    this.#sum.textContent = rows.length ? `${sessions.toLocaleString("en")} sessions, ${span(seconds)} in all` : "";
+    this.#sum.textContent = rows.length ? `${sessions.toLocaleString("en")} sessions, ${span(seconds)} in total` : "";
   }
 
   #query() {
@@ -96,8 +96,8 @@ export class Limits {
     const limits = element(
       "section",
       { class: "part", "aria-label": "Limits" },
-      element("h2", {}, "Limits in force"),
-      element("p", { class: "hint" }, "Seconds, bytes and counts; the settings of the coordinator change them."),
+      element("h2", {}, "Current limits"),
+      element("p", { class: "hint" }, "Values are seconds, bytes or counts. Change them in the coordinator's settings."),
       this.#limits,
     );
     root.append(accounts, limits);
@@ -107,14 +107,14 @@ export class Limits {
     };
     this.#accounts = new Table(accounts, {
       name: "Accounts",
-      empty: "There is none yet: the first key makes one.",
+      empty: "No accounts yet. Your first key creates one.",
       id: (/** @type {AccountRow} */ { account }) => account,
       columns: [
         { label: "Account", kind: "wide", text: ({ account }) => account },
         { label: "Open sessions", kind: "wide", text: quota("concurrent_sessions") },
-        { label: "New in a minute", kind: "wide", text: quota("sessions_per_minute") },
+        { label: "New per minute", kind: "wide", text: quota("sessions_per_minute") },
         {
-          label: "Share of queues",
+          label: "Queue share",
           kind: "wide",
           text: ({ weight }) => String(weight ?? "first come, first served"),
         },

@@ -73,7 +73,7 @@ export async function copy(text, button, label) {
   // Browsers have no clipboard for pages on plain http from another machine.
   const said = await (navigator.clipboard?.writeText(text) ?? Promise.reject()).then(
     () => "Copied",
-    () => "Not allowed",
+    () => "Copy blocked",
   );
   button.textContent = said;
   setTimeout(() => (button.textContent = label), COPIED_MS);

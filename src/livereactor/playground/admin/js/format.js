@@ -45,6 +45,7 @@ export function limit(name, value) {
  * @param {number | undefined} current
  */
 export function used(limit, current) {
-  const most = limit === 0 ? "any number" : limit.toLocaleString("en");
-  return current === undefined ? `at most ${most}` : `${current.toLocaleString("en")} of ${most}`;
+  if (limit === 0) return current === undefined ? "unlimited" : `${current.toLocaleString("en")} (unlimited)`;
+  const most = limit.toLocaleString("en");
+  return current === undefined ? `up to ${most}` : `${current.toLocaleString("en")} of ${most}`;
 }

@@ -9,10 +9,10 @@ import { moment } from "./format.js";
 
 const SCOPES = [
   ["view", "watch"],
-  ["control", "steer"],
-  ["record", "record"],
+  ["control", "send commands"],
+  ["record", "keep clips"],
   ["upload", "send files"],
-  ["admin", "operate"],
+  ["admin", "operate the server"],
 ];
 
 export class Keys {
@@ -29,8 +29,8 @@ export class Keys {
     root.append(
       element(
         "section",
-        { class: "part", "aria-label": "A new key" },
-        element("h2", {}, "A new key"),
+        { class: "part", "aria-label": "Create a key" },
+        element("h2", {}, "Create a key"),
         this.#form(),
         this.#made,
       ),
@@ -39,14 +39,14 @@ export class Keys {
     root.append(list);
     this.#table = new Table(list, {
       name: "Keys",
-      empty: "There is none yet.",
+      empty: "No keys yet.",
       id: (/** @type {KeyRow} */ row) => row.id,
       columns: [
         { label: "Key", kind: "code", text: ({ prefix }) => `${prefix}…` },
         { label: "Name", text: ({ name }) => name || "–" },
         { label: "Account", text: ({ account }) => account },
-        { label: "May", kind: "wide", text: ({ scopes }) => scopes.join(", ") },
-        { label: "Made", kind: "wide", text: ({ created_at }) => moment(created_at) },
+        { label: "Scopes", kind: "wide", text: ({ scopes }) => scopes.join(", ") },
+        { label: "Created", kind: "wide", text: ({ created_at }) => moment(created_at) },
         {
           label: "Last used",
           kind: "wide",
@@ -59,7 +59,7 @@ export class Keys {
         {
           label: "",
           kind: "actions",
-          make: (latest) => actionButton("Revoke", () => this.#revoke(latest().id), { sure: "Really revoke it?" }),
+          make: (latest) => actionButton("Revoke", () => this.#revoke(latest().id), { sure: "Confirm revoke" }),
           update: ({ revoked_at }, button) => (button.hidden = revoked_at !== undefined),
         },
       ],
@@ -80,7 +80,7 @@ export class Keys {
     const create = actionButton("Create", async () => {
       if (!account.reportValidity()) return;
       const scopes = boxes.filter(({ checked }) => checked).map(({ value }) => value);
-      if (scopes.length === 0) throw new Error("a key that may do nothing is of no use; tick one box or more");
+      if (scopes.length === 0) throw new Error("select at least one scope");
       const asked = { name: name.value.trim(), scopes, ...(account.value && { account: account.value }) };
       this.#tell(await this.#api.send("POST", "keys", asked));
       name.value = "";
@@ -95,7 +95,7 @@ export class Keys {
       element(
         "fieldset",
         { class: "field" },
-        element("legend", { class: "name" }, "May"),
+        element("legend", { class: "name" }, "Scopes"),
         element(
           "div",
           { class: "chips" },
@@ -114,7 +114,7 @@ export class Keys {
     button.addEventListener("click", () => void copy(key, button, "Copy"));
     const done = element("button", { type: "button", onclick: () => this.#forget() }, "Done");
     this.#made.replaceChildren(
-      element("p", {}, `${name || "The key"} is shown this once; keep it where only your server reads it.`),
+      element("p", {}, `Copy ${name ? `the key “${name}”` : "the key"} now: it is shown only once. Store it where only your server can read it.`),
       element("code", {}, key),
       element("div", { class: "buttons" }, button, done),
     );

@@ -129,11 +129,11 @@ function show({ sessions, queue, workers }) {
 function failed(error) {
   if (error instanceof Refused && error.notLetIn) askWhoItIs(error.message);
   else if (error instanceof Refused && error.status === 404 && house.hidden) {
-    askWhoItIs("this is a single runtime; only “livereactor serve” has operators");
+    askWhoItIs("this server is a single runtime; only “livereactor serve” has an operator page");
   } else if (error instanceof Refused) complain(error);
   else {
-    say("away", "The coordinator does not answer; trying again");
-    if (house.hidden) complaint.textContent = "The coordinator does not answer.";
+    say("away", "The coordinator is not responding; retrying");
+    if (house.hidden) complaint.textContent = "The coordinator is not responding.";
   }
 }
 
@@ -178,7 +178,7 @@ byId("tabs", HTMLElement).addEventListener("keydown", (event) => {
   byId(`tab-${next}`, HTMLButtonElement).focus();
 });
 
-window.addEventListener("error", ({ message }) => complain(`The page itself failed (${message}); reload it.`));
+window.addEventListener("error", ({ message }) => complain(`This page hit an internal error: ${message}. Reload the page.`));
 window.addEventListener("unhandledrejection", ({ reason }) => complain(reason));
 
 const shown = fromAddress() || sessionStorage.getItem(KEPT_AS);

@@ -18,16 +18,16 @@ export class Queue {
   constructor(root, serveNext) {
     this.#table = new Table(root, {
       name: "Queue",
-      empty: "Nobody waits.",
+      empty: "The queue is empty.",
       id: (/** @type {TicketRow} */ row) => row.session_id,
       columns: [
-        { label: "Place", text: ({ position }) => String(position ?? "–") },
+        { label: "Position", text: ({ position }) => String(position ?? "–") },
         { label: "Session", make: (latest) => idButton(latest().session_id) },
         { label: "Model", text: ({ model }) => model },
         { label: "Account", text: ({ account }) => account },
-        { label: "Waited", kind: "number", text: ({ waiting_s }) => span(waiting_s) },
-        { label: "To go", kind: "number", text: ({ estimated_wait: wait }) => (wait == null ? "?" : span(wait)) },
-        { label: "Last heard", kind: "number", text: ({ silent_s }) => `${span(silent_s)} ago` },
+        { label: "Waiting", kind: "number", text: ({ waiting_s }) => span(waiting_s) },
+        { label: "Estimate", kind: "number", text: ({ estimated_wait: wait }) => (wait == null ? "?" : span(wait)) },
+        { label: "Last seen", kind: "number", text: ({ silent_s }) => `${span(silent_s)} ago` },
         {
           label: "",
           kind: "actions",
@@ -64,7 +64,7 @@ export class Sessions {
     ];
     this.#open = new Table(root, {
       name: "Sessions",
-      empty: "No session is open.",
+      empty: "No sessions are open.",
       id,
       columns: [
         { label: "Session", make: (latest) => idButton(latest().session_id) },
@@ -75,21 +75,21 @@ export class Sessions {
         {
           label: "",
           kind: "actions",
-          make: (latest) => actionButton("End", () => end(latest().session_id), { sure: "Really end it?" }),
+          make: (latest) => actionButton("End", () => end(latest().session_id), { sure: "Confirm end" }),
         },
       ],
     });
     this.#ended = new Table(ended, {
-      name: "Sessions that ended lately",
-      empty: "None has.",
+      name: "Recently ended sessions",
+      empty: "No sessions ended recently.",
       id,
       columns: [
         { label: "Session", make: (latest) => idButton(latest().session_id) },
-        { label: "Why", text: ({ end_reason }) => end_reason ?? "–" },
+        { label: "Reason", text: ({ end_reason }) => end_reason ?? "–" },
         ...who,
         { label: "Ended", kind: "number", text: ({ ended_at }) => `${span(this.#now - (ended_at ?? 0))} ago` },
         {
-          label: "Lasted",
+          label: "Duration",
           kind: "number",
           text: ({ created_at, ended_at }) => span((ended_at ?? created_at) - created_at),
         },

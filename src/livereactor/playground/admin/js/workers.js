@@ -16,7 +16,7 @@ export class Workers {
   #root;
   #picture;
   #drain;
-  #empty = element("p", { class: "hint" }, "No worker is there. One starts on first use, or dials in from elsewhere.");
+  #empty = element("p", { class: "hint" }, "No workers are connected. One starts on first use, or connects from another machine.");
   /** @type {Map<string, Card>} */
   #cards = new Map();
 
@@ -81,7 +81,7 @@ class Card {
    */
   constructor(picture, drain) {
     this.#picture = picture;
-    this.#drain = actionButton("Drain", drain, { sure: "Really drain it?" });
+    this.#drain = actionButton("Drain", drain, { sure: "Confirm drain" });
     this.root = element(
       "article",
       { class: "card" },
@@ -100,7 +100,7 @@ class Card {
    */
   show(row, live, now) {
     this.#title.textContent = row.model;
-    this.root.setAttribute("aria-label", `Worker of ${row.model}`);
+    this.root.setAttribute("aria-label", `Worker for ${row.model}`);
     this.#state.textContent = row.state;
     this.#state.dataset.mark = row.state;
     this.#progress.hidden = row.state !== "starting";
@@ -109,11 +109,11 @@ class Card {
     this.#drain.hidden = row.state === "draining";
     this.#say({
       Slots: `${row.sessions.length} of ${row.slots} in use`,
-      "Last beat": `${span(row.silent_s)} ago`,
-      Up: span(now - row.started_at),
+      "Last heartbeat": `${span(row.silent_s)} ago`,
+      Uptime: span(now - row.started_at),
       Node: row.node || "–",
       Process: row.pid ? String(row.pid) : "–",
-      Id: `…${row.worker.slice(-6)}`,
+      ID: `…${row.worker.slice(-6)}`,
       ...(row.state === "starting" && row.text ? { Loading: row.text } : {}),
     });
     this.#look(row, live);
@@ -147,12 +147,12 @@ class Card {
       const picture = this.#shown.get(session) ?? this.#add(session);
       picture.live = live.has(session);
     }
-    this.#pictures.dataset.text = state === "starting" ? "Loading" : "Free";
+    this.#pictures.dataset.text = state === "starting" ? "Loading" : "Idle";
   }
 
   /** @param {string} session */
   #add(session) {
-    const picture = new Picture(() => this.#picture(session), `Newest picture of ${session}`);
+    const picture = new Picture(() => this.#picture(session), `Latest frame of ${session}`);
     this.#shown.set(session, picture);
     this.#pictures.append(picture.root);
     return picture;
@@ -166,7 +166,7 @@ class Picture {
   live = false;
   #ask;
   #image;
-  #text = element("span", { class: "words" }, "No picture yet");
+  #text = element("span", { class: "words" }, "No frame yet");
   #timer = 0;
   #closed = false;
   #visible = false;

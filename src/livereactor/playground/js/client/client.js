@@ -171,7 +171,7 @@ export class Client {
    */
   async upload(file) {
     const { id } = this.session;
-    if (id === null) throw new CommandRefused("NOT_READY", "there is no session to upload to");
+    if (id === null) throw new CommandRefused("NOT_READY", "no session to upload to; start one first");
     const reference = await this.#signalling.upload(id, file);
     this.#peer?.sendControl(encodeControl({ fileUploaded: reference }));
     return reference;
@@ -277,7 +277,7 @@ export class Client {
     if (id === null) throw new Error("no session to connect to");
     if (!("RTCPeerConnection" in window)) {
       const detail =
-        "It has no WebRTC, or a setting or an extension blocks it. Allow WebRTC for this page, or use another browser.";
+        "WebRTC is missing, or a setting or an extension blocks it. Allow WebRTC for this page, or use another browser.";
       return this.#handle("broken", { kind: "unsupported", detail });
     }
     const peer = new Peer(this.#signalling, id, this.#connection);

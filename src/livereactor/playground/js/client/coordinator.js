@@ -28,7 +28,7 @@ const SOONEST_MS = 1000;
 export class SessionOver extends Error {
   /** @param {string | null} reason */
   constructor(reason) {
-    super(`the session is over (${reason ?? "unknown"})`);
+    super(`the session ended (${reason ?? "unknown"})`);
     this.reason = reason;
   }
 }

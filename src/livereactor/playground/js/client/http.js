@@ -28,7 +28,7 @@ export class Refused extends Error {
 export class Unreachable extends Error {
   /** @param {string} step */
   constructor(step) {
-    super(`${step}: no answer from the server`);
+    super(`${step}: no response from the server`);
     this.step = step;
   }
 }

@@ -168,7 +168,7 @@ export class Peer {
     channel.addEventListener("close", () => this.#fail({ kind: "closed", detail: `channel ${label}` }));
     channel.addEventListener("message", ({ data }) => {
       try {
-        if (!(data instanceof ArrayBuffer)) throw new WireError("text where bytes belong");
+        if (!(data instanceof ArrayBuffer)) throw new WireError("expected bytes, got text");
         read(new Uint8Array(data));
       } catch (error) {
         if (!(error instanceof WireError)) throw error;

@@ -32,7 +32,7 @@ export class PendingRequests {
    */
   ask(prefix, send) {
     if (this.#waiting.size >= MAX_WAITING) {
-      return Promise.reject(new CommandRefused("RATE_LIMITED", `${MAX_WAITING} commands wait for a reply; slow down`));
+      return Promise.reject(new CommandRefused("RATE_LIMITED", `${MAX_WAITING} commands are waiting for a reply; send fewer`));
     }
     const id = `${prefix}_${++this.#count}`;
     return new Promise((resolve, reject) => {

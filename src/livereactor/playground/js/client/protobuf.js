@@ -93,7 +93,7 @@ export function* fields(bytes) {
       value |= BigInt(byte & 0x7f) << shift;
       if (byte < 0x80) return Number(BigInt.asIntN(64, value));
     }
-    throw new WireError("a number longer than 10 bytes");
+    throw new WireError("a number is longer than 10 bytes");
   };
   /** @param {number} length */
   const take = (length) => {
@@ -121,7 +121,7 @@ export function* fields(bytes) {
 
 /** @param {FieldValue} value */
 export function asBytes(value) {
-  if (!(value instanceof Uint8Array)) throw new WireError("a number where a message or text belongs");
+  if (!(value instanceof Uint8Array)) throw new WireError("expected a message or text, got a number");
   return value;
 }
 
@@ -132,6 +132,6 @@ export function asText(value) {
 
 /** @param {FieldValue} value */
 export function asDouble(value) {
-  if (!(value instanceof DataView) || value.byteLength !== 8) throw new WireError("a number that is not a double");
+  if (!(value instanceof DataView) || value.byteLength !== 8) throw new WireError("expected a double, got another number");
   return value.getFloat64(0, true);
 }

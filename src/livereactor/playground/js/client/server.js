@@ -24,8 +24,8 @@ export async function findServer(http, link, tell, signal = new AbortController(
       return health.service === "coordinator" ? new Coordinator(http, link) : new Runtime(http);
     } catch (error) {
       signal.throwIfAborted();
-      const gone = `Nothing answers at ${http.address}. Start it again; this page goes on by itself.`;
-      tell(error instanceof Unreachable ? gone : `What answers at ${http.address} is no server of ours.`);
+      const gone = `No response from ${http.address}. Start the server again. This page continues by itself.`;
+      tell(error instanceof Unreachable ? gone : `The server at ${http.address} is not a livereactor server.`);
     }
     await pause(INTERVAL_MS, signal);
   }

@@ -134,7 +134,7 @@ export class Session {
   }
 
   get #here() {
-    if (this.#server === null) throw new Error("nothing can be started before the server is known");
+    if (this.#server === null) throw new Error("a session cannot start before the server is known");
     return this.#server;
   }
 

@@ -87,7 +87,7 @@ export class Signalling {
       const response = await this.#http.request(step, "GET", path, { signal, patience: HELD_MS });
       if (response.status === 200) return (await response.json()).sdp_answer;
     }
-    throw new Refused(step, 202, `none came in ${ANSWER_POLLS} tries`);
+    throw new Refused(step, 202, `no answer after ${ANSWER_POLLS} tries`);
   }
 
   /**

@@ -154,11 +154,11 @@ export class Controls {
         : null,
       ...forms.map((command) => this.#form(command)),
       // Last: hands are on the keys, and what they cannot reach is wanted first.
-      this.#parameterGroup("Played by keys", model.parameters.filter(isPlayed)),
+      this.#parameterGroup("Keyboard controls", model.parameters.filter(isPlayed)),
     ];
     this.#root.replaceChildren(...parts.filter((part) => part !== null));
     if (!this.#root.hasChildNodes())
-      this.#root.append(element("p", { class: "hint" }, this.#hint || "This model takes no commands."));
+      this.#root.append(element("p", { class: "hint" }, this.#hint || "This model accepts no commands."));
     this.drawn.emit();
   }
 
@@ -245,7 +245,7 @@ export class Controls {
     this.#forms.set(command.name, editors);
     const send = element("button", { type: "submit" }, readable(command.name), caps(command.binding));
     const complaint = element("p", { class: "complaint", role: "alert" });
-    const tip = command.pointer ? element("p", { class: "hint tip" }, "Or touch the picture.") : null;
+    const tip = command.pointer ? element("p", { class: "hint tip" }, "Or click or tap the video.") : null;
     const form = element(
       "form",
       { class: "command", noValidate: true },
@@ -270,7 +270,7 @@ export class Controls {
    */
   async #send(command, editors) {
     const entered = this.#collect(command, editors);
-    if (!entered) return { fault: `${readable(command.name)} needs its other fields filled in.`, isPlaced: true };
+    if (!entered) return { fault: `Fill in the other fields of “${readable(command.name)}” first.`, isPlaced: true };
     try {
       const { data, uploads } = await this.#resolve(entered);
       await this.#client.command(command.name, data, uploads);

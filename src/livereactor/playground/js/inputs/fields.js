@@ -48,7 +48,7 @@ export function editor(field, { changed, entered = changed }) {
         : Number.isNaN(value)
           ? "must be a number"
           : value === BAD_JSON
-            ? "must be JSON"
+            ? "must be valid JSON"
             : fault(field, value);
     complain(text);
     return text ? /** @type {const} */ ({ bad: true }) : /** @type {const} */ ({ bad: false, value });
@@ -210,7 +210,7 @@ function text(field, id, changed) {
     id,
     rows: 2,
     spellcheck: false,
-    placeholder: "Enter sends it",
+    placeholder: "Press Enter to send",
     enterKeyHint: "send",
     "aria-describedby": `${id}-hint ${id}-complaint`,
   });

@@ -10,14 +10,14 @@ import { isForOthers } from "./keyboard.js";
 const INTRODUCTION_MS = 7000;
 
 export class KeyLegend {
-  #list = element("ul", { id: "legend", class: "legend", "aria-label": "Keys and touches", hidden: true });
+  #list = element("ul", { id: "legend", class: "legend", "aria-label": "Keyboard and touch controls", hidden: true });
   #button = element(
     "button",
     {
       type: "button",
       class: "legend-button",
-      title: "Keys and touches (?)",
-      "aria-label": "Keys and touches",
+      title: "Keyboard and touch controls (?)",
+      "aria-label": "Keyboard and touch controls",
       "aria-expanded": "false",
       "aria-controls": "legend",
       hidden: true,

@@ -51,8 +51,8 @@ export function readSchema(document) {
  * @returns {string}
  */
 export function fault(field, value) {
-  if (value === undefined) return field.required ? "must be given" : "";
-  if (value === null) return field.nullable ? "" : "must be given";
+  if (value === undefined) return field.required ? "is required" : "";
+  if (value === null) return field.nullable ? "" : "is required";
   if (field.kind === "number") return numberFault(field, value);
   if (typeof value === "string" && field.kind === "text") {
     const length = [...value].length;

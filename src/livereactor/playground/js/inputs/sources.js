@@ -109,7 +109,7 @@ class Panel {
     this.devices.hidden = true;
     this.#settings.append(this.devices, ...(kind === "video" ? [this.sizes] : []));
     const title = element("h2", {}, readable(name));
-    this.#hint.append(kind === "video" ? "The model wants a picture from you." : "The model wants sound from you.");
+    this.#hint.append(kind === "video" ? "Send video to this model." : "Send audio to this model.");
     this.root = element(
       "section",
       { class: "group source", "data-track": name },
@@ -135,7 +135,7 @@ class Panel {
   /** @param {unknown} error why it is not sent any more */
   lost(error) {
     this.#release();
-    this.#complain({ title: `${readable(this.name)} is not sent any more`, text: sentence(String(error)) });
+    this.#complain({ title: `“${readable(this.name)}” stopped sending`, text: sentence(String(error)) });
   }
 
   /** A camera that is pulled out, or a screen share ended in the browser's own bar. @param {string} what */
@@ -144,8 +144,8 @@ class Panel {
     const again = `press ${readable(what)}`;
     this.#complain(
       what === "camera" || what === "microphone"
-        ? { title: `The ${what} is gone`, text: `Plug it in and ${again}, or send something else.` }
-        : { title: `The ${what} is not sent any more`, text: `To send it again, ${again}.` },
+        ? { title: `The ${what} was disconnected`, text: `Connect it and ${again}, or choose another source.` }
+        : { title: `The ${what} stopped`, text: `To send it again, ${again}.` },
     );
   }
 
@@ -168,9 +168,9 @@ class Panel {
       source.end();
       const text =
         error instanceof CommandRefused && error.code.toLowerCase().includes("publish")
-          ? "Somebody else in this session sends it already."
+          ? "Another client in this session already sends it."
           : sentence(error instanceof Error ? error.message : String(error));
-      return this.#complain({ title: `${readable(this.name)} could not be sent`, text });
+      return this.#complain({ title: `Could not send “${readable(this.name)}”`, text });
     }
     this.#use(source, what);
   }
@@ -199,7 +199,7 @@ class Panel {
     const current = this.#source?.media.getSettings().deviceId;
     this.devices.replaceChildren(
       ...found.map(({ deviceId, label }) =>
-        element("option", { value: deviceId, selected: deviceId === current }, label || "Camera"),
+        element("option", { value: deviceId, selected: deviceId === current }, label || (this.#kind === "video" ? "Camera" : "Microphone")),
       ),
     );
     this.devices.hidden = found.length < 2;
@@ -251,7 +251,7 @@ async function screen() {
 function mediaDevices() {
   // Browsers hide it on plain http from another machine.
   if (!navigator.mediaDevices)
-    throw new Error("this page must be opened by https, or on localhost, for devices to be used");
+    throw new Error("open this page over https, or on localhost, to use a device");
   return navigator.mediaDevices;
 }
 
@@ -261,7 +261,7 @@ function mediaDevices() {
  */
 function opened(stream) {
   const [media] = stream.getTracks();
-  if (!media) throw new Error("the device gave nothing");
+  if (!media) throw new Error("the device provided no media");
   return { media, end: () => media.stop() };
 }
 

@@ -50,7 +50,7 @@ export class Clips {
    */
   async ask(seconds) {
     if (seconds !== null && !(seconds > 0 && seconds < Infinity)) {
-      throw new ClipError("INVALID_DURATION", `a clip of ${seconds} seconds is none; ask for more than 0`);
+      throw new ClipError("INVALID_DURATION", `a clip cannot last ${seconds} seconds; ask for more than 0`);
     }
     try {
       return await this.#client.clip(seconds);

@@ -55,7 +55,7 @@ export function boxAt(bytes, path, within = { body: 0, end: bytes.length }) {
   for (const box of boxesIn(bytes, within.body, within.end)) {
     if (box.type === type) return rest.length ? boxAt(bytes, rest, box) : box;
   }
-  throw new Mp4Error(`there is no box “${type}”`);
+  throw new Mp4Error(`the box “${type}” is missing`);
 }
 
 /**

@@ -50,7 +50,7 @@ export class Film {
         before += each.end - each.body;
         return false;
       });
-      if (!home) throw new Mp4Error("samples that are not in their part");
+      if (!home) throw new Mp4Error("samples lie outside their part");
       this.#tracks.find(({ track }) => track.id === run.track)?.add(run, before + run.offset - home.body);
     }
     this.size += bodies.reduce((sum, { body, end }) => sum + end - body, 0);
@@ -63,7 +63,7 @@ export class Film {
    */
   head() {
     const tracks = this.#tracks.filter(({ count }) => count > 0);
-    if (tracks.length === 0) throw new Mp4Error("the film has no picture");
+    if (tracks.length === 0) throw new Mp4Error("the film has no samples");
     const start = Math.min(...tracks.map((each) => each.start));
     for (const each of tracks) each.begin(start);
     const isWide = this.size > LARGEST - 2 ** 28;

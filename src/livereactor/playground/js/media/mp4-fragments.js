@@ -89,7 +89,7 @@ export function mimeType(init) {
       const table = boxAt(init, ["mdia", "minf", "stbl", "stsd"], box);
       const [entry] = boxesIn(init, table.body + 8, table.end);
       if (entry?.type === "mp4a") return "mp4a.40.2";
-      if (entry?.type !== "avc1") throw new Mp4Error(`a track of the kind “${entry?.type}”`);
+      if (entry?.type !== "avc1") throw new Mp4Error(`unsupported codec “${entry?.type}”`);
       const { body } = boxAt(init, ["avcC"], { body: entry.body + 78, end: entry.end });
       const profile = [...init.subarray(body + 1, body + 4)];
       return `avc1.${profile.map((byte) => byte.toString(16).padStart(2, "0")).join("")}`;
@@ -109,8 +109,8 @@ function* fragmentRuns(part, fragment, { tracks, moof, offset }) {
   const { flags } = header;
   const id = header.next();
   const track = tracks.find((each) => each.id === id);
-  if (!track) throw new Mp4Error(`a track ${id} that the film does not have`);
-  if (flags & 0x1) throw new Mp4Error("places that are counted from the beginning of the whole film");
+  if (!track) throw new Mp4Error(`the film has no track ${id}`);
+  if (flags & 0x1) throw new Mp4Error("offsets from the beginning of the whole film are not supported");
   if (flags & 0x2) header.next();
   /** @param {number} bit @param {number} otherwise */
   const own = (bit, otherwise) => (flags & bit ? header.next() : otherwise);
@@ -141,7 +141,7 @@ function runOf(run, defaults) {
   const { flags } = run;
   const count = run.next();
   // A sample has a byte at least: no few bytes make the page hold billions of them.
-  if (count > run.most) throw new Mp4Error(`${count} samples in a part of ${run.most} bytes`);
+  if (count > run.most) throw new Mp4Error(`${count} samples do not fit in a part of ${run.most} bytes`);
   const place = flags & 0x1 ? run.next() | 0 : null;
   const first = flags & 0x4 ? run.next() : null;
   /** @type {Sample[]} */
@@ -195,7 +195,7 @@ function guarded(read) {
   try {
     return read();
   } catch (error) {
-    if (error instanceof RangeError) throw new Mp4Error("a box is shorter than what it has to hold");
+    if (error instanceof RangeError) throw new Mp4Error("a box is shorter than its content");
     throw error;
   }
 }

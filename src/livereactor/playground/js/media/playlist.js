@@ -23,7 +23,7 @@ export class ClipError extends Error {
  */
 export function readPlaylist(text, url) {
   const lines = text.split("\n").map((line) => line.trim());
-  if (lines[0] !== "#EXTM3U") throw new ClipError("INVALID_PLAYLIST", "it is no playlist");
+  if (lines[0] !== "#EXTM3U") throw new ClipError("INVALID_PLAYLIST", "the response is not a playlist");
   let init = "";
   let seconds = 0;
   let start = 0;
@@ -35,12 +35,12 @@ export function readPlaylist(text, url) {
     if (map !== undefined) init = resolved(map, url);
     else if (length !== undefined) seconds = Number(length);
     else if (line && !line.startsWith("#")) {
-      if (!(seconds >= 0)) throw new ClipError("INVALID_PLAYLIST", "a part of it has no length");
+      if (!(seconds >= 0)) throw new ClipError("INVALID_PLAYLIST", "a part has no duration");
       parts.push({ url: resolved(line, url), start, seconds });
       start += seconds;
     }
   }
-  if (!init || parts.length === 0) throw new ClipError("INVALID_PLAYLIST", "it names no film");
+  if (!init || parts.length === 0) throw new ClipError("INVALID_PLAYLIST", "the playlist names no media");
   return { init, parts };
 }
 
@@ -73,5 +73,5 @@ function resolved(address, base) {
   } catch {
     // As below.
   }
-  throw new ClipError("INVALID_PLAYLIST", "it names what is no address");
+  throw new ClipError("INVALID_PLAYLIST", "the playlist contains an invalid address");
 }

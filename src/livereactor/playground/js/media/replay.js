@@ -25,7 +25,7 @@ export class Replay {
   failed = new Emitter();
   /** @type {Emitter<void>} it shows a picture, goes on or stands still */
   moved = new Emitter();
-  video = element("video", { playsInline: true, "aria-label": "The session as it was" });
+  video = element("video", { playsInline: true, "aria-label": "Recording of the session" });
 
   #clips;
   #over = new AbortController();
@@ -122,7 +122,7 @@ export class Replay {
   #open(init) {
     try {
       const type = mimeType(init);
-      if (!MediaSource.isTypeSupported(type)) throw new Mp4Error(`it has no decoder for ${type}`);
+      if (!MediaSource.isTypeSupported(type)) throw new Mp4Error(`no decoder for ${type}`);
       return this.#media.addSourceBuffer(type);
     } catch (error) {
       throw error instanceof Mp4Error ? new ClipError("PLAYBACK_UNSUPPORTED", error.message) : error;

@@ -6,7 +6,7 @@ import { element } from "./dom.js";
 export function showPageErrors(alerts) {
   const report = (/** @type {string} */ message) => {
     const close = element("button", { type: "button", onclick: () => box.remove() }, "Dismiss");
-    const text = `The page itself failed (${message}). Reload it; if it stays, please report it.`;
+    const text = `This page hit an internal error: ${message}. Reload the page. If the error persists, report it.`;
     const box = element("div", { class: "alert" }, element("p", {}, text), close);
     alerts.replaceChildren(box);
   };

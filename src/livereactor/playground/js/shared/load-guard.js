@@ -12,10 +12,10 @@ window.addEventListener(
     // Once by itself. More would hide a server that is gone for good behind a page that flickers.
     if (!isSecond) return location.reload();
     const text = document.createElement("p");
-    text.textContent = "The page came only in part: the network changed, or the server went away. Load it again.";
+    text.textContent = "Part of this page failed to load. The network changed, or the server stopped. Reload the page.";
     const again = document.createElement("button");
     again.type = "button";
-    again.textContent = "Load again";
+    again.textContent = "Reload";
     again.addEventListener("click", () => location.reload());
     const box = document.createElement("div");
     box.className = "alert";

@@ -32,26 +32,26 @@ const CALM_ENDS = ["stopped", "max_duration", "idle", "timed_out"];
  */
 export function cardOf(standing, { start, stop, others }) {
   const { state, problem, place } = standing;
-  const words = problem ? explain(problem, place) : { title: "The connection was lost", text: "" };
+  const words = problem ? explain(problem, place) : { title: "Connection lost", text: "" };
   switch (state) {
     case "idle":
       return null;
     case "starting":
       if (standing.isAway)
-        return { title: "The server does not answer", text: "This page asks again by itself.", busy: true };
+        return { title: "Cannot reach the server", text: "This page keeps trying.", busy: true };
       return {
         title: "Starting the session",
-        text: standing.loading.text || "The model gets ready for you.",
+        text: standing.loading.text || "The model is getting ready.",
         busy: true,
         progress: standing.loading.progress,
       };
     case "queued":
       return queued(standing, stop);
     case "connecting":
-      return { title: "Connecting", text: "Finding the way for the picture.", busy: true };
+      return { title: "Connecting", text: "Finding a network path for the video.", busy: true };
     case "reconnecting":
     case "lost":
-      return { title: words.title, text: `${words.text} Trying to come back…`, busy: true };
+      return { title: words.title, text: `${words.text} Reconnecting…`, busy: true };
     case "failed": {
       // What is forbidden stays so.
       const again = problem?.kind === "forbidden" ? {} : { action: { label: "Try again", run: start } };
@@ -90,12 +90,12 @@ function queued({ waiting, isAway, hadWorker, owner }, stop) {
  * @returns {Card | null}
  */
 function unpictured({ hasVideo, hasPicture, isLate, wanting }) {
-  if (!hasVideo) return { title: "Live", text: "This model makes no picture." };
+  if (!hasVideo) return { title: "Live", text: "This model has no video output." };
   if (hasPicture) return null;
-  if (!isLate) return { title: "Waiting for the first picture", busy: true };
-  if (wanting) return { title: "The model waits for your input", text: "Choose what to send beside the stage." };
+  if (!isLate) return { title: "Waiting for the first frame", busy: true };
+  if (wanting) return { title: "The model is waiting for your input", text: "Choose a source in the panel." };
   return {
-    title: "Connected, but no picture has come",
-    text: "The model has not made one yet. Its terminal shows what it is doing.",
+    title: "Connected, but no video yet",
+    text: "The model has not produced a frame. Its terminal shows what it is doing.",
   };
 }

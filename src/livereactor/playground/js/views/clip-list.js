@@ -55,7 +55,7 @@ export class ClipList {
     const hadFocus = line.matches(":focus-within");
     /** @type {HTMLVideoElement | null} */
     let video = null;
-    const look = button("Look", title, () => {
+    const look = button("Watch", title, () => {
       const settings = { src: url, controls: true, autoplay: true, loop: true, playsInline: true, "aria-label": title };
       video = element("video", settings);
       this.picked.emit(video);

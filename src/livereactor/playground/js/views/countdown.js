@@ -37,7 +37,7 @@ export class Countdown {
     const isSoon = left <= WARNING;
     this.#clock.classList.toggle("soon", isSoon);
     this.#clock.textContent = `${countdown(left)} left`;
-    const word = isSoon ? "The session ends in less than half a minute." : "";
+    const word = isSoon ? "The session ends in less than 30 seconds." : "";
     if (this.#aloud.textContent !== word) this.#aloud.textContent = word;
   }
 }

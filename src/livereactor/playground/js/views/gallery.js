@@ -175,6 +175,6 @@ function tags({ tags: given = [] }) {
 /** How soon a model is there. @param {Model} model */
 export function stateOf({ state, in_use, progress, queue_length }) {
   if (queue_length > 0) return `${queue_length} waiting`;
-  if (state === "starting") return progress === undefined ? "starting" : `starting, ${Math.round(progress * 100)} %`;
-  return { ready: in_use ? "in use" : "ready", cold: "starts on first use", failed: "not to be had" }[state];
+  if (state === "starting") return progress === undefined ? "starting" : `starting, ${Math.round(progress * 100)}%`;
+  return { ready: in_use ? "in use" : "ready", cold: "starts on first use", failed: "unavailable" }[state];
 }

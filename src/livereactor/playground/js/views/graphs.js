@@ -13,7 +13,7 @@ export function graph({ label, about, unit, decimals }, values, most) {
   const known = values.filter(Number.isFinite);
   const top = Math.max(...known, 0);
   const now = shown(values.at(-1), decimals);
-  const peak = known.length ? `at most ${shown(top, decimals)} ${unit}` : "not measured yet";
+  const peak = known.length ? `max ${shown(top, decimals)} ${unit}` : "not measured yet";
   return element(
     "figure",
     { class: "graph", title: about },

@@ -13,8 +13,8 @@ const SOON_MS = 1000;
 const LATER_MS = 5000;
 /** Nothing in the way. */
 const FREE = { text: "", progress: /** @type {number | null} */ (null) };
-const UNKNOWN = "What this model takes is shown here once a worker of it has started.";
-const NOT_FOR_IT = "Your token is not for this model.";
+const UNKNOWN = "Controls appear here after a worker for this model has started.";
+const NOT_FOR_IT = "Your token does not grant access to this model.";
 
 /** What both kinds have: it looks until it is told to stop, and tells what it saw. */
 class Lobby {
@@ -96,17 +96,17 @@ export class RuntimeLobby extends Lobby {
     try {
       const { state, detail, progress } = await this.#runtime.health();
       if (state === "loading") {
-        const percent = typeof progress === "number" ? ` ${Math.round(progress * 100)} %` : "";
+        const percent = typeof progress === "number" ? `, ${Math.round(progress * 100)}%` : "";
         return { text: `Loading the model${percent}${detail ? `: ${detail}` : ""}`, progress: progress ?? null };
       }
       if (state === "terminated") {
-        const text = detail || "the model could not be loaded; its terminal says why";
+        const text = detail || "the model failed to load; its terminal shows why";
         return { text: sentence(text), progress: null };
       }
       this.described.emit(await this.#runtime.schema());
     } catch (error) {
       if (error instanceof Refused && error.status === 401) this.denied.emit(error.reason);
-      else return { text: trouble(error, this.#address, "Start it again with “livereactor run”"), progress: null };
+      else return { text: trouble(error, this.#address, "Start the server again with “livereactor run”"), progress: null };
     }
     return FREE;
   }
@@ -156,20 +156,20 @@ export class CoordinatorLobby extends Lobby {
     if (this.#link) return { title, action: { label: "Join", run: start } };
     const allowed = this.#allowed();
     if (this.#only && this.#names.length && !this.#names.includes(this.#only)) {
-      return { title: `There is no model “${this.#only}” here`, text: `There is: ${this.#names.join(", ")}.` };
+      return { title: `This server has no model “${this.#only}”`, text: `Available models: ${this.#names.join(", ")}.` };
     }
     if (this.#models.length === 0 && allowed !== null) {
-      const text = `It is for ${allowed.join(", ") || "no model"}. Ask whoever gave it to you for another one.`;
-      return { title: "Your token is not for a model of this place", text };
+      const text = `It is for ${allowed.join(", ") || "no model"}. Ask the person who gave it to you for another token.`;
+      return { title: "Your token does not grant access to any model here", text };
     }
     if (this.#models.length === 0) {
-      const text = "Give one to “livereactor serve”, or start a worker of one elsewhere.";
-      return { title: "No model is served here yet", text, busy: true };
+      const text = "Pass a model to “livereactor serve”, or connect a worker from another machine.";
+      return { title: "This server has no models yet", text, busy: true };
     }
     const chosen = this.#chosen();
     if (chosen) return this.#startCard(chosen, start);
     if (this.#gallery) return { title: "Choose a model", body: this.#gallery.root };
-    return { title: "Which model?", text: `There are several here: ${this.#names.join(", ")}. Name one of them.` };
+    return { title: "No model selected", text: `Set the attribute “model” to one of these: ${this.#names.join(", ")}.` };
   }
 
   /** @override */
@@ -188,7 +188,7 @@ export class CoordinatorLobby extends Lobby {
       await this.#describe();
     } catch (error) {
       this.#models = null;
-      this.#trouble = trouble(error, this.#address, "Start it again");
+      this.#trouble = trouble(error, this.#address, "Start the server again");
       return SOON_MS;
     }
     return this.#models.some(({ state }) => state === "starting") ? SOON_MS : LATER_MS;
@@ -222,7 +222,7 @@ export class CoordinatorLobby extends Lobby {
   #startCard(model, start) {
     const isFailed = model.state === "failed";
     const soon = stateOf(model) === "ready" ? "" : stateOf(model);
-    const why = isFailed ? (model.text ?? "no worker of it is connected") : soon;
+    const why = isFailed ? (model.text ?? "no worker for it is connected") : soon;
     const text = [firstLine(model.description), why && sentence(why)].filter(Boolean).join("\n");
     const body = this.#gallery?.picture(model);
     return { title: model.name, text, body, ...(isFailed ? {} : { action: { label: "Start", run: start } }) };
@@ -276,5 +276,5 @@ export class CoordinatorLobby extends Lobby {
  */
 function trouble(error, address, remedy) {
   if (!(error instanceof Unreachable)) return sentence(error instanceof Error ? error.message : String(error));
-  return `Nothing answers at ${address}. ${remedy}; this page goes on by itself.`;
+  return `No response from ${address}. ${remedy}. This page continues by itself.`;
 }

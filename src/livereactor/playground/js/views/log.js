@@ -30,7 +30,7 @@ export class Log {
     spellcheck: false,
     autocomplete: "off",
     placeholder: '{"type": "drop", "data": {"x": 0.5, "y": 0.5}}',
-    "aria-label": "A command as JSON",
+    "aria-label": "Command as JSON",
   });
   #complaint = element("p", { class: "complaint", role: "alert" });
   #setup;
@@ -89,7 +89,7 @@ export class Log {
     const entries = this.#entries.filter((entry) => this.#matches(entry));
     this.#list.replaceChildren(...entries.map(line));
     if (entries.length === 0) {
-      const text = this.#entries.length ? "Nothing fits this filter." : "Commands and messages appear here.";
+      const text = this.#entries.length ? "No entries match this filter." : "Commands and messages appear here.";
       this.#list.append(element("li", { class: "hint" }, text));
     }
   }
@@ -112,7 +112,7 @@ export class Log {
       // Browsers have no clipboard for pages on plain http from another machine.
       button.textContent = await (navigator.clipboard?.writeText(text) ?? Promise.reject()).then(
         () => "Copied",
-        () => "Not allowed",
+        () => "Copy blocked",
       );
       setTimeout(() => (button.textContent = label), 1500);
     });
@@ -170,10 +170,10 @@ function parse(text) {
   try {
     value = JSON.parse(text);
   } catch (error) {
-    throw new Error(`This is not JSON: ${error instanceof Error ? error.message : error}`);
+    throw new Error(`Not valid JSON: ${error instanceof Error ? error.message : error}`);
   }
   const command = /** @type {{type?: unknown, data?: unknown} | null} */ (value);
-  const shape = 'Write a command as {"type": "its name", "data": {…}}.';
+  const shape = 'Write the command as {"type": "name", "data": {…}}.';
   if (typeof command !== "object" || typeof command?.type !== "string") throw new Error(shape);
   const data = command.data ?? {};
   if (typeof data !== "object" || Array.isArray(data)) throw new Error(shape);

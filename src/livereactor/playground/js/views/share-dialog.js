@@ -31,12 +31,12 @@ export class ShareDialog {
       this.#link.value = url;
       const last = new Date(Math.min(expires_at, ends) * 1000);
       const until = last.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
-      const lasts = `It works while the session runs, until ${until} at the latest.`;
-      const where = isLoopback(url) ? " Works on this machine only." : "";
-      this.#say("A link to watch", `Who opens it sees the picture and can change nothing. ${lasts}${where}`);
+      const lasts = `The link works while the session runs, until ${until} at the latest.`;
+      const where = isLoopback(url) ? " It works on this machine only." : "";
+      this.#say("Link for viewers", `Anyone with this link can watch the session but cannot control it. ${lasts}${where}`);
       this.#entry.hidden = false;
     } catch (error) {
-      this.#say("No link could be made", sentence(error instanceof Error ? error.message : String(error)));
+      this.#say("Could not create a link", sentence(error instanceof Error ? error.message : String(error)));
       this.#entry.hidden = true;
     }
     if (!this.#root.open) this.#root.showModal();
@@ -51,7 +51,7 @@ export class ShareDialog {
       () => false,
     );
     this.#copy.textContent = done ? "Copied" : "Copy";
-    if (!done) this.#text.append(" The browser lets no page copy here: copy it by hand.");
+    if (!done) this.#text.append(" The browser does not allow this page to copy. Copy the link yourself.");
     setTimeout(() => (this.#copy.textContent = "Copy"), 2000);
   }
 

@@ -6,9 +6,9 @@ import { Emitter } from "../shared/emitter.js";
 const WORDS = {
   token: {
     label: "Token",
-    hint: "Whoever runs this place gives you one, or a link that has it. It stays in this tab.",
+    hint: "The operator of this server gives you a token, or a link that contains one. The token stays in this tab.",
   },
-  key: { label: "Key", hint: "It is the one that the runtime was started with. It stays in this tab." },
+  key: { label: "Key", hint: "Enter the key that the server was started with. The key stays in this tab." },
 };
 
 export class SignInForm {
@@ -27,7 +27,7 @@ export class SignInForm {
       "form",
       { class: "gate", noValidate: true },
       element("label", { for: "gate" }, label),
-      element("div", { class: "entry" }, this.#input, element("button", { type: "submit", class: "primary" }, "Enter")),
+      element("div", { class: "entry" }, this.#input, element("button", { type: "submit", class: "primary" }, "Continue")),
       this.#complaint,
       element("p", { class: "hint" }, hint),
     );
@@ -48,10 +48,10 @@ export class SignInForm {
     const shown = this.#input.value.trim();
     if (!shown) return this.complain(`Paste the ${this.#kind} here.`);
     // A header takes nothing else.
-    if (!/^[\x20-\x7e]+$/.test(shown)) return this.complain(`This is no ${this.#kind}: it has letters that none has.`);
-    if (this.#kind === "token" && /\s/.test(shown)) return this.complain("This is no token: it has spaces.");
+    if (!/^[\x20-\x7e]+$/.test(shown)) return this.complain(`Not a valid ${this.#kind}: it contains characters that ${this.#kind}s cannot contain.`);
+    if (this.#kind === "token" && /\s/.test(shown)) return this.complain("Not a valid token: it contains spaces.");
     if (this.#kind === "token" && shown.startsWith("rk_")) {
-      return this.complain("This is an API key, which opens a whole account. Make a token of it: livereactor token.");
+      return this.complain("This is an API key, which grants access to a whole account. Create a token with “livereactor token” and enter that.");
     }
     this.#input.value = "";
     this.complain("");

@@ -32,7 +32,7 @@ export class Stage {
   #card = element("div", { class: "card", role: "status", "aria-live": "polite" });
   #fit = element("button", {
     type: "button",
-    title: "How the picture fills the window",
+    title: "Change how the video fills the window",
     onclick: () => this.#nextFit(),
   });
   #sound = element("button", { type: "button", hidden: true, onclick: () => this.#setMuted(!this.#muted) });
@@ -64,12 +64,12 @@ export class Stage {
     this.#root = root;
     const full = element(
       "button",
-      { type: "button", title: "Full screen (or double click)", onclick: () => this.#fullScreen() },
+      { type: "button", title: "Full screen (or double-click)", onclick: () => this.#fullScreen() },
       "Full screen",
     );
     const shot = element(
       "button",
-      { type: "button", title: "Save this picture", onclick: () => this.#save() },
+      { type: "button", title: "Save the current frame as an image", onclick: () => this.#save() },
       "Snapshot",
     );
     this.#tools.append(this.#sound, this.#volume, this.#fit, shot, full);

@@ -16,38 +16,38 @@ const ROWS = [
   {
     figure: "latencyMs",
     label: "Latency",
-    about: "From a command to the picture that shows it",
+    about: "Time from a command to the frame that shows its effect",
     short: "latency",
     unit: "ms",
     decimals: 0,
   },
-  { figure: "fps", label: "Pictures", about: "Pictures a second on this screen", short: "", unit: "fps", decimals: 0 },
-  { figure: "mbps", label: "Bitrate", about: "What is received", short: "", unit: "Mbit/s", decimals: 1 },
-  { figure: "rttMs", label: "Round trip", about: "There and back", short: "round trip", unit: "ms", decimals: 1 },
-  { figure: "jitterMs", label: "Jitter", about: "How unevenly packets arrive", unit: "ms", decimals: 1 },
-  { figure: "lossPercent", label: "Loss", about: "Packets that never came", unit: "%", decimals: 1 },
+  { figure: "fps", label: "Frame rate", about: "Frames per second on this screen", short: "", unit: "fps", decimals: 0 },
+  { figure: "mbps", label: "Bitrate", about: "Data received per second", short: "", unit: "Mbit/s", decimals: 1 },
+  { figure: "rttMs", label: "Round trip", about: "Time for a packet to the server and back", short: "round trip", unit: "ms", decimals: 1 },
+  { figure: "jitterMs", label: "Jitter", about: "Variation in the arrival times of packets", unit: "ms", decimals: 1 },
+  { figure: "lossPercent", label: "Loss", about: "Packets that never arrived", unit: "%", decimals: 1 },
 ];
 
 /** @type {Record<(typeof PARTS)[number], {label: string, about: string}>} */
 const PART_WORDS = {
-  there: { label: "Way there", about: "The command on the network: half a round trip" },
-  taken: { label: "Taken", about: "The model ends the step it is at, and takes the command" },
-  made: { label: "Made", about: "The model makes the picture; it is encoded, sent and put together" },
-  back: { label: "Way back", about: "The picture on the network: half a round trip" },
-  decoded: { label: "Decoded", about: "Waiting for the decoder, and decoding" },
-  screen: { label: "Screen", about: "Until the screen is refreshed" },
+  there: { label: "To the server", about: "The command on the network: half a round trip" },
+  taken: { label: "Wait", about: "The model finishes its current step, then takes the command" },
+  made: { label: "Frame", about: "The model makes the frame, which is encoded, sent and reassembled" },
+  back: { label: "To the browser", about: "The frame on the network: half a round trip" },
+  decoded: { label: "Decode", about: "Waiting for the decoder, and decoding" },
+  screen: { label: "Display", about: "Waiting for the next screen refresh" },
 };
 
 /** @type {Record<import("../media/frame-stages.js").Stage, {label: string, about: string}>} */
 const STAGE_WORDS = {
-  step: { label: "Step", about: "The model makes the picture" },
-  queue: { label: "Queue", about: "Waiting for the encoder; pictures of a chunk wait for their turn" },
-  convert: { label: "Colours", about: "Converted for the encoder" },
-  encode: { label: "Encode", about: "Made small enough to send" },
-  send: { label: "Send", about: "Handed to the network, for everybody who watches" },
+  step: { label: "Step", about: "The model makes the frame" },
+  queue: { label: "Queue", about: "Waiting for the encoder; the frames of a chunk wait for their turn" },
+  convert: { label: "Convert", about: "Colour conversion for the encoder" },
+  encode: { label: "Encode", about: "Compression of the frame" },
+  send: { label: "Send", about: "Handing packets to the network, for every viewer" },
   network: { label: "Network", about: "Half a round trip" },
-  jitter_buffer: { label: "Jitter buffer", about: "Its packets wait for each other, and for their turn" },
-  decode: { label: "Decode", about: "Made a picture again" },
+  jitter_buffer: { label: "Jitter buffer", about: "The frame's packets wait for each other and for their turn" },
+  decode: { label: "Decode", about: "Decompression of the frame" },
 };
 
 export class Stats {
@@ -193,7 +193,7 @@ export class Stats {
         ` ${unit}`,
       );
     });
-    if (size) figures.push(element("span", { class: "figure size", title: "Size of the picture" }, size));
+    if (size) figures.push(element("span", { class: "figure size", title: "Video size" }, size));
     this.#line.replaceChildren(...figures);
     this.#line.hidden = !last;
     if (this.#details.hidden) return;
@@ -204,7 +204,7 @@ export class Stats {
         MINUTE,
       ),
     );
-    const about = [size, this.#codec, this.#path].filter(Boolean).join(" · ") || "Nothing is connected.";
+    const about = [size, this.#codec, this.#path].filter(Boolean).join(" · ") || "Not connected.";
     this.#details.replaceChildren(
       element("div", { class: "graphs" }, ...cards),
       element("section", { "data-way": "command" }, ...this.#whereItGoes()),
@@ -217,22 +217,22 @@ export class Stats {
   #pictureStages() {
     const { parts, isServed } = this.#way;
     if (!parts.length) return [];
-    const whose = isServed ? "by the server and by this page" : "by this page; this server tells none of its stages";
+    const whose = isServed ? "by the server and by this page" : "by this page; this server does not report its own stages";
     return [
       element("h2", {}, "From the model to this screen"),
       ...stackedBar(parts.map(({ stage, ms }) => ({ ...STAGE_WORDS[stage], ms }))),
-      element("p", { class: "hint" }, `Measured ${whose}: the mean of the last second's pictures.`),
+      element("p", { class: "hint" }, `Measured ${whose}. Each value is the mean of the last second's frames.`),
     ];
   }
 
   /** The parts of the latency as one bar, and how it was measured. */
   #whereItGoes() {
     const { parts, count, isStamped } = this.#latency;
-    if (!parts) return [element("p", { class: "hint" }, "Where a command's time goes is measured with the next one.")];
-    const how = isStamped ? "by the time stamps of pictures" : "by the first picture after the answer";
-    const over = count === 1 ? "the last command" : `the middle one of the last ${count} commands`;
+    if (!parts) return [element("p", { class: "hint" }, "Send a command to measure its latency.")];
+    const how = isStamped ? "by frame timestamps" : "by the first frame after the reply";
+    const over = count === 1 ? "the last command" : `the median of the last ${count} commands`;
     return [
-      element("h2", {}, "From a command to its picture"),
+      element("h2", {}, "From a command to its frame"),
       ...stackedBar(PARTS.map((part) => ({ ...PART_WORDS[part], ms: parts[part] }))),
       element("p", { class: "hint" }, `Measured on this page, ${how}: ${over}.`),
     ];

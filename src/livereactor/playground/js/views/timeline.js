@@ -118,7 +118,7 @@ export class Timeline {
         const settings = { type: "button", title: `${what} (${key})`, "aria-label": what, "aria-keyshortcuts": key };
         return element("button", { ...settings, onclick: () => this.#keep(seconds) }, `${seconds} s`);
       }),
-      element("button", { type: "button", "aria-label": "Keep all so far", onclick: () => this.#keep(null) }, "All"),
+      element("button", { type: "button", "aria-label": "Keep all of the session", onclick: () => this.#keep(null) }, "All"),
     );
     const track = element("div", { class: "track" }, this.#ribbon, this.#slider);
     root.append(
@@ -180,11 +180,11 @@ export class Timeline {
   #keep(length) {
     this.#fault.textContent = "";
     if (this.#clips.count >= MAX_CLIPS) {
-      this.#fault.textContent = `${MAX_CLIPS} clips are kept, as many as there may be. Remove one first.`;
+      this.#fault.textContent = `You can keep up to ${MAX_CLIPS} clips. Remove one first.`;
       return;
     }
     const time = new Date().toTimeString().slice(0, 8);
-    const title = length === null ? `All until ${time}` : `Last ${length} s at ${time}`;
+    const title = length === null ? `Everything until ${time}` : `Last ${length} s at ${time}`;
     const name = (this.#view.title || "clip").replaceAll(/[^\p{L}\p{N}_-]+/gu, "-");
     const file = `${name}-${length === null ? "all" : `${length}s`}-${time.replaceAll(":", "")}.mp4`;
     void this.#clips.add(title, file, (signal, tell) => this.#view.clips.keep(length, signal, tell));
@@ -275,7 +275,7 @@ export class Timeline {
     const words = replay ? `${inWords(ago)} ago` : this.#isThere ? "Live" : "";
     this.#slider.setAttribute("aria-valuetext", words);
     const isComing = replay !== null && !replay.video.isConnected;
-    this.#place.textContent = this.#preview ? "A clip" : isComing ? "Fetching…" : words;
+    this.#place.textContent = this.#preview ? "Clip" : isComing ? "Loading…" : words;
     this.#live.hidden = !replay && !this.#preview;
     this.#live.textContent = this.#isThere ? "Back to live" : "Close";
     this.#still.hidden = !replay;

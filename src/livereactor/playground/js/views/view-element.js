@@ -215,7 +215,7 @@ class Visit {
   async #find() {
     const { url, model } = this.#place;
     const tell = (/** @type {string} */ trouble) => {
-      if (!this.#silence) this.#fail({ code: "unreachable", title: "The server does not answer", text: trouble });
+      if (!this.#silence) this.#fail({ code: "unreachable", title: "Cannot reach the server", text: trouble });
       this.#silence = trouble;
       this.view.show();
     };
@@ -279,7 +279,7 @@ class Visit {
 
   #refusal() {
     const { title } = this.#worded({ kind: "unauthorized", detail: "" });
-    const next = "Whoever made this page has to give one in the attribute “token” of the element.";
+    const next = "The author of this page must set the attribute “token” of the element.";
     return { title, text: this.#place.token ? `${sentence(this.#denied)} ${next}` : next };
   }
 

@@ -116,12 +116,12 @@ export class ViewStore {
    * @returns {Promise<Blob>} an MP4 that starts at 0; rejects with a `code` where there is none
    */
   clip = async (seconds, { signal = new AbortController().signal, onProgress = () => {} } = {}) => {
-    if (!this.#clips) throw new CommandRefused("NOT_READY", "the element is on no page");
+    if (!this.#clips) throw new CommandRefused("NOT_READY", "the element is not attached to a page");
     return this.#clips.keep(seconds, signal, onProgress);
   };
 
   get #here() {
-    if (!this.#client) throw new CommandRefused("NOT_READY", "the element is on no page");
+    if (!this.#client) throw new CommandRefused("NOT_READY", "the element is not attached to a page");
     return this.#client;
   }
 

@@ -6,17 +6,17 @@ import { sentence } from "../shared/text.js";
 /** @type {Record<string, string>} by code */
 const WORDS = {
   RECORDER_DISABLED:
-    "The server does not record: it is set so, its disk is full, or its encoder failed. Its log says which.",
-  NO_MEDIA_YET: "Nothing is recorded yet. Try again a moment after the first picture.",
-  CLIP_GONE: "The server does not have this clip any more. Keep it again.",
-  CLIP_NOT_READY: "The server did not finish the clip within a minute. Try again; its log says what holds it up.",
-  UNREACHABLE: "The server does not answer. Check the network, and try again.",
-  REQUEST_TIMEOUT: "The server took longer than 10 s to answer. Try again.",
-  DISCONNECTED: "The connection was lost. Try again when the picture is back.",
-  NOT_READY: "There is no connection now. Try again when the picture is back.",
-  PLAYBACK_UNSUPPORTED: "This browser cannot play a recording that still grows. Keep the last seconds instead.",
-  DOWNLOAD_UNSUPPORTED: "The film came in a form that this page cannot read. Fetch it with the Python client.",
-  INVALID_PLAYLIST: "The server's list of the clip's parts cannot be read. Fetch it with the Python client.",
+    "This server is not recording. Recording is turned off, the disk is full, or the encoder failed. The server's log shows which.",
+  NO_MEDIA_YET: "Nothing is recorded yet. Try again shortly after the first frame appears.",
+  CLIP_GONE: "The server no longer has this clip. Keep it again.",
+  CLIP_NOT_READY: "The server did not finish the clip within a minute. Try again. The server's log shows the cause.",
+  UNREACHABLE: "The server is not responding. Check your network and try again.",
+  REQUEST_TIMEOUT: "The server took longer than 10 s to respond. Try again.",
+  DISCONNECTED: "The connection was lost. Try again when the video is back.",
+  NOT_READY: "You are not connected. Try again when the video is back.",
+  PLAYBACK_UNSUPPORTED: "This browser cannot play a recording that is still growing. Keep a clip instead.",
+  DOWNLOAD_UNSUPPORTED: "This page cannot read the clip's format. Download the clip with the Python client.",
+  INVALID_PLAYLIST: "This page cannot read the clip's playlist. Download the clip with the Python client.",
 };
 
 /** @param {unknown} error */

@@ -10,36 +10,36 @@ import { sentence } from "../shared/text.js";
 
 /** Why a session ended (behaviour 17.7), as its server spells it. */
 const ENDINGS = /** @type {Record<string, Words>} */ ({
-  stopped: { title: "The session has ended", text: "The model finished, or somebody stopped it." },
-  timed_out: { title: "The session was closed", text: "Nobody was here for it for a while." },
-  max_duration: { title: "Time is up", text: "A session here has a longest duration." },
-  idle: { title: "The session was closed", text: "It saw no command for a while." },
-  evicted: { title: "The session had to give way", text: "Whoever runs this needed its place." },
-  moderated: { title: "The session was ended by moderation", text: "Something in it was not allowed." },
-  error: { title: "The model stopped: internal error", text: "Its log shows the line that failed." },
-  worker_lost: { title: "The model's process is gone", text: "It stopped answering." },
-  start_refused: { title: "The model would not start", text: "It refused what the session was to begin with." },
+  stopped: { title: "Session ended", text: "The model finished, or someone stopped it." },
+  timed_out: { title: "Session closed", text: "No client was connected to the session for a while." },
+  max_duration: { title: "Time limit reached", text: "Sessions on this server have a maximum duration." },
+  idle: { title: "Session closed", text: "The session received no commands for a while." },
+  evicted: { title: "Session ended by the server", text: "The operator ended the session, or the server needed its place." },
+  moderated: { title: "Session ended by moderation", text: "Something in the session was not allowed." },
+  error: { title: "The model stopped with an error", text: "The model's log shows the line that failed." },
+  worker_lost: { title: "Lost contact with the model", text: "The model's process stopped responding." },
+  start_refused: { title: "The model did not start", text: "The model rejected the values that the session was to start with." },
 });
 
 /** At a runtime the person is most likely its author. */
-const AUTHORS_ERROR = "The terminal it runs in shows the line that failed. Mend it.";
+const AUTHORS_ERROR = "The terminal that runs the model shows the line that failed.";
 
 /** Who watches knows of one person who could. */
-const OWNERS_END = { title: "The session has ended", text: "The person who shared it stopped it, or it finished." };
+const OWNERS_END = { title: "Session ended", text: "The person who shared the session stopped it, or the model finished." };
 
 /** What is used up, by the server's name for it. */
 const ALLOWANCES = /** @type {Record<string, (quota: import("../client/http.js").Quota) => Words>} */ ({
   concurrent_sessions: ({ limit, current }) => ({
-    title: "All your sessions are in use",
-    text: `${current} of ${limit} sessions of this account are open. End one, or wait until one ends.`,
+    title: "Session limit reached",
+    text: `Your account has ${current} of ${limit} sessions open. End one, or wait for one to end.`,
   }),
   sessions_per_minute: ({ limit, current }) => ({
-    title: "Too many sessions in a short time",
-    text: `${current} of the ${limit} that this account may start in a minute are started.`,
+    title: "Too many new sessions",
+    text: `Your account started ${current} of the ${limit} sessions that it may start in a minute.`,
   }),
   connections: ({ limit, current }) => ({
     title: "The session is full",
-    text: `${current} of its ${limit} connections are in use. Close another page that shows it first.`,
+    text: `The session uses ${current} of its ${limit} connections. Close another page that shows it, then try again.`,
   }),
 });
 
@@ -53,54 +53,54 @@ export function explain({ kind, detail, quota, retryAfter }, place) {
   switch (kind) {
     case "unreachable":
       return {
-        title: "The server does not answer",
-        text: `Nothing answers at ${address} (${detail}). ${
-          place.kind === "runtime" ? "Start it again with “livereactor run”, or check" : "Check"
-        } the network.`,
+        title: "Cannot reach the server",
+        text: `No response from ${address} (${detail}). ${
+          place.kind === "runtime" ? "Start the server again with “livereactor run”, or check" : "Check"
+        } your network.`,
       };
     case "refused":
     case "forbidden":
-      return { title: "The server said no", text: sentence(detail) };
+      return { title: "The server refused the request", text: sentence(detail) };
     case "unauthorized":
       return place.watching
-        ? { title: "This link is not valid any more", text: "Ask whoever sent it for another one." }
-        : { title: place.kind === "runtime" ? "A key is needed here" : "A token is needed here", text: "" };
+        ? { title: "This link is no longer valid", text: "Ask the person who sent it for a new link." }
+        : { title: place.kind === "runtime" ? "This server requires a key" : "This server requires a token", text: "" };
     case "capacity":
-      return { title: "Nothing can run this model at the moment", text: sentence(detail) };
+      return { title: "No capacity for this model right now", text: sentence(detail) };
     case "quota": {
       const known = quota && ALLOWANCES[quota.type]?.(quota);
-      const { title, text } = known ?? { title: "An allowance is used up", text: sentence(detail) };
+      const { title, text } = known ?? { title: "Quota exceeded", text: sentence(detail) };
       return { title, text: retryAfter ? `${text} Try again in ${Math.ceil(retryAfter)} s.` : text };
     }
     case "ice":
       return {
-        title: "No network path for the picture",
-        text: `The server answers, but no UDP path to it was found (${detail}). A firewall or VPN may block UDP; from another network the server needs a public address or a TURN server.`,
+        title: "No network path for the video",
+        text: `The server responds over HTTP, but the browser found no UDP path to it (${detail}). A firewall or a VPN may block UDP. To be reached from another network, the server needs a public address or a TURN server.`,
       };
     case "dtls":
       return {
-        title: "The secure connection could not be made",
-        text: "A network path was found, but the encryption handshake failed. Start again; if it stays, a proxy may be altering UDP traffic.",
+        title: "The secure connection failed",
+        text: "The browser found a network path, but the encryption handshake failed. Try again. If the error persists, a proxy may be altering UDP traffic.",
       };
     case "channels":
       return {
-        title: "The connection came up without its data channels",
+        title: "The connection has no data channels",
         text: `${sentence(detail)} The server may be too old for this page.`,
       };
     case "timeout":
-      return { title: "Connecting took too long", text: `There was no connection after ${detail}. Try again.` };
+      return { title: "Connection timed out", text: `No connection after ${detail}. Try again.` };
     case "silent":
-      return { title: "The server fell silent", text: `It has not answered for ${detail}.` };
+      return { title: "The server stopped responding", text: `No response for ${detail}.` };
     case "closed":
-      return { title: "The connection was lost", text: "The session is kept for a while." };
+      return { title: "Connection lost", text: "The server keeps the session for a while." };
     case "over":
-      return ended({ title: "The session is over", text: "The server has closed it." }, place);
+      return ended({ title: "Session ended", text: "The server closed the session." }, place);
     case "unsupported":
       return { title: "This browser cannot show the model", text: detail };
     case "ended": {
       if (place.watching && detail === "stopped") return OWNERS_END;
       const said = ENDINGS[detail] ?? {
-        title: "The session has ended",
+        title: "Session ended",
         text: sentence(detail || "the server gave no reason"),
       };
       const isAuthors = detail === "error" && place.kind === "runtime";
@@ -115,22 +115,22 @@ export function explain({ kind, detail, quota, retryAfter }, place) {
  * @returns {Words} with what may be done next
  */
 function ended({ title, text }, { watching }) {
-  return { title, text: watching ? text : `${text} Start begins a new one.` };
+  return { title, text: watching ? text : `${text} Press Start to begin a new session.` };
 }
 
 /** @type {Record<string, (what: string) => Words>} by the name of the browser's error */
 const DEVICE_PROBLEMS = {
   NotAllowedError: (what) => ({
-    title: `The browser did not allow the ${what}`,
-    text: `Click the icon at the left of the address, allow the ${what} for this page, and try again.`,
+    title: `The browser blocked the ${what}`,
+    text: `Click the icon to the left of the address, allow the ${what} for this page, and try again.`,
   }),
   NotFoundError: (what) => ({
-    title: `No ${what} was found`,
-    text: `Plug one in and try again, or send ${what === "microphone" ? "a test tone" : "the test pattern"} or a file instead.`,
+    title: `No ${what} found`,
+    text: `Connect one and try again, or send ${what === "microphone" ? "a test tone" : "the test pattern"} or a file instead.`,
   }),
   NotReadableError: (what) => ({
-    title: `The ${what} is busy`,
-    text: `Another program is using it. Close that program, or choose another ${what}.`,
+    title: `The ${what} is in use`,
+    text: `Another program uses it. Close that program, or choose another ${what}.`,
   }),
 };
 
@@ -145,7 +145,7 @@ export function explainDevice(error, what) {
   const known = DEVICE_PROBLEMS[name === "OverconstrainedError" ? "NotFoundError" : name];
   if (known) return known(what);
   return {
-    title: `The ${what} could not be opened`,
+    title: `Could not open the ${what}`,
     text: sentence(error instanceof Error ? error.message : String(error)),
   };
 }

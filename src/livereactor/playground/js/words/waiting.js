@@ -3,11 +3,11 @@
 /** @typedef {import("../client/signalling.js").Descriptor} Descriptor */
 /** `progress` 0..1, null: not known. @typedef {{title: string, text: string, progress: number | null}} Waiting */
 
-const KEPT = "Your place is kept if you reload this page.";
+const KEPT = "You keep your place if you reload this page.";
 
-const TURN = { title: "It is your turn", text: "A worker takes your session." };
+const TURN = { title: "It is your turn", text: "A worker is starting your session." };
 /** Why somebody waits who had a picture already. */
-const MOVED = "The worker of your session was lost; another one takes it up from the beginning.";
+const MOVED = "The worker that ran your session was lost. Another worker starts it again from the beginning.";
 
 /**
  * @param {Descriptor} view of a session that has no worker
@@ -18,11 +18,11 @@ const MOVED = "The worker of your session was lost; another one takes it up from
 export function explainWaiting({ queue }, { isAway, hadWorker }) {
   const progress = queue?.loading ?? null;
   if (isAway) {
-    const text = `The server does not answer at the moment; this page asks again every few seconds. ${KEPT}`;
+    const text = `The server is not responding. This page tries again every few seconds. ${KEPT}`;
     return { title: placeIn(queue), text, progress: null };
   }
   if (!queue) {
-    const said = hadWorker ? { title: "Your session goes on elsewhere", text: MOVED } : TURN;
+    const said = hadWorker ? { title: "Your session is moving to another worker", text: MOVED } : TURN;
     return { ...said, progress: null };
   }
   const lines = [hadWorker ? MOVED : "", loading(queue), estimate(queue), KEPT];
@@ -34,29 +34,29 @@ function placeIn(queue) {
   if (!queue) return "Waiting for a worker";
   const { position, length } = queue;
   if (length === 1) return "You are next";
-  return position === 1 ? `You are next, of ${length} who wait` : `You are number ${position} of ${length}`;
+  return position === 1 ? `You are next in a queue of ${length}` : `You are number ${position} of ${length}`;
 }
 
 /** @param {import("../client/signalling.js").Queue} queue */
 function loading({ loading: fraction, loading_text: doing }) {
   if (fraction === undefined && !doing) return "";
-  const percent = fraction === undefined ? "" : `, ${Math.round(fraction * 100)} %`;
-  return `A worker gets ready${percent}${doing ? `: ${doing}` : ""}.`;
+  const percent = fraction === undefined ? "" : `, ${Math.round(fraction * 100)}%`;
+  return `A worker is loading the model${percent}${doing ? `: ${doing}` : ""}.`;
 }
 
 /** @param {import("../client/signalling.js").Queue} queue */
 function estimate({ estimated_wait: wait, estimate_error: error }) {
-  if (wait === undefined) return "How long it takes is not known yet.";
+  if (wait === undefined) return "No estimate yet.";
   const words = about(wait);
   if (error === undefined || error < 5) return `${words}.`;
   // An error of the wait's own size leaves little of the estimate.
-  if (error >= Math.max(wait, 10)) return `${words}, but such estimates were off by ${amount(error)}.`;
+  if (error >= Math.max(wait, 10)) return `${words}, but recent estimates were off by ${amount(error)}.`;
   return `${words}, give or take ${amount(error)}.`;
 }
 
 /** @param {number} seconds */
 function about(seconds) {
-  return seconds < 5 ? "It should be only a moment" : `About ${amount(seconds)}`;
+  return seconds < 5 ? "This should take only a moment" : `About ${amount(seconds)}`;
 }
 
 /**
