@@ -32,7 +32,7 @@ MODEL = "tests/e2e/page/models/board.py"  # the right half of its picture is the
 UPLOAD = 95 * 1000 * 1000
 PATIENCE = 60.0  # seconds for what takes a second on an idle machine
 REFUSED, TOO_MANY = 401, 429
-GUESSES = 30  # wrong keys a minute and address
+ALLOWED = 30  # wrong keys a minute and address
 GREEN = """([left, top, right, bottom]) => {
     const video = document.querySelector("figure:not([hidden]) video"), canvas = new OffscreenCanvas(16, 16);
     const context = canvas.getContext("2d"), { videoWidth: w, videoHeight: h } = video;
@@ -205,7 +205,7 @@ def test_addresses_are_counted_as_nginx_sees_them(site: Site) -> None:
         claimed = {"X-Forwarded-For": f"10.0.0.{n}", "Forwarded": f"for=10.0.0.{n}", "X-Real-IP": f"10.0.0.{n}"}
         return site.ask("POST", "/tokens", {}, key=wrong, source=GUESSER, headers=claimed)[0]
 
-    answers = [guess(n) for n in range(GUESSES + 10)]
+    answers = [guess(n) for n in range(ALLOWED + 10)]
     assert answers[0] == REFUSED
     assert answers[-1] == TOO_MANY
     assert site.ask("POST", "/tokens", {}, key=wrong)[0] == REFUSED

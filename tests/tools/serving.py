@@ -94,7 +94,7 @@ def made_key(data_dir: Path, asked: KeyRequest, *, environment: Mapping[str, str
 
     async def make() -> str:
         async with open_data(settings, make=True) as data:
-            return (await data.auth.keys.create(asked)).key
+            return (await data.authenticator.keys.create(asked)).key
 
     with ThreadPoolExecutor(1) as thread:  # the caller's may run a loop already
         return thread.submit(asyncio.run, make()).result()

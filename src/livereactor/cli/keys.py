@@ -69,7 +69,7 @@ def create(
         made: dict[str, Any] = place.call("POST", "/keys", body)
     else:
         request = read_body(KeyRequest, json.dumps(body).encode())
-        made = place.operate(lambda data: data.auth.keys.create(request), make=True).to_body()
+        made = place.operate(lambda data: data.authenticator.keys.create(request), make=True).to_body()
     if json_lines:
         typer.echo(json.dumps(made))
         return
@@ -108,14 +108,14 @@ def revoke(
         place.call("DELETE", f"/keys/{quote(revoked, safe='')}")
         ended = {"id": revoked}
     else:
-        ended = place.operate(lambda data: data.auth.keys.revoke(revoked)).to_body()
+        ended = place.operate(lambda data: data.authenticator.keys.revoke(revoked)).to_body()
     typer.echo(json.dumps(ended) if json_lines else f"revoked {ended['id']}")
 
 
 def _listed(place: Place) -> list[dict[str, Any]]:
     if place.is_remote:
         return place.call("GET", "/keys")["keys"]
-    return [each.to_body() for each in place.operate(lambda data: data.auth.keys.list())]
+    return [each.to_body() for each in place.operate(lambda data: data.authenticator.keys.list())]
 
 
 def _line(row: dict[str, Any]) -> str:

@@ -47,7 +47,9 @@ def _mint_here(place: Place, account: str, asked: dict[str, Any]) -> dict[str, A
     from livereactor.coordinator.auth.caller import ALL_SCOPES, Caller
 
     request = read_body(TokenRequest, json.dumps(asked).encode())
-    return place.operate(lambda data: data.auth.mint_for(Caller(account, ALL_SCOPES), request), make=True).to_body()
+    return place.operate(
+        lambda data: data.authenticator.mint_for(Caller(account, ALL_SCOPES), request), make=True
+    ).to_body()
 
 
 def _asked(models: list[str], sessions: list[str], scopes: list[Scope] | None, lifetime: int | None) -> dict[str, Any]:

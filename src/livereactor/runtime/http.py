@@ -35,10 +35,10 @@ from livereactor.runtime.session.describing import health
 from livereactor.runtime.session.metrics import CONTENT_TYPE
 from livereactor.runtime.session.service import Runtime
 from livereactor.web.access import Access, base_url, is_on_this_machine
+from livereactor.web.api_key_gate import ApiKeyGate
 from livereactor.web.asgi import App
 from livereactor.web.clips import CHUNKS, ClipShelf, Seconds
 from livereactor.web.guard import Guard
-from livereactor.web.key_door import KeyDoor
 from livereactor.web.problems import handle_errors
 from livereactor.web.resuming import RESUMABLE, digest_of, offset_of, progress
 from livereactor.web.traced import Traced
@@ -65,7 +65,7 @@ def create_app(
         api.mount("/", StaticFiles(directory=page, html=True))
     handle_errors(api, otherwise="the page is at /")
     traced = Traced(api)
-    inner = traced if key is None else KeyDoor(traced, key, page)
+    inner = traced if key is None else ApiKeyGate(traced, key, page)
     return Guard(inner, access or Access(), runtime.limits.body_bytes)
 
 

@@ -1,21 +1,32 @@
-"""A blob, or a range of it (RFC 9110, 14.2), as the answer to GET and HEAD."""
+"""Blobs as HTTP answers: a blob or a range of it (RFC 9110, 14.2), and the listing of a prefix."""
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import AsyncIterator
+from typing import Any, Final
 
 from fastapi import Request
 from fastapi.responses import Response, StreamingResponse
 
-from livereactor.blobs.port import BlobKey, Blobs
-from livereactor.web.ranges import byte_range
+from livereactor.blobs.port import BlobEntry, BlobKey, Blobs
+
+NDJSON: Final = "application/x-ndjson"
+_RANGE: Final = re.compile(r"bytes=(\d{1,18})-(\d{1,18})?")
+RANGE_HEADER: Final[dict[str, Any]] = {
+    "name": "Range",
+    "in": "header",
+    "description": "`bytes=FIRST-LAST` or `bytes=FIRST-`; anything else gets the whole.",
+    "schema": {"type": "string"},
+}  # for the OpenAPI document
 
 
 async def blob_answer(blobs: Blobs, key: BlobKey, request: Request, media_type: str) -> Response:
-    """200, 206 or 416; streamed, so memory does not grow with its size.
+    """Answer 200, 206 or 416; streamed, so memory does not grow with the blob's size.
 
     Raises:
-        BlobMissingError: it is not there.
+        BlobMissingError: the blob is not there.
         BlobsUnavailableError: the store is away.
     """
     size = await blobs.size(key)
@@ -35,3 +46,34 @@ async def blob_answer(blobs: Blobs, key: BlobKey, request: Request, media_type: 
 async def _piped(blobs: Blobs, key: BlobKey, start: int, length: int) -> AsyncIterator[bytes]:
     async for piece in blobs.stream(key, start=start, length=length):
         yield piece
+
+
+def byte_range(text: str, size: int) -> tuple[int, int] | None:
+    """Return the start and end of the range in `size` bytes; None = no range was asked for, or it cannot be read."""
+    match = _RANGE.fullmatch(text)
+    if match is None:
+        return None
+    end = size if match[2] is None else min(size, int(match[2]) + 1)
+    return int(match[1]), end
+
+
+async def listing_answer(blobs: Blobs, prefix: BlobKey) -> Response:
+    """Answer 200 with one JSON line `[key, bytes, Unix seconds]` for each blob below a prefix.
+
+    Raises:
+        BlobsUnavailableError: the store is away from the beginning.
+    """
+    entries = blobs.list(prefix)
+    first = await anext(entries, None)
+    return StreamingResponse(_lines(first, entries), media_type=NDJSON)
+
+
+async def _lines(first: BlobEntry | None, entries: AsyncIterator[BlobEntry]) -> AsyncIterator[str]:
+    if first is not None:
+        yield _line(first)
+    async for entry in entries:
+        yield _line(entry)
+
+
+def _line(entry: BlobEntry) -> str:
+    return json.dumps([entry.key.path, entry.size_bytes, entry.modified_at]) + "\n"

@@ -13,7 +13,7 @@ from starlette.requests import HTTPConnection
 from livereactor.base.errors import QuotaError
 from livereactor.web.access import is_on_this_machine, peer
 from livereactor.web.asgi import App, Receive, Scope, Send
-from livereactor.web.guesses import network
+from livereactor.web.failed_attempts import network
 
 RETRY_AFTER: Final = 5.0  # seconds; a sliding window has room again long before it is over
 _NOT_CREATING: Final = ("/sdp_params", "/ice_candidates")  # POSTs that a live Session makes in bursts

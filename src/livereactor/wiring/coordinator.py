@@ -44,7 +44,7 @@ from livereactor.store.port import Store, Tx
 from livereactor.web.proxies import BehindProxies
 from livereactor.wiring.blobs import blobs_url, kept_for, open_blobs
 from livereactor.wiring.catalogue import Listed, learn
-from livereactor.wiring.data import make_auth, open_store, quotas, secrets_of
+from livereactor.wiring.data import make_authenticator, open_store, quotas, secrets_of
 from livereactor.wiring.limits import limits
 from livereactor.wiring.networks import shared_relays
 from livereactor.wiring.peers import check_peers, dialled, peers_of
@@ -206,7 +206,7 @@ async def _house(
     blobs = open_blobs(blobs_url(settings, folder / "blobs"))
     links = Links()
     service = Service(store, links, options, unix_us=unix_us, peers=peers_of(settings, secret=secrets.worker))
-    auth = make_auth(store, secrets, options)
+    authenticator = make_authenticator(store, secrets, options)
     plan = fleet_plan(models, resolved, secrets, folder)
     pool = make_pool(settings, plan, secrets, folder)
     role = None if options.peer_url is None else Role("fleet", lasts=LEADS_FOR, unix_us=unix_us)
@@ -214,7 +214,9 @@ async def _house(
     uploads = Uploads(service, store, blobs, Signer(secrets.blobs), options.limits, unix_us=unix_us)
     servers = partial(_ice_servers, options)
     loops = {each.name: each.loop for each in models if each.loop is not None}
-    parts = Parts(service, auth, secrets, links, store, blobs, uploads, servers, unix_us, page_directory(), loops)
+    parts = Parts(
+        service, authenticator, secrets, links, store, blobs, uploads, servers, unix_us, page_directory(), loops
+    )
     # The exit is ours: uvicorn would wait for held requests and event streams.
     config = uvicorn.Config(
         BehindProxies(create_app(parts), settings.coordinator.proxies),

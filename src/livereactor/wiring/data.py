@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 from livereactor.base.clock import unix_us
 from livereactor.base.errors import ConfigError
-from livereactor.coordinator.auth.authenticator import Auth
+from livereactor.coordinator.auth.authenticator import Authenticator
 from livereactor.coordinator.auth.keys import Keys
 from livereactor.coordinator.auth.secrets import Secrets, given_secrets, kept_secrets
-from livereactor.coordinator.auth.tokens import Tokens
 from livereactor.coordinator.options import CoordinatorOptions, Quotas
 from livereactor.settings import Settings
 from livereactor.store.port import Store
@@ -26,7 +25,7 @@ class Data:
     """What there is to operate on without a coordinator."""
 
     store: Store
-    auth: Auth
+    authenticator: Authenticator
     options: CoordinatorOptions
     unix_us: Callable[[], int]
 
@@ -51,7 +50,7 @@ async def open_data(settings: Settings, *, make: bool = False) -> AsyncGenerator
     store = open_store(settings)
     try:
         options = CoordinatorOptions(limits=limits(settings), quotas=quotas(settings))
-        yield Data(store, make_auth(store, secrets_of(settings), options), options, unix_us)
+        yield Data(store, make_authenticator(store, secrets_of(settings), options), options, unix_us)
     finally:
         await store.aclose()
 
@@ -78,9 +77,9 @@ def secrets_of(settings: Settings) -> Secrets:
     return kept_secrets(given.data_dir, worker=given.worker_secret)
 
 
-def make_auth(store: Store, secrets: Secrets, options: CoordinatorOptions) -> Auth:
-    """Keys and tokens over a store."""
-    return Auth(store, Keys(store, unix_us=unix_us), Tokens(secrets.token_keys), options, unix_us=unix_us)
+def make_authenticator(store: Store, secrets: Secrets, options: CoordinatorOptions) -> Authenticator:
+    """Return the authenticator over a store's keys."""
+    return Authenticator(store, Keys(store, unix_us=unix_us), secrets, options, unix_us=unix_us)
 
 
 def quotas(settings: Settings) -> Quotas:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import cast
 
 import uvicorn
 from fastapi import FastAPI
@@ -15,8 +14,7 @@ from livereactor.base.errors import UnauthorizedError
 from livereactor.base.limits import MIB
 from livereactor.blobs.http import HttpBlobs
 from livereactor.blobs.port import Blobs
-from livereactor.coordinator.http.requests import Door
-from livereactor.coordinator.http.routes.internal import PREFIX, internal
+from livereactor.coordinator.http.routes import internal
 from livereactor.web.access import Access
 from livereactor.web.guard import Guard
 from livereactor.web.problems import handle_errors
@@ -25,10 +23,10 @@ from livereactor.wiring.process import Server, listen
 SECRET = "a worker secret of the tests"
 
 
-class WorkersDoor:
-    """Lets in whoever shows the secret."""
+class WorkersOnly:
+    """An authenticator that knows the worker secret alone."""
 
-    def worker(self, request: HTTPConnection) -> None:
+    def must_be_worker(self, request: HTTPConnection) -> None:
         if request.headers.get("authorization") != f"Bearer {SECRET}":
             raise UnauthorizedError("this is for workers")
 
@@ -37,9 +35,10 @@ class WorkersDoor:
 async def serving_blobs(blobs: Blobs) -> AsyncIterator[str]:
     """The coordinator's routes for them; its URL."""
     api = FastAPI()
-    api.include_router(internal(cast(Door, WorkersDoor()), blobs))
+    api.state.authenticator, api.state.blobs = WorkersOnly(), blobs
+    api.include_router(internal.routes)
     handle_errors(api, otherwise="see the docs")
-    app = Guard(api, Access(any_host=True), MIB, streamed=(PREFIX,))
+    app = Guard(api, Access(any_host=True), MIB, streamed=(internal.PREFIX,))
     server = Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", ws="none"))
     with listen("127.0.0.1", 0) as listener:
         serving = asyncio.create_task(server.serve([listener]))

@@ -19,10 +19,9 @@ from websockets.asyncio.client import ClientConnection, connect
 from livereactor.blobs.memory import MemoryBlobs
 from livereactor.blobs.port import Blobs
 from livereactor.blobs.signing import Signer
-from livereactor.coordinator.auth.authenticator import Auth
+from livereactor.coordinator.auth.authenticator import Authenticator
 from livereactor.coordinator.auth.keys import Keys
 from livereactor.coordinator.auth.secrets import Secrets, given_secrets
-from livereactor.coordinator.auth.tokens import Tokens
 from livereactor.coordinator.cluster.relay import Peers
 from livereactor.coordinator.cluster.worker_links import Links
 from livereactor.coordinator.http.app import Parts, create_app
@@ -72,7 +71,7 @@ class Served:
     url: str
     http: httpx2.AsyncClient
     key: str
-    auth: Auth
+    auth: Authenticator
     service: Service
     store: Store
     links: Links
@@ -120,7 +119,7 @@ async def coordinating(
         await store.transact(lambda tx, record=record: tx.put_model(record))
     service = Service(store, links, options, unix_us=unix_us, peers=peers)
     keys = Keys(store, unix_us=unix_us)
-    auth = Auth(store, keys, Tokens(SECRETS.token_keys), options, unix_us=unix_us)
+    auth = Authenticator(store, keys, SECRETS, options, unix_us=unix_us)
     uploads = Uploads(service, store, blobs, Signer(SECRETS.blobs), options.limits, unix_us=unix_us)
     asked: dict[str, Any] = {"scopes": ["view", "control", "record", "upload", "admin"]} if operator else {}
     key = (await keys.create(KeyRequest.model_validate({"account": "acme", **asked}))).key

@@ -17,8 +17,7 @@ from typer.testing import CliRunner, Result
 
 from livereactor.cli.main import app
 from livereactor.cli.operating import RemoteError
-from livereactor.coordinator.http.routes.keys import keys
-from livereactor.coordinator.http.routes.tokens import tokens
+from livereactor.coordinator.http.routes import keys, tokens
 from livereactor.protocol.keys import KeyRequest
 from livereactor.settings import resolve
 from livereactor.web.access import Access
@@ -50,11 +49,12 @@ class Elsewhere:
     async def _serve(self) -> None:
         settings = resolve(self._folder, command_line={"coordinator.data_dir": self._folder}, environ={}).settings
         async with open_data(settings, make=True) as data:
-            made = await data.auth.keys.create(KeyRequest(account="ops", scopes=["view", "admin"]))
-            self.admin, self.plain = made.key, (await data.auth.keys.create(KeyRequest())).key
+            made = await data.authenticator.keys.create(KeyRequest(account="ops", scopes=["view", "admin"]))
+            self.admin, self.plain = made.key, (await data.authenticator.keys.create(KeyRequest())).key
             api = FastAPI()
-            api.include_router(tokens(data.auth))
-            api.include_router(keys(data.auth))
+            api.state.authenticator, api.state.options = data.authenticator, data.options
+            api.include_router(tokens.routes)
+            api.include_router(keys.routes)
             handle_errors(api, otherwise="the page is at /")
             guarded: Any = Guard(api, Access(any_host=True), 1 << 20)
             with listen("127.0.0.1", 0) as listener:

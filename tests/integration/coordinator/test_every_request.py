@@ -13,7 +13,7 @@ import structlog
 from livereactor.base.limits import Limits
 from livereactor.coordinator.options import CoordinatorOptions, Rates
 from livereactor.store.memory.store import MemoryStore
-from livereactor.web.guesses import GUESSES
+from livereactor.web.failed_attempts import ALLOWED
 from tests.integration.coordinator.asking import CREATE, UNLIMITED, bearer, must_be_problem
 from tests.integration.coordinator.rig import Served, coordinating, working
 
@@ -173,8 +173,8 @@ async def test_credentials_that_are_none_count_as_none(shown: dict[str, str]) ->
 async def test_a_wrong_key_is_looked_up_and_counted_once_a_request() -> None:
     async with coordinating() as served, httpx2.AsyncClient(base_url=served.url) as nobody:
         wrong = {**ELSEWHERE, "X-API-Key": "rk_" + "x" * 33}
-        answers = [await nobody.get("/quotas", headers=wrong) for _ in range(GUESSES + 1)]
-        assert [each.status_code for each in answers] == [401] * GUESSES + [429]
+        answers = [await nobody.get("/quotas", headers=wrong) for _ in range(ALLOWED + 1)]
+        assert [each.status_code for each in answers] == [401] * ALLOWED + [429]
 
 
 async def test_what_creates_is_counted_by_address_and_signalling_is_not() -> None:

@@ -14,9 +14,8 @@ import structlog
 from fastapi import FastAPI
 from starlette.requests import HTTPConnection
 
-from livereactor.coordinator.auth.authenticator import Auth
-from livereactor.coordinator.http.routes.keys import keys
-from livereactor.coordinator.http.routes.tokens import tokens
+from livereactor.coordinator.auth.authenticator import Authenticator
+from livereactor.coordinator.http.routes import keys, tokens
 from livereactor.protocol.keys import KeyRequest
 from livereactor.settings import resolve
 from livereactor.store.port import Store
@@ -32,7 +31,7 @@ ALL = ["view", "control", "record", "upload"]
 class Served:
     """The routes over a store in a data folder."""
 
-    def __init__(self, store: Store, auth: Auth, http: httpx2.AsyncClient) -> None:
+    def __init__(self, store: Store, auth: Authenticator, http: httpx2.AsyncClient) -> None:
         self.store, self.auth, self.http = store, auth, http
 
     async def key(self, **asked: Any) -> str:
@@ -51,12 +50,13 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
     settings = resolve(tmp_path, command_line={"coordinator.data_dir": tmp_path / "data"}, environ={}).settings
     async with open_data(settings, make=True) as data:
         api = FastAPI()
-        api.include_router(tokens(data.auth))
-        api.include_router(keys(data.auth))
+        api.state.authenticator, api.state.options = data.authenticator, data.options
+        api.include_router(tokens.routes)
+        api.include_router(keys.routes)
         handle_errors(api, otherwise="the page is at /")
         transport = httpx2.ASGITransport(app=Guard(api, Access(any_host=True), 1 << 20))
         async with httpx2.AsyncClient(transport=transport, base_url="http://live.example") as http:
-            yield Served(data.store, data.auth, http)
+            yield Served(data.store, data.authenticator, http)
 
 
 @pytest.mark.parametrize(

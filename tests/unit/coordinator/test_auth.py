@@ -11,11 +11,10 @@ from starlette.requests import HTTPConnection
 
 from livereactor.base.errors import ForbiddenError, LivereactorError, NotFoundError, UnauthorizedError
 from livereactor.base.limits import Limits
-from livereactor.coordinator.auth.authenticator import Auth
+from livereactor.coordinator.auth.authenticator import Authenticator
 from livereactor.coordinator.auth.caller import SESSION_SCOPES, Caller
 from livereactor.coordinator.auth.keys import Keys, new_key
 from livereactor.coordinator.auth.secrets import given_secrets
-from livereactor.coordinator.auth.tokens import Tokens
 from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.protocol.keys import KeyRequest
 from livereactor.protocol.tokens import ShareRequest, TokenAnswer, TokenRequest
@@ -27,16 +26,14 @@ NOW = 1_900_000_000
 
 
 class Rig:
-    """An Auth over a store in memory, with a clock turned by hand."""
+    """An Authenticator over a store in memory, with a clock turned by hand."""
 
     def __init__(self, *, guests: bool = False, from_anywhere: bool = False) -> None:
         self.now_at = float(NOW)
         self.store = MemoryStore()
         options = CoordinatorOptions(guests=guests, guests_from_anywhere=from_anywhere)
         self.keys = Keys(self.store, unix_us=self._unix_us)
-        self.auth = Auth(
-            self.store, self.keys, Tokens(given_secrets("s" * 32).token_keys), options, unix_us=self._unix_us
-        )
+        self.auth = Authenticator(self.store, self.keys, given_secrets("s" * 32), options, unix_us=self._unix_us)
 
     def _unix_us(self) -> int:
         return int(self.now_at * 1e6)

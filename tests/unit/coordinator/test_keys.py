@@ -13,7 +13,7 @@ from livereactor.coordinator.auth.keys import KEY, Keys, key_hash, new_key
 from livereactor.protocol.keys import KeyRequest
 from livereactor.store.memory.store import MemoryStore
 from livereactor.store.port import StoreUnavailableError
-from livereactor.web.guesses import GUESSES
+from livereactor.web.failed_attempts import ALLOWED
 
 SECOND = 1_000_000
 
@@ -176,13 +176,13 @@ async def test_a_known_key_outlives_a_short_absence_of_the_store_but_not_a_minut
 async def test_guessing_is_bounded_for_each_address(rig: Rig) -> None:
     made = await rig.keys.create(KeyRequest())
     await rig.find(made.key)
-    for _ in range(GUESSES):
+    for _ in range(ALLOWED):
         with pytest.raises(UnauthorizedError):
             await rig.find(new_key())
     reads = rig.store.reads
     with pytest.raises(QuotaError) as refused:
         await rig.find(new_key())
-    assert (refused.value.limit, refused.value.retry_after) == (GUESSES, 60)
+    assert (refused.value.limit, refused.value.retry_after) == (ALLOWED, 60)
     assert rig.store.reads == reads
     rig.now_us += 31 * SECOND
     assert (await rig.find(made.key)).id == made.id, "a key that is in use goes on"

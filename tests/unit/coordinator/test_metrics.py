@@ -7,7 +7,7 @@ import pytest
 from fastapi import APIRouter, FastAPI
 from prometheus_client.parser import text_string_to_metric_families
 
-from livereactor.coordinator.http.request_metrics import Counting
+from livereactor.coordinator.http.app import RequestCounter
 from livereactor.coordinator.metrics import CONTENT_TYPE
 from tests.unit.coordinator.service_rig import ALICE, Rig
 
@@ -119,7 +119,7 @@ async def test_requests_are_counted_by_the_pattern_of_their_route() -> None:
 
     api.include_router(routes)
     told: list[tuple[str, str, int]] = []
-    app = Counting(api, lambda *each: told.append(each))
+    app = RequestCounter(api, lambda *each: told.append(each))
     transport = httpx2.ASGITransport(app=app)
     async with httpx2.AsyncClient(transport=transport, base_url="http://x") as http:
         await http.get("/sessions/ses_1")

@@ -6,9 +6,9 @@ name accounts, ids and scopes.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from secrets import token_hex
 from typing import Any, Final
 
 from starlette.requests import HTTPConnection
@@ -16,6 +16,7 @@ from starlette.requests import HTTPConnection
 from livereactor.base.errors import ForbiddenError, LivereactorError, NotFoundError, UnauthorizedError
 from livereactor.coordinator.auth.caller import SESSION_SCOPES, Caller
 from livereactor.coordinator.auth.keys import PREFIX, Keys
+from livereactor.coordinator.auth.secrets import Secrets
 from livereactor.coordinator.auth.shares import shared
 from livereactor.coordinator.auth.tokens import Tokens, granted, known_scopes
 from livereactor.coordinator.options import CoordinatorOptions
@@ -48,20 +49,21 @@ class _Shown:
     token: str | None = None
 
 
-class Auth:
+class Authenticator:
     """Makes Callers of requests, and tokens of Callers.
 
     Args:
         keys: where API keys are.
-        tokens: signs and checks.
+        secrets: sign tokens, and tell what workers show.
         options: whether guests are served, and the limits that no token goes beyond.
         unix_us: the clock, microseconds of Unix time.
     """
 
     def __init__(
-        self, store: Store, keys: Keys, tokens: Tokens, options: CoordinatorOptions, *, unix_us: Callable[[], int]
+        self, store: Store, keys: Keys, secrets: Secrets, options: CoordinatorOptions, *, unix_us: Callable[[], int]
     ) -> None:
-        self._store, self.keys, self._tokens = store, keys, tokens
+        self._store, self.keys, self._secrets = store, keys, secrets
+        self._tokens = Tokens(secrets.token_keys)
         self._options, self._unix_us = options, unix_us
 
     async def caller(self, request: HTTPConnection) -> Caller:
@@ -81,9 +83,23 @@ class Auth:
         return Caller(GUEST, SESSION_SCOPES)
 
     async def recognises(self, request: HTTPConnection) -> bool:
-        """It shows a key or a token that is right; what was found stays with the request: one wrong key, one guess."""
+        """Return whether the request shows a valid key or token, or the worker secret.
+
+        The result stays with the request, so that a wrong key counts as one failed attempt.
+        """
+        if self._is_worker(request):
+            return True
         found = request.scope[_FOUND] = await self._holder(request)
         return isinstance(found, Caller)
+
+    def must_be_worker(self, request: HTTPConnection) -> None:
+        """Raise `UnauthorizedError` unless the request shows the worker secret."""
+        if not self._is_worker(request):
+            raise UnauthorizedError("this is for workers; show the worker secret as Authorization: Bearer")
+
+    def _is_worker(self, request: HTTPConnection) -> bool:
+        kind, _, shown = request.headers.get("authorization", "").partition(" ")
+        return kind.lower() == "bearer" and self._secrets.knows_worker(shown.strip())
 
     async def mint(self, request: HTTPConnection, asked: TokenRequest) -> TokenAnswer:
         """A token for whoever shows an API key (or for a guest, where guests are served).
@@ -209,4 +225,4 @@ def _no_open_session(session: str) -> NotFoundError:
 
 
 def _new_jti() -> str:
-    return secrets.token_hex(16)
+    return token_hex(16)

@@ -21,7 +21,7 @@ from livereactor.base.ids import uuid7
 from livereactor.protocol.keys import CreatedKey, KeyBody, KeyRequest
 from livereactor.store.port import Store, StoreUnavailableError, Tx
 from livereactor.store.records import Account, ApiKey
-from livereactor.web.guesses import Guesses
+from livereactor.web.failed_attempts import FailedAttempts
 
 PREFIX: Final = "rk_"
 KEY: Final = re.compile(r"rk_[0-9A-Za-z]{33}")
@@ -66,7 +66,7 @@ class Keys:
     def __init__(self, store: Store, *, unix_us: Callable[[], int]) -> None:
         self._store, self._unix_us = store, unix_us
         self._known: OrderedDict[str, _Known] = OrderedDict()
-        self._guesses = Guesses()
+        self._failed = FailedAttempts()
         self._are_there: bool | None = None
         self._counted_us = 0
 
@@ -155,7 +155,7 @@ class Keys:
 
     async def _look_up(self, shown: str, digest: str, known: _Known | None, peer: str | None, now_us: int) -> _Known:
         if known is None:  # one that was right before is no guess, whatever else comes from its address
-            self._guesses.must_not_be_too_many(peer)
+            self._failed.must_not_be_too_many(peer)
         try:
             found = await self._store.read(lambda tx: tx.key_by_hash(digest)) if KEY.fullmatch(shown) else None
         except StoreUnavailableError:
@@ -164,7 +164,7 @@ class Keys:
             raise
         if found is None or found.revoked_us is not None:
             self._known.pop(digest, None)
-            self._guesses.count(peer)
+            self._failed.count(peer)
             raise UnauthorizedError(
                 "the API key was refused; take one that `livereactor keys list` shows as not revoked"
             )

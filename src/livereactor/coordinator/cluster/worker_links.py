@@ -164,6 +164,7 @@ class Links:
     """Sockets by Worker; the newest of a Worker wins.
 
     Attributes:
+        sockets: open sockets, whether their workers have registered or not.
         are_leaving: no more are to be taken: this coordinator ends.
     """
 
@@ -171,6 +172,7 @@ class Links:
         self._links: dict[str, Link] = {}
         self._joining: dict[str, Link] = {}
         self._fewer = asyncio.Event()
+        self.sockets = 0
         self.are_leaving = False
 
     def __len__(self) -> int:

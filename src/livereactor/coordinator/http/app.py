@@ -1,12 +1,12 @@
-"""The coordinator's ASGI app: its routes put together, behind the guard and the bounds of floods."""
+"""The coordinator's ASGI app: its routes, behind the guard and the rate limits."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
@@ -15,30 +15,31 @@ from starlette.staticfiles import StaticFiles
 
 from livereactor.blobs.port import Blobs
 from livereactor.blobs.signing import Signer
-from livereactor.coordinator.auth.authenticator import Auth
+from livereactor.coordinator.auth.authenticator import Authenticator
 from livereactor.coordinator.auth.secrets import Secrets
 from livereactor.coordinator.cluster.worker_links import Links
+from livereactor.coordinator.http.dependencies import relayed
 from livereactor.coordinator.http.previews import Loop
-from livereactor.coordinator.http.request_metrics import Counting
-from livereactor.coordinator.http.requests import Door, relayed
-from livereactor.coordinator.http.routes.admin import admin
-from livereactor.coordinator.http.routes.clips import clips
-from livereactor.coordinator.http.routes.internal import PREFIX, internal
-from livereactor.coordinator.http.routes.keys import keys
-from livereactor.coordinator.http.routes.models import models
-from livereactor.coordinator.http.routes.observation import observation
-from livereactor.coordinator.http.routes.relay import neighbours
-from livereactor.coordinator.http.routes.sessions import sessions
-from livereactor.coordinator.http.routes.signalling import signalling
-from livereactor.coordinator.http.routes.tokens import tokens
-from livereactor.coordinator.http.routes.uploads import uploads
-from livereactor.coordinator.http.routes.workers import workers
+from livereactor.coordinator.http.routes import (
+    admin,
+    clips,
+    internal,
+    keys,
+    models,
+    observation,
+    relay,
+    sessions,
+    signalling,
+    tokens,
+    uploads,
+    workers,
+)
 from livereactor.coordinator.service import Service
 from livereactor.coordinator.uploads import Uploads, WorkerRefusedError
 from livereactor.protocol.http import IceServerBody
 from livereactor.store.port import Store
 from livereactor.web.access import Access
-from livereactor.web.asgi import App
+from livereactor.web.asgi import App, Message, Receive, Scope, Send
 from livereactor.web.clips import ClipShelf
 from livereactor.web.documents import asked_by, documented
 from livereactor.web.guard import Guard
@@ -46,19 +47,22 @@ from livereactor.web.problems import handle_errors
 from livereactor.web.rates import RateGate
 from livereactor.web.traced import Traced
 
+PAGE: Final = "page"  # the files of the page, and paths without a route
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"})  # no client sends others
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the routes call.
+    """The parts of a coordinator that its routes depend on, each under its name (`dependencies.app_part`).
 
     Attributes:
-        ice_servers: those of a Session, by its id.
+        ice_servers: those of a session, by its id.
         page: folder of the web page, served at `/`.
         loops: short films of models' pictures, by the model's name.
     """
 
     service: Service
-    auth: Auth
+    authenticator: Authenticator
     secrets: Secrets
     links: Links
     store: Store
@@ -71,7 +75,7 @@ class Parts:
 
 
 def create_app(parts: Parts) -> App:
-    """The app. Any origin is answered: tokens carry rights, never cookies (behaviour 32.2)."""
+    """Return the app. It answers any origin: tokens carry rights, cookies never do."""
     options = parts.service.options
     api = FastAPI(
         title="livereactor coordinator",
@@ -82,23 +86,26 @@ def create_app(parts: Parts) -> App:
         openapi_url=None,
         redirect_slashes=False,
     )
-    door = Door(parts.auth, parts.secrets)
     shelf = ClipShelf(parts.blobs, Signer(parts.secrets.blobs), unix_us=parts.unix_us)
-    for routes in (
-        tokens(parts.auth, public_url=options.public_url),
-        keys(parts.auth),
-        sessions(door, parts.service),
-        signalling(door, parts.service, parts.ice_servers, options.limits),
-        uploads(door, parts.uploads, public_url=options.public_url),
-        clips(door, shelf, parts.blobs, parts.store),
-        models(door, parts.store, lambda model: parts.service.capacity(model), parts.loops),
-        observation(door, parts.service, parts.store),
-        admin(door, parts.service, parts.store, parts.unix_us),
-        workers(door, parts.service, parts.links),
-        internal(door, parts.blobs),
-        neighbours(door, parts.service),
+    for each in fields(parts):
+        setattr(api.state, each.name, getattr(parts, each.name))
+    api.state.options, api.state.shelf = options, shelf
+    api.state.events = observation.EventFeed(parts.service, parts.store)
+    for module in (
+        tokens,
+        keys,
+        sessions,
+        signalling,
+        uploads,
+        clips,
+        models,
+        observation,
+        admin,
+        workers,
+        internal,
+        relay,
     ):
-        api.include_router(routes)
+        api.include_router(module.routes)
     _document(api, guests=options.guests)
     if parts.page is not None:
         api.mount("/", StaticFiles(directory=parts.page, html=True))
@@ -108,12 +115,37 @@ def create_app(parts: Parts) -> App:
     async def refused(_: Request, error: WorkerRefusedError) -> Response:
         return relayed(error.reply)
 
-    async def knows(request: HTTPConnection) -> bool:
-        return shelf.is_granted(request.url.path, request.query_params) or await door.knows(request)
+    async def recognises(request: HTTPConnection) -> bool:
+        return shelf.is_granted(request.url.path, request.query_params) or await parts.authenticator.recognises(request)
 
-    counting = Counting(Traced(api), parts.service.metrics.request)
-    gate = RateGate(counting, knows, anonymous=options.rates.anonymous, creating=options.rates.creating)
-    return Guard(gate, Access(any_host=True), options.limits.body_bytes, streamed=("/uploads/", PREFIX))
+    counter = RequestCounter(Traced(api), parts.service.metrics.request)
+    gate = RateGate(counter, recognises, anonymous=options.rates.anonymous, creating=options.rates.creating)
+    return Guard(gate, Access(any_host=True), options.limits.body_bytes, streamed=("/uploads/", internal.PREFIX))
+
+
+class RequestCounter:
+    """ASGI middleware that counts requests by the route that answered them. Streams pass through unbuffered.
+
+    Args:
+        count: called with method, pattern of the route (`/sessions/{sid}`) and status of each answer.
+    """
+
+    def __init__(self, app: App, count: Callable[[str, str, int], None]) -> None:
+        self._app, self._count = app, count
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def counted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                method = scope["method"] if scope["method"] in _METHODS else "other"
+                route = getattr(scope.get("route"), "path", PAGE)
+                self._count(method, route, message["status"])
+            await send(message)
+
+        await self._app(scope, receive, counted)
 
 
 def _document(api: FastAPI, *, guests: bool) -> None:

@@ -1,25 +1,30 @@
-"""`/admin/…`: what operators see and do (behaviour 18.11). All of it wants the scope `admin`."""
+"""`/admin/…`: views and actions for operators. Every route needs the scope `admin`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import quote, urlsplit
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query
 from fastapi.responses import JSONResponse, Response
 from pydantic import Field
 
 from livereactor.base.errors import NotFoundError
-from livereactor.coordinator.auth.caller import ALL_SCOPES, Caller
 from livereactor.coordinator.http.admin_queries import State, accounts, overview, scrape_labels, session_row, sessions
-from livereactor.coordinator.http.requests import Door, relayed
-from livereactor.coordinator.service import Service
+from livereactor.coordinator.http.dependencies import (
+    Clock,
+    Operator,
+    OptionsPart,
+    PublicBase,
+    ServicePart,
+    StorePart,
+    json_body,
+    operating,
+    relayed,
+)
 from livereactor.coordinator.usage import MOMENT_CHARS, as_csv, moment_us, usage
-from livereactor.protocol.http import Body, StopSession, read_body
-from livereactor.store.port import Store
-from livereactor.web.access import base_url
+from livereactor.protocol.http import Body, StopSession
 from livereactor.web.documents import problems, takes
 
 THUMBNAIL_TIMEOUT: Final = 5.0  # seconds; the next one is asked for soon
@@ -59,142 +64,129 @@ class Usage(Body):
 
 
 class Target(Body):
-    """What a scraper may ask, as Prometheus wants it (`http_sd_configs`)."""
+    """A group of scrape targets in the format of Prometheus (`http_sd_configs`)."""
 
     targets: list[str]
     labels: dict[str, str]
 
 
-def admin(door: Door, service: Service, store: Store, unix_us: Callable[[], int]) -> APIRouter:
-    """The routes."""
-    routes = APIRouter(prefix="/admin", tags=["admin"])
+routes = APIRouter(prefix="/admin", tags=["admin"], dependencies=[Depends(operating)], responses=problems(401, 403))
 
-    async def operator(request: Request) -> Caller:
-        """Whoever operates may do all that a client may, in every session."""
-        caller = await door.caller(request)
-        caller.need("admin")
-        await request.body()
-        return replace(caller, scopes=ALL_SCOPES)
 
-    @routes.get("/overview", response_class=JSONResponse, responses={200: {"model": Overview}, **problems(401, 403)})
-    async def looked(request: Request) -> Response:
-        """Sessions, queue and workers, as of one moment."""
-        await operator(request)
-        return JSONResponse(await store.read(lambda tx: overview(tx, unix_us(), lease=service.options.lease)))
+@routes.get("/overview", response_class=JSONResponse, responses={200: {"model": Overview}})
+async def looked(store: StorePart, clock: Clock, options: OptionsPart) -> Response:
+    """Sessions, queue and workers, as of one moment."""
+    return JSONResponse(await store.read(lambda tx: overview(tx, clock(), lease=options.lease)))
 
-    @routes.get("/accounts", response_class=JSONResponse, responses={200: {"model": Accounts}, **problems(401, 403)})
-    async def counted(request: Request) -> Response:
-        """Every account with its quotas and their use."""
-        await operator(request)
-        rows = await store.read(lambda tx: accounts(tx, unix_us(), service.options))
-        return JSONResponse({"accounts": rows})
 
-    @routes.get(
-        "/usage",
-        response_class=Response,
-        responses={
-            200: {"model": Usage, "content": {"text/csv": {"schema": {"type": "string"}}}},
-            **problems(401, 403),
-        },
+@routes.get("/accounts", response_class=JSONResponse, responses={200: {"model": Accounts}})
+async def counted(store: StorePart, clock: Clock, options: OptionsPart) -> Response:
+    """Every account with its quotas and their use."""
+    return JSONResponse({"accounts": await store.read(lambda tx: accounts(tx, clock(), options))})
+
+
+@routes.get(
+    "/usage",
+    response_class=Response,
+    responses={200: {"model": Usage, "content": {"text/csv": {"schema": {"type": "string"}}}}},
+)
+async def used(
+    store: StorePart,
+    clock: Clock,
+    since: Annotated[str, Query(alias="from", max_length=MOMENT_CHARS, description=_SINCE)] = "0",
+    until: Annotated[str | None, Query(alias="to", max_length=MOMENT_CHARS, description=_UNTIL)] = None,
+    account: Annotated[str | None, Query(max_length=64)] = None,
+    format: Annotated[Literal["json", "csv"], Query(description="`csv`: with a head line.")] = "json",
+) -> Response:
+    """Sessions that ended in a span of time, and the seconds for which they had a worker."""
+    since_us, until_us = moment_us(since), clock() if until is None else moment_us(until)
+    rows = await store.read(lambda tx: usage(tx, since_us=since_us, until_us=until_us, account=account))
+    if format == "csv":
+        headers = {"Content-Disposition": 'attachment; filename="usage.csv"'}
+        return Response(as_csv(rows), media_type="text/csv; charset=utf-8", headers=headers)
+    span = {"from_at": since_us / 1e6, "to_at": until_us / 1e6}
+    return JSONResponse({**span, "usage": [asdict(row) for row in rows]})
+
+
+@routes.get("/sessions", response_class=JSONResponse, responses={200: {"model": AllSessions}})
+async def listed(store: StorePart, state: State | None = None) -> Response:
+    """Everybody's sessions, the newest 500."""
+    return JSONResponse({"sessions": await store.read(lambda tx: sessions(tx, state=state))})
+
+
+@routes.get("/sessions/{sid}", response_class=JSONResponse, responses={200: _SESSION, **problems(404)})
+async def shown(sid: str, store: StorePart) -> Response:
+    """All that is known of a session, whosever it is."""
+    found = await store.read(lambda tx: tx.session(sid))
+    if found is None:
+        raise NotFoundError(f"no session {sid[:64]!r}; GET /admin/sessions lists those there are")
+    return JSONResponse(session_row(found))
+
+
+@routes.delete(
+    "/sessions/{sid}",
+    status_code=204,
+    response_class=Response,
+    responses=problems(404, 408, 413),
+    openapi_extra=takes(StopSession, example={"reason": "evicted"}),
+)
+async def end(
+    sid: str, caller: Operator, asked: Annotated[StopSession, json_body(StopSession)], service: ServicePart
+) -> Response:
+    """End a session; its clients are told why."""
+    await service.end(caller, sid, reason=asked.reason or "evicted", moderate=asked.moderate)
+    return Response(status_code=204)
+
+
+@routes.post("/sessions/{sid}/prefer", status_code=204, responses=problems(404))
+async def prefer(sid: str, service: ServicePart) -> None:
+    """Serve a queued session before all others of its model."""
+    await service.prefer(sid)
+
+
+@routes.get(
+    "/sessions/{sid}/thumbnail",
+    response_class=Response,
+    responses={200: {"content": {"image/jpeg": {}}}, **problems(404, 409)},
+)
+async def thumbnail(sid: str, caller: Operator, service: ServicePart) -> Response:
+    """The newest frame of a session, at most 320 pixels wide."""
+    return relayed(await service.relay(caller, sid, "GET", "/thumbnail", timeout=THUMBNAIL_TIMEOUT))
+
+
+@routes.get(
+    "/workers/{worker}/metrics",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **problems(404)},
+)
+async def figures(worker: str, service: ServicePart, slot: Annotated[int, Query(ge=0, le=255)] = 0) -> Response:
+    """What one of a worker's runtimes counts: frames, commands, connections; Prometheus text."""
+    return relayed(await service.figures(worker, slot))
+
+
+@routes.get("/targets", response_class=JSONResponse, responses={200: {"model": list[Target]}})
+async def targets(store: StorePart, public_base: PublicBase) -> Response:
+    """Where the metrics of the workers are, for a scraper that looks for them."""
+    base = urlsplit(public_base)
+    found = await store.read(scrape_labels)
+    prefix = base.path.rstrip("/")
+    return JSONResponse(
+        [
+            {
+                "targets": [base.netloc],
+                "labels": {
+                    **labels,
+                    "__scheme__": base.scheme,
+                    "__metrics_path__": f"{prefix}/admin/workers/{quote(labels['worker'], safe='')}/metrics",
+                    "__param_slot": labels["slot"],
+                },
+            }
+            for labels in found
+        ]
     )
-    async def used(
-        request: Request,
-        since: Annotated[str, Query(alias="from", max_length=MOMENT_CHARS, description=_SINCE)] = "0",
-        until: Annotated[str | None, Query(alias="to", max_length=MOMENT_CHARS, description=_UNTIL)] = None,
-        account: Annotated[str | None, Query(max_length=64)] = None,
-        format: Annotated[Literal["json", "csv"], Query(description="`csv`: with a head line.")] = "json",
-    ) -> Response:
-        """Sessions that ended in a span of time, and the seconds for which they had a worker."""
-        await operator(request)
-        since_us, until_us = moment_us(since), unix_us() if until is None else moment_us(until)
-        rows = await store.read(lambda tx: usage(tx, since_us=since_us, until_us=until_us, account=account))
-        if format == "csv":
-            headers = {"Content-Disposition": 'attachment; filename="usage.csv"'}
-            return Response(as_csv(rows), media_type="text/csv; charset=utf-8", headers=headers)
-        span = {"from_at": since_us / 1e6, "to_at": until_us / 1e6}
-        return JSONResponse({**span, "usage": [asdict(row) for row in rows]})
 
-    @routes.get("/sessions", response_class=JSONResponse, responses={200: {"model": AllSessions}, **problems(401, 403)})
-    async def listed(request: Request, state: State | None = None) -> Response:
-        """Everybody's sessions, the newest 500."""
-        await operator(request)
-        return JSONResponse({"sessions": await store.read(lambda tx: sessions(tx, state=state))})
 
-    @routes.get("/sessions/{sid}", response_class=JSONResponse, responses={200: _SESSION, **problems(401, 403, 404)})
-    async def shown(sid: str, request: Request) -> Response:
-        """All that is known of a session, whosever it is."""
-        await operator(request)
-        found = await store.read(lambda tx: tx.session(sid))
-        if found is None:
-            raise NotFoundError(f"no session {sid[:64]!r}; GET /admin/sessions lists those there are")
-        return JSONResponse(session_row(found))
-
-    @routes.delete(
-        "/sessions/{sid}",
-        status_code=204,
-        response_class=Response,
-        responses=problems(401, 403, 404, 408, 413),
-        openapi_extra=takes(StopSession, example={"reason": "evicted"}),
-    )
-    async def end(sid: str, request: Request) -> Response:
-        """End a session; its clients are told why."""
-        caller = await operator(request)
-        asked = read_body(StopSession, await request.body())
-        await service.end(caller, sid, reason=asked.reason or "evicted", moderate=asked.moderate)
-        return Response(status_code=204)
-
-    @routes.post("/sessions/{sid}/prefer", status_code=204, responses=problems(401, 403, 404))
-    async def prefer(sid: str, request: Request) -> None:
-        """Serve a queued session before all others of its model."""
-        await operator(request)
-        await service.prefer(sid)
-
-    @routes.get(
-        "/sessions/{sid}/thumbnail",
-        response_class=Response,
-        responses={200: {"content": {"image/jpeg": {}}}, **problems(401, 403, 404, 409)},
-    )
-    async def thumbnail(sid: str, request: Request) -> Response:
-        """The newest frame of a session, at most 320 pixels wide."""
-        caller = await operator(request)
-        return relayed(await service.relay(caller, sid, "GET", "/thumbnail", timeout=THUMBNAIL_TIMEOUT))
-
-    @routes.get(
-        "/workers/{worker}/metrics",
-        response_class=Response,
-        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **problems(401, 403, 404)},
-    )
-    async def figures(worker: str, request: Request, slot: Annotated[int, Query(ge=0, le=255)] = 0) -> Response:
-        """What one of a worker's runtimes counts: frames, commands, connections; Prometheus text."""
-        await operator(request)
-        return relayed(await service.figures(worker, slot))
-
-    @routes.get("/targets", response_class=JSONResponse, responses={200: {"model": list[Target]}, **problems(401, 403)})
-    async def targets(request: Request) -> Response:
-        """Where the metrics of the workers are, for a scraper that looks for them."""
-        await operator(request)
-        base = urlsplit(service.options.public_url or base_url(request))
-        found = await store.read(scrape_labels)
-        prefix = base.path.rstrip("/")
-        return JSONResponse(
-            [
-                {
-                    "targets": [base.netloc],
-                    "labels": {
-                        **labels,
-                        "__scheme__": base.scheme,
-                        "__metrics_path__": f"{prefix}/admin/workers/{quote(labels['worker'], safe='')}/metrics",
-                        "__param_slot": labels["slot"],
-                    },
-                }
-                for labels in found
-            ]
-        )
-
-    @routes.post("/workers/{worker}/drain", status_code=204, responses=problems(401, 403, 404))
-    async def drain(worker: str, request: Request) -> None:
-        """Let a worker finish what it has and end."""
-        await operator(request)
-        await service.drain(worker)
-
-    return routes
+@routes.post("/workers/{worker}/drain", status_code=204, responses=problems(404))
+async def drain(worker: str, service: ServicePart) -> None:
+    """Let a worker finish what it has and end."""
+    await service.drain(worker)

@@ -1,6 +1,6 @@
-"""Clips and Recordings (9.2, 9.3): a playlist is fetched with a token, its parts by signed addresses without one.
+"""Clips and recordings: a playlist is fetched with a token, its parts by signed addresses without one.
 
-A journal is fetched with a token, too, which may steer as well as record.
+A journal is fetched with a token, too, which needs the scopes `record` and `control`.
 """
 
 from __future__ import annotations
@@ -13,15 +13,14 @@ from fastapi.responses import Response, StreamingResponse
 
 from livereactor.blobs.clips import FILE, ID
 from livereactor.blobs.journals import NoJournalError, journal_pieces, recorded
-from livereactor.blobs.port import Blobs
 from livereactor.coordinator.auth.caller import Caller
-from livereactor.coordinator.http.requests import Door
+from livereactor.coordinator.http.dependencies import BlobsPart, StorePart, app_part, needs
 from livereactor.store.port import Store
+from livereactor.web.blob_answers import RANGE_HEADER
 from livereactor.web.clips import CHUNK_TYPE, CHUNKS, INIT_TYPE, PLAYLIST_TYPE, ClipGoneError, ClipShelf, Seconds
 from livereactor.web.documents import asked_by, problems, signed
-from livereactor.web.ranges import RANGE_HEADER
 
-# Told, not checked: what cannot be an id is gone as any other that is not known.
+# Described and not validated: whatever cannot be an id is answered as any unknown clip is.
 ClipId: TypeAlias = Annotated[str, Query(description="As in `playlist_url`.", json_schema_extra={"pattern": f"^{ID}$"})]
 Name: TypeAlias = Annotated[str, Path(json_schema_extra={"pattern": f"^{ID}$"})]
 File: TypeAlias = Annotated[str, Path(json_schema_extra={"pattern": f"^{FILE}$"})]
@@ -30,79 +29,89 @@ _OCTETS: Final = {"schema": {"type": "string", "format": "binary"}}
 _PART: Final[dict[str, Any]] = {**asked_by(), "parameters": [*signed("the playlist"), RANGE_HEADER]}
 
 
-def clips(door: Door, shelf: ClipShelf, blobs: Blobs, store: Store) -> APIRouter:
-    """The routes."""
-    routes = APIRouter(tags=["clips"])
+ShelfPart = Annotated[ClipShelf, app_part("shelf")]
 
-    @routes.get(
-        "/clips",
-        response_class=Response,
-        responses={
-            200: {"description": "The playlist.", "content": {PLAYLIST_TYPE: {"schema": {"type": "string"}}}},
-            202: {"description": "Not there yet; `Retry-After` says when to ask again."},
-            **problems(401, 403, 410),
-        },
-    )
-    async def playlist(session_id: ClipId, start: Seconds, end: Seconds, request: Request) -> Response:
-        """Where the parts of a clip are."""
-        caller = await door.caller(request)
-        caller.need("record")
-        asked = await shelf.asked(session_id)
-        if not await _may_see(caller, asked.account, asked.session, store):
-            raise ClipGoneError
-        return await shelf.answer(session_id, asked, start=start, end=end)
+routes = APIRouter(tags=["clips"], responses=problems(403))
 
-    @routes.get(
-        CHUNKS + "{name}/{file}",
-        response_class=Response,
-        responses={
-            200: {"description": "The part.", "content": {INIT_TYPE: _OCTETS, CHUNK_TYPE: _OCTETS}},
-            206: {"description": "The range that was asked for."},
-            416: {"description": "The range begins behind the end."},
-            **problems(403, 404, 410),
-        },
-        openapi_extra=_PART,
-    )
-    async def part(name: Name, file: File, request: Request) -> Response:
-        """One part of a clip; the address is the credential."""
-        return await shelf.answer_part(name, file, request)
 
-    @routes.head(
-        CHUNKS + "{name}/{file}",
-        operation_id="size_of_part",
-        response_class=Response,
-        responses={200: {"description": "`Content-Length` is the size."}, **problems(403, 404, 410)},
-        openapi_extra=_PART,
-    )
-    async def size(name: Name, file: File, request: Request) -> Response:
-        """The size of a part."""
-        return await shelf.answer_part(name, file, request)
+@routes.get(
+    "/clips",
+    response_class=Response,
+    responses={
+        200: {"description": "The playlist.", "content": {PLAYLIST_TYPE: {"schema": {"type": "string"}}}},
+        202: {"description": "Not there yet; `Retry-After` says when to ask again."},
+        **problems(401, 410),
+    },
+)
+async def playlist(
+    caller: Annotated[Caller, needs("record")],
+    session_id: ClipId,
+    start: Seconds,
+    end: Seconds,
+    shelf: ShelfPart,
+    store: StorePart,
+) -> Response:
+    """Where the parts of a clip are."""
+    asked = await shelf.asked(session_id)
+    if not await _may_see(caller, asked.account, asked.session, store):
+        raise ClipGoneError
+    return await shelf.answer(session_id, asked, start=start, end=end)
 
-    @routes.get(
-        "/sessions/{sid}/journal",
-        response_class=Response,
-        responses={
-            200: {"description": "A line of JSON each.", "content": {JOURNAL_TYPE: {"schema": {"type": "string"}}}},
-            **problems(401, 403, 404),
-        },
-    )
-    async def journal(sid: str, request: Request) -> Response:
-        """What was done to the model of a recorded session, for `livereactor replay`; also when it is over."""
-        caller = await door.caller(request)
-        for scope in ("record", "control"):  # it has what users wrote, which a link to watch does not show
-            caller.need(scope)
-        found = await recorded(blobs, sid)
-        pieces = None
-        if found is not None and await _may_see(caller, found.account, found.session, store):
-            pieces = journal_pieces(blobs, found.recording)
-        first = None if pieces is None else await anext(pieces, None)
-        if pieces is None or first is None:
-            raise NoJournalError(
-                f"no journal of a session {sid[:64]!r} for this account: it was not recorded, or its time is over"
-            )
-        return StreamingResponse(_behind(first, pieces), media_type=JOURNAL_TYPE)
 
-    return routes
+@routes.get(
+    CHUNKS + "{name}/{file}",
+    response_class=Response,
+    responses={
+        200: {"description": "The part.", "content": {INIT_TYPE: _OCTETS, CHUNK_TYPE: _OCTETS}},
+        206: {"description": "The range that was asked for."},
+        416: {"description": "The range begins behind the end."},
+        **problems(404, 410),
+    },
+    openapi_extra=_PART,
+)
+async def part(name: Name, file: File, request: Request, shelf: ShelfPart) -> Response:
+    """One part of a clip; the address is the credential."""
+    return await shelf.answer_part(name, file, request)
+
+
+@routes.head(
+    CHUNKS + "{name}/{file}",
+    operation_id="size_of_part",
+    response_class=Response,
+    responses={200: {"description": "`Content-Length` is the size."}, **problems(404, 410)},
+    openapi_extra=_PART,
+)
+async def size(name: Name, file: File, request: Request, shelf: ShelfPart) -> Response:
+    """The size of a part."""
+    return await shelf.answer_part(name, file, request)
+
+
+@routes.get(
+    "/sessions/{sid}/journal",
+    response_class=Response,
+    responses={
+        200: {"description": "A line of JSON each.", "content": {JOURNAL_TYPE: {"schema": {"type": "string"}}}},
+        **problems(401, 404),
+    },
+)
+async def journal(
+    sid: str,
+    # A journal holds what users wrote, which a link for watching does not show: it needs `control`, too.
+    caller: Annotated[Caller, needs("record", "control")],
+    blobs: BlobsPart,
+    store: StorePart,
+) -> Response:
+    """What was done to the model of a recorded session, for `livereactor replay`; also when it is over."""
+    found = await recorded(blobs, sid)
+    pieces = None
+    if found is not None and await _may_see(caller, found.account, found.session, store):
+        pieces = journal_pieces(blobs, found.recording)
+    first = None if pieces is None else await anext(pieces, None)
+    if pieces is None or first is None:
+        raise NoJournalError(
+            f"no journal of a session {sid[:64]!r} for this account: it was not recorded, or its time is over"
+        )
+    return StreamingResponse(_behind(first, pieces), media_type=JOURNAL_TYPE)
 
 
 async def _behind(first: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

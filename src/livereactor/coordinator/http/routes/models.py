@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, Literal, TypeAlias, cast
+from typing import Annotated, Any, Final, Literal, TypeAlias, cast
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request
@@ -11,14 +11,14 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import Field
 
 from livereactor.base.errors import NotFoundError
+from livereactor.coordinator.http.dependencies import AnyCaller, ServicePart, StorePart, app_part, body_response
 from livereactor.coordinator.http.previews import LOOP_TYPE, Loop
-from livereactor.coordinator.http.requests import Door, told
 from livereactor.protocol.bindings import BINDING_KEY
 from livereactor.protocol.http import Body
-from livereactor.store.port import Store, Tx
+from livereactor.store.port import Tx
 from livereactor.store.records import ModelRecord, WorkerRecord, WorkerState
+from livereactor.web.blob_answers import RANGE_HEADER, byte_range
 from livereactor.web.documents import asked_by, problems
-from livereactor.web.ranges import RANGE_HEADER, byte_range
 
 State: TypeAlias = Literal["ready", "starting", "cold", "failed"]
 Tag: TypeAlias = Literal["camera", "microphone", "sound", "keys", "gamepad"]
@@ -56,66 +56,56 @@ class ModelList(Body):
     models: list[ModelBody]
 
 
-def models(door: Door, store: Store, trouble: Trouble, loops: Mapping[str, Loop]) -> APIRouter:
-    """The routes.
+LoopsPart = Annotated[Mapping[str, Loop], app_part("loops")]
 
-    Args:
-        trouble: says why no Worker of a model can be started now, None = nothing is known against it.
-        loops: by the model's name.
-    """
-    routes = APIRouter(prefix="/models", tags=["models"])
+routes = APIRouter(prefix="/models", tags=["models"], responses=problems())
 
-    @routes.get(
-        "",
-        response_class=Response,
-        responses={200: {"model": ModelList}, **problems()},
-        openapi_extra=asked_by(),
-    )
-    async def listed() -> Response:
-        """Every model; their names are public, as a page has to offer them before anybody has a token."""
-        found = await store.read(lambda tx: _all(tx, trouble))
-        for each in found:
-            if (film := loops.get(each.name)) is not None:
-                each.loop = f"models/{quote(each.name, safe='')}/loop?v={film.tag}"
-        return told(ModelList(models=found))
 
-    @routes.get(
-        "/{name:path}/schema",
-        response_class=JSONResponse,
-        responses={200: {"description": "An OpenAPI 3.1 document: commands, messages, tracks."}, **problems(401, 404)},
-    )
-    async def schema(name: str, request: Request) -> Response:
-        """What a model understands and says, for forms and typed clients."""
-        caller = await door.caller(request)
-        plain = name.rpartition("/")[2]  # a name may come with its owner (section 1.3)
-        record = await store.read(lambda tx: tx.model(name) or tx.model(plain))
-        if record is None or (caller.models is not None and record.name not in caller.models):
-            raise NotFoundError(f"no model named {name[:64]!r}; GET /models lists them")
-        found = record.spec.get("schema")
-        if not found:
-            raise NotFoundError(f"the schema of {record.name!r} is not known before a worker of it has started; wait")
-        return JSONResponse(found)
+@routes.get("", response_class=Response, responses={200: {"model": ModelList}}, openapi_extra=asked_by())
+async def listed(service: ServicePart, store: StorePart, loops: LoopsPart) -> Response:
+    """Every model; their names are public, as a page has to offer them before anybody has a token."""
+    found = await store.read(lambda tx: _all(tx, service.capacity))
+    for each in found:
+        if (film := loops.get(each.name)) is not None:
+            each.loop = f"models/{quote(each.name, safe='')}/loop?v={film.tag}"
+    return body_response(ModelList(models=found))
 
-    @routes.get(
-        "/{name:path}/loop",
-        response_class=Response,
-        responses={
-            200: {"content": {LOOP_TYPE: {"schema": {"type": "string", "format": "binary"}}}},
-            206: {"description": "The range that was asked for."},
-            304: {"description": "It is still the one of `If-None-Match`."},
-            416: {"description": "The range begins behind the end."},
-            **problems(404),
-        },
-        openapi_extra={**asked_by(), "parameters": [RANGE_HEADER]},
-    )
-    async def loop(name: str, request: Request) -> Response:
-        """A few seconds of a model's picture, as public as its name: `loop` in the list names it."""
-        film = loops.get(name) or loops.get(name.rpartition("/")[2])
-        if film is None:
-            raise NotFoundError(f"no film of a model {name[:64]!r}; GET /models names those that are there")
-        return _shown(film, request)
 
-    return routes
+@routes.get(
+    "/{name:path}/schema",
+    response_class=JSONResponse,
+    responses={200: {"description": "An OpenAPI 3.1 document: commands, messages, tracks."}, **problems(401, 404)},
+)
+async def schema(name: str, caller: AnyCaller, store: StorePart) -> Response:
+    """What a model understands and says, for forms and typed clients."""
+    plain = name.rpartition("/")[2]  # a name may come with its owner, as `owner/name`
+    record = await store.read(lambda tx: tx.model(name) or tx.model(plain))
+    if record is None or (caller.models is not None and record.name not in caller.models):
+        raise NotFoundError(f"no model named {name[:64]!r}; GET /models lists them")
+    found = record.spec.get("schema")
+    if not found:
+        raise NotFoundError(f"the schema of {record.name!r} is not known before a worker of it has started; wait")
+    return JSONResponse(found)
+
+
+@routes.get(
+    "/{name:path}/loop",
+    response_class=Response,
+    responses={
+        200: {"content": {LOOP_TYPE: {"schema": {"type": "string", "format": "binary"}}}},
+        206: {"description": "The range that was asked for."},
+        304: {"description": "It is still the one of `If-None-Match`."},
+        416: {"description": "The range begins behind the end."},
+        **problems(404),
+    },
+    openapi_extra={**asked_by(), "parameters": [RANGE_HEADER]},
+)
+async def loop(name: str, request: Request, loops: LoopsPart) -> Response:
+    """A few seconds of a model's picture, as public as its name: `loop` in the list names it."""
+    film = loops.get(name) or loops.get(name.rpartition("/")[2])
+    if film is None:
+        raise NotFoundError(f"no film of a model {name[:64]!r}; GET /models names those that are there")
+    return _shown(film, request)
 
 
 def _shown(film: Loop, request: Request) -> Response:

@@ -13,7 +13,17 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from livereactor.base.errors import LimitError
 from livereactor.coordinator.decisions.effects import Effect
 from livereactor.coordinator.http.bounds import bounds
-from livereactor.coordinator.http.requests import Door, relayed, told
+from livereactor.coordinator.http.dependencies import (
+    AnyCaller,
+    AuthenticatorPart,
+    OptionsPart,
+    ServicePart,
+    StorePart,
+    app_part,
+    body_response,
+    needs,
+    relayed,
+)
 from livereactor.coordinator.metrics import CONTENT_TYPE
 from livereactor.coordinator.service import Service
 from livereactor.protocol.http import Body
@@ -46,95 +56,8 @@ class CoordinatorHealth(Body):
     service: Literal["coordinator"] = "coordinator"  # a runtime says none: by it a page tells one from the other
 
 
-def observation(door: Door, service: Service, store: Store) -> APIRouter:
-    """The routes."""
-    routes = APIRouter(tags=["observation"])
-    journal = _Journal(service, store)
-
-    @routes.get(
-        "/health",
-        response_class=Response,
-        responses={
-            200: {"model": CoordinatorHealth},
-            **problems(),
-            503: {"model": CoordinatorHealth, "description": "The store is away, or this coordinator ends."},
-        },
-        openapi_extra=asked_by(),
-    )
-    async def health() -> Response:
-        """Whether sessions can be made; `serving` while somebody has one."""
-        if service.is_leaving:
-            return _unhealthy("this coordinator ends; another answers at the same address")
-        try:
-            async with asyncio.timeout(HEALTH_WAIT):
-                serving = await store.read(lambda tx: bool(tx.sessions(states=RUNNING, limit=1)))
-        except (StoreUnavailableError, TimeoutError):
-            return _unhealthy("the store does not answer; sessions that run go on, new ones are refused")
-        return told(CoordinatorHealth(status="healthy", state="serving" if serving else "available"))
-
-    @routes.get(
-        "/metrics",
-        response_class=Response,
-        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **problems(401, 403)},
-        openapi_extra={"security": [{TOKEN: []}, {KEY: []}, {}]},
-    )
-    async def metrics(request: Request) -> Response:
-        """Prometheus text, for programs of this machine and for operators."""
-        if not is_of_this_machine(request):
-            (await door.caller(request)).need("admin")
-        return Response(await service.metrics.render(), media_type=CONTENT_TYPE)
-
-    @routes.get(
-        "/limits",
-        response_class=JSONResponse,
-        responses={200: {"description": "Names and values."}, **problems()},
-        openapi_extra=asked_by(),
-    )
-    async def limits() -> dict[str, int | float]:
-        """Every bound, in seconds, bytes and counts (behaviour 30)."""
-        return bounds(service.options)
-
-    @routes.get("/quotas", response_class=JSONResponse, responses={200: _QUOTAS, **problems(401, 403)})
-    async def quotas(request: Request) -> dict[str, Any]:
-        """What the caller's account may use, and uses (behaviour 18.6)."""
-        return {"quotas": await service.quotas(await door.caller(request))}
-
-    @routes.get(
-        "/sessions/{sid}/stages",
-        response_class=Response,
-        responses={200: {"model": SessionStages}, **problems(401, 403, 404, 409)},
-    )
-    async def stages(sid: str, request: Request) -> Response:
-        """Where the time of a running session goes, from the command to the picture."""
-        caller = await door.caller(request)
-        return relayed(await service.relay(caller, sid, "GET", f"/sessions/{sid}/stages"))
-
-    @routes.get(
-        "/events",
-        response_class=StreamingResponse,
-        responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}, **problems(401, 403)},
-        openapi_extra={"parameters": [_LAST_EVENT]},
-    )
-    async def events(request: Request, since: Annotated[int, Query(ge=0, le=2**53)] = 0) -> Response:
-        """What happened, and what happens from now on, for operators; goes on behind `Last-Event-ID`."""
-        (await door.caller(request)).need("admin")
-        if journal.followers >= FOLLOWERS:
-            raise LimitError(f"{FOLLOWERS} of {FOLLOWERS} readers follow the events; close one first")
-        last = request.headers.get("last-event-id", "")
-        start = int(last) if last.isdecimal() and len(last) < LONGEST_NUMBER else since
-        return StreamingResponse(journal.follow(start), media_type="text/event-stream")
-
-    return routes
-
-
-def _unhealthy(detail: str) -> Response:
-    answer = told(CoordinatorHealth(status="unhealthy", state="available", detail=detail), 503)
-    answer.headers["Retry-After"] = "1"
-    return answer
-
-
-class _Journal:
-    """The events of the store, as they come. What happens here wakes its readers."""
+class EventFeed:
+    """The events of the store as a stream of server-sent events; effects of this coordinator wake its readers."""
 
     def __init__(self, service: Service, store: Store) -> None:
         self._store = store
@@ -143,11 +66,11 @@ class _Journal:
 
     @property
     def followers(self) -> int:
-        """Readers now."""
+        """Readers at the moment."""
         return len(self._news)
 
     async def follow(self, seq: int) -> AsyncIterator[str]:
-        """Server-sent events behind `seq`, for ever."""
+        """Yield the events after `seq`, for ever."""
         news = asyncio.Event()
         self._news.add(news)
         loop = asyncio.get_running_loop()
@@ -179,6 +102,94 @@ class _Journal:
     def _wake(self, _: Effect) -> None:
         for each in self._news:
             each.set()
+
+
+EventsPart = Annotated[EventFeed, app_part("events")]
+
+routes = APIRouter(tags=["observation"], responses=problems())
+
+
+@routes.get(
+    "/health",
+    response_class=Response,
+    responses={
+        200: {"model": CoordinatorHealth},
+        503: {"model": CoordinatorHealth, "description": "The store is away, or this coordinator ends."},
+    },
+    openapi_extra=asked_by(),
+)
+async def health(service: ServicePart, store: StorePart) -> Response:
+    """Whether sessions can be made; `serving` while somebody has one."""
+    if service.is_leaving:
+        return _unhealthy("this coordinator ends; another answers at the same address")
+    try:
+        async with asyncio.timeout(HEALTH_WAIT):
+            serving = await store.read(lambda tx: bool(tx.sessions(states=RUNNING, limit=1)))
+    except (StoreUnavailableError, TimeoutError):
+        return _unhealthy("the store does not answer; sessions that run go on, new ones are refused")
+    return body_response(CoordinatorHealth(status="healthy", state="serving" if serving else "available"))
+
+
+@routes.get(
+    "/metrics",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **problems(401, 403)},
+    openapi_extra={"security": [{TOKEN: []}, {KEY: []}, {}]},
+)
+async def metrics(request: Request, authenticator: AuthenticatorPart, service: ServicePart) -> Response:
+    """Prometheus text, for programs of this machine and for operators."""
+    if not is_of_this_machine(request):
+        (await authenticator.caller(request)).need("admin")
+    return Response(await service.metrics.render(), media_type=CONTENT_TYPE)
+
+
+@routes.get(
+    "/limits",
+    response_class=JSONResponse,
+    responses={200: {"description": "Names and values."}},
+    openapi_extra=asked_by(),
+)
+async def limits(options: OptionsPart) -> dict[str, int | float]:
+    """Every bound, in seconds, bytes and counts (behaviour 30)."""
+    return bounds(options)
+
+
+@routes.get("/quotas", response_class=JSONResponse, responses={200: _QUOTAS, **problems(401, 403)})
+async def quotas(caller: AnyCaller, service: ServicePart) -> dict[str, Any]:
+    """What the caller's account may use, and uses (behaviour 18.6)."""
+    return {"quotas": await service.quotas(caller)}
+
+
+@routes.get(
+    "/sessions/{sid}/stages",
+    response_class=Response,
+    responses={200: {"model": SessionStages}, **problems(401, 403, 404, 409)},
+)
+async def stages(sid: str, caller: AnyCaller, service: ServicePart) -> Response:
+    """Where the time of a running session goes, from the command to the picture."""
+    return relayed(await service.relay(caller, sid, "GET", f"/sessions/{sid}/stages"))
+
+
+@routes.get(
+    "/events",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}, **problems(401, 403)},
+    openapi_extra={"parameters": [_LAST_EVENT]},
+    dependencies=[needs("admin")],
+)
+async def events(request: Request, feed: EventsPart, since: Annotated[int, Query(ge=0, le=2**53)] = 0) -> Response:
+    """What happened, and what happens from now on, for operators; goes on behind `Last-Event-ID`."""
+    if feed.followers >= FOLLOWERS:
+        raise LimitError(f"{FOLLOWERS} of {FOLLOWERS} readers follow the events; close one first")
+    last = request.headers.get("last-event-id", "")
+    start = int(last) if last.isdecimal() and len(last) < LONGEST_NUMBER else since
+    return StreamingResponse(feed.follow(start), media_type="text/event-stream")
+
+
+def _unhealthy(detail: str) -> Response:
+    answer = body_response(CoordinatorHealth(status="unhealthy", state="available", detail=detail), 503)
+    answer.headers["Retry-After"] = "1"
+    return answer
 
 
 def _as_text(event: EventRecord) -> str:

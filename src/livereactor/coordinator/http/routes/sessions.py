@@ -1,4 +1,4 @@
-"""`/sessions`: made, polled, listed, ended (sections 1.3 to 1.5; behaviour 17)."""
+"""`/sessions`: created, polled, listed and ended."""
 
 from __future__ import annotations
 
@@ -11,10 +11,16 @@ from pydantic import Field
 from livereactor.base.errors import ConflictError, NotFoundError
 from livereactor.coordinator.auth.caller import Caller
 from livereactor.coordinator.creation import KEY_CHARS
-from livereactor.coordinator.http.requests import Door, told, while_connected
+from livereactor.coordinator.http.dependencies import (
+    AnyCaller,
+    ServicePart,
+    body_response,
+    json_body,
+    needs,
+    while_connected,
+)
 from livereactor.coordinator.http.views import CLUSTER, state_word
-from livereactor.coordinator.service import Service
-from livereactor.protocol.http import Body, CreateSession, SessionDescriptor, StopSession, read_body
+from livereactor.protocol.http import Body, CreateSession, SessionDescriptor, StopSession
 from livereactor.store.records import OPEN, SessionRecord, SessionState
 from livereactor.web.documents import problems, takes
 
@@ -65,101 +71,96 @@ class SessionList(Body):
     next: int | None = None
 
 
-def sessions(door: Door, service: Service) -> APIRouter:
-    """The routes."""
-    routes = APIRouter(prefix="/sessions", tags=["sessions"])
+routes = APIRouter(prefix="/sessions", tags=["sessions"], responses=problems(401, 403))
 
-    @routes.post(
-        "",
-        status_code=201,
-        response_class=Response,
-        responses={201: {"model": SessionDescriptor}, **problems(401, 403, 404, 408, 409, 413, 422)},
-        openapi_extra=takes(CreateSession, example=_EXAMPLE, required=True) | {"parameters": [_IDEMPOTENCY_KEY]},
-    )
-    async def create(request: Request) -> Response:
-        """Make a session: assigned at once where a worker is free, else queued. Poll `GET /sessions/{sid}`."""
-        caller = await door.caller(request)
-        asked = read_body(CreateSession, await request.body())
-        key = request.headers.get("idempotency-key")
-        return told(await service.create(caller, asked, idempotency_key=key), 201)
 
-    @routes.get("", response_class=Response, responses={200: {"model": SessionList}, **problems(401, 403)})
-    async def listed(
-        request: Request,
-        state: State | None = None,
-        model: Annotated[str | None, Query(max_length=128)] = None,
-        before: Annotated[int | None, Query(ge=0, le=LARGEST)] = None,
-        limit: Annotated[int, Query(ge=1, le=MOST)] = 100,
-    ) -> Response:
-        """The caller's own sessions, everybody's for `admin`."""
-        caller = await door.caller(request)
-        caller.need("view")
-        states = _states(state)
-        found = await service.sessions(caller, states=states, model=model, before_seq=before, limit=limit)
-        more = found[-1].seq if len(found) == limit else None
-        return told(SessionList(sessions=[_listed(each, caller) for each in found], next=more))
+@routes.post(
+    "",
+    status_code=201,
+    response_class=Response,
+    responses={201: {"model": SessionDescriptor}, **problems(404, 408, 409, 413, 422)},
+    openapi_extra=takes(CreateSession, example=_EXAMPLE, required=True) | {"parameters": [_IDEMPOTENCY_KEY]},
+)
+async def create(
+    request: Request,
+    caller: AnyCaller,
+    asked: Annotated[CreateSession, json_body(CreateSession)],
+    service: ServicePart,
+) -> Response:
+    """Make a session: assigned at once where a worker is free, else queued. Poll `GET /sessions/{sid}`."""
+    key = request.headers.get("idempotency-key")
+    return body_response(await service.create(caller, asked, idempotency_key=key), 201)
 
-    @routes.get(
-        "/{sid}",
-        response_class=Response,
-        responses={200: {"model": SessionDescriptor}, **problems(401, 403, 404)},
-    )
-    async def poll(
-        sid: str,
-        request: Request,
-        wait: Annotated[
-            float | None, Query(ge=0, allow_inf_nan=False, description="Seconds to be held at most; 20 are the most.")
-        ] = None,
-        version: Annotated[
-            str | None, Query(max_length=64, description="Hold until the descriptor's `version` is another one.")
-        ] = None,
-    ) -> Response:
-        """How a session stands; held, up to 20 s, until it is ready or over, or with `version`, until it changed."""
-        caller = await door.caller(request)
-        await request.body()
-        view = await while_connected(request, service.watch(caller, sid, wait=wait, version=version))
-        return told(view)
 
-    @routes.get(
-        "/{sid}/info", response_class=Response, responses={200: {"model": SessionInfo}, **problems(401, 403, 404)}
-    )
-    async def info(sid: str, request: Request) -> Response:
-        """The state alone; INACTIVE, too, where a session has lost its last client."""
-        view = await service.describe(await door.caller(request), sid, listed=True)
-        return told(SessionInfo(session_id=view.session_id, state=view.state, cluster=CLUSTER))
+@routes.get("", response_class=Response, responses={200: {"model": SessionList}})
+async def listed(
+    caller: Annotated[Caller, needs("view")],
+    service: ServicePart,
+    state: State | None = None,
+    model: Annotated[str | None, Query(max_length=128)] = None,
+    before: Annotated[int | None, Query(ge=0, le=LARGEST)] = None,
+    limit: Annotated[int, Query(ge=1, le=MOST)] = 100,
+) -> Response:
+    """The caller's own sessions, everybody's for `admin`."""
+    states = _states(state)
+    found = await service.sessions(caller, states=states, model=model, before_seq=before, limit=limit)
+    more = found[-1].seq if len(found) == limit else None
+    return body_response(SessionList(sessions=[_listed(each, caller) for each in found], next=more))
 
-    @routes.put(
-        "/{sid}",
-        response_class=Response,
-        responses={200: {"model": SessionDescriptor}, **problems(401, 403, 404, 409)},
-    )
-    async def restart(sid: str, request: Request) -> Response:
-        """A session that has lost its clients keeps its worker, so there is nothing to restart until it is over."""
-        view = await service.describe(await door.caller(request), sid)
-        if view.state == "CLOSED":
-            raise ConflictError(f"session {sid[:64]!r} is over ({view.end_reason}); create another")
-        return told(view)
 
-    @routes.delete(
-        "/{sid}",
-        status_code=204,
-        response_class=Response,
-        responses=problems(401, 403, 408, 413),
-        openapi_extra=takes(StopSession, example={"reason": "done"}),
-    )
-    async def end(sid: str, request: Request) -> Response:
-        """End a session. Ending one twice, or one that is not there for this caller, is no error."""
-        caller = await door.caller(request)
-        asked = read_body(StopSession, await request.body())
-        if asked.moderate:
-            caller.need("admin")
-        try:
-            await service.end(caller, sid, detail=asked.reason or "", moderate=asked.moderate)
-        except NotFoundError:
-            pass  # as official clients read it; and whose it is, if anybody's, is not told
-        return Response(status_code=204)
+@routes.get("/{sid}", response_class=Response, responses={200: {"model": SessionDescriptor}, **problems(404)})
+async def poll(
+    sid: str,
+    request: Request,
+    caller: AnyCaller,
+    service: ServicePart,
+    wait: Annotated[
+        float | None, Query(ge=0, allow_inf_nan=False, description="Seconds to be held at most; 20 are the most.")
+    ] = None,
+    version: Annotated[
+        str | None, Query(max_length=64, description="Hold until the descriptor's `version` is another one.")
+    ] = None,
+) -> Response:
+    """How a session stands; held, up to 20 s, until it is ready or over, or with `version`, until it changed."""
+    await request.body()
+    view = await while_connected(request, service.watch(caller, sid, wait=wait, version=version))
+    return body_response(view)
 
-    return routes
+
+@routes.get("/{sid}/info", response_class=Response, responses={200: {"model": SessionInfo}, **problems(404)})
+async def info(sid: str, caller: AnyCaller, service: ServicePart) -> Response:
+    """The state alone; INACTIVE, too, where a session has lost its last client."""
+    view = await service.describe(caller, sid, listed=True)
+    return body_response(SessionInfo(session_id=view.session_id, state=view.state, cluster=CLUSTER))
+
+
+@routes.put("/{sid}", response_class=Response, responses={200: {"model": SessionDescriptor}, **problems(404, 409)})
+async def restart(sid: str, caller: AnyCaller, service: ServicePart) -> Response:
+    """A session that has lost its clients keeps its worker, so there is nothing to restart until it is over."""
+    view = await service.describe(caller, sid)
+    if view.state == "CLOSED":
+        raise ConflictError(f"session {sid[:64]!r} is over ({view.end_reason}); create another")
+    return body_response(view)
+
+
+@routes.delete(
+    "/{sid}",
+    status_code=204,
+    response_class=Response,
+    responses=problems(408, 413),
+    openapi_extra=takes(StopSession, example={"reason": "done"}),
+)
+async def end(
+    sid: str, caller: AnyCaller, asked: Annotated[StopSession, json_body(StopSession)], service: ServicePart
+) -> Response:
+    """End a session. Ending one twice, or one that is not there for this caller, is no error."""
+    if asked.moderate:
+        caller.need("admin")
+    try:
+        await service.end(caller, sid, detail=asked.reason or "", moderate=asked.moderate)
+    except NotFoundError:
+        pass  # as official clients read it; whether the session is another account's is not told
+    return Response(status_code=204)
 
 
 def _states(asked: State | None) -> list[SessionState] | None:

@@ -1,7 +1,7 @@
-"""Where Workers dial in (`GET /workers/link`), and where their keepers say that one is dead.
+"""The socket that workers dial (`GET /workers/link`), and the report that a worker's process died.
 
-One conversation a socket: its reader hands replies on at once, and what moves the lease to a task that handles it in
-order, so that neither a store that is slow nor a big reply delays the other.
+Each socket has one conversation. Its reader hands replies on at once; frames about the lease go to a task that handles
+them in order, so a slow store does not delay replies, nor a big reply the lease.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Mapping
-from typing import Any, Final, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
 
 import structlog
-from fastapi import APIRouter, Request, WebSocket
+from fastapi import APIRouter, Depends, WebSocket
 from fastapi.responses import Response
 from pydantic import Field
 from starlette.websockets import WebSocketDisconnect
@@ -20,10 +20,16 @@ from starlette.websockets import WebSocketDisconnect
 from livereactor.base.errors import LivereactorError, PeerError, UnavailableError
 from livereactor.base.sparse_log import SparseLog
 from livereactor.coordinator.cluster.worker_links import Link, Links
-from livereactor.coordinator.http.requests import Door
+from livereactor.coordinator.http.dependencies import (
+    AuthenticatorPart,
+    ServicePart,
+    app_part,
+    json_body,
+    workers_only,
+)
 from livereactor.coordinator.service import Service
 from livereactor.protocol import link
-from livereactor.protocol.http import Body, read_body
+from livereactor.protocol.http import Body
 from livereactor.store.port import StoreUnavailableError
 from livereactor.web.documents import WORKER, asked_by, problems, takes
 from livereactor.web.problems import problem_response
@@ -53,44 +59,43 @@ class Died(Body):
     reason: str = Field(default="its keeper said so", max_length=500)
 
 
-def workers(door: Door, service: Service, links: Links) -> APIRouter:
-    """The routes; all of them want the worker secret."""
-    routes = APIRouter(prefix="/workers", tags=["workers"])
-    open_sockets: set[WebSocket] = set()
+LinksPart = Annotated[Links, app_part("links")]
 
-    @routes.websocket(link.PATH.removeprefix("/workers"))
-    async def dial_in(socket: WebSocket) -> None:
-        try:
-            door.worker(socket)
-            if links.are_leaving:
-                raise UnavailableError("this coordinator ends; dial again, and reach another")
-            if len(open_sockets) >= SOCKETS:
-                raise UnavailableError(f"{SOCKETS} of {SOCKETS} workers are connected here; try another coordinator")
-        except LivereactorError as error:
-            await socket.send_denial_response(problem_response(error))
-            return
-        await socket.accept()
-        open_sockets.add(socket)
-        try:
-            await _Conversation(service, links, socket).run()
-        finally:
-            open_sockets.discard(socket)
+routes = APIRouter(prefix="/workers", tags=["workers"])
 
-    @routes.post(
-        "/{worker}/died",
-        status_code=204,
-        response_class=Response,
-        responses=problems(401, 408, 413),
-        openapi_extra={**takes(Died, example={"reason": "exit code 137"}), **asked_by(WORKER)},
-    )
-    async def died(worker: str, request: Request) -> Response:
-        """A worker's process is known to be gone; its sessions go elsewhere at once, not when its lease ends."""
-        door.worker(request)
-        asked = read_body(Died, await request.body())
-        await service.worker_died(worker, reason=asked.reason)
-        return Response(status_code=204)
 
-    return routes
+@routes.websocket(link.PATH.removeprefix("/workers"))
+async def dial_in(socket: WebSocket, authenticator: AuthenticatorPart, service: ServicePart, links: LinksPart) -> None:
+    """Serve a worker's socket until it ends."""
+    try:
+        authenticator.must_be_worker(socket)
+        if links.are_leaving:
+            raise UnavailableError("this coordinator ends; dial again, and reach another")
+        if links.sockets >= SOCKETS:
+            raise UnavailableError(f"{SOCKETS} of {SOCKETS} workers are connected here; try another coordinator")
+    except LivereactorError as error:
+        await socket.send_denial_response(problem_response(error))
+        return
+    await socket.accept()
+    links.sockets += 1
+    try:
+        await _Conversation(service, links, socket).run()
+    finally:
+        links.sockets -= 1
+
+
+@routes.post(
+    "/{worker}/died",
+    status_code=204,
+    response_class=Response,
+    responses=problems(401, 408, 413),
+    openapi_extra={**takes(Died, example={"reason": "exit code 137"}), **asked_by(WORKER)},
+    dependencies=[Depends(workers_only)],
+)
+async def died(worker: str, asked: Annotated[Died, json_body(Died)], service: ServicePart) -> Response:
+    """A worker's process is known to be gone; its sessions go elsewhere at once, not when its lease ends."""
+    await service.worker_died(worker, reason=asked.reason)
+    return Response(status_code=204)
 
 
 class _Conversation:

@@ -11,22 +11,22 @@ from limits.strategies import SlidingWindowCounterRateLimiter
 
 from livereactor.base.errors import QuotaError
 
-GUESSES: Final = 30  # a minute; a mistyped key in a retry loop is still told what is wrong
+ALLOWED: Final = 30  # a minute; a mistyped key in a retry loop is still told what is wrong
 _NETWORK_BITS: Final = 64  # of IPv6: what one customer has, and changes its address within
 
 
-class Guesses:
+class FailedAttempts:
     """Counts wrong keys by the address they come from."""
 
     def __init__(self) -> None:
-        self._limit = RateLimitItemPerMinute(GUESSES)
+        self._limit = RateLimitItemPerMinute(ALLOWED)
         self._counter = SlidingWindowCounterRateLimiter(MemoryStorage())
 
     def must_not_be_too_many(self, peer: str | None) -> None:
         """Raise `QuotaError` (429) while an address has shown too many."""
         if not self._counter.test(self._limit, network(peer)):
-            text = f"{GUESSES} of {GUESSES} wrong API keys a minute came from this address; mend the key, retry in 60 s"
-            raise QuotaError(text, quota_type="wrong_keys", limit=GUESSES, current=GUESSES, retry_after=60)
+            text = f"{ALLOWED} of {ALLOWED} wrong API keys a minute came from this address; mend the key, retry in 60 s"
+            raise QuotaError(text, quota_type="wrong_keys", limit=ALLOWED, current=ALLOWED, retry_after=60)
 
     def count(self, peer: str | None) -> None:
         """One more wrong key."""

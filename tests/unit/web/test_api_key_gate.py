@@ -8,9 +8,9 @@ import pytest
 
 from livereactor.base.errors import QuotaError, UnauthorizedError
 from livereactor.playground import page_directory
+from livereactor.web.api_key_gate import ApiKeyGate
 from livereactor.web.asgi import Message, Receive, Scope, Send
-from livereactor.web.guesses import GUESSES
-from livereactor.web.key_door import KeyDoor
+from livereactor.web.failed_attempts import ALLOWED
 
 KEY = "correct horse battery"
 
@@ -25,17 +25,17 @@ class App:
         self.reached += 1
 
 
-class Door:
-    """A KeyDoor before an App."""
+class Gate:
+    """A ApiKeyGate before an App."""
 
     def __init__(self, page: Path | None = None) -> None:
         self.app = App()
-        self.door = KeyDoor(self.app, KEY, page)
+        self.gate = ApiKeyGate(self.app, KEY, page)
 
     async def ask(self, method: str, path: str, *, peer: str = "192.0.2.1", **headers: str) -> bool:
         raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
         before = self.app.reached
-        await self.door(
+        await self.gate(
             {"type": "http", "method": method, "path": path, "headers": raw, "client": (peer, 1)}, _nothing, _ignored
         )
         return self.app.reached == before + 1
@@ -60,7 +60,7 @@ async def _ignored(message: Message) -> None:
     ],
 )
 async def test_whoever_shows_the_key_comes_in(headers: dict[str, str]) -> None:
-    assert await Door().ask("POST", "/start_session", **headers)
+    assert await Gate().ask("POST", "/start_session", **headers)
 
 
 @pytest.mark.parametrize("path", ["/start_session", "/session", "/schema", "/metrics", "/events", "/js", "/x", "//"])
@@ -69,50 +69,50 @@ async def test_without_the_key_nothing_is_served_and_it_is_said_how_to_show_it(
     path: str, headers: dict[str, str]
 ) -> None:
     with pytest.raises(UnauthorizedError, match=r"send it as Authorization: Bearer, .*#key="):
-        await Door(page_directory()).ask("GET", path, **headers)
+        await Gate(page_directory()).ask("GET", path, **headers)
 
 
 async def test_page_files_and_health_are_anybodys() -> None:
-    door = Door(page_directory())
+    gate = Gate(page_directory())
     for path in ("/", "/health", "/index.html", "/js/main.js", "/icon.svg"):
-        assert await door.ask("GET", path)
-        assert await door.ask("HEAD", path)
+        assert await gate.ask("GET", path)
+        assert await gate.ask("HEAD", path)
     with pytest.raises(UnauthorizedError):
-        await door.ask("POST", "/")
+        await gate.ask("POST", "/")
 
 
 async def test_a_signed_upload_needs_no_key_but_announcing_one_does() -> None:
-    door = Door()
-    assert await door.ask("PUT", "/uploads/u1")
+    gate = Gate()
+    assert await gate.ask("PUT", "/uploads/u1")
     for method, path in (("GET", "/uploads/u1"), ("POST", "/sessions/s/uploads"), ("PUT", "/sessions/s")):
         with pytest.raises(UnauthorizedError):
-            await door.ask(method, path)
+            await gate.ask(method, path)
 
 
 async def test_a_signed_part_of_a_clip_needs_no_key_but_its_playlist_does() -> None:
-    door = Door()
+    gate = Gate()
     for method in ("GET", "HEAD"):
-        assert await door.ask(method, "/clips/chunks/a/init.mp4")
+        assert await gate.ask(method, "/clips/chunks/a/init.mp4")
     for method, path in (("GET", "/clips"), ("DELETE", "/clips/chunks/a/init.mp4"), ("GET", "/clips/chunksx")):
         with pytest.raises(UnauthorizedError):
-            await door.ask(method, path)
+            await gate.ask(method, path)
 
 
 @pytest.mark.parametrize("wrong", [KEY[:-1], KEY + "x", KEY.upper(), "é", "x" * 10_000])
 async def test_a_wrong_key_is_refused_and_not_repeated(wrong: str) -> None:
     with pytest.raises(UnauthorizedError, match="not the key of this runtime") as refused:
-        await Door().ask("GET", "/session", x_api_key=wrong)
+        await Gate().ask("GET", "/session", x_api_key=wrong)
     assert wrong not in refused.value.message
     assert KEY not in refused.value.message
 
 
 async def test_guessing_is_bounded_and_stops_nobody_who_has_the_key() -> None:
-    door = Door()
-    for _ in range(GUESSES):
+    gate = Gate()
+    for _ in range(ALLOWED):
         with pytest.raises(UnauthorizedError):
-            await door.ask("GET", "/session", x_api_key="wrong", peer="2001:db8::1")
+            await gate.ask("GET", "/session", x_api_key="wrong", peer="2001:db8::1")
     with pytest.raises(QuotaError):
-        await door.ask("GET", "/session", x_api_key="wrong", peer="2001:db8::2")
-    assert await door.ask("GET", "/session", x_api_key=KEY, peer="2001:db8::1")
+        await gate.ask("GET", "/session", x_api_key="wrong", peer="2001:db8::2")
+    assert await gate.ask("GET", "/session", x_api_key=KEY, peer="2001:db8::1")
     with pytest.raises(UnauthorizedError):
-        await door.ask("GET", "/session", x_api_key="wrong", peer="2001:db8:0:1::1")
+        await gate.ask("GET", "/session", x_api_key="wrong", peer="2001:db8:0:1::1")

@@ -9,12 +9,12 @@ from typing import Final
 from livereactor.base.errors import UnauthorizedError
 from livereactor.web.asgi import App, Receive, Scope, Send
 from livereactor.web.clips import CHUNKS
-from livereactor.web.guesses import Guesses
+from livereactor.web.failed_attempts import FailedAttempts
 
 _HEADERS: Final = (b"reactor-api-key", b"x-api-key")
 
 
-class KeyDoor:
+class ApiKeyGate:
     """ASGI middleware: without the key there is the page, which asks for it, and `/health`.
 
     Args:
@@ -26,7 +26,7 @@ class KeyDoor:
         self._app, self._key = app, key.encode()
         files = [each for each in page.rglob("*") if each.is_file()] if page is not None else []
         self._open = {"/", "/health", *(f"/{each.relative_to(page).as_posix()}" for each in files if page is not None)}
-        self._guesses = Guesses()
+        self._failed = FailedAttempts()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket" or (scope["type"] == "http" and not self._is_open(scope)):
@@ -44,13 +44,13 @@ class KeyDoor:
         shown = _shown(scope)
         if shown is not None and hmac.compare_digest(shown, self._key):
             return
-        self._guesses.must_not_be_too_many(peer)
+        self._failed.must_not_be_too_many(peer)
         if shown is None:
             raise UnauthorizedError(
                 "this runtime wants its key; send it as Authorization: Bearer, Reactor-API-Key or X-API-Key, "
                 "or open its page with #key=… behind the address"
             )
-        self._guesses.count(peer)
+        self._failed.count(peer)
         raise UnauthorizedError("this is not the key of this runtime; take the one it was started with")
 
 
