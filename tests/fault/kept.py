@@ -6,16 +6,16 @@ import sys
 from collections.abc import Sequence
 
 from livereactor.base.ids import worker_id
-from livereactor.cli.keeper import Keeper
+from livereactor.cli.commands.worker import WorkerSupervisor
 from livereactor.pool.port import Ended
 
 _PROGRAM = """
 import os, signal, sys, time
 sys.path.insert(0, "src")
-from livereactor.cli.keeper import end_with_stdin
+from livereactor.cli.commands.worker import exit_with_parent
 what = sys.argv[1]
 signal.signal(signal.SIGTERM, signal.SIG_IGN if what == "stubborn" else lambda *_: os._exit(0))
-end_with_stdin()
+exit_with_parent()
 print("up", os.getpid(), flush=True)
 if what == "fails":
     sys.exit(3)
@@ -30,7 +30,7 @@ def main(what: str) -> int:
     def tell(ended: Ended) -> None:
         print("died", ended.reason, flush=True)
 
-    return Keeper(command, worker_id, tell, grace=0.3).run()
+    return WorkerSupervisor(command, worker_id, tell, grace=0.3).run()
 
 
 if __name__ == "__main__":

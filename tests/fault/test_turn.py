@@ -12,8 +12,8 @@ import pytest
 from aioice.stun import TransactionFailed
 from aioice.turn import TurnClientUdpProtocol
 
-from livereactor.cli.checks import Finding, relay_findings
-from livereactor.cli.relay_check import RelayRefusedError, relayed_address
+from livereactor.cli.doctor_checks import Finding, turn_findings
+from livereactor.cli.turn_client import RelayRefusedError, relayed_address
 from livereactor.protocol.turn import TurnCredentials, turn_credentials
 from livereactor.settings import resolve
 from tests.tools.coturn import SECRET, Coturn, coturn
@@ -104,7 +104,7 @@ async def test_doctor_says_what_to_do_about_a_relay(net: Internet, relay: Coturn
             f'[turn]\nurls = ["turn:{relay.host}:{relay.port}"]\nsecret = "{secret}"\n'
         )
         settings = resolve(tmp_path, command_line={}, environ={}).settings
-        (one,) = relay_findings(settings)
+        (one,) = turn_findings(settings)
         return one
 
     with net.public.inside(), coturn("127.0.0.1", tmp_path) as unreachable:

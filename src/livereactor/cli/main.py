@@ -10,7 +10,7 @@ import sys
 import typer
 
 from livereactor.base.errors import ConfigError, LivereactorError, ModelLoadError, UsageError
-from livereactor.cli import (
+from livereactor.cli.commands import (
     bench,
     codegen,
     config,
@@ -18,21 +18,19 @@ from livereactor.cli import (
     demo,
     doctor,
     export,
-    inspect,
     keys,
-    limits,
     new,
     probe,
     replay,
     run,
+    schema,
     serve,
     sessions,
     stats,
-    token,
     usage,
     worker,
 )
-from livereactor.cli.ending import Ending
+from livereactor.cli.process_exit import ProcessExit
 
 app = typer.Typer(
     name="livereactor",
@@ -48,10 +46,9 @@ for group in (
     demo,
     serve,
     worker,
-    inspect,
+    schema,
     codegen,
     config,
-    limits,
     doctor,
     connect,
     probe,
@@ -59,7 +56,6 @@ for group in (
     replay,
     export,
     keys,
-    token,
     sessions,
     stats,
     usage,
@@ -69,7 +65,7 @@ for group in (
 
 def main() -> None:
     """Run the command line; every error is one sentence on stderr and an exit code."""
-    ending = Ending()
+    ending = ProcessExit()
     try:
         _run()
     except SystemExit as end:

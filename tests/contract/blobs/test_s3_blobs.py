@@ -20,8 +20,8 @@ from livereactor.base.ids import uuid7
 from livereactor.blobs import s3 as adapter
 from livereactor.blobs.checking import takes_writes
 from livereactor.blobs.port import BlobExistsError, BlobKey, BlobMissingError, BlobsUnavailableError
-from livereactor.blobs.s3 import Place, S3Blobs
-from livereactor.cli.journals import Shelf
+from livereactor.blobs.s3 import AdminTarget, S3Blobs
+from livereactor.cli.recordings import RecordingSource
 from livereactor.web.blob_answers import blob_answer
 from tests.tools.s3 import S3Server, s3_server
 
@@ -44,7 +44,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def fresh(server: S3Server, bucket: str = "blobs") -> S3Blobs:
-    return S3Blobs(Place.parse(server.url(bucket, uuid7().hex)))
+    return S3Blobs(AdminTarget.parse(server.url(bucket, uuid7().hex)))
 
 
 async def mebibytes(count: int, at_each: Callable[[int], None] = lambda n: None) -> AsyncIterator[bytes]:
@@ -54,8 +54,8 @@ async def mebibytes(count: int, at_each: Callable[[int], None] = lambda n: None)
 
 
 def test_a_place_is_a_bucket_with_a_prefix_and_what_is_not_amazons() -> None:
-    assert Place.parse("s3://a-bucket") == Place.parse("s3://a-bucket/") == Place("a-bucket")
-    assert Place.parse("s3://a.bucket/some/where?endpoint=http://[::1]:9000&region=eu-1") == Place(
+    assert AdminTarget.parse("s3://a-bucket") == AdminTarget.parse("s3://a-bucket/") == AdminTarget("a-bucket")
+    assert AdminTarget.parse("s3://a.bucket/some/where?endpoint=http://[::1]:9000&region=eu-1") == AdminTarget(
         "a.bucket", "some/where", "http://[::1]:9000", "eu-1"
     )
 
@@ -66,19 +66,19 @@ def test_a_place_is_a_bucket_with_a_prefix_and_what_is_not_amazons() -> None:
 )
 def test_what_is_no_place_is_refused(url: str) -> None:
     with pytest.raises(UsageError, match=r"write|cannot be a blob key"):
-        Place.parse(url)
+        AdminTarget.parse(url)
 
 
 def test_an_option_nobody_knows_is_refused_by_its_name() -> None:
     with pytest.raises(UsageError, match="'endpiont' is no option"):
-        Place.parse("s3://bucket?endpiont=http://x")
+        AdminTarget.parse("s3://bucket?endpiont=http://x")
 
 
 async def test_the_endpoint_may_be_in_the_environment(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", s3.endpoint)
     prefix = uuid7().hex
-    await S3Blobs(Place("blobs", prefix)).put(KEY, b"abc")
-    assert await S3Blobs(Place.parse(s3.url("blobs", prefix))).get(KEY) == b"abc"
+    await S3Blobs(AdminTarget("blobs", prefix)).put(KEY, b"abc")
+    assert await S3Blobs(AdminTarget.parse(s3.url("blobs", prefix))).get(KEY) == b"abc"
 
 
 async def test_memory_does_not_grow_with_a_streamed_blob(s3_blobs: S3Blobs) -> None:
@@ -206,7 +206,7 @@ async def test_a_part_that_is_answered_costs_one_question_for_its_size(
 
 async def test_the_command_finds_a_journal_by_its_session(s3: S3Server) -> None:
     place, recording = s3.url("blobs", uuid7().hex), "0197f3c2-a1d8-4c11-a3f0-d2c4b5e69788"
-    blobs = S3Blobs(Place.parse(place))
+    blobs = S3Blobs(AdminTarget.parse(place))
     for path, data in (
         (f"recorded/ses_1/{recording}", b""),
         (f"recordings/{recording}/recording.json", b'{"session": "ses_1"}'),
@@ -215,4 +215,4 @@ async def test_the_command_finds_a_journal_by_its_session(s3: S3Server) -> None:
     ):
         await blobs.put(BlobKey.parse(path), data)
     for name in ("ses_1", recording):
-        assert await asyncio.to_thread(Shelf(blobs=place).journal, name) == b"a\nb\n"
+        assert await asyncio.to_thread(RecordingSource(blobs=place).journal, name) == b"a\nb\n"

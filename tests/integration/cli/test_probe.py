@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from livereactor.cli import probing, probing_media
-from livereactor.cli.probing import Step, Target, probe
+from livereactor.cli import probe_steps
+from livereactor.cli.probe_steps import ServerTarget, Step, run_probe
 from livereactor.client.http.client import HttpAnswer
 from tests.tools.nginx import make_certificate
 from tests.tools.processes import free_port
@@ -26,7 +26,7 @@ WAY = ["dns", "tcp", "http", "server", "token", "session", "version", "signallin
 
 
 async def report(url: str, **options: Any) -> list[Step]:
-    return [step async for step in probe(Target(url, **options))]
+    return [step async for step in run_probe(ServerTarget(url, **options))]
 
 
 def outcomes(steps: list[Step]) -> dict[str, str]:
@@ -177,7 +177,7 @@ async def test_a_session_that_closes_while_it_is_waited_for_fails() -> None:
 async def test_an_offer_without_an_answer_fails_at_signalling_and_the_session_is_ended(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(probing_media, "POLLS", 2)
+    monkeypatch.setattr(probe_steps, "POLLS", 2)
     async with scripted(style="local", webrtc=False) as server:
         steps = await report(server.url, local=True)
         assert server.of("L3")
@@ -194,7 +194,7 @@ async def test_an_answer_that_is_none_fails_at_signalling() -> None:
 
 
 async def test_a_queue_that_does_not_move_is_said_with_the_place_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probing, "QUEUED", 0.5)
+    monkeypatch.setattr(probe_steps, "QUEUED", 0.5)
     waiting = [{"state": "PENDING", "queue": {"position": 3, "length": 5}}] * 200
     async with scripted(before_ready=waiting) as server:
         steps = await report(server.url, model="pond", jwt=token(60))
@@ -217,7 +217,7 @@ async def test_a_list_of_models_that_is_none_is_a_step_that_fails(
     async def answered(_: object, path: str) -> HttpAnswer:
         return HttpAnswer(200, {}, json.dumps(bodies[path]).encode())
 
-    monkeypatch.setattr(probing._Path, "_get", answered)
+    monkeypatch.setattr(probe_steps._Probe, "_get", answered)
     async with scripted() as server:
         steps = await report(server.url)
     assert (steps[-1].check, steps[-1].status) == ("server", "fail")

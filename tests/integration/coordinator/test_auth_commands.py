@@ -15,8 +15,8 @@ from fastapi import FastAPI
 from structlog.testing import capture_logs
 from typer.testing import CliRunner, Result
 
+from livereactor.cli.admin import RemoteError
 from livereactor.cli.main import app
-from livereactor.cli.operating import RemoteError
 from livereactor.coordinator.http.routes import keys, tokens
 from livereactor.protocol.keys import KeyRequest
 from livereactor.settings import resolve

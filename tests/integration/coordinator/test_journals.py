@@ -13,8 +13,8 @@ import pytest
 from livereactor.blobs.folder import FolderBlobs
 from livereactor.blobs.journals import NoJournalError
 from livereactor.blobs.port import BlobKey
-from livereactor.cli.journals import Shelf
-from livereactor.cli.operating import RemoteError
+from livereactor.cli.admin import RemoteError
+from livereactor.cli.recordings import RecordingSource
 from livereactor.coordinator.options import CoordinatorOptions
 from tests.integration.coordinator.asking import UNLIMITED, bearer, creating, key_of, must_be_problem
 from tests.integration.coordinator.rig import Served, coordinating, working
@@ -97,9 +97,12 @@ async def test_without_credentials_there_is_none(served: Served) -> None:
 async def test_the_command_reads_it_with_a_token_or_a_key(served: Served) -> None:
     await keep(served, "ses_1", b"a\n", b"b\n")
     token = (await bearer(served))["Authorization"].removeprefix("Bearer ")
-    for shelf in (Shelf(coordinator=served.url, jwt=token), Shelf(coordinator=f"{served.url}/", key=served.key)):
-        assert await asyncio.to_thread(shelf.journal, "ses_1") == b"a\nb\n"
+    for source in (
+        RecordingSource(coordinator=served.url, jwt=token),
+        RecordingSource(coordinator=f"{served.url}/", key=served.key),
+    ):
+        assert await asyncio.to_thread(source.journal, "ses_1") == b"a\nb\n"
         with pytest.raises(NoJournalError):
-            await asyncio.to_thread(shelf.journal, "ses_2")
+            await asyncio.to_thread(source.journal, "ses_2")
     with pytest.raises(RemoteError, match="give a key by --key"):
-        await asyncio.to_thread(Shelf(coordinator=served.url).journal, "ses_1")
+        await asyncio.to_thread(RecordingSource(coordinator=served.url).journal, "ses_1")

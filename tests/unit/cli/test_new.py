@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from livereactor.base.errors import UsageError
-from livereactor.cli.new import Template, class_name, new
+from livereactor.cli.commands.new import Template, class_name, new
 from livereactor.runtime.execution.loading import load_model
 from livereactor.testing import Stage
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from livereactor.base.timing import StageName
-from livereactor.cli.stats import WORDS, table
+from livereactor.cli.commands.stats import WORDS, table
 
 
 def row(stage: str, count: int, total_ms: float, track: str | None = None) -> dict[str, Any]:

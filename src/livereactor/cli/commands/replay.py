@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from livereactor.base.errors import UsageError
-from livereactor.cli.journals import Shelf
-from livereactor.cli.operating import DataDir
-from livereactor.cli.probe import Jwt, Key
-from livereactor.cli.run import assignments
+from livereactor.cli.commands.run import assignments
+from livereactor.cli.options import DataDir, Jwt, Key
+from livereactor.cli.recordings import RecordingSource
 from livereactor.settings import Resolved, resolve
 
 if TYPE_CHECKING:
@@ -67,7 +66,7 @@ def replay(
     if film is not None and film.suffix.lower() != ".mp4":
         raise UsageError(f"--film {film}: a film is an MP4; give it a name that ends in .mp4")
     answer = own_stdout()
-    journal = read_journal(Shelf(data_dir, blobs, coordinator, key, jwt).journal(session))
+    journal = read_journal(RecordingSource(data_dir, blobs, coordinator, key, jwt).journal(session))
     resolved = _beside(model, set_ or [], journal.header.seed)
     configure_logging(resolved.settings.runtime.log_format)
     again = Rerun(load_model(model), journal, config=resolved.settings.model, path=resolved.path, files=files_in(files))

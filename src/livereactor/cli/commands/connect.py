@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 import typer
 
 from livereactor.base.errors import UsageError
-from livereactor.cli.probe import Jwt, Key
+from livereactor.cli.options import Jwt, Key
 
 if TYPE_CHECKING:
     from livereactor.cli.views import View

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import quote
 
 from livereactor.base.errors import UnavailableError, UsageError
-from livereactor.cli.operating import TIMEOUT, RemoteError
+from livereactor.cli.admin import TIMEOUT, RemoteError
 from livereactor.settings import resolve
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ ANSWER_CHARS: Final = 500  # of an answer that is no problem of ours
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
+class RecordingSource:
     """Where to look; see the options of that name."""
 
     data_dir: Path | None = None

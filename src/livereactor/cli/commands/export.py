@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from livereactor.base.errors import NotFoundError, UsageError
-from livereactor.cli.journals import Shelf
-from livereactor.cli.operating import DataDir
+from livereactor.cli.options import DataDir
+from livereactor.cli.recordings import RecordingSource
 
 if TYPE_CHECKING:
     from livereactor.blobs.export import Exported
@@ -38,7 +38,7 @@ def export(
     if film.is_dir() or not film.parent.is_dir():
         raise UsageError(f"{film} is a folder, or in none; name a file in a folder that is there")
     try:
-        made = asyncio.run(_exported(Shelf(data_dir, blobs), session, film))
+        made = asyncio.run(_exported(RecordingSource(data_dir, blobs), session, film))
     except OSError as error:
         raise UsageError(f"cannot write {film}: {error.strerror or error}; choose another place") from error
     if json_lines:
@@ -50,11 +50,11 @@ def export(
     typer.echo(f"{made.seconds:.1f} s in {film}{left}")
 
 
-async def _exported(shelf: Shelf, session: str, film: Path) -> Exported:
+async def _exported(source: RecordingSource, session: str, film: Path) -> Exported:
     from livereactor.blobs.export import export as write
     from livereactor.blobs.journals import recorded
 
-    blobs, where = shelf.opened(session)
+    blobs, where = source.opened(session)
     found = await recorded(blobs, session)
     if found is None:
         raise NotFoundError(

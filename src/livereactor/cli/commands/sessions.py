@@ -12,7 +12,8 @@ from urllib.parse import quote
 import typer
 
 from livereactor.base.errors import NotFoundError, UsageError
-from livereactor.cli.operating import AdminKey, CoordinatorUrl, DataDir, Json, Place
+from livereactor.cli.admin import AdminTarget
+from livereactor.cli.options import AdminKey, CoordinatorUrl, DataDir, Json
 
 if TYPE_CHECKING:
     from livereactor.wiring.data import Data
@@ -56,7 +57,7 @@ def list_sessions(
     """Show the sessions, newest first."""
     from livereactor.coordinator.http.admin_queries import sessions as rows
 
-    place, only = Place(data_dir, coordinator, key), None if state is None else state.value
+    place, only = AdminTarget(data_dir, coordinator, key), None if state is None else state.value
     if place.is_remote:
         query = "" if only is None else f"?state={only}"
         found: list[dict[str, Any]] = place.call("GET", f"/admin/sessions{query}")["sessions"]
@@ -74,7 +75,7 @@ def show(
     json_lines: Json = False,
 ) -> None:
     """Show one session: all that is known of it."""
-    place = Place(data_dir, coordinator, key)
+    place = AdminTarget(data_dir, coordinator, key)
     if place.is_remote:
         row: dict[str, Any] = place.call("GET", f"/admin/sessions/{quote(session, safe='')}")
     else:
@@ -98,7 +99,7 @@ def end(
     """End a session; its clients are told why."""
     if len(reason) > REASON_CHARS:
         raise UsageError(f"a reason of {len(reason)} characters; {REASON_CHARS} are the most")
-    place = Place(data_dir, coordinator, key)
+    place = AdminTarget(data_dir, coordinator, key)
     if place.is_remote:
         place.call("DELETE", f"/admin/sessions/{quote(session, safe='')}", {"reason": reason})
     else:
@@ -112,7 +113,7 @@ def queue(
     """Show who waits, in the order in which they are served."""
     from livereactor.coordinator.http.queries import queued
 
-    place = Place(data_dir, coordinator, key)
+    place = AdminTarget(data_dir, coordinator, key)
     if place.is_remote:
         found: list[dict[str, Any]] = place.call("GET", "/admin/overview")["queue"]
     else:
@@ -133,7 +134,7 @@ def list_workers(
         return
     from livereactor.coordinator.http.admin_queries import workers as rows
 
-    place = Place(data_dir, coordinator, key)
+    place = AdminTarget(data_dir, coordinator, key)
     if place.is_remote:
         found: list[dict[str, Any]] = place.call("GET", "/admin/overview")["workers"]
     else:
@@ -150,7 +151,7 @@ def drain(
     json_lines: Json = False,
 ) -> None:
     """Let a worker finish the session it has, and end."""
-    place = Place(data_dir, coordinator, key)
+    place = AdminTarget(data_dir, coordinator, key)
     if place.is_remote:
         place.call("POST", f"/admin/workers/{quote(worker, safe='')}/drain")
     else:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import typer
 
 from livereactor.base.errors import ConfigError, LivereactorError, UsageError
-from livereactor.cli.operating import Place, RemoteError
+from livereactor.cli.admin import AdminTarget, RemoteError
 from livereactor.protocol.schema import ModelSchema
 
 Key = Annotated[str | None, typer.Option("--key", help="API key for a URL.", show_default="LIVEREACTOR_API_KEY")]
@@ -72,7 +72,7 @@ def _breaking(old: str, schema: ModelSchema, model: str | None, key: str | None)
 
 def _schema_of(target: str, model: str | None, key: str | None) -> ModelSchema:
     if target.startswith(("http://", "https://")):
-        return _served(Place(coordinator=target, key=key), model)
+        return _served(AdminTarget(coordinator=target, key=key), model)
     if model is not None:
         raise UsageError("--model chooses among a coordinator's models; of a file write file.py:Class")
     return _written(Path(target)) if target.endswith(".json") else _declared(target)
@@ -94,7 +94,7 @@ def _written(file: Path) -> ModelSchema:
         raise UsageError(f"{file} cannot be read ({error}); give a file made by `livereactor schema`") from error
 
 
-def _served(place: Place, model: str | None) -> ModelSchema:
+def _served(place: AdminTarget, model: str | None) -> ModelSchema:
     from livereactor.protocol.openapi import from_openapi
 
     if model is None and (names := _models(place)) is not None:
@@ -105,7 +105,7 @@ def _served(place: Place, model: str | None) -> ModelSchema:
     return from_openapi(place.call("GET", path))
 
 
-def _models(place: Place) -> list[str] | None:
+def _models(place: AdminTarget) -> list[str] | None:
     """The names of a coordinator's models; None where it is a runtime, which has one."""
     try:
         return [str(each["name"]) for each in place.call("GET", "/models")["models"]]

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from livereactor.base.errors import UnavailableError, UsageError
-from livereactor.cli.probe import Jwt, Key, given
+from livereactor.cli.options import Jwt, Key, from_environment
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from livereactor.cli.probing import Target
+    from livereactor.cli.probe_steps import ServerTarget
     from livereactor.client.reactor import Reactor
     from livereactor.probes.remote import Outcome
 
@@ -43,9 +43,9 @@ def bench(
     Connecting, evenness of pictures, commands, clips, uploads, reconnecting. It opens sessions of its own, and sends no
     command but to the conformance model. Exit 1 when something fails.
     """
-    from livereactor.cli.probing import Target
+    from livereactor.cli.probe_steps import ServerTarget
 
-    target = Target(url, model, local, key or given("API_KEY"), jwt or given("JWT"))
+    target = ServerTarget(url, model, local, key or from_environment("API_KEY"), jwt or from_environment("JWT"))
     try:
         outcomes = asyncio.run(_measured(target, trials, seconds, timeout, json_lines))
     except ValueError as error:  # an address that is none
@@ -56,13 +56,15 @@ def bench(
         raise typer.Exit(1)
 
 
-async def _measured(target: Target, trials: int, seconds: float, timeout: float, json_lines: bool) -> list[Outcome]:
-    from livereactor.cli.probing import found
+async def _measured(
+    target: ServerTarget, trials: int, seconds: float, timeout: float, json_lines: bool
+) -> list[Outcome]:
+    from livereactor.cli.probe_steps import resolve_target
     from livereactor.client.error import ReactorError
     from livereactor.probes.remote import Plan, measured
     from livereactor.probes.results import machine
 
-    target = await found(target)
+    target = await resolve_target(target)
     if json_lines:
         typer.echo(json.dumps({"machine": machine(), "url": target.url, "model": target.model}))
     outcomes: list[Outcome] = []
@@ -81,7 +83,7 @@ async def _measured(target: Target, trials: int, seconds: float, timeout: float,
     return outcomes
 
 
-def _client(target: Target) -> Reactor:
+def _client(target: ServerTarget) -> Reactor:
     from livereactor.client.reactor import Reactor
 
     if target.local:

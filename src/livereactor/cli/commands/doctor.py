@@ -27,7 +27,7 @@ def doctor(
 
     Python, media engine, codecs, GPU, port, disk, STUN and TURN, each with a fix; exit 1 when something fails.
     """
-    from livereactor.cli.checks import findings
+    from livereactor.cli.doctor_checks import findings
 
     found = findings(resolve(Path(), command_line={}).settings, url)
     for finding in found:

@@ -1,6 +1,7 @@
-"""What `livereactor probe` tries, from the name of a server to its first frame: one function a step.
+"""The steps of `livereactor probe`, from a server's name to its first frame, one function each.
 
-A step that fails is the last, as those after it cannot be tried; the Session that was made is ended whatever happens.
+The first step that fails is the last, because the steps after it cannot be tried. The session that was opened is always
+ended. The module is over 400 lines because each step builds on what earlier steps found, down to the media connection.
 """
 
 from __future__ import annotations
@@ -20,22 +21,47 @@ from importlib.metadata import version
 from typing import Any, Final, Literal, TypeAlias, cast
 from urllib.parse import urlsplit
 
-from livereactor.base.errors import LivereactorError, UnavailableError
-from livereactor.cli.answers import bare_name, names_of, object_of
-from livereactor.cli.probing_media import MediaPath
+from livereactor.base.errors import LivereactorError, PeerError, UnavailableError
+from livereactor.client.errors import error_of
 from livereactor.client.http.api import Api
 from livereactor.client.http.client import ANSWER_BYTES, Http, HttpAnswer
 from livereactor.client.http.credentials import Credentials, minted
 from livereactor.client.http.reading import ReceivedDescriptor
 from livereactor.client.http.urls import base_url
+from livereactor.client.transport.signalling import answer_to
+from livereactor.client.types import TrackCapability
 from livereactor.engine.default import make_engine
-from livereactor.engine.port import Engine
+from livereactor.engine.port import (
+    CandidateFound,
+    CandidatePair,
+    Channel,
+    ChannelAdded,
+    Engine,
+    IceServer,
+    InputTrack,
+    Peer,
+    PeerConfig,
+    PeerEvent,
+    PeerState,
+    Section,
+    StateChanged,
+    TrackAdded,
+    Use,
+)
+from livereactor.media.frames import Frame
+from livereactor.protocol import messages as m
+from livereactor.protocol import v0, v1
 from livereactor.protocol.json_text import parse_json
 
 TO_CONNECT: Final = 5.0  # seconds for a name, a connection, a handshake
 QUEUED: Final = 60.0  # seconds for a Session to be ready: a model that loads, a queue that moves
 CLOCK: Final = 30.0  # seconds that the clocks may differ before tokens are in doubt
 CERTIFICATE: Final = 14.0  # days that a certificate should still have
+
+PATIENCE: Final = 15.0  # seconds for each step: ICE itself gives up later
+POLLS: Final = 7  # for an answer, where the server does not hold the first: 13 s in all
+LOOK: Final = 0.02  # seconds between two looks at what ICE has found
+_USES: Final = {"recvonly": Use.RECEIVE, "sendonly": Use.SEND}
 
 Outcome: TypeAlias = Literal["ok", "warn", "fail"]
 
@@ -51,7 +77,7 @@ class Step:
     took_ms: float = 0.0
 
 
-class Failed(Exception):  # noqa: N818  (a step's outcome, raised from within it)
+class StepFailed(Exception):  # noqa: N818  (a step's outcome, raised from within it)
     """The step cannot be done: what is wrong, and what to do."""
 
     def __init__(self, text: str, fix: str) -> None:
@@ -60,7 +86,7 @@ class Failed(Exception):  # noqa: N818  (a step's outcome, raised from within it
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class ServerTarget:
     """What to probe.
 
     Attributes:
@@ -76,9 +102,9 @@ class Target:
     jwt: str | None = None
 
 
-async def probe(target: Target) -> AsyncIterator[Step]:
+async def run_probe(target: ServerTarget) -> AsyncIterator[Step]:
     """Try one step after the other; raises ValueError where the URL is none."""
-    path = _Path(target)
+    path = _Probe(target)
     engine = asyncio.create_task(_engine(), name="probe engine")  # what it takes to load is not the network's
     try:
         await asyncio.wait([engine])
@@ -99,14 +125,14 @@ async def probe(target: Target) -> AsyncIterator[Step]:
         yield ended
 
 
-async def found(target: Target) -> Target:
+async def resolve_target(target: ServerTarget) -> ServerTarget:
     """The same with its model and whether it is a runtime, as the server says; opens no Session.
 
     Raises:
         ValueError: the URL is none.
         UnavailableError: a step to the server fails; the message says which, and what to do.
     """
-    path = _Path(target)
+    path = _Probe(target)
     try:
         for name, check in path.checks_before_session():
             step = await _tried(name, check)
@@ -127,17 +153,17 @@ async def _engine() -> Engine:
 async def _tried(name: str, check: Callable[[], Awaitable[Step | None]]) -> Step | None:
     try:
         return await check()
-    except Failed as failed:
+    except StepFailed as failed:
         return Step(name, "fail", failed.text, failed.fix)
     except LivereactorError as error:
         text, _, fix = error.message.partition("; ")
         return Step(name, "fail", f"[{error.code}] {text}", fix or "read the server's log at this time")
 
 
-class _Path:
+class _Probe:
     """What the steps so far have found."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: ServerTarget) -> None:
         self._target = target
         self._url = base_url(target.url)
         parts = urlsplit(self._url)
@@ -176,7 +202,7 @@ class _Path:
             ("token", self._token),
         ]
 
-    async def found(self) -> Target:
+    async def found(self) -> ServerTarget:
         """The target as the steps have found it; a runtime must have no Session."""
         assert self._api is not None
         if self._api.local and object_of(await self._get("/health")).get("state") == "serving":
@@ -211,7 +237,7 @@ class _Path:
                 )
         except (OSError, UnicodeError, TimeoutError) as error:
             why = getattr(error, "strerror", None) or "no answer"
-            raise Failed(
+            raise StepFailed(
                 f"{self._host}: {why.lower()}", "check the name for a slip, and that this machine's DNS answers"
             ) from error
         self._addresses = list(dict.fromkeys(str(each[4][0]) for each in found))
@@ -237,7 +263,7 @@ class _Path:
                     return Step("tcp", "warn", f"{text}; {'; '.join(troubles)}", fix)
                 return Step("tcp", "ok", text)
         fix = f"start the server, correct the port, or open TCP {self._port} in the firewall between"
-        raise Failed(f"port {self._port}: {'; '.join(troubles)}", fix)
+        raise StepFailed(f"port {self._port}: {'; '.join(troubles)}", fix)
 
     async def _tls(self) -> Step | None:
         if not self._secure:
@@ -247,11 +273,11 @@ class _Path:
                 _, writer = await asyncio.open_connection(self._host, self._port, ssl=ssl.create_default_context())
         except ssl.SSLCertVerificationError as error:
             fix = f"give the server a certificate for {self._host} of an authority that this machine trusts"
-            raise Failed(error.verify_message.lower(), fix) from error
+            raise StepFailed(error.verify_message.lower(), fix) from error
         except (OSError, TimeoutError) as error:
             reason = getattr(error, "reason", None) or "handshake cut off, or no answer to it"
             fix = "check that this port speaks TLS (http:// where it does not), and look for a proxy between"
-            raise Failed(str(reason).lower().replace("_", " "), fix) from error
+            raise StepFailed(str(reason).lower().replace("_", " "), fix) from error
         tls: Any = writer.get_extra_info("ssl_object")
         writer.close()
         left = (ssl.cert_time_to_seconds(tls.getpeercert()["notAfter"]) - time.time()) / 86_400
@@ -266,13 +292,13 @@ class _Path:
         answer = await self._get("/health")
         if 300 <= answer.status < 400:
             fix = f"probe {answer.headers.get('location', 'that address')} instead"
-            raise Failed(f"/health is answered with a redirect ({answer.status})", fix)
+            raise StepFailed(f"/health is answered with a redirect ({answer.status})", fix)
         body = object_of(answer)
         if answer.status == 404 and not answer.body.lstrip().startswith(b"<"):
             return Step("http", "warn", "it answers, and has no /health", "check the address, should a later step fail")
         status = body.get("status")
         if not isinstance(status, str):
-            raise Failed(
+            raise StepFailed(
                 f"/health is answered with {answer.status}, and not as a Reactor server answers",
                 "check the address, and the path where the server is below one",
             )
@@ -280,7 +306,7 @@ class _Path:
         if body.get("state") == "loading":
             return Step("http", "warn", text, "wait until the model is loaded; its log says how far it is")
         if answer.status != 200:
-            raise Failed(text, "see the server's log")
+            raise StepFailed(text, "see the server's log")
         if (date := answer.headers.get("date")) is not None:
             ahead = time.time() - parsedate_to_datetime(date).timestamp()
             if abs(ahead) > CLOCK:
@@ -301,9 +327,11 @@ class _Path:
         models = names_of(object_of(await self._get("/models")).get("models"))
         if self._model is None and not models:
             fix = "check the address, the path in it too; of a coordinator that does not tell, say one with --model"
-            raise Failed("it answers, and names no models", fix)
+            raise StepFailed("it answers, and names no models", fix)
         if self._model is not None and models and bare_name(self._model) not in models:
-            raise Failed(f"a coordinator without {self._model}; it has {', '.join(models)}", "say another with --model")
+            raise StepFailed(
+                f"a coordinator without {self._model}; it has {', '.join(models)}", "say another with --model"
+            )
         self._model = self._model or models[0]
         return Step("server", "ok", f"a coordinator with {', '.join(models) or 'models it does not name'}")
 
@@ -312,7 +340,7 @@ class _Path:
         if self._api.local:
             return Step("token", "ok", "none needed")
         if not self._credentials.are_given:
-            raise Failed("no credentials", "set LIVEREACTOR_API_KEY, or give --key or --jwt")
+            raise StepFailed("no credentials", "set LIVEREACTOR_API_KEY, or give --key or --jwt")
         if self._target.jwt:
             return _told_by(self._target.jwt)
         self._credentials.ask_for(model=(self._model or "").partition("@")[0])
@@ -327,9 +355,11 @@ class _Path:
         while self._session.capabilities is None:
             if self._session.state == "CLOSED":
                 why = self._session.end_reason or "without a reason"
-                raise Failed(f"the session ended: {why}", "see the log of the coordinator and of its worker")
+                raise StepFailed(f"the session ended: {why}", "see the log of the coordinator and of its worker")
             if time.monotonic() > give_up_at:
-                raise Failed(f"not ready after {QUEUED:g} s; {_waiting(self._session)}", "add a worker, or try later")
+                raise StepFailed(
+                    f"not ready after {QUEUED:g} s; {_waiting(self._session)}", "add a worker, or try later"
+                )
             await asyncio.sleep(0.05)  # servers that hold the answer do not need it
             self._session = await self._api.session(self._session.session_id, wait=5.0, version=self._session.version)
         if not self._is_ours:
@@ -372,7 +402,7 @@ def _told_by(jwt: str) -> Step:
     except (LivereactorError, IndexError, KeyError, TypeError, ValueError):
         return Step("token", "warn", "one was given, and it does not say how long it counts", "mint one with a key")
     if left <= 0:
-        raise Failed(f"the token expired {-left:.0f} s ago", "mint a new one: livereactor token")
+        raise StepFailed(f"the token expired {-left:.0f} s ago", "mint a new one: livereactor token")
     return Step("token", "ok", f"counts for {left / 60:.0f} min")
 
 
@@ -381,3 +411,199 @@ def _waiting(session: ReceivedDescriptor) -> str:
     if queue is None:
         return f"its state is {session.state}"
     return f"position {queue.position} of {queue.length} in the queue"
+
+
+def object_of(answer: HttpAnswer) -> dict[str, Any]:
+    """The JSON object of an answer; empty where it is none."""
+    try:
+        value: object = parse_json(answer.body, "an answer", limit=ANSWER_BYTES)
+    except PeerError:
+        return {}
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def bare_name(model: str) -> str:
+    """A model's name without its owner and version."""
+    return model.partition("@")[0].rpartition("/")[2]
+
+
+def names_of(listed: object) -> list[str]:
+    """Of models, as far as they are described as we know it."""
+    entries = cast("list[object]", listed) if isinstance(listed, list) else []
+    names = [cast("dict[str, object]", each).get("name") for each in entries if isinstance(each, dict)]
+    return [name for name in names if isinstance(name, str)]
+
+
+class MediaPath:
+    """From the offer to the first frame.
+
+    Args:
+        api: the server's.
+        session: ready.
+        engine: started, or on its way.
+    """
+
+    def __init__(self, api: Api, session: ReceivedDescriptor, engine: asyncio.Task[Engine]) -> None:
+        assert session.capabilities is not None
+        self._api, self._session = api, session
+        self._tracks = [TrackCapability(each.name, each.kind, each.direction) for each in session.capabilities.tracks]
+        self._engine = engine
+        self._peer: Peer | None = None
+        self._state = PeerState.NEW
+        self._inputs: dict[str, InputTrack] = {}
+        self._channels: dict[str, Channel] = {}
+        self._candidates: asyncio.Queue[CandidateFound] = asyncio.Queue()
+        self._trickling: asyncio.Task[None] | None = None
+        self._changed = asyncio.Event()
+        self._servers: tuple[IceServer, ...] = ()
+
+    async def step(self, name: str) -> tuple[str | None, str]:
+        """Do one; what it found, None where there is nothing to try, and what to do where that is not as it should be.
+
+        Raises:
+            LivereactorError: it failed; the sentence says what to do.
+        """
+        return await {
+            "signalling": self._signalling,
+            "ice": self._ice,
+            "dtls": self._dtls,
+            "channels": self._open_channels,
+            "frame": self._frame,
+        }[name]()
+
+    async def aclose(self) -> None:
+        """Close the Connection."""
+        if self._trickling is not None:
+            self._trickling.cancel()
+        if self._peer is not None:
+            await self._peer.aclose()
+
+    async def _signalling(self) -> tuple[str, str]:
+        session = self._session.session_id
+        self._servers = await self._api.ice_servers(session)
+        self._peer = await (await self._engine).peer(PeerConfig(ice_servers=self._servers), self._event)
+        sections = [Section(each.kind, _USES[each.direction], each.name) for each in self._tracks]
+        offer = await self._peer.offer(sections, ["control", "data"])
+        connection = await self._api.create_connection(session)
+        mapping = [(str(mid), each) for mid, each in enumerate(self._tracks)]
+        self._trickling = asyncio.create_task(self._trickle(connection), name="probe candidates")
+        began = time.monotonic()
+        given = await self._api.send_offer(session, connection, offer, mapping, again=False)
+        await self._peer.take_answer(given or await answer_to(self._api, session, connection, POLLS))
+        took = (time.monotonic() - began) * 1000
+        relays = sum(url.startswith("turn") for each in self._servers for url in each.urls)
+        return f"connection {connection}, answered in {took:.0f} ms; {relays or 'no'} relays offered", ""
+
+    async def _ice(self) -> tuple[str, str]:
+        assert self._peer is not None
+        pair = await self._pair()
+        round_trip = "" if pair.rtt_ms is None else f", {pair.rtt_ms:.0f} ms there and back"
+        relay = f" by {pair.relay_protocol}" if pair.relay_protocol else ""
+        remote = f" to {pair.remote_type}" if pair.remote_type else ""
+        text = f"{pair.local_type or 'a path'}{relay}{remote}{round_trip}"
+        if pair.local_type == "relay":
+            return text, "no direct path: open UDP between the two if a relay's delay and cost matter"
+        return text, ""
+
+    async def _pair(self) -> CandidatePair:
+        """The first pair that answers checks; how many were tried is said where none does."""
+        assert self._peer is not None
+        tried: tuple[CandidatePair, ...] = ()
+        give_up_at = time.monotonic() + PATIENCE
+        while time.monotonic() < give_up_at and self._state not in (PeerState.FAILED, PeerState.CLOSED):
+            tried = (await self._peer.stats()).pairs
+            for pair in tried:
+                if pair.succeeded:
+                    return pair
+            if self._state is PeerState.CONNECTED:  # of an engine that tells no pairs
+                return CandidatePair("", nominated=True, succeeded=True)
+            await asyncio.sleep(LOOK)
+        relays = any(url.startswith("turn") for each in self._servers for url in each.urls)
+        advice = (
+            "the relays offered cannot be reached either: open their ports to this machine"
+            if relays
+            else "open UDP between this machine and the worker, or give the server a relay ([turn] in its settings)"
+        )
+        raise error_of("TRANSPORT_ERROR", f"no network path, {len(tried)} pairs tried; {advice}")
+
+    async def _dtls(self) -> tuple[str, str]:
+        advice = "something between lets small packets pass and large ones not: look at its MTU"
+        await self._until(lambda: self._state is PeerState.CONNECTED, f"no handshake; {advice}")
+        return "the transport is encrypted and up", ""
+
+    async def _open_channels(self) -> tuple[str, str]:
+        there = self._channels
+        await self._until(
+            lambda: all(label in there and there[label].is_open for label in (m.DATA, m.CONTROL)),
+            f"open are {', '.join(there) or 'none'}, wanted are data and control; see the runtime's log",
+        )
+        return "data and control are open", ""
+
+    async def _frame(self) -> tuple[str | None, str]:
+        mids = [
+            str(mid) for mid, each in enumerate(self._tracks) if (each.kind, each.direction) == ("video", "recvonly")
+        ]
+        if not mids:
+            return None, ""
+        track = self._tracks[int(mids[0])]
+        await self._until(lambda: mids[0] in self._inputs, f"{track.name} was refused in the answer; see the log")
+        loop, seen = asyncio.get_running_loop(), asyncio.Event()
+        sizes: list[tuple[int, ...]] = []
+
+        def arrived(frame: Frame) -> None:  # on a thread of the engine
+            sizes.append(frame.pixels.shape)
+            loop.call_soon_threadsafe(seen.set)
+
+        self._inputs[mids[0]].on_frame(arrived)
+        self._say(m.ResumeTrack(track.name))
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await seen.wait()
+        except TimeoutError as error:
+            advice = "look whether the model runs: its page, its log; a model that waits for input shows none"
+            raise error_of("TRANSPORT_ERROR", f"no frame of {track.name} in {PATIENCE:g} s; {advice}") from error
+        finally:
+            self._inputs[mids[0]].on_frame(None)
+        height, width = sizes[0][:2]
+        return f"{track.name}, {width}x{height}", ""
+
+    def _say(self, message: m.ClientMessage) -> None:
+        old = self._session.server_info.server_version.startswith("2.")  # runtimes of 2.x know JSON alone
+        frame = (v0 if old else v1).encode_client(message)
+        assert frame is not None
+        label, data = frame
+        self._channels[label].send(data, text=old)
+
+    async def _trickle(self, connection: int) -> None:
+        while True:
+            found = (await self._candidates.get()).candidate
+            listed = [found] if found.line else []
+            await self._api.send_candidates(self._session.session_id, connection, listed, is_final=not found.line)
+
+    async def _until(self, condition: Callable[[], bool], otherwise: str) -> None:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while not condition():
+                    if self._state in (PeerState.FAILED, PeerState.CLOSED):
+                        break
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            pass
+        if not condition():
+            raise error_of("TRANSPORT_ERROR", otherwise)
+
+    def _event(self, event: PeerEvent) -> None:
+        match event:
+            case CandidateFound():
+                self._candidates.put_nowait(event)
+            case StateChanged(state):
+                self._state = state
+            case TrackAdded(mid, track):
+                self._inputs[mid] = track
+            case ChannelAdded(channel):
+                self._channels[channel.label] = channel
+                channel.listen(lambda _: self._changed.set())
+            case _:
+                pass
+        self._changed.set()

@@ -5,18 +5,13 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
-import os
 from typing import Annotated
 
 import typer
 
 from livereactor.base.errors import UsageError
-from livereactor.cli.doctor import MARKS
-
-Key = Annotated[
-    str | None, typer.Option("--key", help="API key for a coordinator.", show_default="LIVEREACTOR_API_KEY")
-]
-Jwt = Annotated[str | None, typer.Option("--jwt", help="A token, instead of a key.", show_default="LIVEREACTOR_JWT")]
+from livereactor.cli.commands.doctor import MARKS
+from livereactor.cli.options import Jwt, Key, from_environment
 
 
 def register(app: typer.Typer) -> None:
@@ -37,10 +32,9 @@ def probe(
     Name, network, certificate, server, token, session, signalling, media: what each took, and the first that fails with
     what to do. The session that it makes it ends. Exit 1 when something fails.
     """
-    from livereactor.cli.probing import Step, Target
-    from livereactor.cli.probing import probe as steps
+    from livereactor.cli.probe_steps import ServerTarget, Step, run_probe
 
-    target = Target(url, model, local, key or given("API_KEY"), jwt or given("JWT"))
+    target = ServerTarget(url, model, local, key or from_environment("API_KEY"), jwt or from_environment("JWT"))
 
     def shown(step: Step) -> None:
         if json_lines:
@@ -53,7 +47,7 @@ def probe(
 
     async def whole() -> bool:
         failed = False
-        async for step in steps(target):
+        async for step in run_probe(target):
             shown(step)
             failed = failed or step.status == "fail"
         return failed
@@ -64,8 +58,3 @@ def probe(
         raise UsageError(str(error)) from error
     if failed:
         raise typer.Exit(1)
-
-
-def given(name: str) -> str | None:
-    """What the environment says; as `Reactor` reads it."""
-    return os.environ.get(f"LIVEREACTOR_{name}") or os.environ.get(f"REACTOR_{name}") or None

@@ -12,7 +12,8 @@ from urllib.parse import quote
 import typer
 
 from livereactor.base.errors import NotFoundError, UsageError
-from livereactor.cli.operating import AdminKey, Json, Place, RemoteError
+from livereactor.cli.admin import AdminTarget, RemoteError
+from livereactor.cli.options import AdminKey, Json
 
 EVERY: Final = 1.0  # seconds between two looks
 RUNNING: Final = frozenset({"waiting", "active", "orphaned", "streaming"})  # have a worker; words of both servers
@@ -57,7 +58,7 @@ def stats(
 
     In a terminal once a second until Ctrl-C or the session's end; else, and with --json, once. All in milliseconds.
     """
-    place = Place(coordinator=url, key=key)
+    place = AdminTarget(coordinator=url, key=key)
     chosen = session or _only(place)
     body = _stages(place, chosen)
     if json_lines:
@@ -87,7 +88,7 @@ def _pictures(row: Body) -> str:
     return ", ".join([f"{row['track']}: {row['given']} pictures given", *lost])
 
 
-def _follow(place: Place, body: Body) -> None:
+def _follow(place: AdminTarget, body: Body) -> None:
     from rich.console import Console
     from rich.live import Live
     from rich.text import Text
@@ -106,11 +107,11 @@ def _follow(place: Place, body: Body) -> None:
     typer.echo("the session is over", err=True)
 
 
-def _stages(place: Place, session: str) -> Body:
+def _stages(place: AdminTarget, session: str) -> Body:
     return place.call("GET", f"/sessions/{quote(session, safe='')}/stages")
 
 
-def _only(place: Place) -> str:
+def _only(place: AdminTarget) -> str:
     """The session that runs; raises where there is none, or more than one."""
     found = _running(place)
     if not found:
@@ -121,7 +122,7 @@ def _only(place: Place) -> str:
     return found[0]
 
 
-def _running(place: Place) -> Sequence[str]:
+def _running(place: AdminTarget) -> Sequence[str]:
     if place.call("GET", "/health").get("service") == "coordinator":
         listed: list[Body] = place.call("GET", "/sessions?state=open")["sessions"]
         return [each["session_id"] for each in listed if each["state"].lower() in RUNNING]

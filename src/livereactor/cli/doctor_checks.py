@@ -22,7 +22,7 @@ import httpx2
 from structlog.testing import capture_logs
 
 from livereactor.base.errors import ConfigError, EngineError, LivereactorError
-from livereactor.cli.relay_check import RelayRefusedError, relayed_address
+from livereactor.cli.turn_client import RelayRefusedError, relayed_address
 from livereactor.protocol.turn import turn_credentials
 from livereactor.settings import Settings
 from livereactor.wiring.networks import public_addresses
@@ -66,13 +66,13 @@ def findings(settings: Settings, url: str | None) -> list[Finding]:
     if settings.blobs.url is not None:
         found.append(_blobs(settings.blobs.url))
     found += [_stun(server) for server in settings.turn.stun]
-    found += relay_findings(settings)
+    found += turn_findings(settings)
     if url is not None:
         found.append(_server(url))
     return found
 
 
-def relay_findings(settings: Settings) -> list[Finding]:
+def turn_findings(settings: Settings) -> list[Finding]:
     """Whether each TURN server relays for clients that show what we would give them."""
     return [_relay(*relay) for relay in _relays(settings)]
 

@@ -13,7 +13,7 @@ import typer
 
 from livereactor.base.errors import UsageError
 
-_TEMPLATES = Path(__file__).parent / "templates"
+_TEMPLATES = Path(__file__).parents[1] / "templates"
 
 
 class Template(StrEnum):

@@ -9,7 +9,8 @@ from urllib.parse import urlencode
 import typer
 
 from livereactor.base.errors import UsageError
-from livereactor.cli.operating import AdminKey, CoordinatorUrl, DataDir, Json, Place
+from livereactor.cli.admin import AdminTarget
+from livereactor.cli.options import AdminKey, CoordinatorUrl, DataDir, Json
 
 if TYPE_CHECKING:
     from livereactor.coordinator.usage import UsageRow
@@ -41,7 +42,7 @@ def usage(
 
     if json_lines and as_table:
         raise UsageError("--json and --csv are two answers; ask for one of them")
-    place = Place(data_dir, coordinator, key)
+    place = AdminTarget(data_dir, coordinator, key)
     if place.is_remote:
         asked = {"from": since, "to": until, "account": account}
         query = urlencode({name: value for name, value in asked.items() if value is not None})

@@ -14,7 +14,7 @@ from typing import Final
 RISKY: Final = "obstore"
 
 
-class Ending:
+class ProcessExit:
     """Ends the process behind all other exit handlers, before Python is taken down under those threads.
 
     Attributes:

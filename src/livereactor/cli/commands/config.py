@@ -1,14 +1,17 @@
-"""`livereactor limits`: every bound, as the settings here say or as a running coordinator keeps it (behaviour 30)."""
+"""`livereactor config`: what is in force, and where it came from."""
 
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+from pathlib import Path
+from typing import Annotated, Any, Final
 
 import typer
 
 from livereactor.base.limits import KIB, MIB
-from livereactor.cli.operating import AdminKey, CoordinatorUrl, DataDir, Json, Place
+from livereactor.cli.admin import AdminTarget
+from livereactor.cli.options import AdminKey, CoordinatorUrl, DataDir, Json
+from livereactor.settings import effective, is_secret, resolve
 
 UNLIMITED_AT_0: Final = frozenset(
     (
@@ -22,8 +25,23 @@ UNLIMITED_AT_0: Final = frozenset(
 
 
 def register(app: typer.Typer) -> None:
-    """Add this group's command."""
+    """Add this group's commands."""
+    app.command(epilog="Example: LIVEREACTOR_RUNTIME__PORT=9000 livereactor config")(config)
     app.command(epilog="Example: livereactor limits --json")(limits)
+
+
+def config(
+    folder: Annotated[Path, typer.Argument(help="Where livereactor.toml may be.")] = Path(),
+    json_lines: Annotated[bool, typer.Option("--json", help="One JSON object a line, for scripts.")] = False,
+) -> None:
+    """Show each setting and where it came from."""
+    rows = effective(resolve(folder, command_line={}))
+    for name, value, origin in rows:
+        shown = "set, not shown" if value and is_secret(name) else value
+        if json_lines:
+            typer.echo(json.dumps({"name": name, "value": shown, "origin": origin}, default=str))
+        else:
+            typer.echo(f"{name:<32} {shown!s:<24} {origin}")
 
 
 def limits(
@@ -36,7 +54,7 @@ def limits(
     from livereactor.coordinator.http.bounds import bounds
     from livereactor.wiring.coordinator import coordinator_options
 
-    place = Place(data_dir, coordinator, key)
+    place = AdminTarget(data_dir, coordinator, key)
     if place.is_remote:
         values: dict[str, Any] = place.call("GET", "/limits")
     else:

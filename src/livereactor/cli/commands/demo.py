@@ -12,7 +12,7 @@ import typer
 
 import livereactor
 from livereactor.base.errors import ConfigError, UsageError
-from livereactor.cli.serve import serve_targets
+from livereactor.cli.commands.serve import serve_targets
 
 # As the gallery shows them; below `demo_models()`.
 MODELS: Final = ("pond.py", "garden/garden.py", "world/world.py", "mirror/mirror.py", "choir.py", "slow.py")

@@ -11,9 +11,11 @@ from urllib.parse import quote
 
 import typer
 
-from livereactor.cli.operating import AdminKey, CoordinatorUrl, DataDir, Json, Place
+from livereactor.cli.admin import AdminTarget
+from livereactor.cli.options import AdminKey, CoordinatorUrl, DataDir, Json
 from livereactor.protocol.http import read_body
-from livereactor.protocol.keys import KeyRequest
+from livereactor.protocol.keys import ACCOUNT, KeyRequest
+from livereactor.protocol.tokens import TokenRequest
 
 keys = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys.", rich_markup_mode=None)
 
@@ -39,6 +41,7 @@ Scopes = Annotated[list[Scope] | None, typer.Option("--scope", help="May be repe
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
     app.add_typer(keys, name="keys", epilog="Example: livereactor keys create --name website")
+    app.command(epilog="Example: livereactor token --model pond --expires-after 600")(token)
 
 
 @keys.command(epilog="Example: livereactor keys create --name website --account acme")
@@ -64,7 +67,7 @@ def create(
         "sessions_per_minute": sessions_per_minute,
     }
     body = {field: value for field, value in asked.items() if value is not None}
-    place = Place(data_dir, coordinator, key)
+    place = AdminTarget(data_dir, coordinator, key)
     if place.is_remote:
         made: dict[str, Any] = place.call("POST", "/keys", body)
     else:
@@ -84,7 +87,7 @@ def list_keys(
     data_dir: DataDir = None, coordinator: CoordinatorUrl = None, key: AdminKey = None, json_lines: Json = False
 ) -> None:
     """Show the keys there are, newest first."""
-    rows = _listed(Place(data_dir, coordinator, key))
+    rows = _listed(AdminTarget(data_dir, coordinator, key))
     if not rows and not json_lines:
         typer.echo("none", err=True)
     for row in rows:
@@ -103,7 +106,7 @@ def revoke(
 
     Tokens minted with it live on until they expire.
     """
-    place = Place(data_dir, coordinator, key)
+    place = AdminTarget(data_dir, coordinator, key)
     if place.is_remote:
         place.call("DELETE", f"/keys/{quote(revoked, safe='')}")
         ended = {"id": revoked}
@@ -112,7 +115,7 @@ def revoke(
     typer.echo(json.dumps(ended) if json_lines else f"revoked {ended['id']}")
 
 
-def _listed(place: Place) -> list[dict[str, Any]]:
+def _listed(place: AdminTarget) -> list[dict[str, Any]]:
     if place.is_remote:
         return place.call("GET", "/keys")["keys"]
     return [each.to_body() for each in place.operate(lambda data: data.authenticator.keys.list())]
@@ -126,3 +129,50 @@ def _line(row: dict[str, Any]) -> str:
 
 def _date(at: float) -> str:
     return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M}Z"
+
+
+def token(
+    model: Annotated[list[str] | None, typer.Option(help="Model it may use; may be repeated.")] = None,
+    session: Annotated[list[str] | None, typer.Option(help="Open session it may act on; may be repeated.")] = None,
+    scope: Scopes = None,
+    expires_after: Annotated[int | None, typer.Option(min=1, help="Seconds; at most 21600.")] = None,
+    account: Annotated[str | None, typer.Option(help="Whose it is, on a data folder.", show_default="default")] = None,
+    admin: Annotated[bool, typer.Option("--admin", help="May operate, beside all else.")] = False,
+    data_dir: DataDir = None,
+    coordinator: CoordinatorUrl = None,
+    key: AdminKey = None,
+    json_lines: Json = False,
+) -> None:
+    """Print a token, unscoped unless models or sessions are named."""
+    scopes = [*(scope or Scope), Scope.admin] if admin else scope
+    asked = _asked(model or [], session or [], scopes, expires_after)
+    place = AdminTarget(data_dir, coordinator, key)
+    if place.is_remote:
+        answer: dict[str, Any] = place.call("POST", "/tokens", asked)
+    else:
+        answer = _mint_here(place, account or ACCOUNT, asked)
+    typer.echo(json.dumps(answer) if json_lines else answer["jwt"])
+
+
+def _mint_here(place: AdminTarget, account: str, asked: dict[str, Any]) -> dict[str, Any]:
+    """Whoever reads the data folder's secrets may mint whatever there is."""
+    from livereactor.coordinator.auth.caller import ALL_SCOPES, Caller
+
+    request = read_body(TokenRequest, json.dumps(asked).encode())
+    return place.operate(
+        lambda data: data.authenticator.mint_for(Caller(account, ALL_SCOPES), request), make=True
+    ).to_body()
+
+
+def _asked(models: list[str], sessions: list[str], scopes: list[Scope] | None, lifetime: int | None) -> dict[str, Any]:
+    asked: dict[str, Any] = {}
+    if models or sessions:
+        resources: dict[str, Any] = {"models": {"match": models} if models else {"all": True}}
+        if sessions:
+            resources["sessions"] = {"bind": sessions}
+        asked["authorization_details"] = [{"type": "session", "resources": resources}]
+    if scopes is not None:
+        asked["scope"] = list(dict.fromkeys(each.value for each in scopes))
+    if lifetime is not None:
+        asked["expires_after"] = lifetime
+    return asked

@@ -11,9 +11,9 @@ import pytest
 ASKS_AND_ENDS = """
 import asyncio, atexit, sys
 from pathlib import Path
-from livereactor.cli.ending import Ending
+from livereactor.cli.process_exit import ProcessExit
 
-ending = Ending()
+ending = ProcessExit()
 atexit.register(lambda: print("handlers run"))
 from livereactor.blobs.folder import FolderBlobs
 from livereactor.blobs.port import BlobKey

@@ -9,9 +9,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar, cast
-
-import typer
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from livereactor.base.errors import LivereactorError, UnavailableError, UsageError
 from livereactor.settings import Settings, resolve
@@ -24,24 +22,13 @@ TIMEOUT: Final = 30.0  # seconds for one answer of a coordinator
 _NOT_LET_IN: Final = (401, 403)
 _ANSWER_CHARS: Final = 500  # of an answer that is no problem of ours
 
-DataDir = Annotated[
-    Path | None,
-    typer.Option("--data-dir", help="Data folder to act on.", show_default="LIVEREACTOR_DATA_DIR or livereactor-data"),
-]
-CoordinatorUrl = Annotated[str | None, typer.Option("--coordinator", help="URL of a running coordinator to act on.")]
-AdminKey = Annotated[
-    str | None,
-    typer.Option("--key", help="API key for --coordinator.", show_default="LIVEREACTOR_API_KEY"),
-]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, for scripts.")]
-
 
 class RemoteError(LivereactorError):
     """What a coordinator answered instead of doing it; `code` and `message` are its own."""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class AdminTarget:
     """What a command acts on; see the options of that name."""
 
     data_dir: Path | None = None

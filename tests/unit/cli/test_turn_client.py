@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from livereactor.cli.relay_check import relayed_address
+from livereactor.cli.turn_client import relayed_address
 
 HEADER = struct.Struct("!HHI12s")
 

@@ -1,0 +1,1 @@
+"""The commands of `livereactor`: one module each, registered by `livereactor.cli.main`."""
