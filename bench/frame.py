@@ -87,10 +87,10 @@ def _section(figure: Figure, kept: dict[str, Any]) -> list[str]:
 
 HEADER = """# Benchmarks
 
-This page shows what we measured, on which machine, and against which target. `python -m bench table` generates it from the
-latest rows of each figure in `bench/results/`. Each rival was measured in the same run, alternating with livereactor: the
-official runtimes show the same model (`bench/official/`), and the same clients connect to both. Delays are read from
-pixels: every picture carries its number and the time at which it was made.
+This page shows what we measured, on which machine, and against which target. `python -m bench table` generates it
+from the latest rows of each figure in `bench/results/`. Each rival was measured in the same run, alternating with
+livereactor: the official runtimes show the same model (`bench/official/`), and the same clients connect to both.
+Delays are read from pixels: every picture carries its number and the time at which it was made.
 
 ```sh
 make bench       # figures that fit into a quarter of an hour; writes this page again

@@ -1,1 +1,1 @@
-"""What everything stands on: errors, limits, ids, the clock. No IO; imports nothing of ours."""
+"""The ground layer: errors, limits, ids, the clock, state machines. No IO; imports no other package of the project."""

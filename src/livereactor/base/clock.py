@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Where a thread or a shell reads the time; machines are passed `now` instead."""
+    """A source of time for threads and shells; machines are passed `now` instead."""
 
     def now(self) -> float:
         """Monotonic seconds."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any, Final, Self
 
-INTERVAL: Final = 5.0  # seconds between two lines of one kind (behaviour 29.6)
+INTERVAL: Final = 5.0  # seconds between two lines of one kind
 
 
 class SparseLog:

@@ -1,7 +1,7 @@
-"""Where the time goes: how long each stage of a Frame's and of a Command's way takes. Pure: durations come in.
+"""Durations of each stage of a frame's and of a command's way. Pure: durations are passed in.
 
 One thread adds to a `Timing`, any may read it: there is no lock on the way of a frame, nothing is allocated there and
-nothing grows. Whoever reads while it is added to sees a figure more or less.
+nothing grows. A reader on another thread may see one duration more or less.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class StageFigures:
 
 
 class Timing:
-    """How long one stage took, each time: a histogram whose cells grow with what they hold, 1 µs to 134 s."""
+    """A histogram of the durations of one stage, 1 µs to 134 s, in cells of growing width."""
 
     __slots__ = ("_cells", "_longest_us", "_total_us")
 
@@ -76,7 +76,7 @@ class Timing:
             self._longest_us = us
 
     def figures(self, stage: StageName, track: str | None) -> StageFigures | None:
-        """What it comes to; None where nothing was added. From any thread."""
+        """Return the figures of the stage, or None where nothing was added. Any thread may call it."""
         cells, longest_us = list(self._cells), self._longest_us
         if not (count := sum(cells)):
             return None
@@ -92,7 +92,7 @@ class Timings:
         self._timings: dict[tuple[StageName, str | None], Timing] = {}
 
     def of(self, stage: StageName, track: str | None = None) -> Timing:
-        """Where the durations of a stage go; one thread may add to it."""
+        """Return the histogram of a stage; one thread may add to it."""
         with self._making:
             return self._timings.setdefault((stage, track), Timing())
 

@@ -1,4 +1,4 @@
-"""What comes over a data channel, on its way to whoever listens: kept in order, and never without bound.
+"""Messages received on a data channel, on their way to the listener: in order, and bounded.
 
 Shared by the adapters; touches neither engine. Loop only, but for `_arrive`.
 """
@@ -111,4 +111,4 @@ class InboundChannel(ABC):
 
 
 def _nothing() -> None:
-    """What is called once nobody listens."""
+    """Do nothing: the listener once the channel is cut."""

@@ -1,4 +1,4 @@
-"""What is in an answer: how long it waits for a relay, at which addresses it says we are, and its error without any.
+"""Candidates of an answer: the wait for a relay, the addresses that it announces, and the error without any.
 
 No network here: adapters gather, and ask.
 """
@@ -45,7 +45,7 @@ def is_relay(candidate: str) -> bool:
 
 
 class Relays:
-    """How long an answer waits for the candidate of a relay. One per process: it remembers which are dead.
+    """The wait of an answer for the candidate of a relay. One object per process: it remembers which relays are dead.
 
     An answer is all that official clients learn of us, so one without the relay's candidate leaves those behind a
     symmetric NAT without any path to a server behind another. A TURN server that kept silent is not waited for again

@@ -1,4 +1,4 @@
-"""Which encoded Frames one viewer can use: none before a key Frame, none after a loss until the next. Pure, no lock."""
+"""A gate for encoded frames of one viewer: none before a key frame, none after a loss until the next. Pure, no lock."""
 
 from __future__ import annotations
 

@@ -25,12 +25,12 @@ Kind: TypeAlias = Literal["video", "audio"]
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What an adapter can do; what it cannot is here, not in an `isinstance`."""
+    """The abilities of an adapter; code asks for them here, not by `isinstance`."""
 
     name: str
     video_codecs: tuple[VideoCodec, ...]  # those it can carry, preferred first
-    chunking: bool  # data-channel chunking (protocol 5.12)
-    frame_metadata: bool  # tags on frames (protocol 7.3)
+    chunking: bool  # data-channel chunking (docs/protocol.md)
+    frame_metadata: bool  # tags on frames (docs/protocol.md)
     loopback: bool  # offers loopback candidates, so media works with no other address
     tcp: bool  # ICE over TCP
 
@@ -46,7 +46,7 @@ class IceServer:
 
 @dataclass(frozen=True, slots=True)
 class PeerConfig:
-    """How one Peer gathers and what it negotiates.
+    """Settings of one peer: how it gathers candidates and what it negotiates.
 
     Attributes:
         ice_servers: asked while gathering. A dead one must not delay answers; a relay's first candidate is waited for.
@@ -83,7 +83,7 @@ class Candidate:
 
 
 class Use(Enum):
-    """What the answerer does with one media section of the offer."""
+    """The use that the answerer makes of one media section of the offer."""
 
     SEND = "send"  # the offer's recvonly: we send an output
     RECEIVE = "receive"  # the offer's sendonly: an input
@@ -255,7 +255,7 @@ class AudioOutput(Protocol):
 
 
 class InputTrack(Protocol):
-    """What the other side sends on one section."""
+    """A received track: the media that the other side sends on one section."""
 
     @property
     def mid(self) -> str: ...

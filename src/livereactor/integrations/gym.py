@@ -21,7 +21,7 @@ from livereactor.protocol.types import BoolType, Bounds, ChoiceType, Field, Floa
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """How one parameter is acted by.
+    """The action space of one parameter.
 
     Attributes:
         space: where its actions lie.

@@ -132,7 +132,7 @@ class _Run:
         return self._kept(*(made.to_ndarray() for made in self._resampler.resample(frame)))
 
     def end(self) -> Floats:
-        """What the filter holds."""
+        """Return the samples that the filter still holds."""
         return self._kept(*(made.to_ndarray() for made in self._resampler.resample(None)) if self._resampler else ())
 
     def _kept(self, *parts: Any) -> Floats:

@@ -43,7 +43,7 @@ def without_timing(sps: bytes) -> bytes:
 
 
 def _timing(bits: _Bits) -> int | None:
-    """Where `timing_info_present_flag` is; None where it is not set."""
+    """Return the bit position of `timing_info_present_flag`; None where the flag is not set."""
     bits.skip(24)  # profile, constraints, level
     bits.number()  # id
     bits.number()  # of bits of a frame's number

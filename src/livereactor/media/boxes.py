@@ -28,7 +28,7 @@ _MATRIX: Final = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x4000_0
 
 @dataclass(frozen=True, slots=True)
 class VideoTrack:
-    """What a decoder must know of the pictures.
+    """The decoder configuration of the pictures.
 
     Attributes:
         width, height: pixels.
@@ -44,7 +44,7 @@ class VideoTrack:
 
 @dataclass(frozen=True, slots=True)
 class AudioTrack:
-    """What a decoder must know of the sound.
+    """The decoder configuration of the sound.
 
     Attributes:
         rate: samples a second, which is the scale of the track's times too.
@@ -87,7 +87,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Chunks:
-    """How a flat film's body is laid out: samples of one track that lie together, chunk after chunk.
+    """The layout of a flat MP4 file's body: samples of one track that lie together, chunk after chunk.
 
     Attributes:
         video: bool, shape (chunks,): of pictures, and not of sound.
@@ -196,7 +196,7 @@ def _chunk_runs(counts: NDArray[np.uint32]) -> bytes:
 
 
 def _runs(values: NDArray[np.uint32]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Where runs of equal values begin, and how long they are."""
+    """Find where runs of equal values begin, and how long they are."""
     if not len(values):
         return np.zeros(0, np.intp), np.zeros(0, np.intp)
     firsts = np.concatenate([[0], np.flatnonzero(np.diff(values.astype(np.int64))) + 1])

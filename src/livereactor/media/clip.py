@@ -178,7 +178,7 @@ class Film:
         return run.sizes
 
     def _frames_until(self, at: int) -> int:
-        """How many AAC frames begin before this time of the pictures."""
+        """Count the AAC frames that begin before this time of the pictures."""
         assert self.audio is not None
         assert self.sound is not None
         return min(len(self.sound), -(-at * self.audio.rate // (VIDEO_SCALE * AAC_SAMPLES)))
@@ -276,7 +276,7 @@ def _between(here: Sequence[bytes], source: Excerpt, later: Samples) -> Between:
 
 
 def _heard(source: Excerpt, begin: int, end: int) -> tuple[int, Run | None, Between]:
-    """Where the film begins, and its sound, which ends within 21 ms before the pictures do."""
+    """Find where the film begins, and its sound, which ends within 21 ms before the pictures do."""
     if source.audio is None:
         return begin, None, _nothing
     rate = source.audio.rate

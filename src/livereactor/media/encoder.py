@@ -106,7 +106,7 @@ class VideoEncoder:
         return self.encode_planes(self._planes, key=key, captured_us=captured_us, user_data=user_data)
 
     def encode_planes(self, planes: Planes, *, key: bool, captured_us: int, user_data: bytes = b"") -> EncodedFrame:
-        """As `encode`, of a picture converted already; its buffer is free again on return."""
+        """Encode a picture that is converted already; its buffer is free again on return. Otherwise like `encode`."""
         context = self._ready_for(planes.width, planes.height)
         frame = frame_of(planes)
         self._ticks += advance(captured_us - self._last_us, self._fps)

@@ -1,4 +1,4 @@
-"""What a clip needs of a recording, copied out of its index: the recording goes on meanwhile."""
+"""The part of a recording that a clip needs, copied out of its index, since the recording goes on meanwhile."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ MOST_MOOF: Final = 1 << 20  # bytes; a quarter of a second has some 1,000
 
 
 class DamagedError(LivereactorError):
-    """What was recorded cannot be read."""
+    """A recording that cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def init_of(file: BinaryIO) -> bytes:
 
 
 def read_init(data: bytes) -> tuple[VideoTrack, AudioTrack | None]:
-    """What decoders must know, from an init segment.
+    """Read the decoder configuration of the tracks from an init segment.
 
     Raises:
         DamagedError: it is none of ours, or not whole.
@@ -191,7 +191,7 @@ def _sets(data: bytes, at: int, count: int) -> tuple[tuple[bytes, ...], int]:
 
 
 def _config(data: bytes, at: int) -> bytes:
-    """Of the descriptors within each other at `at`, as `boxes.py` writes them."""
+    """Read the AudioSpecificConfig from the nested descriptors at `at`, as `boxes.py` writes them."""
     decoder = at + 2 + 3  # behind the elementary stream's own three bytes
     specific = decoder + 2 + 13
     if data[specific] != CONFIG_TAG:

@@ -1,4 +1,4 @@
-"""What flows: Frames and Sound as arrays, and encoded Frames as bytes. Plain data, shared without copies."""
+"""Media as data: frames and sound as arrays, and encoded frames as bytes. Shared without copies."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Samples: TypeAlias = "NDArray[np.int16]"  # shape (samples, channels)
 
 
 class VideoCodec(StrEnum):
-    """Codecs we encode ourselves. VP8 is the one every client has (protocol 7.1)."""
+    """Codecs that we encode ourselves. VP8 is the one that every client has."""
 
     VP8 = "VP8"
     H264 = "H264"

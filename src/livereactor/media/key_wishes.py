@@ -1,4 +1,4 @@
-"""When a key frame is made for those who wish for one. Pure: `now` comes in.
+"""Requests for key frames, and when one is made for them. Pure: `now` is passed in.
 
 A key frame costs every viewer of the stream bits, so wishes are bounded: one a second for all of them together; for
 viewers who join, and have no picture until then, four a second. A recording that takes the stream over begins a Segment
@@ -35,7 +35,7 @@ class KeyWishes:
         self._joined = True
 
     def deadline(self) -> float | None:
-        """When the next key frame may be made; None while nobody wishes for one."""
+        """Return when the next key frame may be made, or None without a request."""
         times = list[float]()
         if self._wished:
             times.append(self._last_wish + WISH_INTERVAL)

@@ -1,4 +1,4 @@
-"""What authors yield, turned into Frames: numpy, PIL, anything with DLPack. Pure.
+"""Values that authors yield, turned into frames and sound: numpy, PIL, anything with DLPack. Pure.
 
 Shapes, and how the ambiguous ones are read:
 

@@ -51,7 +51,7 @@ class FollowedRate:
         return True
 
     def deadline(self) -> float | None:
-        """When `aim` may move it without a new target; None while it is where it ought to be."""
+        """Return when `aim` may move the rate without a new target; None while the rate is at its target."""
         if self._falling_at is not None:
             return self._falling_at + FALL_AFTER
         return None if self._rising_at is None else self._rising_at + RISE_AFTER

@@ -39,7 +39,7 @@ class Recovered:
     sizes: dict[int, int] = field(default_factory=dict[int, int])
 
     def excerpt(self, begin: int, end: int, read: Read) -> Excerpt:
-        """As `Segmenter.excerpt`."""
+        """Copy a stretch of the recording, like `Segmenter.excerpt`."""
         return excerpt_of(self.video, self.audio, self.pictures, self.sound, begin, min(end, self.end), read)
 
 

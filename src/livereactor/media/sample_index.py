@@ -1,4 +1,4 @@
-"""Where each sample of a recording lies: 24 bytes each, 7 MB an hour of pictures and sound. Pure; not thread-safe."""
+"""An index of the samples of a recording: 24 bytes each, 7 MB an hour of pictures and sound. Pure; not thread-safe."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ class Samples:
         return len(self.start)
 
     def runs(self) -> NDArray[np.intp]:
-        """Where those begin that lie together in a file, and at last how many samples there are."""
+        """Return where runs of samples that lie together in a file begin, and at the end the number of samples."""
         gap = self.offset[1:] != (self.offset + self.size)[:-1]
         breaks = np.flatnonzero(gap | (self.segment[1:] != self.segment[:-1])) + 1
         return np.concatenate([np.zeros(min(1, len(self)), np.intp), breaks, [len(self)]])
 
     def part(self, begin: int, end: int) -> Samples:
-        """Those of the numbers from `begin` up to, not with, `end`."""
+        """Return the samples numbered from `begin` up to, but not including, `end`."""
         begin = max(begin, self.first)
         at = slice(begin - self.first, max(begin, end) - self.first)
         return Samples(begin, self.start[at], self.segment[at], self.offset[at], self.size[at], self.key[at])

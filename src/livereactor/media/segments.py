@@ -56,7 +56,7 @@ class Append:
 
 @dataclass(slots=True)
 class _Pending:
-    """What is not written yet."""
+    """Samples that are not written yet."""
 
     pictures: list[Picture] = field(default_factory=list[Picture])
     durations: list[int] = field(default_factory=list[int])
@@ -99,7 +99,7 @@ class Segmenter:
 
     @property
     def end(self) -> int:
-        """Until when pictures were given durations, in 1/90,000 s; a clip ends there at the latest."""
+        """The time until which pictures have durations, in 1/90,000 s; a clip ends there at the latest."""
         return self._end
 
     def add_picture(self, picture: Picture) -> Sequence[Append]:
@@ -148,7 +148,7 @@ class Segmenter:
         return [Append(self._segment, begins, (head, *(picture.data for picture in pictures), *sound))]
 
     def excerpt(self, begin: int, end: int, read: Read) -> Excerpt:
-        """What is written of this stretch, copied, with what a clip of it needs before; `flush` first for all of it.
+        """Copy what is written of a stretch, with what a clip of it needs before; call `flush` first for all of it.
 
         Args:
             begin, end: in 1/90,000 s since the recording's begin; shortened to what is there.

@@ -45,11 +45,11 @@ class WholeFilm:
 
     @property
     def size_bytes(self) -> int:
-        """Of all of it."""
+        """The size of the whole file."""
         return len(self.head) + int(self._end[-1])
 
     def pieces(self, begin: int = 0, end: int | None = None) -> Iterator[bytes | Piece]:
-        """What its bytes `begin` up to, not with, `end` are, in order."""
+        """Yield the bytes from `begin` up to, but not including, `end`, in order."""
         end = self.size_bytes if end is None else min(end, self.size_bytes)
         if begin < min(end, len(self.head)):
             yield self.head[begin:end]
@@ -131,7 +131,7 @@ def _pieces(segment: NDArray[np.uint32], offset: NDArray[np.uint64], sizes: NDAr
 def _together(
     samples: Samples,
 ) -> tuple[NDArray[np.uint32], NDArray[np.uint64], NDArray[np.uint32], NDArray[np.uint64]]:
-    """Of samples that lie together: segment, offset, how many there are, and their bytes."""
+    """Return runs of samples that lie together: segment, offset, number of samples, and their bytes."""
     runs = samples.runs()
     begins, ends = runs[:-1], np.concatenate([np.zeros(1, np.uint64), np.cumsum(samples.size, dtype=np.uint64)])
     offsets = samples.offset[begins].astype(np.uint64)

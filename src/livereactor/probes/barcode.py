@@ -26,7 +26,7 @@ SURE, MOST_UNSURE = 70.0, 32
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """What a barcode says.
+    """The content of a barcode.
 
     Attributes:
         counter: frame counter from 1 up, without the client's bit.

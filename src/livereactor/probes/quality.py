@@ -1,4 +1,4 @@
-"""How close a received picture is to its source: PSNR and SSIM. Pure."""
+"""Picture quality against the source: PSNR and SSIM. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What our client measures of anybody's server: `livereactor bench`. A function a figure, numbered as in the docs.
+"""Figures that `livereactor bench` measures of a server: one function a figure, numbered as in docs/benchmarks.md.
 
 Delays are read from pictures where the model answers a command with one (`flash`, as the conformance model does), and
 what was lost from the number in each picture, where it carries one.
@@ -54,7 +54,7 @@ class Viewer:
         return condition()
 
     async def frames(self, count: int) -> bool:
-        """Until so many more have come."""
+        """Wait until `count` more frames have come."""
         wanted = self.watch.count + count
         return await self.until(lambda: self.watch.count >= wanted)
 
@@ -93,7 +93,7 @@ class Skipped(Exception):  # noqa: N818  (an outcome, not an error)
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to measure, and how long.
+    """The plan of a measurement: what to measure, and how long.
 
     Attributes:
         server: as it stands in the rows.
@@ -118,7 +118,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Of one figure: its rows, or why there are none.
+    """The outcome of one figure: its rows, or the reason why it has none.
 
     Attributes:
         failed: it should have been there.
@@ -186,7 +186,7 @@ async def network(plan: Plan, viewer: Viewer) -> Sequence[Result]:
 
 
 async def gaps(plan: Plan, viewer: Viewer) -> Sequence[Result]:
-    """How evenly pictures come, and which are missing by their numbers."""
+    """Measure how evenly pictures come, and which are missing by their numbers."""
     _must_show(viewer)
     start = viewer.watch.count
     for _ in range(watched(plan)):
@@ -205,7 +205,7 @@ async def gaps(plan: Plan, viewer: Viewer) -> Sequence[Result]:
 
 
 async def round_trips(plan: Plan, viewer: Viewer) -> Sequence[Result]:
-    """Of `echo`, where it is the conformance model; else of the question for its schema, which every server answers."""
+    """Measure round trips of the conformance model's `echo`, else of the schema request, which every server answers."""
     times: list[float | None] = []
     for number in range(WARM_UP + plan.trials):
         began = time.perf_counter()

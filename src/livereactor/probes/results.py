@@ -1,4 +1,4 @@
-"""What was measured, as data: rows with their trials, percentiles, waits at random phases, and the machine."""
+"""Measurements as data: rows with their trials, percentiles, waits at random phases, and the machine."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def words(values: dict[str, float], unit: str) -> str:
 
 
 def machine() -> dict[str, Any]:
-    """What this is measured on."""
+    """Describe the machine that measures."""
     model = next(
         (line.partition(":")[2].strip() for line in _cpuinfo() if line.startswith("model name")), platform.machine()
     )

@@ -1,4 +1,4 @@
-"""What came in on a track, frame by frame: when, which, how old, which colour in the middle. Any thread may add."""
+"""A log of the frames of a track: time, number, age, and the colour in the middle. Any thread may add."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Watch:
         self._changed()
 
     def first_color(self, start: int, color: str) -> float | None:
-        """When the first frame from the `start`-th on with `rrggbb` in its middle came."""
+        """Return when the first frame from the `start`-th on with `rrggbb` in its middle came."""
         wanted = tuple(bytes.fromhex(color))
         for frame in self.seen[start:]:
             if all(abs(have - want) < 48 for have, want in zip(frame.middle, wanted, strict=True)):

@@ -29,7 +29,7 @@ GAMEPAD_BUTTONS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """What gives a value by hand.
+    """An input device that gives a value: a key, a button, an axis.
 
     Attributes:
         keys: of a number the one that pushes it down and the one that pushes it up; of a switch or a command one; or

@@ -1,4 +1,4 @@
-"""Chunk framing of data-channel messages over 256 KiB (section 5.12). Pure.
+"""Chunk framing of data-channel messages over 256 KiB (docs/protocol.md). Pure.
 
 Each SCTP message is one header byte and a payload, always binary: bit 0 more follows, bit 1 the message was text,
 bits 2 to 7 the version, 0. For engines that do not frame by themselves.

@@ -52,7 +52,7 @@ def _normal(value: Any) -> Any:
 
 
 def members_of(of: CommandSchema | MessageSchema, naming: Naming) -> dict[str, Any]:
-    """Its fields as a JSON schema without words; `naming` gives the Python class of a structure."""
+    """Write the fields as a JSON schema without texts; `naming` gives the Python class of a structure."""
     kind = StructureType("", tuple(_without_words(each, naming) for each in of.fields))
     members: dict[str, Any] = _without_order(type_to_json(kind, moderate=False))
     return members

@@ -1,4 +1,4 @@
-"""The bodies of the HTTP API (sections 1 and 8), as a runtime takes and gives them. Pure.
+"""The bodies of the HTTP API (docs/protocol.md), as a runtime takes and gives them. Pure.
 
 Unknown fields are ignored; what is absent is left out of a body, never null, as official clients check strictly.
 """
@@ -49,7 +49,7 @@ class StartingCommand(Body):
 
 
 class StartingInput(Body):
-    """What a session starts with; each `state` key runs as `set_<key>`. Unknown keys are refused."""
+    """The input that a session starts with; each `state` key runs as `set_<key>`. Unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -58,7 +58,7 @@ class StartingInput(Body):
 
 
 class IceCredentials(Body):
-    """Of a TURN server."""
+    """Credentials of a TURN server."""
 
     username: str
     password: str = Field(repr=False)
@@ -78,21 +78,21 @@ class IceServers(Body):
 
 
 class ModelInfo(Body):
-    """Which model a session runs."""
+    """The model that a session runs."""
 
     name: str
     version: str | None = None
 
 
 class ClientInfoBody(Body):
-    """Who the client says it is."""
+    """The client's description of itself."""
 
     sdk_version: str = ""
     sdk_type: str = ""
 
     @property
     def is_livereactor(self) -> bool:
-        """One of ours: its pings on `control` are answered (section 5.10)."""
+        """One of ours: its pings on `control` are answered."""
         return self.sdk_type.startswith("livereactor")
 
 
@@ -116,12 +116,12 @@ class StartSession(Body):
 
     @property
     def is_stepped(self) -> bool:
-        """Stepped generation, wherever the client said so (section 1.3)."""
+        """Stepped generation, wherever the client said so."""
         return self.generation == "stepped" or (self.extra_configs or {}).get("generation") == "stepped"
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """What is for the model: both spellings in one, `extra_args` winning."""
+        """The arguments for the model: both spellings in one, `extra_args` winning."""
         return {**(self.extra_configs or {}), **(self.extra_args or {})}
 
 
@@ -140,7 +140,7 @@ class StopSession(Body):
 
 
 class ServerInfo(Body):
-    """Which server runs it; official clients insist on it."""
+    """The server that runs the session; official clients insist on it."""
 
     server_version: str
 
@@ -169,7 +169,7 @@ class CommandCapability(Body):
 
 
 class CapabilitiesBody(Body):
-    """What a session offers; all of it must be there once signalling works (section 1.4)."""
+    """The capabilities of a session; all of it must be there once signalling works."""
 
     protocol_version: str = "v0"
     tracks: list[TrackCapability]
@@ -185,7 +185,7 @@ class RecordingInfo(Body):
 
 
 class QueueBody(Body):
-    """A Ticket as its client sees it (behaviour 18.1).
+    """A Ticket as its client sees it.
 
     Attributes:
         position: 1 is served next.
@@ -228,7 +228,7 @@ class SessionDescriptor(Body):
 
 
 class Health(Body):
-    """Answer of `GET /health` (behaviour.md 29.1); `progress` of loading, 0..1."""
+    """Answer of `GET /health`; `progress` of loading, 0..1."""
 
     status: Literal["healthy", "unhealthy"]
     state: Literal["loading", "available", "serving", "terminated"]
@@ -247,7 +247,7 @@ class ConnectionCreated(Body):
 
 
 class TrackMapping(Body):
-    """Which track a section of the offer is; `kind` is checked against the model's, not here."""
+    """The track of a section of the offer; `kind` is checked against the model's, not here."""
 
     mid: str
     name: str
@@ -333,7 +333,7 @@ _Model = TypeVar("_Model", bound=Body)
 
 
 def read_body(model: type[_Model], raw: bytes, *, limit: int = BODY_BYTES) -> _Model:
-    """A request's body; empty, `null` and `{}` are the same, whatever its content type (section 1.1).
+    """A request's body; empty, `null` and `{}` are the same, whatever its content type.
 
     Raises:
         PeerError: one readable sentence about the first thing that is wrong.

@@ -45,7 +45,7 @@ def to_json_text(value: Any) -> bytes:
 
 
 def json_fault(value: object, depth: int = 0) -> str | None:
-    """What keeps `value` from being a JSON value of ours, as the rest of a sentence; None when it is one."""
+    """Say what keeps `value` from being a JSON value of ours, as the rest of a sentence; None when it is one."""
     if isinstance(value, str):
         return _text_fault(value)
     if isinstance(value, bool) or value is None:

@@ -1,4 +1,4 @@
-"""The bodies of the key routes (behaviour 16.1). Pure."""
+"""The bodies of the key routes (docs/protocol.md). Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a Worker and its coordinator say to each other over the Worker's outbound WebSocket. Pure.
+"""Messages between a worker and its coordinator over the worker's outbound WebSocket. Pure.
 
 The Worker dials `GET /workers/link` with `Authorization: Bearer <worker secret>`; every text frame is one of these as
 JSON. The socket carries two things: the lease (`Hello`, `Beat`, `Renewed`, `Assign`, `End`, `SessionReport`, `Bye`),
@@ -29,7 +29,7 @@ SlotPhase: TypeAlias = Literal["free", "accepting", "waiting", "streaming", "orp
 
 
 class SlotReport(Body):
-    """What a Slot holds, as its Worker sees it; `session` and `fence` are those it was given last."""
+    """A slot as its worker sees it; `session` and `fence` are the last that it was given."""
 
     n: int = Field(ge=0, le=255)
     phase: SlotPhase = "free"
@@ -72,7 +72,7 @@ class Beat(Body):
 
 
 class SessionReport(Body):
-    """A Session moved. `closed` with its reason (behaviour 17.7): the Slot is empty again."""
+    """A Session moved. `closed` with its reason: the Slot is empty again."""
 
     type: Literal["session"] = "session"
     slot: int
@@ -139,7 +139,7 @@ class Assign(Body):
 
 
 class End(Body):
-    """That Session is over, with its reason for the clients; nothing if the Slot holds another fence."""
+    """An order to end a session, with the reason for its clients; ignored if the slot holds another fence."""
 
     type: Literal["end"] = "end"
     slot: int

@@ -1,6 +1,6 @@
 """Everything said on the data channels, as data, whatever the wire format. Pure: no IO, no clock.
 
-`v0` (JSON) and `v1` (protobuf) turn bytes into these and back (protocol.md, section 5). A `request_id` of None means
+`v0` (JSON) and `v1` (protobuf) turn bytes into these and back. A `request_id` of None means
 that the sender awaits no correlated answer.
 """
 
@@ -19,7 +19,7 @@ CONTROL: Final[ChannelLabel] = "control"
 
 
 class WireFormat(Enum):
-    """How the frames of one connection are written; settled by the client's first frame."""
+    """The encoding of one connection's frames; the client's first frame settles it."""
 
     V0 = "v0"  # JSON in text frames
     V1 = "v1"  # protobuf in binary frames
@@ -30,7 +30,7 @@ class WireFormat(Enum):
 
 @dataclass(frozen=True, slots=True)
 class UploadReference:
-    """What a client says of a file it has uploaded; only `upload_id` is trusted. `size` in bytes."""
+    """A client's description of a file that it has uploaded; only `upload_id` is trusted. `size` in bytes."""
 
     upload_id: str
     name: str = ""
@@ -40,7 +40,7 @@ class UploadReference:
 
 @dataclass(frozen=True, slots=True)
 class MediaFrame:
-    """One frame inside a step, as sent (section 11.1).
+    """One frame inside a step, as sent.
 
     Attributes:
         encoding: `raw` pixels or samples, or one `h264` access unit.
@@ -69,7 +69,7 @@ class TrackFrames:
 
 
 class StepFailure(Enum):
-    """Why a step gave no result, or not the whole of it."""
+    """A reason why a step gave no result, or not the whole of it."""
 
     REFUSED = 1  # the request is wrong: nothing was applied
     NOT_READY = 2  # the session cannot step now
@@ -94,7 +94,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class RequestStep:
-    """One step of a stepped session: state as `set_<key>`, then commands, then media (section 11.1)."""
+    """One step of a stepped session: state as `set_<key>`, then commands, then media."""
 
     request_id: str | None
     state: JsonObject
@@ -172,7 +172,7 @@ class ResumeTrack:
 
 @dataclass(frozen=True, slots=True)
 class FrameStage:
-    """How long Frames were at one stage within a client, since its last report."""
+    """The time that frames spent at one stage within a client, since its last report."""
 
     name: str
     total_ms: float
@@ -181,7 +181,7 @@ class FrameStage:
 
 @dataclass(frozen=True, slots=True)
 class TrackStats:
-    """A client's figures of one track; names of metrics are the client's (section 5.11)."""
+    """A client's figures of one track; names of metrics are the client's."""
 
     track: str
     paused: bool = False
@@ -253,7 +253,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class ModelSchema:
-    """The OpenAPI document of the model (section 6.3)."""
+    """The OpenAPI document of the model."""
 
     openapi: JsonObject
     request_id: str | None = None
@@ -261,14 +261,14 @@ class ModelSchema:
 
 @dataclass(frozen=True, slots=True)
 class ModelCapabilities:
-    """The capabilities object (section 6.1); v0 only."""
+    """The capabilities object; v0 only."""
 
     capabilities: JsonObject
 
 
 @dataclass(frozen=True, slots=True)
 class ClipReady:
-    """A clip can be fetched. Markers are media seconds since the recording began (section 9.1)."""
+    """A clip can be fetched. Markers are media seconds since the recording began."""
 
     session_id: str
     kind: Literal["snap", "recording"]
@@ -333,7 +333,7 @@ class RuntimeMessage:
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """What one step gave; `step` counts from 1, `elapsed` in seconds; v1 only (section 11.1)."""
+    """The result of one step; `step` counts from 1, `elapsed` in seconds; v1 only."""
 
     request_id: str | None
     step: int
@@ -372,4 +372,4 @@ OutgoingFrame: TypeAlias = tuple[ChannelLabel, bytes]
 
 PUBLISH_REFUSED: Final = "publish_refused"
 PUBLISHER_SLOT_TAKEN: Final = "PUBLISHER_SLOT_TAKEN"
-"""The code of a refused claim in v1 and in v0 (section 5.5); clients of v0 look only whether there is an error."""
+"""The code of a refused claim in v1 and in v0; clients of v0 look only whether there is an error."""

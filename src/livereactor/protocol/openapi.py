@@ -1,4 +1,4 @@
-"""The schema document (section 6.3): a model's contract as OpenAPI 3.1, written and read. Pure."""
+"""The schema document (docs/protocol.md): a model's contract as OpenAPI 3.1, written and read. Pure."""
 
 from __future__ import annotations
 

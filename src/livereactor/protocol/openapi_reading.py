@@ -1,4 +1,4 @@
-"""Reading a schema document back (section 6.3); whatever is wrong with it is a `PeerError`. Pure.
+"""Reading a schema document back (docs/protocol.md); whatever is wrong with it is a `PeerError`. Pure.
 
 Numbers may all be floats, as they are after the binary wire format.
 """

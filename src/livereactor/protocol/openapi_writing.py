@@ -1,4 +1,4 @@
-"""Writing a model's contract as the schema document (section 6.3). Pure."""
+"""Writing a model's contract as the schema document (docs/protocol.md). Pure."""
 
 from __future__ import annotations
 

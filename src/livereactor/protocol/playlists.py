@@ -28,7 +28,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Playlist:
-    """What to fetch, in order; all addresses are absolute.
+    """The files to fetch, in order; all addresses are absolute.
 
     Attributes:
         init: the part that every other one needs before it.

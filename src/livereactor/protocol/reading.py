@@ -1,4 +1,4 @@
-"""Reading Python annotations as types (behaviour.md 21.6); what cannot be one is a `DefinitionError`. Pure.
+"""Reading Python annotations as types (docs/protocol.md); what cannot be one is a `DefinitionError`. Pure.
 
 Annotations must be resolved (`typing.get_type_hints(…, include_extras=True)`).
 """

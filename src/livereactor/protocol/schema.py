@@ -1,4 +1,4 @@
-"""A model's contract: its tracks, commands and messages (section 6); `openapi` writes and reads it. Pure."""
+"""A model's contract: its tracks, commands and messages (docs/protocol.md); `openapi` writes and reads it. Pure."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def validate_arguments(
     """The arguments as checked JSON values, defaults filled in.
 
     Args:
-        uploads: file arguments that came beside the others (sections 5.3, 5.6), by argument name.
+        uploads: file arguments that came beside the others, by argument name.
 
     Raises:
         InvalidCommandError: one of them breaks the contract; the sentence names it and the rule.
@@ -124,7 +124,7 @@ def python_arguments(command: CommandSchema, arguments: Mapping[str, Any]) -> di
 
 
 def breaking_changes(old: ModelSchema, new: ModelSchema) -> list[str]:
-    """What of `new` would break a client written for `old`, a sentence each; empty when nothing would."""
+    """List what of `new` would break a client written for `old`, a sentence each; empty when nothing would."""
     changes = [*_changed_tracks(old, new)]
     new_commands = {command.name: command for command in new.commands}
     for command in old.commands:

@@ -1,4 +1,4 @@
-"""Answer of `GET /sessions/{sid}/stages`: where a Session's time goes (behaviour 29.5)."""
+"""Answer of `GET /sessions/{sid}/stages`: where a Session's time goes (docs/protocol.md)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class StageRow(Body):
 
 
 class TrackPictures(Body):
-    """What became of a video track's pictures, since the Session began."""
+    """Counts of a video track's pictures by what became of them, since the session began."""
 
     track: str
     given: int = Field(description="By the model.")

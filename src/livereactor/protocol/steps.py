@@ -1,4 +1,4 @@
-"""Requests and results of stepped sessions in the binary wire format (section 11.1). Pure."""
+"""Requests and results of stepped sessions in the binary wire format (docs/protocol.md). Pure."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from livereactor.protocol.json_text import MAX_DEPTH, json_fault
 
 
 def from_struct(struct: Struct, depth: int = 0) -> dict[str, Any]:
-    """The object; all its numbers are floats, as a Struct knows no integers (section 5.7)."""
+    """The object; all its numbers are floats, as a Struct knows no integers."""
     if depth > MAX_DEPTH:
         raise PeerError(f"an argument nests deeper than {MAX_DEPTH} levels; flatten it")
     return {name: _from_value(value, depth) for name, value in struct.fields.items()}

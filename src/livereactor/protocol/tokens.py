@@ -10,7 +10,7 @@ from livereactor.protocol.http import WHOLE, Body
 
 Scope: TypeAlias = Literal["view", "control", "record", "upload", "admin"]
 
-CEILING: Final = 21_600  # seconds; the longest that a token lives, silently (protocol 2.1)
+CEILING: Final = 21_600  # seconds; the longest that a token lives, silently
 MAX_SESSIONS: Final = 5  # of a scoped token that does not say
 MOST_SESSIONS: Final = 500
 LONGEST_SESSION: Final = 86_400
@@ -19,7 +19,7 @@ _Name: TypeAlias = Annotated[str, Field(min_length=1, max_length=128)]
 
 
 class Models(Body):
-    """Which models a token may create Sessions of: names, with or without their owner, or all."""
+    """The models that a token may create sessions of: names, with or without their owner, or all."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -47,14 +47,14 @@ class BoundSessions(Body):
 
 
 class Resources(Body):
-    """What a token is about."""
+    """The resources of a token."""
 
     models: Models
     sessions: BoundSessions | None = None
 
 
 class Constraints(Body):
-    """How much of it. `max_concurrent_sessions` is ours; the others are section 2.1's."""
+    """The limits of a token. `max_concurrent_sessions` is ours; the others are the official platform's."""
 
     max_sessions: Annotated[int, Field(strict=True, ge=1, le=MOST_SESSIONS), WHOLE] | None = None
     max_concurrent_sessions: Annotated[int, Field(strict=True, ge=1), WHOLE] | None = None
@@ -62,7 +62,7 @@ class Constraints(Body):
 
 
 class AuthorizationDetail(Body):
-    """What a scoped token grants (RFC 9396)."""
+    """The grant of a scoped token (RFC 9396)."""
 
     type: Literal["session"]
     resources: Resources
@@ -85,7 +85,7 @@ class TokenRequest(Body):
 
     @property
     def detail(self) -> AuthorizationDetail | None:
-        """What the token is scoped to; None = an unscoped one."""
+        """The grant that the token is scoped to; None for an unscoped token."""
         return self.authorization_details[0] if self.authorization_details else None
 
 

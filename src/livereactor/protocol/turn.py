@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class TurnCredentials:
-    """What a client shows a TURN server."""
+    """The credentials that a client shows a TURN server."""
 
     username: str  # "<expires_at>:<session>"
     password: str = field(repr=False)

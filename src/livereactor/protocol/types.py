@@ -1,4 +1,4 @@
-"""The types a parameter, a command's argument or a message's field may have (behaviour.md 21.6). Pure data.
+"""The types a parameter, a command's argument or a message's field may have (docs/protocol.md). Pure data.
 
     Type = Bool | Int | Float | Str | Any | List | Dict | Structure | Optional | Choice | File   (each …Type)
 
@@ -31,7 +31,7 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """How a page may show a value, in `Annotated[…]`: `Hint("format", "color")`; becomes `x-livereactor-format`."""
+    """A hint for pages that show a value, in `Annotated[…]`: `Hint("format", "color")` is `x-livereactor-format`."""
 
     name: str
     value: str
@@ -39,7 +39,7 @@ class Hint:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What a number, or the length of a text, list or dict, may be; None = unbounded."""
+    """Bounds of a number, or of the length of a text, list or dict; None = unbounded."""
 
     ge: float | None = None
     gt: float | None = None

@@ -1,4 +1,4 @@
-"""The JSON wire format (v0): text frames (sections 5.3 to 5.5). Pure.
+"""The JSON wire format (v0): text frames (docs/protocol.md). Pure.
 
 Platform messages and model traffic share the channel `data` in envelopes with a `scope`; track verbs travel on
 `control`. Any other label counts as `data`. There are no command replies: `Ack` and `Failure` have no form here.
@@ -23,7 +23,7 @@ MESSAGE_BYTES: Final = Limits().message_bytes
 
 
 def decode_client(label: str, data: bytes, *, limit: int = MESSAGE_BYTES) -> m.ClientMessage:
-    """What a client said on the channel `label`; `PeerError` for anything that is not of the protocol."""
+    """Decode a client's frame on the channel `label`; raises `PeerError` for anything that is not of the protocol."""
     frame = json_object(parse_json(data, f"a frame on {shown(label)}", limit=limit), "the frame")
     if label == m.CONTROL:
         return _decode_verb(frame)
@@ -161,7 +161,7 @@ def _verb(message: m.PublishTrack | m.UnpublishTrack | m.PauseTrack | m.ResumeTr
 
 
 def decode_server(label: str, data: bytes, *, limit: int = MESSAGE_BYTES) -> m.ServerMessage:
-    """What a server said; a frame without an envelope is an application message as it is (section 5.4)."""
+    """Decode a server's frame; a frame without an envelope is an application message as it is."""
     frame = json_object(parse_json(data, f"a frame on {shown(label)}", limit=limit), "the frame")
     if label == m.CONTROL:
         return _decode_response(frame)

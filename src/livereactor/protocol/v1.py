@@ -1,4 +1,4 @@
-"""The binary wire format (v1): one protobuf message a frame (sections 5.6 and 5.7). Pure.
+"""The binary wire format (v1): one protobuf message a frame (docs/protocol.md). Pure.
 
 Requests are correlated by `request_id`, per channel; kinds are written for the other side and not checked on reading.
 """
@@ -37,7 +37,7 @@ def _parse(envelope: _Envelope, label: str, data: bytes, limit: int) -> _Envelop
 
 
 def decode_client(label: str, data: bytes, *, limit: int = MESSAGE_BYTES) -> m.ClientMessage:
-    """What a client said on the channel `label`; `PeerError` for anything that is not of the protocol."""
+    """Decode a client's frame on the channel `label`; raises `PeerError` for anything that is not of the protocol."""
     if label == m.CONTROL:
         return _decode_control(_parse(wire.ControlClientMessage(), label, data, limit))
     envelope = _parse(wire.DataClientMessage(), label, data, limit)
@@ -269,7 +269,7 @@ def _fill_stats(stats: wire.ClientStats, message: m.ClientStats) -> None:
 
 
 def decode_server(label: str, data: bytes, *, limit: int = MESSAGE_BYTES) -> m.ServerMessage:
-    """What a server said. An error on `control` whose code is that of a refused claim is `PublishRefused`."""
+    """Decode a server's frame. An error on `control` whose code is that of a refused claim is `PublishRefused`."""
     if label == m.CONTROL:
         return _decode_control_server(_parse(wire.ControlServerMessage(), label, data, limit))
     envelope = _parse(wire.DataServerMessage(), label, data, limit)

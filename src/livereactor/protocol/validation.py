@@ -2,7 +2,7 @@
 
 A checked value is a JSON value in the declared shape: integral floats are ints where ints are declared, ints are floats
 where floats are, missing members have their defaults. Errors are `InvalidCommandError`s such as `set_steps.steps: 9 is
-above 5`; the same check serves server and client, so both give the same verdict (behaviour.md 7.10).
+above 5`; the same check serves server and client, so both give the same verdict.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def _bounded(value: Any, bounds: Bounds, path: str) -> Any:
 
 
 def bound_fault(value: float, bounds: Bounds, *, named: bool = False) -> str | None:
-    """How `value` breaks its bounds, such as `9 is above 5`; None when it keeps them. `named`: say `le=5`."""
+    """Say how `value` breaks its bounds, such as `9 is above 5`; None when it keeps them. `named`: say `le=5`."""
 
     def limit(name: str, value: float) -> str:
         return f"{name}={value}" if named else str(value)
@@ -148,7 +148,7 @@ def _measured(value: Any, bounds: Bounds, path: str, unit: str) -> Any:
 
 
 def length_fault(length: int, bounds: Bounds, unit: str) -> str | None:
-    """How a length breaks its bounds; None when it keeps them."""
+    """Say how a length breaks its bounds; None when it keeps them."""
     if bounds.min_length is not None and length < bounds.min_length:
         return f"{length} {unit} is below {bounds.min_length}"
     if bounds.max_length is not None and length > bounds.max_length:

@@ -22,7 +22,7 @@ WEBRTC_STRING, WEBRTC_BINARY, WEBRTC_STRING_EMPTY, WEBRTC_BINARY_EMPTY = 51, 53,
 
 @dataclass(frozen=True, slots=True)
 class MessageLimits:
-    """What the other side takes, bytes; `chunked_bytes` is None where chunking was not negotiated."""
+    """The largest messages that the other side takes, bytes; `chunked_bytes` is None without chunking."""
 
     plain_bytes: int = Limits().message_bytes
     chunked_bytes: int | None = None
@@ -33,7 +33,7 @@ class AiortcChannel(InboundChannel):
 
     Args:
         native: aiortc's channel.
-        limits: largest messages, and whether the channel is chunked (protocol 5.12).
+        limits: largest messages, and whether the channel is chunked (docs/protocol.md).
         opened: called when the channel can send.
     """
 
@@ -62,7 +62,7 @@ class AiortcChannel(InboundChannel):
         return self._native.bufferedAmount + chunks
 
     def negotiated(self, limits: MessageLimits) -> None:
-        """What the other side takes, known once its description is."""
+        """Set the largest messages that the other side takes, known once its description is."""
         self._limits = limits
 
     def send(self, data: bytes, *, text: bool) -> None:

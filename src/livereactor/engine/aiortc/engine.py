@@ -24,7 +24,7 @@ class AiortcEngine:
 
     @property
     def capabilities(self) -> Capabilities:
-        """What it can do."""
+        """Say what this engine can do."""
         return Capabilities(
             name="aiortc",
             video_codecs=(VideoCodec.VP8, VideoCodec.H264),
@@ -55,4 +55,4 @@ class AiortcEngine:
 
 
 def _ignore(_: PeerEvent) -> None:
-    """Where the events of the throwaway Peer go."""
+    """Ignore the events of the throwaway peer."""

@@ -1,4 +1,4 @@
-"""The tag at the end of an encoded Frame (protocol 7.3): frame | protobuf | uint32 length | "RXMT". Pure.
+"""The tag at the end of an encoded frame (docs/protocol.md): frame | protobuf | uint32 length | "RXMT". Pure.
 
 Three fields are all there is, so the protobuf is written and read here: 1 frame_id, 2 capture_time_us, 3 user_data.
 """
@@ -13,7 +13,7 @@ _TAIL = 8  # length and magic
 
 @dataclass(frozen=True, slots=True)
 class FrameTag:
-    """What travels with one Frame; `captured_us` 0 = not said."""
+    """The tag of one frame; `captured_us` is 0 where the sender does not say it."""
 
     number: int = 0
     captured_us: int = 0

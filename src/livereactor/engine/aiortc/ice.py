@@ -1,4 +1,4 @@
-"""How aiortc's connections find their way: candidates at once, servers beside them, and a silent peer noticed early.
+"""ICE for aiortc: candidates at once, servers asked beside them, and a silent peer noticed early.
 
 aioice waits up to 5 s for every STUN server before it gives a candidate out, takes any port, knows no loopback address
 and notices a lost peer after 30 s. Its `Connection` is told to use what is here instead, one instance at a time.
@@ -286,7 +286,7 @@ class Paths:
 
 
 class _Heard:
-    """When anything last came over a connection: an answer, or data, which proves as much on a busy machine."""
+    """The time at which anything last came over a connection: an answer, or data, which proves as much."""
 
     def __init__(self, connection: Connection) -> None:
         self._at = time.monotonic()

@@ -1,4 +1,4 @@
-"""What the other side sends through aiortc: packets to whole Frames on the loop, decoded on a thread per track.
+"""Received media of aiortc: packets become whole frames on the loop, and are decoded on a thread per track.
 
 aiortc's receiver keeps its RTCP (reports, NACK, PLI); its jitter buffer is replaced by ours and its decoder is left
 idle, because it decodes whether anybody looks or not, and stops for good at the first RTCP BYE.
@@ -71,7 +71,7 @@ class Sequence:
             self.markers += piece.marker
 
     def run(self) -> list[Piece]:
-        """What lies in order from the next packet on."""
+        """Take the packets that lie in order from the next one on."""
         assert self._next is not None
         found: list[Piece] = []
         while (piece := self._pieces.get(self._next + len(found))) is not None:

@@ -1,4 +1,4 @@
-"""What we send through aiortc: tracks whose `recv` gives out bytes that are encoded already, and PCM for its Opus.
+"""Sent media of aiortc: tracks whose `recv` gives out bytes that are encoded already, and PCM for Opus.
 
 `send` runs on any thread and hands over to the loop. aiortc packetizes, encrypts and sends there.
 """
@@ -177,7 +177,7 @@ class HandedTrack(MediaStreamTrack):
 
     @property
     def waiting(self) -> int:
-        """How many were handed over and not given out."""
+        """The number of frames that were handed over and not given out."""
         return len(self._handed)
 
     def hand(self, item: Any, *, alone: bool = False) -> bool:
@@ -192,7 +192,7 @@ class HandedTrack(MediaStreamTrack):
         return True
 
     async def recv(self) -> Any:
-        """What was handed over, once there is something."""
+        """Wait for the next thing that was handed over, and return it."""
         while True:
             try:
                 return self._handed.popleft()

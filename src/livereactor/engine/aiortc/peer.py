@@ -102,7 +102,7 @@ class AiortcPeer:
         return Accepted(answer, dict(self._video), dict(self._audio))
 
     def _possible(self, section: MediaSection, wanted: Use) -> Use:
-        """What can be done with a section: as wanted, else nothing."""
+        """Return the wanted use of a section where it is possible, else `INACTIVE`."""
         allowed = {Use.SEND: section.receives, Use.RECEIVE: section.sends, Use.INACTIVE: False}
         common = sdp.chosen_payload(section, self._config.video_codecs) is not None
         return wanted if common and allowed[wanted] else Use.INACTIVE

@@ -1,8 +1,8 @@
 """Descriptions cut to what aiortc can take, and its answers mended. Pure.
 
 aiortc fails on a section without a common codec, takes the first codec the offer names, waits for candidates it cannot
-resolve, and knows neither chunking nor frame tags nor playout delay. This module settles all of it in the text, before and
-after.
+resolve, and knows neither chunking nor frame tags nor playout delay. This module settles all of it in the text, before
+and after.
 """
 
 from __future__ import annotations

@@ -93,7 +93,7 @@ class LibwebrtcChannel(InboundChannel):
 
 
 def _nothing(*_: object) -> None:
-    """What the engine calls once nobody listens."""
+    """Do nothing: the engine's callback once the channel is cut."""
 
 
 def run_on(loop: asyncio.AbstractEventLoop) -> Post:

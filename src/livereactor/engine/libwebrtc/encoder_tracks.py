@@ -25,7 +25,7 @@ TrackFactory: TypeAlias = Callable[[Callable[[rw.RawVideoFrameInfo], Served]], r
 
 
 class Viewer(Protocol):
-    """Who a callback works for: a video output."""
+    """A video output, for which an encoder callback works."""
 
     def serve(self, number: int, *, key_wanted: bool, codec: rw.VideoCodec) -> Served: ...
     def rate(self, bps: int) -> None: ...

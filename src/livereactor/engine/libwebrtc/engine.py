@@ -102,7 +102,7 @@ class LibwebrtcEngine:
 
 
 class _Process:
-    """What there is one of in a process: the factory, its encoders' slots, the repeater's thread, memory of relays."""
+    """The parts that a process has one of: the factory, its encoder tracks, the repeater's thread, memory of relays."""
 
     def __init__(self) -> None:
         self.factory = _build_factory()

@@ -1,7 +1,7 @@
-"""What one viewer is served next: a ring of encoded Frames and a cursor. Pure: `now` is passed in, no IO, no lock.
+"""The queue of one viewer: a ring of encoded frames and a cursor. Pure: `now` is passed in, no IO, no lock.
 
 Two sides meet here. The output's thread offers Frames; libwebrtc's encoder asks to be served, but not once per Frame:
-after a blackout it drops every second request (trap B of the measurements), so a request is a chance, not an order,
+after a blackout it drops every second request (measured), so a request is a chance, not an order,
 and what is served is decided here:
 
 - the newest key Frame that was not served yet, however late, else the Frame after the last one served;
@@ -40,7 +40,7 @@ class Feed:
 
     @property
     def next_frame(self) -> EncodedFrame | None:
-        """What a request would serve now."""
+        """Return the frame that a request would serve now, or None."""
         found = self._choose()
         return None if found is None else found[1]
 

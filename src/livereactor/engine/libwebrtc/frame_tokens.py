@@ -32,7 +32,7 @@ _TO_DIGIT: Final = bytes(0x30 if luma < 128 else 0x31 for luma in range(256))
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """What a token frame says; both fields are unsigned 32 bits."""
+    """The content of a token frame; both fields are unsigned 32 bits."""
 
     viewer: int
     number: int
@@ -82,7 +82,7 @@ def read(luma: bytes, *, width: int, height: int) -> Token | None:
 
 @lru_cache(maxsize=8)
 def _samples(width: int, height: int) -> tuple[tuple[int, ...], slice]:
-    """Where the middles of the blocks are: starts of the rows, and a slice over one row."""
+    """Return the positions of the blocks' middles: starts of the rows, and a slice over one row."""
     rows = tuple(((2 * row + 1) * height // (2 * _ROWS)) * width for row in range(_ROWS))
     step = width // _COLUMNS
     return rows, slice(step // 2, step * _COLUMNS, step)

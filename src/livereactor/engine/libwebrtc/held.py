@@ -23,7 +23,7 @@ ALONE: Final = _references([object()])[0]  # as it is counted here where nobody 
 
 
 class Held:
-    """What the process has of them, as it has one signalling thread."""
+    """The native objects of the process, which has one signalling thread."""
 
     def __init__(self) -> None:
         self._natives: list[object] = []

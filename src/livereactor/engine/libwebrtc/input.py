@@ -1,4 +1,4 @@
-"""What the other side sends: BGRA and PCM bytes of libwebrtc made into Frames and Sound, on its own threads."""
+"""Received media of libwebrtc: BGRA and PCM bytes become frames and sound, on libwebrtc's own threads."""
 
 from __future__ import annotations
 
@@ -67,4 +67,4 @@ class LibwebrtcInput:
 
 
 def _nothing(*_: object) -> None:
-    """What libwebrtc calls once nobody listens."""
+    """Do nothing: libwebrtc's callback once the input is closed."""

@@ -110,7 +110,7 @@ class LibwebrtcPeer:
         return _accepted(announced(sdp.with_candidates(answer, candidates), self._config.public_addresses), outputs)
 
     def _kept_codecs(self, sections: Sequence[MediaSection], plan: Mapping[str, Use]) -> dict[str, Sequence[str]]:
-        """What each video section may still choose from: our one codec to send, those we decode to receive."""
+        """Return the codecs that each video section may choose: our one to send, those that we decode to receive."""
         kept: dict[str, Sequence[str]] = {}
         for section in sections:
             codec = sdp.chosen_codec(section, self._config.video_codecs)
@@ -121,7 +121,7 @@ class LibwebrtcPeer:
         return kept
 
     def _possible(self, section: MediaSection, wanted: Use) -> Use:
-        """What can be done with a section: as wanted, else nothing."""
+        """Return the wanted use of a section where it is possible, else `INACTIVE`."""
         match wanted:
             case Use.SEND:
                 codec = sdp.chosen_codec(section, self._config.video_codecs)
@@ -212,7 +212,7 @@ class LibwebrtcPeer:
             await asyncio.shield(self._closing)
 
     def close_now(self) -> None:
-        """As `aclose`, where there is no loop any more: blocks for some milliseconds, or until another has done it."""
+        """Close without a loop: blocks for some milliseconds, or until another thread has closed it."""
         if not self._is_closed:
             self._end()
         if self._ended is not None:
@@ -289,7 +289,7 @@ class LibwebrtcPeer:
         self._set_ready(self._is_ready)
 
     async def _set_estimate(self, transport: Transport, transport_cc: bool) -> None:
-        """Where the estimate starts; behind the other side's description, which sets it to 2 Mbit/s (measured)."""
+        """Set where the estimate starts, after the other side's description, which sets it to 2 Mbit/s (measured)."""
         config = self._config
         # Without transport-cc libwebrtc's estimate starts at 300 kbit/s and climbs for half a minute.
         floor = config.min_bps if config.min_bps is not None or transport_cc else config.start_bps

@@ -160,7 +160,7 @@ class Transport:
         del self.native
 
     async def settled(self) -> None:
-        """Until no call holds the connection; after `let_go`."""
+        """Wait until no call holds the connection; to be called after `let_go`."""
         if self._calls:
             await asyncio.wait(self._calls, timeout=SETTLED)
 
@@ -268,4 +268,4 @@ def _native_config(config: PeerConfig) -> rw.RtcConfiguration:
 
 
 def _nothing(_: object) -> None:
-    """Who is told of readiness once closed."""
+    """Ignore readiness: the listener once the transport is closed."""

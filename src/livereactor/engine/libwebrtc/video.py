@@ -91,7 +91,7 @@ class LibwebrtcVideoOutput:
 
     @property
     def track(self) -> rw.Track:
-        """What the transceiver sends."""
+        """The track that the transceiver sends."""
         assert self._track is not None  # until it is closed
         return self._track
 
@@ -115,7 +115,7 @@ class LibwebrtcVideoOutput:
         self._slots.remove(self._number)
 
     def sample(self, packets: int, waited: float) -> bool:
-        """What libwebrtc counted, as `Backlog.sample` takes it; whether more samples are wanted."""
+        """Add a sample of libwebrtc's counters (see `Backlog.sample`), and return whether more samples are wanted."""
         with self._lock:
             self._backlog.sample(packets, waited)
             left, wanted = self._backlog.rate(self._allowed_bps), self._backlog.is_suspected
@@ -254,7 +254,7 @@ class Repeater:
 
 
 def _ignore(_: PeerEvent) -> None:
-    """Where the events of a closed output go."""
+    """Ignore the events of a closed output."""
 
 
 # Looks at what waits in libwebrtc's pacer, ten times a second while something may: the shell of `Backlog`.

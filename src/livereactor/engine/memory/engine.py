@@ -47,7 +47,7 @@ class MemoryEngine:
 
     @property
     def capabilities(self) -> Capabilities:
-        """What it can do."""
+        """Say what this engine can do."""
         return Capabilities("memory", (VideoCodec.VP8, VideoCodec.H264), True, True, loopback=True, tcp=False)
 
     async def start(self) -> None:
@@ -126,7 +126,7 @@ class MemoryPeer:
         self.candidates.append(candidate)
 
     async def stats(self) -> PeerStats:
-        """What was sent; the wire has no delay and no loss."""
+        """Return the bytes that were sent; the wire has no delay and no loss."""
         sent = sum(output.bytes_sent for output in self._video.values())
         received = 0 if self._far is None else sum(output.bytes_sent for output in self._far._video.values())
         if self._state is not PeerState.CONNECTED:

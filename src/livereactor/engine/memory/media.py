@@ -23,7 +23,7 @@ _DECODERS = {VideoCodec.VP8: "vp8", VideoCodec.H264: "h264"}
 
 
 class MemoryInput:
-    """What the other side sends on one section; fits `InputTrack` by shape."""
+    """A received track of one section; fits `InputTrack` by shape."""
 
     def __init__(self, mid: str, kind: Kind, want_key: Callable[[], None]) -> None:
         self._mid, self.want_key = mid, want_key
@@ -110,7 +110,7 @@ class MemoryVideoOutput:
 
     @property
     def codec(self) -> VideoCodec:
-        """What `send` takes."""
+        """The codec that `send` takes."""
         return self._codec
 
     def send(self, frame: EncodedFrame) -> bool:

@@ -1,4 +1,4 @@
-"""What lies between two in-memory Peers: an ordered wire, and the data channels that run over it.
+"""The network between two in-memory peers: an ordered wire, and the data channels that run over it.
 
 Everything arrives on the loop, in the order it was sent, one callback of the loop later. Nothing is lost; a frozen
 wire holds what it carries, which is how a test plays a network that has gone silent.
@@ -14,7 +14,7 @@ from livereactor.base.errors import EngineError, TooLargeError
 from livereactor.base.limits import MIB
 from livereactor.engine.port import ChannelClosed, ChannelEvent, ChannelOpened, MessageReceived
 
-MAX_BUFFERED_BYTES = 16 * MIB  # where libwebrtc kills a channel (protocol 5.12); here `send` refuses first
+MAX_BUFFERED_BYTES = 16 * MIB  # where libwebrtc kills a channel; here `send` refuses first
 
 
 class Wire:
