@@ -149,7 +149,7 @@ class Node:
 
     def hear(self) -> None:
         if self.socket is not None and self.socket.down and not self.is_frozen and not self.socket.is_cut:
-            self.tell(e.Heard(self.socket.down.popleft()))
+            self.tell(self.socket.down.popleft())
 
     # --- time and clients -------------------------------------------------------------------------------------------
 

@@ -92,7 +92,7 @@ class Node:
 
     def hear(self) -> None:
         if self.down and not self.frozen:
-            self.tell(e.Heard(self.down.popleft()))
+            self.tell(self.down.popleft())
 
     def wake(self) -> None:
         """Its timer, as the shell's."""

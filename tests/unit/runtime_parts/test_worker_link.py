@@ -30,7 +30,7 @@ class Acting:
         return self.done
 
     def hear(self, frame: link.FromCoordinator) -> list[e.LinkEffect]:
-        return self.tell(e.Heard(frame))
+        return self.tell(frame)
 
     def at(self, now: float) -> list[e.LinkEffect]:
         self.now = now

@@ -22,13 +22,6 @@ class Dropped:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """The coordinator said something."""
-
-    frame: link.FromCoordinator
-
-
-@dataclass(frozen=True, slots=True)
 class Loading:
     """The model loads: `fraction` 0..1 of all of it."""
 
@@ -82,9 +75,8 @@ class TimedOut:
     """The link's `deadline()` has passed."""
 
 
-LinkEvent: TypeAlias = (
-    Opened | Dropped | Heard | Loading | Loaded | SlotMoved | SlotClosed | SlotBroken | DrainAsked | TimedOut
-)
+SocketEvent: TypeAlias = Opened | Dropped | link.FromCoordinator
+LinkEvent: TypeAlias = SocketEvent | Loading | Loaded | SlotMoved | SlotClosed | SlotBroken | DrainAsked | TimedOut
 
 # --- effects -----------------------------------------------------------------------------------------------------
 

@@ -7,10 +7,11 @@ be told of it is read from its state (`report`, `news`), so a new socket is told
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final, Literal, TypeAlias
 
+from livereactor.base.machine import IGNORED, Machine, Table
 from livereactor.protocol import link
 from livereactor.runtime.worker.events import EndSession, LinkEffect, SlotBroken, SlotClosed, SlotMoved, Start
 
@@ -46,22 +47,42 @@ class GivenUp:
 SlotEvent: TypeAlias = link.Assign | link.End | Held | NotHeld | GivenUp | SlotMoved | SlotClosed | SlotBroken
 
 _S = LeaseState
-_OVER: Final = {NotHeld: _S.CLOSING, link.End: _S.CLOSING, GivenUp: _S.CLOSING, SlotClosed: _S.FREE}
-# Every state has a row; what a row lacks is late or doubled, and changes nothing.
-LEGAL: Final[Mapping[LeaseState, Mapping[type[SlotEvent], LeaseState]]] = {
-    _S.FREE: {link.Assign: _S.ACCEPTING, NotHeld: _S.FREE, SlotBroken: _S.BROKEN},
-    _S.ACCEPTING: {
-        link.Assign: _S.ACCEPTING,
-        Held: _S.RUNNING,
-        NotHeld: _S.FREE,
-        link.End: _S.FREE,
-        GivenUp: _S.FREE,
-        SlotBroken: _S.BROKEN,
+# The coordinator and the Session speak of a Slot that may have moved on; and every Slot is told that all are given up.
+_LATE: Final[Mapping[type[SlotEvent], tuple[()]]] = dict.fromkeys(
+    (link.Assign, link.End, Held, NotHeld, GivenUp, SlotMoved, SlotClosed, SlotBroken), IGNORED
+)
+LEGAL: Final[Table[LeaseState, SlotEvent]] = Table(
+    "SlotLease",
+    {
+        _S.FREE: {**_LATE, link.Assign: _S.ACCEPTING, NotHeld: _S.FREE, SlotBroken: _S.BROKEN},
+        _S.ACCEPTING: {
+            **_LATE,
+            link.Assign: _S.ACCEPTING,
+            Held: _S.RUNNING,
+            NotHeld: _S.FREE,
+            link.End: _S.FREE,
+            GivenUp: _S.FREE,
+            SlotBroken: _S.BROKEN,
+        },
+        _S.RUNNING: {
+            **_LATE,
+            NotHeld: _S.CLOSING,
+            link.End: _S.CLOSING,
+            GivenUp: _S.CLOSING,
+            SlotMoved: (_S.RUNNING, _S.CLOSING),
+            SlotClosed: _S.FREE,
+            SlotBroken: _S.BROKEN,
+        },
+        _S.CLOSING: {
+            **_LATE,
+            NotHeld: _S.CLOSING,
+            SlotMoved: _S.CLOSING,
+            SlotClosed: _S.FREE,
+            SlotBroken: _S.BROKEN,
+        },
+        _S.BROKEN: {**_LATE, NotHeld: _S.BROKEN},
     },
-    _S.RUNNING: {**_OVER, SlotMoved: _S.RUNNING, SlotBroken: _S.BROKEN},
-    _S.CLOSING: {NotHeld: _S.CLOSING, SlotMoved: _S.CLOSING, SlotClosed: _S.FREE, SlotBroken: _S.BROKEN},
-    _S.BROKEN: {NotHeld: _S.BROKEN},
-}
+)
 EMPTY: Final = frozenset({_S.FREE, _S.BROKEN})
 Phase: TypeAlias = Literal["waiting", "streaming", "orphaned", "closing", "closed"]
 
@@ -74,22 +95,26 @@ class _Told:
     beat: int | None = None
 
 
-@dataclass(slots=True)
-class SlotLease:
-    """One Slot's.
+class SlotLease(Machine[LeaseState, SlotEvent, LinkEffect]):
+    """The share of one Slot.
+
+    Args:
+        n: number of the Slot.
 
     Attributes:
-        n: of the Slot.
         session, fence: those it was given last.
     """
 
-    n: int
-    session: str | None = None
-    fence: int = 0
-    state: LeaseState = _S.FREE
-    _body: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    _report: link.SessionReport | None = None  # how the Session is, or how it ended until that has arrived
-    _told: _Told = field(default_factory=_Told)
+    __slots__ = ("_body", "_report", "_told", "fence", "n", "session")
+
+    def __init__(self, n: int) -> None:
+        super().__init__(LEGAL)
+        self.n = n
+        self.session: str | None = None
+        self.fence = 0
+        self._body: Mapping[str, Any] = {}
+        self._report: link.SessionReport | None = None  # how the Session is, or how it ended until that has arrived
+        self._told = _Told()
 
     @property
     def is_empty(self) -> bool:
@@ -100,12 +125,11 @@ class SlotLease:
         """The Session of this fence runs here, or is on its way out."""
         return self.fence == fence and self.state in (_S.RUNNING, _S.CLOSING)
 
-    def handle(self, event: SlotEvent) -> list[LinkEffect]:
-        """Return what the shell has to do, in order."""
-        target = LEGAL[self.state].get(type(event))
-        if target is None or not self._is_about(event):
-            return []
-        before, self.state = self.state, target
+    def handle(self, event: SlotEvent, now: float) -> list[LinkEffect]:
+        """Return what the shell has to do, in order; an event about another fence or Session changes nothing."""
+        return super().handle(event, now) if self._is_about(event) else []
+
+    def _decide(self, event: SlotEvent, now: float) -> list[LinkEffect]:
         match event:
             case link.Assign():
                 self.session, self.fence, self._body = event.session, event.fence, event.start
@@ -114,17 +138,17 @@ class SlotLease:
                 return self._begin()
             case NotHeld():
                 self._report = None
-                return self._end(before, "worker_lost", quietly=True)
+                return self._end("worker_lost", quietly=True)
             case GivenUp():
                 if not event.tells:
                     self._report = None
-                return self._end(before, event.reason)
+                return self._end(event.reason)
             case link.End():
-                return self._end(before, event.reason, moderate=event.moderate)
+                return self._end(event.reason, moderate=event.moderate)
             case SlotMoved():
                 self._move(event.phase, event.reason, seen=event.seen)
                 if event.phase == "closing":
-                    self.state = _S.CLOSING
+                    self._go(_S.CLOSING)
             case SlotClosed():
                 self._move("closed", event.reason, event.detail)
             case SlotBroken():
@@ -188,10 +212,8 @@ class SlotLease:
         body, self._body = self._body, {}
         return [Start(self.n, self.session, body)]
 
-    def _end(
-        self, before: LeaseState, reason: str, *, moderate: bool = False, quietly: bool = False
-    ) -> list[LinkEffect]:
-        if before is not LeaseState.RUNNING or self.session is None:
+    def _end(self, reason: str, *, moderate: bool = False, quietly: bool = False) -> list[LinkEffect]:
+        if self.state is not LeaseState.RUNNING or self.session is None:
             return []
         return [EndSession(self.n, self.session, reason, moderate=moderate, quietly=quietly)]
 

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final, Literal, TypeAlias
 
+from livereactor.base.machine import IGNORED, Machine, Table
 from livereactor.protocol import link
 from livereactor.runtime.worker.events import (
     Ask,
     DrainAsked,
     Dropped,
     HangUp,
-    Heard,
     LinkEffect,
     LinkEvent,
     Loaded,
@@ -29,6 +29,7 @@ from livereactor.runtime.worker.events import (
     SlotBroken,
     SlotClosed,
     SlotMoved,
+    SocketEvent,
     TimedOut,
 )
 from livereactor.runtime.worker.lease import GivenUp, Held, LeaseState, NotHeld, SlotEvent, SlotLease
@@ -51,16 +52,71 @@ class LinkState(Enum):
 
 
 _S = LinkState
-# What a row lacks comes from a socket that was given up, and changes nothing.
-LEGAL: Final[Mapping[LinkState, frozenset[type[Any]]]] = {
-    _S.AWAY: frozenset({Opened}),
-    _S.GREETING: frozenset({Dropped, link.Welcome, link.Refused}),
-    _S.UP: frozenset(
-        {Dropped, link.Refused, link.Renewed, link.Assign, link.End, link.Request, link.Drain},
-    ),
-    _S.EMPTYING: frozenset(),
-    _S.ENDED: frozenset(),
-}
+# A socket that was given up may still deliver frames, and its end; a process that ends needs nothing any more.
+_STALE: Final[Mapping[type[SocketEvent], tuple[()]]] = dict.fromkeys(
+    (Opened, Dropped, link.Welcome, link.Refused, link.Renewed, link.Assign, link.End, link.Request, link.Drain),
+    IGNORED,
+)
+LEGAL: Final[Table[LinkState, LinkEvent]] = Table(
+    "WorkerLink",
+    {
+        _S.AWAY: {
+            **_STALE,
+            Opened: _S.GREETING,
+            Loading: _S.AWAY,
+            Loaded: _S.AWAY,
+            SlotMoved: _S.AWAY,
+            SlotClosed: (_S.AWAY, _S.ENDED),
+            SlotBroken: (_S.AWAY, _S.ENDED),
+            DrainAsked: (_S.AWAY, _S.ENDED),
+            TimedOut: (_S.AWAY, _S.EMPTYING, _S.ENDED),
+        },
+        _S.GREETING: {
+            **_STALE,
+            Dropped: _S.AWAY,
+            link.Welcome: (_S.UP, _S.ENDED),
+            link.Refused: (_S.AWAY, _S.EMPTYING, _S.ENDED),
+            Loading: _S.GREETING,
+            Loaded: _S.GREETING,
+            SlotMoved: _S.GREETING,
+            SlotClosed: (_S.GREETING, _S.ENDED),
+            SlotBroken: (_S.GREETING, _S.ENDED),
+            DrainAsked: (_S.GREETING, _S.ENDED),
+            TimedOut: (_S.GREETING, _S.AWAY, _S.EMPTYING, _S.ENDED),
+        },
+        _S.UP: {
+            **_STALE,
+            Dropped: _S.AWAY,
+            link.Refused: (_S.UP, _S.AWAY, _S.EMPTYING, _S.ENDED),
+            link.Renewed: (_S.UP, _S.ENDED),
+            link.Assign: _S.UP,
+            link.End: (_S.UP, _S.ENDED),
+            link.Request: _S.UP,
+            link.Drain: (_S.UP, _S.ENDED),
+            Loading: _S.UP,
+            Loaded: _S.UP,
+            SlotMoved: _S.UP,
+            SlotClosed: (_S.UP, _S.ENDED),
+            SlotBroken: (_S.UP, _S.ENDED),
+            DrainAsked: (_S.UP, _S.ENDED),
+            TimedOut: (_S.UP, _S.AWAY, _S.EMPTYING, _S.ENDED),
+        },
+        _S.EMPTYING: {
+            **_STALE,
+            Loading: _S.EMPTYING,
+            Loaded: _S.EMPTYING,
+            SlotMoved: _S.EMPTYING,
+            SlotClosed: (_S.EMPTYING, _S.AWAY, _S.ENDED),
+            SlotBroken: (_S.EMPTYING, _S.AWAY, _S.ENDED),
+            DrainAsked: (_S.EMPTYING, _S.ENDED),
+            TimedOut: (_S.EMPTYING, _S.AWAY, _S.ENDED),
+        },
+        _S.ENDED: {
+            **_STALE,
+            **dict.fromkeys((Loading, Loaded, SlotMoved, SlotClosed, SlotBroken, DrainAsked, TimedOut), IGNORED),
+        },
+    },
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +140,8 @@ class _Beaten:
     fences: Mapping[int, int]
 
 
-class WorkerLink:
-    """One process's.
+class WorkerLink(Machine[LinkState, LinkEvent, LinkEffect]):
+    """The link of one process.
 
     Args:
         slots: how many.
@@ -97,11 +153,11 @@ class WorkerLink:
     def __init__(
         self, about: About, slots: int, *, incarnation: Callable[[], str], drain_timeout: float, now: float
     ) -> None:
+        super().__init__(LEGAL)
         self._about, self._fresh = about, incarnation
         self._incarnation = incarnation()
         self._drain_timeout = drain_timeout
         self.slots = [SlotLease(n) for n in range(slots)]
-        self.state = LinkState.AWAY
         self._is_loaded, self._progress, self._text = False, 0.0, ""
         self._acknowledged: float | None = now  # send time of the last that was; None = long ago
         self._greeted = now
@@ -130,22 +186,17 @@ class WorkerLink:
             moments.append(self._greeted + GREETING_WAIT)
         return None if self.state is LinkState.ENDED else min((at for at in moments if at is not None), default=None)
 
-    def handle(self, event: LinkEvent, now: float) -> list[LinkEffect]:
-        """Return what the shell has to do, in order."""
-        if self.state is LinkState.ENDED:
-            return []
-        effects = self._decide(event, now)
+    def _decide(self, event: LinkEvent, now: float) -> list[LinkEffect]:
+        effects = self._answer(event, now)
         effects += self._speak(now)
         return effects + self._move_on(now)
 
-    def _decide(self, event: LinkEvent, now: float) -> list[LinkEffect]:
+    def _answer(self, event: LinkEvent, now: float) -> list[LinkEffect]:
         match event:
-            case Heard(frame=frame):
-                return self._heard(frame, now) if type(frame) in LEGAL[self.state] else []
             case Opened() | Dropped():
-                return self._connected(event, now) if type(event) in LEGAL[self.state] else []
+                return self._connected(event, now)
             case SlotMoved() | SlotClosed():
-                return self._slot(event.slot, event)
+                return self._slot(event.slot, event, now)
             case SlotBroken():
                 return self._broken(event, now)
             case Loading():
@@ -158,6 +209,8 @@ class WorkerLink:
                 return [] if self._is_told_to_leave and self._about.pooled else self._leave(event.grace, now)
             case TimedOut():
                 return self._timed_out(now)
+            case _:
+                return self._heard(event, now)
 
     # --- the socket ---------------------------------------------------------------------------------------------------
 
@@ -166,9 +219,10 @@ class WorkerLink:
         for slot in self.slots:
             slot.untold()
         if isinstance(event, Dropped):
-            self.state = LinkState.AWAY
+            self._go(LinkState.AWAY)
             return []
-        self.state, self._greeted = LinkState.GREETING, now
+        self._go(LinkState.GREETING)
+        self._greeted = now
         self._reports = [slot.report() for slot in self.slots]
         about = self._about
         hello = link.Hello(
@@ -190,13 +244,13 @@ class WorkerLink:
             case link.Welcome():
                 return self._welcomed(frame, now)
             case link.Refused():
-                return self._refused(frame)
+                return self._refused(frame, now)
             case link.Renewed():
-                return self._renewed(frame)
+                return self._renewed(frame, now)
             case link.Assign():
                 return self._assigned(frame, now)
             case link.End():
-                return self._slot(frame.slot, frame)
+                return self._slot(frame.slot, frame, now)
             case link.Request():
                 return [Ask(frame) if self._may_ask(frame) else Refuse(frame)]
             case link.Drain():
@@ -204,24 +258,25 @@ class WorkerLink:
                 return self._leave(frame.grace, now)
 
     def _welcomed(self, frame: link.Welcome, now: float) -> list[LinkEffect]:
-        self.state, self._acknowledged, self._beat_at = LinkState.UP, self._greeted, now
+        self._go(LinkState.UP)
+        self._acknowledged, self._beat_at = self._greeted, now
         effects: list[LinkEffect] = []
         for reported in self._reports:
             slot = self.slots[reported.n]
             # What was `accepting` waits for its beat: only that starts a Session.
             if reported.phase != "free" and slot.n not in frame.held and slot.fence == reported.fence:
-                effects += slot.handle(NotHeld())
+                effects += slot.handle(NotHeld(), now)
         return effects
 
-    def _refused(self, frame: link.Refused) -> list[LinkEffect]:
+    def _refused(self, frame: link.Refused, now: float) -> list[LinkEffect]:
         if frame.code == "stale":
-            return self._start_over("the registration is stale")
+            return self._start_over("the registration is stale", now)
         if self.state is not LinkState.GREETING:
             return []
-        self.state = LinkState.AWAY
+        self._go(LinkState.AWAY)
         return [HangUp(f"not registered: {frame.message or frame.code}")]
 
-    def _renewed(self, frame: link.Renewed) -> list[LinkEffect]:
+    def _renewed(self, frame: link.Renewed, now: float) -> list[LinkEffect]:
         beaten = self._beats.get(frame.number)
         if beaten is None:
             return []
@@ -230,7 +285,7 @@ class WorkerLink:
         effects: list[LinkEffect] = []
         for n, fence in beaten.fences.items():
             if (slot := self.slots[n]).fence == fence:
-                effects += slot.handle(Held() if n in frame.held else NotHeld())
+                effects += slot.handle(Held() if n in frame.held else NotHeld(), now)
         for slot in self.slots:
             slot.renewed(frame.number)
         return effects
@@ -238,7 +293,7 @@ class WorkerLink:
     def _assigned(self, frame: link.Assign, now: float) -> list[LinkEffect]:
         if not self._is_loaded or self._leaves or frame.slot >= len(self.slots):
             return []
-        effects = self._slot(frame.slot, frame)
+        effects = self._slot(frame.slot, frame, now)
         if self.slots[frame.slot].state is LeaseState.ACCEPTING:
             self._beat_at = now  # told again, if it was told: the answer may be late
         return effects
@@ -250,14 +305,14 @@ class WorkerLink:
 
     # --- Slots --------------------------------------------------------------------------------------------------------
 
-    def _slot(self, n: int, event: SlotEvent) -> list[LinkEffect]:
-        return self.slots[n].handle(event) if n < len(self.slots) else []
+    def _slot(self, n: int, event: SlotEvent, now: float) -> list[LinkEffect]:
+        return self.slots[n].handle(event, now) if n < len(self.slots) else []
 
-    def _give_up(self, reason: str, *, tells: bool) -> list[LinkEffect]:
-        return [effect for slot in self.slots for effect in slot.handle(GivenUp(reason, tells))]
+    def _give_up(self, reason: str, now: float, *, tells: bool) -> list[LinkEffect]:
+        return [effect for slot in self.slots for effect in slot.handle(GivenUp(reason, tells), now)]
 
     def _broken(self, event: SlotBroken, now: float) -> list[LinkEffect]:
-        effects = self._slot(event.slot, event)
+        effects = self._slot(event.slot, event, now)
         self._failure = self._failure or event.detail
         self._text = event.detail[:500]
         is_alone = all(slot.is_empty for slot in self.slots)
@@ -270,21 +325,21 @@ class WorkerLink:
 
     # --- the end, of the registration or of the process ---------------------------------------------------------------
 
-    def _start_over(self, reason: str) -> list[LinkEffect]:
+    def _start_over(self, reason: str, now: float) -> list[LinkEffect]:
         """What runs here is somebody else's now: it goes without a word, and the process comes back empty."""
-        effects: list[LinkEffect] = [effect for slot in self.slots for effect in slot.handle(NotHeld())]
+        effects: list[LinkEffect] = [effect for slot in self.slots for effect in slot.handle(NotHeld(), now)]
         if self.state is not LinkState.AWAY:
             effects.append(HangUp(reason))
-        self.state = LinkState.EMPTYING
+        self._go(LinkState.EMPTYING)
         return effects
 
     def _fence(self, now: float) -> list[LinkEffect]:
         """Nobody has acknowledged this process for so long that its Sessions may run elsewhere."""
-        effects = self._give_up("worker_lost", tells=False)
+        effects = self._give_up("worker_lost", now, tells=False)
         if self._about.pooled:
             self._failure = self._failure or f"the coordinator acknowledged nothing for {link.SELF_FENCE:g} s"
             effects += self._leave(0.0, now)
-        return effects + self._start_over("nothing was acknowledged")
+        return effects + self._start_over("nothing was acknowledged", now)
 
     def _leave(self, grace: float, now: float) -> list[LinkEffect]:
         until = now + max(0.0, grace)
@@ -300,9 +355,9 @@ class WorkerLink:
                 effects += self._fence(now)
         if self._leave_by is not None and now >= self._leave_by:
             self._leave_by = None
-            effects += self._give_up("evicted", tells=True)
+            effects += self._give_up("evicted", now, tells=True)
         if self.state is LinkState.GREETING and now >= self._greeted + GREETING_WAIT:
-            self.state = LinkState.AWAY
+            self._go(LinkState.AWAY)
             effects.append(HangUp("no answer to our Hello"))
         return effects
 
@@ -314,10 +369,11 @@ class WorkerLink:
             if self._failure is not None and self.state is not LinkState.UP and self._leave_by is not None:
                 return []  # it wants to be told
             parting: list[LinkEffect] = [Send(link.Bye())] if self.state is LinkState.UP else []
-            self.state = LinkState.ENDED
+            self._go(LinkState.ENDED)
             return [*parting, Quit(self._failure)]
         if self.state is LinkState.EMPTYING:
-            self._incarnation, self.state = self._fresh(), LinkState.AWAY
+            self._go(LinkState.AWAY)
+            self._incarnation = self._fresh()
             self._acknowledged = now
             for slot in self.slots:
                 slot.forget()

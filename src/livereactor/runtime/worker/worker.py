@@ -28,7 +28,6 @@ from livereactor.runtime.worker.events import (
     Dropped,
     EndSession,
     HangUp,
-    Heard,
     LinkEffect,
     LinkEvent,
     Loaded,
@@ -148,7 +147,7 @@ class Worker:
                     away.over()
                 if isinstance(frame, link.Refused):
                     self._sparse.warning("refused", apart=frame.code, code=frame.code, reason=frame.message)
-                self._handle(Heard(frame))
+                self._handle(frame)
         finally:
             self._socket = None
             self._handle(Dropped())
