@@ -277,7 +277,7 @@ async def test_a_client_that_vanishes_in_the_middle_leaves_nothing() -> None:
                 caller.begin("echo", text="x")
             await caller.side.aclose()
         await served.state("orphaned")
-        await served.until(lambda: not served.runtime._shell.look.connections)
+        await served.until(lambda: not served.runtime.members.connections)
         caller = await served.client(sid)
         told = (await caller.told()).split()
         assert told.count("joined") == told.count("left") + 1
@@ -290,7 +290,7 @@ async def test_a_client_that_does_not_read_is_dropped_and_disturbs_nobody(monkey
         slow, quick = await served.client(sid, chunking=False), await served.client(sid, chunking=False)
         await slow.synced()
         number = slow.number
-        wired = served.runtime._shell.connections[number]._channels["data"]
+        wired = served.runtime.channels[number]._channels["data"]
         assert isinstance(wired, MemoryChannel)
         wired._buffered = 9 * 1024 * 1024  # what it has not read yet
         assert (await quick.command("echo", text="to all")).data == {"text": "to all"}

@@ -97,7 +97,7 @@ class Served:
 
     async def until(self, condition: Callable[[], bool], timeout: float = PATIENCE) -> None:
         """Until it holds, looked at whenever the Session's state moved."""
-        await self.runtime._shell.changes.until(condition, timeout)  # a test may look
+        await self.runtime.changes.until(condition, timeout)  # a test may look
         assert condition()
 
     async def state(self, value: str) -> None:

@@ -145,7 +145,7 @@ async def test_explicit_connections_send_nothing_before_resume_and_nothing_after
         caller = await served.client(await served.start_session())
         pictures = _pictures(caller)
         await caller.synced()
-        assert served.runtime._shell.look.wanted == frozenset()
+        assert served.runtime.members.wanted == frozenset()
         assert pictures.empty()
         for _ in range(2):  # JS 2.12 sends it twice
             caller.say(m.ResumeTrack("main_video"))
@@ -153,7 +153,7 @@ async def test_explicit_connections_send_nothing_before_resume_and_nothing_after
         caller.say(m.PauseTrack("main_video"))
         caller.say(m.PauseTrack("main_video"))
         await caller.synced()
-        assert served.runtime._shell.look.wanted == frozenset()
+        assert served.runtime.members.wanted == frozenset()
         caller.say(m.ResumeTrack("main_video"))
         while not pictures.empty():
             pictures.get_nowait()
@@ -217,11 +217,11 @@ async def test_a_client_that_is_silent_is_dropped_and_one_that_pings_is_not() ->
 async def test_frames_before_the_connection_is_live_are_heard_in_order() -> None:
     async with serving(Plain) as served:
         caller = await served.client(await served.start_session())
-        wired = served.runtime._shell.connections[caller.number]
+        wired = served.runtime.channels[caller.number]
         wired._joined = False  # as if the transport were not up yet
         requests = [caller.begin("note", text=str(number)) for number in range(3)]
         await asyncio.wait([asyncio.create_task(caller.side.until(lambda: False, 0.05))])
-        wired.join()
+        wired.read_early()
         assert [(await caller.outcome(request)).request_id for request in requests] == requests
 
 
@@ -399,7 +399,7 @@ async def test_files_of_a_session_are_gone_with_it() -> None:
     async with serving(Plain) as served:
         sid = await served.start_session()
         upload = await _upload(served, sid, b"hello")
-        blobs = served.runtime._shell.uploads._blobs._blobs  # type: ignore[attr-defined]  # a test may look
+        blobs = served.runtime.uploads._blobs._blobs  # type: ignore[attr-defined]  # a test may look
         assert len(blobs) == 1
         await served.http.post("/stop_session")
         await served.state("ready")

@@ -56,7 +56,7 @@ async def until_stored(served: Served, *names: str) -> dict[str, bytes]:
 async def until_counted(served: Served, name: str) -> None:
     async with asyncio.timeout(10):
         while True:
-            if served.runtime._shell.recorder.counters()[name]:
+            if served.runtime.recorder.counters()[name]:
                 return
             await asyncio.sleep(0.02)
 
@@ -77,7 +77,7 @@ async def test_an_encoder_that_fails_costs_the_recording_only(monkeypatch: pytes
         assert (await asked(caller, m.RequestClip(1, "c1"))).reason == CRASHED
         assert (await asked(caller, m.RequestRecording("c2"))).reason == CRASHED
         await watched_for(caller, 0.5)
-        assert b"livereactor_recorder_failures_total 1.0" in await served.runtime.figures()
+        assert b"livereactor_recorder_failures_total 1.0" in await served.runtime.render_metrics()
         await until_no_journal_is_written()
 
 
@@ -111,7 +111,7 @@ async def test_a_slow_recorder_drops_and_viewers_see_on(monkeypatch: pytest.Monk
     async with serving(Counted, options=RECORDED) as served:
         caller = await streaming(served)
         await watched_for(caller, 2.0)
-        assert served.runtime._shell.recorder.counters()["dropped"] > 10
+        assert served.runtime.recorder.counters()["dropped"] > 10
         go_on.set()
         await watched_for(caller, 0.5)
         ready = await asked(caller, m.RequestClip(60, "c1"))
@@ -153,7 +153,7 @@ async def test_what_the_store_does_not_take_in_time_is_lost_and_counted(monkeypa
     async with serving(Counted, options=RECORDED) as served:
         caller = await streaming(served)
         await watched_for(caller, 2.0)
-        assert served.runtime._shell.recorder.counters()["segments_lost"] > 0
+        assert served.runtime.recorder.counters()["segments_lost"] > 0
         blobs.away = False
 
 
@@ -282,7 +282,7 @@ async def test_a_clip_whose_end_cannot_be_stored_counts_as_failed(
         caller = await streaming(served)
         assert isinstance(await asked(caller, m.RequestClip(0.3, "c1")), m.ClipReady)
         await until_counted(served, "clips_failed")
-        assert served.runtime._shell.recorder.counters()["clips"] == 0
+        assert served.runtime.recorder.counters()["clips"] == 0
 
 
 async def test_old_clients_hear_of_a_clip_too_many_in_their_turn(picky: Picky, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -355,7 +355,7 @@ async def test_what_is_still_being_written_is_not_closed_under_it(monkeypatch: p
         monkeypatch.setattr(Spool, "close", closed)
         monkeypatch.setattr(RecordingThread, "join", joined)
         assert await asyncio.to_thread(writing.wait, 20)
-        closing = asyncio.create_task(served.runtime._shell.recorder.aclose(0.1))
+        closing = asyncio.create_task(served.runtime.recorder.aclose(0.1))
         assert await asyncio.to_thread(reached.wait, 20)
         go_on.set()
         await closing
@@ -406,7 +406,7 @@ async def test_a_session_that_ends_leaves_all_of_it_in_the_blobs() -> None:
         assert len(seen) > 45
         assert (await served.runtime.blobs.get(made_key(ready.session_id))).startswith(b"{")
         await served.state("ready")
-        assert served.runtime._shell.recorder.counters()["bytes"] == sum(len(found[name]) for name in chunks)
+        assert served.runtime.recorder.counters()["bytes"] == sum(len(found[name]) for name in chunks)
 
 
 async def test_the_next_session_has_a_recording_of_its_own() -> None:

@@ -89,7 +89,7 @@ def counters(data: bytes) -> list[int]:
 
 def are_all(seen: list[int], served: Served) -> bool:
     """In order, each once, and none is missing but those that viewers were not shown either."""
-    missed = served.runtime._shell.outputs.counters()["main_video"]["dropped"]
+    missed = served.runtime.outputs.counters()["main_video"]["dropped"]
     return seen == sorted(set(seen)) and seen[-1] - seen[0] + 1 - len(seen) <= missed
 
 

@@ -39,7 +39,7 @@ async def test_a_file_of_the_user_before_never_reaches_the_model_of_the_next(mon
         await alice.synced()
         slot = (await served.http.post(f"/sessions/{sid}/uploads", json=SLOT)).json()
         await served.http.put(slot["presigned_url"].removeprefix("http://localhost:8080"), content=b"hi")
-        store: Any = served.runtime._shell.uploads._blobs  # a test may look
+        store: Any = served.runtime.uploads._blobs  # a test may look
         reading, go, get = asyncio.Event(), asyncio.Event(), store.get
 
         async def slowly(key: BlobKey) -> bytes:
@@ -68,7 +68,7 @@ async def test_what_was_said_in_a_session_before_is_not_told_to_the_next() -> No
         await bob.synced()
         late = [seam.MessageSent(seam.MessageOut("said", {"text": f"in session {n}"}), None, session=n) for n in (1, 2)]
         for said in late:
-            served.runtime._shell._on_stage(said)
+            served.runtime.model_event(said)
         assert (await bob.hear_of(m.ModelMessage)).data["text"] == "in session 2"
 
 
@@ -138,7 +138,7 @@ async def test_starting_and_stopping_at_will_fills_no_log() -> None:
 
 async def test_a_session_that_a_bug_keeps_from_opening_ends_and_the_next_works(monkeypatch: pytest.MonkeyPatch) -> None:
     async with serving(Plain) as served:
-        stage = served.runtime._shell.stage
+        stage = served.runtime.model_thread
         with monkeypatch.context() as broken:
             broken.setattr(stage._performer, "open", lambda start: 1 / 0)
             await served.start_session()
@@ -153,7 +153,7 @@ async def test_a_session_that_a_bug_keeps_from_opening_ends_and_the_next_works(m
 async def test_a_model_that_cannot_be_tidied_up_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     async with serving(Plain) as served:
         await served.start_session()
-        monkeypatch.setattr(served.runtime._shell.stage._performer, "close", lambda: 1 / 0)
+        monkeypatch.setattr(served.runtime.model_thread._performer, "close", lambda: 1 / 0)
         await served.http.post("/stop_session")
         await served.state("terminated")
         assert (await asyncio.wait_for(served.runtime.ended, PATIENCE)) is not None
@@ -168,7 +168,7 @@ async def test_a_store_that_breaks_keeps_nobody_out(monkeypatch: pytest.MonkeyPa
             raise OSError("no space left")
 
         with monkeypatch.context() as patch:
-            patch.setattr(served.runtime._shell.uploads._blobs, "delete_prefix", broken)
+            patch.setattr(served.runtime.uploads._blobs, "delete_prefix", broken)
             await served.http.post("/stop_session")
             await served.state("ready")
         await next_session_works(served)
@@ -184,7 +184,7 @@ async def test_calls_that_wait_for_a_broken_store_get_their_outcome(monkeypatch:
         async def broken(key: BlobKey) -> bytes:
             raise OSError("the disk is away")
 
-        monkeypatch.setattr(served.runtime._shell.uploads._blobs, "get", broken)
+        monkeypatch.setattr(served.runtime.uploads._blobs, "get", broken)
         caller.say(m.Command("read", {}, {"file": m.UploadReference(upload["presigned_id"])}, "data_r"))
         behind = caller.begin("note", text="behind it")
         await served.http.put(upload["presigned_url"].removeprefix("http://localhost:8080"), content=b"hi")
@@ -199,7 +199,7 @@ async def test_what_waits_for_a_file_goes_with_its_client() -> None:
         upload = (await served.http.post(f"/sessions/{sid}/uploads", json=SLOT)).json()["presigned_id"]
         caller.say(m.Command("read", {}, {"file": m.UploadReference(upload)}, "data_r"))
         caller.begin("note", text="of one who has gone")
-        calls = served.runtime._shell.calls
+        calls = served.runtime.calls
         await other.synced()
         assert caller.number in calls._waiting
         await caller.side.aclose()
@@ -223,14 +223,14 @@ class LoadBreaks(Plain):
 async def test_a_version_that_does_not_load_leaves_the_one_before_as_it_was() -> None:
     async with serving(Plain, options={"reloads": True}) as served:
         runtime = served.runtime
-        before = served.runtime._shell.stage._performer.model
+        before = served.runtime.model_thread._performer.model
         with structlog.testing.capture_logs() as logs:
-            assert not await runtime.become(LoadBreaks, False)
+            assert not await runtime.reload(LoadBreaks, False)
         assert len([each for each in logs if "no such layer" in str(each)]) == 1
         assert runtime.describe()["model"]["name"] == "plain"
-        assert runtime._shell.stage._performer.model is before
+        assert runtime.model_thread._performer.model is before
         await next_session_works(served)
-        assert await runtime.become(Better, False)
+        assert await runtime.reload(Better, False)
         assert runtime.describe()["model"]["name"] == "better"
         await next_session_works(served)
 
@@ -250,7 +250,7 @@ async def test_a_newer_version_follows_a_crash() -> None:
         await caller.command("fail")
         await caller.gone()
         await served.state("ready")
-        assert await served.runtime.become(Better, False)
+        assert await served.runtime.reload(Better, False)
         assert "detail" not in (await served.http.get("/health")).json()
         await next_session_works(served)
 

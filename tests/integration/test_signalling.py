@@ -357,6 +357,6 @@ async def test_an_offer_that_never_connects_frees_its_place() -> None:
         _, body = await _offer(served)
         await served.http.post(served.path(sid, "connections/2000/sdp_params"), json=body)
         assert (await served.http.post(served.path(sid, "connections"))).status_code == 429
-        await served.until(lambda: not served.runtime._shell.look.connections)  # a test may look
+        await served.until(lambda: not served.runtime.members.connections)  # a test may look
         assert (await served.http.post(served.path(sid, "connections"))).status_code == 201
         assert (await served.http.get(served.path(sid, "connections/2000/sdp_params"))).status_code == 404

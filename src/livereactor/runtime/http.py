@@ -218,7 +218,7 @@ def observation_routes(runtime: Runtime) -> APIRouter:
 
     @routes.get("/metrics")
     async def metrics() -> Response:
-        return Response(await runtime.figures(), media_type=CONTENT_TYPE)
+        return Response(await runtime.render_metrics(), media_type=CONTENT_TYPE)
 
     @routes.get("/sessions/{sid}/stages")
     async def stages(sid: str) -> dict[str, Any]:

@@ -165,7 +165,7 @@ async def _serve(
         listening(url_of(listener))
         await runtime.start()
         if reloader is not None:
-            tasks.append(asyncio.create_task(reloader.run(runtime.become), name="reload"))
+            tasks.append(asyncio.create_task(reloader.run(runtime.reload), name="reload"))
         gc.freeze()  # what is loaded now stays: collections during frames look at less
         error = await _until_stopped(stop, serving, runtime)
     finally:

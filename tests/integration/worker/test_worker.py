@@ -19,7 +19,7 @@ from livereactor.engine.port import MessageReceived
 from livereactor.media.frames import Frame
 from livereactor.protocol import link, v1
 from livereactor.protocol import messages as m
-from livereactor.runtime.session.data_channels import MAY_NOT_RECORD
+from livereactor.runtime.session.service import MAY_NOT_RECORD
 from livereactor.runtime.worker.slot import AT_ONCE
 from livereactor.runtime.worker.socket import WrongPlaceError
 from tests.integration.models import Gate, LoadFails, Plain, WrongShape

@@ -23,11 +23,11 @@ def test_a_minted_number_is_its_callers_until_the_session_ends() -> None:
 def test_a_chosen_number_is_its_callers_while_he_is_there() -> None:
     numbers = ConnectionIds()
     numbers.check(FLAT_CONNECTION, "ann", ())
-    numbers.took(FLAT_CONNECTION, "ann")
+    numbers.claim(FLAT_CONNECTION, "ann")
     with pytest.raises(ConflictError):
         numbers.check(FLAT_CONNECTION, "bob", (FLAT_CONNECTION,))
     numbers.check(FLAT_CONNECTION, "bob", ())
-    numbers.took(FLAT_CONNECTION, "bob")
+    numbers.claim(FLAT_CONNECTION, "bob")
     with pytest.raises(ConflictError):
         numbers.check(FLAT_CONNECTION, "ann", (FLAT_CONNECTION,))
 

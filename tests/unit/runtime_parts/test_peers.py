@@ -17,7 +17,7 @@ NOBODY: Any = None  # neither Session, engine nor outputs are asked before an of
 async def test_early_candidates_give_their_place_back_when_no_offer_comes() -> None:
     now = 100.0
     limits = Limits(waiting_connections=1, candidates_per_connection=2, offer_to_live=30.0)
-    peers = Peers(NOBODY, NOBODY, PeerConfig(), limits, NOBODY, clock=lambda: now)
+    peers = Peers(NOBODY, NOBODY, PeerConfig(), limits, NOBODY, feed=NOBODY, answered=NOBODY, clock=lambda: now)
     candidate = Candidate("candidate:1 1 udp 1 192.0.2.1 1 typ host", "0", 0)
     await peers.candidates(2000, [candidate, candidate])
     now = 129.0

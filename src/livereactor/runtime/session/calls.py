@@ -33,7 +33,7 @@ from livereactor.runtime.interfaces import (
     ReceivedFile,
     StepOutput,
 )
-from livereactor.runtime.session.data_channels import Connection
+from livereactor.runtime.session.data_channels import DataChannels
 from livereactor.runtime.session.metrics import Metrics
 from livereactor.runtime.session.steps import checked_calls, failure_of, refused, step_input, step_media, step_result
 from livereactor.runtime.session.timings import SessionTimes
@@ -81,15 +81,15 @@ class Calls:
         self.times = SessionTimes()
         self._workers: dict[int, asyncio.Task[None]] = {}
 
-    def command(self, connection: Connection, client: ClientInfo, schema: ModelSchema, command: m.Command) -> None:
-        """Check and run a command; the outcome is told to `connection`."""
+    def command(self, channels: DataChannels, client: ClientInfo, schema: ModelSchema, command: m.Command) -> None:
+        """Check and run a command; the outcome is sent to `channels`."""
         began = time.monotonic()
 
         def fail(error: LivereactorError) -> None:
             self._metrics.command(error.code, time.monotonic() - began)
             # Counted: a client must not fill the log.
             log.debug("command refused", connection=client.id, code=error.code)
-            connection.tell(m.Failure(command.request_id, error.code, error.message))
+            channels.send(m.Failure(command.request_id, error.code, error.message))
 
         try:
             spec = schema.command(command.name)
@@ -102,23 +102,23 @@ class Calls:
             filled = arguments_with_files(spec, arguments, files) if files else arguments
             marks = CallMarks(began)
             future = self._stage.call(Call(command.name, filled, marks), client)
-            self._then(future, lambda done: self._replied(connection, command, done, marks, fail), fail)
+            self._then(future, lambda done: self._replied(channels, command, done, marks, fail), fail)
 
         self._in_order(client.id, argument_uploads(spec, arguments), run, fail, size_of(arguments))
 
     def step(
         self,
-        connection: Connection,
+        channels: DataChannels,
         client: ClientInfo,
         schema: ModelSchema,
         tracks: tuple[Sequence[OutputDeclaration], Mapping[str, str]],
         request: m.RequestStep,
     ) -> None:
-        """Check and run one step of a stepped Session; its result is told to `connection`."""
+        """Check and run one step of a stepped Session; its result is sent to `channels`."""
         outputs, inputs = tracks
 
         def fail(error: LivereactorError) -> None:
-            connection.tell(refused(request.request_id, error))
+            channels.send(refused(request.request_id, error))
 
         def over(error: LivereactorError) -> None:
             self._steps -= 1
@@ -126,7 +126,7 @@ class Calls:
 
         def stepped(done: Future[StepOutput]) -> None:
             self._steps -= 1
-            _stepped(connection, request.request_id, done, outputs)
+            _stepped(channels, request.request_id, done, outputs)
 
         try:
             if self._steps >= STEPS_WAITING:
@@ -175,7 +175,7 @@ class Calls:
 
     def _replied(
         self,
-        connection: Connection,
+        channels: DataChannels,
         command: m.Command,
         done: Future[MessageOut | None],
         marks: CallMarks,
@@ -189,7 +189,7 @@ class Calls:
             self._metrics.command("ok", time.monotonic() - marks.asked)
             reply = done.result()
             number = command.request_id
-            connection.tell(m.Ack(number) if reply is None else m.ModelMessage(reply.type, reply.data, number))
+            channels.send(m.Ack(number) if reply is None else m.ModelMessage(reply.type, reply.data, number))
         if marks.taken:  # else the Stage had no room for it
             self.times.command(command.name, marks, time.monotonic(), "" if refusal is None else refusal.code)
 
@@ -256,15 +256,15 @@ class Calls:
 
 
 def _stepped(
-    connection: Connection, request_id: str | None, done: Future[StepOutput], outputs: Sequence[OutputDeclaration]
+    channels: DataChannels, request_id: str | None, done: Future[StepOutput], outputs: Sequence[OutputDeclaration]
 ) -> None:
     error = done.exception()
     if error is not None:
         shown = _public(error)
         failure = failure_of(shown, m.StepFailure.FAILED)
-        connection.tell(m.StepResult(request_id, 0, failure=failure, error=shown.message, code=shown.code))
+        channels.send(m.StepResult(request_id, 0, failure=failure, error=shown.message, code=shown.code))
     else:
-        connection.tell(step_result(request_id, done.result(), outputs))
+        channels.send(step_result(request_id, done.result(), outputs))
 
 
 def _public(error: BaseException) -> LivereactorError:

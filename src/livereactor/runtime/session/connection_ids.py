@@ -44,7 +44,7 @@ class ConnectionIds:
         """It was given out in this Session."""
         return number in self._minted
 
-    def took(self, number: int, caller: str) -> None:
+    def claim(self, number: int, caller: str) -> None:
         """The caller's offer was taken: he is there."""
         self._callers[number] = caller
 

@@ -260,6 +260,21 @@ class RecordTransition:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class SessionTransition:
+    """A Session went from one state to another.
+
+    Attributes:
+        session: its id; None where no Session runs (the model has loaded, or failed to).
+        reason: why the Session ends or ended, in words of ours, for `closing` and what follows it.
+    """
+
+    session: str | None
+    before: SessionState
+    after: SessionState
+    reason: str
+
+
 MembershipEffect: TypeAlias = (
     OpenModel
     | CloseModel

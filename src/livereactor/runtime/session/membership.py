@@ -27,7 +27,6 @@ from livereactor.runtime.session.lifecycle import (
     SessionState,
 )
 from livereactor.runtime.session.member import DataOpened, Member, MemberDue, MemberState, Offered, TransportUp
-from livereactor.runtime.session.publishing import Publishing
 
 _END_REASONS: Final = {Due.TIMED_OUT: "timed_out", Due.MAX_DURATION: "max_duration", Due.IDLE: "idle"}
 
@@ -99,9 +98,9 @@ class Membership:
         """Take a reloaded model's Tracks; only between Sessions."""
         self._outputs = tuple(outputs)
         self._inputs = tuple(inputs)
-        self._slots = Publishing(self._inputs)
+        self._publishers: dict[str, int | None] = dict.fromkeys(self._inputs)
 
-    def check_room(self, connection: int | None) -> None:
+    def check_capacity(self, connection: int | None) -> None:
         """Raise `UnavailableError` where one more Connection would exceed the limit; a known id is no more."""
         if connection not in self._members and len(self._members) >= self._limits.max_connections:
             used, limit = len(self._members), self._limits.max_connections
@@ -170,7 +169,7 @@ class Membership:
             effects += self._strip(member)
             member.handle(event, now)
         else:
-            self.check_room(event.connection)
+            self.check_capacity(event.connection)
             member = self._members[event.connection] = Member(event, self._limits, now)
         self._life.wait_on(member.lives_until())
         return effects + self._rewant()
@@ -241,28 +240,31 @@ class Membership:
         member = self._member(event.connection)
         connection, track = event.connection, event.track
         if isinstance(event, e.UnpublishRequested):
-            return [e.CloseInput(connection, track)] if self._slots.release(connection, track) else []
+            if self._publishers.get(track) != connection:
+                return []
+            self._publishers[track] = None
+            return [e.CloseInput(connection, track)]
         refusal = self._refusal(member, track)
         if isinstance(event, e.MediaArrived):
             if refusal is not None or not member.implicit:
                 return []
-            self._slots.claim(connection, track)
+            self._publishers[track] = connection
             return [e.OpenInput(connection, track)]
         if refusal is not None:
             code = "FORBIDDEN" if member.role == "viewer" else "publish_refused"
             return [e.RefusePublish(connection, track, event.request_id, refusal, code)]
-        self._slots.claim(connection, track)
+        self._publishers[track] = connection
         return [e.OpenInput(connection, track), e.GrantPublish(connection, track, event.request_id)]
 
     def _refusal(self, member: Member, track: str) -> str | None:
-        if not self._slots.knows(track):
+        if track not in self._publishers:
             names = ", ".join(self._inputs) or "none"
             return f"no input track {track[:80]!r}; declared: {names}"
         if member.role == "viewer":
             return "this connection may only watch; ask for the role 'owner' to publish"
         if not self.is_open():
             return "the session has ended; start another"
-        holder = self._slots.holder(track)
+        holder = self._publishers[track]
         if holder is None:
             return None
         who = "this connection already" if holder == member.connection else "another connection"
@@ -271,9 +273,10 @@ class Membership:
     def _strip(self, member: Member) -> list[e.MembershipEffect]:
         """Take what a transport held: slots, resumed outputs, the model's client."""
         effects: list[e.MembershipEffect] = []
-        for track in self._slots.held_by(member.connection):
-            self._slots.release(member.connection, track)
-            effects.append(e.CloseInput(member.connection, track))
+        for track, publisher in self._publishers.items():
+            if publisher == member.connection:
+                self._publishers[track] = None
+                effects.append(e.CloseInput(member.connection, track))
         member.resumed.clear()
         if member.joined:
             member.joined = False

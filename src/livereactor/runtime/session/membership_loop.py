@@ -15,7 +15,7 @@ from livereactor.runtime.session.membership import Membership
 
 SLACK: Final = 0.001  # seconds; a timer that is this much early is set again, not missed
 
-log = structlog.get_logger("livereactor.room")
+log = structlog.get_logger("livereactor.session")
 
 
 class MembershipLoop:
@@ -26,7 +26,7 @@ class MembershipLoop:
             that wait already: a client lost while the end is told to all leaves after them.
     """
 
-    room: Membership
+    machine: Membership
 
     def __init__(self, carry_out: Callable[[MembershipEffect], None]) -> None:
         self._carry_out = carry_out
@@ -34,14 +34,14 @@ class MembershipLoop:
         self._busy = False
         self._timer: asyncio.TimerHandle | None = None
 
-    def enter(self, room: Membership) -> None:
+    def enter(self, machine: Membership) -> None:
         """Serve this Membership from now on."""
         self.close()
-        self.room = room
+        self.machine = machine
 
     def handle(self, event: MembershipEvent) -> None:
         """Tell the Membership and do what it asks; raises what the Membership raises, and then nothing was done."""
-        self._effects.extend(self.room.handle(event, time.monotonic()))
+        self._effects.extend(self.machine.handle(event, time.monotonic()))
         if self._busy:
             return
         self._busy = True
@@ -66,7 +66,7 @@ class MembershipLoop:
 
     def _arm(self) -> None:
         """One timer, set anew only when the deadline came nearer: a ping or a command costs no timer."""
-        deadline = self.room.deadline()
+        deadline = self.machine.deadline()
         if deadline is None:
             return
         loop = asyncio.get_running_loop()
@@ -79,7 +79,7 @@ class MembershipLoop:
 
     def _wake(self) -> None:
         self._timer = None
-        deadline = self.room.deadline()
+        deadline = self.machine.deadline()
         if deadline is not None and deadline <= time.monotonic():
             self.handle(TimedOut())
         else:

@@ -56,20 +56,8 @@ _UFRAG: Final = re.compile(r" ufrag (\S+)")
 class PeersHost(Protocol):
     """The Session as the Peers see it."""
 
-    def room(self, event: MembershipEvent) -> None: ...
-    def channel(self, connection: int, channel: Channel) -> None: ...
-    def answered(self, seconds: float) -> None: ...
-    def feed(self, track: str, item: Frame | Sound) -> None:
-        """Any thread."""
-        ...
-
-    def may_feed(self, connection: int, track: str) -> bool:
-        """This Connection publishes the track. Any thread."""
-        ...
-
-    def is_free(self, track: str) -> bool:
-        """Nobody publishes the track. Any thread."""
-        ...
+    def dispatch(self, event: MembershipEvent) -> None: ...
+    def add_channel(self, connection: int, channel: Channel) -> None: ...
 
 
 @dataclass(slots=True, eq=False)
@@ -96,7 +84,9 @@ class Peers:
 
     Args:
         config: how each Peer gathers.
-        outputs: what is told of viewers, their key frames and rates.
+        outputs: gets the viewers, their key frame requests and rates.
+        feed: takes an input Frame or Sound of a track; called on threads of the engine.
+        answered: called with the seconds that an answer took.
         clock: monotonic seconds.
 
     Attributes:
@@ -112,11 +102,15 @@ class Peers:
         config: PeerConfig,
         limits: Limits,
         outputs: OutputsControl,
+        *,
+        feed: Callable[[str, Frame | Sound], None],
+        answered: Callable[[float], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._host, self._engine, self._limits = host, engine, limits
         self._usual = self.config = config
-        self._outputs, self._clock = outputs, clock
+        self._outputs, self._feed, self._answered, self._clock = outputs, feed, answered, clock
+        self._publishers: dict[str, int] = {}  # connection by input track; read on threads of the engine
         self.tracks: tuple[TrackSchema, ...] = ()
         self.log = SparseLog(log)
         self._live: dict[int, _Negotiation] = {}
@@ -138,7 +132,7 @@ class Peers:
         return description
 
     def negotiate(self, connection: int, offer: Offer, description: Description) -> None:
-        """Answer in the background; the Peer that was there has been dropped by the Membership."""
+        """Answer in the background; the Peer that was there has been dropped already."""
         uses, names = plan(description, offer.track_mapping, self.tracks)
         answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         answer.add_done_callback(_retrieve)
@@ -193,6 +187,14 @@ class Peers:
         if (record := self._live.get(connection)) is not None:
             record.probing = True
 
+    def open_input(self, track: str, connection: int) -> None:
+        """Deliver this Connection's media of an input track to the model."""
+        self._publishers[track] = connection
+
+    def close_input(self, track: str) -> None:
+        """Deliver no more media of an input track."""
+        self._publishers.pop(track, None)
+
     def drop(self, connection: int) -> None:
         """Close a Connection's Peer in the background and forget it; candidates for a next offer stay."""
         record = self._live.pop(connection, None)
@@ -231,6 +233,7 @@ class Peers:
         self._early.clear()
         self._early_since.clear()
         self._failed.clear()
+        self._publishers.clear()
         self.config = self._usual
 
     # --- inner ---------------------------------------------------------------------------------------------------
@@ -253,7 +256,7 @@ class Peers:
         record.ready = True
         if not record.answer.done():
             record.answer.set_result(accepted.answer)
-        self._host.answered(time.monotonic() - record.began)
+        self._answered(time.monotonic() - record.began)
         await self._feed_early(record)
 
     def _fail(self, record: _Negotiation, error: LivereactorError) -> None:
@@ -268,7 +271,7 @@ class Peers:
         if len(self._failed) >= self._limits.waiting_connections:
             self._failed.pop(next(iter(self._failed)))
         self._failed[record.connection] = failure
-        self._tell_room(record, TransportLost(record.connection, "its offer could not be answered"))
+        self._dispatch(record, TransportLost(record.connection, "its offer could not be answered"))
 
     async def _feed_early(self, record: _Negotiation) -> None:
         """What came before the offer and is not its own is stale; what came since may be a next offer's."""
@@ -318,13 +321,11 @@ class Peers:
             return
         match event:
             case StateChanged(state=PeerState.CONNECTED):
-                self._tell_room(record, TransportUp(record.connection))
+                self._dispatch(record, TransportUp(record.connection))
             case StateChanged(state=PeerState.FAILED | PeerState.CLOSED, reason=reason):
-                self._tell_room(
-                    record, TransportLost(record.connection, reason or f"the transport {event.state.value}")
-                )
+                self._dispatch(record, TransportLost(record.connection, reason or f"the transport {event.state.value}"))
             case ChannelAdded(channel=channel):
-                self._host.channel(record.connection, channel)
+                self._host.add_channel(record.connection, channel)
             case TrackAdded(mid=mid, track=track):
                 self._add_input(record, mid, track)
             case KeyFrameWanted(mid=mid) if mid in record.names:
@@ -334,10 +335,10 @@ class Peers:
             case _:
                 return
 
-    def _tell_room(self, record: _Negotiation, event: MembershipEvent) -> None:
+    def _dispatch(self, record: _Negotiation, event: MembershipEvent) -> None:
         try:
-            self._host.room(event)
-        except LivereactorError as error:  # the Membership refuses what comes after the end
+            self._host.dispatch(event)
+        except LivereactorError as error:  # the machine refuses what comes after the end
             log.debug("event refused", connection=record.connection, reason=error.message)
 
     def _add_input(self, record: _Negotiation, mid: str, track: InputTrack) -> None:
@@ -352,19 +353,19 @@ class Peers:
 
     def _gate(self, record: _Negotiation, name: str) -> Callable[[Frame | Sound], None]:
         """Media of whoever does not publish the track never reaches the model (protocol 5.9)."""
-        loop, host, connection = asyncio.get_running_loop(), self._host, record.connection
-
+        loop, publishers, connection = asyncio.get_running_loop(), self._publishers, record.connection
         claiming = threading.Event()  # one claim at a time: a camera sends thirty reasons a second
 
         def claim() -> None:
             if not record.over:
-                self._tell_room(record, MediaArrived(connection, name))
+                self._dispatch(record, MediaArrived(connection, name))
             claiming.clear()
 
         def hand_over(item: Frame | Sound) -> None:
-            if host.may_feed(connection, name):
-                host.feed(name, replace(item, client=connection))
-            elif record.probing and host.is_free(name) and not claiming.is_set():
+            publisher = publishers.get(name)
+            if publisher == connection:
+                self._feed(name, replace(item, client=connection))
+            elif record.probing and publisher is None and not claiming.is_set():
                 claiming.set()
                 loop.call_soon_threadsafe(claim)
 

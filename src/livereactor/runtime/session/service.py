@@ -1,6 +1,12 @@
-"""The Runtime: one loaded model, served. What HTTP and `wiring.py` ask of it; the work is `session_shell.py`'s.
+"""The session service: one loaded model, served to one Session at a time.
 
-Loop only.
+HTTP routes, a Worker and `wiring` call it; the model's thread, the data channels and the Peers report to it. Whatever
+happens becomes an event for the membership machine, and the service applies the effects that the machine returns. It is
+one class because callers on both sides share that one sequence of events. Loop only, except where a method says "any
+thread".
+
+A command passes these modules: `data_channels` (decoded), `service` (who sent it), `membership` (may it), `calls`
+(checked and converted, once), then `model_thread`, `command_queue` and `runner`, which calls the handler.
 """
 
 from __future__ import annotations
@@ -13,36 +19,71 @@ from typing import Any, Final
 
 import structlog
 
+from livereactor.base.changes import Changes
 from livereactor.base.errors import (
     ConflictError,
+    IllegalTransitionError,
     LivereactorError,
+    ModelLoadError,
     NotFoundError,
     PeerError,
     UnavailableError,
     UsageError,
 )
 from livereactor.base.ids import session_id
+from livereactor.base.sparse_log import SparseLog
 from livereactor.blobs.port import Blobs
-from livereactor.engine.port import Candidate, Engine, IceServer
+from livereactor.engine.port import Candidate, Channel, Engine, IceServer
 from livereactor.media.frames import Pixels
 from livereactor.protocol import messages as m
 from livereactor.protocol.http import Offer, StartSession, StopSession
+from livereactor.protocol.openapi import to_openapi
 from livereactor.protocol.stages import SessionStages
 from livereactor.runtime.authoring.model import Model, definition_of
-from livereactor.runtime.interfaces import Call, Progress, Role
+from livereactor.runtime.execution.model_thread import Stage
+from livereactor.runtime.interfaces import (
+    ClientInfo,
+    LoadFailed,
+    LoadFinished,
+    MessageSent,
+    ModelEvent,
+    Progress,
+    Role,
+    SessionFailed,
+    StepsDone,
+    StreamEnded,
+)
 from livereactor.runtime.options import Options
+from livereactor.runtime.outputs.outputs import Outputs
+from livereactor.runtime.recording.recorder import Recorder
+from livereactor.runtime.session import events as e
+from livereactor.runtime.session.calls import Calls
 from livereactor.runtime.session.connection_ids import FLAT_CONNECTION, ConnectionIds
-from livereactor.runtime.session.describing import descriptor
-from livereactor.runtime.session.lifecycle import ModelLoaded, SessionRequested, SessionState
+from livereactor.runtime.session.data_channels import DataChannels
+from livereactor.runtime.session.describing import capabilities, descriptor
+from livereactor.runtime.session.event_log import EventLog
+from livereactor.runtime.session.lifecycle import (
+    EndRequested,
+    ModelBroken,
+    ModelClosed,
+    ModelLoaded,
+    SessionRequested,
+    SessionState,
+)
 from livereactor.runtime.session.member import Offered
-from livereactor.runtime.session.shell import SessionShell
-from livereactor.runtime.session.steps import StepRefusedError, checked_calls
-from livereactor.runtime.session.transitions import SessionTransition
+from livereactor.runtime.session.membership import Membership
+from livereactor.runtime.session.membership_loop import MembershipLoop
+from livereactor.runtime.session.metrics import Metrics
+from livereactor.runtime.session.peers import Peers
+from livereactor.runtime.session.running import RunningSession
+from livereactor.runtime.session.steps import refused, starting_calls
 from livereactor.runtime.session.uploads import Uploads, folder_of
 
 ENGINE_CLOSE: Final = 1.0  # seconds
+MAY_NOT_RECORD: Final = "this connection may not record; it needs a token with the scope `record`"
+FAULT_CHARACTERS: Final = 64  # of what a client calls its error, for the log
 
-log = structlog.get_logger("livereactor.runtime")
+log = structlog.get_logger("livereactor.session")
 
 
 class Runtime:
@@ -51,246 +92,290 @@ class Runtime:
     Args:
         model: the class.
         engine: makes Peers; started and closed here.
-        blobs: where Uploads lie.
+        blobs: where Uploads are stored.
+
+    Attributes:
+        progress: how far loading has come.
+        failure: why the last Session failed, for the operator and a page on loopback.
+        ended: completes when the process has to end by itself, with the error that says why.
+        changes: notified whenever the Session's state changed or a Connection left.
+        channels: the data channels of each Connection.
     """
 
     def __init__(self, model: type[Model], *, engine: Engine, blobs: Blobs, options: Options | None = None) -> None:
         self.options = options or Options()
         self.limits = self.options.limits
         self.engine, self.blobs = engine, blobs
-        self._shell = SessionShell(model, engine=engine, blobs=blobs, options=self.options)
-        self.metrics, self.event_log = self._shell.metrics, self._shell.event_log
-        self._numbers = ConnectionIds()
-        self._makes_credentials = False  # for the relays of the Session that runs
+        self.metrics, self.event_log = Metrics(), EventLog()
+        self.uploads = Uploads(blobs, self.limits, self.options.upload_types, self.metrics.uploaded)
+        self.outputs = Outputs(definition_of(model).outputs)
+        self.recorder = Recorder(self.outputs, blobs, self.options.recorder, post=self._post)
+        self.metrics.watch_outputs(self.outputs.counters)
+        self.metrics.watch_recorder(self.recorder.counters)
+        self.model_thread = Stage(
+            model,
+            sink=self.outputs,
+            listener=lambda event: self._post(self.model_event, event),
+            config=self.options.config,
+            path=self.options.config_path,
+            limits=self.limits,
+        )
+        self.calls = Calls(self.model_thread, self.uploads, self.limits, self.metrics)
+        self.peers = Peers(
+            self,
+            engine,
+            self.options.peers,
+            self.limits,
+            self.outputs,
+            feed=self.model_thread.feed,
+            answered=self.metrics.answered,
+        )
+        self.channels: dict[int, DataChannels] = {}
+        self.progress: Progress | None = None
+        self.failure: str | None = None
+        self.ended: asyncio.Future[LivereactorError | None]
+        self.changes = Changes()
+        self._connection_ids = ConnectionIds()
+        self._makes_credentials = False  # for the relays of the running Session
+        self._watchers: list[Callable[[e.SessionTransition], None]] = []
+        self._loop: asyncio.AbstractEventLoop
+        self._membership = MembershipLoop(self._apply)
+        self._sparse = SparseLog(log)
+        self._reloading, self._sessions = False, 0
+        self._running = RunningSession(0, self._sparse)
+        self._closing: asyncio.Task[None] | None = None  # kept, or it might be collected
+        self._adopt(model)
 
-    # --- life ----------------------------------------------------------------------------------------------------
+    # --- life of the process -----------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Start loading the model and warm the engine up; both go on while HTTP answers already."""
-        self._shell.start()
+        """Start loading the model and warm the engine up; both go on while HTTP is answered already."""
+        self._loop = asyncio.get_running_loop()
+        self.ended = self._loop.create_future()
+        self.model_thread.start()
         await self.engine.start()
 
     async def loading(self) -> AsyncIterator[Progress]:
-        """How loading goes on; ends when the model is there, or never will be."""
-        told: Progress | None = None
+        """Yield each step of loading; the iterator ends when the model has loaded, or never will."""
+        seen: Progress | None = None
         while True:
-            await self._shell.changes.until(
-                lambda: self._shell.progress is not told or self.state is not SessionState.CREATED, None
-            )
+            await self.changes.until(lambda: self.progress is not seen or self.state is not SessionState.CREATED, None)
             if self.state is not SessionState.CREATED:
                 return
-            if (told := self._shell.progress) is not None:
-                yield told
-
-    @property
-    def ended(self) -> asyncio.Future[LivereactorError | None]:
-        """Completes when the process has to end by itself, with the error that says why."""
-        return self._shell.ended
+            if (seen := self.progress) is not None:
+                yield seen
 
     async def aclose(self) -> bool:
         """End the Session and everything else within the exit timeout; False when the model hangs."""
-        shell, patience = self._shell, (self.limits.exit_timeout - 2 * ENGINE_CLOSE) / 2
-        shell.end("stopped")
-        await shell.changes.until(lambda: self.state is not SessionState.CLOSING, patience)
-        shell.calls.end()
-        await shell.peers.aclose()
-        shell.close()
+        patience = (self.limits.exit_timeout - 2 * ENGINE_CLOSE) / 2
+        self._end("stopped")
+        await self.changes.until(lambda: self.state is not SessionState.CLOSING, patience)
+        self.calls.end()
+        await self.peers.aclose()
+        self._membership.close()
+        self.event_log.close()
         # The last Segments are stored while the model ends.
-        stopping = asyncio.to_thread(shell.stage.stop, patience)
-        clean, _ = await asyncio.gather(stopping, shell.recorder.aclose(patience))
-        shell.outputs.close()
+        stopping = asyncio.to_thread(self.model_thread.stop, patience)
+        clean, _ = await asyncio.gather(stopping, self.recorder.aclose(patience))
+        self.outputs.close()
         try:
             async with asyncio.timeout(ENGINE_CLOSE):
-                await shell.uploads.end()
+                await self.uploads.end()
                 await self.engine.aclose()
         except (LivereactorError, TimeoutError) as error:  # the process ends anyway
             log.warning("not closed in order", reason=str(error) or type(error).__name__)
         return clean
 
-    async def become(self, model: type[Model], keep: bool) -> bool:
-        """Serve a newer version of the class: the Session ends, its clients come back by themselves.
+    async def reload(self, model: type[Model], keep: bool) -> bool:
+        """Serve a newer version of the class. The Session ends first; its clients come back by themselves.
 
         Returns:
-            False, with the reason in the log, where it does not load; the version before serves on as it was.
+            False, with the reason in the log, where the newer version does not load; the older one serves on.
         """
-        shell = self._shell
-        shell.reloading = True
-        shell.end("reloaded")
+        self._reloading = True
+        self._end("reloaded")
         try:
-            settled = (SessionState.READY, SessionState.TERMINATED)
-            await shell.changes.until(lambda: self.state in settled, self.limits.exit_timeout)
-            await asyncio.wrap_future(shell.stage.become(model, keep=keep))
-            shell.outputs.redeclare(definition_of(model).outputs)
-            shell.take(model)
-            shell.failure = None
-            shell.room(ModelLoaded())
+            ready = (SessionState.READY, SessionState.TERMINATED)
+            await self.changes.until(lambda: self.state in ready, self.limits.exit_timeout)
+            await asyncio.wrap_future(self.model_thread.become(model, keep=keep))
+            self.outputs.redeclare(definition_of(model).outputs)
+            self._adopt(model)
+            self.failure = None
+            self.dispatch(ModelLoaded())
         except LivereactorError as error:
             log.error("not reloaded, the version before runs on", reason=error.message)
-            shell.failure = error.message
+            self.failure = error.message
             return False
         else:
             return True
         finally:
-            shell.reloading = False
-            shell.changes.stir()
+            self._reloading = False
+            self.changes.stir()
 
-    def watch(self, watcher: Callable[[SessionTransition], None]) -> None:
-        """Call it, on the loop, with every move of the Session."""
-        self._shell.moves.watchers.append(watcher)
+    def _adopt(self, model: type[Model]) -> None:
+        """Set what follows from the class, with a membership machine in `created`."""
+        self.definition = definition_of(model)
+        self._document = to_openapi(self.definition.schema)
+        self.peers.tracks = tuple(self.definition.schema.tracks)
+        self._membership.enter(
+            Membership(
+                self.limits,
+                outputs=[track.name for track in self.definition.outputs],
+                inputs=list(self.definition.inputs),
+                idle_timeout=self.options.idle_timeout or self.definition.idle_timeout or 0.0,
+            )
+        )
 
-    # --- what it says of itself ------------------------------------------------------------------------------------
+    def watch(self, watcher: Callable[[e.SessionTransition], None]) -> None:
+        """Call `watcher`, on the loop, with every transition of the Session; it must not raise."""
+        self._watchers.append(watcher)
+
+    # --- state, for reading ------------------------------------------------------------------------------------------
+
+    @property
+    def members(self) -> Membership:
+        """The membership machine, for reading."""
+        return self._membership.machine
 
     @property
     def state(self) -> SessionState:
-        return self._shell.look.state
-
-    @property
-    def progress(self) -> Progress | None:
-        """How far loading has come."""
-        return self._shell.progress
-
-    @property
-    def end_reason(self) -> str | None:
-        """Why the Session that ends, or the last one, does."""
-        return self._shell.look.end_reason
-
-    @property
-    def connections(self) -> int:
-        """How many Connections there are."""
-        return len(self._shell.look.connections)
+        """The Session's state."""
+        return self.members.state
 
     @property
     def frames(self) -> float:
-        """Frames that the model has given, of all tracks, since the start."""
-        return sum(each.get("emitted", 0.0) for each in self._shell.outputs.counters().values())
+        """The number of Frames that the model has given since the start, of all tracks."""
+        return sum(each.get("emitted", 0.0) for each in self.outputs.counters().values())
 
     @property
     def ice_servers(self) -> Sequence[IceServer]:
-        """What the Session's Peers and clients gather with; credentials made here are as fresh as can be."""
-        running, relays = self._shell.look.session, self.options.relays
+        """The STUN and TURN servers of the Session's Peers and clients; credentials made here start now."""
+        running, relays = self.members.session, self.options.relays
         if self._makes_credentials and relays is not None and running is not None:
             return (*self.options.peers.ice_servers, relays.server(running.id, now_at=time.time()))
-        return self._shell.peers.config.ice_servers
-
-    @property
-    def failure(self) -> str | None:
-        """Why the last Session failed, for the operator and a page on loopback."""
-        return self._shell.failure
+        return self.peers.config.ice_servers
 
     @property
     def is_loaded(self) -> bool:
-        """The model's `load` has ended well."""
+        """Whether the model's `load` has ended well."""
         return self.state not in (SessionState.CREATED, SessionState.TERMINATED)
 
     def schema(self) -> dict[str, Any]:
-        """The OpenAPI document; empty before the model is loaded (protocol 1.6)."""
-        return dict(self._shell.document) if self.is_loaded else {}
+        """Return the model's OpenAPI document; empty before the model has loaded."""
+        return dict(self._document) if self.is_loaded else {}
 
     def track_map(self) -> dict[str, Any]:
-        """The model's tracks as `POST …/connections` shows them, for information."""
-        return {each.name: {"kind": each.kind, "direction": each.direction} for each in self._shell.schema.tracks}
+        """Return the model's tracks as `POST …/connections` shows them, for information."""
+        return {each.name: {"kind": each.kind, "direction": each.direction} for each in self.definition.schema.tracks}
 
     def describe(self) -> dict[str, Any]:
-        """The descriptor of protocol 1.4, as of now."""
-        shell = self._shell
-        segments = shell.recorder.segments_of(shell.definition)
-        return descriptor(shell.definition, self.state, shell.look.session, segments=segments)
+        """Return the session descriptor as of now."""
+        segments = self.recorder.segments_of(self.definition)
+        return descriptor(self.definition, self.state, self.members.session, segments=segments)
 
     def newest_picture(self) -> Pixels | None:
-        """The newest Frame of the model's first video output; None while there is none.
+        """Return the newest Frame of the model's first video output; None before the first one.
 
         Raises:
             NotFoundError: the model has no video output.
         """
-        tracks = [each.name for each in self._shell.definition.outputs if each.kind == "video"]
+        tracks = [each.name for each in self.definition.outputs if each.kind == "video"]
         if not tracks:
-            raise NotFoundError(f"model {self._shell.definition.name} has no video output, so there is no thumbnail")
-        return self._shell.outputs.newest(tracks[0])
+            raise NotFoundError(f"model {self.definition.name} has no video output, so there is no thumbnail")
+        return self.outputs.newest(tracks[0])
 
-    async def figures(self) -> bytes:
-        """What `GET /metrics` shows, the Peers' own figures sampled now."""
-        for stats in await self._shell.peers.stats():
+    async def render_metrics(self) -> bytes:
+        """Return the text of `GET /metrics`, with a fresh sample of the Peers."""
+        for stats in await self.peers.stats():
             self.metrics.peer(stats)
         return self.metrics.render()
 
     async def stages(self, session: str) -> SessionStages:
-        """Where the time of the open Session goes; raises `NotFoundError` for any other."""
+        """Return where the time of the open Session goes; raises `NotFoundError` for any other."""
         self.must_be_open(session)
-        peers = await self._shell.peers.stats()
-        return self._shell.calls.times.told(session, peers, self._shell.outputs.pictures())
+        return self._running.times.report(session, await self.peers.stats(), self.outputs.pictures())
 
-    # --- sessions ------------------------------------------------------------------------------------------------
+    # --- starting and ending Sessions --------------------------------------------------------------------------------
 
     def must_be_open(self, session: str) -> None:
         """Raise `NotFoundError` unless this is the Session that can be joined now."""
-        room = self._shell.look
-        if not room.is_open() or room.session is None or room.session.id != session:
+        if not self.members.is_open() or not self.runs(session):
             raise NotFoundError(f"no open session {session[:64]!r}; start one with POST /start_session")
 
     def runs(self, session: str) -> bool:
-        """Whether that Session is there, be it that it closes."""
-        running = self._shell.look.session
+        """Return whether that Session is here, open or closing."""
+        running = self.members.session
         return running is not None and running.id == session
 
     async def start_session(self, body: StartSession) -> dict[str, Any]:
-        """Start a Session, or come back to the one that runs; held while the model loads or another closes.
+        """Start a Session, or return to the running one. Waits while the model loads or another Session closes.
 
         Raises:
-            UnavailableError: the model is not there in time, or is dead.
-            ConflictError: the Session that runs is of the other generation.
+            UnavailableError: the model is not ready in time, or has stopped.
+            ConflictError: the running Session is of the other generation.
             UsageError, PeerError: `starting_input` breaks the schema, or the model refused it.
         """
         if self.is_loaded:
-            self._starting_calls(body)  # what is wrong is told at once
-        await self._shell.changes.until(lambda: self._shell.is_settled, self.limits.answer_hold)
-        if self._shell.look.is_open():
-            return self._come_back(body)
-        await self.begin(body)
+            starting_calls(self.definition.schema, body.starting_input)  # an error in it is reported at once
+        await self.changes.until(lambda: self._answers_now, self.limits.answer_hold)
+        if self.members.is_open():
+            self._must_match(body)
+        else:
+            await self.begin(body)
         return self.describe()
 
     def begin(self, body: StartSession, *, ice_servers: Sequence[IceServer] | None = None) -> Awaitable[None]:
-        """Start a Session at once, where there is none and the model is there.
+        """Start a Session at once.
 
         Args:
             ice_servers: for its Peers; None = the runtime's own.
 
         Returns:
-            what raises `PeerError` where the model refuses the `starting_input`; the Session has ended then.
+            An awaitable that raises `PeerError` where the model refuses the `starting_input`; the Session ends then.
 
         Raises:
-            UnavailableError: the model is not there, or serves another Session.
+            UnavailableError: the model is not ready, or serves another Session.
             UsageError, PeerError: `starting_input` breaks the schema.
         """
-        if self.state is not SessionState.READY or self._shell.reloading:
+        if self.state is not SessionState.READY or self._reloading:
             raise self._not_ready()
-        asked = SessionRequested(
+        request = SessionRequested(
             body.session_id or session_id(),
             body.arguments,
             body.is_stepped,
             body.max_duration,
             body.reconnection_window,
-            self._starting_calls(body),
+            starting_calls(self.definition.schema, body.starting_input),
             body.steps,
             body.unclaimed_window,
             body.account,
         )
-        folder_of(asked.id)  # an id that cannot name a folder is refused before anything begins
-        self._numbers.forget()
+        folder_of(request.id)  # an id that cannot name a folder is refused before anything begins
+        self._connection_ids.forget()
         self._makes_credentials = ice_servers is None
         if ice_servers is not None:
-            self._shell.peers.gather_with(ice_servers)
-        self._shell.room(asked)
-        return self._started(self._shell.opening if asked.starting else None)
+            self.peers.gather_with(ice_servers)
+        self.dispatch(request)
+        return self._started(self._running.opening if request.starting else None)
 
     async def stop_session(self, body: StopSession) -> None:
-        """End the Session; without one, nothing happens."""
-        self._shell.end("moderated" if body.moderate else (body.reason or "stopped"), moderate=body.moderate)
+        """End the Session; nothing happens where none is open."""
+        self._end("moderated" if body.moderate else (body.reason or "stopped"), moderate=body.moderate)
 
     def end(self, session: str, reason: str, *, moderate: bool = False, quietly: bool = False) -> None:
-        """End that Session; nothing if it is not the one that runs. `quietly`: its clients are not told why."""
-        running = self._shell.look.session
-        if running is not None and running.id == session:
-            self._shell.end("moderated" if moderate else reason, moderate=moderate, quietly=quietly)
+        """End that Session; nothing happens where it does not run. `quietly`: its clients are not told why."""
+        if self.runs(session):
+            self._end("moderated" if moderate else reason, moderate=moderate, quietly=quietly)
+
+    def _end(self, reason: str, *, moderate: bool = False, quietly: bool = False) -> None:
+        if self.members.is_open():
+            notice = bool(self.channels) and not quietly
+            self.dispatch(EndRequested(reason, notice=notice, moderate=moderate))
+
+    @property
+    def _answers_now(self) -> bool:
+        """Neither loading, closing nor reloading: a request to start can be answered."""
+        return self.state not in (SessionState.CREATED, SessionState.CLOSING) and not self._reloading
 
     async def _started(self, opening: Future[None] | None) -> None:
         if opening is None:
@@ -298,30 +383,16 @@ class Runtime:
         try:
             await asyncio.wrap_future(opening)
         except UsageError as error:  # the model refused what it should start with
-            self._shell.end("start_refused")
+            self._end("start_refused")
             raise PeerError(f"starting_input.{error.message}", code=error.code) from error
 
-    def _come_back(self, body: StartSession) -> dict[str, Any]:
-        """A reloaded page finds its Session; who wants another generation must not take this one for its own."""
-        session = self._shell.look.session
+    def _must_match(self, body: StartSession) -> None:
+        """Let a reloaded page find its Session, and refuse a client that wants the other generation."""
+        session = self.members.session
         runs = "stepped" if session is not None and session.stepped else "streamed"
         asked = "stepped" if body.is_stepped else body.generation
         if asked is not None and asked != runs:
             raise ConflictError(f"a {runs} session is running; stop it before starting a {asked} one")
-        return self.describe()
-
-    def _starting_calls(self, body: StartSession) -> tuple[tuple[str, Call], ...]:
-        starting = body.starting_input
-        if starting is None:
-            return ()
-        commands = [m.Command(each.command, each.data) for each in starting.commands]
-        try:
-            calls = checked_calls(self._shell.schema, starting.state, commands)
-        except StepRefusedError as error:
-            raise PeerError(f"starting_input.{error.entry}: {error.message}", code=error.code) from error
-        if calls.uploads:
-            raise PeerError("starting_input: a session cannot start with files; upload them once it runs")
-        return (*calls.state, *calls.commands)
 
     def _not_ready(self) -> UnavailableError:
         if self.state is SessionState.TERMINATED:
@@ -331,67 +402,341 @@ class Runtime:
         progress = f" ({self.progress.fraction:.0%}, {self.progress.text})" if self.progress else ""
         return UnavailableError(f"the model is loading{progress}; retry in 5 s", code="MODEL_LOADING", retry_after=5)
 
-    # --- signalling ----------------------------------------------------------------------------------------------
+    # --- signalling --------------------------------------------------------------------------------------------------
 
     def new_connection(self, *, caller: str = "") -> int:
-        """A fresh Connection id of the caller's; raises `UnavailableError` where the Session is full."""
-        room = self._shell.look
-        room.check_room(None)
-        return self._numbers.mint(caller, room.connections)
+        """Return a fresh connection id for the caller; raises `UnavailableError` where the Session is full."""
+        self.members.check_capacity(None)
+        return self._connection_ids.mint(caller, self.members.connections)
 
     def offer(
         self, connection: int, body: Offer, *, role: Role = "owner", records: bool = True, caller: str = ""
     ) -> None:
-        """Take an offer; its answer is made in the background.
+        """Accept an offer; its answer is made in the background.
 
         Args:
-            records: it may ask for Clips.
-            caller: who asks, as the coordinator tells callers apart; what is his, nobody else may use.
+            records: the Connection may ask for Clips.
+            caller: the client, as the coordinator tells clients apart; nobody else may use this Connection.
 
         Raises:
-            PeerError: not an offer that can be answered; nothing was changed.
-            ConflictError: the Connection is somebody else's.
+            PeerError: not an offer that can be answered; nothing has changed.
+            ConflictError: the Connection is another client's.
             UnavailableError: the Session is full.
         """
-        self._must_be_theirs(connection, caller)
-        description = self._shell.peers.check(body)
-        self._shell.room(Offered(connection, role, flat=connection == FLAT_CONNECTION))
-        self._numbers.took(connection, caller)
-        self._shell.connect(connection, ours=body.client_info.is_livereactor, records=records)
-        self._shell.peers.gather_with(self.ice_servers)
-        self._shell.peers.negotiate(connection, body, description)
+        self._check_caller(connection, caller)
+        description = self.peers.check(body)
+        self.dispatch(Offered(connection, role, flat=connection == FLAT_CONNECTION))
+        self._connection_ids.claim(connection, caller)
+        self._forget(connection)  # a new offer replaces whatever transport the Connection had, without a notice
+        self.channels[connection] = DataChannels(
+            connection,
+            self,
+            self.limits,
+            is_ours=body.client_info.is_livereactor,
+            may_record=records,
+            log=self._running.log,
+        )
+        self._running.times.trace.offered(connection)
+        self.metrics.connections(len(self.channels))
+        self.peers.gather_with(self.ice_servers)
+        self.peers.negotiate(connection, body, description)
 
     async def answer(self, connection: int, *, caller: str = "") -> str | None:
-        """The answer to the last offer, held for a while; None while it is not there.
+        """Return the answer to the last offer; waits for a while, and returns None where there is none yet.
 
         Raises:
             NotFoundError: no such Connection.
-            ConflictError: it is somebody else's.
+            ConflictError: the Connection is another client's.
             LivereactorError: the offer could not be answered.
         """
-        self._must_be_theirs(connection, caller)
-        if not self._shell.peers.knows(connection):
+        self._check_caller(connection, caller)
+        if not self.peers.knows(connection):
             nobody_yet = self.state in (SessionState.WAITING, SessionState.ORPHANED)
-            if self._numbers.is_minted(connection) or (connection == FLAT_CONNECTION and nobody_yet):
+            if self._connection_ids.is_minted(connection) or (connection == FLAT_CONNECTION and nobody_yet):
                 return None
-        return await self._shell.peers.answer(connection)
+        return await self.peers.answer(connection)
 
     async def candidates(self, connection: int, candidates: list[Candidate], *, caller: str = "") -> None:
-        """Candidates for an offer that came or will come.
+        """Add candidates to an offer that came or will come.
 
         Raises:
-            ConflictError: the Connection is somebody else's.
-            LimitError: more than anybody has.
+            ConflictError: the Connection is another client's.
+            LimitError: more candidates than any client has.
         """
-        self._must_be_theirs(connection, caller)
-        await self._shell.peers.candidates(connection, candidates)
+        self._check_caller(connection, caller)
+        await self.peers.candidates(connection, candidates)
 
-    def _must_be_theirs(self, connection: int, caller: str) -> None:
-        self._numbers.check(connection, caller, self._shell.look.connections)
+    def _check_caller(self, connection: int, caller: str) -> None:
+        self._connection_ids.check(connection, caller, self.members.connections)
 
-    # --- uploads -------------------------------------------------------------------------------------------------
+    # --- events: from Peers, data channels and the model's thread ----------------------------------------------------
 
-    @property
-    def uploads(self) -> Uploads:
-        """Files that clients give to the Session."""
-        return self._shell.uploads
+    def dispatch(self, event: e.MembershipEvent) -> None:
+        """Give an event to the membership machine and apply its effects; raises what the machine raises."""
+        self._membership.handle(event)
+
+    def add_channel(self, connection: int, channel: Channel) -> None:
+        """Add a channel that the Connection's client has opened."""
+        if (channels := self.channels.get(connection)) is not None:
+            channels.add(channel)
+
+    def receive(self, channels: DataChannels, message: m.ClientMessage) -> None:
+        """Act on a client's message; raises what the membership machine raises."""
+        connection = channels.connection
+        match message:
+            case m.Command():
+                self._command(channels, message)
+            case m.RequestStep():
+                self._step(channels, message)
+            case m.ResumeTrack(name=track):
+                self.dispatch(e.ResumeRequested(connection, track))
+            case m.PauseTrack(name=track):
+                self.dispatch(e.PauseRequested(connection, track))
+            case m.PublishTrack(name=track, request_id=request_id):
+                self.dispatch(e.PublishRequested(connection, track, request_id))
+            case m.UnpublishTrack(name=track):
+                self.dispatch(e.UnpublishRequested(connection, track))
+            case m.Ping():
+                if channels.is_ours:  # other clients do not expect an answer
+                    channels.send(m.Pong())
+            case m.ClientStats():
+                self.metrics.client(message)
+                self._running.times.add_client_stats(message, [track.name for track in self.definition.outputs])
+            case m.FileUploaded(file=file):
+                self._file_uploaded(connection, file.upload_id)
+            case m.RequestSchema(request_id=request_id):
+                channels.send(m.ModelSchema(self._document, request_id))
+            case m.RequestCapabilities():
+                channels.send(m.ModelCapabilities(capabilities(self.definition).to_body()))
+            case m.RequestClip() | m.RequestRecording():
+                if channels.may_record:
+                    self.recorder.answer(message, channels.send)
+                else:
+                    channels.send(m.ClipFailed(MAY_NOT_RECORD, message.request_id))
+            case m.PeerFault(code=code):
+                channels.log.info("client reports an error", connection=connection, code=str(code)[:FAULT_CHARACTERS])
+
+    def _command(self, channels: DataChannels, command: m.Command) -> None:
+        try:
+            client = self._commanding(channels.connection)
+        except LivereactorError as error:
+            channels.send(m.Failure(command.request_id, error.code, error.message))
+            return
+        self.calls.command(channels, client, self.definition.schema, command)
+
+    def _step(self, channels: DataChannels, request: m.RequestStep) -> None:
+        session = self.members.session
+        try:
+            client = self._commanding(channels.connection)
+            if session is None or not session.stepped:
+                raise UnavailableError("this session streams; start one with generation 'stepped'", code="NOT_READY")
+        except LivereactorError as error:
+            channels.send(refused(request.request_id, error))
+            return
+        tracks = (self.definition.outputs, self.definition.inputs)
+        self.calls.step(channels, client, self.definition.schema, tracks, request)
+
+    def _commanding(self, connection: int) -> ClientInfo:
+        """Return the client that gives a command; raises where it may not, or the Session has ended."""
+        client = self._running.clients.get(connection)
+        try:
+            self.dispatch(e.CommandReceived(connection))
+        except IllegalTransitionError:
+            client = None
+        if client is None:
+            raise UnavailableError("the session has ended; connect again", code="session_ended")
+        return client
+
+    def _file_uploaded(self, connection: int, upload: str) -> None:
+        client = self._running.clients.get(connection)
+        wanted = "uploaded" in self.definition.hooks and client is not None and client.role == "owner"
+        if wanted and self.uploads.notice(upload):
+            self._running.spawn(self.calls.uploaded(upload, self._running.log))
+
+    def _post(self, work: Callable[..., None], *arguments: object) -> None:
+        """Do `work` on the loop. Any thread."""
+        try:
+            self._loop.call_soon_threadsafe(work, *arguments)
+        except RuntimeError:  # the loop has closed: nobody is left to be told
+            return
+
+    def model_event(self, event: ModelEvent) -> None:
+        """Act on an event of the model's thread."""
+        match event:
+            case MessageSent(session=session) if session != self._running.number:
+                pass  # of an earlier Session, so not for the clients of this one
+            case MessageSent(message=message, client=client):
+                self._send(client, m.ModelMessage(message.type, message.data))
+            case Progress():
+                self.progress = event
+                self.changes.stir()
+                log.info("loading", progress=event.fraction, text=event.text)
+            case LoadFinished(seconds=seconds):
+                self.metrics.loaded(seconds)
+                log.info("model loaded", model=self.definition.name, seconds=round(seconds, 3))
+                self.dispatch(ModelLoaded())
+            case LoadFailed(reason=reason):
+                self.failure = reason
+                self.dispatch(ModelBroken(reason))
+                self._finish(ModelLoadError(reason))
+            case SessionFailed(reason=reason, reusable=reusable):
+                self.failure = reason
+                self._running.log.error("session failed", reason=reason)
+                self._end("error")
+                if not reusable and not self.options.reloads:
+                    self._broken(reason)
+            case StreamEnded() | StepsDone():
+                self._end("stopped")
+
+    def _broken(self, reason: str) -> None:
+        """The model can serve nobody any more, so the process has to be replaced."""
+        self.failure = reason
+        if self.state is not SessionState.TERMINATED:
+            self.dispatch(ModelBroken(reason))
+        self._finish(UnavailableError(reason))
+
+    def _finish(self, error: LivereactorError) -> None:
+        if not self.ended.done():
+            self.ended.set_result(error)
+
+    # --- effects of the membership machine ---------------------------------------------------------------------------
+
+    def _apply(self, effect: e.MembershipEffect) -> None:
+        match effect:
+            case e.ResumeOutput(connection=connection, track=track):
+                self.outputs.resume(track, connection)
+            case e.PauseOutput(connection=connection, track=track):
+                self.outputs.pause(track, connection)
+            case e.WantOutputs(tracks=tracks):
+                self.model_thread.want(tracks)
+                self.recorder.run(bool(tracks) or self.definition.run_without_viewers)
+            case e.OpenInput(track=track, connection=publisher):
+                self.peers.open_input(track, publisher)
+                self.model_thread.input_active(track, True)
+            case e.CloseInput(track=track):
+                self.peers.close_input(track)
+                self.model_thread.input_active(track, False)
+            case e.ProbeInputs(connection=connection):
+                self.peers.probe(connection)
+            case e.JoinModel(connection=connection, role=role):
+                self._join(connection, role)
+            case e.LeaveModel(connection=connection):
+                if (client := self._running.clients.pop(connection, None)) is not None:
+                    self.model_thread.leave(client)
+            case e.GrantPublish(connection=connection, track=track, request_id=request):
+                self._send(connection, m.PublishGranted(track, request))
+            case e.RefusePublish(connection=connection):
+                if (channels := self.channels.get(connection)) is not None:
+                    channels.refuse_publish(effect)
+            case e.AssumeFormat(connection=connection):
+                if (channels := self.channels.get(connection)) is not None:
+                    channels.assume_v0()
+            case e.ClosePeer(connection=connection, reason=reason):
+                self._disconnect(connection, reason)
+            case e.AnnounceEnd(reason=reason, moderate=moderate):
+                self.calls.end()
+                self._send(None, m.Moderation("terminate", message=reason) if moderate else m.SessionEnded(reason))
+            case e.AnnounceTimeLeft(seconds_left=seconds):
+                self._send(None, m.RuntimeMessage("timeWarning", {"seconds": seconds}))
+            case e.OpenModel(session=session):
+                self._open_model(session)
+            case e.CloseModel(reason=reason):
+                self._close_model(reason)
+            case e.RecordTransition():
+                self._record_transition(effect)
+            case e.BecameLive():
+                pass  # held messages leave when the format is known; early ones are read once the client has joined
+
+    def _send(self, connection: int | None, message: m.ServerMessage) -> None:
+        """Send to one Connection, if it is there, or to all where `connection` is None."""
+        for channels in list(self.channels.values()) if connection is None else [self.channels.get(connection)]:
+            if channels is not None:
+                channels.send(message)
+
+    def _open_model(self, request: SessionRequested) -> None:
+        self.failure = None
+        self._sessions += 1
+        running = self._running = RunningSession(self._sessions, self._sparse, request.id)
+        self.peers.log = running.log
+        try:
+            journal = self.recorder.begin(request, self.definition, running.log)
+            self.uploads.begin(request.id)
+            self.calls.times = running.times
+            self.outputs.time(running.times.timings, running.times.trace)
+            running.opening = self.model_thread.open(running.start(request, journal))
+            running.times.trace.opening(running.opening)
+        except Exception:
+            running.log.exception("session not opened")
+            self._end("error")
+        else:
+            running.opening.add_done_callback(lambda done: self._post(self._opened, running, request, done))
+
+    def _opened(self, running: RunningSession, request: SessionRequested, done: Future[None]) -> None:
+        """End a Session that did not open. Where the model refused the `starting_input`, `_started` ends it."""
+        error = None if done.cancelled() else done.exception()
+        if error is None or running is not self._running or (request.starting and isinstance(error, UsageError)):
+            return
+        if not isinstance(error, LivereactorError):
+            running.log.error("session not opened", exc_info=error)
+        self._end("error")
+
+    def _close_model(self, reason: str) -> None:
+        if (started := self.members.started) is not None:
+            self.metrics.session_ended(reason, time.monotonic() - started)
+        self.recorder.end()
+        self.calls.end()
+        self.peers.forget_session()
+        self._running.cancel()
+        self._closing = asyncio.create_task(self._close_session(reason, self._running))
+
+    async def _close_session(self, reason: str, running: RunningSession) -> None:
+        broken = await running.close_model(self.model_thread, self.outputs, reason, self.limits.exit_timeout)
+        if broken is not None:
+            self._broken(broken)
+            return
+        try:
+            await self.uploads.end()
+        except Exception as error:  # the store is away: its files stay, unreachable, and the next client is served
+            running.log.error("uploads not erased", reason=str(error) or type(error).__name__)
+        if self.state is SessionState.CLOSING:
+            self.dispatch(ModelClosed())
+            self._running = RunningSession(0, self._sparse)
+
+    def _join(self, connection: int, role: Role) -> None:
+        client = ClientInfo(connection, role, time.time())
+        self._running.clients[connection] = client
+        self._running.times.trace.connected(connection)
+        self.model_thread.join(client)
+        self._running.log.info("client joined", connection=connection, role=role)
+        if (channels := self.channels.get(connection)) is not None:
+            channels.read_early()
+
+    def _disconnect(self, connection: int, reason: str) -> None:
+        self._forget(connection)
+        self.metrics.connections(len(self.channels))
+        self._running.log.info("connection closed", connection=connection, reason=reason)
+        self.changes.stir()
+
+    def _forget(self, connection: int) -> None:
+        """Close the Connection's channels and Peer, and drop its waiting calls."""
+        if (channels := self.channels.pop(connection, None)) is not None:
+            channels.close()
+        self._running.times.trace.dropped(connection)
+        self.calls.forget(connection)
+        self.peers.drop(connection)
+
+    def _record_transition(self, move: e.RecordTransition) -> None:
+        """Report a transition to the event log, the metrics, the log and the watchers."""
+        requested, before, after = self.members.session, move.before, move.after
+        # The transition comes first; the model is opened, and `_running` made, by the next effect.
+        session = requested.id if requested else self._running.id
+        session_log = self._sparse.bind(session=session) if requested else self._running.log
+        started = self.members.started
+        if before is SessionState.WAITING and after is SessionState.STREAMING and started is not None:
+            self.metrics.first_client(time.monotonic() - started)
+        self.event_log.record(before.value, after.value, move.reason)
+        apart = f"{before.value} {after.value}"
+        session_log.info("session state", apart=apart, before=before.value, after=after.value, reason=move.reason)
+        for watcher in self._watchers:
+            watcher(e.SessionTransition(session, before, after, move.reason))
+        self.changes.stir()

@@ -11,6 +11,7 @@ import numpy as np
 from livereactor.base.errors import LivereactorError, PeerError, UnavailableError
 from livereactor.media.frames import Frame, Sound
 from livereactor.protocol import messages as m
+from livereactor.protocol.http import StartingInput
 from livereactor.protocol.schema import ModelSchema, argument_uploads, arguments_with_files, validate_arguments
 from livereactor.runtime.interfaces import Call, OutputDeclaration, StepInput, StepOutput
 
@@ -71,6 +72,24 @@ def checked_calls(schema: ModelSchema, state: Mapping[str, Any], commands: Seque
         [checked(f"commands[{index}]", command) for index, command in enumerate(commands)],
         frozenset(uploads),
     )
+
+
+def starting_calls(schema: ModelSchema, starting: StartingInput | None) -> tuple[tuple[str, Call], ...]:
+    """Return the calls of a `starting_input`.
+
+    Raises:
+        PeerError: one of them breaks the schema, or needs a file.
+    """
+    if starting is None:
+        return ()
+    commands = [m.Command(each.command, each.data) for each in starting.commands]
+    try:
+        calls = checked_calls(schema, starting.state, commands)
+    except StepRefusedError as error:
+        raise PeerError(f"starting_input.{error.entry}: {error.message}", code=error.code) from error
+    if calls.uploads:
+        raise PeerError("starting_input: a session cannot start with files; upload them once it runs")
+    return (*calls.state, *calls.commands)
 
 
 def step_media(media: Sequence[m.TrackFrames], inputs: Mapping[str, str]) -> dict[str, Sequence[Frame | Sound]]:

@@ -44,7 +44,7 @@ class SessionTimes:
         self._handler.add(marks.done - marks.taken)
         self._reply.add(now - marks.done)
 
-    def reported(self, stats: m.ClientStats, tracks: Collection[str]) -> None:
+    def add_client_stats(self, stats: m.ClientStats, tracks: Collection[str]) -> None:
         """What a client says of its own stages (protocol 5.11); odd figures and unknown tracks are left out."""
         for track in stats.tracks:
             if track.track not in tracks:
@@ -57,7 +57,7 @@ class SessionTimes:
                 if 0 <= mean_ms <= _LONGEST_MS:
                     self.timings.of(name, track.track).add(mean_ms / 1e3, stage.frames)
 
-    def told(self, session: str, peers: Sequence[PeerStats], pictures: Sequence[TrackPictures]) -> SessionStages:
+    def report(self, session: str, peers: Sequence[PeerStats], pictures: Sequence[TrackPictures]) -> SessionStages:
         """All of it, the network as the Peers have it now, and what became of the pictures."""
         network = Timings()
         ways = network.of(StageName.NETWORK)

@@ -14,9 +14,9 @@ from livereactor.base.errors import LivereactorError, PeerError, UnavailableErro
 from livereactor.engine.port import IceServer
 from livereactor.protocol import link
 from livereactor.protocol.http import IceServerBody, StartSession
+from livereactor.runtime.session.events import SessionTransition
 from livereactor.runtime.session.lifecycle import OPEN, SessionState
 from livereactor.runtime.session.service import Runtime
-from livereactor.runtime.session.transitions import SessionTransition
 from livereactor.runtime.worker.app import relayed_app
 from livereactor.runtime.worker.calls import call, refusal
 from livereactor.runtime.worker.events import SlotBroken, SlotClosed, SlotMoved
@@ -89,7 +89,11 @@ class Slot:
     def figures(self) -> dict[str, float]:
         """Sessions that are open, Connections, and frames that the model has made."""
         runtime = self.runtime
-        return {"sessions": runtime.state in OPEN, "connections": runtime.connections, "frames": runtime.frames}
+        return {
+            "sessions": runtime.state in OPEN,
+            "connections": len(runtime.members.connections),
+            "frames": runtime.frames,
+        }
 
     async def aclose(self) -> bool:
         """End the Session and the model; False when it hangs."""
@@ -122,7 +126,7 @@ class Slot:
             reason = _reason(moved.reason) if after is SessionState.CLOSING else ""
             self._listener(SlotMoved(self.n, session, phase, reason, seen=after is SessionState.STREAMING))
         elif session is not None and after is SessionState.READY:
-            reason = _reason(self.runtime.end_reason or "stopped")
+            reason = _reason(self.runtime.members.end_reason or "stopped")
             detail = self._detail or (self.runtime.failure or "" if reason == "error" else "")
             self._listener(SlotClosed(self.n, session, reason, detail))
 
