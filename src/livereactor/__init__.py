@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from livereactor import errors
     from livereactor.base.errors import CommandError
-    from livereactor.client.error import ReactorError
+    from livereactor.client.errors import ReactorError
     from livereactor.client.files.download import download_clip
     from livereactor.client.http.credentials import fetch_jwt
     from livereactor.client.reactor import Reactor
@@ -64,7 +64,7 @@ _HOMES: Final = {
     "Message": ("livereactor.runtime.authoring.messages", "Message"),
     "Model": ("livereactor.runtime.authoring.model", "Model"),
     "Reactor": ("livereactor.client.reactor", "Reactor"),
-    "ReactorError": ("livereactor.client.error", "ReactorError"),
+    "ReactorError": ("livereactor.client.errors", "ReactorError"),
     "Session": ("livereactor.runtime.authoring.context", "Session"),
     "Status": ("livereactor.client.types", "Status"),
     "SyncReactor": ("livereactor.client.sync.reactor", "SyncReactor"),

@@ -25,7 +25,6 @@ from livereactor.base.errors import (
     UnresolvedUploadError,
     UsageError,
 )
-from livereactor.client.error import ReactorError
 from livereactor.client.errors import (
     AbortedError,
     AuthError,
@@ -56,6 +55,7 @@ from livereactor.client.errors import (
     NotSupportedError,
     PlaylistFetchFailedError,
     RateLimitedError,
+    ReactorError,
     ReconnectionFailedError,
     RecorderDisabledError,
     RecordingError,

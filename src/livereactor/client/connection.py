@@ -19,23 +19,21 @@ import structlog
 
 from livereactor.base.errors import IllegalTransitionError
 from livereactor.client.chores import Calls, Chores
-from livereactor.client.engine_of import begin_loading
-from livereactor.client.error import ReactorError
-from livereactor.client.errors import AuthError, InvalidStateError, NotReadyError, error_of
+from livereactor.client.dispatcher import Dispatcher
+from livereactor.client.errors import AuthError, InvalidStateError, NotReadyError, ReactorError, error_of
 from livereactor.client.events import Emitter
 from livereactor.client.http.api import Api
 from livereactor.client.http.credentials import Credentials, Resolver
-from livereactor.client.known import Known
 from livereactor.client.lifecycle import messages as w
 from livereactor.client.lifecycle.machine import Machine
 from livereactor.client.lifecycle.states import Phase
 from livereactor.client.open_clients import OPEN, running_loop
 from livereactor.client.options import Options
-from livereactor.client.session_work import CANCELLED, SessionWork, Told
-from livereactor.client.speech import Speech
-from livereactor.client.tracks.track_requests import TrackRequests
+from livereactor.client.session import CANCELLED, SessionAnswer, SessionRecord, SessionRequests
 from livereactor.client.tracks.tracks import Tracks
 from livereactor.client.transport.link import Link
+from livereactor.client.transport.process_engine import begin_loading
+from livereactor.client.transport.track_requests import TrackRequests
 from livereactor.client.transport.transports import Transports, refuse_mode
 from livereactor.client.types import ConnectionTimings, Status
 
@@ -49,10 +47,10 @@ class Connection:
 
     Args:
         options: as the client was made.
-        emitter: is told of everything.
+        emitter: emits every event.
 
     Attributes:
-        status: as it was told last.
+        status: the status last emitted.
         last_error: until the next success.
         transports: the one in use and the one coming up.
         calls: what ends with the transport.
@@ -64,13 +62,13 @@ class Connection:
         self.credentials = Credentials(options.api_key, options.jwt)
         self.api = Api(options.url, local=options.local, credentials=self.credentials)
         self.tracks = Tracks(TrackRequests(self))
-        self.known = Known(emitter, self.tracks)
+        self.session = SessionRecord(emitter, self.tracks)
         self.status = Status.DISCONNECTED
         self.last_error: ReactorError | None = None
         self.is_closed = False
         self.calls = Calls()
         self._chores = Chores()
-        self._sessions = SessionWork(self.api, options)
+        self._sessions = SessionRequests(self.api, options)
         self._machine = Machine(auto_reconnect=options.auto_reconnect)
         self._posted: deque[w.MachineEvent] = deque()
         self._is_handling = False
@@ -84,9 +82,9 @@ class Connection:
         self.transports = Transports(
             self.api,
             emitter,
-            self.known,
+            self.session,
             self.tracks,
-            Speech(emitter, self.known, lambda reason: self._post(w.Over(reason)), self.report),
+            Dispatcher(emitter, self.session, lambda reason: self._post(w.Over(reason)), self.report),
             self._chores,
             timings=lambda: self._machine.timings,
             report_stats=options.report_stats,
@@ -196,7 +194,7 @@ class Connection:
         if (link := self.link) is not None and self.status is Status.READY:
             return link
         words = f"cannot {operation} while {self.status.value}; wait for ready"
-        session_id = self.known.session_id
+        session_id = self.session.session_id
         raise self._reported(NotReadyError(words, operation=operation, reason="INVALID_STATE", session_id=session_id))
 
     async def settled_link(self, operation: str) -> Link:
@@ -264,7 +262,7 @@ class Connection:
             log.debug("an event came too late", reason=error.message)
             return
         if self._machine.session_id is not None:
-            self.known.name(self._machine.session_id)
+            self.session.name(self._machine.session_id)
         for effect in effects:
             self._carry_out(effect)
         phase = self._machine.phase
@@ -314,7 +312,7 @@ class Connection:
                 self._chores.add(self._sessions.end(session_id, is_sure=self._was_in_use))
             case w.Forget():
                 self.transports.forget()
-                self.known.forget()
+                self.session.forget()
             case w.Probe():
                 self.transports.probe()
             case w.TellEnded(reason):
@@ -348,11 +346,11 @@ class Connection:
             task.cancel()
             self._chores.add(_ended(task))
 
-    def _take(self, told: Told) -> None:
-        self._post(told.event)
-        found = told.descriptor
+    def _take(self, answer: SessionAnswer) -> None:
+        self._post(answer.event)
+        found = answer.descriptor
         if found is not None and self._machine.session_id == found.session_id:
-            self.known.take(found, resumes=self._resumes)
+            self.session.take(found, resumes=self._resumes)
 
     async def _made(self) -> None:
         begin_loading()
@@ -363,13 +361,13 @@ class Connection:
         self._take(await self._sessions.adopt(session_id))
 
     async def _seen(self) -> None:
-        known = self.known
+        session = self.session
         # Held until the next change only while that is what is waited for.
-        version = known.version if self._machine.phase is Phase.PREPARING else None
-        self._take(await self._sessions.look(known.session_id or "", version))
+        version = session.version if self._machine.phase is Phase.PREPARING else None
+        self._take(await self._sessions.look(session.session_id or "", version))
 
     async def _link_up(self, *, again: bool) -> None:
-        refuse_mode(self.known, self.options.generation)
+        refuse_mode(self.session, self.options.generation)
         await self.transports.open(again=again, max_attempts=self._max_attempts)
         self._post(w.Linked())
 

@@ -15,11 +15,79 @@ Mistakes in arguments are `TypeError` and `ValueError`, never these.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
-from typing import Final, Unpack
+from typing import Any, Final, Literal, TypeAlias, TypedDict, Unpack
 
 from livereactor.base import errors as base
-from livereactor.client.error import ALIASES, Facts, ReactorError
+from livereactor.base.errors import LivereactorError
+
+Component: TypeAlias = Literal["api", "gpu", "client"]
+
+# Names that other generations of peers use for a code of ours.
+ALIASES: Final = {"AUTHENTICATION_FAILED": "UNAUTHORIZED"}
+
+
+class Facts(TypedDict, total=False):
+    """What is known of an error beyond its message; None, as what is absent, leaves it as the error's class has it."""
+
+    reason: str | None
+    component: Component | None
+    recoverable: bool | None
+    operation: str | None
+    status: int | None
+    retry_after: float | None
+    session_id: str | None
+    details: Mapping[str, Any] | None
+
+
+class ReactorError(LivereactorError):
+    """Anything that went wrong for a client.
+
+    Attributes:
+        code: the documented code of the operation, or of the cause where that says what to do (`UNAUTHORIZED`).
+        reason: the precise cause (`NETWORK_ERROR`); equal to `code` where there is no more to say.
+        component: `api` (coordinator, HTTP), `gpu` (runtime, transport) or `client` (here).
+        recoverable: the same call may succeed later, unchanged.
+        operation: the call that failed (`connect`), empty where there was none.
+        status: of the HTTP answer, or None.
+        retry_after: seconds to leave before the next try, or None.
+        session_id: the Session it was about, or None.
+        details: whatever else the server said, such as `quota_type`, `limit` and `current`.
+        timestamp: Unix seconds.
+    """
+
+    component: Component = "client"
+
+    def __init__(self, message: str, *, code: str | None = None, **facts: Unpack[Facts]) -> None:
+        super().__init__(message, code=code)
+        self.reason = facts.get("reason") or self.code
+        self.component = facts.get("component") or self.component
+        self.recoverable = self.recoverable if (said := facts.get("recoverable")) is None else said
+        self.operation = facts.get("operation") or ""
+        self.status, self.retry_after = facts.get("status"), facts.get("retry_after")
+        self.session_id = facts.get("session_id")
+        self.details: dict[str, Any] = dict(facts.get("details") or {})
+        self.timestamp = time.time()
+
+    @property
+    def timestamp_ms(self) -> int:
+        """Unix milliseconds."""
+        return round(self.timestamp * 1000)
+
+    @property
+    def retry_after_ms(self) -> int | None:
+        """`retry_after` in milliseconds."""
+        return None if self.retry_after is None else round(self.retry_after * 1000)
+
+    def has_code(self, name: str) -> bool:
+        """Whether `name` is the code or the reason, under its present name or an older one."""
+        return ALIASES.get(name, name) in (self.code, self.reason)
+
+    def __str__(self) -> str:
+        """One line: `connect: [RATE_LIMITED] 5 of 5 concurrent sessions in use; retry in 12 s`."""
+        operation = f"{self.operation}: " if self.operation else ""
+        return f"{operation}[{self.code}] {self.message}"
 
 
 class AuthError(ReactorError, base.UnauthorizedError):
@@ -385,3 +453,51 @@ def error_of(code: str, message: str, **facts: Unpack[Facts]) -> ReactorError:
     code = ALIASES.get(code, code)
     kind = StepError if code.startswith("step_") else _BY_CODE.get(code, ReactorError)
     return kind(message, code=code, **facts)
+
+
+RETRY_AFTER: Final = 3.0  # seconds to leave before a lost media connection is tried again (acceptance C-11)
+
+# Causes that say nothing by themselves of what to do: an operation that fails for one has its own code.
+_GENERIC: Final = frozenset({"NETWORK_ERROR", "SERVER_ERROR", "REQUEST_TIMEOUT", "TRANSPORT_ERROR", "DISCONNECTED"})
+# What a server's word for an end means to the caller: a reason of part D, and whether a new Session may go better.
+_ENDS: Final = {
+    "worker_lost": ("WORKER_LOST", "the worker stopped responding; connect again", True),
+    "error": ("MODEL_ERROR", "the model stopped with an error; connect again", True),
+    "moderated": ("MODERATED", "session ended by moderation", False),
+}
+
+
+def not_connected(cause: ReactorError) -> ReactorError:
+    """What `connect()` raises for `cause`: itself where it says what to do."""
+    return _failure("connect", "CONNECTION_FAILED", cause, cause.message)
+
+
+def not_reconnected(cause: ReactorError, left: float) -> ReactorError:
+    """What `reconnect()` raises for `cause`; the Session is kept for so many seconds more."""
+    words = f"could not resume the session ({cause.message}); {max(left, 0.0):.0f} s left"
+    return _failure("reconnect", "RECONNECTION_FAILED", cause, words)
+
+
+def lost(reason: str, session_id: str | None, window: float) -> ReactorError:
+    """The transport is gone; the Session is kept for `window` seconds."""
+    words = f"media connection lost ({reason}); session kept {window:g} s"
+    why = "TRANSPORT_ERROR"
+    return error_of("GPU_CONNECTION_ERROR", words, reason=why, retry_after=RETRY_AFTER, session_id=session_id)
+
+
+def ended(reason: str, session_id: str | None) -> ReactorError:
+    """The server ended the Session, for this reason."""
+    why, words, recoverable = _ENDS.get(reason, (reason, f"session ended: {reason}", False))
+    return error_of("SESSION_TERMINAL", words, reason=why, recoverable=recoverable, session_id=session_id)
+
+
+def _failure(operation: Literal["connect", "reconnect"], code: str, cause: ReactorError, words: str) -> ReactorError:
+    if cause.code not in _GENERIC:
+        cause.operation = cause.operation or operation
+        return cause
+    component = cause.component if operation == "connect" else "gpu"
+    error = error_of(code, words, reason=cause.reason, component=component, operation=operation)
+    error.status, error.retry_after, error.session_id = cause.status, cause.retry_after, cause.session_id
+    error.details = cause.details
+    error.__cause__ = cause
+    return error

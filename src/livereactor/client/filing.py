@@ -49,7 +49,7 @@ class Filing:
         async def say(message: m.ClientMessage) -> None:
             (await connection.settled_link("upload_file")).say(message)
 
-        session_id = connection.known.session_id or ""
+        session_id = connection.session.session_id or ""
         work = upload_file(
             connection.api, session_id, say, file, name=name, mime_type=mime_type, on_progress=on_progress
         )
@@ -112,14 +112,14 @@ class Filing:
             RecordingError: `CLIP_NOT_READY`, `CLIP_GONE`, `PLAYLIST_FETCH_FAILED`, `ABORTED`, …
         """
         connection = self._connection
-        session_id = connection.known.session_id  # not the clip's, which is a recording's
+        session_id = connection.session.session_id  # not the clip's, which is a recording's
         if not isinstance(clip, Clip):
             clip = await self.request_clip(clip)
         return await clips.download(
             connection.api,
             clip,
             path,
-            is_alive=lambda: session_id is not None and connection.known.session_id == session_id,
+            is_alive=lambda: session_id is not None and connection.session.session_id == session_id,
             on_progress=on_progress,
             ready_timeout=ready_timeout,
             cancel=cancel,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from livereactor.client.connection import Connection
-from livereactor.client.error import ReactorError
+from livereactor.client.errors import ReactorError
 from livereactor.client.types import (
     Capabilities,
     ConnectionStats,
@@ -19,7 +19,7 @@ from livereactor.client.types import (
 
 
 class Looking:
-    """The readable side of both doors; whatever is not known yet, or any more, is None."""
+    """The readable side of both doors; a value that is unknown is None."""
 
     _connection: Connection
 
@@ -41,49 +41,49 @@ class Looking:
     @property
     def session_id(self) -> str | None:
         """Of the Session that is open, or kept for `reconnect()`."""
-        return self._connection.known.session_id
+        return self._connection.session.session_id
 
     @property
     def session_info(self) -> SessionInfo | None:
         """What the server said of the Session."""
-        return self._connection.known.info
+        return self._connection.session.info
 
     @property
     def session_expiration(self) -> float | None:
         """Unix seconds at which the server ends the Session."""
-        return self._connection.known.expires_at
+        return self._connection.session.expires_at
 
     @property
     def capabilities(self) -> Capabilities | None:
         """What the model offers: Tracks, Commands, Frames a second."""
-        return self._connection.known.capabilities
+        return self._connection.session.capabilities
 
     @property
     def schema(self) -> dict[str, Any] | None:
         """The model's OpenAPI document; comes shortly after `ready`."""
-        return self._connection.known.schema
+        return self._connection.session.schema
 
     @property
     def waiting_info(self) -> WaitingInfo | None:
         """What is waited for, while the server says so."""
-        return self._connection.known.waiting
+        return self._connection.session.waiting
 
     @property
     def queue_position(self) -> int | None:
         """1 is next."""
-        waiting = self._connection.known.waiting
+        waiting = self._connection.session.waiting
         return None if waiting is None else waiting.position
 
     @property
     def queue_length(self) -> int | None:
         """Tickets in the queue, this client's included."""
-        waiting = self._connection.known.waiting
+        waiting = self._connection.session.waiting
         return None if waiting is None else waiting.length
 
     @property
     def estimated_wait(self) -> float | None:
         """Seconds, where the server can tell."""
-        waiting = self._connection.known.waiting
+        waiting = self._connection.session.waiting
         return None if waiting is None else waiting.estimated_wait
 
     @property
@@ -154,14 +154,14 @@ class Sampling:
 
 def replays_of(connection: Connection) -> Mapping[str, Callable[[], Iterable[tuple[Any, ...]]]]:
     """What `on(..., replay=True)` calls a handler with, by event."""
-    known, transports = connection.known, connection.transports
+    session, transports = connection.session, connection.transports
 
     def received() -> list[str]:
         return [] if transports.current is None else transports.current.received
 
     return {
         "status_changed": lambda: [(connection.status,)],
-        "capabilities_received": lambda: [] if known.capabilities is None else [(known.capabilities,)],
-        "schema_received": lambda: [] if known.schema is None else [(known.schema,)],
+        "capabilities_received": lambda: [] if session.capabilities is None else [(session.capabilities,)],
+        "schema_received": lambda: [] if session.schema is None else [(session.schema,)],
         "track_received": lambda: [(name, connection.tracks.track(name)) for name in received()],
     }

@@ -10,16 +10,15 @@ from urllib.parse import urlsplit
 
 import structlog
 
+from livereactor.client.commands import Commands, ServerSchema
 from livereactor.client.connection import Connection
 from livereactor.client.events import Emitter
 from livereactor.client.filing import Filing
 from livereactor.client.listening import Listening
-from livereactor.client.logs import set_up_log
 from livereactor.client.looking import Looking, Sampling, replays_of
-from livereactor.client.model.commands import Commands, ServerSchema
-from livereactor.client.options import check_attempts, check_connect, options_of, positive, token_of
+from livereactor.client.options import check_attempts, check_connect, options_of, positive, set_up_log, token_of
 from livereactor.client.talking import COMMAND_TIMEOUT, STEP_TIMEOUT, Talking
-from livereactor.client.tracks.bitrate import Bitrate
+from livereactor.client.tracks.port import Bitrate
 from livereactor.client.tracks.tracks import Track, TrackList
 from livereactor.client.transport.events import MAX_ATTEMPTS
 from livereactor.client.types import Status
@@ -97,7 +96,7 @@ class Reactor(Listening, Looking, Sampling, Filing):
         self._talking = talking = Talking(connection)
         self._has_entered = False
         self.commands: Commands[Coroutine[Any, Any, dict[str, Any] | None]] = Commands(
-            talking.send_command, ServerSchema(lambda: connection.known.schema).get
+            talking.send_command, ServerSchema(lambda: connection.session.schema).get
         )
 
     def __repr__(self) -> str:
@@ -108,7 +107,7 @@ class Reactor(Listening, Looking, Sampling, Filing):
     def __del__(self) -> None:
         connection: Connection | None = getattr(self, "_connection", None)  # not where the arguments were refused
         if connection is not None and connection.is_open and not sys.is_finalizing():
-            log.warning("a client was dropped without being closed", session=connection.known.session_id)
+            log.warning("a client was dropped without being closed", session=connection.session.session_id)
             connection.close_from_anywhere()
 
     # --- connecting ----------------------------------------------------------------------------------------------

@@ -9,8 +9,7 @@ from typing import Any, Final, Literal, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from livereactor.client.error import ReactorError
-from livereactor.client.errors import error_of
+from livereactor.client.errors import ReactorError, error_of
 from livereactor.media.arrays import as_array, described
 from livereactor.media.frames import Frame, Sound
 from livereactor.protocol import messages as m

@@ -7,12 +7,11 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from livereactor.client.commands import command_of
 from livereactor.client.connection import Connection
-from livereactor.client.error import ReactorError
-from livereactor.client.errors import DisconnectedError, error_of
-from livereactor.client.model.commands import command_of
+from livereactor.client.dispatcher import platform_message, platform_request
+from livereactor.client.errors import DisconnectedError, ReactorError, error_of
 from livereactor.client.options import bounded
-from livereactor.client.speech import platform_message, platform_request
 from livereactor.client.types import Status
 from livereactor.protocol import messages as m
 
@@ -129,5 +128,5 @@ class Talking:
             return await link.request(question, left)
         except ReactorError as error:
             error.operation = error.operation or operation
-            error.session_id = error.session_id or self._connection.known.session_id
+            error.session_id = error.session_id or self._connection.session.session_id
             raise

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypedDict, TypeVar, Unpack, cast
 
-from livereactor.client.model.commands import ServerSchema
-from livereactor.client.model.contract import Contract
-from livereactor.client.model.typed_calls import TypedCalls
+import structlog
+
+from livereactor.base.errors import PeerError
+from livereactor.client.commands import ServerSchema, check_arguments
+from livereactor.client.contract import Contract
+from livereactor.client.errors import DecodeFailedError, NotSupportedError
 from livereactor.client.reactor import Reactor
 from livereactor.client.sync.reactor import SyncReactor
 from livereactor.client.types import FileRef
+from livereactor.protocol.contract import contract_hash
+from livereactor.protocol.schema import ModelSchema, breaking_changes
 
 if TYPE_CHECKING:
     from livereactor.client.http.credentials import Resolver
@@ -107,3 +112,104 @@ def _calls_of(client: TypedReactor | SyncTypedReactor) -> TypedCalls:
 
     client.on("schema_received", compare)
     return calls
+
+
+log = structlog.get_logger(__name__)
+
+
+class TypedCalls:
+    """The calls of one typed client.
+
+    Args:
+        contract: what it was written for.
+        schema: the server's, None before it came.
+        named: the Commands that the server named before its schema came; empty = it named none.
+    """
+
+    def __init__(
+        self, contract: Contract, schema: Callable[[], ModelSchema | None], named: Callable[[], Collection[str]]
+    ) -> None:
+        self._contract, self._schema, self._named = contract, schema, named
+        self._told = contract.hash  # of the contract that was last spoken of
+
+    def check(self, name: str, arguments: Mapping[str, Any]) -> None:
+        """Refuse what the server would refuse; nothing is sent then.
+
+        Raises:
+            NotSupportedError: the server has no such Command.
+            CommandRejected: the arguments break the schema.
+            TypeError, ValueError: they are no JSON.
+        """
+        server = self._schema()
+        names = self._named() if server is None else [each.name for each in server.commands]
+        if name not in names and (names or server is not None):
+            message = f"server has no command `{name}`; write the client again for the model as it is now"
+            raise NotSupportedError(message, operation=name)
+        check_arguments((server or self._contract.schema).command(name), arguments)
+
+    def reply(self, name: str, answer: Mapping[str, Any] | None) -> Any:
+        """The Message that answered the Command, as its class; None where it may only acknowledge, and did.
+
+        Raises:
+            DecodeFailedError: none did, or it is another, or not what the contract says.
+        """
+        command = self._contract.schema.command(name)
+        wanted = command.reply
+        if answer is None and command.may_acknowledge:
+            return None
+        if answer is None or wanted is None or answer["type"] != wanted:
+            came = "no message" if answer is None else f"`{answer['type']}`"
+            raise DecodeFailedError(f"`{name}` was done, but {came} came where `{wanted}` answers it", operation=name)
+        try:
+            return self._contract.message(wanted, answer["data"])
+        except PeerError as error:
+            raise DecodeFailedError(f"`{name}` was done, but {error.message}", operation=name) from error
+
+    def listener(self, name: str, handler: Callable[[Any], object]) -> Callable[[Mapping[str, Any]], object]:
+        """Calls `handler` with Messages `name` as their class; one that is not as the contract says is left out."""
+        return _Listener(self._contract, name, handler)
+
+    def compare(self) -> None:
+        """Say once what is other in the server's schema than in the one that this client was written for."""
+        server = self._schema()
+        if server is None or (found := contract_hash(server)) == self._told:
+            return
+        self._told = found
+        ours = self._contract
+        if found == ours.hash:
+            return
+        there, here = set(_names(server)), set(_names(ours.schema))
+        log.warning(
+            "the model is not the one this client was written for; run livereactor codegen again",
+            model=ours.schema.name,
+            added=sorted(there - here),
+            removed=sorted(here - there),
+            breaking=breaking_changes(ours.schema, server),
+        )
+
+
+class _Listener:
+    """Stands for a handler, and is equal to it: `off("message", handler)` finds it."""
+
+    def __init__(self, contract: Contract, name: str, handler: Callable[[Any], object]) -> None:
+        self._contract, self._name, self._handler = contract, name, handler
+
+    def __call__(self, message: Mapping[str, Any]) -> object:
+        try:
+            received = self._contract.message(self._name, message["data"])
+        except PeerError as error:
+            log.warning("message left out", message=self._name, reason=error.message)
+            return None
+        return self._handler(received)
+
+    def __eq__(self, other: object) -> bool:
+        return self._handler == (other._handler if isinstance(other, _Listener) else other)
+
+    def __hash__(self) -> int:
+        return hash(self._handler)
+
+
+def _names(schema: ModelSchema) -> Iterator[str]:
+    for what, entries in (("track", schema.tracks), ("command", schema.commands), ("message", schema.messages)):
+        for each in entries:
+            yield f"{what} {each.name}"

@@ -8,7 +8,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias
 
-from livereactor.client.error import ReactorError
+from livereactor.client.errors import ReactorError
 
 Kind: TypeAlias = Literal["video", "audio"]
 Direction: TypeAlias = Literal["recvonly", "sendonly"]  # from the client's side: recvonly is a model's output

@@ -16,7 +16,7 @@ import cv2
 import traitlets
 
 from livereactor.base.errors import LivereactorError
-from livereactor.client.model.describing import in_order
+from livereactor.client.commands import in_order
 from livereactor.client.sync.loop import HandlerThread
 from livereactor.media.frames import Pixels
 from livereactor.protocol.openapi_reading import from_openapi

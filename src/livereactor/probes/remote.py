@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from livereactor.base.changes import Changes
-from livereactor.client.error import ReactorError
+from livereactor.client.errors import ReactorError
 from livereactor.client.reactor import Reactor
 from livereactor.client.tracks.track import Track
 from livereactor.media.frames import Pixels

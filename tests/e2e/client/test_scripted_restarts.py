@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from livereactor.client.http import retry as again
+from livereactor.client.http import api_errors as again
 from livereactor.client.http.credentials import fetch_jwt
 from tests.e2e.client.scripting import BOUND, met
 from tests.tools.script import Fault, Step, refuses

@@ -10,8 +10,7 @@ import pytest
 import pytest_asyncio
 
 from livereactor.base.errors import PeerError
-from livereactor.client.error import ReactorError
-from livereactor.client.errors import CommandRejected
+from livereactor.client.errors import CommandRejected, ReactorError
 from livereactor.client.http.api import FLAT
 from livereactor.client.transport import channels as link_channels
 from livereactor.client.transport.events import LinkLost, MessageArrived, TrackArrived

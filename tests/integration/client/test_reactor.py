@@ -23,8 +23,8 @@ from livereactor.client.errors import (
     SessionTerminalError,
     TrackPublishFailedError,
 )
-from livereactor.client.tracks import track_requests
 from livereactor.client.tracks.tracks import Track
+from livereactor.client.transport import track_requests
 from livereactor.protocol import messages as m
 from tests.e2e.client.noting import Noted
 from tests.e2e.client.scripting import met, ready

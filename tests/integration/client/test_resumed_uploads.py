@@ -14,8 +14,8 @@ import pytest
 
 from livereactor.base.limits import KIB, MIB
 from livereactor.blobs.port import BlobKey
-from livereactor.client.error import ReactorError
-from livereactor.client.files import resuming
+from livereactor.client.errors import ReactorError
+from livereactor.client.files import uploads
 from livereactor.client.files.uploads import upload_file
 from livereactor.client.http.api import Api
 from livereactor.client.http.credentials import Credentials
@@ -129,7 +129,7 @@ async def test_a_file_goes_on_where_the_network_cut_it_off() -> None:
 
 
 async def test_a_network_that_stays_away_is_a_failed_upload(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resuming, "PAUSES", (0.0, 0.01, 0.02))
+    monkeypatch.setattr(uploads, "PAUSES", (0.0, 0.01, 0.02))
     async with given(MIB) as a:
         uploading = asyncio.create_task(a.upload())
         await a.moving.wait()
@@ -247,7 +247,7 @@ async def test_an_address_that_is_no_longer_good_is_not_tried_again(status: str)
 
 
 async def test_a_lost_answer_is_asked_for_again_without_the_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resuming, "PAUSES", (0.0,))
+    monkeypatch.setattr(uploads, "PAUSES", (0.0,))
     head = http("200 OK", b"", "Upload-Offset: 100").replace(b"Content-Length: 0\r\n", b"")
     done = http("204 No Content", b"", "Upload-Offset: 100")
     async with answering(SLOT, b"", head, done) as (api, heads):

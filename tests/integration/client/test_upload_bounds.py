@@ -1,6 +1,6 @@
 """An upload to a server that does not do its part ends with an error in a bounded time, whatever it is that stays out.
 
-The bounds are shortened, so that each is met within a second; what they are, `resuming` and `http` say.
+The bounds are shortened, so that each is met within a second; what they are, `uploads` and `http` say.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import TypeAlias
 import pytest
 
 from livereactor.base.limits import MIB
-from livereactor.client.error import ReactorError
-from livereactor.client.files import resuming
+from livereactor.client.errors import ReactorError
+from livereactor.client.files import uploads
 from livereactor.client.files.uploads import upload_file
 from livereactor.client.http import api as api_module
 from livereactor.client.http import client as http_module
@@ -34,7 +34,7 @@ Serve: TypeAlias = Callable[[Head, asyncio.StreamReader, asyncio.StreamWriter], 
 def short_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_module, "SILENCE", SILENCE)
     monkeypatch.setattr(api_module, "PATIENCE", SILENCE)
-    monkeypatch.setattr(resuming, "STALLED", STALLED)
+    monkeypatch.setattr(uploads, "STALLED", STALLED)
 
 
 @asynccontextmanager
@@ -136,7 +136,7 @@ async def test_one_that_does_not_say_what_it_has_is_given_up() -> None:
 
 
 async def test_one_that_forgets_what_it_had_gets_no_tries_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resuming, "PAUSES", (0.0,) * 4)
+    monkeypatch.setattr(uploads, "PAUSES", (0.0,) * 4)
     looks = 0
 
     async def forgets(head: Head, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -153,7 +153,7 @@ async def test_one_that_forgets_what_it_had_gets_no_tries_for_it(monkeypatch: py
 
 
 async def test_one_that_says_it_has_more_than_there_is_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resuming, "PAUSES", (0.0,))
+    monkeypatch.setattr(uploads, "PAUSES", (0.0,))
 
     async def boasts(head: Head, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if head.startswith(b"HEAD"):

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from livereactor.base.limits import MIB
-from livereactor.client.error import ReactorError
+from livereactor.client.errors import ReactorError
 from livereactor.client.files.uploads import upload_file
 from livereactor.client.http.api import Api
 from livereactor.client.http.credentials import Credentials

@@ -9,8 +9,7 @@ from typing import Any
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from livereactor.client.error import ReactorError
-from livereactor.client.errors import DecodeFailedError
+from livereactor.client.errors import DecodeFailedError, ReactorError
 from livereactor.client.http.api_errors import refusal
 from livereactor.client.http.client import HttpAnswer
 from livereactor.client.http.reading import read_body, read_descriptor, read_ice_servers

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from livereactor.client.error import ReactorError
+from livereactor.client.errors import ReactorError
 from livereactor.client.tracks.tracks import Tracks
 from livereactor.client.types import TrackCapability
 from livereactor.engine.client_side import ClientSide

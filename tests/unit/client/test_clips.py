@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from livereactor.client.error import ReactorError
-from livereactor.client.errors import RecordingError, error_of
+from livereactor.client.errors import ReactorError, RecordingError, error_of
 from livereactor.client.files.clips import request_clip, request_recording
 from livereactor.client.http.api import Api
 from livereactor.client.http.credentials import Credentials

@@ -11,7 +11,7 @@ import pytest
 
 from livereactor.base.errors import UsageError
 from livereactor.client.codegen import client_of
-from livereactor.client.codegen.kept import kept_contract
+from livereactor.client.contract import kept_contract
 from livereactor.protocol import types as t
 from livereactor.protocol.contract import contract_hash
 from livereactor.protocol.schema import CommandSchema, MessageSchema, ModelSchema, TrackSchema

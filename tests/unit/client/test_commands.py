@@ -13,8 +13,8 @@ import pytest
 import structlog
 
 from livereactor.base.errors import InvalidCommandError
+from livereactor.client.commands import Commands, ServerSchema, command_doc, command_of, json_arguments, signature
 from livereactor.client.errors import CommandRejected
-from livereactor.client.model.commands import Commands, ServerSchema, command_doc, command_of, json_arguments, signature
 from livereactor.client.types import FileRef
 from livereactor.protocol import types as t
 from livereactor.protocol.messages import Command, UploadReference

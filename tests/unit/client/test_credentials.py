@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from livereactor.client.error import ReactorError
-from livereactor.client.errors import AuthError, error_of
+from livereactor.client.errors import AuthError, ReactorError, error_of
 from livereactor.client.http.credentials import RENEW_BEFORE, Credentials, Token, grant_of
 
 MODEL = {"authorization_details": [{"type": "session", "resources": {"models": {"match": ["pond"]}}}]}

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from livereactor.client.error import ReactorError
+from livereactor.client.errors import ReactorError
 from livereactor.client.tracks.devices import Camera, MediaFile, Microphone, Screen, Speaker
 from tests.unit.client.media_rig import Rig, Wire, eventually, rigged, shade
 

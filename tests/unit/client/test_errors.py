@@ -5,9 +5,7 @@ import pytest
 
 from livereactor.base import errors as base
 from livereactor.client import errors
-from livereactor.client.error import ReactorError
-from livereactor.client.errors import error_of
-from livereactor.client.failures import not_connected, not_reconnected
+from livereactor.client.errors import ReactorError, error_of, not_connected, not_reconnected
 
 CODES = [
     "UNAUTHORIZED",

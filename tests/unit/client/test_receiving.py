@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 import pytest
 
-from livereactor.client.error import ReactorError
-from livereactor.client.tracks.frame_handlers import accepted
+from livereactor.client.errors import ReactorError
 from livereactor.client.tracks.frame_streams import Frames
+from livereactor.client.tracks.receiving import accepted
 from livereactor.client.tracks.track import Track
 from livereactor.media.frames import Frame
 from tests.unit.client.media_rig import PATIENCE, Got, Rig, Wire, ended, eventually, flat, rigged

@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from livereactor.client.error import ReactorError
-from livereactor.client.errors import error_of
-from livereactor.client.tracks.bitrate import Bitrate
+from livereactor.client.errors import ReactorError, error_of
+from livereactor.client.tracks.port import Bitrate
 from livereactor.client.tracks.pushed import Picture, picture_of
 from livereactor.client.tracks.sending import VideoSender, target_bps
 from livereactor.media.encoder import start_bps

@@ -14,9 +14,8 @@ import av
 import numpy as np
 import pytest
 
-from livereactor.client.error import ReactorError
-from livereactor.client.errors import error_of
-from livereactor.client.tracks.sources import INTERVAL, source_of
+from livereactor.client.errors import ReactorError, error_of
+from livereactor.client.tracks.publishing import INTERVAL, source_of
 from livereactor.media.frames import Frame
 from tests.unit.client.media_rig import Rig, Wire, ended, eventually, flat, rigged, shade
 

@@ -12,11 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from livereactor.base.errors import EngineError
-from livereactor.client.error import ReactorError
-from livereactor.client.figures import sampler as stats_sampler
-from livereactor.client.figures.sampler import StatsSampler
-from livereactor.client.figures.stats import Statistics, told
-from livereactor.client.tracks.latency import Latency
+from livereactor.client import stats as stats_sampler
+from livereactor.client.errors import ReactorError
+from livereactor.client.stats import Latency, Statistics, StatsSampler, told
 from livereactor.client.types import ConnectionStats, ConnectionTimings, InboundStats, OutboundStats
 from livereactor.engine.memory.media import MemoryInput
 from livereactor.engine.port import CandidatePair, PeerStats

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from livereactor.client.error import ReactorError
+from livereactor.client.errors import ReactorError
 from livereactor.client.stepping import StepResult, step_request, step_result
 from livereactor.media.frames import Frame, Sound
 from livereactor.protocol import messages as m

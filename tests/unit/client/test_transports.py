@@ -28,16 +28,16 @@ class Stage:
             restore=nothing,
             wanted=["main_video"],
         )
-        known: Any = SimpleNamespace(schema={})
-        speech: Any = SimpleNamespace(hear=self.said.append)
+        session: Any = SimpleNamespace(schema={})
+        dispatcher: Any = SimpleNamespace(dispatch=self.said.append)
         api: Any = SimpleNamespace(url="http://localhost:1")
         self.chores = Chores()
         self.transports = Transports(
             api,
             Emitter(),
-            known,
+            session,
             tracks,
-            speech,
+            dispatcher,
             self.chores,
             timings=lambda: None,
             post=self.posted.append,

@@ -11,13 +11,12 @@ import pytest
 import structlog
 
 from livereactor.client.codegen import client_of
+from livereactor.client.contract import Contract, contract_text
 from livereactor.client.errors import CommandRejected, DecodeFailedError, NotSupportedError
 from livereactor.client.events import Emitter
-from livereactor.client.model.contract import Contract, contract_text
-from livereactor.client.model.typed_calls import TypedCalls
 from livereactor.client.reactor import Reactor
 from livereactor.client.sync.reactor import SyncReactor
-from livereactor.client.typed import Options, SyncTypedReactor, TypedReactor
+from livereactor.client.typed import Options, SyncTypedReactor, TypedCalls, TypedReactor
 from livereactor.protocol import types as t
 from livereactor.protocol.contract import contract_hash
 from livereactor.protocol.schema import CommandSchema, MessageSchema, ModelSchema, TrackSchema

@@ -60,7 +60,7 @@ async def _measured(
     target: ServerTarget, trials: int, seconds: float, timeout: float, json_lines: bool
 ) -> list[Outcome]:
     from livereactor.cli.probe_steps import resolve_target
-    from livereactor.client.error import ReactorError
+    from livereactor.client.errors import ReactorError
     from livereactor.probes.remote import Plan, measured
     from livereactor.probes.results import machine
 

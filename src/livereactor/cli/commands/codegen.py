@@ -64,7 +64,7 @@ def codegen(
 
 
 def _breaking(old: str, schema: ModelSchema, model: str | None, key: str | None) -> list[str]:
-    from livereactor.client.codegen.kept import kept_contract
+    from livereactor.client.contract import kept_contract
     from livereactor.protocol.schema import breaking_changes
 
     return breaking_changes(kept_contract(old) or _schema_of(old, model, key), schema)

@@ -18,7 +18,7 @@ from livereactor.cli.options import Jwt, Key
 
 if TYPE_CHECKING:
     from livereactor.cli.views import View
-    from livereactor.client.error import ReactorError
+    from livereactor.client.errors import ReactorError
     from livereactor.client.reactor import Reactor
     from livereactor.media.frames import Pixels
 

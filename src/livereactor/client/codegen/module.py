@@ -16,8 +16,8 @@ from livereactor.client.codegen.names import (
     python_name,
 )
 from livereactor.client.codegen.types import Types
-from livereactor.client.model.contract import contract_text
-from livereactor.client.model.describing import about, in_order, leading, one_line, sentence
+from livereactor.client.commands import about, in_order, leading, one_line, sentence
+from livereactor.client.contract import contract_text
 from livereactor.protocol.contract import contract_hash
 from livereactor.protocol.schema import CommandSchema, MessageSchema, ModelSchema, TrackSchema
 from livereactor.protocol.types import Field

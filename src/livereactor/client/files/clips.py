@@ -10,12 +10,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, Protocol, TypeAlias
 
-from livereactor.client.error import ReactorError
-from livereactor.client.errors import InvalidDurationError, RecordingError, error_of
-from livereactor.client.files.clip_source import ClipSource
+from livereactor.client.errors import InvalidDurationError, ReactorError, RecordingError, error_of
 from livereactor.client.files.download import (
     READY_TIMEOUT,
     Cancel,
+    ClipSource,
     Progress,
     fetch_clip,
     give_up_after,

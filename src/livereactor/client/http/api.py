@@ -18,9 +18,8 @@ from typing import Any, BinaryIO, Final, Literal
 
 from livereactor.base.errors import UsageError
 from livereactor.base.limits import KIB
-from livereactor.client.error import ReactorError
-from livereactor.client.errors import error_of
-from livereactor.client.http.api_errors import API_VERSION, refusal, retry_after, unreadable
+from livereactor.client.errors import ReactorError, error_of
+from livereactor.client.http.api_errors import API_VERSION, asked_again, refusal, retry_after, unreadable
 from livereactor.client.http.client import ANSWER_BYTES, PATIENCE, Http, HttpAnswer, origin_of
 from livereactor.client.http.credentials import Credentials, Token, minted
 from livereactor.client.http.ice import IceServers
@@ -31,7 +30,6 @@ from livereactor.client.http.reading import (
     read_descriptor,
     read_ice_servers,
 )
-from livereactor.client.http.retry import asked_again
 from livereactor.client.http.urls import base_url, moved_to, segment, under
 from livereactor.client.types import TrackCapability
 from livereactor.engine.port import Candidate, IceServer

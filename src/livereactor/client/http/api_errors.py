@@ -5,15 +5,17 @@ Our servers say a code, a sentence and what to expect; others say a sentence in 
 
 from __future__ import annotations
 
+import asyncio
 import math
+import random
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, cast
 
 from livereactor.base.errors import PeerError
 from livereactor.base.limits import KIB
-from livereactor.client.error import Facts, ReactorError
-from livereactor.client.errors import error_of
+from livereactor.client.errors import Facts, ReactorError, error_of
 from livereactor.client.http.client import HttpAnswer
 from livereactor.protocol.json_text import parse_json
 
@@ -140,3 +142,29 @@ def _seconds(*told: object) -> float | None:
         if math.isfinite(seconds) and seconds >= 0:
             return min(seconds, _WAIT)
     return None
+
+
+PAUSES: Final = (0.3, 1.0, 3.0)  # seconds before the second, third and fourth time; a coordinator starts in two
+SPREAD: Final = 0.2  # of a pause, either way: clients that were refused together do not come back together
+LAST: Final = 10.0  # seconds after the first time, later than which nothing is asked again
+
+
+async def asked_again(ask: Callable[[], Awaitable[HttpAnswer]]) -> HttpAnswer:
+    """The answer of a server, asked up to four times; of the proxy, where that has nothing else to say.
+
+    What a server says itself is its answer whatever the status, and so is no connection at all.
+
+    Args:
+        ask: a request that may be done twice.
+    """
+    began = time.monotonic()
+    for pause in PAUSES:
+        answer = await ask()
+        if not is_of_a_proxy(answer):
+            return answer
+        spread = pause * random.uniform(1 - SPREAD, 1 + SPREAD)
+        wait = max(spread, retry_after(answer) or 0.0)
+        if time.monotonic() + wait > began + LAST:
+            return answer
+        await asyncio.sleep(wait)
+    return await ask()

@@ -20,7 +20,7 @@ from livereactor.client.http.urls import is_near
 if TYPE_CHECKING:
     import httpx2
 
-    from livereactor.client.error import ReactorError
+    from livereactor.client.errors import ReactorError
 
 TO_CONNECT: Final = 5.0  # seconds for TCP and TLS; a dead address must not eat the time of a whole connect()
 PATIENCE: Final = 10.0  # seconds for an answer that comes at once

@@ -14,12 +14,10 @@ from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, TypeAlias
 
-from livereactor.client.error import ReactorError
-from livereactor.client.errors import AuthError, error_of
-from livereactor.client.http.api_errors import refusal
+from livereactor.client.errors import AuthError, ReactorError, error_of
+from livereactor.client.http.api_errors import asked_again, refusal
 from livereactor.client.http.client import Http, HttpAnswer
 from livereactor.client.http.reading import read_object
-from livereactor.client.http.retry import asked_again
 from livereactor.client.http.urls import DEFAULT_API_URL, base_url
 from livereactor.protocol.json_text import to_json_text
 

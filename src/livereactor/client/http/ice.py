@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-from livereactor.client.error import ReactorError
+from livereactor.client.errors import ReactorError
 from livereactor.engine.port import IceServer
 
 FRESH: Final = 30.0  # seconds that those are good which were asked for ahead

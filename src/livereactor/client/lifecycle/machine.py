@@ -12,9 +12,7 @@ from itertools import pairwise
 from typing import Final
 
 from livereactor.base.errors import IllegalTransitionError
-from livereactor.client.error import ReactorError
-from livereactor.client.errors import AbortedError, error_of
-from livereactor.client.failures import ended, lost, not_connected, not_reconnected
+from livereactor.client.errors import AbortedError, ReactorError, ended, error_of, lost, not_connected, not_reconnected
 from livereactor.client.lifecycle.messages import (
     Abandon,
     Adopt,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from livereactor.client.error import ReactorError
+from livereactor.client.errors import ReactorError
 from livereactor.client.types import Status
 
 # --- events: what the user asked for -----------------------------------------------------------------------------

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
+from livereactor.client.commands import Commands, ServerSchema
 from livereactor.client.events import Event
 from livereactor.client.files import clips
 from livereactor.client.listening import Handlers
 from livereactor.client.looking import Looking
-from livereactor.client.model.commands import Commands, ServerSchema
 from livereactor.client.reactor import Reactor
 from livereactor.client.sync.events import SyncEmitter
 from livereactor.client.sync.loop import CLEAN_UP, LOOP

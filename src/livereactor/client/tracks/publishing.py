@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import inspect
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, cast, runtime_checkable
 
-from livereactor.client.error import ReactorError
-from livereactor.client.errors import error_of
-from livereactor.client.tracks.bitrate import Bitrate
+from livereactor.client.errors import ReactorError, error_of
+from livereactor.client.tracks.devices import Camera, MediaFile
 from livereactor.client.tracks.feed import Feed, Opened
+from livereactor.client.tracks.port import Bitrate
 from livereactor.client.tracks.pushed import SoundReader, picture_of, sound_of
 from livereactor.client.tracks.sending import AudioSender, VideoSender
-from livereactor.client.tracks.sources import source_of
 from livereactor.client.types import Kind
 
 if TYPE_CHECKING:
@@ -182,3 +184,96 @@ def _let_go(opened: Opened | None) -> None:
     if close is not None:
         with suppress(Exception):
             close()
+
+
+INTERVAL: Final = 1 / 30  # seconds between two pictures of an iterable that is faster
+
+
+@runtime_checkable
+class Source(Protocol):
+    """A device or file by its own class."""
+
+    def kinds(self) -> tuple[Kind, ...]:
+        """What it can give."""
+        ...
+
+    def open(self, kind: Kind) -> Opened:
+        """Open it; blocks. Raises `DeviceError` where it cannot be had."""
+        ...
+
+
+def source_of(value: object, kind: Kind, *, track: str) -> Source:
+    """What `value` is as a source of a Track of this kind; nothing is opened yet.
+
+    Raises:
+        TypeError: it is no source.
+        ValueError: it gives the other kind.
+        FileNotFoundError: a path to nothing.
+    """
+    source = _recognised(value, kind)
+    if source is None:
+        raise TypeError(
+            f"{track}: {type(value).__name__} is no source; give a camera's index, a path, an iterable of frames, "
+            f"something with an async recv(), or a device of livereactor.devices"
+        )
+    if kind not in source.kinds():
+        raise ValueError(f"{track} carries {kind}, and this source gives {' and '.join(source.kinds())}")
+    return source
+
+
+def _recognised(value: object, kind: Kind) -> Source | None:
+    if isinstance(value, Source):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return Camera(value)
+    if isinstance(value, str | Path):
+        return Camera(str(value)) if Path(value).is_char_device() else MediaFile(value)
+    if inspect.iscoroutinefunction(getattr(value, "recv", None)):
+        return _Receiving(value, kind)
+    if isinstance(value, AsyncIterable):
+        return _Iterating(cast("AsyncIterable[object]", value), kind)
+    if kind == "video" and getattr(value, "ndim", 4) != 4:
+        return None  # one picture in an array is pushed; its rows are no frames
+    if isinstance(value, Iterable) and not isinstance(value, bytes | bytearray | memoryview):
+        return _Iterating(cast("Iterable[object]", value), kind)
+    return None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Iterating:
+    """Any iterable. A plain one is asked at 30 Hz, an async one takes its own time."""
+
+    items: Iterable[object] | AsyncIterable[object]
+    kind: Kind
+
+    def kinds(self) -> tuple[Kind, ...]:
+        return (self.kind,)
+
+    def open(self, kind: Kind) -> Opened:
+        if isinstance(self.items, AsyncIterable):
+            return Opened(aiter(self.items))
+        return Opened(iter(self.items), INTERVAL if kind == "video" else 0.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Receiving:
+    """Any object with an async `recv()`, such as a track of aiortc; it takes its own time."""
+
+    track: Any
+    kind: Kind
+
+    def kinds(self) -> tuple[Kind, ...]:
+        return (getattr(self.track, "kind", self.kind),)
+
+    def open(self, kind: Kind) -> Opened:
+        return Opened(self._received())
+
+    async def _received(self) -> AsyncIterator[object]:
+        while True:
+            try:
+                item = await self.track.recv()
+            except Exception as error:
+                if type(error).__name__ == "MediaStreamError":  # how a track of aiortc says that it has ended
+                    return
+                raise
+            yield item

@@ -12,12 +12,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 import structlog
 
-from livereactor.client.error import ReactorError
-from livereactor.client.errors import error_of
+from livereactor.client.errors import ReactorError, error_of
 from livereactor.client.options import bounded
-from livereactor.client.tracks.bitrate import Bitrate
 from livereactor.client.tracks.frame_streams import Frames, Policy, array_of, is_picture
-from livereactor.client.tracks.port import Outputs, TrackPort, TrackStats
+from livereactor.client.tracks.port import Bitrate, Outputs, TrackPort, TrackStats
 from livereactor.client.tracks.receiving import Receiver
 from livereactor.client.types import Direction, Kind, TrackCapability
 
@@ -27,6 +25,7 @@ if TYPE_CHECKING:
 
     from livereactor.client.tracks.publishing import Output, Publication
     from livereactor.engine.port import InputTrack
+    from livereactor.media.frames import Pixels
 
 log = structlog.get_logger(__name__)
 
@@ -170,11 +169,9 @@ class Track:
             ReactorError: as `read`.
         """
         self._must_be_video("save_frame")
-        from livereactor.client.tracks import still
-
-        target = still.checked(Path(path))
+        target = _image_path(Path(path))
         picture = newest if (newest := self.snapshot()) is not None else await self.read()
-        return await asyncio.to_thread(still.write, picture, target)
+        return await asyncio.to_thread(_write_image, picture, target)
 
     async def pause(self) -> None:
         """Receive it no more, on this Connection only; remembered where there is none.
@@ -397,3 +394,19 @@ class Track:
         self._must_receive(verb)
         if self.kind == "audio":
             raise ValueError(f"{verb}: `{self.name}` carries audio, and there is no picture of it")
+
+
+def _image_path(path: Path) -> Path:
+    import cv2  # only a program that saves pictures pays for it
+
+    if not path.suffix or not cv2.haveImageWriter(path.name):
+        raise ValueError(f"no encoder for {path.name!r}; end it with .png, .jpg or .webp")
+    return path
+
+
+def _write_image(picture: Pixels, path: Path) -> Path:
+    import cv2
+
+    _, data = cv2.imencode(path.suffix, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    path.write_bytes(data.tobytes())
+    return path

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from livereactor.client.error import ReactorError
+from livereactor.client.errors import ReactorError
 from livereactor.client.tracks.port import Outputs, TrackPort, TrackStats
 from livereactor.client.tracks.track import Track
 from livereactor.client.types import Direction, Kind, TrackCapability

@@ -11,8 +11,7 @@ import structlog
 
 from livereactor.base.errors import EngineError, LivereactorError, TooLargeError, UsageError
 from livereactor.base.limits import KIB
-from livereactor.client.error import ReactorError
-from livereactor.client.errors import error_of
+from livereactor.client.errors import ReactorError, error_of
 from livereactor.engine.port import Channel, ChannelClosed, ChannelEvent, ChannelOpened, MessageReceived
 from livereactor.protocol import messages as m
 from livereactor.protocol.codecs import CODECS, format_of

@@ -16,10 +16,9 @@ import structlog
 
 from livereactor.base.clock import monotonic_us
 from livereactor.base.errors import LivereactorError, PeerError
-from livereactor.client.error import ReactorError
-from livereactor.client.errors import error_of
+from livereactor.client.errors import ReactorError, error_of
 from livereactor.client.http.api import FLAT, Api
-from livereactor.client.tracks.latency import Latency
+from livereactor.client.stats import Latency
 from livereactor.client.transport.channels import Channels
 from livereactor.client.transport.events import (
     KeyFrameWanted,

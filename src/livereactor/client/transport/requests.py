@@ -13,8 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any, Final, TypeAlias
 
-from livereactor.client.error import ReactorError
-from livereactor.client.errors import CommandRejected, InternalError, error_of
+from livereactor.client.errors import CommandRejected, InternalError, ReactorError, error_of
 from livereactor.protocol import messages as m
 
 MOST: Final = 4096  # that wait at once; as many commands are taken by our runtime

@@ -9,8 +9,7 @@ from typing import Any, Final
 
 import structlog
 
-from livereactor.client.error import ReactorError
-from livereactor.client.errors import error_of
+from livereactor.client.errors import ReactorError, error_of
 from livereactor.client.http.api import Api
 from livereactor.engine.port import Candidate
 from livereactor.protocol.messages import WireFormat

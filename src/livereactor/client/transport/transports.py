@@ -10,17 +10,15 @@ from typing import Final
 import structlog
 
 from livereactor.client.chores import Chores
-from livereactor.client.engine_of import process_engine
-from livereactor.client.error import ReactorError
-from livereactor.client.errors import error_of
+from livereactor.client.dispatcher import Dispatcher
+from livereactor.client.errors import ReactorError, error_of
 from livereactor.client.events import Emitter
-from livereactor.client.figures.sampler import StatsSampler
 from livereactor.client.http.api import Api
 from livereactor.client.http.urls import is_this_machine
-from livereactor.client.known import Known
 from livereactor.client.lifecycle import messages as w
-from livereactor.client.speech import Speech
-from livereactor.client.tracks.bitrate import Bitrate
+from livereactor.client.session import SessionRecord
+from livereactor.client.stats import StatsSampler
+from livereactor.client.tracks.port import Bitrate
 from livereactor.client.tracks.tracks import Tracks
 from livereactor.client.transport.events import (
     KeyFrameWanted,
@@ -33,6 +31,7 @@ from livereactor.client.transport.events import (
     TrackArrived,
 )
 from livereactor.client.transport.link import Link
+from livereactor.client.transport.process_engine import process_engine
 from livereactor.client.transport.signalling import format_for
 from livereactor.client.types import ConnectionTimings
 from livereactor.engine.port import InputTrack, PeerConfig
@@ -72,17 +71,17 @@ class Transports:
         self,
         api: Api,
         emitter: Emitter,
-        known: Known,
+        session: SessionRecord,
         tracks: Tracks,
-        speech: Speech,
+        dispatcher: Dispatcher,
         chores: Chores,
         *,
         timings: Callable[[], ConnectionTimings | None],
         report_stats: bool,
         post: Callable[[w.MachineEvent], None],
     ) -> None:
-        self._api, self._emitter, self._known, self._tracks = api, emitter, known, tracks
-        self._speech, self._chores, self._timings, self._post = speech, chores, timings, post
+        self._api, self._emitter, self._session, self._tracks = api, emitter, session, tracks
+        self._dispatcher, self._chores, self._timings, self._post = dispatcher, chores, timings, post
         self._report_stats = report_stats
         self.current: Transport | None = None
         self.number: int | None = None
@@ -106,14 +105,14 @@ class Transports:
         Raises:
             ReactorError: it did not come up; nothing of it is left.
         """
-        engine, known = await process_engine(), self._known
+        engine, session = await process_engine(), self._session
         # It is there, and what it offers: it is connected to when it is prepared.
-        assert known.session_id is not None
-        assert known.info is not None
-        assert known.capabilities is not None
+        assert session.session_id is not None
+        assert session.info is not None
+        assert session.capabilities is not None
         options = LinkOptions(
-            known.capabilities.tracks,
-            wire=format_for(known.info.server_version),
+            session.capabilities.tracks,
+            wire=format_for(session.info.server_version),
             # A number that somebody gave is used as it is; one that was ours is, or is as good as any other.
             connection=self.number if again or not self._answer else None,
             again=again and self.number is not None,
@@ -128,7 +127,7 @@ class Transports:
         else:
             held = self._replacing
             await held.acquire()
-        link = Link(self._api, engine, known.session_id, options, lambda event: self._heard(coming, event))
+        link = Link(self._api, engine, session.session_id, options, lambda event: self._heard(coming, event))
         coming = self._coming = Transport(link, self._sampler(link))
         try:
             await link.ready()
@@ -158,7 +157,7 @@ class Transports:
             self._heard(transport, event)
         self._chores.add(self._tracks.restore())
         transport.sampling = asyncio.get_running_loop().create_task(transport.sampler.run(), name="livereactor stats")
-        if self._known.schema is None:
+        if self._session.schema is None:
             self._chores.add(self._ask_for_schema(transport))
 
     def forget(self) -> None:
@@ -234,7 +233,7 @@ class Transports:
             log.info("the model's schema could not be had", code=error.code, reason=error.message)
             return
         if reply is not None and transport is self.current:
-            self._speech.hear(reply)
+            self._dispatcher.dispatch(reply)
 
     def _heard(self, transport: Transport, event: LinkEvent) -> None:
         if isinstance(event, PingAnswered):
@@ -251,7 +250,7 @@ class Transports:
                 self._arrived(transport, name, track)
                 self._emitter.emit("track_received", name, self._tracks.track(name))
             case MessageArrived(message):
-                self._speech.hear(message)
+                self._dispatcher.dispatch(message)
             case LinkLost(reason):
                 self._post(w.Lost(reason))
             case KeyFrameWanted(name):
@@ -260,13 +259,13 @@ class Transports:
                 self._tracks.rate_changed(name, bps)
 
 
-def refuse_mode(known: Known, wanted: str | None) -> None:
+def refuse_mode(session: SessionRecord, wanted: str | None) -> None:
     """Stepped Sessions are used by other calls than streamed ones.
 
     Raises:
         GenerationModeMismatchError: the Session is not what was asked for.
     """
-    got = known.generation or "streamed"
+    got = session.generation or "streamed"
     if got != (wanted or "streamed"):
         words = f"the session is {got}, and this client was made for a {wanted or 'streamed'} one"
         raise error_of("GENERATION_MODE_MISMATCH", words)

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from livereactor.base.errors import EngineError
-from livereactor.client.error import ReactorError
-from livereactor.client.errors import error_of
+from livereactor.client.errors import ReactorError, error_of
 
 if TYPE_CHECKING:
     from livereactor.engine.port import Engine

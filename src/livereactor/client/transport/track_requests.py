@@ -6,8 +6,7 @@ import asyncio
 from contextlib import suppress
 from typing import Final, Protocol
 
-from livereactor.client.error import ReactorError
-from livereactor.client.errors import error_of
+from livereactor.client.errors import ReactorError, error_of
 from livereactor.client.transport.link import Link
 from livereactor.protocol import messages as m
 

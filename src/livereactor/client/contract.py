@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Final, cast
 
 from livereactor.base.errors import InvalidCommandError, PeerError
@@ -131,3 +133,21 @@ def _known(value: Any, kind: Type) -> Any:
             return {each.name: _known(members[each.name], each.type) for each in kind.fields if each.name in members}
         case _:
             return value
+
+
+def kept_contract(path: str) -> ModelSchema | None:
+    """The contract in a typed client's file; None where the file is no typed client."""
+    try:
+        module = ast.parse(Path(path).read_text(encoding="utf-8"))
+    except (OSError, SyntaxError, ValueError):
+        return None
+    for statement in module.body:
+        match statement:
+            case ast.AnnAssign(
+                target=ast.Name(id="CONTRACT"),
+                value=ast.Call(func=ast.Name(id="Contract"), args=[ast.Constant(value=str(text)), *_]),
+            ):
+                return Contract(text).schema
+            case _:
+                continue
+    return None

@@ -5,11 +5,18 @@ Rates are over the time since the sample before, so the first sample has none.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
-from livereactor.client.tracks.latency import Latency
+import structlog
+
+from livereactor.base.errors import LivereactorError
+from livereactor.client.errors import ReactorError, error_of
 from livereactor.client.types import (
     CandidatePairStats,
     ConnectionStats,
@@ -19,8 +26,52 @@ from livereactor.client.types import (
 )
 from livereactor.protocol import messages as m
 
+KEPT: Final = 512  # stamps between two samples: two seconds of four tracks at 60 Frames a second
+WINDOWS: Final = 15  # samples over which the quickest Frame is looked for: clocks drift by a millisecond in so long
+SAME_CLOCK: Final = 10.0  # seconds; what looks older is of another clock
+
+
+class Latency:
+    """Stamps of Frames as they come, and what they say."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._apart: deque[float] = deque(maxlen=KEPT)
+        self._quickest: deque[float] = deque(maxlen=WINDOWS)
+
+    def delivered(self, captured_us: int, now_us: int) -> None:
+        """A Frame came that was stamped at `captured_us` of the far clock; from any thread."""
+        with self._lock:
+            self._apart.append((now_us - captured_us) / 1e6)
+
+    def take(self, floor: float, *, same_machine: bool) -> tuple[float, float] | None:
+        """p50 and p95 of what was delivered since the last call, milliseconds; None where nothing was.
+
+        Between two machines the quickest Frame of the last half minute is taken to have been `floor` seconds under
+        way, which is what the offset of their clocks is reckoned from: what a Frame waited at the far end before it
+        was sent, and every Frame alike, cannot be seen from here.
+
+        Args:
+            floor: half a round trip and what receiving a Frame takes, seconds.
+            same_machine: the far end is on this machine, so its clock is ours.
+        """
+        with self._lock:
+            apart, self._apart = sorted(self._apart), deque(maxlen=KEPT)
+        if not apart:
+            return None
+        self._quickest.append(apart[0])
+        offset = 0.0 if same_machine and 0 <= apart[0] < SAME_CLOCK else min(self._quickest) - floor
+        return (_at(apart, 0.5) - offset) * 1e3, (_at(apart, 0.95) - offset) * 1e3
+
+
+def _at(values: Sequence[float], share: float) -> float:
+    """The smallest of sorted values that so much of them is not above."""
+    return values[min(len(values) - 1, int(share * len(values)))]
+
+
 if TYPE_CHECKING:
-    from livereactor.engine.port import CandidatePair, PeerStats
+    from livereactor.client.stats import Latency
+    from livereactor.engine.port import AudioOutput, CandidatePair, InputTrack, PeerStats, VideoOutput
 
 Figures: TypeAlias = Mapping[str, float | str]
 
@@ -274,3 +325,109 @@ def _codec(figures: Figures) -> str | None:
     """`VP8` of `video/VP8`."""
     codec = figures.get("codec")
     return codec.rpartition("/")[2] or None if isinstance(codec, str) else None
+
+
+INTERVAL: Final = 2.0  # seconds between two `stats_update`
+SHORTEST: Final = 0.2  # seconds; rates over less say nothing
+
+log = structlog.get_logger(__name__)
+
+
+class Sampled(Protocol):
+    """The transport that is looked at: a `Link`."""
+
+    @property
+    def inputs(self) -> Mapping[str, InputTrack]: ...
+    @property
+    def outputs(self) -> Mapping[str, VideoOutput | AudioOutput]: ...
+    @property
+    def latency(self) -> Latency: ...
+    async def stats(self) -> PeerStats: ...
+    def say(self, message: m.ClientMessage) -> None: ...
+
+
+class StatsSampler:
+    """The figures of one transport, from the moment it is ready until it is gone; another gets another.
+
+    Args:
+        link: the transport.
+        same_machine: its other end is on this machine.
+        timings: of the connect that made it.
+        paused: names of the outputs that are not received.
+        updated: called with each sample of `run`, on the loop.
+        reports: tell the server too.
+
+    Attributes:
+        latest: what was measured last, None before the first time.
+    """
+
+    def __init__(
+        self,
+        link: Sampled,
+        *,
+        same_machine: bool,
+        timings: Callable[[], ConnectionTimings | None],
+        paused: Callable[[], Collection[str]],
+        updated: Callable[[ConnectionStats], None],
+        reports: bool = True,
+    ) -> None:
+        self.latest: ConnectionStats | None = None
+        self._link, self._timings, self._paused = link, timings, paused
+        self._updated, self._reports = updated, reports
+        self._statistics = Statistics(link.latency, same_machine=same_machine)
+        self._taken_at = -SHORTEST
+        self._taking = asyncio.Lock()
+
+    async def fetch(self) -> ConnectionStats:
+        """The figures now; those of the last time where that is less than 200 ms ago.
+
+        Raises:
+            ReactorError: `TRANSPORT_ERROR`: the transport tells nothing any more.
+        """
+        stats, _ = await self._fetch()
+        return stats
+
+    async def run(self) -> None:
+        """Sample every two seconds until cancelled; the first time, at once, only to count from."""
+        due = time.monotonic()
+        is_first = True
+        while True:
+            try:
+                stats, peer = await self._fetch()
+            except ReactorError as error:
+                log.debug("no statistics", code=error.code)  # the transport is ending: its loss is told elsewhere
+            else:
+                if not is_first:
+                    self._updated(stats)
+                    self._report(peer, stats)
+            is_first = False
+            due += INTERVAL
+            await asyncio.sleep(max(SHORTEST, due - time.monotonic()))
+
+    async def _fetch(self) -> tuple[ConnectionStats, PeerStats | None]:
+        """The figures, and the sample they are of where it is a new one."""
+        async with self._taking:
+            now = time.monotonic()
+            if self.latest is not None and now - self._taken_at < SHORTEST:
+                return self.latest, None
+            try:
+                peer = await self._link.stats()
+            except (LivereactorError, RuntimeError) as error:  # RuntimeError: of the native engine
+                raise error_of("TRANSPORT_ERROR", "the transport tells no figures any more") from error
+            self._taken_at = time.monotonic()
+            self.latest = self._statistics.take(
+                peer, self._names(), self._timings(), now=self._taken_at, now_at=time.time()
+            )
+            return self.latest, peer
+
+    def _names(self) -> dict[str, str]:
+        tracks = (*self._link.inputs.items(), *self._link.outputs.items())
+        return {track.mid: name for name, track in tracks}
+
+    def _report(self, peer: PeerStats | None, stats: ConnectionStats) -> None:
+        if not self._reports or peer is None:
+            return
+        try:
+            self._link.say(told(peer, stats, self._names(), self._paused(), self._statistics.stages))
+        except ReactorError as error:
+            log.debug("statistics not sent", code=error.code)

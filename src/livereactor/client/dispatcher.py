@@ -7,34 +7,37 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from livereactor.client.error import ReactorError
-from livereactor.client.errors import error_of
+from livereactor.client.errors import ReactorError, error_of
 from livereactor.client.events import Emitter
-from livereactor.client.known import Known
+from livereactor.client.session import SessionRecord
 from livereactor.protocol import messages as m
 
 
-class Speech:
+class Dispatcher:
     """Of one client.
 
     Args:
-        emitter, known: are told.
+        emitter, session: are told.
         over: the Session has ended, for this reason.
         report: something went wrong that nobody waits for.
     """
 
     def __init__(
-        self, emitter: Emitter, known: Known, over: Callable[[str], None], report: Callable[[ReactorError], None]
+        self,
+        emitter: Emitter,
+        session: SessionRecord,
+        over: Callable[[str], None],
+        report: Callable[[ReactorError], None],
     ) -> None:
-        self._emitter, self._known, self._over, self._report = emitter, known, over, report
+        self._emitter, self._session, self._over, self._report = emitter, session, over, report
 
-    def hear(self, message: m.ServerMessage) -> None:
+    def dispatch(self, message: m.ServerMessage) -> None:
         """Tell of a message."""
         match message:
             case m.ModelMessage(kind, data):
                 self._emitter.emit("message", {"type": kind, "data": dict(data)})
             case m.ModelSchema(openapi):
-                self._known.describe(openapi)
+                self._session.describe(openapi)
             case m.Failure(_, code, words):
                 self._report(error_of(code or "INTERNAL_ERROR", words, component="gpu"))
             case m.RuntimeMessage(kind, data):

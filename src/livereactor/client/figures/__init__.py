@@ -1,1 +1,0 @@
-"""What a connection measures of itself."""

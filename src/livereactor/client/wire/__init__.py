@@ -1,1 +1,0 @@
-"""What a client says over HTTP and over a Peer's data channels."""
