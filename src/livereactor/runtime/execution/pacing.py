@@ -12,12 +12,11 @@ A step is late rather than lost: the tick catches up by at most one interval, in
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, Never, TypeAlias
 
-from livereactor.base.errors import IllegalTransitionError
+from livereactor.base.machine import IGNORED, Machine, Table
 
 MAX_FREE_RATE = 240.0  # steps a second of a free model: no screen shows more, and a trivial one would eat a core
 IDLE_RATE = 30.0  # a free model that idles is asked this often, so that its `yield None` never spins
@@ -102,20 +101,44 @@ class Retuned:
 
 PacingEvent: TypeAlias = Opened | Closed | Wanted | Room | Kicked | Stepped | Retuned
 
-_STAYS: Final = (Wanted, Room, Retuned)
-LEGAL: Final[Mapping[PacingState, frozenset[type[PacingEvent]]]] = {
-    PacingState.OFF: frozenset({Opened, Closed, Kicked, *_STAYS}),
-    PacingState.RUNNING: frozenset({Closed, Kicked, Stepped, *_STAYS}),
-    PacingState.WAITING: frozenset({Closed, Kicked, Stepped, *_STAYS}),
-}
+_S = PacingState
+LEGAL: Final[Table[PacingState, PacingEvent]] = Table(
+    "Pacing",
+    {
+        _S.OFF: {
+            Opened: _S.RUNNING,
+            Closed: _S.OFF,
+            Wanted: _S.OFF,
+            Room: _S.OFF,
+            Retuned: _S.OFF,
+            Kicked: IGNORED,  # what a client sends may arrive before the Session opens and after it closed
+        },
+        _S.RUNNING: {
+            Closed: _S.OFF,
+            Wanted: _S.RUNNING,
+            Room: _S.RUNNING,
+            Retuned: _S.RUNNING,
+            Kicked: _S.RUNNING,
+            Stepped: (_S.RUNNING, _S.WAITING),
+        },
+        _S.WAITING: {
+            Closed: _S.OFF,
+            Wanted: _S.WAITING,
+            Room: _S.WAITING,
+            Retuned: _S.WAITING,
+            Kicked: _S.RUNNING,
+            Stepped: (_S.RUNNING, _S.WAITING),
+        },
+    },
+)
 
 
-class Pacing:
+class Pacing(Machine[PacingState, PacingEvent, Never]):
     """The machine; one per Stage."""
 
     def __init__(self, tuning: Tuning) -> None:
+        super().__init__(LEGAL)
         self._tuning = tuning
-        self._state = PacingState.OFF
         self._wanted = self._room = True
         self._due: float | None = None  # when the next step runs
         self._tick = 0.0  # the beat the next step belongs to
@@ -125,30 +148,22 @@ class Pacing:
         self._durations: deque[float] = deque(maxlen=RECENT)
         self._idle = 0  # short steps without output in a row
 
-    @property
-    def state(self) -> PacingState:
-        return self._state
-
     def deadline(self) -> float | None:
         """When the next step is due; in the past = now; None = only an event can make one due."""
-        if self._state is PacingState.OFF or not self._wanted or not self._room:
+        if self.state is PacingState.OFF or not self._wanted or not self._room:
             return None
         return self._due
 
-    def handle(self, event: PacingEvent, now: float) -> None:
-        """Take note of `event`; an event that its state has no row for raises and changes nothing."""
-        if type(event) not in LEGAL[self._state]:
-            raise IllegalTransitionError("Pacing", self._state.value, type(event).__name__)
+    def _decide(self, event: PacingEvent, now: float) -> list[Never]:
         match event:
             case Opened():
-                self._state = PacingState.RUNNING
                 self._emitted_at = self._spent = float("-inf")
                 self._durations.clear()
                 self._restart(now)
             case Closed():
-                self._state, self._due = PacingState.OFF, None
+                self._due = None
             case Wanted(wanted):
-                if wanted and not self._wanted and self._state is PacingState.RUNNING:
+                if wanted and not self._wanted and self.state is PacingState.RUNNING:
                     self._restart(max(now, self._earliest()))
                 self._wanted = wanted
             case Room(room):
@@ -159,6 +174,7 @@ class Pacing:
                 self._stepped(event, now)
             case Retuned(tuning):
                 self._retuned(tuning, now)
+        return []
 
     def _restart(self, at: float) -> None:
         """Begin the beat anew."""
@@ -167,9 +183,7 @@ class Pacing:
         self._due = at
 
     def _kicked(self, cause: Literal["command", "input"], now: float) -> None:
-        if self._state is PacingState.WAITING:
-            self._state = PacingState.RUNNING
-        elif self._state is PacingState.OFF or self._tuning.mode in ("steady", "sound"):
+        if self.state is PacingState.RUNNING and self._tuning.mode in ("steady", "sound"):
             return
         due = max(now, self._earliest(kicked=True))
         if self._due is None or due < self._due:
@@ -182,7 +196,7 @@ class Pacing:
         self._durations.append(now - step.started)
         self._idle = 0 if step.emitted or now - step.started > IDLE_TIME else self._idle + 1
         kick, self._kick = self._kick, None
-        self._state = PacingState.WAITING if step.waits else PacingState.RUNNING
+        self._go(PacingState.WAITING if step.waits else PacingState.RUNNING)
         match self._tuning.mode:
             case "free":
                 self._due = self._tick = max(now, self._free_due(step))
@@ -212,7 +226,7 @@ class Pacing:
 
     def _retuned(self, tuning: Tuning, now: float) -> None:
         self._tuning = tuning
-        if self._state is PacingState.RUNNING:
+        if self.state is PacingState.RUNNING:
             self._restart(max(now, self._earliest()))
 
     def _earliest(self, *, kicked: bool = False) -> float:
