@@ -1,10 +1,10 @@
 """The demo models as somebody meets them. M1: pictures a second, cores, and from a control to the picture. M2: from
 *Start* to a moving picture in a fresh `livereactor demo`, and what that costs while nobody watches.
 
-The page gives M1's last figures (src/livereactor/playground/js/media/latency.js), from the time stamps of pictures: it
-can do so for models that draw something else each time. P1 measures pixels, on a model made for that. In both, a picture
-counts when the browser calls back for it. The time at which the browser says that the screen will show it is another
-figure: without a screen it is a guess, one or two refreshes later.
+The page gives M1's last figures (src/livereactor/playground/js/media/latency.js), from the time stamps of pictures:
+it can do so for models that draw something else each time. P1 measures pixels, on a model made for that. In both, a
+picture counts when the browser calls back for it. The time at which the browser says that the screen will show it is
+another figure: without a screen it is a guess, one or two refreshes later.
 """
 
 from __future__ import annotations

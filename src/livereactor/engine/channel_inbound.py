@@ -1,6 +1,6 @@
 """Messages received on a data channel, on their way to the listener: in order, and bounded.
 
-Shared by the adapters; touches neither engine. Loop only, but for `_arrive`.
+Shared by the adapters; touches neither engine. Loop only, but for `arrive`.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class InboundChannel(ABC):
         self._unheard.clear()
         self._opened = _nothing
 
-    def _arrive(self, message: MessageReceived, post: Post) -> None:
+    def arrive(self, message: MessageReceived, post: Post) -> None:
         """A message came, on any one thread; `post` runs a callable on the loop, in order."""
         if self._flooded:
             return

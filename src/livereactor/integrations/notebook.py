@@ -35,6 +35,9 @@ from livereactor.protocol.types import (
     Type,
 )
 
+if TYPE_CHECKING:
+    from livereactor.client.sync.reactor import SyncReactor
+
 # A model's Commands as plain descriptions of controls, for a page to draw.
 
 
@@ -97,9 +100,6 @@ def _takes_file(field: Field) -> bool:
     return isinstance(kind, FileType)
 
 
-if TYPE_CHECKING:
-    from livereactor.client.sync.reactor import SyncReactor
-
 _HERE: Final = Path(__file__).parent
 PATIENCE: Final = 0.2  # seconds for a frame to be taken; a page that is busy, or a cell that runs, gets five a second
 QUALITY: Final = 80  # of JPEG, as photographs have it: some 40 KB for 640x360
@@ -134,7 +134,7 @@ class ReactorWidget(anywidget.AnyWidget):
         self._taken = threading.Event()
         self._commands = HandlerThread()  # a cell that runs must not wait for a Command, nor the other way round
         self._closed = False
-        cast(Any, self).on_msg(self._heard)
+        cast(Any, self).on_msg(self.receive)
         reactor.on("status_changed", self._status, replay=True)
         reactor.on("schema_received", self._schema, replay=True)
         reactor.on("error", self._error)
@@ -181,8 +181,8 @@ class ReactorWidget(anywidget.AnyWidget):
         self._tell({"kind": "frame"}, [data.tobytes()])
         self._taken.wait(PATIENCE)
 
-    def _heard(self, _: object, content: dict[str, Any], buffers: object) -> None:
-        """Something from the page."""
+    def receive(self, _: object, content: dict[str, Any], buffers: object) -> None:
+        """Handle a message from the page: a frame was taken, or a command is to be sent."""
         match content:
             case {"kind": "taken"}:
                 self._taken.set()

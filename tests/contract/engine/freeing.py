@@ -22,10 +22,10 @@ from livereactor.engine.port import (
 PAIRS = 30
 
 _rubbish = list[list[object]]()
-_arrive = LibwebrtcChannel._arrive  # a test may look: it runs on the network thread
+_arrive = LibwebrtcChannel.arrive  # it runs on the network thread
 
 
-def _arrive_and_collect(self: LibwebrtcChannel, message: MessageReceived, post: Post) -> None:
+def arrive_and_collect(self: LibwebrtcChannel, message: MessageReceived, post: Post) -> None:
     if _rubbish:
         _rubbish.clear()
         gc.collect()
@@ -48,7 +48,7 @@ async def _pair(engine: LibwebrtcEngine) -> tuple[Peer, Peer, Channel]:
 async def _throw_away(engine: LibwebrtcEngine, channel: Channel) -> None:
     """A track in a circle, and a message on whose thread it may be collected, for ever."""
     while True:
-        circle: list[object] = [engine._process._make_track(lambda _: None)]
+        circle: list[object] = [engine.process.make_track(lambda _: None)]
         circle.append(circle)
         _rubbish.append(circle)
         del circle
@@ -57,7 +57,7 @@ async def _throw_away(engine: LibwebrtcEngine, channel: Channel) -> None:
 
 
 async def main() -> None:
-    LibwebrtcChannel._arrive = _arrive_and_collect
+    LibwebrtcChannel.arrive = arrive_and_collect
     engine = LibwebrtcEngine()
     await engine.start()
     _, _, channel = await _pair(engine)
@@ -69,8 +69,8 @@ async def main() -> None:
     throwing.cancel()
     await engine.aclose()
     gc.collect()
-    engine._process.held.sweep()
-    print("done", len(engine._process.held) <= 2 * len(engine._process.slots))
+    engine.process.held.sweep()
+    print("done", len(engine.process.held) <= 2 * len(engine.process.slots))
 
 
 if __name__ == "__main__":

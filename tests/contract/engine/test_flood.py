@@ -33,10 +33,10 @@ def test_the_message_after_the_last_that_may_wait_closes_the_channel() -> None:
     for size, allowed in ((0, WAITING_MESSAGES), (MIB, WAITING_BYTES // MIB)):
         channel, data = Ended(), bytes(size)
         for _ in range(allowed):
-            channel._arrive(MessageReceived(data, text=False), lambda callback: callback())
+            channel.arrive(MessageReceived(data, text=False), lambda callback: callback())
         assert not channel.closed
         for _ in range(3):
-            channel._arrive(MessageReceived(data, text=False), lambda callback: callback())
+            channel.arrive(MessageReceived(data, text=False), lambda callback: callback())
         assert channel.closed == 1
 
 
@@ -45,7 +45,7 @@ def test_what_has_been_heard_does_not_count() -> None:
     heard: list[ChannelEvent] = []
     channel.listen(heard.append)
     for _ in range(WAITING_MESSAGES + 1):
-        channel._arrive(MessageReceived(b"x", text=False), lambda callback: callback())
+        channel.arrive(MessageReceived(b"x", text=False), lambda callback: callback())
     assert len(heard) == WAITING_MESSAGES + 1
     assert not channel.closed
 

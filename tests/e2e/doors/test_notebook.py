@@ -103,7 +103,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Told:
 
 
 def heard(widget: ReactorWidget, **content: Any) -> None:
-    widget._heard(widget, content, [])
+    widget.receive(widget, content, [])
 
 
 def test_a_frame_is_sent_as_jpeg_and_the_next_when_it_is_taken(

@@ -72,8 +72,8 @@ def test_a_decision_waits_its_turn() -> None:
 
 def test_what_is_counted_and_not_carried_out_costs_what_it_costs() -> None:
     """Beats that change nothing, and a held poll's look at its queue."""
-    options = CoordinatorOptions()
-    database = Database(Clock(), options, pace=1e9)
+    options, clock = CoordinatorOptions(), Clock()
+    database = Database(clock, options, pace=1e9)
     calls: dict[str, int] = {}
 
     def take(name: str, decision: Any, **named: Any) -> None:
@@ -81,7 +81,6 @@ def test_what_is_counted_and_not_carried_out_costs_what_it_costs() -> None:
         calls[name] = database.calls[name]
 
     database.read(lambda tx: tx.put_model(ModelRecord("pond", "v1", {})))
-    clock = database._clock
     who = {"worker": "wrk_1", "incarnation": "life-of-it"}
     hello = link.Hello(
         worker="wrk_1", incarnation="life-of-it", model="pond", state="ready", slots=[link.SlotReport(n=0)]

@@ -109,7 +109,7 @@ class AiortcChannel(InboundChannel):
     def receive(self, data: bytes, text: bool) -> None:
         """One message of SCTP has arrived; a broken chunk closes the channel, one too large is skipped."""
         if self._limits.chunked_bytes is None:
-            self._arrive(MessageReceived(data, text), _at_once)
+            self.arrive(MessageReceived(data, text), _at_once)
             return
         try:
             whole = self._reassembly.add(data, text=text)
@@ -119,7 +119,7 @@ class AiortcChannel(InboundChannel):
             return
         else:
             if whole is not None:
-                self._arrive(MessageReceived(whole.data, whole.text), _at_once)
+                self.arrive(MessageReceived(whole.data, whole.text), _at_once)
 
     def on_open(self) -> None:
         """The channel can send; a second time does nothing."""

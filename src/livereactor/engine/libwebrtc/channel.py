@@ -40,7 +40,7 @@ class LibwebrtcChannel(InboundChannel):
         self._native, self._limit = native, limit
         native.on_open(lambda: post(self._on_open))
         native.on_close(lambda: post(self._on_close))
-        native.on_message(lambda data, binary: self._arrive(MessageReceived(data, text=not binary), post))
+        native.on_message(lambda data, binary: self.arrive(MessageReceived(data, text=not binary), post))
         if native.state() == rw.DataChannelState.Open:  # it may have opened before the callbacks were set
             post(self._on_open)
 

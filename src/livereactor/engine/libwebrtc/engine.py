@@ -47,14 +47,14 @@ class LibwebrtcEngine:
     )
 
     def __init__(self) -> None:
-        self._process = _process()
+        self.process = _process()
         self._peers: set[LibwebrtcPeer] = set()
         self._is_closed = False
 
     async def start(self) -> None:
-        if self._process.is_warm:
+        if self.process.is_warm:
             return
-        self._process.is_warm = True
+        self.process.is_warm = True
         try:
             await self._connect_to_ourselves()
         except (EngineError, TimeoutError) as error:  # a network may come later; each accept() says so again
@@ -63,7 +63,7 @@ class LibwebrtcEngine:
     async def peer(self, config: PeerConfig, events: Callable[[PeerEvent], None]) -> LibwebrtcPeer:
         if self._is_closed:
             raise EngineError("the engine is closed; make another one")
-        shared = self._process
+        shared = self.process
         peer = LibwebrtcPeer(
             shared.factory,
             shared.relays,
@@ -85,7 +85,7 @@ class LibwebrtcEngine:
 
     def _forget(self, peer: LibwebrtcPeer) -> None:
         self._peers.discard(peer)
-        self._process.peers.discard(peer)
+        self.process.peers.discard(peer)
 
     async def _connect_to_ourselves(self) -> None:
         opened = asyncio.Event()
@@ -107,7 +107,7 @@ class _Process:
     def __init__(self) -> None:
         self.factory = _build_factory()
         self.held = Held()
-        self.slots = Slots(self._make_track, self.held.sweep)
+        self.slots = Slots(self.make_track, self.held.sweep)
         self.repeater = Repeater()
         self.relays = Relays()
         self.peers: set[LibwebrtcPeer] = set()  # until they are closed, by whichever thread
@@ -119,7 +119,7 @@ class _Process:
         for peer in list(self.peers):
             peer.close_now()
 
-    def _make_track(self, encode: Callable[[rw.RawVideoFrameInfo], Served]) -> rw.Track:
+    def make_track(self, encode: Callable[[rw.RawVideoFrameInfo], Served]) -> rw.Track:
         track = self.factory.create_video_track_with_options("video", inline_encoder=encode)
         assert isinstance(track, rw.Track)  # the other kind is for pre-encoded tracks
         return self.held.keep(track)
