@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from livereactor.blobs.folder import FolderBlobs
-from livereactor.blobs.intake import Intake
 from livereactor.blobs.port import BlobKey, BlobsUnavailableError
+from livereactor.blobs.upload_writer import UploadWriter
 
 KEY = BlobKey.parse("sessions/s1/ab/content")
 SIZE = 3_000_000
@@ -41,11 +41,11 @@ async def sent(size: int) -> AsyncIterator[bytes]:
 
 @pytest.mark.parametrize("resumable", [True, False])
 async def test_a_file_that_does_not_fit_is_refused_and_leaves_no_byte(disk: Path, resumable: bool) -> None:
-    intake = Intake(FolderBlobs(disk), patience=30)
+    writer = UploadWriter(FolderBlobs(disk), timeout=30)
     with pytest.raises(BlobsUnavailableError) as full:
-        await (intake.more(KEY, SIZE, 0, sent(SIZE), None) if resumable else intake.whole(KEY, SIZE, sent(SIZE)))
+        await (writer.append(KEY, SIZE, 0, sent(SIZE), None) if resumable else writer.write(KEY, SIZE, sent(SIZE)))
     assert (full.value.code, full.value.http_status, full.value.recoverable) == ("blobs_unavailable", 503, True)
     assert os.statvfs(disk).f_bavail * os.statvfs(disk).f_bsize == ROOM
-    assert await intake.offset(KEY, SIZE) == 0
+    assert await writer.offset(KEY, SIZE) == 0
     _make_room(disk)
-    assert await intake.more(KEY, SIZE, 0, sent(SIZE), None) == SIZE
+    assert await writer.append(KEY, SIZE, 0, sent(SIZE), None) == SIZE

@@ -50,7 +50,7 @@ async def bytes_of_it() -> AsyncIterator[bytes]:
 async def test_what_could_not_be_erased_at_once_is_erased_later(
     monkeypatch: pytest.MonkeyPatch, *, is_pruned: bool
 ) -> None:
-    monkeypatch.setattr(module, "LOOK_EVERY", 0.05)
+    monkeypatch.setattr(module, "ERASE_INTERVAL", 0.05)
     store, blobs = MemoryStore(), AwayBlobs()
 
     def fill(tx: Tx) -> None:
@@ -81,7 +81,7 @@ async def test_what_could_not_be_erased_at_once_is_erased_later(
 
 
 async def test_what_is_half_written_when_its_url_is_long_over_is_erased(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LOOK_EVERY", 0.05)
+    monkeypatch.setattr(module, "ERASE_INTERVAL", 0.05)
     store, blobs, life = MemoryStore(), AwayBlobs(), Limits().upload_url_lifetime
     now_us = 10_000_000_000
     over_us = now_us - int(2e6 * life)
