@@ -18,7 +18,7 @@ from playwright.async_api import Browser, Page
 import livereactor as lr
 from livereactor.integrations import notebook
 from livereactor.integrations.notebook import ReactorWidget
-from tests.e2e.doors.conftest import Serve
+from tests.e2e.integrations.conftest import Serve
 from tests.e2e.page.conftest import browser, opened
 
 __all__ = ["browser"]

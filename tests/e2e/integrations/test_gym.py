@@ -13,7 +13,7 @@ from gymnasium.utils.env_checker import check_env
 
 import livereactor as lr
 from livereactor.integrations.gym import ReactorEnv
-from tests.e2e.doors.conftest import Serve
+from tests.e2e.integrations.conftest import Serve
 from tests.tools.processes import REPOSITORY
 
 MODEL = "examples/clients/balance.py"

@@ -1,4 +1,4 @@
-"""What a widget of a notebook leaves behind; what it shows is in tests/e2e/doors."""
+"""What a widget of a notebook leaves behind; what it shows is in tests/e2e/integrations."""
 
 from livereactor import SyncReactor
 from livereactor.integrations.notebook import ReactorWidget

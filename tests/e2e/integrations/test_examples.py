@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from gradio_client import Client
 
-from tests.e2e.doors.conftest import Serve
+from tests.e2e.integrations.conftest import Serve
 from tests.tools.processes import REPOSITORY, Program, background, free_port
 
 CLIENTS = REPOSITORY / "examples/clients"

@@ -1,4 +1,4 @@
-"""What an environment makes of steps that go wrong; the rest is in `tests/e2e/doors`."""
+"""What an environment makes of steps that go wrong; the rest is in `tests/e2e/integrations`."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.doors.conftest import Serve
+from tests.e2e.integrations.conftest import Serve
 from tests.tools.processes import REPOSITORY
 
 PAGES = ["python-client.md", "notebooks-and-gyms.md"]
