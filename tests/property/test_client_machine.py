@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from livereactor.base.errors import IllegalTransitionError
 from livereactor.client.errors import error_of
-from livereactor.client.lifecycle.machine import Machine
+from livereactor.client.lifecycle.machine import ConnectionMachine
 from livereactor.client.lifecycle.messages import (
     Adopt,
     Become,
@@ -70,13 +70,18 @@ histories = st.lists(st.tuples(events, st.floats(0.0, 4.0)), max_size=60)
 History: TypeAlias = list[tuple[MachineEvent, float]]
 
 
-def live(history: History, *, auto: bool) -> Iterator[tuple[Machine, MachineEvent, list[MachineEffect]]]:
-    """All that is legal of a history, with what came of it."""
-    machine, now = Machine(auto_reconnect=auto, chance=lambda: 0.5), 0.0
+def live(history: History, *, auto: bool) -> Iterator[tuple[ConnectionMachine, MachineEvent, list[MachineEffect]]]:
+    """All that is taken of a history, with what came of it."""
+    machine, now = ConnectionMachine(auto_reconnect=auto, chance=lambda: 0.5), 0.0
     for event, later in history:
         now += later
-        with suppress(IllegalTransitionError):
+        if machine.takes(type(event)):
             yield machine, event, machine.handle(event, now)
+            continue
+        before = machine.state, machine.deadline()
+        with suppress(IllegalTransitionError):
+            assert machine.handle(event, now) == []
+        assert (machine.state, machine.deadline()) == before
 
 
 @given(histories, st.booleans())
@@ -97,7 +102,7 @@ def test_a_call_that_waits_gets_exactly_one_outcome(history: History, auto: bool
         settled = sum(isinstance(effect, Settle) for effect in effects)
         assert settled <= 1
         waiting = waiting and not settled
-        if machine.phase in (Phase.IDLE, Phase.KEPT, Phase.READY):
+        if machine.state in (Phase.IDLE, Phase.KEPT, Phase.READY):
             assert not waiting or isinstance(event, Disconnect)
             waiting = False
 
@@ -129,7 +134,7 @@ def test_what_waits_has_work_under_way_or_a_deadline(history: History, auto: boo
     for machine, event, effects in live(history, auto=auto):
         begun = any(isinstance(effect, Create | Adopt | Look | OpenLink) for effect in effects)
         working = begun or (working and not isinstance(event, Obtained | Seen | Unseen | Failed | Linked | Over))
-        if STATUS[machine.phase] in (S.CONNECTING, S.WAITING):
+        if STATUS[machine.state] in (S.CONNECTING, S.WAITING):
             assert working or machine.deadline() is not None
 
 
@@ -151,7 +156,7 @@ def test_an_error_is_fired_for_every_failure_and_for_nothing_the_user_asked_for(
 def test_a_session_is_forgotten_when_its_id_goes(history: History, auto: bool) -> None:
     known: str | None = None
     for machine, _, effects in live(history, auto=auto):
-        if known is not None and machine.phase is Phase.IDLE:
+        if known is not None and machine.state is Phase.IDLE:
             assert Forget() in effects
         known = machine.session_id
 

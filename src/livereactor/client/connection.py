@@ -17,7 +17,6 @@ from typing import Any, Final
 
 import structlog
 
-from livereactor.base.errors import IllegalTransitionError
 from livereactor.client.chores import Calls, Chores
 from livereactor.client.dispatcher import Dispatcher
 from livereactor.client.errors import AuthError, InvalidStateError, NotReadyError, ReactorError, error_of
@@ -25,7 +24,7 @@ from livereactor.client.events import Emitter
 from livereactor.client.http.api import Api
 from livereactor.client.http.credentials import Credentials, Resolver
 from livereactor.client.lifecycle import messages as w
-from livereactor.client.lifecycle.machine import Machine
+from livereactor.client.lifecycle.machine import ConnectionMachine
 from livereactor.client.lifecycle.states import Phase
 from livereactor.client.open_clients import OPEN, running_loop
 from livereactor.client.options import Options
@@ -69,7 +68,7 @@ class Connection:
         self.calls = Calls()
         self._chores = Chores()
         self._sessions = SessionRequests(self.api, options)
-        self._machine = Machine(auto_reconnect=options.auto_reconnect)
+        self._machine = ConnectionMachine(auto_reconnect=options.auto_reconnect)
         self._posted: deque[w.MachineEvent] = deque()
         self._is_handling = False
         self._was_in_use = True  # before the event that is handled, the Session was this client's for certain
@@ -105,7 +104,7 @@ class Connection:
     @property
     def is_open(self) -> bool:
         """There is a Session, or one is being made."""
-        return self._machine.phase is not Phase.IDLE
+        return self._machine.state is not Phase.IDLE
 
     # --- calls ---------------------------------------------------------------------------------------------------
 
@@ -224,7 +223,7 @@ class Connection:
         return error
 
     async def _awaited(self, event: w.Connect | w.Reconnect, *, keep: bool) -> None:
-        joins = self._outcome is not None or self._machine.phase not in (Phase.IDLE, Phase.READY, Phase.KEPT)
+        joins = self._outcome is not None or self._machine.state not in (Phase.IDLE, Phase.READY, Phase.KEPT)
         outcome = self._outcome = self._outcome or asyncio.get_running_loop().create_future()
         outcome.add_done_callback(lambda done: done.exception())  # whoever waited may have been cancelled
         self._post(event)
@@ -254,18 +253,14 @@ class Connection:
         self._set_alarm()
 
     def _handle(self, event: w.MachineEvent) -> None:
-        before = self._machine.phase
+        before = self._machine.state
         self._was_in_use = before not in (Phase.KEPT, Phase.RESUMING, Phase.CHECKING, Phase.BETWEEN)
-        try:
-            effects = self._machine.handle(event, time.monotonic())
-        except IllegalTransitionError as error:
-            log.debug("an event came too late", reason=error.message)
-            return
+        effects = self._machine.handle(event, time.monotonic())
         if self._machine.session_id is not None:
             self.session.name(self._machine.session_id)
         for effect in effects:
             self._carry_out(effect)
-        phase = self._machine.phase
+        phase = self._machine.state
         if phase is not before and phase in (Phase.IDLE, Phase.KEPT):
             self.tracks.disconnected()
         if phase is Phase.IDLE:
@@ -363,7 +358,7 @@ class Connection:
     async def _seen(self) -> None:
         session = self.session
         # Held until the next change only while that is what is waited for.
-        version = session.version if self._machine.phase is Phase.PREPARING else None
+        version = session.version if self._machine.state is Phase.PREPARING else None
         self._take(await self._sessions.look(session.session_id or "", version))
 
     async def _link_up(self, *, again: bool) -> None:
@@ -389,7 +384,7 @@ class Connection:
     async def _close_connections(self) -> None:
         await self.tracks.release()
         await self._chores.others()
-        if self._machine.phase is Phase.IDLE:
+        if self._machine.state is Phase.IDLE:
             await self.api.aclose()
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from livereactor.base.errors import IllegalTransitionError
 from livereactor.client.errors import error_of
-from livereactor.client.lifecycle.machine import Machine
+from livereactor.client.lifecycle.machine import ConnectionMachine
 from livereactor.client.lifecycle.messages import (
     Abandon,
     Adopt,
@@ -47,7 +47,7 @@ class Life:
     """A machine, its clock and everything it asked for."""
 
     def __init__(self, *, auto: bool = False) -> None:
-        self.machine = Machine(auto_reconnect=auto, chance=lambda: 0.5)
+        self.machine = ConnectionMachine(auto_reconnect=auto, chance=lambda: 0.5)
         self.now, self.effects = 0.0, list[MachineEffect]()
 
     def take(self, *events: MachineEvent) -> list[MachineEffect]:
@@ -115,7 +115,7 @@ def test_a_session_in_a_queue_is_waited_for_without_limit(life: Life) -> None:
     for _ in range(100):
         life.wake()
         life.take(QUEUED)
-    assert life.machine.phase is Phase.PREPARING
+    assert life.machine.state is Phase.PREPARING
 
 
 def test_a_session_that_says_nothing_is_given_up_after_twenty_polls(life: Life) -> None:
@@ -208,7 +208,7 @@ def test_the_second_such_death_is_told(life: Life) -> None:
 
 def test_a_connect_that_takes_too_long_says_what_it_waited_for(life: Life) -> None:
     life.take(Connect(timeout=30.0), Obtained("ses_1", QUEUED), QUEUED)
-    while life.machine.phase is Phase.PREPARING:
+    while life.machine.state is Phase.PREPARING:
         if Look() in life.wake():
             life.take(QUEUED)
     assert life.now == 30.0
@@ -288,7 +288,7 @@ def test_a_lost_transport_is_told_once_and_the_session_kept(life: Life) -> None:
 
 def test_a_failed_reconnect_keeps_the_session(life: Life) -> None:
     life.ready().take(Lost("ice failed"), Reconnect(), Failed(UNREACHABLE))
-    assert (life.settled, life.machine.phase) == (["RECONNECTION_FAILED"], Phase.KEPT)
+    assert (life.settled, life.machine.state) == (["RECONNECTION_FAILED"], Phase.KEPT)
 
 
 def test_reconnect_to_a_session_that_is_gone_is_terminal_and_forgets_it(life: Life) -> None:
@@ -313,12 +313,12 @@ def test_auto_reconnect_tries_by_itself_with_waits_until_the_window_closes() -> 
     life, tries = Life(auto=True).ready(), list[float]()
     life.take(Lost("ice failed"))
     assert life.statuses == [S.DISCONNECTED, S.CONNECTING]
-    while life.machine.phase is Phase.BETWEEN:
+    while life.machine.state is Phase.BETWEEN:
         life.wake()
         tries.append(round(life.now, 2))
         life.take(Failed(UNREACHABLE))
     assert tries == [0.5, 1.5, 3.5, 7.5, 15.5, 23.5]
-    assert (life.statuses, life.reported, life.machine.phase) == (
+    assert (life.statuses, life.reported, life.machine.state) == (
         [S.DISCONNECTED],
         ["RECONNECTION_FAILED"],
         Phase.KEPT,
@@ -330,7 +330,7 @@ def test_auto_reconnect_stops_at_what_will_not_go_better() -> None:
     life.take(Lost("ice failed"))
     life.wake()
     life.take(Failed(error_of("UNAUTHORIZED", "token expired")))
-    assert (life.machine.phase, life.reported) == (Phase.KEPT, ["UNAUTHORIZED"])
+    assert (life.machine.state, life.reported) == (Phase.KEPT, ["UNAUTHORIZED"])
 
 
 def test_reconnect_joins_the_attempt_that_is_being_made() -> None:
@@ -373,7 +373,7 @@ def test_why_a_session_ended_says_whether_another_may_go_better(
 def test_a_silent_transport_is_probed_checked_offered_anew_and_only_then_given_up(life: Life) -> None:
     life.ready()
     told: list[tuple[float, Sequence[MachineEffect]]] = []
-    while life.machine.phase is Phase.READY:
+    while life.machine.state is Phase.READY:
         effects = life.wake(heard_at=0.0)
         told.append((round(life.now, 2), effects))
     assert told[:4] == [(0.4, [Probe()]), (0.7, [Look()]), (1.0, [OpenLink(again=True)]), (2.0, [])]

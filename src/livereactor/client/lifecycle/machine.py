@@ -11,7 +11,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Final
 
-from livereactor.base.errors import IllegalTransitionError
+from livereactor.base.machine import Machine
 from livereactor.client.errors import AbortedError, ReactorError, ended, error_of, lost, not_connected, not_reconnected
 from livereactor.client.lifecycle.messages import (
     Abandon,
@@ -57,8 +57,8 @@ _UNUSABLE: Final = _GONE | {"BAD_REQUEST"}
 _PLAIN: Final = frozenset({"NETWORK_ERROR", "UNAUTHORIZED", "FORBIDDEN", "VERSION_MISMATCH", "MESSAGE_TOO_LARGE"})
 
 
-class Machine:
-    """One client's connection.
+class ConnectionMachine(Machine[Phase, MachineEvent, MachineEffect]):
+    """The connection of one client.
 
     Args:
         auto_reconnect: a lost transport is brought up again without being asked.
@@ -66,9 +66,8 @@ class Machine:
     """
 
     def __init__(self, *, auto_reconnect: bool = False, chance: Callable[[], float] = random.random) -> None:
+        super().__init__(LEGAL)
         self._auto, self._chance = auto_reconnect, chance
-        self._phase = Phase.IDLE
-        self._event: MachineEvent = Disconnect()  # the one being handled
         self._session: str | None = None
         self._owned = False  # this client made the Session, and ends it
         self._renewed = False  # it was made a second time already
@@ -91,12 +90,8 @@ class Machine:
         self.timings: ConnectionTimings | None = None
 
     @property
-    def phase(self) -> Phase:
-        return self._phase
-
-    @property
     def status(self) -> Status:
-        return STATUS[self._phase]
+        return STATUS[self.state]
 
     @property
     def session_id(self) -> str | None:
@@ -107,10 +102,10 @@ class Machine:
         """This client made the Session, and ends it."""
         return self._owned
 
-    def takes(self, event: type[MachineEvent]) -> bool:
-        """Whether `event` is legal now."""
-        joins = self._resuming or event is not Reconnect or self._phase not in (Phase.PREPARING, Phase.LINKING)
-        return event in LEGAL[self._phase] and joins
+    def takes(self, kind: type[MachineEvent]) -> bool:
+        """Return whether an event of this kind would be handled now; nothing reconnects during a first attempt."""
+        is_first = self.state in (Phase.PREPARING, Phase.LINKING) and not self._resuming
+        return super().takes(kind) and not (kind is Reconnect and is_first)
 
     def deadline(self) -> float | None:
         """When `Woke` is due, monotonic seconds; None = there is nothing to wait for."""
@@ -118,14 +113,12 @@ class Machine:
         times = [each for each in (self._timeout_at, self._look_at, self._retry_at, silence) if each is not None]
         return min(times, default=None)
 
-    def handle(self, event: MachineEvent, now: float) -> list[MachineEffect]:
-        """What the shell has to do, in order; an illegal event raises and changes nothing."""
-        if not self.takes(type(event)):
-            raise IllegalTransitionError("connection", self._phase.value, type(event).__name__)
-        self._event = event
+    def _decide(self, event: MachineEvent, now: float) -> list[MachineEffect]:
         match event:
             case Connect():
                 return self._connect(event, now)
+            case Reconnect() if not self.takes(Reconnect):
+                raise LEGAL.illegal(self.state, event)
             case Reconnect():
                 return self._reconnect(now)
             case Disconnect(keep):
@@ -158,29 +151,29 @@ class Machine:
         self._window, self._account, self._begun = WINDOW, "", now
         self._timeout = event.timeout
         self._timeout_at = None if event.timeout is None else now + event.timeout
-        return [*left, *self._go(Phase.CREATING), Create() if event.adopt is None else Adopt(event.adopt)]
+        return [*left, *self._enter(Phase.CREATING), Create() if event.adopt is None else Adopt(event.adopt)]
 
     def _reconnect(self, now: float) -> list[MachineEffect]:
-        if self._phase in (Phase.READY, Phase.KEPT):
+        if self.state in (Phase.READY, Phase.KEPT):
             self._kept_until = now + self._window
             self._retries = Retries(self._kept_until)
-        elif self._phase is not Phase.BETWEEN:
+        elif self.state is not Phase.BETWEEN:
             return []  # joins the attempt that is being made
         cycled: list[MachineEffect] = []
-        if self._phase is Phase.READY:
+        if self.state is Phase.READY:
             cycled = [Abandon(), CloseLink()]
             self._deafen()
         return [*cycled, *self._resume(now)]
 
     def _disconnect(self, *, keep: bool) -> list[MachineEffect]:
-        waited = self._phase not in (Phase.IDLE, Phase.READY, Phase.KEPT)
+        waited = self.state not in (Phase.IDLE, Phase.READY, Phase.KEPT)
         effects: list[MachineEffect] = []
-        if self._phase not in (Phase.IDLE, Phase.KEPT):
+        if self.state not in (Phase.IDLE, Phase.KEPT):
             effects += [Abandon(), CloseLink()]
         if not (keep and self._session is not None):
-            effects += [*self._go(Phase.IDLE), *self._leave_session()]
+            effects += [*self._enter(Phase.IDLE), *self._leave_session()]
         else:
-            effects += self._go(Phase.KEPT)
+            effects += self._enter(Phase.KEPT)
         if waited:
             effects.append(Settle(AbortedError("disconnect() was called meanwhile", operation=self._operation)))
         return effects
@@ -190,22 +183,22 @@ class Machine:
     def _see(self, seen: Seen, now: float) -> list[MachineEffect]:
         self._window = self._window if seen.window is None else seen.window
         self._account, self._misses = seen.account, 0
-        match self._phase:
+        match self.state:
             case Phase.READY:
                 return [] if seen.prepared else self._lose("the session has another worker to wait for", now)
             case Phase.CHECKING if seen.prepared:
-                return [*self._go(Phase.RESUMING), OpenLink(again=False)]
+                return [*self._enter(Phase.RESUMING), OpenLink(again=False)]
             case _ if seen.prepared:
                 self._ready_for_us = now
-                return [*self._go(Phase.LINKING), OpenLink(again=False)]
+                return [*self._enter(Phase.LINKING), OpenLink(again=False)]
             case Phase.CREATING | Phase.RENEWING if self._owned:  # whoever makes a Session need not have it ready yet
                 self._polls = Polls(*SESSION_POLLS)
-                return [*self._go(Phase.PREPARING), Look()]
+                return [*self._enter(Phase.PREPARING), Look()]
             case Phase.PREPARING:
                 return self._wait(now, counts=not seen.account, held=seen.held)
             case _:
                 self._polls = Polls(*SESSION_POLLS)
-                return [*self._go(Phase.PREPARING), *self._wait(now, counts=not seen.account, held=seen.held)]
+                return [*self._enter(Phase.PREPARING), *self._wait(now, counts=not seen.account, held=seen.held)]
 
     def _wait(self, now: float, *, counts: bool, held: bool) -> list[MachineEffect]:
         """Look again, later or at once."""
@@ -221,17 +214,17 @@ class Machine:
     def _unseen(self, error: ReactorError, now: float) -> list[MachineEffect]:
         if error.code in _GONE:
             return self._over(str(error.details.get("end_reason") or "closed"), certain=False)
-        if self._phase is Phase.READY:
+        if self.state is Phase.READY:
             return []  # the transport decides
         self._misses += 1
-        wait = self._polls.next() if self._phase is Phase.PREPARING and self._misses <= MISSES else None
+        wait = self._polls.next() if self.state is Phase.PREPARING and self._misses <= MISSES else None
         if wait is None or not error.recoverable:
             return self._fail(error, now)
         self._look_at = now + max(wait, error.retry_after or 0.0)
         return []
 
     def _failed(self, error: ReactorError, now: float) -> list[MachineEffect]:
-        match self._phase:
+        match self.state:
             case Phase.READY:
                 self._offering = False
                 return [] if self._gone is None else self._lose(self._gone, now)
@@ -239,20 +232,20 @@ class Machine:
                 return self._renew()
             case Phase.RESUMING if error.code not in _PLAIN and not self._checked:
                 self._checked = True
-                return [*self._go(Phase.CHECKING), Look()]
+                return [*self._enter(Phase.CHECKING), Look()]
             case _:
                 return self._fail(error, now)
 
     def _linked(self, now: float) -> list[MachineEffect]:
         self._deafen()
         self._silence = Silence(now)
-        if self._phase is Phase.READY:
+        if self.state is Phase.READY:
             return [UseLink()]
         stamps = (self._begun, self._made, self._ready_for_us, now)
         parts = (*(after - before for before, after in pairwise(stamps)), now - self._begun)
         self.timings = ConnectionTimings(*(round(each * 1000, 3) for each in parts))
         self._timeout_at = None
-        return [UseLink(), *self._go(Phase.READY), Settle()]
+        return [UseLink(), *self._enter(Phase.READY), Settle()]
 
     # --- what happened by itself ---------------------------------------------------------------------------------
 
@@ -263,11 +256,11 @@ class Machine:
         return self._lose(reason, now)
 
     def _over(self, reason: str, *, certain: bool = True) -> list[MachineEffect]:
-        if self._phase in (Phase.PREPARING, Phase.LINKING) and self._renewable:
+        if self.state in (Phase.PREPARING, Phase.LINKING) and self._renewable:
             return self._renew()
-        used = self._resuming or self._phase is Phase.READY
+        used = self._resuming or self.state is Phase.READY
         error = ended(reason, self._session)
-        waited = self._phase is not Phase.READY
+        waited = self.state is not Phase.READY
         effects: list[MachineEffect] = [Abandon()]
         if used:
             effects.append(TellEnded(reason))
@@ -277,7 +270,7 @@ class Machine:
             effects.append(CloseLink())
         # Nothing is left to end where its server said so, or no longer knows what was in use.
         self._owned = self._owned and not (certain or used)
-        effects += [*self._go(Phase.IDLE), *self._leave_session(), Report(error)]
+        effects += [*self._enter(Phase.IDLE), *self._leave_session(), Report(error)]
         return [*effects, Settle(error)] if waited else effects
 
     def _woke(self, heard_at: float, now: float) -> list[MachineEffect]:
@@ -319,10 +312,10 @@ class Machine:
     def _renewable(self) -> bool:
         return self._owned and not self._renewed and not self._resuming
 
-    def _go(self, phase: Phase) -> list[MachineEffect]:
-        assert phase in LEGAL[self._phase][type(self._event)], (self._phase, self._event, phase)
-        changed = STATUS[phase] is not STATUS[self._phase]
-        self._phase, self._look_at, self._retry_at = phase, None, None
+    def _enter(self, phase: Phase) -> list[MachineEffect]:
+        changed = STATUS[phase] is not STATUS[self.state]
+        self._go(phase)
+        self._look_at = self._retry_at = None
         if phase in (Phase.IDLE, Phase.KEPT, Phase.BETWEEN):
             self._timeout_at = None
             self._deafen()
@@ -340,12 +333,12 @@ class Machine:
     def _renew(self) -> list[MachineEffect]:
         dead, self._session, self._renewed = self._session, None, True
         ended: list[MachineEffect] = [] if dead is None else [EndSession(dead)]
-        return [Abandon(), *ended, *self._go(Phase.RENEWING), Create()]
+        return [Abandon(), *ended, *self._enter(Phase.RENEWING), Create()]
 
     def _resume(self, now: float) -> list[MachineEffect]:
         self._resuming, self._checked = True, False
         self._begun = self._made = self._ready_for_us = now
-        return [*self._go(Phase.RESUMING), OpenLink(again=True)]
+        return [*self._enter(Phase.RESUMING), OpenLink(again=True)]
 
     def _lose(self, reason: str, now: float) -> list[MachineEffect]:
         """The transport in use is given up, its Session is not."""
@@ -361,16 +354,16 @@ class Machine:
         error.session_id = error.session_id or self._session
         if not self._resuming:
             self._owned = self._owned and self._session is not None
-            given_up = [Abandon(), *self._go(Phase.IDLE), *self._leave_session()]
+            given_up = [Abandon(), *self._enter(Phase.IDLE), *self._leave_session()]
             return [*given_up, Report(error), Settle(error)]
         moved = self._retry_or_keep(now, retry=error.recoverable)
-        told = [] if self._phase is Phase.BETWEEN else [Report(error), Settle(error)]
+        told = [] if self.state is Phase.BETWEEN else [Report(error), Settle(error)]
         return [Abandon(), *moved, *told]
 
     def _retry_or_keep(self, now: float, *, retry: bool) -> list[MachineEffect]:
         """On to the next attempt, if there is to be one; what the status becomes on the way."""
         at, before = self._retries.next(now, self._chance()) if retry and self._auto else None, self.status
-        moved = self._go(Phase.KEPT if at is None else Phase.BETWEEN)
+        moved = self._enter(Phase.KEPT if at is None else Phase.BETWEEN)
         self._retry_at = at
         # Nobody connects again but from `disconnected` (behaviour 5.1).
         through = at is not None and before is not Status.CONNECTING

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Final
 
+from livereactor.base.machine import IGNORED, Table
 from livereactor.client.lifecycle.messages import (
     Connect,
     Disconnect,
@@ -52,73 +53,88 @@ STATUS: Final[Mapping[Phase, Status]] = {
     _P.BETWEEN: Status.CONNECTING,
 }
 
-# What each phase takes, and where it may lead; what a row lacks is illegal.
-LEGAL: Final[Mapping[Phase, Mapping[type[MachineEvent], frozenset[Phase]]]] = {
-    _P.IDLE: {Connect: frozenset({_P.CREATING}), Disconnect: frozenset({_P.IDLE})},
-    _P.CREATING: {
-        Obtained: frozenset({_P.PREPARING, _P.LINKING}),
-        Failed: frozenset({_P.IDLE}),
-        Over: frozenset({_P.IDLE}),
-        Woke: frozenset({_P.CREATING, _P.IDLE}),
-        Disconnect: frozenset({_P.IDLE}),
+# A transport or a request answers when it can: what it says may come after the phase that it was for.
+_LATE: Final[Mapping[type[MachineEvent], tuple[()]]] = dict.fromkeys(
+    (Obtained, Seen, Unseen, Failed, Linked, Lost, Over, Woke), IGNORED
+)
+LEGAL: Final[Table[Phase, MachineEvent]] = Table(
+    "Connection",
+    {
+        _P.IDLE: {**_LATE, Connect: _P.CREATING, Disconnect: _P.IDLE},
+        _P.CREATING: {
+            **_LATE,
+            Obtained: (_P.PREPARING, _P.LINKING),
+            Failed: _P.IDLE,
+            Over: _P.IDLE,
+            Woke: (_P.CREATING, _P.IDLE),
+            Disconnect: _P.IDLE,
+        },
+        _P.RENEWING: {
+            **_LATE,
+            Obtained: (_P.PREPARING, _P.LINKING),
+            Failed: _P.IDLE,
+            Woke: (_P.RENEWING, _P.IDLE),
+            Disconnect: _P.IDLE,
+        },
+        _P.PREPARING: {
+            **_LATE,
+            Seen: (_P.PREPARING, _P.LINKING, _P.IDLE, _P.KEPT, _P.BETWEEN),
+            Unseen: (_P.PREPARING, _P.RENEWING, _P.IDLE, _P.KEPT, _P.BETWEEN),
+            Over: (_P.RENEWING, _P.IDLE),
+            Woke: (_P.PREPARING, _P.IDLE),
+            Reconnect: _P.PREPARING,
+            Disconnect: (_P.IDLE, _P.KEPT),
+        },
+        _P.LINKING: {
+            **_LATE,
+            Linked: _P.READY,
+            Failed: (_P.RENEWING, _P.IDLE, _P.KEPT, _P.BETWEEN),
+            Over: (_P.RENEWING, _P.IDLE),
+            Woke: (_P.LINKING, _P.IDLE),
+            Reconnect: _P.LINKING,
+            Disconnect: (_P.IDLE, _P.KEPT),
+        },
+        _P.READY: {
+            **_LATE,
+            Lost: (_P.READY, _P.KEPT, _P.BETWEEN),
+            Over: _P.IDLE,
+            Seen: (_P.READY, _P.KEPT, _P.BETWEEN),
+            Unseen: (_P.READY, _P.IDLE),
+            Linked: _P.READY,
+            Failed: (_P.READY, _P.KEPT, _P.BETWEEN),
+            Woke: (_P.READY, _P.KEPT, _P.BETWEEN),
+            Reconnect: _P.RESUMING,
+            Disconnect: (_P.IDLE, _P.KEPT),
+        },
+        _P.KEPT: {
+            **_LATE,
+            Connect: _P.CREATING,
+            Reconnect: _P.RESUMING,
+            Disconnect: (_P.IDLE, _P.KEPT),
+        },
+        _P.RESUMING: {
+            **_LATE,
+            Linked: _P.READY,
+            Failed: (_P.CHECKING, _P.KEPT, _P.BETWEEN),
+            Over: _P.IDLE,
+            Woke: _P.RESUMING,
+            Reconnect: _P.RESUMING,
+            Disconnect: (_P.IDLE, _P.KEPT),
+        },
+        _P.CHECKING: {
+            **_LATE,
+            Seen: (_P.RESUMING, _P.PREPARING),
+            Unseen: (_P.IDLE, _P.KEPT, _P.BETWEEN),
+            Over: _P.IDLE,
+            Woke: _P.CHECKING,
+            Reconnect: _P.CHECKING,
+            Disconnect: (_P.IDLE, _P.KEPT),
+        },
+        _P.BETWEEN: {
+            **_LATE,
+            Woke: (_P.BETWEEN, _P.RESUMING),
+            Reconnect: _P.RESUMING,
+            Disconnect: (_P.IDLE, _P.KEPT),
+        },
     },
-    _P.RENEWING: {
-        Obtained: frozenset({_P.PREPARING, _P.LINKING}),
-        Failed: frozenset({_P.IDLE}),
-        Woke: frozenset({_P.RENEWING, _P.IDLE}),
-        Disconnect: frozenset({_P.IDLE}),
-    },
-    _P.PREPARING: {
-        Seen: frozenset({_P.PREPARING, _P.LINKING, _P.IDLE, _P.KEPT, _P.BETWEEN}),
-        Unseen: frozenset({_P.PREPARING, _P.RENEWING, _P.IDLE, _P.KEPT, _P.BETWEEN}),
-        Over: frozenset({_P.RENEWING, _P.IDLE}),
-        Woke: frozenset({_P.PREPARING, _P.IDLE}),
-        Reconnect: frozenset({_P.PREPARING}),
-        Disconnect: frozenset({_P.IDLE, _P.KEPT}),
-    },
-    _P.LINKING: {
-        Linked: frozenset({_P.READY}),
-        Failed: frozenset({_P.RENEWING, _P.IDLE, _P.KEPT, _P.BETWEEN}),
-        Over: frozenset({_P.RENEWING, _P.IDLE}),
-        Woke: frozenset({_P.LINKING, _P.IDLE}),
-        Reconnect: frozenset({_P.LINKING}),
-        Disconnect: frozenset({_P.IDLE, _P.KEPT}),
-    },
-    _P.READY: {
-        Lost: frozenset({_P.READY, _P.KEPT, _P.BETWEEN}),
-        Over: frozenset({_P.IDLE}),
-        Seen: frozenset({_P.READY, _P.KEPT, _P.BETWEEN}),
-        Unseen: frozenset({_P.READY, _P.IDLE}),
-        Linked: frozenset({_P.READY}),
-        Failed: frozenset({_P.READY, _P.KEPT, _P.BETWEEN}),
-        Woke: frozenset({_P.READY, _P.KEPT, _P.BETWEEN}),
-        Reconnect: frozenset({_P.RESUMING}),
-        Disconnect: frozenset({_P.IDLE, _P.KEPT}),
-    },
-    _P.KEPT: {
-        Connect: frozenset({_P.CREATING}),
-        Reconnect: frozenset({_P.RESUMING}),
-        Disconnect: frozenset({_P.IDLE, _P.KEPT}),
-    },
-    _P.RESUMING: {
-        Linked: frozenset({_P.READY}),
-        Failed: frozenset({_P.CHECKING, _P.KEPT, _P.BETWEEN}),
-        Over: frozenset({_P.IDLE}),
-        Woke: frozenset({_P.RESUMING}),
-        Reconnect: frozenset({_P.RESUMING}),
-        Disconnect: frozenset({_P.IDLE, _P.KEPT}),
-    },
-    _P.CHECKING: {
-        Seen: frozenset({_P.RESUMING, _P.PREPARING}),
-        Unseen: frozenset({_P.IDLE, _P.KEPT, _P.BETWEEN}),
-        Over: frozenset({_P.IDLE}),
-        Woke: frozenset({_P.CHECKING}),
-        Reconnect: frozenset({_P.CHECKING}),
-        Disconnect: frozenset({_P.IDLE, _P.KEPT}),
-    },
-    _P.BETWEEN: {
-        Woke: frozenset({_P.BETWEEN, _P.RESUMING}),
-        Reconnect: frozenset({_P.RESUMING}),
-        Disconnect: frozenset({_P.IDLE, _P.KEPT}),
-    },
-}
+)
