@@ -1,9 +1,10 @@
-"""The seam to wherever the coordinator's facts are kept: one transaction of records, and the store of them.
+"""The port to the coordinator's records: a store runs transactions, and a transaction has four kinds of records.
 
-What every adapter promises: `transact` runs `work` in one transaction that is seen whole or not at all, and returns
-only when what it wrote survives the death of this process (and, on disk, of the machine). Two transactions that look at
-the same record with `lock` do not overlap. A store that is away is `StoreUnavailableError`, and nothing of the
-transaction is kept. Times are integer microseconds of Unix time, from the coordinator's clock, never from a Worker's.
+Every adapter promises: `transact` runs `work` in one transaction that others see whole or not at all, and returns only
+when its writes survive the death of this process (and, on disk, of the machine). Two transactions that read the same
+record with `lock` do not overlap. A store that does not answer raises `StoreUnavailableError`, and nothing of the
+transaction is kept. `put_…` inserts or replaces the whole record by its id. With `lock`, a record stays as it is until
+the transaction ends. Times are integer microseconds of Unix time, from the coordinator's clock, never from a worker's.
 """
 
 from __future__ import annotations
@@ -36,21 +37,18 @@ class StoreUnavailableError(UnavailableError):
 
 
 class LostRaceError(Exception):
-    """What a work needs is another's by now, or it would have to lock out of order: it has to begin anew.
+    """Another transaction took what this one needs, or it would have to lock out of order: it must start again.
 
-    A work may raise it; `transact` runs it again, a few times. Where works run one after the other, none has a reason.
+    A work may raise it; `transact` runs the work again, a few times. Works that run one after the other never need it.
     """
 
 
-class Tx(Protocol):
-    """One transaction: reads see what it wrote. `put_…` inserts or replaces the whole record by its id.
+class AccountRecords(Protocol):
+    """Accounts, API keys and models, read by every request and seldom changed.
 
-    Accounts, models and uploads are listed by name or id, keys and Workers oldest first, Slots by number. With `lock`,
-    the record stays as it is until the transaction ends. A second Session of one id, a second key of one hash and a
-    second Slot HELD by one Session are refused with `ConflictError`.
+    Accounts and models are listed by id or name, keys oldest first. A second key of one hash raises `ConflictError`.
     """
 
-    # --- accounts and keys
     def account(self, account: str, *, lock: bool = False) -> Account | None: ...
     def accounts(self) -> Sequence[Account]: ...
     def put_account(self, account: Account) -> None: ...
@@ -59,18 +57,20 @@ class Tx(Protocol):
     def keys(self) -> Sequence[ApiKey]: ...
     def put_key(self, key: ApiKey) -> None: ...
 
-    # --- models
     def model(self, name: str, *, lock: bool = False, shared: bool = False) -> ModelRecord | None:
-        """`shared`: as `lock`, together with others who hold it shared."""
+        """Return a model; `shared` locks it together with other transactions that hold it shared."""
         ...
 
     def models(self) -> Sequence[ModelRecord]: ...
     def put_model(self, model: ModelRecord) -> None: ...
 
-    # --- sessions and the queue
+
+class SessionRecords(Protocol):
+    """Sessions, and the queue of each model. A second session of one id raises `ConflictError`."""
+
     def session(self, session: str, *, lock: bool = False) -> SessionRecord | None: ...
     def add_session(self, session: SessionRecord) -> SessionRecord:
-        """Insert, and return it with its `seq`."""
+        """Insert a session, and return it with its `seq`."""
         ...
 
     def put_session(self, session: SessionRecord) -> None: ...
@@ -84,66 +84,72 @@ class Tx(Protocol):
         before_seq: int | None = None,
         limit: int = 100,
     ) -> Sequence[SessionRecord]:
-        """Newest first; `before_seq` for the next page."""
+        """List sessions, newest first; `before_seq` for the next page."""
         ...
 
     def count_open(self, account: str, *, up_to: int) -> int:
-        """Open Sessions of an account, counted no further than `up_to`."""
+        """Count the open sessions of an account, no further than `up_to`."""
         ...
 
     def created_since(self, account: str, since_us: int, *, up_to: int) -> Sequence[int]:
-        """`created_us` of its Sessions made after `since_us`, newest first."""
+        """List `created_us` of the account's sessions created after `since_us`, newest first."""
         ...
 
     def count_token(self, token: str) -> int:
-        """Sessions ever made with a token, closed ones included."""
+        """Count the sessions ever created with a token, closed ones included."""
         ...
 
     def head(self, model: str) -> SessionRecord | None:
-        """The Ticket whose turn it is, locked: highest prio, lowest turn, lowest seq. Passes over what others hold."""
+        """Return and lock the next ticket: highest prio, lowest turn, lowest seq. Skips tickets that others hold."""
         ...
 
     def tail(self, model: str) -> SessionRecord | None:
-        """The Ticket that is served last, not locked."""
+        """Return the ticket that is served last, not locked."""
         ...
 
     def last_turn(self, model: str, account: str) -> float | None:
-        """The highest turn among an account's queued Tickets."""
+        """Return the highest turn among an account's queued tickets."""
         ...
 
     def ahead(self, session: SessionRecord) -> int:
-        """How many Tickets of the same model are served before this one."""
+        """Count the tickets of the same model that are served before this one."""
         ...
 
     def queue(self, model: str, *, limit: int = 100) -> Sequence[SessionRecord]:
-        """Tickets of a model in the order in which they are served, not locked."""
+        """List the tickets of a model in the order in which they are served, not locked."""
         ...
 
     def queue_length(self, model: str, *, up_to: int | None = None) -> int:
-        """How many Tickets wait for a model, counted no further than `up_to`."""
+        """Count the tickets of a model, no further than `up_to`."""
         ...
 
     def queued_models(self) -> Sequence[str]:
-        """Models somebody waits for."""
+        """List the models that have tickets."""
         ...
 
     def unpolled(self, before_us: int, *, limit: int = 100) -> Sequence[SessionRecord]:
-        """Queued Sessions whose client was last heard of before that, the longest silent first."""
+        """List queued sessions whose client last polled before `before_us`, the longest silent first."""
         ...
 
     def polled_after(self, after_us: int, *, limit: int = 100) -> Sequence[SessionRecord]:
-        """Queued Sessions whose client was last heard of after that: in the future, by a clock set back since."""
+        """List queued sessions whose client last polled after `after_us`: in the future, by a clock set back since."""
         ...
 
     def overdue(self, before_us: int, *, limit: int = 100) -> Sequence[SessionRecord]:
-        """Running Sessions with `expires_us` before that, the longest overdue first."""
+        """List running sessions with `expires_us` before `before_us`, the longest overdue first."""
         ...
 
     def recent_waits(self, model: str, *, limit: int = 20) -> Sequence[SessionRecord]:
-        """The last Sessions of a model that ended after running, newest first: what estimates are made of."""
+        """List the last sessions of a model that ended after running, newest first: the basis of estimates."""
         ...
 
-    # --- workers and slots
+
+class WorkerRecords(Protocol):
+    """Workers, oldest first, and their slots, by number.
+
+    A second slot that is HELD by one session raises `ConflictError`.
+    """
+
     def worker(self, worker: str, *, lock: bool = False) -> WorkerRecord | None: ...
     def workers(
         self, *, model: str | None = None, states: Collection[WorkerState] | None = None
@@ -153,62 +159,68 @@ class Tx(Protocol):
     def slots(self, worker: str, *, lock: bool = False) -> Sequence[SlotRecord]: ...
     def put_slot(self, slot: SlotRecord) -> None: ...
     def free_slot(self, model: str) -> SlotRecord | None:
-        """A free Slot of a READY Worker of the model, the least recently used Worker's, locked."""
+        """Return and lock a free slot of the least recently used READY worker of the model."""
         ...
 
     def expired_workers(self, before_us: int) -> Sequence[WorkerRecord]:
-        """STARTING, READY or DRAINING Workers whose lease ended before that, the longest ago first."""
+        """List STARTING, READY and DRAINING workers whose lease ended before `before_us`, the longest ago first."""
         ...
 
-    # --- uploads, events, idempotency, leadership
+
+class LedgerRecords(Protocol):
+    """Uploads, events, remembered answers and leadership; and the pruning of old records."""
+
     def upload(self, upload: str) -> UploadRecord | None: ...
     def uploads(self, session: str) -> Sequence[UploadRecord]: ...
     def put_upload(self, upload: UploadRecord) -> None: ...
     def delete_uploads(self, session: str) -> None: ...
     def ended_with_uploads(self, *, limit: int = 100) -> Sequence[str]:
-        """Sessions that are closed, or thrown away, and still have Uploads; in the order of their ids."""
+        """List sessions that are closed, or pruned, and still have uploads, by id."""
         ...
 
     def unwritten_uploads(self, after_us: int, before_us: int, *, limit: int = 100) -> Sequence[UploadRecord]:
-        """Uploads that have not landed and whose URL expired between the two, the longest ago first."""
+        """List uploads that have not landed and whose address expired between the two, the longest ago first."""
         ...
 
     def add_event(self, event: EventRecord) -> None: ...
     def events(
         self, *, after_seq: int = 0, kinds: Collection[str] | None = None, limit: int = 500
     ) -> Sequence[EventRecord]:
-        """Oldest first."""
+        """List events, oldest first."""
         ...
 
     def last_event(self) -> int:
-        """`seq` of the newest event, 0 = there is none; cheap enough to be asked every second."""
+        """Return the `seq` of the newest event, 0 = no event yet; cheap enough to be asked every second."""
         ...
 
     def cursor(self, name: str) -> int:
-        """How far a reader of the events has come; 0 at first."""
+        """Return the `seq` up to which a reader has read the events; 0 at first."""
         ...
 
     def put_cursor(self, name: str, seq: int) -> None: ...
     def remembered(self, account: str, key: str) -> Remembered | None: ...
     def remember(self, answer: Remembered) -> None: ...
     def lead(self, name: str, holder: str, *, now_us: int, until_us: int) -> bool:
-        """Become or stay the one holder of a role until then; False while somebody else is.
+        """Become or stay the one holder of a role until `until_us`; False while another holds it.
 
-        A term that ends more than one of its length later than this one would was given by a clock that was wrong:
-        it does not count.
+        A term that ends more than its own length after `until_us` came from a clock that was wrong, and does not count.
         """
         ...
 
     def prune(self, *, before_us: int, events_before_us: int, limit: int = 500) -> int:
-        """Delete older closed Sessions, LOST and GONE Workers, remembered answers, and events; returns how many."""
+        """Delete old closed sessions, LOST and GONE workers, remembered answers, and events; return how many."""
         ...
 
 
+class Tx(AccountRecords, SessionRecords, WorkerRecords, LedgerRecords, Protocol):
+    """One transaction over all records: reads see what it wrote."""
+
+
 class Store(Protocol):
-    """Keeps the records."""
+    """A database of records."""
 
     async def transact(self, work: Callable[[Tx], T]) -> T:
-        """Run `work` in one transaction, in a thread of the store's; what it raises undoes everything and is raised.
+        """Run `work` in one transaction, in a thread of the store's; an error that it raises undoes everything.
 
         `work` may be run again from the start (a lost race with another coordinator, `LostRaceError`), so it must
         change nothing but the transaction.
@@ -216,22 +228,22 @@ class Store(Protocol):
         ...
 
     async def read(self, work: Callable[[Tx], T]) -> T:
-        """As `transact`, for `work` that only looks: it may run beside others and takes no locks."""
+        """Run `work` that only reads: it may run beside others and takes no locks."""
         ...
 
     async def aclose(self) -> None: ...
 
 
 class Notices(Protocol):
-    """What the coordinators on one database tell each other: hints of what has changed there, which may be lost.
+    """Hints between the coordinators on one database about what has changed there.
 
-    A notice is a short text. What was told while nobody could be reached is lost, and listeners hear that some may be.
+    A notice is a short text, and may be lost: then listeners hear that some may be missing.
     """
 
     def tell(self, notices: Collection[str]) -> None:
-        """Tell all others who listen, without waiting; the same ones that wait to be told are told once."""
+        """Send notices to all other listeners, without waiting; equal notices that wait together are sent once."""
         ...
 
     async def listen(self, hear: Callable[[Sequence[str] | None], None]) -> None:
-        """Until cancelled, what others tell; None = some may have been missed, as at the beginning. One at a time."""
+        """Pass on the notices of others until cancelled; None = some may be missing, as at the beginning."""
         ...

@@ -1,6 +1,7 @@
-"""The store in memory: for tests, and for whoever embeds a coordinator that may forget. Nothing survives the process.
+"""The store in memory: for tests, and for programs that embed a coordinator. Nothing survives the process.
 
-One transaction at a time, run where it is called; what it wrote is undone from a journal when it raises.
+One transaction runs at a time, where it is called; when it raises, its writes are undone from a journal. The four kinds
+of records stand in one file because each uses the tables of the others.
 """
 
 from __future__ import annotations
@@ -8,12 +9,11 @@ from __future__ import annotations
 import bisect
 import heapq
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from livereactor.base.errors import ConflictError
-from livereactor.store.memory.table import Table, Undo
 from livereactor.store.port import Tx
 from livereactor.store.records import (
     OPEN,
@@ -33,13 +33,14 @@ from livereactor.store.records import (
 )
 
 T = TypeVar("T")
-K = TypeVar("K")
+K = TypeVar("K", bound=Hashable)
 R = TypeVar("R")
+Undo: TypeAlias = list[Callable[[], None]]
 _LIVE: Final = frozenset({WorkerState.STARTING, WorkerState.READY, WorkerState.DRAINING})
 
 
 class MemoryStore:
-    """Keeps the records in this process."""
+    """A store in this process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -47,22 +48,22 @@ class MemoryStore:
         self._tx = _MemoryTx(self._undo)
 
     async def transact(self, work: Callable[[Tx], T]) -> T:
-        """As the port says; it does not wait."""
+        """Run a work at once."""
         return self.run(work)
 
     async def read(self, work: Callable[[Tx], T]) -> T:
-        """As the port says; `work` that writes is a bug of ours and raises RuntimeError, undone."""
+        """Run a work that only reads; one that writes is a bug, is undone, and raises RuntimeError."""
 
-        def looked(tx: Tx) -> T:
+        def reading(tx: Tx) -> T:
             result = work(tx)
             if self._undo:
                 raise RuntimeError("work given to read() wrote to the store; give it to transact()")
             return result
 
-        return self.run(looked)
+        return self.run(reading)
 
     def run(self, work: Callable[[Tx], T]) -> T:
-        """`transact` for callers without a loop."""
+        """Run a work as `transact` does, for callers without an event loop."""
         with self._lock:
             try:
                 return work(self._tx)
@@ -81,13 +82,58 @@ def _order(session: SessionRecord) -> tuple[int, float, int]:
     return -session.prio, session.turn, session.seq
 
 
-class _MemoryTx:
+class _Table(Generic[K, R]):
+    """Records by key, with indexes; a record for which an index gives None is not in that index."""
+
+    def __init__(self, undo: Undo, **indexes: Callable[[R], Hashable | None]) -> None:
+        self.rows: dict[K, R] = {}
+        self._undo = undo
+        self._indexes = indexes
+        self._keys: dict[tuple[str, Hashable], dict[K, None]] = {}
+
+    def put(self, key: K, row: R | None) -> None:
+        """Insert, replace, or (None) delete a record."""
+        before = self.rows.get(key)
+        self._undo.append(lambda: self._set(key, before))
+        self._set(key, row)
+
+    def by(self, index: str, value: Hashable) -> list[R]:
+        """List the records for which the index gives this value."""
+        return [self.rows[key] for key in self._keys.get((index, value), ())]
+
+    def count(self, index: str, value: Hashable) -> int:
+        """Count the records for which the index gives this value."""
+        return len(self._keys.get((index, value), ()))
+
+    def _set(self, key: K, row: R | None) -> None:
+        before = self.rows.pop(key, None) if row is None else self.rows.get(key)
+        if row is not None:
+            self.rows[key] = row
+        for name, of in self._indexes.items():
+            old = None if before is None else of(before)
+            new = None if row is None else of(row)
+            if old == new:
+                continue
+            if old is not None:
+                self._leave((name, old), key)
+            if new is not None:
+                self._keys.setdefault((name, new), {})[key] = None
+
+    def _leave(self, bucket: tuple[str, Hashable], key: K) -> None:
+        del self._keys[bucket][key]
+        if not self._keys[bucket]:
+            del self._keys[bucket]
+
+
+class _Tables:
+    """All tables of a store, and the journal of the transaction that runs."""
+
     def __init__(self, undo: Undo) -> None:
         self._undo = undo
-        self._accounts = Table[str, Account](undo)
-        self._keys = Table[str, ApiKey](undo, hash=lambda key: key.sha256)
-        self._models = Table[str, ModelRecord](undo)
-        self._sessions = Table[str, SessionRecord](
+        self._accounts = _Table[str, Account](undo)
+        self._keys = _Table[str, ApiKey](undo, hash=lambda key: key.sha256)
+        self._models = _Table[str, ModelRecord](undo)
+        self._sessions = _Table[str, SessionRecord](
             undo,
             state=lambda each: each.state,
             account=lambda each: each.account,
@@ -96,21 +142,22 @@ class _MemoryTx:
             queue=lambda each: each.model if each.state is SessionState.QUEUED else None,
             ran=lambda each: each.model if each.ended_us and each.accepted_us else None,
         )
-        self._workers = Table[str, WorkerRecord](undo, state=lambda each: each.state, model=lambda each: each.model)
-        self._slots = Table[tuple[str, int], SlotRecord](
+        self._workers = _Table[str, WorkerRecord](undo, state=lambda each: each.state, model=lambda each: each.model)
+        self._slots = _Table[tuple[str, int], SlotRecord](
             undo,
             worker=lambda each: each.worker,
             free=lambda each: each.worker if each.state is SlotState.FREE else None,
             held=lambda each: each.session if each.state is SlotState.HELD else None,
         )
-        self._uploads = Table[str, UploadRecord](undo, session=lambda each: each.session)
-        self._remembered = Table[tuple[str, str], Remembered](undo)
-        self._cursors = Table[str, int](undo)
-        self._leaders = Table[str, tuple[str, int]](undo)
+        self._uploads = _Table[str, UploadRecord](undo, session=lambda each: each.session)
+        self._remembered = _Table[tuple[str, str], Remembered](undo)
+        self._cursors = _Table[str, int](undo)
+        self._leaders = _Table[str, tuple[str, int]](undo)
         self._events: list[EventRecord] = []
         self._session_seq = self._event_seq = 0
 
-    # --- accounts and keys
+
+class _Accounts(_Tables):
     def account(self, account: str, *, lock: bool = False) -> Account | None:
         return self._accounts.rows.get(account)
 
@@ -134,7 +181,6 @@ class _MemoryTx:
             raise ConflictError("there is a key with this hash already")
         self._keys.put(key.id, key)
 
-    # --- models
     def model(self, name: str, *, lock: bool = False, shared: bool = False) -> ModelRecord | None:
         return self._models.rows.get(name)
 
@@ -144,7 +190,8 @@ class _MemoryTx:
     def put_model(self, model: ModelRecord) -> None:
         self._models.put(model.name, model)
 
-    # --- sessions and the queue
+
+class _Sessions(_Tables):
     def session(self, session: str, *, lock: bool = False) -> SessionRecord | None:
         return self._sessions.rows.get(session)
 
@@ -236,7 +283,8 @@ class _MemoryTx:
     def recent_waits(self, model: str, *, limit: int = 20) -> Sequence[SessionRecord]:
         return heapq.nlargest(limit, self._sessions.by("ran", model), key=lambda each: (each.ended_us or 0, each.seq))
 
-    # --- workers and slots
+
+class _Workers(_Tables):
     def worker(self, worker: str, *, lock: bool = False) -> WorkerRecord | None:
         return self._workers.rows.get(worker)
 
@@ -277,7 +325,8 @@ class _MemoryTx:
         expired = (each for each in live if each.lease_until_us < before_us)
         return sorted(expired, key=lambda each: (each.lease_until_us, each.id))
 
-    # --- uploads, events, idempotency, leadership
+
+class _Ledger(_Tables):
     def upload(self, upload: str) -> UploadRecord | None:
         return self._uploads.rows.get(upload)
 
@@ -367,6 +416,10 @@ class _MemoryTx:
         before, self._events = self._events, [each for each in self._events if each.seq not in gone]
         self._undo.append(lambda: setattr(self, "_events", before))
         return len(gone)
+
+
+class _MemoryTx(_Accounts, _Sessions, _Workers, _Ledger):
+    """One transaction: fits `Tx` by shape."""
 
 
 def _older(rows: Mapping[K, R], time_us: Callable[[R], int | None], before_us: int) -> list[Any]:
