@@ -23,7 +23,7 @@ from livereactor.runtime.authoring.inputs import InputQueue
 from livereactor.runtime.authoring.model import Model
 from livereactor.runtime.authoring.tracks import AudioIn, VideoIn
 from livereactor.runtime.execution import pacing
-from livereactor.runtime.execution.runner import Performer, StepMade, StreamError
+from livereactor.runtime.execution.runner import ModelRunner, StepMade, StreamError
 from livereactor.runtime.execution.tuning import tuning_of
 from livereactor.runtime.interfaces import (
     Call,
@@ -71,10 +71,10 @@ class Stage:
     """
 
     def __init__(self, model: type[Model], **config: Any) -> None:
-        self._performer = Performer(model, self, config=config)
+        self._runner = ModelRunner(model, self, config=config)
         self._messages: list[MessageOut] = []
         self._progress: list[tuple[float, str]] = []
-        self._pacing = pacing.Pacing(tuning_of(self._performer.definition.declarations))
+        self._pacing = pacing.Pacing(tuning_of(self._runner.definition.declarations))
         self._now = 0.0
         self._sessions = self._uploads = 0
         self._unwanted: frozenset[str] = frozenset()
@@ -87,25 +87,25 @@ class Stage:
         Raises:
             Whatever the author's `load` or `open` raised.
         """
-        if self._performer.model is None:
-            self._author(self._performer.load)
+        if self._runner.model is None:
+            self._author(self._runner.load)
         self.close()
         self._sessions += 1
-        self._author(lambda: self._performer.open(SessionStart(f"ses_test{self._sessions}", extra_args)))
+        self._author(lambda: self._runner.open(SessionStart(f"ses_test{self._sessions}", extra_args)))
         self._pacing.handle(pacing.Opened(), self._now)
         return self
 
     def close(self) -> None:
         """End the Session; the model stays loaded."""
         self._pacing.handle(pacing.Closed(), self._now)
-        self._performer.close()
+        self._runner.close()
         self._messages.clear()
 
     def __enter__(self) -> Self:
         return self.open()
 
     def __exit__(self, *exc: object) -> None:
-        self._performer.shut()
+        self._runner.shut()
 
     @property
     def model(self) -> Model:
@@ -114,9 +114,9 @@ class Stage:
         Raises:
             UsageError: it is not loaded yet.
         """
-        if self._performer.model is None:
+        if self._runner.model is None:
             raise UsageError("the model is not loaded; call open() first")
-        return self._performer.model
+        return self._runner.model
 
     @property
     def progress(self) -> list[tuple[float, str]]:
@@ -140,42 +140,42 @@ class Stage:
             CommandError: the author refused.
             Whatever else the handler raised: a client would see `internal_error`.
         """
-        schema = self._performer.definition.schema.command(name)
+        schema = self._runner.definition.schema.command(name)
         files: dict[str, UploadedFile] = {}
         checked = validate_arguments(schema, {key: self._referred(value, files) for key, value in arguments.items()})
         call = Call(name, arguments_with_files(schema, checked, files))
         replies: list[MessageOut | None] = []
-        self._author(lambda: self._performer.call(call, self._info(client), replies.append))
+        self._author(lambda: self._runner.call(call, self._info(client), replies.append))
         self._pacing.handle(pacing.Kicked("command"), self._now)
         return replies[0]
 
     def join(self, client: int = FIRST_CLIENT, role: Role = "owner") -> None:
         """A client connects."""
-        self._performer.join(self._info(client, role))
+        self._runner.join(self._info(client, role))
 
     def leave(self, client: int = FIRST_CLIENT) -> None:
         """A client goes."""
-        self._performer.leave(self._info(client))
+        self._runner.leave(self._info(client))
 
     def upload(self, file: UploadedFile) -> None:
         """A file arrives that no command refers to yet."""
         self._uploads += 1
-        self._performer.uploaded(ReceivedFile(f"up{self._uploads}", file.name, file.mime_type, file.data))
+        self._runner.uploaded(ReceivedFile(f"up{self._uploads}", file.name, file.mime_type, file.data))
 
     def feed(self, track: str, value: Any, *, client: int = FIRST_CLIENT) -> None:
         """Put a picture (or several) or sound into an input track, as a client that publishes it would."""
-        target = self._performer.tracks.get(track)
+        target = self._runner.tracks.get(track)
         match target:
             case VideoIn():
                 for frame in as_frames(value, where=track):
-                    self._performer.feed(track, Frame(frame.pixels, frame.user_data, round(self._now * 1e6), 0, client))
+                    self._runner.feed(track, Frame(frame.pixels, frame.user_data, round(self._now * 1e6), 0, client))
             case AudioIn():
-                self._performer.feed(
+                self._runner.feed(
                     track, as_sound(value, rate=target.sample_rate, channels=target.channels, where=track)
                 )
             case _:
-                raise UsageError(f"no input track {track!r}; declared: {', '.join(self._performer.definition.inputs)}")
-        self._performer.input_active(track, True)
+                raise UsageError(f"no input track {track!r}; declared: {', '.join(self._runner.definition.inputs)}")
+        self._runner.input_active(track, True)
         self._pacing.handle(pacing.Kicked("input"), self._now)
 
     def unwant(self, *tracks: str) -> None:
@@ -195,7 +195,7 @@ class Stage:
         Raises:
             Whatever `stream` raised; EmissionError for a `yield` that cannot be sent.
         """
-        made = self._author(self._performer.step)
+        made = self._author(self._runner.step)
         messages, self._messages = self._messages, []
         waits = made.waits is not None and not made.waits.over()
         if not made.ended:
@@ -225,7 +225,7 @@ class Stage:
         self._now = end
         return steps
 
-    # --- Prompter: what the model asks for ---------------------------------------------------------------------------
+    # --- RunnerHost: what the model asks for -------------------------------------------------------------------------
 
     def tell(self, event: ModelEvent) -> None:
         match event:
@@ -240,7 +240,7 @@ class Stage:
         return track not in self._unwanted
 
     def retuned(self, track: str) -> None:
-        self._pacing.handle(pacing.Retuned(tuning_of(self._performer.tracks)), self._now)
+        self._pacing.handle(pacing.Retuned(tuning_of(self._runner.tracks)), self._now)
 
     def flush(self, track: str) -> None: ...
 

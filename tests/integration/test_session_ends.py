@@ -140,7 +140,7 @@ async def test_a_session_that_a_bug_keeps_from_opening_ends_and_the_next_works(m
     async with serving(Plain) as served:
         stage = served.runtime.model_thread
         with monkeypatch.context() as broken:
-            broken.setattr(stage._performer, "open", lambda start: 1 / 0)
+            broken.setattr(stage.runner, "open", lambda start: 1 / 0)
             await served.start_session()
             await served.state("ready")
         with monkeypatch.context() as broken:
@@ -153,7 +153,7 @@ async def test_a_session_that_a_bug_keeps_from_opening_ends_and_the_next_works(m
 async def test_a_model_that_cannot_be_tidied_up_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     async with serving(Plain) as served:
         await served.start_session()
-        monkeypatch.setattr(served.runtime.model_thread._performer, "close", lambda: 1 / 0)
+        monkeypatch.setattr(served.runtime.model_thread.runner, "close", lambda: 1 / 0)
         await served.http.post("/stop_session")
         await served.state("terminated")
         assert (await asyncio.wait_for(served.runtime.ended, PATIENCE)) is not None
@@ -223,12 +223,12 @@ class LoadBreaks(Plain):
 async def test_a_version_that_does_not_load_leaves_the_one_before_as_it_was() -> None:
     async with serving(Plain, options={"reloads": True}) as served:
         runtime = served.runtime
-        before = served.runtime.model_thread._performer.model
+        before = served.runtime.model_thread.runner.model
         with structlog.testing.capture_logs() as logs:
             assert not await runtime.reload(LoadBreaks, False)
         assert len([each for each in logs if "no such layer" in str(each)]) == 1
         assert runtime.describe()["model"]["name"] == "plain"
-        assert runtime.model_thread._performer.model is before
+        assert runtime.model_thread.runner.model is before
         await next_session_works(served)
         assert await runtime.reload(Better, False)
         assert runtime.describe()["model"]["name"] == "better"

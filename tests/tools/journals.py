@@ -1,4 +1,4 @@
-"""A place for a Session's journal, in memory; and Sessions played on a real Stage, for replays of them."""
+"""A place for a Session's journal, in memory; and Sessions played on a real model thread, for replays of them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 from livereactor.media.frames import Sound
 from livereactor.runtime.authoring.model import Model
-from livereactor.runtime.execution.model_thread import Stage
+from livereactor.runtime.execution.model_thread import ModelThread
 from livereactor.runtime.interfaces import SessionStart
 from livereactor.runtime.replay.journal_format import SessionJournal, read_journal
 from livereactor.runtime.replay.rerun import Rerun
-from tests.unit.stage.rig import Rig, staged
+from tests.unit.execution.rig import Rig, model_running
 
 
 class Kept:
@@ -43,13 +43,17 @@ class Kept:
 
 
 def played(
-    model: type[Model], play: Callable[[Stage, Rig], object], *, start: dict[str, Any] | None = None, **config: Any
+    model: type[Model],
+    play: Callable[[ModelThread, Rig], object],
+    *,
+    start: dict[str, Any] | None = None,
+    **config: Any,
 ) -> tuple[SessionJournal, list[bytes]]:
-    """A Session on a real Stage, ended when `play` returns: its journal, and every picture of its main video."""
+    """A Session on a real model thread, ended when `play` returns: its journal, and each picture of its main video."""
     kept = Kept()
     session = SessionStart("ses_1", journal=kept, **(start or {}))
-    with staged(model, start=session, **config) as (stage, rig):
-        play(stage, rig)
+    with model_running(model, start=session, **config) as (thread, rig):
+        play(thread, rig)
     items = [item for each in rig.emissions if not isinstance(item := each.get("main_video", ()), Sound)]
     return kept.read(), [frame.pixels.tobytes() for frames in items for frame in frames]
 

@@ -1,6 +1,6 @@
-"""What the parts of a runtime say to each other: the Stage (model's thread), the Outputs, the Room's shell.
+"""What the parts of a runtime say to each other: the model thread (model's thread), the Outputs, the Room's shell.
 
-app ──calls──► Stage ──emissions──► Outputs ──EncodedFrame──► engine's VideoOutput (and later the recorder)
+app ──calls──► ModelThread ──emissions──► Outputs ──EncodedFrame──► engine's VideoOutput (and later the recorder)
  ▲               │
  └──StageEvents──┘  delivered on the model's thread: the listener only hands over to the loop
 """
@@ -81,7 +81,7 @@ class SessionStart:
     extra_args: Mapping[str, Any] = field(default_factory=dict[str, Any])
     stepped: bool = False
     starting: Sequence[tuple[str, Call]] = ()  # (entry, call) run after `open`, before any step (behaviour 17.8)
-    steps: int | None = None  # after so many the Stage tells StepsDone and runs no more
+    steps: int | None = None  # after so many the model thread tells StepsDone and runs no more
     number: int = 0  # of this Session in its process; ids are clients' own and may come again
     journal: JournalSink | None = None  # where it is kept what is done to the model; None = nowhere
     timings: Timings = field(default_factory=Timings, compare=False, repr=False)  # of its stages
@@ -97,7 +97,7 @@ class MessageOut:
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class ReceivedFile:
-    """An Upload whose bytes have landed; arguments declared as files are replaced by it before the Stage sees them."""
+    """An Upload whose bytes have landed. It replaces each argument declared as a file before the model thread runs."""
 
     upload_id: str
     name: str
@@ -105,7 +105,7 @@ class ReceivedFile:
     data: bytes
 
 
-# --- what the Stage tells, on the model's thread -----------------------------------------------------------------
+# --- events of the model thread -----------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,9 +203,11 @@ class StepOutput:
 
 
 class ModelControl(Protocol):
-    """The Stage as the app sees it. Every method may be called from any thread and returns at once; futures complete
-    on the model's thread. A handler's failure is the future's exception: `CommandError` with the author's code, or
-    `LivereactorError` with code `internal_error` whose text holds no detail (that is in the log, once)."""
+    """The model thread, seen from the app. Any thread may call any method; each returns at once.
+
+    Futures complete on the model's thread. When a handler fails, the future's exception is a `CommandError` with the
+    author's code, or a `LivereactorError` with code `internal_error` and no detail: the log has that, once.
+    """
 
     def start(self) -> None: ...
     def open(self, session: SessionStart) -> Future[None]: ...
@@ -233,18 +235,18 @@ class ModelControl(Protocol):
 
 
 class OutputSink(Protocol):
-    """The Outputs as the Stage sees them. Called on the model's thread; nothing here blocks."""
+    """The Outputs as the model thread sees them. Called on the model's thread; nothing here blocks."""
 
     def emit(self, emission: Mapping[str, Sequence[Frame] | Sound], *, step_seconds: float) -> None:
         """Hand over what one `yield` gave: per video track its Frames (one, or a chunk), per audio track its Sound.
         `step_seconds`: how long the step took, over which a chunk is spread where fps does not say otherwise."""
         ...
 
-    def has_room(self) -> bool:
+    def has_capacity(self) -> bool:
         """False while the play-out queue of any track is full: the next step waits."""
         ...
 
-    def on_room(self, callback: Callable[[], None]) -> None:
+    def on_capacity(self, callback: Callable[[], None]) -> None:
         """`callback` on a thread of the Outputs whenever room may have come back."""
         ...
 

@@ -91,7 +91,7 @@ def test_a_chunked_model_with_a_little_jitter_shows_no_gap(count: int, jitter: l
         dues += [due for _, due in playout.due(now)]
         playout.push(range(count), step_seconds=seconds, now=now)
         dues += [due for _, due in playout.due(now)]
-        while not playout.has_room():
+        while not playout.has_capacity():
             now = playout.deadline() or now
             dues += [due for _, due in playout.due(now)]
     gaps = [later - earlier for earlier, later in itertools.pairwise(dues)]
@@ -104,9 +104,9 @@ def test_a_chunked_model_with_a_little_jitter_shows_no_gap(count: int, jitter: l
 @given(st.integers(1, 40), st.integers(0, 2))
 def test_there_is_room_for_two_frames_or_one_chunk(count: int, in_work: int) -> None:
     playout = Playout[int](30)
-    assert playout.has_room()
+    assert playout.has_capacity()
     playout.push(range(count), step_seconds=1.0, now=0.0)
-    assert playout.has_room(in_work=in_work) == (count + in_work < max(2, count))
+    assert playout.has_capacity(in_work=in_work) == (count + in_work < max(2, count))
 
 
 def test_a_changed_fps_re_paces_what_waits() -> None:
@@ -128,4 +128,4 @@ def test_flush_empties_it() -> None:
     playout = Playout[int](30)
     playout.push(range(5), step_seconds=1.0, now=0.0)
     assert playout.flush() == 5
-    assert (len(playout), playout.deadline(), playout.has_room()) == (0, None, True)
+    assert (len(playout), playout.deadline(), playout.has_capacity()) == (0, None, True)

@@ -193,7 +193,7 @@ def test_a_model_that_is_kept_waiting_by_a_full_queue_loses_nothing_after_a_stal
     for step in range(3000):
         now += 7.0 if step % 1000 == 999 else 0.001
         run_to(playout, now)
-        while not playout.has_room():
+        while not playout.has_capacity():
             now += 0.01
             run_to(playout, now)
         playout.push(ramp(0, RATE // 20), now=now)

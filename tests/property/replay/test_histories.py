@@ -17,7 +17,7 @@ from livereactor.protocol.schema import validate_arguments
 from livereactor.runtime.authoring.inputs import InputQueue
 from livereactor.runtime.execution.runner import StepMade
 from livereactor.runtime.interfaces import Call, ClientInfo, ModelEvent, ReceivedFile, SessionStart
-from livereactor.runtime.replay.noting import NotedPerformer
+from livereactor.runtime.replay.noting import NotedRunner
 from tests.tools.journals import Kept, replayed
 
 
@@ -86,35 +86,35 @@ EVENTS = st.lists(
 
 
 class Player:
-    """Drives a NotedPerformer by hand; fits its `Prompter`."""
+    """Drives a NotedRunner by hand; fits its `RunnerHost`."""
 
     def __init__(self, kept: Kept) -> None:
         self.wants: frozenset[str] = frozenset()
-        self.performer = NotedPerformer(Dice, self, config={})
-        self.performer.load()
-        self.performer.open(SessionStart("ses_1", journal=kept))
+        self.runner = NotedRunner(Dice, self, config={})
+        self.runner.load()
+        self.runner.open(SessionStart("ses_1", journal=kept))
         self.pictures: list[bytes] = []
 
     def play(self, events: list[tuple[Any, ...]]) -> None:
         for event in events:
             self.do(event)
-        self.performer.shut()
+        self.runner.shut()
 
     def do(self, event: tuple[Any, ...]) -> None:
         match event:
             case ("call", (name, arguments), client):
-                checked = validate_arguments(self.performer.definition.schema.command(name), arguments)
+                checked = validate_arguments(self.runner.definition.schema.command(name), arguments)
                 with suppress(LivereactorError):
-                    self.performer.call(Call(name, checked), client, lambda _: None)
+                    self.runner.call(Call(name, checked), client, lambda _: None)
             case ("join", client):
-                self.performer.join(client)
+                self.runner.join(client)
             case ("leave", client):
-                self.performer.leave(client)
+                self.runner.leave(client)
             case ("want", tracks):
                 self.wants = frozenset(tracks)
-                self.performer.wants(self.wants)
+                self.runner.wants(self.wants)
             case _:
-                self._keep(self.performer.step())
+                self._keep(self.runner.step())
 
     def _keep(self, made: StepMade) -> None:
         self.pictures += [frame.pixels.tobytes() for frame in made.emission.get("main_video", ())]  # type: ignore[union-attr]
@@ -162,8 +162,8 @@ def test_what_a_killed_worker_left_is_replayed_as_far_as_it_goes(events: list[tu
 def test_a_file_is_kept_by_its_digest_only() -> None:
     kept = Kept()
     player = Player(kept)
-    player.performer.uploaded(ReceivedFile("up1", "a.txt", "text/plain", b"a secret of mine"))
+    player.runner.uploaded(ReceivedFile("up1", "a.txt", "text/plain", b"a secret of mine"))
     player.do(("step",))
-    player.performer.shut()
+    player.runner.shut()
     assert b"a secret" not in kept.data()
     assert b'"size":16' in kept.data()

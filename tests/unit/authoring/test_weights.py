@@ -15,7 +15,7 @@ import livereactor as lr
 from livereactor.runtime.authoring.weights import WeightsError
 from livereactor.runtime.execution.weight_fetching import ATTEMPTS, fetch
 from livereactor.runtime.interfaces import LoadFailed, LoadFinished
-from tests.unit.stage.rig import staged
+from tests.unit.execution.rig import model_running
 
 CONTENT = bytes(range(256)) * 4000
 
@@ -127,7 +127,7 @@ def test_a_model_finds_its_weights_when_it_loads(server: Server) -> None:
         def stream(self) -> Iterator[Any]:
             yield None
 
-    with staged(Heavy) as (_, rig):
+    with model_running(Heavy) as (_, rig):
         assert rig.of(LoadFinished)
     model: Any = Heavy()
     with pytest.raises(WeightsError, match="no weights named 'unet' are declared"):
@@ -141,5 +141,5 @@ def test_a_model_without_its_weights_does_not_load(server: Server) -> None:
         def stream(self) -> Iterator[Any]:
             yield None
 
-    with staged(Heavy) as (_, rig):
+    with model_running(Heavy) as (_, rig):
         assert "weights 'vae'" in rig.of(LoadFailed)[0].reason

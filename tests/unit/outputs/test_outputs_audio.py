@@ -72,23 +72,23 @@ def test_all_listeners_get_the_same_blocks_and_the_paused_none(outputs: Outputs)
 
 def test_nothing_leaves_while_nobody_listens_and_the_queue_drains(outputs: Outputs) -> None:
     drained = threading.Event()
-    outputs.on_room(drained.set)
+    outputs.on_capacity(drained.set)
     sink = AudioSink()
     outputs.add_viewer("voice", 1, sink)
     emit(outputs, 5, 5.02)
-    assert not outputs.has_room()
+    assert not outputs.has_capacity()
     assert drained.wait(TIMEOUT)
-    assert outputs.has_room()
+    assert outputs.has_capacity()
     assert sink.got == []
 
 
 def test_more_than_five_seconds_ahead_blocks_the_model_and_flush_frees_it(outputs: Outputs) -> None:
     room = threading.Event()
-    outputs.on_room(room.set)
+    outputs.on_capacity(room.set)
     emit(outputs, 5, 4)
-    assert outputs.has_room()
+    assert outputs.has_capacity()
     emit(outputs, 5, 4)
-    assert not outputs.has_room()
+    assert not outputs.has_capacity()
     outputs.flush("voice")
     assert room.wait(TIMEOUT)
     assert outputs.counters()["voice"]["queued_seconds"] == 0

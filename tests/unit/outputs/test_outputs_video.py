@@ -190,25 +190,25 @@ def test_a_chunk_plays_whole_in_order_and_evenly(outputs: Outputs) -> None:
 
 def test_the_model_has_to_wait_while_a_chunk_is_queued_and_is_told_when_not(outputs: Outputs) -> None:
     room = threading.Event()
-    outputs.on_room(room.set)
+    outputs.on_capacity(room.set)
     sink = watch(outputs)
-    assert outputs.has_room()
+    assert outputs.has_capacity()
     emit(outputs, b"a", b"b", b"c", b"d", step_seconds=0.4)
     emit(outputs, b"e", b"f", b"g", b"h", step_seconds=0.4)
-    assert not outputs.has_room()
+    assert not outputs.has_capacity()
     assert room.wait(TIMEOUT)
-    assert outputs.has_room()
+    assert outputs.has_capacity()
     assert tags(sink.wait_for(8)) == [b"a", b"b", b"c", b"d", b"e", b"f", b"g", b"h"]
 
 
 def test_flush_drops_what_is_queued_and_gives_room(outputs: Outputs) -> None:
     room = threading.Event()
-    outputs.on_room(room.set)
+    outputs.on_capacity(room.set)
     sink = watch(outputs)
     emit(outputs, *[bytes([n]) for n in range(8)], step_seconds=80)
     emit(outputs, *[bytes([n]) for n in range(8)], step_seconds=80)
     sink.wait_for(1)
-    assert not outputs.has_room()
+    assert not outputs.has_capacity()
     outputs.flush("main_video")
     assert room.wait(TIMEOUT)
     assert outputs.counters()["main_video"]["queued"] == 0
@@ -242,9 +242,9 @@ def test_while_one_is_encoded_only_the_newest_waits_and_the_model_is_held_back(o
     outputs.resume("main_video", 1)
     emit(outputs, b"a")
     assert sink.entered.wait(TIMEOUT)
-    assert outputs.has_room()
+    assert outputs.has_capacity()
     emit(outputs, b"b")
-    assert not outputs.has_room()
+    assert not outputs.has_capacity()
     emit(outputs, b"c")
     sink.free.set()
     assert tags(sink.wait_for(2)) == [b"a", b"c"]

@@ -1,4 +1,4 @@
-"""Sessions played on a real Stage and run again: the same pictures, or a sentence that says why not."""
+"""Sessions played on a real model thread and run again: the same pictures, or a sentence that says why not."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import pytest
 import livereactor as lr
 from livereactor.base.errors import CommandError, UsageError
 from livereactor.runtime.execution.loading import load_model
-from livereactor.runtime.execution.model_thread import Stage
+from livereactor.runtime.execution.model_thread import ModelThread
 from livereactor.runtime.interfaces import ClientInfo, ReceivedFile, SessionFailed, StepInput, StreamEnded
 from livereactor.runtime.replay.finding import files_in
 from livereactor.runtime.replay.journal_format import Commanded, Ended, Joined, Left, Shown, Wanted
 from livereactor.runtime.replay.rerun import ReplayError, Rerun
 from tests.tools.journals import played, replayed
-from tests.unit.stage.rig import OWNER, PATIENCE, Rig, call
+from tests.unit.execution.rig import OWNER, PATIENCE, Rig, call
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 VIEWER = ClientInfo(1002, "viewer", 12.5)
@@ -71,18 +71,18 @@ def frames(rig: Rig, more: int = 5) -> None:
     rig.until(lambda: len(rig.emissions) >= seen + more)
 
 
-def busy(stage: Stage, rig: Rig) -> None:
-    stage.join(OWNER)
+def busy(thread: ModelThread, rig: Rig) -> None:
+    thread.join(OWNER)
     frames(rig)
-    stage.call(call("push", by=7), OWNER).result(PATIENCE)
-    stage.join(VIEWER)
+    thread.call(call("push", by=7), OWNER).result(PATIENCE)
+    thread.join(VIEWER)
     frames(rig)
-    stage.call(call("set_words", words=["a", "bc"]), OWNER).result(PATIENCE)
+    thread.call(call("set_words", words=["a", "bc"]), OWNER).result(PATIENCE)
     with pytest.raises(CommandError):
-        stage.call(call("push", by=-1), VIEWER).result(PATIENCE)
+        thread.call(call("push", by=-1), VIEWER).result(PATIENCE)
     frames(rig)
-    stage.leave(VIEWER)
-    stage.call(call("set_pace", pace=9), OWNER).result(PATIENCE)
+    thread.leave(VIEWER)
+    thread.call(call("set_pace", pace=9), OWNER).result(PATIENCE)
     frames(rig, 130)  # past a second, for another digest
 
 
@@ -120,11 +120,11 @@ def test_pictures_that_differ_are_told() -> None:
 
 
 def test_a_pause_is_replayed() -> None:
-    def pausing(stage: Stage, rig: Rig) -> None:
+    def pausing(thread: ModelThread, rig: Rig) -> None:
         frames(rig)
-        stage.want(frozenset())
-        stage.call(call("push", by=2), OWNER).result(PATIENCE)
-        stage.want(frozenset({"main_video"}))
+        thread.want(frozenset())
+        thread.call(call("push", by=2), OWNER).result(PATIENCE)
+        thread.want(frozenset({"main_video"}))
         frames(rig)
 
     journal, then = played(Walk, pausing)
@@ -138,9 +138,9 @@ def test_files_are_found_by_their_content(tmp_path: Path) -> None:
     data = bytes(range(200))
     file = ReceivedFile("up1", "../cat.png", "image/png", data)
 
-    def giving(stage: Stage, rig: Rig) -> None:
-        stage.uploaded(file)
-        stage.call(call("look", file=file), OWNER).result(PATIENCE)
+    def giving(thread: ModelThread, rig: Rig) -> None:
+        thread.uploaded(file)
+        thread.call(call("look", file=file), OWNER).result(PATIENCE)
         frames(rig)
 
     journal, then = played(Walk, giving)
@@ -163,12 +163,12 @@ def _again(journal: Any, folder: Path) -> Rerun:
 def test_a_stepped_session_is_replayed_with_the_calls_of_its_steps() -> None:
     pictures: list[bytes] = []
 
-    def stepping(stage: Stage, _: Rig) -> None:
+    def stepping(thread: ModelThread, _: Rig) -> None:
         for number in range(6):
             request = StepInput(state=[("state.pace", call("set_pace", pace=number))])
             if number == 3:
                 request = StepInput(commands=[("commands[0]", call("push", by=4))])
-            output = stage.step(request).result(PATIENCE)
+            output = thread.step(request).result(PATIENCE)
             pictures.extend(frame.pixels.tobytes() for frame in output.tracks["main_video"])  # type: ignore[union-attr]
 
     journal, _ = played(Walk, stepping, start={"stepped": True})
@@ -233,11 +233,11 @@ class Mirror(lr.Model):
 
 
 def test_a_model_with_inputs_is_replayed_without_them_and_says_so() -> None:
-    def feeding(stage: Stage, rig: Rig) -> None:
+    def feeding(thread: ModelThread, rig: Rig) -> None:
         rig.until(lambda: rig.emissions)
-        stage.call(call("set_level", level=5), OWNER).result(PATIENCE)
+        thread.call(call("set_level", level=5), OWNER).result(PATIENCE)
         for _ in range(2):
-            stage.feed("webcam", lr.Frame(np.ones((4, 4, 3), np.uint8)))
+            thread.feed("webcam", lr.Frame(np.ones((4, 4, 3), np.uint8)))
             frames(rig, 1)
 
     journal, then = played(Mirror, feeding)
@@ -270,9 +270,9 @@ class Chat(lr.Model):
 
 
 def test_a_command_taken_inside_a_step_is_replayed_inside_it() -> None:
-    def chatting(stage: Stage, rig: Rig) -> None:
+    def chatting(thread: ModelThread, rig: Rig) -> None:
         rig.until(lambda: rig.emissions)
-        stage.call(call("add", by=9), OWNER).result(PATIENCE)
+        thread.call(call("add", by=9), OWNER).result(PATIENCE)
         frames(rig, 2)
 
     journal, then = played(Chat, chatting)
@@ -300,9 +300,9 @@ class Later(lr.Model):
 
 
 def test_an_async_model_of_chunks_is_replayed() -> None:
-    def adding(stage: Stage, rig: Rig) -> None:
+    def adding(thread: ModelThread, rig: Rig) -> None:
         frames(rig)
-        stage.call(call("add", by=100), OWNER).result(PATIENCE)
+        thread.call(call("add", by=100), OWNER).result(PATIENCE)
         frames(rig)
 
     journal, then = played(Later, adding)
@@ -338,11 +338,11 @@ def test_another_contract_is_told_and_another_default_is_set() -> None:
 
 
 def test_the_pond_is_replayed_to_the_same_pictures() -> None:
-    def raining(stage: Stage, rig: Rig) -> None:
+    def raining(thread: ModelThread, rig: Rig) -> None:
         frames(rig)
-        stage.call(call("drop", x=0.3, y=0.6, strength=1.0), OWNER).result(PATIENCE)
+        thread.call(call("drop", x=0.3, y=0.6, strength=1.0), OWNER).result(PATIENCE)
         frames(rig)
-        stage.call(call("set_rain", rain=1.0), OWNER).result(PATIENCE)
+        thread.call(call("set_rain", rain=1.0), OWNER).result(PATIENCE)
         frames(rig, 20)
 
     pond = load_model(str(EXAMPLES / "pond.py"))

@@ -1,4 +1,4 @@
-"""What a model's tracks and its `self.send` reach for: the Stage behind them, or nobody when a model stands alone."""
+"""The interface behind a model's tracks and its `self.send`: a model runner, or a stub for a model on its own."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ Item = TypeVar("Item", Frame, Sound)
 
 
 class InputQueue(Protocol):
-    """The part of both queues that the Stage waits on."""
+    """The part of both queues that the model thread waits on."""
 
     def unread(self) -> bool: ...
     def clear(self) -> None: ...

@@ -1,5 +1,5 @@
-"""The Stage: the model's own thread. It loads the model, opens and closes Sessions, runs commands between steps and
-steps when `pacing` says so. What a step gives goes to the Outputs; what happens is told to the listener.
+"""The thread that one model runs on. It loads the model, opens and closes Sessions, runs commands between steps, and
+steps when `pacing` says so. Emissions go to the Outputs; the listener gets every other event.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ from livereactor.runtime.interfaces import (
     StepsDone,
     StreamEnded,
 )
-from livereactor.runtime.replay.noting import NotedPerformer
+from livereactor.runtime.replay.noting import NotedRunner
 
 BUSY: Final = "the model is behind: {limit} commands wait, or 64 MiB of them; send fewer"
 
-log = structlog.get_logger("livereactor.stage")
+log = structlog.get_logger("livereactor.model")
 
 
-class Stage:
+class ModelThread:
     """Runs one model on a thread of its own; a `ModelControl`.
 
     Args:
@@ -77,8 +77,8 @@ class Stage:
         path: Path | None = None,
         limits: Limits | None = None,
     ) -> None:
-        self._performer = NotedPerformer(model, self, config=config or {}, path=path)
-        self.definition = self._performer.definition
+        self.runner = NotedRunner(model, self, config=config or {}, path=path)
+        self.definition = self.runner.definition
         self._sink, self._listener = sink, listener
         self._limit = (limits or Limits()).command_queue
         self._inbox = Inbox(self._limit)
@@ -92,7 +92,7 @@ class Stage:
         self._sparse = SparseLog(log)  # for the model's thread
         self._closing = threading.Event()  # a Session is to end: commands and waits before it are dropped
         self._thread = threading.Thread(target=self._run, name="model", daemon=True)
-        sink.on_room(self._inbox.wake)
+        sink.on_capacity(self._inbox.wake)
 
     # --- ModelControl: any thread, at once -----------------------------------------------------------------------
 
@@ -120,25 +120,25 @@ class Stage:
         return future
 
     def join(self, client: ClientInfo) -> None:
-        self._put(JobKind.HOOK, lambda: self._performer.join(client))
+        self._put(JobKind.HOOK, lambda: self.runner.join(client))
 
     def leave(self, client: ClientInfo) -> None:
-        self._put(JobKind.HOOK, lambda: self._performer.leave(client))
+        self._put(JobKind.HOOK, lambda: self.runner.leave(client))
 
     def uploaded(self, file: ReceivedFile) -> None:
-        self._put(JobKind.HOOK, lambda: self._performer.uploaded(file))
+        self._put(JobKind.HOOK, lambda: self.runner.uploaded(file))
 
     def want(self, tracks: frozenset[str]) -> None:
         self._wanted = tracks
         self._inbox.wake()
 
     def feed(self, track: str, item: Frame | Sound) -> None:
-        self._performer.feed(track, item)
+        self.runner.feed(track, item)
         self._fed.set()
         self._inbox.wake()
 
     def input_active(self, track: str, active: bool) -> None:
-        self._performer.input_active(track, active)
+        self.runner.input_active(track, active)
 
     def step(self, request: StepInput) -> Future[StepOutput]:
         future: Future[StepOutput] = Future()
@@ -147,7 +147,7 @@ class Stage:
             fail(future, self._refusal())
         return future
 
-    def become(self, model: type[Model], *, keep: bool) -> Future[None]:
+    def reload(self, model: type[Model], *, keep: bool) -> Future[None]:
         """Go on as a newer version of the class (`livereactor dev`); a Session that is open ends first.
 
         Args:
@@ -155,7 +155,7 @@ class Stage:
         """
         self._closing.set()
         self._inbox.wake()
-        return self._put(JobKind.SESSION, lambda: self._become(model, keep))
+        return self._put(JobKind.SESSION, lambda: self._reload(model, keep))
 
     def stop(self, timeout: float) -> bool:
         self._closing.set()
@@ -167,7 +167,7 @@ class Stage:
             job.fail(UnavailableError("the runtime is stopping; connect again", code="session_ended"))
         return not self._thread.is_alive()
 
-    # --- Prompter: what the model asks for -----------------------------------------------------------------------
+    # --- RunnerHost: what the model asks for ---------------------------------------------------------------------
 
     def tell(self, event: ModelEvent) -> None:
         self._listener(event)
@@ -176,7 +176,7 @@ class Stage:
         return track in self._wanted
 
     def retuned(self, track: str) -> None:
-        target = self._performer.tracks.get(track)
+        target = self.runner.tracks.get(track)
         if isinstance(target, VideoOut):
             self._sink.set_fps(track, target.fps)
         self._pacing.handle(pacing.Retuned(self._tuning()), time.monotonic())
@@ -185,7 +185,7 @@ class Stage:
         self._sink.flush(track)
 
     def wait_input(self, queue: InputQueue, timeout: float | None) -> bool:
-        if (loop := self._performer.loop) is not None and loop.is_running():
+        if (loop := self.runner.loop) is not None and loop.is_running():
             raise UsageError("frames() blocks, which async code must not; write `yield lr.wait_for(self.webcam)`")
         began = time.monotonic()
         try:
@@ -204,7 +204,7 @@ class Stage:
             rest = None if until is None else until - time.monotonic()
             if rest is not None and rest <= 0:
                 return False
-            self._inbox.wait(rest, self._performer.loop)
+            self._inbox.wait(rest, self.runner.loop)
         return True
 
     # --- the thread --------------------------------------------------------------------------------------------------
@@ -213,8 +213,8 @@ class Stage:
         began = time.monotonic()
         try:
             for weights in self.definition.weights:
-                fetch(weights, self._performer.progress)
-            self._performer.load()
+                fetch(weights, self.runner.progress)
+            self.runner.load()
         except (ModelLoadError, WeightsError, OSError) as error:
             self._inbox.stop()
             self._listener(LoadFailed(str(error)))
@@ -228,11 +228,11 @@ class Stage:
         try:
             while not self._inbox.stopped:
                 self._turn()
-            self._performer.shut()
+            self.runner.shut()
         except BaseException as error:  # ours, or what no author may raise: this worker is done for, and says so
             self._inbox.stop()
-            log.exception("stage failed")
-            self._listener(SessionFailed(f"the stage failed: {type(error).__name__}", reusable=False))
+            log.exception("model thread failed")
+            self._listener(SessionFailed(f"the model thread failed: {type(error).__name__}", reusable=False))
 
     def _turn(self) -> None:
         """What waits, then a step if one is due, else wait for either."""
@@ -245,7 +245,7 @@ class Stage:
         if due is not None and due <= now:
             self._step(now)
         else:
-            self._inbox.wait(None if due is None else due - now, self._performer.loop)
+            self._inbox.wait(None if due is None else due - now, self.runner.loop)
 
     def _do(self, job: Job) -> None:
         if job.kind is JobKind.COMMAND and self._closing.is_set():
@@ -258,12 +258,12 @@ class Stage:
     def _look_around(self) -> None:
         """Let the pacing know what other threads changed."""
         now = time.monotonic()
-        self._performer.wants(self._wanted)
+        self.runner.wants(self._wanted)
         self._pacing.handle(pacing.Wanted(bool(self._wanted) or self.definition.run_without_viewers), now)
-        self._pacing.handle(pacing.Room(self._sink.has_room()), now)
+        self._pacing.handle(pacing.Backpressure(self._sink.has_capacity()), now)
         if self._fed.is_set():
             self._fed.clear()
-            queues = self._waits.queues if self._waits else self._performer.input_queues
+            queues = self._waits.queues if self._waits else self.runner.input_queues
             if any(queue.unread() for queue in queues):
                 self._pacing.handle(pacing.Kicked("input"), now)
 
@@ -273,14 +273,14 @@ class Stage:
         self._closing.clear()
         self._clock = StepClock(start.timings)
         try:
-            self._performer.open(start)
+            self.runner.open(start)
         except StreamError as error:
             reusable, self._failed_open = not self._failed_open, True
             self._listener(SessionFailed(str(error), reusable))
             raise LivereactorError("the model could not open the session", code="internal_error") from error
         self._failed_open = False
-        if (refused := apply_calls(self._performer, start.starting, 0)) is not None:
-            self._performer.close()
+        if (refused := apply_calls(self.runner, start.starting, 0)) is not None:
+            self.runner.close()
             raise UsageError(f"{refused.entry}: {refused.error}", code=refused.command_code or "start_refused")
         self._start, self._steps, self._waits = start, 0, None
         self._fed.clear()
@@ -291,16 +291,16 @@ class Stage:
         whose = {} if self._start is None else {"session": self._start.id}
         self._start = self._waits = None
         self._pacing.handle(pacing.Closed(), time.monotonic())
-        self._performer.close()
+        self.runner.close()
         self._closing.clear()
         self._sparse.info("session closed", reason=reason, **whose)
 
-    def _become(self, model: type[Model], keep: bool) -> None:
+    def _reload(self, model: type[Model], keep: bool) -> None:
         self._close("reloaded")
         for weights in definition_of(model).weights:
-            fetch(weights, self._performer.progress)
-        self._performer.become(model, keep=keep)
-        self.definition = self._performer.definition
+            fetch(weights, self.runner.progress)
+        self.runner.reload(model, keep=keep)
+        self.definition = self.runner.definition
         self._pacing = pacing.Pacing(self._tuning())
         self._failed_open = False
 
@@ -315,7 +315,7 @@ class Stage:
             succeed(future, reply)
 
         try:
-            self._performer.call(call, client, answer)
+            self.runner.call(call, client, answer)
         except Exception as error:
             marks.done = time.monotonic()
             fail(future, error)
@@ -324,7 +324,7 @@ class Stage:
         self._waits = None
         self._clock.begin(now)
         try:
-            made = self._performer.step()
+            made = self.runner.step()
         except GeneratorExit:  # the Session ends while the model waits for input
             self._end_stream()
             if not self._closing.is_set():
@@ -369,7 +369,7 @@ class Stage:
             fail(future, UnavailableError(f"all {limit} steps of this session are made", code="session_ended"))
             return
         try:
-            output, events = run_step(self._performer, request, self._steps + 1)
+            output, events = run_step(self.runner, request, self._steps + 1)
         except Exception as error:
             fail(future, error)
             return
@@ -384,7 +384,7 @@ class Stage:
     # --- inner -------------------------------------------------------------------------------------------------------
 
     def _tuning(self) -> pacing.Tuning:
-        return tuning_of(self._performer.tracks or self.definition.declarations)
+        return tuning_of(self.runner.tracks or self.definition.declarations)
 
     def _put(self, kind: JobKind, work: Callable[[], Outcome]) -> Future[Outcome]:
         future: Future[Outcome] = Future()

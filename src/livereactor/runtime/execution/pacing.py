@@ -1,4 +1,4 @@
-"""When the model's next step runs. Pure: the Stage passes `now`, obeys `deadline()` and reports what happened.
+"""When the model's next step runs. Pure: the model thread passes `now`, obeys `deadline()` and reports what happened.
 
     eager   the tick of the fps, and at once after a command or an input Frame, at most at twice the fps
     steady  the tick only
@@ -62,10 +62,10 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
-    """The Outputs take another emission, or are full."""
+class Backpressure:
+    """The Outputs can take another emission, or their queues are full."""
 
-    room: bool
+    has_capacity: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class Retuned:
     tuning: Tuning
 
 
-PacingEvent: TypeAlias = Opened | Closed | Wanted | Room | Kicked | Stepped | Retuned
+PacingEvent: TypeAlias = Opened | Closed | Wanted | Backpressure | Kicked | Stepped | Retuned
 
 _S = PacingState
 LEGAL: Final[Table[PacingState, PacingEvent]] = Table(
@@ -109,14 +109,14 @@ LEGAL: Final[Table[PacingState, PacingEvent]] = Table(
             Opened: _S.RUNNING,
             Closed: _S.OFF,
             Wanted: _S.OFF,
-            Room: _S.OFF,
+            Backpressure: _S.OFF,
             Retuned: _S.OFF,
             Kicked: IGNORED,  # what a client sends may arrive before the Session opens and after it closed
         },
         _S.RUNNING: {
             Closed: _S.OFF,
             Wanted: _S.RUNNING,
-            Room: _S.RUNNING,
+            Backpressure: _S.RUNNING,
             Retuned: _S.RUNNING,
             Kicked: _S.RUNNING,
             Stepped: (_S.RUNNING, _S.WAITING),
@@ -124,7 +124,7 @@ LEGAL: Final[Table[PacingState, PacingEvent]] = Table(
         _S.WAITING: {
             Closed: _S.OFF,
             Wanted: _S.WAITING,
-            Room: _S.WAITING,
+            Backpressure: _S.WAITING,
             Retuned: _S.WAITING,
             Kicked: _S.RUNNING,
             Stepped: (_S.RUNNING, _S.WAITING),
@@ -134,12 +134,12 @@ LEGAL: Final[Table[PacingState, PacingEvent]] = Table(
 
 
 class Pacing(Machine[PacingState, PacingEvent, Never]):
-    """The machine; one per Stage."""
+    """The machine; one per model thread."""
 
     def __init__(self, tuning: Tuning) -> None:
         super().__init__(LEGAL)
         self._tuning = tuning
-        self._wanted = self._room = True
+        self._wanted = self._has_capacity = True
         self._due: float | None = None  # when the next step runs
         self._tick = 0.0  # the beat the next step belongs to
         self._kick: Literal["command", "input"] | None = None  # why the next step runs off the beat
@@ -150,7 +150,7 @@ class Pacing(Machine[PacingState, PacingEvent, Never]):
 
     def deadline(self) -> float | None:
         """When the next step is due; in the past = now; None = only an event can make one due."""
-        if self.state is PacingState.OFF or not self._wanted or not self._room:
+        if self.state is PacingState.OFF or not self._wanted or not self._has_capacity:
             return None
         return self._due
 
@@ -166,8 +166,8 @@ class Pacing(Machine[PacingState, PacingEvent, Never]):
                 if wanted and not self._wanted and self.state is PacingState.RUNNING:
                     self._restart(max(now, self._earliest()))
                 self._wanted = wanted
-            case Room(room):
-                self._room = room
+            case Backpressure(has_capacity):
+                self._has_capacity = has_capacity
             case Kicked(cause):
                 self._kicked(cause, now)
             case Stepped():

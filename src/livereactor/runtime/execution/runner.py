@@ -1,6 +1,6 @@
 """One model instance and everything that is done to it, one thing at a time, on whichever thread calls.
 
-The Stage decides when (`stage.py`, on the model's thread); `livereactor.testing.Stage` does it by hand.
+The model thread decides when; `livereactor.testing.Stage` does it by hand.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ class StreamError(Exception):
     """`stream` or what it yielded failed; the text is one readable sentence with the author's line."""
 
 
-class Prompter(Protocol):
-    """What a Performer asks of whoever drives it. All on the model's thread but `tell` and `wanted`."""
+class RunnerHost(Protocol):
+    """What a ModelRunner asks of whoever drives it. All on the model's thread but `tell` and `wanted`."""
 
     def tell(self, event: ModelEvent) -> None: ...
     def wanted(self, track: str) -> bool: ...
@@ -82,14 +82,14 @@ class Prompter(Protocol):
     def wait_input(self, queue: InputQueue, timeout: float | None) -> bool: ...
 
 
-class Performer:
+class ModelRunner:
     """Runs one model. Not thread-safe but for `say`, `feed` and `input_active`."""
 
     def __init__(
-        self, model: type[Model], prompter: Prompter, *, config: Mapping[str, Any], path: Path | None = None
+        self, model: type[Model], host: RunnerHost, *, config: Mapping[str, Any], path: Path | None = None
     ) -> None:
         self.definition = definition_of(model)
-        self._class, self._prompter = model, prompter
+        self._class, self._host = model, host
         self._config = ModelConfig(config, path)
         self._loop = AuthorLoop()
         self._sparse = SparseLog(log)
@@ -97,7 +97,7 @@ class Performer:
         self._session: Session | None = None
         self._mark: Mark | None = None  # of that Session
         self._reuse = Reuse()
-        self._voice = Voice(prompter.tell)
+        self._voice = Voice(host.tell)
         self._loaded: dict[str, Any] = {}  # the instance's attributes as `load` and `warmup` left them
         self.model: Model | None = None
         self.tracks: dict[str, Track] = {}
@@ -112,7 +112,7 @@ class Performer:
         """
         self._adopt(self._made(self._class))
 
-    def become(self, model: type[Model], *, keep: bool) -> None:
+    def reload(self, model: type[Model], *, keep: bool) -> None:
         """Go on as a newer version of the class.
 
         Args:
@@ -314,19 +314,19 @@ class Performer:
         self._voice.say(message, client, mark)
 
     def progress(self, fraction: float, text: str) -> None:
-        self._prompter.tell(Progress(fraction, text))
+        self._host.tell(Progress(fraction, text))
 
     def wanted(self, track: str) -> bool:
-        return self._prompter.wanted(track)
+        return self._host.wanted(track)
 
     def retuned(self, track: str) -> None:
-        self._prompter.retuned(track)
+        self._host.retuned(track)
 
     def flush(self, track: str) -> None:
-        self._prompter.flush(track)
+        self._host.flush(track)
 
     def wait_input(self, queue: InputQueue, timeout: float | None) -> bool:
-        return self._prompter.wait_input(queue, timeout)
+        return self._host.wait_input(queue, timeout)
 
     # --- inner -------------------------------------------------------------------------------------------------------
 

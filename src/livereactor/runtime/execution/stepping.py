@@ -9,7 +9,7 @@ from typing import Final
 from livereactor.base.errors import LivereactorError
 from livereactor.media.frames import Frame, Sound
 from livereactor.runtime.authoring.emission import Emission
-from livereactor.runtime.execution.runner import Performer, StreamError
+from livereactor.runtime.execution.runner import ModelRunner, StreamError
 from livereactor.runtime.interfaces import (
     Call,
     ClientInfo,
@@ -23,7 +23,7 @@ from livereactor.runtime.interfaces import (
 STEPPER: Final = ClientInfo(id=0, role="owner", joined_at=0.0)
 
 
-def run_step(performer: Performer, request: StepInput, number: int) -> tuple[StepOutput, list[ModelEvent]]:
+def run_step(runner: ModelRunner, request: StepInput, number: int) -> tuple[StepOutput, list[ModelEvent]]:
     """Do what `request` says.
 
     Args:
@@ -37,15 +37,15 @@ def run_step(performer: Performer, request: StepInput, number: int) -> tuple[Ste
     def output(emission: Emission | None = None, error: str | None = None) -> StepOutput:
         return StepOutput(number, _tracks(emission or {}), time.monotonic() - began, error)
 
-    if performer.session is None:
+    if runner.session is None:
         return output(error="no session is open; start one first"), []
-    if (refused := apply_calls(performer, (*request.state, *request.commands), number)) is not None:
+    if (refused := apply_calls(runner, (*request.state, *request.commands), number)) is not None:
         return refused, []
     for track, items in request.media.items():
         for item in items:
-            performer.feed(track, item)
+            runner.feed(track, item)
     try:
-        made = performer.step()
+        made = runner.step()
     except StreamError as error:
         return output(error="the model failed in this step"), [SessionFailed(str(error), reusable=True)]
     if made.ended:
@@ -53,12 +53,12 @@ def run_step(performer: Performer, request: StepInput, number: int) -> tuple[Ste
     return output(made.emission), []
 
 
-def apply_calls(performer: Performer, calls: Sequence[tuple[str, Call]], number: int) -> StepOutput | None:
+def apply_calls(runner: ModelRunner, calls: Sequence[tuple[str, Call]], number: int) -> StepOutput | None:
     """Run (entry, call) after (entry, call); the refusal of the first that fails, else None."""
     began = time.monotonic()
     for entry, call in calls:
         try:
-            performer.call(call, STEPPER, lambda _: None)
+            runner.call(call, STEPPER, lambda _: None)
         except LivereactorError as error:
             return StepOutput(number, {}, time.monotonic() - began, error.message, error.code, entry)
     return None

@@ -1,6 +1,6 @@
 """Fetching a model's weights before `load`: resumed where a download broke off, checked before it has its name.
 
-Blocks; the Stage calls it on the model's thread, where nothing waits for it but `load`.
+Blocks; the model thread calls it on the model's thread, where nothing waits for it but `load`.
 """
 
 from __future__ import annotations

@@ -38,10 +38,10 @@ class _Listener:
 
 
 class AudioTrack:
-    """One output track of kind audio; threads and `on_room` as in `VideoTrack`."""
+    """One output track of kind audio; threads and `on_capacity` as in `VideoTrack`."""
 
-    def __init__(self, declaration: OutputDeclaration, *, clock: Clock, on_room: Callable[[], None]) -> None:
-        self._declaration, self._clock, self._on_room = declaration, clock, on_room
+    def __init__(self, declaration: OutputDeclaration, *, clock: Clock, on_capacity: Callable[[], None]) -> None:
+        self._declaration, self._clock, self._on_capacity = declaration, clock, on_capacity
         self._changed = threading.Condition(threading.Lock())
         self._counters = _Counters()
         self._starved = self._closed = False
@@ -58,9 +58,9 @@ class AudioTrack:
             self._playout.push(sound.samples, now=self._clock.now(), chunk=chunk)
             self._changed.notify()
 
-    def has_room(self) -> bool:
+    def has_capacity(self) -> bool:
         with self._changed:
-            room = self._playout.has_room()
+            room = self._playout.has_capacity()
             self._starved = self._starved or not room
             return room
 
@@ -132,10 +132,10 @@ class AudioTrack:
                     return
                 listeners = [each for each in self._listeners.values() if each.resumed]
                 tap, began = self._tap, self._playout.left_at - LEAD
-                room = self._starved and self._playout.has_room()
+                room = self._starved and self._playout.has_capacity()
                 self._starved = self._starved and not room
             if room:
-                self._on_room()
+                self._on_capacity()
             self._send(blocks, listeners)
             if tap is not None and blocks:
                 tap.play(Played(began, np.concatenate([block.samples for block in blocks])))
@@ -146,7 +146,7 @@ class AudioTrack:
             now = self._clock.now()
             wanted = any(each.resumed for each in self._listeners.values())
             blocks = self._playout.due(now, wanted=wanted)
-            if blocks or (self._starved and self._playout.has_room()):
+            if blocks or (self._starved and self._playout.has_capacity()):
                 return blocks
             at = self._playout.deadline(wanted=wanted)
             if at is None:

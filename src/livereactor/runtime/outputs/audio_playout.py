@@ -52,7 +52,7 @@ class SoundPlayout:
         """Sound that is queued."""
         return self._queued / self._rate
 
-    def has_room(self) -> bool:
+    def has_capacity(self) -> bool:
         return self.seconds <= AHEAD
 
     def push(self, samples: Samples, *, now: float, chunk: bool = False) -> None:

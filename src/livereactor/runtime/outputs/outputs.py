@@ -1,9 +1,9 @@
 """All outputs of a model: what it yields goes to one thread per track, and from there to every viewer (design 2, 7).
 
-    Stage (model's thread) --emit--> VideoTrack / AudioTrack (a thread each) --send--> engine, recorder
+    ModelThread (model's thread) --emit--> VideoTrack / AudioTrack (a thread each) --send--> engine, recorder
 
-`emit`, `has_room`, `on_room`, `set_fps` and `flush` are the Stage's (`OutputSink`), the rest is the app's. Every method
-may be called from any thread and returns at once. Stepped sessions send nothing through here.
+The model thread calls `emit`, `has_capacity`, `on_capacity`, `set_fps` and `flush` (`OutputSink`), the app the rest.
+Every method may be called from any thread and returns at once. Stepped sessions send nothing through here.
 """
 
 from __future__ import annotations
@@ -51,13 +51,13 @@ class Outputs:
         for declared in tracks:
             if declared.kind == "video":
                 self._video[declared.name] = VideoTrack(
-                    declared, clock=self._clock, on_room=self._room_came, delay=delay
+                    declared, clock=self._clock, on_capacity=self._capacity_freed, delay=delay
                 )
             else:
-                self._audio[declared.name] = AudioTrack(declared, clock=self._clock, on_room=self._room_came)
+                self._audio[declared.name] = AudioTrack(declared, clock=self._clock, on_capacity=self._capacity_freed)
 
     def redeclare(self, declarations: Iterable[OutputDeclaration]) -> None:
-        """Serve a reloaded model's tracks; between Sessions, while the Stage emits nothing."""
+        """Serve a reloaded model's tracks; between Sessions, while the model thread emits nothing."""
         self.close()
         self._video.clear()
         self._audio.clear()
@@ -72,13 +72,13 @@ class Outputs:
             else:
                 self._video[track].emit(what, step_seconds=step_seconds)
 
-    def has_room(self) -> bool:
-        """False while the queue of any track is full; `on_room` tells when that may have changed."""
-        room = [track.has_room() for track in self._tracks()]  # all are asked: each that says no tells when it has
+    def has_capacity(self) -> bool:
+        """False while the queue of any track is full; `on_capacity` tells when that may have changed."""
+        room = [track.has_capacity() for track in self._tracks()]  # all are asked: each that says no tells when it has
         return all(room)
 
-    def on_room(self, callback: Callable[[], None]) -> None:
-        """`callback` on a track's thread whenever room may have come back after `has_room` said no."""
+    def on_capacity(self, callback: Callable[[], None]) -> None:
+        """`callback` on a track's thread whenever room may have come back after `has_capacity` said no."""
         self._callbacks.append(callback)
 
     def set_fps(self, track: str, fps: float | None) -> None:
@@ -161,7 +161,7 @@ class Outputs:
             raise NotFoundError(f"no output track {name!r}; declared: {', '.join(self._video | self._audio)}")
         return self._audio[name]
 
-    def _room_came(self) -> None:
+    def _capacity_freed(self) -> None:
         for callback in self._callbacks:
             callback()
 

@@ -53,7 +53,7 @@ class Playout(Generic[T]):
         return len(self._queue)
 
     def push(self, items: Sequence[T], *, step_seconds: float, now: float) -> None:
-        """Queue what one step gave, in order; callers ask `has_room` before the step."""
+        """Queue what one step gave, in order; callers ask `has_capacity` before the step."""
         if len(items) > 1:
             self._paces.append(step_seconds / len(items))
         at_once = len(items) == 1 and (not self._queue or self._queue[-1].at_once)
@@ -89,7 +89,7 @@ class Playout(Generic[T]):
         latest = self._paces[-1]
         return max(own, *(pace for pace in self._paces if pace <= latest * ALIKE))
 
-    def has_room(self, *, in_work: int = 0) -> bool:
+    def has_capacity(self, *, in_work: int = 0) -> bool:
         """Whether the model may make its next step, with `in_work` Frames taken but not sent yet."""
         return len(self._queue) + in_work < max(self._limit, self._chunk)
 

@@ -87,10 +87,10 @@ class _Times:
         self.send = timings.of(StageName.SEND, track)
 
 
-class _Room(Enum):
-    """What the thread does instead of a job: tell that the model may go on."""
+class _Signal(Enum):
+    """A report of the track's thread in place of a job: the model may go on."""
 
-    CAME = "came"
+    CAPACITY_FREED = "capacity_freed"
 
 
 class VideoTrack:
@@ -99,20 +99,20 @@ class VideoTrack:
     Args:
         declaration: name, fps and size as declared.
         clock: gives `now`.
-        on_room: called on this track's thread when room came back after `has_room` said no.
+        on_capacity: called on this track's thread when room came back after `has_capacity` said no.
     """
 
     def __init__(
-        self, declaration: OutputDeclaration, *, clock: Clock, on_room: Callable[[], None], delay: float = 0.0
+        self, declaration: OutputDeclaration, *, clock: Clock, on_capacity: Callable[[], None], delay: float = 0.0
     ) -> None:
         self._declaration = declaration
         self._delay = delay  # seconds that pictures wait for their sound
         self._clock = clock
-        self._on_room = on_room
+        self._on_capacity = on_capacity
         self._changed = threading.Condition(threading.Lock())
         self._counters = _Counters()
         self._busy = False  # the thread has a picture in work
-        self._starved = False  # `has_room` said no since room last came back
+        self._starved = False  # `has_capacity` said no since room last came back
         self._closed = False
         self._tap: Tap | None = None
         self._last_failure = ""
@@ -140,9 +140,9 @@ class VideoTrack:
             self._counters.queued_max = max(self._counters.queued_max, len(self._playout) + self._busy)
             self._changed.notify()
 
-    def has_room(self) -> bool:
+    def has_capacity(self) -> bool:
         with self._changed:
-            room = self._playout.has_room(in_work=int(self._busy))
+            room = self._playout.has_capacity(in_work=int(self._busy))
             self._starved = self._starved or not room
             return room
 
@@ -235,7 +235,7 @@ class VideoTrack:
     def _set_ceiling(self) -> None:
         self._fanout.set_ceiling(start_bps(*self._size, self._fps or USUAL_FPS), self._clock.now())
 
-    def _next_job(self) -> _Job | _Room | None:
+    def _next_job(self) -> _Job | _Signal | None:
         """Wait for a picture to send, a wish to fulfil or room to tell of; None when closed."""
         while not self._closed:
             now = self._clock.now()
@@ -245,9 +245,9 @@ class VideoTrack:
                 tasks = self._fanout.plan(fresh=fresh, now=now, keys=tap is not None and tap.wants_key)
                 if tasks or (fresh and tap is not None):
                     return _Job(self._newest, fresh, tasks, tap)
-            if self._starved and self._playout.has_room():
+            if self._starved and self._playout.has_capacity():
                 self._starved = False
-                return _Room.CAME
+                return _Signal.CAPACITY_FREED
             deadlines = [self._playout.deadline()] + ([self._fanout.deadline()] if self._newest else [])
             self._sleep_until(min((at for at in deadlines if at is not None), default=None), now)
         return None
@@ -283,7 +283,7 @@ class VideoTrack:
             if isinstance(job, _Job):
                 self._send(job)
             else:
-                self._on_room()
+                self._on_capacity()
 
     def _send(self, job: _Job) -> None:
         shared: EncodedFrame | None = None

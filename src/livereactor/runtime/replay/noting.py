@@ -1,4 +1,4 @@
-"""A Performer that notes what is done to its model, for the journal of the Session. On the model's thread."""
+"""A ModelRunner that notes what is done to its model, for the journal of the Session. On the model's thread."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from livereactor.runtime.authoring.definition import Definition
 from livereactor.runtime.authoring.emission import Emission
 from livereactor.runtime.authoring.inputs import InputQueue
 from livereactor.runtime.execution.command_queue import size_of
-from livereactor.runtime.execution.runner import Performer, StepMade, StreamError
+from livereactor.runtime.execution.runner import ModelRunner, StepMade, StreamError
 from livereactor.runtime.interfaces import Call, ClientInfo, MessageOut, ReceivedFile, SessionStart
 from livereactor.runtime.replay.journal_format import (
     Commanded,
@@ -32,7 +32,7 @@ from livereactor.runtime.replay.journal_writer import JournalWriter
 SHOWN_EVERY: Final = 1.0  # seconds between two pictures whose digest is kept
 
 
-class NotedPerformer(Performer):
+class NotedRunner(ModelRunner):
     """Notes each thing before it is done, so that what follows from it is no part of the journal.
 
     A Session without a sink in its `SessionStart` has no journal, and costs nothing here.

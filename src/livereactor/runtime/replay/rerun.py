@@ -18,7 +18,7 @@ from livereactor.protocol.schema import arguments_with_files, validate_arguments
 from livereactor.runtime.authoring.emission import Emission
 from livereactor.runtime.authoring.inputs import InputQueue
 from livereactor.runtime.authoring.model import Model
-from livereactor.runtime.execution.runner import Performer, StepMade, StreamError
+from livereactor.runtime.execution.runner import ModelRunner, StepMade, StreamError
 from livereactor.runtime.execution.weight_fetching import fetch
 from livereactor.runtime.interfaces import Call, ClientInfo, ModelEvent, ReceivedFile, SessionStart
 from livereactor.runtime.replay.journal_format import (
@@ -64,7 +64,7 @@ class StepAgain:
 
 
 class Rerun:
-    """One journal on one model; fits the Performer's `Prompter`.
+    """One journal on one model; fits the ModelRunner's `RunnerHost`.
 
     Args:
         journal: as read.
@@ -85,7 +85,7 @@ class Rerun:
         files: FileBytes,
     ) -> None:
         self._journal, self._files = journal, files
-        self._performer = Performer(model, self, config=config, path=path)
+        self._runner = ModelRunner(model, self, config=config, path=path)
         self._before, self._within = defaultdict[int, list[Entry]](list), defaultdict[int, list[Entry]](list)
         self._shown: dict[int, Shown] = {}
         for entry in journal.entries:
@@ -103,9 +103,9 @@ class Rerun:
         Raises:
             ModelLoadError: as the runtime would.
         """
-        for weights in self._performer.definition.weights:
-            fetch(weights, self._performer.progress)
-        self._performer.load()
+        for weights in self._runner.definition.weights:
+            fetch(weights, self._runner.progress)
+        self._runner.load()
 
     def steps(self) -> Iterator[StepAgain]:
         """Every step in order.
@@ -129,9 +129,9 @@ class Rerun:
             if (end := self._journal.end) is not None and end.failed:
                 self.notices.append(f"then the model failed at step {self._step}; now it did not")
         finally:
-            self._performer.shut()
+            self._runner.shut()
 
-    # --- Prompter: what the model asks for ---------------------------------------------------------------------------
+    # --- RunnerHost: what the model asks for -------------------------------------------------------------------------
 
     def tell(self, event: ModelEvent) -> None: ...  # nobody listens: what it said then is not kept
 
@@ -156,7 +156,7 @@ class Rerun:
         Raises:
             UsageError: it is another model.
         """
-        then, schema = self._journal.header, self._performer.definition.schema
+        then, schema = self._journal.header, self._runner.definition.schema
         if schema.name != then.model:
             raise UsageError(
                 f"the session ran the model {then.model!r}, this is {schema.name!r}; name the right one by --model"
@@ -175,10 +175,10 @@ class Rerun:
     def _open(self) -> None:
         then = self._journal.header
         try:
-            self._performer.open(SessionStart(then.session, then.extra_args, then.generation == "stepped"))
+            self._runner.open(SessionStart(then.session, then.extra_args, then.generation == "stepped"))
         except StreamError as error:
             raise ReplayError(f"the model could not open the session: {error}") from error
-        params = self._performer.definition.params
+        params = self._runner.definition.params
         for name, value in then.params.items():
             if name not in params:
                 self.notices.append(f"there is no parameter {name!r} any more")
@@ -190,26 +190,26 @@ class Rerun:
             case Commanded() as command:
                 self._run(command, entry.step)
             case Joined(client=client, role=role, joined_at=joined):
-                self._performer.join(ClientInfo(client, role, joined))
+                self._runner.join(ClientInfo(client, role, joined))
             case Left(client=client, role=role, joined_at=joined):
-                self._performer.leave(ClientInfo(client, role, joined))
+                self._runner.leave(ClientInfo(client, role, joined))
             case Wanted(tracks=tracks):
                 self._wanted = tracks
             case Given(upload_id=upload, file=file):
-                self._performer.uploaded(self._file(upload, file, entry.step))
+                self._runner.uploaded(self._file(upload, file, entry.step))
             case _:
                 pass
 
     def _run(self, command: Commanded, step: int) -> None:
         try:
-            schema = self._performer.definition.schema.command(command.command)
+            schema = self._runner.definition.schema.command(command.command)
             checked = validate_arguments(schema, command.arguments)
         except InvalidCommandError as error:
             raise UsageError(f"before step {step}: {error.message}; replay it with the model as it was") from error
         files = {upload: self._file(upload, file, step) for upload, file in command.files.items()}
         call = Call(command.command, arguments_with_files(schema, checked, files) if files else checked)
         try:
-            self._performer.call(call, ClientInfo(command.client, command.role, 0.0), lambda _: None)
+            self._runner.call(call, ClientInfo(command.client, command.role, 0.0), lambda _: None)
         except LivereactorError:
             return  # refused or failed, as then: the model's log says so, and it goes on
 
@@ -224,7 +224,7 @@ class Rerun:
         """A step; None where the model makes no more."""
         at = f"step {self._step} of {self._journal.steps}"
         try:
-            made = self._performer.step()
+            made = self._runner.step()
         except StreamError as error:
             end = self._journal.end
             then = end is not None and end.failed and self._journal.steps == self._step
@@ -241,5 +241,5 @@ class Rerun:
         then = self._shown.get(self._step)
         if then is None:
             return None
-        now = picture_of(self._performer.definition, emission)
+        now = picture_of(self._runner.definition, emission)
         return now is not None and (now[0], digest_of(now[1])) == (then.track, then.digest)

@@ -59,7 +59,7 @@ class _Waiting:
 
 @dataclass(frozen=True, slots=True)
 class _Running:
-    """A call the Stage has; `tell` takes its outcome, `fail` stands in for one that does not come."""
+    """A call the model thread has; `tell` takes its outcome, `fail` stands in for one that does not come."""
 
     future: Future[Any]
     tell: Callable[[Future[Any]], None]
@@ -190,7 +190,7 @@ class Calls:
             reply = done.result()
             number = command.request_id
             channels.send(m.Ack(number) if reply is None else m.ModelMessage(reply.type, reply.data, number))
-        if marks.taken:  # else the Stage had no room for it
+        if marks.taken:  # else the model thread had no room for it
             self.times.command(command.name, marks, time.monotonic(), "" if refusal is None else refusal.code)
 
     def _then(self, future: Future[Any], tell: Callable[[Future[Any]], None], fail: Fail) -> None:

@@ -111,7 +111,7 @@ class Due(Enum):
     """What a passed deadline of the Session asks for."""
 
     WARN = "warn"  # `Limits.time_warning` seconds are left
-    PART = "part"  # the notice has had its time: close the peers and the Stage
+    PART = "part"  # the notice has had its time: close the peers and the model thread
     TIMED_OUT = "timed_out"
     MAX_DURATION = "max_duration"
     IDLE = "idle"
@@ -146,7 +146,7 @@ class SessionLife:
     def handle(self, event: LifeEvent, now: float) -> SessionState:
         """Move on and return the state left; an illegal event raises and changes nothing."""
         target = LEGAL[self.state].get(type(event))
-        # A Stage cannot have closed while the notice is still leaving: it was not asked to.
+        # A model thread cannot have closed while the notice is still leaving: it was not asked to.
         if target is None or (isinstance(event, ModelClosed) and self._part_at is not None):
             raise IllegalTransitionError("Session", self.state.value, type(event).__name__)
         before, self.state = self.state, target

@@ -40,7 +40,7 @@ from livereactor.protocol.http import Offer, StartSession, StopSession
 from livereactor.protocol.openapi import to_openapi
 from livereactor.protocol.stages import SessionStages
 from livereactor.runtime.authoring.model import Model, definition_of
-from livereactor.runtime.execution.model_thread import Stage
+from livereactor.runtime.execution.model_thread import ModelThread
 from livereactor.runtime.interfaces import (
     ClientInfo,
     LoadFailed,
@@ -112,7 +112,7 @@ class Runtime:
         self.recorder = Recorder(self.outputs, blobs, self.options.recorder, post=self._post)
         self.metrics.watch_outputs(self.outputs.counters)
         self.metrics.watch_recorder(self.recorder.counters)
-        self.model_thread = Stage(
+        self.model_thread = ModelThread(
             model,
             sink=self.outputs,
             listener=lambda event: self._post(self.model_event, event),
@@ -197,7 +197,7 @@ class Runtime:
         try:
             ready = (SessionState.READY, SessionState.TERMINATED)
             await self.changes.until(lambda: self.state in ready, self.limits.exit_timeout)
-            await asyncio.wrap_future(self.model_thread.become(model, keep=keep))
+            await asyncio.wrap_future(self.model_thread.reload(model, keep=keep))
             self.outputs.redeclare(definition_of(model).outputs)
             self._adopt(model)
             self.failure = None

@@ -114,7 +114,7 @@ def step_media(media: Sequence[m.TrackFrames], inputs: Mapping[str, str]) -> dic
 
 
 def step_input(calls: CheckedCalls, media: Mapping[str, Sequence[Frame | Sound]]) -> StepInput:
-    """What the Stage runs."""
+    """What the model thread runs."""
     return StepInput(calls.state, calls.commands, media)
 
 

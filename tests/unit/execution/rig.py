@@ -1,4 +1,4 @@
-"""A Stage with a sink and a listener that tests can wait on."""
+"""A model thread with a sink and a listener that tests can wait on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from livereactor.base.limits import Limits
 from livereactor.media.frames import Frame, Sound
 from livereactor.runtime.authoring.model import Model
-from livereactor.runtime.execution.model_thread import Stage
+from livereactor.runtime.execution.model_thread import ModelThread
 from livereactor.runtime.interfaces import (
     Call,
     ClientInfo,
@@ -45,10 +45,10 @@ class Rig:
             self.times.append(time.monotonic())
             self.changed.notify_all()
 
-    def has_room(self) -> bool:
+    def has_capacity(self) -> bool:
         return self.room
 
-    def on_room(self, callback: Callable[[], None]) -> None:
+    def on_capacity(self, callback: Callable[[], None]) -> None:
         self.callback = callback
 
     def set_fps(self, track: str, fps: float | None) -> None:
@@ -77,28 +77,28 @@ class Rig:
 
 
 @contextmanager
-def staged(
+def model_running(
     model: type[Model],
     *,
     start: SessionStart | None = None,
     wanted: bool = True,
     limits: Limits | None = None,
     **config: Any,
-) -> Iterator[tuple[Stage, Rig]]:
-    """A loaded Stage with an open Session, stopped at the end."""
+) -> Iterator[tuple[ModelThread, Rig]]:
+    """A loaded model thread with an open Session, stopped at the end."""
     rig = Rig()
-    stage = Stage(model, sink=rig, listener=rig.listen, config=config, limits=limits)
-    control: ModelControl = stage
+    thread = ModelThread(model, sink=rig, listener=rig.listen, config=config, limits=limits)
+    control: ModelControl = thread
     control.start()
     rig.until(lambda: rig.of(LoadFinished) or rig.of(LoadFailed))
     try:
         if wanted:
-            stage.want(frozenset({"main_video"}))
+            thread.want(frozenset({"main_video"}))
         if not rig.of(LoadFailed):
-            stage.open(start or SessionStart("ses_1")).result(PATIENCE)
-        yield stage, rig
+            thread.open(start or SessionStart("ses_1")).result(PATIENCE)
+        yield thread, rig
     finally:
-        assert stage.stop(PATIENCE)
+        assert thread.stop(PATIENCE)
 
 
 def call(name: str, **arguments: Any) -> Call:

@@ -14,6 +14,7 @@ from livereactor.runtime.execution.pacing import (
     IDLE_RATE,
     MAX_FREE_RATE,
     SOUND_LEAD,
+    Backpressure,
     Closed,
     Kicked,
     Mode,
@@ -21,7 +22,6 @@ from livereactor.runtime.execution.pacing import (
     Pacing,
     PacingState,
     Retuned,
-    Room,
     Stepped,
     Tuning,
     Wanted,
@@ -39,7 +39,7 @@ class Made:
 
 
 class Runner:
-    """A Stage's loop with an imagined clock: steps take what they are told to, kicks come when they are told to."""
+    """A model thread's loop with an imagined clock: steps last and kicks come as the test says."""
 
     def __init__(self, tuning: Tuning, kicks: list[tuple[float, str]] = ()) -> None:  # type: ignore[assignment]
         self.pacing, self.now, self.steps = Pacing(tuning), 0.0, list[Made]()
@@ -163,7 +163,7 @@ def test_a_slow_step_is_caught_up_by_one_interval_at_most() -> None:
 @given(at=st.floats(0.3, 0.6))
 @settings(max_examples=100, deadline=None)
 def test_a_model_that_sleeps_to_its_rate_keeps_it_and_is_free_again_soon_after_a_command(at: float) -> None:
-    """It sleeps in its step until its own beat; after a kicked step the Stage asks again only at that beat."""
+    """It sleeps in its step until its own beat; after a kicked step the model thread asks again only at that beat."""
     interval = 1 / 30
     runner = Runner(Tuning("eager", 30), [(at, "command")])
     beat = 0.0
@@ -219,7 +219,7 @@ def test_sound_never_runs_out_when_steps_take_less_than_their_sound_on_average(t
 
 
 def test_nobody_there_or_no_room_means_no_step_and_afterwards_one_at_once() -> None:
-    for off, on in ((Wanted(False), Wanted(True)), (Room(False), Room(True))):
+    for off, on in ((Wanted(False), Wanted(True)), (Backpressure(False), Backpressure(True))):
         runner = Runner(Tuning("eager", 30))
         runner.run(0.5, lambda: 0.001)
         runner.pacing.handle(off, 0.5)
@@ -256,7 +256,7 @@ EVENTS = st.one_of(
     st.just(Opened()),
     st.just(Closed()),
     st.builds(Wanted, st.booleans()),
-    st.builds(Room, st.booleans()),
+    st.builds(Backpressure, st.booleans()),
     st.builds(Kicked, st.sampled_from(["command", "input"])),
     st.builds(Stepped, st.floats(0, 10), st.booleans(), st.floats(0, 1), st.booleans(), st.none() | st.floats(0, 20)),
     st.builds(Retuned, st.builds(Tuning, st.sampled_from(["eager", "steady", "free", "sound"]), st.floats(1, 120))),
@@ -296,7 +296,7 @@ def test_a_million_events_leave_the_machine_sound() -> None:
             Opened,
             Closed,
             lambda: Wanted(chance.random() < 0.7),
-            lambda: Room(chance.random() < 0.7),
+            lambda: Backpressure(chance.random() < 0.7),
             lambda: Kicked("command" if chance.random() < 0.5 else "input"),
             lambda: Stepped(chance.uniform(0, 10), chance.random() < 0.7, chance.random(), chance.random() < 0.2),
             lambda: Retuned(Tuning(chance.choice(modes), chance.uniform(1, 120))),

@@ -12,7 +12,7 @@ import numpy as np
 
 import livereactor as lr
 from livereactor.runtime.interfaces import MessageSent, SessionStart
-from tests.unit.stage.rig import OWNER, PATIENCE, Rig, call, staged
+from tests.unit.execution.rig import OWNER, PATIENCE, Rig, call, model_running
 
 ALICE, BOB = SessionStart("ses_same", number=1), SessionStart("ses_same", number=2)
 
@@ -88,40 +88,40 @@ def said(rig: Rig) -> list[tuple[str, int]]:
     return [(event.message.data["text"], event.session) for event in rig.of(MessageSent)]
 
 
-def ask(stage: Any, *commands: str) -> None:
+def ask(thread: Any, *commands: str) -> None:
     for name in commands:
-        stage.call(call(name), OWNER).result(PATIENCE)
+        thread.call(call(name), OWNER).result(PATIENCE)
 
 
-def next_session(stage: Any) -> None:
-    stage.close("stopped").result(PATIENCE)
-    stage.open(BOB).result(PATIENCE)
+def next_session(thread: Any) -> None:
+    thread.close("stopped").result(PATIENCE)
+    thread.open(BOB).result(PATIENCE)
 
 
 def test_tasks_and_timers_of_a_session_end_with_it() -> None:
-    with staged(Keeps, start=ALICE) as (stage, rig):
-        model: Any = stage._performer.model
-        ask(stage, "task")
-        next_session(stage)
+    with model_running(Keeps, start=ALICE) as (thread, rig):
+        model: Any = thread.runner.model
+        ask(thread, "task")
+        next_session(thread)
         assert model.cancelled.is_set()
-        ask(stage, "pause", "pooled")
+        ask(thread, "pause", "pooled")
         assert said(rig) == [("pooled", 2)]
 
 
 def test_a_thread_of_a_session_is_not_heard_in_the_next_and_a_pool_is() -> None:
-    with staged(Keeps, start=ALICE) as (stage, rig):
-        ask(stage, "thread", "pooled")
-        next_session(stage)
-        ask(stage, "speak_all", "pooled")
+    with model_running(Keeps, start=ALICE) as (thread, rig):
+        ask(thread, "thread", "pooled")
+        next_session(thread)
+        ask(thread, "speak_all", "pooled")
         assert said(rig) == [("pooled", 1), ("pooled", 2)]
 
 
 def test_a_client_that_was_kept_is_not_heard_in_the_next_session() -> None:
-    with staged(Keeps, start=ALICE) as (stage, rig):
-        ask(stage, "client")
-        ask(stage, "use_kept")
-        next_session(stage)
-        ask(stage, "use_kept")
+    with model_running(Keeps, start=ALICE) as (thread, rig):
+        ask(thread, "client")
+        ask(thread, "use_kept")
+        next_session(thread)
+        ask(thread, "use_kept")
         assert said(rig) == [("to a client of before", 1)]
 
 
@@ -136,8 +136,8 @@ def test_a_task_that_load_started_lives_on_and_is_heard_in_every_session() -> No
                 await asyncio.sleep(0.01)
                 self.send(Text(text="beat"))
 
-    with staged(Heart, start=ALICE) as (stage, rig):
-        ask(stage, "pause")
-        next_session(stage)
-        ask(stage, "pause")
+    with model_running(Heart, start=ALICE) as (thread, rig):
+        ask(thread, "pause")
+        next_session(thread)
+        ask(thread, "pause")
         assert {number for _, number in said(rig)} == {1, 2}

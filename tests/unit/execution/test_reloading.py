@@ -12,11 +12,11 @@ import pytest
 
 import livereactor as lr
 from livereactor.base.errors import ModelLoadError, UnavailableError
-from livereactor.runtime.execution import model_thread as stage_module
+from livereactor.runtime.execution import model_thread
 from livereactor.runtime.execution.loading import load_model
 from livereactor.runtime.execution.reload import Reloader, load_source
 from livereactor.runtime.interfaces import SessionStart, StepInput, StepsDone
-from tests.unit.stage.rig import OWNER, PATIENCE, call, staged
+from tests.unit.execution.rig import OWNER, PATIENCE, call, model_running
 
 
 class Text(lr.Message):
@@ -62,29 +62,29 @@ class Breaks(First):
         raise ValueError("no such layer")
 
 
-def who(stage: Any) -> str:
-    reply = stage.call(call("who"), OWNER).result(PATIENCE)
+def who(thread: Any) -> str:
+    reply = thread.call(call("who"), OWNER).result(PATIENCE)
     return reply.data["text"]
 
 
 @pytest.mark.parametrize(("newer", "keep"), [(Breaks, False), (Slotted, True)])
 def test_one_that_does_not_load_changes_nothing(newer: type[lr.Model], keep: bool) -> None:
-    with staged(First) as (stage, _):
+    with model_running(First) as (thread, _):
         with pytest.raises(ModelLoadError):
-            stage.become(newer, keep=keep).result(PATIENCE)
-        assert stage.definition.name == "first"
-        stage.open(SessionStart("ses_2")).result(PATIENCE)
-        assert who(stage) == "First with weights of first"
+            thread.reload(newer, keep=keep).result(PATIENCE)
+        assert thread.definition.name == "first"
+        thread.open(SessionStart("ses_2")).result(PATIENCE)
+        assert who(thread) == "First with weights of first"
         assert all(task.cancelled() for task in LEFT)
 
 
 def test_weights_that_are_new_are_fetched_before(monkeypatch: pytest.MonkeyPatch) -> None:
     fetched: list[str] = []
-    monkeypatch.setattr(stage_module, "fetch", lambda weights, progress: fetched.append(weights.name))
-    with staged(First) as (stage, _):
-        stage.become(Second, keep=False).result(PATIENCE)
-        stage.open(SessionStart("ses_2")).result(PATIENCE)
-        assert who(stage) == "Second with weights of second"
+    monkeypatch.setattr(model_thread, "fetch", lambda weights, progress: fetched.append(weights.name))
+    with model_running(First) as (thread, _):
+        thread.reload(Second, keep=False).result(PATIENCE)
+        thread.open(SessionStart("ses_2")).result(PATIENCE)
+        assert who(thread) == "Second with weights of second"
     assert fetched == ["vae"]
 
 
@@ -96,23 +96,23 @@ def test_other_weights_are_another_load() -> None:
 
 
 def test_a_bounded_stepped_session_ends_after_its_last_result() -> None:
-    with staged(First, start=SessionStart("ses_1", stepped=True, steps=2)) as (stage, rig):
+    with model_running(First, start=SessionStart("ses_1", stepped=True, steps=2)) as (thread, rig):
         order: list[str] = []
         for number in (1, 2):
-            step = stage.step(StepInput())
+            step = thread.step(StepInput())
             step.add_done_callback(lambda _, number=number: order.append(f"{number} {len(rig.of(StepsDone))}"))
             assert step.result(PATIENCE).step == number
         rig.until(lambda: rig.of(StepsDone))
         assert order == ["1 0", "2 0"]
         with pytest.raises(UnavailableError, match="all 2 steps"):
-            stage.step(StepInput()).result(PATIENCE)
+            thread.step(StepInput()).result(PATIENCE)
 
 
 def test_whoever_steps_is_no_client() -> None:
     starting = (("commands[0]", call("count")),)
-    with staged(First, start=SessionStart("ses_1", stepped=True, starting=starting)) as (stage, _):
-        stage.step(StepInput(commands=starting)).result(PATIENCE)
-        session = stage._performer.session
+    with model_running(First, start=SessionStart("ses_1", stepped=True, starting=starting)) as (thread, _):
+        thread.step(StepInput(commands=starting)).result(PATIENCE)
+        session = thread.runner.session
         assert session is not None
         assert session.clients == {}
 

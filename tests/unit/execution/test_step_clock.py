@@ -12,7 +12,7 @@ from livereactor.base.timing import StageFigures, StageName, Timings
 from livereactor.media.frames import Frame
 from livereactor.runtime.execution.step_clock import StepClock
 from livereactor.runtime.interfaces import Call, CallMarks, SessionStart
-from tests.unit.stage.rig import OWNER, PATIENCE, staged
+from tests.unit.execution.rig import OWNER, PATIENCE, model_running
 
 
 def stages(timings: Timings) -> dict[StageName, StageFigures]:
@@ -62,11 +62,11 @@ class Echo(lr.Model):
 
 def test_the_thread_counts_steps_waits_and_marks_a_command() -> None:
     timings, marks = Timings(), CallMarks()
-    with staged(Echo, start=SessionStart("ses_1", timings=timings)) as (stage, rig):
-        stage.input_active("webcam", True)
-        stage.call(Call("nothing", {}, marks), OWNER).result(PATIENCE)
+    with model_running(Echo, start=SessionStart("ses_1", timings=timings)) as (thread, rig):
+        thread.input_active("webcam", True)
+        thread.call(Call("nothing", {}, marks), OWNER).result(PATIENCE)
         for count in range(3):
-            stage.feed("webcam", Frame(np.full((4, 4, 3), count, np.uint8)))
+            thread.feed("webcam", Frame(np.full((4, 4, 3), count, np.uint8)))
             rig.until(lambda wanted=count + 1: len(rig.emissions) >= wanted)
     found = stages(timings)
     assert found[StageName.STEP].count == 3
@@ -86,12 +86,12 @@ class Plain(lr.Model):
 
 def test_each_session_has_its_own() -> None:
     first, second = Timings(), Timings()
-    with staged(Plain, start=SessionStart("ses_1", timings=first)) as (stage, rig):
+    with model_running(Plain, start=SessionStart("ses_1", timings=first)) as (thread, rig):
         rig.until(lambda: len(rig.emissions) >= 3)
-        stage.close("stopped").result(PATIENCE)
+        thread.close("stopped").result(PATIENCE)
         before = stages(first)[StageName.STEP].count
         seen = len(rig.emissions)
-        stage.open(SessionStart("ses_2", timings=second)).result(PATIENCE)
+        thread.open(SessionStart("ses_2", timings=second)).result(PATIENCE)
         rig.until(lambda: len(rig.emissions) >= seen + 3)
     assert stages(first)[StageName.STEP].count == before
     assert stages(second)[StageName.STEP].count >= 3

@@ -1,4 +1,4 @@
-"""The Stage on its real thread: when handlers and steps run, and what becomes of failures.
+"""The model thread on its real thread: when handlers and steps run, and what becomes of failures.
 
 Long because all of it is one machine with one rig, and a reader looks for a behaviour here first.
 """
@@ -19,7 +19,7 @@ import livereactor as lr
 from livereactor.base.errors import CommandError, LivereactorError, UnavailableError
 from livereactor.base.limits import Limits
 from livereactor.media.frames import Frame
-from livereactor.runtime.execution.model_thread import Stage
+from livereactor.runtime.execution.model_thread import ModelThread
 from livereactor.runtime.interfaces import (
     Call,
     LoadFailed,
@@ -31,7 +31,7 @@ from livereactor.runtime.interfaces import (
     StepsDone,
     StreamEnded,
 )
-from tests.unit.stage.rig import OWNER, PATIENCE, Rig, call, staged
+from tests.unit.execution.rig import OWNER, PATIENCE, Rig, call, model_running
 
 TRACEBACKS = (structlog.processors.format_exc_info,)
 
@@ -104,13 +104,13 @@ class Counter(lr.Model):
 
 
 def test_a_command_that_arrives_in_a_step_runs_after_it_and_before_the_next() -> None:
-    with staged(Counter) as (stage, rig):
+    with model_running(Counter) as (thread, rig):
         rig.until(lambda: rig.emissions)
-        model: Any = stage._performer.model
+        model: Any = thread.runner.model
         model.gate.clear()
         model.inside.clear()
         assert model.inside.wait(PATIENCE)
-        future = stage.call(call("note", n=7), OWNER)
+        future = thread.call(call("note", n=7), OWNER)
         assert not future.done()
         model.log_.clear()
         model.gate.set()
@@ -121,22 +121,22 @@ def test_a_command_that_arrives_in_a_step_runs_after_it_and_before_the_next() ->
 
 
 def test_a_thousand_commands_run_in_order_each_with_one_outcome() -> None:
-    with staged(Counter) as (stage, _):
-        futures = [stage.call(call("note", n=n), OWNER) for n in range(1000)]
+    with model_running(Counter) as (thread, _):
+        futures = [thread.call(call("note", n=n), OWNER) for n in range(1000)]
         assert all(future.result(PATIENCE) is None for future in futures)
-        text = stage.call(call("notes"), OWNER).result(PATIENCE)
+        text = thread.call(call("notes"), OWNER).result(PATIENCE)
         assert text is not None
         assert [each for each in text.data["text"].split(",") if each.isdigit()] == [str(n) for n in range(1000)]
 
 
 def test_more_commands_than_the_queue_holds_are_refused_at_once() -> None:
-    with staged(Counter, limits=Limits(command_queue=3)) as (stage, rig):
+    with model_running(Counter, limits=Limits(command_queue=3)) as (thread, rig):
         rig.until(lambda: rig.emissions)
-        model: Any = stage._performer.model
+        model: Any = thread.runner.model
         model.gate.clear()
         model.inside.clear()
         assert model.inside.wait(PATIENCE)
-        futures = [stage.call(call("note", n=n), OWNER) for n in range(5)]
+        futures = [thread.call(call("note", n=n), OWNER) for n in range(5)]
         assert [future.done() for future in futures] == [False, False, False, True, True]
         with pytest.raises(UnavailableError, match="3 commands wait") as caught:
             futures[3].result(0)
@@ -146,15 +146,15 @@ def test_more_commands_than_the_queue_holds_are_refused_at_once() -> None:
 
 
 def test_an_authors_refusal_reaches_the_caller_unchanged() -> None:
-    with staged(Counter) as (stage, _), pytest.raises(CommandError, match="come back later") as caught:
-        stage.call(call("refuse"), OWNER).result(PATIENCE)
+    with model_running(Counter) as (thread, _), pytest.raises(CommandError, match="come back later") as caught:
+        thread.call(call("refuse"), OWNER).result(PATIENCE)
     assert caught.value.code == "busy"
 
 
 def test_a_crash_in_a_handler_is_an_internal_error_without_detail_and_in_the_log_once() -> None:
-    with structlog.testing.capture_logs() as logs, staged(Counter) as (stage, rig):
+    with structlog.testing.capture_logs() as logs, model_running(Counter) as (thread, rig):
         with pytest.raises(LivereactorError) as caught:
-            stage.call(call("crash"), OWNER).result(PATIENCE)
+            thread.call(call("crash"), OWNER).result(PATIENCE)
         assert caught.value.code == "internal_error"
         assert "secret" not in caught.value.message
         count = len(rig.emissions)
@@ -163,9 +163,9 @@ def test_a_crash_in_a_handler_is_an_internal_error_without_detail_and_in_the_log
 
 
 def test_a_reply_goes_before_what_the_handler_said() -> None:
-    with staged(Counter) as (stage, rig):
+    with model_running(Counter) as (thread, rig):
         order: list[str] = []
-        future = stage.call(call("announce"), OWNER)
+        future = thread.call(call("announce"), OWNER)
         future.add_done_callback(lambda _: order.append(f"reply after {len(rig.of(MessageSent))}"))
         rig.until(lambda: rig.of(MessageSent))
         future.result(PATIENCE)
@@ -173,42 +173,42 @@ def test_a_reply_goes_before_what_the_handler_said() -> None:
 
 
 def test_a_message_to_one_client_names_it() -> None:
-    with staged(Counter) as (stage, rig):
-        stage.join(OWNER)
+    with model_running(Counter) as (thread, rig):
+        thread.join(OWNER)
         rig.until(lambda: rig.of(MessageSent))
         said = rig.of(MessageSent)[0]
         assert (said.client, said.message.type, said.message.data) == (1001, "said1", {"text": "hello 1001"})
 
 
 def test_a_file_arrives_as_its_bytes_and_name() -> None:
-    with staged(Counter) as (stage, _):
+    with model_running(Counter) as (thread, _):
         file = ReceivedFile("u1", "a.png", "image/png", b"12345")
-        reply = stage.call(call("size_of", file=file), OWNER).result(PATIENCE)
+        reply = thread.call(call("size_of", file=file), OWNER).result(PATIENCE)
         assert reply is not None
         assert reply.data == {"text": "a.png 5"}
 
 
 def test_without_viewers_no_step_runs_but_commands_do() -> None:
-    with staged(Counter, wanted=False) as (stage, rig):
-        assert stage.call(call("note", n=1), OWNER).result(PATIENCE) is None
+    with model_running(Counter, wanted=False) as (thread, rig):
+        assert thread.call(call("note", n=1), OWNER).result(PATIENCE) is None
         assert rig.emissions == []
-        stage.want(frozenset({"main_video"}))
+        thread.want(frozenset({"main_video"}))
         rig.until(lambda: rig.emissions)
-        stage.want(frozenset())
-        stage.call(call("note", n=2), OWNER).result(PATIENCE)
+        thread.want(frozenset())
+        thread.call(call("note", n=2), OWNER).result(PATIENCE)
         count = len(rig.emissions)
-        stage.call(call("note", n=3), OWNER).result(PATIENCE)
+        thread.call(call("note", n=3), OWNER).result(PATIENCE)
         assert len(rig.emissions) == count
 
 
 def test_a_full_output_holds_the_next_step_until_there_is_room() -> None:
-    with staged(Counter) as (stage, rig):
+    with model_running(Counter) as (thread, rig):
         rig.until(lambda: rig.emissions)
         rig.room = False
-        stage.call(call("note", n=1), OWNER).result(PATIENCE)
-        stage.call(call("note", n=2), OWNER).result(PATIENCE)
+        thread.call(call("note", n=1), OWNER).result(PATIENCE)
+        thread.call(call("note", n=2), OWNER).result(PATIENCE)
         count = len(rig.emissions)
-        stage.call(call("note", n=3), OWNER).result(PATIENCE)
+        thread.call(call("note", n=3), OWNER).result(PATIENCE)
         assert len(rig.emissions) == count
         rig.room = True
         rig.callback()
@@ -216,30 +216,30 @@ def test_a_full_output_holds_the_next_step_until_there_is_room() -> None:
 
 
 def test_the_next_session_finds_everything_at_its_default() -> None:
-    with staged(Counter) as (stage, rig):
-        stage.call(call("set_level", level=99), OWNER).result(PATIENCE)
-        stage.feed("webcam", Frame(picture(1)))
-        stage.input_active("webcam", True)
+    with model_running(Counter) as (thread, rig):
+        thread.call(call("set_level", level=99), OWNER).result(PATIENCE)
+        thread.feed("webcam", Frame(picture(1)))
+        thread.input_active("webcam", True)
         rig.until(lambda: 99 in rig.firsts())
-        model: Any = stage._performer.model
-        stage.close("stopped").result(PATIENCE)
+        model: Any = thread.runner.model
+        thread.close("stopped").result(PATIENCE)
         assert model.log_[-1] == ("close", "ses_1")
         assert (model.level, model.webcam.latest(), model.webcam.active) == (0, None, False)
         rig.emissions.clear()
-        stage.open(SessionStart("ses_2")).result(PATIENCE)
+        thread.open(SessionStart("ses_2")).result(PATIENCE)
         rig.until(lambda: rig.emissions)
         assert rig.firsts()[0] == 1
 
 
 def test_commands_still_waiting_when_a_session_ends_are_told_so() -> None:
-    with staged(Counter) as (stage, rig):
+    with model_running(Counter) as (thread, rig):
         rig.until(lambda: rig.emissions)
-        model: Any = stage._performer.model
+        model: Any = thread.runner.model
         model.gate.clear()
         model.inside.clear()
         assert model.inside.wait(PATIENCE)
-        future = stage.call(call("note", n=1), OWNER)
-        closed = stage.close("stopped")
+        future = thread.call(call("note", n=1), OWNER)
+        closed = thread.close("stopped")
         model.gate.set()
         closed.result(PATIENCE)
         with pytest.raises(UnavailableError) as caught:
@@ -266,11 +266,11 @@ def test_what_a_session_set_on_the_model_is_gone_in_the_next() -> None:
             while True:
                 yield None
 
-    with staged(Keeps) as (stage, _):
-        stage.call(call("set_prompt", prompt="mine"), OWNER).result(PATIENCE)
-        stage.close("stopped").result(PATIENCE)
-        stage.open(SessionStart("ses_2")).result(PATIENCE)
-        reply = stage.call(call("look"), OWNER).result(PATIENCE)
+    with model_running(Keeps) as (thread, _):
+        thread.call(call("set_prompt", prompt="mine"), OWNER).result(PATIENCE)
+        thread.close("stopped").result(PATIENCE)
+        thread.open(SessionStart("ses_2")).result(PATIENCE)
+        reply = thread.call(call("look"), OWNER).result(PATIENCE)
         assert reply is not None
         assert reply.data["text"] == "'' False"
 
@@ -283,7 +283,7 @@ def test_a_stage_that_breaks_says_that_its_worker_cannot_go_on() -> None:
             raise BaseException("not even an Exception")
             yield
 
-    with structlog.testing.capture_logs(), staged(Evil) as (_, rig):
+    with structlog.testing.capture_logs(), model_running(Evil) as (_, rig):
         rig.until(lambda: rig.of(SessionFailed))
         assert not rig.of(SessionFailed)[0].reusable
 
@@ -300,9 +300,9 @@ def test_a_cancelled_handler_is_a_failed_command_and_the_model_goes_on() -> None
             while True:
                 yield picture(1)
 
-    with structlog.testing.capture_logs(), staged(Cancels) as (stage, rig):
+    with structlog.testing.capture_logs(), model_running(Cancels) as (thread, rig):
         with pytest.raises(LivereactorError) as caught:
-            stage.call(call("give_up"), OWNER).result(PATIENCE)
+            thread.call(call("give_up"), OWNER).result(PATIENCE)
         assert caught.value.code == "internal_error"
         count = len(rig.emissions)
         rig.until(lambda: len(rig.emissions) > count)
@@ -321,26 +321,26 @@ class Breaks(lr.Model):
 
 
 def test_an_exception_in_stream_ends_the_session_and_the_next_one_opens() -> None:
-    with structlog.testing.capture_logs() as logs, staged(Breaks) as (stage, rig):
+    with structlog.testing.capture_logs() as logs, model_running(Breaks) as (thread, rig):
         rig.until(lambda: rig.of(SessionFailed))
         failed = rig.of(SessionFailed)[0]
         assert failed.reusable
-        assert re.fullmatch(r"the model stopped with an error at test_stage.py:\d+; its log .*", failed.reason)
-        stage.close("error").result(PATIENCE)
+        assert re.fullmatch(r"the model stopped with an error at test_model_thread.py:\d+; its log .*", failed.reason)
+        thread.close("error").result(PATIENCE)
         count = len(rig.emissions)
-        stage.open(SessionStart("ses_2")).result(PATIENCE)
+        thread.open(SessionStart("ses_2")).result(PATIENCE)
         rig.until(lambda: len(rig.emissions) > count)
         rig.until(lambda: len(rig.of(SessionFailed)) == 2)
     assert [entry["event"] for entry in logs if entry["log_level"] == "error"] == ["stream failed"] * 2
 
 
 def test_a_model_whose_open_fails_twice_is_not_reusable() -> None:
-    with staged(Breaks) as (stage, rig):
-        stage.close("stopped").result(PATIENCE)
+    with model_running(Breaks) as (thread, rig):
+        thread.close("stopped").result(PATIENCE)
         rig.events.clear()
         for _ in range(2):
             with pytest.raises(LivereactorError):
-                stage.open(SessionStart("ses_2", {"refuse": True})).result(PATIENCE)
+                thread.open(SessionStart("ses_2", {"refuse": True})).result(PATIENCE)
         assert [event.reusable for event in rig.of(SessionFailed)] == [True, False]
 
 
@@ -352,7 +352,7 @@ class Wrong(lr.Model):
 
 
 def test_a_yield_that_cannot_be_sent_ends_the_session_with_what_was_expected() -> None:
-    with structlog.testing.capture_logs(TRACEBACKS) as logs, staged(Wrong) as (_, rig):
+    with structlog.testing.capture_logs(TRACEBACKS) as logs, model_running(Wrong) as (_, rig):
         rig.until(lambda: rig.of(SessionFailed))
         assert "did you mean 'main_video'?" in logs[-1]["exception"]
 
@@ -366,34 +366,34 @@ class Short(lr.Model):
 
 
 def test_a_stream_that_returns_ends_its_session() -> None:
-    with staged(Short) as (_, rig):
+    with model_running(Short) as (_, rig):
         rig.until(lambda: rig.of(StreamEnded))
         assert rig.firsts() == [0, 1, 2]
 
 
 def test_a_bounded_session_makes_its_steps_and_no_more() -> None:
-    with staged(Counter, start=SessionStart("ses_1", steps=2)) as (stage, rig):
+    with model_running(Counter, start=SessionStart("ses_1", steps=2)) as (thread, rig):
         rig.until(lambda: rig.of(StepsDone))
-        stage.call(call("note", n=1), OWNER).result(PATIENCE)
+        thread.call(call("note", n=1), OWNER).result(PATIENCE)
         assert rig.firsts() == [1, 2]
 
 
 def test_starting_input_is_applied_before_the_first_frame() -> None:
     starting = [("state.level", Call("set_level", {"level": 77}))]
-    with staged(Counter, start=SessionStart("ses_1", starting=starting)) as (_, rig):
+    with model_running(Counter, start=SessionStart("ses_1", starting=starting)) as (_, rig):
         rig.until(lambda: rig.emissions)
         assert rig.firsts()[0] == 77
 
 
 def test_starting_input_that_is_refused_opens_no_session() -> None:
-    with staged(Counter) as (stage, rig):
-        stage.close("stopped").result(PATIENCE)
+    with model_running(Counter) as (thread, rig):
+        thread.close("stopped").result(PATIENCE)
         rig.emissions.clear()
         with pytest.raises(LivereactorError, match=r"commands\[0\]: come back later") as caught:
-            stage.open(SessionStart("ses_2", starting=[("commands[0]", Call("refuse", {}))])).result(PATIENCE)
+            thread.open(SessionStart("ses_2", starting=[("commands[0]", Call("refuse", {}))])).result(PATIENCE)
         assert caught.value.code == "busy"
         with pytest.raises(UnavailableError):
-            stage.call(call("note", n=1), OWNER).result(PATIENCE)
+            thread.call(call("note", n=1), OWNER).result(PATIENCE)
         assert rig.emissions == []
 
 
@@ -408,10 +408,10 @@ class NoLoad(lr.Model):
 
 
 def test_a_load_that_fails_is_told_in_one_sentence_with_its_line() -> None:
-    with structlog.testing.capture_logs(), staged(NoLoad) as (stage, rig):
-        assert "FileNotFoundError: vae.safetensors is not there (test_stage.py:" in rig.of(LoadFailed)[0].reason
+    with structlog.testing.capture_logs(), model_running(NoLoad) as (thread, rig):
+        assert "FileNotFoundError: vae.safetensors is not there (test_model_thread.py:" in rig.of(LoadFailed)[0].reason
         with pytest.raises(UnavailableError):
-            stage.open(SessionStart("ses_1")).result(PATIENCE)
+            thread.open(SessionStart("ses_1")).result(PATIENCE)
 
 
 class Async(lr.Model):
@@ -452,19 +452,19 @@ class Async(lr.Model):
 
 
 def test_async_hooks_handlers_and_stream_work() -> None:
-    with staged(Async) as (stage, rig):
-        reply = stage.call(call("set_value", value=42), OWNER).result(PATIENCE)
+    with model_running(Async) as (thread, rig):
+        reply = thread.call(call("set_value", value=42), OWNER).result(PATIENCE)
         assert reply is not None
         assert reply.data == {"text": "42"}
         rig.until(lambda: 42 in rig.firsts())
-        model: Any = stage._performer.model
-        stage.close("stopped").result(PATIENCE)
+        model: Any = thread.runner.model
+        thread.close("stopped").result(PATIENCE)
         assert model.ended == ["stream", "close"]
 
 
 def test_tasks_of_an_async_model_go_on_while_it_waits() -> None:
-    with staged(Async, wanted=False) as (stage, _):
-        model: Any = stage._performer.model
+    with model_running(Async, wanted=False) as (thread, _):
+        model: Any = thread.runner.model
         assert model.fifth.wait(PATIENCE)
 
 
@@ -485,14 +485,14 @@ class Watcher(lr.Model):
 
 
 def test_commands_run_and_sessions_end_while_a_model_waits_for_a_frame() -> None:
-    with staged(Watcher) as (stage, rig):
-        assert stage.call(call("shift", by=10), OWNER).result(PATIENCE) is None
-        stage.feed("webcam", Frame(picture(5)))
+    with model_running(Watcher) as (thread, rig):
+        assert thread.call(call("shift", by=10), OWNER).result(PATIENCE) is None
+        thread.feed("webcam", Frame(picture(5)))
         rig.until(lambda: rig.emissions)
         assert rig.firsts() == [15]
-        stage.close("stopped").result(PATIENCE)
-        stage.open(SessionStart("ses_2")).result(PATIENCE)
-        stage.feed("webcam", Frame(picture(6)))
+        thread.close("stopped").result(PATIENCE)
+        thread.open(SessionStart("ses_2")).result(PATIENCE)
+        thread.feed("webcam", Frame(picture(6)))
         rig.until(lambda: len(rig.emissions) == 2)
         assert rig.firsts() == [15, 6]
 
@@ -520,16 +520,16 @@ def test_frames_in_an_async_stream_says_what_to_write_instead() -> None:
             for frame in self.webcam.frames():
                 yield frame
 
-    with structlog.testing.capture_logs(TRACEBACKS) as logs, staged(Blocks) as (_, rig):
+    with structlog.testing.capture_logs(TRACEBACKS) as logs, model_running(Blocks) as (_, rig):
         rig.until(lambda: rig.of(SessionFailed))
         assert "yield lr.wait_for(self.webcam)" in logs[-1]["exception"]
 
 
 def test_waiting_for_input_takes_no_steps_and_a_frame_ends_it_at_once() -> None:
-    with staged(Waiter) as (stage, rig):
-        stage.want(frozenset({"main_video"}))
-        model: Any = stage._performer.model
-        stage.feed("webcam", Frame(picture(9), user_data=b"tag"))
+    with model_running(Waiter) as (thread, rig):
+        thread.want(frozenset({"main_video"}))
+        model: Any = thread.runner.model
+        thread.feed("webcam", Frame(picture(9), user_data=b"tag"))
         rig.until(lambda: rig.emissions)
         assert model.asked == 2
         frame: Any = rig.emissions[0]["main_video"][0]  # type: ignore[index]
@@ -549,12 +549,12 @@ def test_pacing_and_fps_change_while_running() -> None:
             while True:
                 yield picture(1)
 
-    with staged(Tuned) as (stage, rig):
-        stage.call(call("faster"), OWNER).result(PATIENCE)
+    with model_running(Tuned) as (thread, rig):
+        thread.call(call("faster"), OWNER).result(PATIENCE)
         rig.until(lambda: len(rig.emissions) > 20)
         assert rig.times[-1] - rig.times[0] < 2
         assert (rig.fps, rig.flushed) == ({"main_video": 100}, ["main_video"])
-        stage.close("stopped").result(PATIENCE)
+        thread.close("stopped").result(PATIENCE)
         assert rig.fps == {"main_video": 1}
 
 
@@ -573,14 +573,14 @@ def test_a_stepped_session_runs_state_commands_media_and_one_step() -> None:
                 frame = self.webcam.latest()
                 yield picture(0 if frame is None else int(frame.pixels[0, 0, 0]) * self.gain)
 
-    with staged(Mix, start=SessionStart("ses_1", stepped=True)) as (stage, rig):
+    with model_running(Mix, start=SessionStart("ses_1", stepped=True)) as (thread, rig):
         request = StepInput([("state.gain", Call("set_gain", {"gain": 3}))], [], {"webcam": [Frame(picture(5))]})
-        done = stage.step(request).result(PATIENCE)
+        done = thread.step(request).result(PATIENCE)
         frame: Any = done.tracks["main_video"][0]
         assert (done.step, frame.pixels[0, 0, 0], done.error) == (1, 15, None)
-        refused = stage.step(StepInput(commands=[("commands[0]", Call("refuse", {}))])).result(PATIENCE)
+        refused = thread.step(StepInput(commands=[("commands[0]", Call("refuse", {}))])).result(PATIENCE)
         assert (refused.command_code, refused.entry, refused.tracks) == ("no", "commands[0]", {})
-        assert stage.step(StepInput()).result(PATIENCE).step == 2
+        assert thread.step(StepInput()).result(PATIENCE).step == 2
         assert rig.emissions == []
 
 
@@ -597,19 +597,19 @@ def test_a_model_that_hangs_does_not_hold_up_the_end() -> None:
             yield picture(2)
 
     rig = Rig()
-    stage = Stage(Hangs, sink=rig, listener=rig.listen)
-    stage.start()
-    stage.want(frozenset({"main_video"}))
-    stage.open(SessionStart("ses_1")).result(PATIENCE)
+    thread = ModelThread(Hangs, sink=rig, listener=rig.listen)
+    thread.start()
+    thread.want(frozenset({"main_video"}))
+    thread.open(SessionStart("ses_1")).result(PATIENCE)
     assert inside.wait(PATIENCE)
-    closed = stage.close("stopped")
+    closed = thread.close("stopped")
     try:
-        assert stage.stop(0.05) is False
+        assert thread.stop(0.05) is False
         with pytest.raises(UnavailableError):
             closed.result(0)
     finally:
         release.set()
-        assert stage.stop(PATIENCE)
+        assert thread.stop(PATIENCE)
 
 
 @pytest.mark.parametrize("keep", [True, False])
@@ -631,11 +631,11 @@ def test_a_newer_class_goes_on_with_what_load_made_or_loads_anew(keep: bool) -> 
 
         return Twice
 
-    with staged(version(1)) as (stage, rig):
+    with model_running(version(1)) as (thread, rig):
         rig.until(lambda: 1 in rig.firsts())
-        stage.become(version(2), keep=keep).result(PATIENCE)
-        stage.open(SessionStart("ses_2")).result(PATIENCE)
-        reply = stage.call(call("loaded_by"), OWNER).result(PATIENCE)
+        thread.reload(version(2), keep=keep).result(PATIENCE)
+        thread.open(SessionStart("ses_2")).result(PATIENCE)
+        reply = thread.call(call("loaded_by"), OWNER).result(PATIENCE)
         assert reply is not None
         assert reply.data["text"] == ("1" if keep else "2")
         rig.until(lambda: 2 in rig.firsts())
@@ -650,9 +650,9 @@ def test_a_command_makes_the_next_frame_at_once() -> None:
             while True:
                 yield picture(self.colour)
 
-    with staged(Slow) as (stage, rig):
+    with model_running(Slow) as (thread, rig):
         rig.until(lambda: len(rig.emissions) == 2)  # the next tick is half a second away, the bound a quarter
         began = rig.times[-1]
-        stage.call(call("set_colour", colour=9), OWNER).result(PATIENCE)
+        thread.call(call("set_colour", colour=9), OWNER).result(PATIENCE)
         rig.until(lambda: 9 in rig.firsts())
         assert rig.times[-1] - began < 0.4

@@ -126,7 +126,7 @@ def test_sound_of_any_rate_arrives_at_the_declared_one(rate: int, channels: int)
         angles = 2 * np.pi * 1000 * np.arange(rate) / rate
         tone = np.repeat((np.sin(angles) * 10_000).astype(np.int16)[:, None], channels, axis=1)
         for block in np.split(tone, 100):
-            stage._performer.feed("mic", Sound(block, rate))
+            model.mic.hear(Sound(block, rate))
         heard = model.mic.take(15_000)
     assert heard is not None
     assert (heard.rate, heard.samples.shape) == (16_000, (15_000, 1))
