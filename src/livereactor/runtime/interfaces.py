@@ -174,11 +174,17 @@ class CallMarks:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One command to run: name and arguments, already validated and with files resolved; its `marks` are written."""
+    """One command to run: its name, and its arguments, checked and with files in place.
+
+    Attributes:
+        marks: written while it runs.
+        size: bytes that the arguments keep in memory, as `command_queue.size_of` measures them once.
+    """
 
     command: str
     arguments: Mapping[str, Any]
     marks: CallMarks | None = field(default=None, compare=False, repr=False)
+    size: int = field(default=0, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from livereactor.runtime.session.lifecycle import (
 )
 from livereactor.runtime.session.member import DataOpened, Offered, TransportUp
 from livereactor.runtime.session.membership import Membership
+from tests.unit.room.acting import CommandReceived, FrameReceived, Told, told
 
 OUTPUTS, INPUTS = ("main_video", "voice"), ("webcam", "mic")
 # Two of them are talked of most, or no history would get as far as a live Connection.
@@ -32,7 +33,7 @@ LIMITS = Limits()
 LONGEST = LIMITS.max_session_duration + LIMITS.unclaimed_window + LIMITS.offer_to_live + LIMITS.client_silence + 1
 
 _TRACKS = (*OUTPUTS, *INPUTS, "nothing")
-MAKERS: tuple[Callable[[random.Random], e.MembershipEvent], ...] = (
+MAKERS: tuple[Callable[[random.Random], Told], ...] = (
     lambda dice: ModelLoaded(),
     lambda dice: SessionRequested("ses", max_duration=dice.choice((None, 0.0, 20.0, 90.0))),
     lambda dice: EndRequested("stopped", notice=dice.random() < 0.5),
@@ -42,8 +43,8 @@ MAKERS: tuple[Callable[[random.Random], e.MembershipEvent], ...] = (
     lambda dice: DataOpened(dice.choice(CONNECTIONS)),
     lambda dice: e.ControlOpened(dice.choice(CONNECTIONS)),
     lambda dice: e.TransportLost(dice.choice(CONNECTIONS), "gone"),
-    lambda dice: e.FrameReceived(dice.choice(CONNECTIONS), dice.random() < 0.5),
-    lambda dice: e.CommandReceived(dice.choice(CONNECTIONS)),
+    lambda dice: FrameReceived(dice.choice(CONNECTIONS), dice.random() < 0.5),
+    lambda dice: CommandReceived(dice.choice(CONNECTIONS)),
     lambda dice: e.PublishRequested(dice.choice(CONNECTIONS), dice.choice(_TRACKS), "1"),
     lambda dice: e.UnpublishRequested(dice.choice(CONNECTIONS), dice.choice(_TRACKS)),
     lambda dice: e.MediaArrived(dice.choice(CONNECTIONS), dice.choice(_TRACKS)),
@@ -69,10 +70,10 @@ class Witness:
         self.stage_open = False
         self.seen: set[type[e.MembershipEffect]] = set()
 
-    def tell(self, event: e.MembershipEvent) -> None:
+    def tell(self, event: Told) -> None:
         state, connections, deadline = self.room.state, self.room.connections, self.room.deadline()
         try:
-            effects = self.room.handle(event, self.now)
+            effects = told(self.room, event, self.now)
         except (PeerError, ForbiddenError, NotFoundError, UnavailableError, IllegalTransitionError):
             # Refused: nothing may have changed.
             assert (state, connections, deadline) == (self.room.state, self.room.connections, self.room.deadline())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import TypeAlias, TypeVar
 
 from livereactor.base.limits import Limits
 from livereactor.runtime.interfaces import Role
@@ -15,6 +16,36 @@ Kind = TypeVar("Kind")
 OUTPUTS, INPUTS = ("main_video", "voice"), ("webcam", "mic")
 
 
+@dataclass(frozen=True)
+class FrameReceived:
+    """Calls `Membership.frame_received`."""
+
+    connection: int
+    binary: bool
+
+
+@dataclass(frozen=True)
+class CommandReceived:
+    """Calls `Membership.command_received`."""
+
+    connection: int
+
+
+Told: TypeAlias = e.MembershipEvent | FrameReceived | CommandReceived
+
+
+def told(room: Membership, event: Told, now: float) -> list[e.MembershipEffect]:
+    """Give a Membership an event, or a client's frame or command."""
+    match event:
+        case FrameReceived(connection=connection, binary=binary):
+            room.frame_received(connection, binary=binary, now=now)
+            return []
+        case CommandReceived(connection=connection):
+            return room.command_received(connection, now)
+        case _:
+            return room.handle(event, now)
+
+
 class Acting:
     """`tell` an event now, `after` some seconds; what the last of them asked for is in `effects`."""
 
@@ -25,8 +56,8 @@ class Acting:
         if ready:
             self.tell(ModelLoaded())
 
-    def tell(self, *events: e.MembershipEvent) -> list[e.MembershipEffect]:
-        self.effects = [effect for event in events for effect in self.room.handle(event, self.now)]
+    def tell(self, *events: Told) -> list[e.MembershipEffect]:
+        self.effects = [effect for event in events for effect in told(self.room, event, self.now)]
         return self.effects
 
     def after(self, seconds: float) -> list[e.MembershipEffect]:

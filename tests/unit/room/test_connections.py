@@ -8,7 +8,7 @@ from livereactor.base.errors import ForbiddenError, PeerError, UnavailableError
 from livereactor.runtime.session import events as e
 from livereactor.runtime.session.lifecycle import EndRequested, SessionState
 from livereactor.runtime.session.member import LEGAL, DataOpened, MemberState, Offered, TransportUp
-from tests.unit.room.acting import OUTPUTS, Acting
+from tests.unit.room.acting import OUTPUTS, Acting, CommandReceived, FrameReceived
 
 
 @pytest.fixture
@@ -34,9 +34,9 @@ def test_a_connection_is_live_once_its_data_channel_is_open_whatever_the_engine_
 
 
 def test_a_command_before_its_channel_is_said_to_be_open_makes_the_client_known_first(act: Acting) -> None:
-    act.tell(Offered(5000), e.FrameReceived(5000, binary=True), e.CommandReceived(5000))
+    act.tell(Offered(5000), FrameReceived(5000, binary=True), CommandReceived(5000))
     assert act.of(e.JoinModel) == [e.JoinModel(5000, "owner")]
-    assert act.tell(e.CommandReceived(5000)) == []
+    assert act.tell(CommandReceived(5000)) == []
 
 
 def test_a_fifth_connection_is_refused_naming_the_limit(act: Acting) -> None:
@@ -67,7 +67,7 @@ def test_any_frame_keeps_a_client_alive_and_20_silent_seconds_end_it(act: Acting
     act.connect()
     for _ in range(4):
         act.after(15.0)
-        act.tell(e.FrameReceived(5000, binary=True))
+        act.tell(FrameReceived(5000, binary=True))
     act.after(19.9)
     assert not act.of(e.ClosePeer)
     act.after(0.2)
@@ -77,8 +77,8 @@ def test_any_frame_keeps_a_client_alive_and_20_silent_seconds_end_it(act: Acting
 
 def test_events_of_an_unknown_connection_are_the_peers_fault(act: Acting) -> None:
     for event in (
-        e.FrameReceived(7, True),
-        e.CommandReceived(7),
+        FrameReceived(7, True),
+        CommandReceived(7),
         e.ResumeRequested(7, "main_video"),
         e.TransportLost(7, ""),
     ):
@@ -91,7 +91,7 @@ def test_events_of_an_unknown_connection_are_the_peers_fault(act: Acting) -> Non
 
 def test_outputs_of_an_explicit_connection_stay_paused_until_resumed(act: Acting) -> None:
     act.connect()
-    act.tell(e.FrameReceived(5000, binary=False))
+    act.tell(FrameReceived(5000, binary=False))
     assert not [effect for effect in act.after(15.0) if isinstance(effect, e.ResumeOutput)]
     act.tell(e.ResumeRequested(5000, "main_video"))
     assert act.effects == [e.ResumeOutput(5000, "main_video"), e.WantOutputs(frozenset({"main_video"}))]
@@ -121,7 +121,7 @@ def test_a_silent_listener_with_control_is_taken_for_v0_but_sent_nothing(act: Ac
 
 def test_a_client_that_has_spoken_is_not_taken_for_anything(act: Acting) -> None:
     act.connect()
-    act.tell(e.FrameReceived(5000, binary=True))
+    act.tell(FrameReceived(5000, binary=True))
     assert not act.after(2.0)
 
 
@@ -182,7 +182,7 @@ def test_a_replacement_that_never_comes_up_orphans_the_session(act: Acting) -> N
 def test_a_viewer_watches_but_neither_commands_nor_publishes(act: Acting) -> None:
     act.connect(role="viewer")
     with pytest.raises(ForbiddenError):
-        act.tell(e.CommandReceived(5000))
+        act.tell(CommandReceived(5000))
     act.tell(e.PublishRequested(5000, "webcam", "1"))
     (refused,) = act.of(e.RefusePublish)
     assert refused.code == "FORBIDDEN"

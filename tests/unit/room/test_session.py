@@ -17,7 +17,7 @@ from livereactor.runtime.session.lifecycle import (
     SessionState,
 )
 from livereactor.runtime.session.member import Offered
-from tests.unit.room.acting import Acting
+from tests.unit.room.acting import Acting, CommandReceived
 
 
 def test_every_state_has_a_row() -> None:
@@ -147,7 +147,7 @@ def test_a_session_without_commands_ends_idle_and_every_command_puts_that_off() 
     act.start()
     act.connect()
     act.after(15.0)
-    act.tell(e.CommandReceived(5000))
+    act.tell(CommandReceived(5000))
     act.after(15.0)
     assert act.room.is_open()
     act.after(5.1)

@@ -10,7 +10,17 @@ from typing import Any
 from livereactor.base.errors import DefinitionError
 from livereactor.protocol.reading import field_of
 from livereactor.protocol.schema import CommandSchema
-from livereactor.protocol.types import REQUIRED, UNBOUNDED, Field
+from livereactor.protocol.types import (
+    REQUIRED,
+    UNBOUNDED,
+    DictType,
+    Field,
+    FileType,
+    ListType,
+    OptionalType,
+    StructureType,
+    Type,
+)
 from livereactor.protocol.values import to_python
 from livereactor.runtime.authoring.annotations import argument_docs, hints_of, summary
 from livereactor.runtime.authoring.bindings import command_binding, param_binding
@@ -29,6 +39,7 @@ class CommandSpec:
         reply: the Message class it answers with, None where it only acknowledges.
         handler: the method's name; where `sets_param`, the parameter's.
         takes_client: the handler wants the calling Client.
+        takes_files: an argument is a file, or holds files.
     """
 
     schema: CommandSchema
@@ -36,6 +47,7 @@ class CommandSpec:
     handler: str
     takes_client: bool = False
     sets_param: bool = False
+    takes_files: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +83,7 @@ def param_command(spec: ParamSpec) -> CommandSpec:
     """`set_<name>` of a parameter."""
     described = spec.field.description or f"Set {spec.name.replace('_', ' ')}."
     schema = CommandSchema(f"set_{spec.name}", (spec.field,), described)
-    return CommandSpec(schema, None, spec.name, sets_param=True)
+    return CommandSpec(schema, None, spec.name, sets_param=True, takes_files=_holds_files(spec.field.type))
 
 
 def read_command(
@@ -92,6 +104,7 @@ def read_command(
         reply,
         attribute,
         takes_client=any(each.name == "client" for each in parameters),
+        takes_files=any(_holds_files(each.type) for each in fields),
     )
 
 
@@ -114,6 +127,22 @@ def _field(
         description=(declared.description if declared else "") or docs.get(name, ""),
         moderate=mark.moderate or (declared is not None and declared.moderate),
     )
+
+
+def _holds_files(kind: Type) -> bool:
+    match kind:
+        case FileType():
+            return True
+        case OptionalType():
+            return _holds_files(kind.inner)
+        case ListType():
+            return _holds_files(kind.item)
+        case DictType():
+            return _holds_files(kind.value)
+        case StructureType():
+            return any(_holds_files(each.type) for each in kind.fields)
+        case _:
+            return False
 
 
 def _reply(where: str, annotation: Any) -> tuple[type[Message] | None, bool]:

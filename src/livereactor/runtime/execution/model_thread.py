@@ -25,7 +25,7 @@ from livereactor.runtime.authoring.model import Model
 from livereactor.runtime.authoring.tracks import VideoOut, WaitFor
 from livereactor.runtime.authoring.weights import WeightsError
 from livereactor.runtime.execution import pacing
-from livereactor.runtime.execution.command_queue import Inbox, Job, JobKind, size_of
+from livereactor.runtime.execution.command_queue import Inbox, Job, JobKind
 from livereactor.runtime.execution.outcomes import Outcome, fail, succeed, work_into
 from livereactor.runtime.execution.runner import StepMade, StreamError
 from livereactor.runtime.execution.step_clock import StepClock
@@ -113,7 +113,7 @@ class ModelThread:
             JobKind.COMMAND,
             lambda: self._call(call, client, future),
             lambda error: fail(future, error),
-            size_of(call.arguments),
+            call.size,
         )
         if not self._inbox.put(job):
             fail(future, self._refusal())

@@ -11,7 +11,6 @@ from livereactor.protocol.contract import contract_hash
 from livereactor.runtime.authoring.definition import Definition
 from livereactor.runtime.authoring.emission import Emission
 from livereactor.runtime.authoring.inputs import InputQueue
-from livereactor.runtime.execution.command_queue import size_of
 from livereactor.runtime.execution.runner import ModelRunner, StepMade, StreamError
 from livereactor.runtime.interfaces import Call, ClientInfo, MessageOut, ReceivedFile, SessionStart
 from livereactor.runtime.replay.journal_format import (
@@ -61,7 +60,7 @@ class NotedRunner(ModelRunner):
 
     def call(self, call: Call, client: ClientInfo, answer: Callable[[MessageOut | None], None]) -> None:
         if self._journal is not None and self.session is not None:
-            self._note(lambda: commanded(call, client), size_of(call.arguments))
+            self._note(lambda: commanded(call, client), call.size)
         super().call(call, client, answer)
 
     def join(self, client: ClientInfo) -> None:

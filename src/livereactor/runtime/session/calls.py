@@ -97,14 +97,15 @@ class Calls:
         except LivereactorError as error:
             fail(error)
             return
+        size = size_of(arguments)
 
         def run(files: Files) -> None:
             filled = arguments_with_files(spec, arguments, files) if files else arguments
             marks = CallMarks(began)
-            future = self._stage.call(Call(command.name, filled, marks), client)
+            future = self._stage.call(Call(command.name, filled, marks, size), client)
             self._then(future, lambda done: self._replied(channels, command, done, marks, fail), fail)
 
-        self._in_order(client.id, argument_uploads(spec, arguments), run, fail, size_of(arguments))
+        self._in_order(client.id, argument_uploads(spec, arguments), run, fail, size)
 
     def step(
         self,

@@ -5,6 +5,7 @@ The session service acts on the messages; the membership machine decides which o
 
 from __future__ import annotations
 
+import time
 from collections import Counter, deque
 from typing import Final, Protocol
 
@@ -16,12 +17,12 @@ from livereactor.protocol import messages as m
 from livereactor.protocol.codecs import CODECS, Codec, format_of
 from livereactor.runtime.session.events import (
     ControlOpened,
-    FrameReceived,
     MembershipEvent,
     RefusePublish,
     TransportLost,
 )
 from livereactor.runtime.session.member import DataOpened
+from livereactor.runtime.session.membership import Membership
 from livereactor.runtime.session.steps import too_large
 
 BACKLOG_BYTES: Final = 8 * 1024 * 1024  # a client may leave unread; libwebrtc kills a channel above 16 MiB
@@ -30,6 +31,9 @@ HELD_BYTES: Final = 64 * 1024 * 1024  # of frames before the Connection was live
 
 class DataChannelsHost(Protocol):
     """The session service, as data channels see it."""
+
+    @property
+    def members(self) -> Membership: ...
 
     def dispatch(self, event: MembershipEvent) -> None:
         """Give an event to the membership machine; raises what the machine raises."""
@@ -122,7 +126,7 @@ class DataChannels:
             self._codec, self._decided = CODECS[format_of(data, text=text)], True
             self._release()
         assert self._codec is not None
-        self._host.dispatch(FrameReceived(self.connection, binary=not self._codec.TEXT))
+        self._host.members.frame_received(self.connection, binary=not self._codec.TEXT, now=time.monotonic())
         if self._joined:
             self._read(label, data)
         elif len(self._early) < self._limits.held_messages and self._early_bytes() + len(data) <= HELD_BYTES:

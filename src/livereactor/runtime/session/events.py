@@ -35,21 +35,6 @@ class ControlOpened:
 
 
 @dataclass(frozen=True, slots=True)
-class FrameReceived:
-    """A frame of any kind came on a data channel. `binary`: in the wire format v1."""
-
-    connection: int
-    binary: bool
-
-
-@dataclass(frozen=True, slots=True)
-class CommandReceived:
-    """A Command or a step came; the Membership only says whether it may."""
-
-    connection: int
-
-
-@dataclass(frozen=True, slots=True)
 class PublishRequested:
     """A claim of an input Track's slot; `request_id` is echoed in the outcome."""
 
@@ -106,8 +91,6 @@ MembershipEvent: TypeAlias = (
     | TransportLost
     | DataOpened
     | ControlOpened
-    | FrameReceived
-    | CommandReceived
     | PublishRequested
     | UnpublishRequested
     | ResumeRequested

@@ -130,7 +130,7 @@ class SessionLife:
         self._expires: float | None = None
         self._warn_at: float | None = None
         self._window_ends: float | None = None
-        self._commanded = 0.0
+        self.commanded_at = 0.0
         self._part_at: float | None = None
 
     @property
@@ -168,10 +168,6 @@ class SessionLife:
                 pass
         return before
 
-    def commanded(self, now: float) -> None:
-        """A Command came: the idle clock starts again."""
-        self._commanded = now
-
     def deadline(self) -> float | None:
         """When `due` has something to say, None = never."""
         moments = (self._warn_at, self._expires, self._window_ends, self._part_at, self._idle_ends())
@@ -200,7 +196,7 @@ class SessionLife:
 
     def _begin(self, asked: SessionRequested, now: float) -> None:
         self.session, self.started, self.end_reason = asked, now, None
-        self._commanded = now
+        self.commanded_at = now
         self._window_ends = now + _within(asked.unclaimed_window, self._limits.unclaimed_window)
         duration = _shorter(asked.max_duration, self._limits.max_session_duration)
         if duration > 0:
@@ -215,7 +211,7 @@ class SessionLife:
         return Due.PART
 
     def _idle_ends(self) -> float | None:
-        return self._commanded + self._idle_timeout if self._idle_timeout > 0 and self.state in OPEN else None
+        return self.commanded_at + self._idle_timeout if self._idle_timeout > 0 and self.state in OPEN else None
 
     def _forget_deadlines(self) -> None:
         self._expires = self._warn_at = self._window_ends = None

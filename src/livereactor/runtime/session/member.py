@@ -73,7 +73,6 @@ class Member:
 
     __slots__ = (
         "_assume_at",
-        "_heard",
         "_limits",
         "_offered",
         "_up_at",
@@ -82,6 +81,7 @@ class Member:
         "counts",
         "flat",
         "has_control",
+        "heard_at",
         "implicit",
         "joined",
         "resumed",
@@ -104,7 +104,7 @@ class Member:
         self.has_control = False
         self.binary: bool | None = None  # v1; None = no frame has come
         self.implicit = False  # it has no `control`: outputs start by themselves, media claims its slot
-        self._offered = self._heard = now
+        self._offered = self.heard_at = now
         self._up_at: float | None = None
         self._assume_at: float | None = None
 
@@ -122,14 +122,10 @@ class Member:
         if self.state is before or self.state is not MemberState.LIVE:
             return False
         self.counts = True
-        self._heard = now
+        self.heard_at = now
         # The flat Connection is v0 at once (5.2), which the Membership sees to.
         self._assume_at = None if self.flat else now + self._limits.format_silence
         return True
-
-    def heard(self, now: float) -> None:
-        """A frame of any kind came (protocol 5.10: not pings alone)."""
-        self._heard = now
 
     def deadline(self) -> float:
         """When `due` has something to say."""
@@ -152,7 +148,7 @@ class Member:
 
     def _ends(self) -> tuple[float, MemberDue]:
         if self.state is MemberState.LIVE:
-            return self._heard + self._limits.client_silence, MemberDue.SILENT
+            return self.heard_at + self._limits.client_silence, MemberDue.SILENT
         if self.state is MemberState.UP and self._up_at is not None:
             no_data = self._up_at + NO_DATA_CHANNEL
             if no_data < self.lives_until():

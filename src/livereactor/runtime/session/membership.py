@@ -129,10 +129,6 @@ class Membership:
             UnavailableError: no room for one more Connection.
         """
         match event:
-            case e.FrameReceived():
-                return self._heard(event, now)
-            case e.CommandReceived():
-                return self._commanded(event, now)
             case e.TimedOut():
                 return self._timed_out(now)
             case Offered():
@@ -188,21 +184,38 @@ class Membership:
             effects += self._listens(member)
         return effects
 
-    def _heard(self, event: e.FrameReceived, now: float) -> list[e.MembershipEffect]:
-        member = self._member(event.connection)
-        member.heard(now)
-        member.binary = event.binary
-        return []
+    def frame_received(self, connection: int, *, binary: bool, now: float) -> None:
+        """A frame of any kind came on a data channel: the Connection is not silent. Postpones deadlines only.
 
-    def _commanded(self, event: e.CommandReceived, now: float) -> list[e.MembershipEffect]:
-        member = self._member(event.connection)
+        Args:
+            binary: it was in the wire format v1.
+
+        Raises:
+            PeerError: there is no such Connection.
+        """
+        member = self._member(connection)
+        member.heard_at, member.binary = now, binary
+
+    def command_received(self, connection: int, now: float) -> list[e.MembershipEffect]:
+        """Decide whether a Connection may give a Command, or ask for a step, now. Postpones deadlines only.
+
+        Returns:
+            What the shell has to do before the Command runs; nothing for a Connection that is live.
+
+        Raises:
+            PeerError: there is no such Connection.
+            ForbiddenError: the Connection may only watch.
+            IllegalTransitionError: no Session is open.
+        """
+        member = self._member(connection)
         if member.role == "viewer":
             raise ForbiddenError("this connection may only watch; ask for the role 'owner' to send commands")
         if not self.is_open():
             raise IllegalTransitionError("Session", self.state.value, "a command")
-        self._life.commanded(now)
-        # It came over `data`: whoever asks is live, even where the engine has not said so yet.
-        return self._progressed(DataOpened(event.connection), now)
+        self._life.commanded_at = now
+        if member.state is MemberState.LIVE:
+            return []
+        return self._progressed(DataOpened(connection), now)  # it came over `data`, so that is open
 
     def _paused_or_resumed(self, event: e.ResumeRequested | e.PauseRequested) -> list[e.MembershipEffect]:
         member = self._member(event.connection)

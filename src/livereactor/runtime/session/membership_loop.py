@@ -41,7 +41,11 @@ class MembershipLoop:
 
     def handle(self, event: MembershipEvent) -> None:
         """Tell the Membership and do what it asks; raises what the Membership raises, and then nothing was done."""
-        self._effects.extend(self.machine.handle(event, time.monotonic()))
+        self.apply(self.machine.handle(event, time.monotonic()))
+
+    def apply(self, effects: list[MembershipEffect]) -> None:
+        """Carry effects out, after those that wait already."""
+        self._effects.extend(effects)
         if self._busy:
             return
         self._busy = True

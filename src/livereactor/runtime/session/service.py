@@ -540,7 +540,8 @@ class Runtime:
         """Return the client that gives a command; raises where it may not, or the Session has ended."""
         client = self._running.clients.get(connection)
         try:
-            self.dispatch(e.CommandReceived(connection))
+            if effects := self.members.command_received(connection, time.monotonic()):
+                self._membership.apply(effects)
         except IllegalTransitionError:
             client = None
         if client is None:

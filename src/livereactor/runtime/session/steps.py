@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -13,6 +13,7 @@ from livereactor.media.frames import Frame, Sound
 from livereactor.protocol import messages as m
 from livereactor.protocol.http import StartingInput
 from livereactor.protocol.schema import ModelSchema, argument_uploads, arguments_with_files, validate_arguments
+from livereactor.runtime.execution.command_queue import size_of
 from livereactor.runtime.interfaces import Call, OutputDeclaration, StepInput, StepOutput
 
 MAX_SIDE: Final = 8192  # pixels; a frame is bounded by the message as well
@@ -39,13 +40,13 @@ class CheckedCalls:
     uploads: frozenset[str]
 
     def with_files(self, schema: ModelSchema, files: Mapping[str, Any]) -> CheckedCalls:
-        """The same with every reference replaced by its file."""
+        """Return the same calls with every upload reference replaced by its file."""
+
+        def arguments_of(call: Call) -> dict[str, Any]:
+            return arguments_with_files(schema.command(call.command), call.arguments, files)
 
         def filled(calls: Sequence[tuple[str, Call]]) -> list[tuple[str, Call]]:
-            return [
-                (entry, Call(call.command, arguments_with_files(schema.command(call.command), call.arguments, files)))
-                for entry, call in calls
-            ]
+            return [(entry, replace(call, arguments=arguments_of(call))) for entry, call in calls]
 
         return CheckedCalls(filled(self.state), filled(self.commands), frozenset())
 
@@ -65,7 +66,7 @@ def checked_calls(schema: ModelSchema, state: Mapping[str, Any], commands: Seque
         except LivereactorError as error:
             raise StepRefusedError(entry, error.message, error.code) from error
         uploads.update(argument_uploads(spec, arguments))
-        return entry, Call(command.name, arguments)
+        return entry, Call(command.name, arguments, size=size_of(arguments))
 
     return CheckedCalls(
         [checked(f"state.{key}", m.Command(f"set_{key}", {key: state[key]})) for key in sorted(state)],

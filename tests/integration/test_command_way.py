@@ -1,0 +1,95 @@
+"""The modules that a command passes, from the callback of its channel to its handler, are few and known."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import livereactor as lr
+from livereactor.protocol import v1
+from tests.integration.rig import serving
+
+SRC = Path(lr.__file__).parent
+WAY = [
+    "runtime/session/data_channels.py",  # received
+    "runtime/session/service.py",  # who gave it
+    "runtime/session/membership.py",  # whether that client may
+    "protocol/v1.py",  # decoded
+    "runtime/session/calls.py",  # accepted
+    "protocol/schema.py",  # checked, and converted for the handler
+    "runtime/execution/model_thread.py",  # handed to the model's thread
+    "runtime/execution/command_queue.py",  # waits there for the step to end
+    "runtime/execution/runner.py",  # calls the handler
+]
+# Called by one of those for a part of its work; none of them hands the command on.
+HELPERS = {
+    "engine/memory/wire.py",  # tells how large a message may be
+    "protocol/structs.py",  # v1's
+    "protocol/types.py",  # schema's
+    "protocol/validation.py",
+    "protocol/values.py",
+    "runtime/replay/noting.py",  # writes it to the Session's journal, where one is kept
+    "runtime/authoring/outbox.py",  # holds the model's messages until the reply has gone
+}
+
+
+class Way:
+    """The modules of src that ran while `is_open`, from the first of `WAY` on, in the order of their first call."""
+
+    def __init__(self) -> None:
+        self.is_open = False
+        self.modules: list[str] = []
+
+    def profile(self, frame: FrameType, event: str, _: Any) -> None:
+        if not self.is_open or event != "call":
+            return
+        path = Path(frame.f_code.co_filename)
+        if path == Path(__file__):  # the handler
+            self.is_open = False
+        elif path.is_relative_to(SRC):
+            name = str(path.relative_to(SRC))
+            if name not in self.modules and (self.modules or name == WAY[0]):
+                self.modules.append(name)
+
+
+@contextmanager
+def followed() -> Generator[Way]:
+    """Follow this thread and every thread that starts meanwhile."""
+    way = Way()
+    threading.setprofile(way.profile)
+    sys.setprofile(way.profile)
+    try:
+        yield way
+    finally:
+        sys.setprofile(None)
+        threading.setprofile(None)
+
+
+class Pressed(lr.Model):
+    """Has one command."""
+
+    out = lr.VideoOut(width=2, height=2)
+
+    @lr.command
+    def press(self, strength: float, name: str) -> None:
+        """Do nothing."""
+
+    def stream(self) -> Any:
+        yield None
+
+
+async def test_a_command_passes_nine_modules_from_its_channel_to_its_handler() -> None:
+    with followed() as way:
+        async with serving(Pressed) as served:
+            caller = await served.client(await served.start_session(), v1)
+            await caller.command("press", strength=0.5, name="warm up")
+            way.is_open = True
+            await caller.command("press", strength=0.5, name="counted")
+    passed = [each for each in way.modules if each not in HELPERS]
+    assert set(passed) == set(WAY), passed
+    assert len(WAY) <= 9
