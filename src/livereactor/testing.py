@@ -43,7 +43,7 @@ Reply: TypeAlias = MessageOut  # of a command or `self.send`: `.type` and `.data
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one `yield` gave.
+    """The outcome of one `yield` of the model.
 
     Attributes:
         frames: per video track its Pixels, one or a chunk; empty for a step without output.
@@ -120,7 +120,7 @@ class Stage:
 
     @property
     def progress(self) -> list[tuple[float, str]]:
-        """What `self.progress` said, in order."""
+        """Reports of `self.progress`, in order: fraction and text."""
         return self._progress
 
     # --- what clients do ---------------------------------------------------------------------------------------------

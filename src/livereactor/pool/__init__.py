@@ -1,1 +1,1 @@
-"""Where workers come from: one port, one adapter for each kind of place."""
+"""Worker processes: one port, one adapter for each kind of place that they run on."""

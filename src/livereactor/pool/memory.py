@@ -27,7 +27,7 @@ class _Worker:
 
 
 class MemoryMachine:
-    """What Workers run on; it outlives pools, as processes outlive a coordinator.
+    """The machine that workers run on; it outlives pools, as processes outlive a coordinator.
 
     Args:
         program: what a Worker does, as a task: returns its exit code; its event is set when it is asked to end.
@@ -97,7 +97,7 @@ class MemoryPool:
             await asyncio.wait([found.task])
 
     async def list(self) -> Sequence[Handle]:
-        """Those that live, of earlier pools too."""
+        """List the workers that live, those of earlier pools too."""
         return [_handle(worker.spec) for worker in self.machine.living.values()]
 
     async def ended(self) -> AsyncIterator[Ended]:

@@ -24,7 +24,7 @@ class PoolUnavailableError(UnavailableError):
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What a Worker has to itself, where a pool knows of several machines; a pool of one machine does not look.
+    """The resources that a worker has to itself, in a pool of several machines; a pool of one machine ignores them.
 
     Attributes:
         gpus: GPUs, or a fraction of one. It sees no others.
@@ -39,7 +39,7 @@ class Needs:
 
 @dataclass(frozen=True, slots=True)
 class WorkerSpec:
-    """What to start.
+    """The specification of a worker to start.
 
     Attributes:
         worker: id under which it registers.
@@ -80,7 +80,7 @@ class Ended:
 
     @property
     def reason(self) -> str:
-        """How it ended, in words."""
+        """The worker's end, in words."""
         if self.code is None:
             return "its process ended"
         if self.code >= 0:
@@ -91,7 +91,7 @@ class Ended:
 
 
 class Pool(Protocol):
-    """Where Workers run."""
+    """A place where workers run."""
 
     async def start(self, spec: WorkerSpec) -> Handle:
         """Start a process; raises `PoolUnavailableError`."""
@@ -102,7 +102,7 @@ class Pool(Protocol):
         ...
 
     async def list(self) -> Sequence[Handle]:
-        """Those that live, the adopted ones too; raises `PoolUnavailableError` where that cannot be known yet."""
+        """List the workers that live, adopted ones too; raises `PoolUnavailableError` where that is not known yet."""
         ...
 
     def ended(self) -> AsyncIterator[Ended]:
@@ -110,7 +110,7 @@ class Pool(Protocol):
         ...
 
     async def capacity(self) -> int | None:
-        """How many more could be started; None = nobody knows, try."""
+        """Return how many more workers could be started; None = unknown, try."""
         ...
 
     async def aclose(self) -> None:

@@ -1,1 +1,1 @@
-"""Where the coordinator keeps what must survive it: one port, one schema, SQLite and Postgres."""
+"""Facts that must survive the coordinator: one port, one schema, SQLite and Postgres."""

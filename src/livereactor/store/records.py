@@ -1,4 +1,4 @@
-"""What the coordinator keeps: records, and the states they are in. Pure.
+"""Records that the coordinator keeps, and the states that they are in. Pure.
 
 Times are integer microseconds of Unix time, from the coordinator's clock, never from a Worker's.
 """
@@ -12,7 +12,7 @@ from typing import Any, Final
 
 
 class SessionState(Enum):
-    """How far a Session has come; `coordinator/machines/session.py` has the table of transitions."""
+    """States of a session; `coordinator/machines/session.py` has the table of transitions."""
 
     QUEUED = "queued"  # a Ticket: no Slot yet
     ASSIGNED = "assigned"  # a Slot is promised; its Worker has not accepted
@@ -27,7 +27,7 @@ RUNNING: Final = OPEN - {SessionState.QUEUED}
 
 
 class WorkerState(Enum):
-    """How far a Worker has come; `coordinator/machines/worker.py` has the table of transitions."""
+    """States of a worker; `coordinator/machines/worker.py` has the table of transitions."""
 
     STARTING = "starting"  # registered, its model loads
     READY = "ready"  # its Slots can be given away
@@ -37,7 +37,7 @@ class WorkerState(Enum):
 
 
 class SlotState(Enum):
-    """What a Worker's Slot holds."""
+    """States of a worker's slot."""
 
     FREE = "free"  # empty, and its Worker said so
     HELD = "held"  # promised to the Session `session` under the fence `fence`

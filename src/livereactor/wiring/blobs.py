@@ -1,4 +1,4 @@
-"""Where bytes are kept: the folder or the bucket that `[blobs] url` names."""
+"""The blob store that `[blobs] url` names: a folder or a bucket."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from livereactor.settings import Settings
 
 
 def blobs_url(settings: Settings, folder: Path) -> str:
-    """What the settings name, a folder as an absolute path; `folder` by default."""
+    """Return the URL that the settings name, a folder as an absolute path; `folder` by default."""
     url = settings.blobs.url
     return url if url is not None and "://" in url else str((Path(url) if url else folder).absolute())
 
 
 def kept_for(settings: Settings) -> Rules:
-    """How long, and how much, as `[recorder]` says."""
+    """Return how long and how much is kept, as `[recorder]` says."""
     given = settings.recorder
     return Rules(retention=given.retention_hours * HOUR, max_bytes=round(given.max_disk_gb * 1e9))
 

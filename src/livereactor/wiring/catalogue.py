@@ -1,4 +1,4 @@
-"""What the models of `livereactor serve` are, learned without importing any of them here.
+"""Descriptions of the models of `livereactor serve`, learned without importing any of them here.
 
 A model's module may take a GPU, minutes or this process down with it, so each is read by a process of its own that
 prints its schema and loads no weights.

@@ -73,7 +73,7 @@ class _House:
 
 
 class Guests(Enum):
-    """Who is served without a key or a token."""
+    """Visitors that are served without a key or a token."""
 
     EVERYBODY = auto()
     HERE = auto()  # programs and pages of this machine, until there is a key
@@ -103,7 +103,7 @@ def serve_models(targets: Sequence[str], resolved: Resolved, *, listening: Calla
 
 
 def coordinator_options(settings: Settings) -> CoordinatorOptions:
-    """How a coordinator serves, as the settings say."""
+    """Return the coordinator's options, as the settings say."""
     given, turn = settings.coordinator, settings.turn
     shared_relays(settings)  # raises where their secret is missing
     check_webhooks(settings)
@@ -249,13 +249,13 @@ async def _house(
 
 
 def _spare_collector() -> None:
-    """What is there now stays: a full collection that looks at it all stops everything for 100 ms, once a second."""
+    """Freeze the objects of the start: a full collection of them would stop everything for 100 ms, once a second."""
     gc.collect()
     gc.freeze()
 
 
 def list_models(tx: Tx, models: Sequence[Listed], settings: Settings) -> None:
-    """What is served here now; a model that is served no more keeps its record and gets no Workers of ours."""
+    """Write down the models served here; a model that is served no more keeps its record and gets no workers."""
     pool, served = settings.pool, {each.name: each for each in models}
     # By name, the order in which decisions lock them (coordinator/decisions/locks.py).
     for name in sorted({*served, *(each.name for each in tx.models())}):
@@ -290,7 +290,7 @@ def _own_url(listener: socket.socket) -> str:
 
 
 def _failure(house: _House, fleet: asyncio.Task[None], stop: asyncio.Event) -> BaseException | None:
-    """Why it ends without having been asked to."""
+    """Return the error for which the coordinator ends without having been asked to."""
     if fleet.done() and not fleet.cancelled():
         return fleet.exception()
     if house.serving.done() and not stop.is_set():

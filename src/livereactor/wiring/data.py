@@ -22,7 +22,7 @@ DATABASE = "livereactor.db"
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """What there is to operate on without a coordinator."""
+    """The data of a service, to operate on without a coordinator."""
 
     store: Store
     authenticator: Authenticator
@@ -70,7 +70,7 @@ def open_store(settings: Settings) -> SqlStore:
 
 
 def secrets_of(settings: Settings) -> Secrets:
-    """Those the settings give, else those of the data folder, made on first use."""
+    """Return the secrets of the settings, else those of the data folder, made on first use."""
     given = settings.coordinator
     if given.secret is not None:
         return given_secrets(given.secret, worker=given.worker_secret)
@@ -83,6 +83,6 @@ def make_authenticator(store: Store, secrets: Secrets, options: CoordinatorOptio
 
 
 def quotas(settings: Settings) -> Quotas:
-    """What one account may use, unless its record says otherwise."""
+    """Return the quotas of an account whose record does not say otherwise."""
     given = settings.coordinator
     return Quotas(given.concurrent_sessions, given.sessions_per_minute, given.session_burst)

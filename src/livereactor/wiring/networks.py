@@ -1,4 +1,4 @@
-"""How Peers find their way, as the settings say: STUN and TURN servers, ports, the addresses others reach us at."""
+"""Network settings of peers: STUN and TURN servers, ports, the addresses at which others reach us."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ A_DAY: Final = 86_400.0
 
 
 def peer_config(settings: Settings) -> PeerConfig:
-    """How each Peer gathers.
+    """Return the settings by which each peer gathers candidates.
 
     Raises:
         ConfigError: `public_address` is none that others can reach, or a name that does not resolve.

@@ -25,13 +25,13 @@ def check_peers(settings: Settings) -> None:
 
 
 def dialled(settings: Settings) -> str | None:
-    """Where Workers reach the coordinators; None = each its own."""
+    """Return the URL at which workers reach the coordinators; None = each coordinator its own."""
     given = settings.coordinator
     return given.worker_url or (given.public_url if given.peer_url is not None else None)
 
 
 def peers_of(settings: Settings, *, secret: str) -> Peers | None:
-    """How this coordinator and the others reach each other; None = it is alone.
+    """Return the addresses at which coordinators reach each other; None for a single coordinator.
 
     Args:
         secret: what Workers show.

@@ -1,4 +1,4 @@
-"""Which pool a coordinator has, by its settings."""
+"""The pool of a coordinator, by its settings."""
 
 from __future__ import annotations
 
@@ -44,5 +44,5 @@ def warn_of_loopback(settings: Settings, url: str) -> None:
 
 
 def _namespace(secrets: Secrets) -> str:
-    """Whose actors: coordinators of one service share the secret of its Workers, and no other service has it."""
+    """Name the namespace of a service's actors; only its own coordinators share its worker secret."""
     return f"livereactor-{hashlib.sha256(secrets.worker.encode()).hexdigest()[:12]}"

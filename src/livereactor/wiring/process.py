@@ -1,4 +1,4 @@
-"""What every serving process of ours has alike: its port, its HTTP server, its signals, its log."""
+"""Parts that every serving process shares: port, HTTP server, signals, log."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Server(uvicorn.Server):
 
 
 def url_of(listener: socket.socket) -> str:
-    """Where a browser finds what listens there; what listens on all addresses is told by this machine's name."""
+    """Return the URL at which a browser finds a listener; one on all addresses is named by this machine's name."""
     host, port = listener.getsockname()[:2]
     if host in EVERYWHERE:
         return f"http://{socket.gethostname()}:{port}"

@@ -94,7 +94,7 @@ def make_runtime(model: type[Model], resolved: Resolved, folder: Path, *, reload
 
 
 def runtime_options(model: type[Model], resolved: Resolved, *, reloads: bool = False) -> Options:
-    """How a runtime serves, as the settings say."""
+    """Return the runtime's options, as the settings say."""
     settings = resolved.settings
     recorder = _recorder(model, settings)
     return Options(
@@ -200,7 +200,7 @@ async def _until_stopped(stop: asyncio.Event, serving: asyncio.Task[None], runti
 
 
 async def _tell_loading(runtime: Runtime) -> None:
-    """Who waits for the model sees that it goes on: after a second, then every five."""
+    """Print progress while the model loads: after a second, then every five."""
     began, pause = time.monotonic(), 1.0
     while True:
         await asyncio.sleep(pause)

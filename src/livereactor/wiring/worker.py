@@ -40,7 +40,7 @@ log = structlog.get_logger("livereactor")
 
 @dataclass(frozen=True, slots=True)
 class WorkerOptions:
-    """What the command line and the pool say.
+    """Options of a worker, from the command line and the pool.
 
     Attributes:
         coordinator: its URL.

@@ -1,4 +1,4 @@
-"""What a coordinator starts its Workers with."""
+"""The plan by which a coordinator starts its workers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ AGREED: Final = frozenset(
 
 
 def fleet_plan(models: Sequence[Listed], resolved: Resolved, secrets: Secrets, folder: Path) -> FleetPlan:
-    """How Workers are started.
+    """Return the plan by which workers are started.
 
     Args:
         resolved: this coordinator's settings, which are its Workers' too; what they leave open is said by a

@@ -177,7 +177,7 @@ async def _lines(driver: Driver) -> None:
 
 
 def main() -> None:
-    """Until standard input ends. Arguments: the cluster's address, the namespace."""
+    """Run until standard input ends. Arguments: the cluster's address, the namespace."""
     address, namespace = sys.argv[1:]
     # What Ray prints is not for whoever reads our lines.
     output = os.dup(1)

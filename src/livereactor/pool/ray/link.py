@@ -76,7 +76,7 @@ class RayLink:
             self._asked.pop(number, None)
 
     def last_error(self) -> str:
-        """Why it ended, in its own words."""
+        """The reason why the driver ended, in its own words."""
         return next((line for line in reversed(self._errors) if line), "its connection ended")
 
     async def aclose(self) -> None:

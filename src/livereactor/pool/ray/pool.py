@@ -95,7 +95,7 @@ class RayPool:
                 self._condemned.add(worker)
 
     async def list(self) -> Sequence[Handle]:
-        """Those that live; raises `PoolUnavailableError` where the cluster has never answered."""
+        """List the workers that live; raises `PoolUnavailableError` where the cluster has never answered."""
         try:
             link = await self._reach(patient=False)
             await link.ask("adopt", {}, timeout=LIST_TIMEOUT)
@@ -184,7 +184,7 @@ class RayPool:
                 raise AssertionError(said)
 
     def _adopt(self, found: Mapping[str, str]) -> None:
-        """What the cluster has; what it had and has no more has ended."""
+        """Adopt the workers that the cluster has; those that it had and has no more have ended."""
         for worker in set(self._living) - set(found):
             self._ended(Ended(worker, None, "the cluster does not know it any more"))
         for worker in self._told & set(found):

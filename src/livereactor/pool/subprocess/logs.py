@@ -1,4 +1,4 @@
-"""What Workers print, in a bounded file each. Files, not pipes: Workers outlive the pool that started them.
+"""Logs of workers, in a bounded file each. Files, not pipes: workers outlive the pool that started them.
 
 A Worker appends to `<worker>.log` by itself. When that has grown too large, its end is kept as `<worker>.log.1` and the
 file is emptied under the Worker's hands (it appends, so it goes on at the start); what it prints between the two is
@@ -33,7 +33,7 @@ class WorkerLogs:
         return os.open(self._path(worker), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def rename(self, worker: str, becomes: str) -> None:
-        """What prints into the first goes on in the second; raises OSError."""
+        """Rename a worker's log; the process goes on writing into it. Raises OSError."""
         self._path(worker).replace(self._path(becomes))
 
     def trim(self, worker: str) -> None:
@@ -53,7 +53,7 @@ class WorkerLogs:
         return ""
 
     def prune(self, living: Collection[str]) -> None:
-        """Of the Workers that have ended keep the last `KEPT_LOGS` logs, none of them too large."""
+        """Keep the last `KEPT_LOGS` logs of the workers that have ended, none of them too large."""
         ended = sorted((path for path in self._folder.glob("*.log") if path.stem not in living), key=_modified)
         for path in ended[:-KEPT_LOGS]:
             for each in (path, path.with_suffix(".log.1")):

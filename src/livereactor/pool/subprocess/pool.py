@@ -39,13 +39,13 @@ SPARE: Final = "spare"  # its log, until it is a Worker's
 
 
 def worker_arguments(spec: WorkerSpec) -> Sequence[str]:
-    """What Python is started with; secrets go by environment, since anybody on the machine can read arguments."""
+    """Return Python's arguments; secrets go by environment, since anybody on the machine can read arguments."""
     command = ["-m", "livereactor", "worker", spec.target]
     return [*command, "--coordinator", spec.coordinator, "--id", spec.worker, "--pooled"]
 
 
 def worker_command(spec: WorkerSpec) -> Sequence[str]:
-    """How a Worker is started on this machine."""
+    """Return the command that starts a worker on this machine."""
     return [sys.executable, *worker_arguments(spec)]
 
 
@@ -120,7 +120,7 @@ class SubprocessPool:
             log.error("worker does not end though it was killed", worker=worker, pid=process.record.pid)
 
     async def list(self) -> Sequence[Handle]:
-        """Those that live, the adopted ones too."""
+        """List the workers that live, the adopted ones too."""
         await self._adopt()
         return [_handle(process.record) for process in self._processes.values()]
 

@@ -1,4 +1,4 @@
-"""What a subprocess pool writes down of its processes, so that the next one finds them: a small file each.
+"""Records of a subprocess pool's processes, a small file each, so that the next pool finds them.
 
 A process is known by its number and by when it began, which no later process with the same number shares.
 """
@@ -80,7 +80,7 @@ class Records:
 
 
 def birth(pid: int) -> str | None:
-    """When the process with this number began, dead but unreaped ones too; None where there is none.
+    """Return when the process with this number began, also of a dead but unreaped one; None without a process.
 
     On Linux ticks since a boot, whose id is part of it; elsewhere what `ps` says, to the second.
     """

@@ -22,13 +22,13 @@ UNBUFFERED: Final = {"PYTHONUNBUFFERED": "1"}  # what a model printed before it 
 
 
 def spare_command() -> Sequence[str]:
-    """How a spare is started."""
+    """Return the command that starts a spare process."""
     return [sys.executable, "-m", "livereactor", "spare-worker"]
 
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """What a spare is told: the arguments of `livereactor worker` for it."""
+    """The orders for a spare process: the arguments of `livereactor worker`."""
 
     target: str
     coordinator: str

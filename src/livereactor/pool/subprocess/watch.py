@@ -17,7 +17,7 @@ from typing import Final, Protocol
 
 from livereactor.pool.subprocess.records import ProcessRecord, birth, is_living
 
-POLL_EVERY: Final = 0.5  # seconds; behaviour 18.8 promises a second
+POLL_EVERY: Final = 0.5  # seconds; an end is promised to be known within one second
 
 
 class Watch(Protocol):

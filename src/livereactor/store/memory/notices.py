@@ -27,7 +27,7 @@ class MemoryNotices:
                 other._hear(list(dict.fromkeys(notices)))
 
     async def listen(self, hear: Hear) -> None:
-        """Until cancelled."""
+        """Listen until cancelled."""
         self._others.add(self)
         self._hear = hear
         try:

@@ -13,7 +13,7 @@ log = structlog.get_logger("livereactor.store")
 
 
 def ours(error: Exception) -> Exception:
-    """What is raised for an error of a database or of SQLAlchemy's; an error of anybody else's is given back."""
+    """Translate an error of a database or of SQLAlchemy into one of ours; any other error is returned as it is."""
     match error:
         case IntegrityError():
             return ConflictError(f"the database holds another record with that key already ({reason(error)})")
@@ -30,7 +30,7 @@ def ours(error: Exception) -> Exception:
 
 
 def unusable(error: SQLAlchemyError, url: URL) -> Exception:
-    """What is raised where a database cannot even be opened; the message names it, without its password."""
+    """Make the error for a database that cannot be opened; the message names the database, without its password."""
     where = url.render_as_string(hide_password=True)
     text = reason(error)
     if isinstance(error, DBAPIError) and (isinstance(error.orig, ValueError) or any(sign in text for sign in _MISSET)):

@@ -116,7 +116,7 @@ class LedgerStatements(Statements):
         return [session for (session,) in self.rows(_ENDED, {"up_to": limit})]
 
     def unwritten_uploads(self, after_us: int, before_us: int, *, limit: int = 100) -> Sequence[UploadRecord]:
-        """Those that have not landed and whose URL expired between the two, the longest ago first."""
+        """List uploads that have not landed and whose URL expired between the two times, the oldest first."""
         return listing(self, _UPLOAD, _UNWRITTEN, after=after_us, before=before_us, up_to=limit)
 
     def add_event(self, event: EventRecord) -> None:
@@ -137,7 +137,7 @@ class LedgerStatements(Statements):
         return self.scalar(_LAST_SETTLED_EVENT if self.postgres else _LAST_EVENT, {}) or 0
 
     def cursor(self, name: str) -> int:
-        """How far a reader of the events has come; 0 at first."""
+        """Return the position of a reader of the events; 0 at first."""
         return self.scalar(_CURSOR, {"of": name}) or 0
 
     def put_cursor(self, name: str, seq: int) -> None:

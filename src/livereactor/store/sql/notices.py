@@ -49,7 +49,7 @@ class PostgresNotices:
             self._more.set()
 
     async def listen(self, hear: Hear) -> None:
-        """Until cancelled; it connects again whenever the connection is lost."""
+        """Listen until cancelled, and connect again whenever the connection is lost."""
         while True:
             try:
                 await self._once(hear)
@@ -80,7 +80,7 @@ class PostgresNotices:
         self._more.set()
 
     async def _send(self, connection: _Connection) -> None:
-        """What waits; or, where nothing does for long, a word to a server that may be gone."""
+        """Send what waits; after a long silence send an empty notice, to find out whether the server is gone."""
         try:
             async with asyncio.timeout(QUIET):
                 await self._more.wait()
@@ -105,7 +105,7 @@ class PostgresNotices:
 
 
 class _Connection(Protocol):
-    """Of asyncpg, which has no types of its own."""
+    """A connection of asyncpg, which has no types of its own."""
 
     def get_server_pid(self) -> int: ...
     async def add_listener(self, channel: str, callback: Callable[..., None]) -> None: ...
@@ -122,7 +122,7 @@ _connect: Final = cast(
 
 
 def _notices(payload: str) -> Sequence[str] | None:
-    """Those of a coordinator; whatever else somebody sends on the channel means: look for yourselves."""
+    """Read a coordinator's notices; None for any other payload, which means that everything may have changed."""
     try:
         found = json.loads(payload)
     except ValueError:

@@ -43,7 +43,7 @@ _LOOKING: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
 class _Pool(Protocol):
-    """Of asyncpg, which has no types of its own."""
+    """A pool of asyncpg, which has no types of its own."""
 
     def acquire(self) -> AbstractAsyncContextManager[Driver]: ...
     def terminate(self) -> None: ...
@@ -161,14 +161,14 @@ class _Attempt:
         return sqlstate(error.orig) in _RACES or isinstance(error.orig, _GONE)
 
     def given_up(self) -> StoreUnavailableError:
-        """What its caller is told once its time is over."""
+        """Make the error for a caller whose time is over."""
         if self._is_committing:
             return StoreUnavailableError("the database did not say whether it kept this; look before you try again")
         return StoreUnavailableError(f"the database did not answer within {PATIENCE:g} seconds; try again")
 
 
 async def _undo(driver: Driver, error: BaseException) -> None:
-    """Of a transaction that ends with this error."""
+    """Undo a transaction that ends with this error."""
     if driver.is_closed():
         return
     if isinstance(error, asyncio.CancelledError | TimeoutError | asyncpg.InternalClientError):
@@ -192,7 +192,7 @@ _GONE: Final = (
 
 
 async def _pool(url: URL) -> _Pool:
-    """Its connections are made as they are needed."""
+    """Make a pool, whose connections are made as they are needed."""
     pool = asyncpg.create_pool(  # pyright: ignore[reportUnknownMemberType]
         _dsn(url),
         min_size=0,

@@ -44,7 +44,7 @@ def _loaded(text: str) -> Mapping[str, Any]:
 
 
 def _converters(kind: Any) -> tuple[Callable[[Any], Any], Callable[[Any], Any]] | None:
-    """How a field of this type is written and read; None = as it is."""
+    """Return the functions that write and read a field of this type; None = as it is."""
     if isinstance(kind, type) and issubclass(kind, Enum):
         return attrgetter("value"), kind
     if kind is bool:
@@ -75,7 +75,7 @@ class Rows(Generic[R]):
         self._get = attrgetter(*self.names)
 
     def values(self, record: R) -> dict[str, Any]:
-        """What is written for it, by column."""
+        """Return the values to write for a record, by column."""
         values = dict(zip(self.names, self._get(record), strict=True))
         for name, write in self._writers:
             values[name] = write(values[name])
@@ -89,5 +89,5 @@ class Rows(Generic[R]):
         return self._record(*values)
 
     def records(self, rows: Iterable[Sequence[Any]]) -> list[R]:
-        """As `record`, for many."""
+        """Read many rows as records."""
         return [self.record(row) for row in rows]

@@ -150,7 +150,7 @@ class SessionStatements(Statements):
         return self.scalar(_LAST_TURN, {"model": model, "account": account})
 
     def ahead(self, session: SessionRecord) -> int:
-        """How many Tickets of the same model are served before this one."""
+        """Count the tickets of the same model that are served before this one."""
         place = {"prio": session.prio, "turn": session.turn, "seq": session.seq}
         return self.scalar(_AHEAD, {"model": session.model, **place})
 
@@ -159,7 +159,7 @@ class SessionStatements(Statements):
         return listing(self, _SESSION, _WHOLE_QUEUE, model=model, up_to=limit)
 
     def queue_length(self, model: str, *, up_to: int | None = None) -> int:
-        """How many Tickets wait for a model, counted no further than `up_to`."""
+        """Count the tickets that wait for a model, no further than `up_to`."""
         if up_to is not None:
             return self.scalar(_QUEUED_UP_TO, {"model": model, "up_to": up_to})
         return self.scalar(_QUEUE_LENGTH, {"model": model})

@@ -54,7 +54,7 @@ class SqlStore:
 
 
 def notices_of(url: str) -> Notices:
-    """What the coordinators on a database tell each other by; SQLite has one, which is alone.
+    """Return the notices between the coordinators on a database; SQLite has a single coordinator.
 
     Raises:
         ConfigError: as `SqlStore`.
