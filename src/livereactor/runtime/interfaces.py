@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Final, Literal, Protocol, TypeAlias
 
 from livereactor.base.timing import Timings
 from livereactor.media.frames import EncodedFrame, Frame, Sound, VideoCodec
@@ -85,6 +85,23 @@ class SessionStart:
     number: int = 0  # of this Session in its process; ids are clients' own and may come again
     journal: JournalSink | None = None  # where it is kept what is done to the model; None = nowhere
     timings: Timings = field(default_factory=Timings, compare=False, repr=False)  # of its stages
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOrigin:
+    """What a Session is traced under.
+
+    Attributes:
+        session: its id; "" = no Session.
+        trace: the `traceparent` of the request that started it; "" = it is not traced.
+    """
+
+    session: str = ""
+    trace: str = ""
+
+
+NOT_TRACED: Final = SessionOrigin()
+SESSION_ATTRIBUTE: Final = "livereactor.session"  # of a span
 
 
 @dataclass(frozen=True, slots=True)

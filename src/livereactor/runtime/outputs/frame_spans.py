@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from livereactor.base import spans
-from livereactor.runtime.session.trace import SESSION
+from livereactor.runtime.interfaces import NOT_TRACED, SESSION_ATTRIBUTE, SessionOrigin
 
 EVERY: Final = 1.0  # seconds; what is common to Frames is in their histograms, a trace shows how one went
 
@@ -14,13 +14,12 @@ class FrameSpans:
     """Those of one track in one Session.
 
     Args:
-        session: its id; "" = there is none.
-        context: of the trace that made it.
+        origin: of the Session.
     """
 
-    def __init__(self, track: str, session: str = "", context: str = "") -> None:
-        self._found = {SESSION: session, "livereactor.track": track}
-        self._context = context
+    def __init__(self, track: str, origin: SessionOrigin = NOT_TRACED) -> None:
+        self._found = {SESSION_ATTRIBUTE: origin.session, "livereactor.track": track}
+        self._context = origin.trace
         self._next_at = float("-inf")
 
     def sent(

@@ -17,11 +17,10 @@ from livereactor.base.timing import Timings
 from livereactor.media.colour import convert_on_one_thread
 from livereactor.media.frames import Frame, Pixels, Sound
 from livereactor.protocol.stages import TrackPictures
-from livereactor.runtime.interfaces import EncodedSink, OutputDeclaration, SoundSink
+from livereactor.runtime.interfaces import EncodedSink, OutputDeclaration, SessionOrigin, SoundSink
 from livereactor.runtime.outputs.audio import AudioTrack
 from livereactor.runtime.outputs.video import VideoTrack
 from livereactor.runtime.recording.tap import Tap
-from livereactor.runtime.session.trace import SessionTrace
 
 # Seconds that pictures wait where a model has sound. With a playout delay of 0..0 receivers do not line the two up, and
 # sound takes longer: blocks of 10 ms here, 40 ms of jitter buffer there. Measured without: 65 ms behind, +- 1.
@@ -131,10 +130,10 @@ class Outputs:
         for track in self._tracks():
             track.reset()
 
-    def time(self, timings: Timings, trace: SessionTrace) -> None:
+    def time(self, timings: Timings, origin: SessionOrigin) -> None:
         """A Session begins: `pictures` counts from here, and how long each stage takes is counted and traced."""
         for track in self._video.values():
-            track.time(timings, trace)
+            track.time(timings, origin)
         self._before = self.counters()
 
     def pictures(self) -> list[TrackPictures]:

@@ -20,13 +20,12 @@ from livereactor.base.timing import StageName, Timings
 from livereactor.media.colour import Planes, shrink, to_planes
 from livereactor.media.encoder import VideoEncoder, start_bps
 from livereactor.media.frames import EncodedFrame, Frame, Pixels
-from livereactor.runtime.interfaces import EncodedSink, OutputDeclaration
+from livereactor.runtime.interfaces import EncodedSink, OutputDeclaration, SessionOrigin
 from livereactor.runtime.outputs.fanout import LOW_INTERVAL, Fanout, Task, Viewer
 from livereactor.runtime.outputs.frame_spans import FrameSpans
 from livereactor.runtime.outputs.playout import Playout
 from livereactor.runtime.outputs.quality_layers import Rung
 from livereactor.runtime.recording.tap import Shown, Tap
-from livereactor.runtime.session.trace import SessionTrace
 
 log = structlog.get_logger(__name__)
 
@@ -153,10 +152,10 @@ class VideoTrack:
         with self._changed:
             self._tap = tap
 
-    def time(self, timings: Timings, trace: SessionTrace) -> None:
+    def time(self, timings: Timings, origin: SessionOrigin) -> None:
         """A Session begins: its stages are counted and traced there."""
         name = self._declaration.name
-        self._times = _Times(timings, name, FrameSpans(name, trace.session, trace.context))
+        self._times = _Times(timings, name, FrameSpans(name, origin))
 
     def add_viewer(self, viewer: int, sink: EncodedSink) -> None:
         with self._changed:

@@ -22,7 +22,6 @@ from livereactor.runtime.recording.clips import Tell
 from livereactor.runtime.recording.lifecycle import DISABLED, NO_PICTURE, STEPPED
 from livereactor.runtime.recording.options import RecorderOptions, recorded_tracks, segments_of
 from livereactor.runtime.recording.recording import COUNTED, Post, Recording
-from livereactor.runtime.session.lifecycle import SessionRequested
 
 CLEARING: Final = 0.5  # seconds in which what is given up removes its files
 
@@ -58,10 +57,12 @@ class Recorder:
         """Seconds of a Segment, of a model whose Sessions are recorded where they stream; None = they are not."""
         return segments_of(self._options, model.outputs)
 
-    def begin(self, asked: SessionRequested, model: Definition, log: SparseLog) -> JournalSink | None:
-        """A Session opens; where its journal goes, None where nothing of it is kept."""
-        self._refusal = STEPPED if asked.stepped else DISABLED
-        if self._options is None or asked.stepped:
+    def begin(
+        self, session: str, account: str, model: Definition, *, stepped: bool, log: SparseLog
+    ) -> JournalSink | None:
+        """Begin to record a Session; return where its journal goes, None where nothing of it is kept."""
+        self._refusal = STEPPED if stepped else DISABLED
+        if self._options is None or stepped:
             return None
         try:
             tracks = recorded_tracks(self._options, model.outputs)
@@ -69,8 +70,8 @@ class Recorder:
                 self._refusal = NO_PICTURE
                 return None
             self._recording = Recording(
-                asked.id,
-                asked.account,
+                session,
+                account,
                 model.name,
                 tracks,
                 blobs=self._blobs,

@@ -660,10 +660,12 @@ class Runtime:
         running = self._running = RunningSession(self._sessions, self._sparse, request.id)
         self.peers.log = running.log
         try:
-            journal = self.recorder.begin(request, self.definition, running.log)
+            journal = self.recorder.begin(
+                request.id, request.account, self.definition, stepped=request.stepped, log=running.log
+            )
             self.uploads.begin(request.id)
             self.calls.times = running.times
-            self.outputs.time(running.times.timings, running.times.trace)
+            self.outputs.time(running.times.timings, running.times.trace.origin)
             running.opening = self.model_thread.open(running.start(request, journal))
             running.times.trace.opening(running.opening)
         except Exception:

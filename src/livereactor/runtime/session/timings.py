@@ -1,32 +1,93 @@
-"""Where the time of one Session goes, as it is told: its own stages, and what its clients report. Loop only."""
+"""The time of one Session: figures of its stages, reports of its clients, and spans for a tracer. Loop only.
+
+The start of a Session and the connects of its clients are parts of the trace of the request that made it. Commands, and
+Frames (`outputs/frame_spans.py`), are traces of their own that link to that one: a Session has thousands, too many for
+one picture of a trace, and each is sampled by itself.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Collection, Sequence
+from concurrent.futures import Future
 from typing import Final
 
+from livereactor.base import spans
+from livereactor.base.errors import LivereactorError
+from livereactor.base.spans import Span
 from livereactor.base.timing import StageFigures, StageName, Timings, in_order
 from livereactor.engine.port import PeerStats
 from livereactor.protocol import messages as m
 from livereactor.protocol.stages import SessionStages, StageRow, TrackPictures
-from livereactor.runtime.interfaces import CallMarks
-from livereactor.runtime.session.trace import SessionTrace
+from livereactor.runtime.interfaces import SESSION_ATTRIBUTE, CallMarks, SessionOrigin
 
 _REPORTED: Final = {each.value: each for each in (StageName.JITTER_BUFFER, StageName.DECODE)}
-_LONGEST_MS: Final = 60_000.0  # what a client claims a Frame took
-_FRAMES: Final = 10_000  # in one report
+_LONGEST_MS: Final = 60_000.0  # a client may claim that a Frame took
+_FRAMES: Final = 10_000  # in one report of a client
+
+
+class SessionTrace:
+    """The spans of one Session.
+
+    Args:
+        session: its id; "" = no Session.
+    """
+
+    def __init__(self, session: str) -> None:
+        self.origin = SessionOrigin(session, spans.current())
+        self._connecting: dict[int, Span] = {}
+
+    def opening(self, opening: Future[None]) -> None:
+        """Trace how the model opens the Session, until `opening` is done."""
+        if (span := self._part("session.open")) is not None:
+            opening.add_done_callback(lambda done: span.end(failed=_failure(done)))
+
+    def offered(self, connection: int) -> None:
+        """Begin to trace a connect, in the request that makes the offer."""
+        self.dropped(connection)
+        if (span := self._part("connect")) is not None:
+            self._connecting[connection] = span
+
+    def connected(self, connection: int) -> None:
+        """End the trace of a connect: the model knows the client."""
+        if (span := self._connecting.pop(connection, None)) is not None:
+            span.end(attributes={"livereactor.connection": connection})
+
+    def dropped(self, connection: int) -> None:
+        """End the trace of a connect that did not succeed; nothing happens for a client that had connected."""
+        if (span := self._connecting.pop(connection, None)) is not None:
+            span.end(failed="gone", attributes={"livereactor.connection": connection})
+
+    def command(self, name: str, marks: CallMarks, now: float, failed: str) -> None:
+        """Trace a Command that has its outcome; `failed`: the code of an error."""
+        if (tracer := spans.active()) is None:
+            return
+        found = {SESSION_ATTRIBUTE: self.origin.session, "livereactor.command": name}
+        whole = tracer.begin("command", at=marks.asked, link=self.origin.trace, attributes=found)
+        parts = (("wait", marks.asked, marks.taken), ("run", marks.taken, marks.done), ("reply", marks.done, now))
+        for part, began, ended in parts:
+            tracer.begin(part, at=began, parent=whole.traceparent).end(ended)
+        whole.end(now, failed=failed)
+
+    def _part(self, name: str) -> Span | None:
+        """Begin a part of the request that made the Session, linked to the request that is answered now."""
+        if (tracer := spans.active()) is None:
+            return None
+        now = spans.current()
+        return tracer.begin(
+            name, parent=self.origin.trace or now, link=now, attributes={SESSION_ATTRIBUTE: self.origin.session}
+        )
 
 
 class SessionTimes:
     """The stages of one Session.
 
     Args:
-        session: its id; "" = there is none.
+        session: its id; "" = no Session.
 
     Attributes:
-        trace: what a tracer is told of it.
-        timings: what the model's thread and the outputs' add to.
+        trace: its spans.
+        timings: the figures that the model's thread and the outputs' threads add to.
     """
 
     def __init__(self, session: str = "") -> None:
@@ -38,14 +99,14 @@ class SessionTimes:
         self._reply = self.timings.of(StageName.COMMAND_REPLY)
 
     def command(self, name: str, marks: CallMarks, now: float, failed: str) -> None:
-        """A Command that the model's thread ran has its outcome on the channel; `failed`: the code of an error."""
+        """Count a Command that has its outcome; `failed`: the code of an error."""
         self.trace.command(name, marks, now, failed)
         self._wait.add(marks.taken - marks.asked)
         self._handler.add(marks.done - marks.taken)
         self._reply.add(now - marks.done)
 
     def add_client_stats(self, stats: m.ClientStats, tracks: Collection[str]) -> None:
-        """What a client says of its own stages (protocol 5.11); odd figures and unknown tracks are left out."""
+        """Add a client's figures of its own stages; odd figures and unknown tracks are left out."""
         for track in stats.tracks:
             if track.track not in tracks:
                 continue
@@ -58,7 +119,7 @@ class SessionTimes:
                     self.timings.of(name, track.track).add(mean_ms / 1e3, stage.frames)
 
     def report(self, session: str, peers: Sequence[PeerStats], pictures: Sequence[TrackPictures]) -> SessionStages:
-        """All of it, the network as the Peers have it now, and what became of the pictures."""
+        """Return all figures, with the network as the Peers measure it now, and the counts of pictures."""
         network = Timings()
         ways = network.of(StageName.NETWORK)
         for peer in peers:
@@ -85,3 +146,10 @@ def _row(figures: StageFigures) -> StageRow:
         p99_ms=round(figures.p99_ms, 3),
         max_ms=round(figures.max_ms, 3),
     )
+
+
+def _failure(done: Future[None]) -> str:
+    if done.cancelled():
+        return "cancelled"
+    error = done.exception()
+    return error.code if isinstance(error, LivereactorError) else "" if error is None else "internal_error"
