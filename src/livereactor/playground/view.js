@@ -1,8 +1,8 @@
-/** `<livereactor-view>` for any page, by one tag: `<script type="module" src="ADDRESS/view.js"></script>`. */
+/** Define `<livereactor-view>` on any page: `<script type="module" src="ADDRESS/view.js"></script>`. */
 
 import { LivereactorView } from "./js/views/view-element.js";
 
-// A page may have it of two servers: the first one's serves the elements of both.
+// A page may load this file from two servers. The first definition then serves the elements of both.
 if (!customElements.get("livereactor-view")) customElements.define("livereactor-view", LivereactorView);
 
 export { LivereactorView };

@@ -78,8 +78,8 @@ async def test_only_operators_are_let_in(browser: Browser, served: Coordinator, 
         for wrong, why in (("rk_nobody", "key"), (served.key, "lacks the scope `admin`")):
             await shown.fill(wrong)
             await sign_in.click()
-            await expect(page.locator("#door-complaint")).to_contain_text(why)
-            await expect(page.locator("#house")).to_be_hidden()
+            await expect(page.locator("#sign-in-error")).to_contain_text(why)
+            await expect(page.locator("#console")).to_be_hidden()
         await shown.fill(token)
         await sign_in.click()
         await expect(page.get_by_role("tab", name="Overview")).to_be_visible()
@@ -101,7 +101,7 @@ async def test_a_token_that_ends_leads_back_to_the_door(browser: Browser, served
     brief = operate(served.data_dir, "token", "--admin", "--expires-after", "2")["jwt"]
     async with opened(browser) as (page, _):
         await page.goto(f"{served.url}/admin/#token={brief}")
-        await expect(page.locator("#door-complaint")).to_contain_text("expired")
+        await expect(page.locator("#sign-in-error")).to_contain_text("expired")
         await expect(page.get_by_role("button", name="Sign in")).to_be_visible()
 
 
@@ -188,13 +188,13 @@ async def test_a_key_is_made_shown_once_and_revoked(browser: Browser, served: Co
         await page.get_by_role("textbox", name="Account").fill("acme")
         await page.get_by_text("record", exact=True).click()
         await page.get_by_role("button", name="Create").click()
-        key = await page.locator(".made code").inner_text()
+        key = await page.locator(".created-key code").inner_text()
         made = rows(page, "Keys").filter(has_text=key[:11])
         for fact in ("website", "acme", "control, upload, view", "never"):
             await expect(made).to_contain_text(fact)
         assert served.call("GET", "/quotas", token=key)[0] == 200
         await page.get_by_role("button", name="Done").click()
-        await expect(page.locator(".made")).to_be_hidden()
+        await expect(page.locator(".created-key")).to_be_hidden()
         assert key not in await page.content()
 
         await made.get_by_role("button", name="Revoke").click()
@@ -247,7 +247,7 @@ async def test_at_a_single_runtime_the_page_says_that_it_has_no_operators(browse
     async with opened(browser) as (page, _):
         await runtime.attach(page.context)
         await page.goto(f"{ADDRESS}admin/index.html#token=anything")
-        await expect(page.locator("#door-complaint")).to_contain_text("only “livereactor serve” has an operator page")
+        await expect(page.locator("#sign-in-error")).to_contain_text("only “livereactor serve” has an operator page")
         assert runtime.foreign == []
 
 

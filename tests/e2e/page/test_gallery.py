@@ -112,14 +112,14 @@ async def test_without_a_film_or_with_a_broken_one_hills_stand_in(browser: Brows
             await expect(shown(page, name).locator("video")).to_have_count(0)
             await expect(shown(page, name).locator("svg")).to_be_visible()
         await choose(page, "garden")
-        await expect(page.locator("#stage .loop.shown video")).to_be_visible()
+        await expect(page.locator("#stage .model-preview.shown video")).to_be_visible()
 
 
 async def test_who_wants_less_motion_gets_a_still_picture(browser: Browser) -> None:
     async with opened(browser, reduced_motion="reduce") as (page, _):
         await visit(page, filmed())
         film = shown(page, "garden").locator("video")
-        await expect(shown(page, "garden").locator(".loop.shown")).to_be_visible()
+        await expect(shown(page, "garden").locator(".model-preview.shown")).to_be_visible()
         await shown(page, "garden").hover()
         await expect(film).to_have_js_property("loop", True)
         await page.evaluate("() => new Promise(requestAnimationFrame)")

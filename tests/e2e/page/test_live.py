@@ -249,7 +249,7 @@ async def test_a_runtime_with_a_key_asks_for_it_or_takes_it_from_the_address(bro
             await expect(page.locator("#stage .card")).to_contain_text("This server requires a key")
             await page.get_by_label("Key", exact=True).fill("wrong horse battery")
             await page.keyboard.press("Enter")
-            await expect(page.locator(".gate").get_by_role("alert")).to_contain_text("This is not the key")
+            await expect(page.locator(".sign-in-form").get_by_role("alert")).to_contain_text("This is not the key")
             await page.goto(f"{running.url}/#key={key}")
             await page.get_by_role("button", name="Start").click()
             await on_screen(page)

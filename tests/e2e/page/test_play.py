@@ -131,7 +131,7 @@ async def test_keys_that_a_control_needs_are_its_own(browser: Browser, walk: Run
 
 async def test_what_is_refused_is_said_on_the_picture(browser: Browser, walk: Running) -> None:
     async with live(browser, walk) as (page, _):
-        remark = page.locator(".remark")
+        remark = page.locator(".toast")
         await page.keyboard.press("Enter")
         await expect(remark).to_have_text("The door is locked; find the key.")
         box = await shown(page)

@@ -98,7 +98,7 @@ async def test_a_clip_is_looked_at_on_the_stage_and_removed(page: Page) -> None:
     assert await page.locator(FILM).evaluate("(video) => video.error") is None
     await page.get_by_role("button", name="Remove: Last 10 s").click()
     await expect(page.locator(FILM)).to_have_count(0)
-    await expect(page.locator(".kept li")).to_have_count(0)
+    await expect(page.locator(".clip-list li")).to_have_count(0)
 
 
 async def test_what_is_recorded_is_what_the_page_was_sent(page: Page, counter: Running) -> None:
@@ -232,7 +232,7 @@ async def test_a_key_keeps_a_clip_unless_somebody_is_writing(page: Page) -> None
     await expect(page.get_by_role("link", name="Download: Last 5 s")).to_be_visible(timeout=PATIENCE_MS)
     await page.locator(".field", has_text="Word").get_by_role("textbox").press("5")
     await page.get_by_role("button", name="Log").click()
-    await expect(page.locator(".kept li")).to_have_count(1)
+    await expect(page.locator(".clip-list li")).to_have_count(1)
 
 
 async def test_commands_leave_marks_where_they_were_given(browser: Browser, counter: Running) -> None:
@@ -272,7 +272,7 @@ async def test_a_fault_is_told_with_what_to_do_next(
         await page.route(re.compile(r"/clips\?"), lambda route: route.fulfill(status=status, body=body))
         await page.get_by_role("button", name="Keep the last 5 s").click()
         await expect(page.locator("#timeline > .complaint")).to_contain_text(words)
-        await expect(page.locator(".kept li")).to_have_count(0)
+        await expect(page.locator(".clip-list li")).to_have_count(0)
         await page.unroute_all()
         await page.get_by_role("button", name="Keep the last 5 s").click()
         await expect(page.locator("#timeline > .complaint")).to_be_empty()
@@ -307,7 +307,7 @@ async def test_a_clip_on_its_way_is_called_off(page: Page) -> None:
         while asked < 2:  # noqa: ASYNC110  counted by the browser's requests
             await asyncio.sleep(0.05)
     await page.get_by_role("button", name="Cancel: Last 30 s").click()
-    await expect(page.locator(".kept li")).to_have_count(0)
+    await expect(page.locator(".clip-list li")).to_have_count(0)
     before = asked
     await counted(page, (await number(page, LIVE) or 0) + FPS)
     assert asked <= before + 1

@@ -1,4 +1,4 @@
-/** Puts the parts of the page together and says, in words, how things stand. */
+/** Compose the page and show the state of the session in its bar. */
 
 import { Countdown } from "./views/countdown.js";
 import { StoredCredential, readFragment } from "./client/credentials.js";
@@ -19,7 +19,7 @@ import { explain } from "./words/problems.js";
 import { firstLine, sentence } from "./shared/text.js";
 
 /** @typedef {import("./views/stage.js").Card} Card */
-/** A button and what it shows. @typedef {readonly [HTMLButtonElement, HTMLElement]} Drawer */
+/** A button and the drawer that it toggles. @typedef {readonly [HTMLButtonElement, HTMLElement]} Drawer */
 
 const STATE_WORDS = {
   idle: "Not started",
@@ -43,7 +43,7 @@ const roots = {
   inputs: byId("inputs", HTMLElement),
   panel: byId("panel", HTMLElement),
 };
-const view = new ModelView(http, credentials, roots, { before, others });
+const view = new ModelView(http, credentials, roots, { cardBefore, allModels });
 const { client, controls, stage } = view;
 const { session } = client;
 const stats = new Stats(client, byId("figures", HTMLButtonElement), details);
@@ -64,35 +64,38 @@ const stateLine = byId("state", HTMLElement);
 const stopButton = byId("stop", HTMLButtonElement);
 const shareButton = byId("share", HTMLButtonElement);
 
-/** Why the server has not answered yet. */
-let silence = "";
-/** @type {SignInForm | null} not null: there is something to be shown before anything else */
+/** The reason why there is no server yet. */
+let trouble = "";
+/** @type {SignInForm | null} shown instead of the usual card until a credential is entered */
 let signInForm = null;
 
-// --- how things stand ------------------------------------------------------------------------------------------------
+// --- the state of the session ----------------------------------------------------------------------------------------
 
 /**
  * @param {"idle" | "failed"} state
  * @returns {Card | null}
  */
-function before(state) {
-  if (signInForm) return asking(signInForm);
+function cardBefore(state) {
+  if (signInForm) return signInCard(signInForm);
   if (state !== "idle") return null;
   const title = view.title || "livereactor";
   const card = view.lobby?.card(title, firstLine(view.text), () => client.start());
-  if (!card) return { title, text: silence, busy: true };
+  if (!card) return { title, text: trouble, busy: true };
   const chosen = view.server?.kind === "coordinator" && view.server.model !== "";
-  return chosen ? { ...card, second: others() } : card;
+  return chosen ? { ...card, second: allModels() } : card;
 }
 
 /** @param {SignInForm} form @returns {Card} */
-function asking({ root }) {
+function signInCard({ root }) {
   const place = { address: http.address, kind: view.server?.kind ?? "runtime", watching: credentials.watching };
   return { ...explain({ kind: "unauthorized", detail: "" }, place), body: root };
 }
 
-/** Where there are several models, the way back to them. @returns {import("./views/stage.js").Action | undefined} */
-function others() {
+/**
+ * Return the action that leads back to the choice of models, if there are several.
+ * @returns {import("./views/stage.js").Action | undefined}
+ */
+function allModels() {
   const isChoice = view.lobby instanceof CoordinatorLobby && view.lobby.isChoice;
   return isChoice ? { label: "All models", run: () => choose("") } : undefined;
 }
@@ -106,7 +109,7 @@ function stateWords() {
 view.changed.listen(() => {
   const { state } = client;
   stateLine.textContent = stateWords();
-  stateLine.dataset.state = state === "ended" && view.isCalm ? "over" : state;
+  stateLine.dataset.state = state === "ended" && view.isRegularEnd ? "over" : state;
   stopButton.hidden = !view.isUnderWay;
   stopButton.textContent = session.owner ? "Stop" : "Leave";
   stopButton.title = session.owner ? "End the session" : "Leave the session; other clients stay connected";
@@ -137,15 +140,15 @@ view.described.listen(() => {
   document.title = `${view.title} · livereactor`;
 });
 
-// --- the server, and what there is before a session ----------------------------------------------------------------
+// --- the server, and the page before a session -----------------------------------------------------------------------
 
 async function connectToServer() {
-  const server = await findServer(http, credentials.session, (trouble) => ((silence = trouble), view.show()));
+  const server = await findServer(http, credentials.session, (reason) => ((trouble = reason), view.show()));
   /** @type {RuntimeLobby | CoordinatorLobby} */
   let lobby;
   if (server.kind === "runtime") lobby = new RuntimeLobby(server, http.address);
   else {
-    server.model = named();
+    server.model = modelInAddress();
     const place = { link: view.isJoining, allowed: () => credentials.models, gallery };
     lobby = new CoordinatorLobby(server, http.address, place);
   }
@@ -153,7 +156,7 @@ async function connectToServer() {
   view.setServer(server, lobby);
   const kept = takeSaved("session");
   if (kept !== null) client.resume(kept);
-  // Who comes by a link wants to see what it is about, and not to press a button first.
+  // A visitor with a share link wants to see the session without pressing a button first.
   else if (view.isJoining) client.start();
 }
 
@@ -163,7 +166,7 @@ function askForCredentials(reason) {
     signInForm = new SignInForm(view.server?.kind === "coordinator" ? "token" : "key");
     signInForm.entered.listen(signIn);
   }
-  // That none was given is what the form is there for.
+  // Without a credential the form needs no complaint.
   const wasRefused = "Authorization" in credentials.headers;
   signInForm?.complain(wasRefused ? sentence(reason) : "");
   view.show();
@@ -174,16 +177,16 @@ function askForCredentials(reason) {
 function signIn(shown) {
   credentials.enter(shown);
   signInForm = null;
-  view.lobby?.again();
+  view.lobby?.pollNow();
   if (client.state === "failed") client.start();
-  else view.look();
+  else view.watchLobby();
   view.show();
 }
 
-// --- the choice of a model, which the address tells: it can be gone back from, kept and sent ------------------------
+// --- the choice of a model, which stands in the address so that it can be shared and undone --------------------------
 
 /** @returns {string} "" = none */
-function named() {
+function modelInAddress() {
   return new URLSearchParams(location.search).get("model") ?? "";
 }
 
@@ -191,11 +194,11 @@ function named() {
 function choose(model) {
   const query = model ? `?${new URLSearchParams({ model })}` : location.pathname;
   history.pushState(null, "", query);
-  turnTo(model);
+  switchTo(model);
 }
 
 /** @param {string} model */
-function turnTo(model) {
+function switchTo(model) {
   const { server, lobby } = view;
   if (server?.kind !== "coordinator" || !(lobby instanceof CoordinatorLobby)) return;
   const left = server.model;
@@ -208,9 +211,9 @@ function turnTo(model) {
 }
 
 gallery.picked.listen(choose);
-window.addEventListener("popstate", () => turnTo(named()));
+window.addEventListener("popstate", () => switchTo(modelInAddress()));
 
-// A link of ours pasted into this tab's address changes nothing but the part behind `#`.
+// A share link pasted into this tab's address changes only the part after `#`.
 window.addEventListener("hashchange", () => {
   if (readFragment(location.hash)) location.reload();
 });
@@ -226,7 +229,7 @@ shareButton.addEventListener("click", () => {
   }
 });
 
-toggleDrawers(
+connectDrawers(
   [
     [byId("figures", HTMLButtonElement), details],
     [byId("log-toggle", HTMLButtonElement), byId("log", HTMLElement)],
@@ -235,18 +238,18 @@ toggleDrawers(
 );
 
 /**
- * Show at most one drawer at a time: two would leave no room for the picture.
+ * Let each button toggle its drawer. At most one is open: two would leave no room for the video.
  * @param {readonly Drawer[]} drawers
- * @param {() => void} moved called when one was opened or closed
+ * @param {() => void} onToggle called when a drawer was opened or closed
  */
-function toggleDrawers(drawers, moved) {
+function connectDrawers(drawers, onToggle) {
   for (const [button] of drawers) {
     button.addEventListener("click", () => {
       for (const [other, content] of drawers) {
         content.hidden = other !== button || !content.hidden;
         other.setAttribute("aria-expanded", String(!content.hidden));
       }
-      moved();
+      onToggle();
     });
   }
 }

@@ -6,7 +6,7 @@ import { cardOf } from "../../../../src/livereactor/playground/js/views/cards.js
 const STANDING = {
   state: "ready",
   problem: null,
-  place: { address: "here:8080", kind: "coordinator", watching: false },
+  page: { address: "here:8080", kind: "coordinator", watching: false },
   isAway: false,
   owner: true,
   isJoining: false,

@@ -4,8 +4,8 @@ import { test } from "node:test";
 import { boundIn, forTouch, keySign, padSign } from "../../../../src/livereactor/playground/js/inputs/bindings.js";
 import { DEAD_ZONE, readPad } from "../../../../src/livereactor/playground/js/inputs/gamepad.js";
 import { InputState } from "../../../../src/livereactor/playground/js/inputs/input-state.js";
-import { Down, keyName } from "../../../../src/livereactor/playground/js/inputs/keyboard.js";
-import { INTERVAL_MS, MOST_UNANSWERED, Throttle } from "../../../../src/livereactor/playground/js/inputs/throttle.js";
+import { PressedKeys, keyName } from "../../../../src/livereactor/playground/js/inputs/keyboard.js";
+import { INTERVAL_MS, MAX_UNANSWERED, Throttle } from "../../../../src/livereactor/playground/js/inputs/throttle.js";
 import { readSchema } from "../../../../src/livereactor/playground/js/inputs/schema.js";
 
 const unit = { type: "number", minimum: -1, maximum: 1, default: 0 };
@@ -141,7 +141,7 @@ test("keys are named as bindings name them, wherever the layout puts them", () =
 });
 
 test("a key is down from its press to its lift, whatever it is called by then", () => {
-  const down = new Down();
+  const down = new PressedKeys();
   assert.ok(down.press("KeyW", "w"));
   assert.ok(!down.press("KeyW", "w"), "auto-repeat");
   assert.equal(down.lift("KeyW"), "w");
@@ -167,7 +167,7 @@ test("a pace lets the newest value through, at most 60 times a second", () => {
 
 test("a pace waits for answers once too many are missing, and nothing is lost but what is old", () => {
   const pace = new Throttle();
-  for (let sent = 0; sent < MOST_UNANSWERED; sent++) {
+  for (let sent = 0; sent < MAX_UNANSWERED; sent++) {
     pace.offer(sent);
     assert.ok(pace.take(sent * 100));
   }

@@ -9,14 +9,14 @@ const now = (more) => ({ status: "ready", tracks: [track()], lastError: null, se
 
 test("a snapshot is the same object, its parts too, until something differs", () => {
   const store = new ViewStore(DOINGS);
-  store.tell(now());
+  store.update(now());
   const first = store.getSnapshot();
-  store.tell(now());
+  store.update(now());
   assert.equal(store.getSnapshot(), first);
-  store.tell(now({ expiresAt: 10 }));
+  store.update(now({ expiresAt: 10 }));
   assert.notEqual(store.getSnapshot(), first);
   assert.equal(store.getSnapshot().tracks, first.tracks);
-  store.tell(now({ tracks: [track({ media: {} })] }));
+  store.update(now({ tracks: [track({ media: {} })] }));
   assert.notEqual(store.getSnapshot().tracks, first.tracks);
 });
 
@@ -25,20 +25,20 @@ test("whoever listens hears of changes only, and no more once it has left, in th
   const heard = [];
   const leave = store.subscribe(() => (heard.push("one"), leave()));
   store.subscribe(() => heard.push("two"));
-  store.tell(now());
-  store.tell(now());
-  store.tell(now({ status: "disconnected" }));
+  store.update(now());
+  store.update(now());
+  store.update(now({ status: "disconnected" }));
   assert.deepEqual(heard, ["one", "two", "two"]);
 });
 
 test("an error that is told again is the same", () => {
   const store = new ViewStore(DOINGS);
   const error = () => ({ code: "timeout", title: "Connecting took too long", text: "Try again." });
-  store.tell(now({ lastError: error() }));
+  store.update(now({ lastError: error() }));
   const { lastError } = store.getSnapshot();
-  store.tell(now({ lastError: error(), status: "disconnected" }));
+  store.update(now({ lastError: error(), status: "disconnected" }));
   assert.equal(store.getSnapshot().lastError, lastError);
-  store.tell(now());
+  store.update(now());
   assert.equal(store.getSnapshot().lastError, null);
 });
 

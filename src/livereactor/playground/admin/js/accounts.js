@@ -1,4 +1,4 @@
-/** What accounts used, what they may use, and every limit in force. */
+/** Usage and quotas of accounts, and the limits of the coordinator. */
 
 import { element } from "../../js/shared/dom.js";
 import { actionButton } from "./actions.js";

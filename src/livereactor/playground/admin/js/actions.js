@@ -1,16 +1,16 @@
-/** What an operator does: buttons that say what came of it, and ask twice before what cannot be taken back. */
+/** Buttons for the actions of an operator; an action that cannot be undone asks for confirmation. */
 
 import { byId, element } from "../../js/shared/dom.js";
 
-/** So long a button stays armed. */
+/** Milliseconds for which a button waits for confirmation. */
 const ARMED_MS = 4000;
 const COPIED_MS = 1500;
 
 /**
- * Say what went wrong; the next one replaces it.
+ * Show an error; the next one replaces it.
  * @param {unknown} error
  */
-export function complain(error) {
+export function showError(error) {
   const text = error instanceof Error ? error.message : String(error);
   const box = element(
     "div",
@@ -22,10 +22,10 @@ export function complain(error) {
 }
 
 /**
- * A button that does something at the server; it cannot be pressed again meanwhile.
+ * Create a button that runs an action at the server. The button is disabled while the action runs.
  * @param {string} label
  * @param {() => Promise<unknown>} run
- * @param {{sure?: string}} [options] `sure`: pressed once it asks so, pressed again it does it
+ * @param {{sure?: string}} [options] `sure`: label of the confirmation, which the button shows at the first press
  */
 export function actionButton(label, run, { sure } = {}) {
   const button = element("button", { type: "button" }, label);
@@ -44,14 +44,14 @@ export function actionButton(label, run, { sure } = {}) {
     }
     disarm();
     button.disabled = true;
-    await run().catch(complain);
+    await run().catch(showError);
     button.disabled = false;
   });
   return button;
 }
 
 /**
- * An id, shortened; pressed, it copies the whole.
+ * Create a button that shows a shortened id and copies the whole.
  * @param {string} id
  */
 export function idButton(id) {
@@ -65,12 +65,13 @@ export function idButton(id) {
 }
 
 /**
+ * Copy a text.
  * @param {string} text
- * @param {HTMLElement} button which says that it was done
- * @param {string} label what it says otherwise
+ * @param {HTMLElement} button shows the result for a moment
+ * @param {string} label usual label of the button
  */
 export async function copy(text, button, label) {
-  // Browsers have no clipboard for pages on plain http from another machine.
+  // Browsers have no clipboard on plain http from another machine.
   const said = await (navigator.clipboard?.writeText(text) ?? Promise.reject()).then(
     () => "Copied",
     () => "Copy blocked",

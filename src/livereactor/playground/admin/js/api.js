@@ -1,11 +1,11 @@
-/** The coordinator's HTTP with an operator's credential. */
+/** The coordinator's HTTP API with the credential of an operator. */
 
-/** Longer than any answer takes; the stream of events has its own end. */
+/** Milliseconds: longer than any answer takes. The stream of events has no timeout. */
 const PATIENCE_MS = 20_000;
-/** The coordinator says something at least every 15 s; a stream silent for longer is broken. */
+/** Milliseconds. The coordinator sends something at least every 15 s; a stream silent for longer is broken. */
 const SILENCE_MS = 40_000;
 
-/** The coordinator said no; `message` is its sentence. */
+/** The coordinator refused a request; `message` is its sentence. */
 export class Refused extends Error {
   /**
    * @param {number} status
@@ -16,8 +16,8 @@ export class Refused extends Error {
     this.status = status;
   }
 
-  /** The credential does not count, or not for this. */
-  get notLetIn() {
+  /** Whether the credential is invalid, or lacks a scope. */
+  get isDenied() {
     return this.status === 401 || this.status === 403;
   }
 }
@@ -28,7 +28,7 @@ export class Api {
 
   /**
    * @param {string} credential an API key or a token
-   * @param {URL} base where the coordinator's routes are
+   * @param {URL} base of the coordinator's routes
    */
   constructor(credential, base) {
     this.#credential = credential;
@@ -36,18 +36,20 @@ export class Api {
   }
 
   /**
+   * Read a route.
    * @param {string} path
-   * @returns {Promise<any>} as docs of the route say
+   * @returns {Promise<any>} the body
    */
   async get(path) {
     return (await this.#request("GET", path)).json();
   }
 
   /**
+   * Send to a route.
    * @param {"POST" | "DELETE"} method
    * @param {string} path
    * @param {object} [body]
-   * @returns {Promise<any>} null: done, and nothing to say
+   * @returns {Promise<any>} the body; null if there is none
    */
   async send(method, path, body) {
     const response = await this.#request(method, path, { body });
@@ -60,13 +62,13 @@ export class Api {
   }
 
   /**
-   * Call `happened` for everything that happens after the event `since`, until the stream ends or `signal` does.
+   * Call `onEvent` for all events after `since`, until the stream ends or `signal` aborts.
    * @param {number} since
-   * @param {() => void} happened
+   * @param {() => void} onEvent
    * @param {AbortSignal} signal
-   * @returns {Promise<number>} the last event that was told
+   * @returns {Promise<number>} the last event
    */
-  async follow(since, happened, signal) {
+  async follow(since, onEvent, signal) {
     const silence = new AbortController();
     let timer = setTimeout(() => silence.abort(), SILENCE_MS);
     try {
@@ -86,7 +88,7 @@ export class Api {
         const ids = lines.filter((line) => line.startsWith("id: ")).map((line) => Number(line.slice(4)));
         if (ids.length) {
           since = ids.at(-1) ?? since;
-          happened();
+          onEvent();
         }
       }
     } finally {

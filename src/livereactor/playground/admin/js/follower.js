@@ -1,6 +1,6 @@
 /**
- * Keeps the page up to date: looks when something happened, as the stream of events tells, and every few seconds for
- * what moves without an event (estimates, beats). A page that nobody sees asks for nothing.
+ * Keep the overview up to date: read it after every event of the stream, and every few seconds for values that change
+ * without an event (estimates, heartbeats). A hidden page sends no requests.
  */
 
 import { Refused } from "./api.js";
@@ -9,7 +9,7 @@ import { Refused } from "./api.js";
 /** @typedef {"live" | "away"} FollowState */
 
 const EVERY_MS = 5000;
-/** Events come in bursts: the first is shown soon, and what follows together. */
+/** Milliseconds. Events come in bursts: the first is shown soon, the rest together. */
 const SOON_MS = 150;
 const APART_MS = 1000;
 const RETRY_MS = [1000, 2000, 5000, 10_000];
@@ -18,73 +18,73 @@ export class Follower {
   #api;
   #show;
   #fail;
-  #lookedAt = -Infinity;
+  #refreshedAt = -Infinity;
   #timer = 0;
-  #looking = false;
-  #again = false;
+  #isRefreshing = false;
+  #isStale = false;
   #tries = 0;
-  #seen = 0;
+  #lastEvent = 0;
   /** @type {AbortController | null} */
   #stream = null;
   #closed = false;
-  #seenBySomebody = () => this.#onVisibility();
+  #visibilityListener = () => this.#onVisibility();
 
   /**
    * @param {import("./api.js").Api} api
    * @param {(overview: Overview) => void} show
-   * @param {(error: unknown) => void} fail a look failed; it goes on unless closed
+   * @param {(error: unknown) => void} fail called when a request failed; following continues
    */
   constructor(api, show, fail) {
     this.#api = api;
     this.#show = show;
     this.#fail = fail;
-    document.addEventListener("visibilitychange", this.#seenBySomebody);
+    document.addEventListener("visibilitychange", this.#visibilityListener);
   }
 
-  /** Look now, and begin to follow. */
+  /** Read the overview now, and start to follow. */
   async start() {
-    await this.look();
+    await this.refresh();
     if (!this.#closed && !document.hidden) void this.#follow();
   }
 
   close() {
     this.#closed = true;
-    document.removeEventListener("visibilitychange", this.#seenBySomebody);
+    document.removeEventListener("visibilitychange", this.#visibilityListener);
     this.#pause();
   }
 
-  /** Look at once, such as after the operator's own deed. */
-  async look() {
+  /** Read the overview at once, as after an action of the operator. */
+  async refresh() {
     if (this.#closed) return;
-    if (this.#looking) {
-      this.#again = true;
+    if (this.#isRefreshing) {
+      this.#isStale = true;
       return;
     }
-    this.#looking = true;
+    this.#isRefreshing = true;
     clearTimeout(this.#timer);
     try {
       /** @type {Overview} */
       const overview = await this.#api.get("admin/overview");
-      this.#seen = Math.max(this.#seen, overview.last_event);
+      this.#lastEvent = Math.max(this.#lastEvent, overview.last_event);
       if (!this.#closed) this.#show(overview);
     } catch (error) {
       if (!this.#closed) this.#fail(error);
     }
-    this.#looking = false;
-    this.#lookedAt = performance.now();
-    this.#lookIn(this.#again ? APART_MS : EVERY_MS);
-    this.#again = false;
+    this.#isRefreshing = false;
+    this.#refreshedAt = performance.now();
+    this.#refreshIn(this.#isStale ? APART_MS : EVERY_MS);
+    this.#isStale = false;
   }
 
-  #happened() {
-    if (this.#looking) this.#again = true;
-    else this.#lookIn(Math.max(SOON_MS, this.#lookedAt + APART_MS - performance.now()));
+  #onEvent() {
+    if (this.#isRefreshing) this.#isStale = true;
+    else this.#refreshIn(Math.max(SOON_MS, this.#refreshedAt + APART_MS - performance.now()));
   }
 
   /** @param {number} ms */
-  #lookIn(ms) {
+  #refreshIn(ms) {
     clearTimeout(this.#timer);
-    if (!this.#closed && !document.hidden) this.#timer = setTimeout(() => void this.look(), ms);
+    if (!this.#closed && !document.hidden) this.#timer = setTimeout(() => void this.refresh(), ms);
   }
 
   async #follow() {
@@ -92,11 +92,11 @@ export class Follower {
     const stream = (this.#stream = new AbortController());
     while (!stream.signal.aborted) {
       try {
-        const happened = () => ((this.#tries = 0), this.#happened());
-        this.#seen = Math.max(this.#seen, await this.#api.follow(this.#seen, happened, stream.signal));
+        const onEvent = () => ((this.#tries = 0), this.#onEvent());
+        this.#lastEvent = Math.max(this.#lastEvent, await this.#api.follow(this.#lastEvent, onEvent, stream.signal));
       } catch (error) {
-        // What looks fail for is told by them; too many followers (429) is no reason to stop looking.
-        if (error instanceof Refused && error.notLetIn) return;
+        // The reads report errors. Too many followers (429) are no reason to stop reading.
+        if (error instanceof Refused && error.isDenied) return;
       }
       const wait = RETRY_MS[Math.min(this.#tries++, RETRY_MS.length - 1)];
       await new Promise((resolve) => setTimeout(resolve, wait));

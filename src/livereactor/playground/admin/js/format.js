@@ -1,6 +1,7 @@
-/** Numbers and times as people read them. Pure. */
+/** Format numbers and times. Pure. */
 
 /**
+ * Format a duration.
  * @param {number} seconds
  * @returns {string} "8 s", "3 min", "2 h 5 min", "4 d"
  */
@@ -15,8 +16,9 @@ export function span(seconds) {
 }
 
 /**
+ * Format a time.
  * @param {number | undefined} at Unix seconds
- * @returns {string} "2026-11-26 15:04", here
+ * @returns {string} "2026-11-26 15:04" in local time
  */
 export function moment(at) {
   if (at === undefined) return "–";
@@ -27,9 +29,10 @@ export function moment(at) {
 }
 
 /**
+ * Format a limit.
  * @param {string} name of a limit, such as `body_bytes`
  * @param {unknown} value
- * @returns {string} with its unit, where the name has it
+ * @returns {string} the value, with a unit if the name tells it
  */
 export function limit(name, value) {
   if (typeof value !== "number") return String(value ?? "none");
@@ -41,6 +44,7 @@ export function limit(name, value) {
 }
 
 /**
+ * Format the use of a quota.
  * @param {number} limit 0 = unlimited
  * @param {number | undefined} current
  */

@@ -1,4 +1,4 @@
-/** API keys: made (and told this once), listed, revoked. */
+/** API keys: create (and show once), list, revoke. */
 
 import { element } from "../../js/shared/dom.js";
 import { copy, actionButton } from "./actions.js";
@@ -18,7 +18,7 @@ const SCOPES = [
 export class Keys {
   #api;
   #table;
-  #made = element("div", { class: "made", role: "status", hidden: true });
+  #created = element("div", { class: "created-key", role: "status", hidden: true });
 
   /**
    * @param {HTMLElement} root
@@ -32,7 +32,7 @@ export class Keys {
         { class: "part", "aria-label": "Create a key" },
         element("h2", {}, "Create a key"),
         this.#form(),
-        this.#made,
+        this.#created,
       ),
     );
     const list = element("section", { class: "part", "aria-label": "Keys" }, element("h2", {}, "Keys"));
@@ -82,7 +82,7 @@ export class Keys {
       const scopes = boxes.filter(({ checked }) => checked).map(({ value }) => value);
       if (scopes.length === 0) throw new Error("select at least one scope");
       const asked = { name: name.value.trim(), scopes, ...(account.value && { account: account.value }) };
-      this.#tell(await this.#api.send("POST", "keys", asked));
+      this.#showCreated(await this.#api.send("POST", "keys", asked));
       name.value = "";
       await this.show();
     });
@@ -109,21 +109,21 @@ export class Keys {
   }
 
   /** @param {KeyRow & {key: string}} created */
-  #tell({ key, name }) {
+  #showCreated({ key, name }) {
     const button = element("button", { type: "button" }, "Copy");
     button.addEventListener("click", () => void copy(key, button, "Copy"));
-    const done = element("button", { type: "button", onclick: () => this.#forget() }, "Done");
-    this.#made.replaceChildren(
+    const done = element("button", { type: "button", onclick: () => this.#hideCreated() }, "Done");
+    this.#created.replaceChildren(
       element("p", {}, `Copy ${name ? `the key “${name}”` : "the key"} now: it is shown only once. Store it where only your server can read it.`),
       element("code", {}, key),
       element("div", { class: "buttons" }, button, done),
     );
-    this.#made.hidden = false;
+    this.#created.hidden = false;
   }
 
-  #forget() {
-    this.#made.replaceChildren();
-    this.#made.hidden = true;
+  #hideCreated() {
+    this.#created.replaceChildren();
+    this.#created.hidden = true;
   }
 
   /** @param {string} id */

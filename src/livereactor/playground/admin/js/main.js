@@ -1,9 +1,9 @@
-/** Puts the parts of the operators' page together: the door, the tabs, and what is looked at. */
+/** Compose the operator page: sign-in, tabs and their content. */
 
 import { byId } from "../../js/shared/dom.js";
 import { Limits, Usage } from "./accounts.js";
 import { Api, Refused } from "./api.js";
-import { complain } from "./actions.js";
+import { showError } from "./actions.js";
 import { Follower } from "./follower.js";
 import { Keys } from "./keys.js";
 import { Queue, Sessions } from "./sessions.js";
@@ -12,23 +12,23 @@ import { Workers } from "./workers.js";
 /** @typedef {import("./types.js").Overview} Overview */
 
 const BASE = new URL("..", location.href);
-/** Of this tab only, and gone with it. */
-const KEPT_AS = "livereactor.admin";
+/** Key of the stored credential, which the browser keeps for this tab only. */
+const STORAGE_KEY = "livereactor.admin";
 const TABS = ["now", "keys", "usage", "limits"];
 
-const door = byId("door", HTMLFormElement);
-const house = byId("house", HTMLElement);
+const signInForm = byId("sign-in", HTMLFormElement);
+const consoleRoot = byId("console", HTMLElement);
 const credential = byId("credential", HTMLInputElement);
-const complaint = byId("door-complaint", HTMLElement);
+const signInError = byId("sign-in-error", HTMLElement);
 const stateLine = byId("state", HTMLElement);
 const leaveButton = byId("leave", HTMLButtonElement);
 
-/** @type {(() => void) | null} what closes the house */
+/** @type {(() => void) | null} closes the console */
 let close = null;
 
-// --- the door --------------------------------------------------------------------------------------------------------
+// --- sign-in ---------------------------------------------------------------------------------------------------------
 
-/** @returns {string} what `#token=` or `#key=` shows, which is taken out of the address at once */
+/** @returns {string} the value of `#token=` or `#key=`, which is removed from the address */
 function fromAddress() {
   const shown = new URLSearchParams(location.hash.slice(1));
   const found = shown.get("token") ?? shown.get("key") ?? "";
@@ -37,47 +37,47 @@ function fromAddress() {
 }
 
 /** @param {string} [why] */
-function askWhoItIs(why = "") {
+function askForCredential(why = "") {
   close?.();
   close = null;
-  sessionStorage.removeItem(KEPT_AS);
-  house.hidden = leaveButton.hidden = true;
-  door.hidden = false;
-  complaint.textContent = why && `${why.charAt(0).toUpperCase()}${why.slice(1)}.`;
-  say("out", "Signed out");
+  sessionStorage.removeItem(STORAGE_KEY);
+  consoleRoot.hidden = leaveButton.hidden = true;
+  signInForm.hidden = false;
+  signInError.textContent = why && `${why.charAt(0).toUpperCase()}${why.slice(1)}.`;
+  showState("out", "Signed out");
   credential.value = "";
   credential.focus();
 }
 
 /** @param {string} shown */
-function enter(shown) {
+function signIn(shown) {
   close?.();
-  sessionStorage.setItem(KEPT_AS, shown);
-  complaint.textContent = "";
-  say("wait", "Signing in");
+  sessionStorage.setItem(STORAGE_KEY, shown);
+  signInError.textContent = "";
+  showState("wait", "Signing in");
   close = open(new Api(shown, BASE));
 }
 
-door.addEventListener("submit", (event) => {
+signInForm.addEventListener("submit", (event) => {
   event.preventDefault();
-  enter(credential.value.trim());
+  signIn(credential.value.trim());
 });
-leaveButton.addEventListener("click", () => askWhoItIs());
+leaveButton.addEventListener("click", () => askForCredential());
 window.addEventListener("hashchange", () => {
   const shown = fromAddress();
-  if (shown) enter(shown);
+  if (shown) signIn(shown);
 });
 
-// --- the house -------------------------------------------------------------------------------------------------------
+// --- the console -----------------------------------------------------------------------------------------------------
 
 /**
  * @param {Api} api
- * @returns {() => void} closes it
+ * @returns {() => void} closes the console
  */
 function open(api) {
   const at = (/** @type {string} */ id) => empty(byId(id, HTMLElement));
   const session = (/** @type {string} */ id) => `admin/sessions/${encodeURIComponent(id)}`;
-  const then = (/** @type {Promise<unknown>} */ done) => done.then(() => follower.look());
+  const then = (/** @type {Promise<unknown>} */ done) => done.then(() => follower.refresh());
 
   const workers = new Workers(
     at("workers"),
@@ -102,38 +102,38 @@ function open(api) {
     },
     (error) => failed(error),
   );
-  pick = (tab) => {
+  load = (tab) => {
     if (tab in sheets) void sheets[/** @type {keyof typeof sheets} */ (tab)].show().catch(failed);
   };
   void follower.start();
   return () => {
     follower.close();
     workers.close();
-    pick = () => {};
+    load = () => {};
   };
 }
 
 /** @param {Overview} overview */
 function show({ sessions, queue, workers }) {
-  if (house.hidden) {
-    door.hidden = true;
-    house.hidden = leaveButton.hidden = false;
+  if (consoleRoot.hidden) {
+    signInForm.hidden = true;
+    consoleRoot.hidden = leaveButton.hidden = false;
     select("now");
   }
   const running = sessions.filter(({ worker, state }) => worker && state !== "CLOSED").length;
   const ready = workers.filter(({ state }) => state === "ready").length;
-  say("live", `${running} running · ${queue.length} waiting · ${ready} of ${workers.length} workers ready`);
+  showState("live", `${running} running · ${queue.length} waiting · ${ready} of ${workers.length} workers ready`);
 }
 
 /** @param {unknown} error */
 function failed(error) {
-  if (error instanceof Refused && error.notLetIn) askWhoItIs(error.message);
-  else if (error instanceof Refused && error.status === 404 && house.hidden) {
-    askWhoItIs("this server is a single runtime; only “livereactor serve” has an operator page");
-  } else if (error instanceof Refused) complain(error);
+  if (error instanceof Refused && error.isDenied) askForCredential(error.message);
+  else if (error instanceof Refused && error.status === 404 && consoleRoot.hidden) {
+    askForCredential("this server is a single runtime; only “livereactor serve” has an operator page");
+  } else if (error instanceof Refused) showError(error);
   else {
-    say("away", "The coordinator is not responding; retrying");
-    if (house.hidden) complaint.textContent = "The coordinator is not responding.";
+    showState("away", "The coordinator is not responding; retrying");
+    if (consoleRoot.hidden) signInError.textContent = "The coordinator is not responding.";
   }
 }
 
@@ -141,7 +141,7 @@ function failed(error) {
  * @param {"out" | "wait" | "live" | "away"} state
  * @param {string} text
  */
-function say(state, text) {
+function showState(state, text) {
   stateLine.dataset.state = state;
   if (stateLine.textContent !== text) stateLine.textContent = text;
 }
@@ -154,8 +154,8 @@ function empty(root) {
 
 // --- the tabs --------------------------------------------------------------------------------------------------------
 
-/** @type {(tab: string) => void} a tab was opened: what it shows is asked for */
-let pick = () => {};
+/** @type {(tab: string) => void} loads the content of a tab */
+let load = () => {};
 
 /** @param {string} wanted */
 function select(wanted) {
@@ -165,7 +165,7 @@ function select(wanted) {
     button.setAttribute("aria-selected", String(tab === wanted));
     button.tabIndex = tab === wanted ? 0 : -1;
   }
-  pick(wanted);
+  load(wanted);
 }
 
 for (const tab of TABS) byId(`tab-${tab}`, HTMLButtonElement).addEventListener("click", () => select(tab));
@@ -178,9 +178,9 @@ byId("tabs", HTMLElement).addEventListener("keydown", (event) => {
   byId(`tab-${next}`, HTMLButtonElement).focus();
 });
 
-window.addEventListener("error", ({ message }) => complain(`This page hit an internal error: ${message}. Reload the page.`));
-window.addEventListener("unhandledrejection", ({ reason }) => complain(reason));
+window.addEventListener("error", ({ message }) => showError(`This page hit an internal error: ${message}. Reload the page.`));
+window.addEventListener("unhandledrejection", ({ reason }) => showError(reason));
 
-const shown = fromAddress() || sessionStorage.getItem(KEPT_AS);
-if (shown) enter(shown);
-else askWhoItIs();
+const shown = fromAddress() || sessionStorage.getItem(STORAGE_KEY);
+if (shown) signIn(shown);
+else askForCredential();

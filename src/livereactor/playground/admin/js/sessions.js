@@ -1,4 +1,4 @@
-/** The queue and the sessions. */
+/** The tables of the queue and of the sessions. */
 
 import { Table } from "./table.js";
 import { actionButton, idButton } from "./actions.js";
@@ -51,7 +51,7 @@ export class Sessions {
 
   /**
    * @param {HTMLElement} root
-   * @param {HTMLElement} ended of those that are over
+   * @param {HTMLElement} ended for sessions that have ended
    * @param {(session: string) => Promise<unknown>} end
    */
   constructor(root, ended, end) {
@@ -105,7 +105,7 @@ export class Sessions {
   }
 }
 
-/** What the wire's words mean (protocol 1.4). */
+/** Labels of the session states. */
 const STATES = /** @type {Record<string, string>} */ ({
   SUSPENDED: "queued",
   PENDING: "starting",

@@ -1,17 +1,17 @@
-/** A table whose rows stay the same elements while they are about the same thing, so that focus and clicks are kept. */
+/** A table that keeps the element of a row while the row exists, so that focus and clicks are not lost. */
 
 import { element } from "../../js/shared/dom.js";
 
 /**
  * @template Row
  * @typedef {object} Column
- * @property {string} label of its head, and before its value where the window is narrow
- * @property {(row: Row) => string} [text] shown anew whenever it changes
- * @property {(latest: () => Row) => HTMLElement} [make] made once for each row, instead of `text`
- * @property {(row: Row, made: HTMLElement) => void} [update] of what was made, at every look
- * @property {(row: Row) => string} [mark] value of `data-mark`, for a look of its own
- * @property {"number" | "code" | "badge" | "wide" | "actions"} [kind] number: at the right; wide: has a line of its own
- *   where the window is narrow; actions: buttons
+ * @property {string} label of the column; in a narrow window it stands before each value
+ * @property {(row: Row) => string} [text] content of a cell
+ * @property {(latest: () => Row) => HTMLElement} [make] creates the content of a cell once per row, instead of `text`
+ * @property {(row: Row, made: HTMLElement) => void} [update] updates what `make` created
+ * @property {(row: Row) => string} [mark] value of `data-mark`, for styles
+ * @property {"number" | "code" | "badge" | "wide" | "actions"} [kind] number: right-aligned; wide: has its own line
+ *   in a narrow window; actions: buttons
  */
 
 /** @template Row */
@@ -44,7 +44,7 @@ export class Table {
     root.append(this.#table, this.#empty);
   }
 
-  /** @param {Row[]} rows in order */
+  /** Show rows. @param {Row[]} rows in order */
   show(rows) {
     const ids = new Set(rows.map(this.#id));
     for (const [id, { line }] of this.#lines) {

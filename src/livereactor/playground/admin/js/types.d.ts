@@ -1,4 +1,4 @@
-/** What the coordinator answers, as far as this page reads it. Times are Unix seconds. */
+/** Answers of the coordinator, as far as this page reads them. Times are Unix seconds. */
 
 export interface SessionRow {
   session_id: string;

@@ -1,4 +1,4 @@
-/** The workers: a card each, with the newest picture of what runs there. */
+/** The workers: a card each, with the latest frame of every session that runs there. */
 
 import { element } from "../../js/shared/dom.js";
 import { actionButton } from "./actions.js";
@@ -7,9 +7,9 @@ import { span } from "./format.js";
 /** @typedef {import("./types.js").Overview} Overview */
 /** @typedef {import("./types.js").WorkerRow} WorkerRow */
 
-/** A picture is asked for again so long after the last one came; each card waits for its own. */
-const PICTURE_EVERY_MS = 2000;
-/** Before somebody has connected there is none. */
+/** Milliseconds between the arrival of a frame and the next request. */
+const REFRESH_MS = 2000;
+/** States of sessions that have frames: a client has connected. */
 const HAS_PICTURES = new Set(["ACTIVE", "INACTIVE"]);
 
 export class Workers {
@@ -17,7 +17,7 @@ export class Workers {
   #picture;
   #drain;
   #empty = element("p", { class: "hint" }, "No workers are connected. One starts on first use, or connects from another machine.");
-  /** @type {Map<string, Card>} */
+  /** @type {Map<string, WorkerCard>} */
   #cards = new Map();
 
   /**
@@ -48,7 +48,7 @@ export class Workers {
     this.#empty.hidden = workers.length > 0;
   }
 
-  /** Nothing is asked for any more. */
+  /** Stop all requests. */
   close() {
     for (const card of this.#cards.values()) card.close();
     this.#cards.clear();
@@ -56,14 +56,14 @@ export class Workers {
 
   /** @param {WorkerRow} row */
   #add({ worker }) {
-    const card = new Card(this.#picture, () => this.#drain(worker));
+    const card = new WorkerCard(this.#picture, () => this.#drain(worker));
     this.#cards.set(worker, card);
     this.#root.append(card.root);
     return card;
   }
 }
 
-class Card {
+class WorkerCard {
   root;
   #picture;
   #title = element("h3");
@@ -72,7 +72,7 @@ class Card {
   #facts = element("dl", { class: "facts" });
   #pictures = element("div", { class: "pictures" });
   #drain;
-  /** @type {Map<string, Picture>} */
+  /** @type {Map<string, Thumbnail>} */
   #shown = new Map();
 
   /**
@@ -95,7 +95,7 @@ class Card {
 
   /**
    * @param {WorkerRow} row
-   * @param {Set<string>} live sessions that have pictures
+   * @param {Set<string>} live sessions that have frames
    * @param {number} now Unix seconds
    */
   show(row, live, now) {
@@ -107,7 +107,7 @@ class Card {
     if (row.progress == null) this.#progress.removeAttribute("value");
     else this.#progress.value = row.progress;
     this.#drain.hidden = row.state === "draining";
-    this.#say({
+    this.#showFacts({
       Slots: `${row.sessions.length} of ${row.slots} in use`,
       "Last heartbeat": `${span(row.silent_s)} ago`,
       Uptime: span(now - row.started_at),
@@ -116,7 +116,7 @@ class Card {
       ID: `…${row.worker.slice(-6)}`,
       ...(row.state === "starting" && row.text ? { Loading: row.text } : {}),
     });
-    this.#look(row, live);
+    this.#showThumbnails(row, live);
   }
 
   close() {
@@ -126,7 +126,7 @@ class Card {
   }
 
   /** @param {Record<string, string>} facts */
-  #say(facts) {
+  #showFacts(facts) {
     const lines = Object.entries(facts).map(([name, value]) =>
       element("div", {}, element("dt", {}, name), element("dd", {}, value)),
     );
@@ -137,7 +137,7 @@ class Card {
    * @param {WorkerRow} row
    * @param {Set<string>} live
    */
-  #look({ sessions, state }, live) {
+  #showThumbnails({ sessions, state }, live) {
     for (const [session, picture] of this.#shown) {
       if (sessions.includes(session)) continue;
       picture.close();
@@ -152,19 +152,19 @@ class Card {
 
   /** @param {string} session */
   #add(session) {
-    const picture = new Picture(() => this.#picture(session), `Latest frame of ${session}`);
+    const picture = new Thumbnail(() => this.#picture(session), `Latest frame of ${session}`);
     this.#shown.set(session, picture);
     this.#pictures.append(picture.root);
     return picture;
   }
 }
 
-/** One session's newest picture, while it can be seen. */
-class Picture {
+/** The latest frame of one session, refreshed while it is visible. */
+class Thumbnail {
   root;
-  /** It has pictures. */
+  /** Whether the session has frames. */
   live = false;
-  #ask;
+  #request;
   #image;
   #text = element("span", { class: "words" }, "No frame yet");
   #timer = 0;
@@ -180,7 +180,7 @@ class Picture {
    * @param {string} alt
    */
   constructor(ask, alt) {
-    this.#ask = ask;
+    this.#request = ask;
     this.#image = element("img", { alt, hidden: true });
     this.root = element("figure", {}, this.#image, this.#text);
     this.#watch.observe(this.root);
@@ -198,14 +198,14 @@ class Picture {
     clearTimeout(this.#timer);
     if (this.live && !document.hidden) {
       try {
-        this.#put(await this.#ask());
+        this.#put(await this.#request());
       } catch {
-        // None has been made yet, or its worker is busy: the next one is soon enough, and the words stay.
+        // There is no frame yet, or the worker is busy: try again with the next refresh.
       }
     }
     if (this.#closed || !this.#visible) return;
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => void this.#refresh(), PICTURE_EVERY_MS);
+    this.#timer = setTimeout(() => void this.#refresh(), REFRESH_MS);
   }
 
   /** @param {Blob} blob */

@@ -1,6 +1,6 @@
 /**
- * The page's client: obeys the machine, keeps the Peer, and gives the other parts commands, tracks and messages.
- * The only file that knows the clock, the signalling and the peer together.
+ * The page's client: it drives the connection machine, owns the Peer, and gives the rest of the page commands, tracks
+ * and messages. It is the only module that combines the clock, the signalling and the peer.
  */
 
 import { Unreachable } from "./http.js";
@@ -19,17 +19,17 @@ import { encodeCommand, encodeControl } from "./wire.js";
 /** @typedef {import("./wire.js").ModelMessage} ModelMessage */
 /** @typedef {import("./wire.js").UploadReference} UploadReference */
 /** @typedef {{state: State, problem: Problem | null}} Status */
-/** @typedef {{session: string | null, connection: number | null, owner: boolean}} ResumePoint null = none */
+/** @typedef {{session: string | null, connection: number | null, owner: boolean}} ResumePoint null stands for none */
 /** @typedef {{type: string, sentAt: number, repliedAt: number}} Reply both in milliseconds of `performance.now()` */
 /**
- * What the log shows. `out` a command, `reply` what it got (`ms` after), `in` a message nobody asked for.
+ * An entry of the log. `out`: a command; `reply`: its reply, `ms` later; `in`: a message that no command asked for.
  * @typedef {{at: Date, way: "out" | "reply" | "in" | "note", type: string, data?: unknown, ms?: number,
- *   error?: string, to?: Traffic}} Traffic `to`: the command that a reply is to
+ *   error?: string, to?: Traffic}} Traffic `to`: the command that a reply answers
  */
 
-/** In these a coordinator is asked what becomes of the session. @type {readonly State[]} */
+/** States in which the coordinator is polled for changes of the session. @type {readonly State[]} */
 const FOLLOWED = ["connecting", "ready", "lost", "reconnecting"];
-/** In these no session has waited yet. @type {readonly State[]} */
+/** States in which no session has waited for a worker yet. @type {readonly State[]} */
 const BEGINNING = ["idle", "starting", "failed", "ended"];
 
 export class Client {
@@ -45,10 +45,10 @@ export class Client {
   traffic = new Emitter();
   /** @type {Emitter<{track: string, error: unknown}>} an input could not be published again after a reconnect */
   unpublished = new Emitter();
-  /** Milliseconds from a ping to its answer; NaN until there is one. */
+  /** Milliseconds from a ping to its pong; NaN before the first pong. */
   pingMs = NaN;
 
-  /** At its server: what opens it, follows it and ends it. */
+  /** The session at its server: opened, followed and ended there. */
   session = new Session(() => this.state);
 
   #signalling;
@@ -56,14 +56,14 @@ export class Client {
   #timer = 0;
   /** @type {Peer | null} */
   #peer = null;
-  /** @type {number | null} the id that survives the peer: the next one replaces it */
+  /** @type {number | null} the connection id, which survives the peer: the next peer takes it over */
   #connection = null;
   #requests = new PendingRequests();
-  /** @type {number[]} when the unanswered pings left */
+  /** @type {number[]} send times of the pings without a pong */
   #pings = [];
-  /** @type {Map<string, MediaStreamTrack>} what the person sends, by input track */
+  /** @type {Map<string, MediaStreamTrack>} published media by input track */
   #inputs = new Map();
-  /** @type {Set<string>} outputs that are not wanted now */
+  /** @type {Set<string>} paused output tracks */
   #paused = new Set();
   /** The session had to wait for its worker. */
   #hasWaited = false;
@@ -74,7 +74,7 @@ export class Client {
     this.session.happened.listen(({ event, problem }) => this.#handle(event, problem));
     this.session.noted.listen(({ what, error }) => this.#note(what, error));
     this.session.opened.listen(({ isNew }) => {
-      // Its number is another worker's, or the last session's.
+      // The id belongs to another worker, or to the previous session.
       if (isNew) this.#connection = null;
     });
   }
@@ -93,31 +93,31 @@ export class Client {
     this.#handle("start");
   }
 
-  /** End the session or give up its place in the queue; leave it where it is another's. */
+  /** End the session or leave the queue. A session that another client owns is left, not ended. */
   stop() {
     this.#handle("stop");
   }
 
-  /** The same session by a new peer; as `start` where there is none; nothing where a try is under way. */
+  /** Connect to the same session with a new peer, or start a session. Does nothing while an attempt is under way. */
   reconnect() {
     if (["starting", "queued", "connecting", "reconnecting"].includes(this.state)) return;
     this.#handle("broken", { kind: "closed", detail: "" });
     this.#handle("start");
   }
 
-  /** The page was asleep, or the network away: see at once whether the server is still there. */
+  /** Check at once that the server responds, after the page slept or the network was down. */
   wake() {
     this.#handle("woke");
   }
 
   /**
-   * The page goes away, and nobody can tell a reload from an end. So the session is not ended but left, at once: its
-   * server would else go on making pictures until it missed us, and the window within which whoever comes back finds
-   * the session would begin only then. A place that was there at once, and on which nothing has been seen yet, is given
-   * up: who comes back gets it, or another, as fast, and who does not come back must not keep it from others for as
-   * long as a connection may take. One that was waited for is left to whoever comes back.
-   * @param {boolean} persisted the browser may bring the page back as it is: nothing is left
-   * @returns {ResumePoint | undefined} what to come back to; undefined: nothing
+   * Leave the session as the page unloads. A reload cannot be told from a closed tab, so the session is not ended: the
+   * connection is closed at once. Otherwise the server would go on sending frames until a timeout, and the time within
+   * which a client may return would begin only then. A session that got its worker without waiting, and has not
+   * connected yet, is ended: a client that returns gets a worker as fast, and one that does not return must not keep
+   * the worker from others. A session that waited in the queue is kept for a return.
+   * @param {boolean} persisted the browser may restore the page as it is: nothing is closed
+   * @returns {ResumePoint | undefined} what `resume` takes; undefined: there is nothing to come back to
    */
   leavePage(persisted) {
     if (["idle", "failed", "ended"].includes(this.state)) return undefined;
@@ -129,7 +129,7 @@ export class Client {
     return kept;
   }
 
-  /** Come back after a reload of the page. @param {ResumePoint} kept what `leavePage` gave */
+  /** Return to the session after a reload. @param {ResumePoint} point what `leavePage` returned */
   resume({ session, connection, owner }) {
     this.#connection = connection;
     this.session.restore(session, owner);
@@ -137,6 +137,7 @@ export class Client {
   }
 
   /**
+   * Send a command and wait for its reply.
    * @param {string} type
    * @param {JsonObject} [data]
    * @param {Record<string, UploadReference>} [uploads]
@@ -166,6 +167,7 @@ export class Client {
   }
 
   /**
+   * Upload a file and tell the model of it.
    * @param {File} file
    * @returns {Promise<UploadReference>}
    */
@@ -178,8 +180,9 @@ export class Client {
   }
 
   /**
-   * @param {number | null} seconds the last so many; null: all of the session, as it was recorded
-   * @returns {Promise<import("./wire.js").ClipReady>} where it can be fetched, before it is ready
+   * Ask for a clip.
+   * @param {number | null} seconds length of the clip up to now; null: the whole session
+   * @returns {Promise<import("./wire.js").ClipReady>} the clip's address, which may answer before the clip is ready
    * @throws {CommandRefused}
    */
   async clip(seconds) {
@@ -190,9 +193,10 @@ export class Client {
   }
 
   /**
-   * @param {string} name an input track
+   * Publish media on an input track, or replace what is published.
+   * @param {string} name
    * @param {MediaStreamTrack} media
-   * @throws {CommandRefused} somebody else publishes it
+   * @throws {CommandRefused} another client publishes the track
    */
   async publish(name, media) {
     if (!this.#inputs.has(name)) await this.#request("control", (id) => encodeControl({ publish: name }, id));
@@ -200,7 +204,7 @@ export class Client {
     await this.#peer?.send(name, media);
   }
 
-  /** @param {string} name silent where it is not published */
+  /** Stop publishing an input track, if it is published. @param {string} name */
   async unpublish(name) {
     if (!this.#inputs.delete(name) || !this.#peer) return;
     this.#peer.sendControl(encodeControl({ unpublish: name }));
@@ -208,7 +212,8 @@ export class Client {
   }
 
   /**
-   * @param {string} name an output track
+   * Pause or resume an output track.
+   * @param {string} name
    * @param {boolean} wanted
    */
   want(name, wanted) {
@@ -222,13 +227,13 @@ export class Client {
     return this.#peer?.stats() ?? null;
   }
 
-  /** Where the session's time goes at its server; null = there is none. */
+  /** Return the server's stage timings of the session; null if there is no session. */
   async stages() {
     const { id } = this.session;
     return id === null ? null : this.#signalling.stages(id);
   }
 
-  // --- the machine -----------------------------------------------------------------------------------------------
+  // --- the machine ---------------------------------------------------------------------------------------------------
 
   /**
    * @param {Event} event
@@ -296,7 +301,7 @@ export class Client {
     }
   }
 
-  /** No packets: when HTTP is silent too, there is nothing to wait for. @param {Peer} peer */
+  /** Give the peer up if the server does not respond over HTTP either. @param {Peer} peer */
   async #probe(peer) {
     try {
       await this.session.probe();
@@ -318,7 +323,7 @@ export class Client {
     void this.#publishAgain();
   }
 
-  /** By HTTP and not by `request_schema`: a protobuf map has no order, and the author's order is the one to show. */
+  /** Read the schema over HTTP, which keeps the author's order of fields; a protobuf map would lose it. */
   async #readSchema() {
     try {
       this.schema.emit(await this.session.schema());
@@ -327,7 +332,7 @@ export class Client {
     }
   }
 
-  /** A claim does not survive its connection (protocol 5.9): what the person was sending is claimed anew. */
+  /** Publish the inputs again: a claim on an input track ends with its connection. */
   async #publishAgain() {
     const inputs = [...this.#inputs];
     this.#inputs.clear();
@@ -343,13 +348,13 @@ export class Client {
     this.#connection = peer?.connection ?? this.#connection;
     peer?.close();
     this.#requests.abandon();
-    // The id means something within its session only.
+    // A connection id is valid only within its session.
     if (!["ended", "starting"].includes(this.#machine.state)) return;
     this.#connection = null;
     this.session.forget();
   }
 
-  // --- requests and what comes back ----------------------------------------------------------------------------
+  // --- requests and what comes back ----------------------------------------------------------------------------------
 
   /**
    * @param {"data" | "control"} channel

@@ -1,41 +1,41 @@
 /**
- * The page's connection as a pure machine: no clock, no network. The shell (`client.js`) passes `now`, carries out the
+ * The page's connection as a pure machine without clock or network. The shell (`client.js`) passes `now`, applies the
  * effects in order, and delivers `tick` at `deadline`.
  */
 
 /**
  * - `idle` nothing is open
- * - `starting` a session is asked for; the model may still be loading
+ * - `starting` a session was requested; the model may still be loading
  * - `queued` the session exists and waits for a worker
- * - `connecting` the first peer of the session is being made
- * - `ready` channels and media are up
- * - `lost` the peer went away by itself; the session is kept and the next try is at `deadline`
- * - `reconnecting` a further peer for the same session is being made
- * - `failed` it did not work; the person decides what is next
+ * - `connecting` the first peer of the session is connecting
+ * - `ready` channels are open and media flows
+ * - `lost` the peer failed or closed; the session is kept and the next attempt is at `deadline`
+ * - `reconnecting` another peer for the same session is connecting
+ * - `failed` the attempt failed; the user decides what happens next
  * - `ended` the session is over
  * @typedef {"idle" | "starting" | "queued" | "connecting" | "ready" | "lost" | "reconnecting" | "failed"
  *   | "ended"} State
  */
 /**
- * - `start` / `stop` the person asks
+ * - `start` / `stop` the user asks for it
  * - `queued` the session waits for a worker
- * - `opened` the session exists, and has its worker
+ * - `opened` the session exists and has its worker
  * - `requeued` the session lost its worker and waits for another
  * - `live` the peer is connected and both channels are open
  * - `broken` the peer failed or closed (`problem` says how)
  * - `unreachable` no HTTP answer
- * - `over` the runtime does not know the session any more
- * - `refused` the server said no (`problem.detail` is its sentence)
+ * - `over` the runtime no longer knows the session
+ * - `refused` the server refused (`problem.detail` is its sentence)
  * - `denied` the server wants a token, or another one
- * - `ended` the runtime said that the session ends (`problem.detail` is its reason)
- * - `pong` a ping was answered
- * - `woke` the page can be seen again, or the network is back
+ * - `ended` the server reported the end of the session (`problem.detail` is its reason)
+ * - `pong` a pong arrived
+ * - `woke` the page is visible again, or the network is back
  * - `tick` the deadline passed
  * @typedef {"start" | "stop" | "queued" | "opened" | "requeued" | "live" | "broken" | "unreachable" | "over"
  *   | "refused" | "denied" | "ended" | "pong" | "woke" | "tick"} Event
  */
 /**
- * What went wrong; `words.js` turns it into sentences.
+ * A problem of the connection; `words/problems.js` turns it into sentences.
  * @typedef {{kind: "unreachable" | "refused" | "forbidden" | "unauthorized" | "capacity" | "quota" | "ice" | "dtls"
  *   | "channels" | "timeout" | "closed" | "silent" | "over" | "ended" | "unsupported", detail: string,
  *   quota?: import("./http.js").Quota | null, retryAfter?: number | null}} Problem
@@ -43,7 +43,7 @@
 /** @typedef {"openSession" | "openPeer" | "replacePeer" | "closePeer" | "stopSession" | "ping"} Effect */
 
 /**
- * What a state lacks is illegal and changes nothing. `tick`, `pong` and `woke` are not here: they follow the clock.
+ * The legal events of each state; an illegal event changes nothing. `tick`, `pong` and `woke` follow the clock instead.
  * @type {Readonly<Record<State, Partial<Record<Event, State>>>>}
  */
 export const LEGAL = {
@@ -93,18 +93,18 @@ export const LEGAL = {
   ended: { start: "starting", stop: "idle" },
 };
 
-/** Seconds. A peer on one host is up in 0.2 s; 30 s is the runtime's own patience. */
+/** Seconds. A peer on one host connects in 0.2 s; the runtime gives up after 30 s, too. */
 export const CONNECT_TIMEOUT = 30;
 export const PING_INTERVAL = 5;
-/** Two pings lost and the third on its way. */
+/** Seconds without a pong: two pings were lost and the third is under way. */
 export const SILENCE = 12;
-/** Who was asleep asks at once: the clock may have slept too, and the other side's farewell went to nobody. */
+/** Seconds to wait for a pong after the page slept: the clock may have stopped, and a close may have been missed. */
 export const WAKING = 3;
-/** Waits before the tries to come back; the last one repeats until GIVE_UP. */
+/** Seconds before each reconnect attempt; the last one repeats until GIVE_UP. */
 export const RETRY_DELAYS = /** @type {const} */ ([0.3, 1, 2, 4, 5]);
-/** A runtime that is started again within five minutes finds its page waiting. */
+/** Seconds. A runtime that restarts within five minutes finds its page waiting. */
 export const GIVE_UP = 300;
-/** A model that is reloaded while its page starts a session ends that session at once, once. */
+/** Sessions in a row that may end before they connect, as when the model reloads while a session starts. */
 export const MAX_MISSES = 3;
 
 export class ConnectionMachine {
@@ -117,10 +117,10 @@ export class ConnectionMachine {
   #retries = 0;
   #lostAt = 0;
   #serverWasGone = false;
-  /** Sessions that were over before they were reached, in a row. */
+  /** Sessions in a row that ended before they connected. */
   #misses = 0;
   #lastPong = 0;
-  /** Without an answer by then there will be none. */
+  /** When the server counts as silent unless a pong arrives. */
   #silentAt = 0;
   #pongs = false;
 
@@ -128,31 +128,32 @@ export class ConnectionMachine {
     return this.#state;
   }
 
-  /** When `tick` is due, in the seconds of `now`; null: never. */
+  /** The time at which `tick` is due, in the seconds of `now`; null: never. */
   get deadline() {
     return this.#deadline;
   }
 
-  /** Why the state is `lost`, `failed` or `ended`; null elsewhere. */
+  /** The reason of the states `lost`, `failed` and `ended`; null in other states. */
   get problem() {
     return this.#problem;
   }
 
   /**
+   * Apply an event.
    * @param {Event} event
    * @param {number} now seconds, monotonic
    * @param {Problem} [problem] with `broken`, `unreachable`, `over`, `refused`, `denied` and `ended`
-   * @returns {Effect[]} what the shell has to do, in order; empty where the event is illegal
+   * @returns {Effect[]} what the shell has to do, in order; empty if the event is illegal
    */
   handle(event, now, problem) {
     if (event === "tick") return this.#tick(now);
     if (event === "pong") return this.#pong(now);
     if (event === "woke") return this.#wake(now);
-    // A runtime that came back knows nothing of the session it had: that is a restart, not an end.
+    // A runtime that restarted knows nothing of its earlier session: begin another one.
     if (event === "over" && this.#serverWasGone) return this.#restart();
-    // It ended between its start and our first word to it: ask for another, but not for ever.
+    // The session ended before the page connected to it: ask for another one, a few times.
     if (event === "over" && this.#state === "connecting" && this.#misses++ < MAX_MISSES) return this.#restart();
-    // Its author saved the model's file: the new version is what everybody waits for.
+    // The author saved the model's file: the new version is wanted.
     if (event === "ended" && problem?.detail === "reloaded" && LEGAL[this.#state].ended) return this.#restart();
     const target = LEGAL[this.#state][event];
     return target ? this.#enter(target, event, now, problem ?? null) : [];
@@ -235,7 +236,7 @@ export class ConnectionMachine {
       case "reconnecting":
         return this.handle("broken", now, { kind: "timeout", detail: `${CONNECT_TIMEOUT} s` });
       case "lost":
-        // Not through `handle`: the reason of the loss stays on screen while the try runs.
+        // Not through `handle`: the reason of the loss stays on screen during the attempt.
         return this.#enter("reconnecting", "start", now, this.#problem);
       case "ready":
         if (this.#pongs && now >= this.#silentAt) {
@@ -253,7 +254,7 @@ export class ConnectionMachine {
    * @returns {Effect[]}
    */
   #pong(now) {
-    // Official runtimes never answer a ping: silence means something only after the first answer.
+    // Official runtimes never answer a ping: silence counts only after the first pong.
     this.#pongs = true;
     this.#lastPong = now;
     this.#silentAt = now + SILENCE;

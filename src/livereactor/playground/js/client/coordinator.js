@@ -1,4 +1,4 @@
-/** A coordinator (`livereactor serve`): models to choose from, sessions that wait for a worker (protocol 1.3, 1.4). */
+/** The HTTP API of a coordinator (`livereactor serve`): several models, and sessions that may wait for a worker. */
 
 import { CLIENT, HELD_MS, Refused, Unreachable, pause } from "./http.js";
 import { Emitter } from "../shared/emitter.js";
@@ -7,24 +7,24 @@ import { Emitter } from "../shared/emitter.js";
 /** @typedef {import("./runtime.js").Known} Known */
 /** @typedef {import("./runtime.js").Opened} Opened */
 /**
- * A model as people choose it. `ready`: a worker has it loaded; `starting`: one loads; `cold`: one starts on first use;
- * `failed`: none can be had, `text` says why. `in_use`: it is ready, and no place is free. `tags`: what it takes and
- * gives beside pictures. `loop`: the path of a short film of its picture.
+ * A model on offer. `ready`: a worker has loaded it; `starting`: a worker is loading it; `cold`: a worker starts on
+ * first use; `failed`: no worker can start, and `text` says why. `in_use`: it is ready, but no worker is free. `tags`:
+ * its inputs and outputs besides video. `loop`: the path of a short preview film.
  * @typedef {{name: string, description: string, state: "ready" | "starting" | "cold" | "failed",
  *   in_use?: boolean, progress?: number, text?: string, queue_length: number, tags?: string[], loop?: string}} Model
  */
 /** @typedef {{url: string, expires_at: number}} Share */
 
-/** Seconds that a poll is held while nothing changes. */
+/** Seconds for which the server holds a poll while nothing changes. */
 const HOLD = 20;
-/** Seconds before the tries while it is away; the last one repeats until GIVE_UP. */
+/** Seconds before each retry while the coordinator does not respond; the last one repeats until GIVE_UP. */
 const DELAYS = /** @type {const} */ ([0.5, 1, 2, 4, 5]);
-/** Seconds. A coordinator that is started again knows its tickets and sessions. */
+/** Seconds. A coordinator that restarts still knows its tickets and sessions. */
 const GIVE_UP = 300;
-/** A poll that comes back sooner and brings nothing is not asked again at once. */
+/** Milliseconds between two polls that bring no change. */
 const SOONEST_MS = 1000;
 
-/** The session is over; `reason` as in behaviour 17.7, null where nobody knows. */
+/** The session has ended; `reason` is one of the end reasons of docs/protocol.md, or null if it is unknown. */
 export class SessionOver extends Error {
   /** @param {string | null} reason */
   constructor(reason) {
@@ -37,9 +37,9 @@ export class Coordinator {
   kind = /** @type {const} */ ("coordinator");
   /** @type {Emitter<void>} `isAway` has changed */
   changed = new Emitter();
-  /** It does not answer at the moment, and is asked again. */
+  /** Whether the coordinator does not respond at the moment; requests are retried. */
   isAway = false;
-  /** The model that the next session is of. */
+  /** The model of the next session. */
   model = "";
 
   #http;
@@ -47,7 +47,7 @@ export class Coordinator {
 
   /**
    * @param {import("./http.js").Http} http
-   * @param {string | null} link the session that this page was opened for; null: it begins its own
+   * @param {string | null} link the session that this page was opened for; null: the page starts its own
    */
   constructor(http, link) {
     this.#http = http;
@@ -61,7 +61,7 @@ export class Coordinator {
 
   /**
    * @param {string} [model]
-   * @returns {Promise<import("../shared/json.js").JsonObject>} `{}` where it is not known before a worker has started
+   * @returns {Promise<import("../shared/json.js").JsonObject>} `{}` while no worker has reported it
    */
   async schema(model = this.model) {
     try {
@@ -74,55 +74,55 @@ export class Coordinator {
   }
 
   /**
-   * Come back to the session that is known, join the one of the link, or make one; then wait until it has a worker.
+   * Return to the known session, join the session of the link, or create one; then wait until it has a worker.
    * @param {Known} known
    * @param {AbortSignal} signal ends the waiting
-   * @param {(view: Descriptor, owner: boolean) => void} tell called with every view before the one that is ready
+   * @param {(view: Descriptor, owner: boolean) => void} onWaiting called with every view before the ready one
    * @returns {Promise<Opened>}
    * @throws {SessionOver}
    */
-  async open(known, signal, tell) {
+  async open(known, signal, onWaiting) {
     const session = known.session ?? this.#link;
     const view = session === null ? await this.#create(signal) : await this.#poll(session, undefined, signal);
     const owner = session === null || (known.session !== null && known.owner);
-    const ready = await this.#ready(view, signal, (now) => tell(now, owner));
-    // Whoever saw it wait sees it begin.
+    const ready = await this.#ready(view, signal, (now) => onWaiting(now, owner));
+    // A client that saw the session wait also sees it begin.
     return { descriptor: ready, isNew: session === null || ready !== view, owner };
   }
 
   /**
    * @param {Descriptor} view
    * @param {AbortSignal} signal
-   * @param {(view: Descriptor) => void} tell
+   * @param {(view: Descriptor) => void} onView
    */
-  async #ready(view, signal, tell) {
+  async #ready(view, signal, onView) {
     let now = view;
     while (!now.capabilities) {
       if (now.state === "CLOSED") throw new SessionOver(now.end_reason ?? null);
-      tell(now);
+      onView(now);
       now = await this.#next(now, signal);
     }
     return now;
   }
 
   /**
-   * Tell whatever happens to a session, until it is over or the page may not ask any more.
-   * @param {Descriptor} view as it is known
+   * Report every change of a session until it ends or a request is refused.
+   * @param {Descriptor} view the latest known
    * @param {AbortSignal} signal
-   * @param {(view: Descriptor) => void} tell
+   * @param {(view: Descriptor) => void} onView
    */
-  async follow(view, signal, tell) {
+  async follow(view, signal, onView) {
     for (let now = view; now.state !== "CLOSED"; ) {
-      // A browser has six connections to a server for all its tabs: what nobody looks at does not hold one.
-      if (document.hidden) await shown(signal);
+      // A browser has six connections to a server for all its tabs: a hidden tab must not hold one of them.
+      if (document.hidden) await visible(signal);
       now = await this.#next(now, signal, Infinity);
-      tell(now);
+      onView(now);
     }
   }
 
   /**
    * @param {string} session
-   * @returns {Promise<string | null>} why it ended; null: it has not
+   * @returns {Promise<string | null>} the end reason; null: the session is open
    */
   async endReason(session) {
     const { state, end_reason } = await this.#poll(session, undefined, AbortSignal.timeout(HELD_MS));
@@ -134,7 +134,7 @@ export class Coordinator {
     await this.#http.request("ending the session", "DELETE", `sessions/${encodeURIComponent(session)}`);
   }
 
-  /** End a session while the page goes away: nobody hears the answer. @param {string} session */
+  /** End a session while the page unloads; the answer is not awaited. @param {string} session */
   abandon(session) {
     const path = `sessions/${encodeURIComponent(session)}`;
     this.#http.request("ending the session", "DELETE", path, { outlives: true }).catch(() => {});
@@ -142,14 +142,14 @@ export class Coordinator {
 
   /**
    * @param {string} session
-   * @returns {Promise<Share>} a link for somebody who may watch
+   * @returns {Promise<Share>} a link for viewers
    */
   async share(session) {
     const path = `sessions/${encodeURIComponent(session)}/share`;
     return (await this.#http.request("making the link", "POST", path, { body: {} })).json();
   }
 
-  /** Raise `Unreachable` where nobody answers. */
+  /** Raise `Unreachable` if the server does not respond. */
   async probe() {
     await this.#http.request("health", "GET", "health", { refuse: false });
   }
@@ -161,12 +161,12 @@ export class Coordinator {
       client_info: CLIENT,
       supported_transports: [{ protocol: "webrtc", version: "1.0" }],
     };
-    // An answer that was lost on the way must not leave a second session behind. No `randomUUID`: plain http has none.
+    // A retry after a lost answer must not create a second session. `randomUUID` does not exist on plain http.
     const key = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0"));
-    // Not by the signal: a request that is broken off may have made a session, which nobody would know of.
+    // The signal does not abort this request: the server may have created the session, which would then be forgotten.
     const options = { body, patience: HELD_MS, headers: { "Idempotency-Key": key.join("") } };
     /** @type {Descriptor} */
-    const made = await this.#patiently(signal, async () =>
+    const made = await this.#retrying(signal, async () =>
       (await this.#http.request("starting a session", "POST", "sessions", options)).json(),
     );
     if (!signal.aborted) return made;
@@ -175,10 +175,10 @@ export class Coordinator {
   }
 
   /**
-   * The next view that differs; a first one, without a version, at once.
+   * Return the next view that differs; at once if `view` has no version.
    * @param {Descriptor} view
    * @param {AbortSignal} signal
-   * @param {number} [patience] as in `#patiently`
+   * @param {number} [patience] as in `#retrying`
    */
   async #next(view, signal, patience) {
     const asked = performance.now();
@@ -192,7 +192,7 @@ export class Coordinator {
    * @param {string} session
    * @param {string | undefined} version
    * @param {AbortSignal} signal
-   * @param {number} [patience] as in `#patiently`
+   * @param {number} [patience] as in `#retrying`
    * @returns {Promise<Descriptor>}
    */
   async #poll(session, version, signal, patience) {
@@ -200,12 +200,12 @@ export class Coordinator {
     const held = version === undefined ? "wait=0" : `wait=${HOLD}&version=${encodeURIComponent(version)}`;
     const options = { signal, patience: HELD_MS };
     try {
-      // After a failure not held: that it is there again is news.
+      // The poll after a failure is not held: that the server is back is news.
       const ask = async (/** @type {number} */ attempt) => {
         const query = attempt === 0 ? held : "wait=0";
         return (await this.#http.request("asking for the session", "GET", `${path}?${query}`, options)).json();
       };
-      return await this.#patiently(signal, ask, patience);
+      return await this.#retrying(signal, ask, patience);
     } catch (error) {
       if (error instanceof Refused && error.status === 404) throw new SessionOver(null);
       throw error;
@@ -213,14 +213,14 @@ export class Coordinator {
   }
 
   /**
-   * Ask again, with growing waits, while the coordinator or its database is away.
+   * Retry, with growing delays, while the coordinator or its database does not respond.
    * @template T
    * @param {AbortSignal} signal
    * @param {(attempt: number) => Promise<T>} ask
    * @param {number} [patience] seconds
    * @returns {Promise<T>}
    */
-  async #patiently(signal, ask, patience = GIVE_UP) {
+  async #retrying(signal, ask, patience = GIVE_UP) {
     const giveUpAt = performance.now() + patience * 1000;
     for (let attempt = 0; ; attempt++) {
       try {
@@ -228,7 +228,7 @@ export class Coordinator {
         this.#setAway(false);
         return answer;
       } catch (error) {
-        if (signal.aborted || !passes(error) || performance.now() > giveUpAt) {
+        if (signal.aborted || !isTransient(error) || performance.now() > giveUpAt) {
           this.#setAway(false);
           throw error;
         }
@@ -249,10 +249,10 @@ export class Coordinator {
 }
 
 /**
- * Whether it may be otherwise in a moment: nobody answers, or the database does not, or we ask too often.
+ * Return whether a retry may succeed: no response, a database that is down, or a rate limit.
  * @param {unknown} error
  */
-function passes(error) {
+function isTransient(error) {
   if (error instanceof Unreachable) return true;
   if (!(error instanceof Refused)) return false;
   return (error.status === 503 && error.code !== "NO_CAPACITY") || error.quota?.type === "requests_per_minute";
@@ -260,18 +260,18 @@ function passes(error) {
 
 /**
  * @param {AbortSignal} signal
- * @returns {Promise<void>} when the page can be seen again
+ * @returns {Promise<void>} resolves when the page is visible
  */
-function shown(signal) {
+function visible(signal) {
   return new Promise((resolve, reject) => {
-    const look = () => {
+    const check = () => {
       if (document.hidden) return;
-      document.removeEventListener("visibilitychange", look);
+      document.removeEventListener("visibilitychange", check);
       resolve();
     };
-    document.addEventListener("visibilitychange", look);
+    document.addEventListener("visibilitychange", check);
     signal.addEventListener("abort", () => {
-      document.removeEventListener("visibilitychange", look);
+      document.removeEventListener("visibilitychange", check);
       reject(signal.reason);
     });
   });

@@ -1,84 +1,84 @@
 /**
- * What lets the page in: a token or a runtime's key, given behind `#` in the address or typed in. It is kept for this
- * tab only, leaves the address bar at once, and is sent in a header and never in an address.
+ * The credential of the page: a token or a runtime's key, given after `#` in the address or typed in. It is stored for
+ * this tab only, leaves the address bar at once, and is sent in a header, never in an address.
  */
 
 /**
- * @typedef {{shown: string, session: string}} CredentialRecord `session`: the one that a share link is about; "" = none
+ * @typedef {{shown: string, session: string}} CredentialRecord `session`: the session of a share link; "" = none
  */
 
 const NAME = "livereactor.credentials";
 
-/** A token or a key, and what can be told of it. The server decides; this is for what is offered. */
+/** A token or a key, with the claims that can be read from it. The server decides; the claims only shape the page. */
 export class Credential {
   /** @type {CredentialRecord} */
-  kept;
+  record;
 
   /** @param {string} shown "" = none */
   constructor(shown) {
-    this.kept = { shown, session: "" };
+    this.record = { shown, session: "" };
   }
 
-  /** For every request. @returns {Record<string, string>} */
+  /** Headers for every request. @returns {Record<string, string>} */
   get headers() {
-    const { shown } = this.kept;
+    const { shown } = this.record;
     return shown ? { Authorization: `Bearer ${shown}` } : {};
   }
 
-  /** The session that a share link is about; null: a new one is begun. */
+  /** The session of a share link; null: the page starts its own. */
   get session() {
-    return this.kept.session || null;
+    return this.record.session || null;
   }
 
-  /** Whether the token lets its holder look and nothing else. */
+  /** Whether the token allows watching only. */
   get watching() {
-    const scopes = scopesOf(this.kept.shown);
+    const scopes = scopesOf(this.record.shown);
     return scopes !== null && !scopes.includes("control");
   }
 
-  /** Whether its holder may have clips: who has a link to watch may not, unless it says so. */
+  /** Whether the token allows clips; a share link does not unless its token says so. */
   get mayRecord() {
-    const scopes = scopesOf(this.kept.shown);
+    const scopes = scopesOf(this.record.shown);
     return scopes === null || scopes.includes("record");
   }
 
-  /** The models that the token is for; null: any, as far as can be told. */
+  /** Models that the token grants; null: any, or the token does not say. */
   get models() {
-    return modelsOf(this.kept.shown);
+    return modelsOf(this.record.shown);
   }
 }
 
-/** What the page has: from its address, or typed in. */
+/** The credential of this tab: from the address, typed in, or stored before a reload. */
 export class StoredCredential extends Credential {
-  /** Take what the address and this tab have. */
+  /** Read the stored credential and the address. */
   constructor() {
     super("");
-    const kept = sessionStorage.getItem(NAME);
-    if (kept !== null) this.kept = JSON.parse(kept);
+    const stored = sessionStorage.getItem(NAME);
+    if (stored !== null) this.record = JSON.parse(stored);
     const given = readFragment(location.hash);
     if (given === null) return;
-    this.#keep(given);
-    // A link is about its own session: the one of before is left to itself.
+    this.#store(given);
+    // A share link names its own session: forget the previous one.
     if (given.session) sessionStorage.removeItem("livereactor.session");
     history.replaceState(history.state, "", location.pathname + location.search);
   }
 
   /** @param {string} shown as typed in */
   enter(shown) {
-    this.#keep({ shown: shown.trim(), session: this.kept.session });
+    this.#store({ shown: shown.trim(), session: this.record.session });
   }
 
-  /** @param {CredentialRecord} kept */
-  #keep(kept) {
-    this.kept = kept;
-    sessionStorage.setItem(NAME, JSON.stringify(kept));
+  /** @param {CredentialRecord} record */
+  #store(record) {
+    this.record = record;
+    sessionStorage.setItem(NAME, JSON.stringify(record));
   }
 }
 
 /**
- * What an address gives behind `#`: `token=…`, `key=…`, or `session=…&token=…`.
+ * Read the credential after `#` in an address: `token=…`, `key=…`, or `session=…&token=…`.
  * @param {string} hash
- * @returns {CredentialRecord | null} null: nothing that lets in
+ * @returns {CredentialRecord | null} null: no credential
  */
 export function readFragment(hash) {
   const given = new URLSearchParams(hash.replace(/^#/, ""));
@@ -87,7 +87,7 @@ export function readFragment(hash) {
 }
 
 /**
- * What a token grants. The server decides; this is for what the page offers.
+ * Return the scopes of a token, which decide what the page offers. The server verifies them; the page does not.
  * @param {string} token
  * @returns {string[] | null} null: a key, or a token that does not say
  */
@@ -97,7 +97,7 @@ export function scopesOf(token) {
 }
 
 /**
- * The models that a token is for, without their owners. As `scopesOf`: for what the page offers.
+ * Return the models that a token grants, without their owners, unverified like `scopesOf`.
  * @param {string} token
  * @returns {string[] | null} null: any, or the token does not say
  */
@@ -108,7 +108,7 @@ export function modelsOf(token) {
 
 /**
  * @param {string} token
- * @returns {any} not verified; null: they cannot be read
+ * @returns {any} the unverified claims; null: the token has none that can be read
  */
 function claimsOf(token) {
   try {

@@ -1,11 +1,11 @@
-/** PendingRequests to the server: what is shown with them, how long they may take, refusals read. */
+/** HTTP requests to the server with credential and timeout; error answers become exceptions. */
 
 /**
- * An allowance that is used up, in the server's numbers.
+ * An exhausted quota, in the numbers of the server.
  * @typedef {{type: string, limit: number, current: number}} Quota
  */
 
-/** The server answered, and the answer is no. `step` says at what, in words. */
+/** The server refused a request. `step` names the request in words. */
 export class Refused extends Error {
   /**
    * @param {string} step
@@ -24,7 +24,7 @@ export class Refused extends Error {
   }
 }
 
-/** Nobody answered: the process has ended, or the network between is down. */
+/** The server did not respond: its process has ended, or the network is down. */
 export class Unreachable extends Error {
   /** @param {string} step */
   constructor(step) {
@@ -33,12 +33,12 @@ export class Unreachable extends Error {
   }
 }
 
-/** What the page calls itself. */
+/** The name of this client in requests. */
 export const CLIENT = { sdk_version: "0.1.0", sdk_type: "livereactor-page" };
-/** Milliseconds for an answer that is held back while there is nothing to say: 20 or 25 s, and the way. */
+/** Milliseconds for an answer that the server may hold for 20 or 25 s, with time for the network. */
 export const HELD_MS = 40_000;
 const PATIENCE_MS = 10_000;
-/** A page that goes away has its requests broken off first, which is no news of the server. */
+/** Milliseconds. Browsers abort requests before a page unloads, which says nothing about the server. */
 const LEAVING_MS = 2000;
 let leftAt = -Infinity;
 globalThis.addEventListener?.("beforeunload", () => (leftAt = performance.now()));
@@ -46,8 +46,8 @@ globalThis.addEventListener?.("beforeunload", () => (leftAt = performance.now())
 export class Http {
   #base;
   #credentials;
-  /** Milliseconds that the server's clock is ahead of this one; it tells whole seconds only. */
-  #ahead = 0;
+  /** Milliseconds by which the server's clock is ahead; it reports whole seconds. */
+  #aheadMs = 0;
 
   /**
    * @param {URL} base the folder that the server serves its page from
@@ -62,30 +62,31 @@ export class Http {
     return this.#base.host;
   }
 
-  /** @param {string} path as the server gives it */
+  /** Return an absolute address. @param {string} path as the server gives it */
   url(path) {
     return new URL(path, this.#base).href;
   }
 
-  /** The server's time, in seconds of Unix time. */
+  /** Return the server's time in Unix seconds. */
   now() {
-    return (Date.now() + this.#ahead) / 1000;
+    return (Date.now() + this.#aheadMs) / 1000;
   }
 
   /**
-   * @param {string} step what is being done, in words, for the error
+   * Send a request.
+   * @param {string} step name of the request in words, for errors
    * @param {"GET" | "POST" | "PUT" | "DELETE"} method
    * @param {string} path
    * @param {{body?: object, headers?: Record<string, string>, signal?: AbortSignal, patience?: number,
-   *   refuse?: boolean, outlives?: boolean}} [options] `patience` in milliseconds; `refuse: false` hands out answers
-   *   that say no; `outlives`: it goes on when the page goes away
+   *   refuse?: boolean, outlives?: boolean}} [options] `patience`: timeout in milliseconds; `refuse: false` returns
+   *   error answers instead of raising; `outlives`: the request continues when the page unloads
    */
   async request(step, method, path, { body, headers, signal, patience, refuse = true, outlives } = {}) {
     const timeout = AbortSignal.timeout(patience ?? PATIENCE_MS);
     /** @type {Response} */
     let response;
     const url = new URL(path, this.#base);
-    // What lets in here is not shown to a store elsewhere, whose signed address a server may give.
+    // The credential is for this server only, not for a store elsewhere whose signed address the server may give.
     const shown = url.origin === this.#base.origin ? this.#credentials.headers : {};
     try {
       response = await fetch(url, {
@@ -107,13 +108,12 @@ export class Http {
       if (performance.now() - leftAt < LEAVING_MS) await new Promise((resolve) => setTimeout(resolve, LEAVING_MS));
       throw new Unreachable(step);
     }
-    return this.#judged(step, response, refuse);
+    return this.#checked(step, response, refuse);
   }
 
   /**
-   * Send a file's bytes to an address the server gave, or ask there how many it has.
-   * @param {string} address a runtime behind a proxy may not know the name it is reached by: path and query are what
-   *   counts (protocol 8)
+   * Send a file's bytes to an address that the server gave, or ask there how many it has.
+   * @param {string} address only path and query count: a runtime behind a proxy may not know its public name
    * @param {"PUT" | "PATCH" | "HEAD"} method
    * @param {Blob | null} content
    * @param {Record<string, string>} headers
@@ -125,7 +125,7 @@ export class Http {
     const response = await fetch(url, { method, body: content, headers }).catch(() => {
       throw new Unreachable(step);
     });
-    return this.#judged(step, response, true);
+    return this.#checked(step, response, true);
   }
 
   /**
@@ -133,11 +133,11 @@ export class Http {
    * @param {Response} response
    * @param {boolean} refuse
    */
-  async #judged(step, response, refuse) {
+  async #checked(step, response, refuse) {
     const date = Date.parse(response.headers.get("date") ?? "");
-    // It is cut to the second: in the middle, half of that.
-    if (!Number.isNaN(date)) this.#ahead = date + 500 - Date.now();
-    // A proxy in front says so when nobody answers behind it.
+    // The header is cut to whole seconds: on average, half a second is missing.
+    if (!Number.isNaN(date)) this.#aheadMs = date + 500 - Date.now();
+    // A proxy answers like this when the server behind it does not.
     if (response.status === 502 || response.status === 504) throw new Unreachable(step);
     if (refuse && !response.ok) throw await refusal(step, response);
     return response;
@@ -145,7 +145,7 @@ export class Http {
 }
 
 /**
- * The sentence in an error body, in whichever of the two spellings it came, and what else it says.
+ * Read an error body in either of its two spellings.
  * @param {string} step
  * @param {Response} response
  */
@@ -159,7 +159,7 @@ async function refusal(step, response) {
     const said = body.error ?? body.detail;
     reason = typeof said === "string" ? said : JSON.stringify(said ?? body);
   } catch {
-    // Not JSON: a proxy's page, perhaps. Its beginning is all there is to say.
+    // Not JSON, perhaps a proxy's page: its beginning has to do.
   }
   const { quota_type: type, limit, current } = body;
   const wait = Number(body.retry_after ?? response.headers.get("retry-after") ?? NaN);
@@ -171,6 +171,7 @@ async function refusal(step, response) {
 }
 
 /**
+ * Wait.
  * @param {number} ms
  * @param {AbortSignal} signal
  * @returns {Promise<void>} rejects when the signal aborts

@@ -1,6 +1,6 @@
 /**
- * One WebRTC peer: its offer, answer, candidates, two channels and tracks (protocol 4, 5.1). Lives from `open` to
- * `close`, once; a reconnect is a new Peer. It knows nothing of sessions' lifetimes and never tries again.
+ * One WebRTC peer: offer, answer, candidates, two data channels and tracks. A Peer is opened and closed once; a
+ * reconnect uses a new Peer. It does not retry.
  */
 
 import { Refused } from "./http.js";
@@ -12,17 +12,17 @@ import { WireError, decodeControl, decodeData } from "./wire.js";
 /** @typedef {import("./connection-machine.js").Problem} Problem */
 /** @typedef {{name: string, kind: "video" | "audio", media: MediaStreamTrack}} ReceivedTrack */
 
-/** Candidates come in bursts: one request for a burst, not one for each. */
+/** Milliseconds. Candidates come in bursts, and one request carries a burst. */
 const CANDIDATE_BATCH_MS = 25;
-/** ICE calls itself disconnected after a second of Wi-Fi trouble too; that often mends itself. */
+/** Milliseconds. ICE reports a disconnect after one second of Wi-Fi trouble, which often passes. */
 const DISCONNECTED_GRACE_MS = 3000;
 
 export class Peer {
-  /** @type {Emitter<void>} connected, both channels open; once */
+  /** @type {Emitter<void>} connected with both channels open; emitted once */
   live = new Emitter();
-  /** @type {Emitter<void>} no packets for some seconds: it may mend itself, or the other side is gone */
+  /** @type {Emitter<void>} no packets for some seconds */
   shaky = new Emitter();
-  /** @type {Emitter<Problem>} failed or closed from the other side; once, and never after `close` */
+  /** @type {Emitter<Problem>} failed, or closed by the other side; emitted once, never after `close` */
   broken = new Emitter();
   /** @type {Emitter<ReceivedTrack>} */
   received = new Emitter();
@@ -30,7 +30,7 @@ export class Peer {
   data = new Emitter();
   /** @type {Emitter<import("./wire.js").ControlFrame>} */
   control = new Emitter();
-  /** @type {Emitter<string>} a frame that could not be read: counted and dropped, the channel lives on */
+  /** @type {Emitter<string>} a frame that could not be read; it is dropped and the channel stays open */
   garbled = new Emitter();
 
   #signalling;
@@ -53,7 +53,7 @@ export class Peer {
   /**
    * @param {import("./signalling.js").Signalling} signalling
    * @param {string} session
-   * @param {number | null} connection an id from before, whose peer this one replaces; null asks for a new one
+   * @param {number | null} connection id of an earlier connection whose peer this one replaces; null asks for a new id
    */
   constructor(signalling, session, connection) {
     this.#signalling = signalling;
@@ -80,7 +80,7 @@ export class Peer {
     this.#pc.setConfiguration({ iceServers, bundlePolicy: "max-bundle" });
     this.#watch();
     for (const track of tracks) this.#addTrack(track);
-    // Control first: a server that takes the last channel for the data channel ends up on the right one (5.5).
+    // Control first: some servers take the last channel for the data channel.
     this.#control = this.#openChannel("control", (bytes) => this.control.emit(decodeControl(bytes)));
     this.#data = this.#openChannel("data", (bytes) => this.data.emit(decodeData(bytes)));
     await this.#pc.setLocalDescription();
@@ -100,8 +100,7 @@ export class Peer {
     try {
       return await this.#signalling.offer(this.#session, this.#connection ?? 0, offer, signal);
     } catch (error) {
-      // The id to be replaced may have been forgotten while its session lives on, or be another token's (409): then a
-      // new one is as good.
+      // The server may have forgotten the old id (404), or it belongs to another token (409): a new id serves as well.
       if (!offer.replace || !(error instanceof Refused) || ![404, 409].includes(error.status)) throw error;
       this.#connection = await this.#signalling.connect(this.#session, signal);
       return await this.#signalling.offer(this.#session, this.#connection, { ...offer, replace: false }, signal);
@@ -122,18 +121,18 @@ export class Peer {
     this.#data.send(frame);
   }
 
-  /** @param {Uint8Array<ArrayBuffer>} frame dropped where the channel is closed: nothing on it outlives the peer */
+  /** @param {Uint8Array<ArrayBuffer>} frame dropped if the channel is closed: nothing on it outlives the peer */
   sendControl(frame) {
     if (this.#control?.readyState === "open") this.#control.send(frame);
   }
 
-  /** The largest frame the other side takes, in bytes. */
+  /** The largest frame that the other side accepts, in bytes. */
   get maxFrame() {
     return this.#pc.sctp?.maxMessageSize || 262_144;
   }
 
   /**
-   * Send this media on an input track; null sends nothing.
+   * Send media on an input track; null stops sending.
    * @param {string} name
    * @param {MediaStreamTrack | null} media
    */
@@ -223,7 +222,7 @@ export class Peer {
     this.broken.emit(problem);
   }
 
-  /** @param {RTCIceCandidate | null} candidate null: gathering is over */
+  /** @param {RTCIceCandidate | null} candidate null: gathering has finished */
   #collect(candidate) {
     if (candidate?.candidate) {
       this.#localCandidates++;
@@ -243,14 +242,14 @@ export class Peer {
     const { signal } = this.#over;
     if (signal.aborted || this.#connection === null) return;
     this.#signalling.candidates(this.#session, this.#connection, batch, last, signal).catch((error) => {
-      // Not fatal: the server finds us by our own checks where it can be reached. If not, ICE fails and says so.
+      // Not fatal: if the server can be reached, our own checks suffice. If not, ICE fails and reports it.
       if (!signal.aborted) this.garbled.emit(String(error));
     });
   }
 }
 
 /**
- * VP8 first: one encode then serves every viewer of a session.
+ * Prefer VP8: one encode then serves every viewer of a session.
  * @param {RTCRtpTransceiver} transceiver
  */
 function preferVp8(transceiver) {
@@ -260,11 +259,11 @@ function preferVp8(transceiver) {
 }
 
 /**
- * A picture is shown when it is there, not when it could be smooth: no jitter buffer beyond what decoding needs.
+ * Show each frame as soon as it arrives: no jitter buffer beyond what decoding needs.
  * @param {RTCRtpReceiver} receiver
  */
 function showAtOnce(receiver) {
   if ("jitterBufferTarget" in receiver) receiver.jitterBufferTarget = 0;
-  // The older, Chromium-only name of the same wish, in seconds.
+  // The older, Chromium-only name of the same setting, in seconds.
   if ("playoutDelayHint" in receiver) Reflect.set(receiver, "playoutDelayHint", 0);
 }

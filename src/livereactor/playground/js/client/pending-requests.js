@@ -1,9 +1,12 @@
-/** PendingRequests that wait for their reply: matched by id, each ends once (protocol 5.7). */
+/** Requests that wait for a reply, matched by id. Each is settled once. */
 
-/** What a command gets, or what asks for a clip. @typedef {import("./wire.js").ModelMessage | import("./wire.js").ClipReady} Answer */
+/**
+ * The reply to a command, or to a request for a clip.
+ * @typedef {import("./wire.js").ModelMessage | import("./wire.js").ClipReady} Answer
+ */
 /** @typedef {{resolve: (answer: Answer | null) => void, reject: (error: CommandRefused) => void}} Waiting */
 
-/** A command or request that was answered with an error, by its code, or that got no answer. */
+/** A command or request that failed or got no reply; `code` names the cause. */
 export class CommandRefused extends Error {
   /**
    * @param {string} code
@@ -16,7 +19,7 @@ export class CommandRefused extends Error {
 }
 
 const REPLY_TIMEOUT_MS = 10_000;
-/** More than this unanswered means that nobody is answering. */
+/** More unanswered requests mean that the server does not reply. */
 const MAX_WAITING = 512;
 
 export class PendingRequests {
@@ -25,9 +28,10 @@ export class PendingRequests {
   #count = 0;
 
   /**
+   * Send a request and wait for its reply.
    * @param {string} prefix of the id
-   * @param {(id: string) => void} send raises where it cannot
-   * @returns {Promise<Answer | null>} null: acknowledged without one
+   * @param {(id: string) => void} send raises if it cannot send
+   * @returns {Promise<Answer | null>} null: acknowledged without a message
    * @throws {CommandRefused}
    */
   ask(prefix, send) {
@@ -39,7 +43,7 @@ export class PendingRequests {
       send(id);
       const timer = setTimeout(() => {
         const text = `no reply in ${REPLY_TIMEOUT_MS / 1000} s; the model may be busy`;
-        this.#take(id)?.reject(new CommandRefused("REQUEST_TIMEOUT", text));
+        this.#remove(id)?.reject(new CommandRefused("REQUEST_TIMEOUT", text));
       }, REPLY_TIMEOUT_MS);
       this.#waiting.set(id, {
         resolve: (answer) => (clearTimeout(timer), resolve(answer)),
@@ -49,26 +53,27 @@ export class PendingRequests {
   }
 
   /**
+   * Settle the request that a reply belongs to.
    * @param {string} id as the reply gives it
    * @param {{answer?: Answer, error?: import("./wire.js").WireFailure}} reply
-   * @returns {boolean} whether somebody was waiting for it
+   * @returns {boolean} whether a request was waiting for it
    */
   settle(id, { answer, error }) {
-    const waiting = this.#take(id);
+    const waiting = this.#remove(id);
     if (error) waiting?.reject(new CommandRefused(error.code, error.message));
     else waiting?.resolve(answer ?? null);
     return waiting !== undefined;
   }
 
-  /** The connection is gone: nothing will be answered any more. */
+  /** Fail all requests: the connection is gone. */
   abandon() {
     for (const id of [...this.#waiting.keys()]) {
-      this.#take(id)?.reject(new CommandRefused("DISCONNECTED", "the connection was lost before the reply"));
+      this.#remove(id)?.reject(new CommandRefused("DISCONNECTED", "the connection was lost before the reply"));
     }
   }
 
   /** @param {string} id */
-  #take(id) {
+  #remove(id) {
     const waiting = this.#waiting.get(id);
     this.#waiting.delete(id);
     return waiting;

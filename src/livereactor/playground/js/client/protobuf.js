@@ -1,6 +1,6 @@
-/** Protobuf's fields to bytes and back, whatever the message. Pure: no DOM, no network, no state. */
+/** Encode and decode the fields of any protobuf message. Pure: no DOM, no network, no state. */
 
-/** Bytes that are no protobuf message. */
+/** The bytes are not a valid protobuf message. */
 export class WireError extends Error {}
 
 const VARINT = 0;
@@ -79,7 +79,7 @@ export class Writer {
 /** @typedef {number | Uint8Array | DataView} FieldValue of a varint, of a length-delimited field, of a fixed one */
 
 /**
- * The fields of one message, in order, whatever their numbers.
+ * Yield the fields of one message, in order.
  * @param {Uint8Array} bytes
  * @returns {Generator<{field: number, value: FieldValue}>}
  */

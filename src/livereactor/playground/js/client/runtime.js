@@ -1,19 +1,19 @@
-/** A stand-alone runtime (`livereactor run`): one model, one session (protocol 1.6). */
+/** The HTTP API of a stand-alone runtime (`livereactor run`): one model, one session. */
 
 import { HELD_MS, Refused, pause } from "./http.js";
 
 /** @typedef {import("./signalling.js").Descriptor} Descriptor */
 /** @typedef {{status: string, state: string, detail?: string | null, progress?: number | null}} Health */
 /**
- * What the page knows of the session it had. `session`, `connection`: null = none.
+ * The session and connection that the page had before; null stands for none.
  * @typedef {{session: string | null, connection: number | null, owner: boolean}} Known
  */
 /**
- * `isNew`: nobody was in it yet, so every parameter is at its default. `owner`: this page began it.
+ * `isNew`: no client has used it yet, so every parameter has its default. `owner`: this page started it.
  * @typedef {{descriptor: Descriptor, isNew: boolean, owner: boolean}} Opened
  */
 
-/** A model may load for a long time: one try a second for half an hour. */
+/** Attempts, one a second: a model may load for half an hour. */
 const LOADING_TRIES = 1800;
 
 export class Runtime {
@@ -25,7 +25,7 @@ export class Runtime {
     this.#http = http;
   }
 
-  /** @returns {Promise<Health>} also where the runtime is unhealthy: then `status` says so */
+  /** @returns {Promise<Health>} also if the runtime is unhealthy, as `status` then says */
   async health() {
     return (await this.#http.request("health", "GET", "health", { refuse: false })).json();
   }
@@ -36,7 +36,7 @@ export class Runtime {
   }
 
   /**
-   * Open the session, or join the one that is running. Waits while the model is loading.
+   * Start the session or join the running one. Waits while the model loads.
    * @param {Known} known
    * @param {AbortSignal} signal ends the waiting
    * @returns {Promise<Opened>}
@@ -50,7 +50,7 @@ export class Runtime {
 
   /**
    * @param {AbortSignal} signal
-   * @returns {Promise<Descriptor>} what is there now, perhaps since before this page
+   * @returns {Promise<Descriptor>} the session, which may be older than this page
    */
   async #start(signal) {
     for (let attempt = 1; ; attempt++) {
@@ -59,7 +59,7 @@ export class Runtime {
         return await (await this.#http.request("starting a session", "POST", "start_session", options)).json();
       } catch (error) {
         if (!(error instanceof Refused)) throw error;
-        // 409: the official runtime has a session already and does not hand it out a second time.
+        // 409: the official runtime has a session already and does not return it a second time.
         if (error.status === 409)
           return (await this.#http.request("joining the session", "GET", "session", { signal })).json();
         if (error.status !== 503 || attempt >= LOADING_TRIES) throw error;
@@ -72,11 +72,11 @@ export class Runtime {
     await this.#http.request("stopping the session", "POST", "stop_session");
   }
 
-  /** Raise `Unreachable` where nobody answers. */
+  /** Raise `Unreachable` if the server does not respond. */
   async probe() {
     await this.health();
   }
 
-  /** Nothing happens to a session behind the back of its connections. */
+  /** Return at once: a runtime tells its connections all that happens to the session. */
   async follow() {}
 }

@@ -1,6 +1,6 @@
 /**
- * The session at its server: begun or come back to, followed, ended, and what an error on the way to it means. It tells
- * the machine what happened; what follows from that is the machine's.
+ * The session at its server: started or resumed, followed, and ended. Errors on the way become events for the
+ * connection machine, which decides what follows.
  */
 
 import { SessionOver } from "./coordinator.js";
@@ -11,7 +11,7 @@ import { Emitter } from "../shared/emitter.js";
 /** @typedef {import("./connection-machine.js").Problem} Problem */
 /** @typedef {import("./signalling.js").Descriptor} Descriptor */
 
-/** Who says no to a session that is said to be ready is not asked again at once. */
+/** Milliseconds before a session that moves between workers is asked for again. */
 const MOVING_MS = 1000;
 
 export class Session {
@@ -19,35 +19,35 @@ export class Session {
   happened = new Emitter();
   /** @type {Emitter<{descriptor: Descriptor, isNew: boolean}>} `isNew`: every parameter is at its default */
   opened = new Emitter();
-  /** @type {Emitter<Descriptor>} as it is now: while it waits for a worker, and whenever it changed */
+  /** @type {Emitter<Descriptor>} the latest view: while it waits for a worker, and whenever it changed */
   described = new Emitter();
-  /** @type {Emitter<{what: string, error: unknown}>} what went wrong and changes nothing */
+  /** @type {Emitter<{what: string, error: unknown}>} an error without consequences */
   noted = new Emitter();
-  /** @type {string | null} what is begun or joined; a new try comes back to it */
+  /** @type {string | null} id of the session; the next attempt returns to it */
   id = null;
-  /** Whether this page began it; who joined one that others use leaves it to them. */
+  /** Whether this page started the session. A page that joined one leaves it open. */
   owner = true;
-  /** @type {Descriptor | null} the last with capabilities, or the first of one that waits */
+  /** @type {Descriptor | null} the latest with capabilities, or the first of a waiting session */
   descriptor = null;
 
-  /** @type {import("./server.js").Server | null} null: not known yet, and nothing can be started */
+  /** @type {import("./server.js").Server | null} null: not known yet */
   #server = null;
   #stateNow;
   #opening = new AbortController();
   #following = new AbortController();
 
-  /** @param {() => import("./connection-machine.js").State} stateNow of the machine */
+  /** @param {() => import("./connection-machine.js").State} stateNow returns the state of the machine */
   constructor(stateNow) {
     this.#stateNow = stateNow;
   }
 
-  /** @param {import("./server.js").Server} server where the page came from, now that it is known */
+  /** @param {import("./server.js").Server} server that served the page */
   setServer(server) {
     this.#server = server;
   }
 
   /**
-   * What the page had before it was loaded again.
+   * Set what the page had before a reload.
    * @param {string | null} id
    * @param {boolean} owner
    */
@@ -56,7 +56,7 @@ export class Session {
     this.owner = owner;
   }
 
-  /** @param {number | null} connection the page's, in the session that is known; null = none */
+  /** Start or resume the session. @param {number | null} connection id in the known session; null = none */
   async open(connection) {
     this.#opening = new AbortController();
     const { signal } = this.#opening;
@@ -74,22 +74,22 @@ export class Session {
     }
   }
 
-  /** Wait for it no longer. */
+  /** Stop waiting for the session. */
   leave() {
     this.#opening.abort();
   }
 
-  /** Ask what becomes of it no longer. */
+  /** Stop following the session. */
   unfollow() {
     this.#following.abort();
   }
 
-  /** The next is another one. */
+  /** Forget the session; the next one is new. */
   forget() {
     this.id = this.descriptor = null;
   }
 
-  /** End it where it is ours. */
+  /** End the session if this page owns it. */
   async end() {
     const { id, owner } = this;
     this.forget();
@@ -97,12 +97,12 @@ export class Session {
     try {
       await this.#here.close(id);
     } catch (error) {
-      // The person wanted it over and for this page it is; the server ends it by itself when nobody is connected.
+      // For this page the session is over; the server ends it by itself once no client is connected.
       this.noted.emit({ what: "stop", error });
     }
   }
 
-  /** End it while the page goes away. @returns {boolean} whether it could: it is ours, and may be ended by itself */
+  /** End the session while the page unloads. @returns {boolean} whether this page owns it and could end it */
   abandon() {
     const { id, owner } = this;
     if (!owner || id === null || this.#here.kind !== "coordinator") return false;
@@ -110,19 +110,20 @@ export class Session {
     return true;
   }
 
-  /** @returns {Promise<import("../shared/json.js").JsonObject>} of its model */
+  /** @returns {Promise<import("../shared/json.js").JsonObject>} schema of the model */
   async schema() {
     return this.#here.schema(this.descriptor?.model?.name);
   }
 
-  /** Raise `Unreachable` where nobody answers. */
+  /** Raise `Unreachable` if the server does not respond. */
   async probe() {
     await this.#here.probe();
   }
 
   /**
-   * @param {unknown} error from the server or WebRTC, on the way to a connection
-   * @param {() => boolean} isWanted whether it still matters to anybody
+   * Turn an error into an event for the machine.
+   * @param {unknown} error of the server or of WebRTC, while connecting
+   * @param {() => boolean} isWanted whether the attempt is still current
    */
   async fail(error, isWanted) {
     if (!isWanted()) return;
@@ -147,11 +148,11 @@ export class Session {
   }
 
   /**
-   * @param {Descriptor} view of a session that has no worker yet
+   * @param {Descriptor} view of a session without a worker
    * @param {boolean} owner
    */
   #waits(view, owner) {
-    // From the first word on: a reload of the page must find its place in the queue.
+    // From the first view on: a reload of the page must find its place in the queue.
     this.owner = owner;
     this.#describe(view);
     if (view.state === "SUSPENDED") this.#report("queued");
@@ -164,7 +165,7 @@ export class Session {
     this.described.emit(view);
   }
 
-  /** What becomes of it, told by its coordinator. @param {Descriptor} view */
+  /** Follow the session at its coordinator. @param {Descriptor} view */
   async #follow(view) {
     this.#following.abort();
     this.#following = new AbortController();
@@ -174,7 +175,7 @@ export class Session {
     } catch (error) {
       if (signal.aborted) return;
       if (error instanceof SessionOver) return this.#reportEnd(error.reason);
-      // A token that ends does not end the stream (behaviour 16.9); from here on only the worker tells.
+      // An expired token does not end a running stream; from here on only the worker reports changes.
       this.noted.emit({ what: "session", error });
     }
   }
@@ -186,7 +187,7 @@ export class Session {
     else this.#report("requeued");
   }
 
-  /** @param {string | null} reason null: nobody knows */
+  /** @param {string | null} reason null: unknown */
   #reportEnd(reason) {
     this.#report("ended", reason === null ? { kind: "over", detail: "" } : { kind: "ended", detail: reason });
   }
@@ -199,10 +200,10 @@ export class Session {
     const state = this.#stateNow();
     if (error.status === 401) return this.#report("denied", { kind: "unauthorized", detail: error.reason });
     if (state !== "starting" && state !== "queued") {
-      // 404: the server knows neither session nor connection; 400: it has no session at all. Once a session was open
-      // both mean that it is over. A connection id from before a restart is of no use either.
+      // 404: the server does not know the session or the connection; 400: it has no session. After a session was open,
+      // both mean that it has ended. A connection id from before a restart is invalid, too.
       if ([400, 404].includes(error.status)) return this.#gone(error.message, isWanted);
-      // It has no worker at the moment, or its worker is not to be reached: its coordinator tells when it has.
+      // The session has no worker now, or the worker cannot be reached: the coordinator reports when that changes.
       const isMoving = error.status === 409 || (error.status === 503 && state === "connecting");
       if (isMoving && this.#here.kind === "coordinator") {
         await new Promise((resolve) => setTimeout(resolve, MOVING_MS));

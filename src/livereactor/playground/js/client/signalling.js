@@ -1,18 +1,19 @@
-/** Signalling and uploads of a session (protocol 1.7 to 1.11, 8), the same at a runtime and at a coordinator. */
+/** WebRTC signalling and uploads of a session, the same at a runtime and at a coordinator (see docs/protocol.md). */
 
 import { CLIENT, HELD_MS, Refused, pause } from "./http.js";
 import { sendFile } from "./uploads.js";
 
 /** @typedef {{name: string, kind: "video" | "audio", direction: "recvonly" | "sendonly"}} Track */
 /**
- * A place in the queue: `position` 1 is next; seconds; `loading` 0..1 of a worker that is on its way.
+ * A place in the queue. `position` 1 is next; times in seconds; `loading` 0..1 is the progress of a starting worker.
  * @typedef {{position: number, length: number, estimated_wait?: number, estimate_error?: number, loading?: number,
  *   loading_text?: string}} Queue
  */
 /**
- * A session as its server describes it. From `queue` on, coordinators only; `expires_at` in seconds of Unix time.
+ * A session as its server describes it. Only coordinators set `queue` and later; `expires_at` in Unix seconds.
  * @typedef {{session_id: string, state: string, model?: {name: string}, capabilities?: {tracks: Track[]},
- *   recording?: {enabled: boolean}, queue?: Queue, expires_at?: number, end_reason?: string, version?: string}} Descriptor
+ *   recording?: {enabled: boolean}, queue?: Queue, expires_at?: number, end_reason?: string,
+ *   version?: string}} Descriptor
  */
 /** @typedef {{candidate: string, sdp_mid: string | null, sdp_mline_index: number | null}} Candidate */
 /** @typedef {{mid: string, name: string, kind: string, direction: string}} TrackMapping */
@@ -61,9 +62,9 @@ export class Signalling {
   /**
    * @param {string} session
    * @param {number} connection
-   * @param {{sdp: string, tracks: TrackMapping[], replace: boolean}} offer `replace`: an earlier peer of this id goes
+   * @param {{sdp: string, tracks: TrackMapping[], replace: boolean}} offer `replace`: it replaces an earlier peer
    * @param {AbortSignal} signal
-   * @returns {Promise<string | undefined>} the answer's SDP, if it is there already
+   * @returns {Promise<string | undefined>} the answer's SDP, if the server returned it at once
    */
   async offer(session, connection, { sdp, tracks, replace }, signal) {
     const body = { sdp_offer: sdp, client_info: CLIENT, track_mapping: tracks, want_answer: true };
@@ -94,7 +95,7 @@ export class Signalling {
    * @param {string} session
    * @param {number} connection
    * @param {Candidate[]} candidates
-   * @param {boolean} last gathering is over
+   * @param {boolean} last whether gathering has finished
    * @param {AbortSignal} signal
    */
   async candidates(session, connection, candidates, last, signal) {
@@ -104,17 +105,17 @@ export class Signalling {
   }
 
   /**
-   * Where the session's time goes, as its server measures it.
+   * Read the stage timings of the session, as its server measures them.
    * @param {string} session
    * @returns {Promise<StageTiming[]>}
    */
   async stages(session) {
     const path = `sessions/${encodeURIComponent(session)}/stages`;
-    return (await (await this.#http.request("asking where the time goes", "GET", path)).json()).stages;
+    return (await (await this.#http.request("reading the stage timings", "GET", path)).json()).stages;
   }
 
   /**
-   * Send a file's bytes; the model hears of it by `file_uploaded`, which is the caller's to send.
+   * Upload a file. The caller then announces it to the model by `file_uploaded`.
    * @param {string} session
    * @param {File} file
    * @returns {Promise<UploadReference>}

@@ -1,24 +1,24 @@
-/** A file's bytes on their way: where the network breaks they go on from what landed (tus 1.0.0), at servers of ours. */
+/** Upload a file, resuming after network failures as tus 1.0.0 does where the server supports it. */
 
 import { Refused, Unreachable } from "./http.js";
 
 /** @typedef {Pick<import("./http.js").Http, "send">} Http */
 
-/** Milliseconds before the next try, while no more bytes land. */
+/** Milliseconds before each retry, while no more bytes arrive. */
 const PAUSES_MS = [100, 300, 1000, 2000, 4000, 8000];
-/** 409: at another offset than we thought, or a request that hangs still writes. */
-const PASSING = [408, 409, 429];
+/** Retried. 409: the offset is wrong, or an earlier request is still writing. */
+const TRANSIENT = [408, 409, 429];
 
 /**
  * @param {Http} http
  * @param {string} address
  * @param {Blob} file
  * @param {string} type
- * @param {boolean} takesPieces the server told an offset with the address; official ones tell none, and take one PUT
+ * @param {boolean} isResumable whether the server can resume: official servers take one PUT
  * @param {(ms: number) => Promise<void>} [wait]
  */
-export async function sendFile(http, address, file, type, takesPieces, wait = pass) {
-  if (!takesPieces) {
+export async function sendFile(http, address, file, type, isResumable, wait = sleep) {
+  if (!isResumable) {
     await http.send(address, "PUT", file, { "Content-Type": type });
     return;
   }
@@ -27,7 +27,7 @@ export async function sendFile(http, address, file, type, takesPieces, wait = pa
   for (let tries = 0; ; tries++) {
     try {
       if (broke) {
-        const there = await reached(http, address);
+        const there = await offsetOf(http, address);
         if (there > offset) tries = 0;
         offset = there;
       }
@@ -35,7 +35,7 @@ export async function sendFile(http, address, file, type, takesPieces, wait = pa
       await http.send(address, "PATCH", file.slice(offset), headers);
       return;
     } catch (error) {
-      if (!passes(error) || tries >= PAUSES_MS.length) throw error;
+      if (!isTransient(error) || tries >= PAUSES_MS.length) throw error;
       broke = true;
     }
     await wait(/** @type {number} */ (PAUSES_MS[tries]));
@@ -46,17 +46,17 @@ export async function sendFile(http, address, file, type, takesPieces, wait = pa
  * @param {Http} http
  * @param {string} address
  */
-async function reached(http, address) {
+async function offsetOf(http, address) {
   const response = await http.send(address, "HEAD", null, {});
   return Number(response.headers.get("upload-offset") ?? 0);
 }
 
 /** @param {unknown} error */
-function passes(error) {
-  return error instanceof Unreachable || (error instanceof Refused && PASSING.includes(error.status));
+function isTransient(error) {
+  return error instanceof Unreachable || (error instanceof Refused && TRANSIENT.includes(error.status));
 }
 
 /** @param {number} ms */
-async function pass(ms) {
+async function sleep(ms) {
   await new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -1,8 +1,8 @@
 /**
- * The binary wire format (protocol 5.6): protobuf frames to bytes and back. Pure: no DOM, no network, no state.
+ * Encode and decode the frames of the two data channels (docs/protocol.md). Pure: no DOM, no network, no state.
  *
- * Hand-written for exactly the messages the page sends and reads, so that the page needs no generator and no
- * dependency. Unknown fields are skipped, as proto3 asks; bytes that are no message raise `WireError`.
+ * Written by hand for the messages that the page uses, so that the page needs no generator and no dependency. Unknown
+ * fields are skipped, as proto3 requires; bytes that are not a message raise `WireError`.
  */
 
 import { WireError, Writer, asBytes, asDouble, asText, fields } from "./protobuf.js";
@@ -15,15 +15,15 @@ export { WireError };
 /** @typedef {{code: string, message: string}} WireFailure */
 /** @typedef {{type: string, data: JsonObject}} ModelMessage */
 /**
- * What came on `data`. Neither message nor error: a bare acknowledgement.
+ * A frame from `data`. Without message and error it is a bare acknowledgement.
  * @typedef {{requestId: string, message?: ModelMessage, error?: WireFailure}} DataFrame
  */
 /**
- * A clip that was asked for (9.1). `start`, `end` and `now` in seconds of the recording; `playlist` an address.
+ * A requested clip. `start`, `end` and `now` in seconds of the recording; `playlist` is an address.
  * @typedef {{kind: string, start: number, end: number, now: number, playlist: string}} ClipReady
  */
 /**
- * What came on `control`; of a schema only that there is one. No id and no payload: the answer to a ping (5.10).
+ * A frame from `control`; of a schema only that it came. A frame without id and payload is a pong.
  * @typedef {{requestId: string, schema?: true, ended?: string, clip?: ClipReady,
  *   moderation?: {action: string, message: string}, error?: WireFailure}} ControlFrame
  */
@@ -35,11 +35,11 @@ export { WireError };
 
 const REQUEST = 1;
 const NOTIFICATION = 3;
-/** Deeper values are refused in both directions: a parser must not run out of stack on hostile bytes. */
+/** Nesting limit in both directions: hostile bytes must not exhaust the stack. */
 const MAX_DEPTH = 64;
 
 /**
- * A command as one frame for `data`.
+ * Encode a command as one frame for `data`.
  * @param {string} requestId non-empty; the reply repeats it
  * @param {string} type the command's name
  * @param {JsonObject} data numbers must be finite
@@ -55,9 +55,9 @@ export function encodeCommand(requestId, type, data, uploads = {}) {
 }
 
 /**
- * A request or notification as one frame for `control`.
+ * Encode a request or notification as one frame for `control`.
  * @param {ControlOrder} order
- * @param {string} [requestId] for what is answered: `publish`, `clip`, `recording`
+ * @param {string} [requestId] for requests that get a reply: `publish`, `clip`, `recording`
  * @returns {Uint8Array<ArrayBuffer>}
  */
 export function encodeControl(order, requestId = "") {
@@ -73,7 +73,8 @@ export function encodeControl(order, requestId = "") {
 }
 
 /**
- * @param {Uint8Array} bytes one frame from `data`
+ * Decode one frame from `data`.
+ * @param {Uint8Array} bytes
  * @returns {DataFrame}
  * @throws {WireError}
  */
@@ -89,7 +90,8 @@ export function decodeData(bytes) {
 }
 
 /**
- * @param {Uint8Array} bytes one frame from `control`
+ * Decode one frame from `control`.
+ * @param {Uint8Array} bytes
  * @returns {ControlFrame}
  * @throws {WireError}
  */
@@ -108,7 +110,7 @@ export function decodeControl(bytes) {
   return frame;
 }
 
-// --- writing ---------------------------------------------------------------------------------------------------
+// --- writing ---------------------------------------------------------------------------------------------------------
 
 /**
  * @param {string} requestId
@@ -158,7 +160,7 @@ function structValue(value, depth) {
   return writer.message(6, list);
 }
 
-// --- reading ---------------------------------------------------------------------------------------------------
+// --- reading ---------------------------------------------------------------------------------------------------------
 
 /** @param {Uint8Array} bytes */
 function firstText(bytes) {
@@ -210,7 +212,7 @@ function clipReady(bytes) {
   return clip;
 }
 
-/** These are told by their words alone (9.1). @type {Record<string, string>} */
+/** Codes of clip failures, which servers report by their texts only. @type {Record<string, string>} */
 const CLIP_FAILURES = {
   "recorder disabled": "RECORDER_DISABLED",
   "recorder disabled or encoder crashed": "RECORDER_DISABLED",

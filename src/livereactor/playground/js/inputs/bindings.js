@@ -1,20 +1,21 @@
-/** What a model is played by: its parameters and commands that have keys or a gamepad control, and their names. Pure. */
+/** The parameters and commands that are bound to keys or to a gamepad control, and the names of those. Pure. */
 
 import { readable } from "../shared/text.js";
 
 
 /** @typedef {import("./schema.js").Model} Model */
 /**
- * `name` is the command it gives. An axis goes from `low` over `rest`, where it is let go, to `high`; its `keys` are for
- * down and up. A switch is true while held. A press is a command without arguments.
+ * A binding. `name` is the command to send. An axis moves from `low` over `rest`, its value when released, to `high`;
+ * its `keys` move it down and up. A switch is true while held. A press is a command without arguments.
  * @typedef {{kind: "axis" | "switch" | "press", name: string, label: string, keys: string[], pad: string, low: number,
  *   high: number, rest: number, integer: boolean}} Bound
  */
-/** Two axes under one thumb. @typedef {{x: Bound | null, y: Bound | null}} Stick */
+/** Two axes on one touch stick. @typedef {{x: Bound | null, y: Bound | null}} Stick */
 
 /**
+ * Return the bindings of a model.
  * @param {Model} model
- * @returns {Bound[]} in the order they are declared
+ * @returns {Bound[]} in order of declaration
  */
 export function boundIn(model) {
   const parameters = model.parameters.flatMap(({ name, field }) => {
@@ -42,9 +43,9 @@ function bound(kind, about) {
 }
 
 /**
- * How a screen without keys plays them: at most two sticks, and what is held or pressed.
+ * Lay bindings out for a touch screen: at most two sticks, and buttons.
  * @param {readonly Bound[]} all
- * @returns {{sticks: Stick[], buttons: Bound[]}} axes that find no place keep their sliders
+ * @returns {{sticks: Stick[], buttons: Bound[]}} axes without a stick keep their sliders
  */
 export function forTouch(all) {
   /** @type {Stick[]} */
@@ -53,7 +54,7 @@ export function forTouch(all) {
     { x: null, y: null },
   ];
   const axes = all.filter((each) => each.kind === "axis" && !isTrigger(each));
-  // Those a gamepad has a place for take theirs first.
+  // Axes with a gamepad control choose their stick first.
   for (const axis of [...axes.filter(({ pad }) => pad), ...axes.filter(({ pad }) => !pad)]) {
     const along = isAcross(axis) ? "x" : "y";
     const wanted = axis.pad.startsWith("right") ? [...sticks].reverse() : sticks;
@@ -70,7 +71,7 @@ function isTrigger({ pad }) {
 }
 
 /**
- * Whether an axis goes from left to right rather than down and up.
+ * Return whether an axis is horizontal.
  * @param {Bound} axis
  */
 export function isAcross({ pad, keys }) {
@@ -88,7 +89,7 @@ const KEY_SIGNS = {
   pagedown: "Page down",
 };
 
-/** @param {string} key as in a binding */
+/** Return the label of a key. @param {string} key as in a binding */
 export function keySign(key) {
   return KEY_SIGNS[key] ?? (key.length === 1 ? key.toUpperCase() : readable(key));
 }
@@ -109,7 +110,7 @@ const PAD_SIGNS = {
   right: "D-pad →",
 };
 
-/** @param {string} control as in a binding */
+/** Return the label of a gamepad control. @param {string} control as in a binding */
 export function padSign(control) {
   return PAD_SIGNS[control] ?? readable(control);
 }

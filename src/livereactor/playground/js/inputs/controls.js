@@ -1,4 +1,4 @@
-/** The controls, made from the model's schema: a parameter is an editor, a command a button or a form. */
+/** The controls of a model, built from its schema: an editor for a parameter, a button or a form for a command. */
 
 import { boundIn } from "./bindings.js";
 import { CommandRefused } from "../client/pending-requests.js";
@@ -15,11 +15,13 @@ import { readable, sentence } from "../shared/text.js";
 /** @typedef {import("./schema.js").Model["parameters"][number]} Parameter */
 /** @typedef {import("../client/wire.js").UploadReference} UploadReference */
 /** @typedef {{data: JsonObject, uploads: Record<string, File>}} Arguments */
-/** What became of a command that a person gave: `fault` empty: it was taken; `isPlaced`: it is said beside its field.
- * @typedef {{fault: string, isPlaced: boolean}} Outcome */
+/**
+ * The result of a command. `fault`: why it was refused, empty if it was accepted; `isPlaced`: shown beside its field.
+ * @typedef {{fault: string, isPlaced: boolean}} Outcome
+ */
 
 export class Controls {
-  /** @type {Emitter<void>} for another schema, or for a new session */
+  /** @type {Emitter<void>} the controls were drawn anew */
   drawn = new Emitter();
 
   #client;
@@ -29,7 +31,7 @@ export class Controls {
   /** @type {JsonObject} */
   #document = {};
   #hint = "";
-  /** @type {Command | null} which command a touch of the picture gives */
+  /** @type {Command | null} the command that a pointer on the video sends */
   #pointer = null;
   /** @type {Map<string, Editor[]>} */
   #forms = new Map();
@@ -47,40 +49,41 @@ export class Controls {
     this.#root = root;
     client.schema.listen((document) => this.show(document));
     client.traffic.listen(({ way, type, data }) => {
-      if (way === "in" && type.endsWith("_set")) this.#follow(/** @type {JsonObject} */ (data));
+      if (way === "in" && type.endsWith("_set")) this.#showReported(/** @type {JsonObject} */ (data));
     });
   }
 
-  /** The command that a touch of the picture gives, if the model has one. */
+  /** The command that a pointer on the video sends; null if the model has none. */
   get pointer() {
     return this.#pointer;
   }
 
-  /** What has keys or a place on the gamepad. */
+  /** The bindings to keys and gamepad controls. */
   get bound() {
     return this.#bound;
   }
 
-  /** What the model accepted in this session, by parameter. */
+  /** The values that the model accepted in this session, by parameter. */
   get accepted() {
     return this.#accepted;
   }
 
-  /** @param {[string, JsonValue][]} values what the model had accepted before the page was loaded again */
+  /** Restore accepted values after a reload. @param {[string, JsonValue][]} values */
   restore(values) {
     for (const [field, value] of values) this.#accepted.set(field, value);
     this.#draw();
   }
 
-  /** A new session: every parameter is back at its default. */
+  /** Reset every parameter to its default, for a new session. */
   reset() {
     this.#accepted.clear();
     this.#draw();
   }
 
   /**
-   * @param {JsonObject} document the schema; drawn anew only where it differs from the one on screen
-   * @param {string} [hint] what is said instead, where it is not known
+   * Draw the controls of a schema, if it differs from the one on screen.
+   * @param {JsonObject} document
+   * @param {string} [hint] shown instead of controls if the schema is unknown
    */
   show(document, hint = "") {
     if (JSON.stringify(document) === JSON.stringify(this.#document) && hint === this.#hint) return;
@@ -90,23 +93,23 @@ export class Controls {
   }
 
   /**
-   * A touch of the picture: the pointer command with this place and the other arguments as they stand in its form.
+   * Send the pointer command with a position and the other values of its form.
    * @param {number} x 0..1
    * @param {number} y 0..1
-   * @returns {Promise<string>} why it had no effect; empty: it had
+   * @returns {Promise<string>} why it was refused; empty if it was accepted
    */
   async touch(x, y) {
     if (!this.#pointer) return "";
     const editors = this.#forms.get(this.#pointer.name) ?? [];
-    this.#place(editors, this.#pointer, { x, y });
+    this.#fillIn(editors, this.#pointer, { x, y });
     return (await this.#send(this.#pointer, editors)).fault;
   }
 
   /**
-   * A hand on a key or a stick sets a parameter.
+   * Set a parameter from a key, stick or gamepad.
    * @param {string} name of its command
    * @param {number | boolean} value
-   * @returns {Promise<string>} why it had no effect; empty: it had
+   * @returns {Promise<string>} why it was refused; empty if it was accepted
    */
   async push(name, value) {
     const parameter = this.#parameters.get(name);
@@ -116,22 +119,22 @@ export class Controls {
   }
 
   /**
-   * A key or button gives a command as it is.
+   * Send a command without arguments.
    * @param {string} name
-   * @returns {Promise<string>} why it had no effect; empty: it had
+   * @returns {Promise<string>} why it was refused; empty if it was accepted
    */
   async press(name) {
-    return this.#client.command(name).then(() => "", inWords);
+    return this.#client.command(name).then(() => "", messageOf);
   }
 
   /**
-   * The model has set parameters itself: a message that is called `…_set` tells them by their names. What a person is
-   * about to enter stays.
-   * @param {JsonObject} told
+   * Show parameters that the model set itself and reported in a message named `…_set`. A field that the user is
+   * changing keeps its value.
+   * @param {JsonObject} reported
    */
-  #follow(told) {
+  #showReported(reported) {
     for (const { field, editor } of this.#parameters.values()) {
-      const value = told[field];
+      const value = reported[field];
       if (value === undefined) continue;
       this.#accepted.set(field, value);
       if (!editor.isHeld()) editor.write(value);
@@ -153,7 +156,7 @@ export class Controls {
         ? section("Actions", element("div", { class: "buttons" }, ...buttons.map((command) => this.#button(command))))
         : null,
       ...forms.map((command) => this.#form(command)),
-      // Last: hands are on the keys, and what they cannot reach is wanted first.
+      // Last: these have keys, while the others need the panel.
       this.#parameterGroup("Keyboard controls", model.parameters.filter(isPlayed)),
     ];
     this.#root.replaceChildren(...parts.filter((part) => part !== null));
@@ -174,7 +177,7 @@ export class Controls {
   #parameter({ name, field, description }) {
     let running = false;
     let again = false;
-    // While one value is on its way only the newest waits behind it: a slider never queues up its own past.
+    // While a value is being sent, only the newest waits: a slider must not queue up old values.
     const send = async () => {
       const entered = made.read();
       if (entered.bad || entered.value === undefined) return;
@@ -184,7 +187,7 @@ export class Controls {
       running = false;
       if (again) void ((again = false), send());
     };
-    // A runtime that has no words for a parameter says "Set speed.", which the label says too.
+    // Runtimes describe a parameter without a text as "Set speed.", which repeats the label.
     const about = field.description || (/^(set|trigger) /i.test(description) ? "" : description);
     const made = editor({ ...field, description: about }, { changed: () => void send() });
     this.#parameters.set(name, { field: field.name, editor: made });
@@ -198,7 +201,7 @@ export class Controls {
    * @param {string} field
    * @param {JsonValue | File} value
    * @param {Editor} made
-   * @returns {Promise<string>} what is wrong, which is said beside it too
+   * @returns {Promise<string>} what is wrong, which the field shows as well
    */
   async #set(command, field, value, made) {
     try {
@@ -210,14 +213,14 @@ export class Controls {
       const reply = await this.#client.command(command, sent.data, sent.uploads);
       made.complain("");
       if (value instanceof File) return "";
-      // The model's own word, where it gives one: it may have rounded or clamped.
+      // The model may have rounded or clamped the value.
       const accepted = reply?.data[field] ?? value;
       if (accepted !== value) made.write(accepted);
       this.#accepted.set(field, accepted);
       return "";
     } catch (error) {
-      const words = inWords(error);
-      made.complain(besides(words, command, field) ?? words);
+      const words = messageOf(error);
+      made.complain(forField(words, command, field) ?? words);
       return words;
     }
   }
@@ -276,10 +279,10 @@ export class Controls {
       await this.#client.command(command.name, data, uploads);
       return { fault: "", isPlaced: false };
     } catch (error) {
-      const words = inWords(error);
-      const at = command.fields.findIndex(({ name }) => besides(words, command.name, name) !== null);
+      const words = messageOf(error);
+      const at = command.fields.findIndex(({ name }) => forField(words, command.name, name) !== null);
       const name = command.fields[at]?.name ?? "";
-      editors[at]?.complain(besides(words, command.name, name) ?? words);
+      editors[at]?.complain(forField(words, command.name, name) ?? words);
       return { fault: words, isPlaced: at >= 0 };
     }
   }
@@ -287,7 +290,7 @@ export class Controls {
   /**
    * @param {Command} command
    * @param {Editor[]} editors
-   * @returns {Arguments | null} null: something is not fit to send, and says so beside its field
+   * @returns {Arguments | null} null: a field is invalid and shows why
    */
   #collect(command, editors) {
     /** @type {Arguments} */
@@ -318,7 +321,7 @@ export class Controls {
    * @param {Command} command
    * @param {Record<string, number>} values
    */
-  #place(editors, command, values) {
+  #fillIn(editors, command, values) {
     command.fields.forEach(({ name }, index) => {
       const value = values[name];
       if (value !== undefined) editors[index]?.write(Math.round(value * 1000) / 1000);
@@ -335,14 +338,14 @@ function section(title, ...children) {
 }
 
 /**
- * What a sentence of the server says where it stands beside its field. It names the field it is about, as
- * `command.field: …` or `command.field.within[1]: …`.
+ * Shorten a sentence of the server for the field that it names as `command.field: …` or
+ * `command.field.within[1]: …`.
  * @param {string} words
  * @param {string} command
  * @param {string} field
- * @returns {string | null} null: it is about another field, or about none
+ * @returns {string | null} null: the sentence names another field, or none
  */
-function besides(words, command, field) {
+function forField(words, command, field) {
   const about = words.charAt(0).toLowerCase() + words.slice(1);
   const rest = [`${command}.${field}`, field].find((prefix) => about.startsWith(prefix));
   if (rest === undefined || !/^[:.[]/.test(about.slice(rest.length))) return null;
@@ -351,7 +354,7 @@ function besides(words, command, field) {
 }
 
 /** @param {unknown} error */
-function inWords(error) {
+function messageOf(error) {
   if (error instanceof CommandRefused || error instanceof Error) return sentence(error.message);
   return String(error);
 }

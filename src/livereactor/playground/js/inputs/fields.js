@@ -1,4 +1,4 @@
-/** One editor for one argument: what a person enters, checked, and what the model said about it beside it. */
+/** An editor for one argument: input, validation, and the reply of the model beside it. */
 
 import { keySign } from "./bindings.js";
 import { element } from "../shared/dom.js";
@@ -8,24 +8,26 @@ import { readable } from "../shared/text.js";
 /** @typedef {import("../shared/json.js").JsonValue} JsonValue */
 /** @typedef {import("./schema.js").Field} Field */
 /**
- * `read` gives what is entered, or a `File`, or undefined for nothing; it shows the fault of an unfit value beside the
- * field and then gives `{bad: true}`. `write` puts a value in without telling anybody. `isHeld`: a hand is on it.
+ * An editor. `read` returns the value, a `File`, or undefined for nothing; for an invalid value it shows why beside the
+ * field and returns `{bad: true}`. `write` sets a value without an event. `isHeld`: the user is changing it.
  * @typedef {{root: HTMLElement, read: () => {bad: true} | {bad: false, value: JsonValue | File | undefined},
  *   write: (value: JsonValue) => void, complain: (text: string) => void, confirm: () => void,
  *   isHeld: () => boolean}} Editor
  */
 /** @typedef {{root: HTMLElement, get: () => JsonValue | File | undefined, set: (value: JsonValue) => void}} Input */
 
-/** More choices than this are a list to open; up to this they are all on screen. */
-const MOST_CHIPS = 5;
+/** Number of choices up to which they are chips; more choices are a drop-down list. */
+const MAX_CHIPS = 5;
 const PROMPT_HISTORY = 50;
-/** What was sent, oldest first, by the field's name. @type {Map<string, string[]>} */
+/** Sent prompts by name of the field, oldest first. @type {Map<string, string[]>} */
 const prompts = new Map();
 let made = 0;
 
 /**
+ * Create an editor.
  * @param {Field} field
- * @param {{changed: () => void, entered?: () => void}} options a person changed the value, or pressed enter in a text
+ * @param {{changed: () => void, entered?: () => void}} options callbacks for a changed value, and
+ *   for Enter in a text
  * @returns {Editor}
  */
 export function editor(field, { changed, entered = changed }) {
@@ -54,7 +56,7 @@ export function editor(field, { changed, entered = changed }) {
     return text ? /** @type {const} */ ({ bad: true }) : /** @type {const} */ ({ bad: false, value });
   };
   const confirm = () => {
-    // Removed and set again, or a second acceptance within the animation would not be seen.
+    // Removed and added again, to restart the animation.
     root.classList.remove("accepted");
     void root.offsetWidth;
     root.classList.add("accepted");
@@ -65,7 +67,7 @@ export function editor(field, { changed, entered = changed }) {
 }
 
 /**
- * The keys that give something, beside its name; for eyes only, as the name is what it is called by.
+ * Draw the keys of a binding beside its name, hidden from screen readers.
  * @param {import("./schema.js").Binding | null} binding
  */
 export function caps(binding) {
@@ -73,7 +75,7 @@ export function caps(binding) {
   return keys.length ? element("span", { class: "caps", "aria-hidden": "true" }, ...keys) : null;
 }
 
-/** What `get` gives for text that is not JSON: no such value can be entered. */
+/** The value that `get` returns for invalid JSON; it cannot be entered. */
 const BAD_JSON = "\u0000not JSON";
 
 /** @type {Record<import("./schema.js").FieldKind, (field: Field, id: string, changed: () => void) => Input>} */
@@ -108,9 +110,9 @@ function choice(field, id, changed) {
   const words = options.map((option) => (option === null ? "none" : String(option)));
   const same = (/** @type {JsonValue} */ value) =>
     options.findIndex((option) => JSON.stringify(option) === JSON.stringify(value));
-  if (options.length > MOST_CHIPS) {
+  if (options.length > MAX_CHIPS) {
     const list = element("select", { id, onchange: changed }, ...words.map((word) => element("option", {}, word)));
-    // Letters would go on choosing from it; who chose with the mouse wants them for the model again.
+    // A focused list would take the letter keys; after a choice by mouse they are for the model again.
     let byMouse = false;
     list.addEventListener("pointerdown", () => (byMouse = true));
     list.addEventListener("keydown", () => (byMouse = false));
@@ -164,7 +166,7 @@ function number(field, id, changed) {
     const value = get();
     if (!by || typeof value !== "number" || Number.isNaN(value)) return;
     event.preventDefault();
-    // Twelve digits hide binary fractions: 0.1 + 0.2 is shown as 0.3.
+    // Twelve digits hide binary fractions: 0.1 + 0.2 shows as 0.3.
     const next = Number((value + by * step).toPrecision(12));
     set(Math.min(high ?? Infinity, Math.max(low ?? -Infinity, next)));
     changed();
@@ -180,7 +182,7 @@ function number(field, id, changed) {
     });
     const range = slider;
     range.value = String((low + high) / 2);
-    // `step` hides the browser's binary fractions: 0.30000000000000004 is shown as 0.3.
+    // `Number` hides binary fractions of the browser: 0.30000000000000004 shows as 0.3.
     range.addEventListener("input", () => {
       box.value = String(Number(range.value));
       changed();
@@ -191,7 +193,7 @@ function number(field, id, changed) {
 }
 
 /**
- * About 200 steps a slider, in round numbers.
+ * Return the step of a slider: 100 to 1000 steps, in powers of ten.
  * @param {number} span
  */
 function stepFor(span) {
@@ -199,7 +201,7 @@ function stepFor(span) {
 }
 
 /**
- * Sends on enter and keeps what was sent: up and down walk through it.
+ * Create a prompt field: Enter sends it, and the arrow keys browse what was sent.
  * @param {Field} field
  * @param {string} id
  * @param {() => void} changed
@@ -214,11 +216,11 @@ function text(field, id, changed) {
     enterKeyHint: "send",
     "aria-describedby": `${id}-hint ${id}-complaint`,
   });
-  // It outlives the editor: what was tried in one session is wanted in the next.
+  // The history outlives the editor, for the next session.
   const history = prompts.get(field.name) ?? [];
   prompts.set(field.name, history);
   let at = history.length;
-  const walk = (/** @type {number} */ by) => {
+  const browse = (/** @type {number} */ by) => {
     const next = Math.min(history.length, Math.max(0, at + by));
     if (next === at) return;
     at = next;
@@ -231,8 +233,8 @@ function text(field, id, changed) {
       if (history.length > PROMPT_HISTORY) history.shift();
       at = history.length;
       changed();
-    } else if (event.key === "ArrowUp" && oneLine) walk(-1);
-    else if (event.key === "ArrowDown" && oneLine) walk(+1);
+    } else if (event.key === "ArrowUp" && oneLine) browse(-1);
+    else if (event.key === "ArrowDown" && oneLine) browse(+1);
     else return;
     event.preventDefault();
   });
@@ -281,7 +283,7 @@ function file(_field, id, changed) {
 }
 
 /**
- * Lists, mappings and "any": as JSON.
+ * Create a JSON field for lists, mappings and values of any type.
  * @param {Field} field
  * @param {string} id
  * @param {() => void} changed

@@ -1,13 +1,13 @@
-/** The gamepad: what its sticks and buttons say, read once a screen refresh while there is one and somebody plays. */
+/** Gamepads: sticks and buttons, read once per screen refresh while a session takes input. */
 
 import { Emitter } from "../shared/emitter.js";
 
-/** A stick that nobody touches still leans by up to this. */
+/** Largest deflection of a stick at rest. */
 export const DEAD_ZONE = 0.15;
-/** Finer steps than a hundred each way are the stick's noise. */
+/** Steps in each direction; finer steps would be noise. */
 const STEPS = 100;
 
-/** By index, as the standard mapping has them. */
+/** Names by index of the standard mapping. */
 const AXES = ["left_x", "left_y", "right_x", "right_y"];
 const BUTTONS = [
   ...["a", "b", "x", "y", "left_bumper", "right_bumper", "left_trigger", "right_trigger", "select", "start"],
@@ -15,38 +15,38 @@ const BUTTONS = [
 ];
 
 /**
- * How far each control is moved: axes -1..1, right and up positive; buttons and triggers 0..1. What rests is left out.
+ * Read a gamepad: axes -1..1, right and up positive; buttons and triggers 0..1. Controls at rest are left out.
  * @param {{axes: readonly number[], buttons: readonly {pressed: boolean, value: number}[]}} pad
  * @returns {Map<string, number>}
  */
 export function readPad({ axes, buttons }) {
   const reading = new Map();
   AXES.forEach((name, index) => {
-    const far = leaned(axes[index] ?? 0);
-    // Browsers count downwards.
-    if (far) reading.set(name, name.endsWith("y") ? -far : far);
+    const value = beyondDeadZone(axes[index] ?? 0);
+    // In browsers, down is positive.
+    if (value) reading.set(name, name.endsWith("y") ? -value : value);
   });
   BUTTONS.forEach((name, index) => {
     const button = buttons[index];
-    const far = leaned(button?.value || Number(button?.pressed ?? false));
-    if (name && far) reading.set(name, far);
+    const value = beyondDeadZone(button?.value || Number(button?.pressed ?? false));
+    if (name && value) reading.set(name, value);
   });
   return reading;
 }
 
 /**
- * Nothing within the dead zone, and from its edge on everything from 0.
+ * Apply the dead zone, so that values start at 0 beyond its edge.
  * @param {number} raw
  */
-function leaned(raw) {
+function beyondDeadZone(raw) {
   const beyond = Math.min(1, (Math.abs(raw) - DEAD_ZONE) / (1 - DEAD_ZONE));
   return beyond > 0 ? (Math.sign(raw) * Math.ceil(beyond * STEPS)) / STEPS : 0;
 }
 
 export class Gamepads {
-  /** @type {Emitter<Map<string, number>>} a reading of all of them, the strongest of each control */
+  /** @type {Emitter<Map<string, number>>} combined reading: the strongest of each control */
   read = new Emitter();
-  /** @type {Emitter<void>} the first one came, or the last one went */
+  /** @type {Emitter<void>} the first gamepad was connected, or the last one disconnected */
   changed = new Emitter();
 
   #wanted = false;
@@ -55,23 +55,23 @@ export class Gamepads {
   /** @param {AbortSignal} closing */
   constructor(closing) {
     for (const type of ["gamepadconnected", "gamepaddisconnected"]) {
-      window.addEventListener(type, () => (this.changed.emit(), this.#follow()), { signal: closing });
+      window.addEventListener(type, () => (this.changed.emit(), this.#startOrStop()), { signal: closing });
     }
     closing.addEventListener("abort", () => (this.wanted = false));
   }
 
-  /** Whether there is one. Browsers show it once a button of it was pressed. */
+  /** Whether a gamepad is connected. Browsers report it once a button was pressed. */
   get connected() {
     return connected().length > 0;
   }
 
-  /** @param {boolean} wanted whether anybody plays; without that it is not even looked at */
+  /** Gamepads are read only while `wanted`. @param {boolean} wanted */
   set wanted(wanted) {
     this.#wanted = wanted;
-    this.#follow();
+    this.#startOrStop();
   }
 
-  #follow() {
+  #startOrStop() {
     cancelAnimationFrame(this.#frame);
     this.#frame = 0;
     if (this.#wanted && this.connected) this.#poll();
@@ -82,8 +82,8 @@ export class Gamepads {
     this.#frame = requestAnimationFrame(() => this.#poll());
     const readings = connected().map(readPad);
     const strongest = new Map();
-    for (const [name, far] of readings.flatMap((reading) => [...reading])) {
-      if (Math.abs(far) > Math.abs(strongest.get(name) ?? 0)) strongest.set(name, far);
+    for (const [name, value] of readings.flatMap((reading) => [...reading])) {
+      if (Math.abs(value) > Math.abs(strongest.get(name) ?? 0)) strongest.set(name, value);
     }
     this.read.emit(strongest);
   }
@@ -91,6 +91,6 @@ export class Gamepads {
 
 /** @returns {Gamepad[]} */
 function connected() {
-  // Not there on plain http from another machine in some browsers.
+  // Some browsers lack it on plain http from another machine.
   return [...(navigator.getGamepads?.() ?? [])].filter((pad) => pad !== null).filter((pad) => pad.connected);
 }

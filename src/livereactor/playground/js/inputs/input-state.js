@@ -1,29 +1,33 @@
-/** What the hands on keys, gamepad and glass ask of the model: how far each is leaned on, and what that makes. Pure. */
+/** Combine keys, gamepad and touch into the value of each binding. Pure. */
 
 /** @typedef {import("./bindings.js").Bound} Bound */
-/** Set a parameter, or give a command where there is no value. @typedef {{name: string, value?: number | boolean}} InputAction */
+/**
+ * An action: set a parameter, or send a command if there is no value.
+ * @typedef {{name: string, value?: number | boolean}} InputAction
+ */
 
 export class InputState {
   #bound;
-  /** @type {Map<string, Map<string, number>>} by bound name: who leans on it, and how far, -1..1 */
-  #leaning = new Map();
+  /** @type {Map<string, Map<string, number>>} by binding: deflection -1..1 of each key, control or touch */
+  #deflections = new Map();
 
   /** @param {readonly Bound[]} bound */
   constructor(bound) {
     this.#bound = bound;
   }
 
-  /** @param {string} key */
+  /** Return whether a key is bound. @param {string} key */
   takes(key) {
     return this.#bound.some(({ keys }) => keys.includes(key));
   }
 
-  /** @returns {Set<string>} keys that are held, and the gamepad's controls as `pad left_x` */
+  /** @returns {Set<string>} held keys, and gamepad controls such as `pad left_x` */
   get held() {
-    return new Set([...this.#leaning.values()].flatMap((who) => [...who.keys()]));
+    return new Set([...this.#deflections.values()].flatMap((source) => [...source.keys()]));
   }
 
   /**
+   * Press or release a key.
    * @param {string} key
    * @param {boolean} down
    * @returns {InputAction[]}
@@ -31,64 +35,65 @@ export class InputState {
   key(key, down) {
     return this.#bound
       .filter(({ keys }) => keys.includes(key))
-      .flatMap((each) => this.#lean(each, key, down ? (each.kind === "axis" && key === each.keys[0] ? -1 : 1) : 0));
+      .flatMap((each) => this.#deflect(each, key, down ? (each.kind === "axis" && key === each.keys[0] ? -1 : 1) : 0));
   }
 
   /**
-   * @param {ReadonlyMap<string, number>} reading how far each control of the gamepad is moved; what is missing rests
+   * Update the gamepad.
+   * @param {ReadonlyMap<string, number>} reading deflection of each control; missing controls are at rest
    * @returns {InputAction[]}
    */
   pad(reading) {
     return this.#bound
       .filter(({ pad }) => pad)
-      .flatMap((each) => this.#lean(each, `pad ${each.pad}`, reading.get(each.pad) ?? 0));
+      .flatMap((each) => this.#deflect(each, `pad ${each.pad}`, reading.get(each.pad) ?? 0));
   }
 
   /**
-   * A finger on the glass.
+   * Update a touch control.
    * @param {string} name
-   * @param {number} far -1..1
+   * @param {number} deflection -1..1
    * @returns {InputAction[]}
    */
-  touch(name, far) {
-    return this.#bound.filter((each) => each.name === name).flatMap((each) => this.#lean(each, "touch", far));
+  touch(name, deflection) {
+    return this.#bound.filter((each) => each.name === name).flatMap((each) => this.#deflect(each, "touch", deflection));
   }
 
-  /** Everything is let go. @returns {InputAction[]} */
+  /** Release everything. @returns {InputAction[]} */
   release() {
     return this.#bound.flatMap((each) => {
       const before = this.#value(each);
-      this.#leaning.delete(each.name);
+      this.#deflections.delete(each.name);
       return changes(each, before, this.#value(each));
     });
   }
 
   /**
    * @param {Bound} each
-   * @param {string} who
-   * @param {number} far
+   * @param {string} source
+   * @param {number} deflection
    * @returns {InputAction[]}
    */
-  #lean(each, who, far) {
+  #deflect(each, source, deflection) {
     const before = this.#value(each);
-    const leaning = this.#leaning.get(each.name) ?? new Map();
-    if (far) leaning.set(who, far);
-    else leaning.delete(who);
-    this.#leaning.set(each.name, leaning);
+    const deflections = this.#deflections.get(each.name) ?? new Map();
+    if (deflection) deflections.set(source, deflection);
+    else deflections.delete(source);
+    this.#deflections.set(each.name, deflections);
     return changes(each, before, this.#value(each));
   }
 
   /**
-   * Opposite keys cancel, and two hands push no further than one.
+   * Return the value of a binding: opposite keys cancel out, and two inputs count no more than one.
    * @param {Bound} each
    * @returns {number | boolean}
    */
   #value({ kind, name, low, high, rest, integer }) {
-    const leaning = [...(this.#leaning.get(name)?.values() ?? [])];
-    if (kind !== "axis") return leaning.length > 0;
-    const far = Math.max(-1, Math.min(1, leaning.reduce((sum, each) => sum + each, 0)));
-    const value = far < 0 ? rest + far * (rest - low) : rest + far * (high - rest);
-    // Four digits are finer than any hand, and hide binary fractions.
+    const deflections = [...(this.#deflections.get(name)?.values() ?? [])];
+    if (kind !== "axis") return deflections.length > 0;
+    const deflection = Math.max(-1, Math.min(1, deflections.reduce((sum, each) => sum + each, 0)));
+    const value = deflection < 0 ? rest + deflection * (rest - low) : rest + deflection * (high - rest);
+    // Four digits are finer than any input, and hide binary fractions.
     return integer ? Math.round(value) : Number(value.toPrecision(4));
   }
 }
@@ -97,7 +102,7 @@ export class InputState {
  * @param {Bound} bound
  * @param {number | boolean} before
  * @param {number | boolean} now
- * @returns {InputAction[]} a command is given when its button goes down, and not when it comes up
+ * @returns {InputAction[]} a command is sent on press, not on release
  */
 function changes({ kind, name }, before, now) {
   if (before === now) return [];

@@ -1,12 +1,12 @@
-/** What the model is played by, drawn on the stage: for the first seconds, under a `?`, and while it is held. */
+/** The legend of keys on the stage: shown for the first seconds, behind a `?`, and while a key is held. */
 
 import { isAcross, keySign, padSign } from "./bindings.js";
 import { element } from "../shared/dom.js";
-import { isForOthers } from "./keyboard.js";
+import { isForPage } from "./keyboard.js";
 
 /** @typedef {import("./bindings.js").Bound} Bound */
 
-/** Long enough to be read, short enough not to be in the way. */
+/** Milliseconds: long enough to read, short enough not to be in the way. */
 const INTRODUCTION_MS = 7000;
 
 export class KeyLegend {
@@ -25,7 +25,7 @@ export class KeyLegend {
     },
     "?",
   );
-  /** @type {{caps: Map<string, HTMLElement>, row: HTMLElement}[]} by what is held */
+  /** @type {{caps: Map<string, HTMLElement>, row: HTMLElement}[]} rows with their key caps by name */
   #rows = [];
   #isOpen = false;
   #isIntroducing = false;
@@ -33,17 +33,18 @@ export class KeyLegend {
 
   /**
    * @param {HTMLElement} stage
-   * @param {EventTarget} keyTarget where `?` is heard
+   * @param {EventTarget} keyTarget receives the key `?`
    * @param {AbortSignal} closing
    */
   constructor(stage, keyTarget, closing) {
     stage.append(element("div", { class: "legend-place" }, this.#list, this.#button));
-    keyTarget.addEventListener("keydown", (event) => this.#hear(/** @type {KeyboardEvent} */ (event)), { signal: closing });
+    keyTarget.addEventListener("keydown", (event) => this.#onKey(/** @type {KeyboardEvent} */ (event)), { signal: closing });
   }
 
   /**
+   * Draw the legend of bindings.
    * @param {readonly Bound[]} bound
-   * @param {{pointer: string, pad: boolean}} also what a touch of the picture does, and whether there is a gamepad
+   * @param {{pointer: string, pad: boolean}} also name of the pointer command, and whether a gamepad is connected
    */
   offer(bound, { pointer, pad }) {
     this.#rows = bound.flatMap((each) => {
@@ -60,7 +61,7 @@ export class KeyLegend {
     this.#show();
   }
 
-  /** The first picture is there: what may be done with it is said once. */
+  /** Show the legend for some seconds, once the first frame is there. */
   introduce() {
     clearTimeout(this.#timer);
     this.#isIntroducing = true;
@@ -68,7 +69,7 @@ export class KeyLegend {
     this.#show();
   }
 
-  /** @param {ReadonlySet<string>} held keys, and the gamepad's controls as `pad left_x` */
+  /** Mark what is held. @param {ReadonlySet<string>} held keys, and gamepad controls such as `pad left_x` */
   mark(held) {
     for (const { caps, row } of this.#rows) {
       for (const [name, each] of caps) each.classList.toggle("held", held.has(name));
@@ -86,16 +87,16 @@ export class KeyLegend {
   }
 
   #show() {
-    const isWhole = this.#isOpen || this.#isIntroducing;
+    const isExpanded = this.#isOpen || this.#isIntroducing;
     const isHeld = this.#rows.some(({ row }) => row.classList.contains("held"));
-    this.#list.classList.toggle("whole", isWhole);
-    this.#list.hidden = !this.#list.childElementCount || !(isWhole || isHeld);
+    this.#list.classList.toggle("expanded", isExpanded);
+    this.#list.hidden = !this.#list.childElementCount || !(isExpanded || isHeld);
   }
 
   /** @param {KeyboardEvent} event */
-  #hear(event) {
+  #onKey(event) {
     if (event.key === "Escape" && this.#isOpen) this.#setOpen(false);
-    else if (event.key === "?" && !isForOthers(event, "?") && !this.#button.hidden) this.#setOpen(!this.#isOpen);
+    else if (event.key === "?" && !isForPage(event, "?") && !this.#button.hidden) this.#setOpen(!this.#isOpen);
   }
 }
 
@@ -106,7 +107,7 @@ export class KeyLegend {
  */
 function capsOf(bound, withPad) {
   const { keys, pad, kind } = bound;
-  // W before S: as they lie on the keyboard, up first.
+  // W before S: up first, as on the keyboard.
   const inOrder = kind === "axis" && !isAcross(bound) ? [...keys].reverse() : keys;
   const caps = new Map(inOrder.map((key) => [key, cap(keySign(key))]));
   if (pad && withPad) caps.set(`pad ${pad}`, cap(padSign(pad)));

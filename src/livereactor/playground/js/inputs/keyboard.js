@@ -1,12 +1,12 @@
-/** The keyboard: which bound key goes down and up, and when it is not meant for the model. */
+/** The keyboard: presses and releases of bound keys, except keys that are meant for the page or the browser. */
 
 import { Emitter } from "../shared/emitter.js";
 
 /** @typedef {{key: string, code: string}} Stroke */
 
 /**
- * The name of a key as bindings write it. A letter or digit that is not bound is taken by its place on the keyboard, so
- * that WASD works under other layouts and scripts too.
+ * Return the name of a key as bindings write it. An unbound letter or digit is taken by its position on the keyboard,
+ * so that WASD works with other layouts and scripts.
  * @param {Stroke} stroke
  * @param {(name: string) => boolean} isBound
  * @returns {string | null} null: not bound
@@ -18,15 +18,15 @@ export function keyName({ key, code }, isBound) {
   return place !== undefined && isBound(place) ? place : null;
 }
 
-/** Which keys are down, by where they are: a key's name may change while it is held (w, then W). Pure. */
-export class Down {
+/** The pressed keys, by position: the name of a key may change while it is held (w, then W). Pure. */
+export class PressedKeys {
   /** @type {Map<string, string>} */
   #names = new Map();
 
   /**
    * @param {string} code
    * @param {string} name
-   * @returns {boolean} whether it was up: false for auto-repeat and for the other shift
+   * @returns {boolean} whether it was released before: false for auto-repeat and for a second Shift key
    */
   press(code, name) {
     const isNew = ![...this.#names.values()].includes(name);
@@ -36,7 +36,7 @@ export class Down {
 
   /**
    * @param {string} code
-   * @returns {string | null} the name of the key that is up now
+   * @returns {string | null} the name of the released key
    */
   lift(code) {
     const name = this.#names.get(code);
@@ -52,7 +52,7 @@ export class Down {
 
 const ARROWS = ["arrowup", "arrowdown", "arrowleft", "arrowright", "home", "end", "pageup", "pagedown"];
 const PRESSES = ["space", "enter"];
-/** What an element does with keys itself. @type {readonly (readonly [string, readonly string[] | "all"])[]} */
+/** Keys that an element handles itself. @type {readonly (readonly [string, readonly string[] | "all"])[]} */
 const OWN_KEYS = [
   ["input:is([type=range], [type=radio])", [...ARROWS, ...PRESSES]],
   ["input:is([type=checkbox], [type=button], [type=submit], [type=file], [type=color])", PRESSES],
@@ -62,12 +62,12 @@ const OWN_KEYS = [
 ];
 
 /**
- * Whether a key is meant for something else: a shortcut of the browser, letters while typing, arrows on a slider, space
+ * Return whether a key is not for the model: a shortcut of the browser, letters while typing, arrows on a slider, space
  * on a button.
  * @param {KeyboardEvent} event
  * @param {string} name
  */
-export function isForOthers(event, name) {
+export function isForPage(event, name) {
   if (event.defaultPrevented || event.isComposing || event.ctrlKey || event.metaKey || event.altKey) return true;
   if (document.querySelector("dialog[open]")) return true;
   const [target] = event.composedPath();
@@ -85,15 +85,15 @@ function leaveField(event) {
 export class Keyboard {
   /** @type {Emitter<{key: string, down: boolean}>} */
   moved = new Emitter();
-  /** @type {Emitter<void>} nobody can tell any more which keys are down */
-  left = new Emitter();
+  /** @type {Emitter<void>} all keys count as released */
+  released = new Emitter();
 
   #isBound;
-  #down = new Down();
+  #down = new PressedKeys();
 
   /**
-   * @param {EventTarget} keyTarget where keys are heard going down; coming up they are heard everywhere
-   * @param {(name: string) => boolean} isBound whether the model takes a key now
+   * @param {EventTarget} keyTarget receives presses; releases are received everywhere
+   * @param {(name: string) => boolean} isBound returns whether the model takes a key now
    * @param {AbortSignal} closing
    */
   constructor(keyTarget, isBound, closing) {
@@ -106,21 +106,21 @@ export class Keyboard {
     document.addEventListener("visibilitychange", () => document.hidden && this.clear(), life);
   }
 
-  /** All keys count as up until they are pressed again. */
+  /** Count all keys as released until they are pressed again. */
   clear() {
     this.#down.clear();
-    this.left.emit();
+    this.released.emit();
   }
 
   /** @param {KeyboardEvent} event */
   #press(event) {
-    // macOS tells of no key that comes up while Command is down.
+    // macOS reports no releases while Command is down.
     if (event.key === "Meta") return this.clear();
-    // Out of the field, back to the model.
+    // Escape leaves a field, and the keys are for the model again.
     if (event.key === "Escape" && !event.isComposing) leaveField(event);
     const name = keyName(event, this.#isBound);
-    if (name === null || isForOthers(event, name)) return;
-    // Or arrows and space would scroll the page.
+    if (name === null || isForPage(event, name)) return;
+    // Otherwise arrows and space would scroll the page.
     event.preventDefault();
     if (!event.repeat && this.#down.press(event.code, name)) this.moved.emit({ key: name, down: true });
   }

@@ -1,4 +1,4 @@
-/** Playing the model: keys, gamepad, glass and touches of the picture become its parameters and commands. */
+/** Turn keys, gamepad, touch controls and pointer on the video into parameters and commands of the model. */
 
 import { Gamepads } from "./gamepad.js";
 import { InputState } from "./input-state.js";
@@ -10,7 +10,10 @@ import { Touchpad } from "./touchpad.js";
 import { readable } from "../shared/text.js";
 
 /** @typedef {import("./input-state.js").InputAction} InputAction */
-/** @typedef {() => Promise<string>} Sending resolves to what is wrong, in words; empty: nothing */
+/**
+ * A pending command, which resolves to why it was refused; empty if accepted.
+ * @typedef {() => Promise<string>} Sending
+ */
 
 export class PlayerInput {
   #controls;
@@ -27,9 +30,9 @@ export class PlayerInput {
 
   /**
    * @param {import("./controls.js").Controls} controls
-   * @param {import("../shared/emitter.js").Emitter<{x: number, y: number}>} touched places on the picture, 0..1 each
+   * @param {import("../shared/emitter.js").Emitter<{x: number, y: number}>} touched positions on the video, 0..1 each
    * @param {HTMLElement} root of the stage
-   * @param {{keyTarget: EventTarget, closing: AbortSignal}} life `keyTarget`: where keys are heard; `closing`: when no more
+   * @param {{keyTarget: EventTarget, closing: AbortSignal}} life `keyTarget` receives keys; `closing` ends it
    */
   constructor(controls, touched, root, { keyTarget, closing }) {
     this.#controls = controls;
@@ -41,29 +44,29 @@ export class PlayerInput {
     this.#toasts = new Toasts(root);
     controls.drawn.listen(() => this.#bind());
     touched.listen(({ x, y }) => this.#offer("touch", () => controls.touch(x, y)));
-    this.#keyboard.moved.listen(({ key, down }) => (this.#touchpad.giveWay(), this.#perform(this.#inputs.key(key, down))));
-    this.#keyboard.left.listen(() => this.#perform(this.#inputs.release()));
+    this.#keyboard.moved.listen(({ key, down }) => (this.#touchpad.hide(), this.#perform(this.#inputs.key(key, down))));
+    this.#keyboard.released.listen(() => this.#perform(this.#inputs.release()));
     this.#gamepads.read.listen((reading) => this.#perform(this.#inputs.pad(reading)));
     this.#gamepads.changed.listen(() => {
       this.#bind();
       if (this.#gamepads.connected) this.#legend.introduce();
     });
-    this.#touchpad.leaned.listen(({ name, far }) => this.#perform(this.#inputs.touch(name, far)));
+    this.#touchpad.moved.listen(({ name, far }) => this.#perform(this.#inputs.touch(name, far)));
     this.#bind();
   }
 
-  /** The first picture of a session is on screen. */
+  /** Show the legend: the first frame of a session is on screen. */
   introduce() {
     this.#legend.introduce();
   }
 
-  /** A new session: nothing that was asked of the last one goes to it. */
+  /** Drop what was meant for the previous session. */
   forget() {
     for (const throttle of this.#throttles.values()) throttle.forget();
-    this.#toasts.say("");
+    this.#toasts.show("");
   }
 
-  /** @param {boolean} isLive whether commands have an effect now; while not, all is let go, and said once they have */
+  /** Set whether commands take effect now. Otherwise all keys count as released. @param {boolean} isLive */
   setLive(isLive) {
     if (isLive === this.#isLive) return;
     this.#isLive = isLive;
@@ -73,13 +76,13 @@ export class PlayerInput {
     else for (const name of this.#throttles.keys()) this.#flush(name);
   }
 
-  /** The model has other controls than before, or there is a gamepad now. */
+  /** Bind the controls anew: the model or the gamepads have changed. */
   #bind() {
     this.#perform(this.#inputs.release());
     const { bound, pointer } = this.#controls;
     this.#inputs = new InputState(bound);
     this.#touchpad.offer(bound);
-    if (this.#gamepads.connected) this.#touchpad.giveWay();
+    if (this.#gamepads.connected) this.#touchpad.hide();
     this.#legend.offer(bound, { pointer: pointer ? readable(pointer.name) : "", pad: this.#gamepads.connected });
   }
 
@@ -87,7 +90,7 @@ export class PlayerInput {
   #perform(actions) {
     for (const { name, value } of actions) {
       if (value !== undefined) this.#offer(name, () => this.#controls.push(name, value));
-      else if (this.#isLive) void this.#controls.press(name).then((fault) => this.#toasts.say(fault));
+      else if (this.#isLive) void this.#controls.press(name).then((fault) => this.#toasts.show(fault));
     }
     if (actions.length) this.#legend.mark(this.#inputs.held);
   }
@@ -115,7 +118,7 @@ export class PlayerInput {
     }
     void taken.value().then((fault) => {
       throttle.answered();
-      this.#toasts.say(fault);
+      this.#toasts.show(fault);
       this.#flush(name);
     });
   }

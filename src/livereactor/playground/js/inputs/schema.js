@@ -1,26 +1,32 @@
-/** Reading the model's schema (protocol 6.3) into what the page draws. Pure: no DOM. */
+/** Read the model's schema, an OpenAPI document, into the controls that the page draws. Pure: no DOM. */
 
 /** @typedef {import("../shared/json.js").JsonValue} JsonValue */
 /** @typedef {import("../shared/json.js").JsonObject} JsonObject */
 /** @typedef {"switch" | "choice" | "number" | "text" | "color" | "file" | "json"} FieldKind */
 /**
- * One argument of a command. `minimum` and `maximum` are inclusive unless `exclusive…` says otherwise.
+ * One argument of a command. `minimum` and `maximum` are inclusive, `above` and `below` exclusive.
  * @typedef {{name: string, kind: FieldKind, integer: boolean, nullable: boolean, required: boolean,
  *   value: JsonValue | undefined, description: string, options: JsonValue[], binding: Binding | null, example: string,
  *   minimum?: number, maximum?: number, above?: number, below?: number, step?: number, minLength?: number,
- *   maxLength?: number}} Field `example`: of `json`, what it may look like
+ *   maxLength?: number}} Field `example`: sample value of a `json` field
  */
-/** Keys and gamepad control that give it (`x-livereactor-input`). @typedef {{keys: string[], gamepad: string}} Binding */
 /**
- * `pointer`: it takes a place on the picture, `x` and `y` in 0..1.
+ * Keys and gamepad control of a parameter or command (`x-livereactor-input`).
+ * @typedef {{keys: string[], gamepad: string}} Binding
+ */
+/**
+ * A command. `pointer`: it takes a position on the video, `x` and `y` in 0..1.
  * @typedef {{name: string, description: string, fields: Field[], pointer: boolean, binding: Binding | null}} Command
  */
-/** @typedef {{title: string, description: string, parameters: (Command & {field: Field})[], commands: Command[]}} Model */
+/**
+ * @typedef {{title: string, description: string, parameters: (Command & {field: Field})[], commands: Command[]}} Model
+ */
 
 const UPLOAD = "reactor-upload-reference";
 const MAX_DEPTH = 4;
 
 /**
+ * Read a schema.
  * @param {JsonObject} document the OpenAPI document; `{}` while the model loads
  * @returns {Model}
  */
@@ -37,7 +43,7 @@ export function readSchema(document) {
       binding: readBinding(post),
     };
     const [only, ...others] = command.fields;
-    // A parameter is a command that sets the one field it is named after (6.2).
+    // A parameter is a command `set_x` with the one field `x`.
     if (only && others.length === 0 && name === `set_${only.name}`) model.parameters.push({ ...command, field: only });
     else model.commands.push(command);
   }
@@ -45,7 +51,7 @@ export function readSchema(document) {
 }
 
 /**
- * What is wrong with a value, in a few words, by the rules the server applies too; empty: nothing.
+ * Check a value by the rules of the server; return what is wrong with it, or an empty text.
  * @param {Field} field
  * @param {JsonValue | undefined} value undefined: nothing was entered
  * @returns {string}
@@ -73,7 +79,7 @@ function numberFault({ integer, minimum, maximum, above, below, step }, value) {
   if (maximum !== undefined && value > maximum) return `must be ≤ ${maximum}`;
   if (above !== undefined && value <= above) return `must be > ${above}`;
   if (below !== undefined && value >= below) return `must be < ${below}`;
-  // Within what binary fractions leave over: 0.3 is a multiple of 0.1.
+  // With a tolerance for binary fractions: 0.3 is a multiple of 0.1.
   if (step && Math.abs(value / step - Math.round(value / step)) > 1e-9) return `must be a multiple of ${step}`;
   return "";
 }
@@ -90,15 +96,15 @@ function readCommand(document, name, description, body) {
   const fields = Object.entries(object(body.properties)).map(([key, property]) =>
     readField(document, key, object(property), required.includes(key)),
   );
-  const places = fields.filter(isPlace);
-  const pointer = places.length === 2;
-  // A place that nobody has pointed at yet is the middle.
-  if (pointer) for (const field of places) field.value ??= 0.5;
+  const positions = fields.filter(isPosition);
+  const pointer = positions.length === 2;
+  // The initial position is the middle.
+  if (pointer) for (const field of positions) field.value ??= 0.5;
   return { name, description, fields, pointer };
 }
 
 /** @param {Field} field */
-function isPlace({ name, kind, integer, minimum, maximum }) {
+function isPosition({ name, kind, integer, minimum, maximum }) {
   return (name === "x" || name === "y") && kind === "number" && !integer && minimum === 0 && maximum === 1;
 }
 
@@ -121,7 +127,7 @@ function readField(document, name, property, required) {
     required,
     value: property.default,
     description: text(property.description),
-    // A switch has two places; one that may also be null needs three.
+    // A nullable switch has three values, so it is a choice.
     options: kind !== "choice" ? [] : Array.isArray(type.enum) ? type.enum : [true, false],
     binding: readBinding(property),
     example: kind === "json" && type.type ? JSON.stringify(example(document, type)) : "",
@@ -143,7 +149,7 @@ function readBinding(holder) {
 
 /**
  * @param {JsonObject} type
- * @param {Record<string, string>} names ours → the schema's
+ * @param {Record<string, string>} names ours → those of the schema
  */
 function numbers(type, names) {
   /** @type {Record<string, number>} */
@@ -156,7 +162,7 @@ function numbers(type, names) {
 }
 
 /**
- * Follow references and take `T | null` apart.
+ * Follow references and split `T | null`.
  * @param {JsonObject} document
  * @param {JsonObject} property
  * @returns {{type: JsonObject, nullable: boolean}}
@@ -164,7 +170,7 @@ function numbers(type, names) {
 function resolve(document, property) {
   let type = property;
   let nullable = false;
-  // Bounded: a schema whose references go round in circles must not hang the page.
+  // Bounded: circular references must not hang the page.
   for (let hops = 0; hops < 8; hops++) {
     if (typeof type.$ref === "string") {
       const name = type.$ref.replace("#/components/schemas/", "");
@@ -196,7 +202,7 @@ function kindOf(type, { initial, nullable }) {
 }
 
 /**
- * A value of a type, so that nobody has to guess what JSON is wanted.
+ * Return a sample value of a type, to show which JSON is expected.
  * @param {JsonObject} document
  * @param {JsonObject} property
  * @param {number} [depth]

@@ -1,4 +1,4 @@
-/** What a person sends to the model: camera, screen, microphone, a file, or a test signal, for each input track. */
+/** Sources for the input tracks: camera, screen, microphone, a file, or a test signal. */
 
 import { element } from "../shared/dom.js";
 import { CommandRefused } from "../client/pending-requests.js";
@@ -6,8 +6,11 @@ import { explainDevice } from "../words/problems.js";
 import { readable, sentence } from "../shared/text.js";
 
 /** @typedef {import("../client/signalling.js").Track} Track */
-/** `end` gives back the device or stops the signal. @typedef {{media: MediaStreamTrack, end: () => void}} Source */
-/** @typedef {(panel: Panel) => Promise<Source>} Opener */
+/**
+ * A source. `end` releases the device or stops the signal.
+ * @typedef {{media: MediaStreamTrack, end: () => void}} Source
+ */
+/** @typedef {(panel: SourcePanel) => Promise<Source>} Opener */
 
 const CAMERA_SIZES = /** @type {const} */ ([
   ["640 × 360", 640, 360],
@@ -19,7 +22,7 @@ const PATTERN = { width: 640, height: 360, fps: 30 };
 export class Sources {
   #client;
   #root;
-  /** @type {Panel[]} */
+  /** @type {SourcePanel[]} */
   #panels = [];
 
   /**
@@ -32,29 +35,29 @@ export class Sources {
     client.unpublished.listen(({ track, error }) => this.#panels.find(({ name }) => name === track)?.lost(error));
   }
 
-  /** Whether the model wants an input that nobody sends from here. */
+  /** Whether an input of the model is not published from this page. */
   get wanting() {
     return this.#panels.some((panel) => !panel.sending);
   }
 
-  /** @param {Track[]} tracks the session's; panels that fit stay as they are, so a reconnect keeps the camera */
+  /** Show a panel per input. Unchanged inputs keep theirs, so a reconnect keeps the camera. @param {Track[]} tracks */
   show(tracks) {
     const inputs = tracks.filter(({ direction }) => direction === "sendonly");
     const names = inputs.map(({ name }) => name).join();
     if (names === this.#panels.map(({ name }) => name).join()) return;
     this.stop();
-    this.#panels = inputs.map((track) => new Panel(this.#client, track));
+    this.#panels = inputs.map((track) => new SourcePanel(this.#client, track));
     this.#root.replaceChildren(...this.#panels.map(({ root }) => root));
   }
 
-  /** Give every device back. */
+  /** Release every device. */
   stop() {
     for (const panel of this.#panels) void panel.stop();
   }
 }
 
-/** One input track. */
-class Panel {
+/** The panel of one input track. */
+class SourcePanel {
   name;
   #client;
   #kind;
@@ -132,14 +135,14 @@ class Panel {
     await this.#client.unpublish(this.name);
   }
 
-  /** @param {unknown} error why it is not sent any more */
+  /** Report that the input is no longer published. @param {unknown} error */
   lost(error) {
     this.#release();
     this.#complain({ title: `“${readable(this.name)}” stopped sending`, text: sentence(String(error)) });
   }
 
-  /** A camera that is pulled out, or a screen share ended in the browser's own bar. @param {string} what */
-  async #gone(what) {
+  /** Handle a camera that was disconnected, or a screen share that the browser ended. @param {string} what */
+  async #onEnded(what) {
     await this.stop();
     const again = `press ${readable(what)}`;
     this.#complain(
@@ -184,7 +187,7 @@ class Panel {
     this.#source = source;
     this.#stop.hidden = false;
     this.#hint.hidden = true;
-    source.media.addEventListener("ended", () => this.#source === source && void this.#gone(what));
+    source.media.addEventListener("ended", () => this.#source === source && void this.#onEnded(what));
     if (this.#kind === "video") {
       this.#preview.srcObject = new MediaStream([source.media]);
       this.#preview.classList.toggle("mirrored", what === "camera");
@@ -265,7 +268,7 @@ function opened(stream) {
   return { media, end: () => media.stop() };
 }
 
-/** A moving bar over colours: every frame differs and a still picture shows at once. @type {Opener} */
+/** Draw a moving bar over colours: every frame differs, and a frozen video shows at once. @type {Opener} */
 async function pattern() {
   const { width, height, fps } = PATTERN;
   const canvas = element("canvas", { width, height });

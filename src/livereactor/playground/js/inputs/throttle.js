@@ -1,8 +1,8 @@
-/** How fast one value follows another: the newest, at most 60 a second, and few at a time without an answer. Pure. */
+/** Limit the rate of values: the newest, at most 60 a second, and a few at a time without a reply. Pure. */
 
 export const INTERVAL_MS = 1000 / 60;
-/** An answer that takes longer than so many intervals is worth waiting for: more would only queue up before the model. */
-export const MOST_UNANSWERED = 12;
+/** Largest number of values without a reply: more would only queue up at the model. */
+export const MAX_UNANSWERED = 12;
 
 /** @template T */
 export class Throttle {
@@ -11,28 +11,30 @@ export class Throttle {
   #next = -Infinity;
   #unanswered = 0;
 
-  /** @param {T} value takes the place of one that still waits */
+  /** Offer a value; it replaces one that still waits. @param {T} value */
   offer(value) {
     this.#waiting = { value };
   }
 
-  /** Nothing waits any more. */
+  /** Drop the waiting value. */
   forget() {
     this.#waiting = null;
   }
 
-  /** When `take` gives something, in the milliseconds of its `now`; null: not before something else happens. */
+  /**
+   * The time at which `take` returns a value, in the milliseconds of `now`; null: not before a reply or another value.
+   */
   get deadline() {
-    return this.#waiting && this.#unanswered < MOST_UNANSWERED ? this.#next : null;
+    return this.#waiting && this.#unanswered < MAX_UNANSWERED ? this.#next : null;
   }
 
   /**
    * @param {number} now milliseconds, monotonic
-   * @returns {{value: T} | null} what is to be sent now
+   * @returns {{value: T} | null} the value to send now
    */
   take(now) {
     const { deadline } = this;
-    // A millisecond early is on time: screens refresh at 60.0 to 60.3 a second.
+    // One millisecond early is on time: screens refresh 60.0 to 60.3 times a second.
     if (deadline === null || now < deadline - 1) return null;
     const taken = this.#waiting;
     this.#waiting = null;
@@ -41,7 +43,7 @@ export class Throttle {
     return taken;
   }
 
-  /** What was taken has been answered, or will never be. */
+  /** Count a reply, or a request that will get none. */
   answered() {
     this.#unanswered--;
   }

@@ -1,4 +1,4 @@
-/** Sticks and buttons on the glass, for screens without keys. What they do is in the panel too, for other hands. */
+/** On-screen sticks and buttons for touch screens. The panel offers the same controls. */
 
 import { forTouch } from "./bindings.js";
 import { element } from "../shared/dom.js";
@@ -8,8 +8,8 @@ import { Emitter } from "../shared/emitter.js";
 /** @typedef {import("./bindings.js").Stick} Stick */
 
 export class Touchpad {
-  /** @type {Emitter<{name: string, far: number}>} how far one is leaned on, -1..1; 0: let go */
-  leaned = new Emitter();
+  /** @type {Emitter<{name: string, far: number}>} deflection of a control, -1..1; 0: released */
+  moved = new Emitter();
 
   #root = element("div", { class: "touchpad", "aria-hidden": "true", hidden: true });
   #coarse = window.matchMedia("(hover: none) and (pointer: coarse)");
@@ -25,7 +25,7 @@ export class Touchpad {
     this.#coarse.addEventListener("change", () => this.#show(), { signal: closing });
   }
 
-  /** @param {readonly Bound[]} bound */
+  /** Draw the sticks and buttons of bindings. @param {readonly Bound[]} bound */
   offer(bound) {
     const { sticks, buttons } = forTouch(bound);
     this.#isEmpty = sticks.length + buttons.length === 0;
@@ -36,8 +36,8 @@ export class Touchpad {
     this.#show();
   }
 
-  /** A key or a gamepad is there after all: the glass is for the picture. */
-  giveWay() {
+  /** Hide for good: a key or a gamepad is used. */
+  hide() {
     this.#hasKeys = true;
     this.#show();
   }
@@ -54,15 +54,15 @@ export class Touchpad {
     const lean = (/** @type {number} */ across, /** @type {number} */ up) => {
       well.classList.toggle("held", across !== 0 || up !== 0);
       knob.style.translate = `${across * 50}% ${up * -50}%`;
-      if (x) this.leaned.emit({ name: x.name, far: across });
-      if (y) this.leaned.emit({ name: y.name, far: up });
+      if (x) this.moved.emit({ name: x.name, far: across });
+      if (y) this.moved.emit({ name: y.name, far: up });
     };
-    held(well, (event) => {
+    trackPointer(well, (event) => {
       if (!event) return lean(0, 0);
       const { left, top, width, height } = well.getBoundingClientRect();
       const across = x ? (event.clientX - left) / (width / 2) - 1 : 0;
       const up = y ? 1 - (event.clientY - top) / (height / 2) : 0;
-      // Beyond the rim the thumb keeps its direction.
+      // Beyond the rim, the direction counts.
       const far = Math.max(1, Math.hypot(across, up));
       lean(Math.round((across / far) * 100) / 100, Math.round((up / far) * 100) / 100);
     });
@@ -72,9 +72,9 @@ export class Touchpad {
   /** @param {Bound} bound */
   #button({ name, label }) {
     const pad = element("div", { class: "pad" }, label);
-    held(pad, (event) => {
+    trackPointer(pad, (event) => {
       pad.classList.toggle("held", event !== null);
-      this.leaned.emit({ name, far: event ? 1 : 0 });
+      this.moved.emit({ name, far: event ? 1 : 0 });
     });
     return pad;
   }
@@ -82,9 +82,9 @@ export class Touchpad {
 
 /**
  * @param {HTMLElement} target
- * @param {(event: PointerEvent | null) => void} moved from touch to lift, null at the end, whatever ends it
+ * @param {(event: PointerEvent | null) => void} moved called while the pointer is down; null when it is released
  */
-function held(target, moved) {
+function trackPointer(target, moved) {
   target.addEventListener("pointerdown", (event) => {
     target.setPointerCapture(event.pointerId);
     moved(event);

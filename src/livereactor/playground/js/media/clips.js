@@ -1,4 +1,4 @@
-/** Clips from the server: asked for, waited for, fetched, and put together as one MP4. */
+/** Request clips from the server, wait for them, fetch their parts, and build one MP4. */
 
 import { Mp4Error } from "./mp4-boxes.js";
 import { Film } from "./mp4-film.js";
@@ -8,14 +8,17 @@ import { CommandRefused } from "../client/pending-requests.js";
 
 /** @typedef {import("../client/wire.js").ClipReady} ClipReady */
 /** @typedef {import("./playlist.js").Playlist} Playlist */
-/** Parts fetched, parts in all. @typedef {(fetched: number, total: number) => void} Progress */
+/**
+ * A callback for the number of fetched and of all parts.
+ * @typedef {(fetched: number, total: number) => void} Progress
+ */
 
-/** Parts on their way at once: on a long way each would cost a round trip. */
+/** Parts that are fetched at once: on a slow network, one by one would cost a round trip each. */
 const AHEAD = 4;
-/** Seconds. A clip that is not there then will not come. */
+/** Seconds to wait for a clip. */
 const READY_TIMEOUT = 60;
 const PART_MS = 60_000;
-/** Once more: a proxy that was started anew, a network that was away for a moment. */
+/** Attempts for a part: a proxy may restart, or the network may fail for a moment. */
 const TRIES = 2;
 const AGAIN_MS = 500;
 
@@ -33,18 +36,20 @@ export class Clips {
   }
 
   /**
-   * @param {number | null} seconds the last so many; null: all of the session
+   * Fetch a clip.
+   * @param {number | null} seconds length of the clip up to now; null: the whole session
    * @param {AbortSignal} signal
-   * @param {Progress} tell
+   * @param {Progress} onProgress
    * @returns {Promise<Blob>} an ordinary MP4
    * @throws {ClipError}
    */
-  async keep(seconds, signal, tell) {
-    return this.#film(await this.ask(seconds), signal, tell);
+  async keep(seconds, signal, onProgress) {
+    return this.#film(await this.ask(seconds), signal, onProgress);
   }
 
   /**
-   * @param {number | null} seconds the last so many; null: all of the session
+   * Request a clip.
+   * @param {number | null} seconds length of the clip up to now; null: the whole session
    * @returns {Promise<ClipReady>}
    * @throws {ClipError}
    */
@@ -60,9 +65,10 @@ export class Clips {
   }
 
   /**
+   * Wait for the playlist of a clip.
    * @param {ClipReady} clip
    * @param {AbortSignal} signal
-   * @returns {Promise<Playlist>} once its last part is there
+   * @returns {Promise<Playlist>} once the last part is ready
    * @throws {ClipError}
    */
   async playlist({ playlist }, signal) {
@@ -71,13 +77,14 @@ export class Clips {
       const response = await this.#get("asking for the clip", playlist, signal, "PLAYLIST_FETCH_FAILED");
       if (response.status === 200) return readPlaylist(await response.text(), response.url);
       if (performance.now() > giveUpAt) throw new ClipError("CLIP_NOT_READY");
-      // 9.2: whatever it says, between 0.2 and 2 s.
+      // Whatever the server says, wait between 0.2 and 2 s.
       const wait = Number(response.headers.get("retry-after")) || 0;
       await pause(1000 * Math.min(2, Math.max(0.2, wait)), signal);
     }
   }
 
   /**
+   * Fetch one part.
    * @param {string} url
    * @param {AbortSignal} signal
    * @returns {Promise<Uint8Array>}
@@ -101,9 +108,9 @@ export class Clips {
   /**
    * @param {ClipReady} clip
    * @param {AbortSignal} signal
-   * @param {Progress} tell
+   * @param {Progress} onProgress
    */
-  async #film(clip, signal, tell) {
+  async #film(clip, signal, onProgress) {
     const { init, parts } = await this.playlist(clip, signal);
     const own = new AbortController();
     const either = AbortSignal.any([signal, own.signal]);
@@ -114,7 +121,7 @@ export class Clips {
       const { value } = coming.next();
       if (value === undefined) return;
       const part = this.part(value, either);
-      part.catch(() => {}); // told where it is waited for
+      part.catch(() => {}); // reported where it is awaited
       under.push(part);
     };
     for (let count = 0; count < AHEAD; count++) more();
@@ -125,14 +132,14 @@ export class Clips {
     };
     try {
       const film = new Film(await next());
-      /** @type {Blob[]} of blobs, which browsers keep outside the page's memory */
+      /** @type {Blob[]} browsers keep blobs outside the page's memory */
       const bodies = [];
-      for (let fetched = 0; fetched < parts.length; tell(++fetched, parts.length)) {
+      for (let fetched = 0; fetched < parts.length; onProgress(++fetched, parts.length)) {
         bodies.push(new Blob(/** @type {Uint8Array<ArrayBuffer>[]} */ (film.add(await next()))));
       }
       return new Blob([film.head(), ...bodies], { type: "video/mp4" });
     } catch (error) {
-      // Nobody wants the rest of it.
+      // The rest is not needed.
       own.abort();
       throw error instanceof Mp4Error ? new ClipError("DOWNLOAD_UNSUPPORTED", error.message) : error;
     }
@@ -142,7 +149,7 @@ export class Clips {
    * @param {string} step
    * @param {string} url
    * @param {AbortSignal} signal
-   * @param {string} code of what is neither gone nor out of reach
+   * @param {string} code for errors other than gone and unreachable
    */
   async #get(step, url, signal, code) {
     try {

@@ -1,7 +1,7 @@
-/** From the model to the screen: how long pictures are at each stage, of late. Pure. */
+/** Recent time per frame at each stage between the model and the screen. Pure. */
 
 /** @typedef {import("../client/signalling.js").StageTiming} StageTiming */
-/** What a browser tells of a track that it receives (`RTCInboundRtpStreamStats`). @typedef {Record<string, any>} Inbound */
+/** Statistics of a received track (`RTCInboundRtpStreamStats`). @typedef {Record<string, any>} Inbound */
 /** @typedef {(typeof STAGES)[number]} Stage */
 
 export const STAGES = /** @type {const} */ ([
@@ -14,42 +14,42 @@ export const STAGES = /** @type {const} */ ([
   "jitter_buffer",
   "decode",
 ]);
-/** The page's own, by the browser's counters: seconds in all, and of how many pictures. */
+/** Stages that the page measures by counters of the browser: total seconds, and number of frames. */
 const COUNTED = {
   jitter_buffer: ["jitterBufferDelay", "jitterBufferEmittedCount"],
   decode: ["totalDecodeTime", "framesDecoded"],
 };
 
 export class FrameStages {
-  /** @type {Map<string, {count: number, total: number}>} as last looked at */
+  /** @type {Map<string, {count: number, total: number}>} totals at the last look */
   #before = new Map();
   /** @type {Map<string, number>} milliseconds */
   #now = new Map();
 
   /**
    * @param {readonly StageTiming[]} rows
-   * @param {string | undefined} track whose pictures are seen
+   * @param {string | undefined} track name of the visible output
    */
   served(rows, track) {
     for (const { stage, track: of, count, total_ms, p50_ms } of rows)
-      if ((of === undefined || of === track) && isOfPictures(stage) && !(stage in COUNTED) && stage !== "network")
-        this.#take(stage, count, total_ms, p50_ms);
+      if ((of === undefined || of === track) && isFrameStage(stage) && !(stage in COUNTED) && stage !== "network")
+        this.#add(stage, count, total_ms, p50_ms);
   }
 
   /**
    * @param {Inbound | undefined} inbound
-   * @param {number} roundTripMs NaN: not known
+   * @param {number} roundTripMs NaN: unknown
    */
   received(inbound, roundTripMs) {
     if (!Number.isNaN(roundTripMs)) this.#now.set("network", roundTripMs / 2);
     for (const [stage, [seconds, count]] of Object.entries(COUNTED)) {
       const [total, pictures] = [inbound?.[seconds ?? ""], inbound?.[count ?? ""]];
       if (typeof total === "number" && pictures > 0)
-        this.#take(stage, pictures, total * 1000, (total * 1000) / pictures);
+        this.#add(stage, pictures, total * 1000, (total * 1000) / pictures);
     }
   }
 
-  /** Those that are known, in order, in milliseconds: the mean of the pictures between the last two looks. */
+  /** The known stages in order, in milliseconds: the mean of the frames between the last two looks. */
   get parts() {
     return STAGES.flatMap((stage) => {
       const ms = this.#now.get(stage);
@@ -57,7 +57,7 @@ export class FrameStages {
     });
   }
 
-  /** Whether the server's stages are known. */
+  /** Whether the server reported its stages. */
   get isServed() {
     return this.#now.has("encode");
   }
@@ -66,18 +66,18 @@ export class FrameStages {
    * @param {string} stage
    * @param {number} count
    * @param {number} total milliseconds
-   * @param {number} usual what stands for the mean at the first look
+   * @param {number} usual stands for the mean at the first look
    */
-  #take(stage, count, total, usual) {
+  #add(stage, count, total, usual) {
     const before = this.#before.get(stage);
     this.#before.set(stage, { count, total });
-    // Counters that fall are those of another connection: they begin anew.
+    // Counters that decrease belong to another connection.
     if (!before || count < before.count) this.#now.set(stage, usual);
     else if (count > before.count) this.#now.set(stage, Math.max(0, total - before.total) / (count - before.count));
   }
 }
 
 /** @param {string} stage @returns {stage is Stage} */
-function isOfPictures(stage) {
+function isFrameStage(stage) {
   return STAGES.some((each) => each === stage);
 }

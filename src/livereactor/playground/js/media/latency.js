@@ -1,42 +1,46 @@
 /**
- * From a command to the picture that shows it, and where that time goes. Pure.
+ * Measure the time from a command to the frame that shows its effect, and split it into parts. Pure.
  *
- * Every picture carries its time on the model's clock (its RTP time stamp); the fastest pictures of the last seconds
- * tell how that clock lies to the page's, but for the time a picture takes to be encoded. A runtime takes a command
- * between two pictures, answers it, and makes the next picture, which shows it (behaviour 7.14). So that is
+ * Every frame carries its time on the model's clock, as its RTP timestamp. The fastest frames of the last seconds give
+ * the offset between that clock and the page's, except for the time of encoding. A runtime takes a command between two
+ * frames, replies, and makes the next frame, which shows the effect. That frame is
  *
- * - the first one made after the answer left. But the page may hear of an answer long after its picture is on screen: it
- *   is busier than the decoder. So, before that,
- * - the first one that could know of the command and is out of step with those before: it was made because of it.
+ * - the first one made after the reply left; or, as a busy page may receive the reply long after the frame,
+ * - the first one that could show the command and is out of step with the frames before: the command caused it.
  *
- * Where a browser tells no time stamps, the first picture to arrive after the answer stands for it: then one that was on
- * its way already makes the figure too small, by at most one picture's time.
+ * If the browser provides no timestamps, the first frame that arrives after the reply is taken. A frame that was
+ * already under way then makes the figure too small, by at most the interval of one frame.
  */
 
-/** Ticks a millisecond of a picture's time stamp. */
+/** RTP ticks per millisecond. */
 const TICKS = 90;
-/** Pictures by which the clocks and the step are told: some seconds, so that no drift counts. */
+/** Frames that determine the clock offset and the interval: a few seconds, so that drift does not matter. */
 const COMPARED = 120;
-/** Pictures that may have come before the answer to their command. */
+/** Frames that are remembered because they may arrive before the reply to their command. */
 const REMEMBERED = 60;
-/** Out of step is what is this far off, and four times as far as pictures usually are. */
+/** Milliseconds: a frame is out of step if it is off by more than this, and by four times the usual deviation. */
 const LEAST_OFF_MS = 3;
-/** The figure is the middle one of so many commands. */
-const KEPT = 9;
-/** Time stamps that leap by more are another stream's. */
+/** Number of commands whose median is the figure. */
+const MEDIAN_OF = 9;
+/** Milliseconds: timestamps that jump by more belong to another stream. */
 const FOREIGN_MS = 5000;
-/** Beyond this the model did not draw for the command. */
+/** Milliseconds: a later frame was not made for the command. */
 const LIMIT_MS = 2000;
 
-/** All in milliseconds of `performance.now()`. @typedef {{sentAt: number, repliedAt: number, roundTripMs: number}} Answer */
-/** As browsers tell of a picture. `rtpTimestamp`: 90 kHz, 32 bits.
- * @typedef {{receiveTime?: number, rtpTimestamp?: number, presentationTime: number, expectedDisplayTime: number}} Picture
+/**
+ * A reply, in milliseconds of `performance.now()`.
+ * @typedef {{sentAt: number, repliedAt: number, roundTripMs: number}} Answer
  */
 /**
- * `dueAt`: when it would have arrived had it been as fast as the fastest; null: it has no time stamp.
+ * Frame metadata of the browser. `rtpTimestamp`: 90 kHz, 32 bits.
+ * @typedef {{receiveTime?: number, rtpTimestamp?: number, presentationTime: number,
+ *   expectedDisplayTime: number}} Picture
+ */
+/**
+ * A received frame. `dueAt`: its arrival time had it been as fast as the fastest; null: no timestamp.
  * @typedef {{receivedAt: number, dueAt: number | null, isOutOfStep: boolean, decodedAt: number, shownAt: number}} Seen
  */
-/** The parts of one measured command, in ms, in order. @typedef {Record<(typeof PARTS)[number], number>} Parts */
+/** The parts of one measured latency, in ms, in order. @typedef {Record<(typeof PARTS)[number], number>} Parts */
 
 export const PARTS = /** @type {const} */ (["there", "taken", "made", "back", "decoded", "screen"]);
 
@@ -49,14 +53,14 @@ export class Latency {
   #measured = [];
   #clock = new Clock();
 
-  /** @param {Answer} answer one at a time is followed up */
+  /** Start to look for the frame of a command; one command at a time. @param {Answer} answer */
   answered(answer) {
     if (this.#awaited) return;
     this.#awaited = answer;
     for (const seen of this.#recent) this.#compare(seen);
   }
 
-  /** @param {Picture} picture as it is shown, in order */
+  /** Add a frame as it is shown. @param {Picture} picture */
   shown({ receiveTime, rtpTimestamp, presentationTime, expectedDisplayTime }) {
     const receivedAt = receiveTime ?? presentationTime;
     const read = this.#clock.read(rtpTimestamp, receivedAt);
@@ -66,28 +70,28 @@ export class Latency {
     this.#compare(seen);
   }
 
-  /** The middle one of the last commands; null before there is one. @returns {Parts | null} */
+  /** The parts of the median latency; null before the first. @returns {Parts | null} */
   get parts() {
     const sorted = [...this.#measured].sort((one, other) => total(one) - total(other));
     return sorted[sorted.length >> 1] ?? null;
   }
 
-  /** Milliseconds; NaN before there is one. */
+  /** The median latency in milliseconds; NaN before the first. */
   get ms() {
     return this.parts ? total(this.parts) : NaN;
   }
 
-  /** How many commands it is the middle of. */
+  /** The number of commands behind the median. */
   get count() {
     return this.#measured.length;
   }
 
-  /** Whether pictures carry time stamps here. */
+  /** Whether the browser provides timestamps. */
   get isStamped() {
     return this.#recent.at(-1)?.dueAt != null;
   }
 
-  /** @param {Seen} seen maybe the picture that shows the command */
+  /** @param {Seen} seen candidate for the frame that shows the command */
   #compare(seen) {
     const answer = this.#awaited;
     if (!answer) return;
@@ -109,17 +113,17 @@ export class Latency {
     };
     if (total(parts) > LIMIT_MS) return;
     this.#measured.push(parts);
-    if (this.#measured.length > KEPT) this.#measured.shift();
+    if (this.#measured.length > MEDIAN_OF) this.#measured.shift();
   }
 }
 
-/** The clock of the pictures' time stamps, as it lies to the page's. */
+/** The clock of the timestamps, and its offset to the page's clock. */
 class Clock {
   #lastStamp = NaN;
   #madeAt = 0;
-  /** @type {number[]} arrival minus time stamp */
+  /** @type {number[]} arrival minus timestamp */
   #transits = [];
-  /** @type {number[]} from one picture to the next */
+  /** @type {number[]} between consecutive frames */
   #intervals = [];
 
   /**
@@ -129,12 +133,12 @@ class Clock {
    */
   read(stamp, receivedAt) {
     if (stamp === undefined) return { dueAt: null, isOutOfStep: false };
-    // The counter goes round every 13 hours; `| 0` makes the difference of 32 bits a signed one.
+    // The counter wraps every 13 hours; `| 0` makes the difference of 32 bits signed.
     const interval = Number.isNaN(this.#lastStamp) ? 0 : ((stamp - this.#lastStamp) | 0) / TICKS;
     this.#lastStamp = stamp;
     this.#madeAt += interval;
     const transit = receivedAt - this.#madeAt;
-    // Another track, or another connection: its stamps begin elsewhere.
+    // Another track or connection has other timestamps.
     if (Math.abs(transit - (this.#transits.at(-1) ?? transit)) > FOREIGN_MS) this.#transits = this.#intervals = [];
     const isOutOfStep = this.#isOutOfStep(interval);
     this.#transits = [...this.#transits.slice(1 - COMPARED), transit];
@@ -142,15 +146,15 @@ class Clock {
     return { dueAt: this.#madeAt + Math.min(...this.#transits), isOutOfStep };
   }
 
-  /** @param {number} interval a multiple of the usual one is in step: what was between was not shown */
+  /** @param {number} interval a multiple of the usual one is in step: frames between were not shown */
   #isOutOfStep(interval) {
-    const usual = middle(this.#intervals);
+    const usual = median(this.#intervals);
     const off = (/** @type {number} */ each) => Math.abs(each - Math.max(1, Math.round(each / usual)) * usual);
-    return off(interval) > Math.max(LEAST_OFF_MS, 4 * middle(this.#intervals.map(off)));
+    return off(interval) > Math.max(LEAST_OFF_MS, 4 * median(this.#intervals.map(off)));
   }
 }
 
-/** An answer took the way twice, so no way can be longer than half of it. @param {Answer} answer */
+/** Return the one-way delay, at most half of the time from command to reply. @param {Answer} answer */
 function oneWay({ sentAt, repliedAt, roundTripMs }) {
   const tripMs = repliedAt - sentAt;
   return Math.min(Number.isNaN(roundTripMs) ? tripMs : roundTripMs, tripMs) / 2;
@@ -162,6 +166,6 @@ function total(parts) {
 }
 
 /** @param {readonly number[]} values */
-function middle(values) {
+function median(values) {
   return [...values].sort((one, other) => one - other)[values.length >> 1] ?? NaN;
 }

@@ -1,27 +1,27 @@
-/** The boxes that an MP4 is made of (ISO/IEC 14496-12), read and written. Pure. */
+/** Read and write the boxes of an MP4 (ISO/IEC 14496-12). Pure. */
 
-/** Bytes that are no MP4, or one that is built in a way we do not know. */
+/** The bytes are not an MP4, or one of an unsupported kind. */
 export class Mp4Error extends Error {}
 
 /**
- * `start` of its header, `body` after that, `end`: places in the bytes it was found in.
+ * A box: offsets of its header (`start`), of its content (`body`) and of its `end`.
  * @typedef {{type: string, start: number, body: number, end: number}} Box
  */
 
 const BIG = 2 ** 32;
 
-/** @param {Uint8Array} bytes */
+/** Return a DataView of bytes. @param {Uint8Array} bytes */
 export function view(bytes) {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 /**
- * The boxes that follow one another.
+ * Yield the boxes that follow one another.
  * @param {Uint8Array} bytes
  * @param {number} [from]
  * @param {number} [to]
  * @returns {Generator<Box>}
- * @throws {Mp4Error} one goes beyond the end
+ * @throws {Mp4Error} a box goes beyond the end
  */
 export function* boxesIn(bytes, from = 0, to = bytes.length) {
   const data = view(bytes);
@@ -43,12 +43,12 @@ export function* boxesIn(bytes, from = 0, to = bytes.length) {
 }
 
 /**
- * The first box at a path of types.
+ * Return the first box at a path of types.
  * @param {Uint8Array} bytes
  * @param {readonly string[]} path
  * @param {{body: number, end: number}} [within]
  * @returns {Box}
- * @throws {Mp4Error} there is none
+ * @throws {Mp4Error} no box is at the path
  */
 export function boxAt(bytes, path, within = { body: 0, end: bytes.length }) {
   const [type, ...rest] = path;
@@ -59,6 +59,7 @@ export function boxAt(bytes, path, within = { body: 0, end: bytes.length }) {
 }
 
 /**
+ * Build a box.
  * @param {string} type
  * @param {...Uint8Array} parts
  */
@@ -72,7 +73,7 @@ export function box(type, ...parts) {
   return joined(header, ...parts);
 }
 
-/** @param {...Uint8Array} parts */
+/** Concatenate bytes. @param {...Uint8Array} parts */
 export function joined(...parts) {
   const whole = new Uint8Array(parts.reduce((sum, each) => sum + each.length, 0));
   let at = 0;
@@ -83,7 +84,7 @@ export function joined(...parts) {
   return whole;
 }
 
-/** Big-endian 32-bit words; negative ones in two's complement. @param {Iterable<number>} values */
+/** Encode big-endian 32-bit words, negative ones in two's complement. @param {Iterable<number>} values */
 export function words(values) {
   const list = [...values];
   const bytes = new Uint8Array(4 * list.length);
@@ -92,7 +93,7 @@ export function words(values) {
   return bytes;
 }
 
-/** Big-endian 64-bit words. @param {Iterable<number>} values 0 … 2^53 */
+/** Encode big-endian 64-bit words. @param {Iterable<number>} values 0 … 2^53 */
 export function longs(values) {
   return words([...values].flatMap((value) => [Math.floor(value / BIG), value % BIG]));
 }

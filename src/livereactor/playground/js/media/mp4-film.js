@@ -1,19 +1,22 @@
 /**
- * A film out of its parts: an ordinary MP4, `moov` first, from time 0, every sample as it came. Pure.
+ * Build an ordinary MP4 from the parts of a fragmented one: `moov` first, starting at 0, samples unchanged. Pure.
  *
- * The samples' bytes are handed back to whoever gave them: of an hour of film only its index is held here.
+ * The bytes of the samples are returned to the caller: for an hour of film only its index is held here.
  */
 
 import { Mp4Error, box, boxAt, boxesIn, joined, longs, view, words } from "./mp4-boxes.js";
 import { runsOf, tracksOf } from "./mp4-fragments.js";
 
 /** @typedef {import("./mp4-fragments.js").Track} Track */
-/** Equal values that follow one another. @typedef {[count: number, value: number][]} Runs */
+/** Run-length encoded values. @typedef {[count: number, value: number][]} Runs */
 
 const CONTAINERS = ["moov", "trak", "mdia", "minf", "stbl"];
-/** Those that tell of fragments, or of samples that are told of anew. */
+/** Boxes of fragments, and sample tables that are written anew. */
 const REPLACED = ["mvex", "edts", "stts", "ctts", "stsc", "stsz", "stco", "co64", "stss", "sgpd", "sbgp"];
-/** Bytes between dates and duration: a timescale, or an id and nothing. @type {Record<string, number>} */
+/**
+ * Bytes between dates and duration of a header: a timescale, or an id and four reserved bytes.
+ * @type {Record<string, number>}
+ */
 const HEADERS = { mvhd: 4, mdhd: 4, tkhd: 8 };
 const FILE_TYPE = box("ftyp", ascii("isom"), words([0x200]), ascii("isomiso2avc1mp41"));
 const LARGEST = 2 ** 32 - 1;
@@ -36,8 +39,9 @@ export class Film {
   }
 
   /**
-   * @param {Uint8Array} part the next: fragments, whole
-   * @returns {Uint8Array[]} the samples' bytes, views of the part, to stand after the head in this order
+   * Add the next part.
+   * @param {Uint8Array} part whole fragments
+   * @returns {Uint8Array[]} bytes of the samples, views of the part, to be written after the head in this order
    * @throws {Mp4Error}
    */
   add(part) {
@@ -58,8 +62,8 @@ export class Film {
   }
 
   /**
-   * All that comes before the samples' bytes.
-   * @throws {Mp4Error} there is no sample
+   * Return everything that stands before the bytes of the samples.
+   * @throws {Mp4Error} the film has no samples
    */
   head() {
     const tracks = this.#tracks.filter(({ count }) => count > 0);
@@ -71,14 +75,14 @@ export class Film {
       ? joined(words([1]), ascii("mdat"), longs([this.size + 16]))
       : joined(words([this.size + 8]), ascii("mdat"));
     const movie = (/** @type {number} */ at) => this.#movie(tracks, at, isWide);
-    // Its length does not depend on the places in it.
+    // The length of `moov` does not depend on the offsets in it.
     const length = FILE_TYPE.length + movie(0).length + body.length;
     return joined(FILE_TYPE, movie(length), body);
   }
 
   /**
    * @param {readonly Samples[]} tracks
-   * @param {number} at where the samples' bytes begin
+   * @param {number} at offset of the first sample
    * @param {boolean} isWide
    */
   #movie(tracks, at, isWide) {
@@ -99,7 +103,7 @@ export class Film {
       if (span !== undefined) {
         const lasts = track ? track.delay + track.seconds : seconds;
         const ticks = type === "mdhd" && track ? track.duration : Math.round(lasts * timescale);
-        const copied = box(type, lasting(init.subarray(body, end), span, ticks));
+        const copied = box(type, withDuration(init.subarray(body, end), span, ticks));
         return type === "tkhd" && track?.delay ? joined(copied, track.edit(timescale)) : copied;
       }
       if (!CONTAINERS.includes(type)) return init.subarray(start, end);
@@ -116,9 +120,9 @@ export class Film {
 class Samples {
   track;
   count = 0;
-  /** In ticks, of all. */
+  /** Duration of all samples, in ticks. */
   duration = 0;
-  /** Seconds after the film's beginning. */
+  /** Seconds between the beginning of the film and the first sample. */
   delay = 0;
 
   /** @type {number | null} ticks */
@@ -142,7 +146,7 @@ class Samples {
     this.track = track;
   }
 
-  /** In seconds, on the parts' clock. */
+  /** Time of the first sample, in seconds on the clock of the parts. */
   get start() {
     return (this.#first ?? 0) / this.track.timescale;
   }
@@ -153,12 +157,12 @@ class Samples {
 
   /**
    * @param {import("./mp4-fragments.js").Run} run
-   * @param {number} place of its first sample among all bytes
+   * @param {number} place of its first sample among the bytes of all samples
    */
   add({ time, samples }, place) {
     if (samples.length === 0) return;
     this.#first ??= time ?? 0;
-    // A sample is shown until the next one: parts need not say so of their last.
+    // A sample lasts until the next one begins; the duration of the last one in a part may be wrong.
     if (time !== null) this.#lengthen(time - this.#first - this.duration);
     this.#places.push(place);
     this.#counts.push(samples.length);
@@ -172,7 +176,7 @@ class Samples {
     }
   }
 
-  /** @param {number} by ticks, of the last sample */
+  /** Lengthen the last sample. @param {number} by ticks */
   #lengthen(by) {
     const last = this.#durations.at(-1);
     if (!last || by === 0) return;
@@ -183,8 +187,8 @@ class Samples {
   }
 
   /**
-   * The film begins: a first picture that comes later is stretched back to it. For sound there is nothing to stretch.
-   * @param {number} start seconds on the parts' clock
+   * Align the track with the beginning of the film. A late first video frame is stretched back; late sound is delayed.
+   * @param {number} start seconds on the clock of the parts
    */
   begin(start) {
     const late = Math.round(((this.#first ?? 0) / this.track.timescale - start) * this.track.timescale);
@@ -199,7 +203,7 @@ class Samples {
     this.duration += late;
   }
 
-  /** @param {number} timescale of the film */
+  /** Build the edit list of a delayed track. @param {number} timescale of the film */
   edit(timescale) {
     const times = [this.delay, this.seconds].map((seconds) => Math.round(seconds * timescale));
     const [before = 0, after = 0] = times;
@@ -207,7 +211,8 @@ class Samples {
   }
 
   /**
-   * @param {number} at where the samples' bytes begin
+   * Build the sample tables.
+   * @param {number} at offset of the first sample
    * @param {boolean} isWide
    */
   tables(at, isWide) {
@@ -243,13 +248,12 @@ function append(runs, value) {
 }
 
 /**
- * The body of a header with another duration: in its long form, which 32 bits of ticks of 1/90 000 s would end after
- * 13 hours.
+ * Return the body of a header with another duration, in 64 bits: 32 bits of 1/90 000 s would overflow after 13 hours.
  * @param {Uint8Array} body
  * @param {number} span bytes between dates and duration
  * @param {number} duration
  */
-function lasting(body, span, duration) {
+function withDuration(body, span, duration) {
   const isLong = body[0] === 1;
   const dates = isLong ? body.subarray(4, 20) : longs([view(body).getUint32(4), view(body).getUint32(8)]);
   const at = isLong ? 20 : 12;

@@ -1,25 +1,27 @@
-/** What a fragmented MP4 says of its samples: tracks of an init segment, runs of a part. Pure. */
+/** Read the samples of a fragmented MP4: the tracks of its init segment and the runs of a part. Pure. */
 
 import { Mp4Error, boxAt, boxesIn, view } from "./mp4-boxes.js";
 
-/** Of samples that say nothing themselves. @typedef {{duration: number, size: number, flags: number}} Defaults */
+/** Defaults of samples. @typedef {{duration: number, size: number, flags: number}} Defaults */
 /**
- * `timescale`: ticks a second. `box`: its place in the init segment.
- * @typedef {{id: number, handler: string, timescale: number, defaults: Defaults, box: import("./mp4-boxes.js").Box}} Track
+ * A track. `timescale`: ticks per second; `box`: its box in the init segment.
+ * @typedef {{id: number, handler: string, timescale: number, defaults: Defaults,
+ *   box: import("./mp4-boxes.js").Box}} Track
  */
 /**
- * In ticks and bytes. `shift`: how much later it is shown than decoded.
+ * A sample, in ticks and bytes. `shift`: presentation time minus decoding time.
  * @typedef {{duration: number, size: number, isKey: boolean, shift: number}} Sample
  */
 /**
- * Samples that lie one after the other. `time` of the first in ticks, null = right after those before; `offset` of it
- * in the part's bytes.
+ * Consecutive samples. `time`: ticks of the first sample, null = right after the run before; `offset`: its place in the
+ * bytes of the part.
  * @typedef {{track: number, time: number | null, offset: number, samples: Sample[]}} Run
  */
 
 const NOT_KEY = 0x10000;
 
 /**
+ * Read the tracks of an init segment.
  * @param {Uint8Array} init
  * @returns {Track[]}
  * @throws {Mp4Error}
@@ -53,6 +55,7 @@ export function tracksOf(init) {
 }
 
 /**
+ * Read the runs of samples in a part.
  * @param {Uint8Array} part
  * @param {readonly Track[]} tracks
  * @returns {Run[]} in the order of the bytes
@@ -64,7 +67,7 @@ export function runsOf(part, tracks) {
     const runs = [];
     for (const moof of boxesIn(part)) {
       if (moof.type !== "moof") continue;
-      // Where nothing else is said, a track's samples begin where those of the one before end.
+      // By default, a track's samples begin where those of the track before end.
       let offset = moof.start;
       for (const fragment of boxesIn(part, ...inside(moof))) {
         if (fragment.type !== "traf") continue;
@@ -79,7 +82,7 @@ export function runsOf(part, tracks) {
 }
 
 /**
- * What a browser has to know before it plays a film from its parts.
+ * Return the media type of a film, which a browser needs before it plays the parts.
  * @param {Uint8Array} init
  * @returns {string} as `MediaSource.isTypeSupported` takes it
  */
@@ -140,7 +143,7 @@ function* fragmentRuns(part, fragment, { tracks, moof, offset }) {
 function runOf(run, defaults) {
   const { flags } = run;
   const count = run.next();
-  // A sample has a byte at least: no few bytes make the page hold billions of them.
+  // A sample has at least one byte: a short part must not announce billions of samples.
   if (count > run.most) throw new Mp4Error(`${count} samples do not fit in a part of ${run.most} bytes`);
   const place = flags & 0x1 ? run.next() | 0 : null;
   const first = flags & 0x4 ? run.next() : null;
@@ -150,7 +153,7 @@ function runOf(run, defaults) {
     const duration = flags & 0x100 ? run.next() : defaults.duration;
     const size = flags & 0x200 ? run.next() : defaults.size;
     const said = flags & 0x400 ? run.next() : defaults.flags;
-    // Both versions: no shift of 2^31 ticks is meant as one.
+    // Read as signed in both versions of the box: no real shift exceeds 2^31 ticks.
     const shift = flags & 0x800 ? run.next() | 0 : 0;
     samples.push({ duration, size, shift, isKey: !((number === 0 && first !== null ? first : said) & NOT_KEY) });
   }
@@ -167,7 +170,7 @@ function timeOf(part, fragment) {
 }
 
 /**
- * The words of a box that says by flags which it has.
+ * Read the words of a box whose flags tell which words it has.
  * @param {Uint8Array} bytes
  * @param {number} body
  */
@@ -186,7 +189,7 @@ function inside({ body, end }) {
 }
 
 /**
- * Bytes of any kind are read, or refused with one kind of error.
+ * Read hostile bytes: any failure becomes an Mp4Error.
  * @template T
  * @param {() => T} read
  * @returns {T}

@@ -1,9 +1,12 @@
-/** A clip's playlist (protocol 9.2): what it is made of, and what of it to fetch. Pure. */
+/** Read the HLS playlist of a clip, and find the parts to fetch. Pure. */
 
-/** `start` in seconds from the playlist's beginning. @typedef {{url: string, start: number, seconds: number}} Part */
+/**
+ * A part of a clip. `start`: seconds from the beginning of the playlist.
+ * @typedef {{url: string, start: number, seconds: number}} Part
+ */
 /** @typedef {{init: string, parts: Part[]}} Playlist */
 
-/** What went wrong with a clip, by its code (behaviour 12.15). */
+/** A clip failed; `code` names the cause. */
 export class ClipError extends Error {
   /**
    * @param {string} code
@@ -16,8 +19,9 @@ export class ClipError extends Error {
 }
 
 /**
+ * Read a playlist.
  * @param {string} text
- * @param {string} url where it came from: what it names may be relative to that
+ * @param {string} url address of the playlist, to which its parts may be relative
  * @returns {Playlist}
  * @throws {ClipError} `INVALID_PLAYLIST`
  */
@@ -32,11 +36,11 @@ export function readPlaylist(text, url) {
   for (const line of lines) {
     const map = /^#EXT-X-MAP:.*\bURI="([^"]+)"/.exec(line)?.[1];
     const length = /^#EXTINF:([\d.]+)/.exec(line)?.[1];
-    if (map !== undefined) init = resolved(map, url);
+    if (map !== undefined) init = resolveUrl(map, url);
     else if (length !== undefined) seconds = Number(length);
     else if (line && !line.startsWith("#")) {
       if (!(seconds >= 0)) throw new ClipError("INVALID_PLAYLIST", "a part has no duration");
-      parts.push({ url: resolved(line, url), start, seconds });
+      parts.push({ url: resolveUrl(line, url), start, seconds });
       start += seconds;
     }
   }
@@ -45,15 +49,17 @@ export function readPlaylist(text, url) {
 }
 
 /**
+ * Find the part at a time.
  * @param {{parts: Part[]}} playlist
  * @param {number} at seconds
- * @returns {number} the part that has it, counted from 0: their number where it is after the last one
+ * @returns {number} index of the part; the number of parts if the time is after the last one
  */
 export function partAt({ parts }, at) {
   return at >= lengthOf({ parts }) ? parts.length : Math.max(0, parts.findLastIndex(({ start }) => start <= at));
 }
 
 /**
+ * Return the length of a clip.
  * @param {{parts: Part[]}} playlist
  * @returns {number} seconds
  */
@@ -66,12 +72,12 @@ export function lengthOf({ parts }) {
  * @param {string} address
  * @param {string} base
  */
-function resolved(address, base) {
+function resolveUrl(address, base) {
   try {
     const url = new URL(address, base);
     if (url.protocol === "https:" || url.protocol === "http:") return url.href;
   } catch {
-    // As below.
+    // Reported below.
   }
   throw new ClipError("INVALID_PLAYLIST", "the playlist contains an invalid address");
 }

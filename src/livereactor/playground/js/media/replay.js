@@ -1,4 +1,4 @@
-/** Looking back: the session's recording, played from a place in it and followed as it grows. */
+/** Replay of the running session: play its recording from a given moment, and follow it as it grows. */
 
 import { element } from "../shared/dom.js";
 import { mimeType } from "./mp4-fragments.js";
@@ -7,39 +7,41 @@ import { pause } from "../client/http.js";
 import { ClipError, partAt } from "./playlist.js";
 import { Emitter } from "../shared/emitter.js";
 
-/** Seconds of film that are fetched before they are wanted, and kept after they were shown. */
+/** Seconds of film that are buffered ahead of the shown moment, and kept behind it. */
 const AHEAD = 10;
 const BEHIND = 30;
-/** Seconds left to show before the recording is asked for again, and how often that may be. */
-const ENOUGH = 3;
-const AGAIN_MS = 1000;
-/** Seconds. A picture this close is the one that is meant: a part begins where its first picture does. */
+/**
+ * Seconds of remaining film below which the recording is requested again, and the shortest interval between requests.
+ */
+const REFILL_BELOW = 3;
+const REFILL_INTERVAL_MS = 1000;
+/** Seconds. A frame this close is the wanted one: a part begins with its first frame. */
 const NEAR = 1.5;
-/** Seconds, of a session. */
+/** Seconds: longest session. */
 const LONGEST = 1e7;
 /** Seconds by which a part may be longer or shorter than its playlist says. */
 const ROUNDING = 0.02;
 
 export class Replay {
-  /** @type {Emitter<unknown>} it cannot go on, and why */
+  /** @type {Emitter<unknown>} playback failed */
   failed = new Emitter();
-  /** @type {Emitter<void>} it shows a picture, goes on or stands still */
+  /** @type {Emitter<void>} a frame was shown, or playback started or paused */
   moved = new Emitter();
   video = element("video", { playsInline: true, "aria-label": "Recording of the session" });
 
   #clips;
-  #over = new AbortController();
+  #closing = new AbortController();
   #media = new MediaSource();
   /** @type {SourceBuffer | null} */
   #buffer = null;
   #isReady = false;
   /** @type {import("./playlist.js").Playlist | null} */
   #playlist = null;
-  /** Seconds of the recording at a moment of `performance.now()`. */
+  /** Position in the recording, in seconds, at a moment of `performance.now()`. */
   #anchor = { now: 0, at: 0 };
-  /** The moment that is to be shown as soon as it can be, by `performance.now()`. */
+  /** The moment to show as soon as possible, by `performance.now()`. */
   #wanted;
-  /** The part to fetch when more is needed. */
+  /** Index of the next part to fetch. */
   #next = 0;
 
   /**
@@ -50,14 +52,14 @@ export class Replay {
     this.#clips = clips;
     this.#wanted = performance.now() - ago * 1000;
     this.video.src = URL.createObjectURL(this.#media);
-    const { signal } = this.#over;
+    const { signal } = this.#closing;
     for (const type of ["loadeddata", "seeked", "playing", "pause", "timeupdate"]) {
       this.video.addEventListener(type, () => this.moved.emit(), { signal });
     }
     this.#run().catch((error) => signal.aborted || this.failed.emit(error));
   }
 
-  /** Seconds between what is shown and what is made now. */
+  /** Seconds between the shown moment and now. */
   get ago() {
     if (!this.hasPicture) return (performance.now() - this.#wanted) / 1000;
     return Math.max(0, this.#now - this.video.currentTime);
@@ -67,7 +69,7 @@ export class Replay {
     return this.video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA;
   }
 
-  /** Seconds recorded so far; NaN: not known yet. */
+  /** Seconds recorded so far; NaN if unknown. */
   get length() {
     return this.#playlist ? this.#now : NaN;
   }
@@ -75,12 +77,12 @@ export class Replay {
   /** @param {number} ago seconds */
   seek(ago) {
     this.#wanted = performance.now() - ago * 1000;
-    if (this.#isReady) this.#aim();
+    if (this.#isReady) this.#seekToWanted();
     this.moved.emit();
   }
 
   close() {
-    this.#over.abort();
+    this.#closing.abort();
     this.video.pause();
     URL.revokeObjectURL(this.video.src);
     this.video.removeAttribute("src");
@@ -92,25 +94,25 @@ export class Replay {
   }
 
   async #run() {
-    const { signal } = this.#over;
+    const { signal } = this.#closing;
     const opened = new Promise((resolve) => this.#media.addEventListener("sourceopen", resolve, { once: true }));
-    const { init } = await this.#ask();
+    const { init } = await this.#requestPlaylist();
     const head = await this.#clips.part(init, signal);
     await opened;
     this.#buffer = this.#open(head);
-    // It may be sought where nothing has been fetched yet, and has no end.
+    // The user may seek to parts that are not fetched yet, and the recording has no end.
     this.#media.duration = Infinity;
     this.#media.setLiveSeekableRange(0, LONGEST);
     await this.#append(head);
-    // Before that it would not be told where to begin.
-    if (this.video.readyState === 0) await next(this.video, ["loadedmetadata"], signal);
+    // The video accepts a position only once it has metadata.
+    if (this.video.readyState === 0) await nextEvent(this.video, ["loadedmetadata"], signal);
     this.#isReady = true;
-    this.#aim();
+    this.#seekToWanted();
     await this.#feed(this.#buffer);
   }
 
-  async #ask() {
-    const { signal } = this.#over;
+  async #requestPlaylist() {
+    const { signal } = this.#closing;
     const clip = await this.#clips.ask(null);
     this.#anchor = { now: clip.now, at: performance.now() };
     signal.throwIfAborted();
@@ -131,24 +133,24 @@ export class Replay {
 
   /** @param {SourceBuffer} buffer */
   async #feed(buffer) {
-    const { signal } = this.#over;
+    const { signal } = this.#closing;
     const { video } = this;
     for (;;) {
       const part = this.#playlist?.parts[this.#next];
       const until = bufferedTo(buffer, video.currentTime);
       const ahead = until === null ? 0 : until - video.currentTime;
-      if (ahead > (part ? AHEAD : ENOUGH)) await next(video, ["timeupdate", "seeking"], signal);
+      if (ahead > (part ? AHEAD : REFILL_BELOW)) await nextEvent(video, ["timeupdate", "seeking"], signal);
       else if (part) {
         this.#next++;
         await this.#append(await this.#clips.part(part.url, signal));
-        this.#settle(buffer);
-        await this.#forget(buffer);
+        this.#snapToBuffered(buffer);
+        await this.#dropOld(buffer);
       } else await this.#grow(buffer);
       signal.throwIfAborted();
     }
   }
 
-  #aim() {
+  #seekToWanted() {
     const { now, at } = this.#anchor;
     if (this.#buffer) this.#show(this.#buffer, Math.max(0, now + (this.#wanted - at) / 1000));
   }
@@ -159,21 +161,21 @@ export class Replay {
    */
   #show(buffer, at) {
     this.video.currentTime = at;
-    this.#goOn(buffer, at);
+    this.#continueFrom(buffer, at);
   }
 
   /**
-   * What was the last part may have been the beginning of one: not by its number, but by what there is of it.
+   * Choose the next part by what is buffered, not by number: the last part may have grown since.
    * @param {SourceBuffer} buffer
    * @param {number} at seconds of the recording
    */
-  #goOn(buffer, at) {
+  #continueFrom(buffer, at) {
     const { parts } = /** @type {import("./playlist.js").Playlist} */ (this.#playlist);
     this.#next = partAt({ parts }, (bufferedTo(buffer, at) ?? at) + ROUNDING);
   }
 
-  /** A place just before the first picture of what was fetched for it is that picture. @param {SourceBuffer} buffer */
-  #settle(buffer) {
+  /** Move on to the first buffered frame if it lies just after the wanted moment. @param {SourceBuffer} buffer */
+  #snapToBuffered(buffer) {
     const { video } = this;
     if (bufferedTo(buffer, video.currentTime) !== null) return;
     for (let range = 0; range < buffer.buffered.length; range++) {
@@ -182,37 +184,37 @@ export class Replay {
     }
   }
 
-  /** The recording has grown meanwhile. @param {SourceBuffer} buffer */
+  /** Wait, then request the grown recording. @param {SourceBuffer} buffer */
   async #grow(buffer) {
     const quiet = new AbortController();
-    const either = AbortSignal.any([this.#over.signal, quiet.signal]);
-    const early = Math.max(0, this.#anchor.at + AGAIN_MS - performance.now());
-    await Promise.race([pause(early, either), next(this.video, ["seeking"], either)]).finally(() => quiet.abort());
+    const either = AbortSignal.any([this.#closing.signal, quiet.signal]);
+    const early = Math.max(0, this.#anchor.at + REFILL_INTERVAL_MS - performance.now());
+    await Promise.race([pause(early, either), nextEvent(this.video, ["seeking"], either)]).finally(() => quiet.abort());
     if (this.#playlist?.parts[this.#next]) return;
-    await this.#ask();
-    this.#goOn(buffer, this.video.currentTime);
+    await this.#requestPlaylist();
+    this.#continueFrom(buffer, this.video.currentTime);
   }
 
   /** @param {Uint8Array} bytes */
   async #append(bytes) {
     const buffer = /** @type {SourceBuffer} */ (this.#buffer);
     buffer.appendBuffer(/** @type {Uint8Array<ArrayBuffer>} */ (bytes));
-    await next(buffer, ["updateend"], this.#over.signal);
+    await nextEvent(buffer, ["updateend"], this.#closing.signal);
   }
 
   /** @param {SourceBuffer} buffer */
-  async #forget(buffer) {
+  async #dropOld(buffer) {
     const end = this.video.currentTime - BEHIND;
     if (buffer.buffered.length === 0 || buffer.buffered.start(0) >= end) return;
     buffer.remove(0, end);
-    await next(buffer, ["updateend"], this.#over.signal);
+    await nextEvent(buffer, ["updateend"], this.#closing.signal);
   }
 }
 
 /**
  * @param {SourceBuffer} buffer
  * @param {number} at seconds
- * @returns {number | null} how far it goes on from there; null: it has not got it
+ * @returns {number | null} end of the buffered range at that time; null: not buffered
  */
 function bufferedTo({ buffered }, at) {
   for (let range = 0; range < buffered.length; range++) {
@@ -225,9 +227,9 @@ function bufferedTo({ buffered }, at) {
  * @param {EventTarget} target
  * @param {readonly string[]} types
  * @param {AbortSignal} signal
- * @returns {Promise<void>} when one of them happens; rejects when the signal aborts
+ * @returns {Promise<void>} resolves with the first of the events; rejects when the signal aborts
  */
-function next(target, types, signal) {
+function nextEvent(target, types, signal) {
   return new Promise((resolve, reject) => {
     const done = new AbortController();
     const end = (/** @type {() => void} */ how) => (done.abort(), how());

@@ -1,8 +1,9 @@
-/** Building elements in one expression. Touches nothing but the elements it makes. */
+/** Build elements in one expression. */
 
 /** @typedef {Node | string | null | undefined} Child */
 
 /**
+ * Create an element.
  * @template {keyof HTMLElementTagNameMap} Tag
  * @param {Tag} tag
  * @param {Record<string, unknown>} [settings] `on…` is a listener, `class` and `aria-…`, `data-…`, `for`, `role` are
@@ -23,7 +24,7 @@ export function element(tag, settings = {}, ...children) {
 }
 
 /**
- * A drawing that nobody is told of.
+ * Build an SVG drawing that is hidden from screen readers.
  * @param {{viewBox: string, preserveAspectRatio: string}} frame
  * @param {readonly (readonly [tag: string, attributes: Record<string, string>])[]} shapes from back to front
  */
@@ -44,11 +45,12 @@ function vector(tag, attributes) {
 }
 
 /**
- * An element of index.html, which is there or the page is broken.
+ * Return an element of index.html.
  * @template {HTMLElement} T
  * @param {string} id
  * @param {new () => T} type
  * @returns {T}
+ * @throws {Error} the page has no such element of this type
  */
 export function byId(id, type) {
   const found = document.getElementById(id);

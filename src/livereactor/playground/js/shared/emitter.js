@@ -1,4 +1,4 @@
-/** One thing that happens, and who wants to know. Pure but for the listeners it calls. */
+/** An event with its listeners. Pure except for the listeners that it calls. */
 
 /** @template T */
 export class Emitter {

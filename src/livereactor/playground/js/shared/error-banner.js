@@ -1,8 +1,11 @@
-/** The page's own mistakes are shown, not swallowed. */
+/** Banners for errors: an operation that failed, or an error of the page itself. */
 
 import { element } from "./dom.js";
 
-/** @param {HTMLElement} alerts where they are shown, the last one only */
+/**
+ * Show every uncaught error of the page; the newest replaces the one before.
+ * @param {HTMLElement} alerts container of the banner
+ */
 export function showPageErrors(alerts) {
   const report = (/** @type {string} */ message) => {
     const close = element("button", { type: "button", onclick: () => box.remove() }, "Dismiss");

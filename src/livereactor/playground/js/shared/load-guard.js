@@ -1,6 +1,6 @@
 /**
- * A page that came in part tells so: a classic script, since no module of the page runs when one of them is missing.
- * A network that changes while the page loads (Wi-Fi to cable, a VPN) ends every request under way in Chromium.
+ * Detect a page that loaded only in part, and reload it once. This is a classic script because no module of the page
+ * runs when one of them is missing. Chromium ends every request under way when the network changes (Wi-Fi, VPN).
  */
 
 window.addEventListener(
@@ -9,7 +9,7 @@ window.addEventListener(
     if (!(target instanceof HTMLScriptElement)) return;
     const [navigation] = performance.getEntriesByType("navigation");
     const isSecond = navigation instanceof PerformanceNavigationTiming && navigation.type === "reload";
-    // Once by itself. More would hide a server that is gone for good behind a page that flickers.
+    // Reload once only: more would hide a server that is gone for good behind a page that flickers.
     if (!isSecond) return location.reload();
     const text = document.createElement("p");
     text.textContent = "Part of this page failed to load. The network changed, or the server stopped. Reload the page.";
@@ -22,5 +22,5 @@ window.addEventListener(
     box.append(text, again);
     document.getElementById("alerts")?.replaceChildren(box);
   },
-  true, // what a script fails with does not bubble
+  true, // load errors of scripts do not bubble
 );

@@ -1,12 +1,13 @@
 /**
- * What survives a reload of the page. It is written while the page goes away and taken out when it is back, so that a
- * duplicated tab, which gets a copy of the storage, does not take the connection of its original.
+ * Values that survive a reload of the page. They are written while the page unloads and removed when it is back, so
+ * that a duplicated tab, which gets a copy of the storage, does not take over the connection of its original.
  */
 
 /**
+ * Save a value whenever the page unloads.
  * @param {string} name
- * @param {(persisted: boolean) => import("./json.js").JsonValue | undefined} value asked for as the page goes;
- *   `persisted`: the browser may bring it back as it is; undefined: nothing
+ * @param {(persisted: boolean) => import("./json.js").JsonValue | undefined} value called as the page unloads;
+ *   `persisted`: the browser may restore the page as it is; undefined saves nothing
  */
 export function saveForReload(name, value) {
   window.addEventListener("pagehide", ({ persisted }) => {
@@ -16,11 +17,12 @@ export function saveForReload(name, value) {
 }
 
 /**
+ * Return a saved value and remove it.
  * @param {string} name
- * @returns {any} null: nothing was kept
+ * @returns {any} null if nothing was saved
  */
 export function takeSaved(name) {
-  const kept = sessionStorage.getItem(`livereactor.${name}`);
+  const saved = sessionStorage.getItem(`livereactor.${name}`);
   sessionStorage.removeItem(`livereactor.${name}`);
-  return kept === null ? null : JSON.parse(kept);
+  return saved === null ? null : JSON.parse(saved);
 }

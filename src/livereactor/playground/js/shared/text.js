@@ -1,7 +1,7 @@
-/** Names and sentences of servers and models as people read them. Pure. */
+/** Turn names and sentences of servers and models into text for people. Pure. */
 
 /**
- * Servers write reasons as lower-case sentences without a full stop; people read them with both.
+ * Return a reason as a sentence: servers write reasons in lower case and without a full stop.
  * @param {string} text
  */
 export function sentence(text) {
@@ -10,13 +10,13 @@ export function sentence(text) {
   return ended.charAt(0).toUpperCase() + ended.slice(1);
 }
 
-/** One line of what a model does. @param {string} text its description */
+/** Return the first line of a model's description. @param {string} text */
 export function firstLine(text) {
   return text.split("\n")[0] ?? "";
 }
 
 /**
- * `set_wind_speed` → `Set wind speed`, for labels.
+ * Return a name as a label: `set_wind_speed` → `Set wind speed`.
  * @param {string} name
  */
 export function readable(name) {

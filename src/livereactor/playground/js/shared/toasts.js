@@ -1,11 +1,11 @@
-/** A sentence on the picture about what a hand just did there, and why it had no effect; gone after a while. */
+/** Short messages on the video, such as why a key press had no effect. Each disappears after a while. */
 
 import { element } from "./dom.js";
 
 const SHOWN_MS = 5000;
 
 export class Toasts {
-  #text = element("p", { class: "remark", role: "status", "aria-live": "polite" });
+  #text = element("p", { class: "toast", role: "status", "aria-live": "polite" });
   #timer = 0;
 
   /** @param {HTMLElement} stage */
@@ -13,10 +13,10 @@ export class Toasts {
     stage.append(this.#text);
   }
 
-  /** @param {string} text empty: nothing is wrong any more */
-  say(text) {
+  /** @param {string} text an empty text clears the message */
+  show(text) {
     clearTimeout(this.#timer);
-    // The same sentence again is not read out again.
+    // An unchanged text is not read out again.
     if (this.#text.textContent !== text) this.#text.textContent = text;
     if (text) this.#timer = setTimeout(() => (this.#text.textContent = ""), SHOWN_MS);
   }

@@ -1,4 +1,4 @@
-/** What is said over the picture, by how things stand: waiting, failed, over. Pure but for the actions it is given. */
+/** Choose the card over the video by the state of the session: waiting, failed, ended. Pure. */
 
 import { explainWaiting } from "../words/waiting.js";
 import { explain } from "../words/problems.js";
@@ -6,87 +6,88 @@ import { explain } from "../words/problems.js";
 /** @typedef {import("./stage.js").Action} Action */
 /** @typedef {import("./stage.js").Card} Card */
 /**
- * How things stand once somebody has started.
+ * The state of a view once a session was started.
  *
- * - `place` where the page is; `isAway` its coordinator does not answer
- * - `owner` the session is ours; `isJoining` the page was opened for somebody else's
- * - `waiting` the session while it has no worker; `hadWorker` it was running before
- * - `loading` how far its model is
- * - `hasVideo` the model makes pictures; `hasPicture` one has come; `isLate` none has for long; `wanting` an input of
- *   the model's is not sent
- * @typedef {{state: import("../client/connection-machine.js").State, problem: import("../client/connection-machine.js").Problem | null,
- *   place: import("../words/problems.js").Place, isAway: boolean, owner: boolean, isJoining: boolean,
+ * - `page` server and user of the page; `isAway` the coordinator does not respond
+ * - `owner` this page owns the session; `isJoining` the page was opened by a share link
+ * - `waiting` the session while it has no worker; `hadWorker` it ran before
+ * - `loading` progress of the model
+ * - `hasVideo` the model has a video output; `hasPicture` a frame has arrived; `isLate` no frame for a while; `wanting`
+ *   an input of the model is not published
+ * @typedef {{state: import("../client/connection-machine.js").State,
+ *   problem: import("../client/connection-machine.js").Problem | null,
+ *   page: import("../words/problems.js").PageContext, isAway: boolean, owner: boolean, isJoining: boolean,
  *   waiting: import("../client/signalling.js").Descriptor | null, hadWorker: boolean,
  *   loading: {text: string, progress: number | null}, hasVideo: boolean, hasPicture: boolean, isLate: boolean,
- *   wanting: boolean}} Standing
+ *   wanting: boolean}} ViewState
  */
-/** `others` where there is another model to choose. @typedef {{start: () => void, stop: () => void, others?: Action}} Doings */
+/** Actions of the cards. @typedef {{start: () => void, stop: () => void, others?: Action}} CardActions */
 
-/** Ends that nothing went wrong at. */
+/** End reasons that are no errors. */
 const CALM_ENDS = ["stopped", "max_duration", "idle", "timed_out"];
 
 /**
- * @param {Standing} standing
- * @param {Doings} doings
- * @returns {Card | null} null: nothing is in the way of the picture
+ * @param {ViewState} view
+ * @param {CardActions} actions
+ * @returns {Card | null} null: nothing covers the video
  */
-export function cardOf(standing, { start, stop, others }) {
-  const { state, problem, place } = standing;
-  const words = problem ? explain(problem, place) : { title: "Connection lost", text: "" };
+export function cardOf(view, { start, stop, others }) {
+  const { state, problem, page } = view;
+  const words = problem ? explain(problem, page) : { title: "Connection lost", text: "" };
   switch (state) {
     case "idle":
       return null;
     case "starting":
-      if (standing.isAway)
+      if (view.isAway)
         return { title: "Cannot reach the server", text: "This page keeps trying.", busy: true };
       return {
         title: "Starting the session",
-        text: standing.loading.text || "The model is getting ready.",
+        text: view.loading.text || "The model is getting ready.",
         busy: true,
-        progress: standing.loading.progress,
+        progress: view.loading.progress,
       };
     case "queued":
-      return queued(standing, stop);
+      return queued(view, stop);
     case "connecting":
       return { title: "Connecting", text: "Finding a network path for the video.", busy: true };
     case "reconnecting":
     case "lost":
       return { title: words.title, text: `${words.text} Reconnecting…`, busy: true };
     case "failed": {
-      // What is forbidden stays so.
+      // Another attempt would be forbidden as well.
       const again = problem?.kind === "forbidden" ? {} : { action: { label: "Try again", run: start } };
       return { ...words, bad: true, ...again, second: others };
     }
     case "ended": {
-      const next = standing.isJoining ? {} : { action: { label: "Start", run: start }, second: others };
-      return { ...words, bad: !isCalm(problem), ...next };
+      const next = view.isJoining ? {} : { action: { label: "Start", run: start }, second: others };
+      return { ...words, bad: !isRegularEnd(problem), ...next };
     }
     case "ready":
-      return unpictured(standing);
+      return unpictured(view);
   }
 }
 
 /**
- * Whether a session ended as sessions do.
+ * Return whether a session ended without an error.
  * @param {import("../client/connection-machine.js").Problem | null} problem
  */
-export function isCalm(problem) {
+export function isRegularEnd(problem) {
   return CALM_ENDS.includes(problem?.detail ?? "");
 }
 
 /**
- * @param {Standing} standing
+ * @param {ViewState} view
  * @param {() => void} stop
  * @returns {Card}
  */
 function queued({ waiting, isAway, hadWorker, owner }, stop) {
   const said = explainWaiting(waiting ?? { session_id: "", state: "" }, { isAway, hadWorker });
-  // Who joined leaves the session to its owner, and its place in the queue too.
+  // A client that joined leaves the session, and its place in the queue, to the owner.
   return { ...said, busy: true, second: { label: owner ? "Leave the queue" : "Leave", run: stop } };
 }
 
 /**
- * @param {Standing} standing
+ * @param {ViewState} view
  * @returns {Card | null}
  */
 function unpictured({ hasVideo, hasPicture, isLate, wanting }) {

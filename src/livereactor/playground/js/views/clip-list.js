@@ -1,31 +1,32 @@
-/** Clips that were kept: each as it comes, then to look at and to save, until it is removed. */
+/** The list of kept clips: each shows its progress, and can then be watched, downloaded and removed. */
 
 import { inBytes } from "../words/clips.js";
 import { element } from "../shared/dom.js";
 import { Emitter } from "../shared/emitter.js";
 
-/** A clip is held by the browser until it is removed: this many at most. */
+/** Largest number of clips: the browser holds each until it is removed. */
 export const MAX_CLIPS = 12;
 
 export class ClipList {
-  /** @type {Emitter<unknown>} one did not come, and why */
+  /** @type {Emitter<unknown>} a clip failed */
   failed = new Emitter();
-  /** @type {Emitter<HTMLVideoElement>} one is to be looked at */
+  /** @type {Emitter<HTMLVideoElement>} a clip is to be watched */
   picked = new Emitter();
-  /** @type {Emitter<HTMLVideoElement | null>} what was looked at is gone */
+  /** @type {Emitter<HTMLVideoElement | null>} a clip was removed, with its video if it was watched */
   removed = new Emitter();
-  /** @type {Emitter<void>} there are more or fewer */
+  /** @type {Emitter<void>} the number of clips has changed */
   changed = new Emitter();
 
-  list = element("ul", { class: "kept", "aria-label": "Clips" });
+  list = element("ul", { class: "clip-list", "aria-label": "Clips" });
 
   get count() {
     return this.list.childElementCount;
   }
 
   /**
-   * @param {string} title what it is of
-   * @param {string} file its name when it is saved
+   * Add a clip and fetch it.
+   * @param {string} title
+   * @param {string} file name of the download
    * @param {(signal: AbortSignal, tell: import("../media/clips.js").Progress) => Promise<Blob>} fetch
    */
   async add(title, file, fetch) {
@@ -83,7 +84,7 @@ export class ClipList {
 
 /**
  * @param {string} label
- * @param {string} title of the clip, for who cannot see which line it is in
+ * @param {string} title of the clip, for screen readers
  * @param {() => void} run
  */
 function button(label, title, run) {

@@ -1,16 +1,18 @@
-/** What was done on the page, as a program for the official clients. Pure. */
+/** Export the commands of a session as a program for the official clients. Pure. */
 
 /** @typedef {import("../shared/json.js").JsonValue} JsonValue */
 /** @typedef {import("../shared/json.js").JsonObject} JsonObject */
-/** `track`: the picture that is looked at; empty: none.
- * @typedef {{model: string, url: string, kind: "runtime" | "coordinator", track: string}} Setup */
-/** A command that was taken. @typedef {{at: Date, type: string, data: JsonObject}} Step */
+/**
+ * Model and server of the program. `track`: the visible output track; empty: none.
+ * @typedef {{model: string, url: string, kind: "runtime" | "coordinator", track: string}} Setup
+ */
+/** An accepted command. @typedef {{at: Date, type: string, data: JsonObject}} Step */
 /** @typedef {Step & {pauseMs: number}} Paused */
 
-/** Shorter pauses are the hand's, and longer ones the head's. */
+/** Shorter pauses are left out, and longer ones are cut. */
 const SHORTEST_MS = 50;
 const LONGEST_MS = 5000;
-/** Values of one parameter that follow each other faster are one movement, of which the end counts. */
+/** Values of one parameter that follow each other faster are one movement; only its last value is exported. */
 const MOVEMENT_MS = 1000;
 
 /**
@@ -85,7 +87,7 @@ export function asJavaScript({ model, url, kind, track }, steps) {
 
 /**
  * @param {readonly Step[]} steps
- * @returns {Paused[]} each with the pause before it
+ * @returns {Paused[]} each with the pause before the command
  */
 function paused(steps) {
   /** @type {Paused[]} */

@@ -1,8 +1,8 @@
-/** What is left of a session that has a longest duration: a clock in the bar, and a word before the end. */
+/** The time left in a session with a maximum duration: a clock in the bar, and an announcement before the end. */
 
 import { countdown } from "../words/waiting.js";
 
-/** Seconds before the end at which it is said aloud (behaviour 17.6). */
+/** Seconds before the end at which screen readers announce it. */
 const WARNING = 30;
 
 export class Countdown {
@@ -14,7 +14,7 @@ export class Countdown {
 
   /**
    * @param {HTMLElement} clock
-   * @param {HTMLElement} aloud what screen readers say when it changes
+   * @param {HTMLElement} aloud live region for screen readers
    * @param {() => number} now the server's clock, in seconds of Unix time
    */
   constructor(clock, aloud, now) {
@@ -24,7 +24,7 @@ export class Countdown {
     setInterval(() => this.#draw(), 1000);
   }
 
-  /** @param {number | null} expiresAt seconds of Unix time; null: it has no end, or there is no session */
+  /** @param {number | null} expiresAt seconds of Unix time; null: no end is known, or there is no session */
   until(expiresAt) {
     this.#expiresAt = expiresAt;
     this.#draw();

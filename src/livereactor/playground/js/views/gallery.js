@@ -1,4 +1,4 @@
-/** The gallery: a card for each model with its picture, its line, what it takes, and how soon it would be there. */
+/** The gallery: a card for each model with its preview, description, tags and state. */
 
 import { element } from "../shared/dom.js";
 import { Emitter } from "../shared/emitter.js";
@@ -7,48 +7,48 @@ import { firstLine, readable } from "../shared/text.js";
 
 /** @typedef {import("../client/coordinator.js").Model} Model */
 
-const CALM = matchMedia("(prefers-reduced-motion: reduce)");
+const REDUCED_MOTION = matchMedia("(prefers-reduced-motion: reduce)");
 
 export class Gallery {
   /** @type {Emitter<string>} a model was chosen */
   picked = new Emitter();
 
-  // Not read aloud whole whenever one of the models changes its state.
+  // Not live: screen readers would read the whole list whenever a state changes.
   root = element("ul", { class: "gallery", role: "list", "aria-live": "off" });
   #url;
-  /** @type {Map<string, Card>} */
+  /** @type {Map<string, ModelCard>} */
   #cards = new Map();
   #preview = { model: "", root: element("div", { class: "preview-of", "aria-live": "off" }) };
 
-  /** @param {(path: string) => string} url of what the server has at a path */
+  /** @param {(path: string) => string} url returns the address of a path at the server */
   constructor(url) {
     this.#url = url;
   }
 
-  /** @param {Model[]} models cards of those that stay are kept: one may be focused, or its film run */
+  /** @param {Model[]} models cards of known models stay the same elements, which keeps focus and films */
   show(models) {
     const cards = new Map(
       models.map((model) => {
         const known = this.#cards.get(model.name);
-        return [model.name, known?.fits(model) ? known : new Card(model, this.#url, this.picked)];
+        return [model.name, known?.fits(model) ? known : new ModelCard(model, this.#url, this.picked)];
       }),
     );
     for (const [name, card] of this.#cards) if (cards.get(name) !== card) card.root.remove();
     this.#cards = cards;
     models.forEach((model, at) => {
-      const card = /** @type {Card} */ (cards.get(model.name));
+      const card = /** @type {ModelCard} */ (cards.get(model.name));
       card.show(model);
       if (this.root.children[at] !== card.root) this.root.insertBefore(card.root, this.root.children[at] ?? null);
     });
   }
 
-  /** For who comes back by the keyboard. @param {string} name */
+  /** Focus the card of a model, for keyboard users who return to the gallery. @param {string} name */
   focus(name) {
     this.#cards.get(name)?.button.focus({ preventScroll: false });
   }
 
   /**
-   * The picture and the tags of one model, for what is said before its start.
+   * Return the preview and the tags of one model, for its start card.
    * @param {Model} model
    */
   picture(model) {
@@ -61,8 +61,8 @@ export class Gallery {
   }
 }
 
-/** One model's. */
-class Card {
+/** The card of one model. */
+class ModelCard {
   #loop;
   #source;
   #state = element("span", { class: "model-state" });
@@ -81,7 +81,7 @@ class Card {
     const [about, state] = [`model-${name}-about`, `model-${name}-state`];
     this.#state.id = state;
     this.#line.id = about;
-    // Its name is its label; by the sheet it reaches over the whole card.
+    // The style sheet stretches the button over the whole card.
     const described = { "aria-describedby": `${state} ${about}` };
     this.button = element("button", { type: "button", onclick: () => picked.emit(name), ...described }, name);
     this.root = element("li", { class: "model" }, this.#loop.root, this.button, this.#state, this.#line, this.#tags);
@@ -95,7 +95,7 @@ class Card {
     return loop === this.#source;
   }
 
-  /** @param {Model} model as it is now */
+  /** @param {Model} model its current state */
   show(model) {
     const state = stateOf(model);
     if (this.#state.textContent !== state) this.#state.textContent = state;
@@ -109,8 +109,8 @@ class Card {
 }
 
 /**
- * The moving picture of a model: a few seconds, once when it comes into view and again and again while it is watched.
- * Whoever asked their system for less motion gets its first picture. Without a film, hills of the model's own stand in.
+ * The preview of a model: a film of a few seconds that plays once when it comes into view, and repeats while it is
+ * pointed at. With reduced motion it shows the first frame. A model without a film gets a placeholder.
  */
 class ModelPreview {
   #video;
@@ -118,25 +118,25 @@ class ModelPreview {
 
   /**
    * @param {string} name of the model
-   * @param {string | null} address of its film; null: it has none
+   * @param {string | null} address of the film; null: there is none
    */
   constructor(name, address) {
     this.#video = element("video", { muted: true, playsInline: true, preload: "auto", disableRemotePlayback: true });
-    this.root = element("span", { class: "loop", "aria-hidden": "true" }, placeholderPicture(name));
+    this.root = element("span", { class: "model-preview", "aria-hidden": "true" }, placeholderPicture(name));
     if (address === null) return;
     const video = this.#video;
     this.root.append(video);
     video.addEventListener("loadeddata", () => this.root.classList.add("shown"));
-    // None there, or none that this browser plays: the hills stay.
+    // No film, or none that this browser plays: the placeholder stays.
     video.addEventListener("error", () => (video.remove(), observer.disconnect()));
     const observer = new IntersectionObserver(([entry]) => {
       if (!entry?.isIntersecting) return video.pause();
-      // Nothing is fetched for a card that nobody scrolls to.
+      // Nothing is fetched for a card that is never scrolled to.
       if (!video.src) video.src = address;
       this.#play();
     });
     observer.observe(this.root);
-    CALM.addEventListener("change", () => CALM.matches && this.#rest());
+    REDUCED_MOTION.addEventListener("change", () => REDUCED_MOTION.matches && this.#stop());
   }
 
   /** @param {boolean} isWatched pointed at, or focused */
@@ -148,11 +148,11 @@ class ModelPreview {
 
   #play() {
     this.#video.loop = this.#isWatched;
-    // Refused, or given up by a pause that came sooner: then it stands still.
-    if (!CALM.matches && this.#video.src) this.#video.play().catch(() => {});
+    // The browser may refuse to play, or a pause may come first: the film then stands still.
+    if (!REDUCED_MOTION.matches && this.#video.src) this.#video.play().catch(() => {});
   }
 
-  #rest() {
+  #stop() {
     this.#video.pause();
     this.#video.currentTime = 0;
   }
@@ -172,7 +172,7 @@ function tags({ tags: given = [] }) {
   return element("span", { class: "tags" }, ...shown);
 }
 
-/** How soon a model is there. @param {Model} model */
+/** Return the state of a model in words. @param {Model} model */
 export function stateOf({ state, in_use, progress, queue_length }) {
   if (queue_length > 0) return `${queue_length} waiting`;
   if (state === "starting") return progress === undefined ? "starting" : `starting, ${Math.round(progress * 100)}%`;

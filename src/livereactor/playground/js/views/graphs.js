@@ -1,13 +1,14 @@
-/** Drawing figures: a line over the last minute, and parts of a whole as one bar. */
+/** Draw figures: a line over the last minute, and the parts of a whole as one bar. */
 
 import { drawing, element } from "../shared/dom.js";
 
 const HEIGHT = 32;
 
 /**
+ * Draw the graph of one figure.
  * @param {{label: string, about: string, unit: string, decimals: number}} what
- * @param {readonly number[]} values oldest first; NaN: not known
- * @param {number} most values there may be: what is missing is left free at the left
+ * @param {readonly number[]} values oldest first; NaN: unknown
+ * @param {number} most number of values that fill the width
  */
 export function graph({ label, about, unit, decimals }, values, most) {
   const known = values.filter(Number.isFinite);
@@ -48,6 +49,7 @@ function curve(values, most, top) {
 }
 
 /**
+ * Draw parts of a whole as one bar with a legend.
  * @param {readonly {label: string, about: string, ms: number}[]} parts
  */
 export function stackedBar(parts) {
@@ -73,6 +75,7 @@ export function stackedBar(parts) {
 }
 
 /**
+ * Return a value as text; a dash if it is unknown.
  * @param {number | undefined} value
  * @param {number} decimals
  */

@@ -1,4 +1,4 @@
-/** Before a session: what there is to start, how soon it is there, and what stands in the way. */
+/** The lobby before a session: which models can be started, how soon, and what prevents it. */
 
 import { Refused, Unreachable } from "../client/http.js";
 import { stateOf } from "./gallery.js";
@@ -9,33 +9,33 @@ import { firstLine, sentence } from "../shared/text.js";
 /** @typedef {import("../shared/json.js").JsonObject} JsonObject */
 
 const SOON_MS = 1000;
-/** Who waits in front of models that nobody starts need not know of every worker at once. */
+/** Milliseconds between two looks while no model is starting. */
 const LATER_MS = 5000;
-/** Nothing in the way. */
+/** The state of a model that can be started. */
 const FREE = { text: "", progress: /** @type {number | null} */ (null) };
 const UNKNOWN = "Controls appear here after a worker for this model has started.";
 const NOT_FOR_IT = "Your token does not grant access to this model.";
 
-/** What both kinds have: it looks until it is told to stop, and tells what it saw. */
+/** The common part of both lobbies: poll the server until nobody is interested, and report what changed. */
 class Lobby {
-  /** @type {Emitter<void>} what `card` says has changed */
+  /** @type {Emitter<void>} the card has changed */
   changed = new Emitter();
-  /** @type {Emitter<JsonObject>} the schema of the model that would be started */
+  /** @type {Emitter<JsonObject>} the schema of the chosen model */
   described = new Emitter();
-  /** @type {Emitter<string>} the server wants a token or a key; its sentence */
+  /** @type {Emitter<string>} the server requires a credential; its sentence */
   denied = new Emitter();
-  /** Why there is no schema; "" = there is one. */
+  /** Reason why there is no schema; "" = there is one. */
   hint = "";
 
   #isWatching = false;
   #wake = () => {};
 
-  /** @param {() => boolean} isWanted asked after every look */
+  /** Poll the server. @param {() => boolean} isWanted called after every poll */
   async watch(isWanted) {
     if (this.#isWatching) return;
     this.#isWatching = true;
     do {
-      const delay = await this.look();
+      const delay = await this.poll();
       this.changed.emit();
       if (delay === null) break;
       await new Promise((resolve) => {
@@ -46,13 +46,13 @@ class Lobby {
     this.#isWatching = false;
   }
 
-  /** Something is different on our side: look at once. */
-  again() {
+  /** Poll at once, as after a change of the credential. */
+  pollNow() {
     this.#wake();
   }
 
-  /** @returns {Promise<number | null>} milliseconds until the next look; null: what is known stays */
-  async look() {
+  /** @returns {Promise<number | null>} milliseconds until the next poll; null: no further poll is needed */
+  async poll() {
     return null;
   }
 }
@@ -61,7 +61,7 @@ export class RuntimeLobby extends Lobby {
   #runtime;
   #address;
   #isThere = false;
-  /** Why it is not there yet. */
+  /** Reason why the model is not ready yet. */
   loading = FREE;
 
   /**
@@ -86,13 +86,13 @@ export class RuntimeLobby extends Lobby {
   }
 
   /** @override */
-  async look() {
-    this.loading = await this.#hindrance();
+  async poll() {
+    this.loading = await this.#readLoading();
     this.#isThere = this.loading === FREE;
     return this.#isThere ? null : SOON_MS;
   }
 
-  async #hindrance() {
+  async #readLoading() {
     try {
       const { state, detail, progress } = await this.#runtime.health();
       if (state === "loading") {
@@ -106,7 +106,7 @@ export class RuntimeLobby extends Lobby {
       this.described.emit(await this.#runtime.schema());
     } catch (error) {
       if (error instanceof Refused && error.status === 401) this.denied.emit(error.reason);
-      else return { text: trouble(error, this.#address, "Start the server again with “livereactor run”"), progress: null };
+      else return { text: explainTrouble(error, this.#address, "Start the server again with “livereactor run”"), progress: null };
     }
     return FREE;
   }
@@ -119,7 +119,7 @@ export class CoordinatorLobby extends Lobby {
   #allowed;
   #gallery;
   #only;
-  /** Of all that is served here. @type {string[]} */
+  /** Names of all models of the server. @type {string[]} */
   #names = [];
   /** @type {import("../client/coordinator.js").Model[] | null} null: not read yet */
   #models = null;
@@ -129,11 +129,11 @@ export class CoordinatorLobby extends Lobby {
   loading = FREE;
 
   /**
-   * @param {import("../client/coordinator.js").Coordinator} coordinator its `model` is the one that was chosen before
+   * @param {import("../client/coordinator.js").Coordinator} coordinator its `model` is the current choice
    * @param {string} address
    * @param {{link?: boolean, allowed: () => string[] | null, gallery?: import("./gallery.js").Gallery, only?: string}}
-   *   place `link`: it is for one session that is there; `allowed`: the models that may be started, null: any;
-   *   `gallery`: where one is chosen; `only`: the one that the place is for
+   *   place `link`: the page was opened by a share link; `allowed`: the models that the token grants, null: any;
+   *   `gallery`: for choosing a model; `only`: the one model of an element
    */
   constructor(coordinator, address, { link = false, allowed, gallery, only = "" }) {
     super();
@@ -173,7 +173,7 @@ export class CoordinatorLobby extends Lobby {
   }
 
   /** @override */
-  async look() {
+  async poll() {
     try {
       const models = await this.#coordinator.models();
       const allowed = this.#allowed();
@@ -188,13 +188,13 @@ export class CoordinatorLobby extends Lobby {
       await this.#describe();
     } catch (error) {
       this.#models = null;
-      this.#trouble = trouble(error, this.#address, "Start the server again");
+      this.#trouble = explainTrouble(error, this.#address, "Start the server again");
       return SOON_MS;
     }
     return this.#models.some(({ state }) => state === "starting") ? SOON_MS : LATER_MS;
   }
 
-  /** Whether there are several to choose from. */
+  /** Whether there are several models to choose from. */
   get isChoice() {
     return this.#gallery !== null && !this.#link && (this.#models?.length ?? 0) > 1;
   }
@@ -203,15 +203,15 @@ export class CoordinatorLobby extends Lobby {
   choose(model) {
     this.#coordinator.model = model;
     this.changed.emit();
-    // What is not read yet is looked at anyhow.
-    if (this.#models !== null) void this.#describe().catch(() => this.again());
+    // Models that are not read yet are described once they are.
+    if (this.#models !== null) void this.#describe().catch(() => this.pollNow());
   }
 
   /** @override */
-  again() {
+  pollNow() {
     this.#described = "";
     this.#hasCheckedAccess = false;
-    super.again();
+    super.pollNow();
   }
 
   /**
@@ -233,8 +233,8 @@ export class CoordinatorLobby extends Lobby {
   }
 
   /**
-   * Names are for everybody: whether whoever is here is let in should be known before a model is chosen.
-   * @param {string} model any
+   * Check the credential before a model is chosen: the list of models is public.
+   * @param {string} model any model
    */
   async #checkAccess(model) {
     if (this.#hasCheckedAccess || this.#link) return;
@@ -247,7 +247,7 @@ export class CoordinatorLobby extends Lobby {
     this.#hasCheckedAccess = true;
   }
 
-  /** Once for a model, or again while its schema is not known. */
+  /** Read the schema of the chosen model, again and again while it is unknown. */
   async #describe() {
     const { model } = this.#coordinator;
     if (this.#link || !model || model === this.#described) return;
@@ -260,7 +260,7 @@ export class CoordinatorLobby extends Lobby {
       this.described.emit("paths" in schema ? schema : { info: about });
     } catch (error) {
       if (!(error instanceof Refused) || ![401, 403].includes(error.status)) throw error;
-      // The same would be refused again.
+      // Another request would be refused as well.
       this.#described = model;
       if (error.status === 401) return this.denied.emit(error.reason);
       this.hint = NOT_FOR_IT;
@@ -274,7 +274,7 @@ export class CoordinatorLobby extends Lobby {
  * @param {string} address
  * @param {string} remedy
  */
-function trouble(error, address, remedy) {
+function explainTrouble(error, address, remedy) {
   if (!(error instanceof Unreachable)) return sentence(error instanceof Error ? error.message : String(error));
   return `No response from ${address}. ${remedy}. This page continues by itself.`;
 }

@@ -1,4 +1,4 @@
-/** The log: commands, replies and messages with their times; and a box for a command as raw JSON. */
+/** The log of commands, replies and messages with their times, and a field for a command as JSON. */
 
 import { CommandRefused } from "../client/pending-requests.js";
 import { asJavaScript, asPython } from "./code-export.js";
@@ -8,9 +8,9 @@ import { element } from "../shared/dom.js";
 /** @typedef {import("../shared/json.js").JsonObject} JsonObject */
 /** @typedef {(entries: Traffic[]) => string} Writing */
 
-/** Older lines go: a model that talks all day must not fill the tab. */
-const MOST_LINES = 500;
-const WAY_MARKS = { out: "→", reply: "↩", in: "←", note: "·" };
+/** Older entries are removed: a model that sends messages all day must not fill the tab. */
+const MAX_LINES = 500;
+const WAY_SIGNS = { out: "→", reply: "↩", in: "←", note: "·" };
 const WAY_WORDS = { out: "sent", reply: "reply", in: "message", note: "note" };
 
 export class Log {
@@ -41,7 +41,7 @@ export class Log {
   /**
    * @param {import("../client/client.js").Client} client
    * @param {HTMLElement} root
-   * @param {() => import("./code-export.js").Setup} setup for what is copied as a program
+   * @param {() => import("./code-export.js").Setup} setup for exported programs
    */
   constructor(client, root, setup) {
     this.#client = client;
@@ -49,7 +49,7 @@ export class Log {
     const clear = element("button", { type: "button", onclick: () => ((this.#entries = []), this.#draw()) }, "Clear");
     const form = element("form", { class: "raw" }, this.#box, element("button", { type: "submit" }, "Send"));
     form.addEventListener("submit", (event) => (event.preventDefault(), void this.#send()));
-    this.#box.addEventListener("keydown", (event) => this.#walk(event));
+    this.#box.addEventListener("keydown", (event) => this.#browseHistory(event));
     root.append(
       element(
         "div",
@@ -76,12 +76,12 @@ export class Log {
   /** @param {Traffic} entry */
   add(entry) {
     this.#entries.push(entry);
-    if (this.#entries.length > MOST_LINES) this.#entries.shift();
+    if (this.#entries.length > MAX_LINES) this.#entries.shift();
     if (!this.#matches(entry)) return;
     if (this.#entries.length === 1) this.#list.replaceChildren();
     const atEnd = this.#list.scrollHeight - this.#list.scrollTop - this.#list.clientHeight < 40;
     this.#list.append(line(entry));
-    if (this.#list.childElementCount > MOST_LINES) this.#list.firstElementChild?.remove();
+    if (this.#list.childElementCount > MAX_LINES) this.#list.firstElementChild?.remove();
     if (atEnd) this.#list.scrollTop = this.#list.scrollHeight;
   }
 
@@ -102,14 +102,14 @@ export class Log {
 
   /**
    * @param {string} label
-   * @param {Writing} write of what fits the filter
+   * @param {Writing} write turns the filtered entries into text
    */
   #copier(label, write) {
     const button = element("button", { type: "button", id: `copy-${label}` }, label);
     button.setAttribute("aria-labelledby", `copy-as copy-${label}`);
     button.addEventListener("click", async () => {
       const text = write(this.#entries.filter((entry) => this.#matches(entry)));
-      // Browsers have no clipboard for pages on plain http from another machine.
+      // Browsers have no clipboard on plain http from another machine.
       button.textContent = await (navigator.clipboard?.writeText(text) ?? Promise.reject()).then(
         () => "Copied",
         () => "Copy blocked",
@@ -120,7 +120,7 @@ export class Log {
   }
 
   /**
-   * The commands that the model took.
+   * Return the commands that the model accepted.
    * @param {Traffic[]} entries
    * @returns {import("./code-export.js").Step[]}
    */
@@ -151,7 +151,7 @@ export class Log {
   }
 
   /** @param {KeyboardEvent} event */
-  #walk(event) {
+  #browseHistory(event) {
     const by = event.key === "ArrowUp" ? -1 : event.key === "ArrowDown" ? 1 : 0;
     if (!by) return;
     event.preventDefault();
@@ -182,7 +182,7 @@ function parse(text) {
 
 /** @param {Traffic} entry */
 function asText({ at, way, type, data, error }) {
-  return [clock(at), WAY_MARKS[way], type, data === undefined ? "" : JSON.stringify(data), error ?? ""]
+  return [clock(at), WAY_SIGNS[way], type, data === undefined ? "" : JSON.stringify(data), error ?? ""]
     .filter(Boolean)
     .join(" ");
 }
@@ -193,14 +193,14 @@ function line({ at, way, type, data, ms, error }) {
     "li",
     { class: error ? `line ${way} bad` : `line ${way}` },
     element("time", {}, clock(at)),
-    element("span", { class: "way", title: WAY_WORDS[way] }, WAY_MARKS[way]),
+    element("span", { class: "way", title: WAY_WORDS[way] }, WAY_SIGNS[way]),
     element("b", {}, type),
     element("span", { class: "content" }, error ?? content(data)),
     element("span", { class: "ms" }, ms === undefined ? "" : `${ms.toFixed(1)} ms`),
   );
 }
 
-/** @param {unknown} data nothing is said of what holds nothing */
+/** Return data as text; empty data gives an empty text. @param {unknown} data */
 function content(data) {
   const text = JSON.stringify(data ?? {});
   return text === "{}" ? "" : text;

@@ -1,9 +1,9 @@
 /**
- * A model on a stage: client, stage, controls and sources put together, and what is said over the picture. The page is
- * one of these with a bar below and a gallery in front; `<livereactor-view>` is one alone.
+ * A running model: client, stage, controls and sources put together, with the cards shown over the video. The page is
+ * one ModelView with a bar below and a gallery in front; `<livereactor-view>` is one alone.
  */
 
-import { cardOf, isCalm } from "./cards.js";
+import { cardOf, isRegularEnd } from "./cards.js";
 import { Client } from "../client/client.js";
 import { Clips } from "../media/clips.js";
 import { Controls } from "../inputs/controls.js";
@@ -17,32 +17,32 @@ import { Stage } from "./stage.js";
 /** @typedef {import("./stage.js").Card} Card */
 /** @typedef {import("../shared/json.js").JsonObject} JsonObject */
 /**
- * `stage` and `controls` as the page's; `inputs` where sources are chosen; `panel` what scrolls both.
+ * The elements that a view draws into. `inputs`: for choosing sources; `panel`: scrolls `inputs` and `controls`.
  * @typedef {{stage: HTMLElement, controls: HTMLFieldSetElement, inputs: HTMLElement, panel: HTMLElement}} Roots
  */
 /**
- * What the place of a view says for itself. `before`: what is said in front of a session, and after a failure instead
- * of the usual; null: the usual. `others`: the way to another model, where there is one. `keyTarget`: where keys for the
- * model are heard; the whole window unless said.
- * @typedef {{before: (state: "idle" | "failed") => Card | null, others?: () => import("./stage.js").Action | undefined,
- *   keyTarget?: EventTarget}} Place
+ * What the host of a view provides. `cardBefore`: the card before a session, and after a failure; null: the usual card.
+ * `allModels`: the action that leads to other models, if there are any. `keyTarget`: receives the keys for the model;
+ * the window by default.
+ * @typedef {{cardBefore: (state: "idle" | "failed") => Card | null,
+ *   allModels?: () => import("./stage.js").Action | undefined, keyTarget?: EventTarget}} Host
  */
 
-/** In these the session has a worker. @type {readonly string[]} */
+/** States in which the session has a worker. @type {readonly string[]} */
 const RUNNING = ["connecting", "ready", "lost", "reconnecting"];
-/** In these it is of interest how loading goes, and what else there is. @type {readonly string[]} */
+/** States in which the lobby is watched: how loading goes, and which models there are. @type {readonly string[]} */
 const BEFORE = ["idle", "starting", "failed", "ended"];
-/** In these nothing is under way but, at most, the waiting for a place. @type {readonly string[]} */
+/** States in which nothing runs or connects. @type {readonly string[]} */
 const AT_REST = ["idle", "queued", "failed", "ended"];
-/** Connected and still no picture: after this it is said what that may mean. */
+/** Milliseconds without a frame after which the page explains what that may mean. */
 const NO_PICTURE_MS = 5000;
-/** A hidden tab needs no pictures; a short look at another one must not cost a new key frame. */
+/** Milliseconds before a hidden tab pauses its video; a short switch of tabs must not cost a new key frame. */
 const HIDDEN_MS = 10_000;
 
 export class ModelView {
-  /** @type {Emitter<void>} how things stand has changed */
+  /** @type {Emitter<void>} anything that the view shows has changed */
   changed = new Emitter();
-  /** @type {Emitter<JsonObject>} the schema of the model that runs, or would be started */
+  /** @type {Emitter<JsonObject>} the schema of the running or chosen model */
   described = new Emitter();
 
   client;
@@ -50,13 +50,13 @@ export class ModelView {
   stage;
   controls;
   sources;
-  /** @type {import("../client/server.js").Server | null} null: it has not answered yet */
+  /** @type {import("../client/server.js").Server | null} null: it has not responded yet */
   server = null;
   /** @type {RuntimeLobby | CoordinatorLobby | null} */
   lobby = null;
-  /** @type {import("../client/connection-machine.js").Problem | null} why it is lost, failed or over */
+  /** @type {import("../client/connection-machine.js").Problem | null} reason of the states lost, failed and ended */
   problem = null;
-  /** The model's name and what it does. */
+  /** Name and description of the model. */
   title = "";
   text = "";
 
@@ -64,35 +64,35 @@ export class ModelView {
   #credentials;
   #roots;
   #play;
-  #place;
+  #host;
   #closing = new AbortController();
-  /** @type {import("../client/signalling.js").Descriptor | null} the session, while it waits for a worker */
+  /** @type {import("../client/signalling.js").Descriptor | null} the session while it waits for a worker */
   #waiting = null;
-  /** The session was running before it waited. */
+  /** Whether the session ran before it waited. */
   #hadWorker = false;
   #isLate = false;
   #lateTimer = 0;
   #hiddenTimer = 0;
-  /** The card that is drawn. */
-  #said = "";
+  /** The current card, as text. */
+  #cardText = "";
 
   /**
    * @param {import("../client/http.js").Http} http
    * @param {import("../client/credentials.js").Credential} credentials
    * @param {Roots} roots
-   * @param {Place} place
+   * @param {Host} host
    */
-  constructor(http, credentials, roots, place) {
+  constructor(http, credentials, roots, host) {
     this.#http = http;
     this.#credentials = credentials;
     this.#roots = roots;
-    this.#place = place;
+    this.#host = host;
     this.client = new Client(new Signalling(http));
     this.clips = new Clips(http, this.client);
     this.stage = new Stage(roots.stage);
     this.controls = new Controls(this.client, roots.controls);
     this.sources = new Sources(this.client, roots.inputs);
-    const life = { keyTarget: place.keyTarget ?? window, closing: this.#closing.signal };
+    const life = { keyTarget: host.keyTarget ?? window, closing: this.#closing.signal };
     this.#play = new PlayerInput(this.controls, this.stage.touched, roots.stage, life);
     const { client, stage, controls } = this;
     client.status.listen((status) => this.#moved(status));
@@ -109,7 +109,7 @@ export class ModelView {
       this.#waiting = view.capabilities ? null : view;
       this.show();
     });
-    stage.pictured.listen(() => {
+    stage.firstFrame.listen(() => {
       this.#play.introduce();
       this.show();
     });
@@ -118,28 +118,28 @@ export class ModelView {
     window.addEventListener("online", () => client.wake(), { signal });
   }
 
-  /** Whether it ended as sessions do. */
-  get isCalm() {
-    return isCalm(this.problem);
+  /** Whether the session ended without an error. */
+  get isRegularEnd() {
+    return isRegularEnd(this.problem);
   }
 
-  /** It starts, runs or comes back: there is something to stop. */
+  /** Whether a session starts, runs or reconnects. */
   get isUnderWay() {
     return !AT_REST.includes(this.client.state);
   }
 
-  /** The session is recorded, and clips of it can be had here. */
+  /** Whether the session is recorded and the credential allows clips. */
   get isRecorded() {
     const { state, session } = this.client;
     return state === "ready" && session.descriptor?.recording?.enabled === true && this.#credentials.mayRecord;
   }
 
-  /** Its coordinator does not answer at the moment. */
+  /** Whether the coordinator does not respond at the moment. */
   get isAway() {
     return this.server?.kind === "coordinator" && this.server.isAway;
   }
 
-  /** Whether it is for a session that somebody else began. */
+  /** Whether the page was opened by a share link. */
   get isJoining() {
     return this.#credentials.session !== null;
   }
@@ -158,35 +158,35 @@ export class ModelView {
       this.#describe(document);
       this.controls.show(document, lobby.hint);
     });
-    this.look();
+    this.watchLobby();
   }
 
-  /** How the model is, and what else there is, for as long as nothing runs. */
-  look() {
+  /** Watch the models of the server for as long as nothing runs. */
+  watchLobby() {
     const isWanted = () => BEFORE.includes(this.client.state) && !this.#closing.signal.aborted;
     void this.lobby?.watch(isWanted);
   }
 
-  /** Leave for good: the session is ended where it is ours, and nothing is asked any more. */
+  /** Close for good: end the session if this page owns it, and stop all requests. */
   close() {
     this.#closing.abort();
     clearTimeout(this.#hiddenTimer);
     this.client.stop();
-    this.lobby?.again();
+    this.lobby?.pollNow();
   }
 
-  /** Say what there is to say, and let be touched what may be. */
+  /** Update the card and enable the controls that can be used now. */
   show() {
     const { client, stage } = this;
     const card = this.#card();
     // The same card is not drawn twice: a screen reader would read it twice, and a focused button would lose its focus.
     const text = JSON.stringify([card, card?.body?.className]);
-    if (text !== this.#said) stage.say(card);
-    this.#said = text;
+    if (text !== this.#cardText) stage.showCard(card);
+    this.#cardText = text;
     const mayCommand = client.state === "ready" && !this.#credentials.watching;
     const { controls, inputs, panel } = this.#roots;
     controls.disabled = !mayCommand;
-    // With nothing in it that takes the focus it could not be scrolled by keys.
+    // Without a focusable element in it, the panel could not be scrolled by keys.
     panel.tabIndex = mayCommand || inputs.hasChildNodes() ? -1 : 0;
     this.#play.setLive(mayCommand);
     stage.touchable = mayCommand && this.controls.pointer !== null;
@@ -197,13 +197,13 @@ export class ModelView {
   #card() {
     const { client, server } = this;
     const { state } = client;
-    const own = state === "idle" || state === "failed" ? this.#place.before(state) : null;
+    const own = state === "idle" || state === "failed" ? this.#host.cardBefore(state) : null;
     if (own !== null) return own;
     const { watching } = this.#credentials;
-    const standing = {
+    const viewState = {
       state,
       problem: this.problem,
-      place: { address: this.#http.address, kind: server?.kind ?? "runtime", watching },
+      page: { address: this.#http.address, kind: server?.kind ?? "runtime", watching },
       isAway: this.isAway,
       owner: client.session.owner,
       isJoining: this.isJoining,
@@ -215,8 +215,8 @@ export class ModelView {
       isLate: this.#isLate,
       wanting: this.sources.wanting && !watching,
     };
-    const others = this.#place.others?.();
-    return cardOf(standing, { start: () => client.start(), stop: () => client.stop(), others });
+    const others = this.#host.allModels?.();
+    return cardOf(viewState, { start: () => client.start(), stop: () => client.stop(), others });
   }
 
   /** @param {import("../client/client.js").Status} status */
@@ -231,7 +231,7 @@ export class ModelView {
       this.stage.clear();
       this.sources.stop();
     }
-    if (BEFORE.includes(state)) this.look();
+    if (BEFORE.includes(state)) this.watchLobby();
     this.show();
   }
 
@@ -249,15 +249,15 @@ export class ModelView {
 
   #onVisibility() {
     clearTimeout(this.#hiddenTimer);
-    if (document.hidden) this.#hiddenTimer = setTimeout(() => this.#wantPictures(false), HIDDEN_MS);
+    if (document.hidden) this.#hiddenTimer = setTimeout(() => this.#wantVideo(false), HIDDEN_MS);
     else {
       this.client.wake();
-      this.#wantPictures(true);
+      this.#wantVideo(true);
     }
   }
 
   /** @param {boolean} wanted */
-  #wantPictures(wanted) {
+  #wantVideo(wanted) {
     for (const { name, kind, direction } of this.client.tracks) {
       if (kind === "video" && direction === "recvonly") this.client.want(name, wanted);
     }

@@ -1,4 +1,4 @@
-/** A link for somebody who may watch: made, shown, copied. */
+/** A dialog that creates, shows and copies a link for viewers. */
 
 import { element } from "../shared/dom.js";
 import { sentence } from "../shared/text.js";
@@ -16,14 +16,14 @@ export class ShareDialog {
   constructor() {
     const close = element("button", { type: "button", onclick: () => this.#root.close() }, "Close");
     this.#root.append(this.#title, this.#text, this.#entry, close);
-    // A click beside it closes it: only the backdrop is the dialog itself, all else is within.
+    // A click on the backdrop closes the dialog: only the backdrop has the dialog itself as its target.
     this.#root.addEventListener("click", ({ target }) => target === this.#root && this.#root.close());
     document.body.append(this.#root);
   }
 
   /**
-   * @param {() => Promise<Share>} make asks for the link
-   * @param {number} [ends] when the session does, in seconds of Unix time; not given: nobody knows
+   * @param {() => Promise<Share>} make requests the link
+   * @param {number} [ends] latest end of the session in Unix seconds, if it is known
    */
   async open(make, ends = Infinity) {
     try {
@@ -45,7 +45,7 @@ export class ShareDialog {
 
   async #copyLink() {
     this.#link.select();
-    // Browsers have no clipboard for pages on plain http from another machine.
+    // Browsers have no clipboard on plain http from another machine.
     const done = await (navigator.clipboard?.writeText(this.#link.value) ?? Promise.reject()).then(
       () => true,
       () => false,

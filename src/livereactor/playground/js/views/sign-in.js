@@ -1,4 +1,4 @@
-/** The form that asks for what lets in: a token at a coordinator, a key at a stand-alone runtime. */
+/** The form that asks for a credential: a token at a coordinator, a key at a stand-alone runtime. */
 
 import { element } from "../shared/dom.js";
 import { Emitter } from "../shared/emitter.js";
@@ -16,7 +16,7 @@ export class SignInForm {
   entered = new Emitter();
 
   #kind;
-  #input = element("input", { type: "password", id: "gate", class: "code", autocomplete: "off", spellcheck: false });
+  #input = element("input", { type: "password", id: "credential", class: "code", autocomplete: "off", spellcheck: false });
   #complaint = element("p", { class: "complaint", role: "alert" });
 
   /** @param {"token" | "key"} kind */
@@ -25,8 +25,8 @@ export class SignInForm {
     const { label, hint } = WORDS[kind];
     this.root = element(
       "form",
-      { class: "gate", noValidate: true },
-      element("label", { for: "gate" }, label),
+      { class: "sign-in-form", noValidate: true },
+      element("label", { for: "credential" }, label),
       element("div", { class: "entry" }, this.#input, element("button", { type: "submit", class: "primary" }, "Continue")),
       this.#complaint,
       element("p", { class: "hint" }, hint),
@@ -34,12 +34,12 @@ export class SignInForm {
     this.root.addEventListener("submit", (event) => (event.preventDefault(), this.#enter()));
   }
 
-  /** @param {string} words what was wrong with the last one; "" = nothing was tried */
+  /** @param {string} words why the last one was refused; "" = none was entered */
   complain(words) {
     this.#complaint.textContent = words;
   }
 
-  /** For the next try. */
+  /** Focus the field. */
   focus() {
     this.#input.focus();
   }
@@ -47,8 +47,10 @@ export class SignInForm {
   #enter() {
     const shown = this.#input.value.trim();
     if (!shown) return this.complain(`Paste the ${this.#kind} here.`);
-    // A header takes nothing else.
-    if (!/^[\x20-\x7e]+$/.test(shown)) return this.complain(`Not a valid ${this.#kind}: it contains characters that ${this.#kind}s cannot contain.`);
+    // A header can carry no other characters.
+    if (!/^[\x20-\x7e]+$/.test(shown)) {
+      return this.complain(`Not a valid ${this.#kind}: it contains characters that ${this.#kind}s cannot contain.`);
+    }
     if (this.#kind === "token" && /\s/.test(shown)) return this.complain("Not a valid token: it contains spaces.");
     if (this.#kind === "token" && shown.startsWith("rk_")) {
       return this.complain("This is an API key, which grants access to a whole account. Create a token with “livereactor token” and enter that.");

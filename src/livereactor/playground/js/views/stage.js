@@ -1,4 +1,4 @@
-/** The stage: the model's pictures and sound, what is said over them, and touches of them. */
+/** The stage: the model's video and audio, the card over them, and pointer input on the video. */
 
 import { element } from "../shared/dom.js";
 import { Emitter } from "../shared/emitter.js";
@@ -6,23 +6,23 @@ import { readable } from "../shared/text.js";
 
 /** @typedef {{label: string, run: () => void}} Action */
 /**
- * What is said over the picture. `body` stands between text and actions, needs room, and is what the page is then about.
+ * A card over the video. `body` stands between text and actions and needs room.
  * @typedef {{title: string, text?: string, busy?: boolean, progress?: number | null, bad?: boolean,
  *   body?: HTMLElement, action?: Action, second?: Action}} Card
  */
 /** @typedef {{name: string, video: HTMLVideoElement, figure: HTMLElement, tab: HTMLButtonElement}} Screen */
 
-/** How a picture fills its place; a click goes to the next. */
+/** The ways in which the video fills the stage; a click selects the next. */
 const FITS = /** @type {const} */ (["contain", "cover", "none"]);
 const FIT_WORDS = { contain: "Fit", cover: "Fill", none: "1 : 1" };
 
 export class Stage {
-  /** @type {Emitter<{x: number, y: number}>} a place on the picture, 0..1 each */
+  /** @type {Emitter<{x: number, y: number}>} a position on the video, 0..1 each */
   touched = new Emitter();
-  /** @type {Emitter<HTMLVideoElement>} the video that is looked at has changed */
+  /** @type {Emitter<HTMLVideoElement>} another video is shown */
   shown = new Emitter();
-  /** @type {Emitter<void>} the first picture since `clear` is on screen */
-  pictured = new Emitter();
+  /** @type {Emitter<void>} the first frame since `clear` is on screen */
+  firstFrame = new Emitter();
   hasPicture = false;
 
   #root;
@@ -54,7 +54,7 @@ export class Stage {
   /** @type {(typeof FITS)[number]} */
   #fitted = "contain";
   #muted = false;
-  /** What is shown over the pictures. @type {HTMLVideoElement | null} */
+  /** The film that is shown instead of the live video. @type {HTMLVideoElement | null} */
   #film = null;
   #lastTouch = "";
   touchable = false;
@@ -78,18 +78,18 @@ export class Stage {
     this.#setMuted(false);
   }
 
-  /** The name of the track that is looked at; empty before there is one. */
+  /** The name of the visible track; empty if there is none. */
   get current() {
     return this.#current;
   }
 
-  /** The video that is looked at, or null before there is one. */
+  /** The visible video; null if there is none. */
   get video() {
     return this.#videos.get(this.#current)?.video ?? null;
   }
 
-  /** @param {Card | null} card null: nothing is in the way of the picture */
-  say(card) {
+  /** Show a card, or uncover the video. @param {Card | null} card */
+  showCard(card) {
     const hadFocus = this.#card.matches(":focus-within");
     this.#root.classList.toggle("covered", card !== null);
     this.#root.classList.toggle("roomy", card?.body !== undefined);
@@ -104,7 +104,7 @@ export class Stage {
       ...(card.body ? [card.body] : []),
       ...(buttons.length ? [element("div", { class: "actions" }, ...buttons)] : []),
     );
-    // Who works it by the keyboard goes on where the pressed button was.
+    // Keyboard users continue where the pressed button was.
     if (hadFocus && !this.#card.matches(":focus-within")) buttons[0]?.focus();
   }
 
@@ -117,8 +117,11 @@ export class Stage {
     this.#addVideo(name, stream);
   }
 
-  /** Show a film in place of the pictures, which go on beneath, unheard. @param {HTMLVideoElement | null} film null: none */
-  screen(film) {
+  /**
+   * Show a film instead of the live video, which goes on beneath without sound.
+   * @param {HTMLVideoElement | null} film null: show the live video
+   */
+  showFilm(film) {
     this.#film?.parentElement?.remove();
     this.#film = film;
     if (film) this.#screens.append(element("figure", { class: "screen film" }, film));
@@ -127,7 +130,7 @@ export class Stage {
     this.#setVolume();
   }
 
-  /** Forget all pictures and sounds. */
+  /** Remove all tracks. */
   clear() {
     for (const { video, figure, tab } of this.#videos.values()) {
       video.srcObject = null;
@@ -159,7 +162,7 @@ export class Stage {
     const tab = element("button", { type: "button", role: "tab", onclick: () => this.#show(name) }, readable(name));
     video.addEventListener("playing", () => this.#root.classList.add("playing"));
     video.addEventListener("dblclick", () => this.#fullScreen());
-    video.requestVideoFrameCallback(() => this.#picture(video));
+    video.requestVideoFrameCallback(() => this.#onFirstFrame(video));
     for (const type of /** @type {const} */ (["pointerdown", "pointermove", "pointerup"])) {
       video.addEventListener(type, (event) => this.#touch(video, event));
     }
@@ -181,17 +184,17 @@ export class Stage {
     this.#audios.set(name, audio);
     this.#sound.hidden = this.#volume.hidden = false;
     this.#setMuted(this.#muted);
-    // A page that came back by itself after a reload has seen no click: then browsers keep it silent.
+    // Browsers keep a reloaded page silent until it is clicked.
     audio.play().catch((error) => {
       if (error instanceof DOMException && error.name === "NotAllowedError") this.#setMuted(true);
     });
   }
 
-  /** @param {HTMLVideoElement} video its first picture is on screen */
-  #picture(video) {
+  /** @param {HTMLVideoElement} video its first frame is on screen */
+  #onFirstFrame(video) {
     if (this.hasPicture || !video.srcObject) return;
     this.hasPicture = true;
-    this.pictured.emit();
+    this.firstFrame.emit();
   }
 
   /** @param {string} name */
@@ -211,12 +214,12 @@ export class Stage {
   #touch(video, event) {
     if (!this.touchable) return;
     const { type, pointerId } = event;
-    const place = placeOn(video, event, this.#fitted);
-    const isOnPicture = place.x >= 0 && place.x <= 1 && place.y >= 0 && place.y <= 1;
+    const position = positionOn(video, event, this.#fitted);
+    const isOnPicture = position.x >= 0 && position.x <= 1 && position.y >= 0 && position.y <= 1;
     if (type === "pointerdown" ? event.button !== 0 || !isOnPicture : !video.hasPointerCapture(pointerId)) return;
     if (type === "pointerdown") video.setPointerCapture(pointerId);
-    // A drag that leaves the picture goes along its edge. Where it ends is always told, whatever came just before.
-    const within = { x: Math.min(1, Math.max(0, place.x)), y: Math.min(1, Math.max(0, place.y)) };
+    // A drag that leaves the video continues along its edge. Its end is always reported.
+    const within = { x: Math.min(1, Math.max(0, position.x)), y: Math.min(1, Math.max(0, position.y)) };
     if (type !== "pointerup" || this.#lastTouch !== JSON.stringify(within)) this.touched.emit(within);
     this.#lastTouch = JSON.stringify(within);
   }
@@ -266,13 +269,13 @@ export class Stage {
 }
 
 /**
- * Where on the picture a pointer is: the picture need not fill its element.
+ * Return the position of a pointer on the video, which need not fill its element.
  * @param {HTMLVideoElement} video
  * @param {PointerEvent} event
  * @param {(typeof FITS)[number]} fit
- * @returns {{x: number, y: number}} 0..1 each; beyond that it is beside the picture
+ * @returns {{x: number, y: number}} 0..1 each on the video, other values beside it
  */
-function placeOn(video, event, fit) {
+function positionOn(video, event, fit) {
   const { left, top, width, height } = video.getBoundingClientRect();
   const across = width / video.videoWidth;
   const down = height / video.videoHeight;
@@ -291,7 +294,7 @@ function pressed(action, rank) {
   return action ? element("button", { type: "button", class: rank, onclick: action.run }, action.label) : null;
 }
 
-/** @param {number | null} fraction null: how long it takes is not known */
+/** @param {number | null} fraction null: unknown */
 function progress(fraction) {
   return element("progress", { "aria-label": "Progress", max: 1, ...(fraction !== null && { value: fraction }) });
 }

@@ -1,4 +1,4 @@
-/** Figures of the running connection: one line at the bottom, and the last minute as small graphs. */
+/** Statistics of the connection: a line in the bar, and a drawer with graphs of the last minute. */
 
 import { element } from "../shared/dom.js";
 import { graph, shown, stackedBar } from "./graphs.js";
@@ -6,12 +6,14 @@ import { Unreachable } from "../client/http.js";
 import { Latency, PARTS } from "../media/latency.js";
 import { FrameStages } from "../media/frame-stages.js";
 
-/** @typedef {{fps: number, mbps: number, rttMs: number, jitterMs: number, lossPercent: number, latencyMs: number}} Sample */
+/**
+ * @typedef {{fps: number, mbps: number, rttMs: number, jitterMs: number, lossPercent: number, latencyMs: number}} Sample
+ */
 /** @typedef {keyof Sample} Figure */
 
 const MINUTE = 60;
 /** @typedef {{figure: Figure, label: string, about: string, short?: string, unit: string, decimals: number}} Row */
-/** @type {Row[]} those with a short name are in the line */
+/** @type {Row[]} figures with a short name stand in the bar */
 const ROWS = [
   {
     figure: "latencyMs",
@@ -54,12 +56,12 @@ export class Stats {
   #client;
   #line;
   #details;
-  /** @type {Sample[]} one a second */
+  /** @type {Sample[]} one per second */
   #history = [];
   #latency = new Latency();
-  #way = new FrameStages();
-  /** The server has no stages to tell: another runtime, or an older one. */
-  #isUntold = false;
+  #frameStages = new FrameStages();
+  /** Whether the server reports no stage timings: it is another runtime, or an older one. */
+  #hasNoStages = false;
   #isAsking = false;
   /** @type {HTMLVideoElement | null} */
   #video = null;
@@ -67,7 +69,7 @@ export class Stats {
   #lastFrames = 0;
   #lastBytes = 0;
   #lastAt = 0;
-  /** As the network's own checks have it; the ping's until there is one. */
+  /** Measured by ICE checks; by pings until there is a check. */
   #roundTripMs = NaN;
   #path = "";
   #codec = "";
@@ -88,7 +90,7 @@ export class Stats {
     this.draw();
   }
 
-  /** @param {HTMLVideoElement} video whose pictures are counted */
+  /** @param {HTMLVideoElement} video whose frames are counted */
   watch(video) {
     this.#video = video;
     const count = (/** @type {number} */ _now, /** @type {VideoFrameCallbackMetadata} */ frame) => {
@@ -100,12 +102,12 @@ export class Stats {
     video.requestVideoFrameCallback(count);
   }
 
-  /** A new session: nothing of the last one's figures stays. */
+  /** Forget all figures, for a new session. */
   reset() {
     this.#history = [];
     this.#latency = new Latency();
-    this.#way = new FrameStages();
-    this.#isUntold = false;
+    this.#frameStages = new FrameStages();
+    this.#hasNoStages = false;
     this.#frames = this.#lastFrames = this.#lastBytes = this.#lastAt = 0;
     this.#roundTripMs = NaN;
     this.draw();
@@ -123,9 +125,9 @@ export class Stats {
     const isFirst = this.#lastAt === 0;
     const sample = this.#figures(inbound, pair);
     const video = inbound.find(({ kind }) => kind === "video");
-    this.#way.received(video, this.#roundTripMs);
-    void this.#askServer(video?.mid);
-    // Rates are differences: the first has nothing to differ from.
+    this.#frameStages.received(video, this.#roundTripMs);
+    void this.#readStages(video?.mid);
+    // Rates are differences: the first sample has no predecessor.
     if (isFirst) return;
     this.#history.push(sample);
     if (this.#history.length > MINUTE) this.#history.shift();
@@ -135,18 +137,18 @@ export class Stats {
   }
 
   /**
-   * Only while somebody looks.
-   * @param {string | undefined} mid of the picture's section, which stands where its track is declared
+   * Read the stage timings from the server while the drawer is open.
+   * @param {string | undefined} mid of the video; the mid is the index of the declared track
    */
-  async #askServer(mid) {
-    if (this.#details.hidden || this.#isUntold || this.#isAsking) return;
+  async #readStages(mid) {
+    if (this.#details.hidden || this.#hasNoStages || this.#isAsking) return;
     this.#isAsking = true;
-    const way = this.#way;
+    const way = this.#frameStages;
     try {
       const rows = await this.#client.stages();
       if (rows) way.served(rows, this.#client.tracks[Number(mid)]?.name);
     } catch (error) {
-      if (!(error instanceof Unreachable)) this.#isUntold = true;
+      if (!(error instanceof Unreachable)) this.#hasNoStages = true;
     } finally {
       this.#isAsking = false;
     }
@@ -178,7 +180,7 @@ export class Stats {
     return sample;
   }
 
-  /** The line, and the graphs where they are open. */
+  /** Draw the line in the bar, and the drawer if it is open. */
   draw() {
     const last = this.#history.at(-1);
     const size = this.#video?.videoWidth ? `${this.#video.videoWidth} × ${this.#video.videoHeight}` : "";
@@ -188,7 +190,7 @@ export class Stats {
         "span",
         { class: "figure", title: about, "data-figure": figure },
         name,
-        // Nobody reads tenths of what is long, and the line is short.
+        // Large values need no decimals, and the line is short.
         element("b", {}, shown(last?.[figure], (last?.[figure] ?? 0) >= 10 ? 0 : decimals)),
         ` ${unit}`,
       );
@@ -207,15 +209,15 @@ export class Stats {
     const about = [size, this.#codec, this.#path].filter(Boolean).join(" · ") || "Not connected.";
     this.#details.replaceChildren(
       element("div", { class: "graphs" }, ...cards),
-      element("section", { "data-way": "command" }, ...this.#whereItGoes()),
-      element("section", { "data-way": "picture" }, ...this.#pictureStages()),
+      element("section", { "data-way": "command" }, ...this.#drawLatency()),
+      element("section", { "data-way": "picture" }, ...this.#drawStages()),
       element("p", { class: "hint" }, about),
     );
   }
 
-  /** The stages of pictures as one bar: the server's, and this page's. */
-  #pictureStages() {
-    const { parts, isServed } = this.#way;
+  /** Draw the stages of a frame as one bar: those of the server, and those of this page. */
+  #drawStages() {
+    const { parts, isServed } = this.#frameStages;
     if (!parts.length) return [];
     const whose = isServed ? "by the server and by this page" : "by this page; this server does not report its own stages";
     return [
@@ -225,8 +227,8 @@ export class Stats {
     ];
   }
 
-  /** The parts of the latency as one bar, and how it was measured. */
-  #whereItGoes() {
+  /** Draw the parts of the latency as one bar, and say how they were measured. */
+  #drawLatency() {
     const { parts, count, isStamped } = this.#latency;
     if (!parts) return [element("p", { class: "hint" }, "Send a command to measure its latency.")];
     const how = isStamped ? "by frame timestamps" : "by the first frame after the reply";

@@ -1,30 +1,30 @@
 /**
- * The timeline: the last five minutes under the stage, where the server records. Looking back while the session runs,
- * and clips to keep. While it is closed it asks for nothing and has no timer.
+ * The timeline under the stage, if the server records: replay of the last five minutes while the session runs, and
+ * clips to keep. A closed timeline sends no requests and has no timer.
  */
 
 import { explainClip, inWords } from "../words/clips.js";
 import { element } from "../shared/dom.js";
 import { ClipList, MAX_CLIPS } from "./clip-list.js";
-import { isForOthers } from "../inputs/keyboard.js";
+import { isForPage } from "../inputs/keyboard.js";
 import { ClipError } from "../media/playlist.js";
 import { Replay } from "../media/replay.js";
 
-/** Seconds. */
+/** Seconds that the timeline shows. */
 const WINDOW = 300;
 const TICK_MS = 1000;
-/** What is kept by one press: seconds, and the key that does it where the model has no other use for it. */
+/** Clip lengths: seconds, and the key that keeps such a clip unless the model uses that key. */
 const LENGTHS = /** @type {const} */ ([
   [5, "5"],
   [10, "1"],
   [30, "3"],
 ]);
-/** Commands this close, in seconds, are one mark: a slider that is dragged gives thirty a second. */
-const CLOSE = 1;
-/** Narrower pages begin with it closed. */
+/** Seconds within which commands share a mark: dragging a slider sends thirty commands a second. */
+const MARK_GAP = 1;
+/** Narrower pages start with a closed timeline. */
 const WIDE = "(min-width: 761px)";
 
-/** When commands were given, in the window that the timeline shows. */
+/** The times of commands within the window of the timeline. Pure. */
 export class CommandMarks {
   /** Seconds of the caller's clock, oldest first. @type {number[]} */
   #times = [];
@@ -37,17 +37,17 @@ export class CommandMarks {
 
   /**
    * @param {number} now seconds
-   * @returns {boolean} whether it is a new mark
+   * @returns {boolean} whether this made a new mark
    */
   add(now) {
-    if (now - (this.#times.at(-1) ?? -Infinity) < CLOSE) return false;
+    if (now - (this.#times.at(-1) ?? -Infinity) < MARK_GAP) return false;
     this.#times.push(now);
     return true;
   }
 
   /**
    * @param {number} now seconds
-   * @returns {number[]} how long ago each was, as a share of the window, oldest first; older ones are forgotten
+   * @returns {number[]} age of each mark as a share of the window, oldest first; older marks are dropped
    */
   seen(now) {
     while (this.#times.length && now - /** @type {number} */ (this.#times[0]) > this.#window) this.#times.shift();
@@ -67,20 +67,20 @@ export class Timeline {
   #marks = new CommandMarks(WINDOW);
   /** @type {Replay | null} */
   #replay = null;
-  /** A clip that was kept is on the stage. @type {HTMLVideoElement | null} */
+  /** The clip that plays on the stage. @type {HTMLVideoElement | null} */
   #preview = null;
-  /** The server records, and can be asked now. */
+  /** Whether clips can be requested now. */
   #isOffered = false;
-  /** It did in this session: a connection that is lost for a moment does not move the page. */
-  #isThere = false;
+  /** Whether this session is recorded; a short loss of the connection must not change the layout. */
+  #isRecorded = false;
   #isOpen = window.matchMedia(WIDE).matches;
   #timer = 0;
-  /** Seconds of our clock at the first picture; NaN: none yet. */
+  /** Time of the first frame, in seconds of the page's clock; NaN: none yet. */
   #began = NaN;
 
   #recorded = element("div", { class: "recorded" });
   /** @type {HTMLElement[]} */
-  #dots = [];
+  #markDots = [];
   #ribbon = element("div", { class: "ribbon", "aria-hidden": "true" }, this.#recorded);
   #slider = element("input", {
     type: "range",
@@ -92,15 +92,15 @@ export class Timeline {
     oninput: () => this.#drag(),
     onchange: () => this.#release(),
   });
-  #place = element("span", { class: "place" });
-  #still = element("button", { type: "button", hidden: true, onclick: () => this.#pause() });
-  #live = element(
+  #position = element("span", { class: "place" });
+  #pauseButton = element("button", { type: "button", hidden: true, onclick: () => this.#pause() });
+  #liveButton = element(
     "button",
-    { type: "button", hidden: true, title: "Back to live (Escape)", onclick: () => this.#return() },
+    { type: "button", hidden: true, title: "Back to live (Escape)", onclick: () => this.#returnToLive() },
     "Back to live",
   );
-  #keeps = element("div", { class: "keeps", role: "group", "aria-label": "Keep" });
-  #fault = element("p", { class: "complaint", role: "alert" });
+  #keepButtons = element("div", { class: "keeps", role: "group", "aria-label": "Keep" });
+  #error = element("p", { class: "complaint", role: "alert" });
 
   /**
    * @param {import("./model-view.js").ModelView} view
@@ -111,7 +111,7 @@ export class Timeline {
     this.#view = view;
     this.#root = root;
     this.#toggle = toggle;
-    this.#keeps.append(
+    this.#keepButtons.append(
       element("span", { class: "hint", "aria-hidden": "true" }, "Keep"),
       ...LENGTHS.map(([seconds, key]) => {
         const what = `Keep the last ${seconds} s`;
@@ -122,24 +122,24 @@ export class Timeline {
     );
     const track = element("div", { class: "track" }, this.#ribbon, this.#slider);
     root.append(
-      element("div", { class: "line-of-time" }, this.#keeps, track, this.#place, this.#still, this.#live),
+      element("div", { class: "line-of-time" }, this.#keepButtons, track, this.#position, this.#pauseButton, this.#liveButton),
       this.#clips.list,
-      this.#fault,
+      this.#error,
     );
     this.#listen();
     this.show();
   }
 
-  /** How things stand has changed. */
+  /** Update after a change of the view. */
   show() {
     if (!this.#view.isUnderWay) this.#end();
     this.#isOffered = this.#view.isRecorded;
-    this.#isThere = this.#isOffered || (this.#isThere && this.#view.isUnderWay);
-    this.#toggle.hidden = !this.#isThere && this.#clips.count === 0;
+    this.#isRecorded = this.#isOffered || (this.#isRecorded && this.#view.isUnderWay);
+    this.#toggle.hidden = !this.#isRecorded && this.#clips.count === 0;
     this.#toggle.setAttribute("aria-expanded", String(this.#isOpen));
     this.#root.hidden = this.#toggle.hidden || !this.#isOpen;
-    for (const each of [...this.#keeps.querySelectorAll("button"), this.#slider]) each.disabled = !this.#isOffered;
-    this.#beat();
+    for (const each of [...this.#keepButtons.querySelectorAll("button"), this.#slider]) each.disabled = !this.#isOffered;
+    this.#updateTimer();
     this.#draw();
   }
 
@@ -148,10 +148,10 @@ export class Timeline {
     this.#view.changed.listen(() => this.show());
     this.#toggle.addEventListener("click", () => {
       this.#isOpen = !this.#isOpen;
-      if (!this.#isOpen) this.#return();
+      if (!this.#isOpen) this.#returnToLive();
       this.show();
     });
-    stage.pictured.listen(() => {
+    stage.firstFrame.listen(() => {
       if (Number.isNaN(this.#began)) this.#began = seconds();
       this.#draw();
     });
@@ -159,28 +159,28 @@ export class Timeline {
       if (way === "out" && this.#marks.add(seconds())) this.#draw();
     });
     client.session.opened.listen(({ isNew }) => isNew && this.#end());
-    this.#clips.failed.listen((error) => this.#complain(error));
-    this.#clips.picked.listen((video) => this.#look(video));
-    this.#clips.removed.listen((video) => video && video === this.#preview && this.#return());
+    this.#clips.failed.listen((error) => this.#showError(error));
+    this.#clips.picked.listen((video) => this.#watchClip(video));
+    this.#clips.removed.listen((video) => video && video === this.#preview && this.#returnToLive());
     this.#clips.changed.listen(() => this.show());
-    document.addEventListener("visibilitychange", () => this.#beat());
-    window.addEventListener("keydown", (event) => this.#press(event));
+    document.addEventListener("visibilitychange", () => this.#updateTimer());
+    window.addEventListener("keydown", (event) => this.#onKey(event));
   }
 
-  /** The session is over, or another one. */
+  /** Forget the session: it ended, or another one began. */
   #end() {
     this.#began = NaN;
     this.#marks.clear();
-    if (this.#replay) this.#return();
+    if (this.#replay) this.#returnToLive();
   }
 
-  // --- keeping -----------------------------------------------------------------------------------------------------
+  // --- keeping -------------------------------------------------------------------------------------------------------
 
-  /** @param {number | null} length seconds; null: all of it */
+  /** Keep a clip. @param {number | null} length seconds; null: the whole session */
   #keep(length) {
-    this.#fault.textContent = "";
+    this.#error.textContent = "";
     if (this.#clips.count >= MAX_CLIPS) {
-      this.#fault.textContent = `You can keep up to ${MAX_CLIPS} clips. Remove one first.`;
+      this.#error.textContent = `You can keep up to ${MAX_CLIPS} clips. Remove one first.`;
       return;
     }
     const time = new Date().toTimeString().slice(0, 8);
@@ -190,20 +190,20 @@ export class Timeline {
     void this.#clips.add(title, file, (signal, tell) => this.#view.clips.keep(length, signal, tell));
   }
 
-  /** @param {HTMLVideoElement} video of a clip */
-  #look(video) {
-    this.#return();
+  /** Play a clip on the stage. @param {HTMLVideoElement} video */
+  #watchClip(video) {
+    this.#returnToLive();
     this.#preview = video;
-    this.#view.stage.screen(video);
+    this.#view.stage.showFilm(video);
     this.#draw();
   }
 
-  // --- looking back --------------------------------------------------------------------------------------------------
+  // --- replay --------------------------------------------------------------------------------------------------
 
   #drag() {
     const ago = -this.#slider.valueAsNumber;
-    if (ago <= 0) return this.#return();
-    this.#fault.textContent = "";
+    if (ago <= 0) return this.#returnToLive();
+    this.#error.textContent = "";
     if (this.#replay) {
       this.#replay.video.pause();
       this.#replay.seek(ago);
@@ -212,24 +212,24 @@ export class Timeline {
 
   /** @param {number} ago seconds */
   #begin(ago) {
-    this.#return();
-    if (!("MediaSource" in window)) return this.#complain(new ClipError("PLAYBACK_UNSUPPORTED"));
+    this.#returnToLive();
+    if (!("MediaSource" in window)) return this.#showError(new ClipError("PLAYBACK_UNSUPPORTED"));
     const replay = new Replay(this.#view.clips, ago);
     this.#replay = replay;
     replay.moved.listen(() => {
-      // Until then the live picture is better than none.
-      if (replay.hasPicture && !replay.video.isConnected) this.#view.stage.screen(replay.video);
+      // Until the replay has a frame, the live video stays.
+      if (replay.hasPicture && !replay.video.isConnected) this.#view.stage.showFilm(replay.video);
       this.#draw();
     });
     replay.failed.listen((error) => {
-      this.#return();
-      this.#complain(error);
+      this.#returnToLive();
+      this.#showError(error);
     });
     this.#draw();
   }
 
   #release() {
-    void this.#replay?.video.play().catch(() => {}); // closed, or moved on, before it began
+    void this.#replay?.video.play().catch(() => {}); // closed, or moved on, before playback began
   }
 
   #pause() {
@@ -238,17 +238,17 @@ export class Timeline {
     else video?.pause();
   }
 
-  /** To the pictures that are made now. */
-  #return() {
-    const hadFocus = document.activeElement === this.#live || document.activeElement === this.#still;
+  /** Return to the live video. */
+  #returnToLive() {
+    const hadFocus = document.activeElement === this.#liveButton || document.activeElement === this.#pauseButton;
     this.#replay?.close();
     this.#replay = this.#preview = null;
-    this.#view.stage.screen(null);
+    this.#view.stage.showFilm(null);
     this.#draw();
     if (hadFocus) this.#slider.focus();
   }
 
-  // --- what is seen --------------------------------------------------------------------------------------------------
+  // --- drawing --------------------------------------------------------------------------------------------------
 
   #draw() {
     if (this.#root.hidden) return;
@@ -258,34 +258,34 @@ export class Timeline {
     const recorded = Number.isNaN(this.#began) ? 0 : Math.min(1, (now - this.#began) / WINDOW);
     this.#recorded.style.width = `${100 * recorded}%`;
     const seen = this.#marks.seen(now);
-    while (this.#dots.length > seen.length) this.#dots.pop()?.remove();
-    while (this.#dots.length < seen.length) {
+    while (this.#markDots.length > seen.length) this.#markDots.pop()?.remove();
+    while (this.#markDots.length < seen.length) {
       const dot = element("i");
-      this.#dots.push(dot);
+      this.#markDots.push(dot);
       this.#ribbon.append(dot);
     }
-    this.#dots.forEach((dot, at) => (dot.style.right = `${100 * (seen[at] ?? 0)}%`));
-    this.#tell();
+    this.#markDots.forEach((dot, at) => (dot.style.right = `${100 * (seen[at] ?? 0)}%`));
+    this.#drawPosition();
   }
 
-  #tell() {
+  #drawPosition() {
     const replay = this.#replay;
     const ago = replay ? Math.min(WINDOW, Math.max(1, replay.ago)) : 0;
     if (!this.#slider.matches(":active")) this.#slider.value = String(-ago);
-    const words = replay ? `${inWords(ago)} ago` : this.#isThere ? "Live" : "";
+    const words = replay ? `${inWords(ago)} ago` : this.#isRecorded ? "Live" : "";
     this.#slider.setAttribute("aria-valuetext", words);
     const isComing = replay !== null && !replay.video.isConnected;
-    this.#place.textContent = this.#preview ? "Clip" : isComing ? "Loading…" : words;
-    this.#live.hidden = !replay && !this.#preview;
-    this.#live.textContent = this.#isThere ? "Back to live" : "Close";
-    this.#still.hidden = !replay;
-    this.#still.textContent = replay?.video.paused ? "Play" : "Pause";
+    this.#position.textContent = this.#preview ? "Clip" : isComing ? "Loading…" : words;
+    this.#liveButton.hidden = !replay && !this.#preview;
+    this.#liveButton.textContent = this.#isRecorded ? "Back to live" : "Close";
+    this.#pauseButton.hidden = !replay;
+    this.#pauseButton.textContent = replay?.video.paused ? "Play" : "Pause";
     this.#root.classList.toggle("back", replay !== null);
   }
 
-  /** Once a second, while there is somebody who sees it. */
-  #beat() {
-    const isWanted = !this.#root.hidden && this.#isThere && !document.hidden;
+  /** Start or stop the timer that redraws the open timeline once a second. */
+  #updateTimer() {
+    const isWanted = !this.#root.hidden && this.#isRecorded && !document.hidden;
     if (isWanted && !this.#timer) this.#timer = setInterval(() => this.#draw(), TICK_MS);
     if (isWanted || !this.#timer) return;
     clearInterval(this.#timer);
@@ -293,14 +293,14 @@ export class Timeline {
   }
 
   /** @param {unknown} error */
-  #complain(error) {
-    this.#fault.textContent = explainClip(error);
+  #showError(error) {
+    this.#error.textContent = explainClip(error);
   }
 
   /** @param {KeyboardEvent} event */
-  #press(event) {
-    if (event.repeat || isForOthers(event, event.key.toLowerCase())) return;
-    if (event.key === "Escape" && !this.#live.hidden) return this.#return();
+  #onKey(event) {
+    if (event.repeat || isForPage(event, event.key.toLowerCase())) return;
+    if (event.key === "Escape" && !this.#liveButton.hidden) return this.#returnToLive();
     const length = LENGTHS.find(([, key]) => key === event.key)?.[0];
     if (length !== undefined && this.#isOffered && this.#isOpen) this.#keep(length);
   }

@@ -1,9 +1,9 @@
 /**
- * `<livereactor-view>`: the stage of a model as an element of any page. Attributes: `url` of the server (where this
- * file came from, if not given), `model`, `token`, and `controls` where the panel is to stand beside it.
+ * `<livereactor-view>`: the stage of a model as an element of any page. Attributes: `url` of the server (by default the
+ * one that served this file), `model`, `token`, and `controls` to show the panel beside the stage.
  *
- * It owns one session at most, of its own, which ends with it. An element that is moved, or taken out and put back at
- * once, keeps its session; one that is put back later begins a new one if it had one.
+ * An element owns at most one session, which ends with it. An element that is moved, or removed and inserted again at
+ * once, keeps its session; one that is inserted later starts a new session if it had one.
  */
 
 import { Credential } from "../client/credentials.js";
@@ -20,11 +20,11 @@ import { firstLine, sentence } from "../shared/text.js";
 /** @typedef {import("./view-store.js").ViewError} ViewError */
 
 const HERE = new URL("../..", import.meta.url);
-/** Frameworks take elements out and put them back within a turn; what takes longer was meant. */
+/** Milliseconds. Frameworks remove elements and insert them again at once; a longer absence is meant. */
 const GRACE_MS = 500;
 const IDLE = ["idle", "failed", "ended"];
 const SHEETS = ["tokens", "inputs", "stage", "panel", "play", "base", "view"];
-/** @type {Promise<CSSStyleSheet[]> | null} of all elements: read once */
+/** @type {Promise<CSSStyleSheet[]> | null} shared by all elements, loaded once */
 let sheets = null;
 
 export class LivereactorView extends HTMLElement {
@@ -33,12 +33,12 @@ export class LivereactorView extends HTMLElement {
   store = new ViewStore({
     connect: () => this.#connect(),
     disconnect: () => this.#disconnect(),
-    reconnect: () => (this.#isWanted && this.#visit ? this.#visit.view.client.reconnect() : this.#connect()),
+    reconnect: () => (this.#isWanted && this.#content ? this.#content.view.client.reconnect() : this.#connect()),
   });
 
-  /** @type {Visit | null} null: on no page */
-  #visit = null;
-  /** A session is wanted as soon as there is a server. */
+  /** @type {ElementContent | null} null: the element is not attached */
+  #content = null;
+  /** Whether a session is to start as soon as the server is known. */
   #isWanted = false;
   #leaving = 0;
 
@@ -49,7 +49,7 @@ export class LivereactorView extends HTMLElement {
 
   connectedCallback() {
     clearTimeout(this.#leaving);
-    this.#visit ??= this.#begin();
+    this.#content ??= this.#begin();
   }
 
   disconnectedCallback() {
@@ -63,9 +63,9 @@ export class LivereactorView extends HTMLElement {
    * @param {string | null} now
    */
   attributeChangedCallback(name, before, now) {
-    if (before === now || !this.#visit) return;
-    if (name === "token") this.#visit.show(now ?? "");
-    else if (name === "controls") this.#visit.panel.hidden = now === null;
+    if (before === now || !this.#content) return;
+    if (name === "token") this.#content.show(now ?? "");
+    else if (name === "controls") this.#content.panel.hidden = now === null;
     else {
       this.#leave();
       this.connectedCallback();
@@ -74,91 +74,91 @@ export class LivereactorView extends HTMLElement {
 
   #begin() {
     const place = {
-      url: addressed(this.getAttribute("url")),
+      url: folderAddress(this.getAttribute("url")),
       model: this.getAttribute("model") ?? "",
       token: this.getAttribute("token") ?? "",
       controls: this.hasAttribute("controls"),
     };
-    const visit = new Visit(/** @type {ShadowRoot} */ (this.shadowRoot), place, {
+    const content = new ElementContent(/** @type {ShadowRoot} */ (this.shadowRoot), place, {
       wanted: () => this.#isWanted,
-      changed: (now) => this.#tell(now),
+      changed: (now) => this.#update(now),
       failed: (error) => this.dispatchEvent(new CustomEvent("error", { detail: error })),
     });
-    const { client, clips } = visit.view;
+    const { client, clips } = content.view;
     this.store.attach(client, clips);
     client.status.listen(({ state }) => {
-      // A press of the start card's button counts as much as a call.
-      if (this.#visit === visit) this.#isWanted = !IDLE.includes(state);
+      // The Start button counts as much as a call of `connect`.
+      if (this.#content === content) this.#isWanted = !IDLE.includes(state);
     });
     client.traffic.listen(({ way, type, data }) => {
       if (way === "in") this.dispatchEvent(new CustomEvent("message", { detail: { type, data } }));
     });
-    return visit;
+    return content;
   }
 
-  /** For good, or until it is put on a page again. */
+  /** Detach for good, or until the element is inserted again. */
   #leave() {
-    const visit = this.#visit;
-    this.#visit = null;
-    visit?.close();
+    const content = this.#content;
+    this.#content = null;
+    content?.close();
     this.store.attach(null);
-    if (visit) this.#tell(visit.snapshot);
+    if (content) this.#update(content.snapshot);
   }
 
   #connect() {
     this.#isWanted = true;
-    const client = this.#visit?.view.client;
-    if (client && this.#visit?.view.server && IDLE.includes(client.state)) client.start();
+    const client = this.#content?.view.client;
+    if (client && this.#content?.view.server && IDLE.includes(client.state)) client.start();
   }
 
   #disconnect() {
     this.#isWanted = false;
-    this.#visit?.view.client.stop();
+    this.#content?.view.client.stop();
   }
 
   /** @param {import("./view-store.js").Snapshot} snapshot */
-  #tell(snapshot) {
+  #update(snapshot) {
     const before = this.store.getSnapshot();
-    this.store.tell(snapshot);
+    this.store.update(snapshot);
     const now = this.store.getSnapshot();
     if (now !== before) this.dispatchEvent(new CustomEvent("change", { detail: now }));
   }
 }
 
-/** One time on a page: a ModelView in the element's shadow, from a server, of a model. */
-class Visit {
+/** The content of an attached element: a ModelView in its shadow. */
+class ElementContent {
   view;
   panel;
   #root;
   #http;
   #place;
-  #shown;
-  #says;
+  #credential;
+  #hooks;
   #closing = new AbortController();
   #stop = element("button", { type: "button", class: "stop", hidden: true }, "Stop");
   #title = element("h2", { class: "name" });
   #text = element("p", { class: "hint" });
-  /** Why the server has not answered yet. */
-  #silence = "";
-  /** Why it wants a token, or another one: its sentence. */
+  /** The reason why there is no server yet. */
+  #trouble = "";
+  /** The reason why the server requires another token. */
   #denied = "";
   /** @type {ViewError | null} */
   #error = null;
-  /** @type {Map<string, MediaStreamTrack>} by output */
+  /** @type {Map<string, MediaStreamTrack>} by output track */
   #media = new Map();
 
   /**
    * @param {ShadowRoot} root
    * @param {{url: URL, model: string, token: string, controls: boolean}} place
    * @param {{wanted: () => boolean, changed: (now: import("./view-store.js").Snapshot) => void,
-   *   failed: (error: ViewError) => void}} says
+   *   failed: (error: ViewError) => void}} hooks
    */
-  constructor(root, place, says) {
+  constructor(root, place, hooks) {
     this.#root = root;
     this.#place = place;
-    this.#says = says;
-    this.#shown = new Credential(place.token);
-    this.#http = new Http(place.url, this.#shown);
+    this.#hooks = hooks;
+    this.#credential = new Credential(place.token);
+    this.#http = new Http(place.url, this.#credential);
     const header = element("header", {}, this.#title, this.#text);
     const parts = {
       stage: element("section", { class: "stage covered", "aria-label": "Stage", tabIndex: 0 }),
@@ -168,13 +168,13 @@ class Visit {
     this.panel = element("section", { class: "panel", "aria-label": "Controls" }, header, parts.inputs, parts.controls);
     const roots = { ...parts, panel: this.panel };
     this.panel.hidden = !place.controls;
-    // Until its looks are there nothing is to be seen of it.
-    const whole = element("div", { class: "view", hidden: true }, roots.stage, this.panel);
-    root.replaceChildren(whole);
-    void dress(root, whole);
-    // Keys are the model's while its stage has the focus; else they are the page's.
-    const before = (/** @type {"idle" | "failed"} */ state) => this.#before(state);
-    this.view = new ModelView(this.#http, this.#shown, roots, { before, keyTarget: roots.stage });
+    // Hidden until its style sheets are loaded.
+    const container = element("div", { class: "view", hidden: true }, roots.stage, this.panel);
+    root.replaceChildren(container);
+    void adoptStyles(root, container);
+    // The model gets the keys only while its stage has the focus.
+    const cardBefore = (/** @type {"idle" | "failed"} */ state) => this.#cardBefore(state);
+    this.view = new ModelView(this.#http, this.#credential, roots, { cardBefore, keyTarget: roots.stage });
     roots.stage.append(this.#stop);
     this.#listen();
     this.view.show();
@@ -195,14 +195,14 @@ class Visit {
     };
   }
 
-  /** Another token: what runs goes on by it, and what was refused is tried again. @param {string} token */
+  /** Use another token: a running session continues, and a refused attempt is repeated. @param {string} token */
   show(token) {
     const wasDenied = this.#denied !== "";
-    this.#shown.kept = { ...this.#shown.kept, shown: token };
+    this.#credential.record = { ...this.#credential.record, shown: token };
     this.#denied = "";
-    this.view.lobby?.again();
+    this.view.lobby?.pollNow();
     if (wasDenied && this.view.client.state === "failed") this.view.client.start();
-    else this.view.look();
+    else this.view.watchLobby();
     this.view.show();
   }
 
@@ -214,21 +214,21 @@ class Visit {
 
   async #find() {
     const { url, model } = this.#place;
-    const tell = (/** @type {string} */ trouble) => {
-      if (!this.#silence) this.#fail({ code: "unreachable", title: "Cannot reach the server", text: trouble });
-      this.#silence = trouble;
+    const onTrouble = (/** @type {string} */ trouble) => {
+      if (!this.#trouble) this.#fail({ code: "unreachable", title: "Cannot reach the server", text: trouble });
+      this.#trouble = trouble;
       this.view.show();
     };
-    const server = await findServer(this.#http, null, tell, this.#closing.signal).catch(() => null);
+    const server = await findServer(this.#http, null, onTrouble, this.#closing.signal).catch(() => null);
     if (server === null) return;
     /** @type {RuntimeLobby | CoordinatorLobby} */
     let lobby;
     if (server.kind === "runtime") lobby = new RuntimeLobby(server, url.host);
-    else lobby = new CoordinatorLobby(server, url.host, { allowed: () => this.#shown.models, only: model });
+    else lobby = new CoordinatorLobby(server, url.host, { allowed: () => this.#credential.models, only: model });
     if (server.kind === "coordinator") server.model = model;
     lobby.denied.listen((reason) => this.#deny(reason));
     this.view.setServer(server, lobby);
-    if (this.#says.wanted()) this.view.client.start();
+    if (this.#hooks.wanted()) this.view.client.start();
   }
 
   #listen() {
@@ -236,7 +236,7 @@ class Visit {
     const { signal } = this.#closing;
     this.view.changed.listen(() => {
       this.#stop.hidden = !this.view.isUnderWay;
-      this.#says.changed(this.snapshot);
+      this.#hooks.changed(this.snapshot);
     });
     this.view.described.listen(() => {
       this.#title.textContent = this.view.title;
@@ -244,16 +244,16 @@ class Visit {
     });
     client.received.listen(({ name, media }) => {
       this.#media.set(name, media);
-      this.#says.changed(this.snapshot);
+      this.#hooks.changed(this.snapshot);
     });
     client.status.listen(({ state, problem }) => {
       if (problem?.kind === "unauthorized") this.#deny(problem.detail);
-      else if (problem && !(state === "ended" && this.view.isCalm)) this.#fail(this.#worded(problem));
+      else if (problem && !(state === "ended" && this.view.isRegularEnd)) this.#fail(this.#explain(problem));
       else if (state === "starting" || state === "ready") this.#error = null;
       if (IDLE.includes(state)) this.#media.clear();
     });
     this.#stop.addEventListener("click", () => client.stop());
-    // Nobody comes back to it: a page that is loaded again has another element. What is not ours to end is left.
+    // A reloaded page has another element, so the session is ended, or left if the element does not own it.
     const leave = () => client.session.abandon() || client.leavePage(false);
     window.addEventListener("pagehide", ({ persisted }) => persisted || leave(), { signal });
   }
@@ -262,12 +262,12 @@ class Visit {
    * @param {"idle" | "failed"} state
    * @returns {Card | null}
    */
-  #before(state) {
+  #cardBefore(state) {
     if (this.#denied) return { ...this.#refusal(), bad: true };
     if (state !== "idle") return null;
     const title = this.view.title || this.#place.model || "livereactor";
     const start = () => this.view.client.start();
-    return this.view.lobby?.card(title, firstLine(this.view.text), start) ?? { title, text: this.#silence, busy: true };
+    return this.view.lobby?.card(title, firstLine(this.view.text), start) ?? { title, text: this.#trouble, busy: true };
   }
 
   /** @param {string} reason the server's sentence */
@@ -278,7 +278,7 @@ class Visit {
   }
 
   #refusal() {
-    const { title } = this.#worded({ kind: "unauthorized", detail: "" });
+    const { title } = this.#explain({ kind: "unauthorized", detail: "" });
     const next = "The author of this page must set the attribute “token” of the element.";
     return { title, text: this.#place.token ? `${sentence(this.#denied)} ${next}` : next };
   }
@@ -287,9 +287,9 @@ class Visit {
    * @param {import("../client/connection-machine.js").Problem} problem
    * @returns {ViewError}
    */
-  #worded(problem) {
+  #explain(problem) {
     const kind = this.view.server?.kind ?? "coordinator";
-    const { watching } = this.#shown;
+    const { watching } = this.#credential;
     const code = problem.kind === "ended" ? problem.detail : problem.kind;
     return { code, ...explain(problem, { address: this.#place.url.host, kind, watching }) };
   }
@@ -297,31 +297,31 @@ class Visit {
   /** @param {ViewError} error */
   #fail(error) {
     this.#error = error;
-    this.#says.changed(this.snapshot);
-    this.#says.failed(error);
+    this.#hooks.changed(this.snapshot);
+    this.#hooks.failed(error);
   }
 }
 
 /** @param {string | null} given @returns {URL} of a folder */
-function addressed(given) {
+function folderAddress(given) {
   const url = given ? new URL(given, document.baseURI) : new URL(HERE);
   if (!url.pathname.endsWith("/")) url.pathname += "/";
   return url;
 }
 
 /**
- * Its looks, by sheets made here: a page's own rules and its policy for styles do not touch them.
+ * Apply the style sheets. They are constructed, so that the host page's rules and its style policy do not affect them.
  * @param {ShadowRoot} root
- * @param {HTMLElement} whole
+ * @param {HTMLElement} container
  */
-async function dress(root, whole) {
+async function adoptStyles(root, container) {
   sheets ??= Promise.all(SHEETS.map(readSheet));
   try {
     root.adoptedStyleSheets = await sheets;
   } catch {
-    sheets = null; // asked again by the next; without looks it still works
+    sheets = null; // loaded again by the next element; this one works without styles
   }
-  whole.hidden = false;
+  container.hidden = false;
 }
 
 /** @param {string} name */

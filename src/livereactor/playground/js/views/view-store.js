@@ -1,6 +1,6 @@
 /**
- * What an element on another page tells its framework, and does for it: one snapshot that is the same object until
- * something changes, and functions that are the same for as long as the element lives (behaviour 28.6).
+ * The store of a `<livereactor-view>` for frameworks: one snapshot that stays the same object until something changes,
+ * and functions that stay the same for as long as the element lives (docs/embedding.md).
  */
 
 import { CommandRefused } from "../client/pending-requests.js";
@@ -8,23 +8,31 @@ import { CommandRefused } from "../client/pending-requests.js";
 /** @typedef {import("../shared/json.js").JsonObject} JsonObject */
 /** @typedef {import("../client/signalling.js").Track} Track */
 /** @typedef {import("../client/wire.js").UploadReference} UploadReference */
-/** `media`: what comes of an output, once it comes; null for an input. @typedef {Track & {media: MediaStreamTrack | null}} ViewTrack */
-/** `code`: stable name of the cause; `title` and `text`: what happened and what to do next, for people.
- * @typedef {{code: string, title: string, text: string}} ViewError */
 /**
- * - `disconnected` nothing runs: not started, stopped, failed, or over
- * - `connecting` a session is asked for, or a connection that was lost is made anew
- * - `waiting` the session is there: it waits for its worker, or for its first connection
- * - `ready` it runs
+ * A track with its media. `media`: the media of an output once it arrives; null for an input.
+ * @typedef {Track & {media: MediaStreamTrack | null}} ViewTrack
+ */
+/**
+ * An error. `code`: stable name of the cause; `title` and `text`: what happened and what to do next.
+ * @typedef {{code: string, title: string, text: string}} ViewError
+ */
+/**
+ * - `disconnected` nothing runs: not started, stopped, failed, or ended
+ * - `connecting` a session was requested, or a lost connection is being restored
+ * - `waiting` the session exists and waits for its worker or for its first connection
+ * - `ready` the session runs
  * @typedef {"disconnected" | "connecting" | "waiting" | "ready"} ViewStatus
  */
 /**
- * `tracks`: as the model declares them; empty before a session is open. `expiresAt`: when the session ends at the
- * latest, in seconds of Unix time.
+ * The state of a view. `tracks`: as the model declares them, empty before a session is open. `expiresAt`: the latest
+ * end of the session, in Unix seconds.
  * @typedef {Readonly<{status: ViewStatus, tracks: readonly Readonly<ViewTrack>[], lastError: Readonly<ViewError> | null,
  *   sessionId: string | null, expiresAt: number | null}>} Snapshot
  */
-/** What connects; whoever asks may ask at any time. @typedef {{connect: () => void, disconnect: () => void, reconnect: () => void}} Doings */
+/**
+ * The functions of an element that may be called at any time.
+ * @typedef {{connect: () => void, disconnect: () => void, reconnect: () => void}} Connector
+ */
 
 /** @type {Snapshot} */
 const NOTHING = Object.freeze({
@@ -49,35 +57,36 @@ export const STATUS = {
 };
 
 export class ViewStore {
-  /** Begin a session, or go on with the one there is; nothing where one runs. @type {() => void} */
+  /** Start a session, or resume the current one. Does nothing while one runs. @type {() => void} */
   connect;
-  /** End it; nothing where none runs. @type {() => void} */
+  /** End the session, if one runs. @type {() => void} */
   disconnect;
-  /** The same session by a new connection. @type {() => void} */
+  /** Connect to the same session anew. @type {() => void} */
   reconnect;
 
   /** @type {Snapshot} */
   #snapshot = NOTHING;
   /** @type {Set<() => void>} */
   #listeners = new Set();
-  /** @type {import("../client/client.js").Client | null} null: the element is on no page */
+  /** @type {import("../client/client.js").Client | null} null: the element is not attached */
   #client = null;
   /** @type {import("../media/clips.js").Clips | null} */
   #clips = null;
 
-  /** @param {Doings} doings */
+  /** @param {Connector} connector */
   constructor({ connect, disconnect, reconnect }) {
     this.connect = connect;
     this.disconnect = disconnect;
     this.reconnect = reconnect;
   }
 
-  /** As things stand: the same object until they change. @returns {Snapshot} */
+  /** Return the current snapshot. @returns {Snapshot} */
   getSnapshot = () => this.#snapshot;
 
   /**
+   * Listen to changes.
    * @param {() => void} listener called after each change
-   * @returns {() => void} ends that
+   * @returns {() => void} ends the subscription
    */
   subscribe = (listener) => {
     this.#listeners.add(listener);
@@ -89,31 +98,32 @@ export class ViewStore {
    * @param {string} type
    * @param {JsonObject} [data]
    * @param {Record<string, UploadReference>} [uploads]
-   * @returns {Promise<{type: string, data: JsonObject} | null>} the model's reply; null: acknowledged without one
+   * @returns {Promise<{type: string, data: JsonObject} | null>} the model's reply; null: acknowledged without a message
    */
   send = async (type, data = {}, uploads = {}) => this.#here.command(type, data, uploads);
 
   /**
-   * Send a picture or sound into an input of the model's.
+   * Publish video or audio on an input track of the model.
    * @param {string} name
    * @param {MediaStreamTrack} media
    */
   publish = async (name, media) => this.#here.publish(name, media);
 
-  /** @param {string} name silent where it is not published */
+  /** Stop publishing an input track, if it is published. @param {string} name */
   unpublish = async (name) => this.#here.unpublish(name);
 
   /**
+   * Upload a file.
    * @param {File} file
-   * @returns {Promise<UploadReference>} for `send`
+   * @returns {Promise<UploadReference>} value for `uploads` of `send`
    */
   upload = async (file) => this.#here.upload(file);
 
   /**
-   * What was just seen, or all of it, as a file.
-   * @param {number | null} seconds the last so many; null: all of the session
-   * @param {{signal?: AbortSignal, onProgress?: (fetched: number, total: number) => void}} [options] `signal` calls it off
-   * @returns {Promise<Blob>} an MP4 that starts at 0; rejects with a `code` where there is none
+   * Fetch a clip of the session.
+   * @param {number | null} seconds length of the clip up to now; null: the whole session
+   * @param {{signal?: AbortSignal, onProgress?: (fetched: number, total: number) => void}} [options] `signal` aborts it
+   * @returns {Promise<Blob>} an MP4 that starts at 0; rejects with an error that has a `code`
    */
   clip = async (seconds, { signal = new AbortController().signal, onProgress = () => {} } = {}) => {
     if (!this.#clips) throw new CommandRefused("NOT_READY", "the element is not attached to a page");
@@ -126,8 +136,8 @@ export class ViewStore {
   }
 
   /**
-   * For the element.
-   * @param {import("../client/client.js").Client | null} client null: nothing can be sent
+   * Set the client to use; called by the element.
+   * @param {import("../client/client.js").Client | null} client null: calls are refused
    * @param {import("../media/clips.js").Clips | null} [clips] of the same session
    */
   attach(client, clips = null) {
@@ -135,8 +145,8 @@ export class ViewStore {
     this.#clips = clips;
   }
 
-  /** For the element: how things stand now. @param {Snapshot} now */
-  tell(now) {
+  /** Set the current state; called by the element. @param {Snapshot} now */
+  update(now) {
     const before = this.#snapshot;
     const tracks = alike(before.tracks, now.tracks) ? before.tracks : now.tracks;
     const lastError = alike([before.lastError], [now.lastError]) ? before.lastError : now.lastError;
@@ -148,7 +158,7 @@ export class ViewStore {
 }
 
 /**
- * Whether two rows of objects have the same values, one level deep.
+ * Return whether two lists of objects have the same values, one level deep.
  * @param {readonly (object | null)[]} ones
  * @param {readonly (object | null)[]} others
  */

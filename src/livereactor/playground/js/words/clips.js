@@ -1,9 +1,9 @@
-/** What went wrong with a clip or with looking back, and the next thing to do, in sentences. Pure. */
+/** Explain what went wrong with a clip or the replay, and what to do next. Pure. */
 
 import { ClipError } from "../media/playlist.js";
 import { sentence } from "../shared/text.js";
 
-/** @type {Record<string, string>} by code */
+/** Sentences by error code. @type {Record<string, string>} */
 const WORDS = {
   RECORDER_DISABLED:
     "This server is not recording. Recording is turned off, the disk is full, or the encoder failed. The server's log shows which.",
@@ -19,20 +19,20 @@ const WORDS = {
   INVALID_PLAYLIST: "This page cannot read the clip's playlist. Download the clip with the Python client.",
 };
 
-/** @param {unknown} error */
+/** Return the sentence for an error. @param {unknown} error */
 export function explainClip(error) {
   const code = error instanceof ClipError ? error.code : "";
   const said = error instanceof Error ? error.message : String(error);
   return WORDS[code] ?? `${sentence(said)} Try again.`;
 }
 
-/** @param {number} bytes */
+/** Return a size with its unit. @param {number} bytes */
 export function inBytes(bytes) {
   if (bytes < 1e6) return `${Math.ceil(bytes / 1e3)} kB`;
   return `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
 }
 
-/** @param {number} seconds */
+/** Return a duration with its unit. @param {number} seconds */
 export function inWords(seconds) {
   const whole = Math.round(seconds);
   if (whole < 60) return `${whole} s`;

@@ -1,34 +1,36 @@
-/** What went wrong, and the next thing to try, in sentences. Pure. */
+/** Explain problems in sentences: what happened, and what to do next. Pure. */
 
 import { sentence } from "../shared/text.js";
 
 /** @typedef {import("../client/connection-machine.js").Problem} Problem */
 /** @typedef {{title: string, text: string}} Words */
 
-/** Where the page is, and for whom. `watching`: who looks on can start nothing.
- * @typedef {{address: string, kind: "runtime" | "coordinator", watching: boolean}} Place */
+/**
+ * The server and the user of a page. `watching`: the user may only watch.
+ * @typedef {{address: string, kind: "runtime" | "coordinator", watching: boolean}} PageContext
+ */
 
-/** Why a session ended (behaviour 17.7), as its server spells it. */
-const ENDINGS = /** @type {Record<string, Words>} */ ({
+/** Texts by end reason (docs/protocol.md). */
+const END_REASONS = /** @type {Record<string, Words>} */ ({
   stopped: { title: "Session ended", text: "The model finished, or someone stopped it." },
   timed_out: { title: "Session closed", text: "No client was connected to the session for a while." },
   max_duration: { title: "Time limit reached", text: "Sessions on this server have a maximum duration." },
   idle: { title: "Session closed", text: "The session received no commands for a while." },
-  evicted: { title: "Session ended by the server", text: "The operator ended the session, or the server needed its place." },
+  evicted: { title: "Session ended by the server", text: "The operator ended the session, or its worker was needed elsewhere." },
   moderated: { title: "Session ended by moderation", text: "Something in the session was not allowed." },
   error: { title: "The model stopped with an error", text: "The model's log shows the line that failed." },
   worker_lost: { title: "Lost contact with the model", text: "The model's process stopped responding." },
   start_refused: { title: "The model did not start", text: "The model rejected the values that the session was to start with." },
 });
 
-/** At a runtime the person is most likely its author. */
+/** At a runtime the user is most likely the author of the model. */
 const AUTHORS_ERROR = "The terminal that runs the model shows the line that failed.";
 
-/** Who watches knows of one person who could. */
-const OWNERS_END = { title: "Session ended", text: "The person who shared the session stopped it, or the model finished." };
+/** Text for viewers, who know the person that shared the session. */
+const OWNER_STOPPED = { title: "Session ended", text: "The person who shared the session stopped it, or the model finished." };
 
-/** What is used up, by the server's name for it. */
-const ALLOWANCES = /** @type {Record<string, (quota: import("../client/http.js").Quota) => Words>} */ ({
+/** Texts for exhausted quotas, by the server's name of the quota. */
+const QUOTAS = /** @type {Record<string, (quota: import("../client/http.js").Quota) => Words>} */ ({
   concurrent_sessions: ({ limit, current }) => ({
     title: "Session limit reached",
     text: `Your account has ${current} of ${limit} sessions open. End one, or wait for one to end.`,
@@ -44,31 +46,32 @@ const ALLOWANCES = /** @type {Record<string, (quota: import("../client/http.js")
 });
 
 /**
+ * Explain a problem of the connection.
  * @param {Problem} problem
- * @param {Place} place
+ * @param {PageContext} page
  * @returns {Words}
  */
-export function explain({ kind, detail, quota, retryAfter }, place) {
-  const { address } = place;
+export function explain({ kind, detail, quota, retryAfter }, page) {
+  const { address } = page;
   switch (kind) {
     case "unreachable":
       return {
         title: "Cannot reach the server",
         text: `No response from ${address} (${detail}). ${
-          place.kind === "runtime" ? "Start the server again with “livereactor run”, or check" : "Check"
+          page.kind === "runtime" ? "Start the server again with “livereactor run”, or check" : "Check"
         } your network.`,
       };
     case "refused":
     case "forbidden":
       return { title: "The server refused the request", text: sentence(detail) };
     case "unauthorized":
-      return place.watching
+      return page.watching
         ? { title: "This link is no longer valid", text: "Ask the person who sent it for a new link." }
-        : { title: place.kind === "runtime" ? "This server requires a key" : "This server requires a token", text: "" };
+        : { title: page.kind === "runtime" ? "This server requires a key" : "This server requires a token", text: "" };
     case "capacity":
       return { title: "No capacity for this model right now", text: sentence(detail) };
     case "quota": {
-      const known = quota && ALLOWANCES[quota.type]?.(quota);
+      const known = quota && QUOTAS[quota.type]?.(quota);
       const { title, text } = known ?? { title: "Quota exceeded", text: sentence(detail) };
       return { title, text: retryAfter ? `${text} Try again in ${Math.ceil(retryAfter)} s.` : text };
     }
@@ -94,31 +97,31 @@ export function explain({ kind, detail, quota, retryAfter }, place) {
     case "closed":
       return { title: "Connection lost", text: "The server keeps the session for a while." };
     case "over":
-      return ended({ title: "Session ended", text: "The server closed the session." }, place);
+      return ended({ title: "Session ended", text: "The server closed the session." }, page);
     case "unsupported":
       return { title: "This browser cannot show the model", text: detail };
     case "ended": {
-      if (place.watching && detail === "stopped") return OWNERS_END;
-      const said = ENDINGS[detail] ?? {
+      if (page.watching && detail === "stopped") return OWNER_STOPPED;
+      const said = END_REASONS[detail] ?? {
         title: "Session ended",
         text: sentence(detail || "the server gave no reason"),
       };
-      const isAuthors = detail === "error" && place.kind === "runtime";
-      return ended(isAuthors ? { ...said, text: AUTHORS_ERROR } : said, place);
+      const isAuthors = detail === "error" && page.kind === "runtime";
+      return ended(isAuthors ? { ...said, text: AUTHORS_ERROR } : said, page);
     }
   }
 }
 
 /**
  * @param {Words} words
- * @param {Place} place
- * @returns {Words} with what may be done next
+ * @param {PageContext} page
+ * @returns {Words} with the next step
  */
 function ended({ title, text }, { watching }) {
   return { title, text: watching ? text : `${text} Press Start to begin a new session.` };
 }
 
-/** @type {Record<string, (what: string) => Words>} by the name of the browser's error */
+/** @type {Record<string, (what: string) => Words>} by name of the browser's error */
 const DEVICE_PROBLEMS = {
   NotAllowedError: (what) => ({
     title: `The browser blocked the ${what}`,
@@ -135,7 +138,7 @@ const DEVICE_PROBLEMS = {
 };
 
 /**
- * Why a camera, microphone or screen could not be opened: denied, missing and busy are three different sentences.
+ * Explain why a camera, microphone or screen could not be opened: it was denied, is missing, or is in use.
  * @param {unknown} error what `getUserMedia` raised
  * @param {string} what "camera", "microphone" or "screen"
  * @returns {Words}

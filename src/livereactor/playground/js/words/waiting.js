@@ -1,18 +1,21 @@
-/** A place in the queue, an estimate and a deadline, in words. Pure. */
+/** Explain a place in the queue, an estimate and a deadline. Pure. */
 
 /** @typedef {import("../client/signalling.js").Descriptor} Descriptor */
-/** `progress` 0..1, null: not known. @typedef {{title: string, text: string, progress: number | null}} Waiting */
+/**
+ * Texts of the waiting card. `progress` 0..1; null: unknown.
+ * @typedef {{title: string, text: string, progress: number | null}} Waiting
+ */
 
 const KEPT = "You keep your place if you reload this page.";
 
 const TURN = { title: "It is your turn", text: "A worker is starting your session." };
-/** Why somebody waits who had a picture already. */
+/** Reason for waiting again after the session ran. */
 const MOVED = "The worker that ran your session was lost. Another worker starts it again from the beginning.";
 
 /**
- * @param {Descriptor} view of a session that has no worker
- * @param {{isAway: boolean, hadWorker: boolean}} circumstances `isAway`: the coordinator does not answer; `hadWorker`:
- *   the session was running
+ * @param {Descriptor} view of a session without a worker
+ * @param {{isAway: boolean, hadWorker: boolean}} circumstances `isAway`: the coordinator does not respond; `hadWorker`:
+ *   the session ran before
  * @returns {Waiting}
  */
 export function explainWaiting({ queue }, { isAway, hadWorker }) {
@@ -49,7 +52,7 @@ function estimate({ estimated_wait: wait, estimate_error: error }) {
   if (wait === undefined) return "No estimate yet.";
   const words = about(wait);
   if (error === undefined || error < 5) return `${words}.`;
-  // An error of the wait's own size leaves little of the estimate.
+  // An error as large as the wait itself makes the estimate nearly useless.
   if (error >= Math.max(wait, 10)) return `${words}, but recent estimates were off by ${amount(error)}.`;
   return `${words}, give or take ${amount(error)}.`;
 }
@@ -60,7 +63,7 @@ function about(seconds) {
 }
 
 /**
- * As exact as an estimate deserves.
+ * Return a duration in words, rounded as an estimate should be.
  * @param {number} seconds
  */
 export function amount(seconds) {
@@ -73,7 +76,7 @@ export function amount(seconds) {
 }
 
 /**
- * What is left of a session, as a clock shows it.
+ * Return a duration as a clock shows it: `1:05` or `1:01:05`.
  * @param {number} seconds
  */
 export function countdown(seconds) {
