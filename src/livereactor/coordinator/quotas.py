@@ -6,6 +6,7 @@ Only making a Session uses anything: a poll, or waiting in the queue, does not.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -85,17 +86,18 @@ def usage(tx: Tx, account: str, defaults: Quotas, now_us: int, *, connections: i
 
 
 def seconds_until_next(created_us: Sequence[int], *, per_minute: int, burst: int, now_us: int) -> float:
-    """When a token bucket of `burst`, refilled `per_minute` times a minute, has the next one; 0.0 = now.
+    """Return the seconds until a token bucket of `burst`, refilled `per_minute` times a minute, has the next token.
 
     Args:
         created_us: when one was taken, newest first.
     """
     interval = MINUTE_US / per_minute
-    full_at = 0.0
+    # Relative to now: a float of today's microseconds since 1970 is exact to a quarter only, and the errors add up.
+    full_in = -math.inf
     for at in reversed(created_us):
         # One from the future was made before the clock was set back: it counts from now.
-        full_at = max(full_at, min(at, now_us)) + interval
-    wait_us = full_at - (burst - 1) * interval - now_us
+        full_in = max(full_in, min(at, now_us) - now_us) + interval
+    wait_us = full_in - (burst - 1) * interval
     return wait_us / 1e6 if wait_us >= 1 else 0.0  # less is the rounding of the interval
 
 
