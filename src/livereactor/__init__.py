@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from livereactor.client.files.download import download_clip
     from livereactor.client.http.credentials import fetch_jwt
     from livereactor.client.reactor import Reactor
-    from livereactor.client.sync.reactor import SyncReactor
+    from livereactor.client._sync.generated.reactor import SyncReactor
     from livereactor.client.tracks import devices
     from livereactor.client.types import FileRef, Status
     from livereactor.media.frames import Frame
@@ -67,7 +67,7 @@ _HOMES: Final = {
     "ReactorError": ("livereactor.client.errors", "ReactorError"),
     "Session": ("livereactor.runtime.authoring.context", "Session"),
     "Status": ("livereactor.client.types", "Status"),
-    "SyncReactor": ("livereactor.client.sync.reactor", "SyncReactor"),
+    "SyncReactor": ("livereactor.client._sync.generated.reactor", "SyncReactor"),
     "VideoIn": ("livereactor.runtime.authoring.tracks", "VideoIn"),
     "VideoOut": ("livereactor.runtime.authoring.tracks", "VideoOut"),
     "Weights": ("livereactor.runtime.authoring.weights", "Weights"),

@@ -89,6 +89,12 @@ class Connection:
             report_stats=options.report_stats,
             post=self._post,
         )
+        emitter.replays = {
+            "status_changed": lambda: [(self.status,)],
+            "capabilities_received": lambda: _present(self.session.capabilities),
+            "schema_received": lambda: _present(self.session.schema),
+            "track_received": lambda: [(name, self.tracks.track(name)) for name in self.transports.received],
+        }
 
     @property
     def timings(self) -> ConnectionTimings | None:
@@ -390,3 +396,7 @@ class Connection:
 
 async def _ended(task: asyncio.Task[None]) -> None:
     await asyncio.wait((task,))
+
+
+def _present(value: object) -> list[tuple[object]]:
+    return [] if value is None else [(value,)]

@@ -1,8 +1,7 @@
-"""What the server says on the data channels beyond replies, as the events a program hears."""
+"""Messages from the server that no call waits for, as the events that a program gets."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
@@ -14,12 +13,13 @@ from livereactor.protocol import messages as m
 
 
 class Dispatcher:
-    """Of one client.
+    """Turns a client's incoming messages into events.
 
     Args:
-        emitter, session: are told.
-        over: the Session has ended, for this reason.
-        report: something went wrong that nobody waits for.
+        emitter: emits the events.
+        session: records the model's schema.
+        over: called with the reason when the Session has ended.
+        report: called with an error that no call waits for.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class Dispatcher:
         self._emitter, self._session, self._over, self._report = emitter, session, over, report
 
     def dispatch(self, message: m.ServerMessage) -> None:
-        """Tell of a message."""
+        """Emit the events of a message."""
         match message:
             case m.ModelMessage(kind, data):
                 self._emitter.emit("message", {"type": kind, "data": dict(data)})
@@ -54,43 +54,14 @@ class Dispatcher:
             case m.ClipReady() | m.ClipFailed() | m.ModelCapabilities() | m.PublishGranted() | m.PublishRefused():
                 self._platform(*platform_message(message))
             case m.Ack() | m.Pong() | m.StepResult():
-                pass  # an answer that came too late: there is nobody to tell
+                pass  # an answer that came too late for its call
 
     def _platform(self, kind: str, data: Mapping[str, Any]) -> None:
         self._emitter.emit("runtime_message", {"type": kind, "data": dict(data)})
 
 
 def platform_message(message: m.ServerMessage) -> tuple[str, dict[str, Any]]:
-    """Its type as it is in JSON (`clipReady`), and what it says."""
+    """Return a message's type as it is in JSON (`clipReady`), and its content."""
     name = type(message).__name__
     data = {key: value for key, value in asdict(message).items() if key != "request_id"}
     return name[0].lower() + name[1:], data
-
-
-_REQUESTS = (
-    m.RequestSchema,
-    m.RequestClip,
-    m.RequestRecording,
-    m.PublishTrack,
-    m.Ping,
-    m.RequestCapabilities,
-    m.PauseTrack,
-    m.ResumeTrack,
-    m.UnpublishTrack,
-)
-_BY_NAME = {kind.__name__.lower(): kind for kind in _REQUESTS}
-
-
-def platform_request(name: str, data: Mapping[str, Any]) -> m.ClientMessage:
-    """The platform request of this name (`requestSchema`, `request_schema`).
-
-    Raises:
-        ValueError: there is none, or not with these arguments.
-    """
-    kind = _BY_NAME.get(re.sub(r"[^a-z]", "", name.lower()))
-    if kind is None:
-        raise ValueError(f"no platform request {name!r}; there are {', '.join(sorted(_BY_NAME))}")
-    try:
-        return kind(**data)
-    except TypeError as error:
-        raise ValueError(f"{name}: {error}") from None

@@ -1,16 +1,18 @@
-"""What a client is made with: arguments checked at once, what is absent taken from the environment. Pure but for that.
+"""The options of a client: checked at once, and what is absent taken from the environment.
 
-No variable is read for what the program says itself, nor one kind of credentials or address beside another of it.
+An environment variable is read only where the program says nothing itself. Where it gives one kind of credentials, or
+of address, the variables of the other kinds are left alone.
 """
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal, cast
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, TypeVar, Unpack, cast
 
 import structlog
 
@@ -20,13 +22,30 @@ from livereactor.protocol.json_text import json_fault
 if TYPE_CHECKING:
     from livereactor.client.http.credentials import Resolver
 
-CONNECTION_IDS: Final = range(1001, 10_000)  # as servers and back ends give them (behaviour 2.7)
+CONNECTION_IDS: Final = range(1001, 10_000)  # the range in which servers and back ends give them
 _TRUE: Final = ("1", "true", "yes", "on")
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+class ReactorOptions(TypedDict, total=False):
+    """The keyword arguments of `Reactor`, `SyncReactor` and typed clients; `Reactor` describes them."""
+
+    jwt: str | Resolver | None
+    api_url: str | None
+    local: bool | str | None
+    auto_resume_tracks: bool
+    auto_reconnect: bool
+    max_session_duration: float | None
+    session_args: Mapping[str, Any] | None
+    connect_timeout: float | None
+    generation: Literal["streamed", "stepped"] | None
+    report_stats: bool
+    log_level: int | str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """As `Reactor` takes them, each decided; `url` is the coordinator's, or where `local` the runtime's."""
+    """The decided options of a client: `url` is the runtime's where `local` is True, else the coordinator's."""
 
     model: str
     url: str
@@ -42,27 +61,16 @@ class Options:
     report_stats: bool = True
 
 
-def options_of(
-    model_name: str | None,
-    api_key: str | None,
-    jwt: str | Resolver | None,
-    api_url: str | None,
-    local: bool | str | None,
-    *,
-    auto_resume_tracks: bool = True,
-    auto_reconnect: bool = False,
-    max_session_duration: float | None = None,
-    session_args: Mapping[str, Any] | None = None,
-    connect_timeout: float | None = None,
-    generation: Literal["streamed", "stepped"] | None = None,
-    report_stats: bool = True,
-) -> Options:
-    """The options of a client.
+def options_of(model_name: str | None = None, api_key: str | None = None, **given: Unpack[ReactorOptions]) -> Options:
+    """Return the checked options of a client.
 
     Raises:
-        TypeError, ValueError: an argument, or the variable in its place, that cannot be.
+        TypeError, ValueError: an argument, or the variable in its place, is not valid.
     """
-    if generation not in (None, "streamed", "stepped"):
+    if unknown := sorted(given.keys() - ReactorOptions.__annotations__.keys()):
+        raise TypeError(f"Reactor() got an unexpected keyword argument {unknown[0]!r}")
+    jwt, api_url, local = given.get("jwt"), given.get("api_url"), given.get("local")
+    if (generation := given.get("generation")) not in (None, "streamed", "stepped"):
         raise ValueError(f"generation is streamed or stepped, got {generation!r}")
     for name, text in (("api_key", api_key), ("api_url", api_url)):
         if text is not None and not isinstance(cast("object", text), str):
@@ -78,21 +86,54 @@ def options_of(
         is_local,
         api_key,
         token_of(jwt),
-        auto_resume_tracks,
-        auto_reconnect,
-        positive("max_session_duration", max_session_duration),
-        _arguments(session_args),
-        positive("connect_timeout", connect_timeout),
-        generation,
-        report_stats,
+        auto_resume_tracks=given.get("auto_resume_tracks", True),
+        auto_reconnect=given.get("auto_reconnect", False),
+        max_session_duration=positive("max_session_duration", given.get("max_session_duration")),
+        session_args=_arguments(given.get("session_args")),
+        connect_timeout=positive("connect_timeout", given.get("connect_timeout")),
+        generation=generation,
+        report_stats=given.get("report_stats", True),
     )
 
 
+def names_options(options: type, **defaults: object) -> Callable[[_F], _F]:
+    """Decorate a function that takes `**options: Unpack[…]` so that its signature names each option.
+
+    Type checkers read the TypedDict; `help()`, notebooks and whatever else inspects a signature read this.
+
+    Args:
+        options: the TypedDict.
+        defaults: those that are not None.
+    """
+    named = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=defaults.get(name),
+            annotation=getattr(annotation, "__forward_arg__", annotation),
+        )
+        for name, annotation in inspect.get_annotations(options).items()
+    ]
+
+    def decorated(function: _F) -> _F:
+        written = inspect.signature(function)
+        own = [each for each in written.parameters.values() if each.kind is not each.VAR_KEYWORD]
+        cast(Any, function).__signature__ = written.replace(parameters=[*own, *named])
+        return function
+
+    return decorated
+
+
+names_reactor_options: Final = names_options(
+    ReactorOptions, **{each.name: each.default for each in fields(Options) if isinstance(each.default, bool)}
+)
+
+
 def check_connect(session_id: object, connection_id: object, max_attempts: object) -> None:
-    """What `connect()` is given.
+    """Check the arguments of `connect()`.
 
     Raises:
-        TypeError, ValueError: it cannot be.
+        TypeError, ValueError: one of them is not valid.
     """
     check_attempts(max_attempts)
     if session_id is not None and (not isinstance(session_id, str) or not session_id):
@@ -108,10 +149,10 @@ def check_connect(session_id: object, connection_id: object, max_attempts: objec
 
 
 def check_attempts(max_attempts: object) -> None:
-    """How many polls.
+    """Check a number of polls.
 
     Raises:
-        TypeError, ValueError: no whole number from 1 on.
+        TypeError, ValueError: it is not a whole number of at least 1.
     """
     if isinstance(max_attempts, bool) or not isinstance(max_attempts, int):
         raise TypeError(f"max_attempts is a whole number, not {type(max_attempts).__name__}")
@@ -120,10 +161,10 @@ def check_attempts(max_attempts: object) -> None:
 
 
 def positive(name: str, seconds: object) -> float | None:
-    """Seconds above 0, or None.
+    """Return seconds above 0, or None, as they are given.
 
     Raises:
-        TypeError, ValueError: they are not.
+        TypeError, ValueError: `seconds` is anything else.
     """
     if seconds is None:
         return None
@@ -135,22 +176,22 @@ def positive(name: str, seconds: object) -> float | None:
 
 
 def bounded(name: str, seconds: object) -> float:
-    """Seconds above 0, for what is never waited for without an end.
+    """Return seconds above 0, for a wait that must have an end.
 
     Raises:
-        TypeError, ValueError: they are not.
+        TypeError, ValueError: `seconds` is anything else, None included.
     """
     found = positive(name, seconds)
     if found is None:
-        raise TypeError(f"{name} is seconds, not None: there is no waiting without an end")
+        raise TypeError(f"{name} is seconds, not None: every wait needs an end")
     return found
 
 
 def token_of(jwt: object) -> str | Resolver | None:
-    """A token, or the function that gives one.
+    """Return a token, or the function that gives one, as it is given.
 
     Raises:
-        TypeError: it is neither.
+        TypeError: `jwt` is neither.
     """
     if jwt is None or isinstance(jwt, str):
         return jwt
@@ -192,10 +233,10 @@ def _environment(name: str) -> str | None:
 
 
 def set_up_log(level: int | str | None) -> None:
-    """Log from `level` on; with None, leave a program's own set-up as it is.
+    """Log from `level` on. None leaves a program's own set-up of structlog as it is, and else logs warnings on stderr.
 
     Raises:
-        ValueError: there is no such level.
+        ValueError: no log level has this name.
     """
     if level is None and structlog.is_configured():
         return
@@ -203,7 +244,7 @@ def set_up_log(level: int | str | None) -> None:
     if isinstance(level, str) and number is None:
         raise ValueError(f"no log level {level!r}; there are {', '.join(logging.getLevelNamesMapping())}")
     structlog.configure(
-        # Plain tracebacks: those with the values of variables would show what no log may.
+        # Plain tracebacks: the values of variables may hold secrets.
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),

@@ -3,42 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypedDict, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, Unpack, cast
 
 import structlog
 
 from livereactor.base.errors import PeerError
+from livereactor.client._sync.generated.reactor import SyncReactor
 from livereactor.client.commands import ServerSchema, check_arguments
 from livereactor.client.contract import Contract
 from livereactor.client.errors import DecodeFailedError, NotSupportedError
+from livereactor.client.options import ReactorOptions, names_reactor_options
 from livereactor.client.reactor import Reactor
-from livereactor.client.sync.reactor import SyncReactor
 from livereactor.client.types import FileRef
 from livereactor.protocol.contract import contract_hash
 from livereactor.protocol.schema import ModelSchema, breaking_changes
 
 if TYPE_CHECKING:
-    from livereactor.client.http.credentials import Resolver
+    pass
 
 __all__ = ["Contract", "FileRef", "SyncTypedReactor", "TypedReactor"]
 
 Reply = TypeVar("Reply")
-
-
-class Options(TypedDict, total=False):
-    """The keyword arguments of `Reactor`."""
-
-    jwt: str | Resolver | None
-    api_url: str | None
-    local: bool | str | None
-    auto_resume_tracks: bool
-    auto_reconnect: bool
-    max_session_duration: float | None
-    session_args: Mapping[str, Any] | None
-    connect_timeout: float | None
-    generation: Literal["streamed", "stepped"] | None
-    report_stats: bool
-    log_level: int | str | None
 
 
 class TypedReactor(Reactor):
@@ -55,7 +40,10 @@ class TypedReactor(Reactor):
 
     contract: ClassVar[Contract]
 
-    def __init__(self, model_name: str | None = None, api_key: str | None = None, **options: Unpack[Options]) -> None:
+    @names_reactor_options
+    def __init__(
+        self, model_name: str | None = None, api_key: str | None = None, **options: Unpack[ReactorOptions]
+    ) -> None:
         super().__init__(model_name or self.contract.schema.name, api_key, **options)
         self._calls = _calls_of(self)
 
@@ -80,7 +68,10 @@ class SyncTypedReactor(SyncReactor):
 
     contract: ClassVar[Contract]
 
-    def __init__(self, model_name: str | None = None, api_key: str | None = None, **options: Unpack[Options]) -> None:
+    @names_reactor_options
+    def __init__(
+        self, model_name: str | None = None, api_key: str | None = None, **options: Unpack[ReactorOptions]
+    ) -> None:
         super().__init__(model_name or self.contract.schema.name, api_key, **options)
         self._calls = _calls_of(self)
 

@@ -96,8 +96,8 @@ def _real(bounds: Bounds) -> Action | None:
 
 
 if TYPE_CHECKING:
+    from livereactor.client._sync.generated.reactor import SyncReactor
     from livereactor.client.stepping import StepFrame, StepResult
-    from livereactor.client.sync.reactor import SyncReactor
 
 Observation: TypeAlias = NDArray[np.uint8]
 Judge: TypeAlias = "Callable[[StepResult], tuple[float, bool]]"

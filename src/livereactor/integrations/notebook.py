@@ -16,8 +16,8 @@ import cv2
 import traitlets
 
 from livereactor.base.errors import LivereactorError
+from livereactor.client._sync.loop import HandlerThread
 from livereactor.client.commands import in_order
-from livereactor.client.sync.loop import HandlerThread
 from livereactor.media.frames import Pixels
 from livereactor.protocol.openapi_reading import from_openapi
 from livereactor.protocol.schema import CommandSchema, ModelSchema
@@ -36,7 +36,7 @@ from livereactor.protocol.types import (
 )
 
 if TYPE_CHECKING:
-    from livereactor.client.sync.reactor import SyncReactor
+    from livereactor.client._sync.generated.reactor import SyncReactor
 
 # A model's Commands as plain descriptions of controls, for a page to draw.
 

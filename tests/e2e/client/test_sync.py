@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 
 import livereactor as lr
+from livereactor.client._sync.generated.reactor import SyncTrack
+from livereactor.client._sync.loop import CLEAN_UP
 from livereactor.client.errors import CommandRejected
-from livereactor.client.sync.loop import CLEAN_UP
-from livereactor.client.sync.tracks import SyncTrack
 from tests.e2e.client.conftest import BOTH_DOORS
 from tests.tools.processes import REPOSITORY, Program, free_port
 from tests.tools.script import HANGS

@@ -17,8 +17,7 @@ def _bare(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def made(model: Any = "pond", **given: Any) -> Options:
-    first = (given.pop("api_key", None), given.pop("jwt", None), given.pop("api_url", None), given.pop("local", None))
-    return options_of(model, *first, **given)
+    return options_of(model, given.pop("api_key", None), **given)
 
 
 @pytest.mark.parametrize("name", ["pond", "lake/pond", "pond@3", "lake/pond@3"])

@@ -9,11 +9,11 @@ from collections.abc import Callable
 
 import pytest
 
+from livereactor.client._sync import loop as sync_loop
+from livereactor.client._sync.generated.reactor import SyncTrack
+from livereactor.client._sync.loop import HandlerThread, LoopThread
+from livereactor.client._sync.support import SyncEmitter, SyncTracks
 from livereactor.client.events import Emitter
-from livereactor.client.sync import loop as sync_loop
-from livereactor.client.sync.events import SyncEmitter
-from livereactor.client.sync.loop import HandlerThread, LoopThread
-from livereactor.client.sync.tracks import SyncTracks
 
 PATIENCE = 30.0  # seconds for what takes a moment on an idle machine
 
@@ -167,7 +167,7 @@ def emitter() -> Emitter:
 
 @pytest.fixture
 def listening(emitter: Emitter) -> SyncEmitter:
-    return SyncEmitter(emitter, SyncTracks())
+    return SyncEmitter(emitter, SyncTracks(SyncTrack))
 
 
 def settled(listening: SyncEmitter) -> None:

@@ -8,11 +8,11 @@ from typing import Any, get_overloads
 
 import pytest
 
+from livereactor.client._sync.generated.reactor import SyncReactor, SyncTrack, SyncTrackList
 from livereactor.client.reactor import Reactor
-from livereactor.client.sync.reactor import SyncReactor
-from livereactor.client.sync.tracks import SyncTrack, SyncTrackList
 from livereactor.client.tracks.track import Track
 from livereactor.client.tracks.tracks import TrackList
+from scripts import generate_sync_client
 
 PAIRS = [(Reactor, SyncReactor), (Track, SyncTrack), (TrackList, SyncTrackList)]
 # What the client itself does with its Tracks, not a program.
@@ -116,6 +116,12 @@ def test_a_name_means_the_same_at_both_doors(wanted: type, sync: type, name: str
     ]
     assert not inspect.iscoroutinefunction(here)
     assert here.__doc__
+
+
+def test_the_synchronous_client_is_the_one_that_the_script_writes() -> None:
+    assert generate_sync_client.TARGET.read_text() == generate_sync_client.generated(), (
+        "run python scripts/generate_sync_client.py"
+    )
 
 
 def test_both_are_made_alike() -> None:

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 import structlog
 
+from livereactor.client._sync.generated.reactor import SyncReactor
 from livereactor.client.codegen import client_of
 from livereactor.client.contract import Contract, contract_text
 from livereactor.client.errors import CommandRejected, DecodeFailedError, NotSupportedError
 from livereactor.client.events import Emitter
+from livereactor.client.options import ReactorOptions
 from livereactor.client.reactor import Reactor
-from livereactor.client.sync.reactor import SyncReactor
-from livereactor.client.typed import Options, SyncTypedReactor, TypedCalls, TypedReactor
+from livereactor.client.typed import SyncTypedReactor, TypedCalls, TypedReactor
 from livereactor.protocol import types as t
 from livereactor.protocol.contract import contract_hash
 from livereactor.protocol.schema import CommandSchema, MessageSchema, ModelSchema, TrackSchema
@@ -175,7 +176,7 @@ def test_the_hash_is_of_what_clients_depend_on() -> None:
 @pytest.mark.parametrize("door", [Reactor, SyncReactor])
 def test_typed_clients_take_every_option_of_the_client(door: type) -> None:
     parameters = inspect.signature(door).parameters.values()
-    assert [each.name for each in parameters if each.kind is each.KEYWORD_ONLY] == list(Options.__annotations__)
+    assert [each.name for each in parameters if each.kind is each.KEYWORD_ONLY] == list(ReactorOptions.__annotations__)
 
 
 @pytest.mark.parametrize("base", [TypedReactor, SyncTypedReactor])

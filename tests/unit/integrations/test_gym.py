@@ -7,8 +7,8 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
+from livereactor.client._sync.generated.reactor import SyncReactor
 from livereactor.client.stepping import StepFrame, StepResult, StepTrack
-from livereactor.client.sync.reactor import SyncReactor
 from livereactor.integrations.gym import ReactorEnv
 from livereactor.protocol.openapi_writing import to_openapi
 from livereactor.protocol.schema import CommandSchema, ModelSchema

@@ -1,4 +1,4 @@
-"""Asking for Clips and for the Recording, and fetching them for a client that is there (behaviour 12, protocol 9.1)."""
+"""Clips and the Recording of a Session: asked for over the transport, fetched with the client's token."""
 
 from __future__ import annotations
 
@@ -8,17 +8,10 @@ import os
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias, Unpack
 
 from livereactor.client.errors import InvalidDurationError, ReactorError, RecordingError, error_of
-from livereactor.client.files.download import (
-    READY_TIMEOUT,
-    Cancel,
-    ClipSource,
-    Progress,
-    fetch_clip,
-    give_up_after,
-)
+from livereactor.client.files.download import ClipSource, DownloadOptions, fetch_clip, give_up_after
 from livereactor.client.http.api import Api
 from livereactor.client.http.urls import base_url, moved_to, under
 from livereactor.client.types import Clip
@@ -74,23 +67,17 @@ async def download(
     path: str | os.PathLike[str] | None,
     *,
     is_alive: Callable[[], bool],
-    on_progress: Progress | None = None,
-    ready_timeout: float | None = None,
-    cancel: Cancel | None = None,
-    raw: bool = False,
+    **options: Unpack[DownloadOptions],
 ) -> Path | bytes:
-    """What `livereactor.download_clip` does, over the connections and with the token of a client.
+    """Fetch a Clip over the connections and with the token of a client.
 
     Args:
-        is_alive: the Session goes on. While it does, a Clip that is not there yet is waited for.
-        ready_timeout: seconds to wait past the predicted moment, whether the Session goes on or not; None = as long
-            as it does, or 60 where it is over already.
+        is_alive: True while the Session goes on: so long a Clip that is not ready is waited for, where no
+            `ready_timeout` is given.
     """
-    is_over = give_up_after(clip, READY_TIMEOUT if ready_timeout is None else ready_timeout)
-    if ready_timeout is None and is_alive():
-        is_over = _not(is_alive)
-    source = ClipSource(api.get, clip.playlist_url, is_over)
-    return await fetch_clip(source, path, on_progress=on_progress, cancel=cancel, raw=raw)
+    seconds = options.get("ready_timeout")
+    is_over = _not(is_alive) if seconds is None and is_alive() else give_up_after(clip, seconds)
+    return await fetch_clip(ClipSource(api.get, clip.playlist_url, is_over), path, **options)
 
 
 def _length(seconds: object) -> float:

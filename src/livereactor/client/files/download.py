@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Protocol, TypeAlias, cast, overload
+from typing import Any, BinaryIO, Final, Protocol, TypeAlias, TypedDict, Unpack, cast, overload
 
 from livereactor.base.errors import PeerError
 from livereactor.base.limits import MIB
@@ -24,6 +24,7 @@ from livereactor.client.errors import ClipNotReadyError, ReactorError, Recording
 from livereactor.client.http.api_errors import refusal, retry_after
 from livereactor.client.http.client import Http, HttpAnswer, origin_of
 from livereactor.client.http.credentials import Credentials, Resolver, minted
+from livereactor.client.options import names_options
 from livereactor.client.types import Clip
 from livereactor.protocol.playlists import PLAYLIST_BYTES, Playlist, read_playlist
 
@@ -37,21 +38,33 @@ Progress: TypeAlias = Callable[[int, int, int], object]
 
 
 class Cancel(Protocol):
-    """What calls a download off once it is set: an `asyncio.Event`, a `threading.Event`."""
+    """Calls a download off once it is set: an `asyncio.Event`, a `threading.Event`."""
 
     def is_set(self) -> bool: ...
 
 
+class DownloadOptions(TypedDict, total=False):
+    """The keyword arguments of every download.
+
+    Attributes:
+        on_progress: called after each part with parts fetched, parts in all, bytes so far.
+        ready_timeout: seconds to wait past the predicted moment; None = 60, or as long as a live Session goes on.
+        cancel: an event; once set, the download ends within a second.
+        raw: keep the fragmented form, as it is served. Otherwise: an ordinary MP4 from time 0, `moov` first.
+    """
+
+    on_progress: Progress | None
+    ready_timeout: float | None
+    cancel: Cancel | None
+    raw: bool
+
+
+names_download_options: Final = names_options(DownloadOptions, raw=False)
+
+
 @overload
 async def download_clip(
-    clip: Clip | str,
-    path: None = None,
-    *,
-    jwt: str | Resolver | None = None,
-    on_progress: Progress | None = None,
-    ready_timeout: float | None = None,
-    cancel: Cancel | None = None,
-    raw: bool = False,
+    clip: Clip | str, path: None = None, *, jwt: str | Resolver | None = None, **options: Unpack[DownloadOptions]
 ) -> bytes: ...
 @overload
 async def download_clip(
@@ -59,27 +72,22 @@ async def download_clip(
     path: str | os.PathLike[str],
     *,
     jwt: str | Resolver | None = None,
-    on_progress: Progress | None = None,
-    ready_timeout: float | None = None,
-    cancel: Cancel | None = None,
-    raw: bool = False,
+    **options: Unpack[DownloadOptions],
 ) -> Path: ...
+@names_download_options
 async def download_clip(
     clip: Clip | str,
     path: str | os.PathLike[str] | None = None,
     *,
     jwt: str | Resolver | None = None,
-    on_progress: Progress | None = None,
-    ready_timeout: float | None = None,
-    cancel: Cancel | None = None,
-    raw: bool = False,
+    **options: Unpack[DownloadOptions],
 ) -> Path | bytes:
-    """Fetch a Clip without a client: after its Session, in another process.
+    """Fetch a Clip without a client: after its Session, or in another process.
 
     Args:
         clip: as `request_clip` gave it, or its `playlist_url`.
-        path: where the film goes; its folder must be there, and a file of this name is replaced. None = its bytes.
-        jwt: a token or what gives one; sent to the playlist's own origin only.
+        path: where the film goes; its folder must exist, and a file of this name is replaced. None = return the bytes.
+        jwt: a token, or a function that gives one; sent to the playlist's own origin only.
         on_progress: called after each part with parts fetched, parts in all, bytes so far.
         ready_timeout: seconds to wait past the predicted moment; None = 60.
         cancel: an event; once set, the download ends within a second.
@@ -98,36 +106,27 @@ async def download_clip(
         token = await credentials.header(partial(minted, http, url)) if origin_of(asked) == home else {}
         return await http.ask("GET", asked, headers=token, **how)
 
-    seconds = READY_TIMEOUT if ready_timeout is None else ready_timeout
     try:
         return await fetch_clip(
-            ClipSource(get, url, give_up_after(clip, seconds)),
-            path,
-            on_progress=on_progress,
-            cancel=cancel,
-            raw=raw,
+            ClipSource(get, url, give_up_after(clip, options.get("ready_timeout"))), path, **options
         )
     finally:
         await http.aclose()
 
 
-def give_up_after(clip: Clip | str, seconds: float) -> Callable[[], bool]:
-    """Whether a Clip should have been there `seconds` ago."""
+def give_up_after(clip: Clip | str, seconds: float | None) -> Callable[[], bool]:
+    """Return whether a Clip should have been ready `seconds` ago; None = 60."""
     ahead = clip.predicted_ready_at - time.time() if isinstance(clip, Clip) else 0.0
-    deadline = time.monotonic() + max(0.0, ahead) + seconds
+    deadline = time.monotonic() + max(0.0, ahead) + (READY_TIMEOUT if seconds is None else seconds)
     return lambda: time.monotonic() >= deadline
 
 
 async def fetch_clip(
-    source: ClipSource,
-    path: str | os.PathLike[str] | None,
-    *,
-    on_progress: Progress | None = None,
-    cancel: Cancel | None = None,
-    raw: bool = False,
+    source: ClipSource, path: str | os.PathLike[str] | None, **options: Unpack[DownloadOptions]
 ) -> Path | bytes:
-    """What `download_clip` does, from a source."""
-    work = _fetch(source, None if path is None else Path(path), on_progress, raw)
+    """Fetch a Clip from its source; `ready_timeout` is the source's matter."""
+    work = _fetch(source, None if path is None else Path(path), options.get("on_progress"), options.get("raw", False))
+    cancel = options.get("cancel")
     return await (work if cancel is None else _until_cancelled(work, cancel))
 
 

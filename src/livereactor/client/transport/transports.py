@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import structlog
@@ -95,6 +95,11 @@ class Transports:
         """When the other side was heard last, monotonic seconds; now, where its silence means nothing."""
         current = self.current
         return time.monotonic() if current is None or not current.answers else current.link.heard_at
+
+    @property
+    def received(self) -> Sequence[str]:
+        """The names of the Tracks that have arrived on the transport in use."""
+        return () if self.current is None else self.current.received
 
     async def open(self, *, again: bool, max_attempts: int) -> None:
         """Bring one up, to be used by `use`.

@@ -1,0 +1,1 @@
+"""The generated classes of the synchronous client."""

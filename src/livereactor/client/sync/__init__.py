@@ -1,1 +1,0 @@
-"""`SyncReactor`: the same client without an event loop."""
