@@ -79,7 +79,7 @@ class Node:
         self.running: dict[int, Running] = {}
         self.is_over = False
         self.frozen_until = 0.0
-        self.tell(e.Loaded())
+        self.tell(e.AllLoaded())
 
     def die(self, *, lost: bool) -> None:
         """At once; `lost` as in `break_socket`."""
@@ -120,13 +120,13 @@ class Node:
             case e.EndSession(slot=slot, session=session, reason=reason):
                 assert self.running[slot].session == session, "what does not run is ended"
                 self.running[slot].ending = self.running[slot].ending or reason
-            case e.HangUp():
+            case e.CloseSocket():
                 self.break_socket(lost=False)
-            case e.Quit():
+            case e.EndProcess():
                 assert not self.running, "it leaves while a Session runs"
                 self.is_over = True
                 self._leave_socket(lost=False)
-            case e.Ask() | e.Refuse():
+            case e.PassRequest() | e.RefuseRequest():
                 raise AssertionError("nobody asks")
 
     # --- the socket ---------------------------------------------------------------------------------------------------
@@ -134,13 +134,13 @@ class Node:
     def dial(self, replica: int) -> None:
         if self.socket is None and self.link.may_dial and not self.is_over and not self.is_frozen:
             self.socket = Socket(self.worker, replica)
-            self.tell(e.Opened())
+            self.tell(e.SocketOpened())
 
     def break_socket(self, *, lost: bool) -> None:
         """Both sides are told. `lost`: what was on it goes nowhere; otherwise the coordinator reads it still."""
         if self.socket is not None:
             self._leave_socket(lost=lost)
-            self.tell(e.Dropped())
+            self.tell(e.SocketClosed())
 
     def _leave_socket(self, *, lost: bool) -> None:
         if self.socket is not None and not lost and not self.socket.is_cut:

@@ -72,9 +72,9 @@ class Node:
             case e.EndSession(slot=slot, session=session, reason=reason):
                 assert self.running.get(slot) == session, "what does not run is ended"
                 self.ending.setdefault(slot, reason)
-            case e.HangUp():
+            case e.CloseSocket():
                 self.lose_socket()
-            case e.Quit():
+            case e.EndProcess():
                 assert not self.running, "it leaves while a Session runs"
                 self.over, self.up = True, None if self.up is None else self.up
             case _:
@@ -83,12 +83,12 @@ class Node:
     def dial(self) -> None:
         if self.link.may_dial and self.up is None and not self.over:
             self.up, self.down, self.incarnation = deque(), deque(), ""
-            self.tell(e.Opened())
+            self.tell(e.SocketOpened())
 
     def lose_socket(self) -> None:
         if self.up is not None:
             self.up, self.down = None, deque()
-            self.tell(e.Dropped())
+            self.tell(e.SocketClosed())
 
     def hear(self) -> None:
         if self.down and not self.frozen:
@@ -136,7 +136,7 @@ class World:
         self.nodes = [Node("pool", self), Node("elsewhere", self)]
         for node in self.nodes:
             node.dial()
-            node.tell(e.Loaded())
+            node.tell(e.AllLoaded())
 
     @property
     def us(self) -> int:
@@ -265,7 +265,7 @@ class World:
                 hints = [each for each in node.down if isinstance(each, link.Assign | link.End)]
                 node.down.extend(dice.sample(hints, min(1, len(hints))))
             case 11:
-                node.tell(e.DrainAsked(20.0))
+                node.tell(e.DrainRequested(20.0))
             case _:
                 pass
 

@@ -16,7 +16,7 @@ from livereactor.base.errors import (
     UnavailableError,
 )
 from livereactor.protocol import link
-from livereactor.runtime.worker.calls import call, not_held, refusal
+from livereactor.runtime.worker.requests import call, not_held, refusal
 from livereactor.web.asgi import Receive, Scope, Send
 from livereactor.web.problems import problem_response
 

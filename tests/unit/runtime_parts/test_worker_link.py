@@ -44,8 +44,8 @@ class Acting:
         return found
 
     def up(self) -> None:
-        self.tell(e.Loaded())
-        self.tell(e.Opened())
+        self.tell(e.AllLoaded())
+        self.tell(e.SocketOpened())
         self.hear(link.Welcome())
 
     def beat(self) -> link.Beat:
@@ -64,7 +64,7 @@ def assign(fence: int = 1, session: str = "ses_1", **more: Any) -> link.Assign:
 
 def test_it_greets_with_what_it_holds_and_beats_once_it_is_welcome() -> None:
     act = Acting()
-    act.tell(e.Opened())
+    act.tell(e.SocketOpened())
     (hello,) = act.sent(link.Hello)
     assert (hello.worker, hello.state, [each.phase for each in hello.slots]) == ("w-1", "starting", ["free"])
     act.hear(link.Welcome())
@@ -81,9 +81,9 @@ def test_beats_come_every_two_seconds() -> None:
 
 def test_loading_that_goes_on_is_told_four_times_a_second_at_most() -> None:
     act = Acting()
-    act.tell(e.Opened())
+    act.tell(e.SocketOpened())
     act.hear(link.Welcome())
-    assert act.tell(e.Loading(0.1, "text encoder")) == []
+    assert act.tell(e.LoadProgressed(0.1, "text encoder")) == []
     assert act.link.deadline() == act.now + 0.25
     act.at(act.now + 0.25)
     assert (act.beat().progress, act.beat().text) == (0.1, "text encoder")
@@ -131,10 +131,10 @@ def test_an_answer_to_a_beat_before_the_hint_starts_nothing() -> None:
 
 def test_nothing_is_accepted_while_the_model_loads_or_the_worker_drains() -> None:
     act = Acting(slots=2)
-    act.tell(e.Opened())
+    act.tell(e.SocketOpened())
     act.hear(link.Welcome())
     assert act.hear(assign()) == []
-    act.tell(e.Loaded())
+    act.tell(e.AllLoaded())
     act.hear(link.Assign(slot=1, fence=1, session="ses_9"))
     act.hear(link.Renewed(number=act.beat().number, held=[1]))
     act.hear(link.Drain(grace=10))
@@ -181,15 +181,15 @@ def test_an_end_that_a_broken_socket_swallowed_is_told_on_the_next() -> None:
     act.up()
     act.run()
     act.tell(e.SlotClosed(0, "ses_1", "idle"))
-    act.tell(e.Dropped())
-    act.tell(e.Opened())
+    act.tell(e.SocketClosed())
+    act.tell(e.SocketOpened())
     assert act.sent(link.Hello)[0].slots[0].phase == "closing"
     act.hear(link.Welcome(held=[0]))
     assert act.sent(link.SessionReport)[0].reason == "idle"
     assert act.beat().slots[0].phase == "free"
     act.hear(link.Renewed(number=act.beat().number, held=[]))
-    act.tell(e.Dropped())
-    act.tell(e.Opened())
+    act.tell(e.SocketClosed())
+    act.tell(e.SocketOpened())
     assert act.sent(link.Hello)[0].slots[0].phase == "free"
 
 
@@ -197,8 +197,8 @@ def test_a_session_outlives_a_broken_socket() -> None:
     act = Acting()
     act.up()
     act.run()
-    act.tell(e.Dropped())
-    act.tell(e.Opened())
+    act.tell(e.SocketClosed())
+    act.tell(e.SocketOpened())
     (hello,) = act.sent(link.Hello)
     assert (hello.incarnation, hello.slots[0].session) == ("incarnation 1", "ses_1")
     act.hear(link.Welcome(held=[0]))
@@ -210,16 +210,16 @@ def test_a_stale_worker_ends_everything_and_comes_back_empty_under_a_new_name() 
     act = Acting()
     act.up()
     act.run()
-    act.tell(e.Dropped())
-    act.tell(e.Opened())
+    act.tell(e.SocketClosed())
+    act.tell(e.SocketOpened())
     act.hear(link.Refused(code="stale"))
     assert act.only(e.EndSession).quietly
-    assert act.only(e.HangUp)
-    act.tell(e.Dropped())
+    assert act.only(e.CloseSocket)
+    act.tell(e.SocketClosed())
     assert not act.link.may_dial
     act.tell(e.SlotClosed(0, "ses_1", "worker_lost"))
     assert act.link.may_dial
-    act.tell(e.Opened())
+    act.tell(e.SocketOpened())
     (hello,) = act.sent(link.Hello)
     assert (hello.incarnation, hello.slots[0].session, hello.slots[0].fence) == ("incarnation 2", None, 1)
 
@@ -230,13 +230,13 @@ def test_a_request_of_another_fence_is_refused() -> None:
     act.run(fence=2)
     for fence in (1, 3):
         act.hear(link.Request(id=1, fence=fence, method="GET", path="/x"))
-        assert act.only(e.Refuse)
+        assert act.only(e.RefuseRequest)
     act.hear(link.Request(id=1, fence=2, method="GET", path="/x"))
-    assert act.only(e.Ask)
+    assert act.only(e.PassRequest)
     act.hear(link.Request(id=1, fence=None, method="GET", path="/metrics"))
-    assert act.only(e.Ask)
+    assert act.only(e.PassRequest)
     act.hear(link.Request(id=1, slot=7, method="GET", path="/metrics"))
-    assert act.only(e.Refuse)
+    assert act.only(e.RefuseRequest)
 
 
 def test_sessions_end_after_sixty_seconds_from_the_sending_of_the_last_beat_acknowledged() -> None:
@@ -254,29 +254,29 @@ def test_sessions_end_after_sixty_seconds_from_the_sending_of_the_last_beat_ackn
     act.at(sent_at + 2 + link.SELF_FENCE)
     assert act.only(e.EndSession) == e.EndSession(0, "ses_1", "worker_lost")
     act.tell(e.SlotClosed(0, "ses_1", "worker_lost"))
-    assert not any(isinstance(each, e.Quit) for each in act.done)
+    assert not any(isinstance(each, e.EndProcess) for each in act.done)
     assert act.link.may_dial
 
 
 def test_a_worker_of_a_pool_ends_after_sixty_seconds_without_its_coordinator() -> None:
     act = Acting(pooled=True)
-    act.tell(e.Loaded())
+    act.tell(e.AllLoaded())
     act.at(act.now + link.SELF_FENCE)
-    assert "acknowledged nothing" in (act.only(e.Quit).failure or "")
+    assert "acknowledged nothing" in (act.only(e.EndProcess).failure or "")
 
 
 def test_another_worker_waits_for_its_coordinator_as_long_as_it_takes() -> None:
     act = Acting()
-    act.tell(e.Loaded())
+    act.tell(e.AllLoaded())
     assert act.at(act.now + 10 * link.SELF_FENCE) == []
     assert act.link.may_dial
 
 
 def test_a_hello_that_is_not_answered_is_tried_on_another_socket() -> None:
     act = Acting()
-    act.tell(e.Opened())
+    act.tell(e.SocketOpened())
     act.at(act.now + 10)
-    assert act.only(e.HangUp)
+    assert act.only(e.CloseSocket)
     assert act.link.may_dial
 
 
@@ -284,12 +284,12 @@ def test_a_worker_that_drains_finishes_what_runs_and_says_goodbye() -> None:
     act = Acting()
     act.up()
     act.run()
-    act.tell(e.DrainAsked(20))
+    act.tell(e.DrainRequested(20))
     assert act.beat().state == "draining"
     act.tell(e.SlotClosed(0, "ses_1", "stopped"))
     kinds = [type(each.frame if isinstance(each, e.Send) else each) for each in act.done]
-    assert kinds == [link.SessionReport, link.Beat, link.Bye, e.Quit]
-    assert act.only(e.Quit).failure is None
+    assert kinds == [link.SessionReport, link.Beat, link.Bye, e.EndProcess]
+    assert act.only(e.EndProcess).failure is None
     assert act.link.deadline() is None
 
 
@@ -297,8 +297,8 @@ def test_what_runs_longer_than_the_drain_may_take_is_evicted() -> None:
     act = Acting()
     act.up()
     act.run()
-    act.tell(e.DrainAsked(20))
-    act.tell(e.DrainAsked(60))  # the shorter one counts
+    act.tell(e.DrainRequested(20))
+    act.tell(e.DrainRequested(60))  # the shorter one counts
     act.at(act.now + 20)
     assert act.only(e.EndSession) == e.EndSession(0, "ses_1", "evicted")
 
@@ -309,7 +309,7 @@ def test_a_signal_does_not_shorten_what_the_coordinator_of_a_pooled_worker_allow
     act.up()
     act.run()
     act.hear(link.Drain(grace=40))
-    act.tell(e.DrainAsked(20))
+    act.tell(e.DrainRequested(20))
     act.at(act.now + 20)
     assert not [each for each in act.done if isinstance(each, e.EndSession)]
     act.at(act.now + 20)
@@ -321,7 +321,7 @@ def test_whoever_keeps_a_worker_may_shorten_its_drain() -> None:
     act.up()
     act.run()
     act.hear(link.Drain(grace=40))
-    act.tell(e.DrainAsked(20))  # its keeper kills it after that
+    act.tell(e.DrainRequested(20))  # its keeper kills it after that
     act.at(act.now + 20)
     assert act.only(e.EndSession) == e.EndSession(0, "ses_1", "evicted")
 
@@ -330,11 +330,11 @@ def test_a_model_that_does_not_load_is_told_before_the_end() -> None:
     act = Acting()
     act.tell(e.SlotBroken(0, "weights are missing"))
     assert act.done == []  # no socket yet
-    act.tell(e.Opened())
+    act.tell(e.SocketOpened())
     act.hear(link.Welcome())
     assert (act.beat().state, act.beat().text) == ("draining", "weights are missing")
     assert act.sent(link.Bye)
-    assert act.only(e.Quit).failure == "weights are missing"
+    assert act.only(e.EndProcess).failure == "weights are missing"
 
 
 def test_nobody_waits_long_to_tell_that_a_model_does_not_load() -> None:
@@ -344,7 +344,7 @@ def test_nobody_waits_long_to_tell_that_a_model_does_not_load() -> None:
     assert deadline is not None
     assert deadline - act.now <= 3
     act.at(deadline)
-    assert act.only(e.Quit).failure == "weights are missing"
+    assert act.only(e.EndProcess).failure == "weights are missing"
 
 
 def test_a_broken_slot_is_never_free_and_the_others_may_finish() -> None:
@@ -359,5 +359,5 @@ def test_a_broken_slot_is_never_free_and_the_others_may_finish() -> None:
     assert isinstance(second, link.SessionReport)
     assert (second.phase, second.reason) == ("closed", "error")
     act.tell(e.SlotClosed(1, "ses_2", "stopped"))
-    assert act.only(e.Quit).failure == "the model hangs"
+    assert act.only(e.EndProcess).failure == "the model hangs"
     assert act.link.state is LinkState.ENDED

@@ -1,4 +1,4 @@
-"""What happens to a Worker's link and what it wants done: frozen data, no behaviour. The states are in the machines."""
+"""Events and effects of a Worker's link: frozen data, no behaviour."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from livereactor.protocol import link
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class SocketOpened:
     """A socket to the coordinator is open."""
 
 
 @dataclass(frozen=True, slots=True)
-class Dropped:
-    """The socket is gone, whoever closed it."""
+class SocketClosed:
+    """The socket has closed, on either side."""
 
 
 @dataclass(frozen=True, slots=True)
-class Loading:
-    """The model loads: `fraction` 0..1 of all of it."""
+class LoadProgressed:
+    """Loading has come further: `fraction`, 0..1, of all Slots together."""
 
     fraction: float
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
-    """Every Slot can serve."""
+class AllLoaded:
+    """Every Slot has loaded its model."""
 
 
 @dataclass(frozen=True, slots=True)
 class SlotMoved:
-    """The Session in a Slot went on; `reason` with `closing`, `seen` once a client was live."""
+    """The Session in a Slot changed its state; `reason` comes with `closing`, `seen` once a client was live."""
 
     slot: int
     session: str
@@ -47,7 +47,7 @@ class SlotMoved:
 
 @dataclass(frozen=True, slots=True)
 class SlotClosed:
-    """The Session in a Slot is over, and nothing of it is left; or it could not be started."""
+    """The Session in a Slot has ended and left nothing behind, or could not be started."""
 
     slot: int
     session: str
@@ -57,15 +57,15 @@ class SlotClosed:
 
 @dataclass(frozen=True, slots=True)
 class SlotBroken:
-    """The model in a Slot can serve nobody any more, or did not load: the process has to be replaced."""
+    """The model in a Slot cannot serve any more, or did not load: the process has to be replaced."""
 
     slot: int
     detail: str
 
 
 @dataclass(frozen=True, slots=True)
-class DrainAsked:
-    """Finish what runs for up to `grace` seconds, then end."""
+class DrainRequested:
+    """The process is to end; running Sessions have `grace` seconds."""
 
     grace: float
 
@@ -75,22 +75,24 @@ class TimedOut:
     """The link's `deadline()` has passed."""
 
 
-SocketEvent: TypeAlias = Opened | Dropped | link.FromCoordinator
-LinkEvent: TypeAlias = SocketEvent | Loading | Loaded | SlotMoved | SlotClosed | SlotBroken | DrainAsked | TimedOut
+SocketEvent: TypeAlias = SocketOpened | SocketClosed | link.FromCoordinator
+LinkEvent: TypeAlias = (
+    SocketEvent | LoadProgressed | AllLoaded | SlotMoved | SlotClosed | SlotBroken | DrainRequested | TimedOut
+)
 
 # --- effects -----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Send a frame on the socket that is open; a Beat goes with the figures of this moment."""
+    """Send a frame on the open socket; a Beat carries the figures of this moment."""
 
     frame: link.FromWorker
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Start the Session in its Slot, at once: requests for it follow."""
+    """Start the Session in its Slot at once: requests for it follow."""
 
     slot: int
     session: str
@@ -99,7 +101,7 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class EndSession:
-    """End the Session in a Slot. `quietly`: it may go on elsewhere, so its clients are not told that it is over."""
+    """End the Session in a Slot. `quietly`: it may go on elsewhere, so its clients are not told that it has ended."""
 
     slot: int
     session: str
@@ -109,31 +111,31 @@ class EndSession:
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class PassRequest:
     """Hand a request to a Slot's app."""
 
     request: link.Request
 
 
 @dataclass(frozen=True, slots=True)
-class Refuse:
-    """Answer a request with 409: the Slot does not hold what it is about."""
+class RefuseRequest:
+    """Answer a request with 409: the Slot does not hold the Session that the request is about."""
 
     request: link.Request
 
 
 @dataclass(frozen=True, slots=True)
-class HangUp:
+class CloseSocket:
     """Close the socket."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class Quit:
-    """The process ends, once what was sent has left; `failure` None = in order."""
+class EndProcess:
+    """End the process once all frames have left; `failure` None = in order."""
 
     failure: str | None
 
 
-LinkEffect: TypeAlias = Send | Start | EndSession | Ask | Refuse | HangUp | Quit
+LinkEffect: TypeAlias = Send | Start | EndSession | PassRequest | RefuseRequest | CloseSocket | EndProcess

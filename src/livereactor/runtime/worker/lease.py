@@ -1,7 +1,7 @@
-"""A Slot's share in the lease: which Session it holds under which fence, as its Worker knows it.
+"""The lease of one Slot: the Session that the Slot holds, under which fence, as its Worker knows it.
 
-Pure; `worker_link.py` owns one for each Slot. What is late, doubled or about another fence changes nothing. What has to
-be told of it is read from its state (`report`, `news`), so a new socket is told all that an old one lost.
+Pure; `link.py` owns one for each Slot. An event that is late, doubled or about another fence changes nothing. Reports
+are read from the state (`report`, `news`), so a new socket gets everything that an old one lost.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from livereactor.runtime.worker.events import EndSession, LinkEffect, SlotBroken
 
 
 class LeaseState(Enum):
-    """What the Slot holds."""
+    """The state of a Slot."""
 
     FREE = "free"  # nothing
     ACCEPTING = "accepting"  # a hint: it is ours once the coordinator says `held`
@@ -33,12 +33,12 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class NotHeld:
-    """It says that it is not, or not any more."""
+    """The coordinator says that the Session is not ours, or not any more."""
 
 
 @dataclass(frozen=True, slots=True)
 class GivenUp:
-    """This side ends it. `tells`: the coordinator hears how; otherwise it counts the Session as lost anyway."""
+    """This Worker ends the Session. `tells`: it reports how; otherwise the coordinator counts the Session as lost."""
 
     reason: str
     tells: bool
@@ -89,20 +89,20 @@ Phase: TypeAlias = Literal["waiting", "streaming", "orphaned", "closing", "close
 
 @dataclass(slots=True)
 class _Told:
-    """What of the Session was told on this socket, and the first beat after its end was."""
+    """The last report on this socket, and the first beat after a report of the Session's end."""
 
     report: link.SessionReport | None = None
     beat: int | None = None
 
 
 class SlotLease(Machine[LeaseState, SlotEvent, LinkEffect]):
-    """The share of one Slot.
+    """The lease of one Slot.
 
     Args:
         n: number of the Slot.
 
     Attributes:
-        session, fence: those it was given last.
+        session, fence: of the last Session that the Slot was given.
     """
 
     __slots__ = ("_body", "_report", "_told", "fence", "n", "session")
@@ -118,11 +118,11 @@ class SlotLease(Machine[LeaseState, SlotEvent, LinkEffect]):
 
     @property
     def is_empty(self) -> bool:
-        """Nothing runs here."""
+        """Whether no Session runs in the Slot."""
         return self.state in EMPTY
 
     def serves(self, fence: int) -> bool:
-        """The Session of this fence runs here, or is on its way out."""
+        """Return whether the Session of this fence runs in the Slot, or is closing."""
         return self.fence == fence and self.state in (_S.RUNNING, _S.CLOSING)
 
     def handle(self, event: SlotEvent, now: float) -> list[LinkEffect]:
@@ -156,7 +156,7 @@ class SlotLease(Machine[LeaseState, SlotEvent, LinkEffect]):
         return []
 
     def report(self) -> link.SlotReport:
-        """As beats say it. A Slot whose Session ended says `closing` until that has been told."""
+        """Return the Slot's part of a beat. A Slot whose Session ended says `closing` until the end is reported."""
         untold = self._report is not None and self._report.phase == "closed" and self._told.report != self._report
         phase: link.SlotPhase
         match self.state:
@@ -171,28 +171,28 @@ class SlotLease(Machine[LeaseState, SlotEvent, LinkEffect]):
         return link.SlotReport(n=self.n, phase=phase, session=self.session, fence=self.fence)
 
     def news(self) -> link.SessionReport | None:
-        """What has not been told on this socket; it counts as told now."""
+        """Return a report that this socket has not carried yet, and count it as sent."""
         if self._report is None or self._report == self._told.report:
             return None
         self._told.report = self._report
         return self._report
 
     def beaten(self, number: int) -> None:
-        """A beat of that number follows what was told."""
+        """Note the number of a beat that follows the report of an end."""
         if self._told.report is not None and self._told.report.phase == "closed" and self._told.beat is None:
             self._told.beat = number
 
     def renewed(self, number: int) -> None:
-        """That beat, and all before it, has arrived."""
+        """Forget a reported end: that beat, and all before it, has arrived."""
         if self.is_empty and self._told.beat is not None and number >= self._told.beat:
             self._report, self._told = None, _Told()
 
     def untold(self) -> None:
-        """The socket is gone, and perhaps what was told on it."""
+        """Forget what was reported: the socket has closed, and reports may be lost with it."""
         self._told = _Told()
 
     def forget(self) -> None:
-        """The process registers anew; the fence stays, as one that never shrinks."""
+        """Forget the Session, as the process registers anew; a fence never shrinks, so it stays."""
         self.session, self._report, self._told = None, None, _Told()
 
     def _is_about(self, event: SlotEvent) -> bool:

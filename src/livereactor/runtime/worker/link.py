@@ -1,7 +1,7 @@
 """A Worker's link to its coordinator: registration, lease, Slots, drain, and the end.
 
-Pure. The shell (`worker.py`) dials while `may_dial`, passes `now`, carries out the effects in order, and delivers
-`TimedOut` at `deadline()`. What each Slot holds is `slot_lease.py`'s.
+Pure. The shell (`worker.py`) dials while `may_dial`, passes `now`, applies the effects in order, and delivers
+`TimedOut` at `deadline()`. `lease.py` knows what each Slot holds.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from typing import Any, Final, Literal, TypeAlias
 from livereactor.base.machine import IGNORED, Machine, Table
 from livereactor.protocol import link
 from livereactor.runtime.worker.events import (
-    Ask,
-    DrainAsked,
-    Dropped,
-    HangUp,
+    AllLoaded,
+    CloseSocket,
+    DrainRequested,
+    EndProcess,
     LinkEffect,
     LinkEvent,
-    Loaded,
-    Loading,
-    Opened,
-    Quit,
-    Refuse,
+    LoadProgressed,
+    PassRequest,
+    RefuseRequest,
     Send,
     SlotBroken,
     SlotClosed,
     SlotMoved,
+    SocketClosed,
     SocketEvent,
+    SocketOpened,
     TimedOut,
 )
 from livereactor.runtime.worker.lease import GivenUp, Held, LeaseState, NotHeld, SlotEvent, SlotLease
@@ -42,7 +42,7 @@ UNANSWERED: Final = 64  # beats remembered: those of 60 s, and the ones in betwe
 
 
 class LinkState(Enum):
-    """How this process stands with its coordinator."""
+    """The state of a process's registration with its coordinator."""
 
     AWAY = "away"  # no socket; one may be dialled
     GREETING = "greeting"  # Hello is sent
@@ -54,7 +54,17 @@ class LinkState(Enum):
 _S = LinkState
 # A socket that was given up may still deliver frames, and its end; a process that ends needs nothing any more.
 _STALE: Final[Mapping[type[SocketEvent], tuple[()]]] = dict.fromkeys(
-    (Opened, Dropped, link.Welcome, link.Refused, link.Renewed, link.Assign, link.End, link.Request, link.Drain),
+    (
+        SocketOpened,
+        SocketClosed,
+        link.Welcome,
+        link.Refused,
+        link.Renewed,
+        link.Assign,
+        link.End,
+        link.Request,
+        link.Drain,
+    ),
     IGNORED,
 )
 LEGAL: Final[Table[LinkState, LinkEvent]] = Table(
@@ -62,58 +72,60 @@ LEGAL: Final[Table[LinkState, LinkEvent]] = Table(
     {
         _S.AWAY: {
             **_STALE,
-            Opened: _S.GREETING,
-            Loading: _S.AWAY,
-            Loaded: _S.AWAY,
+            SocketOpened: _S.GREETING,
+            LoadProgressed: _S.AWAY,
+            AllLoaded: _S.AWAY,
             SlotMoved: _S.AWAY,
             SlotClosed: (_S.AWAY, _S.ENDED),
             SlotBroken: (_S.AWAY, _S.ENDED),
-            DrainAsked: (_S.AWAY, _S.ENDED),
+            DrainRequested: (_S.AWAY, _S.ENDED),
             TimedOut: (_S.AWAY, _S.EMPTYING, _S.ENDED),
         },
         _S.GREETING: {
             **_STALE,
-            Dropped: _S.AWAY,
+            SocketClosed: _S.AWAY,
             link.Welcome: (_S.UP, _S.ENDED),
             link.Refused: (_S.AWAY, _S.EMPTYING, _S.ENDED),
-            Loading: _S.GREETING,
-            Loaded: _S.GREETING,
+            LoadProgressed: _S.GREETING,
+            AllLoaded: _S.GREETING,
             SlotMoved: _S.GREETING,
             SlotClosed: (_S.GREETING, _S.ENDED),
             SlotBroken: (_S.GREETING, _S.ENDED),
-            DrainAsked: (_S.GREETING, _S.ENDED),
+            DrainRequested: (_S.GREETING, _S.ENDED),
             TimedOut: (_S.GREETING, _S.AWAY, _S.EMPTYING, _S.ENDED),
         },
         _S.UP: {
             **_STALE,
-            Dropped: _S.AWAY,
+            SocketClosed: _S.AWAY,
             link.Refused: (_S.UP, _S.AWAY, _S.EMPTYING, _S.ENDED),
             link.Renewed: (_S.UP, _S.ENDED),
             link.Assign: _S.UP,
             link.End: (_S.UP, _S.ENDED),
             link.Request: _S.UP,
             link.Drain: (_S.UP, _S.ENDED),
-            Loading: _S.UP,
-            Loaded: _S.UP,
+            LoadProgressed: _S.UP,
+            AllLoaded: _S.UP,
             SlotMoved: _S.UP,
             SlotClosed: (_S.UP, _S.ENDED),
             SlotBroken: (_S.UP, _S.ENDED),
-            DrainAsked: (_S.UP, _S.ENDED),
+            DrainRequested: (_S.UP, _S.ENDED),
             TimedOut: (_S.UP, _S.AWAY, _S.EMPTYING, _S.ENDED),
         },
         _S.EMPTYING: {
             **_STALE,
-            Loading: _S.EMPTYING,
-            Loaded: _S.EMPTYING,
+            LoadProgressed: _S.EMPTYING,
+            AllLoaded: _S.EMPTYING,
             SlotMoved: _S.EMPTYING,
             SlotClosed: (_S.EMPTYING, _S.AWAY, _S.ENDED),
             SlotBroken: (_S.EMPTYING, _S.AWAY, _S.ENDED),
-            DrainAsked: (_S.EMPTYING, _S.ENDED),
+            DrainRequested: (_S.EMPTYING, _S.ENDED),
             TimedOut: (_S.EMPTYING, _S.AWAY, _S.ENDED),
         },
         _S.ENDED: {
             **_STALE,
-            **dict.fromkeys((Loading, Loaded, SlotMoved, SlotClosed, SlotBroken, DrainAsked, TimedOut), IGNORED),
+            **dict.fromkeys(
+                (LoadProgressed, AllLoaded, SlotMoved, SlotClosed, SlotBroken, DrainRequested, TimedOut), IGNORED
+            ),
         },
     },
 )
@@ -121,7 +133,7 @@ LEGAL: Final[Table[LinkState, LinkEvent]] = Table(
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """Who this Worker is, as `Hello` says it."""
+    """The facts about a Worker that its `Hello` tells."""
 
     worker: str
     model: str
@@ -134,7 +146,7 @@ class About:
 
 @dataclass(frozen=True, slots=True)
 class _Beaten:
-    """A beat that was sent: when, and which fence each Slot that held something was reported under."""
+    """A beat that was sent: the moment, and the fence of each Slot that held something then."""
 
     at: float
     fences: Mapping[int, int]
@@ -172,11 +184,11 @@ class WorkerLink(Machine[LinkState, LinkEvent, LinkEffect]):
 
     @property
     def may_dial(self) -> bool:
-        """A socket is wanted."""
+        """Whether a socket may be opened."""
         return self.state is LinkState.AWAY
 
     def deadline(self) -> float | None:
-        """When `TimedOut` is due, None = never."""
+        """Return when `TimedOut` is due; None = never."""
         moments = [self._leave_by]
         if self._acknowledged is not None:
             moments.append(self._acknowledged + link.SELF_FENCE)
@@ -193,18 +205,18 @@ class WorkerLink(Machine[LinkState, LinkEvent, LinkEffect]):
 
     def _answer(self, event: LinkEvent, now: float) -> list[LinkEffect]:
         match event:
-            case Opened() | Dropped():
+            case SocketOpened() | SocketClosed():
                 return self._connected(event, now)
             case SlotMoved() | SlotClosed():
                 return self._slot(event.slot, event, now)
             case SlotBroken():
                 return self._broken(event, now)
-            case Loading():
+            case LoadProgressed():
                 return self._loading(event)
-            case Loaded():
+            case AllLoaded():
                 self._is_loaded, self._text = True, ""
                 return []
-            case DrainAsked():
+            case DrainRequested():
                 # Only its pool signals a pooled process, for the coordinator that has said how long it waits.
                 return [] if self._is_told_to_leave and self._about.pooled else self._leave(event.grace, now)
             case TimedOut():
@@ -214,11 +226,11 @@ class WorkerLink(Machine[LinkState, LinkEvent, LinkEffect]):
 
     # --- the socket ---------------------------------------------------------------------------------------------------
 
-    def _connected(self, event: Opened | Dropped, now: float) -> list[LinkEffect]:
+    def _connected(self, event: SocketOpened | SocketClosed, now: float) -> list[LinkEffect]:
         self._number, self._beats = 0, {}
         for slot in self.slots:
             slot.untold()
-        if isinstance(event, Dropped):
+        if isinstance(event, SocketClosed):
             self._go(LinkState.AWAY)
             return []
         self._go(LinkState.GREETING)
@@ -252,7 +264,7 @@ class WorkerLink(Machine[LinkState, LinkEvent, LinkEffect]):
             case link.End():
                 return self._slot(frame.slot, frame, now)
             case link.Request():
-                return [Ask(frame) if self._may_ask(frame) else Refuse(frame)]
+                return [PassRequest(frame) if self._may_ask(frame) else RefuseRequest(frame)]
             case link.Drain():
                 self._is_told_to_leave = True
                 return self._leave(frame.grace, now)
@@ -274,7 +286,7 @@ class WorkerLink(Machine[LinkState, LinkEvent, LinkEffect]):
         if self.state is not LinkState.GREETING:
             return []
         self._go(LinkState.AWAY)
-        return [HangUp(f"not registered: {frame.message or frame.code}")]
+        return [CloseSocket(f"not registered: {frame.message or frame.code}")]
 
     def _renewed(self, frame: link.Renewed, now: float) -> list[LinkEffect]:
         beaten = self._beats.get(frame.number)
@@ -318,7 +330,7 @@ class WorkerLink(Machine[LinkState, LinkEvent, LinkEffect]):
         is_alone = all(slot.is_empty for slot in self.slots)
         return effects + self._leave(TELLING if is_alone else self._drain_timeout, now)
 
-    def _loading(self, event: Loading) -> list[LinkEffect]:
+    def _loading(self, event: LoadProgressed) -> list[LinkEffect]:
         self._progress, self._text = event.fraction, event.text[:500]
         self._beat_at = min(self._beat_at, self._beaten_at + PROGRESS_EVERY)
         return []
@@ -326,15 +338,15 @@ class WorkerLink(Machine[LinkState, LinkEvent, LinkEffect]):
     # --- the end, of the registration or of the process ---------------------------------------------------------------
 
     def _start_over(self, reason: str, now: float) -> list[LinkEffect]:
-        """What runs here is somebody else's now: it goes without a word, and the process comes back empty."""
+        """Drop all Sessions without a report: others hold them now. Register anew once every Slot is empty."""
         effects: list[LinkEffect] = [effect for slot in self.slots for effect in slot.handle(NotHeld(), now)]
         if self.state is not LinkState.AWAY:
-            effects.append(HangUp(reason))
+            effects.append(CloseSocket(reason))
         self._go(LinkState.EMPTYING)
         return effects
 
     def _fence(self, now: float) -> list[LinkEffect]:
-        """Nobody has acknowledged this process for so long that its Sessions may run elsewhere."""
+        """End all Sessions: no beat was acknowledged for so long that they may run elsewhere."""
         effects = self._give_up("worker_lost", now, tells=False)
         if self._about.pooled:
             self._failure = self._failure or f"the coordinator acknowledged nothing for {link.SELF_FENCE:g} s"
@@ -358,11 +370,11 @@ class WorkerLink(Machine[LinkState, LinkEvent, LinkEffect]):
             effects += self._give_up("evicted", now, tells=True)
         if self.state is LinkState.GREETING and now >= self._greeted + GREETING_WAIT:
             self._go(LinkState.AWAY)
-            effects.append(HangUp("no answer to our Hello"))
+            effects.append(CloseSocket("no answer to our Hello"))
         return effects
 
     def _move_on(self, now: float) -> list[LinkEffect]:
-        """Once every Slot is empty, the process that leaves has gone, and the one that starts over begins anew."""
+        """Once every Slot is empty, end the process that leaves, or register the one that starts over."""
         if not all(slot.is_empty for slot in self.slots):
             return []
         if self._leaves:
@@ -370,7 +382,7 @@ class WorkerLink(Machine[LinkState, LinkEvent, LinkEffect]):
                 return []  # it wants to be told
             parting: list[LinkEffect] = [Send(link.Bye())] if self.state is LinkState.UP else []
             self._go(LinkState.ENDED)
-            return [*parting, Quit(self._failure)]
+            return [*parting, EndProcess(self._failure)]
         if self.state is LinkState.EMPTYING:
             self._go(LinkState.AWAY)
             self._incarnation = self._fresh()
@@ -388,7 +400,8 @@ class WorkerLink(Machine[LinkState, LinkEvent, LinkEffect]):
         return "ready" if self._is_loaded else "starting"
 
     def _speak(self, now: float) -> list[LinkEffect]:
-        """That we drain is said before a Slot empties, or it would be given away; the beat that says `free` after."""
+        """Return what the coordinator has to hear: first that this Worker drains, or a Slot that empties would be given
+        away; then reports; then the beat that says `free`."""
         if self.state is not LinkState.UP:
             return []
         effects = [self._beat(now)] if self._phase != self._told_phase else list[LinkEffect]()
@@ -412,5 +425,5 @@ class WorkerLink(Machine[LinkState, LinkEvent, LinkEffect]):
 
 
 def _is_urgent(before: list[link.SlotReport], after: list[link.SlotReport]) -> bool:
-    """A Slot can be given away, or wants a Session that it was given: that does not wait for the next beat."""
+    """Return whether a Slot became free, or accepted a Session: such news does not wait for the next beat."""
     return any(new != old and new.phase in ("accepting", "free") for old, new in zip(before, after, strict=True))

@@ -1,4 +1,4 @@
-"""A Slot of a Worker: a Runtime with an instance of the model of its own, served to the link. Loop only."""
+"""A Slot of a Worker: one Runtime, with its own instance of the model, that serves one Session at a time. Loop only."""
 
 from __future__ import annotations
 
@@ -17,13 +17,12 @@ from livereactor.protocol.http import IceServerBody, StartSession
 from livereactor.runtime.session.events import SessionTransition
 from livereactor.runtime.session.lifecycle import OPEN, SessionState
 from livereactor.runtime.session.service import Runtime
-from livereactor.runtime.worker.app import relayed_app
-from livereactor.runtime.worker.calls import call, refusal
 from livereactor.runtime.worker.events import SlotBroken, SlotClosed, SlotMoved
+from livereactor.runtime.worker.requests import call, refusal, relayed_app
 
 AT_ONCE: Final = 64  # requests of one Session; its clients hold a few each
 PATIENCE: Final = 30.0  # seconds for a request; the longest that is held on purpose is 25
-# What clients are told of an end (behaviour 17.7); a reason of anybody's own invention is `stopped` to others.
+# Reasons of an end that clients may read; any other reason is `stopped` to them.
 REASONS: Final = frozenset(
     {"stopped", "timed_out", "max_duration", "idle", "evicted", "moderated", "error", "worker_lost", "start_refused"}
 )
@@ -38,11 +37,11 @@ log = structlog.get_logger("livereactor.worker")
 
 
 class Slot:
-    """One place for a Session.
+    """One Slot.
 
     Args:
         n: its number.
-        listener: told how the Session moves, and of the model's end.
+        listener: called with every transition of the Session, and with the model's end.
     """
 
     def __init__(
@@ -56,7 +55,7 @@ class Slot:
         runtime.watch(self._moved)
 
     def start(self, session: str, body: Mapping[str, Any]) -> None:
-        """Start a Session; it is open on return, or has been told to be closed."""
+        """Start a Session; on return it is open, or the listener knows that it is closed."""
         self._detail = ""
         try:
             asked = StartSession.model_validate({**body, "session_id": session})
@@ -74,11 +73,11 @@ class Slot:
             self._spawn(self._opened(refused))
 
     def end(self, session: str, reason: str, *, moderate: bool, quietly: bool) -> None:
-        """End that Session, if it runs here."""
+        """End that Session if it runs in this Slot."""
         self.runtime.end(session, reason, moderate=moderate, quietly=quietly)
 
     def ask(self, request: link.Request, replied: Callable[[link.Reply], None]) -> None:
-        """Answer a request in the background; `replied` gets the one reply."""
+        """Answer a request in the background; `replied` is called once."""
         if self._asked >= AT_ONCE:
             text = f"{AT_ONCE} of {AT_ONCE} requests of this session wait for their answers; take those first"
             replied(refusal(request, UnavailableError(text, code="RATE_LIMITED")))
@@ -87,7 +86,7 @@ class Slot:
         self._spawn(self._answer(request, replied))
 
     def figures(self) -> dict[str, float]:
-        """Sessions that are open, Connections, and frames that the model has made."""
+        """Return the numbers of open Sessions, of Connections, and of frames that the model has made."""
         runtime = self.runtime
         return {
             "sessions": runtime.state in OPEN,

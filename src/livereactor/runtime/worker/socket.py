@@ -1,7 +1,7 @@
-"""Dialling a coordinator: the WebSocket of the link, and what its refusals mean. Here alone `websockets` is known.
+"""The WebSocket of a Worker's link: dialling a coordinator, and the meaning of its refusals. Wraps `websockets`.
 
-What cannot get better by itself (a wrong secret, a URL where no coordinator is) is told apart from what can (it is
-away, or restarting): the first ends a Worker that was never welcome, the second is tried again.
+Errors that stay (a wrong secret, a URL without a coordinator) end a Worker that was never registered. Errors that pass
+(the coordinator is away, or restarting) are tried again.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ OPEN_WAIT: Final = 5.0  # seconds for TCP, TLS and the handshake
 PING_EVERY: Final = 4.0  # seconds
 PONG_WAIT: Final = 6.0  # seconds
 CLOSE_WAIT: Final = 1.0  # seconds
-OUTBOX_BYTES: Final = 8 * 1024 * 1024  # waiting to leave; a coordinator that reads so little is no use to us
+OUTBOX_BYTES: Final = 8 * 1024 * 1024  # waiting to leave; a coordinator that reads slower than that is given up
 
 
 class WrongPlaceError(UsageError):
-    """Something answers there, and it is no coordinator."""
+    """The URL answers, but not as a coordinator."""
 
     code = "no_coordinator"
 
 
 def link_url(coordinator: str) -> str:
-    """The URL of the link, from the one that clients use; raises `UsageError`."""
+    """Return the URL of the link, from the URL that clients use; raises `UsageError` for no URL."""
     parts = urlsplit(coordinator.strip())
     scheme = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}.get(parts.scheme)
     try:
@@ -42,12 +42,12 @@ def link_url(coordinator: str) -> str:
     except ValueError:
         port = -1
     if scheme is None or not parts.hostname or port == -1:
-        raise UsageError(f"{coordinator[:128]!r} is no coordinator's URL; write it as http://host:8080")
+        raise UsageError(f"{coordinator[:128]!r} is not the URL of a coordinator; write it as http://host:8080")
     return f"{scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}{link.PATH}"
 
 
 class Socket:
-    """One open socket. Frames leave in order, without waiting; `frames` ends when it is closed, whoever did."""
+    """One open socket. Frames leave in order, without waiting; `frames` ends when either side closes it."""
 
     def __init__(self, connection: ClientConnection) -> None:
         self._connection = connection
@@ -57,7 +57,7 @@ class Socket:
         self._writer = asyncio.create_task(self._write(), name="link writer")
 
     def send(self, text: str) -> None:
-        """Send a frame; one that the other side does not take in time closes the socket."""
+        """Send a frame; the socket closes when the other side reads too slowly."""
         self._waiting += len(text)
         if self._waiting > OUTBOX_BYTES:
             self._connection.transport.abort()
@@ -65,7 +65,7 @@ class Socket:
             self._outbox.put_nowait(text)
 
     async def frames(self) -> AsyncIterator[link.FromCoordinator | PeerError]:
-        """What the coordinator says, or why it cannot be understood."""
+        """Yield the coordinator's frames, and an error for each frame that cannot be read."""
         try:
             async for text in self._connection:
                 try:
@@ -78,20 +78,20 @@ class Socket:
             return
 
     async def flush(self, patience: float) -> None:
-        """Wait until all that was sent has left, `patience` seconds at most."""
+        """Wait until all frames have left, `patience` seconds at most."""
         try:
             async with asyncio.timeout(patience):
                 await self._outbox.join()
         except TimeoutError:
             return
 
-    def hang_up(self) -> None:
-        """Close it in the background: `frames` ends."""
+    def close_soon(self) -> None:
+        """Close the socket in the background: `frames` ends."""
         if self._closing is None:
             self._closing = asyncio.create_task(self._connection.close(), name="link closing")
 
     async def aclose(self) -> None:
-        """Close it; may be called twice."""
+        """Close the socket; may be called twice."""
         self._writer.cancel()
         await self._connection.close()
 
@@ -111,9 +111,9 @@ async def dial(coordinator: str, secret: str) -> Socket:
 
     Raises:
         UnauthorizedError: the secret is not the coordinator's.
-        WrongPlaceError: what answers there is no coordinator.
+        WrongPlaceError: the URL answers, but not as a coordinator.
         UsageError: no URL.
-        UnavailableError: nobody answers, or not now.
+        UnavailableError: the coordinator does not answer now.
     """
     url = link_url(coordinator)
     try:
@@ -144,7 +144,7 @@ async def dial(coordinator: str, secret: str) -> Socket:
 
 
 async def must_be_welcome(coordinator: str, secret: str) -> None:
-    """Raises as `dial` where trying again would change nothing; one that is away may be back once it is needed."""
+    """Raise as `dial` does where trying again would change nothing; a coordinator that is away is no error."""
     try:
         socket = await dial(coordinator, secret)
     except UnavailableError:

@@ -1,7 +1,7 @@
-"""A Worker: the process of a coordinator's that runs a model. Dials it, beats, serves what it is told to.
+"""A Worker: a process that runs a model for a coordinator. It dials the coordinator, beats, and serves Sessions.
 
-The shell around `worker_link.py`: feeds it, carries out its effects in order, wakes it at its deadline. Loop only. The
-beats leave from this very loop, with figures read from the Slots, so a process whose loop hangs falls silent.
+The shell around `link.py`: gives it events, applies its effects in order, wakes it at its deadline. Loop only. The
+beats leave from this loop, with figures read from the Slots, so a process whose loop hangs falls silent.
 """
 
 from __future__ import annotations
@@ -21,31 +21,31 @@ from livereactor.base.errors import LivereactorError, PeerError, UnauthorizedErr
 from livereactor.base.sparse_log import SparseLog
 from livereactor.protocol import link
 from livereactor.runtime.session.service import Runtime
-from livereactor.runtime.worker.calls import not_held
 from livereactor.runtime.worker.events import (
-    Ask,
-    DrainAsked,
-    Dropped,
+    AllLoaded,
+    CloseSocket,
+    DrainRequested,
+    EndProcess,
     EndSession,
-    HangUp,
     LinkEffect,
     LinkEvent,
-    Loaded,
-    Loading,
-    Opened,
-    Quit,
-    Refuse,
+    LoadProgressed,
+    PassRequest,
+    RefuseRequest,
     Send,
+    SocketClosed,
+    SocketOpened,
     Start,
     TimedOut,
 )
 from livereactor.runtime.worker.link import WorkerLink
+from livereactor.runtime.worker.requests import not_held
 from livereactor.runtime.worker.slot import Slot
 from livereactor.runtime.worker.socket import Socket, WrongPlaceError, dial
 
 FIRST_PAUSE: Final = 0.05  # seconds between two attempts to dial, doubled up to
 LONGEST_PAUSE: Final = 2.0
-TELL_EVERY: Final = 10.0  # seconds between two lines that say that the coordinator is away
+REPORT_EVERY: Final = 10.0  # seconds between two log lines that say that the coordinator is away
 FLUSH: Final = 1.0  # seconds for the last frames to leave
 
 log = structlog.get_logger("livereactor.worker")
@@ -53,11 +53,11 @@ log = structlog.get_logger("livereactor.worker")
 
 @dataclass(frozen=True, slots=True)
 class Coordinator:
-    """Whom a Worker serves.
+    """The coordinator that a Worker serves.
 
     Attributes:
         url: as clients use it.
-        secret: what its workers show.
+        secret: the worker secret.
     """
 
     url: str
@@ -65,7 +65,7 @@ class Coordinator:
 
 
 class Worker:
-    """One process's.
+    """The Worker of one process.
 
     Args:
         runtimes: one for each Slot, not started yet.
@@ -89,12 +89,12 @@ class Worker:
         self._sparse = SparseLog(log)
 
     async def run(self) -> None:
-        """Serve until drained.
+        """Serve until the Worker is drained.
 
         Raises:
-            UnauthorizedError, UsageError: no coordinator takes this Worker.
+            UnauthorizedError, UsageError: no coordinator accepts this Worker.
             ModelLoadError: the model did not load.
-            UnavailableError: the model can serve nobody any more, or the coordinator was away for too long.
+            UnavailableError: the model cannot serve any more, or the coordinator was away for too long.
         """
         loop = asyncio.get_running_loop()
         self._quit = loop.create_future()
@@ -110,8 +110,8 @@ class Worker:
             raise self._reason(failure)
 
     def drain(self, grace: float) -> None:
-        """Finish what runs for up to `grace` seconds, take nothing new, and end."""
-        self._handle(DrainAsked(grace))
+        """Let running Sessions go on for up to `grace` seconds, accept no new one, then end."""
+        self._handle(DrainRequested(grace))
 
     # --- the link ------------------------------------------------------------------------------------------------
 
@@ -127,7 +127,7 @@ class Worker:
             except (UnauthorizedError, WrongPlaceError, UnavailableError) as error:
                 if not self._welcomed and not isinstance(error, UnavailableError):
                     raise
-                away.tell(error)
+                away.report(error)
             else:
                 await self._serve(socket, away)
             # At once after a socket that has lived: the coordinator restarts, or a proxy recycles its connections.
@@ -137,7 +137,7 @@ class Worker:
     async def _serve(self, socket: Socket, away: _Away) -> None:
         self._socket = socket
         try:
-            self._handle(Opened())
+            self._handle(SocketOpened())
             async for frame in socket.frames():
                 if isinstance(frame, PeerError):
                     self._not_understood(frame)
@@ -150,7 +150,7 @@ class Worker:
                 self._handle(frame)
         finally:
             self._socket = None
-            self._handle(Dropped())
+            self._handle(SocketClosed())
             await socket.aclose()
 
     def _not_understood(self, error: PeerError) -> None:
@@ -161,7 +161,7 @@ class Worker:
     # --- the machine ---------------------------------------------------------------------------------------------
 
     def _handle(self, event: LinkEvent) -> None:
-        """Tell the link and do what it asks; what that tells it in turn is done afterwards."""
+        """Give the link an event and apply its effects; effects of events that these cause come afterwards."""
         self._effects.extend(self._link.handle(event, time.monotonic()))
         if self._busy:
             return
@@ -176,11 +176,11 @@ class Worker:
 
     def _do(self, effect: LinkEffect) -> None:
         try:
-            self._carry_out(effect)
+            self._apply_one(effect)
         except Exception:  # a bug of ours: what is behind it must still happen
             log.exception("effect failed", effect=type(effect).__name__)
 
-    def _carry_out(self, effect: LinkEffect) -> None:
+    def _apply_one(self, effect: LinkEffect) -> None:
         match effect:
             case Send(frame=frame):
                 self._send(frame)
@@ -188,15 +188,15 @@ class Worker:
                 self._slots[slot].start(session, body)
             case EndSession(slot=slot, session=session, reason=reason):
                 self._slots[slot].end(session, reason, moderate=effect.moderate, quietly=effect.quietly)
-            case Ask(request=request):
+            case PassRequest(request=request):
                 self._slots[request.slot].ask(request, self._replying(self._socket))
-            case Refuse(request=request):
+            case RefuseRequest(request=request):
                 self._send(not_held(request))
-            case HangUp(reason=reason):
+            case CloseSocket(reason=reason):
                 log.info("link closed", reason=reason)
                 if self._socket is not None:
-                    self._socket.hang_up()
-            case Quit(failure=failure):
+                    self._socket.close_soon()
+            case EndProcess(failure=failure):
                 if not self._quit.done():
                     self._quit.set_result(failure)
 
@@ -210,7 +210,7 @@ class Worker:
         self._socket.send(link.write(frame))
 
     def _replying(self, socket: Socket | None) -> Callable[[link.Reply], None]:
-        """To the socket that asked; on another nobody waits for it."""
+        """Return a function that replies on the socket of the request; on another socket nobody waits for the reply."""
 
         def reply(answer: link.Reply) -> None:
             if socket is not None and socket is self._socket:
@@ -236,19 +236,19 @@ class Worker:
     # --- loading and the end -------------------------------------------------------------------------------------
 
     async def _load(self) -> None:
-        """One after another: the first puts the weights where the others find them."""
+        """Load the Slots one after another: the first puts the weights where the others find them."""
         total = len(self._slots)
         for done, slot in enumerate(self._slots):
             self._started.append(slot)
             await slot.runtime.start()
             async for progress in slot.runtime.loading():
-                self._handle(Loading((done + progress.fraction) / total, progress.text))
+                self._handle(LoadProgressed((done + progress.fraction) / total, progress.text))
             if not slot.runtime.is_loaded:
                 return  # the link knows, and ends this process
-        self._handle(Loaded())
+        self._handle(AllLoaded())
 
     def _stopped(self, task: asyncio.Task[None]) -> None:
-        """What serves has failed: the process ends with it."""
+        """End the process with the error of a task that failed."""
         if not task.cancelled() and (error := task.exception()) is not None and not self._quit.done():
             self._quit.set_exception(error)
 
@@ -273,18 +273,18 @@ class Worker:
 
 
 class _Away:
-    """Tells the operator that the coordinator is away: at once, then every so often, and when it is back."""
+    """Log lines that say that the coordinator is away, at once and then every ten seconds, and that it is back."""
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._since: float | None = None
-        self._told = -TELL_EVERY
+        self._reported_at = -REPORT_EVERY
 
-    def tell(self, error: LivereactorError) -> None:
+    def report(self, error: LivereactorError) -> None:
         now = time.monotonic()
         self._since = self._since or now
-        if now - self._told >= TELL_EVERY:
-            self._told = now
+        if now - self._reported_at >= REPORT_EVERY:
+            self._reported_at = now
             log.warning(
                 "coordinator not reached",
                 reason=error.message,
@@ -294,4 +294,4 @@ class _Away:
 
     def over(self) -> None:
         log.info("registered", coordinator=self._url)
-        self._since, self._told = None, -TELL_EVERY
+        self._since, self._reported_at = None, -REPORT_EVERY

@@ -1,6 +1,7 @@
-"""A request of the link, answered by an ASGI app of this process. No socket, no client library: 0.2 ms.
+"""Requests that a coordinator relays to a Slot, answered by an ASGI app of this process in 0.2 ms.
 
-What the app sends is kept whole, so it is bounded; a stream that does not end is cut off by the caller's patience.
+The app has the routes of a runtime's local mode, and those that only a coordinator may ask. Its answer is kept whole,
+so it is bounded; a stream that does not end is cut off by the caller's patience.
 """
 
 from __future__ import annotations
@@ -10,12 +11,18 @@ import base64
 from typing import Any, Final
 
 import structlog
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.responses import Response
 
-from livereactor.base.errors import ConflictError, LivereactorError, TooLargeError, UnavailableError
+from livereactor.base.errors import ConflictError, LivereactorError, NotFoundError, TooLargeError, UnavailableError
+from livereactor.media.thumbnail import thumbnail
 from livereactor.protocol import link
-from livereactor.runtime.http import CALLER
+from livereactor.protocol.http import AnnouncedUpload, read_body
+from livereactor.runtime.http import CALLER, observation_routes, session_routes, signalling_routes
+from livereactor.runtime.session.service import Runtime
 from livereactor.web.asgi import App, Message
-from livereactor.web.problems import REQUEST_ID, problem_response
+from livereactor.web.problems import REQUEST_ID, handle_errors, problem_response
+from livereactor.web.traced import Traced
 
 REPLY_BYTES: Final = 1024 * 1024  # of a body; as large as what may be sent to us
 _PASSED_ON: Final = frozenset({b"content-type", b"retry-after", b"allow"})
@@ -23,8 +30,42 @@ _PASSED_ON: Final = frozenset({b"content-type", b"retry-after", b"allow"})
 log = structlog.get_logger("livereactor.worker")
 
 
+def relayed_app(runtime: Runtime) -> App:
+    """Return the ASGI app of one Slot. It has no guard: its only caller, the coordinator, has checked the client."""
+    api = FastAPI(title="livereactor worker", docs_url=None, redoc_url=None, openapi_url=None)
+    for routes in (signalling_routes, session_routes, _coordinator_routes, observation_routes):
+        api.include_router(routes(runtime))
+    handle_errors(api, otherwise="this is a worker")
+    return Traced(api)
+
+
+def _coordinator_routes(runtime: Runtime) -> APIRouter:
+    routes = APIRouter()
+
+    @routes.post("/sessions/{sid}/uploads", status_code=201)
+    async def announce(sid: str, request: Request) -> dict[str, Any]:
+        runtime.must_be_open(sid)
+        announced = read_body(AnnouncedUpload, await request.body())
+        runtime.uploads.announce(announced)
+        return {"upload_id": announced.upload_id}
+
+    @routes.post("/sessions/{sid}/uploads/{upload}/landed", status_code=204)
+    async def landed(sid: str, upload: str) -> None:
+        runtime.must_be_open(sid)
+        runtime.uploads.landed(upload)
+
+    @routes.get("/thumbnail")
+    async def picture() -> Response:
+        pixels = runtime.newest_picture()
+        if pixels is None:
+            raise NotFoundError("the model has made no picture in this session yet; ask again later")
+        return Response(await asyncio.to_thread(thumbnail, pixels), media_type="image/jpeg")
+
+    return routes
+
+
 async def call(app: App, request: link.Request, *, patience: float) -> link.Reply:
-    """Answer a request; whatever happens, there is a reply.
+    """Answer a request; every error becomes a reply.
 
     Args:
         patience: seconds.
@@ -39,7 +80,7 @@ async def call(app: App, request: link.Request, *, patience: float) -> link.Repl
         text = f"{request.method} {request.path[:128]} was not answered within {patience:g} s; try again"
         return refusal(request, UnavailableError(text))
     except Exception:
-        # The app has an answer for what it did not foresee, and raises it once more for whoever runs it.
+        # The app has sent an answer to an unforeseen error, and raises the error once more for its server.
         log.exception("request failed", method=request.method, path=request.path.partition("?")[0][:128])
         if not answer.is_whole:
             return refusal(request, UnavailableError("the worker failed; its log says why"))
@@ -47,14 +88,14 @@ async def call(app: App, request: link.Request, *, patience: float) -> link.Repl
 
 
 def refusal(request: link.Request, error: LivereactorError) -> link.Reply:
-    """An error as the answer to a request, as HTTP would tell it."""
+    """Return an error as the reply to a request, as HTTP would carry it."""
     response = problem_response(error)
     headers = {name.decode(): value.decode() for name, value in response.raw_headers if name in _PASSED_ON}
     return link.Reply(id=request.id, status=response.status_code, headers=headers, body=bytes(response.body).decode())
 
 
 def not_held(request: link.Request) -> link.Reply:
-    """The answer to a request about what the Slot does not hold (any more)."""
+    """Return the reply to a request about a Session that the Slot does not hold."""
     error = ConflictError(
         "this worker does not hold that session any more; ask for the session again", code=link.FENCED
     )
@@ -87,7 +128,7 @@ def _scope(request: link.Request) -> dict[str, Any]:
 
 
 class _Answer:
-    """What the app sends, collected."""
+    """The answer of the app, collected."""
 
     def __init__(self, request: link.Request) -> None:
         self._request = request
