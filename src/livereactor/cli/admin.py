@@ -1,4 +1,4 @@
-"""Where operators' commands act: on the data folder of this machine, or on a coordinator that runs elsewhere."""
+"""The target of operators' commands: the data folder on this machine, or a running coordinator."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 TIMEOUT: Final = 30.0  # seconds for one answer of a coordinator
-_NOT_LET_IN: Final = (401, 403)
-_ANSWER_CHARS: Final = 500  # of an answer that is no problem of ours
+_UNAUTHENTICATED: Final = (401, 403)
+_ANSWER_CHARS: Final = 500  # shown of an error that is not in our JSON format
 
 
 class RemoteError(LivereactorError):
-    """What a coordinator answered instead of doing it; `code` and `message` are its own."""
+    """An error that a coordinator answered, with the coordinator's own `code` and `message`."""
 
 
 @dataclass(frozen=True, slots=True)
 class AdminTarget:
-    """What a command acts on; see the options of that name."""
+    """The data folder or coordinator that a command works on, from the options of the same names."""
 
     data_dir: Path | None = None
     coordinator: str | None = None
@@ -37,16 +37,16 @@ class AdminTarget:
 
     @property
     def is_remote(self) -> bool:
-        """A coordinator, not a folder."""
+        """Whether the target is a coordinator rather than a folder."""
         return self.coordinator is not None
 
     def settings(self) -> Settings:
-        """Those in force here."""
+        """Return the settings in force on this machine."""
         given = {} if self.data_dir is None else {"coordinator.data_dir": self.data_dir}
         return resolve(Path(), command_line=given).settings
 
     def operate(self, work: Callable[[Data], Awaitable[T]], *, make: bool = False) -> T:
-        """Run `work` on the data folder; `make` makes one that is not there."""
+        """Run `work` on the data folder; with `make`, create the folder if it does not exist."""
         from livereactor.wiring.data import open_data
 
         _keep_stdout_clean()
@@ -58,12 +58,12 @@ class AdminTarget:
         return asyncio.run(whole())
 
     def call(self, method: str, path: str, body: object = None) -> Any:
-        """One request to the coordinator; its JSON answer, or None.
+        """Send one request to the coordinator and return its JSON answer, or None.
 
         Raises:
-            UsageError: the URL is none.
-            UnavailableError: it cannot be reached.
-            RemoteError: it refused.
+            UsageError: the URL is invalid.
+            UnavailableError: the coordinator cannot be reached.
+            RemoteError: the coordinator answered with an error.
         """
         import httpx2
 
@@ -73,9 +73,9 @@ class AdminTarget:
         try:
             answer = httpx2.request(method, url + path, json=body, headers=headers, timeout=TIMEOUT)
         except (httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
-            raise UsageError(f"{url!r} is no URL; write https://host:port") from error
+            raise UsageError(f"{url!r} is not a URL; write https://host:port") from error
         except httpx2.TransportError as error:
-            raise UnavailableError(f"could not reach {url} ({_reason(error)}); is it running?") from error
+            raise UnavailableError(f"could not reach {url} ({_reason(error)}); check that it is running") from error
         content: Any = None
         if answer.content:
             try:
@@ -86,18 +86,18 @@ class AdminTarget:
             return content
         problem = cast("dict[str, Any]", content) if isinstance(content, dict) else {}
         text = str(problem.get("error") or f"{url} answered {answer.status_code}")
-        if answer.status_code in _NOT_LET_IN and not key:
-            text += "; give a key with the scope `admin` by --key or LIVEREACTOR_API_KEY"
+        if answer.status_code in _UNAUTHENTICATED and not key:
+            text += "; pass a key with the scope `admin` with --key or LIVEREACTOR_API_KEY"
         raise RemoteError(text, code=str(problem.get("code") or "SERVER_ERROR"))
 
 
 def _reason(error: Exception) -> str:
     text = str(error) or type(error).__name__
-    return text.rpartition("] ")[2].lower()  # without the number of the error
+    return text.rpartition("] ")[2].lower()  # without the error number
 
 
 def _keep_stdout_clean() -> None:
-    """stdout is the result's; what an operator does himself needs no telling, what wants a look goes to stderr."""
+    """Keep stdout for the result: log warnings and errors only, to stderr."""
     import structlog
 
     structlog.configure(

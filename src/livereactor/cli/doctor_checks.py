@@ -1,5 +1,7 @@
-"""What `livereactor doctor` looks at: one function a check, each with a fix to offer. Asks only this machine and what
-it is told to ask."""
+"""The checks of `livereactor doctor`, one function each, with a fix for each problem.
+
+They contact only this machine and the servers named in the settings.
+"""
 
 from __future__ import annotations
 
@@ -30,9 +32,12 @@ from livereactor.wiring.networks import public_addresses
 _GIB = 1024**3
 _STUN_MAGIC = 0x2112A442  # RFC 8489, section 5
 _REFUSALS = {
-    401: ("does not take the credentials", "make secret, or user and password, its own, and set both clocks (NTP)"),
-    486: ("has no relay left for this user", "raise user-quota in its configuration"),
-    508: ("has no relay left", "widen min-port and max-port in its configuration"),
+    401: (
+        "does not take the credentials",
+        "use the server's own secret, or user and password; synchronise clocks (NTP)",
+    ),
+    486: ("has no relay left for this user", "raise user-quota in the server's configuration"),
+    508: ("has no relay left", "widen min-port and max-port in the server's configuration"),
 }
 _PRIVATE = [
     ipaddress.ip_network(each)
@@ -42,7 +47,7 @@ _PRIVATE = [
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the report; `fix` is empty where nothing is to be done."""
+    """One line of the report; `fix` is empty if there is nothing to do."""
 
     check: str
     status: Literal["ok", "warn", "fail"]
@@ -51,7 +56,7 @@ class Finding:
 
 
 def findings(settings: Settings, url: str | None) -> list[Finding]:
-    """Run every check, in the order a newcomer would meet the troubles."""
+    """Run every check, in the order in which a newcomer would meet the problems."""
     checks: list[Callable[[], Finding]] = [
         _python,
         lambda: _engine(settings.runtime.engine),
@@ -73,7 +78,7 @@ def findings(settings: Settings, url: str | None) -> list[Finding]:
 
 
 def turn_findings(settings: Settings) -> list[Finding]:
-    """Whether each TURN server relays for clients that show what we would give them."""
+    """Check that each TURN server relays for clients with the credentials that we would give them."""
     return [_relay(*relay) for relay in _relays(settings)]
 
 
@@ -83,14 +88,14 @@ def _python() -> Finding:
 
 
 def _engine(name: str) -> Finding:
-    """A whole connection of the engine with itself: what a browser would need, without one."""
+    """Connect the engine to itself: everything a browser needs, without a browser."""
     from livereactor.engine.default import make_engine
 
     async def connect() -> tuple[str, float]:
         engine = make_engine(name)
         began = time.monotonic()
         try:
-            # An engine that cannot reach itself starts all the same, for a network may come later; it only says so.
+            # An engine that cannot reach itself starts anyway, as a network may come later. It only logs a warning.
             with capture_logs() as said:
                 await asyncio.wait_for(engine.start(), 15)
             for record in said:
@@ -109,10 +114,10 @@ def _engine(name: str) -> Finding:
         return Finding(
             "media engine",
             "fail",
-            "no connection with itself in 15 s",
-            "allow UDP between this machine's own addresses in its firewall",
+            "could not connect to itself within 15 s",
+            "allow UDP between this machine's own addresses in the firewall",
         )
-    return Finding("media engine", "ok", f"{used}: connected with itself in {seconds * 1000:.0f} ms")
+    return Finding("media engine", "ok", f"{used}: connected to itself in {seconds * 1000:.0f} ms")
 
 
 def _codecs() -> Finding:
@@ -149,7 +154,7 @@ def _gpu() -> Finding:
     except subprocess.TimeoutExpired:
         return Finding("gpu", "warn", "nvidia-smi does not answer", "restart the driver")
     if done.returncode != 0:
-        return Finding("gpu", "warn", "nvidia-smi failed", "install the driver that fits the card")
+        return Finding("gpu", "warn", "nvidia-smi failed", "install the driver for this GPU")
     return Finding("gpu", "ok", done.stdout.strip().replace("\n", "; ") + " free")
 
 
@@ -160,7 +165,7 @@ def _port(host: str, port: int) -> Finding:
             probe.bind((host, port))
         except OSError as error:
             reason = error.strerror or str(error)
-            return Finding("port", "warn", f"{host}:{port}: {reason.lower()}", "choose another one with --port")
+            return Finding("port", "warn", f"{host}:{port}: {reason.lower()}", "choose another port with --port")
     return Finding("port", "ok", f"{host}:{port} is free")
 
 
@@ -170,7 +175,7 @@ def _public(setting: str) -> Finding:
     except ConfigError as error:
         trouble, _, fix = error.message.partition("; ")
         return Finding("public address", "fail", trouble, fix)
-    return Finding("public address", "ok", f"answers name {', '.join(addresses)}")
+    return Finding("public address", "ok", f"clients will use {', '.join(addresses)}")
 
 
 def _disk() -> Finding:
@@ -181,7 +186,7 @@ def _disk() -> Finding:
 
 
 def _blobs(url: str) -> Finding:
-    """Written, read, listed, deleted; and whether it refuses to overwrite, which is what our promises rest on."""
+    """Write, read, list and delete a blob, and check that the store refuses to overwrite: our guarantees need that."""
     from livereactor.blobs.checking import trouble_with
     from livereactor.wiring.blobs import open_blobs
 
@@ -190,13 +195,13 @@ def _blobs(url: str) -> Finding:
             trouble, _, fix = asyncio.run(trouble_with(open_blobs(url))).partition("; ")
         except LivereactorError as error:
             trouble, _, fix = error.message.partition("; ")
-            for record in said:  # the adapter's own words, which no client may see
+            for record in said:  # the adapter's own words, which clients may not see
                 trouble, fix = record["reason"], record.get("todo", fix)
     return Finding("blobs", "fail", f"{url}: {trouble}", fix) if trouble else Finding("blobs", "ok", url)
 
 
 def _stun(url: str) -> Finding:
-    """One binding request (RFC 8489, section 2); any answer with our transaction id will do."""
+    """Send one binding request (RFC 8489, section 2); any answer with our transaction id counts."""
     try:
         host, port = _host_port(url.partition(":")[2], 3478)
         transaction = secrets.token_bytes(12)
@@ -209,12 +214,12 @@ def _stun(url: str) -> Finding:
             "stun", "warn", f"{url}: {error or 'no answer'}", "remove it from [turn] stun, or open UDP to it"
         )
     if answer[8:20] != transaction:
-        return Finding("stun", "warn", f"{url}: answered with something else", "check host and port")
+        return Finding("stun", "warn", f"{url}: the answer is not from a STUN server", "check the host and port")
     return Finding("stun", "ok", f"{url} answers")
 
 
 def _relays(settings: Settings) -> Iterator[tuple[str, str, str]]:
-    """Each server's URL, with credentials that it should take."""
+    """Yield each TURN server's URL with credentials that it should accept."""
     turn = settings.turn
     for entry in turn.turn:
         username, password, url = entry.split(";")
@@ -228,12 +233,14 @@ def _relay(url: str, username: str, password: str) -> Finding:
     try:
         address = relayed_address(url, username, password)
     except RelayRefusedError as error:
-        text, fix = _REFUSALS.get(error.code, (f"refuses with {error.code}", "see its log"))
+        text, fix = _REFUSALS.get(error.code, (f"refuses with {error.code}", "see the server's log"))
         return Finding("turn", "warn", f"{url} {text}", fix)
     except (OSError, ValueError) as error:
-        return Finding("turn", "warn", f"{url}: {error}", "check host, port and transport, and open them to clients")
+        return Finding(
+            "turn", "warn", f"{url}: {error}", "check the host, port and transport, and open them to clients"
+        )
     if any(ipaddress.ip_address(address) in each for each in _PRIVATE):
-        fix = f"set external-ip in its configuration to its public address, as PUBLIC/{address}"
+        fix = f"set external-ip in the server's configuration to PUBLIC/{address}, with its public address"
         return Finding("turn", "warn", f"{url} relays from {address}, which others cannot reach", fix)
     return Finding("turn", "ok", f"{url} relays from {address}")
 
@@ -243,7 +250,7 @@ def _server(url: str) -> Finding:
         answer = httpx2.get(url.rstrip("/") + "/health", timeout=5)
         body = answer.json()
     except (httpx2.HTTPError, ValueError) as error:
-        return Finding("server", "fail", f"{url}: {error}", "start it, or correct --url")
+        return Finding("server", "fail", f"{url}: {error}", "start the server, or correct --url")
     text = f"{url}: {body.get('status', '?')}, {body.get('state', '?')}"
     if (date := answer.headers.get("date")) is not None:
         ahead = time.time() - parsedate_to_datetime(date).timestamp()
@@ -255,7 +262,7 @@ def _server(url: str) -> Finding:
         "server",
         "ok" if answer.status_code == 200 else "fail",
         text,
-        "" if answer.status_code == 200 else "see its log",
+        "" if answer.status_code == 200 else "see the server's log",
     )
 
 

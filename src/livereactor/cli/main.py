@@ -1,6 +1,6 @@
-"""The `livereactor` command: gathers the groups and turns errors into exit codes.
+"""The `livereactor` command: registers all commands and turns errors into exit codes.
 
-0 ok · 1 failure · 2 usage · 3 model failed to load · 130 interrupted (for `run`, `dev` and `demo` Ctrl-C is the end: 0)
+0 ok · 1 failure · 2 usage · 3 model failed to load · 130 interrupted (0 for `run`, `dev` and `demo`, which Ctrl-C ends)
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from livereactor.cli.process_exit import ProcessExit
 
 app = typer.Typer(
     name="livereactor",
-    help="Put a real-time AI model on the network: watch its frames as they are made, steer it while it runs.",
+    help="Put a real-time AI model on the network, watch its frames live, and control it while it runs.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -64,12 +64,12 @@ for group in (
 
 
 def main() -> None:
-    """Run the command line; every error is one sentence on stderr and an exit code."""
-    ending = ProcessExit()
+    """Run the command line. Every error becomes one sentence on stderr and an exit code."""
+    process_exit = ProcessExit()
     try:
         _run()
     except SystemExit as end:
-        ending.told(end)
+        process_exit.note(end)
         raise
 
 
@@ -80,14 +80,14 @@ def _run() -> None:
         print(f"livereactor: {error.message}", file=sys.stderr)
         sys.exit(_exit_code(error))
     except BrokenPipeError:
-        sys.exit(1)  # the reader of our stdout has gone, as in `livereactor limits | head -1`
+        sys.exit(1)  # the reader of stdout is gone, as in `livereactor limits | head -1`
 
 
 def _exit_code(error: LivereactorError) -> int:
     match error:
         case ModelLoadError():
             return 3
-        case ConfigError():  # a port in use, a malformed file: the command line itself was fine
+        case ConfigError():  # a port in use or a malformed file: the command line itself was correct
             return 1
         case UsageError():
             return 2

@@ -10,20 +10,24 @@ import typer
 
 DataDir = Annotated[
     Path | None,
-    typer.Option("--data-dir", help="Data folder to act on.", show_default="LIVEREACTOR_DATA_DIR or livereactor-data"),
+    typer.Option("--data-dir", help="Data folder to use.", show_default="LIVEREACTOR_DATA_DIR or livereactor-data"),
 ]
-CoordinatorUrl = Annotated[str | None, typer.Option("--coordinator", help="URL of a running coordinator to act on.")]
+CoordinatorUrl = Annotated[
+    str | None, typer.Option("--coordinator", help="URL of a running coordinator to use instead of the data folder.")
+]
 AdminKey = Annotated[
     str | None,
-    typer.Option("--key", help="API key for --coordinator.", show_default="LIVEREACTOR_API_KEY"),
+    typer.Option("--key", help="API key for the coordinator.", show_default="LIVEREACTOR_API_KEY"),
 ]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, for scripts.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object per line, for scripts.")]
 Key = Annotated[
     str | None, typer.Option("--key", help="API key for a coordinator.", show_default="LIVEREACTOR_API_KEY")
 ]
-Jwt = Annotated[str | None, typer.Option("--jwt", help="A token, instead of a key.", show_default="LIVEREACTOR_JWT")]
+Jwt = Annotated[
+    str | None, typer.Option("--jwt", help="Token to use instead of a key.", show_default="LIVEREACTOR_JWT")
+]
 
 
 def from_environment(name: str) -> str | None:
-    """What the environment says; as `Reactor` reads it."""
+    """Return LIVEREACTOR_<name> or REACTOR_<name> from the environment, as `Reactor` does; None = not set."""
     return os.environ.get(f"LIVEREACTOR_{name}") or os.environ.get(f"REACTOR_{name}") or None

@@ -54,13 +54,13 @@ from livereactor.protocol import v0, v1
 from livereactor.protocol.json_text import parse_json
 
 TO_CONNECT: Final = 5.0  # seconds for a name, a connection, a handshake
-QUEUED: Final = 60.0  # seconds for a Session to be ready: a model that loads, a queue that moves
-CLOCK: Final = 30.0  # seconds that the clocks may differ before tokens are in doubt
-CERTIFICATE: Final = 14.0  # days that a certificate should still have
+QUEUED: Final = 60.0  # seconds for a session to become ready: a model may load, or a queue move
+CLOCK: Final = 30.0  # seconds by which clocks may differ; beyond that, tokens may fail
+CERTIFICATE: Final = 14.0  # days that a certificate should still be valid
 
-PATIENCE: Final = 15.0  # seconds for each step: ICE itself gives up later
-POLLS: Final = 7  # for an answer, where the server does not hold the first: 13 s in all
-LOOK: Final = 0.02  # seconds between two looks at what ICE has found
+PATIENCE: Final = 15.0  # seconds for each media step: ICE itself gives up later
+POLLS: Final = 7  # polls for an answer if the server does not hold the first: 13 s in all
+LOOK: Final = 0.02  # seconds between two checks of the ICE candidates
 _USES: Final = {"recvonly": Use.RECEIVE, "sendonly": Use.SEND}
 
 Outcome: TypeAlias = Literal["ok", "warn", "fail"]
@@ -68,7 +68,7 @@ Outcome: TypeAlias = Literal["ok", "warn", "fail"]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One line of the report; `fix` is empty where nothing is to be done."""
+    """One line of the report; `fix` is empty if there is nothing to do."""
 
     check: str
     status: Outcome
@@ -77,8 +77,8 @@ class Step:
     took_ms: float = 0.0
 
 
-class StepFailed(Exception):  # noqa: N818  (a step's outcome, raised from within it)
-    """The step cannot be done: what is wrong, and what to do."""
+class StepFailed(Exception):  # noqa: N818  (the outcome of a step, raised inside it)
+    """The step failed: what is wrong, and what to do."""
 
     def __init__(self, text: str, fix: str) -> None:
         super().__init__(text)
@@ -87,12 +87,12 @@ class StepFailed(Exception):  # noqa: N818  (a step's outcome, raised from withi
 
 @dataclass(frozen=True, slots=True)
 class ServerTarget:
-    """What to probe.
+    """The server and model to probe.
 
     Attributes:
-        model: None = the only, or the first, that the server has.
-        local: it is a runtime, even if it does not describe itself as one.
-        api_key, jwt: what is shown to a coordinator.
+        model: None = the server's only or first model.
+        local: treat the server as a runtime, even if it does not identify itself as one.
+        api_key, jwt: credentials for a coordinator.
     """
 
     url: str
@@ -103,22 +103,22 @@ class ServerTarget:
 
 
 async def run_probe(target: ServerTarget) -> AsyncIterator[Step]:
-    """Try one step after the other; raises ValueError where the URL is none."""
+    """Try one step after another; raise ValueError if the URL is invalid."""
     path = _Probe(target)
-    engine = asyncio.create_task(_engine(), name="probe engine")  # what it takes to load is not the network's
+    engine = asyncio.create_task(_engine(), name="probe engine")  # its load time must not count as the network's
     try:
         await asyncio.wait([engine])
         for name, check in path.checks(engine):
             began = time.monotonic()
             step = await _tried(name, check)
-            if step is None:  # nothing to try here
+            if step is None:  # the step does not apply
                 continue
             yield replace(step, took_ms=(time.monotonic() - began) * 1000)
             if step.status == "fail":
                 break
     finally:
         ended = await path.close()
-        engine.cancel()  # where it is still on its way
+        engine.cancel()  # if it is still starting
         if engine.done() and not engine.cancelled() and engine.exception() is None:
             await engine.result().aclose()
     if ended is not None:
@@ -126,11 +126,11 @@ async def run_probe(target: ServerTarget) -> AsyncIterator[Step]:
 
 
 async def resolve_target(target: ServerTarget) -> ServerTarget:
-    """The same with its model and whether it is a runtime, as the server says; opens no Session.
+    """Complete the target with the server's model and kind, without opening a session.
 
     Raises:
-        ValueError: the URL is none.
-        UnavailableError: a step to the server fails; the message says which, and what to do.
+        ValueError: the URL is invalid.
+        UnavailableError: a step to the server failed; the message says which, and what to do.
     """
     path = _Probe(target)
     try:
@@ -144,7 +144,7 @@ async def resolve_target(target: ServerTarget) -> ServerTarget:
 
 
 async def _engine() -> Engine:
-    importlib.import_module("httpx2")  # likewise
+    importlib.import_module("httpx2")  # its load time must not count either
     engine = make_engine()
     await engine.start()
     return engine
@@ -157,11 +157,11 @@ async def _tried(name: str, check: Callable[[], Awaitable[Step | None]]) -> Step
         return Step(name, "fail", failed.text, failed.fix)
     except LivereactorError as error:
         text, _, fix = error.message.partition("; ")
-        return Step(name, "fail", f"[{error.code}] {text}", fix or "read the server's log at this time")
+        return Step(name, "fail", f"[{error.code}] {text}", fix or "read the server's log")
 
 
 class _Probe:
-    """What the steps so far have found."""
+    """A probe in progress: everything that the steps so far have found."""
 
     def __init__(self, target: ServerTarget) -> None:
         self._target = target
@@ -179,7 +179,7 @@ class _Probe:
         self._media: MediaPath | None = None
 
     def checks(self, engine: asyncio.Task[Engine]) -> list[tuple[str, Callable[[], Awaitable[Step | None]]]]:
-        """Name and function of each step, in order."""
+        """Return the name and function of each step, in order."""
         return [
             *self.checks_before_session(),
             ("session", self._open),
@@ -192,7 +192,7 @@ class _Probe:
         ]
 
     def checks_before_session(self) -> list[tuple[str, Callable[[], Awaitable[Step | None]]]]:
-        """Those that change nothing at the server."""
+        """Return the steps that change nothing on the server."""
         return [
             ("dns", self._dns),
             ("tcp", self._tcp),
@@ -203,14 +203,14 @@ class _Probe:
         ]
 
     async def found(self) -> ServerTarget:
-        """The target as the steps have found it; a runtime must have no Session."""
+        """Return the target as the steps have found it; raise if it is a runtime with a session."""
         assert self._api is not None
         if self._api.local and object_of(await self._get("/health")).get("state") == "serving":
-            raise UnavailableError("somebody's session is running there; try again when it is over")
+            raise UnavailableError("a session is running there; try again when it has ended")
         return replace(self._target, model=self._model, local=self._api.local)
 
     async def close(self) -> Step | None:
-        """End what was begun."""
+        """Close everything and end the session; return the step that ended it, if any."""
         if self._media is not None:
             await self._media.aclose()
         try:
@@ -238,7 +238,7 @@ class _Probe:
         except (OSError, UnicodeError, TimeoutError) as error:
             why = getattr(error, "strerror", None) or "no answer"
             raise StepFailed(
-                f"{self._host}: {why.lower()}", "check the name for a slip, and that this machine's DNS answers"
+                f"{self._host}: {why.lower()}", "check the spelling of the name, and that DNS works on this machine"
             ) from error
         self._addresses = list(dict.fromkeys(str(each[4][0]) for each in found))
         return Step("dns", "ok", f"{self._host} is {', '.join(self._addresses)}")
@@ -257,12 +257,12 @@ class _Probe:
                     f"{address}: {'refused' if isinstance(error, ConnectionRefusedError) else error.strerror}"
                 )
             else:
-                text = f"{address} takes connections on port {self._port}"
+                text = f"{address} accepts connections on port {self._port}"
                 if troubles:
-                    fix = "take the dead addresses out of DNS, or serve on them: some clients try them first"
+                    fix = "remove the dead addresses from DNS, or serve on them: some clients try them first"
                     return Step("tcp", "warn", f"{text}; {'; '.join(troubles)}", fix)
                 return Step("tcp", "ok", text)
-        fix = f"start the server, correct the port, or open TCP {self._port} in the firewall between"
+        fix = f"start the server, correct the port, or open TCP {self._port} in the firewall"
         raise StepFailed(f"port {self._port}: {'; '.join(troubles)}", fix)
 
     async def _tls(self) -> Step | None:
@@ -272,16 +272,16 @@ class _Probe:
             async with asyncio.timeout(TO_CONNECT):
                 _, writer = await asyncio.open_connection(self._host, self._port, ssl=ssl.create_default_context())
         except ssl.SSLCertVerificationError as error:
-            fix = f"give the server a certificate for {self._host} of an authority that this machine trusts"
+            fix = f"give the server a certificate for {self._host} from an authority that this machine trusts"
             raise StepFailed(error.verify_message.lower(), fix) from error
         except (OSError, TimeoutError) as error:
-            reason = getattr(error, "reason", None) or "handshake cut off, or no answer to it"
-            fix = "check that this port speaks TLS (http:// where it does not), and look for a proxy between"
+            reason = getattr(error, "reason", None) or "the handshake failed"
+            fix = "check that this port uses TLS (if not, use http://), and look for a proxy in between"
             raise StepFailed(str(reason).lower().replace("_", " "), fix) from error
         tls: Any = writer.get_extra_info("ssl_object")
         writer.close()
         left = (ssl.cert_time_to_seconds(tls.getpeercert()["notAfter"]) - time.time()) / 86_400
-        text = f"{tls.version()}, certificate good for {left:.0f} days"
+        text = f"{tls.version()}, certificate valid for {left:.0f} days"
         if left < CERTIFICATE:
             return Step("tls", "warn", text, "renew the certificate")
         return Step("tls", "ok", text)
@@ -292,19 +292,21 @@ class _Probe:
         answer = await self._get("/health")
         if 300 <= answer.status < 400:
             fix = f"probe {answer.headers.get('location', 'that address')} instead"
-            raise StepFailed(f"/health is answered with a redirect ({answer.status})", fix)
+            raise StepFailed(f"/health redirects ({answer.status})", fix)
         body = object_of(answer)
         if answer.status == 404 and not answer.body.lstrip().startswith(b"<"):
-            return Step("http", "warn", "it answers, and has no /health", "check the address, should a later step fail")
+            return Step(
+                "http", "warn", "the server answers, but has no /health", "if a later step fails, check the address"
+            )
         status = body.get("status")
         if not isinstance(status, str):
             raise StepFailed(
-                f"/health is answered with {answer.status}, and not as a Reactor server answers",
-                "check the address, and the path where the server is below one",
+                f"/health answers {answer.status}, but not as a Reactor server does",
+                "check the address, including the path if the server is below one",
             )
         text = ", ".join(str(body[key]) for key in ("status", "state", "detail") if body.get(key))
         if body.get("state") == "loading":
-            return Step("http", "warn", text, "wait until the model is loaded; its log says how far it is")
+            return Step("http", "warn", text, "wait until the model is loaded; the log shows its progress")
         if answer.status != 200:
             raise StepFailed(text, "see the server's log")
         if (date := answer.headers.get("date")) is not None:
@@ -323,29 +325,30 @@ class _Probe:
                 return Step(
                     "server", "warn", f"a runtime with the model {self._model}, not {wanted}", "check the address"
                 )
-            return Step("server", "ok", f"a runtime with the model {self._model or 'it does not name'}")
+            named = f"with the model {self._model}" if self._model else "that does not name its model"
+            return Step("server", "ok", f"a runtime {named}")
         models = names_of(object_of(await self._get("/models")).get("models"))
         if self._model is None and not models:
-            fix = "check the address, the path in it too; of a coordinator that does not tell, say one with --model"
-            raise StepFailed("it answers, and names no models", fix)
+            fix = "check the address and its path; if the coordinator does not list models, name one with --model"
+            raise StepFailed("the server answers, but lists no models", fix)
         if self._model is not None and models and bare_name(self._model) not in models:
-            raise StepFailed(
-                f"a coordinator without {self._model}; it has {', '.join(models)}", "say another with --model"
-            )
+            text = f"the coordinator has no model {self._model}, but {', '.join(models)}"
+            raise StepFailed(text, "choose one of them with --model")
         self._model = self._model or models[0]
-        return Step("server", "ok", f"a coordinator with {', '.join(models) or 'models it does not name'}")
+        listed = f"with {', '.join(models)}" if models else "that lists no models"
+        return Step("server", "ok", f"a coordinator {listed}")
 
     async def _token(self) -> Step:
         assert self._api is not None
         if self._api.local:
-            return Step("token", "ok", "none needed")
+            return Step("token", "ok", "not needed")
         if not self._credentials.are_given:
-            raise StepFailed("no credentials", "set LIVEREACTOR_API_KEY, or give --key or --jwt")
+            raise StepFailed("no credentials", "set LIVEREACTOR_API_KEY, or pass --key or --jwt")
         if self._target.jwt:
             return _told_by(self._target.jwt)
         self._credentials.ask_for(model=(self._model or "").partition("@")[0])
         await self._credentials.header(lambda key, grant: minted(self._http, self._url, key, grant))
-        return Step("token", "ok", "the API key was exchanged for one")
+        return Step("token", "ok", "minted with the API key")
 
     async def _open(self) -> Step:
         assert self._api is not None
@@ -354,25 +357,30 @@ class _Probe:
         give_up_at = time.monotonic() + QUEUED
         while self._session.capabilities is None:
             if self._session.state == "CLOSED":
-                why = self._session.end_reason or "without a reason"
-                raise StepFailed(f"the session ended: {why}", "see the log of the coordinator and of its worker")
+                why = self._session.end_reason or "no reason given"
+                raise StepFailed(f"the session ended: {why}", "see the logs of the coordinator and its worker")
             if time.monotonic() > give_up_at:
                 raise StepFailed(
                     f"not ready after {QUEUED:g} s; {_waiting(self._session)}", "add a worker, or try later"
                 )
-            await asyncio.sleep(0.05)  # servers that hold the answer do not need it
+            await asyncio.sleep(0.05)  # not needed with servers that hold the answer
             self._session = await self._api.session(self._session.session_id, wait=5.0, version=self._session.version)
         if not self._is_ours:
-            return Step("session", "warn", "one is running; the probe looks in on it", "probe again when it is over")
+            return Step(
+                "session", "warn", "a session is already running; the probe joined it", "probe again when it has ended"
+            )
         return Step("session", "ok", f"{self._session.session_id} is ready")
 
     async def _version(self) -> Step:
         assert self._session is not None
         theirs, ours = self._session.server_info.server_version, version("livereactor")
-        text = f"server {theirs or 'of unknown version'}, this client {ours}"
+        text = f"server {theirs or '(unknown version)'}, client {ours}"
         if theirs.startswith("2."):
             return Step(
-                "version", "warn", f"{text}: it sends no replies to commands", "upgrade the server to 3 or later"
+                "version",
+                "warn",
+                f"{text}: this server sends no replies to commands",
+                "upgrade the server to version 3 or later",
             )
         return Step("version", "ok", text)
 
@@ -388,33 +396,33 @@ class _Probe:
         assert self._api is not None
         assert self._session is not None
         await self._api.end_session(self._session.session_id)
-        return Step("end", "ok", "the session is ended")
+        return Step("end", "ok", "the session has ended")
 
     async def _get(self, path: str) -> HttpAnswer:
         return await self._http.ask("GET", self._url + path, headers={})
 
 
 def _told_by(jwt: str) -> Step:
-    """How long the token says that it counts; whether it does is the server's to say."""
+    """Report how long the token is valid by its own claims; only the server can verify it."""
     try:
         claims: object = parse_json(urlsafe_b64decode(jwt.split(".")[1] + "=="), "a token", limit=ANSWER_BYTES)
         left = float(cast("dict[str, Any]", claims)["exp"]) - time.time()
     except (LivereactorError, IndexError, KeyError, TypeError, ValueError):
-        return Step("token", "warn", "one was given, and it does not say how long it counts", "mint one with a key")
+        return Step("token", "warn", "the token does not say when it expires", "mint a token with a key")
     if left <= 0:
-        raise StepFailed(f"the token expired {-left:.0f} s ago", "mint a new one: livereactor token")
-    return Step("token", "ok", f"counts for {left / 60:.0f} min")
+        raise StepFailed(f"the token expired {-left:.0f} s ago", "mint a new one with `livereactor token`")
+    return Step("token", "ok", f"valid for {left / 60:.0f} min")
 
 
 def _waiting(session: ReceivedDescriptor) -> str:
     queue = session.queue
     if queue is None:
-        return f"its state is {session.state}"
+        return f"the session is {session.state}"
     return f"position {queue.position} of {queue.length} in the queue"
 
 
 def object_of(answer: HttpAnswer) -> dict[str, Any]:
-    """The JSON object of an answer; empty where it is none."""
+    """Return the JSON object of an answer; empty if the answer is not one."""
     try:
         value: object = parse_json(answer.body, "an answer", limit=ANSWER_BYTES)
     except PeerError:
@@ -423,24 +431,24 @@ def object_of(answer: HttpAnswer) -> dict[str, Any]:
 
 
 def bare_name(model: str) -> str:
-    """A model's name without its owner and version."""
+    """Return a model's name without its owner and version."""
     return model.partition("@")[0].rpartition("/")[2]
 
 
 def names_of(listed: object) -> list[str]:
-    """Of models, as far as they are described as we know it."""
+    """Return the names of listed models; skip entries in a format that we do not know."""
     entries = cast("list[object]", listed) if isinstance(listed, list) else []
     names = [cast("dict[str, object]", each).get("name") for each in entries if isinstance(each, dict)]
     return [name for name in names if isinstance(name, str)]
 
 
 class MediaPath:
-    """From the offer to the first frame.
+    """The media connection of a probe, from the offer to the first frame, brought up piece by piece.
 
     Args:
-        api: the server's.
-        session: ready.
-        engine: started, or on its way.
+        api: API of the server.
+        session: a session that is ready.
+        engine: the engine, started or starting.
     """
 
     def __init__(self, api: Api, session: ReceivedDescriptor, engine: asyncio.Task[Engine]) -> None:
@@ -458,10 +466,10 @@ class MediaPath:
         self._servers: tuple[IceServer, ...] = ()
 
     async def step(self, name: str) -> tuple[str | None, str]:
-        """Do one; what it found, None where there is nothing to try, and what to do where that is not as it should be.
+        """Run one step; return its result (None = the step does not apply) and advice (empty = none).
 
         Raises:
-            LivereactorError: it failed; the sentence says what to do.
+            LivereactorError: the step failed; the message says what to do.
         """
         return await {
             "signalling": self._signalling,
@@ -472,7 +480,7 @@ class MediaPath:
         }[name]()
 
     async def aclose(self) -> None:
-        """Close the Connection."""
+        """Close the connection."""
         if self._trickling is not None:
             self._trickling.cancel()
         if self._peer is not None:
@@ -497,16 +505,16 @@ class MediaPath:
     async def _ice(self) -> tuple[str, str]:
         assert self._peer is not None
         pair = await self._pair()
-        round_trip = "" if pair.rtt_ms is None else f", {pair.rtt_ms:.0f} ms there and back"
+        round_trip = "" if pair.rtt_ms is None else f", {pair.rtt_ms:.0f} ms round trip"
         relay = f" by {pair.relay_protocol}" if pair.relay_protocol else ""
         remote = f" to {pair.remote_type}" if pair.remote_type else ""
         text = f"{pair.local_type or 'a path'}{relay}{remote}{round_trip}"
         if pair.local_type == "relay":
-            return text, "no direct path: open UDP between the two if a relay's delay and cost matter"
+            return text, "no direct path: open UDP between both sides to avoid the delay and cost of a relay"
         return text, ""
 
     async def _pair(self) -> CandidatePair:
-        """The first pair that answers checks; how many were tried is said where none does."""
+        """Return the first candidate pair that works; if none does, raise with the number of pairs tried."""
         assert self._peer is not None
         tried: tuple[CandidatePair, ...] = ()
         give_up_at = time.monotonic() + PATIENCE
@@ -515,19 +523,19 @@ class MediaPath:
             for pair in tried:
                 if pair.succeeded:
                     return pair
-            if self._state is PeerState.CONNECTED:  # of an engine that tells no pairs
+            if self._state is PeerState.CONNECTED:  # the engine does not report pairs
                 return CandidatePair("", nominated=True, succeeded=True)
             await asyncio.sleep(LOOK)
         relays = any(url.startswith("turn") for each in self._servers for url in each.urls)
         advice = (
-            "the relays offered cannot be reached either: open their ports to this machine"
+            "the relays cannot be reached either; open their ports to this machine"
             if relays
-            else "open UDP between this machine and the worker, or give the server a relay ([turn] in its settings)"
+            else "open UDP between this machine and the worker, or configure a relay ([turn] in the server's settings)"
         )
         raise error_of("TRANSPORT_ERROR", f"no network path, {len(tried)} pairs tried; {advice}")
 
     async def _dtls(self) -> tuple[str, str]:
-        advice = "something between lets small packets pass and large ones not: look at its MTU"
+        advice = "something on the path drops large packets; check its MTU"
         await self._until(lambda: self._state is PeerState.CONNECTED, f"no handshake; {advice}")
         return "the transport is encrypted and up", ""
 
@@ -535,7 +543,7 @@ class MediaPath:
         there = self._channels
         await self._until(
             lambda: all(label in there and there[label].is_open for label in (m.DATA, m.CONTROL)),
-            f"open are {', '.join(there) or 'none'}, wanted are data and control; see the runtime's log",
+            f"the channels data and control are needed, open: {', '.join(there) or 'none'}; see the runtime's log",
         )
         return "data and control are open", ""
 
@@ -546,11 +554,11 @@ class MediaPath:
         if not mids:
             return None, ""
         track = self._tracks[int(mids[0])]
-        await self._until(lambda: mids[0] in self._inputs, f"{track.name} was refused in the answer; see the log")
+        await self._until(lambda: mids[0] in self._inputs, f"the answer refused {track.name}; see the server's log")
         loop, seen = asyncio.get_running_loop(), asyncio.Event()
         sizes: list[tuple[int, ...]] = []
 
-        def arrived(frame: Frame) -> None:  # on a thread of the engine
+        def arrived(frame: Frame) -> None:  # called on a thread of the engine
             sizes.append(frame.pixels.shape)
             loop.call_soon_threadsafe(seen.set)
 
@@ -560,7 +568,7 @@ class MediaPath:
             async with asyncio.timeout(PATIENCE):
                 await seen.wait()
         except TimeoutError as error:
-            advice = "look whether the model runs: its page, its log; a model that waits for input shows none"
+            advice = "check its page and log to see whether the model runs; a model that waits for input shows nothing"
             raise error_of("TRANSPORT_ERROR", f"no frame of {track.name} in {PATIENCE:g} s; {advice}") from error
         finally:
             self._inputs[mids[0]].on_frame(None)
@@ -568,7 +576,7 @@ class MediaPath:
         return f"{track.name}, {width}x{height}", ""
 
     def _say(self, message: m.ClientMessage) -> None:
-        old = self._session.server_info.server_version.startswith("2.")  # runtimes of 2.x know JSON alone
+        old = self._session.server_info.server_version.startswith("2.")  # 2.x runtimes only know JSON
         frame = (v0 if old else v1).encode_client(message)
         assert frame is not None
         label, data = frame

@@ -1,4 +1,4 @@
-"""How the command's process ends: with its exit code, also where threads of a library still touch Python."""
+"""Exit of the command's process with its exit code, even while threads of a library still use Python."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ import sys
 from contextlib import suppress
 from typing import Final
 
-# Its threads give an answer and then take the interpreter once more, to let go of what they held. One that comes to
-# that while the interpreter is finalized is ended by Python in the midst of Rust, which aborts the process: exit code
-# 134 after work that went well (pyo3-async-runtimes issue 40; 11 of 40 here). Python 3.14 lets such threads hang.
+# Its threads take the interpreter once more after they have answered, to release what they hold. If the interpreter is
+# being finalized at that moment, Python ends the thread in the middle of Rust code, which aborts the process with exit
+# code 134 after successful work (pyo3-async-runtimes issue 40; 11 of 40 runs here). Python 3.14 lets such threads hang.
 RISKY: Final = "obstore"
 
 
 class ProcessExit:
-    """Ends the process behind all other exit handlers, before Python is taken down under those threads.
+    """Exit handler that ends the process after all others, before Python is finalized under those threads.
 
     Attributes:
-        code: to exit with; None = as Python does it.
+        code: exit code of the process; None = leave the exit to Python.
     """
 
     def __init__(self) -> None:
         self.code: int | None = None
-        atexit.register(self)  # the first is the last to run
+        atexit.register(self)  # the handler registered first runs last
 
     def __call__(self) -> None:
         if self.code is None or RISKY not in sys.modules:
             return
         for stream in (sys.stdout, sys.stderr):
-            with suppress(OSError, ValueError):  # its reader has gone, or it is closed
+            with suppress(OSError, ValueError):  # the reader is gone, or the stream is closed
                 stream.flush()
         os._exit(self.code)
 
-    def told(self, end: SystemExit) -> None:
-        """What the process is to exit with; a text is left to Python, which prints it."""
+    def note(self, end: SystemExit) -> None:
+        """Take the exit code from a SystemExit. If it carries a text instead, Python prints it and exits."""
         if end.code is None or isinstance(end.code, int):
             self.code = end.code or 0

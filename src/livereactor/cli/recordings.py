@@ -1,4 +1,4 @@
-"""Where `livereactor replay` has a session's journal from: a file, the recordings of this machine, a coordinator."""
+"""Sources of recordings and journals for `export` and `replay`: a file, this machine's storage, or a coordinator."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
     from livereactor.blobs.port import Blobs
 
-ANSWER_CHARS: Final = 500  # of an answer that is no problem of ours
+ANSWER_CHARS: Final = 500  # shown of an error that is not in our JSON format
 
 
 @dataclass(frozen=True, slots=True)
 class RecordingSource:
-    """Where to look; see the options of that name."""
+    """The place to look for recordings, from the options of the same names."""
 
     data_dir: Path | None = None
     blobs: str | None = None
@@ -32,12 +32,12 @@ class RecordingSource:
     jwt: str | None = field(default=None, repr=False)
 
     def journal(self, session: str) -> bytes:
-        """The journal of a Session, by its id or its Recording's; or the one in the file or folder of that name.
+        """Read the journal of a session or recording id, or the journal in a file or folder of that name.
 
         Raises:
-            UsageError: it is not there.
+            UsageError: no such journal.
             UnavailableError: the coordinator or the store cannot be reached.
-            RemoteError: the coordinator refused.
+            RemoteError: the coordinator answered with an error.
         """
         from livereactor.runtime.replay.finding import journal_in, kept_journal
 
@@ -49,7 +49,7 @@ class RecordingSource:
         return asyncio.run(kept_journal(blobs, session, where))
 
     def opened(self, session: str) -> tuple[Blobs, str]:
-        """The blobs that recordings are in, and what they are called in a sentence."""
+        """Open the blobs that contain recordings; return them and their name for messages."""
         from livereactor.wiring.blobs import blobs_url, open_blobs
 
         given = {"coordinator.data_dir": self.data_dir, "blobs.url": self.blobs}
@@ -59,8 +59,8 @@ class RecordingSource:
         where = blobs_url(settings, settings.coordinator.data_dir.absolute() / "blobs")
         if "://" not in where and not Path(where).is_dir():
             raise UsageError(
-                f"there is no file {session[:64]!r}, and no recordings in {where}; give the file of a journal, or say "
-                "by --data-dir, --blobs or --coordinator where recordings are"
+                f"no file {session[:64]!r} and no recordings in {where}; pass a journal file, or use --data-dir, "
+                "--blobs or --coordinator to say where the recordings are"
             )
         return open_blobs(where), where
 
@@ -76,7 +76,7 @@ def _fetched(url: str, session: str, credentials: dict[str, str]) -> bytes:
 
     from livereactor.runtime.replay.journal_writer import JOURNAL_BYTES
 
-    data, most = bytearray(), JOURNAL_BYTES * 2  # what is noted last, a long line, may go over it
+    data, most = bytearray(), JOURNAL_BYTES * 2  # the last line may exceed the limit
     try:
         with httpx2.stream(
             "GET", f"{url}/sessions/{quote(session, safe='')}/journal", headers=credentials, timeout=TIMEOUT
@@ -87,12 +87,16 @@ def _fetched(url: str, session: str, credentials: dict[str, str]) -> bytes:
             for block in answer.iter_bytes():
                 data += block
                 if len(data) > most:
-                    raise UsageError(f"{url} answered with more than a journal has; name a livereactor coordinator")
+                    raise UsageError(
+                        f"{url} answered with more than a journal can hold; check that it is a livereactor coordinator"
+                    )
     except (httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
-        raise UsageError(f"{url!r} is no URL; write https://host:port") from error
+        raise UsageError(f"{url!r} is not a URL; write https://host:port") from error
     except httpx2.TransportError as error:
         reason = str(error) or type(error).__name__
-        raise UnavailableError(f"could not read the journal from {url} ({reason}); is it running?") from error
+        raise UnavailableError(
+            f"could not read the journal from {url} ({reason}); check that the coordinator is running"
+        ) from error
     return bytes(data)
 
 
@@ -108,5 +112,5 @@ def _refusal(answer: httpx2.Response, url: str, *, is_known: bool) -> RemoteErro
     if problem.get("code") == NoJournalError.code:
         return NoJournalError(text)
     if not is_known and answer.status_code in (401, 403):
-        text += "; give a key by --key or LIVEREACTOR_API_KEY, or a token by --jwt or LIVEREACTOR_JWT"
+        text += "; pass a key with --key or LIVEREACTOR_API_KEY, or a token with --jwt or LIVEREACTOR_JWT"
     return RemoteError(text, code=str(problem.get("code") or "SERVER_ERROR"))

@@ -1,4 +1,4 @@
-"""Asking a TURN server for a relay as clients do (RFC 8656), for `livereactor doctor`; it is given back at once."""
+"""Minimal TURN client (RFC 8656) for `livereactor doctor`: allocates a relay and releases it at once."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from dataclasses import dataclass
 from typing import Final
 
 _URL: Final = re.compile(r"(turns?):(\[[0-9a-fA-F:.]+\]|[^:?\s]+)(?::(\d{1,5}))?(?:\?transport=(udp|tcp))?")
-_NO_SERVER: Final = "what answers is no TURN server"
-_PATIENCE: Final = 3.0  # seconds
-_TRIES: Final = 3  # over UDP, within those
+_NO_SERVER: Final = "the answer is not from a TURN server"
+_TIMEOUT: Final = 3.0  # seconds
+_TRIES: Final = 3  # over UDP, within that time
 _MAGIC: Final = 0x2112A442  # RFC 8489, section 5
 _HEADER: Final = struct.Struct("!HHI12s")
-_ALLOCATE, _REFRESH, _ERROR = 0x0003, 0x0004, 0x0110  # of a message; the last is added to a request's
-_USERNAME, _INTEGRITY, _ERROR_CODE, _REALM, _NONCE = 0x0006, 0x0008, 0x0009, 0x0014, 0x0015  # of an attribute
+_ALLOCATE, _REFRESH, _ERROR = 0x0003, 0x0004, 0x0110  # message types; _ERROR is added to the request's
+_USERNAME, _INTEGRITY, _ERROR_CODE, _REALM, _NONCE = 0x0006, 0x0008, 0x0009, 0x0014, 0x0015  # attribute types
 _LIFETIME, _RELAYED, _TRANSPORT = 0x000D, 0x0016, 0x0019
 _UNAUTHORIZED: Final = 401
 _UDP: Final = struct.pack("!B3x", 17)
 
 
 class RelayRefusedError(Exception):
-    """The server said no.
+    """The server refused the relay.
 
     Attributes:
-        code: of RFC 8656, section 19; 401 = it does not take the credentials.
+        code: error code of RFC 8656, section 19; 401 = wrong credentials.
     """
 
     def __init__(self, code: int) -> None:
-        super().__init__(f"it refuses with {code}")
+        super().__init__(f"the server refuses with {code}")
         self.code = code
 
 
@@ -46,7 +46,7 @@ class _Answer:
     attributes: Mapping[int, bytes]
 
     def code(self) -> int:
-        """Why it is a refusal; 0 where it is none."""
+        """Return the error code, or 0 if the answer is not an error."""
         if self.kind & _ERROR != _ERROR:
             return 0
         value = self.take(_ERROR_CODE).ljust(4, b"\0")
@@ -61,25 +61,25 @@ class _Answer:
 
 
 def relayed_address(url: str, username: str, password: str) -> str:
-    """The address from which the server would relay; the relay is closed again.
+    """Return the address from which the server would relay, and release the relay.
 
     Args:
-        url: as `turn:host:port?transport=udp`.
+        url: such as `turn:host:port?transport=udp`.
 
     Raises:
-        RelayRefusedError: it does not take the credentials, or has no room.
-        OSError: nobody answers there.
-        ValueError: `url` is none, or what answers is no TURN server.
+        RelayRefusedError: the server rejects the credentials or has no relay left.
+        OSError: no answer.
+        ValueError: `url` is malformed, or the answer is not from a TURN server.
     """
     match = _URL.fullmatch(url)
     if match is None:
-        raise ValueError(f"{url!r} is no TURN server; write 'turn:host:port?transport=udp'")
+        raise ValueError(f"{url!r} is not a TURN server; write 'turn:host:port?transport=udp'")
     scheme, host, port, transport = match.groups()
     is_tls = scheme == "turns"
     place = (host.strip("[]"), int(port or (5349 if is_tls else 3478)))
     with closing(_dial(place, is_stream=is_tls or transport == "tcp", is_tls=is_tls)) as channel:
         answer, shown = _asked(channel, _ALLOCATE, [(_TRANSPORT, _UDP)]), None
-        if answer.code() == _UNAUTHORIZED:  # as every first request is answered, with what is to be signed
+        if answer.code() == _UNAUTHORIZED:  # the usual first answer, which contains what to sign
             shown = _Shown(username, password, answer.take(_REALM), answer.take(_NONCE))
             answer = _asked(channel, _ALLOCATE, [(_TRANSPORT, _UDP)], shown)
         if code := answer.code():
@@ -100,7 +100,7 @@ class _Shown:
     def sign(self, kind: int, transaction: bytes, attributes: bytes) -> bytes:
         named = [(_USERNAME, self.username.encode()), (_REALM, self.realm), (_NONCE, self.nonce)]
         attributes += b"".join(_attribute(*each) for each in named)
-        # MD5 is the scheme's. The signature counts itself into the length (section 14.5).
+        # The scheme requires MD5. The signature's own size counts into the length (section 14.5).
         key = hashlib.md5(b":".join((self.username.encode(), self.realm, self.password.encode()))).digest()
         signed = _HEADER.pack(kind, len(attributes) + 24, _MAGIC, transaction) + attributes
         return attributes + _attribute(_INTEGRITY, hmac.new(key, signed, hashlib.sha1).digest())
@@ -108,11 +108,11 @@ class _Shown:
 
 def _dial(place: tuple[str, int], *, is_stream: bool, is_tls: bool) -> socket.socket:
     if is_stream:
-        channel = socket.create_connection(place, timeout=_PATIENCE)
+        channel = socket.create_connection(place, timeout=_TIMEOUT)
         return ssl.create_default_context().wrap_socket(channel, server_hostname=place[0]) if is_tls else channel
     family, kind, protocol, _, address = socket.getaddrinfo(*place, type=socket.SOCK_DGRAM)[0]
     channel = socket.socket(family, kind, protocol)
-    channel.settimeout(_PATIENCE / _TRIES)
+    channel.settimeout(_TIMEOUT / _TRIES)
     channel.connect(address)
     return channel
 
@@ -137,10 +137,10 @@ def _asked(
 
 
 def _message(channel: socket.socket) -> bytes:
-    """One from a stream."""
+    """Read one message from a stream."""
     head = _exactly(channel, _HEADER.size)
     _, size, magic, _ = _HEADER.unpack(head)
-    if magic != _MAGIC:  # then what it says of its size is worth nothing
+    if magic != _MAGIC:  # then its size means nothing either
         raise ValueError(_NO_SERVER)
     return head + _exactly(channel, size)
 
@@ -150,7 +150,7 @@ def _exactly(channel: socket.socket, size: int) -> bytes:
     while len(found) < size:
         piece = channel.recv(size - len(found))
         if not piece:
-            raise ConnectionResetError("it hung up")
+            raise ConnectionResetError("the server closed the connection")
         found += piece
     return found
 
@@ -173,5 +173,5 @@ def _attribute(name: int, value: bytes) -> bytes:
 
 
 def _address(value: bytes) -> str:
-    """Of an XOR-RELAYED-ADDRESS (RFC 8489, section 14.2); one of IPv6 has to be asked for."""
+    """Decode an XOR-RELAYED-ADDRESS (RFC 8489, section 14.2); always IPv4, as we request no IPv6 relay."""
     return str(ipaddress.IPv4Address(int.from_bytes(value[4:8]) ^ _MAGIC))

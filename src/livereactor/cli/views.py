@@ -1,4 +1,4 @@
-"""Where `livereactor connect` shows the picture: the terminal, or a window."""
+"""Views of `livereactor connect`: pictures in the terminal, in a window, or nowhere."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from rich.console import Console
 from livereactor.base.errors import UsageError
 from livereactor.media.frames import Pixels
 
-HALF: Final = "▀"  # its upper half in the colour of the text, its lower half in that of the ground: two pixels a cell
-DRAWN: Final = 15.0  # pictures a second in a terminal, which has to read 100 KB for one
+HALF: Final = "▀"  # upper half in the text colour, lower half in the background colour: two pixels per cell
+DRAWN: Final = 15.0  # pictures a second in a terminal, each of which takes 100 KB of text
 
 
 class View(Protocol):
-    """Shows pictures until somebody closes it."""
+    """A place to show pictures until the user closes it."""
 
     def __enter__(self) -> Self: ...
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
     def add(self, pixels: Pixels) -> None:
-        """A new picture, on a thread of the track's."""
+        """Take a new picture. Called on a thread of the track."""
         ...
 
     def turn(self) -> bool:
-        """What has to be done on the main thread, often; False once the user has closed it."""
+        """Do the work that needs the main thread. Called often; returns False once the user has closed the view."""
         ...
 
 
 class NoView:
-    """Shows nothing."""
+    """View that shows nothing."""
 
     def __enter__(self) -> Self:
         return self
@@ -46,24 +46,24 @@ class NoView:
         return
 
     def add(self, pixels: Pixels) -> None:
-        """Nothing to draw on."""
+        """Ignore the picture."""
 
     def turn(self) -> bool:
-        """Nobody to close it."""
+        """Return True: this view cannot be closed."""
         return True
 
 
 class TerminalView:
-    """The terminal's other screen, in half blocks: what was there comes back at the end.
+    """View on the terminal's alternate screen, in half blocks. The old content returns at the end.
 
     Args:
-        console: of a terminal with colours.
+        console: a terminal with colours.
     """
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._screen = console.screen()
-        self._lock = threading.Lock()  # nothing may be drawn once the other screen is left
+        self._lock = threading.Lock()  # nothing may be drawn after leaving the alternate screen
         self._is_open = False
 
     def __enter__(self) -> Self:
@@ -79,7 +79,7 @@ class TerminalView:
             self._screen.__exit__(kind, error, trace)
 
     def add(self, pixels: Pixels) -> None:
-        """Draw it over the last; on its own thread, which may be slow."""
+        """Draw the picture over the last one. Runs on its own thread and may be slow."""
         due = time.monotonic() + 1 / DRAWN
         columns, rows = self._console.size
         text = half_blocks(pixels, columns, rows, exact=self._console.color_system == "truecolor")
@@ -91,16 +91,16 @@ class TerminalView:
         time.sleep(max(0.0, due - time.monotonic()))
 
     def turn(self) -> bool:
-        """It is closed by Ctrl-C."""
+        """Return True: Ctrl-C closes this view."""
         return True
 
 
 def half_blocks(pixels: Pixels, columns: int, rows: int, *, exact: bool) -> str:
-    """A picture as text with escape sequences, as large as fits into `columns` x `rows` cells.
+    """Return a picture as text with escape sequences, as large as fits into `columns` x `rows` cells.
 
     Args:
         pixels: uint8, shape (height, width, 3), RGB.
-        exact: in 24 bits; else in the 216 colours of the cube that most terminals have.
+        exact: use 24-bit colours; otherwise the 216-colour cube that most terminals have.
     """
     height, width = pixels.shape[:2]
     scale = min(columns / width, 2 * rows / height)
@@ -126,13 +126,13 @@ def _line(above: list[str], below: list[str]) -> str:
 
 
 class WindowView:
-    """A window of its own, by pygame; made and turned on the main thread."""
+    """View in a pygame window, created and updated on the main thread."""
 
     def __init__(self, title: str) -> None:
         try:
             import pygame
         except ImportError as error:
-            raise UsageError("--show draws a window with pygame: pip install 'livereactor[window]'") from error
+            raise UsageError("--show needs pygame; run: pip install 'livereactor[window]'") from error
         self._pygame: Any = pygame
         self._title = title
         self._newest: Pixels | None = None
@@ -147,11 +147,11 @@ class WindowView:
         self._pygame.display.quit()
 
     def add(self, pixels: Pixels) -> None:
-        """Keep it for the next turn."""
+        """Keep the picture for the next `turn`."""
         self._newest = pixels
 
     def turn(self) -> bool:
-        """Draw the newest, scaled to the window; False when that was closed, by its button, Escape or Q."""
+        """Draw the newest picture, scaled to the window; return False once it was closed by its button, Escape or Q."""
         display, keys = self._pygame.display, (self._pygame.K_ESCAPE, self._pygame.K_q)
         pixels, self._newest = self._newest, None
         if pixels is not None:

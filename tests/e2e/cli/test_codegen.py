@@ -81,11 +81,11 @@ async def test_check_names_what_breaks_and_writes_nothing(tmp_path: Path, kept: 
     ("arguments", "code", "words"),
     [
         (["nope.py"], 3, "no file 'nope.py'"),
-        (["nope.json"], 2, "nope.json cannot be read"),
-        (["bad.json"], 2, "give a file made by `livereactor schema`"),
+        (["nope.json"], 2, "cannot read nope.json"),
+        (["bad.json"], 2, "pass a file that `livereactor schema` wrote"),
         (["http://127.0.0.1:9"], 1, "could not reach http://127.0.0.1:9"),
-        ([POND, "--model", "pond"], 2, "--model chooses among a coordinator's models"),
-        ([POND, "--check", "nope.json"], 2, "nope.json cannot be read"),
+        ([POND, "--model", "pond"], 2, "--model selects one of a coordinator's models"),
+        ([POND, "--check", "nope.json"], 2, "cannot read nope.json"),
         ([POND, "-o", "no/such/folder/client.py"], 1, "cannot write no/such/folder/client.py"),
     ],
 )

@@ -69,7 +69,7 @@ async def test_make_demo_shows_moving_pictures_that_answer_a_command(browser: Br
         await page.get_by_role("button", name="Log").click()
         await expect(page.locator("#log .reply")).to_contain_text("dropped")
         assert complaints == []
-        folder = (await demo.said("data in")).split()[2]
+        folder = (await demo.said("Data:")).split()[1]
         await demo.ends(signal.SIGINT)
     assert not is_there(folder)
 
@@ -77,8 +77,8 @@ async def test_make_demo_shows_moving_pictures_that_answer_a_command(browser: Br
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGHUP], ids=["Ctrl-C", "terminal closed"])
 async def test_a_models_worker_starts_on_first_use_and_nothing_is_left(tmp_path: Path, how: signal.Signals) -> None:
     async with serving("demo", "--port", "0", folder=tmp_path) as demo:
-        folder = (await demo.said("data in")).split()[2]
-        await demo.said("on this machine nobody needs a key or a token until there is a first key")
+        folder = (await demo.said("Data:")).split()[1]
+        await demo.said("On this machine nobody needs a key until you create one")
         assert await states(demo) == dict.fromkeys(NAMES, "cold")
         await played(demo)
         assert await states(demo) == {**dict.fromkeys(NAMES, "cold"), "pond": "ready"}

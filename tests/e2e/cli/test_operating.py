@@ -135,7 +135,7 @@ def test_a_session_is_ended_with_a_reason_for_its_client(command: Command, serve
 def test_a_session_that_is_not_there_is_named(command: Command) -> None:
     for wrong in (("sessions", "show", "ses_nope"), ("sessions", "end", "ses_nope")):
         assert command(*wrong).refusal.startswith("no session 'ses_nope'"), wrong
-    assert "64 are the most" in command("sessions", "end", "ses_nope", "--reason", "x" * 65).refusal
+    assert "use at most 64" in command("sessions", "end", "ses_nope", "--reason", "x" * 65).refusal
 
 
 def test_the_queue_is_shown_in_order_with_estimates(command: Command, served: Coordinator, queued: str) -> None:
@@ -143,7 +143,7 @@ def test_the_queue_is_shown_in_order_with_estimates(command: Command, served: Co
     rows = command("queue", "--json").objects
     assert [(each["position"], each["session_id"], each["length"]) for each in rows] == [(1, queued, 2), (2, behind, 2)]
     heading, first, second = command("queue").out.splitlines()
-    assert heading.split() == ["PLACE", "SESSION", "MODEL", "ACCOUNT", "WAITED", "TO", "GO"]
+    assert heading.split() == ["PLACE", "SESSION", "MODEL", "ACCOUNT", "WAITED", "ESTIMATE"]
     assert first.split()[:4] == ["1", queued, "grey", "tests"]
     assert [line.index("tests") for line in (first, second)] == [heading.index("ACCOUNT")] * 2
     served.call("DELETE", f"/sessions/{behind}", {})
@@ -225,15 +225,15 @@ def test_usage_is_told_as_lines_json_and_csv(command: Command, served: Coordinat
     assert (line["account"], line["model"], int(line["sessions"])) == ("tests", "grey", row["sessions"])
     assert command("usage", "--account", "tests").out.split()[:4] == ["tests", "grey", str(row["sessions"]), "sessions"]
     long_ago = command("usage", "--from", "2001-01-01", "--to", "2001-02-01")
-    assert (long_ago.out, long_ago.log) == ("", "none\n")
+    assert (long_ago.out, long_ago.log) == ("", "no sessions ended in this time\n")
     assert "write 2026-11-26" in command("usage", "--from", "yesterday").refusal
-    assert "one of them" in command("usage", "--json", "--csv").refusal
+    assert "choose one" in command("usage", "--json", "--csv").refusal
 
 
 def test_whoever_shows_no_key_or_a_weak_one_is_told_which_it_takes(served: Coordinator) -> None:
     for arguments in (("sessions", "list"), ("queue",), ("workers",), ("keys", "list"), ("usage",)):
         refusal = said(*arguments, "--coordinator", served.url).refusal
-        assert refusal.endswith("by --key or LIVEREACTOR_API_KEY"), arguments
+        assert refusal.endswith("with --key or LIVEREACTOR_API_KEY"), arguments
         weak = said(*arguments, "--coordinator", served.url, environment={"LIVEREACTOR_API_KEY": served.key})
         assert "lacks the scope `admin`" in weak.refusal
 
@@ -261,5 +261,5 @@ def test_a_drained_worker_is_gone(served: Coordinator, admin_key: str, where: st
     served.wait_until(lambda: [each["state"] for each in workers(served)] == ["ready"], timeout=PATIENCE)
     (before,) = workers(served)
     at = ["--coordinator", served.url, "--key", admin_key] if where == "url" else ["--data-dir", str(served.data_dir)]
-    assert said("workers", "drain", before["worker"], *at).out == f"{before['worker']} drains\n"
+    assert said("workers", "drain", before["worker"], *at).out == f"draining {before['worker']}\n"
     served.wait_until(lambda: before["worker"] not in [each["worker"] for each in workers(served)], timeout=PATIENCE)

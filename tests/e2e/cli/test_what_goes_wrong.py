@@ -143,4 +143,4 @@ async def test_a_demo_on_a_port_in_use_says_what_whoever_started_it_can_type(
     assert (result.code, result.out) == (1, "")
     assert re.search(r"choose another port with --port (\d+)( \(make demo PORT=\1\))?, which is free", result.log)
     assert ("make demo" in result.log) is by_make
-    assert "data in" not in result.log
+    assert "Data:" not in result.log

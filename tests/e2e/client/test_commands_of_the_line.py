@@ -87,7 +87,7 @@ async def test_a_film_that_cannot_be_written_is_said(server: Program, tmp_path: 
     where = tmp_path / "nowhere" / "film.mp4"
     done = await ended("connect", "conformance", *to(server), "--save", str(where), "--seconds", "20")
     assert done.code == 2
-    assert "cannot film: No such file or directory" in done.log
+    assert "cannot save the film: No such file or directory" in done.log
 
 
 @BOTH_DOORS
@@ -168,9 +168,9 @@ async def test_a_probe_that_fails_says_what_to_do_and_exits_1(server: Program) -
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--send", "drop", "{x: 1}"], "is no JSON"),
-        (["--send", "drop", "[1]"], "arguments are a JSON object"),
-        (["--send", "drop"], "1 --send and 0 JSON objects"),
+        (["--send", "drop", "{x: 1}"], "is not JSON"),
+        (["--send", "drop", "[1]"], "arguments must be a JSON object"),
+        (["--send", "drop"], "1 --send but 0 JSON objects"),
         (["--url", "ftp://x"], "no address of a server"),
     ],
 )
@@ -207,7 +207,7 @@ async def test_a_server_of_the_other_kind_and_another_model_are_said(server: Pro
     assert "a runtime with the model conformance, not other" in done.out
     done = await ended("probe", f"{server.url}/elsewhere")
     assert done.code == 1
-    assert "it answers, and names no models" in done.out
+    assert "the server answers, but lists no models" in done.out
 
 
 async def test_a_server_that_is_not_there_is_exit_1() -> None:

@@ -155,8 +155,8 @@ async def test_a_coordinator_that_names_no_models_has_to_be_told_one() -> None:
     async with scripted() as server:
         steps = await report(server.url, jwt=token(60))
     assert steps[-1].check == "server"
-    assert "the path in it too" in steps[-1].fix
-    assert "say one with --model" in steps[-1].fix
+    assert "and its path" in steps[-1].fix
+    assert "name one with --model" in steps[-1].fix
 
 
 async def test_a_full_coordinator_fails_at_the_session() -> None:
@@ -221,4 +221,4 @@ async def test_a_list_of_models_that_is_none_is_a_step_that_fails(
     async with scripted() as server:
         steps = await report(server.url)
     assert (steps[-1].check, steps[-1].status) == ("server", "fail")
-    assert "names no models" in steps[-1].text
+    assert "lists no models" in steps[-1].text

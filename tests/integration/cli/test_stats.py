@@ -58,14 +58,14 @@ async def test_the_one_session_of_a_runtime_is_shown_by_itself_once_where_no_ter
     async with rig.serving(Plain) as served, listening(served) as url:
         code, _, log = await ended(url)
         assert code == 2
-        assert log == "livereactor: no session runs there; start one, in the page or with `livereactor connect`\n"
+        assert log == "livereactor: no session is running there; start one on the page or with `livereactor connect`\n"
         sid = await served.start_session()
         caller = await served.client(sid, resume=["main_video"])
         await caller.command("echo", text="a")
         code, out, _ = await ended(url)
         assert code == 0
         assert out.startswith(sid)
-        assert re.search(r"^command runs +1 ", out, re.MULTILINE)
+        assert re.search(r"^command +1 ", out, re.MULTILINE)
         code, out, _ = await ended(url, "--json")
         assert (code, json.loads(out)["session_id"]) == (0, sid)
 
@@ -101,4 +101,4 @@ async def test_in_a_terminal_it_goes_on_until_the_session_ends() -> None:
                 assert process.stderr is not None
                 log = await process.stderr.read()
                 assert await process.wait() == 0
-        assert log == b"the session is over\n"
+        assert log == b"The session has ended.\n"

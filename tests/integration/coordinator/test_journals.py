@@ -104,5 +104,5 @@ async def test_the_command_reads_it_with_a_token_or_a_key(served: Served) -> Non
         assert await asyncio.to_thread(source.journal, "ses_1") == b"a\nb\n"
         with pytest.raises(NoJournalError):
             await asyncio.to_thread(source.journal, "ses_2")
-    with pytest.raises(RemoteError, match="give a key by --key"):
+    with pytest.raises(RemoteError, match="pass a key with --key"):
         await asyncio.to_thread(RecordingSource(coordinator=served.url).journal, "ses_1")

@@ -57,11 +57,11 @@ def test_a_key_is_the_only_line_on_stdout(command: Command) -> None:
     result = command("keys", "create", "--name", "website")
     assert result.exit_code == 0
     assert KEY.fullmatch(result.stdout.strip())
-    assert "shown this once" in result.stderr
+    assert "shown only once" in result.stderr
 
 
 def test_the_first_key_that_counts_says_that_guests_are_over(command: Command) -> None:
-    told = "From now on everybody needs a key or a token"
+    told = "From now on everyone needs a key or a token"
     first = command("keys", "create")
     assert KEY.fullmatch(first.stdout.strip())
     assert told in first.stderr
@@ -78,7 +78,7 @@ def test_a_first_key_for_scripts_is_all_that_is_said(command: Command) -> None:
 def test_no_keys_are_told_on_stderr(command: Command, data: Path) -> None:
     data.mkdir()
     shown = command("keys", "list")
-    assert (shown.stdout, shown.stderr) == ("", "none\n")
+    assert (shown.stdout, shown.stderr) == ("", "no keys\n")
     assert command("keys", "list", "--json").output == ""
 
 
@@ -146,7 +146,7 @@ def test_the_option_wins_over_the_environment(command: Command, data: Path, tmp_
 def test_a_coordinator_that_is_not_there_is_named_with_its_address(command: Command) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     message = refusal(command("keys", "list", "--coordinator", url), UnavailableError)
-    assert message == f"could not reach {url} (connection refused); is it running?"
+    assert message == f"could not reach {url} (connection refused); check that it is running"
 
 
 def test_what_is_no_url_is_refused(command: Command) -> None:

@@ -27,7 +27,7 @@ print(asyncio.run(main()).decode())
 try:
     sys.exit(int(sys.argv[3]))
 except SystemExit as end:
-    ending.told(end)
+    ending.note(end)
     raise
 """
 TIMES = 12  # without it one end in four is an abort: all of these would go well in 3 of 100 runs

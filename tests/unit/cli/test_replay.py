@@ -10,8 +10,8 @@ from livereactor.cli.main import app
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--film", "pond.avi"], "a film is an MP4; give it a name that ends in .mp4"),
-        (["--from", "5", "--to", "5"], "--from 5 --to 5 is no stretch of time; --to comes after --from"),
+        (["--film", "pond.avi"], "--film pond.avi is not an MP4; choose a name that ends in .mp4"),
+        (["--from", "5", "--to", "5"], "--to 5 is not after --from 5; choose a later --to"),
     ],
 )
 def test_options_that_cannot_be_are_refused_with_what_to_write(arguments: list[str], sentence: str) -> None:

@@ -29,7 +29,7 @@ def test_now_is_the_mean_since_the_look_before_and_nothing_where_nothing_came() 
     after = body(row("step", 110, 300.0), row("encode", 100, 300.0, "main_video"), row("encode", 1, 4.0, "side"))
     head, _, titles, step, main, side = table(after, before).splitlines()
     assert head == "ses_1  12 s  1 client"
-    assert titles.split() == ["STAGE", "TRACK", "TIMES", "NOW", "MEDIAN", "95", "%", "99", "%", "MOST"]
+    assert titles.split() == ["STAGE", "TRACK", "COUNT", "NOW", "P50", "P95", "P99", "MAX"]
     assert step.split() == ["step", "110", "10.00", "2.73", "2.73", "2.73", "2.73"]
     assert main.split() == ["encode", "main_video", "100", "3.00", "3.00", "3.00", "3.00"]
     assert side.split() == ["encode", "side", "1", "4.00", "4.00", "4.00", "4.00"]
@@ -46,10 +46,10 @@ def test_what_became_of_the_pictures_stands_below_and_says_why_some_were_not_sen
     *_, blank, main, side = table(told).splitlines()
     assert blank == ""
     assert main == (
-        "main_video: 300 pictures given, 2 replaced by newer ones before their turn, "
-        "31 left out for want of room on the network"
+        "main_video: 300 pictures, 2 replaced by newer ones before encoding, "
+        "31 skipped because the network was too slow"
     )
-    assert side == "side: 9 pictures given"
+    assert side == "side: 9 pictures"
 
 
 def test_a_stage_of_a_newer_server_is_shown_as_it_is_called() -> None:

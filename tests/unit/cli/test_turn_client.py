@@ -31,7 +31,7 @@ def answering(answer: bytes, *, signed: bool = False) -> str:
     "answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n" + bytes(20_000), HEADER.pack(3, 0, 0, bytes(12))]
 )
 def test_what_is_no_turn_server_is_called_so(answer: bytes) -> None:
-    with pytest.raises(ValueError, match="no TURN server"):
+    with pytest.raises(ValueError, match="not from a TURN server"):
         relayed_address(answering(answer), "user", "password")
 
 
@@ -39,13 +39,13 @@ def test_what_is_no_turn_server_is_called_so(answer: bytes) -> None:
 def test_a_refusal_that_says_too_little_is_none_of_a_turn_server(attributes: bytes) -> None:
     """The last is a 401 without realm and nonce."""
     url = answering(attributes, signed=True)
-    with pytest.raises(ValueError, match="no TURN server"):
+    with pytest.raises(ValueError, match="not from a TURN server"):
         relayed_address(url, "user", "password")
 
 
 @pytest.mark.parametrize("answer", [b"", b"\x01\x13\x00"])
 def test_what_hangs_up_is_away(answer: bytes) -> None:
-    with pytest.raises(OSError, match="hung up"):
+    with pytest.raises(OSError, match="closed the connection"):
         relayed_address(answering(answer), "user", "password")
 
 

@@ -1,4 +1,4 @@
-"""`livereactor bench`: how fast somebody's server is, measured from here by our client alone."""
+"""`livereactor bench`: measures the speed of any server with the client alone."""
 
 from __future__ import annotations
 
@@ -28,27 +28,34 @@ def register(app: typer.Typer) -> None:
 
 
 def bench(
-    url: Annotated[str, typer.Argument(help="A coordinator or a runtime.")],
-    model: Annotated[str | None, typer.Option(help="Which of its models.", show_default="its first")] = None,
-    local: Annotated[bool, typer.Option("--local", help="A runtime that does not say that it is one.")] = False,
+    url: Annotated[str, typer.Argument(help="URL of a coordinator or a runtime.")],
+    model: Annotated[str | None, typer.Option(help="Model to use.", show_default="the server's first")] = None,
+    local: Annotated[
+        bool,
+        typer.Option(
+            "--local", help="Treat the server as a standalone runtime, even if it does not identify itself as one."
+        ),
+    ] = False,
     key: Key = None,
     jwt: Jwt = None,
-    trials: Annotated[int, typer.Option(min=2, help="How often each delay is measured.")] = 30,
-    seconds: Annotated[float, typer.Option(min=1, help="How long pictures are watched.")] = 10.0,
-    timeout: Annotated[float, typer.Option(min=1, help="Seconds for a connection, the queue included.")] = 60.0,
-    json_lines: Annotated[bool, typer.Option("--json", help="One JSON object a line, for scripts.")] = False,
+    trials: Annotated[int, typer.Option(min=2, help="How often to measure each delay.")] = 30,
+    seconds: Annotated[float, typer.Option(min=1, help="How long to watch pictures.")] = 10.0,
+    timeout: Annotated[
+        float, typer.Option(min=1, help="Seconds to wait for a connection, including the queue.")
+    ] = 60.0,
+    json_lines: Annotated[bool, typer.Option("--json", help="Print one JSON object per line, for scripts.")] = False,
 ) -> None:
     """Measure how fast a server is from here.
 
-    Connecting, evenness of pictures, commands, clips, uploads, reconnecting. It opens sessions of its own, and sends no
-    command but to the conformance model. Exit 1 when something fails.
+    Measures connecting, gaps between pictures, commands, clips, uploads and reconnecting, in sessions of its own. Sends
+    commands only to the conformance model. Exits with 1 if something fails.
     """
     from livereactor.cli.probe_steps import ServerTarget
 
     target = ServerTarget(url, model, local, key or from_environment("API_KEY"), jwt or from_environment("JWT"))
     try:
         outcomes = asyncio.run(_measured(target, trials, seconds, timeout, json_lines))
-    except ValueError as error:  # an address that is none
+    except ValueError as error:  # an invalid address
         raise UsageError(str(error)) from error
     if not json_lines:
         _show_table(outcomes)
@@ -78,7 +85,7 @@ async def _measured(
                     _say_json(outcome)
         except ReactorError as error:
             raise UnavailableError(
-                f"{error.message}; livereactor probe {target.url} says where the way is broken", code=error.code
+                f"{error.message}; run `livereactor probe {target.url}` to find the broken step", code=error.code
             ) from error
     return outcomes
 
@@ -100,7 +107,7 @@ def _progress() -> Progress:
 
 
 def _shown(progress: Progress) -> tuple[Callable[[str, str, int], None], Callable[[], None]]:
-    """What to call when a figure begins and when it is one step further: a bar, or lines where there is no terminal."""
+    """Return callbacks for the start of a figure and for each of its steps: a bar, or lines without a terminal."""
     if progress.disable:
         return (lambda name, title, _: print(f"{name}: {title}", file=sys.stderr, flush=True)), lambda: None
     task = progress.add_task("", total=None)
@@ -131,6 +138,6 @@ def _show_table(outcomes: list[Outcome]) -> None:
         for row in outcome.rows:
             table.add_row(row.figure, row.setting, Text(words(row.values, row.unit)), str(row.count))
         if outcome.why:
-            told = f"{'failed: ' if outcome.failed else 'not here: '}{outcome.why}"
+            told = f"{'failed: ' if outcome.failed else 'skipped: '}{outcome.why}"
             table.add_row(outcome.figure, outcome.title, Text(told), "")
     Console(width=None if sys.stdout.isatty() else 120).print(table)

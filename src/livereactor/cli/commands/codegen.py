@@ -1,4 +1,4 @@
-"""`livereactor codegen`: the typed client of a model, from its class, its schema document or a server that has it."""
+"""`livereactor codegen`: writes a typed client for a model, from its class, its schema or a server."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from livereactor.base.errors import ConfigError, LivereactorError, UsageError
 from livereactor.cli.admin import AdminTarget, RemoteError
 from livereactor.protocol.schema import ModelSchema
 
-Key = Annotated[str | None, typer.Option("--key", help="API key for a URL.", show_default="LIVEREACTOR_API_KEY")]
+Key = Annotated[
+    str | None, typer.Option("--key", help="API key, if TARGET is a URL.", show_default="LIVEREACTOR_API_KEY")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -23,22 +25,23 @@ def register(app: typer.Typer) -> None:
 
 def codegen(
     target: Annotated[
-        str, typer.Argument(help="A model (file, file.py:Class or folder), a schema.json, or a server's URL.")
+        str, typer.Argument(help="A model (file, file.py:Class or folder), a schema.json, or the URL of a server.")
     ] = "model.py",
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write it to this file instead of stdout.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="File to write instead of stdout.")] = None,
     check: Annotated[
         str | None,
         typer.Option(
-            help="An older client, or anything that TARGET may be: where programs written for it would break, say how, "
-            "write nothing, exit 1."
+            help="An older client, or anything TARGET can be. If programs written for it would break, list how, "
+            "write nothing and exit with 1."
         ),
     ] = None,
-    model: Annotated[str | None, typer.Option(help="Which model, where the URL is a coordinator's.")] = None,
+    model: Annotated[str | None, typer.Option(help="Model to use, if TARGET is the URL of a coordinator.")] = None,
     key: Key = None,
 ) -> None:
-    """Write a typed Python client of a model.
+    """Write a typed Python client for a model.
 
-    A class with a method for each command, in text that is the same for the same model. No weights are loaded.
+    The client is a class with a method for each command. The same model always gives the same text. No weights are
+    loaded.
     """
     from livereactor.client.codegen import client_of
     from livereactor.runtime.execution.schema_file import own_stdout
@@ -57,9 +60,7 @@ def codegen(
         try:
             out.write_text(source, encoding="utf-8")
         except OSError as error:
-            raise ConfigError(
-                f"cannot write {out} ({error.strerror}); name a file in a folder that is there"
-            ) from error
+            raise ConfigError(f"cannot write {out} ({error.strerror}); name a file in an existing folder") from error
         typer.echo(f"wrote {out}", err=True)
 
 
@@ -74,7 +75,7 @@ def _schema_of(target: str, model: str | None, key: str | None) -> ModelSchema:
     if target.startswith(("http://", "https://")):
         return _served(AdminTarget(coordinator=target, key=key), model)
     if model is not None:
-        raise UsageError("--model chooses among a coordinator's models; of a file write file.py:Class")
+        raise UsageError("--model selects one of a coordinator's models; for a file, write file.py:Class")
     return _written(Path(target)) if target.endswith(".json") else _declared(target)
 
 
@@ -91,7 +92,7 @@ def _written(file: Path) -> ModelSchema:
     try:
         return from_openapi(json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError, LivereactorError) as error:
-        raise UsageError(f"{file} cannot be read ({error}); give a file made by `livereactor schema`") from error
+        raise UsageError(f"cannot read {file} ({error}); pass a file that `livereactor schema` wrote") from error
 
 
 def _served(place: AdminTarget, model: str | None) -> ModelSchema:
@@ -99,14 +100,14 @@ def _served(place: AdminTarget, model: str | None) -> ModelSchema:
 
     if model is None and (names := _models(place)) is not None:
         if len(names) != 1:
-            raise UsageError(f"{place.coordinator} has several models; say --model {' or '.join(names) or '…'}")
+            raise UsageError(f"{place.coordinator} has several models; choose one: --model {' or '.join(names) or '…'}")
         model = names[0]
     path = "/schema" if model is None else f"/models/{quote(model, safe='/')}/schema"
     return from_openapi(place.call("GET", path))
 
 
 def _models(place: AdminTarget) -> list[str] | None:
-    """The names of a coordinator's models; None where it is a runtime, which has one."""
+    """Return the names of a coordinator's models; None = the server is a runtime, which has one."""
     try:
         return [str(each["name"]) for each in place.call("GET", "/models")["models"]]
     except RemoteError as error:

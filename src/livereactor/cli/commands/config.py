@@ -1,4 +1,4 @@
-"""`livereactor config`: what is in force, and where it came from."""
+"""`livereactor config` and `livereactor limits`: the settings and limits in force."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def register(app: typer.Typer) -> None:
 
 
 def config(
-    folder: Annotated[Path, typer.Argument(help="Where livereactor.toml may be.")] = Path(),
-    json_lines: Annotated[bool, typer.Option("--json", help="One JSON object a line, for scripts.")] = False,
+    folder: Annotated[Path, typer.Argument(help="Folder with livereactor.toml.")] = Path(),
+    json_lines: Annotated[bool, typer.Option("--json", help="Print one JSON object per line, for scripts.")] = False,
 ) -> None:
     """Show each setting and where it came from."""
     rows = effective(resolve(folder, command_line={}))
@@ -49,7 +49,7 @@ def limits(
 ) -> None:
     """Show every limit and its value.
 
-    As the settings here say, or, with --coordinator, as a running one keeps them.
+    Shows the limits of the settings here, or with --coordinator those of a running coordinator.
     """
     from livereactor.coordinator.http.bounds import bounds
     from livereactor.wiring.coordinator import coordinator_options

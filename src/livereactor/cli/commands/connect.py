@@ -1,4 +1,4 @@
-"""`livereactor connect`: a client without a program: see a model, steer it, film it, test that it lives."""
+"""`livereactor connect`: shows a model in the terminal, sends commands, saves a film; a smoke test for servers."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from livereactor.client.reactor import Reactor
     from livereactor.media.frames import Pixels
 
-TURN: Final = 1 / 60  # seconds between two looks at a window and what was done to it
-PLACE: Final = 0.2  # seconds between two looks at the place in the queue
+TURN: Final = 1 / 60  # seconds between two updates of a window
+PLACE: Final = 0.2  # seconds between two checks of the place in the queue
 
 
 def register(app: typer.Typer) -> None:
@@ -34,29 +34,34 @@ def register(app: typer.Typer) -> None:
 
 def connect(
     model: Annotated[str, typer.Argument(help="Name of the model.")],
-    # Typer has no option with two values: what stands behind each --send comes as an argument of its own.
+    # Typer has no option with two values: the JSON after each --send arrives as a separate argument.
     arguments: Annotated[
-        list[str] | None, typer.Argument(metavar="[JSON]...", help="Arguments of each --send, as JSON objects.")
+        list[str] | None, typer.Argument(metavar="[JSON]...", help="JSON object with the arguments of each --send.")
     ] = None,
     url: Annotated[
-        str | None, typer.Option(help="A coordinator, or with --local a runtime.", show_default="LIVEREACTOR_API_URL")
+        str | None,
+        typer.Option(help="URL of a coordinator, or with --local of a runtime.", show_default="LIVEREACTOR_API_URL"),
     ] = None,
-    local: Annotated[bool, typer.Option("--local", help="A runtime: livereactor run, on port 8080 here.")] = False,
+    local: Annotated[
+        bool, typer.Option("--local", help="Connect to `livereactor run` on port 8080 of this machine, or at --url.")
+    ] = False,
     key: Key = None,
     jwt: Jwt = None,
     send: Annotated[
-        list[str] | None, typer.Option(metavar="CMD JSON", help="A command and its arguments; may be repeated.")
+        list[str] | None, typer.Option(metavar="CMD JSON", help="Command to send, with its arguments. Repeatable.")
     ] = None,
-    save: Annotated[Path | None, typer.Option(help="Film it: an MP4 of what was seen.")] = None,
-    show: Annotated[bool, typer.Option("--show", help="Show it in a window.")] = False,
-    seconds: Annotated[float | None, typer.Option(min=0, help="How long.", show_default="until Ctrl-C")] = None,
-    track: Annotated[str | None, typer.Option(help="Which output to see.", show_default="the first picture")] = None,
-    json_lines: Annotated[bool, typer.Option("--json", help="Print what was seen as JSON, for scripts.")] = False,
+    save: Annotated[Path | None, typer.Option(help="Save the picture as an MP4.")] = None,
+    show: Annotated[bool, typer.Option("--show", help="Show the picture in a window.")] = False,
+    seconds: Annotated[
+        float | None, typer.Option(min=0, help="Stop after this many seconds.", show_default="until Ctrl-C")
+    ] = None,
+    track: Annotated[str | None, typer.Option(help="Output to show.", show_default="the first video output")] = None,
+    json_lines: Annotated[bool, typer.Option("--json", help="Print the result as JSON, for scripts.")] = False,
 ) -> None:
-    """See a model from here, steer it, film it.
+    """Show a model, send commands, and save a film.
 
-    In a terminal the picture is drawn in it. Exit 0 only if a picture came, and the connection stayed: a smoke test for
-    servers.
+    Draws the picture in the terminal. As a smoke test for servers, exits with 0 only if a picture arrived and the
+    connection held.
     """
     from livereactor.client.errors import AuthError
 
@@ -72,24 +77,24 @@ def connect(
         if not error.message.startswith("no credentials"):
             raise
         raise UsageError("no credentials given; add --key or --jwt, or --local for a runtime") from error
-    except (TypeError, ValueError) as error:  # no such track, what is no JSON
+    except (TypeError, ValueError) as error:  # no such track, or invalid JSON
         raise UsageError(str(error)) from error
     finally:
         seeing.close()
     if seeing.trouble is not None:
-        raise UsageError(f"cannot film: {seeing.trouble.strerror or seeing.trouble}; choose another --save")
+        raise UsageError(f"cannot save the film: {seeing.trouble.strerror or seeing.trouble}; choose another --save")
     typer.echo(json.dumps(seeing.summary()) if json_lines else seeing.sentence())
     if interrupted:
         raise typer.Exit(130)
     if seeing.lost is not None:
         raise seeing.lost
     if seeing.frames == 0:
-        print("livereactor: no picture came; livereactor probe says where the way is broken", file=sys.stderr)
+        print("livereactor: no picture arrived; run `livereactor probe` to find the broken step", file=sys.stderr)
         raise typer.Exit(1)
 
 
 class _Seeing:
-    """What came so far; frames come on a thread of the track's."""
+    """Result so far. Frames arrive on a thread of the track."""
 
     def __init__(self, track: str | None, save: Path | None) -> None:
         from livereactor.integrations.film import Film
@@ -101,10 +106,10 @@ class _Seeing:
         self._size = (0, 0)
         self._timings: dict[str, float] = {}
         self.trouble: OSError | None = None
-        self.lost: ReactorError | None = None  # the connection went by itself, and the session did not end
+        self.lost: ReactorError | None = None  # the connection failed while the session was still open
 
     def add(self, pixels: Pixels) -> None:
-        """One more frame."""
+        """Count and save one more frame."""
         self._ended = time.monotonic()
         self._began = self._began or self._ended
         self.frames += 1
@@ -112,11 +117,11 @@ class _Seeing:
         try:
             if self._film is not None:
                 self._film.add(pixels, at=self._ended)
-        except OSError as error:  # the folder is not there, the disk is full: said once, by the main thread
+        except OSError as error:  # no such folder, or a full disk: the main thread reports it once
             self._film, self.trouble = None, error
 
     def connected(self, reactor: Reactor) -> None:
-        """What is known of the connection."""
+        """Note the session and the timings of the connection."""
         self.session_id = reactor.session_id or ""
         if reactor.connection_timings is not None:
             self._timings = dataclasses.asdict(reactor.connection_timings)
@@ -130,7 +135,7 @@ class _Seeing:
             self.trouble = error
 
     def summary(self) -> dict[str, Any]:
-        """For scripts; `fps` is null below two frames."""
+        """Return the result for scripts; `fps` is null below two frames."""
         seconds = self._ended - self._began
         return {
             "frames": self.frames,
@@ -145,12 +150,12 @@ class _Seeing:
         }
 
     def sentence(self) -> str:
-        """For people."""
+        """Return the result as a sentence."""
         told = self.summary()
         if self.frames == 0:
             return "no frames"
-        rate = "" if told["fps"] is None else f", {told['fps']:g} a second"
-        film = f", in {told['film']}" if told["film"] else ""
+        rate = "" if told["fps"] is None else f", {told['fps']:g} fps"
+        film = f", saved to {told['film']}" if told["film"] else ""
         return f"{self.frames} frames of {told['width']}x{told['height']} in {told['seconds']:.1f} s{rate}{film}"
 
 
@@ -207,7 +212,7 @@ async def _places(reactor: Reactor) -> None:
 
 
 async def _turn(seeing: _Seeing, view: View, over: asyncio.Event) -> None:
-    while seeing.trouble is None and view.turn():  # noqa: ASYNC110  (a window has no event of asyncio's)
+    while seeing.trouble is None and view.turn():  # noqa: ASYNC110  (a window has no asyncio event)
         await asyncio.sleep(TURN)
     over.set()
 
@@ -245,7 +250,7 @@ def _view(model: str, *, show: bool, quiet: bool) -> View:
 def _commands(names: list[str], texts: list[str]) -> list[tuple[str, Mapping[str, Any]]]:
     if len(names) != len(texts):
         raise UsageError(
-            f"{len(names)} --send and {len(texts)} JSON objects; write each as --send drop '{{\"x\": 0.5}}', or '{{}}'"
+            f"{len(names)} --send but {len(texts)} JSON objects; write each as --send drop '{{\"x\": 0.5}}', or '{{}}'"
         )
     return [(name, _arguments(name, text)) for name, text in zip(names, texts, strict=True)]
 
@@ -254,12 +259,12 @@ def _arguments(name: str, text: str) -> Mapping[str, Any]:
     try:
         data: object = json.loads(text)
     except ValueError as error:
-        raise UsageError(f"--send {name}: {text!r} is no JSON ({error}); write it as '{{\"x\": 0.5}}'") from error
+        raise UsageError(f"--send {name}: {text!r} is not JSON ({error}); write it like '{{\"x\": 0.5}}'") from error
     if not isinstance(data, dict):
-        raise UsageError(f"--send {name}: arguments are a JSON object, as '{{\"x\": 0.5}}', not {text}")
+        raise UsageError(f"--send {name}: arguments must be a JSON object like '{{\"x\": 0.5}}', not {text}")
     return cast("dict[str, Any]", data)
 
 
 def _say(text: str) -> None:
-    if not sys.stderr.isatty() or not sys.stdout.isatty():  # else the picture is there
+    if not sys.stderr.isatty() or not sys.stdout.isatty():  # otherwise the picture is there
         print(text, file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""`livereactor demo`: our demo models on screen, through a coordinator, with nothing to configure."""
+"""`livereactor demo`: serves the demo models through a coordinator, without configuration."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import livereactor
 from livereactor.base.errors import ConfigError, UsageError
 from livereactor.cli.commands.serve import serve_targets
 
-# As the gallery shows them; below `demo_models()`.
+# In the order of the gallery; paths below `demo_models()`.
 MODELS: Final = ("pond.py", "garden/garden.py", "world/world.py", "mirror/mirror.py", "choir.py", "slow.py")
 
 
@@ -28,21 +28,21 @@ def demo(
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     json_lines: Annotated[bool, typer.Option("--json", help="Print the address as JSON, for scripts.")] = False,
 ) -> None:
-    """Serve our demo models behind a gallery.
+    """Serve the demo models with a gallery.
 
-    Nothing to configure; Ctrl-C ends it. Each model's worker starts on first use. What it keeps is in a temporary
-    folder that goes with it.
+    Needs no configuration. Each model's worker starts on first use. Data goes to a temporary folder that is deleted at
+    the end. Press Ctrl-C to stop.
     """
-    # A folder of its own for each run: several demos live side by side, and none meets what a last one left.
+    # Each run gets its own folder, so that demos can run side by side and none finds another's data.
     with TemporaryDirectory(prefix="livereactor-demo-", ignore_cleanup_errors=True) as folder:
         given: dict[str, object] = {
             "coordinator.port": port,
             "coordinator.data_dir": Path(folder),
-            "store.url": f"sqlite:///{folder}/livereactor.db",  # never the database that the environment may name
-            # One person with many tabs and reloads, on a machine of their own.
+            "store.url": f"sqlite:///{folder}/livereactor.db",  # never a database from the environment
+            # One person with many tabs and reloads on their own machine.
             "coordinator.concurrent_sessions": 0,
             "coordinator.sessions_per_minute": 0,
-            "coordinator.drain_timeout": 0,  # whoever ends it is who watches it
+            "coordinator.drain_timeout": 0,  # the person who stops the demo is the one who watches it
             "pool.min_ready": 0,
             "pool.spare": True,
         }
@@ -54,14 +54,14 @@ def demo(
 
 
 def _for_make(text: str) -> str:
-    """For whoever typed `make demo`, which does not take our options."""
+    """Add the form for `make demo`, which does not take our options."""
     return re.sub(r"--port (\d+)", r"--port \1 (make demo PORT=\1)", text) if "MAKELEVEL" in os.environ else text
 
 
 def demo_models() -> Path:
-    """The folder of the demo models.
+    """Return the folder of the demo models.
 
-    An installed wheel carries them beside the package; in a checkout they are the examples themselves.
+    An installed wheel has them beside the package. In a checkout they are the examples.
     """
     package = Path(livereactor.__file__).parent
     for folder in (package / "demos", package.parent.parent / "examples"):

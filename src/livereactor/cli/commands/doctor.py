@@ -1,4 +1,4 @@
-"""`livereactor doctor`: what of this machine is fit to serve, and the fix for what is not."""
+"""`livereactor doctor`: checks whether this machine can serve, with a fix for each problem."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(
-    url: Annotated[str | None, typer.Option(help="A server to ask for its health.")] = None,
-    json_lines: Annotated[bool, typer.Option("--json", help="One JSON object a line, for scripts.")] = False,
+    url: Annotated[str | None, typer.Option(help="URL of a running server to check as well.")] = None,
+    json_lines: Annotated[bool, typer.Option("--json", help="Print one JSON object per line, for scripts.")] = False,
 ) -> None:
     """Check whether this machine can serve.
 
-    Python, media engine, codecs, GPU, port, disk, STUN and TURN, each with a fix; exit 1 when something fails.
+    Checks Python, media engine, codecs, GPU, port, disk, STUN and TURN, and prints a fix for each problem. Exits with 1
+    if a check fails.
     """
     from livereactor.cli.doctor_checks import findings
 

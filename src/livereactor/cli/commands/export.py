@@ -1,4 +1,4 @@
-"""`livereactor export`: what was recorded of a session as one MP4, long after it."""
+"""`livereactor export`: writes the recording of a session to an MP4."""
 
 from __future__ import annotations
 
@@ -23,30 +23,31 @@ def register(app: typer.Typer) -> None:
 
 
 def export(
-    session: Annotated[str, typer.Argument(help="Its id, or its recording's.")],
-    film: Annotated[Path, typer.Argument(help="The MP4 to write; one of this name is replaced.")],
+    session: Annotated[str, typer.Argument(help="Id of the session or of its recording.")],
+    film: Annotated[Path, typer.Argument(help="MP4 to write. An existing file is replaced.")],
     data_dir: DataDir = None,
     blobs: Annotated[
-        str | None, typer.Option(help="Where recordings are: a folder or s3://…", show_default="<data>/blobs")
+        str | None, typer.Option(help="Where the recordings are: a folder or s3://…", show_default="<data>/blobs")
     ] = None,
-    json_lines: Annotated[bool, typer.Option("--json", help="One JSON object, for scripts.")] = False,
+    json_lines: Annotated[bool, typer.Option("--json", help="Print one JSON object, for scripts.")] = False,
 ) -> None:
-    """Write what was recorded of a session to an MP4.
+    """Write the recording of a session to an MP4.
 
-    Also of one whose worker was killed, up to its last whole moment. Of one that runs, what is stored so far.
+    If the worker was killed, exports up to the last complete segment. If the session is still running, exports what is
+    stored so far.
     """
     if film.is_dir() or not film.parent.is_dir():
-        raise UsageError(f"{film} is a folder, or in none; name a file in a folder that is there")
+        raise UsageError(f"{film} is a folder, or is not in one; name a file in an existing folder")
     try:
         made = asyncio.run(_exported(RecordingSource(data_dir, blobs), session, film))
     except OSError as error:
-        raise UsageError(f"cannot write {film}: {error.strerror or error}; choose another place") from error
+        raise UsageError(f"cannot write {film}: {error.strerror or error}; choose another path") from error
     if json_lines:
         typer.echo(
             json.dumps({"seconds": round(made.seconds, 3), "segments": made.segments, "left_out": made.left_out})
         )
         return
-    left = f"; {made.left_out} segments behind one that is torn or missing are left out" if made.left_out else ""
+    left = f"; {made.left_out} segments after a torn or missing one are left out" if made.left_out else ""
     typer.echo(f"{made.seconds:.1f} s in {film}{left}")
 
 
@@ -58,7 +59,7 @@ async def _exported(source: RecordingSource, session: str, film: Path) -> Export
     found = await recorded(blobs, session)
     if found is None:
         raise NotFoundError(
-            f"no session {session[:64]!r} among the recordings in {where}: it was not recorded, or its time is over; "
-            "name another place by --data-dir or --blobs"
+            f"no session {session[:64]!r} among the recordings in {where}: it was not recorded, or has expired; "
+            "look in another place with --data-dir or --blobs"
         )
     return await write(blobs, found.recording, film)

@@ -1,4 +1,4 @@
-"""`livereactor keys`: API keys made, listed, revoked."""
+"""`livereactor keys` and `livereactor token`: create, list and revoke API keys; mint tokens."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from livereactor.protocol.http import read_body
 from livereactor.protocol.keys import ACCOUNT, KeyRequest
 from livereactor.protocol.tokens import TokenRequest
 
-keys = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys.", rich_markup_mode=None)
+keys = typer.Typer(no_args_is_help=True, help="Create, list and revoke API keys.", rich_markup_mode=None)
 
 FIRST: Final = (
-    "From now on everybody needs a key or a token, at this machine too (unless guests = true); "
-    "for the page: #token=… from `livereactor token`"
+    "From now on everyone needs a key or a token, on this machine too (unless guests = true). "
+    "For the page, get a token with `livereactor token` and open the address with #token=…"
 )
 
 
 class Scope(StrEnum):
-    """What a key, and a token minted with it, may do."""
+    """A right of a key and of the tokens minted with it."""
 
     view = "view"
     control = "control"
@@ -35,7 +35,9 @@ class Scope(StrEnum):
     admin = "admin"
 
 
-Scopes = Annotated[list[Scope] | None, typer.Option("--scope", help="May be repeated.", show_default="all but admin")]
+Scopes = Annotated[
+    list[Scope] | None, typer.Option("--scope", help="Scope to grant. Repeatable.", show_default="all but admin")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -46,18 +48,24 @@ def register(app: typer.Typer) -> None:
 
 @keys.command(epilog="Example: livereactor keys create --name website --account acme")
 def create(
-    name: Annotated[str, typer.Option(help="What you know the key by.")] = "",
-    account: Annotated[str | None, typer.Option(help="Whose sessions and quotas.", show_default="default")] = None,
+    name: Annotated[str, typer.Option(help="Name to recognise the key by.")] = "",
+    account: Annotated[
+        str | None, typer.Option(help="Account whose sessions and quotas the key uses.", show_default="default")
+    ] = None,
     scope: Scopes = None,
     weight: Annotated[float | None, typer.Option(min=0.001, max=1000, help="The account's share of a queue.")] = None,
-    max_sessions: Annotated[int | None, typer.Option(min=0, help="The account's open sessions; 0: any.")] = None,
-    sessions_per_minute: Annotated[int | None, typer.Option(min=0, help="The account's new ones; 0: any.")] = None,
+    max_sessions: Annotated[
+        int | None, typer.Option(min=0, help="Maximum open sessions of the account; 0 = unlimited.")
+    ] = None,
+    sessions_per_minute: Annotated[
+        int | None, typer.Option(min=0, help="Maximum new sessions of the account per minute; 0 = unlimited.")
+    ] = None,
     data_dir: DataDir = None,
     coordinator: CoordinatorUrl = None,
     key: AdminKey = None,
     json_lines: Json = False,
 ) -> None:
-    """Make a key and show it, this once."""
+    """Create a key and show it once."""
     asked: dict[str, Any] = {
         "name": name,
         "account": account,
@@ -77,7 +85,7 @@ def create(
         typer.echo(json.dumps(made))
         return
     typer.echo(made["key"])
-    print("shown this once; keep it where only your server reads it", file=sys.stderr)
+    print("This key is shown only once. Store it where only your server can read it.", file=sys.stderr)
     if [row["id"] for row in _listed(place) if "revoked_at" not in row] == [made["id"]]:
         print(FIRST, file=sys.stderr)
 
@@ -86,25 +94,25 @@ def create(
 def list_keys(
     data_dir: DataDir = None, coordinator: CoordinatorUrl = None, key: AdminKey = None, json_lines: Json = False
 ) -> None:
-    """Show the keys there are, newest first."""
+    """List the keys, newest first."""
     rows = _listed(AdminTarget(data_dir, coordinator, key))
     if not rows and not json_lines:
-        typer.echo("none", err=True)
+        typer.echo("no keys", err=True)
     for row in rows:
         typer.echo(json.dumps(row) if json_lines else _line(row))
 
 
 @keys.command(epilog="Example: livereactor keys revoke rk_1aB2cD3e")
 def revoke(
-    revoked: Annotated[str, typer.Argument(metavar="KEY", help="Its id, or the characters that `list` shows.")],
+    revoked: Annotated[str, typer.Argument(metavar="KEY", help="Id of the key, or the characters that `list` shows.")],
     data_dir: DataDir = None,
     coordinator: CoordinatorUrl = None,
     key: AdminKey = None,
     json_lines: Json = False,
 ) -> None:
-    """End a key; it is refused everywhere within a minute.
+    """Revoke a key. It is refused everywhere within a minute.
 
-    Tokens minted with it live on until they expire.
+    Tokens minted with the key stay valid until they expire.
     """
     place = AdminTarget(data_dir, coordinator, key)
     if place.is_remote:
@@ -132,18 +140,22 @@ def _date(at: float) -> str:
 
 
 def token(
-    model: Annotated[list[str] | None, typer.Option(help="Model it may use; may be repeated.")] = None,
-    session: Annotated[list[str] | None, typer.Option(help="Open session it may act on; may be repeated.")] = None,
+    model: Annotated[list[str] | None, typer.Option(help="Model that the token may use. Repeatable.")] = None,
+    session: Annotated[
+        list[str] | None, typer.Option(help="Open session that the token may act on. Repeatable.")
+    ] = None,
     scope: Scopes = None,
-    expires_after: Annotated[int | None, typer.Option(min=1, help="Seconds; at most 21600.")] = None,
-    account: Annotated[str | None, typer.Option(help="Whose it is, on a data folder.", show_default="default")] = None,
-    admin: Annotated[bool, typer.Option("--admin", help="May operate, beside all else.")] = False,
+    expires_after: Annotated[int | None, typer.Option(min=1, help="Lifetime in seconds, at most 21600.")] = None,
+    account: Annotated[
+        str | None, typer.Option(help="Account of the token, with a data folder.", show_default="default")
+    ] = None,
+    admin: Annotated[bool, typer.Option("--admin", help="Grant the scope admin as well.")] = False,
     data_dir: DataDir = None,
     coordinator: CoordinatorUrl = None,
     key: AdminKey = None,
     json_lines: Json = False,
 ) -> None:
-    """Print a token, unscoped unless models or sessions are named."""
+    """Print a token. It is unscoped unless you name models or sessions."""
     scopes = [*(scope or Scope), Scope.admin] if admin else scope
     asked = _asked(model or [], session or [], scopes, expires_after)
     place = AdminTarget(data_dir, coordinator, key)
@@ -155,7 +167,7 @@ def token(
 
 
 def _mint_here(place: AdminTarget, account: str, asked: dict[str, Any]) -> dict[str, Any]:
-    """Whoever reads the data folder's secrets may mint whatever there is."""
+    """Mint with all scopes: anyone who can read the data folder's secrets can mint any token."""
     from livereactor.coordinator.auth.caller import ALL_SCOPES, Caller
 
     request = read_body(TokenRequest, json.dumps(asked).encode())

@@ -1,4 +1,4 @@
-"""`livereactor new`: a runnable folder from a template."""
+"""`livereactor new`: creates a folder with a model from a template."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _TEMPLATES = Path(__file__).parents[1] / "templates"
 
 
 class Template(StrEnum):
-    """What a new model starts as."""
+    """Template of a new model."""
 
     video = "video"  # frames and a slider
-    webcam = "webcam"  # the visitor's camera, changed
+    webcam = "webcam"  # transforms the visitor's camera
     audio = "audio"  # sound with its picture
-    world = "world"  # keys held down steer a view
-    chunked = "chunked"  # sixteen frames at a time, as video diffusion makes them
+    world = "world"  # keys move the view
+    chunked = "chunked"  # sixteen frames at a time, like video diffusion
 
 
 def register(app: typer.Typer) -> None:
@@ -32,18 +32,18 @@ def register(app: typer.Typer) -> None:
 
 
 def new(
-    name: Annotated[str, typer.Argument(help="Folder to make; its last part names the model.")],
-    template: Annotated[Template, typer.Option(help="What to start from.")] = Template.video,
+    name: Annotated[str, typer.Argument(help="Folder to create. Its last part names the model.")],
+    template: Annotated[Template, typer.Option(help="Kind of model to start from.")] = Template.video,
     force: Annotated[bool, typer.Option("--force", help="Write into a folder that is not empty.")] = False,
-    json_lines: Annotated[bool, typer.Option("--json", help="One JSON object, for scripts.")] = False,
+    json_lines: Annotated[bool, typer.Option("--json", help="Print one JSON object, for scripts.")] = False,
 ) -> None:
-    """Make a folder with a model that runs as it is."""
+    """Create a folder with a model that runs."""
     folder = Path(name)
     title = class_name(folder.name)
     if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{name} is a file; take another name")
+        raise UsageError(f"{name} is a file; choose another name")
     if folder.is_dir() and any(folder.iterdir()) and not force:
-        raise UsageError(f"{name} is not empty; take another name, or write into it with --force")
+        raise UsageError(f"{name} is not empty; choose another name, or use --force to write into it")
     folder.mkdir(parents=True, exist_ok=True)
     source = (_TEMPLATES / f"{template.value}.py").read_text(encoding="utf-8")
     (folder / "model.py").write_text(source.replace("NewModel", title), encoding="utf-8")
@@ -51,28 +51,28 @@ def new(
     if json_lines:
         typer.echo(json.dumps({"model": str(folder / "model.py"), "class": title}))
         return
-    typer.echo(f"made {folder}/model.py; see it, with reload on save:\n\n  livereactor dev {folder}")
+    typer.echo(f"created {folder}/model.py. To see it, with reload on save, run:\n\n  livereactor dev {folder}")
 
 
 def class_name(text: str) -> str:
-    """`my-first model` becomes `MyFirstModel`.
+    """Return the class name for a folder name: `my-first model` becomes `MyFirstModel`.
 
     Raises:
-        UsageError: nothing in `text` can name a class.
+        UsageError: `text` cannot become the name of a class.
     """
     words = re.findall(r"[A-Za-z0-9]+", text)
     name = "".join(word[:1].upper() + word[1:] for word in words)
     if not name or name[0].isdigit() or keyword.iskeyword(name):
-        raise UsageError(f"{text!r} cannot name a model; start with a letter, such as 'hello'")
+        raise UsageError(f"{text!r} cannot name a model; start with a letter, as in 'hello'")
     return name
 
 
 def _readme(name: str, template: Template) -> str:
     return f"""# {name}
 
-A [livereactor](https://pypi.org/project/livereactor/) model, made from the `{template.value}` template.
+A [livereactor](https://pypi.org/project/livereactor/) model, created from the template `{template.value}`.
 
     livereactor dev .         run it, open the page, reload on save
     livereactor run .         serve it on http://localhost:8080
-    livereactor schema .      its commands, messages and tracks as OpenAPI
+    livereactor schema .      print its commands, messages and tracks as OpenAPI
 """

@@ -1,4 +1,4 @@
-"""`livereactor probe`: which part of the way to a model's picture works, which does not, and what to do."""
+"""`livereactor probe`: checks each step of the way to a model's picture and explains the first that fails."""
 
 from __future__ import annotations
 
@@ -20,17 +20,22 @@ def register(app: typer.Typer) -> None:
 
 
 def probe(
-    url: Annotated[str, typer.Argument(help="A coordinator or a runtime.")],
-    model: Annotated[str | None, typer.Option(help="Which of its models.", show_default="its first")] = None,
-    local: Annotated[bool, typer.Option("--local", help="A runtime that does not say that it is one.")] = False,
+    url: Annotated[str, typer.Argument(help="URL of a coordinator or a runtime.")],
+    model: Annotated[str | None, typer.Option(help="Model to use.", show_default="the server's first")] = None,
+    local: Annotated[
+        bool,
+        typer.Option(
+            "--local", help="Treat the server as a standalone runtime, even if it does not identify itself as one."
+        ),
+    ] = False,
     key: Key = None,
     jwt: Jwt = None,
-    json_lines: Annotated[bool, typer.Option("--json", help="One JSON object a line, for scripts.")] = False,
+    json_lines: Annotated[bool, typer.Option("--json", help="Print one JSON object per line, for scripts.")] = False,
 ) -> None:
-    """Try the whole way to a model's picture, step by step.
+    """Check every step on the way to a model's picture.
 
-    Name, network, certificate, server, token, session, signalling, media: what each took, and the first that fails with
-    what to do. The session that it makes it ends. Exit 1 when something fails.
+    Name, network, certificate, server, token, session, signalling, media: shows how long each step took, and for the
+    first that fails, why and what to do. Ends the session that it opened. Exits with 1 if a step fails.
     """
     from livereactor.cli.probe_steps import ServerTarget, Step, run_probe
 
@@ -54,7 +59,7 @@ def probe(
 
     try:
         failed = asyncio.run(whole())
-    except ValueError as error:  # an address that is none
+    except ValueError as error:  # an invalid address
         raise UsageError(str(error)) from error
     if failed:
         raise typer.Exit(1)

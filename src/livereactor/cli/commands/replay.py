@@ -1,4 +1,4 @@
-"""`livereactor replay`: a session run again from its journal, compared with then, and filmed."""
+"""`livereactor replay`: runs a session again from its journal, compares its pictures and saves a film."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from livereactor.runtime.replay.rerun import Rerun, StepAgain
 
 TELL_EVERY: Final = 2.0  # seconds between two lines of progress
-DIFFERENCES: Final = 20  # of the steps that differ, so many are named
+DIFFERENCES: Final = 20  # steps that are named when pictures differ
 
 
 def register(app: typer.Typer) -> None:
@@ -30,29 +30,30 @@ def register(app: typer.Typer) -> None:
 
 
 def replay(
-    session: Annotated[str, typer.Argument(help="Its id, or a file or folder with its journal.")],
-    model: Annotated[str, typer.Option(help="As for `run`: a file, file.py:Class, or a folder.")] = "model.py",
-    film: Annotated[Path | None, typer.Option(help="Write its pictures to this MP4.")] = None,
-    from_: Annotated[float, typer.Option("--from", min=0, help="Film from this second on.")] = 0.0,
+    session: Annotated[str, typer.Argument(help="Id of the session, or a file or folder with its journal.")],
+    model: Annotated[str, typer.Option(help="Model to run: a file, file.py:Class, or a folder.")] = "model.py",
+    film: Annotated[Path | None, typer.Option(help="Write the pictures to this MP4.")] = None,
+    from_: Annotated[float, typer.Option("--from", min=0, help="Start the film at this second.")] = 0.0,
     to: Annotated[float | None, typer.Option(min=0, help="Stop at this second.", show_default="the end")] = None,
     files: Annotated[
-        Path | None, typer.Option(exists=True, file_okay=False, help="Folder with files that clients gave.")
+        Path | None, typer.Option(exists=True, file_okay=False, help="Folder with the files that clients uploaded.")
     ] = None,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", help="key=value for Model.load(config); may be repeated.")
+        list[str] | None, typer.Option("--set", help="key=value for Model.load(config). Repeatable.")
     ] = None,
     data_dir: DataDir = None,
     blobs: Annotated[
-        str | None, typer.Option(help="Where recordings are: a folder or s3://…", show_default="<data>/blobs")
+        str | None, typer.Option(help="Where the recordings are: a folder or s3://…", show_default="<data>/blobs")
     ] = None,
     coordinator: Annotated[str | None, typer.Option(help="URL of the coordinator that has the recording.")] = None,
     key: Key = None,
     jwt: Jwt = None,
-    json_lines: Annotated[bool, typer.Option("--json", help="One JSON object, for scripts.")] = False,
+    json_lines: Annotated[bool, typer.Option("--json", help="Print one JSON object, for scripts.")] = False,
 ) -> None:
-    """Run a session again: the same model, commands and parameters.
+    """Run a recorded session again.
 
-    As fast as the model can, without a network. Exit 1 where its pictures are not those of then.
+    Repeats its commands and parameters as fast as the model can, without a network. Exits with 1 if a picture differs
+    from the recording.
     """
     from livereactor.runtime.execution.loading import load_model
     from livereactor.runtime.execution.schema_file import own_stdout
@@ -62,9 +63,9 @@ def replay(
     from livereactor.wiring.process import configure_logging
 
     if to is not None and to <= from_:
-        raise UsageError(f"--from {from_:g} --to {to:g} is no stretch of time; --to comes after --from")
+        raise UsageError(f"--to {to:g} is not after --from {from_:g}; choose a later --to")
     if film is not None and film.suffix.lower() != ".mp4":
-        raise UsageError(f"--film {film}: a film is an MP4; give it a name that ends in .mp4")
+        raise UsageError(f"--film {film} is not an MP4; choose a name that ends in .mp4")
     answer = own_stdout()
     journal = read_journal(RecordingSource(data_dir, blobs, coordinator, key, jwt).journal(session))
     resolved = _beside(model, set_ or [], journal.header.seed)
@@ -79,7 +80,7 @@ def replay(
         again.load()
         _run(again, seen, to)
     except OSError as error:
-        raise UsageError(f"cannot film: {error.strerror or error}; choose another --film") from error
+        raise UsageError(f"cannot save the film: {error.strerror or error}; choose another --film") from error
     finally:
         seen.close()
         for notice in again.notices[told:]:
@@ -91,7 +92,7 @@ def replay(
 
 
 def _beside(model: str, given: Sequence[str], seed: float | str | None) -> Resolved:
-    """The settings that the model is loaded with: those beside it, with the seed of then unless another is given."""
+    """Return the settings beside the model, with the seed of the session unless `given` has another."""
     path = Path(model.partition(":")[0])
     then = {} if seed is None else {"model.seed": seed}
     return resolve(path if path.is_dir() else path.parent, command_line=then | assignments(given))
@@ -111,7 +112,7 @@ def _run(again: Rerun, seen: _Seen, to: float | None) -> None:
 
 
 class _Seen:
-    """What came of it."""
+    """Result of the replay so far."""
 
     def __init__(self, steps: int, film: Path | None, begin: float) -> None:
         from livereactor.integrations.film import Film
@@ -142,7 +143,7 @@ class _Seen:
             self._film.close()
 
     def result(self, notices: Sequence[str]) -> dict[str, Any]:
-        """For scripts."""
+        """Return the result for scripts."""
         return {
             "steps": self._made,
             "pictures": self._pictures,
@@ -156,16 +157,16 @@ class _Seen:
         }
 
     def sentence(self) -> str:
-        """For people."""
+        """Return the result as a sentence."""
         film = "" if self._film is None or not self._film.frames else f", {self._film.frames} in {self._path}"
         text = f"{self._made} steps, {self._pictures} pictures{film}"
         if not self._compared:
-            return f"{text}; none to compare with"
+            return f"{text}; nothing to compare with"
         if not self.differ:
-            return f"{text}; {self._compared} compared with then, all the same"
+            return f"{text}; {self._compared} compared with the recording, all the same"
         steps = ", ".join(f"{step} ({at:.2f} s)" for step, at in self.differ[:DIFFERENCES])
         more = ", …" if len(self.differ) > DIFFERENCES else ""
-        return f"{text}; {self._compared} compared with then, {len(self.differ)} differ: at step {steps}{more}"
+        return f"{text}; {self._compared} compared with the recording, {len(self.differ)} differ: at step {steps}{more}"
 
 
 def _say(text: str) -> None:

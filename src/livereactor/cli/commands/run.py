@@ -1,4 +1,4 @@
-"""`livereactor run` and `livereactor dev`: one model and its page on this machine."""
+"""`livereactor run` and `livereactor dev`: serve one model and its page on this machine."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ import typer
 from livereactor.base.errors import UsageError
 from livereactor.settings import resolve
 
-_Target = Annotated[str, typer.Argument(help="A file, file.py:Class, or a folder with a model.py.")]
-_Port = Annotated[int | None, typer.Option(help="Port of page and API; 0 takes a free one.", show_default="8080")]
+_Target = Annotated[str, typer.Argument(help="Model to serve: a file, file.py:Class, or a folder with a model.py.")]
+_Port = Annotated[int | None, typer.Option(help="Port of the page and API; 0 picks a free one.", show_default="8080")]
 _Host = Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")]
-_Set = Annotated[list[str] | None, typer.Option("--set", help="key=value for Model.load(config); may be repeated.")]
-_Key = Annotated[str | None, typer.Option(help="Clients must show it; 16 characters or more.", show_default="none")]
-_Insecure = Annotated[bool, typer.Option("--insecure", help="Serve anybody on a non-loopback address.")]
+_Set = Annotated[list[str] | None, typer.Option("--set", help="key=value for Model.load(config). Repeatable.")]
+_Key = Annotated[
+    str | None, typer.Option(help="Key that clients must send, at least 16 characters.", show_default="none")
+]
+_Insecure = Annotated[bool, typer.Option("--insecure", help="Serve everyone on a non-loopback address, without a key.")]
 _Cpu = Annotated[bool, typer.Option("--cpu", help="Hide every GPU from the model.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print the address as JSON, for scripts.")]
 
@@ -36,15 +38,17 @@ def run(
     port: _Port = None,
     host: _Host = None,
     set_: _Set = None,
-    reload: Annotated[bool, typer.Option("--reload", help="Saving the file reloads the class.")] = False,
+    reload: Annotated[bool, typer.Option("--reload", help="Reload the class when you save its file.")] = False,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     key: _Key = None,
     insecure: _Insecure = False,
-    no_record: Annotated[bool, typer.Option("--no-record", help="Record nothing; there are no clips then.")] = False,
+    no_record: Annotated[
+        bool, typer.Option("--no-record", help="Do not record sessions, so there are no clips.")
+    ] = False,
     cpu: _Cpu = False,
     json_lines: _Json = False,
 ) -> None:
-    """Serve a model with its page; Ctrl-C ends it."""
+    """Serve a model with its page. Press Ctrl-C to stop."""
     if cpu:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""  # read by CUDA when the model first touches it
     given = {
@@ -64,9 +68,9 @@ def dev(
     cpu: _Cpu = False,
     json_lines: _Json = False,
 ) -> None:
-    """Run a model, open its page, reload on save.
+    """Serve a model, open its page, and reload on save.
 
-    What `load` made stays while the text of `load` is unchanged.
+    What `load` created is kept as long as the source of `load` is unchanged.
     """
     run(target, port=port, set_=set_, reload=True, open_page=True, cpu=cpu, json_lines=json_lines)
 
@@ -79,7 +83,7 @@ def serve(
     open_page: bool = False,
     json_lines: bool = False,
 ) -> None:
-    """Serve until interrupted; what was not given (None) is left to environment, file and defaults."""
+    """Serve until interrupted. Values of None come from the environment, the settings file or the defaults."""
     from livereactor.wiring.runtime import serve_model
 
     path = Path(target.partition(":")[0])
@@ -88,7 +92,7 @@ def serve(
 
     def listening(url: str) -> None:
         typer.echo(json.dumps({"url": url}) if json_lines else url)
-        print("Ctrl-C ends it", file=sys.stderr)
+        print("Press Ctrl-C to stop.", file=sys.stderr)
         if open_page:
             webbrowser.open(url)
 
@@ -96,15 +100,15 @@ def serve(
 
 
 def assignments(pairs: Sequence[str]) -> dict[str, object]:
-    """Each `key=value` of `--set` as a setting of `[model]`.
+    """Return each `key=value` of `--set` as a setting of `[model]`.
 
     Raises:
-        UsageError: one is none.
+        UsageError: an entry has no key or no `=`.
     """
     values: dict[str, object] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not key:
-            raise UsageError(f"--set {pair!r} is no key=value; write it as --set steps=4")
+            raise UsageError(f"--set {pair!r} is not key=value; write it like --set steps=4")
         values[f"model.{key}"] = value
     return values

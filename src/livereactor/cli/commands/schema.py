@@ -1,4 +1,4 @@
-"""`livereactor schema` and `livereactor validate`: what a model class says, without loading its weights."""
+"""`livereactor schema` and `livereactor validate`: describe and check a model class, without loading weights."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ def register(app: typer.Typer) -> None:
 
 
 def schema(
-    target: Annotated[str, typer.Argument(help="A file, file.py:Class, or a folder.")] = "model.py",
-    out: Annotated[Path | None, typer.Option(help="Write it to this file instead of stdout.")] = None,
+    target: Annotated[str, typer.Argument(help="Model: a file, file.py:Class, or a folder.")] = "model.py",
+    out: Annotated[Path | None, typer.Option(help="File to write instead of stdout.")] = None,
     check: Annotated[
-        Path | None, typer.Option(help="Compare with an older schema; exit 1 on breaking changes.")
+        Path | None, typer.Option(help="Older schema to compare with. Exits with 1 on breaking changes.")
     ] = None,
 ) -> None:
-    """Print a model as an OpenAPI 3.1 document.
+    """Print a model's schema as an OpenAPI 3.1 document.
 
-    Its commands, messages and tracks; no weights are loaded.
+    The document contains its commands, messages and tracks. No weights are loaded.
     """
     from livereactor.runtime.execution.schema_file import openapi_of, own_stdout
 
@@ -44,12 +44,12 @@ def schema(
 
 
 def validate(
-    target: Annotated[str, typer.Argument(help="A file, file.py:Class, or a folder.")] = "model.py",
-    json_lines: Annotated[bool, typer.Option("--json", help="One JSON object, for scripts.")] = False,
+    target: Annotated[str, typer.Argument(help="Model: a file, file.py:Class, or a folder.")] = "model.py",
+    json_lines: Annotated[bool, typer.Option("--json", help="Print one JSON object, for scripts.")] = False,
 ) -> None:
     """Check a model's class and settings.
 
-    No weights are loaded, nothing is served.
+    Loads no weights and serves nothing.
     """
     from livereactor.runtime.execution.loading import load_model
     from livereactor.runtime.execution.schema_file import openapi_of, own_stdout
@@ -69,7 +69,7 @@ def validate(
     if json_lines:
         typer.echo(json.dumps(counts), file=answer)
         return
-    typer.echo(f"{model.__name__} is fine", file=answer)
+    typer.echo(f"{model.__name__} is valid", file=answer)
     for kind in ("tracks", "commands", "messages"):
         typer.echo(f"  {kind:<9} {', '.join(counts[kind]) or 'none'}", file=answer)
 
@@ -82,11 +82,11 @@ def _compare(old_file: Path, document: dict[str, Any], answer: TextIO) -> None:
         old = from_openapi(json.loads(old_file.read_text(encoding="utf-8")))
     except (OSError, ValueError, LivereactorError) as error:
         raise UsageError(
-            f"{old_file} cannot be compared with ({error}); give a file made by `livereactor schema`"
+            f"cannot compare with {old_file} ({error}); pass a file that `livereactor schema` wrote"
         ) from error
     breaking = breaking_changes(old, from_openapi(document))
     for change in breaking:
         typer.echo(change, file=answer)
     if breaking:
         raise typer.Exit(1)
-    typer.echo("no breaking change", err=True)
+    typer.echo("no breaking changes", err=True)

@@ -1,4 +1,4 @@
-"""`livereactor serve`: models of this machine for many people, behind keys, a queue and one page."""
+"""`livereactor serve`: serves models to many people, with keys, a queue and a page."""
 
 from __future__ import annotations
 
@@ -13,20 +13,28 @@ import typer
 
 from livereactor.settings import resolve
 
-_Targets = Annotated[list[str] | None, typer.Argument(help="Each a file, file.py:Class, or a folder with a model.py.")]
-_Port = Annotated[int | None, typer.Option(help="Port of page and API; 0 takes a free one.", show_default="8080")]
+_Targets = Annotated[
+    list[str] | None, typer.Argument(help="Models to serve: each a file, file.py:Class, or a folder with a model.py.")
+]
+_Port = Annotated[int | None, typer.Option(help="Port of the page and API; 0 picks a free one.", show_default="8080")]
 _Host = Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")]
 _Data = Annotated[
     Path | None,
-    typer.Option(help="Folder for database, secrets, uploads and logs.", show_default="./livereactor-data"),
+    typer.Option(help="Folder for the database, secrets, uploads and logs.", show_default="./livereactor-data"),
 ]
-_Store = Annotated[str | None, typer.Option(help="postgresql://… instead of SQLite in the data folder.")]
+_Store = Annotated[
+    str | None, typer.Option(help="Database to use instead of SQLite in the data folder: postgresql://…")
+]
 _Blobs = Annotated[
     str | None,
-    typer.Option(help="s3://bucket/prefix, or a folder, for uploads and recordings.", show_default="<data>/blobs"),
+    typer.Option(
+        help="Where to store uploads and recordings: s3://bucket/prefix, or a folder.", show_default="<data>/blobs"
+    ),
 ]
-_Workers = Annotated[int | None, typer.Option(help="Workers per model at most.", show_default="1")]
-_Ready = Annotated[int | None, typer.Option(help="Workers per model kept ready; 0: first use.", show_default="1")]
+_Workers = Annotated[int | None, typer.Option(help="Maximum workers per model.", show_default="1")]
+_Ready = Annotated[
+    int | None, typer.Option(help="Workers per model to keep ready; 0 = start on first use.", show_default="1")
+]
 _Pool = Annotated[
     str | None, typer.Option(help="Where workers run: subprocess, or ray for a cluster.", show_default="subprocess")
 ]
@@ -53,7 +61,7 @@ def serve(
 ) -> None:
     """Serve models to many people, with keys and a queue.
 
-    Without models, those that workers elsewhere bring; Ctrl-C ends it.
+    Without MODELS, serves the models of workers that connect from elsewhere. Press Ctrl-C to stop.
     """
     given: dict[str, object] = {
         "coordinator.port": port,
@@ -76,10 +84,10 @@ def serve_targets(
     json_lines: bool = False,
     is_fleeting: bool = False,
 ) -> None:
-    """Serve until interrupted; what was not given (None) is left to environment, file and defaults.
+    """Serve until interrupted. Values of None come from the environment, the settings file or the defaults.
 
     Args:
-        is_fleeting: the data folder goes with the process, and whoever looks is told so.
+        is_fleeting: the data folder is deleted at the end, and the message says so.
     """
     from livereactor.wiring.coordinator import Guests, serve_models
 
@@ -87,17 +95,17 @@ def serve_targets(
     resolved = resolve(Path(), command_line=command_line)
 
     let_in = {
-        Guests.EVERYBODY: "nobody needs a key or a token (guests = true)",
-        Guests.HERE: "on this machine nobody needs a key or a token until there is a first key; others need one",
-        Guests.NOBODY: "everybody needs a key or a token; `livereactor token` makes one",
+        Guests.EVERYBODY: "Nobody needs a key or a token (guests = true).",
+        Guests.HERE: "On this machine nobody needs a key until you create one. Everyone else needs a key or a token.",
+        Guests.NOBODY: "Everyone needs a key or a token. To get a token, run `livereactor token`.",
     }
 
     def listening(url: str, guests: Guests) -> None:
         typer.echo(json.dumps({"url": url}) if json_lines else url)
         folder = resolved.settings.coordinator.data_dir.absolute()
-        print(f"data in {folder}{' until it ends' if is_fleeting else ''}", file=sys.stderr)
+        print(f"Data: {folder}{' (deleted when you stop)' if is_fleeting else ''}", file=sys.stderr)
         print(let_in[guests], file=sys.stderr)
-        print("Ctrl-C ends it", file=sys.stderr)
+        print("Press Ctrl-C to stop.", file=sys.stderr)
         if open_page:
             webbrowser.open(url)
 

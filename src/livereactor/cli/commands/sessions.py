@@ -1,4 +1,4 @@
-"""`livereactor sessions`, `queue` and `workers`: what a coordinator is doing, and the operator's word in it."""
+"""`livereactor sessions`, `queue` and `workers`: show and control what a coordinator does."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from livereactor.cli.options import AdminKey, CoordinatorUrl, DataDir, Json
 if TYPE_CHECKING:
     from livereactor.wiring.data import Data
 
-REASON_CHARS: Final = 64  # as in the body of DELETE
-# Headings of the lists, for people.
-SESSION: Final = ("SESSION", "STATE", "MODEL", "ACCOUNT", "CREATED", "ENDED BY")
-TICKET: Final = ("PLACE", "SESSION", "MODEL", "ACCOUNT", "WAITED", "TO GO")
+REASON_CHARS: Final = 64  # the same limit as in the body of DELETE
+# Headings of the tables.
+SESSION: Final = ("SESSION", "STATE", "MODEL", "ACCOUNT", "CREATED", "END REASON")
+TICKET: Final = ("PLACE", "SESSION", "MODEL", "ACCOUNT", "WAITED", "ESTIMATE")
 WORKER: Final = ("WORKER", "STATE", "MODEL", "NODE", "SESSIONS")
 sessions = typer.Typer(no_args_is_help=True, help="List, show and end sessions.", rich_markup_mode=None)
-workers = typer.Typer(invoke_without_command=True, help="List workers; let one drain.", rich_markup_mode=None)
+workers = typer.Typer(invoke_without_command=True, help="List workers, or drain one.", rich_markup_mode=None)
 
 
 class State(StrEnum):
-    """Which sessions are listed."""
+    """State of the sessions to list."""
 
     open = "open"
     queued = "queued"
@@ -48,13 +48,15 @@ def register(app: typer.Typer) -> None:
 
 @sessions.command("list", epilog="Example: livereactor sessions list --state open")
 def list_sessions(
-    state: Annotated[State | None, typer.Option(help="Only those.", show_default="all that are kept")] = None,
+    state: Annotated[
+        State | None, typer.Option(help="Show only sessions in this state.", show_default="all that are kept")
+    ] = None,
     data_dir: DataDir = None,
     coordinator: CoordinatorUrl = None,
     key: AdminKey = None,
     json_lines: Json = False,
 ) -> None:
-    """Show the sessions, newest first."""
+    """List sessions, newest first."""
     from livereactor.coordinator.http.admin_queries import sessions as rows
 
     place, only = AdminTarget(data_dir, coordinator, key), None if state is None else state.value
@@ -68,13 +70,13 @@ def list_sessions(
 
 @sessions.command(epilog="Example: livereactor sessions show ses_0197…")
 def show(
-    session: Annotated[str, typer.Argument(help="Its id.")],
+    session: Annotated[str, typer.Argument(help="Id of the session.")],
     data_dir: DataDir = None,
     coordinator: CoordinatorUrl = None,
     key: AdminKey = None,
     json_lines: Json = False,
 ) -> None:
-    """Show one session: all that is known of it."""
+    """Show everything about one session."""
     place = AdminTarget(data_dir, coordinator, key)
     if place.is_remote:
         row: dict[str, Any] = place.call("GET", f"/admin/sessions/{quote(session, safe='')}")
@@ -89,16 +91,16 @@ def show(
 
 @sessions.command(epilog="Example: livereactor sessions end ses_0197…")
 def end(
-    session: Annotated[str, typer.Argument(help="Its id.")],
-    reason: Annotated[str, typer.Option(help="What its clients are told, 64 characters at most.")] = "evicted",
+    session: Annotated[str, typer.Argument(help="Id of the session.")],
+    reason: Annotated[str, typer.Option(help="Reason to tell the clients, at most 64 characters.")] = "evicted",
     data_dir: DataDir = None,
     coordinator: CoordinatorUrl = None,
     key: AdminKey = None,
     json_lines: Json = False,
 ) -> None:
-    """End a session; its clients are told why."""
+    """End a session and tell its clients why."""
     if len(reason) > REASON_CHARS:
-        raise UsageError(f"a reason of {len(reason)} characters; {REASON_CHARS} are the most")
+        raise UsageError(f"--reason has {len(reason)} characters; use at most {REASON_CHARS}")
     place = AdminTarget(data_dir, coordinator, key)
     if place.is_remote:
         place.call("DELETE", f"/admin/sessions/{quote(session, safe='')}", {"reason": reason})
@@ -110,7 +112,7 @@ def end(
 def queue(
     data_dir: DataDir = None, coordinator: CoordinatorUrl = None, key: AdminKey = None, json_lines: Json = False
 ) -> None:
-    """Show who waits, in the order in which they are served."""
+    """List waiting clients, in the order in which they are served."""
     from livereactor.coordinator.http.queries import queued
 
     place = AdminTarget(data_dir, coordinator, key)
@@ -129,7 +131,7 @@ def list_workers(
     key: AdminKey = None,
     json_lines: Json = False,
 ) -> None:
-    """Show the workers that live."""
+    """List the workers that are alive."""
     if context.invoked_subcommand is not None:
         return
     from livereactor.coordinator.http.admin_queries import workers as rows
@@ -144,23 +146,23 @@ def list_workers(
 
 @workers.command(epilog="Example: livereactor workers drain wrk_0197…")
 def drain(
-    worker: Annotated[str, typer.Argument(help="Its id.")],
+    worker: Annotated[str, typer.Argument(help="Id of the session.")],
     data_dir: DataDir = None,
     coordinator: CoordinatorUrl = None,
     key: AdminKey = None,
     json_lines: Json = False,
 ) -> None:
-    """Let a worker finish the session it has, and end."""
+    """Let a worker finish its session and then stop it."""
     place = AdminTarget(data_dir, coordinator, key)
     if place.is_remote:
         place.call("POST", f"/admin/workers/{quote(worker, safe='')}/drain")
     else:
         place.operate(lambda data: _drain(data, worker))
-    typer.echo(json.dumps({"worker": worker, "draining": True}) if json_lines else f"{worker} drains")
+    typer.echo(json.dumps({"worker": worker, "draining": True}) if json_lines else f"draining {worker}")
 
 
 # --- on a data folder ------------------------------------------------------------------------------------------------
-# A running coordinator learns of it as of another replica's decision: by its next look at the store.
+# A running coordinator learns of the change like of another coordinator's decision, when it next reads the store.
 
 
 async def _one(data: Data, session: str) -> dict[str, Any]:
@@ -168,7 +170,7 @@ async def _one(data: Data, session: str) -> dict[str, Any]:
 
     found = await data.store.read(lambda tx: tx.session(session))
     if found is None:
-        raise NotFoundError(f"no session {session[:64]!r}; `livereactor sessions list` shows those there are")
+        raise NotFoundError(f"no session {session[:64]!r}; `livereactor sessions list` shows all sessions")
     return session_row(found)
 
 
@@ -187,7 +189,7 @@ async def _drain(data: Data, worker: str) -> None:
     await data.store.transact(lambda tx: decisions.drain(tx, data.unix_us(), data.options, worker=worker))
 
 
-# --- tables for people -----------------------------------------------------------------------------------------------
+# --- tables -----------------------------------------------------------------------------------------------
 
 
 def _show(

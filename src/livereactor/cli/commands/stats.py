@@ -1,4 +1,4 @@
-"""`livereactor stats`: where a session's time goes, from the command to the picture."""
+"""`livereactor stats`: shows where a session's time goes, from the command to the picture."""
 
 from __future__ import annotations
 
@@ -15,18 +15,20 @@ from livereactor.base.errors import NotFoundError, UsageError
 from livereactor.cli.admin import AdminTarget, RemoteError
 from livereactor.cli.options import AdminKey, Json
 
-EVERY: Final = 1.0  # seconds between two looks
-RUNNING: Final = frozenset({"waiting", "active", "orphaned", "streaming"})  # have a worker; words of both servers
-LISTED: Final = 10  # sessions that are named where one has to be chosen
-HEADINGS: Final = ("STAGE", "TRACK", "TIMES", "NOW", "MEDIAN", "95 %", "99 %", "MOST")
+EVERY: Final = 1.0  # seconds between two updates
+RUNNING: Final = frozenset(
+    {"waiting", "active", "orphaned", "streaming"}
+)  # states with a worker, of runtimes and coordinators
+LISTED: Final = 10  # sessions that are listed when you have to choose one
+HEADINGS: Final = ("STAGE", "TRACK", "COUNT", "NOW", "P50", "P95", "P99", "MAX")
 WORDS: Final = {
-    "command_wait": "command waits",
-    "commands": "command runs",
-    "command_reply": "reply is sent",
-    "input_wait": "waits for input",
+    "command_wait": "command wait",
+    "commands": "command",
+    "command_reply": "reply sent",
+    "input_wait": "input wait",
     "step": "step",
     "queue": "queue",
-    "convert": "colours",
+    "convert": "convert",
     "encode": "encode",
     "send": "send",
     "network": "network",
@@ -34,9 +36,9 @@ WORDS: Final = {
     "decode": "decode",
 }
 UNSENT: Final = {
-    "replaced": "replaced by newer ones before their turn",
-    "left_out": "left out for want of room on the network",
-    "refused": "not taken for a viewer",
+    "replaced": "replaced by newer ones before encoding",
+    "left_out": "skipped because the network was too slow",
+    "refused": "refused by a viewer's connection",
 }
 Body = dict[str, Any]
 
@@ -47,16 +49,17 @@ def register(app: typer.Typer) -> None:
 
 
 def stats(
-    url: Annotated[str, typer.Argument(metavar="URL", help="Address of a runtime or a coordinator.")],
+    url: Annotated[str, typer.Argument(metavar="URL", help="URL of a runtime or a coordinator.")],
     session: Annotated[
-        str | None, typer.Argument(metavar="[SESSION]", help="Its id.", show_default="the only one that runs")
+        str | None, typer.Argument(metavar="[SESSION]", help="Id of the session.", show_default="the only running one")
     ] = None,
     key: AdminKey = None,
     json_lines: Json = False,
 ) -> None:
-    """Show where a session's time goes, from the command to the picture.
+    """Show where a session's time goes.
 
-    In a terminal once a second until Ctrl-C or the session's end; else, and with --json, once. All in milliseconds.
+    Shows each stage from a command to the picture, in milliseconds. In a terminal, updates every second until you press
+    Ctrl-C or the session ends. Without a terminal, or with --json, prints once.
     """
     place = AdminTarget(coordinator=url, key=key)
     chosen = session or _only(place)
@@ -70,22 +73,22 @@ def stats(
 
 
 def table(body: Body, before: Body | None = None) -> str:
-    """The stages as lines of a table; `before`, an earlier answer, is what NOW is the mean since."""
+    """Return the stages as a table. NOW is the mean since the earlier answer `before`."""
     earlier = {_name(row): row for row in (before or {"stages": []})["stages"]}
     lines = [HEADINGS, *(_cells(row, earlier.get(_name(row))) for row in body["stages"])]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     shown = [_line(line, widths) for line in lines]
     clients = "1 client" if body["clients"] == 1 else f"{body['clients']} clients"
-    pictures = [_pictures(each) for each in body.get("pictures", ())]  # an older server does not tell
+    pictures = [_pictures(each) for each in body.get("pictures", ())]  # older servers do not report it
     head = f"{body['session_id']}  {body['seconds']:.0f} s  {clients}"
     below = ["", *pictures] if pictures else []
     return "\n".join([head, "", *shown, *below])
 
 
 def _pictures(row: Body) -> str:
-    """What became of a track's pictures, and why some were not sent."""
+    """Say how many pictures of a track were not sent, and why."""
     lost = [f"{row[name]} {words}" for name, words in UNSENT.items() if row.get(name)]
-    return ", ".join([f"{row['track']}: {row['given']} pictures given", *lost])
+    return ", ".join([f"{row['track']}: {row['given']} pictures", *lost])
 
 
 def _follow(place: AdminTarget, body: Body) -> None:
@@ -104,7 +107,7 @@ def _follow(place: AdminTarget, body: Body) -> None:
                 if error.code != NotFoundError.code:
                     raise
                 break
-    typer.echo("the session is over", err=True)
+    typer.echo("The session has ended.", err=True)
 
 
 def _stages(place: AdminTarget, session: str) -> Body:
@@ -112,13 +115,15 @@ def _stages(place: AdminTarget, session: str) -> Body:
 
 
 def _only(place: AdminTarget) -> str:
-    """The session that runs; raises where there is none, or more than one."""
+    """Return the id of the only running session; raise if there is none or more than one."""
     found = _running(place)
     if not found:
-        raise NotFoundError("no session runs there; start one, in the page or with `livereactor connect`")
+        raise NotFoundError("no session is running there; start one on the page or with `livereactor connect`")
     if len(found) > 1:
         names = ", ".join(found[:LISTED])
-        raise UsageError(f"{len(found)} sessions run there; name one: {names}{' …' if len(found) > LISTED else ''}")
+        raise UsageError(
+            f"{len(found)} sessions are running there; name one: {names}{' …' if len(found) > LISTED else ''}"
+        )
     return found[0]
 
 
@@ -137,19 +142,19 @@ def _name(row: Body) -> tuple[str, str | None]:
 def _cells(row: Body, before: Body | None) -> tuple[str, ...]:
     figures = (_now(row, before), row["p50_ms"], row["p95_ms"], row["p99_ms"], row["max_ms"])
     stage, track = _name(row)
-    word = WORDS.get(stage, stage)  # a newer server may have stages of its own
+    word = WORDS.get(stage, stage)  # a newer server may have other stages
     return word, track or "", str(row["count"]), *("" if each is None else f"{each:.2f}" for each in figures)
 
 
 def _now(row: Body, before: Body | None) -> float | None:
-    """The mean since the look before; None where nothing came, or there was none."""
+    """Return the mean since the earlier answer; None if nothing was measured since, or there was no answer."""
     if before is None or (more := row["count"] - before["count"]) <= 0:
         return None
     return (row["total_ms"] - before["total_ms"]) / more
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    """Words to the left, numbers to the right."""
+    """Align words to the left and numbers to the right."""
     words = [f"{cell:<{width}}" for cell, width in zip(cells[:2], widths[:2], strict=True)]
     numbers = [f"{cell:>{width}}" for cell, width in zip(cells[2:], widths[2:], strict=True)]
     return "  ".join([*words, *numbers]).rstrip()

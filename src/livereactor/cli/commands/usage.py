@@ -1,4 +1,4 @@
-"""`livereactor usage`: what accounts used, for invoices and for planning."""
+"""`livereactor usage`: shows what accounts used, for invoices and for planning."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from livereactor.coordinator.usage import UsageRow
     from livereactor.wiring.data import Data
 
-_MOMENT = "A day, an ISO 8601 time (UTC where no zone is named) or Unix seconds."
+_MOMENT = "A day, an ISO 8601 time (UTC unless it names a zone) or Unix seconds."
 
 
 def register(app: typer.Typer) -> None:
@@ -25,23 +25,23 @@ def register(app: typer.Typer) -> None:
 
 
 def usage(
-    since: Annotated[str, typer.Option("--from", help=_MOMENT, show_default="all that is kept")] = "0",
+    since: Annotated[str, typer.Option("--from", help=_MOMENT, show_default="everything that is kept")] = "0",
     until: Annotated[str | None, typer.Option("--to", help=_MOMENT, show_default="now")] = None,
-    account: Annotated[str | None, typer.Option(help="Only that one.", show_default="all")] = None,
+    account: Annotated[str | None, typer.Option(help="Show only this account.", show_default="all")] = None,
     data_dir: DataDir = None,
     coordinator: CoordinatorUrl = None,
     key: AdminKey = None,
     json_lines: Json = False,
-    as_table: Annotated[bool, typer.Option("--csv", help="Comma-separated, with a head line.")] = False,
+    as_table: Annotated[bool, typer.Option("--csv", help="Print comma-separated values with a header.")] = False,
 ) -> None:
-    """Show the sessions that ended, and their seconds on workers.
+    """Show ended sessions and their seconds on workers.
 
-    By account and model; a session counts when it ends.
+    Sums are by account and model. A session counts when it ends.
     """
     from livereactor.coordinator.usage import UsageRow, as_csv, as_json_lines
 
     if json_lines and as_table:
-        raise UsageError("--json and --csv are two answers; ask for one of them")
+        raise UsageError("--json and --csv cannot be combined; choose one")
     place = AdminTarget(data_dir, coordinator, key)
     if place.is_remote:
         asked = {"from": since, "to": until, "account": account}
@@ -54,7 +54,7 @@ def usage(
         typer.echo(as_json_lines(rows) if json_lines else as_csv(rows), nl=False)
         return
     if not rows:
-        typer.echo("none", err=True)
+        typer.echo("no sessions ended in this time", err=True)
     for row in rows:
         typer.echo(_line(row))
 

@@ -1,4 +1,7 @@
-"""`livereactor worker`: one more Worker for a coordinator, wherever that is; a keeper watches it."""
+"""`livereactor worker`: runs a worker for a coordinator, and a supervisor that starts it again if it dies.
+
+The supervisor imports no model and holds no GPU, so nothing that a model does to its process can end the supervisor.
+"""
 
 from __future__ import annotations
 
@@ -29,17 +32,21 @@ from livereactor.settings import Resolved, resolve
 
 BACK_OFF: Final = 0.5  # seconds before the first restart, doubled with each
 BACK_OFF_MAX: Final = 30.0
-HEALTHY: Final = 60.0  # seconds after which a crash is the first one again
-TELL_TIMEOUT: Final = 5.0  # seconds; the lease tells the same after 15
-# Drained, called wrongly or with a wrong secret, interrupted: starting it again would change nothing.
+HEALTHY: Final = 60.0  # seconds of life after which a crash counts as the first again
+REPORT_TIMEOUT: Final = 5.0  # seconds; without a report, the lease expires after 15
+# Drained, wrong arguments or secret, interrupted: a restart would change nothing.
 FINAL_CODES: Final = frozenset({0, 2, 130})
 MODEL_FAILED: Final = 3
 
-_Target = Annotated[str, typer.Argument(help="A file, file.py:Class, or a folder with a model.py.")]
+_Target = Annotated[str, typer.Argument(help="Model to run: a file, file.py:Class, or a folder with a model.py.")]
 _Coordinator = Annotated[str, typer.Option(help="URL of the coordinator, such as http://host:8080.")]
-_Secret = Annotated[str | None, typer.Option(help="What it asks of workers.", show_default="LIVEREACTOR_WORKER_SECRET")]
-_Id = Annotated[str | None, typer.Option("--id", help="Name of this worker in lists.", show_default="host and chance")]
-_Json = Annotated[bool, typer.Option("--json", help="Log as JSON, a record a line.")]
+_Secret = Annotated[
+    str | None, typer.Option(help="The coordinator's worker secret.", show_default="LIVEREACTOR_WORKER_SECRET")
+]
+_Id = Annotated[
+    str | None, typer.Option("--id", help="Name of this worker in lists.", show_default="host name and random digits")
+]
+_Json = Annotated[bool, typer.Option("--json", help="Log one JSON object per line.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -57,23 +64,23 @@ def worker(
     pooled: Annotated[bool, typer.Option("--pooled", hidden=True)] = False,
     kept: Annotated[bool, typer.Option("--kept", hidden=True)] = False,
 ) -> None:
-    """Run a model for a coordinator elsewhere.
+    """Run a model for a coordinator on another machine.
 
-    It dials out, so it needs no open port but those of media. Should its process die, the coordinator is told at once
-    and another is started. Ctrl-C lets its session finish, once more ends at once.
+    The worker dials out, so it only needs open ports for media. If its process dies, the coordinator learns of it at
+    once and another process starts. Ctrl-C lets its session finish; a second Ctrl-C stops at once.
     """
     if worker_id is not None and not re.fullmatch(r"[\w.\-]{1,64}", worker_id):
-        raise UsageError(f"--id {worker_id[:80]!r} is no name; use letters, digits, '_', '-' and '.', 64 at most")
+        raise UsageError(f"--id {worker_id[:80]!r} is not valid; use up to 64 letters, digits, '_', '-' and '.'")
     secret = secret or os.environ.get(SECRET)
     if not secret:
-        raise ConfigError(f"no worker secret; set {SECRET} to the coordinator's, or say --secret")
+        raise ConfigError(f"no worker secret; set {SECRET} to the coordinator's secret, or pass --secret")
     path = Path(target.partition(":")[0])
     command_line = {"runtime.log_format": "json"} if json_lines else {}
     resolved = resolve(path if path.is_dir() else path.parent, command_line=command_line)
     if not (pooled or kept):
         sys.exit(_keep(target, resolved, coordinator, secret, name=worker_id))
 
-    # What follows imports models and engines, which a keeper has no use for.
+    # The imports below load models and engines, which the supervisor does not need.
     from livereactor.wiring.worker import WorkerOptions, serve_coordinator
 
     if kept:
@@ -82,7 +89,7 @@ def worker(
 
 
 def spare_worker() -> None:
-    """Import all but a model, then wait until the pool that started this says which (`pool/subprocess/spare.py`)."""
+    """Import everything except a model, then wait until the pool names one (`pool/subprocess/spare.py`)."""
     from livereactor.wiring.worker import await_orders
 
     if (orders := await_orders(sys.stdin.buffer)) is not None:
@@ -90,8 +97,8 @@ def spare_worker() -> None:
 
 
 def _keep(target: str, resolved: Resolved, coordinator: str, secret: str, *, name: str | None) -> int:
-    """Run Workers in processes of their own, one after another; the exit code of the last."""
-    os.environ[SECRET] = secret  # for them; anybody on the machine can read arguments
+    """Run worker processes one after another; return the exit code of the last."""
+    os.environ[SECRET] = secret  # for the worker: anyone on the machine can read command-line arguments
     said = ["--json"] if resolved.settings.runtime.log_format == "json" else []
 
     def command(worker: str) -> Sequence[str]:
@@ -108,21 +115,21 @@ def _fresh_name() -> str:
 
 
 class RestartPolicy:
-    """When a Worker that ended is started again. Pure."""
+    """Decides when a worker that ended is started again. Pure."""
 
     def __init__(self) -> None:
         self._crashes, self._served = 0, False
 
     def after(self, code: int, *, lived: float) -> float | None:
-        """Seconds until the next start; None = it is not started again.
+        """Return the seconds until the next start; None = no restart.
 
         Args:
-            code: its exit code, negative for a signal.
-            lived: seconds between its start and its end.
+            code: exit code of the process, negative for a signal.
+            lived: seconds from the start of the process to its end.
         """
         if lived >= HEALTHY:
             self._crashes, self._served = 0, True
-        # A model that never loaded is its author's to mend; one that did may load again when its GPU is back.
+        # A model that never loaded needs its author; one that did load may load again when its GPU is back.
         if code in FINAL_CODES or (code == MODEL_FAILED and not self._served):
             return None
         self._crashes += 1
@@ -130,29 +137,29 @@ class RestartPolicy:
 
 
 class WorkerSupervisor:
-    """One Worker's, process after process. Main thread only.
+    """Runs one worker, process after process. Main thread only.
 
     Args:
-        command: the arguments of a process that serves under this id; it ends when its stdin does (`exit_with_parent`).
-        new_id: gives the id of each process.
-        tell: told how each ended that did not end in order.
-        grace: seconds that a process gets to finish its Sessions when we are asked to end.
+        command: returns the command line for a worker id; the process ends with its stdin (`exit_with_parent`).
+        new_id: returns the id of the next process.
+        report: called with each process that did not end normally.
+        grace: seconds that a process gets to finish its sessions when we are told to stop.
     """
 
     def __init__(
         self,
         command: Callable[[str], Sequence[str]],
         new_id: Callable[[], str],
-        tell: Callable[[Ended], None],
+        report: Callable[[Ended], None],
         *,
         grace: float,
     ) -> None:
-        self._command, self._new_id, self._tell, self._grace = command, new_id, tell, grace
+        self._command, self._new_id, self._report, self._grace = command, new_id, report, grace
         self._child: subprocess.Popen[bytes] | None = None
         self._ending = threading.Event()
 
     def run(self) -> int:
-        """Until the Worker ends for good, or we are asked to; its exit code."""
+        """Run until the worker ends for good or we are told to stop; return its exit code."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._asked)
         restarts = RestartPolicy()
@@ -160,17 +167,17 @@ class WorkerSupervisor:
             worker, began = self._new_id(), time.monotonic()
             code = self._one(worker)
             if code not in FINAL_CODES:
-                self._tell(Ended(worker, code))
+                self._report(Ended(worker, code))
             pause = restarts.after(code, lived=time.monotonic() - began)
             if pause is None or self._ending.is_set():
                 return code if code >= 0 else 128 - code
-            print(f"livereactor: {Ended(worker, code).reason}; another is started in {pause} s", file=sys.stderr)
+            print(f"livereactor: {Ended(worker, code).reason}; starting another in {pause} s", file=sys.stderr)
             if self._ending.wait(pause):
                 return 0
 
     def _one(self, worker: str) -> int:
         """Start a process and wait for its end."""
-        # A group of its own: Ctrl-C in the terminal reaches us, and we ask it once. Its stdin ends when we do.
+        # In its own process group, so that Ctrl-C in the terminal reaches only us. Its stdin ends when we do.
         with subprocess.Popen(list(self._command(worker)), stdin=subprocess.PIPE, process_group=0) as child:
             self._child = child
             if self._ending.is_set():
@@ -181,7 +188,7 @@ class WorkerSupervisor:
 
     def _asked(self, _number: int, _frame: FrameType | None) -> None:
         child = self._child
-        if self._ending.is_set():  # asked twice: nobody waits any more
+        if self._ending.is_set():  # second request: stop waiting
             if child is not None:
                 _kill_group(child.pid)
             os._exit(130)
@@ -194,30 +201,30 @@ class WorkerSupervisor:
 
 
 def death_reporter(coordinator: str, secret: str) -> Callable[[Ended], None]:
-    """Tells a coordinator of a Worker's death; what does not reach it in time, the lease tells."""
+    """Return a function that reports a worker's death to the coordinator. If it fails, the lease expires instead."""
 
-    def tell(ended: Ended) -> None:
+    def report(ended: Ended) -> None:
         asked = urllib.request.Request(
             f"{coordinator.rstrip('/')}/workers/{ended.worker}/died",
             data=json.dumps({"reason": ended.reason}).encode(),
             headers={"Authorization": f"Bearer {secret}", "Content-Type": "application/json"},
             method="POST",
         )
-        with suppress(OSError), urllib.request.urlopen(asked, timeout=TELL_TIMEOUT):
+        with suppress(OSError), urllib.request.urlopen(asked, timeout=REPORT_TIMEOUT):
             pass
 
-    return tell
+    return report
 
 
 def exit_with_parent() -> None:
-    """In the kept process: ask ourselves to end when the keeper is gone."""
+    """Stop this worker process when its supervisor is gone."""
 
     def wait() -> None:
         while os.read(0, 4096):
             pass
         os.kill(os.getpid(), signal.SIGTERM)
 
-    threading.Thread(target=wait, name="keeper", daemon=True).start()
+    threading.Thread(target=wait, name="supervisor watch", daemon=True).start()
 
 
 def _kill_group(leader: int) -> None:

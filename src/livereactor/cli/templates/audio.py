@@ -1,4 +1,4 @@
-"""A tone and its picture, made in one step, so they stay together."""
+"""A tone and its picture. Each step yields both, so they stay in sync."""
 
 from collections.abc import Iterator
 
@@ -10,12 +10,12 @@ RATE, FPS = 48_000, 30
 
 
 class NewModel(lr.Model):
-    """A tone you can bend, with its wave drawn."""
+    """A tone with its wave. Change its pitch and volume."""
 
     main_video = lr.VideoOut(width=640, height=360, fps=FPS)
     main_audio = lr.AudioOut(sample_rate=RATE)
-    pitch: float = lr.param(220.0, ge=55, le=880, description="Hertz.")
-    volume: float = lr.param(0.3, ge=0, le=1)
+    pitch: float = lr.param(220.0, ge=55, le=880, description="Pitch in hertz.")
+    volume: float = lr.param(0.3, ge=0, le=1, description="Loudness.")
 
     def open(self, session: lr.Session) -> None:
         self.phase = 0.0

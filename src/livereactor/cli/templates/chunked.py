@@ -1,4 +1,4 @@
-"""Sixteen frames at a time, as video diffusion makes them: yield the chunk, and it plays out evenly."""
+"""Sixteen frames at a time, like video diffusion. Yield a chunk, and its frames play evenly."""
 
 import time
 from collections.abc import Iterator
@@ -17,10 +17,10 @@ class ChunkComplete(lr.Message):
 
 
 class NewModel(lr.Model):
-    """A turning shape, made sixteen frames at a time; a change shows with the next chunk."""
+    """A turning shape, rendered sixteen frames at a time. Changes show with the next chunk."""
 
-    main_video = lr.VideoOut(width=640, height=360, fps=None)  # plays at the rate the model really makes
-    sides: int = lr.param(5, ge=3, le=12, description="Corners of the shape.")
+    main_video = lr.VideoOut(width=640, height=360, fps=None)  # plays at the rate at which the model produces frames
+    sides: int = lr.param(5, ge=3, le=12, description="Number of corners.")
 
     def load(self) -> None:
         self.progress(0.5, "building the grid")
@@ -32,7 +32,7 @@ class NewModel(lr.Model):
         while True:
             started = time.monotonic()
             chunk = np.stack([self.draw((index * CHUNK + step) / 40) for step in range(CHUNK)])
-            time.sleep(max(0.0, 0.7 - (time.monotonic() - started)))  # stands for the network's work
+            time.sleep(max(0.0, 0.7 - (time.monotonic() - started)))  # stands in for a neural network
             self.send(ChunkComplete(index=index))
             yield chunk
             index += 1

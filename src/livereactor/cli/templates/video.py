@@ -1,4 +1,4 @@
-"""Waves of colour. Change anything and save: `livereactor dev` reloads it."""
+"""Waves of colour. Change anything and save: `livereactor dev` reloads the model."""
 
 from collections.abc import Iterator
 
@@ -8,10 +8,10 @@ import livereactor as lr
 
 
 class NewModel(lr.Model):
-    """Waves of colour that drift; the slider says how fast."""
+    """Drifting waves of colour. The slider sets their speed."""
 
     main_video = lr.VideoOut(width=640, height=360, fps=30)
-    speed: float = lr.param(1.0, ge=0, le=5, description="How fast the waves drift.")
+    speed: float = lr.param(1.0, ge=0, le=5, description="Speed of the waves.")
 
     def open(self, session: lr.Session) -> None:
         self.time = 0.0

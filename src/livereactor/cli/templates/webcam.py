@@ -1,4 +1,4 @@
-"""The visitor's camera, changed. `latest()` never blocks; without a camera the model waits and costs nothing."""
+"""Transforms the visitor's camera. `latest()` never blocks. Without a camera, the model waits and costs nothing."""
 
 from collections.abc import Iterator
 from typing import Literal
@@ -10,11 +10,11 @@ import livereactor as lr
 
 
 class NewModel(lr.Model):
-    """Your camera as a drawing. Press *Use camera* to begin."""
+    """Your camera as a drawing. Press *Use camera* to start."""
 
     main_video = lr.VideoOut(width=640, height=360, fps=30)
     webcam = lr.VideoIn(width=640, height=360, fit="cover")
-    look: Literal["edges", "negative", "plain"] = lr.param("edges", description="What is done to the picture.")
+    look: Literal["edges", "negative", "plain"] = lr.param("edges", description="Effect on the picture.")
 
     def stream(self) -> Iterator[np.ndarray | None]:
         while True:

@@ -1,4 +1,4 @@
-"""A place to walk in: keys held down steer the view. A command takes effect on the very next frame."""
+"""A place to walk in. Parameters and commands take effect on the very next frame."""
 
 from collections.abc import Iterator
 
@@ -8,18 +8,18 @@ import livereactor as lr
 
 
 class NewModel(lr.Model):
-    """An endless chequered plain. Walk and turn with the sliders, or send `move`."""
+    """An endless chequered plain. Walk and turn with the sliders."""
 
     main_video = lr.VideoOut(width=640, height=360, fps=30)
-    forward: float = lr.param(0.3, ge=-1, le=1, description="Walk: forwards is positive.")
-    turn: float = lr.param(0.0, ge=-1, le=1, description="Turn: right is positive.")
+    forward: float = lr.param(0.3, ge=-1, le=1, description="Walking speed; forwards is positive.")
+    turn: float = lr.param(0.0, ge=-1, le=1, description="Turning speed; right is positive.")
 
     def open(self, session: lr.Session) -> None:
         self.x = self.y = self.angle = 0.0
 
     @lr.command
     def home(self) -> None:
-        """Go back to where you started."""
+        """Go back to the start."""
         self.x = self.y = self.angle = 0.0
 
     def stream(self) -> Iterator[np.ndarray]:
