@@ -1,13 +1,17 @@
-"""The shell of a client's connection: it feeds the machine, carries out its effects, and obeys.
+"""The shell of a client's connection: it passes events to the machine and applies its effects.
 
-All of it runs on the loop of the program's calls, and every event is handled to its end before the next. What the
-machine asks for that takes time is a task; what comes of work that was abandoned meanwhile is dropped. It knows
-nothing of the `Reactor` in front of it, which may be dropped without being closed.
+All of it runs on the loop of the program's calls, and every event is handled to its end before the next. Effects that
+take time are tasks; the result of an abandoned task is dropped. The connection does not know the `Reactor` in front of
+it, so that a `Reactor` may be dropped without being closed.
+
+Above 400 lines because it is one thing: the event loop around one machine, with the calls that post events to it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import atexit
+import socket
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine
@@ -20,13 +24,12 @@ import structlog
 from livereactor.client.chores import Calls, Chores
 from livereactor.client.dispatcher import Dispatcher
 from livereactor.client.errors import AuthError, InvalidStateError, NotReadyError, ReactorError, error_of
-from livereactor.client.events import Emitter
+from livereactor.client.events import Emitter, running_loop
 from livereactor.client.http.api import Api
 from livereactor.client.http.credentials import Credentials, Resolver
 from livereactor.client.lifecycle import messages as w
 from livereactor.client.lifecycle.machine import ConnectionMachine
-from livereactor.client.lifecycle.states import Phase
-from livereactor.client.open_clients import OPEN, running_loop
+from livereactor.client.lifecycle.states import ConnectionState
 from livereactor.client.options import Options
 from livereactor.client.session import CANCELLED, SessionAnswer, SessionRecord, SessionRequests
 from livereactor.client.tracks.tracks import Tracks
@@ -36,24 +39,27 @@ from livereactor.client.transport.track_requests import TrackRequests
 from livereactor.client.transport.transports import Transports, refuse_mode
 from livereactor.client.types import ConnectionTimings, Status
 
-TEARDOWN: Final = 5.0  # seconds that leaving may take, even with a dead network (behaviour 3.5)
+TEARDOWN: Final = 5.0  # seconds that leaving may take, even on a dead network
+AT_EXIT: Final = 5.0  # seconds in which the Sessions that are still open are ended when the interpreter ends
 
 log = structlog.get_logger(__name__)
+
+_OPEN: Final[set[Connection]] = set()  # connections with a Session
 
 
 class Connection:
     """One client's connection.
 
     Args:
-        options: as the client was made.
+        options: the options of the client.
         emitter: emits every event.
 
     Attributes:
         status: the status last emitted.
-        last_error: until the next success.
+        last_error: kept until the next success.
         transports: the one in use and the one coming up.
-        calls: what ends with the transport.
-        is_closed: for good.
+        calls: calls of the program that end with the transport.
+        is_closed: True once the client is closed for good.
     """
 
     def __init__(self, options: Options, emitter: Emitter) -> None:
@@ -71,19 +77,19 @@ class Connection:
         self._machine = ConnectionMachine(auto_reconnect=options.auto_reconnect)
         self._posted: deque[w.MachineEvent] = deque()
         self._is_handling = False
-        self._was_in_use = True  # before the event that is handled, the Session was this client's for certain
-        self._outcome: asyncio.Future[None] | None = None  # of the connect() or reconnect() that is under way
+        self._was_in_use = True  # before the present event, the Session was certainly this client's
+        self._outcome: asyncio.Future[None] | None = None  # of the connect() or reconnect() under way
         self._resumes, self._max_attempts = True, 6
-        self._number: int | None = None  # of the Connection that connect() was given
-        self._work: set[asyncio.Task[None]] = set()  # for the machine; abandoned when it says so
+        self._number: int | None = None  # of the Connection that was given to connect()
+        self._work: set[asyncio.Task[None]] = set()  # ordered by the machine, and cancelled when it says so
         self._alarm: asyncio.TimerHandle | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None  # of the last call
+        self._loop: asyncio.AbstractEventLoop | None = None  # the loop of the last call
         self.transports = Transports(
             self.api,
             emitter,
             self.session,
             self.tracks,
-            Dispatcher(emitter, self.session, lambda reason: self._post(w.Over(reason)), self.report),
+            Dispatcher(emitter, self.session, lambda reason: self._post(w.SessionOver(reason)), self.report),
             self._chores,
             timings=lambda: self._machine.timings,
             report_stats=options.report_stats,
@@ -98,19 +104,19 @@ class Connection:
 
     @property
     def timings(self) -> ConnectionTimings | None:
-        """Of the last successful connect() or reconnect()."""
+        """The timings of the last successful connect() or reconnect()."""
         return self._machine.timings
 
     @property
     def link(self) -> Link | None:
-        """The transport in use, None while there is none."""
+        """The transport in use, or None."""
         current = self.transports.current
         return None if current is None else current.link
 
     @property
     def is_open(self) -> bool:
-        """There is a Session, or one is being made."""
-        return self._machine.state is not Phase.IDLE
+        """True while a Session exists or is being created."""
+        return self._machine.state is not ConnectionState.IDLE
 
     # --- calls ---------------------------------------------------------------------------------------------------
 
@@ -124,14 +130,14 @@ class Connection:
         resumes: bool,
         timeout: float | None,
     ) -> None:
-        """Open or join a Session and be ready; leaves nothing behind where it fails or is cancelled."""
-        self._must_take(w.Connect, "connect", "already connected or connecting; disconnect first")
+        """Open or join a Session, and return when it is ready; a failed or cancelled call leaves nothing behind."""
+        self._check_legal(w.Connect, "connect", "already connected or connecting; disconnect first")
         if not self.options.local and not (jwt or self.credentials.are_given):
             raise self._reported(
                 AuthError("no credentials given; pass api_key, jwt or local=True", operation="connect")
             )
         await self._chores.done(TEARDOWN)
-        self._must_take(w.Connect, "connect", "already connected or connecting; disconnect first")
+        self._check_legal(w.Connect, "connect", "already connected or connecting; disconnect first")
         self._number, self._max_attempts, self._resumes = connection_id, max_attempts, resumes
         if jwt is not None:
             self.credentials.use(jwt)
@@ -143,25 +149,25 @@ class Connection:
         await self._awaited(w.Connect(session_id, timeout), keep=False)
 
     async def reconnect(self, *, max_attempts: int) -> None:
-        """Bring the transport up again, or join the attempt that is being made."""
-        self._must_take(w.Reconnect, "reconnect", "nothing to reconnect to; connect first")
+        """Bring the transport up again, or wait for the attempt under way."""
+        self._check_legal(w.Reconnect, "reconnect", "nothing to reconnect to; connect first")
         self._max_attempts = max_attempts
         await self._awaited(w.Reconnect(), keep=True)
 
     async def joined(self) -> None:
-        """Wait until it is ready: for the attempt that is under way, the client's own too."""
+        """Wait until the client is ready: for the attempt under way, or for a new one."""
         if self._outcome is not None:
             await asyncio.shield(self._outcome)
         elif self.status is not Status.READY:
             await self.reconnect(max_attempts=self._max_attempts)
 
     async def disconnect(self, *, keep: bool) -> None:
-        """Leave; returns when nothing is left to do, or after five seconds."""
+        """Leave the Session; return when nothing is left to do, or after five seconds."""
         self._post(w.Disconnect(keep))
         await self._chores.done(TEARDOWN)
 
     def close(self) -> None:
-        """Leave for good, without waiting; on the loop."""
+        """Leave for good, without waiting; call it on the loop."""
         if not self.is_closed:
             self.is_closed = True
             self._post(w.Disconnect())
@@ -169,7 +175,7 @@ class Connection:
             self.emitter.end_streams(for_good=True)
 
     def close_from_anywhere(self) -> None:
-        """`close`, from any thread, with or without a loop that runs."""
+        """Call `close` from any thread, whether or not the loop runs."""
         loop = self._loop
         if loop is None or loop.is_closed():
             self.is_closed = True
@@ -181,7 +187,7 @@ class Connection:
                 loop.call_soon_threadsafe(self.close)
 
     async def end_at_exit(self) -> None:
-        """End the Session where the loop of the client has gone with its transport."""
+        """End the Session after the client's loop, and with it the transport, has gone."""
         session_id = self._machine.session_id
         if session_id is not None and self._machine.is_owner:
             await self.api.aclose()
@@ -189,11 +195,11 @@ class Connection:
             await self.api.aclose()
 
     def ready_link(self, operation: str) -> Link:
-        """The transport.
+        """Return the transport.
 
         Raises:
-            NotReadyError: the status is not `ready`; fired as an `error` event, too.
-            InvalidStateError: it is closed for good.
+            NotReadyError: the status is not `ready`; emitted as an `error` event, too.
+            InvalidStateError: the client is closed for good.
         """
         self._must_be_open(operation)
         if (link := self.link) is not None and self.status is Status.READY:
@@ -203,13 +209,13 @@ class Connection:
         raise self._reported(NotReadyError(words, operation=operation, reason="INVALID_STATE", session_id=session_id))
 
     async def settled_link(self, operation: str) -> Link:
-        """The transport, once a silent one is replaced; raises as `ready_link`."""
+        """Return the transport, once a silent one is replaced; raises like `ready_link`."""
         self.ready_link(operation)
         await self.transports.replaced()
         return self.ready_link(operation)
 
     def report(self, error: ReactorError) -> None:
-        """Remember an error, and fire `error`."""
+        """Remember an error, and emit `error`."""
         self.last_error = error
         self.emitter.emit("error", error)
 
@@ -219,7 +225,7 @@ class Connection:
         if self.is_closed:
             raise InvalidStateError("this client is closed; make another one", operation=operation)
 
-    def _must_take(self, event: type[w.MachineEvent], operation: str, words: str) -> None:
+    def _check_legal(self, event: type[w.MachineEvent], operation: str, words: str) -> None:
         self._must_be_open(operation)
         if not self._machine.takes(event):
             raise InvalidStateError(words, operation=operation)
@@ -229,9 +235,13 @@ class Connection:
         return error
 
     async def _awaited(self, event: w.Connect | w.Reconnect, *, keep: bool) -> None:
-        joins = self._outcome is not None or self._machine.state not in (Phase.IDLE, Phase.READY, Phase.KEPT)
+        joins = self._outcome is not None or self._machine.state not in (
+            ConnectionState.IDLE,
+            ConnectionState.READY,
+            ConnectionState.KEPT,
+        )
         outcome = self._outcome = self._outcome or asyncio.get_running_loop().create_future()
-        outcome.add_done_callback(lambda done: done.exception())  # whoever waited may have been cancelled
+        outcome.add_done_callback(lambda done: done.exception())  # the caller that waited may have been cancelled
         self._post(event)
         try:
             await asyncio.shield(outcome)
@@ -245,7 +255,7 @@ class Connection:
             raise
 
     def _post(self, event: w.MachineEvent) -> None:
-        """Handle an event to its end; one that comes up on the way comes after it."""
+        """Handle an event to its end, then those that were posted meanwhile."""
         self._loop = asyncio.get_running_loop()
         self._posted.append(event)
         if self._is_handling:
@@ -260,20 +270,25 @@ class Connection:
 
     def _handle(self, event: w.MachineEvent) -> None:
         before = self._machine.state
-        self._was_in_use = before not in (Phase.KEPT, Phase.RESUMING, Phase.CHECKING, Phase.BETWEEN)
+        self._was_in_use = before not in (
+            ConnectionState.KEPT,
+            ConnectionState.RESUMING,
+            ConnectionState.CHECKING,
+            ConnectionState.BETWEEN,
+        )
         effects = self._machine.handle(event, time.monotonic())
         if self._machine.session_id is not None:
             self.session.name(self._machine.session_id)
         for effect in effects:
-            self._carry_out(effect)
+            self._apply(effect)
         phase = self._machine.state
-        if phase is not before and phase in (Phase.IDLE, Phase.KEPT):
+        if phase is not before and phase in (ConnectionState.IDLE, ConnectionState.KEPT):
             self.tracks.disconnected()
-        if phase is Phase.IDLE:
-            OPEN.discard(self)
+        if phase is ConnectionState.IDLE:
+            _OPEN.discard(self)
         else:
-            OPEN.add(self)
-        if phase is not before and phase is Phase.IDLE:
+            _OPEN.add(self)
+        if phase is not before and phase is ConnectionState.IDLE:
             self.emitter.end_streams()
             self._chores.add(self._close_connections())
 
@@ -286,41 +301,41 @@ class Connection:
             self._alarm = asyncio.get_running_loop().call_later(wait, self._wake)
 
     def _wake(self) -> None:
-        self._post(w.Woke(self.transports.heard_at))
+        self._post(w.DeadlineReached(self.transports.heard_at))
 
-    def _carry_out(self, effect: w.MachineEffect) -> None:
+    def _apply(self, effect: w.MachineEffect) -> None:
         match effect:
-            case w.Become(status):
+            case w.SetStatus(status):
                 self.status = status
                 self.emitter.emit("status_changed", status)
-            case w.Create():
+            case w.CreateSession():
                 self._do(self._made)
-            case w.Adopt(session_id):
+            case w.JoinSession(session_id):
                 self.transports.number = self._number
                 self._do(partial(self._adopted, session_id))
-            case w.Look():
+            case w.LookUpSession():
                 self._do(self._seen)
-            case w.OpenLink(again):
+            case w.OpenTransport(again):
                 self._do(partial(self._link_up, again=again))
-            case w.UseLink():
+            case w.UseTransport():
                 self.transports.use()
-            case w.CloseLink():
+            case w.CloseTransport():
                 self.transports.close()
                 self.calls.cut()
-            case w.Abandon():
+            case w.AbandonWork():
                 self._abandon()
             case w.EndSession(session_id):
                 self._chores.add(self._sessions.end(session_id, is_sure=self._was_in_use))
-            case w.Forget():
+            case w.ForgetSession():
                 self.transports.forget()
                 self.session.forget()
-            case w.Probe():
+            case w.SendProbe():
                 self.transports.probe()
-            case w.TellEnded(reason):
+            case w.EmitSessionEnded(reason):
                 self.emitter.emit("session_ended", {"reason": reason})
-            case w.Report(error):
+            case w.ReportError(error):
                 self.report(error)
-            case w.Settle(error):
+            case w.FinishCall(error):
                 self._settle(error)
 
     # --- work ----------------------------------------------------------------------------------------------------
@@ -334,12 +349,12 @@ class Connection:
         try:
             await work()
         except ReactorError as error:
-            self._post(w.Failed(error))
+            self._post(w.WorkFailed(error))
         except Exception as error:
             log.exception("the client failed")
             failure = error_of("INTERNAL_ERROR", f"unexpected {type(error).__name__}; quote the session id")
             failure.__cause__ = error
-            self._post(w.Failed(failure))
+            self._post(w.WorkFailed(failure))
 
     def _abandon(self) -> None:
         working, self._work = self._work - {asyncio.current_task()}, set()
@@ -347,7 +362,7 @@ class Connection:
             task.cancel()
             self._chores.add(_ended(task))
 
-    def _take(self, answer: SessionAnswer) -> None:
+    def _receive(self, answer: SessionAnswer) -> None:
         self._post(answer.event)
         found = answer.descriptor
         if found is not None and self._machine.session_id == found.session_id:
@@ -355,22 +370,22 @@ class Connection:
 
     async def _made(self) -> None:
         begin_loading()
-        self._take(await self._sessions.create())
+        self._receive(await self._sessions.create())
 
     async def _adopted(self, session_id: str) -> None:
         begin_loading()
-        self._take(await self._sessions.adopt(session_id))
+        self._receive(await self._sessions.adopt(session_id))
 
     async def _seen(self) -> None:
         session = self.session
         # Held until the next change only while that is what is waited for.
-        version = session.version if self._machine.state is Phase.PREPARING else None
-        self._take(await self._sessions.look(session.session_id or "", version))
+        version = session.version if self._machine.state is ConnectionState.PREPARING else None
+        self._receive(await self._sessions.look(session.session_id or "", version))
 
     async def _link_up(self, *, again: bool) -> None:
         refuse_mode(self.session, self.options.generation)
         await self.transports.open(again=again, max_attempts=self._max_attempts)
-        self._post(w.Linked())
+        self._post(w.TransportUp())
 
     # --- outcomes ------------------------------------------------------------------------------------------------
 
@@ -390,7 +405,7 @@ class Connection:
     async def _close_connections(self) -> None:
         await self.tracks.release()
         await self._chores.others()
-        if self._machine.state is Phase.IDLE:
+        if self._machine.state is ConnectionState.IDLE:
             await self.api.aclose()
 
 
@@ -400,3 +415,20 @@ async def _ended(task: asyncio.Task[None]) -> None:
 
 def _present(value: object) -> list[tuple[object]]:
     return [] if value is None else [(value,)]
+
+
+async def _resolved(host: Any, port: Any, **options: Any) -> Any:
+    return socket.getaddrinfo(host, port, **options)
+
+
+async def _end_all() -> None:
+    # asyncio resolves names on an executor, and executors take no work while the interpreter ends.
+    asyncio.get_running_loop().getaddrinfo = _resolved
+    ending = [asyncio.ensure_future(connection.end_at_exit()) for connection in _OPEN]
+    await asyncio.wait(ending, timeout=AT_EXIT)
+
+
+@atexit.register
+def _at_exit() -> None:
+    if _OPEN:
+        asyncio.run(_end_all())

@@ -1,4 +1,4 @@
-"""What a client raises: one class to catch, `ReactorError`, and below it one for every documented code.
+"""Errors of a client: one class to catch, `ReactorError`, and below it one for every documented code.
 
     ReactorError
     ├── AuthError, ForbiddenError, NotFoundError, ConflictError, RateLimitedError, BadRequestError ...   from HTTP
@@ -9,8 +9,10 @@
     ├── RecordingError ── RecorderDisabledError, ClipGoneError ...
     └── StepError
 
-Where the server's tree (`base.errors`) has a class of the same name, ours is that one too: one code, one meaning.
-Mistakes in arguments are `TypeError` and `ValueError`, never these.
+An error that has the name of one in the server's tree (`base.errors`) is a subclass of it: one code, one meaning.
+Invalid arguments raise `TypeError` and `ValueError`, never these.
+
+Above 400 lines because it is one catalogue: every code with its class, and the functions that build the errors.
 """
 
 from __future__ import annotations
@@ -24,12 +26,12 @@ from livereactor.base.errors import LivereactorError
 
 Component: TypeAlias = Literal["api", "gpu", "client"]
 
-# Names that other generations of peers use for a code of ours.
+# Names that older clients and servers use for one of our codes.
 ALIASES: Final = {"AUTHENTICATION_FAILED": "UNAUTHORIZED"}
 
 
 class Facts(TypedDict, total=False):
-    """What is known of an error beyond its message; None, as what is absent, leaves it as the error's class has it."""
+    """Facts of an error beyond its message. A fact that is None or absent stays as the error's class has it."""
 
     reason: str | None
     component: Component | None
@@ -42,18 +44,18 @@ class Facts(TypedDict, total=False):
 
 
 class ReactorError(LivereactorError):
-    """Anything that went wrong for a client.
+    """The base of every error of a client.
 
     Attributes:
         code: the documented code of the operation, or of the cause where that says what to do (`UNAUTHORIZED`).
-        reason: the precise cause (`NETWORK_ERROR`); equal to `code` where there is no more to say.
+        reason: the precise cause (`NETWORK_ERROR`); equal to `code` if nothing more is known.
         component: `api` (coordinator, HTTP), `gpu` (runtime, transport) or `client` (here).
-        recoverable: the same call may succeed later, unchanged.
-        operation: the call that failed (`connect`), empty where there was none.
-        status: of the HTTP answer, or None.
-        retry_after: seconds to leave before the next try, or None.
-        session_id: the Session it was about, or None.
-        details: whatever else the server said, such as `quota_type`, `limit` and `current`.
+        recoverable: True if the same call may succeed later, unchanged.
+        operation: the call that failed (`connect`); empty if no call was made.
+        status: the status of the HTTP answer, or None.
+        retry_after: seconds to wait before the next try, or None.
+        session_id: the Session that the error is about, or None.
+        details: all else that the server said, such as `quota_type`, `limit` and `current`.
         timestamp: Unix seconds.
     """
 
@@ -81,33 +83,33 @@ class ReactorError(LivereactorError):
         return None if self.retry_after is None else round(self.retry_after * 1000)
 
     def has_code(self, name: str) -> bool:
-        """Whether `name` is the code or the reason, under its present name or an older one."""
+        """Return whether `name`, or the present name of an older one, is the code or the reason."""
         return ALIASES.get(name, name) in (self.code, self.reason)
 
     def __str__(self) -> str:
-        """One line: `connect: [RATE_LIMITED] 5 of 5 concurrent sessions in use; retry in 12 s`."""
+        """Return one line: `connect: [RATE_LIMITED] 5 of 5 concurrent sessions in use; retry in 12 s`."""
         operation = f"{self.operation}: " if self.operation else ""
         return f"{operation}[{self.code}] {self.message}"
 
 
 class AuthError(ReactorError, base.UnauthorizedError):
-    """No credentials, a refused key, or a token that does not count (any more)."""
+    """No credentials were given, the key was refused, or the token is not valid, or no longer."""
 
 
 class ForbiddenError(ReactorError, base.ForbiddenError):
-    """The token is valid and its scope too small; the message names the missing one."""
+    """The token is valid but lacks a scope; the message names it."""
 
     component = "api"
 
 
 class NotFoundError(ReactorError, base.NotFoundError):
-    """No such model, Session or Connection for this account."""
+    """This account has no such model, Session or Connection."""
 
     component = "api"
 
 
 class ConflictError(ReactorError, base.ConflictError):
-    """It is already so, or somebody else holds it."""
+    """The request contradicts the present state, or another client holds what it asks for."""
 
     component = "api"
     recoverable = True
@@ -122,21 +124,21 @@ class RateLimitedError(ReactorError):
 
 
 class BadRequestError(ReactorError):
-    """The server refused the request for what it says."""
+    """The server refused the content of the request."""
 
     code = "BAD_REQUEST"
     component = "api"
 
 
 class VersionMismatchError(ReactorError):
-    """This client and the server are too far apart in age."""
+    """The versions of this client and the server are too far apart."""
 
     code = "VERSION_MISMATCH"
     component = "api"
 
 
 class ModelLoadingError(ReactorError):
-    """The runtime is there, its model is still loading."""
+    """The runtime is up, but its model is still loading."""
 
     code = "MODEL_LOADING"
     component = "api"
@@ -168,20 +170,20 @@ class ServerError(ReactorError):
 
 
 class DecodeFailedError(ReactorError):
-    """An answer that cannot be read."""
+    """An answer could not be read."""
 
     code = "DECODE_FAILED"
     component = "api"
 
 
 class InternalError(ReactorError):
-    """Something that nobody foresaw, here or at the server; say the Session's id when you report it."""
+    """An unexpected failure, here or at the server. Quote the Session's id when you report it."""
 
     code = "INTERNAL_ERROR"
 
 
 class RequestTimeoutError(ReactorError):
-    """No answer in time."""
+    """No answer arrived in time."""
 
     code = "REQUEST_TIMEOUT"
     component = "gpu"
@@ -195,14 +197,14 @@ class InvalidStateError(ReactorError):
 
 
 class NotReadyError(InvalidStateError):
-    """Needs the status `ready`; nothing was queued."""
+    """The call needs the status `ready`; nothing was queued."""
 
     code = "NOT_READY"
     recoverable = True
 
 
 class AbortedError(ReactorError):
-    """The caller itself called it off."""
+    """The program called the operation off itself."""
 
     code = "ABORTED"
 
@@ -232,7 +234,7 @@ class GpuConnectionError(ReactorError):
 
 
 class TransportError(ReactorError):
-    """The media connection refused or failed."""
+    """The media connection was refused or failed."""
 
     code = "TRANSPORT_ERROR"
     component = "gpu"
@@ -240,7 +242,7 @@ class TransportError(ReactorError):
 
 
 class DisconnectedError(ReactorError):
-    """The connection went before the answer came."""
+    """The connection was lost before the answer arrived."""
 
     code = "DISCONNECTED"
     component = "gpu"
@@ -255,13 +257,13 @@ class SessionTerminalError(ReactorError):
 
 
 class GenerationModeMismatchError(ReactorError):
-    """The Session is stepped and this call is for a streamed one, or the other way round."""
+    """The Session is stepped and the call is for a streamed one, or the other way round."""
 
     code = "GENERATION_MODE_MISMATCH"
     component = "gpu"
 
 
-class CommandRejected(ReactorError):  # noqa: N818  (the name of behaviour 7.4)
+class CommandRejected(ReactorError):  # noqa: N818  (the name that official clients have)
     """The Command was refused: by the schema (`invalid_command`) or by the model, under the author's own code."""
 
     code = "invalid_command"
@@ -281,7 +283,7 @@ class CommandFailedError(CommandRejected):
 
 
 class MessageSendFailedError(ReactorError):
-    """The data channel would not take it."""
+    """The data channel did not take the message."""
 
     code = "MESSAGE_SEND_FAILED"
     component = "gpu"
@@ -289,7 +291,7 @@ class MessageSendFailedError(ReactorError):
 
 
 class MessageTooLargeError(ReactorError):
-    """More bytes than the channel takes; content belongs into an Upload."""
+    """The message has more bytes than the channel takes. Upload the content instead."""
 
     code = "MESSAGE_TOO_LARGE"
 
@@ -318,7 +320,7 @@ class DeviceError(ReactorError):
 
 
 class NotSupportedError(ReactorError):
-    """The server has no such thing, though the typed client does."""
+    """The server does not have what the client, such as a typed one, asks for."""
 
     code = "NOT_SUPPORTED"
 
@@ -339,27 +341,27 @@ class UploadError(ReactorError):
 
 
 class UploadTooLargeError(UploadError):
-    """More bytes than an Upload may have; none was sent."""
+    """The file is larger than an Upload may be; no byte was sent."""
 
     code = "UPLOAD_TOO_LARGE"
     recoverable = False
 
 
 class UploadTypeRefusedError(UploadError):
-    """A type of file that this model does not take."""
+    """The model does not take files of this type."""
 
     code = "UPLOAD_TYPE_REFUSED"
     recoverable = False
 
 
 class UploadExpiredError(UploadError):
-    """The address to write to is no longer good."""
+    """The address to write to has expired."""
 
     code = "UPLOAD_EXPIRED"
 
 
 class RecordingError(ReactorError):
-    """A Clip or Recording could not be had; raised with the shared codes (`DISCONNECTED`, `ABORTED`) too."""
+    """A Clip or Recording could not be fetched; raised with the shared codes (`DISCONNECTED`, `ABORTED`) too."""
 
 
 class RecorderDisabledError(RecordingError):
@@ -378,13 +380,13 @@ class NoMediaYetError(RecordingError):
 
 
 class InvalidDurationError(RecordingError):
-    """A length that is not a finite number above 0; nothing was sent."""
+    """The length is not a finite number above 0; nothing was sent."""
 
     code = "INVALID_DURATION"
 
 
 class ClipNotReadyError(RecordingError):
-    """The Clip's last Segment stayed open."""
+    """The Clip's last Segment is still open."""
 
     code = "CLIP_NOT_READY"
     component = "api"
@@ -392,7 +394,7 @@ class ClipNotReadyError(RecordingError):
 
 
 class ClipGoneError(RecordingError):
-    """The Clip expired or never was."""
+    """The Clip expired, or never existed."""
 
     code = "CLIP_GONE"
     component = "api"
@@ -443,11 +445,11 @@ _BY_CODE: Final[Mapping[str, type[ReactorError]]] = {
 
 
 def error_of(code: str, message: str, **facts: Unpack[Facts]) -> ReactorError:
-    """The error for a code, of the class that stands for it; what is not given is as that class has it.
+    """Return the error of a code, as an instance of the code's class; facts that are not given are the class's.
 
     Args:
-        code: ours or a server's; an unknown one is kept, on `ReactorError` itself.
-        message: one sentence, lower-case start: what happened, to which thing, and what to do next.
+        code: ours or a server's; an unknown one becomes a plain `ReactorError`.
+        message: one sentence with a lower-case start: what happened, to what, and what to do next.
         facts: `reason`, `component`, `recoverable`, `operation`, `status`, `retry_after`, `session_id`, `details`.
     """
     code = ALIASES.get(code, code)
@@ -455,11 +457,11 @@ def error_of(code: str, message: str, **facts: Unpack[Facts]) -> ReactorError:
     return kind(message, code=code, **facts)
 
 
-RETRY_AFTER: Final = 3.0  # seconds to leave before a lost media connection is tried again (acceptance C-11)
+RETRY_AFTER: Final = 3.0  # seconds to wait before a lost media connection is tried again
 
-# Causes that say nothing by themselves of what to do: an operation that fails for one has its own code.
+# Causes that do not say what to do: an operation that fails for one of them has a code of its own.
 _GENERIC: Final = frozenset({"NETWORK_ERROR", "SERVER_ERROR", "REQUEST_TIMEOUT", "TRANSPORT_ERROR", "DISCONNECTED"})
-# What a server's word for an end means to the caller: a reason of part D, and whether a new Session may go better.
+# By the server's reason for an end: the reason and message for the program, and whether a new Session may work.
 _ENDS: Final = {
     "worker_lost": ("WORKER_LOST", "the worker stopped responding; connect again", True),
     "error": ("MODEL_ERROR", "the model stopped with an error; connect again", True),
@@ -468,25 +470,25 @@ _ENDS: Final = {
 
 
 def not_connected(cause: ReactorError) -> ReactorError:
-    """What `connect()` raises for `cause`: itself where it says what to do."""
+    """Return the error of `connect()` for a cause: the cause itself if it says what to do."""
     return _failure("connect", "CONNECTION_FAILED", cause, cause.message)
 
 
 def not_reconnected(cause: ReactorError, left: float) -> ReactorError:
-    """What `reconnect()` raises for `cause`; the Session is kept for so many seconds more."""
-    words = f"could not resume the session ({cause.message}); {max(left, 0.0):.0f} s left"
+    """Return the error of `reconnect()` for a cause, while the Session is kept for `left` more seconds."""
+    words = f"could not resume the session ({cause.message}); it is kept for {max(left, 0.0):.0f} s more"
     return _failure("reconnect", "RECONNECTION_FAILED", cause, words)
 
 
 def lost(reason: str, session_id: str | None, window: float) -> ReactorError:
-    """The transport is gone; the Session is kept for `window` seconds."""
-    words = f"media connection lost ({reason}); session kept {window:g} s"
+    """Return the error of a lost transport, whose Session is kept for `window` seconds."""
+    words = f"media connection lost ({reason}); the session is kept for {window:g} s"
     why = "TRANSPORT_ERROR"
     return error_of("GPU_CONNECTION_ERROR", words, reason=why, retry_after=RETRY_AFTER, session_id=session_id)
 
 
 def ended(reason: str, session_id: str | None) -> ReactorError:
-    """The server ended the Session, for this reason."""
+    """Return the error of a Session that the server ended, for this reason."""
     why, words, recoverable = _ENDS.get(reason, (reason, f"session ended: {reason}", False))
     return error_of("SESSION_TERMINAL", words, reason=why, recoverable=recoverable, session_id=session_id)
 

@@ -1,8 +1,8 @@
-"""Events: who is told, in which order, and what happens when somebody is slow or raises.
+"""Events of a client: their handlers, the order of the calls, and handlers that are slow or raise.
 
-Everything here runs on the client's loop thread, but for `on`, `off` and `once`, which any thread may call. A plain
-handler is called where the event happens, so what it does is done before the client goes on. An `async` handler gets
-its events one after the other in a task of its own: it may await the client, and a slow one delays nobody else.
+Everything here runs on the client's loop thread, except `on`, `off` and `once`, which any thread may call. A plain
+handler is called where the event happens, and has returned before the client goes on. An `async` handler gets its
+events one after the other in a task of its own: it may await the client, and delays no other handler.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from weakref import WeakSet
 import structlog
 
 from livereactor.base.sparse_log import SparseLog
-from livereactor.client.open_clients import running_loop
 
 log = structlog.get_logger(__name__)
 
@@ -41,7 +40,7 @@ EVENTS: Final = (
     "error",
 )
 
-BACKLOG: Final = 256  # events kept for one iterator or one busy async handler; then the oldest is lost (behaviour 6.8)
+BACKLOG: Final = 256  # events kept for one iterator or one busy async handler; then the oldest is lost
 
 _T = TypeVar("_T")
 
@@ -55,22 +54,22 @@ class Event:
 
 
 def event_name(name: str) -> str:
-    """The event that `name` means, in either spelling (`status_changed`, `statusChanged`).
+    """Return the event that `name` means, in either spelling (`status_changed`, `statusChanged`).
 
     Raises:
-        ValueError: there is no such event.
+        ValueError: no event has this name.
     """
     snake = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
     if snake not in EVENTS:
-        raise ValueError(f"no event {name!r}; there are {', '.join(EVENTS)}")
+        raise ValueError(f"no event {name!r}; events are {', '.join(EVENTS)}")
     return snake
 
 
 class Stream(AsyncIterator[_T], Generic[_T]):
-    """An async iterator over what was emitted since it was made: bounded, the oldest is lost first.
+    """An async iterator over the items emitted since it was made. It is bounded, and loses the oldest first.
 
     Attributes:
-        dropped: how many were lost because nobody took them.
+        dropped: the number of items that were lost because they were not taken in time.
     """
 
     def __init__(self, accepts: Callable[[_T], bool] | None = None) -> None:
@@ -92,7 +91,7 @@ class Stream(AsyncIterator[_T], Generic[_T]):
         return self._items.popleft()
 
     def push(self, item: _T) -> None:
-        """Add one; on the loop."""
+        """Add an item; call it on the loop."""
         if self._ended or (self._accepts is not None and not self._accepts(item)):
             return
         if len(self._items) == BACKLOG:
@@ -102,12 +101,12 @@ class Stream(AsyncIterator[_T], Generic[_T]):
         self._changed.set()
 
     def end(self) -> None:
-        """Nothing comes any more; what is there can still be taken."""
+        """End the iterator; items that wait can still be taken."""
         self._ended = True
         self._changed.set()
 
     async def aclose(self) -> None:
-        """Stop, and forget what is there."""
+        """Stop, and drop the items that wait."""
         self._items.clear()
         self.end()
 
@@ -115,7 +114,7 @@ class Stream(AsyncIterator[_T], Generic[_T]):
 @dataclass(eq=False, slots=True)
 class _Listener:
     handler: Handler
-    only: frozenset[str] | None  # the first argument's values (statuses, a Message's types) it wants; None = all
+    only: frozenset[str] | None  # wanted values of the first argument (statuses, types of Messages); None = all
     once: bool
     removed: bool = False
     waiting: deque[Awaitable[object]] = field(default_factory=deque[Awaitable[object]])
@@ -138,12 +137,12 @@ class Emitter:
 
     def __init__(self) -> None:
         self.replays: Mapping[str, Callable[[], Iterable[tuple[Any, ...]]]] = {}
-        self._lock = threading.Lock()  # of the table; a tuple in it is never changed, only replaced
+        self._lock = threading.Lock()  # guards the table, whose tuples are replaced and never changed
         self._listeners: dict[str, tuple[_Listener, ...]] = {}
         self._events: WeakSet[Stream[Event]] = WeakSet()
         self._messages: WeakSet[Stream[dict[str, Any]]] = WeakSet()
         self._sparse = SparseLog(log)
-        self._is_over = False  # nothing is emitted any more
+        self._is_over = False  # the client is closed for good
 
     def on(
         self,
@@ -157,11 +156,11 @@ class Emitter:
         """Call `handler` for each `event`; the same handler twice is called once.
 
         Args:
-            replay: call it at once with the present value, where there is one.
-            only: the statuses, or types of Messages, that it wants; None = all.
+            replay: also call it at once with the present value, if there is one.
+            only: the wanted statuses or types of Messages; None = all.
 
         Raises:
-            ValueError: there is no such event.
+            ValueError: no event has this name.
         """
         name, wanted = event_name(event), None if only is None else frozenset(only)
         if not callable(handler):
@@ -179,7 +178,7 @@ class Emitter:
                 self._call(name, listener, args)
 
     def off(self, event: str, handler: Handler) -> None:
-        """Call `handler` no more for `event`, even if it is being emitted; silent where it was never registered."""
+        """Stop calling `handler` for `event`, even while it is being emitted; do nothing if it was never registered."""
         name = event_name(event)
         with self._lock:
             there = self._listeners.get(name, ())
@@ -192,10 +191,10 @@ class Emitter:
         self.on(event, handler, once=True)
 
     def emit(self, event: str, *args: Any) -> None:
-        """Tell everybody, in the order of registration. On the loop; never raises."""
+        """Call all handlers in the order of registration. Call it on the loop; it never raises."""
         listeners = self._listeners.get(event, ())
         for place, listener in enumerate(listeners):
-            # Registered for all and for some, it is still one handler.
+            # A handler that is registered for all values and for some is called once.
             if not any(each.handler == listener.handler and each.wants(args) for each in listeners[:place]):
                 self._call(event, listener, args)
         for stream in tuple(self._events):
@@ -205,15 +204,15 @@ class Emitter:
                 messages.push(args[0])
 
     def events(self) -> Stream[Event]:
-        """All events from now on."""
+        """Iterate over all events from now on."""
         return self._added(self._events, Stream())
 
     def messages(self, kind: str | None = None) -> Stream[dict[str, Any]]:
-        """The model's Messages from now on; of type `kind` only, where given."""
+        """Iterate over the model's Messages from now on, those of type `kind` if it is given."""
         return self._added(self._messages, Stream(None if kind is None else lambda message: message["type"] == kind))
 
     def end_streams(self, *, for_good: bool = False) -> None:
-        """The Session is over: end the iterators; `for_good`, those to come too."""
+        """End the iterators, as the Session is over; with `for_good`, those to come too."""
         self._is_over = self._is_over or for_good
         for stream in (*self._events, *self._messages):
             stream.end()
@@ -247,7 +246,7 @@ class Emitter:
             _discard(listener.waiting.popleft())
             self._sparse.warning("async handler is too slow, oldest event lost", apart=event, event_name=event)
         listener.waiting.append(call)
-        if listener.task is None and (loop := running_loop()) is not None:  # a replay before there is one waits for it
+        if listener.task is None and (loop := running_loop()) is not None:  # a replay before the loop runs waits for it
             listener.task = loop.create_task(_run(event, listener), name=f"handler of {event}")
 
 
@@ -265,6 +264,14 @@ async def _run(event: str, listener: _Listener) -> None:
 
 
 def _discard(call: Awaitable[object]) -> None:
-    # A coroutine that is dropped without a start warns of itself.
+    # A coroutine that is dropped before its start would log a warning.
     if inspect.iscoroutine(call):
         call.close()
+
+
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """Return the loop that runs on this thread, or None."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

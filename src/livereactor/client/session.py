@@ -14,12 +14,12 @@ from livereactor.client.events import Emitter
 from livereactor.client.http.api import Api, Opened
 from livereactor.client.http.reading import ReceivedDescriptor
 from livereactor.client.lifecycle import messages as w
-from livereactor.client.lifecycle.messages import Seen
+from livereactor.client.lifecycle.messages import SessionSeen
 from livereactor.client.options import Options
 from livereactor.client.tracks.tracks import Tracks
 from livereactor.client.types import Capabilities, CommandCapability, SessionInfo, TrackCapability, WaitingInfo
 
-# Of a coordinator, of a runtime. INACTIVE is not among them: such a Session can come back (protocol 3.1).
+# A coordinator's word, and two of a runtime. INACTIVE is not among them: such a Session can come back.
 _OVER: Final = frozenset({"CLOSED", "closing", "terminated"})
 
 
@@ -27,12 +27,12 @@ class SessionRecord:
     """A record of what the server said of the Session; an attribute is None while its value is unknown.
 
     Attributes:
-        session_id: as it was told last.
-        version: of the last description, for servers that answer when there is another; None where they do not.
+        session_id: as last emitted.
+        version: of the last description, for servers that can hold an answer until there is a newer one; else None.
         expires_at: Unix seconds.
-        waiting: while there is something to wait for.
+        waiting: what the Session waits for, until it can be connected to.
         schema: the model's OpenAPI document.
-        generation: `streamed` or `stepped`, where the server says.
+        generation: `streamed` or `stepped`, if the server says.
     """
 
     def __init__(self, emitter: Emitter, tracks: Tracks) -> None:
@@ -47,16 +47,16 @@ class SessionRecord:
         self.generation: str | None = None
 
     def name(self, session_id: str) -> None:
-        """The Session has this id."""
+        """Take the Session's id, and emit it if it is new."""
         if session_id != self.session_id:
             self.session_id = session_id
             self._emitter.emit("session_id_changed", session_id)
 
     def take(self, descriptor: ReceivedDescriptor, *, resumes: bool) -> None:
-        """Tell what is new in a description.
+        """Record a description, and emit what is new in it.
 
         Args:
-            resumes: outputs are received unless the user says otherwise.
+            resumes: receive outputs unless the program says otherwise.
         """
         self.version, self.info = descriptor.version, info_of(descriptor)
         self.generation = descriptor.generation
@@ -74,12 +74,12 @@ class SessionRecord:
             self._emitter.emit("capabilities_received", capabilities)
 
     def describe(self, schema: Mapping[str, Any]) -> None:
-        """The model's schema came."""
+        """Record the model's schema, and emit it."""
         self.schema = dict(schema)
         self._emitter.emit("schema_received", self.schema)
 
     def forget(self) -> None:
-        """There is no Session any more."""
+        """Forget the Session."""
         self.version = self.info = self.capabilities = self.waiting = self.schema = self.generation = None
         if self.expires_at is not None:
             self._expire(None)
@@ -93,16 +93,16 @@ class SessionRecord:
 
 
 def end_of(descriptor: ReceivedDescriptor) -> str | None:
-    """Why the Session is over; None while it is not."""
+    """Return why the Session is over; None while it is not."""
     return (descriptor.end_reason or "closed") if descriptor.state in _OVER else None
 
 
-def seen_of(descriptor: ReceivedDescriptor) -> Seen:
-    """What the connection's machine has to know of it."""
+def seen_of(descriptor: ReceivedDescriptor) -> SessionSeen:
+    """Return the event that tells the connection's machine of a description."""
     prepared = descriptor.capabilities is not None and descriptor.selected_transport is not None
     waiting = waiting_of(descriptor)
     account = waiting.phase if waiting.position is None else f"{waiting.phase}, position {waiting.position}"
-    return Seen(
+    return SessionSeen(
         prepared,
         account="" if descriptor.queue is None else account,
         held=descriptor.version is not None,
@@ -111,7 +111,7 @@ def seen_of(descriptor: ReceivedDescriptor) -> Seen:
 
 
 def waiting_of(descriptor: ReceivedDescriptor) -> WaitingInfo:
-    """How long there is to wait, and for what."""
+    """Return what the Session waits for, and how long."""
     queue = descriptor.queue
     if queue is None:
         return WaitingInfo("starting")
@@ -120,7 +120,7 @@ def waiting_of(descriptor: ReceivedDescriptor) -> WaitingInfo:
 
 
 def capabilities_of(descriptor: ReceivedDescriptor) -> Capabilities | None:
-    """What the Session offers; None while its server does not say."""
+    """Return what the Session offers; None while its server does not say."""
     said = descriptor.capabilities
     if said is None:
         return None
@@ -133,7 +133,7 @@ def capabilities_of(descriptor: ReceivedDescriptor) -> Capabilities | None:
 
 
 def info_of(descriptor: ReceivedDescriptor) -> SessionInfo:
-    """All that the server said of the Session."""
+    """Return a description as users get it."""
     return SessionInfo(
         session_id=descriptor.session_id,
         state=descriptor.state,
@@ -149,32 +149,32 @@ def info_of(descriptor: ReceivedDescriptor) -> SessionInfo:
     )
 
 
-CANCELLED: Final = 0.9  # seconds that a cancelled connect() may take to leave nothing behind (behaviour 2.13)
-HOLD: Final = 20.0  # seconds that our coordinator is asked to hold an answer until something changes
-NOW: Final = 0.0  # asked to hold it that long; unasked, it holds it until the Session is ready (protocol 1.4)
+CANCELLED: Final = 0.9  # seconds that a cancelled connect() may take to leave nothing behind
+HOLD: Final = 20.0  # seconds that our coordinator may hold an answer until something changes
+NOW: Final = 0.0  # seconds to hold it; a coordinator that is not told holds it until the Session is ready
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class SessionAnswer:
-    """An answer: what it means, and all of it where the server described the Session."""
+    """An answer of the server: the event it means, and the description if it holds one."""
 
     event: w.MachineEvent
     descriptor: ReceivedDescriptor | None = None
 
 
 class SessionRequests:
-    """Of one client."""
+    """The HTTP requests of one client about its Session."""
 
     def __init__(self, api: Api, options: Options) -> None:
         self._api, self._options = api, options
 
     async def create(self) -> SessionAnswer:
-        """Have a Session made; cancelled, it is ended if it was made after all.
+        """Create a Session. If this is cancelled, a Session that was created after all is ended.
 
         Raises:
-            ReactorError: it was not made.
+            ReactorError: the Session was not created.
         """
         options = self._options
         creating = asyncio.ensure_future(
@@ -191,47 +191,49 @@ class SessionRequests:
             await self._end_unborn(creating)
             raise
         found = opened.descriptor
-        # A runtime has one model, and takes whoever comes: what is meant for another goes wrong much later.
+        # A runtime serves its one model to every client: a wrong address would show only much later.
         if options.local and (asked := _bare(options.model)) != _bare(found.model.name):
             log.warning(f"this server has the model {found.model.name[:64]!r}, not {asked!r}; check the address")
-        return SessionAnswer(w.Obtained(found.session_id, seen_of(found), owned=opened.is_ours), found)
+        return SessionAnswer(w.SessionObtained(found.session_id, seen_of(found), owned=opened.is_ours), found)
 
     async def adopt(self, session_id: str) -> SessionAnswer:
-        """Find a Session that somebody else made.
+        """Find a Session that another client made.
 
         Raises:
-            ReactorError: there is none for this account.
+            ReactorError: this account has no such Session.
         """
         found = await self._api.session(session_id, wait=NOW)
         over = end_of(found)
-        event = w.Obtained(session_id, seen_of(found), owned=False) if over is None else w.Over(over)
+        event = w.SessionObtained(session_id, seen_of(found), owned=False) if over is None else w.SessionOver(over)
         return SessionAnswer(event, found)
 
     async def look(self, session_id: str, version: str | None) -> SessionAnswer:
-        """How the Session is; with a `version`, which our coordinator gave, once there is another."""
+        """Look the Session up. With a `version`, which our coordinator gave, wait until there is a newer one."""
         try:
             found = await self._api.session(session_id, wait=NOW if version is None else HOLD, version=version)
         except ReactorError as error:
-            return SessionAnswer(w.Unseen(error))
+            return SessionAnswer(w.LookupFailed(error))
         over = end_of(found)
-        return SessionAnswer(seen_of(found) if over is None else w.Over(over), found)
+        return SessionAnswer(seen_of(found) if over is None else w.SessionOver(over), found)
 
     async def end(self, session_id: str, *, is_sure: bool = True) -> None:
-        """End the Session; a server that cannot be told ends it by itself.
+        """End the Session; if the server cannot be reached, it ends the Session by itself.
 
         Args:
-            is_sure: this client was connected to it just now. Otherwise a runtime may have closed it, and run another,
-                which it would stop in its place: it is not asked to stop one of a certain id.
+            is_sure: this client was connected to it just now. Otherwise a runtime may have closed it and run another,
+                which this request would stop, as it names no id: then the id is checked first.
         """
         try:
             if self._options.local and not is_sure:
                 await self._api.session(session_id)
             await self._api.end_session(session_id)
         except ReactorError as error:
-            log.warning("the session could not be ended, its server will", session=session_id, reason=error.message)
+            log.warning(
+                "the session could not be ended; its server will end it", session=session_id, reason=error.message
+            )
 
     async def _end_unborn(self, creating: asyncio.Future[Opened]) -> None:
-        # Half of the time is for its name to come, half for the server to be told.
+        # Half of the time is for the answer with its id, half to end it.
         await asyncio.wait((creating,), timeout=CANCELLED / 2)
         if creating.cancel() or creating.cancelled() or creating.exception() is not None:
             return
@@ -241,5 +243,5 @@ class SessionRequests:
 
 
 def _bare(model: str) -> str:
-    """A model's name without its owner and version."""
+    """Return a model's name without its owner and version."""
     return model.partition("@")[0].rpartition("/")[2]

@@ -127,7 +127,9 @@ def test_a_specific_cause_is_raised_as_it_is() -> None:
 
 def test_a_failed_reconnect_says_how_long_the_session_is_kept() -> None:
     error = not_reconnected(error_of("TRANSPORT_ERROR", "no network path"), 14.2)
-    assert str(error) == ("reconnect: [RECONNECTION_FAILED] could not resume the session (no network path); 14 s left")
+    assert str(error) == (
+        "reconnect: [RECONNECTION_FAILED] could not resume the session (no network path); it is kept for 14 s more"
+    )
     assert (error.reason, error.component, error.recoverable) == ("TRANSPORT_ERROR", "gpu", True)
 
 

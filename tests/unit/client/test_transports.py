@@ -6,7 +6,7 @@ from typing import Any
 
 from livereactor.client.chores import Chores
 from livereactor.client.events import Emitter
-from livereactor.client.lifecycle.messages import Lost
+from livereactor.client.lifecycle.messages import TransportLost
 from livereactor.client.transport.events import LinkLost, MessageArrived, TrackArrived
 from livereactor.client.transport.transports import Transport, Transports
 from livereactor.protocol import messages as m
@@ -85,7 +85,7 @@ async def test_one_that_is_given_up_is_not_listened_to() -> None:
     stage.transports._heard(stage.old, HELLO)
     assert (stage.said, stage.posted) == ([], [])
     stage.transports._heard(stage.new, LinkLost("closed"))
-    assert stage.posted == [Lost("closed")]
+    assert stage.posted == [TransportLost("closed")]
 
 
 async def test_who_waits_for_the_change_goes_on_after_it_in_order() -> None:

@@ -1,1 +1,1 @@
-"""How a client's connection comes, goes and comes back: pure machines."""
+"""Pure machines of a client's connection: it comes, is lost and comes back."""

@@ -1,7 +1,7 @@
-"""The life of a client's connection: from nothing to `ready`, through losses, and back to nothing.
+"""The machine of a client's connection: from nothing to `ready`, through losses, and back to nothing.
 
-Pure. The shell (`reactor`) passes events and `now`, carries out the effects, and delivers `Woke` at `deadline()`. It
-drops what comes of work that was abandoned, so that no answer is taken for that to another question.
+Pure. The shell (`client/connection.py`) passes events and `now`, applies the effects, and delivers `DeadlineReached` at
+`deadline()`. It drops the results of abandoned work, so that no answer is taken for the answer to another question.
 """
 
 from __future__ import annotations
@@ -14,50 +14,49 @@ from typing import Final
 from livereactor.base.machine import Machine
 from livereactor.client.errors import AbortedError, ReactorError, ended, error_of, lost, not_connected, not_reconnected
 from livereactor.client.lifecycle.messages import (
-    Abandon,
-    Adopt,
-    Become,
-    CloseLink,
+    AbandonWork,
+    CloseTransport,
     Connect,
-    Create,
+    CreateSession,
+    DeadlineReached,
     Disconnect,
+    EmitSessionEnded,
     EndSession,
-    Failed,
-    Forget,
-    Linked,
-    Look,
-    Lost,
+    FinishCall,
+    ForgetSession,
+    JoinSession,
+    LookupFailed,
+    LookUpSession,
     MachineEffect,
     MachineEvent,
-    Obtained,
-    OpenLink,
-    Over,
-    Probe,
+    OpenTransport,
     Reconnect,
-    Report,
-    Seen,
-    Settle,
-    TellEnded,
-    Unseen,
-    UseLink,
-    Woke,
+    ReportError,
+    SendProbe,
+    SessionObtained,
+    SessionOver,
+    SessionSeen,
+    SetStatus,
+    TransportLost,
+    TransportUp,
+    UseTransport,
+    WorkFailed,
 )
-from livereactor.client.lifecycle.states import LEGAL, STATUS, Phase
-from livereactor.client.lifecycle.timers import SESSION_POLLS, Polls, Retries, Silence, Step
+from livereactor.client.lifecycle.states import LEGAL, STATUS, ConnectionState
+from livereactor.client.lifecycle.timers import SESSION_POLLS, Polls, Retries, Silence, SilenceAction
 from livereactor.client.types import ConnectionTimings, Status
 
-WINDOW: Final = 30.0  # seconds that a Session outlives its last client, where its server does not say (behaviour 17.5)
+WINDOW: Final = 30.0  # seconds that a Session outlives its last client, if its server does not say
+MISSES: Final = 5  # look-ups in a row that may fail once a Session waits: its place in the queue is worth them
 
-MISSES: Final = 5  # looks in a row that may give nothing, once a Session was seen to wait: its place is worth them
-
-# A Session is gone where these answer what is asked under its id; runtimes answer signalling with 400 then (10.3).
+# Answers under a Session's id that mean it is gone. Runtimes answer its signalling with 400.
 _GONE: Final = frozenset({"NOT_FOUND", "SESSION_TERMINAL"})
 _UNUSABLE: Final = _GONE | {"BAD_REQUEST"}
-# Asking again how the Session is would tell nothing new.
+# Failures after which a look-up of the Session would tell nothing new.
 _PLAIN: Final = frozenset({"NETWORK_ERROR", "UNAUTHORIZED", "FORBIDDEN", "VERSION_MISMATCH", "MESSAGE_TOO_LARGE"})
 
 
-class ConnectionMachine(Machine[Phase, MachineEvent, MachineEffect]):
+class ConnectionMachine(Machine[ConnectionState, MachineEvent, MachineEffect]):
     """The connection of one client.
 
     Args:
@@ -99,16 +98,16 @@ class ConnectionMachine(Machine[Phase, MachineEvent, MachineEffect]):
 
     @property
     def is_owner(self) -> bool:
-        """This client made the Session, and ends it."""
+        """True if this client made the Session, and so ends it."""
         return self._owned
 
     def takes(self, kind: type[MachineEvent]) -> bool:
         """Return whether an event of this kind would be handled now; nothing reconnects during a first attempt."""
-        is_first = self.state in (Phase.PREPARING, Phase.LINKING) and not self._resuming
+        is_first = self.state in (ConnectionState.PREPARING, ConnectionState.LINKING) and not self._resuming
         return super().takes(kind) and not (kind is Reconnect and is_first)
 
     def deadline(self) -> float | None:
-        """When `Woke` is due, monotonic seconds; None = there is nothing to wait for."""
+        """Return when `DeadlineReached` is due, monotonic seconds; None = nothing is due."""
         silence = self._silence.deadline() if self._silence is not None else None
         times = [each for each in (self._timeout_at, self._look_at, self._retry_at, silence) if each is not None]
         return min(times, default=None)
@@ -123,27 +122,27 @@ class ConnectionMachine(Machine[Phase, MachineEvent, MachineEffect]):
                 return self._reconnect(now)
             case Disconnect(keep):
                 return self._disconnect(keep=keep)
-            case Obtained(session_id, seen, owned):
+            case SessionObtained(session_id, seen, owned):
                 self._session, self._owned, self._made = session_id, owned, now
                 effects = self._see(seen, now)
                 self._misses = MISSES  # it was made, and not yet seen to be waiting
                 return effects
-            case Seen():
+            case SessionSeen():
                 return self._see(event, now)
-            case Unseen(error):
+            case LookupFailed(error):
                 return self._unseen(error, now)
-            case Failed(error):
+            case WorkFailed(error):
                 return self._failed(error, now)
-            case Linked():
+            case TransportUp():
                 return self._linked(now)
-            case Lost(reason):
+            case TransportLost(reason):
                 return self._lost(reason, now)
-            case Over(reason):
+            case SessionOver(reason):
                 return self._over(reason)
-            case Woke(heard_at):
+            case DeadlineReached(heard_at):
                 return self._woke(heard_at, now)
 
-    # --- asked for by the user -----------------------------------------------------------------------------------
+    # --- calls of the program -----------------------------------------------------------------------------------------
 
     def _connect(self, event: Connect, now: float) -> list[MachineEffect]:
         left: list[MachineEffect] = self._leave_session()
@@ -151,54 +150,63 @@ class ConnectionMachine(Machine[Phase, MachineEvent, MachineEffect]):
         self._window, self._account, self._begun = WINDOW, "", now
         self._timeout = event.timeout
         self._timeout_at = None if event.timeout is None else now + event.timeout
-        return [*left, *self._enter(Phase.CREATING), Create() if event.adopt is None else Adopt(event.adopt)]
+        return [
+            *left,
+            *self._enter(ConnectionState.CREATING),
+            CreateSession() if event.adopt is None else JoinSession(event.adopt),
+        ]
 
     def _reconnect(self, now: float) -> list[MachineEffect]:
-        if self.state in (Phase.READY, Phase.KEPT):
+        if self.state in (ConnectionState.READY, ConnectionState.KEPT):
             self._kept_until = now + self._window
             self._retries = Retries(self._kept_until)
-        elif self.state is not Phase.BETWEEN:
+        elif self.state is not ConnectionState.BETWEEN:
             return []  # joins the attempt that is being made
         cycled: list[MachineEffect] = []
-        if self.state is Phase.READY:
-            cycled = [Abandon(), CloseLink()]
-            self._deafen()
+        if self.state is ConnectionState.READY:
+            cycled = [AbandonWork(), CloseTransport()]
+            self._stop_listening()
         return [*cycled, *self._resume(now)]
 
     def _disconnect(self, *, keep: bool) -> list[MachineEffect]:
-        waited = self.state not in (Phase.IDLE, Phase.READY, Phase.KEPT)
+        waited = self.state not in (ConnectionState.IDLE, ConnectionState.READY, ConnectionState.KEPT)
         effects: list[MachineEffect] = []
-        if self.state not in (Phase.IDLE, Phase.KEPT):
-            effects += [Abandon(), CloseLink()]
+        if self.state not in (ConnectionState.IDLE, ConnectionState.KEPT):
+            effects += [AbandonWork(), CloseTransport()]
         if not (keep and self._session is not None):
-            effects += [*self._enter(Phase.IDLE), *self._leave_session()]
+            effects += [*self._enter(ConnectionState.IDLE), *self._leave_session()]
         else:
-            effects += self._enter(Phase.KEPT)
+            effects += self._enter(ConnectionState.KEPT)
         if waited:
-            effects.append(Settle(AbortedError("disconnect() was called meanwhile", operation=self._operation)))
+            effects.append(FinishCall(AbortedError("disconnect() was called meanwhile", operation=self._operation)))
         return effects
 
-    # --- what came of the work -----------------------------------------------------------------------------------
+    # --- results of the work ------------------------------------------------------------------------------------------
 
-    def _see(self, seen: Seen, now: float) -> list[MachineEffect]:
+    def _see(self, seen: SessionSeen, now: float) -> list[MachineEffect]:
         self._window = self._window if seen.window is None else seen.window
         self._account, self._misses = seen.account, 0
         match self.state:
-            case Phase.READY:
+            case ConnectionState.READY:
                 return [] if seen.prepared else self._lose("the session has another worker to wait for", now)
-            case Phase.CHECKING if seen.prepared:
-                return [*self._enter(Phase.RESUMING), OpenLink(again=False)]
+            case ConnectionState.CHECKING if seen.prepared:
+                return [*self._enter(ConnectionState.RESUMING), OpenTransport(again=False)]
             case _ if seen.prepared:
                 self._ready_for_us = now
-                return [*self._enter(Phase.LINKING), OpenLink(again=False)]
-            case Phase.CREATING | Phase.RENEWING if self._owned:  # whoever makes a Session need not have it ready yet
+                return [*self._enter(ConnectionState.LINKING), OpenTransport(again=False)]
+            case ConnectionState.CREATING | ConnectionState.RENEWING if (
+                self._owned
+            ):  # a new Session need not be ready yet
                 self._polls = Polls(*SESSION_POLLS)
-                return [*self._enter(Phase.PREPARING), Look()]
-            case Phase.PREPARING:
+                return [*self._enter(ConnectionState.PREPARING), LookUpSession()]
+            case ConnectionState.PREPARING:
                 return self._wait(now, counts=not seen.account, held=seen.held)
             case _:
                 self._polls = Polls(*SESSION_POLLS)
-                return [*self._enter(Phase.PREPARING), *self._wait(now, counts=not seen.account, held=seen.held)]
+                return [
+                    *self._enter(ConnectionState.PREPARING),
+                    *self._wait(now, counts=not seen.account, held=seen.held),
+                ]
 
     def _wait(self, now: float, *, counts: bool, held: bool) -> list[MachineEffect]:
         """Look again, later or at once."""
@@ -207,17 +215,17 @@ class ConnectionMachine(Machine[Phase, MachineEvent, MachineEffect]):
             error = error_of("REQUEST_TIMEOUT", f"session not ready after {SESSION_POLLS[2]} polls", component="api")
             return self._fail(error, now)
         if held:
-            return [Look()]
+            return [LookUpSession()]
         self._look_at = now + wait
         return []
 
     def _unseen(self, error: ReactorError, now: float) -> list[MachineEffect]:
         if error.code in _GONE:
             return self._over(str(error.details.get("end_reason") or "closed"), certain=False)
-        if self.state is Phase.READY:
+        if self.state is ConnectionState.READY:
             return []  # the transport decides
         self._misses += 1
-        wait = self._polls.next() if self.state is Phase.PREPARING and self._misses <= MISSES else None
+        wait = self._polls.next() if self.state is ConnectionState.PREPARING and self._misses <= MISSES else None
         if wait is None or not error.recoverable:
             return self._fail(error, now)
         self._look_at = now + max(wait, error.retry_after or 0.0)
@@ -225,53 +233,53 @@ class ConnectionMachine(Machine[Phase, MachineEvent, MachineEffect]):
 
     def _failed(self, error: ReactorError, now: float) -> list[MachineEffect]:
         match self.state:
-            case Phase.READY:
+            case ConnectionState.READY:
                 self._offering = False
                 return [] if self._gone is None else self._lose(self._gone, now)
-            case Phase.LINKING if error.code in _UNUSABLE and self._renewable:
+            case ConnectionState.LINKING if error.code in _UNUSABLE and self._renewable:
                 return self._renew()
-            case Phase.RESUMING if error.code not in _PLAIN and not self._checked:
+            case ConnectionState.RESUMING if error.code not in _PLAIN and not self._checked:
                 self._checked = True
-                return [*self._enter(Phase.CHECKING), Look()]
+                return [*self._enter(ConnectionState.CHECKING), LookUpSession()]
             case _:
                 return self._fail(error, now)
 
     def _linked(self, now: float) -> list[MachineEffect]:
-        self._deafen()
+        self._stop_listening()
         self._silence = Silence(now)
-        if self.state is Phase.READY:
-            return [UseLink()]
+        if self.state is ConnectionState.READY:
+            return [UseTransport()]
         stamps = (self._begun, self._made, self._ready_for_us, now)
         parts = (*(after - before for before, after in pairwise(stamps)), now - self._begun)
         self.timings = ConnectionTimings(*(round(each * 1000, 3) for each in parts))
         self._timeout_at = None
-        return [UseLink(), *self._enter(Phase.READY), Settle()]
+        return [UseTransport(), *self._enter(ConnectionState.READY), FinishCall()]
 
-    # --- what happened by itself ---------------------------------------------------------------------------------
+    # --- events that happen by themselves -----------------------------------------------------------------------------
 
     def _lost(self, reason: str, now: float) -> list[MachineEffect]:
         if self._offering:
-            self._gone = reason  # the second transport took its place at the server, or will tell
+            self._gone = reason  # the second transport replaced it at the server, or its own end decides
             return []
         return self._lose(reason, now)
 
     def _over(self, reason: str, *, certain: bool = True) -> list[MachineEffect]:
-        if self.state in (Phase.PREPARING, Phase.LINKING) and self._renewable:
+        if self.state in (ConnectionState.PREPARING, ConnectionState.LINKING) and self._renewable:
             return self._renew()
-        used = self._resuming or self.state is Phase.READY
+        used = self._resuming or self.state is ConnectionState.READY
         error = ended(reason, self._session)
-        waited = self.state is not Phase.READY
-        effects: list[MachineEffect] = [Abandon()]
+        waited = self.state is not ConnectionState.READY
+        effects: list[MachineEffect] = [AbandonWork()]
         if used:
-            effects.append(TellEnded(reason))
+            effects.append(EmitSessionEnded(reason))
         if waited:
             error.operation, error.component = self._operation, "api"
         else:
-            effects.append(CloseLink())
-        # Nothing is left to end where its server said so, or no longer knows what was in use.
+            effects.append(CloseTransport())
+        # Nothing is left to end if the server said so, or no longer knows a Session that was in use.
         self._owned = self._owned and not (certain or used)
-        effects += [*self._enter(Phase.IDLE), *self._leave_session(), Report(error)]
-        return [*effects, Settle(error)] if waited else effects
+        effects += [*self._enter(ConnectionState.IDLE), *self._leave_session(), ReportError(error)]
+        return [*effects, FinishCall(error)] if waited else effects
 
     def _woke(self, heard_at: float, now: float) -> list[MachineEffect]:
         if self._timeout_at is not None and now >= self._timeout_at:
@@ -280,7 +288,7 @@ class ConnectionMachine(Machine[Phase, MachineEvent, MachineEffect]):
             return self._fail(error_of("REQUEST_TIMEOUT", words, component="api"), now)
         if self._look_at is not None and now >= self._look_at:
             self._look_at = None
-            return [Look()]
+            return [LookUpSession()]
         if self._retry_at is not None and now >= self._retry_at:
             return self._resume(now)
         return self._listen(heard_at, now)
@@ -289,16 +297,16 @@ class ConnectionMachine(Machine[Phase, MachineEvent, MachineEffect]):
         effects: list[MachineEffect] = []
         for step in self._silence.look(now, heard_at) if self._silence is not None else ():
             match step:
-                case Step.PROBE:
-                    effects.append(Probe())
-                case Step.CHECK:
-                    effects.append(Look())
-                case Step.REOFFER if not self._offering:
+                case SilenceAction.PROBE:
+                    effects.append(SendProbe())
+                case SilenceAction.CHECK:
+                    effects.append(LookUpSession())
+                case SilenceAction.REOFFER if not self._offering:
                     self._offering = True
-                    effects.append(OpenLink(again=True))
-                case Step.REOFFER:
+                    effects.append(OpenTransport(again=True))
+                case SilenceAction.REOFFER:
                     pass
-                case Step.LOST:
+                case SilenceAction.LOST:
                     return self._lose("nothing was heard for 5 s", now)
         return effects
 
@@ -312,59 +320,59 @@ class ConnectionMachine(Machine[Phase, MachineEvent, MachineEffect]):
     def _renewable(self) -> bool:
         return self._owned and not self._renewed and not self._resuming
 
-    def _enter(self, phase: Phase) -> list[MachineEffect]:
-        changed = STATUS[phase] is not STATUS[self.state]
-        self._go(phase)
+    def _enter(self, state: ConnectionState) -> list[MachineEffect]:
+        changed = STATUS[state] is not STATUS[self.state]
+        self._go(state)
         self._look_at = self._retry_at = None
-        if phase in (Phase.IDLE, Phase.KEPT, Phase.BETWEEN):
+        if state in (ConnectionState.IDLE, ConnectionState.KEPT, ConnectionState.BETWEEN):
             self._timeout_at = None
-            self._deafen()
-        return [Become(STATUS[phase])] if changed else []
+            self._stop_listening()
+        return [SetStatus(STATUS[state])] if changed else []
 
-    def _deafen(self) -> None:
+    def _stop_listening(self) -> None:
         self._silence, self._offering, self._gone = None, False, None
 
     def _leave_session(self) -> list[MachineEffect]:
         session, self._session = self._session, None
         if session is None:
             return []
-        return [EndSession(session), Forget()] if self._owned else [Forget()]
+        return [EndSession(session), ForgetSession()] if self._owned else [ForgetSession()]
 
     def _renew(self) -> list[MachineEffect]:
         dead, self._session, self._renewed = self._session, None, True
         ended: list[MachineEffect] = [] if dead is None else [EndSession(dead)]
-        return [Abandon(), *ended, *self._enter(Phase.RENEWING), Create()]
+        return [AbandonWork(), *ended, *self._enter(ConnectionState.RENEWING), CreateSession()]
 
     def _resume(self, now: float) -> list[MachineEffect]:
         self._resuming, self._checked = True, False
         self._begun = self._made = self._ready_for_us = now
-        return [*self._enter(Phase.RESUMING), OpenLink(again=True)]
+        return [*self._enter(ConnectionState.RESUMING), OpenTransport(again=True)]
 
     def _lose(self, reason: str, now: float) -> list[MachineEffect]:
-        """The transport in use is given up, its Session is not."""
+        """Give the transport in use up, but not its Session."""
         error = lost(reason, self._session, self._window)
         self._kept_until = now + self._window
         self._retries = Retries(self._kept_until)
         told, *more = self._retry_or_keep(now, retry=True)
-        return [Abandon(), CloseLink(), told, Report(error), *more]
+        return [AbandonWork(), CloseTransport(), told, ReportError(error), *more]
 
     def _fail(self, cause: ReactorError, now: float) -> list[MachineEffect]:
-        """The attempt under way is given up."""
+        """Give the attempt under way up."""
         error = not_reconnected(cause, self._kept_until - now) if self._resuming else not_connected(cause)
         error.session_id = error.session_id or self._session
         if not self._resuming:
             self._owned = self._owned and self._session is not None
-            given_up = [Abandon(), *self._enter(Phase.IDLE), *self._leave_session()]
-            return [*given_up, Report(error), Settle(error)]
+            given_up = [AbandonWork(), *self._enter(ConnectionState.IDLE), *self._leave_session()]
+            return [*given_up, ReportError(error), FinishCall(error)]
         moved = self._retry_or_keep(now, retry=error.recoverable)
-        told = [] if self.state is Phase.BETWEEN else [Report(error), Settle(error)]
-        return [Abandon(), *moved, *told]
+        told = [] if self.state is ConnectionState.BETWEEN else [ReportError(error), FinishCall(error)]
+        return [AbandonWork(), *moved, *told]
 
     def _retry_or_keep(self, now: float, *, retry: bool) -> list[MachineEffect]:
-        """On to the next attempt, if there is to be one; what the status becomes on the way."""
+        """Wait for the next attempt, or keep the Session; return the changes of the status."""
         at, before = self._retries.next(now, self._chance()) if retry and self._auto else None, self.status
-        moved = self._enter(Phase.KEPT if at is None else Phase.BETWEEN)
+        moved = self._enter(ConnectionState.KEPT if at is None else ConnectionState.BETWEEN)
         self._retry_at = at
-        # Nobody connects again but from `disconnected` (behaviour 5.1).
+        # A client that was `ready` shows `disconnected` before it shows `connecting` again.
         through = at is not None and before is not Status.CONNECTING
-        return [Become(Status.DISCONNECTED), *moved] if through else moved
+        return [SetStatus(Status.DISCONNECTED), *moved] if through else moved

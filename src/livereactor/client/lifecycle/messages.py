@@ -1,4 +1,4 @@
-"""What the machine of a client's connection hears (events) and what it has done (effects)."""
+"""Events that the machine of a client's connection receives, and effects that it orders."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TypeAlias
 from livereactor.client.errors import ReactorError
 from livereactor.client.types import Status
 
-# --- events: what the user asked for -----------------------------------------------------------------------------
+# --- events: calls of the program -----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Connect:
 
 @dataclass(frozen=True, slots=True)
 class Reconnect:
-    """Bring a new transport up for the Session that is there."""
+    """Bring a new transport up for the Session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,27 +31,27 @@ class Disconnect:
     keep: bool = False
 
 
-# --- events: what came of the work under way ---------------------------------------------------------------------
+# --- events: results of the work under way ---------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class Obtained:
-    """The Session exists; `seen` is what its description says. `owned`: this client ends it."""
+class SessionObtained:
+    """The Session exists; `seen` sums up its description. `owned`: this client ends it."""
 
     session_id: str
-    seen: Seen
+    seen: SessionSeen
     owned: bool = True
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What a look at the Session gave.
+class SessionSeen:
+    """The Session was looked up.
 
     Attributes:
-        prepared: it can be connected to.
-        account: why it cannot yet, in the server's own terms (`queued, position 4`); empty where it does not say.
-        held: the server answers when something changes: the next look need not wait.
-        window: seconds that the Session outlives its last client; None where the server does not say.
+        prepared: a transport can be opened.
+        account: why not yet, in the server's own terms (`queued, position 4`); empty if it does not say.
+        held: the server answers once something changes, so the next look-up need not wait.
+        window: seconds that the Session outlives its last client; None if the server does not say.
     """
 
     prepared: bool
@@ -61,104 +61,117 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Unseen:
-    """A look at the Session gave nothing."""
+class LookupFailed:
+    """The look-up of the Session failed."""
 
     error: ReactorError
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
-    """The work under way came to nothing."""
+class WorkFailed:
+    """The work under way failed."""
 
     error: ReactorError
 
 
 @dataclass(frozen=True, slots=True)
-class Linked:
+class TransportUp:
     """The transport that was being opened is up."""
 
 
-# --- events: what happened by itself -----------------------------------------------------------------------------
+# --- events: things that happen by themselves -------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
+class TransportLost:
     """The transport in use is gone."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class Over:
-    """The Session has ended, as its server says (`max_duration`, `worker_lost`, …)."""
+class SessionOver:
+    """The server ended the Session, for this reason (`max_duration`, `worker_lost`, …)."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class Woke:
+class DeadlineReached:
     """The deadline has come.
 
     Attributes:
-        heard_at: when the transport was heard last, monotonic seconds; now, where the other side answers no probes and
-            its silence means nothing.
+        heard_at: when something last arrived on the transport, monotonic seconds; the present time if the other side
+            answers no probes, as its silence means nothing then.
     """
 
     heard_at: float
 
 
 MachineEvent: TypeAlias = (
-    Connect | Reconnect | Disconnect | Obtained | Seen | Unseen | Failed | Linked | Lost | Over | Woke
+    Connect
+    | Reconnect
+    | Disconnect
+    | SessionObtained
+    | SessionSeen
+    | LookupFailed
+    | WorkFailed
+    | TransportUp
+    | TransportLost
+    | SessionOver
+    | DeadlineReached
 )
 
 # --- effects, carried out in order -------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class Become:
-    """The status is another one now."""
+class SetStatus:
+    """Change the status of the client, and tell the program."""
 
     status: Status
 
 
 @dataclass(frozen=True, slots=True)
-class Create:
-    """Have a Session made; `Obtained` or `Failed` follows."""
+class CreateSession:
+    """Create a Session; `SessionObtained` or `WorkFailed` follows."""
 
 
 @dataclass(frozen=True, slots=True)
-class Adopt:
-    """Find the Session that somebody else made; `Obtained`, `Over` or `Failed` follows."""
+class JoinSession:
+    """Find the Session that another client made; `SessionObtained`, `SessionOver` or `WorkFailed` follows."""
 
     session_id: str
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """Ask how the Session is; `Seen`, `Over` or `Unseen` follows."""
+class LookUpSession:
+    """Ask the server about the Session; `SessionSeen`, `SessionOver` or `LookupFailed` follows."""
 
 
 @dataclass(frozen=True, slots=True)
-class OpenLink:
-    """Open a transport; `Linked`, `Over` or `Failed` follows. `again`: on the Connection there was before."""
+class OpenTransport:
+    """Open a transport, with `again` on the Connection that was in use.
+
+    `TransportUp`, `SessionOver` or `WorkFailed` follows.
+    """
 
     again: bool
 
 
 @dataclass(frozen=True, slots=True)
-class UseLink:
-    """Put the transport that has come up in the place of the one in use, if there is one."""
+class UseTransport:
+    """Use the transport that has come up, in place of the one in use if there is one."""
 
 
 @dataclass(frozen=True, slots=True)
-class CloseLink:
-    """Close the transport in use; what was asked over it fails."""
+class CloseTransport:
+    """Close the transport in use; requests that wait on it fail."""
 
 
 @dataclass(frozen=True, slots=True)
-class Abandon:
-    """Stop the work under way; a Session that is being made is ended when it is there."""
+class AbandonWork:
+    """Cancel the work under way; a Session that is being created is ended once it exists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,49 +182,49 @@ class EndSession:
 
 
 @dataclass(frozen=True, slots=True)
-class Forget:
-    """The Session's id, Capabilities, Tracks, schema and expiry are no more."""
+class ForgetSession:
+    """Forget the Session's id, Capabilities, Tracks, schema and expiry."""
 
 
 @dataclass(frozen=True, slots=True)
-class Probe:
-    """Say something that the other side answers."""
+class SendProbe:
+    """Send a message that the other side answers."""
 
 
 @dataclass(frozen=True, slots=True)
-class TellEnded:
-    """The server ended the Session, for this reason."""
+class EmitSessionEnded:
+    """Emit `session_ended`: the server ended the Session, for this reason."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """An error that no call waits for, or that one does: remember it, and fire `error`."""
+class ReportError:
+    """Remember an error, and emit `error`."""
 
     error: ReactorError
 
 
 @dataclass(frozen=True, slots=True)
-class Settle:
-    """The call that waits is done: with success, or raising `error`."""
+class FinishCall:
+    """Finish the call that waits: return, or raise `error`."""
 
     error: ReactorError | None = None
 
 
 MachineEffect: TypeAlias = (
-    Become
-    | Create
-    | Adopt
-    | Look
-    | OpenLink
-    | UseLink
-    | CloseLink
-    | Abandon
+    SetStatus
+    | CreateSession
+    | JoinSession
+    | LookUpSession
+    | OpenTransport
+    | UseTransport
+    | CloseTransport
+    | AbandonWork
     | EndSession
-    | Forget
-    | Probe
-    | TellEnded
-    | Report
-    | Settle
+    | ForgetSession
+    | SendProbe
+    | EmitSessionEnded
+    | ReportError
+    | FinishCall
 )

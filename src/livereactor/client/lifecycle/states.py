@@ -9,38 +9,38 @@ from typing import Final
 from livereactor.base.machine import IGNORED, Table
 from livereactor.client.lifecycle.messages import (
     Connect,
+    DeadlineReached,
     Disconnect,
-    Failed,
-    Linked,
-    Lost,
+    LookupFailed,
     MachineEvent,
-    Obtained,
-    Over,
     Reconnect,
-    Seen,
-    Unseen,
-    Woke,
+    SessionObtained,
+    SessionOver,
+    SessionSeen,
+    TransportLost,
+    TransportUp,
+    WorkFailed,
 )
 from livereactor.client.types import Status
 
 
-class Phase(Enum):
-    """Where the connection is."""
+class ConnectionState(Enum):
+    """The state of a client's connection."""
 
-    IDLE = "idle"  # there is no Session
+    IDLE = "idle"  # no Session
     CREATING = "creating"  # a Session is being made, or looked up to join it
-    RENEWING = "renewing"  # it died before it could be used, another is being made
+    RENEWING = "renewing"  # the Session died before it could be used, another is being made
     PREPARING = "preparing"  # the Session is in the queue, or its Worker is not ready
     LINKING = "linking"  # the transport is coming up
-    READY = "ready"  # it is up
+    READY = "ready"  # the transport is up
     KEPT = "kept"  # the transport is gone, the Session is not
     RESUMING = "resuming"  # another transport is coming up for it
-    CHECKING = "checking"  # that failed: is the Session still there?
+    CHECKING = "checking"  # the transport failed: does the Session still exist?
     BETWEEN = "between"  # the next attempt has to wait
 
 
-_P = Phase
-STATUS: Final[Mapping[Phase, Status]] = {
+_P = ConnectionState
+STATUS: Final[Mapping[ConnectionState, Status]] = {
     _P.IDLE: Status.DISCONNECTED,
     _P.CREATING: Status.CONNECTING,
     _P.RENEWING: Status.WAITING,
@@ -53,56 +53,57 @@ STATUS: Final[Mapping[Phase, Status]] = {
     _P.BETWEEN: Status.CONNECTING,
 }
 
-# A transport or a request answers when it can: what it says may come after the phase that it was for.
+# Transports and requests answer late: an answer may arrive after the state that asked for it.
 _LATE: Final[Mapping[type[MachineEvent], tuple[()]]] = dict.fromkeys(
-    (Obtained, Seen, Unseen, Failed, Linked, Lost, Over, Woke), IGNORED
+    (SessionObtained, SessionSeen, LookupFailed, WorkFailed, TransportUp, TransportLost, SessionOver, DeadlineReached),
+    IGNORED,
 )
-LEGAL: Final[Table[Phase, MachineEvent]] = Table(
+LEGAL: Final[Table[ConnectionState, MachineEvent]] = Table(
     "Connection",
     {
         _P.IDLE: {**_LATE, Connect: _P.CREATING, Disconnect: _P.IDLE},
         _P.CREATING: {
             **_LATE,
-            Obtained: (_P.PREPARING, _P.LINKING),
-            Failed: _P.IDLE,
-            Over: _P.IDLE,
-            Woke: (_P.CREATING, _P.IDLE),
+            SessionObtained: (_P.PREPARING, _P.LINKING),
+            WorkFailed: _P.IDLE,
+            SessionOver: _P.IDLE,
+            DeadlineReached: (_P.CREATING, _P.IDLE),
             Disconnect: _P.IDLE,
         },
         _P.RENEWING: {
             **_LATE,
-            Obtained: (_P.PREPARING, _P.LINKING),
-            Failed: _P.IDLE,
-            Woke: (_P.RENEWING, _P.IDLE),
+            SessionObtained: (_P.PREPARING, _P.LINKING),
+            WorkFailed: _P.IDLE,
+            DeadlineReached: (_P.RENEWING, _P.IDLE),
             Disconnect: _P.IDLE,
         },
         _P.PREPARING: {
             **_LATE,
-            Seen: (_P.PREPARING, _P.LINKING, _P.IDLE, _P.KEPT, _P.BETWEEN),
-            Unseen: (_P.PREPARING, _P.RENEWING, _P.IDLE, _P.KEPT, _P.BETWEEN),
-            Over: (_P.RENEWING, _P.IDLE),
-            Woke: (_P.PREPARING, _P.IDLE),
+            SessionSeen: (_P.PREPARING, _P.LINKING, _P.IDLE, _P.KEPT, _P.BETWEEN),
+            LookupFailed: (_P.PREPARING, _P.RENEWING, _P.IDLE, _P.KEPT, _P.BETWEEN),
+            SessionOver: (_P.RENEWING, _P.IDLE),
+            DeadlineReached: (_P.PREPARING, _P.IDLE),
             Reconnect: _P.PREPARING,
             Disconnect: (_P.IDLE, _P.KEPT),
         },
         _P.LINKING: {
             **_LATE,
-            Linked: _P.READY,
-            Failed: (_P.RENEWING, _P.IDLE, _P.KEPT, _P.BETWEEN),
-            Over: (_P.RENEWING, _P.IDLE),
-            Woke: (_P.LINKING, _P.IDLE),
+            TransportUp: _P.READY,
+            WorkFailed: (_P.RENEWING, _P.IDLE, _P.KEPT, _P.BETWEEN),
+            SessionOver: (_P.RENEWING, _P.IDLE),
+            DeadlineReached: (_P.LINKING, _P.IDLE),
             Reconnect: _P.LINKING,
             Disconnect: (_P.IDLE, _P.KEPT),
         },
         _P.READY: {
             **_LATE,
-            Lost: (_P.READY, _P.KEPT, _P.BETWEEN),
-            Over: _P.IDLE,
-            Seen: (_P.READY, _P.KEPT, _P.BETWEEN),
-            Unseen: (_P.READY, _P.IDLE),
-            Linked: _P.READY,
-            Failed: (_P.READY, _P.KEPT, _P.BETWEEN),
-            Woke: (_P.READY, _P.KEPT, _P.BETWEEN),
+            TransportLost: (_P.READY, _P.KEPT, _P.BETWEEN),
+            SessionOver: _P.IDLE,
+            SessionSeen: (_P.READY, _P.KEPT, _P.BETWEEN),
+            LookupFailed: (_P.READY, _P.IDLE),
+            TransportUp: _P.READY,
+            WorkFailed: (_P.READY, _P.KEPT, _P.BETWEEN),
+            DeadlineReached: (_P.READY, _P.KEPT, _P.BETWEEN),
             Reconnect: _P.RESUMING,
             Disconnect: (_P.IDLE, _P.KEPT),
         },
@@ -114,25 +115,25 @@ LEGAL: Final[Table[Phase, MachineEvent]] = Table(
         },
         _P.RESUMING: {
             **_LATE,
-            Linked: _P.READY,
-            Failed: (_P.CHECKING, _P.KEPT, _P.BETWEEN),
-            Over: _P.IDLE,
-            Woke: _P.RESUMING,
+            TransportUp: _P.READY,
+            WorkFailed: (_P.CHECKING, _P.KEPT, _P.BETWEEN),
+            SessionOver: _P.IDLE,
+            DeadlineReached: _P.RESUMING,
             Reconnect: _P.RESUMING,
             Disconnect: (_P.IDLE, _P.KEPT),
         },
         _P.CHECKING: {
             **_LATE,
-            Seen: (_P.RESUMING, _P.PREPARING),
-            Unseen: (_P.IDLE, _P.KEPT, _P.BETWEEN),
-            Over: _P.IDLE,
-            Woke: _P.CHECKING,
+            SessionSeen: (_P.RESUMING, _P.PREPARING),
+            LookupFailed: (_P.IDLE, _P.KEPT, _P.BETWEEN),
+            SessionOver: _P.IDLE,
+            DeadlineReached: _P.CHECKING,
             Reconnect: _P.CHECKING,
             Disconnect: (_P.IDLE, _P.KEPT),
         },
         _P.BETWEEN: {
             **_LATE,
-            Woke: (_P.BETWEEN, _P.RESUMING),
+            DeadlineReached: (_P.BETWEEN, _P.RESUMING),
             Reconnect: _P.RESUMING,
             Disconnect: (_P.IDLE, _P.KEPT),
         },

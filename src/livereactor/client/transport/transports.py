@@ -257,7 +257,7 @@ class Transports:
             case MessageArrived(message):
                 self._dispatcher.dispatch(message)
             case LinkLost(reason):
-                self._post(w.Lost(reason))
+                self._post(w.TransportLost(reason))
             case KeyFrameWanted(name):
                 self._tracks.key_frame_wanted(name)
             case RateChanged(name, bps):

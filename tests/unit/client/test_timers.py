@@ -1,6 +1,14 @@
 import pytest
 
-from livereactor.client.lifecycle.timers import LADDER, RETRIES, SESSION_POLLS, Polls, Retries, Silence, Step
+from livereactor.client.lifecycle.timers import (
+    RETRIES,
+    SESSION_POLLS,
+    SILENCE_STEPS,
+    Polls,
+    Retries,
+    Silence,
+    SilenceAction,
+)
 
 
 def test_each_wait_is_twice_the_one_before_up_to_the_longest() -> None:
@@ -36,27 +44,27 @@ def test_a_retry_is_spread_by_a_fifth_either_way() -> None:
     assert Retries(30.0).next(0.0, chance=1.0) == pytest.approx(0.6)
 
 
-def walk(silence: Silence, *, heard_at: float, until: float) -> list[tuple[float, Step]]:
-    steps: list[tuple[float, Step]] = []
+def walk(silence: Silence, *, heard_at: float, until: float) -> list[tuple[float, SilenceAction]]:
+    steps: list[tuple[float, SilenceAction]] = []
     while (due := silence.deadline()) is not None and due <= until:
         steps += [(round(due, 3), step) for step in silence.look(due, heard_at)]
     return steps
 
 
 def test_silence_is_probed_then_checked_then_offered_anew_then_given_up() -> None:
-    assert walk(Silence(0.0), heard_at=0.0, until=10.0) == [(each.after, each.step) for each in LADDER]
+    assert walk(Silence(0.0), heard_at=0.0, until=10.0) == [(each.after, each.action) for each in SILENCE_STEPS]
 
 
 def test_what_is_heard_begins_the_silence_anew() -> None:
     silence = Silence(0.0)
-    assert silence.look(0.4, heard_at=0.0) == [Step.PROBE]
+    assert silence.look(0.4, heard_at=0.0) == [SilenceAction.PROBE]
     assert silence.look(0.7, heard_at=0.5) == []
     assert silence.deadline() == pytest.approx(0.9)
 
 
 def test_who_was_away_probes_before_it_draws_conclusions() -> None:
     silence = Silence(0.0)
-    assert walk(silence, heard_at=0.0, until=0.4) == [(0.4, Step.PROBE)]
-    assert Step.LOST not in silence.look(60.0, heard_at=0.0)
-    assert walk(silence, heard_at=0.0, until=60.2) in ([(60.0, Step.PROBE)], [])
+    assert walk(silence, heard_at=0.0, until=0.4) == [(0.4, SilenceAction.PROBE)]
+    assert SilenceAction.LOST not in silence.look(60.0, heard_at=0.0)
+    assert walk(silence, heard_at=0.0, until=60.2) in ([(60.0, SilenceAction.PROBE)], [])
     assert silence.deadline() == pytest.approx(60.3)
