@@ -25,7 +25,7 @@ from bench.frame import Figure
 from bench.stand import OURS, Stand
 from livereactor.cli.commands.demo import MODELS
 from livereactor.probes.results import Result, phases, spread
-from tests.e2e.page.looking import on_screen
+from tests.e2e.page.screen import on_screen
 from tests.tools.browser import FLAGS, chromium
 from tests.tools.processes import LIVEREACTOR, REPOSITORY, free_port, livereactor_run, running
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from playwright.async_api import Page, async_playwright
 
 from livereactor.cli.commands.demo import MODELS
-from tests.e2e.page.looking import on_screen
+from tests.e2e.page.screen import on_screen
 from tests.tools.browser import FLAGS, chromium
 from tests.tools.processes import REPOSITORY, livereactor_run
 from tests.tools.serving import livereactor_serve

@@ -1,4 +1,4 @@
-"""What axe-core finds on a page that somebody who cannot see, point or hear would stumble over."""
+"""Run axe-core on a page to find problems of accessibility."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _RUN = """async (within) => {
 
 
 async def stumbles(page: Page, within: str | None = None) -> list[str]:
-    """Every violation of every rule, shadow roots included.
+    """Return every violation of every rule, shadow roots included.
 
     Args:
         within: a selector; None = the whole page.

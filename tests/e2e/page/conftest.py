@@ -1,4 +1,4 @@
-"""A browser for a module's tests, and pages in it that fail the test on any console error."""
+"""Fixtures: a browser for a module's tests, and pages with what their console complained of."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def browser() -> AsyncIterator[Browser]:
 
 @asynccontextmanager
 async def opened(browser: Browser, **settings: Any) -> AsyncIterator[tuple[Page, list[str]]]:
-    """A page in a context of its own, and what its console complained of."""
+    """Open a page in a context of its own; yield it with the complaints of its console."""
     context = await browser.new_context(**{"viewport": {"width": 1280, "height": 720}, **settings})
     page = await context.new_page()
     complaints: list[str] = []
@@ -60,14 +60,14 @@ async def opened(browser: Browser, **settings: Any) -> AsyncIterator[tuple[Page,
 
 
 async def picture(page: Page, name: str) -> None:
-    """Keep a screenshot for a person to look at."""
+    """Keep a screenshot for people to look at."""
     ARTIFACTS.mkdir(exist_ok=True)
     await page.screenshot(path=ARTIFACTS / f"page-{name}.png")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """At every width it is light, and dark at one: a scheme is colours, a width is room. `make test-all` takes all."""
+    """Run the dark scheme at one width only; `make test-all` runs it at all."""
     for item in items:
         given = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
         if item.path.parent == HERE and given.get("scheme") == "dark" and given.get("width", MIDDLE) != MIDDLE:

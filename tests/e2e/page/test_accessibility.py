@@ -7,7 +7,7 @@ from playwright.async_api import Browser, Page, expect
 
 from .axe import stumbles
 from .conftest import opened
-from .fake_runtime import ADDRESS, MODELS, FakeCoordinator
+from .fake_servers import ADDRESS, MODELS, FakeCoordinator
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -1,4 +1,4 @@
-"""The operators' page at a real coordinator: who is let in, what is seen, and what comes of every deed."""
+"""The operator page at a real coordinator: sign-in, content, and every action."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.tools.processes import REPOSITORY
 from tests.tools.serving import Coordinator, livereactor_serve, operate
 
 from .conftest import opened, picture
-from .fake_runtime import ADDRESS, FakeRuntime
+from .fake_servers import ADDRESS, FakeRuntime
 from .test_states import NAMELESS
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]  # the first starts a coordinator
@@ -44,7 +44,7 @@ def token(served: Coordinator) -> str:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def watched(served: Coordinator) -> AsyncIterator[str]:
-    """A session that somebody watches, on the only worker."""
+    """A session with a client, on the only worker."""
     async with PythonClients.started() as clients:
         client = await clients.new(served.url, api_key=served.key)
         joined = await client.connect(watch="main_video")
@@ -54,7 +54,7 @@ async def watched(served: Coordinator) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def inside(browser: Browser, served: Coordinator, token: str, **settings: object) -> AsyncIterator[Page]:
-    """The page, signed in; whatever its console complains of fails the test."""
+    """Open the page, signed in; any complaint of its console fails the test."""
     async with opened(browser, **settings) as (page, complaints):
         await page.goto(f"{served.url}/admin/#token={token}")
         await expect(page.get_by_role("tab", name="Overview")).to_be_visible()

@@ -1,4 +1,4 @@
-"""Every control that a schema can make: what is entered arrives, what is wrong says why, what was accepted is shown."""
+"""Every control that a schema can define: values arrive, errors are explained, accepted values are shown."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from playwright.async_api import Browser, Locator, Page, expect
 
 from .axe import stumbles
 from .conftest import picture
-from .looking import field
-from .running import MODELS, Running, live, runtime_of
+from .runtime_rig import MODELS, Running, live, runtime_of
+from .screen import field
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -20,7 +20,7 @@ shared, every = runtime_of(MODELS / "every.py")
 
 
 async def told(page: Page, name: str, value: Any) -> None:
-    """Ask the model until it tells of this value."""
+    """Ask the model until it reports this value."""
     lines = page.locator("#log .reply", has_text="told").locator(".content")
     if await page.locator("#log").is_hidden():
         await page.get_by_role("button", name="Log").click()

@@ -1,4 +1,4 @@
-"""The page at a real coordinator: who may in, who waits, who watches, and what becomes of a session."""
+"""The page at a real coordinator: tokens, the queue, viewers, and the end of sessions."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from playwright.async_api import Browser, Locator, Page, Route, expect
 from tests.tools.serving import Coordinator, operate
 
 from .conftest import opened, picture
-from .coordinating import ENVIRONMENT, board_and_again, end_sessions, open_sessions
-from .looking import BAR, LEFT, field, look, on_screen, seen
+from .coordinator_rig import ENVIRONMENT, board_and_again, end_sessions, open_sessions
+from .screen import BAR, LEFT, field, look, on_screen, seen
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -38,7 +38,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Coordinator]:
 
 @pytest.fixture(scope="module")
 def operator(served: Coordinator) -> str:
-    """A key that may everything."""
+    """A key with every scope."""
     asked = ("--scope", "admin", "--scope", "view", "--scope", "control")
     return operate(served.data_dir, "keys", "create", *asked, environment=ENVIRONMENT)["key"]
 
@@ -52,7 +52,7 @@ def wait_for_workers(coordinator: Coordinator) -> None:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def coordinator(served: Coordinator) -> AsyncIterator[Coordinator]:
-    """No session of an earlier test is left in it, and each model has its worker."""
+    """The coordinator without sessions of earlier tests, with a worker for each model."""
     wait_for_workers(served)
     yield served
     end_sessions(served)
@@ -62,7 +62,7 @@ async def coordinator(served: Coordinator) -> AsyncIterator[Coordinator]:
 async def visiting(
     browser: Browser, coordinator: Coordinator, *, token: str | None = None, **settings: Any
 ) -> AsyncIterator[tuple[Page, list[str]]]:
-    """A page that has a token; at the choice of a model."""
+    """Open a page with a token, at the choice of a model."""
     async with opened(browser, bypass_csp=True, **settings) as (page, complaints):
         await page.goto(f"{coordinator.url}/#token={token or coordinator.token()}")
         await expect(page.get_by_role("button", name="board", exact=True)).to_be_visible()
@@ -73,7 +73,7 @@ async def visiting(
 async def playing(
     browser: Browser, coordinator: Coordinator, *, model: str = "board", **settings: Any
 ) -> AsyncIterator[Page]:
-    """A page with the picture of a session of its own."""
+    """Open a page with a running session of its own."""
     async with visiting(browser, coordinator, **settings) as (page, _):
         await start(page, model)
         await on_screen(page)
@@ -172,7 +172,7 @@ async def test_a_reload_comes_back_to_the_running_session(browser: Browser, coor
 async def test_a_page_that_goes_while_it_connects_gives_its_place_back(
     browser: Browser, coordinator: Coordinator
 ) -> None:
-    """A minute would go by before its worker took it for one that never came."""
+    """Otherwise a minute would pass before the worker gave up waiting for the client."""
     async with visiting(browser, coordinator) as (page, _):
         await page.route("**/transport/**", lambda _: None)  # held for ever
         await start(page)
@@ -188,7 +188,7 @@ async def test_a_page_that_goes_while_it_connects_gives_its_place_back(
 async def test_a_reload_with_another_token_gets_a_connection_of_its_own(
     browser: Browser, coordinator: Coordinator
 ) -> None:
-    """The number that the page had is the first token's, which may more."""
+    """The connection id of the page belongs to the first token, which has more scopes."""
     async with playing(browser, coordinator) as page:
         shown = json.dumps({"shown": coordinator.token(scope=["view"]), "session": ""})
         await page.evaluate("(shown) => sessionStorage.setItem('livereactor.credentials', shown)", shown)
@@ -201,7 +201,7 @@ async def test_a_picture_goes_on_while_the_coordinator_is_away(browser: Browser,
     gone = asyncio.Event()
 
     async def polled(route: Route) -> None:
-        """Held polls break off, too, when the coordinator goes."""
+        """Polls that are held break off, too, when the coordinator stops."""
         answering, leaving = asyncio.ensure_future(route.fetch()), asyncio.ensure_future(gone.wait())
         await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
         if gone.is_set():
@@ -270,7 +270,7 @@ def session_end(coordinator: Coordinator) -> float:
 
 
 async def refuses_a_command(viewer: Page) -> None:
-    """The page offers a viewer nothing to command with; by what is hidden of it, the server says no."""
+    """The page hides the command field from viewers, and the server refuses what is sent through it."""
     await viewer.get_by_role("button", name="Log").click()
     await expect(viewer.get_by_label("Command as JSON")).to_be_hidden()
     await viewer.evaluate("""() => {

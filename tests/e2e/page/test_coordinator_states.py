@@ -1,4 +1,4 @@
-"""What the page says in front of a coordinator that is only its HTTP answers: tokens, queues, refusals."""
+"""Texts of the page at a fake coordinator: tokens, queues, refusals."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from .choosing import CHOICE, begin, choose, model, said, visit
 from .conftest import opened, picture
-from .fake_runtime import ADDRESS, DESCRIPTOR, SCHEMA, SESSION, WAITING, FakeCoordinator
+from .fake_servers import ADDRESS, DESCRIPTOR, SCHEMA, SESSION, WAITING, FakeCoordinator
+from .gallery_rig import CHOICE, begin, choose, model, said, visit
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -34,7 +34,7 @@ def token_for(*models: str) -> str:
 
 
 def garden() -> dict[str, Any]:
-    """Its schema; it has one command, which no other model here has."""
+    """Return a schema with one command that no other model has."""
     schema = copy.deepcopy(SCHEMA)
     schema["info"]["title"] = "garden"
     schema["paths"] = {"/events/cut": {"post": {"operationId": "cut", "summary": "Cut it."}}}
@@ -42,7 +42,7 @@ def garden() -> dict[str, Any]:
 
 
 async def gone_and_back(page: Page) -> list[str]:
-    """What is asked about sessions by a page that was left for another and is there again."""
+    """Leave the page and return; give the requests for sessions."""
     asked: list[str] = []
     page.on("request", lambda it: asked.append(f"{it.method} {it.url}"))
     await page.goto(f"{ADDRESS}icon.svg")

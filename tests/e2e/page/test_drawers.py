@@ -1,4 +1,4 @@
-"""What is pulled out above the bar: figures with the way of a command's time, and the log with its programs."""
+"""The drawers above the bar: statistics with the parts of the latency, and the log with exported programs."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from playwright.async_api import Browser, Page, expect
 
 from .axe import stumbles
 from .conftest import picture
-from .looking import PATIENCE, field
-from .running import MODELS, Running, live, runtime_of
+from .runtime_rig import MODELS, Running, live, runtime_of
+from .screen import PATIENCE, field
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -72,7 +72,7 @@ async def copied(page: Page, how: str) -> str:
 
 
 async def play(page: Page) -> None:
-    """Something is taken, something refused, something typed."""
+    """Send an accepted command, a refused one, and a typed one."""
     await page.get_by_role("button", name="Log").click()
     await page.get_by_role("button", name="Jump").click()
     await page.get_by_role("button", name="Leave").click()

@@ -1,4 +1,4 @@
-"""The page's own way from a film's parts to one MP4: the same samples, an ordinary file."""
+"""Build one MP4 from the parts of a film with the page's code: the same samples, an ordinary file."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def flattened(film: Film, folder: Path) -> bytes:
 
 
 def run_node(film: Film, folder: Path) -> str:
-    """Write the parts where node finds them; what it prints comes back."""
+    """Write the parts to files, run node on them, and return what it prints."""
     node = shutil.which("node")
     assert node is not None, "no node on this machine; `make setup-test` installs it"
     parts = folder / "parts"
@@ -86,7 +86,7 @@ def joined(film: Film) -> bytes:
 
 
 def packets(data: bytes) -> tuple[list[Packet], list[Packet]]:
-    """Of picture and sound: when each sample is shown and for how long, its bytes, whether it is a key."""
+    """Read the samples of video and audio: time, duration, bytes, and whether it is a key frame."""
     with av.open(io.BytesIO(data), "r") as container:
         found: dict[str, list[Packet]] = {"video": [], "audio": []}
         for packet in container.demux():

@@ -1,4 +1,4 @@
-"""The gallery of a coordinator that is only its HTTP answers: cards, their films, choosing and going back."""
+"""The gallery of a fake coordinator: cards, previews, choosing a model and going back."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from playwright.async_api import Browser, expect
 
 from tests.tools.processes import REPOSITORY
 
-from .choosing import CHOICE, begin, choose, model, said, shown, visit
 from .conftest import opened
-from .fake_runtime import FakeCoordinator
+from .fake_servers import FakeCoordinator
+from .gallery_rig import CHOICE, begin, choose, model, said, shown, visit
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -81,7 +81,7 @@ async def test_a_card_keeps_its_focus_while_its_model_changes(browser: Browser) 
 
 
 def filmed() -> FakeCoordinator:
-    """The first of three models has a film, the second one that cannot be played."""
+    """Three models: the first has a preview, the second one that cannot be played."""
     garden, pond, world = CHOICE
     models = [{**garden, "loop": "models/garden/loop?v=1"}, {**pond, "loop": "models/pond/loop?v=1"}, world]
     answers = {"GET models": (200, {"models": models}), "GET models/garden/loop": (200, FILM.read_bytes())}

@@ -1,4 +1,4 @@
-"""The page against a real runtime: pictures that move, controls that change them, and every way it may end."""
+"""The page at a real runtime: moving video, controls that change it, and every way it may end."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 from playwright.async_api import Browser, FilePayload, Page, expect
 
 from .conftest import opened, picture
-from .looking import BAR, LEFT, PATIENCE, RIGHT, Part, field, look, on_screen, seen
-from .running import BOARD, Running, live, run_board, runtime_of
+from .runtime_rig import BOARD, Running, live, run_board, runtime_of
+from .screen import BAR, LEFT, PATIENCE, RIGHT, Part, field, look, on_screen, seen
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -170,7 +170,7 @@ async def test_a_hidden_tab_gets_no_pictures_after_ten_seconds(browser: Browser,
 
 
 async def hide(page: Page, hidden: bool) -> None:
-    """As if the person had turned to another tab: headless pages are never hidden by themselves."""
+    """Hide the page as another tab would: headless pages are never hidden by themselves."""
     await page.evaluate(
         """(hidden) => {
           Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });

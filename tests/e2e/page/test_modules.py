@@ -102,7 +102,7 @@ def colours(scheme: str) -> dict[str, str]:
 
 
 def contrast(one: str, other: str) -> float:
-    """Ratio of WCAG 2.2, 1..21."""
+    """Return the contrast ratio of WCAG 2.2, 1..21."""
     low, high = sorted((luminance(one), luminance(other)))
     return (high + 0.05) / (low + 0.05)
 

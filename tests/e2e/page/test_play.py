@@ -1,4 +1,4 @@
-"""Playing a model on the page: keys, a gamepad, sticks on the glass, and touches of the picture."""
+"""Input to a model on the page: keys, a gamepad, touch controls, and the pointer on the video."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 from playwright.async_api import Browser, FloatRect, Locator, Page, expect
 
 from .conftest import picture
-from .looking import Part, field, look, on_screen, seen
-from .running import MODELS, Running, live, runtime_of
+from .runtime_rig import MODELS, Running, live, runtime_of
+from .screen import Part, field, look, on_screen, seen
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -276,7 +276,7 @@ async def test_the_glass_is_for_the_picture_once_there_are_keys(browser: Browser
 
 
 async def shown(page: Page) -> FloatRect:
-    """Where the picture is: letterboxed in its stage."""
+    """Return the box of the video, letterboxed in its stage."""
     box = await page.locator("#stage video").bounding_box()
     assert box is not None
     height = min(box["height"], box["width"] * 9 / 16)
@@ -286,7 +286,7 @@ async def shown(page: Page) -> FloatRect:
 
 
 async def plug_in(page: Page) -> None:
-    """A gamepad as browsers show one."""
+    """Give the page a gamepad as browsers report it."""
     await page.evaluate(
         """() => {
           const buttons = Array.from({ length: 17 }, () => ({ pressed: false, touched: false, value: 0 }));
@@ -299,7 +299,7 @@ async def plug_in(page: Page) -> None:
 
 
 async def lean(page: Page, axes: list[float], pressed: list[int] | None = None) -> None:
-    """Move the gamepad, and wait until it was looked at."""
+    """Move the gamepad, and wait until the page has read it."""
     await page.evaluate(
         """([axes, pressed]) => {
           const buttons = pads[0].buttons.map((_, at) => {
@@ -319,7 +319,7 @@ async def two_refreshes(page: Page) -> None:
 
 
 async def press(page: Page, target: Locator, *, across: float = 0.5, up: float = 0.5, finger: int = 1) -> int:
-    """Put a finger on an element, at its shares from left and from below."""
+    """Touch an element, at shares of its width from the left and of its height from below."""
     await target.evaluate(
         """(target, [across, up, pointerId]) => {
           const { left, bottom, width, height } = target.getBoundingClientRect();
@@ -333,7 +333,7 @@ async def press(page: Page, target: Locator, *, across: float = 0.5, up: float =
 
 
 async def lift(page: Page, target: Locator, *, finger: int) -> None:
-    """What a browser tells last of a finger that held an element."""
+    """Send the last event of a touch."""
     await target.evaluate(
         "(target, pointerId) => target.dispatchEvent(new PointerEvent('lostpointercapture', { pointerId }))", finger
     )

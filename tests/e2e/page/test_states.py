@@ -1,4 +1,4 @@
-"""What the page says in every state it can be in, against a runtime that is only its HTTP answers."""
+"""Texts of the page in every state, at a fake runtime."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from .conftest import opened, picture
-from .fake_runtime import ADDRESS, DESCRIPTOR, SCHEMA, FakeRuntime
+from .fake_servers import ADDRESS, DESCRIPTOR, SCHEMA, FakeRuntime
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -1,4 +1,4 @@
-"""The timeline against a real recorder: what is kept, what is looked back at, and what goes wrong on the way.
+"""The timeline at a real recorder: kept clips, replay, and what can go wrong.
 
 Every picture of the model has its number on it, so a film is judged by what it shows.
 """
@@ -24,9 +24,9 @@ from tests.tools.serving import livereactor_serve
 
 from .axe import stumbles
 from .conftest import opened, picture
-from .coordinating import ENVIRONMENT, open_sessions
-from .looking import PATIENCE, on_screen
-from .running import MODELS, Running, live, run_board, runtime_of
+from .coordinator_rig import ENVIRONMENT, open_sessions
+from .runtime_rig import MODELS, Running, live, run_board, runtime_of
+from .screen import PATIENCE, on_screen
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -52,7 +52,7 @@ shared, counter = runtime_of(COUNTER)
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def page(browser: Browser, counter: Running) -> AsyncIterator[Page]:
-    """A page of the counter that is live, and complains of nothing."""
+    """Open a live page of the counter; any complaint of its console fails the test."""
     async with live(browser, counter, accept_downloads=True) as (page, complaints):
         yield page
         assert complaints == []
@@ -385,17 +385,17 @@ async def test_nobody_stumbles_over_it(browser: Browser, counter: Running, width
 
 
 async def number(page: Page, which: str) -> int | None:
-    """What is on the picture of a video; None before there is one."""
+    """Read the number on a video; None before the first frame."""
     return await page.evaluate(NUMBER, which)
 
 
 async def counted(page: Page, least: int) -> None:
-    """Wait until the live picture has that number or a later one."""
+    """Wait until the live video shows that number or a later one."""
     await page.wait_for_function(f"() => ({NUMBER})({LIVE!r}) >= {least}", timeout=PATIENCE_MS)
 
 
 async def saved(page: Page, folder: Path) -> bytes:
-    """The film of the newest clip, once it is there."""
+    """Download the newest clip once it is ready."""
     link = page.get_by_role("link", name="Download").last
     async with page.expect_download(timeout=PATIENCE_MS) as download:
         await link.click(timeout=PATIENCE_MS)
@@ -405,13 +405,13 @@ async def saved(page: Page, folder: Path) -> bytes:
 
 
 def are_in_order(numbers: list[int]) -> bool:
-    """None comes twice, and none is missing but what a starved machine did not show its viewers either."""
+    """Assert that no number comes twice, and none is missing except those that viewers did not get either."""
     steps = [later - sooner for sooner, later in pairwise(numbers)]
     return min(steps) == 1 and sum(step - 1 for step in steps) <= len(numbers) // 4
 
 
 def pictures(film: bytes) -> tuple[list[float], list[int]]:
-    """When each picture is shown, and the number on it."""
+    """Return the time of each frame with the number on it."""
     times, numbers = list[float](), list[int]()
     with av.open(io.BytesIO(film), "r") as container:
         for each in container.decode(video=0):
@@ -422,7 +422,7 @@ def pictures(film: bytes) -> tuple[list[float], list[int]]:
 
 
 async def recorded(running: Running) -> dict[str, float]:
-    """How many recorded pictures were encoded for that, and how many viewers had got, by the server's metrics."""
+    """Read from the metrics how many frames were encoded for the recording, and how many viewers got."""
     async with httpx.AsyncClient() as client:
         told = (await client.get(f"{running.url}/metrics", timeout=PATIENCE)).text
     found = re.findall(r"(?m)^livereactor_recorder_pictures_(encoded|shared)_total (\S+)$", told)

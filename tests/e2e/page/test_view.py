@@ -19,9 +19,9 @@ from tests.tools.serving import Coordinator
 
 from .axe import stumbles
 from .conftest import opened, picture
-from .coordinating import board_and_again, end_sessions, open_sessions
-from .looking import BAR, LEFT, LOOK, PATIENCE, Part
-from .running import BOARD
+from .coordinator_rig import board_and_again, end_sessions, open_sessions
+from .runtime_rig import BOARD
+from .screen import BAR, LEFT, LOOK, PATIENCE, Part
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -38,7 +38,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Coordinator]:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def coordinator(served: Coordinator) -> AsyncIterator[Coordinator]:
-    """No session of an earlier test is left in it."""
+    """The coordinator without sessions of earlier tests."""
     yield served
     end_sessions(served)
 
@@ -47,7 +47,7 @@ async def coordinator(served: Coordinator) -> AsyncIterator[Coordinator]:
 async def embedding(
     browser: Browser, folder: Path, server: str, body: str, **settings: Any
 ) -> AsyncIterator[tuple[Page, list[str]]]:
-    """A page of another origin that has the server's element."""
+    """Open a page of another origin that embeds the element."""
     (folder / "index.html").write_text(page_with(server, body))
     with serving(folder) as elsewhere:
         async with opened(browser, **settings) as (page, complaints):
@@ -57,7 +57,7 @@ async def embedding(
 
 
 def page_with(server: str, body: str, *, head: str = "") -> str:
-    """A whole page, as in docs/embedding.md."""
+    """Return a whole page, as in docs/embedding.md."""
     icon = '<link rel="icon" href="data:,">'  # or the browser asks for one
     script = f'<script type="module" src="{server}/view.js"></script>'
     head = f'<meta charset="utf-8"><title>Elsewhere</title>{icon}{head}{script}'
@@ -70,14 +70,14 @@ def tag(name: str, coordinator: Coordinator, *, model: str = "board", token: str
 
 
 async def seen(page: Page, name: str, part: Part, condition: str) -> None:
-    """As `looking.seen`, of one element's picture."""
+    """Wait as `screen.seen` does, for the video of one element."""
     look = LOOK.replace("document.", f"document.querySelector('#{name}').shadowRoot.", 1)
     script = f"(part) => {{ const [r, g, b, trace] = ({look})(part) ?? []; return {condition}; }}"
     await page.wait_for_function(script, arg=list(part), timeout=PATIENCE_MS)
 
 
 async def moving(page: Page, name: str, *, pictures: int = 2) -> None:
-    """Wait until more than so many of its pictures differ."""
+    """Wait until more frames than given differ."""
     many = f"((globalThis.traces_{name} ??= new Set()).add(trace), traces_{name}.size > {pictures})"
     await seen(page, name, BAR, many)
 
@@ -137,7 +137,7 @@ async def test_an_element_that_is_moved_keeps_its_session(
 
 
 async def test_twenty_mounts_leave_one_session(browser: Browser, coordinator: Coordinator, tmp_path: Path) -> None:
-    """As a framework does that draws everything twice, and one that draws anew whatever it likes."""
+    """Mount the element twice, and move it, as frameworks do."""
     remounting = """async ([attributes, pauses]) => {
       for (const pause of pauses) {
         document.querySelector("livereactor-view")?.remove();
@@ -369,7 +369,7 @@ async def test_the_react_example_of_the_docs_mounts_twice_and_has_one_session(
 
 
 def bundle(folder: Path, files: dict[str, str]) -> None:
-    """The last of the files and what it imports, as `page.js`."""
+    """Bundle the last of the files with what it imports as `page.js`."""
     for name, text in files.items():
         (folder / name).write_text(text)
     bundler = [REPOSITORY / "node_modules/.bin/esbuild", folder / list(files)[-1], "--bundle", "--jsx=automatic"]

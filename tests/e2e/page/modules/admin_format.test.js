@@ -1,4 +1,4 @@
-// Numbers and times as operators read them.
+// The format of numbers and times on the operator page.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { limit, moment, span, used } from "../../../../src/livereactor/playground/admin/js/format.js";

@@ -1,4 +1,4 @@
-// Clips over a server that is only its answers: waited for, fetched in order, tried again, given up.
+// Clips from a fake server: waiting, fetching in order, retries, failures.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Clips } from "../../../../src/livereactor/playground/js/media/clips.js";

@@ -1,4 +1,4 @@
-// What was done on the page, as programs.
+// Commands exported as programs.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { asJavaScript, asPython } from "../../../../src/livereactor/playground/js/views/code-export.js";

@@ -1,4 +1,4 @@
-// The page's connection, its clock turned by hand.
+// The connection machine, with a clock set by the test.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {

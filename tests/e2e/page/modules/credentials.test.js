@@ -1,4 +1,4 @@
-// What lets the page in: read from an address, and what it grants.
+// Credentials in an address, and the claims of tokens.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { modelsOf, readFragment, scopesOf } from "../../../../src/livereactor/playground/js/client/credentials.js";

@@ -1,4 +1,4 @@
-// A film out of bytes that are none: every kind of damage is one kind of error, and a part of it is no film.
+// MP4 files from damaged bytes: every damage is an Mp4Error.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Mp4Error, box, joined, words } from "../../../../src/livereactor/playground/js/media/mp4-boxes.js";

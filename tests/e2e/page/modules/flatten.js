@@ -1,4 +1,4 @@
-// A film's parts, as files in a folder, made into one MP4 by the page's own code: `node flatten.js PARTS FILM`.
+// Build one MP4 from the parts of a film in a folder, with the code of the page: `node flatten.js PARTS FILM`.
 import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Film } from "../../../../src/livereactor/playground/js/media/mp4-film.js";

@@ -1,4 +1,4 @@
-// How long pictures are at each stage, from two looks at counters that only grow.
+// Time per frame at each stage, from two readings of growing counters.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { FrameStages, STAGES } from "../../../../src/livereactor/playground/js/media/frame-stages.js";

@@ -1,4 +1,4 @@
-// What lets in at a server is shown to that server, whatever address it names.
+// A credential is sent to its own server only.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Http } from "../../../../src/livereactor/playground/js/client/http.js";

@@ -1,4 +1,4 @@
-// From a command to its picture: which picture shows it, and where the time goes.
+// The latency of a command: which frame shows its effect, and the parts of the time.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Latency, PARTS } from "../../../../src/livereactor/playground/js/media/latency.js";

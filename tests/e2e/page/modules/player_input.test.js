@@ -1,4 +1,4 @@
-// What hands on keys, gamepad and glass make of a model's parameters and commands.
+// Keys, gamepad and touch controls become parameters and commands.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { boundIn, forTouch, keySign, padSign } from "../../../../src/livereactor/playground/js/inputs/bindings.js";

@@ -1,4 +1,4 @@
-// Playlists as servers write them, and what they must not be.
+// Playlists of clips, valid and invalid.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { explainClip, inBytes, inWords } from "../../../../src/livereactor/playground/js/words/clips.js";

@@ -1,10 +1,10 @@
-// Every way a session can end or fail to begin, in words.
+// Texts for every way in which a session can end or fail to start.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { explain } from "../../../../src/livereactor/playground/js/words/problems.js";
 
 const SERVED = { address: "studio.example", kind: "coordinator", watching: false };
-// Behaviour 17.7.
+// The end reasons of docs/protocol.md.
 const REASONS = [
   "stopped",
   "timed_out",

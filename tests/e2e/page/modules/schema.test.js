@@ -1,4 +1,4 @@
-// What the page draws from a model's schema (protocol 6.3), and which values it lets through.
+// The controls that a schema defines, and the values that they accept.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { fault, readSchema } from "../../../../src/livereactor/playground/js/inputs/schema.js";

@@ -1,4 +1,4 @@
-// A file on its way over a network that breaks.
+// Uploads over a network that fails.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Refused, Unreachable } from "../../../../src/livereactor/playground/js/client/http.js";

@@ -1,4 +1,4 @@
-// A place in the queue and what is left of a session, in words.
+// Texts for a place in the queue and for the time left in a session.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { amount, countdown, explainWaiting } from "../../../../src/livereactor/playground/js/words/waiting.js";

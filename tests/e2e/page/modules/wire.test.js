@@ -1,4 +1,4 @@
-// The page's codec against the frames observed on the wire (protocol 5.8).
+// The codec against frames that were recorded from official servers and clients.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {

@@ -109,7 +109,7 @@ class WorkerCard {
     this.#drain.hidden = row.state === "draining";
     this.#showFacts({
       Slots: `${row.sessions.length} of ${row.slots} in use`,
-      "Last heartbeat": `${span(row.silent_s)} ago`,
+      Heartbeat: `${span(row.silent_s)} ago`,
       Uptime: span(now - row.started_at),
       Node: row.node || "–",
       Process: row.pid ? String(row.pid) : "–",

@@ -1,4 +1,4 @@
-"""What a person sees of the page: its picture, measured, and its controls."""
+"""Measure the video on the page, and find its controls."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Part = tuple[float, float, float, float]
 
 
 async def on_screen(page: Page, *, patience: float = PATIENCE) -> None:
-    """Wait until the picture is there and nothing is said over it; `patience` in seconds."""
+    """Wait until the video plays and no card covers it; `patience` in seconds."""
     await expect(page.locator("#stage.playing:not(.covered)")).to_be_visible(timeout=patience * 1000)
 
 
@@ -33,7 +33,7 @@ async def look(page: Page, part: Part) -> tuple[float, float, float, int]:
 
 
 async def seen(page: Page, part: Part, condition: str) -> None:
-    """Wait until the mean colour (r, g, b, 0..255) of a part of the picture fits a JavaScript expression."""
+    """Wait until the mean colour (r, g, b, 0..255) of a part of the video fits a JavaScript expression."""
     script = f"(part) => {{ const [r, g, b, trace] = ({LOOK})(part) ?? []; return {condition}; }}"
     await page.wait_for_function(script, arg=list(part), timeout=PATIENCE * 1000)
 

@@ -1,4 +1,4 @@
-"""A `livereactor run` of one of the page's models, and a page of it that is live."""
+"""Run `livereactor run` with a model of the tests, and open a page of it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page
 
 from .conftest import opened
-from .looking import PATIENCE, on_screen
+from .screen import PATIENCE, on_screen
 
 MODELS = Path(__file__).parent / "models"
 BOARD = MODELS / "board.py"
@@ -38,7 +38,7 @@ class Running:
             return (await client.get(f"{self.url}/session", timeout=PATIENCE)).json()["state"]
 
     async def until(self, state: str, *, patience: float = PATIENCE) -> None:
-        """Wait for a state of its session; `patience` in seconds."""
+        """Wait for a state of the session; `patience` in seconds."""
         async with asyncio.timeout(patience):
             while await self.session_state() != state:  # noqa: ASYNC110  another process's
                 await asyncio.sleep(0.05)
@@ -64,7 +64,7 @@ async def run_board(port: int = 0, model: Path = BOARD, *options: str) -> Runnin
 
 
 def runtime_of(model: Path = BOARD) -> tuple[Any, Any]:
-    """Two fixtures for a module: its one `livereactor run`, to be called `shared`, and the same without a session."""
+    """Return two fixtures for a module: one `livereactor run`, to be named `shared`, and the same without a session."""
 
     @pytest_asyncio.fixture(loop_scope="module", scope="module")
     async def shared() -> AsyncIterator[Running]:
@@ -82,7 +82,7 @@ def runtime_of(model: Path = BOARD) -> tuple[Any, Any]:
 
 @asynccontextmanager
 async def live(browser: Browser, board: Running, **settings: object) -> AsyncIterator[tuple[Page, list[str]]]:
-    """A page of the board with its picture on screen."""
+    """Open a page of the board with its video on screen."""
     async with opened(browser, bypass_csp=True, **settings) as (page, complaints):
         await page.goto(board.url)
         await page.get_by_role("button", name="Start").click()

@@ -1,10 +1,10 @@
-"""What a person does first on the page of a coordinator: looks at the gallery, chooses, starts."""
+"""First steps on the page of a coordinator: open the gallery, choose a model, start it."""
 
 from __future__ import annotations
 
 from playwright.async_api import Locator, Page, expect
 
-from .fake_runtime import ADDRESS, MODELS, FakeCoordinator
+from .fake_servers import ADDRESS, MODELS, FakeCoordinator
 
 CHOICE = [{"queue_length": 0, **each} for each in MODELS]
 
@@ -29,10 +29,10 @@ async def begin(page: Page, model: str = "pond") -> None:
 
 
 def model(page: Page, name: str) -> Locator:
-    """The button of its card in the gallery."""
+    """Return the button of a model's card in the gallery."""
     return page.locator(".gallery").get_by_role("button", name=name, exact=True)
 
 
 def shown(page: Page, name: str) -> Locator:
-    """Its card."""
+    """Return a model's card."""
     return page.locator(".gallery .model", has=page.get_by_role("button", name=name, exact=True))

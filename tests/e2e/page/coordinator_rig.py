@@ -1,4 +1,4 @@
-"""A `livereactor serve` of two of the page's models, and the sessions that are open in it."""
+"""Run a `livereactor serve` of two models, and list its open sessions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.tools.processes import REPOSITORY
 from tests.tools.serving import Coordinator, livereactor_serve
 
-from .running import BOARD, MODELS
+from .runtime_rig import BOARD, MODELS
 
 ENVIRONMENT = {
     "PYTHONPATH": str(REPOSITORY),
@@ -21,14 +21,14 @@ ENVIRONMENT = {
 
 @contextmanager
 def board_and_again(folder: Path) -> Iterator[Coordinator]:
-    """Two models, a worker of one place each; nobody is served without a token."""
+    """Serve two models, each by a worker for one session; every request needs a token."""
     targets = [BOARD, f"{MODELS / 'again.py'}:Again"]
     with livereactor_serve(targets, log_path=folder / "log", environment=ENVIRONMENT) as coordinator:
         yield coordinator
 
 
 def open_sessions(coordinator: Coordinator) -> list[str]:
-    """Their ids."""
+    """Return the ids of the open sessions."""
     status, body = coordinator.call("GET", "/sessions?state=open")
     assert status == 200
     return [each["session_id"] for each in body["sessions"]]

@@ -1,6 +1,6 @@
-"""Servers that are only their HTTP answers, given to the browser by interception: no process, no port, no network.
+"""Fake servers: HTTP answers that are intercepted in the browser, without process, port or network.
 
-What a test does not set answers as a healthy server whose model is loaded. Signalling hangs: no peer ever comes up.
+Requests without an answer of the test get that of a healthy server with a loaded model. Signalling never completes.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ WAITING: dict[str, Any] = {
 
 @dataclass
 class FakeCoordinator(FakeRuntime):
-    """As a coordinator with three models and a session that waits."""
+    """A coordinator with three models and a waiting session."""
 
     def __post_init__(self) -> None:
         self.answers = {

@@ -1,4 +1,4 @@
-"""Pages that go away, and pages that sleep."""
+"""Pages that are closed, and pages that sleep."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from .conftest import launched
-from .looking import LEFT, PATIENCE, field, on_screen, seen
-from .running import Running, live, run_board, runtime_of
+from .runtime_rig import Running, live, run_board, runtime_of
+from .screen import LEFT, PATIENCE, field, on_screen, seen
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -65,7 +65,7 @@ async def test_a_phone_that_slept_comes_back_to_its_session_or_says_that_it_is_o
 
 @asynccontextmanager
 async def patient(seconds: int) -> AsyncIterator[Running]:
-    """A runtime that keeps the session of who fell silent for so many seconds."""
+    """Run a runtime that keeps the session of a silent client for the given seconds."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LIVEREACTOR_RUNTIME__RECONNECTION_WINDOW", str(seconds))
         running = await run_board()
@@ -77,7 +77,7 @@ async def patient(seconds: int) -> AsyncIterator[Running]:
 
 @asynccontextmanager
 async def asleep(browser: Browser) -> AsyncIterator[None]:
-    """All that it consists of stands still."""
+    """Pause all processes of the browser."""
     session = await browser.new_browser_cdp_session()
     told = await session.send("SystemInfo.getProcessInfo")
     (main,) = [psutil.Process(each["id"]) for each in told["processInfo"] if each["type"] == "browser"]
