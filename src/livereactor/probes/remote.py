@@ -26,11 +26,11 @@ MEASURED_WITH = {"echo", "flash", "set_pacing"}
 
 
 class Viewer:
-    """A connected client and what came on its first picture.
+    """A connected client and a log of its first video output.
 
     Attributes:
-        track: the first output with pictures; None where the model has none.
-        is_conformance: the model takes the commands of examples/conformance.py that are measured with.
+        track: the first video output; None if the model has none.
+        is_conformance: the model has the commands of examples/conformance.py that the figures use.
     """
 
     def __init__(self, reactor: Reactor) -> None:
@@ -49,7 +49,7 @@ class Viewer:
         self.watch.add(frame)
 
     async def until(self, condition: Callable[[], bool], timeout: float = PICTURE_TIMEOUT) -> bool:
-        """True once `condition` holds, looked at with each picture."""
+        """Wait until `condition` holds, checked with each picture; return whether it does."""
         await self._changes.until(condition, timeout)
         return condition()
 
@@ -59,14 +59,14 @@ class Viewer:
         return await self.until(lambda: self.watch.count >= wanted)
 
     async def frame_after(self, at: float) -> float | None:
-        """Monotonic seconds at which the first picture came that came after `at`."""
+        """Return the monotonic time of the first picture that arrived after `at`."""
         await self.until(lambda: bool(self.watch.seen) and self.watch.seen[-1].at > at)
         return next((frame.at for frame in self.watch.seen if frame.at > at), None)
 
 
 @asynccontextmanager
 async def viewing(reactor: Reactor, timeout: float) -> AsyncGenerator[Viewer]:
-    """Connect within `timeout` seconds, and leave nothing behind."""
+    """Connect within `timeout` seconds, and clean up at the end."""
     try:
         await reactor.connect(timeout=timeout)
         yield Viewer(reactor)
@@ -76,10 +76,10 @@ async def viewing(reactor: Reactor, timeout: float) -> AsyncGenerator[Viewer]:
 
 
 OURS: Final = "own client"
-WARM_UP: Final = 2  # of each figure, not counted
-SETTLE: Final = 0.25  # seconds: what the client before leaves for the server to do is not what is measured
-FEW: Final = 5  # of what takes a second or leaves something at the server
-HANDED_OVER: Final = 0.015  # seconds in which a frame of the old transport may still be handed over
+WARM_UP: Final = 2  # first trials of each figure, which do not count
+SETTLE: Final = 0.25  # seconds for the server to clean up after the client before
+FEW: Final = 5  # trials of figures that take a second each or leave something on the server
+HANDED_OVER: Final = 0.015  # seconds in which a frame of the old transport may still arrive
 LENGTH: Final = 10.0  # seconds of a clip
 FILE: Final = 5_000_000  # bytes of an upload
 PATIENCE: Final = 20.0  # seconds for the last part of a clip
@@ -88,7 +88,7 @@ COLOURS: Final = ("ff2020", "2020ff")
 
 
 class Skipped(Exception):  # noqa: N818  (an outcome, not an error)
-    """This server, or this model, has nothing to measure here; the message says why and what would."""
+    """The figure cannot be measured with this server or model; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ class Plan:
     tick: Callable[[], None]
 
     def row(self, figure: str, setting: str, values: Sequence[float | None], unit: str = "ms") -> Result:
-        """A row of delays."""
+        """Return a row of delays."""
         return Result(figure, self.server, OURS, setting, spread(values), unit, len(values))
 
 
@@ -133,7 +133,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class RemoteFigure:
-    """One figure; `steps` says how often it ticks."""
+    """One figure; `steps` returns how often it ticks."""
 
     name: str
     title: str
@@ -142,7 +142,7 @@ class RemoteFigure:
 
 
 async def connects(plan: Plan) -> Sequence[Result]:
-    """Connections one after another, to ready and to the first picture."""
+    """Measure connections one after another, to ready and to the first picture."""
     ready: list[float | None] = []
     first: list[float | None] = []
     for number in range(WARM_UP + few(plan)):
@@ -160,28 +160,28 @@ async def connects(plan: Plan) -> Sequence[Result]:
 
 
 def few(plan: Plan) -> int:
-    """Trials of what takes long."""
+    """Return the number of trials for slow figures."""
     return min(plan.trials, FEW)
 
 
 def watched(plan: Plan) -> int:
-    """Ticks of watching: one a second."""
+    """Return the number of ticks while watching: one per second."""
     return max(1, round(plan.seconds))
 
 
 async def network(plan: Plan, viewer: Viewer) -> Sequence[Result]:
-    """There and back, as the transport knows it, and how old pictures are by the server's stamp on them."""
+    """Measure the transport's round trip, and the age of pictures by the server's timestamps."""
     stats = await viewer.reactor.fetch_stats()
     rows: list[Result] = []
     if stats.rtt_ms is not None:
-        rows.append(Result("network", plan.server, OURS, "there and back", {"rtt": round(stats.rtt_ms, 2)}, "ms", 1))
+        rows.append(Result("network", plan.server, OURS, "round trip", {"rtt": round(stats.rtt_ms, 2)}, "ms", 1))
     if stats.glass_to_glass_ms is not None:
         middle, most = stats.glass_to_glass_ms
         age = {"p50": round(middle, 2), "p95": round(most, 2)}
-        rows.append(Result("network", plan.server, OURS, "from the server's stamp to delivery", age, "ms", 1))
+        rows.append(Result("network", plan.server, OURS, "server's timestamp to delivery", age, "ms", 1))
     plan.tick()
     if not rows:
-        raise Skipped("the transport has measured nothing yet; watch longer with --seconds")
+        raise Skipped("the transport has no figures yet; watch longer with --seconds")
     return rows
 
 
@@ -194,7 +194,7 @@ async def gaps(plan: Plan, viewer: Viewer) -> Sequence[Result]:
         plan.tick()
     found = viewer.watch.summary(start)
     if found["count"] < 2:
-        raise Skipped("no picture came while it was watched: the model shows something new on a command only")
+        raise Skipped("no picture arrived while watching: this model only shows something new on a command")
     values = {name: round(found["gap_ms"][name], 1) for name in ("p50", "p95", "p99", "max")}
     rows = [Result("P15", plan.server, OURS, "gap between frames", values, "ms", found["count"])]
     rate = {"fps": round((found["count"] - 1) / found["seconds"], 2)}
@@ -215,14 +215,14 @@ async def round_trips(plan: Plan, viewer: Viewer) -> Sequence[Result]:
             await viewer.reactor.request_schema()
         times.append((time.perf_counter() - began) * 1e3)
         plan.tick()
-    return [plan.row("P7", "echo" if viewer.is_conformance else "schema asked for", times[WARM_UP:])]
+    return [plan.row("P7", "echo" if viewer.is_conformance else "request for the schema", times[WARM_UP:])]
 
 
 async def flashes(plan: Plan, viewer: Viewer) -> Sequence[Result]:
-    """From `flash` to the first picture with its colour in the middle, at random phases of the model's beat."""
+    """Measure from `flash` to the first picture with its colour, at random phases of the model's frame clock."""
     _must_show(viewer)
     if not viewer.is_conformance:
-        raise Skipped("no command of this model is known to paint its picture; examples/conformance.py has `flash`")
+        raise Skipped("this model has no command `flash`; use examples/conformance.py")
     times: list[float | None] = []
     for number, wait in enumerate(phases(WARM_UP + plan.trials)):
         color = COLOURS[number % 2]
@@ -243,7 +243,7 @@ async def flashes(plan: Plan, viewer: Viewer) -> Sequence[Result]:
 
 
 async def reconnects(plan: Plan, viewer: Viewer) -> Sequence[Result]:
-    """`reconnect()`, to ready and to a picture."""
+    """Measure `reconnect()`, to ready and to a picture."""
     ready: list[float | None] = []
     shown: list[float | None] = []
     for _ in range(WARM_UP + few(plan)):
@@ -258,7 +258,7 @@ async def reconnects(plan: Plan, viewer: Viewer) -> Sequence[Result]:
 
 
 async def clips(plan: Plan, viewer: Viewer) -> Sequence[Result]:
-    """The last seconds asked for, until all their bytes are here."""
+    """Measure a clip of the last seconds, from the request to the last byte."""
     times: list[float | None] = []
     length = min(LENGTH, plan.seconds)
     for _ in range(few(plan)):
@@ -269,11 +269,11 @@ async def clips(plan: Plan, viewer: Viewer) -> Sequence[Result]:
             raise Skipped(f"no clip: {error.message}") from error
         times.append((time.monotonic() - began) * 1e3)
         plan.tick()
-    return [plan.row("P8", f"clip of {length:g} s until all is here", times)]
+    return [plan.row("P8", f"clip of {length:g} s, request to last byte", times)]
 
 
 async def uploads(plan: Plan, viewer: Viewer) -> Sequence[Result]:
-    """A file of 5 MB, from the call to its handle."""
+    """Measure an upload of 5 MB, from the call to its handle."""
     times: list[float | None] = []
     data = bytes(FILE)
     for number in range(few(plan)):
@@ -292,9 +292,9 @@ FIGURES: Final = (
     RemoteFigure("network", "the network", network, lambda _: 1),
     RemoteFigure("P7", "command round trip while frames stream", round_trips, lambda plan: WARM_UP + plan.trials),
     RemoteFigure("P1", "command to first changed pixel", flashes, lambda plan: WARM_UP + plan.trials),
-    RemoteFigure("P8", "a clip asked for until it is here", clips, few),
+    RemoteFigure("P8", "clip, from request to last byte", clips, few),
     RemoteFigure("P21", "upload", uploads, few),
-    RemoteFigure("P11", "transport lost to first frame again", reconnects, lambda plan: WARM_UP + few(plan)),
+    RemoteFigure("P11", "from a lost transport to the next frame", reconnects, lambda plan: WARM_UP + few(plan)),
 )
 CONNECTING: Final = "connect() to ready and to first frame"
 
@@ -303,10 +303,10 @@ async def measured(plan: Plan, begins: Callable[[str, str, int], None]) -> Async
     """Every figure in turn; one that fails does not spoil the rest, while the server can be reached.
 
     Args:
-        begins: called with a figure's number, title and how often it will tick.
+        begins: called with the number and title of a figure, and its number of ticks.
 
     Raises:
-        ReactorError: no connection comes about.
+        ReactorError: the client cannot connect.
     """
     begins("P5", CONNECTING, WARM_UP + few(plan))
     yield Outcome("P5", CONNECTING, await connects(plan))
@@ -327,4 +327,4 @@ async def measured(plan: Plan, begins: Callable[[str, str, int], None]) -> Async
 
 def _must_show(viewer: Viewer) -> None:
     if viewer.track is None:
-        raise Skipped("the model has no output with pictures")
+        raise Skipped("the model has no video output")
