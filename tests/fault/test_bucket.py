@@ -18,7 +18,7 @@ import pytest_asyncio
 
 from livereactor.blobs.clips import chunk
 from livereactor.blobs.port import BlobKey
-from livereactor.blobs.s3 import Place, S3Blobs
+from livereactor.blobs.s3 import Bucket, S3Blobs
 from tests.fault.services import PATIENCE, Service, is_unbroken, service
 from tests.tools.drivers import Client, ClientError, PythonClients
 from tests.tools.processes import LIVEREACTOR, request
@@ -67,7 +67,7 @@ async def kept(client: Client, ref: str) -> int:
 
 async def recording_of(bucket: S3Server, session: str) -> tuple[dict[str, Any], list[str]]:
     """`end.json` of a Session's recording, once it is there, and the names of its segments."""
-    blobs = S3Blobs(Place.parse(bucket.url("live", "of-the-tests")))
+    blobs = S3Blobs(Bucket.parse(bucket.url("live", "of-the-tests")))
     async with asyncio.timeout(PATIENCE):
         while True:
             there = [entry.key.path async for entry in blobs.list(BlobKey("recordings"))]
@@ -80,7 +80,7 @@ async def recording_of(bucket: S3Server, session: str) -> tuple[dict[str, Any], 
 
 
 async def uploads_in(bucket: S3Server, session: str) -> list[int]:
-    blobs = S3Blobs(Place.parse(bucket.url("live", "of-the-tests")))
+    blobs = S3Blobs(Bucket.parse(bucket.url("live", "of-the-tests")))
     return sorted([entry.size_bytes async for entry in blobs.list(BlobKey(f"sessions/{session}"))])
 
 

@@ -14,9 +14,9 @@ import pytest
 
 import livereactor as lr
 from livereactor.blobs.clips import Asked, Made, asked_key, made_key
-from livereactor.blobs.keeper import Keeper, always
-from livereactor.blobs.keeping import Rules
 from livereactor.blobs.port import BlobKey, BlobMissingError
+from livereactor.blobs.retention import Rules
+from livereactor.blobs.retention_loop import RetentionLoop, always
 from livereactor.media.frames import Frame
 from livereactor.probes.barcode import Code, draw, read
 from livereactor.protocol import messages as m
@@ -186,7 +186,7 @@ async def test_without_room_a_session_streams_and_is_not_recorded() -> None:
         async def is_open(session: str) -> bool:
             return False
 
-        await Keeper(blobs, rules, is_open=is_open, leads=always).round()
+        await RetentionLoop(blobs, rules, is_open=is_open, leads=always).round()
         sid = await served.start_session()
         caller = await served.client(sid, v1, resume=["main_video"])
         await watched_for(caller, 1.0)

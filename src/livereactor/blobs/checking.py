@@ -1,4 +1,4 @@
-"""Whether a store keeps what the port promises: tried on a few bytes and on a stream, which are removed again."""
+"""Checks that a store keeps the promises of the port, on a few bytes and a stream, which are removed again."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ KEEPS: Final = "what was deleted is still there; let us delete objects"
 
 
 async def takes_writes(blobs: Blobs) -> bool:
-    """Whether a few bytes can be put and removed again; where not, the adapter has logged what to do.
+    """Return whether a few bytes can be put and removed; if not, the adapter has logged what to do.
 
-    A bucket that its store makes with the first write is there afterwards.
+    A store that creates its bucket with the first write has it afterwards.
     """
     folder = BlobKey(f"doctor/{uuid7().hex}")
     try:
@@ -30,7 +30,7 @@ async def takes_writes(blobs: Blobs) -> bool:
 
 
 async def trouble_with(blobs: Blobs) -> str:
-    """What is wrong and, after a semicolon, what to do; empty where it writes, reads, lists and deletes as it should.
+    """Return what is wrong and, after a semicolon, what to do; empty where the store works as it should.
 
     Raises:
         BlobsUnavailableError: the store is away or refuses us; the adapter has logged what to do.

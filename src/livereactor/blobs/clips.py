@@ -1,4 +1,4 @@
-"""What lies of Recordings and Clips in the blobs: the keys, and the two documents of a Clip. Pure.
+"""The layout of Recordings and Clips in the blobs: their keys, and the two documents of a Clip. Pure.
 
 A runtime writes them and any coordinator reads them, so a Clip outlives the Worker that made it:
 
@@ -21,17 +21,17 @@ Folder: TypeAlias = Literal["clips", "recordings"]
 FOLDERS: Final[tuple[Folder, ...]] = ("clips", "recordings")
 INIT: Final = "init.mp4"
 ID: Final = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-# Five digits are what official runtimes write; a recording of more than 27 hours has Segments beyond them.
+# Official runtimes write five digits; a recording of more than 27 hours has Segments beyond them.
 FILE: Final = r"(?:init\.mp4|chunk_(?:[0-9]{5}|[1-9][0-9]{5,6})\.m4s)"
 PartKey: TypeAlias = Annotated[str, Field(pattern=f"^(?:clips|recordings)/{ID}/{FILE}$")]
 
 
 class Asked(Body):
-    """`asked.json`: a Clip that somebody was promised.
+    """The document `asked.json`: a Clip that a client was promised.
 
     Attributes:
-        session, recording: what it is of.
-        account: whose Session; empty on a stand-alone runtime.
+        session, recording: the source of the Clip.
+        account: the owner of the Session; empty on a stand-alone runtime.
         start, end: seconds on the Recording.
         made_us, expires_us, predicted_ready_us: microseconds of Unix time.
     """
@@ -48,13 +48,13 @@ class Asked(Body):
 
 
 class Made(Body):
-    """`clip.json`: where its parts are, or why there are none.
+    """The document `clip.json`: where the parts of a Clip are, or why it has none.
 
     Attributes:
         init: key of the init segment.
         parts: key and length in seconds of each part that follows it.
-        lost: Segments of the Recording that could not be stored, and are not in it.
-        failed: a sentence for the client; None = it is whole, but for what was lost.
+        lost: Segments of the Recording that could not be stored, so they are missing in the Clip.
+        failed: a sentence for the client; None = the Clip is whole, except for the lost Segments.
     """
 
     init: PartKey | None = None
@@ -64,35 +64,35 @@ class Made(Body):
 
 
 def is_id(text: str) -> bool:
-    """A UUID, written as Recordings and Clips have theirs."""
+    """Return whether `text` is an id of a Recording or Clip: a UUID in lower case."""
     return re.fullmatch(ID, text) is not None
 
 
 def is_file(text: str) -> bool:
-    """A name that a part has: `init.mp4`, or `chunk_` with its number in five digits or more."""
+    """Return whether `text` is the name of a part: `init.mp4`, or `chunk_` with a number of five digits or more."""
     return re.fullmatch(FILE, text) is not None
 
 
 def chunk(number: int) -> str:
-    """File name of a part, counted from 0."""
+    """Return the file name of a part, counted from 0."""
     return f"chunk_{number:05}.m4s"
 
 
 def part_key(folder: Folder, name: str, file: str) -> BlobKey:
-    """Where a part of a Clip or of a Recording lies."""
+    """Return the key of a part of a Clip or Recording."""
     return BlobKey.parse(f"{folder}/{name}/{file}")
 
 
 def asked_key(clip: str) -> BlobKey:
-    """Of a Clip's `asked.json`."""
+    """Return the key of a Clip's `asked.json`."""
     return BlobKey.parse(f"clips/{clip}/asked.json")
 
 
 def made_key(clip: str) -> BlobKey:
-    """Of a Clip's `clip.json`."""
+    """Return the key of a Clip's `clip.json`."""
     return BlobKey.parse(f"clips/{clip}/clip.json")
 
 
 def recording_key(recording: str) -> BlobKey:
-    """Of a Recording's `recording.json`."""
+    """Return the key of a Recording's `recording.json`."""
     return BlobKey.parse(f"recordings/{recording}/recording.json")

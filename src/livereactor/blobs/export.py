@@ -1,4 +1,4 @@
-"""A Recording as one ordinary MP4, from the blobs: of a Session that is over, also one whose Worker was killed."""
+"""Export of a Recording from the blobs as one ordinary MP4, also where its Worker was killed."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _SEGMENT: Final = re.compile(r"recordings/[^/]+/chunk_([0-9]+)\.m4s")
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What came of it.
+    """The outcome of an export.
 
     Attributes:
-        seconds: of the film.
-        segments: that are in it.
-        left_out: that are there and not in it, as they lie behind one that is torn or missing.
+        seconds: length of the film.
+        segments: number of Segments in the film.
+        left_out: number of Segments that are kept and not in it: they follow one that is torn or missing.
     """
 
     seconds: float
@@ -35,11 +35,11 @@ class Exported:
 
 
 async def export(blobs: Blobs, recording: str, target: Path) -> Exported:
-    """Write a Recording to `target`, which is whole or not there. Takes twice its size on the disk meanwhile.
+    """Write a Recording to `target`, whole or not at all. Needs twice its size on the disk meanwhile.
 
     Raises:
-        NothingRecordedError: no picture of it is kept.
-        DamagedError: it is none of ours.
+        NothingRecordedError: no picture of the Recording is kept.
+        DamagedError: not a Recording of ours.
         OSError: the film cannot be written.
     """
     found = [_SEGMENT.fullmatch(each.key.path) async for each in blobs.list(BlobKey(f"recordings/{recording}"))]

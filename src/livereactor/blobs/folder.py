@@ -1,4 +1,4 @@
-"""Blobs in a folder of this machine, through obstore's LocalStore; what it copies by a hard link costs no copy."""
+"""Blobs in a folder of this machine, through obstore's LocalStore, which copies by hard links."""
 
 from __future__ import annotations
 
@@ -12,8 +12,15 @@ from obstore.store import LocalStore
 
 from livereactor.base.errors import ConflictError
 from livereactor.blobs.objects import ObjectBlobs
-from livereactor.blobs.port import AWAY, BlobEntry, BlobExistsError, BlobKey, BlobMissingError, BlobsUnavailableError
-from livereactor.blobs.ranges import PIECE_BYTES
+from livereactor.blobs.port import (
+    AWAY,
+    PIECE_BYTES,
+    BlobEntry,
+    BlobExistsError,
+    BlobKey,
+    BlobMissingError,
+    BlobsUnavailableError,
+)
 
 log = structlog.get_logger("livereactor.blobs")
 
@@ -23,10 +30,10 @@ class _InTheWayError(ConflictError):
 
 
 class FolderBlobs(ObjectBlobs):
-    """Fits `Blobs` by shape.
+    """The `Blobs` of this store.
 
     Args:
-        root: the folder; made if it is not there.
+        root: the folder; created if it does not exist.
     """
 
     def __init__(self, root: Path) -> None:
@@ -36,7 +43,7 @@ class FolderBlobs(ObjectBlobs):
         super().__init__(store, part_bytes=PIECE_BYTES, writing=self._translated, reading=self._missing_or_translated)
 
     async def list(self, prefix: BlobKey) -> AsyncIterator[BlobEntry]:
-        """Every blob below `prefix`."""
+        """Yield every blob below `prefix`."""
         with suppress(_InTheWayError):
             async for entry in super().list(prefix):
                 yield entry
@@ -61,7 +68,8 @@ class FolderBlobs(ObjectBlobs):
 
     @contextmanager
     def _missing_or_translated(self, key: BlobKey) -> Generator[None]:
-        """As `_translated`; obstore says "not there" by the built-in error, which a caller's stream may raise too."""
+        """Translate as `_translated` does, and missing blobs too: obstore reports them by the built-in error, which a
+        caller's stream may raise as well."""
         try:
             with self._translated(key):
                 yield
@@ -70,5 +78,5 @@ class FolderBlobs(ObjectBlobs):
 
 
 def _above(key: BlobKey) -> Sequence[Path]:
-    """The folders of a key below the root, which is none of them: a file in its place is the operator's matter."""
+    """Return the folders of a key below the root, without the root itself."""
     return Path(key.path).parents[:-1]

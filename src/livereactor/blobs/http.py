@@ -1,4 +1,4 @@
-"""Blobs in a coordinator's store, over its HTTP: for Workers on other machines. Here alone httpx's errors are known.
+"""Blobs in a coordinator's store, over its HTTP: for Workers on other machines. Translates httpx's errors.
 
 `/internal/blobs/{key}` with the worker secret: PUT creates (409 where the key exists), GET takes a Range, HEAD tells
 the size, GET with `?prefix=1` lists what is below, as lines of JSON, and DELETE with it removes that.
@@ -14,8 +14,14 @@ from typing import Final
 import httpx2
 import structlog
 
-from livereactor.blobs.port import BlobEntry, BlobExistsError, BlobKey, BlobMissingError, BlobsUnavailableError
-from livereactor.blobs.ranges import PIECE_BYTES
+from livereactor.blobs.port import (
+    PIECE_BYTES,
+    BlobEntry,
+    BlobExistsError,
+    BlobKey,
+    BlobMissingError,
+    BlobsUnavailableError,
+)
 
 PATH: Final = "/internal/blobs/"
 TIMEOUT: Final = httpx2.Timeout(30.0, connect=5.0, pool=10.0)  # seconds; of each read and write, not of a whole blob
@@ -27,7 +33,7 @@ log = structlog.get_logger("livereactor.blobs")
 
 @contextmanager
 def _translated(key: BlobKey) -> Generator[None]:
-    """The one place where httpx's errors become ours; what a caller's own stream raises passes unchanged."""
+    """Translate httpx's errors; an error of the caller's own stream passes unchanged."""
     try:
         yield
     except httpx2.HTTPError as error:
@@ -36,11 +42,11 @@ def _translated(key: BlobKey) -> Generator[None]:
 
 
 class HttpBlobs:
-    """Fits `Blobs` by shape.
+    """The `Blobs` of this store.
 
     Args:
         base_url: of the coordinator.
-        secret: what workers show it.
+        secret: the worker secret.
     """
 
     def __init__(self, base_url: str, secret: str) -> None:
@@ -52,11 +58,11 @@ class HttpBlobs:
         )
 
     async def aclose(self) -> None:
-        """Close its connections."""
+        """Close the connections."""
         await self._http.aclose()
 
     async def put(self, key: BlobKey, chunks: AsyncIterator[bytes] | bytes) -> int:
-        """Write once; returns the size in bytes."""
+        """Write once; return the size in bytes."""
         counted = _Counted(chunks)
         with _translated(key):
             answer = await self._http.put(PATH + key.path, content=chunks if isinstance(chunks, bytes) else counted)
@@ -64,35 +70,35 @@ class HttpBlobs:
         return len(chunks) if isinstance(chunks, bytes) else counted.size_bytes
 
     async def get(self, key: BlobKey) -> bytes:
-        """The whole blob."""
+        """Return the whole blob."""
         with _translated(key):
             answer = await self._http.get(PATH + key.path)
         _check(answer, key)
         return answer.content
 
     async def stream(self, key: BlobKey, *, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
-        """The blob from `start`, in pieces of at most 1 MiB."""
+        """Yield the blob from `start`, in pieces of at most 1 MiB."""
         if length == 0:
-            await self.size(key)  # nothing is asked for, and it may still be missing
+            await self.size(key)  # an empty range of a missing blob is still an error
             return
         end = "" if length is None else str(start + length - 1)
         with _translated(key):
             async with self._http.stream("GET", PATH + key.path, headers={"Range": f"bytes={start}-{end}"}) as answer:
-                if answer.status_code == _BEYOND:  # it begins beyond the end
+                if answer.status_code == _BEYOND:  # the range begins beyond the end
                     return
                 _check(answer, key)
                 async for piece in answer.aiter_raw(PIECE_BYTES):
                     yield piece
 
     async def size(self, key: BlobKey) -> int:
-        """Bytes of the blob."""
+        """Return the size of the blob."""
         with _translated(key):
             answer = await self._http.head(PATH + key.path)
         _check(answer, key)
         return int(answer.headers["content-length"])
 
     async def list(self, prefix: BlobKey) -> AsyncIterator[BlobEntry]:
-        """Every blob below `prefix`."""
+        """Yield every blob below `prefix`."""
         with _translated(prefix):
             async with self._http.stream("GET", PATH + prefix.path, params={"prefix": "1"}) as answer:
                 _check(answer, prefix)
@@ -108,7 +114,7 @@ class HttpBlobs:
 
 
 class _Counted:
-    """Chunks as they pass, and how many bytes they were."""
+    """Chunks, counted as they pass."""
 
     def __init__(self, chunks: AsyncIterator[bytes] | bytes) -> None:
         self._chunks = chunks
@@ -130,7 +136,7 @@ def _check(answer: httpx2.Response, key: BlobKey) -> None:
         case 409:
             raise BlobExistsError(key)
         case 401 | 403:
-            raise BlobsUnavailableError("the coordinator does not take this worker's secret; start the worker anew")
+            raise BlobsUnavailableError("the coordinator rejects this worker's secret; restart the worker")
         case status:
             log.error("blob refused", key=key.path, status=status)
             raise BlobsUnavailableError(f"the coordinator cannot store or read files now (HTTP {status}); try again")

@@ -1,6 +1,6 @@
-"""Where the journal of a Session lies in the blobs: in pieces beside its Recording, which its id leads to.
+"""The journal of a Session in the blobs: in pieces beside its Recording, which can be found by the Session's id.
 
-`recorded/{session}/{recording}` is empty: who looks for a Session reads its few names, and not all Recordings.
+`recorded/{session}/{recording}` is an empty blob, so finding a Session reads a few names, and not all Recordings.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ _PIECE_NAME: Final = "journal-{number:05d}.jsonl"
 
 
 class NoJournalError(NotFoundError):
-    """There is no such Session among the Recordings, or it has no journal."""
+    """No Recording of this Session is kept, or it has no journal."""
 
     code = "no_journal"
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A Recording, and whose it is."""
+    """A Recording, its Session, and the account that owns it."""
 
     recording: str
     session: str
@@ -34,19 +34,19 @@ class Recorded:
 
 
 def recorded_key(session: str, recording: str) -> BlobKey:
-    """What leads from a Session to its Recording; raises `UsageError` where its id cannot be part of a path."""
+    """Return the key that leads from a Session to its Recording; raises `UsageError` where the id cannot be a path."""
     return BlobKey.parse(f"{RECORDED.path}/{session}/{recording}")
 
 
 def piece_name(number: int) -> str:
-    """`journal-00000.jsonl` and so on; sorts as it counts, for a day of one a second."""
+    """Return `journal-00000.jsonl` and so on; the names sort by number for a day of one piece a second."""
     return _PIECE_NAME.format(number=number)
 
 
 async def recorded(blobs: Blobs, name: str) -> Recorded | None:
-    """The newest Recording of a Session, or the one of that id; None = there is none.
+    """Return the newest Recording of a Session, or the Recording of that id; None = no such Recording.
 
-    Ids of a stand-alone runtime's Sessions are its clients' own, and may come again.
+    Clients of a stand-alone runtime choose ids of Sessions, so an id may be used again.
     """
     try:
         found = [each async for each in blobs.list(BlobKey.parse(f"{RECORDED.path}/{name}"))]
@@ -54,13 +54,13 @@ async def recorded(blobs: Blobs, name: str) -> Recorded | None:
         for recording in (*(each.key.path.rpartition("/")[2] for each in found), name):
             if (about := await _about(blobs, recording)) is not None:
                 return about
-    except UsageError:  # no id of anything
+    except UsageError:  # not an id at all
         pass
     return None
 
 
 async def journal_pieces(blobs: Blobs, recording: str) -> AsyncIterator[bytes]:
-    """The journal beside a Recording, as it was written; nothing where it has none."""
+    """Yield the journal beside a Recording, as it was written; nothing where it has none."""
     number = 0
     while True:
         try:
@@ -74,7 +74,7 @@ async def journal_pieces(blobs: Blobs, recording: str) -> AsyncIterator[bytes]:
 async def _about(blobs: Blobs, recording: str) -> Recorded | None:
     try:
         found: Any = json.loads(await blobs.get(recording_key(recording)))
-    except (BlobMissingError, ValueError):  # its time was over just now; or it is none of ours
+    except (BlobMissingError, ValueError):  # just removed, or not a Recording of ours
         return None
     told = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
     session = told.get("session")

@@ -1,16 +1,15 @@
-"""Blobs in this process's memory: for tests, ours and our users'. Gone with the process."""
+"""Blobs in the memory of this process, for tests: ours and our users'."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 
-from livereactor.blobs.port import BlobEntry, BlobExistsError, BlobKey, BlobMissingError
-from livereactor.blobs.ranges import pieces
+from livereactor.blobs.port import BlobEntry, BlobExistsError, BlobKey, BlobMissingError, pieces
 
 
 class MemoryBlobs:
-    """Fits `Blobs` by shape. What is streamed in is kept whole, so memory is the only limit.
+    """The `Blobs` of this store. A stream is kept whole, so memory is the only limit.
 
     Args:
         now: Unix seconds.
@@ -22,7 +21,7 @@ class MemoryBlobs:
         self._now = now
 
     async def put(self, key: BlobKey, chunks: AsyncIterator[bytes] | bytes) -> int:
-        """Write once; returns the size in bytes."""
+        """Write once; return the size in bytes."""
         data = chunks if isinstance(chunks, bytes) else b"".join([chunk async for chunk in chunks])
         if key.path in self._blobs:
             raise BlobExistsError(key)
@@ -30,21 +29,21 @@ class MemoryBlobs:
         return len(data)
 
     async def get(self, key: BlobKey) -> bytes:
-        """The whole blob."""
+        """Return the whole blob."""
         return self._found(key)
 
     async def stream(self, key: BlobKey, *, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
-        """The blob from `start`, in pieces of at most 1 MiB."""
+        """Yield the blob from `start`, in pieces of at most 1 MiB."""
         data = self._found(key)
         for offset, size in pieces(len(data), start, length):
             yield data[offset : offset + size]
 
     async def size(self, key: BlobKey) -> int:
-        """Bytes of the blob."""
+        """Return the size of the blob."""
         return len(self._found(key))
 
     async def list(self, prefix: BlobKey) -> AsyncIterator[BlobEntry]:
-        """Every blob below `prefix`."""
+        """Yield every blob below `prefix`."""
         for path in self._below(prefix):
             if path in self._blobs:
                 yield BlobEntry(BlobKey(path), len(self._blobs[path]), self._modified[path])

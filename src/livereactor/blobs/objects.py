@@ -1,8 +1,8 @@
-"""Blobs in an object store, through obstore: what a folder and S3 have in common. Only the two know obstore's errors.
+"""Blobs in an object store, through obstore: the part that a folder and S3 share. Their modules translate its errors.
 
 A stream that is longer than one part is written below `staging/` and then copied to its key, which fails where the key
-exists: readers see a whole blob or none, and of two writers exactly one wins. What a killed process leaves there is
-removed by `keeper.py`.
+exists: readers see a whole blob or none, and of two writers exactly one wins. `retention_loop.py` removes what a killed
+process leaves there.
 """
 
 from __future__ import annotations
@@ -16,21 +16,20 @@ from obstore.store import LocalStore, S3Store
 
 from livereactor.base.errors import UsageError
 from livereactor.base.ids import uuid7
-from livereactor.blobs.port import STAGING, BlobEntry, BlobKey
-from livereactor.blobs.ranges import PIECE_BYTES
+from livereactor.blobs.port import PIECE_BYTES, STAGING, BlobEntry, BlobKey
 
-# How a range that begins behind the end is told, a folder's and a bucket's: there is no class of its own for it.
+# How a folder and a bucket report a range that begins beyond the end; obstore has no class for that error.
 _BEHIND = ("StartTooLarge", "416 Range Not Satisfiable")
 
 
 class ObjectBlobs:
-    """Fits `Blobs` by shape.
+    """The `Blobs` of this store.
 
     Args:
         store: of obstore.
-        part_bytes: a stream is written in parts of so many bytes, of which two are in memory at once.
-        writing, reading: translate obstore's errors, for the key that is being written or read; what a caller's own
-            stream raises passes unchanged.
+        part_bytes: size of the parts that a stream is written in; two are in memory at once.
+        writing, reading: translate obstore's errors, for the key that is being written or read; an error of the
+            caller's own stream passes unchanged.
     """
 
     def __init__(
@@ -45,7 +44,7 @@ class ObjectBlobs:
         self._writing, self._reading = writing, reading
 
     async def put(self, key: BlobKey, chunks: AsyncIterator[bytes] | bytes) -> int:
-        """Write once; returns the size in bytes. A stream takes at most three parts of memory."""
+        """Write once; return the size in bytes. A stream takes at most three parts of memory."""
         if isinstance(chunks, bytes):
             return await self._put_whole(key, chunks)
         head, is_all = await _head(chunks, self._part_bytes)
@@ -63,7 +62,7 @@ class ObjectBlobs:
         with self._writing(key):
             # A put that fails or is cancelled removes its own parts; from here on the staged blob is whole.
             await obstore.put_async(self._store, staged, counted, chunk_size=self._part_bytes, max_concurrency=1)
-            # Two copies at once may both succeed (SeaweedFS 4.48): a conditional PUT says whose turn it is.
+            # Two copies at once may both succeed (SeaweedFS 4.48), so a conditional PUT decides between them.
             turn = f"{STAGING.path}/turns/{key.path}"
             try:
                 await obstore.put_async(self._store, turn, b"", mode="create", use_multipart=False)
@@ -76,19 +75,19 @@ class ObjectBlobs:
         return counted.size_bytes
 
     async def _sweep(self, path: str) -> None:
-        with suppress(BaseError, FileNotFoundError):  # what stays goes within a day
+        with suppress(BaseError, FileNotFoundError):  # the retention loop removes it within a day
             await obstore.delete_async(self._store, path)
 
     async def get(self, key: BlobKey) -> bytes:
-        """The whole blob."""
+        """Return the whole blob."""
         with self._reading(key):
             result = await obstore.get_async(self._store, key.path)
             return bytes(await result.bytes_async())
 
     async def stream(self, key: BlobKey, *, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
-        """The blob from `start`, in pieces of at most 1 MiB: no request stays open for a reader that is slow."""
+        """Yield the blob from `start`, in pieces of at most 1 MiB: no request stays open for a slow reader."""
         if length == 0:
-            await self.size(key)  # nothing is asked for, and it may still be missing
+            await self.size(key)  # an empty range of a missing blob is still an error
             return
         at, end = start, None if length is None else start + length
         while end is None or at < end:
@@ -101,7 +100,7 @@ class ObjectBlobs:
             end = size if end is None else min(end, size)
 
     async def _piece(self, key: BlobKey, start: int, end: int) -> tuple[bytes, int]:
-        """What is there of a range that is not empty, and the size of the blob, which need not be asked for first."""
+        """Return the bytes of a range that is not empty, as far as the blob has them, and the size of the blob."""
         try:
             result = await obstore.get_async(self._store, key.path, options={"range": (start, end)})
         except GenericError as error:
@@ -111,12 +110,12 @@ class ObjectBlobs:
         return bytes(await result.bytes_async()), result.meta["size"]
 
     async def size(self, key: BlobKey) -> int:
-        """Bytes of the blob."""
+        """Return the size of the blob."""
         with self._reading(key):
             return (await obstore.head_async(self._store, key.path))["size"]
 
     async def list(self, prefix: BlobKey) -> AsyncIterator[BlobEntry]:
-        """Every blob below `prefix`; files that somebody else put there are left out."""
+        """Yield every blob below `prefix`; files with other names are left out."""
         with self._writing(prefix):
             batches = obstore.list(self._store, prefix.path)  # pyright: ignore[reportUnknownMemberType]  (its Arrow form)
             async for batch in batches:
@@ -135,14 +134,14 @@ class ObjectBlobs:
     async def _delete(self, paths: list[str]) -> None:
         try:
             await obstore.delete_async(self._store, paths)
-        except FileNotFoundError:  # somebody else was faster with one of them
+        except FileNotFoundError:  # another process has removed one of them
             for path in paths:
                 with suppress(FileNotFoundError):
                     await obstore.delete_async(self._store, path)
 
 
 class _Counted:
-    """Chunks as they pass, and how many bytes they were."""
+    """Chunks, counted as they pass."""
 
     def __init__(self, head: bytes, chunks: AsyncIterator[bytes]) -> None:
         self._head, self._chunks = head, chunks
@@ -158,7 +157,7 @@ class _Counted:
 
 
 async def _head(chunks: AsyncIterator[bytes], part_bytes: int) -> tuple[bytes, bool]:
-    """The first bytes, a part's worth or more; and whether they are all."""
+    """Return the first bytes, a part or more, and whether they are all."""
     held, size = list[bytes](), 0
     async for chunk in chunks:
         held.append(chunk)

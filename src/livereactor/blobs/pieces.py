@@ -1,7 +1,7 @@
-"""A blob that comes in several pieces, in as many requests as it takes.
+"""A blob that arrives in several pieces, in any number of requests.
 
-Keys are written once, so each piece is a blob of its own: `content`, then `content-<offset>`. How much is there is read
-from the store alone: any replica takes the next piece, and of two that write at one offset exactly one wins.
+Keys are written once, so each piece is a blob of its own: `content`, then `content-<offset>`. The number of bytes that
+are there is read from the store alone: any replica takes the next piece, and of two that write at one offset one wins.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Final
 from livereactor.base.limits import KIB, MIB
 from livereactor.blobs.port import BlobKey, BlobMissingError, Blobs
 
-PIECE: Final = 16 * MIB  # at most so much is lost where a process is killed
-LEAST: Final = 64 * KIB  # a shorter one is kept at the end only, so a file has no more than its size over this
+PIECE: Final = 16 * MIB  # a killed process loses at most that
+LEAST: Final = 64 * KIB  # only the last piece may be shorter, which bounds the number of pieces
 
 
 async def size_so_far(blobs: Blobs, key: BlobKey, size: int) -> int:
-    """Bytes of the blob that are there, from its beginning on; `size` when all are."""
+    """Return the number of bytes that are there, from the beginning; `size` when all are."""
     at = 0
     while at < size:
         try:
@@ -30,7 +30,7 @@ async def size_so_far(blobs: Blobs, key: BlobKey, size: int) -> int:
 
 
 async def read(blobs: Blobs, key: BlobKey, size: int) -> bytes:
-    """The whole blob; raises `BlobMissingError` where a piece is not there."""
+    """Return the whole blob; raises `BlobMissingError` where a piece is missing."""
     found = [await blobs.get(key)]
     at = len(found[0])
     while at < size:
@@ -40,7 +40,7 @@ async def read(blobs: Blobs, key: BlobKey, size: int) -> bytes:
 
 
 async def sha256(blobs: Blobs, key: BlobKey, size: int) -> bytes:
-    """Of the whole blob, read 1 MiB at a time; raises `BlobMissingError` where a piece is not there."""
+    """Return the SHA-256 of the whole blob, 1 MiB at a time; raises `BlobMissingError` where a piece is missing."""
     taken, at = hashlib.sha256(), 0
     while at < size:
         async for block in blobs.stream(piece_key(key, at)):
@@ -50,10 +50,11 @@ async def sha256(blobs: Blobs, key: BlobKey, size: int) -> bytes:
 
 
 async def append(blobs: Blobs, key: BlobKey, at: int, size: int, blocks: AsyncIterator[bytes]) -> int:
-    """Write what comes behind the first `at` bytes of a blob of `size`.
+    """Write the bytes that follow the first `at` bytes of a blob of `size`.
 
     Returns:
-        how many bytes it has then. What broke `blocks` off is raised once what came before it has been written.
+        The number of bytes there are then. An error that breaks `blocks` off is raised once the bytes before it are
+        written.
 
     Raises:
         BlobExistsError: another writer was faster.
@@ -70,19 +71,19 @@ async def append(blobs: Blobs, key: BlobKey, at: int, size: int, blocks: AsyncIt
 
 
 def piece_key(key: BlobKey, at: int) -> BlobKey:
-    """Where the bytes from `at` on lie."""
+    """Return the key of the piece that begins at `at`."""
     return key if at == 0 else BlobKey(f"{key.path}-{at}")
 
 
 class _TooShortError(Exception):
-    """Not worth a blob of its own."""
+    """A piece is too short for a blob of its own."""
 
 
 class _Source:
     """Blocks, cut where a piece ends.
 
     Attributes:
-        failure: what broke them off.
+        failure: the error that broke them off.
     """
 
     def __init__(self, blocks: AsyncIterator[bytes]) -> None:

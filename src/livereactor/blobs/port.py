@@ -1,22 +1,24 @@
-"""The seam to wherever bytes are kept. Keys are paths of safe segments, parsed before they get here.
+"""The port to a store of bytes. Keys are paths of safe segments, parsed before they get here.
 
-What every adapter promises: a key that was put is read back whole or not at all; `put` of an existing key raises
-`BlobExistsError` (write once); missing is `BlobMissingError`; a store that is away is `BlobsUnavailableError`; memory
-use does not grow with the size of a blob that is streamed.
+Every adapter promises: a key that was put is read back whole or not at all; `put` of an existing key raises
+`BlobExistsError` (blobs are written once); a missing blob is `BlobMissingError`; a store that is away is
+`BlobsUnavailableError`; memory use does not grow with the size of a blob that is streamed.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from livereactor.base.errors import ConflictError, NotFoundError, UnavailableError, UsageError
+from livereactor.base.limits import MIB
 
 SEGMENT = r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,127}"
 KEY_CHARS = 512
 _SEGMENT = re.compile(SEGMENT)
+PIECE_BYTES: Final = MIB  # big enough that a read costs more than its call, small enough that readers stay small
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ class BlobKey:
 
     @classmethod
     def parse(cls, text: str) -> BlobKey:
-        """Raises `UsageError` for anything that could leave its folder, so a key in hand is safe as a path."""
+        """Return a key that is safe as a path; raises `UsageError` for anything that could leave its folder."""
         segments = text.split("/")
         if len(text) > KEY_CHARS or not all(_SEGMENT.fullmatch(segment) for segment in segments):
             raise UsageError(
@@ -36,14 +38,14 @@ class BlobKey:
         return cls(text)
 
 
-STAGING: Final = BlobKey("staging")  # what is being written; no blob of anybody's lies below it
-# Said to clients; the operator's log has the reason.
+STAGING: Final = BlobKey("staging")  # prefix of streams that are being written; no finished blob lies below it
+# Clients read this sentence; the operator's log has the reason.
 AWAY: Final = "files cannot be stored or read now; the log of the server says why"
 
 
 @dataclass(frozen=True, slots=True)
 class BlobEntry:
-    """A blob as a listing tells of it.
+    """A blob, in a listing.
 
     Attributes:
         modified_at: Unix seconds, by the store's clock.
@@ -55,7 +57,7 @@ class BlobEntry:
 
 
 class BlobMissingError(NotFoundError):
-    """Never written, or already removed."""
+    """The blob was never written, or has been removed."""
 
     code = "blob_missing"
 
@@ -64,7 +66,7 @@ class BlobMissingError(NotFoundError):
 
 
 class BlobExistsError(ConflictError):
-    """Blobs are written once."""
+    """The key is taken: blobs are written once."""
 
     code = "blob_exists"
 
@@ -79,25 +81,35 @@ class BlobsUnavailableError(UnavailableError):
 
 
 class Blobs(Protocol):
-    """Where bytes are kept."""
+    """A store of bytes."""
 
     async def put(self, key: BlobKey, chunks: AsyncIterator[bytes] | bytes) -> int:
-        """Write once and return the size in bytes; what breaks off half way leaves nothing behind."""
+        """Write once and return the size in bytes; a stream that breaks off leaves nothing behind."""
         ...
 
     async def get(self, key: BlobKey) -> bytes:
-        """The whole blob."""
+        """Return the whole blob."""
         ...
 
     def stream(self, key: BlobKey, *, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
-        """The blob from `start`, `length` bytes or to its end, in pieces of at most 1 MiB."""
+        """Yield the blob from `start`, `length` bytes or to its end, in pieces of at most `PIECE_BYTES`."""
         ...
 
     async def size(self, key: BlobKey) -> int: ...
     def list(self, prefix: BlobKey) -> AsyncIterator[BlobEntry]:
-        """Every blob below `prefix` that was there all the while, in any order; none is no error."""
+        """Yield every blob below `prefix` that stays there meanwhile, in any order."""
         ...
 
     async def delete_prefix(self, prefix: BlobKey) -> None:
-        """Remove every blob below `prefix`; nothing there is no error."""
+        """Remove every blob below `prefix`; it is no error where no blob is there."""
         ...
+
+
+def pieces(total: int, start: int, length: int | None) -> Iterator[tuple[int, int]]:
+    """Yield offset and size of each piece of `length` bytes from `start` (None = to the end) of `total` bytes.
+
+    A range that is wholly beyond the end has no pieces.
+    """
+    end = total if length is None else min(total, start + length)
+    for offset in range(start, end, PIECE_BYTES):
+        yield offset, min(PIECE_BYTES, end - offset)

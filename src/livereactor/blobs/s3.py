@@ -1,6 +1,6 @@
 """Blobs in a bucket of Amazon S3, or of a store that speaks its protocol and honours `If-None-Match`.
 
-Credentials are never ours: obstore takes them from the environment (`AWS_ACCESS_KEY_ID` and
+livereactor holds no credentials: obstore takes them from the environment (`AWS_ACCESS_KEY_ID` and
 `AWS_SECRET_ACCESS_KEY`), from a web identity (EKS), from the container (ECS) or from the machine (EC2), in this order.
 """
 
@@ -37,7 +37,7 @@ PART_BYTES: Final = 5 * MIB  # the least that S3 takes for a part that is not th
 REQUEST: Final = timedelta(seconds=30)  # one part over a line of 2 Mbit/s
 CONNECT: Final = timedelta(seconds=5)
 RETRIES: Final = 3
-RETRY_FOR: Final = timedelta(seconds=10)  # behind it waits somebody who would rather be told
+RETRY_FOR: Final = timedelta(seconds=10)  # a client waits, and an error is better than a longer wait
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9]")
 _OPTIONS: Final = frozenset({"endpoint", "region"})
 _HINTS: Final[Mapping[str, str]] = {
@@ -53,8 +53,8 @@ log = structlog.get_logger("livereactor.blobs")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where in which store.
+class Bucket:
+    """A bucket, and a place in it.
 
     Attributes:
         prefix: of every key in the bucket; empty = none.
@@ -67,8 +67,8 @@ class Place:
     region: str | None = None
 
     @classmethod
-    def parse(cls, url: str) -> Place:
-        """`s3://bucket/prefix?endpoint=https://store.example&region=eu-1`; raises `UsageError` for anything else."""
+    def parse(cls, url: str) -> Bucket:
+        """Read `s3://bucket/prefix?endpoint=https://store.example&region=eu-1`; raises `UsageError` for other URLs."""
         parts = urlsplit(url)
         options, prefix = dict(parse_qsl(parts.query)), parts.path.strip("/")
         if parts.scheme != "s3" or not _BUCKET.fullmatch(parts.netloc):
@@ -84,13 +84,13 @@ class Place:
 
 
 class S3Blobs(ObjectBlobs):
-    """Fits `Blobs` by shape.
+    """The `Blobs` of this store.
 
     Args:
-        place: where; what it leaves open may be in the environment (`AWS_ENDPOINT_URL`, `AWS_REGION`, …).
+        place: the bucket; what it leaves open may be in the environment (`AWS_ENDPOINT_URL`, `AWS_REGION`, …).
     """
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Bucket) -> None:
         self._place = place
         super().__init__(
             _store(place), part_bytes=PART_BYTES, writing=self._translated, reading=self._missing_or_translated
@@ -116,7 +116,7 @@ class S3Blobs(ObjectBlobs):
             raise BlobMissingError(key) from error
 
     def _away(self, key: BlobKey, error: Exception) -> BlobsUnavailableError:
-        """What a client may hear says nothing of the store; the log says all."""
+        """Log the reason, and return an error for clients, which says nothing of the store."""
         code = _code(error)
         refused = isinstance(error, PermissionDeniedError | UnauthenticatedError)
         todo = _HINTS.get(code, _HINTS["AccessDenied"] if refused else "see that the store runs and can be reached")
@@ -125,11 +125,11 @@ class S3Blobs(ObjectBlobs):
         return BlobsUnavailableError(AWAY)
 
 
-def _store(place: Place) -> S3Store:
+def _store(place: Bucket) -> S3Store:
     endpoint = place.endpoint or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     config: S3Config = {"copy_if_not_exists": "multipart"}
     if place.endpoint is not None:
-        config["endpoint"] = config["aws_endpoint_url_s3"] = place.endpoint  # the latter wins, also in the environment
+        config["endpoint"] = config["aws_endpoint_url_s3"] = place.endpoint  # the latter wins over the environment
     if place.region is not None:
         config["region"] = place.region
     client: ClientConfig = {"timeout": REQUEST, "connect_timeout": CONNECT}
@@ -140,6 +140,6 @@ def _store(place: Place) -> S3Store:
 
 
 def _code(error: Exception) -> str:
-    """S3's own word for what is wrong, where its answer has one."""
+    """Return S3's own error code; empty where the answer has none."""
     found = re.search(r"<Code>(\w{1,64})</Code>", str(error))
     return found[1] if found else ""

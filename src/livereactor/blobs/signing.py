@@ -1,6 +1,6 @@
-"""Signed URLs of a folder store: who holds one may write or read one blob until it expires. Pure; `now_at` is passed.
+"""Signed URLs of a folder store: their holder may write or read one blob until they expire. Pure; `now_at` is passed.
 
-obstore signs for object stores only, so the folder's runtime checks these itself. The signature is HMAC-SHA256
+obstore signs for object stores only, so the server of a folder checks these itself. The signature is HMAC-SHA256
 (RFC 2104) over every field that the query carries, each percent-encoded, so no field can flow into its neighbour.
 """
 
@@ -23,13 +23,13 @@ MIN_SECRET_BYTES = 32  # as long as the hash: a shorter key is the weakest part 
 
 
 class SignatureRefusedError(ForbiddenError):
-    """The signature is missing, was made by another key or for another request."""
+    """The signature is missing, or was made with another key or for another request."""
 
     code = "signature_refused"
 
 
 class UploadExpiredError(ForbiddenError):
-    """The signed URL's time is over; a new one can be had."""
+    """The signed URL has expired; the client may ask for a new one."""
 
     code = "UPLOAD_EXPIRED"
     recoverable = True
@@ -37,7 +37,7 @@ class UploadExpiredError(ForbiddenError):
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a signed URL allows.
+    """The rights that a signed URL gives.
 
     Attributes:
         method: `PUT` writes the blob once, `GET` reads it.
@@ -57,7 +57,7 @@ class Grant:
 
 
 class Signer:
-    """Signs and checks with one secret.
+    """A signer with one secret.
 
     Args:
         secret: at least 32 random bytes; every process that checks needs the same.
@@ -72,12 +72,12 @@ class Signer:
         self._key_id = hashlib.sha256(b"key id" + secret).hexdigest()[:8]
 
     def sign(self, grant: Grant) -> str:
-        """The query string that goes behind the blob's path."""
+        """Return the query string of the blob's URL."""
         fields = _fields(grant) | {"kid": self._key_id}
         return urlencode(fields | {SIGNATURE: self._signature(grant.key, fields)})
 
     def verify(self, method: str, key: BlobKey, query: Mapping[str, str], *, now_at: float) -> Grant:
-        """The Grant behind a request's query.
+        """Return the Grant of a request's query.
 
         Args:
             method: of the request.
@@ -90,7 +90,7 @@ class Signer:
             UploadExpiredError: signed by us, and too late.
         """
         fields = {name: query.get(name, "") for name in FIELDS}
-        # The signature first: what is not ours is not even parsed, and says nothing of why.
+        # The signature comes first: a query that is not ours is not even parsed, and its error says no more.
         if not hmac.compare_digest(self._signature(key, fields).encode(), query.get(SIGNATURE, "").encode()):
             raise SignatureRefusedError("this URL was not signed here; ask for another")
         if fields["m"] != method:

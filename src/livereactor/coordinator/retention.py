@@ -1,4 +1,4 @@
-"""A coordinator's part in keeping Recordings: one replica at a time does it, and the store knows which Sessions run."""
+"""Retention on a coordinator: one replica at a time does it, and the store knows which Sessions run."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import secrets
 from collections.abc import Callable
 from typing import Final
 
-from livereactor.blobs.keeper import EVERY, Keeper
-from livereactor.blobs.keeping import Rules
 from livereactor.blobs.port import Blobs
+from livereactor.blobs.retention import Rules
+from livereactor.blobs.retention_loop import EVERY, RetentionLoop
 from livereactor.store.port import Store, Tx
 from livereactor.store.records import SessionState
 
@@ -16,8 +16,8 @@ ROLE: Final = "keeper"
 LEADS_FOR: Final = 2 * EVERY  # seconds; another replica takes over so long after the last round
 
 
-def keeper_of(store: Store, blobs: Blobs, rules: Rules, *, unix_us: Callable[[], int]) -> Keeper:
-    """The keeper of a coordinator's blobs.
+def retention_of(store: Store, blobs: Blobs, rules: Rules, *, unix_us: Callable[[], int]) -> RetentionLoop:
+    """Return the retention loop of a coordinator's blobs.
 
     Args:
         unix_us: the clock, microseconds of Unix time.
@@ -35,4 +35,4 @@ def keeper_of(store: Store, blobs: Blobs, rules: Rules, *, unix_us: Callable[[],
         record = await store.read(lambda tx: tx.session(session))
         return record is not None and record.state is not SessionState.CLOSED
 
-    return Keeper(blobs, rules, is_open=is_open, leads=leads, now=lambda: unix_us() / 1e6)
+    return RetentionLoop(blobs, rules, is_open=is_open, leads=leads, now=lambda: unix_us() / 1e6)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from livereactor.base.errors import ConfigError, UsageError
 from livereactor.blobs.folder import FolderBlobs
-from livereactor.blobs.keeping import HOUR, Rules
 from livereactor.blobs.port import Blobs
-from livereactor.blobs.s3 import Place, S3Blobs
+from livereactor.blobs.retention import HOUR, Rules
+from livereactor.blobs.s3 import Bucket, S3Blobs
 from livereactor.settings import Settings
 
 
@@ -31,7 +31,7 @@ def open_blobs(url: str) -> Blobs:
         ConfigError: it is neither, or the folder cannot be made.
     """
     try:
-        return S3Blobs(Place.parse(url)) if "://" in url else FolderBlobs(Path(url))
+        return S3Blobs(Bucket.parse(url)) if "://" in url else FolderBlobs(Path(url))
     except UsageError as error:
         raise ConfigError(f"[blobs] url: {error.message}") from error
     except OSError as error:

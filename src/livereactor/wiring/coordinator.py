@@ -21,8 +21,8 @@ from uvicorn.loops.auto import auto_loop_factory
 from livereactor.base.clock import unix_us
 from livereactor.base.errors import UnavailableError
 from livereactor.blobs.checking import takes_writes
-from livereactor.blobs.keeper import Keeper
 from livereactor.blobs.port import Blobs
+from livereactor.blobs.retention_loop import RetentionLoop
 from livereactor.blobs.signing import Signer
 from livereactor.coordinator.auth.keys import Keys
 from livereactor.coordinator.cluster.role import Role
@@ -31,7 +31,7 @@ from livereactor.coordinator.fleet.fleet import Fleet
 from livereactor.coordinator.http.app import Parts, create_app
 from livereactor.coordinator.http.routes.workers import SERVER
 from livereactor.coordinator.options import CoordinatorOptions, Rates, TurnOptions
-from livereactor.coordinator.retention import keeper_of
+from livereactor.coordinator.retention import retention_of
 from livereactor.coordinator.service import Service
 from livereactor.coordinator.sweeper import LEADS_FOR
 from livereactor.coordinator.turn import ice_servers
@@ -175,7 +175,7 @@ async def _hand_over(house: _House) -> None:
     house.server.should_exit = True  # takes no more, and says goodbye on every connection
 
 
-async def _keep(blobs: Blobs, keeper: Keeper) -> None:
+async def _keep(blobs: Blobs, keeper: RetentionLoop) -> None:
     """Tries the store before the first look at it: a bucket that was never written to may not be there yet."""
     if not await takes_writes(blobs):
         log.error(
@@ -230,7 +230,7 @@ async def _house(
     server = Server(config)
     await service.start()
     await uploads.start()
-    keeper = keeper_of(store, blobs, kept_for(settings), unix_us=unix_us)
+    keeper = retention_of(store, blobs, kept_for(settings), unix_us=unix_us)
     keeping = asyncio.create_task(_keep(blobs, keeper), name="recordings")
     serving = asyncio.create_task(server.serve([listener]), name="http")
     try:

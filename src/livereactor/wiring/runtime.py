@@ -17,7 +17,7 @@ import uvicorn
 
 from livereactor.base.errors import ConfigError, LivereactorError, UnavailableError
 from livereactor.base.scratch import Scratch, remove_left_over
-from livereactor.blobs.keeper import Keeper, always
+from livereactor.blobs.retention_loop import RetentionLoop, always
 from livereactor.engine.default import make_engine
 from livereactor.engine.port import PeerConfig
 from livereactor.media.encoder import start_bps
@@ -154,10 +154,10 @@ async def _serve(
     server = Server(config)
     stop = stop_on_signals()
     serving = asyncio.create_task(server.serve([listener]), name="http")
-    keeper = _keeper(runtime, resolved.settings)
+    retention = _retention(runtime, resolved.settings)
     tasks = [
         asyncio.create_task(_tell_loading(runtime), name="loading"),
-        asyncio.create_task(keeper.run(), name="recordings"),
+        asyncio.create_task(retention.run(), name="recordings"),
     ]
     error: LivereactorError | None = None
     clean = True
@@ -180,11 +180,11 @@ async def _serve(
         log.error("the model did not end in time and was left behind")
 
 
-def _keeper(runtime: Runtime, settings: Settings) -> Keeper:
+def _retention(runtime: Runtime, settings: Settings) -> RetentionLoop:
     async def is_open(session: str) -> bool:
         return runtime.runs(session)
 
-    return Keeper(runtime.blobs, kept_for(settings), is_open=is_open, leads=always)
+    return RetentionLoop(runtime.blobs, kept_for(settings), is_open=is_open, leads=always)
 
 
 async def _until_stopped(stop: asyncio.Event, serving: asyncio.Task[None], runtime: Runtime) -> LivereactorError | None:

@@ -10,7 +10,7 @@ from livereactor.base.ids import uuid7
 from livereactor.blobs.folder import FolderBlobs
 from livereactor.blobs.memory import MemoryBlobs
 from livereactor.blobs.port import Blobs
-from livereactor.blobs.s3 import Place, S3Blobs
+from livereactor.blobs.s3 import Bucket, S3Blobs
 from tests.contract.blobs.over_http import over_http
 from tests.tools.s3 import S3Server, s3_server
 
@@ -26,7 +26,7 @@ def s3() -> Iterator[S3Server]:
 @pytest.fixture
 def s3_blobs(s3: S3Server) -> S3Blobs:
     """Below a prefix of this test's own."""
-    return S3Blobs(Place.parse(s3.url("blobs", uuid7().hex)))
+    return S3Blobs(Bucket.parse(s3.url("blobs", uuid7().hex)))
 
 
 @pytest.fixture(params=ADAPTERS)

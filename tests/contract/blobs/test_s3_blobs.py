@@ -20,7 +20,7 @@ from livereactor.base.ids import uuid7
 from livereactor.blobs import s3 as adapter
 from livereactor.blobs.checking import takes_writes
 from livereactor.blobs.port import BlobExistsError, BlobKey, BlobMissingError, BlobsUnavailableError
-from livereactor.blobs.s3 import AdminTarget, S3Blobs
+from livereactor.blobs.s3 import Bucket, S3Blobs
 from livereactor.cli.recordings import RecordingSource
 from livereactor.web.blob_answers import blob_answer
 from tests.tools.s3 import S3Server, s3_server
@@ -44,7 +44,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def fresh(server: S3Server, bucket: str = "blobs") -> S3Blobs:
-    return S3Blobs(AdminTarget.parse(server.url(bucket, uuid7().hex)))
+    return S3Blobs(Bucket.parse(server.url(bucket, uuid7().hex)))
 
 
 async def mebibytes(count: int, at_each: Callable[[int], None] = lambda n: None) -> AsyncIterator[bytes]:
@@ -54,8 +54,8 @@ async def mebibytes(count: int, at_each: Callable[[int], None] = lambda n: None)
 
 
 def test_a_place_is_a_bucket_with_a_prefix_and_what_is_not_amazons() -> None:
-    assert AdminTarget.parse("s3://a-bucket") == AdminTarget.parse("s3://a-bucket/") == AdminTarget("a-bucket")
-    assert AdminTarget.parse("s3://a.bucket/some/where?endpoint=http://[::1]:9000&region=eu-1") == AdminTarget(
+    assert Bucket.parse("s3://a-bucket") == Bucket.parse("s3://a-bucket/") == Bucket("a-bucket")
+    assert Bucket.parse("s3://a.bucket/some/where?endpoint=http://[::1]:9000&region=eu-1") == Bucket(
         "a.bucket", "some/where", "http://[::1]:9000", "eu-1"
     )
 
@@ -66,19 +66,19 @@ def test_a_place_is_a_bucket_with_a_prefix_and_what_is_not_amazons() -> None:
 )
 def test_what_is_no_place_is_refused(url: str) -> None:
     with pytest.raises(UsageError, match=r"write|cannot be a blob key"):
-        AdminTarget.parse(url)
+        Bucket.parse(url)
 
 
 def test_an_option_nobody_knows_is_refused_by_its_name() -> None:
     with pytest.raises(UsageError, match="'endpiont' is no option"):
-        AdminTarget.parse("s3://bucket?endpiont=http://x")
+        Bucket.parse("s3://bucket?endpiont=http://x")
 
 
 async def test_the_endpoint_may_be_in_the_environment(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", s3.endpoint)
     prefix = uuid7().hex
-    await S3Blobs(AdminTarget("blobs", prefix)).put(KEY, b"abc")
-    assert await S3Blobs(AdminTarget.parse(s3.url("blobs", prefix))).get(KEY) == b"abc"
+    await S3Blobs(Bucket("blobs", prefix)).put(KEY, b"abc")
+    assert await S3Blobs(Bucket.parse(s3.url("blobs", prefix))).get(KEY) == b"abc"
 
 
 async def test_memory_does_not_grow_with_a_streamed_blob(s3_blobs: S3Blobs) -> None:
@@ -206,7 +206,7 @@ async def test_a_part_that_is_answered_costs_one_question_for_its_size(
 
 async def test_the_command_finds_a_journal_by_its_session(s3: S3Server) -> None:
     place, recording = s3.url("blobs", uuid7().hex), "0197f3c2-a1d8-4c11-a3f0-d2c4b5e69788"
-    blobs = S3Blobs(AdminTarget.parse(place))
+    blobs = S3Blobs(Bucket.parse(place))
     for path, data in (
         (f"recorded/ses_1/{recording}", b""),
         (f"recordings/{recording}/recording.json", b'{"session": "ses_1"}'),

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from livereactor.blobs.port import BlobKey
-from livereactor.blobs.s3 import Place, S3Blobs
+from livereactor.blobs.s3 import Bucket, S3Blobs
 from tests.e2e.acceptance.test_recordings import (
     test_c46_ten_seconds_are_a_film_of_ten_seconds_from_zero,
     test_c47_a_recording_is_all_of_it,
@@ -58,6 +58,6 @@ def arguments(bucket: S3Server) -> tuple[str, ...]:
 
 
 async def test_what_the_tests_above_saw_lay_in_the_bucket(bucket: S3Server) -> None:
-    blobs = S3Blobs(Place.parse(bucket.url("clips")))
+    blobs = S3Blobs(Bucket.parse(bucket.url("clips")))
     for prefix in ("recordings", "clips"):
         assert [entry async for entry in blobs.list(BlobKey(prefix))]

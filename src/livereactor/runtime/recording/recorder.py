@@ -12,8 +12,8 @@ import structlog
 from livereactor.base.clock import Clock, SystemClock
 from livereactor.base.errors import ConfigError
 from livereactor.base.sparse_log import SparseLog
-from livereactor.blobs.keeper import may_record
 from livereactor.blobs.port import Blobs
+from livereactor.blobs.retention_loop import may_record
 from livereactor.protocol import messages as m
 from livereactor.runtime.authoring.definition import Definition
 from livereactor.runtime.interfaces import JournalSink

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 
-from livereactor.blobs.keeper import EVERY, Keeper
-from livereactor.blobs.keeping import HOUR, Rules
 from livereactor.blobs.memory import MemoryBlobs
 from livereactor.blobs.port import BlobKey
-from livereactor.coordinator.retention import LEADS_FOR, keeper_of
+from livereactor.blobs.retention import HOUR, Rules
+from livereactor.blobs.retention_loop import EVERY, RetentionLoop
+from livereactor.coordinator.retention import LEADS_FOR, retention_of
 from livereactor.store.memory.store import MemoryStore
 from livereactor.store.port import Tx
 from tests.contract.store import records as r
@@ -21,8 +21,8 @@ class Clock:
         return round(self.now * 1e6)
 
 
-def keeper(store: MemoryStore, blobs: MemoryBlobs, clock: Clock, *, max_bytes: int = 100) -> Keeper:
-    return keeper_of(store, blobs, Rules(24 * HOUR, max_bytes), unix_us=clock.unix_us)
+def keeper(store: MemoryStore, blobs: MemoryBlobs, clock: Clock, *, max_bytes: int = 100) -> RetentionLoop:
+    return retention_of(store, blobs, Rules(24 * HOUR, max_bytes), unix_us=clock.unix_us)
 
 
 async def record(blobs: MemoryBlobs, session: str) -> None:

@@ -1,7 +1,7 @@
-"""Keeps Recordings, Clips and Uploads as `keeping.py` decides: lists, asks, removes, every five minutes. Loop only.
+"""The loop that removes Recordings, Clips and Uploads as `retention.py` decides, every five minutes. Loop only.
 
-Several may do it at once, on one store: what one has removed the other does not find. That there is no room is said in
-the store itself, by a blob, so whoever records can ask wherever it runs.
+Several processes may do so at once on one store: a process does not find what another has removed. A full store is
+marked by a blob in the store itself, so every recorder can see it.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ from typing import Final
 import structlog
 
 from livereactor.base.errors import UnavailableError
-from livereactor.blobs.keeping import Folder, Folders, Root, Rules, Survey, doubtful, plan
 from livereactor.blobs.port import BlobExistsError, BlobKey, BlobMissingError, Blobs, BlobsUnavailableError
+from livereactor.blobs.retention import Folder, Folders, Root, Rules, Survey, doubtful, plan
 
-EVERY: Final = 300.0  # seconds: a Session records some 100 MB in it, and a listing of a full store costs S3 a cent
-SOON: Final = 1.0  # to the next round where one was not enough
+EVERY: Final = (
+    300.0  # seconds; a Session records about 100 MB in that time, and S3 charges a cent for listing a full store
+)
+SOON: Final = 1.0  # seconds to the next round where one was not enough
 _KEEPING: Final = BlobKey("keeping")
 _FULL: Final = BlobKey("keeping/full")
 
@@ -28,7 +30,7 @@ log = structlog.get_logger("livereactor.recordings")
 
 
 async def may_record(blobs: Blobs) -> bool:
-    """False while what is kept is over its limit; True where the store is away, as nobody knows then."""
+    """Return False while the store is over its limit; True where the store is away, as nobody knows then."""
     try:
         await blobs.size(_FULL)
     except (BlobMissingError, BlobsUnavailableError):
@@ -36,12 +38,12 @@ async def may_record(blobs: Blobs) -> bool:
     return False
 
 
-class Keeper:
-    """Keeps one store.
+class RetentionLoop:
+    """The retention of one store.
 
     Args:
-        is_open: whether a Session runs, by its id.
-        leads: whether it is this process's turn; one of several is enough.
+        is_open: returns whether a Session runs, by its id.
+        leads: returns whether this process does the rounds; one of several is enough.
         now: Unix seconds.
     """
 
@@ -58,7 +60,7 @@ class Keeper:
         self._is_open, self.leads = is_open, leads
 
     async def run(self) -> None:
-        """Keep for ever: no error ends it."""
+        """Do rounds until cancelled; errors are logged."""
         while True:
             pause = EVERY
             try:
@@ -71,10 +73,10 @@ class Keeper:
             await asyncio.sleep(pause)
 
     async def round(self) -> bool:
-        """One look, and what follows from it; True where another is due at once.
+        """List the store and remove what has to go; return True where another round is due at once.
 
         Raises:
-            UnavailableError: the store is away; what was removed stays removed.
+            UnavailableError: the store is away; folders removed before stay removed.
         """
         folders = await self._survey()
         now = self._now()
@@ -85,7 +87,7 @@ class Keeper:
         if decided.removed:
             size = sum(folders[key].size_bytes for key in decided.removed)
             log.info("recordings removed", folders=len(decided.removed), size_bytes=size)
-        await self._tell(is_full=decided.is_full)
+        await self._mark(is_full=decided.is_full)
         return decided.is_partial
 
     async def _survey(self) -> Folders:
@@ -102,11 +104,12 @@ class Keeper:
     async def _session_of(self, folder: Folder) -> str | None:
         if folder.root is Root.UPLOADS:
             return folder.key.path.rpartition("/")[2]
-        with suppress(BlobMissingError, ValueError, KeyError, TypeError):  # a Recording without its head is nobody's
+        # A Recording without its head belongs to no Session.
+        with suppress(BlobMissingError, ValueError, KeyError, TypeError):
             return str(json.loads(await self._blobs.get(BlobKey(f"{folder.key.path}/recording.json")))["session"])
         return None
 
-    async def _tell(self, *, is_full: bool) -> None:
+    async def _mark(self, *, is_full: bool) -> None:
         if not is_full:
             await self._blobs.delete_prefix(_KEEPING)
             return
@@ -116,5 +119,5 @@ class Keeper:
 
 
 async def always() -> bool:
-    """`leads` of who is alone."""
+    """Return True: the `leads` of the only process."""
     return True

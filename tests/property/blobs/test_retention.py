@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livereactor.blobs.keeping import (
+from livereactor.blobs.port import BlobKey
+from livereactor.blobs.retention import (
     AT_ONCE,
     CLIPS_SHARE,
     HOUR,
@@ -17,7 +18,6 @@ from livereactor.blobs.keeping import (
     doubtful,
     plan,
 )
-from livereactor.blobs.port import BlobKey
 
 NOW = 1_000_000.0
 RULES = Rules(retention=24 * HOUR, max_bytes=1_000)

@@ -1,4 +1,4 @@
-"""The keeper at work on blobs in memory, with a clock turned by hand."""
+"""The retention loop at work on blobs in memory, with a clock turned by hand."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from livereactor.blobs import keeper as module
-from livereactor.blobs.keeper import Keeper, always, may_record
-from livereactor.blobs.keeping import HOUR, Rules
+from livereactor.blobs import retention_loop as module
 from livereactor.blobs.memory import MemoryBlobs
 from livereactor.blobs.port import BlobEntry, BlobKey, BlobsUnavailableError
+from livereactor.blobs.retention import HOUR, Rules
+from livereactor.blobs.retention_loop import RetentionLoop, always, may_record
 
 
 class House:
-    """Blobs, their keeper, and the Sessions that run."""
+    """Blobs, their retention, and the Sessions that run."""
 
     def __init__(self, max_bytes: int = 1_000) -> None:
         self.now = 1_000_000.0
         self.open: set[str] = set()
         self.asked: list[str] = []
         self.blobs = MemoryBlobs(lambda: self.now)
-        self.keeper = self.another(Rules(24 * HOUR, max_bytes))
+        self.retention = self.another(Rules(24 * HOUR, max_bytes))
 
-    def another(self, rules: Rules) -> Keeper:
-        return Keeper(self.blobs, rules, is_open=self.is_open, leads=always, now=lambda: self.now)
+    def another(self, rules: Rules) -> RetentionLoop:
+        return RetentionLoop(self.blobs, rules, is_open=self.is_open, leads=always, now=lambda: self.now)
 
     async def is_open(self, session: str) -> bool:
         self.asked.append(session)
@@ -50,7 +50,7 @@ async def test_an_old_recording_is_removed_whole() -> None:
     await house.record("old", 10)
     house.now += 25 * HOUR
     await house.record("new", 10)
-    await house.keeper.round()
+    await house.retention.round()
     assert await house.there("recordings") == {"new"}
 
 
@@ -59,10 +59,10 @@ async def test_while_there_is_no_room_nothing_new_is_recorded_and_then_it_is_aga
     assert await may_record(house.blobs)
     await house.record("runs", 200, session="open", ended=False)
     for _ in range(2):
-        await house.keeper.round()
+        await house.retention.round()
         assert not await may_record(house.blobs)
     await house.put("recordings/runs/end.json")
-    await house.keeper.round()
+    await house.retention.round()
     assert await house.there("recordings") == set()
     assert await may_record(house.blobs)
 
@@ -74,7 +74,7 @@ async def test_a_quiet_recording_is_kept_while_its_session_runs_and_only_then() 
     await house.record("killed", 200, session="gone", ended=False)
     await house.put("recordings/headless/chunk_00000.m4s", bytes(200))
     house.now += 2 * HOUR
-    await house.keeper.round()
+    await house.retention.round()
     assert sorted(house.asked) == ["gone", "open"]
     assert await house.there("recordings") == {"paused"}
 
@@ -85,7 +85,7 @@ async def test_a_recording_with_a_broken_head_is_nobodys() -> None:
         await house.put("recordings/broken/recording.json", head)
         await house.put("recordings/broken/chunk_00000.m4s", bytes(200))
         house.now += 2 * HOUR
-        await house.keeper.round()
+        await house.retention.round()
         assert await house.there("recordings") == set()
 
 
@@ -95,17 +95,17 @@ async def test_uploads_of_a_session_that_nobody_knows_go_and_those_of_an_open_on
     for session in ("open", "gone"):
         await house.put(f"sessions/{session}/1234/content", b"x")
     house.now += 25 * HOUR
-    await house.keeper.round()
+    await house.retention.round()
     assert await house.there("sessions") == {"open"}
 
 
-async def test_two_keepers_at_once_remove_what_one_would() -> None:
+async def test_two_loops_at_once_remove_what_one_would() -> None:
     house = House(max_bytes=150)
     for n in range(3):
         await house.record(f"r{n}", 100)
         house.now += 1
     other = house.another(Rules(24 * HOUR, 150))
-    await house.keeper.round()
+    await house.retention.round()
     await other.round()
     assert await house.there("recordings") == {"r2"}
 
@@ -130,14 +130,14 @@ class Away(MemoryBlobs):
 async def test_a_store_that_is_away_is_looked_at_again() -> None:
     house = House()
     house.blobs = Away(lambda: house.now)
-    keeper = house.another(Rules(24 * HOUR, 100))
+    retention = house.another(Rules(24 * HOUR, 100))
     await house.record("old", 10)
     house.now += 25 * HOUR
     with pytest.raises(BlobsUnavailableError):
-        await keeper.round()
+        await retention.round()
     assert await may_record(house.blobs)  # nobody knows; the recorder finds out for itself
     house.blobs.is_away = False
-    await keeper.round()
+    await retention.round()
     assert await house.there("recordings") == set()
 
 
@@ -177,8 +177,10 @@ async def test_no_error_ends_the_keeper(monkeypatch: pytest.MonkeyPatch) -> None
         seen.set()
         return True
 
-    keeper = Keeper(house.blobs, Rules(24 * HOUR, 100), is_open=house.is_open, leads=leads, now=lambda: house.now)
-    running = asyncio.create_task(keeper.run())
+    retention = RetentionLoop(
+        house.blobs, Rules(24 * HOUR, 100), is_open=house.is_open, leads=leads, now=lambda: house.now
+    )
+    running = asyncio.create_task(retention.run())
     await asyncio.wait_for(seen.wait(), 5)
     house.blobs.is_away = False
     async with asyncio.timeout(5):

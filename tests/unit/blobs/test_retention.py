@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from livereactor.blobs.keeping import AT_ONCE, HOUR, LEFT_BEHIND, QUIET, Folders, Root, Rules, Survey, doubtful, plan
 from livereactor.blobs.port import BlobEntry, BlobKey
+from livereactor.blobs.retention import AT_ONCE, HOUR, LEFT_BEHIND, QUIET, Folders, Root, Rules, Survey, doubtful, plan
 
 NOW = 1_000_000.0
 RULES = Rules(retention=24 * HOUR, max_bytes=1_000)

@@ -1,9 +1,9 @@
-"""What stays of Recordings, Clips and Uploads, and what goes: by age, by room, and because nobody owns it. Pure.
+"""Retention of Recordings, Clips and Uploads: what is removed, by age, by size, and because nobody owns it. Pure.
 
-Nothing that runs is touched. A Recording is over once its `end.json` is there, or when it has not grown for an hour
-and its Session is none that runs: its Worker was killed. Of those that are over, what is older than the retention
-goes, then the oldest until all fits; what still does not fit is told, and nothing new is recorded. Clips take a part of
-the room at most: past it the oldest of them go, so that however many are made, no Recording goes for them.
+Running Sessions are not touched. A Recording has ended once its `end.json` is there, or when it has not grown for an
+hour and its Session does not run: its Worker was killed. Of the Recordings that have ended, those older than the
+retention are removed, then the oldest until all fit; while the rest still does not fit, nothing new is recorded. Clips
+may take a quarter of the space: beyond it the oldest Clips are removed, so no Recording is removed for a Clip.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ from livereactor.blobs.port import STAGING, BlobEntry, BlobKey
 HOUR: Final = 3_600.0  # seconds
 RETENTION: Final = 24 * HOUR
 MAX_BYTES: Final = 20 * 10**9
-CLIPS_SHARE: Final = 4  # Clips have the fourth part of it
+CLIPS_SHARE: Final = 4  # a quarter of `max_bytes`
 QUIET: Final = HOUR  # a Recording grows every second, unless its model is paused
-LEFT_BEHIND: Final = 24 * HOUR  # Uploads go with their Session; what is there so long after was nobody's to erase
+LEFT_BEHIND: Final = 24 * HOUR  # Uploads are removed with their Session; older ones were left behind
 AT_ONCE: Final = 200  # folders removed in one round
 ENDED: Final = "end.json"
 
 
 class Root(Enum):
-    """What lies below which prefix."""
+    """The prefixes, each with one kind of content."""
 
     RECORDINGS = BlobKey("recordings")
     CLIPS = BlobKey("clips")
-    RECORDED = RECORDED  # what leads from a Session to its Recordings
+    RECORDED = RECORDED  # leads from a Session to its Recordings
     UPLOADS = BlobKey("sessions")
-    STAGING = STAGING  # streams that were being written when their process was killed
+    STAGING = STAGING  # streams whose process was killed while it wrote them
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the operator decided.
+    """The operator's rules.
 
     Attributes:
-        retention: seconds that a Recording is kept behind its end, and a Clip.
-        max_bytes: of all Recordings and Clips together, of which Clips have a fourth part at most.
+        retention: seconds that a Recording is kept after its end, and a Clip.
+        max_bytes: of all Recordings and Clips together; Clips may have a quarter of it.
     """
 
     retention: float = RETENTION
@@ -56,7 +56,7 @@ class Folder:
     Attributes:
         changed_at: when the newest of its blobs was written, Unix seconds.
         is_ended: it ended in good order.
-        leads_to: the Recordings, where it is what leads to some.
+        leads_to: the Recordings of a Session, below `recorded`.
     """
 
     key: BlobKey
@@ -71,13 +71,13 @@ Folders: TypeAlias = Mapping[BlobKey, Folder]
 
 
 class Survey:
-    """Folders, from the entries of a listing in any order. Memory grows with the folders, not with what is in them."""
+    """Folders, collected from the entries of a listing in any order. Its memory grows with the number of folders."""
 
     def __init__(self) -> None:
         self.folders: dict[BlobKey, Folder] = {}
 
     def add(self, root: Root, entry: BlobEntry) -> None:
-        """One more blob; what lies beside the folders is nobody's."""
+        """Add a blob; a blob outside of any folder is ignored."""
         name, _, rest = entry.key.path.removeprefix(f"{root.value.path}/").partition("/")
         if not rest:
             return
@@ -92,12 +92,12 @@ class Survey:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be done.
+    """The outcome of `plan`.
 
     Attributes:
-        removed: folders that go, in this order.
-        is_full: what stays is over its limit: nothing new may be recorded.
-        is_partial: more goes in the next round.
+        removed: folders to remove, in this order.
+        is_full: what remains is over its limit, so nothing new may be recorded.
+        is_partial: the next round removes more.
     """
 
     removed: tuple[BlobKey, ...]
@@ -106,7 +106,7 @@ class Plan:
 
 
 def doubtful(folders: Folders, now: float) -> list[Folder]:
-    """Those that may belong to a Session that runs, and would be judged: who asks finds out whether it does."""
+    """Return the folders that would be removed, or counted as ended, unless their Session runs."""
     return [
         each
         for each in folders.values()
@@ -116,10 +116,10 @@ def doubtful(folders: Folders, now: float) -> list[Folder]:
 
 
 def plan(folders: Folders, running: Collection[BlobKey], rules: Rules, now: float) -> Plan:
-    """Decide.
+    """Decide which folders to remove.
 
     Args:
-        running: of the doubtful folders, those of Sessions that run.
+        running: the doubtful folders whose Sessions run.
         now: Unix seconds.
     """
     gone = [each for each in folders.values() if each.key not in running and _is_old(each, rules, now)]
@@ -136,7 +136,7 @@ def plan(folders: Folders, running: Collection[BlobKey], rules: Rules, now: floa
 
 
 def _take(gone: list[Folder], folders: Iterable[Folder], size_bytes: int) -> int:
-    """Let the oldest go until that much has; how much did."""
+    """Add the oldest folders to `gone` until they have that size together; return their size."""
     taken = 0
     for each in _oldest_first(folders):
         if taken >= size_bytes:
@@ -164,12 +164,12 @@ def _is_old(folder: Folder, rules: Rules, now: float) -> bool:
 
 
 def _leads_nowhere(folder: Folder, left: Collection[BlobKey], now: float) -> bool:
-    """None of its Recordings is left, and none is just being begun."""
+    """Return whether no Recording of the Session is left, or just being started."""
     return now - folder.changed_at > QUIET and folder.leads_to.isdisjoint(left)
 
 
 def _is_over(folder: Folder, now: float) -> bool:
-    """A Recording to which nothing will be added."""
+    """Return whether nothing will be added to the Recording."""
     return folder.root is Root.RECORDINGS and (folder.is_ended or now - folder.changed_at > QUIET)
 
 
