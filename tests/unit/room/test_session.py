@@ -8,7 +8,6 @@ from livereactor.base.errors import IllegalTransitionError, NotFoundError
 from livereactor.base.limits import Limits
 from livereactor.runtime.session import events as e
 from livereactor.runtime.session.lifecycle import (
-    LEGAL,
     EndRequested,
     ModelBroken,
     ModelClosed,
@@ -17,6 +16,7 @@ from livereactor.runtime.session.lifecycle import (
     SessionState,
 )
 from livereactor.runtime.session.member import Offered
+from livereactor.runtime.session.membership import LEGAL
 from tests.unit.room.acting import Acting, CommandReceived
 
 

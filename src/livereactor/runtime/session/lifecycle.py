@@ -1,6 +1,6 @@
-"""The life of a runtime's one Session: loading, ready, waiting, streaming, orphaned, closing, and again.
+"""The states of a runtime's one Session, what happens to it, and its deadlines. Pure.
 
-Pure. `Membership` owns it, feeds it and turns its effects into work for the shell; all of a Session's windows are here.
+The table of the states is in `membership.py`.
 """
 
 from __future__ import annotations
@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
-from livereactor.base.errors import IllegalTransitionError
 from livereactor.base.limits import Limits
 from livereactor.runtime.interfaces import Call
 
@@ -61,16 +60,6 @@ class SessionRequested:
 
 
 @dataclass(frozen=True, slots=True)
-class FirstJoined:
-    """A Connection counts while none did."""
-
-
-@dataclass(frozen=True, slots=True)
-class LastLeft:
-    """No Connection counts any more."""
-
-
-@dataclass(frozen=True, slots=True)
 class EndRequested:
     """The Session has to end. `notice` False: nobody is there to be told."""
 
@@ -91,22 +80,6 @@ class ModelBroken:
     reason: str
 
 
-LifeEvent: TypeAlias = (
-    ModelLoaded | SessionRequested | FirstJoined | LastLeft | EndRequested | ModelClosed | ModelBroken
-)
-
-_S = SessionState
-LEGAL: Final[Mapping[SessionState, Mapping[type[LifeEvent], SessionState]]] = {
-    _S.CREATED: {ModelLoaded: _S.READY, ModelBroken: _S.TERMINATED},
-    _S.READY: {SessionRequested: _S.WAITING, ModelBroken: _S.TERMINATED},
-    _S.WAITING: {FirstJoined: _S.STREAMING, EndRequested: _S.CLOSING, ModelBroken: _S.TERMINATED},
-    _S.STREAMING: {LastLeft: _S.ORPHANED, EndRequested: _S.CLOSING, ModelBroken: _S.TERMINATED},
-    _S.ORPHANED: {FirstJoined: _S.STREAMING, EndRequested: _S.CLOSING, ModelBroken: _S.TERMINATED},
-    _S.CLOSING: {ModelClosed: _S.READY, ModelBroken: _S.TERMINATED},
-    _S.TERMINATED: {},
-}
-
-
 class Due(Enum):
     """What a passed deadline of the Session asks for."""
 
@@ -117,72 +90,76 @@ class Due(Enum):
     IDLE = "idle"
 
 
-class SessionLife:
-    """State and deadlines of the one Session; `idle_timeout` 0 = a Session without Commands may live on."""
+class SessionTimers:
+    """The deadlines of the one Session; `idle_timeout` 0 = a Session without Commands may live on.
+
+    Attributes:
+        expires: when `max_duration` ends the Session (monotonic); None = never, or no Session.
+    """
 
     def __init__(self, limits: Limits, *, idle_timeout: float = 0.0) -> None:
         self._limits = limits
         self._idle_timeout = idle_timeout
-        self.state = SessionState.CREATED
-        self.session: SessionRequested | None = None
-        self.started: float | None = None
-        self.end_reason: str | None = None
-        self._expires: float | None = None
+        self.expires: float | None = None
         self._warn_at: float | None = None
         self._window_ends: float | None = None
-        self.commanded_at = 0.0
+        self._idle_at: float | None = None
         self._part_at: float | None = None
 
     @property
-    def expires(self) -> float | None:
-        """When `max_duration` ends the Session (monotonic); None = never, or no Session."""
-        return self._expires
+    def is_notice_leaving(self) -> bool:
+        """True from the end of a Session until its clients have had time to hear of it."""
+        return self._part_at is not None
 
-    @property
-    def reconnection_window(self) -> float:
-        """Seconds the open Session outlives its last client."""
-        return _within(self.session.reconnection_window if self.session else None, self._limits.reconnection_window)
+    def begin(self, session: SessionRequested, now: float) -> None:
+        """Start the clocks of a Session."""
+        self.commanded(now)
+        self._window_ends = now + _within(session.unclaimed_window, self._limits.unclaimed_window)
+        duration = _shorter(session.max_duration, self._limits.max_session_duration)
+        if duration > 0:
+            self.expires = now + duration
+            lead = self._limits.time_warning
+            self._warn_at = self.expires - lead if 0 < lead < duration else None
 
-    def handle(self, event: LifeEvent, now: float) -> SessionState:
-        """Move on and return the state left; an illegal event raises and changes nothing."""
-        target = LEGAL[self.state].get(type(event))
-        # A model thread cannot have closed while the notice is still leaving: it was not asked to.
-        if target is None or (isinstance(event, ModelClosed) and self._part_at is not None):
-            raise IllegalTransitionError("Session", self.state.value, type(event).__name__)
-        before, self.state = self.state, target
-        match event:
-            case SessionRequested():
-                self._begin(event, now)
-            case FirstJoined():
-                self._window_ends = None
-            case LastLeft():
-                self._window_ends = now + self.reconnection_window
-            case EndRequested():
-                self.end_reason = event.reason
-                self._forget_deadlines()
-                self._part_at = now + NOTICE_TIME if event.notice else now
-            case ModelClosed() | ModelBroken():
-                self.session = self.started = self._part_at = None
-                self._forget_deadlines()
-            case ModelLoaded():
-                pass
-        return before
+    def joined(self) -> None:
+        """Stop the window: a Connection counts."""
+        self._window_ends = None
+
+    def left(self, session: SessionRequested | None, now: float) -> None:
+        """Start the window: no Connection counts any more."""
+        self._window_ends = now + self.reconnection_window(session)
+
+    def end(self, part_at: float) -> None:
+        """Stop all clocks but that of the parting notice."""
+        self.stop()
+        self._part_at = part_at
+
+    def stop(self) -> None:
+        """Stop all clocks."""
+        self.expires = self._warn_at = self._window_ends = self._idle_at = self._part_at = None
+
+    def reconnection_window(self, session: SessionRequested | None) -> float:
+        """Return the seconds that a Session outlives its last client."""
+        return _within(session.reconnection_window if session else None, self._limits.reconnection_window)
+
+    def commanded(self, now: float) -> None:
+        """Start the idle clock again: a Command came."""
+        self._idle_at = now + self._idle_timeout if self._idle_timeout > 0 else None
 
     def deadline(self) -> float | None:
         """When `due` has something to say, None = never."""
-        moments = (self._warn_at, self._expires, self._window_ends, self._part_at, self._idle_ends())
+        moments = (self._warn_at, self.expires, self._window_ends, self._part_at, self._idle_at)
         return min((moment for moment in moments if moment is not None), default=None)
 
     def due(self, now: float) -> Due | None:
         """The most pressing deadline that has passed, or None. WARN and PART are said once."""
         if self._part_at is not None:
             return self._part(now)
-        if self._expires is not None and now >= self._expires:
+        if self.expires is not None and now >= self.expires:
             return Due.MAX_DURATION
         if self._window_ends is not None and now >= self._window_ends:
             return Due.TIMED_OUT
-        idle_ends = self._idle_ends()
-        if idle_ends is not None and now >= idle_ends:
+        if self._idle_at is not None and now >= self._idle_at:
             return Due.IDLE
         if self._warn_at is not None and now >= self._warn_at:
             self._warn_at = None
@@ -194,27 +171,11 @@ class SessionLife:
         if self._window_ends is not None:
             self._window_ends = max(self._window_ends, until)
 
-    def _begin(self, asked: SessionRequested, now: float) -> None:
-        self.session, self.started, self.end_reason = asked, now, None
-        self.commanded_at = now
-        self._window_ends = now + _within(asked.unclaimed_window, self._limits.unclaimed_window)
-        duration = _shorter(asked.max_duration, self._limits.max_session_duration)
-        if duration > 0:
-            self._expires = now + duration
-            lead = self._limits.time_warning
-            self._warn_at = self._expires - lead if 0 < lead < duration else None
-
     def _part(self, now: float) -> Due | None:
         if self._part_at is None or now < self._part_at:
             return None
         self._part_at = None
         return Due.PART
-
-    def _idle_ends(self) -> float | None:
-        return self.commanded_at + self._idle_timeout if self._idle_timeout > 0 and self.state in OPEN else None
-
-    def _forget_deadlines(self) -> None:
-        self._expires = self._warn_at = self._window_ends = None
 
 
 def _within(asked: float | None, limit: float) -> float:

@@ -1,17 +1,16 @@
-"""One Connection as the Membership sees it: offered, up, live; what it has resumed; when it was last heard. Pure.
+"""One Connection of a Session: offered, up, live; what it has resumed; when it was last heard. Pure.
 
-`Membership` owns its members, feeds them and asks each for its deadline.
+`Membership` owns its members, passes them events, and asks each for its deadline.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, TypeAlias
+from typing import Final, Never, TypeAlias
 
-from livereactor.base.errors import IllegalTransitionError
 from livereactor.base.limits import Limits
+from livereactor.base.machine import Machine, Table
 from livereactor.runtime.interfaces import Role
 
 NO_DATA_CHANNEL: Final = 10.0  # seconds a transport may be up without a `data` channel (behaviour 19.8)
@@ -51,12 +50,15 @@ class DataOpened:
 MemberEvent: TypeAlias = Offered | TransportUp | DataOpened
 
 _S = MemberState
-LEGAL: Final[Mapping[MemberState, Mapping[type[MemberEvent], MemberState]]] = {
-    # An open channel proves the transport, whose own event comes from another thread of the engine and may be later.
-    _S.OFFERED: {Offered: _S.OFFERED, TransportUp: _S.UP, DataOpened: _S.LIVE},
-    _S.UP: {Offered: _S.OFFERED, TransportUp: _S.UP, DataOpened: _S.LIVE},
-    _S.LIVE: {Offered: _S.OFFERED, TransportUp: _S.LIVE, DataOpened: _S.LIVE},
-}
+LEGAL: Final[Table[MemberState, MemberEvent]] = Table(
+    "Connection",
+    {
+        # An open channel proves the transport, whose own event comes from another thread of the engine, maybe later.
+        _S.OFFERED: {Offered: _S.OFFERED, TransportUp: _S.UP, DataOpened: _S.LIVE},
+        _S.UP: {Offered: _S.OFFERED, TransportUp: _S.UP, DataOpened: _S.LIVE},
+        _S.LIVE: {Offered: _S.OFFERED, TransportUp: _S.LIVE, DataOpened: _S.LIVE},
+    },
+)
 
 
 class MemberDue(Enum):
@@ -68,8 +70,12 @@ class MemberDue(Enum):
     ASSUME = "a silent client is taken for a listener that speaks v0"
 
 
-class Member:
-    """State of one Connection. `counts`: it keeps the Session from being orphaned, also while it is being replaced."""
+class Member(Machine[MemberState, MemberEvent, Never]):
+    """The state of one Connection.
+
+    Attributes:
+        counts: it keeps the Session from being orphaned, also while it is being replaced.
+    """
 
     __slots__ = (
         "_assume_at",
@@ -86,17 +92,16 @@ class Member:
         "joined",
         "resumed",
         "role",
-        "state",
     )
 
     def __init__(self, offer: Offered, limits: Limits, now: float) -> None:
+        super().__init__(LEGAL)
         self._limits = limits
         self.connection = offer.connection
         self.counts = False
         self._start(offer, now)
 
     def _start(self, offer: Offered, now: float) -> None:
-        self.state = MemberState.OFFERED
         self.role: Role = offer.role
         self.flat = offer.flat
         self.resumed: set[str] = set()
@@ -108,24 +113,20 @@ class Member:
         self._up_at: float | None = None
         self._assume_at: float | None = None
 
-    def handle(self, event: MemberEvent, now: float) -> bool:
-        """Move on; True when this made it live. An illegal event raises and changes nothing."""
-        target = LEGAL[self.state].get(type(event))
-        if target is None:
-            raise IllegalTransitionError("Connection", self.state.value, type(event).__name__)
-        before, self.state = self.state, target
-        if isinstance(event, Offered):
-            self._start(event, now)
-            return False
-        if isinstance(event, TransportUp) and self._up_at is None:
-            self._up_at = now
-        if self.state is before or self.state is not MemberState.LIVE:
-            return False
-        self.counts = True
-        self.heard_at = now
-        # The flat Connection is v0 at once (5.2), which the Membership sees to.
-        self._assume_at = None if self.flat else now + self._limits.format_silence
-        return True
+    def _decide(self, event: MemberEvent, now: float) -> list[Never]:
+        match event:
+            case Offered():
+                self._start(event, now)
+            case TransportUp() if self._up_at is None:
+                self._up_at = now
+            case DataOpened() if self.state is not MemberState.LIVE:
+                self.counts = True
+                self.heard_at = now
+                # The flat Connection is v0 at once (5.2), which the Membership sees to.
+                self._assume_at = None if self.flat else now + self._limits.format_silence
+            case _:
+                pass
+        return []
 
     def deadline(self) -> float:
         """When `due` has something to say."""

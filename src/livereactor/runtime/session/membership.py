@@ -1,49 +1,111 @@
-"""Who is in a runtime's Session, who may do what, and when it ends.
+"""The members of a runtime's Session, what each may do, and when the Session ends.
 
-Pure. The shell (`room_loop.py`) passes `now`, carries out the effects in order, and delivers `TimedOut` at
-`deadline()`. The Session's states are `session_life.py`'s, a Connection's are `member.py`'s, slots `publishing.py`'s.
+Pure. `MachineLoop` is the shell: it passes `now`, applies the effects in order, and delivers `TimedOut` at
+`deadline()`. The deadlines of the Session are in `lifecycle.py`, the states of a Connection in `member.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from livereactor.base.errors import ForbiddenError, IllegalTransitionError, NotFoundError, PeerError, UnavailableError
 from livereactor.base.limits import Limits
+from livereactor.base.machine import Machine, Table
 from livereactor.runtime.session import events as e
 from livereactor.runtime.session.lifecycle import (
+    NOTICE_TIME,
     OPEN,
     Due,
     EndRequested,
-    FirstJoined,
-    LastLeft,
-    LifeEvent,
     ModelBroken,
     ModelClosed,
     ModelLoaded,
-    SessionLife,
     SessionRequested,
     SessionState,
+    SessionTimers,
 )
 from livereactor.runtime.session.member import DataOpened, Member, MemberDue, MemberState, Offered, TransportUp
 
 _END_REASONS: Final = {Due.TIMED_OUT: "timed_out", Due.MAX_DURATION: "max_duration", Due.IDLE: "idle"}
 
 
-class Membership:
+_S = SessionState
+
+
+def _clients(state: SessionState) -> Mapping[type[e.MembershipEvent], SessionState]:
+    """The row of what clients do: it leaves the state as it is, or is refused with an error that they are told."""
+    events: tuple[type[e.MembershipEvent], ...] = (
+        Offered,
+        TransportUp,
+        DataOpened,
+        e.ControlOpened,
+        e.TransportLost,
+        e.PublishRequested,
+        e.UnpublishRequested,
+        e.ResumeRequested,
+        e.PauseRequested,
+        e.MediaArrived,
+    )
+    return dict.fromkeys((*events, e.TimedOut), state)
+
+
+LEGAL: Final[Table[SessionState, e.MembershipEvent]] = Table(
+    "Session",
+    {
+        _S.CREATED: {**_clients(_S.CREATED), ModelLoaded: _S.READY, ModelBroken: _S.TERMINATED},
+        _S.READY: {**_clients(_S.READY), SessionRequested: _S.WAITING, ModelBroken: _S.TERMINATED},
+        _S.WAITING: {
+            **_clients(_S.WAITING),
+            DataOpened: (_S.WAITING, _S.STREAMING),
+            e.TimedOut: (_S.WAITING, _S.CLOSING),
+            EndRequested: _S.CLOSING,
+            ModelBroken: _S.TERMINATED,
+        },
+        _S.STREAMING: {
+            **_clients(_S.STREAMING),
+            e.TransportLost: (_S.STREAMING, _S.ORPHANED),
+            e.TimedOut: (_S.STREAMING, _S.ORPHANED, _S.CLOSING),
+            EndRequested: _S.CLOSING,
+            ModelBroken: _S.TERMINATED,
+        },
+        _S.ORPHANED: {
+            **_clients(_S.ORPHANED),
+            DataOpened: (_S.ORPHANED, _S.STREAMING),
+            e.TimedOut: (_S.ORPHANED, _S.CLOSING),
+            EndRequested: _S.CLOSING,
+            ModelBroken: _S.TERMINATED,
+        },
+        # The model cannot have closed while the notice is still leaving: it was not asked to.
+        _S.CLOSING: {**_clients(_S.CLOSING), ModelClosed: _S.READY, ModelBroken: _S.TERMINATED},
+        _S.TERMINATED: _clients(_S.TERMINATED),
+    },
+)
+
+
+class Membership(Machine[SessionState, e.MembershipEvent, e.MembershipEffect]):
     """Session, Connections and slots.
 
     Args:
         outputs, inputs: names of the model's Tracks, in declaration order.
         idle_timeout: seconds without a Command after which a Session ends; 0 = never.
+
+    Attributes:
+        state: of the Session.
+        session: the one that is open or closing.
+        started: when it began (monotonic).
+        end_reason: why the last Session ended; None before that, and while one is open.
     """
 
     def __init__(
         self, limits: Limits, *, outputs: Iterable[str], inputs: Iterable[str], idle_timeout: float = 0.0
     ) -> None:
+        super().__init__(LEGAL)
         self._limits = limits
-        self._life = SessionLife(limits, idle_timeout=idle_timeout)
+        self._timers = SessionTimers(limits, idle_timeout=idle_timeout)
+        self.session: SessionRequested | None = None
+        self.started: float | None = None
+        self.end_reason: str | None = None
         self._members: dict[int, Member] = {}
         self.redeclare(outputs=outputs, inputs=inputs)
         self._wanted: frozenset[str] = frozenset()
@@ -51,34 +113,14 @@ class Membership:
     # --- what the shell may look at -------------------------------------------------------------------------------
 
     @property
-    def state(self) -> SessionState:
-        """State of the Session."""
-        return self._life.state
-
-    @property
-    def session(self) -> SessionRequested | None:
-        """The Session that is open or closing."""
-        return self._life.session
-
-    @property
     def expires(self) -> float | None:
-        """When the Session's `max_duration` is over (monotonic)."""
-        return self._life.expires
-
-    @property
-    def started(self) -> float | None:
-        """When the Session began (monotonic)."""
-        return self._life.started
+        """When the Session's `max_duration` is over (monotonic); None = never, or no Session."""
+        return self._timers.expires
 
     @property
     def reconnection_window(self) -> float:
-        """Seconds the Session outlives its last client."""
-        return self._life.reconnection_window
-
-    @property
-    def end_reason(self) -> str | None:
-        """Why the last Session ended, None before that or while one is open."""
-        return self._life.end_reason
+        """Seconds that the Session outlives its last client."""
+        return self._timers.reconnection_window(self.session)
 
     @property
     def connections(self) -> tuple[int, ...]:
@@ -92,7 +134,7 @@ class Membership:
 
     def is_open(self) -> bool:
         """True while a Session can be joined."""
-        return self._life.state in OPEN
+        return self.state in OPEN
 
     def redeclare(self, *, outputs: Iterable[str], inputs: Iterable[str]) -> None:
         """Take a reloaded model's Tracks; only between Sessions."""
@@ -114,19 +156,19 @@ class Membership:
     def deadline(self) -> float | None:
         """When `TimedOut` is due, None = never."""
         moments = [member.deadline() for member in self._members.values()]
-        if (life := self._life.deadline()) is not None:
-            moments.append(life)
+        if (own := self._timers.deadline()) is not None:
+            moments.append(own)
         return min(moments, default=None)
 
-    def handle(self, event: e.MembershipEvent, now: float) -> list[e.MembershipEffect]:
-        """Return what the shell has to do, in order.
+    def _decide(self, event: e.MembershipEvent, now: float) -> list[e.MembershipEffect]:
+        """Return what the shell has to do, in order; what a client asks for in vain raises and changes nothing.
 
         Raises:
-            IllegalTransitionError: the Session's state has no row for it; nothing has changed.
+            IllegalTransitionError: the state of the Session does not allow it.
             NotFoundError: an offer while no Session is open.
-            PeerError: the client asked for what is not there; nothing has changed.
+            PeerError: the client asked for what is not there.
             ForbiddenError: the client's role does not allow it.
-            UnavailableError: no room for one more Connection.
+            UnavailableError: no capacity for one more Connection.
         """
         match event:
             case e.TimedOut():
@@ -167,16 +209,19 @@ class Membership:
         else:
             self.check_capacity(event.connection)
             member = self._members[event.connection] = Member(event, self._limits, now)
-        self._life.wait_on(member.lives_until())
+        self._timers.wait_on(member.lives_until())
         return effects + self._rewant()
 
     def _progressed(self, event: TransportUp | DataOpened, now: float) -> list[e.MembershipEffect]:
         member = self._member(event.connection)
-        if not member.handle(event, now):
+        was_live = member.state is MemberState.LIVE
+        member.handle(event, now)
+        if was_live or member.state is not MemberState.LIVE:
             return []
         effects: list[e.MembershipEffect] = [e.BecameLive(member.connection)]
         if self.state in (SessionState.WAITING, SessionState.ORPHANED):
-            effects += self._move(FirstJoined(), now, "a client connected")
+            self._timers.joined()
+            effects += self._enter(SessionState.STREAMING, "a client connected")
         if self.state is SessionState.STREAMING:
             member.joined = True
             effects.append(e.JoinModel(member.connection, member.role))
@@ -212,10 +257,10 @@ class Membership:
             raise ForbiddenError("this connection may only watch; ask for the role 'owner' to send commands")
         if not self.is_open():
             raise IllegalTransitionError("Session", self.state.value, "a command")
-        self._life.commanded_at = now
+        self._timers.commanded(now)
         if member.state is MemberState.LIVE:
             return []
-        return self._progressed(DataOpened(connection), now)  # it came over `data`, so that is open
+        return self.handle(DataOpened(connection), now)  # it came over `data`, so that is open
 
     def _paused_or_resumed(self, event: e.ResumeRequested | e.PauseRequested) -> list[e.MembershipEffect]:
         member = self._member(event.connection)
@@ -301,14 +346,15 @@ class Membership:
         effects: list[e.MembershipEffect] = [*self._strip(member), e.ClosePeer(connection, reason), *self._rewant()]
         nobody = not any(other.counts for other in self._members.values())
         if self.state is SessionState.STREAMING and nobody:
-            effects += self._move(LastLeft(), now, "the last client left")
+            self._timers.left(self.session, now)
+            effects += self._enter(SessionState.ORPHANED, "the last client left")
             self._wait_for_members()
         return effects
 
     def _wait_for_members(self) -> None:
         for member in self._members.values():
             if member.state is not MemberState.LIVE:
-                self._life.wait_on(member.lives_until())
+                self._timers.wait_on(member.lives_until())
 
     def _rewant(self) -> list[e.MembershipEffect]:
         wanted = frozenset[str]().union(*(member.resumed for member in self._members.values()))
@@ -324,27 +370,38 @@ class Membership:
     ) -> list[e.MembershipEffect]:
         match event:
             case SessionRequested():
-                return [*self._move(event, now, "a session starts"), e.OpenModel(event)]
+                self.session, self.started, self.end_reason = event, now, None
+                self._timers.begin(event, now)
+                return [*self._enter(SessionState.WAITING, "a session starts"), e.OpenModel(event)]
             case EndRequested():
                 return self._end(event, now)
+            case ModelClosed() if self._timers.is_notice_leaving:
+                raise LEGAL.illegal(self.state, event)
             case ModelClosed():
-                return self._move(event, now, "the model is ready for the next session")
+                self._forget_session()
+                return self._enter(SessionState.READY, "the model is ready for the next session")
             case ModelLoaded():
-                return self._move(event, now, "the model has loaded")
+                return self._enter(SessionState.READY, "the model has loaded")
             case ModelBroken():
-                effects = self._move(event, now, event.reason)
-                return effects + self._empty(now, event.reason)
+                self._forget_session()
+                return self._enter(SessionState.TERMINATED, event.reason) + self._empty(now, event.reason)
+
+    def _forget_session(self) -> None:
+        self.session = self.started = None
+        self._timers.stop()
 
     def _end(self, event: EndRequested, now: float) -> list[e.MembershipEffect]:
         told = event.notice and bool(self._members)
-        effects = self._move(EndRequested(event.reason, notice=told, moderate=event.moderate), now, event.reason)
+        self.end_reason = event.reason
+        self._timers.end(now + NOTICE_TIME if told else now)
+        effects = self._enter(SessionState.CLOSING, event.reason)
         if told:
             return [*effects, e.AnnounceEnd(event.reason, event.moderate)]
         return effects + self._part(now)
 
     def _part(self, now: float) -> list[e.MembershipEffect]:
-        reason = self._life.end_reason or "stopped"
-        self._life.due(now)  # an end without a notice parts at once
+        reason = self.end_reason or "stopped"
+        self._timers.due(now)  # an end without a notice parts at once
         return [*self._empty(now, reason), e.CloseModel(reason)]
 
     def _empty(self, now: float, reason: str) -> list[e.MembershipEffect]:
@@ -353,9 +410,10 @@ class Membership:
             effects += self._drop(connection, reason, now)
         return effects
 
-    def _move(self, event: LifeEvent, now: float, reason: str) -> list[e.MembershipEffect]:
-        before = self._life.handle(event, now)
-        return [e.RecordTransition(before, self.state, reason)]
+    def _enter(self, state: SessionState, reason: str) -> list[e.MembershipEffect]:
+        before = self.state
+        self._go(state)
+        return [e.RecordTransition(before, state, reason)]
 
     # --- time -----------------------------------------------------------------------------------------------------
 
@@ -363,7 +421,7 @@ class Membership:
         effects: list[e.MembershipEffect] = []
         for member in tuple(self._members.values()):
             effects += self._member_due(member, now)
-        while (due := self._life.due(now)) is not None:
+        while (due := self._timers.due(now)) is not None:
             effects += self._life_due(due, now)
         return effects
 

@@ -31,6 +31,7 @@ from livereactor.base.errors import (
     UsageError,
 )
 from livereactor.base.ids import session_id
+from livereactor.base.machine_loop import MachineLoop
 from livereactor.base.sparse_log import SparseLog
 from livereactor.blobs.port import Blobs
 from livereactor.engine.port import Candidate, Channel, Engine, IceServer
@@ -72,7 +73,6 @@ from livereactor.runtime.session.lifecycle import (
 )
 from livereactor.runtime.session.member import Offered
 from livereactor.runtime.session.membership import Membership
-from livereactor.runtime.session.membership_loop import MembershipLoop
 from livereactor.runtime.session.metrics import Metrics
 from livereactor.runtime.session.peers import Peers
 from livereactor.runtime.session.running import RunningSession
@@ -139,7 +139,7 @@ class Runtime:
         self._makes_credentials = False  # for the relays of the running Session
         self._watchers: list[Callable[[e.SessionTransition], None]] = []
         self._loop: asyncio.AbstractEventLoop
-        self._membership = MembershipLoop(self._apply)
+        self._machine_loop = MachineLoop[e.MembershipEvent, e.MembershipEffect](self._apply, e.TimedOut)
         self._sparse = SparseLog(log)
         self._reloading, self._sessions = False, 0
         self._running = RunningSession(0, self._sparse)
@@ -172,7 +172,7 @@ class Runtime:
         await self.changes.until(lambda: self.state is not SessionState.CLOSING, patience)
         self.calls.end()
         await self.peers.aclose()
-        self._membership.close()
+        self._machine_loop.close()
         self.event_log.close()
         # The last Segments are stored while the model ends.
         stopping = asyncio.to_thread(self.model_thread.stop, patience)
@@ -217,25 +217,19 @@ class Runtime:
         self.definition = definition_of(model)
         self._document = to_openapi(self.definition.schema)
         self.peers.tracks = tuple(self.definition.schema.tracks)
-        self._membership.enter(
-            Membership(
-                self.limits,
-                outputs=[track.name for track in self.definition.outputs],
-                inputs=list(self.definition.inputs),
-                idle_timeout=self.options.idle_timeout or self.definition.idle_timeout or 0.0,
-            )
+        self.members = Membership(
+            self.limits,
+            outputs=[track.name for track in self.definition.outputs],
+            inputs=list(self.definition.inputs),
+            idle_timeout=self.options.idle_timeout or self.definition.idle_timeout or 0.0,
         )
+        self._machine_loop.enter(self.members)
 
     def watch(self, watcher: Callable[[e.SessionTransition], None]) -> None:
         """Call `watcher`, on the loop, with every transition of the Session; it must not raise."""
         self._watchers.append(watcher)
 
     # --- state, for reading ------------------------------------------------------------------------------------------
-
-    @property
-    def members(self) -> Membership:
-        """The membership machine, for reading."""
-        return self._membership.machine
 
     @property
     def state(self) -> SessionState:
@@ -473,7 +467,7 @@ class Runtime:
 
     def dispatch(self, event: e.MembershipEvent) -> None:
         """Give an event to the membership machine and apply its effects; raises what the machine raises."""
-        self._membership.handle(event)
+        self._machine_loop.handle(event)
 
     def add_channel(self, connection: int, channel: Channel) -> None:
         """Add a channel that the Connection's client has opened."""
@@ -541,7 +535,7 @@ class Runtime:
         client = self._running.clients.get(connection)
         try:
             if effects := self.members.command_received(connection, time.monotonic()):
-                self._membership.apply(effects)
+                self._machine_loop.apply(effects)
         except IllegalTransitionError:
             client = None
         if client is None:

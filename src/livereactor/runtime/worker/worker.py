@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -18,6 +17,7 @@ import structlog
 
 from livereactor.base.changes import Changes
 from livereactor.base.errors import LivereactorError, PeerError, UnauthorizedError, UnavailableError
+from livereactor.base.machine_loop import MachineLoop
 from livereactor.base.sparse_log import SparseLog
 from livereactor.protocol import link
 from livereactor.runtime.session.service import Runtime
@@ -76,15 +76,14 @@ class Worker:
         self, runtimes: Sequence[Runtime], coordinator: Coordinator, make_link: Callable[[float], WorkerLink]
     ) -> None:
         self._coordinator = coordinator
+        self._changes = Changes()
         self._link = make_link(time.monotonic())
-        self._slots = [Slot(n, runtime, self._handle) for n, runtime in enumerate(runtimes)]
+        self._machine_loop = MachineLoop[LinkEvent, LinkEffect](self._apply, TimedOut, settled=self._changes.stir)
+        self._machine_loop.enter(self._link)
+        self._slots = [Slot(n, runtime, self._machine_loop.handle) for n, runtime in enumerate(runtimes)]
         self._started: list[Slot] = []
-        self._effects: deque[LinkEffect] = deque()
-        self._busy = False
-        self._timer: asyncio.TimerHandle | None = None
         self._socket: Socket | None = None
         self._welcomed = False  # a coordinator has taken this process once
-        self._changes = Changes()
         self._quit: asyncio.Future[str | None]
         self._sparse = SparseLog(log)
 
@@ -101,7 +100,7 @@ class Worker:
         work = [loop.create_task(self._load(), name="load"), loop.create_task(self._dial(), name="link")]
         for task in work:
             task.add_done_callback(self._stopped)
-        self._arm()
+        self._machine_loop.arm()
         try:
             failure = await self._quit
         finally:
@@ -111,7 +110,7 @@ class Worker:
 
     def drain(self, grace: float) -> None:
         """Let running Sessions go on for up to `grace` seconds, accept no new one, then end."""
-        self._handle(DrainRequested(grace))
+        self._machine_loop.handle(DrainRequested(grace))
 
     # --- the link ------------------------------------------------------------------------------------------------
 
@@ -137,7 +136,7 @@ class Worker:
     async def _serve(self, socket: Socket, away: _Away) -> None:
         self._socket = socket
         try:
-            self._handle(SocketOpened())
+            self._machine_loop.handle(SocketOpened())
             async for frame in socket.frames():
                 if isinstance(frame, PeerError):
                     self._not_understood(frame)
@@ -147,10 +146,10 @@ class Worker:
                     away.over()
                 if isinstance(frame, link.Refused):
                     self._sparse.warning("refused", apart=frame.code, code=frame.code, reason=frame.message)
-                self._handle(frame)
+                self._machine_loop.handle(frame)
         finally:
             self._socket = None
-            self._handle(SocketClosed())
+            self._machine_loop.handle(SocketClosed())
             await socket.aclose()
 
     def _not_understood(self, error: PeerError) -> None:
@@ -158,29 +157,9 @@ class Worker:
             raise WrongPlaceError(f"{self._coordinator.url} is no livereactor coordinator ({error.message})")
         self._sparse.warning("frame not understood", reason=error.message)
 
-    # --- the machine ---------------------------------------------------------------------------------------------
+    # --- effects -------------------------------------------------------------------------------------------------
 
-    def _handle(self, event: LinkEvent) -> None:
-        """Give the link an event and apply its effects; effects of events that these cause come afterwards."""
-        self._effects.extend(self._link.handle(event, time.monotonic()))
-        if self._busy:
-            return
-        self._busy = True
-        try:
-            while self._effects:
-                self._do(self._effects.popleft())
-        finally:
-            self._busy = False
-        self._arm()
-        self._changes.stir()
-
-    def _do(self, effect: LinkEffect) -> None:
-        try:
-            self._apply_one(effect)
-        except Exception:  # a bug of ours: what is behind it must still happen
-            log.exception("effect failed", effect=type(effect).__name__)
-
-    def _apply_one(self, effect: LinkEffect) -> None:
+    def _apply(self, effect: LinkEffect) -> None:
         match effect:
             case Send(frame=frame):
                 self._send(frame)
@@ -222,17 +201,6 @@ class Worker:
         figures = [slot.figures() for slot in self._slots]
         return {name: float(sum(each[name] for each in figures)) for name in figures[0]}
 
-    def _arm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        deadline = self._link.deadline()
-        loop = asyncio.get_running_loop()
-        self._timer = None if deadline is None else loop.call_at(deadline, self._wake)
-
-    def _wake(self) -> None:
-        self._timer = None
-        self._handle(TimedOut())
-
     # --- loading and the end -------------------------------------------------------------------------------------
 
     async def _load(self) -> None:
@@ -242,10 +210,10 @@ class Worker:
             self._started.append(slot)
             await slot.runtime.start()
             async for progress in slot.runtime.loading():
-                self._handle(LoadProgressed((done + progress.fraction) / total, progress.text))
+                self._machine_loop.handle(LoadProgressed((done + progress.fraction) / total, progress.text))
             if not slot.runtime.is_loaded:
                 return  # the link knows, and ends this process
-        self._handle(AllLoaded())
+        self._machine_loop.handle(AllLoaded())
 
     def _stopped(self, task: asyncio.Task[None]) -> None:
         """End the process with the error of a task that failed."""
@@ -253,8 +221,7 @@ class Worker:
             self._quit.set_exception(error)
 
     async def _end(self, work: Sequence[asyncio.Task[None]]) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        self._machine_loop.close()
         if self._socket is not None:
             await self._socket.flush(FLUSH)
         for task in work:
