@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from livereactor import errors
     from livereactor.base.errors import CommandError
+    from livereactor.client._sync.generated.reactor import SyncReactor
     from livereactor.client.errors import ReactorError
     from livereactor.client.files.download import download_clip
     from livereactor.client.http.credentials import fetch_jwt
     from livereactor.client.reactor import Reactor
-    from livereactor.client._sync.generated.reactor import SyncReactor
     from livereactor.client.tracks import devices
     from livereactor.client.types import FileRef, Status
     from livereactor.media.frames import Frame

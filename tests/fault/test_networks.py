@@ -240,7 +240,7 @@ async def test_packets_that_overtake_each_other_hold_nothing_up(
 async def test_a_viewer_far_away_on_300_kbit_gets_a_small_picture_in_time_and_the_other_all_of_its(
     places: Places, server: Program, clients: Callable[[str], Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One encode is shared; the slow one has a rung of its own (`runtime/outputs/quality_layers.py`)."""
+    """One encode is shared; the slow one has a layer of its own (`runtime/outputs/quality_layers.py`)."""
     places.wire.become(WIDE)
     async with AsyncExitStack() as stack:
         with places.server.inside():  # beside the server: no wire in between

@@ -21,7 +21,7 @@ from livereactor.runtime.recording import clips as clipping
 from livereactor.runtime.recording import pictures
 from livereactor.runtime.recording import uploader as storing
 from livereactor.runtime.recording.clips import Clips
-from livereactor.runtime.recording.muxer import Filming
+from livereactor.runtime.recording.muxer import Muxer
 from livereactor.runtime.recording.spool import Spool
 from livereactor.runtime.recording.thread import RecordingThread
 from tests.integration.rig import Caller, Served, serving
@@ -101,13 +101,13 @@ async def test_a_disk_that_fills_up_leaves_what_was_stored(monkeypatch: pytest.M
 
 async def test_a_slow_recorder_drops_and_viewers_see_on(monkeypatch: pytest.MonkeyPatch) -> None:
     go_on = threading.Event()
-    show = Filming.show
+    show = Muxer.show
 
-    def slow(self: Filming, shown: Any) -> None:
+    def slow(self: Muxer, shown: Any) -> None:
         go_on.wait(20)
         show(self, shown)
 
-    monkeypatch.setattr(Filming, "show", slow)
+    monkeypatch.setattr(Muxer, "show", slow)
     async with serving(Counted, options=RECORDED) as served:
         caller = await streaming(served)
         await watched_for(caller, 2.0)

@@ -38,7 +38,7 @@ class KeyGate:
         """The viewer cannot go on; asked for again only after a key Frame has gone."""
         self._wish = self._wish or not self._asked
 
-    def take_wish(self) -> bool:
+    def take_key_request(self) -> bool:
         """Whether a key Frame is to be asked for now; True once per wish."""
         wish, self._wish = self._wish, False
         self._asked = self._asked or wish

@@ -46,7 +46,7 @@ class Run:
             self.shown.append(served)
 
     def wish(self) -> None:
-        if self.feed.take_wish(self.now):
+        if self.feed.take_key_request(self.now):
             self.wishes += 1
 
 
@@ -129,14 +129,14 @@ def test_in_the_good_case_every_request_serves_its_frame() -> None:
 def test_a_viewer_that_comes_gets_nothing_before_a_key_frame_and_wishes_for_one_once() -> None:
     feed = Feed()
     feed.want_key()
-    assert feed.take_wish(0.0)
-    assert not feed.take_wish(0.5)
+    assert feed.take_key_request(0.0)
+    assert not feed.take_key_request(0.5)
     assert feed.offer(frame(5), 0.5) is None
     assert feed.offer(frame(6, key=True), 0.6) == 1
     served = feed.serve(1, key_wanted=True, now=0.6)
     assert served is not None
     assert served.number == 6
-    assert not feed.take_wish(5.0)
+    assert not feed.take_key_request(5.0)
 
 
 def test_when_every_second_request_is_lost_an_extra_one_serves_the_key_frame_however_late() -> None:

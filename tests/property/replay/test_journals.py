@@ -11,18 +11,18 @@ from hypothesis import strategies as st
 
 from livereactor.runtime.replay.journal_format import (
     PIECE_BYTES,
-    Commanded,
-    Cut,
-    Ended,
+    ClientJoined,
+    ClientLeft,
+    CommandRan,
     Entry,
-    FileOf,
-    Given,
-    Header,
-    Joined,
+    FileDigest,
+    FileUploaded,
+    JournalCut,
+    JournalEnd,
     JournalError,
-    Left,
-    Shown,
-    Wanted,
+    JournalHeader,
+    OutputsWanted,
+    PictureDigest,
     line_of,
     pieces_of,
     read_journal,
@@ -39,25 +39,25 @@ OBJECT = st.dictionaries(TEXT, JSON, max_size=3)
 ROLE = st.sampled_from(["owner", "viewer"])
 CLIENT = st.integers(0, 9999)
 MOMENT = st.floats(0, 1e10)
-FILE = st.builds(FileOf, name=TEXT, mime_type=TEXT, size=st.integers(0, 2**40), digest=TEXT)
+FILE = st.builds(FileDigest, name=TEXT, mime_type=TEXT, size=st.integers(0, 2**40), digest=TEXT)
 WHAT = st.one_of(
     st.builds(
-        Commanded,
+        CommandRan,
         command=TEXT,
         arguments=OBJECT,
         files=st.dictionaries(TEXT, FILE, max_size=2),
         client=CLIENT,
         role=ROLE,
     ),
-    st.builds(Joined, client=CLIENT, role=ROLE, joined_at=MOMENT),
-    st.builds(Left, client=CLIENT, role=ROLE, joined_at=MOMENT),
-    st.builds(Wanted, tracks=st.lists(TEXT, max_size=3).map(tuple)),
-    st.builds(Given, upload_id=TEXT, file=FILE),
-    st.builds(Shown, track=TEXT, digest=TEXT),
-    st.builds(Ended, failed=st.booleans()),
+    st.builds(ClientJoined, client=CLIENT, role=ROLE, joined_at=MOMENT),
+    st.builds(ClientLeft, client=CLIENT, role=ROLE, joined_at=MOMENT),
+    st.builds(OutputsWanted, tracks=st.lists(TEXT, max_size=3).map(tuple)),
+    st.builds(FileUploaded, upload_id=TEXT, file=FILE),
+    st.builds(PictureDigest, track=TEXT, digest=TEXT),
+    st.builds(JournalEnd, failed=st.booleans()),
 )
 HEADER = st.builds(
-    Header,
+    JournalHeader,
     session=TEXT,
     started_us=st.integers(0, 2**60),
     model=TEXT,
@@ -79,7 +79,7 @@ ENTRIES = st.lists(st.tuples(st.integers(0, 10**6), st.floats(0, 1e6), st.boolea
 
 
 @given(HEADER, ENTRIES)
-def test_a_journal_is_read_as_it_was_written(header: Header, entries: list[Entry]) -> None:
+def test_a_journal_is_read_as_it_was_written(header: JournalHeader, entries: list[Entry]) -> None:
     journal = read_journal(b"".join(pieces_of(map(line_of, [header, *entries]))))
     assert journal.header == header
     assert list(journal.entries) == entries
@@ -87,7 +87,9 @@ def test_a_journal_is_read_as_it_was_written(header: Header, entries: list[Entry
 
 
 @given(HEADER, ENTRIES, st.data())
-def test_a_torn_journal_is_read_up_to_its_last_whole_line(header: Header, entries: list[Entry], data: Any) -> None:
+def test_a_torn_journal_is_read_up_to_its_last_whole_line(
+    header: JournalHeader, entries: list[Entry], data: Any
+) -> None:
     lines = list(map(line_of, [header, *entries]))
     at = data.draw(st.integers(len(lines[0]), sum(map(len, lines))))
     journal = read_journal(b"".join(lines)[:at])
@@ -98,7 +100,7 @@ def test_a_torn_journal_is_read_up_to_its_last_whole_line(header: Header, entrie
 
 
 @given(HEADER, ENTRIES.filter(lambda entries: len(entries) > 2), st.data())
-def test_nothing_behind_a_gap_is_replayed(header: Header, entries: list[Entry], data: Any) -> None:
+def test_nothing_behind_a_gap_is_replayed(header: JournalHeader, entries: list[Entry], data: Any) -> None:
     gone = data.draw(st.integers(1, len(entries) - 2))
     journal = read_journal(b"".join(map(line_of, [header, *entries[:gone], *entries[gone + 1 :]])))
     assert list(journal.entries) == entries[:gone]
@@ -112,7 +114,7 @@ def test_what_is_no_journal_is_refused(data: bytes) -> None:
 
 
 @given(HEADER, st.binary(min_size=1, max_size=40).filter(lambda line: b"\n" not in line))
-def test_a_line_that_is_none_is_named_without_what_stands_in_it(header: Header, line: bytes) -> None:
+def test_a_line_that_is_none_is_named_without_what_stands_in_it(header: JournalHeader, line: bytes) -> None:
     with pytest.raises(JournalError, match="line 2 of the journal is damaged"):
         read_journal(line_of(header) + line + b"\n")
 
@@ -131,13 +133,13 @@ def test_pieces_hold_whole_lines_and_are_bounded(lengths: list[int]) -> None:
 @given(HEADER, st.lists(st.tuples(st.integers(0, 40), st.floats(0, 60)), max_size=8), st.integers(0, 60))
 @settings(max_examples=200)
 def test_times_of_steps_go_forward_and_pass_through_what_is_known(
-    header: Header, gaps: list[tuple[int, float]], more: int
+    header: JournalHeader, gaps: list[tuple[int, float]], more: int
 ) -> None:
     step, at, entries = 0, 0.0, list[Entry]()
     for number, (steps, seconds) in enumerate(gaps, start=1):
         step, at = step + steps + 1, at + seconds + 0.001 * (steps + 1)
-        entries.append(Entry(n=number, step=step, at=at, what=Shown(track="main_video", digest="")))
-    entries.append(Entry(n=len(entries) + 1, step=step + more, at=at, what=Ended()))
+        entries.append(Entry(n=number, step=step, at=at, what=PictureDigest(track="main_video", digest="")))
+    entries.append(Entry(n=len(entries) + 1, step=step + more, at=at, what=JournalEnd()))
     journal = read_journal(b"".join(map(line_of, [header, *entries])))
     times = step_times(journal)
     assert len(times) == journal.steps + 2
@@ -147,10 +149,10 @@ def test_times_of_steps_go_forward_and_pass_through_what_is_known(
 
 
 def test_a_cut_says_up_to_where_it_is_replayed() -> None:
-    header = Header(
+    header = JournalHeader(
         session="s", started_us=0, model="m", model_version="v", contract="c", generation="streamed"
     )  # fmt: skip
-    entry = Entry(n=1, step=8, at=1.0, what=Cut(why="too much"))
+    entry = Entry(n=1, step=8, at=1.0, what=JournalCut(why="too much"))
     journal = read_journal(line_of(header) + line_of(entry))
     assert journal.steps == 7
     assert journal.notices == ("not all is kept (too much): it is replayed up to step 8",)

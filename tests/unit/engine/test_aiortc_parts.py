@@ -63,7 +63,7 @@ def test_a_lost_packet_may_come_late() -> None:
     assembly = VideoAssembly(is_key)
     assert deliver(assembly, arriving) == [0]
     assert deliver(assembly, [late]) == [1, 2, 3]
-    assert not assembly.take_wish()
+    assert not assembly.take_key_request()
 
 
 def test_a_loss_is_given_up_after_a_fifth_of_a_second_until_the_next_key_frame() -> None:
@@ -71,11 +71,11 @@ def test_a_loss_is_given_up_after_a_fifth_of_a_second_until_the_next_key_frame()
     del arriving[1]
     assembly = VideoAssembly(is_key)
     assert deliver(assembly, arriving[:7]) == [0]
-    assert not assembly.take_wish()
+    assert not assembly.take_key_request()
     assert deliver(assembly, arriving[7:9]) == []
-    assert assembly.take_wish()
+    assert assembly.take_key_request()
     assert deliver(assembly, arriving[9:]) == [9]
-    assert not assembly.take_wish()
+    assert not assembly.take_key_request()
 
 
 def test_frames_that_all_come_at_once_do_not_give_up_a_loss() -> None:
@@ -89,14 +89,14 @@ def test_frames_that_all_come_at_once_do_not_give_up_a_loss() -> None:
 def test_deltas_before_any_key_frame_ask_for_one_and_are_dropped() -> None:
     assembly = VideoAssembly(is_key)
     assert deliver(assembly, packets([1], set())) == []
-    assert assembly.take_wish()
+    assert assembly.take_key_request()
 
 
 def test_what_never_ends_is_bounded() -> None:
     assembly = VideoAssembly(is_key)
     for number in range(3 * MAX_PACKETS):
         assembly.add(number & 0xFFFF, Piece(0, False, b"x"), 0.0)
-    assert assembly.take_wish()
+    assert assembly.take_key_request()
 
 
 @given(st.integers(0, 2**32), st.lists(st.integers(1, 5), min_size=5, max_size=40))
@@ -164,7 +164,7 @@ def test_the_gate_asks_once_for_each_time_it_closes() -> None:
     asked: list[bool] = []
     for frame in (encoded(1), encoded(2), encoded(3, key=True), encoded(5), encoded(6)):
         gate.admit(frame, room=True)
-        asked.append(gate.take_wish())
+        asked.append(gate.take_key_request())
     assert asked == [True, False, False, True, False]
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from livereactor.media.frames import VideoCodec
-from livereactor.runtime.outputs.fanout import Fanout, Task
-from livereactor.runtime.outputs.quality_layers import Rung
+from livereactor.runtime.outputs.fanout import EncodeTask, Fanout
+from livereactor.runtime.outputs.quality_layers import QualityLayer
 from tests.unit.outputs.fakes import VideoSink
 
 CEILING = 2_500_000
@@ -24,7 +24,7 @@ def start(*rates: int | None) -> Fanout:
     return fanout
 
 
-def carried_out(tasks: list[Task]) -> list[Task]:
+def carried_out(tasks: list[EncodeTask]) -> list[EncodeTask]:
     """As the shell does: a key frame starts its viewers."""
     for task in tasks:
         for viewer in task.viewers:
@@ -32,8 +32,8 @@ def carried_out(tasks: list[Task]) -> list[Task]:
     return tasks
 
 
-def play(fanout: Fanout, fps: float, seconds: float, *, begin: float) -> list[Task]:
-    tasks = list[Task]()
+def play(fanout: Fanout, fps: float, seconds: float, *, begin: float) -> list[EncodeTask]:
+    tasks = list[EncodeTask]()
     for number in range(round(fps * seconds)):
         tasks += carried_out(fanout.plan(fresh=True, now=begin + number / fps))
     return tasks
@@ -43,13 +43,13 @@ def test_a_slow_viewer_gets_the_low_rung_at_15_fps_and_the_other_all_frames() ->
     fanout = start(8_000_000, 300_000)
     play(fanout, 30, 1, begin=0.1)
     tasks = play(fanout, 30, 2, begin=1.1)
-    main = [task for task in tasks if task.stream.rung is Rung.MAIN]
-    low = [task for task in tasks if task.stream.rung is Rung.LOW]
+    main = [task for task in tasks if task.stream.layer is QualityLayer.MAIN]
+    low = [task for task in tasks if task.stream.layer is QualityLayer.LOW]
     assert len(main) == 60
     assert len(low) == pytest.approx(30, abs=1)
     assert {task.bps for task in main} == {CEILING}
     assert {task.bps for task in low} == {300_000}
-    assert fanout.left_out == 0, "the low rung's own pace is no want of bits"
+    assert fanout.left_out == 0, "the low layer's own pace is no want of bits"
     assert all(len(task.viewers) == 1 for task in tasks)
 
 
@@ -58,15 +58,15 @@ def test_the_low_rung_starts_with_a_key_frame_by_its_own_deadline() -> None:
     at = fanout.deadline() or 0.0
     assert at == 0.5
     (task,) = fanout.plan(fresh=False, now=at)
-    assert (task.stream.rung, task.key, task.bps) == (Rung.LOW, True, 300_000)
+    assert (task.stream.layer, task.key, task.bps) == (QualityLayer.LOW, True, 300_000)
 
 
 def test_the_last_picture_of_a_model_that_stops_reaches_the_low_rung_too() -> None:
     fanout = start(8_000_000, 300_000)
     carried_out(fanout.plan(fresh=False, now=0.5))
-    assert [task.stream.rung for task in carried_out(fanout.plan(fresh=True, now=0.51))] == [Rung.MAIN]
+    assert [task.stream.layer for task in carried_out(fanout.plan(fresh=True, now=0.51))] == [QualityLayer.MAIN]
     assert fanout.deadline() == pytest.approx(0.56)
-    assert [task.stream.rung for task in fanout.plan(fresh=False, now=fanout.deadline() or 0)] == [Rung.LOW]
+    assert [task.stream.layer for task in fanout.plan(fresh=False, now=fanout.deadline() or 0)] == [QualityLayer.LOW]
     assert fanout.deadline() is None
 
 
@@ -110,9 +110,9 @@ def test_cleared_viewers_get_nothing_more() -> None:
     assert fanout.plan(fresh=True, now=0.2) == []
 
 
-def spending(fanout: Fanout, kbit: int, seconds: float, *, begin: float) -> list[Task]:
+def spending(fanout: Fanout, kbit: int, seconds: float, *, begin: float) -> list[EncodeTask]:
     """30 pictures a second, of which those that are encoded cost so much each."""
-    tasks = list[Task]()
+    tasks = list[EncodeTask]()
     for number in range(round(30 * seconds)):
         now = begin + number / 30
         for task in carried_out(fanout.plan(fresh=True, now=now)):
@@ -140,7 +140,7 @@ def test_a_viewer_on_its_way_to_the_low_rung_does_not_hold_the_others() -> None:
     fanout = start(10_000_000, 300_000)
     tasks = spending(fanout, 80, 0.4, begin=0.1)
     assert len(tasks) == 12
-    assert all(task.stream.rung is Rung.MAIN for task in tasks)
+    assert all(task.stream.layer is QualityLayer.MAIN for task in tasks)
 
 
 @pytest.mark.parametrize(("bps", "is_recordable"), [(8_000_000, True), (1_600_000, True), (1_400_000, False)])

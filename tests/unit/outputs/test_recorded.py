@@ -11,7 +11,7 @@ import pytest
 from livereactor.media.frames import Sound, VideoCodec
 from livereactor.runtime.interfaces import OutputDeclaration
 from livereactor.runtime.outputs.outputs import SOUND_LAG, Outputs
-from livereactor.runtime.recording.tap import Played, Shown, Tap
+from livereactor.runtime.outputs.tap import PlayedSound, ShownPicture, Tap
 from tests.unit.outputs.fakes import TIMEOUT, AudioSink, VideoSink, frame
 
 SILENT = [OutputDeclaration("main_video", "video", 30, 64, 48)]
@@ -42,9 +42,9 @@ def emit(outputs: Outputs, shade: int) -> None:
     outputs.emit({"main_video": [frame(shade)]}, step_seconds=0.01)
 
 
-def taken(tap: Tap) -> Shown:
+def taken(tap: Tap) -> ShownPicture:
     item = tap.take(TIMEOUT)
-    assert isinstance(item, Shown)
+    assert isinstance(item, ShownPicture)
     return item
 
 
@@ -122,11 +122,11 @@ def test_sound_is_recorded_as_it_is_played_and_beside_its_picture() -> None:
     outputs.resume("voice", 1)
     tone = np.full((4800, 1), 1000, np.int16)
     outputs.emit({"main_video": [frame(1)], "voice": Sound(tone, 48_000)}, step_seconds=0.01)
-    shown, heard = None, list[Played]()
+    shown, heard = None, list[PlayedSound]()
     while sum(np.count_nonzero(each.samples) for each in heard) < 4800 or shown is None:
         item = tap.take(TIMEOUT)
-        assert isinstance(item, Shown | Played)
-        if isinstance(item, Shown):
+        assert isinstance(item, ShownPicture | PlayedSound)
+        if isinstance(item, ShownPicture):
             shown = item
         else:
             heard.append(item)

@@ -8,12 +8,12 @@ from typing import Any, cast
 import pytest
 
 from livereactor.runtime.interfaces import JournalStoppedError
-from livereactor.runtime.recording.journal_sink import JournalBeside
+from livereactor.runtime.recording.journal_sink import RecordingJournalSink
 from livereactor.runtime.recording.media_clock import MediaClock
-from livereactor.runtime.recording.uploader import Storing
+from livereactor.runtime.recording.uploader import Uploader
 
 
-class Stored:
+class StoredSegment:
     """Stands for what stores."""
 
     def __init__(self) -> None:
@@ -28,8 +28,8 @@ def at_once(work: Callable[..., None], *arguments: object) -> None:
 
 
 async def test_a_journal_that_is_stopped_takes_nothing_and_nobody_waits_for_it() -> None:
-    stored = Stored()
-    journal = JournalBeside("rec", MediaClock(), cast(Storing, stored), at_once)
+    stored = StoredSegment()
+    journal = RecordingJournalSink("rec", MediaClock(), cast(Uploader, stored), at_once)
     journal.opened()
     journal.put("journal-00000.jsonl", b"{}")
     journal.stop()

@@ -19,11 +19,11 @@ from livereactor.media.frames import EncodedFrame, Pixels, VideoCodec
 from livereactor.media.presets import Preset
 from livereactor.media.segments import Segmenter
 from livereactor.probes.barcode import Code, draw, read
+from livereactor.runtime.outputs.tap import PlayedSound, ShownPicture
 from livereactor.runtime.recording.media_clock import MediaClock
-from livereactor.runtime.recording.muxer import Closed, Filming
+from livereactor.runtime.recording.muxer import ClosedSegment, Muxer
 from livereactor.runtime.recording.options import RecorderOptions
 from livereactor.runtime.recording.spool import Spool
-from livereactor.runtime.recording.tap import Played, Shown
 
 BEGAN = 1000.0
 FPS = 30
@@ -31,13 +31,13 @@ DEFAULT = RecorderOptions()
 
 
 class Rig:
-    """A recording whose clock is turned by hand."""
+    """A recording origin clock is turned by hand."""
 
     def __init__(self, *, keep: float = 330.0, sound: bool = False, options: RecorderOptions = DEFAULT) -> None:
         self.spool, self.clock = Spool(), MediaClock()
         self.clock.run(True, BEGAN)
-        self.begun, self.closed = list[Segmenter](), list[Closed]()
-        self.filming = Filming(
+        self.begun, self.closed = list[Segmenter](), list[ClosedSegment]()
+        self.muxer = Muxer(
             self.spool,
             self.clock,
             SoundLine(48_000, 1) if sound else None,
@@ -54,9 +54,9 @@ class Rig:
         for number in range(count):
             self.count += 1
             pixels = picture(self.count, size)
-            wants = self.filming.wants_key or (key and not number)
+            wants = self.muxer.wants_key or (key and not number)
             encoded = self.encoded(pixels, key=wants) if shared else None
-            self.filming.show(Shown(self.now, pixels, FPS, encoded))
+            self.muxer.show(ShownPicture(self.now, pixels, FPS, encoded))
             self.now += 1 / FPS
 
     def encoded(self, pixels: Pixels, *, key: bool = False) -> EncodedFrame:
@@ -65,13 +65,13 @@ class Rig:
     def pause(self, seconds: float) -> None:
         """Nothing new is shown for a while, and the thread is woken when it asks to be."""
         until = self.now + seconds
-        while (rest := self.filming.hold_in(self.now)) is not None and self.now + rest < until:
+        while (rest := self.muxer.hold_in(self.now)) is not None and self.now + rest < until:
             self.now += rest + 1e-6  # a float's rounding short of its time is not its time
-            self.filming.hold(self.now)
+            self.muxer.hold(self.now)
         self.now = until
 
     def clip(self, start: float, end: float) -> bytes:
-        excerpt = self.filming.excerpt(*ticks(start, end), self.now)
+        excerpt = self.muxer.excerpt(*ticks(start, end), self.now)
         head, bodies = cut(excerpt, *ticks(start, end)).flat()
         return head + b"".join(bodies)
 
@@ -123,20 +123,20 @@ def numbers(data: bytes) -> list[int]:
 def test_what_is_finished_holds_no_picture(rig: Rig) -> None:
     pixels = picture(1)
     held = weakref.ref(pixels)
-    rig.filming.show(Shown(rig.now, pixels, FPS, None))
+    rig.muxer.show(ShownPicture(rig.now, pixels, FPS, None))
     del pixels
     assert held() is not None  # it may have to be given again
-    rig.filming.finish(rig.now + 1.0)
+    rig.muxer.finish(rig.now + 1.0)
     assert held() is None
 
 
 def test_own_pictures_make_segments_of_a_second(rig: Rig) -> None:
     rig.show(95)
-    rig.filming.finish(rig.now)
+    rig.muxer.finish(rig.now)
     assert [each.segment for each in rig.closed] == [0, 1, 2, 3]
     assert [each.seconds for each in rig.closed[:3]] == pytest.approx([1.033] * 3, abs=0.04)
     assert numbers(rig.film()) == list(range(1, 96))
-    assert rig.filming.pictures.encoded == 95
+    assert rig.muxer.pictures.encoded == 95
 
 
 @pytest.mark.parametrize("shared", [False, True])
@@ -146,7 +146,7 @@ def test_segments_are_as_long_as_the_operator_wants(
 ) -> None:
     rig = rig_of(RecorderOptions(segment_seconds=seconds))
     rig.show(round(2.5 * seconds * FPS), shared=shared)
-    rig.filming.finish(rig.now)
+    rig.muxer.finish(rig.now)
     assert [each.seconds for each in rig.closed] == pytest.approx([seconds, seconds, seconds / 2], abs=0.1)
 
 
@@ -154,7 +154,7 @@ def test_a_pause_does_not_make_short_segments_long(rig_of: Callable[[RecorderOpt
     rig = rig_of(RecorderOptions(segment_seconds=0.5))
     rig.show(5)
     rig.pause(2.0)
-    rig.filming.finish(rig.now)
+    rig.muxer.finish(rig.now)
     assert max(each.seconds for each in rig.closed) < 0.7
 
 
@@ -166,7 +166,7 @@ def test_pictures_of_every_preset_stand_in_one_track_with_those_of_viewers(
     rig.show(20)
     rig.show(40, shared=True, key=True)
     rig.show(20)
-    assert rig.filming.pictures.shared == 40
+    assert rig.muxer.pictures.shared == 40
     assert numbers(rig.clip(0.2, 2.5)) == list(range(7, 76))
 
 
@@ -174,23 +174,23 @@ def test_quality_costs_bytes(rig_of: Callable[[RecorderOptions], Rig]) -> None:
     noise, sizes = np.random.default_rng(6).integers(100, 120, (192, 320, 3), np.uint8), list[int]()
     for quality in (18, 30):
         rig = rig_of(RecorderOptions(video_quality=quality))
-        rig.filming.show(Shown(rig.now, noise, FPS, None))
-        rig.filming.finish(rig.now + 1 / FPS)
+        rig.muxer.show(ShownPicture(rig.now, noise, FPS, None))
+        rig.muxer.finish(rig.now + 1 / FPS)
         sizes.append(rig.closed[0].size)
     assert sizes[0] > 1.5 * sizes[1]
 
 
 def test_own_pictures_have_a_key_frame_each_half_second_so_that_clips_have_short_heads(rig: Rig) -> None:
     rig.show(3 * FPS)
-    excerpt = rig.filming.excerpt(0, 3 * 90_000, rig.now)
+    excerpt = rig.muxer.excerpt(0, 3 * 90_000, rig.now)
     keys = np.flatnonzero(excerpt.pictures.key)
     assert keys.tolist() == list(range(0, 3 * FPS, FPS // 2))
 
 
 def test_what_viewers_got_is_taken_as_it_is(rig: Rig) -> None:
     rig.show(95, shared=True)
-    rig.filming.finish(rig.now)
-    assert (rig.filming.pictures.shared, rig.filming.pictures.encoded) == (95, 0)
+    rig.muxer.finish(rig.now)
+    assert (rig.muxer.pictures.shared, rig.muxer.pictures.encoded) == (95, 0)
     assert [each.segment for each in rig.closed] == [0, 1, 2, 3]
     assert numbers(rig.film()) == list(range(1, 96))
 
@@ -200,32 +200,32 @@ def test_viewers_come_and_go_and_no_picture_is_missing(rig: Rig) -> None:
     rig.show(50, shared=True, key=True)
     rig.show(25)
     rig.show(25, shared=True)  # goes on with what came meanwhile: taken from the next key frame on
-    rig.filming.finish(rig.now)
+    rig.muxer.finish(rig.now)
     assert len(rig.begun) == 1
     assert numbers(rig.film()) == list(range(1, 121))
-    assert rig.filming.pictures.shared >= 70
+    assert rig.muxer.pictures.shared >= 70
 
 
 def test_a_gap_in_what_viewers_got_is_bridged_until_a_key_frame(rig: Rig) -> None:
     rig.show(10, shared=True)
     rig.encoded(picture(0))  # dropped on its way here
     rig.show(1, shared=False)
-    assert not rig.filming.wants_key
+    assert not rig.muxer.wants_key
     late = rig.encoded(picture(12))
-    rig.filming.show(Shown(rig.now, picture(12), FPS, late))
-    assert rig.filming.wants_key
+    rig.muxer.show(ShownPicture(rig.now, picture(12), FPS, late))
+    assert rig.muxer.wants_key
     rig.count, rig.now = 12, rig.now + 1 / FPS
     rig.show(10, shared=True)
-    rig.filming.finish(rig.now)
+    rig.muxer.finish(rig.now)
     assert numbers(rig.film()) == list(range(1, 23))
 
 
 def test_another_size_is_fitted_into_the_first(rig: Rig) -> None:
     rig.show(20, shared=True)
     rig.show(20, shared=True, size=(640, 384))
-    rig.filming.finish(rig.now)
+    rig.muxer.finish(rig.now)
     assert numbers(rig.film()) == list(range(1, 41))
-    assert rig.filming.pictures.encoded == 20
+    assert rig.muxer.pictures.encoded == 20
     with av.open(io.BytesIO(rig.film()), "r") as container:
         assert {(cast(Any, frame).width, cast(Any, frame).height) for frame in container.decode(video=0)} == {
             (320, 192)
@@ -268,11 +268,11 @@ def test_a_clip_that_ends_in_a_pause_shows_the_held_picture_to_its_end(rig: Rig)
 def test_the_recording_stands_still_while_no_step_runs(rig: Rig) -> None:
     rig.show(30)
     rig.clock.run(False, rig.now)
-    assert rig.filming.hold_in(rig.now + 100) is None
+    assert rig.muxer.hold_in(rig.now + 100) is None
     rig.now += 600
     rig.clock.run(True, rig.now)
     rig.show(30)
-    assert rig.filming.finish(rig.now) == pytest.approx(2.0, abs=0.05)
+    assert rig.muxer.finish(rig.now) == pytest.approx(2.0, abs=0.05)
 
 
 @pytest.mark.parametrize("shared", [False, True])
@@ -282,7 +282,7 @@ def test_a_clip_is_cut_to_the_picture_while_the_recording_goes_on(rig: Rig, shar
     assert numbers(data) == list(range(46, 76))
     assert shown(data)[0][0] == 0.0
     rig.show(20, shared=shared)
-    rig.filming.finish(rig.now)
+    rig.muxer.finish(rig.now)
     assert numbers(rig.film()) == list(range(1, 121))
 
 
@@ -300,7 +300,7 @@ def test_what_no_clip_needs_any_more_goes_when_it_is_stored() -> None:
 def test_the_tail_follows_what_is_stored() -> None:
     rig = Rig()
     rig.show(75)
-    tail = rig.filming.tail(rig.now)
+    tail = rig.muxer.tail(rig.now)
     assert tail is not None
     data = rig.film() + tail.read()
     assert numbers(data) == list(range(1, 75))
@@ -313,9 +313,9 @@ def test_silence_is_recorded_where_nothing_is_played() -> None:
     tone = (np.sin(np.arange(4800) * 2 * np.pi * 500 / 48_000) * 9000).astype(np.int16)
     for tenth in range(30):
         if not 10 <= tenth < 20:
-            rig.filming.play(Played(rig.now, tone[:, None]))
+            rig.muxer.play(PlayedSound(rig.now, tone[:, None]))
         rig.show(3)
-    rig.filming.finish(rig.now)
+    rig.muxer.finish(rig.now)
     with av.open(io.BytesIO(rig.film()), "r") as container:
         sound = np.concatenate([cast(Any, frame).to_ndarray() for frame in container.decode(audio=0)], axis=1)[0]
     loud = [np.abs(sound[at : at + 4800]).mean() > 0.01 for at in range(0, 144_000 - 4800, 4800)]

@@ -16,7 +16,7 @@ from livereactor.runtime.replay.finding import (
     journal_in,
     kept_journal,
 )
-from livereactor.runtime.replay.journal_format import FileOf, JournalError, digest_of
+from livereactor.runtime.replay.journal_format import FileDigest, JournalError, digest_of
 
 
 async def put(blobs: MemoryBlobs, key: str, data: bytes) -> None:
@@ -94,8 +94,8 @@ def test_a_file_is_found_by_what_is_in_it(tmp_path: Path) -> None:
     (tmp_path / "b").write_bytes(b"456")
     (tmp_path / "a").write_bytes(b"123")
     (tmp_path / "sub").mkdir()
-    assert files_in(tmp_path)(FileOf(name="../x", mime_type="", size=3, digest=digest_of(b"456"))) == b"456"
+    assert files_in(tmp_path)(FileDigest(name="../x", mime_type="", size=3, digest=digest_of(b"456"))) == b"456"
     with pytest.raises(NoFileError, match=r"'x' \(3 bytes\).*--files"):
-        files_in(tmp_path)(FileOf(name="x", mime_type="", size=3, digest=digest_of(b"789")))
+        files_in(tmp_path)(FileDigest(name="x", mime_type="", size=3, digest=digest_of(b"789")))
     with pytest.raises(NoFileError):
-        files_in(None)(FileOf(name="x", mime_type="", size=3, digest=digest_of(b"789")))
+        files_in(None)(FileDigest(name="x", mime_type="", size=3, digest=digest_of(b"789")))

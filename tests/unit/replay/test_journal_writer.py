@@ -10,16 +10,16 @@ from structlog.testing import capture_logs
 
 from livereactor.runtime.interfaces import JournalStoppedError
 from livereactor.runtime.replay import journal_writer
-from livereactor.runtime.replay.journal_format import Commanded, Cut, Ended, Header, Wanted
+from livereactor.runtime.replay.journal_format import CommandRan, JournalCut, JournalEnd, JournalHeader, OutputsWanted
 from livereactor.runtime.replay.journal_writer import JournalWriter
 from tests.tools.journals import Kept
 
-HEADER = Header(session="ses_1", started_us=0, model="m", model_version="v", contract="c", generation="streamed")
+HEADER = JournalHeader(session="ses_1", started_us=0, model="m", model_version="v", contract="c", generation="streamed")
 PATIENCE = 30.0  # seconds for what takes a moment on an idle machine
 
 
-def wanted() -> Wanted:
-    return Wanted(tracks=())
+def wanted() -> OutputsWanted:
+    return OutputsWanted(tracks=())
 
 
 class Waking(Kept):
@@ -40,10 +40,10 @@ def test_a_second_after_it_happened_it_is_kept() -> None:
     writer.note(1, wanted)
     assert kept.came.wait(PATIENCE)
     assert [each.what for each in kept.read().entries] == [wanted()]
-    writer.note(2, lambda: Ended())
+    writer.note(2, lambda: JournalEnd())
     writer.close()
     assert list(kept.pieces) == ["journal-00000.jsonl", "journal-00001.jsonl"]
-    assert kept.read().end == Ended()
+    assert kept.read().end == JournalEnd()
 
 
 def test_nothing_is_kept_before_the_first_picture_and_all_of_it_then() -> None:
@@ -51,9 +51,9 @@ def test_nothing_is_kept_before_the_first_picture_and_all_of_it_then() -> None:
     writer = JournalWriter(HEADER, kept)
     writer.note(1, wanted)
     kept.begin()
-    writer.note(1, lambda: Ended())
+    writer.note(1, lambda: JournalEnd())
     writer.close()
-    assert [each.what for each in kept.read().entries] == [wanted(), Ended()]
+    assert [each.what for each in kept.read().entries] == [wanted(), JournalEnd()]
     assert kept.read().entries[0].at == 0
 
 
@@ -63,7 +63,7 @@ def test_before_the_first_picture_lines_wait_and_not_what_they_are_made_of() -> 
     class File:
         """Stands for an upload."""
 
-        def what(self) -> Wanted:
+        def what(self) -> OutputsWanted:
             made.set()
             return wanted()
 
@@ -104,7 +104,7 @@ def test_lines_that_wait_for_the_first_picture_are_bounded(monkeypatch: pytest.M
             break
     kept.begin()
     writer.close()
-    assert [type(each.what) for each in kept.read().entries] == [Wanted, Wanted, Cut]
+    assert [type(each.what) for each in kept.read().entries] == [OutputsWanted, OutputsWanted, JournalCut]
 
 
 def test_where_nothing_is_recorded_any_more_the_journal_ends_without_a_word() -> None:
@@ -151,10 +151,10 @@ def test_what_happens_faster_than_it_can_be_written_is_cut_and_told(monkeypatch:
     writer.close()
     journal = kept.read()
     assert [(each.step, type(each.what)) for each in journal.entries] == [
-        (1, Wanted),
-        (2, Wanted),
-        (3, Wanted),
-        (4, Cut),
+        (1, OutputsWanted),
+        (2, OutputsWanted),
+        (3, OutputsWanted),
+        (4, JournalCut),
     ]
     assert journal.notices == (
         "not all is kept (more happened at once than could be written down): it is replayed up to step 4",
@@ -171,14 +171,14 @@ def test_a_journal_ends_at_its_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     for step in (7, 8):
         writer.note(step, wanted)
     writer.close()
-    assert [(each.step, type(each.what)) for each in kept.read().entries] == [(1, Wanted), (7, Cut)]
+    assert [(each.step, type(each.what)) for each in kept.read().entries] == [(1, OutputsWanted), (7, JournalCut)]
 
 
 def test_pieces_are_bounded_whatever_a_command_holds() -> None:
     kept = Kept()
     writer = JournalWriter(HEADER, kept)
     for length in (10, 200_000, 10, 60_000, 60_000):
-        call = Commanded(command="say", arguments={"text": "x" * length}, client=1001)
+        call = CommandRan(command="say", arguments={"text": "x" * length}, client=1001)
         writer.note(1, lambda call=call: call)
     writer.close()
     assert [len(data) // 10_000 for data in kept.pieces.values()] == [0, 20, 6, 6]
@@ -194,7 +194,7 @@ def test_a_sink_that_fails_costs_the_journal_alone_and_no_text_of_a_user_is_logg
     kept = Broken()
     with capture_logs() as logs:
         writer = JournalWriter(HEADER, kept)
-        writer.note(1, lambda: Commanded(command="say", arguments={"text": "a secret"}, client=1001))
+        writer.note(1, lambda: CommandRan(command="say", arguments={"text": "a secret"}, client=1001))
         assert kept.came.wait(PATIENCE)
         writer.note(2, wanted)
         writer.close()

@@ -16,7 +16,14 @@ from livereactor.runtime.execution.loading import load_model
 from livereactor.runtime.execution.model_thread import ModelThread
 from livereactor.runtime.interfaces import ClientInfo, ReceivedFile, SessionFailed, StepInput, StreamEnded
 from livereactor.runtime.replay.finding import files_in
-from livereactor.runtime.replay.journal_format import Commanded, Ended, Joined, Left, Shown, Wanted
+from livereactor.runtime.replay.journal_format import (
+    ClientJoined,
+    ClientLeft,
+    CommandRan,
+    JournalEnd,
+    OutputsWanted,
+    PictureDigest,
+)
 from livereactor.runtime.replay.rerun import ReplayError, Rerun
 from tests.tools.journals import played, replayed
 from tests.unit.execution.rig import OWNER, PATIENCE, Rig, call
@@ -97,9 +104,18 @@ def test_a_session_with_commands_parameters_and_clients_is_replayed_to_the_same_
 
 def test_the_journal_tells_what_happened_in_its_order() -> None:
     journal, then = played(Walk, busy)
-    told = [each.what for each in journal.entries if not isinstance(each.what, Shown | Wanted)]
-    assert [type(each) for each in told] == [Joined, Commanded, Joined, Commanded, Commanded, Left, Commanded, Ended]
-    assert [each.command for each in told if isinstance(each, Commanded)] == ["push", "set_words", "push", "set_pace"]
+    told = [each.what for each in journal.entries if not isinstance(each.what, PictureDigest | OutputsWanted)]
+    assert [type(each) for each in told] == [
+        ClientJoined,
+        CommandRan,
+        ClientJoined,
+        CommandRan,
+        CommandRan,
+        ClientLeft,
+        CommandRan,
+        JournalEnd,
+    ]
+    assert [each.command for each in told if isinstance(each, CommandRan)] == ["push", "set_words", "push", "set_pace"]
     assert [each.n for each in journal.entries] == list(range(1, len(journal.entries) + 1))
     assert [each.step for each in journal.entries] == sorted(each.step for each in journal.entries)
     assert journal.steps == len(then)
@@ -128,7 +144,7 @@ def test_a_pause_is_replayed() -> None:
         frames(rig)
 
     journal, then = played(Walk, pausing)
-    assert [each.what.tracks for each in journal.entries if isinstance(each.what, Wanted)] == [
+    assert [each.what.tracks for each in journal.entries if isinstance(each.what, OutputsWanted)] == [
         ("main_video",), (), ("main_video",)
     ]  # fmt: skip
     assert replayed(Walk, journal)[1] == then
@@ -189,7 +205,7 @@ class Fails(lr.Model):
 
 def test_a_model_that_fails_again_is_told_with_the_step() -> None:
     journal, then = played(Fails, lambda _, rig: rig.until(lambda: rig.of(SessionFailed)))
-    assert journal.end == Ended(failed=True)
+    assert journal.end == JournalEnd(failed=True)
     assert journal.steps == 5
     assert len(then) == 4
     with pytest.raises(ReplayError, match=r"failed at step 5 of 5, as it did then: .*test_rerun.py:[0-9]+"):
@@ -216,7 +232,7 @@ class Ends(lr.Model):
 
 def test_a_stream_that_returns_ends_its_journal() -> None:
     journal, then = played(Ends, lambda _, rig: rig.until(lambda: rig.of(StreamEnded)))
-    assert journal.end == Ended()
+    assert journal.end == JournalEnd()
     assert journal.steps == 3
     assert replayed(Ends, journal)[1] == then
 

@@ -21,7 +21,7 @@ from livereactor.client.tracks.pushed import Picture
 from livereactor.engine.port import AudioOutput, VideoOutput
 from livereactor.media.encoder import VideoEncoder, start_bps
 from livereactor.media.frames import Samples, Sound, VideoCodec
-from livereactor.media.key_wishes import KeyWishes
+from livereactor.media.key_frame_requests import KeyFrameRequests
 from livereactor.media.rate import FLOOR, FollowedRate
 
 log = structlog.get_logger(__name__)
@@ -116,7 +116,7 @@ class VideoSender(_Sender):
         self._picture: Picture | None = None
         self._is_new = False
         self._output: VideoOutput | None = None
-        self._keys = KeyWishes()
+        self._keys = KeyFrameRequests()
         self._wanted = Bitrate()
         self._allowed: int | None = None  # by congestion control; None until heard
         self._rate: FollowedRate | None = None  # of a picture of `_size`
@@ -139,7 +139,7 @@ class VideoSender(_Sender):
         """Send to `output` from now on, the newest picture first."""
         with self._changed:
             self._output, self._allowed = output, None
-            self._keys.join()
+            self._keys.request_for_join()
             self._changed.notify()
 
     def detach(self) -> None:
@@ -150,7 +150,7 @@ class VideoSender(_Sender):
     def key_wanted(self) -> None:
         """The receiver cannot go on without a key frame."""
         with self._changed:
-            self._keys.wish()
+            self._keys.request()
             self._changed.notify()
 
     def rate_changed(self, bps: int) -> None:

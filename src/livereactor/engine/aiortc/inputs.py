@@ -137,7 +137,7 @@ class VideoAssembly:
         """The decoder cannot go on."""
         self._dropped, self._wish = 0, True
 
-    def take_wish(self) -> bool:
+    def take_key_request(self) -> bool:
         """Whether the sender is to be asked for a key Frame now."""
         wish, self._wish = self._wish, False
         return wish
@@ -298,7 +298,7 @@ class AiortcInput:
             wholes = self._video.add(packet.sequence_number, piece, time.monotonic())
         for whole in wholes:
             self._put(whole)
-        return self._kind == "video" and self._video.take_wish(), None
+        return self._kind == "video" and self._video.take_key_request(), None
 
     def _put(self, whole: Whole | None) -> None:
         try:

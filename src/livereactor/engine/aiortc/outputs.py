@@ -256,7 +256,7 @@ class AiortcVideoOutput:
             with self._lock:
                 self._gate.restart()
                 self._gate.want_key()
-                self._gate.take_wish()
+                self._gate.take_key_request()
             self._want_key()
 
     def stop(self) -> None:
@@ -271,7 +271,7 @@ class AiortcVideoOutput:
             return False
         with self._lock:
             admitted = self._gate.admit(frame, room=self.track.waiting < MAX_WAITING)
-            wish = self._gate.take_wish()
+            wish = self._gate.take_key_request()
             handed = admitted and self.track.hand(self._packet(frame), alone=frame.key)
             if handed:
                 self._estimate.sent(len(frame.data), time.monotonic())

@@ -92,7 +92,7 @@ class Feed:
         if not self._has_key():
             self._starve()
 
-    def take_wish(self, now: float) -> bool:
+    def take_key_request(self, now: float) -> bool:
         """Whether to ask for a key Frame now; at most once in `WISH_INTERVAL`."""
         if not self._starved or (self._wished_at is not None and now - self._wished_at < WISH_INTERVAL):
             return False

@@ -130,7 +130,7 @@ class LibwebrtcVideoOutput:
         now = time.monotonic()
         with self._lock:
             place = self._feed.offer(frame, now)
-            wish = self._feed.take_wish(now)
+            wish = self._feed.take_key_request(now)
             watched = self._feed.is_watched(now)
             captured_us = self._stamp(frame.captured_us)
         if wish:
@@ -151,7 +151,7 @@ class LibwebrtcVideoOutput:
         now = time.monotonic()
         with self._lock:
             frame = self._feed.serve(number, key_wanted=key_wanted, now=now)
-            wish = self._feed.take_wish(now)
+            wish = self._feed.take_key_request(now)
             watched = self._feed.is_watched(now)
         if wish:
             self._post(KeyFrameWanted(self.mid))
@@ -171,7 +171,7 @@ class LibwebrtcVideoOutput:
     def key_frame_request(self) -> None:
         with self._lock:
             self._feed.want_key()
-            wish = self._feed.take_wish(time.monotonic())
+            wish = self._feed.take_key_request(time.monotonic())
         if wish:
             self._post(KeyFrameWanted(self.mid))
 

@@ -120,7 +120,7 @@ class MemoryVideoOutput:
             if far is None or frame.codec is not self._codec:
                 return False
             admitted = self._gate.admit(frame, room=len(self._waiting) < MAX_WAITING)
-            wish = self._gate.take_wish()
+            wish = self._gate.take_key_request()
             if admitted:
                 if frame.key:
                     self._waiting.clear()
@@ -149,7 +149,7 @@ class MemoryVideoOutput:
         """The receiver cannot go on."""
         with self._lock:
             self._gate.want_key()
-            wish = self._gate.take_wish()
+            wish = self._gate.take_key_request()
         if wish:
             self._want_key()
 

@@ -14,7 +14,7 @@ from livereactor.base.clock import Clock
 from livereactor.media.frames import Sound
 from livereactor.runtime.interfaces import OutputDeclaration, SoundSink
 from livereactor.runtime.outputs.audio_playout import LEAD, SoundPlayout
-from livereactor.runtime.recording.tap import Played, Tap
+from livereactor.runtime.outputs.tap import PlayedSound, Tap
 
 log = structlog.get_logger(__name__)
 
@@ -138,7 +138,7 @@ class AudioTrack:
                 self._on_capacity()
             self._send(blocks, listeners)
             if tap is not None and blocks:
-                tap.play(Played(began, np.concatenate([block.samples for block in blocks])))
+                tap.play(PlayedSound(began, np.concatenate([block.samples for block in blocks])))
 
     def _next_blocks(self) -> list[Sound] | None:
         """Wait until a block is due; None when closed."""

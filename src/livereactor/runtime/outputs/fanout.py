@@ -1,7 +1,7 @@
-"""Who gets what of one video track: viewers, their streams, and what to encode next. Pure: `now` comes in.
+"""The viewers of one video track, their encoded streams, and the next encodes. Pure: `now` comes in.
 
-A Stream is one rung in one codec. The plan names the Streams to encode now and the viewers each goes to; the shell
-(`outputs_video.py`) encodes and sends outside its lock and reports back.
+An `EncodedStream` is one quality layer in one codec. The plan names the streams to encode now and the viewers of each;
+the shell (`video.py`) encodes and sends outside its lock and reports back.
 """
 
 from __future__ import annotations
@@ -11,51 +11,51 @@ from typing import Final
 
 from livereactor.media.encoder import VideoEncoder
 from livereactor.media.frames import VideoCodec
-from livereactor.media.key_wishes import KeyWishes
+from livereactor.media.key_frame_requests import KeyFrameRequests
 from livereactor.runtime.interfaces import EncodedSink
 from livereactor.runtime.outputs.budget import Budget
 from livereactor.runtime.outputs.quality_layers import (
     LOW_BPS,
-    CeilingSet,
-    Joined,
-    Left,
-    Move,
-    RateHeard,
-    Rung,
-    RungEvent,
-    Rungs,
+    CeilingChanged,
+    DeadlinePassed,
+    LayerEvent,
+    MoveViewer,
+    QualityLayer,
+    QualityLayers,
     SetRate,
-    Woken,
+    ViewerJoined,
+    ViewerLeft,
+    ViewerRate,
 )
 
-LOW_INTERVAL: Final = 1 / 15  # seconds between Frames of the low rung
+LOW_INTERVAL: Final = 1 / 15  # seconds between Frames of the low layer
 EARLY: Final = 0.1  # of an interval: every second Frame of 30 fps must not miss its turn by a hair
 # Of the rate that the size deserves. A recording that takes pictures over asks for a key frame a second: viewers with
 # less have no bits for that, and the recording has no use for pictures that are as soft as theirs, or left out.
 RECORDED_FROM: Final = 0.6
 
-StreamKey = tuple[Rung, VideoCodec]
+StreamKey = tuple[QualityLayer, VideoCodec]
 
 
 @dataclass(slots=True, eq=False)
-class Viewer:
+class TrackViewer:
     """A Connection that takes this track. `started`: it has had a key frame of `stream` and may get deltas."""
 
     sink: EncodedSink
     resumed: bool = False
-    rung: Rung = Rung.MAIN
+    layer: QualityLayer = QualityLayer.MAIN
     bps: int | None = None  # as heard last, remembered over a pause
     stream: StreamKey | None = None
     started: bool = False
 
 
 @dataclass(slots=True, eq=False)
-class Stream:
+class EncodedStream:
     """One encoded stream; `encoder` belongs to the output's thread and is made there."""
 
-    rung: Rung
+    layer: QualityLayer
     codec: VideoCodec
-    keys: KeyWishes = field(default_factory=KeyWishes)
+    keys: KeyFrameRequests = field(default_factory=KeyFrameRequests)
     budget: Budget = field(default_factory=Budget)
     encoder: VideoEncoder | None = None
     owes: bool = False  # a picture came that it has not encoded
@@ -66,21 +66,21 @@ class Stream:
         return max(self._turn(), self.budget.ready_at())
 
     def is_held(self) -> bool:
-        """Its budget makes the picture that it owes wait, not its rung's turn."""
+        """Its budget makes the picture that it owes wait, not its layer's turn."""
         return self.owes and self.budget.ready_at() > self._turn()
 
     def _turn(self) -> float:
-        return self.last_at + LOW_INTERVAL * (1 - EARLY) if self.rung is Rung.LOW else float("-inf")
+        return self.last_at + LOW_INTERVAL * (1 - EARLY) if self.layer is QualityLayer.LOW else float("-inf")
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
-    """Encode the newest picture for this Stream, and send it to these viewers; a recording can take it over or not."""
+class EncodeTask:
+    """One encode of the newest picture, and the viewers that get it. A recording may take it if `is_recordable`."""
 
-    stream: Stream
+    stream: EncodedStream
     key: bool
     bps: int
-    viewers: tuple[Viewer, ...]
+    viewers: tuple[TrackViewer, ...]
     is_recordable: bool
 
 
@@ -88,15 +88,15 @@ class Fanout:
     """The viewers of one track. Not thread-safe: the shell holds its lock around every call.
 
     Attributes:
-        left_out: pictures, once per Stream, that its budget held until a newer one took their place.
+        left_out: pictures, once per stream, that its budget held until a newer one took their place.
     """
 
     def __init__(self, ceiling: int) -> None:
         self.left_out = 0
-        self._viewers: dict[int, Viewer] = {}
-        self._streams: dict[StreamKey, Stream] = {}
-        self._rungs, self._ceiling = Rungs(ceiling), ceiling
-        self._bps = {Rung.MAIN: ceiling, Rung.LOW: LOW_BPS[1]}
+        self._viewers: dict[int, TrackViewer] = {}
+        self._streams: dict[StreamKey, EncodedStream] = {}
+        self._layers, self._ceiling = QualityLayers(ceiling), ceiling
+        self._bps = {QualityLayer.MAIN: ceiling, QualityLayer.LOW: LOW_BPS[1]}
 
     @property
     def wanted(self) -> bool:
@@ -106,56 +106,56 @@ class Fanout:
     def add(self, number: int, sink: EncodedSink, now: float) -> None:
         """A viewer, paused; in the place of an earlier one of that number."""
         self.remove(number, now)
-        self._viewers[number] = Viewer(sink)
+        self._viewers[number] = TrackViewer(sink)
 
     def remove(self, number: int, now: float) -> None:
         if number in self._viewers:
             self._viewers.pop(number).resumed = False  # a Frame under way is not sent to it any more
-            self._tell(Left(number), now)
+            self._tell(ViewerLeft(number), now)
 
     def resume(self, number: int, now: float) -> None:
         viewer = self._viewers.get(number)
         if viewer is not None and not viewer.resumed:
-            viewer.resumed, viewer.rung, viewer.stream, viewer.started = True, Rung.MAIN, None, False
-            self._tell(Joined(number), now)
+            viewer.resumed, viewer.layer, viewer.stream, viewer.started = True, QualityLayer.MAIN, None, False
+            self._tell(ViewerJoined(number), now)
             if viewer.bps is not None:
-                self._tell(RateHeard(number, viewer.bps), now)
+                self._tell(ViewerRate(number, viewer.bps), now)
 
     def pause(self, number: int, now: float) -> None:
         viewer = self._viewers.get(number)
         if viewer is not None and viewer.resumed:
             viewer.resumed = False
-            self._tell(Left(number), now)
+            self._tell(ViewerLeft(number), now)
 
     def key_wanted(self, number: int) -> None:
         viewer = self._viewers.get(number)
         if viewer is not None and viewer.resumed and viewer.stream is not None:
-            self._streams[viewer.stream].keys.wish()
+            self._streams[viewer.stream].keys.request()
 
     def rate(self, number: int, bps: int, now: float) -> None:
         if number in self._viewers:
             self._viewers[number].bps = bps
-            self._tell(RateHeard(number, bps), now)
+            self._tell(ViewerRate(number, bps), now)
 
     def set_ceiling(self, bps: int, now: float) -> None:
         self._ceiling = bps
-        self._tell(CeilingSet(bps), now)
+        self._tell(CeilingChanged(bps), now)
 
-    def plan(self, *, fresh: bool, now: float, keys: bool = False) -> list[Task]:
+    def plan(self, *, fresh: bool, now: float, keys: bool = False) -> list[EncodeTask]:
         """What to encode now; `fresh`: the newest picture came since the last call.
 
         `keys`: a recording needs a key frame, where it can take pictures over; not before the next one comes.
         Planned wishes count as fulfilled: the shell must encode every task.
         """
-        self._tell(Woken(), now)
+        self._tell(DeadlinePassed(), now)
         audience = self._audience()
-        tasks = list[Task]()
+        tasks = list[EncodeTask]()
         for key, viewers in audience.items():
             stream = self._streams[key]
             has_begun = any(viewer.started for viewer in viewers)
             self.left_out += fresh and has_begun and stream.is_held()
             stream.owes |= fresh
-            stream.budget.follow(self._rungs.bearable(stream.rung), now)
+            stream.budget.follow(self._layers.bearable(stream.layer), now)
             due = stream.owes and now >= stream.next_at() and has_begun
             granted = stream.keys.grant(now)
             is_recordable = self._is_recordable(stream)
@@ -163,12 +163,12 @@ class Fanout:
                 granted = stream.keys.grant_recording(now)
             if due or granted:
                 stream.owes, stream.last_at = False, now
-                tasks.append(Task(stream, granted, self._bps[stream.rung], tuple(viewers), is_recordable))
+                tasks.append(EncodeTask(stream, granted, self._bps[stream.layer], tuple(viewers), is_recordable))
         return tasks
 
     def deadline(self) -> float | None:
         """When `plan` may have something without a new picture; None = only after an event."""
-        times = [] if (at := self._rungs.deadline()) is None else [at]
+        times = [] if (at := self._layers.deadline()) is None else [at]
         for key, viewers in self._audience().items():
             stream = self._streams[key]
             if (at := stream.keys.deadline()) is not None:
@@ -183,28 +183,28 @@ class Fanout:
             viewer.resumed = False
         self._viewers.clear()
 
-    def _is_recordable(self, stream: Stream) -> bool:
-        is_fit = stream.rung is Rung.MAIN and stream.codec is VideoCodec.H264
-        return is_fit and self._bps[stream.rung] >= RECORDED_FROM * self._ceiling
+    def _is_recordable(self, stream: EncodedStream) -> bool:
+        is_fit = stream.layer is QualityLayer.MAIN and stream.codec is VideoCodec.H264
+        return is_fit and self._bps[stream.layer] >= RECORDED_FROM * self._ceiling
 
-    def _audience(self) -> dict[StreamKey, list[Viewer]]:
-        """The receiving viewers by Stream; who changed Streams has to start again."""
-        audience = dict[StreamKey, list[Viewer]]()
+    def _audience(self) -> dict[StreamKey, list[TrackViewer]]:
+        """The receiving viewers by EncodedStream; who changed Streams has to start again."""
+        audience = dict[StreamKey, list[TrackViewer]]()
         for viewer in self._viewers.values():
             if not viewer.resumed:
                 continue
             # VP8 until told: every client has it, and the first key frame cannot wait for the negotiation's end.
-            key = (viewer.rung, viewer.sink.codec or VideoCodec.VP8)
+            key = (viewer.layer, viewer.sink.codec or VideoCodec.VP8)
             if viewer.stream != key:
                 viewer.stream, viewer.started = key, False
-                self._streams.setdefault(key, Stream(*key)).keys.join()
+                self._streams.setdefault(key, EncodedStream(*key)).keys.request_for_join()
             audience.setdefault(key, []).append(viewer)
         return audience
 
-    def _tell(self, event: RungEvent, now: float) -> None:
-        for effect in self._rungs.handle(event, now):
+    def _tell(self, event: LayerEvent, now: float) -> None:
+        for effect in self._layers.handle(event, now):
             match effect:
-                case Move(number, rung):
-                    self._viewers[number].rung = rung
-                case SetRate(rung, bps):
-                    self._bps[rung] = bps
+                case MoveViewer(number, layer):
+                    self._viewers[number].layer = layer
+                case SetRate(layer, bps):
+                    self._bps[layer] = bps

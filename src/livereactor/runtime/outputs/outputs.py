@@ -19,8 +19,8 @@ from livereactor.media.frames import Frame, Pixels, Sound
 from livereactor.protocol.stages import TrackPictures
 from livereactor.runtime.interfaces import EncodedSink, OutputDeclaration, SessionOrigin, SoundSink
 from livereactor.runtime.outputs.audio import AudioTrack
+from livereactor.runtime.outputs.tap import Tap
 from livereactor.runtime.outputs.video import VideoTrack
-from livereactor.runtime.recording.tap import Tap
 
 # Seconds that pictures wait where a model has sound. With a playout delay of 0..0 receivers do not line the two up, and
 # sound takes longer: blocks of 10 ms here, 40 ms of jitter buffer there. Measured without: 65 ms behind, +- 1.

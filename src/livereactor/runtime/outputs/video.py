@@ -1,4 +1,4 @@
-"""One video track on its way out: play-out queue, newest-wins slot, one conversion, one encode per Stream, N sends.
+"""One video output track: play-out queue, newest-wins slot, one conversion, one encode per stream, N sends.
 
 A thread per track. The model's thread only hands over under a short lock (`emit`); any thread may add, resume, pause
 and remove viewers. Encoding and sending happen outside the lock.
@@ -21,15 +21,15 @@ from livereactor.media.colour import Planes, shrink, to_planes
 from livereactor.media.encoder import VideoEncoder, start_bps
 from livereactor.media.frames import EncodedFrame, Frame, Pixels
 from livereactor.runtime.interfaces import EncodedSink, OutputDeclaration, SessionOrigin
-from livereactor.runtime.outputs.fanout import LOW_INTERVAL, Fanout, Task, Viewer
+from livereactor.runtime.outputs.fanout import LOW_INTERVAL, EncodeTask, Fanout, TrackViewer
 from livereactor.runtime.outputs.frame_spans import FrameSpans
 from livereactor.runtime.outputs.playout import Playout
-from livereactor.runtime.outputs.quality_layers import Rung
-from livereactor.runtime.recording.tap import Shown, Tap
+from livereactor.runtime.outputs.quality_layers import QualityLayer
+from livereactor.runtime.outputs.tap import ShownPicture, Tap
 
 log = structlog.get_logger(__name__)
 
-LOW_LINES: Final = 180  # height of the low rung; the width keeps the proportions
+LOW_LINES: Final = 180  # height of the low layer; the width keeps the proportions
 USUAL_FPS: Final = 30.0  # what rates are reckoned with where the model sets the pace
 USUAL_SIZE: Final = (640, 360)  # until the first Frame shows the real one
 JOIN_TIMEOUT: Final = 2.0
@@ -46,10 +46,10 @@ class _Picture:
 class _Counters:
     emitted: int = 0  # Frames the model gave
     dropped: int = 0  # replaced by a newer one before they were encoded
-    left_out: int = 0  # likewise, as the network to a Stream's viewers had no room for them; once per Stream
-    encoded: int = 0  # encodes: one per Frame and Stream
+    left_out: int = 0  # likewise, since the network to a stream's viewers had no capacity; once per stream
+    encoded: int = 0  # encodes: one per Frame and stream
     keys: int = 0
-    bytes: int = 0  # encoded, once per Stream
+    bytes: int = 0  # encoded, once per stream
     sent: int = 0  # Frames taken by a viewer's sink
     refused: int = 0  # Frames a viewer's sink dropped
     failed: int = 0  # encodes or sends that raised
@@ -64,7 +64,7 @@ class _Counters:
 class _Job:
     picture: _Picture
     fresh: bool
-    tasks: Sequence[Task]
+    tasks: Sequence[EncodeTask]
     tap: Tap | None
 
 
@@ -72,7 +72,7 @@ class _Times:
     """How long a picture's stages take; added to on the track's thread only.
 
     Attributes:
-        converting, encoding: seconds of the picture in work, of all its Streams.
+        converting, encoding: seconds of the picture in work, of all its streams.
     """
 
     __slots__ = ("convert", "converting", "encode", "encoding", "queue", "send", "spans")
@@ -299,7 +299,7 @@ class VideoTrack:
                 task.stream.encoder = None
                 self._failed("encoding failed", error, task)
                 with self._changed:
-                    task.stream.keys.wish()
+                    task.stream.keys.request()
                 continue
             if task.is_recordable:
                 shared = encoded
@@ -327,15 +327,15 @@ class VideoTrack:
 
     def _record(self, tap: Tap, job: _Job, shared: EncodedFrame | None) -> None:
         at = job.picture.due_at if job.fresh else self._clock.now()
-        tap.show(Shown(at - self._delay, job.picture.frame.pixels, self._fps or USUAL_FPS, shared))
+        tap.show(ShownPicture(at - self._delay, job.picture.frame.pixels, self._fps or USUAL_FPS, shared))
 
-    def _failed(self, what: str, error: Exception, task: Task) -> None:
+    def _failed(self, what: str, error: Exception, task: EncodeTask) -> None:
         self._counters.failed += 1
         if (kind := f"{what}: {error!r}") != self._last_failure:  # told once, counted per Frame
             self._last_failure = kind
             log.error(what, track=self._declaration.name, codec=task.stream.codec.value, exc_info=error)
 
-    def _deliver(self, viewer: Viewer, encoded: EncodedFrame) -> None:
+    def _deliver(self, viewer: TrackViewer, encoded: EncodedFrame) -> None:
         # Looked at without the lock: a pause that comes in this very moment may let one Frame slip through.
         if not viewer.resumed or not (viewer.started or encoded.key):
             return
@@ -345,7 +345,7 @@ class VideoTrack:
         else:
             self._counters.refused += 1
 
-    def _encoded(self, task: Task, job: _Job) -> EncodedFrame:
+    def _encoded(self, task: EncodeTask, job: _Job) -> EncodedFrame:
         planes = self._as_planes(job.picture)
         started = time.perf_counter()
         encoded = self._encode(task, planes, job)
@@ -371,9 +371,9 @@ class VideoTrack:
         assert self._planes is not None
         return self._planes
 
-    def _encode(self, task: Task, planes: Planes, job: _Job) -> EncodedFrame:
+    def _encode(self, task: EncodeTask, planes: Planes, job: _Job) -> EncodedFrame:
         stream, fps = task.stream, self._fps or USUAL_FPS
-        if stream.rung is Rung.LOW:
+        if stream.layer is QualityLayer.LOW:
             planes, fps = shrink(planes, *_low_size(planes)), min(fps, 1 / LOW_INTERVAL)
         if stream.encoder is None:
             stream.encoder = VideoEncoder(stream.codec, fps=fps, bps=task.bps)

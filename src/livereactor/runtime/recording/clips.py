@@ -24,10 +24,10 @@ from livereactor.blobs.port import BlobExistsError, BlobKey, Blobs, BlobsUnavail
 from livereactor.media.clip import cut, ticks
 from livereactor.media.excerpt import Excerpt
 from livereactor.protocol import messages as m
-from livereactor.runtime.recording.lifecycle import Refused, Span
-from livereactor.runtime.recording.muxer import Filming, Tail
+from livereactor.runtime.recording.lifecycle import ClipRefused, ClipSpan
+from livereactor.runtime.recording.muxer import Muxer, Tail
 from livereactor.runtime.recording.thread import RecordingThread
-from livereactor.runtime.recording.uploader import Storing
+from livereactor.runtime.recording.uploader import Uploader
 
 AT_ONCE: Final = 2  # cuts: each decodes on a core
 IN_MEMORY: Final = 8 * MIB  # of a Clip that is cut, some 20 s of 720p; a longer one lies on the disk until it is stored
@@ -51,7 +51,7 @@ Source: TypeAlias = Excerpt | Tail | None
 
 
 @dataclass(frozen=True, slots=True)
-class Whose:
+class ClipOrigin:
     """What Clips say of where they are from.
 
     Attributes:
@@ -68,24 +68,26 @@ class Whose:
 class Clips:
     """The Clips of one recording."""
 
-    def __init__(self, whose: Whose, thread: RecordingThread, storing: Storing, blobs: Blobs, log: SparseLog) -> None:
-        self._whose, self._thread, self._storing, self._blobs, self._log = whose, thread, storing, blobs, log
+    def __init__(
+        self, origin: ClipOrigin, thread: RecordingThread, uploader: Uploader, blobs: Blobs, log: SparseLog
+    ) -> None:
+        self._origin, self._thread, self._uploader, self._blobs, self._log = origin, thread, uploader, blobs, log
         self._answering = asyncio.Lock()  # in order: old clients match answers by it
         self._cutting = asyncio.Semaphore(AT_ONCE)
         self._making, self._refusing = set[asyncio.Task[None]](), set[asyncio.Task[None]]()
         self._asked = self._bytes = 0  # Clips, and what was stored for them
         self.made = self.failed = 0
 
-    def answer(self, asked: Span | Refused, request_id: str | None, tell: Tell) -> None:
+    def answer(self, asked: ClipSpan | ClipRefused, request_id: str | None, tell: Tell) -> None:
         """Tell who asks, behind who asked before, and make the Clip."""
-        if isinstance(asked, Span) and len(self._making) >= MOST:
-            asked = Refused(TOO_MANY)
-        if isinstance(asked, Span) and (self._asked >= MOST_EVER or self._bytes >= MOST_BYTES):
-            asked = Refused(ENOUGH)
-        if isinstance(asked, Refused) and len(self._refusing) >= MOST_REFUSED:
+        if isinstance(asked, ClipSpan) and len(self._making) >= MOST:
+            asked = ClipRefused(TOO_MANY)
+        if isinstance(asked, ClipSpan) and (self._asked >= MOST_EVER or self._bytes >= MOST_BYTES):
+            asked = ClipRefused(ENOUGH)
+        if isinstance(asked, ClipRefused) and len(self._refusing) >= MOST_REFUSED:
             tell(m.ClipFailed(asked.reason, request_id))
             return
-        if isinstance(asked, Refused):
+        if isinstance(asked, ClipRefused):
             tasks, serve = self._refusing, self._refuse(asked, request_id, tell)
         else:
             self._asked += 1
@@ -103,19 +105,19 @@ class Clips:
             for task in late:
                 task.cancel()
 
-    def _source(self, span: Span) -> Future[Source]:
+    def _source(self, span: ClipSpan) -> Future[Source]:
         """Of the thread's own work alone: what fails in there ends the recording."""
         if span.kind == "recording":
-            return self._thread.ask(Filming.tail)
+            return self._thread.ask(Muxer.tail)
         begin, end = ticks(span.start, span.end)
-        return self._thread.ask(lambda filming, now: filming.excerpt(begin, end, now))
+        return self._thread.ask(lambda muxer, now: muxer.excerpt(begin, end, now))
 
-    async def _refuse(self, refused: Refused, request_id: str | None, tell: Tell) -> None:
+    async def _refuse(self, refused: ClipRefused, request_id: str | None, tell: Tell) -> None:
         async with self._answering:  # for `PROMISE` at most, as who is before it waits no longer
             tell(m.ClipFailed(refused.reason, request_id))
 
     async def _serve(
-        self, asked: Span, source: Future[Source], deadline: float, request_id: str | None, tell: Tell
+        self, asked: ClipSpan, source: Future[Source], deadline: float, request_id: str | None, tell: Tell
     ) -> None:
         async with self._answering:
             clip = str(uuid.uuid4())
@@ -131,17 +133,17 @@ class Clips:
             tell(_ready(clip, asked, promise, request_id))
         await self._make(clip, source)
 
-    def _promise(self, span: Span) -> Asked:
-        whose, now = self._whose, unix_us()
+    def _promise(self, span: ClipSpan) -> Asked:
+        origin, now = self._origin, unix_us()
         return Asked(
-            session=whose.session,
-            recording=whose.recording,
-            account=whose.account,
+            session=origin.session,
+            recording=origin.recording,
+            account=origin.account,
             kind=span.kind,
             start=span.start,
             end=span.end,
             made_us=now,
-            expires_us=now + round(whose.retention * 1e6),
+            expires_us=now + round(origin.retention * 1e6),
             predicted_ready_us=now + USUAL * len(self._making),
         )
 
@@ -178,21 +180,21 @@ class Clips:
             return made
 
     async def _until_stored(self, tail: Tail | None) -> None:
-        if not await self._storing.until(None if tail is None else tail.segment - 1, STORE_WAIT):
+        if not await self._uploader.until(None if tail is None else tail.segment - 1, STORE_WAIT):
             raise UnavailableError(NOT_YET)
 
     async def _whole(self, clip: str, tail: Tail | None) -> Made:
         """The stored Segments as they are, and what is not in one yet."""
-        stored, last = self._storing.stored, None if tail is None else tail.segment - 1
+        stored, last = self._uploader.stored, None if tail is None else tail.segment - 1
         parts = [(stored[n].key.path, stored[n].seconds) for n in sorted(stored) if last is None or n <= last]
-        lost = self._storing.lost if last is None else last + 1 - len(parts)
+        lost = self._uploader.lost if last is None else last + 1 - len(parts)
         if lost:
             self._log.warning("clip lacks segments that could not be stored", clip=clip, lost=lost)
         if tail is not None and tail.seconds > 0:
             key = part_key("clips", clip, chunk(0))
             await self._put(key, await asyncio.to_thread(tail.read))
             parts.append((key.path, tail.seconds))
-        return Made(init=part_key("recordings", self._whose.recording, INIT).path, parts=parts, lost=lost)
+        return Made(init=part_key("recordings", self._origin.recording, INIT).path, parts=parts, lost=lost)
 
     async def _put_made(self, clip: str, made: Made) -> None:
         await self._put(made_key(clip), made.model_dump_json().encode())
@@ -224,7 +226,7 @@ def _reason(error: Exception) -> str:
     return error.message if isinstance(error, LivereactorError) else NOT_CUT
 
 
-def _ready(clip: str, span: Span, promise: Asked, request_id: str | None) -> m.ClipReady:
+def _ready(clip: str, span: ClipSpan, promise: Asked, request_id: str | None) -> m.ClipReady:
     return m.ClipReady(
         session_id=clip,
         kind=span.kind,

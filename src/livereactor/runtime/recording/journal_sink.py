@@ -8,18 +8,18 @@ from livereactor.base.changes import Changes
 from livereactor.blobs.port import BlobKey
 from livereactor.runtime.interfaces import JournalStoppedError
 from livereactor.runtime.recording.media_clock import MediaClock
-from livereactor.runtime.recording.uploader import Storing
+from livereactor.runtime.recording.uploader import Uploader
 
 
-class JournalBeside:
+class RecordingJournalSink:
     """Fits `JournalSink`. `until_over` and `stop` on the loop, the rest on any thread.
 
     Args:
         post: does work on the loop; from any thread.
     """
 
-    def __init__(self, recording: str, media: MediaClock, storing: Storing, post: Callable[..., None]) -> None:
-        self._recording, self._media, self._storing, self._post = recording, media, storing, post
+    def __init__(self, recording: str, media: MediaClock, uploader: Uploader, post: Callable[..., None]) -> None:
+        self._recording, self._media, self._uploader, self._post = recording, media, uploader, post
         self._is_open = self._is_stopped = False
         self._changes = Changes()
 
@@ -30,7 +30,7 @@ class JournalBeside:
     def put(self, name: str, data: bytes) -> None:
         """Keep a piece. While the store is away it waits, as all of the journal may, which is bounded."""
         self._must_go_on()
-        self._post(self._storing.document, BlobKey.parse(f"recordings/{self._recording}/{name}"), data)
+        self._post(self._uploader.document, BlobKey.parse(f"recordings/{self._recording}/{name}"), data)
 
     def media_time(self, moment: float) -> float | None:
         """The recording's; None before its first picture."""

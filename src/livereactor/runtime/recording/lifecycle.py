@@ -56,7 +56,7 @@ LEGAL: Final[Table[RecordingState, RecordingEvent]] = Table(
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class ClipSpan:
     """What a Clip shows: seconds of the recording, `end` being the newest."""
 
     kind: Literal["snap", "recording"]
@@ -65,13 +65,13 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class ClipRefused:
     """There is no Clip, and why."""
 
     reason: str
 
 
-class RecordingLife:
+class RecordingLifecycle:
     """State of one recording.
 
     Args:
@@ -86,26 +86,26 @@ class RecordingLife:
         """Move on; an illegal event raises and changes nothing."""
         self.state = LEGAL.after(self.state, event)
 
-    def snap(self, seconds: float, now: float) -> Span | Refused:
+    def snap(self, seconds: float, now: float) -> ClipSpan | ClipRefused:
         """The last `seconds`, finite; `now` is the media time."""
         if (refused := self._refused(now)) is not None:
             return refused
         start = max(0.0, now - min(seconds, self._longest))
         # A length that is lost in the rounding of `now` is none either.
-        return Span("snap", start, now) if seconds > 0 and start < now else Refused(NOT_POSITIVE)
+        return ClipSpan("snap", start, now) if seconds > 0 and start < now else ClipRefused(NOT_POSITIVE)
 
-    def whole(self, now: float) -> Span | Refused:
+    def whole(self, now: float) -> ClipSpan | ClipRefused:
         """All of it until now."""
-        return self._refused(now) or Span("recording", 0.0, now)
+        return self._refused(now) or ClipSpan("recording", 0.0, now)
 
-    def _refused(self, now: float) -> Refused | None:
+    def _refused(self, now: float) -> ClipRefused | None:
         match self.state:
             case RecordingState.FAILED:
-                return Refused(CRASHED)
+                return ClipRefused(CRASHED)
             case RecordingState.ENDED:
-                return Refused(DISABLED)
+                return ClipRefused(DISABLED)
             case RecordingState.WAITING:
-                return Refused(NOTHING_YET)
+                return ClipRefused(NOTHING_YET)
             case RecordingState.RECORDING:
                 # The first picture has been shown, and nobody has seen it for a moment yet.
-                return Refused(NOTHING_YET) if now <= 0 else None
+                return ClipRefused(NOTHING_YET) if now <= 0 else None

@@ -17,11 +17,11 @@ from livereactor.media.boxes import VIDEO_SCALE
 from livereactor.media.excerpt import Excerpt, Read
 from livereactor.media.sample_index import SampleIndex
 from livereactor.media.segments import Append, Picture, Segmenter
+from livereactor.runtime.outputs.tap import PlayedSound, ShownPicture
 from livereactor.runtime.recording.media_clock import MediaClock
 from livereactor.runtime.recording.options import RecorderOptions
-from livereactor.runtime.recording.pictures import Kept, Pictures
+from livereactor.runtime.recording.pictures import PictureRecorder, RecordedPicture
 from livereactor.runtime.recording.spool import Spool
-from livereactor.runtime.recording.tap import Played, Shown
 
 HOLD: Final = 1.0  # seconds after which a picture that stays is given again
 NEWEST: Final = 1024  # samples of which a new Segment's first is one: more than are written at once
@@ -30,7 +30,7 @@ STAYS: Final = 0.1  # seconds after which it is given again for a Clip, which wo
 
 
 @dataclass(frozen=True, slots=True)
-class Closed:
+class ClosedSegment:
     """A Segment is whole.
 
     Attributes:
@@ -63,7 +63,7 @@ class Tail:
         return self._read(self.segment, 0, self.size)
 
 
-class Filming:
+class Muxer:
     """One recording.
 
     Args:
@@ -84,14 +84,14 @@ class Filming:
         *,
         keep: float,
         begun: Callable[[Segmenter], None],
-        closed: Callable[[Closed], None],
+        closed: Callable[[ClosedSegment], None],
     ) -> None:
         self._spool, self._clock, self._sound, self._keep = spool, clock, sound, keep
         self._on_begun, self._on_closed = begun, closed
         self._segment_seconds = options.segment_seconds
-        self.pictures = Pictures(options.video_preset, options.video_quality)
+        self.pictures = PictureRecorder(options.video_preset, options.video_quality)
         self._segmenter: Segmenter | None = None
-        self._newest: Shown | None = None
+        self._newest: ShownPicture | None = None
         self._played = float("-inf")  # when the newest sound was
         self._start = 0  # of the newest picture, in 1/90,000 s
         self._open: tuple[int, int, int] | None = None  # the open Segment, when it began, and its bytes
@@ -102,13 +102,13 @@ class Filming:
         """The next picture for viewers should be a key frame."""
         return self.pictures.wants_key or self._is_old
 
-    def show(self, shown: Shown) -> None:
+    def show(self, shown: ShownPicture) -> None:
         """Take the next picture."""
         self._clock.carry(shown.at)
         start = self._start_at(shown.at)
         self._add(start, self.pictures.keep(shown, start, key=self._is_old), shown)
 
-    def play(self, played: Played) -> None:
+    def play(self, played: PlayedSound) -> None:
         """Take sound; what is before the first picture is left out."""
         if self._sound is not None and self._segmenter is not None:
             self._played = played.at
@@ -169,7 +169,7 @@ class Filming:
     def _start_at(self, moment: float) -> int:
         return max(round(self._clock.at(moment) * VIDEO_SCALE), 0 if self._newest is None else self._start + 1)
 
-    def _add(self, start: int, kept: Kept, shown: Shown) -> None:
+    def _add(self, start: int, kept: RecordedPicture, shown: ShownPicture) -> None:
         segmenter = self._segmenter or self._begin(shown.at)
         self._fill(start - round(LATE * VIDEO_SCALE))
         self._newest, self._start = shown, start
@@ -209,7 +209,7 @@ class Filming:
             return
         segment, begun, size = self._open
         self._open = None
-        self._on_closed(Closed(segment, (end - begun) / VIDEO_SCALE, size))
+        self._on_closed(ClosedSegment(segment, (end - begun) / VIDEO_SCALE, size))
         self._kept.append((segment, end))
         while self._kept[0][1] < end - self._keep * VIDEO_SCALE:
             self._forget(self._kept.popleft()[0])

@@ -56,7 +56,7 @@ def recorded_tracks(options: RecorderOptions, declared: Sequence[OutputDeclarati
 
 
 def segments_of(options: RecorderOptions | None, declared: Sequence[OutputDeclaration]) -> float | None:
-    """Seconds of a Segment, of a model whose Sessions are recorded where they stream; None = they are not."""
+    """Seconds of a Segment, of a model origin Sessions are recorded where they stream; None = they are not."""
     try:
         if options is None or recorded_tracks(options, declared) is None:
             return None

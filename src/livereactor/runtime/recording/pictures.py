@@ -21,7 +21,7 @@ from livereactor.media.frames import EncodedFrame, Pixels
 from livereactor.media.h264 import level_for, open_stitchable
 from livereactor.media.presets import Preset
 from livereactor.media.rate import TICKS
-from livereactor.runtime.recording.tap import Shown
+from livereactor.runtime.outputs.tap import ShownPicture
 
 # What is encoded here has more key frames than Segments need: a clip's head, which is encoded again up to the next key
 # frame, is half as long then, and at 720p a clip is there in two thirds of the time.
@@ -30,14 +30,14 @@ BURST: Final = 2  # times the bits that a stream of this size gets, which even q
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class RecordedPicture:
     """One picture of the recording: NAL units behind their lengths, and whether decoding can begin there."""
 
     data: bytes
     key: bool
 
 
-class Pictures:
+class PictureRecorder:
     """Encodes or takes over the pictures of one recording.
 
     Args:
@@ -60,7 +60,7 @@ class Pictures:
         self._key_at = 0  # when the own encoder's last key frame began, in 1/90,000 s
         self._planes: Planes | None = None
 
-    def keep(self, shown: Shown, start: int, *, key: bool) -> Kept:
+    def keep(self, shown: ShownPicture, start: int, *, key: bool) -> RecordedPicture:
         """The picture, shown from `start` in 1/90,000 s, as a key frame if `key` and it is encoded here."""
         kept = None if shown.encoded is None else self._taken(shown.encoded)
         if kept is not None:
@@ -70,7 +70,7 @@ class Pictures:
         self.wants_key = shown.encoded is not None and self._has_size(shown.encoded)
         return self.again(shown, start, key=key)
 
-    def again(self, shown: Shown, start: int, *, key: bool) -> Kept:
+    def again(self, shown: ShownPicture, start: int, *, key: bool) -> RecordedPicture:
         """Encode a picture here, whoever else has; what viewers get can be taken from a key frame on again."""
         self._next_shared = None
         planes = self._fitted(shown.pixels)
@@ -85,20 +85,20 @@ class Pictures:
         self.encoded += 1
         if self.track is None:
             self.track = track_of(unit, planes.width, planes.height)
-        return Kept(unit.data, unit.key)
+        return RecordedPicture(unit.data, unit.key)
 
     def close(self) -> None:
         """Free the encoder and what it reads."""
         self._own = self._planes = None
 
-    def _taken(self, encoded: EncodedFrame) -> Kept | None:
+    def _taken(self, encoded: EncodedFrame) -> RecordedPicture | None:
         if not encoded.key and encoded.number != self._next_shared:
             return None
         unit = parse(encoded.data)
         if encoded.key and not self._begins(encoded, unit):
             return None
         self._next_shared = encoded.number + 1
-        return Kept(unit.data, unit.key)
+        return RecordedPicture(unit.data, unit.key)
 
     def _begins(self, encoded: EncodedFrame, unit: AccessUnit) -> bool:
         if self.track is None:

@@ -54,7 +54,7 @@ class Recorder:
         self._looking: asyncio.Task[None] | None = None
 
     def segments_of(self, model: Definition) -> float | None:
-        """Seconds of a Segment, of a model whose Sessions are recorded where they stream; None = they are not."""
+        """Seconds of a Segment, of a model origin Sessions are recorded where they stream; None = they are not."""
         return segments_of(self._options, model.outputs)
 
     def begin(

@@ -19,16 +19,16 @@ from livereactor.blobs.journals import recorded_key
 from livereactor.blobs.port import BlobKey, Blobs
 from livereactor.media.aac import SoundLine
 from livereactor.media.segments import Segmenter
-from livereactor.runtime.recording.clips import Clips, Tell, Whose
-from livereactor.runtime.recording.journal_sink import JournalBeside
-from livereactor.runtime.recording.lifecycle import Broke, FirstPicture, RecordingLife, RecordingState, SessionOver
+from livereactor.runtime.outputs.tap import Tap
+from livereactor.runtime.recording.clips import ClipOrigin, Clips, Tell
+from livereactor.runtime.recording.journal_sink import RecordingJournalSink
+from livereactor.runtime.recording.lifecycle import Broke, FirstPicture, RecordingLifecycle, RecordingState, SessionOver
 from livereactor.runtime.recording.media_clock import MediaClock
-from livereactor.runtime.recording.muxer import Closed, Filming
+from livereactor.runtime.recording.muxer import ClosedSegment, Muxer
 from livereactor.runtime.recording.options import RecordedTracks, RecorderOptions
 from livereactor.runtime.recording.spool import Spool
-from livereactor.runtime.recording.tap import Tap
 from livereactor.runtime.recording.thread import RecordingThread
-from livereactor.runtime.recording.uploader import Storing
+from livereactor.runtime.recording.uploader import Uploader
 
 KEPT_LONGER: Final = 30.0  # seconds that Segments outlast the longest Clip: one that waits to be cut still finds them
 LAST_SEGMENTS: Final = 60.0  # seconds that storing them may take after the Session
@@ -73,11 +73,11 @@ class Recording:
         self.id = str(uuid.uuid4())
         self._session, self._account, self._model, self._tracks = session, account, model, tracks
         self._blobs, self._post, self._log = blobs, post, log
-        self.life = RecordingLife(longest=options.clip_max_seconds)
+        self.life = RecordingLifecycle(longest=options.clip_max_seconds)
         self.tap, self._spool = Tap(), Spool()
         audio = tracks.audio
         media = MediaClock()
-        self._filming = Filming(
+        self._muxer = Muxer(
             self._spool,
             media,
             None if audio is None else SoundLine(audio.rate, audio.channels, bps=options.audio_bitrate),
@@ -87,12 +87,12 @@ class Recording:
             closed=lambda closed: post(self._closed, closed),
         )
         self._thread = RecordingThread(
-            self.tap, self._filming, media, clock, broken=lambda error: post(self._broke, error)
+            self.tap, self._muxer, media, clock, broken=lambda error: post(self._broke, error)
         )
-        self._storing = Storing(self.id, blobs, self._spool, log)
-        self.journal = JournalBeside(self.id, media, self._storing, post)
-        whose = Whose(self.id, session, account, options.retention_hours * 3600)
-        self._clips = Clips(whose, self._thread, self._storing, blobs, log)
+        self._uploader = Uploader(self.id, blobs, self._spool, log)
+        self.journal = RecordingJournalSink(self.id, media, self._uploader, post)
+        origin = ClipOrigin(self.id, session, account, options.retention_hours * 3600)
+        self._clips = Clips(origin, self._thread, self._uploader, blobs, log)
         self._seconds = list[float]()  # of each Segment
         self._failures = 0
 
@@ -118,14 +118,14 @@ class Recording:
         try:
             await self._settle(finished)
         finally:
-            self._storing.close()
+            self._uploader.close()
             await asyncio.to_thread(self._remove)
 
     def counts(self) -> Counter[str]:
         """What it has come to, by the names in `COUNTED`."""
-        pictures, storing, clips = self._filming.pictures, self._storing, self._clips
-        figures = (pictures.encoded, pictures.shared, self.tap.dropped, round(sum(self._seconds)), storing.bytes)
-        figures += (storing.lost, clips.made, clips.failed, self._failures)
+        pictures, uploader, clips = self._muxer.pictures, self._uploader, self._clips
+        figures = (pictures.encoded, pictures.shared, self.tap.dropped, round(sum(self._seconds)), uploader.bytes)
+        figures += (uploader.lost, clips.made, clips.failed, self._failures)
         return Counter(dict(zip(COUNTED, figures, strict=True)))
 
     async def _settle(self, finished: Future[float]) -> None:
@@ -136,7 +136,7 @@ class Recording:
             duration = None
         await self._clips.settle(LAST_SEGMENTS)
         await self.journal.until_over(LAST_SEGMENTS)
-        await self._storing.until(None, LAST_SEGMENTS)
+        await self._uploader.until(None, LAST_SEGMENTS)
         if duration is not None and self._seconds:
             await self._put_end(duration)
 
@@ -169,16 +169,16 @@ class Recording:
             "video": {"width": video.width, "height": video.height, "fps": self._tracks.video.fps},
             "audio": segmenter.audio is not None,
         }
-        self._storing.document(recording_key(self.id), json.dumps(about).encode())
-        self._storing.document(part_key("recordings", self.id, INIT), segmenter.init)
+        self._uploader.document(recording_key(self.id), json.dumps(about).encode())
+        self._uploader.document(part_key("recordings", self.id, INIT), segmenter.init)
         with suppress(UsageError):  # a client's own id that cannot be part of a key: the Recording's leads there
-            self._storing.document(recorded_key(self._session, self.id), b"")
+            self._uploader.document(recorded_key(self._session, self.id), b"")
         self.life.handle(FirstPicture())
         self._log.info("recording", recording=self.id)
 
-    def _closed(self, closed: Closed) -> None:
+    def _closed(self, closed: ClosedSegment) -> None:
         self._seconds.append(closed.seconds)
-        self._storing.segment(closed)
+        self._uploader.segment(closed)
 
     def _broke(self, error: Exception) -> None:
         self._failures += 1

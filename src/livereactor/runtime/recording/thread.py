@@ -9,9 +9,9 @@ from typing import Final, TypeVar
 
 from livereactor.base.clock import Clock
 from livereactor.base.errors import UnavailableError
+from livereactor.runtime.outputs.tap import Item, PlayedSound, ShownPicture, Tap
 from livereactor.runtime.recording.media_clock import MediaClock
-from livereactor.runtime.recording.muxer import Filming
-from livereactor.runtime.recording.tap import Item, Played, Shown, Tap
+from livereactor.runtime.recording.muxer import Muxer
 
 JOIN_TIMEOUT: Final = 2.0
 
@@ -19,16 +19,16 @@ T = TypeVar("T")
 
 
 class RecordingThread:
-    """Runs a Filming; every method but those marked may be called from any thread and returns at once.
+    """Runs a Muxer; every method but those marked may be called from any thread and returns at once.
 
     Args:
         broken: told, on the thread, why nothing is recorded any more.
     """
 
     def __init__(
-        self, tap: Tap, filming: Filming, media: MediaClock, clock: Clock, *, broken: Callable[[Exception], None]
+        self, tap: Tap, muxer: Muxer, media: MediaClock, clock: Clock, *, broken: Callable[[Exception], None]
     ) -> None:
-        self._tap, self._filming, self._media, self._clock, self._broken = tap, filming, media, clock, broken
+        self._tap, self._muxer, self._media, self._clock, self._broken = tap, muxer, media, clock, broken
         self._is_broken = self._is_over = False
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self._thread.start()
@@ -42,8 +42,8 @@ class RecordingThread:
         """Seconds of the recording; 0 before its first picture."""
         return self._media.at(self._clock.now())
 
-    def ask(self, question: Callable[[Filming, float], T]) -> Future[T]:
-        """Ask the Filming, with the present moment, behind all that was shown before; fails once it is broken."""
+    def ask(self, question: Callable[[Muxer, float], T]) -> Future[T]:
+        """Ask the Muxer, with the present moment, behind all that was shown before; fails once it is broken."""
         future: Future[T] = Future()
 
         def answer() -> None:
@@ -53,7 +53,7 @@ class RecordingThread:
                 future.set_exception(UnavailableError("the recorder stopped; start another session"))
                 return
             try:
-                future.set_result(question(self._filming, self._clock.now()))
+                future.set_result(question(self._muxer, self._clock.now()))
             except Exception as error:
                 future.set_exception(error)
                 raise
@@ -64,7 +64,7 @@ class RecordingThread:
     def finish(self) -> Future[float]:
         """Close the recording; its seconds. Nothing is taken after it."""
         self._tap.close()
-        done = self.ask(lambda filming, now: filming.finish(now))
+        done = self.ask(lambda muxer, now: muxer.finish(now))
         self._tap.do(self._end)
         return done
 
@@ -88,21 +88,21 @@ class RecordingThread:
                     self._broken(error)
 
     def _patience(self) -> float | None:
-        return None if self._is_broken else self._filming.hold_in(self._clock.now())
+        return None if self._is_broken else self._muxer.hold_in(self._clock.now())
 
     def _handle(self, item: Item | None) -> None:
         match item:
-            case Shown() if not self._is_broken:
-                self._filming.show(item)
-            case Played() if not self._is_broken:
-                self._filming.play(item)
+            case ShownPicture() if not self._is_broken:
+                self._muxer.show(item)
+            case PlayedSound() if not self._is_broken:
+                self._muxer.play(item)
             case None:
-                self._filming.hold(self._clock.now())
-            case Shown() | Played():
+                self._muxer.hold(self._clock.now())
+            case ShownPicture() | PlayedSound():
                 pass
             case job:
                 job()
-        self._tap.wants_key = not self._is_broken and self._filming.wants_key
+        self._tap.wants_key = not self._is_broken and self._muxer.wants_key
 
     def _end(self) -> None:
         self._is_over = True

@@ -15,7 +15,7 @@ from livereactor.base.changes import Changes
 from livereactor.base.sparse_log import SparseLog
 from livereactor.blobs.clips import chunk, part_key
 from livereactor.blobs.port import BlobExistsError, BlobKey, Blobs, BlobsUnavailableError
-from livereactor.runtime.recording.muxer import Closed
+from livereactor.runtime.recording.muxer import ClosedSegment
 from livereactor.runtime.recording.spool import Spool
 
 MOST_WAITING: Final = 256 * 1024 * 1024  # bytes of Segments on the disk that are not stored: ten minutes of 720p
@@ -23,14 +23,14 @@ RETRIES: Final = (0.5, 1.0, 2.0, 5.0)  # seconds between two tries; the last one
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredSegment:
     """A Segment that is in the blobs."""
 
     key: BlobKey
     seconds: float
 
 
-class Storing:
+class Uploader:
     """The way of one recording's Segments.
 
     Attributes:
@@ -41,10 +41,10 @@ class Storing:
 
     def __init__(self, recording: str, blobs: Blobs, spool: Spool, log: SparseLog) -> None:
         self._recording, self._blobs, self._spool, self._log = recording, blobs, spool, log
-        self.stored: dict[int, Stored] = {}
+        self.stored: dict[int, StoredSegment] = {}
         self.lost = self.bytes = 0
         self._documents: deque[tuple[BlobKey, bytes]] = deque()
-        self._waiting: deque[Closed] = deque()
+        self._waiting: deque[ClosedSegment] = deque()
         self._changes = Changes()
         self._task = asyncio.create_task(self._run(), name=f"storing {recording}")
 
@@ -53,7 +53,7 @@ class Storing:
         self._documents.append((key, data))
         self._changes.stir()
 
-    def segment(self, closed: Closed) -> None:
+    def segment(self, closed: ClosedSegment) -> None:
         """Store a Segment that is whole."""
         self._waiting.append(closed)
         while sum(each.size for each in self._waiting) > MOST_WAITING:
@@ -95,7 +95,7 @@ class Storing:
         await self._put(key, await asyncio.to_thread(self._spool.path(closed.segment).read_bytes))
         if self._waiting and self._waiting[0] is closed:  # it may have been given up meanwhile
             self._waiting.popleft()
-            self.stored[closed.segment] = Stored(key, closed.seconds)
+            self.stored[closed.segment] = StoredSegment(key, closed.seconds)
             self.bytes += closed.size
             self._spool.release(closed.segment)
 
@@ -103,6 +103,6 @@ class Storing:
         with suppress(BlobExistsError):  # a try before, of which we did not hear that it went well
             await self._blobs.put(key, data)
 
-    def _lose(self, closed: Closed) -> None:
+    def _lose(self, closed: ClosedSegment) -> None:
         self.lost += 1
         self._spool.release(closed.segment)

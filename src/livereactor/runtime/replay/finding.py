@@ -10,7 +10,7 @@ from typing import Final
 from livereactor.base.errors import NotFoundError
 from livereactor.blobs.journals import NoJournalError, journal_pieces, recorded
 from livereactor.blobs.port import Blobs
-from livereactor.runtime.replay.journal_format import FileOf, JournalError, digest_of
+from livereactor.runtime.replay.journal_format import FileDigest, JournalError, digest_of
 
 _PIECE: Final = re.compile(r"journal-[0-9]{5,}\.jsonl")
 
@@ -64,13 +64,13 @@ def _number(file: Path) -> int:
     return int(file.stem.partition("-")[2])
 
 
-def files_in(folder: Path | None) -> Callable[[FileOf], bytes]:
+def files_in(folder: Path | None) -> Callable[[FileDigest], bytes]:
     """Finds files that a Session was given by their content, whatever they are called there; None = there are none.
 
-    What it returns raises `NoFileError` for one that is not there.
+    EntryBody it returns raises `NoFileError` for one that is not there.
     """
 
-    def found(file: FileOf) -> bytes:
+    def found(file: FileDigest) -> bytes:
         for each in sorted(folder.iterdir()) if folder is not None else ():
             if (
                 each.is_file()

@@ -1,8 +1,9 @@
-"""The journal of a Session: what was done to its model, in the order in which the model's thread took it. Pure.
+"""The format of a Session's journal: everything that was done to the model, in order. Pure.
 
-JSON Lines, written in pieces of whole lines, read as their concatenation: a `Header`, then an `Entry` a line, numbered
-from 1. An `Entry` says before which step it was taken (the first is 1), and when, in seconds of the Recording's media
-time: 0 = its first picture, or before. Input Frames and Sound are not in it, and files are by their digest only.
+A journal is JSON Lines, written in pieces of whole lines and read as their concatenation: one `JournalHeader`, then one
+`Entry` a line, numbered from 1. An `Entry` names the step that follows it (the first step is 1) and its time in seconds
+of the Recording's media time (0 = the first picture or earlier). A journal holds no input Frames and no input Sound,
+and files by their digest only.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ DIGEST_BYTES: Final = 16
 
 
 class JournalError(UsageError):
-    """What was given is no journal of a Session, or one that this version cannot read."""
+    """EntryBody was given is no journal of a Session, or one that this version cannot read."""
 
     code = "bad_journal"
 
@@ -32,7 +33,7 @@ class _Line(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Header(_Line):
+class JournalHeader(_Line):
     """The first line.
 
     Attributes:
@@ -61,7 +62,7 @@ class Header(_Line):
     not_kept: tuple[str, ...] = ()
 
 
-class FileOf(_Line):
+class FileDigest(_Line):
     """An Upload as the model got it: what it was, without its bytes. `digest`: as `digest_of` gives it."""
 
     name: str
@@ -70,7 +71,7 @@ class FileOf(_Line):
     digest: str
 
 
-class Commanded(_Line):
+class CommandRan(_Line):
     """A command or a parameter's change ran; whether it was refused is the model's own matter, now as then.
 
     Attributes:
@@ -83,12 +84,12 @@ class Commanded(_Line):
     do: Literal["command"] = "command"
     command: str
     arguments: dict[str, Any]
-    files: dict[str, FileOf] = Field(default_factory=dict)
+    files: dict[str, FileDigest] = Field(default_factory=dict)
     client: int
     role: Literal["owner", "viewer"] = "owner"
 
 
-class Joined(_Line):
+class ClientJoined(_Line):
     """A client came; `joined_at`: Unix seconds."""
 
     do: Literal["join"] = "join"
@@ -97,7 +98,7 @@ class Joined(_Line):
     joined_at: float
 
 
-class Left(_Line):
+class ClientLeft(_Line):
     """A client went."""
 
     do: Literal["leave"] = "leave"
@@ -106,44 +107,47 @@ class Left(_Line):
     joined_at: float
 
 
-class Wanted(_Line):
+class OutputsWanted(_Line):
     """Outputs that somebody receives from now on; none = all pause."""
 
     do: Literal["want"] = "want"
     tracks: tuple[str, ...]
 
 
-class Given(_Line):
+class FileUploaded(_Line):
     """The hook `uploaded` got a file."""
 
     do: Literal["upload"] = "upload"
     upload_id: str
-    file: FileOf
+    file: FileDigest
 
 
-class Shown(_Line):
-    """What the step made: the digest of the last picture of a video track. About one a second."""
+class PictureDigest(_Line):
+    """EntryBody the step made: the digest of the last picture of a video track. About one a second."""
 
     do: Literal["picture"] = "picture"
     track: str
     digest: str
 
 
-class Ended(_Line):
+class JournalEnd(_Line):
     """The Session's last step is made; `failed`: it raised."""
 
     do: Literal["end"] = "end"
     failed: bool = False
 
 
-class Cut(_Line):
+class JournalCut(_Line):
     """More was done than is kept: from here on the journal knows nothing."""
 
     do: Literal["cut"] = "cut"
     why: str
 
 
-What: TypeAlias = Annotated[Commanded | Joined | Left | Wanted | Given | Shown | Ended | Cut, Field(discriminator="do")]
+EntryBody: TypeAlias = Annotated[
+    CommandRan | ClientJoined | ClientLeft | OutputsWanted | FileUploaded | PictureDigest | JournalEnd | JournalCut,
+    Field(discriminator="do"),
+]
 
 
 class Entry(_Line):
@@ -151,7 +155,7 @@ class Entry(_Line):
 
     Attributes:
         n: 1, 2, 3, …
-        step: the step before which it was taken; of `Shown` and `Ended` the step that is made.
+        step: the step before which it was taken; of `PictureDigest` and `JournalEnd` the step that is made.
         at: seconds of media time, which stands still in a pause.
         within: it was taken inside that step, while the model waited for input in it.
     """
@@ -160,7 +164,7 @@ class Entry(_Line):
     step: int = Field(ge=0)
     at: float = Field(ge=0)
     within: bool = False
-    what: What
+    what: EntryBody
 
 
 _ENTRY: Final = TypeAdapter(Entry)
@@ -175,20 +179,22 @@ class SessionJournal:
         notices: what the reader has to know, a sentence each.
     """
 
-    header: Header
+    header: JournalHeader
     entries: Sequence[Entry]
     notices: Sequence[str] = ()
 
     @property
-    def end(self) -> Ended | None:
+    def end(self) -> JournalEnd | None:
         """How it ended, None where nobody could write it down."""
         last = self.entries[-1].what if self.entries else None
-        return last if isinstance(last, Ended) else None
+        return last if isinstance(last, JournalEnd) else None
 
     @property
     def steps(self) -> int:
         """Steps that are known to have been made."""
-        made = (each.step if isinstance(each.what, Shown | Ended) else each.step - 1 for each in self.entries)
+        made = (
+            each.step if isinstance(each.what, PictureDigest | JournalEnd) else each.step - 1 for each in self.entries
+        )
         return max(made, default=0)
 
 
@@ -197,7 +203,7 @@ def digest_of(data: bytes) -> str:
     return hashlib.blake2b(data, digest_size=DIGEST_BYTES).hexdigest()
 
 
-def line_of(part: Header | Entry) -> bytes:
+def line_of(part: JournalHeader | Entry) -> bytes:
     """One line, with its end."""
     plain = part.model_dump(mode="json", exclude_defaults=False)
     return json.dumps(plain, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode() + b"\n"
@@ -235,7 +241,7 @@ def read_journal(data: bytes) -> SessionJournal:
             notices.append(f"entries {len(entries) + 1} to {entry.n - 1} are missing: it is replayed up to there")
             break
         entries.append(entry)
-        if isinstance(entry.what, Cut):
+        if isinstance(entry.what, JournalCut):
             notices.append(f"not all is kept ({entry.what.why}): it is replayed up to step {entry.step}")
     else:
         if torn:
@@ -243,7 +249,7 @@ def read_journal(data: bytes) -> SessionJournal:
     return SessionJournal(header, tuple(entries), tuple(notices))
 
 
-def _header(line: bytes) -> Header:
+def _header(line: bytes) -> JournalHeader:
     try:
         found: Any = json.loads(line)
     except ValueError:
@@ -254,7 +260,7 @@ def _header(line: bytes) -> Header:
     if version != VERSION:
         raise JournalError(f"the journal has version {version}, this livereactor reads {VERSION}; install a newer one")
     try:
-        return Header.model_validate(found)
+        return JournalHeader.model_validate(found)
     except ValidationError as error:
         raise JournalError(f"the journal's header is damaged ({_reason(error)}); nothing can be replayed") from error
 

@@ -1,6 +1,6 @@
 """Writes a Session's journal down: the model's thread notes, a thread of its own encodes and hands pieces over.
 
-What the model's thread pays is an append to a list, and once a second the copy of one picture.
+EntryBody the model's thread pays is an append to a list, and once a second the copy of one picture.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import structlog
 from livereactor.base.limits import MIB
 from livereactor.blobs.journals import piece_name
 from livereactor.runtime.interfaces import JournalSink, JournalStoppedError
-from livereactor.runtime.replay.journal_format import Cut, Entry, Header, What, line_of, pieces_of
+from livereactor.runtime.replay.journal_format import Entry, EntryBody, JournalCut, JournalHeader, line_of, pieces_of
 
 PIECE_SECONDS: Final = 1.0  # what a killed worker takes with it at most
 WAITING_NOTES: Final = 4096  # a second of a flood; commands before it are bounded in the same way
@@ -24,7 +24,7 @@ WAITING_BYTES: Final = 64 * MIB
 JOURNAL_BYTES: Final = 64 * MIB  # of one Session: thirty commands a second for six hours
 PATIENCE: Final = 2.0  # seconds that the end of a Session waits for its last piece to be handed over
 
-MakeWhat: TypeAlias = Callable[[], What]
+MakeBody: TypeAlias = Callable[[], EntryBody]
 
 log = structlog.get_logger("livereactor.journal")
 
@@ -34,7 +34,7 @@ class _Note:
     step: int
     at: float  # seconds of `time.monotonic`
     within: bool
-    what: MakeWhat  # encoded later, elsewhere
+    what: MakeBody  # encoded later, elsewhere
     size: int
 
 
@@ -46,7 +46,7 @@ class JournalWriter:
         sink: gets the pieces, each of at most a second or 64 KiB.
     """
 
-    def __init__(self, header: Header, sink: JournalSink) -> None:
+    def __init__(self, header: JournalHeader, sink: JournalSink) -> None:
         self._header, self._sink = header, sink
         self._changed = threading.Condition()
         self._notes: list[_Note] = []
@@ -61,7 +61,7 @@ class JournalWriter:
 
     # --- the model's thread ------------------------------------------------------------------------------------------
 
-    def note(self, step: int, what: MakeWhat, *, within: bool = False, size: int = 0) -> None:
+    def note(self, step: int, what: MakeBody, *, within: bool = False, size: int = 0) -> None:
         """Something happens now.
 
         Args:
@@ -134,5 +134,5 @@ class JournalWriter:
         return line_of(Entry(n=self._entries, step=note.step, at=at, within=note.within, what=note.what()))
 
 
-def _cut(why: str) -> MakeWhat:
-    return lambda: Cut(why=why)
+def _cut(why: str) -> MakeBody:
+    return lambda: JournalCut(why=why)

@@ -14,16 +14,16 @@ from livereactor.runtime.authoring.inputs import InputQueue
 from livereactor.runtime.execution.runner import ModelRunner, StepMade, StreamError
 from livereactor.runtime.interfaces import Call, ClientInfo, MessageOut, ReceivedFile, SessionStart
 from livereactor.runtime.replay.journal_format import (
-    Commanded,
-    Ended,
-    FileOf,
-    Given,
-    Header,
-    Joined,
-    Left,
-    Shown,
-    Wanted,
-    What,
+    ClientJoined,
+    ClientLeft,
+    CommandRan,
+    EntryBody,
+    FileDigest,
+    FileUploaded,
+    JournalEnd,
+    JournalHeader,
+    OutputsWanted,
+    PictureDigest,
     digest_of,
 )
 from livereactor.runtime.replay.journal_writer import JournalWriter
@@ -64,22 +64,22 @@ class NotedRunner(ModelRunner):
         super().call(call, client, answer)
 
     def join(self, client: ClientInfo) -> None:
-        self._note(lambda: Joined(client=client.id, role=client.role, joined_at=client.joined_at))
+        self._note(lambda: ClientJoined(client=client.id, role=client.role, joined_at=client.joined_at))
         super().join(client)
 
     def leave(self, client: ClientInfo) -> None:
-        self._note(lambda: Left(client=client.id, role=client.role, joined_at=client.joined_at))
+        self._note(lambda: ClientLeft(client=client.id, role=client.role, joined_at=client.joined_at))
         super().leave(client)
 
     def uploaded(self, file: ReceivedFile) -> None:
-        self._note(lambda: Given(upload_id=file.upload_id, file=_file(file)))
+        self._note(lambda: FileUploaded(upload_id=file.upload_id, file=_file(file)))
         super().uploaded(file)
 
     def wants(self, tracks: frozenset[str]) -> None:
         """Outputs that somebody receives now; the same again is no news."""
         if self._journal is not None and tracks != self._wants:
             self._wants = tracks
-            self._note(lambda: Wanted(tracks=tuple(sorted(tracks))))
+            self._note(lambda: OutputsWanted(tracks=tuple(sorted(tracks))))
 
     def step(self) -> StepMade:
         self._step += 1
@@ -107,7 +107,7 @@ class NotedRunner(ModelRunner):
 
     # --- inner -------------------------------------------------------------------------------------------------------
 
-    def _note(self, what: Callable[[], What], size: int = 0) -> None:
+    def _note(self, what: Callable[[], EntryBody], size: int = 0) -> None:
         if self._journal is not None:
             self._journal.note(self._step if self._within else self._step + 1, what, within=self._within, size=size)
 
@@ -117,19 +117,19 @@ class NotedRunner(ModelRunner):
             return
         self._shown_at = now
         track, pixels = found
-        journal.note(self._step, lambda: Shown(track=track, digest=digest_of(pixels)), size=len(pixels))
+        journal.note(self._step, lambda: PictureDigest(track=track, digest=digest_of(pixels)), size=len(pixels))
 
     def _put_away(self, *, failed: bool = False) -> None:
         journal, self._journal = self._journal, None
         if journal is not None:
-            journal.note(self._step, lambda: Ended(failed=failed))
+            journal.note(self._step, lambda: JournalEnd(failed=failed))
             journal.close()
 
 
-def header_of(definition: Definition, start: SessionStart, config: Mapping[str, Any]) -> Header:
+def header_of(definition: Definition, start: SessionStart, config: Mapping[str, Any]) -> JournalHeader:
     """The first line of the journal of a Session that begins now."""
     seed = config.get("seed")
-    return Header(
+    return JournalHeader(
         session=start.id,
         started_us=time.time_ns() // 1000,
         model=definition.name,
@@ -144,11 +144,11 @@ def header_of(definition: Definition, start: SessionStart, config: Mapping[str, 
     )
 
 
-def commanded(call: Call, client: ClientInfo) -> Commanded:
+def commanded(call: Call, client: ClientInfo) -> CommandRan:
     """A call as it is kept: with references in place of files."""
-    files: dict[str, FileOf] = {}
+    files: dict[str, FileDigest] = {}
     arguments = {name: _kept(value, files) for name, value in call.arguments.items()}
-    return Commanded(command=call.command, arguments=arguments, files=files, client=client.id, role=client.role)
+    return CommandRan(command=call.command, arguments=arguments, files=files, client=client.id, role=client.role)
 
 
 def picture_of(definition: Definition, emission: Emission) -> tuple[str, bytes] | None:
@@ -161,7 +161,7 @@ def picture_of(definition: Definition, emission: Emission) -> tuple[str, bytes] 
     return None
 
 
-def _kept(value: Any, files: dict[str, FileOf]) -> Any:
+def _kept(value: Any, files: dict[str, FileDigest]) -> Any:
     match value:
         case ReceivedFile():
             files[value.upload_id] = known = _file(value)
@@ -174,5 +174,5 @@ def _kept(value: Any, files: dict[str, FileOf]) -> Any:
             return value
 
 
-def _file(file: ReceivedFile) -> FileOf:
-    return FileOf(name=file.name, mime_type=file.mime_type, size=len(file.data), digest=digest_of(file.data))
+def _file(file: ReceivedFile) -> FileDigest:
+    return FileDigest(name=file.name, mime_type=file.mime_type, size=len(file.data), digest=digest_of(file.data))

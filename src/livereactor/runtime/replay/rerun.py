@@ -22,21 +22,21 @@ from livereactor.runtime.execution.runner import ModelRunner, StepMade, StreamEr
 from livereactor.runtime.execution.weight_fetching import fetch
 from livereactor.runtime.interfaces import Call, ClientInfo, ModelEvent, ReceivedFile, SessionStart
 from livereactor.runtime.replay.journal_format import (
-    Commanded,
+    ClientJoined,
+    ClientLeft,
+    CommandRan,
     Entry,
-    FileOf,
-    Given,
-    Joined,
-    Left,
+    FileDigest,
+    FileUploaded,
+    OutputsWanted,
+    PictureDigest,
     SessionJournal,
-    Shown,
-    Wanted,
     digest_of,
 )
 from livereactor.runtime.replay.noting import picture_of
 from livereactor.runtime.replay.step_times import step_times
 
-FileBytes = Callable[[FileOf], bytes]
+FileBytes = Callable[[FileDigest], bytes]
 
 
 class ReplayError(LivereactorError):
@@ -87,9 +87,9 @@ class Rerun:
         self._journal, self._files = journal, files
         self._runner = ModelRunner(model, self, config=config, path=path)
         self._before, self._within = defaultdict[int, list[Entry]](list), defaultdict[int, list[Entry]](list)
-        self._shown: dict[int, Shown] = {}
+        self._shown: dict[int, PictureDigest] = {}
         for entry in journal.entries:
-            if isinstance(entry.what, Shown):
+            if isinstance(entry.what, PictureDigest):
                 self._shown[entry.step] = entry.what
             else:
                 (self._within if entry.within else self._before)[entry.step].append(entry)
@@ -151,7 +151,7 @@ class Rerun:
     # --- inner -------------------------------------------------------------------------------------------------------
 
     def _compared(self) -> Iterator[str]:
-        """What of the model is not as it was.
+        """EntryBody of the model is not as it was.
 
         Raises:
             UsageError: it is another model.
@@ -183,24 +183,24 @@ class Rerun:
             if name not in params:
                 self.notices.append(f"there is no parameter {name!r} any more")
             elif params[name].field.default != value:
-                self._run(Commanded(command=f"set_{name}", arguments={name: value}, client=0), step=1)
+                self._run(CommandRan(command=f"set_{name}", arguments={name: value}, client=0), step=1)
 
     def _do(self, entry: Entry) -> None:
         match entry.what:
-            case Commanded() as command:
+            case CommandRan() as command:
                 self._run(command, entry.step)
-            case Joined(client=client, role=role, joined_at=joined):
+            case ClientJoined(client=client, role=role, joined_at=joined):
                 self._runner.join(ClientInfo(client, role, joined))
-            case Left(client=client, role=role, joined_at=joined):
+            case ClientLeft(client=client, role=role, joined_at=joined):
                 self._runner.leave(ClientInfo(client, role, joined))
-            case Wanted(tracks=tracks):
+            case OutputsWanted(tracks=tracks):
                 self._wanted = tracks
-            case Given(upload_id=upload, file=file):
+            case FileUploaded(upload_id=upload, file=file):
                 self._runner.uploaded(self._file(upload, file, entry.step))
             case _:
                 pass
 
-    def _run(self, command: Commanded, step: int) -> None:
+    def _run(self, command: CommandRan, step: int) -> None:
         try:
             schema = self._runner.definition.schema.command(command.command)
             checked = validate_arguments(schema, command.arguments)
@@ -213,7 +213,7 @@ class Rerun:
         except LivereactorError:
             return  # refused or failed, as then: the model's log says so, and it goes on
 
-    def _file(self, upload: str, file: FileOf, step: int) -> ReceivedFile:
+    def _file(self, upload: str, file: FileDigest, step: int) -> ReceivedFile:
         try:
             data = self._files(file)
         except UsageError as error:

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from livereactor.runtime.replay.journal_format import SessionJournal, Shown
+from livereactor.runtime.replay.journal_format import PictureDigest, SessionJournal
 
 OWN_RATE: Final = 30.0  # frames a second, where the model has its own rate and the journal does not tell
 LEAST: Final = 1e-3  # seconds between two steps
@@ -34,4 +34,4 @@ def step_times(journal: SessionJournal) -> NDArray[np.float64]:
 
 
 def _marks(journal: SessionJournal) -> dict[int, float]:
-    return {each.step: each.at for each in journal.entries if isinstance(each.what, Shown)} or {1: 0.0}
+    return {each.step: each.at for each in journal.entries if isinstance(each.what, PictureDigest)} or {1: 0.0}

@@ -19,7 +19,7 @@ MOST_BYTES: Final = 64 * 1024 * 1024  # of pictures that wait: a second of 720p 
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ShownPicture:
     """A picture as it left.
 
     Attributes:
@@ -36,7 +36,7 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
-class Played:
+class PlayedSound:
     """Sound as it left: samples int16, shape (samples, channels), the first of them heard `at`, monotonic seconds."""
 
     at: float
@@ -44,7 +44,7 @@ class Played:
 
 
 Job: TypeAlias = Callable[[], None]
-Item: TypeAlias = Shown | Played | Job
+Item: TypeAlias = ShownPicture | PlayedSound | Job
 
 
 class Tap:
@@ -63,7 +63,7 @@ class Tap:
         self._bytes = 0
         self._closed = False
 
-    def show(self, shown: Shown) -> None:
+    def show(self, shown: ShownPicture) -> None:
         """A picture was shown; on its output's thread."""
         with self._changed:
             if self._closed or self._is_full(shown.at) or self._bytes + shown.pixels.nbytes > MOST_BYTES:
@@ -72,7 +72,7 @@ class Tap:
             self._bytes += shown.pixels.nbytes
             self._put(shown)
 
-    def play(self, played: Played) -> None:
+    def play(self, played: PlayedSound) -> None:
         """Sound was played; on its output's thread."""
         with self._changed:
             if self._closed or self._is_full(played.at):
@@ -92,7 +92,7 @@ class Tap:
             if not self._items:
                 return None
             item = self._items.popleft()
-            if isinstance(item, Shown):
+            if isinstance(item, ShownPicture):
                 self._bytes -= item.pixels.nbytes
             return item
 
@@ -102,7 +102,7 @@ class Tap:
             self._closed = True
 
     def _is_full(self, at: float) -> bool:
-        oldest = next((item.at for item in self._items if isinstance(item, Shown | Played)), at)
+        oldest = next((item.at for item in self._items if isinstance(item, ShownPicture | PlayedSound)), at)
         return at - oldest > LONGEST
 
     def _put(self, item: Item) -> None:

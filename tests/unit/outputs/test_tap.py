@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from livereactor.runtime.recording import tap as tapping
-from livereactor.runtime.recording.tap import Played, Shown, Tap
+from livereactor.runtime.outputs import tap as tapping
+from livereactor.runtime.outputs.tap import PlayedSound, ShownPicture, Tap
 
 
-def shown(at: float) -> Shown:
-    return Shown(at, np.zeros((48, 64, 3), np.uint8), 30.0, None)
+def shown(at: float) -> ShownPicture:
+    return ShownPicture(at, np.zeros((48, 64, 3), np.uint8), 30.0, None)
 
 
 def test_everything_comes_in_order() -> None:
     tap, done = Tap(), list[str]()
-    first, second = shown(0.0), Played(0.1, np.zeros((480, 1), np.int16))
+    first, second = shown(0.0), PlayedSound(0.1, np.zeros((480, 1), np.int16))
     tap.show(first)
     tap.do(lambda: done.append("asked"))
     tap.play(second)
@@ -42,7 +42,7 @@ def test_large_pictures_fill_it_sooner() -> None:
     most = tapping.MOST_BYTES // (1080 * 1920 * 3)
     large = np.zeros((1080, 1920, 3), np.uint8)
     for number in range(most + 3):
-        tap.show(Shown(number / 240, large, 240.0, None))
+        tap.show(ShownPicture(number / 240, large, 240.0, None))
     assert tap.dropped == 3
 
 

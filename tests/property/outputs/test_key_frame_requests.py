@@ -8,21 +8,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livereactor.media.key_wishes import JOINS_A_SECOND, KeyWishes
+from livereactor.media.key_frame_requests import JOINS_A_SECOND, KeyFrameRequests
 
 EVENTS = st.lists(st.tuples(st.sampled_from(["wish", "join", "frame"]), st.floats(0, 0.6)), max_size=60)
 
 
 def history(events: list[tuple[str, float]]) -> None:
-    keys, now, granted, pending = KeyWishes(), 0.0, list[float](), False
+    keys, now, granted, pending = KeyFrameRequests(), 0.0, list[float](), False
     for kind, pause in events:
         now += pause
         match kind:
             case "wish":
-                keys.wish()
+                keys.request()
                 pending = True
             case "join":
-                keys.join()
+                keys.request_for_join()
                 pending = True
             case _:
                 if keys.grant(now):
@@ -52,22 +52,22 @@ def test_the_bounds_hold_in_a_million_histories() -> None:
 
 
 def test_wishes_of_all_viewers_share_one_key_frame_a_second() -> None:
-    keys = KeyWishes()
+    keys = KeyFrameRequests()
     granted = list[float]()
     for tenth in range(40):
-        keys.wish()
+        keys.request()
         if keys.grant(tenth / 10):
             granted.append(tenth / 10)
     assert granted == [0.0, 1.0, 2.0, 3.0]
 
 
 def test_a_join_is_served_at_once_though_a_wish_was_just_fulfilled() -> None:
-    keys = KeyWishes()
-    keys.wish()
+    keys = KeyFrameRequests()
+    keys.request()
     assert keys.grant(0.0)
-    keys.join()
+    keys.request_for_join()
     assert keys.grant(0.01)
 
 
 def test_no_key_frame_without_a_wish() -> None:
-    assert not KeyWishes().grant(5.0)
+    assert not KeyFrameRequests().grant(5.0)
