@@ -1,4 +1,4 @@
-"""`reactor.commands.drop(x=…)`: the model's Commands as methods, and what their arguments are on the wire."""
+"""`reactor.commands.drop(x=…)`: the model's Commands as methods, their arguments on the wire, and their docstrings."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ Send: TypeAlias = Callable[[str, Mapping[str, Any]], Answer]
 
 
 def json_arguments(data: object) -> dict[str, Any]:
-    """Arguments as JSON values: numpy scalars and arrays, Enums, dataclasses (FileRefs too) are taken apart.
+    """Return arguments as JSON values; numpy scalars and arrays, Enums and dataclasses (FileRefs too) are converted.
 
     Raises:
-        TypeError: `data` is no mapping with text keys, or holds what is no JSON value.
-        ValueError: a number in it is not finite, or it nests too deep.
+        TypeError: `data` is not a mapping with text keys, or holds a value that JSON does not have.
+        ValueError: a number is not finite, or the data nests too deep.
     """
     if data is None:
         return {}
@@ -60,10 +60,10 @@ def json_arguments(data: object) -> dict[str, Any]:
 
 
 def command_of(name: str, data: Mapping[str, Any] | None) -> Command:
-    """The Command to send: FileRefs at the top go beside the other arguments, nested ones stay (protocol 5.8).
+    """Return the Command to send: top-level FileRefs are sent beside the other arguments, nested ones among them.
 
     Raises:
-        TypeError, ValueError: as `json_arguments`.
+        TypeError, ValueError: as in `json_arguments`.
     """
     arguments = json_arguments(data)
     files = {key: value for key, value in (data or {}).items() if isinstance(value, FileRef)}
@@ -72,11 +72,11 @@ def command_of(name: str, data: Mapping[str, Any] | None) -> Command:
 
 
 def check_arguments(command: CommandSchema, data: Mapping[str, Any]) -> None:
-    """The server's verdict on these arguments, given here (behaviour 7.10).
+    """Check arguments with the server's rules, before they are sent.
 
     Raises:
         CommandRejected: `invalid_command`, with the sentence that the server would answer.
-        TypeError, ValueError: as `json_arguments`.
+        TypeError, ValueError: as in `json_arguments`.
     """
     try:
         validate_arguments(command, json_arguments(data))
@@ -88,7 +88,7 @@ class ServerSchema:
     """The schema that the server has sent, read when it is first needed.
 
     Args:
-        document: the newest one as it came, None before it came.
+        document: returns the newest document, or None before one has arrived.
     """
 
     def __init__(self, document: Callable[[], Mapping[str, Any] | None]) -> None:
@@ -96,7 +96,7 @@ class ServerSchema:
         self._read: tuple[Mapping[str, Any] | None, ModelSchema | None] = (None, None)
 
     def get(self) -> ModelSchema | None:
-        """The schema; None where none came, or one that cannot be read."""
+        """Return the schema; None if none has arrived, or it cannot be read."""
         document = self._document()
         if document is not self._read[0]:
             self._read = (document, None if document is None else _schema_in(document))
@@ -114,9 +114,9 @@ def _schema_in(document: Mapping[str, Any]) -> ModelSchema | None:
 class Commands(Generic[Answer]):
     """The model's Commands: `await reactor.commands.drop(x=0.5, y=0.5)`.
 
-    What they are comes from the schema: `dir()` lists them, `help()` describes them, and arguments are checked before
-    they are sent, with the server's own verdict. Before the schema came, all is sent as it is and the server decides.
-    A name that is no attribute is taken as an item: `reactor.commands["set-sky"]`.
+    The schema defines them: `dir()` lists them, `help()` describes them, and arguments are checked with the server's
+    rules before they are sent. Until the schema has arrived, everything is sent and the server decides.
+    Use an item for a name that cannot be an attribute: `reactor.commands["set-sky"]`.
     """
 
     def __init__(self, send: Send[Answer], schema: Callable[[], ModelSchema | None]) -> None:
@@ -154,13 +154,13 @@ class Commands(Generic[Answer]):
 
 
 class CommandCall(Generic[Answer]):
-    """One Command, to be called with its arguments by name; `command` is its schema, None while that is not known.
+    """One Command, called with its arguments by name; `command` is its schema, None while it is unknown.
 
     Raises (when called):
         CommandRejected: the schema refuses the arguments; nothing was sent.
-        TypeError: an argument that is given by its place, or is no JSON.
+        TypeError: an argument is given by position, or is not JSON.
         ValueError: a number is not finite.
-        Whatever `send_command` raises.
+        ReactorError: as in `send_command`.
     """
 
     def __init__(self, name: str, command: CommandSchema | None, send: Send[Answer]) -> None:
@@ -170,7 +170,7 @@ class CommandCall(Generic[Answer]):
         self.__signature__ = None if command is None else signature(command)
 
     def __call__(self, /, *values: Any, **arguments: Any) -> Answer:
-        if values:  # which one it is for only the schema knows, and that may still be on its way
+        if values:  # only the schema knows their order, and it may not have arrived
             raise TypeError(f"{self.__name__} takes its arguments by name: {self.__name__}(x=…)")
         if self.command is not None:
             check_arguments(self.command, arguments)
@@ -192,7 +192,7 @@ _PYTHON: Final[Mapping[str, Any]] = {
 
 
 def signature(command: CommandSchema) -> inspect.Signature:
-    """As `help()` shows it; arguments whose names Python cannot write are left out."""
+    """Return the signature that `help()` shows; arguments whose names Python cannot write are left out."""
     written = [each for each in in_order(command) if each.name.isidentifier() and not iskeyword(each.name)]
     return inspect.Signature([_parameter(each) for each in written])
 
@@ -205,7 +205,7 @@ def _parameter(field: Field) -> inspect.Parameter:
 
 
 def command_doc(command: CommandSchema) -> str:
-    """What the schema says of a Command, as a docstring."""
+    """Return a Command's docstring, written from the schema."""
     lines = [sentence(command.description) or f"The Command `{command.name}`."]
     told = [f"    {each.name}: {about(each)}" for each in in_order(command) if each.description or limits(each.type)]
     if told:
@@ -217,9 +217,9 @@ def command_doc(command: CommandSchema) -> str:
 
 
 def leading(command: CommandSchema) -> str | None:
-    """The argument that may be given by its place: the only required one, or the only one there is.
+    """Return the argument that may be given by position: the only required one, or the only one.
 
-    With two, a model that swapped them would silently be given the one for the other.
+    With two of them, a model that swapped their order would silently get one for the other.
     """
     required = [each.name for each in command.fields if each.is_required]
     candidates = required or [each.name for each in command.fields]
@@ -227,33 +227,33 @@ def leading(command: CommandSchema) -> str | None:
 
 
 def in_order(command: CommandSchema) -> tuple[Field, ...]:
-    """The arguments as a call is written: the leading one, the required ones, those with a default."""
+    """Return the arguments in the order of a call: the leading one, the required ones, those with a default."""
     first = leading(command)
     return tuple(sorted(command.fields, key=lambda each: (each.name != first, not each.is_required)))
 
 
 def about(field: Field, *, typed: bool = False) -> str:
-    """Its description and its limits, as sentences; empty where neither is known.
+    """Return an argument's description and limits, as sentences; empty if it has neither.
 
     Args:
-        typed: it stands beside an annotation that lists a choice's values.
+        typed: leave a choice's values out, as the annotation lists them.
     """
     return " ".join(filter(None, (sentence(field.description), sentence(limits(field.type, typed=typed)))))
 
 
 def sentence(text: str) -> str:
-    """On one line, with an upper-case start and a full stop; empty stays empty."""
+    """Return a text on one line, with an upper-case start and a full stop; empty stays empty."""
     line = one_line(text)
     return line and line[0].upper() + line[1:] + ("" if line[-1] in ".!?…:)" else ".")
 
 
 def one_line(text: str) -> str:
-    """Without line breaks, and without letters that cannot be seen."""
+    """Return a text without line breaks and invisible characters."""
     return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 
 def limits(kind: Type, *, typed: bool = False) -> str:
-    """What beyond its Python type a value must be: `0 to 1`, `at most 8 characters`; empty where anything goes."""
+    """Return the limits of a value beyond its Python type: `0 to 1`, `at most 8 characters`; empty if it has none."""
     match kind:
         case OptionalType():
             return limits(kind.inner, typed=typed)

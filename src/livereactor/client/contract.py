@@ -18,7 +18,7 @@ from livereactor.protocol.validation import check
 
 
 def contract_text(schema: ModelSchema, naming: Naming, titles: Mapping[str, str]) -> str:
-    """The contract as JSON, one Command or Message a line; `Contract` reads it.
+    """Return the contract as JSON, one Command or Message a line; `Contract` reads it.
 
     Args:
         naming: the Python class of a structure.
@@ -35,7 +35,7 @@ def contract_text(schema: ModelSchema, naming: Naming, titles: Mapping[str, str]
 
 
 def _read(text: str) -> ModelSchema:
-    """What `contract_text` wrote, by way of the schema document that it is a part of."""
+    """Read a text of `contract_text`, by way of the schema document that it abridges."""
     plain = json.loads(text)
     titles = {name: title for name, (_, title) in plain["messages"].items()}
     return from_openapi(
@@ -69,11 +69,11 @@ def _content(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Contract:
-    """What a typed client was written for: the contract, and the classes that stand for its parts.
+    """The contract that a typed client was written for, and the classes of its structures and Messages.
 
     Args:
-        text: as `contract_text` wrote it.
-        classes: dataclasses of structures and Messages, called as in the text.
+        text: written by `contract_text`.
+        classes: dataclasses of structures and Messages, with their names in the text.
     """
 
     def __init__(self, text: str, *classes: type) -> None:
@@ -82,19 +82,19 @@ class Contract:
 
     @cached_property
     def schema(self) -> ModelSchema:
-        """As read from the text."""
+        """The schema, read from the text."""
         return _read(self._text)
 
     @cached_property
     def hash(self) -> str:
-        """Equal to another's exactly where the contracts are."""
+        """A hash that two contracts share exactly if they are equal."""
         return contract_hash(self.schema)
 
     def message(self, name: str, data: Mapping[str, Any]) -> Any:
-        """The data of a Message of type `name` as its class; members that the contract does not know are left out.
+        """Return the data of a Message of type `name` as its class, without members that the contract does not know.
 
         Raises:
-            PeerError: the data is not what the contract says.
+            PeerError: the data does not fit the contract.
         """
         message = next(each for each in self.schema.messages if each.name == name)
         kind = StructureType(message.title, message.fields)
@@ -119,7 +119,7 @@ class Contract:
 
 
 def _known(value: Any, kind: Type) -> Any:
-    """Without members that the contract does not know: a newer server may say more."""
+    """Return a value without members that the contract does not know: a newer server may send more."""
     match kind:
         case OptionalType():
             return _known(value, kind.inner)

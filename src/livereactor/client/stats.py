@@ -1,6 +1,7 @@
-"""What a connection measures of itself: an engine's counters as figures people read. Pure: no clock, no IO.
+"""Statistics of a connection: an engine's counters as figures for people, the age of Frames, and the sampling.
 
-Rates are over the time since the sample before, so the first sample has none.
+Rates are over the time since the sample before, so the first sample has none. Above 400 lines because it is one thing:
+from the engine's counters to `ConnectionStats` and to the report that servers get.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ from livereactor.client.types import (
 from livereactor.protocol import messages as m
 
 KEPT: Final = 512  # stamps between two samples: two seconds of four tracks at 60 Frames a second
-WINDOWS: Final = 15  # samples over which the quickest Frame is looked for: clocks drift by a millisecond in so long
-SAME_CLOCK: Final = 10.0  # seconds; what looks older is of another clock
+WINDOWS: Final = 15  # samples among which the quickest Frame is searched: clocks drift by a millisecond in that time
+SAME_CLOCK: Final = 10.0  # seconds; a Frame that looks older was stamped by another clock
 
 
 class Latency:
-    """Stamps of Frames as they come, and what they say."""
+    """The age of Frames on delivery, from the stamps of the far end, whose clock need not be ours."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -40,19 +41,18 @@ class Latency:
         self._quickest: deque[float] = deque(maxlen=WINDOWS)
 
     def delivered(self, captured_us: int, now_us: int) -> None:
-        """A Frame came that was stamped at `captured_us` of the far clock; from any thread."""
+        """Count a Frame that was stamped at `captured_us` of the far clock; call it from any thread."""
         with self._lock:
             self._apart.append((now_us - captured_us) / 1e6)
 
     def take(self, floor: float, *, same_machine: bool) -> tuple[float, float] | None:
-        """p50 and p95 of what was delivered since the last call, milliseconds; None where nothing was.
+        """Return p50 and p95 of the Frames since the last call, milliseconds; None if none was delivered.
 
-        Between two machines the quickest Frame of the last half minute is taken to have been `floor` seconds under
-        way, which is what the offset of their clocks is reckoned from: what a Frame waited at the far end before it
-        was sent, and every Frame alike, cannot be seen from here.
+        Between two machines, the quickest Frame of the last half minute is taken to have travelled for `floor` seconds,
+        which gives the offset of the two clocks. A wait at the far end that every Frame shares cannot be seen.
 
         Args:
-            floor: half a round trip and what receiving a Frame takes, seconds.
+            floor: half a round trip and the time to receive a Frame, seconds.
             same_machine: the far end is on this machine, so its clock is ours.
         """
         with self._lock:
@@ -65,7 +65,7 @@ class Latency:
 
 
 def _at(values: Sequence[float], share: float) -> float:
-    """The smallest of sorted values that so much of them is not above."""
+    """Return the value at a share (0..1) of sorted values."""
     return values[min(len(values) - 1, int(share * len(values)))]
 
 
@@ -75,7 +75,7 @@ if TYPE_CHECKING:
 
 Figures: TypeAlias = Mapping[str, float | str]
 
-# Figures of a Track that servers know from clients (protocol 5.11), under their names there.
+# Figures of a Track that servers take from clients, under their names there.
 _TOLD: Final = {
     name: name
     for name in (
@@ -94,7 +94,7 @@ _TOLD: Final = {
 } | {"key_frame_requests": "keyframe_requests"}
 
 
-_STAGES: Final = ("jitter_buffer", "decode")  # of a Frame within a client (protocol 5.11); ours in seconds, `…_s`
+_STAGES: Final = ("jitter_buffer", "decode")  # of a Frame within a client; the engine counts them in seconds, `…_s`
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +107,11 @@ class Statistics:
     """The figures of one transport.
 
     Args:
-        latency: where Frames' stamps are kept.
-        same_machine: the far end is on this machine, where all clocks are one.
+        latency: the age of Frames.
+        same_machine: the far end is on this machine, and has the same clock.
 
     Attributes:
-        stages: where Frames' time went within this client between the last two samples, by Track.
+        stages: the time that Frames spent in each stage of this client between the last two samples, by Track.
     """
 
     def __init__(self, latency: Latency, *, same_machine: bool) -> None:
@@ -128,10 +128,10 @@ class Statistics:
         now: float,
         now_at: float,
     ) -> ConnectionStats:
-        """The figures of a sample.
+        """Return the figures of a sample.
 
         Args:
-            names: of the Tracks, by section (mid).
+            names: the names of the Tracks, by section (mid).
             timings: passed on.
             now: monotonic seconds; now_at: Unix seconds.
         """
@@ -164,26 +164,26 @@ class Statistics:
 
 
 class _Window:
-    """Two samples of one transport and what happened between them."""
+    """Two samples of one transport, and the differences between them."""
 
     def __init__(self, before: _Sample | None, after: _Sample) -> None:
         self._before, self.after = before, after
         self._seconds = 0.0 if before is None else after.at - before.at
 
     def carrying(self) -> CandidatePair | None:
-        """The path that carries the media now: after a change of path more than one may be nominated."""
+        """Return the path that carries the media now; after a change of path, more than one may be nominated."""
         usable = [pair for pair in self.after.peer.pairs if pair.nominated and pair.succeeded]
         return max(usable, key=lambda pair: sum(self._carried(pair)), default=None)
 
     def bps(self, pair: CandidatePair | None, direction: str) -> float | None:
-        """Bits a second over a path."""
+        """Return bits a second over a path."""
         if pair is None or self._seconds <= 0:
             return None
         received, sent = self._carried(pair)
         return 8 * (received if direction == "bytes_received" else sent) / self._seconds
 
     def received(self, mid: str) -> InboundStats:
-        """The figures of a section that we receive."""
+        """Return the figures of a section that we receive."""
         now = self.after.peer.inbound[mid]
         jitter_ms = _number(now, "jitter_ms")
         return InboundStats(
@@ -201,7 +201,7 @@ class _Window:
         )
 
     def sent(self, mid: str) -> OutboundStats:
-        """The figures of a section that we send."""
+        """Return the figures of a section that we send."""
         now = self.after.peer.outbound[mid]
         return OutboundStats(
             codec=_codec(now),
@@ -216,7 +216,7 @@ class _Window:
         )
 
     def stages(self, mid: str) -> tuple[m.FrameStage, ...]:
-        """How long the Frames of a section were in the jitter buffer and in the decoder; none without a Frame."""
+        """Return the time of a section's Frames in the jitter buffer and in the decoder; empty without a Frame."""
         if self._before is None or mid not in self._before.peer.inbound:
             return ()
         before, after = self._before.peer.inbound[mid], self.after.peer.inbound[mid]
@@ -230,20 +230,20 @@ class _Window:
         )
 
     def lost(self) -> float | None:
-        """The share of packets that did not come, 0..1; RTP takes late ones back, so a count may fall."""
+        """Return the share of packets that were lost, 0..1; a count may fall, as late packets are subtracted again."""
         lost = self._grown("inbound", "packets_lost")
         received = self._grown("inbound", "packets_received")
         expected = lost + received
         return None if self._before is None or expected <= 0 else min(1.0, max(0.0, lost / expected))
 
     def floor(self, pair: CandidatePair | None) -> float:
-        """Seconds that no Frame is quicker than: half a round trip, and from the first packet to the picture."""
+        """Return the least seconds that a Frame takes: half a round trip, and from its first packet to the picture."""
         half = 0.0 if pair is None or pair.rtt_ms is None else pair.rtt_ms / 2e3
         frames = self._grown("inbound", "frames_decoded")
         return half + (self._grown("inbound", "processing_s") / frames if frames > 0 else 0.0)
 
     def _carried(self, pair: CandidatePair) -> tuple[int, int]:
-        """Bytes received and sent since the sample before; of a path that is new, since it came up."""
+        """Return bytes received and sent since the sample before, or since a new path came up."""
         pairs = () if self._before is None else self._before.peer.pairs
         before = next((each for each in pairs if each.id == pair.id), None)
         if before is None:
@@ -251,7 +251,7 @@ class _Window:
         return pair.bytes_received - before.bytes_received, pair.bytes_sent - before.bytes_sent
 
     def _rate(self, direction: str, mid: str, name: str) -> float | None:
-        """How much a counter of a section grows in a second; what it shows by itself where there was no sample."""
+        """Return the growth of a section's counter in a second; without an earlier sample, the engine's own rate."""
         sections: Mapping[str, Figures] = getattr(self.after.peer, direction)
         after = _number(sections[mid], name)
         if after is None or self._before is None or self._seconds <= 0:
@@ -260,7 +260,7 @@ class _Window:
         return max(0.0, after - (_number(earlier.get(mid, {}), name) or 0.0)) / self._seconds
 
     def _grown(self, direction: str, name: str) -> float:
-        """How much a counter grew, over all sections."""
+        """Return the growth of a counter over all sections."""
 
         def total(sample: _Sample | None) -> float:
             sections: Mapping[str, Figures] = {} if sample is None else getattr(sample.peer, direction)
@@ -276,7 +276,7 @@ def told(
     paused: Collection[str],
     stages: Mapping[str, tuple[m.FrameStage, ...]],
 ) -> m.ClientStats:
-    """A sample as operators of the server get it (protocol 5.11)."""
+    """Return a sample as the report that the server's operator gets."""
     tracks = [
         m.TrackStats(names[mid], names[mid] in paused, _metrics(figures, stats, names[mid]), stages.get(names[mid], ()))
         for mid, figures in (*peer.inbound.items(), *peer.outbound.items())
@@ -328,13 +328,13 @@ def _codec(figures: Figures) -> str | None:
 
 
 INTERVAL: Final = 2.0  # seconds between two `stats_update`
-SHORTEST: Final = 0.2  # seconds; rates over less say nothing
+SHORTEST: Final = 0.2  # seconds; rates over a shorter time mean nothing
 
 log = structlog.get_logger(__name__)
 
 
 class Sampled(Protocol):
-    """The transport that is looked at: a `Link`."""
+    """The transport that is sampled: a `Link`."""
 
     @property
     def inputs(self) -> Mapping[str, InputTrack]: ...
@@ -347,18 +347,18 @@ class Sampled(Protocol):
 
 
 class StatsSampler:
-    """The figures of one transport, from the moment it is ready until it is gone; another gets another.
+    """Samples the figures of one transport: on request, and every two seconds for handlers and the server's operator.
 
     Args:
         link: the transport.
         same_machine: its other end is on this machine.
-        timings: of the connect that made it.
-        paused: names of the outputs that are not received.
+        timings: returns those of the connect that made it.
+        paused: returns the names of the outputs that are not received.
         updated: called with each sample of `run`, on the loop.
-        reports: tell the server too.
+        reports: send the figures to the server, too.
 
     Attributes:
-        latest: what was measured last, None before the first time.
+        latest: the last sample, or None.
     """
 
     def __init__(
@@ -379,23 +379,25 @@ class StatsSampler:
         self._taking = asyncio.Lock()
 
     async def fetch(self) -> ConnectionStats:
-        """The figures now; those of the last time where that is less than 200 ms ago.
+        """Return the figures now, or the last sample if it is less than 200 ms old.
 
         Raises:
-            ReactorError: `TRANSPORT_ERROR`: the transport tells nothing any more.
+            ReactorError: `TRANSPORT_ERROR`: the transport gives no figures any more.
         """
         stats, _ = await self._fetch()
         return stats
 
     async def run(self) -> None:
-        """Sample every two seconds until cancelled; the first time, at once, only to count from."""
+        """Sample every two seconds until cancelled. The first sample is taken at once, and only counted from."""
         due = time.monotonic()
         is_first = True
         while True:
             try:
                 stats, peer = await self._fetch()
             except ReactorError as error:
-                log.debug("no statistics", code=error.code)  # the transport is ending: its loss is told elsewhere
+                log.debug(
+                    "no statistics", code=error.code
+                )  # the transport is ending, and its loss is reported elsewhere
             else:
                 if not is_first:
                     self._updated(stats)
@@ -405,7 +407,7 @@ class StatsSampler:
             await asyncio.sleep(max(SHORTEST, due - time.monotonic()))
 
     async def _fetch(self) -> tuple[ConnectionStats, PeerStats | None]:
-        """The figures, and the sample they are of where it is a new one."""
+        """Return the figures, and the engine's sample if it is new."""
         async with self._taking:
             now = time.monotonic()
             if self.latest is not None and now - self._taken_at < SHORTEST:
@@ -413,7 +415,7 @@ class StatsSampler:
             try:
                 peer = await self._link.stats()
             except (LivereactorError, RuntimeError) as error:  # RuntimeError: of the native engine
-                raise error_of("TRANSPORT_ERROR", "the transport tells no figures any more") from error
+                raise error_of("TRANSPORT_ERROR", "the transport gives no figures any more") from error
             self._taken_at = time.monotonic()
             self.latest = self._statistics.take(
                 peer, self._names(), self._timings(), now=self._taken_at, now_at=time.time()

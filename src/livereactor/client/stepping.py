@@ -1,4 +1,4 @@
-"""One step of a stepped Session, as a program says it and as the wire carries it (protocol 11.1). Pure."""
+"""Steps of a stepped Session: their arguments and results, for programs and on the wire. Pure."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ StepMedia: TypeAlias = Mapping[str, Sequence[Any]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StepFrame:
-    """One Frame, or one block of samples, that a step gave.
+    """One Frame, or one block of samples, of a step's result.
 
     Attributes:
         array: video: uint8, shape (height, width, 3), RGB; audio: int16, shape (samples, channels). Read-only.
         user_data: the Frame's tag, or empty.
-        captured_us: microseconds of the server's clock, where it said.
+        captured_us: microseconds of the server's clock, if it said.
     """
 
     array: NDArray[Any]
@@ -38,7 +38,7 @@ class StepFrame:
 
 @dataclass(frozen=True, slots=True)
 class StepTrack:
-    """What one output track gave in a step; `rate` is Frames or samples a second, 0 where the server did not say."""
+    """The output of one track in a step; `rate` is Frames or samples a second, 0 if the server did not say."""
 
     name: str
     kind: Literal["video", "audio"]
@@ -48,14 +48,14 @@ class StepTrack:
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """What one step gave.
+    """The result of one step.
 
     Attributes:
         step: its number in the Session, from 1.
         tracks: one entry per output track, in the order of their declaration.
-        messages: what the model said since the request, `{"type", "data"}` each, in its order.
-        elapsed: seconds the model took.
-        error: why the step failed, when it ran and failed; None when it worked.
+        messages: the model's Messages since the request, `{"type", "data"}` each, in their order.
+        elapsed: seconds that the model took.
+        error: why the step failed, if it ran and failed; else None.
     """
 
     step: int
@@ -65,45 +65,45 @@ class StepResult:
     error: str | None = None
 
     def track(self, name: str) -> StepTrack:
-        """The entry of one output track.
+        """Return the entry of one output track.
 
         Raises:
-            KeyError: the model has none of that name.
+            KeyError: no output track has this name.
         """
         for track in self.tracks:
             if track.name == name:
                 return track
-        raise KeyError(f"no output track {name!r}; there are {', '.join(t.name for t in self.tracks) or 'none'}")
+        raise KeyError(f"no output track {name!r}; output tracks: {', '.join(t.name for t in self.tracks) or 'none'}")
 
     def with_messages(self, messages: Sequence[Mapping[str, Any]]) -> StepResult:
-        """The same with what the model said meanwhile."""
+        """Return the same result with the model's Messages."""
         return replace(self, messages=tuple(messages))
 
 
 def step_request(
     params: Mapping[str, Any] | None, commands: Sequence[StepCommand], media: StepMedia | None
 ) -> m.RequestStep:
-    """The request for one step; the link gives it its id.
+    """Return the request for one step; the link gives it its id.
 
     Args:
         params: values by parameter; each runs as `set_<name>`, in ascending order, before the commands.
         commands: run in their order, before the media is handed in.
-        media: what the input tracks are given for this step.
+        media: Frames or sound for the input tracks.
 
     Raises:
-        TypeError: a command or Frame of another form than these.
+        TypeError: a command or Frame has another form.
     """
     tracks = tuple(_track(name, items) for name, items in (media or {}).items())
     return m.RequestStep(None, dict(params or {}), tuple(map(_command, commands)), tracks)
 
 
 def step_result(result: m.StepResult) -> StepResult:
-    """What the server answered.
+    """Return the result of a step from the server's answer.
 
     Raises:
         ReactorError: the step gave no result: `step_refused`, `step_not_ready`, `step_command_failed` (with
-            `details["command_code"]`), `step_result_too_large` or `step_session_ended`; `details["entry"]` names what
-            is at fault. A step that ran and failed is a result with `error`.
+            `details["command_code"]`), `step_result_too_large` or `step_session_ended`; `details["entry"]` names the
+            entry at fault. A step that ran and failed is a result with `error`.
     """
     if result.failure is not None and (code := _CODES.get(result.failure)) is not None:
         raise _refusal(code, result)

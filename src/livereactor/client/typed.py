@@ -1,4 +1,4 @@
-"""What the clients that `livereactor codegen` writes are made of, and the only module of ours that they import."""
+"""Base classes of the clients that `livereactor codegen` writes; those import no other module of livereactor."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class TypedReactor(Reactor):
     """A `Reactor` of one model, with a method for each of its Commands and a handler for each of its Messages.
 
     Args:
-        model_name: another name that the model has where it is served; None = its own.
-        options: as `Reactor` takes them.
+        model_name: the name under which the model is served; None = its own.
+        options: the keyword arguments of `Reactor`.
 
     Methods of Commands raise, beside what `send_command` raises:
-        NotSupportedError: the server's model has no such Command (any more); nothing was sent.
-        DecodeFailedError: the Command was done, and its answer is not what the contract says.
+        NotSupportedError: the server's model has no such Command, or no longer; nothing was sent.
+        DecodeFailedError: the Command was done, but its answer does not fit the contract.
     """
 
     contract: ClassVar[Contract]
@@ -112,37 +112,37 @@ class TypedCalls:
     """The calls of one typed client.
 
     Args:
-        contract: what it was written for.
-        schema: the server's, None before it came.
-        named: the Commands that the server named before its schema came; empty = it named none.
+        contract: the contract that the client was written for.
+        schema: returns the server's schema, or None before it has arrived.
+        named: returns the Commands that the server named before its schema arrived.
     """
 
     def __init__(
         self, contract: Contract, schema: Callable[[], ModelSchema | None], named: Callable[[], Collection[str]]
     ) -> None:
         self._contract, self._schema, self._named = contract, schema, named
-        self._told = contract.hash  # of the contract that was last spoken of
+        self._told = contract.hash  # of the contract that was last compared
 
     def check(self, name: str, arguments: Mapping[str, Any]) -> None:
-        """Refuse what the server would refuse; nothing is sent then.
+        """Refuse a Command that the server would refuse, before it is sent.
 
         Raises:
             NotSupportedError: the server has no such Command.
             CommandRejected: the arguments break the schema.
-            TypeError, ValueError: they are no JSON.
+            TypeError, ValueError: the arguments are not JSON.
         """
         server = self._schema()
         names = self._named() if server is None else [each.name for each in server.commands]
         if name not in names and (names or server is not None):
-            message = f"server has no command `{name}`; write the client again for the model as it is now"
+            message = f"the server has no command `{name}`; run livereactor codegen again for the present model"
             raise NotSupportedError(message, operation=name)
         check_arguments((server or self._contract.schema).command(name), arguments)
 
     def reply(self, name: str, answer: Mapping[str, Any] | None) -> Any:
-        """The Message that answered the Command, as its class; None where it may only acknowledge, and did.
+        """Return the Message that answered the Command, as its class; None if it was only acknowledged, as it may be.
 
         Raises:
-            DecodeFailedError: none did, or it is another, or not what the contract says.
+            DecodeFailedError: no Message came, or another one, or one that does not fit the contract.
         """
         command = self._contract.schema.command(name)
         wanted = command.reply
@@ -150,18 +150,18 @@ class TypedCalls:
             return None
         if answer is None or wanted is None or answer["type"] != wanted:
             came = "no message" if answer is None else f"`{answer['type']}`"
-            raise DecodeFailedError(f"`{name}` was done, but {came} came where `{wanted}` answers it", operation=name)
+            raise DecodeFailedError(f"`{name}` was done, but its answer was {came} and not `{wanted}`", operation=name)
         try:
             return self._contract.message(wanted, answer["data"])
         except PeerError as error:
             raise DecodeFailedError(f"`{name}` was done, but {error.message}", operation=name) from error
 
     def listener(self, name: str, handler: Callable[[Any], object]) -> Callable[[Mapping[str, Any]], object]:
-        """Calls `handler` with Messages `name` as their class; one that is not as the contract says is left out."""
+        """Return a handler that passes Messages `name` as their class, and skips those that do not fit."""
         return _Listener(self._contract, name, handler)
 
     def compare(self) -> None:
-        """Say once what is other in the server's schema than in the one that this client was written for."""
+        """Log once how the server's schema differs from the one that this client was written for."""
         server = self._schema()
         if server is None or (found := contract_hash(server)) == self._told:
             return
@@ -180,7 +180,7 @@ class TypedCalls:
 
 
 class _Listener:
-    """Stands for a handler, and is equal to it: `off("message", handler)` finds it."""
+    """A handler that is equal to the one that it calls, so that `off("message", handler)` finds it."""
 
     def __init__(self, contract: Contract, name: str, handler: Callable[[Any], object]) -> None:
         self._contract, self._name, self._handler = contract, name, handler

@@ -1,4 +1,4 @@
-"""What a client knows and hands out, as data: statuses, Capabilities, what a Session said of itself, figures."""
+"""Data that a client hands out: statuses, Capabilities, descriptions of a Session, Clips, figures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 class Status(StrEnum):
-    """What the client is doing; equal to the plain string."""
+    """The status of a client; equal to the plain string."""
 
     DISCONNECTED = "disconnected"  # nothing is open
     CONNECTING = "connecting"  # talking to the coordinator, or bringing the transport up again
@@ -27,14 +27,14 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WaitingInfo:
-    """Why there is nothing to see yet.
+    """The reason why a Session is not ready yet.
 
     Attributes:
-        phase: `queued`, `loading` (the model, on its Worker) or `starting` (whatever else it is).
-        position: in the queue, 1 is next; None where there is no queue.
+        phase: `queued`, `loading` (the model, on its Worker) or `starting` (anything else).
+        position: in the queue, 1 is next; None if there is no queue.
         length: Tickets in the queue, this one included.
-        estimated_wait: seconds; None while nothing is known.
-        progress: 0..1 of loading; None while nothing is known.
+        estimated_wait: seconds; None while unknown.
+        progress: 0..1 of loading; None while unknown.
     """
 
     phase: str
@@ -46,7 +46,7 @@ class WaitingInfo:
 
 @dataclass(frozen=True, slots=True)
 class TrackCapability:
-    """A Track that the model declares; the direction is told from the client's side."""
+    """A Track that the model declares; the direction is the client's: `recvonly` is an output of the model."""
 
     name: str
     kind: Kind
@@ -55,7 +55,7 @@ class TrackCapability:
 
 @dataclass(frozen=True, slots=True)
 class CommandCapability:
-    """A Command that the model declares; `schema` is the JSON Schema of its arguments, None where none was sent."""
+    """A Command that the model declares; `schema` is the JSON Schema of its arguments, None if none was sent."""
 
     name: str
     description: str = ""
@@ -64,7 +64,7 @@ class CommandCapability:
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a Session offers; `emission_fps` is Frames a second, None where the model does not say."""
+    """The Tracks and Commands of a Session; `emission_fps` is Frames a second, None if the model does not say."""
 
     protocol_version: str
     tracks: tuple[TrackCapability, ...] = ()
@@ -74,14 +74,14 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class SessionInfo:
-    """What the server says of the Session; what has no attribute here is kept in `extra`.
+    """The server's description of the Session; parts without an attribute here are kept in `extra`.
 
     Attributes:
-        state: as on the wire (`WAITING`, `ACTIVE`, `streaming`, …).
-        model, model_version, cluster, server_version: which model, where, and on which server.
+        state: the state on the wire (`WAITING`, `ACTIVE`, `streaming`, …).
+        model, model_version, cluster, server_version: the model, its place, and the version of its server.
         created_at, expires_at: Unix seconds.
         reconnection_window: seconds that the Session outlives its last client.
-        end_reason: why it ended (`stopped`, `timed_out`, `max_duration`, …).
+        end_reason: why the Session ended (`stopped`, `timed_out`, `max_duration`, …).
     """
 
     session_id: str
@@ -107,13 +107,13 @@ class ReactorState:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionTimings:
-    """How long the parts of the last `connect()` or `reconnect()` took, milliseconds.
+    """The durations of the parts of the last `connect()` or `reconnect()`, milliseconds.
 
     Attributes:
         session_creation_ms: until the Session existed.
-        waiting_ms: from there until it was ready to be connected to.
-        transport_connecting_ms: from there until media and data channels were up.
-        total_ms: all of it.
+        waiting_ms: from then until it could be connected to.
+        transport_connecting_ms: from then until media and data channels were up.
+        total_ms: the whole call.
     """
 
     session_creation_ms: float
@@ -138,8 +138,8 @@ class Clip:
 
     Attributes:
         kind: `snap` (the last seconds) or `recording` (all of it).
-        now_marker: where the timeline was when the Clip was asked for.
-        predicted_ready_at: Unix seconds at which its last Segment should be there.
+        now_marker: the end of the timeline when the Clip was asked for.
+        predicted_ready_at: Unix seconds at which its last Segment should be ready.
         playlist_url: absolute.
     """
 
@@ -153,17 +153,17 @@ class Clip:
 
     @property
     def duration(self) -> float:
-        """Seconds."""
+        """The duration, seconds."""
         return self.end_marker - self.start_marker
 
 
 @dataclass(frozen=True, slots=True)
 class InboundStats:
-    """What one received Track shows; None = not measured. Counters are since the transport came up.
+    """Figures of one received Track; None = not measured. Counters start when the transport comes up.
 
     Attributes:
         frames_per_second: decoded, over the time since the sample before.
-        nack_count, key_frame_requests: how often packets, or a Frame to start from, were asked for again.
+        nack_count, key_frame_requests: requests for lost packets, and for a key frame.
     """
 
     codec: str | None = None
@@ -181,11 +181,11 @@ class InboundStats:
 
 @dataclass(frozen=True, slots=True)
 class OutboundStats:
-    """What one sent Track shows; None = not measured. Counters are since the transport came up.
+    """Figures of one sent Track; None = not measured. Counters start when the transport comes up.
 
     Attributes:
         frames_per_second: sent, over the time since the sample before.
-        nack_count, key_frame_requests: how often the receiver asked for packets, or for a Frame to start from, again.
+        nack_count, key_frame_requests: the receiver's requests for lost packets, and for a key frame.
     """
 
     codec: str | None = None
@@ -220,14 +220,14 @@ class CandidatePairStats:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionStats:
-    """A sample of the connection (behaviour 13). A value not measured yet is None, never 0.
+    """A sample of the connection. A value that is not measured yet is None, never 0.
 
     Attributes:
         rtt_ms, candidate_type, relay_protocol, …_bitrate_bps: of the path that carries the media now.
-        candidate_type, remote_candidate_type: `host`, `srflx`, `prflx` or `relay`; libwebrtc does not tell the far one.
+        candidate_type, remote_candidate_type: `host`, `srflx`, `prflx` or `relay`; not the remote one with libwebrtc.
         relay_protocol: `udp`, `tcp` or `tls`, towards the relay.
-        available_incoming_bitrate_bps, available_outgoing_bitrate_bps: what congestion control allows.
-        incoming_bitrate_bps, outgoing_bitrate_bps: over the time since the sample before, as what follows.
+        available_incoming_bitrate_bps, available_outgoing_bitrate_bps: allowed by congestion control.
+        incoming_bitrate_bps, outgoing_bitrate_bps: over the time since the sample before, like the next two.
         frames_per_second: decoded, of the fastest video Track.
         packet_loss_ratio: 0..1, of the packets that should have come.
         timestamp: Unix seconds.

@@ -99,8 +99,8 @@ def test_a_command_that_may_only_acknowledge_may_answer_with_none() -> None:
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (None, "`drop` was done, but no message came where `dropped` answers it"),
-        ({"type": "calmed", "data": {}}, "but `calmed` came where `dropped` answers it"),
+        (None, "`drop` was done, but its answer was no message and not `dropped`"),
+        ({"type": "calmed", "data": {}}, "but its answer was `calmed` and not `dropped`"),
         ({"type": "dropped", "data": {"n": 0.5, "at": None}}, "dropped.n: expected int, got the fraction 0.5"),
         ({"type": "dropped", "data": {"n": 1}}, "dropped.at: missing"),
     ],

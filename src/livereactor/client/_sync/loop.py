@@ -1,7 +1,7 @@
-"""The threads behind `SyncReactor`: one event loop for all of a process, and per client one that runs its handlers.
+"""The threads behind `SyncReactor`: one event loop for the whole process, and a thread per client for its handlers.
 
-Both are daemons, started when first needed: neither keeps a process alive. Before the interpreter ends, every open
-client is closed (behaviour 1.12).
+Both are daemons, started when first needed: neither keeps a process alive. Every open client is closed before the
+interpreter ends.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from livereactor.base.sparse_log import SparseLog
 
 log = structlog.get_logger(__name__)
 
-CLEAN_UP: Final = 5.0  # seconds; an interrupted call ends its Session within them, as disconnect() does (3.5)
-AT_EXIT: Final = CLEAN_UP + 2.0  # seconds for all clients, and for what is left then
-LOOK_UP: Final = 0.2  # seconds between two looks for Ctrl-C
+CLEAN_UP: Final = 5.0  # seconds for an interrupted call to end its Session, as disconnect() does
+AT_EXIT: Final = CLEAN_UP + 2.0  # seconds for all clients and the tasks that remain
+LOOK_UP: Final = 0.2  # seconds between two checks for Ctrl-C
 IDLE: Final = 1.0  # seconds without an event after which the handlers' thread ends; the next event starts another
-BACKLOG: Final = 4096  # calls of handlers that wait: minutes of what a model says, for a handler that hangs
+BACKLOG: Final = 4096  # calls that wait for a handler that hangs: minutes of a model's Messages
 
 _T = TypeVar("_T")
 
 
 class Client(Protocol):
-    """What has to be closed before the interpreter ends."""
+    """A client that is closed before the interpreter ends."""
 
     async def disconnect(self) -> None: ...
 
@@ -40,7 +40,7 @@ class LoopThread:
     """An asyncio loop on a thread of its own.
 
     Attributes:
-        clients: those to be closed at exit, for as long as somebody else holds them.
+        clients: the clients to close at exit, held weakly.
     """
 
     def __init__(self) -> None:
@@ -50,19 +50,19 @@ class LoopThread:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def run(self, work: Coroutine[Any, Any, _T]) -> _T:
-        """Wait for `work` on the loop; from any other thread.
+        """Run `work` on the loop, and wait for its result; call it from any other thread.
 
-        What interrupts the wait (Ctrl-C) cancels `work` and waits up to `CLEAN_UP` seconds for it to clear up.
+        An interrupted wait (Ctrl-C) cancels `work`, and gives it up to `CLEAN_UP` seconds to clean up.
 
         Raises:
-            RuntimeError: called on the loop's own thread, which would wait for itself.
+            RuntimeError: it was called on the loop's own thread, which would wait for itself.
         """
         loop = self._running()
         if self._thread is threading.current_thread():
             work.close()
-            raise RuntimeError("SyncReactor waits, and this is the thread it would wait for; use Reactor here")
+            raise RuntimeError("SyncReactor cannot wait on its own loop's thread; use Reactor here")
         call = _Call(loop, work)
-        # From the first line on: Ctrl-C may come anywhere, and the work is on its way with the second.
+        # The try begins here because Ctrl-C may come anywhere once the work is handed over.
         try:
             loop.call_soon_threadsafe(call.begin)
             return _result(call.outcome)
@@ -74,7 +74,7 @@ class LoopThread:
 
     def _running(self) -> asyncio.AbstractEventLoop:
         with self._lock:
-            # A forked child has the object, and not the thread.
+            # A forked child has the object, but not the thread.
             if self._loop is None or self._thread is None or not self._thread.is_alive():
                 if self._loop is None:
                     atexit.register(self._at_exit)
@@ -86,13 +86,13 @@ class LoopThread:
             return self._loop
 
     def _at_exit(self) -> None:
-        """Close what is open; after all threads of the user have ended, and before anything native is torn down."""
+        """Close the open clients, after the program's threads have ended and before native libraries are torn down."""
         loop, thread = self._loop, self._thread
         if loop is None or thread is None or not thread.is_alive():
             return
         try:
             asyncio.run_coroutine_threadsafe(self._close_all(), loop).result(AT_EXIT)
-        except TimeoutError:  # a callback of the program's holds the loop up; nobody waits for it for ever
+        except TimeoutError:  # a callback of the program blocks the loop: do not wait for it for ever
             log.warning("the clients could not be closed at exit")
             return
         loop.call_soon_threadsafe(loop.stop)
@@ -102,7 +102,7 @@ class LoopThread:
         closing = [asyncio.ensure_future(client.disconnect()) for client in self.clients]
         if closing:
             await asyncio.wait(closing, timeout=CLEAN_UP)
-        # As asyncio.run ends: nothing may be left that calls, from a thread of the engine's, a gone interpreter.
+        # Like asyncio.run at its end: no thread of the engine may call a task of an interpreter that has gone.
         left = asyncio.all_tasks() - {asyncio.current_task()}
         for task in left:
             task.cancel()
@@ -111,10 +111,10 @@ class LoopThread:
 
 
 def _result(outcome: Future[_T]) -> _T:
-    """Wait for it, and look up now and then.
+    """Wait for a result, and wake up regularly.
 
-    The system may hand a signal to any thread, and only the main one raises KeyboardInterrupt: once it is awake. With
-    libwebrtc's dozen threads, Ctrl-C was heard only at the end of the call in one of twelve cases.
+    The system may deliver a signal to any thread, but only the main thread raises KeyboardInterrupt, once it wakes up.
+    With libwebrtc's dozen threads, one Ctrl-C in twelve took effect only at the end of the call.
     """
     while not outcome.done():
         try:
@@ -125,9 +125,9 @@ def _result(outcome: Future[_T]) -> _T:
 
 
 class _Loop(asyncio.SelectorEventLoop):
-    """Gives each blocking call a thread of its own.
+    """A loop that gives each blocking call a thread of its own.
 
-    Executors take no work once the main thread has ended, while the program's other threads may go on, with a client.
+    Executors take no work once the main thread has ended, but other threads of the program may still use a client.
     """
 
     def run_in_executor(self, executor: object, func: Callable[..., _T], *args: Any) -> asyncio.Future[_T]:
@@ -146,7 +146,7 @@ class _Loop(asyncio.SelectorEventLoop):
 
 
 class _Call(Generic[_T]):
-    """Work on the loop, and a thread that waits for it; methods on the loop."""
+    """Work on the loop that a thread waits for; its methods are called on the loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, _T]) -> None:
         self.outcome: Future[_T] = Future()
@@ -166,7 +166,7 @@ class _Call(Generic[_T]):
 
     def _cancelled(self) -> None:
         self.outcome.cancel()
-        self.outcome.set_running_or_notify_cancel()  # or whoever `wait`s for it is not told
+        self.outcome.set_running_or_notify_cancel()  # else a thread in `wait` does not wake up
 
     def _done(self, task: asyncio.Task[_T]) -> None:
         if task.cancelled():
@@ -187,7 +187,7 @@ class HandlerThread:
         self._sparse = SparseLog(log)
 
     def submit(self, call: Callable[[], None]) -> None:
-        """Run `call` after those before it; where too many wait, it is lost and that is logged."""
+        """Run `call` after those before it; if too many wait, drop it and log that."""
         with self._lock:
             try:
                 self._calls.put_nowait(call)

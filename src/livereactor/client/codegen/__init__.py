@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from livereactor.protocol.schema import ModelSchema
 
-# Attributes that clients get when they are made: `dir()` of their classes does not know them.
+# Attributes of instances, which `dir()` of the classes does not list.
 _OF_INSTANCES = ("commands", "contract")
 
 
 def client_of(schema: ModelSchema) -> str:
-    """The module of a model's typed client.
+    """Return the module of a model's typed client.
 
     Raises:
         UsageError: the schema has a name that Python cannot write.

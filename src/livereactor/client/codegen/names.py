@@ -1,4 +1,4 @@
-"""Names in a typed client: what a schema calls things, as Python can call them. Pure."""
+"""Names in a typed client: a schema's names as Python names. Pure."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ HIDING: Final = frozenset({"bool", "int", "float", "str", "self", *IMPORTED})
 
 
 class Names:
-    """Names given out once each.
+    """Names that are given out once each.
 
     Args:
-        taken: what nobody may be called.
+        taken: names that are never given out.
     """
 
     def __init__(self, taken: Iterable[str] = ()) -> None:
         self._taken = set(taken)
 
     def give(self, *wishes: str) -> str:
-        """The first wish that is free; where none is, the last one with a number."""
+        """Return the first free wish; if all are taken, the last one with a number."""
         free = next((wish for wish in wishes if wish not in self._taken), None)
         number = 2
         while free is None or free in self._taken:
@@ -41,10 +41,10 @@ class Names:
 
 
 def python_name(name: str, where: str) -> str:
-    """The name as it stands; it is also what goes over the wire.
+    """Return a name unchanged, as it also goes over the wire.
 
     Raises:
-        UsageError: Python cannot write it. Models written in Python have none such.
+        UsageError: Python cannot write it. Models written in Python have no such names.
     """
     is_plain = name.isidentifier() and not keyword.iskeyword(name) and not name.startswith("_")
     if is_plain and unicodedata.normalize("NFKC", name) == name:
@@ -53,20 +53,20 @@ def python_name(name: str, where: str) -> str:
 
 
 def member_name(name: str, where: str, classes: Collection[str]) -> str:
-    """The name of an argument or of a Message's member; as `python_name`, and it hides no type nor one of `classes`."""
+    """Return the name of an argument or a member; like `python_name`, and it must not hide a type or class."""
     if name in HIDING or name in classes:
         raise UsageError(f"{where}: {name!r} hides what Python calls so; rename it in the model")
     return python_name(name, where)
 
 
 def class_name(text: str) -> str:
-    """`brightness_set` and `brightness-set` as `BrightnessSet`."""
+    """Return `BrightnessSet` for `brightness_set` and `brightness-set`."""
     words = re.findall(r"[A-Za-z0-9]+", text)
     name = "".join(word[0].upper() + word[1:] for word in words)
     return name if name and not name[0].isdigit() else f"X{name}"
 
 
 def constant_name(text: str) -> str:
-    """`main_video` as `MAIN_VIDEO`."""
+    """Return `MAIN_VIDEO` for `main_video`."""
     name = re.sub(r"[^A-Za-z0-9]+", "_", text).strip("_").upper()
     return name if name and not name[0].isdigit() else f"X{name}"

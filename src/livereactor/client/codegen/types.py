@@ -31,9 +31,9 @@ class Types:
 
     Attributes:
         titles: the class of each Message, by its wire type.
-        structures: classes of structures by name, each after those it holds.
-        choices: aliases of choices by name.
-        uses: what the annotations asked for so far have to import.
+        structures: the classes of structures by name, each after those it holds.
+        choices: the aliases of choices, by name.
+        uses: names that the annotations asked for so far must import.
     """
 
     def __init__(self, schema: ModelSchema, names: Names) -> None:
@@ -42,7 +42,7 @@ class Types:
         self.structures: dict[str, StructureType] = {}
         self.choices: dict[str, ChoiceType] = {}
         self.uses: set[str] = set()
-        # Messages first: they are what programs name, so they get their own names.
+        # Messages first: programs name them, so they get their own names.
         self.titles = {each.name: names.give(class_name(each.title)) for each in schema.messages}
         for each in (*schema.messages, *schema.commands):
             for place in each.fields:
@@ -73,11 +73,11 @@ class Types:
         return given
 
     def name_of(self, kind: StructureType | ChoiceType) -> str:
-        """Its class or alias."""
+        """Return the class or alias of a type."""
         return self._known[_key(kind)]
 
     def annotation(self, kind: Type) -> str:
-        """The type as it stands in an annotation."""
+        """Return a type as it stands in an annotation."""
         match kind:
             case BoolType():
                 return "bool"
@@ -106,7 +106,7 @@ class Types:
         return name
 
     def default(self, given: Any, kind: Type) -> Part:
-        """A default, a JSON value, as an expression of its annotation."""
+        """Return a default, a JSON value, as an expression of its annotation."""
         match kind:
             case OptionalType():
                 return "None" if given is None else self.default(given, kind.inner)
@@ -125,7 +125,7 @@ class Types:
         return self.default(given[each.name], each.type)
 
     def alias(self, kind: ChoiceType) -> Part:
-        """What an alias of a choice stands for. A Literal has no floats: then it is a float, and the check decides."""
+        """Return the type behind a choice's alias. A Literal has no floats: they are `float`, checked later."""
         values = [each for _, each in dict.fromkeys((type(each), each) for each in kind.values)]
         plain = [each for each in values if not isinstance(each, float)]
         if not plain:

@@ -1,7 +1,7 @@
 """The HTTP API as a client uses it: sessions, signalling, uploads, clips, of a coordinator or of a runtime.
 
-Every call is bounded in time. All of them raise `ReactorError` and nothing else, with the precise code; which of these
-are `CONNECTION_FAILED` for a user is decided by who calls (`failures`).
+Every call is bounded in time. All of them raise `ReactorError` and nothing else, with the precise code; the
+connection decides which of them a program gets as `CONNECTION_FAILED` (`errors.not_connected`).
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ from livereactor.protocol.http import Answer, ConnectionCreated, OfferTaken, Upl
 from livereactor.protocol.json_text import to_json_text
 
 SDK_TYPE: Final = "livereactor-python"
-HELD: Final = 30.0  # seconds for an answer that a server may hold: ours hold 25 at most
-LOADING: Final = 25.0  # seconds that a local runtime is waited for whose model loads (part D, 17)
-SOONEST: Final = 0.2  # seconds before it is asked again, whatever it says
-FLAT: Final = 1001  # the connection of servers that know only one (protocol 1.12)
+HELD: Final = 30.0  # seconds for an answer that a server may hold; ours hold it 25 at most
+LOADING: Final = 25.0  # seconds to wait for a local runtime whose model is loading
+SOONEST: Final = 0.2  # seconds before it is asked again, even if it says less
+FLAT: Final = 1001  # the only connection of old runtimes
 _VERSIONS: Final = {
     "Reactor-API-Version": API_VERSION,
     "Reactor-API-Accept-Version": API_VERSION,
@@ -54,7 +54,7 @@ class Opened:
     """A Session as `create_session` left it.
 
     Attributes:
-        is_ours: this client created it, and ends it; False where a local runtime had one that others are in.
+        is_ours: this client created it, and ends it; False if a local runtime had one that other clients are in.
     """
 
     descriptor: ReceivedDescriptor
@@ -62,12 +62,12 @@ class Opened:
 
 
 class Api:
-    """One server's HTTP. Makes no connection before the first call.
+    """The HTTP API of one server. It makes no connection before the first call.
 
     Args:
-        url: of the coordinator, or of the runtime where `local`.
+        url: the address of the coordinator, or of the runtime if `local`.
         local: the protocol's local mode: other session routes, no Authorization.
-        credentials: what is shown to a coordinator.
+        credentials: sent to a coordinator.
     """
 
     def __init__(self, url: str, *, local: bool, credentials: Credentials, http: Http | None = None) -> None:
@@ -86,13 +86,13 @@ class Api:
         generation: Literal["streamed", "stepped"] | None = None,
         patience: float = LOADING,
     ) -> Opened:
-        """A new Session; slim (without capabilities) where a coordinator creates it.
+        """Create a Session; its description is slim (without capabilities) if a coordinator creates it.
 
         Args:
             model: `name`, `owner/name` or `name@version`; a local runtime has its own.
             session_args: for the model.
             max_session_duration: seconds after which the server ends it.
-            patience: seconds that a local runtime is asked again which says that its model is loading.
+            patience: seconds to keep asking a local runtime whose model is loading.
 
         Raises:
             ReactorError: `MODEL_LOADING`, `NO_CAPACITY`, `RATE_LIMITED`, `NOT_FOUND`, `UNAUTHORIZED`, `FORBIDDEN`, …
@@ -101,7 +101,7 @@ class Api:
             "extra_args": dict(session_args) if session_args else None,
             "max_duration": max_session_duration,
             "generation": generation if self.local else None,
-            # As official stepped clients say it to a coordinator (protocol 1.3).
+            # Official stepped clients send it to a coordinator under this name.
             "extra_configs": {"generation": generation} if generation and not self.local else None,
         }
         body = {name: value for name, value in body.items() if value is not None}
@@ -110,14 +110,14 @@ class Api:
     async def session(
         self, session_id: str, *, wait: float | None = None, version: str | None = None
     ) -> ReceivedDescriptor:
-        """How a Session stands.
+        """Fetch the description of a Session.
 
         Args:
-            wait: seconds that our coordinator may hold the answer until there is something new; None = as it likes.
-            version: of the last description: with `wait`, what counts as new is what differs from that.
+            wait: seconds that our coordinator may hold the answer until something changes; None = as it likes.
+            version: of the last description; with `wait`, a change is a difference from that one.
 
         Raises:
-            ReactorError: `NOT_FOUND` where this account has none of that id, or the runtime runs another.
+            ReactorError: `NOT_FOUND` if this account has no Session of that id, or the runtime runs another.
         """
         if self.local:
             found = read_descriptor(await self._ask("GET", "/session", _ASKING), _ASKING)
@@ -135,20 +135,20 @@ class Api:
         return found
 
     async def end_session(self, session_id: str) -> None:
-        """End a Session; one that is over already, or unknown, is no error."""
+        """End a Session; do nothing if it is over already, or unknown."""
         method, path = ("POST", "/stop_session") if self.local else ("DELETE", f"/sessions/{segment(session_id)}")
         answer = await self._request(method, path)
-        # RT3 answers 409 where nothing runs; a coordinator 404 or 410.
+        # A runtime answers 409 if no Session runs; a coordinator 404 or 410.
         if not answer.is_ok and answer.status not in (404, 409, 410):
             raise refusal(answer, "ending the session", session_id=session_id)
 
     # --- signalling ----------------------------------------------------------------------------------------------
 
     async def ice_servers(self, session_id: str, *, again: bool = False) -> tuple[IceServer, ...]:
-        """STUN and TURN servers to gather with; those that cannot be used are left out.
+        """Fetch the STUN and TURN servers to gather with, without those that cannot be used.
 
         Args:
-            again: the Session was connected to before: what was answered then does while its credentials last.
+            again: the Session was connected to before: reuse that answer while its credentials last.
         """
         return await self._ice.get(session_id, again=again)
 
@@ -158,15 +158,15 @@ class Api:
         return read_ice_servers(answer, what)
 
     async def create_connection(self, session_id: str) -> int:
-        """The number of a new Connection; `FLAT` where the server has none to give (old runtimes).
+        """Register a new Connection, and return its number; `FLAT` for old runtimes, which have no numbers.
 
         Raises:
-            ReactorError: `NOT_FOUND`: no such Session; `RATE_LIMITED` or `SERVER_ERROR`: it has its most.
+            ReactorError: `NOT_FOUND`: no such Session; `RATE_LIMITED` or `SERVER_ERROR`: it has too many.
         """
         what = "registering a connection"
         answer = await self._request("POST", self._transport(session_id) + "/connections", body={})
         if answer.status == 405 or (answer.status == 404 and b"session" not in answer.body.lower()):
-            return FLAT  # no such route, as told from no such session
+            return FLAT  # the route is missing, not the session
         if not answer.is_ok:
             raise refusal(answer, what, session_id=session_id)
         return read_body(answer, ConnectionCreated, what).connection_id
@@ -187,7 +187,7 @@ class Api:
             again: replace what was negotiated on this Connection before.
 
         Returns:
-            the answer, where the server gives it with its 202, as ours do; else it has to be asked for.
+            the answer if the server gives it at once, as ours do; None if it must be asked for.
         """
         tracks = [{"mid": mid, "name": t.name, "kind": t.kind, "direction": t.direction} for mid, t in mapping]
         body = {"sdp_offer": offer, "client_info": client_info(), "track_mapping": tracks, "want_answer": True}
@@ -199,7 +199,7 @@ class Api:
         return None
 
     async def answer(self, session_id: str, connection: int) -> str | None:
-        """The answer to the offer; None while it is not there. Official runtimes hand it out once."""
+        """Fetch the answer to the offer; None while it is not ready. Official runtimes hand it out once."""
         what = "asking for the answer to the offer"
         path = self._connection(session_id, connection) + "/sdp_params"
         answer = await self._ask("GET", path, what, timeout=HELD, session_id=session_id, again=False)
@@ -208,7 +208,7 @@ class Api:
     async def send_candidates(
         self, session_id: str, connection: int, candidates: Sequence[Candidate], *, is_final: bool
     ) -> None:
-        """Trickle candidates; `is_final` after the last."""
+        """Trickle candidates; `is_final` says that these are the last."""
         listed = [{"candidate": c.line, "sdp_mid": c.mid, "sdp_mline_index": c.line_index} for c in candidates]
         bare = [{name: value for name, value in each.items() if value is not None} for each in listed]
         body = {"candidates": bare, "is_final": is_final, "client_info": client_info()}
@@ -218,14 +218,14 @@ class Api:
     # --- files ---------------------------------------------------------------------------------------------------
 
     async def reserve_upload(self, session_id: str, *, name: str, size: int, mime_type: str) -> UploadPlace:
-        """A place for a file of `size` bytes."""
+        """Reserve an upload for a file of `size` bytes."""
         body = {"name": name, "size": size, "mime_type": mime_type}
         what = "announcing the file"
         answer = await self._ask(
             "POST", f"/sessions/{segment(session_id)}/uploads", what, body=body, session_id=session_id
         )
         slot = read_body(answer, UploadSlot, what)
-        # Official runtimes of 2.x say localhost, wherever they are (protocol 8).
+        # Official runtimes of 2.x give an address at localhost, wherever they run.
         with _addresses(what):
             url = moved_to(self.url, slot.presigned_url) if self.local else under(self.url, slot.presigned_url)
         return UploadPlace(slot.presigned_id, url, takes_pieces="upload-offset" in answer.headers)
@@ -238,7 +238,7 @@ class Api:
         headers: Mapping[str, str] | None = None,
         content: AsyncIterator[bytes] | None = None,
     ) -> HttpAnswer:
-        """Ask at the address of an upload: without a token, which is not for its host; as long as bytes of it move."""
+        """Send a request to the address of an upload, without a token, which is not for that host."""
         timeout = PATIENCE if content is None else None
         return await self._http.ask(method, url, headers=headers or {}, content=content, timeout=timeout)
 
@@ -250,7 +250,7 @@ class Api:
         timeout: float | None = PATIENCE,
         into: BinaryIO | None = None,
     ) -> HttpAnswer:
-        """Read an address that a server gave, of whatever status it answers; a token is shown to our own server only.
+        """Fetch an address that a server gave, whatever its status; the token is sent to our own server only.
 
         Args:
             url: absolute, or a path of our server.
@@ -265,7 +265,7 @@ class Api:
         return await self._http.ask("GET", url, headers=headers, timeout=timeout, limit=limit, into=into)
 
     async def aclose(self) -> None:
-        """Close all connections; may be called twice, and a later call opens new ones."""
+        """Close all connections. It may be called twice; a later request opens new ones."""
         self._ice.cancel()
         await self._http.aclose()
 
@@ -298,7 +298,7 @@ class Api:
             answer = await self._request("POST", "/start_session", body=body, timeout=HELD)
             if answer.is_ok:
                 found = read_descriptor(answer, _STARTING)
-                # Servers that start twice with the same session: who is in it already began it (protocol 1.6).
+                # Some servers answer a second start with the running session, `streaming` already: another client owns it.
                 return Opened(found, is_ours=found.state != "streaming")
             wait = None if (said := retry_after(answer)) is None else max(said, SOONEST)
             if answer.status == 409 and "generation" not in body:
@@ -311,14 +311,14 @@ class Api:
             await asyncio.sleep(wait)
 
     async def _join(self, conflict: HttpAnswer) -> Opened:
-        """The runtime has a Session and does not hand it out a second time (official 3.x)."""
+        """Join the Session of a runtime that does not hand it out a second time (official 3.x)."""
         found = await self._request("GET", "/session")
         if not found.is_ok:
             raise refusal(conflict, _STARTING)
         return Opened(read_descriptor(found, _STARTING), is_ours=False)
 
     async def _ask(self, method: str, path: str, what: str, *, session_id: str | None = None, **how: Any) -> HttpAnswer:
-        """An answer of success."""
+        """Send a request, and return its answer if it is a success."""
         answer = await self._request(method, path, **how)
         if answer.is_ok:
             return answer
@@ -333,7 +333,7 @@ class Api:
         headers: Mapping[str, str] | None = None,
         timeout: float = PATIENCE,
         again: bool = True,
-        twice: bool = False,  # may be done a second time, where a proxy did not reach the server
+        twice: bool = False,  # may be sent a second time if a proxy did not reach the server
     ) -> HttpAnswer:
         sent = {**_VERSIONS, **await self._authorization(), **(headers or {})}
         if body is not None:
@@ -360,21 +360,21 @@ class Api:
 
 
 def _no_door(answer: HttpAnswer, sentence: str) -> ReactorError | None:
-    """The error where there is no such route, as of a server of the other kind; None where it refused for a reason."""
+    """Return the error for a server of the other kind, which lacks the route; None if it refused for another reason."""
     said = answer.body[:KIB].lower().replace(b" ", b"")
     if answer.status != 405 and (answer.status != 404 or not (b"noroute" in said or b'"detail":"notfound"' in said)):
         return None
-    code = "NOT_FOUND" if answer.status == 404 else "BAD_REQUEST"  # as of any 405 (protocol 1.1)
+    code = "NOT_FOUND" if answer.status == 404 else "BAD_REQUEST"
     return error_of(code, sentence, component="api", status=answer.status)
 
 
 @contextmanager
 def _addresses(what: str) -> Generator[None]:
-    """An address that a server gave may be none."""
+    """Turn an invalid address that a server gave into an error."""
     try:
         yield
     except ValueError as error:
-        raise unreadable(what, f"it names an address that is none ({error})") from error
+        raise unreadable(what, f"it names an invalid address ({error})") from error
 
 
 def _json(body: Mapping[str, Any]) -> bytes:
@@ -386,5 +386,5 @@ def _json(body: Mapping[str, Any]) -> bytes:
 
 @cache
 def client_info() -> dict[str, str]:
-    """Who we are; that it begins with `livereactor` tells our servers that we wait for answers to pings."""
+    """Return the name of this client; `livereactor` in it tells our servers that it waits for answers to pings."""
     return {"sdk_version": version("livereactor"), "sdk_type": SDK_TYPE}

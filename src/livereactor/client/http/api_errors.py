@@ -1,6 +1,6 @@
-"""What an HTTP answer means where it is not what was asked for: the error a client raises (part D). Pure.
+"""HTTP answers that are not a success: the errors that they mean, and the answers after which a request is repeated.
 
-Our servers say a code, a sentence and what to expect; others say a sentence in JSON or text, or nothing.
+Our servers give a code, a sentence and whether a retry may help; others give a sentence in JSON or text, or nothing.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from livereactor.protocol.json_text import parse_json
 
 API_VERSION: Final = "1"
 _CODE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{1,63}", re.ASCII)
-_SENTENCE: Final = 300  # characters of a server's own words
-_WAIT: Final = 86_400.0  # seconds; longer is no advice
+_SENTENCE: Final = 300  # characters of a server's own sentence
+_WAIT: Final = 86_400.0  # seconds; a longer wait is ignored
 _BY_STATUS: Final[Mapping[int, str]] = {
     401: "UNAUTHORIZED",
     403: "FORBIDDEN",
@@ -30,19 +30,19 @@ _BY_STATUS: Final[Mapping[int, str]] = {
     409: "CONFLICT",
     429: "RATE_LIMITED",
 }
-# Of a server that says no more than its status: what to expect is told by the status.
+# Codes that say no more than the status does.
 _VAGUE: Final = frozenset({"", "UNAVAILABLE", "INTERNAL_ERROR"})
 _IN_FRONT: Final = (502, 503, 504)
 _DETAILS: Final = ("quota_type", "limit", "current")
 
 
 def refusal(answer: HttpAnswer, what: str, **facts: Any) -> ReactorError:
-    """The error that an answer without success is.
+    """Return the error that an answer means.
 
     Args:
-        answer: of any status.
-        what: what was asked, as the beginning of a sentence (`starting a session`).
-        facts: more of them, such as `session_id`.
+        answer: an answer of any status but success.
+        what: the request, as the beginning of a sentence (`starting a session`).
+        facts: further facts, such as `session_id`.
     """
     said = _said(answer.body)
     wait = _seconds(said.get("retry_after"), answer.headers.get("retry-after"))
@@ -69,32 +69,32 @@ def refusal(answer: HttpAnswer, what: str, **facts: Any) -> ReactorError:
 
 
 def unreadable(what: str, why: str, **facts: Any) -> ReactorError:
-    """The error for an answer of success that is not what it should be."""
+    """Return the error for an answer whose status is a success but whose content is not as expected."""
     return error_of("DECODE_FAILED", f"unexpected answer to {what}: {why}", **cast("Facts", facts))
 
 
 def is_of_a_proxy(answer: HttpAnswer) -> bool:
-    """Whether what stands in front of a server says, without a word of the protocol's, that it did not reach it."""
+    """Return whether a proxy in front of the server answered, because it did not reach the server."""
     return answer.status in _IN_FRONT and not _said(answer.body)
 
 
 def retry_after(answer: HttpAnswer) -> float | None:
-    """Seconds to leave before the next try, where the server says."""
+    """Return the seconds to wait before the next try, if the server says."""
     return _seconds(answer.headers.get("retry-after"))
 
 
 def _code(status: int, said: object) -> str:
-    if status == 401:  # whatever the server calls it: what helps is the same
+    if status == 401:  # whatever code the server gives: the remedy is the same
         return "UNAUTHORIZED"
     if isinstance(said, str) and said not in _VAGUE and _CODE.fullmatch(said):
         return said
     if 300 <= status < 400:
-        return "DECODE_FAILED"  # redirects are none of the protocol's
+        return "DECODE_FAILED"  # the protocol has no redirects
     return _BY_STATUS.get(status, "SERVER_ERROR" if status >= 500 else "BAD_REQUEST")
 
 
 def _said(body: bytes) -> dict[str, Any]:
-    """The object in an error's body; `{}` where there is none."""
+    """Return the object in an error's body; `{}` if it holds none."""
     try:
         value = parse_json(body, "an error", limit=64 * KIB)
     except PeerError:
@@ -103,7 +103,7 @@ def _said(body: bytes) -> dict[str, Any]:
 
 
 def _sentence(said: Mapping[str, Any], body: bytes) -> str:
-    """The server's own words, on one line; empty where there are none that people can read."""
+    """Return the server's own sentence, on one line; empty if it gives none for people."""
     words: object = said.get("error") or said.get("detail")
     if isinstance(words, dict):  # {"error": {"message": …}}
         words = cast("dict[str, Any]", words).get("message")
@@ -117,7 +117,7 @@ def _sentence(said: Mapping[str, Any], body: bytes) -> str:
 
 
 def _line(text: str) -> str:
-    """On one line that a terminal shows as it is."""
+    """Return a text on one line, without characters that a terminal would interpret."""
     return "".join(each if each.isprintable() else "\ufffd" for each in " ".join(text.split()))
 
 
@@ -131,7 +131,7 @@ def _versions(answer: HttpAnswer, sentence: str) -> str:
 
 
 def _seconds(*told: object) -> float | None:
-    """The first of them that is a number of seconds; a date is not."""
+    """Return the first value that is a number of seconds; a date is not."""
     for each in told:
         if isinstance(each, bool) or not isinstance(each, str | int | float):
             continue
@@ -145,17 +145,17 @@ def _seconds(*told: object) -> float | None:
 
 
 PAUSES: Final = (0.3, 1.0, 3.0)  # seconds before the second, third and fourth time; a coordinator starts in two
-SPREAD: Final = 0.2  # of a pause, either way: clients that were refused together do not come back together
-LAST: Final = 10.0  # seconds after the first time, later than which nothing is asked again
+SPREAD: Final = 0.2  # of a pause, either way: clients that were refused together must not all come back together
+LAST: Final = 10.0  # seconds after the first try; no later try is made
 
 
 async def asked_again(ask: Callable[[], Awaitable[HttpAnswer]]) -> HttpAnswer:
-    """The answer of a server, asked up to four times; of the proxy, where that has nothing else to say.
+    """Send a request up to four times, as long as a proxy answers that it did not reach the server.
 
-    What a server says itself is its answer whatever the status, and so is no connection at all.
+    An answer of the server itself is final whatever its status, and so is a failure to connect.
 
     Args:
-        ask: a request that may be done twice.
+        ask: sends the request, which may be done twice.
     """
     began = time.monotonic()
     for pause in PAUSES:

@@ -1,6 +1,6 @@
-"""One HTTP request: bounded in time and size, its errors ours. The only file of the client that knows the HTTP library.
+"""HTTP requests, bounded in time and size, that raise our errors. No other file of the client uses the HTTP library.
 
-The library is imported with the first request: to load it takes longer than to connect.
+The library is imported with the first request: loading it takes longer than connecting.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from livereactor.client.errors import ReactorError
 
 TO_CONNECT: Final = 5.0  # seconds for TCP and TLS; a dead address must not eat the time of a whole connect()
-PATIENCE: Final = 10.0  # seconds for an answer that comes at once
+PATIENCE: Final = 10.0  # seconds for an answer that needs no waiting
 SILENCE: Final = 30.0  # seconds of a transfer without a byte
 # Servers close a connection that idles after five seconds and more (uvicorn and Node: 5); to use it then is a race.
 KEPT: Final = 4.0
@@ -35,7 +35,7 @@ Origin: TypeAlias = tuple[str, str, int]
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
-    """What a server answered; `headers` by lower-case name."""
+    """An answer of a server; `headers` have lower-case names."""
 
     status: int
     headers: Mapping[str, str]
@@ -43,25 +43,27 @@ class HttpAnswer:
 
     @property
     def is_ok(self) -> bool:
-        """A status of success."""
+        """True for a 2xx status."""
         return 200 <= self.status < 300
 
 
 class Http:
-    """Requests to any server, over connections that are kept for a moment; those of a loop that ended are forgotten.
+    """Requests to any server, over connections that are kept for a moment and belong to one loop.
 
     Args:
-        home: the server that is asked most; on this machine it is asked without a proxy.
-        direct: likewise wherever it is.
-        transport: asks instead of those made here; it stays open.
+        home: the server of most requests; on this machine it is reached without a proxy.
+        direct: reach `home` without a proxy wherever it is.
+        transport: used in place of transports made here; it stays open.
     """
 
     def __init__(self, home: str, *, direct: bool, transport: httpx2.AsyncBaseTransport | None = None) -> None:
         self._home = origin_of(home)
         self._direct = direct or is_near(self._home[1])
         self._given = transport
-        self._transports: dict[tuple[str | None, bool], httpx2.AsyncBaseTransport] = {}  # by proxy, and without TLS
-        self._loop: asyncio.AbstractEventLoop | None = None  # theirs
+        self._transports: dict[
+            tuple[str | None, bool], httpx2.AsyncBaseTransport
+        ] = {}  # by proxy, and whether without TLS
+        self._loop: asyncio.AbstractEventLoop | None = None  # the loop of the transports
 
     async def ask(
         self,
@@ -75,17 +77,17 @@ class Http:
         again: bool = True,
         into: BinaryIO | None = None,
     ) -> HttpAnswer:
-        """One request and its whole answer, of whatever status.
+        """Send one request, and return its whole answer, whatever its status.
 
         Args:
             url: absolute.
             timeout: seconds for all of it; None = as long as bytes of `content` or `into` move, with at most `SILENCE`
-                between two of them and for the answer after the last. What reading `content` takes is not counted: it
-                is the program's time, not the server's.
+                between two of them and for the answer after the last. The time to read `content` does not count: it is
+                the program's, not the server's.
             limit: bytes of an answer's body.
-            again: send it once more where a kept connection turns out to have been closed; not for what must not be
-                done twice.
-            into: takes the body of a success, of any size, from its own beginning; the answer then has none.
+            again: send the request once more if a kept connection turns out to be closed; False for a request that
+                must not be done twice.
+            into: takes the body of a success, of any size, from the start of the file; the answer then has no body.
 
         Raises:
             ReactorError: `NETWORK_ERROR`, `REQUEST_TIMEOUT`, or `DECODE_FAILED` for an answer above the limit.
@@ -96,7 +98,7 @@ class Http:
         place = _place(url)
         again = again and not isinstance(content, AsyncIterator)
         try:
-            # Of a transfer the library bounds each step, but not their number: an answer may come a byte at a time.
+            # The library bounds each step of a transfer, but not their number: an answer may come a byte at a time.
             async with asyncio.timeout(SILENCE if timeout is None else timeout) as bound:
                 moves = bound if timeout is None else None
                 if moves is not None and isinstance(content, AsyncIterator):
@@ -114,11 +116,11 @@ class Http:
                 component="api",
             ) from error
         except OSError as error:
-            if into is not None:  # a full disk: what the network raises is the library's own by then
+            if into is not None:  # a full disk, say: errors of the network are the library's own classes by then
                 raise
-            raise _unreachable(place, error) from None  # forty lines of the library that say no more
+            raise _unreachable(place, error) from None  # the cause is forty lines of the library that say no more
         except (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, ValueError, ImportError) as error:
-            raise _unreachable(place, error) from None  # forty lines of the library that say no more
+            raise _unreachable(place, error) from None  # the cause is forty lines of the library that say no more
 
     async def aclose(self) -> None:
         """Close all connections; may be called twice, and a later request opens new ones."""
@@ -140,7 +142,7 @@ class Http:
         import httpx2
 
         transport = self._transport(origin_of(url))
-        # Answers are small, and one that unfolds to gigabytes is no answer: nothing is to be compressed.
+        # No compression: answers are small, and a hostile one could unfold to gigabytes.
         sent = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": USER_AGENT, **headers}
         patience = httpx2.Timeout(SILENCE, connect=TO_CONNECT).as_dict()
         request = httpx2.Request(method, url, headers=sent, content=content, extensions={"timeout": patience})
@@ -166,13 +168,13 @@ class Http:
             await parts.aclose()
 
     def _transport(self, to: Origin) -> httpx2.AsyncBaseTransport:
-        """The library's lower half: its upper adds what this API has none of, and a third of the time."""
+        """Return a transport of the library, as its client takes a third longer for features that are not used here."""
         if self._given is not None:
             return self._given
         if self._loop is not (loop := asyncio.get_running_loop()):
             self._transports, self._loop = {}, loop
         proxy = None if (self._direct and to == self._home) else _proxy_to(to)
-        # To load the authorities takes 100 ms, and plain HTTP has no use for them. Without any, TLS would fail.
+        # Loading the certificate authorities takes 100 ms, and plain HTTP needs none.
         is_plain = to[0] == "http" and (proxy is None or proxy.startswith("http:"))
         if (transport := self._transports.get((proxy, is_plain))) is None:
             import httpx2
@@ -186,13 +188,13 @@ class Http:
 
 
 def origin_of(url: str) -> Origin:
-    """Scheme, host and port: what a token may be sent to."""
+    """Return scheme, host and port, the origin that a token may be sent to."""
     parts = urlsplit(url)
     return parts.scheme.lower(), (parts.hostname or "").lower(), parts.port or (443 if parts.scheme == "https" else 80)
 
 
 def _proxy_to(to: Origin) -> str | None:
-    """What the environment says (`HTTPS_PROXY`, `NO_PROXY`, …)."""
+    """Return the proxy that the environment sets (`HTTPS_PROXY`, `NO_PROXY`, …)."""
     scheme, host, port = to
     if is_near(host) or proxy_bypass(f"{host}:{port}"):
         return None
@@ -202,7 +204,7 @@ def _proxy_to(to: Origin) -> str | None:
 
 
 async def _timed(content: AsyncIterator[bytes], bound: asyncio.Timeout) -> AsyncIterator[bytes]:
-    """`content`, with `bound` put off by each piece, and standing still while the next is read."""
+    """Yield `content`; each piece puts `bound` off, and reading the next piece suspends it."""
     bound.reschedule(None)
     async for piece in content:
         _moved(bound)
@@ -216,11 +218,11 @@ def _moved(bound: asyncio.Timeout) -> None:
 
 
 def _place(url: str) -> str:
-    """`host:port` for a sentence: paths may hold ids, and queries signatures."""
+    """Return `host:port` for a sentence: paths may hold ids, and queries signatures."""
     try:
         _, host, port = origin_of(url)
     except ValueError:
-        return "an address that is none"
+        return "an invalid address"
     return f"{host}:{port}"
 
 
@@ -229,7 +231,7 @@ def _unreachable(place: str, error: Exception) -> ReactorError:
 
 
 def _why(error: BaseException) -> str:
-    """The cause in a word or two: of the chain that the library wraps it in, the first that says something."""
+    """Return the cause in a word or two: the first in the library's chain of causes that says something."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, ConnectionRefusedError):

@@ -1,6 +1,6 @@
-"""What lets a client in: a token, a function that gives one, or an API key that is exchanged for narrow tokens.
+"""Credentials of a client: a token, a function that gives one, or an API key that is exchanged for narrow tokens.
 
-Keys and tokens are in no repr, log or error text.
+Keys and tokens never appear in a repr, a log or an error message.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ Mint: TypeAlias = Callable[[str, Mapping[str, Any]], Awaitable["Token"]]
 
 PATIENCE: Final = 30.0  # seconds: a resolver may ask a server of its own; tokens of official clients have as long
 RENEW_BEFORE: Final = 60.0  # seconds before a token's end
-_UNTOLD: Final = 600.0  # seconds that a token is kept whose server does not say when it ends
+_UNTOLD: Final = 600.0  # seconds to keep a token if the server does not say when it expires
 _WHAT: Final = "the exchange of the API key"
-_REFUSED: Final = "the API key was refused; "  # as our coordinator begins, which is said already
+_REFUSED: Final = "the API key was refused; "  # the beginning of our coordinator's sentence, which would be said twice
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token and how long it still counts, monotonic seconds."""
+    """A token, valid until `until`, monotonic seconds."""
 
     jwt: str = field(repr=False)
     until: float
 
 
 class Credentials:
-    """What a client was given; a token, or its function, is never replaced by one of the key.
+    """The credentials of one client. A token, or a function that gives one, wins over a key.
 
     Args:
         api_key: exchanged for tokens, each as narrow as the next request allows.
@@ -56,21 +56,21 @@ class Credentials:
 
     @property
     def are_given(self) -> bool:
-        """There is something to show."""
+        """True if a token or a key was given."""
         return bool(self._key) or bool(self._jwt)
 
     def use(self, jwt: str | Resolver) -> None:
-        """Show this token from now on."""
+        """Send this token from now on."""
         self._jwt = jwt
 
     def ask_for(
         self, *, model: str | None = None, session_id: str | None = None, max_session_duration: float | None = None
     ) -> None:
-        """What tokens of the key have to be good for from now on; one that was minted for something else is forgotten.
+        """Set what tokens of the key must permit from now on; a token for something else is forgotten.
 
         Args:
-            model: a Session of it is to be created; without its version.
-            session_id: a Session that exists is to be acted on.
+            model: the model, without its version, of a Session to create.
+            session_id: an existing Session to act on.
             max_session_duration: seconds after which the server ends the created Session.
         """
         grant = grant_of(
@@ -82,15 +82,15 @@ class Credentials:
             self._grant, self._token = grant, None
 
     def keep_for(self, session_id: str) -> None:
-        """The Session was created: the token goes on, and one that is minted after it is for this Session too."""
+        """Ask for this Session, which was created, in later tokens; the present token stays valid for it."""
         self._grant = grant_of(sessions=[session_id])
 
     def forget(self) -> None:
-        """The token was refused: the next request gets another one, where there is a key."""
+        """Forget a refused token; the next request gets another one if a key was given."""
         self._token = None
 
     async def header(self, mint: Mint) -> dict[str, str]:
-        """The header of the next request; none where a function gives an empty text.
+        """Return the header of the next request; no header if a function gives an empty text.
 
         Raises:
             ReactorError: the key was refused, or the function raised or gave no text.
@@ -116,14 +116,14 @@ class Credentials:
         assert jwt is not None
         try:
             async with asyncio.timeout(PATIENCE):
-                # One that blocks, as most that ask a server do, must not hold up the loop.
+                # A plain function may block, as most that ask a server do, and must not hold the loop up.
                 given = jwt() if inspect.iscoroutinefunction(jwt) else await asyncio.to_thread(jwt)
                 told = await given if inspect.isawaitable(given) else given
-        except ReactorError:  # of `fetch_jwt`, say: it knows best whether to try again
+        except ReactorError:  # raised by `fetch_jwt`, say, which knows best whether to try again
             raise
         except TimeoutError as error:
             raise AuthError(f"the jwt function gave no token in {PATIENCE:g} s; check it", recoverable=True) from error
-        except Exception as error:  # the user's own code: whatever it raises; an OSError is a network's, mostly
+        except Exception as error:  # the program's own code may raise anything; an OSError is mostly the network's
             text = f"the jwt function raised {type(error).__name__}; check it"
             raise AuthError(text, recoverable=isinstance(error, OSError)) from error
         if not isinstance(told, str):
@@ -145,16 +145,16 @@ async def fetch_jwt(
 
     Args:
         api_key: starts with `rk_`.
-        api_url: of the coordinator.
-        models: names of the models that the token may create Sessions of; None = all that the key may.
+        api_url: the address of the coordinator.
+        models: names of the models that the token may create Sessions of; None = all that the key may use.
         sessions: ids of Sessions that it may act on.
-        max_sessions: how many Sessions it may create in its life.
+        max_sessions: the number of Sessions it may create in its life.
         max_session_duration: seconds after which each of them is ended.
-        expires_after: seconds that the token counts, 6 hours at most.
+        expires_after: seconds that the token is valid, 6 hours at most.
 
     Raises:
-        ValueError: no key, or an address that is none.
-        ReactorError: `UNAUTHORIZED` (an `AuthError`) where the key is refused; `NETWORK_ERROR`, …
+        ValueError: the key is empty, or the address is not valid.
+        ReactorError: `UNAUTHORIZED` (an `AuthError`) if the key is refused; `NETWORK_ERROR`, …
     """
     if not api_key:
         raise ValueError("an api_key is needed; it starts with rk_")
@@ -174,7 +174,7 @@ def grant_of(
     max_session_duration: float | None = None,
     expires_after: float | None = None,
 ) -> dict[str, Any]:
-    """The body of `POST /tokens` (protocol 2.1); `{}` asks for all that the key may."""
+    """Return the body of `POST /tokens`; `{}` asks for all that the key permits."""
     limits = {
         "max_sessions": max_sessions,
         "max_session_duration_seconds": None if max_session_duration is None else math.ceil(max_session_duration),
@@ -191,7 +191,7 @@ def grant_of(
 
 
 async def minted(http: Http, url: str, key: str, grant: Mapping[str, Any]) -> Token:
-    """A token for a key, from the coordinator at `url`."""
+    """Exchange a key for a token, at the coordinator at `url`."""
     headers = {"Reactor-API-Key": fit_for_a_header(key, "API key"), "Content-Type": "application/json"}
     content = to_json_text(grant)
     answer = await asked_again(
@@ -211,14 +211,16 @@ async def minted(http: Http, url: str, key: str, grant: Mapping[str, Any]) -> To
 
 
 def fit_for_a_header(secret: str, what: str) -> str:
-    """The secret itself; what the HTTP library says of one that is not fit would show it."""
+    """Return the secret, checked here because the HTTP library's own error would show it."""
     if not secret.isascii() or not secret.isprintable():
-        raise AuthError(f"the {what} has characters that no {what} has, such as a line end; check where it comes from")
+        raise AuthError(
+            f"the {what} contains characters that no {what} has, such as a line end; check where it comes from"
+        )
     return secret
 
 
 def _lifetime(expires_at: object, answer: HttpAnswer) -> float:
-    """Seconds, by the server's clock where it tells it: the two may differ by more than a token lives."""
+    """Return the seconds that a token is valid, by the server's clock if it gives the time."""
     if isinstance(expires_at, bool) or not isinstance(expires_at, int | float):
         return _UNTOLD
     try:

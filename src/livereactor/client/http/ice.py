@@ -1,4 +1,4 @@
-"""ICE servers of a Session: asked for before somebody wants them, and used again while they last. Loop only."""
+"""ICE servers of a Session: fetched ahead of time, and reused while their credentials last. Loop only."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any, Final, TypeAlias
 from livereactor.client.errors import ReactorError
 from livereactor.engine.port import IceServer
 
-FRESH: Final = 30.0  # seconds that those are good which were asked for ahead
-LASTING: Final = 600.0  # seconds that credentials must still last to be used again: the relay ends with them
+FRESH: Final = 30.0  # seconds that servers fetched ahead are used
+LASTING: Final = 600.0  # seconds that credentials must still last to be reused: the relay ends with them
 # A relay's user name says when its credentials end, Unix seconds (draft-uberti-behave-turn-rest-00, 2.2).
 _ENDS: Final = re.compile(r"(\d{9,11})(:.*)?", re.DOTALL)
 
@@ -28,10 +28,10 @@ class _Ahead:
 
 
 class IceServers:
-    """Of one client.
+    """The ICE servers of one client.
 
     Args:
-        ask: the server, for a Session's; raises `ReactorError`.
+        ask: fetches those of a Session; raises `ReactorError`.
     """
 
     def __init__(self, ask: Callable[[str], Coroutine[Any, Any, Servers]]) -> None:
@@ -40,16 +40,16 @@ class IceServers:
         self._known: tuple[str, Servers] = ("", ())
 
     def ask_ahead(self, session_id: str) -> None:
-        """They can be had from a Session's first moment on, and it takes a while until it is ready (protocol 1.7)."""
+        """Fetch them while the Session is being prepared: the server gives them from its first moment on."""
         asking = asyncio.get_running_loop().create_task(self._ask(session_id), name="ice servers")
         asking.add_done_callback(lambda task: task.cancelled() or task.exception())
         self._ahead = _Ahead(session_id, asking, time.monotonic())
 
     async def get(self, session_id: str, *, again: bool) -> Servers:
-        """What to gather with.
+        """Return the servers to gather with.
 
         Args:
-            again: the Session was connected to before: the servers of then do while their credentials last.
+            again: the Session was connected to before: reuse its servers while their credentials last.
         """
         if again and self._known[0] == session_id and are_lasting(self._known[1], time.time()):
             return self._known[1]
@@ -57,7 +57,7 @@ class IceServers:
         return self._known[1]
 
     def cancel(self) -> None:
-        """Do not ask any more."""
+        """Cancel a request that is under way."""
         if self._ahead is not None:
             self._ahead.servers.cancel()
 
@@ -67,12 +67,12 @@ class IceServers:
             try:
                 return await ahead.servers
             except ReactorError:
-                pass  # asked too early, perhaps
+                pass  # perhaps it was asked too early
         return await self._ask(session_id)
 
 
 def are_lasting(servers: Iterable[IceServer], now_at: float) -> bool:
-    """Whether all that have credentials say that these will last, at `now_at` in Unix seconds."""
+    """Return whether all credentials last long enough, at `now_at` in Unix seconds."""
     return all(not each.username or _ends_at(each.username) > now_at + LASTING for each in servers)
 
 

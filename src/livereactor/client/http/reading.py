@@ -1,4 +1,4 @@
-"""Answers of any server as data: what must be there is checked, what official servers leave out or null is not missed.
+"""Answers of any server as data: required parts are checked, parts that official servers omit or null may be absent.
 
 Pure. Whatever a server sends, the only error is `DECODE_FAILED`.
 """
@@ -25,25 +25,25 @@ _Model = TypeVar("_Model", bound=Body)
 _STUN: Final = re.compile(r"stuns?:(\[[0-9a-fA-F:.]+\]|[\w.\-]+)(:\d{1,5})?", re.ASCII)
 _TURN: Final = re.compile(r"turns?:(\[[0-9a-fA-F:.]+\]|[\w.\-]+)(:\d{1,5})?(\?transport=(udp|tcp))?", re.ASCII)
 _MAX_ICE_SERVERS: Final = 16
-# What only some servers say; said otherwise than we know it, it is not said.
+# Parts that only some servers send; one in an unknown form counts as absent.
 _OPTIONAL: Final = frozenset(
     {"generation", "recording", "queue", "created_at", "expires_at", "reconnection_window", "end_reason", "version"}
 )
 
 
 class ReceivedDescriptor(SessionDescriptor):
-    """A Session as its server describes it; what we have no name for is in `model_extra`."""
+    """A Session as its server describes it; parts without a name here are in `model_extra`."""
 
     model_config = ConfigDict(extra="allow")
 
 
 @dataclass(frozen=True, slots=True)
 class UploadPlace:
-    """Where the bytes of a file go.
+    """A reserved place for the bytes of a file.
 
     Attributes:
-        url: takes them by PUT.
-        takes_pieces: and by PATCH, so that what broke off goes on: where the server tells an offset, as ours do.
+        url: takes the bytes by PUT.
+        takes_pieces: takes them by PATCH, too, so that a broken transfer goes on; True for our servers.
     """
 
     upload_id: str
@@ -52,7 +52,7 @@ class UploadPlace:
 
 
 def read_object(answer: HttpAnswer, what: str) -> dict[str, Any]:
-    """The JSON object of an answer; `what` names the question in the error."""
+    """Return the JSON object of an answer; `what` names the request in the error."""
     try:
         value = parse_json(answer.body, "it", limit=ANSWER_BYTES)
     except PeerError as error:
@@ -63,12 +63,12 @@ def read_object(answer: HttpAnswer, what: str) -> dict[str, Any]:
 
 
 def read_body(answer: HttpAnswer, model: type[_Model], what: str) -> _Model:
-    """An answer as one of the protocol's bodies; null is as absent."""
+    """Return an answer as one of the protocol's bodies; null counts as absent."""
     return _validated(model, _without_nulls(read_object(answer, what)), what, answer.status)
 
 
 def read_descriptor(answer: HttpAnswer, what: str) -> ReceivedDescriptor:
-    """A Session's description, of a coordinator or a runtime, complete or slim."""
+    """Return a Session's description, from a coordinator or a runtime, complete or slim."""
     value = _without_nulls(read_object(answer, what))
     value["cluster"] = _text(value.get("cluster"))
     value["model"] = {**_mapping(value.get("model")), "name": _text(_mapping(value.get("model")).get("name"))}
@@ -88,7 +88,7 @@ def read_descriptor(answer: HttpAnswer, what: str) -> ReceivedDescriptor:
 
 
 def read_ice_servers(answer: HttpAnswer, what: str) -> tuple[IceServer, ...]:
-    """Those servers that can be used: one that is written wrong must not cost the connection."""
+    """Return the usable servers: one that is malformed must not cost the connection."""
     listed: object = read_object(answer, what).get("ice_servers")
     if not isinstance(listed, list):
         raise unreadable(what, "it has no list of ice_servers", status=answer.status)
@@ -113,7 +113,7 @@ def _port(uri: str) -> int:
 
 
 def _capabilities(value: Mapping[str, Any]) -> dict[str, Any]:
-    """Without tracks of a kind or direction that we have no word for: they cannot be offered."""
+    """Return the capabilities without tracks of an unknown kind or direction, which cannot be offered."""
     bare = _without_nulls(value)
     listed = {name: cast("list[object]", each) for name, each in bare.items() if isinstance(each, list)}
     entries = {
@@ -140,7 +140,7 @@ def _validated(model: type[_Model], value: Mapping[str, Any], what: str, status:
 
 
 def _without_nulls(value: Mapping[str, Any]) -> dict[str, Any]:
-    """One level: deeper down a null may mean something, such as a default."""
+    """Return the object without nulls of its first level; deeper down a null may mean something, such as a default."""
     return {key: each for key, each in value.items() if each is not None}
 
 
