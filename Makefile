@@ -2,7 +2,7 @@
 PORT ?= 8080
 BIN := .venv/bin
 
-.PHONY: help demo test test-all setup setup-demo setup-test lint types layers docs bench bench-all proto lock clean
+.PHONY: help demo test test-all setup setup-demo setup-test lint types layers docs states bench bench-all proto lock clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -44,6 +44,9 @@ layers: setup
 
 docs: setup  ## the documentation, into site/
 	@$(BIN)/mkdocs build --strict
+
+states: setup  ## docs/states.md, from the tables of the state machines
+	@$(BIN)/python scripts/draw_states.py
 
 bench: setup-test  ## most figures, the official runtime beside ours, and their page (a quarter of an hour)
 	@bench/official/setup.sh 3

@@ -21,7 +21,7 @@ class RecordingState(Enum):
     """Where a recording is."""
 
     WAITING = "waiting"  # no picture yet
-    RECORDING = "recording"
+    RECORDING = "recording"  # pictures are encoded and kept
     FAILED = "failed"  # the encoder or the disk gave up; final
     ENDED = "ended"  # with its Session; final
 
