@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias, cast
+from typing import Final, Literal, TypeAlias, cast
 
 import cv2
 import numpy as np
@@ -49,3 +49,21 @@ def _scaled(pixels: Pixels, width: int, height: int) -> Pixels:
     shrinking = width < pixels.shape[1] or height < pixels.shape[0]
     how = cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
     return cast(Pixels, cv2.resize(pixels, (width, height), interpolation=how))
+
+
+WIDTH: Final = 320  # pixels, at most
+QUALITY: Final = 75
+
+
+def thumbnail(pixels: Pixels) -> bytes:
+    """A JPEG at most `WIDTH` wide, in the picture's proportions.
+
+    Args:
+        pixels: uint8, shape (height, width, 3), RGB.
+    """
+    height, width = pixels.shape[:2]
+    if width > WIDTH:
+        size = (WIDTH, max(1, round(height * WIDTH / width)))
+        pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+    _, data = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+    return data.tobytes()

@@ -7,7 +7,7 @@ import gc
 import socket
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from functools import partial
@@ -19,12 +19,13 @@ import uvicorn
 from uvicorn.loops.auto import auto_loop_factory
 
 from livereactor.base.clock import unix_us
-from livereactor.base.errors import UnavailableError
+from livereactor.base.errors import ConfigError, UnavailableError
 from livereactor.blobs.checking import takes_writes
 from livereactor.blobs.port import Blobs
 from livereactor.blobs.retention_loop import RetentionLoop
 from livereactor.blobs.signing import Signer
 from livereactor.coordinator.auth.keys import Keys
+from livereactor.coordinator.cluster.relay import Peers
 from livereactor.coordinator.cluster.role import Role
 from livereactor.coordinator.cluster.worker_links import Links
 from livereactor.coordinator.fleet.fleet import Fleet
@@ -36,23 +37,57 @@ from livereactor.coordinator.service import Service
 from livereactor.coordinator.sweeper import LEADS_FOR
 from livereactor.coordinator.turn import ice_servers
 from livereactor.coordinator.uploads import Uploads
+from livereactor.coordinator.webhooks import Webhooks
 from livereactor.playground import page_directory
 from livereactor.pool.port import Pool
 from livereactor.protocol.http import IceServerBody
 from livereactor.settings import Resolved, Settings
 from livereactor.store.port import Store, Tx
+from livereactor.store.sql.store import notices_of
 from livereactor.web.proxies import BehindProxies
 from livereactor.wiring.blobs import blobs_url, kept_for, open_blobs
 from livereactor.wiring.catalogue import Listed, learn
 from livereactor.wiring.data import make_authenticator, open_store, quotas, secrets_of
 from livereactor.wiring.limits import limits
 from livereactor.wiring.networks import shared_relays
-from livereactor.wiring.peers import check_peers, dialled, peers_of
-from livereactor.wiring.pools import make_pool, warn_of_loopback
 from livereactor.wiring.process import LOOPBACK, Server, configure_logging, listen, stop_on_signals, url_of
 from livereactor.wiring.tracing import tracing
-from livereactor.wiring.webhooks import check_webhooks, telling
-from livereactor.wiring.workers import fleet_plan
+from livereactor.wiring.workers import fleet_plan, make_pool, warn_of_loopback
+
+
+def check_peers(settings: Settings) -> None:
+    """Raise `ConfigError` where several coordinators would not be one service."""
+    given, store = settings.coordinator, settings.store.url
+    if given.peer_url is None:
+        return
+    missing = {
+        '[store] url = "postgresql://…", which all of them share': store and not store.startswith("sqlite"),
+        "[coordinator] secret, the same for all: what one signs the others take": given.secret,
+        "[blobs] url, a bucket or a folder that all of them reach": settings.blobs.url,
+        "[coordinator] worker_url, the load balancer's, where workers find whichever is there": dialled(settings),
+    }
+    absent = [what for what, is_given in missing.items() if not is_given]
+    if absent:
+        raise ConfigError(f"[coordinator] peer_url says that there are several coordinators; set {'; '.join(absent)}")
+
+
+def dialled(settings: Settings) -> str | None:
+    """Return the URL at which workers reach the coordinators; None = each coordinator its own."""
+    given = settings.coordinator
+    return given.worker_url or (given.public_url if given.peer_url is not None else None)
+
+
+def peers_of(settings: Settings, *, secret: str) -> Peers | None:
+    """Return the addresses at which coordinators reach each other; None for a single coordinator.
+
+    Args:
+        secret: what Workers show.
+    """
+    url, store = settings.coordinator.peer_url, settings.store.url
+    if url is None or store is None:
+        return None
+    return Peers(url, notices_of(store), secret)
+
 
 HTTP_CONNECTIONS: Final = 4096  # each held poll and each Worker's socket is one
 BACKLOG: Final = 1024
@@ -296,3 +331,23 @@ def _failure(house: _House, fleet: asyncio.Task[None], stop: asyncio.Event) -> B
     if house.serving.done() and not stop.is_set():
         return UnavailableError("the HTTP server stopped by itself; its log says why")
     return None
+
+
+def check_webhooks(settings: Settings) -> None:
+    """Raise `ConfigError` where URLs have no secret to sign with."""
+    if settings.webhooks.urls and not settings.webhooks.secrets:
+        raise ConfigError(
+            "webhooks.urls are told nothing without webhooks.secrets, by which they know us; "
+            'set it to ["whsec_…"], made by: echo "whsec_$(openssl rand -base64 32)"'
+        )
+
+
+@asynccontextmanager
+async def telling(settings: Settings, store: Store) -> AsyncGenerator[None]:
+    """Every URL of the settings is told what happens, until the end of this context."""
+    async with AsyncExitStack() as stack:
+        for url in dict.fromkeys(settings.webhooks.urls):
+            webhooks = Webhooks(store, url=url, secrets=settings.webhooks.secrets, unix_us=unix_us)
+            stack.push_async_callback(webhooks.aclose)
+            await webhooks.start()
+        yield

@@ -6,8 +6,8 @@ import asyncio
 import gc
 
 from livereactor.engine.channel_inbound import Post
-from livereactor.engine.libwebrtc.channel import LibwebrtcChannel
 from livereactor.engine.libwebrtc.engine import LibwebrtcEngine
+from livereactor.engine.libwebrtc.transport import LibwebrtcChannel
 from livereactor.engine.port import (
     Channel,
     ChannelAdded,

@@ -17,8 +17,7 @@ from livereactor.coordinator.fleet.view import ModelView, WorkerView
 from livereactor.settings import Settings
 from livereactor.store.memory.store import MemoryStore
 from livereactor.store.records import WorkerState
-from livereactor.wiring.coordinator import coordinator_options
-from livereactor.wiring.peers import dialled
+from livereactor.wiring.coordinator import coordinator_options, dialled
 
 WHOLE: dict[str, Any] = {
     "coordinator": {

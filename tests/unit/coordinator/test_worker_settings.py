@@ -14,8 +14,7 @@ from livereactor.pool.ray.pool import RayPool
 from livereactor.settings import Settings, resolve
 from livereactor.wiring.catalogue import Listed
 from livereactor.wiring.limits import limits
-from livereactor.wiring.pools import make_pool
-from livereactor.wiring.workers import fleet_plan
+from livereactor.wiring.workers import fleet_plan, make_pool
 
 SECRETS = Secrets(("a master secret of the tests, of 32 characters or more",))
 OPERATORS = """
@@ -130,7 +129,7 @@ def test_the_pool_is_the_one_that_the_settings_name(folder: Path, monkeypatch: p
     resolved = resolve(folder, command_line={"pool.kind": "ray"})
     plan = fleet_plan([], resolved, SECRETS, folder / "data")
     assert isinstance(make_pool(resolved.settings, plan, SECRETS, folder), RayPool)
-    monkeypatch.setattr("livereactor.wiring.pools.find_spec", lambda name: None)
+    monkeypatch.setattr("livereactor.wiring.workers.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"pip install 'livereactor\[ray\]'"):
         make_pool(resolved.settings, plan, SECRETS, folder)
     with pytest.raises(ConfigError, match=r"ray:// is not served"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livereactor.engine.libwebrtc.video import CALM, IN_TIME, LEAST, Backlog
+from livereactor.engine.libwebrtc.outputs import CALM, IN_TIME, LEAST, Backlog
 
 RATES = st.integers(30_000, 10_000_000)
 

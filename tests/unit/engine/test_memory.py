@@ -11,8 +11,7 @@ import pytest
 
 from livereactor.base.errors import EngineError, PeerError, TooLargeError
 from livereactor.engine.client_side import ClientSide
-from livereactor.engine.memory import sdp as memory_sdp
-from livereactor.engine.memory.engine import MemoryEngine, MemoryPeer
+from livereactor.engine.memory.engine import MemoryEngine, MemoryPeer, read_description
 from livereactor.engine.memory.media import MemoryInput
 from livereactor.engine.port import (
     Accepted,
@@ -205,7 +204,7 @@ async def test_the_answer_keeps_order_mids_and_sections_and_carries_candidates()
     server, client = await ClientSide.make(engine), await ClientSide.make(engine)
     offer = await client.offer(WATCH)
     answer = (await server.peer.accept(offer, {"0": Use.SEND, "2": Use.SEND})).answer
-    sections = memory_sdp.read(answer).media
+    sections = read_description(answer).media
     assert [(s.kind, s.mid, s.direction) for s in sections[:3]] == [
         ("video", "0", "sendonly"),
         ("audio", "1", "inactive"),

@@ -20,8 +20,8 @@ from livereactor.base.errors import EngineError
 from livereactor.engine.gathering import Relays
 from livereactor.engine.libwebrtc.encoder_tracks import Served, Slots
 from livereactor.engine.libwebrtc.held import Held
+from livereactor.engine.libwebrtc.outputs import Repeater
 from livereactor.engine.libwebrtc.peer import LibwebrtcPeer
-from livereactor.engine.libwebrtc.video import Repeater
 from livereactor.engine.port import Capabilities, ChannelAdded, PeerConfig, PeerEvent, Section, Use
 from livereactor.media.frames import VideoCodec
 

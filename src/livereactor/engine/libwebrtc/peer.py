@@ -11,13 +11,12 @@ import reactor_webrtc as rw
 from livereactor.base.errors import EngineError
 from livereactor.engine.gathering import Relays, announced
 from livereactor.engine.libwebrtc import sdp
-from livereactor.engine.libwebrtc.audio import LibwebrtcAudioOutput
 from livereactor.engine.libwebrtc.encoder_tracks import Slots
 from livereactor.engine.libwebrtc.held import Held
-from livereactor.engine.libwebrtc.input import LibwebrtcInput
+from livereactor.engine.libwebrtc.inputs import LibwebrtcInput
+from livereactor.engine.libwebrtc.outputs import LibwebrtcAudioOutput, LibwebrtcVideoOutput, PacerWatch, Repeater
 from livereactor.engine.libwebrtc.stats import read_stats
 from livereactor.engine.libwebrtc.transport import Transport
-from livereactor.engine.libwebrtc.video import LibwebrtcVideoOutput, PacerWatch, Repeater
 from livereactor.engine.port import (
     Accepted,
     Candidate,

@@ -12,7 +12,6 @@ from itertools import count
 
 from livereactor.base.errors import EngineError, PeerError
 from livereactor.base.limits import Limits
-from livereactor.engine.memory import sdp as memory_sdp
 from livereactor.engine.memory.media import MemoryAudioOutput, MemoryInput, MemoryVideoOutput
 from livereactor.engine.memory.wire import MemoryChannel, Wire, join_channels
 from livereactor.engine.port import (
@@ -35,7 +34,105 @@ from livereactor.engine.port import (
     Use,
 )
 from livereactor.media.frames import VideoCodec
-from livereactor.protocol.sdp import Description, MediaSection
+from livereactor.protocol.sdp import Description, MediaSection, RtpCodec, parse_description
+
+_OFFERED = {  # payload type and rtpmap of what a memory peer offers; the numbers are Chromium's
+    "video": (("96", "VP8/90000"), ("102", "H264/90000")),
+    "audio": (("111", "opus/48000/2"),),
+}
+_USED_BY_OFFERER = {Use.SEND: "sendonly", Use.RECEIVE: "recvonly", Use.INACTIVE: "inactive"}
+_FINGERPRINT = "sha-256 " + ":".join(["AB"] * 32)
+
+
+# Descriptions of this engine are real SDP (RFC 8866), so that code which reads them needs no sockets. They have what a
+# session or a page reads: sections with mid, kind, direction and codecs, BUNDLE, candidates.
+
+
+def read_description(text: str) -> Description:
+    """Read an offer or an answer; raises `PeerError` where it is none or names no ICE user fragment."""
+    description = parse_description(text)
+    if not description.ice_ufrag:
+        raise PeerError("the description has no a=ice-ufrag; send what createOffer made")
+    return description
+
+
+def channel_labels(description: Description) -> list[str]:
+    """Return the labels of the data channels that an offer of this engine opens."""
+    return (description.session.value("x-memory-channels") or "").split()
+
+
+def write_offer(ufrag: str, sections: Sequence[Section], channels: Sequence[str]) -> str:
+    """An offer with these sections, mids `0`, `1`, …, and the application section last."""
+    parts = [
+        _media(str(n), section.kind, _USED_BY_OFFERER[section.use], dict(_OFFERED[section.kind]), ufrag, "actpass")
+        for n, section in enumerate(sections)
+    ]
+    if channels:
+        parts.append(_application(str(len(sections)), ufrag, "actpass"))
+    lines = [f"a=x-memory-channels:{' '.join(channels)}"] if channels else []
+    return _description([str(n) for n in range(len(parts))], lines, parts)
+
+
+def write_answer(ufrag: str, offer: Description, uses: Mapping[str, Use]) -> str:
+    """The answer to `offer`: every section of it in its order, the codec cut to one."""
+    parts: list[str] = []
+    for section in offer.media:
+        if section.kind == "application":
+            parts.append(_application(section.mid, ufrag, "active"))
+            continue
+        codec = chosen_codec(section)
+        direction = answer_direction(section, uses.get(section.mid, Use.INACTIVE))
+        clock = "90000" if section.kind == "video" else "48000/2"
+        codecs = {str(codec.payload): f"{codec.name}/{clock}"} if codec else {}
+        parts.append(_media(section.mid, section.kind, direction, codecs, ufrag, "active"))
+    return _description([section.mid for section in offer.media], [], parts)
+
+
+def chosen_codec(section: MediaSection) -> RtpCodec | None:
+    """Return the codec that both sides have, or None; VP8 first, which every client has."""
+    for name in (VideoCodec.VP8, VideoCodec.H264) if section.kind == "video" else ("opus",):
+        if (number := section.payload(name)) is not None:
+            return RtpCodec(number, str(name))
+    return None
+
+
+def answer_direction(section: MediaSection, use: Use) -> str:
+    """`inactive` where the offer does not allow the use, or no codec is common."""
+    if chosen_codec(section) is None:
+        return "inactive"
+    if use is Use.SEND and section.receives:
+        return "sendonly"
+    if use is Use.RECEIVE and section.sends:
+        return "recvonly"
+    return "inactive"
+
+
+def _description(mids: list[str], lines: list[str], parts: list[str]) -> str:
+    head = ["v=0", "o=- 1 1 IN IP4 127.0.0.1", "s=-", "t=0 0", f"a=group:BUNDLE {' '.join(mids)}", *lines]
+    return "".join(f"{line}\r\n" for line in head) + "".join(parts)
+
+
+def _media(mid: str, kind: str, direction: str, codecs: Mapping[str, str], ufrag: str, setup: str) -> str:
+    head = f"m={kind} 9 UDP/TLS/RTP/SAVPF {' '.join(codecs) or '0'}"
+    maps = [f"a=rtpmap:{number} {codec}" for number, codec in codecs.items()]
+    return _part([head, "c=IN IP4 0.0.0.0", f"a=mid:{mid}", f"a={direction}", "a=rtcp-mux", *maps], ufrag, setup)
+
+
+def _application(mid: str, ufrag: str, setup: str) -> str:
+    head = ["m=application 9 UDP/DTLS/SCTP webrtc-datachannel", "c=IN IP4 0.0.0.0", f"a=mid:{mid}"]
+    return _part([*head, "a=sctp-port:5000", "a=max-message-size:262144"], ufrag, setup)
+
+
+def _part(lines: list[str], ufrag: str, setup: str) -> str:
+    transport = [
+        "a=candidate:1 1 udp 2130706431 127.0.0.1 9 typ host",
+        "a=end-of-candidates",
+        f"a=ice-ufrag:{ufrag}",
+        f"a=ice-pwd:{ufrag * 3}",
+        f"a=fingerprint:{_FINGERPRINT}",
+        f"a=setup:{setup}",
+    ]
+    return "".join(f"{line}\r\n" for line in [*lines, *transport])
 
 
 class MemoryEngine:
@@ -93,25 +190,25 @@ class MemoryPeer:
     async def accept(self, offer: str, uses: Mapping[str, Use]) -> Accepted:
         """Answer an offer; the connection is made when its Peer takes the answer."""
         self._begin()
-        description = memory_sdp.read(offer)
-        answer = memory_sdp.write_answer(self._ufrag, description, uses)
+        description = read_description(offer)
+        answer = write_answer(self._ufrag, description, uses)
         self._offered = description
-        for section in memory_sdp.read(answer).media:
+        for section in read_description(answer).media:
             self._bind(section, sends=section.direction == "sendonly", receives=section.direction == "recvonly")
         return Accepted(answer, dict(self._video), dict(self._audio))
 
     async def offer(self, sections: Sequence[Section], channels: Sequence[str]) -> str:
         """Make an offer; `Use.SEND` offers to send."""
         self._begin()
-        text = memory_sdp.write_offer(self._ufrag, sections, channels)
-        self._offered = memory_sdp.read(text)
+        text = write_offer(self._ufrag, sections, channels)
+        self._offered = read_description(text)
         return text
 
     async def take_answer(self, answer: str) -> Accepted:
         """Apply the answer to our offer, and connect."""
         if self._offered is None or self._far is not None:
             raise EngineError("this peer waits for no answer; make an offer with it first")
-        description = memory_sdp.read(answer)
+        description = read_description(answer)
         if [section.mid for section in description.media] != [section.mid for section in self._offered.media]:
             raise PeerError("the answer has other sections than the offer; answer every section, in order")
         for section in description.media:  # its directions are the other side's
@@ -178,7 +275,7 @@ class MemoryPeer:
         self._emit(CandidateFound(Candidate("")))
 
     def _bind(self, section: MediaSection, *, sends: bool, receives: bool) -> None:
-        mid, chosen = section.mid, memory_sdp.chosen_codec(section)
+        mid, chosen = section.mid, chosen_codec(section)
         if section.kind == "application" or chosen is None:
             return
         if sends and section.kind == "video":
@@ -208,7 +305,7 @@ class MemoryPeer:
                 output.connect(other._inputs.get(mid))
         chunked = self._config.chunking and far._config.chunking
         limit = Limits().chunked_message_bytes if chunked else Limits().message_bytes
-        for label in memory_sdp.channels(self._offered) if self._offered else ():
+        for label in channel_labels(self._offered) if self._offered else ():
             ends = [MemoryChannel(label, limit, peer._wire) for peer in (self, far)]
             join_channels(*ends)
             for peer, end in zip((self, far), ends, strict=True):

@@ -15,7 +15,7 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import Response
 
 from livereactor.base.errors import ConflictError, LivereactorError, NotFoundError, TooLargeError, UnavailableError
-from livereactor.media.thumbnail import thumbnail
+from livereactor.media.fit import thumbnail
 from livereactor.protocol import link
 from livereactor.protocol.http import AnnouncedUpload, read_body
 from livereactor.runtime.http import CALLER, observation_routes, session_routes, signalling_routes

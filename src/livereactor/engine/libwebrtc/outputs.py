@@ -1,4 +1,4 @@
-"""Video to one viewer through an inline encoder track, and the thread that repeats lost requests.
+"""Sent media of libwebrtc: video through inline encoder tracks, sound as PCM, and a watch over what waits in its pacer.
 
 `send` runs on the output's thread and pushes a token; `serve` runs on libwebrtc's encoder thread and returns bytes that
 are already made. Between the two stands a `Feed` behind a lock held for microseconds.
@@ -15,11 +15,12 @@ from typing import Final
 import reactor_webrtc as rw
 
 from livereactor.base.clock import monotonic_us
+from livereactor.base.errors import EngineError
 from livereactor.engine.libwebrtc import frame_tokens as tokens
 from livereactor.engine.libwebrtc.encoder_tracks import Served, Slots
 from livereactor.engine.libwebrtc.feed import Feed
 from livereactor.engine.port import CodecNegotiated, KeyFrameWanted, PeerEvent, RateChanged
-from livereactor.media.frames import EncodedFrame, VideoCodec
+from livereactor.media.frames import EncodedFrame, Sound, VideoCodec
 
 # What still waits before a narrow network, and what that leaves for new pictures. Pure.
 # When a way becomes narrow, libwebrtc's estimate says so half a second later and more; what was handed over meanwhile
@@ -301,3 +302,36 @@ class PacerWatch:
             wanted = any(answers)
             await asyncio.sleep(INTERVAL)
         self._task = None
+
+
+class LibwebrtcAudioOutput:
+    """Fits the Protocol `AudioOutput` in port.py."""
+
+    def __init__(self, track: rw.Track) -> None:
+        self.track = track
+        self.mid = ""
+        self._ready = False
+
+    def start(self) -> None:
+        """The viewer can receive from now on."""
+        self._ready = True
+
+    def stop(self) -> None:
+        """The viewer cannot receive now."""
+        self._ready = False
+
+    def close(self) -> None:
+        self._ready = False
+
+    def send(self, sound: Sound) -> bool:
+        samples, channels = sound.samples.shape
+        block = sound.rate // 100
+        if samples == 0 or samples % block:
+            raise EngineError(f"sound of {samples} samples at {sound.rate} Hz is not whole blocks of 10 ms; cut it")
+        if not self._ready:
+            return False
+        captured_us = sound.captured_us if sound.captured_us is not None else monotonic_us()
+        for start in range(0, samples, block):
+            pcm = sound.samples[start : start + block].astype("<i2", copy=False).tobytes()
+            self.track.push_pcm(pcm, sound.rate, channels, captured_us + start * 1_000_000 // sound.rate)
+        return True
