@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -129,6 +130,19 @@ def test_settling_on_the_handlers_own_thread_returns_at_once(handlers: HandlerTh
 
     handlers.submit(handler)
     assert settled.wait(PATIENCE)
+
+
+def test_settling_behind_a_full_queue_waits_for_its_handlers_and_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sync_loop, "BACKLOG", 4)
+    handlers, go, called = HandlerThread(), threading.Event(), list[int]()
+    handlers.submit(lambda: [None][not go.wait(PATIENCE)])
+    for number in range(8):
+        handlers.submit(lambda number=number: called.append(number))
+    threading.Timer(0.05, go.set).start()
+    began = time.monotonic()
+    handlers.settle(PATIENCE)
+    assert time.monotonic() - began < PATIENCE / 2
+    assert called[:3] == [0, 1, 2]
 
 
 def test_an_idle_thread_ends_and_the_next_event_starts_another(

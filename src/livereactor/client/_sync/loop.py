@@ -182,29 +182,32 @@ class HandlerThread:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._calls: queue.Queue[Callable[[], None]] = queue.Queue(BACKLOG)
+        self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._sparse = SparseLog(log)
 
     def submit(self, call: Callable[[], None]) -> None:
-        """Run `call` after those before it; if too many wait, drop it and log that."""
+        """Run `call` after those before it; where too many wait, it is lost and that is logged."""
         with self._lock:
-            try:
-                self._calls.put_nowait(call)
-            except queue.Full:
+            if self._calls.qsize() >= BACKLOG:
                 self._sparse.warning("handlers are too slow, an event was lost")
-                return
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._run, name="livereactor handlers", daemon=True)
-                self._thread.start()
+            else:
+                self._add(call)
 
     def settle(self, timeout: float) -> None:
         """Return when every handler so far has run, or after `timeout` seconds; at once on the handlers' own thread."""
-        if self._thread is None or self._thread is threading.current_thread():
-            return
         settled = threading.Event()
-        self.submit(settled.set)
+        with self._lock:
+            if self._thread is None or self._thread is threading.current_thread():
+                return
+            self._add(settled.set)  # behind a full queue, too: it takes no time, and a lost one would be waited for
         settled.wait(timeout)
+
+    def _add(self, call: Callable[[], None]) -> None:
+        self._calls.put(call)
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._run, name="livereactor handlers", daemon=True)
+            self._thread.start()
 
     def _run(self) -> None:
         while True:
