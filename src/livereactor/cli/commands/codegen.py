@@ -95,21 +95,21 @@ def _written(file: Path) -> ModelSchema:
         raise UsageError(f"cannot read {file} ({error}); pass a file that `livereactor schema` wrote") from error
 
 
-def _served(place: AdminTarget, model: str | None) -> ModelSchema:
+def _served(server: AdminTarget, model: str | None) -> ModelSchema:
     from livereactor.protocol.openapi import from_openapi
 
-    if model is None and (names := _models(place)) is not None:
+    if model is None and (names := _models(server)) is not None:
         if len(names) != 1:
-            raise UsageError(f"{place.coordinator} has several models; choose one: --model {' or '.join(names) or '…'}")
+            raise UsageError(f"{server.coordinator} has several models; add --model {' or '.join(names) or '…'}")
         model = names[0]
     path = "/schema" if model is None else f"/models/{quote(model, safe='/')}/schema"
-    return from_openapi(place.call("GET", path))
+    return from_openapi(server.call("GET", path))
 
 
-def _models(place: AdminTarget) -> list[str] | None:
+def _models(server: AdminTarget) -> list[str] | None:
     """Return the names of a coordinator's models; None = the server is a runtime, which has one."""
     try:
-        return [str(each["name"]) for each in place.call("GET", "/models")["models"]]
+        return [str(each["name"]) for each in server.call("GET", "/models")["models"]]
     except RemoteError as error:
         if error.code == "NOT_FOUND":
             return None

@@ -54,11 +54,11 @@ def limits(
     from livereactor.coordinator.http.bounds import bounds
     from livereactor.wiring.coordinator import coordinator_options
 
-    place = AdminTarget(data_dir, coordinator, key)
-    if place.is_remote:
-        values: dict[str, Any] = place.call("GET", "/limits")
+    target = AdminTarget(data_dir, coordinator, key)
+    if target.is_remote:
+        values: dict[str, Any] = target.call("GET", "/limits")
     else:
-        values = dict(bounds(coordinator_options(place.settings())))
+        values = dict(bounds(coordinator_options(target.settings())))
     if json_lines:
         typer.echo(json.dumps(values))
         return

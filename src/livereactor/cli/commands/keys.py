@@ -75,18 +75,18 @@ def create(
         "sessions_per_minute": sessions_per_minute,
     }
     body = {field: value for field, value in asked.items() if value is not None}
-    place = AdminTarget(data_dir, coordinator, key)
-    if place.is_remote:
-        made: dict[str, Any] = place.call("POST", "/keys", body)
+    target = AdminTarget(data_dir, coordinator, key)
+    if target.is_remote:
+        made: dict[str, Any] = target.call("POST", "/keys", body)
     else:
         request = read_body(KeyRequest, json.dumps(body).encode())
-        made = place.operate(lambda data: data.authenticator.keys.create(request), make=True).to_body()
+        made = target.operate(lambda data: data.authenticator.keys.create(request), make=True).to_body()
     if json_lines:
         typer.echo(json.dumps(made))
         return
     typer.echo(made["key"])
     print("This key is shown only once. Store it where only your server can read it.", file=sys.stderr)
-    if [row["id"] for row in _listed(place) if "revoked_at" not in row] == [made["id"]]:
+    if [row["id"] for row in _listed(target) if "revoked_at" not in row] == [made["id"]]:
         print(FIRST, file=sys.stderr)
 
 
@@ -114,19 +114,19 @@ def revoke(
 
     Tokens minted with the key stay valid until they expire.
     """
-    place = AdminTarget(data_dir, coordinator, key)
-    if place.is_remote:
-        place.call("DELETE", f"/keys/{quote(revoked, safe='')}")
+    target = AdminTarget(data_dir, coordinator, key)
+    if target.is_remote:
+        target.call("DELETE", f"/keys/{quote(revoked, safe='')}")
         ended = {"id": revoked}
     else:
-        ended = place.operate(lambda data: data.authenticator.keys.revoke(revoked)).to_body()
+        ended = target.operate(lambda data: data.authenticator.keys.revoke(revoked)).to_body()
     typer.echo(json.dumps(ended) if json_lines else f"revoked {ended['id']}")
 
 
-def _listed(place: AdminTarget) -> list[dict[str, Any]]:
-    if place.is_remote:
-        return place.call("GET", "/keys")["keys"]
-    return [each.to_body() for each in place.operate(lambda data: data.authenticator.keys.list())]
+def _listed(target: AdminTarget) -> list[dict[str, Any]]:
+    if target.is_remote:
+        return target.call("GET", "/keys")["keys"]
+    return [each.to_body() for each in target.operate(lambda data: data.authenticator.keys.list())]
 
 
 def _line(row: dict[str, Any]) -> str:
@@ -158,20 +158,20 @@ def token(
     """Print a token. It is unscoped unless you name models or sessions."""
     scopes = [*(scope or Scope), Scope.admin] if admin else scope
     asked = _asked(model or [], session or [], scopes, expires_after)
-    place = AdminTarget(data_dir, coordinator, key)
-    if place.is_remote:
-        answer: dict[str, Any] = place.call("POST", "/tokens", asked)
+    target = AdminTarget(data_dir, coordinator, key)
+    if target.is_remote:
+        answer: dict[str, Any] = target.call("POST", "/tokens", asked)
     else:
-        answer = _mint_here(place, account or ACCOUNT, asked)
+        answer = _mint_here(target, account or ACCOUNT, asked)
     typer.echo(json.dumps(answer) if json_lines else answer["jwt"])
 
 
-def _mint_here(place: AdminTarget, account: str, asked: dict[str, Any]) -> dict[str, Any]:
+def _mint_here(target: AdminTarget, account: str, asked: dict[str, Any]) -> dict[str, Any]:
     """Mint with all scopes: anyone who can read the data folder's secrets can mint any token."""
     from livereactor.coordinator.auth.caller import ALL_SCOPES, Caller
 
     request = read_body(TokenRequest, json.dumps(asked).encode())
-    return place.operate(
+    return target.operate(
         lambda data: data.authenticator.mint_for(Caller(account, ALL_SCOPES), request), make=True
     ).to_body()
 

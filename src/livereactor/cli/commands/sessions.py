@@ -59,12 +59,12 @@ def list_sessions(
     """List sessions, newest first."""
     from livereactor.coordinator.http.admin_queries import sessions as rows
 
-    place, only = AdminTarget(data_dir, coordinator, key), None if state is None else state.value
-    if place.is_remote:
+    target, only = AdminTarget(data_dir, coordinator, key), None if state is None else state.value
+    if target.is_remote:
         query = "" if only is None else f"?state={only}"
-        found: list[dict[str, Any]] = place.call("GET", f"/admin/sessions{query}")["sessions"]
+        found: list[dict[str, Any]] = target.call("GET", f"/admin/sessions{query}")["sessions"]
     else:
-        found = place.operate(lambda data: data.store.read(lambda tx: rows(tx, state=only)))
+        found = target.operate(lambda data: data.store.read(lambda tx: rows(tx, state=only)))
     _show(found, json_lines, SESSION, _session_cells)
 
 
@@ -77,11 +77,11 @@ def show(
     json_lines: Json = False,
 ) -> None:
     """Show everything about one session."""
-    place = AdminTarget(data_dir, coordinator, key)
-    if place.is_remote:
-        row: dict[str, Any] = place.call("GET", f"/admin/sessions/{quote(session, safe='')}")
+    target = AdminTarget(data_dir, coordinator, key)
+    if target.is_remote:
+        row: dict[str, Any] = target.call("GET", f"/admin/sessions/{quote(session, safe='')}")
     else:
-        row = place.operate(lambda data: _one(data, session))
+        row = target.operate(lambda data: _one(data, session))
     if json_lines:
         typer.echo(json.dumps(row))
         return
@@ -101,11 +101,11 @@ def end(
     """End a session and tell its clients why."""
     if len(reason) > REASON_CHARS:
         raise UsageError(f"--reason has {len(reason)} characters; use at most {REASON_CHARS}")
-    place = AdminTarget(data_dir, coordinator, key)
-    if place.is_remote:
-        place.call("DELETE", f"/admin/sessions/{quote(session, safe='')}", {"reason": reason})
+    target = AdminTarget(data_dir, coordinator, key)
+    if target.is_remote:
+        target.call("DELETE", f"/admin/sessions/{quote(session, safe='')}", {"reason": reason})
     else:
-        place.operate(lambda data: _end(data, session, reason))
+        target.operate(lambda data: _end(data, session, reason))
     typer.echo(json.dumps({"session_id": session, "ended": True}) if json_lines else f"ended {session}")
 
 
@@ -115,11 +115,11 @@ def queue(
     """List waiting clients, in the order in which they are served."""
     from livereactor.coordinator.http.queries import queued
 
-    place = AdminTarget(data_dir, coordinator, key)
-    if place.is_remote:
-        found: list[dict[str, Any]] = place.call("GET", "/admin/overview")["queue"]
+    target = AdminTarget(data_dir, coordinator, key)
+    if target.is_remote:
+        found: list[dict[str, Any]] = target.call("GET", "/admin/overview")["queue"]
     else:
-        found = place.operate(lambda data: data.store.read(lambda tx: queued(tx, data.unix_us(), None)))
+        found = target.operate(lambda data: data.store.read(lambda tx: queued(tx, data.unix_us(), None)))
     _show(found, json_lines, TICKET, _ticket_cells)
 
 
@@ -136,11 +136,11 @@ def list_workers(
         return
     from livereactor.coordinator.http.admin_queries import workers as rows
 
-    place = AdminTarget(data_dir, coordinator, key)
-    if place.is_remote:
-        found: list[dict[str, Any]] = place.call("GET", "/admin/overview")["workers"]
+    target = AdminTarget(data_dir, coordinator, key)
+    if target.is_remote:
+        found: list[dict[str, Any]] = target.call("GET", "/admin/overview")["workers"]
     else:
-        found = place.operate(lambda data: data.store.read(lambda tx: rows(tx, data.unix_us())))
+        found = target.operate(lambda data: data.store.read(lambda tx: rows(tx, data.unix_us())))
     _show(found, json_lines, WORKER, _worker_cells)
 
 
@@ -153,11 +153,11 @@ def drain(
     json_lines: Json = False,
 ) -> None:
     """Let a worker finish its session and then stop it."""
-    place = AdminTarget(data_dir, coordinator, key)
-    if place.is_remote:
-        place.call("POST", f"/admin/workers/{quote(worker, safe='')}/drain")
+    target = AdminTarget(data_dir, coordinator, key)
+    if target.is_remote:
+        target.call("POST", f"/admin/workers/{quote(worker, safe='')}/drain")
     else:
-        place.operate(lambda data: _drain(data, worker))
+        target.operate(lambda data: _drain(data, worker))
     typer.echo(json.dumps({"worker": worker, "draining": True}) if json_lines else f"draining {worker}")
 
 

@@ -61,13 +61,13 @@ def stats(
     Shows each stage from a command to the picture, in milliseconds. In a terminal, updates every second until you press
     Ctrl-C or the session ends. Without a terminal, or with --json, prints once.
     """
-    place = AdminTarget(coordinator=url, key=key)
-    chosen = session or _only(place)
-    body = _stages(place, chosen)
+    target = AdminTarget(coordinator=url, key=key)
+    chosen = session or _only(target)
+    body = _stages(target, chosen)
     if json_lines:
         typer.echo(json.dumps(body))
     elif sys.stdout.isatty():
-        _follow(place, body)
+        _follow(target, body)
     else:
         typer.echo(table(body))
 
@@ -91,7 +91,7 @@ def _pictures(row: Body) -> str:
     return ", ".join([f"{row['track']}: {row['given']} pictures", *lost])
 
 
-def _follow(place: AdminTarget, body: Body) -> None:
+def _follow(target: AdminTarget, body: Body) -> None:
     from rich.console import Console
     from rich.live import Live
     from rich.text import Text
@@ -102,7 +102,7 @@ def _follow(place: AdminTarget, body: Body) -> None:
             live.update(Text(table(body, before)), refresh=True)
             time.sleep(EVERY)
             try:
-                before, body = body, _stages(place, body["session_id"])
+                before, body = body, _stages(target, body["session_id"])
             except RemoteError as error:
                 if error.code != NotFoundError.code:
                     raise
@@ -110,13 +110,13 @@ def _follow(place: AdminTarget, body: Body) -> None:
     typer.echo("The session has ended.", err=True)
 
 
-def _stages(place: AdminTarget, session: str) -> Body:
-    return place.call("GET", f"/sessions/{quote(session, safe='')}/stages")
+def _stages(target: AdminTarget, session: str) -> Body:
+    return target.call("GET", f"/sessions/{quote(session, safe='')}/stages")
 
 
-def _only(place: AdminTarget) -> str:
+def _only(target: AdminTarget) -> str:
     """Return the id of the only running session; raise if there is none or more than one."""
-    found = _running(place)
+    found = _running(target)
     if not found:
         raise NotFoundError("no session is running there; start one on the page or with `livereactor connect`")
     if len(found) > 1:
@@ -127,11 +127,11 @@ def _only(place: AdminTarget) -> str:
     return found[0]
 
 
-def _running(place: AdminTarget) -> Sequence[str]:
-    if place.call("GET", "/health").get("service") == "coordinator":
-        listed: list[Body] = place.call("GET", "/sessions?state=open")["sessions"]
+def _running(target: AdminTarget) -> Sequence[str]:
+    if target.call("GET", "/health").get("service") == "coordinator":
+        listed: list[Body] = target.call("GET", "/sessions?state=open")["sessions"]
         return [each["session_id"] for each in listed if each["state"].lower() in RUNNING]
-    shown: Body = place.call("GET", "/session")
+    shown: Body = target.call("GET", "/session")
     return [shown["session_id"]] if shown["state"].lower() in RUNNING else []
 
 

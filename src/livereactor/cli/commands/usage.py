@@ -42,14 +42,14 @@ def usage(
 
     if json_lines and as_table:
         raise UsageError("--json and --csv cannot be combined; choose one")
-    place = AdminTarget(data_dir, coordinator, key)
-    if place.is_remote:
+    target = AdminTarget(data_dir, coordinator, key)
+    if target.is_remote:
         asked = {"from": since, "to": until, "account": account}
         query = urlencode({name: value for name, value in asked.items() if value is not None})
-        found: list[dict[str, Any]] = place.call("GET", f"/admin/usage?{query}")["usage"]
+        found: list[dict[str, Any]] = target.call("GET", f"/admin/usage?{query}")["usage"]
         rows = [UsageRow(**each) for each in found]
     else:
-        rows = place.operate(lambda data: _used(data, since, until, account))
+        rows = target.operate(lambda data: _used(data, since, until, account))
     if json_lines or as_table:
         typer.echo(as_json_lines(rows) if json_lines else as_csv(rows), nl=False)
         return

@@ -62,7 +62,7 @@ def worker(
     worker_id: _Id = None,
     json_lines: _Json = False,
     pooled: Annotated[bool, typer.Option("--pooled", hidden=True)] = False,
-    kept: Annotated[bool, typer.Option("--kept", hidden=True)] = False,
+    supervised: Annotated[bool, typer.Option("--supervised", hidden=True)] = False,
 ) -> None:
     """Run a model for a coordinator on another machine.
 
@@ -77,13 +77,13 @@ def worker(
     path = Path(target.partition(":")[0])
     command_line = {"runtime.log_format": "json"} if json_lines else {}
     resolved = resolve(path if path.is_dir() else path.parent, command_line=command_line)
-    if not (pooled or kept):
-        sys.exit(_keep(target, resolved, coordinator, secret, name=worker_id))
+    if not (pooled or supervised):
+        sys.exit(_supervise(target, resolved, coordinator, secret, name=worker_id))
 
     # The imports below load models and engines, which the supervisor does not need.
     from livereactor.wiring.worker import WorkerOptions, serve_coordinator
 
-    if kept:
+    if supervised:
         exit_with_parent()
     serve_coordinator(target, resolved, WorkerOptions(coordinator, secret, worker_id or _fresh_name(), pooled))
 
@@ -96,14 +96,14 @@ def spare_worker() -> None:
         worker(orders.coordinator, orders.target, worker_id=orders.worker, pooled=True)
 
 
-def _keep(target: str, resolved: Resolved, coordinator: str, secret: str, *, name: str | None) -> int:
+def _supervise(target: str, resolved: Resolved, coordinator: str, secret: str, *, name: str | None) -> int:
     """Run worker processes one after another; return the exit code of the last."""
     os.environ[SECRET] = secret  # for the worker: anyone on the machine can read command-line arguments
-    said = ["--json"] if resolved.settings.runtime.log_format == "json" else []
+    log_options = ["--json"] if resolved.settings.runtime.log_format == "json" else []
 
     def command(worker: str) -> Sequence[str]:
         serve = [sys.executable, "-m", "livereactor", "worker", target, "--coordinator", coordinator]
-        return [*serve, "--id", worker, "--kept", *said]
+        return [*serve, "--id", worker, "--supervised", *log_options]
 
     grace = resolved.settings.coordinator.drain_timeout + Limits().exit_timeout
     new_id = (lambda: name) if name else _fresh_name
