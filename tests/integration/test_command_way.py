@@ -33,7 +33,7 @@ HELPERS = {
     "protocol/types.py",  # schema's
     "protocol/validation.py",
     "protocol/values.py",
-    "runtime/replay/noting.py",  # writes it to the Session's journal, where one is kept
+    "runtime/replay/journal_writer.py",  # writes it to the Session's journal, where one is kept
     "runtime/authoring/outbox.py",  # holds the model's messages until the reply has gone
 }
 

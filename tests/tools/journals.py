@@ -7,10 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 from livereactor.media.frames import Sound
+from livereactor.runtime.authoring.definition import definition_of
 from livereactor.runtime.authoring.model import Model
 from livereactor.runtime.execution.model_thread import ModelThread
 from livereactor.runtime.interfaces import SessionStart
 from livereactor.runtime.replay.journal_format import SessionJournal, read_journal
+from livereactor.runtime.replay.journal_writer import JournalObserver
 from livereactor.runtime.replay.rerun import Rerun
 from tests.unit.execution.rig import Rig, model_running
 
@@ -51,7 +53,7 @@ def played(
 ) -> tuple[SessionJournal, list[bytes]]:
     """A Session on a real model thread, ended when `play` returns: its journal, and each picture of its main video."""
     kept = Kept()
-    session = SessionStart("ses_1", journal=kept, **(start or {}))
+    session = SessionStart("ses_1", observer=JournalObserver(definition_of(model), config, kept), **(start or {}))
     with model_running(model, start=session, **config) as (thread, rig):
         play(thread, rig)
     items = [item for each in rig.emissions if not isinstance(item := each.get("main_video", ()), Sound)]

@@ -73,6 +73,36 @@ class JournalSink(Protocol):
         ...
 
 
+class SessionObserver(Protocol):
+    """Follows everything that is done to the model in one Session.
+
+    The model's thread calls it, each time before the thing itself happens; a journal is written this way.
+    """
+
+    def opened(self, start: SessionStart) -> None: ...
+    def called(self, call: Call, client: ClientInfo) -> None: ...
+    def client_joined(self, client: ClientInfo) -> None: ...
+    def client_left(self, client: ClientInfo) -> None: ...
+    def file_uploaded(self, file: ReceivedFile) -> None: ...
+    def outputs_wanted(self, tracks: frozenset[str]) -> None:
+        """Output tracks that at least one client receives; called before each step, also with the same tracks."""
+        ...
+
+    def step_began(self) -> None: ...
+    def step_made(self, emission: Mapping[str, Sequence[Frame] | Sound]) -> None: ...
+    def step_dropped(self) -> None:
+        """The step that began makes nothing: the stream has ended, or the Session ends inside it."""
+        ...
+
+    def input_awaited(self, waits: bool) -> None:
+        """The model begins (True) or stops (False) to wait for input inside its step."""
+        ...
+
+    def closed(self, *, failed: bool = False) -> None:
+        """No step follows; `failed`: the last one raised. Called once."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class SessionStart:
     """What a Session starts with."""
@@ -83,7 +113,7 @@ class SessionStart:
     starting: Sequence[tuple[str, Call]] = ()  # (entry, call) run after `open`, before any step (behaviour 17.8)
     steps: int | None = None  # after so many the model thread tells StepsDone and runs no more
     number: int = 0  # of this Session in its process; ids are clients' own and may come again
-    journal: JournalSink | None = None  # where it is kept what is done to the model; None = nowhere
+    observer: SessionObserver | None = None  # follows everything that is done to the model; None = no observer
     timings: Timings = field(default_factory=Timings, compare=False, repr=False)  # of its stages
 
 

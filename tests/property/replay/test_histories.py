@@ -15,9 +15,9 @@ import livereactor as lr
 from livereactor.base.errors import LivereactorError
 from livereactor.protocol.schema import validate_arguments
 from livereactor.runtime.authoring.inputs import InputQueue
-from livereactor.runtime.execution.runner import StepMade
+from livereactor.runtime.execution.runner import ModelRunner, StepMade
 from livereactor.runtime.interfaces import Call, ClientInfo, ModelEvent, ReceivedFile, SessionStart
-from livereactor.runtime.replay.noting import NotedRunner
+from livereactor.runtime.replay.journal_writer import JournalObserver
 from tests.tools.journals import Kept, replayed
 
 
@@ -86,13 +86,13 @@ EVENTS = st.lists(
 
 
 class Player:
-    """Drives a NotedRunner by hand; fits its `RunnerHost`."""
+    """Drives a ModelRunner by hand; fits its `RunnerHost`."""
 
     def __init__(self, kept: Kept) -> None:
         self.wants: frozenset[str] = frozenset()
-        self.runner = NotedRunner(Dice, self, config={})
+        self.runner = ModelRunner(Dice, self, config={})
         self.runner.load()
-        self.runner.open(SessionStart("ses_1", journal=kept))
+        self.runner.open(SessionStart("ses_1", observer=JournalObserver(self.runner.definition, {}, kept)))
         self.pictures: list[bytes] = []
 
     def play(self, events: list[tuple[Any, ...]]) -> None:
@@ -112,7 +112,7 @@ class Player:
                 self.runner.leave(client)
             case ("want", tracks):
                 self.wants = frozenset(tracks)
-                self.runner.wants(self.wants)
+                self.runner.outputs_wanted(self.wants)
             case _:
                 self._keep(self.runner.step())
 

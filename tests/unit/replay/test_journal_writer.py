@@ -129,8 +129,7 @@ def test_where_nothing_is_recorded_any_more_the_journal_ends_without_a_word() ->
         writer.note(2, wanted)
         writer.close()
     assert not logs
-    assert not writer._notes
-    assert not writer._lines
+    assert not writer.waiting
     assert not kept.pieces
 
 

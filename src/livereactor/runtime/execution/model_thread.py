@@ -27,7 +27,7 @@ from livereactor.runtime.authoring.weights import WeightsError
 from livereactor.runtime.execution import pacing
 from livereactor.runtime.execution.command_queue import Inbox, Job, JobKind
 from livereactor.runtime.execution.outcomes import Outcome, fail, succeed, work_into
-from livereactor.runtime.execution.runner import StepMade, StreamError
+from livereactor.runtime.execution.runner import ModelRunner, StepMade, StreamError
 from livereactor.runtime.execution.step_clock import StepClock
 from livereactor.runtime.execution.stepping import apply_calls, run_step
 from livereactor.runtime.execution.tuning import tuning_of
@@ -49,7 +49,6 @@ from livereactor.runtime.interfaces import (
     StepsDone,
     StreamEnded,
 )
-from livereactor.runtime.replay.noting import NotedRunner
 
 BUSY: Final = "the model is behind: {limit} commands wait, or 64 MiB of them; send fewer"
 
@@ -77,7 +76,7 @@ class ModelThread:
         path: Path | None = None,
         limits: Limits | None = None,
     ) -> None:
-        self.runner = NotedRunner(model, self, config=config or {}, path=path)
+        self.runner = ModelRunner(model, self, config=config or {}, path=path)
         self.definition = self.runner.definition
         self._sink, self._listener = sink, listener
         self._limit = (limits or Limits()).command_queue
@@ -258,7 +257,7 @@ class ModelThread:
     def _look_around(self) -> None:
         """Let the pacing know what other threads changed."""
         now = time.monotonic()
-        self.runner.wants(self._wanted)
+        self.runner.outputs_wanted(self._wanted)
         self._pacing.handle(pacing.Wanted(bool(self._wanted) or self.definition.run_without_viewers), now)
         self._pacing.handle(pacing.Backpressure(self._sink.has_capacity()), now)
         if self._fed.is_set():

@@ -43,6 +43,7 @@ from livereactor.runtime.interfaces import (
     ModelEvent,
     Progress,
     ReceivedFile,
+    SessionObserver,
     SessionStart,
 )
 
@@ -96,6 +97,7 @@ class ModelRunner:
         self._stream: Iterator[Any] | AsyncIterator[Any] | None = None
         self._session: Session | None = None
         self._mark: Mark | None = None  # of that Session
+        self._observer: SessionObserver | None = None  # of that Session
         self._reuse = Reuse()
         self._voice = Voice(host.tell)
         self._loaded: dict[str, Any] = {}  # the instance's attributes as `load` and `warmup` left them
@@ -140,6 +142,9 @@ class ModelRunner:
         Raises:
             StreamError: `open` failed.
         """
+        self._observer = start.observer
+        if self._observer is not None:
+            self._observer.opened(start)
         self._reset()
         self._session = Session(start.id, start.extra_args, stepped=start.stepped)
         self._mark = self._voice.begin(start.number)
@@ -192,6 +197,8 @@ class ModelRunner:
         """
         if self._session is None:
             raise UnavailableError("no session is open; start one first", code="NOT_READY")
+        if self._observer is not None:
+            self._observer.called(call, client)
         self._voice.hold()
         try:
             answer(self._answer_of(call, self._client(client)))
@@ -200,18 +207,29 @@ class ModelRunner:
 
     def join(self, client: ClientInfo) -> None:
         if self._session is not None:
+            if self._observer is not None:
+                self._observer.client_joined(client)
             known = self._session.clients[client.id] = Client(client, self, self._mark)
             self._guarded_hook("joined", known)
 
     def leave(self, client: ClientInfo) -> None:
         if self._session is not None:
+            if self._observer is not None:
+                self._observer.client_left(client)
             known = self._client(client)
             self._session.clients.pop(client.id, None)
             self._guarded_hook("left", known)
 
     def uploaded(self, file: ReceivedFile) -> None:
         if self._session is not None:
+            if self._observer is not None:
+                self._observer.file_uploaded(file)
             self._guarded_hook("uploaded", uploaded_file(file))
+
+    def outputs_wanted(self, tracks: frozenset[str]) -> None:
+        """Tell the observer which outputs at least one client receives."""
+        if self._observer is not None:
+            self._observer.outputs_wanted(tracks)
 
     def feed(self, track: str, item: Frame | Sound) -> None:
         """An input Frame or Sound; from any thread. Unknown tracks and what does not fit their kind are ignored."""
@@ -237,17 +255,28 @@ class ModelRunner:
         Raises:
             StreamError: it raised, or what it yielded cannot be sent; the traceback is in the log.
         """
+        observer = self._observer
+        if observer is not None:
+            observer.step_began()
         try:
             value = self._next_value()
-            if isinstance(value, WaitFor):
-                return StepMade({}, waits=value)
-            return StepMade({} if value is None else self._reuse.guarded(emission_of(value, self._outputs)))
-        except (StopIteration, StopAsyncIteration):
+            waits = isinstance(value, WaitFor)
+            emission = {} if value is None or waits else self._reuse.guarded(emission_of(value, self._outputs))
+        except (StopIteration, StopAsyncIteration, GeneratorExit) as end:
+            if observer is not None:
+                observer.step_dropped()
+            if isinstance(end, GeneratorExit):  # the Session ends while the model waits for input
+                raise
+            self._end_observation()
             return StepMade({}, ended=True)
         except AUTHOR_ERRORS as error:
+            self._end_observation(failed=True)
             log.exception("stream failed", model=self.definition.name)
             self._stream = None
             raise StreamError(stopped(error, self._class)) from error
+        if observer is not None:
+            observer.step_made(emission)
+        return StepMade(emission, waits=value if waits else None)
 
     def _next_value(self) -> Any:
         if self._stream is None:
@@ -326,7 +355,13 @@ class ModelRunner:
         self._host.flush(track)
 
     def wait_input(self, queue: InputQueue, timeout: float | None) -> bool:
-        return self._host.wait_input(queue, timeout)
+        if (observer := self._observer) is None:
+            return self._host.wait_input(queue, timeout)
+        observer.input_awaited(True)
+        try:
+            return self._host.wait_input(queue, timeout)
+        finally:
+            observer.input_awaited(False)
 
     # --- inner -------------------------------------------------------------------------------------------------------
 
@@ -377,7 +412,13 @@ class ModelRunner:
         result = getattr(model, method)(*arguments, **named)
         return self._loop.run(result) if inspect.isawaitable(result) else result
 
+    def _end_observation(self, *, failed: bool = False) -> None:
+        observer, self._observer = self._observer, None
+        if observer is not None:
+            observer.closed(failed=failed)
+
     def _end_session(self) -> None:
+        self._end_observation()
         self._session = self._mark = None
         self._voice.end()
         self._loop.end_session()

@@ -1,23 +1,50 @@
-"""Writes a Session's journal down: the model's thread notes, a thread of its own encodes and hands pieces over.
+"""The journal of a Session, written while it runs: an observer on the model's thread notes, a second thread encodes.
 
-EntryBody the model's thread pays is an append to a list, and once a second the copy of one picture.
+The model's thread pays an append to a list for each note, and once a second the copy of one picture.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 import structlog
 
 from livereactor.base.limits import MIB
 from livereactor.blobs.journals import piece_name
-from livereactor.runtime.interfaces import JournalSink, JournalStoppedError
-from livereactor.runtime.replay.journal_format import Entry, EntryBody, JournalCut, JournalHeader, line_of, pieces_of
+from livereactor.media.frames import Frame, Sound
+from livereactor.protocol.contract import contract_hash
+from livereactor.runtime.authoring.definition import Definition
+from livereactor.runtime.interfaces import (
+    Call,
+    ClientInfo,
+    JournalSink,
+    JournalStoppedError,
+    ReceivedFile,
+    SessionStart,
+)
+from livereactor.runtime.replay.journal_format import (
+    ClientJoined,
+    ClientLeft,
+    CommandRan,
+    Entry,
+    EntryBody,
+    FileDigest,
+    FileUploaded,
+    JournalCut,
+    JournalEnd,
+    JournalHeader,
+    OutputsWanted,
+    PictureDigest,
+    digest_of,
+    line_of,
+    pieces_of,
+)
 
+SHOWN_EVERY: Final = 1.0  # seconds between two pictures whose digest is kept
 PIECE_SECONDS: Final = 1.0  # what a killed worker takes with it at most
 WAITING_NOTES: Final = 4096  # a second of a flood; commands before it are bounded in the same way
 WAITING_BYTES: Final = 64 * MIB
@@ -79,6 +106,12 @@ class JournalWriter:
             self._size += size
             self._changed.notify()
 
+    @property
+    def waiting(self) -> int:
+        """Notes and lines that are not handed over yet."""
+        with self._changed:
+            return len(self._notes) + len(self._lines)
+
     def close(self) -> None:
         """The Session is over: all pieces have been handed over on return, or never will be."""
         with self._changed:
@@ -136,3 +169,126 @@ class JournalWriter:
 
 def _cut(why: str) -> MakeBody:
     return lambda: JournalCut(why=why)
+
+
+class JournalObserver:
+    """Keeps the journal of one Session; fits `SessionObserver`. Each thing is noted before it is done, so that what
+    follows from it is no part of the journal.
+
+    Args:
+        definition: of the model that runs.
+        config: the values that `load(self, config)` got.
+        sink: gets the pieces.
+    """
+
+    def __init__(self, definition: Definition, config: Mapping[str, Any], sink: JournalSink) -> None:
+        self._definition, self._config, self._sink = definition, config, sink
+        self._journal: JournalWriter | None = None
+        self._step = 0  # the step in progress, or the last one
+        self._within = False  # the model waits for input inside that step
+        self._shown_at = float("-inf")
+        self._wanted: frozenset[str] | None = None
+
+    def opened(self, start: SessionStart) -> None:
+        self._journal = JournalWriter(header_of(self._definition, start, self._config), self._sink)
+
+    def called(self, call: Call, client: ClientInfo) -> None:
+        self._note(lambda: command_ran(call, client), call.size)
+
+    def client_joined(self, client: ClientInfo) -> None:
+        self._note(lambda: ClientJoined(client=client.id, role=client.role, joined_at=client.joined_at))
+
+    def client_left(self, client: ClientInfo) -> None:
+        self._note(lambda: ClientLeft(client=client.id, role=client.role, joined_at=client.joined_at))
+
+    def file_uploaded(self, file: ReceivedFile) -> None:
+        self._note(lambda: FileUploaded(upload_id=file.upload_id, file=_file(file)))
+
+    def outputs_wanted(self, tracks: frozenset[str]) -> None:
+        if tracks != self._wanted:
+            self._wanted = tracks
+            self._note(lambda: OutputsWanted(tracks=tuple(sorted(tracks))))
+
+    def step_began(self) -> None:
+        self._step += 1
+
+    def step_dropped(self) -> None:
+        self._step -= 1
+
+    def step_made(self, emission: Mapping[str, Sequence[Frame] | Sound]) -> None:
+        """Note the digest of a picture, once in `SHOWN_EVERY` seconds."""
+        now = time.monotonic()
+        if now - self._shown_at < SHOWN_EVERY or (found := picture_of(self._definition, emission)) is None:
+            return
+        self._shown_at = now
+        track, pixels = found
+        if self._journal is not None:
+            self._journal.note(
+                self._step, lambda: PictureDigest(track=track, digest=digest_of(pixels)), size=len(pixels)
+            )
+
+    def input_awaited(self, waits: bool) -> None:
+        self._within = waits
+
+    def closed(self, *, failed: bool = False) -> None:
+        journal, self._journal = self._journal, None
+        if journal is not None:
+            journal.note(self._step, lambda: JournalEnd(failed=failed))
+            journal.close()
+
+    def _note(self, body: MakeBody, size: int = 0) -> None:
+        if self._journal is not None:
+            step = self._step if self._within else self._step + 1
+            self._journal.note(step, body, within=self._within, size=size)
+
+
+def header_of(definition: Definition, start: SessionStart, config: Mapping[str, Any]) -> JournalHeader:
+    """The first line of the journal of a Session that begins now."""
+    seed = config.get("seed")
+    return JournalHeader(
+        session=start.id,
+        started_us=time.time_ns() // 1000,
+        model=definition.name,
+        model_version=definition.schema.version,
+        contract=contract_hash(definition.schema),
+        generation="stepped" if start.stepped else "streamed",
+        fps=definition.emission_fps,
+        params={name: spec.field.default for name, spec in definition.params.items()},
+        extra_args=dict(start.extra_args),
+        seed=seed if isinstance(seed, int | float | str) else None,
+        not_kept=tuple(definition.inputs),
+    )
+
+
+def command_ran(call: Call, client: ClientInfo) -> CommandRan:
+    """A call as it is kept: with references in place of files."""
+    files: dict[str, FileDigest] = {}
+    arguments = {name: _kept(value, files) for name, value in call.arguments.items()}
+    return CommandRan(command=call.command, arguments=arguments, files=files, client=client.id, role=client.role)
+
+
+def picture_of(definition: Definition, emission: Mapping[str, Sequence[Frame] | Sound]) -> tuple[str, bytes] | None:
+    """The last picture of a step's first video track: its name and a copy of its pixels, RGB; None without one."""
+    for track in definition.outputs:
+        frames = emission.get(track.name)
+        if frames and not isinstance(frames, Sound):
+            # A copy: the model may draw into the array again before anybody has read it.
+            return track.name, frames[-1].pixels.tobytes()
+    return None
+
+
+def _kept(value: Any, files: dict[str, FileDigest]) -> Any:
+    match value:
+        case ReceivedFile():
+            files[value.upload_id] = known = _file(value)
+            return {"upload_id": value.upload_id, **known.model_dump(include={"name", "mime_type", "size"})}
+        case list():
+            return [_kept(each, files) for each in cast("list[Any]", value)]
+        case Mapping():
+            return {name: _kept(each, files) for name, each in cast("Mapping[str, Any]", value).items()}
+        case _:
+            return value
+
+
+def _file(file: ReceivedFile) -> FileDigest:
+    return FileDigest(name=file.name, mime_type=file.mime_type, size=len(file.data), digest=digest_of(file.data))

@@ -33,7 +33,7 @@ from livereactor.runtime.replay.journal_format import (
     SessionJournal,
     digest_of,
 )
-from livereactor.runtime.replay.noting import picture_of
+from livereactor.runtime.replay.journal_writer import picture_of
 from livereactor.runtime.replay.step_times import step_times
 
 FileBytes = Callable[[FileDigest], bytes]

@@ -9,7 +9,7 @@ from typing import Any
 
 from livereactor.base.errors import LivereactorError
 from livereactor.base.sparse_log import SparseLog
-from livereactor.runtime.interfaces import ClientInfo, JournalSink, ModelControl, OutputsControl, SessionStart
+from livereactor.runtime.interfaces import ClientInfo, ModelControl, OutputsControl, SessionObserver, SessionStart
 from livereactor.runtime.session.lifecycle import SessionRequested
 from livereactor.runtime.session.timings import SessionTimes
 
@@ -46,7 +46,7 @@ class RunningSession:
         for task in self._tasks:
             task.cancel()
 
-    def start(self, request: SessionRequested, journal: JournalSink | None) -> SessionStart:
+    def start(self, request: SessionRequested, observer: SessionObserver | None) -> SessionStart:
         """Return what the model's thread opens the Session with."""
         return SessionStart(
             request.id,
@@ -55,7 +55,7 @@ class RunningSession:
             request.starting,
             request.steps,
             number=self.number,
-            journal=journal,
+            observer=observer,
             timings=self.times.timings,
         )
 

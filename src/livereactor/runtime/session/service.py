@@ -57,6 +57,7 @@ from livereactor.runtime.interfaces import (
 from livereactor.runtime.options import Options
 from livereactor.runtime.outputs.outputs import Outputs
 from livereactor.runtime.recording.recorder import Recorder
+from livereactor.runtime.replay.journal_writer import JournalObserver
 from livereactor.runtime.session import events as e
 from livereactor.runtime.session.calls import Calls
 from livereactor.runtime.session.connection_ids import FLAT_CONNECTION, ConnectionIds
@@ -657,10 +658,11 @@ class Runtime:
             journal = self.recorder.begin(
                 request.id, request.account, self.definition, stepped=request.stepped, log=running.log
             )
+            observer = None if journal is None else JournalObserver(self.definition, self.options.config, journal)
             self.uploads.begin(request.id)
             self.calls.times = running.times
             self.outputs.time(running.times.timings, running.times.trace.origin)
-            running.opening = self.model_thread.open(running.start(request, journal))
+            running.opening = self.model_thread.open(running.start(request, observer))
             running.times.trace.opening(running.opening)
         except Exception:
             running.log.exception("session not opened")
