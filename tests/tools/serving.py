@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from livereactor.protocol.keys import KeyRequest
+from livereactor.protocol.tokens import KeyRequest
 from livereactor.settings import resolve
 from livereactor.wiring.data import open_data
 from tests.tools.processes import LIVEREACTOR, REPOSITORY, Program, free_port, request, running

@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 
 from livereactor.coordinator.options import Quotas
-from livereactor.protocol.keys import KeyRequest
+from livereactor.protocol.tokens import KeyRequest
 from tests.integration.coordinator.rig import PATIENCE, Served
 
 CREATE: dict[str, Any] = {

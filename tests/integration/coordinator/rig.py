@@ -32,7 +32,7 @@ from livereactor.coordinator.service import Service
 from livereactor.coordinator.uploads import Uploads
 from livereactor.protocol import link
 from livereactor.protocol.http import IceCredentials, IceServerBody
-from livereactor.protocol.keys import KeyRequest
+from livereactor.protocol.tokens import KeyRequest
 from livereactor.store.memory.notices import MemoryNotices
 from livereactor.store.memory.store import MemoryStore
 from livereactor.store.port import Store

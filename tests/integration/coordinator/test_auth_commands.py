@@ -18,7 +18,7 @@ from typer.testing import CliRunner, Result
 from livereactor.cli.admin import RemoteError
 from livereactor.cli.main import app
 from livereactor.coordinator.http.routes import keys, tokens
-from livereactor.protocol.keys import KeyRequest
+from livereactor.protocol.tokens import KeyRequest
 from livereactor.settings import resolve
 from livereactor.web.access import Access
 from livereactor.web.guard import Guard

@@ -16,7 +16,7 @@ from starlette.requests import HTTPConnection
 
 from livereactor.coordinator.auth.authenticator import Authenticator
 from livereactor.coordinator.http.routes import keys, tokens
-from livereactor.protocol.keys import KeyRequest
+from livereactor.protocol.tokens import KeyRequest
 from livereactor.settings import resolve
 from livereactor.store.port import Store
 from livereactor.store.records import SessionRecord, SessionState

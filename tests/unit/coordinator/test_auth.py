@@ -16,8 +16,7 @@ from livereactor.coordinator.auth.caller import SESSION_SCOPES, Caller
 from livereactor.coordinator.auth.keys import Keys, new_key
 from livereactor.coordinator.auth.secrets import given_secrets
 from livereactor.coordinator.options import CoordinatorOptions
-from livereactor.protocol.keys import KeyRequest
-from livereactor.protocol.tokens import ShareRequest, TokenAnswer, TokenRequest
+from livereactor.protocol.tokens import KeyRequest, ShareRequest, TokenAnswer, TokenRequest
 from livereactor.store.memory.store import MemoryStore
 from livereactor.store.records import SessionRecord, SessionState
 

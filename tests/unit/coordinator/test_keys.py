@@ -10,7 +10,7 @@ import pytest
 
 from livereactor.base.errors import NotFoundError, QuotaError, UnauthorizedError
 from livereactor.coordinator.auth.keys import KEY, Keys, key_hash, new_key
-from livereactor.protocol.keys import KeyRequest
+from livereactor.protocol.tokens import KeyRequest
 from livereactor.store.memory.store import MemoryStore
 from livereactor.store.port import StoreUnavailableError
 from livereactor.web.failed_attempts import ALLOWED

@@ -14,8 +14,7 @@ import typer
 from livereactor.cli.admin import AdminTarget
 from livereactor.cli.options import AdminKey, CoordinatorUrl, DataDir, Json
 from livereactor.protocol.http import read_body
-from livereactor.protocol.keys import ACCOUNT, KeyRequest
-from livereactor.protocol.tokens import TokenRequest
+from livereactor.protocol.tokens import ACCOUNT, KeyRequest, TokenRequest
 
 keys = typer.Typer(no_args_is_help=True, help="Create, list and revoke API keys.", rich_markup_mode=None)
 

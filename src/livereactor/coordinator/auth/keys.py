@@ -18,7 +18,7 @@ import structlog
 
 from livereactor.base.errors import NotFoundError, UnauthorizedError
 from livereactor.base.ids import uuid7
-from livereactor.protocol.keys import CreatedKey, KeyBody, KeyRequest
+from livereactor.protocol.tokens import CreatedKey, KeyBody, KeyRequest
 from livereactor.store.port import Store, StoreUnavailableError, Tx
 from livereactor.store.records import Account, ApiKey
 from livereactor.web.failed_attempts import FailedAttempts

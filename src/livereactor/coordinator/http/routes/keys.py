@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from livereactor.coordinator.http.dependencies import AuthenticatorPart, json_body, needs
-from livereactor.protocol.keys import CreatedKey, KeyList, KeyRequest
+from livereactor.protocol.tokens import CreatedKey, KeyList, KeyRequest
 from livereactor.web.documents import problems, takes
 
 routes = APIRouter(prefix="/keys", tags=["keys"], dependencies=[needs("admin")], responses=problems(401, 403))
