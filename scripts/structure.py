@@ -33,7 +33,9 @@ DANGLING: Final = re.compile(
     r"\b([Bb]ehaviou?r(?:'s)?|[Pp]rotocol(?:'s)?|[Ss]ections?|§)\s+\d+(\.\d+)*\b(?! (bits?|bytes?|MiB|MB|kB|s\b))"
     r"|\bC-\d\d?\b|\b[Pp]art [A-E]\b"
 )
-RFC: Final = re.compile(r"\b(RFC|ISO|IEEE|ITU|H\.26|Debian|W3C|IETF|draft|FIPS|policy|AV1|Annex)", re.IGNORECASE)
+RFC: Final = re.compile(
+    r"\b(RFC|ISO|IEEE|ip protocol|ITU|H\.26|Debian|W3C|IETF|draft|FIPS|policy|AV1|Annex)", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)

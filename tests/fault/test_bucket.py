@@ -1,6 +1,6 @@
 """`livereactor serve --blobs s3://…`: uploads through a real bucket, and what happens when its store is away.
 
-Dependencies, section 5: uploads fail, streaming is unaffected; all is as before when the store is back.
+Uploads fail, streaming is unaffected; all is as before when the store is back.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""kill -9 of a worker, as our client sees it: it is told, and it follows where its session goes on (behaviour C-56)."""
+"""kill -9 of a worker, as our client sees it: it is told, and it follows where its session goes on."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """kill -9 of the coordinator while four sessions stream: no frame is lost, and the next run knows and serves them all.
 
-Dependencies, section 5: WebRTC is direct, beats go on with the next run, living workers are adopted.
+WebRTC is direct, beats go on with the next run, living workers are adopted.
 """
 
 from __future__ import annotations

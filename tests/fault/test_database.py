@@ -1,7 +1,7 @@
 """The database is away for 10 s beneath a whole service: who streams streams on, who waits waits on, who asks is told.
 
 Longer than the lease and a Ticket's grace here: a coordinator that judged anybody's silence by what the database had
-heard would end everything once it is back (dependencies, section 5).
+heard would end everything once it is back.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """SIGTERM: what runs may finish for `drain_timeout`, nothing new is begun, codes are 0, and no process is left.
 
-Behaviour 18.10 and 32.4.
+The promises are in docs/operating.md.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A worker that is frozen until its lease was given away: nobody waits for it, and when it wakes it serves nobody.
 
-Behaviour 18.8; the split brain of dependencies, section 5.
+Nobody may serve one session twice (a split brain), whatever wakes up late.
 """
 
 from __future__ import annotations

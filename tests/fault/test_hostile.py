@@ -1,4 +1,4 @@
-"""Hostile and broken clients and models: bounded, answered, and the next session is served (behaviour 32, 21.23)."""
+"""Hostile and broken clients and models: bounded, answered, and the next session is served."""
 
 from __future__ import annotations
 

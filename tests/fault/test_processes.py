@@ -1,4 +1,4 @@
-"""How a runtime's process ends: in time and with the right code, whatever its model does (behaviour 21, 24, 32.4)."""
+"""How a runtime's process ends: in time and with the right code, whatever its model does."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What goes wrong around a session that streams on: its token expires (behaviour 16.9), the blob folder is no folder.
+"""What goes wrong around a session that streams on: its token expires, the blob folder is no folder.
 
-Dependencies, section 5: uploads fail, streaming is unaffected. Root may write anywhere, so a file stands in the way.
+Uploads fail, streaming is unaffected. Root may write anywhere, so a file stands in the way.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """kill -9 of a worker: whoever polls is told at once, what can go on goes on, and nobody else notices anything.
 
-Behaviour 18.8, and the failure model of the service (dependencies, section 5).
+The promises are in docs/architecture.md, "What happens when something dies".
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What goes over data channels: commands, replies, messages, tracks, steps (protocol 5, 11.1; behaviour 7, 8, 33)."""
+"""Data channels: commands, replies, messages, tracks, steps."""
 
 from __future__ import annotations
 

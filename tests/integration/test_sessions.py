@@ -1,4 +1,4 @@
-"""Sessions over HTTP: starting, coming back, ending, and what is told meanwhile (protocol 1.6; behaviour 17, 29)."""
+"""Sessions over HTTP: starting, coming back, ending, and what is told meanwhile."""
 
 from __future__ import annotations
 

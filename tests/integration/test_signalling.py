@@ -1,4 +1,4 @@
-"""Offers, answers, candidates and connections over HTTP (protocol 1.7 to 1.12, 4, 10.3; behaviour 19)."""
+"""Offers, answers, candidates and connections over HTTP."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ from livereactor.client.lifecycle.states import LEGAL, STATUS, ConnectionState
 from livereactor.client.types import Status
 
 S = Status
-# Behaviour 5.1.
+# Statuses as docs/behaviour.md lists them.
 MOVES = {
     S.DISCONNECTED: {S.CONNECTING},
     S.CONNECTING: {S.WAITING, S.READY, S.DISCONNECTED},

@@ -1,4 +1,4 @@
-"""Connecting and disconnecting leaves a client's process as it was: threads, descriptors, tasks, memory (C-15)."""
+"""Connecting and disconnecting leaves a client's process as it was: threads, descriptors, tasks, memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sessions one after another on one process, over libwebrtc: nothing of them is left (behaviour 32.5, C-60, R6)."""
+"""Sessions one after another on one process, over libwebrtc: nothing of them is left."""
 
 from __future__ import annotations
 

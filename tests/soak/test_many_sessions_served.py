@@ -1,4 +1,4 @@
-"""Sessions one after another through a coordinator on one worker: neither keeps anything of them (R6, C-60)."""
+"""Sessions one after another through a coordinator on one worker: neither keeps anything of them."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What a `scripted_server` is told to be and to do wrong: data.
 
-Steps are named as protocol.md, section 1.2, names routes; the flat ones are F3 to F5.
+Steps are named as docs/protocol.md names routes; the flat ones are F3 to F5.
 """
 
 from __future__ import annotations

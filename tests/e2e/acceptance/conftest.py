@@ -1,6 +1,6 @@
-"""Acceptance behaviours of commands, messages, media and the coordinator (behaviour C-16 to C-58), seen by clients.
+"""Acceptance tests of commands, messages, media and the coordinator, seen by clients (docs/behaviour.md).
 
-Two that break things are with the faults: C-40 (UDP blocked, a relay) in tests/fault/test_nat.py, C-56 (a worker is
+Two that break things are with the faults: UDP blocked, with a relay, in tests/fault/test_nat.py; a worker that is
 killed) in tests/fault/test_worker_killed.py; both through `livereactor serve`.
 """
 

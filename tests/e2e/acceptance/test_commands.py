@@ -1,4 +1,4 @@
-"""Commands and messages: behaviour C-16 to C-25, as far as a runtime shows them to the official Python client."""
+"""Commands and messages, as a runtime shows them to the official Python client."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Media: behaviour C-26 to C-39, as far as a runtime shows it to official Python clients. Loopback, one host."""
+"""Media, as a runtime shows it to official Python clients. Loopback, one host."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Three people and one worker, through `livereactor serve` (behaviour C-51, 18.2): true places, kept, and in order."""
+"""Three people and one worker, through `livereactor serve`: true places, kept, and in order."""
 
 from __future__ import annotations
 

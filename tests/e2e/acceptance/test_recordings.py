@@ -1,4 +1,4 @@
-"""Clips and recordings: behaviour C-46 to C-50, as a runtime shows them to official Python clients."""
+"""Clips and recordings, as a runtime shows them to official Python clients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tokens and quotas allow through `livereactor serve`: behaviour C-52 to C-55 and C-57, with official clients."""
+"""Tokens and quotas: what they allow through `livereactor serve`, with official clients."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class Met:
     noted: Noted
 
     async def refused(self, **options: Any) -> ReactorError:
-        """What `connect()` raises, once everything that behaviour 2.11 promises of a failure has been looked at."""
+        """Return what `connect()` raises, once everything that is promised of a failure has been checked."""
         with pytest.raises(ReactorError) as caught:
             await self.reactor.connect(**{"timeout": BOUND, **options})
         error = caught.value

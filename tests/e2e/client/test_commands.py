@@ -1,4 +1,4 @@
-"""Commands and messages: behaviour C-16 to C-25, seen by our client."""
+"""Commands and messages, seen by our client."""
 
 from __future__ import annotations
 

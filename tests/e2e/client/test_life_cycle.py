@@ -1,4 +1,4 @@
-"""The life of a client against our servers: behaviour C-1 to C-15, as far as it needs no network of its own.
+"""The life of a client against our servers, as far as it needs no network of its own.
 
 What takes a server that misbehaves is in test_scripted_*.py, what takes a network that does in test_network.py.
 """

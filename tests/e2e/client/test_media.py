@@ -1,6 +1,6 @@
-"""Media: behaviour C-26 to C-35, seen by our client. Loopback, one host.
+"""Media, seen by our client. Loopback, one host.
 
-The pace of a model is its server's (C-27, C-28): the official client shows it in tests/e2e/acceptance.
+The pace of a model is its server's: the official client shows it in tests/e2e/acceptance.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A network that goes away, comes back or is narrow: behaviour C-11, C-12 and C-36, in a network of its own."""
+"""A network that goes away, comes back or is narrow, in a network of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A queue at `livereactor serve`, as those who wait in it see it: behaviour 5.4, and C-51 from the client's side."""
+"""A queue at `livereactor serve`, as waiting clients see it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clips and recordings: behaviour C-46 to C-50, seen by our client; the long films with a bucket (test_bucket.py)."""
+"""Clips and recordings, seen by our client; the long films with a bucket (test_bucket.py)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clips of a server that records: behaviour C-46 to C-48 as far as the client's side of them, in both wire formats."""
+"""Clips of a server that records, the client's side, in both wire formats."""
 
 from __future__ import annotations
 

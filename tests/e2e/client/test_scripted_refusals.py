@@ -1,4 +1,4 @@
-"""Every step of a connect refused, garbled, hung or too large: behaviour 2.10 to 2.13 and C-3 to C-6, C-13.
+"""Every step of a connect refused, garbled, hung or too large.
 
 Against `tests/tools/scripted_server`. `Met.refused` looks at what holds for every failure: nothing is left behind, and
 the error that is raised is the one that the event carried.

@@ -1,4 +1,4 @@
-"""What a client measures reaches its server, unless the program says otherwise (behaviour 13.6)."""
+"""What a client measures reaches its server, unless the program says otherwise."""
 
 from __future__ import annotations
 

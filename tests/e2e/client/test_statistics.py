@@ -1,4 +1,4 @@
-"""Statistics of a live connection: behaviour 13, against our servers over the real engine."""
+"""Statistics of a live connection, against our servers over the real engine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Typed clients that `livereactor codegen` writes of a served model, used against that server (behaviour 20)."""
+"""Typed clients that `livereactor codegen` writes of a served model, used against that server."""
 
 from __future__ import annotations
 

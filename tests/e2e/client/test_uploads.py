@@ -1,4 +1,4 @@
-"""Uploads: behaviour C-41 to C-45, seen by our client."""
+"""Uploads, seen by our client."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ async def test_limits_are_all_there_for_everybody() -> None:
     async with coordinating(CoordinatorOptions()) as served, httpx2.AsyncClient(base_url=served.url) as nobody:
         told = (await nobody.get("/limits")).json()
         assert {each.name for each in fields(Limits)} <= set(told)
-        # The rows of behaviour 30 that a coordinator keeps.
+        # The bounds that a coordinator keeps.
         expected = {
             "concurrent_sessions": 5,
             "sessions_per_minute": 10,

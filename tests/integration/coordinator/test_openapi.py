@@ -147,7 +147,7 @@ async def test_every_route_is_documented_with_a_summary_an_owner_and_its_errors(
             if path != "/openapi.json":
                 assert {"400", "429", "500", "503"} <= set(operation["responses"]), (method, path)
         told = {(method, path) for path, method, _ in operations}
-        # Section 1.2, and what behaviour 16 to 30 adds.
+        # The routes of docs/protocol.md.
         for method, path in ROUTES:
             assert (method, path) in told, (method, path)
 

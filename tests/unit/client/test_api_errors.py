@@ -1,4 +1,4 @@
-"""HTTP answers without success as errors of part D."""
+"""HTTP answers without success as the errors of the catalogue."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ TRANSLATED = {
     "Stream[dict[str, Any]]": "SyncStream[dict[str, Any]]",
 }
 
-# The appendix to part A, its Python column: calls with the arguments named there, then what is only read.
+# The client's methods: calls with the arguments named there, then what is only read.
 METHODS = {
     "connect": {"jwt", "max_attempts", "session_id", "connection_id", "auto_resume_tracks", "timeout"},
     "disconnect": {"recoverable"},

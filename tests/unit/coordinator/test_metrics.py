@@ -11,7 +11,7 @@ from livereactor.coordinator.http.app import RequestCounter
 from livereactor.coordinator.metrics import CONTENT_TYPE
 from tests.unit.coordinator.service_rig import ALICE, Rig
 
-# Behaviour 29.2, as far as a coordinator knows; what a runtime counts is at its own /metrics.
+# The figures that a coordinator knows; what a runtime counts is at its own /metrics.
 PROMISED = {
     "livereactor_new_sessions": "counter",
     "livereactor_sessions": "counter",

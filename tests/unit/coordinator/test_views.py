@@ -1,4 +1,4 @@
-"""What official clients insist on in a descriptor (protocol 1.3, 1.4, the traps of section 13)."""
+"""The descriptor of a session: what official clients insist on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Descriptions: reading offers, refusing what is none (protocol.md section 4, Appendix A)."""
+"""Descriptions: reading offers, refusing what is none."""
 
 from __future__ import annotations
 

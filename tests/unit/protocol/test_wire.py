@@ -1,4 +1,4 @@
-"""The wire formats against the frames that the specification shows (protocol.md, sections 5.3 to 5.8)."""
+"""The wire formats against the frames that docs/protocol.md shows."""
 
 from __future__ import annotations
 
@@ -301,7 +301,7 @@ def _seconds_of(decode: Any, label: str, data: bytes) -> float:
     return time.perf_counter() - started
 
 
-FIELDS = {  # section 5.6, told once more: message -> field numbers by name
+FIELDS = {  # of wire_v1.proto, told once more: message -> field numbers by name
     "DataClientMessage": "1 request_id 2 kind 10 command 11 request_step 40 error",
     "DataServerMessage": "1 request_id 2 kind 10 message 11 step_result 40 error",
     "ControlClientMessage": "1 request_id 2 kind 10 ping 11 request_schema 12 file_uploaded 13 request_clip "

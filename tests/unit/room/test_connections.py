@@ -86,7 +86,7 @@ def test_events_of_an_unknown_connection_are_the_peers_fault(act: Acting) -> Non
             act.tell(event)
 
 
-# --- who starts the outputs (protocol 4.7) ------------------------------------------------------------------------
+# --- who starts the outputs ---------------------------------------------------------------------------------------
 
 
 def test_outputs_of_an_explicit_connection_stay_paused_until_resumed(act: Acting) -> None:
@@ -153,7 +153,7 @@ def test_resuming_an_unknown_track_is_answered_with_the_declared_names(act: Acti
         act.tell(e.ResumeRequested(5000, "webcam"))
 
 
-# --- replacing (protocol 10.3) ------------------------------------------------------------------------------------
+# --- replacing ----------------------------------------------------------------------------------------------------
 
 
 def test_a_new_offer_on_the_same_id_never_counts_as_the_last_client_leaving(act: Acting) -> None:
