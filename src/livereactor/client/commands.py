@@ -206,13 +206,13 @@ def _parameter(field: Field) -> inspect.Parameter:
 
 def command_doc(command: CommandSchema) -> str:
     """Return a Command's docstring, written from the schema."""
-    lines = [sentence(command.description) or f"The Command `{command.name}`."]
+    lines = [sentence(command.description) or f"The command `{command.name}`."]
     told = [f"    {each.name}: {about(each)}" for each in in_order(command) if each.description or limits(each.type)]
     if told:
         lines += ["", "Args:", *told]
     if command.reply is not None:
         otherwise = ", or only acknowledges" if command.may_acknowledge else ""
-        lines += ["", f"Answers with the Message `{command.reply}`{otherwise}."]
+        lines += ["", f"Replies with the message `{command.reply}`{otherwise}."]
     return "\n".join(lines)
 
 

@@ -123,11 +123,11 @@ def test_an_unknown_command_is_no_attribute_and_the_likely_one_is_named(sent: Se
 def test_help_says_what_the_schema_says(sent: Sent) -> None:
     assert inspect.getdoc(sent.commands.drop) == (
         "Let a drop fall.\n\nArgs:\n    x: From the left. 0 to 1.\n    y: 0 to 1.\n\n"
-        "Answers with the Message `dropped`."
+        "Replies with the message `dropped`."
     )
     assert str(inspect.signature(sent.commands.drop)) == "(*, x: float, y: float, strength: float = 1.0)"
     assert str(inspect.signature(sent.commands.set_prompt)) == "(*, prompt: str, seed: int = 0)"
-    assert "Answers with the Message `dropped`, or only" in command_doc(replace(DROP, may_acknowledge=True))
+    assert "Replies with the message `dropped`, or only" in command_doc(replace(DROP, may_acknowledge=True))
     foreign = CommandSchema("go", tuple(t.Field(name, UNIT) for name in ("class", "to-day", "x")))
     assert str(signature(foreign)) == "(*, x: float)"
     assert repr(sent.commands.reset) == "<command reset()>"
