@@ -1,4 +1,4 @@
-"""A runtime's HTTP: the protocol's local mode (sections 1.6 to 1.13), health, metrics, page. Parse, call, answer."""
+"""The HTTP of a runtime: the protocol's local mode (`docs/protocol.md`), health, metrics, page. Parse, call, answer."""
 
 from __future__ import annotations
 
@@ -44,19 +44,19 @@ from livereactor.web.resuming import RESUMABLE, digest_of, offset_of, progress
 from livereactor.web.traced import Traced
 
 LONGEST_NUMBER: Final = 16  # digits
-CALLER: Final = "livereactor.caller"  # key of a scope: who asks, where a relay tells
+CALLER: Final = "livereactor.caller"  # key of a scope: the caller, where a relay tells it
 FOLLOWERS: Final = 16  # readers of `/events` at once; each holds a connection for as long as it likes
 
 
 def create_app(
     runtime: Runtime, *, access: Access | None = None, page: Path | None = None, key: str | None = None
 ) -> App:
-    """The ASGI app of one runtime.
+    """Return the ASGI app of one runtime.
 
     Args:
         access: which origins and hosts are answered; loopback only by default.
         page: folder of the web page, served at `/`.
-        key: what clients must show; None = nothing.
+        key: of the runtime, which clients must show; None = no key.
     """
     api = FastAPI(title="livereactor runtime", docs_url=None, redoc_url=None, openapi_url=None)
     for routes in (session_routes, signalling_routes, upload_routes, clip_routes, observation_routes):
@@ -70,7 +70,7 @@ def create_app(
 
 
 def session_routes(runtime: Runtime) -> APIRouter:
-    """Start, describe and stop the Session (1.6)."""
+    """Return the routes that start, describe and stop the Session."""
     routes = APIRouter()
 
     @routes.post("/start_session")
@@ -93,13 +93,13 @@ def session_routes(runtime: Runtime) -> APIRouter:
 
 
 def signalling_routes(runtime: Runtime) -> APIRouter:
-    """Explicit connections (W1 to W5), and the flat routes of old clients (F3 to F5) as connection 1001."""
+    """Return the routes of signalling: explicit connections, and the flat routes of old clients as connection 1001."""
     routes = APIRouter(prefix="/sessions/{sid}/transport/webrtc")
 
     @routes.get("/ice_servers")
     async def ice_servers(sid: str, request: Request) -> dict[str, Any]:
         runtime.must_be_open(sid)
-        # Who needs no STUN would pay for a dead one with its own gathering: 4.9 s in JavaScript 2.9.0.
+        # A client on this machine needs no STUN, and a dead one would cost it 4.9 s of gathering (JavaScript 2.9.0).
         near = is_on_this_machine(request)
         servers = [
             IceServerBody(
@@ -121,7 +121,7 @@ def signalling_routes(runtime: Runtime) -> APIRouter:
     async def offer(sid: str, cid: int, request: Request) -> dict[str, Any]:
         runtime.must_be_open(sid)
         body = read_body(Offer, await request.body())
-        # Only a relay sends these headers, and they can but take rights away.
+        # Only a relay sends these headers, and they can only take rights away.
         role = "viewer" if request.headers.get("livereactor-role") == "viewer" else "owner"
         records = request.headers.get("livereactor-records") != "false"
         runtime.offer(cid, body, role=role, records=records, caller=_caller(request))
@@ -160,7 +160,7 @@ def signalling_routes(runtime: Runtime) -> APIRouter:
 
 
 def upload_routes(runtime: Runtime) -> APIRouter:
-    """Uploads that this runtime takes in itself (8)."""
+    """Return the routes of Uploads that this runtime stores itself."""
     routes = APIRouter()
 
     @routes.post("/sessions/{sid}/uploads", status_code=201)
@@ -193,7 +193,7 @@ def upload_routes(runtime: Runtime) -> APIRouter:
 
 
 def clip_routes(runtime: Runtime) -> APIRouter:
-    """Clips and Recordings (9.2, 9.3). Their ids cannot be guessed; parts are signed, so they need no key."""
+    """Return the routes of Clips and Recordings. Ids cannot be guessed; parts are signed, so they need no key."""
     routes, shelf = APIRouter(), ClipShelf(runtime.blobs, Signer(secrets.token_bytes(32)), unix_us=unix_us)
 
     @routes.get("/clips")
@@ -208,7 +208,7 @@ def clip_routes(runtime: Runtime) -> APIRouter:
 
 
 def observation_routes(runtime: Runtime) -> APIRouter:
-    """Health, metrics, where a Session's time goes, limits, events."""
+    """Return the routes of health, metrics, stages, limits and events."""
     routes = APIRouter()
 
     @routes.get("/health")
@@ -240,5 +240,5 @@ def observation_routes(runtime: Runtime) -> APIRouter:
 
 
 def _caller(request: Request) -> str:
-    """Not a header: nobody but the relay in this process may say it."""
+    """Return the caller; not from a header, as only the relay in this process may set it."""
     return request.scope.get(CALLER, "")

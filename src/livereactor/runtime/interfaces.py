@@ -1,8 +1,8 @@
-"""What the parts of a runtime say to each other: the model thread (model's thread), the Outputs, the Room's shell.
+"""The interfaces between the parts of a runtime: session service, model thread, outputs. Data and protocols.
 
-app ──calls──► ModelThread ──emissions──► Outputs ──EncodedFrame──► engine's VideoOutput (and later the recorder)
- ▲               │
- └──StageEvents──┘  delivered on the model's thread: the listener only hands over to the loop
+session ──calls──► ModelThread ──emissions──► Outputs ──EncodedFrame──► engine's VideoOutput, recorder
+   ▲                   │
+   └────ModelEvents────┘  delivered on the model's thread: the listener only hands over to the loop
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Pacing: TypeAlias = Literal["eager", "steady", "free"]
 
 @dataclass(frozen=True, slots=True)
 class OutputDeclaration:
-    """One output track of a model, as its class declares it."""
+    """An output track, as the model's class declares it."""
 
     name: str
     kind: Literal["video", "audio"]
@@ -40,7 +40,7 @@ class OutputDeclaration:
 
 @dataclass(frozen=True, slots=True)
 class ClientInfo:
-    """One Connection as the model sees it."""
+    """A Connection, as the model sees it."""
 
     id: int
     role: Role
@@ -48,28 +48,30 @@ class ClientInfo:
 
 
 class JournalStoppedError(Exception):
-    """The Session goes on and is not recorded any more: nothing of its journal is kept."""
+    """The Session is not recorded any more, so no more of its journal is kept; the Session goes on."""
 
 
 class JournalSink(Protocol):
-    """Where pieces of a Session's journal go: beside its Recording, as well protected, and into no log. Called on a
-    thread of the journal's, but for `opened`; what `put` and `media_time` raise ends the journal, in good order where
-    it is `JournalStoppedError`."""
+    """A destination of a Session's journal: beside its Recording, protected like it, and not in a log.
+
+    Called on the thread of the journal, except for `opened`. An error of `put` or `media_time` ends the journal, in
+    good order where it is `JournalStoppedError`.
+    """
 
     def opened(self) -> None:
-        """A journal has begun, so that `closed` will come; on the model's thread."""
+        """Begin: `closed` will follow. On the model's thread."""
         ...
 
     def put(self, name: str, data: bytes) -> None:
-        """Keep a piece, under a name that comes once. Does not wait for a store."""
+        """Keep a piece, under a name that is used once. Does not wait for a store."""
         ...
 
     def media_time(self, moment: float) -> float | None:
-        """The Recording's media time at a moment of `time.monotonic`; None while it has no picture."""
+        """Return the Recording's media time at a moment of `time.monotonic`; None before its first picture."""
         ...
 
     def closed(self) -> None:
-        """Nothing more comes."""
+        """End: nothing more follows."""
         ...
 
 
@@ -105,13 +107,13 @@ class SessionObserver(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SessionStart:
-    """What a Session starts with."""
+    """The arguments that a Session starts with."""
 
     id: str
     extra_args: Mapping[str, Any] = field(default_factory=dict[str, Any])
     stepped: bool = False
-    starting: Sequence[tuple[str, Call]] = ()  # (entry, call) run after `open`, before any step (behaviour 17.8)
-    steps: int | None = None  # after so many the model thread tells StepsDone and runs no more
+    starting: Sequence[tuple[str, Call]] = ()  # (entry, call): run after `open`, before any step
+    steps: int | None = None  # the Session ends after this number; None = any number
     number: int = 0  # of this Session in its process; ids are clients' own and may come again
     observer: SessionObserver | None = None  # follows everything that is done to the model; None = no observer
     timings: Timings = field(default_factory=Timings, compare=False, repr=False)  # of its stages
@@ -207,12 +209,12 @@ class StepsDone:
 
 ModelEvent: TypeAlias = Progress | LoadFinished | LoadFailed | MessageSent | SessionFailed | StreamEnded | StepsDone
 
-# --- stepped sessions (protocol 11.1) ----------------------------------------------------------------------------
+# --- calls and steps ----------------------------------------------------------------------------
 
 
 @dataclass(slots=True)
 class CallMarks:
-    """When a command came where, monotonic seconds: to us, to its handler, and out of it."""
+    """The moments of a command, in monotonic seconds: received, its handler entered, and left."""
 
     asked: float = 0.0
     taken: float = 0.0
@@ -245,7 +247,7 @@ class StepInput:
 
 @dataclass(frozen=True, slots=True)
 class StepOutput:
-    """What one step made. `error` without frames: the step failed; `command_code` and `entry`: a call was refused."""
+    """The outcome of one step. `error` without frames: it failed; `command_code` and `entry`: a call was refused."""
 
     step: int
     tracks: Mapping[str, Sequence[Frame | Sound]]
@@ -270,15 +272,15 @@ class ModelControl(Protocol):
     def leave(self, client: ClientInfo) -> None: ...
     def uploaded(self, file: ReceivedFile) -> None: ...
     def want(self, tracks: frozenset[str]) -> None:
-        """Output tracks that at least one client receives; empty = no step runs (unless run_without_viewers)."""
+        """Set the output tracks that some client receives; empty = no step runs (unless run_without_viewers)."""
         ...
 
     def feed(self, track: str, item: Frame | Sound) -> None:
-        """An input Frame or Sound; wakes an eager model."""
+        """Hand over an input Frame or Sound; wakes an eager model."""
         ...
 
     def input_active(self, track: str, active: bool) -> None:
-        """A publisher came or went."""
+        """Tell whether the track has a publisher."""
         ...
 
     def step(self, request: StepInput) -> Future[StepOutput]: ...
@@ -291,16 +293,16 @@ class OutputSink(Protocol):
     """The Outputs as the model thread sees them. Called on the model's thread; nothing here blocks."""
 
     def emit(self, emission: Mapping[str, Sequence[Frame] | Sound], *, step_seconds: float) -> None:
-        """Hand over what one `yield` gave: per video track its Frames (one, or a chunk), per audio track its Sound.
-        `step_seconds`: how long the step took, over which a chunk is spread where fps does not say otherwise."""
+        """Hand over the output of one `yield`: per video track its Frames (one, or a chunk), per audio track its Sound.
+        `step_seconds`: the length of the step, over which a chunk is spread where fps does not say otherwise."""
         ...
 
     def has_capacity(self) -> bool:
-        """False while the play-out queue of any track is full: the next step waits."""
+        """Return False while the play-out queue of any track is full: the next step waits."""
         ...
 
     def on_capacity(self, callback: Callable[[], None]) -> None:
-        """`callback` on a thread of the Outputs whenever room may have come back."""
+        """Call `callback`, on a thread of the Outputs, whenever a queue may have capacity again."""
         ...
 
     def set_fps(self, track: str, fps: float | None) -> None: ...
@@ -308,7 +310,7 @@ class OutputSink(Protocol):
 
 
 class EncodedSink(Protocol):
-    """Where encoded Frames of one codec go: the engine's VideoOutput fits by shape, and so will the recorder."""
+    """A destination of encoded Frames of one codec; the engine's VideoOutput fits by shape."""
 
     @property
     def codec(self) -> VideoCodec | None: ...
@@ -316,20 +318,20 @@ class EncodedSink(Protocol):
 
 
 class SoundSink(Protocol):
-    """Where 10 ms blocks of sound go: the engine's AudioOutput fits by shape."""
+    """A destination of sound in blocks of 10 ms; the engine's AudioOutput fits by shape."""
 
     def send(self, sound: Sound) -> bool: ...
 
 
 class OutputsControl(Protocol):
-    """The Outputs as the app sees them; any thread, nothing blocks."""
+    """The Outputs, as the session sees them. Any thread; nothing blocks."""
 
     def add_viewer(self, track: str, viewer: int, sink: EncodedSink | SoundSink) -> None:
-        """A Connection's sink for a track, paused at first. Again for the same viewer: replaces (reconnect)."""
+        """Add a Connection's sink for a track, paused at first; replaces an earlier sink of the same viewer."""
         ...
 
     def resume(self, track: str, viewer: int) -> None:
-        """Send to it from now on: the newest picture at once as a key frame, even if the model makes nothing new."""
+        """Send to the viewer from now on, and the newest picture at once, as a key frame."""
         ...
 
     def pause(self, track: str, viewer: int) -> None: ...
@@ -337,11 +339,11 @@ class OutputsControl(Protocol):
     def key_wanted(self, track: str, viewer: int) -> None: ...
     def rate_changed(self, track: str, viewer: int, bps: int) -> None: ...
     def reset(self) -> None:
-        """Session end: drop queued Frames, the kept newest picture and all viewers; sizes and fps as declared."""
+        """Drop queued Frames, the newest picture and all viewers at the end of a Session; sizes and fps as declared."""
         ...
 
     def counters(self) -> Mapping[str, Mapping[str, float]]:
-        """Per track: emitted, encoded, dropped, queued_max, encode_seconds, convert_seconds, bytes, keys, …"""
+        """Return per track: emitted, encoded, dropped, queued_max, encode_seconds, convert_seconds, bytes, keys, …"""
         ...
 
     def close(self) -> None: ...

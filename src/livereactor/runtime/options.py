@@ -1,4 +1,4 @@
-"""How a Runtime serves: what its operator decided, as one value."""
+"""The options of a Runtime, as one value."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from livereactor.runtime.relays import SharedRelays
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a Runtime serves.
+    """The operator's choices for a Runtime.
 
     Attributes:
         limits: windows, sizes, counts.
         peers: how each Peer gathers.
-        relays: TURN servers beside those, which need credentials for each Session.
-        config: what `load(self, config)` gets, and `config_path`, the file it came from.
+        relays: more TURN servers, which need credentials for each Session.
+        config: the argument of `load(self, config)`; `config_path`: the file that it came from.
         idle_timeout: seconds without a Command that end a Session; 0 = the model's own, or never.
         recorder: how Sessions are recorded; None = not at all.
-        reloads: its author is at work on the model: one that cannot open a Session is mended, not replaced.
+        reloads: the author works on the model (`livereactor dev`), so a model that cannot open a Session is reloaded,
+            and its process not replaced.
         upload_types: MIME types that may be uploaded, such as `image/png` or `image/*`; none = any.
     """
 

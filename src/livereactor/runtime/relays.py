@@ -1,4 +1,4 @@
-"""TURN servers that a stand-alone runtime makes credentials for; under a coordinator they come with the Session."""
+"""TURN servers of a stand-alone runtime, which makes their credentials; a coordinator sends its own with a Session."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from livereactor.protocol.turn import turn_credentials
 
 @dataclass(frozen=True, slots=True)
 class SharedRelays:
-    """TURN servers that take whoever shows credentials signed with their secret.
+    """TURN servers that accept credentials signed with their secret.
 
     Attributes:
         urls: as `turn:host:port?transport=udp`.
@@ -22,6 +22,6 @@ class SharedRelays:
     lifetime: float
 
     def server(self, session: str, *, now_at: float) -> IceServer:
-        """Them, with credentials for this Session from `now_at`, Unix seconds, on."""
+        """Return the servers, with credentials for this Session from `now_at`, Unix seconds, on."""
         made = turn_credentials(self.secret, session, int(now_at + self.lifetime))
         return IceServer(self.urls, made.username, made.password)

@@ -1,7 +1,7 @@
-"""Commands and steps on their way to the model and their one outcome back. Loop only.
+"""Calls: Commands and steps on their way to the model, and the one outcome of each. Loop only.
 
-Calls of one Connection keep their order: behind one that waits for an Upload's bytes, later ones wait too. Outcomes
-are told in the order of the calls, each before what its own handler said to all (behaviour 7.14).
+Calls of one Connection keep their order: behind a call that waits for an Upload's bytes, later ones wait too. Outcomes
+are sent in the order of the calls, each before the messages that its handler sent to all.
 """
 
 from __future__ import annotations
@@ -42,19 +42,19 @@ from livereactor.runtime.session.uploads import Uploads
 log = structlog.get_logger("livereactor.calls")
 
 INTERNAL: Final = "the command failed inside the model; its log says why"
-STEPS_WAITING: Final = 8  # steps asked for and not answered; each may hold the frames of a 64 MiB message
+STEPS_WAITING: Final = 8  # requested and not answered; each may hold the frames of a 64 MiB message
 Files = Mapping[str, ReceivedFile]
 Fail = Callable[[LivereactorError], None]
 
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """A call that waits for files, or behind one that does."""
+    """A call that waits for files, or for a call that does."""
 
     uploads: frozenset[str]
     run: Callable[[Files], None]
     fail: Fail
-    size: int  # bytes it keeps; a step's are bounded by STEPS_WAITING
+    size: int  # bytes that its arguments keep; those of steps are bounded by STEPS_WAITING
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +62,19 @@ class _Running:
     """A call the model thread has; `tell` takes its outcome, `fail` stands in for one that does not come."""
 
     future: Future[Any]
-    tell: Callable[[Future[Any]], None]
+    finish: Callable[[Future[Any]], None]
     fail: Fail
 
 
 class Calls:
-    """What clients ask of one model.
+    """The calls to one model.
 
     Attributes:
-        times: of the Session that runs.
+        times: of the running Session.
     """
 
-    def __init__(self, stage: ModelControl, uploads: Uploads, limits: Limits, metrics: Metrics) -> None:
-        self._stage, self._uploads, self._limits, self._metrics = stage, uploads, limits, metrics
+    def __init__(self, model: ModelControl, uploads: Uploads, limits: Limits, metrics: Metrics) -> None:
+        self._model, self._uploads, self._limits, self._metrics = model, uploads, limits, metrics
         self._waiting: dict[int, deque[_Waiting]] = {}
         self._running: deque[_Running] = deque()
         self._steps = 0
@@ -82,12 +82,12 @@ class Calls:
         self._workers: dict[int, asyncio.Task[None]] = {}
 
     def command(self, channels: DataChannels, client: ClientInfo, schema: ModelSchema, command: m.Command) -> None:
-        """Check and run a command; the outcome is sent to `channels`."""
+        """Check and run a Command; its outcome is sent to `channels`."""
         began = time.monotonic()
 
         def fail(error: LivereactorError) -> None:
             self._metrics.command(error.code, time.monotonic() - began)
-            # Counted: a client must not fill the log.
+            # At debug level, and counted: a client must not fill the log.
             log.debug("command refused", connection=client.id, code=error.code)
             channels.send(m.Failure(command.request_id, error.code, error.message))
 
@@ -102,7 +102,7 @@ class Calls:
         def run(files: Files) -> None:
             filled = arguments_with_files(spec, arguments, files) if files else arguments
             marks = CallMarks(began)
-            future = self._stage.call(Call(command.name, filled, marks, size), client)
+            future = self._model.call(Call(command.name, filled, marks, size), client)
             self._then(future, lambda done: self._replied(channels, command, done, marks, fail), fail)
 
         self._in_order(client.id, argument_uploads(spec, arguments), run, fail, size)
@@ -141,22 +141,22 @@ class Calls:
 
         def run(files: Files) -> None:
             filled = calls.with_files(schema, files) if files else calls
-            self._then(self._stage.step(step_input(filled, media)), stepped, over)
+            self._then(self._model.step(step_input(filled, media)), stepped, over)
 
         self._steps += 1
         self._in_order(client.id, calls.uploads, run, over)
 
     async def uploaded(self, upload: str, log: SparseLog) -> None:
-        """Tell the model of a file that a client says it has written, once its bytes are there."""
+        """Tell the model of a file that a client has uploaded, once its bytes are there."""
         try:
-            self._stage.uploaded(await self._uploads.file(upload))
+            self._model.uploaded(await self._uploads.file(upload))
         except LivereactorError as error:
             log.info("upload notice refused", reason=error.message)
-        except Exception:  # the store's own
+        except Exception:  # any error of the store
             log.exception("upload notice lost")
 
     def forget(self, connection: int) -> None:
-        """A client has gone: what of it waits for files never runs."""
+        """Fail the calls of a Connection that wait for files: the client has gone."""
         if (worker := self._workers.pop(connection, None)) is not None:
             worker.cancel()
         queue = self._waiting.pop(connection, None)
@@ -164,10 +164,10 @@ class Calls:
             queue.popleft().fail(_ended())
 
     def end(self) -> None:
-        """The Session ends: what has no outcome yet gets one, and nothing of it reaches the next."""
+        """Fail every call that has no outcome yet: the Session ends, and no call reaches the next one."""
         running, self._running = self._running, deque()
         for call in running:
-            call.future.cancel()  # one that has not begun never will
+            call.future.cancel()  # a call that has not begun never runs
             call.fail(_ended())
         for connection in list(self._waiting):
             self.forget(connection)
@@ -194,21 +194,21 @@ class Calls:
         if marks.taken:  # else the model thread had no room for it
             self.times.command(command.name, marks, time.monotonic(), "" if refusal is None else refusal.code)
 
-    def _then(self, future: Future[Any], tell: Callable[[Future[Any]], None], fail: Fail) -> None:
-        """Tell the outcome on the loop, in the order of the calls."""
-        self._running.append(_Running(future, tell, fail))
+    def _then(self, future: Future[Any], finish: Callable[[Future[Any]], None], fail: Fail) -> None:
+        """Finish the call on the loop, in the order of the calls."""
+        self._running.append(_Running(future, finish, fail))
         loop, here = asyncio.get_running_loop(), threading.get_ident()
 
-        def settle(_: Future[Any]) -> None:
-            # Already here: it was done before this was attached, and what its handler said is on its way behind it.
-            self._settle() if threading.get_ident() == here else _soon(loop, self._settle)
+        def done(_: Future[Any]) -> None:
+            # On the loop already: the call was done before this was attached; its handler's messages follow.
+            self._finish() if threading.get_ident() == here else _soon(loop, self._finish)
 
-        future.add_done_callback(settle)
+        future.add_done_callback(done)
 
-    def _settle(self) -> None:
+    def _finish(self) -> None:
         while self._running and self._running[0].future.done():
             call = self._running.popleft()
-            call.tell(call.future)
+            call.finish(call.future)
 
     def _in_order(
         self,
@@ -234,10 +234,10 @@ class Calls:
             return
         queue = self._waiting[connection] = deque([waiting])
         self._workers[connection] = asyncio.create_task(
-            self._work_off(connection, queue), name=f"uploads of {connection}"
+            self._run_waiting(connection, queue), name=f"uploads of {connection}"
         )
 
-    async def _work_off(self, connection: int, queue: deque[_Waiting]) -> None:
+    async def _run_waiting(self, connection: int, queue: deque[_Waiting]) -> None:
         while queue:
             files, error = await self._files(queue[0].uploads)
             waiting = queue.popleft()
@@ -249,7 +249,7 @@ class Calls:
             del self._waiting[connection], self._workers[connection]
 
     async def _files(self, uploads: Iterable[str]) -> tuple[Files, LivereactorError | None]:
-        """The files a call waits for, or why they do not come; whatever it is, the call gets its outcome."""
+        """Return the files that a call waits for, or the error that it gets in place of them."""
         try:
             return {upload: await self._uploads.file(upload) for upload in uploads}, None
         except Exception as error:
@@ -269,7 +269,7 @@ def _stepped(
 
 
 def _public(error: BaseException) -> LivereactorError:
-    """What a client may read; anything unexpected stays in the log."""
+    """Return an error that a client may read; an unexpected one stays in the log."""
     if isinstance(error, LivereactorError):
         return error
     log.error("call failed", exc_info=error)

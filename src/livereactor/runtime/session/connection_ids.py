@@ -1,7 +1,7 @@
-"""ConnectionIds of a Session's Connections, and whose each of them is. Pure.
+"""The ids of a Session's Connections, and the client that each belongs to. Pure.
 
-A coordinator marks every request with who asks; whoever came by another share link must not read or replace what the
-owner has negotiated. A stand-alone runtime knows no callers: everybody is "", as behind one key.
+A coordinator marks every request with its caller: a client with another share link must not read or replace what the
+owner has negotiated. A stand-alone runtime does not tell callers apart: all are "", as behind one key.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from typing import Final
 
 from livereactor.base.errors import ConflictError, PeerError
 
-FLAT_CONNECTION: Final = 1001  # the implicit Connection of old clients (protocol 1.12)
+FLAT_CONNECTION: Final = 1001  # the implicit Connection of old clients
 FIRST_MINTED, LAST_CONNECTION = 5000, 9999  # 1002 to 4999 are left to callers
 
 
 class ConnectionIds:
-    """Those of the Session that runs.
+    """The connection ids of the Session that runs.
 
-    A number that was minted is its caller's until the Session ends, so that he can come back on it; one that a client
-    chose by itself, or the flat one, is his while he is there.
+    A minted id belongs to its caller until the Session ends, so that the caller can return on it. An id that a client
+    chose by itself, and the flat one, belong to a client while it is connected.
     """
 
     def __init__(self) -> None:
@@ -29,34 +29,34 @@ class ConnectionIds:
         self._callers: dict[int, str] = {}
 
     def forget(self) -> None:
-        """Another Session begins."""
+        """Forget all ids: another Session begins."""
         self._minted.clear()
         self._callers.clear()
 
     def mint(self, caller: str, there: Collection[int]) -> int:
-        """A fresh number for the caller, beside those that are there."""
+        """Return a fresh id for the caller, beside those that are `there`."""
         number = next(number for number in self._next if number not in there)
         self._minted.add(number)
         self._callers[number] = caller
         return number
 
     def is_minted(self, number: int) -> bool:
-        """It was given out in this Session."""
+        """Return whether the id was given out in this Session."""
         return number in self._minted
 
     def claim(self, number: int, caller: str) -> None:
-        """The caller's offer was taken: he is there."""
+        """Give the id to the caller, whose offer was accepted."""
         self._callers[number] = caller
 
     def check(self, number: int, caller: str, there: Collection[int]) -> None:
-        """Whether the caller may use a number.
+        """Check that the caller may use an id.
 
         Args:
-            there: numbers of the Connections that there are.
+            there: ids of the present Connections.
 
         Raises:
-            PeerError: it is none.
-            ConflictError: it is somebody else's.
+            PeerError: not an id that a Connection can have.
+            ConflictError: the id belongs to another client.
         """
         if not FLAT_CONNECTION <= number <= LAST_CONNECTION:
             raise PeerError(f"a connection id is {FLAT_CONNECTION} to {LAST_CONNECTION}; POST …/connections gives one")

@@ -1,4 +1,4 @@
-"""What a runtime says of itself: descriptor, capabilities, health. Pure."""
+"""Documents in which a runtime describes itself: descriptor, capabilities, health. Pure."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from livereactor.runtime.authoring.definition import Definition
 from livereactor.runtime.interfaces import Progress
 from livereactor.runtime.session.lifecycle import SessionRequested, SessionState
 
-NO_SESSION: Final = "none"  # any text will do, and it must not be an id that could be somebody's
+NO_SESSION: Final = "none"  # clients accept any text here; it must not look like an id
 SERVER_VERSION: Final = version("livereactor")
 
 
 def descriptor(
     definition: Definition, state: SessionState, session: SessionRequested | None, *, segments: float | None = None
 ) -> dict[str, Any]:
-    """The descriptor of protocol 1.4; before the model is loaded it has no capabilities and no model name (1.6).
+    """Return the session descriptor; before the model has loaded it has no capabilities and no model name.
 
-    `segments`: seconds of one, where Sessions that stream are recorded.
+    `segments`: seconds of a Segment, where Sessions that stream are recorded.
     """
     loaded = state is not SessionState.CREATED
     is_stepped = session is not None and session.stepped
@@ -51,7 +51,7 @@ def _recording(segments: float | None) -> RecordingInfo:
 
 
 def capabilities(definition: Definition) -> CapabilitiesBody:
-    """Tracks with directions from the client's side, and commands by name; their arguments are in the schema."""
+    """Return the tracks, with directions from the client's side, and the commands by name."""
     return CapabilitiesBody(
         tracks=[
             TrackCapability(
@@ -67,9 +67,9 @@ def capabilities(definition: Definition) -> CapabilitiesBody:
 
 
 def model_spec(definition: Definition, *, segments: float | None = None) -> dict[str, Any]:
-    """What a coordinator knows of a model before any Session: `ModelRecord.spec`, and what a Worker's `Hello` says.
+    """Return the facts that a coordinator has of a model before any Session, from a Worker's `Hello`.
 
-    `segments`: seconds of one, where Sessions that stream are recorded.
+    `segments`: seconds of a Segment, where Sessions that stream are recorded.
     """
     return {
         "capabilities": capabilities(definition).to_body(),
@@ -83,7 +83,7 @@ def model_spec(definition: Definition, *, segments: float | None = None) -> dict
 
 
 def health(state: SessionState, progress: Progress | None, failure: str | None) -> Health:
-    """Health of the process; a failed Session leaves it healthy, with the reason in `detail`."""
+    """Return the health of the process; a failed Session leaves it healthy, with the reason in `detail`."""
     match state:
         case SessionState.CREATED:
             text = progress.text or None if progress else None

@@ -1,4 +1,4 @@
-"""The last transitions of the Session, for operators: `GET /events` as server-sent events with ids to resume from."""
+"""The last transitions of the Session, for operators: `GET /events`, server-sent events with ids to resume from."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ HEARTBEAT: Final = 15.0  # seconds; proxies close what is silent for longer
 
 
 class EventLog:
-    """Numbered from 1. Loop only.
+    """Transitions, numbered from 1. Loop only.
 
     Attributes:
-        followers: how many read along now.
+        followers: the number of readers that follow now.
     """
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class EventLog:
         self.followers = 0
 
     def record(self, before: str, after: str, reason: str) -> None:
-        """Write down a transition."""
+        """Record a transition."""
         self._number += 1
         entry = {
             "type": "transition",
@@ -39,15 +39,15 @@ class EventLog:
             "detail": {"reason": reason},
         }
         self._entries.append((self._number, entry))
-        self._stir()
+        self._wake()
 
     def close(self) -> None:
-        """Nothing more comes: whoever follows is at the end."""
+        """End all followers: nothing more comes."""
         self._closed = True
-        self._stir()
+        self._wake()
 
     async def follow(self, since: int) -> AsyncIterator[str]:
-        """Everything after number `since`, then what comes; a comment line while nothing does."""
+        """Yield the transitions after number `since`, then new ones; a comment line while there is nothing new."""
         self.followers += 1
         try:
             while True:
@@ -64,6 +64,6 @@ class EventLog:
         finally:
             self.followers -= 1
 
-    def _stir(self) -> None:
+    def _wake(self) -> None:
         self._grown.set()
         self._grown = asyncio.Event()

@@ -1,4 +1,4 @@
-"""What happens to a Membership and what it wants done: frozen data, no behaviour. The states are in the machines."""
+"""Events and effects of the membership machine: frozen data, no behaviour."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ class TransportLost:
 
 @dataclass(frozen=True, slots=True)
 class ControlOpened:
-    """The channel `control` can send: this client resumes and publishes by itself."""
+    """The channel `control` has opened: this client resumes and publishes by itself."""
 
     connection: int
 
 
 @dataclass(frozen=True, slots=True)
 class PublishRequested:
-    """A claim of an input Track's slot; `request_id` is echoed in the outcome."""
+    """The client wants to publish an input Track; the outcome repeats `request_id`."""
 
     connection: int
     track: str
@@ -45,7 +45,7 @@ class PublishRequested:
 
 @dataclass(frozen=True, slots=True)
 class UnpublishRequested:
-    """The slot is given back."""
+    """The client publishes the Track no more."""
 
     connection: int
     track: str
@@ -53,7 +53,7 @@ class UnpublishRequested:
 
 @dataclass(frozen=True, slots=True)
 class ResumeRequested:
-    """Send this output Track to this Connection."""
+    """The client wants to receive this output Track."""
 
     connection: int
     track: str
@@ -61,7 +61,7 @@ class ResumeRequested:
 
 @dataclass(frozen=True, slots=True)
 class PauseRequested:
-    """Stop sending it."""
+    """The client wants to receive this output Track no more."""
 
     connection: int
     track: str
@@ -69,7 +69,7 @@ class PauseRequested:
 
 @dataclass(frozen=True, slots=True)
 class MediaArrived:
-    """Media of an input Track from a Connection that cannot ask for its slot: an implicit claim."""
+    """Media of an input Track came from a client that cannot ask: the media asks to publish."""
 
     connection: int
     track: str
@@ -77,7 +77,7 @@ class MediaArrived:
 
 @dataclass(frozen=True, slots=True)
 class TimedOut:
-    """The Membership's `deadline()` has passed."""
+    """The machine's `deadline()` has passed."""
 
 
 MembershipEvent: TypeAlias = (
@@ -111,14 +111,14 @@ class OpenModel:
 
 @dataclass(frozen=True, slots=True)
 class CloseModel:
-    """Close the model, and forget everything of the Session: outputs, uploads, signalling; answer by ModelClosed."""
+    """Close the Session in the model, and drop its outputs, uploads and signalling; `ModelClosed` follows."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class AnnounceEnd:
-    """Tell every Connection that the Session ends; what is told has some 80 ms to leave."""
+    """Tell every Connection that the Session ends; it has `lifecycle.NOTICE_TIME` to leave."""
 
     reason: str
     moderate: bool
@@ -133,7 +133,7 @@ class AnnounceTimeLeft:
 
 @dataclass(frozen=True, slots=True)
 class ClosePeer:
-    """Close this Connection's peer and forget it."""
+    """Close this Connection's Peer, and drop the Connection."""
 
     connection: int
     reason: str
@@ -141,7 +141,7 @@ class ClosePeer:
 
 @dataclass(frozen=True, slots=True)
 class JoinModel:
-    """The model meets this client."""
+    """Tell the model that this client has joined."""
 
     connection: int
     role: Role
@@ -149,21 +149,21 @@ class JoinModel:
 
 @dataclass(frozen=True, slots=True)
 class LeaveModel:
-    """The model's client has gone."""
+    """Tell the model that this client has left."""
 
     connection: int
 
 
 @dataclass(frozen=True, slots=True)
 class BecameLive:
-    """Transport and `data` are there: what was held for this Connection may leave."""
+    """Transport and `data` are open: messages held for this Connection may leave."""
 
     connection: int
 
 
 @dataclass(frozen=True, slots=True)
 class AssumeFormat:
-    """It has been silent long enough to be taken for a client of v0."""
+    """Speak v0 to this Connection: a client of v1 would have said something by now."""
 
     connection: int
 
@@ -186,7 +186,7 @@ class PauseOutput:
 
 @dataclass(frozen=True, slots=True)
 class WantOutputs:
-    """The outputs that at least one Connection receives have changed."""
+    """The set of outputs that at least one Connection receives has changed."""
 
     tracks: frozenset[str]
 
@@ -208,7 +208,7 @@ class OpenInput:
 
 @dataclass(frozen=True, slots=True)
 class CloseInput:
-    """Deliver no more of it."""
+    """Deliver no more media of the Track."""
 
     connection: int
     track: str
@@ -216,7 +216,7 @@ class CloseInput:
 
 @dataclass(frozen=True, slots=True)
 class GrantPublish:
-    """Answer a claim: yes."""
+    """Answer a request to publish: granted."""
 
     connection: int
     track: str
@@ -225,7 +225,7 @@ class GrantPublish:
 
 @dataclass(frozen=True, slots=True)
 class RefusePublish:
-    """Answer a claim: no, and why. `code` tells a lack of rights (`FORBIDDEN`) from a slot that is not to be had."""
+    """Answer a request to publish: refused. `code` is `FORBIDDEN` where the client lacks the right."""
 
     connection: int
     track: str
@@ -236,7 +236,7 @@ class RefusePublish:
 
 @dataclass(frozen=True, slots=True)
 class RecordTransition:
-    """The Session's state changed: for the journal, the metrics and whoever waits for it."""
+    """Report that the Session's state has changed: to the event log, the metrics and the watchers."""
 
     before: SessionState
     after: SessionState

@@ -1,7 +1,9 @@
-"""The members of a runtime's Session, what each may do, and when the Session ends.
+"""The membership machine: the Connections of a Session, what each may do, and when the Session ends.
 
 Pure. `MachineLoop` is the shell: it passes `now`, applies the effects in order, and delivers `TimedOut` at
 `deadline()`. The deadlines of the Session are in `lifecycle.py`, the states of a Connection in `member.py`.
+
+One file: every event needs both the Session's state and its members.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ _S = SessionState
 
 
 def _clients(state: SessionState) -> Mapping[type[e.MembershipEvent], SessionState]:
-    """The row of what clients do: it leaves the state as it is, or is refused with an error that they are told."""
+    """Return the row of clients' events: they leave the state as it is, or are refused with an error for the client."""
     events: tuple[type[e.MembershipEvent], ...] = (
         Offered,
         TransportUp,
@@ -84,7 +86,7 @@ LEGAL: Final[Table[SessionState, e.MembershipEvent]] = Table(
 
 
 class Membership(Machine[SessionState, e.MembershipEvent, e.MembershipEffect]):
-    """Session, Connections and slots.
+    """The members of one model's Sessions.
 
     Args:
         outputs, inputs: names of the model's Tracks, in declaration order.
@@ -110,11 +112,11 @@ class Membership(Machine[SessionState, e.MembershipEvent, e.MembershipEffect]):
         self.redeclare(outputs=outputs, inputs=inputs)
         self._wanted: frozenset[str] = frozenset()
 
-    # --- what the shell may look at -------------------------------------------------------------------------------
+    # --- for reading -------------------------------------------------------------------------------
 
     @property
     def expires(self) -> float | None:
-        """When the Session's `max_duration` is over (monotonic); None = never, or no Session."""
+        """The moment at which the Session's `max_duration` is over (monotonic); None = never, or no Session."""
         return self._timers.expires
 
     @property
@@ -124,26 +126,26 @@ class Membership(Machine[SessionState, e.MembershipEvent, e.MembershipEffect]):
 
     @property
     def connections(self) -> tuple[int, ...]:
-        """Ids of all Connections, oldest first."""
+        """The ids of all Connections, oldest first."""
         return tuple(self._members)
 
     @property
     def wanted(self) -> frozenset[str]:
-        """Output Tracks that at least one Connection receives."""
+        """The output Tracks that at least one Connection receives."""
         return self._wanted
 
     def is_open(self) -> bool:
-        """True while a Session can be joined."""
+        """Return whether a Session can be joined."""
         return self.state in OPEN
 
     def redeclare(self, *, outputs: Iterable[str], inputs: Iterable[str]) -> None:
-        """Take a reloaded model's Tracks; only between Sessions."""
+        """Declare the model's Tracks; only between Sessions."""
         self._outputs = tuple(outputs)
         self._inputs = tuple(inputs)
         self._publishers: dict[str, int | None] = dict.fromkeys(self._inputs)
 
     def check_capacity(self, connection: int | None) -> None:
-        """Raise `UnavailableError` where one more Connection would exceed the limit; a known id is no more."""
+        """Raise `UnavailableError` where a Connection of this id, unless it is known, would exceed the limit."""
         if connection not in self._members and len(self._members) >= self._limits.max_connections:
             used, limit = len(self._members), self._limits.max_connections
             raise UnavailableError(
@@ -154,21 +156,20 @@ class Membership(Machine[SessionState, e.MembershipEvent, e.MembershipEffect]):
     # --- the machine ----------------------------------------------------------------------------------------------
 
     def deadline(self) -> float | None:
-        """When `TimedOut` is due, None = never."""
+        """Return when `TimedOut` is due; None = never."""
         moments = [member.deadline() for member in self._members.values()]
         if (own := self._timers.deadline()) is not None:
             moments.append(own)
         return min(moments, default=None)
 
     def _decide(self, event: e.MembershipEvent, now: float) -> list[e.MembershipEffect]:
-        """Return what the shell has to do, in order; what a client asks for in vain raises and changes nothing.
+        """Return what the shell has to do, in order.
 
         Raises:
-            IllegalTransitionError: the state of the Session does not allow it.
             NotFoundError: an offer while no Session is open.
-            PeerError: the client asked for what is not there.
-            ForbiddenError: the client's role does not allow it.
-            UnavailableError: no capacity for one more Connection.
+            PeerError: the Connection or the Track does not exist.
+            UnavailableError: the Session is full.
+            In each case nothing has changed.
         """
         match event:
             case e.TimedOut():
@@ -203,7 +204,7 @@ class Membership(Machine[SessionState, e.MembershipEvent, e.MembershipEffect]):
             raise NotFoundError("no session is open; start one with POST /start_session")
         effects: list[e.MembershipEffect] = []
         if (member := self._members.get(event.connection)) is not None:
-            # Whoever replaces its peer has not left: the Session's state stays, claims and resumes do not (10.3).
+            # A client that replaces its Peer has not left: the Session's state stays; publishes and resumes do not.
             effects += self._strip(member)
             member.handle(event, now)
         else:
@@ -281,7 +282,7 @@ class Membership(Machine[SessionState, e.MembershipEvent, e.MembershipEffect]):
         return [e.ResumeOutput(member.connection, track)]
 
     def _listens(self, member: Member) -> list[e.MembershipEffect]:
-        """Whoever has said nothing yet speaks v0; without `control` it cannot resume or claim (4.7, 5.2, 5.9)."""
+        """Take a client that has said nothing for one of v0; without `control` its outputs start by themselves."""
         effects: list[e.MembershipEffect] = [e.AssumeFormat(member.connection)] if member.binary is None else []
         if not member.has_control and member.binary is not True and not member.implicit:
             effects += self._start_by_itself(member)
@@ -329,7 +330,7 @@ class Membership(Machine[SessionState, e.MembershipEvent, e.MembershipEffect]):
         return f"track {track!r} is published by {who}; unpublish it first"
 
     def _strip(self, member: Member) -> list[e.MembershipEffect]:
-        """Take what a transport held: slots, resumed outputs, the model's client."""
+        """Take from a member what its transport had: published inputs, resumed outputs, its place in the model."""
         effects: list[e.MembershipEffect] = []
         for track, publisher in self._publishers.items():
             if publisher == member.connection:
@@ -401,7 +402,7 @@ class Membership(Machine[SessionState, e.MembershipEvent, e.MembershipEffect]):
 
     def _part(self, now: float) -> list[e.MembershipEffect]:
         reason = self.end_reason or "stopped"
-        self._timers.due(now)  # an end without a notice parts at once
+        self._timers.due(now)  # an end without a notice closes the Peers at once
         return [*self._empty(now, reason), e.CloseModel(reason)]
 
     def _empty(self, now: float, reason: str) -> list[e.MembershipEffect]:

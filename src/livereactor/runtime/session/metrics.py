@@ -1,4 +1,4 @@
-"""What a runtime counts, as Prometheus text. No label names a Connection or a Session."""
+"""The metrics of a runtime, as Prometheus text. No label names a Connection or a Session."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LONG = (1, 5, 15, 30, 60, 120, 300, 600, 1200, 3600)
 _OUTCOMES: Final = frozenset(
     {"ok", "invalid_command", "unresolved_upload", "internal_error", "session_ended", "RATE_LIMITED", "FORBIDDEN"}
 )
-# Why a Session ends, in our words; what a client gives as its reason counts as `other`, so that labels stay few.
+# Reasons for which a Session ends; a client's own reason counts as `other`, so that labels stay few.
 _END_REASONS: Final = frozenset(
     {"stopped", "error", "timed_out", "max_duration", "idle", "moderated", "reloaded", "start_refused"}
 )
@@ -26,7 +26,7 @@ CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Metrics:
-    """A registry of its own, so that several runtimes in one process (tests) do not meet."""
+    """The metrics of one runtime, in a registry of their own: tests have several runtimes in one process."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -70,11 +70,11 @@ class Metrics:
         self._uploads = Counter("livereactor_upload_bytes", "Bytes of uploads", registry=registry)
 
     def watch_outputs(self, counters: Counters) -> None:
-        """Report what the Outputs counted, at each scrape."""
+        """Report the counters of the outputs at each scrape."""
         self._registry.register(_OutputsCollector(counters))
 
     def watch_recorder(self, counters: Callable[[], Mapping[str, float]]) -> None:
-        """Report what the recorder counted, at each scrape."""
+        """Report the counters of the recorder at each scrape."""
         self._registry.register(_RecorderCollector(counters))
 
     def session_ended(self, reason: str, seconds: float) -> None:
@@ -88,7 +88,7 @@ class Metrics:
         self._connections.set(count)
 
     def command(self, outcome: str, seconds: float) -> None:
-        """`outcome`: `ok` or a code of ours; an author's own codes count as `refused`, so that labels stay few."""
+        """Count a Command. `outcome`: `ok` or a code of ours; an author's own codes count as `refused`."""
         self._commands.labels(outcome if outcome in _OUTCOMES else "refused").inc()
         self._latency.observe(seconds)
 
@@ -102,7 +102,7 @@ class Metrics:
         self._uploads.inc(size)
 
     def client(self, stats: ClientStats) -> None:
-        """What a client measured itself; odd figures are left out."""
+        """Add figures that a client measured; odd figures are left out."""
         for track in stats.tracks:
             for name, histogram in self._client.items():
                 value = track.metrics.get(name)
@@ -110,19 +110,19 @@ class Metrics:
                     histogram.observe(value)
 
     def peer(self, stats: PeerStats) -> None:
-        """A sample of one Peer; what is not measured yet is left out."""
+        """Add a sample of one Peer; figures that are not measured yet are left out."""
         for name, histogram in self._peer.items():
             value: float | None = getattr(stats, name)
             if value is not None:
                 histogram.observe(value)
 
     def render(self) -> bytes:
-        """The text that a scraper reads."""
+        """Return the text that a scraper reads."""
         return generate_latest(self._registry)
 
 
 class _OutputsCollector(Collector):
-    """Frames and bytes per track, read when somebody asks: the way of a frame counts in plain numbers."""
+    """Frames and bytes per track, read at each scrape: the hot path counts in plain numbers."""
 
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
@@ -142,7 +142,7 @@ class _OutputsCollector(Collector):
 
 
 class _RecorderCollector(Collector):
-    """Likewise, of recordings and clips."""
+    """Counters of recordings and clips, read at each scrape."""
 
     def __init__(self, counters: Callable[[], Mapping[str, float]]) -> None:
         self._counters = counters

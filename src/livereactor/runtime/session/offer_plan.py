@@ -1,4 +1,4 @@
-"""Which section of an offer is which track of the model (protocol 4.3). Pure."""
+"""Matching the sections of an offer with the model's tracks. Pure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def check_codecs(offer: Description) -> None:
 def plan(
     offer: Description, mapping: Sequence[TrackMapping], tracks: Sequence[TrackSchema]
 ) -> tuple[dict[str, Use], dict[str, str]]:
-    """What to do with each section, and which track it is, by mid; unknown names and wrong kinds stay inactive."""
+    """Return the use and the track of each section, by mid; unknown names and wrong kinds stay inactive."""
     declared = {track.name: track for track in tracks}
     uses: dict[str, Use] = {}
     names: dict[str, str] = {}
@@ -41,7 +41,7 @@ def plan(
 
 
 def _by_order(offer: Description, tracks: Sequence[TrackSchema]) -> list[tuple[str, str]]:
-    """Without a mapping: sections and tracks of one kind and direction, in order (protocol 4.3)."""
+    """Pair sections with tracks of the same kind and direction, in order: the offer has no mapping."""
     free = list(tracks)
     pairs: list[tuple[str, str]] = []
     for section in offer.media:

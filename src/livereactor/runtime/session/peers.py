@@ -1,6 +1,6 @@
-"""Peers behind Connections: offers become answers, candidates find their Peer, tracks find outputs and inputs.
+"""Peers of the Connections: negotiates answers to offers, adds candidates, connects tracks to outputs and inputs.
 
-Loop only, but for input callbacks, which run on threads of the engine and only hand over.
+Loop only, except for input callbacks, which run on threads of the engine and only hand over.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ from livereactor.runtime.session.offer_plan import check_codecs, plan
 
 log = structlog.get_logger("livereactor.peers")
 
-STATS_WAIT: Final = 1.0  # seconds; a scrape must not hang on a Peer that is going
+STATS_WAIT: Final = 1.0  # seconds; a scrape must not wait for a Peer that is closing
 CLOSE_WAIT: Final = 1.0  # seconds
 
 _UFRAG: Final = re.compile(r" ufrag (\S+)")
 
 
 class PeersHost(Protocol):
-    """The Session as the Peers see it."""
+    """The session service, as Peers see it."""
 
     def dispatch(self, event: MembershipEvent) -> None: ...
     def add_channel(self, connection: int, channel: Channel) -> None: ...
@@ -62,20 +62,20 @@ class PeersHost(Protocol):
 
 @dataclass(slots=True, eq=False)
 class _Negotiation:
-    """One offer on its way to a Peer that lives; a later offer of the same Connection has one of its own."""
+    """One offer and its Peer; a later offer of the same Connection gets another."""
 
     connection: int
     answer: asyncio.Future[str]
     ufrag: str
     names: Mapping[str, str]  # track by mid
-    early: int  # candidates that were there before the offer
+    early: int  # number of candidates that came before the offer
     began: float = field(default_factory=time.monotonic)
     added: int = 0  # candidates handed to the Peer
     peer: Peer | None = None
     ready: bool = False  # candidates may be added
     task: asyncio.Task[None] | None = None
     inputs: list[InputTrack] = field(default_factory=list["InputTrack"])
-    probing: bool = False  # it cannot ask for a slot: its first media does (protocol 5.9)
+    probing: bool = False  # the client cannot ask to publish: its first media does
     over: bool = False
 
 
@@ -92,7 +92,7 @@ class Peers:
     Attributes:
         config: how Peers of this Session gather.
         tracks: the model's tracks.
-        log: of the Session, for what a client can cause at will.
+        log: of the Session; for lines that a client can cause at will.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class Peers:
         self.tracks: tuple[TrackSchema, ...] = ()
         self.log = SparseLog(log)
         self._live: dict[int, _Negotiation] = {}
-        self._failed: dict[int, LivereactorError] = {}  # offers that were not answered, and why
+        self._failed: dict[int, LivereactorError] = {}  # why offers were not answered
         self._early: dict[int, list[Candidate]] = {}  # of offers that have not come yet
         self._early_since: dict[int, float] = {}
         self._closing: set[asyncio.Task[None]] = set()
@@ -144,15 +144,15 @@ class Peers:
         record.task = asyncio.create_task(self._answer(record, offer.sdp_offer, uses), name=f"offer {connection}")
 
     def gather_with(self, servers: Sequence[IceServer]) -> None:
-        """Use these STUN and TURN servers for the Session that opens, not the usual ones."""
+        """Use these STUN and TURN servers for the running Session, not the usual ones."""
         self.config = replace(self._usual, ice_servers=tuple(servers))
 
     def knows(self, connection: int) -> bool:
-        """An offer was made on this Connection, and it lives or could not be answered."""
+        """Return whether this Connection has an offer that was accepted, or could not be answered."""
         return connection in self._live or connection in self._failed
 
     async def answer(self, connection: int) -> str | None:
-        """The answer, held for a while; None while it is not there. Repeatable.
+        """Wait for the answer for a while; None where there is none yet. Repeatable.
 
         Raises:
             NotFoundError: no offer was made on this Connection.
@@ -167,7 +167,7 @@ class Peers:
         return record.answer.result() if done else None
 
     async def candidates(self, connection: int, candidates: Sequence[Candidate]) -> None:
-        """Hand candidates to the Peer whose offer they belong to, or keep them for an offer still to come.
+        """Hand candidates to the Peer whose offer they belong to, or keep them for the next offer.
 
         Raises:
             LimitError: more than any client has.
@@ -183,7 +183,7 @@ class Peers:
                 self._keep(connection, candidate)
 
     def probe(self, connection: int) -> None:
-        """Take media of this Connection for its claim of a free input."""
+        """Count media of this Connection as its request to publish a free input."""
         if (record := self._live.get(connection)) is not None:
             record.probing = True
 
@@ -211,7 +211,7 @@ class Peers:
         closing.add_done_callback(self._closing.discard)
 
     async def stats(self) -> list[PeerStats]:
-        """A sample of every Peer that answers within a second."""
+        """Return a sample of every Peer that answers within a second."""
         samples = [asyncio.ensure_future(each.peer.stats()) for each in self._live.values() if each.peer and each.ready]
         if not samples:
             return []
@@ -229,7 +229,7 @@ class Peers:
             await asyncio.wait(self._closing, timeout=CLOSE_WAIT)
 
     def forget_session(self) -> None:
-        """The Session ended: no offer comes for what was kept."""
+        """Drop what was kept for the Session: it has ended."""
         self._early.clear()
         self._early_since.clear()
         self._failed.clear()
@@ -245,7 +245,7 @@ class Peers:
         except LivereactorError as error:
             self._fail(record, error)
             return
-        except Exception as error:  # an engine's own bug must not leave the client waiting
+        except Exception as error:  # a bug of the engine must not leave the client waiting
             log.exception("negotiation failed", connection=record.connection)
             self._fail(record, LivereactorError(f"the engine failed ({type(error).__name__}); try again"))
             return
@@ -260,11 +260,11 @@ class Peers:
         await self._feed_early(record)
 
     def _fail(self, record: _Negotiation, error: LivereactorError) -> None:
-        """Remember why, for whoever asks for the answer, and give the Connection's place back."""
+        """Keep the error for the client that fetches the answer, and drop the Connection."""
         if record.over:
             return
         self.log.warning("offer not answered", connection=record.connection, code=error.code, reason=error.message)
-        # Whatever it was, the offer had been taken: 500 with the reason (protocol 1.10), never "your request is wrong".
+        # The offer had been accepted (202), so every failure is 500 with a reason, and not "your request is wrong".
         failure = LivereactorError(f"the offer could not be answered: {error.message}", code=error.code)
         if not record.answer.done():
             record.answer.set_exception(failure)
@@ -274,7 +274,8 @@ class Peers:
         self._dispatch(record, TransportLost(record.connection, "its offer could not be answered"))
 
     async def _feed_early(self, record: _Negotiation) -> None:
-        """What came before the offer and is not its own is stale; what came since may be a next offer's."""
+        """Add the candidates that came early. Those of another offer are stale if they came before this one; those that
+        came since may belong to the next."""
         early = self._early.pop(record.connection, [])
         later = [each for each in early[record.early :] if not _belongs(each, record.ufrag)]
         if later:
@@ -292,7 +293,7 @@ class Peers:
         try:
             if record.peer is not None and not record.over:
                 await record.peer.add_candidate(candidate)
-        except LivereactorError as error:  # one it cannot read; the others may do
+        except LivereactorError as error:  # this one cannot be read; others may
             log.debug("candidate refused", connection=record.connection, reason=error.message)
 
     def _keep(self, connection: int, candidate: Candidate) -> None:
@@ -308,11 +309,11 @@ class Peers:
         kept.append(candidate)
 
     def _drop_stale(self) -> None:
-        """What has waited as long as an offer may live waits for none: its place goes to others."""
+        """Drop candidates that have waited as long as an offer may live, so that others can be kept."""
         oldest = self._clock() - self._limits.offer_to_live
         for connection in [each for each, since in self._early_since.items() if since <= oldest]:
             record = self._live.get(connection)
-            if record is None or record.ready:  # otherwise its offer is being answered and takes them
+            if record is None or record.ready:  # otherwise its offer is being answered and gets them
                 self._early.pop(connection, None)
                 self._early_since.pop(connection)
 
@@ -338,7 +339,7 @@ class Peers:
     def _dispatch(self, record: _Negotiation, event: MembershipEvent) -> None:
         try:
             self._host.dispatch(event)
-        except LivereactorError as error:  # the machine refuses what comes after the end
+        except LivereactorError as error:  # the machine refuses events after the end of the Session
             log.debug("event refused", connection=record.connection, reason=error.message)
 
     def _add_input(self, record: _Negotiation, mid: str, track: InputTrack) -> None:
@@ -352,9 +353,9 @@ class Peers:
             track.on_sound(hand_over)
 
     def _gate(self, record: _Negotiation, name: str) -> Callable[[Frame | Sound], None]:
-        """Media of whoever does not publish the track never reaches the model (protocol 5.9)."""
+        """Return a callback that passes media of the track's publisher to the model, and drops other media."""
         loop, publishers, connection = asyncio.get_running_loop(), self._publishers, record.connection
-        claiming = threading.Event()  # one claim at a time: a camera sends thirty reasons a second
+        claiming = threading.Event()  # one request at a time: a camera sends thirty frames a second
 
         def claim() -> None:
             if not record.over:
@@ -378,7 +379,7 @@ def _belongs(candidate: Candidate, ufrag: str) -> bool:
 
 
 def _retrieve(answer: asyncio.Future[str]) -> None:
-    """A client that never fetches its answer leaves no warning behind."""
+    """Retrieve the exception: a client that never fetches its answer must not cause a warning."""
     if not answer.cancelled():
         answer.exception()
 

@@ -1,4 +1,4 @@
-"""The Session that runs: the state that belongs to one Session and is dropped with it."""
+"""The running Session: the state that belongs to one Session and is dropped with it."""
 
 from __future__ import annotations
 

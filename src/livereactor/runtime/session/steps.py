@@ -1,4 +1,4 @@
-"""Stepped Sessions over the wire: a request becomes calls and media, checked whole; a result becomes frames. Pure."""
+"""Steps on the wire: a request becomes calls and media, checked as a whole; a result becomes frames. Pure."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ MAX_SIDE: Final = 8192  # pixels; a frame is bounded by the message as well
 
 
 class StepRefusedError(PeerError):
-    """The request is wrong and nothing was applied.
+    """A request is wrong, and nothing of it was applied.
 
     Attributes:
-        entry: what is at fault, such as `state.prompt`, `commands[2]` or `media_input[0]`.
+        entry: the part at fault, such as `state.prompt`, `commands[2]` or `media_input[0]`.
     """
 
     def __init__(self, entry: str, message: str, code: str) -> None:
@@ -33,7 +33,7 @@ class StepRefusedError(PeerError):
 
 @dataclass(frozen=True, slots=True)
 class CheckedCalls:
-    """Calls that fit the schema; `uploads` are the files they wait for."""
+    """Calls that fit the schema; `uploads` are the files that they wait for."""
 
     state: Sequence[tuple[str, Call]]
     commands: Sequence[tuple[str, Call]]
@@ -52,7 +52,7 @@ class CheckedCalls:
 
 
 def checked_calls(schema: ModelSchema, state: Mapping[str, Any], commands: Sequence[m.Command]) -> CheckedCalls:
-    """State as `set_<key>` in ascending order, then commands in theirs.
+    """Return the calls of a request: its state as `set_<key>` by ascending key, then its commands in order.
 
     Raises:
         StepRefusedError: one of them breaks the schema.
@@ -94,13 +94,13 @@ def starting_calls(schema: ModelSchema, starting: StartingInput | None) -> tuple
 
 
 def step_media(media: Sequence[m.TrackFrames], inputs: Mapping[str, str]) -> dict[str, Sequence[Frame | Sound]]:
-    """Frames for input tracks.
+    """Return Frames and Sounds for input tracks.
 
     Args:
-        inputs: kind by name of the model's input tracks.
+        inputs: the kinds of the model's input tracks, by name.
 
     Raises:
-        StepRefusedError: no such track, or a frame that is none.
+        StepRefusedError: no such track, or not a frame of its kind.
     """
     given: dict[str, Sequence[Frame | Sound]] = {}
     for index, track in enumerate(media):
@@ -120,21 +120,21 @@ def step_input(calls: CheckedCalls, media: Mapping[str, Sequence[Frame | Sound]]
 
 
 def refused(request_id: str | None, error: LivereactorError) -> m.StepResult:
-    """The result of a step that did not run."""
+    """Return the result of a step that did not run."""
     entry = error.entry if isinstance(error, StepRefusedError) else None
     failure = failure_of(error)
     return m.StepResult(request_id, 0, failure=failure, error=error.message, code=error.code, entry=entry)
 
 
 def failure_of(error: LivereactorError, other: m.StepFailure = m.StepFailure.REFUSED) -> m.StepFailure:
-    """Which failure an error is on the wire; `other` for one that tells neither of an end nor of waiting."""
+    """Return the failure that an error is on the wire; `other` where no code of its own fits."""
     if error.code == "session_ended":
         return m.StepFailure.SESSION_ENDED
     return m.StepFailure.NOT_READY if isinstance(error, UnavailableError) else other
 
 
 def step_result(request_id: str | None, output: StepOutput, tracks: Sequence[OutputDeclaration]) -> m.StepResult:
-    """What one step gave: an entry per output track, in the order of their declaration."""
+    """Return the result of one step: an entry per output track, in the order of their declaration."""
     if output.command_code is not None:
         return m.StepResult(
             request_id,
@@ -151,7 +151,7 @@ def step_result(request_id: str | None, output: StepOutput, tracks: Sequence[Out
 
 
 def too_large(request_id: str | None, step: int, error: LivereactorError) -> m.StepResult:
-    """The step ran, its frames do not fit the channel."""
+    """Return the result of a step that ran, and whose frames do not fit the channel."""
     return m.StepResult(request_id, step, failure=m.StepFailure.RESULT_TOO_LARGE, error=error.message)
 
 
