@@ -1,4 +1,4 @@
-"""The states of a runtime's one Session, what happens to it, and its deadlines. Pure.
+"""The lifecycle of a runtime's one Session: its states, its events and its deadlines. Pure.
 
 The table of the states is in `membership.py`.
 """
@@ -13,18 +13,18 @@ from typing import Any, Final
 from livereactor.base.limits import Limits
 from livereactor.runtime.interfaces import Call
 
-NOTICE_TIME: Final = 0.08  # seconds a parting notice gets to leave; the protocol asks for at least 0.05 (10.2)
+NOTICE_TIME: Final = 0.08  # seconds that the notice of an end gets to leave; the protocol asks for 0.05
 
 
 class SessionState(Enum):
-    """Spelled as in the descriptor (protocol 3.2)."""
+    """The states, spelled as in the session descriptor."""
 
     CREATED = "created"  # the model loads
     READY = "ready"  # no Session
     WAITING = "waiting"  # a Session no client has reached yet
     STREAMING = "streaming"  # at least one Connection
     ORPHANED = "orphaned"  # had one, has none
-    CLOSING = "closing"  # clients are told, peers closed, the model tidies up
+    CLOSING = "closing"  # clients are told, Peers and the model closed
     TERMINATED = "terminated"  # final: the process has to be replaced
 
 
@@ -33,19 +33,19 @@ OPEN: Final = frozenset({SessionState.WAITING, SessionState.STREAMING, SessionSt
 
 @dataclass(frozen=True, slots=True)
 class ModelLoaded:
-    """`load` and `warmup` are done."""
+    """The model has loaded: `load` and `warmup` are done."""
 
 
 @dataclass(frozen=True, slots=True)
 class SessionRequested:
-    """Somebody starts a Session.
+    """A Session is to start.
 
     Attributes:
         max_duration: seconds, never more than the runtime's own; None or 0 = that.
         reconnection_window, unclaimed_window: seconds, never more than the runtime's own; None = that.
         starting: (entry, call) to run after `open`, before any step.
-        steps: how many the Session makes; None = any number.
-        account: whose it is; empty where there are no accounts.
+        steps: the number of steps that the Session makes; None = any number.
+        account: of the owner; empty where the server has no accounts.
     """
 
     id: str
@@ -61,7 +61,7 @@ class SessionRequested:
 
 @dataclass(frozen=True, slots=True)
 class EndRequested:
-    """The Session has to end. `notice` False: nobody is there to be told."""
+    """The Session has to end. `notice` False: no client has to be told."""
 
     reason: str
     notice: bool = True
@@ -70,7 +70,7 @@ class EndRequested:
 
 @dataclass(frozen=True, slots=True)
 class ModelClosed:
-    """The model has tidied up after a Session."""
+    """The model has closed the Session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class ModelBroken:
 
 
 class Due(Enum):
-    """What a passed deadline of the Session asks for."""
+    """The actions that passed deadlines of the Session ask for."""
 
     WARN = "warn"  # `Limits.time_warning` seconds are left
     PART = "part"  # the notice has had its time: close the peers and the model thread
@@ -91,7 +91,7 @@ class Due(Enum):
 
 
 class SessionTimers:
-    """The deadlines of the one Session; `idle_timeout` 0 = a Session without Commands may live on.
+    """The deadlines of the one Session; `idle_timeout` 0 = a Session may live without Commands.
 
     Attributes:
         expires: when `max_duration` ends the Session (monotonic); None = never, or no Session.
@@ -108,7 +108,7 @@ class SessionTimers:
 
     @property
     def is_notice_leaving(self) -> bool:
-        """True from the end of a Session until its clients have had time to hear of it."""
+        """Whether the Session has ended and the notice still has time to reach its clients."""
         return self._part_at is not None
 
     def begin(self, session: SessionRequested, now: float) -> None:
@@ -147,12 +147,12 @@ class SessionTimers:
         self._idle_at = now + self._idle_timeout if self._idle_timeout > 0 else None
 
     def deadline(self) -> float | None:
-        """When `due` has something to say, None = never."""
+        """Return when `due` will return something; None = never."""
         moments = (self._warn_at, self.expires, self._window_ends, self._part_at, self._idle_at)
         return min((moment for moment in moments if moment is not None), default=None)
 
     def due(self, now: float) -> Due | None:
-        """The most pressing deadline that has passed, or None. WARN and PART are said once."""
+        """Return the most pressing action whose deadline has passed, or None; WARN and PART are returned once."""
         if self._part_at is not None:
             return self._part(now)
         if self.expires is not None and now >= self.expires:
@@ -167,7 +167,7 @@ class SessionTimers:
         return None
 
     def wait_on(self, until: float) -> None:
-        """A client is on its way: the window ends no earlier than `until`."""
+        """Let the window end no earlier than `until`: a client is connecting."""
         if self._window_ends is not None:
             self._window_ends = max(self._window_ends, until)
 
@@ -183,7 +183,7 @@ def _within(asked: float | None, limit: float) -> float:
 
 
 def _shorter(asked: float | None, limit: float) -> float:
-    """The client's wish within the operator's limit; 0 = unlimited, which only the operator may say."""
+    """Return the client's value within the operator's limit; 0 = unlimited, which only the operator may set."""
     if not asked:
         return limit
     return min(asked, limit) if limit > 0 else asked

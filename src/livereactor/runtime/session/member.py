@@ -1,4 +1,4 @@
-"""One Connection of a Session: offered, up, live; what it has resumed; when it was last heard. Pure.
+"""A member: one Connection of a Session, its state, the outputs that it receives, and its deadlines. Pure.
 
 `Membership` owns its members, passes them events, and asks each for its deadline.
 """
@@ -13,11 +13,11 @@ from livereactor.base.limits import Limits
 from livereactor.base.machine import Machine, Table
 from livereactor.runtime.interfaces import Role
 
-NO_DATA_CHANNEL: Final = 10.0  # seconds a transport may be up without a `data` channel (behaviour 19.8)
+NO_DATA_CHANNEL: Final = 10.0  # seconds a transport may be up without a `data` channel
 
 
 class MemberState(Enum):
-    """How far a Connection has come."""
+    """The states of a Connection."""
 
     OFFERED = "offered"  # it has an offer; the transport is not up
     UP = "up"  # the transport is up, `data` is not open
@@ -26,7 +26,7 @@ class MemberState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Offered:
-    """An offer, the first or a new one (PUT): whatever transport there was is replaced."""
+    """An offer has come, the first or a new one, which replaces the transport."""
 
     connection: int
     role: Role = "owner"
@@ -35,14 +35,14 @@ class Offered:
 
 @dataclass(frozen=True, slots=True)
 class TransportUp:
-    """ICE and DTLS are through."""
+    """The transport is up: ICE and DTLS have succeeded."""
 
     connection: int
 
 
 @dataclass(frozen=True, slots=True)
 class DataOpened:
-    """The channel `data` can send."""
+    """The channel `data` has opened."""
 
     connection: int
 
@@ -62,11 +62,11 @@ LEGAL: Final[Table[MemberState, MemberEvent]] = Table(
 
 
 class MemberDue(Enum):
-    """What a passed deadline of a member asks for."""
+    """The actions that passed deadlines of a member ask for."""
 
-    NEVER_LIVE = "it was not connected within 30 s of its offer"
-    NO_DATA = "it opened no data channel within 10 s"
-    SILENT = "nothing was heard of it for 20 s"
+    NEVER_LIVE = "the client did not connect within 30 s of its offer"
+    NO_DATA = "the client opened no data channel within 10 s"
+    SILENT = "the client sent nothing for 20 s"
     ASSUME = "a silent client is taken for a listener that speaks v0"
 
 
@@ -129,12 +129,12 @@ class Member(Machine[MemberState, MemberEvent, Never]):
         return []
 
     def deadline(self) -> float:
-        """When `due` has something to say."""
+        """Return when `due` will return something."""
         ends = self._ends()[0]
         return ends if self._assume_at is None else min(ends, self._assume_at)
 
     def due(self, now: float) -> MemberDue | None:
-        """The deadline that has passed, or None; ASSUME is said once."""
+        """Return the action whose deadline has passed, or None; ASSUME is returned once."""
         ends, why = self._ends()
         if now >= ends:
             return why
@@ -144,7 +144,7 @@ class Member(Machine[MemberState, MemberEvent, Never]):
         return None
 
     def lives_until(self) -> float:
-        """The latest moment at which it is live or gone; only of interest before it is live."""
+        """Return the moment at which a Connection that is not live yet is dropped."""
         return self._offered + self._limits.offer_to_live
 
     def _ends(self) -> tuple[float, MemberDue]:
