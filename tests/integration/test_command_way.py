@@ -33,7 +33,6 @@ HELPERS = {
     "protocol/types.py",  # schema's
     "protocol/validation.py",
     "protocol/values.py",
-    "runtime/replay/journal_writer.py",  # writes it to the Session's journal, where one is kept
     "runtime/session/lifecycle.py",  # membership's: starts the idle time anew
     "runtime/authoring/outbox.py",  # holds the model's messages until the reply has gone
 }
