@@ -24,12 +24,12 @@ Question: TypeAlias = m.RequestClip | m.RequestRecording
 
 
 class Ask(Protocol):
-    """Sends a request and waits for its own reply; raises `ReactorError`."""
+    """Sends a request and waits for its reply; raises `ReactorError`."""
 
     def __call__(self, question: Question, timeout: float) -> Awaitable[m.ServerMessage | None]: ...
 
 
-# What servers say (protocol 9.1), and the code that clients know for it.
+# The code and message of each reason that servers give.
 _REASONS: Final = {
     "recorder disabled": ("RECORDER_DISABLED", "recording is off for this model; ask its operator"),
     "recorder disabled or encoder crashed": ("RECORDER_DISABLED", "the recorder stopped; start another session"),
@@ -44,10 +44,10 @@ _NOT_CONNECTED: Final = ("INVALID_STATE", "NOT_READY", "DISCONNECTED", "MESSAGE_
 
 
 async def request_clip(ask: Ask, api: Api, seconds: float) -> Clip:
-    """The last `seconds` of what the Session has streamed; resolves before its last Segment is closed.
+    """Ask for the last `seconds` that the Session has streamed; return before its last Segment is closed.
 
     Args:
-        seconds: above 0; the server shortens what is above its cap (300 s by default) or the Session's length.
+        seconds: above 0; the server shortens a length above its cap (300 s by default) or the Session's own.
 
     Raises:
         RecordingError: `INVALID_DURATION` (nothing was sent), `DISCONNECTED`, `REQUEST_TIMEOUT` after 10 s,
@@ -57,7 +57,7 @@ async def request_clip(ask: Ask, api: Api, seconds: float) -> Clip:
 
 
 async def request_recording(ask: Ask, api: Api) -> Clip:
-    """All that the Session has streamed until now; its `start_marker` is 0. Raises as `request_clip`."""
+    """Ask for everything that the Session has streamed; `start_marker` is 0. Raises like `request_clip`."""
     return await _requested(ask, api, m.RequestRecording(), "request_recording")
 
 
@@ -81,7 +81,7 @@ async def download(
 
 
 def _length(seconds: object) -> float:
-    # bool is a number to Python, and no length to anybody else.
+    # To Python a bool is a number; it is not a length.
     if isinstance(seconds, numbers.Real) and seconds is not True:
         with suppress(OverflowError):
             length = float(seconds)
@@ -117,7 +117,7 @@ def _recording_error(code: str, text: str, operation: str) -> RecordingError:
 
 
 def _as_recording(error: ReactorError, operation: str) -> RecordingError:
-    """Whoever catches `RecordingError` catches every reason for having no Clip."""
+    """Return an error as a `RecordingError`, so that catching that catches every reason for having no Clip."""
     if isinstance(error, RecordingError):
         error.operation = operation
         return error
@@ -136,7 +136,7 @@ def _as_recording(error: ReactorError, operation: str) -> RecordingError:
 
 
 def _clip(api: Api, ready: m.ClipReady, operation: str) -> Clip:
-    # A runtime may know itself by a name that leads nowhere from here (`localhost` in a container).
+    # A runtime may give an address that is not reachable from here (`localhost` in a container).
     url = moved_to(api.url, ready.playlist_url) if api.local else under(api.url, ready.playlist_url)
     try:
         base_url(url)

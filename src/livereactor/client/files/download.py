@@ -1,7 +1,7 @@
-"""Fetching a Clip: its playlist once it is there, its parts, and one ordinary MP4 out of them.
+"""Downloads of Clips: the playlist once it is ready, the parts, and one ordinary MP4 made of them.
 
-Parts go to a scratch folder beside the file that is wanted, which appears when it is whole. Whatever happens, nothing
-else is left.
+Parts go to a scratch folder beside the wanted file, which appears when it is complete. Whatever happens, nothing else
+is left behind.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from livereactor.client.options import names_options
 from livereactor.client.types import Clip
 from livereactor.protocol.playlists import PLAYLIST_BYTES, Playlist, read_playlist
 
-READY_TIMEOUT: Final = 60.0  # seconds past the predicted moment, where no live Session tells when to give up
-AHEAD: Final = 4  # parts fetched at once: on a long way each would cost a round trip
+READY_TIMEOUT: Final = 60.0  # seconds past the predicted moment, unless a live Session tells when to give up
+AHEAD: Final = 4  # parts fetched at once: on a slow path each costs a round trip
 CANCEL_POLL: Final = 0.1  # seconds
 LAST_WRITE: Final = 0.5  # seconds
 
@@ -142,7 +142,7 @@ async def _fetch(source: ClipSource, path: Path | None, on_progress: Progress | 
 
 
 class _Scratch:
-    """The files of a download under way, in a folder beside the wanted one: to rename one is then all or nothing."""
+    """The files of a download under way, in a folder beside the wanted file, so that one rename completes it."""
 
     def __init__(self, path: Path | None) -> None:
         if path is not None and path.is_dir():
@@ -153,13 +153,13 @@ class _Scratch:
         self.parts: BinaryIO = self.joined.open("wb")
 
     def deliver(self, raw: bool) -> Path | bytes:
-        """The film at its place, or its bytes."""
+        """Move the film to its place, or return its bytes."""
         self.parts.close()
         film = self.joined if raw else self.flat
         return film.read_bytes() if self._path is None else film.replace(self._path)
 
     def remove(self) -> None:
-        """Leave nothing."""
+        """Remove the scratch files."""
         self.parts.close()
         self._folder.cleanup()
 
@@ -181,7 +181,7 @@ async def _until_cancelled(work: Awaitable[Path | bytes], cancel: Cancel) -> Pat
 
 
 async def _join(source: ClipSource, playlist: Playlist, file: BinaryIO, on_progress: Progress | None) -> None:
-    """All parts into `file`, one after the other; the next few are on their way meanwhile."""
+    """Write all parts to `file`, one after the other, while the next few are being fetched."""
     total = len(playlist.parts)
     named = [(playlist.init, "the clip's init segment")]
     named += [(part.url, f"segment {number} of {total}") for number, part in enumerate(playlist.parts, 1)]
@@ -215,26 +215,28 @@ async def _flatten(scratch: _Scratch) -> None:
     scratch.parts.flush()
     stop = threading.Event()
     work = asyncio.ensure_future(asyncio.to_thread(flatten, scratch.joined, scratch.flat, stopped=stop.is_set))
-    work.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody hears it once this is cancelled
+    work.add_done_callback(
+        lambda done: done.cancelled() or done.exception()
+    )  # its error is not awaited once this is cancelled
     try:
         await asyncio.shield(work)
     except FlattenError as error:
         raise error_of("DOWNLOAD_UNSUPPORTED", error.message) from error
     except asyncio.CancelledError:
-        # The thread writes into the scratch folder, which goes next. The index of an hour of film takes it seconds to
-        # put first; without the folder it cannot, and ends.
+        # The thread writes into the scratch folder, which is removed next. Moving the index of an hour of film to the
+        # front takes seconds; without the folder the thread fails, and ends.
         stop.set()
         await asyncio.wait({work}, timeout=LAST_WRITE)
         raise
 
 
-POLLS: Final = (0.2, 2.0)  # seconds between two looks at a playlist that is not there: at least, at most
+POLLS: Final = (0.2, 2.0)  # seconds between two polls of a playlist that is not ready: at least, at most
 PLAYLIST_TIMEOUT: Final = 30.0  # seconds
 _KINDS: Final = (b"ftyp", b"moov", b"moof", b"styp", b"sidx", b"emsg", b"prft", b"free")
 
 
 class Get(Protocol):
-    """Reads an address, of whatever status it answers; a token is shown to its own origin and to no other."""
+    """Fetches an address, whatever the status; the token is sent to its own origin only."""
 
     async def __call__(
         self, url: str, /, *, limit: int, timeout: float | None, into: BinaryIO | None
@@ -243,12 +245,12 @@ class Get(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ClipSource:
-    """Where a Clip is fetched from.
+    """The source of a Clip.
 
     Attributes:
-        get: reads the playlist and the parts.
-        url: of the playlist.
-        is_over: no use in waiting for the playlist any more.
+        get: fetches the playlist and the parts.
+        url: the address of the playlist.
+        is_over: returns True once waiting for the playlist is of no use.
     """
 
     get: Get
@@ -257,7 +259,7 @@ class ClipSource:
 
 
 async def playlist_of(source: ClipSource) -> Playlist:
-    """The playlist, once it is there."""
+    """Return the playlist, once it is ready."""
     while True:
         last = source.is_over()
         answer = await _asked(source, source.url, "PLAYLIST_FETCH_FAILED", "the clip's playlist")
@@ -279,7 +281,7 @@ async def playlist_of(source: ClipSource) -> Playlist:
 
 
 async def part_of(source: ClipSource, url: str, what: str) -> BinaryIO:
-    """One part, in memory or on disk; the caller closes it."""
+    """Return one part, in memory or on disk; the caller closes it."""
     part = cast("BinaryIO", tempfile.SpooledTemporaryFile(max_size=MIB))  # noqa: SIM115  (it is returned)
     try:
         answer = await _asked(source, url, "CHUNK_FETCH_FAILED", what, part)
@@ -288,7 +290,7 @@ async def part_of(source: ClipSource, url: str, what: str) -> BinaryIO:
         if not answer.is_ok:
             raise _failed("CHUNK_FETCH_FAILED", what, refusal(answer, "fetching it"))
         part.seek(4)
-        if part.read(4) not in _KINDS:  # the page of a hotel's network, say
+        if part.read(4) not in _KINDS:  # a sign-in page of a hotel's network, say
             raise error_of("CHUNK_FETCH_FAILED", f"{what} is no part of a film", recoverable=False)
     except BaseException:
         part.close()
@@ -302,7 +304,7 @@ def _gone(answer: HttpAnswer) -> ReactorError:
 
 async def _asked(source: ClipSource, url: str, code: str, what: str, into: BinaryIO | None = None) -> HttpAnswer:
     try:
-        timeout = PLAYLIST_TIMEOUT if into is None else None  # a part has as long as bytes move
+        timeout = PLAYLIST_TIMEOUT if into is None else None  # a part may take as long as bytes move
         return await source.get(url, limit=PLAYLIST_BYTES, timeout=timeout, into=into)
     except ReactorError as error:
         raise _failed(code, what, error) from error

@@ -1,4 +1,4 @@
-"""Uploads: a slot from the server, then a file's bytes, streamed from where they are (behaviour 11, protocol 8)."""
+"""Uploads: a place is reserved at the server, then a file's bytes are streamed to it, and resumed after a break."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NAME: Final = "upload"
 MIME_TYPE: Final = "application/octet-stream"
 
 _BY_STATUS: Final = {413: "UPLOAD_TOO_LARGE", 415: "UPLOAD_TYPE_REFUSED"}
-_EXPIRED: Final = (403, 404, 410)  # of an address that is signed, good once, and for minutes
+_EXPIRED: Final = (403, 404, 410)  # of a signed address, which is valid once, and for minutes
 _GENERIC: Final = ("NETWORK_ERROR", "SERVER_ERROR", "REQUEST_TIMEOUT")
 
 
@@ -42,23 +42,23 @@ async def upload_file(
     mime_type: str | None = None,
     on_progress: Progress | None = None,
 ) -> FileRef:
-    """Give a file to a Session. To cancel the task stops it, and the server keeps nothing.
+    """Upload a file to a Session. Cancelling the task stops it, and the server keeps nothing.
 
     Args:
-        say: sends the notice that the file is there.
-        file: a path, bytes, or a file object opened for bytes, which is read from where it stands and stays open.
+        say: sends the notice that the file was uploaded.
+        file: a path, bytes, or a file object opened for bytes, which is read from its position and stays open.
         name: as the model sees it; None = the file's own, or `upload`.
         mime_type: None = guessed from the name.
-        on_progress: called with bytes sent and bytes in all, at last with both the same.
+        on_progress: called with bytes sent and bytes in all; in the last call both are equal.
 
     Returns:
         the handle that Commands of this Session take as an argument.
 
     Raises:
-        TypeError, ValueError: not a source of bytes; an empty one.
+        TypeError, ValueError: not a source of bytes, or an empty one.
         OSError: the file cannot be read (`FileNotFoundError`, …).
         ReactorError: `UPLOAD_TOO_LARGE` and `UPLOAD_TYPE_REFUSED` before a byte is sent; `UPLOAD_EXPIRED`,
-            `UPLOAD_FAILED`, and what the server answers otherwise.
+            `UPLOAD_FAILED`, or the server's answer.
     """
     content = await asyncio.to_thread(open_content, file)
     try:
@@ -77,7 +77,7 @@ async def upload_file(
 async def _write(
     api: Api, session_id: str, content: Content, name: str, mime_type: str, on_progress: Progress | None
 ) -> FileRef:
-    async with Digest(content) as digest:  # the file is read while the server makes room for it
+    async with Digest(content) as digest:  # the file is hashed while the server reserves the upload
         try:
             place = await api.reserve_upload(session_id, name=name, size=content.size, mime_type=mime_type)
         except ReactorError as error:
@@ -88,10 +88,10 @@ async def _write(
         if told is None or not await write_on(api, place.url, stream, told):
             await _write_at_once(api, place.url, stream, mime_type)
     except ReactorError as error:
-        if stream.failure is not None:  # to the HTTP library a file that cannot be read is a broken network
+        if stream.failure is not None:  # the HTTP library takes a file that cannot be read for a broken network
             raise stream.failure from None
         if error.status in _EXPIRED:
-            text = f"the address to write {name!r} to is no longer good; upload it again"
+            text = f"the address to write {name!r} to has expired; upload it again"
             raise error_of("UPLOAD_EXPIRED", text, reason=error.reason, status=error.status) from error
         text = f"upload stopped at {_mib(stream.sent)} of {_mib(content.size)} MiB: {error.message}"
         raise _as_upload(error, text, otherwise="UPLOAD_FAILED") from error
@@ -100,7 +100,7 @@ async def _write(
 
 
 async def _write_at_once(api: Api, url: str, stream: Stream, mime_type: str) -> None:
-    """As official servers take it: what breaks off is lost."""
+    """Send a file in one request, as official servers take it; a broken transfer is lost."""
     headers = {"Content-Type": mime_type, "Content-Length": str(stream.size)}
     answer = await api.at_address("PUT", url, headers=headers, content=stream.chunks())
     if not answer.is_ok:
@@ -108,7 +108,7 @@ async def _write_at_once(api: Api, url: str, stream: Stream, mime_type: str) -> 
 
 
 def _as_upload(error: ReactorError, text: str, *, otherwise: str | None = None) -> ReactorError:
-    """The error of an Upload that `error` is; itself where its code says what to do."""
+    """Return an error as the error of an Upload, or itself if its code says what to do."""
     code = _BY_STATUS.get(error.status or 0) or ("UPLOAD_FAILED" if error.code in _GENERIC else otherwise)
     if code is None or isinstance(error, UploadError):
         return error
@@ -127,19 +127,19 @@ def _mib(size: int) -> str:
     return f"{size / MIB:.3g}"
 
 
-READ: Final = MIB  # a thread reads so much at a time
-# Handed to the network at a time: little where it is slow, as each piece has to leave within its patience; much where
-# it is quick, as each has its price (5 MiB over loopback: 14 ms of CPU in the smallest pieces, 10 in the largest).
+READ: Final = MIB  # bytes that a thread reads at a time
+# Bytes handed to the network at a time: few if it is slow, as each piece must leave before a timeout; many if it is
+# quick, as each piece has a cost (5 MiB over loopback: 14 ms of CPU in the smallest pieces, 10 in the largest).
 SMALLEST, LARGEST, QUICK = 64 * KIB, 512 * KIB, 0.05  # bytes, bytes, seconds
 
 Source: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
 Progress: TypeAlias = Callable[[int, int], object]
-"""Called on the loop with the bytes sent so far and all there are."""
+"""Called on the loop with the bytes sent so far and the bytes in all."""
 
 
 @dataclass(slots=True)
 class Content:
-    """Bytes to be read, from `start` of a file on; `close` is for what we opened."""
+    """Bytes of a file, from `start` on; `close` closes a file that was opened here."""
 
     name: str
     size: int
@@ -153,11 +153,11 @@ class Content:
 
 
 class Stream:
-    """A content on its way: read in a thread, handed over piece by piece, `sent` bytes so far.
+    """A content being sent: read in a thread, handed over piece by piece, `sent` bytes so far.
 
     Attributes:
-        failure: what the file, or the program's `on_progress`, raised.
-        moved_at: when a piece was last taken by the network, monotonic seconds.
+        failure: the error that the file, or the program's `on_progress`, raised.
+        moved_at: when the network last took a piece, monotonic seconds.
     """
 
     def __init__(self, content: Content, on_progress: Progress | None) -> None:
@@ -168,11 +168,11 @@ class Stream:
 
     @property
     def size(self) -> int:
-        """Bytes of the content."""
+        """The size of the content, bytes."""
         return self._content.size
 
     async def chunks(self, start: int = 0) -> AsyncIterator[bytes]:
-        """Exactly as many bytes as were announced, less the first `start`."""
+        """Yield exactly the announced number of bytes, without the first `start`."""
         with self._noting():
             await asyncio.to_thread(self._content.file.seek, self._content.start + start)
         total, size, self.sent = self._content.size, SMALLEST, start
@@ -187,11 +187,11 @@ class Stream:
                 size = min(size * 2, LARGEST) if is_quick else max(size // 2, SMALLEST)
                 begin += len(piece)
                 self.sent += len(piece)
-                if self.sent < total:  # the last is told once the server has it
+                if self.sent < total:  # the last piece is reported once the server has it
                     self.tell(self.sent)
 
     def tell(self, sent: int) -> None:
-        """Say how far it is, unless it has been further: what is sent again is not told again."""
+        """Report progress, but not again for bytes that are sent again."""
         if self._on_progress is not None and sent > self._told:
             self._told = sent
             with self._noting():
@@ -216,7 +216,7 @@ class Stream:
 
 
 class Digest:
-    """SHA-256 of a content, taken while something else is waited for; nobody else may read the file meanwhile."""
+    """The SHA-256 of a content, computed during another wait; nothing else may read the file meanwhile."""
 
     def __init__(self, content: Content) -> None:
         self._content, self._is_wanted = content, True
@@ -227,10 +227,10 @@ class Digest:
 
     async def __aexit__(self, *_: object) -> None:
         self._is_wanted = False
-        await asyncio.wait([self._taking])  # what it raised, who reads the file next meets again
+        await asyncio.wait([self._taking])  # an error of the file recurs when it is read next
 
     async def text(self) -> str:
-        """As RFC 9530 writes it; raises what reading the file raised."""
+        """Return the digest in the form of RFC 9530; raise the error that reading the file raised."""
         return f"sha-256=:{base64.b64encode(await self._taking).decode()}:"
 
     def _take(self) -> bytes:
@@ -260,7 +260,7 @@ def open_content(file: Source) -> Content:
 
 
 def _measured(file: BinaryIO, name: str, *, is_ours: bool) -> Content:
-    """How much there is to read; what cannot be measured, such as a pipe, is read to a file first."""
+    """Return a file and its size; one without a known size, such as a pipe, is first copied to a temporary file."""
     with suppress(OSError, AttributeError):  # io.UnsupportedOperation is an OSError
         here = file.tell()
         size = file.seek(0, io.SEEK_END) - here
@@ -275,30 +275,30 @@ def _measured(file: BinaryIO, name: str, *, is_ours: bool) -> Content:
     return Content(name, size, copy, is_ours=True)
 
 
-PAUSES: Final = (0.1, 0.3, 1.0, 2.0, 4.0, 8.0)  # seconds before the next try, while no more bytes land
-LONGEST: Final = 8.0  # seconds; whatever the server says
-# Seconds of all tries together in which no byte moved, while no more of them land. An object store that starts anew is
-# there again in less, and one silent try (`http.SILENCE`) leaves time for a second.
+PAUSES: Final = (0.1, 0.3, 1.0, 2.0, 4.0, 8.0)  # seconds before the next try, while no more bytes arrive
+LONGEST: Final = 8.0  # seconds; a longer wait of the server is cut to this
+# Seconds without a moving byte, over all tries, while no more bytes arrive. A restarting object store is back sooner,
+# and one silent try (`http.client.SILENCE`) leaves time for a second.
 STALLED: Final = 40.0
 TO_GIVE_UP: Final = 0.5  # seconds to tell the server that nothing more comes
 _WHAT: Final = "writing the file"
 _PASSING: Final = ("NETWORK_ERROR", "REQUEST_TIMEOUT")
-_PASSING_STATUS: Final = (408, 409, 429)  # 409: at another offset than we thought, or an old request still writes
-_UNTAKEN: Final = (405, 501)  # of what stands in front of the server and lets no PATCH through
+_PASSING_STATUS: Final = (408, 409, 429)  # 409: at another offset than expected, or an old request still writes
+_UNTAKEN: Final = (405, 501)  # of a proxy in front of the server that passes no PATCH
 
 
 async def write_on(api: Api, url: str, stream: Stream, digest: str) -> bool:
-    """Send a whole file, going on from what landed as often as more of it lands.
+    """Send a whole file, and resume it after each break as long as more bytes arrive.
 
     Args:
-        digest: of the whole file, as RFC 9530 writes it; the server takes no other file.
+        digest: of the whole file, in the form of RFC 9530; the server takes no other file.
 
     Returns:
-        False where PATCH is not let through and nothing was sent.
+        False if PATCH does not get through and nothing was sent.
 
     Raises:
-        ReactorError: refused, or broken off too often; and whatever reading the file raises. Where it is not the
-            server who gives up, it is told to keep nothing.
+        ReactorError: the server refused the file, or the transfer broke too often. Errors of reading the file are
+            raised as they are. Unless the server gave up itself, it is told to keep nothing.
     """
     offset = furthest = tries = 0
     stalled, broke = 0.0, False

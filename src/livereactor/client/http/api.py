@@ -298,7 +298,7 @@ class Api:
             answer = await self._request("POST", "/start_session", body=body, timeout=HELD)
             if answer.is_ok:
                 found = read_descriptor(answer, _STARTING)
-                # Some servers answer a second start with the running session, `streaming` already: another client owns it.
+                # A server may answer a second start with the running session, `streaming`: another client owns it.
                 return Opened(found, is_ours=found.state != "streaming")
             wait = None if (said := retry_after(answer)) is None else max(said, SOONEST)
             if answer.status == 409 and "generation" not in body:

@@ -1,4 +1,4 @@
-"""Cameras, screens, microphones, loudspeakers and media files. Nothing is opened that was not asked for by name.
+"""Cameras, screens, microphones, loudspeakers and media files. Only what the program names is opened.
 
 A camera needs nothing more; `pip install livereactor[audio]` brings microphone and loudspeaker (sounddevice),
 `livereactor[screen]` the screen (mss).
@@ -23,8 +23,8 @@ from livereactor.client.types import Kind
 from livereactor.media.colour import Order, to_planes
 from livereactor.media.frames import Pixels, Samples, Sound
 
-PREROLL: Final = 0.06  # seconds of sound collected before the loudspeaker starts: jitter makes no clicks then
-MAX_DELAY: Final = 0.3  # seconds; what waits longer for the loudspeaker is dropped
+PREROLL: Final = 0.06  # seconds of sound collected before the loudspeaker starts, so that jitter causes no clicks
+MAX_DELAY: Final = 0.3  # seconds; sound that waits longer for the loudspeaker is dropped
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Camera:
 
     Args:
         device: its index, or a path such as `/dev/video0`.
-        width, height: pixels to ask it for; it gives the nearest it has. None = its own.
+        width, height: pixels to ask it for; it gives the nearest that it has. None = its default.
         fps: pictures a second to ask it for.
     """
 
@@ -57,7 +57,7 @@ class Camera:
         ):
             if value is not None:
                 capture.set(name, value)
-        # Some drivers open what is busy or denied, and only fail to give a picture.
+        # Some drivers open a busy or forbidden camera, and only fail to give a picture.
         if not capture.isOpened() or not capture.read()[0]:
             capture.release()
             raise _missing(f"camera {self.device}", "it is missing, busy with another program, or not allowed")
@@ -80,7 +80,7 @@ class _Captured(Iterator[Picture]):
 
 @dataclass(frozen=True, slots=True)
 class Screen:
-    """What this machine's screen shows.
+    """The screen of this machine.
 
     Args:
         monitor: its number from 1; 0 = all of them side by side.
@@ -106,7 +106,7 @@ class Screen:
 
 
 class _Grabbed(Iterator[Picture]):
-    """Opened again where it is read: a connection to X11 belongs to one thread."""
+    """Pictures of the screen. It is opened again where it is read, as a connection to X11 belongs to one thread."""
 
     def __init__(self, module: Any, monitor: int) -> None:
         self._module, self._monitor = module, monitor
@@ -171,7 +171,7 @@ class MediaFile:
     """A film, a sound file, or an address that FFmpeg opens, played once in real time.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        FileNotFoundError: the file does not exist.
     """
 
     path: str | Path
@@ -198,7 +198,7 @@ class MediaFile:
 
 
 class _Decoded(Iterator[object]):
-    """PyAV's pictures, timed; its sound untimed, for that leaves in real time by itself."""
+    """PyAV's pictures, timed, or its sound, untimed, as sound is sent in real time anyway."""
 
     def __init__(self, container: Any, kind: Kind) -> None:
         self._container = container
@@ -221,15 +221,15 @@ class _Decoded(Iterator[object]):
 
 
 class Speaker:
-    """A loudspeaker; it plays what it is called with: `track.on_frame(Speaker())`.
+    """A loudspeaker, used as a handler of Frames: `track.on_frame(Speaker())`.
 
-    Opened at the first sound, whose rate and channels it takes. `close()` lets go of it; so does `with`.
+    It is opened at the first sound, with its rate and channels. `close()` and `with` release it.
 
     Args:
         device: its index or a part of its name; None = the system's choice.
 
     Attributes:
-        dropped: samples that waited too long and were left out.
+        dropped: samples that waited too long and were dropped.
     """
 
     def __init__(self, device: int | str | None = None) -> None:
@@ -240,7 +240,7 @@ class Speaker:
         self._queued = 0
         self._rate = 0
         self._stream: Any = None
-        self._is_playing = False  # enough was collected; ends when nothing is left
+        self._is_playing = False  # True once enough was collected, until nothing is left
         self._closed = False
         self.dropped = 0
 
@@ -265,7 +265,7 @@ class Speaker:
         self.close()
 
     def close(self) -> None:
-        """Let go of the device; what waits is not played. May be called twice."""
+        """Release the device without playing the sound that waits; may be called twice."""
         with self._lock:
             self._closed = True
             stream, self._stream = self._stream, None
@@ -290,7 +290,7 @@ class Speaker:
             raise _missing(f"loudspeaker {self._device or ''}".strip(), str(error)) from error
 
     def _fill(self, out: Samples, *_: object) -> None:
-        """On the device's thread: the next samples, silence where there are none."""
+        """Fill a block with the next samples, or silence; called on the device's thread."""
         out.fill(0)
         with self._lock:
             self._is_playing = self._is_playing or self._queued >= PREROLL * self._rate

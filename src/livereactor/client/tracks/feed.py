@@ -1,6 +1,6 @@
 """An opened source of a published Track, and the thread or task that takes its items.
 
-A source runs on while its connection is away, as a camera does; what comes meanwhile is lost.
+A source runs on while the connection is down, as a camera does; items of that time are lost.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ class Timed:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Opened:
-    """A source that gives items: whatever `push_frame` takes, `Timed` ones, or PyAV's.
+    """An opened source of items: arguments of `push_frame`, `Timed` ones, or PyAV's.
 
     Attributes:
-        items: one iterator; where it has a `close` or `aclose`, that is called at the end.
-        interval: seconds to leave between two items; 0 = it takes its own time.
+        items: one iterator; its `close` or `aclose`, if it has one, is called at the end.
+        interval: seconds between two items; 0 = the source sets the pace.
     """
 
     items: Iterator[object] | AsyncIterator[object]
@@ -44,8 +44,8 @@ class Feed:
     Args:
         track: the Track's name.
         opened: what to take from.
-        take: given each item; returns the seconds of sound that wait to leave.
-        failed: told, on the loop, when the source raised. A source that ends is no failure: its last picture stays.
+        take: called with each item; returns the seconds of sound that wait to be sent.
+        failed: called on the loop when the source raises. A source may end: its last picture stays.
     """
 
     def __init__(
@@ -65,13 +65,13 @@ class Feed:
             self._thread.start()
 
     def stop(self) -> None:
-        """Take nothing any more and let go of the source, soon; may be called twice, on the loop."""
+        """Stop taking items and release the source soon. Call it on the loop; it may be called twice."""
         self._stopping.set()
         if self._task is not None:
             self._task.cancel()
 
     async def stopped(self) -> None:
-        """Wait until the source is released; not for one that hangs."""
+        """Wait until the source is released, but not for one that hangs."""
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_TIMEOUT):
                 await self._ended.wait()
@@ -98,7 +98,7 @@ class Feed:
             self._on_loop(lambda: self._failed(error))
 
     def _on_loop(self, call: Callable[[], object]) -> None:
-        with suppress(RuntimeError):  # the loop is closed: nobody is there to be told
+        with suppress(RuntimeError):  # the loop is closed
             self._loop.call_soon_threadsafe(call)
 
     # --- the task ---
@@ -108,7 +108,7 @@ class Feed:
         try:
             async for item in items:
                 await asyncio.sleep(pace.before(item))
-                # In a thread: what PyAV gives may take some milliseconds to convert, and the loop has others to serve.
+                # In a thread: converting a picture of PyAV may take milliseconds, and must not hold the loop up.
                 await asyncio.sleep(pace.after(await asyncio.to_thread(self._take, _bare(item))))
         except Exception as error:
             self._tell(error)
@@ -120,7 +120,7 @@ class Feed:
 
 
 class _Pace:
-    """How long to wait around each item."""
+    """The waits before and after each item."""
 
     def __init__(self, interval: float) -> None:
         self._interval = interval
@@ -145,4 +145,4 @@ def _bare(item: object) -> object:
 
 
 def _nothing() -> None:
-    """What closes a source that cannot be closed."""
+    """Close a source that needs no closing."""

@@ -1,4 +1,4 @@
-"""An iterator over the Frames of one Track: bounded, and told by any thread. Loads no numpy by itself."""
+"""Iterators over the Frames of one Track: bounded, and fed from any thread. This module does not load numpy."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ PICTURES: Final[Mapping[Policy, int]] = {
 
 
 class Frames(AsyncIterator[Any]):
-    """An async iterator over what one Track receives; made by `Track.frames()`.
+    """An async iterator over the Frames of one Track, made by `Track.frames()`.
 
-    It gives arrays: video uint8 of shape (height, width, 3), RGB; audio int16 of shape (samples, channels). It ends
+    It yields arrays: video uint8 of shape (height, width, 3), RGB; audio int16 of shape (samples, channels). It ends
     when the client is disconnected.
 
     Attributes:
-        dropped: Frames that it lost because they were not taken in time.
-        ended: nothing comes any more.
+        dropped: the number of Frames that were lost because they were not taken in time.
+        ended: True once no more Frames come.
     """
 
     def __init__(self, maxsize: int | None = None, policy: Policy | None = None) -> None:
@@ -50,7 +50,7 @@ class Frames(AsyncIterator[Any]):
         return array_of(await self.next_item())
 
     async def next_item(self) -> Item:
-        """The next one whole, with number, capture time and tag."""
+        """Return the next Frame with its number, capture time and tag."""
         while True:
             with self._lock:
                 if self._items:
@@ -67,7 +67,7 @@ class Frames(AsyncIterator[Any]):
                     self._waiters.remove(waiter)
 
     async def aclose(self) -> None:
-        """Stop, and forget what is there."""
+        """Stop, and drop the Frames that wait."""
         with self._lock:
             self._items.clear()
         self.end()
@@ -92,7 +92,7 @@ class Frames(AsyncIterator[Any]):
 
     def _wake(self) -> None:
         for waiter in self._waiters:
-            with suppress(RuntimeError):  # its loop is closed: nobody waits any more
+            with suppress(RuntimeError):  # its loop is closed, and nothing waits
                 waiter.get_loop().call_soon_threadsafe(_settle, waiter)
         self._waiters.clear()
 
@@ -107,10 +107,10 @@ def _usual(item: Item) -> Policy:
 
 
 def is_picture(item: Item) -> TypeGuard[Frame]:
-    """Whether it is a Frame; told without its class, which numpy would come with."""
+    """Return whether an item is a Frame, without its class, which would load numpy."""
     return hasattr(item, "pixels")
 
 
 def array_of(item: Item) -> Any:
-    """The pixels or samples."""
+    """Return the pixels or samples of an item."""
     return item.pixels if is_picture(item) else cast("Sound", item).samples

@@ -1,4 +1,4 @@
-"""What Tracks and the client ask of each other, and what a Track counts. Data and Protocols only."""
+"""The interface between Tracks and the client, and the counters of a Track. Data and Protocols only."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from livereactor.client.errors import ReactorError
 
 @dataclass(frozen=True, slots=True)
 class Bitrate:
-    """Bounds in bits a second; None = as the size of the picture deserves.
+    """Bounds in bits a second; None = chosen by the size of the picture.
 
     Raises:
-        ValueError: a bound that is not above 0, or they are not in order.
+        ValueError: a bound is not above 0, or they are not in order.
     """
 
     min_bps: int | None = None
@@ -32,18 +32,18 @@ if TYPE_CHECKING:
 
 
 class TrackPort(Protocol):
-    """What Tracks need of the client; all raise `ReactorError`."""
+    """The requests that Tracks make of the client; all raise `ReactorError`."""
 
     async def pause(self, name: str) -> None:
-        """Have the server send this output no more."""
+        """Ask the server to stop sending this output."""
         ...
 
     async def resume(self, name: str) -> None:
-        """Have the server send this output."""
+        """Ask the server to send this output."""
         ...
 
     async def publish(self, name: str) -> None:
-        """Claim this input; `TRACK_PUBLISH_FAILED` where another Connection has it."""
+        """Claim this input; raises `TRACK_PUBLISH_FAILED` if another Connection has it."""
         ...
 
     async def unpublish(self, name: str) -> None:
@@ -51,7 +51,7 @@ class TrackPort(Protocol):
         ...
 
     def report(self, error: ReactorError) -> None:
-        """Tell the program of a failure that nobody awaits: a source that stopped."""
+        """Report a failure that no call waits for, such as a source that stopped."""
         ...
 
 
@@ -60,18 +60,18 @@ class Outputs(Protocol):
 
     @property
     def outputs(self) -> Mapping[str, VideoOutput | AudioOutput]:
-        """What may be sent, by Track name."""
+        """The outputs that may be sent on, by Track name."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class TrackStats:
-    """What became of a Track's Frames; for audio, of its blocks of 10 ms. Sending is counted from `publish` on.
+    """Counters of a Track's Frames; for audio, of its blocks of 10 ms. Sending is counted from `publish` on.
 
     Attributes:
-        received: came from the server.
+        received: arrived from the server.
         delivered: handed to a handler or iterator, counted for each.
-        dropped: receiving: a handler or iterator was too slow for them; sending: a newer one came first.
+        dropped: receiving: a handler or iterator was too slow; sending: a newer one replaced them.
         failed: handlers, encodes and sends that raised.
         pushed, encoded, key_frames: sending: handed in, encoded, and how many of these were key frames.
         sent, refused: sending: taken or dropped by the engine.

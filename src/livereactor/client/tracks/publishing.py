@@ -32,11 +32,11 @@ class Publication:
     Args:
         name, kind: the Track's.
         claim: asks the server for the Track; raises `ReactorError`.
-        output: the engine's, on the connection there is; None where the answer has no place for the Track.
-        failed: told of a source that stopped.
+        output: returns the engine's output on the present connection; None if the answer has no place for the Track.
+        failed: called with the error of a source that stopped.
 
     Attributes:
-        is_claimed: the server has granted it, on the connection there is.
+        is_claimed: True while the server grants the Track, on the present connection.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Publication:
     # --- on the loop ---
 
     async def begin(self, source: object) -> None:
-        """Open the source, where one is given, claim the Track where that has not been done, and send."""
+        """Open the source if one is given, claim the Track if it is not claimed, and send."""
         opened = None if source is None else await _opened(source, self.kind, self.name)
         try:
             await self.renew()
@@ -70,7 +70,7 @@ class Publication:
             self._feed = Feed(self.name, opened, self._take, self._source_failed)
 
     async def renew(self) -> None:
-        """Claim the Track on the connection there is now, and send on it."""
+        """Claim the Track on the present connection, and send on it."""
         if self.is_claimed:
             return
         await self._claim()
@@ -83,33 +83,33 @@ class Publication:
 
     @property
     def has_source(self) -> bool:
-        """Whether it is fed; else the program pushes."""
+        """True if a source feeds the Track; else the program pushes."""
         return self._feed is not None
 
     def interrupt(self) -> None:
-        """The transport is gone; `renew` goes on with another."""
+        """Stop sending, as the transport is gone, until `renew`."""
         self.is_claimed = False
         self._sender.detach()
 
     def stop(self) -> None:
-        """Send nothing any more, and let go of the source soon."""
+        """Stop sending, and release the source soon."""
         self.is_claimed = False
         self._sender.close()
         if self._feed is not None:
             self._feed.stop()
 
     async def end(self) -> None:
-        """As `stop`, and wait until the source is released."""
+        """Stop, and wait until the source is released."""
         self.stop()
         await self._stop_feed()
 
     def key_frame_wanted(self) -> None:
-        """The model cannot go on without a key frame."""
+        """Send a key frame, which the model needs to go on."""
         if isinstance(self._sender, VideoSender):
             self._sender.key_wanted()
 
     def rate_changed(self, bps: int) -> None:
-        """Congestion control allows this much."""
+        """Follow the rate that congestion control allows."""
         if isinstance(self._sender, VideoSender):
             self._sender.rate_changed(bps)
 
@@ -119,7 +119,7 @@ class Publication:
             self._sender.set_bitrate(wanted)
 
     def counters(self) -> dict[str, int]:
-        """Since `publish`."""
+        """Return the counters since `publish`."""
         return dict(self._sender.counters())
 
     # --- any thread ---
@@ -139,13 +139,13 @@ class Publication:
         cast(VideoSender, self._sender).show(picture)
 
     def push_sound(self, samples: object, rate: int, channels: int | None) -> None:
-        """Send sound after what waits."""
+        """Send sound after the sound that waits."""
         cast(AudioSender, self._sender).play(sound_of(samples, where=self.name, rate=rate, channels=channels))
 
     # --- the source ---
 
     def _take(self, item: object) -> float:
-        """Push what the source gave; the seconds of sound that wait."""
+        """Push an item of the source; return the seconds of sound that wait."""
         if isinstance(self._sender, VideoSender):
             self.push_picture(item)
             return 0.0
@@ -174,7 +174,7 @@ async def _opened(value: object, kind: Kind, track: str) -> Opened:
     try:
         return await asyncio.shield(opening)
     except asyncio.CancelledError:
-        # The thread cannot be stopped: what it opens is closed as soon as it has it.
+        # The thread cannot be stopped: its source is closed as soon as it is open.
         opening.add_done_callback(lambda done: None if done.exception() else _let_go(done.result()))
         raise
 
@@ -186,29 +186,29 @@ def _let_go(opened: Opened | None) -> None:
             close()
 
 
-INTERVAL: Final = 1 / 30  # seconds between two pictures of an iterable that is faster
+INTERVAL: Final = 1 / 30  # seconds between two pictures of an iterable
 
 
 @runtime_checkable
 class Source(Protocol):
-    """A device or file by its own class."""
+    """A source of Frames or sound, such as a device or a file."""
 
     def kinds(self) -> tuple[Kind, ...]:
-        """What it can give."""
+        """Return the kinds of media that the source can give."""
         ...
 
     def open(self, kind: Kind) -> Opened:
-        """Open it; blocks. Raises `DeviceError` where it cannot be had."""
+        """Open the source; blocks. Raises `DeviceError` if it is not available."""
         ...
 
 
 def source_of(value: object, kind: Kind, *, track: str) -> Source:
-    """What `value` is as a source of a Track of this kind; nothing is opened yet.
+    """Return a value as a source for a Track of this kind; nothing is opened yet.
 
     Raises:
-        TypeError: it is no source.
-        ValueError: it gives the other kind.
-        FileNotFoundError: a path to nothing.
+        TypeError: the value is not a source.
+        ValueError: the source gives the other kind.
+        FileNotFoundError: no file has this path.
     """
     source = _recognised(value, kind)
     if source is None:
@@ -233,7 +233,7 @@ def _recognised(value: object, kind: Kind) -> Source | None:
     if isinstance(value, AsyncIterable):
         return _Iterating(cast("AsyncIterable[object]", value), kind)
     if kind == "video" and getattr(value, "ndim", 4) != 4:
-        return None  # one picture in an array is pushed; its rows are no frames
+        return None  # an array of one picture is not a source: its rows are not frames
     if isinstance(value, Iterable) and not isinstance(value, bytes | bytearray | memoryview):
         return _Iterating(cast("Iterable[object]", value), kind)
     return None
@@ -241,7 +241,7 @@ def _recognised(value: object, kind: Kind) -> Source | None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Iterating:
-    """Any iterable. A plain one is asked at 30 Hz, an async one takes its own time."""
+    """Any iterable. A plain one is read at 30 Hz, an async one at its own pace."""
 
     items: Iterable[object] | AsyncIterable[object]
     kind: Kind
@@ -257,7 +257,7 @@ class _Iterating:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Receiving:
-    """Any object with an async `recv()`, such as a track of aiortc; it takes its own time."""
+    """Any object with an async `recv()`, such as a track of aiortc; it sets the pace."""
 
     track: Any
     kind: Kind
@@ -273,7 +273,7 @@ class _Receiving:
             try:
                 item = await self.track.recv()
             except Exception as error:
-                if type(error).__name__ == "MediaStreamError":  # how a track of aiortc says that it has ended
+                if type(error).__name__ == "MediaStreamError":  # raised by a track of aiortc at its end
                     return
                 raise
             yield item

@@ -1,7 +1,7 @@
-"""What a program pushes into a Track, as encoders want it.
+"""Conversion of pushed pictures and sound into the form that encoders take.
 
-A picture is converted where it is pushed: that is the one pass over its pixels there is, and the caller's buffer is
-free again when the call returns. 0.2 ms at 640x360, 0.7 ms at 1280x720.
+A picture is converted where it is pushed, in one pass over its pixels, and the caller's buffer is free again when the
+call returns: 0.2 ms at 640x360, 0.7 ms at 1280x720.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ def picture_of(
         captured_us: monotonic microseconds; None = now.
 
     Raises:
-        TypeError: no picture, or of another type of number.
-        ValueError: another shape, sizes that contradict, too long a tag, a negative time.
+        TypeError: the value is not a picture, or has another number type.
+        ValueError: the shape, the sizes, the length of the tag or the time is not valid.
     """
     if isinstance(value, Picture):
         return value
@@ -73,16 +73,16 @@ def picture_of(
 
 
 def sound_of(value: object, *, where: str, rate: int = USUAL_RATE, channels: int | None = None) -> Sound:
-    """One push of sound.
+    """Convert one push of sound.
 
     Args:
         value: int16 of shape (samples,) or (samples, channels), interleaved bytes of it, or a `Sound`.
         rate: samples a second, one of `RATES`.
-        channels: 1 or 2; None = as the array has them, 1 for what does not say.
+        channels: 1 or 2; None = those of the array, else 1.
 
     Raises:
-        TypeError: no samples, or of another type of number.
-        ValueError: another rate, number of channels or shape.
+        TypeError: the value is not samples, or has another number type.
+        ValueError: the rate, the number of channels or the shape is not valid.
     """
     if isinstance(value, Sound):
         value, rate = value.samples, value.rate
@@ -142,20 +142,20 @@ def _is_of_pyav(value: object) -> bool:
 
 
 def _planes_of_pyav(frame: av.VideoFrame) -> Planes:
-    """FFmpeg converts what has another range, matrix or layout than encoders get from us (BT.601, limited, 4:2:0)."""
+    """Return a picture of PyAV as planes; FFmpeg converts it to what encoders get here (BT.601, limited, 4:2:0)."""
     width, height = frame.width & ~1, frame.height & ~1
     made = frame.reformat(width=width, height=height, format="yuv420p", dst_colorspace="ITU601", dst_color_range="MPEG")
     return Planes(cast(Any, made.to_ndarray()), width, height)
 
 
 class SoundReader:
-    """PyAV's blocks of sound, of any rate and layout, as Sound at 48 kHz with one or two channels."""
+    """Converts PyAV's blocks of sound, of any rate and layout, to Sound at 48 kHz with one or two channels."""
 
     def __init__(self) -> None:
         self._resampler: Any = None
 
     def read(self, frame: av.AudioFrame) -> Sound:
-        """The samples that `frame` completes; the filter keeps a few for the next."""
+        """Return the samples that `frame` completes; the filter keeps a few for the next."""
         from av.audio.resampler import AudioResampler
 
         channels = min(2, len(frame.layout.channels))

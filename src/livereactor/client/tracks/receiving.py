@@ -25,29 +25,29 @@ if TYPE_CHECKING:
 
 
 class Consumer(Protocol):
-    """Who takes Frames; its counts are its own, so no lock is shared between two of them."""
+    """A taker of Frames. It has counters of its own, so that no two of them share a lock."""
 
     delivered: int
     dropped: int
     failed: int
 
     def put(self, item: Item) -> None:
-        """Take one, on a thread of the engine; never blocks."""
+        """Take an item, on a thread of the engine, without blocking."""
         ...
 
     def end(self) -> None:
-        """The connection is over."""
+        """End, as the connection is over."""
         ...
 
 
 class Receiver:
-    """One receiving Track: its newest Frame, who wants Frames, and the engine's track they come from now.
+    """One receiving Track: its newest Frame, its handlers and iterators, and the engine's track that feeds it now.
 
     Attributes:
-        newest: what came last, or None.
-        received: Frames, or blocks of sound, that came.
-        heard_at: when, monotonic seconds; None before the first.
-        is_open: False while the user has paused the Track: what is still under way is left out.
+        newest: the last Frame or block of sound, or None.
+        received: the number of Frames, or blocks of sound, that arrived.
+        heard_at: when the last one arrived, monotonic seconds; None before the first.
+        is_open: False while the program has paused the Track: Frames still under way are dropped.
     """
 
     def __init__(self, track: str) -> None:
@@ -58,17 +58,19 @@ class Receiver:
         self._track = track
         self._lock = threading.Lock()
         self._handlers: tuple[FrameHandler, ...] = ()
-        self._streams: tuple[weakref.ref[Frames], ...] = ()  # weakly: a loop that was left needs no closing
-        self._reader: Frames | None = None  # what `unread` takes from
+        self._streams: tuple[
+            weakref.ref[Frames], ...
+        ] = ()  # weak, so that an iterator that is dropped needs no closing
+        self._reader: Frames | None = None  # the source of `unread`
         self._is_closed = False
-        self._gone = (0, 0, 0)  # counts of handlers that were taken off
+        self._gone = (0, 0, 0)  # counters of handlers that were removed
         self._source: InputTrack | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    # --- who wants Frames; any thread ---
+    # --- handlers and iterators; any thread ---
 
     def add_handler(self, handler: Handler, *, raw: bool) -> None:
-        """Call `handler` for every Frame that it has time for; the same one twice is called once."""
+        """Call `handler` for every Frame that it has time for; one that is added twice is called once."""
         made = (
             AsyncHandler(self._track, handler, raw, self._running_loop)
             if is_async(handler)
@@ -79,7 +81,7 @@ class Receiver:
                 self._handlers = (*self._handlers, made)
 
     def remove_handler(self, handler: Handler) -> None:
-        """Call it no more; silent where it was never added."""
+        """Stop calling `handler`; do nothing if it was never added."""
         with self._lock:
             removed = [other for other in self._handlers if other.handler == handler]
             self._handlers = tuple(other for other in self._handlers if other.handler != handler)
@@ -89,7 +91,7 @@ class Receiver:
             other.end()
 
     def stream(self, maxsize: int | None, policy: Policy | None) -> Frames:
-        """An iterator over what comes from now on; at its end already, where the client is closed."""
+        """Return an iterator over the Frames from now on; it has ended already if the client is closed."""
         made = Frames(maxsize, policy)
         with self._lock:
             if self._is_closed:
@@ -99,32 +101,34 @@ class Receiver:
         return made
 
     async def unread(self, kind: Kind | None) -> Item:
-        """The newest picture that was not taken before, or sound block by block.
+        """Return the newest picture that was not read before, or sound block by block.
 
         Raises:
-            ReactorError: `DISCONNECTED`, once, also where it came between two calls; then the next Session is waited
-                for, unless the client is closed.
+            ReactorError: `DISCONNECTED`, once, even if that happened between two calls; the next call waits
+                for the next Session, unless the client is closed.
         """
         reader = self._reader = self._reader or self.stream(None if kind == "audio" else 1, None)
         try:
             return await reader.next_item()
         except StopAsyncIteration as error:
             self._forget(reader)
-            raise error_of("DISCONNECTED", f"disconnected, and no frame of `{self._track}` comes any more") from error
+            raise error_of(
+                "DISCONNECTED", f"disconnected while waiting for a frame of `{self._track}`; connect again"
+            ) from error
 
     def counts(self) -> tuple[int, int, int]:
-        """Delivered, dropped, failed: over all handlers and iterators there are now, and handlers there were."""
+        """Return delivered, dropped and failed, over all present handlers and iterators, and all removed handlers."""
         counts = self._gone
         for consumer in self._consumers():
             counts = _added(counts, consumer)
         return counts
 
-    # --- where they come from; on the loop ---
+    # --- the source; on the loop ---
 
     def bind(self, source: InputTrack) -> None:
-        """Take what the engine receives."""
+        """Take Frames from a track of the engine."""
         self.unbind()
-        if self._reader is not None and self._reader.ended:  # nobody asked before the next Session came
+        if self._reader is not None and self._reader.ended:  # the last Session ended between two reads
             self._reader = None
         self._source, self._loop = source, asyncio.get_running_loop()
         if source.kind == "video":
@@ -133,14 +137,14 @@ class Receiver:
             source.on_sound(self._take)
 
     def unbind(self) -> None:
-        """The transport is gone; another may come."""
+        """Drop the engine's track, as the transport is gone."""
         source, self._source = self._source, None
         if source is not None:
             source.on_frame(None)
             source.on_sound(None)
 
     def end(self, *, for_good: bool = False) -> None:
-        """The client is disconnected: iterators end, and so do threads; `for_good`: those to come, too."""
+        """End iterators and threads, as the client is disconnected; with `for_good`, those to come, too."""
         self.unbind()
         with self._lock:
             self._is_closed = self._is_closed or for_good
@@ -148,7 +152,7 @@ class Receiver:
             consumer.end()
 
     def forget(self) -> None:
-        """The Session is over: nothing of it is shown in the next."""
+        """Forget the newest Frame, so that the next Session does not show it."""
         self.newest = None
 
     # --- a thread of the engine ---
@@ -169,11 +173,11 @@ class Receiver:
                 yield stream
 
     def _forget(self, reader: Frames) -> None:
-        if self._reader is reader:  # several may have waited
+        if self._reader is reader:  # several reads may have waited
             self._reader = None
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
-        assert self._loop is not None  # Frames come from a source that was bound on it
+        assert self._loop is not None  # Frames come from a source that was bound on the loop
         return self._loop
 
 
@@ -189,7 +193,7 @@ IDLE: Final = 5.0  # seconds without a Frame after which a handler's thread ends
 
 
 class FrameHandler:
-    """A handler, and what it has not been called with yet; calls come one after the other."""
+    """A handler and the Frames that wait for it; calls come one after the other."""
 
     def __init__(self, track: str, handler: Handler, raw: bool) -> None:
         self.handler = handler
@@ -213,7 +217,7 @@ class FrameHandler:
             self._waiting.clear()
 
     def _begin(self) -> None:
-        """See to it that what waits is taken; under the lock."""
+        """Start taking the items that wait; called under the lock."""
         raise NotImplementedError
 
     def _take(self) -> Item | None:
@@ -232,13 +236,13 @@ class FrameHandler:
 
 
 class PlainHandler(FrameHandler):
-    """On a thread of its own, which lives while Frames come, and no longer than the connection."""
+    """A handler on a thread of its own, which lives while Frames arrive, and no longer than the connection."""
 
     _thread: threading.Thread | None = None
 
     def __init__(self, track: str, handler: Handler, raw: bool) -> None:
         super().__init__(track, handler, raw)
-        self._turn = threading.Lock()  # a thread of the connection before may still be in the handler
+        self._turn = threading.Lock()  # a thread of the last connection may still be in the handler
 
     def _begin(self) -> None:
         if self._thread is None:
@@ -268,7 +272,7 @@ class PlainHandler(FrameHandler):
             self._raised()
 
     def _awaited(self) -> bool:
-        """Wait for a Frame; False once this thread is to end."""
+        """Wait for a Frame; return False once this thread must end."""
         me = threading.current_thread()
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._thread is not me, timeout=IDLE)
@@ -278,7 +282,7 @@ class PlainHandler(FrameHandler):
 
 
 class AsyncHandler(FrameHandler):
-    """In a task on the client's loop, which lives as long as there is something to hand over."""
+    """A handler in a task on the client's loop, which lives as long as Frames wait."""
 
     def __init__(self, track: str, handler: Handler, raw: bool, loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
         super().__init__(track, handler, raw)
@@ -305,26 +309,26 @@ class AsyncHandler(FrameHandler):
         finally:
             with self._changed:
                 self._is_running = False
-                if self._waiting:  # one came between the last look and now
+                if self._waiting:  # one arrived since the last check
                     self._begin()
 
 
 def is_async(handler: Handler) -> bool:
-    """Whether calling it gives something to await."""
+    """Return whether calling a handler gives an awaitable."""
     return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(getattr(handler, "__call__", None))  # noqa: B004  (the method itself is asked for)
 
 
 def accepted(handler: Handler) -> int | None:
-    """How many positional arguments a handler takes; None = any number.
+    """Return the number of positional arguments that a handler takes; None = any number.
 
     Raises:
-        TypeError: it cannot be called with positional arguments alone.
+        TypeError: the handler cannot be called with positional arguments alone.
     """
     if not callable(handler):
         raise TypeError(f"a handler is called: {handler!r} cannot be")
     try:
         parameters = inspect.signature(handler).parameters.values()
-    except ValueError:  # a builtin that does not say: the Frame is what it wants
+    except ValueError:  # a builtin without a signature gets the Frame alone
         return 1
     if any(each.kind is each.KEYWORD_ONLY and each.default is each.empty for each in parameters):
         raise TypeError(f"{handler!r} wants keyword arguments; frame handlers are called with positional ones")
@@ -334,7 +338,7 @@ def accepted(handler: Handler) -> int | None:
 
 
 def arguments_of(item: Item, *, raw: bool) -> tuple[Any, ...]:
-    """What a handler is called with, all of it.
+    """Return all arguments of a handler.
 
     Video: (pixels, number, captured_us, user_data), raw (BGRA bytes, width, height, number, captured_us, user_data).
     Audio: (samples, rate, channels), raw (interleaved int16 bytes, samples, rate, channels).
@@ -353,6 +357,6 @@ def arguments_of(item: Item, *, raw: bool) -> tuple[Any, ...]:
 
 
 def _bgra(frame: Frame) -> bytes:
-    import cv2  # only who wants raw bytes pays for the conversion, on the handler's own thread
+    import cv2  # only raw handlers pay for the conversion, on their own thread
 
     return cv2.cvtColor(frame.pixels, cv2.COLOR_RGB2BGRA).tobytes()

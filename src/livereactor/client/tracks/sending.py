@@ -1,7 +1,7 @@
 """Pictures and sound on their way out: a thread per published Track, which encodes and hands to the engine.
 
-Whoever pushes only hands over under a short lock. Newest wins: a picture that is not encoded yet gives way to the next.
-The newest one is kept, so that a receiver who joins or has lost something gets it as a key frame at once.
+A push only hands over, under a short lock. The newest wins: a picture that is not encoded yet is replaced by the next.
+The newest one is kept, so that a receiver that joins or has lost packets gets it as a key frame at once.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from livereactor.media.rate import FLOOR, FollowedRate
 
 log = structlog.get_logger(__name__)
 
-USUAL_FPS: Final = 30.0  # what rates are reckoned with; the encoder goes by the pictures' own times
+USUAL_FPS: Final = 30.0  # assumed for rates; the encoder uses the pictures' own times
 HEADROOM: Final = 1.3  # above what a stream starts with: 6.5 Mbit/s at 1280x720 where the network has them
 
 
 def target_bps(wanted: Bitrate, allowed: int | None, width: int, height: int) -> int:
-    """Bits a second that a picture of this size is to be encoded at.
+    """Return the bits a second at which to encode pictures of this size.
 
     Args:
         wanted: the program's bounds.
-        allowed: by congestion control; None until it has said so.
+        allowed: the bound of congestion control; None before it gives one.
         width, height: pixels.
     """
     usual = start_bps(width, height, USUAL_FPS)
@@ -57,7 +57,7 @@ class _Counters:
 
 
 class _Sender:
-    """The thread, and what both kinds share."""
+    """The thread of a published Track, and what video and audio share."""
 
     def __init__(self, track: str, clock: Clock | None) -> None:
         self._track, self._clock = track, clock or SystemClock()
@@ -69,12 +69,12 @@ class _Sender:
         self._thread.start()
 
     def counters(self) -> Mapping[str, int]:
-        """Since it was published."""
+        """Return the counters since the Track was published."""
         with self._changed:
             return {name: getattr(self._counters, name) for name in _Counters.__slots__}
 
     def close(self) -> None:
-        """Send nothing any more; may be called twice."""
+        """Stop sending; may be called twice."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -90,7 +90,7 @@ class _Sender:
 
     def _failed(self, error: Exception) -> None:
         self._counters.failed += 1
-        if repr(error) != self._last_failure:  # told once, counted each time
+        if repr(error) != self._last_failure:  # logged once, counted each time
             self._last_failure = repr(error)
             log.error("sending failed", track=self._track, exc_info=error)
 
@@ -143,18 +143,18 @@ class VideoSender(_Sender):
             self._changed.notify()
 
     def detach(self) -> None:
-        """The transport is gone; another may come."""
+        """Stop using the output, as the transport is gone."""
         with self._changed:
             self._output = None
 
     def key_wanted(self) -> None:
-        """The receiver cannot go on without a key frame."""
+        """Send a key frame, which the receiver needs to go on."""
         with self._changed:
             self._keys.request()
             self._changed.notify()
 
     def rate_changed(self, bps: int) -> None:
-        """Congestion control allows this much."""
+        """Follow the rate that congestion control allows."""
         with self._changed:
             self._allowed = bps
             self._changed.notify()
@@ -171,13 +171,13 @@ class VideoSender(_Sender):
             try:
                 self._send(job)
             except Exception as error:
-                # The boundary of this thread: a codec or an engine that fails costs a picture, and the Track goes on.
+                # The boundary of this thread: a failing codec or engine costs one picture, and the Track goes on.
                 self._encoder = None
                 self._failed(error)
                 self.key_wanted()
 
     def _next_job(self) -> _Job | None:
-        """Wait for a picture to send or a wish to fulfil; None when closed."""
+        """Wait for a picture to send or a key frame to make; return None when closed."""
         with self._changed:
             while not self._closed:
                 if self._picture is None or self._output is None:
@@ -202,7 +202,7 @@ class VideoSender(_Sender):
         return self._rate
 
     def _send(self, job: _Job) -> None:
-        codec = job.output.codec or VideoCodec.VP8  # every server has it, and the first picture cannot wait
+        codec = job.output.codec or VideoCodec.VP8  # every server has VP8, and the first picture cannot wait
         if self._encoder is None or self._encoder.codec is not codec:
             self._encoder = VideoEncoder(codec, fps=USUAL_FPS, bps=job.bps)
         self._encoder.set_bitrate(job.bps)
@@ -219,7 +219,7 @@ class VideoSender(_Sender):
             counters.refused += 1
 
     def _stamp(self, job: _Job) -> int:
-        """The capture time as it was pushed; a picture sent again counts on, or receivers would drop it as a twin."""
+        """Return the capture time as pushed; a repeated picture gets a later one, or receivers would drop it."""
         now = self._clock.now()
         repeated_us = self._last_us + max(1, round((now - self._last_at) * 1e6))
         self._last_us = job.picture.captured_us if job.is_new else repeated_us
@@ -237,11 +237,11 @@ class AudioSender(_Sender):
 
     @property
     def seconds(self) -> float:
-        """Sound that waits to leave."""
+        """The seconds of sound that wait to be sent."""
         return self._pacer.seconds
 
     def play(self, sound: Sound) -> None:
-        """Send `sound` after what waits."""
+        """Send `sound` after the sound that waits."""
         with self._changed:
             before = self._pacer.seconds
             lost = self._pacer.push(sound)
@@ -255,7 +255,7 @@ class AudioSender(_Sender):
             self._output = output
 
     def detach(self) -> None:
-        """The transport is gone: what is pushed meanwhile is lost, as on the air."""
+        """Stop using the output, as the transport is gone; sound that is pushed meanwhile is lost."""
         with self._changed:
             self._output = None
 
@@ -269,7 +269,7 @@ class AudioSender(_Sender):
                 self._send(block, output)
 
     def _next_blocks(self) -> list[Sound]:
-        """Wait until blocks are due; none when closed."""
+        """Wait until blocks are due, and return them; none when closed."""
         while not self._closed:
             now = self._clock.now()
             if blocks := self._pacer.due(now):
@@ -281,7 +281,7 @@ class AudioSender(_Sender):
         try:
             taken = output is not None and output.send(block)
         except Exception as error:
-            # The boundary of this thread: an engine that fails costs a block, and the Track goes on.
+            # The boundary of this thread: a failing engine costs one block, and the Track goes on.
             self._failed(error)
             return
         self._counters.sent += taken
@@ -289,26 +289,28 @@ class AudioSender(_Sender):
 
 
 BLOCKS: Final = 100  # a second
-LEAD: Final = 0.040  # seconds that may leave ahead of time: the jitter of a live source passes without delay
-MAX_QUEUED: Final = 60.0  # seconds; what is pushed beyond is lost
+LEAD: Final = (
+    0.040  # seconds of sound that may be sent ahead of time, so that the jitter of a live source adds no delay
+)
+MAX_QUEUED: Final = 60.0  # seconds; sound beyond this is lost
 
 
 class SoundPacer:
-    """What was pushed into one Track and has not left yet."""
+    """The sound pushed into one Track that has not been sent yet."""
 
     def __init__(self) -> None:
         self._blocks: deque[Sound] = deque()
         self._rest: Samples = np.empty((0, 1), np.int16)  # less than a block; waits for the next push
         self._rate = 0
-        self._sent_until = float("-inf")  # when what has left would have played, had it all left in real time
+        self._sent_until = float("-inf")  # when the sound that was sent ends, if it plays in real time
 
     @property
     def seconds(self) -> float:
-        """Sound that waits."""
+        """The seconds of sound that wait."""
         return len(self._blocks) / BLOCKS
 
     def push(self, sound: Sound) -> int:
-        """Queue sound; how many blocks of it were lost because too much waits. A change of format drops the rest."""
+        """Queue sound; return the number of blocks lost because too much waits. A change of format drops the rest."""
         if sound.rate != self._rate or sound.samples.shape[1] != self._rest.shape[1]:
             self._rate, self._rest = sound.rate, sound.samples[:0]
         samples = np.concatenate([self._rest, sound.samples])
@@ -320,11 +322,11 @@ class SoundPacer:
         return whole - room
 
     def deadline(self) -> float | None:
-        """When `due` has something; None while nothing waits."""
+        """Return when the next block is due; None while nothing waits."""
         return self._sent_until - LEAD if self._blocks else None
 
     def due(self, now: float) -> list[Sound]:
-        """The blocks that leave now, in order."""
+        """Return the blocks that are due now, in order."""
         due = list[Sound]()
         while (at := self.deadline()) is not None and at <= now:
             due.append(self._blocks.popleft())

@@ -1,6 +1,7 @@
-"""A Track as a program holds it: one object per name for the life of the client, whatever connections come and go.
+"""`Track`: one object per name for the life of the client, whatever connections come and go.
 
-It may be used from any thread, but for what is awaited. It loads no numpy, no codec and no engine by itself.
+Any thread may use it, except for what is awaited. It loads no numpy, no codec and no engine by itself. Above 400 lines
+because it is one class: everything that a program does with a Track, with the words that document it.
 """
 
 from __future__ import annotations
@@ -34,19 +35,19 @@ _H = TypeVar("_H", bound=Callable[..., object])
 
 
 class Track:
-    """One named Track of the Session. Had by `reactor.track(name)` or out of `reactor.tracks`.
+    """A named Track of the Session, from `reactor.track(name)` or `reactor.tracks`.
 
     Attributes:
-        name: as the model declares it.
+        name: the name that the model declares.
     """
 
     def __init__(self, name: str, port: TrackPort) -> None:
         self.name = name
         self._port = port
         self._declared: TrackCapability | None = None
-        self._outputs: Outputs | None = None  # of the connection there is
-        self._wish: bool | None = None  # the user's: True = receive, False = pause, None = never said
-        self._resumes = True  # without a wish
+        self._outputs: Outputs | None = None  # of the present connection
+        self._wish: bool | None = None  # the program's: True = receive, False = pause, None = not set
+        self._resumes = True  # the default
         self._receiver = Receiver(name)
         self._publication: Publication | None = None
         self._publishing = asyncio.Lock()
@@ -69,46 +70,47 @@ class Track:
 
     @property
     def paused(self) -> bool:
-        """Whether this client does not receive it."""
+        """True if this client does not receive the Track."""
         return not (self._resumes if self._wish is None else self._wish)
 
     @property
     def published(self) -> bool:
-        """Whether what is pushed goes out."""
+        """True while pushed Frames are sent."""
         return (publication := self._publication) is not None and publication.is_claimed
 
     @property
     def stats(self) -> TrackStats:
-        """Counts so far."""
+        """The counters of the Track."""
         if (publication := self._publication) is not None:
             return TrackStats(**publication.counters())
         return TrackStats(self._receiver.received, *self._receiver.counts())
 
     @property
     def heard_at(self) -> float | None:
-        """When the newest Frame came, monotonic seconds."""
+        """The time at which the newest Frame arrived, monotonic seconds; None before the first."""
         return self._receiver.heard_at
 
     # --- receiving ---
 
     def on_frame(self, handler: _H) -> _H:
-        """Call `handler` with each Frame it has time for; usable as a decorator.
+        """Call `handler` with each Frame that it has time for. You can use it as a decorator.
 
-        It gets as many as it accepts of: video `(frame, frame_id, timestamp_us, user_data)`, the frame uint8 of shape
-        (height, width, 3), RGB, the id counting from 1, the time the sender's clock (0 = not said); audio `(samples,
-        sample_rate, channels)`, int16 of shape (samples, channels). Do not write into the array: others see it too.
+        The handler gets as many of these arguments as it accepts: video `(frame, frame_id, timestamp_us, user_data)`,
+        the frame uint8 of shape (height, width, 3), RGB, the id counting from 1, the time by the sender's clock (0 =
+        unknown); audio `(samples, sample_rate, channels)`, int16 of shape (samples, channels). Do not write into the
+        array: other handlers see it, too.
 
-        A plain handler runs on a thread of its own, an `async` one on the client's loop, each call after the one
-        before. While it runs only the newest video Frame is kept for it; sound is kept for five seconds.
+        A plain handler runs on a thread of its own, an `async` one on the client's loop, one call after the other.
+        While it runs, only the newest video Frame is kept for it; sound is kept for five seconds.
 
         Raises:
-            TypeError: it cannot be called so.
-            ValueError: the Track is one to send on.
+            TypeError: `handler` cannot be called with positional arguments.
+            ValueError: the Track is an input of the model.
         """
         return self._add(handler, raw=False)
 
     def on_raw_frame(self, handler: _H) -> _H:
-        """As `on_frame`, with bytes, for programs without numpy.
+        """Call `handler` like `on_frame`, but with bytes, for programs without numpy.
 
         Video `(bgra, width, height, frame_id, timestamp_us, user_data)`; audio `(pcm, samples, sample_rate, channels)`,
         interleaved int16, little endian.
@@ -116,19 +118,19 @@ class Track:
         return self._add(handler, raw=True)
 
     def off_frame(self, handler: Callable[..., object]) -> None:
-        """Call `handler` no more; silent where it was never registered."""
+        """Stop calling `handler`; do nothing if it was never registered."""
         self._receiver.remove_handler(handler)
 
     def frames(self, maxsize: int | None = None, policy: Policy | None = None) -> Frames:
-        """An async iterator over Frames from now on, as arrays; it ends when the client is disconnected.
+        """Iterate over the Frames from now on, as arrays, until the client is disconnected.
 
         Args:
             maxsize: Frames kept while the loop is busy; None = 2 pictures with `latest`, else 32; 512 blocks of sound.
-            policy: what happens when that many wait. `latest` (video) and `fifo` (audio) drop the oldest; `block`
-                keeps what is there, and what comes meanwhile is lost.
+            policy: the rule when that many wait. `latest` (video) and `fifo` (audio) drop the oldest; `block` keeps
+                the waiting Frames and drops new ones.
 
         Raises:
-            ValueError: `maxsize` under 1, another policy, or a Track to send on.
+            ValueError: `maxsize` is under 1, the policy is unknown, or the Track is an input of the model.
         """
         self._must_receive("frames")
         if maxsize is not None and maxsize < 1:
@@ -138,10 +140,10 @@ class Track:
         return self._receiver.stream(maxsize, policy)
 
     async def read(self, timeout: float = READ_TIMEOUT) -> NDArray[Any]:
-        """The next Frame that has not been read: of video the newest, of audio block by block.
+        """Return the next Frame that has not been read: the newest picture, or sound block by block.
 
         Raises:
-            ReactorError: `REQUEST_TIMEOUT`: none came in `timeout` seconds; `DISCONNECTED`: none will.
+            ReactorError: `REQUEST_TIMEOUT`: no Frame arrived in `timeout` seconds; `DISCONNECTED`: none will.
         """
         self._must_receive("read")
         try:
@@ -152,21 +154,21 @@ class Track:
             raise error_of("REQUEST_TIMEOUT", f"no frame of `{self.name}` in {timeout:g} s; {why}") from error
 
     def snapshot(self) -> NDArray[np.uint8] | None:
-        """The newest picture, uint8 of shape (height, width, 3), RGB; None before the first.
+        """Return the newest picture, uint8 of shape (height, width, 3), RGB; None before the first.
 
         Raises:
-            ValueError: an audio Track.
+            ValueError: the Track carries audio.
         """
         self._must_be_video("snapshot")
         newest = self._receiver.newest
         return newest.pixels if newest is not None and is_picture(newest) else None
 
     async def save_frame(self, path: str | Path) -> Path:
-        """Write the newest picture, or the first one to come, in the format that the name ends with.
+        """Write the newest picture, or the first to arrive, in the format of the file name's ending.
 
         Raises:
-            ValueError: an audio Track, or a format that there is no encoder for.
-            ReactorError: as `read`.
+            ValueError: the Track carries audio, or the format has no encoder.
+            ReactorError: as in `read`.
         """
         self._must_be_video("save_frame")
         target = _image_path(Path(path))
@@ -174,29 +176,29 @@ class Track:
         return await asyncio.to_thread(_write_image, picture, target)
 
     async def pause(self) -> None:
-        """Receive it no more, on this Connection only; remembered where there is none.
+        """Stop receiving the Track, on this Connection only; without a Connection, on the next one.
 
         Raises:
-            ValueError: the Track is one to send on.
+            ValueError: the Track is an input of the model.
         """
         await self._want("pause", False)
 
     async def resume(self) -> None:
-        """Receive it again, beginning with a key frame."""
+        """Receive the Track again, beginning with a key frame."""
         await self._want("resume", True)
 
     # --- sending ---
 
     async def publish(self, source: object = None) -> Track:
-        """Claim this input and send what is pushed, or what `source` gives.
+        """Claim this input, and send the pushed Frames, or those of `source`.
 
         Args:
-            source: None = `push_frame`, or the source it has; a camera's index or path, a file's path, an iterable of
-                frames (a plain one is asked at 30 Hz, an async one takes its own time), an object with an async
-                `recv()`, or a device. It takes the place of the source before, and `unpublish` releases it.
+            source: None = `push_frame`, or the present source; a camera's index or path, a file's path, an iterable of
+                frames (a plain one is read at 30 Hz, an async one at its own pace), an object with an async `recv()`,
+                or a device. It replaces the source before, and `unpublish` releases it.
 
         Raises:
-            TypeError, ValueError, FileNotFoundError: no source, or none for this Track; nothing was asked for.
+            TypeError, ValueError, FileNotFoundError: not a source, or not one for this Track; nothing was claimed.
             ReactorError: `NOT_READY`, `TRACK_PUBLISH_FAILED` (another Connection has it), `DEVICE_ERROR`.
         """
         self._must_send("publish")
@@ -213,7 +215,7 @@ class Track:
         return self
 
     async def unpublish(self) -> None:
-        """Stop sending and give the input back; nothing where it is not published. Raises nothing of the server's."""
+        """Stop sending and give the input back; do nothing if it is not published. The server's errors are logged."""
         async with self._publishing:
             publication, self._publication = self._publication, None
             if publication is None:
@@ -247,22 +249,22 @@ class Track:
         sample_rate: int = 48_000,
         num_channels: int | None = None,
     ) -> None:
-        """Send one picture or piece of sound; from any thread, without waiting. `frame` may be used again at once.
+        """Send one picture or piece of sound, from any thread, without waiting. You may reuse `frame` at once.
 
         Args:
             frame: video: uint8 of shape (height, width, 3) in RGB or (height, width, 4) in BGRA, or bytes of either;
-                an odd last row or column is cropped. Pushed faster than it can be encoded, only the newest is sent.
-                Audio: int16 of shape (samples,) or (samples, channels), or bytes of it; what does not fill 10 ms waits
-                for the next push, what is pushed ahead of time leaves in real time.
-            user_data: at most 1 KiB that go to the model with this picture, where the server takes tags.
-            capture_time_us: monotonic microseconds (`time.monotonic_ns() // 1000`); the same on several Tracks makes
-                them one moment to the model. None = now.
-            width, height: of bytes, in pixels.
+                an odd last row or column is cropped. Of pictures pushed too fast, only the newest is sent.
+                Audio: int16 of shape (samples,) or (samples, channels), or bytes of it; a rest under 10 ms waits for
+                the next push, and sound pushed ahead of time is sent in real time.
+            user_data: at most 1 KiB that go to the model with this picture, if the server takes tags.
+            capture_time_us: monotonic microseconds (`time.monotonic_ns() // 1000`); the same on several Tracks marks
+                one moment for the model. None = now.
+            width, height: in pixels, needed for bytes.
             sample_rate: 8, 16, 24, 32, 44.1 or 48 kHz.
-            num_channels: 1 or 2, of bytes and flat arrays.
+            num_channels: 1 or 2, for bytes and flat arrays.
 
         Raises:
-            TypeError, ValueError: no such frame, or an argument of the other kind.
+            TypeError, ValueError: the frame is not valid, or an argument is for the other kind.
             ReactorError: `INVALID_STATE`: the Track is not published.
         """
         publication = self._publication
@@ -280,45 +282,44 @@ class Track:
     async def set_bitrate(
         self, *, min_bps: int | None = None, start_bps: int | None = None, max_bps: int | None = None
     ) -> None:
-        """Bound what this Track's encoder spends, bits a second; before connecting too, and for good.
+        """Bound the rate of this Track's encoder, bits a second. It lasts, and may be set before connecting.
 
-        Without a bound a picture gets what its size deserves: 5 Mbit/s at 1280x720, up to 6.5 where the network has
-        them.
+        Without a bound the size of the picture decides: 5 Mbit/s at 1280x720, up to 6.5 if the network allows.
 
         Raises:
-            ValueError: a bound that is not above 0, or a minimum above a maximum.
+            ValueError: a bound is not above 0, or the minimum is above the maximum.
         """
         self._bitrate = Bitrate(min_bps, start_bps, max_bps)
         if self._publication is not None:
             self._publication.set_bitrate(self._bitrate)
 
-    # --- what the client tells it, on its loop ---
+    # --- called by the client, on its loop ---
 
     def declare(self, capability: TrackCapability, *, resumes: bool) -> None:
-        """A Session has this Track; `resumes`: receive it unless the user has said otherwise."""
+        """Take the Session's declaration; `resumes`: receive the Track unless the program has said otherwise."""
         self._declared, self._resumes = capability, resumes
         self._receiver.is_open = not self.paused
 
     def attach(self, outputs: Outputs) -> None:
-        """A transport is up."""
+        """Send on a transport that is up."""
         self._outputs = outputs
 
     def arrived(self, source: InputTrack) -> None:
-        """The server may send on it."""
+        """Receive from a track of the engine."""
         self._receiver.bind(source)
 
     def key_frame_wanted(self) -> None:
-        """The model cannot go on without a key frame."""
+        """Send a key frame, which the model needs to go on."""
         if self._publication is not None:
             self._publication.key_frame_wanted()
 
     def rate_changed(self, bps: int) -> None:
-        """Congestion control allows so many bits a second."""
+        """Follow the rate that congestion control allows, bits a second."""
         if self._publication is not None:
             self._publication.rate_changed(bps)
 
     def detach(self, *, quiet: bool) -> None:
-        """The transport is gone; `quiet`: another follows at once, and what is pushed stays published."""
+        """Drop a transport that is gone; `quiet`: another follows at once, and a pushed Track stays published."""
         self._outputs = None
         self._receiver.unbind()
         if self._publication is not None:
@@ -327,7 +328,7 @@ class Track:
                 self.close()
 
     async def restore(self) -> None:
-        """Claim it again on a new transport; raises `ReactorError`, and what is pushed is published no more then."""
+        """Claim the Track again on a new transport; if that raises `ReactorError`, a pushed Track is unpublished."""
         async with self._publishing:
             publication = self._publication
             if publication is None:
@@ -340,18 +341,18 @@ class Track:
                 raise
 
     def disconnected(self, *, for_good: bool = False) -> None:
-        """The client is disconnected; `for_good`: it is closed."""
+        """End iterators and threads, as the client is disconnected; `for_good`: it is closed."""
         self._receiver.end(for_good=for_good)
 
     async def release(self) -> None:
-        """The Session is over."""
+        """Stop sending and forget the newest Frame, as the Session is over."""
         self._receiver.forget()
         publication, self._publication = self._publication, None
         if publication is not None:
             await publication.end()
 
     def close(self) -> None:
-        """Stop sending, and let go of a source, without waiting."""
+        """Stop sending and release a source, without waiting."""
         if self._publication is not None:
             self._publication.stop()
             self._publication = None
@@ -393,7 +394,7 @@ class Track:
     def _must_be_video(self, verb: str) -> None:
         self._must_receive(verb)
         if self.kind == "audio":
-            raise ValueError(f"{verb}: `{self.name}` carries audio, and there is no picture of it")
+            raise ValueError(f"{verb}: `{self.name}` carries audio, which has no pictures")
 
 
 def _image_path(path: Path) -> Path:

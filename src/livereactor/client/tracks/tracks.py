@@ -1,6 +1,6 @@
-"""All Tracks of a client: what was declared, who is paused and published, and a transport that comes and goes.
+"""All Tracks of a client: declared, paused and published ones, over transports that come and go.
 
-The client calls `Tracks` on its loop; users get a `TrackList` of what is declared, and each `Track`.
+The client calls `Tracks` on its loop; programs get each `Track`, and a `TrackList` of the declared ones.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ class TrackList(list[Track]):
     """Tracks in the order of their declaration; a list with filters that can be chained."""
 
     def with_kind(self, kind: Kind) -> TrackList:
-        """Those that carry `video` or `audio`."""
+        """Return the Tracks that carry `video` or `audio`."""
         return TrackList(track for track in self if track.kind == kind)
 
     def with_direction(self, direction: Direction) -> TrackList:
-        """The model's outputs (`recvonly`) or inputs (`sendonly`)."""
+        """Return the model's outputs (`recvonly`) or inputs (`sendonly`)."""
         return TrackList(track for track in self if track.direction == direction)
 
     def one(self) -> Track:
-        """The only one.
+        """Return the only Track.
 
         Raises:
-            ValueError: there is none, or there are several.
+            ValueError: the list holds none, or several.
         """
         if len(self) != 1:
             raise ValueError(f"wanted one track, there are {len(self)}: {_names(self)}")
@@ -50,7 +50,7 @@ class Tracks:
     """The Tracks of one client.
 
     Args:
-        port: asks the server.
+        port: sends requests to the server.
     """
 
     def __init__(self, port: TrackPort) -> None:
@@ -59,10 +59,10 @@ class Tracks:
         self._is_closed = False
         self.declared = TrackList()
 
-    # --- for users ---
+    # --- for programs ---
 
     def track(self, name: str) -> Track:
-        """The Track of this name, the same object each time; before a Session has declared its Tracks, any name.
+        """Return the Track of this name, the same object each time; before a Session has declared its Tracks, any name.
 
         Raises:
             ValueError: the Session has declared no such Track.
@@ -73,10 +73,10 @@ class Tracks:
         return track or self._known.setdefault(name, self._made(name))
 
     def sendable(self, name: str) -> Track:
-        """The input of this name.
+        """Return the input of this name.
 
         Raises:
-            ValueError: there is none.
+            ValueError: no input has this name.
         """
         track = self._known.get(name)
         if self.declared and (track is None or track.direction != "sendonly"):
@@ -85,25 +85,25 @@ class Tracks:
             )
         return self.track(name)
 
-    # --- what is received ---
+    # --- receiving ---
 
     @property
     def paused(self) -> list[str]:
-        """Names of the outputs that this client does not receive."""
+        """The names of the outputs that this client does not receive."""
         return [track.name for track in self._receiving() if track.paused]
 
     @property
     def wanted(self) -> list[str]:
-        """Names of the outputs to resume on a new connection."""
+        """The names of the outputs to resume on a new connection."""
         return [track.name for track in self._receiving() if not track.paused]
 
     # --- a Session ---
 
     def declare(self, capabilities: Iterable[TrackCapability], *, resumes: bool) -> None:
-        """A Session has these Tracks, in this order.
+        """Take the Session's Tracks, in their order.
 
         Args:
-            resumes: receive those of which the user has not said otherwise.
+            resumes: receive outputs unless the program has said otherwise.
         """
         self.declared.clear()
         for capability in capabilities:
@@ -114,7 +114,7 @@ class Tracks:
             log.error("no such track in this session", tracks=unknown, declared=_names(self.declared))
 
     async def release(self) -> None:
-        """The Session is over: unpublish, release sources, forget what was shown. Handlers stay."""
+        """Unpublish, release sources and forget the newest Frames, as the Session is over. Handlers stay."""
         self.disconnected()
         self.declared.clear()
         await asyncio.gather(*(track.release() for track in self._known.values()))
@@ -122,36 +122,36 @@ class Tracks:
     # --- a transport ---
 
     def attach(self, outputs: Outputs) -> None:
-        """A transport is up."""
+        """Send on a transport that is up."""
         for track in self.declared:
             track.attach(outputs)
 
     def arrived(self, name: str, source: InputTrack) -> None:
-        """The server may send on this Track."""
+        """Receive from a track of the engine."""
         if name in self._known:
             self._known[name].arrived(source)
 
     def key_frame_wanted(self, name: str) -> None:
-        """The model cannot go on with this input without a key frame."""
+        """Send a key frame on this input, which the model needs to go on."""
         if name in self._known:
             self._known[name].key_frame_wanted()
 
     def rate_changed(self, name: str, bps: int) -> None:
-        """Congestion control allows this input so many bits a second."""
+        """Follow the rate that congestion control allows this input, bits a second."""
         if name in self._known:
             self._known[name].rate_changed(bps)
 
     def detach(self, *, quiet: bool = False) -> None:
-        """The transport is gone.
+        """Drop a transport that is gone.
 
         Args:
-            quiet: another follows at once, and the program is not told: what it pushes stays published.
+            quiet: another follows at once, unnoticed by the program: pushed Tracks stay published.
         """
         for track in self._known.values():
             track.detach(quiet=quiet)
 
     async def restore(self) -> None:
-        """Publish again what is fed from a source, after `attach`; a refusal is reported."""
+        """Publish Tracks again that were published, after `attach`; report a refusal."""
         for track in self.declared:
             try:
                 await track.restore()
@@ -159,13 +159,13 @@ class Tracks:
                 self._port.report(error)
 
     def disconnected(self) -> None:
-        """The status is `disconnected`: iterators end, and so do the threads of handlers."""
+        """End iterators and the threads of handlers, as the status is `disconnected`."""
         self.detach()
         for track in self._known.values():
             track.disconnected(for_good=self._is_closed)
 
     def close(self) -> None:
-        """Let go of everything, for good, without waiting."""
+        """Release everything, for good, without waiting."""
         self._is_closed = True
         self.disconnected()
         for track in self._known.values():

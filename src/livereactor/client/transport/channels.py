@@ -23,13 +23,13 @@ log = structlog.get_logger(__name__)
 
 
 class Channels:
-    """Both channels.
+    """The control channel and the data channel of a Link.
 
     Args:
-        wire: what to speak; JSON, once the server turns out to know nothing else.
+        wire: the format to send; JSON, once the server turns out to know no other.
         heard: called with every message.
-        changed: called with None when a channel opened, with its label when it closed.
-        speaks_json: called when the format changed: whatever was said before was not understood.
+        changed: called with None when a channel opens, with its label when it closes.
+        speaks_json: called when the format changes: the server did not understand earlier messages.
     """
 
     def __init__(
@@ -48,12 +48,12 @@ class Channels:
         self._fallback: asyncio.TimerHandle | None = None
 
     def be_flat(self) -> None:
-        """The server is of the old kind: JSON, and `data` alone (protocol 4.7, 5.5)."""
+        """Use JSON and the channel `data` alone, for a server of the flat routes."""
         self._is_flat, self.wire = True, WireFormat.V0
 
     @property
     def are_open(self) -> bool:
-        """All that are needed."""
+        """True if all needed channels are open."""
         needed = (m.DATA,) if self._is_flat else (m.CONTROL, m.DATA)
         return all(label in self._open for label in needed)
 
@@ -62,7 +62,7 @@ class Channels:
         return sum(channel.buffered_bytes for channel in self._open.values())
 
     def add(self, channel: Channel) -> None:
-        """One of ours has opened. What a server opens by itself is none of the protocol's, and not listened to."""
+        """Listen to one of our channels that has opened; a channel that the server opens by itself is ignored."""
         label = channel.label
         if self._is_closed or label in self._open or label not in (m.CONTROL, m.DATA):
             return
@@ -71,7 +71,7 @@ class Channels:
         self._changed(None)
 
     def say(self, message: m.ClientMessage) -> None:
-        """As `Link.say`."""
+        """Send a message; see `Link.say`."""
         codec = CODECS[self.wire]
         try:
             frame = codec.encode_client(message)
@@ -93,12 +93,12 @@ class Channels:
             raise _unsent(error.message) from error
 
     async def drain(self, timeout: float) -> None:
-        """Wait, not longer than this, until what was said has left."""
+        """Wait up to `timeout` seconds until all messages have left."""
         unsent = [channel for channel in self._open.values() if channel.is_open and channel.buffered_bytes]
         await asyncio.gather(*(channel.drain(timeout) for channel in unsent), return_exceptions=True)
 
     def close(self) -> None:
-        """Nothing is heard or said any more; the Peer closes the channels themselves."""
+        """Stop listening and sending; the Peer closes the channels themselves."""
         self._is_closed = True
         self._open.clear()
         if self._fallback is not None:
@@ -116,7 +116,7 @@ class Channels:
                 pass
 
     def _received(self, label: str, channel: Channel, data: bytes, *, text: bool) -> None:
-        # Each frame by itself: before it has heard us a server may have taken us for a listener, in JSON (5.2).
+        # By each frame: before the server has heard us, it may have taken us for a listener, in JSON.
         wire = format_of(data, text=text)
         self._notice(wire)
         try:

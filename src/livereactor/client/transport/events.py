@@ -1,4 +1,4 @@
-"""What a Link is to be, and what it tells whoever opened it. Data only."""
+"""Options and events of a Link. Data only."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ MAX_ATTEMPTS: Final = 6  # polls for an answer, as official clients make them
 
 @dataclass(frozen=True, slots=True)
 class LinkOptions:
-    """What a Link is to be.
+    """The options of a Link.
 
     Attributes:
-        tracks: all declared ones, in their order.
-        wire: what the server is taken to understand (`signalling.format_for`); the flat routes speak JSON whatever
-            this says.
+        tracks: all declared Tracks, in their order.
+        wire: the format that the server should understand (`signalling.format_for`); the flat routes speak JSON in any
+            case.
         connection: its number; None = a new one.
-        again: replace the Peer that this number had.
-        stale: the answer that Peer had: some servers give it once more before the new one.
+        again: replace the Peer of this number.
+        stale: the answer of that Peer, which some servers give once more before the new one.
         resume: names of the outputs to start as soon as the channels are open.
         max_attempts: polls for the answer, at least 1.
-        config: how to gather and negotiate; its ICE servers are replaced by the server's.
+        config: the configuration of the Peer; its ICE servers are replaced by the server's.
     """
 
     tracks: Sequence[TrackCapability]
@@ -49,27 +49,26 @@ class TrackArrived:
 
 @dataclass(frozen=True, slots=True)
 class MessageArrived:
-    """Something was said: every message of the model, replies (those with a `request_id`) among them, and whatever
-    else nobody asked for; a `Failure` too."""
+    """A message arrived: one of the model's, replies (with a `request_id`) included, or one that no request awaits."""
 
     message: ServerMessage
 
 
 @dataclass(frozen=True, slots=True)
 class PingAnswered:
-    """The server is one of ours, which answer pings: from now on, silence means something."""
+    """The server answered a ping, as ours do: from now on, its silence means a problem."""
 
 
 @dataclass(frozen=True, slots=True)
 class LinkLost:
-    """The transport is gone: once, after `ready` and never after `aclose`."""
+    """The transport is gone. Emitted once, after `ready` and never after `aclose`."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class KeyFrameWanted:
-    """Who receives our Track cannot go on without a key frame."""
+    """The receiver of our Track needs a key frame to go on."""
 
     name: str
 

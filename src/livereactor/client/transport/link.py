@@ -1,7 +1,7 @@
 """A Link: one Peer, its two data channels and its Tracks, for one Connection. A reconnect is a new Link.
 
-It knows nothing of a Session's life and never tries again; what becomes of it is told by its events. Loop only, except
-that Frames come on a thread of the engine.
+It does not know the state of the Session and never retries; its events report what happens to it. Loop only, except
+that Frames arrive on a thread of the engine.
 """
 
 from __future__ import annotations
@@ -37,28 +37,28 @@ from livereactor.engine import port
 from livereactor.protocol import messages as m
 from livereactor.protocol.messages import WireFormat
 
-TRANSPORT_TIMEOUT: Final = 30.0  # seconds from the answer to open channels; the patience of servers, too
-PING_INTERVAL: Final = {WireFormat.V0: 5.0, WireFormat.V1: 10.0}  # seconds; servers drop who is silent for 20
-END_WAIT: Final = 1.0  # seconds before a server is told that there are no more candidates
+TRANSPORT_TIMEOUT: Final = 30.0  # seconds from the answer to open channels, as long as servers wait
+PING_INTERVAL: Final = {WireFormat.V0: 5.0, WireFormat.V1: 10.0}  # seconds; servers drop a client that is silent for 20
+END_WAIT: Final = 1.0  # seconds before the server is told that no more candidates come
 TURNS: Final = 3  # of the loop until a request is on its way
-DRAIN: Final = 0.5  # seconds at the end, for what has been said already
+DRAIN: Final = 0.5  # seconds at the end for messages under way
 
 log = structlog.get_logger(__name__)
 
 
 class Link:
-    """Negotiates in the background from the start; usable once `ready` has returned. `aclose` it whatever became of it.
+    """A transport that negotiates in the background from the start; use it once `ready` has returned, and `aclose` it.
 
     Args:
         events: called on the loop.
 
     Attributes:
         connection: its number, once it is known.
-        answer: the server's description of itself, empty until it is there.
-        inputs: what the server sends, by Track name.
-        outputs: what we may send, by Track name, once the answer is there.
+        answer: the server's SDP answer, empty until it arrives.
+        inputs: the tracks that the server sends, by name.
+        outputs: the tracks that we may send, by name, once the answer has arrived.
         heard_at: monotonic seconds of the last message or Frame.
-        latency: how old the Frames are that come.
+        latency: the age of the Frames that arrive.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Link:
         self._state, self.answer, self._has_relay = port.PeerState.NEW, "", False
         self._live: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._is_ready = self._is_over = False
-        self._broken = ""  # why, where it broke before `ready` could return
+        self._broken = ""  # why it broke before `ready` could return
         self._tasks: set[asyncio.Task[Any]] = set()
         self._applying: asyncio.Task[None] | None = None  # the answer
         self._opening = self._spawn(self._open(), "open")
@@ -95,7 +95,7 @@ class Link:
 
         Raises:
             ReactorError: `TRANSPORT_ERROR`, `REQUEST_TIMEOUT`, `DECODE_FAILED`, what the server answered, or `ABORTED`
-                where it is closed meanwhile.
+                if it is closed meanwhile.
         """
         try:
             await asyncio.shield(self._opening)
@@ -106,30 +106,30 @@ class Link:
             raise error_of("ABORTED", "the connection was closed before it was up") from None
 
     async def answered(self) -> None:
-        """Wait until `outputs` is what we may send: who comes back may be ready some milliseconds before."""
+        """Wait until `outputs` is complete: a Link that replaces another is ready some milliseconds earlier."""
         if self._applying is not None:
             await asyncio.wait((self._applying,))
 
     @property
     def wire(self) -> WireFormat:
-        """What is spoken."""
+        """The format of sent messages."""
         return self._channels.wire
 
     @property
     def faults(self) -> Mapping[str, int]:
-        """How many frames could not be read, by channel and format."""
+        """The number of frames that could not be read, by channel and format."""
         return self._channels.faults
 
     @property
     def buffered_bytes(self) -> int:
-        """Bytes said that have not left yet."""
+        """The bytes of messages that have not left yet."""
         return self._channels.buffered_bytes
 
     def say(self, message: m.ClientMessage) -> None:
-        """Send a message without waiting for a reply; what the server's format has no word for is not said.
+        """Send a message without waiting for a reply; skip one that the server's format does not have.
 
         Raises:
-            ValueError: it is no JSON.
+            ValueError: the message is not JSON.
             ReactorError: `MESSAGE_TOO_LARGE` (nothing was sent), `MESSAGE_SEND_FAILED`.
         """
         match message:
@@ -142,7 +142,7 @@ class Link:
         self._channels.say(message)
 
     def receive(self, wanted: Collection[str]) -> None:
-        """Have the server send these outputs and no others; what it was told already is not said again."""
+        """Ask the server to send these outputs and no others, as far as it was not told already."""
         for name in {**self._resumed, **dict.fromkeys(wanted)}:
             if (name in wanted) != self._resumed.get(name, False):
                 self.say(m.ResumeTrack(name) if name in wanted else m.PauseTrack(name))
@@ -152,11 +152,11 @@ class Link:
 
         Returns:
             `ModelMessage` or `Ack` for a Command, `ClipReady` or `ClipFailed`, `PublishGranted` or `PublishRefused`,
-            `ModelSchema`, `StepResult`; None for a Command in JSON, where there are no replies.
+            `ModelSchema`, `StepResult`; None for a Command in JSON, which has no replies.
 
         Raises:
             ReactorError: what the server answered (`CommandRejected` and its like), `REQUEST_TIMEOUT`, `DISCONNECTED`,
-                `NOT_SUPPORTED` where its format has no word for it, and what `say` raises.
+                `NOT_SUPPORTED` if its format does not have the request, and what `say` raises.
         """
         if self._is_over:
             raise error_of("DISCONNECTED", "the connection is closed; connect again")
@@ -166,20 +166,20 @@ class Link:
         if self.wire is WireFormat.V0 and isinstance(question, m.RequestStep):
             raise error_of("NOT_SUPPORTED", "this server speaks JSON only, which has no steps")
         if self.connection == FLAT and isinstance(question, m.PublishTrack):
-            return m.PublishGranted(question.name, None)  # no handshake there: who sends publishes (protocol 5.9)
+            return m.PublishGranted(question.name, None)  # the flat routes have no handshake: sending is publishing
         return await self._requests.ask(question, timeout, self.say)
 
     async def stats(self) -> port.PeerStats:
-        """A sample of the transport."""
+        """Return the engine's counters."""
         return port.PeerStats() if self._peer is None else await self._peer.stats()
 
     async def set_bitrate(self, *, min_bps: int | None = None, max_bps: int | None = None) -> None:
-        """Bound what congestion control may use, bits a second."""
+        """Bound the rate of congestion control, bits a second."""
         if self._peer is not None:
             await self._peer.set_bitrate(min_bps=min_bps, max_bps=max_bps)
 
     async def aclose(self) -> None:
-        """Let go of everything; whoever waits for a reply gets `DISCONNECTED`. May be called twice."""
+        """Release everything; calls that wait for a reply get `DISCONNECTED`. May be called twice."""
         if self._is_ready and not self._is_over:
             await self._channels.drain(DRAIN)
         self._end()
@@ -196,8 +196,8 @@ class Link:
     async def _open(self) -> None:
         try:
             applying = self._applying = self._spawn(self._apply(await self._negotiate()), "apply")
-            # Media sections take longer to set up than the channels to open: 6 of 45 ms. Who connects is told of the
-            # Tracks before it is ready (behaviour 6.6); who comes back knows them.
+            # Media sections take longer to set up than channels to open: 6 of 45 ms. On a first connection the program
+            # must get its Tracks before `ready`; a replacement has them already.
             if not self._options.again:
                 await applying
             async with asyncio.timeout(TRANSPORT_TIMEOUT):
@@ -209,9 +209,9 @@ class Link:
             raise error_of("TRANSPORT_ERROR", self._no_path()) from error
         except ReactorError:
             raise
-        except (PeerError, ValueError) as error:  # engines read what a server wrote
+        except (PeerError, ValueError) as error:  # raised by engines that read the server's answer
             raise error_of("DECODE_FAILED", f"unexpected answer to the offer: {error}") from error
-        except (LivereactorError, RuntimeError) as error:  # of the engine, or of what it is made of
+        except (LivereactorError, RuntimeError) as error:  # raised by the engine, or by its library
             raise error_of("TRANSPORT_ERROR", f"the WebRTC engine failed: {error}") from error
         if self._broken:
             raise error_of("TRANSPORT_ERROR", self._broken)
@@ -222,16 +222,16 @@ class Link:
         options, api, session_id = self._options, self._api, self._session_id
         registering = self._spawn(self._registered(), "register")
         servers = await api.ice_servers(session_id, again=options.again)
-        for _ in range(TURNS):  # the making of an offer holds the loop up: not before the other request is on its way
+        for _ in range(TURNS):  # making an offer blocks the loop: first let the other request leave
             await asyncio.sleep(0)
         self._has_relay = any(url.startswith("turn") for server in servers for url in server.urls)
         self._peer = await self._engine.peer(replace(options.config, ice_servers=servers), self._happened)
-        # Control first: a server that takes the last channel for the data channel ends up on the right one (5.5).
+        # Control first: a server that takes the last channel for the data channel gets the right one.
         offer = await self._peer.offer(self._sections.offered, (m.CONTROL, m.DATA))
         connection = await registering
         found = self._trickle.take()
-        self._become(connection)
-        if all(candidate.line for candidate in found):  # beside the offer, whose answer may wait for a path
+        self._use_number(connection)
+        if all(candidate.line for candidate in found):  # while the offer is sent, as its answer may wait for a path
             self._spawn(self._trickle.run(self._send_candidates), "trickle")
         given = await self._send(with_candidates(offer, found))
         self.answer = given or await answer_to(api, session_id, self._number, options.max_attempts, stale=options.stale)
@@ -245,7 +245,7 @@ class Link:
                 self._fail(f"the server's answer cannot be used: {error}")
             raise
         self.outputs = self._sections.named({**accepted.video, **accepted.audio})
-        self._look()
+        self._check_live()
 
     async def _registered(self) -> int:
         if self._options.connection is not None:
@@ -253,37 +253,37 @@ class Link:
         return await self._api.create_connection(self._session_id)
 
     async def _send(self, offer: str) -> str | None:
-        """The answer, where the server gives it at once."""
+        """Send the offer; return the answer if the server gives it at once."""
         mapping, again = self._sections.mapping(offer), self._options.again
         try:
             return await self._api.send_offer(self._session_id, self._number, offer, mapping, again=again)
         except ReactorError as error:
-            # The number to come back to may have been forgotten while its Session lives on, or be another token's:
-            # then a new one is as good.
+            # The server may have forgotten the number while its Session lives on, or have it under another token:
+            # then a new number is as good.
             if not again or error.status not in (404, 409):
                 raise
-            self._become(await self._api.create_connection(self._session_id))
+            self._use_number(await self._api.create_connection(self._session_id))
             return await self._api.send_offer(self._session_id, self._number, offer, mapping, again=False)
 
-    def _become(self, connection: int) -> None:
+    def _use_number(self, connection: int) -> None:
         self.connection = connection
         if connection == FLAT:
             self._channels.be_flat()
 
     @property
     def _number(self) -> int:
-        assert self.connection is not None  # negotiated from here on
+        assert self.connection is not None  # it is known from here on
         return self.connection
 
     async def _send_candidates(self, candidates: Sequence[port.Candidate], is_final: bool) -> None:
-        if not candidates:  # that there are no more is of use only to who still looks for a path then
+        if not candidates:  # the end of candidates matters only while a path is still searched
             await asyncio.wait([self._live], timeout=END_WAIT)
             if self._live.done():
                 return
         await self._api.send_candidates(self._session_id, self._number, candidates, is_final=is_final)
 
-    def _look(self) -> None:
-        """Live: the answer is there, the transport connected, what is needed of the channels open."""
+    def _check_live(self) -> None:
+        """Go live once the answer has arrived, the transport is connected and the needed channels are open."""
         is_up = self.answer and self._state is port.PeerState.CONNECTED and self._channels.are_open
         if not is_up or self._live.done():
             return
@@ -297,7 +297,7 @@ class Link:
                 if is_wanted:
                     self._channels.say(m.ResumeTrack(name))
             self._channels.say(m.Ping())
-        except ReactorError as error:  # the channel has closed this very moment, and its event says so
+        except ReactorError as error:  # the channel closed just now, and its event follows
             log.info("the first messages could not be sent", reason=error.message)
 
     async def _ping(self) -> None:
@@ -323,7 +323,7 @@ class Link:
                 self._trickle.add(candidate)
             case port.StateChanged(state, reason):
                 self._state = state
-                # Disconnected means no packets for a moment, which may pass: who waits for how long is not ours.
+                # `disconnected` means no packets for a moment, which may pass: the machine decides how long to wait.
                 if state in (port.PeerState.FAILED, port.PeerState.CLOSED):
                     self._fail(reason or f"the transport {'failed' if state is port.PeerState.FAILED else 'closed'}")
             case port.ChannelAdded(channel):
@@ -337,17 +337,17 @@ class Link:
                 self._events(RateChanged(name, bps))
             case _:
                 pass
-        self._look()
+        self._check_live()
 
     def _channel_changed(self, closed: str | None) -> None:
-        """A channel opened, or the one of this label closed."""
+        """React to a channel that opened, or to the one of this label that closed."""
         if closed is None:
-            self._look()
+            self._check_live()
         else:
             self._fail(f"the server closed the channel {closed!r}")
 
     def _hear(self, captured_us: int | None = None) -> None:
-        """On any thread."""
+        """Note that something arrived; called on any thread."""
         self.heard_at = time.monotonic()
         if captured_us is not None:
             self.latency.delivered(captured_us, monotonic_us())
@@ -362,7 +362,7 @@ class Link:
             self._events(MessageArrived(message))
 
     def _speaks_json(self) -> None:
-        """It has understood nothing so far: say again what has to last."""
+        """Repeat the messages that must last, as the server has not understood them."""
         self._start_outputs()
 
     def _fail(self, reason: str) -> None:
@@ -377,7 +377,7 @@ class Link:
         self._events(LinkLost(reason))
 
     def _end(self) -> None:
-        """Nothing is heard or said any more."""
+        """Stop listening and sending."""
         self._is_over = True
         self._channels.close()
         self._requests.abandon()
@@ -392,4 +392,4 @@ class Link:
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
-            task.exception()  # seen, where `ready` was not awaited
+            task.exception()  # marks the error as seen if `ready` was not awaited

@@ -1,4 +1,4 @@
-"""The media of a Link: which section is which Track, and that something is heard of one."""
+"""The media of a Link: the Track of each section, and the time at which something last arrived on one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Sections:
     """The media sections of an offer, in the order of the declared Tracks.
 
     Args:
-        tracks: those declared.
+        tracks: the declared Tracks.
     """
 
     def __init__(self, tracks: Sequence[TrackCapability]) -> None:
@@ -29,7 +29,7 @@ class Sections:
         self.offered = tuple(Section(track.kind, USES[track.direction], track.name) for track in self._tracks)
 
     def mapping(self, offer: str) -> list[tuple[str, TrackCapability]]:
-        """The Tracks with the mids that this offer gave them; from here on, names are known."""
+        """Return the Tracks with the mids that an offer gave them; from here on, names are known."""
         try:
             media = [section for section in parse_description(offer).media if section.kind != "application"]
         except PeerError as error:
@@ -39,19 +39,19 @@ class Sections:
         return found
 
     def name(self, mid: str) -> str | None:
-        """The Track on this section."""
+        """Return the name of the Track on a section, or None."""
         return self._names.get(mid)
 
     def named(self, by_mid: Mapping[str, _T]) -> dict[str, _T]:
-        """The same by name."""
+        """Return the values by the Track's name."""
         return {name: each for mid, each in by_mid.items() if (name := self.name(mid)) is not None}
 
 
 class HeardTrack:
-    """An `InputTrack` that says when something came, and its stamp; it does so on the engine's thread.
+    """An `InputTrack` that reports each arrival and its time stamp, on the engine's thread.
 
     Args:
-        track: the engine's.
+        track: the engine's track.
         heard: called with the `captured_us` of every Frame and block of Sound, before its receiver.
     """
 

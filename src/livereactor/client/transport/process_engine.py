@@ -24,27 +24,28 @@ _is_loading = False
 
 
 def begin_loading() -> None:
-    """Have it loaded while other things are done; what is wrong with it is told to who needs it.
+    """Load the engine in the background; a failure is raised later, by `process_engine`.
 
-    On a thread with a loop of its own, which the interpreter waits for as it ends: the first connection of an engine to
-    itself that is cut off, with the loop of a program that could not reach its server, aborts the process.
+    It is loaded on a thread with a loop of its own, which the interpreter waits for at its end. An engine's first
+    connection to itself aborts the process if it is cut off, as it would be with the loop of a program that could not
+    reach its server.
     """
     global _is_loading
     with _lock:
         if _is_loading:
             return
         _is_loading = True
-    with suppress(RuntimeError):  # the interpreter ends, and starts no thread
+    with suppress(RuntimeError):  # the interpreter is ending, and starts no threads
         threading.Thread(target=_load, name="livereactor engine", daemon=False).start()
 
 
 async def process_engine() -> Engine:
-    """The Engine, warmed up.
+    """Return the process's Engine, warmed up.
 
     Raises:
-        ReactorError: `TRANSPORT_ERROR`: there is none on this machine; the message says how to install one.
+        ReactorError: `TRANSPORT_ERROR`: this machine has none; the message says how to install one.
     """
-    # Imports and the engine's own threads take some 100 ms the first time, which no other task of the loop waits for.
+    # Imports and the engine's threads take some 100 ms the first time, and must not hold the loop up.
     engine = _engine if _engine is not None else await asyncio.to_thread(_made)
     await engine.start()
     return engine

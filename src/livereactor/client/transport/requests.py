@@ -1,7 +1,7 @@
 """Requests on the data channels that wait for their reply; each ends exactly once. Loop only, no IO of its own.
 
 In the binary format a reply names its request. In JSON commands have none, a claim on a track is named, and all else is
-answered in the order it was asked (protocol 5.5, 9.1): there, who waits no longer keeps his place in the row.
+answered in the order it was asked: there, a request that was given up keeps its place in the row.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Any, Final, TypeAlias
 from livereactor.client.errors import CommandRejected, InternalError, ReactorError, error_of
 from livereactor.protocol import messages as m
 
-MOST: Final = 4096  # that wait at once; as many commands are taken by our runtime
-KEPT: Final = 60.0  # seconds that a place in the row is kept whose owner has gone: servers answer within ten, or never
+MOST: Final = 4096  # requests that wait at once, as many as our runtime takes
+KEPT: Final = 60.0  # seconds to keep the place of a request that was given up: servers answer within ten, or never
 
 Question: TypeAlias = m.Command | m.RequestStep | m.RequestSchema | m.RequestClip | m.RequestRecording | m.PublishTrack
 _CLIP: Final = (m.ClipReady, m.ClipFailed)
@@ -45,22 +45,22 @@ class _Waiting:
 
 
 class Requests:
-    """Those of one Link."""
+    """The requests of one Link that wait for their replies."""
 
     def __init__(self) -> None:
         self._waiting: dict[str, _Waiting] = {}  # in the order they were asked
         self._numbers = count(1)
 
     async def ask(self, question: Question, timeout: float, send: Callable[[Question], None]) -> m.ServerMessage:
-        """Send a request and wait for its reply; a cancelled or late one leaves nothing behind that hurts others.
+        """Send a request and wait for its reply; a cancelled or late one does not disturb others.
 
         Args:
             timeout: seconds.
-            send: is given the request with its id; what it raises is raised.
+            send: sends the request with its id; its errors are raised.
 
         Raises:
-            ReactorError: what the server answered (`CommandRejected`, …), `REQUEST_TIMEOUT`, `DISCONNECTED` when
-                abandoned, `RATE_LIMITED` where too many wait already.
+            ReactorError: what the server answered (`CommandRejected`, …), `REQUEST_TIMEOUT`, `DISCONNECTED` if
+                abandoned, `RATE_LIMITED` if too many wait already.
         """
         self._forget_the_gone()
         if len(self._waiting) >= MOST:
@@ -79,7 +79,7 @@ class Requests:
             raise error_of("REQUEST_TIMEOUT", f"no reply to {_words(question)} in {timeout:g} s") from error
 
     def settle(self, message: m.ServerMessage) -> bool:
-        """Give a message to whom it answers; False where nobody asked for it."""
+        """Give a message to the request that it answers; return False if there is none."""
         request_id: str | None = getattr(message, "request_id", None)
         found = self._next_for(message) if request_id is None else request_id
         waiting = self._waiting.get(found or "")
@@ -87,7 +87,7 @@ class Requests:
             return False
         del self._waiting[found]
         if waiting.reply.done():
-            return True  # too late, and expected
+            return True  # late, but its place was kept
         if isinstance(message, m.Failure):
             waiting.reply.set_exception(_refused(waiting.question, message))
         else:
@@ -95,7 +95,7 @@ class Requests:
         return True
 
     def abandon(self) -> None:
-        """The connection is gone: nothing will be answered any more."""
+        """End all requests with `DISCONNECTED`, as the connection is gone."""
         waiting, self._waiting = list(self._waiting.values()), {}
         for each in waiting:
             if not each.reply.done():
@@ -103,7 +103,7 @@ class Requests:
                 each.reply.set_exception(error_of("DISCONNECTED", text))
 
     def _next_for(self, message: m.ServerMessage) -> str | None:
-        """Whose turn it is, of those that are answered in order."""
+        """Return the request that is next, of those that are answered in order."""
         if isinstance(message, m.ModelMessage | m.Failure | m.Ack):
             return None
         return next((name for name, each in self._waiting.items() if _answers(message, each.question)), None)
@@ -122,7 +122,7 @@ def _answers(message: m.ServerMessage, question: Question) -> bool:
 
 
 def _refused(question: Question, failure: m.Failure) -> ReactorError:
-    """The error of the server's code; a Command's author may call his as he likes."""
+    """Return the error of the server's code; a model's author may choose any code for a Command."""
     error = error_of(failure.code or "INTERNAL_ERROR", failure.message or "refused without a reason", component="gpu")
     if type(error) in (ReactorError, InternalError) and isinstance(question, m.Command):
         return CommandRejected(error.message, code=error.code, component="gpu")

@@ -1,4 +1,4 @@
-"""How a Connection is negotiated over HTTP: the wire format, polling for the answer, trickling candidates."""
+"""Negotiation of a Connection over HTTP: the wire format, polls for the answer, trickled candidates."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from livereactor.client.http.api import Api
 from livereactor.engine.port import Candidate
 from livereactor.protocol.messages import WireFormat
 
-FIRST_WAIT, LONGEST_WAIT = 0.2, 15.0  # seconds between them, doubling
-BATCH: Final = 0.025  # seconds: candidates come in bursts, and one request carries one
+FIRST_WAIT, LONGEST_WAIT = 0.2, 15.0  # seconds between polls, doubling
+BATCH: Final = 0.025  # seconds: candidates come in bursts, and one request carries a burst
 MAX_CANDIDATES: Final = 256  # what a server takes of one connection
 
 log = structlog.get_logger(__name__)
 
 
 def format_for(server_version: str) -> WireFormat:
-    """What a server of this version understands (protocol 12.5): official 2.x runtimes know JSON only."""
+    """Return the format that a server of this version understands; official 2.x runtimes know JSON only."""
     return WireFormat.V0 if re.match(r"v?2\.", server_version) else WireFormat.V1
 
 
 async def answer_to(api: Api, session_id: str, connection: int, max_attempts: int, *, stale: str = "") -> str:
-    """The answer to the offer that was sent; servers of ours hold the first poll until it is there.
+    """Poll for the answer to the offer; our servers hold the first poll until it is ready.
 
     Args:
-        max_attempts: polls.
-        stale: an answer to an earlier offer, which is none to this one.
+        max_attempts: the number of polls.
+        stale: the answer to an earlier offer, which is skipped.
 
     Raises:
-        ReactorError: `REQUEST_TIMEOUT` when it did not come.
+        ReactorError: `REQUEST_TIMEOUT` if no answer came.
     """
     wait = FIRST_WAIT
     for attempt in range(max_attempts):
@@ -50,9 +50,9 @@ async def answer_to(api: Api, session_id: str, connection: int, max_attempts: in
 
 
 def with_candidates(offer: str, candidates: Sequence[Candidate]) -> str:
-    """An offer with candidates that are known already; an empty one among them says that there are no others.
+    """Return an offer with the candidates known so far; an empty one among them means that no more come.
 
-    Those in the offer need no request of their own, and cannot come before it.
+    Candidates in the offer need no request of their own, and cannot arrive before it.
     """
     lines: dict[str | None, list[str]] = {}
     for candidate in candidates:
@@ -65,27 +65,27 @@ def with_candidates(offer: str, candidates: Sequence[Candidate]) -> str:
 
 
 class Trickle:
-    """Candidates of one Peer on their way to the server: kept until they are taken or `run`, then sent in bursts."""
+    """The candidates of one Peer: kept until they are taken or `run` is called, then sent in bursts."""
 
     def __init__(self) -> None:
         self._found = asyncio.Queue[Candidate](MAX_CANDIDATES)
-        self.count = 0  # of those found
+        self.count = 0  # of the candidates found
 
     def add(self, candidate: Candidate) -> None:
-        """One was found; an empty line ends them. Beyond what a server takes they are left out."""
+        """Add a candidate; an empty line ends them. Those beyond a server's limit are dropped."""
         self.count += bool(candidate.line)
         if not self._found.full():
             self._found.put_nowait(candidate)
 
     def take(self) -> list[Candidate]:
-        """Those found so far, which are not sent any more."""
+        """Take the candidates found so far, so that `run` does not send them."""
         taken: list[Candidate] = []
         while not self._found.empty():
             taken.append(self._found.get_nowait())
         return taken
 
     async def run(self, send: Callable[[Sequence[Candidate], bool], Coroutine[Any, Any, None]]) -> None:
-        """Send them, the last time with True; a server that refuses them is not told more of them."""
+        """Send candidates, the last time with True; stop if the server refuses them."""
         is_final = False
         while not is_final:
             burst = [await self._found.get()]
@@ -95,6 +95,6 @@ class Trickle:
             try:
                 await send([each for each in burst if each.line], is_final)
             except ReactorError as error:
-                # Not fatal: where the server can be reached it finds us by our own checks.
+                # Not fatal: a reachable server finds us by our own checks.
                 log.info("candidates could not be sent", code=error.code, reason=error.message)
                 return

@@ -1,4 +1,4 @@
-"""What Tracks ask of the server, said over the transport in use."""
+"""Requests of Tracks to the server, sent over the transport in use."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ REPLY: Final = 10.0  # seconds
 
 
 class LinkHolder(Protocol):
-    """Who has the transport."""
+    """The holder of the transport in use: the connection."""
 
     @property
     def link(self) -> Link | None: ...
@@ -23,7 +23,7 @@ class LinkHolder(Protocol):
 
 
 class TrackRequests:
-    """Fits `TrackPort`. Pausing and giving back need no transport: a new one begins with what the Tracks remember."""
+    """Sends the requests of `TrackPort`. Without a transport, the next one starts as the Tracks remember."""
 
     def __init__(self, holder: LinkHolder) -> None:
         self._holder = holder
@@ -63,6 +63,6 @@ class TrackRequests:
 
 
 def _give_back(link: Link, name: str) -> None:
-    """A claim that nobody waits for any more may have been granted all the same, and would keep others out."""
+    """Give a claim back that was given up: it may have been granted all the same, and would keep others out."""
     with suppress(ReactorError):
         link.say(m.UnpublishTrack(name))

@@ -1,4 +1,4 @@
-"""The transports of one client: the one in use, one that is coming up, and who looks at their figures. Loop only."""
+"""The transports of one client: the one in use, the one coming up, and the sampling of their figures. Loop only."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ log = structlog.get_logger(__name__)
 
 
 class Transport:
-    """A Link, and what is measured on it.
+    """A Link and its statistics.
 
     Attributes:
-        received: names of the Tracks that have come.
-        answers: the other side answers pings: its silence means something.
-        early: what was said on it while it was coming up beside the one in use.
+        received: the names of the Tracks that have arrived.
+        answers: True if the other side answers pings, so that its silence means a problem.
+        early: events that came while it was coming up beside the one in use.
     """
 
     def __init__(self, link: Link, sampler: StatsSampler) -> None:
@@ -60,11 +60,11 @@ class Transport:
 
 
 class Transports:
-    """Of one client; `post` gives the machine what happens to the one in use.
+    """The transports of one client; `post` passes events of the one in use to the connection's machine.
 
     Attributes:
-        current: the one in use, None while there is none.
-        number: of the Connection, kept over reconnects.
+        current: the transport in use, or None.
+        number: the number of the Connection, kept over reconnects.
     """
 
     def __init__(
@@ -85,14 +85,14 @@ class Transports:
         self._report_stats = report_stats
         self.current: Transport | None = None
         self.number: int | None = None
-        self._answer = ""  # of the last one on this Connection
+        self._answer = ""  # the last answer on this Connection
         self.bitrate = Bitrate()
         self._coming: Transport | None = None
-        self._replacing = asyncio.Lock()  # held while the one in use is silent: what is said on it would be lost
+        self._replacing = asyncio.Lock()  # held while the one in use is silent, as messages on it would be lost
 
     @property
     def heard_at(self) -> float:
-        """When the other side was heard last, monotonic seconds; now, where its silence means nothing."""
+        """The time of the last arrival, monotonic seconds; the present time if silence means nothing."""
         current = self.current
         return time.monotonic() if current is None or not current.answers else current.link.heard_at
 
@@ -102,23 +102,23 @@ class Transports:
         return () if self.current is None else self.current.received
 
     async def open(self, *, again: bool, max_attempts: int) -> None:
-        """Bring one up, to be used by `use`.
+        """Open a transport, for `use`.
 
         Args:
-            again: on the Connection that there was.
+            again: on the Connection that was in use.
 
         Raises:
-            ReactorError: it did not come up; nothing of it is left.
+            ReactorError: the transport did not come up; nothing of it is left.
         """
         engine, session = await process_engine(), self._session
-        # It is there, and what it offers: it is connected to when it is prepared.
+        # A Session is connected to once it is prepared: all of this is known then.
         assert session.session_id is not None
         assert session.info is not None
         assert session.capabilities is not None
         options = LinkOptions(
             session.capabilities.tracks,
             wire=format_for(session.info.server_version),
-            # A number that somebody gave is used as it is; one that was ours is, or is as good as any other.
+            # A number that the program gave is used, and so is ours after a loss; else a new one is as good.
             connection=self.number if again or not self._answer else None,
             again=again and self.number is not None,
             stale=self._answer,
@@ -127,7 +127,7 @@ class Transports:
             config=self._config(),
         )
         if self.current is None:
-            self._replacing = asyncio.Lock()  # of the loop that the client is used on now
+            self._replacing = asyncio.Lock()  # bound to the loop that the client is used on now
             held = None
         else:
             held = self._replacing
@@ -136,7 +136,7 @@ class Transports:
         coming = self._coming = Transport(link, self._sampler(link))
         try:
             await link.ready()
-            if held is not None:  # nobody waits, and its Tracks are to take over those there are, unnoticed
+            if held is not None:  # no call waits for it, and its Tracks must replace the present ones unnoticed
                 await link.answered()
         except BaseException:
             self._chores.add(link.aclose())
@@ -145,9 +145,9 @@ class Transports:
             raise
 
     def use(self) -> None:
-        """Put the one that has come up in the place of the one in use, if there is one: unnoticed by the program."""
+        """Use the transport that has come up; it replaces the one in use, if there is one, unnoticed by the program."""
         transport, old = self._coming, self.current
-        assert transport is not None  # it is up
+        assert transport is not None  # it has come up
         self.current, self._coming, self.number = transport, None, transport.link.connection
         self._answer = transport.link.answer
         if old is not None:
@@ -166,31 +166,31 @@ class Transports:
             self._chores.add(self._ask_for_schema(transport))
 
     def forget(self) -> None:
-        """There is no Connection to come back to any more."""
+        """Forget the Connection, so that the next transport opens a new one."""
         self.number, self._answer = None, ""
 
     def close(self) -> None:
-        """Let go of the one in use."""
+        """Close the transport in use."""
         transport, self.current = self.current, None
         self._tracks.detach()
         if transport is not None:
             self._leave(transport)
 
     def probe(self) -> None:
-        """Say something that is answered."""
+        """Send a message that the other side answers."""
         try:
             if self.current is not None:
                 self.current.link.say(m.Ping())
-        except ReactorError as error:  # the channel closed this very moment, and that is told by itself
+        except ReactorError as error:  # the channel closed just now, and its own event follows
             log.debug("a probe could not be sent", reason=error.message)
 
     async def replaced(self) -> None:
-        """Wait while the one in use is silent and another is coming up for it; in the order of the calls."""
+        """Wait while another transport replaces a silent one; calls go on in their order."""
         async with self._replacing:
             pass
 
     async def set_bitrate(self, wanted: Bitrate) -> None:
-        """Bound what is sent, on this transport and those to come."""
+        """Bound the rate of sending, on this transport and those to come."""
         self.bitrate = wanted
         if self.current is not None:
             await self.current.link.set_bitrate(min_bps=wanted.min_bps, max_bps=wanted.max_bps)
@@ -221,10 +221,10 @@ class Transports:
         self._chores.add(transport.link.aclose())
 
     def _receive_what_is_wanted(self, link: Link) -> None:
-        """While it came up, the program may have paused or resumed others than it began with."""
+        """Apply pauses and resumes that the program asked for while the transport came up."""
         try:
             link.receive(self._tracks.wanted)
-        except ReactorError as error:  # the channel closed this very moment, and that is told by itself
+        except ReactorError as error:  # the channel closed just now, and its own event follows
             log.debug("the wanted outputs could not be said", reason=error.message)
 
     def _arrived(self, transport: Transport, name: str, track: InputTrack) -> None:
@@ -245,11 +245,11 @@ class Transports:
             transport.answers = True
             return
         if transport is self._coming and self.current is not None:
-            if not isinstance(event, TrackArrived):  # its Tracks are handed over all at once
+            if not isinstance(event, TrackArrived):  # its Tracks are handed over at once, by `use`
                 transport.early.append(event)
             return
         if transport not in (self.current, self._coming):
-            return  # given up
+            return  # an abandoned one
         match event:
             case TrackArrived(name, track):
                 self._arrived(transport, name, track)
@@ -265,7 +265,7 @@ class Transports:
 
 
 def refuse_mode(session: SessionRecord, wanted: str | None) -> None:
-    """Stepped Sessions are used by other calls than streamed ones.
+    """Refuse a Session of the other generation mode: stepped ones are used by other calls than streamed ones.
 
     Raises:
         GenerationModeMismatchError: the Session is not what was asked for.

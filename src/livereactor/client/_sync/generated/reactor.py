@@ -79,42 +79,43 @@ class SyncTrack:
 
     @property
     def paused(self) -> bool:
-        """Whether this client does not receive it."""
+        """True if this client does not receive the Track."""
         return self._track.paused
 
     @property
     def published(self) -> bool:
-        """Whether what is pushed goes out."""
+        """True while pushed Frames are sent."""
         return self._track.published
 
     @property
     def stats(self) -> TrackStats:
-        """Counts so far."""
+        """The counters of the Track."""
         return self._track.stats
 
     @property
     def heard_at(self) -> float | None:
-        """When the newest Frame came, monotonic seconds."""
+        """The time at which the newest Frame arrived, monotonic seconds; None before the first."""
         return self._track.heard_at
 
     def on_frame(self, handler: _H) -> _H:
-        """Call `handler` with each Frame it has time for; usable as a decorator.
+        """Call `handler` with each Frame that it has time for. You can use it as a decorator.
 
-        It gets as many as it accepts of: video `(frame, frame_id, timestamp_us, user_data)`, the frame uint8 of shape
-        (height, width, 3), RGB, the id counting from 1, the time the sender's clock (0 = not said); audio `(samples,
-        sample_rate, channels)`, int16 of shape (samples, channels). Do not write into the array: others see it too.
+        The handler gets as many of these arguments as it accepts: video `(frame, frame_id, timestamp_us, user_data)`,
+        the frame uint8 of shape (height, width, 3), RGB, the id counting from 1, the time by the sender's clock (0 =
+        unknown); audio `(samples, sample_rate, channels)`, int16 of shape (samples, channels). Do not write into the
+        array: other handlers see it, too.
 
-        A plain handler runs on a thread of its own, an `async` one on the client's loop, each call after the one
-        before. While it runs only the newest video Frame is kept for it; sound is kept for five seconds.
+        A plain handler runs on a thread of its own, an `async` one on the client's loop, one call after the other.
+        While it runs, only the newest video Frame is kept for it; sound is kept for five seconds.
 
         Raises:
-            TypeError: it cannot be called so.
-            ValueError: the Track is one to send on.
+            TypeError: `handler` cannot be called with positional arguments.
+            ValueError: the Track is an input of the model.
         """
         return self._track.on_frame(handler)
 
     def on_raw_frame(self, handler: _H) -> _H:
-        """As `on_frame`, with bytes, for programs without numpy.
+        """Call `handler` like `on_frame`, but with bytes, for programs without numpy.
 
         Video `(bgra, width, height, frame_id, timestamp_us, user_data)`; audio `(pcm, samples, sample_rate, channels)`,
         interleaved int16, little endian.
@@ -122,76 +123,76 @@ class SyncTrack:
         return self._track.on_raw_frame(handler)
 
     def off_frame(self, handler: Callable[..., object]) -> None:
-        """Call `handler` no more; silent where it was never registered."""
+        """Stop calling `handler`; do nothing if it was never registered."""
         self._track.off_frame(handler)
 
     def frames(self, maxsize: int | None = None, policy: Policy | None = None) -> SyncStream[Any]:
-        """An iterator over Frames from now on, as arrays; it ends when the client is disconnected.
+        """Iterate over the Frames from now on, as arrays, until the client is disconnected.
 
         Args:
             maxsize: Frames kept while the loop is busy; None = 2 pictures with `latest`, else 32; 512 blocks of sound.
-            policy: what happens when that many wait. `latest` (video) and `fifo` (audio) drop the oldest; `block`
-                keeps what is there, and what comes meanwhile is lost.
+            policy: the rule when that many wait. `latest` (video) and `fifo` (audio) drop the oldest; `block` keeps
+                the waiting Frames and drops new ones.
 
         Raises:
-            ValueError: `maxsize` under 1, another policy, or a Track to send on.
+            ValueError: `maxsize` is under 1, the policy is unknown, or the Track is an input of the model.
         """
         return SyncStream(self._track.frames(maxsize, policy))
 
     def read(self, timeout: float = READ_TIMEOUT) -> NDArray[Any]:
-        """The next Frame that has not been read: of video the newest, of audio block by block.
+        """Return the next Frame that has not been read: the newest picture, or sound block by block.
 
         Raises:
-            ReactorError: `REQUEST_TIMEOUT`: none came in `timeout` seconds; `DISCONNECTED`: none will.
+            ReactorError: `REQUEST_TIMEOUT`: no Frame arrived in `timeout` seconds; `DISCONNECTED`: none will.
         """
         return LOOP.run(self._track.read(timeout))
 
     def snapshot(self) -> NDArray[np.uint8] | None:
-        """The newest picture, uint8 of shape (height, width, 3), RGB; None before the first.
+        """Return the newest picture, uint8 of shape (height, width, 3), RGB; None before the first.
 
         Raises:
-            ValueError: an audio Track.
+            ValueError: the Track carries audio.
         """
         return self._track.snapshot()
 
     def save_frame(self, path: str | Path) -> Path:
-        """Write the newest picture, or the first one to come, in the format that the name ends with.
+        """Write the newest picture, or the first to arrive, in the format of the file name's ending.
 
         Raises:
-            ValueError: an audio Track, or a format that there is no encoder for.
-            ReactorError: as `read`.
+            ValueError: the Track carries audio, or the format has no encoder.
+            ReactorError: as in `read`.
         """
         return LOOP.run(self._track.save_frame(path))
 
     def pause(self) -> None:
-        """Receive it no more, on this Connection only; remembered where there is none.
+        """Stop receiving the Track, on this Connection only; without a Connection, on the next one.
 
         Raises:
-            ValueError: the Track is one to send on.
+            ValueError: the Track is an input of the model.
         """
         LOOP.run(self._track.pause())
 
     def resume(self) -> None:
-        """Receive it again, beginning with a key frame."""
+        """Receive the Track again, beginning with a key frame."""
         LOOP.run(self._track.resume())
 
     def publish(self, source: object = None) -> SyncTrack:
-        """Claim this input and send what is pushed, or what `source` gives.
+        """Claim this input, and send the pushed Frames, or those of `source`.
 
         Args:
-            source: None = `push_frame`, or the source it has; a camera's index or path, a file's path, an iterable of
-                frames (a plain one is asked at 30 Hz, an async one takes its own time), an object with an async
-                `recv()`, or a device. It takes the place of the source before, and `unpublish` releases it.
+            source: None = `push_frame`, or the present source; a camera's index or path, a file's path, an iterable of
+                frames (a plain one is read at 30 Hz, an async one at its own pace), an object with an async `recv()`,
+                or a device. It replaces the source before, and `unpublish` releases it.
 
         Raises:
-            TypeError, ValueError, FileNotFoundError: no source, or none for this Track; nothing was asked for.
+            TypeError, ValueError, FileNotFoundError: not a source, or not one for this Track; nothing was claimed.
             ReactorError: `NOT_READY`, `TRACK_PUBLISH_FAILED` (another Connection has it), `DEVICE_ERROR`.
         """
         LOOP.run(self._track.publish(source))
         return self
 
     def unpublish(self) -> None:
-        """Stop sending and give the input back; nothing where it is not published. Raises nothing of the server's."""
+        """Stop sending and give the input back; do nothing if it is not published. The server's errors are logged."""
         LOOP.run(self._track.unpublish())
 
     @overload
@@ -219,22 +220,22 @@ class SyncTrack:
         sample_rate: int = 48000,
         num_channels: int | None = None,
     ) -> None:
-        """Send one picture or piece of sound; from any thread, without waiting. `frame` may be used again at once.
+        """Send one picture or piece of sound, from any thread, without waiting. You may reuse `frame` at once.
 
         Args:
             frame: video: uint8 of shape (height, width, 3) in RGB or (height, width, 4) in BGRA, or bytes of either;
-                an odd last row or column is cropped. Pushed faster than it can be encoded, only the newest is sent.
-                Audio: int16 of shape (samples,) or (samples, channels), or bytes of it; what does not fill 10 ms waits
-                for the next push, what is pushed ahead of time leaves in real time.
-            user_data: at most 1 KiB that go to the model with this picture, where the server takes tags.
-            capture_time_us: monotonic microseconds (`time.monotonic_ns() // 1000`); the same on several Tracks makes
-                them one moment to the model. None = now.
-            width, height: of bytes, in pixels.
+                an odd last row or column is cropped. Of pictures pushed too fast, only the newest is sent.
+                Audio: int16 of shape (samples,) or (samples, channels), or bytes of it; a rest under 10 ms waits for
+                the next push, and sound pushed ahead of time is sent in real time.
+            user_data: at most 1 KiB that go to the model with this picture, if the server takes tags.
+            capture_time_us: monotonic microseconds (`time.monotonic_ns() // 1000`); the same on several Tracks marks
+                one moment for the model. None = now.
+            width, height: in pixels, needed for bytes.
             sample_rate: 8, 16, 24, 32, 44.1 or 48 kHz.
-            num_channels: 1 or 2, of bytes and flat arrays.
+            num_channels: 1 or 2, for bytes and flat arrays.
 
         Raises:
-            TypeError, ValueError: no such frame, or an argument of the other kind.
+            TypeError, ValueError: the frame is not valid, or an argument is for the other kind.
             ReactorError: `INVALID_STATE`: the Track is not published.
         """
         call: Any = self._track.push_frame
@@ -251,13 +252,12 @@ class SyncTrack:
     def set_bitrate(
         self, *, min_bps: int | None = None, start_bps: int | None = None, max_bps: int | None = None
     ) -> None:
-        """Bound what this Track's encoder spends, bits a second; before connecting too, and for good.
+        """Bound the rate of this Track's encoder, bits a second. It lasts, and may be set before connecting.
 
-        Without a bound a picture gets what its size deserves: 5 Mbit/s at 1280x720, up to 6.5 where the network has
-        them.
+        Without a bound the size of the picture decides: 5 Mbit/s at 1280x720, up to 6.5 if the network allows.
 
         Raises:
-            ValueError: a bound that is not above 0, or a minimum above a maximum.
+            ValueError: a bound is not above 0, or the minimum is above the maximum.
         """
         LOOP.run(self._track.set_bitrate(min_bps=min_bps, start_bps=start_bps, max_bps=max_bps))
 
@@ -270,18 +270,18 @@ class SyncTrackList(list[SyncTrack]):
         self._list, self._tracks = tracks, held
 
     def with_kind(self, kind: Kind) -> SyncTrackList:
-        """Those that carry `video` or `audio`."""
+        """Return the Tracks that carry `video` or `audio`."""
         return SyncTrackList(self._list.with_kind(kind), self._tracks)
 
     def with_direction(self, direction: Direction) -> SyncTrackList:
-        """The model's outputs (`recvonly`) or inputs (`sendonly`)."""
+        """Return the model's outputs (`recvonly`) or inputs (`sendonly`)."""
         return SyncTrackList(self._list.with_direction(direction), self._tracks)
 
     def one(self) -> SyncTrack:
-        """The only one.
+        """Return the only Track.
 
         Raises:
-            ValueError: there is none, or there are several.
+            ValueError: the list holds none, or several.
         """
         return self._tracks.of(self._list.one())
 
