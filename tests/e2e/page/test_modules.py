@@ -61,6 +61,12 @@ def test_the_operators_page_shares_nothing_with_the_playground_but_its_lowest_fo
             assert all(other.startswith(("admin/", "js/shared/")) for other in imported), module
 
 
+def test_every_comment_can_be_read_alone() -> None:
+    fragment = re.compile(r"/\*\*\s+(?:\* )?(?:What|How|Those|Of|Its|Who|Whoever|Whose|In these|As `)\b.*")
+    for file in sorted(page_directory().rglob("*.js")):
+        assert fragment.findall(file.read_text()) == [], file.name
+
+
 def imports() -> dict[str, set[str]]:
     """Map each module to the modules that it imports, for values or for types; paths from the page's root."""
     root = page_directory().resolve()

@@ -1,22 +1,22 @@
 /** Compose the page and show the state of the session in its bar. */
 
-import { Countdown } from "./views/countdown.js";
 import { StoredCredential, readFragment } from "./client/credentials.js";
-import { byId } from "./shared/dom.js";
-import { Gallery } from "./views/gallery.js";
-import { SignInForm } from "./views/sign-in.js";
 import { Http } from "./client/http.js";
+import { findServer } from "./client/server.js";
+import { byId } from "./shared/dom.js";
+import { showPageErrors } from "./shared/error-banner.js";
+import { takeSaved, saveForReload } from "./shared/reload-storage.js";
+import { firstLine, sentence } from "./shared/text.js";
+import { Countdown } from "./views/countdown.js";
+import { Gallery } from "./views/gallery.js";
 import { CoordinatorLobby, RuntimeLobby } from "./views/lobby.js";
 import { Log } from "./views/log.js";
-import { takeSaved, saveForReload } from "./shared/reload-storage.js";
-import { showPageErrors } from "./shared/error-banner.js";
-import { findServer } from "./client/server.js";
+import { ModelView } from "./views/model-view.js";
 import { ShareDialog } from "./views/share-dialog.js";
+import { SignInForm } from "./views/sign-in.js";
 import { Stats } from "./views/stats.js";
 import { Timeline } from "./views/timeline.js";
-import { ModelView } from "./views/model-view.js";
 import { explain } from "./words/problems.js";
-import { firstLine, sentence } from "./shared/text.js";
 
 /** @typedef {import("./views/stage.js").Card} Card */
 /** A button and the drawer that it toggles. @typedef {readonly [HTMLButtonElement, HTMLElement]} Drawer */

@@ -14,7 +14,7 @@ const STANDING = {
   hadWorker: false,
   loading: { text: "", progress: null },
   hasVideo: true,
-  hasPicture: false,
+  hasFrame: false,
   isLate: false,
   wanting: false,
 };
@@ -24,7 +24,7 @@ const card = (more) => cardOf({ ...STANDING, ...more }, DOINGS);
 const ended = (detail) => ({ state: "ended", problem: { kind: "ended", detail } });
 
 test("nothing stands before a picture that is there, and something before one that is not", () => {
-  assert.equal(card({ hasPicture: true }), null);
+  assert.equal(card({ hasFrame: true }), null);
   assert.equal(card({}).title, "Waiting for the first frame");
   assert.equal(card({ isLate: true }).title, "Connected, but no video yet");
   assert.equal(card({ isLate: true, wanting: true }).title, "The model is waiting for your input");

@@ -2,8 +2,8 @@
 
 import { element } from "../../js/shared/dom.js";
 import { actionButton } from "./actions.js";
-import { Table } from "./table.js";
 import { limit, span, used } from "./format.js";
+import { Table } from "./table.js";
 
 /** @typedef {import("./types.js").AccountRow} AccountRow */
 /** @typedef {import("./types.js").UsageRow} UsageRow */

@@ -2,8 +2,8 @@
 
 import { element } from "../../js/shared/dom.js";
 import { copy, actionButton } from "./actions.js";
-import { Table } from "./table.js";
 import { moment } from "./format.js";
+import { Table } from "./table.js";
 
 /** @typedef {import("./types.js").KeyRow} KeyRow */
 

@@ -2,8 +2,8 @@
 
 import { byId } from "../../js/shared/dom.js";
 import { Limits, Usage } from "./accounts.js";
-import { Api, Refused } from "./api.js";
 import { showError } from "./actions.js";
+import { Api, Refused } from "./api.js";
 import { Follower } from "./follower.js";
 import { Keys } from "./keys.js";
 import { Queue, Sessions } from "./sessions.js";

@@ -1,8 +1,8 @@
 /** The tables of the queue and of the sessions. */
 
-import { Table } from "./table.js";
 import { actionButton, idButton } from "./actions.js";
 import { span } from "./format.js";
+import { Table } from "./table.js";
 
 /** @typedef {import("./types.js").Overview} Overview */
 /** @typedef {import("./types.js").SessionRow} SessionRow */

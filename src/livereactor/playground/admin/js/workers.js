@@ -10,11 +10,11 @@ import { span } from "./format.js";
 /** Milliseconds between the arrival of a frame and the next request. */
 const REFRESH_MS = 2000;
 /** States of sessions that have frames: a client has connected. */
-const HAS_PICTURES = new Set(["ACTIVE", "INACTIVE"]);
+const HAS_FRAMES = new Set(["ACTIVE", "INACTIVE"]);
 
 export class Workers {
   #root;
-  #picture;
+  #readThumbnail;
   #drain;
   #empty = element("p", { class: "hint" }, "No workers are connected. One starts on first use, or connects from another machine.");
   /** @type {Map<string, WorkerCard>} */
@@ -22,11 +22,11 @@ export class Workers {
 
   /**
    * @param {HTMLElement} root
-   * @param {(session: string) => Promise<Blob>} picture
+   * @param {(session: string) => Promise<Blob>} readThumbnail
    * @param {(worker: string) => Promise<unknown>} drain
    */
-  constructor(root, picture, drain) {
-    this.#picture = picture;
+  constructor(root, readThumbnail, drain) {
+    this.#readThumbnail = readThumbnail;
     this.#drain = drain;
     this.#root = element("div", { class: "cards" });
     root.append(this.#root, this.#empty);
@@ -34,7 +34,7 @@ export class Workers {
 
   /** @param {Overview} overview */
   show({ workers, sessions, now_at }) {
-    const live = new Set(sessions.filter(({ state }) => HAS_PICTURES.has(state)).map(({ session_id }) => session_id));
+    const live = new Set(sessions.filter(({ state }) => HAS_FRAMES.has(state)).map(({ session_id }) => session_id));
     const there = new Set(workers.map(({ worker }) => worker));
     for (const [worker, card] of this.#cards) {
       if (there.has(worker)) continue;
@@ -56,7 +56,7 @@ export class Workers {
 
   /** @param {WorkerRow} row */
   #add({ worker }) {
-    const card = new WorkerCard(this.#picture, () => this.#drain(worker));
+    const card = new WorkerCard(this.#readThumbnail, () => this.#drain(worker));
     this.#cards.set(worker, card);
     this.#root.append(card.root);
     return card;
@@ -65,27 +65,27 @@ export class Workers {
 
 class WorkerCard {
   root;
-  #picture;
+  #readThumbnail;
   #title = element("h3");
   #state = element("span", { class: "badge" });
   #progress = element("progress", { "aria-label": "Loading" });
   #facts = element("dl", { class: "facts" });
-  #pictures = element("div", { class: "pictures" });
+  #thumbnails = element("div", { class: "thumbnails" });
   #drain;
   /** @type {Map<string, Thumbnail>} */
   #shown = new Map();
 
   /**
-   * @param {(session: string) => Promise<Blob>} picture
+   * @param {(session: string) => Promise<Blob>} readThumbnail
    * @param {() => Promise<unknown>} drain
    */
-  constructor(picture, drain) {
-    this.#picture = picture;
+  constructor(readThumbnail, drain) {
+    this.#readThumbnail = readThumbnail;
     this.#drain = actionButton("Drain", drain, { sure: "Confirm drain" });
     this.root = element(
       "article",
       { class: "card" },
-      this.#pictures,
+      this.#thumbnails,
       element("header", {}, this.#title, this.#state),
       this.#progress,
       this.#facts,
@@ -120,7 +120,7 @@ class WorkerCard {
   }
 
   close() {
-    for (const picture of this.#shown.values()) picture.close();
+    for (const thumbnail of this.#shown.values()) thumbnail.close();
     this.#shown.clear();
     this.root.remove();
   }
@@ -138,24 +138,24 @@ class WorkerCard {
    * @param {Set<string>} live
    */
   #showThumbnails({ sessions, state }, live) {
-    for (const [session, picture] of this.#shown) {
+    for (const [session, thumbnail] of this.#shown) {
       if (sessions.includes(session)) continue;
-      picture.close();
+      thumbnail.close();
       this.#shown.delete(session);
     }
     for (const session of sessions) {
-      const picture = this.#shown.get(session) ?? this.#add(session);
-      picture.live = live.has(session);
+      const thumbnail = this.#shown.get(session) ?? this.#add(session);
+      thumbnail.live = live.has(session);
     }
-    this.#pictures.dataset.text = state === "starting" ? "Loading" : "Idle";
+    this.#thumbnails.dataset.text = state === "starting" ? "Loading" : "Idle";
   }
 
   /** @param {string} session */
   #add(session) {
-    const picture = new Thumbnail(() => this.#picture(session), `Latest frame of ${session}`);
-    this.#shown.set(session, picture);
-    this.#pictures.append(picture.root);
-    return picture;
+    const thumbnail = new Thumbnail(() => this.#readThumbnail(session), `Latest frame of ${session}`);
+    this.#shown.set(session, thumbnail);
+    this.#thumbnails.append(thumbnail.root);
+    return thumbnail;
   }
 }
 

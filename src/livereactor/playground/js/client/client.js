@@ -3,12 +3,12 @@
  * and messages. It is the only module that combines the clock, the signalling and the peer.
  */
 
-import { Unreachable } from "./http.js";
+import { Emitter } from "../shared/emitter.js";
 import { ConnectionMachine } from "./connection-machine.js";
+import { Unreachable } from "./http.js";
 import { Peer } from "./peer.js";
 import { CommandRefused, PendingRequests } from "./pending-requests.js";
 import { Session } from "./session.js";
-import { Emitter } from "../shared/emitter.js";
 import { encodeCommand, encodeControl } from "./wire.js";
 
 /** @typedef {import("./connection-machine.js").Event} Event */

@@ -1,7 +1,7 @@
 /** The HTTP API of a coordinator (`livereactor serve`): several models, and sessions that may wait for a worker. */
 
-import { CLIENT, HELD_MS, Refused, Unreachable, pause } from "./http.js";
 import { Emitter } from "../shared/emitter.js";
+import { CLIENT, HELD_MS, Refused, Unreachable, pause } from "./http.js";
 
 /** @typedef {import("./signalling.js").Descriptor} Descriptor */
 /** @typedef {import("./runtime.js").Known} Known */

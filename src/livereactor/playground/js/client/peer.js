@@ -3,8 +3,8 @@
  * reconnect uses a new Peer. It does not retry.
  */
 
-import { Refused } from "./http.js";
 import { Emitter } from "../shared/emitter.js";
+import { Refused } from "./http.js";
 import { WireError, decodeControl, decodeData } from "./wire.js";
 
 /** @typedef {import("./signalling.js").Track} Track */

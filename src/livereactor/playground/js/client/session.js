@@ -3,9 +3,9 @@
  * connection machine, which decides what follows.
  */
 
+import { Emitter } from "../shared/emitter.js";
 import { SessionOver } from "./coordinator.js";
 import { Refused, Unreachable } from "./http.js";
-import { Emitter } from "../shared/emitter.js";
 
 /** @typedef {import("./connection-machine.js").Event} Event */
 /** @typedef {import("./connection-machine.js").Problem} Problem */

@@ -1,12 +1,12 @@
 /** The controls of a model, built from its schema: an editor for a parameter, a button or a form for a command. */
 
-import { boundIn } from "./bindings.js";
 import { CommandRefused } from "../client/pending-requests.js";
 import { element } from "../shared/dom.js";
-import { caps, editor } from "./fields.js";
-import { readSchema } from "./schema.js";
 import { Emitter } from "../shared/emitter.js";
 import { readable, sentence } from "../shared/text.js";
+import { boundIn } from "./bindings.js";
+import { caps, editor } from "./fields.js";
+import { readSchema } from "./schema.js";
 
 /** @typedef {import("../shared/json.js").JsonValue} JsonValue */
 /** @typedef {import("../shared/json.js").JsonObject} JsonObject */

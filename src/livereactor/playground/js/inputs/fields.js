@@ -1,9 +1,9 @@
 /** An editor for one argument: input, validation, and the reply of the model beside it. */
 
-import { keySign } from "./bindings.js";
 import { element } from "../shared/dom.js";
-import { fault } from "./schema.js";
 import { readable } from "../shared/text.js";
+import { keySign } from "./bindings.js";
+import { fault } from "./schema.js";
 
 /** @typedef {import("../shared/json.js").JsonValue} JsonValue */
 /** @typedef {import("./schema.js").Field} Field */

@@ -1,7 +1,7 @@
 /** The legend of keys on the stage: shown for the first seconds, behind a `?`, and while a key is held. */
 
-import { isAcross, keySign, padSign } from "./bindings.js";
 import { element } from "../shared/dom.js";
+import { isAcross, keySign, padSign } from "./bindings.js";
 import { isForPage } from "./keyboard.js";
 
 /** @typedef {import("./bindings.js").Bound} Bound */

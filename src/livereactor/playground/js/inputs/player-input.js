@@ -1,13 +1,13 @@
 /** Turn keys, gamepad, touch controls and pointer on the video into parameters and commands of the model. */
 
+import { readable } from "../shared/text.js";
+import { Toasts } from "../shared/toasts.js";
 import { Gamepads } from "./gamepad.js";
 import { InputState } from "./input-state.js";
-import { Keyboard } from "./keyboard.js";
 import { KeyLegend } from "./key-legend.js";
+import { Keyboard } from "./keyboard.js";
 import { Throttle } from "./throttle.js";
-import { Toasts } from "../shared/toasts.js";
 import { Touchpad } from "./touchpad.js";
-import { readable } from "../shared/text.js";
 
 /** @typedef {import("./input-state.js").InputAction} InputAction */
 /**

@@ -1,9 +1,9 @@
 /** Sources for the input tracks: camera, screen, microphone, a file, or a test signal. */
 
-import { element } from "../shared/dom.js";
 import { CommandRefused } from "../client/pending-requests.js";
-import { explainDevice } from "../words/problems.js";
+import { element } from "../shared/dom.js";
 import { readable, sentence } from "../shared/text.js";
+import { explainDevice } from "../words/problems.js";
 
 /** @typedef {import("../client/signalling.js").Track} Track */
 /**

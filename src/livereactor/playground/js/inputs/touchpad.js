@@ -1,8 +1,8 @@
 /** On-screen sticks and buttons for touch screens. The panel offers the same controls. */
 
-import { forTouch } from "./bindings.js";
 import { element } from "../shared/dom.js";
 import { Emitter } from "../shared/emitter.js";
+import { forTouch } from "./bindings.js";
 
 /** @typedef {import("./bindings.js").Bound} Bound */
 /** @typedef {import("./bindings.js").Stick} Stick */

@@ -1,10 +1,10 @@
 /** Request clips from the server, wait for them, fetch their parts, and build one MP4. */
 
+import { Refused, Unreachable, pause } from "../client/http.js";
+import { CommandRefused } from "../client/pending-requests.js";
 import { Mp4Error } from "./mp4-boxes.js";
 import { Film } from "./mp4-film.js";
-import { Refused, Unreachable, pause } from "../client/http.js";
 import { ClipError, readPlaylist } from "./playlist.js";
-import { CommandRefused } from "../client/pending-requests.js";
 
 /** @typedef {import("../client/wire.js").ClipReady} ClipReady */
 /** @typedef {import("./playlist.js").Playlist} Playlist */

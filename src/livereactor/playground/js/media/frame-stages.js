@@ -43,9 +43,9 @@ export class FrameStages {
   received(inbound, roundTripMs) {
     if (!Number.isNaN(roundTripMs)) this.#now.set("network", roundTripMs / 2);
     for (const [stage, [seconds, count]] of Object.entries(COUNTED)) {
-      const [total, pictures] = [inbound?.[seconds ?? ""], inbound?.[count ?? ""]];
-      if (typeof total === "number" && pictures > 0)
-        this.#add(stage, pictures, total * 1000, (total * 1000) / pictures);
+      const [total, frames] = [inbound?.[seconds ?? ""], inbound?.[count ?? ""]];
+      if (typeof total === "number" && frames > 0)
+        this.#add(stage, frames, total * 1000, (total * 1000) / frames);
     }
   }
 

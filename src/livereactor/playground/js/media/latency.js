@@ -34,7 +34,7 @@ const LIMIT_MS = 2000;
 /**
  * Frame metadata of the browser. `rtpTimestamp`: 90 kHz, 32 bits.
  * @typedef {{receiveTime?: number, rtpTimestamp?: number, presentationTime: number,
- *   expectedDisplayTime: number}} Picture
+ *   expectedDisplayTime: number}} FrameMetadata
  */
 /**
  * A received frame. `dueAt`: its arrival time had it been as fast as the fastest; null: no timestamp.
@@ -60,7 +60,7 @@ export class Latency {
     for (const seen of this.#recent) this.#compare(seen);
   }
 
-  /** Add a frame as it is shown. @param {Picture} picture */
+  /** Add a frame as it is shown. @param {FrameMetadata} frame */
   shown({ receiveTime, rtpTimestamp, presentationTime, expectedDisplayTime }) {
     const receivedAt = receiveTime ?? presentationTime;
     const read = this.#clock.read(rtpTimestamp, receivedAt);

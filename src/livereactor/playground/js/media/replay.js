@@ -1,11 +1,11 @@
 /** Replay of the running session: play its recording from a given moment, and follow it as it grows. */
 
-import { element } from "../shared/dom.js";
-import { mimeType } from "./mp4-fragments.js";
-import { Mp4Error } from "./mp4-boxes.js";
 import { pause } from "../client/http.js";
-import { ClipError, partAt } from "./playlist.js";
+import { element } from "../shared/dom.js";
 import { Emitter } from "../shared/emitter.js";
+import { Mp4Error } from "./mp4-boxes.js";
+import { mimeType } from "./mp4-fragments.js";
+import { ClipError, partAt } from "./playlist.js";
 
 /** Seconds of film that are buffered ahead of the shown moment, and kept behind it. */
 const AHEAD = 10;
@@ -61,11 +61,11 @@ export class Replay {
 
   /** Seconds between the shown moment and now. */
   get ago() {
-    if (!this.hasPicture) return (performance.now() - this.#wanted) / 1000;
+    if (!this.hasFrame) return (performance.now() - this.#wanted) / 1000;
     return Math.max(0, this.#now - this.video.currentTime);
   }
 
-  get hasPicture() {
+  get hasFrame() {
     return this.video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA;
   }
 

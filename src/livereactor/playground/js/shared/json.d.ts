@@ -1,4 +1,4 @@
-/** What JSON can say: a type that names itself, which JSDoc cannot write. */
+/** A JSON value. The type refers to itself, which JSDoc cannot express. */
 export type JsonValue = null | boolean | number | string | JsonValue[] | JsonObject;
 export interface JsonObject {
   [key: string]: JsonValue;

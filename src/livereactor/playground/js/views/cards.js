@@ -1,7 +1,7 @@
 /** Choose the card over the video by the state of the session: waiting, failed, ended. Pure. */
 
-import { explainWaiting } from "../words/waiting.js";
 import { explain } from "../words/problems.js";
+import { explainWaiting } from "../words/waiting.js";
 
 /** @typedef {import("./stage.js").Action} Action */
 /** @typedef {import("./stage.js").Card} Card */
@@ -12,13 +12,13 @@ import { explain } from "../words/problems.js";
  * - `owner` this page owns the session; `isJoining` the page was opened by a share link
  * - `waiting` the session while it has no worker; `hadWorker` it ran before
  * - `loading` progress of the model
- * - `hasVideo` the model has a video output; `hasPicture` a frame has arrived; `isLate` no frame for a while; `wanting`
+ * - `hasVideo` the model has a video output; `hasFrame` a frame has arrived; `isLate` no frame for a while; `wanting`
  *   an input of the model is not published
  * @typedef {{state: import("../client/connection-machine.js").State,
  *   problem: import("../client/connection-machine.js").Problem | null,
  *   page: import("../words/problems.js").PageContext, isAway: boolean, owner: boolean, isJoining: boolean,
  *   waiting: import("../client/signalling.js").Descriptor | null, hadWorker: boolean,
- *   loading: {text: string, progress: number | null}, hasVideo: boolean, hasPicture: boolean, isLate: boolean,
+ *   loading: {text: string, progress: number | null}, hasVideo: boolean, hasFrame: boolean, isLate: boolean,
  *   wanting: boolean}} ViewState
  */
 /** Actions of the cards. @typedef {{start: () => void, stop: () => void, others?: Action}} CardActions */
@@ -63,7 +63,7 @@ export function cardOf(view, { start, stop, others }) {
       return { ...words, bad: !isRegularEnd(problem), ...next };
     }
     case "ready":
-      return unpictured(view);
+      return waitingForFrame(view);
   }
 }
 
@@ -90,9 +90,9 @@ function queued({ waiting, isAway, hadWorker, owner }, stop) {
  * @param {ViewState} view
  * @returns {Card | null}
  */
-function unpictured({ hasVideo, hasPicture, isLate, wanting }) {
+function waitingForFrame({ hasVideo, hasFrame, isLate, wanting }) {
   if (!hasVideo) return { title: "Live", text: "This model has no video output." };
-  if (hasPicture) return null;
+  if (hasFrame) return null;
   if (!isLate) return { title: "Waiting for the first frame", busy: true };
   if (wanting) return { title: "The model is waiting for your input", text: "Choose a source in the panel." };
   return {

@@ -1,8 +1,8 @@
 /** The list of kept clips: each shows its progress, and can then be watched, downloaded and removed. */
 
-import { inBytes } from "../words/clips.js";
 import { element } from "../shared/dom.js";
 import { Emitter } from "../shared/emitter.js";
+import { inBytes } from "../words/clips.js";
 
 /** Largest number of clips: the browser holds each until it is removed. */
 export const MAX_CLIPS = 12;
@@ -27,7 +27,7 @@ export class ClipList {
    * Add a clip and fetch it.
    * @param {string} title
    * @param {string} file name of the download
-   * @param {(signal: AbortSignal, tell: import("../media/clips.js").Progress) => Promise<Blob>} fetch
+   * @param {(signal: AbortSignal, onProgress: import("../media/clips.js").Progress) => Promise<Blob>} fetch
    */
   async add(title, file, fetch) {
     const calling = new AbortController();

@@ -2,8 +2,8 @@
 
 import { element } from "../shared/dom.js";
 import { Emitter } from "../shared/emitter.js";
-import { placeholderPicture } from "./placeholder.js";
 import { firstLine, readable } from "../shared/text.js";
+import { placeholderPicture } from "./placeholder.js";
 
 /** @typedef {import("../client/coordinator.js").Model} Model */
 
@@ -51,7 +51,7 @@ export class Gallery {
    * Return the preview and the tags of one model, for its start card.
    * @param {Model} model
    */
-  picture(model) {
+  preview(model) {
     const { root } = this.#preview;
     if (this.#preview.model !== model.name) {
       this.#preview.model = model.name;

@@ -1,9 +1,9 @@
 /** The lobby before a session: which models can be started, how soon, and what prevents it. */
 
 import { Refused, Unreachable } from "../client/http.js";
-import { stateOf } from "./gallery.js";
 import { Emitter } from "../shared/emitter.js";
 import { firstLine, sentence } from "../shared/text.js";
+import { stateOf } from "./gallery.js";
 
 /** @typedef {import("./stage.js").Card} Card */
 /** @typedef {import("../shared/json.js").JsonObject} JsonObject */
@@ -16,7 +16,7 @@ const FREE = { text: "", progress: /** @type {number | null} */ (null) };
 const UNKNOWN = "Controls appear here after a worker for this model has started.";
 const NOT_FOR_IT = "Your token does not grant access to this model.";
 
-/** The common part of both lobbies: poll the server until nobody is interested, and report what changed. */
+/** The common part of both lobbies: poll the server until it is no longer needed, and report what changed. */
 class Lobby {
   /** @type {Emitter<void>} the card has changed */
   changed = new Emitter();
@@ -224,7 +224,7 @@ export class CoordinatorLobby extends Lobby {
     const soon = stateOf(model) === "ready" ? "" : stateOf(model);
     const why = isFailed ? (model.text ?? "no worker for it is connected") : soon;
     const text = [firstLine(model.description), why && sentence(why)].filter(Boolean).join("\n");
-    const body = this.#gallery?.picture(model);
+    const body = this.#gallery?.preview(model);
     return { title: model.name, text, body, ...(isFailed ? {} : { action: { label: "Start", run: start } }) };
   }
 

@@ -1,8 +1,8 @@
 /** The log of commands, replies and messages with their times, and a field for a command as JSON. */
 
 import { CommandRefused } from "../client/pending-requests.js";
-import { asJavaScript, asPython } from "./code-export.js";
 import { element } from "../shared/dom.js";
+import { asJavaScript, asPython } from "./code-export.js";
 
 /** @typedef {import("../client/client.js").Traffic} Traffic */
 /** @typedef {import("../shared/json.js").JsonObject} JsonObject */

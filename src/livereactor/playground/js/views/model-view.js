@@ -3,15 +3,15 @@
  * one ModelView with a bar below and a gallery in front; `<livereactor-view>` is one alone.
  */
 
-import { cardOf, isRegularEnd } from "./cards.js";
 import { Client } from "../client/client.js";
-import { Clips } from "../media/clips.js";
-import { Controls } from "../inputs/controls.js";
-import { CoordinatorLobby, RuntimeLobby } from "./lobby.js";
-import { PlayerInput } from "../inputs/player-input.js";
-import { Emitter } from "../shared/emitter.js";
 import { Signalling } from "../client/signalling.js";
+import { Controls } from "../inputs/controls.js";
+import { PlayerInput } from "../inputs/player-input.js";
 import { Sources } from "../inputs/sources.js";
+import { Clips } from "../media/clips.js";
+import { Emitter } from "../shared/emitter.js";
+import { cardOf, isRegularEnd } from "./cards.js";
+import { CoordinatorLobby, RuntimeLobby } from "./lobby.js";
 import { Stage } from "./stage.js";
 
 /** @typedef {import("./stage.js").Card} Card */
@@ -21,7 +21,7 @@ import { Stage } from "./stage.js";
  * @typedef {{stage: HTMLElement, controls: HTMLFieldSetElement, inputs: HTMLElement, panel: HTMLElement}} Roots
  */
 /**
- * What the host of a view provides. `cardBefore`: the card before a session, and after a failure; null: the usual card.
+ * The hooks of a host page. `cardBefore`: the card before a session, and after a failure; null: the usual card.
  * `allModels`: the action that leads to other models, if there are any. `keyTarget`: receives the keys for the model;
  * the window by default.
  * @typedef {{cardBefore: (state: "idle" | "failed") => Card | null,
@@ -35,7 +35,7 @@ const BEFORE = ["idle", "starting", "failed", "ended"];
 /** States in which nothing runs or connects. @type {readonly string[]} */
 const AT_REST = ["idle", "queued", "failed", "ended"];
 /** Milliseconds without a frame after which the page explains what that may mean. */
-const NO_PICTURE_MS = 5000;
+const NO_FRAME_MS = 5000;
 /** Milliseconds before a hidden tab pauses its video; a short switch of tabs must not cost a new key frame. */
 const HIDDEN_MS = 10_000;
 
@@ -211,7 +211,7 @@ export class ModelView {
       hadWorker: this.#hadWorker,
       loading: this.lobby?.loading ?? { text: "", progress: null },
       hasVideo: client.tracks.some(({ kind, direction }) => kind === "video" && direction === "recvonly"),
-      hasPicture: this.stage.hasPicture,
+      hasFrame: this.stage.hasFrame,
       isLate: this.#isLate,
       wanting: this.sources.wanting && !watching,
     };
@@ -225,7 +225,7 @@ export class ModelView {
     clearTimeout(this.#lateTimer);
     this.#isLate = false;
     this.#hadWorker = state === "queued" ? this.#hadWorker : RUNNING.includes(state);
-    if (state === "ready") this.#lateTimer = setTimeout(() => ((this.#isLate = true), this.show()), NO_PICTURE_MS);
+    if (state === "ready") this.#lateTimer = setTimeout(() => ((this.#isLate = true), this.show()), NO_FRAME_MS);
     if (state === "idle") this.controls.reset();
     if (!this.isUnderWay) {
       this.stage.clear();

@@ -33,10 +33,10 @@ export class ShareDialog {
       const until = last.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
       const lasts = `The link works while the session runs, until ${until} at the latest.`;
       const where = isLoopback(url) ? " It works on this machine only." : "";
-      this.#say("Link for viewers", `Anyone with this link can watch the session but cannot control it. ${lasts}${where}`);
+      this.#showText("Link for viewers", `Anyone with this link can watch the session but cannot control it. ${lasts}${where}`);
       this.#entry.hidden = false;
     } catch (error) {
-      this.#say("Could not create a link", sentence(error instanceof Error ? error.message : String(error)));
+      this.#showText("Could not create a link", sentence(error instanceof Error ? error.message : String(error)));
       this.#entry.hidden = true;
     }
     if (!this.#root.open) this.#root.showModal();
@@ -59,7 +59,7 @@ export class ShareDialog {
    * @param {string} title
    * @param {string} text
    */
-  #say(title, text) {
+  #showText(title, text) {
     this.#title.textContent = title;
     this.#text.textContent = text;
   }

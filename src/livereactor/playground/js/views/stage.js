@@ -23,7 +23,7 @@ export class Stage {
   shown = new Emitter();
   /** @type {Emitter<void>} the first frame since `clear` is on screen */
   firstFrame = new Emitter();
-  hasPicture = false;
+  hasFrame = false;
 
   #root;
   #tabs = element("div", { class: "tabs", role: "tablist", "aria-label": "Outputs" });
@@ -141,7 +141,7 @@ export class Stage {
     this.#videos.clear();
     this.#audios.clear();
     this.#current = "";
-    this.hasPicture = false;
+    this.hasFrame = false;
     this.#tabs.hidden = this.#sound.hidden = this.#volume.hidden = true;
     this.#root.classList.remove("playing");
   }
@@ -192,8 +192,8 @@ export class Stage {
 
   /** @param {HTMLVideoElement} video its first frame is on screen */
   #onFirstFrame(video) {
-    if (this.hasPicture || !video.srcObject) return;
-    this.hasPicture = true;
+    if (this.hasFrame || !video.srcObject) return;
+    this.hasFrame = true;
     this.firstFrame.emit();
   }
 
@@ -215,8 +215,8 @@ export class Stage {
     if (!this.touchable) return;
     const { type, pointerId } = event;
     const position = positionOn(video, event, this.#fitted);
-    const isOnPicture = position.x >= 0 && position.x <= 1 && position.y >= 0 && position.y <= 1;
-    if (type === "pointerdown" ? event.button !== 0 || !isOnPicture : !video.hasPointerCapture(pointerId)) return;
+    const isOnVideo = position.x >= 0 && position.x <= 1 && position.y >= 0 && position.y <= 1;
+    if (type === "pointerdown" ? event.button !== 0 || !isOnVideo : !video.hasPointerCapture(pointerId)) return;
     if (type === "pointerdown") video.setPointerCapture(pointerId);
     // A drag that leaves the video continues along its edge. Its end is always reported.
     const within = { x: Math.min(1, Math.max(0, position.x)), y: Math.min(1, Math.max(0, position.y)) };

@@ -1,10 +1,10 @@
 /** Statistics of the connection: a line in the bar, and a drawer with graphs of the last minute. */
 
+import { Unreachable } from "../client/http.js";
+import { FrameStages } from "../media/frame-stages.js";
+import { Latency, PARTS } from "../media/latency.js";
 import { element } from "../shared/dom.js";
 import { graph, shown, stackedBar } from "./graphs.js";
-import { Unreachable } from "../client/http.js";
-import { Latency, PARTS } from "../media/latency.js";
-import { FrameStages } from "../media/frame-stages.js";
 
 /**
  * @typedef {{fps: number, mbps: number, rttMs: number, jitterMs: number, lossPercent: number, latencyMs: number}} Sample

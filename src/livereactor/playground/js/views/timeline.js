@@ -3,12 +3,12 @@
  * clips to keep. A closed timeline sends no requests and has no timer.
  */
 
-import { explainClip, inWords } from "../words/clips.js";
-import { element } from "../shared/dom.js";
-import { ClipList, MAX_CLIPS } from "./clip-list.js";
 import { isForPage } from "../inputs/keyboard.js";
 import { ClipError } from "../media/playlist.js";
 import { Replay } from "../media/replay.js";
+import { element } from "../shared/dom.js";
+import { explainClip, inWords } from "../words/clips.js";
+import { ClipList, MAX_CLIPS } from "./clip-list.js";
 
 /** Seconds that the timeline shows. */
 const WINDOW = 300;
@@ -187,7 +187,7 @@ export class Timeline {
     const title = length === null ? `Everything until ${time}` : `Last ${length} s at ${time}`;
     const name = (this.#view.title || "clip").replaceAll(/[^\p{L}\p{N}_-]+/gu, "-");
     const file = `${name}-${length === null ? "all" : `${length}s`}-${time.replaceAll(":", "")}.mp4`;
-    void this.#clips.add(title, file, (signal, tell) => this.#view.clips.keep(length, signal, tell));
+    void this.#clips.add(title, file, (signal, onProgress) => this.#view.clips.keep(length, signal, onProgress));
   }
 
   /** Play a clip on the stage. @param {HTMLVideoElement} video */
@@ -218,7 +218,7 @@ export class Timeline {
     this.#replay = replay;
     replay.moved.listen(() => {
       // Until the replay has a frame, the live video stays.
-      if (replay.hasPicture && !replay.video.isConnected) this.#view.stage.showFilm(replay.video);
+      if (replay.hasFrame && !replay.video.isConnected) this.#view.stage.showFilm(replay.video);
       this.#draw();
     });
     replay.failed.listen((error) => {

@@ -7,14 +7,14 @@
  */
 
 import { Credential } from "../client/credentials.js";
-import { element } from "../shared/dom.js";
 import { Http } from "../client/http.js";
-import { CoordinatorLobby, RuntimeLobby } from "./lobby.js";
 import { findServer } from "../client/server.js";
+import { element } from "../shared/dom.js";
+import { firstLine, sentence } from "../shared/text.js";
+import { explain } from "../words/problems.js";
+import { CoordinatorLobby, RuntimeLobby } from "./lobby.js";
 import { ModelView } from "./model-view.js";
 import { STATUS, ViewStore } from "./view-store.js";
-import { explain } from "../words/problems.js";
-import { firstLine, sentence } from "../shared/text.js";
 
 /** @typedef {import("./stage.js").Card} Card */
 /** @typedef {import("./view-store.js").ViewError} ViewError */
