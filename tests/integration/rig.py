@@ -87,8 +87,8 @@ class Caller:
 class Served:
     """The runtime and its HTTP."""
 
-    def __init__(self, runtime: Runtime, http: httpx2.AsyncClient, engine: MemoryEngine) -> None:
-        self.runtime, self.http, self.engine = runtime, http, engine
+    def __init__(self, runtime: Runtime, http: httpx2.AsyncClient, engine: MemoryEngine, blobs: MemoryBlobs) -> None:
+        self.runtime, self.http, self.engine, self.blobs = runtime, http, engine, blobs
 
     async def start_session(self, **body: Any) -> str:
         answer = await self.http.post("/start_session", json=body)
@@ -97,7 +97,7 @@ class Served:
 
     async def until(self, condition: Callable[[], bool], timeout: float = PATIENCE) -> None:
         """Until it holds, looked at whenever the Session's state moved."""
-        await self.runtime.changes.until(condition, timeout)  # a test may look
+        await self.runtime.changes.until(condition, timeout)
         assert condition()
 
     async def state(self, value: str) -> None:
@@ -172,15 +172,15 @@ async def serving(
     loaded: bool = True,
 ) -> AsyncIterator[Served]:
     """A runtime of `model`, loaded unless a test wants to see it load."""
-    engine = MemoryEngine()
+    engine, blobs = MemoryEngine(), MemoryBlobs()
     made = Options(limits=limits or Limits(exit_timeout=4.0), **(options or {}))
-    runtime = Runtime(model, engine=engine, blobs=MemoryBlobs(), options=made)
+    runtime = Runtime(model, engine=engine, blobs=blobs, options=made)
     app = BehindProxies(create_app(runtime, access=access))
     await runtime.start()
     transport = httpx2.ASGITransport(app=app)
     try:
         async with httpx2.AsyncClient(transport=transport, base_url=URL, timeout=30.0) as http:
-            served = Served(runtime, http, engine)
+            served = Served(runtime, http, engine, blobs)
             if loaded:
                 await served.state("ready")
             yield served

@@ -113,7 +113,7 @@ async def test_messages_wait_for_the_first_frame_in_order_and_in_its_format() ->
         quiet, loud = await served.client(sid), await served.client(sid)
         for number in range(70):
             await loud.command("echo", text=str(number))
-        assert "data" not in quiet.side._messages or quiet.side._messages["data"].empty()
+        assert quiet.side.unread("data") == 0
         quiet.say(m.Ping())
         heard = [(await quiet.hear()).data["text"] for _ in range(64)]
         assert heard == [f"all {number}" for number in range(6, 70)]  # 64 are kept, the oldest go
@@ -218,7 +218,7 @@ async def test_frames_before_the_connection_is_live_are_heard_in_order() -> None
     async with serving(Plain) as served:
         caller = await served.client(await served.start_session())
         wired = served.runtime.channels[caller.number]
-        wired._joined = False  # as if the transport were not up yet
+        wired.is_joined = False  # as if the transport were not up yet
         requests = [caller.begin("note", text=str(number)) for number in range(3)]
         await asyncio.wait([asyncio.create_task(caller.side.until(lambda: False, 0.05))])
         wired.read_early()
@@ -399,11 +399,10 @@ async def test_files_of_a_session_are_gone_with_it() -> None:
     async with serving(Plain) as served:
         sid = await served.start_session()
         upload = await _upload(served, sid, b"hello")
-        blobs = served.runtime.uploads._blobs._blobs  # type: ignore[attr-defined]  # a test may look
-        assert len(blobs) == 1
+        assert len(served.blobs.paths()) == 1
         await served.http.post("/stop_session")
         await served.state("ready")
-        assert not blobs
+        assert not served.blobs.paths()
         caller = await served.client(await served.start_session())
         caller.say(m.Command("read", {}, {"file": m.UploadReference(upload)}, "data_1"))
         assert (await caller.outcome("data_1")).code == "unresolved_upload"

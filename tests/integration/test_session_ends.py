@@ -39,7 +39,7 @@ async def test_a_file_of_the_user_before_never_reaches_the_model_of_the_next(mon
         await alice.synced()
         slot = (await served.http.post(f"/sessions/{sid}/uploads", json=SLOT)).json()
         await served.http.put(slot["presigned_url"].removeprefix("http://localhost:8080"), content=b"hi")
-        store: Any = served.runtime.uploads._blobs  # a test may look
+        store: Any = served.blobs
         reading, go, get = asyncio.Event(), asyncio.Event(), store.get
 
         async def slowly(key: BlobKey) -> bytes:
@@ -168,7 +168,7 @@ async def test_a_store_that_breaks_keeps_nobody_out(monkeypatch: pytest.MonkeyPa
             raise OSError("no space left")
 
         with monkeypatch.context() as patch:
-            patch.setattr(served.runtime.uploads._blobs, "delete_prefix", broken)
+            patch.setattr(served.blobs, "delete_prefix", broken)
             await served.http.post("/stop_session")
             await served.state("ready")
         await next_session_works(served)
@@ -184,7 +184,7 @@ async def test_calls_that_wait_for_a_broken_store_get_their_outcome(monkeypatch:
         async def broken(key: BlobKey) -> bytes:
             raise OSError("the disk is away")
 
-        monkeypatch.setattr(served.runtime.uploads._blobs, "get", broken)
+        monkeypatch.setattr(served.blobs, "get", broken)
         caller.say(m.Command("read", {}, {"file": m.UploadReference(upload["presigned_id"])}, "data_r"))
         behind = caller.begin("note", text="behind it")
         await served.http.put(upload["presigned_url"].removeprefix("http://localhost:8080"), content=b"hi")
@@ -201,9 +201,9 @@ async def test_what_waits_for_a_file_goes_with_its_client() -> None:
         caller.begin("note", text="of one who has gone")
         calls = served.runtime.calls
         await other.synced()
-        assert caller.number in calls._waiting
+        assert caller.number in calls.waiting
         await caller.side.aclose()
-        await served.until(lambda: caller.number not in calls._waiting)
+        await served.until(lambda: caller.number not in calls.waiting)
         assert "of one who has gone" not in await other.told()
 
 

@@ -278,7 +278,7 @@ async def test_candidates_before_a_put_go_to_the_new_peer_and_not_to_the_old() -
 
 def _server_peer(served: Served, _: ClientSide) -> MemoryPeer:
     """The runtime's newest peer: clients' own are even-handedly made before it."""
-    return list(served.engine._peers.values())[-1]  # a test may look
+    return served.engine.peers[-1]
 
 
 async def test_floods_of_candidates_are_refused_with_the_limit() -> None:
@@ -299,7 +299,7 @@ async def test_floods_of_candidates_are_refused_with_the_limit() -> None:
         caller = await served.client(sid, number=3000)
         peer = caller.side.peer
         assert isinstance(peer, MemoryPeer)
-        ufrag = peer._ufrag
+        ufrag = peer.ufrag
         live = served.path(sid, "connections/3000/ice_candidates")
         assert (await served.http.post(live, json=_candidates(*[ufrag] * 10))).status_code == 202
         assert (await served.http.post(live, json=_candidates(ufrag))).status_code == 429
@@ -336,7 +336,7 @@ async def test_a_put_replaces_the_peer_keeps_the_model_and_frees_the_slot() -> N
         assert await new.told() == "joined left joined level=3"
         new.say(m.PublishTrack("webcam", "ctrl_2"))
         assert isinstance(await new.hear("control"), m.PublishGranted)
-        assert "orphaned" not in str(served.runtime.event_log._entries)
+        assert "orphaned" not in str(served.runtime.event_log.entries)
 
 
 async def test_two_peers_of_a_flat_and_an_explicit_connection_live_side_by_side() -> None:

@@ -53,6 +53,10 @@ class MemoryBlobs:
         for path in self._below(prefix):
             del self._blobs[path], self._modified[path]
 
+    def paths(self) -> list[str]:
+        """Return the keys of all blobs, in the order of their writes."""
+        return list(self._blobs)
+
     def _below(self, prefix: BlobKey) -> Sequence[str]:
         return [path for path in self._blobs if path.startswith(f"{prefix.path}/")]
 

@@ -99,6 +99,10 @@ class ClientSide:
         async with asyncio.timeout(timeout):
             return await self._queue(label).get()
 
+    def unread(self, label: str) -> int:
+        """Return the number of messages on a channel that `receive` has not returned yet."""
+        return self._queue(label).qsize()
+
     def notice(self) -> None:
         """Look at the waiting conditions again: for callbacks of a test, on the loop."""
         self._changed.set()

@@ -99,7 +99,7 @@ async def test_bytes_written_while_the_session_ends_are_refused_and_leave_nothin
 
     with pytest.raises(NotFoundError, match="ended"):
         await uploads.write(upload, query, ends_meanwhile())
-    assert not blobs._blobs
+    assert not blobs.paths()
 
 
 async def test_a_broken_off_body_can_be_sent_again() -> None:

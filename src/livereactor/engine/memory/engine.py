@@ -156,6 +156,11 @@ class MemoryEngine:
         self._peers[ufrag] = peer = MemoryPeer(ufrag, config, events, self._peers)
         return peer
 
+    @property
+    def peers(self) -> list[MemoryPeer]:
+        """Every open Peer, oldest first."""
+        return list(self._peers.values())
+
     async def aclose(self) -> None:
         """Close every Peer."""
         for peer in list(self._peers.values()):
@@ -172,7 +177,7 @@ class MemoryPeer:
         events: Callable[[PeerEvent], None],
         peers: dict[str, MemoryPeer],
     ) -> None:
-        self._ufrag, self._config, self._events, self._peers = ufrag, config, events, peers
+        self.ufrag, self._config, self._events, self._peers = ufrag, config, events, peers
         self._loop = asyncio.get_running_loop()
         self._wire = Wire(self._loop)  # what this side sends
         self._state = PeerState.NEW
@@ -191,7 +196,7 @@ class MemoryPeer:
         """Answer an offer; the connection is made when its Peer takes the answer."""
         self._begin()
         description = read_description(offer)
-        answer = write_answer(self._ufrag, description, uses)
+        answer = write_answer(self.ufrag, description, uses)
         self._offered = description
         for section in read_description(answer).media:
             self._bind(section, sends=section.direction == "sendonly", receives=section.direction == "recvonly")
@@ -200,7 +205,7 @@ class MemoryPeer:
     async def offer(self, sections: Sequence[Section], channels: Sequence[str]) -> str:
         """Make an offer; `Use.SEND` offers to send."""
         self._begin()
-        text = write_offer(self._ufrag, sections, channels)
+        text = write_offer(self.ufrag, sections, channels)
         self._offered = read_description(text)
         return text
 
@@ -245,7 +250,7 @@ class MemoryPeer:
     async def aclose(self) -> None:
         """Close; the other side sees its channels close and then the Peer."""
         self._silent = True
-        self._peers.pop(self._ufrag, None)
+        self._peers.pop(self.ufrag, None)
         far, self._far = self._far, None
         if far is not None:
             self._wire.carry(lambda: far._end("the other side closed"))

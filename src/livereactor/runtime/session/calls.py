@@ -155,6 +155,11 @@ class Calls:
         except Exception:  # any error of the store
             log.exception("upload notice lost")
 
+    @property
+    def waiting(self) -> frozenset[int]:
+        """The Connections that have calls which wait for files."""
+        return frozenset(self._waiting)
+
     def forget(self, connection: int) -> None:
         """Fail the calls of a Connection that wait for files: the client has gone."""
         if (worker := self._workers.pop(connection, None)) is not None:

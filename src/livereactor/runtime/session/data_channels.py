@@ -71,7 +71,7 @@ class DataChannels:
         self._codec: Codec | None = None
         self._decided = False  # by a frame of the client, not by assumption
         self._data_open = False
-        self._joined = False  # the model knows this client: its messages may be acted on
+        self.is_joined = False  # the model knows this client: its messages may be acted on
         self._early: deque[tuple[m.ChannelLabel, bytes]] = deque()  # received before that
         self._held: deque[m.ServerMessage] = deque()  # sent before the format was known and `data` open
         self._faults: Counter[str] = Counter()
@@ -97,7 +97,7 @@ class DataChannels:
 
     def read_early(self) -> None:
         """Read the messages received so far, in order: the model knows this client now."""
-        self._joined = True
+        self.is_joined = True
         while self._early and not self._closed:
             self._read(*self._early.popleft())
 
@@ -127,7 +127,7 @@ class DataChannels:
             self._release()
         assert self._codec is not None
         self._host.members.frame_received(self.connection, binary=not self._codec.TEXT, now=time.monotonic())
-        if self._joined:
+        if self.is_joined:
             self._read(label, data)
         elif len(self._early) < self._limits.held_messages and self._early_bytes() + len(data) <= HELD_BYTES:
             self._early.append((label, data))

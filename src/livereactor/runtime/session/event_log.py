@@ -41,6 +41,11 @@ class EventLog:
         self._entries.append((self._number, entry))
         self._wake()
 
+    @property
+    def entries(self) -> list[dict[str, Any]]:
+        """The transitions that are kept, oldest first."""
+        return [entry for _, entry in self._entries]
+
     def close(self) -> None:
         """End all followers: nothing more comes."""
         self._closed = True
