@@ -11,8 +11,6 @@
 
 An error that has the name of one in the server's tree (`base.errors`) is a subclass of it: one code, one meaning.
 Invalid arguments raise `TypeError` and `ValueError`, never these.
-
-Above 400 lines because it is one catalogue: every code with its class, and the functions that build the errors.
 """
 
 from __future__ import annotations
@@ -61,6 +59,14 @@ class ReactorError(LivereactorError):
 
     component: Component = "client"
 
+    def __init_subclass__(
+        cls, code: str | None = None, component: Component | None = None, recoverable: bool | None = None
+    ) -> None:
+        """Take the code, component and recoverability of a class from its head; what is absent is inherited."""
+        super().__init_subclass__()
+        cls.code, cls.component = code or cls.code, component or cls.component
+        cls.recoverable = cls.recoverable if recoverable is None else recoverable
+
     def __init__(self, message: str, *, code: str | None = None, **facts: Unpack[Facts]) -> None:
         super().__init__(message, code=code)
         self.reason = facts.get("reason") or self.code
@@ -96,337 +102,192 @@ class AuthError(ReactorError, base.UnauthorizedError):
     """No credentials were given, the key was refused, or the token is not valid, or no longer."""
 
 
-class ForbiddenError(ReactorError, base.ForbiddenError):
+class ForbiddenError(ReactorError, base.ForbiddenError, component="api"):
     """The token is valid but lacks a scope; the message names it."""
 
-    component = "api"
 
-
-class NotFoundError(ReactorError, base.NotFoundError):
+class NotFoundError(ReactorError, base.NotFoundError, component="api"):
     """This account has no such model, Session or Connection."""
 
-    component = "api"
 
-
-class ConflictError(ReactorError, base.ConflictError):
+class ConflictError(ReactorError, base.ConflictError, component="api", recoverable=True):
     """The request contradicts the present state, or another client holds what it asks for."""
 
-    component = "api"
-    recoverable = True
 
-
-class RateLimitedError(ReactorError):
+class RateLimitedError(ReactorError, code="RATE_LIMITED", component="api", recoverable=True):
     """An allowance is used up; `details` has `quota_type`, `limit` and `current`."""
 
-    code = "RATE_LIMITED"
-    component = "api"
-    recoverable = True
 
-
-class BadRequestError(ReactorError):
+class BadRequestError(ReactorError, code="BAD_REQUEST", component="api"):
     """The server refused the content of the request."""
 
-    code = "BAD_REQUEST"
-    component = "api"
 
-
-class VersionMismatchError(ReactorError):
+class VersionMismatchError(ReactorError, code="VERSION_MISMATCH", component="api"):
     """The versions of this client and the server are too far apart."""
 
-    code = "VERSION_MISMATCH"
-    component = "api"
 
-
-class ModelLoadingError(ReactorError):
+class ModelLoadingError(ReactorError, code="MODEL_LOADING", component="api", recoverable=True):
     """The runtime is up, but its model is still loading."""
 
-    code = "MODEL_LOADING"
-    component = "api"
-    recoverable = True
 
-
-class NoCapacityError(ReactorError):
+class NoCapacityError(ReactorError, code="NO_CAPACITY", component="api", recoverable=True):
     """No Worker serves this model."""
 
-    code = "NO_CAPACITY"
-    component = "api"
-    recoverable = True
 
-
-class NetworkError(ReactorError):
+class NetworkError(ReactorError, code="NETWORK_ERROR", component="api", recoverable=True):
     """DNS, TCP or TLS failed."""
 
-    code = "NETWORK_ERROR"
-    component = "api"
-    recoverable = True
 
-
-class ServerError(ReactorError):
+class ServerError(ReactorError, code="SERVER_ERROR", component="api", recoverable=True):
     """The server answered 5xx."""
 
-    code = "SERVER_ERROR"
-    component = "api"
-    recoverable = True
 
-
-class DecodeFailedError(ReactorError):
+class DecodeFailedError(ReactorError, code="DECODE_FAILED", component="api"):
     """An answer could not be read."""
 
-    code = "DECODE_FAILED"
-    component = "api"
 
-
-class InternalError(ReactorError):
+class InternalError(ReactorError, code="INTERNAL_ERROR"):
     """An unexpected failure, here or at the server. Quote the Session's id when you report it."""
 
-    code = "INTERNAL_ERROR"
 
-
-class RequestTimeoutError(ReactorError):
+class RequestTimeoutError(ReactorError, code="REQUEST_TIMEOUT", component="gpu", recoverable=True):
     """No answer arrived in time."""
 
-    code = "REQUEST_TIMEOUT"
-    component = "gpu"
-    recoverable = True
 
-
-class InvalidStateError(ReactorError):
+class InvalidStateError(ReactorError, code="INVALID_STATE"):
     """The call does not fit what the client is doing now."""
 
-    code = "INVALID_STATE"
 
-
-class NotReadyError(InvalidStateError):
+class NotReadyError(InvalidStateError, code="NOT_READY", recoverable=True):
     """The call needs the status `ready`; nothing was queued."""
 
-    code = "NOT_READY"
-    recoverable = True
 
-
-class AbortedError(ReactorError):
+class AbortedError(ReactorError, code="ABORTED"):
     """The program called the operation off itself."""
 
-    code = "ABORTED"
 
-
-class ConnectionFailedError(ReactorError):
+class ConnectionFailedError(ReactorError, code="CONNECTION_FAILED", component="api", recoverable=True):
     """`connect()` did not reach `ready`; `reason` is the cause."""
 
-    code = "CONNECTION_FAILED"
-    component = "api"
-    recoverable = True
 
-
-class ReconnectionFailedError(ReactorError):
+class ReconnectionFailedError(ReactorError, code="RECONNECTION_FAILED", component="gpu", recoverable=True):
     """`reconnect()` did not reach `ready`; the Session is kept while its window lasts."""
 
-    code = "RECONNECTION_FAILED"
-    component = "gpu"
-    recoverable = True
 
-
-class GpuConnectionError(ReactorError):
+class GpuConnectionError(ReactorError, code="GPU_CONNECTION_ERROR", component="gpu", recoverable=True):
     """The media connection was lost; the Session is kept while its window lasts."""
 
-    code = "GPU_CONNECTION_ERROR"
-    component = "gpu"
-    recoverable = True
 
-
-class TransportError(ReactorError):
+class TransportError(ReactorError, code="TRANSPORT_ERROR", component="gpu", recoverable=True):
     """The media connection was refused or failed."""
 
-    code = "TRANSPORT_ERROR"
-    component = "gpu"
-    recoverable = True
 
-
-class DisconnectedError(ReactorError):
+class DisconnectedError(ReactorError, code="DISCONNECTED", component="gpu", recoverable=True):
     """The connection was lost before the answer arrived."""
 
-    code = "DISCONNECTED"
-    component = "gpu"
-    recoverable = True
 
-
-class SessionTerminalError(ReactorError):
+class SessionTerminalError(ReactorError, code="SESSION_TERMINAL", component="gpu"):
     """The Session is over; `reason` says why."""
 
-    code = "SESSION_TERMINAL"
-    component = "gpu"
 
-
-class GenerationModeMismatchError(ReactorError):
+class GenerationModeMismatchError(ReactorError, code="GENERATION_MODE_MISMATCH", component="gpu"):
     """The Session is stepped and the call is for a streamed one, or the other way round."""
 
-    code = "GENERATION_MODE_MISMATCH"
-    component = "gpu"
 
-
-class CommandRejected(ReactorError):  # noqa: N818  (the name that official clients have)
+class CommandRejected(ReactorError, code="invalid_command", component="gpu"):  # noqa: N818  (the name that official clients have)
     """The Command was refused: by the schema (`invalid_command`) or by the model, under the author's own code."""
 
-    code = "invalid_command"
-    component = "gpu"
 
-
-class UnresolvedUploadError(CommandRejected, base.UnresolvedUploadError):
+class UnresolvedUploadError(CommandRejected, base.UnresolvedUploadError, code="unresolved_upload"):
     """A Command names an Upload that has no content in this Session."""
 
-    code = "unresolved_upload"  # CommandRejected has its own
 
-
-class CommandFailedError(CommandRejected):
+class CommandFailedError(CommandRejected, code="internal_error"):
     """The Command failed inside the model."""
 
-    code = "internal_error"
 
-
-class MessageSendFailedError(ReactorError):
+class MessageSendFailedError(ReactorError, code="MESSAGE_SEND_FAILED", component="gpu", recoverable=True):
     """The data channel did not take the message."""
 
-    code = "MESSAGE_SEND_FAILED"
-    component = "gpu"
-    recoverable = True
 
-
-class MessageTooLargeError(ReactorError):
+class MessageTooLargeError(ReactorError, code="MESSAGE_TOO_LARGE"):
     """The message has more bytes than the channel takes. Upload the content instead."""
 
-    code = "MESSAGE_TOO_LARGE"
 
-
-class TrackPublishFailedError(ReactorError):
+class TrackPublishFailedError(ReactorError, code="TRACK_PUBLISH_FAILED", component="gpu", recoverable=True):
     """The Track could not be published."""
 
-    code = "TRACK_PUBLISH_FAILED"
-    component = "gpu"
-    recoverable = True
 
-
-class TrackUnpublishFailedError(ReactorError):
+class TrackUnpublishFailedError(ReactorError, code="TRACK_UNPUBLISH_FAILED", component="gpu", recoverable=True):
     """The Track could not be given back; logged, never raised."""
 
-    code = "TRACK_UNPUBLISH_FAILED"
-    component = "gpu"
-    recoverable = True
 
-
-class DeviceError(ReactorError):
+class DeviceError(ReactorError, code="DEVICE_ERROR", recoverable=True):
     """A camera or microphone is busy, missing or denied."""
 
-    code = "DEVICE_ERROR"
-    recoverable = True
 
-
-class NotSupportedError(ReactorError):
+class NotSupportedError(ReactorError, code="NOT_SUPPORTED"):
     """The server does not have what the client, such as a typed one, asks for."""
 
-    code = "NOT_SUPPORTED"
 
-
-class StepError(ReactorError):
+class StepError(ReactorError, code="step_refused", component="gpu"):
     """A step gave no result; `details["entry"]` names the entry at fault."""
 
-    code = "step_refused"
-    component = "gpu"
 
-
-class UploadError(ReactorError):
+class UploadError(ReactorError, code="UPLOAD_FAILED", component="api", recoverable=True):
     """The transfer of an Upload failed."""
 
-    code = "UPLOAD_FAILED"
-    component = "api"
-    recoverable = True
 
-
-class UploadTooLargeError(UploadError):
+class UploadTooLargeError(UploadError, code="UPLOAD_TOO_LARGE", recoverable=False):
     """The file is larger than an Upload may be; no byte was sent."""
 
-    code = "UPLOAD_TOO_LARGE"
-    recoverable = False
 
-
-class UploadTypeRefusedError(UploadError):
+class UploadTypeRefusedError(UploadError, code="UPLOAD_TYPE_REFUSED", recoverable=False):
     """The model does not take files of this type."""
 
-    code = "UPLOAD_TYPE_REFUSED"
-    recoverable = False
 
-
-class UploadExpiredError(UploadError):
+class UploadExpiredError(UploadError, code="UPLOAD_EXPIRED"):
     """The address to write to has expired."""
-
-    code = "UPLOAD_EXPIRED"
 
 
 class RecordingError(ReactorError):
     """A Clip or Recording could not be fetched; raised with the shared codes (`DISCONNECTED`, `ABORTED`) too."""
 
 
-class RecorderDisabledError(RecordingError):
+class RecorderDisabledError(RecordingError, code="RECORDER_DISABLED", component="gpu"):
     """Recording is off for this model, or the recorder died."""
 
-    code = "RECORDER_DISABLED"
-    component = "gpu"
 
-
-class NoMediaYetError(RecordingError):
+class NoMediaYetError(RecordingError, code="NO_MEDIA_YET", component="gpu", recoverable=True):
     """No Frame is recorded yet."""
 
-    code = "NO_MEDIA_YET"
-    component = "gpu"
-    recoverable = True
 
-
-class InvalidDurationError(RecordingError):
+class InvalidDurationError(RecordingError, code="INVALID_DURATION"):
     """The length is not a finite number above 0; nothing was sent."""
 
-    code = "INVALID_DURATION"
 
-
-class ClipNotReadyError(RecordingError):
+class ClipNotReadyError(RecordingError, code="CLIP_NOT_READY", component="api", recoverable=True):
     """The Clip's last Segment is still open."""
 
-    code = "CLIP_NOT_READY"
-    component = "api"
-    recoverable = True
 
-
-class ClipGoneError(RecordingError):
+class ClipGoneError(RecordingError, code="CLIP_GONE", component="api"):
     """The Clip expired, or never existed."""
 
-    code = "CLIP_GONE"
-    component = "api"
 
-
-class PlaylistFetchFailedError(RecordingError):
+class PlaylistFetchFailedError(RecordingError, code="PLAYLIST_FETCH_FAILED", component="api", recoverable=True):
     """The Clip's playlist could not be fetched."""
 
-    code = "PLAYLIST_FETCH_FAILED"
-    component = "api"
-    recoverable = True
 
-
-class ChunkFetchFailedError(RecordingError):
+class ChunkFetchFailedError(RecordingError, code="CHUNK_FETCH_FAILED", component="api", recoverable=True):
     """A Segment of the Clip could not be fetched."""
 
-    code = "CHUNK_FETCH_FAILED"
-    component = "api"
-    recoverable = True
 
-
-class InvalidPlaylistError(RecordingError):
+class InvalidPlaylistError(RecordingError, code="INVALID_PLAYLIST", component="api"):
     """The Clip's playlist cannot be read."""
 
-    code = "INVALID_PLAYLIST"
-    component = "api"
 
-
-class DownloadUnsupportedError(RecordingError):
+class DownloadUnsupportedError(RecordingError, code="DOWNLOAD_UNSUPPORTED"):
     """The Clip cannot be written as asked."""
-
-    code = "DOWNLOAD_UNSUPPORTED"
 
 
 def _below(kind: type[ReactorError]) -> Iterator[type[ReactorError]]:
