@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import structlog
 
+from livereactor.base.tasks import TaskSet
 from livereactor.client.errors import DisconnectedError
 
 log = structlog.get_logger(__name__)
@@ -16,38 +17,19 @@ log = structlog.get_logger(__name__)
 _T = TypeVar("_T")
 
 
-class Chores:
-    """Those of one client."""
-
-    def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[None]] = set()
+class Chores(TaskSet):
+    """The background work of one client."""
 
     def add(self, work: Coroutine[Any, Any, None]) -> None:
         """Begin `work`; what it raises is logged."""
-        task = asyncio.get_running_loop().create_task(_logged(work), name="livereactor chore")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def others(self) -> None:
-        """Wait for all but the one that calls."""
-        current = asyncio.current_task()
-        if tasks := [task for task in self._tasks if task is not current]:
-            await asyncio.wait(tasks)
-
-    async def done(self, timeout: float) -> None:
-        """Wait until nothing is left to do; what takes longer is given up."""
-        current = asyncio.current_task()
-        if tasks := [task for task in self._tasks if task is not current]:
-            _, late = await asyncio.wait(tasks, timeout=timeout)
-            for task in late:
-                task.cancel()
+        self.start(_logged(work), name="livereactor chore")
 
 
 class Calls:
     """What a program waits for that ends with the connection (behaviour 3.6)."""
 
     def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks = TaskSet()
 
     async def run(self, work: Coroutine[Any, Any, _T], operation: str) -> _T:
         """The result of `work`; cancelled, it is.
@@ -55,11 +37,8 @@ class Calls:
         Raises:
             DisconnectedError: the connection went meanwhile.
         """
-        task = asyncio.get_running_loop().create_task(work, name=f"livereactor {operation}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
         try:
-            return await task
+            return await self._tasks.start(work, name=f"livereactor {operation}")
         except asyncio.CancelledError:
             current = asyncio.current_task()
             if current is not None and current.cancelling():
@@ -67,9 +46,8 @@ class Calls:
             raise DisconnectedError("the connection closed meanwhile", operation=operation) from None
 
     def cut(self) -> None:
-        """The connection is gone."""
-        for task in self._tasks:
-            task.cancel()
+        """Cancel the calls: the connection is gone."""
+        self._tasks.cancel()
 
 
 async def _logged(work: Coroutine[Any, Any, None]) -> None:

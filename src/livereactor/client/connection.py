@@ -136,7 +136,7 @@ class Connection:
             raise self._reported(
                 AuthError("no credentials given; pass api_key, jwt or local=True", operation="connect")
             )
-        await self._chores.done(TEARDOWN)
+        await self._chores.finish(TEARDOWN)
         self._check_legal(w.Connect, "connect", "already connected or connecting; disconnect first")
         self._number, self._max_attempts, self._resumes = connection_id, max_attempts, resumes
         if jwt is not None:
@@ -164,7 +164,7 @@ class Connection:
     async def disconnect(self, *, keep: bool) -> None:
         """Leave the Session; return when nothing is left to do, or after five seconds."""
         self._post(w.Disconnect(keep))
-        await self._chores.done(TEARDOWN)
+        await self._chores.finish(TEARDOWN)
 
     def close(self) -> None:
         """Leave for good, without waiting; call it on the loop."""
@@ -248,10 +248,10 @@ class Connection:
         except asyncio.CancelledError:
             if not joins and not outcome.done():
                 self._post(w.Disconnect(keep))
-                await self._chores.done(CANCELLED)
+                await self._chores.finish(CANCELLED)
             raise
         except ReactorError:
-            await self._chores.done(TEARDOWN)
+            await self._chores.finish(TEARDOWN)
             raise
 
     def _post(self, event: w.MachineEvent) -> None:
@@ -404,7 +404,7 @@ class Connection:
 
     async def _close_connections(self) -> None:
         await self.tracks.release()
-        await self._chores.others()
+        await self._chores.wait()
         if self._machine.state is ConnectionState.IDLE:
             await self.api.aclose()
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 import structlog
 
@@ -18,6 +18,7 @@ from livereactor.base.errors import LivereactorError, NotFoundError, Unavailable
 from livereactor.base.ids import upload_id as new_upload_id
 from livereactor.base.limits import Limits
 from livereactor.base.sparse_log import SparseLog
+from livereactor.base.tasks import TaskSet
 from livereactor.blobs.port import BlobKey, Blobs
 from livereactor.blobs.signing import Signer
 from livereactor.blobs.uploads import UploadService, check_fits, no_upload
@@ -60,7 +61,7 @@ class Uploads(UploadService[UploadRecord]):
     ) -> None:
         super().__init__(blobs, signer, limits, now=lambda: unix_us() / 1e6)
         self._service, self._store, self._unix_us = service, store, unix_us
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = TaskSet()
         self._erasing = asyncio.Semaphore(ERASED_AT_ONCE)
         service.listen(self._follow)
 
@@ -97,13 +98,11 @@ class Uploads(UploadService[UploadRecord]):
 
     async def start(self) -> None:
         """Erase in the background, every `ERASE_INTERVAL`, what could not be erased when its session ended."""
-        self._in_background(self._erase_left_over())
+        self._tasks.start(self._erase_left_over(), name="uploads")
 
     async def aclose(self) -> None:
         """Stop notifying and erasing; other replicas or the next start erase what is left."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.aclose()
 
     async def _find(self, upload: str) -> UploadRecord:
         slot = await self._store.read(lambda tx: tx.upload(upload))
@@ -121,7 +120,7 @@ class Uploads(UploadService[UploadRecord]):
         try:  # the worker hears of the bytes before the client gets its answer; if that fails, soon after
             await self._notify(slot)
         except LivereactorError:
-            self._in_background(self._notify_later(slot))
+            self._tasks.start(self._notify_later(slot), name="uploads")
         return True
 
     async def _notify_later(self, slot: UploadRecord) -> None:
@@ -152,7 +151,7 @@ class Uploads(UploadService[UploadRecord]):
 
     def _follow(self, effect: Effect) -> None:
         if isinstance(effect, SessionEnded):
-            self._in_background(self._erase(effect.session))
+            self._tasks.start(self._erase(effect.session), name="uploads")
 
     async def _erase(self, session: str) -> None:
         async with self._erasing:
@@ -190,11 +189,6 @@ class Uploads(UploadService[UploadRecord]):
         for slot in late:
             await self._erase_pieces(slot)
         return late[-1].expires_us if late else since_us
-
-    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work, name="uploads")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
 
 class WorkerRefusedError(LivereactorError):

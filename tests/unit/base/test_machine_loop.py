@@ -120,7 +120,7 @@ async def test_an_event_from_an_effect_is_decided_at_once_and_done_after_those_t
             stove.loop.handle(TimedOut())
             states.append(stove.kettle.state)
 
-    stove.loop = MachineLoop(apply, TimedOut)
+    stove.loop = MachineLoop[Lit | TimedOut, str](apply, TimedOut)
     stove.loop.enter(stove.kettle)
     stove.loop.handle(Lit(60.0))
     assert (stove.done, states) == (["light", "hum", "whistle", "cool"], [Kettle.COLD])
@@ -133,7 +133,7 @@ async def test_an_effect_that_raises_does_not_stop_those_behind_it() -> None:
         stove.done.append(effect)
         raise ValueError(effect)
 
-    stove.loop = MachineLoop(apply, TimedOut)
+    stove.loop = MachineLoop[Lit | TimedOut, str](apply, TimedOut)
     stove.loop.enter(stove.kettle)
     stove.loop.handle(Lit(60.0))
     assert stove.done == ["light", "hum"]

@@ -101,4 +101,4 @@ async def test_who_waits_for_the_change_goes_on_after_it_in_order() -> None:
     stage.transports.use()
     await asyncio.gather(*waiting, said(3))
     assert order == [0, 1, 2, 3]
-    await stage.chores.done(1.0)
+    await stage.chores.finish(1.0)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 import typer
 
 from livereactor.base.errors import UsageError
+from livereactor.base.tasks import set_within
 from livereactor.cli.options import Jwt, Key
 
 if TYPE_CHECKING:
@@ -198,7 +199,7 @@ async def _connected(
         with view:
             async with asyncio.TaskGroup() as group:
                 drawing = group.create_task(_turn(seeing, view, over))
-                await _wait(over, seconds)
+                await set_within(over, seconds)
                 drawing.cancel()
 
 
@@ -215,14 +216,6 @@ async def _turn(seeing: _Seeing, view: View, over: asyncio.Event) -> None:
     while seeing.trouble is None and view.turn():  # noqa: ASYNC110  (a window has no asyncio event)
         await asyncio.sleep(TURN)
     over.set()
-
-
-async def _wait(over: asyncio.Event, seconds: float | None) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await over.wait()
-    except TimeoutError:
-        return
 
 
 def _reactor(model: str, url: str | None, local: bool, key: str | None, jwt: str | None) -> Reactor:

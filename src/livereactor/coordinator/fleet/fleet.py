@@ -17,6 +17,7 @@ import structlog
 from livereactor.base.errors import LivereactorError, UnavailableError
 from livereactor.base.ids import worker_id
 from livereactor.base.sparse_log import SparseLog
+from livereactor.base.tasks import TaskSet, set_within
 from livereactor.coordinator.cluster.role import Role
 from livereactor.coordinator.decisions.effects import Effect, FleetChanged, WorkerLost
 from livereactor.coordinator.fleet.model import (
@@ -88,7 +89,7 @@ class Fleet:
         self._role, self._leads = role, role is None
         self._fleets = {model: ModelFleet(new_id, idle_stop=plan.idle_stop) for model in plan.targets}
         self._changed = asyncio.Event()
-        self._starts: set[asyncio.Task[None]] = set()
+        self._starts = TaskSet()
         self._draining = False
         self._coordinator = ""
         self._group: asyncio.TaskGroup
@@ -132,8 +133,7 @@ class Fleet:
     async def _start_no_more(self) -> None:
         self._draining = True
         self._changed.set()
-        if self._starts:
-            await asyncio.wait(self._starts)
+        await self._starts.wait()
 
     # --- hearing and looking -------------------------------------------------------------------------------------
 
@@ -168,9 +168,7 @@ class Fleet:
             with _going_on("look at workers"):  # next tick
                 await self._look()
             await asyncio.sleep(APART)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._pause()):
-                    await self._changed.wait()
+            await set_within(self._changed, self._pause())
 
     async def _look(self) -> None:
         await self._look_who_leads()
@@ -209,8 +207,7 @@ class Fleet:
         for effect in self._fleets[model].handle(event, time.monotonic()):
             task = self._group.create_task(self._carry_out(model, effect), name=f"{type(effect).__name__} {model}")
             if isinstance(effect, StartWorker):
-                self._starts.add(task)
-                task.add_done_callback(self._starts.discard)
+                self._starts.keep(task)
 
     async def _carry_out(self, model: str, effect: FleetEffect) -> None:
         match effect:

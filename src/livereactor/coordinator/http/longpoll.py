@@ -14,6 +14,8 @@ import asyncio
 from types import TracebackType
 from typing import Final, Self
 
+from livereactor.base.tasks import set_within
+
 MOST: Final = 20_000  # held at once; a poll costs some 10 KiB with its socket
 MOST_OF_SESSION: Final = 64  # a page and its viewers, each once
 APART: Final = 0.05  # seconds between two moves of a short queue
@@ -66,11 +68,7 @@ class Held:
         """Until it is told of a change since `rearm`, or so long."""
         if seconds <= 0:
             return
-        try:
-            async with asyncio.timeout(seconds):
-                await self._stirred.wait()
-        except TimeoutError:
-            return
+        await set_within(self._stirred, seconds)
 
 
 class Wakes:

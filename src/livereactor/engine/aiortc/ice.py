@@ -24,6 +24,7 @@ from aioice.ice import StunProtocol, relayed_candidate, server_reflexive_candida
 from aiortc.rtcicetransport import parse_stun_turn_uri
 
 from livereactor.base.limits import MIB
+from livereactor.base.tasks import TaskSet, set_within
 from livereactor.engine.gathering import Relays, no_candidate
 from livereactor.engine.port import Candidate, CandidatePair, IceServer, PeerConfig, PeerState
 
@@ -54,7 +55,7 @@ class Paths:
         self._relays, self._config = relays, config
         self._found, self._changed = found, changed
         self._answers = False
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = TaskSet()
         self._connections: list[Connection] = []
         self.rtt_ms: float | None = None
 
@@ -108,14 +109,10 @@ class Paths:
 
     async def aclose(self) -> None:
         """Stop everything still under way."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.aclose()
 
     def _run(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.keep(asyncio.ensure_future(work))
 
     # --- gathering ---
 
@@ -141,10 +138,7 @@ class Paths:
         patience = self._relays.patience(self._config) if self._answers else 0.0
         if not patience:
             return
-        try:
-            async with asyncio.timeout(patience):
-                await first_relay.wait()
-        except TimeoutError:
+        if not await set_within(first_relay, patience):
             self._relays.missed(self._config)
 
     async def _bind(self, connection: Connection, component: int, host: str) -> StunProtocol | None:

@@ -14,6 +14,7 @@ import reactor_webrtc as rw
 
 from livereactor.base.errors import EngineError, PeerError, TooLargeError
 from livereactor.base.limits import MIB
+from livereactor.base.tasks import set_within
 from livereactor.engine.channel_inbound import InboundChannel, Post
 from livereactor.engine.gathering import Relays, is_relay, is_tcp, no_candidate
 from livereactor.engine.libwebrtc.held import Held
@@ -223,11 +224,11 @@ class Transport:
         Raises:
             EngineError: there is no address, port or relay to be reached at.
         """
-        await _within(FIRST_RELAY if self._config.relay_only else FIRST_CANDIDATE, self._first_candidate)
+        await set_within(self._first_candidate, FIRST_RELAY if self._config.relay_only else FIRST_CANDIDATE)
         if self._described:
             await asyncio.sleep(MORE_CANDIDATES)
         patience = self._relays.patience(self._config)
-        if patience and not await _within(patience, self._first_relay):
+        if patience and not await set_within(self._first_relay, patience):
             self._relays.missed(self._config)
         found, self._described = self._described or [], None
         if not found:
@@ -340,15 +341,6 @@ class Transport:
             self._first_relay.set()
             if self._described is None:
                 self._deliver(CandidateFound(Candidate("")))
-
-
-async def _within(seconds: float, event: asyncio.Event) -> bool:
-    """Whether it happened by then."""
-    try:
-        async with asyncio.timeout(seconds):
-            return await event.wait()
-    except TimeoutError:
-        return False
 
 
 def _native_config(config: PeerConfig) -> rw.RtcConfiguration:

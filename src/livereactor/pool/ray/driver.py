@@ -20,6 +20,7 @@ import ray as untyped_ray
 from ray.exceptions import ActorUnavailableError, RayActorError
 from ray.util import list_named_actors
 
+from livereactor.base.tasks import TaskSet
 from livereactor.pool.ray.host import WorkerHost
 
 KILL_TIMEOUT: Final = 5.0  # seconds; who does not answer by then is frozen or out of reach
@@ -169,11 +170,9 @@ async def _lines(driver: Driver) -> None:
     reader = asyncio.StreamReader(limit=LINE_BYTES)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     await driver.adopt()
-    doing: set[asyncio.Task[None]] = set()
+    tasks = TaskSet()
     while line := await reader.readline():
-        task = asyncio.create_task(driver.obey(json.loads(line)))
-        doing.add(task)
-        task.add_done_callback(doing.discard)
+        tasks.start(driver.obey(json.loads(line)))
 
 
 def main() -> None:

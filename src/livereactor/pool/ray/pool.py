@@ -7,13 +7,14 @@ as any other, and what Ray says of actors and machines is the same, sooner. Loop
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any, Final
 
 import structlog
 
+from livereactor.base.tasks import TaskSet
 from livereactor.pool.port import Ended, Handle, PoolUnavailableError, WorkerSpec
 from livereactor.pool.ray.link import RayLink
 from livereactor.pool.subprocess.pool import worker_arguments
@@ -61,7 +62,7 @@ class RayPool:
         self._knows = False  # has been connected
         self._trouble = "it has not answered yet"
         self._keeping: asyncio.Task[None] | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = TaskSet()
 
     async def start(self, spec: WorkerSpec) -> Handle:
         """Returns when a machine had room and the process is there; raises `PoolUnavailableError`."""
@@ -120,10 +121,10 @@ class RayPool:
 
     async def aclose(self) -> None:
         """Let go of them; they live on."""
-        for task in (self._keeping, *self._tasks):
-            if task is not None:
-                task.cancel()
-                await asyncio.wait([task])
+        if self._keeping is not None:
+            self._keeping.cancel()
+            await asyncio.wait([self._keeping])
+        await self._tasks.aclose()
         self._ends.put_nowait(None)
 
     # --- the cluster ---------------------------------------------------------------------------------------------
@@ -188,10 +189,10 @@ class RayPool:
         for worker in set(self._living) - set(found):
             self._ended(Ended(worker, None, "the cluster does not know it any more"))
         for worker in self._told & set(found):
-            self._later(self._forget(worker))
+            self._tasks.start(self._forget(worker))
         self._told &= set(found)
         for worker in self._condemned & set(found):
-            self._later(self.stop(worker, grace=0))
+            self._tasks.start(self.stop(worker, grace=0))
         self._condemned.clear()
         self._kill_refused(found)
         for worker, model in found.items():
@@ -203,7 +204,7 @@ class RayPool:
         """Nobody counts on what was started all the same."""
         for worker in self._refused & set(there):
             self._refused.discard(worker)
-            self._later(self.stop(worker, grace=0))
+            self._tasks.start(self.stop(worker, grace=0))
 
     def _ended(self, end: Ended) -> None:
         if self._living.pop(end.worker, None) is not None:
@@ -215,11 +216,6 @@ class RayPool:
             with suppress(PoolUnavailableError):  # the next connection finds it
                 await self._link.ask("forget", {"worker": worker}, timeout=FORGET_TIMEOUT)
                 self._told.discard(worker)
-
-    def _later(self, doing: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(doing)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
 
 def _handle(worker: str, model: str) -> Handle:

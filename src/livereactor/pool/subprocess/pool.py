@@ -22,6 +22,7 @@ from typing import IO, Final, TypeAlias
 import structlog
 
 from livereactor.base.errors import ConfigError
+from livereactor.base.tasks import TaskSet
 from livereactor.pool.environment import model_environment
 from livereactor.pool.port import Ended, Handle, PoolUnavailableError, WorkerSpec
 from livereactor.pool.subprocess.logs import LOG_BYTES, WorkerLogs
@@ -92,17 +93,14 @@ class SubprocessPool:
         self._processes: dict[str, _Process] = {}
         # Workers with their codes, at most once each; None ends the reader.
         self._ends: asyncio.Queue[tuple[str, int | None] | None] = asyncio.Queue()
-        self._starting: set[asyncio.Task[Handle]] = set()
+        self._starting = TaskSet()
         self._adopting = asyncio.Lock()
         self._tending: asyncio.Task[None] | None = None
 
     async def start(self, spec: WorkerSpec) -> Handle:
         """Start a process; raises `PoolUnavailableError`. Cancelled, it still starts, so that none is forgotten."""
         await self._adopt()
-        task = asyncio.create_task(self._start(spec), name=f"start of {spec.worker}")
-        self._starting.add(task)
-        task.add_done_callback(self._starting.discard)
-        return await asyncio.shield(task)
+        return await asyncio.shield(self._starting.start(self._start(spec), name=f"start of {spec.worker}"))
 
     async def stop(self, worker: str, *, grace: float) -> None:
         """SIGTERM, then SIGKILL for its group after `grace` seconds (0: at once); returns when it is gone."""
@@ -139,8 +137,7 @@ class SubprocessPool:
 
     async def aclose(self) -> None:
         """Let go of them; they live on."""
-        if self._starting:
-            await asyncio.wait(self._starting)
+        await self._starting.wait()
         if self._tending is not None:
             self._tending.cancel()
             await asyncio.wait([self._tending])

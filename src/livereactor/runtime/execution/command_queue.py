@@ -15,6 +15,7 @@ from enum import Enum
 from typing import Any, Final, cast
 
 from livereactor.base.limits import MIB
+from livereactor.base.tasks import set_within
 
 WAITING_BYTES: Final = 64 * MIB  # a command may have 256 KiB, and 4096 may wait
 LOOP_GRAIN: Final = 0.002  # seconds; a selector rounds up to whole milliseconds, so the rest is waited without it
@@ -126,7 +127,7 @@ class Inbox:
             if not self._jobs and not self._woken:
                 self._stir_loop = lambda: loop.call_soon_threadsafe(event.set)
         if self._stir_loop is not None:
-            loop.run_until_complete(_set_or_late(event, seconds))
+            loop.run_until_complete(set_within(event, seconds))
         with self._changed:
             self._stir_loop, self._woken = None, False
 
@@ -143,14 +144,6 @@ class Inbox:
         self._changed.notify()
         if self._stir_loop is not None:
             self._stir_loop()
-
-
-async def _set_or_late(event: asyncio.Event, seconds: float | None) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    except TimeoutError:
-        return
 
 
 def size_of(arguments: Mapping[str, Any]) -> int:

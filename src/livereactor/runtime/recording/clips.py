@@ -19,6 +19,7 @@ from livereactor.base.clock import unix_us
 from livereactor.base.errors import LivereactorError, UnavailableError
 from livereactor.base.limits import MIB
 from livereactor.base.sparse_log import SparseLog
+from livereactor.base.tasks import TaskSet
 from livereactor.blobs.clips import INIT, Asked, Made, asked_key, chunk, made_key, part_key
 from livereactor.blobs.port import BlobExistsError, BlobKey, Blobs, BlobsUnavailableError
 from livereactor.media.clip import cut, ticks
@@ -74,7 +75,7 @@ class Clips:
         self._origin, self._thread, self._uploader, self._blobs, self._log = origin, thread, uploader, blobs, log
         self._answering = asyncio.Lock()  # in order: old clients match answers by it
         self._cutting = asyncio.Semaphore(AT_ONCE)
-        self._making, self._refusing = set[asyncio.Task[None]](), set[asyncio.Task[None]]()
+        self._making, self._refusing = TaskSet(), TaskSet()
         self._asked = self._bytes = 0  # Clips, and what was stored for them
         self.made = self.failed = 0
 
@@ -94,16 +95,11 @@ class Clips:
             # What is written by now is what the Clip shows, however long its turn is in coming.
             deadline = asyncio.get_running_loop().time() + PROMISE
             tasks, serve = self._making, self._serve(asked, self._source(asked), deadline, request_id, tell)
-        task = asyncio.create_task(serve, name="clip")
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
+        tasks.start(serve, name="clip")
 
     async def settle(self, timeout: float) -> None:
         """Wait until what was asked for is made; what takes longer is never made."""
-        if tasks := self._making | self._refusing:
-            _, late = await asyncio.wait(tasks, timeout=timeout)
-            for task in late:
-                task.cancel()
+        await asyncio.gather(self._making.finish(timeout), self._refusing.finish(timeout))
 
     def _source(self, span: ClipSpan) -> Future[Source]:
         """Of the thread's own work alone: what fails in there ends the recording."""

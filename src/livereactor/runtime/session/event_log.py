@@ -9,6 +9,8 @@ from collections import deque
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
+from livereactor.base.tasks import set_within
+
 KEPT: Final = 256  # transitions; a reader that comes later than that misses the oldest
 HEARTBEAT: Final = 15.0  # seconds; proxies close what is silent for longer
 
@@ -62,9 +64,7 @@ class EventLog:
                     yield f"id: {number}\ndata: {json.dumps(entry)}\n\n"
                 if self._closed:
                     return
-                try:
-                    await asyncio.wait_for(grown.wait(), HEARTBEAT)
-                except TimeoutError:
+                if not await set_within(grown, HEARTBEAT):
                     yield ": nothing new\n\n"
         finally:
             self.followers -= 1

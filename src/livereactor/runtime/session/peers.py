@@ -18,6 +18,7 @@ import structlog
 from livereactor.base.errors import LimitError, LivereactorError, NotFoundError
 from livereactor.base.limits import Limits
 from livereactor.base.sparse_log import SparseLog
+from livereactor.base.tasks import TaskSet
 from livereactor.engine.port import (
     Candidate,
     Channel,
@@ -117,7 +118,7 @@ class Peers:
         self._failed: dict[int, LivereactorError] = {}  # why offers were not answered
         self._early: dict[int, list[Candidate]] = {}  # of offers that have not come yet
         self._early_since: dict[int, float] = {}
-        self._closing: set[asyncio.Task[None]] = set()
+        self._closing = TaskSet()
 
     # --- signalling ----------------------------------------------------------------------------------------------
 
@@ -206,9 +207,7 @@ class Peers:
         self._outputs.remove_viewer(connection)
         for track in record.inputs:
             track.on_frame(None) if track.kind == "video" else track.on_sound(None)
-        closing = asyncio.create_task(_close(record), name=f"close {connection}")
-        self._closing.add(closing)
-        closing.add_done_callback(self._closing.discard)
+        self._closing.start(_close(record), name=f"close {connection}")
 
     async def stats(self) -> list[PeerStats]:
         """Return a sample of every Peer that answers within a second."""
@@ -225,8 +224,7 @@ class Peers:
         for connection in list(self._live):
             self.drop(connection)
         self.forget_session()
-        if self._closing:
-            await asyncio.wait(self._closing, timeout=CLOSE_WAIT)
+        await self._closing.wait(CLOSE_WAIT)
 
     def forget_session(self) -> None:
         """Drop what was kept for the Session: it has ended."""

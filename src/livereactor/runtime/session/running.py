@@ -9,6 +9,7 @@ from typing import Any
 
 from livereactor.base.errors import LivereactorError
 from livereactor.base.sparse_log import SparseLog
+from livereactor.base.tasks import TaskSet
 from livereactor.runtime.interfaces import ClientInfo, ModelControl, OutputsControl, SessionObserver, SessionStart
 from livereactor.runtime.session.lifecycle import SessionRequested
 from livereactor.runtime.session.timings import SessionTimes
@@ -33,18 +34,15 @@ class RunningSession:
         self.clients: dict[int, ClientInfo] = {}
         self.times = SessionTimes(id or "")
         self.opening: Future[None] | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = TaskSet()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run `work` in the background while the Session lasts."""
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.start(work)
 
     def cancel(self) -> None:
         """Cancel the background work."""
-        for task in self._tasks:
-            task.cancel()
+        self._tasks.cancel()
 
     def start(self, request: SessionRequested, observer: SessionObserver | None) -> SessionStart:
         """Return what the model's thread opens the Session with."""

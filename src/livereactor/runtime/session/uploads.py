@@ -22,6 +22,7 @@ from livereactor.base.errors import (
 )
 from livereactor.base.ids import upload_id as new_upload_id
 from livereactor.base.limits import Limits
+from livereactor.base.tasks import set_within
 from livereactor.blobs import pieces
 from livereactor.blobs.port import BlobKey, BlobMissingError, Blobs
 from livereactor.blobs.signing import Signer
@@ -178,12 +179,9 @@ class Uploads(UploadService[_Slot]):
         slot = self._slots.get(upload)
         if slot is None:
             raise UnresolvedUploadError(f"upload {upload[:64]!r} is not of this session; upload the file again")
-        try:
-            async with asyncio.timeout(self._limits.upload_wait):
-                await slot.arrived.wait()
-        except TimeoutError:
-            wait = self._limits.upload_wait
-            raise UnresolvedUploadError(f"upload {upload!r} has no content after {wait:g} s; write its bytes") from None
+        wait = self._limits.upload_wait
+        if not await set_within(slot.arrived, wait):
+            raise UnresolvedUploadError(f"upload {upload!r} has no content after {wait:g} s; write its bytes")
         async with slot.reading:
             file = self._files.get(slot.key)
             if file is None:

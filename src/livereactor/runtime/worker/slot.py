@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal
 
@@ -11,6 +10,7 @@ from pydantic import ValidationError
 
 from livereactor.base import spans
 from livereactor.base.errors import LivereactorError, PeerError, UnavailableError, UsageError
+from livereactor.base.tasks import TaskSet
 from livereactor.engine.port import IceServer
 from livereactor.protocol import link
 from livereactor.protocol.http import IceServerBody, StartSession
@@ -49,7 +49,7 @@ class Slot:
     ) -> None:
         self.n, self.runtime, self._listener = n, runtime, listener
         self._app = relayed_app(runtime)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = TaskSet()
         self._asked = 0
         self._detail = ""  # why the Session ends, for its owner
         runtime.watch(self._moved)
@@ -70,7 +70,7 @@ class Slot:
             log.warning("session not started", session=session, code=error.code, reason=error.message)
             self._listener(SlotClosed(self.n, session, reason, error.message))
         else:
-            self._spawn(self._opened(refused))
+            self._tasks.start(self._opened(refused))
 
     def end(self, session: str, reason: str, *, moderate: bool, quietly: bool) -> None:
         """End that Session if it runs in this Slot."""
@@ -83,7 +83,7 @@ class Slot:
             replied(refusal(request, UnavailableError(text, code="RATE_LIMITED")))
             return
         self._asked += 1
-        self._spawn(self._answer(request, replied))
+        self._tasks.start(self._answer(request, replied))
 
     def figures(self) -> dict[str, float]:
         """Return the numbers of open Sessions, of Connections, and of frames that the model has made."""
@@ -96,8 +96,7 @@ class Slot:
 
     async def aclose(self) -> bool:
         """End the Session and the model; False when it hangs."""
-        for task in self._tasks:
-            task.cancel()
+        self._tasks.cancel()
         return await self.runtime.aclose()
 
     async def _answer(self, request: link.Request, replied: Callable[[link.Reply], None]) -> None:
@@ -111,11 +110,6 @@ class Slot:
             await refused
         except LivereactorError as error:  # the Session has been ended for it
             self._detail = error.message
-
-    def _spawn(self, work: Any) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     def _moved(self, moved: SessionTransition) -> None:
         session, after = moved.session, moved.after

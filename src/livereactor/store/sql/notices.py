@@ -17,6 +17,7 @@ import structlog
 from sqlalchemy import URL
 
 from livereactor.base.sparse_log import SparseLog
+from livereactor.base.tasks import set_within
 from livereactor.store.sql.asyncpg import DRIVER_ERRORS
 
 CHANNEL: Final = "livereactor"
@@ -81,10 +82,7 @@ class PostgresNotices:
 
     async def _send(self, connection: _Connection) -> None:
         """Send what waits; after a long silence send an empty notice, to find out whether the server is gone."""
-        try:
-            async with asyncio.timeout(QUIET):
-                await self._more.wait()
-        except TimeoutError:
+        if not await set_within(self._more, QUIET):
             await connection.execute("SELECT 1", timeout=TIMEOUT)
             return
         self._more.clear()

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from livereactor.base.errors import LimitError
+from livereactor.base.tasks import set_within
 from livereactor.coordinator.decisions.effects import Effect
 from livereactor.coordinator.http.bounds import bounds
 from livereactor.coordinator.http.dependencies import (
@@ -89,7 +90,7 @@ class EventFeed:
                 if loop.time() - said >= QUIET:
                     said = loop.time()
                     yield ": \n\n"
-                await _set_within(news, LOOK_EVERY)
+                await set_within(news, LOOK_EVERY)
         finally:
             self._news.discard(news)
 
@@ -201,11 +202,3 @@ def _as_text(event: EventRecord) -> str:
         "detail": dict(event.data),
     }
     return f"id: {event.seq}\ndata: {json.dumps(body)}\n\n"
-
-
-async def _set_within(event: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    except TimeoutError:
-        return
