@@ -378,7 +378,7 @@ class Connection:
 
     async def _seen(self) -> None:
         session = self.session
-        # Held until the next change only while that is what is waited for.
+        # The answer is held until the next change only while the Session is being prepared.
         version = session.version if self._machine.state is ConnectionState.PREPARING else None
         self._receive(await self._sessions.look(session.session_id or "", version))
 

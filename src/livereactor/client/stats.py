@@ -269,7 +269,7 @@ class _Window:
         return total(self.after) - total(self._before)
 
 
-def told(
+def stats_report(
     peer: PeerStats,
     stats: ConnectionStats,
     names: Mapping[str, str],
@@ -430,6 +430,6 @@ class StatsSampler:
         if not self._reports or peer is None:
             return
         try:
-            self._link.say(told(peer, stats, self._names(), self._paused(), self._statistics.stages))
+            self._link.say(stats_report(peer, stats, self._names(), self._paused(), self._statistics.stages))
         except ReactorError as error:
             log.debug("statistics not sent", code=error.code)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from livereactor.base.errors import EngineError
 from livereactor.client import stats as stats_sampler
 from livereactor.client.errors import ReactorError
-from livereactor.client.stats import Latency, Statistics, StatsSampler, told
+from livereactor.client.stats import Latency, Statistics, StatsSampler, stats_report
 from livereactor.client.types import ConnectionStats, ConnectionTimings, InboundStats, OutboundStats
 from livereactor.engine.memory.media import MemoryInput
 from livereactor.engine.port import CandidatePair, PeerStats
@@ -122,7 +122,7 @@ def test_where_nothing_came_the_loss_is_not_known() -> None:
 
 def test_an_operator_gets_the_figures_under_their_names_on_the_wire() -> None:
     peer = PeerStats(pairs=(DIRECT,), inbound={"0": FIRST})
-    message = told(peer, after(PeerStats(inbound={"0": FIRST}), peer), NAMES, ["main_video"], {})
+    message = stats_report(peer, after(PeerStats(inbound={"0": FIRST}), peer), NAMES, ["main_video"], {})
     (track,) = message.tracks
     assert (track.track, track.paused) == ("main_video", True)
     assert track.metrics["keyframe_requests"] == 2
@@ -138,7 +138,7 @@ def test_an_operator_gets_where_frames_were_within_the_client_and_nothing_where_
     figures_of(statistics, PeerStats(inbound={"0": first}))
     assert statistics.stages == {"main_video": ()}
     stats = figures_of(statistics, peer := PeerStats(inbound={"0": later, "9": later}), 2.0)
-    (track,) = told(peer, stats, NAMES, (), statistics.stages).tracks
+    (track,) = stats_report(peer, stats, NAMES, (), statistics.stages).tracks
     assert track.stages == (m.FrameStage("jitter_buffer", 250.0, 60), m.FrameStage("decode", 250.0, 60))
     figures_of(statistics, peer, 4.0)
     assert statistics.stages == {"main_video": ()}

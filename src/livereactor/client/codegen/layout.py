@@ -17,7 +17,7 @@ INDENT: Final = "    "
 
 @dataclass(frozen=True, slots=True)
 class Brackets:
-    """`head` up to an opening bracket, items, and from the closing one on `tail`."""
+    """An expression in brackets: `head` up to the opening one, the items, and `tail` from the closing one."""
 
     head: str
     items: tuple[Part, ...]
@@ -29,12 +29,12 @@ Part: TypeAlias = str | Brackets
 
 
 def width(line: str) -> int:
-    """Columns, at most: letters beyond ASCII may take two, and formatters do not agree on which."""
+    """Return the most columns a text may take: formatters disagree on which letters beyond ASCII take two."""
     return len(line) + sum(not letter.isascii() for letter in line)
 
 
 def flat(part: Part) -> str:
-    """On one line."""
+    """Return the text on one line."""
     if isinstance(part, str):
         return part
     comma = "," if part.is_tuple and len(part.items) == 1 else ""
@@ -42,7 +42,7 @@ def flat(part: Part) -> str:
 
 
 def laid_out(part: Part, indent: str = "", suffix: str = "") -> list[str]:
-    """The lines; of one that fits, one."""
+    """Return the lines; one if it fits."""
     line = indent + flat(part) + suffix
     if isinstance(part, str) or width(line) <= WIDTH or not part.items:
         return [line]
@@ -61,7 +61,7 @@ def _is_lone_type(part: Brackets) -> bool:
 def docstring(
     paragraphs: Sequence[str], sections: Iterable[tuple[str, Sequence[tuple[str, str]]]] = (), indent: str = INDENT
 ) -> list[str]:
-    """A docstring's lines.
+    """Return the lines of a docstring.
 
     Args:
         paragraphs: the first is the summary; each is one line of text, wrapped here.
@@ -96,7 +96,7 @@ def _wrapped(text: str, indent: str, hanging: str) -> list[str]:
 
 
 def value(given: Any) -> Part:
-    """A JSON value as an expression: lists as tuples, so that nobody can change a default."""
+    """Return a JSON value as an expression, with lists as tuples, so that a default cannot be changed."""
     match given:
         case None | bool() | int() | float():
             return repr(given).replace("e+", "e")
@@ -110,14 +110,14 @@ def value(given: Any) -> Part:
 
 
 def headed(head: str, part: Part, tail: str = "") -> Part:
-    """A part with something before and behind it."""
+    """Return a part with text before and after it."""
     if isinstance(part, str):
         return head + part + tail
     return replace(part, head=head + part.head, tail=part.tail + tail)
 
 
 def text(given: str) -> str:
-    """A text's literal: in double quotes, unless single ones spare escapes."""
+    """Return a text's literal, in double quotes unless single ones avoid escapes."""
     quote = '"' if given.count('"') <= given.count("'") else "'"
     return quote + "".join(_escaped(letter, quote) for letter in given) + quote
 

@@ -26,7 +26,7 @@ _SENT_OR_RECEIVED: Final = {"out": "received", "in": "sent"}
 
 
 def client_source(schema: ModelSchema, reserved: Collection[str]) -> str:
-    """The module: types, Messages, track names, and two classes, `PondModel` and `SyncPondModel`.
+    """Return the module: types, Messages, track names, and two classes, `PondModel` and `SyncPondModel`.
 
     Args:
         reserved: attributes of the classes' bases; a Command called like one of them gets a `_` behind its name.
@@ -38,7 +38,7 @@ def client_source(schema: ModelSchema, reserved: Collection[str]) -> str:
 
 
 class _Module:
-    """One client being written."""
+    """Writes one client."""
 
     def __init__(self, schema: ModelSchema, reserved: Collection[str]) -> None:
         self._schema = schema
@@ -57,7 +57,7 @@ class _Module:
     def source(self) -> str:
         contract = self._contract()
         blocks = [*self._data(), contract, *self._clients()]
-        # Formatters break a line that is too long in ways of their own; here only a name of their size makes one.
+        # Formatters break a line that is too long in ways of their own; here only a very long name causes one.
         is_wide = any(width(line) > WIDTH for block in blocks for line in block if block is not contract)
         lines = [*self._header(), *(["# fmt: off"] if is_wide else [])]  # last: it imports what the blocks use
         for before, block in zip([[""], *blocks], blocks, strict=False):
@@ -66,7 +66,10 @@ class _Module:
 
     def _header(self) -> Iterator[str]:
         said = f"Typed client of the model `{self._prose_name}`, made by `livereactor codegen`."
-        yield from docstring([said, "When the model changes, make it again: what is edited here is lost."], indent="")
+        yield from docstring(
+            [said, "Run `livereactor codegen` again when the model changes; edits here are lost."],
+            indent="",
+        )
         yield from ("", "from __future__ import annotations", "")
         uses = self._types.uses
         yield from _import("collections.abc", uses & {"Callable", "Mapping", "Sequence"})
@@ -109,7 +112,7 @@ class _Module:
     def _dataclass(self, name: str, said: str, fields: Sequence[Field]) -> list[str]:
         self._types.uses.add("dataclass")
         lines = ["@dataclass(frozen=True, slots=True, kw_only=True)", f"class {name}:"]
-        lines += docstring([said], [("Attributes", _told(fields, said))])
+        lines += docstring([said], [("Attributes", _described(fields, said))])
         if fields:
             lines.append("")
         for each in fields:
@@ -159,7 +162,7 @@ class _Module:
         answer = f"{reply} | None" if command.may_acknowledge else reply
         lines = laid_out(Brackets(head, ("self", *parameters), f") -> {answer}:"), INDENT)
         said = sentence(command.description) or f"The Command `{command.name}`."
-        lines += docstring([said], [("Args", _told(fields, said))], INDENT * 2)
+        lines += docstring([said], [("Args", _described(fields, said))], INDENT * 2)
         given = Brackets("{", tuple(f"{text(each.name)}: {each.name}" for each in fields), "}")
         if reply is None:
             call = Brackets(f"{wait}self._tell(", (text(command.name), given), ")")
@@ -185,10 +188,10 @@ class _Module:
         return [*lines, *laid_out(call, INDENT * 2)]
 
 
-def _told(fields: Sequence[Field], said: str) -> list[tuple[str, str]]:
-    """Name and words of those of which there is more to say than their annotations and `said` do."""
-    told = ((each.name, about(each, typed=True).removeprefix(said).strip()) for each in fields)
-    return [(name, words) for name, words in told if words]
+def _described(fields: Sequence[Field], said: str) -> list[tuple[str, str]]:
+    """Return name and description of the fields that need more words than their annotations and `said` give."""
+    described = ((each.name, about(each, typed=True).removeprefix(said).strip()) for each in fields)
+    return [(name, words) for name, words in described if words]
 
 
 def _given(names: Names, name: str) -> str:

@@ -125,8 +125,8 @@ class Api:
                 raise error_of("NOT_FOUND", f"no session {session_id[:64]!r} runs at {self.url}", session_id=session_id)
             return found
         query = {"wait": None if wait is None else f"{wait:g}", "version": version}
-        told = "&".join(f"{name}={segment(value)}" for name, value in query.items() if value is not None)
-        path = f"/sessions/{segment(session_id)}" + (f"?{told}" if told else "")
+        given = "&".join(f"{name}={segment(value)}" for name, value in query.items() if value is not None)
+        path = f"/sessions/{segment(session_id)}" + (f"?{given}" if given else "")
         held = HELD + (wait or 0.0)
         answer = await self._ask("GET", path, _ASKING, timeout=held, session_id=session_id, twice=True)
         found = read_descriptor(answer, _ASKING)

@@ -118,7 +118,7 @@ class Credentials:
             async with asyncio.timeout(PATIENCE):
                 # A plain function may block, as most that ask a server do, and must not hold the loop up.
                 given = jwt() if inspect.iscoroutinefunction(jwt) else await asyncio.to_thread(jwt)
-                told = await given if inspect.isawaitable(given) else given
+                token = await given if inspect.isawaitable(given) else given
         except ReactorError:  # raised by `fetch_jwt`, say, which knows best whether to try again
             raise
         except TimeoutError as error:
@@ -126,9 +126,9 @@ class Credentials:
         except Exception as error:  # the program's own code may raise anything; an OSError is mostly the network's
             text = f"the jwt function raised {type(error).__name__}; check it"
             raise AuthError(text, recoverable=isinstance(error, OSError)) from error
-        if not isinstance(told, str):
-            raise AuthError(f"the jwt function gave a {type(told).__name__}, not a text; check it")
-        return told
+        if not isinstance(token, str):
+            raise AuthError(f"the jwt function gave a {type(token).__name__}, not a text; check it")
+        return token
 
 
 async def fetch_jwt(

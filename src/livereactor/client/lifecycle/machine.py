@@ -353,8 +353,8 @@ class ConnectionMachine(Machine[ConnectionState, MachineEvent, MachineEffect]):
         error = lost(reason, self._session, self._window)
         self._kept_until = now + self._window
         self._retries = Retries(self._kept_until)
-        told, *more = self._retry_or_keep(now, retry=True)
-        return [AbandonWork(), CloseTransport(), told, ReportError(error), *more]
+        kept, *more = self._retry_or_keep(now, retry=True)
+        return [AbandonWork(), CloseTransport(), kept, ReportError(error), *more]
 
     def _fail(self, cause: ReactorError, now: float) -> list[MachineEffect]:
         """Give the attempt under way up."""
@@ -365,8 +365,8 @@ class ConnectionMachine(Machine[ConnectionState, MachineEvent, MachineEffect]):
             given_up = [AbandonWork(), *self._enter(ConnectionState.IDLE), *self._leave_session()]
             return [*given_up, ReportError(error), FinishCall(error)]
         moved = self._retry_or_keep(now, retry=error.recoverable)
-        told = [] if self.state is ConnectionState.BETWEEN else [ReportError(error), FinishCall(error)]
-        return [AbandonWork(), *moved, *told]
+        finished = [] if self.state is ConnectionState.BETWEEN else [ReportError(error), FinishCall(error)]
+        return [AbandonWork(), *moved, *finished]
 
     def _retry_or_keep(self, now: float, *, retry: bool) -> list[MachineEffect]:
         """Wait for the next attempt, or keep the Session; return the changes of the status."""

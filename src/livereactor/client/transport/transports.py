@@ -268,7 +268,7 @@ def refuse_mode(session: SessionRecord, wanted: str | None) -> None:
     """Refuse a Session of the other generation mode: stepped ones are used by other calls than streamed ones.
 
     Raises:
-        GenerationModeMismatchError: the Session is not what was asked for.
+        GenerationModeMismatchError: the Session has the other mode.
     """
     got = session.generation or "streamed"
     if got != (wanted or "streamed"):
