@@ -1,4 +1,4 @@
-"""Paths that CONTRIBUTING.md and the architecture page name exist."""
+"""Paths that CONTRIBUTING.md, the architecture page and the glossary name exist."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SOURCE = REPOSITORY / "src/livereactor"
 NAMED = re.compile(r"`((?:[\w.-]+/)+(?:[\w.-]+\.\w+)?)`")
 
 
-@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/architecture.md"])
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/architecture.md", "docs/glossary.md"])
 def test_every_path_that_a_page_names_exists(page: str) -> None:
     named = {path for path in NAMED.findall((REPOSITORY / page).read_text()) if "NAME" not in path}
     assert len(named) > 10
