@@ -193,10 +193,10 @@ async def test_a_high_allowance_is_an_allowance_all_the_same(limit: int) -> None
     account = Account("alice", "Alice", 0, sessions_per_minute=limit)
     await rig.store.transact(lambda tx: tx.put_account(account))
     made = 0
-    for _ in range(6000):
+    for _ in range(3000):  # half a minute
         with suppress(QuotaError):
             await rig.create()
             made += 1
         rig.advance(0.01)
     burst = round(limit * Quotas().session_burst / Quotas().sessions_per_minute)
-    assert limit <= made <= (limit + burst) * 1.06
+    assert limit / 2 <= made <= (limit / 2 + burst) * 1.06
