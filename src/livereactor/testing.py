@@ -1,4 +1,4 @@
-"""For authors' tests: a model on a stage without threads, network or waiting. The same code as the runtime's runs it.
+"""A stage for tests of your model: no threads, no network, no waiting. The code that serves a model runs it here too.
 
 def test_a_drop_is_confirmed() -> None:
     with Stage(Pond) as stage:
@@ -49,8 +49,8 @@ class Step:
         frames: per video track its Pixels, one or a chunk; empty for a step without output.
         sounds: per audio track its samples, int16, shape (samples, channels).
         tags: per video track the `user_data` of its Frames.
-        messages: what the model said since the step before, to whomever.
-        waiting: it yielded `lr.wait_for(…)` and nothing has come yet.
+        messages: the messages that the model sent since the last step, to any client.
+        waiting: the model yielded `lr.wait_for(…)` and no input has come yet.
         ended: `stream` has returned; there was no step.
     """
 
@@ -63,7 +63,7 @@ class Step:
 
 
 class Stage:
-    """One model under test. Everything happens on the caller's thread, when it is asked for.
+    """A model under test. Everything runs on the caller's thread, during the call.
 
     Args:
         model: the class.
@@ -82,10 +82,10 @@ class Stage:
     # --- Sessions ----------------------------------------------------------------------------------------------------
 
     def open(self, **extra_args: Any) -> Self:
-        """Load the model if it is not yet, and begin a Session; one that was open ends first.
+        """Load the model if needed, and begin a Session; an open Session ends first.
 
         Raises:
-            Whatever the author's `load` or `open` raised.
+            Any error of the model's `load` or `open`.
         """
         if self._runner.model is None:
             self._author(self._runner.load)
@@ -109,10 +109,10 @@ class Stage:
 
     @property
     def model(self) -> Model:
-        """The instance itself, loaded.
+        """The model's instance.
 
         Raises:
-            UsageError: it is not loaded yet.
+            UsageError: the model is not loaded yet.
         """
         if self._runner.model is None:
             raise UsageError("the model is not loaded; call open() first")
@@ -138,7 +138,7 @@ class Stage:
         Raises:
             InvalidCommandError: the arguments break the schema; the handler did not run.
             CommandError: the author refused.
-            Whatever else the handler raised: a client would see `internal_error`.
+            Any other error of the handler, which a client would see as `internal_error`.
         """
         schema = self._runner.definition.schema.command(name)
         files: dict[str, UploadedFile] = {}
@@ -150,15 +150,15 @@ class Stage:
         return replies[0]
 
     def join(self, client: int = FIRST_CLIENT, role: Role = "owner") -> None:
-        """A client connects."""
+        """Let a client join."""
         self._runner.join(self._info(client, role))
 
     def leave(self, client: int = FIRST_CLIENT) -> None:
-        """A client goes."""
+        """Let a client leave."""
         self._runner.leave(self._info(client))
 
     def upload(self, file: UploadedFile) -> None:
-        """A file arrives that no command refers to yet."""
+        """Upload a file that no command refers to yet."""
         self._uploads += 1
         self._runner.uploaded(ReceivedFile(f"up{self._uploads}", file.name, file.mime_type, file.data))
 
@@ -179,21 +179,21 @@ class Stage:
         self._pacing.handle(pacing.Kicked("input"), self._now)
 
     def unwant(self, *tracks: str) -> None:
-        """Nobody receives these outputs; `self.main_video.wanted` says so."""
+        """Set the outputs that no client receives, so that their `wanted` is False."""
         self._unwanted = frozenset(tracks)
 
     # --- time --------------------------------------------------------------------------------------------------------
 
     @property
     def now(self) -> float:
-        """Seconds on the stage's own clock, which only `run` moves."""
+        """The time of the stage's own clock in seconds; only `run` moves it."""
         return self._now
 
     def step(self) -> Step:
-        """One turn of `stream`, now.
+        """Make one step: run `stream` to its next `yield`.
 
         Raises:
-            Whatever `stream` raised; EmissionError for a `yield` that cannot be sent.
+            Any error of `stream`; EmissionError for a `yield` that cannot be sent.
         """
         made = self._author(self._runner.step)
         messages, self._messages = self._messages, []
@@ -211,7 +211,7 @@ class Stage:
         )
 
     def run(self, seconds: float) -> list[tuple[float, Step]]:
-        """Turn the clock on and make the steps that the model's pacing asks for, as if each took no time.
+        """Move the clock and make the steps that the model's pacing asks for, as if each took no time.
 
         Returns:
             (time, step), in order.
@@ -261,7 +261,7 @@ class Stage:
         self._pacing.handle(event, self._now)
 
     def _referred(self, value: Any, files: dict[str, UploadedFile]) -> Any:
-        """`value` with files replaced by references to them, as clients send them."""
+        """Return `value` with files replaced by references to them, as clients send them."""
         match value:
             case UploadedFile():
                 name = f"up{len(files) + 1}"
@@ -275,7 +275,7 @@ class Stage:
                 return value
 
     def _author(self, work: Any) -> Any:
-        """Do it; an error of the author's own comes out as it was raised, with its traceback."""
+        """Return the result of `work`; an error of the model is raised as the model raised it, with its traceback."""
         try:
             return work()
         except StreamError as error:

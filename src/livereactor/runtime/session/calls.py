@@ -288,5 +288,5 @@ def _ended() -> LivereactorError:
 def _soon(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
     try:
         loop.call_soon_threadsafe(callback)
-    except RuntimeError:  # the loop has closed: nobody is left to be told
+    except RuntimeError:  # the loop has closed, and with it every connection
         return

@@ -63,7 +63,7 @@ class PeersHost(Protocol):
 
 @dataclass(slots=True, eq=False)
 class _Negotiation:
-    """One offer and its Peer; a later offer of the same Connection gets another."""
+    """An offer and its Peer; a later offer of the same Connection gets another."""
 
     connection: int
     answer: asyncio.Future[str]

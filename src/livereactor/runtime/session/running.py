@@ -66,7 +66,7 @@ class RunningSession:
             patience: seconds that a step may take to end.
 
         Returns:
-            Why the model can serve nobody any more; None = it can.
+            The reason for which the model cannot serve any more; None = it can.
         """
         try:
             await asyncio.wait_for(asyncio.wrap_future(model.close(reason)), patience)
@@ -74,8 +74,8 @@ class RunningSession:
         except TimeoutError:
             return f"the model did not end its step within {patience:g} s"
         except LivereactorError as error:  # the model's thread has stopped: the process ends anyway
-            self.log.info("stage already stopped", reason=error.message)
+            self.log.info("model thread already stopped", reason=error.message)
         except Exception:  # whatever it is, the next client must not find what is left of this one
-            self.log.exception("session not tidied up")
-            return "the model could not be tidied up after a session; its log has the traceback"
+            self.log.exception("session not closed")
+            return "the model could not close a session; its log has the traceback"
         return None

@@ -88,7 +88,7 @@ log = structlog.get_logger("livereactor.session")
 
 
 class Runtime:
-    """One model, served.
+    """A model, served.
 
     Args:
         model: the class.
@@ -391,7 +391,9 @@ class Runtime:
 
     def _not_ready(self) -> UnavailableError:
         if self.state is SessionState.TERMINATED:
-            return UnavailableError(f"the model is gone ({self.failure or 'it ended'}); start it again", retry_after=5)
+            return UnavailableError(
+                f"the model has stopped ({self.failure or 'it ended'}); restart its process", retry_after=5
+            )
         if self.state is SessionState.CLOSING:
             return UnavailableError("the last session is still closing; retry in 5 s", retry_after=5)
         progress = f" ({self.progress.fraction:.0%}, {self.progress.text})" if self.progress else ""
@@ -411,7 +413,7 @@ class Runtime:
 
         Args:
             records: the Connection may ask for Clips.
-            caller: the client, as the coordinator tells clients apart; nobody else may use this Connection.
+            caller: the client, as the coordinator tells clients apart; only this client may use the Connection.
 
         Raises:
             PeerError: not an offer that can be answered; nothing has changed.
@@ -553,7 +555,7 @@ class Runtime:
         """Do `work` on the loop. Any thread."""
         try:
             self._loop.call_soon_threadsafe(work, *arguments)
-        except RuntimeError:  # the loop has closed: nobody is left to be told
+        except RuntimeError:  # the loop has closed, and with it every connection
             return
 
     def model_event(self, event: ModelEvent) -> None:
@@ -585,7 +587,7 @@ class Runtime:
                 self._end("stopped")
 
     def _broken(self, reason: str) -> None:
-        """The model can serve nobody any more, so the process has to be replaced."""
+        """End: the model cannot serve any more, so its process has to be replaced."""
         self.failure = reason
         if self.state is not SessionState.TERMINATED:
             self.dispatch(ModelBroken(reason))

@@ -115,7 +115,7 @@ def step_media(media: Sequence[m.TrackFrames], inputs: Mapping[str, str]) -> dic
 
 
 def step_input(calls: CheckedCalls, media: Mapping[str, Sequence[Frame | Sound]]) -> StepInput:
-    """What the model thread runs."""
+    """Return the input of one step."""
     return StepInput(calls.state, calls.commands, media)
 
 

@@ -23,7 +23,7 @@ class LeaseState(Enum):
     ACCEPTING = "accepting"  # a hint: it is ours once the coordinator says `held`
     RUNNING = "running"  # the Session runs here
     CLOSING = "closing"  # it ends here
-    BROKEN = "broken"  # final: the model in it can serve nobody
+    BROKEN = "broken"  # final: its model cannot serve any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +218,7 @@ class SlotLease(Machine[LeaseState, SlotEvent, LinkEffect]):
         return [EndSession(self.n, self.session, reason, moderate=moderate, quietly=quietly)]
 
     def _move(self, phase: Phase, reason: str = "", detail: str = "", *, seen: bool = False) -> None:
-        if self._report is not None:  # otherwise nobody wants to know
+        if self._report is not None:  # otherwise the coordinator counts it as ended
             seen = seen or self._report.first_frame
             self._report = self._said(phase, reason, detail, seen=seen)
 

@@ -37,7 +37,7 @@ log = structlog.get_logger("livereactor.worker")
 
 
 class Slot:
-    """One Slot.
+    """A Slot of this process.
 
     Args:
         n: its number.
