@@ -100,7 +100,7 @@ class _Shown:
     def sign(self, kind: int, transaction: bytes, attributes: bytes) -> bytes:
         named = [(_USERNAME, self.username.encode()), (_REALM, self.realm), (_NONCE, self.nonce)]
         attributes += b"".join(_attribute(*each) for each in named)
-        # The scheme requires MD5. The signature's own size counts into the length (section 14.5).
+        # The scheme requires MD5. The signature counts into the length too (RFC 8489, section 14.5).
         key = hashlib.md5(b":".join((self.username.encode(), self.realm, self.password.encode()))).digest()
         signed = _HEADER.pack(kind, len(attributes) + 24, _MAGIC, transaction) + attributes
         return attributes + _attribute(_INTEGRITY, hmac.new(key, signed, hashlib.sha1).digest())
