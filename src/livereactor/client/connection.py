@@ -21,7 +21,7 @@ from typing import Any, Final
 
 import structlog
 
-from livereactor.client.chores import Calls, Chores
+from livereactor.client.background import BackgroundTasks, ConnectionCalls
 from livereactor.client.dispatcher import Dispatcher
 from livereactor.client.errors import AuthError, InvalidStateError, NotReadyError, ReactorError, error_of
 from livereactor.client.events import Emitter, running_loop
@@ -71,8 +71,8 @@ class Connection:
         self.status = Status.DISCONNECTED
         self.last_error: ReactorError | None = None
         self.is_closed = False
-        self.calls = Calls()
-        self._chores = Chores()
+        self.calls = ConnectionCalls()
+        self._background = BackgroundTasks()
         self._sessions = SessionRequests(self.api, options)
         self._machine = ConnectionMachine(auto_reconnect=options.auto_reconnect)
         self._posted: deque[w.MachineEvent] = deque()
@@ -90,7 +90,7 @@ class Connection:
             self.session,
             self.tracks,
             Dispatcher(emitter, self.session, lambda reason: self._post(w.SessionOver(reason)), self.report),
-            self._chores,
+            self._background,
             timings=lambda: self._machine.timings,
             report_stats=options.report_stats,
             post=self._post,
@@ -136,7 +136,7 @@ class Connection:
             raise self._reported(
                 AuthError("no credentials given; pass api_key, jwt or local=True", operation="connect")
             )
-        await self._chores.finish(TEARDOWN)
+        await self._background.finish(TEARDOWN)
         self._check_legal(w.Connect, "connect", "already connected or connecting; disconnect first")
         self._number, self._max_attempts, self._resumes = connection_id, max_attempts, resumes
         if jwt is not None:
@@ -164,7 +164,7 @@ class Connection:
     async def disconnect(self, *, keep: bool) -> None:
         """Leave the Session; return when nothing is left to do, or after five seconds."""
         self._post(w.Disconnect(keep))
-        await self._chores.finish(TEARDOWN)
+        await self._background.finish(TEARDOWN)
 
     def close(self) -> None:
         """Leave for good, without waiting; call it on the loop."""
@@ -248,10 +248,10 @@ class Connection:
         except asyncio.CancelledError:
             if not joins and not outcome.done():
                 self._post(w.Disconnect(keep))
-                await self._chores.finish(CANCELLED)
+                await self._background.finish(CANCELLED)
             raise
         except ReactorError:
-            await self._chores.finish(TEARDOWN)
+            await self._background.finish(TEARDOWN)
             raise
 
     def _post(self, event: w.MachineEvent) -> None:
@@ -290,7 +290,7 @@ class Connection:
             _OPEN.add(self)
         if phase is not before and phase is ConnectionState.IDLE:
             self.emitter.end_streams()
-            self._chores.add(self._close_connections())
+            self._background.add(self._close_connections())
 
     def _set_alarm(self) -> None:
         if self._alarm is not None:
@@ -325,7 +325,7 @@ class Connection:
             case w.AbandonWork():
                 self._abandon()
             case w.EndSession(session_id):
-                self._chores.add(self._sessions.end(session_id, is_sure=self._was_in_use))
+                self._background.add(self._sessions.end(session_id, is_sure=self._was_in_use))
             case w.ForgetSession():
                 self.transports.forget()
                 self.session.forget()
@@ -360,7 +360,7 @@ class Connection:
         working, self._work = self._work - {asyncio.current_task()}, set()
         for task in working:
             task.cancel()
-            self._chores.add(_ended(task))
+            self._background.add(_ended(task))
 
     def _receive(self, answer: SessionAnswer) -> None:
         self._post(answer.event)
@@ -404,7 +404,7 @@ class Connection:
 
     async def _close_connections(self) -> None:
         await self.tracks.release()
-        await self._chores.wait()
+        await self._background.wait()
         if self._machine.state is ConnectionState.IDLE:
             await self.api.aclose()
 

@@ -4,7 +4,7 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
-from livereactor.client.chores import Chores
+from livereactor.client.background import BackgroundTasks
 from livereactor.client.events import Emitter
 from livereactor.client.lifecycle.messages import TransportLost
 from livereactor.client.transport.events import LinkLost, MessageArrived, TrackArrived
@@ -31,14 +31,14 @@ class Stage:
         session: Any = SimpleNamespace(schema={})
         dispatcher: Any = SimpleNamespace(dispatch=self.said.append)
         api: Any = SimpleNamespace(url="http://localhost:1")
-        self.chores = Chores()
+        self.background = BackgroundTasks()
         self.transports = Transports(
             api,
             Emitter(),
             session,
             tracks,
             dispatcher,
-            self.chores,
+            self.background,
             timings=lambda: None,
             post=self.posted.append,
             report_stats=True,
@@ -101,4 +101,4 @@ async def test_who_waits_for_the_change_goes_on_after_it_in_order() -> None:
     stage.transports.use()
     await asyncio.gather(*waiting, said(3))
     assert order == [0, 1, 2, 3]
-    await stage.chores.finish(1.0)
+    await stage.background.finish(1.0)

@@ -9,7 +9,7 @@ from typing import Final
 
 import structlog
 
-from livereactor.client.chores import Chores
+from livereactor.client.background import BackgroundTasks
 from livereactor.client.dispatcher import Dispatcher
 from livereactor.client.errors import ReactorError, error_of
 from livereactor.client.events import Emitter
@@ -74,14 +74,14 @@ class Transports:
         session: SessionRecord,
         tracks: Tracks,
         dispatcher: Dispatcher,
-        chores: Chores,
+        background: BackgroundTasks,
         *,
         timings: Callable[[], ConnectionTimings | None],
         report_stats: bool,
         post: Callable[[w.MachineEvent], None],
     ) -> None:
         self._api, self._emitter, self._session, self._tracks = api, emitter, session, tracks
-        self._dispatcher, self._chores, self._timings, self._post = dispatcher, chores, timings, post
+        self._dispatcher, self._background, self._timings, self._post = dispatcher, background, timings, post
         self._report_stats = report_stats
         self.current: Transport | None = None
         self.number: int | None = None
@@ -139,7 +139,7 @@ class Transports:
             if held is not None:  # no call waits for it, and its Tracks must replace the present ones unnoticed
                 await link.answered()
         except BaseException:
-            self._chores.add(link.aclose())
+            self._background.add(link.aclose())
             if held is not None:
                 held.release()
             raise
@@ -160,10 +160,10 @@ class Transports:
         self._receive_what_is_wanted(transport.link)
         for event in transport.early:
             self._heard(transport, event)
-        self._chores.add(self._tracks.restore())
+        self._background.add(self._tracks.restore())
         transport.sampling = asyncio.get_running_loop().create_task(transport.sampler.run(), name="livereactor stats")
         if self._session.schema is None:
-            self._chores.add(self._ask_for_schema(transport))
+            self._background.add(self._ask_for_schema(transport))
 
     def forget(self) -> None:
         """Forget the Connection, so that the next transport opens a new one."""
@@ -218,7 +218,7 @@ class Transports:
     def _leave(self, transport: Transport) -> None:
         if transport.sampling is not None:
             transport.sampling.cancel()
-        self._chores.add(transport.link.aclose())
+        self._background.add(transport.link.aclose())
 
     def _receive_what_is_wanted(self, link: Link) -> None:
         """Apply pauses and resumes that the program asked for while the transport came up."""

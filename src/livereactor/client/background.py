@@ -1,4 +1,4 @@
-"""Tasks that leave nothing behind: what has to be closed, ended or told is done whatever else happens. Loop only."""
+"""Background tasks of a client, and calls of the program that end with the connection. Loop only."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ log = structlog.get_logger(__name__)
 _T = TypeVar("_T")
 
 
-class Chores(TaskSet):
-    """The background work of one client."""
+class BackgroundTasks(TaskSet):
+    """The background work of one client, such as closing transports, which is done whatever else happens."""
 
     def add(self, work: Coroutine[Any, Any, None]) -> None:
-        """Begin `work`; what it raises is logged."""
-        self.start(_logged(work), name="livereactor chore")
+        """Start `work`; an error of it is logged."""
+        self.start(_logged(work), name="livereactor background")
 
 
-class Calls:
-    """What a program waits for that ends with the connection (behaviour 3.6)."""
+class ConnectionCalls:
+    """Calls of the program that are cancelled when the connection closes."""
 
     def __init__(self) -> None:
         self._tasks = TaskSet()
 
     async def run(self, work: Coroutine[Any, Any, _T], operation: str) -> _T:
-        """The result of `work`; cancelled, it is.
+        """Run `work`, and return its result.
 
         Raises:
-            DisconnectedError: the connection went meanwhile.
+            DisconnectedError: the connection closed meanwhile.
         """
         try:
             return await self._tasks.start(work, name=f"livereactor {operation}")
@@ -54,4 +54,4 @@ async def _logged(work: Coroutine[Any, Any, None]) -> None:
     try:
         await work
     except Exception:
-        log.exception("the client could not clear up")
+        log.exception("background work of the client failed")
