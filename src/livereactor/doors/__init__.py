@@ -1,4 +1,4 @@
-"""Former name of `livereactor.integrations`, kept so that programs written for it go on: its modules are found there."""
+"""Former name of `livereactor.integrations`: programs written for it find the modules here."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ async def met(
     """A client for `Script(**more)`; `options` are the client's, a token for a coordinator by itself."""
     async with scripted(script, **more) as server:
         where: dict[str, Any] = {"local": server.url} if server.script.style == "local" else {"api_url": server.url}
-        let_in = {} if server.script.style == "local" else {"jwt": "a token"}
+        let_in: dict[str, Any] = {} if server.script.style == "local" else {"jwt": "a token"}
         reactor = Reactor("m", **{**where, **let_in, **(options or {})})
         noted = Noted(reactor, "status_changed", "error", "session_ended", "message", "runtime_message", "moderation")
         try:

@@ -17,7 +17,7 @@ import pytest
 from livereactor.client.errors import InvalidStateError
 from livereactor.probes.barcode import read
 from tests.e2e.acceptance.test_media import (
-    test_c26_c29_thirty_frames_a_second_even_fresh_and_in_order,
+    test_c26_c29_frames_come_at_no_more_than_the_models_rate_and_in_order,
     test_c31_one_of_two_tracks_pauses_and_the_other_goes_on,
     test_c34_tags_come_back_on_the_right_frames,
     test_c35_a_tone_is_heard_at_its_pitch,
@@ -27,7 +27,7 @@ from tests.tools.drivers import ClientError
 from tests.tools.processes import Program
 
 __all__ = [
-    "test_c26_c29_thirty_frames_a_second_even_fresh_and_in_order",
+    "test_c26_c29_frames_come_at_no_more_than_the_models_rate_and_in_order",
     "test_c31_one_of_two_tracks_pauses_and_the_other_goes_on",
     "test_c34_tags_come_back_on_the_right_frames",
     "test_c35_a_tone_is_heard_at_its_pitch",
