@@ -17,28 +17,28 @@ from bench.simulate.clock import Clock, Database
 from bench.simulate.people import Figures, Queue, Visit, Worker
 from bench.simulate.world import World, pace
 from livereactor.coordinator import creation, decisions
+from livereactor.coordinator import longpoll as wakes
 from livereactor.coordinator.auth.caller import Caller
 from livereactor.coordinator.decisions.effects import (
     Effect,
     FleetChanged,
+    NotifyAssigned,
     QueueChanged,
     SessionChanged,
-    TellAssigned,
     WorkerLost,
 )
 from livereactor.coordinator.fleet import fleet
 from livereactor.coordinator.fleet.model import (
     FleetEvent,
     KillWorker,
-    Looked,
     ModelFleet,
+    Observed,
     ProcessEnded,
     RetireWorker,
     StartWorker,
     StayedInUse,
 )
-from livereactor.coordinator.fleet.view import look, retire
-from livereactor.coordinator.http import longpoll as wakes
+from livereactor.coordinator.fleet.view import observe, retire
 from livereactor.coordinator.options import CoordinatorOptions, Quotas
 from livereactor.protocol import link
 from livereactor.protocol.http import CreateSession, ModelInfo
@@ -49,7 +49,7 @@ WAY = 0.02  # seconds between a worker and its coordinator
 CLIENT_COMES = 0.5  # seconds from a worker's yes to its client
 NODE = 8  # workers of a machine
 BEATS_IN = 0.1  # seconds whose beats are counted together
-# Store calls of a held poll (`coordinator/http/polls.py`), counted by a test: the session, its model, its place.
+# Store calls of a held poll (`coordinator/polls.py`), counted by a test: the session, its model, its place.
 LOOK_CALLS = 9
 IDLE_BEAT_CALLS, HELD_BEAT_CALLS = 3, 4  # a beat that changes nothing, likewise
 
@@ -118,7 +118,7 @@ class Cell:
         return trial.calls["create"]
 
     def _create(self, tx: Tx, now_us: int, options: CoordinatorOptions, *, model: str, name: str) -> Any:
-        asked = creation.Asked(self._caller, CreateSession(model=ModelInfo(name=model)), name)
+        asked = creation.CreationRequest(self._caller, CreateSession(model=ModelInfo(name=model)), name)
         return creation.create(tx, now_us, options, asked, capacity=lambda model: None)
 
     # --- visitors -----------------------------------------------------------------------------------------------------
@@ -200,7 +200,7 @@ class Cell:
 
         self.database.decide("beat", decisions.beat, heard, beat=beat, **who)
 
-    def _assigned(self, effect: TellAssigned) -> None:
+    def _assigned(self, effect: NotifyAssigned) -> None:
         worker = self._workers.get(effect.worker)
         if worker is None or worker.is_dead or effect.fence <= worker.fence:
             return
@@ -272,8 +272,8 @@ class Cell:
 
     def _look(self, model: str) -> None:
         self._is_looked_at.discard(model)
-        view = self.database.read(look([model], self._fleets[model].processes.keys()))[model]
-        self._tell(model, Looked(view))
+        view = self.database.read(observe([model], self._fleets[model].processes.keys()))[model]
+        self._tell(model, Observed(view))
 
     def _look_at_all(self) -> None:
         for model in self._models:
@@ -306,7 +306,7 @@ class Cell:
     def _carry_out(self, effects: list[Effect]) -> None:
         for effect in effects:
             match effect:
-                case TellAssigned():
+                case NotifyAssigned():
                     self._clock.after(WAY, lambda effect=effect: self._assigned(effect))
                 case QueueChanged(model):
                     self._moved(model)
@@ -320,7 +320,7 @@ class Cell:
                     pass
 
     def _moved(self, model: str) -> None:
-        """As `wakes.Wakes.queue_changed`: all who wait look, and then for a while only once more."""
+        """As `wakes.HeldPolls.queue_changed`: all who wait look, and then for a while only once more."""
         queue = self._queues[model]
         if queue.is_paused:
             queue.moved = True

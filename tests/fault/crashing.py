@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from livereactor.coordinator import decisions
-from livereactor.coordinator.decisions.effects import Effect, TellAssigned, TellDrain, TellEnded
+from livereactor.coordinator.decisions.effects import Effect, NotifyAssigned, NotifyDrain, NotifyEnded
 from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.protocol import link
 from livereactor.store.port import Tx
@@ -137,12 +137,12 @@ class Stand:
 
     def _do(self, effect: Effect) -> None:
         match effect:
-            case TellAssigned():
+            case NotifyAssigned():
                 self._tell(effect.worker, link.Assign(slot=effect.slot, fence=effect.fence, session=effect.session))
-            case TellEnded():
+            case NotifyEnded():
                 frame = link.End(slot=effect.slot, fence=effect.fence, session=effect.session, reason=effect.reason)
                 self._tell(effect.worker, frame)
-            case TellDrain():
+            case NotifyDrain():
                 self._tell(effect.worker, link.Drain(grace=effect.grace))
             case _:
                 pass

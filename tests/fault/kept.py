@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from livereactor.base.ids import worker_id
 from livereactor.cli.commands.worker import WorkerSupervisor
-from livereactor.pool.port import Ended
+from livereactor.pool.port import WorkerExit
 
 _PROGRAM = """
 import os, signal, sys, time
@@ -27,7 +27,7 @@ def main(what: str) -> int:
     def command(worker: str) -> Sequence[str]:
         return [sys.executable, "-c", _PROGRAM, what, worker]
 
-    def tell(ended: Ended) -> None:
+    def tell(ended: WorkerExit) -> None:
         print("died", ended.reason, flush=True)
 
     return WorkerSupervisor(command, worker_id, tell, grace=0.3).run()

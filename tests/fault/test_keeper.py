@@ -16,7 +16,7 @@ from threading import Thread
 import pytest
 
 from livereactor.cli.commands.worker import death_reporter
-from livereactor.pool.port import Ended
+from livereactor.pool.port import WorkerExit
 from tests.tools.processes import LIVEREACTOR, REPOSITORY
 
 
@@ -132,7 +132,7 @@ def test_a_death_is_told_to_the_coordinator_with_the_secret_of_workers() -> None
     with HTTPServer(("127.0.0.1", 0), Coordinator) as server:
         thread = Thread(target=server.handle_request)
         thread.start()
-        death_reporter(f"http://127.0.0.1:{server.server_port}/", "hush")(Ended("wrk_1", -9))
+        death_reporter(f"http://127.0.0.1:{server.server_port}/", "hush")(WorkerExit("wrk_1", -9))
         thread.join(10)
     told = b'{"reason": "its process was ended by SIGKILL"}'
     assert heard == [("/workers/wrk_1/died", "Bearer hush", told)]
@@ -179,4 +179,4 @@ def test_a_wrong_secret_is_told_before_the_model_is_read(tmp_path: Path) -> None
 
 
 def test_a_coordinator_that_is_away_does_not_stop_the_keeper() -> None:
-    death_reporter("http://127.0.0.1:9", "hush")(Ended("wrk_1", 1))
+    death_reporter("http://127.0.0.1:9", "hush")(WorkerExit("wrk_1", 1))

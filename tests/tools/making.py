@@ -13,7 +13,7 @@ def created(
     tx: Tx, now_us: int, options: CoordinatorOptions, *, session: SessionRecord, crowded: bool = False
 ) -> tuple[SessionRecord, list[Effect]]:
     """The decision `create_session`, with what it has to be told."""
-    line = decisions.line(tx, session.model, crowded=crowded)
+    line = decisions.lock_queue(tx, session.model, crowded=crowded)
     assert line is not None, f"no model {session.model}"
     owner = tx.account(session.account)
-    return decisions.create_session(tx, now_us, options, session=session, line=line, owner=owner)
+    return decisions.create_session(tx, now_us, options, session=session, locked=line, owner=owner)

@@ -25,35 +25,35 @@ class Assignments:
     def __init__(self, decider: Decider) -> None:
         self._decider = decider
         self._waiting: set[str] = set()
-        self._looking: dict[str, asyncio.Task[None]] = {}
-        decider.listen(self._heard)
+        self._checks: dict[str, asyncio.Task[None]] = {}
+        decider.subscribe(self._on_effect)
 
     def follow(self, session: SessionRecord) -> None:
         """It has just been made."""
         if spans.active() is not None and session.start.get(spans.HEADER) and len(self._waiting) < FOLLOWED:
             self._waiting.add(session.id)
-            self._look(session.id)
+            self._check_soon(session.id)
 
-    def _heard(self, effect: Effect) -> None:
+    def _on_effect(self, effect: Effect) -> None:
         match effect:
             case SessionChanged(session=session) if session in self._waiting:
-                self._look(session)
+                self._check_soon(session)
             case SessionEnded(session=session):
                 self._waiting.discard(session)
             case _:
                 pass
 
-    def _look(self, session: str) -> None:
-        before = self._looking.get(session)
-        task = asyncio.get_running_loop().create_task(self._told(session, before), name=f"trace of {session}")
-        self._looking[session] = task  # kept, or it might be collected
+    def _check_soon(self, session: str) -> None:
+        before = self._checks.get(session)
+        task = asyncio.get_running_loop().create_task(self._check(session, before), name=f"trace of {session}")
+        self._checks[session] = task  # kept, or it might be collected
         task.add_done_callback(lambda done: self._done(session, done))
 
     def _done(self, session: str, task: asyncio.Task[None]) -> None:
-        if self._looking.get(session) is task:
-            del self._looking[session]
+        if self._checks.get(session) is task:
+            del self._checks[session]
 
-    async def _told(self, session: str, before: asyncio.Task[None] | None) -> None:
+    async def _check(self, session: str, before: asyncio.Task[None] | None) -> None:
         if before is not None:
             await asyncio.wait([before])
         if session not in self._waiting:
@@ -64,9 +64,9 @@ class Assignments:
             return  # the next change is looked at
         if record is not None and record.assigned_us is not None and record.accepted_us is not None:
             self._waiting.discard(session)
-            self._tell(record, record.assigned_us, record.accepted_us)
+            self._trace(record, record.assigned_us, record.accepted_us)
 
-    def _tell(self, record: SessionRecord, assigned_us: int, accepted_us: int) -> None:
+    def _trace(self, record: SessionRecord, assigned_us: int, accepted_us: int) -> None:
         if (tracer := spans.active()) is None:
             return
         ago = time.monotonic() - self._decider.unix_us() / 1e6

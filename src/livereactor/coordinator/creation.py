@@ -21,11 +21,10 @@ from livereactor.base.errors import (
     TooLargeError,
     UnavailableError,
 )
-from livereactor.coordinator import decisions, quotas
+from livereactor.coordinator import decisions, descriptors, quotas
 from livereactor.coordinator.auth.caller import Caller
-from livereactor.coordinator.decisions import Line
+from livereactor.coordinator.decisions import LockedQueue
 from livereactor.coordinator.decisions.effects import Effect
-from livereactor.coordinator.http import views
 from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.protocol.http import CreateSession, SessionDescriptor
 from livereactor.store.port import Tx
@@ -49,7 +48,7 @@ class KeyReusedError(ConflictError):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class CreationRequest:
     """A request to make a Session.
 
     Attributes:
@@ -74,7 +73,13 @@ class Created:
 
 
 def create(
-    tx: Tx, now_us: int, options: CoordinatorOptions, asked: Asked, *, capacity: Capacity, crowded: bool = False
+    tx: Tx,
+    now_us: int,
+    options: CoordinatorOptions,
+    asked: CreationRequest,
+    *,
+    capacity: Capacity,
+    crowded: bool = False,
 ) -> tuple[Created, list[Effect]]:
     """Make it, or say again what was said to the same request.
 
@@ -83,7 +88,7 @@ def create(
         crowded: others are believed to wait for the model.
 
     Raises:
-        NobodyWaitsError: nobody does; ask again without `crowded`.
+        QueueEmptyError: nobody does; ask again without `crowded`.
         as `Service.create`.
     """
     digest = fingerprint(asked.body) if asked.key is not None else ""
@@ -94,8 +99,8 @@ def create(
     owner = quotas.check(tx, asked.caller, options.quotas, now_us)
     _must_be_served(tx, line.model, capacity)
     record = _record(asked, line.model.name, now_us, options)
-    session, effects = decisions.create_session(tx, now_us, options, session=record, line=line, owner=owner)
-    view = views.created(session, line.model, reconnection_window=options.limits.reconnection_window)
+    session, effects = decisions.create_session(tx, now_us, options, session=record, locked=line, owner=owner)
+    view = descriptors.created(session, line.model, reconnection_window=options.limits.reconnection_window)
     if asked.key is not None:
         tx.remember(Remembered(asked.caller.account, _remembered_as(asked), digest, 201, view.to_body(), now_us))
     return Created(view, session), effects
@@ -113,16 +118,16 @@ def fingerprint(body: CreateSession) -> str:
     return hashlib.sha256(json.dumps(body.to_body(), sort_keys=True).encode()).hexdigest()
 
 
-def joined(tx: Tx, asked: str, version: str | None = None, *, crowded: bool = False) -> Line:
+def joined(tx: Tx, asked: str, version: str | None = None, *, crowded: bool = False) -> LockedQueue:
     """The line of the model that a client means: `name`, `owner/name`, `name@version`.
 
     Raises:
-        NobodyWaitsError: as `decisions.line`.
+        QueueEmptyError: as `decisions.lock_queue`.
         NotFoundError: there is none, or not in that version.
     """
     name, _, after = asked.rpartition("/")[2].partition("@")
     version = after or version
-    line = decisions.line(tx, name, crowded=crowded)
+    line = decisions.lock_queue(tx, name, crowded=crowded)
     if line is None:
         raise NotFoundError(f"no model named {name[:64]!r}; {_nearest(name, [each.name for each in tx.models()])}")
     served = line.model.version
@@ -140,7 +145,7 @@ def _nearest(name: str, served: list[str]) -> str:
     return f"served: {shown}" if served else "none is served yet; start a worker, or name models to livereactor serve"
 
 
-def _before(tx: Tx, asked: Asked, digest: str, now_us: int) -> SessionDescriptor | None:
+def _before(tx: Tx, asked: CreationRequest, digest: str, now_us: int) -> SessionDescriptor | None:
     told = tx.remembered(asked.caller.account, _remembered_as(asked))
     if told is None or told.created_us < now_us - REMEMBERED_US:
         return None
@@ -151,7 +156,7 @@ def _before(tx: Tx, asked: Asked, digest: str, now_us: int) -> SessionDescriptor
     return SessionDescriptor.model_validate(told.body)
 
 
-def _remembered_as(asked: Asked) -> str:
+def _remembered_as(asked: CreationRequest) -> str:
     """Visitors of one account who may not act on each other's Sessions do not share keys either."""
     return f"{asked.caller.reach} {asked.key}" if asked.caller.reach else asked.key or ""
 
@@ -174,7 +179,7 @@ def _must_be_served(tx: Tx, model: ModelRecord, capacity: Capacity) -> None:
     raise UnavailableError(f"no worker serves {model.name!r}: {reason}; retry later", code="NO_CAPACITY", retry_after=5)
 
 
-def _record(asked: Asked, model: str, now_us: int, options: CoordinatorOptions) -> SessionRecord:
+def _record(asked: CreationRequest, model: str, now_us: int, options: CoordinatorOptions) -> SessionRecord:
     caller, info = asked.caller, asked.body.client_info
     return SessionRecord(
         id=asked.session,

@@ -1,68 +1,127 @@
-"""One decision at a time: its transaction, then its effects. Loop only; what Service, polls and sweeper stand on."""
+"""One decision at a time: its transaction, then its effects. Service, polls and the sweeper stand on it.
+
+Everything here runs on one event loop.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from typing import Concatenate, ParamSpec, TypeVar, assert_never
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Concatenate, Final, ParamSpec, TypeVar, assert_never
 
 import structlog
 
-from livereactor.coordinator import turn
-from livereactor.coordinator.cluster.notices import hint_of
-from livereactor.coordinator.cluster.outages import Outages
-from livereactor.coordinator.cluster.worker_links import Links
 from livereactor.coordinator.decisions.effects import (
     Effect,
     FirstFrame,
     FleetChanged,
+    NotifyAssigned,
+    NotifyDrain,
+    NotifyEnded,
     QueueChanged,
     SessionChanged,
     SessionEnded,
-    TellAssigned,
-    TellDrain,
-    TellEnded,
     WorkerLost,
 )
-from livereactor.coordinator.http.longpoll import Wakes
+from livereactor.coordinator.longpoll import HeldPolls
 from livereactor.coordinator.options import CoordinatorOptions
+from livereactor.coordinator.worker_sockets import WorkerSockets
 from livereactor.protocol import link
-from livereactor.store.port import Notices, Store, Tx
+from livereactor.store.port import Store, StoreUnavailableError, Tx
 
 T = TypeVar("T")
 P = ParamSpec("P")
+GAP: Final = 5.0  # seconds between two ticks, or between two clocks, beyond which it is no mere delay
 log = structlog.get_logger("livereactor.coordinator")
 
 
+class Outages:
+    """The record of when store and coordinator were away, so that silence is judged only when it means something.
+
+    While the store is away, or this process does not run (its host slept), no beat or poll can be written down. Judged
+    at the first moment back, every client and worker would have been silent for too long. So there is a grace after
+    each such gap, after a clock that was set, and after the start, which may end a gap. Times are monotonic seconds.
+
+    Attributes:
+        errors: number of calls that found the store away.
+    """
+
+    def __init__(self, grace: float, *, now: float) -> None:
+        self._grace = grace
+        self._steady_from = now + grace
+        self._since: float | None = None
+        self._ticked: tuple[float, float] | None = None
+        self.errors = 0
+
+    @property
+    def away(self) -> bool:
+        """Whether the last call to the store found it away."""
+        return self._since is not None
+
+    def is_steady(self, now: float) -> bool:
+        """Return whether silence counts."""
+        return self._since is None and now >= self._steady_from
+
+    def tick(self, now: float, unix: float) -> None:
+        """Note that time passes, about once a second; a late tick, or a clock that jumped, is a gap.
+
+        Args:
+            unix: seconds of Unix time, which goes on while the host sleeps, and can be set.
+        """
+        if self._ticked is not None:
+            passed, by_clock = now - self._ticked[0], unix - self._ticked[1]
+            if passed > GAP or abs(by_clock - passed) > GAP:
+                log.warning("time gap", passed_s=round(passed, 1), clock_s=round(by_clock, 1), grace_s=self._grace)
+                self._steady_from = now + self._grace
+        self._ticked = now, unix
+
+    async def notice(self, call: Awaitable[T], clock: Callable[[], float]) -> T:
+        """Wait for a call to the store, and note whether and when it fails."""
+        try:
+            result = await call
+        except StoreUnavailableError as error:
+            self.errors += 1
+            if self._since is None:
+                self._since = clock()
+                log.error("store away", reason=error.message)
+            raise
+        if self._since is not None:
+            now = clock()
+            log.warning("store back", away_s=round(now - self._since, 1), grace_s=self._grace)
+            self._since, self._steady_from = None, now + self._grace
+        return result
+
+
 class Decider:
-    """Runs decisions and carries out what they ask for.
+    """Runs decisions and applies their effects.
 
     Args:
         unix_us: the clock, microseconds of Unix time.
-        notices: tells the other coordinators; None = there are none.
+        notify: called with the effects decided here that no worker socket of this replica has taken, for the other
+            coordinators; None = this one is alone.
 
     Attributes:
-        wakes: the held polls.
-        outages: how the store has been.
+        polls: the held polls.
+        outages: when the store was away.
     """
 
     def __init__(
         self,
         store: Store,
-        links: Links,
+        sockets: WorkerSockets,
         options: CoordinatorOptions,
         unix_us: Callable[[], int],
-        notices: Notices | None = None,
+        notify: Callable[[Sequence[Effect]], None] | None = None,
     ) -> None:
         self.store, self.options, self.unix_us = store, options, unix_us
-        self._notices = notices
-        self.wakes = Wakes()
+        self._notify = notify
+        self.polls = HeldPolls()
         self.outages = Outages(options.store_grace, now=time.monotonic())
-        self._links = links
+        self._sockets = sockets
         self._listeners: list[Callable[[Effect], None]] = []
 
-    def listen(self, listener: Callable[[Effect], None]) -> None:
-        """Call it with every effect."""
+    def subscribe(self, listener: Callable[[Effect], None]) -> None:
+        """Call `listener` with every effect."""
         self._listeners.append(listener)
 
     async def decide(
@@ -71,47 +130,41 @@ class Decider:
         *arguments: P.args,
         **named: P.kwargs,
     ) -> T:
-        """Its result, once it stands and its effects are carried out.
+        """Return a decision's result, once it is committed and its effects are applied.
 
         Raises:
-            StoreUnavailableError: nothing of it stands.
+            StoreUnavailableError: nothing of it was kept.
         """
         now_us, options = self.unix_us(), self.options
         work = self.store.transact(lambda tx: decision(tx, now_us, options, *arguments, **named))
         result, effects = await self.outages.notice(work, time.monotonic)
-        self.carry_out(effects)
+        self.apply(effects)
         return result
 
     async def read(self, work: Callable[[Tx], T]) -> T:
-        """What `work` finds, without locks; raises `StoreUnavailableError`."""
+        """Return the result of `work`, which reads without locks; raises `StoreUnavailableError`."""
         return await self.outages.notice(self.store.read(work), time.monotonic)
 
-    def carry_out(self, effects: Sequence[Effect], *, decided_here: bool = True) -> None:
-        """In order; what was not `decided_here` the others know already."""
-        hints: list[str] = []
+    def apply(self, effects: Sequence[Effect], *, decided_here: bool = True) -> None:
+        """Apply effects in order; those not `decided_here` the other coordinators know already."""
+        open_effects: list[Effect] = []
         for effect in effects:
-            is_done = self._do(effect)
-            if decided_here and not is_done and (hint := hint_of(effect)) is not None:
-                hints.append(hint)
+            if not self._apply(effect):
+                open_effects.append(effect)
             for listener in self._listeners:
                 try:
                     listener(effect)
-                except Exception:  # one follower's fault must not keep the others, or a client, from what happened
+                except Exception:  # one listener's fault must not keep the others, or a client, from what happened
                     log.exception("listener failed", effect=type(effect).__name__)
-        if hints:
-            self.hint(hints)
+        if decided_here and self._notify is not None:
+            self._notify(open_effects)
 
-    def hint(self, hints: Sequence[str]) -> None:
-        """Tell the other coordinators, if there are any."""
-        if self._notices is not None:
-            self._notices.tell(hints)
-
-    def _do(self, effect: Effect) -> bool:
-        """Whether nobody else has to hear of it: its Worker's socket is here."""
+    def _apply(self, effect: Effect) -> bool:
+        """Apply one effect; True = its worker's socket is here, so no other coordinator needs to know."""
         match effect:
-            case TellAssigned():
+            case NotifyAssigned():
                 return self._assign(effect)
-            case TellEnded():
+            case NotifyEnded():
                 frame = link.End(
                     slot=effect.slot,
                     fence=effect.fence,
@@ -119,14 +172,14 @@ class Decider:
                     reason=effect.reason,
                     moderate=effect.moderate,
                 )
-                return self._links.tell(effect.worker, frame)
-            case TellDrain(worker=worker, grace=grace):
+                return self._sockets.send(effect.worker, frame)
+            case NotifyDrain(worker=worker, grace=grace):
                 log.info("worker drains", worker=worker, grace_s=grace)
-                return self._links.tell(worker, link.Drain(grace=grace))
+                return self._sockets.send(worker, link.Drain(grace=grace))
             case SessionChanged(session=session):
-                self.wakes.session_changed(session)
+                self.polls.session_changed(session)
             case QueueChanged(model=model):
-                self.wakes.queue_changed(model)
+                self.polls.queue_changed(model)
             case WorkerLost(worker=worker, model=model):
                 log.warning("worker lost", worker=worker, model=model)
             case FirstFrame() | SessionEnded() | FleetChanged():
@@ -135,11 +188,10 @@ class Decider:
                 assert_never(effect)
         return False
 
-    def _assign(self, effect: TellAssigned) -> bool:
-        """Its start is the client's wishes with what the coordinator alone knows."""
+    def _assign(self, effect: NotifyAssigned) -> bool:
+        """Send the assignment: the client's request with the id, ICE servers and windows that the coordinator adds."""
         limits = self.options.limits
-        servers = turn.ice_servers(
-            self.options.turn,
+        servers = self.options.turn.ice_servers(
             effect.session,
             now_at=self.unix_us() // 1_000_000,
             longest=effect.start.get("max_duration", limits.max_session_duration),
@@ -151,12 +203,12 @@ class Decider:
             "session_id": effect.session,
             "ice_servers": [each.to_body() for each in servers],
         }
-        here = self._links.tell(
+        here = self._sockets.send(
             effect.worker, link.Assign(slot=effect.slot, fence=effect.fence, session=effect.session, start=start)
         )
-        told = {"worker": effect.worker, "slot": effect.slot, "fence": effect.fence, "told": here}
-        if effect.again:  # beats and other coordinators bring it about again; one assignment is one line
-            log.debug("session assigned, told again", session=effect.session, **told)
+        fields = {"worker": effect.worker, "slot": effect.slot, "fence": effect.fence, "told": here}
+        if effect.again:  # beats and other coordinators repeat it; one assignment is one line
+            log.debug("session assigned, told again", session=effect.session, **fields)
         else:
-            log.info("session assigned", session=effect.session, **told)
+            log.info("session assigned", session=effect.session, **fields)
         return here

@@ -57,7 +57,7 @@ class _Facts:
 _NOTHING: Final = _Facts({}, {}, {}, {})
 
 
-class Metrics:
+class CoordinatorMetrics:
     """A registry of its own, so that several coordinators in one process (tests) do not meet."""
 
     def __init__(self, decider: Decider) -> None:
@@ -105,7 +105,7 @@ class Metrics:
             registry=registry,
         )
         self._uploads = Counter("livereactor_upload_bytes", "Bytes of uploads", registry=registry)
-        decider.listen(self._follow)
+        decider.subscribe(self._on_effect)
 
     def created(self, session: SessionRecord) -> None:
         """A Session was made."""
@@ -133,9 +133,9 @@ class Metrics:
         while True:
             await asyncio.sleep(EVERY)
             with suppress(StoreUnavailableError):
-                await self.settle()
+                await self.count_ended()
 
-    async def settle(self) -> None:
+    async def count_ended(self) -> None:
         """Look at the Sessions that ended here: together, off the way of whoever ended them."""
         while self._ended:
             some = [self._ended.popleft() for _ in range(min(AT_ONCE, len(self._ended)))]
@@ -146,11 +146,11 @@ class Metrics:
                 raise
             for session in found:
                 if session is not None:
-                    self._settle(session)
+                    self._count_end(session)
 
     async def render(self) -> bytes:
         """The text that a scraper reads; without what is in the store while that is away."""
-        self._held.set(self._decider.wakes.held)
+        self._held.set(self._decider.polls.held)
         try:
             self._show(await self._decider.read(_facts))
         except StoreUnavailableError:
@@ -159,7 +159,7 @@ class Metrics:
         self._store_up.set(0 if self._decider.outages.away else 1)
         return generate_latest(self._registry)
 
-    def _follow(self, effect: Effect) -> None:
+    def _on_effect(self, effect: Effect) -> None:
         if isinstance(effect, SessionEnded):
             if len(self._ended) == KEPT:
                 self._sessions.labels("other").inc()
@@ -169,7 +169,7 @@ class Metrics:
         elif isinstance(effect, WorkerLost):
             self._lost.labels(effect.model).inc()
 
-    def _settle(self, session: SessionRecord) -> None:
+    def _count_end(self, session: SessionRecord) -> None:
         reason = session.end_reason or "stopped"
         waited = _seconds(session.created_us, session.assigned_us)
         joined = _seconds(session.accepted_us, session.connected_us)

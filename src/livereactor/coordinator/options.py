@@ -1,41 +1,47 @@
-"""How a coordinator serves: what its operator decided, as one value. Each default has its reason."""
+"""The options of a coordinator, as its operator set them. Each default has its reason."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from livereactor.base.limits import Limits
 from livereactor.protocol import link
+from livereactor.protocol.http import IceCredentials, IceServerBody
+from livereactor.protocol.turn import turn_credentials
+
+# Seconds. Clients ask once, early, and keep the answer: before a wait in the queue, before the session, and before a
+# reconnect.
+CREDENTIALS_LEAD: Final = 86_400
 
 
 @dataclass(frozen=True, slots=True)
 class Quotas:
-    """What one account may use, unless its record says otherwise (behaviour 18.6). 0 = unlimited."""
+    """Limits of one account, unless its record has others. 0 = unlimited."""
 
-    concurrent_sessions: int = 5  # a visitor's tabs and a forgotten script, not a farm
-    sessions_per_minute: int = 10  # a client that retries in a loop is told so within seconds
-    session_burst: int = 3  # at once, of those ten
+    concurrent_sessions: int = 5  # enough for a visitor's tabs and a forgotten script, too few for a farm
+    sessions_per_minute: int = 10  # a client that retries in a loop hears of it within seconds
+    session_burst: int = 3  # of those ten, at once
 
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Requests a minute of one address, against floods (429); this machine is not counted. 0 = unlimited."""
+    """Requests a minute from one address, against floods (429); this machine is not counted. 0 = unlimited."""
 
     anonymous: int = 600  # without key or token: a page's files, health checks, and then some
-    creating: int = (
-        240  # of tokens, Sessions, Connections, uploads: a school behind one address, not a script in a loop
-    )
+    # Of tokens, sessions, connections and uploads: enough for a school behind one address, not for a script in a loop.
+    creating: int = 240
 
 
 @dataclass(frozen=True, slots=True)
 class TurnOptions:
-    """STUN and TURN as clients and Workers are told of them.
+    """STUN and TURN servers, as clients and workers get them.
 
     Attributes:
         stun: `stun:host:port`.
-        servers: (username, credential, url), the same for everybody.
-        urls: `turn:host:port?transport=udp` of servers that share `secret` with us (coturn's `use-auth-secret`).
-        secret: signs short-lived credentials; None = none are made.
+        servers: (username, credential, url), the same for every session.
+        urls: `turn:host:port?transport=udp` of servers that share `secret` (coturn's `use-auth-secret`).
+        secret: signs short-lived credentials; None = no such server.
     """
 
     stun: tuple[str, ...] = ()
@@ -43,26 +49,43 @@ class TurnOptions:
     urls: tuple[str, ...] = ()
     secret: str | None = field(default=None, repr=False)
 
+    def ice_servers(self, session: str, *, now_at: int, longest: float) -> list[IceServerBody]:
+        """Return one body for each server.
+
+        Args:
+            session: the session that short-lived credentials are for; it appears in the TURN server's log.
+            now_at: Unix seconds.
+            longest: seconds the session may last once it runs, 0 = unlimited; its relay ends with its credentials.
+        """
+        bodies = [IceServerBody(uris=[url]) for url in self.stun]
+        for username, password, url in self.servers:
+            bodies.append(IceServerBody(uris=[url], credentials=IceCredentials(username=username, password=password)))
+        if self.urls and self.secret is not None:
+            made = turn_credentials(self.secret, session, now_at + CREDENTIALS_LEAD + int(longest))
+            shown = IceCredentials(username=made.username, password=made.password)
+            bodies.append(IceServerBody(uris=list(self.urls), credentials=shown))
+        return bodies
+
 
 @dataclass(frozen=True, slots=True)
 class CoordinatorOptions:
-    """How a coordinator serves. Seconds and counts.
+    """The options of a coordinator. Durations are seconds.
 
     Attributes:
         limits: windows and sizes, shared with every runtime.
-        admission_grace: an admitted client that waited gets so long to connect before the next Ticket is taken.
-        ticket_grace: a Ticket keeps its place so long after its client's last poll; theirs come up to 10 s apart.
-        hold: the longest a poll is held.
-        lease: silence after which a Worker is lost.
-        store_grace: after the store was away, nobody is expired for so long: everybody was silent.
-        drain_timeout: what a draining Worker may take for the Session it has.
-        kept: a closed Session can be looked at for so long.
-        events_kept: and what happened, which usage is counted by, for so long.
-        guests: callers without key or token are served as the account `guest` where they are on this machine, no proxy
-            stands between and no foreign page asks, until there is a key (a coordinator on loopback).
-        guests_from_anywhere: and those from elsewhere, and of any page, since the operator said so.
-        public_url: as clients reach us, where requests do not tell.
-        peer_url: as the other coordinators on the same database reach us; None = we are alone.
+        admission_grace: time that a client which waited in the queue gets to connect before the next ticket is served.
+        ticket_grace: time that a ticket keeps its place after its client's last poll; polls come up to 10 s apart.
+        hold: the longest time a poll is held.
+        lease: silence after which a worker is lost.
+        store_grace: time after an outage of the store in which no silence counts, since nobody could be heard.
+        drain_timeout: time that a draining worker may take for the session it has.
+        kept: time for which a closed session can be looked up.
+        events_kept: time for which events are kept, from which usage is counted.
+        guests: serve callers without key or token as the account `guest`, if they are on this machine, without a proxy
+            or a foreign page, and as long as no key exists (a coordinator on loopback).
+        guests_from_anywhere: serve such callers from any machine and any page: the operator asked for it.
+        public_url: URL at which clients reach the coordinator, where requests do not tell.
+        peer_url: URL at which the other coordinators on the database reach this one; None = it is alone.
     """
 
     limits: Limits = field(default_factory=Limits)

@@ -19,20 +19,19 @@ from livereactor.base.sparse_log import SparseLog
 from livereactor.coordinator import creation, decisions, quotas
 from livereactor.coordinator.assignments import Assignments
 from livereactor.coordinator.auth.caller import Caller
-from livereactor.coordinator.cluster.forwarding import Relay, is_fenced
-from livereactor.coordinator.cluster.listener import Hearing
-from livereactor.coordinator.cluster.notices import worker_hint
-from livereactor.coordinator.cluster.poller import Outside
-from livereactor.coordinator.cluster.relay import Neighbours, Peers
-from livereactor.coordinator.cluster.worker_links import Links
-from livereactor.coordinator.creation import Asked, Capacity, Created
+from livereactor.coordinator.cluster.forwarding import Forwarder, is_fenced
+from livereactor.coordinator.cluster.notices import NoticeListener, notice_of, worker_notice
+from livereactor.coordinator.cluster.poller import EventPoller
+from livereactor.coordinator.cluster.relay import ClusterPeers, PeerRelay
+from livereactor.coordinator.creation import Capacity, Created, CreationRequest
 from livereactor.coordinator.decider import Decider
 from livereactor.coordinator.decisions.effects import Effect
-from livereactor.coordinator.http.polls import Polls
-from livereactor.coordinator.http.queries import queued, within_reach
-from livereactor.coordinator.metrics import Metrics
+from livereactor.coordinator.metrics import CoordinatorMetrics
 from livereactor.coordinator.options import CoordinatorOptions
+from livereactor.coordinator.polls import SessionPolls
+from livereactor.coordinator.queries import queued, within_reach
 from livereactor.coordinator.sweeper import Sweeper
+from livereactor.coordinator.worker_sockets import WorkerSockets
 from livereactor.protocol import link
 from livereactor.protocol.http import CreateSession, SessionDescriptor
 from livereactor.store.port import Store, StoreUnavailableError, Tx
@@ -51,7 +50,7 @@ class Service:
 
     Args:
         store: where the facts are.
-        links: the Workers whose sockets this replica holds.
+        sockets: the workers whose sockets this replica holds.
         unix_us: the clock, microseconds of Unix time.
         peers: the other coordinators; None = there are none.
 
@@ -64,24 +63,24 @@ class Service:
     def __init__(
         self,
         store: Store,
-        links: Links,
+        sockets: WorkerSockets,
         options: CoordinatorOptions,
         *,
         unix_us: Callable[[], int],
-        peers: Peers | None = None,
+        peers: ClusterPeers | None = None,
     ) -> None:
         self.options = options
         self.capacity: Capacity = lambda model: None
         self.is_leaving = False
         self._crowded: set[str] = set()  # models that somebody waits for, as far as their last creation told
         self._peers = peers
-        self._decider = Decider(store, links, options, unix_us, None if peers is None else peers.notices)
-        self.metrics = Metrics(self._decider)
+        self._decider = Decider(store, sockets, options, unix_us, None if peers is None else self._notify)
+        self.metrics = CoordinatorMetrics(self._decider)
         self._assignments = Assignments(self._decider)
-        self._polls = Polls(self._decider)
-        self._neighbours = None if peers is None else Neighbours(peers.url, self._home_of, secret=peers.secret)
-        self._relay = Relay(links, self._neighbours)
-        self._hearing = Hearing(self._decider, links, self._relay.arrived)
+        self._polls = SessionPolls(self._decider)
+        self._peer_relay = None if peers is None else PeerRelay(peers.url, self._home_of, secret=peers.secret)
+        self._forwarder = Forwarder(sockets, self._peer_relay)
+        self._listener = NoticeListener(self._decider, sockets, self._forwarder.arrived)
         self._sparse = SparseLog(log)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -89,28 +88,28 @@ class Service:
         """Begin sweeping."""
         running = {
             "sweeper": Sweeper(self._decider).run(),
-            "changes of others": Outside(self._decider.store, self._decider.wakes).run(),
+            "changes of others": EventPoller(self._decider.store, self._decider.polls).run(),
             "tally": self.metrics.run(),
         }
         if self._peers is not None:
-            running["notices of others"] = self._hearing.run(self._peers.notices)
+            running["notices of others"] = self._listener.run(self._peers.notices)
         self._tasks = [asyncio.create_task(each, name=name) for name, each in running.items()]
 
     async def aclose(self) -> None:
         """Answer every held poll and sweep no more."""
-        self._decider.wakes.close()
+        self._decider.polls.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
         with suppress(StoreUnavailableError):
-            await self.metrics.settle()
-        if self._neighbours is not None:
-            await self._neighbours.aclose()
+            await self.metrics.count_ended()
+        if self._peer_relay is not None:
+            await self._peer_relay.aclose()
 
-    def listen(self, listener: Callable[[Effect], None]) -> None:
-        """Call it, on the loop, with every effect (fleet, uploads, metrics follow what happens this way)."""
-        self._decider.listen(listener)
+    def subscribe(self, listener: Callable[[Effect], None]) -> None:
+        """Call `listener`, on the loop, with every effect; fleet, uploads and the event feed follow them."""
+        self._decider.subscribe(listener)
 
     # --- sessions ------------------------------------------------------------------------------------------------
 
@@ -128,7 +127,7 @@ class Service:
             KeyReusedError: the idempotency key was used for another body (422).
         """
         key = creation.checked_key(idempotency_key)
-        request = Asked(caller, asked, ids.session_id(), key, trace=spans.current())
+        request = CreationRequest(caller, asked, ids.session_id(), key, trace=spans.current())
         created = await self._create(request)
         if (session := created.session) is not None:
             self.metrics.created(session)
@@ -143,14 +142,14 @@ class Service:
             )
         return created.view
 
-    async def _create(self, request: Asked) -> Created:
+    async def _create(self, request: CreationRequest) -> Created:
         """Together with others where the last one had to wait, which is seldom wrong; else alone."""
         model = request.body.model.name
         try:
             created = await self._decider.decide(
                 creation.create, request, capacity=self.capacity, crowded=model in self._crowded
             )
-        except decisions.NobodyWaitsError:
+        except decisions.QueueEmptyError:
             self._crowded.discard(model)
             created = await self._decider.decide(creation.create, request, capacity=self.capacity)
         session = created.session
@@ -277,7 +276,7 @@ class Service:
         waits = iter(UNTOLD)
         while True:
             with self.metrics.relaying():
-                reply = await self._relay.ask(record.worker, request, timeout=timeout)
+                reply = await self._forwarder.ask(record.worker, request, timeout=timeout)
             if reply.status != 409:
                 return reply
             if (now := await self.running(caller, session)).fence != record.fence:
@@ -292,7 +291,7 @@ class Service:
         Raises:
             UnavailableError: the socket went away, or the Worker does not answer in time.
         """
-        return await self._relay.ask_here(worker, request, timeout=timeout)
+        return await self._forwarder.ask_here(worker, request, timeout=timeout)
 
     async def prefer(self, session: str) -> None:
         """Serve this Ticket before all others (an operator's reordering); raises NotFoundError."""
@@ -315,15 +314,16 @@ class Service:
                 node=hello.node,
                 state=hello.state,
             )
-            self._relay.arrived(hello.worker)
-            self._decider.hint([worker_hint(hello.worker)])
+            self._forwarder.arrived(hello.worker)
+            if self._peers is not None:
+                self._peers.notices.notify([worker_notice(hello.worker)])
         else:
             self._sparse.warning("worker refused", worker=hello.worker, model=hello.model, reason=answer.message)
         return answer
 
     async def beat(self, worker: str, incarnation: str, beat: link.Beat) -> link.Renewed | link.Refused | None:
         """Renew; None while the store is away: the Worker hears nothing, and its own clock runs."""
-        self._relay.arrived(worker)
+        self._forwarder.arrived(worker)
         try:
             return await self._decider.decide(decisions.beat, worker=worker, incarnation=incarnation, beat=beat)
         except StoreUnavailableError:
@@ -357,11 +357,17 @@ class Service:
         if record is None or slot >= record.slots:
             raise NotFoundError(f"no worker {worker[:64]!r} with a slot {slot}; `livereactor workers` lists them")
         request = link.Request(id=0, slot=slot, method="GET", path="/metrics")
-        return await self._relay.ask(worker, request, timeout=FIGURES_TIMEOUT)
+        return await self._forwarder.ask(worker, request, timeout=FIGURES_TIMEOUT)
 
     async def drain(self, worker: str) -> None:
         """Let it finish what it has and end; raises NotFoundError."""
         await self._decider.decide(decisions.drain, worker=worker)
+
+    def _notify(self, effects: Sequence[Effect]) -> None:
+        assert self._peers is not None
+        notices = [notice for effect in effects if (notice := notice_of(effect)) is not None]
+        if notices:
+            self._peers.notices.notify(notices)
 
     async def _home_of(self, worker: str) -> str:
         record = await self._decider.read(lambda tx: tx.worker(worker))

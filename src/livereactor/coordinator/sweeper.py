@@ -1,6 +1,6 @@
 """What passes by itself: lost leases, dropped Tickets, assignments nobody took, ends, and what is old. Loop only.
 
-One replica at a time sweeps. Silence is judged only while the store has been there for long enough (`outages.py`).
+One replica at a time sweeps. Silence is judged only while the store has been there for long enough (`decider.py`).
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Sweeper:
         self._decider = decider
         self._role = Role("sweeper", lasts=LEADS_FOR, unix_us=decider.unix_us, holder=holder)
         self._sparse = SparseLog(log)
-        self._rarely_at = 0.0  # monotonic
+        self._tidied_at = 0.0  # monotonic
 
     async def run(self) -> None:
         """Sweep until cancelled, when another may begin: no error ends it."""
@@ -57,12 +57,12 @@ class Sweeper:
                 try:
                     await self.sweep()
                 except StoreUnavailableError:
-                    pass  # said by `outages.py`
+                    pass  # said by `decider.py`
                 except Exception:
                     self._sparse.exception("sweep failed")
                 await asyncio.sleep(EVERY)
         finally:
-            await self._role.give_back(self._decider.store)
+            await self._role.release(self._decider.store)
 
     async def sweep(self) -> None:
         """One round of all steps, if this replica leads.
@@ -74,20 +74,20 @@ class Sweeper:
         outages.tick(time.monotonic(), self._decider.unix_us() / 1e6)
         if not await self._decider.decide(self._lead):
             return
-        tidies = time.monotonic() >= self._rarely_at
+        tidies = time.monotonic() >= self._tidied_at
         if tidies:
-            self._rarely_at = time.monotonic() + RARELY
-            await self._take(decisions.sweep_clock)
+            self._tidied_at = time.monotonic() + RARELY
+            await self._run_step(decisions.sweep_clock)
         for step in _ALWAYS:
-            await self._take(step)
+            await self._run_step(step)
         for step in _WHILE_STEADY:
             outages.tick(time.monotonic(), self._decider.unix_us() / 1e6)
             if outages.is_steady(time.monotonic()):
-                await self._take(step)
+                await self._run_step(step)
         if tidies:
-            await self._take(_prune)
+            await self._run_step(_prune)
 
-    async def _take(self, step: Step) -> None:
+    async def _run_step(self, step: Step) -> None:
         """One that fails must not keep the others: a lease has to end whatever is wrong with a queue."""
         try:
             for _ in range(ROUNDS):

@@ -63,7 +63,7 @@ class Uploads(UploadService[UploadRecord]):
         self._service, self._store, self._unix_us = service, store, unix_us
         self._tasks = TaskSet()
         self._erasing = asyncio.Semaphore(ERASED_AT_ONCE)
-        service.listen(self._follow)
+        service.subscribe(self._on_effect)
 
     async def reserve(self, caller: Caller, session: str, asked: UploadRequest) -> tuple[str, str]:
         """Reserve a slot for one file.
@@ -149,7 +149,7 @@ class Uploads(UploadService[UploadRecord]):
         path = f"/sessions/{slot.session}/uploads"
         _must_succeed(await self._service.relay(_owner(slot), slot.session, "POST", path, body.model_dump_json()))
 
-    def _follow(self, effect: Effect) -> None:
+    def _on_effect(self, effect: Effect) -> None:
         if isinstance(effect, SessionEnded):
             self._tasks.start(self._erase(effect.session), name="uploads")
 

@@ -78,10 +78,10 @@ class Webhooks:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
-        await self._role.give_back(self._store)  # the next need not wait
+        await self._role.release(self._store)  # the next need not wait
         await self._client.aclose()
 
-    async def tell(self) -> bool:
+    async def deliver(self) -> bool:
         """One look: tell what happened since the last, in order.
 
         Returns:
@@ -89,7 +89,7 @@ class Webhooks:
         """
         try:
             for event in await self._store.transact(self._next):
-                if not await self._taken(event):
+                if not await self._delivered(event):
                     return False
                 await self._store.transact(lambda tx, seq=event.seq: self._advance(tx, seq))
         except _OtherLeadsError:
@@ -100,7 +100,7 @@ class Webhooks:
         while True:
             wait = EVERY
             try:
-                if not await self.tell():
+                if not await self.deliver():
                     wait = PAUSE
             except StoreUnavailableError:
                 pass  # the sweeper says so
@@ -125,17 +125,17 @@ class Webhooks:
         if not self._role.is_held(tx):
             raise _OtherLeadsError
 
-    async def _taken(self, event: EventRecord) -> bool:
+    async def _delivered(self, event: EventRecord) -> bool:
         """Whether the next one is due: it was taken, or refused for good."""
         try:
             async for attempt in stamina.retry_context(
-                on=_NotTakenError, attempts=ATTEMPTS, timeout=None, wait_initial=FIRST_WAIT, wait_max=LONGEST_WAIT
+                on=_DeliveryError, attempts=ATTEMPTS, timeout=None, wait_initial=FIRST_WAIT, wait_max=LONGEST_WAIT
             ):
                 with attempt:
                     if attempt.num > 1:  # the waits together are longer than the lead
                         await self._store.transact(self._must_lead)
                     await self._post(event)
-        except _NotTakenError as error:
+        except _DeliveryError as error:
             log.warning("webhook not taken", reason=str(error), seq=event.seq)
             return False
         return True
@@ -151,14 +151,14 @@ class Webhooks:
             ):
                 status = response.status_code
         except (httpx2.TransportError, TimeoutError) as error:
-            raise _NotTakenError(type(error).__name__) from None
+            raise _DeliveryError(type(error).__name__) from None
         if status >= 500 or status in _LATER:
-            raise _NotTakenError(f"status {status}")
+            raise _DeliveryError(f"status {status}")
         if status >= 300:
             log.warning("webhook refused", status=status, seq=event.seq, type=event.kind)
 
 
-class _NotTakenError(Exception):
+class _DeliveryError(Exception):
     """Not now. Its text is logged, so it has no URL, which may hold a secret of the operator's."""
 
 

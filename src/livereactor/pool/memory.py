@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from livereactor.pool.port import Ended, Handle, PoolUnavailableError, WorkerSpec
+from livereactor.pool.port import Handle, PoolUnavailableError, WorkerExit, WorkerSpec
 
 Program: TypeAlias = Callable[[WorkerSpec, asyncio.Event], Awaitable[int]]
 
@@ -40,7 +40,7 @@ class MemoryMachine:
     def __init__(self, program: Program = until_terminated, *, room: int | None = None) -> None:
         self._program, self.room = program, room
         self.living: dict[str, _Worker] = {}
-        self.untold: asyncio.Queue[Ended | None] = asyncio.Queue()  # at most one a Worker, and None for a reader
+        self.untold: asyncio.Queue[WorkerExit | None] = asyncio.Queue()  # at most one a Worker, and None for a reader
 
     def start(self, spec: WorkerSpec) -> None:
         """Raises `PoolUnavailableError` where there is no room."""
@@ -61,11 +61,11 @@ class MemoryMachine:
         gone = self.living.pop(worker)
         error = None if gone.task.cancelled() else gone.task.exception()
         if gone.code is not None or gone.task.cancelled():
-            self.untold.put_nowait(Ended(worker, gone.code or -9))
+            self.untold.put_nowait(WorkerExit(worker, gone.code or -9))
         elif error is not None:
-            self.untold.put_nowait(Ended(worker, 1, repr(error)[-2000:]))
+            self.untold.put_nowait(WorkerExit(worker, 1, repr(error)[-2000:]))
         else:
-            self.untold.put_nowait(Ended(worker, gone.task.result()))
+            self.untold.put_nowait(WorkerExit(worker, gone.task.result()))
 
 
 class MemoryPool:
@@ -100,7 +100,7 @@ class MemoryPool:
         """List the workers that live, those of earlier pools too."""
         return [_handle(worker.spec) for worker in self.machine.living.values()]
 
-    async def ended(self) -> AsyncIterator[Ended]:
+    async def ended(self) -> AsyncIterator[WorkerExit]:
         """Ends as they happen."""
         self._reading = True
         while (ended := await self.machine.untold.get()) is not None:

@@ -66,7 +66,7 @@ class Handle:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class WorkerExit:
     """A Worker's process is gone.
 
     Attributes:
@@ -105,7 +105,7 @@ class Pool(Protocol):
         """List the workers that live, adopted ones too; raises `PoolUnavailableError` where that is not known yet."""
         ...
 
-    def ended(self) -> AsyncIterator[Ended]:
+    def ended(self) -> AsyncIterator[WorkerExit]:
         """Ends as they happen; one reader."""
         ...
 

@@ -240,10 +240,10 @@ class Notices(Protocol):
     A notice is a short text, and may be lost: then listeners hear that some may be missing.
     """
 
-    def tell(self, notices: Collection[str]) -> None:
+    def notify(self, notices: Collection[str]) -> None:
         """Send notices to all other listeners, without waiting; equal notices that wait together are sent once."""
         ...
 
-    async def listen(self, hear: Callable[[Sequence[str] | None], None]) -> None:
+    async def listen(self, receive: Callable[[Sequence[str] | None], None]) -> None:
         """Pass on the notices of others until cancelled; None = some may be missing, as at the beginning."""
         ...

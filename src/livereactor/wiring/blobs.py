@@ -18,7 +18,7 @@ def blobs_url(settings: Settings, folder: Path) -> str:
     return url if url is not None and "://" in url else str((Path(url) if url else folder).absolute())
 
 
-def kept_for(settings: Settings) -> Rules:
+def retention_rules(settings: Settings) -> Rules:
     """Return how long and how much is kept, as `[recorder]` says."""
     given = settings.recorder
     return Rules(retention=given.retention_hours * HOUR, max_bytes=round(given.max_disk_gb * 1e9))

@@ -31,7 +31,7 @@ log = structlog.get_logger("livereactor.coordinator")
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedModel:
     """A model that can be started here.
 
     Attributes:
@@ -50,7 +50,7 @@ class Listed:
         return ModelRecord(self.name, self.version, self.spec, min_ready, buffer, max_workers)
 
 
-async def learn(targets: Sequence[str]) -> Sequence[Listed]:
+async def read_models(targets: Sequence[str]) -> Sequence[ListedModel]:
     """Read the models' schemas, as many at once as there are cores.
 
     Raises:
@@ -59,12 +59,12 @@ async def learn(targets: Sequence[str]) -> Sequence[Listed]:
     """
     cores = asyncio.Semaphore(os.cpu_count() or 1)
 
-    async def one(target: str) -> Listed:
+    async def one(target: str) -> ListedModel:
         async with cores:
             return await _learn(target)
 
     found = await asyncio.gather(*(one(target) for target in targets))
-    by_name: dict[str, Listed] = {}
+    by_name: dict[str, ListedModel] = {}
     for each in found:
         if each.name in by_name:
             text = f"{by_name[each.name].target} and {each.target} are both called {each.name!r}"
@@ -73,7 +73,7 @@ async def learn(targets: Sequence[str]) -> Sequence[Listed]:
     return found
 
 
-async def _learn(target: str) -> Listed:
+async def _learn(target: str) -> ListedModel:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "livereactor.runtime.execution.schema_file", target,
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
@@ -101,14 +101,14 @@ async def _learn(target: str) -> Listed:
     return _listed(target, document)
 
 
-def _listed(target: str, document: dict[str, Any]) -> Listed:
+def _listed(target: str, document: dict[str, Any]) -> ListedModel:
     schema = from_openapi(document)
     spec = {
         "capabilities": _capabilities(schema).to_body(),
         "schema": document,
         "description": schema.description,
     }
-    return Listed(schema.name, schema.version, target, spec, _loop(target, schema.name))
+    return ListedModel(schema.name, schema.version, target, spec, _loop(target, schema.name))
 
 
 def _loop(target: str, name: str) -> Loop | None:

@@ -25,9 +25,8 @@ from livereactor.blobs.port import Blobs
 from livereactor.blobs.retention_loop import RetentionLoop
 from livereactor.blobs.signing import Signer
 from livereactor.coordinator.auth.keys import Keys
-from livereactor.coordinator.cluster.relay import Peers
+from livereactor.coordinator.cluster.relay import ClusterPeers
 from livereactor.coordinator.cluster.role import Role
-from livereactor.coordinator.cluster.worker_links import Links
 from livereactor.coordinator.fleet.fleet import Fleet
 from livereactor.coordinator.http.app import Parts, create_app
 from livereactor.coordinator.http.routes.workers import SERVER
@@ -35,9 +34,9 @@ from livereactor.coordinator.options import CoordinatorOptions, Rates, TurnOptio
 from livereactor.coordinator.retention import retention_of
 from livereactor.coordinator.service import Service
 from livereactor.coordinator.sweeper import LEADS_FOR
-from livereactor.coordinator.turn import ice_servers
 from livereactor.coordinator.uploads import Uploads
 from livereactor.coordinator.webhooks import Webhooks
+from livereactor.coordinator.worker_sockets import WorkerSockets
 from livereactor.playground import page_directory
 from livereactor.pool.port import Pool
 from livereactor.protocol.http import IceServerBody
@@ -45,8 +44,8 @@ from livereactor.settings import Resolved, Settings
 from livereactor.store.port import Store, Tx
 from livereactor.store.sql.store import notices_of
 from livereactor.web.proxies import BehindProxies
-from livereactor.wiring.blobs import blobs_url, kept_for, open_blobs
-from livereactor.wiring.catalogue import Listed, learn
+from livereactor.wiring.blobs import blobs_url, open_blobs, retention_rules
+from livereactor.wiring.catalogue import ListedModel, read_models
 from livereactor.wiring.data import make_authenticator, open_store, quotas, secrets_of
 from livereactor.wiring.limits import limits
 from livereactor.wiring.networks import shared_relays
@@ -64,20 +63,20 @@ def check_peers(settings: Settings) -> None:
         '[store] url = "postgresql://…", which all of them share': store and not store.startswith("sqlite"),
         "[coordinator] secret, the same for all: what one signs the others take": given.secret,
         "[blobs] url, a bucket or a folder that all of them reach": settings.blobs.url,
-        "[coordinator] worker_url, the load balancer's, where workers find whichever is there": dialled(settings),
+        "[coordinator] worker_url, the load balancer's, where workers find whichever is there": dialled_url(settings),
     }
     absent = [what for what, is_given in missing.items() if not is_given]
     if absent:
         raise ConfigError(f"[coordinator] peer_url says that there are several coordinators; set {'; '.join(absent)}")
 
 
-def dialled(settings: Settings) -> str | None:
+def dialled_url(settings: Settings) -> str | None:
     """Return the URL at which workers reach the coordinators; None = each coordinator its own."""
     given = settings.coordinator
     return given.worker_url or (given.public_url if given.peer_url is not None else None)
 
 
-def peers_of(settings: Settings, *, secret: str) -> Peers | None:
+def peers_of(settings: Settings, *, secret: str) -> ClusterPeers | None:
     """Return the addresses at which coordinators reach each other; None for a single coordinator.
 
     Args:
@@ -86,7 +85,7 @@ def peers_of(settings: Settings, *, secret: str) -> Peers | None:
     url, store = settings.coordinator.peer_url, settings.store.url
     if url is None or store is None:
         return None
-    return Peers(url, notices_of(store), secret)
+    return ClusterPeers(url, notices_of(store), secret)
 
 
 HTTP_CONNECTIONS: Final = 4096  # each held poll and each Worker's socket is one
@@ -100,7 +99,7 @@ class _House:
     """The parts of one coordinator, put together."""
 
     service: Service
-    links: Links
+    links: WorkerSockets
     fleet: Fleet
     pool: Pool
     server: Server
@@ -179,12 +178,12 @@ async def _serve(
     try:
         if targets:  # a module may import for seconds
             log.info("reading the models", models=", ".join(targets))
-        models = await learn([str(_absolute(each)) for each in targets])
+        models = await read_models([str(_absolute(each)) for each in targets])
         await store.transact(lambda tx: list_models(tx, models, settings))
-        async with telling(settings, store), _house(models, resolved, options, store, listener) as house:
+        async with delivering_webhooks(settings, store), _house(models, resolved, options, store, listener) as house:
             _spare_collector()
             listening(url_of(listener), await _guests(store, options))
-            dial = dialled(settings) or _own_url(listener)
+            dial = dialled_url(settings) or _own_url(listener)
             warn_of_loopback(settings, dial)
             fleet = asyncio.create_task(house.fleet.run(dial), name="fleet")
             stopped = asyncio.create_task(stop.wait(), name="signals")
@@ -230,7 +229,7 @@ async def _guests(store: Store, options: CoordinatorOptions) -> Guests:
 
 @asynccontextmanager
 async def _house(
-    models: Sequence[Listed],
+    models: Sequence[ListedModel],
     resolved: Resolved,
     options: CoordinatorOptions,
     store: Store,
@@ -239,7 +238,7 @@ async def _house(
     settings = resolved.settings
     secrets, folder = secrets_of(settings), settings.coordinator.data_dir.absolute()
     blobs = open_blobs(blobs_url(settings, folder / "blobs"))
-    links = Links()
+    links = WorkerSockets()
     service = Service(store, links, options, unix_us=unix_us, peers=peers_of(settings, secret=secrets.worker))
     authenticator = make_authenticator(store, secrets, options)
     plan = fleet_plan(models, resolved, secrets, folder)
@@ -265,7 +264,7 @@ async def _house(
     server = Server(config)
     await service.start()
     await uploads.start()
-    keeper = retention_of(store, blobs, kept_for(settings), unix_us=unix_us)
+    keeper = retention_of(store, blobs, retention_rules(settings), unix_us=unix_us)
     keeping = asyncio.create_task(_keep(blobs, keeper), name="recordings")
     serving = asyncio.create_task(server.serve([listener]), name="http")
     try:
@@ -289,7 +288,7 @@ def _spare_collector() -> None:
     gc.freeze()
 
 
-def list_models(tx: Tx, models: Sequence[Listed], settings: Settings) -> None:
+def list_models(tx: Tx, models: Sequence[ListedModel], settings: Settings) -> None:
     """Write down the models served here; a model that is served no more keeps its record and gets no workers."""
     pool, served = settings.pool, {each.name: each for each in models}
     # By name, the order in which decisions lock them (coordinator/decisions/locks.py).
@@ -307,7 +306,7 @@ def list_models(tx: Tx, models: Sequence[Listed], settings: Settings) -> None:
 
 def _ice_servers(options: CoordinatorOptions, session: str) -> Sequence[IceServerBody]:
     longest = options.limits.max_session_duration
-    return ice_servers(options.turn, session, now_at=int(time.time()), longest=longest)
+    return options.turn.ice_servers(session, now_at=int(time.time()), longest=longest)
 
 
 def _absolute(target: str) -> str:
@@ -343,7 +342,7 @@ def check_webhooks(settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def telling(settings: Settings, store: Store) -> AsyncGenerator[None]:
+async def delivering_webhooks(settings: Settings, store: Store) -> AsyncGenerator[None]:
     """Every URL of the settings is told what happens, until the end of this context."""
     async with AsyncExitStack() as stack:
         for url in dict.fromkeys(settings.webhooks.urls):

@@ -32,7 +32,7 @@ from livereactor.runtime.session.service import Options, Runtime
 from livereactor.settings import Resolved, Settings
 from livereactor.web.access import Access
 from livereactor.web.proxies import BehindProxies
-from livereactor.wiring.blobs import blobs_url, kept_for, open_blobs
+from livereactor.wiring.blobs import blobs_url, open_blobs, retention_rules
 from livereactor.wiring.limits import limits
 from livereactor.wiring.networks import peer_config, shared_relays
 from livereactor.wiring.process import LOOPBACK, Server, configure_logging, listen, stop_on_signals, url_of
@@ -184,7 +184,7 @@ def _retention(runtime: Runtime, settings: Settings) -> RetentionLoop:
     async def is_open(session: str) -> bool:
         return runtime.runs(session)
 
-    return RetentionLoop(runtime.blobs, kept_for(settings), is_open=is_open, leads=always)
+    return RetentionLoop(runtime.blobs, retention_rules(settings), is_open=is_open, leads=always)
 
 
 async def _until_stopped(stop: asyncio.Event, serving: asyncio.Task[None], runtime: Runtime) -> LivereactorError | None:

@@ -24,7 +24,7 @@ from livereactor.pool.subprocess.pool import SubprocessPool
 from livereactor.settings import Resolved, Settings, effective, is_secret, variable
 from livereactor.settings.sections import RuntimeSettings
 from livereactor.wiring.blobs import blobs_url
-from livereactor.wiring.catalogue import Listed
+from livereactor.wiring.catalogue import ListedModel
 from livereactor.wiring.process import LOOPBACK
 
 # Both hold a Session to these, so a Worker has ours though they are defaults here and something else beside its model.
@@ -36,7 +36,7 @@ AGREED: Final = frozenset(
 )
 
 
-def fleet_plan(models: Sequence[Listed], resolved: Resolved, secrets: Secrets, folder: Path) -> FleetPlan:
+def fleet_plan(models: Sequence[ListedModel], resolved: Resolved, secrets: Secrets, folder: Path) -> FleetPlan:
     """Return the plan by which workers are started.
 
     Args:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from livereactor.pool.memory import MemoryMachine, MemoryPool, until_terminated
-from livereactor.pool.port import Ended, Needs, Pool, WorkerSpec
+from livereactor.pool.port import Needs, Pool, WorkerExit, WorkerSpec
 from livereactor.pool.ray.pool import PLACE_TIMEOUT, RayPool
 from livereactor.pool.subprocess.pool import SubprocessPool
 
@@ -170,11 +170,11 @@ class Ends:
     """Reads a pool's ends in a task."""
 
     def __init__(self, pool: Pool) -> None:
-        self.told: list[Ended] = []
+        self.told: list[WorkerExit] = []
         self._new = asyncio.Condition()
         self._task = asyncio.create_task(self._read(pool.ended()))
 
-    async def of(self, worker: str, *, timeout: float = 60.0) -> Ended:
+    async def of(self, worker: str, *, timeout: float = 60.0) -> WorkerExit:
         async with asyncio.timeout(timeout), self._new:
             await self._new.wait_for(lambda: any(each.worker == worker for each in self.told))
         return next(each for each in self.told if each.worker == worker)
@@ -188,7 +188,7 @@ class Ends:
         """Until the pool says that there will be no more."""
         await asyncio.wait_for(self._task, 60)
 
-    async def _read(self, ends: AsyncIterator[Ended]) -> None:
+    async def _read(self, ends: AsyncIterator[WorkerExit]) -> None:
         async for ended in ends:
             async with self._new:
                 self.told.append(ended)

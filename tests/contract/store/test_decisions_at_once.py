@@ -97,7 +97,7 @@ async def client(store: Store, number: int, dice: random.Random) -> None:
         made = r.session(f"ses_{number}_{n}", created_us=NOW_US, polled_us=NOW_US)
         try:  # as a coordinator that remembers, rightly or not, that somebody waits
             await store.transact(lambda tx, made=made: created(tx, NOW_US, OPTIONS, session=made, crowded=True))
-        except decisions.NobodyWaitsError:
+        except decisions.QueueEmptyError:
             await store.transact(lambda tx, made=made: created(tx, NOW_US, OPTIONS, session=made))
         await store.read(lambda tx, made=made: decisions.place(tx, NOW_US, tx.session(made.id) or made))
         for what in (decisions.polled, decisions.prefer, decisions.end_session):

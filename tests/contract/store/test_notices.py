@@ -76,11 +76,11 @@ def made(request: pytest.FixtureRequest) -> Callable[[], Notices]:
 
 async def test_what_one_tells_all_others_hear_and_not_itself(made: Callable[[], Notices]) -> None:
     async with listening(made()) as one, listening(made()) as two, listening(made()) as three:
-        one.notices.tell(["session ses_1", "queue \u6c60, \"'"])
+        one.notices.notify(["session ses_1", "queue \u6c60, \"'"])
         for other in (two, three):
             await other.until(lambda other=other: len(other.heard) == 2)
             assert other.heard == ["session ses_1", "queue \u6c60, \"'"]
-        two.notices.tell(["worker wrk_1"])
+        two.notices.notify(["worker wrk_1"])
         await three.until(lambda: len(three.heard) == 3)
         await one.until(lambda: bool(one.heard))
         assert one.heard == ["worker wrk_1"]
@@ -89,7 +89,7 @@ async def test_what_one_tells_all_others_hear_and_not_itself(made: Callable[[], 
 async def test_more_than_one_message_holds_arrives_whole_and_in_order(made: Callable[[], Notices]) -> None:
     told = [f"session {number:0120}" for number in range(500)]
     async with listening(made()) as one, listening(made()) as two:
-        one.notices.tell([*told, *told])
+        one.notices.notify([*told, *told])
         await two.until(lambda: len(two.heard) >= 500)
         assert two.heard == told
 
@@ -98,11 +98,11 @@ async def test_whoever_listens_again_hears_that_some_were_missed(own_postgres: P
     url = own_postgres.url(own_postgres.create_database())
     async with listening(notices_of(url)) as one, listening(notices_of(url)) as two:
         own_postgres.stop()
-        one.notices.tell(["session lost"])
+        one.notices.notify(["session lost"])
         own_postgres.start()
         await one.until(lambda: one.missed == 2)
         await two.until(lambda: two.missed == 2)
-        one.notices.tell(["session kept"])
+        one.notices.notify(["session kept"])
         await two.until(lambda: "session kept" in two.heard)
 
 
@@ -117,5 +117,5 @@ async def test_words_that_are_no_notices_make_everybody_look(own_postgres: Postg
 async def test_a_coordinator_on_sqlite_tells_nobody() -> None:
     notices = notices_of("sqlite:///unused.db")
     async with listening(notices) as ear:
-        notices.tell(["session ses_1"])
+        notices.notify(["session ses_1"])
         assert ear.heard == []

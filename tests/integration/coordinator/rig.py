@@ -22,14 +22,14 @@ from livereactor.blobs.signing import Signer
 from livereactor.coordinator.auth.authenticator import Authenticator
 from livereactor.coordinator.auth.keys import Keys
 from livereactor.coordinator.auth.secrets import Secrets, given_secrets
-from livereactor.coordinator.cluster.relay import Peers
-from livereactor.coordinator.cluster.worker_links import Links
+from livereactor.coordinator.cluster.relay import ClusterPeers
 from livereactor.coordinator.http.app import Parts, create_app
 from livereactor.coordinator.http.previews import Loop
 from livereactor.coordinator.http.routes.workers import SERVER
 from livereactor.coordinator.options import CoordinatorOptions, Quotas
 from livereactor.coordinator.service import Service
 from livereactor.coordinator.uploads import Uploads
+from livereactor.coordinator.worker_sockets import WorkerSockets
 from livereactor.protocol import link
 from livereactor.protocol.http import IceCredentials, IceServerBody
 from livereactor.protocol.tokens import KeyRequest
@@ -74,7 +74,7 @@ class Served:
     auth: Authenticator
     service: Service
     store: Store
-    links: Links
+    links: WorkerSockets
     blobs: Blobs
     secrets: Secrets
 
@@ -110,10 +110,10 @@ async def coordinating(
     port, peers = 0, None
     if others is not None:
         port = free_port()
-        peers = Peers(f"http://127.0.0.1:{port}", MemoryNotices(others), SECRETS.worker)
+        peers = ClusterPeers(f"http://127.0.0.1:{port}", MemoryNotices(others), SECRETS.worker)
         options = replace(options or CoordinatorOptions(quotas=Quotas(0, 0)), peer_url=peers.url)
     options = options or CoordinatorOptions(quotas=Quotas(0, 0))
-    store, blobs, links = store or MemoryStore(), blobs or MemoryBlobs(), Links()
+    store, blobs, links = store or MemoryStore(), blobs or MemoryBlobs(), WorkerSockets()
     for model in models:
         record = ModelRecord(model, "1", SPEC, max_workers=1)
         await store.transact(lambda tx, record=record: tx.put_model(record))

@@ -8,7 +8,7 @@ import pytest
 
 from livereactor.base.errors import TooLargeError
 from livereactor.coordinator.cluster.forwarding import BODY_BYTES
-from livereactor.coordinator.cluster.worker_links import Link
+from livereactor.coordinator.worker_sockets import WorkerSocket
 from livereactor.protocol import link
 from tests.integration.coordinator.asking import must_be_problem
 from tests.integration.coordinator.rig import coordinating
@@ -63,7 +63,7 @@ class _Socket:
 @pytest.mark.parametrize("body", ['"' * (link.FRAME_BYTES // 2), "€" * (link.FRAME_BYTES // 3)])
 async def test_a_frame_that_no_socket_takes_is_refused_to_whoever_asked(body: str) -> None:
     socket = _Socket()
-    worker = Link("w1", socket)
+    worker = WorkerSocket("w1", socket)
     writing = asyncio.create_task(worker.write())
     request = link.Request(id=0, method="POST", path="/x", body=body)
     with pytest.raises(TooLargeError, match=str(link.FRAME_BYTES)):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from livereactor.base.errors import ModelLoadError
-from livereactor.wiring.catalogue import learn
+from livereactor.wiring.catalogue import read_models
 
 MODEL = """
 class Sky(lr.Model):
@@ -36,19 +36,19 @@ def written(folder: Path, text: str) -> str:
 
 
 async def test_a_model_that_prints_while_it_is_imported_is_learned(tmp_path: Path) -> None:
-    (model,) = await learn([written(tmp_path, TALKATIVE + MODEL)])
+    (model,) = await read_models([written(tmp_path, TALKATIVE + MODEL)])
     assert model.name == "sky"
 
 
 async def test_a_module_that_ends_its_process_without_a_word_is_no_model(tmp_path: Path) -> None:
     with pytest.raises(ModelLoadError, match=r"sky\.py.*no schema"):
-        await learn([written(tmp_path, "import os\nos._exit(0)\n")])
+        await read_models([written(tmp_path, "import os\nos._exit(0)\n")])
 
 
 async def test_of_what_a_broken_module_prints_only_its_error_is_told(tmp_path: Path) -> None:
     target = written(tmp_path, 'import sys\nprint("loading torch 2.9")\nprint("hm", file=sys.stderr)\nimport nowhere\n')
     with pytest.raises(ModelLoadError, match="nowhere") as error:
-        await learn([target])
+        await read_models([target])
     assert "torch" not in error.value.message
 
 

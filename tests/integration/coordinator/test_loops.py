@@ -12,7 +12,7 @@ import structlog
 from livereactor.coordinator.http.previews import LOOP_BYTES, Loop
 from livereactor.store.memory.store import MemoryStore
 from livereactor.store.records import ModelRecord
-from livereactor.wiring.catalogue import learn
+from livereactor.wiring.catalogue import read_models
 from tests.integration.coordinator.asking import must_be_problem
 from tests.integration.coordinator.rig import coordinating
 
@@ -116,7 +116,7 @@ async def test_the_film_beside_a_models_file_is_its_own(
         (tmp_path / name).write_text(MODEL)
     (tmp_path / "sky.webm").write_bytes(FILM.content)
     (tmp_path / "sea.webm").write_bytes(EBML)
-    (model,) = await learn([target])
+    (model,) = await read_models([target])
     assert model.loop == FILM
 
 
@@ -129,6 +129,6 @@ async def test_a_film_that_cannot_be_shown_is_left_out_and_its_model_served(
     (tmp_path / "sky.py").write_text(MODEL)
     (tmp_path / "sky.webm").write_bytes(content)
     with structlog.testing.capture_logs() as said:
-        (model,) = await learn([str(tmp_path / "sky.py")])
+        (model,) = await read_models([str(tmp_path / "sky.py")])
     assert (model.name, model.loop) == ("sky", None)
     assert [reason in each["reason"] for each in said if each["event"] == "film of a model left out"] == [True]

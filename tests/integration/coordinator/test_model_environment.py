@@ -10,9 +10,9 @@ from typing import Final
 
 import pytest
 
-from livereactor.pool.port import Ended, WorkerSpec
+from livereactor.pool.port import WorkerExit, WorkerSpec
 from livereactor.pool.subprocess.pool import SubprocessPool
-from livereactor.wiring.catalogue import learn
+from livereactor.wiring.catalogue import read_models
 
 TELLS: Final = """
 import json, os, pathlib
@@ -61,13 +61,13 @@ def seen(path: Path) -> Mapping[str, str]:
 async def test_a_module_that_is_read_for_its_schema_sees_no_secret(told: Path, tmp_path: Path) -> None:
     target = tmp_path / "sky.py"
     target.write_text(TELLS + MODEL)
-    await learn([str(target)])
+    await read_models([str(target)])
     assert "LIVEREACTOR_WORKER_SECRET" not in seen(told)
 
 
 async def test_a_worker_sees_no_secret_but_its_own(told: Path, tmp_path: Path) -> None:
     pool = SubprocessPool(tmp_path / "workers", command=lambda _: [sys.executable, "-c", TELLS])
     await pool.start(WorkerSpec("wrk_1", "sky", "", "http://127.0.0.1:1", {"LIVEREACTOR_WORKER_SECRET": "ours"}))
-    assert await anext(aiter(pool.ended())) == Ended("wrk_1", 0)
+    assert await anext(aiter(pool.ended())) == WorkerExit("wrk_1", 0)
     await pool.aclose()
     assert seen(told)["LIVEREACTOR_WORKER_SECRET"] == "ours"

@@ -77,7 +77,7 @@ async def test_a_poll_that_is_held_here_hears_of_what_was_decided_there() -> Non
 
 
 def held(served: Served) -> int:
-    return served.service._decider.wakes.held
+    return served.service._decider.polls.held
 
 
 async def test_a_ticket_made_here_is_served_by_a_slot_that_becomes_free_there() -> None:

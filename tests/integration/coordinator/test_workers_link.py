@@ -11,8 +11,8 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import InvalidStatus
 
+from livereactor.coordinator import worker_sockets as links
 from livereactor.coordinator.cluster import forwarding as relaying
-from livereactor.coordinator.cluster import worker_links as links
 from livereactor.coordinator.http.routes import workers
 from livereactor.protocol import link
 from livereactor.store.memory.store import MemoryStore

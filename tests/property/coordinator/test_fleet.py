@@ -15,8 +15,8 @@ from livereactor.coordinator.fleet.model import (
     Adopted,
     FleetEvent,
     KillWorker,
-    Looked,
     ModelFleet,
+    Observed,
     ProcessEnded,
     RetireWorker,
     StartWorker,
@@ -80,7 +80,7 @@ class World:
 
     def look(self) -> None:
         records = [*self.gone.values(), *(p.record for p in self.processes.values() if p.record is not None)]
-        self.tell(Looked(replace(self.plan, queued=self.queued, workers=tuple(records))))
+        self.tell(Observed(replace(self.plan, queued=self.queued, workers=tuple(records))))
 
     def pick(self, *states: WorkerState | None) -> str | None:
         found = [w for w, p in self.processes.items() if (p.record.state if p.record else None) in states]

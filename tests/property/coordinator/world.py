@@ -14,7 +14,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from livereactor.base.errors import LivereactorError
 from livereactor.coordinator import decisions
-from livereactor.coordinator.decisions.effects import Effect, TellAssigned, TellDrain, TellEnded
+from livereactor.coordinator.decisions.effects import Effect, NotifyAssigned, NotifyDrain, NotifyEnded
 from livereactor.coordinator.machines.worker import LIVE
 from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.protocol import link
@@ -146,11 +146,11 @@ class World:
 
     def _do(self, replica: Replica, effect: Effect) -> None:
         match effect:
-            case TellAssigned():
+            case NotifyAssigned():
                 frame = link.Assign(slot=effect.slot, fence=effect.fence, session=effect.session)
-            case TellEnded():
+            case NotifyEnded():
                 frame = link.End(slot=effect.slot, fence=effect.fence, session=effect.session, reason=effect.reason)
-            case TellDrain():
+            case NotifyDrain():
                 frame = link.Drain(grace=effect.grace)
             case _:
                 return

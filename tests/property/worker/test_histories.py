@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from livereactor.base.errors import LivereactorError
 from livereactor.coordinator import decisions
-from livereactor.coordinator.decisions.effects import Effect, TellAssigned, TellDrain, TellEnded, WorkerLost
+from livereactor.coordinator.decisions.effects import Effect, NotifyAssigned, NotifyDrain, NotifyEnded, WorkerLost
 from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.protocol import link
 from livereactor.runtime.worker import events as e
@@ -158,13 +158,13 @@ class World:
 
     def _carry_out(self, effect: Effect) -> None:
         match effect:
-            case TellAssigned():
+            case NotifyAssigned():
                 frame = link.Assign(slot=effect.slot, fence=effect.fence, session=effect.session)
                 self._say(effect.worker, frame)
-            case TellEnded():
+            case NotifyEnded():
                 told = link.End(slot=effect.slot, fence=effect.fence, session=effect.session, reason=effect.reason)
                 self._say(effect.worker, told)
-            case TellDrain():
+            case NotifyDrain():
                 self._say(effect.worker, link.Drain(grace=effect.grace))
             case WorkerLost():
                 pass  # the pool kills what is left; here it lives on, as one elsewhere does

@@ -12,9 +12,8 @@ from bench.simulate import __main__ as simulate
 from bench.simulate.cell import HELD_BEAT_CALLS, IDLE_BEAT_CALLS, LOOK_CALLS, Cell
 from bench.simulate.clock import EPOCH_US, Clock, Database
 from bench.simulate.world import World
-from livereactor.coordinator import decisions
+from livereactor.coordinator import decisions, descriptors
 from livereactor.coordinator.auth.caller import Caller
-from livereactor.coordinator.http import views
 from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.protocol import link
 from livereactor.store.records import ModelRecord, SessionRecord, SessionState
@@ -104,7 +103,7 @@ def test_what_is_counted_and_not_carried_out_costs_what_it_costs() -> None:
     def look(tx: Any, now_us: int, options: CoordinatorOptions) -> tuple[None, list[Any]]:
         record = Caller("a").must_reach(tx.session("ses_2"), "ses_2")
         decisions.place(tx, now_us, record)
-        views.described(record, tx.model("pond"), reconnection_window=30.0, queue=None, listed=False)
+        descriptors.described(record, tx.model("pond"), reconnection_window=30.0, queue=None, listed=False)
         return None, []
 
     take("look", look)

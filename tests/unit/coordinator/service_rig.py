@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 
 from livereactor.base.errors import UnavailableError
 from livereactor.coordinator.auth.caller import Caller
-from livereactor.coordinator.cluster.worker_links import Links
 from livereactor.coordinator.decisions.effects import Effect
 from livereactor.coordinator.options import CoordinatorOptions, Quotas
 from livereactor.coordinator.service import Service
+from livereactor.coordinator.worker_sockets import WorkerSockets
 from livereactor.protocol import link
 from livereactor.protocol.http import CreateSession, SessionDescriptor
 from livereactor.store.memory.store import MemoryStore
@@ -29,7 +29,7 @@ UNLIMITED = Quotas(concurrent_sessions=0, sessions_per_minute=0)
 ALICE = Caller("alice")
 
 
-class FakeLinks(Links):
+class FakeLinks(WorkerSockets):
     """Remembers what Workers were told; `replies` answers requests.
 
     Attributes:
@@ -46,7 +46,7 @@ class FakeLinks(Links):
     def is_here(self, worker: str) -> bool:
         return worker in self.here
 
-    def tell(self, worker: str, frame: link.FromCoordinator) -> bool:
+    def send(self, worker: str, frame: link.FromCoordinator) -> bool:
         self.told.append((worker, frame))
         return worker in self.here
 
@@ -100,7 +100,7 @@ class Rig:
         self.options = options or CoordinatorOptions(quotas=UNLIMITED)
         self.service = Service(self.store, self.links, self.options, unix_us=lambda: self.now_us)
         self.effects: list[Effect] = []
-        self.service.listen(self.effects.append)
+        self.service.subscribe(self.effects.append)
         self._beats = 0
 
     def advance(self, seconds: float) -> None:

@@ -16,10 +16,10 @@ from livereactor.blobs.pieces import LEAST
 from livereactor.blobs.port import BlobKey, BlobMissingError
 from livereactor.blobs.signing import Grant, Signer
 from livereactor.coordinator import uploads as module
-from livereactor.coordinator.cluster.worker_links import Links
 from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.coordinator.service import Service
 from livereactor.coordinator.uploads import Uploads
+from livereactor.coordinator.worker_sockets import WorkerSockets
 from livereactor.store.memory.store import MemoryStore
 from livereactor.store.port import Tx
 from tests.contract.store import records as r
@@ -64,7 +64,7 @@ async def test_what_could_not_be_erased_at_once_is_erased_later(
     await store.transact(fill)
     await blobs.put(KEY, bytes_of_it())
     clock = time.time_ns
-    service = Service(store, Links(), CoordinatorOptions(), unix_us=lambda: clock() // 1000)
+    service = Service(store, WorkerSockets(), CoordinatorOptions(), unix_us=lambda: clock() // 1000)
     uploads = Uploads(service, store, blobs, Signer(b"k" * 32), Limits(), unix_us=lambda: clock() // 1000)
     await uploads.start()
     try:
@@ -95,7 +95,7 @@ async def test_what_is_half_written_when_its_url_is_long_over_is_erased(monkeypa
     await store.transact(fill)
     for key in (KEY, kept):
         await blobs.put(key, b"123")
-    service = Service(store, Links(), CoordinatorOptions(), unix_us=lambda: now_us)
+    service = Service(store, WorkerSockets(), CoordinatorOptions(), unix_us=lambda: now_us)
     uploads = Uploads(service, store, blobs, Signer(b"k" * 32), Limits(), unix_us=lambda: now_us)
     await uploads.start()
     try:
@@ -119,7 +119,7 @@ async def test_what_comes_in_while_its_session_ends_is_erased() -> None:
         tx.put_upload(slot)
 
     await store.transact(fill)
-    service = Service(store, Links(), CoordinatorOptions(), unix_us=lambda: 1)
+    service = Service(store, WorkerSockets(), CoordinatorOptions(), unix_us=lambda: 1)
     uploads = Uploads(service, store, blobs, signer, Limits(), unix_us=lambda: 1)
     size = slot.size_bytes
     query = dict(parse_qsl(signer.sign(Grant("PUT", KEY, 10_000, max_bytes=size, exact_bytes=size))))

@@ -14,11 +14,11 @@ from livereactor.base.errors import UnavailableError
 from livereactor.base.limits import Limits
 from livereactor.coordinator.auth.caller import ALL_SCOPES, Caller
 from livereactor.coordinator.cluster.role import Role
-from livereactor.coordinator.cluster.worker_links import Links
 from livereactor.coordinator.fleet import fleet
 from livereactor.coordinator.fleet.fleet import Fleet, FleetPlan
 from livereactor.coordinator.options import CoordinatorOptions, Quotas
 from livereactor.coordinator.service import Service
+from livereactor.coordinator.worker_sockets import WorkerSockets
 from livereactor.pool.memory import MemoryMachine, MemoryPool, Program
 from livereactor.pool.port import Handle, PoolUnavailableError, WorkerSpec
 from livereactor.protocol import link
@@ -32,10 +32,10 @@ NOBODY = Caller("guest", ALL_SCOPES)
 OPTIONS = CoordinatorOptions(Limits(exit_timeout=0.1), Quotas(0, 0, 100), drain_timeout=0.1)
 
 
-class NoLinks(Links):
+class NoLinks(WorkerSockets):
     """No Worker has its socket here."""
 
-    def tell(self, worker: str, frame: link.FromCoordinator) -> bool:
+    def send(self, worker: str, frame: link.FromCoordinator) -> bool:
         return False
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from livereactor.settings import Settings
 from livereactor.store.memory.store import MemoryStore
 from livereactor.store.records import ModelRecord
-from livereactor.wiring.catalogue import Listed
+from livereactor.wiring.catalogue import ListedModel
 from livereactor.wiring.coordinator import list_models
 
-LISTED = Listed("pond", "v2", "pond.py", {"capabilities": {"tracks": []}, "description": "new"})
+LISTED = ListedModel("pond", "v2", "pond.py", {"capabilities": {"tracks": []}, "description": "new"})
 
 
-async def listed(store: MemoryStore, *models: Listed) -> ModelRecord:
+async def listed(store: MemoryStore, *models: ListedModel) -> ModelRecord:
     await store.transact(lambda tx: list_models(tx, models, Settings()))
     found = await store.read(lambda tx: tx.model("pond"))
     assert found is not None

@@ -40,7 +40,7 @@ def rig() -> Rig:
 
 async def scraped(rig: Rig) -> tuple[dict[str, str], dict[tuple[str, str], float]]:
     """Types by name, and values by name and labels as `a=b,c=d`; fails on what no scraper can read."""
-    await rig.service.metrics.settle()
+    await rig.service.metrics.count_ended()
     families = list(text_string_to_metric_families((await rig.service.metrics.render()).decode()))
     samples = {
         (sample.name, ",".join(f"{name}={value}" for name, value in sorted(sample.labels.items()))): sample.value

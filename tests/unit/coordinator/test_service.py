@@ -20,7 +20,7 @@ from livereactor.base.errors import (
 )
 from livereactor.coordinator.auth.caller import ALL_SCOPES, Caller
 from livereactor.coordinator.creation import KeyReusedError
-from livereactor.coordinator.decisions.effects import FleetChanged, SessionEnded, TellAssigned
+from livereactor.coordinator.decisions.effects import FleetChanged, NotifyAssigned, SessionEnded
 from livereactor.coordinator.options import CoordinatorOptions, Quotas, TurnOptions
 from livereactor.protocol import link
 from livereactor.protocol.http import CreateSession, SessionDescriptor
@@ -328,7 +328,7 @@ async def test_a_poll_is_answered_when_its_hold_is_over() -> None:
 
 
 async def test_a_poll_outlasts_a_store_that_is_away(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("livereactor.coordinator.http.polls.RETRY", 0.01)
+    monkeypatch.setattr("livereactor.coordinator.polls.RETRY", 0.01)
     await rig.model()
     view = await rig.create()
     rig.store.away = True
@@ -422,12 +422,12 @@ async def test_a_listener_that_fails_keeps_nobody_from_what_happened(rig: Rig) -
         raise RuntimeError("a bug of its own")
 
     heard: list[object] = []
-    rig.service.listen(fails)
-    rig.service.listen(heard.append)
+    rig.service.subscribe(fails)
+    rig.service.subscribe(heard.append)
     await rig.model()
     await rig.worker()
     await rig.create()
-    assert any(isinstance(each, TellAssigned) for each in heard)
+    assert any(isinstance(each, NotifyAssigned) for each in heard)
     assert FleetChanged("pond") in heard
 
 
@@ -628,7 +628,7 @@ async def test_what_happened_is_counted_without_naming_anybody(rig: Rig) -> None
     rig.service.metrics.request("GET", "/sessions/{sid}", 200)
     rig.advance(12)
     await rig.report(session, "closed", reason="idle")
-    await rig.service.metrics.settle()
+    await rig.service.metrics.count_ended()
     text = (await rig.service.metrics.render()).decode()
     for line in (
         'livereactor_new_sessions_total{model="pond"} 2.0',
@@ -652,9 +652,9 @@ async def test_metrics_are_served_while_the_store_is_away(rig: Rig) -> None:
     text = (await rig.service.metrics.render()).decode()
     assert "livereactor_store_up 0.0" in text
     with pytest.raises(StoreUnavailableError):
-        await rig.service.metrics.settle()
+        await rig.service.metrics.count_ended()
     rig.store.away = False
-    await rig.service.metrics.settle()
+    await rig.service.metrics.count_ended()
     assert 'livereactor_sessions_total{reason="stopped"} 1.0' in (await rig.service.metrics.render()).decode()
 
 

@@ -9,15 +9,21 @@ from typing import Any
 import pytest
 
 from livereactor.base.errors import ConfigError
-from livereactor.coordinator.cluster.notices import effect_of, hint_of
+from livereactor.coordinator.cluster.notices import effect_of, notice_of
 from livereactor.coordinator.cluster.role import Role
-from livereactor.coordinator.decisions.effects import FleetChanged, QueueChanged, SessionChanged, TellDrain, WorkerLost
-from livereactor.coordinator.fleet.model import Adopted, KillWorker, Looked, ModelFleet, RetireWorker, StartWorker
+from livereactor.coordinator.decisions.effects import (
+    FleetChanged,
+    NotifyDrain,
+    QueueChanged,
+    SessionChanged,
+    WorkerLost,
+)
+from livereactor.coordinator.fleet.model import Adopted, KillWorker, ModelFleet, Observed, RetireWorker, StartWorker
 from livereactor.coordinator.fleet.view import ModelView, WorkerView
 from livereactor.settings import Settings
 from livereactor.store.memory.store import MemoryStore
 from livereactor.store.records import WorkerState
-from livereactor.wiring.coordinator import coordinator_options, dialled
+from livereactor.wiring.coordinator import coordinator_options, dialled_url
 
 WHOLE: dict[str, Any] = {
     "coordinator": {
@@ -38,8 +44,8 @@ def settings(**left_out: str) -> Settings:
 
 def test_a_coordinator_of_several_is_known_by_its_url_and_its_workers_dial_the_public_one() -> None:
     assert coordinator_options(settings()).peer_url == "http://10.0.0.5:8080"
-    assert dialled(settings()) == "https://live.example"
-    assert dialled(Settings.model_validate({"coordinator": {"public_url": "https://live.example"}})) is None
+    assert dialled_url(settings()) == "https://live.example"
+    assert dialled_url(Settings.model_validate({"coordinator": {"public_url": "https://live.example"}})) is None
 
 
 @pytest.mark.parametrize(
@@ -69,11 +75,11 @@ def test_who_does_not_lead_starts_and_retires_nobody_and_kills_what_is_lost() ->
     fleet.handle(Adopted("idle"), 0.0)
     ready = WorkerView("idle", WorkerState.READY)
     wished = ModelView(min_ready=3, buffer=0, max_workers=4, workers=[ready])
-    assert fleet.handle(Looked(wished, leads=False), 0.0) == []
+    assert fleet.handle(Observed(wished, leads=False), 0.0) == []
     idle = replace(wished, min_ready=0, workers=[ready, WorkerView("lost", WorkerState.LOST)])
-    assert fleet.handle(Looked(idle, leads=False), 10.0) == [KillWorker("lost")]
-    assert fleet.handle(Looked(idle, leads=True), 10.0) == [RetireWorker("idle")]
-    assert fleet.handle(Looked(wished, leads=True), 10.0) == [StartWorker("w0"), StartWorker("w1")]
+    assert fleet.handle(Observed(idle, leads=False), 10.0) == [KillWorker("lost")]
+    assert fleet.handle(Observed(idle, leads=True), 10.0) == [RetireWorker("idle")]
+    assert fleet.handle(Observed(wished, leads=True), 10.0) == [StartWorker("w0"), StartWorker("w1")]
 
 
 async def test_a_role_is_one_coordinators_until_it_gives_it_back_or_says_nothing_for_a_term() -> None:
@@ -81,9 +87,9 @@ async def test_a_role_is_one_coordinators_until_it_gives_it_back_or_says_nothing
     first, second = (Role("sweeper", lasts=5.0, unix_us=lambda: now_us[0]) for _ in range(2))
     assert await store.transact(first.is_held)
     assert not await store.transact(second.is_held)
-    await second.give_back(store)
+    await second.release(store)
     assert await store.transact(first.is_held)
-    await first.give_back(store)
+    await first.release(store)
     assert await store.transact(second.is_held)
     now_us[0] += 5_000_000
     assert await store.transact(first.is_held)
@@ -92,9 +98,9 @@ async def test_a_role_is_one_coordinators_until_it_gives_it_back_or_says_nothing
 
 def test_a_hint_asks_for_what_happened_and_others_are_passed_over() -> None:
     for effect in (SessionChanged("ses_1"), QueueChanged("pond of mine"), FleetChanged("pond")):
-        hint = hint_of(effect)
+        hint = notice_of(effect)
         assert hint is not None
         assert effect_of(hint) == effect
-    assert hint_of(WorkerLost("w1", "pond")) is None
-    assert hint_of(TellDrain("w1", 1.0)) is None
+    assert notice_of(WorkerLost("w1", "pond")) is None
+    assert notice_of(NotifyDrain("w1", 1.0)) is None
     assert effect_of("weather fine") is None

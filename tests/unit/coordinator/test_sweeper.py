@@ -9,8 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from livereactor.coordinator import sweeper as module
-from livereactor.coordinator.cluster.outages import Outages
-from livereactor.coordinator.decider import Decider
+from livereactor.coordinator.decider import Decider, Outages
 from livereactor.coordinator.decisions.effects import Effect
 from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.coordinator.sweeper import Sweeper

@@ -7,13 +7,12 @@ import hashlib
 import hmac
 
 from livereactor.coordinator.options import TurnOptions
-from livereactor.coordinator.turn import ice_servers
 
 NOW = 1_900_000_000
 
 
 def told(options: TurnOptions, longest: float = 1200.0) -> list[dict]:
-    return [each.to_body() for each in ice_servers(options, "ses_1", now_at=NOW, longest=longest)]
+    return [each.to_body() for each in options.ice_servers("ses_1", now_at=NOW, longest=longest)]
 
 
 def test_without_servers_the_list_is_empty() -> None:

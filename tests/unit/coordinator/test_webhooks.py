@@ -85,11 +85,11 @@ async def happens(store: MemoryStore, kind: str = "session.ended", **data: Any) 
 
 async def test_what_happens_is_told_in_order_and_once(store: MemoryStore, receiver: Receiver) -> None:
     told = hooks(store, receiver)
-    assert await told.tell()
+    assert await told.deliver()
     for kind in ("session.created", "session.ended"):
         await happens(store, kind, token="jti")
-    assert await told.tell()
-    assert await told.tell()
+    assert await told.deliver()
+    assert await told.deliver()
     assert [body["type"] for body in receiver.bodies] == ["session.created", "session.ended"]
     assert receiver.bodies[0] == {
         "type": "session.created",
@@ -101,10 +101,10 @@ async def test_what_happens_is_told_in_order_and_once(store: MemoryStore, receiv
 async def test_what_happened_before_they_were_switched_on_is_not_told(store: MemoryStore, receiver: Receiver) -> None:
     await happens(store)
     told = hooks(store, receiver)
-    assert await told.tell()
+    assert await told.deliver()
     assert not receiver.got
     await happens(store)
-    assert await told.tell()
+    assert await told.deliver()
     assert receiver.ids == ["evt_2"]
 
 
@@ -120,9 +120,9 @@ async def test_each_is_signed_as_the_specification_says(
     store: MemoryStore, receiver: Receiver, secret: str, key: bytes
 ) -> None:
     told = hooks(store, receiver, secret)
-    await told.tell()
+    await told.deliver()
     await happens(store)
-    await told.tell()
+    await told.deliver()
     (request,) = receiver.got
     at = request.headers["webhook-timestamp"]
     assert at == "1900000000"
@@ -131,9 +131,9 @@ async def test_each_is_signed_as_the_specification_says(
 
 async def test_while_a_secret_is_replaced_the_old_and_the_new_both_sign(store: MemoryStore, receiver: Receiver) -> None:
     told = hooks(store, receiver, "the new secret", "the old secret")
-    await told.tell()
+    await told.deliver()
     await happens(store)
-    await told.tell()
+    await told.deliver()
     (request,) = receiver.got
     signatures = request.headers["webhook-signature"].split(" ")
     assert signatures == [signature(request, b"the new secret"), signature(request, b"the old secret")]
@@ -149,40 +149,40 @@ async def test_one_that_is_not_taken_now_is_told_again_under_its_id(
     store: MemoryStore, receiver: Receiver, status: int
 ) -> None:
     told = hooks(store, receiver)
-    await told.tell()
+    await told.deliver()
     await happens(store)
     await happens(store)
     receiver.answer = lambda: httpx2.Response(status)
-    assert not await told.tell()
+    assert not await told.deliver()
     assert receiver.ids == ["evt_1"] * module.ATTEMPTS
     receiver.answer = lambda: httpx2.Response(200)
-    assert await told.tell()
+    assert await told.deliver()
     assert receiver.ids[module.ATTEMPTS :] == ["evt_1", "evt_2"]
 
 
 async def test_a_receiver_that_is_not_there_is_waited_for(store: MemoryStore, receiver: Receiver) -> None:
     told = hooks(store, receiver)
-    await told.tell()
+    await told.deliver()
     await happens(store)
 
     def nobody() -> httpx2.Response:
         raise httpx2.ConnectError("refused")
 
     receiver.answer = nobody
-    assert not await told.tell()
+    assert not await told.deliver()
     receiver.answer = lambda: httpx2.Response(200)
-    assert await told.tell()
+    assert await told.deliver()
     assert set(receiver.ids) == {"evt_1"}
 
 
 async def test_one_that_is_refused_for_good_does_not_keep_the_others(store: MemoryStore, receiver: Receiver) -> None:
     told = hooks(store, receiver)
-    await told.tell()
+    await told.deliver()
     await happens(store)
     await happens(store)
     answers = iter([httpx2.Response(400), httpx2.Response(200)])
     receiver.answer = lambda: next(answers)
-    assert await told.tell()
+    assert await told.deliver()
     assert receiver.ids == ["evt_1", "evt_2"]
 
 
@@ -190,23 +190,23 @@ async def test_a_replacement_goes_on_at_once_where_the_one_before_it_ended(
     store: MemoryStore, receiver: Receiver
 ) -> None:
     first = hooks(store, receiver)
-    await first.tell()
+    await first.deliver()
     await happens(store)
-    await first.tell()
+    await first.deliver()
     await first.aclose()
     await happens(store)
     second = hooks(store, receiver)
-    await second.tell()
+    await second.deliver()
     assert receiver.ids == ["evt_1", "evt_2"]
 
 
 async def test_only_one_of_several_replicas_tells(store: MemoryStore, receiver: Receiver) -> None:
     first, second = hooks(store, receiver), hooks(store, receiver)
-    await first.tell()
+    await first.deliver()
     await happens(store)
-    assert await second.tell()
+    assert await second.deliver()
     assert not receiver.got
-    await first.tell()
+    await first.deliver()
     assert receiver.ids == ["evt_1"]
 
 
@@ -214,32 +214,32 @@ async def test_the_end_of_one_that_does_not_lead_takes_nothing_from_the_one_that
     store: MemoryStore, receiver: Receiver
 ) -> None:
     leading, other, third = (hooks(store, receiver) for _ in range(3))
-    await leading.tell()
-    await other.tell()
+    await leading.deliver()
+    await other.deliver()
     await other.aclose()
     await happens(store)
-    await third.tell()
+    await third.deliver()
     assert receiver.ids == []
-    await leading.tell()
+    await leading.deliver()
     assert receiver.ids == ["evt_1"]
 
 
 async def test_whoever_was_overtaken_sets_no_cursor_back(store: MemoryStore, receiver: Receiver) -> None:
     now_us = NOW_US
     slow, late = (hooks(store, receiver, unix_us=lambda: now_us) for _ in range(2))
-    await slow.tell()
+    await slow.deliver()
     await happens(store)
     await happens(store)
 
     async def overtaken() -> None:  # while the first waits for its answer
         nonlocal now_us
         now_us += round((module.LEADS_FOR + 1) * 1e6)
-        assert await late.tell()
+        assert await late.deliver()
 
     receiver.meanwhile = overtaken
-    assert await slow.tell()
+    assert await slow.deliver()
     await happens(store)
-    assert await late.tell()
+    assert await late.deliver()
     assert receiver.ids == ["evt_1", "evt_1", "evt_2", "evt_3"]
 
 
@@ -248,12 +248,12 @@ async def test_every_url_hears_of_everything_whatever_the_others_take(store: Mem
     away.answer = lambda: httpx2.Response(503)
     both = [hooks(store, receiver), hooks(store, away, url="https://other.example/hook")]
     for each in both:
-        await each.tell()
+        await each.deliver()
     await happens(store)
-    assert [await each.tell() for each in both] == [True, False]
+    assert [await each.deliver() for each in both] == [True, False]
     assert receiver.ids == ["evt_1"]
     away.answer, away.got = lambda: httpx2.Response(204), []
-    assert [await each.tell() for each in both] == [True, True]
+    assert [await each.deliver() for each in both] == [True, True]
     assert (receiver.ids, away.ids) == (["evt_1"], ["evt_1"])
 
 
@@ -262,10 +262,10 @@ async def test_a_receiver_that_does_not_answer_in_time_has_not_taken_it(
 ) -> None:
     monkeypatch.setattr(module, "TIMEOUT", 0.01)
     told = hooks(store, receiver)
-    await told.tell()
+    await told.deliver()
     await happens(store)
     receiver.meanwhile = asyncio.Event().wait
-    assert not await told.tell()
+    assert not await told.deliver()
     assert receiver.ids == ["evt_1"] * module.ATTEMPTS
 
 

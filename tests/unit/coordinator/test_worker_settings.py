@@ -12,7 +12,7 @@ from livereactor.pool.environment import model_environment
 from livereactor.pool.port import Needs
 from livereactor.pool.ray.pool import RayPool
 from livereactor.settings import Settings, resolve
-from livereactor.wiring.catalogue import Listed
+from livereactor.wiring.catalogue import ListedModel
 from livereactor.wiring.limits import limits
 from livereactor.wiring.workers import fleet_plan, make_pool
 
@@ -64,7 +64,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def both(folder: Path, **command_line: object) -> tuple[Settings, Settings]:
     """The coordinator's settings, and its Worker's."""
     ours = resolve(folder, command_line={name.replace("__", "."): value for name, value in command_line.items()})
-    plan = fleet_plan([Listed("pond", "v1", "models/pond.py", {})], ours, SECRETS, folder / "data")
+    plan = fleet_plan([ListedModel("pond", "v1", "models/pond.py", {})], ours, SECRETS, folder / "data")
     theirs = resolve(folder / "models", command_line={}, environ=model_environment(plan.environment))
     return ours.settings, theirs.settings
 
@@ -102,7 +102,7 @@ def test_what_the_operator_left_open_is_the_authors_to_say(folder: Path) -> None
 
 def test_a_plan_names_each_models_target_and_the_secret_that_workers_show(folder: Path) -> None:
     resolved = resolve(folder, command_line={"pool.idle_stop": 7.0})
-    plan = fleet_plan([Listed("pond", "v1", "models/pond.py", {})], resolved, SECRETS, folder / "data")
+    plan = fleet_plan([ListedModel("pond", "v1", "models/pond.py", {})], resolved, SECRETS, folder / "data")
     assert (plan.targets, plan.idle_stop) == ({"pond": "models/pond.py"}, 7.0)
     assert plan.environment["LIVEREACTOR_WORKER_SECRET"] == SECRETS.worker
     assert plan.environment["LIVEREACTOR_WORKER_BLOBS"] == str(folder / "data" / "blobs")
@@ -112,7 +112,7 @@ def test_a_worker_of_a_cluster_is_told_what_it_needs_and_no_folder_of_this_machi
     with (folder / "livereactor.toml").open("a") as file:
         file.write('[pool]\nkind = "ray"\n[pool.needs.pond]\ngpus = 0.5\nresources = {a100 = 1}\n')
     resolved = resolve(folder, command_line={})
-    plan = fleet_plan([Listed("pond", "v1", "models/pond.py", {})], resolved, SECRETS, folder / "data")
+    plan = fleet_plan([ListedModel("pond", "v1", "models/pond.py", {})], resolved, SECRETS, folder / "data")
     assert plan.needs == {"pond": Needs(gpus=0.5, cpus=1, resources={"a100": 1})}
     assert "LIVEREACTOR_WORKER_BLOBS" not in plan.environment
 
@@ -122,7 +122,7 @@ def test_needs_of_a_model_that_is_not_served_are_a_mistake(folder: Path) -> None
         file.write("[pool.needs.pnod]\ngpus = 1\n")
     resolved = resolve(folder, command_line={})
     with pytest.raises(ConfigError, match=r"pool\.needs\.pnod.*there are pond"):
-        fleet_plan([Listed("pond", "v1", "models/pond.py", {})], resolved, SECRETS, folder / "data")
+        fleet_plan([ListedModel("pond", "v1", "models/pond.py", {})], resolved, SECRETS, folder / "data")
 
 
 def test_the_pool_is_the_one_that_the_settings_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,10 +11,10 @@ import promql_parser
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from livereactor.coordinator.cluster.worker_links import Links
 from livereactor.coordinator.decider import Decider
-from livereactor.coordinator.metrics import Metrics
+from livereactor.coordinator.metrics import CoordinatorMetrics
 from livereactor.coordinator.options import CoordinatorOptions
+from livereactor.coordinator.worker_sockets import WorkerSockets
 from livereactor.runtime.session.metrics import Metrics as RuntimeMetrics
 from livereactor.store.memory.store import MemoryStore
 from tests.tools.figures import figures_of_outputs
@@ -33,8 +33,8 @@ def queries() -> Iterator[tuple[str, str]]:
 
 async def there() -> set[str]:
     """Names of all that is counted."""
-    decider = Decider(MemoryStore(), Links(), CoordinatorOptions(), lambda: 0)
-    metrics = Metrics(decider)
+    decider = Decider(MemoryStore(), WorkerSockets(), CoordinatorOptions(), lambda: 0)
+    metrics = CoordinatorMetrics(decider)
     metrics.request("GET", "/health", 200)
     found = figures_of_outputs()
     for text in (await metrics.render(), RuntimeMetrics().render()):

@@ -113,7 +113,7 @@ def queue(
     data_dir: DataDir = None, coordinator: CoordinatorUrl = None, key: AdminKey = None, json_lines: Json = False
 ) -> None:
     """List waiting clients, in the order in which they are served."""
-    from livereactor.coordinator.http.queries import queued
+    from livereactor.coordinator.queries import queued
 
     target = AdminTarget(data_dir, coordinator, key)
     if target.is_remote:

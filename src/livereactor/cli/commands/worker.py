@@ -27,7 +27,7 @@ import typer
 from livereactor.base.errors import ConfigError, UsageError
 from livereactor.base.limits import Limits
 from livereactor.pool.environment import SECRET
-from livereactor.pool.port import Ended
+from livereactor.pool.port import WorkerExit
 from livereactor.settings import Resolved, resolve
 
 BACK_OFF: Final = 0.5  # seconds before the first restart, doubled with each
@@ -150,7 +150,7 @@ class WorkerSupervisor:
         self,
         command: Callable[[str], Sequence[str]],
         new_id: Callable[[], str],
-        report: Callable[[Ended], None],
+        report: Callable[[WorkerExit], None],
         *,
         grace: float,
     ) -> None:
@@ -167,11 +167,11 @@ class WorkerSupervisor:
             worker, began = self._new_id(), time.monotonic()
             code = self._one(worker)
             if code not in FINAL_CODES:
-                self._report(Ended(worker, code))
+                self._report(WorkerExit(worker, code))
             pause = restarts.after(code, lived=time.monotonic() - began)
             if pause is None or self._ending.is_set():
                 return code if code >= 0 else 128 - code
-            print(f"livereactor: {Ended(worker, code).reason}; starting another in {pause} s", file=sys.stderr)
+            print(f"livereactor: {WorkerExit(worker, code).reason}; starting another in {pause} s", file=sys.stderr)
             if self._ending.wait(pause):
                 return 0
 
@@ -200,10 +200,10 @@ class WorkerSupervisor:
             timer.start()
 
 
-def death_reporter(coordinator: str, secret: str) -> Callable[[Ended], None]:
+def death_reporter(coordinator: str, secret: str) -> Callable[[WorkerExit], None]:
     """Return a function that reports a worker's death to the coordinator. If it fails, the lease expires instead."""
 
-    def report(ended: Ended) -> None:
+    def report(ended: WorkerExit) -> None:
         asked = urllib.request.Request(
             f"{coordinator.rstrip('/')}/workers/{ended.worker}/died",
             data=json.dumps({"reason": ended.reason}).encode(),

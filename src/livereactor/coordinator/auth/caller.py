@@ -1,4 +1,4 @@
-"""Who asks, and what that allows. Pure; `auth.py` makes a Caller of a key or a token."""
+"""Who asks, and what that allows. Pure; `authenticator.py` makes a Caller of a key or a token."""
 
 from __future__ import annotations
 

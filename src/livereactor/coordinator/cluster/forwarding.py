@@ -12,8 +12,8 @@ from contextlib import suppress
 from typing import Final
 
 from livereactor.base.errors import UnavailableError
-from livereactor.coordinator.cluster.relay import Neighbours
-from livereactor.coordinator.cluster.worker_links import Links
+from livereactor.coordinator.cluster.relay import PeerRelay
+from livereactor.coordinator.worker_sockets import WorkerSockets
 from livereactor.protocol import link
 
 RETURN: Final = 3.0  # seconds; a Worker tries again within one, and a client waits for its answer for ten
@@ -31,22 +31,22 @@ def is_fenced(reply: link.Reply) -> bool:
     return False
 
 
-class Relay:
+class Forwarder:
     """Requests to Workers.
 
     Args:
-        neighbours: the other coordinators; None = there are none.
+        peers: the other coordinators; None = there are none.
     """
 
-    def __init__(self, links: Links, neighbours: Neighbours | None = None) -> None:
-        self._links, self._neighbours = links, neighbours
+    def __init__(self, sockets: WorkerSockets, peers: PeerRelay | None = None) -> None:
+        self._sockets, self._peers = sockets, peers
         self._waiting: dict[str, set[asyncio.Future[None]]] = {}
         self._count = 0
 
     def arrived(self, worker: str) -> None:
         """It said something: its socket is here, or is about to be registered in this turn of the loop."""
         if worker in self._waiting:
-            asyncio.get_running_loop().call_soon(self._release, worker)
+            asyncio.get_running_loop().call_soon(self._wake, worker)
 
     async def ask(self, worker: str, request: link.Request, *, timeout: float) -> link.Reply:
         """Send it and wait for the reply, `timeout` seconds for both the Worker and its answer.
@@ -58,12 +58,12 @@ class Relay:
         loop = asyncio.get_running_loop()
         began = loop.time()
         until, away_until = began + timeout, began + min(RETURN, timeout)
-        while not self._links.is_here(worker):
+        while not self._sockets.is_here(worker):
             left = max(0.0, until - loop.time())
-            if (reply := await self._asked_elsewhere(worker, request, left)) is not None:
+            if (reply := await self._ask_elsewhere(worker, request, left)) is not None:
                 return reply
             await self._wait_for(worker, away_until - loop.time())
-        return await self._links.ask(worker, request, timeout=max(0.0, until - loop.time()))
+        return await self._sockets.ask(worker, request, timeout=max(0.0, until - loop.time()))
 
     async def ask_here(self, worker: str, request: link.Request, *, timeout: float) -> link.Reply | None:
         """For a coordinator that believes that its socket is here; None where it is not.
@@ -71,19 +71,19 @@ class Relay:
         Raises:
             as `ask`.
         """
-        return await self._links.ask(worker, request, timeout=timeout) if self._links.is_here(worker) else None
+        return await self._sockets.ask(worker, request, timeout=timeout) if self._sockets.is_here(worker) else None
 
-    async def _asked_elsewhere(self, worker: str, request: link.Request, timeout: float) -> link.Reply | None:
-        return None if self._neighbours is None else await self._neighbours.ask(worker, request, timeout=timeout)
+    async def _ask_elsewhere(self, worker: str, request: link.Request, timeout: float) -> link.Reply | None:
+        return None if self._peers is None else await self._peers.ask(worker, request, timeout=timeout)
 
     async def _wait_for(self, worker: str, left: float) -> None:
-        if self._links.is_here(worker):  # it came while the others were asked
+        if self._sockets.is_here(worker):  # it came while the others were asked
             return
         if left <= 0 or self._count >= WAITING:
             raise UnavailableError(
                 "the worker of this session is not connected at the moment; the stream goes on, retry in 1 s"
             )
-        await self._wait(worker, left if self._neighbours is None else min(left, LOOK))
+        await self._wait(worker, left if self._peers is None else min(left, LOOK))
 
     async def _wait(self, worker: str, seconds: float) -> None:
         waiter = asyncio.get_running_loop().create_future()
@@ -101,7 +101,7 @@ class Relay:
             if not waiters:
                 self._waiting.pop(worker, None)
 
-    def _release(self, worker: str) -> None:
+    def _wake(self, worker: str) -> None:
         for waiter in self._waiting.pop(worker, ()):
             if not waiter.done():
                 waiter.set_result(None)

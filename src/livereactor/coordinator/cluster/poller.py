@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
-from livereactor.coordinator.http.longpoll import Wakes
+from livereactor.coordinator.longpoll import HeldPolls
 from livereactor.store.port import Store, StoreUnavailableError, Tx
 from livereactor.store.records import EventRecord
 
@@ -19,34 +19,34 @@ PAGE: Final = 500
 PAGES: Final = 8  # past so many events in a second, letting everybody look is cheaper than to read on
 
 
-class Outside:
+class EventPoller:
     """Loop only."""
 
-    def __init__(self, store: Store, wakes: Wakes) -> None:
-        self._store, self._wakes = store, wakes
+    def __init__(self, store: Store, polls: HeldPolls) -> None:
+        self._store, self._polls = store, polls
         self._seen: int | None = None  # None = nobody was held, so nobody missed anything
 
     async def run(self) -> None:
         """Look for ever."""
         while True:
             await asyncio.sleep(EVERY)
-            await self.look()
+            await self.poll()
 
-    async def look(self) -> None:
+    async def poll(self) -> None:
         """Wake whom the events since the last look are about. While the store is away: nothing happens."""
-        if not self._wakes.held:
+        if not self._polls.held:
             self._seen = None
             return
         try:
-            await self._look()
+            await self._poll()
         except StoreUnavailableError:
             self._seen = None
 
-    async def _look(self) -> None:
+    async def _poll(self) -> None:
         seen = self._seen
         if seen is None:  # the first were held since the last look: they look once more, and all events from here count
             self._seen = await self._store.read(lambda tx: tx.last_event())
-            self._wakes.everything_changed()
+            self._polls.everything_changed()
             return
         events = await self._store.read(lambda tx: _since(tx, seen))
         if not events:
@@ -59,10 +59,10 @@ class Outside:
 
     def _wake(self, events: Sequence[EventRecord]) -> None:
         for session in {event.session for event in events if event.session is not None}:
-            self._wakes.session_changed(session)
+            self._polls.session_changed(session)
         models = {str(event.data["model"]) for event in events if "model" in event.data}
         for model in models:
-            self._wakes.queue_changed(model)
+            self._polls.queue_changed(model)
 
 
 def _since(tx: Tx, seen: int) -> list[EventRecord]:

@@ -17,15 +17,15 @@ from livereactor.protocol import link
 from livereactor.store.port import Notices, StoreUnavailableError
 
 PATH: Final = "/internal/workers/{worker}/requests"
-AWAY: Final = 404  # the answer of a coordinator that does not hold that Worker's socket (any more)
-LEAST: Final = 1.0  # seconds that a Worker is given at another coordinator
+NOT_HERE: Final = 404  # the answer of a coordinator that does not hold that Worker's socket (any more)
+MIN_TIMEOUT: Final = 1.0  # seconds that a Worker is given at another coordinator
 CONNECT_WAIT: Final = 1.0  # seconds; it is in the same data centre, or dead
 ON_THE_WAY: Final = 1.0  # seconds beyond the Worker's own time for the answer to arrive
 CONNECTIONS: Final = 256  # to all of them together; more requests wait for one
 
 
 @dataclass(frozen=True, slots=True)
-class Peers:
+class ClusterPeers:
     """How a coordinator and the others on its database reach each other.
 
     Attributes:
@@ -39,7 +39,7 @@ class Peers:
     secret: str = field(repr=False)
 
 
-class Neighbours:
+class PeerRelay:
     """The other coordinators on one database.
 
     Args:
@@ -73,7 +73,10 @@ class Neighbours:
         patience = httpx2.Timeout(timeout + ON_THE_WAY, connect=CONNECT_WAIT)
         try:
             answer = await self._client.post(
-                url, content=link.write(request), params={"timeout": f"{max(LEAST, timeout):.3f}"}, timeout=patience
+                url,
+                content=link.write(request),
+                params={"timeout": f"{max(MIN_TIMEOUT, timeout):.3f}"},
+                timeout=patience,
             )
         except (httpx2.ConnectError, httpx2.ConnectTimeout):
             return None  # it ended; its Workers come to another
@@ -81,7 +84,7 @@ class Neighbours:
             raise UnavailableError(
                 f"the coordinator of this session's worker went away ({type(error).__name__}); try again"
             ) from error
-        if answer.status_code == AWAY:
+        if answer.status_code == NOT_HERE:
             return None
         if answer.status_code != 200:
             raise UnavailableError(f"the coordinator of this session's worker says {answer.status_code}; try again")

@@ -32,7 +32,7 @@ class Role:
         now_us = self._unix_us()
         return tx.lead(self._name, self._holder, now_us=now_us, until_us=now_us + self._lasts_us)
 
-    async def give_back(self, store: Store) -> None:
+    async def release(self, store: Store) -> None:
         """Let the next one begin at once; nothing happens where it is not ours, or the store is away."""
         with suppress(StoreUnavailableError):
             await store.transact(self._end)

@@ -9,13 +9,13 @@ Locks are taken in one order (`locks.py`), so that decisions do not wait for eac
 
 from livereactor.coordinator.decisions.beats import beat, reminders, report
 from livereactor.coordinator.decisions.fill import fill
-from livereactor.coordinator.decisions.places import Place, place, places
+from livereactor.coordinator.decisions.places import QueuePlace, place, places
 from livereactor.coordinator.decisions.sessions import (
-    Line,
-    NobodyWaitsError,
+    LockedQueue,
+    QueueEmptyError,
     create_session,
     end_session,
-    line,
+    lock_queue,
     polled,
     prefer,
 )
@@ -30,16 +30,16 @@ from livereactor.coordinator.decisions.sweeps import (
 from livereactor.coordinator.decisions.workers import bye, drain, register, worker_lost
 
 __all__ = [
-    "Line",
-    "NobodyWaitsError",
-    "Place",
+    "LockedQueue",
+    "QueueEmptyError",
+    "QueuePlace",
     "beat",
     "bye",
     "create_session",
     "drain",
     "end_session",
     "fill",
-    "line",
+    "lock_queue",
     "place",
     "places",
     "polled",

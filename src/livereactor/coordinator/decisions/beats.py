@@ -9,7 +9,7 @@ from livereactor.coordinator.decisions import moves
 from livereactor.coordinator.decisions.effects import Effect, FirstFrame, QueueChanged
 from livereactor.coordinator.decisions.fill import fill
 from livereactor.coordinator.decisions.locks import held
-from livereactor.coordinator.decisions.slots import Heard, go_on, hear, told_again
+from livereactor.coordinator.decisions.slots import ReportOutcome, follow_phase, repeat_notice, take_reports
 from livereactor.coordinator.decisions.workers import advance, lose_worker, stale
 from livereactor.coordinator.machines import lease
 from livereactor.coordinator.machines import worker as machine
@@ -35,7 +35,7 @@ def beat(
     if record is None:
         return stale(worker), []
     known = list(tx.slots(worker, lock=True))
-    heard = hear(tx, now_us, options, known=known, reports=beat.slots)
+    heard = take_reports(tx, now_us, options, known=known, reports=beat.slots)
     if _is_stuck(heard, now_us):
         return stale(worker), heard.effects + lose_worker(tx, now_us, record, f"no end of a session in {STUCK:.0f} s")
     moved, effects = advance(tx, now_us, options, record, beat.state)
@@ -58,7 +58,7 @@ def reminders(tx: Tx, options: CoordinatorOptions, *, worker: str) -> list[Effec
     record = tx.worker(worker)
     if record is None or record.state not in machine.LIVE:
         return []
-    return [effect for slot in tx.slots(worker) for effect in told_again(tx, options, slot)]
+    return [effect for slot in tx.slots(worker) for effect in repeat_notice(tx, options, slot)]
 
 
 def _current(tx: Tx, worker: str, incarnation: str) -> WorkerRecord | None:
@@ -67,12 +67,12 @@ def _current(tx: Tx, worker: str, incarnation: str) -> WorkerRecord | None:
     return record if is_current else None
 
 
-def _is_stuck(heard: Heard, now_us: int) -> bool:
+def _is_stuck(heard: ReportOutcome, now_us: int) -> bool:
     return any(each.ended_us is not None and each.ended_us < now_us - STUCK * 1e6 for each in heard.stuck)
 
 
 def _renewed(
-    record: WorkerRecord, now_us: int, options: CoordinatorOptions, heard: Heard, beat: link.Beat
+    record: WorkerRecord, now_us: int, options: CoordinatorOptions, heard: ReportOutcome, beat: link.Beat
 ) -> WorkerRecord:
     told: dict[str, Any] = {"progress": beat.progress, "text": beat.text, "load": beat.load}
     used_us = now_us if heard.held else record.used_us
@@ -98,7 +98,7 @@ def report(
     session = held(tx, slot)
     if session is None or session.id != report.session:
         return None, []
-    effects = go_on(tx, now_us, options, session, report.phase, first_frame=report.first_frame)
+    effects = follow_phase(tx, now_us, options, session, report.phase, first_frame=report.first_frame)
     if report.first_frame and not session.first_frame and session.accepted_us is not None:
         effects.append(FirstFrame(session.id, max(0, now_us - session.accepted_us) / 1e6))
     return None, effects

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
-class TellAssigned:
+class NotifyAssigned:
     """Hint to a Worker that its Slot holds a Session.
 
     Attributes:
@@ -28,7 +28,7 @@ class TellAssigned:
 
 
 @dataclass(frozen=True, slots=True)
-class TellEnded:
+class NotifyEnded:
     """Tell a Worker that the Session in its Slot is over, and why."""
 
     worker: str
@@ -40,7 +40,7 @@ class TellEnded:
 
 
 @dataclass(frozen=True, slots=True)
-class TellDrain:
+class NotifyDrain:
     """Tell a Worker to finish what it has within `grace` seconds, and end."""
 
     worker: str
@@ -92,9 +92,9 @@ class FleetChanged:
 
 
 Effect: TypeAlias = (
-    TellAssigned
-    | TellEnded
-    | TellDrain
+    NotifyAssigned
+    | NotifyEnded
+    | NotifyDrain
     | SessionChanged
     | QueueChanged
     | FirstFrame

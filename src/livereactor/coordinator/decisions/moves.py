@@ -8,10 +8,10 @@ from typing import Any
 from livereactor.coordinator.decisions.effects import (
     Effect,
     FleetChanged,
+    NotifyAssigned,
     QueueChanged,
     SessionChanged,
     SessionEnded,
-    TellAssigned,
 )
 from livereactor.coordinator.machines import lease, session
 from livereactor.coordinator.options import CoordinatorOptions
@@ -35,10 +35,10 @@ def assign(
     tx.put_session(moved)
     waited = max(0, now_us - record.created_us) / 1e6
     note(tx, now_us, "session.assigned", moved, worker=slot.worker, slot=slot.n, fence=claimed.fence, waited=waited)
-    return moved, [tell_assigned(options, moved), SessionChanged(moved.id)]
+    return moved, [notify_assigned(options, moved), SessionChanged(moved.id)]
 
 
-def tell_assigned(options: CoordinatorOptions, record: SessionRecord) -> TellAssigned:
+def notify_assigned(options: CoordinatorOptions, record: SessionRecord) -> NotifyAssigned:
     """The hint to the Worker of an assigned Session."""
     assert record.worker is not None
     assert record.slot is not None
@@ -46,7 +46,7 @@ def tell_assigned(options: CoordinatorOptions, record: SessionRecord) -> TellAss
     # Whoever waited is told by a poll that may be under way; a Slot that nobody comes for is needed by the next.
     window = {"unclaimed_window": options.admission_grace} if record.waited else {}
     start = {**record.start, **window, "account": record.account}
-    return TellAssigned(record.worker, record.slot, record.fence, record.id, start)
+    return NotifyAssigned(record.worker, record.slot, record.fence, record.id, start)
 
 
 def accept(

@@ -15,7 +15,7 @@ _NOT_HERE_YET = "its process starts"  # of a Worker that the pool starts; it has
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class QueuePlace:
     """A Ticket's place; `http.QueueBody` has the same fields.
 
     Attributes:
@@ -32,18 +32,18 @@ class Place:
     loading_text: str | None = None
 
 
-def place(tx: Tx, now_us: int, session: SessionRecord) -> Place | None:
+def place(tx: Tx, now_us: int, session: SessionRecord) -> QueuePlace | None:
     """The place of a queued Session; None for any other."""
     if session.state is not SessionState.QUEUED:
         return None
     return places(tx, now_us, session.model)(tx.ahead(session) + 1)
 
 
-def places(tx: Tx, now_us: int, model: str) -> Callable[[int], Place]:
+def places(tx: Tx, now_us: int, model: str) -> Callable[[int], QueuePlace]:
     """All places of a model's queue: each by its position, without another look at the store."""
     known, length = _forecast(tx, now_us, model), tx.queue_length(model)
     progress, text = _on_its_way(tx, model)
-    return lambda position: Place(position, length, known.wait(position), known.error, progress, text)
+    return lambda position: QueuePlace(position, length, known.wait(position), known.error, progress, text)
 
 
 def _forecast(tx: Tx, now_us: int, model: str) -> Forecast:

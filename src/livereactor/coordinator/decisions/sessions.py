@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from livereactor.base.errors import NotFoundError
 from livereactor.coordinator.decisions import moves
-from livereactor.coordinator.decisions.effects import Effect, FleetChanged, QueueChanged, TellEnded
+from livereactor.coordinator.decisions.effects import Effect, FleetChanged, NotifyEnded, QueueChanged
 from livereactor.coordinator.decisions.fill import fill
 from livereactor.coordinator.decisions.locks import with_its_slot
 from livereactor.coordinator.decisions.places import place
@@ -18,7 +18,7 @@ from livereactor.store.records import Account, ModelRecord, SessionRecord, Sessi
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class LockedQueue:
     """A model whose queue is about to be joined, held until the transaction ends.
 
     Attributes:
@@ -29,11 +29,11 @@ class Line:
     tail: SessionRecord | None
 
 
-class NobodyWaitsError(Exception):
+class QueueEmptyError(Exception):
     """The queue was said to be crowded, and is not (any more): begin anew, and hold the model alone."""
 
 
-def line(tx: Tx, model: str, *, crowded: bool = False) -> Line | None:
+def lock_queue(tx: Tx, model: str, *, crowded: bool = False) -> LockedQueue | None:
     """Hold a model and look who is last in its queue; None = there is no such model.
 
     Args:
@@ -41,19 +41,25 @@ def line(tx: Tx, model: str, *, crowded: bool = False) -> Line | None:
             whoever may find a free Slot holds it alone.
 
     Raises:
-        NobodyWaitsError: nobody waits in a queue that is `crowded`.
+        QueueEmptyError: nobody waits in a queue that is `crowded`.
     """
     record = tx.model(model, lock=not crowded, shared=crowded)
     if record is None:
         return None
     tail = tx.tail(model)
     if crowded and tail is None:
-        raise NobodyWaitsError
-    return Line(record, tail)
+        raise QueueEmptyError
+    return LockedQueue(record, tail)
 
 
 def create_session(
-    tx: Tx, now_us: int, options: CoordinatorOptions, *, session: SessionRecord, line: Line, owner: Account | None
+    tx: Tx,
+    now_us: int,
+    options: CoordinatorOptions,
+    *,
+    session: SessionRecord,
+    locked: LockedQueue,
+    owner: Account | None,
 ) -> tuple[SessionRecord, list[Effect]]:
     """Queue a new Session, or give it a free Slot where nobody waits.
 
@@ -68,8 +74,8 @@ def create_session(
     Returns:
         the record as it stands now: ASSIGNED, or QUEUED.
     """
-    model, tail = line.model, line.tail
-    added = tx.add_session(replace(session, turn=_turn(tx, line, session.account, owner)))
+    model, tail = locked.model, locked.tail
+    added = tx.add_session(replace(session, turn=_turn(tx, locked, session.account, owner)))
     moves.note(tx, now_us, "session.created", added, token=added.token, client=added.client)
     if tail is not None:
         # The last one in the queue moves nobody.
@@ -81,13 +87,13 @@ def create_session(
     return tx.session(added.id) or added, effects
 
 
-def _turn(tx: Tx, line: Line, account: str, owner: Account | None) -> float:
+def _turn(tx: Tx, locked: LockedQueue, account: str, owner: Account | None) -> float:
     weight = None if owner is None else owner.weight
     return queue.turn(
         weight,
-        served_turn=line.model.served_turn,
-        last_turn=None if weight is None else tx.last_turn(line.model.name, account),
-        others_wait=line.tail is not None,
+        served_turn=locked.model.served_turn,
+        last_turn=None if weight is None else tx.last_turn(locked.model.name, account),
+        others_wait=locked.tail is not None,
     )
 
 
@@ -160,5 +166,5 @@ def end_session(
     if slot is not None and record.fence is not None:
         accepted = record.state is not SessionState.ASSIGNED
         tx.put_slot(lease.move(slot, lease.Released(accepted)))
-        effects.insert(0, TellEnded(slot.worker, slot.n, slot.fence, record.id, reason, moderate))
+        effects.insert(0, NotifyEnded(slot.worker, slot.n, slot.fence, record.id, reason, moderate))
     return tx.session(session), effects

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from livereactor.coordinator.decisions import moves
-from livereactor.coordinator.decisions.effects import Effect, TellEnded
+from livereactor.coordinator.decisions.effects import Effect, NotifyEnded
 from livereactor.coordinator.decisions.locks import held
 from livereactor.coordinator.machines import lease
 from livereactor.coordinator.machines.lease import Standing
@@ -16,7 +16,7 @@ from livereactor.store.records import SessionRecord, SessionState, SlotRecord, S
 
 
 @dataclass(slots=True)
-class Heard:
+class ReportOutcome:
     """What came of it.
 
     Attributes:
@@ -31,11 +31,11 @@ class Heard:
     effects: list[Effect] = field(default_factory=list[Effect])
 
 
-def hear(
+def take_reports(
     tx: Tx, now_us: int, options: CoordinatorOptions, *, known: list[SlotRecord], reports: list[SlotReport]
-) -> Heard:
+) -> ReportOutcome:
     """Take in reports on Slots, which are locked; those that are not known are not held."""
-    heard = Heard()
+    heard = ReportOutcome()
     by_number = {slot.n: slot for slot in known}
     for report in reports:
         slot = by_number.get(report.n)
@@ -45,7 +45,7 @@ def hear(
 
 
 def _hear(
-    tx: Tx, now_us: int, options: CoordinatorOptions, heard: Heard, slot: SlotRecord, report: SlotReport
+    tx: Tx, now_us: int, options: CoordinatorOptions, heard: ReportOutcome, slot: SlotRecord, report: SlotReport
 ) -> SlotRecord:
     match lease.standing(slot, report):
         case Standing.EMPTY:
@@ -90,10 +90,10 @@ def _vacated(tx: Tx, now_us: int, slot: SlotRecord) -> list[Effect]:
 
 def _goes_on(tx: Tx, now_us: int, options: CoordinatorOptions, slot: SlotRecord, report: SlotReport) -> list[Effect]:
     record = held(tx, slot)
-    return [] if record is None else go_on(tx, now_us, options, record, report.phase)
+    return [] if record is None else follow_phase(tx, now_us, options, record, report.phase)
 
 
-def go_on(
+def follow_phase(
     tx: Tx, now_us: int, options: CoordinatorOptions, record: SessionRecord, phase: str, *, first_frame: bool = False
 ) -> list[Effect]:
     """The rightful holder of a Session says in which phase it is: accept it where that is due, and follow."""
@@ -104,7 +104,7 @@ def go_on(
     return [*effects, *told]
 
 
-def _ending(tx: Tx, heard: Heard, slot: SlotRecord, report: SlotReport) -> None:
+def _ending(tx: Tx, heard: ReportOutcome, slot: SlotRecord, report: SlotReport) -> None:
     record = None if slot.session is None else tx.session(slot.session)
     if record is None or slot.session is None:
         return
@@ -113,7 +113,7 @@ def _ending(tx: Tx, heard: Heard, slot: SlotRecord, report: SlotReport) -> None:
         heard.effects.append(_tell_ended(slot, record))
 
 
-def told_again(tx: Tx, options: CoordinatorOptions, slot: SlotRecord) -> list[Effect]:
+def repeat_notice(tx: Tx, options: CoordinatorOptions, slot: SlotRecord) -> list[Effect]:
     """What was said of a Slot last: that it is promised to somebody, or that its Session is over. Reads only."""
     if slot.state is SlotState.HELD:
         return _tell_again(tx, options, slot)
@@ -123,13 +123,13 @@ def told_again(tx: Tx, options: CoordinatorOptions, slot: SlotRecord) -> list[Ef
     return [_tell_ended(slot, record)]
 
 
-def _tell_ended(slot: SlotRecord, record: SessionRecord) -> TellEnded:
+def _tell_ended(slot: SlotRecord, record: SessionRecord) -> NotifyEnded:
     reason = record.end_reason or "stopped"
-    return TellEnded(slot.worker, slot.n, slot.fence, record.id, reason, reason == "moderated")
+    return NotifyEnded(slot.worker, slot.n, slot.fence, record.id, reason, reason == "moderated")
 
 
 def _tell_again(tx: Tx, options: CoordinatorOptions, slot: SlotRecord) -> list[Effect]:
     record = held(tx, slot)
     if record is None or record.state is not SessionState.ASSIGNED:
         return []
-    return [replace(moves.tell_assigned(options, record), again=True)]
+    return [replace(moves.notify_assigned(options, record), again=True)]

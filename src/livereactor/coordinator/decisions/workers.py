@@ -10,14 +10,14 @@ from livereactor.coordinator.decisions import moves
 from livereactor.coordinator.decisions.effects import (
     Effect,
     FleetChanged,
+    NotifyDrain,
+    NotifyEnded,
     QueueChanged,
-    TellDrain,
-    TellEnded,
     WorkerLost,
 )
 from livereactor.coordinator.decisions.fill import fill
 from livereactor.coordinator.decisions.locks import held
-from livereactor.coordinator.decisions.slots import hear
+from livereactor.coordinator.decisions.slots import take_reports
 from livereactor.coordinator.machines import lease
 from livereactor.coordinator.machines import worker as machine
 from livereactor.coordinator.options import CoordinatorOptions
@@ -54,11 +54,11 @@ def register(
             return stale(hello.worker), []
         record = known
     elif _is_empty(hello) and hello.incarnation not in machine.past_incarnations(known):
-        effects = _let_go(tx, now_us, known)
+        effects = _release_slots(tx, now_us, known)
         record = machine.move(known, machine.Registered(hello.incarnation, now_us))
     else:
         return stale(hello.worker), []
-    held, told = _settle(tx, now_us, options, record, hello, anew=record is not known)
+    held, told = _store_registration(tx, now_us, options, record, hello, anew=record is not known)
     return link.Welcome(held=held), effects + told
 
 
@@ -79,12 +79,12 @@ def _is_empty(hello: link.Hello) -> bool:
     return all(each.phase == "free" for each in hello.slots)
 
 
-def _settle(
+def _store_registration(
     tx: Tx, now_us: int, options: CoordinatorOptions, record: WorkerRecord, hello: link.Hello, *, anew: bool
 ) -> tuple[list[int], list[Effect]]:
     """Write down a Worker whose registration stands, its Slots and its model."""
     slots = [_slot(tx, record, each, anew=anew) for each in hello.slots]
-    heard = hear(tx, now_us, options, known=slots, reports=hello.slots)
+    heard = take_reports(tx, now_us, options, known=slots, reports=hello.slots)
     _know_model(tx, hello)
     moved, effects = advance(tx, now_us, options, record, hello.state)
     info: dict[str, Any] = {**record.info, "pid": hello.pid}
@@ -133,7 +133,7 @@ def advance(
     if moved.state is record.state:
         # A drain that it does not know of was lost on the way.
         unheard = moved.state is WorkerState.DRAINING and said != "draining"
-        return moved, [TellDrain(record.id, options.drain_timeout)] if unheard else []
+        return moved, [NotifyDrain(record.id, options.drain_timeout)] if unheard else []
     _note(tx, now_us, f"worker.{moved.state.value}", moved)
     effects: list[Effect] = [FleetChanged(moved.model), QueueChanged(moved.model)]
     if moved.state is WorkerState.DRAINING:
@@ -155,7 +155,7 @@ def take_back(tx: Tx, now_us: int, slot: SlotRecord, why: str) -> list[Effect]:
     if session is None or session.state is not SessionState.ASSIGNED:
         return []
     tx.put_slot(lease.move(slot, lease.Released(accepted=False)))
-    told = TellEnded(slot.worker, slot.n, slot.fence, session.id, why)
+    told = NotifyEnded(slot.worker, slot.n, slot.fence, session.id, why)
     return [told, *moves.unassign(tx, now_us, session, why)]
 
 
@@ -166,7 +166,7 @@ def bye(
     record = tx.worker(worker, lock=True)
     if record is None or record.incarnation != incarnation or record.state not in machine.LIVE:
         return None, []
-    effects = _let_go(tx, now_us, record)
+    effects = _release_slots(tx, now_us, record)
     moved = machine.move(record, machine.SaidBye())
     tx.put_worker(moved)
     _note(tx, now_us, "worker.gone", moved)
@@ -195,7 +195,7 @@ def worker_lost(
 
 def lose_worker(tx: Tx, now_us: int, record: WorkerRecord, reason: str) -> list[Effect]:
     """A locked Worker, LIVE until now, is lost."""
-    effects = _let_go(tx, now_us, record)
+    effects = _release_slots(tx, now_us, record)
     moved = machine.move(record, machine.Lost())
     tx.put_worker(moved)
     _note(tx, now_us, "worker.lost", moved, reason=reason)
@@ -207,7 +207,7 @@ def lose_worker(tx: Tx, now_us: int, record: WorkerRecord, reason: str) -> list[
     ]
 
 
-def _let_go(tx: Tx, now_us: int, record: WorkerRecord) -> list[Effect]:
+def _release_slots(tx: Tx, now_us: int, record: WorkerRecord) -> list[Effect]:
     """None of its Slots is used any more, and each of its Sessions is queued again or over."""
     effects: list[Effect] = []
     for slot in tx.slots(record.id, lock=True):
@@ -231,7 +231,7 @@ def drain(tx: Tx, now_us: int, options: CoordinatorOptions, *, worker: str) -> t
     moved, effects = advance(tx, now_us, options, record, "draining")
     tx.put_worker(moved)
     effects += fill(tx, now_us, options, model=record.model)[1]
-    return None, [*effects, TellDrain(worker, options.drain_timeout)]
+    return None, [*effects, NotifyDrain(worker, options.drain_timeout)]
 
 
 def stale(worker: str) -> link.Refused:

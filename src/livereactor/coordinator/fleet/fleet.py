@@ -25,18 +25,18 @@ from livereactor.coordinator.fleet.model import (
     FleetEffect,
     FleetEvent,
     KillWorker,
-    Looked,
     ModelFleet,
+    Observed,
     ProcessEnded,
     RetireWorker,
     StartWorker,
     StayedInUse,
 )
 from livereactor.coordinator.fleet.process import ProcessState
-from livereactor.coordinator.fleet.view import look, retire
+from livereactor.coordinator.fleet.view import observe, retire
 from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.coordinator.service import Service
-from livereactor.pool.port import Ended, Handle, Needs, Pool, PoolUnavailableError, WorkerSpec
+from livereactor.pool.port import Handle, Needs, Pool, PoolUnavailableError, WorkerExit, WorkerSpec
 from livereactor.store.port import Store
 
 log = structlog.get_logger("livereactor.fleet")
@@ -103,7 +103,7 @@ class Fleet:
         self._coordinator = coordinator
         async with asyncio.TaskGroup() as self._group:
             await self._adopt()
-            self._service.listen(self._hear)
+            self._service.subscribe(self._on_effect)
             self._service.capacity = self.capacity
             self._group.create_task(self._watch_ends(), name="ends of workers")
             self._group.create_task(self._reconcile(), name="fleet")
@@ -128,7 +128,7 @@ class Fleet:
         """Start no more, and leave those that run to the coordinator that holds the role next."""
         await self._start_no_more()
         if self._role is not None:
-            await self._role.give_back(self._store)
+            await self._role.release(self._store)
 
     async def _start_no_more(self) -> None:
         self._draining = True
@@ -137,14 +137,14 @@ class Fleet:
 
     # --- hearing and looking -------------------------------------------------------------------------------------
 
-    def _hear(self, effect: Effect) -> None:
+    def _on_effect(self, effect: Effect) -> None:
         if isinstance(effect, FleetChanged | WorkerLost):
             self._changed.set()
 
     async def _adopt(self) -> None:
         for handle in await self._living():
             if handle.model in self._fleets:
-                self._tell(handle.model, Adopted(handle.worker))
+                self._handle(handle.model, Adopted(handle.worker))
             elif not await self._is_served(handle.model):
                 log.info("worker of a model that is not served any more", worker=handle.worker, model=handle.model)
                 self._group.create_task(self._dismiss(handle.worker))
@@ -165,21 +165,21 @@ class Fleet:
     async def _reconcile(self) -> None:
         while not self._draining:
             self._changed.clear()
-            with _going_on("look at workers"):  # next tick
-                await self._look()
+            with _carrying_on("look at workers"):  # next tick
+                await self._observe()
             await asyncio.sleep(APART)
             await set_within(self._changed, self._pause())
 
-    async def _look(self) -> None:
-        await self._look_who_leads()
+    async def _observe(self) -> None:
+        await self._observe_role()
         pooled = {worker for fleet in self._fleets.values() for worker in fleet.processes}
-        views = await self._store.read(look(self._fleets.keys(), pooled))
+        views = await self._store.read(observe(self._fleets.keys(), pooled))
         if self._draining:  # since we asked
             return
         for model, view in views.items():
-            self._tell(model, Looked(view, self._leads))
+            self._handle(model, Observed(view, self._leads))
 
-    async def _look_who_leads(self) -> None:
+    async def _observe_role(self) -> None:
         if self._role is None:
             return
         led, self._leads = self._leads, await self._store.transact(self._role.is_held)
@@ -193,32 +193,32 @@ class Fleet:
 
     async def _watch_ends(self) -> None:
         async for ended in self._pool.ended():
-            with _going_on("worker's end told"):  # its lease will run out
+            with _carrying_on("worker's end told"):  # its lease will run out
                 await self._service.worker_died(ended.worker, reason=ended.reason)
             for model, fleet in self._fleets.items():
                 if (process := fleet.processes.get(ended.worker)) is not None:
                     _log_end(model, ended, expected=process.state is ProcessState.LEAVING or self._draining)
-                    self._tell(model, ProcessEnded(ended.worker))
+                    self._handle(model, ProcessEnded(ended.worker))
             self._changed.set()
 
     # --- doing ---------------------------------------------------------------------------------------------------
 
-    def _tell(self, model: str, event: FleetEvent) -> None:
+    def _handle(self, model: str, event: FleetEvent) -> None:
         for effect in self._fleets[model].handle(event, time.monotonic()):
-            task = self._group.create_task(self._carry_out(model, effect), name=f"{type(effect).__name__} {model}")
+            task = self._group.create_task(self._apply(model, effect), name=f"{type(effect).__name__} {model}")
             if isinstance(effect, StartWorker):
                 self._starts.keep(task)
 
-    async def _carry_out(self, model: str, effect: FleetEffect) -> None:
+    async def _apply(self, model: str, effect: FleetEffect) -> None:
         match effect:
             case StartWorker(worker):
                 await self._start(model, worker)
             case RetireWorker(worker):
-                with _going_on("worker retired"):  # killed, if it does not end by its deadline
+                with _carrying_on("worker retired"):  # killed, if it does not end by its deadline
                     await self._retire(model, worker)
             case KillWorker(worker):
                 log.warning("worker is killed: it was lost, or late", worker=worker, model=model)
-                with _going_on("worker killed"):
+                with _carrying_on("worker killed"):
                     await self._pool.stop(worker, grace=0)
 
     async def _start(self, model: str, worker: str) -> None:
@@ -234,7 +234,7 @@ class Fleet:
                 log.warning("worker cannot be started", model=model, reason=error.message)
             else:
                 log.exception("worker cannot be started", model=model)
-            self._tell(model, ProcessEnded(worker))
+            self._handle(model, ProcessEnded(worker))
             self._changed.set()
 
     async def _retire(self, model: str, worker: str) -> None:
@@ -245,12 +245,12 @@ class Fleet:
             log.info("idle worker is stopped", worker=worker, model=model)
             await self._pool.stop(worker, grace=self._grace())
         else:
-            self._tell(model, StayedInUse(worker))
+            self._handle(model, StayedInUse(worker))
 
     async def _dismiss(self, worker: str) -> None:
         with suppress(LivereactorError):  # it never registered, or the store is away: the signal says it too
             await self._service.drain(worker)
-        with _going_on("worker stopped"):
+        with _carrying_on("worker stopped"):
             await self._pool.stop(worker, grace=self._grace())
 
     def _grace(self) -> float:
@@ -258,7 +258,7 @@ class Fleet:
 
 
 @contextmanager
-def _going_on(what: str) -> Generator[None]:
+def _carrying_on(what: str) -> Generator[None]:
     """Whatever fails here, the Workers that run and the rest of the fleet are not to end with it."""
     try:
         yield
@@ -268,7 +268,7 @@ def _going_on(what: str) -> Generator[None]:
         _sparse.exception("failed, and goes on", apart=what, what=what)
 
 
-def _log_end(model: str, ended: Ended, *, expected: bool) -> None:
+def _log_end(model: str, ended: WorkerExit, *, expected: bool) -> None:
     if expected:
         log.info("worker ended", worker=ended.worker, model=model, code=ended.code)
     else:

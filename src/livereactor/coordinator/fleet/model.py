@@ -29,7 +29,7 @@ GIVE_UP: Final = 3  # failed starts in a row after which clients are not left wa
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class Observed:
     """The store was looked at.
 
     Attributes:
@@ -82,7 +82,7 @@ class KillWorker:
     worker: str
 
 
-FleetEvent: TypeAlias = Looked | Adopted | StayedInUse | ProcessEnded
+FleetEvent: TypeAlias = Observed | Adopted | StayedInUse | ProcessEnded
 FleetEffect: TypeAlias = StartWorker | RetireWorker | KillWorker
 _LIVE: Final = frozenset({ProcessState.BEGUN, ProcessState.LOADING, ProcessState.READY})
 
@@ -109,7 +109,7 @@ class ModelFleet:
     def handle(self, event: FleetEvent, now: float) -> list[FleetEffect]:
         """What has to be done, in order. Of a Worker that is not known (any more): nothing."""
         match event:
-            case Looked(view, leads):
+            case Observed(view, leads):
                 self._view, self._leads = view, leads
                 killed = self._kill(now)
                 return [*killed, *self._start(now), *self._retire(now)] if leads else killed

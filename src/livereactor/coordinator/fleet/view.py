@@ -49,7 +49,7 @@ class ModelView:
     workers: Sequence[WorkerView] = ()
 
 
-def look(models: Collection[str], pooled: Collection[str]) -> Callable[[Tx], Mapping[str, ModelView]]:
+def observe(models: Collection[str], pooled: Collection[str]) -> Callable[[Tx], Mapping[str, ModelView]]:
     """A read for `store.read`: views of those of `models` that are known.
 
     Args:

@@ -6,9 +6,9 @@ from typing import Any, Final, Literal, TypeAlias
 
 from livereactor.coordinator import quotas
 from livereactor.coordinator.auth.authenticator import GUEST
-from livereactor.coordinator.http.queries import queued
-from livereactor.coordinator.http.views import state_word
+from livereactor.coordinator.descriptors import state_word
 from livereactor.coordinator.options import CoordinatorOptions
+from livereactor.coordinator.queries import queued
 from livereactor.store.port import Tx
 from livereactor.store.records import OPEN, SessionRecord, SessionState, SlotState, WorkerRecord, WorkerState
 

@@ -17,7 +17,6 @@ from livereactor.blobs.port import Blobs
 from livereactor.blobs.signing import Signer
 from livereactor.coordinator.auth.authenticator import Authenticator
 from livereactor.coordinator.auth.secrets import Secrets
-from livereactor.coordinator.cluster.worker_links import Links
 from livereactor.coordinator.http.dependencies import relayed
 from livereactor.coordinator.http.previews import Loop
 from livereactor.coordinator.http.routes import (
@@ -36,6 +35,7 @@ from livereactor.coordinator.http.routes import (
 )
 from livereactor.coordinator.service import Service
 from livereactor.coordinator.uploads import Uploads, WorkerRefusedError
+from livereactor.coordinator.worker_sockets import WorkerSockets
 from livereactor.protocol.http import IceServerBody
 from livereactor.store.port import Store
 from livereactor.web.access import Access
@@ -64,7 +64,7 @@ class Parts:
     service: Service
     authenticator: Authenticator
     secrets: Secrets
-    links: Links
+    sockets: WorkerSockets
     store: Store
     blobs: Blobs
     uploads: Uploads

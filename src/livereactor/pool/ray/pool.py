@@ -15,7 +15,7 @@ from typing import Any, Final
 import structlog
 
 from livereactor.base.tasks import TaskSet
-from livereactor.pool.port import Ended, Handle, PoolUnavailableError, WorkerSpec
+from livereactor.pool.port import Handle, PoolUnavailableError, WorkerExit, WorkerSpec
 from livereactor.pool.ray.link import RayLink
 from livereactor.pool.subprocess.pool import worker_arguments
 
@@ -55,7 +55,7 @@ class RayPool:
         self._condemned: set[str] = set()  # to be killed as soon as the cluster can be reached again
         self._refused: set[str] = set()  # said to be impossible to start, while that was not known for sure
         # At most one a Worker; None ends the reader.
-        self._ends: asyncio.Queue[Ended | None] = asyncio.Queue()
+        self._ends: asyncio.Queue[WorkerExit | None] = asyncio.Queue()
         self._link: RayLink | None = None  # None: not connected
         self._connected = asyncio.Event()
         self._failed = asyncio.Event()  # the last attempt to connect
@@ -105,7 +105,7 @@ class RayPool:
                 raise
         return list(self._living.values())
 
-    async def ended(self) -> AsyncIterator[Ended]:
+    async def ended(self) -> AsyncIterator[WorkerExit]:
         """Ends as they happen, those of adopted ones while no pool was there too; ends with the pool."""
         self._keep()
         while (end := await self._ends.get()) is not None:
@@ -180,14 +180,14 @@ class RayPool:
                 log.info("worker started", worker=worker, model=model)
                 self._kill_refused([worker])
             case {"ended": worker, "code": code, "last_words": words}:
-                self._ended(Ended(worker, code, words))
+                self._ended(WorkerExit(worker, code, words))
             case _:
                 raise AssertionError(said)
 
     def _adopt(self, found: Mapping[str, str]) -> None:
         """Adopt the workers that the cluster has; those that it had and has no more have ended."""
         for worker in set(self._living) - set(found):
-            self._ended(Ended(worker, None, "the cluster does not know it any more"))
+            self._ended(WorkerExit(worker, None, "the cluster does not know it any more"))
         for worker in self._told & set(found):
             self._tasks.start(self._forget(worker))
         self._told &= set(found)
@@ -206,7 +206,7 @@ class RayPool:
             self._refused.discard(worker)
             self._tasks.start(self.stop(worker, grace=0))
 
-    def _ended(self, end: Ended) -> None:
+    def _ended(self, end: WorkerExit) -> None:
         if self._living.pop(end.worker, None) is not None:
             self._untold.add(end.worker)
             self._ends.put_nowait(end)

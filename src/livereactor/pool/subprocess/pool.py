@@ -24,11 +24,11 @@ import structlog
 from livereactor.base.errors import ConfigError
 from livereactor.base.tasks import TaskSet
 from livereactor.pool.environment import model_environment
-from livereactor.pool.port import Ended, Handle, PoolUnavailableError, WorkerSpec
+from livereactor.pool.port import Handle, PoolUnavailableError, WorkerExit, WorkerSpec
 from livereactor.pool.subprocess.logs import LOG_BYTES, WorkerLogs
 from livereactor.pool.subprocess.records import ProcessRecord, Records, birth, is_living
 from livereactor.pool.subprocess.spare import UNBUFFERED, SpareProcess, spare_command
-from livereactor.pool.subprocess.watch import Watch, kill_group, watch
+from livereactor.pool.subprocess.watch import ProcessWatch, kill_group, watch
 
 log = structlog.get_logger("livereactor.pool")
 
@@ -57,7 +57,7 @@ _Started: TypeAlias = tuple[subprocess.Popen[bytes], ProcessRecord]
 class _Process:
     record: ProcessRecord
     child: subprocess.Popen[bytes] | None  # None: adopted
-    watch: Watch
+    watch: ProcessWatch
     gone: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -122,12 +122,12 @@ class SubprocessPool:
         await self._adopt()
         return [_handle(process.record) for process in self._processes.values()]
 
-    async def ended(self) -> AsyncIterator[Ended]:
+    async def ended(self) -> AsyncIterator[WorkerExit]:
         """Ends as they happen, those of adopted ones while no pool was there too; ends with the pool."""
         await self._adopt()
         while (end := await self._ends.get()) is not None:
             worker, code = end
-            yield Ended(worker, code, await asyncio.to_thread(self._logs.last_words, worker))
+            yield WorkerExit(worker, code, await asyncio.to_thread(self._logs.last_words, worker))
             # Only now: had this process been killed before the reader came back, the next pool would tell it again.
             await asyncio.to_thread(self._forget, worker)
 

@@ -20,7 +20,7 @@ from livereactor.pool.subprocess.records import ProcessRecord, birth, is_living
 POLL_EVERY: Final = 0.5  # seconds; an end is promised to be known within one second
 
 
-class Watch(Protocol):
+class ProcessWatch(Protocol):
     """Calls back once, on the loop, when its process has ended."""
 
     def signal(self, number: int) -> None:
@@ -32,7 +32,7 @@ class Watch(Protocol):
         ...
 
 
-def watch(record: ProcessRecord, child: subprocess.Popen[bytes] | None, gone: Callable[[], None]) -> Watch:
+def watch(record: ProcessRecord, child: subprocess.Popen[bytes] | None, gone: Callable[[], None]) -> ProcessWatch:
     """Watch a child of ours, or (None) an adopted process; `gone` may be called as soon as the loop runs on."""
     try:
         return _PidfdWatch(record, gone)

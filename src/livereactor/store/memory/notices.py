@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Collection, Sequence
 from typing import TypeAlias
 
-Hear: TypeAlias = Callable[[Sequence[str] | None], None]
+Receive: TypeAlias = Callable[[Sequence[str] | None], None]
 
 
 class MemoryNotices:
@@ -18,21 +18,21 @@ class MemoryNotices:
 
     def __init__(self, others: set[MemoryNotices] | None = None) -> None:
         self._others: set[MemoryNotices] = set() if others is None else others
-        self._hear: Hear | None = None
+        self._receive: Receive | None = None
 
-    def tell(self, notices: Collection[str]) -> None:
+    def notify(self, notices: Collection[str]) -> None:
         """Tell the others."""
         for other in self._others - {self}:
-            if other._hear is not None:
-                other._hear(list(dict.fromkeys(notices)))
+            if other._receive is not None:
+                other._receive(list(dict.fromkeys(notices)))
 
-    async def listen(self, hear: Hear) -> None:
+    async def listen(self, receive: Receive) -> None:
         """Listen until cancelled."""
         self._others.add(self)
-        self._hear = hear
+        self._receive = receive
         try:
-            hear(None)
+            receive(None)
             await asyncio.Event().wait()
         finally:
-            self._hear = None
+            self._receive = None
             self._others.discard(self)

@@ -12,19 +12,19 @@ from livereactor.store.records import Account, ApiKey, ModelRecord
 from livereactor.store.sql import schema
 from livereactor.store.sql.prepared import Executor
 from livereactor.store.sql.rows import Rows
-from livereactor.store.sql.statements import Kept, Statements, first, listing, param
+from livereactor.store.sql.statements import KeyedTable, Statements, first, listing, param
 
 _ACCOUNT: Final = Rows(Account, schema.ACCOUNTS)
-_ACCOUNTS: Final = Kept(_ACCOUNT, "id")
+_ACCOUNTS: Final = KeyedTable(_ACCOUNT, "id")
 _ALL_ACCOUNTS: Final = select(*_ACCOUNT.columns).order_by(schema.ACCOUNTS.c.id)
 
 _KEY: Final = Rows(ApiKey, schema.API_KEYS)
-_KEYS: Final = Kept(_KEY, "id")
+_KEYS: Final = KeyedTable(_KEY, "id")
 _KEY_BY_HASH: Final = select(*_KEY.columns).where(schema.API_KEYS.c.sha256 == param("sha256"))
 _ALL_KEYS: Final = select(*_KEY.columns).order_by(schema.API_KEYS.c.created_us, schema.API_KEYS.c.id)
 
 _MODEL: Final = Rows(ModelRecord, schema.MODELS)
-_MODELS: Final = Kept(_MODEL, "name")
+_MODELS: Final = KeyedTable(_MODEL, "name")
 _ALL_MODELS: Final = select(*_MODEL.columns).order_by(schema.MODELS.c.name)
 
 

@@ -19,7 +19,7 @@ _DIALECT: Final = PGDialect_asyncpg()
 DRIVER_ERRORS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, asyncpg.InternalClientError)
 
 
-class Driver(Protocol):
+class DriverConnection(Protocol):
     """A connection of asyncpg's, or of its pool."""
 
     async def execute(self, query: str, *arguments: Any) -> str: ...
@@ -33,7 +33,7 @@ class AsyncpgExecutor:
 
     dialect = _DIALECT
 
-    def __init__(self, driver: Driver) -> None:
+    def __init__(self, driver: DriverConnection) -> None:
         self._driver = driver
 
     def rows(self, statement: Executable, values: Mapping[str, Any]) -> Sequence[Sequence[Any]]:

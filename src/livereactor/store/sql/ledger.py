@@ -17,14 +17,14 @@ from livereactor.store.records import EventRecord, Remembered, UploadRecord
 from livereactor.store.sql import schema
 from livereactor.store.sql.prepared import Executor
 from livereactor.store.sql.rows import Rows
-from livereactor.store.sql.statements import Kept, Statements, listing, one_of, param
+from livereactor.store.sql.statements import KeyedTable, Statements, listing, one_of, param
 
 _U: Final = schema.UPLOADS.c
 _E: Final = schema.EVENTS.c
 _R: Final = schema.REMEMBERED.c
 
 _UPLOAD: Final = Rows(UploadRecord, schema.UPLOADS)
-_UPLOADS: Final = Kept(_UPLOAD, "id")
+_UPLOADS: Final = KeyedTable(_UPLOAD, "id")
 _OF_SESSION: Final = select(*_UPLOAD.columns).where(_U.session == param("of")).order_by(_U.id)
 _DELETE_UPLOADS: Final = delete(schema.UPLOADS).where(_U.session == param("of"))
 
@@ -54,7 +54,7 @@ _MOVE_CURSOR: Final = update(schema.CURSORS).where(schema.CURSORS.c.name == para
 _ADD_CURSOR: Final = insert(schema.CURSORS)
 
 _REMEMBERED_ROWS: Final = Rows(Remembered, schema.REMEMBERED)
-_REMEMBERED: Final = Kept(_REMEMBERED_ROWS, "account", "key")
+_REMEMBERED: Final = KeyedTable(_REMEMBERED_ROWS, "account", "key")
 
 _L: Final = schema.LEADERS.c
 _LEAD: Final = update(schema.LEADERS).where(

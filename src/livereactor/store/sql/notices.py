@@ -27,7 +27,7 @@ TIMEOUT: Final = 5.0  # seconds for anything that is asked of the database
 QUIET: Final = 10.0  # seconds without a word of ours after which it is asked whether it is there
 RETRY: Final = 1.0  # seconds between two attempts to connect
 
-Hear: TypeAlias = Callable[[Sequence[str] | None], None]
+Receive: TypeAlias = Callable[[Sequence[str] | None], None]
 log = SparseLog(structlog.get_logger("livereactor.store"))
 
 
@@ -43,35 +43,35 @@ class PostgresNotices:
         self._waiting: dict[str, None] = {}
         self._more = asyncio.Event()
 
-    def tell(self, notices: Collection[str]) -> None:
+    def notify(self, notices: Collection[str]) -> None:
         """Tell the others, as soon as the database takes it."""
         if len(self._waiting) < MOST_WAITING:
             self._waiting.update(dict.fromkeys(notices))
             self._more.set()
 
-    async def listen(self, hear: Hear) -> None:
+    async def listen(self, receive: Receive) -> None:
         """Listen until cancelled, and connect again whenever the connection is lost."""
         while True:
             try:
-                await self._once(hear)
+                await self._once(receive)
             except (*DRIVER_ERRORS, TimeoutError) as error:
                 log.warning("notices of other coordinators are late", reason=type(error).__name__)
             self._waiting.clear()  # those who could not be told look for themselves once they listen again
             await asyncio.sleep(RETRY)
 
-    async def _once(self, hear: Hear) -> None:
+    async def _once(self, receive: Receive) -> None:
         connection = await _connect(self._dsn, timeout=TIMEOUT, server_settings={"application_name": "livereactor"})
         me = connection.get_server_pid()
 
         def heard(_connection: object, pid: int, _channel: str, payload: str) -> None:
             if pid != me:
-                hear(_notices(payload))
+                receive(_notices(payload))
 
         try:
             async with asyncio.timeout(TIMEOUT):
                 await connection.add_listener(CHANNEL, heard)
             connection.add_termination_listener(self._look_again)
-            hear(None)
+            receive(None)
             while not connection.is_closed():
                 await self._send(connection)
         finally:
@@ -87,9 +87,9 @@ class PostgresNotices:
             return
         self._more.clear()
         while self._waiting and not connection.is_closed():
-            await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, self._taken(), timeout=TIMEOUT)
+            await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, self._next_payload(), timeout=TIMEOUT)
 
-    def _taken(self) -> str:
+    def _next_payload(self) -> str:
         """As many as one payload holds, oldest first."""
         size, taken = 2, list[str]()
         for notice in self._waiting:

@@ -24,7 +24,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.util import greenlet_spawn
 
 from livereactor.store.port import LostRaceError, StoreUnavailableError, Tx
-from livereactor.store.sql.asyncpg import DRIVER_ERRORS, AsyncpgExecutor, Driver, as_sqlalchemy, sqlstate
+from livereactor.store.sql.asyncpg import DRIVER_ERRORS, AsyncpgExecutor, DriverConnection, as_sqlalchemy, sqlstate
 from livereactor.store.sql.errors import ours
 from livereactor.store.sql.tx import SqlTx
 
@@ -45,7 +45,7 @@ _LOOKING: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 class _Pool(Protocol):
     """A pool of asyncpg, which has no types of its own."""
 
-    def acquire(self) -> AbstractAsyncContextManager[Driver]: ...
+    def acquire(self) -> AbstractAsyncContextManager[DriverConnection]: ...
     def terminate(self) -> None: ...
 
 
@@ -139,7 +139,7 @@ class _Attempt:
         except DRIVER_ERRORS as error:
             raise as_sqlalchemy(error) from error
 
-    async def _on(self, driver: Driver, *, may_begin_anew: bool) -> Any:
+    async def _on(self, driver: DriverConnection, *, may_begin_anew: bool) -> Any:
         try:
             await driver.execute(_WRITING if self._locking else _LOOKING)
             tx = SqlTx(AsyncpgExecutor(driver), locking=self._locking)
@@ -167,7 +167,7 @@ class _Attempt:
         return StoreUnavailableError(f"the database did not answer within {PATIENCE:g} seconds; try again")
 
 
-async def _undo(driver: Driver, error: BaseException) -> None:
+async def _undo(driver: DriverConnection, error: BaseException) -> None:
     """Undo a transaction that ends with this error."""
     if driver.is_closed():
         return
@@ -207,7 +207,7 @@ async def _pool(url: URL) -> _Pool:
     return cast(_Pool, await pool)
 
 
-async def _set_timeouts(driver: Driver) -> None:
+async def _set_timeouts(driver: DriverConnection) -> None:
     # Not by the connection's `server_settings`: of those, poolers such as pgbouncer take only few.
     settings = ", ".join(f"set_config('{name}', '{value_ms}', false)" for name, value_ms in _TIMEOUTS.items())
     await driver.execute(f"SELECT {settings}")

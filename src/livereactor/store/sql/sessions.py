@@ -12,7 +12,7 @@ from sqlalchemy import Select, and_, func, insert, or_, select, text
 from livereactor.store.records import OPEN, SessionRecord, SessionState
 from livereactor.store.sql import schema
 from livereactor.store.sql.rows import Rows
-from livereactor.store.sql.statements import Kept, Statements, first, listing, one_of, param
+from livereactor.store.sql.statements import KeyedTable, Statements, first, listing, one_of, param
 
 _C: Final = schema.SESSIONS.c
 _QUEUED, _OPEN, _RUNNING = text(schema.QUEUED), text(schema.OPEN), text(schema.RUNNING)
@@ -20,7 +20,7 @@ _MODEL, _ACCOUNT, _BEFORE = param("model"), param("account"), param("before")
 _UP_TO: Final = param("up_to")
 
 _SESSION: Final = Rows(SessionRecord, schema.SESSIONS)
-_SESSIONS: Final = Kept(_SESSION, "id", given=["seq"])
+_SESSIONS: Final = KeyedTable(_SESSION, "id", given=["seq"])
 _ADD: Final = insert(schema.SESSIONS).returning(_C.seq)
 _ALL: Final = select(*_SESSION.columns)
 _OPEN_OF_ACCOUNT: Final = select(_C.id).where(_C.account == _ACCOUNT, _OPEN).limit(_UP_TO)

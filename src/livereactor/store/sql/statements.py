@@ -68,7 +68,7 @@ class Statements:
         return self._executor.changed(statement, values)
 
 
-class Kept(Generic[R]):
+class KeyedTable(Generic[R]):
     """Statements for the records of one table that is read and written by its key.
 
     Args:

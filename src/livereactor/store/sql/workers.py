@@ -12,13 +12,13 @@ from livereactor.store.port import LostRaceError
 from livereactor.store.records import SlotRecord, SlotState, WorkerRecord, WorkerState
 from livereactor.store.sql import schema
 from livereactor.store.sql.rows import Rows
-from livereactor.store.sql.statements import Kept, Statements, first, listing, one_of, param
+from livereactor.store.sql.statements import KeyedTable, Statements, first, listing, one_of, param
 
 _W: Final = schema.WORKERS.c
 _S: Final = schema.SLOTS.c
 
 _WORKER: Final = Rows(WorkerRecord, schema.WORKERS)
-_WORKERS: Final = Kept(_WORKER, "id")
+_WORKERS: Final = KeyedTable(_WORKER, "id")
 _ALL_WORKERS: Final = select(*_WORKER.columns).order_by(_W.started_us, _W.id)
 _EXPIRED: Final = (
     select(*_WORKER.columns)
@@ -27,7 +27,7 @@ _EXPIRED: Final = (
 )
 
 _SLOT: Final = Rows(SlotRecord, schema.SLOTS)
-_SLOTS: Final = Kept(_SLOT, "worker", "n")
+_SLOTS: Final = KeyedTable(_SLOT, "worker", "n")
 _OF_WORKER: Final = select(*_SLOT.columns).where(_S.worker == param("worker")).order_by(_S.n)
 _LOCKED_OF_WORKER: Final = _OF_WORKER.with_for_update()
 _FREE: Final = _OF_WORKER.where(_S.state == SlotState.FREE.value).limit(1)

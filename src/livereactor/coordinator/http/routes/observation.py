@@ -63,7 +63,7 @@ class EventFeed:
     def __init__(self, service: Service, store: Store) -> None:
         self._store = store
         self._news: set[asyncio.Event] = set()
-        service.listen(self._wake)
+        service.subscribe(self._wake)
 
     @property
     def followers(self) -> int:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from livereactor.base.errors import NotFoundError
-from livereactor.coordinator.cluster.relay import LEAST, PATH
+from livereactor.coordinator.cluster.relay import MIN_TIMEOUT, PATH
 from livereactor.coordinator.http.dependencies import JSON, ServicePart, json_body, while_connected, workers_only
 from livereactor.protocol import link
 from livereactor.web.documents import WORKER, asked_by, problems, takes
@@ -29,7 +29,7 @@ async def ask(
     worker: str,
     request: Request,
     frame: Annotated[link.Request, json_body(link.Request, limit=link.FRAME_BYTES)],
-    timeout: Annotated[float, Query(ge=LEAST, le=LONGEST)],
+    timeout: Annotated[float, Query(ge=MIN_TIMEOUT, le=LONGEST)],
     service: ServicePart,
 ) -> Response:
     """A frame for a worker whose socket is here, and its reply; 404 where it is not."""

@@ -11,6 +11,7 @@ from pydantic import Field
 from livereactor.base.errors import ConflictError, NotFoundError
 from livereactor.coordinator.auth.caller import Caller
 from livereactor.coordinator.creation import KEY_CHARS
+from livereactor.coordinator.descriptors import CLUSTER, state_word
 from livereactor.coordinator.http.dependencies import (
     AnyCaller,
     ServicePart,
@@ -19,7 +20,6 @@ from livereactor.coordinator.http.dependencies import (
     needs,
     while_connected,
 )
-from livereactor.coordinator.http.views import CLUSTER, state_word
 from livereactor.protocol.http import Body, CreateSession, SessionDescriptor, StopSession
 from livereactor.store.records import OPEN, SessionRecord, SessionState
 from livereactor.web.documents import problems, takes

@@ -19,7 +19,6 @@ from starlette.websockets import WebSocketDisconnect
 
 from livereactor.base.errors import LivereactorError, PeerError, UnavailableError
 from livereactor.base.sparse_log import SparseLog
-from livereactor.coordinator.cluster.worker_links import Link, Links
 from livereactor.coordinator.http.dependencies import (
     AuthenticatorPart,
     ServicePart,
@@ -28,6 +27,7 @@ from livereactor.coordinator.http.dependencies import (
     workers_only,
 )
 from livereactor.coordinator.service import Service
+from livereactor.coordinator.worker_sockets import WorkerSocket, WorkerSockets
 from livereactor.protocol import link
 from livereactor.protocol.http import Body
 from livereactor.store.port import StoreUnavailableError
@@ -59,29 +59,31 @@ class Died(Body):
     reason: str = Field(default="its keeper said so", max_length=500)
 
 
-LinksPart = Annotated[Links, app_part("links")]
+SocketsPart = Annotated[WorkerSockets, app_part("sockets")]
 
 routes = APIRouter(prefix="/workers", tags=["workers"])
 
 
 @routes.websocket(link.PATH.removeprefix("/workers"))
-async def dial_in(socket: WebSocket, authenticator: AuthenticatorPart, service: ServicePart, links: LinksPart) -> None:
+async def dial_in(
+    socket: WebSocket, authenticator: AuthenticatorPart, service: ServicePart, sockets: SocketsPart
+) -> None:
     """Serve a worker's socket until it ends."""
     try:
         authenticator.must_be_worker(socket)
-        if links.are_leaving:
+        if sockets.are_leaving:
             raise UnavailableError("this coordinator ends; dial again, and reach another")
-        if links.sockets >= SOCKETS:
+        if sockets.open_count >= SOCKETS:
             raise UnavailableError(f"{SOCKETS} of {SOCKETS} workers are connected here; try another coordinator")
     except LivereactorError as error:
         await socket.send_denial_response(problem_response(error))
         return
     await socket.accept()
-    links.sockets += 1
+    sockets.open_count += 1
     try:
-        await _Conversation(service, links, socket).run()
+        await _Conversation(service, sockets, socket).run()
     finally:
-        links.sockets -= 1
+        sockets.open_count -= 1
 
 
 @routes.post(
@@ -101,8 +103,8 @@ async def died(worker: str, asked: Annotated[Died, json_body(Died)], service: Se
 class _Conversation:
     """What one socket says, from its hello to its end."""
 
-    def __init__(self, service: Service, links: Links, socket: WebSocket) -> None:
-        self._service, self._links, self._socket = service, links, socket
+    def __init__(self, service: Service, sockets: WorkerSockets, socket: WebSocket) -> None:
+        self._service, self._sockets, self._socket = service, sockets, socket
         self._waiting: deque[_AboutLease] = deque()
         self._more = asyncio.Event()
         self._heard_all = False
@@ -118,19 +120,19 @@ class _Conversation:
         if not isinstance(hello, link.Hello):
             await self._refuse(link.Refused(code="bad_frame", message="the first frame has to be a hello"), 1008)
             return
-        mine = Link(hello.worker, self._socket)
-        self._links.joining(mine)
+        mine = WorkerSocket(hello.worker, self._socket)
+        self._sockets.joining(mine)
         try:
             answer = await self._service.hello(hello)
             if isinstance(answer, link.Refused):
                 await self._refuse(answer, 1013 if answer.code == "unavailable" else 1008)
                 return
-            self._links.join(mine, answer)
+            self._sockets.join(mine, answer)
             await self._talk(hello, mine)
         finally:
-            self._links.leave(mine)
+            self._sockets.leave(mine)
 
-    async def _talk(self, hello: link.Hello, mine: Link) -> None:
+    async def _talk(self, hello: link.Hello, mine: WorkerSocket) -> None:
         """Until reader or writer ends, which is when the socket does."""
         parts = {"read": self._listen(mine), "leases": self._handle(hello, mine), "write": mine.write()}
         tasks = [asyncio.create_task(part, name=f"link {name}") for name, part in parts.items()]
@@ -148,14 +150,14 @@ class _Conversation:
                 if isinstance(outcome, Exception) and not isinstance(outcome, WebSocketDisconnect):
                     log.error("link failed", worker=mine.worker, error=repr(outcome))
 
-    async def _listen(self, mine: Link) -> None:
+    async def _listen(self, mine: WorkerSocket) -> None:
         while (frame := await self._read()) is not None:
             if isinstance(frame, PeerError):
-                if not self._is_borne(frame, mine):
+                if not self._count_bad(frame, mine):
                     return
             elif isinstance(frame, link.Reply):
                 mine.answered(frame)
-            elif not self._wait_for_store(frame):
+            elif not self._enqueue(frame):
                 mine.close(1013, "frames come faster than they can be handled")
                 return
         self._heard_all = True
@@ -171,15 +173,15 @@ class _Conversation:
         except PeerError as error:
             return error
 
-    def _is_borne(self, error: PeerError, mine: Link) -> bool:
+    def _count_bad(self, error: PeerError, mine: WorkerSocket) -> bool:
         self._bad += 1
         log.warning("bad frame from a worker", worker=mine.worker, reason=error.message)
-        mine.tell(link.Refused(code="bad_frame", message=error.message))
+        mine.send(link.Refused(code="bad_frame", message=error.message))
         if self._bad >= BAD_FRAMES:
             mine.close(1008, f"{BAD_FRAMES} bad frames")
         return mine.is_open
 
-    def _wait_for_store(self, frame: _AboutLease) -> bool:
+    def _enqueue(self, frame: _AboutLease) -> bool:
         """Queue it; False where too many wait."""
         if isinstance(frame, link.Beat) and self._waiting and isinstance(self._waiting[-1], link.Beat):
             self._waiting.pop()  # the newer one says all that the older did
@@ -189,7 +191,7 @@ class _Conversation:
         self._more.set()
         return True
 
-    async def _handle(self, hello: link.Hello, mine: Link) -> None:
+    async def _handle(self, hello: link.Hello, mine: WorkerSocket) -> None:
         while mine.is_open or self._heard_all:
             while not self._waiting:
                 if self._heard_all:
@@ -206,7 +208,7 @@ class _Conversation:
             except LivereactorError as error:
                 log.warning("frame of a worker not taken", worker=mine.worker, type=frame.type, reason=error.message)
 
-    async def _handle_one(self, frame: _AboutLease, hello: link.Hello, mine: Link) -> None:
+    async def _handle_one(self, frame: _AboutLease, hello: link.Hello, mine: WorkerSocket) -> None:
         worker, incarnation = hello.worker, hello.incarnation
         answer: link.Welcome | link.Refused | link.Renewed | None = None
         if isinstance(frame, link.Beat):
@@ -214,16 +216,16 @@ class _Conversation:
         elif isinstance(frame, link.SessionReport):
             await self._service.report(worker, incarnation, frame)
         elif isinstance(frame, link.Hello):
-            answer = await self._registered_anew(frame, hello)
+            answer = await self._register_again(frame, hello)
         else:
             await self._service.bye(worker, incarnation)
             mine.close(1000, "bye")
         if answer is not None:
-            mine.tell(answer)
+            mine.send(answer)
         if isinstance(answer, link.Refused):
             mine.close(1008, answer.code)
 
-    async def _registered_anew(self, again: link.Hello, first: link.Hello) -> link.Welcome | link.Refused:
+    async def _register_again(self, again: link.Hello, first: link.Hello) -> link.Welcome | link.Refused:
         if (again.worker, again.incarnation) != (first.worker, first.incarnation):
             return link.Refused(code="bad_frame", message="another worker than at first; open another socket for it")
         return await self._service.hello(again)

@@ -34,7 +34,7 @@ class Socket(Protocol):
     async def close(self, code: int = 1000, reason: str | None = None) -> None: ...
 
 
-class Link:
+class WorkerSocket:
     """One socket: its outbox, and the requests that wait for their replies.
 
     Args:
@@ -63,11 +63,11 @@ class Link:
         """Frames are still taken."""
         return self._closing is None
 
-    def tell(self, frame: link.FromCoordinator) -> bool:
+    def send(self, frame: link.FromCoordinator) -> bool:
         """Queue a frame; False where the socket is closing, or has to because it does not keep up."""
-        return self._closing is None and self._tell(link.write(frame))
+        return self._closing is None and self._send(link.write(frame))
 
-    def _tell(self, text: str) -> bool:
+    def _send(self, text: str) -> bool:
         if self._closing is not None:
             return False
         if len(self._outbox) >= FRAMES or self._queued_bytes + len(text) > QUEUED_BYTES:
@@ -84,7 +84,7 @@ class Link:
         self._outbox.extend(waiting)
 
     async def ask(self, request: link.Request, *, timeout: float) -> link.Reply:
-        """As `Links.ask`."""
+        """As `WorkerSockets.ask`."""
         if len(self._asked) >= ASKED:
             raise UnavailableError(f"{ASKED} of {ASKED} requests wait for this worker; retry in 1 s")
         self._last_id += 1
@@ -94,7 +94,7 @@ class Link:
             raise TooLargeError(
                 f"the request is {size} bytes on its way to the worker, of {link.FRAME_BYTES}; send less"
             )
-        if not self._tell(text):
+        if not self._send(text):
             raise _went_away()
         reply: asyncio.Future[link.Reply] = asyncio.get_running_loop().create_future()
         self._asked[number] = reply
@@ -105,7 +105,7 @@ class Link:
             raise UnavailableError(f"the worker did not answer within {timeout:.0f} s; try again") from None
         finally:
             del self._asked[number]
-            self._part()
+            self._close_if_idle()
 
     def answered(self, reply: link.Reply) -> None:
         """A reply came; one that nobody waits for (any more) is dropped."""
@@ -125,9 +125,9 @@ class Link:
     def leave(self) -> None:
         """Take no more requests, and close once those that were asked have their replies."""
         self._is_leaving = True
-        self._part()
+        self._close_if_idle()
 
-    def _part(self) -> None:
+    def _close_if_idle(self) -> None:
         if self._is_leaving and not self._asked:
             self.close(*_ENDS)
 
@@ -160,37 +160,37 @@ class Link:
         return text
 
 
-class Links:
+class WorkerSockets:
     """Sockets by Worker; the newest of a Worker wins.
 
     Attributes:
-        sockets: open sockets, whether their workers have registered or not.
+        open_count: open sockets, whether their workers have registered or not.
         are_leaving: no more are to be taken: this coordinator ends.
     """
 
     def __init__(self) -> None:
-        self._links: dict[str, Link] = {}
-        self._joining: dict[str, Link] = {}
+        self._by_worker: dict[str, WorkerSocket] = {}
+        self._joining: dict[str, WorkerSocket] = {}
         self._fewer = asyncio.Event()
-        self.sockets = 0
+        self.open_count = 0
         self.are_leaving = False
 
     def __len__(self) -> int:
         """Workers that are here."""
-        return len(self._links)
+        return len(self._by_worker)
 
     def is_here(self, worker: str) -> bool:
         """Its socket is open, and stays here."""
-        current = self._links.get(worker)
+        current = self._by_worker.get(worker)
         return current is not None and current.may_be_asked
 
-    def tell(self, worker: str, frame: link.FromCoordinator) -> bool:
+    def send(self, worker: str, frame: link.FromCoordinator) -> bool:
         """Send without waiting; False where its socket is not here. What cannot be sent in time closes the socket."""
         # A Worker that is just registering may be given a Session by that: the frame follows its welcome. It may also
         # be an old process that is refused, so the socket that is here hears it too: doubled frames do no harm.
-        joining, current = self._joining.get(worker), self._links.get(worker)
-        told = joining is not None and joining.tell(frame)
-        return (current is not None and current.tell(frame)) or told
+        joining, current = self._joining.get(worker), self._by_worker.get(worker)
+        sent = joining is not None and joining.send(frame)
+        return (current is not None and current.send(frame)) or sent
 
     async def ask(self, worker: str, request: link.Request, *, timeout: float) -> link.Reply:
         """Send a request and wait for its reply; `request.id` is given here.
@@ -199,46 +199,46 @@ class Links:
             TooLargeError: no socket takes it.
             UnavailableError: the socket is away or went away, or there is no reply in time.
         """
-        current = self._links.get(worker)
+        current = self._by_worker.get(worker)
         if current is None:
             raise _went_away()
         return await current.ask(request, timeout=timeout)
 
-    def joining(self, new: Link) -> None:
+    def joining(self, new: WorkerSocket) -> None:
         """A socket asks to be a Worker's; what its registration brings about is kept for it."""
         self._joining[new.worker] = new
 
-    def join(self, new: Link, welcome: link.Welcome) -> None:
+    def join(self, new: WorkerSocket, welcome: link.Welcome) -> None:
         """It is; the one before it, if any, is closed."""
         self._forget_joining(new)
-        old, self._links[new.worker] = self._links.get(new.worker), new
+        old, self._by_worker[new.worker] = self._by_worker.get(new.worker), new
         new.open(welcome)
         if old is not None:
             old.close(1000, "another socket of this worker came")
         if self.are_leaving:
             new.leave()
 
-    def leave(self, old: Link) -> None:
+    def leave(self, old: WorkerSocket) -> None:
         """A socket is closed, or never was a Worker's; a newer one stays."""
         self._forget_joining(old)
-        if self._links.get(old.worker) is old:
-            del self._links[old.worker]
+        if self._by_worker.get(old.worker) is old:
+            del self._by_worker[old.worker]
         old.close()
         self._fewer.set()
 
     def drop(self, worker: str) -> None:
         """Hang up on a Worker that another coordinator holds a newer socket of."""
-        if (current := self._links.get(worker)) is not None:
+        if (current := self._by_worker.get(worker)) is not None:
             current.close(1000, "another socket of this worker came")
 
     async def hand_over(self, seconds: float) -> None:
         """Send the Workers to other coordinators, each once it has answered what it was asked, or after so long."""
         self.are_leaving = True
-        for each in [*self._links.values()]:
+        for each in [*self._by_worker.values()]:
             each.leave()
         try:
             async with asyncio.timeout(seconds):
-                while self._links:
+                while self._by_worker:
                     self._fewer.clear()
                     await self._fewer.wait()
         except TimeoutError:
@@ -246,10 +246,10 @@ class Links:
 
     async def aclose(self) -> None:
         """Close every socket: their Workers go on, and dial in again."""
-        for each in [*self._links.values(), *self._joining.values()]:
+        for each in [*self._by_worker.values(), *self._joining.values()]:
             each.close(*_ENDS)
 
-    def _forget_joining(self, one: Link) -> None:
+    def _forget_joining(self, one: WorkerSocket) -> None:
         if self._joining.get(one.worker) is one:
             del self._joining[one.worker]
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from livereactor.coordinator import decisions
 from livereactor.coordinator.auth.caller import Caller
-from livereactor.coordinator.decisions.places import Place
+from livereactor.coordinator.decisions.places import QueuePlace
 from livereactor.store.port import Tx
 from livereactor.store.records import SessionRecord, SessionState
 
@@ -55,7 +55,7 @@ def queued(tx: Tx, now_us: int, model: str | None) -> list[dict[str, Any]]:
     return rows
 
 
-def _row(now_us: int, ticket: SessionRecord, place: Place) -> dict[str, Any]:
+def _row(now_us: int, ticket: SessionRecord, place: QueuePlace) -> dict[str, Any]:
     return {
         "session_id": ticket.id,
         "account": ticket.account,

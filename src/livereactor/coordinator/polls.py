@@ -8,11 +8,10 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import Final
 
-from livereactor.coordinator import decisions
+from livereactor.coordinator import decisions, descriptors
 from livereactor.coordinator.auth.caller import Caller
 from livereactor.coordinator.decider import Decider
-from livereactor.coordinator.http import views
-from livereactor.coordinator.http.longpoll import Held
+from livereactor.coordinator.longpoll import HeldPoll
 from livereactor.coordinator.machines.queue import is_poll_worth_noting, noted_every
 from livereactor.protocol.http import QueueBody, SessionDescriptor
 from livereactor.store.port import StoreUnavailableError, Tx
@@ -21,7 +20,7 @@ from livereactor.store.records import SessionRecord, SessionState
 RETRY: Final = 1.0  # seconds between two looks of a held poll at a store that is away
 
 
-class Polls:
+class SessionPolls:
     """Descriptors, held and not."""
 
     def __init__(self, decider: Decider) -> None:
@@ -36,7 +35,7 @@ class Polls:
     ) -> SessionDescriptor:
         """As `Service.watch`."""
         if version is None:
-            return await self._hold(caller, session, wait, views.is_settled)
+            return await self._hold(caller, session, wait, descriptors.is_settled)
         return await self._hold(caller, session, wait, lambda view: view.version != version)
 
     async def _hold(
@@ -44,7 +43,7 @@ class Polls:
     ) -> SessionDescriptor:
         loop = asyncio.get_running_loop()
         until = loop.time() + min(max(0.0, self._options.hold if wait is None else wait), self._options.hold)
-        with self._decider.wakes.hold(session) as poll:
+        with self._decider.polls.hold(session) as poll:
             while True:
                 poll.rearm()
                 try:
@@ -58,7 +57,7 @@ class Polls:
                     return view
                 await self._sleep(poll, record, until - loop.time())
 
-    async def _sleep(self, poll: Held, record: SessionRecord, left: float) -> None:
+    async def _sleep(self, poll: HeldPoll, record: SessionRecord, left: float) -> None:
         queued = record.state is SessionState.QUEUED
         poll.queued_at(record.model if queued else None)
         # Whoever is held is there: its poll is written down as often as its Ticket needs it.
@@ -73,7 +72,7 @@ class Polls:
             record = caller.must_reach(tx.session(session), session)
             caller.need("view")
             place = decisions.place(tx, now_us, record)
-            view = views.described(
+            view = descriptors.described(
                 record,
                 tx.model(record.model),
                 reconnection_window=self._options.limits.reconnection_window,

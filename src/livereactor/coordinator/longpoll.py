@@ -2,7 +2,7 @@
 
 Loop only. A poll is registered before it looks at the store and says `rearm` before every further look, so a change
 between look and wait is never lost. Changes of this replica come as effects. Those of others (the command line on the
-data folder, another replica) are found by `outside.py`.
+data folder, another replica) are found by `cluster/poller.py`.
 
 Telling a whole queue that it moved costs a look and an answer each, so moves of one model come together the more, the
 more wait: the first is told at once, the next a millisecond per waiting client later.
@@ -23,60 +23,60 @@ APART_EACH: Final = 0.001  # and for everyone who waits in it: about what a look
 _ANY: Final = ""  # where a poll waits before it knows whether it is in a queue: every move is for it
 
 
-class Held:
+class HeldPoll:
     """One poll that waits; a context manager, and registered inside only.
 
     Attributes:
         is_held: False where there was no room, or all are being answered: say what there is, do not wait.
     """
 
-    def __init__(self, wakes: Wakes, session: str) -> None:
-        self._wakes, self._session = wakes, session
-        self._stirred = asyncio.Event()
+    def __init__(self, polls: HeldPolls, session: str) -> None:
+        self._polls, self._session = polls, session
+        self._woken = asyncio.Event()
         self._model: str | None = None
         self.is_held = False
 
     def __enter__(self) -> Self:
-        self.is_held = self._wakes.add(self._session, self)
+        self.is_held = self._polls.add(self._session, self)
         self.queued_at(_ANY)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._wakes.remove(self._session, self)
+        self._polls.remove(self._session, self)
         self.queued_at(None)
 
     def rearm(self) -> None:
         """What is told from now on counts; before every look."""
-        self._stirred.clear()
+        self._woken.clear()
 
     def queued_at(self, model: str | None) -> None:
         """It waits in this model's queue, whose moves wake it; None = in none."""
         if model != self._model:
-            self._wakes.requeue(self, self._model, model)
+            self._polls.requeue(self, self._model, model)
             self._model = model
 
-    def stir(self) -> None:
+    def wake(self) -> None:
         """Let it look again."""
-        self._stirred.set()
+        self._woken.set()
 
     def release(self) -> None:
         """Let it answer now."""
         self.is_held = False
-        self._stirred.set()
+        self._woken.set()
 
     async def wait(self, seconds: float) -> None:
         """Until it is told of a change since `rearm`, or so long."""
         if seconds <= 0:
             return
-        await set_within(self._stirred, seconds)
+        await set_within(self._woken, seconds)
 
 
-class Wakes:
+class HeldPolls:
     """All held polls of this replica."""
 
     def __init__(self) -> None:
-        self._by_session: dict[str, set[Held]] = {}
-        self._by_model: dict[str, set[Held]] = {}
+        self._by_session: dict[str, set[HeldPoll]] = {}
+        self._by_model: dict[str, set[HeldPoll]] = {}
         self._count = 0
         self._paused: dict[str, bool] = {}  # models told of lately: True = they moved again since
         self._closed = False
@@ -86,26 +86,26 @@ class Wakes:
         """Polls held now."""
         return self._count
 
-    def hold(self, session: str) -> Held:
+    def hold(self, session: str) -> HeldPoll:
         """A poll of that Session, to be entered."""
-        return Held(self, session)
+        return HeldPoll(self, session)
 
     def session_changed(self, session: str) -> None:
         """Whoever waits for it looks again."""
         for poll in self._by_session.get(session, ()):
-            poll.stir()
+            poll.wake()
 
     def queue_changed(self, model: str) -> None:
         """Whoever waits in this model's queue looks again, soon."""
         for poll in self._by_model.get(_ANY, ()):
-            poll.stir()
+            poll.wake()
         if not (waiting := self._by_model.get(model)):
             return
         if model in self._paused:
             self._paused[model] = True
             return
         for poll in waiting:
-            poll.stir()
+            poll.wake()
         self._paused[model] = False
         apart = APART + APART_EACH * len(waiting)
         asyncio.get_running_loop().call_later(apart, self._resume, model)
@@ -114,7 +114,7 @@ class Wakes:
         """All look again: nobody knows what was missed."""
         for polls in self._by_session.values():
             for poll in polls:
-                poll.stir()
+                poll.wake()
 
     def close(self) -> None:
         """Answer them all, and hold none from now on."""
@@ -123,7 +123,7 @@ class Wakes:
             for poll in polls:
                 poll.release()
 
-    def add(self, session: str, poll: Held) -> bool:
+    def add(self, session: str, poll: HeldPoll) -> bool:
         """Register; False where there is no room."""
         polls = self._by_session.get(session, ())
         if self._closed or self._count >= MOST or len(polls) >= MOST_OF_SESSION:
@@ -132,13 +132,13 @@ class Wakes:
         self._count += 1
         return True
 
-    def remove(self, session: str, poll: Held) -> None:
+    def remove(self, session: str, poll: HeldPoll) -> None:
         """Forget a poll."""
         if poll in self._by_session.get(session, ()):
             _discard(self._by_session, session, poll)
             self._count -= 1
 
-    def requeue(self, poll: Held, before: str | None, after: str | None) -> None:
+    def requeue(self, poll: HeldPoll, before: str | None, after: str | None) -> None:
         """It left one model's queue for another's."""
         if before is not None:
             _discard(self._by_model, before, poll)
@@ -150,7 +150,7 @@ class Wakes:
             self.queue_changed(model)
 
 
-def _discard(polls: dict[str, set[Held]], key: str, poll: Held) -> None:
+def _discard(polls: dict[str, set[HeldPoll]], key: str, poll: HeldPoll) -> None:
     if (waiting := polls.get(key)) is not None:
         waiting.discard(poll)
         if not waiting:

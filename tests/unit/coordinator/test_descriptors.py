@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from livereactor.coordinator.http import views
+from livereactor.coordinator import descriptors
 from livereactor.protocol.http import QueueBody, SessionDescriptor
 from livereactor.store.records import ModelRecord, SessionRecord, SessionState
 from tests.unit.coordinator.service_rig import CAPABILITIES
@@ -19,11 +19,11 @@ QUEUE = QueueBody(position=2, length=3, estimated_wait=4.5)
 
 def described(state: SessionState, *, listed: bool = False, **changed: Any) -> SessionDescriptor:
     session = replace(SESSION, state=state, **changed)
-    return views.described(session, MODEL, reconnection_window=30.0, queue=QUEUE, listed=listed)
+    return descriptors.described(session, MODEL, reconnection_window=30.0, queue=QUEUE, listed=listed)
 
 
 def test_the_first_answer_has_all_that_the_javascript_client_checks() -> None:
-    body = views.created(SESSION, MODEL, reconnection_window=30.0).to_body()
+    body = descriptors.created(SESSION, MODEL, reconnection_window=30.0).to_body()
     assert body["state"] == "CREATED"
     assert body["cluster"] == "local"
     assert body["model"] == {"name": "pond", "version": "1.0"}
@@ -35,9 +35,9 @@ def test_a_session_is_recorded_where_its_models_workers_record_and_it_is_not_ste
     recorded = {"enabled": True, "chunk_seconds": 1.0}
     model = replace(MODEL, spec={**MODEL.spec, "recording": recorded})
     stepped = replace(SESSION, start={"generation": "stepped"})
-    assert views.created(SESSION, model, reconnection_window=1.0).to_body()["recording"] == recorded
-    assert views.created(stepped, model, reconnection_window=1.0).to_body()["recording"] == {"enabled": False}
-    assert views.created(SESSION, MODEL, reconnection_window=1.0).to_body()["recording"] == {"enabled": False}
+    assert descriptors.created(SESSION, model, reconnection_window=1.0).to_body()["recording"] == recorded
+    assert descriptors.created(stepped, model, reconnection_window=1.0).to_body()["recording"] == {"enabled": False}
+    assert descriptors.created(SESSION, MODEL, reconnection_window=1.0).to_body()["recording"] == {"enabled": False}
 
 
 @pytest.mark.parametrize("state", list(SessionState))
@@ -48,7 +48,7 @@ def test_nothing_in_a_descriptor_is_null(state: SessionState) -> None:
         return value is None or (isinstance(value, list) and any(map(nulls, value)))
 
     assert not nulls(described(state).to_body())
-    assert not nulls(views.created(replace(SESSION, state=state), MODEL, reconnection_window=1.0).to_body())
+    assert not nulls(descriptors.created(replace(SESSION, state=state), MODEL, reconnection_window=1.0).to_body())
 
 
 @pytest.mark.parametrize("state", list(SessionState))
@@ -97,14 +97,16 @@ def test_expiry_is_told_in_unix_seconds_and_the_shorter_window_counts() -> None:
 
 
 def test_a_model_that_nobody_serves_any_more_leaves_the_session_without_capabilities() -> None:
-    view = views.described(replace(SESSION, state=SessionState.WAITING), None, reconnection_window=1.0)
+    view = descriptors.described(replace(SESSION, state=SessionState.WAITING), None, reconnection_window=1.0)
     assert view.capabilities is None
     assert view.selected_transport is None
 
 
 def test_the_version_moves_with_what_a_client_waits_for_and_not_with_estimates() -> None:
     def version(**changed: Any) -> str | None:
-        return views.described(SESSION, MODEL, reconnection_window=1.0, queue=QUEUE.model_copy(update=changed)).version
+        return descriptors.described(
+            SESSION, MODEL, reconnection_window=1.0, queue=QUEUE.model_copy(update=changed)
+        ).version
 
     assert version() == version(estimated_wait=3.9, estimate_error=1.0)
     assert len({version(), version(position=1), version(length=4), version(loading=0.5)}) == 4
