@@ -16,12 +16,11 @@ if TYPE_CHECKING:
     from livereactor.client.tracks import devices
     from livereactor.client.types import FileRef, Status
     from livereactor.media.frames import Frame
-    from livereactor.runtime.authoring.commands import command
+    from livereactor.runtime.authoring.commands import command, param
     from livereactor.runtime.authoring.context import Client, Session
     from livereactor.runtime.authoring.context import UploadedFile as File
     from livereactor.runtime.authoring.messages import Message
     from livereactor.runtime.authoring.model import Model
-    from livereactor.runtime.authoring.params import param
     from livereactor.runtime.authoring.tracks import AudioIn, AudioOut, VideoIn, VideoOut, wait_for
     from livereactor.runtime.authoring.weights import Weights
 
@@ -76,7 +75,7 @@ _HOMES: Final = {
     "download_clip": ("livereactor.client.files.download", "download_clip"),
     "errors": ("livereactor.errors", ""),
     "fetch_jwt": ("livereactor.client.http.credentials", "fetch_jwt"),
-    "param": ("livereactor.runtime.authoring.params", "param"),
+    "param": ("livereactor.runtime.authoring.commands", "param"),
     "wait_for": ("livereactor.runtime.authoring.tracks", "wait_for"),
 }
 

@@ -23,8 +23,8 @@ from livereactor.runtime.authoring.inputs import InputQueue
 from livereactor.runtime.authoring.model import Model
 from livereactor.runtime.authoring.tracks import AudioIn, VideoIn
 from livereactor.runtime.execution import pacing
+from livereactor.runtime.execution.pacing import tuning_of
 from livereactor.runtime.execution.runner import ModelRunner, StepMade, StreamError
-from livereactor.runtime.execution.tuning import tuning_of
 from livereactor.runtime.interfaces import (
     Call,
     ClientInfo,
@@ -227,7 +227,7 @@ class Stage:
 
     # --- RunnerHost: what the model asks for -------------------------------------------------------------------------
 
-    def tell(self, event: ModelEvent) -> None:
+    def publish(self, event: ModelEvent) -> None:
         match event:
             case MessageSent(message):
                 self._messages.append(message)

@@ -33,8 +33,9 @@ HELPERS = {
     "protocol/types.py",  # schema's
     "protocol/validation.py",
     "protocol/values.py",
+    "runtime/interfaces.py",  # the observer of a model thread without a journal does nothing
     "runtime/session/lifecycle.py",  # membership's: starts the idle time anew
-    "runtime/authoring/outbox.py",  # holds the model's messages until the reply has gone
+    "runtime/execution/outbox.py",  # holds the model's messages until the reply has gone
 }
 
 

@@ -75,8 +75,8 @@ class JournalSink(Protocol):
         ...
 
 
-class SessionObserver(Protocol):
-    """Follows everything that is done to the model in one Session.
+class SessionObserver:
+    """Follows everything that is done to the model in one Session; by itself it does nothing.
 
     The model's thread calls it, each time before the thing itself happens; a journal is written this way.
     """
@@ -87,22 +87,18 @@ class SessionObserver(Protocol):
     def client_left(self, client: ClientInfo) -> None: ...
     def file_uploaded(self, file: ReceivedFile) -> None: ...
     def outputs_wanted(self, tracks: frozenset[str]) -> None:
-        """Output tracks that at least one client receives; called before each step, also with the same tracks."""
-        ...
+        """Take the output tracks that at least one client receives; called before each step, also unchanged."""
 
     def step_began(self) -> None: ...
     def step_made(self, emission: Mapping[str, Sequence[Frame] | Sound]) -> None: ...
     def step_dropped(self) -> None:
-        """The step that began makes nothing: the stream has ended, or the Session ends inside it."""
-        ...
+        """Forget the step that began: the stream has ended, or the Session ends inside it."""
 
     def input_awaited(self, waits: bool) -> None:
-        """The model begins (True) or stops (False) to wait for input inside its step."""
-        ...
+        """Note that the model begins (True) or stops (False) to wait for input inside its step."""
 
     def closed(self, *, failed: bool = False) -> None:
-        """No step follows; `failed`: the last one raised. Called once."""
-        ...
+        """Finish: no step follows. `failed`: the last one raised. Called once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +111,7 @@ class SessionStart:
     starting: Sequence[tuple[str, Call]] = ()  # (entry, call): run after `open`, before any step
     steps: int | None = None  # the Session ends after this number; None = any number
     number: int = 0  # of this Session in its process; ids are clients' own and may come again
-    observer: SessionObserver | None = None  # follows everything that is done to the model; None = no observer
+    observer: SessionObserver = field(default_factory=SessionObserver, compare=False, repr=False)
     timings: Timings = field(default_factory=Timings, compare=False, repr=False)  # of its stages
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livereactor.runtime.outputs.budget import DEBT, HINDSIGHT, LONGEST, Budget
+from livereactor.runtime.outputs.fanout import DEBT, HINDSIGHT, LONGEST, Budget
 
 RATES = st.floats(150_000, 10_000_000)
 # Pauses, sizes in bytes, and rates told in between.

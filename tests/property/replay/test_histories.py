@@ -119,7 +119,7 @@ class Player:
     def _keep(self, made: StepMade) -> None:
         self.pictures += [frame.pixels.tobytes() for frame in made.emission.get("main_video", ())]  # type: ignore[union-attr]
 
-    def tell(self, event: ModelEvent) -> None: ...
+    def publish(self, event: ModelEvent) -> None: ...
     def wanted(self, track: str) -> bool:
         return track in self.wants
 

@@ -27,7 +27,7 @@ from livereactor.runtime.replay.journal_format import (
     pieces_of,
     read_journal,
 )
-from livereactor.runtime.replay.step_times import step_times
+from livereactor.runtime.replay.rerun import step_times
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 JSON: st.SearchStrategy[Any] = st.recursive(

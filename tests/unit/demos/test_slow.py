@@ -76,8 +76,8 @@ class Meddling(Stage):
 
     meddles = False
 
-    def tell(self, event: ModelEvent) -> None:
-        super().tell(event)
+    def publish(self, event: ModelEvent) -> None:
+        super().publish(event)
         if self.meddles:
             model: Any = self.model
             model.shape, model.colours, model.speed, model.bend_x = "wing", "ghost", 1.0, 0.5

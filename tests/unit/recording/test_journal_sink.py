@@ -8,8 +8,8 @@ from typing import Any, cast
 import pytest
 
 from livereactor.runtime.interfaces import JournalStoppedError
-from livereactor.runtime.recording.journal_sink import RecordingJournalSink
 from livereactor.runtime.recording.media_clock import MediaClock
+from livereactor.runtime.recording.recording import RecordingJournalSink
 from livereactor.runtime.recording.uploader import Uploader
 
 

@@ -15,9 +15,8 @@ from livereactor.runtime.interfaces import ReceivedFile
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from livereactor.runtime.authoring.host import Host
+    from livereactor.runtime.authoring.host import ModelHost, SessionMark
     from livereactor.runtime.authoring.messages import Message
-    from livereactor.runtime.authoring.outbox import Mark
     from livereactor.runtime.interfaces import ClientInfo, Role
 
 
@@ -30,7 +29,7 @@ class Client:
         joined_at: Unix seconds.
     """
 
-    def __init__(self, info: ClientInfo, host: Host, mark: Mark | None = None) -> None:
+    def __init__(self, info: ClientInfo, host: ModelHost, mark: SessionMark | None = None) -> None:
         self.id: int = info.id
         self.role: Role = info.role
         self.joined_at: float = info.joined_at
@@ -38,7 +37,7 @@ class Client:
 
     def send(self, message: Message) -> None:
         """Send a Message to this client only. From any thread; nothing once its Session is over."""
-        self._host.say(message_out(message), self.id, self._mark)
+        self._host.send(message_out(message), self.id, self._mark)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Client) and other.id == self.id

@@ -19,11 +19,17 @@ from livereactor.protocol.bindings import Binding
 from livereactor.protocol.schema import ModelSchema, TrackSchema
 from livereactor.runtime.authoring.annotations import hints_of, summary
 from livereactor.runtime.authoring.bindings import check_distinct
-from livereactor.runtime.authoring.commands import mark_of
+from livereactor.runtime.authoring.commands import (
+    CommandSpec,
+    Param,
+    ParamSpec,
+    mark_of,
+    param_command,
+    read_command,
+    read_param,
+)
 from livereactor.runtime.authoring.hooks import HOOKS, Hook, hooks_of, location
 from livereactor.runtime.authoring.messages import Message, kebab_case, message_schema, wire_type
-from livereactor.runtime.authoring.params import Param
-from livereactor.runtime.authoring.signatures import CommandSpec, ParamSpec, param_command, read_command, read_param
 from livereactor.runtime.authoring.tracks import AudioIn, AudioOut, Track, VideoIn, VideoOut
 from livereactor.runtime.authoring.weights import Weights
 from livereactor.runtime.interfaces import OutputDeclaration

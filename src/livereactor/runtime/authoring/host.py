@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from livereactor.runtime.authoring.inputs import InputQueue
-    from livereactor.runtime.authoring.outbox import Mark
     from livereactor.runtime.interfaces import MessageOut
 
 
-class Host(Protocol):
-    """Whoever runs a model. `say`, `progress` and `wanted` may be called from any thread."""
+@dataclass(slots=True, eq=False)
+class SessionMark:
+    """The Session that a Client, a task or a call belongs to: the number it was started with, and whether it ended."""
 
-    def say(self, message: MessageOut, client: int | None, mark: Mark | None = None) -> None:
-        """Send to one client, or to all where `client` is None; silently nothing without a Session, or where `mark`
-        is of one that is over."""
+    number: int
+    over: bool = False
+
+
+class ModelHost(Protocol):
+    """The runner of a model. Any thread may call `send`, `progress` and `wanted`."""
+
+    def send(self, message: MessageOut, client: int | None, mark: SessionMark | None = None) -> None:
+        """Send to one client, or to all where `client` is None.
+
+        Without an open Session, or with the mark of one that has ended, it sends nothing.
+        """
         ...
 
     def progress(self, fraction: float, text: str) -> None: ...
     def wanted(self, track: str) -> bool: ...
     def retuned(self, track: str) -> None:
-        """A track's fps or pacing was changed by the model."""
+        """Apply the fps or pacing that the model has set on a track."""
         ...
 
     def flush(self, track: str) -> None: ...
@@ -38,9 +48,9 @@ class Host(Protocol):
 
 
 class NoHost:
-    """The host of a model that nobody runs: it speaks to nobody and waits for nothing."""
+    """The host of a model without a runner: it sends nothing and waits for nothing."""
 
-    def say(self, message: MessageOut, client: int | None, mark: Mark | None = None) -> None: ...
+    def send(self, message: MessageOut, client: int | None, mark: SessionMark | None = None) -> None: ...
     def progress(self, fraction: float, text: str) -> None: ...
     def wanted(self, track: str) -> bool:
         return True

@@ -11,7 +11,7 @@ import structlog
 from livereactor.base.errors import UsageError
 from livereactor.runtime.authoring.annotations import names_around
 from livereactor.runtime.authoring.definition import Definition, define, definition_of
-from livereactor.runtime.authoring.host import Host, NoHost
+from livereactor.runtime.authoring.host import ModelHost, NoHost
 from livereactor.runtime.authoring.messages import Message, message_out
 from livereactor.runtime.authoring.tracks import Track
 from livereactor.runtime.authoring.weights import Weights, weights_file
@@ -74,7 +74,7 @@ class Model:
 
     def send(self, message: Message) -> None:
         """Send a Message to every client of the Session. From any thread; nothing without a Session."""
-        host_of(self).say(message_out(message), None)
+        host_of(self).send(message_out(message), None)
 
     def progress(self, fraction: float, text: str = "") -> None:
         """Say how far `load` is.
@@ -105,17 +105,17 @@ class Model:
         return weights_file(self._definition.weights, name)
 
 
-def host_of(model: Model) -> Host:
+def host_of(model: Model) -> ModelHost:
     """Who runs a model."""
     return model.__dict__[_HOST]
 
 
-def attach(model: Model, host: Host) -> None:
+def attach(model: Model, host: ModelHost) -> None:
     """Give an instance its host: its tracks and `send` go there from now on; parameters are back at their defaults."""
     _attach(model, host)
 
 
-def _attach(model: Model, host: Host) -> None:
+def _attach(model: Model, host: ModelHost) -> None:
     definition = definition_of(model)
     model.__dict__[_HOST] = host
     for name, track in definition.declarations.items():

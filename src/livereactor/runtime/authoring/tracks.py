@@ -11,9 +11,8 @@ from typing import get_args
 from livereactor.base.limits import Limits
 from livereactor.media.fit import Fit, fitted
 from livereactor.media.frames import Frame, Sound
-from livereactor.runtime.authoring.host import Host, NoHost
-from livereactor.runtime.authoring.inputs import FrameQueue, InputQueue, SoundQueue
-from livereactor.runtime.authoring.resampling import Resampler
+from livereactor.runtime.authoring.host import ModelHost, NoHost
+from livereactor.runtime.authoring.inputs import FrameQueue, InputQueue, Resampler, SoundQueue
 from livereactor.runtime.interfaces import Pacing
 
 MAX_SIDE, MAX_FPS = 8192, 240
@@ -23,9 +22,9 @@ class Track:
     """One named, one-way lane of media. Its attribute's name on the model is the track's name."""
 
     name: str = ""
-    _host: Host = NoHost()
+    _host: ModelHost = NoHost()
 
-    def bound(self, name: str, host: Host) -> Track:
+    def bound(self, name: str, host: ModelHost) -> Track:
         """This declaration as one instance of a model uses it."""
         track = copy.copy(self)
         track.name, track._host = name, host
@@ -145,7 +144,7 @@ class VideoIn(Track):
         self._active = False
         self._queue = FrameQueue(buffer)
 
-    def bound(self, name: str, host: Host) -> VideoIn:
+    def bound(self, name: str, host: ModelHost) -> VideoIn:
         track = copy.copy(self)
         track.name, track._host, track._queue = name, host, FrameQueue(self.buffer)
         return track
@@ -225,7 +224,7 @@ class AudioIn(Track):
         self._queue = SoundQueue(buffer_seconds, sample_rate)
         self._resampler = Resampler(sample_rate, channels)
 
-    def bound(self, name: str, host: Host) -> AudioIn:
+    def bound(self, name: str, host: ModelHost) -> AudioIn:
         track = copy.copy(self)
         track.name, track._host = name, host
         track._queue = SoundQueue(self.buffer_seconds, self.sample_rate)

@@ -10,7 +10,7 @@ from weakref import WeakSet
 
 import structlog
 
-from livereactor.runtime.authoring.outbox import MARK
+from livereactor.runtime.execution.outbox import MARK
 
 GRACE: Final = 1.0  # seconds that a cancelled task has to tidy up
 

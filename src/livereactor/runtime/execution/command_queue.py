@@ -10,9 +10,10 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 from livereactor.base.limits import MIB
 from livereactor.base.tasks import set_within
@@ -159,3 +160,32 @@ def size_of(arguments: Mapping[str, Any]) -> int:
         elif isinstance(value, list | tuple):
             left.extend(cast(list[object], value))
     return size
+
+
+Outcome = TypeVar("Outcome")
+
+
+def work_into(future: Future[Outcome], work: Callable[[], Outcome]) -> None:
+    """Do it, unless nobody waits any more; what it returns or raises is the outcome."""
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        succeed(future, work())
+    except Exception as error:
+        fail(future, error)
+
+
+def succeed(future: Future[Outcome], outcome: Outcome) -> None:
+    """It went well."""
+    try:
+        future.set_result(outcome)
+    except InvalidStateError:  # it got its outcome when the runtime stopped without this thread
+        return
+
+
+def fail(future: Future[Any], error: Exception) -> None:
+    """It did not, and that is why."""
+    try:
+        future.set_exception(error)
+    except InvalidStateError:
+        return

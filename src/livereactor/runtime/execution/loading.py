@@ -5,12 +5,12 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import sys
-import traceback
 from pathlib import Path
 from types import ModuleType
 
 from livereactor.base.errors import DefinitionError, ModelLoadError
 from livereactor.runtime.authoring.model import Model
+from livereactor.runtime.execution.author_errors import line_in, summary
 
 DEFAULT_FILES = ("model.py", "main.py")
 
@@ -86,26 +86,19 @@ def _imported(file: Path) -> ModuleType:
 
 
 def _reason(error: BaseException, file: Path) -> str:
+    place = line_in(file, error) or file.name
     match error:
         case DefinitionError():
-            return error.message if f"{file.name}:" in error.message else f"{error.message} ({_place(error, file)})"
+            return error.message if f"{file.name}:" in error.message else f"{error.message} ({place})"
         case SyntaxError():
             where = f"{Path(error.filename or file).name}:{error.lineno}"
             line = (error.text or "").strip()
             return f"{where}: {error.msg}" + (f" in `{line}`" if line else "") + "; correct the line"
         case ModuleNotFoundError() if error.name:
             package = error.name.partition(".")[0]
-            return f"{_place(error, file)}: there is no module {error.name!r}; install {package} or correct the import"
+            return f"{place}: there is no module {error.name!r}; install {package} or correct the import"
         case _:
-            text = str(error).strip().splitlines()
-            said = f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
-            return f"{_place(error, file)}: {said}; the file must import without an error"
-
-
-def _place(error: BaseException, file: Path) -> str:
-    """`pond.py:12`: the deepest line of the model's own file."""
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == file]
-    return f"{file.name}:{lines[-1]}" if lines else file.name
+            return f"{place}: {summary(error)}; the file must import without an error"
 
 
 def _chosen(module: ModuleType, path: Path, name: str | None) -> type[Model]:

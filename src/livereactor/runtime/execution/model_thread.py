@@ -25,12 +25,10 @@ from livereactor.runtime.authoring.model import Model
 from livereactor.runtime.authoring.tracks import VideoOut, WaitFor
 from livereactor.runtime.authoring.weights import WeightsError
 from livereactor.runtime.execution import pacing
-from livereactor.runtime.execution.command_queue import Inbox, Job, JobKind
-from livereactor.runtime.execution.outcomes import Outcome, fail, succeed, work_into
+from livereactor.runtime.execution.command_queue import Inbox, Job, JobKind, Outcome, fail, succeed, work_into
+from livereactor.runtime.execution.pacing import tuning_of
 from livereactor.runtime.execution.runner import ModelRunner, StepMade, StreamError
-from livereactor.runtime.execution.step_clock import StepClock
-from livereactor.runtime.execution.stepping import apply_calls, run_step
-from livereactor.runtime.execution.tuning import tuning_of
+from livereactor.runtime.execution.stepping import StepClock, apply_calls, run_step
 from livereactor.runtime.execution.weight_fetching import fetch
 from livereactor.runtime.interfaces import (
     Call,
@@ -168,7 +166,7 @@ class ModelThread:
 
     # --- RunnerHost: what the model asks for ---------------------------------------------------------------------
 
-    def tell(self, event: ModelEvent) -> None:
+    def publish(self, event: ModelEvent) -> None:
         self._listener(event)
 
     def wanted(self, track: str) -> bool:

@@ -12,11 +12,13 @@ A step is late rather than lost: the tick catches up by at most one interval, in
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Literal, Never, TypeAlias
 
 from livereactor.base.machine import IGNORED, Machine, Table
+from livereactor.runtime.authoring.tracks import AudioOut, Track, VideoOut
 
 MAX_FREE_RATE = 240.0  # steps a second of a free model: no screen shows more, and a trivial one would eat a core
 IDLE_RATE = 30.0  # a free model that idles is asked this often, so that its `yield None` never spins
@@ -235,3 +237,15 @@ class Pacing(Machine[PacingState, PacingEvent, Never]):
             return float("-inf")
         half = 0.5 / self._tuning.fps
         return self._spent - half if kicked else self._emitted_at + half
+
+
+def tuning_of(tracks: Mapping[str, Track]) -> Tuning:
+    """By the first video output; with sound beside it on the beat only, since kicks would make the sound run ahead."""
+    outputs = [each for each in tracks.values() if isinstance(each, VideoOut | AudioOut)]
+    video = next((each for each in outputs if isinstance(each, VideoOut)), None)
+    if video is None:
+        return Tuning("sound" if outputs else "free")
+    if video.fps is None or video.pacing == "free":
+        return Tuning("free")
+    sounds = any(isinstance(each, AudioOut) for each in outputs)
+    return Tuning("steady" if sounds else video.pacing, video.fps)

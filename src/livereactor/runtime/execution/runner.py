@@ -1,6 +1,7 @@
-"""One model instance and everything that is done to it, one thing at a time, on whichever thread calls.
+"""One model instance and everything that is done to it, one thing at a time, on the calling thread.
 
-The model thread decides when; `livereactor.testing.Stage` does it by hand.
+`ModelThread` decides when; `livereactor.testing.Stage` does it by hand. Above 400 lines, since load, Session, command,
+step and reload all change the state of the one instance.
 """
 
 from __future__ import annotations
@@ -29,13 +30,14 @@ from livereactor.protocol.schema import python_arguments
 from livereactor.runtime.authoring.context import Client, ModelConfig, Session, for_author, uploaded_file
 from livereactor.runtime.authoring.definition import definition_of
 from livereactor.runtime.authoring.emission import Emission, Reuse, emission_of
+from livereactor.runtime.authoring.host import SessionMark
 from livereactor.runtime.authoring.inputs import InputQueue
 from livereactor.runtime.authoring.messages import Message, message_out
 from livereactor.runtime.authoring.model import Model, attach, reset_params, tracks_of
-from livereactor.runtime.authoring.outbox import Mark, Voice
 from livereactor.runtime.authoring.tracks import AudioIn, AudioOut, Track, VideoIn, VideoOut, WaitFor
 from livereactor.runtime.execution.author_errors import described, stopped
 from livereactor.runtime.execution.author_loop import AuthorLoop
+from livereactor.runtime.execution.outbox import Outbox
 from livereactor.runtime.interfaces import (
     Call,
     ClientInfo,
@@ -74,9 +76,9 @@ class StreamError(Exception):
 
 
 class RunnerHost(Protocol):
-    """What a ModelRunner asks of whoever drives it. All on the model's thread but `tell` and `wanted`."""
+    """What a ModelRunner asks of whoever drives it. All on the model's thread but `publish` and `wanted`."""
 
-    def tell(self, event: ModelEvent) -> None: ...
+    def publish(self, event: ModelEvent) -> None: ...
     def wanted(self, track: str) -> bool: ...
     def retuned(self, track: str) -> None: ...
     def flush(self, track: str) -> None: ...
@@ -84,7 +86,7 @@ class RunnerHost(Protocol):
 
 
 class ModelRunner:
-    """Runs one model. Not thread-safe but for `say`, `feed` and `input_active`."""
+    """Runs one model. Not thread-safe but for `send`, `feed` and `input_active`."""
 
     def __init__(
         self, model: type[Model], host: RunnerHost, *, config: Mapping[str, Any], path: Path | None = None
@@ -96,10 +98,10 @@ class ModelRunner:
         self._sparse = SparseLog(log)
         self._stream: Iterator[Any] | AsyncIterator[Any] | None = None
         self._session: Session | None = None
-        self._mark: Mark | None = None  # of that Session
-        self._observer: SessionObserver | None = None  # of that Session
+        self._mark: SessionMark | None = None  # of that Session
+        self._observer = SessionObserver()  # of that Session
         self._reuse = Reuse()
-        self._voice = Voice(host.tell)
+        self._outbox = Outbox(host.publish)
         self._loaded: dict[str, Any] = {}  # the instance's attributes as `load` and `warmup` left them
         self.model: Model | None = None
         self.tracks: dict[str, Track] = {}
@@ -143,11 +145,10 @@ class ModelRunner:
             StreamError: `open` failed.
         """
         self._observer = start.observer
-        if self._observer is not None:
-            self._observer.opened(start)
+        self._observer.opened(start)
         self._reset()
         self._session = Session(start.id, start.extra_args, stepped=start.stepped)
-        self._mark = self._voice.begin(start.number)
+        self._mark = self._outbox.begin(start.number)
         structlog.contextvars.bind_contextvars(session=start.id)
         try:
             self._hook("open", self._session)
@@ -197,39 +198,34 @@ class ModelRunner:
         """
         if self._session is None:
             raise UnavailableError("no session is open; start one first", code="NOT_READY")
-        if self._observer is not None:
-            self._observer.called(call, client)
-        self._voice.hold()
+        self._observer.called(call, client)
+        self._outbox.hold()
         try:
             answer(self._answer_of(call, self._client(client)))
         finally:
-            self._voice.release()
+            self._outbox.release()
 
     def join(self, client: ClientInfo) -> None:
         if self._session is not None:
-            if self._observer is not None:
-                self._observer.client_joined(client)
+            self._observer.client_joined(client)
             known = self._session.clients[client.id] = Client(client, self, self._mark)
             self._guarded_hook("joined", known)
 
     def leave(self, client: ClientInfo) -> None:
         if self._session is not None:
-            if self._observer is not None:
-                self._observer.client_left(client)
+            self._observer.client_left(client)
             known = self._client(client)
             self._session.clients.pop(client.id, None)
             self._guarded_hook("left", known)
 
     def uploaded(self, file: ReceivedFile) -> None:
         if self._session is not None:
-            if self._observer is not None:
-                self._observer.file_uploaded(file)
+            self._observer.file_uploaded(file)
             self._guarded_hook("uploaded", uploaded_file(file))
 
     def outputs_wanted(self, tracks: frozenset[str]) -> None:
         """Tell the observer which outputs at least one client receives."""
-        if self._observer is not None:
-            self._observer.outputs_wanted(tracks)
+        self._observer.outputs_wanted(tracks)
 
     def feed(self, track: str, item: Frame | Sound) -> None:
         """An input Frame or Sound; from any thread. Unknown tracks and what does not fit their kind are ignored."""
@@ -256,15 +252,13 @@ class ModelRunner:
             StreamError: it raised, or what it yielded cannot be sent; the traceback is in the log.
         """
         observer = self._observer
-        if observer is not None:
-            observer.step_began()
+        observer.step_began()
         try:
             value = self._next_value()
             waits = isinstance(value, WaitFor)
             emission = {} if value is None or waits else self._reuse.guarded(emission_of(value, self._outputs))
         except (StopIteration, StopAsyncIteration, GeneratorExit) as end:
-            if observer is not None:
-                observer.step_dropped()
+            observer.step_dropped()
             if isinstance(end, GeneratorExit):  # the Session ends while the model waits for input
                 raise
             self._end_observation()
@@ -274,8 +268,7 @@ class ModelRunner:
             log.exception("stream failed", model=self.definition.name)
             self._stream = None
             raise StreamError(stopped(error, self._class)) from error
-        if observer is not None:
-            observer.step_made(emission)
+        observer.step_made(emission)
         return StepMade(emission, waits=value if waits else None)
 
     def _next_value(self) -> Any:
@@ -337,13 +330,13 @@ class ModelRunner:
         except AUTHOR_ERRORS:  # such as a generator that yields while it is closed
             log.exception("stream failed to close")
 
-    # --- Host: what the model reaches for ----------------------------------------------------------------------------
+    # --- ModelHost: what the model reaches for ------------------------------------------------------------------------
 
-    def say(self, message: MessageOut, client: int | None, mark: Mark | None = None) -> None:
-        self._voice.say(message, client, mark)
+    def send(self, message: MessageOut, client: int | None, mark: SessionMark | None = None) -> None:
+        self._outbox.send(message, client, mark)
 
     def progress(self, fraction: float, text: str) -> None:
-        self._host.tell(Progress(fraction, text))
+        self._host.publish(Progress(fraction, text))
 
     def wanted(self, track: str) -> bool:
         return self._host.wanted(track)
@@ -355,13 +348,11 @@ class ModelRunner:
         self._host.flush(track)
 
     def wait_input(self, queue: InputQueue, timeout: float | None) -> bool:
-        if (observer := self._observer) is None:
-            return self._host.wait_input(queue, timeout)
-        observer.input_awaited(True)
+        self._observer.input_awaited(True)
         try:
             return self._host.wait_input(queue, timeout)
         finally:
-            observer.input_awaited(False)
+            self._observer.input_awaited(False)
 
     # --- inner -------------------------------------------------------------------------------------------------------
 
@@ -413,14 +404,13 @@ class ModelRunner:
         return self._loop.run(result) if inspect.isawaitable(result) else result
 
     def _end_observation(self, *, failed: bool = False) -> None:
-        observer, self._observer = self._observer, None
-        if observer is not None:
-            observer.closed(failed=failed)
+        observer, self._observer = self._observer, SessionObserver()
+        observer.closed(failed=failed)
 
     def _end_session(self) -> None:
         self._end_observation()
         self._session = self._mark = None
-        self._voice.end()
+        self._outbox.end()
         self._loop.end_session()
         structlog.contextvars.unbind_contextvars("session")
 

@@ -24,6 +24,7 @@ from livereactor.runtime.interfaces import (
     JournalSink,
     JournalStoppedError,
     ReceivedFile,
+    SessionObserver,
     SessionStart,
 )
 from livereactor.runtime.replay.journal_format import (
@@ -171,9 +172,8 @@ def _cut(why: str) -> MakeBody:
     return lambda: JournalCut(why=why)
 
 
-class JournalObserver:
-    """Keeps the journal of one Session; fits `SessionObserver`. Each thing is noted before it is done, so that what
-    follows from it is no part of the journal.
+class JournalObserver(SessionObserver):
+    """Keeps the journal of one Session. It notes each thing before it is done; what follows from it is not noted.
 
     Args:
         definition: of the model that runs.

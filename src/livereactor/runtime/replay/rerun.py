@@ -10,7 +10,10 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from livereactor.base.errors import InvalidCommandError, LivereactorError, UsageError
 from livereactor.protocol.contract import contract_hash
@@ -34,7 +37,6 @@ from livereactor.runtime.replay.journal_format import (
     digest_of,
 )
 from livereactor.runtime.replay.journal_writer import picture_of
-from livereactor.runtime.replay.step_times import step_times
 
 FileBytes = Callable[[FileDigest], bytes]
 
@@ -133,7 +135,7 @@ class Rerun:
 
     # --- RunnerHost: what the model asks for -------------------------------------------------------------------------
 
-    def tell(self, event: ModelEvent) -> None: ...  # nobody listens: what it said then is not kept
+    def publish(self, event: ModelEvent) -> None: ...  # nobody listens: what it said then is not kept
 
     def wanted(self, track: str) -> bool:
         return track in self._wanted
@@ -243,3 +245,27 @@ class Rerun:
             return None
         now = picture_of(self._runner.definition, emission)
         return now is not None and (now[0], digest_of(now[1])) == (then.track, then.digest)
+
+
+OWN_RATE: Final = 30.0  # frames a second, where the model has its own rate and the journal does not tell
+LEAST: Final = 1e-3  # seconds between two steps
+
+
+def step_times(journal: SessionJournal) -> NDArray[np.float64]:
+    """Seconds by step: index 0 is unused, index `journal.steps + 1` is when the last step's pictures are over.
+
+    Increasing from index to index.
+    """
+    count, interval = journal.steps + 2, 1 / (journal.header.fps or OWN_RATE)
+    marks = _marks(journal)
+    first, last = min(marks), max(marks)
+    numbers = np.arange(count, dtype=np.float64)
+    times = np.interp(numbers, sorted(marks), [marks[each] for each in sorted(marks)])
+    times[:first] = marks[first] + (numbers[:first] - first) * interval
+    times[last + 1 :] = marks[last] + (numbers[last + 1 :] - last) * interval
+    # Clocks of two threads may cross by a hair; a film takes no frame that is not after the last.
+    return np.maximum.accumulate(times - numbers * LEAST) + numbers * LEAST
+
+
+def _marks(journal: SessionJournal) -> dict[int, float]:
+    return {each.step: each.at for each in journal.entries if isinstance(each.what, PictureDigest)} or {1: 0.0}

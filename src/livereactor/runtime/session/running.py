@@ -44,7 +44,7 @@ class RunningSession:
         """Cancel the background work."""
         self._tasks.cancel()
 
-    def start(self, request: SessionRequested, observer: SessionObserver | None) -> SessionStart:
+    def start(self, request: SessionRequested, observer: SessionObserver) -> SessionStart:
         """Return what the model's thread opens the Session with."""
         return SessionStart(
             request.id,

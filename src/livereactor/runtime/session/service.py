@@ -51,6 +51,7 @@ from livereactor.runtime.interfaces import (
     Progress,
     Role,
     SessionFailed,
+    SessionObserver,
     StepsDone,
     StreamEnded,
 )
@@ -660,7 +661,9 @@ class Runtime:
             journal = self.recorder.begin(
                 request.id, request.account, self.definition, stepped=request.stepped, log=running.log
             )
-            observer = None if journal is None else JournalObserver(self.definition, self.options.config, journal)
+            observer = (
+                SessionObserver() if journal is None else JournalObserver(self.definition, self.options.config, journal)
+            )
             self.uploads.begin(request.id)
             self.calls.times = running.times
             self.outputs.time(running.times.timings, running.times.trace.origin)

@@ -1,5 +1,6 @@
-"""What a model says on its way out: nothing without a Session, nothing of a Session that is over, and after the reply
-where a handler is at work.
+"""The Messages of a model on their way out.
+
+A Message leaves only while its Session is open, and after the reply where a command handler sends it.
 """
 
 from __future__ import annotations
@@ -8,55 +9,47 @@ import inspect
 import threading
 from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Final
 from weakref import WeakSet
 
 import structlog
 
+from livereactor.runtime.authoring.host import SessionMark
 from livereactor.runtime.interfaces import MessageOut, MessageSent
 
 log = structlog.get_logger("livereactor.model")
 
 
-@dataclass(slots=True, eq=False)
-class Mark:
-    """Which Session a Client, a task or a call belongs to. `number`: as the Session was started with."""
-
-    number: int
-    over: bool = False
-
-
 # Tasks, and threads that asyncio starts for them, inherit it from what started them.
-MARK: Final[ContextVar[Mark | None]] = ContextVar("livereactor_session", default=None)
+MARK: Final[ContextVar[SessionMark | None]] = ContextVar("livereactor_session", default=None)
 
 
-class Voice:
-    """Speaks from any thread; `begin`, `end`, `hold` and `release` on the model's.
+class Outbox:
+    """Sends from any thread; call `begin`, `end`, `hold` and `release` on the model's thread.
 
     Args:
-        tell: takes what is said, in order. It is called under a lock, so that nothing is told after `end`.
+        publish: takes each Message, in order. It is called under a lock, so that no Message is published after `end`.
     """
 
-    def __init__(self, tell: Callable[[MessageSent], None]) -> None:
-        self._tell = tell
+    def __init__(self, publish: Callable[[MessageSent], None]) -> None:
+        self._publish = publish
         self._lock = threading.Lock()
-        self._mark: Mark | None = None  # of the Session that is open
+        self._mark: SessionMark | None = None  # of the Session that is open
         self._held: list[MessageSent] | None = None
         self._before: WeakSet[threading.Thread] = WeakSet()  # threads older than the Session
         self._stale: WeakSet[threading.Thread] = WeakSet()  # threads of Sessions that are over
 
-    def begin(self, number: int) -> Mark:
-        """A Session opens; what it starts from now on carries its mark."""
+    def begin(self, number: int) -> SessionMark:
+        """Open a Session. Each task that it starts from now on carries the returned mark."""
         self._before = WeakSet(threading.enumerate())
-        mark = Mark(number)
+        mark = SessionMark(number)
         MARK.set(mark)
         with self._lock:
             self._mark = mark
         return mark
 
     def end(self) -> None:
-        """Nothing of this Session is heard any more, whatever of it lives on."""
+        """Close the Session. Whatever of it lives on can send nothing any more."""
         with self._lock:
             if self._mark is not None:
                 self._mark.over = True
@@ -64,11 +57,11 @@ class Voice:
         MARK.set(None)
         self._stale.update(each for each in threading.enumerate() if each not in self._before)
 
-    def say(self, message: MessageOut, client: int | None, mark: Mark | None = None) -> None:
-        """Tell it, or hold it while a handler is at work.
+    def send(self, message: MessageOut, client: int | None, mark: SessionMark | None = None) -> None:
+        """Publish a Message, or hold it while a command handler runs.
 
         Args:
-            mark: of the Session it belongs to; None = that of the caller's task, or any.
+            mark: the Session that it belongs to; None = the Session of the caller's task, or any.
         """
         mark = mark or MARK.get()
         if (mark is not None and mark.over) or (mark is None and self._is_left_over()):
@@ -76,26 +69,29 @@ class Voice:
         with self._lock:
             if self._mark is None or (mark is not None and mark.over):
                 return
-            said = MessageSent(message, client, self._mark.number)
+            sent = MessageSent(message, client, self._mark.number)
             if self._held is not None:
-                self._held.append(said)
+                self._held.append(sent)
             else:
-                self._tell(said)
+                self._publish(sent)
 
     def hold(self) -> None:
-        """Keep what is said until `release`: a command's reply goes first (behaviour 7.14)."""
+        """Keep Messages until `release`, since the reply of a command goes first."""
         with self._lock:
             self._held = []
 
     def release(self) -> None:
-        """Tell what was held."""
+        """Publish the Messages that were held."""
         with self._lock:
             held, self._held = self._held or [], None
-            for said in held:
-                self._tell(said)
+            for sent in held:
+                self._publish(sent)
 
     def _is_left_over(self) -> bool:
-        """The caller is a thread that a Session started and left behind; a pool's worker serves later Sessions too."""
+        """Return whether the caller is a thread that an earlier Session started and left running.
+
+        A worker of a thread pool is not: it serves later Sessions too.
+        """
         thread = threading.current_thread()
         if thread not in self._stale or _is_pooled():
             return False
@@ -104,7 +100,7 @@ class Voice:
 
 
 def _is_pooled() -> bool:
-    """The caller is a job in a `ThreadPoolExecutor`."""
+    """Return whether the caller is a job in a `ThreadPoolExecutor`."""
     frame = inspect.currentframe()
     while frame is not None:
         if frame.f_globals.get("__name__") == "concurrent.futures.thread":
