@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -40,7 +40,11 @@ HELPERS = {
 
 
 class Way:
-    """The modules of src that ran while `is_open`, from the first of `WAY` on, in the order of their first call."""
+    """The modules of src that a command passes while `is_open`, in the order of their first call.
+
+    Other threads and tasks run meanwhile. So only calls beneath the receiving channel count, and what stands on the
+    stack of the handler.
+    """
 
     def __init__(self) -> None:
         self.is_open = False
@@ -49,13 +53,25 @@ class Way:
     def profile(self, frame: FrameType, event: str, _: Any) -> None:
         if not self.is_open or event != "call":
             return
-        path = Path(frame.f_code.co_filename)
-        if path == Path(__file__):  # the handler
+        stack = [name for each in frames(frame) if (name := module_of(each)) is not None]
+        if frame.f_code.co_filename == __file__ and frame.f_code.co_name == "press":
             self.is_open = False
-        elif path.is_relative_to(SRC):
-            name = str(path.relative_to(SRC))
-            if name not in self.modules and (self.modules or name == WAY[0]):
-                self.modules.append(name)
+        elif WAY[0] not in stack:
+            return
+        self.modules += [name for name in dict.fromkeys(reversed(stack)) if name not in self.modules]
+
+
+def frames(frame: FrameType | None) -> Iterator[FrameType]:
+    """Yield a frame and its callers, the innermost first."""
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+def module_of(frame: FrameType) -> str | None:
+    """Return the path of a frame's module below src, or None for a module of somebody else."""
+    path = Path(frame.f_code.co_filename)
+    return str(path.relative_to(SRC)) if path.is_relative_to(SRC) else None
 
 
 @contextmanager
