@@ -26,23 +26,23 @@ class Model:
     `load(self)` or `load(self, config)` and `warmup(self)` once per worker; `open(self, session)` and
     `close(self, session)` once per Session; `joined(self, client)`, `left(self, client)`, `uploaded(self, file)`.
 
-    A Session finds every attribute as `load` and `warmup` left it and every parameter at its default; objects that they
-    made and a Session changed within are for `open` to mend.
+    Each Session finds every attribute as `load` and `warmup` left it, and every parameter at its default. An object
+    that they made and a Session changed in place stays changed; reset it in `open`.
 
     `stream(self)` is a generator, sync or async. Each `yield` is one step: a frame, a chunk of frames,
     `{track: frame}`, or None.
 
     Attributes:
-        name: its name for clients; the class's in kebab case unless set.
+        name: the model's name for clients; the class's name in kebab case by default.
         version: shown in the schema.
-        messages: Message classes it sends beside those that its methods name; for the schema.
+        messages: Message classes that no method names as its reply, for the schema.
         weights: files fetched and checked before `load`.
         run_without_viewers: steps run although nobody receives an output.
-        idle_timeout: seconds without a command after which a Session ends; None = never.
+        idle_timeout: seconds without a command that end a Session; None = never.
         max_sessions: how many Sessions a worker of a coordinator serves at once, each with an instance of its own;
             what they share (weights) is an attribute of the class or comes from a cached function. They load one
             after another. `livereactor run` serves one, whatever this says.
-        requeue: where a worker is lost, its Sessions start anew on another even if somebody has seen them run.
+        requeue: Sessions of a lost worker start again on another one, even if a client has seen frames.
     """
 
     name: ClassVar[str]
