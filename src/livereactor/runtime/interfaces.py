@@ -117,7 +117,7 @@ class SessionStart:
 
 @dataclass(frozen=True, slots=True)
 class SessionOrigin:
-    """What a Session is traced under.
+    """The origin of a Session, for its traces.
 
     Attributes:
         session: its id; "" = no Session.

@@ -50,7 +50,7 @@ def summary(thing: Any) -> str:
 
 
 def argument_docs(thing: Any) -> dict[str, str]:
-    """What the `Args:` section of a docstring in Google's style says of each argument."""
+    """Return the text of each argument in the `Args:` section of a docstring in Google's style."""
     lines = inspect.cleandoc(getattr(thing, "__doc__", None) or "").splitlines()
     docs: dict[str, str] = {}
     inside, current = False, ""

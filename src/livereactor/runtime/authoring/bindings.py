@@ -24,7 +24,7 @@ _NUMBERS: Final = (*GAMEPAD_AXES, *GAMEPAD_TRIGGERS)  # a trigger gives a number
 
 
 def param_binding(field: Field, keys: Keys, gamepad: str | None, where: str) -> Binding | None:
-    """What pushes a parameter: two keys, an axis or a trigger a number; a key and a button a switch.
+    """Return the controls of a parameter: two keys, an axis or a trigger for a number; a key and a button for a bool.
 
     Raises:
         DefinitionError: the names or the parameter do not fit; `where` (`Walk.forward`) begins the sentence.

@@ -33,7 +33,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, slots=True)
 class Param:
-    """What `lr.param` was given; stands on the class, while instances hold plain values."""
+    """The arguments of `lr.param`. The class holds a `Param`, each instance the plain value."""
 
     default: Any
     bounds: Bounds
@@ -58,20 +58,28 @@ def param(
     keys: str | tuple[str, str] | None = None,
     gamepad: str | None = None,
 ) -> Value:
-    """Declare a value that clients set by the command `set_<name>` and that the model reads as `self.<name>`.
+    """Declare a parameter: clients set it by the command `set_<name>`, the model reads it as `self.<name>`.
+
+        speed: float = lr.param(1.0, ge=0, le=4, description="How fast the scene moves.", keys=("s", "w"))
+
+    It is also the default of a command's argument, to give that argument bounds or a description.
 
     Args:
-        default: its value at the start of every Session; within the bounds. A list's default is written as a tuple.
+        default: the value at the start of every Session, within the bounds. Write the default of a list as a tuple.
         ge, gt, le, lt, multiple_of: bounds of a number.
         min_length, max_length: bounds of the length of a text or list.
-        description: shown beside its control.
+        description: the text next to its control on the page, and in the schema.
         moderate: marks free content that a deployment may check.
-        keys: what pushes it while held, on the page; let go, it is back at its default. Of a number the keys for down
-            and up, to its bounds `ge` and `le`, which it needs then; of a bool one. Named as `KeyboardEvent.key` in
-            lower case: "w", "arrowup", "space", "shift".
-        gamepad: the same on a gamepad. Of a number "left_x", "left_y", "right_x", "right_y" (right and up are
-            positive), "left_trigger" or "right_trigger"; of a bool a button: "a", "b", "x", "y", "left_bumper",
+        keys: keys that push the parameter while they are held on the page; released, it returns to its default. A
+            number takes two keys, for down and up, and needs both `ge` and `le`; a bool takes one key and the default
+            False. Names are those of `KeyboardEvent.key` in lower case: "w", "arrowup", "space", "shift".
+        gamepad: the same for a gamepad. For a number: "left_x", "left_y", "right_x", "right_y" (right and up are
+            positive), "left_trigger" or "right_trigger". For a bool a button: "a", "b", "x", "y", "left_bumper",
             "right_bumper", "left_trigger", "right_trigger", "up", "down", "left", "right", "start", "select".
+
+    Raises:
+        DefinitionError: when the class is defined: the type cannot be sent, the default breaks a bound, or the keys do
+            not fit the type.
     """
     bounds = Bounds(ge, gt, le, lt, multiple_of, min_length, max_length)
     # The class holds the declaration and every instance the plain value, so this is the type its readers see.
@@ -84,7 +92,7 @@ _MARK = "__livereactor_command__"
 
 @dataclass(frozen=True, slots=True)
 class CommandMark:
-    """What the decorator leaves on a function: what it was given, and the `lr.param` of the function's arguments."""
+    """The mark that the decorator leaves on a function: its own arguments, and the `lr.param` of the function's."""
 
     name: str
     moderate: bool
@@ -94,7 +102,7 @@ class CommandMark:
 
 
 class Decorator(Protocol):
-    """What `@lr.command(…)` makes."""
+    """The decorator that `@lr.command(…)` returns."""
 
     def __call__(self, handler: Handler, /) -> Handler: ...
 
@@ -114,16 +122,25 @@ def command(
     keys: str | None = None,
     gamepad: str | None = None,
 ) -> Any:
-    """Make a command of a method.
+    """Make a method a command that clients can call.
 
-    A parameter named `client` receives the calling Client. Return an `lr.Message` to reply, None to acknowledge;
-    raise `lr.CommandError(code, message)` to refuse. Runs on the model's thread between two steps.
+        @lr.command(keys="space")
+        def drop(self, x: float = lr.param(0.5, ge=0, le=1)) -> Dropped:
+            '''Let a drop fall.'''
+
+    The method's name, annotations and docstring are the command's schema. An argument named `client` receives the
+    calling `lr.Client`. Return an `lr.Message` to reply, or None to acknowledge. Raise `lr.CommandError(code, message)`
+    to refuse. Commands run on the model's thread, between two steps.
 
     Args:
-        name: its name on the wire, when not the method's.
-        moderate: marks all its arguments as free content that a deployment may check.
-        keys, gamepad: the key and the gamepad's button that give it on the page, without arguments; named as in
-            `lr.param`.
+        name: the name on the wire, if it is not the method's; snake_case.
+        moderate: marks all arguments as free content that a deployment may check.
+        keys: a key that gives the command on the page, without arguments; named as in `lr.param`.
+        gamepad: a gamepad button that does the same.
+
+    Raises:
+        DefinitionError: when the class is defined: an argument has no type or one that cannot be sent, or a key is
+            bound to a command whose arguments have no defaults.
     """
 
     def mark(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -135,7 +152,7 @@ def command(
 
 
 def mark_of(value: object) -> CommandMark | None:
-    """The mark of a decorated function; None for anything else."""
+    """Return the mark of a decorated function; None for anything else."""
     mark = getattr(value, _MARK, None) if inspect.isfunction(value) else None
     return mark if isinstance(mark, CommandMark) else None
 
@@ -185,12 +202,12 @@ class ParamSpec:
     field: Field
 
     def fresh_default(self) -> Any:
-        """What a Session starts with; a list is a new one each time."""
+        """Return the value that a Session starts with. A list is a new one each time."""
         return to_python(self.field.default, self.field.type)
 
 
 def read_param(model: type, name: str, param: Param, hints: Mapping[str, Any]) -> ParamSpec:
-    """What `name: type = lr.param(…)` says."""
+    """Read a declaration `name: type = lr.param(…)`."""
     where = f"{model.__name__}.{name}"
     if name not in hints:
         raise DefinitionError(f"{where}: a parameter needs a type; write `{name}: float = lr.param(…)`")
@@ -216,7 +233,7 @@ def param_command(spec: ParamSpec) -> CommandSpec:
 def read_command(
     model: type, attribute: str, function: Callable[..., Any], mark: CommandMark, names: Mapping[str, Any]
 ) -> CommandSpec:
-    """What a decorated method says of its command."""
+    """Read a command from its decorated method: name, arguments, description and reply."""
     where = f"{model.__name__}.{attribute}"
     hints, docs = hints_of(function, where, names), argument_docs(function)
     parameters = list(inspect.signature(function).parameters.values())[1:]
@@ -273,7 +290,7 @@ def _holds_files(kind: Type) -> bool:
 
 
 def _reply(where: str, annotation: Any) -> tuple[type[Message] | None, bool]:
-    """What a handler returns, and whether it may return None instead."""
+    """Return the Message class that a handler returns, and whether it may return None instead."""
     answers = getattr(annotation, "__args__", (annotation,))
     members = [each for each in answers if each not in (None, type(None))]
     if not members:

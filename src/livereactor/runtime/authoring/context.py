@@ -1,4 +1,4 @@
-"""What the runtime hands to a model: its Session, its Clients, uploaded files, the configuration of `load`."""
+"""The objects that the runtime hands to a model: its Session, its Clients, uploaded files, and its configuration."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 
 class Client:
-    """One Connection, as handlers and hooks see it.
+    """A connected client, as commands and hooks receive it.
 
     Attributes:
-        id: its number, 1001 to 9999.
-        role: `owner`, or `viewer` who only watches.
-        joined_at: Unix seconds.
+        id: number of the Connection, 1001 to 9999.
+        role: `owner`, or `viewer` for a client that only watches.
+        joined_at: when it connected, in Unix seconds.
     """
 
     def __init__(self, info: ClientInfo, host: ModelHost, mark: SessionMark | None = None) -> None:
@@ -36,7 +36,7 @@ class Client:
         self._host, self._mark = host, mark
 
     def send(self, message: Message) -> None:
-        """Send a Message to this client only. From any thread; nothing once its Session is over."""
+        """Send a Message to this client only. Any thread may call it; after the Session it does nothing."""
         self._host.send(message_out(message), self.id, self._mark)
 
     def __eq__(self, other: object) -> bool:
@@ -54,10 +54,10 @@ class Session:
     """One run of the model for one account.
 
     Attributes:
-        id: as in every log record.
-        extra_args: what the client asked for when it started the Session; any JSON, unchecked.
-        clients: who is connected now, by connection id.
-        stepped: one `yield` per client request; nothing streams.
+        id: the Session's id, as in every log record.
+        extra_args: the `extra_args` of the request that started the Session; any JSON, unchecked.
+        clients: the connected clients by connection id.
+        stepped: each `yield` answers one request of a client, and nothing streams.
     """
 
     id: str
@@ -68,12 +68,12 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class UploadedFile(File):
-    """An uploaded file: what a command's argument annotated `lr.File` receives.
+    """An uploaded file: the value of a command's argument annotated `lr.File`.
 
     Attributes:
-        name: the client's name for it; not a path.
-        mime_type: what the client said it is.
-        data: its bytes.
+        name: the client's name for the file; not a path.
+        mime_type: the type that the client declared, unchecked.
+        data: the bytes.
     """
 
     name: str
@@ -82,14 +82,14 @@ class UploadedFile(File):
 
     @property
     def size(self) -> int:
-        """Bytes."""
+        """Size in bytes."""
         return len(self.data)
 
     def image(self) -> Image:
-        """The picture in it, RGB and upright; needs Pillow.
+        """Decode the file to a `PIL.Image`, mode RGB, turned upright. Needs Pillow.
 
         Raises:
-            CommandError: `not_an_image`: the bytes are no picture that Pillow can read.
+            CommandError: code `not_an_image`, where Pillow cannot read the bytes.
         """
         from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -101,10 +101,10 @@ class UploadedFile(File):
             raise CommandError("not_an_image", f"{self.name!r} is not a picture; send a PNG or JPEG") from error
 
     def text(self) -> str:
-        """The text in it, UTF-8.
+        """Decode the file as UTF-8 text.
 
         Raises:
-            CommandError: `not_text`: the bytes are not UTF-8.
+            CommandError: code `not_text`, where the bytes are not UTF-8.
         """
         from livereactor.base.errors import CommandError
 
@@ -121,12 +121,12 @@ class UploadedFile(File):
 
 
 def uploaded_file(file: ReceivedFile) -> UploadedFile:
-    """An Upload as authors see it: without its id, which is no business of a model."""
+    """Return an Upload as authors see it, without its id."""
     return UploadedFile(file.name, file.mime_type, file.data)
 
 
 def for_author(value: Any) -> Any:
-    """Received files as authors see them, wherever a list or dict holds one."""
+    """Return `value` with each received file as authors see it, in lists and dicts too."""
     match value:
         case ReceivedFile():
             return uploaded_file(value)
@@ -139,10 +139,13 @@ def for_author(value: Any) -> Any:
 
 
 class ModelConfig(Mapping[str, Any]):
-    """What `load(self, config)` gets: `[model]` of `livereactor.toml`, merged with `--set` and the environment.
+    """The argument of `load(self, config)`: a read-only mapping of the model's settings.
+
+    It has the table `[model]` of `livereactor.toml`, merged with `--set` and the environment: `config["steps"]`,
+    `config.get("seed", 0)`.
 
     Attributes:
-        path: the file it came from, None without one.
+        path: the configuration file; None without one.
     """
 
     def __init__(self, values: Mapping[str, Any], path: Path | None = None) -> None:

@@ -1,7 +1,7 @@
-"""What a model's class says: tracks, commands, parameters, messages, hooks. Read once, when the class is defined. Pure.
+"""Read a model's class: tracks, commands, parameters, messages and hooks. Once, when the class is defined. Pure.
 
-Messages of a model are those its commands return, those its methods name (`self.send(Tick(n=1))`), and those in
-`messages = (…)`: a message that only another module builds has to be listed there to be in the schema.
+The messages of a model are the ones that its commands return, the ones that its methods name (`self.send(Tick(n=1))`),
+and the ones in `messages = (…)`. List a message there if only another module builds it.
 """
 
 from __future__ import annotations
@@ -65,18 +65,18 @@ class Definition:
 
     @property
     def name(self) -> str:
-        """Its name for clients."""
+        """The model's name for clients."""
         return self.schema.name
 
     @property
     def outputs(self) -> tuple[OutputDeclaration, ...]:
-        """Its output tracks, in order."""
+        """The output tracks, in order."""
         tracks = self.declarations.items()
         return tuple(_output(name, track) for name, track in tracks if isinstance(track, VideoOut | AudioOut))
 
     @property
     def inputs(self) -> Mapping[str, Literal["video", "audio"]]:
-        """Kinds of its input tracks, in order."""
+        """The kinds of the input tracks, by name, in order."""
         tracks = self.declarations.items()
         return {
             name: "video" if isinstance(track, VideoIn) else "audio"
@@ -86,7 +86,7 @@ class Definition:
 
     @property
     def emission_fps(self) -> float | None:
-        """The fps of its first video output."""
+        """The fps of the first video output."""
         return next((each.fps for each in self.outputs if each.kind == "video"), None)
 
 
@@ -130,7 +130,7 @@ def define(model: type, base: type, names: Mapping[str, Any]) -> Definition:
 
 
 def definition_of(model: Any) -> Definition:
-    """What was read from a model's class, given the class or an instance."""
+    """Return the definition of a model, given the class or an instance."""
     return model._definition
 
 

@@ -1,4 +1,4 @@
-"""What one `yield` gives, checked and turned into Frames and Sound per track. Pure."""
+"""The value of one `yield`, checked and turned into Frames and Sound per track. Pure."""
 
 from __future__ import annotations
 

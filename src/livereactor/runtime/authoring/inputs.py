@@ -1,4 +1,4 @@
-"""What input tracks keep for the model: filled on the engine's threads, read on its own. Bounded; drops the oldest."""
+"""The queues of input tracks: filled on the engine's threads, read on the model's. Bounded; the oldest is dropped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`lr.Message`: what a model says to its clients. A subclass's annotations are the fields of a frozen dataclass."""
+"""`lr.Message`: typed data from a model to its clients. A subclass is a frozen dataclass of its annotations."""
 
 from __future__ import annotations
 
@@ -19,7 +19,19 @@ from livereactor.runtime.interfaces import MessageOut
 
 @dataclass_transform(frozen_default=True)
 class Message:
-    """Base of a model's messages: `class Progress(lr.Message): step: int` is sent as type `progress`."""
+    """Base class of the messages that a model sends.
+
+    A subclass is a frozen dataclass. Its name in snake case is the type on the wire, and its docstring the description
+    in the schema. Fields take the types of command arguments: `bool`, `int`, `float`, `str`, `Literal`, lists, dicts.
+
+        class Grown(lr.Message):
+            '''The garden has grown.'''
+            cells: int
+
+        self.send(Grown(cells=12))        # to every client
+        client.send(Grown(cells=12))      # to one client
+        return Grown(cells=12)            # the reply of a command
+    """
 
     _description: ClassVar[str] = ""
     _names: ClassVar[Mapping[str, Any]] = {}  # locals around a class that a function made, for its annotations
@@ -39,7 +51,7 @@ def wire_type(message: type[Message]) -> str:
 
 
 def message_schema(message: type[Message]) -> MessageSchema:
-    """What a message class declares; read at its first use.
+    """Return the schema of a message class, which is read at its first use.
 
     Raises:
         DefinitionError: a field has a type that cannot be sent.

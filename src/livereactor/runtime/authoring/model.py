@@ -1,4 +1,4 @@
-"""What models are written with: `lr.Model`. Its subclasses are read when they are defined (`definition.py`)."""
+"""`lr.Model`, the base class of every model. A subclass is read when it is defined (`definition.py`)."""
 
 from __future__ import annotations
 
@@ -20,29 +20,43 @@ _HOST = "_livereactor_host"
 
 
 class Model:
-    """Base of a model: declare tracks, parameters and commands, and write `stream`.
+    """Base class of a model. Declare tracks, parameters and commands, and write `stream`.
 
-    Hooks, all optional, each sync or async, all on the model's own thread, never during a step:
-    `load(self)` or `load(self, config)` and `warmup(self)` once per worker; `open(self, session)` and
-    `close(self, session)` once per Session; `joined(self, client)`, `left(self, client)`, `uploaded(self, file)`.
+        class Lamp(lr.Model):
+            main_video = lr.VideoOut(width=640, height=360)
+            brightness: float = lr.param(0.5, ge=0, le=1)
 
-    Each Session finds every attribute as `load` and `warmup` left it, and every parameter at its default. An object
-    that they made and a Session changed in place stays changed; reset it in `open`.
+            def stream(self):
+                while True:
+                    yield np.full((360, 640, 3), round(255 * self.brightness), np.uint8)
 
-    `stream(self)` is a generator, sync or async. Each `yield` is one step: a frame, a chunk of frames,
-    `{track: frame}`, or None.
+    `stream(self)` is a generator, sync or async. Each `yield` is one step. It gives a picture (uint8, or float in 0..1,
+    shape (height, width, 3), RGB), a list of pictures, a dict `{track: picture or sound}`, `lr.wait_for(…)`, or None
+    for a step without output. Sound is int16, or float in -1..1, of shape (samples,) or (samples, channels).
+
+    All hooks are optional and may be async. They run on the model's own thread, never during a step.
+
+    | hook | runs |
+    |---|---|
+    | `load(self)` or `load(self, config)`, then `warmup(self)` | once per worker |
+    | `open(self, session)`, `close(self, session)` | once per Session |
+    | `joined(self, client)`, `left(self, client)` | when a client connects or leaves |
+    | `uploaded(self, file)` | when an uploaded file has arrived |
+
+    A Session starts with every attribute as `load` and `warmup` left it, and every parameter at its default. An object
+    that a Session changes in place stays changed: reset it in `open`.
 
     Attributes:
-        name: the model's name for clients; the class's name in kebab case by default.
-        version: shown in the schema.
-        messages: Message classes that no method names as its reply, for the schema.
-        weights: files fetched and checked before `load`.
-        run_without_viewers: steps run although nobody receives an output.
-        idle_timeout: seconds without a command that end a Session; None = never.
-        max_sessions: how many Sessions a worker of a coordinator serves at once, each with an instance of its own;
-            what they share (weights) is an attribute of the class or comes from a cached function. They load one
-            after another. `livereactor run` serves one, whatever this says.
-        requeue: Sessions of a lost worker start again on another one, even if a client has seen frames.
+        name: the model's name for clients; by default the class name in kebab case.
+        version: the version in the schema.
+        messages: Message classes for the schema that no method of the model names.
+        weights: files that are fetched and checked before `load`.
+        run_without_viewers: run steps although no client receives an output.
+        idle_timeout: seconds without a command after which a Session ends; None = never.
+        max_sessions: Sessions that a worker of a coordinator serves at once, 1 to 256, each with its own instance.
+            Share weights by a class attribute or a cached function. The instances load one after another.
+            `livereactor run` always serves one.
+        requeue: when a worker is lost, start its Sessions anew on another worker even if a client has seen them run.
     """
 
     name: ClassVar[str]
@@ -73,23 +87,23 @@ class Model:
         return structlog.get_logger("livereactor.model").bind(model=self._definition.name)
 
     def send(self, message: Message) -> None:
-        """Send a Message to every client of the Session. From any thread; nothing without a Session."""
+        """Send a Message to every client of the Session. Any thread may call it; without a Session it does nothing."""
         host_of(self).send(message_out(message), None)
 
     def progress(self, fraction: float, text: str = "") -> None:
-        """Say how far `load` is.
+        """Report the progress of `load` to clients that wait.
 
         Args:
-            fraction: 0 to 1.
-            text: what is being done.
+            fraction: 0 to 1; values outside are clipped.
+            text: a few words on the current work, such as "compiling".
         """
         host_of(self).progress(min(1.0, max(0.0, float(fraction))), text)
 
     def asset(self, name: str) -> Path:
-        """The file `name` beside the model's own file.
+        """Return the path of the file `name` next to the model's own file.
 
         Raises:
-            UsageError: there is none.
+            UsageError: the file does not exist.
         """
         path = self._definition.folder / name
         if not path.exists():
@@ -97,16 +111,16 @@ class Model:
         return path
 
     def weights_path(self, name: str) -> Path:
-        """Where the file of `weights` named `name` lies, fetched and checked.
+        """Return the path of the weights named `name`, fetched and checked.
 
         Raises:
-            WeightsError: it is not declared, or not there.
+            WeightsError: no weights of that name are declared, or the file is missing.
         """
         return weights_file(self._definition.weights, name)
 
 
 def host_of(model: Model) -> ModelHost:
-    """Who runs a model."""
+    """Return the host behind a model."""
     return model.__dict__[_HOST]
 
 

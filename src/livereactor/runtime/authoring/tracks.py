@@ -1,4 +1,4 @@
-"""Tracks, as a model's class declares them and as its instances use them: a copy each, bound to a Host."""
+"""Tracks: declared on a model's class, and used by its instances, each with its own copy bound to a host."""
 
 from __future__ import annotations
 
@@ -19,26 +19,32 @@ MAX_SIDE, MAX_FPS = 8192, 240
 
 
 class Track:
-    """One named, one-way lane of media. Its attribute's name on the model is the track's name."""
+    """A named, one-way lane of media. The attribute's name on the model is the track's name."""
 
     name: str = ""
     _host: ModelHost = NoHost()
 
     def bound(self, name: str, host: ModelHost) -> Track:
-        """This declaration as one instance of a model uses it."""
+        """Return a copy of this declaration for one instance of the model."""
         track = copy.copy(self)
         track.name, track._host = name, host
         return track
 
 
 class VideoOut(Track):
-    """A video the model makes.
+    """A video output. The model yields pictures: uint8, or float in 0..1, shape (height, width, 3), RGB.
+
+        main_video = lr.VideoOut(width=1280, height=720, fps=24)
 
     Args:
-        width, height: pixels of its Frames, a hint for what waits for the first one; a Frame of another size is fine.
-        fps: Frames a second it plays at; None = as fast as the model makes them.
-        pacing: `eager` (default) keeps the fps and makes the next Frame at once when a command or an input Frame comes,
-            at most at twice the fps; `steady` keeps the fps only; `free` runs as fast as the model can.
+        width, height: size of the pictures in pixels, 2 to 8192. This is a hint for clients before the first picture;
+            a picture may have another size.
+        fps: pictures a second, above 0 up to 240; None = as fast as the model makes them.
+        pacing: `eager` (default) keeps the fps, and runs the next step at once when a command or an input Frame
+            arrives, at most at twice the fps. `steady` keeps the fps only. `free` runs as fast as the model can.
+
+    Raises:
+        ValueError: an argument is outside its range.
 
     `fps`, `pacing`, `width` and `height` may be set while running.
     """
@@ -77,15 +83,15 @@ class VideoOut(Track):
 
     @property
     def wanted(self) -> bool:
-        """At least one client receives this track: skip work for one that nobody sees."""
+        """Whether at least one client receives this track. Skip work for a track that nobody sees."""
         return self._host.wanted(self.name)
 
     def flush(self) -> None:
-        """Drop what is queued for play-out."""
+        """Drop the output that is queued for play-out."""
         self._host.flush(self.name)
 
     def reset(self) -> None:
-        """Back to what the class declares; the runtime calls it between Sessions."""
+        """Return to the declared values; the runtime calls it between Sessions."""
         changed = (self._fps, self._pacing) != self._declared[2:]
         self.width, self.height, self._fps, self._pacing = self._declared
         if changed:
@@ -93,11 +99,14 @@ class VideoOut(Track):
 
 
 class AudioOut(Track):
-    """A sound the model makes.
+    """An audio output. The model yields samples: int16, or float in -1..1, shape (samples,) or (samples, channels).
 
     Args:
-        sample_rate: samples a second of what the model yields.
+        sample_rate: samples a second, 8,000 to 96,000, a multiple of 100.
         channels: 1 or 2.
+
+    Raises:
+        ValueError: an argument is outside its range.
     """
 
     def __init__(self, *, sample_rate: int = 48_000, channels: int = 1) -> None:
@@ -106,22 +115,27 @@ class AudioOut(Track):
 
     @property
     def wanted(self) -> bool:
-        """At least one client receives this track."""
+        """Whether at least one client receives this track."""
         return self._host.wanted(self.name)
 
     def flush(self) -> None:
-        """Drop what is queued for play-out."""
+        """Drop the output that is queued for play-out."""
         self._host.flush(self.name)
 
 
 class VideoIn(Track):
-    """A video a client sends, decoded to RGB.
+    """A video input: Frames that a client sends. `frame.pixels` is uint8, shape (height, width, 3), RGB.
+
+        webcam = lr.VideoIn(width=512, height=512)
 
     Args:
-        width, height: Frames are fitted to this size where both are given; without it they come as sent, and their
-            shape may change at any time.
-        fit: how: `cover` crops, `contain` adds bars, `stretch` distorts.
-        buffer: unread Frames kept; past it the oldest goes.
+        width, height: the size that Frames are fitted to, 2 to 8192 pixels; give both or neither. Without a size,
+            Frames arrive as sent and may change their shape at any time.
+        fit: `cover` crops, `contain` adds bars, `stretch` distorts.
+        buffer: unread Frames that are kept, at least 1; when it is full, the oldest is dropped.
+
+    Raises:
+        ValueError: an argument is outside its range.
     """
 
     def __init__(
@@ -151,32 +165,40 @@ class VideoIn(Track):
 
     @property
     def active(self) -> bool:
-        """A client publishes this track now."""
+        """Whether a client publishes this track now."""
         return self._active
 
     @property
     def queue(self) -> FrameQueue:
-        """Where the runtime puts what arrives."""
+        """The queue that the runtime fills."""
         return self._queue
 
     def latest(self) -> Frame | None:
-        """The newest Frame of this Session, None before the first; older ones are dropped. Never blocks."""
+        """Return the newest Frame of this Session, read or not; None before the first.
+
+        Older unread Frames are dropped. Never blocks.
+        """
         frame = self._queue.latest()
         return frame and self._fitted(frame)
 
     def take(self, count: int | None = None) -> list[Frame]:
-        """The `count` oldest unread Frames, all of one shape; an empty list while fewer wait. Never blocks.
+        """Return the `count` oldest unread Frames, all of one shape; an empty list while fewer wait. Never blocks.
 
-        Without `count`: all that are unread, up to a change of shape.
+        Without `count`, return all unread Frames up to a change of shape.
         """
         frames = self._queue.take_all() if count is None else self._queue.take(count)
         return [self._fitted(frame) for frame in frames]
 
     def frames(self, timeout: float | None = None) -> Iterator[Frame]:
-        """Every Frame, oldest first, waiting for more; commands run while it waits.
+        """Iterate over every Frame, oldest first, and wait for more. Commands run while it waits.
+
+        Only in a sync `stream`; async code yields `lr.wait_for(self.webcam)` instead.
 
         Args:
             timeout: seconds without a Frame after which the iteration ends; None = never.
+
+        Raises:
+            UsageError: async code called it.
         """
         while True:
             if (frame := self._queue.next()) is not None:
@@ -185,15 +207,15 @@ class VideoIn(Track):
                 return
 
     def clear(self) -> None:
-        """Forget what came so far."""
+        """Drop all input that has arrived so far."""
         self._queue.clear()
 
     def publish(self, active: bool) -> None:
-        """The runtime says that a publisher came or went."""
+        """Note that a publisher came or went; the runtime calls it."""
         self._active = active
 
     def reset(self) -> None:
-        """As at the start of a Session."""
+        """Return to the state at the start of a Session."""
         self._active = False
         self._queue.clear()
 
@@ -206,12 +228,16 @@ class VideoIn(Track):
 
 
 class AudioIn(Track):
-    """A sound a client sends, as int16 samples of shape (samples, channels).
+    """An audio input: sound that a client sends. `sound.samples` is int16, shape (samples, channels).
 
     Args:
-        sample_rate: samples a second the model gets, whatever is sent.
-        channels: 1 or 2.
-        buffer_seconds: unread sound kept; past it the oldest goes.
+        sample_rate: samples a second that the model gets, 8,000 to 96,000, a multiple of 100; sound of another rate is
+            resampled.
+        channels: 1 or 2; sound with another number is mixed.
+        buffer_seconds: unread sound that is kept, 0.02 to 60 seconds; when it is full, the oldest is dropped.
+
+    Raises:
+        ValueError: an argument is outside its range.
     """
 
     def __init__(self, *, sample_rate: int = 48_000, channels: int = 1, buffer_seconds: float = 5.0) -> None:
@@ -233,27 +259,33 @@ class AudioIn(Track):
 
     @property
     def active(self) -> bool:
-        """A client publishes this track now."""
+        """Whether a client publishes this track now."""
         return self._active
 
     @property
     def queue(self) -> SoundQueue:
-        """Where the runtime puts what arrives."""
+        """The queue that the runtime fills."""
         return self._queue
 
     def latest(self) -> Sound | None:
-        """The newest block of this Session, None before the first; older ones are dropped. Never blocks."""
+        """Return the newest block of this Session, read or not; None before the first.
+
+        Older unread blocks are dropped. Never blocks.
+        """
         return self._queue.latest()
 
     def take(self, count: int) -> Sound | None:
-        """The `count` oldest unread samples; None while fewer wait. Never blocks."""
+        """Return the `count` oldest unread samples as one Sound; None while fewer wait. Never blocks."""
         return self._queue.take(count)
 
     def frames(self, timeout: float | None = None) -> Iterator[Sound]:
-        """Every block, oldest first, waiting for more; commands run while it waits.
+        """Iterate over every block, oldest first, and wait for more. Commands run while it waits.
 
         Args:
             timeout: seconds without sound after which the iteration ends; None = never.
+
+        Raises:
+            UsageError: async code called it.
         """
         while True:
             if (sound := self._queue.next()) is not None:
@@ -262,7 +294,7 @@ class AudioIn(Track):
                 return
 
     def clear(self) -> None:
-        """Forget what came so far."""
+        """Drop all input that has arrived so far."""
         self._queue.clear()
 
     def hear(self, sound: Sound) -> None:
@@ -271,11 +303,11 @@ class AudioIn(Track):
             self._queue.push(fitting)
 
     def publish(self, active: bool) -> None:
-        """The runtime says that a publisher came or went."""
+        """Note that a publisher came or went; the runtime calls it."""
         self._active = active
 
     def reset(self) -> None:
-        """As at the start of a Session."""
+        """Return to the state at the start of a Session."""
         self._active = False
         self._queue.clear()
         self._resampler = Resampler(self.sample_rate, self.channels)  # its filter holds the last samples it was given
@@ -283,24 +315,29 @@ class AudioIn(Track):
 
 @dataclass(frozen=True, slots=True)
 class WaitFor:
-    """What `lr.wait_for` makes; a model yields it."""
+    """The result of `lr.wait_for`, which a model yields."""
 
     queues: tuple[InputQueue, ...]
     timeout: float | None
 
     def over(self) -> bool:
-        """Something came."""
+        """Return whether something unread has arrived."""
         return any(queue.unread() for queue in self.queues)
 
 
 def wait_for(*inputs: VideoIn | AudioIn, timeout: float | None = None) -> WaitFor:
-    """`yield lr.wait_for(self.webcam)`: a step without output; the next one runs when something unread is there.
+    """Make a step without output: the next step runs when one of the inputs has something unread.
 
-    A command ends the wait too, since it may have changed what the model waits for.
+        yield lr.wait_for(self.webcam, timeout=1.0)
+
+    A command ends the wait too, since it may have changed the input that the model waits for.
 
     Args:
-        inputs: the tracks; any of them will do.
+        inputs: one or more input tracks.
         timeout: seconds after which the next step runs anyway; None = never.
+
+    Raises:
+        ValueError: no input was given.
     """
     if not inputs:
         raise ValueError("wait_for needs at least one input; write wait_for(self.webcam)")

@@ -22,13 +22,18 @@ class WeightsError(UsageError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weights:
-    """One file of weights.
+    """A file of weights that the runtime fetches and checks before `load`.
+
+        weights = [lr.Weights("unet", url="https://…/unet.safetensors", sha256="…")]
 
     Attributes:
-        name: what `self.weights_path(name)` calls it.
-        url: where it is fetched from, http or https.
-        sha256: 64 hex digits; a file with another one is never loaded.
-        size: its bytes, when known: a file of another size is refused before it is read.
+        name: the name for `self.weights_path(name)`: letters, digits, dots, dashes and underscores.
+        url: the address, http or https.
+        sha256: 64 hex digits; a file with another hash is never loaded.
+        size: size in bytes, if you know it.
+
+    Raises:
+        ValueError: an argument does not have that form.
     """
 
     name: str
@@ -48,7 +53,7 @@ class Weights:
 
     @property
     def path(self) -> Path:
-        """Where it lies once fetched: named by its content too, so that a new version never mixes with the old one."""
+        """The file's path once it is fetched. Its name has part of the hash, so that two versions never mix."""
         suffix = PurePosixPath(urlsplit(self.url).path).suffix
         return weights_folder() / f"{self.name}-{self.sha256[:16]}{suffix}"
 

@@ -1,4 +1,4 @@
-"""What waits for the model's thread: jobs in the order they came, and reasons to wake up. No polling.
+"""The jobs that wait for the model's thread, in the order they came, and its wake-up call. No polling.
 
 A model with async hooks waits inside its own event loop, so that tasks its author started go on meanwhile.
 """
@@ -23,7 +23,7 @@ LOOP_GRAIN: Final = 0.002  # seconds; a selector rounds up to whole milliseconds
 
 
 class JobKind(Enum):
-    """When a job may run."""
+    """The times at which a job may run."""
 
     COMMAND = "command"  # counted against the bound; dropped when its Session ends
     HOOK = "hook"  # joined, left, uploaded; runs even while the model waits for input inside a step
@@ -110,7 +110,7 @@ class Inbox:
         return len(self._jobs)
 
     def wait(self, seconds: float | None, loop: asyncio.AbstractEventLoop | None = None) -> None:
-        """Until a job or a wake-up comes, or `seconds` pass; None = without end.
+        """Wait until a job or a wake-up comes, or `seconds` pass; None = without end.
 
         With a `loop` its tasks go on meanwhile, and the wait may end a little early.
         """

@@ -232,7 +232,7 @@ class ModelThread:
             self._listener(SessionFailed(f"the model thread failed: {type(error).__name__}", reusable=False))
 
     def _turn(self) -> None:
-        """What waits, then a step if one is due, else wait for either."""
+        """Run the jobs that wait, then a step if one is due; otherwise wait for either."""
         # Only what waits now: a flood of commands must not keep the next step from running.
         for _ in range(len(self._inbox)):
             if (job := self._inbox.next()) is not None:

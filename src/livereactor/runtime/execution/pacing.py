@@ -1,4 +1,4 @@
-"""When the model's next step runs. Pure: the model thread passes `now`, obeys `deadline()` and reports what happened.
+"""The time of the model's next step. Pure: the model thread passes `now`, obeys `deadline()` and reports each event.
 
     eager   the tick of the fps, and at once after a command or an input Frame, at most at twice the fps
     steady  the tick only
@@ -32,7 +32,7 @@ Mode: TypeAlias = Literal["eager", "steady", "free", "sound"]
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """How a model is paced. `fps` matters to eager and steady only."""
+    """The pacing of a model. `fps` matters to eager and steady only."""
 
     mode: Mode
     fps: float = 30.0
@@ -151,7 +151,7 @@ class Pacing(Machine[PacingState, PacingEvent, Never]):
         self._idle = 0  # short steps without output in a row
 
     def deadline(self) -> float | None:
-        """When the next step is due; in the past = now; None = only an event can make one due."""
+        """Return the time of the next step; a past time = now; None = only an event can make a step due."""
         if self.state is PacingState.OFF or not self._wanted or not self._has_capacity:
             return None
         return self._due

@@ -68,7 +68,7 @@ class Reloader:
             self._load = source
 
     def _saved_at(self) -> dict[Path, int]:
-        """When the files beside the model's were last saved."""
+        """Return the times at which the files next to the model's were last saved."""
         times: dict[Path, int] = {}
         for file in self._file.parent.glob("*.py"):
             with contextlib.suppress(FileNotFoundError):  # between the two halves of an editor's save

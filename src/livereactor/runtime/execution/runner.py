@@ -76,7 +76,7 @@ class StreamError(Exception):
 
 
 class RunnerHost(Protocol):
-    """What a ModelRunner asks of whoever drives it. All on the model's thread but `publish` and `wanted`."""
+    """The driver of a ModelRunner. Called on the model's thread; `publish` and `wanted` on any."""
 
     def publish(self, event: ModelEvent) -> None: ...
     def wanted(self, track: str) -> bool: ...
@@ -358,7 +358,7 @@ class ModelRunner:
 
     @property
     def input_queues(self) -> list[InputQueue]:
-        """Where inputs wait to be read."""
+        """The queues of the input tracks."""
         return [track.queue for track in self.tracks.values() if isinstance(track, VideoIn | AudioIn)]
 
     @property

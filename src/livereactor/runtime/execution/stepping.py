@@ -1,4 +1,4 @@
-"""One step on request (protocol 11.1): state, commands, media, then one `yield`. On the model's thread, no waiting."""
+"""One step on request: state, commands, media, then one `yield`. On the model's thread, no waiting."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def run_step(runner: ModelRunner, request: StepInput, number: int) -> tuple[Step
 
 
 def apply_calls(runner: ModelRunner, calls: Sequence[tuple[str, Call]], number: int) -> StepOutput | None:
-    """Run (entry, call) after (entry, call); the refusal of the first that fails, else None."""
+    """Run the calls in order. Return the refusal of the first that fails, else None."""
     began = time.monotonic()
     for entry, call in calls:
         try:
@@ -70,10 +70,10 @@ def _tracks(emission: Emission) -> dict[str, Sequence[Frame | Sound]]:
 
 
 class StepClock:
-    """Of one Session; adds to its `timings`.
+    """The durations of one Session's steps and waits, added to its `timings`.
 
-    A wait is no part of a step, whether the model blocks in `frames()` or yields `wait_for`; Commands that run within
-    the first are no part of it either.
+    A wait is not part of a step, whether the model blocks in `frames()` or yields `wait_for`. Neither are the commands
+    that run while `frames()` blocks.
     """
 
     def __init__(self, timings: Timings) -> None:
@@ -82,19 +82,19 @@ class StepClock:
         self._waiting_since: float | None = None
 
     def begin(self, now: float) -> None:
-        """A turn of `stream` begins."""
+        """Note that a turn of `stream` begins."""
         if self._waiting_since is not None:
             self._waits.add(now - self._waiting_since)
             self._waiting_since = None
         self._began, self._within = now, 0.0
 
     def waited(self, seconds: float) -> None:
-        """So much of this turn the model waited for input."""
+        """Note that the model waited for input for `seconds` of this turn."""
         self._waits.add(seconds)
         self._within += seconds
 
     def end(self, now: float, *, waits: bool) -> None:
-        """The turn is over; `waits`: it made nothing and asked to wait for input."""
+        """Note that the turn is over; `waits`: it made nothing and asked to wait for input."""
         if waits:
             self._waiting_since = now
         else:

@@ -1,9 +1,9 @@
-"""When each 10 ms of sound leaves (behaviour 27). Pure: `now` comes in, nothing waits.
+"""The time at which each 10 ms of sound leaves. Pure: `now` comes in, nothing waits.
 
 The clock is continuous while somebody listens: a block every 10 ms, silence where the model gave none. Sound that
 starts after silence waits `LEAD`, so that a model which makes it in bits as long as its Frames does not run dry between
 two of them; a bit that is a little late is awaited for `GRACE`, since a short delay is not heard and a hole is. Sound
-that came after its time is left out (`sound_lateness.py`): what is heard belongs to the picture that is seen.
+that came after its time is left out (`SoundLateness`): what is heard belongs to the picture that is seen.
 """
 
 from __future__ import annotations
@@ -22,7 +22,13 @@ UNNOTICED: Final = 0.06  # seconds; so far behind its picture sound may be (EBU 
 
 
 class SoundLateness:
-    """What came since the model began to go by the clock, and what waited then."""
+    """The part of the waiting sound that has missed its time.
+
+    A model that makes sound by the clock gives, after a stall, all that belonged to the stall at once. That time has
+    passed in silence: played whole, the sound would stay behind its picture for good. A model that speaks ahead gives
+    as much at once, and all of it is wanted. Their pace tells the two apart: sound that came in step with the clock all
+    the time, and yet leaves more waiting than before, is sound for which silence was played.
+    """
 
     def __init__(self) -> None:
         self._began: float | None = None  # None = with the next bit
@@ -31,7 +37,7 @@ class SoundLateness:
         self._recent = deque[float]([0.0], maxlen=SURE)  # seconds of each bit
 
     def pushed(self, seconds: float, *, waiting: float, now: float) -> float:
-        """So much sound came, and so much waits with it; how many seconds of that are late."""
+        """Take `seconds` of new sound, with which `waiting` seconds are queued. Return the seconds that are late."""
         usual = max(self._recent)
         self._recent.append(seconds)
         self._given += seconds
@@ -114,7 +120,7 @@ class SoundPlayout:
         self._lateness = SoundLateness()
 
     def deadline(self, *, wanted: bool) -> float | None:
-        """When to call `due`; None while nobody listens and nothing is queued."""
+        """Return the time to call `due`; None while nobody listens and nothing is queued."""
         if self._next_at is None or not (wanted or self._queued):
             return None
         return self._next_at + (GRACE if self._awaits() else 0)

@@ -11,7 +11,7 @@ EVERY: Final = 1.0  # seconds; what is common to Frames is in their histograms, 
 
 
 class FrameSpans:
-    """Those of one track in one Session.
+    """The frame spans of one track in one Session.
 
     Args:
         origin: of the Session.

@@ -1,4 +1,4 @@
-"""All outputs of a model: what it yields goes to one thread per track, and from there to every viewer (design 2, 7).
+"""All outputs of a model: what it yields goes to one thread per track, and from there to every viewer.
 
     ModelThread (model's thread) --emit--> VideoTrack / AudioTrack (a thread each) --send--> engine, recorder
 
@@ -137,7 +137,7 @@ class Outputs:
         self._before = self.counters()
 
     def pictures(self) -> list[TrackPictures]:
-        """What became of the pictures of each video track, since the Session began."""
+        """Return the counts of each video track's pictures since the Session began."""
         return [_pictures(name, track.counters(), self._before.get(name, {})) for name, track in self._video.items()]
 
     def counters(self) -> Mapping[str, Mapping[str, float]]:

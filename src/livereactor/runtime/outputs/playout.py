@@ -1,4 +1,4 @@
-"""When each Frame of a chunk leaves (behaviour 21.15, 21.16). Pure: `now` comes in, nothing waits.
+"""The time at which each Frame of a chunk leaves. Pure: `now` comes in, nothing waits.
 
 A chunk of N plays at the smaller of the track's fps and N / step time, its first Frame at once where the one before it
 left an interval ago or more. A single Frame leaves at once. Nothing is dropped and nothing overtakes; a queue that has
@@ -70,7 +70,7 @@ class Playout(Generic[T]):
         return left
 
     def deadline(self) -> float | None:
-        """When the next Frame leaves; None while the queue is empty."""
+        """Return the time at which the next Frame leaves; None while the queue is empty."""
         if not self._queue:
             return None
         head = self._queue[0]

@@ -1,7 +1,7 @@
-"""Who gets which layer at which rate: the main stream, or a small one for those too slow for it. Pure.
+"""The quality layers of a video track: the main stream, and a small one for viewers too slow for it. Pure.
 
-The main layer's rate is the lowest among its viewers, but not below 60 % of the best viewer's. Who stays below that for
-half a second moves to the low layer and comes back after five seconds above it, so one slow viewer costs the others
+The main layer's rate is the lowest among its viewers, but not below 60 % of the best viewer's. A viewer below that for
+half a second moves to the low layer, and returns after five seconds above it, so one slow viewer costs the others
 nothing. Rates move with hysteresis, since VP8 pays for each change with a key frame.
 """
 
@@ -49,7 +49,7 @@ class ViewerRate:
 
 @dataclass(frozen=True, slots=True)
 class CeilingChanged:
-    """What the picture's size and fps deserve; more is never spent."""
+    """The highest rate that the picture's size and fps deserve; no stream gets more."""
 
     bps: int
 
@@ -97,7 +97,7 @@ class QualityLayers:
         self._rates = {QualityLayer.MAIN: FollowedRate(ceiling), QualityLayer.LOW: FollowedRate(LOW_BPS[1])}
 
     def deadline(self) -> float | None:
-        """When to deliver `DeadlinePassed`; None while nothing is pending."""
+        """Return the time to deliver `DeadlinePassed`; None while nothing is pending."""
         times = [
             viewer.crossed_at + _patience(viewer) for viewer in self._viewers.values() if viewer.crossed_at is not None
         ]

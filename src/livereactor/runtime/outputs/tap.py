@@ -1,7 +1,7 @@
-"""Where the Outputs hand over what they play, and where the recording's thread takes it. Nothing here ever waits.
+"""The queue between the Outputs and the recording's thread. Putting into it never waits.
 
-The queue holds a second; what comes while it is full is dropped and counted, so that a slow encoder or disk costs the
-recording and never the stream (behaviour 23.4).
+The queue holds a second. Items that arrive while it is full are dropped and counted, so that a slow encoder or disk
+costs the recording and never the stream.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ class _Job:
 
 
 class _Times:
-    """How long a picture's stages take; added to on the track's thread only.
+    """The durations of a picture's stages. Only the track's thread adds to them.
 
     Attributes:
         converting, encoding: seconds of the picture in work, of all its streams.

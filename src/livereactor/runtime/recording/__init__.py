@@ -1,1 +1,1 @@
-"""Recording a Session: what its viewers see and hear, in Segments of a second, and Clips cut from it (behaviour 23)."""
+"""Recording a Session as its viewers see and hear it, in Segments of a second, and Clips cut from it."""

@@ -53,7 +53,7 @@ Source: TypeAlias = Excerpt | Tail | None
 
 @dataclass(frozen=True, slots=True)
 class ClipOrigin:
-    """What Clips say of where they are from.
+    """The origin of a recording's Clips.
 
     Attributes:
         recording, session, account: ids.
@@ -102,7 +102,7 @@ class Clips:
         await asyncio.gather(self._making.finish(timeout), self._refusing.finish(timeout))
 
     def _source(self, span: ClipSpan) -> Future[Source]:
-        """Of the thread's own work alone: what fails in there ends the recording."""
+        """Return the source of a Clip, made on the recording's thread; an exception in there ends the recording."""
         if span.kind == "recording":
             return self._thread.ask(Muxer.tail)
         begin, end = ticks(span.start, span.end)

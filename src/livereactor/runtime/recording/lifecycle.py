@@ -8,7 +8,7 @@ from typing import Final, Literal, TypeAlias
 
 from livereactor.base.machine import IGNORED, Table
 
-# Official clients compare the first two byte for byte (protocol 9.1).
+# Official clients compare the first two byte for byte.
 DISABLED: Final = "recorder disabled"
 CRASHED: Final = "recorder disabled or encoder crashed"
 NOTHING_YET: Final = "no media generated yet"
@@ -18,7 +18,7 @@ NO_PICTURE: Final = "the model has no video output, so it is not recorded and ha
 
 
 class RecordingState(Enum):
-    """Where a recording is."""
+    """The state of a recording."""
 
     WAITING = "waiting"  # no picture yet
     RECORDING = "recording"  # pictures are encoded and kept
@@ -57,7 +57,7 @@ LEGAL: Final[Table[RecordingState, RecordingEvent]] = Table(
 
 @dataclass(frozen=True, slots=True)
 class ClipSpan:
-    """What a Clip shows: seconds of the recording, `end` being the newest."""
+    """The part of a recording that a Clip shows, in seconds; `end` is the newest."""
 
     kind: Literal["snap", "recording"]
     start: float

@@ -45,7 +45,7 @@ class ClosedSegment:
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """What is not in a closed Segment yet, as a Segment of its own.
+    """The pictures and sound after the last closed Segment, as a Segment of their own.
 
     Attributes:
         segment: its number.
@@ -59,7 +59,7 @@ class Tail:
     _read: Read = field(repr=False)
 
     def read(self) -> bytes:
-        """Its bytes, from the disk; raises `OSError` where it is gone."""
+        """Read the bytes from the disk. Raises `OSError` where they are gone."""
         return self._read(self.segment, 0, self.size)
 
 
@@ -129,7 +129,7 @@ class Muxer:
         return self._written(now).excerpt(begin, end, self._spool.read)
 
     def tail(self, now: float) -> Tail | None:
-        """What follows the last closed Segment, up to now; None = nothing does."""
+        """Return the tail after the last closed Segment, up to now; None without one."""
         segmenter = self._written(now)
         if self._open is None:
             return None
@@ -184,7 +184,7 @@ class Muxer:
         return self._segmenter
 
     def _fill(self, until: int) -> None:
-        """Where no sound came for the pictures up to here, there was none."""
+        """Fill in silence up to here, where no sound came with the pictures."""
         if self._sound is not None:
             self._add_sound(self._sound.until(until / VIDEO_SCALE))
 
@@ -231,6 +231,6 @@ class Muxer:
 
 
 def _begun(pictures: SampleIndex, segment: int) -> int:
-    """When this Segment, which has just begun, did."""
+    """Return the time at which this Segment began; it is the newest."""
     newest = pictures.slice(max(pictures.first, pictures.end - NEWEST), pictures.end)
     return int(newest.start[np.argmax(newest.segment == segment)])

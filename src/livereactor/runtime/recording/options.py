@@ -1,4 +1,4 @@
-"""How Sessions are recorded, and which tracks. Pure."""
+"""The options of recording, and the choice of the recorded tracks. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from livereactor.runtime.interfaces import OutputDeclaration
 
 @dataclass(frozen=True, slots=True)
 class RecorderOptions:
-    """What an operator decides.
+    """The settings of an operator for recording.
 
     Attributes:
         clip_max_seconds: of one Clip; so much stays on the disk of the runtime, too.
@@ -45,7 +45,7 @@ class RecordedTracks:
 
 
 def recorded_tracks(options: RecorderOptions, declared: Sequence[OutputDeclaration]) -> RecordedTracks | None:
-    """Which output tracks of a model are recorded; None = it has no picture, so there is nothing to record.
+    """Return the output tracks of a model to record; None for a model without a picture.
 
     Raises:
         ConfigError: there are several and none is named, or the named one is not there.

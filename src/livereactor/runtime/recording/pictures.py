@@ -1,7 +1,7 @@
-"""Which bytes a recording keeps of a picture: those that viewers got, or those of an encoder of its own.
+"""The bytes of a recording's pictures: as viewers got them, or from an encoder of the recording's own.
 
 On the recording's thread. A recording has one size and one pair of parameter sets, so that all of it decodes as one
-stream: what viewers got is taken where it has both, from a key frame on and as long as none of it is missing.
+stream. The viewers' pictures are taken where they have both, from a key frame on and as long as none is missing.
 """
 
 from __future__ import annotations

@@ -113,7 +113,7 @@ class Recorder:
             task.add_done_callback(self._ended)
 
     def counters(self) -> Mapping[str, float]:
-        """What all recordings since the start have come to."""
+        """Return the sums over all recordings since the start."""
         total = self._totals.copy()
         for recording in (self._recording, *self._ending.values()):
             if recording is not None:

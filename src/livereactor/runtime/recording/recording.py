@@ -172,7 +172,7 @@ class Recording:
             await asyncio.to_thread(self._remove)
 
     def counts(self) -> Counter[str]:
-        """What it has come to, by the names in `COUNTED`."""
+        """Return this recording's figures, by the names in `COUNTED`."""
         pictures, uploader, clips = self._muxer.pictures, self._uploader, self._clips
         figures = (pictures.encoded, pictures.shared, self.tap.dropped, round(sum(self._seconds)), uploader.bytes)
         figures += (uploader.lost, clips.made, clips.failed, self._failures)

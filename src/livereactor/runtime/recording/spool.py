@@ -30,7 +30,7 @@ class Spool:
         self._released: set[int] = set()
 
     def path(self, segment: int) -> Path:
-        """Where a Segment lies."""
+        """Return the path of a Segment."""
         return self.folder / chunk(segment)
 
     def read(self, segment: int, offset: int, size: int) -> bytes:

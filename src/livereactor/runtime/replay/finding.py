@@ -1,4 +1,4 @@
-"""Where a Session's journal is: among the Recordings in the blobs, or in files that somebody took from there."""
+"""Find a Session's journal: among the Recordings in the blobs, or in files that were copied from there."""
 
 from __future__ import annotations
 

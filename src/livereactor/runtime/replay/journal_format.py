@@ -75,7 +75,7 @@ class CommandRan(_Line):
     """A command or a parameter's change ran; whether it was refused is the model's own matter, now as then.
 
     Attributes:
-        arguments: checked JSON values; a file is a reference (protocol 5.3).
+        arguments: checked JSON values; a file is a reference by upload id.
         files: those files, by upload id.
         client: the Connection that sent it, 0 = a step or the start of the Session had it with it.
         role: of that Connection.
@@ -185,7 +185,7 @@ class SessionJournal:
 
     @property
     def end(self) -> JournalEnd | None:
-        """How it ended, None where nobody could write it down."""
+        """The end of the Session; None in a journal that was cut off."""
         last = self.entries[-1].what if self.entries else None
         return last if isinstance(last, JournalEnd) else None
 
