@@ -1,6 +1,6 @@
-"""How long a Session waited for a Worker, and how long that took to accept it, told to a tracer. Loop only.
+"""Traces of how long a session waited for a worker, and how long the worker took to accept it.
 
-The coordinator that made a Session tells it, whichever one gives it away. Without a tracer nothing is followed.
+The coordinator that created a session traces it, whichever one assigns it. Without a tracer nothing is followed.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ class CreationRequest:
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """What came of it; `session` None = it had been made before, and is told again."""
+    """The result of a creation; `session` None = it was created before, and the same answer is given again."""
 
     view: SessionDescriptor
     session: SessionRecord | None

@@ -1,8 +1,8 @@
-"""What clients are told of a Session: the descriptor of protocol 1.4, as official clients insist on it. Pure.
+"""The session descriptor that clients get, in the form that official clients insist on. Pure.
 
 `capabilities` and `selected_transport` come together, and only while signalling works: from the acceptance of a Worker
 to the end. What is absent is left out, never null. The state is never INACTIVE where a client waits for its Session:
-official ones give up at that word (protocol 1.4).
+official ones give up at that word.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _SIGNALLING: Final = frozenset({SessionState.WAITING, SessionState.ACTIVE, Sessi
 
 
 def state_word(state: SessionState, *, listed: bool) -> str:
-    """The wire's word; `listed`: for lists and `/info`, which alone may say INACTIVE (behaviour 17.2)."""
+    """Return the word for a state on the wire; `listed`: for lists and `/info`, which alone may say INACTIVE."""
     if state is SessionState.ORPHANED and not listed:
         return _WORDS[SessionState.WAITING]
     return _WORDS[state]

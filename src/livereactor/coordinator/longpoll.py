@@ -46,7 +46,7 @@ class HeldPoll:
         self.queued_at(None)
 
     def rearm(self) -> None:
-        """What is told from now on counts; before every look."""
+        """Begin to count changes, before every read of the store."""
         self._woken.clear()
 
     def queued_at(self, model: str | None) -> None:
@@ -65,7 +65,7 @@ class HeldPoll:
         self._woken.set()
 
     async def wait(self, seconds: float) -> None:
-        """Until it is told of a change since `rearm`, or so long."""
+        """Wait for a change since `rearm`, at most `seconds`."""
         if seconds <= 0:
             return
         await set_within(self._woken, seconds)
@@ -91,12 +91,12 @@ class HeldPolls:
         return HeldPoll(self, session)
 
     def session_changed(self, session: str) -> None:
-        """Whoever waits for it looks again."""
+        """Wake the polls that wait for this session."""
         for poll in self._by_session.get(session, ()):
             poll.wake()
 
     def queue_changed(self, model: str) -> None:
-        """Whoever waits in this model's queue looks again, soon."""
+        """Wake the polls that wait in this model's queue, soon."""
         for poll in self._by_model.get(_ANY, ()):
             poll.wake()
         if not (waiting := self._by_model.get(model)):

@@ -1,7 +1,7 @@
-"""What a coordinator counts, as Prometheus text. No label names a Session, an account or a Worker. Loop only.
+"""The metrics of a coordinator, as Prometheus text. No label names a session, an account or a worker.
 
-Each replica counts what it decided itself, so figures of several add up; what is in the store (Workers, queues) is read
-at each scrape and is the same from all of them.
+Each replica counts its own decisions, so the figures of several add up; figures from the store (workers, queues) are
+read at each scrape and are the same from all replicas.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ COUNTED: Final = 10_000  # running Sessions in one scrape
 _FAST: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _LONG: Final = (1, 5, 15, 30, 60, 120, 300, 600, 1200, 3600)
 _WAITS: Final = (0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
-# Behaviour 17.7; what a client or an operator gives as a reason counts as `other`, so that labels stay few.
+# A reason that a client or an operator gave counts as `other`, so that labels stay few.
 _END_REASONS: Final = frozenset(
     {"stopped", "timed_out", "max_duration", "idle", "evicted", "moderated", "error", "worker_lost", "start_refused"}
 )
@@ -40,7 +40,7 @@ log = structlog.get_logger("livereactor.coordinator")
 
 @dataclass(frozen=True, slots=True)
 class _Facts:
-    """What the store says at a scrape.
+    """The figures read from the store at a scrape.
 
     Attributes:
         workers, running: Workers, and Sessions that have one, by model and state.

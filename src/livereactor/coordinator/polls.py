@@ -1,4 +1,4 @@
-"""What clients are told when they ask for a Session, at once or when there is something to say. Loop only."""
+"""Session descriptors for clients that poll, given at once or held until there is news."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class SessionPolls:
         self._decider, self._options = decider, decider.options
 
     async def describe(self, caller: Caller, session: str, *, listed: bool = False) -> SessionDescriptor:
-        """As `Service.describe`."""
+        """Return the descriptor now, as `Service.describe` says."""
         return (await self._look(caller, session, listed=listed))[0]
 
     async def watch(
         self, caller: Caller, session: str, *, wait: float | None, version: str | None
     ) -> SessionDescriptor:
-        """As `Service.watch`."""
+        """Return the descriptor once there is news, as `Service.watch` says."""
         if version is None:
             return await self._hold(caller, session, wait, descriptors.is_settled)
         return await self._hold(caller, session, wait, lambda view: view.version != version)

@@ -1,7 +1,7 @@
-"""What an account and a token may use, and what they use now. Pure but for the transaction it counts in.
+"""The quotas of accounts and tokens, and their use. Pure but for the transaction.
 
-Counted in the transaction that uses it up, with the account locked, so that nobody gets more by asking twice at once.
-Only making a Session uses anything: a poll, or waiting in the queue, does not.
+Use is counted in the transaction that creates a session, with the account locked, so that two requests at once get no
+more than two in a row. Only creating a session uses a quota: polls and waiting in the queue do not.
 """
 
 from __future__ import annotations

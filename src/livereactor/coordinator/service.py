@@ -1,7 +1,7 @@
-"""What HTTP and links ask of the coordinator: each decision one transaction, its effects carried out afterwards.
+"""The coordinator as its routes and worker sockets call it: each decision is one transaction, then its effects.
 
-Loop only. The deciding is `decisions/`'s and the machines'; long polls wait in `polls.py`; what passes by itself
-(lost leases, dropped Tickets, ends) is `sweeper.py`'s.
+Runs on one event loop. `decisions/` and the machines decide; long polls wait in `polls.py`; `sweeper.py` does what time
+does: lost leases, dropped tickets, ends.
 """
 
 from __future__ import annotations
@@ -158,7 +158,10 @@ class Service:
         return created
 
     async def describe(self, caller: Caller, session: str, *, listed: bool = False) -> SessionDescriptor:
-        """What S2 says now; a queued Session's client counts as heard of. `listed`: INACTIVE may be said (S3, lists).
+        """Return the descriptor of a session; a queued session's client counts as present.
+
+        Args:
+            listed: for `/info` and lists, which may say INACTIVE.
 
         Raises:
             NotFoundError: not there, for this caller.
@@ -168,7 +171,7 @@ class Service:
     async def watch(
         self, caller: Caller, session: str, *, wait: float | None = None, version: str | None = None
     ) -> SessionDescriptor:
-        """As `describe`, held until there is something to say.
+        """Return the descriptor as `describe` does, held until there is news.
 
         With `version`: until it is another one, for at most `wait` seconds (20 by default). Without: until the Session
         is ready or over; official clients ask 20 times at most, so a queue that moves must not use those up. While the
@@ -186,7 +189,7 @@ class Service:
         """End it; for one that is over, nothing happens (DELETE is idempotent).
 
         Args:
-            reason: one of behaviour 17.7; `moderated` where `moderate`.
+            reason: an end reason (`stopped`, `evicted`, …); `moderated` where `moderate`.
             detail: the caller's own words.
 
         Raises:
@@ -342,12 +345,12 @@ class Service:
         log.info("worker gone", worker=worker)
 
     async def worker_died(self, worker: str, *, reason: str) -> None:
-        """Its process is known to be gone (the pool, or its keeper, said so): what `sweep` would find out later."""
+        """Lose a worker whose process is gone, as the pool or its supervisor reported, before its lease ends."""
         if await self._decider.decide(decisions.worker_lost, worker=worker, reason=reason):
             log.warning("worker died", worker=worker, reason=reason)
 
     async def figures(self, worker: str, slot: int) -> link.Reply:
-        """What a Worker's Slot counts, as its own `/metrics` says.
+        """Return the metrics of a worker's slot, from its own `/metrics`.
 
         Raises:
             NotFoundError: no such Worker, or it has no such Slot.

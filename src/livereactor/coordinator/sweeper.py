@@ -1,6 +1,6 @@
-"""What passes by itself: lost leases, dropped Tickets, assignments nobody took, ends, and what is old. Loop only.
+"""Sweeps of what time changes: lost leases, dropped tickets, assignments not accepted, overdue ends, old records.
 
-One replica at a time sweeps. Silence is judged only while the store has been there for long enough (`decider.py`).
+One replica at a time sweeps. Silence counts only once the store has been there for long enough (`decider.Outages`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What accounts used, from the events: for invoices and for planning. Pure but for the transaction.
+"""The use of accounts, counted from events, for invoices and planning. Pure but for the transaction.
 
-A Session counts on the day it ends, with the seconds for which a Worker was its own. Events are kept for five
+A session counts on the day it ends, with the seconds for which it had a worker. Events are kept for five
 weeks (`CoordinatorOptions.events_kept`), so that a month can be billed when it is over.
 """
 
@@ -26,7 +26,7 @@ _KINDS: Final = frozenset({"session.ended", "session.requeued"})
 
 @dataclass(frozen=True, slots=True)
 class UsageRow:
-    """What an account used of a model. `seconds`: Workers were held, those of Sessions that moved on included."""
+    """The use of one model by one account. `seconds`: time with a worker, of sessions that moved on, too."""
 
     account: str
     model: str

@@ -28,7 +28,7 @@ log = SparseLog(structlog.get_logger("livereactor.links"))
 
 
 class Socket(Protocol):
-    """What a link is written to."""
+    """A WebSocket, as far as frames are written to it."""
 
     async def send_text(self, data: str) -> None: ...
     async def close(self, code: int = 1000, reason: str | None = None) -> None: ...
@@ -84,7 +84,7 @@ class WorkerSocket:
         self._outbox.extend(waiting)
 
     async def ask(self, request: link.Request, *, timeout: float) -> link.Reply:
-        """As `WorkerSockets.ask`."""
+        """Send a request and wait for its reply, as `WorkerSockets.ask` says."""
         if len(self._asked) >= ASKED:
             raise UnavailableError(f"{ASKED} of {ASKED} requests wait for this worker; retry in 1 s")
         self._last_id += 1
@@ -180,7 +180,7 @@ class WorkerSockets:
         return len(self._by_worker)
 
     def is_here(self, worker: str) -> bool:
-        """Its socket is open, and stays here."""
+        """Return whether the worker's socket is open, and stays here."""
         current = self._by_worker.get(worker)
         return current is not None and current.may_be_asked
 

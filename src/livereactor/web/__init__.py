@@ -1,1 +1,1 @@
-"""What every HTTP server of ours has in common: the guard before its routes, its error answers, who asks from where."""
+"""The common parts of all HTTP servers: the guard before the routes, error answers, origins and addresses."""

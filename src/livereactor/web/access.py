@@ -1,4 +1,4 @@
-"""Who asks and from where: origins, hosts, this machine, and the URL under which a client sees us. Pure."""
+"""The origin of requests: web origins, hosts, this machine, and the URL under which a client sees the server. Pure."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _OPEN_UP: Final = "add its origin to [runtime] origins, or serve everybody with 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Who may ask.
+    """The origins and hosts that are served.
 
     Attributes:
         origins: web origins beside loopback ones, such as `https://studio.example`.
@@ -69,9 +69,9 @@ def is_loopback(host: str | None) -> bool:
 
 
 def is_on_this_machine(request: HTTPConnection) -> bool:
-    """Whoever asks runs on this machine, and no proxy stands between, as far as a request can tell.
+    """Return whether the client runs on this machine without a proxy between, as far as a request can tell.
 
-    A proxy that adds nothing gives itself away by HTTP/1.0, which nginx speaks where it is told nothing else.
+    A proxy that adds no header gives itself away by HTTP/1.0, which nginx speaks by default.
     """
     client, server, version = request.client, request.scope.get("server"), request.scope.get("http_version")
     if client is None or version == "1.0" or any(name in request.headers for name in OF_PROXIES):
@@ -90,7 +90,7 @@ def peer(request: HTTPConnection) -> str | None:
 
 
 def base_url(request: HTTPConnection) -> str:
-    """As the client sees us, never a constant (protocol 8); behind a proxy as `BehindProxies` has put it."""
+    """Return the URL under which the client sees the server; behind a proxy as `BehindProxies` has put it."""
     return f"{request.url.scheme}://{request.headers.get('host', request.url.netloc)}"
 
 

@@ -1,4 +1,4 @@
-"""Clips as clients fetch them: from blobs to playlists and parts (protocol 9.2 and 9.3, behaviour 23.6).
+"""Clips as clients fetch them: from blobs to playlists and parts (playlists of HLS).
 
 Nothing is kept here: what a runtime wrote is all that is looked at, so any coordinator answers for any Worker, also
 when that is gone. A part's address is signed, since official JavaScript clients show no token there.
@@ -69,7 +69,7 @@ class ClipShelf:
         self._blobs, self._signer, self._unix_us = blobs, signer, unix_us
 
     async def asked(self, clip: str) -> Asked:
-        """What was promised under this id; whoever serves accounts compares its own.
+        """Return the clip that was requested under this id; a server with accounts compares the account.
 
         Raises:
             ClipGoneError: nothing was, or its time is over.
@@ -98,10 +98,12 @@ class ClipShelf:
         return await asyncio.to_thread(self._written, made.init, made.parts, asked)
 
     def part(self, name: str, file: str, query: Mapping[str, str]) -> BlobKey:
-        """Where a part lies, or lay, that a playlist has named.
+        """Return the blob key of a part that a playlist has named.
 
         Args:
-            name: of a Clip or a Recording; file: of the part; query: decoded, as signed.
+            name: of a clip or a recording.
+            file: of the part.
+            query: decoded, as signed.
 
         Raises:
             ClipGoneError: the address has expired.
@@ -115,7 +117,7 @@ class ClipShelf:
         return self._granted(name, file, query)
 
     async def missing(self, name: str, file: str) -> NotFoundError:
-        """What a part that does not lie where it should means to who asked."""
+        """Return the error for a part that is missing."""
         if await self._is_there(asked_key(name)) or await self._is_there(recording_key(name)):
             return NotFoundError(f"the clip has no part {file!r}; fetch those that its playlist names")
         return ClipGoneError()

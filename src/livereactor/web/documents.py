@@ -1,7 +1,7 @@
-"""How routes are told of in OpenAPI: bodies that are read by hand, problems, who may ask. Pure.
+"""OpenAPI descriptions of routes: bodies that are read by hand, problems, security. Pure.
 
 Bodies are read by `read_body`, whatever their content type (official clients send `null`, nothing, or octets), so
-FastAPI does not know of them; what is said here is put into its document.
+FastAPI does not know them; the descriptions here are added to its document.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def octets(description: str) -> dict[str, Any]:
 
 
 def asked_by(*schemes: str) -> dict[str, Any]:
-    """Who may ask; nobody named = everybody."""
+    """Return the security schemes of a route; none = it is public."""
     return {"security": [{each: []} for each in schemes]}
 
 

@@ -1,4 +1,4 @@
-"""How many wrong keys an address may show. Guessing one is hopeless; trying all day should cost us nothing either."""
+"""The limit of wrong keys from one address. Guessing is hopeless, and trying all day must cost the server little."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands before every route: who may ask (Origin, Host), CORS, the size of a body, a request id, page headers.
+"""The guard before every route: Origin and Host, CORS, the size of a body, a request id, page headers.
 
 Plain ASGI, so that streams pass through unbuffered.
 """
@@ -202,7 +202,7 @@ class _Answer:
 
 
 def _plain(path: str) -> str:
-    """JS 2.9.0 with a base URL that ends in a slash asks for `//sessions` (section 1.1)."""
+    """JS 2.9.0 with a base URL that ends in a slash asks for `//sessions`."""
     return "/" + path.lstrip("/") if path.startswith("//") else path
 
 

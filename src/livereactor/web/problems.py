@@ -83,7 +83,7 @@ def problem_response(error: LivereactorError) -> Response:
 
 
 def unexpected(request_id: str) -> LivereactorError:
-    """What a client reads of an error of ours that nobody foresaw."""
+    """Return the error that a client gets for an exception that no route foresaw."""
     return LivereactorError(f"unexpected error; quote request id {request_id} to whoever runs this, its log says why")
 
 

@@ -1,4 +1,4 @@
-"""How many requests an address may make, against floods. Plain ASGI, behind the guard, which answers 429."""
+"""Rate limits of requests by address, against floods. Plain ASGI, behind the guard, which answers 429."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ OFFSETS: Final = 10**15  # above any file
 
 
 def offset_of(headers: Mapping[str, str]) -> int:
-    """Where the bytes of a PATCH begin; raises `PeerError` where its `Upload-Offset` is none."""
+    """Return where the bytes of a PATCH begin; raises `PeerError` if its `Upload-Offset` is not a number."""
     text = headers.get("upload-offset", "")
     if not (text.isascii() and text.isdecimal() and len(text) < len(str(OFFSETS))):
         raise PeerError("Upload-Offset has to say at which byte the body begins; HEAD tells how many are there")

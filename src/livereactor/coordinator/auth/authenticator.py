@@ -1,7 +1,6 @@
-"""Who asks: a key, a token, or nobody where guests are served; and what tokens may be had for that.
+"""Authentication of requests by API key, token or worker secret, and the minting of tokens.
 
-Loop only. Credentials are read here and nowhere else, and what they are made of never leaves: errors and log records
-name accounts, ids and scopes.
+Credentials are read here and nowhere else, and never leave: errors and log records name accounts, ids and scopes.
 """
 
 from __future__ import annotations
@@ -67,7 +66,7 @@ class Authenticator:
         self._options, self._unix_us = options, unix_us
 
     async def caller(self, request: HTTPConnection) -> Caller:
-        """Who asks.
+        """Return the caller of a request.
 
         Raises:
             UnauthorizedError: no credentials where they are needed, or wrong or expired ones.
@@ -157,7 +156,7 @@ class Authenticator:
         )
 
     async def _holder(self, request: HTTPConnection) -> Caller | LivereactorError | None:
-        """Whose credentials it shows, or what is wrong with them; None = it shows none."""
+        """Return the caller whose credentials a request shows, or what is wrong with them; None = it shows none."""
         shown = _shown(request.headers)
         try:
             if shown.token is not None:
@@ -171,7 +170,7 @@ class Authenticator:
         return None
 
     async def _no_guest(self, request: HTTPConnection) -> str | None:
-        """Why whoever shows nothing is not served; None = a guest."""
+        """Return why a request without credentials is refused; None = it is a guest's."""
         options = self._options
         if options.guests_from_anywhere:
             return None

@@ -1,4 +1,4 @@
-"""Who asks, and what that allows. Pure; `authenticator.py` makes a Caller of a key or a token."""
+"""The caller of a request, and what it may do. Pure; `authenticator.py` makes a caller from a key or a token."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Caller:
 
     @property
     def records(self) -> bool:
-        """Its Connections may ask for Clips."""
+        """Whether the caller's connections may ask for clips."""
         return "record" in self.scopes
 
     @property
@@ -75,7 +75,7 @@ class Caller:
         return not self.reach or session.reach == self.reach or session.id in self.bound
 
     def must_reach(self, session: SessionRecord | None, asked: str) -> SessionRecord:
-        """The Session; what is out of reach is, for this caller, not there (behaviour 16.8)."""
+        """Return the session; for a caller, a session out of reach does not exist: `NotFoundError`."""
         if session is None or not self.reaches(session):
             raise NotFoundError(f"no session {asked[:64]!r} for this account; GET /sessions lists yours")
         return session

@@ -46,7 +46,7 @@ def new_key() -> str:
 
 
 def key_hash(key: str) -> str:
-    """What is kept of a key. It has full entropy, so a slow hash would only slow us down."""
+    """Return the hash under which a key is kept. Keys have full entropy, so a slow hash would add nothing."""
     return hashlib.sha256(key.encode()).hexdigest()
 
 

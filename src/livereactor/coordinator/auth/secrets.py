@@ -47,12 +47,12 @@ class Secrets:
 
     @property
     def worker(self) -> str:
-        """What a Worker of ours shows us."""
+        """The secret that workers show."""
         return self.worker_override or _text(_derived(self.masters[0], "workers"))
 
     @property
     def blobs(self) -> bytes:
-        """What signs URLs of uploads; 32 bytes."""
+        """The key that signs addresses of uploads and clips; 32 bytes."""
         return _derived(self.masters[0], "blobs")
 
     def knows_worker(self, shown: str) -> bool:

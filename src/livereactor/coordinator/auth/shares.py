@@ -37,5 +37,5 @@ def shared(
 
 
 def share_link(page: str, session: str, token: str) -> str:
-    """The page's URL with the token behind `#`, which no browser sends and no server logs (behaviour 16.13)."""
+    """The page's URL with the token behind `#`, which no browser sends and no server logs."""
     return f"{page.rstrip('/')}/#session={quote(session, safe='')}&token={token}"

@@ -50,7 +50,7 @@ class Tokens:
         return jwt.encode(dict(claims), key, algorithm=ALGORITHM, headers={"kid": self._signing})
 
     def verify(self, token: str, *, now_at: float) -> Caller:
-        """Who shows this token.
+        """Return the caller of a token.
 
         Raises:
             UnauthorizedError: not signed by us, for something else, or expired.
@@ -102,7 +102,7 @@ def granted(holder: Caller, asked: TokenRequest, *, jti: str, now_at: float, lif
 
 
 def caller_of(claims: Mapping[str, Any]) -> Caller:
-    """Who a token's claims speak for; what is not understood grants nothing."""
+    """Return the caller that a token's claims describe; a claim that is not understood grants nothing."""
     details = claims.get("authorization_details")
     scoped: dict[str, Any] = cast("list[dict[str, Any]]", details)[0] if details else {}
     resources: dict[str, Any] = scoped.get("resources", {})
@@ -123,7 +123,7 @@ def caller_of(claims: Mapping[str, Any]) -> Caller:
 
 
 def known_scopes(named: Collection[str]) -> frozenset[Scope]:
-    """Those of the names that are scopes."""
+    """Return the names that are scopes."""
     return frozenset(each for each in ALL_SCOPES if each in named)
 
 
@@ -133,7 +133,7 @@ def bare_name(model: str) -> str:
 
 
 def standing_claims(account: str, scopes: frozenset[Scope], jti: str, now_at: float) -> dict[str, Any]:
-    """What every token says; `exp`, and what narrows it, come on top."""
+    """Return the claims that every token has; `exp`, and claims that narrow it, are added."""
     return {
         "iss": ISSUER,
         "aud": AUDIENCE,

@@ -1,7 +1,7 @@
-"""What other processes changed: found in the events that they wrote, for the polls that are held here.
+"""Changes made by other processes (the command line on the data folder, other replicas), found in their events.
 
-The command line on the data folder, and other replicas. One look a second for all polls together, which while nothing
-happens is the number of the newest event; and no look at all while no poll is held.
+One query a second serves all held polls together; while nothing happens it reads the number of the newest event. While
+no poll is held there is no query.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ CONNECTIONS: Final = 256  # to all of them together; more requests wait for one
 
 @dataclass(frozen=True, slots=True)
 class ClusterPeers:
-    """How a coordinator and the others on its database reach each other.
+    """The addresses and the secret by which a coordinator and the others on its database reach each other.
 
     Attributes:
         url: as the others reach this one; `CoordinatorOptions.peer_url`.

@@ -1,8 +1,8 @@
-"""What the coordinator decides, each as one transaction: load records, ask the pure machines, store what they say.
+"""The coordinator's decisions, each one transaction: load records, ask the pure machines, store the result.
 
 Every decision is called as `store.transact(lambda tx: decision(tx, now_us, options, …))` and returns its result with
-the effects to carry out once the transaction stands, in order. It does no I/O but the transaction's, knows no clock but
-`now_us` (microseconds of Unix time), and may be run again from the start. What a decision raises undoes it whole.
+the effects to apply, in order, once the transaction is committed. It does no I/O but the transaction's, knows no clock
+but `now_us` (microseconds of Unix time), and may be run again from the start. An error that it raises undoes it whole.
 
 Locks are taken in one order (`locks.py`), so that decisions do not wait for each other in a circle.
 """

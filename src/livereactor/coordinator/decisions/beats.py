@@ -51,9 +51,9 @@ def beat(
 
 
 def reminders(tx: Tx, options: CoordinatorOptions, *, worker: str) -> list[Effect]:
-    """What a Worker should know of its Slots, for the coordinator that holds its socket: another one decided it.
+    """Return the effects that another coordinator decided for a worker whose socket is here.
 
-    Reads only; what a Worker hears twice does no harm. That it drains it hears with its next beat.
+    Reads only; hearing an effect twice does a worker no harm. A drain it hears with its next beat.
     """
     record = tx.worker(worker)
     if record is None or record.state not in machine.LIVE:

@@ -1,7 +1,7 @@
-"""What a decision asks of the shell once its transaction stands. Pure.
+"""The effects of decisions. Pure.
 
-A decision changes records and returns these; `decider.py` carries them out afterwards, in order. Losing one (a crash
-between commit and effect) loses nothing: beats and the sweeper bring it about again.
+A decision changes records and returns effects; `decider.py` applies them in order once the transaction is committed. A
+lost effect (a crash between commit and effect) loses nothing: beats and the sweeper repeat it.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class NotifyDrain:
 
 @dataclass(frozen=True, slots=True)
 class SessionChanged:
-    """Whoever waits for this Session looks again."""
+    """A session changed: polls that wait for it read it again."""
 
     session: str
 

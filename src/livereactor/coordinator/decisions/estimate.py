@@ -1,4 +1,4 @@
-"""How long a Ticket waits, from how long Sessions take, and how wrong that was. Pure.
+"""Estimates of how long a ticket waits, from how long sessions take; and the error of earlier estimates. Pure.
 
 The Slots are played forward: each is free when what runs there has had its time, and each Ticket takes the first that
 is. How long a Session takes is what those before took: the mean, and for one that runs already, the mean rest of those
@@ -19,7 +19,7 @@ FAR = 1_000  # positions played forward; beyond it the wait is drawn out in prop
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What is known of a model's queue. Seconds.
+    """The figures from which a model's queue is estimated. Seconds.
 
     Attributes:
         durations: what the last Sessions took, from assignment to end.
@@ -34,7 +34,7 @@ class Forecast:
     error: float | None = None
 
     def wait(self, position: int) -> float | None:
-        """Until the Ticket at this position (1 is next) is served; None while nothing is known."""
+        """Return the seconds until the ticket at this position (1 is next) is served; None while nothing is known."""
         if not self.durations or not self.slots:
             return None
         near = min(position, FAR)
@@ -56,7 +56,7 @@ class Forecast:
 
 
 def forecast(recent: Sequence[SessionRecord], running: Sequence[SessionRecord], *, slots: int, now_us: int) -> Forecast:
-    """What the last Sessions of a model (those that ended after running) and those that run say of its queue."""
+    """Return the forecast for a model, from its last sessions that ended after running and those that run."""
     durations = [
         (each.ended_us - each.assigned_us) / 1e6
         for each in recent

@@ -1,4 +1,4 @@
-"""What happens to a Session, stored: the record moves, its event is written, and whoever waits for it is named."""
+"""Changes of a session: the record moves, an event is written, and effects name the polls to wake."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def notify_assigned(options: CoordinatorOptions, record: SessionRecord) -> Notif
 def accept(
     tx: Tx, now_us: int, options: CoordinatorOptions, record: SessionRecord
 ) -> tuple[SessionRecord, list[Effect]]:
-    """Its Worker took an assigned Session."""
+    """Accept an assigned session, on its worker's word."""
     # 0 = unlimited, in either place; the operator's own is never exceeded.
     bounds = [each for each in (record.start.get("max_duration"), options.limits.max_session_duration) if each]
     expires_us = now_us + round(min(bounds) * 1e6) if bounds else None
@@ -65,7 +65,7 @@ def accept(
 def follow(
     tx: Tx, now_us: int, record: SessionRecord, phase: str, *, first_frame: bool = False
 ) -> tuple[SessionRecord, list[Effect]]:
-    """Its Worker says in which phase an accepted Session is; nothing if that is known."""
+    """Follow an accepted session into the phase that its worker reports; nothing if it is there already."""
     state = record.state
     if phase == "streaming" and (state is not SessionState.ACTIVE or first_frame > record.first_frame):
         moved = session.move(record, session.Streaming(now_us, first_frame))

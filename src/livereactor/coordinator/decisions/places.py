@@ -1,4 +1,4 @@
-"""What a Ticket's client is told: its place, the wait, and a Worker on its way. Reads only."""
+"""The place of a ticket in its queue, the expected wait, and a worker that is starting. Reads only."""
 
 from __future__ import annotations
 

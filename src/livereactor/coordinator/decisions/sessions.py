@@ -151,7 +151,7 @@ def end_session(
     """End a Session in whatever state; one that is over stays as it ended. None = there is none.
 
     Args:
-        reason: one of behaviour 17.7; `moderated` where `moderate`.
+        reason: an end reason (`stopped`, `evicted`, …); `moderated` where `moderate`.
         detail: what whoever ended it says of it.
         still: asked of the locked record, which may have moved since it was chosen; False = it goes on.
 

@@ -1,4 +1,4 @@
-"""What a Worker says of one of its Slots, against what is known of it: the common part of beats and registrations."""
+"""Workers' reports on their slots, compared with the records: the common part of beats and registrations."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from livereactor.store.records import SessionRecord, SessionState, SlotRecord, S
 
 @dataclass(slots=True)
 class ReportOutcome:
-    """What came of it.
+    """The outcome of the reports on a worker's slots.
 
     Attributes:
         held: Slots that are the Worker's own, as it reported them.
@@ -114,7 +114,7 @@ def _ending(tx: Tx, heard: ReportOutcome, slot: SlotRecord, report: SlotReport) 
 
 
 def repeat_notice(tx: Tx, options: CoordinatorOptions, slot: SlotRecord) -> list[Effect]:
-    """What was said of a Slot last: that it is promised to somebody, or that its Session is over. Reads only."""
+    """Return the last effect about a slot: that it is assigned, or that its session has ended. Reads only."""
     if slot.state is SlotState.HELD:
         return _tell_again(tx, options, slot)
     record = None if slot.session is None else tx.session(slot.session)

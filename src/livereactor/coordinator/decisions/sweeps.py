@@ -86,7 +86,7 @@ def sweep_overdue(tx: Tx, now_us: int, options: CoordinatorOptions) -> tuple[int
 
 
 def sweep_queues(tx: Tx, now_us: int, options: CoordinatorOptions) -> tuple[int, list[Effect]]:
-    """Whoever waits while a Slot is free is served."""
+    """Serve tickets that wait while a slot is free."""
     served, effects = 0, list[Effect]()
     for model in tx.queued_models():
         now_served, told = fill(tx, now_us, options, model=model, limit=STEP_LIMIT - served)
@@ -97,7 +97,7 @@ def sweep_queues(tx: Tx, now_us: int, options: CoordinatorOptions) -> tuple[int,
 
 
 def sweep_clock(tx: Tx, now_us: int, options: CoordinatorOptions) -> tuple[int, list[Effect]]:
-    """What lies further ahead than it can was written before the clock was set back: it counts from now.
+    """Bring times from the future, written before the clock was set back, to now.
 
     Needed at the start and now and then (every minute).
     """

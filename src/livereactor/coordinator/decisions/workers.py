@@ -177,7 +177,7 @@ def bye(
 def worker_lost(
     tx: Tx, now_us: int, options: CoordinatorOptions, *, worker: str, reason: str, incarnation: str | None = None
 ) -> tuple[bool, list[Effect]]:
-    """Its process is known to be gone, or it fell silent: its Sessions are queued again once, or end `worker_lost`.
+    """Lose a worker whose process is gone, or which fell silent: its sessions are queued again once, or end.
 
     Args:
         reason: for operators: `exited with code -9`, `silent for 15 s`.

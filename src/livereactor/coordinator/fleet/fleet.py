@@ -48,7 +48,7 @@ APART: Final = 0.05  # seconds between two looks though much is heard
 
 @dataclass(frozen=True, slots=True)
 class FleetPlan:
-    """What the pool's Workers are started with.
+    """The plan by which the pool's workers are started.
 
     Attributes:
         targets: what `livereactor worker` is given, by model.
@@ -95,7 +95,7 @@ class Fleet:
         self._group: asyncio.TaskGroup
 
     async def run(self, coordinator: str) -> None:
-        """Until cancelled; the Workers live on.
+        """Run until cancelled; the workers live on.
 
         Args:
             coordinator: URL at which Workers reach this coordinator.
@@ -109,7 +109,7 @@ class Fleet:
             self._group.create_task(self._reconcile(), name="fleet")
 
     def capacity(self, model: str) -> str | None:
-        """Why no Worker of this model will come soon, for a client; None = one may. Asked where none is READY."""
+        """Return why no worker of this model will start soon, for a client; None = one may. Asked if none is READY."""
         fleet = self._fleets.get(model)
         failed = fleet.trouble(time.monotonic()) if fleet is not None else 0
         if not failed:

@@ -1,7 +1,7 @@
-"""How many Workers of one model run: starts what is missing, retires what is idle, waits longer the more crash.
+"""The workers of one model: starts missing ones, retires idle ones, and waits longer the more of them crash.
 
-Pure. The shell (`fleet.py`) looks at the store and says what it saw, carries out the effects, tells how starts went and
-which processes ended, and looks again at `deadline()`.
+Pure. The shell (`fleet.py`) reads the store and passes what it found, applies the effects, reports failed starts and
+ended processes, and reads again at `deadline()`.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class ModelFleet:
         self._not_before = float("-inf")  # no start until then
 
     def handle(self, event: FleetEvent, now: float) -> list[FleetEffect]:
-        """What has to be done, in order. Of a Worker that is not known (any more): nothing."""
+        """Return the effects of an event, in order; an event of an unknown worker has none."""
         match event:
             case Observed(view, leads):
                 self._view, self._leads = view, leads
@@ -124,7 +124,7 @@ class ModelFleet:
         return []
 
     def deadline(self) -> float | None:
-        """When to look again though nothing is heard; None = no need to. May have passed."""
+        """Return when to read the store again without an event, possibly in the past; None = no need."""
         times = [at for process in self.processes.values() if (at := process.deadline()) is not None]
         if self._leads and min(self._missing(), self._allowance()) > 0:
             times.append(self._not_before)
@@ -133,9 +133,9 @@ class ModelFleet:
         return min(times, default=None)
 
     def trouble(self, now: float) -> int:
-        """How many starts in a row have failed, where that is a reason not to wait for the next one; else 0.
+        """Return the number of failed starts in a row, if clients should not wait for the next one; else 0.
 
-        Once the wait after the last one is over and nobody wants a Worker, the next client may try again.
+        Once the pause after the last failure is over and no worker is wanted, the next client may try again.
         """
         trying = now < self._not_before or any(self._in(ProcessState.BEGUN, ProcessState.LOADING))
         return self._failed_starts if self._failed_starts >= GIVE_UP and trying else 0
@@ -161,7 +161,7 @@ class ModelFleet:
         return min(self._wished() - len(self._serving()) - coming, room)
 
     def _allowance(self) -> int:
-        """How many may be started together: after a failed start one at a time, until one succeeds."""
+        """Return how many may be started together: after a failed start one at a time, until one succeeds."""
         on_their_way = len(self._in(ProcessState.BEGUN, ProcessState.LOADING))
         return 1 - on_their_way if self._failed_starts else self._view.max_workers
 

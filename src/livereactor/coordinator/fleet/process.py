@@ -11,11 +11,11 @@ from livereactor.base.machine import IGNORED, Machine, Table
 from livereactor.store.records import WorkerState
 
 REGISTER_TIMEOUT: Final = 60.0  # seconds; it registers before it imports the model, which alone may take long
-EXIT_TIMEOUT: Final = 15.0  # seconds after goodbye: behaviour 32.4 has 10 for everything that ends
+EXIT_TIMEOUT: Final = 15.0  # seconds after goodbye; a process has 10 to end everything
 
 
 class ProcessState(Enum):
-    """How far a process has come."""
+    """The state of a worker's process."""
 
     BEGUN = "begun"  # asked of the pool; nothing was heard of it
     LOADING = "loading"  # it has registered
@@ -43,7 +43,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Overdue:
-    """What it had to do by its deadline it has not done."""
+    """The deadline passed before the process did what was due."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What the store knows of a model's Workers and of who waits for one, in one look; and retiring an idle one."""
+"""A model's workers and tickets, read from the store at once; and the retirement of an idle worker."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class WorkerView:
 
 @dataclass(frozen=True, slots=True)
 class ModelView:
-    """What is wished of a model, and what there is.
+    """The workers wanted of a model, and the workers there are.
 
     Attributes:
         slots: places for Sessions on each of its Workers.

@@ -1,4 +1,4 @@
-"""What operators look at: Sessions, Workers and the queue as rows. Pure but for the transaction; reads only."""
+"""Sessions, workers and the queue as rows for operators. Pure but for the transaction; reads only."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def sessions(tx: Tx, *, state: State | None = None) -> list[dict[str, Any]]:
 
 
 def workers(tx: Tx, now_us: int) -> list[dict[str, Any]]:
-    """Those that live, by model and age."""
+    """List the living workers, by model and age."""
     living = sorted(tx.workers(states=LIVING), key=lambda each: (each.model, each.started_us))
     return [worker_row(tx, each, now_us) for each in living[:SHOWN]]
 

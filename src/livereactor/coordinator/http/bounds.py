@@ -1,4 +1,4 @@
-"""Every bound that this coordinator keeps, by name: `GET /limits` and `livereactor limits` (behaviour 30). Pure."""
+"""Every bound that this coordinator keeps, by name: `GET /limits` and `livereactor limits`. Pure."""
 
 from __future__ import annotations
 

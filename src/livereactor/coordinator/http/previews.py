@@ -26,7 +26,7 @@ class Loop:
         return hashlib.sha256(self.content).hexdigest()[:16]
 
     def fault(self) -> str | None:
-        """Why it cannot be shown; None: it can, as far as its beginning and its size tell."""
+        """Return why the film cannot be shown; None = its size and its first bytes are right."""
         if len(self.content) > LOOP_BYTES:
             return f"it is larger than {LOOP_BYTES} bytes"
         return None if self.content.startswith(_EBML) else "it is no WebM file"

@@ -25,14 +25,14 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """Its Session is over, or somebody else's. `accepted`: its Worker may run it still, and has to say it ended."""
+    """The slot's session is over, or moved. `accepted`: the worker may still run it, and must report its end."""
 
     accepted: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Emptied:
-    """Its Worker said that there is nothing in it."""
+    """The worker reported that the slot is empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ LEGAL: Final[Table[SlotState, SlotEvent]] = Table(
 
 
 class Standing(Enum):
-    """What a Worker's report on a Slot is worth."""
+    """The meaning of a worker's report on a slot."""
 
     EMPTY = "empty"  # there is nothing in it, and that is news of now
     HOLDS = "holds"  # it has what it was promised
@@ -85,7 +85,7 @@ def _changes(slot: SlotRecord, event: SlotEvent) -> dict[str, Any]:
 
 
 def standing(slot: SlotRecord, report: SlotReport) -> Standing:
-    """What a report says of a Slot as it is known here; reports may be late, doubled and out of order."""
+    """Compare a report with the slot's record; reports may be late, doubled and out of order."""
     if report.fence > slot.fence:
         return Standing.AHEAD
     if report.phase == "free":
@@ -112,5 +112,5 @@ def renewed(worker: WorkerRecord, now_us: int, lease: float) -> WorkerRecord:
 
 
 def is_ahead_of_time(worker: WorkerRecord, now_us: int, lease: float) -> bool:
-    """Its lease ends later than any that is given now: the clock was set back since."""
+    """Return whether the lease ends later than any given now: the clock was set back since."""
     return worker.lease_until_us > now_us + round(lease * 1e6)

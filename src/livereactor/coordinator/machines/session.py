@@ -27,7 +27,7 @@ class Assigned:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """Its Worker took it; `expires_us` as in `SessionRecord`."""
+    """The worker accepted the session; `expires_us` as in `SessionRecord`."""
 
     at_us: int
     expires_us: int | None
@@ -43,7 +43,7 @@ class Streaming:
 
 @dataclass(frozen=True, slots=True)
 class Orphaned:
-    """Its last Connection left."""
+    """The session's last connection left."""
 
     at_us: int
 
@@ -57,14 +57,14 @@ class Unassigned:
 
 @dataclass(frozen=True, slots=True)
 class WorkerLost:
-    """Its Worker is lost, and it may have another: it goes before all that did not lose one."""
+    """The worker is lost, and the session may have another: it is served before sessions that lost none."""
 
     at_us: int
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """It is over (reasons: behaviour 17.7)."""
+    """It is over ."""
 
     at_us: int
     reason: str
@@ -131,7 +131,7 @@ def may_go_on(session: SessionRecord, spec: Mapping[str, Any]) -> bool:
 
 
 def seconds_used(session: SessionRecord, now_us: int) -> float:
-    """How long a Worker has been its own, seconds; 0 before one accepted. What usage is counted by."""
+    """Return the seconds for which the session had a worker, by which usage is counted; 0 before one accepted."""
     if session.accepted_us is None:
         return 0.0
     end_us = now_us if session.ended_us is None else session.ended_us

@@ -22,12 +22,12 @@ class Registered:
 
 @dataclass(frozen=True, slots=True)
 class Loading:
-    """Its model is not loaded (any more: its author changed the file)."""
+    """The worker's model is not loaded, or no longer: its author changed the file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """Its model is loaded."""
+    """The worker's model is loaded."""
 
     at_us: int
 
@@ -103,7 +103,7 @@ def _changes(worker: WorkerRecord, event: WorkerEvent) -> dict[str, Any]:
 
 
 def past_incarnations(worker: WorkerRecord) -> list[str]:
-    """Those it had before, oldest first, the last few."""
+    """List the last few incarnations that the worker had before, oldest first."""
     return list(worker.info.get("past", ()))
 
 

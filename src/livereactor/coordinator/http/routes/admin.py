@@ -160,13 +160,13 @@ async def thumbnail(sid: str, caller: Operator, service: ServicePart) -> Respons
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **problems(404)},
 )
 async def figures(worker: str, service: ServicePart, slot: Annotated[int, Query(ge=0, le=255)] = 0) -> Response:
-    """What one of a worker's runtimes counts: frames, commands, connections; Prometheus text."""
+    """Metrics of one of a worker's runtimes: frames, commands, connections; Prometheus text."""
     return relayed(await service.figures(worker, slot))
 
 
 @routes.get("/targets", response_class=JSONResponse, responses={200: {"model": list[Target]}})
 async def targets(store: StorePart, public_base: PublicBase) -> Response:
-    """Where the metrics of the workers are, for a scraper that looks for them."""
+    """Addresses of the workers' metrics, for the service discovery of a scraper."""
     base = urlsplit(public_base)
     found = await store.read(scrape_labels)
     prefix = base.path.rstrip("/")

@@ -51,7 +51,7 @@ async def playlist(
     shelf: ShelfPart,
     store: StorePart,
 ) -> Response:
-    """Where the parts of a clip are."""
+    """The playlist of a clip, which names its parts."""
     asked = await shelf.asked(session_id)
     if not await _may_see(caller, asked.account, asked.session, store):
         raise ClipGoneError
@@ -101,7 +101,7 @@ async def journal(
     blobs: BlobsPart,
     store: StorePart,
 ) -> Response:
-    """What was done to the model of a recorded session, for `livereactor replay`; also when it is over."""
+    """The journal of a recorded session's inputs, for `livereactor replay`; also after the session."""
     found = await recorded(blobs, sid)
     pieces = None
     if found is not None and await _may_see(caller, found.account, found.session, store):

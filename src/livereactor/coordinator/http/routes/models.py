@@ -77,7 +77,7 @@ async def listed(service: ServicePart, store: StorePart, loops: LoopsPart) -> Re
     responses={200: {"description": "An OpenAPI 3.1 document: commands, messages, tracks."}, **problems(401, 404)},
 )
 async def schema(name: str, caller: AnyCaller, store: StorePart) -> Response:
-    """What a model understands and says, for forms and typed clients."""
+    """The commands, messages and tracks of a model, for forms and typed clients."""
     plain = name.rpartition("/")[2]  # a name may come with its owner, as `owner/name`
     record = await store.read(lambda tx: tx.model(name) or tx.model(plain))
     if record is None or (caller.models is not None and record.name not in caller.models):
@@ -165,7 +165,7 @@ def _tags(spec: Mapping[str, Any]) -> list[Tag]:
 
 
 def _bound(document: Any) -> set[str]:
-    """What anything in a schema document is given by, by hand."""
+    """Return the input devices that anything in a schema document is bound to."""
     inner: Iterable[Any] = ()
     found: set[str] = set()
     if isinstance(document, dict):

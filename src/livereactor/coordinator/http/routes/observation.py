@@ -151,13 +151,13 @@ async def metrics(request: Request, authenticator: AuthenticatorPart, service: S
     openapi_extra=asked_by(),
 )
 async def limits(options: OptionsPart) -> dict[str, int | float]:
-    """Every bound, in seconds, bytes and counts (behaviour 30)."""
+    """Every bound, in seconds, bytes and counts."""
     return bounds(options)
 
 
 @routes.get("/quotas", response_class=JSONResponse, responses={200: _QUOTAS, **problems(401, 403)})
 async def quotas(caller: AnyCaller, service: ServicePart) -> dict[str, Any]:
-    """What the caller's account may use, and uses (behaviour 18.6)."""
+    """The quotas of the caller's account, and their use."""
     return {"quotas": await service.quotas(caller)}
 
 
@@ -167,7 +167,7 @@ async def quotas(caller: AnyCaller, service: ServicePart) -> dict[str, Any]:
     responses={200: {"model": SessionStages}, **problems(401, 403, 404, 409)},
 )
 async def stages(sid: str, caller: AnyCaller, service: ServicePart) -> Response:
-    """Where the time of a running session goes, from the command to the picture."""
+    """The latency of a running session, stage by stage, from the command to the picture."""
     return relayed(await service.relay(caller, sid, "GET", f"/sessions/{sid}/stages"))
 
 
@@ -179,7 +179,7 @@ async def stages(sid: str, caller: AnyCaller, service: ServicePart) -> Response:
     dependencies=[needs("admin")],
 )
 async def events(request: Request, feed: EventsPart, since: Annotated[int, Query(ge=0, le=2**53)] = 0) -> Response:
-    """What happened, and what happens from now on, for operators; goes on behind `Last-Event-ID`."""
+    """Events for operators, the past ones and those from now on; continues after `Last-Event-ID`."""
     if feed.followers >= FOLLOWERS:
         raise LimitError(f"{FOLLOWERS} of {FOLLOWERS} readers follow the events; close one first")
     last = request.headers.get("last-event-id", "")

@@ -121,7 +121,7 @@ async def poll(
         str | None, Query(max_length=64, description="Hold until the descriptor's `version` is another one.")
     ] = None,
 ) -> Response:
-    """How a session stands; held, up to 20 s, until it is ready or over, or with `version`, until it changed."""
+    """The state of a session; held, up to 20 s, until it is ready or over, or with `version`, until it changes."""
     await request.body()
     view = await while_connected(request, service.watch(caller, sid, wait=wait, version=version))
     return body_response(view)

@@ -95,7 +95,7 @@ async def append(upload: str, request: Request, uploads: UploadsPart) -> Respons
     openapi_extra={**asked_by(), "parameters": _SIGNED},
 )
 async def reached(upload: str, request: Request, uploads: UploadsPart) -> Response:
-    """How many bytes of a slot are there, in `Upload-Offset`; a request that still writes ends."""
+    """Report in `Upload-Offset` how many bytes of a slot are there; a request that still writes ends."""
     return Response(headers=progress(*await uploads.progress(upload, dict(request.query_params))))
 
 

@@ -101,7 +101,7 @@ async def died(worker: str, asked: Annotated[Died, json_body(Died)], service: Se
 
 
 class _Conversation:
-    """What one socket says, from its hello to its end."""
+    """The conversation on one socket, from its hello to its end."""
 
     def __init__(self, service: Service, sockets: WorkerSockets, socket: WebSocket) -> None:
         self._service, self._sockets, self._socket = service, sockets, socket
@@ -133,7 +133,7 @@ class _Conversation:
             self._sockets.leave(mine)
 
     async def _talk(self, hello: link.Hello, mine: WorkerSocket) -> None:
-        """Until reader or writer ends, which is when the socket does."""
+        """Run until reader or writer ends, which is when the socket does."""
         parts = {"read": self._listen(mine), "leases": self._handle(hello, mine), "write": mine.write()}
         tasks = [asyncio.create_task(part, name=f"link {name}") for name, part in parts.items()]
         try:
