@@ -64,7 +64,7 @@ class WorkerLost:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """It is over ."""
+    """The session ended."""
 
     at_us: int
     reason: str
