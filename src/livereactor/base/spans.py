@@ -24,7 +24,7 @@ class Span(Protocol):
 
     @property
     def traceparent(self) -> str:
-        """What its parts name as their parent."""
+        """The `traceparent` that parts of this span name as their parent."""
         ...
 
     def end(
@@ -82,7 +82,7 @@ def current() -> str:
 
 @contextmanager
 def within(traceparent: str) -> Generator[None]:
-    """What is done here is a part of that."""
+    """Make the spans that begin in this block parts of that one."""
     token = _current.set(traceparent)
     try:
         yield
