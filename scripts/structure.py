@@ -4,7 +4,7 @@
     python scripts/structure.py --list     also the places behind each count
 
 Reads the source as text and syntax trees; nothing of the project is imported or run.
-`tests/unit/docs/test_structure.py` holds the counts at their targets.
+`tests/unit/docs/test_structure.py` holds those that have reached zero.
 """
 
 from __future__ import annotations
