@@ -14,7 +14,7 @@ from livereactor.runtime.interfaces import SessionStart
 from livereactor.runtime.replay.journal_format import SessionJournal, read_journal
 from livereactor.runtime.replay.journal_writer import JournalObserver
 from livereactor.runtime.replay.rerun import Rerun
-from tests.unit.execution.rig import Rig, model_running
+from tests.unit.runtime.execution.rig import Rig, model_running
 
 
 class Kept:

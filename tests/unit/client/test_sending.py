@@ -20,7 +20,7 @@ from livereactor.media.encoder import start_bps
 from livereactor.media.frames import EncodedFrame, VideoCodec
 from livereactor.media.rate import FLOOR
 from tests.unit.client.media_rig import Rig, Wire, ended, eventually, flat, rigged, shade
-from tests.unit.outputs.fakes import VideoSink
+from tests.unit.runtime.outputs.fakes import VideoSink
 
 
 @pytest.fixture

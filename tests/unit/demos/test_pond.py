@@ -1,4 +1,4 @@
-"""What the pond promises whoever touches it; `tests/unit/authoring/test_pond.py` has it as the tutorial's model."""
+"""What the pond promises; `tests/unit/runtime/authoring/test_pond.py` has it as the model of the tutorial."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from livereactor.runtime.session.lifecycle import (
 )
 from livereactor.runtime.session.member import DataOpened, Offered, TransportUp
 from livereactor.runtime.session.membership import Membership
-from tests.unit.room.acting import CommandReceived, FrameReceived, Told, told
+from tests.unit.runtime.session.acting import CommandReceived, FrameReceived, Told, told
 
 OUTPUTS, INPUTS = ("main_video", "voice"), ("webcam", "mic")
 # Two of them are talked of most, or no history would get as far as a live Connection.

@@ -15,7 +15,7 @@ import livereactor as lr
 from livereactor.runtime.authoring.weights import WeightsError
 from livereactor.runtime.execution.weight_fetching import ATTEMPTS, fetch
 from livereactor.runtime.interfaces import LoadFailed, LoadFinished
-from tests.unit.execution.rig import model_running
+from tests.unit.runtime.execution.rig import model_running
 
 CONTENT = bytes(range(256)) * 4000
 

@@ -13,7 +13,7 @@ import pytest
 from livereactor.media.frames import EncodedFrame, Frame, VideoCodec
 from livereactor.runtime.interfaces import OutputDeclaration
 from livereactor.runtime.outputs.outputs import Outputs
-from tests.unit.outputs.fakes import TIMEOUT, VideoSink, frame
+from tests.unit.runtime.outputs.fakes import TIMEOUT, VideoSink, frame
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from livereactor.runtime.execution import model_thread
 from livereactor.runtime.execution.loading import load_model
 from livereactor.runtime.execution.reload import Reloader, load_source
 from livereactor.runtime.interfaces import SessionStart, StepInput, StepsDone
-from tests.unit.execution.rig import OWNER, PATIENCE, call, model_running
+from tests.unit.runtime.execution.rig import OWNER, PATIENCE, call, model_running
 
 
 class Text(lr.Message):

@@ -14,7 +14,7 @@ from livereactor.base.errors import NotFoundError
 from livereactor.media.frames import Sound
 from livereactor.runtime.interfaces import OutputDeclaration
 from livereactor.runtime.outputs.outputs import Outputs
-from tests.unit.outputs.fakes import TIMEOUT, AudioSink
+from tests.unit.runtime.outputs.fakes import TIMEOUT, AudioSink
 
 RATE = 48_000
 

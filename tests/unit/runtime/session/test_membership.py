@@ -8,7 +8,7 @@ from livereactor.base.errors import ForbiddenError, PeerError, UnavailableError
 from livereactor.runtime.session import events as e
 from livereactor.runtime.session.lifecycle import EndRequested, SessionState
 from livereactor.runtime.session.member import LEGAL, DataOpened, MemberState, Offered, TransportUp
-from tests.unit.room.acting import OUTPUTS, Acting, CommandReceived, FrameReceived
+from tests.unit.runtime.session.acting import OUTPUTS, Acting, CommandReceived, FrameReceived
 
 
 @pytest.fixture

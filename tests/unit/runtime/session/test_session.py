@@ -17,7 +17,7 @@ from livereactor.runtime.session.lifecycle import (
 )
 from livereactor.runtime.session.member import Offered
 from livereactor.runtime.session.membership import LEGAL
-from tests.unit.room.acting import Acting, CommandReceived
+from tests.unit.runtime.session.acting import Acting, CommandReceived
 
 
 def test_every_state_has_a_row() -> None:

@@ -26,9 +26,9 @@ from livereactor.runtime.replay.journal_format import (
 )
 from livereactor.runtime.replay.rerun import ReplayError, Rerun
 from tests.tools.journals import played, replayed
-from tests.unit.execution.rig import OWNER, PATIENCE, Rig, call
+from tests.unit.runtime.execution.rig import OWNER, PATIENCE, Rig, call
 
-EXAMPLES = Path(__file__).parents[3] / "examples"
+EXAMPLES = Path(__file__).parents[4] / "examples"
 VIEWER = ClientInfo(1002, "viewer", 12.5)
 
 

@@ -12,7 +12,7 @@ from livereactor.media.frames import Sound, VideoCodec
 from livereactor.runtime.interfaces import OutputDeclaration
 from livereactor.runtime.outputs.outputs import SOUND_LAG, Outputs
 from livereactor.runtime.outputs.tap import PlayedSound, ShownPicture, Tap
-from tests.unit.outputs.fakes import TIMEOUT, AudioSink, VideoSink, frame
+from tests.unit.runtime.outputs.fakes import TIMEOUT, AudioSink, VideoSink, frame
 
 SILENT = [OutputDeclaration("main_video", "video", 30, 64, 48)]
 SOUNDING = [*SILENT, OutputDeclaration("voice", "audio")]

@@ -7,7 +7,7 @@ import pytest
 from livereactor.media.frames import VideoCodec
 from livereactor.runtime.outputs.fanout import EncodeTask, Fanout
 from livereactor.runtime.outputs.quality_layers import QualityLayer
-from tests.unit.outputs.fakes import VideoSink
+from tests.unit.runtime.outputs.fakes import VideoSink
 
 CEILING = 2_500_000
 

@@ -31,7 +31,7 @@ from livereactor.runtime.interfaces import (
     StepsDone,
     StreamEnded,
 )
-from tests.unit.execution.rig import OWNER, PATIENCE, Rig, call, model_running
+from tests.unit.runtime.execution.rig import OWNER, PATIENCE, Rig, call, model_running
 
 TRACEBACKS = (structlog.processors.format_exc_info,)
 

@@ -12,7 +12,7 @@ from livereactor.base.timing import StageFigures, StageName, Timings
 from livereactor.media.frames import Frame
 from livereactor.runtime.execution.stepping import StepClock
 from livereactor.runtime.interfaces import Call, CallMarks, SessionStart
-from tests.unit.execution.rig import OWNER, PATIENCE, model_running
+from tests.unit.runtime.execution.rig import OWNER, PATIENCE, model_running
 
 
 def stages(timings: Timings) -> dict[StageName, StageFigures]:

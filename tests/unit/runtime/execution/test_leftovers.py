@@ -12,7 +12,7 @@ import numpy as np
 
 import livereactor as lr
 from livereactor.runtime.interfaces import MessageSent, SessionStart
-from tests.unit.execution.rig import OWNER, PATIENCE, Rig, call, model_running
+from tests.unit.runtime.execution.rig import OWNER, PATIENCE, Rig, call, model_running
 
 ALICE, BOB = SessionStart("ses_same", number=1), SessionStart("ses_same", number=2)
 
