@@ -15,7 +15,6 @@ from livereactor.base import spans
 from livereactor.engine.client_side import ClientSide
 from livereactor.engine.port import PeerConfig
 from livereactor.protocol import messages as m
-from livereactor.wiring.tracing import OpenTelemetrySpans
 from tests.integration.coordinator.test_with_a_worker import connected
 from tests.integration.coordinator.test_with_a_worker import serving as serving_many
 from tests.integration.models import OpenFails, Plain
@@ -56,7 +55,7 @@ class Told:
 def told() -> Iterator[Told]:
     exporter, provider = InMemorySpanExporter(), TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    spans.trace_to(OpenTelemetrySpans(provider))
+    spans.trace_to(provider.get_tracer("livereactor"))
     yield Told(exporter)
     spans.trace_to(None)
     provider.shutdown()

@@ -1,95 +1,92 @@
-"""Telling a tracer what happened when: the port, and the one tracer of a process. No tracer, no cost: `active` is None.
+"""The OpenTelemetry tracer of this process, if it has one, and trace contexts as W3C `traceparent` texts.
 
-What is told is finished or ends soon; nobody waits for a tracer. Contexts are W3C `traceparent` texts, so they travel
-in HTTP headers, in what a Worker is told of a Session, and across threads alike.
+Nothing is traced and nothing is paid while `tracer()` is None. The tracer is passed on here and not in OpenTelemetry's
+global provider: with a global provider, FastAPI adds spans of its own to every request.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Generator, Mapping
+import time
+from collections.abc import Generator
 from contextlib import contextmanager
-from contextvars import ContextVar
-from typing import Final, Literal, Protocol, TypeAlias
+from typing import Final
 
-Attributes: TypeAlias = Mapping[str, str | int | float | bool]
-Kind: TypeAlias = Literal["internal", "server"]
+from opentelemetry.context import Context, attach, detach
+from opentelemetry.trace import Link, Span, Status, StatusCode, Tracer, get_current_span, set_span_in_context
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
 HEADER: Final = "traceparent"
-_TEXT: Final = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
-_current: ContextVar[str] = ContextVar("livereactor_traceparent", default="")
+ROOT: Final = Context()  # spans name their parents: the ambient context of a thread or a task is none
+_FORMAT: Final = TraceContextTextMapPropagator()
+_MEASURE_EVERY: Final = 60.0  # seconds
+
+_tracer: Tracer | None = None
 
 
-class Span(Protocol):
-    """Something that goes on; any thread may end it, once."""
-
-    @property
-    def traceparent(self) -> str:
-        """The `traceparent` that parts of this span name as their parent."""
-        ...
-
-    def end(
-        self, at: float | None = None, *, name: str = "", failed: str = "", attributes: Attributes | None = None
-    ) -> None:
-        """It ended at `at`, monotonic seconds (None = now).
-
-        Args:
-            name: as it turned out to be.
-            failed: the code of the error that ended it.
-        """
-        ...
+def tracer() -> Tracer | None:
+    """Return the tracer of this process; None = nothing is traced."""
+    return _tracer
 
 
-class Spans(Protocol):
-    """A tracer. Any thread; nothing here blocks or raises."""
-
-    def begin(
-        self,
-        name: str,
-        *,
-        at: float | None = None,
-        parent: str = "",
-        link: str = "",
-        kind: Kind = "internal",
-        attributes: Attributes | None = None,
-    ) -> Span:
-        """Something began at `at`, monotonic seconds (None = now).
-
-        Args:
-            parent: `traceparent` of what it is a part of; "" = it is a trace of its own.
-            link: of what it has to do with.
-        """
-        ...
+def trace_to(to: Tracer | None) -> None:
+    """Send all spans that begin from now on to this tracer; for `wiring` and for tests."""
+    global _tracer
+    _tracer = to
 
 
-_active: Spans | None = None
+def parsed(traceparent: str) -> Context:
+    """Return the context of a `traceparent` from elsewhere; empty, which begins a new trace, if it is not valid."""
+    return _FORMAT.extract({HEADER: traceparent}, ROOT) if traceparent else ROOT
 
 
-def active() -> Spans | None:
-    """The tracer of this process; None = nothing is traced."""
-    return _active
+def traceparent(context: Context | None = None) -> str:
+    """Return a context as text; None = the context of this task, "" = nothing in it is traced."""
+    carrier: dict[str, str] = {}
+    _FORMAT.inject(carrier, context)
+    return carrier.get(HEADER, "")
 
 
-def trace_to(spans: Spans | None) -> None:
-    """From now on; for `wiring` and for tests."""
-    global _active
-    _active = spans
+def links(to: Context) -> list[Link]:
+    """Return the links of a span that has to do with a context without being a part of it."""
+    found = get_current_span(to).get_span_context()
+    return [Link(found)] if found.is_valid else []
 
 
-def current() -> str:
-    """`traceparent` of what is being done in this task; "" = nothing that is traced."""
-    return _current.get()
+def inside(span: Span) -> Context:
+    """Return the context that the parts of a span begin in."""
+    return set_span_in_context(span, ROOT)
 
 
 @contextmanager
-def within(traceparent: str) -> Generator[None]:
-    """Make the spans that begin in this block parts of that one."""
-    token = _current.set(traceparent)
+def within(context: Context) -> Generator[None]:
+    """Make a context the one of this task in this block."""
+    token = attach(context)
     try:
         yield
     finally:
-        _current.reset(token)
+        detach(token)
 
 
-def parsed(text: str) -> str:
-    """A `traceparent` that came from elsewhere; "" where it is none (W3C Trace Context, 3.2: start anew then)."""
-    return text if _TEXT.fullmatch(text) else ""
+def failure(code: str) -> Status:
+    """Return the status of a span that ended with an error's code; "" = it did not fail."""
+    return Status(StatusCode.ERROR, code) if code else Status()
+
+
+class _UnixTime:
+    """Monotonic seconds as nanoseconds of Unix time.
+
+    The distance between the two clocks is measured once a minute. If each span measured it, spans of microseconds
+    would change places whenever their thread is interrupted between reading one clock and reading the other.
+    """
+
+    def __init__(self) -> None:
+        self._ahead_ns, self._measured_at = 0, float("-inf")
+
+    def __call__(self, at: float) -> int:
+        now = time.monotonic()
+        if now - self._measured_at > _MEASURE_EVERY:
+            self._ahead_ns, self._measured_at = time.time_ns() - time.monotonic_ns(), now
+        return round(at * 1e9) + self._ahead_ns
+
+
+unix_ns: Final = _UnixTime()

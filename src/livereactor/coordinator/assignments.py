@@ -6,7 +6,6 @@ The coordinator that created a session traces it, whichever one assigns it. With
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Final
 
 from livereactor.base import spans
@@ -30,7 +29,7 @@ class Assignments:
 
     def follow(self, session: SessionRecord) -> None:
         """It has just been made."""
-        if spans.active() is not None and session.start.get(spans.HEADER) and len(self._waiting) < FOLLOWED:
+        if spans.tracer() is not None and session.start.get(spans.HEADER) and len(self._waiting) < FOLLOWED:
             self._waiting.add(session.id)
             self._check_soon(session.id)
 
@@ -67,13 +66,13 @@ class Assignments:
             self._trace(record, record.assigned_us, record.accepted_us)
 
     def _trace(self, record: SessionRecord, assigned_us: int, accepted_us: int) -> None:
-        if (tracer := spans.active()) is None:
+        if (tracer := spans.tracer()) is None:
             return
-        ago = time.monotonic() - self._decider.unix_us() / 1e6
+        parent = spans.parsed(str(record.start.get(spans.HEADER, "")))
         found = {SESSION: record.id, "livereactor.model": record.model, "livereactor.worker": record.worker or ""}
         for name, began_us, ended_us in (
             ("session.queued", record.created_us, assigned_us),
             ("session.assigned", assigned_us, accepted_us),
         ):
-            parent = str(record.start.get(spans.HEADER, ""))
-            tracer.begin(name, at=ago + began_us / 1e6, parent=parent, attributes=found).end(ago + ended_us / 1e6)
+            span = tracer.start_span(name, parent, attributes=found, start_time=began_us * 1_000)
+            span.end(ended_us * 1_000)

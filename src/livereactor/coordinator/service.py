@@ -127,7 +127,7 @@ class Service:
             KeyReusedError: the idempotency key was used for another body (422).
         """
         key = creation.checked_key(idempotency_key)
-        request = CreationRequest(caller, asked, ids.session_id(), key, trace=spans.current())
+        request = CreationRequest(caller, asked, ids.session_id(), key, trace=spans.traceparent())
         created = await self._create(request)
         if (session := created.session) is not None:
             self.metrics.created(session)
@@ -273,7 +273,7 @@ class Service:
             caller=caller.mark,
             method=method,
             path=path,
-            headers={spans.HEADER: trace} if (trace := spans.current()) else {},
+            headers={spans.HEADER: trace} if (trace := spans.traceparent()) else {},
             body=body,
         )
         waits = iter(UNTOLD)

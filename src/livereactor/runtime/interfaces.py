@@ -12,6 +12,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
+from opentelemetry.context import Context
+
 from livereactor.base.timing import Timings
 from livereactor.media.frames import EncodedFrame, Frame, Sound, VideoCodec
 
@@ -121,11 +123,11 @@ class SessionOrigin:
 
     Attributes:
         session: its id; "" = no Session.
-        trace: the `traceparent` of the request that started it; "" = it is not traced.
+        trace: the context of the request that started it; empty = it is not traced.
     """
 
     session: str = ""
-    trace: str = ""
+    trace: Context = field(default_factory=Context)
 
 
 NOT_TRACED: Final = SessionOrigin()

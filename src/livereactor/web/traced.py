@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from opentelemetry.trace import SpanKind
+
 from livereactor.base import spans
 from livereactor.web.asgi import App, Message, Receive, Scope, Send
 
@@ -21,12 +23,12 @@ class Traced:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        tracer = spans.active()
+        tracer = spans.tracer()
         if tracer is None or scope["type"] != "http" or not _is_traced(scope):
             await self._app(scope, receive, send)
             return
         parent = next((value.decode("latin-1") for name, value in scope["headers"] if name == _HEADER), "")
-        span = tracer.begin(scope["method"], parent=spans.parsed(parent), kind="server")
+        span = tracer.start_span(scope["method"], spans.parsed(parent), SpanKind.SERVER)
         status = 0
 
         async def noted(message: Message) -> None:
@@ -36,13 +38,16 @@ class Traced:
             await send(message)
 
         try:
-            with spans.within(span.traceparent):
+            with spans.within(spans.inside(span)):
                 await self._app(scope, receive, noted)
         finally:
             route = getattr(scope.get("route"), "path", "")
             found = {"http.request.method": scope["method"], "http.route": route, "http.response.status_code": status}
             failed = "" if 0 < status < 500 else str(status or "no answer")
-            span.end(name=f"{scope['method']} {route}".strip(), failed=failed, attributes=found)
+            span.update_name(f"{scope['method']} {route}".strip())
+            span.set_attributes(found)
+            span.set_status(spans.failure(failed))
+            span.end()
 
 
 def _is_traced(scope: Scope) -> bool:

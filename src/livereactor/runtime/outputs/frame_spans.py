@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from livereactor.base import spans
+from livereactor.base.spans import unix_ns
 from livereactor.runtime.interfaces import NOT_TRACED, SESSION_ATTRIBUTE, SessionOrigin
 
 EVERY: Final = 1.0  # seconds; what is common to Frames is in their histograms, a trace shows how one went
@@ -19,7 +20,7 @@ class FrameSpans:
 
     def __init__(self, track: str, origin: SessionOrigin = NOT_TRACED) -> None:
         self._found = {SESSION_ATTRIBUTE: origin.session, "livereactor.track": track}
-        self._context = origin.trace
+        self._links = spans.links(origin.trace)
         self._next_at = float("-inf")
 
     def sent(
@@ -39,12 +40,15 @@ class FrameSpans:
             convert, encode: seconds, of all its codecs and sizes together.
             now: monotonic seconds, as all the others.
         """
-        tracer = spans.active()
+        tracer = spans.tracer()
         if tracer is None or now < self._next_at:
             return
         self._next_at = now + EVERY
         began, given = made
-        whole = tracer.begin("frame", at=began, link=self._context, attributes=self._found)
+        whole = tracer.start_span(
+            "frame", spans.ROOT, attributes=self._found, links=self._links, start_time=unix_ns(began)
+        )
+        inside = spans.inside(whole)
         encoded = taken + convert + encode
         for name, start, end in (
             ("step", began, given),
@@ -53,5 +57,5 @@ class FrameSpans:
             ("encode", taken + convert, encoded),
             ("send", encoded, max(now, encoded)),
         ):
-            tracer.begin(name, at=start, parent=whole.traceparent).end(end)
-        whole.end(now)
+            tracer.start_span(name, inside, start_time=unix_ns(start)).end(unix_ns(end))
+        whole.end(unix_ns(now))

@@ -12,9 +12,12 @@ from collections.abc import Collection, Sequence
 from concurrent.futures import Future
 from typing import Final
 
+from opentelemetry.context import get_current
+from opentelemetry.trace import Span
+
 from livereactor.base import spans
 from livereactor.base.errors import LivereactorError
-from livereactor.base.spans import Span
+from livereactor.base.spans import unix_ns
 from livereactor.base.timing import StageFigures, StageName, Timings, in_order
 from livereactor.engine.port import PeerStats
 from livereactor.protocol import messages as m
@@ -34,13 +37,13 @@ class SessionTrace:
     """
 
     def __init__(self, session: str) -> None:
-        self.origin = SessionOrigin(session, spans.current())
+        self.origin = SessionOrigin(session, get_current())
         self._connecting: dict[int, Span] = {}
 
     def opening(self, opening: Future[None]) -> None:
         """Trace how the model opens the Session, until `opening` is done."""
         if (span := self._part("session.open")) is not None:
-            opening.add_done_callback(lambda done: span.end(failed=_failure(done)))
+            opening.add_done_callback(lambda done: _end(span, _failure(done)))
 
     def offered(self, connection: int) -> None:
         """Begin to trace a connect, in the request that makes the offer."""
@@ -51,31 +54,38 @@ class SessionTrace:
     def connected(self, connection: int) -> None:
         """End the trace of a connect: the model knows the client."""
         if (span := self._connecting.pop(connection, None)) is not None:
-            span.end(attributes={"livereactor.connection": connection})
+            span.set_attribute("livereactor.connection", connection)
+            span.end()
 
     def dropped(self, connection: int) -> None:
         """End the trace of a connect that did not succeed; nothing happens for a client that had connected."""
         if (span := self._connecting.pop(connection, None)) is not None:
-            span.end(failed="gone", attributes={"livereactor.connection": connection})
+            span.set_attribute("livereactor.connection", connection)
+            _end(span, "gone")
 
     def command(self, name: str, marks: CallMarks, now: float, failed: str) -> None:
         """Trace a Command that has its outcome; `failed`: the code of an error."""
-        if (tracer := spans.active()) is None:
+        if (tracer := spans.tracer()) is None:
             return
         found = {SESSION_ATTRIBUTE: self.origin.session, "livereactor.command": name}
-        whole = tracer.begin("command", at=marks.asked, link=self.origin.trace, attributes=found)
+        links = spans.links(self.origin.trace)
+        whole = tracer.start_span("command", spans.ROOT, attributes=found, links=links, start_time=unix_ns(marks.asked))
+        inside = spans.inside(whole)
         parts = (("wait", marks.asked, marks.taken), ("run", marks.taken, marks.done), ("reply", marks.done, now))
         for part, began, ended in parts:
-            tracer.begin(part, at=began, parent=whole.traceparent).end(ended)
-        whole.end(now, failed=failed)
+            tracer.start_span(part, inside, start_time=unix_ns(began)).end(unix_ns(ended))
+        _end(whole, failed, now)
 
     def _part(self, name: str) -> Span | None:
         """Begin a part of the request that made the Session, linked to the request that is answered now."""
-        if (tracer := spans.active()) is None:
+        if (tracer := spans.tracer()) is None:
             return None
-        now = spans.current()
-        return tracer.begin(
-            name, parent=self.origin.trace or now, link=now, attributes={SESSION_ATTRIBUTE: self.origin.session}
+        now = get_current()
+        return tracer.start_span(
+            name,
+            self.origin.trace or now,
+            attributes={SESSION_ATTRIBUTE: self.origin.session},
+            links=spans.links(now),
         )
 
 
@@ -146,6 +156,11 @@ def _row(figures: StageFigures) -> StageRow:
         p99_ms=round(figures.p99_ms, 3),
         max_ms=round(figures.max_ms, 3),
     )
+
+
+def _end(span: Span, failed: str, at: float | None = None) -> None:
+    span.set_status(spans.failure(failed))
+    span.end(None if at is None else unix_ns(at))
 
 
 def _failure(done: Future[None]) -> str:
