@@ -12,7 +12,7 @@ import pytest
 
 from livereactor.base.errors import LivereactorError
 from livereactor.base.limits import Limits
-from livereactor.engine.memory.wire import MemoryChannel
+from livereactor.engine.memory.engine import MemoryPeer
 from livereactor.protocol import messages as m
 from livereactor.protocol import v0, v1
 from livereactor.web.access import Access
@@ -284,16 +284,19 @@ async def test_a_client_that_vanishes_in_the_middle_leaves_nothing() -> None:
         await next_session_works(served)
 
 
-async def test_a_client_that_does_not_read_is_dropped_and_disturbs_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_does_not_read_is_dropped_and_disturbs_nobody() -> None:
     async with serving(Plain) as served:
         sid = await served.start_session()
         slow, quick = await served.client(sid, chunking=False), await served.client(sid, chunking=False)
         await slow.synced()
-        number = slow.number
-        wired = served.runtime.channels[number]._channels["data"]
-        assert isinstance(wired, MemoryChannel)
-        wired._buffered = 9 * 1024 * 1024  # what it has not read yet
-        assert (await quick.command("echo", text="to all")).data == {"text": "to all"}
+        peer = slow.side.peer
+        assert isinstance(peer, MemoryPeer)
+        peer.freeze()
+        text = "to all" + 200_000 * "x"
+        for _ in range(45):  # 9 MB that it does not read
+            assert (await quick.command("echo", text=text)).data == {"text": text}
+        await served.until(lambda: slow.number not in served.runtime.members.connections)
+        peer.freeze(False)
         await slow.gone()
         assert (await quick.told()).endswith("left level=1")
         await next_session_works(served)

@@ -25,6 +25,7 @@ from livereactor.client.errors import (
 )
 from livereactor.client.tracks.tracks import Track
 from livereactor.client.transport import track_requests
+from livereactor.client.types import Status
 from livereactor.protocol import messages as m
 from tests.e2e.client.noting import Noted
 from tests.e2e.client.scripting import met, ready
@@ -64,6 +65,35 @@ def silent_after(count: int) -> Callable[[m.ClientMessage], Any]:
         return [m.Pong()] if left >= 0 else []
 
     return reply
+
+
+async def test_decorators_register_and_give_the_function_back() -> None:
+    async with met() as them:
+        reactor, got = them.reactor, list[str]()
+
+        @reactor.on_status
+        def every(status: Status) -> None:
+            got.append(f"every {status}")
+
+        @reactor.on_status("ready")
+        async def ready(status: Status) -> None:
+            got.append(f"ready {status}")
+
+        @reactor.on_status(["connecting", "waiting"])
+        def early(status: Status) -> None:
+            got.append(f"early {status}")
+
+        await reactor.connect()
+        await asyncio.sleep(0)
+        assert got == [
+            "every connecting",
+            "early connecting",
+            "every waiting",
+            "early waiting",
+            "every ready",
+            "ready ready",
+        ]
+        assert [each.__name__ for each in (every, ready, early)] == ["every", "ready", "early"]
 
 
 async def test_what_is_fed_from_a_source_is_published_again_after_a_reconnect() -> None:
@@ -202,15 +232,15 @@ async def test_commands_that_wait_end_with_the_connection() -> None:
 
 
 async def test_a_command_that_waits_for_another_transport_waits_no_longer_than_it_was_given() -> None:
-    async with ready() as them:
-        replacing = them.reactor._connection.transports._replacing
-        await replacing.acquire()
+    offer = Fault(hangs=True, skip=1)  # of the transport that is to replace the silent one
+    async with ready(reply=silent_after(1), faults={"W3": offer}) as them:
+        await them.reactor.track("main_video").pause()
+        await them.server.until(lambda: len(them.server.of("W3")) == 2)
         with pytest.raises(RequestTimeoutError, match="the connection is silent"):
             await them.reactor.send_command("echo", {}, timeout=0.1)
         waiting = [asyncio.ensure_future(them.reactor.send_command("echo", {}, wait=wait)) for wait in (True, False)]
         await asyncio.sleep(0)
         await them.reactor.disconnect()
-        replacing.release()
         for each in waiting:
             with pytest.raises(DisconnectedError):
                 await each

@@ -13,6 +13,7 @@ import httpx2
 import pytest
 
 from livereactor.base.limits import KIB, MIB
+from livereactor.blobs.memory import MemoryBlobs
 from livereactor.blobs.port import BlobKey
 from livereactor.client.errors import ReactorError
 from livereactor.client.files import uploads
@@ -74,12 +75,12 @@ class Given:
     """A Session behind a network."""
 
     def __init__(self, served: Served, session: str, api: Api, network: Network) -> None:
-        self.served, self.session, self._api, self.network = served, session, api, network
+        self.served, self.session, self.api, self.network = served, session, api, network
         self.told: list[int] = []
         self.moving = asyncio.Event()
 
     async def upload(self, file: Any = DATA) -> FileRef:
-        return await upload_file(self._api, self.session, self._say, file, name="a.bin", on_progress=self._progress)
+        return await upload_file(self.api, self.session, self._say, file, name="a.bin", on_progress=self._progress)
 
     async def landed(self) -> bytes:
         (slot,) = await self.served.store.read(lambda tx: tx.uploads(self.session))
@@ -91,8 +92,9 @@ class Given:
         return found
 
     async def left(self) -> dict[str, bytes]:
-        blobs: Any = self.served.blobs  # a test may look
-        return blobs._blobs
+        blobs = self.served.blobs
+        assert isinstance(blobs, MemoryBlobs)
+        return {path: await blobs.get(BlobKey(path)) for path in blobs.paths()}
 
     def _progress(self, sent: int, total: int) -> None:
         assert total == len(DATA)
@@ -186,7 +188,7 @@ async def test_what_the_programs_own_progress_raises_ends_it_with_nothing_left()
             raise ValueError("mine")
 
         with pytest.raises(ValueError, match="mine"):
-            await upload_file(a._api, a.session, say, DATA, on_progress=broken)
+            await upload_file(a.api, a.session, say, DATA, on_progress=broken)
         assert await a.left() == {}
 
 

@@ -66,18 +66,23 @@ async def test_a_poll_that_is_held_here_hears_of_what_was_decided_there() -> Non
         session = await there.session()
         version = (await there.ready(session))["version"]
         poll = asyncio.create_task(here.http.get(f"/sessions/{session}?wait=20&version={version}"))
-        await until_so(lambda: held(here) == 1)
+        await poll_held(here)
         await worker.phase("streaming")
         view = (await poll).json()
         assert view["version"] != version
         poll = asyncio.create_task(here.http.get(f"/sessions/{session}?wait=20&version={view['version']}"))
-        await until_so(lambda: held(here) == 1)
+        await poll_held(here)
         assert (await there.http.delete(f"/sessions/{session}")).status_code == 204
         assert (await poll).json()["state"] == "CLOSED"
 
 
-def held(served: Served) -> int:
-    return served.service._decider.polls.held
+async def poll_held(served: Served) -> None:
+    """Wait until one poll is held."""
+
+    async def counted() -> bool:
+        return "livereactor_held_polls 1.0" in (await served.http.get("/metrics")).text
+
+    await until(counted)
 
 
 async def test_a_ticket_made_here_is_served_by_a_slot_that_becomes_free_there() -> None:
@@ -86,7 +91,7 @@ async def test_a_ticket_made_here_is_served_by_a_slot_that_becomes_free_there() 
         await here.ready(first)
         second = await here.session()
         poll = asyncio.create_task(here.http.get(f"/sessions/{second}"))
-        await until_so(lambda: held(here) == 1)
+        await poll_held(here)
         await here.http.delete(f"/sessions/{first}")
         assert "capabilities" in (await poll).json()
         assert worker.reports[0].session == second

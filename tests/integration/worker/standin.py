@@ -114,14 +114,18 @@ class StandIn:
 
     # --- the server ------------------------------------------------------------------------------------------------
 
-    def _check(self, connection: ServerConnection, request: Request) -> Response | None:
+    def served_by(self, server: Server) -> None:
+        """Answer on the port of a server that runs."""
+        self._server, self.port = server, next(iter(server.sockets)).getsockname()[1]
+
+    def check(self, connection: ServerConnection, request: Request) -> Response | None:
         if request.path != link.PATH:
             return connection.respond(http.HTTPStatus.NOT_FOUND, "nothing here")
         if request.headers.get("Authorization") != f"Bearer {SECRET}":
             return connection.respond(http.HTTPStatus.UNAUTHORIZED, "wrong secret")
         return None
 
-    async def _talk(self, socket: ServerConnection) -> None:
+    async def talk(self, socket: ServerConnection) -> None:
         self._socket, self.sockets = socket, self.sockets + 1
         try:
             async for text in socket:
@@ -159,9 +163,8 @@ class StandIn:
 async def standing_in(port: int = 0, standin: StandIn | None = None) -> AsyncIterator[StandIn]:
     """A coordinator on a free port, or on the one given."""
     made = standin or StandIn()
-    async with serve(made._talk, "127.0.0.1", port, process_request=made._check, max_size=link.FRAME_BYTES) as server:
-        made._server = server
-        made.port = next(iter(server.sockets)).getsockname()[1]
+    async with serve(made.talk, "127.0.0.1", port, process_request=made.check, max_size=link.FRAME_BYTES) as server:
+        made.served_by(server)
         yield made
 
 

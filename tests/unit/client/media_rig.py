@@ -16,7 +16,18 @@ from livereactor.client.types import TrackCapability
 from livereactor.engine.client_side import ClientSide
 from livereactor.engine.memory.engine import MemoryEngine
 from livereactor.engine.memory.media import MemoryInput, MemoryVideoOutput
-from livereactor.engine.port import AudioOutput, KeyFrameWanted, RateChanged, Section, Use, VideoOutput
+from livereactor.engine.port import (
+    AudioOutput,
+    Capabilities,
+    KeyFrameWanted,
+    Peer,
+    PeerConfig,
+    PeerEvent,
+    RateChanged,
+    Section,
+    Use,
+    VideoOutput,
+)
 from livereactor.media.frames import Frame, Pixels, Sound
 
 PATIENCE = 30.0  # seconds for what takes a moment on an idle machine
@@ -144,6 +155,30 @@ class Wire:
         return got
 
 
+class Heard:
+    """An engine whose peers' events go to a second listener too."""
+
+    def __init__(self, engine: MemoryEngine, listener: Callable[[PeerEvent], None]) -> None:
+        self._engine, self._listener = engine, listener
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._engine.capabilities
+
+    async def start(self) -> None:
+        await self._engine.start()
+
+    async def peer(self, config: PeerConfig, events: Callable[[PeerEvent], None]) -> Peer:
+        def both(event: PeerEvent) -> None:
+            events(event)
+            self._listener(event)
+
+        return await self._engine.peer(config, both)
+
+    async def aclose(self) -> None:
+        await self._engine.aclose()
+
+
 class Rig:
     """Tracks, their port, and connections one after the other."""
 
@@ -154,7 +189,8 @@ class Rig:
 
     async def connect(self, *, resumes: bool = True) -> Wire:
         """A connection, up, with everything declared and attached."""
-        server, client = await ClientSide.make(self.engine), await ClientSide.make(self.engine)
+        server = await ClientSide.make(self.engine)
+        client = await ClientSide.make(Heard(self.engine, self._forward))
         offer = await client.offer([Section(track.kind, USES[track.direction], track.name) for track in DECLARED])
         answers = {Use.SEND: Use.RECEIVE, Use.RECEIVE: Use.SEND}
         shown = await server.peer.accept(offer, {m: answers[USES[DECLARED[int(m)].direction]] for m in NAMES})
@@ -165,20 +201,13 @@ class Rig:
         for mid, source in client.tracks.items():
             self.tracks.arrived(NAMES[mid], source)
         self.tracks.attach(wire)
-        self._forward(client)
         return wire
 
-    def _forward(self, client: ClientSide) -> None:
-        keep = client._event
-
-        def event(happened: Any) -> None:
-            keep(happened)
-            if isinstance(happened, KeyFrameWanted):
-                self.tracks.key_frame_wanted(NAMES[happened.mid])
-            elif isinstance(happened, RateChanged):
-                self.tracks.rate_changed(NAMES[happened.mid], happened.bps)
-
-        client.peer._events = event  # type: ignore[attr-defined]  # before this the rig had no Tracks to tell
+    def _forward(self, event: PeerEvent) -> None:
+        if isinstance(event, KeyFrameWanted):
+            self.tracks.key_frame_wanted(NAMES[event.mid])
+        elif isinstance(event, RateChanged):
+            self.tracks.rate_changed(NAMES[event.mid], event.bps)
 
 
 @asynccontextmanager

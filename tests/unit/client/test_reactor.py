@@ -169,28 +169,6 @@ async def test_a_handler_registered_late_can_ask_for_the_status() -> None:
     assert got == [Status.DISCONNECTED]
 
 
-async def test_decorators_register_and_give_the_function_back() -> None:
-    reactor, got = Reactor("pond", local=True), list[str]()
-
-    @reactor.on_status
-    def every(status: Status) -> None:
-        got.append(f"every {status}")
-
-    @reactor.on_status("ready")
-    async def ready(status: Status) -> None:
-        got.append(f"ready {status}")
-
-    @reactor.on_status(["connecting", "waiting"])
-    def early(status: Status) -> None:
-        got.append(f"early {status}")
-
-    for status in (Status.CONNECTING, Status.READY):
-        reactor._emitter.emit("status_changed", status)
-    await asyncio.sleep(0)
-    assert got == ["every connecting", "early connecting", "every ready", "ready ready"]
-    assert [each.__name__ for each in (every, ready, early)] == ["every", "ready", "early"]
-
-
 def test_a_platform_request_that_there_is_not_is_refused() -> None:
     with pytest.raises(ValueError, match="no platform request"):
         asyncio.run(Reactor("pond", local=True).send_command("reboot", scope="runtime"))

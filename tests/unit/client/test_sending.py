@@ -172,10 +172,12 @@ def pushed(value: int, *, tag: bytes = b"", at: int | None = None, width: int = 
 
 @pytest.fixture
 def sender() -> Any:
+    others = set(threading.enumerate())
     made = VideoSender("webcam")
     yield made
     made.close()
-    made._thread.join(2.0)
+    for thread in set(threading.enumerate()) - others:
+        thread.join(2.0)
 
 
 def test_while_one_is_encoded_only_the_newest_waits_and_pushing_never_does(sender: VideoSender) -> None:

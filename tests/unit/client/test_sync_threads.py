@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import signal
 import threading
 import time
@@ -84,16 +85,22 @@ def test_a_callback_that_never_ends_does_not_keep_the_interpreter(
     loop: LoopThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sync_loop, "AT_EXIT", 0.05)
+    at_exit: list[Callable[[], None]] = []
+    monkeypatch.setattr(atexit, "register", at_exit.append)
     held, over = threading.Event(), threading.Event()
 
     async def hang() -> None:
         held.set()
         over.wait(PATIENCE)
 
-    asyncio.run_coroutine_threadsafe(hang(), loop._running())
-    held.wait(PATIENCE)
-    loop._at_exit()
+    program = threading.Thread(target=lambda: loop.run(hang()))
+    program.start()
+    assert held.wait(PATIENCE)
+    for call in at_exit:
+        call()
     over.set()
+    program.join(PATIENCE)
+    assert len(at_exit) == 1
 
 
 def test_many_threads_wait_at_once(loop: LoopThread) -> None:

@@ -1,17 +1,44 @@
 """One transport taking another's place, with the parts around it played by the test."""
 
+from __future__ import annotations
+
 import asyncio
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
+
+import pytest
 
 from livereactor.client.background import BackgroundTasks
 from livereactor.client.events import Emitter
 from livereactor.client.lifecycle.messages import TransportLost
-from livereactor.client.transport.events import LinkLost, MessageArrived, TrackArrived
-from livereactor.client.transport.transports import Transport, Transports
+from livereactor.client.transport import transports
+from livereactor.client.transport.events import LinkEvent, LinkLost, LinkOptions, MessageArrived, TrackArrived
+from livereactor.client.transport.transports import Transports
 from livereactor.protocol import messages as m
 
 HELLO = MessageArrived(m.ModelMessage("hello"))
+
+
+class FakeLink:
+    """A link that is up at once; the test plays its events."""
+
+    def __init__(
+        self, api: object, engine: object, session: str, options: LinkOptions, events: Callable[[LinkEvent], None]
+    ) -> None:
+        self.connection, self.answer, self.inputs, self.event = 5001, "v=0", {"main_video": object()}, events
+
+    async def ready(self) -> None:
+        return None
+
+    async def answered(self) -> None:
+        return None
+
+    async def aclose(self) -> None:
+        return None
+
+    def receive(self, wanted: object) -> None:
+        return None
 
 
 class Stage:
@@ -28,9 +55,15 @@ class Stage:
             restore=nothing,
             wanted=["main_video"],
         )
-        session: Any = SimpleNamespace(schema={})
+        session: Any = SimpleNamespace(
+            session_id="ses_1",
+            info=SimpleNamespace(server_version="1.0.0"),
+            capabilities=SimpleNamespace(tracks=()),
+            schema={},
+        )
         dispatcher: Any = SimpleNamespace(dispatch=self.said.append)
         api: Any = SimpleNamespace(url="http://localhost:1")
+        self.links: list[FakeLink] = []
         self.background = BackgroundTasks()
         self.transports = Transports(
             api,
@@ -43,53 +76,64 @@ class Stage:
             post=self.posted.append,
             report_stats=True,
         )
-        self.old, self.new = transport({"main_video": object()}), transport({"main_video": object()})
 
-    async def replacing(self) -> "Stage":
-        self.transports.current, self.transports._coming = self.old, self.new
-        await self.transports._replacing.acquire()
-        return self
+    def link(self, *arguments: Any) -> FakeLink:
+        self.links.append(FakeLink(*arguments))
+        return self.links[-1]
 
-
-def transport(inputs: dict[str, object]) -> Transport:
-    link: Any = SimpleNamespace(connection=5001, answer="", inputs=inputs, aclose=nothing, receive=list)
-    sampler: Any = SimpleNamespace(run=nothing)
-    return Transport(link, sampler)
+    async def replacing(self) -> tuple[FakeLink, FakeLink]:
+        """Use one transport and bring up another; return their links."""
+        await self.transports.open(again=False, max_attempts=1)
+        self.transports.use()
+        await self.transports.open(again=True, max_attempts=1)
+        self.tracks.clear()
+        old, new = self.links
+        return old, new
 
 
 async def nothing() -> None:
     return None
 
 
-async def test_what_the_next_one_hears_before_it_is_used_is_told_when_it_is() -> None:
-    stage = await Stage().replacing()
-    stage.transports._heard(stage.new, HELLO)
+@pytest.fixture
+def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
+    made = Stage()
+    monkeypatch.setattr(transports, "Link", made.link)
+    monkeypatch.setattr(transports, "StatsSampler", lambda *_, **__: SimpleNamespace(run=nothing))
+    monkeypatch.setattr(transports, "process_engine", nothing)
+    return made
+
+
+async def test_what_the_next_one_hears_before_it_is_used_is_told_when_it_is(stage: Stage) -> None:
+    _, new = await stage.replacing()
+    new.event(HELLO)
     assert stage.said == []
     stage.transports.use()
     assert stage.said == [HELLO.message]
     assert stage.tracks == ["detach", "main_video", "attach"]
 
 
-async def test_the_tracks_of_the_next_one_are_handed_over_once() -> None:
-    stage = await Stage().replacing()
+async def test_the_tracks_of_the_next_one_are_handed_over_once(stage: Stage) -> None:
+    _, new = await stage.replacing()
     track: Any = object()
-    stage.transports._heard(stage.new, TrackArrived("main_video", track))
+    new.event(TrackArrived("main_video", track))
     stage.transports.use()
     assert stage.tracks.count("main_video") == 1
 
 
-async def test_one_that_is_given_up_is_not_listened_to() -> None:
-    stage = await Stage().replacing()
+async def test_one_that_is_given_up_is_not_listened_to(stage: Stage) -> None:
+    old, new = await stage.replacing()
     stage.transports.use()
-    stage.transports._heard(stage.old, LinkLost("closed"))
-    stage.transports._heard(stage.old, HELLO)
+    old.event(LinkLost("closed"))
+    old.event(HELLO)
     assert (stage.said, stage.posted) == ([], [])
-    stage.transports._heard(stage.new, LinkLost("closed"))
+    new.event(LinkLost("closed"))
     assert stage.posted == [TransportLost("closed")]
 
 
-async def test_who_waits_for_the_change_goes_on_after_it_in_order() -> None:
-    stage, order = await Stage().replacing(), list[int]()
+async def test_who_waits_for_the_change_goes_on_after_it_in_order(stage: Stage) -> None:
+    await stage.replacing()
+    order = list[int]()
 
     async def said(number: int) -> None:
         await stage.transports.replaced()

@@ -191,5 +191,5 @@ def test_no_command_can_take_the_place_of_what_a_client_is(base: Any) -> None:
 
 def test_the_models_own_name_is_what_is_asked_for() -> None:
     client = type("PondModel", (TypedReactor,), {"contract": CONTRACT})
-    assert client(local=True)._options.model == "pond"
-    assert client("acme/pond", local=True)._options.model == "acme/pond"
+    assert "PondModel 'pond' at " in repr(client(local=True))
+    assert "PondModel 'acme/pond' at " in repr(client("acme/pond", local=True))

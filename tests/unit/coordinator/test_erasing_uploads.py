@@ -110,8 +110,10 @@ async def test_what_is_half_written_when_its_url_is_long_over_is_erased(monkeypa
     assert await blobs.size(kept) == 3, "a request that began in time may still write it"
 
 
-async def test_what_comes_in_while_its_session_ends_is_erased() -> None:
-    store, blobs, signer = MemoryStore(), MemoryBlobs(), Signer(b"k" * 32)
+async def test_what_comes_in_while_its_session_ends_is_erased(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ERASE_INTERVAL", 0.05)
+    store, blobs, signer = MemoryStore(), AwayBlobs(), Signer(b"k" * 32)
+    blobs.is_away = False
     slot = r.upload("upl_1", key=KEY.path, size_bytes=4 * LEAST, expires_us=10_000_000_000)
 
     def fill(tx: Tx) -> None:
@@ -127,9 +129,13 @@ async def test_what_comes_in_while_its_session_ends_is_erased() -> None:
     async def arriving() -> AsyncIterator[bytes]:
         yield bytes(LEAST)
         await store.transact(lambda tx: tx.put_session(r.closed("ses_1")))
-        await uploads._erase("ses_1")
+        await asyncio.wait_for(blobs.erased.wait(), 20)
         yield bytes(LEAST)
 
-    with pytest.raises(NotFoundError, match="has ended"):
-        await uploads.append("upl_1", query, arriving(), offset=0)
+    await uploads.start()
+    try:
+        with pytest.raises(NotFoundError, match="has ended"):
+            await uploads.append("upl_1", query, arriving(), offset=0)
+    finally:
+        await uploads.aclose()
     assert [entry async for entry in blobs.list(BlobKey.parse("sessions"))] == []

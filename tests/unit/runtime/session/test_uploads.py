@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import secrets
 import weakref
 from collections.abc import AsyncIterator
 
@@ -128,12 +129,15 @@ async def test_pieces_of_a_file_are_one_file_to_the_model(blobs: CopyingBlobs) -
         await uploads.discard(upload, query)
 
 
-async def test_what_is_half_written_when_its_url_is_long_over_is_erased(blobs: CopyingBlobs) -> None:
+async def test_what_is_half_written_when_its_url_is_long_over_is_erased(
+    blobs: CopyingBlobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(secrets, "token_hex", lambda size: "0f" * size)  # so that its key is known here
     uploads = Uploads(blobs, Limits(upload_url_lifetime=0.05))
     uploads.begin("ses-1")
     request = UploadRequest(name="a.bin", size=2 * LEAST, mime_type="text/plain")
-    upload, _ = uploads.reserve(request)
-    key = BlobKey.parse(uploads._slots[upload].key)  # a test may look
+    uploads.reserve(request)
+    key = BlobKey.parse(f"sessions/ses-1/{'0f' * 16}/content")
     await blobs.put(key, b"x" * LEAST)
     await asyncio.wait_for(blobs.erased.wait(), 10)
     with pytest.raises(BlobMissingError):
