@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -45,9 +46,7 @@ def loaded(schema: ModelSchema) -> ModuleType:
     return module
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(c.schemas())
-def test_ruff_leaves_it_as_it_is(schema: ModelSchema) -> None:
+def must_be_formatted(schema: ModelSchema) -> None:
     source = client_source(schema, RESERVED)
     command = [Path(sys.executable).with_name("ruff"), "format", "--isolated", "--diff", "-"]
     done = subprocess.run(command, input=source, capture_output=True, text=True, timeout=30)
@@ -55,9 +54,21 @@ def test_ruff_leaves_it_as_it_is(schema: ModelSchema) -> None:
     assert client_source(schema, RESERVED) == source
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(c.schemas())
-def test_the_contract_survives(schema: ModelSchema) -> None:
+def test_ruff_leaves_it_as_it_is(schema: ModelSchema) -> None:
+    must_be_formatted(schema)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+@settings(max_examples=2000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(c.schemas())
+def test_ruff_leaves_thousands_as_they_are(schema: ModelSchema) -> None:
+    must_be_formatted(schema)
+
+
+def must_survive(schema: ModelSchema) -> None:
     module = loaded(schema)
     assert module.SCHEMA_HASH == module.CONTRACT.hash == contract_hash(schema)
     frame = v1.encode_server(m.ModelSchema(to_openapi(schema)))
@@ -65,6 +76,20 @@ def test_the_contract_survives(schema: ModelSchema) -> None:
     message = v1.decode_server(*frame)
     assert isinstance(message, m.ModelSchema)
     assert contract_hash(from_openapi(message.openapi)) == module.SCHEMA_HASH
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(c.schemas())
+def test_the_contract_survives(schema: ModelSchema) -> None:
+    must_survive(schema)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+@settings(max_examples=2000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(c.schemas())
+def test_thousands_of_contracts_survive(schema: ModelSchema) -> None:
+    must_survive(schema)
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -85,9 +110,7 @@ def verdict(command: CommandSchema, arguments: dict[str, Any]) -> object:
         return error.message.partition(": ")[0]
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(c.schemas().filter(lambda schema: schema.messages), st.data())
-def test_a_message_becomes_its_class_and_back(schema: ModelSchema, data: st.DataObject) -> None:
+def must_become_its_class_and_back(schema: ModelSchema, data: st.DataObject) -> None:
     module = loaded(schema)
     for each in schema.messages:
         kind = t.StructureType("", each.fields)
@@ -95,6 +118,20 @@ def test_a_message_becomes_its_class_and_back(schema: ModelSchema, data: st.Data
         received = module.CONTRACT.message(each.name, {**as_doubles(sent), "said_by_a_newer_server": 1})
         assert type(received).__module__ == module.__name__
         assert check(plain(received), kind, "") == check(sent, kind, "")
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(c.schemas().filter(lambda schema: schema.messages), st.data())
+def test_a_message_becomes_its_class_and_back(schema: ModelSchema, data: st.DataObject) -> None:
+    must_become_its_class_and_back(schema, data)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+@settings(max_examples=2000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(c.schemas().filter(lambda schema: schema.messages), st.data())
+def test_thousands_of_messages_become_their_classes_and_back(schema: ModelSchema, data: st.DataObject) -> None:
+    must_become_its_class_and_back(schema, data)
 
 
 def as_doubles(value: Any) -> Any:

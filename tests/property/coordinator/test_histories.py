@@ -80,7 +80,7 @@ def check(facts: Facts, seed: int, steps: int) -> World:
     return world
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32))
 def test_nobody_holds_what_is_anothers_and_every_session_ends(seed: int) -> None:
     check(MemoryStore(), seed, 250)

@@ -313,7 +313,7 @@ def check(seed: int, steps: int) -> World:
     return world
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.integers(0, 2**32))
 def test_a_session_runs_only_where_it_was_given_and_all_is_free_in_the_end(seed: int) -> None:
     check(seed, 150)

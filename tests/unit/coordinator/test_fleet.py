@@ -165,7 +165,10 @@ async def test_living_workers_are_adopted_not_doubled() -> None:
         assert house.machine.living.keys() == {second}
 
 
-async def test_whoever_leads_next_counts_the_workers_of_who_led_before_though_they_are_in_no_pool_of_its_own() -> None:
+async def test_whoever_leads_next_counts_the_workers_of_who_led_before_though_they_are_in_no_pool_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fleet, "TICK", 0.1)
     store = MemoryStore()
     before, after = (House(store=store, min_ready=2, max_workers=3) for _ in range(2))
     for house in (before, after):

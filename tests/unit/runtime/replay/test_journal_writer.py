@@ -57,7 +57,8 @@ def test_nothing_is_kept_before_the_first_picture_and_all_of_it_then() -> None:
     assert kept.read().entries[0].at == 0
 
 
-def test_before_the_first_picture_lines_wait_and_not_what_they_are_made_of() -> None:
+def test_before_the_first_picture_lines_wait_and_not_what_they_are_made_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_writer, "PIECE_SECONDS", 0.05)
     made = threading.Event()
 
     class File:
@@ -82,7 +83,10 @@ def test_before_the_first_picture_lines_wait_and_not_what_they_are_made_of() -> 
     assert [(each.n, each.step, each.at) for each in kept.read().entries] == [(1, 1, 0.0), (2, 2, 0.0)]
 
 
-def test_lines_that_wait_are_kept_soon_after_the_first_picture_though_nothing_more_happens() -> None:
+def test_lines_that_wait_are_kept_soon_after_the_first_picture_though_nothing_more_happens(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(journal_writer, "PIECE_SECONDS", 0.05)
     made, kept = threading.Event(), Waking(begun=False)
     writer = JournalWriter(HEADER, kept)
     writer.note(1, lambda: (made.set(), wanted())[1])
