@@ -171,7 +171,7 @@ async def test_a_probe_that_fails_says_what_to_do_and_exits_1(server: Program) -
         (["--send", "drop", "{x: 1}"], "is not JSON"),
         (["--send", "drop", "[1]"], "arguments must be a JSON object"),
         (["--send", "drop"], "1 --send but 0 JSON objects"),
-        (["--url", "ftp://x"], "no address of a server"),
+        (["--url", "ftp://x"], "is not the address of a server"),
     ],
 )
 async def test_mistakes_are_told_before_anything_is_connected(arguments: list[str], sentence: str) -> None:

@@ -70,7 +70,7 @@ async def test_a_name_that_is_none_fails_at_dns() -> None:
 
 
 async def test_an_address_that_is_none_is_an_error() -> None:
-    with pytest.raises(ValueError, match="no address of a server"):
+    with pytest.raises(ValueError, match="is not the address of a server"):
         await report("ws://somewhere")
 
 

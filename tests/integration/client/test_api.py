@@ -301,7 +301,7 @@ async def test_a_key_is_exchanged_for_a_token_by_itself() -> None:
         assert server.of("T")[0].json["expires_after"] == 60
     with pytest.raises(ValueError, match="rk_"):
         await fetch_jwt("")
-    with pytest.raises(ValueError, match="no address"):
+    with pytest.raises(ValueError, match="is not the address of a server"):
         await fetch_jwt("rk_1", "ftp://x")
 
 
