@@ -23,7 +23,7 @@ from playwright.async_api import Page, async_playwright
 
 from bench.frame import Figure
 from bench.stand import OURS, Stand
-from livereactor.cli.commands.demo import MODELS
+from livereactor.cli.commands.serve import MODELS
 from livereactor.probes.results import Result, phases, spread
 from tests.e2e.page.screen import on_screen
 from tests.tools.browser import FLAGS, chromium

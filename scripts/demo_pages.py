@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from livereactor.cli.commands.demo import MODELS
+from livereactor.cli.commands.serve import MODELS
 from livereactor.protocol.bindings import Binding
 from livereactor.protocol.openapi import from_openapi
 from livereactor.protocol.schema import CommandSchema, ModelSchema

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from playwright.async_api import Page, async_playwright
 
-from livereactor.cli.commands.demo import MODELS
+from livereactor.cli.commands.serve import MODELS
 from tests.e2e.page.screen import on_screen
 from tests.tools.browser import FLAGS, chromium
 from tests.tools.processes import REPOSITORY, livereactor_run

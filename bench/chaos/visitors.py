@@ -17,7 +17,7 @@ from bench.chaos.promises import clip_bytes
 from bench.chaos.stack import URL
 from livereactor import Reactor
 from livereactor.client.errors import ReactorError, RecordingError
-from livereactor.probes.barcode import read
+from livereactor.probes.watching import read_barcode
 from tests.tools.processes import REPOSITORY
 
 MODELS: Final = ("numbered", "goes-on")
@@ -109,7 +109,7 @@ class Visitor:
     async def _stay(self, reactor: Reactor, seen: Seen) -> None:
         @reactor.track("main_video").on_frame
         def frame(pixels: Any, *_: object) -> None:
-            code = read(pixels)
+            code = read_barcode(pixels)
             if code is not None:
                 seen.frames.append((time.time(), code.counter))
 

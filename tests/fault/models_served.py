@@ -9,7 +9,7 @@ import numpy as np
 
 import livereactor as lr
 from livereactor.media.frames import Pixels
-from livereactor.probes.barcode import Code, draw
+from livereactor.probes.watching import Barcode, draw_barcode
 
 WIDTH, HEIGHT = 128, 72
 FPS = 4  # slow, so that a machine that is busy with tests seldom skips one: the newest picture goes first
@@ -36,7 +36,7 @@ class Numbered(lr.Model):
         while True:
             self.number += 1
             pixels = np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
-            draw(pixels, Code(self.number, time.monotonic_ns() // 1000))
+            draw_barcode(pixels, Barcode(self.number, time.monotonic_ns() // 1000))
             yield pixels
 
     @lr.command

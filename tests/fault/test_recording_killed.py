@@ -10,7 +10,7 @@ from typing import Any, cast
 import av
 
 from livereactor import Reactor
-from livereactor.probes.barcode import read
+from livereactor.probes.watching import read_barcode
 from tests.fault.models_served import FPS
 from tests.tools.processes import REPOSITORY, livereactor_run
 
@@ -20,7 +20,7 @@ SECONDS = 6
 
 def counters(data: bytes) -> list[int]:
     with av.open(io.BytesIO(data), "r") as container:
-        codes = [read(cast(Any, frame).to_ndarray(format="rgb24")) for frame in container.decode(video=0)]
+        codes = [read_barcode(cast(Any, frame).to_ndarray(format="rgb24")) for frame in container.decode(video=0)]
     return [code.counter for code in codes if code is not None]
 
 
@@ -32,7 +32,7 @@ async def test_a_killed_runtime_leaves_all_segments_before_the_last(tmp_path: Pa
         await reactor.connect()
         last = 0
         async for frame in reactor.track("main_video").frames():
-            code = read(frame)
+            code = read_barcode(frame)
             last = code.counter if code is not None else last
             if last >= SECONDS * FPS:
                 break

@@ -18,7 +18,7 @@ from livereactor.blobs.port import BlobKey, BlobMissingError
 from livereactor.blobs.retention import Rules
 from livereactor.blobs.retention_loop import RetentionLoop, always
 from livereactor.media.frames import Frame
-from livereactor.probes.barcode import Code, draw, read
+from livereactor.probes.watching import Barcode, draw_barcode, read_barcode
 from livereactor.protocol import messages as m
 from livereactor.protocol import v0, v1
 from livereactor.runtime.recording.lifecycle import DISABLED
@@ -39,7 +39,7 @@ class Counted(lr.Model):
         while True:
             count += 1
             pixels = np.full((192, 320, 3), 90, np.uint8)
-            draw(pixels, Code(count, 0))
+            draw_barcode(pixels, Barcode(count, 0))
             yield pixels
 
 
@@ -83,7 +83,7 @@ async def film(served: Served, clip: str) -> bytes:
 
 def counters(data: bytes) -> list[int]:
     with av.open(io.BytesIO(data), "r") as container:
-        codes = [read(cast(Any, frame).to_ndarray(format="rgb24")) for frame in container.decode(video=0)]
+        codes = [read_barcode(cast(Any, frame).to_ndarray(format="rgb24")) for frame in container.decode(video=0)]
     return [code.counter for code in codes if code is not None]
 
 

@@ -16,7 +16,7 @@ import av.logging
 import numpy as np
 
 from livereactor.media.frames import Pixels
-from livereactor.probes.barcode import Code, draw, read
+from livereactor.probes.watching import Barcode, draw_barcode, read_barcode
 
 FPS, RATE, TONE = 30, 48_000, 1_000
 AAC_FRAME = 1024
@@ -74,7 +74,7 @@ def pictures(film: Path | bytes | str) -> list[tuple[float, int]]:
     with av.open(io.BytesIO(film) if isinstance(film, bytes) else str(film), "r") as container:
         found: list[tuple[float, int]] = []
         for picture in container.decode(video=0):
-            code = read(cast("Pixels", picture.to_ndarray(format="rgb24")))
+            code = read_barcode(cast("Pixels", picture.to_ndarray(format="rgb24")))
             assert code is not None
             found.append((float(picture.time or 0), code.counter))
         return found
@@ -136,7 +136,7 @@ def complaints(film: Path | bytes) -> list[str]:
 
 def _picture(number: int, width: int, height: int) -> Pixels:
     pixels = np.full((height, width, 3), 60, np.uint8)
-    draw(pixels, Code(number, number * 1_000_000 // FPS))
+    draw_barcode(pixels, Barcode(number, number * 1_000_000 // FPS))
     return pixels
 
 

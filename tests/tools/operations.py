@@ -22,8 +22,7 @@ import numpy as np
 
 from bench.official.picture import Pattern, Texture
 from livereactor.base.changes import Changes
-from livereactor.probes.barcode import Code, draw, read
-from livereactor.probes.watching import Watch
+from livereactor.probes.watching import Barcode, Watch, draw_barcode, read_barcode
 
 CAMERA_SIZE = (640, 360)
 CLICK_LEVEL = 15_000  # of 32767: half of a click, five times the tone beside it
@@ -454,7 +453,7 @@ class Operations:
 
 def sharpness(pixels: np.ndarray) -> float | None:
     """PSNR in dB of a pattern frame below its barcode against its source, None where the barcode is unreadable."""
-    code = read(pixels)
+    code = read_barcode(pixels)
     if code is None:
         return None
     height, width = pixels.shape[:2]
@@ -470,7 +469,7 @@ def likeness(at: float, pixels: np.ndarray, size: tuple[int, int]) -> dict[str, 
 
     from livereactor.probes.quality import psnr, ssim
 
-    code = read(pixels)
+    code = read_barcode(pixels)
     if code is None:
         return None
     width, height = size
@@ -496,7 +495,7 @@ def pattern_of(width: int, height: int) -> Pattern:
 
 
 def _describe_step_frame(frame: Any) -> dict[str, Any]:
-    code = read(frame.array)
+    code = read_barcode(frame.array)
     return {
         "shape": list(frame.array.shape),
         "dtype": frame.dtype,
@@ -510,7 +509,7 @@ def _camera_frame(counter: int, size: tuple[int, int]) -> np.ndarray:
     across = (np.arange(width) + 3 * counter) % 256
     pixels = np.empty((height, width, 3), np.uint8)
     pixels[...] = (across // 2 + 60)[None, :, None]
-    draw(pixels, Code(counter=counter, clock_us=time.monotonic_ns() // 1000, client=True))
+    draw_barcode(pixels, Barcode(counter=counter, clock_us=time.monotonic_ns() // 1000, client=True))
     return pixels
 
 

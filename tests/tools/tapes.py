@@ -21,7 +21,7 @@ from livereactor.media.colour import to_planes
 from livereactor.media.excerpt import Excerpt
 from livereactor.media.frames import Pixels
 from livereactor.media.segments import Append, Picture, Segmenter
-from livereactor.probes.barcode import Code, draw, read
+from livereactor.probes.watching import Barcode, draw_barcode, read_barcode
 
 WIDTH, HEIGHT = 160, 96
 RATE = 48_000
@@ -52,7 +52,7 @@ class Tape:
                 self.files[each.segment] = bytearray()
             self.files[each.segment] += b"".join(each.parts)
 
-    def read(self, segment: int, offset: int, size_bytes: int) -> bytes:
+    def read_barcode(self, segment: int, offset: int, size_bytes: int) -> bytes:
         found = bytes(self.files[segment][offset : offset + size_bytes])
         assert len(found) == size_bytes
         return found
@@ -74,7 +74,7 @@ def numbered(counter: int, *, flash: bool = False, width: int = WIDTH, height: i
     pixels[height // 3 :, (counter * 5) % width :][:, :8] = 160
     if flash:
         pixels[height // 2 :] = 230
-    draw(pixels, Code(counter, counter))
+    draw_barcode(pixels, Barcode(counter, counter))
     return pixels
 
 
@@ -169,7 +169,7 @@ def _pictures(data: bytes) -> tuple[list[tuple[float, int]], list[float], float]
     with cast("Any", av.open(io.BytesIO(data))) as file:
         for frame in file.decode(video=0):
             pixels = frame.to_ndarray(format="rgb24")
-            code = read(pixels)
+            code = read_barcode(pixels)
             assert code is not None, f"the picture behind {pictures[-1:]} says no number"
             pictures.append((float(frame.time), code.counter))
             if pixels[frame.height * 3 // 4].mean() > 200:

@@ -16,9 +16,8 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from livereactor.client.command_sender import COMMAND_TIMEOUT, CommandSender
 from livereactor.client.commands import Commands, ServerSchema
-from livereactor.client.connection import Connection
+from livereactor.client.connection import COMMAND_TIMEOUT, CommandSender, Connection
 from livereactor.client.errors import ReactorError, error_of
 from livereactor.client.events import Emitter, Event, Handler, Stream
 from livereactor.client.files import clips

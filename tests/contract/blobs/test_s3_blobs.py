@@ -21,7 +21,7 @@ from livereactor.blobs import s3 as adapter
 from livereactor.blobs.checking import takes_writes
 from livereactor.blobs.port import BlobExistsError, BlobKey, BlobMissingError, BlobsUnavailableError
 from livereactor.blobs.s3 import Bucket, S3Blobs
-from livereactor.cli.recordings import RecordingSource
+from livereactor.cli.commands.recordings import RecordingSource
 from livereactor.web.blob_answers import blob_answer
 from tests.tools.s3 import S3Server, s3_server
 

@@ -11,7 +11,7 @@ import psutil
 import pytest
 from playwright.async_api import Browser, expect
 
-from livereactor.cli.commands.demo import MODELS
+from livereactor.cli.commands.serve import MODELS
 from tests.e2e.page.conftest import opened
 from tests.tools.processes import REPOSITORY, free_port, request
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from livereactor.client.errors import InvalidStateError
-from livereactor.probes.barcode import read
+from livereactor.probes.watching import read_barcode
 from tests.e2e.acceptance.test_media import (
     test_c26_c29_frames_come_at_no_more_than_the_models_rate_and_in_order,
     test_c31_one_of_two_tracks_pauses_and_the_other_goes_on,
@@ -49,12 +49,12 @@ async def test_c30_a_slow_frame_handler_delays_nothing_and_gets_the_newest_frame
     slow: list[tuple[int, int]] = []  # its frame, and the newest that had come by then
 
     def note(frame: np.ndarray) -> None:
-        code = read(frame)
+        code = read_barcode(frame)
         if code is not None:
             fast.append(code.counter)
 
     def doze(frame: np.ndarray) -> None:
-        code = read(frame)
+        code = read_barcode(frame)
         if code is not None:
             slow.append((code.counter, fast[-1] if fast else code.counter))
         time.sleep(0.2)  # what a slow handler does
@@ -111,7 +111,7 @@ async def test_frames_are_read_pulled_and_snapped_as_they_are(make: Make, server
     assert (frame.dtype, frame.shape) == (np.uint8, (360, 640, 3))
     counters: list[int] = []
     async for each in track.frames():
-        code = read(each)
+        code = read_barcode(each)
         if code is not None:
             counters.append(code.counter)
         if len(counters) == 10:

@@ -18,7 +18,7 @@ import pytest_asyncio
 from livereactor import Reactor
 from livereactor.client.errors import CommandRejected, UnresolvedUploadError
 from livereactor.client.types import FileRef
-from livereactor.probes.barcode import Code, draw, read
+from livereactor.probes.watching import Barcode, draw_barcode, read_barcode
 from tests.e2e.client.noting import Noted
 from tests.tools.fixtures import SMALL
 from tests.tools.official import VERSIONS, official_run, python_of
@@ -72,7 +72,7 @@ async def test_it_connects_shows_frames_in_order_and_ends_its_session(
     counters: list[int] = []
     async with asyncio.timeout(TIMEOUT):
         async for frame in reactor.track("main_video").frames():
-            code = read(frame)
+            code = read_barcode(frame)
             if code is not None:
                 counters.append(code.counter)
             if len(counters) == 30:
@@ -120,7 +120,7 @@ async def test_a_published_camera_reaches_the_model_and_comes_back(reactor: Reac
     seen = asyncio.Event()
 
     def look(frame: np.ndarray) -> None:
-        code = read(frame)
+        code = read_barcode(frame)
         if code is not None and code.client:
             loop.call_soon_threadsafe(seen.set)
 
@@ -131,7 +131,7 @@ async def test_a_published_camera_reaches_the_model_and_comes_back(reactor: Reac
         while not seen.is_set():
             number += 1
             pixels = np.full((360, 640, 3), 90, np.uint8)
-            draw(pixels, Code(counter=number, clock_us=0, client=True))
+            draw_barcode(pixels, Barcode(counter=number, clock_us=0, client=True))
             camera.push_frame(pixels)
             await asyncio.sleep(1 / 30)
     await reactor.unpublish_track("webcam")

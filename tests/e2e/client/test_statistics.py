@@ -11,7 +11,7 @@ import pytest
 
 from livereactor.client.errors import NotReadyError
 from livereactor.client.types import ConnectionStats
-from livereactor.probes.barcode import read
+from livereactor.probes.watching import read_barcode
 from tests.e2e.client.conftest import Make
 from tests.tools.processes import Program, request
 from tests.tools.trying import in_one_of_three
@@ -98,7 +98,7 @@ async def test_the_age_of_frames_is_what_their_barcodes_say(make: Make, server: 
         await reactor.fetch_stats()
         async for frame in reactor.track("main_video").frames():
             now_us = time.monotonic_ns() // 1000
-            if (code := read(frame)) is not None:
+            if (code := read_barcode(frame)) is not None:
                 ages.append(code.age_us(now_us) / 1e3)
             if len(ages) == 60:
                 break

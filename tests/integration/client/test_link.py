@@ -12,7 +12,7 @@ import pytest_asyncio
 from livereactor.base.errors import PeerError
 from livereactor.client.errors import CommandRejected, ReactorError
 from livereactor.client.http.api import FLAT
-from livereactor.client.transport import channels as link_channels
+from livereactor.client.transport import link as link_channels
 from livereactor.client.transport.events import LinkLost, MessageArrived, TrackArrived
 from livereactor.engine.memory.engine import MemoryPeer
 from livereactor.engine.port import Accepted

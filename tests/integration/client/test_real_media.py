@@ -17,7 +17,7 @@ import pytest_asyncio
 
 from livereactor import Reactor
 from livereactor.base.clock import monotonic_us
-from livereactor.probes.barcode import CLOCK_MASK, Code, draw, read
+from livereactor.probes.watching import CLOCK_MASK, Barcode, draw_barcode, read_barcode
 from tests.tools.fixtures import server, start
 from tests.tools.processes import Program
 
@@ -65,7 +65,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def picture(number: int) -> Any:
     """One of ours: grey, with a barcode that says which."""
     pixels = np.full((360, 640, 3), 90, np.uint8)
-    draw(pixels, Code(number, monotonic_us() & CLOCK_MASK, client=True))
+    draw_barcode(pixels, Barcode(number, monotonic_us() & CLOCK_MASK, client=True))
     return pixels
 
 
@@ -74,7 +74,7 @@ async def echoed(reactor: Reactor, count: int) -> list[int]:
     numbers = list[int]()
     async with asyncio.timeout(PATIENCE):
         async for frame in reactor.track("main_video").frames():
-            code = read(frame)
+            code = read_barcode(frame)
             if code is not None and code.client:
                 numbers.append(code.counter)
             if len(numbers) == count:

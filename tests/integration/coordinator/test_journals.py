@@ -14,7 +14,7 @@ from livereactor.blobs.folder import FolderBlobs
 from livereactor.blobs.journals import NoJournalError
 from livereactor.blobs.port import BlobKey
 from livereactor.cli.admin import RemoteError
-from livereactor.cli.recordings import RecordingSource
+from livereactor.cli.commands.recordings import RecordingSource
 from livereactor.coordinator.options import CoordinatorOptions
 from tests.integration.coordinator.asking import UNLIMITED, bearer, creating, key_of, must_be_problem
 from tests.integration.coordinator.rig import Served, coordinating, working

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from livereactor.base.errors import InvalidCommandError
-from livereactor.client.codegen.module import client_source
+from livereactor.client.codegen import client_source
 from livereactor.client.contract import Contract
 from livereactor.protocol import messages as m
 from livereactor.protocol import types as t

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.official import picture
-from livereactor.probes.barcode import read
+from livereactor.probes.watching import read_barcode
 from tests.tools.processes import REPOSITORY
 
 
@@ -29,7 +29,7 @@ def example() -> ModuleType:
 def test_both_models_draw_the_same(example: ModuleType, size: tuple[int, int], counter: int, flashes: bool) -> None:
     color = (255, 136, 0) if flashes else None
     ours = example.Pattern(*size).frame(counter, color)
-    code = read(ours)
+    code = read_barcode(ours)
     assert code is not None
     assert code.counter == counter
     rival = picture.Pattern(*size).frame(counter, color, clock_us=code.clock_us)

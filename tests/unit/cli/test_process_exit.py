@@ -11,7 +11,7 @@ import pytest
 ASKS_AND_ENDS = """
 import asyncio, atexit, sys
 from pathlib import Path
-from livereactor.cli.process_exit import ProcessExit
+from livereactor.cli.main import ProcessExit
 
 ending = ProcessExit()
 atexit.register(lambda: print("handlers run"))

@@ -5,7 +5,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-from livereactor.cli.commands.demo import MODELS
+from livereactor.cli.commands.serve import MODELS
 from tests.tools.processes import REPOSITORY
 
 

@@ -14,8 +14,8 @@ import pytest
 
 from livereactor.client.errors import ReactorError, error_of
 from livereactor.client.tracks.port import Bitrate
+from livereactor.client.tracks.publishing import VideoSender, target_bps
 from livereactor.client.tracks.pushed import Picture, picture_of
-from livereactor.client.tracks.sending import VideoSender, target_bps
 from livereactor.media.encoder import start_bps
 from livereactor.media.frames import EncodedFrame, VideoCodec
 from livereactor.media.rate import FLOOR

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livereactor.client.tracks.sending import BLOCKS, LEAD, MAX_QUEUED, SoundPacer
+from livereactor.client.tracks.publishing import BLOCKS, LEAD, MAX_QUEUED, SoundPacer
 from livereactor.media.frames import Sound
 
 RATE = 8_000

@@ -1,6 +1,6 @@
 import pytest
 
-from livereactor.client.lifecycle.timers import (
+from livereactor.client.lifecycle.machine import (
     RETRIES,
     SESSION_POLLS,
     SILENCE_STEPS,

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from livereactor.cli.commands.demo import MODELS
+from livereactor.cli.commands.serve import MODELS
 from livereactor.client.codegen import client_of
 from livereactor.runtime.authoring.definition import definition_of
 from livereactor.runtime.execution.loading import load_model

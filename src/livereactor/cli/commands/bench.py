@@ -22,11 +22,6 @@ if TYPE_CHECKING:
     from livereactor.probes.remote import Outcome
 
 
-def register(app: typer.Typer) -> None:
-    """Add this group's command."""
-    app.command(epilog="Example: livereactor bench https://models.example.com --model pond")(bench)
-
-
 def bench(
     url: Annotated[str, typer.Argument(help="URL of a coordinator or a runtime.")],
     model: Annotated[str | None, typer.Option(help="Model to use.", show_default="the server's first")] = None,

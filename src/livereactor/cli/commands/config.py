@@ -24,12 +24,6 @@ UNLIMITED_AT_0: Final = frozenset(
 )
 
 
-def register(app: typer.Typer) -> None:
-    """Add this group's commands."""
-    app.command(epilog="Example: LIVEREACTOR_RUNTIME__PORT=9000 livereactor config")(config)
-    app.command(epilog="Example: livereactor limits --json")(limits)
-
-
 def config(
     folder: Annotated[Path, typer.Argument(help="Folder with livereactor.toml.")] = Path(),
     json_lines: Annotated[bool, typer.Option("--json", help="Print one JSON object per line, for scripts.")] = False,

@@ -27,12 +27,6 @@ TURN: Final = 1 / 60  # seconds between two updates of a window
 PLACE: Final = 0.2  # seconds between two checks of the place in the queue
 
 
-def register(app: typer.Typer) -> None:
-    """Add this group's command."""
-    example = """Example: livereactor connect pond --local --send drop '{"x": 0.5, "y": 0.5}' --seconds 5"""
-    app.command(epilog=example)(connect)
-
-
 def connect(
     model: Annotated[str, typer.Argument(help="Name of the model.")],
     # Typer has no option with two values: the JSON after each --send arrives as a separate argument.

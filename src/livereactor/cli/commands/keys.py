@@ -1,20 +1,76 @@
-"""`livereactor keys` and `livereactor token`: create, list and revoke API keys; mint tokens."""
+"""`livereactor keys`, `token` and `usage`: manage API keys, mint tokens, and show what accounts used."""
 
 from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any, Final
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Annotated, Any, Final
+from urllib.parse import quote, urlencode
 
 import typer
 
+from livereactor.base.errors import UsageError
 from livereactor.cli.admin import AdminTarget
 from livereactor.cli.options import AdminKey, CoordinatorUrl, DataDir, Json
 from livereactor.protocol.http import read_body
 from livereactor.protocol.tokens import ACCOUNT, KeyRequest, TokenRequest
+
+if TYPE_CHECKING:
+    from livereactor.coordinator.usage import UsageRow
+    from livereactor.wiring.data import Data
+
+_MOMENT = "A day, an ISO 8601 time (UTC unless it names a zone) or Unix seconds."
+
+
+def usage(
+    since: Annotated[str, typer.Option("--from", help=_MOMENT, show_default="everything that is kept")] = "0",
+    until: Annotated[str | None, typer.Option("--to", help=_MOMENT, show_default="now")] = None,
+    account: Annotated[str | None, typer.Option(help="Show only this account.", show_default="all")] = None,
+    data_dir: DataDir = None,
+    coordinator: CoordinatorUrl = None,
+    key: AdminKey = None,
+    json_lines: Json = False,
+    as_table: Annotated[bool, typer.Option("--csv", help="Print comma-separated values with a header.")] = False,
+) -> None:
+    """Show ended sessions and their seconds on workers.
+
+    Sums are by account and model. A session counts when it ends.
+    """
+    from livereactor.coordinator.usage import UsageRow, as_csv, as_json_lines
+
+    if json_lines and as_table:
+        raise UsageError("--json and --csv cannot be combined; choose one")
+    target = AdminTarget(data_dir, coordinator, key)
+    if target.is_remote:
+        asked = {"from": since, "to": until, "account": account}
+        query = urlencode({name: value for name, value in asked.items() if value is not None})
+        found: list[dict[str, Any]] = target.call("GET", f"/admin/usage?{query}")["usage"]
+        rows = [UsageRow(**each) for each in found]
+    else:
+        rows = target.operate(lambda data: _used(data, since, until, account))
+    if json_lines or as_table:
+        typer.echo(as_json_lines(rows) if json_lines else as_csv(rows), nl=False)
+        return
+    if not rows:
+        typer.echo("no sessions ended in this time", err=True)
+    for row in rows:
+        typer.echo(_usage_line(row))
+
+
+async def _used(data: Data, since: str, until: str | None, account: str | None) -> list[UsageRow]:
+    from livereactor.coordinator.usage import moment_us, usage
+
+    since_us, until_us = moment_us(since), data.unix_us() if until is None else moment_us(until)
+    return await data.store.read(lambda tx: usage(tx, since_us=since_us, until_us=until_us, account=account))
+
+
+def _usage_line(row: UsageRow) -> str:
+    shown = asdict(row)
+    return "{account:<16} {model:<16} {sessions:>7} sessions {seconds:>12.1f} s".format(**shown)
+
 
 keys = typer.Typer(no_args_is_help=True, help="Create, list and revoke API keys.", rich_markup_mode=None)
 
@@ -37,12 +93,6 @@ class Scope(StrEnum):
 Scopes = Annotated[
     list[Scope] | None, typer.Option("--scope", help="Scope to grant. Repeatable.", show_default="all but admin")
 ]
-
-
-def register(app: typer.Typer) -> None:
-    """Add this group's commands."""
-    app.add_typer(keys, name="keys", epilog="Example: livereactor keys create --name website")
-    app.command(epilog="Example: livereactor token --model pond --expires-after 600")(token)
 
 
 @keys.command(epilog="Example: livereactor keys create --name website --account acme")

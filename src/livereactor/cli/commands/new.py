@@ -26,11 +26,6 @@ class Template(StrEnum):
     chunked = "chunked"  # sixteen frames at a time, like video diffusion
 
 
-def register(app: typer.Typer) -> None:
-    """Add this group's commands."""
-    app.command(epilog="Example: livereactor new hello --template webcam")(new)
-
-
 def new(
     name: Annotated[str, typer.Argument(help="Folder to create. Its last part names the model.")],
     template: Annotated[Template, typer.Option(help="Kind of model to start from.")] = Template.video,

@@ -27,12 +27,6 @@ _Cpu = Annotated[bool, typer.Option("--cpu", help="Hide every GPU from the model
 _Json = Annotated[bool, typer.Option("--json", help="Print the address as JSON, for scripts.")]
 
 
-def register(app: typer.Typer) -> None:
-    """Add this group's commands."""
-    app.command(epilog="Example: livereactor run pond.py --port 9000")(run)
-    app.command(epilog="Example: livereactor dev hello")(dev)
-
-
 def run(
     target: _Target = "model.py",
     port: _Port = None,

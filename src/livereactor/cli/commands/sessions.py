@@ -39,13 +39,6 @@ class State(StrEnum):
     closed = "closed"
 
 
-def register(app: typer.Typer) -> None:
-    """Add this group's commands."""
-    app.add_typer(sessions, name="sessions", epilog="Example: livereactor sessions list --state open")
-    app.command(epilog="Example: livereactor queue --json")(queue)
-    app.add_typer(workers, name="workers", epilog="Example: livereactor workers drain wrk_0197…")
-
-
 @sessions.command("list", epilog="Example: livereactor sessions list --state open")
 def list_sessions(
     state: Annotated[

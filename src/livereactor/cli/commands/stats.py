@@ -43,11 +43,6 @@ UNSENT: Final = {
 Body = dict[str, Any]
 
 
-def register(app: typer.Typer) -> None:
-    """Add this command."""
-    app.command(epilog="Example: livereactor stats http://localhost:8080")(stats)
-
-
 def stats(
     url: Annotated[str, typer.Argument(metavar="URL", help="URL of a runtime or a coordinator.")],
     session: Annotated[

@@ -49,12 +49,6 @@ _Id = Annotated[
 _Json = Annotated[bool, typer.Option("--json", help="Log one JSON object per line.")]
 
 
-def register(app: typer.Typer) -> None:
-    """Add this group's commands."""
-    app.command(epilog="Example: livereactor worker pond.py --coordinator https://models.example")(worker)
-    app.command(hidden=True)(spare_worker)
-
-
 def worker(
     coordinator: _Coordinator,
     target: _Target = "model.py",

@@ -1,25 +1,27 @@
 """A Link: one Peer, its two data channels and its Tracks, for one Connection. A reconnect is a new Link.
 
 It does not know the state of the Session and never retries; its events report what happens to it. Loop only, except
-that Frames arrive on a thread of the engine.
+that Frames arrive on a thread of the engine. Above 400 lines because it is one transport: its channels and its media
+sections live and end with their Peer.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import structlog
 
 from livereactor.base.clock import monotonic_us
-from livereactor.base.errors import LivereactorError, PeerError
+from livereactor.base.errors import EngineError, LivereactorError, PeerError, TooLargeError, UsageError
+from livereactor.base.limits import KIB
 from livereactor.client.errors import ReactorError, error_of
 from livereactor.client.http.api import FLAT, Api
 from livereactor.client.stats import Latency
-from livereactor.client.transport.channels import Channels
 from livereactor.client.transport.events import (
     KeyFrameWanted,
     LinkEvent,
@@ -30,12 +32,232 @@ from livereactor.client.transport.events import (
     RateChanged,
     TrackArrived,
 )
-from livereactor.client.transport.media import HeardTrack, Sections
 from livereactor.client.transport.requests import Question, Requests
 from livereactor.client.transport.signalling import Trickle, answer_to, with_candidates
+from livereactor.client.types import TrackCapability
 from livereactor.engine import port
+from livereactor.engine.port import (
+    Channel,
+    ChannelClosed,
+    ChannelEvent,
+    ChannelOpened,
+    InputTrack,
+    Kind,
+    MessageReceived,
+    Section,
+    Use,
+)
+from livereactor.media.frames import Frame, Sound
 from livereactor.protocol import messages as m
+from livereactor.protocol.codecs import CODECS, format_of
 from livereactor.protocol.messages import WireFormat
+from livereactor.protocol.sdp import parse_description
+
+USES: Final = {"recvonly": Use.RECEIVE, "sendonly": Use.SEND}
+_T = TypeVar("_T")
+_Media = TypeVar("_Media", Frame, Sound)
+
+
+class Sections:
+    """The media sections of an offer, in the order of the declared Tracks.
+
+    Args:
+        tracks: the declared Tracks.
+    """
+
+    def __init__(self, tracks: Sequence[TrackCapability]) -> None:
+        self._tracks = tuple(tracks)
+        self._names: dict[str, str] = {}
+        self.offered = tuple(Section(track.kind, USES[track.direction], track.name) for track in self._tracks)
+
+    def mapping(self, offer: str) -> list[tuple[str, TrackCapability]]:
+        """Return the Tracks with the mids that an offer gave them; from here on, names are known."""
+        try:
+            media = [section for section in parse_description(offer).media if section.kind != "application"]
+        except PeerError as error:
+            raise EngineError(f"the engine made an offer that cannot be read: {error.message}") from error
+        found = list(zip((section.mid for section in media), self._tracks, strict=True))
+        self._names = {mid: track.name for mid, track in found}
+        return found
+
+    def name(self, mid: str) -> str | None:
+        """Return the name of the Track on a section, or None."""
+        return self._names.get(mid)
+
+    def named(self, by_mid: Mapping[str, _T]) -> dict[str, _T]:
+        """Return the values by the Track's name."""
+        return {name: each for mid, each in by_mid.items() if (name := self.name(mid)) is not None}
+
+
+class HeardTrack:
+    """An `InputTrack` that reports each arrival and its time stamp, on the engine's thread.
+
+    Args:
+        track: the engine's track.
+        heard: called with the `captured_us` of every Frame and block of Sound, before its receiver.
+    """
+
+    def __init__(self, track: InputTrack, heard: Callable[[int | None], None]) -> None:
+        self._track, self._heard = track, heard
+
+    @property
+    def mid(self) -> str:
+        return self._track.mid
+
+    @property
+    def kind(self) -> Kind:
+        return self._track.kind
+
+    def on_frame(self, callback: Callable[[Frame], None] | None) -> None:
+        self._track.on_frame(self._telling(callback))
+
+    def on_sound(self, callback: Callable[[Sound], None] | None) -> None:
+        self._track.on_sound(self._telling(callback))
+
+    def _telling(self, callback: Callable[[_Media], None] | None) -> Callable[[_Media], None] | None:
+        if callback is None:
+            return None
+
+        def came(media: _Media) -> None:
+            self._heard(media.captured_us)
+            callback(media)
+
+        return came
+
+
+FALL_BACK: Final = 2.0  # seconds that a server may speak JSON and nothing else, before it is taken to know nothing else
+
+
+class Channels:
+    """The control channel and the data channel of a Link.
+
+    Args:
+        wire: the format to send; JSON, once the server turns out to know no other.
+        heard: called with every message.
+        changed: called with None when a channel opens, with its label when it closes.
+        speaks_json: called when the format changes: the server did not understand earlier messages.
+    """
+
+    def __init__(
+        self,
+        wire: WireFormat,
+        heard: Callable[[m.ServerMessage], None],
+        changed: Callable[[str | None], None],
+        speaks_json: Callable[[], None],
+    ) -> None:
+        self.wire = wire
+        self.faults = Counter[str]()
+        self._heard, self._changed, self._speaks_json = heard, changed, speaks_json
+        self._open: dict[str, Channel] = {}
+        self._is_flat = self._is_closed = False
+        self._hears_binary = False
+        self._fallback: asyncio.TimerHandle | None = None
+
+    def be_flat(self) -> None:
+        """Use JSON and the channel `data` alone, for a server of the flat routes."""
+        self._is_flat, self.wire = True, WireFormat.V0
+
+    @property
+    def are_open(self) -> bool:
+        """True if all needed channels are open."""
+        needed = (m.DATA,) if self._is_flat else (m.CONTROL, m.DATA)
+        return all(label in self._open for label in needed)
+
+    @property
+    def buffered_bytes(self) -> int:
+        return sum(channel.buffered_bytes for channel in self._open.values())
+
+    def add(self, channel: Channel) -> None:
+        """Listen to one of our channels that has opened; a channel that the server opens by itself is ignored."""
+        label = channel.label
+        if self._is_closed or label in self._open or label not in (m.CONTROL, m.DATA):
+            return
+        self._open[label] = channel
+        channel.listen(lambda event: self._happened(label, channel, event))
+        self._changed(None)
+
+    def say(self, message: m.ClientMessage) -> None:
+        """Send a message; see `Link.say`."""
+        codec = CODECS[self.wire]
+        try:
+            frame = codec.encode_client(message)
+        except UsageError as error:
+            raise ValueError(error.message) from error
+        if frame is None or (self._is_flat and frame[0] == m.CONTROL):
+            return  # a server of the flat routes starts its tracks by itself
+        label, data = frame
+        channel = self._open.get(label)
+        if channel is None or self._is_closed:
+            raise _unsent(f"the channel {label!r} is not open; connect again")
+        try:
+            channel.send(data, text=codec.TEXT)
+        except TooLargeError as error:
+            limit = channel.max_message_bytes
+            text = f"{_kib(len(data))} exceeds {_kib(limit)}; upload the content and send its FileRef"
+            raise error_of("MESSAGE_TOO_LARGE", text, details={"size": len(data), "limit": limit}) from error
+        except EngineError as error:
+            raise _unsent(error.message) from error
+
+    async def drain(self, timeout: float) -> None:
+        """Wait up to `timeout` seconds until all messages have left."""
+        unsent = [channel for channel in self._open.values() if channel.is_open and channel.buffered_bytes]
+        await asyncio.gather(*(channel.drain(timeout) for channel in unsent), return_exceptions=True)
+
+    def close(self) -> None:
+        """Stop listening and sending; the Peer closes the channels themselves."""
+        self._is_closed = True
+        self._open.clear()
+        if self._fallback is not None:
+            self._fallback.cancel()
+
+    def _happened(self, label: str, channel: Channel, event: ChannelEvent) -> None:
+        if self._is_closed:
+            return
+        match event:
+            case MessageReceived(data, text):
+                self._received(label, channel, data, text=text)
+            case ChannelClosed() if label == m.DATA or not self._is_flat:
+                self._changed(label)
+            case ChannelOpened() | ChannelClosed():
+                pass
+
+    def _received(self, label: str, channel: Channel, data: bytes, *, text: bool) -> None:
+        # By each frame: before the server has heard us, it may have taken us for a listener, in JSON.
+        wire = format_of(data, text=text)
+        self._notice(wire)
+        try:
+            message = CODECS[wire].decode_server(label, data, limit=channel.max_message_bytes)
+        except LivereactorError as error:
+            self._fault(f"{label} {wire.value}", error)
+            return
+        self._heard(message)
+
+    def _notice(self, wire: WireFormat) -> None:
+        if wire is WireFormat.V1:
+            self._hears_binary = True
+        elif self.wire is WireFormat.V1 and not self._hears_binary and self._fallback is None:
+            self._fallback = asyncio.get_running_loop().call_later(FALL_BACK, self._fall_back)
+
+    def _fall_back(self) -> None:
+        if self._hears_binary or self._is_closed:
+            return
+        log.info("the server speaks JSON only; so does this connection from now on")
+        self.wire = WireFormat.V0
+        self._speaks_json()
+
+    def _fault(self, kind: str, error: LivereactorError) -> None:
+        self.faults[kind] += 1
+        if self.faults[kind] == 1:
+            log.warning("a frame cannot be read; more of its kind are only counted", kind=kind, reason=error.message)
+
+
+def _unsent(why: str) -> ReactorError:
+    return error_of("MESSAGE_SEND_FAILED", why, reason="TRANSPORT_ERROR")
+
+
+def _kib(size: int) -> str:
+    return f"{size / KIB:.0f} KiB" if size >= KIB else f"{size} bytes"
+
 
 TRANSPORT_TIMEOUT: Final = 30.0  # seconds from the answer to open channels, as long as servers wait
 PING_INTERVAL: Final = {WireFormat.V0: 5.0, WireFormat.V1: 10.0}  # seconds; servers drop a client that is silent for 20

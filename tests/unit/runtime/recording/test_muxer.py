@@ -18,7 +18,7 @@ from livereactor.media.encoder import VideoEncoder, start_bps
 from livereactor.media.frames import EncodedFrame, Pixels, VideoCodec
 from livereactor.media.presets import Preset
 from livereactor.media.segments import Segmenter
-from livereactor.probes.barcode import Code, draw, read
+from livereactor.probes.watching import Barcode, draw_barcode, read_barcode
 from livereactor.runtime.outputs.tap import PlayedSound, ShownPicture
 from livereactor.runtime.recording.media_clock import MediaClock
 from livereactor.runtime.recording.muxer import ClosedSegment, Muxer
@@ -104,7 +104,7 @@ def rig_of() -> Iterator[Callable[[RecorderOptions], Rig]]:
 
 def picture(count: int, size: tuple[int, int] = (320, 192)) -> Pixels:
     pixels = np.full((size[1], size[0], 3), 90, np.uint8)
-    draw(pixels, Code(count, 0))
+    draw_barcode(pixels, Barcode(count, 0))
     return pixels
 
 
@@ -112,7 +112,7 @@ def shown(data: bytes) -> list[tuple[float, int]]:
     """When each picture is shown, and its number."""
     with av.open(io.BytesIO(data), "r") as container:
         frames = [cast(Any, frame) for frame in container.decode(video=0)]
-    codes = [(frame.time, read(frame.to_ndarray(format="rgb24"))) for frame in frames]
+    codes = [(frame.time, read_barcode(frame.to_ndarray(format="rgb24"))) for frame in frames]
     return [(round(time, 3), code.counter) for time, code in codes if code is not None]
 
 

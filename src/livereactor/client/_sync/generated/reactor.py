@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, overload
 
 from livereactor.client._sync.loop import CLEAN_UP, LOOP
 from livereactor.client._sync.support import SyncEmitter, SyncStream, SyncTracks, made_on_loop
-from livereactor.client.command_sender import COMMAND_TIMEOUT
 from livereactor.client.commands import Commands, ServerSchema
+from livereactor.client.connection import COMMAND_TIMEOUT
 from livereactor.client.errors import ReactorError
 from livereactor.client.events import Event, Handler
 from livereactor.client.files import clips

@@ -1,39 +1,241 @@
-"""A model's schema as the Python module of its typed client. Pure, and the same text for the same schema."""
+"""Typed clients: a model's schema as the Python module of its client. Pure, and the same text for the same schema.
+
+Above 400 lines because it is one thing: the names, the types and the classes of one module refer to each other.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from typing import Final
+import builtins
+import json
+import keyword
+import re
+import unicodedata
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
 
-from livereactor.client.codegen.layout import INDENT, WIDTH, Brackets, Part, docstring, headed, laid_out, text, width
-from livereactor.client.codegen.names import (
-    HIDING,
-    RESERVED_CLASSES,
-    Names,
-    class_name,
-    constant_name,
-    member_name,
-    python_name,
-)
-from livereactor.client.codegen.types import Types
+from livereactor.base.errors import UsageError
 from livereactor.client.commands import about, in_order, leading, one_line, sentence
 from livereactor.client.contract import contract_text
+from livereactor.client.python_layout import (
+    INDENT,
+    WIDTH,
+    Brackets,
+    Part,
+    docstring,
+    headed,
+    laid_out,
+    text,
+    value,
+    width,
+)
+from livereactor.client.typed import SyncTypedReactor, TypedReactor
 from livereactor.protocol.contract import contract_hash
+from livereactor.protocol.openapi_writing import type_to_json
 from livereactor.protocol.schema import CommandSchema, MessageSchema, ModelSchema, TrackSchema
-from livereactor.protocol.types import Field
+from livereactor.protocol.types import (
+    AnyType,
+    BoolType,
+    ChoiceType,
+    DictType,
+    Field,
+    FileType,
+    FloatType,
+    IntType,
+    ListType,
+    OptionalType,
+    StructureType,
+    Type,
+)
 
+IMPORTED: Final = frozenset(
+    {"Any", "Callable", "Contract", "FileRef", "Final", "Literal", "Mapping", "Sequence", "StrEnum", "SyncTypedReactor"}
+    | {"TypeAlias", "TypedReactor", "annotations", "cast", "dataclass"}
+)
+RESERVED_CLASSES: Final = frozenset({*keyword.kwlist, *dir(builtins), *IMPORTED})
+# In a class body a member of such a name would hide a type from the annotations below it.
+HIDING: Final = frozenset({"bool", "int", "float", "str", "self", *IMPORTED})
+
+
+class Names:
+    """Names that are given out once each.
+
+    Args:
+        taken: names that are never given out.
+    """
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        self._taken = set(taken)
+
+    def give(self, *wishes: str) -> str:
+        """Return the first free wish; if all are taken, the last one with a number."""
+        free = next((wish for wish in wishes if wish not in self._taken), None)
+        number = 2
+        while free is None or free in self._taken:
+            free, number = f"{wishes[-1]}{number}", number + 1
+        self._taken.add(free)
+        return free
+
+
+def python_name(name: str, where: str) -> str:
+    """Return a name unchanged, as it also goes over the wire.
+
+    Raises:
+        UsageError: Python cannot write it. Models written in Python have no such names.
+    """
+    is_plain = name.isidentifier() and not keyword.iskeyword(name) and not name.startswith("_")
+    if is_plain and unicodedata.normalize("NFKC", name) == name:
+        return name
+    raise UsageError(f"{where}: Python cannot write {name[:60]!r} as a name; rename it in the model")
+
+
+def member_name(name: str, where: str, classes: Collection[str]) -> str:
+    """Return the name of an argument or a member; like `python_name`, and it must not hide a type or class."""
+    if name in HIDING or name in classes:
+        raise UsageError(f"{where}: {name!r} hides what Python calls so; rename it in the model")
+    return python_name(name, where)
+
+
+def class_name(text: str) -> str:
+    """Return `BrightnessSet` for `brightness_set` and `brightness-set`."""
+    words = re.findall(r"[A-Za-z0-9]+", text)
+    name = "".join(word[0].upper() + word[1:] for word in words)
+    return name if name and not name[0].isdigit() else f"X{name}"
+
+
+def constant_name(text: str) -> str:
+    """Return `MAIN_VIDEO` for `main_video`."""
+    name = re.sub(r"[^A-Za-z0-9]+", "_", text).strip("_").upper()
+    return name if name and not name[0].isdigit() else f"X{name}"
+
+
+class Types:
+    """The named types of one client.
+
+    Attributes:
+        titles: the class of each Message, by its wire type.
+        structures: the classes of structures by name, each after those it holds.
+        choices: the aliases of choices, by name.
+        uses: names that the annotations asked for so far must import.
+    """
+
+    def __init__(self, schema: ModelSchema, names: Names) -> None:
+        self._names = names
+        self._known: dict[str, str] = {}  # by the type's JSON
+        self.structures: dict[str, StructureType] = {}
+        self.choices: dict[str, ChoiceType] = {}
+        self.uses: set[str] = set()
+        # Messages first: programs name them, so they get their own names.
+        self.titles = {each.name: names.give(class_name(each.title)) for each in schema.messages}
+        for each in (*schema.messages, *schema.commands):
+            for place in each.fields:
+                self._find(place.type, place.name, each.name)
+
+    def _find(self, kind: Type, name: str, owner: str) -> None:
+        match kind:
+            case OptionalType():
+                self._find(kind.inner, name, owner)
+            case ListType():
+                self._find(kind.item, name, owner)
+            case DictType():
+                self._find(kind.value, name, owner)
+            case StructureType():
+                for each in kind.fields:
+                    self._find(each.type, each.name, kind.name or name)
+                if _key(kind) not in self._known:
+                    self.structures[self._named(kind, kind.name or name, owner)] = kind
+            case ChoiceType():
+                if _key(kind) not in self._known:
+                    self.choices[self._named(kind, name, owner)] = kind
+            case _:
+                return
+
+    def _named(self, kind: Type, name: str, owner: str) -> str:
+        given = self._names.give(class_name(name), class_name(f"{owner}_{name}"))
+        self._known[_key(kind)] = given
+        return given
+
+    def name_of(self, kind: StructureType | ChoiceType) -> str:
+        """Return the class or alias of a type."""
+        return self._known[_key(kind)]
+
+    def annotation(self, kind: Type) -> str:
+        """Return a type as it stands in an annotation."""
+        match kind:
+            case BoolType():
+                return "bool"
+            case IntType():
+                return "int"
+            case FloatType():
+                return "float"
+            case AnyType():
+                return self._used("Any")
+            case ListType():
+                return f"{self._used('Sequence')}[{self.annotation(kind.item)}]"
+            case DictType():
+                return f"{self._used('Mapping')}[str, {self.annotation(kind.value)}]"
+            case StructureType() | ChoiceType():
+                return self.name_of(kind)
+            case OptionalType():
+                inner = self.annotation(kind.inner)
+                return inner if inner == "Any" or inner.endswith(" | None") else f"{inner} | None"
+            case FileType():
+                return self._used("FileRef")
+            case _:
+                return "str"
+
+    def _used(self, name: str) -> str:
+        self.uses.add(name)
+        return name
+
+    def default(self, given: Any, kind: Type) -> Part:
+        """Return a default, a JSON value, as an expression of its annotation."""
+        match kind:
+            case OptionalType():
+                return "None" if given is None else self.default(given, kind.inner)
+            case ListType():
+                return Brackets("(", tuple(self.default(each, kind.item) for each in given), ")", is_tuple=True)
+            case DictType():
+                entries = ((value(name), self.default(each, kind.value)) for name, each in given.items())
+                return Brackets("{", tuple(headed(f"{name}: ", each) for name, each in entries), "}")
+            case StructureType():
+                members = (headed(f"{each.name}=", self._member(given, each)) for each in kind.fields)
+                return Brackets(f"{self.name_of(kind)}(", tuple(members), ")")
+            case _:
+                return value(given)
+
+    def _member(self, given: Mapping[str, Any], each: Field) -> Part:
+        return self.default(given[each.name], each.type)
+
+    def alias(self, kind: ChoiceType) -> Part:
+        """Return the type behind a choice's alias. A Literal has no floats: they are `float`, checked later."""
+        values = [each for _, each in dict.fromkeys((type(each), each) for each in kind.values)]
+        plain = [each for each in values if not isinstance(each, float)]
+        if not plain:
+            return "float"
+        floats = " | float" if len(plain) < len(values) else ""
+        return Brackets(f"{self._used('Literal')}[", tuple(map(value, plain)), f"]{floats}")
+
+
+def _key(kind: Type) -> str:
+    return json.dumps(type_to_json(kind, moderate=False))
+
+
+# Attributes of instances, which `dir()` of the classes does not list.
+_OF_INSTANCES: Final = ("commands", "contract")
 _SENT_OR_RECEIVED: Final = {"out": "received", "in": "sent"}
 
 
-def client_source(schema: ModelSchema, reserved: Collection[str]) -> str:
+def client_of(schema: ModelSchema) -> str:
     """Return the module: types, Messages, track names, and two classes, `PondModel` and `SyncPondModel`.
-
-    Args:
-        reserved: attributes of the classes' bases; a Command called like one of them gets a `_` behind its name.
 
     Raises:
         UsageError: the schema has a name that Python cannot write.
     """
+    return client_source(schema, {*dir(TypedReactor), *dir(SyncTypedReactor), *_OF_INSTANCES})
+
+
+def client_source(schema: ModelSchema, reserved: Collection[str]) -> str:
+    """Return the module; a Command called like a `reserved` attribute gets a `_` behind its name."""
     return _Module(schema, reserved).source()
 
 

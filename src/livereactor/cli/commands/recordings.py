@@ -1,32 +1,184 @@
-"""`livereactor replay`: runs a session again from its journal, compares its pictures and saves a film."""
+"""`livereactor export` and `livereactor replay`: write a recorded session to an MP4, or run it again from its journal.
+
+A recording comes from a file, from the storage of this machine, or from a coordinator.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, cast
+from urllib.parse import quote
 
 import typer
 
-from livereactor.base.errors import UsageError
+from livereactor.base.errors import NotFoundError, UnavailableError, UsageError
+from livereactor.cli.admin import TIMEOUT, RemoteError
 from livereactor.cli.commands.run import assignments
 from livereactor.cli.options import DataDir, Jwt, Key
-from livereactor.cli.recordings import RecordingSource
 from livereactor.settings import Resolved, resolve
+
+if TYPE_CHECKING:
+    from livereactor.blobs.export import Exported
+
+
+def export(
+    session: Annotated[str, typer.Argument(help="Id of the session or of its recording.")],
+    film: Annotated[Path, typer.Argument(help="MP4 to write. An existing file is replaced.")],
+    data_dir: DataDir = None,
+    blobs: Annotated[
+        str | None, typer.Option(help="Where the recordings are: a folder or s3://…", show_default="<data>/blobs")
+    ] = None,
+    json_lines: Annotated[bool, typer.Option("--json", help="Print one JSON object, for scripts.")] = False,
+) -> None:
+    """Write the recording of a session to an MP4.
+
+    If the worker was killed, exports up to the last complete segment. If the session is still running, exports what is
+    stored so far.
+    """
+    if film.is_dir() or not film.parent.is_dir():
+        raise UsageError(f"{film} is a folder, or is not in one; name a file in an existing folder")
+    try:
+        made = asyncio.run(_exported(RecordingSource(data_dir, blobs), session, film))
+    except OSError as error:
+        raise UsageError(f"cannot write {film}: {error.strerror or error}; choose another path") from error
+    if json_lines:
+        typer.echo(
+            json.dumps({"seconds": round(made.seconds, 3), "segments": made.segments, "left_out": made.left_out})
+        )
+        return
+    left = f"; {made.left_out} segments after a torn or missing one are left out" if made.left_out else ""
+    typer.echo(f"{made.seconds:.1f} s in {film}{left}")
+
+
+async def _exported(source: RecordingSource, session: str, film: Path) -> Exported:
+    from livereactor.blobs.export import export as write
+    from livereactor.blobs.journals import recorded
+
+    blobs, where = source.opened(session)
+    found = await recorded(blobs, session)
+    if found is None:
+        raise NotFoundError(
+            f"no session {session[:64]!r} among the recordings in {where}: it was not recorded, or has expired; "
+            "look in another place with --data-dir or --blobs"
+        )
+    return await write(blobs, found.recording, film)
+
+
+if TYPE_CHECKING:
+    import httpx2
+
+    from livereactor.blobs.port import Blobs
+
+ANSWER_CHARS: Final = 500  # shown of an error that is not in our JSON format
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingSource:
+    """The place to look for recordings, from the options of the same names."""
+
+    data_dir: Path | None = None
+    blobs: str | None = None
+    coordinator: str | None = None
+    key: str | None = field(default=None, repr=False)
+    jwt: str | None = field(default=None, repr=False)
+
+    def journal(self, session: str) -> bytes:
+        """Read the journal of a session or recording id, or the journal in a file or folder of that name.
+
+        Raises:
+            UsageError: no such journal.
+            UnavailableError: the coordinator or the store cannot be reached.
+            RemoteError: the coordinator answered with an error.
+        """
+        from livereactor.runtime.replay.finding import journal_in, kept_journal
+
+        if self.coordinator is not None:
+            return _fetched(self.coordinator.rstrip("/"), session, self._credentials())
+        if Path(session).exists():
+            return journal_in(Path(session))
+        blobs, where = self.opened(session)
+        return asyncio.run(kept_journal(blobs, session, where))
+
+    def opened(self, session: str) -> tuple[Blobs, str]:
+        """Open the blobs that contain recordings; return them and their name for messages."""
+        from livereactor.wiring.blobs import blobs_url, open_blobs
+
+        given = {"coordinator.data_dir": self.data_dir, "blobs.url": self.blobs}
+        settings = resolve(
+            Path(), command_line={name: value for name, value in given.items() if value is not None}
+        ).settings
+        where = blobs_url(settings, settings.coordinator.data_dir.absolute() / "blobs")
+        if "://" not in where and not Path(where).is_dir():
+            raise UsageError(
+                f"no file {session[:64]!r} and no recordings in {where}; pass a journal file, or use --data-dir, "
+                "--blobs or --coordinator to say where the recordings are"
+            )
+        return open_blobs(where), where
+
+    def _credentials(self) -> dict[str, str]:
+        if jwt := self.jwt or (None if self.key else os.environ.get("LIVEREACTOR_JWT")):
+            return {"Authorization": f"Bearer {jwt}"}
+        key = self.key or os.environ.get("LIVEREACTOR_API_KEY")
+        return {"Reactor-API-Key": key} if key else {}
+
+
+def _fetched(url: str, session: str, credentials: dict[str, str]) -> bytes:
+    import httpx2
+
+    from livereactor.runtime.replay.journal_writer import JOURNAL_BYTES
+
+    data, most = bytearray(), JOURNAL_BYTES * 2  # the last line may exceed the limit
+    try:
+        with httpx2.stream(
+            "GET", f"{url}/sessions/{quote(session, safe='')}/journal", headers=credentials, timeout=TIMEOUT
+        ) as answer:
+            if not answer.is_success:
+                answer.read()
+                raise _refusal(answer, url, is_known=bool(credentials))
+            for block in answer.iter_bytes():
+                data += block
+                if len(data) > most:
+                    raise UsageError(
+                        f"{url} answered with more than a journal can hold; check that it is a livereactor coordinator"
+                    )
+    except (httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
+        raise UsageError(f"{url!r} is not a URL; write https://host:port") from error
+    except httpx2.TransportError as error:
+        reason = str(error) or type(error).__name__
+        raise UnavailableError(
+            f"could not read the journal from {url} ({reason}); check that the coordinator is running"
+        ) from error
+    return bytes(data)
+
+
+def _refusal(answer: httpx2.Response, url: str, *, is_known: bool) -> RemoteError | UsageError:
+    from livereactor.blobs.journals import NoJournalError
+
+    try:
+        content: Any = answer.json()
+    except ValueError:
+        content = {"error": answer.text[:ANSWER_CHARS]}
+    problem = cast("dict[str, Any]", content) if isinstance(content, dict) else {}
+    text = str(problem.get("error") or f"{url} answered {answer.status_code}")
+    if problem.get("code") == NoJournalError.code:
+        return NoJournalError(text)
+    if not is_known and answer.status_code in (401, 403):
+        text += "; pass a key with --key or LIVEREACTOR_API_KEY, or a token with --jwt or LIVEREACTOR_JWT"
+    return RemoteError(text, code=str(problem.get("code") or "SERVER_ERROR"))
+
 
 if TYPE_CHECKING:
     from livereactor.runtime.replay.rerun import Rerun, StepAgain
 
 TELL_EVERY: Final = 2.0  # seconds between two lines of progress
 DIFFERENCES: Final = 20  # steps that are named when pictures differ
-
-
-def register(app: typer.Typer) -> None:
-    """Add this group's command."""
-    app.command(epilog="Example: livereactor replay ses_0197… --model pond.py --film pond.mp4")(replay)
 
 
 def replay(
