@@ -377,7 +377,9 @@ class World:
             dead = {node.worker for node in self.nodes if node.stays_dead}
             return not living & dead and not tx.sessions(states=OPEN, limit=1)
 
-        return not any(node.running for node in self.nodes) and self.facts.run(look)
+        # A Worker on a cut socket says nothing of its Slots until the socket's silence has ended it.
+        cut = any(node.socket is not None and node.socket.is_cut for node in self.nodes if not node.stays_dead)
+        return not cut and not any(node.running for node in self.nodes) and self.facts.run(look)
 
 
 def _found(tx: Tx) -> None:
