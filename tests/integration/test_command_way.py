@@ -35,7 +35,6 @@ HELPERS = {
     "protocol/values.py",
     "runtime/interfaces.py",  # the observer of a model thread without a journal does nothing
     "runtime/session/lifecycle.py",  # membership's: starts the idle time anew
-    "runtime/execution/outbox.py",  # holds the model's messages until the reply has gone
 }
 
 

@@ -18,7 +18,7 @@ from livereactor.blobs.port import BlobExistsError, BlobKey, BlobsUnavailableErr
 from livereactor.protocol import messages as m
 from livereactor.protocol import v0
 from livereactor.runtime.recording import clips as clipping
-from livereactor.runtime.recording import pictures
+from livereactor.runtime.recording import muxer
 from livereactor.runtime.recording import uploader as storing
 from livereactor.runtime.recording.clips import Clips
 from livereactor.runtime.recording.muxer import Muxer
@@ -71,7 +71,7 @@ async def test_an_encoder_that_fails_costs_the_recording_only(monkeypatch: pytes
     def failing(*_: Any, **__: Any) -> Any:
         raise RuntimeError("out of memory")
 
-    monkeypatch.setattr(pictures, "open_stitchable", failing)
+    monkeypatch.setattr(muxer, "open_stitchable", failing)
     async with serving(Counted, options=RECORDED) as served:
         caller = await streaming(served)
         assert (await asked(caller, m.RequestClip(1, "c1"))).reason == CRASHED

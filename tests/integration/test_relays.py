@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from livereactor.engine.port import IceServer, PeerConfig
 from livereactor.protocol.turn import turn_credentials
-from livereactor.runtime.relays import SharedRelays
+from livereactor.runtime.options import SharedRelays
 from tests.integration.models import Plain
 from tests.integration.rig import serving
 

@@ -30,8 +30,8 @@ from livereactor.protocol.http import (
     UploadSlot,
     read_body,
 )
-from livereactor.runtime.session.connection_ids import FLAT_CONNECTION
 from livereactor.runtime.session.describing import health
+from livereactor.runtime.session.member import FLAT_CONNECTION
 from livereactor.runtime.session.metrics import CONTENT_TYPE
 from livereactor.runtime.session.service import Runtime
 from livereactor.web.access import Access, base_url, is_on_this_machine

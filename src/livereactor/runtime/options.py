@@ -1,4 +1,4 @@
-"""The options of a Runtime, as one value."""
+"""The options of a Runtime, as one value, and the TURN servers that a stand-alone runtime makes credentials for."""
 
 from __future__ import annotations
 
@@ -8,9 +8,28 @@ from pathlib import Path
 from typing import Any
 
 from livereactor.base.limits import Limits
-from livereactor.engine.port import PeerConfig
+from livereactor.engine.port import IceServer, PeerConfig
+from livereactor.protocol.turn import turn_credentials
 from livereactor.runtime.recording.options import RecorderOptions
-from livereactor.runtime.relays import SharedRelays
+
+
+@dataclass(frozen=True, slots=True)
+class SharedRelays:
+    """TURN servers that accept credentials signed with their secret.
+
+    Attributes:
+        urls: as `turn:host:port?transport=udp`.
+        lifetime: seconds that credentials are good for; a relay ends with the credentials it was opened with.
+    """
+
+    urls: tuple[str, ...]
+    secret: str = field(repr=False)
+    lifetime: float
+
+    def server(self, session: str, *, now_at: float) -> IceServer:
+        """Return the servers, with credentials for this Session from `now_at`, Unix seconds, on."""
+        made = turn_credentials(self.secret, session, int(now_at + self.lifetime))
+        return IceServer(self.urls, made.username, made.password)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Final
 
 from livereactor.base.errors import ConfigError
 from livereactor.engine.port import IceServer, PeerConfig
-from livereactor.runtime.relays import SharedRelays
+from livereactor.runtime.options import SharedRelays
 from livereactor.settings import Settings
 
 # Clients ask once, early, and keep the answer: through a whole Session, whose relays are refreshed with it.

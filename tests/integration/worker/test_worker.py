@@ -20,8 +20,8 @@ from livereactor.media.frames import Frame
 from livereactor.protocol import link, v1
 from livereactor.protocol import messages as m
 from livereactor.runtime.session.service import MAY_NOT_RECORD
-from livereactor.runtime.worker.slot import AT_ONCE
 from livereactor.runtime.worker.socket import WrongPlaceError
+from livereactor.runtime.worker.worker import AT_ONCE
 from tests.integration.models import Gate, LoadFails, Plain, WrongShape
 from tests.integration.worker.serving import working
 from tests.integration.worker.standin import StandIn, chattering, standing_in

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from livereactor.media.frames import Samples, Sound
-from livereactor.runtime.outputs.audio_playout import GRACE, LEAD, SoundPlayout
+from livereactor.runtime.outputs.audio import GRACE, LEAD, SoundPlayout
 
 RATE = 8000
 PUSHES = st.lists(st.tuples(st.integers(0, 900), st.floats(0, 0.3)), max_size=20)  # samples, pause before

@@ -1,12 +1,15 @@
 """The thread that one model runs on. It loads the model, opens and closes Sessions, runs commands between steps, and
-steps when `pacing` says so. Emissions go to the Outputs; the listener gets every other event.
+steps when `pacing` says so, or when a client of a stepped Session asks. Emissions go to the Outputs; the listener gets
+every other event.
+
+One file: all of it happens on the one thread, in turns that share its queue, its Session and its clock.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Final
@@ -16,10 +19,10 @@ import structlog
 from livereactor.base.errors import LivereactorError, ModelLoadError, UnavailableError, UsageError
 from livereactor.base.limits import Limits
 from livereactor.base.sparse_log import SparseLog
-from livereactor.base.timing import Timings
+from livereactor.base.timing import StageName, Timings
 from livereactor.media.frames import Frame, Sound
 from livereactor.runtime.authoring.definition import definition_of
-from livereactor.runtime.authoring.emission import sound_seconds
+from livereactor.runtime.authoring.emission import Emission, sound_seconds
 from livereactor.runtime.authoring.inputs import InputQueue
 from livereactor.runtime.authoring.model import Model
 from livereactor.runtime.authoring.tracks import VideoOut, WaitFor
@@ -28,7 +31,6 @@ from livereactor.runtime.execution import pacing
 from livereactor.runtime.execution.command_queue import Inbox, Job, JobKind, Outcome, fail, succeed, work_into
 from livereactor.runtime.execution.pacing import tuning_of
 from livereactor.runtime.execution.runner import ModelRunner, StepMade, StreamError
-from livereactor.runtime.execution.stepping import StepClock, apply_calls, run_step
 from livereactor.runtime.execution.weight_fetching import fetch
 from livereactor.runtime.interfaces import (
     Call,
@@ -48,9 +50,89 @@ from livereactor.runtime.interfaces import (
     StreamEnded,
 )
 
-BUSY: Final = "the model is behind: {limit} commands wait, or 64 MiB of them; send fewer"
-
 log = structlog.get_logger("livereactor.model")
+
+STEPPER: Final = ClientInfo(id=0, role="owner", joined_at=0.0)
+
+
+def run_step(runner: ModelRunner, request: StepInput, number: int) -> tuple[StepOutput, list[ModelEvent]]:
+    """Do what `request` says.
+
+    Args:
+        number: what the step is called if it runs.
+
+    Returns:
+        its result, and what has to be told beside it. A refused call leaves the earlier ones applied and runs no step.
+    """
+    began = time.monotonic()
+
+    def output(emission: Emission | None = None, error: str | None = None) -> StepOutput:
+        return StepOutput(number, _tracks(emission or {}), time.monotonic() - began, error)
+
+    if runner.session is None:
+        return output(error="no session is open; start one first"), []
+    if (refused := apply_calls(runner, (*request.state, *request.commands), number)) is not None:
+        return refused, []
+    for track, items in request.media.items():
+        for item in items:
+            runner.feed(track, item)
+    try:
+        made = runner.step()
+    except StreamError as error:
+        return output(error="the model failed in this step"), [SessionFailed(str(error), reusable=True)]
+    if made.ended:
+        return output(error="the model's stream has ended; start another session"), [StreamEnded()]
+    return output(made.emission), []
+
+
+def apply_calls(runner: ModelRunner, calls: Sequence[tuple[str, Call]], number: int) -> StepOutput | None:
+    """Run the calls in order. Return the refusal of the first that fails, else None."""
+    began = time.monotonic()
+    for entry, call in calls:
+        try:
+            runner.call(call, STEPPER, lambda _: None)
+        except LivereactorError as error:
+            return StepOutput(number, {}, time.monotonic() - began, error.message, error.code, entry)
+    return None
+
+
+def _tracks(emission: Emission) -> dict[str, Sequence[Frame | Sound]]:
+    return {name: [item] if isinstance(item, Sound) else list(item) for name, item in emission.items()}
+
+
+class StepClock:
+    """The durations of one Session's steps and waits, added to its `timings`.
+
+    A wait is not part of a step, whether the model blocks in `frames()` or yields `wait_for`. Neither are the commands
+    that run while `frames()` blocks.
+    """
+
+    def __init__(self, timings: Timings) -> None:
+        self._steps, self._waits = timings.of(StageName.STEP), timings.of(StageName.INPUT_WAIT)
+        self._began = self._within = 0.0
+        self._waiting_since: float | None = None
+
+    def begin(self, now: float) -> None:
+        """Note that a turn of `stream` begins."""
+        if self._waiting_since is not None:
+            self._waits.add(now - self._waiting_since)
+            self._waiting_since = None
+        self._began, self._within = now, 0.0
+
+    def waited(self, seconds: float) -> None:
+        """Note that the model waited for input for `seconds` of this turn."""
+        self._waits.add(seconds)
+        self._within += seconds
+
+    def end(self, now: float, *, waits: bool) -> None:
+        """Note that the turn is over; `waits`: it made nothing and asked to wait for input."""
+        if waits:
+            self._waiting_since = now
+        else:
+            self._steps.add(now - self._began - self._within)
+
+
+BUSY: Final = "the model is behind: {limit} commands wait, or 64 MiB of them; send fewer"
 
 
 class ModelThread:

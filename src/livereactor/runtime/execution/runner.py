@@ -1,17 +1,23 @@
 """One model instance and everything that is done to it, one thing at a time, on the calling thread.
 
-`ModelThread` decides when; `livereactor.testing.Stage` does it by hand. Above 400 lines, since load, Session, command,
-step and reload all change the state of the one instance.
+`ModelThread` decides when; `livereactor.testing.Stage` does it by hand. An `AuthorLoop` runs what is async in the
+model, and an `Outbox` sends its Messages.
+
+One file: load, Session, command, step and reload all change the state of the one instance, and its loop and outbox
+begin and end with its Session.
 """
 
 from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+import threading
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextvars import Context, ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol, cast
+from weakref import WeakSet
 
 import structlog
 
@@ -35,13 +41,12 @@ from livereactor.runtime.authoring.inputs import InputQueue
 from livereactor.runtime.authoring.messages import Message, message_out
 from livereactor.runtime.authoring.model import Model, attach, reset_params, tracks_of
 from livereactor.runtime.authoring.tracks import AudioIn, AudioOut, Track, VideoIn, VideoOut, WaitFor
-from livereactor.runtime.execution.author_errors import described, stopped
-from livereactor.runtime.execution.author_loop import AuthorLoop
-from livereactor.runtime.execution.outbox import Outbox
+from livereactor.runtime.execution.loading import described, stopped
 from livereactor.runtime.interfaces import (
     Call,
     ClientInfo,
     MessageOut,
+    MessageSent,
     ModelEvent,
     Progress,
     ReceivedFile,
@@ -49,11 +54,163 @@ from livereactor.runtime.interfaces import (
     SessionStart,
 )
 
+log = structlog.get_logger("livereactor.model")
+
+# Tasks, and threads that asyncio starts for them, inherit it from what started them.
+MARK: Final[ContextVar[SessionMark | None]] = ContextVar("livereactor_session", default=None)
+
+
+class Outbox:
+    """The Messages of a model on their way out: they leave while its Session is open, behind the reply of a handler.
+
+    Sends from any thread; call `begin`, `end`, `hold` and `release` on the model's thread.
+
+    Args:
+        publish: takes each Message, in order. It is called under a lock, so that no Message is published after `end`.
+    """
+
+    def __init__(self, publish: Callable[[MessageSent], None]) -> None:
+        self._publish = publish
+        self._lock = threading.Lock()
+        self._mark: SessionMark | None = None  # of the Session that is open
+        self._held: list[MessageSent] | None = None
+        self._before: WeakSet[threading.Thread] = WeakSet()  # threads older than the Session
+        self._stale: WeakSet[threading.Thread] = WeakSet()  # threads of Sessions that are over
+
+    def begin(self, number: int) -> SessionMark:
+        """Open a Session. Each task that it starts from now on carries the returned mark."""
+        self._before = WeakSet(threading.enumerate())
+        mark = SessionMark(number)
+        MARK.set(mark)
+        with self._lock:
+            self._mark = mark
+        return mark
+
+    def end(self) -> None:
+        """Close the Session. Whatever of it lives on can send nothing any more."""
+        with self._lock:
+            if self._mark is not None:
+                self._mark.over = True
+            self._mark = self._held = None
+        MARK.set(None)
+        self._stale.update(each for each in threading.enumerate() if each not in self._before)
+
+    def send(self, message: MessageOut, client: int | None, mark: SessionMark | None = None) -> None:
+        """Publish a Message, or hold it while a command handler runs.
+
+        Args:
+            mark: the Session that it belongs to; None = the Session of the caller's task, or any.
+        """
+        mark = mark or MARK.get()
+        if (mark is not None and mark.over) or (mark is None and self._is_left_over()):
+            return
+        with self._lock:
+            if self._mark is None or (mark is not None and mark.over):
+                return
+            sent = MessageSent(message, client, self._mark.number)
+            if self._held is not None:
+                self._held.append(sent)
+            else:
+                self._publish(sent)
+
+    def hold(self) -> None:
+        """Keep Messages until `release`, since the reply of a command goes first."""
+        with self._lock:
+            self._held = []
+
+    def release(self) -> None:
+        """Publish the Messages that were held."""
+        with self._lock:
+            held, self._held = self._held or [], None
+            for sent in held:
+                self._publish(sent)
+
+    def _is_left_over(self) -> bool:
+        """Return whether the caller is a thread that an earlier Session started and left running.
+
+        A worker of a thread pool is not: it serves later Sessions too.
+        """
+        thread = threading.current_thread()
+        if thread not in self._stale or _is_pooled():
+            return False
+        log.warning("not sent, an earlier session started this thread; end it in close", thread=thread.name)
+        return True
+
+
+def _is_pooled() -> bool:
+    """Return whether the caller is a job in a `ThreadPoolExecutor`."""
+    frame = inspect.currentframe()
+    while frame is not None:
+        if frame.f_globals.get("__name__") == "concurrent.futures.thread":
+            return True
+        frame = frame.f_back
+    return False
+
+
+GRACE: Final = 1.0  # seconds that a cancelled task has to tidy up
+
+
+class AuthorLoop:
+    """The event loop of an async model, with the tasks that its author starts. It runs only inside `run`.
+
+    Attributes:
+        loop: None while nothing of the model was async.
+    """
+
+    def __init__(self) -> None:
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self._of_session: WeakSet[asyncio.Task[Any]] = WeakSet()
+
+    def run(self, awaitable: Any) -> Any:
+        """Run an awaitable to its end."""
+        if self.loop is None:
+            self.loop = asyncio.new_event_loop()
+            self.loop.set_task_factory(self._task)
+        return self.loop.run_until_complete(_finished(awaitable))
+
+    def end_session(self) -> None:
+        """Cancel the tasks that the Session left running: they must not reach the next."""
+        self.cancel(self._of_session)
+
+    def tasks(self) -> set[asyncio.Task[Any]]:
+        """Return the tasks that are not done."""
+        return asyncio.all_tasks(self.loop) if self.loop is not None else set()
+
+    def cancel(self, tasks: Iterable[asyncio.Task[Any]]) -> None:
+        """Cancel tasks and let them tidy up for a moment."""
+        running = [task for task in tasks if not task.done()]
+        if self.loop is None or not running:
+            return
+        for task in running:
+            task.cancel()
+        _, late = self.loop.run_until_complete(asyncio.wait(running, timeout=GRACE))
+        for task in late:
+            log.error("a task goes on after it was cancelled; let CancelledError pass", task=task.get_name())
+
+    def close(self) -> None:
+        """Cancel all tasks and close the loop."""
+        if self.loop is None:
+            return
+        self.cancel(self.tasks())
+        self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+        self.loop.close()
+        self.loop = None
+
+    def _task(self, loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> asyncio.Task[Any]:
+        task: asyncio.Task[Any] = asyncio.Task(coroutine, loop=loop, **options)
+        context: Context | None = options.get("context")
+        if (MARK.get() if context is None else context.get(MARK)) is not None:
+            self._of_session.add(task)
+        return task
+
+
+async def _finished(awaitable: Any) -> Any:
+    return await awaitable
+
+
 INTERNAL: Final = "the command failed inside the model; its log says why"
 # What an author's code may raise: sys.exit() in a model ends its Session, not our thread.
 AUTHOR_ERRORS: Final = (Exception, SystemExit, asyncio.CancelledError)
-
-log = structlog.get_logger("livereactor.model")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 A thread per track. The model's thread only hands over under a short lock (`emit`); any thread may add, resume, pause
 and remove viewers. Encoding and sending happen outside the lock.
+
+One file: its methods share one lock, and the figures that the thread counts are those that it traces.
 """
 
 from __future__ import annotations
@@ -15,20 +17,22 @@ from typing import Final
 
 import structlog
 
+from livereactor.base import spans
 from livereactor.base.clock import Clock
+from livereactor.base.spans import unix_ns
 from livereactor.base.timing import StageName, Timings
 from livereactor.media.colour import Planes, shrink, to_planes
 from livereactor.media.encoder import VideoEncoder, start_bps
 from livereactor.media.frames import EncodedFrame, Frame, Pixels
-from livereactor.runtime.interfaces import EncodedSink, OutputDeclaration, SessionOrigin
+from livereactor.runtime.interfaces import NOT_TRACED, SESSION_ATTRIBUTE, EncodedSink, OutputDeclaration, SessionOrigin
 from livereactor.runtime.outputs.fanout import LOW_INTERVAL, EncodeTask, Fanout, TrackViewer
-from livereactor.runtime.outputs.frame_spans import FrameSpans
 from livereactor.runtime.outputs.playout import Playout
 from livereactor.runtime.outputs.quality_layers import QualityLayer
 from livereactor.runtime.outputs.tap import ShownPicture, Tap
 
 log = structlog.get_logger(__name__)
 
+TRACE_EVERY: Final = 1.0  # seconds; what is common to Frames is in their histograms, a trace shows how one went
 LOW_LINES: Final = 180  # height of the low layer; the width keeps the proportions
 USUAL_FPS: Final = 30.0  # what rates are reckoned with where the model sets the pace
 USUAL_SIZE: Final = (640, 360)  # until the first Frame shows the real one
@@ -69,21 +73,54 @@ class _Job:
 
 
 class _Times:
-    """The durations of a picture's stages. Only the track's thread adds to them.
+    """The durations of a picture's stages in one Session, with one Frame a second traced.
+
+    Only the track's thread adds to them.
 
     Attributes:
         converting, encoding: seconds of the picture in work, of all its streams.
     """
 
-    __slots__ = ("convert", "converting", "encode", "encoding", "queue", "send", "spans")
+    __slots__ = ("_attributes", "_links", "_trace_at", "convert", "converting", "encode", "encoding", "queue", "send")
 
-    def __init__(self, timings: Timings, track: str, spans: FrameSpans) -> None:
-        self.spans = spans
+    def __init__(self, timings: Timings, track: str, origin: SessionOrigin = NOT_TRACED) -> None:
         self.converting = self.encoding = 0.0
         self.queue = timings.of(StageName.QUEUE, track)
         self.convert = timings.of(StageName.CONVERT, track)
         self.encode = timings.of(StageName.ENCODE, track)
         self.send = timings.of(StageName.SEND, track)
+        self._attributes = {SESSION_ATTRIBUTE: origin.session, "livereactor.track": track}
+        self._links = spans.links(origin.trace)
+        self._trace_at = float("-inf")
+
+    def trace(self, made: tuple[float, float], taken: float, now: float) -> None:
+        """Trace the Frame in work, which has been handed to the engine, unless one was traced within the last second.
+
+        Args:
+            made: when the step that gave it began, and when it ended.
+            taken: when the track's thread took it.
+            now: monotonic seconds, as all the others.
+        """
+        tracer = spans.tracer()
+        if tracer is None or now < self._trace_at:
+            return
+        self._trace_at = now + TRACE_EVERY
+        began, given = made
+        whole = tracer.start_span(
+            "frame", spans.ROOT, attributes=self._attributes, links=self._links, start_time=unix_ns(began)
+        )
+        inside = spans.inside(whole)
+        converted = taken + self.converting
+        encoded = converted + self.encoding
+        for name, start, end in (
+            ("step", began, given),
+            ("queue", given, taken),
+            ("convert", taken, converted),
+            ("encode", converted, encoded),
+            ("send", encoded, max(now, encoded)),
+        ):
+            tracer.start_span(name, inside, start_time=unix_ns(start)).end(unix_ns(end))
+        whole.end(unix_ns(now))
 
 
 class _Signal(Enum):
@@ -118,7 +155,7 @@ class VideoTrack:
         self._planes: Planes | None = None
         self._converted: _Picture | None = None
         self._last_us = 0
-        self._times = _Times(Timings(), declaration.name, FrameSpans(declaration.name))  # until a Session begins
+        self._times = _Times(Timings(), declaration.name)  # until a Session begins
         self._restart()
         self._thread = threading.Thread(target=self._run, name=f"output-{declaration.name}", daemon=True)
         self._thread.start()
@@ -154,8 +191,7 @@ class VideoTrack:
 
     def time(self, timings: Timings, origin: SessionOrigin) -> None:
         """A Session begins: its stages are counted and traced there."""
-        name = self._declaration.name
-        self._times = _Times(timings, name, FrameSpans(name, origin))
+        self._times = _Times(timings, self._declaration.name, origin)
 
     def add_viewer(self, viewer: int, sink: EncodedSink) -> None:
         with self._changed:
@@ -313,17 +349,13 @@ class VideoTrack:
         if job.tasks:
             times.send.add(sending)
             if job.fresh:
-                self._trace(job.picture, times, taken)
+                times.trace(job.picture.made, taken, self._clock.now())
         # A picture that was shown is recorded; once more where what follows it stands on its new key frame.
         if job.tap is not None and (job.fresh or (shared is not None and shared.key)):
             self._record(job.tap, job, shared)
         if job.fresh:
             self._counters.pictures += 1
             self._counters.delay_seconds += self._clock.now() - job.picture.due_at
-
-    def _trace(self, picture: _Picture, times: _Times, taken: float) -> None:
-        spent = {"convert": times.converting, "encode": times.encoding}
-        times.spans.sent(made=picture.made, taken=taken, now=self._clock.now(), **spent)
 
     def _record(self, tap: Tap, job: _Job, shared: EncodedFrame | None) -> None:
         at = job.picture.due_at if job.fresh else self._clock.now()

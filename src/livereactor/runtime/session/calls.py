@@ -35,8 +35,8 @@ from livereactor.runtime.interfaces import (
 )
 from livereactor.runtime.session.data_channels import DataChannels
 from livereactor.runtime.session.metrics import Metrics
+from livereactor.runtime.session.running import SessionTimes
 from livereactor.runtime.session.steps import checked_calls, failure_of, refused, step_input, step_media, step_result
-from livereactor.runtime.session.timings import SessionTimes
 from livereactor.runtime.session.uploads import Uploads
 
 log = structlog.get_logger("livereactor.calls")

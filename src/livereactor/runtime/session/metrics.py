@@ -1,14 +1,23 @@
-"""The metrics of a runtime, as Prometheus text. No label names a Connection or a Session."""
+"""The figures and events of a runtime for its operators: `GET /metrics` and `GET /events`.
+
+Metrics are Prometheus text; no label names a Connection or a Session. Events are the last transitions of the Session,
+as server-sent events with ids to resume from.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Final, TypeAlias
+import asyncio
+import json
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from typing import Any, Final, TypeAlias
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
+from livereactor.base.tasks import set_within
 from livereactor.engine.port import PeerStats
 from livereactor.protocol.messages import ClientStats
 
@@ -153,3 +162,66 @@ class _RecorderCollector(Collector):
     def collect(self) -> Iterable[CounterMetricFamily]:
         for name, value in self._counters().items():
             yield CounterMetricFamily(f"livereactor_recorder_{name}", f"Recordings: {name}", value=value)
+
+
+KEPT: Final = 256  # transitions; a reader that comes later than that misses the oldest
+HEARTBEAT: Final = 15.0  # seconds; proxies close what is silent for longer
+
+
+class EventLog:
+    """Transitions, numbered from 1. Loop only.
+
+    Attributes:
+        followers: the number of readers that follow now.
+    """
+
+    def __init__(self) -> None:
+        self._entries: deque[tuple[int, dict[str, Any]]] = deque(maxlen=KEPT)
+        self._number = 0
+        self._grown = asyncio.Event()
+        self._closed = False
+        self.followers = 0
+
+    def record(self, before: str, after: str, reason: str) -> None:
+        """Record a transition."""
+        self._number += 1
+        entry = {
+            "type": "transition",
+            "event": f"{before} to {after}",
+            "from": before,
+            "to": after,
+            "ts": int(time.time() * 1000),
+            "detail": {"reason": reason},
+        }
+        self._entries.append((self._number, entry))
+        self._wake()
+
+    @property
+    def entries(self) -> list[dict[str, Any]]:
+        """The transitions that are kept, oldest first."""
+        return [entry for _, entry in self._entries]
+
+    def close(self) -> None:
+        """End all followers: nothing more comes."""
+        self._closed = True
+        self._wake()
+
+    async def follow(self, since: int) -> AsyncIterator[str]:
+        """Yield the transitions after number `since`, then new ones; a comment line while there is nothing new."""
+        self.followers += 1
+        try:
+            while True:
+                grown = self._grown
+                for number, entry in [each for each in self._entries if each[0] > since]:
+                    since = number
+                    yield f"id: {number}\ndata: {json.dumps(entry)}\n\n"
+                if self._closed:
+                    return
+                if not await set_within(grown, HEARTBEAT):
+                    yield ": nothing new\n\n"
+        finally:
+            self.followers -= 1
+
+    def _wake(self) -> None:
+        self._grown.set()
+        self._grown = asyncio.Event()

@@ -1,6 +1,8 @@
 """Peers of the Connections: negotiates answers to offers, adds candidates, connects tracks to outputs and inputs.
 
 Loop only, except for input callbacks, which run on threads of the engine and only hand over.
+
+One file: an offer, its candidates and its tracks all belong to the same `_Negotiation`.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from livereactor.base.errors import LimitError, LivereactorError, NotFoundError
+from livereactor.base.errors import LimitError, LivereactorError, NotFoundError, PeerError
 from livereactor.base.limits import Limits
 from livereactor.base.sparse_log import SparseLog
 from livereactor.base.tasks import TaskSet
@@ -37,16 +39,60 @@ from livereactor.engine.port import (
     TrackAdded,
     Use,
 )
-from livereactor.media.frames import Frame, Sound
-from livereactor.protocol.http import Offer
+from livereactor.media.frames import Frame, Sound, VideoCodec
+from livereactor.protocol.http import Offer, TrackMapping
 from livereactor.protocol.schema import TrackSchema
-from livereactor.protocol.sdp import Description, parse_offer
+from livereactor.protocol.sdp import Description, MediaSection, parse_offer
 from livereactor.runtime.interfaces import OutputsControl
 from livereactor.runtime.session.events import MediaArrived, MembershipEvent, TransportLost
 from livereactor.runtime.session.member import TransportUp
-from livereactor.runtime.session.offer_plan import check_codecs, plan
 
 log = structlog.get_logger("livereactor.peers")
+
+_SERVED: Final = frozenset(codec.value for codec in VideoCodec)
+
+
+def check_codecs(offer: Description) -> None:
+    """Raise `PeerError` for an offer that wants video and takes none of our codecs in any section."""
+    wanted = [each for each in offer.media if each.kind == "video" and each.direction == "recvonly"]
+    if wanted and not any(_codecs(each) & _SERVED for each in wanted):
+        found = ", ".join(sorted(offer.video_codecs)) or "none"
+        raise PeerError(f"the offer's video codecs are {found}; offer one of {', '.join(sorted(_SERVED))}")
+
+
+def plan(
+    offer: Description, mapping: Sequence[TrackMapping], tracks: Sequence[TrackSchema]
+) -> tuple[dict[str, Use], dict[str, str]]:
+    """Return the use and the track of each section, by mid; unknown names and wrong kinds stay inactive."""
+    declared = {track.name: track for track in tracks}
+    uses: dict[str, Use] = {}
+    names: dict[str, str] = {}
+    for mid, name in _by_order(offer, tracks) if not mapping else [(each.mid, each.name) for each in mapping]:
+        section, track = offer.section(mid), declared.get(name)
+        if section is None or track is None or section.kind != track.kind or name in names.values():
+            continue
+        fits = {"out": ("recvonly", Use.SEND), "in": ("sendonly", Use.RECEIVE)}[track.direction]
+        if section.direction in (fits[0], "sendrecv"):
+            uses[mid], names[mid] = fits[1], name
+    return uses, names
+
+
+def _by_order(offer: Description, tracks: Sequence[TrackSchema]) -> list[tuple[str, str]]:
+    """Pair sections with tracks of the same kind and direction, in order: the offer has no mapping."""
+    free = list(tracks)
+    pairs: list[tuple[str, str]] = []
+    for section in offer.media:
+        direction = {"recvonly": "out", "sendonly": "in"}.get(section.direction or "")
+        match = next((each for each in free if each.kind == section.kind and each.direction == direction), None)
+        if match is not None:
+            free.remove(match)
+            pairs.append((section.mid, match.name))
+    return pairs
+
+
+def _codecs(section: MediaSection) -> set[str]:
+    return set(section.codec_names)
+
 
 STATS_WAIT: Final = 1.0  # seconds; a scrape must not wait for a Peer that is closing
 CLOSE_WAIT: Final = 1.0  # seconds

@@ -61,10 +61,8 @@ from livereactor.runtime.recording.recorder import Recorder
 from livereactor.runtime.replay.journal_writer import JournalObserver
 from livereactor.runtime.session import events as e
 from livereactor.runtime.session.calls import Calls
-from livereactor.runtime.session.connection_ids import FLAT_CONNECTION, ConnectionIds
 from livereactor.runtime.session.data_channels import DataChannels
 from livereactor.runtime.session.describing import capabilities, descriptor
-from livereactor.runtime.session.event_log import EventLog
 from livereactor.runtime.session.lifecycle import (
     EndRequested,
     ModelBroken,
@@ -73,9 +71,9 @@ from livereactor.runtime.session.lifecycle import (
     SessionRequested,
     SessionState,
 )
-from livereactor.runtime.session.member import Offered
+from livereactor.runtime.session.member import FLAT_CONNECTION, ConnectionIds, Offered
 from livereactor.runtime.session.membership import Membership
-from livereactor.runtime.session.metrics import Metrics
+from livereactor.runtime.session.metrics import EventLog, Metrics
 from livereactor.runtime.session.peers import Peers
 from livereactor.runtime.session.running import RunningSession
 from livereactor.runtime.session.steps import refused, starting_calls

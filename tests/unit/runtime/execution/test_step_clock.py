@@ -10,7 +10,7 @@ import pytest
 import livereactor as lr
 from livereactor.base.timing import StageFigures, StageName, Timings
 from livereactor.media.frames import Frame
-from livereactor.runtime.execution.stepping import StepClock
+from livereactor.runtime.execution.model_thread import StepClock
 from livereactor.runtime.interfaces import Call, CallMarks, SessionStart
 from tests.unit.runtime.execution.rig import OWNER, PATIENCE, model_running
 

@@ -9,7 +9,7 @@ import pytest
 
 from livereactor.runtime.interfaces import JournalStoppedError
 from livereactor.runtime.recording.media_clock import MediaClock
-from livereactor.runtime.recording.recording import RecordingJournalSink
+from livereactor.runtime.recording.recorder import RecordingJournalSink
 from livereactor.runtime.recording.uploader import Uploader
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from livereactor.base.errors import ConflictError, PeerError
-from livereactor.runtime.session.connection_ids import FIRST_MINTED, FLAT_CONNECTION, LAST_CONNECTION, ConnectionIds
+from livereactor.runtime.session.member import FIRST_MINTED, FLAT_CONNECTION, LAST_CONNECTION, ConnectionIds
 
 
 def test_a_minted_number_is_its_callers_until_the_session_ends() -> None:

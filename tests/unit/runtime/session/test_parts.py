@@ -21,9 +21,8 @@ from livereactor.protocol.http import UploadRequest
 from livereactor.runtime.authoring.model import definition_of
 from livereactor.runtime.interfaces import OutputDeclaration, Progress, StepOutput
 from livereactor.runtime.session.describing import descriptor, health
-from livereactor.runtime.session.event_log import KEPT, EventLog
 from livereactor.runtime.session.lifecycle import SessionState
-from livereactor.runtime.session.metrics import Metrics
+from livereactor.runtime.session.metrics import KEPT, EventLog, Metrics
 from livereactor.runtime.session.steps import StepRefusedError, failure_of, step_media, step_result
 from livereactor.runtime.session.uploads import Uploads
 from livereactor.web.access import Access
