@@ -59,7 +59,7 @@ MACHINES: Final = (
     ),
     Drawn(
         "Process of the pool",
-        "livereactor.coordinator.fleet.process",
+        "livereactor.coordinator.fleet.model",
         "A worker's process that the coordinator started: from asking the pool for it to its exit.",
     ),
     Drawn(

@@ -28,6 +28,7 @@ from livereactor.coordinator.decisions.effects import (
     WorkerLost,
 )
 from livereactor.coordinator.fleet import fleet
+from livereactor.coordinator.fleet.fleet import observe, retire
 from livereactor.coordinator.fleet.model import (
     FleetEvent,
     KillWorker,
@@ -38,7 +39,6 @@ from livereactor.coordinator.fleet.model import (
     StartWorker,
     StayedInUse,
 )
-from livereactor.coordinator.fleet.view import observe, retire
 from livereactor.coordinator.options import CoordinatorOptions, Quotas
 from livereactor.protocol import link
 from livereactor.protocol.http import CreateSession, ModelInfo

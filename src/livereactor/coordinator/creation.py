@@ -25,7 +25,7 @@ from livereactor.coordinator import decisions, descriptors, quotas
 from livereactor.coordinator.auth.caller import Caller
 from livereactor.coordinator.decisions import LockedQueue
 from livereactor.coordinator.decisions.effects import Effect
-from livereactor.coordinator.options import CoordinatorOptions
+from livereactor.coordinator.options import START_BYTES, CoordinatorOptions
 from livereactor.protocol.http import CreateSession, SessionDescriptor
 from livereactor.store.port import Tx
 from livereactor.store.records import ModelRecord, Remembered, SessionRecord, SessionState, WorkerState
@@ -34,7 +34,6 @@ Capacity: TypeAlias = Callable[[str], str | None]
 KEY_CHARS: Final = 255
 REMEMBERED_US: Final = 24 * 3600 * 1_000_000
 CLIENT_CHARS: Final = 80
-START_BYTES: Final = 65_536  # of a client's wishes as JSON: they stay with the Session's record, and lists read those
 _FOR_THE_MODEL: Final = ("extra_args", "extra_configs", "steps", "reconnection_window", "unclaimed_window")
 _LIVE: Final = frozenset({WorkerState.STARTING, WorkerState.READY, WorkerState.DRAINING})
 _READY: Final = frozenset({WorkerState.READY})

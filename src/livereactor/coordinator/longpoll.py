@@ -2,7 +2,7 @@
 
 Loop only. A poll is registered before it looks at the store and says `rearm` before every further look, so a change
 between look and wait is never lost. Changes of this replica come as effects. Those of others (the command line on the
-data folder, another replica) are found by `cluster/poller.py`.
+data folder, another replica) are found by `cluster/notices.py`.
 
 Telling a whole queue that it moved costs a look and an answer each, so moves of one model come together the more, the
 more wait: the first is told at once, the next a millisecond per waiting client later.

@@ -1,7 +1,8 @@
-"""The metrics of a coordinator, as Prometheus text. No label names a session, an account or a worker.
+"""The metrics of a coordinator, as Prometheus text, and its traces. No label names a session, an account or a worker.
 
 Each replica counts its own decisions, so the figures of several add up; figures from the store (workers, queues) are
-read at each scrape and are the same from all replicas.
+read at each scrape and are the same from all replicas. The replica that created a session traces how long it waited
+for a worker, and how long the worker took to accept it; without a tracer nothing is followed.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from typing import Final
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from livereactor.base import spans
 from livereactor.coordinator.decider import Decider
-from livereactor.coordinator.decisions.effects import Effect, FirstFrame, SessionEnded, WorkerLost
+from livereactor.coordinator.decisions.effects import Effect, FirstFrame, SessionChanged, SessionEnded, WorkerLost
 from livereactor.store.port import StoreUnavailableError, Tx
 from livereactor.store.records import RUNNING, SessionRecord, WorkerState
 
@@ -216,3 +218,67 @@ def _seconds(since_us: int | None, until_us: int | None) -> float | None:
     if since_us is None or until_us is None:
         return None
     return round(max(0, until_us - since_us) / 1e6, 3)
+
+
+FOLLOWED: Final = 1_000  # Sessions that wait at once; those beyond are not traced
+SESSION: Final = "livereactor.session"
+
+
+class Assignments:
+    """The Sessions made here that no Worker has accepted yet."""
+
+    def __init__(self, decider: Decider) -> None:
+        self._decider = decider
+        self._waiting: set[str] = set()
+        self._checks: dict[str, asyncio.Task[None]] = {}
+        decider.subscribe(self._on_effect)
+
+    def follow(self, session: SessionRecord) -> None:
+        """It has just been made."""
+        if spans.tracer() is not None and session.start.get(spans.HEADER) and len(self._waiting) < FOLLOWED:
+            self._waiting.add(session.id)
+            self._check_soon(session.id)
+
+    def _on_effect(self, effect: Effect) -> None:
+        match effect:
+            case SessionChanged(session=session) if session in self._waiting:
+                self._check_soon(session)
+            case SessionEnded(session=session):
+                self._waiting.discard(session)
+            case _:
+                pass
+
+    def _check_soon(self, session: str) -> None:
+        before = self._checks.get(session)
+        task = asyncio.get_running_loop().create_task(self._check(session, before), name=f"trace of {session}")
+        self._checks[session] = task  # kept, or it might be collected
+        task.add_done_callback(lambda done: self._done(session, done))
+
+    def _done(self, session: str, task: asyncio.Task[None]) -> None:
+        if self._checks.get(session) is task:
+            del self._checks[session]
+
+    async def _check(self, session: str, before: asyncio.Task[None] | None) -> None:
+        if before is not None:
+            await asyncio.wait([before])
+        if session not in self._waiting:
+            return
+        try:
+            record = await self._decider.read(lambda tx: tx.session(session))
+        except StoreUnavailableError:
+            return  # the next change is looked at
+        if record is not None and record.assigned_us is not None and record.accepted_us is not None:
+            self._waiting.discard(session)
+            self._trace(record, record.assigned_us, record.accepted_us)
+
+    def _trace(self, record: SessionRecord, assigned_us: int, accepted_us: int) -> None:
+        if (tracer := spans.tracer()) is None:
+            return
+        parent = spans.parsed(str(record.start.get(spans.HEADER, "")))
+        found = {SESSION: record.id, "livereactor.model": record.model, "livereactor.worker": record.worker or ""}
+        for name, began_us, ended_us in (
+            ("session.queued", record.created_us, assigned_us),
+            ("session.assigned", assigned_us, accepted_us),
+        ):
+            span = tracer.start_span(name, parent, attributes=found, start_time=began_us * 1_000)
+            span.end(ended_us * 1_000)

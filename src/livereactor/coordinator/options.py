@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Final
 
 from livereactor.base.limits import Limits
@@ -13,6 +13,8 @@ from livereactor.protocol.turn import turn_credentials
 # Seconds. Clients ask once, early, and keep the answer: before a wait in the queue, before the session, and before a
 # reconnect.
 CREDENTIALS_LEAD: Final = 86_400
+START_BYTES: Final = 65_536  # of a client's wishes as JSON: they stay with the Session's record, and lists read those
+SIGNALLING_BYTES: Final = 256 * 1024  # an SDP has some 20 KiB, and no escaping makes a frame too large of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,3 +108,25 @@ class CoordinatorOptions:
     guests_from_anywhere: bool = False
     public_url: str | None = None
     peer_url: str | None = None
+
+    def bounds(self) -> dict[str, int | float]:
+        """Return every bound that this coordinator keeps, by name, for `GET /limits` and `livereactor limits`.
+
+        Seconds are floats, bytes and counts are integers; of durations, quotas and rates, 0 = unlimited."""
+        return {
+            **asdict(self.limits),
+            **asdict(self.quotas),
+            "anonymous_per_minute": self.rates.anonymous,
+            "creations_per_minute": self.rates.creating,
+            "admission_grace": self.admission_grace,
+            "ticket_grace": self.ticket_grace,
+            "poll_hold": self.hold,
+            "lease": self.lease,
+            "drain_timeout": self.drain_timeout,
+            "token_lifetime": float(self.token_lifetime),
+            "scoped_token_lifetime": float(self.scoped_token_lifetime),
+            "closed_session_kept": self.kept,
+            "events_kept": self.events_kept,
+            "start_bytes": START_BYTES,
+            "signalling_bytes": SIGNALLING_BYTES,
+        }

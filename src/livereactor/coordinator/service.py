@@ -17,16 +17,13 @@ from livereactor.base import ids, spans
 from livereactor.base.errors import ConflictError, NotFoundError
 from livereactor.base.sparse_log import SparseLog
 from livereactor.coordinator import creation, decisions, quotas
-from livereactor.coordinator.assignments import Assignments
 from livereactor.coordinator.auth.caller import Caller
-from livereactor.coordinator.cluster.forwarding import Forwarder, is_fenced
-from livereactor.coordinator.cluster.notices import NoticeListener, notice_of, worker_notice
-from livereactor.coordinator.cluster.poller import EventPoller
-from livereactor.coordinator.cluster.relay import ClusterPeers, PeerRelay
+from livereactor.coordinator.cluster.forwarding import ClusterPeers, Forwarder, PeerRelay, is_fenced
+from livereactor.coordinator.cluster.notices import EventPoller, NoticeListener, notice_of, worker_notice
 from livereactor.coordinator.creation import Capacity, Created, CreationRequest
 from livereactor.coordinator.decider import Decider
 from livereactor.coordinator.decisions.effects import Effect
-from livereactor.coordinator.metrics import CoordinatorMetrics
+from livereactor.coordinator.metrics import Assignments, CoordinatorMetrics
 from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.coordinator.polls import SessionPolls
 from livereactor.coordinator.queries import queued, within_reach

@@ -1,6 +1,7 @@
 """Sweeps of what time changes: lost leases, dropped tickets, assignments not accepted, overdue ends, old records.
 
-One replica at a time sweeps. Silence counts only once the store has been there for long enough (`decider.Outages`).
+One replica at a time sweeps, and one removes old recordings. Silence counts only once the store has been there for
+long enough (`decider.Outages`).
 """
 
 from __future__ import annotations
@@ -13,16 +14,22 @@ from typing import Final, TypeAlias
 import structlog
 
 from livereactor.base.sparse_log import SparseLog
+from livereactor.blobs import retention_loop
+from livereactor.blobs.port import Blobs
+from livereactor.blobs.retention import Rules
+from livereactor.blobs.retention_loop import RetentionLoop
 from livereactor.coordinator import decisions
 from livereactor.coordinator.cluster.role import Role
 from livereactor.coordinator.decider import Decider
 from livereactor.coordinator.decisions.effects import Effect
 from livereactor.coordinator.decisions.sweeps import STEP_LIMIT
 from livereactor.coordinator.options import CoordinatorOptions
-from livereactor.store.port import StoreUnavailableError, Tx
+from livereactor.store.port import Store, StoreUnavailableError, Tx
+from livereactor.store.records import SessionState
 
 EVERY: Final = 1.0  # seconds
 LEADS_FOR: Final = 5.0  # seconds; another replica takes over so long after the leader's last sweep
+RETENTION_TERM: Final = 2 * retention_loop.EVERY  # seconds; likewise, of the rounds that remove recordings
 ROUNDS: Final = 20  # of one step in one sweep, so that a mass of work does not keep the other steps
 RARELY: Final = 60.0  # seconds between two looks at what is old, and at the clock
 PRUNED: Final = 500  # records in one transaction
@@ -105,3 +112,21 @@ class Sweeper:
 def _prune(tx: Tx, now_us: int, options: CoordinatorOptions) -> tuple[int, list[Effect]]:
     before_us, events_before_us = (now_us - round(kept * 1e6) for kept in (options.kept, options.events_kept))
     return tx.prune(before_us=before_us, events_before_us=events_before_us, limit=PRUNED), []
+
+
+def retention_of(store: Store, blobs: Blobs, rules: Rules, *, unix_us: Callable[[], int]) -> RetentionLoop:
+    """Return the retention loop of a coordinator's blobs.
+
+    Args:
+        unix_us: the clock, microseconds of Unix time.
+    """
+    role = Role("keeper", lasts=RETENTION_TERM, unix_us=unix_us)
+
+    async def leads() -> bool:
+        return await store.transact(role.is_held)
+
+    async def is_open(session: str) -> bool:
+        record = await store.read(lambda tx: tx.session(session))
+        return record is not None and record.state is not SessionState.CLOSED
+
+    return RetentionLoop(blobs, rules, is_open=is_open, leads=leads, now=lambda: unix_us() / 1e6)

@@ -17,7 +17,7 @@ from typing import Any, Final
 import structlog
 
 from livereactor.base.errors import ConfigError, ModelLoadError
-from livereactor.coordinator.http.previews import LOOP_BYTES, Loop
+from livereactor.coordinator.http.routes.models import LOOP_BYTES, Loop
 from livereactor.pool.environment import model_environment
 from livereactor.protocol.http import CapabilitiesBody, CommandCapability, TrackCapability
 from livereactor.protocol.openapi import from_openapi

@@ -25,15 +25,14 @@ from livereactor.blobs.port import Blobs
 from livereactor.blobs.retention_loop import RetentionLoop
 from livereactor.blobs.signing import Signer
 from livereactor.coordinator.auth.keys import Keys
-from livereactor.coordinator.cluster.relay import ClusterPeers
+from livereactor.coordinator.cluster.forwarding import ClusterPeers
 from livereactor.coordinator.cluster.role import Role
 from livereactor.coordinator.fleet.fleet import Fleet
 from livereactor.coordinator.http.app import Parts, create_app
 from livereactor.coordinator.http.routes.workers import SERVER
 from livereactor.coordinator.options import CoordinatorOptions, Rates, TurnOptions
-from livereactor.coordinator.retention import retention_of
 from livereactor.coordinator.service import Service
-from livereactor.coordinator.sweeper import LEADS_FOR
+from livereactor.coordinator.sweeper import LEADS_FOR, retention_of
 from livereactor.coordinator.uploads import Uploads
 from livereactor.coordinator.webhooks import Webhooks
 from livereactor.coordinator.worker_sockets import WorkerSockets

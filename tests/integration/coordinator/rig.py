@@ -22,9 +22,9 @@ from livereactor.blobs.signing import Signer
 from livereactor.coordinator.auth.authenticator import Authenticator
 from livereactor.coordinator.auth.keys import Keys
 from livereactor.coordinator.auth.secrets import Secrets, given_secrets
-from livereactor.coordinator.cluster.relay import ClusterPeers
+from livereactor.coordinator.cluster.forwarding import ClusterPeers
 from livereactor.coordinator.http.app import Parts, create_app
-from livereactor.coordinator.http.previews import Loop
+from livereactor.coordinator.http.routes.models import Loop
 from livereactor.coordinator.http.routes.workers import SERVER
 from livereactor.coordinator.options import CoordinatorOptions, Quotas
 from livereactor.coordinator.service import Service

@@ -17,7 +17,7 @@ from typer.testing import CliRunner, Result
 
 from livereactor.cli.admin import RemoteError
 from livereactor.cli.main import app
-from livereactor.coordinator.http.routes import keys, tokens
+from livereactor.coordinator.http.routes import tokens
 from livereactor.protocol.tokens import KeyRequest
 from livereactor.settings import resolve
 from livereactor.web.access import Access
@@ -54,7 +54,7 @@ class Elsewhere:
             api = FastAPI()
             api.state.authenticator, api.state.options = data.authenticator, data.options
             api.include_router(tokens.routes)
-            api.include_router(keys.routes)
+            api.include_router(tokens.key_routes)
             handle_errors(api, otherwise="the page is at /")
             guarded: Any = Guard(api, Access(any_host=True), 1 << 20)
             with listen("127.0.0.1", 0) as listener:

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from livereactor.base.errors import TooLargeError
-from livereactor.coordinator.cluster.forwarding import BODY_BYTES
+from livereactor.coordinator.options import SIGNALLING_BYTES
 from livereactor.coordinator.worker_sockets import WorkerSocket
 from livereactor.protocol import link
 from tests.integration.coordinator.asking import must_be_problem
@@ -38,11 +38,11 @@ async def test_no_viewer_can_cut_the_workers_socket_by_a_body(
             return await hello(frame)
 
         monkeypatch.setattr(served.service, "hello", counted)
-        for size in (BODY_BYTES + 1, 1024 * 1024):
+        for size in (SIGNALLING_BYTES + 1, 1024 * 1024):
             body = (character * size).encode()[: 1024 * 1024].decode(errors="ignore")
             answer = await served.http.post(f"/sessions/{session}{RTC}{path}", content=body, headers=viewer)
-            assert str(BODY_BYTES) in must_be_problem(answer, 413, "MESSAGE_TOO_LARGE")
-        largest = (character * BODY_BYTES).encode()[:BODY_BYTES].decode(errors="ignore")
+            assert str(SIGNALLING_BYTES) in must_be_problem(answer, 413, "MESSAGE_TOO_LARGE")
+        largest = (character * SIGNALLING_BYTES).encode()[:SIGNALLING_BYTES].decode(errors="ignore")
         answer = await served.http.post(f"/sessions/{session}{RTC}/ice_candidates", content=largest, headers=viewer)
         assert answer.status_code == 400, answer.text  # it has come to the Worker, which reads it
         assert (await served.http.post(f"/sessions/{session}{RTC}/connections")).status_code == 201

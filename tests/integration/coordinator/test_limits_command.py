@@ -9,7 +9,6 @@ from structlog.testing import capture_logs
 from typer.testing import CliRunner, Result
 
 from livereactor.cli.main import app
-from livereactor.coordinator.http.bounds import bounds
 from livereactor.coordinator.options import CoordinatorOptions, Quotas
 from tests.integration.coordinator.rig import coordinating
 
@@ -20,7 +19,7 @@ def said(*arguments: str, **environment: str) -> Result:
 
 def test_limits_are_those_of_the_settings_here() -> None:
     answer = said("--json", LIVEREACTOR_COORDINATOR__CONCURRENT_SESSIONS="7")
-    assert json.loads(answer.stdout) == bounds(CoordinatorOptions()) | {"concurrent_sessions": 7}
+    assert json.loads(answer.stdout) == CoordinatorOptions().bounds() | {"concurrent_sessions": 7}
 
 
 def test_people_read_units_and_what_is_unlimited() -> None:
@@ -37,7 +36,7 @@ async def test_limits_elsewhere_are_that_coordinators() -> None:
     with capture_logs():  # the coordinator's would go to the command's stdout
         async with coordinating(options) as served:
             answer = await asyncio.to_thread(said, "--json", "--coordinator", served.url)
-    assert json.loads(answer.stdout) == bounds(options)
+    assert json.loads(answer.stdout) == options.bounds()
 
 
 def test_what_operators_set_is_what_is_kept() -> None:

@@ -9,7 +9,7 @@ import httpx2
 import pytest
 import structlog
 
-from livereactor.coordinator.http.previews import LOOP_BYTES, Loop
+from livereactor.coordinator.http.routes.models import LOOP_BYTES, Loop
 from livereactor.store.memory.store import MemoryStore
 from livereactor.store.records import ModelRecord
 from livereactor.wiring.catalogue import read_models

@@ -16,7 +16,7 @@ import pytest
 from livereactor.base.errors import LivereactorError
 from livereactor.base.limits import Limits
 from livereactor.blobs.folder import FolderBlobs
-from livereactor.coordinator.http.previews import Loop
+from livereactor.coordinator.http.routes.models import Loop
 from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.protocol import link
 from livereactor.protocol.http import Body, Candidates, Offer, problem, read_body

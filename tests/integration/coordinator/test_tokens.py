@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from starlette.requests import HTTPConnection
 
 from livereactor.coordinator.auth.authenticator import Authenticator
-from livereactor.coordinator.http.routes import keys, tokens
+from livereactor.coordinator.http.routes import tokens
 from livereactor.protocol.tokens import KeyRequest
 from livereactor.settings import resolve
 from livereactor.store.port import Store
@@ -52,7 +52,7 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
         api = FastAPI()
         api.state.authenticator, api.state.options = data.authenticator, data.options
         api.include_router(tokens.routes)
-        api.include_router(keys.routes)
+        api.include_router(tokens.key_routes)
         handle_errors(api, otherwise="the page is at /")
         transport = httpx2.ASGITransport(app=Guard(api, Access(any_host=True), 1 << 20))
         async with httpx2.AsyncClient(transport=transport, base_url="http://live.example") as http:

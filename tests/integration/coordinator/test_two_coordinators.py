@@ -12,8 +12,8 @@ import httpx2
 import pytest
 
 from livereactor.coordinator.cluster import forwarding as relaying
-from livereactor.coordinator.cluster import poller as outside
-from livereactor.coordinator.cluster.relay import PATH
+from livereactor.coordinator.cluster import notices as outside
+from livereactor.coordinator.cluster.forwarding import PATH
 from livereactor.protocol import link
 from livereactor.store.memory.notices import MemoryNotices
 from livereactor.store.memory.store import MemoryStore

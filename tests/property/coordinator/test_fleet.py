@@ -12,18 +12,19 @@ from hypothesis import strategies as st
 
 from livereactor.coordinator.fleet.model import (
     BACK_OFF_MAX,
+    REGISTER_TIMEOUT,
     Adopted,
     FleetEvent,
     KillWorker,
     ModelFleet,
+    ModelView,
     Observed,
     ProcessEnded,
     RetireWorker,
     StartWorker,
     StayedInUse,
+    WorkerView,
 )
-from livereactor.coordinator.fleet.process import REGISTER_TIMEOUT
-from livereactor.coordinator.fleet.view import ModelView, WorkerView
 from livereactor.store.records import WorkerState
 
 IDLE_STOP = 30.0

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from livereactor.base.errors import LivereactorError, NotFoundError, UnauthorizedError
 from livereactor.coordinator.auth.caller import ALL_SCOPES, Caller
 from livereactor.coordinator.auth.secrets import given_secrets
-from livereactor.coordinator.auth.shares import shared
-from livereactor.coordinator.auth.tokens import Tokens, bare_name, caller_of, granted
+from livereactor.coordinator.auth.tokens import Tokens, bare_name, caller_of, granted, shared
 from livereactor.protocol.tokens import TokenRequest
 from livereactor.store.records import SessionRecord, SessionState
 

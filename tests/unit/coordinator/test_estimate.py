@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livereactor.coordinator.decisions.estimate import FAR, Forecast, forecast
+from livereactor.coordinator.decisions.places import FAR, Forecast, forecast
 from livereactor.store.records import SessionRecord, SessionState
 
 seconds = st.floats(0.0, 10_000.0)

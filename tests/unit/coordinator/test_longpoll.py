@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import pytest
 
 from livereactor.coordinator import longpoll as module
-from livereactor.coordinator.cluster.poller import EventPoller
+from livereactor.coordinator.cluster.notices import EventPoller
 from livereactor.coordinator.longpoll import HeldPoll, HeldPolls
 from livereactor.store.memory.store import MemoryStore
 from livereactor.store.records import EventRecord
@@ -182,8 +182,8 @@ async def test_while_nobody_is_held_the_store_is_not_asked(elsewhere: Elsewhere)
 async def test_a_flood_of_events_lets_everybody_look_and_is_not_read_to_its_end(
     wakes: HeldPolls, elsewhere: Elsewhere, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("livereactor.coordinator.cluster.poller.PAGE", 3)
-    monkeypatch.setattr("livereactor.coordinator.cluster.poller.PAGES", 2)
+    monkeypatch.setattr("livereactor.coordinator.cluster.notices.PAGE", 3)
+    monkeypatch.setattr("livereactor.coordinator.cluster.notices.PAGES", 2)
     with wakes.hold("other") as poll:
         await elsewhere.poller.poll()
         poll.queued_at(None)

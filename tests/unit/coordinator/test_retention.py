@@ -8,7 +8,7 @@ from livereactor.blobs.memory import MemoryBlobs
 from livereactor.blobs.port import BlobKey
 from livereactor.blobs.retention import HOUR, Rules
 from livereactor.blobs.retention_loop import EVERY, RetentionLoop
-from livereactor.coordinator.retention import LEADS_FOR, retention_of
+from livereactor.coordinator.sweeper import RETENTION_TERM, retention_of
 from livereactor.store.memory.store import MemoryStore
 from livereactor.store.port import Tx
 from tests.contract.store import records as r
@@ -55,7 +55,7 @@ async def test_one_of_two_coordinators_looks_and_the_other_follows_when_it_is_go
     assert not await other.leads()
     clock.now += EVERY
     assert await one.leads()
-    clock.now += LEADS_FOR - 1
+    clock.now += RETENTION_TERM - 1
     assert not await other.leads()
     clock.now += 2
     assert await other.leads()

@@ -18,8 +18,16 @@ from livereactor.coordinator.decisions.effects import (
     SessionChanged,
     WorkerLost,
 )
-from livereactor.coordinator.fleet.model import Adopted, KillWorker, ModelFleet, Observed, RetireWorker, StartWorker
-from livereactor.coordinator.fleet.view import ModelView, WorkerView
+from livereactor.coordinator.fleet.model import (
+    Adopted,
+    KillWorker,
+    ModelFleet,
+    ModelView,
+    Observed,
+    RetireWorker,
+    StartWorker,
+    WorkerView,
+)
 from livereactor.settings import Settings
 from livereactor.store.memory.store import MemoryStore
 from livereactor.store.records import WorkerState

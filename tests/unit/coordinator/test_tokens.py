@@ -12,8 +12,16 @@ import pytest
 from livereactor.base.errors import ForbiddenError, PeerError, UnauthorizedError, UsageError
 from livereactor.coordinator.auth.caller import ALL_SCOPES, SESSION_SCOPES, Caller
 from livereactor.coordinator.auth.secrets import given_secrets
-from livereactor.coordinator.auth.shares import share_link, shared
-from livereactor.coordinator.auth.tokens import ALGORITHM, AUDIENCE, ISSUER, Tokens, caller_of, granted
+from livereactor.coordinator.auth.tokens import (
+    ALGORITHM,
+    AUDIENCE,
+    ISSUER,
+    Tokens,
+    caller_of,
+    granted,
+    share_link,
+    shared,
+)
 from livereactor.protocol.http import read_body
 from livereactor.protocol.tokens import TokenRequest
 from livereactor.store.records import SessionRecord, SessionState

@@ -12,7 +12,7 @@ import av
 import numpy as np
 import pytest
 
-from livereactor.coordinator.http.previews import Loop
+from livereactor.coordinator.http.routes.models import Loop
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 FILMS = sorted([*EXAMPLES.glob("*.webm"), *EXAMPLES.glob("*/*.webm")])

@@ -45,14 +45,13 @@ def limits(
 
     Shows the limits of the settings here, or with --coordinator those of a running coordinator.
     """
-    from livereactor.coordinator.http.bounds import bounds
     from livereactor.wiring.coordinator import coordinator_options
 
     target = AdminTarget(data_dir, coordinator, key)
     if target.is_remote:
         values: dict[str, Any] = target.call("GET", "/limits")
     else:
-        values = dict(bounds(coordinator_options(target.settings())))
+        values = dict(coordinator_options(target.settings()).bounds())
     if json_lines:
         typer.echo(json.dumps(values))
         return

@@ -16,8 +16,7 @@ from livereactor.base.errors import ForbiddenError, LivereactorError, NotFoundEr
 from livereactor.coordinator.auth.caller import SESSION_SCOPES, Caller
 from livereactor.coordinator.auth.keys import PREFIX, Keys
 from livereactor.coordinator.auth.secrets import Secrets
-from livereactor.coordinator.auth.shares import shared
-from livereactor.coordinator.auth.tokens import Tokens, granted, known_scopes
+from livereactor.coordinator.auth.tokens import Tokens, granted, known_scopes, shared
 from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.protocol.tokens import ShareRequest, TokenAnswer, TokenRequest
 from livereactor.store.port import Store, Tx

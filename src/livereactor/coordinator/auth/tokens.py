@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, cast
+from urllib.parse import quote
 
 import jwt
 from jwt.utils import base64url_decode, base64url_encode
@@ -23,6 +24,7 @@ from livereactor.protocol.tokens import (
     AuthorizationDetail,
     TokenRequest,
 )
+from livereactor.store.records import SessionRecord
 
 ISSUER: Final = "livereactor"
 AUDIENCE: Final = "livereactor"
@@ -198,3 +200,32 @@ def _is_canonical(token: str) -> bool:
     """Base64 has several spellings of the same bytes; of ours, only the one we wrote counts."""
     signature = token.rpartition(".")[2].encode()
     return base64url_encode(base64url_decode(signature)) == signature
+
+
+def shared(
+    caller: Caller, session: SessionRecord, scopes: frozenset[Scope], *, jti: str, now_at: float, lifetime: int
+) -> dict[str, Any]:
+    """The claims of a token for one Session of the caller's.
+
+    Args:
+        lifetime: seconds; it ends no later than the caller's own token, or a viewer could share himself on for ever.
+
+    Raises:
+        ForbiddenError: a scope that the caller lacks, or `admin`.
+    """
+    if "admin" in scopes:
+        raise ForbiddenError("`admin` cannot be shared; make a key with that scope instead")
+    for scope in sorted(scopes):
+        caller.need(scope)
+    ends = int(now_at) + min(lifetime, CEILING)
+    resources = {"models": {"all": True}, "sessions": {"bind": [session.id]}}
+    return standing_claims(session.account, scopes, jti, now_at) | {
+        "exp": ends if caller.expires_at is None else min(ends, caller.expires_at),
+        "authorization_details": [{"type": "session", "resources": resources, "constraints": {"max_sessions": 1}}],
+        "reach": only_bound(jti),
+    }
+
+
+def share_link(page: str, session: str, token: str) -> str:
+    """The page's URL with the token behind `#`, which no browser sends and no server logs."""
+    return f"{page.rstrip('/')}/#session={quote(session, safe='')}&token={token}"

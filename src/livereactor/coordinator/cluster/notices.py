@@ -1,8 +1,11 @@
-"""Notices between the coordinators on one database: sent for decisions made here, applied here for those of others.
+"""Changes made elsewhere: notices between the coordinators on one database, and events that a poller finds there.
 
-A notice is a word for the kind and a name: `session ses_…`. Notices are hints: polls, beats, the fleet and the sweeper
-find what a lost one was about. What `poller.py` finds in the events within a second is heard here within milliseconds,
-where the database passes notices on. Everything here runs on one event loop.
+A notice is sent for a decision made here, and applied here for those of others. It is a word for the kind and a name:
+`session ses_…`. Notices are hints, which come within milliseconds where the database passes them on: polls, beats, the
+fleet and the sweeper find what a lost one was about.
+
+Changes by other processes (the command line on the data folder, too) are found within a second in their events. One
+query serves all held polls together; while no poll is held there is no query. Everything here runs on one event loop.
 """
 
 from __future__ import annotations
@@ -24,8 +27,10 @@ from livereactor.coordinator.decisions.effects import (
     QueueChanged,
     SessionChanged,
 )
+from livereactor.coordinator.longpoll import HeldPolls
 from livereactor.coordinator.worker_sockets import WorkerSockets
-from livereactor.store.port import Notices, StoreUnavailableError, Tx
+from livereactor.store.port import Notices, Store, StoreUnavailableError, Tx
+from livereactor.store.records import EventRecord
 
 # A worker came to another coordinator, or the coordinator that holds its socket has something to send to it.
 WORKER: Final = "worker"
@@ -134,3 +139,66 @@ class NoticeListener:
             self._sockets.drop(worker)
         else:
             self._decider.apply(effects, decided_here=False)
+
+
+EVERY: Final = 1.0  # seconds: what a change from elsewhere may be told late
+PAGE: Final = 500
+PAGES: Final = 8  # past so many events in a second, letting everybody look is cheaper than to read on
+
+
+class EventPoller:
+    """Loop only."""
+
+    def __init__(self, store: Store, polls: HeldPolls) -> None:
+        self._store, self._polls = store, polls
+        self._seen: int | None = None  # None = nobody was held, so nobody missed anything
+
+    async def run(self) -> None:
+        """Look for ever."""
+        while True:
+            await asyncio.sleep(EVERY)
+            await self.poll()
+
+    async def poll(self) -> None:
+        """Wake whom the events since the last look are about. While the store is away: nothing happens."""
+        if not self._polls.held:
+            self._seen = None
+            return
+        try:
+            await self._poll()
+        except StoreUnavailableError:
+            self._seen = None
+
+    async def _poll(self) -> None:
+        seen = self._seen
+        if seen is None:  # the first were held since the last look: they look once more, and all events from here count
+            self._seen = await self._store.read(lambda tx: tx.last_event())
+            self._polls.everything_changed()
+            return
+        events = await self._store.read(lambda tx: _since(tx, seen))
+        if not events:
+            return
+        if len(events) < PAGE * PAGES:
+            self._seen = events[-1].seq
+            self._wake(events)
+        else:
+            self._seen = None
+
+    def _wake(self, events: Sequence[EventRecord]) -> None:
+        for session in {event.session for event in events if event.session is not None}:
+            self._polls.session_changed(session)
+        models = {str(event.data["model"]) for event in events if "model" in event.data}
+        for model in models:
+            self._polls.queue_changed(model)
+
+
+def _since(tx: Tx, seen: int) -> list[EventRecord]:
+    found: list[EventRecord] = []
+    if tx.last_event() <= seen:
+        return found
+    for _ in range(PAGES):
+        page = tx.events(after_seq=found[-1].seq if found else seen, limit=PAGE)
+        found += page
+        if len(page) < PAGE:
+            break
+    return found

@@ -7,8 +7,7 @@ but `now_us` (microseconds of Unix time), and may be run again from the start. A
 Locks are taken in one order (`locks.py`), so that decisions do not wait for each other in a circle.
 """
 
-from livereactor.coordinator.decisions.beats import beat, reminders, report
-from livereactor.coordinator.decisions.fill import fill
+from livereactor.coordinator.decisions.moves import fill
 from livereactor.coordinator.decisions.places import QueuePlace, place, places
 from livereactor.coordinator.decisions.sessions import (
     LockedQueue,
@@ -27,7 +26,7 @@ from livereactor.coordinator.decisions.sweeps import (
     sweep_queues,
     sweep_tickets,
 )
-from livereactor.coordinator.decisions.workers import bye, drain, register, worker_lost
+from livereactor.coordinator.decisions.workers import beat, bye, drain, register, reminders, report, worker_lost
 
 __all__ = [
     "LockedQueue",

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from livereactor.base.errors import NotFoundError
 from livereactor.coordinator.decisions import moves
 from livereactor.coordinator.decisions.effects import Effect, FleetChanged, NotifyEnded, QueueChanged
-from livereactor.coordinator.decisions.fill import fill
 from livereactor.coordinator.decisions.locks import with_its_slot
+from livereactor.coordinator.decisions.moves import fill
 from livereactor.coordinator.decisions.places import place
 from livereactor.coordinator.machines import lease, queue
 from livereactor.coordinator.options import CoordinatorOptions

@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import Final
 
 from livereactor.coordinator.decisions.effects import Effect
-from livereactor.coordinator.decisions.fill import fill
 from livereactor.coordinator.decisions.locks import by_slot, with_its_slot
+from livereactor.coordinator.decisions.moves import fill
 from livereactor.coordinator.decisions.sessions import end_session
 from livereactor.coordinator.decisions.workers import lose_worker, take_back
 from livereactor.coordinator.machines import lease

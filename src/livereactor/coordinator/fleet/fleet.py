@@ -1,13 +1,13 @@
 """Keeps the wished number of Workers running, on the pool of this machine; adopts those of a coordinator before it.
 
-The shell around `fleet_model.py`. Loop only.
+The shell around `model.py`. Loop only.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final
@@ -19,30 +19,35 @@ from livereactor.base.ids import worker_id
 from livereactor.base.sparse_log import SparseLog
 from livereactor.base.tasks import TaskSet, set_within
 from livereactor.coordinator.cluster.role import Role
+from livereactor.coordinator.decisions import drain
 from livereactor.coordinator.decisions.effects import Effect, FleetChanged, WorkerLost
 from livereactor.coordinator.fleet.model import (
+    SERVING,
     Adopted,
     FleetEffect,
     FleetEvent,
     KillWorker,
     ModelFleet,
+    ModelView,
     Observed,
     ProcessEnded,
+    ProcessState,
     RetireWorker,
     StartWorker,
     StayedInUse,
+    WorkerView,
 )
-from livereactor.coordinator.fleet.process import ProcessState
-from livereactor.coordinator.fleet.view import observe, retire
 from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.coordinator.service import Service
 from livereactor.pool.port import Handle, Needs, Pool, PoolUnavailableError, WorkerExit, WorkerSpec
-from livereactor.store.port import Store
+from livereactor.store.port import Store, Tx
+from livereactor.store.records import ModelRecord, SlotRecord, SlotState, WorkerRecord, WorkerState
 
 log = structlog.get_logger("livereactor.fleet")
 _sparse = SparseLog(log)  # for what may fail many times a second
 
 TICK: Final = 2.0  # seconds between two looks though nothing is heard: what was lost on the way is found by then
+COUNTED: Final = 1_000  # Tickets; more than any pool has Slots for, and counting on would cost at every look
 APART: Final = 0.05  # seconds between two looks though much is heard
 
 
@@ -274,3 +279,50 @@ def _log_end(model: str, ended: WorkerExit, *, expected: bool) -> None:
     else:
         says = ended.last_words[-500:]
         log.warning("worker crashed", worker=ended.worker, model=model, code=ended.code, says=says)
+
+
+def observe(models: Collection[str], pooled: Collection[str]) -> Callable[[Tx], Mapping[str, ModelView]]:
+    """A read for `store.read`: views of those of `models` that are known.
+
+    Args:
+        pooled: Workers whose process lives: how they stand is told even after they have gone or were lost.
+    """
+    return lambda tx: {record.name: _view_of(tx, record, pooled) for record in tx.models() if record.name in models}
+
+
+def retire(tx: Tx, now_us: int, options: CoordinatorOptions, *, worker: str) -> bool:
+    """Give an idle Worker nothing more; False, and nothing happens, where it has been taken since it was looked at."""
+    record = tx.worker(worker, lock=True)
+    if record is None or record.state is not WorkerState.READY:
+        return False
+    if any(slot.state is not SlotState.FREE for slot in tx.slots(worker, lock=True)):
+        return False
+    drain(tx, now_us, options, worker=worker)  # its effect, telling the Worker, is done by the signal that follows
+    return True
+
+
+def _view_of(tx: Tx, model: ModelRecord, pooled: Collection[str]) -> ModelView:
+    workers = tx.workers(model=model.name, states=SERVING | {WorkerState.DRAINING})
+    shown = [_worker_view(record, tx.slots(record.id)) for record in workers]
+    missing = set(pooled) - {each.worker for each in shown}
+    for record in map(tx.worker, sorted(missing)):
+        if record is not None and record.model == model.name:
+            shown.append(_worker_view(record, ()))
+    return ModelView(
+        min_ready=model.min_ready,
+        buffer=model.buffer,
+        max_workers=model.max_workers,
+        slots=max([1, int(model.spec.get("max_sessions") or 1), *(record.slots for record in workers)]),
+        queued=tx.queue_length(model.name, up_to=COUNTED),
+        workers=shown,
+    )
+
+
+def _worker_view(record: WorkerRecord, slots: Sequence[SlotRecord]) -> WorkerView:
+    return WorkerView(
+        worker=record.id,
+        state=record.state,
+        held=sum(slot.state is SlotState.HELD for slot in slots),
+        is_empty=all(slot.state is SlotState.FREE for slot in slots),
+        used_us=record.used_us,
+    )

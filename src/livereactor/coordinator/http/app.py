@@ -18,21 +18,19 @@ from livereactor.blobs.signing import Signer
 from livereactor.coordinator.auth.authenticator import Authenticator
 from livereactor.coordinator.auth.secrets import Secrets
 from livereactor.coordinator.http.dependencies import relayed
-from livereactor.coordinator.http.previews import Loop
 from livereactor.coordinator.http.routes import (
     admin,
     clips,
     internal,
-    keys,
     models,
     observation,
-    relay,
     sessions,
     signalling,
     tokens,
     uploads,
     workers,
 )
+from livereactor.coordinator.http.routes.models import Loop
 from livereactor.coordinator.service import Service
 from livereactor.coordinator.uploads import Uploads, WorkerRefusedError
 from livereactor.coordinator.worker_sockets import WorkerSockets
@@ -91,21 +89,20 @@ def create_app(parts: Parts) -> App:
         setattr(api.state, each.name, getattr(parts, each.name))
     api.state.options, api.state.shelf = options, shelf
     api.state.events = observation.EventFeed(parts.service, parts.store)
-    for module in (
-        tokens,
-        keys,
-        sessions,
-        signalling,
-        uploads,
-        clips,
-        models,
-        observation,
-        admin,
-        workers,
-        internal,
-        relay,
+    for routes in (
+        tokens.routes,
+        tokens.key_routes,
+        sessions.routes,
+        signalling.routes,
+        uploads.routes,
+        clips.routes,
+        models.routes,
+        observation.routes,
+        admin.routes,
+        workers.routes,
+        internal.routes,
     ):
-        api.include_router(module.routes)
+        api.include_router(routes)
     _document(api, guests=options.guests)
     if parts.page is not None:
         api.mount("/", StaticFiles(directory=parts.page, html=True))

@@ -1,20 +1,35 @@
-"""`/internal/blobs/{key}`: the blobs for workers of other machines. Every route needs the worker secret."""
+"""`/internal/…`: blobs for workers of other machines, and requests of other coordinators to the workers connected here.
+
+Every route needs the worker secret.
+"""
 
 from __future__ import annotations
 
 from typing import Annotated, Final, TypeAlias
 
-from fastapi import APIRouter, Depends, Path, Request
-from fastapi.responses import Response
+from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi.responses import JSONResponse, Response
 
+from livereactor.base.errors import NotFoundError
 from livereactor.blobs.port import KEY_CHARS, SEGMENT, BlobKey
-from livereactor.coordinator.http.dependencies import BlobsPart, workers_only
+from livereactor.coordinator.cluster.forwarding import MIN_TIMEOUT, PATH
+from livereactor.coordinator.http.dependencies import (
+    JSON,
+    BlobsPart,
+    ServicePart,
+    json_body,
+    while_connected,
+    workers_only,
+)
+from livereactor.protocol import link
 from livereactor.web.blob_answers import RANGE_HEADER, blob_answer, listing_answer
-from livereactor.web.documents import WORKER, asked_by, octets, problems
+from livereactor.web.documents import WORKER, asked_by, octets, problems, takes
 
 PREFIX: Final = "/internal/blobs/"
 OCTETS: Final = "application/octet-stream"
 _WHOLE: Final = {200: {"content": {OCTETS: {"schema": {"type": "string", "format": "binary"}}}}}
+LONGEST: Final = 60.0  # seconds a worker may take; no caller holds a request for longer
+_EXAMPLE: Final = {"type": "request", "id": 0, "slot": 0, "method": "GET", "path": "/metrics"}
 _WORKERS: Final = asked_by(WORKER)
 # Described and not validated: `BlobKey.parse` validates, and its error says what a key may be.
 Key: TypeAlias = Annotated[
@@ -72,3 +87,23 @@ async def delete(key: Key, blobs: BlobsPart) -> Response:
     """Remove every blob below a prefix."""
     await blobs.delete_prefix(BlobKey.parse(key))
     return Response(status_code=204)
+
+
+@routes.post(
+    PATH,
+    response_class=JSONResponse,
+    responses={200: {"model": link.Reply}, **problems(404, 408, 413)},
+    openapi_extra={**takes(link.Request, example=_EXAMPLE, required=True), **_WORKERS},
+)
+async def ask(
+    worker: str,
+    request: Request,
+    frame: Annotated[link.Request, json_body(link.Request, limit=link.FRAME_BYTES)],
+    timeout: Annotated[float, Query(ge=MIN_TIMEOUT, le=LONGEST)],
+    service: ServicePart,
+) -> Response:
+    """A frame for a worker whose socket is here, and its reply; 404 where it is not."""
+    reply = await while_connected(request, service.ask_here(worker, frame, timeout=timeout))
+    if reply is None:
+        raise NotFoundError(f"worker {worker[:64]!r} is not connected here; look where it is, and ask there")
+    return Response(link.write(reply), media_type=JSON)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any, Final, Literal, TypeAlias, cast
 from urllib.parse import quote
 
@@ -11,14 +14,37 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import Field
 
 from livereactor.base.errors import NotFoundError
+from livereactor.base.limits import MIB
 from livereactor.coordinator.http.dependencies import AnyCaller, ServicePart, StorePart, app_part, body_response
-from livereactor.coordinator.http.previews import LOOP_TYPE, Loop
 from livereactor.protocol.bindings import BINDING_KEY
 from livereactor.protocol.http import Body
 from livereactor.store.port import Tx
 from livereactor.store.records import ModelRecord, WorkerRecord, WorkerState
 from livereactor.web.blob_answers import RANGE_HEADER, byte_range
 from livereactor.web.documents import asked_by, problems
+
+LOOP_BYTES: Final = MIB  # ours have a fifth of that; a page with twenty of them must not load for minutes
+LOOP_TYPE: Final = "video/webm"
+_EBML: Final = b"\x1a\x45\xdf\xa3"  # what Matroska and WebM files begin with
+
+
+@dataclass(frozen=True)
+class Loop:
+    """A WebM file of a few seconds, whole."""
+
+    content: bytes
+
+    @cached_property
+    def tag(self) -> str:
+        """Another for another film."""
+        return hashlib.sha256(self.content).hexdigest()[:16]
+
+    def fault(self) -> str | None:
+        """Return why the film cannot be shown; None = its size and its first bytes are right."""
+        if len(self.content) > LOOP_BYTES:
+            return f"it is larger than {LOOP_BYTES} bytes"
+        return None if self.content.startswith(_EBML) else "it is no WebM file"
+
 
 State: TypeAlias = Literal["ready", "starting", "cold", "failed"]
 Tag: TypeAlias = Literal["camera", "microphone", "sound", "keys", "gamepad"]

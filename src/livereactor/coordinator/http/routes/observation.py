@@ -13,7 +13,6 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from livereactor.base.errors import LimitError
 from livereactor.base.tasks import set_within
 from livereactor.coordinator.decisions.effects import Effect
-from livereactor.coordinator.http.bounds import bounds
 from livereactor.coordinator.http.dependencies import (
     AnyCaller,
     AuthenticatorPart,
@@ -152,7 +151,7 @@ async def metrics(request: Request, authenticator: AuthenticatorPart, service: S
 )
 async def limits(options: OptionsPart) -> dict[str, int | float]:
     """Every bound, in seconds, bytes and counts."""
-    return bounds(options)
+    return options.bounds()
 
 
 @routes.get("/quotas", response_class=JSONResponse, responses={200: _QUOTAS, **problems(401, 403)})

@@ -15,7 +15,6 @@ from fastapi.responses import Response
 
 from livereactor.base.errors import NotFoundError, PeerError, TooLargeError
 from livereactor.coordinator.auth.caller import Caller
-from livereactor.coordinator.cluster.forwarding import BODY_BYTES
 from livereactor.coordinator.http.dependencies import (
     AnyCaller,
     OptionsPart,
@@ -25,6 +24,7 @@ from livereactor.coordinator.http.dependencies import (
     relayed,
     while_connected,
 )
+from livereactor.coordinator.options import SIGNALLING_BYTES
 from livereactor.coordinator.service import Service
 from livereactor.protocol import link
 from livereactor.protocol.http import Answer, Candidates, ConnectionCreated, IceServerBody, IceServers, Offer
@@ -64,8 +64,8 @@ def _taking(body: dict[str, Any]) -> dict[str, Any]:
 async def _body_text(request: Request, caller: AnyCaller) -> str:
     """Return the body as text, unparsed; read only for a known caller."""
     body = await request.body()
-    if len(body) > BODY_BYTES:
-        raise TooLargeError(f"the body has {len(body)} bytes, of {BODY_BYTES} that signalling takes; send less")
+    if len(body) > SIGNALLING_BYTES:
+        raise TooLargeError(f"the body has {len(body)} bytes, of {SIGNALLING_BYTES} that signalling takes; send less")
     try:
         return body.decode()
     except UnicodeDecodeError:

@@ -1,16 +1,26 @@
-"""`POST /tokens`, and links that share one session."""
+"""`POST /tokens`, links that share one session, and `/keys`: API keys, for operators with the scope `admin`."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
+from fastapi.responses import Response
 
-from livereactor.coordinator.auth.shares import share_link
-from livereactor.coordinator.http.dependencies import AnyCaller, AuthenticatorPart, PublicBase, json_body
-from livereactor.protocol.tokens import ShareAnswer, ShareRequest, TokenAnswer, TokenRequest
+from livereactor.coordinator.auth.tokens import share_link
+from livereactor.coordinator.http.dependencies import AnyCaller, AuthenticatorPart, PublicBase, json_body, needs
+from livereactor.protocol.tokens import (
+    CreatedKey,
+    KeyList,
+    KeyRequest,
+    ShareAnswer,
+    ShareRequest,
+    TokenAnswer,
+    TokenRequest,
+)
 from livereactor.web.documents import KEY, asked_by, problems, takes
 
+key_routes = APIRouter(prefix="/keys", tags=["keys"], dependencies=[needs("admin")], responses=problems(401, 403))
 routes = APIRouter(tags=["tokens"], responses=problems(401, 403, 404))
 
 
@@ -44,3 +54,29 @@ async def share(
     token = await authenticator.share(caller, sid, asked)
     url = share_link(page, sid, token.jwt)
     return ShareAnswer(url=url, jwt=token.jwt, expires_at=token.expires_at).to_body()
+
+
+@key_routes.get("", response_model=KeyList, response_model_exclude_none=True)
+async def listed(authenticator: AuthenticatorPart) -> dict[str, Any]:
+    """Every key, newest first; what is shown of it tells it apart and opens nothing."""
+    return KeyList(keys=await authenticator.keys.list()).to_body()
+
+
+@key_routes.post(
+    "",
+    status_code=201,
+    response_model=CreatedKey,
+    response_model_exclude_none=True,
+    openapi_extra=takes(KeyRequest, example={"name": "website", "account": "acme"}),
+)
+async def create(
+    asked: Annotated[KeyRequest, json_body(KeyRequest)], authenticator: AuthenticatorPart
+) -> dict[str, Any]:
+    """Make a key; it is told this once."""
+    return (await authenticator.keys.create(asked)).to_body()
+
+
+@key_routes.delete("/{key}", status_code=204, response_class=Response, responses=problems(404))
+async def revoke(key: str, authenticator: AuthenticatorPart) -> None:
+    """End a key, named by its id or its first characters; refused everywhere within a minute."""
+    await authenticator.keys.revoke(key)
