@@ -19,7 +19,7 @@ from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.protocol import link
 from livereactor.store.port import Tx
 from livereactor.store.records import ModelRecord, SessionRecord, SessionState
-from livereactor.store.sql.store import SqlStore
+from livereactor.store.sql.store import open_sql_store
 from tests.property.coordinator.audit import Audit
 from tests.property.coordinator.nodes import Node, Socket
 from tests.tools.making import created
@@ -75,7 +75,7 @@ class Stand:
     def __init__(self, path: Path, moment: Moment) -> None:
         path.write_bytes(moment.records)
         self._path, self._loop = path, asyncio.new_event_loop()
-        self._store = SqlStore(f"sqlite:///{path}")
+        self._store = open_sql_store(f"sqlite:///{path}")
         self.now = moment.now
         self.options = CoordinatorOptions()
         self.audit, self.nodes = copy.deepcopy(moment.outside)
@@ -105,7 +105,7 @@ class Stand:
         """The process that died is replaced by one that knows the records and nothing else."""
         self.instructions = None
         self._loop.run_until_complete(self._store.aclose())
-        self._store = SqlStore(f"sqlite:///{self._path}")
+        self._store = open_sql_store(f"sqlite:///{self._path}")
         self.steady_from = self.now + self.options.store_grace
         for node in self.nodes:
             node.left.clear()

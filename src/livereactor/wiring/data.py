@@ -14,7 +14,7 @@ from livereactor.coordinator.auth.secrets import Secrets, given_secrets, kept_se
 from livereactor.coordinator.options import CoordinatorOptions, Quotas
 from livereactor.settings import Settings
 from livereactor.store.port import Store
-from livereactor.store.sql.store import SqlStore
+from livereactor.store.sql.store import open_sql_store
 from livereactor.wiring.limits import limits
 
 DATABASE = "livereactor.db"
@@ -55,10 +55,10 @@ async def open_data(settings: Settings, *, make: bool = False) -> AsyncGenerator
         await store.aclose()
 
 
-def open_store(settings: Settings) -> SqlStore:
+def open_store(settings: Settings) -> Store:
     """The database that the settings name; SQLite in the data folder, which is made, by default."""
     if settings.store.url is not None:
-        return SqlStore(settings.store.url)
+        return open_sql_store(settings.store.url)
     folder = settings.coordinator.data_dir
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -66,7 +66,7 @@ def open_store(settings: Settings) -> SqlStore:
         raise ConfigError(
             f"cannot make the data folder {folder} ({error.strerror}); name another by --data-dir"
         ) from error
-    return SqlStore(f"sqlite:///{(folder / DATABASE).absolute()}")
+    return open_sql_store(f"sqlite:///{(folder / DATABASE).absolute()}")
 
 
 def secrets_of(settings: Settings) -> Secrets:

@@ -10,7 +10,7 @@ import pytest
 from livereactor.store.memory.store import MemoryStore
 from livereactor.store.port import Store
 from livereactor.store.sql.schema import METADATA
-from livereactor.store.sql.store import SqlStore, migrate
+from livereactor.store.sql.store import migrate, open_sql_store
 from tests.contract.store.racing import Racers
 from tests.tools.postgres import PostgresServer, postgres_server
 
@@ -96,4 +96,4 @@ def make_place(request: pytest.FixtureRequest, kind: str) -> Place:
         name = request.getfixturevalue("tables")
         server.execute("; ".join(f"DELETE FROM {table}" for table in METADATA.tables), database=name)
         url = server.url(name)
-    return Place(kind, url, lambda: SqlStore(url))
+    return Place(kind, url, lambda: open_sql_store(url))

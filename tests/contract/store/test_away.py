@@ -16,7 +16,7 @@ import pytest
 from livereactor.base.errors import ConfigError
 from livereactor.store.port import Store, StoreUnavailableError, Tx
 from livereactor.store.sql import sqlite as sql_sqlite
-from livereactor.store.sql.store import SqlStore
+from livereactor.store.sql.store import open_sql_store
 from tests.contract.store import records as r
 from tests.contract.store.conftest import Place
 from tests.tools.postgres import PostgresServer, postgres_server
@@ -33,7 +33,7 @@ def own_postgres() -> Iterator[PostgresServer]:
 
 @pytest.fixture
 async def postgres_store(own_postgres: PostgresServer) -> AsyncIterator[Store]:
-    store = SqlStore(own_postgres.url(own_postgres.create_database()))
+    store = open_sql_store(own_postgres.url(own_postgres.create_database()))
     await store.transact(lambda tx: tx.put_account(r.account()))
     yield store
     await store.aclose()
@@ -61,7 +61,7 @@ async def test_a_postgres_that_is_down_is_unavailable_and_used_again_once_it_is_
         await refused(postgres_store)
         await asyncio.gather(*(refused(postgres_store) for _ in range(30)))
         with pytest.raises(StoreUnavailableError, match="start it"):
-            SqlStore(own_postgres.url("postgres"))
+            open_sql_store(own_postgres.url("postgres"))
     finally:
         own_postgres.start()
     assert await postgres_store.read(names) == {"tests"}
@@ -100,7 +100,7 @@ async def test_a_postgres_that_crashed_has_what_it_said_it_kept(own_postgres: Po
     own_postgres.stop()
     own_postgres.durable = True
     own_postgres.start()
-    store = SqlStore(own_postgres.url(own_postgres.create_database()))
+    store = open_sql_store(own_postgres.url(own_postgres.create_database()))
     kept, enough = 0, asyncio.Event()
 
     async def keep_adding() -> None:
@@ -175,7 +175,7 @@ async def test_a_work_that_takes_too_long_is_given_up_and_leaves_nothing(postgre
 
 def test_a_postgres_without_that_database_is_named_without_its_password(own_postgres: PostgresServer) -> None:
     with pytest.raises(ConfigError, match='"nowhere" does not exist') as caught:
-        SqlStore(own_postgres.url("nowhere").replace("postgres@", "postgres:secret@"))
+        open_sql_store(own_postgres.url("nowhere").replace("postgres@", "postgres:secret@"))
     assert "secret" not in str(caught.value)
 
 
@@ -190,7 +190,7 @@ async def test_an_sqlite_that_another_process_writes_to_is_waited_for_and_then_u
     sqlite_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sql_sqlite, "BUSY", 0.2)
-    store = SqlStore(f"sqlite:///{sqlite_file}")
+    store = open_sql_store(f"sqlite:///{sqlite_file}")
     with closing(sqlite3.connect(sqlite_file, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreUnavailableError):
@@ -216,7 +216,7 @@ def full_disk(room: int) -> Iterator[None]:
 async def test_an_sqlite_on_a_full_disk_refuses_what_does_not_fit_and_goes_on_once_there_is_room(
     sqlite_file: Path,
 ) -> None:
-    store = SqlStore(f"sqlite:///{sqlite_file}")
+    store = open_sql_store(f"sqlite:///{sqlite_file}")
     await store.transact(lambda tx: tx.put_account(r.account()))
     large = r.model(spec={"text": "x" * 1_000_000})
     with full_disk(500_000):
@@ -235,7 +235,7 @@ def overwrite(path: Path) -> None:
 
 
 async def test_an_sqlite_that_broke_is_unavailable(sqlite_file: Path) -> None:
-    store = SqlStore(f"sqlite:///{sqlite_file}")
+    store = open_sql_store(f"sqlite:///{sqlite_file}")
     overwrite(sqlite_file)
     with pytest.raises(StoreUnavailableError):
         await store.transact(lambda tx: tx.put_account(r.account()))

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, create_engine, inspect, text
 
 from livereactor.base.errors import ConfigError
 from livereactor.store.sql.schema import METADATA
-from livereactor.store.sql.store import SqlStore, migrate, migrating
+from livereactor.store.sql.store import HEAD, configuration, migrate, open_sql_store, revision
 from tests.contract.store import records as r
 from tests.contract.store.conftest import SQL
 from tests.tools.postgres import PostgresServer
@@ -38,7 +38,7 @@ def test_a_fresh_database_gets_the_tables_that_the_records_need(empty: str) -> N
     engine = engine_of(empty)
     with engine.connect() as connection:
         assert set(inspect(connection).get_table_names()) == {*METADATA.tables, "alembic_version"}
-        assert migrating.revision(connection) == migrating.HEAD
+        assert revision(connection) == HEAD
     engine.dispose()
 
 
@@ -73,11 +73,11 @@ def _as_said() -> set[str]:
 
 
 async def test_again_it_changes_nothing_and_keeps_what_is_there(empty: str) -> None:
-    first = SqlStore(empty)
+    first = open_sql_store(empty)
     await first.transact(lambda tx: tx.put_account(r.account()))
     await first.aclose()
     migrate(empty)
-    again = SqlStore(empty)
+    again = open_sql_store(empty)
     assert await again.read(lambda tx: tx.account("tests")) == r.account()
     await again.aclose()
 
@@ -88,9 +88,9 @@ def test_one_that_a_newer_version_wrote_is_refused_and_stays_as_it_is(empty: str
     with engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(ConfigError, match="9999, newer than"):
-        SqlStore(empty)
+        open_sql_store(empty)
     with engine.connect() as connection:
-        assert migrating.revision(connection) == "9999"
+        assert revision(connection) == "9999"
     engine.dispose()
 
 
@@ -99,19 +99,19 @@ def test_several_may_start_at_once(empty: str) -> None:
         list(threads.map(migrate, [empty] * 4))
     engine = engine_of(empty)
     with engine.connect() as connection:
-        assert migrating.revision(connection) == migrating.HEAD
+        assert revision(connection) == HEAD
     engine.dispose()
 
 
 def test_the_version_before_goes_on_writing_while_coordinators_are_replaced_one_after_another(empty: str) -> None:
-    scripts = ScriptDirectory.from_config(migrating.configuration())
+    scripts = ScriptDirectory.from_config(configuration())
     engine = engine_of(empty)
     if engine.dialect.name == "sqlite":
         Path(str(engine.url.database)).parent.mkdir()
     for script in reversed(list(scripts.walk_revisions())):
         with engine.begin() as connection:
             before = _columns(connection)
-            config = migrating.configuration()
+            config = configuration()
             config.attributes["connection"] = connection
             command.upgrade(config, script.revision)
         with engine.connect() as connection:
@@ -140,8 +140,8 @@ def _may_be_left_out(engine: Engine, table: str, column: str) -> bool:
 
 
 def test_the_newest_migration_is_the_one_that_the_code_knows() -> None:
-    scripts = ScriptDirectory.from_config(migrating.configuration())
-    assert scripts.get_heads() == [migrating.HEAD]
+    scripts = ScriptDirectory.from_config(configuration())
+    assert scripts.get_heads() == [HEAD]
 
 
 @pytest.mark.parametrize(
@@ -155,18 +155,18 @@ def test_the_newest_migration_is_the_one_that_the_code_knows() -> None:
 )
 def test_what_names_no_database_of_ours_is_refused_with_what_to_write(url: str, says: str) -> None:
     with pytest.raises(ConfigError, match=says):
-        SqlStore(url)
+        open_sql_store(url)
 
 
 def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("no database at all" * 100)
     with pytest.raises(ConfigError, match="not a database"):
-        SqlStore(f"sqlite:///{path}")
+        open_sql_store(f"sqlite:///{path}")
     assert path.read_text().startswith("no database")
 
 
 def test_a_folder_that_cannot_be_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="no folder for"):
-        SqlStore(f"sqlite:///{tmp_path}/file/store.db")
+        open_sql_store(f"sqlite:///{tmp_path}/file/store.db")

@@ -13,11 +13,11 @@ from tests.tools.processes import REPOSITORY
 # Says each number once the store has kept it, two transactions at a time, until it is killed.
 WRITER = """
 import asyncio, sys
-from livereactor.store.sql.store import SqlStore
+from livereactor.store.sql.store import open_sql_store
 from tests.contract.store import records as r
 
 async def main() -> None:
-    store = SqlStore(sys.argv[1])
+    store = open_sql_store(sys.argv[1])
 
     async def write(n: int) -> None:
         await store.transact(lambda tx: (tx.add_session(r.session(f"ses_{n}")), tx.add_event(r.event(str(n)))))

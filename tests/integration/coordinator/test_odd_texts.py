@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from livereactor.coordinator.options import CoordinatorOptions
-from livereactor.store.sql.store import SqlStore
+from livereactor.store.sql.store import open_sql_store
 from tests.integration.coordinator.asking import UNLIMITED
 from tests.integration.coordinator.rig import Served, coordinating, working
 from tests.tools.postgres import postgres_server
@@ -87,7 +87,7 @@ async def refusals(served: Served, session: str) -> list[tuple[Case, int, str]]:
 
 
 async def test_no_text_and_no_number_is_an_error_of_ours(database: str) -> None:
-    store = SqlStore(database)
+    store = open_sql_store(database)
     try:
         options = CoordinatorOptions(quotas=UNLIMITED, hold=0.05)
         async with coordinating(options, store=store, operator=True) as served, working(served, slots=100):
@@ -102,7 +102,7 @@ async def test_no_text_and_no_number_is_an_error_of_ours(database: str) -> None:
 
 
 async def test_an_idempotency_key_may_be_any_bytes_of_a_header(tmp_path: Path) -> None:
-    store = SqlStore(f"sqlite:///{tmp_path / 'livereactor.db'}")
+    store = open_sql_store(f"sqlite:///{tmp_path / 'livereactor.db'}")
     try:
         async with coordinating(store=store) as served:
             for key, status in ((b"\xff\xfe", 201), (b"'--", 201), (b"k" * 255, 201), (b"k" * 256, 400), (b"", 400)):

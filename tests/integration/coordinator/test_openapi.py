@@ -21,7 +21,7 @@ from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.protocol import link
 from livereactor.protocol.http import Body, Candidates, Offer, problem, read_body
 from livereactor.protocol.stages import SessionStages
-from livereactor.store.sql.store import SqlStore
+from livereactor.store.sql.store import open_sql_store
 from livereactor.web import failed_attempts
 from tests.integration.coordinator.asking import UNLIMITED, until
 from tests.integration.coordinator.rig import Served, coordinating, working
@@ -85,7 +85,7 @@ def runtime(request: link.Request) -> link.Reply:
 @asynccontextmanager
 async def everything(folder: Path) -> AsyncGenerator[tuple[Served, str]]:
     """A coordinator over a database and a folder, with a Worker, and the configuration that names its Sessions."""
-    store = SqlStore(f"sqlite:///{folder / 'livereactor.db'}")
+    store = open_sql_store(f"sqlite:///{folder / 'livereactor.db'}")
     try:
         async with (
             coordinating(

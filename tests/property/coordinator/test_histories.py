@@ -24,7 +24,7 @@ from livereactor.runtime.worker.link import LinkState
 from livereactor.store.memory.store import MemoryStore
 from livereactor.store.port import Store, Tx
 from livereactor.store.records import SlotState
-from livereactor.store.sql.store import SqlStore
+from livereactor.store.sql.store import open_sql_store
 from tests.property.coordinator.world import Facts, World
 
 T = TypeVar("T")
@@ -48,7 +48,7 @@ class OnALoop:
 def sqlite() -> Iterator[OnALoop]:
     """A fresh one in a file."""
     with TemporaryDirectory() as folder:
-        facts = OnALoop(SqlStore(f"sqlite:///{Path(folder) / 'store.db'}"))
+        facts = OnALoop(open_sql_store(f"sqlite:///{Path(folder) / 'store.db'}"))
         try:
             yield facts
         finally:

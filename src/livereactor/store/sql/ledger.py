@@ -15,9 +15,7 @@ from sqlalchemy import Column, Select, and_, delete, exists, insert, or_, select
 
 from livereactor.store.records import EventRecord, Remembered, UploadRecord
 from livereactor.store.sql import schema
-from livereactor.store.sql.prepared import Executor
-from livereactor.store.sql.rows import Rows
-from livereactor.store.sql.statements import KeyedTable, Statements, listing, one_of, param
+from livereactor.store.sql.statements import Executor, KeyedTable, Rows, Statements, listing, one_of, param
 
 _U: Final = schema.UPLOADS.c
 _E: Final = schema.EVENTS.c
@@ -113,7 +111,7 @@ class LedgerStatements(Statements):
 
     def ended_with_uploads(self, *, limit: int = 100) -> Sequence[str]:
         """Sessions that are closed, or thrown away, and still have Uploads; in the order of their ids."""
-        return [session for (session,) in self.rows(_ENDED, {"up_to": limit})]
+        return [session for (session,) in self.executor.rows(_ENDED, {"up_to": limit})]
 
     def unwritten_uploads(self, after_us: int, before_us: int, *, limit: int = 100) -> Sequence[UploadRecord]:
         """List uploads that have not landed and whose URL expired between the two times, the oldest first."""
@@ -175,9 +173,9 @@ class LedgerStatements(Statements):
         left = limit
         left -= self.run(_OLD_SESSIONS, {"before": before_us, "up_to": left})
         left -= self.run(_OLD_EVENTS, {"before": events_before_us, "up_to": left})
-        for account, key in self.rows(_OLD_ANSWERS, {"before": before_us, "up_to": left}):
+        for account, key in self.executor.rows(_OLD_ANSWERS, {"before": before_us, "up_to": left}):
             left -= self.run(_FORGET, {"of": account, "named": key})
-        for (worker,) in self.rows(_OLD_WORKERS, {"before": before_us, "up_to": left}):
+        for (worker,) in self.executor.rows(_OLD_WORKERS, {"before": before_us, "up_to": left}):
             # One that came back since keeps its Slots; the Worker first, as whoever locks both.
             if self.run(_FORGET_WORKER, {"of": worker, "before": before_us}):
                 self.run(_FORGET_SLOTS, {"of": worker})

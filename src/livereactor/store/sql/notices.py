@@ -18,7 +18,7 @@ from sqlalchemy import URL
 
 from livereactor.base.sparse_log import SparseLog
 from livereactor.base.tasks import set_within
-from livereactor.store.sql.asyncpg import DRIVER_ERRORS
+from livereactor.store.sql.postgres import DRIVER_ERRORS
 
 CHANNEL: Final = "livereactor"
 PAYLOAD_BYTES: Final = 7_900  # of 8,000 that Postgres takes
@@ -35,7 +35,7 @@ class PostgresNotices:
     """One coordinator's; of the loop that listens.
 
     Args:
-        url: as `PostgresRunner` takes it.
+        url: as `PostgresStore` takes it.
     """
 
     def __init__(self, url: URL) -> None:

@@ -25,7 +25,7 @@ from sqlalchemy.exc import DBAPIError
 from livereactor.base.errors import ConfigError
 from livereactor.store.port import StoreUnavailableError, Tx
 from livereactor.store.sql.errors import ours
-from livereactor.store.sql.prepared import prepared
+from livereactor.store.sql.statements import prepared
 from livereactor.store.sql.tx import SqlTx
 
 BUSY: Final = 5.0  # seconds to wait for another process that writes (the command line beside `serve`)
@@ -34,8 +34,8 @@ _MOST_TOGETHER: Final = 128  # works in one transaction, so that none waits long
 _READERS: Final = 4
 
 
-class SqliteRunner:
-    """Works on one database file.
+class SqliteStore:
+    """A database file; fits `Store` by shape.
 
     Args:
         url: `sqlite:///relative` or `sqlite:////absolute`.

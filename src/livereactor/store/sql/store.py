@@ -1,32 +1,30 @@
-"""The store in SQL: SQLite in a file by default, Postgres for several coordinators. Fits `Store` by shape."""
+"""The stores in SQL, SQLite in a file or Postgres for several coordinators, and the migration of their schema at start.
+
+Several coordinators may start at once: one migrates, the others wait for it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from importlib.util import find_spec
-from typing import Any, Protocol, TypeVar
+from pathlib import Path
+from typing import Any, Final
 
-from sqlalchemy import URL, make_url
+from sqlalchemy import URL, Connection, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from livereactor.base.errors import ConfigError
 from livereactor.store.memory.notices import MemoryNotices
-from livereactor.store.port import Notices, Tx
-from livereactor.store.sql import migrating
-from livereactor.store.sql import sqlite as sql_sqlite
+from livereactor.store.port import Notices, Store
+from livereactor.store.sql import sqlite
 from livereactor.store.sql.errors import unusable
 
-T = TypeVar("T")
+HEAD: Final = "0002"  # newest revision in migrations/versions
+_FOLDER: Final = Path(__file__).with_name("migrations")
+_LOCK: Final = 0x11FE_5704  # any number: the advisory lock held while a Postgres database is migrated
 
 
-class _Runner(Protocol):
-    async def transact(self, work: Callable[[Tx], Any]) -> Any: ...
-    async def read(self, work: Callable[[Tx], Any]) -> Any: ...
-    async def aclose(self) -> None: ...
-
-
-class SqlStore:
-    """Keeps the records in a database, whose tables it makes or migrates first.
+def open_sql_store(url: str) -> Store:
+    """Open a database of records; its tables are made or migrated first.
 
     Args:
         url: `sqlite:///PATH` (relative), `sqlite:////PATH` (absolute) or `postgresql://user:password@host/name`.
@@ -35,29 +33,20 @@ class SqlStore:
         ConfigError: no such kind of database, it cannot be opened, or a newer version wrote it.
         StoreUnavailableError: it does not answer.
     """
+    migrate(url)
+    parsed = _parsed(url)
+    if parsed.get_backend_name() == "sqlite":
+        return sqlite.SqliteStore(parsed)
+    from livereactor.store.sql.postgres import PostgresStore  # its driver is in an extra of ours
 
-    def __init__(self, url: str) -> None:
-        migrate(url)
-        self._runner = _runner(_parsed(url))
-
-    async def transact(self, work: Callable[[Tx], T]) -> T:
-        """Run `work` in one transaction; what it raises undoes everything and is raised."""
-        return await self._runner.transact(work)
-
-    async def read(self, work: Callable[[Tx], T]) -> T:
-        """Run `work`, which only looks, beside others."""
-        return await self._runner.read(work)
-
-    async def aclose(self) -> None:
-        """Finish what was begun."""
-        await self._runner.aclose()
+    return PostgresStore(parsed)
 
 
 def notices_of(url: str) -> Notices:
     """Return the notices between the coordinators on a database; SQLite has a single coordinator.
 
     Raises:
-        ConfigError: as `SqlStore`.
+        ConfigError: as `open_sql_store`.
     """
     parsed = _parsed(url)
     if parsed.get_backend_name() == "sqlite":
@@ -68,28 +57,60 @@ def notices_of(url: str) -> Notices:
 
 
 def migrate(url: str) -> None:
-    """Bring a database to this version's schema; raises as `SqlStore`."""
+    """Bring a database to this version's schema; raises as `open_sql_store`."""
     parsed = _parsed(url)
     try:
-        _migrate(parsed)
+        if parsed.get_backend_name() == "sqlite":
+            return sqlite.migrate(parsed, upgrade)
+        from livereactor.store.sql import postgres
+
+        return postgres.migrate(parsed, upgrade)
     except SQLAlchemyError as error:
         raise unusable(error, parsed) from error
 
 
-def _migrate(url: URL) -> None:
-    if url.get_backend_name() == "sqlite":
-        return sql_sqlite.migrate(url, migrating.upgrade)
-    from livereactor.store.sql import postgres as sql_postgres  # its driver is in an extra of ours
+def upgrade(connection: Connection) -> None:
+    """Create or migrate the tables, in the transaction that has begun on it.
 
-    return sql_postgres.migrate(url, migrating.upgrade)
+    Raises:
+        ConfigError: the database was written by a newer version.
+    """
+    if connection.dialect.name == "postgresql":  # SQLite: the transaction holds the write lock already
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    if revision(connection) != HEAD:
+        _run(connection)
 
 
-def _runner(url: URL) -> _Runner:
-    if url.get_backend_name() == "sqlite":
-        return sql_sqlite.SqliteRunner(url)
-    from livereactor.store.sql import postgres as sql_postgres
+def revision(connection: Connection) -> str | None:
+    """The schema a database has; None = none yet."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
-    return sql_postgres.PostgresRunner(url)
+
+def configuration() -> Any:
+    """Return Alembic's configuration, with our folder of migrations."""
+    from alembic.config import Config  # a tenth of a second that only a database in need pays
+
+    config = Config()
+    config.set_main_option("script_location", str(_FOLDER))
+    return config
+
+
+def _run(connection: Connection) -> None:
+    from alembic import command
+    from alembic.script import ScriptDirectory
+
+    config = configuration()
+    present = revision(connection)
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if present is not None and present not in known:
+        raise ConfigError(
+            f"the database has schema {present}, newer than {HEAD}, which this version of livereactor knows; "
+            "install the newer version, or name another database in [store] url"
+        )
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
 
 
 def _parsed(url: str) -> URL:

@@ -1,4 +1,4 @@
-"""What alembic runs: our tables over a connection that it is given (store/sql/migrating.py)."""
+"""What alembic runs: our tables over a connection that it is given (store/sql/store.py)."""
 
 from __future__ import annotations
 
