@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from livereactor.coordinator.auth.secrets import kept_secrets
-from livereactor.pool.subprocess.records import Records, is_living
-from livereactor.pool.subprocess.watch import kill_group
+from livereactor.pool.subprocess.processes import Records, is_living, kill_group
 from livereactor.protocol.tokens import KeyRequest
 from tests.tools.processes import LIVEREACTOR, REPOSITORY, Program, free_port
 from tests.tools.serving import Coordinator, livereactor_serve, made_key

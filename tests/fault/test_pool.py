@@ -19,7 +19,7 @@ import uvloop
 from livereactor.base.errors import ConfigError
 from livereactor.pool.port import PoolUnavailableError, WorkerSpec
 from livereactor.pool.subprocess.pool import SubprocessPool, worker_command
-from livereactor.pool.subprocess.records import ProcessRecord, Records, birth, is_living
+from livereactor.pool.subprocess.processes import ProcessRecord, Records, birth, is_living
 from tests.contract.pool.rig import Ends, SubprocessRig, command, pid_of, spec, until
 from tests.tools.processes import REPOSITORY
 
@@ -279,7 +279,7 @@ def test_ends_are_told_on_the_loop_that_serves(rig: SubprocessRig) -> None:
 
 
 def test_a_birth_is_told_alike_by_the_kernel_and_by_ps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("livereactor.pool.subprocess.records._PROC", Path("/no/such/folder"))
+    monkeypatch.setattr("livereactor.pool.subprocess.processes._PROC", Path("/no/such/folder"))
     born = birth(os.getpid())
     assert born is not None
     assert born == birth(os.getpid())

@@ -18,8 +18,7 @@ from typing import Any
 
 import pytest
 
-from livereactor.pool.subprocess.records import Records, is_living
-from livereactor.pool.subprocess.watch import kill_group
+from livereactor.pool.subprocess.processes import Records, is_living, kill_group
 from tests.fault.services import MODELS, PATIENCE
 from tests.tools.balancer import balanced
 from tests.tools.drivers import OWN, Client, PythonClients

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from livereactor.pool.subprocess.pool import SubprocessPool
-from livereactor.pool.subprocess.records import birth
+from livereactor.pool.subprocess.processes import birth
 from livereactor.pool.subprocess.spare import SpareProcess
 from tests.contract.pool.rig import Ends, SubprocessRig, command, pid_of, spec, until
 from tests.fault.test_pool import is_there
@@ -116,7 +116,7 @@ def test_the_real_spare_serves_what_it_is_told(tmp_path: Path) -> None:
     log = tmp_path / "log"
     with log.open("wb") as output:
         spare = SpareProcess([sys.executable, "-m", "livereactor", "spare-worker"], ENVIRONMENT, output.fileno())
-    spare.become(spec("wrk_1", str(tmp_path / "none.py")))
+    spare.assign(spec("wrk_1", str(tmp_path / "none.py")))
     code = spare.child.wait(50)
     worker = [sys.executable, "-m", "livereactor", "worker", str(tmp_path / "none.py")]
     said = subprocess.run(

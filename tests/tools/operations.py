@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from bench.official.picture import Pattern, Texture
-from livereactor.base.changes import Changes
+from livereactor.base.tasks import Changes
 from livereactor.probes.watching import Barcode, Watch, draw_barcode, read_barcode
 
 CAMERA_SIZE = (640, 360)
@@ -56,18 +56,18 @@ class Client:
     def _noting(self, log: list[Any], shape: Callable[[Any], Any]) -> Callable[[Any], None]:
         def note(value: Any) -> None:
             log.append(shape(value))
-            self.changes.stir()
+            self.changes.notify()
 
         return note
 
     def _message(self, message: dict[str, Any]) -> None:
         self.messages.setdefault(message["type"], []).append(message)
-        self.changes.stir()
+        self.changes.notify()
 
     def watch(self, track: str) -> Watch:
         """Receive and read the frames of `track` from now on."""
         if track not in self.watches:
-            watch = self.watches[track] = Watch(lambda: self.loop.call_soon_threadsafe(self.changes.stir))
+            watch = self.watches[track] = Watch(lambda: self.loop.call_soon_threadsafe(self.changes.notify))
             self.reactor.track(track).on_frame(lambda frame, number, time_us, user_data: watch.add(frame, user_data))
         return self.watches[track]
 
@@ -342,7 +342,7 @@ class Operations:
     async def listen(self, c: str, track: str) -> None:
         """Keep the arrival, level and pitch of the sound on an audio track."""
         client = self._clients[c]
-        client.watches.setdefault(track, Watch(lambda: client.loop.call_soon_threadsafe(client.changes.stir)))
+        client.watches.setdefault(track, Watch(lambda: client.loop.call_soon_threadsafe(client.changes.notify)))
         watch = client.watches[track]
         client.reactor.track(track).on_frame(lambda sound, rate: watch.add_sound(sound, rate))
 
@@ -362,7 +362,7 @@ class Operations:
             loud = np.flatnonzero(np.abs(np.asarray(sound, np.int32).reshape(-1)) > CLICK_LEVEL)
             if loud.size and (not clicks or at - clicks[-1] > CLICKS_APART):
                 clicks.append(at + float(loud[0]) / rate)
-                client.loop.call_soon_threadsafe(client.changes.stir)
+                client.loop.call_soon_threadsafe(client.changes.notify)
 
         client.reactor.track(track).on_frame(hear)
 

@@ -1,4 +1,4 @@
-"""Tasks that nobody awaits where they start, and waiting for an event at most so long. Loop only.
+"""Tasks that nobody awaits where they start, and waiting, without polling, for events and conditions. Loop only.
 
 Where the lifetime of tasks is that of a block of code, `asyncio.TaskGroup` is the better choice; a `TaskSet` is for
 tasks that an object starts at any time and ends with itself.
@@ -7,7 +7,7 @@ tasks that an object starts at any time and ends with itself.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 _T = TypeVar("_T")
@@ -60,3 +60,24 @@ async def set_within(event: asyncio.Event, seconds: float | None) -> bool:
             return await event.wait()
     except TimeoutError:
         return False
+
+
+class Changes:
+    """A condition on what the loop owns is checked again whenever something changed."""
+
+    def __init__(self) -> None:
+        self._changed = asyncio.Event()
+
+    def notify(self) -> None:
+        """Let all that wait check their conditions again."""
+        waiting, self._changed = self._changed, asyncio.Event()
+        waiting.set()
+
+    async def until(self, condition: Callable[[], bool], timeout: float | None) -> None:
+        """Wait until it holds, `timeout` seconds at most (None = for good); the caller looks at what came of it."""
+        try:
+            async with asyncio.timeout(timeout):
+                while not condition():
+                    await self._changed.wait()
+        except TimeoutError:
+            return

@@ -1,4 +1,6 @@
-"""The seam to wherever Workers run: starts and stops processes, tells of their end, and finds those it started before.
+"""The interface to the place where Workers run, and the environment of their processes.
+
+A pool starts and stops processes, tells of their end, and finds those that it started before.
 
 What every adapter promises: `start` returns as soon as the process exists; an end is told once, by `ended`, for every
 Worker that was started or adopted, as soon as it can be known; `stop` of a Worker that is gone is no error; after a
@@ -7,13 +9,36 @@ crash of the coordinator `list()` finds the Workers that live on, and their end 
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from livereactor.base.errors import UnavailableError
+
+# Names of variables that Workers are started with.
+SECRET: Final = "LIVEREACTOR_WORKER_SECRET"
+BLOBS: Final = "LIVEREACTOR_WORKER_BLOBS"  # the coordinator's folder or bucket, which this machine can reach
+
+# Signing keys, database, webhooks, TURN: a model has no use for them, and is often somebody else's code. They are whole
+# sections, so that the next secret is not forgotten; what a Worker needs of them it is given in so many words.
+WITHHELD: Final = (
+    "LIVEREACTOR_COORDINATOR__",
+    "LIVEREACTOR_STORE__",
+    "LIVEREACTOR_TURN__",
+    "LIVEREACTOR_WEBHOOKS__",
+    SECRET,
+    "TURN_SERVERS",
+)
+
+
+def model_environment(given: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return our environment without the variables `WITHHELD`, and with those given."""
+    # Settings are read from names of any case.
+    own = {name: value for name, value in os.environ.items() if not name.upper().startswith(WITHHELD)}
+    return {**own, **(given or {})}
 
 
 class PoolUnavailableError(UnavailableError):

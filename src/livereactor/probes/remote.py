@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from livereactor.base.changes import Changes
+from livereactor.base.tasks import Changes
 from livereactor.client.errors import ReactorError
 from livereactor.client.reactor import Reactor
 from livereactor.client.tracks.track import Track
@@ -36,7 +36,7 @@ class Viewer:
     def __init__(self, reactor: Reactor) -> None:
         self.reactor = reactor
         self._changes, loop = Changes(), asyncio.get_running_loop()
-        self.watch = Watch(lambda: loop.call_soon_threadsafe(self._changes.stir))
+        self.watch = Watch(lambda: loop.call_soon_threadsafe(self._changes.notify))
         pictures = reactor.tracks.with_direction("recvonly").with_kind("video")
         self.track: Track | None = pictures[0] if pictures else None
         declared = reactor.capabilities

@@ -18,7 +18,7 @@ from livereactor.base.scratch import remove_left_over
 from livereactor.blobs.http import HttpBlobs
 from livereactor.blobs.port import Blobs
 from livereactor.engine.default import make_engine
-from livereactor.pool.environment import BLOBS
+from livereactor.pool.port import BLOBS
 from livereactor.pool.subprocess.spare import Orders, read_orders
 from livereactor.runtime.authoring.definition import Definition
 from livereactor.runtime.authoring.model import Model, definition_of

@@ -17,8 +17,7 @@ from livereactor.base.errors import ConfigError
 from livereactor.base.limits import Limits
 from livereactor.coordinator.auth.secrets import Secrets
 from livereactor.coordinator.fleet.fleet import FleetPlan
-from livereactor.pool.environment import BLOBS, SECRET
-from livereactor.pool.port import Needs, Pool
+from livereactor.pool.port import BLOBS, SECRET, Needs, Pool
 from livereactor.pool.ray.pool import RayPool
 from livereactor.pool.subprocess.pool import SubprocessPool
 from livereactor.settings import Resolved, Settings, effective, is_secret, variable

@@ -97,8 +97,7 @@ class SubprocessRig:
 
     def tidy(self) -> None:
         """End what a test left: the processes that its records name."""
-        from livereactor.pool.subprocess.records import Records, is_living
-        from livereactor.pool.subprocess.watch import kill_group
+        from livereactor.pool.subprocess.processes import Records, is_living, kill_group
 
         for record in Records(self.folder).read():
             if is_living(record):

@@ -12,7 +12,7 @@ import pytest
 
 from livereactor.pool.port import PoolUnavailableError
 from livereactor.pool.subprocess.logs import WorkerLogs
-from livereactor.pool.subprocess.records import Records
+from livereactor.pool.subprocess.processes import Records
 from tests.contract.pool.rig import Ends, SubprocessRig, spec
 
 

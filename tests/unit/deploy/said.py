@@ -8,7 +8,7 @@ from pathlib import Path
 import typer
 
 from livereactor.cli.main import app
-from livereactor.pool.environment import SECRET
+from livereactor.pool.port import SECRET
 from livereactor.settings import Resolved, resolve
 from tests.tools.processes import REPOSITORY
 

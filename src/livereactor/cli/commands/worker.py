@@ -26,8 +26,7 @@ import typer
 
 from livereactor.base.errors import ConfigError, UsageError
 from livereactor.base.limits import Limits
-from livereactor.pool.environment import SECRET
-from livereactor.pool.port import WorkerExit
+from livereactor.pool.port import SECRET, WorkerExit
 from livereactor.settings import Resolved, resolve
 
 BACK_OFF: Final = 0.5  # seconds before the first restart, doubled with each

@@ -1,4 +1,4 @@
-"""A process between a coordinator and a Ray cluster: the only place that imports ray. `ray_link.py` starts it.
+"""A process between a coordinator and a Ray cluster: the only place that imports ray. `pool.py` starts it.
 
 Ray ends the process that uses it when the cluster's head stays away, blocks for a minute where there is none, and its
 calls know no deadline: all of that is this process's, not the coordinator's. It is asked by lines of JSON on standard

@@ -1,4 +1,4 @@
-"""Holds one Worker's process on a machine of a Ray cluster: what `ray_driver.py` makes an actor of.
+"""Holds one Worker's process on a machine of a Ray cluster: what `driver.py` makes an actor of.
 
 It imports nothing of Ray. Methods run on the actor's one event loop. Where the actor ends, however it ends, all that
 the Worker started ends with it: else a GPU that Ray takes for free would not be.
@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
-from livereactor.pool.environment import model_environment
+from livereactor.pool.port import model_environment
 from livereactor.pool.subprocess.logs import LAST_WORDS
 from livereactor.pool.subprocess.spare import UNBUFFERED
 

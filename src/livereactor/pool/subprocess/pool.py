@@ -23,12 +23,18 @@ import structlog
 
 from livereactor.base.errors import ConfigError
 from livereactor.base.tasks import TaskSet
-from livereactor.pool.environment import model_environment
-from livereactor.pool.port import Handle, PoolUnavailableError, WorkerExit, WorkerSpec
+from livereactor.pool.port import Handle, PoolUnavailableError, WorkerExit, WorkerSpec, model_environment
 from livereactor.pool.subprocess.logs import LOG_BYTES, WorkerLogs
-from livereactor.pool.subprocess.records import ProcessRecord, Records, birth, is_living
+from livereactor.pool.subprocess.processes import (
+    ProcessRecord,
+    ProcessWatch,
+    Records,
+    birth,
+    is_living,
+    kill_group,
+    watch,
+)
 from livereactor.pool.subprocess.spare import UNBUFFERED, SpareProcess, spare_command
-from livereactor.pool.subprocess.watch import ProcessWatch, kill_group, watch
 
 log = structlog.get_logger("livereactor.pool")
 
@@ -180,7 +186,7 @@ class SubprocessPool:
         try:
             self._records.write(record)
             self._logs.rename(SPARE, spec.worker)
-            spare.become(spec)
+            spare.assign(spec)
         except OSError:
             spare.end()
             return None

@@ -14,9 +14,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import IO, Final
 
-from livereactor.pool.environment import model_environment
-from livereactor.pool.port import WorkerSpec
-from livereactor.pool.subprocess.records import birth
+from livereactor.pool.port import WorkerSpec, model_environment
+from livereactor.pool.subprocess.processes import birth
 
 UNBUFFERED: Final = {"PYTHONUNBUFFERED": "1"}  # what a model printed before it crashed is in its log
 
@@ -62,8 +61,8 @@ class SpareProcess:
     def is_living(self) -> bool:
         return self.child.poll() is None
 
-    def become(self, spec: WorkerSpec) -> None:
-        """Tell it; raises OSError where it has ended."""
+    def assign(self, spec: WorkerSpec) -> None:
+        """Make it this Worker; raises OSError where it has ended."""
         assert self.child.stdin is not None
         line = json.dumps(asdict(Orders(spec.target, spec.coordinator, spec.worker)))
         with self.child.stdin as told:

@@ -17,10 +17,10 @@ from typing import Final
 
 import structlog
 
-from livereactor.base.changes import Changes
 from livereactor.base.clock import Clock, SystemClock, unix_us
 from livereactor.base.errors import ConfigError, LivereactorError, UsageError
 from livereactor.base.sparse_log import SparseLog
+from livereactor.base.tasks import Changes
 from livereactor.blobs.clips import INIT, part_key, recording_key
 from livereactor.blobs.journals import recorded_key
 from livereactor.blobs.port import BlobKey, Blobs
@@ -98,7 +98,7 @@ class RecordingJournalSink:
 
     def _over(self) -> None:
         self._is_open = False
-        self._changes.stir()
+        self._changes.notify()
 
 
 KEPT_LONGER: Final = 30.0  # seconds that Segments outlast the longest Clip: one that waits to be cut still finds them

@@ -11,8 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from livereactor.base.changes import Changes
 from livereactor.base.sparse_log import SparseLog
+from livereactor.base.tasks import Changes
 from livereactor.blobs.clips import chunk, part_key
 from livereactor.blobs.port import BlobExistsError, BlobKey, Blobs, BlobsUnavailableError
 from livereactor.runtime.recording.muxer import ClosedSegment
@@ -51,14 +51,14 @@ class Uploader:
     def document(self, key: BlobKey, data: bytes) -> None:
         """Store this before any Segment."""
         self._documents.append((key, data))
-        self._changes.stir()
+        self._changes.notify()
 
     def segment(self, closed: ClosedSegment) -> None:
         """Store a Segment that is whole."""
         self._waiting.append(closed)
         while sum(each.size for each in self._waiting) > MOST_WAITING:
             self._lose(self._waiting.popleft())
-        self._changes.stir()
+        self._changes.notify()
 
     async def until(self, segment: int | None, timeout: float) -> bool:
         """Wait until this Segment and all before it are stored or lost, None = all of it; whether it came to that."""
@@ -83,7 +83,7 @@ class Uploader:
                 self._log.error("recording not stored", reason=str(error), waiting=len(self._waiting))
                 await asyncio.sleep(RETRIES[min(tried, len(RETRIES) - 1)])
                 tried += 1
-            self._changes.stir()
+            self._changes.notify()
 
     async def _next(self) -> None:
         if self._documents:

@@ -19,7 +19,6 @@ from typing import Any, Final
 
 import structlog
 
-from livereactor.base.changes import Changes
 from livereactor.base.errors import (
     ConflictError,
     IllegalTransitionError,
@@ -33,6 +32,7 @@ from livereactor.base.errors import (
 from livereactor.base.ids import session_id
 from livereactor.base.machine_loop import MachineLoop
 from livereactor.base.sparse_log import SparseLog
+from livereactor.base.tasks import Changes
 from livereactor.blobs.port import Blobs
 from livereactor.engine.port import Candidate, Channel, Engine, IceServer
 from livereactor.media.frames import Pixels
@@ -210,7 +210,7 @@ class Runtime:
             return True
         finally:
             self._reloading = False
-            self.changes.stir()
+            self.changes.notify()
 
     def _adopt(self, model: type[Model]) -> None:
         """Set what follows from the class, with a membership machine in `created`."""
@@ -566,7 +566,7 @@ class Runtime:
                 self._send(client, m.ModelMessage(message.type, message.data))
             case Progress():
                 self.progress = event
-                self.changes.stir()
+                self.changes.notify()
                 log.info("loading", progress=event.fraction, text=event.text)
             case LoadFinished(seconds=seconds):
                 self.metrics.loaded(seconds)
@@ -717,7 +717,7 @@ class Runtime:
         self._forget(connection)
         self.metrics.connections(len(self.channels))
         self._running.log.info("connection closed", connection=connection, reason=reason)
-        self.changes.stir()
+        self.changes.notify()
 
     def _forget(self, connection: int) -> None:
         """Close the Connection's channels and Peer, and drop its waiting calls."""
@@ -741,4 +741,4 @@ class Runtime:
         session_log.info("session state", apart=apart, before=before.value, after=after.value, reason=move.reason)
         for watcher in self._watchers:
             watcher(e.SessionTransition(session, before, after, move.reason))
-        self.changes.stir()
+        self.changes.notify()

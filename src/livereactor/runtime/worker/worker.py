@@ -18,11 +18,10 @@ import structlog
 from pydantic import ValidationError
 
 from livereactor.base import spans
-from livereactor.base.changes import Changes
 from livereactor.base.errors import LivereactorError, PeerError, UnauthorizedError, UnavailableError, UsageError
 from livereactor.base.machine_loop import MachineLoop
 from livereactor.base.sparse_log import SparseLog
-from livereactor.base.tasks import TaskSet
+from livereactor.base.tasks import Changes, TaskSet
 from livereactor.engine.port import IceServer
 from livereactor.protocol import link
 from livereactor.protocol.http import IceServerBody, StartSession
@@ -205,7 +204,7 @@ class Worker:
         self._coordinator = coordinator
         self._changes = Changes()
         self._link = make_link(time.monotonic())
-        self._machine_loop = MachineLoop[LinkEvent, LinkEffect](self._apply, TimedOut, settled=self._changes.stir)
+        self._machine_loop = MachineLoop[LinkEvent, LinkEffect](self._apply, TimedOut, settled=self._changes.notify)
         self._machine_loop.enter(self._link)
         self._slots = [Slot(n, runtime, self._machine_loop.handle) for n, runtime in enumerate(runtimes)]
         self._started: list[Slot] = []

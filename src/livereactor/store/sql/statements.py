@@ -1,7 +1,7 @@
 """Statements in one transaction, made ready once; their rows become records and back.
 
-SQLAlchemy writes the SQL, the database's driver runs it: running a statement through SQLAlchemy costs 42 µs, by SQLite's
-driver 3.4 µs (measured), and a decision is a dozen of them, all on the one thread that writes.
+SQLAlchemy writes the SQL, the database's driver runs it: a statement costs 42 µs through SQLAlchemy and 3.4 µs by
+SQLite's driver (measured), and a decision is a dozen of them, all on the one thread that writes.
 
 A record's fields are its table's columns; enums are kept as their values, mappings and tuples as JSON.
 """

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from livereactor.base.changes import Changes
 from livereactor.base.errors import LivereactorError, NotFoundError, UnavailableError, UnresolvedUploadError
 from livereactor.base.limits import Limits
 from livereactor.base.sparse_log import SparseLog
+from livereactor.base.tasks import Changes
 from livereactor.blobs.memory import MemoryBlobs
 from livereactor.engine.port import PeerStats
 from livereactor.media.frames import Frame, Sound
@@ -204,7 +204,7 @@ async def test_whoever_waits_looks_again_when_something_changed() -> None:
     waiting = asyncio.ensure_future(changes.until(lambda: state == ["open"], 5))
     await asyncio.wait([waiting], timeout=0.01)
     state[0] = "open"
-    changes.stir()
+    changes.notify()
     await asyncio.wait_for(waiting, 1)
     await changes.until(lambda: False, 0.01)  # and gives up in time
 
