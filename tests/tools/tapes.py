@@ -52,7 +52,7 @@ class Tape:
                 self.files[each.segment] = bytearray()
             self.files[each.segment] += b"".join(each.parts)
 
-    def read_barcode(self, segment: int, offset: int, size_bytes: int) -> bytes:
+    def read(self, segment: int, offset: int, size_bytes: int) -> bytes:
         found = bytes(self.files[segment][offset : offset + size_bytes])
         assert len(found) == size_bytes
         return found
