@@ -112,7 +112,7 @@ class Player:
                 self.runner.leave(client)
             case ("want", tracks):
                 self.wants = frozenset(tracks)
-                self.runner.outputs_wanted(self.wants)
+                self.runner.observer.outputs_wanted(self.wants)
             case _:
                 self._keep(self.runner.step())
 

@@ -61,7 +61,7 @@ class Inbox:
         self._limit_bytes, self._bytes = limit_bytes, 0
         self._woken = False
         self._stopped = False
-        self._stir_loop: Callable[[], object] | None = None  # ends a wait inside an event loop
+        self._wake_loop: Callable[[], object] | None = None  # ends a wait inside an event loop
 
     def put(self, job: Job) -> bool:
         """Queue a job; False when the queue of commands is full or the thread has ended."""
@@ -70,20 +70,20 @@ class Inbox:
                 return False
             self._count(job, 1)
             self._jobs.append(job)
-            self._stir()
+            self._notify()
             return True
 
     def wake(self) -> None:
         """End the current or next `wait`."""
         with self._changed:
             self._woken = True
-            self._stir()
+            self._notify()
 
     def stop(self) -> None:
         """Take no more jobs; those waiting stay for `drain`."""
         with self._changed:
             self._stopped = self._woken = True
-            self._stir()
+            self._notify()
 
     @property
     def stopped(self) -> bool:
@@ -126,11 +126,11 @@ class Inbox:
         event = asyncio.Event()
         with self._changed:
             if not self._jobs and not self._woken:
-                self._stir_loop = lambda: loop.call_soon_threadsafe(event.set)
-        if self._stir_loop is not None:
+                self._wake_loop = lambda: loop.call_soon_threadsafe(event.set)
+        if self._wake_loop is not None:
             loop.run_until_complete(set_within(event, seconds))
         with self._changed:
-            self._stir_loop, self._woken = None, False
+            self._wake_loop, self._woken = None, False
 
     def _is_full(self) -> bool:
         # What waits is compared, not what it would become: one large command must pass an empty queue.
@@ -141,10 +141,10 @@ class Inbox:
             self._commands += sign
             self._bytes += sign * job.size
 
-    def _stir(self) -> None:
+    def _notify(self) -> None:
         self._changed.notify()
-        if self._stir_loop is not None:
-            self._stir_loop()
+        if self._wake_loop is not None:
+            self._wake_loop()
 
 
 def size_of(arguments: Mapping[str, Any]) -> int:

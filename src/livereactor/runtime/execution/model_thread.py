@@ -319,7 +319,7 @@ class ModelThread:
         for _ in range(len(self._inbox)):
             if (job := self._inbox.next()) is not None:
                 self._do(job)
-        self._look_around()
+        self._report_changes()
         due, now = self._pacing.deadline(), time.monotonic()
         if due is not None and due <= now:
             self._step(now)
@@ -334,10 +334,10 @@ class ModelThread:
         if job.kind is JobKind.COMMAND:
             self._pacing.handle(pacing.Kicked("command"), time.monotonic())
 
-    def _look_around(self) -> None:
+    def _report_changes(self) -> None:
         """Let the pacing know what other threads changed."""
         now = time.monotonic()
-        self.runner.outputs_wanted(self._wanted)
+        self.runner.observer.outputs_wanted(self._wanted)
         self._pacing.handle(pacing.Wanted(bool(self._wanted) or self.definition.run_without_viewers), now)
         self._pacing.handle(pacing.Backpressure(self._sink.has_capacity()), now)
         if self._fed.is_set():

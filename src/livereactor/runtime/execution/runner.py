@@ -256,7 +256,7 @@ class ModelRunner:
         self._stream: Iterator[Any] | AsyncIterator[Any] | None = None
         self._session: Session | None = None
         self._mark: SessionMark | None = None  # of that Session
-        self._observer = SessionObserver()  # of that Session
+        self.observer = SessionObserver()  # of that Session
         self._reuse = Reuse()
         self._outbox = Outbox(host.publish)
         self._loaded: dict[str, Any] = {}  # the instance's attributes as `load` and `warmup` left them
@@ -301,8 +301,8 @@ class ModelRunner:
         Raises:
             StreamError: `open` failed.
         """
-        self._observer = start.observer
-        self._observer.opened(start)
+        self.observer = start.observer
+        self.observer.opened(start)
         self._reset()
         self._session = Session(start.id, start.extra_args, stepped=start.stepped)
         self._mark = self._outbox.begin(start.number)
@@ -355,7 +355,7 @@ class ModelRunner:
         """
         if self._session is None:
             raise UnavailableError("no session is open; start one first", code="NOT_READY")
-        self._observer.called(call, client)
+        self.observer.called(call, client)
         self._outbox.hold()
         try:
             answer(self._answer_of(call, self._client(client)))
@@ -364,25 +364,21 @@ class ModelRunner:
 
     def join(self, client: ClientInfo) -> None:
         if self._session is not None:
-            self._observer.client_joined(client)
+            self.observer.client_joined(client)
             known = self._session.clients[client.id] = Client(client, self, self._mark)
             self._guarded_hook("joined", known)
 
     def leave(self, client: ClientInfo) -> None:
         if self._session is not None:
-            self._observer.client_left(client)
+            self.observer.client_left(client)
             known = self._client(client)
             self._session.clients.pop(client.id, None)
             self._guarded_hook("left", known)
 
     def uploaded(self, file: ReceivedFile) -> None:
         if self._session is not None:
-            self._observer.file_uploaded(file)
+            self.observer.file_uploaded(file)
             self._guarded_hook("uploaded", uploaded_file(file))
-
-    def outputs_wanted(self, tracks: frozenset[str]) -> None:
-        """Tell the observer which outputs at least one client receives."""
-        self._observer.outputs_wanted(tracks)
 
     def feed(self, track: str, item: Frame | Sound) -> None:
         """An input Frame or Sound; from any thread. Unknown tracks and what does not fit their kind are ignored."""
@@ -408,7 +404,7 @@ class ModelRunner:
         Raises:
             StreamError: it raised, or what it yielded cannot be sent; the traceback is in the log.
         """
-        observer = self._observer
+        observer = self.observer
         observer.step_began()
         try:
             value = self._next_value()
@@ -505,11 +501,11 @@ class ModelRunner:
         self._host.flush(track)
 
     def wait_input(self, queue: InputQueue, timeout: float | None) -> bool:
-        self._observer.input_awaited(True)
+        self.observer.input_awaited(True)
         try:
             return self._host.wait_input(queue, timeout)
         finally:
-            self._observer.input_awaited(False)
+            self.observer.input_awaited(False)
 
     # --- inner -------------------------------------------------------------------------------------------------------
 
@@ -561,7 +557,7 @@ class ModelRunner:
         return self._loop.run(result) if inspect.isawaitable(result) else result
 
     def _end_observation(self, *, failed: bool = False) -> None:
-        observer, self._observer = self._observer, SessionObserver()
+        observer, self.observer = self.observer, SessionObserver()
         observer.closed(failed=failed)
 
     def _end_session(self) -> None:

@@ -20,14 +20,14 @@ ATTEMPTS: Final = 5  # a download is tried so often without a byte of progress
 PAUSE: Final = 1.0  # seconds before the second attempt; doubled before each further one
 TIMEOUT: Final = httpx2.Timeout(30.0)  # seconds of silence
 
-Tell = Callable[[float, str], None]
+Report = Callable[[float, str], None]
 
 
-def fetch(weights: Weights, tell: Tell, clock: Clock | None = None) -> Path:
+def fetch(weights: Weights, report: Report, clock: Clock | None = None) -> Path:
     """Make sure that a file of weights is there, and right.
 
     Args:
-        tell: is given the fraction done, 0 to 1, and what is being done.
+        report: called with the fraction done, 0 to 1, and a text for people.
 
     Returns:
         its path.
@@ -40,8 +40,8 @@ def fetch(weights: Weights, tell: Tell, clock: Clock | None = None) -> Path:
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
-    _download(weights, part, tell, clock or SystemClock())
-    tell(1.0, f"checking {weights.name}")
+    _download(weights, part, report, clock or SystemClock())
+    report(1.0, f"checking {weights.name}")
     _check(weights, part)
     try:
         part.replace(path)
@@ -51,12 +51,12 @@ def fetch(weights: Weights, tell: Tell, clock: Clock | None = None) -> Path:
     return path
 
 
-def _download(weights: Weights, part: Path, tell: Tell, clock: Clock) -> None:
+def _download(weights: Weights, part: Path, report: Report, clock: Clock) -> None:
     failures = 0
     while True:
         before = _size(part)
         try:
-            _continue(weights, part, tell)
+            _continue(weights, part, report)
             return
         except httpx2.TransportError as error:
             failures = 1 if _size(part) > before else failures + 1
@@ -68,7 +68,7 @@ def _download(weights: Weights, part: Path, tell: Tell, clock: Clock) -> None:
         clock.wait(PAUSE * 2 ** (failures - 1))
 
 
-def _continue(weights: Weights, part: Path, tell: Tell) -> None:
+def _continue(weights: Weights, part: Path, report: Report) -> None:
     """Fetch what `part` lacks."""
     start = _size(part)
     if weights.size is not None and start >= weights.size:
@@ -87,7 +87,7 @@ def _continue(weights: Weights, part: Path, tell: Tell) -> None:
         percent = -1
         for done in _written(response, part, offset):
             if total and percent != (percent := 100 * done // total):
-                tell(min(1.0, done / total), f"fetching {weights.name}")
+                report(min(1.0, done / total), f"fetching {weights.name}")
 
 
 def _written(response: httpx2.Response, part: Path, offset: int) -> Iterator[int]:

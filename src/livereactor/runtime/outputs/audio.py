@@ -1,10 +1,11 @@
 """One audio track on its way out: a queue, a clock, and 10 ms blocks to every viewer. A thread per track.
 
-`SoundPlayout` decides when each block leaves and is pure; `AudioTrack` is the thread around it. The clock is continuous
-while somebody listens: a block every 10 ms, silence where the model gave none. Sound that starts after silence waits
-`LEAD`, so that a model which makes it in bits as long as its Frames does not run dry between two of them; a bit that is
-a little late is awaited for `GRACE`, since a short delay is not heard and a hole is. Sound that came after its time is
-left out (`SoundLateness`): what is heard belongs to the picture that is seen.
+`SoundPlayout` decides when each block leaves and is pure; `AudioOutputTrack` is the thread around it.
+
+The clock is continuous while somebody listens: a block every 10 ms, silence where the model gave none. Sound that
+starts after silence waits `LEAD`, so that a model which makes it in bits as long as its Frames does not run dry between
+two of them; a bit that is a little late is awaited for `GRACE`, since a short delay is not heard and a hole is. Sound
+that came after its time is left out (`SoundLateness`): what is heard belongs to the picture that is seen.
 """
 
 from __future__ import annotations
@@ -142,7 +143,7 @@ class SoundPlayout:
             assert self._next_at is not None
             if not self._queued and now - self._next_at > STALL:
                 self._next_at = now
-            waiting, block = self._queued, self._take(self._next_at)
+            waiting, block = self._queued, self._next_block(self._next_at)
             if now - self._next_at <= STALL:
                 self.left_at = self.left_at if blocks else self._next_at
                 blocks.append(block)
@@ -167,7 +168,7 @@ class SoundPlayout:
                 self._segments.appendleft((samples[count:], stamp))
             count -= min(count, len(samples))
 
-    def _take(self, at: float) -> Sound:
+    def _next_block(self, at: float) -> Sound:
         if at < self._from or not self._queued:
             self._sounding = False
             return Sound(np.zeros((self._block, self._channels), np.int16), self._rate, round(at * 1e6))
@@ -205,8 +206,8 @@ class _Listener:
     resumed: bool = False
 
 
-class AudioTrack:
-    """One output track of kind audio; threads and `on_capacity` as in `VideoTrack`."""
+class AudioOutputTrack:
+    """One output track of kind audio; threads and `on_capacity` as in `VideoOutputTrack`."""
 
     def __init__(self, declaration: OutputDeclaration, *, clock: Clock, on_capacity: Callable[[], None]) -> None:
         self._declaration, self._clock, self._on_capacity = declaration, clock, on_capacity

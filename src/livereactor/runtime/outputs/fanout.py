@@ -49,14 +49,14 @@ class Budget:
 
     def follow(self, bps: float, now: float) -> None:
         """The way takes `bps` bits a second, and where that is less than before, it has for a while."""
-        self._settle(now)
+        self._advance(now)
         falls, self._bps = bps < self._bps, bps
         if falls:
             self._bits = max(self._bits, self._in_hindsight(now))
 
     def spend(self, size_bytes: int, now: float) -> None:
         """A picture of this size went."""
-        self._settle(now)
+        self._advance(now)
         if now >= self._latest():  # it has been waited for long enough: what was reckoned was too much
             self._bits = min(self._bits, DEBT * self._bps)
         self._bits += size_bytes * 8
@@ -69,7 +69,7 @@ class Budget:
     def _latest(self) -> float:
         return self._spent[-1][0] + LONGEST if self._spent else float("-inf")
 
-    def _settle(self, now: float) -> None:
+    def _advance(self, now: float) -> None:
         if now > self._at:
             self._bits = self._left(self._bits, now - self._at)
             self._at = now
@@ -169,21 +169,21 @@ class Fanout:
     def remove(self, number: int, now: float) -> None:
         if number in self._viewers:
             self._viewers.pop(number).resumed = False  # a Frame under way is not sent to it any more
-            self._tell(ViewerLeft(number), now)
+            self._handle(ViewerLeft(number), now)
 
     def resume(self, number: int, now: float) -> None:
         viewer = self._viewers.get(number)
         if viewer is not None and not viewer.resumed:
             viewer.resumed, viewer.layer, viewer.stream, viewer.started = True, QualityLayer.MAIN, None, False
-            self._tell(ViewerJoined(number), now)
+            self._handle(ViewerJoined(number), now)
             if viewer.bps is not None:
-                self._tell(ViewerRate(number, viewer.bps), now)
+                self._handle(ViewerRate(number, viewer.bps), now)
 
     def pause(self, number: int, now: float) -> None:
         viewer = self._viewers.get(number)
         if viewer is not None and viewer.resumed:
             viewer.resumed = False
-            self._tell(ViewerLeft(number), now)
+            self._handle(ViewerLeft(number), now)
 
     def key_wanted(self, number: int) -> None:
         viewer = self._viewers.get(number)
@@ -193,11 +193,11 @@ class Fanout:
     def rate(self, number: int, bps: int, now: float) -> None:
         if number in self._viewers:
             self._viewers[number].bps = bps
-            self._tell(ViewerRate(number, bps), now)
+            self._handle(ViewerRate(number, bps), now)
 
     def set_ceiling(self, bps: int, now: float) -> None:
         self._ceiling = bps
-        self._tell(CeilingChanged(bps), now)
+        self._handle(CeilingChanged(bps), now)
 
     def plan(self, *, fresh: bool, now: float, keys: bool = False) -> list[EncodeTask]:
         """Return the encodes to make now. The shell must make all of them: their key frame requests count as served.
@@ -206,7 +206,7 @@ class Fanout:
             fresh: the newest picture came since the last call.
             keys: a recording needs a key frame; it gets one with the next picture, from a stream that it can take.
         """
-        self._tell(DeadlinePassed(), now)
+        self._handle(DeadlinePassed(), now)
         audience = self._audience()
         tasks = list[EncodeTask]()
         for key, viewers in audience.items():
@@ -260,7 +260,7 @@ class Fanout:
             audience.setdefault(key, []).append(viewer)
         return audience
 
-    def _tell(self, event: LayerEvent, now: float) -> None:
+    def _handle(self, event: LayerEvent, now: float) -> None:
         for effect in self._layers.handle(event, now):
             match effect:
                 case MoveViewer(number, layer):

@@ -1,6 +1,6 @@
 """All outputs of a model: what it yields goes to one thread per track, and from there to every viewer.
 
-    ModelThread (model's thread) --emit--> VideoTrack / AudioTrack (a thread each) --send--> engine, recorder
+    ModelThread (model's thread) --emit--> VideoOutputTrack, AudioOutputTrack (a thread each) --send--> engine, Tap
 
 The model thread calls `emit`, `has_capacity`, `on_capacity`, `set_fps` and `flush` (`OutputSink`), the app the rest.
 Every method may be called from any thread and returns at once. Stepped sessions send nothing through here.
@@ -18,9 +18,9 @@ from livereactor.media.colour import convert_on_one_thread
 from livereactor.media.frames import Frame, Pixels, Sound
 from livereactor.protocol.stages import TrackPictures
 from livereactor.runtime.interfaces import EncodedSink, OutputDeclaration, SessionOrigin, SoundSink
-from livereactor.runtime.outputs.audio import AudioTrack
+from livereactor.runtime.outputs.audio import AudioOutputTrack
 from livereactor.runtime.outputs.tap import Tap
-from livereactor.runtime.outputs.video import VideoTrack
+from livereactor.runtime.outputs.video import VideoOutputTrack
 
 # Seconds that pictures wait where a model has sound. With a playout delay of 0..0 receivers do not line the two up, and
 # sound takes longer: blocks of 10 ms here, 40 ms of jitter buffer there. Measured without: 65 ms behind, +- 1.
@@ -39,8 +39,8 @@ class Outputs:
         convert_on_one_thread()
         self._clock = clock or SystemClock()
         self._callbacks: list[Callable[[], None]] = []
-        self._video: dict[str, VideoTrack] = {}
-        self._audio: dict[str, AudioTrack] = {}
+        self._video: dict[str, VideoOutputTrack] = {}
+        self._audio: dict[str, AudioOutputTrack] = {}
         self._before: Mapping[str, Mapping[str, float]] = {}  # what was counted before the Session
         self._declare(declarations)
 
@@ -49,11 +49,13 @@ class Outputs:
         delay = SOUND_LAG if any(declared.kind == "audio" for declared in tracks) else 0.0
         for declared in tracks:
             if declared.kind == "video":
-                self._video[declared.name] = VideoTrack(
+                self._video[declared.name] = VideoOutputTrack(
                     declared, clock=self._clock, on_capacity=self._capacity_freed, delay=delay
                 )
             else:
-                self._audio[declared.name] = AudioTrack(declared, clock=self._clock, on_capacity=self._capacity_freed)
+                self._audio[declared.name] = AudioOutputTrack(
+                    declared, clock=self._clock, on_capacity=self._capacity_freed
+                )
 
     def redeclare(self, declarations: Iterable[OutputDeclaration]) -> None:
         """Serve a reloaded model's tracks; between Sessions, while the model thread emits nothing."""
@@ -149,13 +151,13 @@ class Outputs:
         for track in self._tracks():
             track.close()
 
-    def _tracks(self) -> list[VideoTrack | AudioTrack]:
+    def _tracks(self) -> list[VideoOutputTrack | AudioOutputTrack]:
         return [*self._video.values(), *self._audio.values()]
 
-    def _track(self, name: str) -> VideoTrack | AudioTrack:
+    def _track(self, name: str) -> VideoOutputTrack | AudioOutputTrack:
         return self._video[name] if name in self._video else self._audio_track(name)
 
-    def _audio_track(self, name: str) -> AudioTrack:
+    def _audio_track(self, name: str) -> AudioOutputTrack:
         if name not in self._audio:
             raise NotFoundError(f"no output track {name!r}; declared: {', '.join(self._video | self._audio)}")
         return self._audio[name]

@@ -85,7 +85,7 @@ class Tap:
         with self._changed:
             self._put(job)
 
-    def take(self, timeout: float | None) -> Item | None:
+    def get(self, timeout: float | None) -> Item | None:
         """The next item; None = nothing came within `timeout` seconds."""
         with self._changed:
             self._changed.wait_for(lambda: bool(self._items), timeout)

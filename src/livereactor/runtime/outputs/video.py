@@ -129,7 +129,7 @@ class _Signal(Enum):
     CAPACITY_FREED = "capacity_freed"
 
 
-class VideoTrack:
+class VideoOutputTrack:
     """One output track of kind video.
 
     Args:
@@ -274,7 +274,7 @@ class VideoTrack:
         """Wait for a picture to send, a wish to fulfil or room to tell of; None when closed."""
         while not self._closed:
             now = self._clock.now()
-            fresh = self._take_due(now)
+            fresh = self._show_due(now)
             if self._newest is not None:
                 tap = self._tap
                 tasks = self._fanout.plan(fresh=fresh, now=now, keys=tap is not None and tap.wants_key)
@@ -287,7 +287,7 @@ class VideoTrack:
             self._sleep_until(min((at for at in deadlines if at is not None), default=None), now)
         return None
 
-    def _take_due(self, now: float) -> bool:
+    def _show_due(self, now: float) -> bool:
         if due := self._playout.due(now):
             self._counters.dropped += len(due) - 1  # the slot: newest wins
             (frame, made), due_at = due[-1]

@@ -47,7 +47,7 @@ ENOUGH: Final = "the clips of this session have taken all the room they may; kee
 NOT_CUT: Final = "it could not be cut; the log of its runtime says why"
 NOT_STORED: Final = "the clip cannot be stored now; ask again later"
 NOT_YET: Final = "the recording is not stored as far as that yet; ask again later"
-Tell: TypeAlias = Callable[[m.ServerMessage], None]
+Send: TypeAlias = Callable[[m.ServerMessage], None]
 Source: TypeAlias = Excerpt | Tail | None
 
 
@@ -79,25 +79,25 @@ class Clips:
         self._asked = self._bytes = 0  # Clips, and what was stored for them
         self.made = self.failed = 0
 
-    def answer(self, asked: ClipSpan | ClipRefused, request_id: str | None, tell: Tell) -> None:
-        """Tell who asks, behind who asked before, and make the Clip."""
+    def answer(self, asked: ClipSpan | ClipRefused, request_id: str | None, send: Send) -> None:
+        """Answer a client, in the order of the requests, and make the Clip."""
         if isinstance(asked, ClipSpan) and len(self._making) >= MOST:
             asked = ClipRefused(TOO_MANY)
         if isinstance(asked, ClipSpan) and (self._asked >= MOST_EVER or self._bytes >= MOST_BYTES):
             asked = ClipRefused(ENOUGH)
         if isinstance(asked, ClipRefused) and len(self._refusing) >= MOST_REFUSED:
-            tell(m.ClipFailed(asked.reason, request_id))
+            send(m.ClipFailed(asked.reason, request_id))
             return
         if isinstance(asked, ClipRefused):
-            tasks, serve = self._refusing, self._refuse(asked, request_id, tell)
+            tasks, serve = self._refusing, self._refuse(asked, request_id, send)
         else:
             self._asked += 1
             # What is written by now is what the Clip shows, however long its turn is in coming.
             deadline = asyncio.get_running_loop().time() + PROMISE
-            tasks, serve = self._making, self._serve(asked, self._source(asked), deadline, request_id, tell)
+            tasks, serve = self._making, self._serve(asked, self._source(asked), deadline, request_id, send)
         tasks.start(serve, name="clip")
 
-    async def settle(self, timeout: float) -> None:
+    async def finish(self, timeout: float) -> None:
         """Wait until what was asked for is made; what takes longer is never made."""
         await asyncio.gather(self._making.finish(timeout), self._refusing.finish(timeout))
 
@@ -108,12 +108,12 @@ class Clips:
         begin, end = ticks(span.start, span.end)
         return self._thread.ask(lambda muxer, now: muxer.excerpt(begin, end, now))
 
-    async def _refuse(self, refused: ClipRefused, request_id: str | None, tell: Tell) -> None:
+    async def _refuse(self, refused: ClipRefused, request_id: str | None, send: Send) -> None:
         async with self._answering:  # for `PROMISE` at most, as who is before it waits no longer
-            tell(m.ClipFailed(refused.reason, request_id))
+            send(m.ClipFailed(refused.reason, request_id))
 
     async def _serve(
-        self, asked: ClipSpan, source: Future[Source], deadline: float, request_id: str | None, tell: Tell
+        self, asked: ClipSpan, source: Future[Source], deadline: float, request_id: str | None, send: Send
     ) -> None:
         async with self._answering:
             clip = str(uuid.uuid4())
@@ -124,9 +124,9 @@ class Clips:
                         await self._blobs.put(asked_key(clip), promise.model_dump_json().encode())
             except (LivereactorError, TimeoutError) as error:
                 self._log.error("clip not promised", reason=str(error) or "the store did not answer")
-                tell(m.ClipFailed(NOT_STORED, request_id))
+                send(m.ClipFailed(NOT_STORED, request_id))
                 return
-            tell(_ready(clip, asked, promise, request_id))
+            send(_ready(clip, asked, promise, request_id))
         await self._make(clip, source)
 
     def _promise(self, span: ClipSpan) -> Asked:

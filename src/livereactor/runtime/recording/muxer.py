@@ -75,7 +75,7 @@ class PictureRecorder:
 
     def keep(self, shown: ShownPicture, start: int, *, key: bool) -> RecordedPicture:
         """The picture, shown from `start` in 1/90,000 s, as a key frame if `key` and it is encoded here."""
-        kept = None if shown.encoded is None else self._taken(shown.encoded)
+        kept = None if shown.encoded is None else self._reused(shown.encoded)
         if kept is not None:
             self.shared += 1
             self._own, self.wants_key = None, False
@@ -104,7 +104,7 @@ class PictureRecorder:
         """Free the encoder and what it reads."""
         self._own = self._planes = None
 
-    def _taken(self, encoded: EncodedFrame) -> RecordedPicture | None:
+    def _reused(self, encoded: EncodedFrame) -> RecordedPicture | None:
         if not encoded.key and encoded.number != self._next_shared:
             return None
         unit = parse(encoded.data)

@@ -32,7 +32,7 @@ from livereactor.runtime.authoring.definition import Definition
 from livereactor.runtime.interfaces import JournalSink, JournalStoppedError
 from livereactor.runtime.outputs.outputs import Outputs
 from livereactor.runtime.outputs.tap import Tap
-from livereactor.runtime.recording.clips import ClipOrigin, Clips, Tell
+from livereactor.runtime.recording.clips import ClipOrigin, Clips, Send
 from livereactor.runtime.recording.lifecycle import (
     DISABLED,
     NO_PICTURE,
@@ -125,6 +125,7 @@ class Recording:
 
     Attributes:
         tap: where the Outputs hand over.
+        thread: encodes, and keeps the time of the recording.
         journal: where it goes what is done to the model.
     """
 
@@ -157,37 +158,28 @@ class Recording:
             begun=lambda segmenter: post(self._begun, segmenter),
             closed=lambda closed: post(self._closed, closed),
         )
-        self._thread = RecordingThread(
+        self.thread = RecordingThread(
             self.tap, self._muxer, media, clock, broken=lambda error: post(self._broke, error)
         )
         self._uploader = Uploader(self.id, blobs, self._spool, log)
         self.journal = RecordingJournalSink(self.id, media, self._uploader, post)
         origin = ClipOrigin(self.id, session, account, options.retention_hours * 3600)
-        self._clips = Clips(origin, self._thread, self._uploader, blobs, log)
+        self._clips = Clips(origin, self.thread, self._uploader, blobs, log)
         self._seconds = list[float]()  # of each Segment
         self._failures = 0
 
-    def run(self, running: bool) -> None:
-        """Steps may run from now on, or not."""
-        self._thread.run(running)
-
-    @property
-    def media_now(self) -> float:
-        """Seconds of the recording; 0 before its first picture."""
-        return self._thread.media_now()
-
-    def clip(self, seconds: float | None, request_id: str | None, tell: Tell) -> None:
+    def clip(self, seconds: float | None, request_id: str | None, send: Send) -> None:
         """Answer who asks for the last `seconds`, or for all of it where None."""
-        now = self.media_now
+        now = self.thread.media_now()
         asked = self.life.whole(now) if seconds is None else self.life.snap(seconds, now)
-        self._clips.answer(asked, request_id, tell)
+        self._clips.answer(asked, request_id, send)
 
     async def end(self) -> None:
         """The Session is over: close the last Segment, store what is left, and remove what lies here."""
-        finished = self._thread.finish()
+        finished = self.thread.finish()
         self.life.handle(SessionOver())
         try:
-            await self._settle(finished)
+            await self._store_rest(finished)
         finally:
             self._uploader.close()
             await asyncio.to_thread(self._remove)
@@ -199,13 +191,13 @@ class Recording:
         figures += (uploader.lost, clips.made, clips.failed, self._failures)
         return Counter(dict(zip(COUNTED, figures, strict=True)))
 
-    async def _settle(self, finished: Future[float]) -> None:
+    async def _store_rest(self, finished: Future[float]) -> None:
         try:
             async with asyncio.timeout(LAST_SEGMENTS):
                 duration = await asyncio.wrap_future(finished)
         except Exception:  # it broke before, or does now: `_broke` has told
             duration = None
-        await self._clips.settle(LAST_SEGMENTS)
+        await self._clips.finish(LAST_SEGMENTS)
         await self.journal.until_over(LAST_SEGMENTS)
         await self._uploader.until(None, LAST_SEGMENTS)
         if duration is not None and self._seconds:
@@ -213,7 +205,7 @@ class Recording:
 
     def _remove(self) -> None:
         """Not under a thread that still writes; what it holds on to goes when the next process starts."""
-        if self._thread.join():
+        if self.thread.join():
             self._spool.close()
         else:
             self._log.error("recording not ended: its thread hangs", recording=self.id, folder=str(self._spool.folder))
@@ -285,7 +277,7 @@ class Recorder:
         self._refusal = DISABLED
         self._ending: dict[asyncio.Task[None], Recording] = {}
         self._totals: Counter[str] = Counter(dict.fromkeys(COUNTED, 0))
-        self._looking: asyncio.Task[None] | None = None
+        self._checking_room: asyncio.Task[None] | None = None
 
     def segments_of(self, model: Definition) -> float | None:
         """Seconds of a Segment, of a model origin Sessions are recorded where they stream; None = they are not."""
@@ -318,24 +310,24 @@ class Recorder:
             log.error("not recorded", reason=str(error))
             return None
         audio = None if tracks.audio is None else tracks.audio.name
-        self._recording.run(model.run_without_viewers)
+        self._recording.thread.run(model.run_without_viewers)
         self._outputs.record(tracks.video.name, audio, self._recording.tap)
-        self._look_no_more()
-        self._looking = asyncio.create_task(self._stop_without_room(self._recording), name="room for a recording")
+        self._stop_checking()
+        self._checking_room = asyncio.create_task(self._stop_without_room(self._recording), name="room for a recording")
         return self._recording.journal
 
     def run(self, running: bool) -> None:
         """Steps may run from now on, or not."""
         if self._recording is not None:
-            self._recording.run(running)
+            self._recording.thread.run(running)
 
-    def answer(self, request: m.RequestClip | m.RequestRecording, tell: Tell) -> None:
+    def answer(self, request: m.RequestClip | m.RequestRecording, send: Send) -> None:
         """Answer who asks for a Clip: at once, and in order."""
         if self._recording is None:
-            tell(m.ClipFailed(self._refusal, request.request_id))
+            send(m.ClipFailed(self._refusal, request.request_id))
             return
         seconds = request.seconds if isinstance(request, m.RequestClip) else None
-        self._recording.clip(seconds, request.request_id, tell)
+        self._recording.clip(seconds, request.request_id, send)
 
     def end(self) -> None:
         """The Session is over; what is left of its recording is stored in the background."""
@@ -361,9 +353,9 @@ class Recorder:
             recording.journal.stop()
             self.end()
 
-    def _look_no_more(self) -> None:
-        if self._looking is not None:
-            self._looking.cancel()
+    def _stop_checking(self) -> None:
+        if self._checking_room is not None:
+            self._checking_room.cancel()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._totals.update(self._ending.pop(task).counts())
@@ -372,7 +364,7 @@ class Recorder:
 
     async def aclose(self, timeout: float) -> None:
         """Wait for what is stored in the background; what takes longer is given up."""
-        self._look_no_more()
+        self._stop_checking()
         self.end()
         if self._ending:
             _, late = await asyncio.wait(self._ending, timeout=timeout)

@@ -77,7 +77,7 @@ class RecordingThread:
 
     def _run(self) -> None:
         while not self._is_over:
-            item = self._tap.take(self._patience())
+            item = self._tap.get(self._patience())
             # The boundary of this thread: a codec or a disk that fails costs the recording, and the stream goes on.
             try:
                 self._handle(item)

@@ -120,11 +120,6 @@ class Membership(Machine[SessionState, e.MembershipEvent, e.MembershipEffect]):
         return self._timers.expires
 
     @property
-    def reconnection_window(self) -> float:
-        """Seconds that the Session outlives its last client."""
-        return self._timers.reconnection_window(self.session)
-
-    @property
     def connections(self) -> tuple[int, ...]:
         """The ids of all Connections, oldest first."""
         return tuple(self._members)
@@ -392,11 +387,11 @@ class Membership(Machine[SessionState, e.MembershipEvent, e.MembershipEffect]):
         self._timers.stop()
 
     def _end(self, event: EndRequested, now: float) -> list[e.MembershipEffect]:
-        told = event.notice and bool(self._members)
+        notifies = event.notice and bool(self._members)
         self.end_reason = event.reason
-        self._timers.end(now + NOTICE_TIME if told else now)
+        self._timers.end(now + NOTICE_TIME if notifies else now)
         effects = self._enter(SessionState.CLOSING, event.reason)
-        if told:
+        if notifies:
             return [*effects, e.AnnounceEnd(event.reason, event.moderate)]
         return effects + self._part(now)
 

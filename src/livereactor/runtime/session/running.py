@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Coroutine, Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import Future
-from typing import Any, Final
+from typing import Final
 
 from opentelemetry.context import get_current
 from opentelemetry.trace import Span
@@ -194,6 +194,7 @@ class RunningSession:
         clients: the clients that the model knows, by connection.
         times: where the Session's time goes.
         opening: completes when the model has opened the Session.
+        tasks: background work that ends with the Session.
     """
 
     def __init__(self, number: int, log: SparseLog, id: str | None = None) -> None:
@@ -202,15 +203,7 @@ class RunningSession:
         self.clients: dict[int, ClientInfo] = {}
         self.times = SessionTimes(id or "")
         self.opening: Future[None] | None = None
-        self._tasks = TaskSet()
-
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run `work` in the background while the Session lasts."""
-        self._tasks.start(work)
-
-    def cancel(self) -> None:
-        """Cancel the background work."""
-        self._tasks.cancel()
+        self.tasks = TaskSet()
 
     def start(self, request: SessionRequested, observer: SessionObserver) -> SessionStart:
         """Return what the model's thread opens the Session with."""

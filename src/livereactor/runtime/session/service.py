@@ -548,7 +548,7 @@ class Runtime:
         client = self._running.clients.get(connection)
         wanted = "uploaded" in self.definition.hooks and client is not None and client.role == "owner"
         if wanted and self.uploads.notice(upload):
-            self._running.spawn(self.calls.uploaded(upload, self._running.log))
+            self._running.tasks.start(self.calls.uploaded(upload, self._running.log))
 
     def _post(self, work: Callable[..., None], *arguments: object) -> None:
         """Do `work` on the loop. Any thread."""
@@ -688,7 +688,7 @@ class Runtime:
         self.recorder.end()
         self.calls.end()
         self.peers.forget_session()
-        self._running.cancel()
+        self._running.tasks.cancel()
         self._closing = asyncio.create_task(self._close_session(reason, self._running))
 
     async def _close_session(self, reason: str, running: RunningSession) -> None:

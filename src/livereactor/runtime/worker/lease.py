@@ -27,12 +27,12 @@ class LeaseState(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class LeaseConfirmed:
     """The coordinator says that the Session is ours."""
 
 
 @dataclass(frozen=True, slots=True)
-class NotHeld:
+class LeaseDenied:
     """The coordinator says that the Session is not ours, or not any more."""
 
 
@@ -44,29 +44,31 @@ class GivenUp:
     tells: bool
 
 
-SlotEvent: TypeAlias = link.Assign | link.End | Held | NotHeld | GivenUp | SlotMoved | SlotClosed | SlotBroken
+SlotEvent: TypeAlias = (
+    link.Assign | link.End | LeaseConfirmed | LeaseDenied | GivenUp | SlotMoved | SlotClosed | SlotBroken
+)
 
 _S = LeaseState
 # The coordinator and the Session speak of a Slot that may have moved on; and every Slot is told that all are given up.
 _LATE: Final[Mapping[type[SlotEvent], tuple[()]]] = dict.fromkeys(
-    (link.Assign, link.End, Held, NotHeld, GivenUp, SlotMoved, SlotClosed, SlotBroken), IGNORED
+    (link.Assign, link.End, LeaseConfirmed, LeaseDenied, GivenUp, SlotMoved, SlotClosed, SlotBroken), IGNORED
 )
 LEGAL: Final[Table[LeaseState, SlotEvent]] = Table(
     "SlotLease",
     {
-        _S.FREE: {**_LATE, link.Assign: _S.ACCEPTING, NotHeld: _S.FREE, SlotBroken: _S.BROKEN},
+        _S.FREE: {**_LATE, link.Assign: _S.ACCEPTING, LeaseDenied: _S.FREE, SlotBroken: _S.BROKEN},
         _S.ACCEPTING: {
             **_LATE,
             link.Assign: _S.ACCEPTING,
-            Held: _S.RUNNING,
-            NotHeld: _S.FREE,
+            LeaseConfirmed: _S.RUNNING,
+            LeaseDenied: _S.FREE,
             link.End: _S.FREE,
             GivenUp: _S.FREE,
             SlotBroken: _S.BROKEN,
         },
         _S.RUNNING: {
             **_LATE,
-            NotHeld: _S.CLOSING,
+            LeaseDenied: _S.CLOSING,
             link.End: _S.CLOSING,
             GivenUp: _S.CLOSING,
             SlotMoved: (_S.RUNNING, _S.CLOSING),
@@ -75,12 +77,12 @@ LEGAL: Final[Table[LeaseState, SlotEvent]] = Table(
         },
         _S.CLOSING: {
             **_LATE,
-            NotHeld: _S.CLOSING,
+            LeaseDenied: _S.CLOSING,
             SlotMoved: _S.CLOSING,
             SlotClosed: _S.FREE,
             SlotBroken: _S.BROKEN,
         },
-        _S.BROKEN: {**_LATE, NotHeld: _S.BROKEN},
+        _S.BROKEN: {**_LATE, LeaseDenied: _S.BROKEN},
     },
 )
 EMPTY: Final = frozenset({_S.FREE, _S.BROKEN})
@@ -88,7 +90,7 @@ Phase: TypeAlias = Literal["waiting", "streaming", "orphaned", "closing", "close
 
 
 @dataclass(slots=True)
-class _Told:
+class _Sent:
     """The last report on this socket, and the first beat after a report of the Session's end."""
 
     report: link.SessionReport | None = None
@@ -105,7 +107,7 @@ class SlotLease(Machine[LeaseState, SlotEvent, LinkEffect]):
         session, fence: of the last Session that the Slot was given.
     """
 
-    __slots__ = ("_body", "_report", "_told", "fence", "n", "session")
+    __slots__ = ("_body", "_report", "_sent", "fence", "n", "session")
 
     def __init__(self, n: int) -> None:
         super().__init__(LEGAL)
@@ -114,7 +116,7 @@ class SlotLease(Machine[LeaseState, SlotEvent, LinkEffect]):
         self.fence = 0
         self._body: Mapping[str, Any] = {}
         self._report: link.SessionReport | None = None  # how the Session is, or how it ended until that has arrived
-        self._told = _Told()
+        self._sent = _Sent()
 
     @property
     def is_empty(self) -> bool:
@@ -133,10 +135,10 @@ class SlotLease(Machine[LeaseState, SlotEvent, LinkEffect]):
         match event:
             case link.Assign():
                 self.session, self.fence, self._body = event.session, event.fence, event.start
-                self._report, self._told = None, _Told()
-            case Held():
+                self._report, self._sent = None, _Sent()
+            case LeaseConfirmed():
                 return self._begin()
-            case NotHeld():
+            case LeaseDenied():
                 self._report = None
                 return self._end("worker_lost", quietly=True)
             case GivenUp():
@@ -157,11 +159,11 @@ class SlotLease(Machine[LeaseState, SlotEvent, LinkEffect]):
 
     def report(self) -> link.SlotReport:
         """Return the Slot's part of a beat. A Slot whose Session ended says `closing` until the end is reported."""
-        untold = self._report is not None and self._report.phase == "closed" and self._told.report != self._report
+        is_unsent = self._report is not None and self._report.phase == "closed" and self._sent.report != self._report
         phase: link.SlotPhase
         match self.state:
             case LeaseState.FREE:
-                phase = "closing" if untold else "free"
+                phase = "closing" if is_unsent else "free"
             case LeaseState.ACCEPTING:
                 phase = "accepting"
             case LeaseState.RUNNING if self._report is not None and self._report.phase != "closed":
@@ -172,28 +174,28 @@ class SlotLease(Machine[LeaseState, SlotEvent, LinkEffect]):
 
     def news(self) -> link.SessionReport | None:
         """Return a report that this socket has not carried yet, and count it as sent."""
-        if self._report is None or self._report == self._told.report:
+        if self._report is None or self._report == self._sent.report:
             return None
-        self._told.report = self._report
+        self._sent.report = self._report
         return self._report
 
     def beaten(self, number: int) -> None:
         """Note the number of a beat that follows the report of an end."""
-        if self._told.report is not None and self._told.report.phase == "closed" and self._told.beat is None:
-            self._told.beat = number
+        if self._sent.report is not None and self._sent.report.phase == "closed" and self._sent.beat is None:
+            self._sent.beat = number
 
     def renewed(self, number: int) -> None:
         """Forget a reported end: that beat, and all before it, has arrived."""
-        if self.is_empty and self._told.beat is not None and number >= self._told.beat:
-            self._report, self._told = None, _Told()
+        if self.is_empty and self._sent.beat is not None and number >= self._sent.beat:
+            self._report, self._sent = None, _Sent()
 
-    def untold(self) -> None:
+    def forget_reports(self) -> None:
         """Forget what was reported: the socket has closed, and reports may be lost with it."""
-        self._told = _Told()
+        self._sent = _Sent()
 
     def forget(self) -> None:
         """Forget the Session, as the process registers anew; a fence never shrinks, so it stays."""
-        self.session, self._report, self._told = None, None, _Told()
+        self.session, self._report, self._sent = None, None, _Sent()
 
     def _is_about(self, event: SlotEvent) -> bool:
         match event:

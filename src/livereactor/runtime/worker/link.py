@@ -32,7 +32,7 @@ from livereactor.runtime.worker.events import (
     SocketOpened,
     TimedOut,
 )
-from livereactor.runtime.worker.lease import GivenUp, Held, LeaseState, NotHeld, SlotEvent, SlotLease
+from livereactor.runtime.worker.lease import GivenUp, LeaseConfirmed, LeaseDenied, LeaseState, SlotEvent, SlotLease
 
 GREETING_WAIT: Final = 10.0  # seconds for the answer to a Hello
 TELLING: Final = 3.0  # seconds for telling that the model did not load, where the link is not up
@@ -177,7 +177,7 @@ class WorkerLink(Machine[LinkState, LinkEvent, LinkEffect]):
         self._beats: dict[int, _Beaten] = {}
         self._reports: list[link.SlotReport] = []  # as the last beat, or Hello, said
         self._beat_at = self._beaten_at = now
-        self._told_phase: WorkerPhase = "starting"
+        self._sent_phase: WorkerPhase = "starting"
         self._leave_by: float | None = None  # monotonic; what runs then is ended
         self._leaves = self._is_told_to_leave = False
         self._failure: str | None = None
@@ -222,14 +222,14 @@ class WorkerLink(Machine[LinkState, LinkEvent, LinkEffect]):
             case TimedOut():
                 return self._timed_out(now)
             case _:
-                return self._heard(event, now)
+                return self._received(event, now)
 
     # --- the socket ---------------------------------------------------------------------------------------------------
 
     def _connected(self, event: SocketOpened | SocketClosed, now: float) -> list[LinkEffect]:
         self._number, self._beats = 0, {}
         for slot in self.slots:
-            slot.untold()
+            slot.forget_reports()
         if isinstance(event, SocketClosed):
             self._go(LinkState.AWAY)
             return []
@@ -251,7 +251,7 @@ class WorkerLink(Machine[LinkState, LinkEvent, LinkEffect]):
         )
         return [Send(hello)]
 
-    def _heard(self, frame: link.FromCoordinator, now: float) -> list[LinkEffect]:
+    def _received(self, frame: link.FromCoordinator, now: float) -> list[LinkEffect]:
         match frame:
             case link.Welcome():
                 return self._welcomed(frame, now)
@@ -277,7 +277,7 @@ class WorkerLink(Machine[LinkState, LinkEvent, LinkEffect]):
             slot = self.slots[reported.n]
             # What was `accepting` waits for its beat: only that starts a Session.
             if reported.phase != "free" and slot.n not in frame.held and slot.fence == reported.fence:
-                effects += slot.handle(NotHeld(), now)
+                effects += slot.handle(LeaseDenied(), now)
         return effects
 
     def _refused(self, frame: link.Refused, now: float) -> list[LinkEffect]:
@@ -297,7 +297,7 @@ class WorkerLink(Machine[LinkState, LinkEvent, LinkEffect]):
         effects: list[LinkEffect] = []
         for n, fence in beaten.fences.items():
             if (slot := self.slots[n]).fence == fence:
-                effects += slot.handle(Held() if n in frame.held else NotHeld(), now)
+                effects += slot.handle(LeaseConfirmed() if n in frame.held else LeaseDenied(), now)
         for slot in self.slots:
             slot.renewed(frame.number)
         return effects
@@ -339,7 +339,7 @@ class WorkerLink(Machine[LinkState, LinkEvent, LinkEffect]):
 
     def _start_over(self, reason: str, now: float) -> list[LinkEffect]:
         """Drop all Sessions without a report: others hold them now. Register anew once every Slot is empty."""
-        effects: list[LinkEffect] = [effect for slot in self.slots for effect in slot.handle(NotHeld(), now)]
+        effects: list[LinkEffect] = [effect for slot in self.slots for effect in slot.handle(LeaseDenied(), now)]
         if self.state is not LinkState.AWAY:
             effects.append(CloseSocket(reason))
         self._go(LinkState.EMPTYING)
@@ -404,7 +404,7 @@ class WorkerLink(Machine[LinkState, LinkEvent, LinkEffect]):
         away; then reports; then the beat that says `free`."""
         if self.state is not LinkState.UP:
             return []
-        effects = [self._beat(now)] if self._phase != self._told_phase else list[LinkEffect]()
+        effects = [self._beat(now)] if self._phase != self._sent_phase else list[LinkEffect]()
         effects += [Send(news) for slot in self.slots if (news := slot.news()) is not None]
         if now >= self._beat_at or _is_urgent(self._reports, [slot.report() for slot in self.slots]):
             effects.append(self._beat(now))
@@ -413,7 +413,7 @@ class WorkerLink(Machine[LinkState, LinkEvent, LinkEffect]):
     def _beat(self, now: float) -> LinkEffect:
         reports, phase = [slot.report() for slot in self.slots], self._phase
         self._number += 1
-        self._reports, self._told_phase = reports, phase
+        self._reports, self._sent_phase = reports, phase
         self._beaten_at, self._beat_at = now, now + link.BEAT_EVERY
         self._beats[self._number] = _Beaten(now, {each.n: each.fence for each in reports if each.phase != "free"})
         if len(self._beats) > UNANSWERED:

@@ -68,7 +68,7 @@ _PHASES: Final[Mapping[SessionState, Literal["waiting", "streaming", "orphaned",
 }
 
 
-class Slot:
+class WorkerSlot:
     """A Slot of this process.
 
     Args:
@@ -103,10 +103,6 @@ class Slot:
             self._listener(SlotClosed(self.n, session, reason, error.message))
         else:
             self._tasks.start(self._opened(refused))
-
-    def end(self, session: str, reason: str, *, moderate: bool, quietly: bool) -> None:
-        """End that Session if it runs in this Slot."""
-        self.runtime.end(session, reason, moderate=moderate, quietly=quietly)
 
     def ask(self, request: link.Request, replied: Callable[[link.Reply], None]) -> None:
         """Answer a request in the background; `replied` is called once."""
@@ -206,8 +202,8 @@ class Worker:
         self._link = make_link(time.monotonic())
         self._machine_loop = MachineLoop[LinkEvent, LinkEffect](self._apply, TimedOut, settled=self._changes.notify)
         self._machine_loop.enter(self._link)
-        self._slots = [Slot(n, runtime, self._machine_loop.handle) for n, runtime in enumerate(runtimes)]
-        self._started: list[Slot] = []
+        self._slots = [WorkerSlot(n, runtime, self._machine_loop.handle) for n, runtime in enumerate(runtimes)]
+        self._started: list[WorkerSlot] = []
         self._socket: Socket | None = None
         self._welcomed = False  # a coordinator has taken this process once
         self._quit: asyncio.Future[str | None]
@@ -292,7 +288,8 @@ class Worker:
             case Start(slot=slot, session=session, body=body):
                 self._slots[slot].start(session, body)
             case EndSession(slot=slot, session=session, reason=reason):
-                self._slots[slot].end(session, reason, moderate=effect.moderate, quietly=effect.quietly)
+                runtime = self._slots[slot].runtime
+                runtime.end(session, reason, moderate=effect.moderate, quietly=effect.quietly)
             case PassRequest(request=request):
                 self._slots[request.slot].ask(request, self._replying(self._socket))
             case RefuseRequest(request=request):

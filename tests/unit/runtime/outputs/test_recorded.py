@@ -43,7 +43,7 @@ def emit(outputs: Outputs, shade: int) -> None:
 
 
 def taken(tap: Tap) -> ShownPicture:
-    item = tap.take(TIMEOUT)
+    item = tap.get(TIMEOUT)
     assert isinstance(item, ShownPicture)
     return item
 
@@ -82,7 +82,7 @@ def test_a_key_frame_is_made_for_a_recording_with_the_next_picture_and_no_sooner
         taken(tap)
         assert sink.wait_for(count)[-1].key is (count == 1)
     tap.wants_key = True
-    assert tap.take(0.1) is None
+    assert tap.get(0.1) is None
     emit(outputs, 3)
     encoded = taken(tap).encoded
     assert encoded is not None
@@ -124,7 +124,7 @@ def test_sound_is_recorded_as_it_is_played_and_beside_its_picture() -> None:
     outputs.emit({"main_video": [frame(1)], "voice": Sound(tone, 48_000)}, step_seconds=0.01)
     shown, heard = None, list[PlayedSound]()
     while sum(np.count_nonzero(each.samples) for each in heard) < 4800 or shown is None:
-        item = tap.take(TIMEOUT)
+        item = tap.get(TIMEOUT)
         assert isinstance(item, ShownPicture | PlayedSound)
         if isinstance(item, ShownPicture):
             shown = item
@@ -142,4 +142,4 @@ def test_nothing_is_handed_over_when_a_recording_has_ended(outputs: Outputs) -> 
     outputs.record(None, None, None)
     emit(outputs, 1)
     sink.wait_for(1)
-    assert tap.take(0.05) is None
+    assert tap.get(0.05) is None

@@ -18,12 +18,12 @@ def test_everything_comes_in_order() -> None:
     tap.show(first)
     tap.do(lambda: done.append("asked"))
     tap.play(second)
-    assert tap.take(0) is first
-    job = tap.take(0)
+    assert tap.get(0) is first
+    job = tap.get(0)
     assert callable(job)
     job()
-    assert tap.take(0) is second
-    assert tap.take(0) is None
+    assert tap.get(0) is second
+    assert tap.get(0) is None
     assert done == ["asked"]
 
 
@@ -32,7 +32,7 @@ def test_what_is_more_than_a_second_behind_is_dropped_and_counted() -> None:
     for number in range(60):
         tap.show(shown(number / 30))
     assert tap.dropped == 29
-    tap.take(0)
+    tap.get(0)
     tap.show(shown(1.03))
     assert tap.dropped == 29
 
@@ -54,4 +54,4 @@ def test_what_is_asked_finds_room_though_it_is_full_or_closed() -> None:
     tap.show(shown(0.1))
     tap.do(lambda: None)
     assert tap.dropped == 1
-    assert [tap.take(0) is not None for _ in range(3)] == [True, True, False]
+    assert [tap.get(0) is not None for _ in range(3)] == [True, True, False]
