@@ -74,12 +74,12 @@ class Bucket:
         if parts.scheme != "s3" or not _BUCKET.fullmatch(parts.netloc):
             raise UsageError(f"{url!r} names no bucket; write 's3://bucket/prefix'")
         if unknown := sorted(options.keys() - _OPTIONS):
-            raise UsageError(f"{unknown[0]!r} is no option of a bucket; write '?endpoint=…&region=…'")
+            raise UsageError(f"{unknown[0]!r} is not an option of a bucket; write '?endpoint=…&region=…'")
         if prefix:
             BlobKey.parse(prefix)
         endpoint = options.get("endpoint")
         if endpoint is not None and not endpoint.startswith(("https://", "http://")):
-            raise UsageError(f"{endpoint!r} is no endpoint; write '?endpoint=https://store.example'")
+            raise UsageError(f"{endpoint!r} is not an endpoint; write '?endpoint=https://store.example'")
         return cls(parts.netloc, prefix, endpoint, options.get("region"))
 
 

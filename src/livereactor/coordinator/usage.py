@@ -68,7 +68,7 @@ def moment_us(text: str) -> int:
         else:
             at = datetime.fromisoformat(text)
     except (ValueError, OverflowError, OSError):
-        raise PeerError(f"{text!r} is no moment; write 2026-11-26, 2026-11-26T08:00:00Z or Unix seconds") from None
+        raise PeerError(f"{text!r} is not a time; write 2026-11-26, 2026-11-26T08:00:00Z or Unix seconds") from None
     at = at.replace(tzinfo=UTC) if at.tzinfo is None else at
     return round((at - _EPOCH).total_seconds() * 1e6)
 

@@ -84,7 +84,7 @@ def _text_fault(text: str) -> str | None:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number of JSON")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _reason(error: ValueError) -> str:

@@ -68,7 +68,7 @@ def read_playlist(raw: bytes, url: str) -> Playlist:
             raise PeerError(f"the playlist is of a kind that no clip has ({line.partition(':')[0]})")
         elif not line.startswith("#"):
             if seconds is None:
-                raise PeerError(f"part {len(parts) + 1} of the playlist says not how long it is")
+                raise PeerError(f"part {len(parts) + 1} of the playlist does not say how long it is")
             parts.append(Part(_absolute(line, url), seconds))
             seconds = None
     if init is None:
@@ -99,11 +99,11 @@ def _lines(raw: bytes) -> list[str]:
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise PeerError("the playlist is no UTF-8 text") from None
+        raise PeerError("the playlist is not UTF-8 text") from None
     lines = [line.strip() for line in re.split(r"\r?\n", text)]
     lines = [line for line in lines if line]
     if not lines or lines[0] != "#EXTM3U":
-        raise PeerError("the answer is no playlist: it does not begin with #EXTM3U")
+        raise PeerError("the answer is not a playlist: it does not begin with #EXTM3U")
     return lines
 
 
@@ -121,7 +121,7 @@ def _seconds(line: str) -> float:
     except ValueError:
         seconds = math.nan
     if not 0 <= seconds < math.inf:
-        raise PeerError("the playlist has a part whose length is no number of seconds")
+        raise PeerError("the playlist has a part whose length is not a number of seconds")
     return seconds
 
 

@@ -278,7 +278,7 @@ def _one_bound(extra: Any, where: str) -> Bounds:
         case at.MaxLen():
             return Bounds(max_length=extra.max_length)
         case at.BaseMetadata():
-            raise DefinitionError(f"{where}: {extra!r} cannot be told to clients; check it in the handler")
+            raise DefinitionError(f"{where}: {extra!r} cannot be described to clients; check it in the handler")
         case _:
             return UNBOUNDED  # somebody else's mark (PEP 593: ignore what you do not know)
 

@@ -29,7 +29,7 @@ def _parse(envelope: _Envelope, label: str, data: bytes, limit: int) -> _Envelop
     try:
         envelope.ParseFromString(data)
     except (DecodeError, RecursionError, ValueError) as error:
-        raise PeerError(f"a frame on {shown(label)} is no protobuf message of this protocol") from error
+        raise PeerError(f"a frame on {shown(label)} is not a protobuf message of this protocol") from error
     return envelope
 
 

@@ -27,7 +27,7 @@ def _networks(value: list[str]) -> list[str]:
         try:
             network_of(each)
         except ValueError:
-            raise ValueError(f"{each!r} is no address or network; write '10.0.0.5' or '10.0.0.0/24'") from None
+            raise ValueError(f"{each!r} is not an address or network; write '10.0.0.5' or '10.0.0.0/24'") from None
     return value
 
 
@@ -106,7 +106,7 @@ class RuntimeSettings(BaseModel):
     def _mime_types(cls, value: list[str]) -> list[str]:
         for each in value:
             if re.fullmatch(r"[a-z0-9][a-z0-9.+\-]*/(\*|[a-z0-9][a-z0-9.+\-]*)", each) is None:
-                raise ValueError(f"{each!r} is no MIME type; write 'image/png' or 'image/*', in lower case")
+                raise ValueError(f"{each!r} is not a MIME type; write 'image/png' or 'image/*', in lower case")
         return value
 
     def media_ports(self) -> tuple[int, int] | None:
@@ -165,7 +165,7 @@ class CoordinatorSettings(BaseModel):
         if value is None:
             return None
         if not re.fullmatch(r"https?://[^/\s?#]+/?", value):
-            raise ValueError(f"{value!r} is no address to be reached at; write 'http://10.0.0.5:8080'")
+            raise ValueError(f"{value!r} is not an address that others can reach; write 'http://10.0.0.5:8080'")
         return value.rstrip("/")
 
 
@@ -174,9 +174,9 @@ class WebhookSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    urls: list[str] = Field(default_factory=list, description="URLs that are told of sessions and workers.")
+    urls: list[str] = Field(default_factory=list, description="URLs that receive the events of sessions and workers.")
     secrets: list[str] = Field(
-        default_factory=list, repr=False, description="Sign what they are told; several while one is replaced."
+        default_factory=list, repr=False, description="Secrets that sign each request; list two while you replace one."
     )
 
     @field_validator("urls")
@@ -184,7 +184,7 @@ class WebhookSettings(BaseModel):
     def _web(cls, value: list[str]) -> list[str]:
         for url in value:
             if not url.startswith(("https://", "http://")):
-                raise ValueError(f"{url!r} is no URL; write 'https://ops.example/hook'")
+                raise ValueError(f"{url!r} is not a URL; write 'https://ops.example/hook'")
         return value
 
     @field_validator("secrets")
@@ -292,7 +292,7 @@ class TurnSettings(BaseModel):
     def _stun_urls(cls, value: list[str]) -> list[str]:
         for url in value:
             if not url.startswith(("stun:", "stuns:")):
-                raise ValueError(f"{url!r} is no STUN server; write 'stun:host:port'")
+                raise ValueError(f"{url!r} is not a STUN server; write 'stun:host:port'")
         return value
 
     @field_validator("urls")
@@ -300,7 +300,7 @@ class TurnSettings(BaseModel):
     def _relay_urls(cls, value: list[str]) -> list[str]:
         for url in value:
             if not url.startswith(("turn:", "turns:")):
-                raise ValueError(f"{url!r} is no TURN server; write 'turn:host:port?transport=udp'")
+                raise ValueError(f"{url!r} is not a TURN server; write 'turn:host:port?transport=udp'")
         return value
 
     @field_validator("turn")

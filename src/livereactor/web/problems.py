@@ -84,7 +84,9 @@ def problem_response(error: LivereactorError) -> Response:
 
 def unexpected(request_id: str) -> LivereactorError:
     """Return the error that a client gets for an exception that no route foresaw."""
-    return LivereactorError(f"unexpected error; quote request id {request_id} to whoever runs this, its log says why")
+    return LivereactorError(
+        f"unexpected error; give request id {request_id} to this server's operator, whose log says why"
+    )
 
 
 def _nearest(api: FastAPI, path: str, otherwise: str) -> str:

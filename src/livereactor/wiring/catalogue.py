@@ -96,7 +96,7 @@ async def _learn(target: str) -> ListedModel:
         document = json.loads(out)
     except ValueError as error:
         raise ModelLoadError(
-            f"{target} told no schema ({error}); see what `livereactor schema {target}` prints"
+            f"{target} gave no schema ({error}); see what `livereactor schema {target}` prints"
         ) from error
     return _listed(target, document)
 

@@ -335,7 +335,7 @@ def check_webhooks(settings: Settings) -> None:
     """Raise `ConfigError` where URLs have no secret to sign with."""
     if settings.webhooks.urls and not settings.webhooks.secrets:
         raise ConfigError(
-            "webhooks.urls are told nothing without webhooks.secrets, by which they know us; "
+            "webhooks.urls need webhooks.secrets, which sign each request; "
             'set it to ["whsec_…"], made by: echo "whsec_$(openssl rand -base64 32)"'
         )
 

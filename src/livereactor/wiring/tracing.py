@@ -36,10 +36,10 @@ def is_asked_for(environ: Mapping[str, str]) -> bool:
     if not exporter and not any(environ.get(name) for name in ENDPOINTS):
         return False
     if exporter not in ("", "otlp"):
-        raise ConfigError(f"{EXPORTER} is {exporter!r}; traces go out as otlp, so say that or nothing")
+        raise ConfigError(f"{EXPORTER} is {exporter!r}; only otlp is supported; set it to 'otlp' or remove it")
     for name in PROTOCOLS:
         if (asked := environ.get(name, SPOKEN)) != SPOKEN:
-            raise ConfigError(f"{name} is {asked!r}; traces go out over {SPOKEN}, which collectors take on port 4318")
+            raise ConfigError(f"{name} is {asked!r}; only {SPOKEN} is supported; collectors accept it on port 4318")
     return True
 
 

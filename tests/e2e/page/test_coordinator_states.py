@@ -100,7 +100,7 @@ async def test_only_models_that_the_token_is_for_are_offered(browser: Browser) -
         await expect(model(page, "pond")).to_have_count(0)
     async with opened(browser) as (page, _):
         await visit(page, FakeCoordinator(), f"#token={token_for('moon')}")
-        await said(page, "Your token does not grant access to any model here", "It is for moon.")
+        await said(page, "Your token does not grant access to any model here", "It is valid for moon.")
 
 
 @pytest.mark.parametrize(

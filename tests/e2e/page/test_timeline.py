@@ -259,7 +259,7 @@ async def test_commands_leave_marks_where_they_were_given(browser: Browser, coun
 @pytest.mark.parametrize(
     ("status", "body", "words"),
     [
-        (410, "", "The server no longer has this clip. Keep it again."),
+        (410, "", "The server no longer has this clip. Keep a new one."),
         (500, "", "Try again."),
         (200, "<p>hello", "This page cannot read the clip's playlist. Download the clip with the Python client."),
     ],

@@ -116,7 +116,7 @@ async def test_an_expired_clip_is_gone(clips: ClipServer, status: int) -> None:
     [
         ("playlist", Response(status_code=500), "PLAYLIST_FETCH_FAILED", True, "playlist"),
         ("playlist", Response(status_code=403), "PLAYLIST_FETCH_FAILED", False, "playlist"),
-        ("playlist", Response("<html>"), "INVALID_PLAYLIST", False, "no playlist"),
+        ("playlist", Response("<html>"), "INVALID_PLAYLIST", False, "not a playlist"),
         ("init.mp4", Response(status_code=404), "CHUNK_FETCH_FAILED", False, "init segment"),
         ("chunk_00002.m4s", Response(status_code=500), "CHUNK_FETCH_FAILED", True, "segment 3 of 10"),
         ("chunk_00002.m4s", Response("<html>sign in"), "CHUNK_FETCH_FAILED", False, "segment 3 of 10"),

@@ -295,7 +295,7 @@ async def test_a_wrong_secret_a_wrong_url_and_what_is_no_coordinator_are_told_ap
             with pytest.raises(UsageError, match="not the URL of a coordinator"):
                 await asyncio.wait_for(work.task, 5)
     async with chattering("<html>") as url, working(Plain, url) as work:
-        with pytest.raises(WrongPlaceError, match="no livereactor coordinator"):
+        with pytest.raises(WrongPlaceError, match="not a livereactor coordinator"):
             await asyncio.wait_for(work.task, 5)
 
 

@@ -74,5 +74,5 @@ def test_such_relays_without_their_secret_are_an_error_that_says_so(tmp_path: Pa
 
 
 def test_a_relay_is_written_as_a_turn_url(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"'relay.example' is no TURN server; write 'turn:host:port"):
+    with pytest.raises(ConfigError, match=r"'relay.example' is not a TURN server; write 'turn:host:port"):
         settled(tmp_path, turn__urls=["relay.example"])

@@ -95,7 +95,7 @@ def test_types_of_uploads_reach_the_runtime_and_what_is_no_type_is_refused(tmp_p
     resolved = settle(tmp_path, '[runtime]\nupload_types = ["image/*", "audio/wav"]\n')
     assert runtime_options(Plain, resolved).upload_types == ("image/*", "audio/wav")
     for wrong in ("png", "image/", "*/*", "Image/PNG", "a/b c"):
-        with pytest.raises(ConfigError, match="is no MIME type"):
+        with pytest.raises(ConfigError, match="is not a MIME type"):
             settle(tmp_path, environ={"LIVEREACTOR_RUNTIME__UPLOAD_TYPES": f'["{wrong}"]'})
 
 
@@ -143,5 +143,5 @@ def test_proxies_are_those_of_this_machine_or_addresses_and_networks(tmp_path: P
     settings = settle(tmp_path, '[coordinator]\nproxies = ["10.0.0.5", "fd00::/8"]\n').settings
     assert settings.coordinator.proxies == ["10.0.0.5", "fd00::/8"]
     for wrong in ("proxy.example", "10.0.0.0/33", "*"):
-        with pytest.raises(ConfigError, match="is no address or network"):
+        with pytest.raises(ConfigError, match="is not an address or network"):
             settle(tmp_path, environ={"LIVEREACTOR_COORDINATOR__PROXIES": f'["{wrong}"]'})

@@ -34,7 +34,7 @@ def test_they_are_sent_where_a_variable_says_where_to(environ: dict[str, str], a
 @pytest.mark.parametrize(
     ("more", "says"),
     [
-        ({"OTEL_TRACES_EXPORTER": "zipkin"}, "say that or nothing"),
+        ({"OTEL_TRACES_EXPORTER": "zipkin"}, "set it to .otlp. or remove it"),
         ({"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, "port 4318"),
         ({"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/json"}, "http/protobuf"),
     ],

@@ -84,10 +84,10 @@ async def test_the_end_of_a_film_is_no_failure_and_lets_go_of_it(rig: Rig, wire:
 @pytest.mark.parametrize(
     ("source", "kind", "message"),
     [
-        (object(), TypeError, "object is no source"),
-        (b"bytes", TypeError, "bytes is no source"),
-        (True, TypeError, "bool is no source"),
-        (flat(1), TypeError, "ndarray is no source"),
+        (object(), TypeError, "object is not a source"),
+        (b"bytes", TypeError, "bytes is not a source"),
+        (True, TypeError, "bool is not a source"),
+        (flat(1), TypeError, "ndarray is not a source"),
         ("no/such/film.mp4", FileNotFoundError, "no/such/film.mp4"),
     ],
 )

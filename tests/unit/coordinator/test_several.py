@@ -72,7 +72,7 @@ def test_what_several_coordinators_must_share_is_asked_for_at_the_start(left_out
 
 @pytest.mark.parametrize("url", ["10.0.0.5:8080", "http://10.0.0.5:8080/path", "ftp://host"])
 def test_an_address_that_nobody_can_ask_is_refused(url: str) -> None:
-    with pytest.raises(ValueError, match="is no address to be reached at"):
+    with pytest.raises(ValueError, match="is not an address that others can reach"):
         Settings.model_validate({"coordinator": {"peer_url": url}})
 
 

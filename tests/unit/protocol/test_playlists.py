@@ -50,21 +50,21 @@ def test_the_same_init_segment_may_be_named_twice() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        (b"#EXTM3U", b"<html>", "no playlist"),
+        (b"#EXTM3U", b"<html>", "not a playlist"),
         (b"#EXT-X-MAP", b"#EXT-X-NAP", "no init segment"),
         (b'URI="/clips', b'URL="/clips', "no address"),
         (b'init.mp4"', b'init.mp4",BYTERANGE="7@0"', "no address"),
         (b"#EXTINF:3.5", b'#EXT-X-MAP:URI="other.mp4"\n#EXTINF:3.5', "two init segments"),
-        (b"#EXTINF:3.5,\n", b"", "says not how long"),
-        (b"#EXTINF:3.5", b"#EXTINF:nan", "no number"),
-        (b"#EXTINF:3.5", b"#EXTINF:-1", "no number"),
+        (b"#EXTINF:3.5,\n", b"", "does not say how long"),
+        (b"#EXTINF:3.5", b"#EXTINF:nan", "not a number"),
+        (b"#EXTINF:3.5", b"#EXTINF:-1", "not a number"),
         (b"#EXTINF:3.5", b"#EXT-X-BYTERANGE:5@0\n#EXTINF:3.5", "no clip has"),
         (b"#EXTINF:3.5", b"#EXT-X-KEY:METHOD=AES-128\n#EXTINF:3.5", "no clip has"),
         (b"https://store.example/b", b"file:///etc", "cannot be fetched"),
         (b"https://store.example/b", b"http://[::1/b", "cannot be fetched"),
         (b"https://store.example/b", b"http://a:port/b", "cannot be fetched"),
         (b"store.example/b/c", b"store.example/b/\x07c", "cannot be fetched"),
-        (b"https", b"\xff", "no UTF-8"),
+        (b"https", b"\xff", "not UTF-8"),
     ],
 )
 def test_what_makes_no_file_is_refused_with_the_reason(old: bytes, new: bytes, words: str) -> None:

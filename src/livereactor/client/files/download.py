@@ -291,7 +291,7 @@ async def part_of(source: ClipSource, url: str, what: str) -> BinaryIO:
             raise _failed("CHUNK_FETCH_FAILED", what, refusal(answer, "fetching it"))
         part.seek(4)
         if part.read(4) not in _KINDS:  # a sign-in page of a hotel's network, say
-            raise error_of("CHUNK_FETCH_FAILED", f"{what} is no part of a film", recoverable=False)
+            raise error_of("CHUNK_FETCH_FAILED", f"{what} is not part of a film", recoverable=False)
     except BaseException:
         part.close()
         raise

@@ -540,7 +540,7 @@ def source_of(value: object, kind: Kind, *, track: str) -> Source:
     source = _recognised(value, kind)
     if source is None:
         raise TypeError(
-            f"{track}: {type(value).__name__} is no source; give a camera's index, a path, an iterable of frames, "
+            f"{track}: {type(value).__name__} is not a source; give a camera's index, a path, an iterable of frames, "
             f"something with an async recv(), or a device of livereactor.devices"
         )
     if kind not in source.kinds():

@@ -133,7 +133,7 @@ def _pixels_of_bytes(data: bytes | bytearray | memoryview, where: str, width: in
     flat = np.frombuffer(data, np.uint8)
     channels = {width * height * count: count for count in (3, 4)}.get(flat.size)
     if channels is None or min(width, height) < 2:
-        raise ValueError(f"{where}: {flat.size} bytes are no picture of {width}x{height} in RGB or BGRA")
+        raise ValueError(f"{where}: {flat.size} bytes are not a picture of {width}x{height} in RGB or BGRA")
     return flat.reshape(height, width, channels)
 
 

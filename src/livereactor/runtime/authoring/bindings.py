@@ -34,7 +34,7 @@ def param_binding(field: Field, keys: Keys, gamepad: str | None, where: str) -> 
     match field.type:
         case BoolType():
             if field.default is not False:
-                raise DefinitionError(f"{where}: held it is true, so let go it is false; make False its default")
+                raise DefinitionError(f"{where}: it is true while its key is held, else false; make False its default")
             return Binding(_one_key(keys, where), _control(gamepad, GAMEPAD_BUTTONS, "a switch", where))
         case IntType(bounds=bounds) | FloatType(bounds=bounds):
             if bounds.ge is None or bounds.le is None:
@@ -98,7 +98,7 @@ def _names(keys: str | Sequence[str], where: str) -> tuple[str, ...]:
     names = (keys,) if isinstance(keys, str) else tuple(keys)
     for name in cast("tuple[Any, ...]", names):
         if not isinstance(name, str) or not is_key(name):
-            raise DefinitionError(f"{where}: {name!r} is no key; {_advice(name)}")
+            raise DefinitionError(f"{where}: {name!r} is not a key; {_advice(name)}")
     return names
 
 

@@ -181,7 +181,7 @@ def _commands(
             continue
         _check_name(model, attribute, base)
         if not _NAME.fullmatch(mark.name):
-            raise DefinitionError(f"{model.__name__}.{attribute}: {mark.name!r} is no command name; use snake_case")
+            raise DefinitionError(f"{model.__name__}.{attribute}: {mark.name!r} is not a command name; use snake_case")
         if attribute in HOOKS:
             raise DefinitionError(
                 f"{model.__name__}.{attribute} is the name of a hook; call this command something else"
@@ -214,7 +214,7 @@ def _messages(model: type, base: type, commands: Mapping[str, CommandSpec]) -> d
     listed = tuple(cast("Any", model).messages)
     for each in listed:
         if not (isinstance(each, type) and issubclass(each, Message)):
-            raise DefinitionError(f"{model.__name__}.messages: {each!r} is no lr.Message class; list classes only")
+            raise DefinitionError(f"{model.__name__}.messages: {each!r} is not an lr.Message class; list classes only")
     replies = [spec.reply for spec in commands.values() if spec.reply]
     functions = [value for _, value in _members(model, base) if inspect.isfunction(value)]
     named = [each for function in functions for each in _named_messages(function)]

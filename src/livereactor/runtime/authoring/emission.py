@@ -102,4 +102,4 @@ def _check_chunks(emission: Emission) -> None:
 def _unknown(name: Any, tracks: Mapping[str, Track]) -> str:
     near = difflib.get_close_matches(str(name), tracks, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"declared: {', '.join(tracks) or 'none'}"
-    return f"the model yielded a track {name!r} that is no output of it; {hint}"
+    return f"the model yielded the track {name!r}, which is not one of its outputs; {hint}"

@@ -68,7 +68,7 @@ def _imported(file: Path) -> ModuleType:
     name = file.stem if file.stem.isidentifier() and file.stem not in sys.stdlib_module_names else f"model_{file.stem}"
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
-        raise ModelLoadError(f"{file.name} is no Python file; give one that ends in .py")
+        raise ModelLoadError(f"{file.name} is not a Python file; give one that ends in .py")
     module = importlib.util.module_from_spec(spec)
     before, sys.modules[name] = sys.modules.get(name), module
     if str(file.parent) not in sys.path:

@@ -233,7 +233,7 @@ def read_journal(data: bytes) -> SessionJournal:
     lines = data.split(b"\n")
     torn = lines.pop()
     if not lines:
-        raise JournalError("this is no journal of a session: it has no whole line; give a journal-00000.jsonl")
+        raise JournalError("this is not the journal of a session: it has no complete line; pass journal-00000.jsonl")
     header, entries, notices = _header(lines[0]), list[Entry](), list[str]()
     for number, line in enumerate(lines[1:], start=2):
         entry = _entry(line, number)
@@ -255,7 +255,9 @@ def _header(line: bytes) -> JournalHeader:
     except ValueError:
         found = None
     if not isinstance(found, dict) or "livereactor_journal" not in found:
-        raise JournalError("this is no journal of a session: its first line is no header; give a journal-00000.jsonl")
+        raise JournalError(
+            "this is not the journal of a session: its first line is not a header; pass journal-00000.jsonl"
+        )
     version: Any = cast("dict[str, Any]", found)["livereactor_journal"]
     if version != VERSION:
         raise JournalError(f"the journal has version {version}, this livereactor reads {VERSION}; install a newer one")

@@ -24,7 +24,7 @@ class SessionState(Enum):
     WAITING = "waiting"  # a Session no client has reached yet
     STREAMING = "streaming"  # at least one Connection
     ORPHANED = "orphaned"  # had one, has none
-    CLOSING = "closing"  # clients are told, Peers and the model closed
+    CLOSING = "closing"  # clients are notified; Peers and the model are closed
     TERMINATED = "terminated"  # final: the process has to be replaced
 
 

@@ -136,7 +136,9 @@ async def dial(coordinator: str, secret: str) -> Socket:
         raise WrongPlaceError(f"{coordinator} does not speak HTTP; check the URL") from error
     except (InvalidURI, ssl.SSLCertVerificationError) as error:
         said = str(error) or type(error).__name__
-        raise WrongPlaceError(f"{coordinator} is no livereactor coordinator ({said[:200]}); check the URL") from error
+        raise WrongPlaceError(
+            f"{coordinator} is not a livereactor coordinator ({said[:200]}); check the URL"
+        ) from error
     except (OSError, TimeoutError, InvalidHandshake) as error:
         said = str(error) or "no answer in time"
         raise UnavailableError(f"the coordinator at {coordinator} is away ({said[:200]})") from error

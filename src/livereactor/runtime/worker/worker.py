@@ -276,7 +276,7 @@ class Worker:
 
     def _not_understood(self, error: PeerError) -> None:
         if not self._welcomed:
-            raise WrongPlaceError(f"{self._coordinator.url} is no livereactor coordinator ({error.message})")
+            raise WrongPlaceError(f"{self._coordinator.url} is not a livereactor coordinator ({error.message})")
         self._sparse.warning("frame not understood", reason=error.message)
 
     # --- effects -------------------------------------------------------------------------------------------------

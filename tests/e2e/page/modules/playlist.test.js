@@ -46,7 +46,7 @@ test("what is no playlist of a film is refused", () => {
 });
 
 test("every fault has a sentence and says what to do", () => {
-  assert.match(explainClip(new ClipError("CLIP_GONE")), /Keep it again\.$/);
+  assert.match(explainClip(new ClipError("CLIP_GONE")), /Keep a new one\.$/);
   assert.match(explainClip(new ClipError("RECORDER_DISABLED")), /is not recording/);
   assert.equal(explainClip(new ClipError("INTERNAL_ERROR", "it rains")), "It rains. Try again.");
   assert.equal(explainClip(new TypeError("it snows")), "It snows. Try again.");

@@ -111,10 +111,10 @@ BOUNDED: dict[str, Any] = {"ge": -1, "le": 1}
     ("define", "parts"),
     [
         (param(float, 0.0, **BOUNDED, keys=("s", "up arrow")), ["Walk.forward: 'up arrow'", "'arrowup'?"]),
-        (param(float, 0.0, **BOUNDED, keys=("S", "w")), ["Walk.forward: 'S' is no key", "write 's'"]),
+        (param(float, 0.0, **BOUNDED, keys=("S", "w")), ["Walk.forward: 'S' is not a key", "write 's'"]),
         (param(float, 0.0, **BOUNDED, keys=(" ", "w")), ["write 'space'"]),
         (param(float, 0.0, **BOUNDED, keys=("tab", "w")), ["'tab'", "choose another"]),
-        (param(float, 0.0, **BOUNDED, keys=(1, "w")), ["1 is no key", 'such as "w"']),
+        (param(float, 0.0, **BOUNDED, keys=(1, "w")), ["1 is not a key", 'such as "w"']),
         (param(float, 0.0, **BOUNDED, keys=("qqq", "w")), ["'qqq'", "one character or one of arrowup"]),
         (param(float, 0.0, **BOUNDED, keys="w"), ["Walk.forward", "two keys", 'keys=("s", "w")']),
         (param(float, 0.0, **BOUNDED, keys=("w", "w")), ["two keys"]),

@@ -119,7 +119,7 @@ async def shown(sid: str, store: StorePart) -> Response:
     """All that is known of a session, whosever it is."""
     found = await store.read(lambda tx: tx.session(sid))
     if found is None:
-        raise NotFoundError(f"no session {sid[:64]!r}; GET /admin/sessions lists those there are")
+        raise NotFoundError(f"no session {sid[:64]!r}; GET /admin/sessions lists all sessions")
     return JSONResponse(session_row(found))
 
 

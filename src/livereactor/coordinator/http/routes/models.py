@@ -63,9 +63,7 @@ class ModelBody(Body):
         description="`ready`: a worker has it loaded; `starting`: one loads; `cold`: one starts on first use; "
         "`failed`: none can be had, `text` says why."
     )
-    in_use: bool = Field(
-        default=False, description="Workers have it loaded, and every slot of theirs is taken: a new session waits."
-    )
+    in_use: bool = Field(default=False, description="Its workers have no free slot, so a new session waits.")
     progress: float | None = Field(default=None, description="0 to 1, of the worker that is furthest.")
     text: str | None = None
     queue_length: int = 0

@@ -159,7 +159,7 @@ export class CoordinatorLobby extends Lobby {
       return { title: `This server has no model “${this.#only}”`, text: `Available models: ${this.#names.join(", ")}.` };
     }
     if (this.#models.length === 0 && allowed !== null) {
-      const text = `It is for ${allowed.join(", ") || "no model"}. Ask the person who gave it to you for another token.`;
+      const text = `It is valid for ${allowed.join(", ") || "no model"}. Ask the person who gave it to you for another token.`;
       return { title: "Your token does not grant access to any model here", text };
     }
     if (this.#models.length === 0) {

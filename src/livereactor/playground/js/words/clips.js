@@ -8,7 +8,7 @@ const WORDS = {
   RECORDER_DISABLED:
     "This server is not recording. Recording is turned off, the disk is full, or the encoder failed. The server's log shows which.",
   NO_MEDIA_YET: "Nothing is recorded yet. Try again shortly after the first frame appears.",
-  CLIP_GONE: "The server no longer has this clip. Keep it again.",
+  CLIP_GONE: "The server no longer has this clip. Keep a new one.",
   CLIP_NOT_READY: "The server did not finish the clip within a minute. Try again. The server's log shows the cause.",
   UNREACHABLE: "The server is not responding. Check your network and try again.",
   REQUEST_TIMEOUT: "The server took longer than 10 s to respond. Try again.",
