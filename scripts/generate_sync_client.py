@@ -26,7 +26,7 @@ INTERNAL: Final = frozenset(
     {"arrived", "attach", "close", "declare", "detach", "disconnected", "key_frame_wanted", "rate_changed"}
     | {"release", "restore"}
 )
-SETTLED: Final = ("connect", "disconnect", "reconnect")  # return when the handlers of their events have run
+DRAINED: Final = ("connect", "disconnect", "reconnect")  # return when the handlers of their events have run
 # Sentences of docstrings that are other without a loop.
 SENTENCES: Final = {
     "An async iterator": "An iterator",
@@ -103,14 +103,14 @@ class SyncReactor:
     def __enter__(self) -> Self:
         LOOP.clients.add(self._reactor)
         LOOP.run(self._reactor.__aenter__())
-        self._emitter.thread.settle(CLEAN_UP)
+        self._emitter.thread.drain(CLEAN_UP)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         LOOP.run(self._reactor.__aexit__(kind, error, trace))
-        self._emitter.thread.settle(CLEAN_UP)
+        self._emitter.thread.drain(CLEAN_UP)
 '''
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -203,7 +203,7 @@ def _body(function: Function, inner: str, *, is_overloaded: bool) -> list[str]:
     if inner == "_track" and returns == "Track":
         return [*lines, call, "return self"]
     if returns == "None":
-        return [*lines, call, *(["self._emitter.thread.settle(CLEAN_UP)"] if name in SETTLED else [])]
+        return [*lines, call, *(["self._emitter.thread.drain(CLEAN_UP)"] if name in DRAINED else [])]
     return [*lines, f"return {_translated(call, returns, inner)}"]
 
 

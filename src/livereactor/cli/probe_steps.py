@@ -345,7 +345,7 @@ class _Probe:
         if not self._credentials.are_given:
             raise StepFailed("no credentials", "set LIVEREACTOR_API_KEY, or pass --key or --jwt")
         if self._target.jwt:
-            return _told_by(self._target.jwt)
+            return _expiry_of(self._target.jwt)
         self._credentials.ask_for(model=(self._model or "").partition("@")[0])
         await self._credentials.header(lambda key, grant: minted(self._http, self._url, key, grant))
         return Step("token", "ok", "minted with the API key")
@@ -402,7 +402,7 @@ class _Probe:
         return await self._http.ask("GET", self._url + path, headers={})
 
 
-def _told_by(jwt: str) -> Step:
+def _expiry_of(jwt: str) -> Step:
     """Report how long the token is valid by its own claims; only the server can verify it."""
     try:
         claims: object = parse_json(urlsafe_b64decode(jwt.split(".")[1] + "=="), "a token", limit=ANSWER_BYTES)

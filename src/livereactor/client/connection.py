@@ -42,7 +42,7 @@ from livereactor.client.lifecycle.states import ConnectionState
 from livereactor.client.options import Options, bounded
 from livereactor.client.session import CANCELLED, SessionAnswer, SessionRecord, SessionRequests
 from livereactor.client.tracks.tracks import Tracks
-from livereactor.client.transport.link import Link
+from livereactor.client.transport.peer_transport import PeerTransport
 from livereactor.client.transport.process_engine import begin_loading
 from livereactor.client.transport.requests import Question
 from livereactor.client.transport.track_requests import TrackRequests
@@ -119,10 +119,10 @@ class Connection:
         return self._machine.timings
 
     @property
-    def link(self) -> Link | None:
+    def transport(self) -> PeerTransport | None:
         """The transport in use, or None."""
         current = self.transports.current
-        return None if current is None else current.link
+        return None if current is None else current.peer_transport
 
     @property
     def is_open(self) -> bool:
@@ -205,7 +205,7 @@ class Connection:
             await self._sessions.end(session_id)
             await self.api.aclose()
 
-    def ready_link(self, operation: str) -> Link:
+    def ready_transport(self, operation: str) -> PeerTransport:
         """Return the transport.
 
         Raises:
@@ -213,17 +213,17 @@ class Connection:
             InvalidStateError: the client is closed for good.
         """
         self._must_be_open(operation)
-        if (link := self.link) is not None and self.status is Status.READY:
-            return link
+        if (transport := self.transport) is not None and self.status is Status.READY:
+            return transport
         words = f"cannot {operation} while {self.status.value}; wait for ready"
         session_id = self.session.session_id
         raise self._reported(NotReadyError(words, operation=operation, reason="INVALID_STATE", session_id=session_id))
 
-    async def settled_link(self, operation: str) -> Link:
-        """Return the transport, once a silent one is replaced; raises like `ready_link`."""
-        self.ready_link(operation)
+    async def present_transport(self, operation: str) -> PeerTransport:
+        """Return the transport, once a silent one is replaced; raises like `ready_transport`."""
+        self.ready_transport(operation)
         await self.transports.replaced()
-        return self.ready_link(operation)
+        return self.ready_transport(operation)
 
     def report(self, error: ReactorError) -> None:
         """Remember an error, and emit `error`."""
@@ -327,7 +327,7 @@ class Connection:
             case w.LookUpSession():
                 self._do(self._seen)
             case w.OpenTransport(again):
-                self._do(partial(self._link_up, again=again))
+                self._do(partial(self._open_transport, again=again))
             case w.UseTransport():
                 self.transports.use()
             case w.CloseTransport():
@@ -347,7 +347,7 @@ class Connection:
             case w.ReportError(error):
                 self.report(error)
             case w.FinishCall(error):
-                self._settle(error)
+                self._finish_call(error)
 
     # --- work ----------------------------------------------------------------------------------------------------
 
@@ -377,7 +377,7 @@ class Connection:
         self._post(answer.event)
         found = answer.descriptor
         if found is not None and self._machine.session_id == found.session_id:
-            self.session.take(found, resumes=self._resumes)
+            self.session.update(found, resumes=self._resumes)
 
     async def _made(self) -> None:
         begin_loading()
@@ -391,16 +391,16 @@ class Connection:
         session = self.session
         # The answer is held until the next change only while the Session is being prepared.
         version = session.version if self._machine.state is ConnectionState.PREPARING else None
-        self._receive(await self._sessions.look(session.session_id or "", version))
+        self._receive(await self._sessions.look_up(session.session_id or "", version))
 
-    async def _link_up(self, *, again: bool) -> None:
+    async def _open_transport(self, *, again: bool) -> None:
         refuse_mode(self.session, self.options.generation)
         await self.transports.open(again=again, max_attempts=self._max_attempts)
         self._post(w.TransportUp())
 
     # --- outcomes ------------------------------------------------------------------------------------------------
 
-    def _settle(self, error: ReactorError | None) -> None:
+    def _finish_call(self, error: ReactorError | None) -> None:
         outcome, self._outcome = self._outcome, None
         if error is None:
             self.last_error = None
@@ -479,10 +479,10 @@ class CommandSender:
         if scope == "runtime":
             return await self._send_platform(name, data or {}, timeout, wait=wait)
         command = command_of(name, data)
-        self._connection.ready_link(f"send `{name}`")
+        self._connection.ready_transport(f"send `{name}`")
         if not wait:
-            link, _ = await self._link(name, timeout)
-            link.say(command)
+            transport, _ = await self._present(name, timeout)
+            transport.say(command)
             return None
         match await self.request(command, timeout, name):
             case m.ModelMessage(kind, said):
@@ -497,9 +497,9 @@ class CommandSender:
             ReactorError: `NOT_READY`, `REQUEST_TIMEOUT`, `DISCONNECTED`, or what the server answered.
         """
         try:
-            self._connection.ready_link(operation)
-            link, left = await self._link(operation, timeout)
-            return await link.request(question, left)
+            self._connection.ready_transport(operation)
+            transport, left = await self._present(operation, timeout)
+            return await transport.request(question, left)
         except ReactorError as error:
             error.operation = error.operation or operation
             error.session_id = error.session_id or self._connection.session.session_id
@@ -516,7 +516,7 @@ class CommandSender:
     ) -> dict[str, Any] | None:
         request = _platform_request(name, data)
         if not (wait and isinstance(request, _ANSWERED)):
-            self._connection.ready_link(f"send `{name}`").say(request)
+            self._connection.ready_transport(f"send `{name}`").say(request)
             return None
         reply = await self.request(request, timeout, name)
         if reply is None:
@@ -524,7 +524,7 @@ class CommandSender:
         kind, said = platform_message(reply)
         return {"type": kind, "data": said}
 
-    async def _link(self, operation: str, timeout: float) -> tuple[Link, float]:
+    async def _present(self, operation: str, timeout: float) -> tuple[PeerTransport, float]:
         """Return the transport, once a silent one is replaced, and the time that is left then."""
         connection, began = self._connection, time.monotonic()
         try:
@@ -533,9 +533,9 @@ class CommandSender:
         except TimeoutError as error:
             text = f"`{operation}` could not be sent in {timeout:g} s: the connection is silent"
             raise error_of("REQUEST_TIMEOUT", text, operation=operation) from error
-        if connection.link is None or connection.status is not Status.READY:
+        if connection.transport is None or connection.status is not Status.READY:
             raise DisconnectedError(f"connection lost before `{operation}` was sent", operation=operation)
-        return connection.link, max(round(timeout - (time.monotonic() - began), 3), 0.001)
+        return connection.transport, max(round(timeout - (time.monotonic() - began), 3), 0.001)
 
 
 def _platform_request(name: str, data: Mapping[str, Any]) -> m.ClientMessage:

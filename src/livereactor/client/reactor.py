@@ -316,7 +316,7 @@ class Reactor:
             ReactorError: `NOT_READY`, `TRANSPORT_ERROR`.
         """
         connection = self._connection
-        connection.ready_link("fetch_stats")
+        connection.ready_transport("fetch_stats")
         current = connection.transports.current
         assert current is not None  # while ready
         return await current.sampler.fetch()
@@ -544,10 +544,10 @@ class Reactor:
                 `DISCONNECTED`.
         """
         connection = self._connection
-        connection.ready_link("upload_file")
+        connection.ready_transport("upload_file")
 
         async def say(message: m.ClientMessage) -> None:
-            (await connection.settled_link("upload_file")).say(message)
+            (await connection.present_transport("upload_file")).say(message)
 
         session_id = connection.session.session_id or ""
         work = upload_file(

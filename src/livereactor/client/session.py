@@ -52,7 +52,7 @@ class SessionRecord:
             self.session_id = session_id
             self._emitter.emit("session_id_changed", session_id)
 
-    def take(self, descriptor: ReceivedDescriptor, *, resumes: bool) -> None:
+    def update(self, descriptor: ReceivedDescriptor, *, resumes: bool) -> None:
         """Record a description, and emit what is new in it.
 
         Args:
@@ -207,7 +207,7 @@ class SessionRequests:
         event = w.SessionObtained(session_id, seen_of(found), owned=False) if over is None else w.SessionOver(over)
         return SessionAnswer(event, found)
 
-    async def look(self, session_id: str, version: str | None) -> SessionAnswer:
+    async def look_up(self, session_id: str, version: str | None) -> SessionAnswer:
         """Look the Session up. With a `version`, which our coordinator gave, wait until there is a newer one."""
         try:
             found = await self._api.session(session_id, wait=NOW if version is None else HOLD, version=version)

@@ -45,7 +45,7 @@ class Latency:
         with self._lock:
             self._apart.append((now_us - captured_us) / 1e6)
 
-    def take(self, floor: float, *, same_machine: bool) -> tuple[float, float] | None:
+    def percentiles(self, floor: float, *, same_machine: bool) -> tuple[float, float] | None:
         """Return p50 and p95 of the Frames since the last call, milliseconds; None if none was delivered.
 
         Between two machines, the quickest Frame of the last half minute is taken to have travelled for `floor` seconds,
@@ -76,7 +76,7 @@ if TYPE_CHECKING:
 Figures: TypeAlias = Mapping[str, float | str]
 
 # Figures of a Track that servers take from clients, under their names there.
-_TOLD: Final = {
+_REPORTED: Final = {
     name: name
     for name in (
         "frames_per_second",
@@ -119,7 +119,7 @@ class Statistics:
         self._before: _Sample | None = None
         self.stages: Mapping[str, tuple[m.FrameStage, ...]] = {}
 
-    def take(
+    def sample(
         self,
         peer: PeerStats,
         names: Mapping[str, str],
@@ -155,7 +155,7 @@ class Statistics:
             frames_per_second=max(fps, default=None),
             packet_loss_ratio=window.lost(),
             jitter_s=max(jitters, default=None),
-            glass_to_glass_ms=self._latency.take(window.floor(pair), same_machine=self._same_machine),
+            glass_to_glass_ms=self._latency.percentiles(window.floor(pair), same_machine=self._same_machine),
             connection_timings=timings,
             inbound=inbound,
             outbound={names[mid]: window.sent(mid) for mid in peer.outbound if mid in names},
@@ -291,7 +291,7 @@ def stats_report(
 
 
 def _metrics(figures: Figures, stats: ConnectionStats, name: str) -> dict[str, float]:
-    metrics = {told: value for ours, told in _TOLD.items() if (value := _number(figures, ours)) is not None}
+    metrics = {reported: value for ours, reported in _REPORTED.items() if (value := _number(figures, ours)) is not None}
     shown: InboundStats | OutboundStats | None = stats.inbound.get(name) or stats.outbound.get(name)
     if shown is not None and shown.frames_per_second is not None:
         metrics["frames_per_second"] = shown.frames_per_second
@@ -334,7 +334,7 @@ log = structlog.get_logger(__name__)
 
 
 class Sampled(Protocol):
-    """The transport that is sampled: a `Link`."""
+    """The transport that is sampled: a `PeerTransport`."""
 
     @property
     def inputs(self) -> Mapping[str, InputTrack]: ...
@@ -350,7 +350,7 @@ class StatsSampler:
     """Samples the figures of one transport: on request, and every two seconds for handlers and the server's operator.
 
     Args:
-        link: the transport.
+        transport: the transport.
         same_machine: its other end is on this machine.
         timings: returns those of the connect that made it.
         paused: returns the names of the outputs that are not received.
@@ -363,7 +363,7 @@ class StatsSampler:
 
     def __init__(
         self,
-        link: Sampled,
+        transport: Sampled,
         *,
         same_machine: bool,
         timings: Callable[[], ConnectionTimings | None],
@@ -372,9 +372,9 @@ class StatsSampler:
         reports: bool = True,
     ) -> None:
         self.latest: ConnectionStats | None = None
-        self._link, self._timings, self._paused = link, timings, paused
+        self._transport, self._timings, self._paused = transport, timings, paused
         self._updated, self._reports = updated, reports
-        self._statistics = Statistics(link.latency, same_machine=same_machine)
+        self._statistics = Statistics(transport.latency, same_machine=same_machine)
         self._taken_at = -SHORTEST
         self._taking = asyncio.Lock()
 
@@ -413,23 +413,23 @@ class StatsSampler:
             if self.latest is not None and now - self._taken_at < SHORTEST:
                 return self.latest, None
             try:
-                peer = await self._link.stats()
+                peer = await self._transport.stats()
             except (LivereactorError, RuntimeError) as error:  # RuntimeError: of the native engine
                 raise error_of("TRANSPORT_ERROR", "the transport gives no figures any more") from error
             self._taken_at = time.monotonic()
-            self.latest = self._statistics.take(
+            self.latest = self._statistics.sample(
                 peer, self._names(), self._timings(), now=self._taken_at, now_at=time.time()
             )
             return self.latest, peer
 
     def _names(self) -> dict[str, str]:
-        tracks = (*self._link.inputs.items(), *self._link.outputs.items())
+        tracks = (*self._transport.inputs.items(), *self._transport.outputs.items())
         return {track.mid: name for name, track in tracks}
 
     def _report(self, peer: PeerStats | None, stats: ConnectionStats) -> None:
         if not self._reports or peer is None:
             return
         try:
-            self._link.say(stats_report(peer, stats, self._names(), self._paused(), self._statistics.stages))
+            self._transport.say(stats_report(peer, stats, self._names(), self._paused(), self._statistics.stages))
         except ReactorError as error:
             log.debug("statistics not sent", code=error.code)

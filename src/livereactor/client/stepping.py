@@ -83,7 +83,7 @@ class StepResult:
 def step_request(
     params: Mapping[str, Any] | None, commands: Sequence[StepCommand], media: StepMedia | None
 ) -> m.RequestStep:
-    """Return the request for one step; the link gives it its id.
+    """Return the request for one step; the transport gives it its id.
 
     Args:
         params: values by parameter; each runs as `set_<name>`, in ascending order, before the commands.

@@ -9,8 +9,8 @@ from typing import Any
 
 from livereactor.client.http.api import Api
 from livereactor.client.http.credentials import Credentials
-from livereactor.client.transport.events import LinkEvent, LinkOptions, MessageArrived
-from livereactor.client.transport.link import Link
+from livereactor.client.transport.events import MessageArrived, PeerTransportEvent, PeerTransportOptions
+from livereactor.client.transport.peer_transport import PeerTransport
 from livereactor.client.transport.signalling import format_for
 from livereactor.client.types import TrackCapability
 from livereactor.engine.memory.engine import MemoryEngine
@@ -26,24 +26,24 @@ class Linked:
 
     def __init__(self, api: Api, engine: Engine, descriptor: SessionDescriptor) -> None:
         self.api, self.engine, self.descriptor = api, engine, descriptor
-        self.events: list[LinkEvent] = []
+        self.events: list[PeerTransportEvent] = []
         self._changed = asyncio.Event()
-        self._links: list[Link] = []
+        self._links: list[PeerTransport] = []
 
     @property
     def tracks(self) -> list[TrackCapability]:
         assert self.descriptor.capabilities is not None
         return [TrackCapability(t.name, t.kind, t.direction) for t in self.descriptor.capabilities.tracks]
 
-    def begin(self, **options: Any) -> Link:
-        """A Link on its way."""
+    def begin(self, **options: Any) -> PeerTransport:
+        """A PeerTransport on its way."""
         options.setdefault("wire", format_for(self.descriptor.server_info.server_version))
-        made = LinkOptions(self.tracks, **options)
-        link = Link(self.api, self.engine, self.descriptor.session_id, made, self._tell)
+        made = PeerTransportOptions(self.tracks, **options)
+        link = PeerTransport(self.api, self.engine, self.descriptor.session_id, made, self._tell)
         self._links.append(link)
         return link
 
-    async def link(self, **options: Any) -> Link:
+    async def link(self, **options: Any) -> PeerTransport:
         """One that is up."""
         link = self.begin(**options)
         await link.ready()
@@ -70,7 +70,7 @@ class Linked:
             await link.aclose()
         await self.api.aclose()
 
-    def _tell(self, event: LinkEvent) -> None:
+    def _tell(self, event: PeerTransportEvent) -> None:
         self.events.append(event)
         self._changed.set()
 

@@ -422,7 +422,11 @@ async def test_a_client_that_is_dropped_frees_what_it_had_and_says_so() -> None:
 
 async def test_cycles_leave_no_task_and_no_thread() -> None:
     def ours() -> list[str]:
-        return [name for task in asyncio.all_tasks() if "livereactor" in (name := task.get_name()) or "link" in name]
+        return [
+            name
+            for task in asyncio.all_tasks()
+            if "livereactor" in (name := task.get_name()) or name.startswith("transport-")
+        ]
 
     async with scripted() as server:
         threads = 0

@@ -40,11 +40,11 @@ async def test_a_reply_of_the_wrong_kind_is_none() -> None:
     asked = Asked()
     waiting = asked.begin(m.Command("a"))
     await asyncio.sleep(0)
-    assert not asked.requests.settle(m.ModelSchema({}, "data_1"))
-    assert not asked.requests.settle(m.Ack("data_2"))
-    assert not asked.requests.settle(m.Ack(None))
-    assert asked.requests.settle(m.Ack("data_1"))
-    assert not asked.requests.settle(m.Ack("data_1"))
+    assert not asked.requests.resolve(m.ModelSchema({}, "data_1"))
+    assert not asked.requests.resolve(m.Ack("data_2"))
+    assert not asked.requests.resolve(m.Ack(None))
+    assert asked.requests.resolve(m.Ack("data_1"))
+    assert not asked.requests.resolve(m.Ack("data_1"))
     assert await waiting == m.Ack("data_1")
 
 
@@ -65,7 +65,7 @@ async def test_a_failure_is_raised_as_what_its_code_stands_for(
     asked = Asked()
     waiting = asked.begin(question)
     await asyncio.sleep(0)
-    asked.requests.settle(m.Failure(asked.sent[0], code, "because"))
+    asked.requests.resolve(m.Failure(asked.sent[0], code, "because"))
     with pytest.raises(kind, match="because") as raised:
         await waiting
     assert raised.value.code == (code or "INTERNAL_ERROR")
@@ -81,7 +81,7 @@ async def test_what_cannot_be_sent_does_not_wait() -> None:
 
     with pytest.raises(ValueError, match="no JSON"):
         await requests.ask(m.Command("a"), 5.0, fail)
-    assert not requests.settle(m.Ack("data_1"))
+    assert not requests.resolve(m.Ack("data_1"))
 
 
 async def test_more_than_can_be_answered_are_refused_and_those_given_up_make_room(
@@ -98,7 +98,7 @@ async def test_more_than_can_be_answered_are_refused_and_those_given_up_make_roo
     await asyncio.gather(waiting[0], return_exceptions=True)
     waiting.append(asked.begin(m.Command("a")))
     await asyncio.sleep(0)
-    assert asked.requests.settle(m.Ack(asked.sent[-1]))
+    assert asked.requests.resolve(m.Ack(asked.sent[-1]))
     assert await waiting[-1] == m.Ack("data_4")
     asked.requests.abandon()
     await asyncio.gather(*waiting, return_exceptions=True)

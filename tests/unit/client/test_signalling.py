@@ -101,5 +101,5 @@ def test_more_candidates_than_a_server_takes_are_left_out() -> None:
     trickle = Trickle()
     for _ in range(MAX_CANDIDATES + 10):
         trickle.add(Candidate(HOST))
-    assert len(trickle.take()) == MAX_CANDIDATES
-    assert trickle.take() == []
+    assert len(trickle.drain()) == MAX_CANDIDATES
+    assert trickle.drain() == []

@@ -27,7 +27,7 @@ RELAYED = CandidatePair("relayed", True, True, "relay", "host", "tcp", 40.0, 0, 
 
 
 def figures_of(statistics: Statistics, peer: PeerStats, now: float = 0.0) -> ConnectionStats:
-    return statistics.take(peer, NAMES, TIMINGS, now=now, now_at=1_000.0 + now)
+    return statistics.sample(peer, NAMES, TIMINGS, now=now, now_at=1_000.0 + now)
 
 
 def after(first: PeerStats, second: PeerStats, seconds: float = 2.0) -> ConnectionStats:
@@ -156,29 +156,29 @@ def ages(latency: Latency, milliseconds: list[float], *, offset: float = 0.0) ->
 def test_on_one_machine_the_clocks_are_one() -> None:
     latency = Latency()
     ages(latency, [10.0] * 90 + [50.0] * 10)
-    assert latency.take(0.5, same_machine=True) == pytest.approx((10.0, 50.0))
+    assert latency.percentiles(0.5, same_machine=True) == pytest.approx((10.0, 50.0))
 
 
 def test_between_machines_the_quickest_frame_tells_the_offset() -> None:
     latency = Latency()
     ages(latency, [10.0] * 50 + [25.0] * 50, offset=-86_400.0)
-    assert latency.take(0.004, same_machine=False) == pytest.approx((19.0, 19.0))
+    assert latency.percentiles(0.004, same_machine=False) == pytest.approx((19.0, 19.0))
     ages(latency, [30.0] * 100, offset=-86_400.0)
-    assert latency.take(0.004, same_machine=False) == pytest.approx((24.0, 24.0))
+    assert latency.percentiles(0.004, same_machine=False) == pytest.approx((24.0, 24.0))
 
 
 def test_a_far_runtime_behind_a_local_address_is_told_by_its_clock() -> None:
     latency = Latency()
     ages(latency, [10.0, 12.0], offset=3_600.0)
-    assert latency.take(0.004, same_machine=True) == pytest.approx((6.0, 6.0))
+    assert latency.percentiles(0.004, same_machine=True) == pytest.approx((6.0, 6.0))
 
 
 def test_without_frames_there_is_no_age() -> None:
     latency = Latency()
-    assert latency.take(0.0, same_machine=True) is None
+    assert latency.percentiles(0.0, same_machine=True) is None
     ages(latency, [10.0])
-    latency.take(0.0, same_machine=True)
-    assert latency.take(0.0, same_machine=True) is None
+    latency.percentiles(0.0, same_machine=True)
+    assert latency.percentiles(0.0, same_machine=True) is None
 
 
 @given(st.lists(st.floats(0.0, 1e4), min_size=1, max_size=200), st.floats(-1e6, 1e6), st.floats(0.0, 1.0))
@@ -187,7 +187,7 @@ def test_no_frame_is_quicker_than_light_whatever_the_clocks_say(
 ) -> None:
     latency = Latency()
     ages(latency, milliseconds, offset=offset)
-    taken = latency.take(floor, same_machine=False)
+    taken = latency.percentiles(floor, same_machine=False)
     assert taken is not None
     p50, p95 = taken
     assert 1e3 * floor - 0.01 <= p50 <= p95
@@ -196,7 +196,7 @@ def test_no_frame_is_quicker_than_light_whatever_the_clocks_say(
 # --- the sampler -------------------------------------------------------------------------------------------------
 
 
-class FakeLink:
+class FakeTransport:
     """A transport whose figures a test sets."""
 
     def __init__(self) -> None:
@@ -221,9 +221,11 @@ class FakeLink:
         self.said.append(message)
 
 
-def sampler_of(link: FakeLink, updated: asyncio.Queue[ConnectionStats], *, reports: bool = True) -> StatsSampler:
+def sampler_of(
+    transport: FakeTransport, updated: asyncio.Queue[ConnectionStats], *, reports: bool = True
+) -> StatsSampler:
     return StatsSampler(
-        link,
+        transport,
         same_machine=True,
         timings=lambda: TIMINGS,
         paused=lambda: (),
@@ -233,19 +235,19 @@ def sampler_of(link: FakeLink, updated: asyncio.Queue[ConnectionStats], *, repor
 
 
 async def test_two_looks_in_a_row_are_one_sample() -> None:
-    link = FakeLink()
-    sampler = sampler_of(link, asyncio.Queue())
+    transport = FakeTransport()
+    sampler = sampler_of(transport, asyncio.Queue())
     assert sampler.latest is None
     first, second = await asyncio.gather(sampler.fetch(), sampler.fetch())
     assert first is second is sampler.latest
-    assert link.asked == 1
+    assert transport.asked == 1
 
 
 async def test_a_transport_that_is_gone_is_a_transport_error() -> None:
-    link = FakeLink()
-    for link.fault in (EngineError("closed"), RuntimeError("closed")):
+    transport = FakeTransport()
+    for transport.fault in (EngineError("closed"), RuntimeError("closed")):
         with pytest.raises(ReactorError) as raised:
-            await sampler_of(link, asyncio.Queue()).fetch()
+            await sampler_of(transport, asyncio.Queue()).fetch()
         assert raised.value.code == "TRANSPORT_ERROR"
 
 
@@ -255,26 +257,26 @@ async def test_a_running_sampler_tells_the_program_and_the_server(
 ) -> None:
     monkeypatch.setattr(stats_sampler, "INTERVAL", 0.0)
     monkeypatch.setattr(stats_sampler, "SHORTEST", 0.001)
-    link, updated = FakeLink(), asyncio.Queue[ConnectionStats]()
-    running = asyncio.create_task(sampler_of(link, updated, reports=reports).run())
+    transport, updated = FakeTransport(), asyncio.Queue[ConnectionStats]()
+    running = asyncio.create_task(sampler_of(transport, updated, reports=reports).run())
     async with asyncio.timeout(5):
         for _ in range(3):
             await updated.get()
     running.cancel()
-    assert link.asked == 4  # the first sample is only counted from
-    assert len(link.said) == (3 if reports else 0)
-    assert all(isinstance(message, m.ClientStats) for message in link.said)
+    assert transport.asked == 4  # the first sample is only counted from
+    assert len(transport.said) == (3 if reports else 0)
+    assert all(isinstance(message, m.ClientStats) for message in transport.said)
 
 
 async def test_a_running_sampler_outlives_a_sample_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stats_sampler, "INTERVAL", 0.0)
     monkeypatch.setattr(stats_sampler, "SHORTEST", 0.001)
-    link, updated = FakeLink(), asyncio.Queue[ConnectionStats]()
-    link.fault = EngineError("not now")
-    running = asyncio.create_task(sampler_of(link, updated).run())
+    transport, updated = FakeTransport(), asyncio.Queue[ConnectionStats]()
+    transport.fault = EngineError("not now")
+    running = asyncio.create_task(sampler_of(transport, updated).run())
     async with asyncio.timeout(5):
-        while await link.looked.get() < 2:
+        while await transport.looked.get() < 2:
             pass
-        link.fault = None
+        transport.fault = None
         await updated.get()
     running.cancel()

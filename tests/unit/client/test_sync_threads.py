@@ -124,7 +124,7 @@ def test_handlers_run_in_order_and_one_that_raises_stops_no_other(handlers: Hand
         handlers.submit(lambda number=number: called.append(number))
         if number % 40 == 0:
             handlers.submit(lambda: 1 / 0)  # type: ignore[arg-type]
-    handlers.settle(PATIENCE)
+    handlers.drain(PATIENCE)
     assert called == list(range(100))
 
 
@@ -132,7 +132,7 @@ def test_settling_on_the_handlers_own_thread_returns_at_once(handlers: HandlerTh
     settled = threading.Event()
 
     def handler() -> None:
-        handlers.settle(PATIENCE)
+        handlers.drain(PATIENCE)
         settled.set()
 
     handlers.submit(handler)
@@ -147,7 +147,7 @@ def test_settling_behind_a_full_queue_waits_for_its_handlers_and_no_longer(monke
         handlers.submit(lambda number=number: called.append(number))
     threading.Timer(0.05, go.set).start()
     began = time.monotonic()
-    handlers.settle(PATIENCE)
+    handlers.drain(PATIENCE)
     assert time.monotonic() - began < PATIENCE / 2
     assert called[:3] == [0, 1, 2]
 
@@ -159,7 +159,7 @@ def test_an_idle_thread_ends_and_the_next_event_starts_another(
     seen: list[threading.Thread] = []
     for _ in range(2):
         handlers.submit(lambda: seen.append(threading.current_thread()))
-        handlers.settle(PATIENCE)
+        handlers.drain(PATIENCE)
         seen[-1].join(PATIENCE)
         assert not seen[-1].is_alive()
     assert seen[0] is not seen[1]
@@ -174,7 +174,7 @@ def test_what_is_too_much_is_lost_and_the_rest_stays_in_order(
         handlers.submit(lambda number=number: called.append(number))
     go.set()
     while not called or called[-1] < sync_loop.BACKLOG - 2:
-        handlers.settle(PATIENCE)
+        handlers.drain(PATIENCE)
     assert called == list(range(len(called)))
     assert sync_loop.BACKLOG - 1 <= len(called) <= sync_loop.BACKLOG
 
@@ -192,7 +192,7 @@ def listening(emitter: Emitter) -> SyncEmitter:
 
 
 def settled(listening: SyncEmitter) -> None:
-    listening.thread.settle(PATIENCE)
+    listening.thread.drain(PATIENCE)
 
 
 def test_a_handler_is_called_once_however_often_it_was_registered(emitter: Emitter, listening: SyncEmitter) -> None:

@@ -47,7 +47,7 @@ def test_a_retry_is_spread_by_a_fifth_either_way() -> None:
 def walk(silence: Silence, *, heard_at: float, until: float) -> list[tuple[float, SilenceAction]]:
     steps: list[tuple[float, SilenceAction]] = []
     while (due := silence.deadline()) is not None and due <= until:
-        steps += [(round(due, 3), step) for step in silence.look(due, heard_at)]
+        steps += [(round(due, 3), step) for step in silence.due(due, heard_at)]
     return steps
 
 
@@ -57,14 +57,14 @@ def test_silence_is_probed_then_checked_then_offered_anew_then_given_up() -> Non
 
 def test_what_is_heard_begins_the_silence_anew() -> None:
     silence = Silence(0.0)
-    assert silence.look(0.4, heard_at=0.0) == [SilenceAction.PROBE]
-    assert silence.look(0.7, heard_at=0.5) == []
+    assert silence.due(0.4, heard_at=0.0) == [SilenceAction.PROBE]
+    assert silence.due(0.7, heard_at=0.5) == []
     assert silence.deadline() == pytest.approx(0.9)
 
 
 def test_who_was_away_probes_before_it_draws_conclusions() -> None:
     silence = Silence(0.0)
     assert walk(silence, heard_at=0.0, until=0.4) == [(0.4, SilenceAction.PROBE)]
-    assert SilenceAction.LOST not in silence.look(60.0, heard_at=0.0)
+    assert SilenceAction.LOST not in silence.due(60.0, heard_at=0.0)
     assert walk(silence, heard_at=0.0, until=60.2) in ([(60.0, SilenceAction.PROBE)], [])
     assert silence.deadline() == pytest.approx(60.3)

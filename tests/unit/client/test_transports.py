@@ -13,18 +13,29 @@ from livereactor.client.background import BackgroundTasks
 from livereactor.client.events import Emitter
 from livereactor.client.lifecycle.messages import TransportLost
 from livereactor.client.transport import transports
-from livereactor.client.transport.events import LinkEvent, LinkLost, LinkOptions, MessageArrived, TrackArrived
+from livereactor.client.transport.events import (
+    MessageArrived,
+    PeerTransportEvent,
+    PeerTransportLost,
+    PeerTransportOptions,
+    TrackArrived,
+)
 from livereactor.client.transport.transports import Transports
 from livereactor.protocol import messages as m
 
 HELLO = MessageArrived(m.ModelMessage("hello"))
 
 
-class FakeLink:
-    """A link that is up at once; the test plays its events."""
+class FakeTransport:
+    """A peer_transport that is up at once; the test plays its events."""
 
     def __init__(
-        self, api: object, engine: object, session: str, options: LinkOptions, events: Callable[[LinkEvent], None]
+        self,
+        api: object,
+        engine: object,
+        session: str,
+        options: PeerTransportOptions,
+        events: Callable[[PeerTransportEvent], None],
     ) -> None:
         self.connection, self.answer, self.inputs, self.event = 5001, "v=0", {"main_video": object()}, events
 
@@ -63,7 +74,7 @@ class Stage:
         )
         dispatcher: Any = SimpleNamespace(dispatch=self.said.append)
         api: Any = SimpleNamespace(url="http://localhost:1")
-        self.links: list[FakeLink] = []
+        self.links: list[FakeTransport] = []
         self.background = BackgroundTasks()
         self.transports = Transports(
             api,
@@ -77,11 +88,11 @@ class Stage:
             report_stats=True,
         )
 
-    def link(self, *arguments: Any) -> FakeLink:
-        self.links.append(FakeLink(*arguments))
+    def peer_transport(self, *arguments: Any) -> FakeTransport:
+        self.links.append(FakeTransport(*arguments))
         return self.links[-1]
 
-    async def replacing(self) -> tuple[FakeLink, FakeLink]:
+    async def replacing(self) -> tuple[FakeTransport, FakeTransport]:
         """Use one transport and bring up another; return their links."""
         await self.transports.open(again=False, max_attempts=1)
         self.transports.use()
@@ -98,7 +109,7 @@ async def nothing() -> None:
 @pytest.fixture
 def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
     made = Stage()
-    monkeypatch.setattr(transports, "Link", made.link)
+    monkeypatch.setattr(transports, "PeerTransport", made.peer_transport)
     monkeypatch.setattr(transports, "StatsSampler", lambda *_, **__: SimpleNamespace(run=nothing))
     monkeypatch.setattr(transports, "process_engine", nothing)
     return made
@@ -124,10 +135,10 @@ async def test_the_tracks_of_the_next_one_are_handed_over_once(stage: Stage) -> 
 async def test_one_that_is_given_up_is_not_listened_to(stage: Stage) -> None:
     old, new = await stage.replacing()
     stage.transports.use()
-    old.event(LinkLost("closed"))
+    old.event(PeerTransportLost("closed"))
     old.event(HELLO)
     assert (stage.said, stage.posted) == ([], [])
-    new.event(LinkLost("closed"))
+    new.event(PeerTransportLost("closed"))
     assert stage.posted == [TransportLost("closed")]
 
 

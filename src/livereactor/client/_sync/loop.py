@@ -194,14 +194,14 @@ class HandlerThread:
             else:
                 self._add(call)
 
-    def settle(self, timeout: float) -> None:
+    def drain(self, timeout: float) -> None:
         """Return when every handler so far has run, or after `timeout` seconds; at once on the handlers' own thread."""
-        settled = threading.Event()
+        drained = threading.Event()
         with self._lock:
             if self._thread is None or self._thread is threading.current_thread():
                 return
-            self._add(settled.set)  # behind a full queue, too: it takes no time, and a lost one would be waited for
-        settled.wait(timeout)
+            self._add(drained.set)  # behind a full queue, too: it takes no time, and a lost one would be waited for
+        drained.wait(timeout)
 
     def _add(self, call: Callable[[], None]) -> None:
         self._calls.put(call)

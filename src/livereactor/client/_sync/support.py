@@ -99,7 +99,7 @@ class SyncEmitter(Emitter):
             raise TypeError(f"a handler is called: {handler!r} cannot be")
         self._source.on(event, self._handed_over(handler), replay=replay, once=once, only=only)
         if replay:
-            self.thread.settle(CLEAN_UP)
+            self.thread.drain(CLEAN_UP)
 
     def off(self, event: str, handler: Handler) -> None:
         """Remove `handler` like `Emitter.off`; a call that waits for its turn is still made."""

@@ -162,7 +162,7 @@ class Stream:
 
     def __init__(self, content: Content, on_progress: Progress | None) -> None:
         self._content, self._on_progress = content, on_progress
-        self.sent = self._told = 0
+        self.sent = self._reported = 0
         self.moved_at = 0.0
         self.failure: Exception | None = None
 
@@ -192,8 +192,8 @@ class Stream:
 
     def tell(self, sent: int) -> None:
         """Report progress, but not again for bytes that are sent again."""
-        if self._on_progress is not None and sent > self._told:
-            self._told = sent
+        if self._on_progress is not None and sent > self._reported:
+            self._reported = sent
             with self._noting():
                 self._on_progress(sent, self._content.size)
 

@@ -139,7 +139,7 @@ class Silence:
         """Return when to look next, monotonic seconds; None after `LOST`."""
         return self._since + SILENCE_STEPS[self._step].after if self._step < len(SILENCE_STEPS) else None
 
-    def look(self, now: float, heard_at: float) -> list[SilenceAction]:
+    def due(self, now: float, heard_at: float) -> list[SilenceAction]:
         """Return the actions that are due now.
 
         Args:
@@ -409,7 +409,7 @@ class ConnectionMachine(Machine[ConnectionState, MachineEvent, MachineEffect]):
 
     def _listen(self, heard_at: float, now: float) -> list[MachineEffect]:
         effects: list[MachineEffect] = []
-        for step in self._silence.look(now, heard_at) if self._silence is not None else ():
+        for step in self._silence.due(now, heard_at) if self._silence is not None else ():
             match step:
                 case SilenceAction.PROBE:
                     effects.append(SendProbe())

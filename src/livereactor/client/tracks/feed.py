@@ -44,14 +44,14 @@ class Feed:
     Args:
         track: the Track's name.
         opened: what to take from.
-        take: called with each item; returns the seconds of sound that wait to be sent.
+        push: called with each item; returns the seconds of sound that wait to be sent.
         failed: called on the loop when the source raises. A source may end: its last picture stays.
     """
 
     def __init__(
-        self, track: str, opened: Opened, take: Callable[[object], float], failed: Callable[[Exception], None]
+        self, track: str, opened: Opened, push: Callable[[object], float], failed: Callable[[Exception], None]
     ) -> None:
-        self._opened, self._take, self._failed = opened, take, failed
+        self._opened, self._push, self._failed = opened, push, failed
         self._loop = asyncio.get_running_loop()
         self._stopping = threading.Event()
         self._ended = asyncio.Event()
@@ -84,16 +84,16 @@ class Feed:
             for item in items:
                 if self._stopping.wait(pace.before(item)):
                     break
-                if self._stopping.wait(pace.after(self._take(_bare(item)))):
+                if self._stopping.wait(pace.after(self._push(_bare(item)))):
                     break
         except Exception as error:
-            self._tell(error)
+            self._report(error)
         finally:
             with suppress(Exception):
                 getattr(items, "close", _nothing)()
             self._on_loop(self._ended.set)
 
-    def _tell(self, error: Exception) -> None:
+    def _report(self, error: Exception) -> None:
         if not self._stopping.is_set():
             self._on_loop(lambda: self._failed(error))
 
@@ -109,9 +109,9 @@ class Feed:
             async for item in items:
                 await asyncio.sleep(pace.before(item))
                 # In a thread: converting a picture of PyAV may take milliseconds, and must not hold the loop up.
-                await asyncio.sleep(pace.after(await asyncio.to_thread(self._take, _bare(item))))
+                await asyncio.sleep(pace.after(await asyncio.to_thread(self._push, _bare(item))))
         except Exception as error:
-            self._tell(error)
+            self._report(error)
         finally:
             with suppress(Exception):
                 if (aclose := getattr(items, "aclose", None)) is not None:

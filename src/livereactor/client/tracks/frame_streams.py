@@ -93,11 +93,11 @@ class Frames(AsyncIterator[Any]):
     def _wake(self) -> None:
         for waiter in self._waiters:
             with suppress(RuntimeError):  # its loop is closed, and nothing waits
-                waiter.get_loop().call_soon_threadsafe(_settle, waiter)
+                waiter.get_loop().call_soon_threadsafe(_wake_waiter, waiter)
         self._waiters.clear()
 
 
-def _settle(waiter: asyncio.Future[None]) -> None:
+def _wake_waiter(waiter: asyncio.Future[None]) -> None:
     if not waiter.done():
         waiter.set_result(None)
 

@@ -56,7 +56,7 @@ class TrackPort(Protocol):
 
 
 class Outputs(Protocol):
-    """The part of a Link that Tracks use."""
+    """The part of a PeerTransport that Tracks use."""
 
     @property
     def outputs(self) -> Mapping[str, VideoOutput | AudioOutput]:

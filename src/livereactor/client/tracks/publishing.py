@@ -390,11 +390,11 @@ class Publication:
         try:
             await self.renew()
         except BaseException:
-            _let_go(opened)
+            _close_opened(opened)
             raise
         if opened is not None:
             await self._stop_feed()
-            self._feed = Feed(self.name, opened, self._take, self._source_failed)
+            self._feed = Feed(self.name, opened, self._push, self._source_failed)
 
     async def renew(self) -> None:
         """Claim the Track on the present connection, and send on it."""
@@ -471,7 +471,7 @@ class Publication:
 
     # --- the source ---
 
-    def _take(self, item: object) -> float:
+    def _push(self, item: object) -> float:
         """Push an item of the source; return the seconds of sound that wait."""
         if isinstance(self._sender, VideoSender):
             self.push_picture(item)
@@ -502,11 +502,11 @@ async def _opened(value: object, kind: Kind, track: str) -> Opened:
         return await asyncio.shield(opening)
     except asyncio.CancelledError:
         # The thread cannot be stopped: its source is closed as soon as it is open.
-        opening.add_done_callback(lambda done: None if done.exception() else _let_go(done.result()))
+        opening.add_done_callback(lambda done: None if done.exception() else _close_opened(done.result()))
         raise
 
 
-def _let_go(opened: Opened | None) -> None:
+def _close_opened(opened: Opened | None) -> None:
     close = getattr(opened.items, "close", None) if opened is not None else None
     if close is not None:
         with suppress(Exception):

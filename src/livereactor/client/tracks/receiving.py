@@ -132,9 +132,9 @@ class Receiver:
             self._reader = None
         self._source, self._loop = source, asyncio.get_running_loop()
         if source.kind == "video":
-            source.on_frame(self._take)
+            source.on_frame(self._receive)
         else:
-            source.on_sound(self._take)
+            source.on_sound(self._receive)
 
     def unbind(self) -> None:
         """Drop the engine's track, as the transport is gone."""
@@ -157,7 +157,7 @@ class Receiver:
 
     # --- a thread of the engine ---
 
-    def _take(self, item: Item) -> None:
+    def _receive(self, item: Item) -> None:
         self.heard_at = time.monotonic()
         if not self.is_open:
             return
@@ -220,7 +220,7 @@ class FrameHandler:
         """Start taking the items that wait; called under the lock."""
         raise NotImplementedError
 
-    def _take(self) -> Item | None:
+    def _next(self) -> Item | None:
         with self._changed:
             if not self._waiting:
                 return None
@@ -263,7 +263,7 @@ class PlainHandler(FrameHandler):
                 self._call()
 
     def _call(self) -> None:
-        item = self._take()
+        item = self._next()
         if item is None:
             return
         try:
@@ -301,7 +301,7 @@ class AsyncHandler(FrameHandler):
 
     async def _run(self) -> None:
         try:
-            while (item := self._take()) is not None:
+            while (item := self._next()) is not None:
                 try:
                     await cast(Any, self.handler(*self._arguments(item)))
                 except Exception:

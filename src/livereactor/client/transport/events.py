@@ -1,4 +1,4 @@
-"""Options and events of a Link. Data only."""
+"""Options and events of a PeerTransport. Data only."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ MAX_ATTEMPTS: Final = 6  # polls for an answer, as official clients make them
 
 
 @dataclass(frozen=True, slots=True)
-class LinkOptions:
-    """The options of a Link.
+class PeerTransportOptions:
+    """The options of a PeerTransport.
 
     Attributes:
         tracks: all declared Tracks, in their order.
@@ -60,7 +60,7 @@ class PingAnswered:
 
 
 @dataclass(frozen=True, slots=True)
-class LinkLost:
+class PeerTransportLost:
     """The transport is gone. Emitted once, after `ready` and never after `aclose`."""
 
     reason: str
@@ -81,4 +81,6 @@ class RateChanged:
     bps: int
 
 
-LinkEvent: TypeAlias = TrackArrived | MessageArrived | PingAnswered | LinkLost | KeyFrameWanted | RateChanged
+PeerTransportEvent: TypeAlias = (
+    TrackArrived | MessageArrived | PingAnswered | PeerTransportLost | KeyFrameWanted | RateChanged
+)

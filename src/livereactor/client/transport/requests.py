@@ -45,7 +45,7 @@ class _Waiting:
 
 
 class Requests:
-    """The requests of one Link that wait for their replies."""
+    """The requests of one PeerTransport that wait for their replies."""
 
     def __init__(self) -> None:
         self._waiting: dict[str, _Waiting] = {}  # in the order they were asked
@@ -78,7 +78,7 @@ class Requests:
         except TimeoutError as error:
             raise error_of("REQUEST_TIMEOUT", f"no reply to {_words(question)} in {timeout:g} s") from error
 
-    def settle(self, message: m.ServerMessage) -> bool:
+    def resolve(self, message: m.ServerMessage) -> bool:
         """Give a message to the request that it answers; return False if there is none."""
         request_id: str | None = getattr(message, "request_id", None)
         found = self._next_for(message) if request_id is None else request_id

@@ -77,7 +77,7 @@ class Trickle:
         if not self._found.full():
             self._found.put_nowait(candidate)
 
-    def take(self) -> list[Candidate]:
+    def drain(self) -> list[Candidate]:
         """Take the candidates found so far, so that `run` does not send them."""
         taken: list[Candidate] = []
         while not self._found.empty():
@@ -90,7 +90,7 @@ class Trickle:
         while not is_final:
             burst = [await self._found.get()]
             await asyncio.sleep(BATCH)
-            burst += self.take()
+            burst += self.drain()
             is_final = any(not each.line for each in burst)
             try:
                 await send([each for each in burst if each.line], is_final)

@@ -22,15 +22,15 @@ from livereactor.client.tracks.port import Bitrate
 from livereactor.client.tracks.tracks import Tracks
 from livereactor.client.transport.events import (
     KeyFrameWanted,
-    LinkEvent,
-    LinkLost,
-    LinkOptions,
     MessageArrived,
+    PeerTransportEvent,
+    PeerTransportLost,
+    PeerTransportOptions,
     PingAnswered,
     RateChanged,
     TrackArrived,
 )
-from livereactor.client.transport.link import Link
+from livereactor.client.transport.peer_transport import PeerTransport
 from livereactor.client.transport.process_engine import process_engine
 from livereactor.client.transport.signalling import format_for
 from livereactor.client.types import ConnectionTimings
@@ -42,8 +42,8 @@ REPLY: Final = 10.0  # seconds for the model's schema
 log = structlog.get_logger(__name__)
 
 
-class Transport:
-    """A Link and its statistics.
+class ActiveTransport:
+    """A PeerTransport and its statistics.
 
     Attributes:
         received: the names of the Tracks that have arrived.
@@ -51,11 +51,11 @@ class Transport:
         early: events that came while it was coming up beside the one in use.
     """
 
-    def __init__(self, link: Link, sampler: StatsSampler) -> None:
-        self.link, self.sampler = link, sampler
+    def __init__(self, peer_transport: PeerTransport, sampler: StatsSampler) -> None:
+        self.peer_transport, self.sampler = peer_transport, sampler
         self.received: list[str] = []
         self.answers = False
-        self.early: list[LinkEvent] = []
+        self.early: list[PeerTransportEvent] = []
         self.sampling: asyncio.Task[None] | None = None
 
 
@@ -83,18 +83,18 @@ class Transports:
         self._api, self._emitter, self._session, self._tracks = api, emitter, session, tracks
         self._dispatcher, self._background, self._timings, self._post = dispatcher, background, timings, post
         self._report_stats = report_stats
-        self.current: Transport | None = None
+        self.current: ActiveTransport | None = None
         self.number: int | None = None
         self._answer = ""  # the last answer on this Connection
         self.bitrate = Bitrate()
-        self._coming: Transport | None = None
+        self._coming: ActiveTransport | None = None
         self._replacing = asyncio.Lock()  # held while the one in use is silent, as messages on it would be lost
 
     @property
     def heard_at(self) -> float:
         """The time of the last arrival, monotonic seconds; the present time if silence means nothing."""
         current = self.current
-        return time.monotonic() if current is None or not current.answers else current.link.heard_at
+        return time.monotonic() if current is None or not current.answers else current.peer_transport.heard_at
 
     @property
     def received(self) -> Sequence[str]:
@@ -115,7 +115,7 @@ class Transports:
         assert session.session_id is not None
         assert session.info is not None
         assert session.capabilities is not None
-        options = LinkOptions(
+        options = PeerTransportOptions(
             session.capabilities.tracks,
             wire=format_for(session.info.server_version),
             # A number that the program gave is used, and so is ours after a loss; else a new one is as good.
@@ -132,14 +132,16 @@ class Transports:
         else:
             held = self._replacing
             await held.acquire()
-        link = Link(self._api, engine, session.session_id, options, lambda event: self._heard(coming, event))
-        coming = self._coming = Transport(link, self._sampler(link))
+        peer_transport = PeerTransport(
+            self._api, engine, session.session_id, options, lambda event: self._happened(coming, event)
+        )
+        coming = self._coming = ActiveTransport(peer_transport, self._sampler(peer_transport))
         try:
-            await link.ready()
+            await peer_transport.ready()
             if held is not None:  # no call waits for it, and its Tracks must replace the present ones unnoticed
-                await link.answered()
+                await peer_transport.answered()
         except BaseException:
-            self._background.add(link.aclose())
+            self._background.add(peer_transport.aclose())
             if held is not None:
                 held.release()
             raise
@@ -148,18 +150,18 @@ class Transports:
         """Use the transport that has come up; it replaces the one in use, if there is one, unnoticed by the program."""
         transport, old = self._coming, self.current
         assert transport is not None  # it has come up
-        self.current, self._coming, self.number = transport, None, transport.link.connection
-        self._answer = transport.link.answer
+        self.current, self._coming, self.number = transport, None, transport.peer_transport.connection
+        self._answer = transport.peer_transport.answer
         if old is not None:
             self._tracks.detach(quiet=True)
             self._leave(old)
             self._replacing.release()
-            for name, track in transport.link.inputs.items():
+            for name, track in transport.peer_transport.inputs.items():
                 self._arrived(transport, name, track)
-        self._tracks.attach(transport.link)
-        self._receive_what_is_wanted(transport.link)
+        self._tracks.attach(transport.peer_transport)
+        self._receive_what_is_wanted(transport.peer_transport)
         for event in transport.early:
-            self._heard(transport, event)
+            self._happened(transport, event)
         self._background.add(self._tracks.restore())
         transport.sampling = asyncio.get_running_loop().create_task(transport.sampler.run(), name="livereactor stats")
         if self._session.schema is None:
@@ -180,7 +182,7 @@ class Transports:
         """Send a message that the other side answers."""
         try:
             if self.current is not None:
-                self.current.link.say(m.Ping())
+                self.current.peer_transport.say(m.Ping())
         except ReactorError as error:  # the channel closed just now, and its own event follows
             log.debug("a probe could not be sent", reason=error.message)
 
@@ -193,7 +195,7 @@ class Transports:
         """Bound the rate of sending, on this transport and those to come."""
         self.bitrate = wanted
         if self.current is not None:
-            await self.current.link.set_bitrate(min_bps=wanted.min_bps, max_bps=wanted.max_bps)
+            await self.current.peer_transport.set_bitrate(min_bps=wanted.min_bps, max_bps=wanted.max_bps)
 
     # --- inside --------------------------------------------------------------------------------------------------
 
@@ -205,9 +207,9 @@ class Transports:
             min_bps=wanted.min_bps,
         )
 
-    def _sampler(self, link: Link) -> StatsSampler:
+    def _sampler(self, peer_transport: PeerTransport) -> StatsSampler:
         return StatsSampler(
-            link,
+            peer_transport,
             same_machine=is_this_machine(self._api.url),
             timings=self._timings,
             paused=lambda: self._tracks.paused,
@@ -215,32 +217,32 @@ class Transports:
             reports=self._report_stats,
         )
 
-    def _leave(self, transport: Transport) -> None:
+    def _leave(self, transport: ActiveTransport) -> None:
         if transport.sampling is not None:
             transport.sampling.cancel()
-        self._background.add(transport.link.aclose())
+        self._background.add(transport.peer_transport.aclose())
 
-    def _receive_what_is_wanted(self, link: Link) -> None:
+    def _receive_what_is_wanted(self, peer_transport: PeerTransport) -> None:
         """Apply pauses and resumes that the program asked for while the transport came up."""
         try:
-            link.receive(self._tracks.wanted)
+            peer_transport.receive(self._tracks.wanted)
         except ReactorError as error:  # the channel closed just now, and its own event follows
             log.debug("the wanted outputs could not be said", reason=error.message)
 
-    def _arrived(self, transport: Transport, name: str, track: InputTrack) -> None:
+    def _arrived(self, transport: ActiveTransport, name: str, track: InputTrack) -> None:
         transport.received.append(name)
         self._tracks.arrived(name, track)
 
-    async def _ask_for_schema(self, transport: Transport) -> None:
+    async def _ask_for_schema(self, transport: ActiveTransport) -> None:
         try:
-            reply = await transport.link.request(m.RequestSchema(), REPLY)
+            reply = await transport.peer_transport.request(m.RequestSchema(), REPLY)
         except ReactorError as error:
             log.info("the model's schema could not be had", code=error.code, reason=error.message)
             return
         if reply is not None and transport is self.current:
             self._dispatcher.dispatch(reply)
 
-    def _heard(self, transport: Transport, event: LinkEvent) -> None:
+    def _happened(self, transport: ActiveTransport, event: PeerTransportEvent) -> None:
         if isinstance(event, PingAnswered):
             transport.answers = True
             return
@@ -256,7 +258,7 @@ class Transports:
                 self._emitter.emit("track_received", name, self._tracks.track(name))
             case MessageArrived(message):
                 self._dispatcher.dispatch(message)
-            case LinkLost(reason):
+            case PeerTransportLost(reason):
                 self._post(w.TransportLost(reason))
             case KeyFrameWanted(name):
                 self._tracks.key_frame_wanted(name)

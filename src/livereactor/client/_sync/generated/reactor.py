@@ -313,14 +313,14 @@ class SyncReactor:
     def __enter__(self) -> Self:
         LOOP.clients.add(self._reactor)
         LOOP.run(self._reactor.__aenter__())
-        self._emitter.thread.settle(CLEAN_UP)
+        self._emitter.thread.drain(CLEAN_UP)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         LOOP.run(self._reactor.__aexit__(kind, error, trace))
-        self._emitter.thread.settle(CLEAN_UP)
+        self._emitter.thread.drain(CLEAN_UP)
 
     def connect(
         self,
@@ -359,7 +359,7 @@ class SyncReactor:
                 timeout=timeout,
             )
         )
-        self._emitter.thread.settle(CLEAN_UP)
+        self._emitter.thread.drain(CLEAN_UP)
 
     def disconnect(self, recoverable: bool = False) -> None:
         """Leave the Session. You may call it in any state, any number of times.
@@ -369,7 +369,7 @@ class SyncReactor:
                 (30 s by default). Otherwise the Session is ended, if this client opened it.
         """
         LOOP.run(self._reactor.disconnect(recoverable))
-        self._emitter.thread.settle(CLEAN_UP)
+        self._emitter.thread.drain(CLEAN_UP)
 
     def reconnect(self, *, max_attempts: int = MAX_ATTEMPTS) -> None:
         """Bring a new transport up for the same Session, or wait for the attempt that is under way.
@@ -379,7 +379,7 @@ class SyncReactor:
                 with the cause in `reason`, or a cause that says what to do.
         """
         LOOP.run(self._reactor.reconnect(max_attempts=max_attempts))
-        self._emitter.thread.settle(CLEAN_UP)
+        self._emitter.thread.drain(CLEAN_UP)
 
     def close(self) -> None:
         """Release everything, for good, without waiting. You may call it from any thread."""

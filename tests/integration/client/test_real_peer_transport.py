@@ -1,4 +1,4 @@
-"""A Link over libwebrtc, to a scripted server and to our own runtime and coordinator in processes of their own."""
+"""A PeerTransport over libwebrtc, to a scripted server and to our own servers in processes of their own."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pytest_asyncio
 
 from livereactor.client.http.api import Api
 from livereactor.client.http.credentials import Credentials
-from livereactor.client.transport.events import LinkLost, PingAnswered
-from livereactor.client.transport.link import Link
+from livereactor.client.transport.events import PeerTransportLost, PingAnswered
+from livereactor.client.transport.peer_transport import PeerTransport
 from livereactor.engine.default import make_engine
 from livereactor.engine.port import Engine, InputTrack
 from livereactor.media.frames import Frame
@@ -113,16 +113,16 @@ async def test_a_session_of_ours_is_seen_steered_and_heard_of(linked: Linked) ->
 
 async def test_another_link_takes_the_place_of_the_first(linked: Linked) -> None:
     first = await linked.link(resume=["main_video"])
-    second: Link = await linked.link(connection=first.connection, again=True, resume=["main_video"])
+    second: PeerTransport = await linked.link(connection=first.connection, again=True, resume=["main_video"])
     assert second.connection == first.connection
     await second.answered()
     await picture(second.inputs["main_video"])
-    await linked.until(lambda: bool(linked.told(LinkLost)))
+    await linked.until(lambda: bool(linked.told(PeerTransportLost)))
     assert isinstance(await second.request(m.Command("echo", {"value": "again"}), 5.0), m.ModelMessage)
 
 
 async def test_links_that_come_and_go_leave_nothing(linked: Linked) -> None:
     for _ in range(5):
         await (await linked.link()).aclose()
-    link_tasks = [task for task in asyncio.all_tasks() if task.get_name().startswith("link-")]
+    link_tasks = [task for task in asyncio.all_tasks() if task.get_name().startswith("transport-")]
     assert not link_tasks

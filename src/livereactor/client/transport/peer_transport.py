@@ -1,4 +1,4 @@
-"""A Link: one Peer, its two data channels and its Tracks, for one Connection. A reconnect is a new Link.
+"""A PeerTransport: one Peer, its two data channels and its Tracks, for one Connection. A reconnect makes a new one.
 
 It does not know the state of the Session and never retries; its events report what happens to it. Loop only, except
 that Frames arrive on a thread of the engine. Above 400 lines because it is one transport: its channels and its media
@@ -24,10 +24,10 @@ from livereactor.client.http.api import FLAT, Api
 from livereactor.client.stats import Latency
 from livereactor.client.transport.events import (
     KeyFrameWanted,
-    LinkEvent,
-    LinkLost,
-    LinkOptions,
     MessageArrived,
+    PeerTransportEvent,
+    PeerTransportLost,
+    PeerTransportOptions,
     PingAnswered,
     RateChanged,
     TrackArrived,
@@ -89,7 +89,7 @@ class Sections:
         return {name: each for mid, each in by_mid.items() if (name := self.name(mid)) is not None}
 
 
-class HeardTrack:
+class ObservedTrack:
     """An `InputTrack` that reports each arrival and its time stamp, on the engine's thread.
 
     Args:
@@ -109,12 +109,12 @@ class HeardTrack:
         return self._track.kind
 
     def on_frame(self, callback: Callable[[Frame], None] | None) -> None:
-        self._track.on_frame(self._telling(callback))
+        self._track.on_frame(self._observing(callback))
 
     def on_sound(self, callback: Callable[[Sound], None] | None) -> None:
-        self._track.on_sound(self._telling(callback))
+        self._track.on_sound(self._observing(callback))
 
-    def _telling(self, callback: Callable[[_Media], None] | None) -> Callable[[_Media], None] | None:
+    def _observing(self, callback: Callable[[_Media], None] | None) -> Callable[[_Media], None] | None:
         if callback is None:
             return None
 
@@ -129,7 +129,7 @@ FALL_BACK: Final = 2.0  # seconds that a server may speak JSON and nothing else,
 
 
 class Channels:
-    """The control channel and the data channel of a Link.
+    """The control channel and the data channel of a PeerTransport.
 
     Args:
         wire: the format to send; JSON, once the server turns out to know no other.
@@ -177,7 +177,7 @@ class Channels:
         self._changed(None)
 
     def say(self, message: m.ClientMessage) -> None:
-        """Send a message; see `Link.say`."""
+        """Send a message; see `PeerTransport.say`."""
         codec = CODECS[self.wire]
         try:
             frame = codec.encode_client(message)
@@ -268,7 +268,7 @@ DRAIN: Final = 0.5  # seconds at the end for messages under way
 log = structlog.get_logger(__name__)
 
 
-class Link:
+class PeerTransport:
     """A transport that negotiates in the background from the start; use it once `ready` has returned, and `aclose` it.
 
     Args:
@@ -288,8 +288,8 @@ class Link:
         api: Api,
         engine: port.Engine,
         session_id: str,
-        options: LinkOptions,
-        events: Callable[[LinkEvent], None],
+        options: PeerTransportOptions,
+        events: Callable[[PeerTransportEvent], None],
     ) -> None:
         self._api, self._engine, self._session_id, self._options = api, engine, session_id, options
         self._events = events
@@ -328,7 +328,7 @@ class Link:
             raise error_of("ABORTED", "the connection was closed before it was up") from None
 
     async def answered(self) -> None:
-        """Wait until `outputs` is complete: a Link that replaces another is ready some milliseconds earlier."""
+        """Wait until `outputs` is complete: one that replaces another is ready some milliseconds earlier."""
         if self._applying is not None:
             await asyncio.wait((self._applying,))
 
@@ -451,7 +451,7 @@ class Link:
         # Control first: a server that takes the last channel for the data channel gets the right one.
         offer = await self._peer.offer(self._sections.offered, (m.CONTROL, m.DATA))
         connection = await registering
-        found = self._trickle.take()
+        found = self._trickle.drain()
         self._use_number(connection)
         if all(candidate.line for candidate in found):  # while the offer is sent, as its answer may wait for a path
             self._spawn(self._trickle.run(self._send_candidates), "trickle")
@@ -551,7 +551,7 @@ class Link:
             case port.ChannelAdded(channel):
                 self._channels.add(channel)
             case port.TrackAdded(mid, track) if (name := self._sections.name(mid)) is not None:
-                self.inputs[name] = heard = HeardTrack(track, self._hear)
+                self.inputs[name] = heard = ObservedTrack(track, self._note_arrival)
                 self._events(TrackArrived(name, heard))
             case port.KeyFrameWanted(mid) if (name := self._sections.name(mid)) is not None:
                 self._events(KeyFrameWanted(name))
@@ -568,18 +568,18 @@ class Link:
         else:
             self._fail(f"the server closed the channel {closed!r}")
 
-    def _hear(self, captured_us: int | None = None) -> None:
+    def _note_arrival(self, captured_us: int | None = None) -> None:
         """Note that something arrived; called on any thread."""
         self.heard_at = time.monotonic()
         if captured_us is not None:
             self.latency.delivered(captured_us, monotonic_us())
 
     def _heard(self, message: m.ServerMessage) -> None:
-        self._hear()
+        self._note_arrival()
         if isinstance(message, m.Pong):
             self._events(PingAnswered())
             return
-        is_reply = self._requests.settle(message)
+        is_reply = self._requests.resolve(message)
         if not is_reply or isinstance(message, m.ModelMessage):
             self._events(MessageArrived(message))
 
@@ -596,7 +596,7 @@ class Link:
                 self._live.set_result(None)
             return
         self._end()
-        self._events(LinkLost(reason))
+        self._events(PeerTransportLost(reason))
 
     def _end(self) -> None:
         """Stop listening and sending."""
@@ -606,7 +606,7 @@ class Link:
         self._live.cancel()
 
     def _spawn(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
-        task = asyncio.get_running_loop().create_task(work, name=f"link-{name}")
+        task = asyncio.get_running_loop().create_task(work, name=f"transport-{name}")
         self._tasks.add(task)
         task.add_done_callback(self._done)
         return task

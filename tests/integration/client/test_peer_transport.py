@@ -1,4 +1,4 @@
-"""A Link to servers of every kind: what is asked, said and received over it, and what becomes of it."""
+"""A PeerTransport to servers of every kind: what is asked, said and received over it, and what becomes of it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pytest_asyncio
 from livereactor.base.errors import PeerError
 from livereactor.client.errors import CommandRejected, ReactorError
 from livereactor.client.http.api import FLAT
-from livereactor.client.transport import link as link_channels
-from livereactor.client.transport.events import LinkLost, MessageArrived, TrackArrived
+from livereactor.client.transport import peer_transport
+from livereactor.client.transport.events import MessageArrived, PeerTransportLost, TrackArrived
 from livereactor.engine.memory.engine import MemoryPeer
 from livereactor.engine.port import Accepted
 from livereactor.media.frames import Frame
@@ -188,13 +188,13 @@ async def test_frames_that_cannot_be_read_are_counted_and_hurt_nobody(wire: Wire
             assert isinstance(await link.request(m.Command("ack"), 5.0), m.Ack)
         await linked.until(lambda: bool(linked.messages()))
         assert sum(link.faults.values()) == len(bad)
-        assert not linked.told(LinkLost)
+        assert not linked.told(PeerTransportLost)
 
 
 async def test_a_server_that_speaks_json_only_is_spoken_to_in_json_though_its_version_does_not_say_so(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(link_channels, "FALL_BACK", 0.05)
+    monkeypatch.setattr(peer_transport, "FALL_BACK", 0.05)
     async with linking(wire=V0, first_words=[m.ModelMessage("hello")]) as (server, linked):
         link = await linked.link(wire=V1, resume=["main_video"])
         await server.until(lambda: bool(server.peer.garbled))
@@ -206,7 +206,7 @@ async def test_a_server_that_speaks_json_only_is_spoken_to_in_json_though_its_ve
 
 
 async def test_words_in_json_before_the_server_has_heard_us_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(link_channels, "FALL_BACK", 0.05)
+    monkeypatch.setattr(peer_transport, "FALL_BACK", 0.05)
     hello = ("data", b'{"scope":"application","data":{"type":"hello","data":{}}}', True)
     async with linking(first_words=[hello]) as (_, linked):
         link = await linked.link()
@@ -225,7 +225,7 @@ async def test_a_server_that_goes_is_told_once_and_ends_what_waits() -> None:
         with pytest.raises(ReactorError, match="connection lost before the reply to `never`") as lost:
             await waiting
         assert lost.value.code == "DISCONNECTED"
-        await linked.until(lambda: bool(linked.told(LinkLost)))
+        await linked.until(lambda: bool(linked.told(PeerTransportLost)))
         with pytest.raises(ReactorError) as closed:
             await link.request(m.Command("more"), 5.0)
         assert closed.value.code == "DISCONNECTED"
@@ -233,7 +233,7 @@ async def test_a_server_that_goes_is_told_once_and_ends_what_waits() -> None:
             link.say(m.Ping())
         assert unsent.value.code == "MESSAGE_SEND_FAILED"
         await link.aclose()
-        assert len(linked.told(LinkLost)) == 1
+        assert len(linked.told(PeerTransportLost)) == 1
 
 
 async def test_closing_ends_what_is_under_way_and_is_no_loss() -> None:
@@ -256,7 +256,7 @@ async def test_closing_ends_what_is_under_way_and_is_no_loss() -> None:
         with pytest.raises(ReactorError) as ended:
             await waiting
         assert ended.value.code == "DISCONNECTED"
-        assert not linked.told(LinkLost)
+        assert not linked.told(PeerTransportLost)
 
 
 async def test_who_waits_for_it_can_be_cancelled() -> None:
@@ -405,5 +405,5 @@ async def test_an_answer_that_turns_out_to_be_useless_ends_the_link(applied: asy
     async with linking() as (_, linked):
         await linked.link(connection=1, again=True)
         applied.set_exception(PeerError("it has no place for main_video"))
-        await linked.until(lambda: bool(linked.told(LinkLost)))
-        assert "no place for main_video" in linked.told(LinkLost)[0].reason
+        await linked.until(lambda: bool(linked.told(PeerTransportLost)))
+        assert "no place for main_video" in linked.told(PeerTransportLost)[0].reason
