@@ -30,7 +30,7 @@ from livereactor.client.python_layout import (
 )
 from livereactor.client.typed import SyncTypedReactor, TypedReactor
 from livereactor.protocol.contract import contract_hash
-from livereactor.protocol.openapi_writing import type_to_json
+from livereactor.protocol.openapi import type_to_json
 from livereactor.protocol.schema import CommandSchema, MessageSchema, ModelSchema, TrackSchema
 from livereactor.protocol.types import (
     AnyType,
@@ -131,23 +131,17 @@ class Types:
                 self._find(place.type, place.name, each.name)
 
     def _find(self, kind: Type, name: str, owner: str) -> None:
-        match kind:
-            case OptionalType():
-                self._find(kind.inner, name, owner)
-            case ListType():
-                self._find(kind.item, name, owner)
-            case DictType():
-                self._find(kind.value, name, owner)
-            case StructureType():
-                for each in kind.fields:
-                    self._find(each.type, each.name, kind.name or name)
-                if _key(kind) not in self._known:
-                    self.structures[self._named(kind, kind.name or name, owner)] = kind
-            case ChoiceType():
-                if _key(kind) not in self._known:
-                    self.choices[self._named(kind, name, owner)] = kind
-            case _:
-                return
+        if isinstance(kind, StructureType):
+            for each in kind.fields:
+                self._find(each.type, each.name, kind.name or name)
+            if _key(kind) not in self._known:
+                self.structures[self._named(kind, kind.name or name, owner)] = kind
+        elif isinstance(kind, ChoiceType):
+            if _key(kind) not in self._known:
+                self.choices[self._named(kind, name, owner)] = kind
+        else:
+            for part in kind.parts:
+                self._find(part, name, owner)
 
     def _named(self, kind: Type, name: str, owner: str) -> str:
         given = self._names.give(class_name(name), class_name(f"{owner}_{name}"))

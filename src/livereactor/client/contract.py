@@ -104,18 +104,8 @@ class Contract:
             raise PeerError(f"the message is not what this client was written for ({error.message})") from error
 
     def _built(self, value: Any, kind: Type) -> Any:
-        match kind:
-            case OptionalType():
-                return None if value is None else self._built(value, kind.inner)
-            case ListType():
-                return [self._built(item, kind.item) for item in value]
-            case DictType():
-                return {name: self._built(item, kind.value) for name, item in value.items()}
-            case StructureType():
-                members = {each.name: self._built(value[each.name], each.type) for each in kind.fields}
-                return self._classes[kind.name](**members)
-            case _:
-                return value
+        found = kind.mapped(value, self._built)
+        return self._classes[kind.name](**found) if isinstance(kind, StructureType) else found
 
 
 def _known(value: Any, kind: Type) -> Any:

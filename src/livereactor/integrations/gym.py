@@ -12,7 +12,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from livereactor.protocol.openapi_reading import from_openapi
+from livereactor.protocol.openapi import from_openapi
 from livereactor.protocol.schema import ModelSchema
 from livereactor.protocol.types import BoolType, Bounds, ChoiceType, Field, FloatType, IntType, type_name
 

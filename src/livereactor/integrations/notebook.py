@@ -19,7 +19,7 @@ from livereactor.base.errors import LivereactorError
 from livereactor.client._sync.loop import HandlerThread
 from livereactor.client.commands import in_order
 from livereactor.media.frames import Pixels
-from livereactor.protocol.openapi_reading import from_openapi
+from livereactor.protocol.openapi import from_openapi
 from livereactor.protocol.schema import CommandSchema, ModelSchema
 from livereactor.protocol.types import (
     REQUIRED,

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeAlias, cast
 
-from livereactor.protocol.openapi_writing import ORDER_HINT, type_to_json
+from livereactor.protocol.openapi import ORDER_HINT, type_to_json
 from livereactor.protocol.schema import CommandSchema, MessageSchema, ModelSchema
 from livereactor.protocol.types import DictType, Field, ListType, OptionalType, StructureType, Type
 

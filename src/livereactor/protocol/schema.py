@@ -24,6 +24,7 @@ from livereactor.protocol.types import (
     StrType,
     StructureType,
     Type,
+    holds_file,
     type_name,
 )
 from livereactor.protocol.validation import check_fields
@@ -126,6 +127,7 @@ class CommandSchema:
         reply: the wire type of the message it may answer with, None where it only acknowledges.
         binding: key and gamepad button that a page gives it by, without arguments.
         may_acknowledge: it has a reply, and may leave it at an acknowledgement.
+        takes_files: an argument may hold an upload reference.
     """
 
     name: str
@@ -134,6 +136,10 @@ class CommandSchema:
     reply: str | None = None
     binding: Binding | None = None
     may_acknowledge: bool = False
+    takes_files: bool = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "takes_files", any(holds_file(each.type) for each in self.fields))
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +192,7 @@ def validate_arguments(
 
 def argument_uploads(command: CommandSchema, arguments: Mapping[str, Any]) -> Iterator[str]:
     """The upload ids in checked arguments, at any depth."""
-    for each in command.fields:
+    for each in command.fields if command.takes_files else ():
         yield from upload_ids(arguments[each.name], each.type)
 
 

@@ -3,12 +3,13 @@
     Type = Bool | Int | Float | Str | Any | List | Dict | Structure | Optional | Choice | File   (each …Type)
 
 `reading.type_of` makes them from annotations, `openapi` writes them, `validation` checks values against them. What is
-said of one place rather than of a type (default, description, marks) is in its `Field`.
+said of one place rather than of a type (default, description, marks) is in its `Field`. Each type knows the types it
+holds (`parts`) and how to go through a value of it (`mapped`), so nobody else tells lists from structures for that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final, TypeAlias
@@ -53,34 +54,49 @@ class Bounds:
 UNBOUNDED: Final = Bounds()
 
 
+class _Leaf:
+    """A type that holds no other."""
+
+    __slots__ = ()
+
+    @property
+    def parts(self) -> tuple[Type, ...]:
+        """The types it holds."""
+        return ()
+
+    def mapped(self, value: Any, visit: Visit) -> Any:
+        """Return a checked value with every part of it replaced by `visit(part, its type)`."""
+        return value
+
+
 @dataclass(frozen=True, slots=True)
-class BoolType:
+class BoolType(_Leaf):
     """true or false."""
 
 
 @dataclass(frozen=True, slots=True)
-class IntType:
+class IntType(_Leaf):
     """A whole number; takes an integral float too, which is how the binary wire format carries integers."""
 
     bounds: Bounds = UNBOUNDED
 
 
 @dataclass(frozen=True, slots=True)
-class FloatType:
+class FloatType(_Leaf):
     """A finite number; takes an integer too."""
 
     bounds: Bounds = UNBOUNDED
 
 
 @dataclass(frozen=True, slots=True)
-class StrType:
+class StrType(_Leaf):
     """A text; lengths in characters."""
 
     bounds: Bounds = UNBOUNDED
 
 
 @dataclass(frozen=True, slots=True)
-class AnyType:
+class AnyType(_Leaf):
     """Any JSON value."""
 
 
@@ -91,6 +107,15 @@ class ListType:
     item: Type = AnyType()
     bounds: Bounds = UNBOUNDED
 
+    @property
+    def parts(self) -> tuple[Type, ...]:
+        """The type of its items."""
+        return (self.item,)
+
+    def mapped(self, value: Any, visit: Visit) -> Any:
+        """Return a list of the visited items."""
+        return [visit(item, self.item) for item in value]
+
 
 @dataclass(frozen=True, slots=True)
 class DictType:
@@ -98,6 +123,15 @@ class DictType:
 
     value: Type = AnyType()
     bounds: Bounds = UNBOUNDED
+
+    @property
+    def parts(self) -> tuple[Type, ...]:
+        """The type of its values."""
+        return (self.value,)
+
+    def mapped(self, value: Any, visit: Visit) -> Any:
+        """Return a dict of the visited values."""
+        return {name: visit(item, self.value) for name, item in value.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +142,15 @@ class StructureType:
     fields: tuple[Field, ...]
     python: type | None = field(default=None, compare=False)
 
+    @property
+    def parts(self) -> tuple[Type, ...]:
+        """The types of its fields."""
+        return tuple(each.type for each in self.fields)
+
+    def mapped(self, value: Any, visit: Visit) -> Any:
+        """Return a dict of the visited members."""
+        return {each.name: visit(value[each.name], each.type) for each in self.fields}
+
 
 @dataclass(frozen=True, slots=True)
 class OptionalType:
@@ -115,9 +158,18 @@ class OptionalType:
 
     inner: Type
 
+    @property
+    def parts(self) -> tuple[Type, ...]:
+        """The type beside null."""
+        return (self.inner,)
+
+    def mapped(self, value: Any, visit: Visit) -> Any:
+        """Return the visited value, or None."""
+        return None if value is None else visit(value, self.inner)
+
 
 @dataclass(frozen=True, slots=True)
-class ChoiceType:
+class ChoiceType(_Leaf):
     """One of these values (texts, integers, floats, booleans); `python` is the Enum they are values of, if any."""
 
     values: tuple[str | int | float | bool, ...]
@@ -125,7 +177,7 @@ class ChoiceType:
 
 
 @dataclass(frozen=True, slots=True)
-class FileType:
+class FileType(_Leaf):
     """An uploaded file; on the wire an upload reference."""
 
 
@@ -142,6 +194,7 @@ Type: TypeAlias = (
     | ChoiceType
     | FileType
 )
+Visit: TypeAlias = Callable[[Any, Type], Any]
 
 
 class Required(Enum):
@@ -176,6 +229,11 @@ class Field:
     def is_required(self) -> bool:
         """Whether a value must be given."""
         return self.default is REQUIRED
+
+
+def holds_file(kind: Type) -> bool:
+    """Whether a value of this type may hold an upload reference, at any depth."""
+    return isinstance(kind, FileType) or any(map(holds_file, kind.parts))
 
 
 def type_name(kind: Type) -> str:

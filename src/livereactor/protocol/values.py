@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any, Final, cast
 
 from pydantic import BaseModel, ValidationError
 
 from livereactor.base.errors import InvalidCommandError
-from livereactor.protocol.types import (
-    ChoiceType,
-    DictType,
-    FileType,
-    ListType,
-    OptionalType,
-    StructureType,
-    Type,
-)
+from livereactor.protocol.types import ChoiceType, FileType, StructureType, Type
 from livereactor.protocol.validation import check
 
 _SCALARS: Final = frozenset({bool, int, float, str})  # exactly these: numpy's float64 is a float that shows otherwise
@@ -30,19 +22,10 @@ def to_python(value: Any, kind: Type) -> Any:
     Raises:
         InvalidCommandError: the author's class refused it by a rule of its own.
     """
-    match kind:
-        case OptionalType():
-            return None if value is None else to_python(value, kind.inner)
-        case ListType():
-            return [to_python(item, kind.item) for item in value]
-        case DictType():
-            return {name: to_python(item, kind.value) for name, item in value.items()}
-        case ChoiceType(python=python) if python is not None:
-            return python(value)
-        case StructureType():
-            return _instance({each.name: to_python(value[each.name], each.type) for each in kind.fields}, kind)
-        case _:
-            return value
+    if isinstance(kind, ChoiceType):
+        return value if kind.python is None else kind.python(value)
+    found = kind.mapped(value, to_python)
+    return _instance(found, kind) if isinstance(kind, StructureType) else found
 
 
 def _instance(members: dict[str, Any], kind: StructureType) -> Any:
@@ -88,38 +71,19 @@ def plain(value: Any) -> Any:
     return value if tolist is None else tolist()
 
 
-def upload_ids(value: Any, kind: Type) -> Iterator[str]:
+def upload_ids(value: Any, kind: Type) -> list[str]:
     """The ids of all uploads that a checked value refers to, at any depth."""
-    match kind:
-        case FileType():
-            yield value["upload_id"]
-        case OptionalType():
-            yield from () if value is None else upload_ids(value, kind.inner)
-        case ListType():
-            for item in value:
-                yield from upload_ids(item, kind.item)
-        case DictType():
-            for item in value.values():
-                yield from upload_ids(item, kind.value)
-        case StructureType():
-            for each in kind.fields:
-                yield from upload_ids(value[each.name], each.type)
-        case _:
-            return
+    if isinstance(kind, FileType):
+        return [value["upload_id"]]
+    ids: list[str] = []
+    kind.mapped(value, lambda part, kind: ids.extend(upload_ids(part, kind)))
+    return ids
 
 
 def with_files(value: Any, kind: Type, file: Callable[[str], Any]) -> Any:
     """A checked value with every upload reference replaced by `file(upload_id)`."""
-    match kind:
-        case FileType():
-            return file(value["upload_id"])
-        case OptionalType():
-            return None if value is None else with_files(value, kind.inner, file)
-        case ListType():
-            return [with_files(item, kind.item, file) for item in value]
-        case DictType():
-            return {name: with_files(item, kind.value, file) for name, item in value.items()}
-        case StructureType():
-            return {each.name: with_files(value[each.name], each.type, file) for each in kind.fields}
-        case _:
-            return value
+
+    def visit(part: Any, kind: Type) -> Any:
+        return file(part["upload_id"]) if isinstance(kind, FileType) else kind.mapped(part, visit)
+
+    return visit(value, kind)

@@ -10,7 +10,7 @@ import pytest
 from livereactor.client._sync.generated.reactor import SyncReactor
 from livereactor.client.stepping import StepFrame, StepResult, StepTrack
 from livereactor.integrations.gym import ReactorEnv
-from livereactor.protocol.openapi_writing import to_openapi
+from livereactor.protocol.openapi import to_openapi
 from livereactor.protocol.schema import CommandSchema, ModelSchema
 from livereactor.protocol.types import BoolType, Field
 

@@ -14,13 +14,7 @@ from livereactor.protocol.types import (
     REQUIRED,
     UNBOUNDED,
     Bounds,
-    DictType,
     Field,
-    FileType,
-    ListType,
-    OptionalType,
-    StructureType,
-    Type,
 )
 from livereactor.protocol.values import to_python
 from livereactor.runtime.authoring.annotations import argument_docs, hints_of, summary
@@ -183,7 +177,6 @@ class CommandSpec:
         reply: the Message class it answers with, None where it only acknowledges.
         handler: the method's name; where `sets_param`, the parameter's.
         takes_client: the handler wants the calling Client.
-        takes_files: an argument is a file, or holds files.
     """
 
     schema: CommandSchema
@@ -191,7 +184,6 @@ class CommandSpec:
     handler: str
     takes_client: bool = False
     sets_param: bool = False
-    takes_files: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +219,7 @@ def param_command(spec: ParamSpec) -> CommandSpec:
     """`set_<name>` of a parameter."""
     described = spec.field.description or f"Set {spec.name.replace('_', ' ')}."
     schema = CommandSchema(f"set_{spec.name}", (spec.field,), described)
-    return CommandSpec(schema, None, spec.name, sets_param=True, takes_files=_holds_files(spec.field.type))
+    return CommandSpec(schema, None, spec.name, sets_param=True)
 
 
 def read_command(
@@ -248,7 +240,6 @@ def read_command(
         reply,
         attribute,
         takes_client=any(each.name == "client" for each in parameters),
-        takes_files=any(_holds_files(each.type) for each in fields),
     )
 
 
@@ -271,22 +262,6 @@ def _field(
         description=(declared.description if declared else "") or docs.get(name, ""),
         moderate=mark.moderate or (declared is not None and declared.moderate),
     )
-
-
-def _holds_files(kind: Type) -> bool:
-    match kind:
-        case FileType():
-            return True
-        case OptionalType():
-            return _holds_files(kind.inner)
-        case ListType():
-            return _holds_files(kind.item)
-        case DictType():
-            return _holds_files(kind.value)
-        case StructureType():
-            return any(_holds_files(each.type) for each in kind.fields)
-        case _:
-            return False
 
 
 def _reply(where: str, annotation: Any) -> tuple[type[Message] | None, bool]:

@@ -528,7 +528,7 @@ class ModelRunner:
             raise InvalidCommandError(f"unknown command {call.command!r}")
         try:
             given = python_arguments(spec.schema, call.arguments)
-            arguments = {name: for_author(value) for name, value in given.items()} if spec.takes_files else given
+            arguments = {name: for_author(value) for name, value in given.items()} if spec.schema.takes_files else given
             if spec.sets_param:
                 setattr(self.model, spec.handler, arguments[spec.handler])
                 return None
