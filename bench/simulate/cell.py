@@ -49,7 +49,7 @@ WAY = 0.02  # seconds between a worker and its coordinator
 CLIENT_COMES = 0.5  # seconds from a worker's yes to its client
 NODE = 8  # workers of a machine
 BEATS_IN = 0.1  # seconds whose beats are counted together
-# Store calls of a held poll (`coordinator/polls.py`), counted by a test: the session, its model, its place.
+# Store calls of a held poll (`coordinator/queries.py`), counted by a test: the session, its model, its place.
 LOOK_CALLS = 9
 IDLE_BEAT_CALLS, HELD_BEAT_CALLS = 3, 4  # a beat that changes nothing, likewise
 

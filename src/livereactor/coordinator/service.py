@@ -1,7 +1,7 @@
 """The coordinator as its routes and worker sockets call it: each decision is one transaction, then its effects.
 
-Runs on one event loop. `decisions/` and the machines decide; long polls wait in `polls.py`; `sweeper.py` does what time
-does: lost leases, dropped tickets, ends.
+Runs on one event loop. `decisions/` and the machines decide; `queries.py` reads, and holds long polls; `sweeper.py`
+does what time does: lost leases, dropped tickets, ends.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
 import structlog
 
 from livereactor.base import ids, spans
 from livereactor.base.errors import ConflictError, NotFoundError
 from livereactor.base.sparse_log import SparseLog
-from livereactor.coordinator import creation, decisions, quotas
+from livereactor.coordinator import creation, decisions
 from livereactor.coordinator.auth.caller import Caller
 from livereactor.coordinator.cluster.forwarding import ClusterPeers, Forwarder, PeerRelay, is_fenced
 from livereactor.coordinator.cluster.notices import EventPoller, NoticeListener, notice_of, worker_notice
@@ -25,8 +25,7 @@ from livereactor.coordinator.decider import Decider
 from livereactor.coordinator.decisions.effects import Effect
 from livereactor.coordinator.metrics import Assignments, CoordinatorMetrics
 from livereactor.coordinator.options import CoordinatorOptions
-from livereactor.coordinator.polls import SessionPolls
-from livereactor.coordinator.queries import queued, within_reach
+from livereactor.coordinator.queries import SessionQueries
 from livereactor.coordinator.sweeper import Sweeper
 from livereactor.coordinator.worker_sockets import WorkerSockets
 from livereactor.protocol import link
@@ -53,7 +52,10 @@ class Service:
 
     Attributes:
         capacity: why no Worker of a model can be started now, None = nothing is known against it; the fleet's.
+        decider: runs the decisions; fleet, uploads and the event feed subscribe to its effects.
+        forwarder: asks workers.
         metrics: what is counted.
+        queries: what clients read.
         is_leaving: this replica ends; load balancers should ask another.
     """
 
@@ -71,21 +73,21 @@ class Service:
         self.is_leaving = False
         self._crowded: set[str] = set()  # models that somebody waits for, as far as their last creation told
         self._peers = peers
-        self._decider = Decider(store, sockets, options, unix_us, None if peers is None else self._notify)
-        self.metrics = CoordinatorMetrics(self._decider)
-        self._assignments = Assignments(self._decider)
-        self._polls = SessionPolls(self._decider)
+        self.decider = Decider(store, sockets, options, unix_us, None if peers is None else self._notify)
+        self.metrics = CoordinatorMetrics(self.decider)
+        self._assignments = Assignments(self.decider)
+        self.queries = SessionQueries(self.decider)
         self._peer_relay = None if peers is None else PeerRelay(peers.url, self._home_of, secret=peers.secret)
-        self._forwarder = Forwarder(sockets, self._peer_relay)
-        self._listener = NoticeListener(self._decider, sockets, self._forwarder.arrived)
+        self.forwarder = Forwarder(sockets, self._peer_relay)
+        self._listener = NoticeListener(self.decider, sockets, self.forwarder.arrived)
         self._sparse = SparseLog(log)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Begin sweeping."""
         running = {
-            "sweeper": Sweeper(self._decider).run(),
-            "changes of others": EventPoller(self._decider.store, self._decider.polls).run(),
+            "sweeper": Sweeper(self.decider).run(),
+            "changes of others": EventPoller(self.decider.store, self.decider.polls).run(),
             "tally": self.metrics.run(),
         }
         if self._peers is not None:
@@ -94,7 +96,7 @@ class Service:
 
     async def aclose(self) -> None:
         """Answer every held poll and sweep no more."""
-        self._decider.polls.close()
+        self.decider.polls.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -103,10 +105,6 @@ class Service:
             await self.metrics.count_ended()
         if self._peer_relay is not None:
             await self._peer_relay.aclose()
-
-    def subscribe(self, listener: Callable[[Effect], None]) -> None:
-        """Call `listener`, on the loop, with every effect; fleet, uploads and the event feed follow them."""
-        self._decider.subscribe(listener)
 
     # --- sessions ------------------------------------------------------------------------------------------------
 
@@ -143,42 +141,16 @@ class Service:
         """Together with others where the last one had to wait, which is seldom wrong; else alone."""
         model = request.body.model.name
         try:
-            created = await self._decider.decide(
+            created = await self.decider.decide(
                 creation.create, request, capacity=self.capacity, crowded=model in self._crowded
             )
         except decisions.QueueEmptyError:
             self._crowded.discard(model)
-            created = await self._decider.decide(creation.create, request, capacity=self.capacity)
+            created = await self.decider.decide(creation.create, request, capacity=self.capacity)
         session = created.session
         if session is not None and session.model == model and session.state is SessionState.QUEUED:
             self._crowded.add(model)
         return created
-
-    async def describe(self, caller: Caller, session: str, *, listed: bool = False) -> SessionDescriptor:
-        """Return the descriptor of a session; a queued session's client counts as present.
-
-        Args:
-            listed: for `/info` and lists, which may say INACTIVE.
-
-        Raises:
-            NotFoundError: not there, for this caller.
-        """
-        return await self._polls.describe(caller, session, listed=listed)
-
-    async def watch(
-        self, caller: Caller, session: str, *, wait: float | None = None, version: str | None = None
-    ) -> SessionDescriptor:
-        """Return the descriptor as `describe` does, held until there is news.
-
-        With `version`: until it is another one, for at most `wait` seconds (20 by default). Without: until the Session
-        is ready or over; official clients ask 20 times at most, so a queue that moves must not use those up. While the
-        store is away the hold goes on.
-
-        Raises:
-            NotFoundError: not there, for this caller.
-            StoreUnavailableError: the store was still away when the hold was over.
-        """
-        return await self._polls.watch(caller, session, wait=wait, version=version)
 
     async def end(
         self, caller: Caller, session: str, *, reason: str = "stopped", detail: str = "", moderate: bool = False
@@ -201,30 +173,7 @@ class Service:
                 tx, now_us, options, session=session, reason=reason, detail=detail, moderate=moderate
             )
 
-        await self._decider.decide(end)
-
-    async def sessions(
-        self,
-        caller: Caller,
-        *,
-        states: Sequence[SessionState] | None = None,
-        model: str | None = None,
-        before_seq: int | None = None,
-        limit: int = 100,
-    ) -> Sequence[SessionRecord]:
-        """The caller's own within its reach, newest first; everybody's for `admin`."""
-        return await self._decider.read(
-            lambda tx: within_reach(tx, caller, states=states, model=model, before_seq=before_seq, limit=limit)
-        )
-
-    async def quotas(self, caller: Caller) -> list[dict[str, Any]]:
-        """Rows of `GET /quotas`: what the account may use, and uses."""
-        now_us, options = self._decider.unix_us(), self.options
-        return await self._decider.read(
-            lambda tx: quotas.usage(
-                tx, caller.account, options.quotas, now_us, connections=options.limits.max_connections
-            )
-        )
+        await self.decider.decide(end)
 
     async def running(self, caller: Caller, session: str) -> SessionRecord:
         """A Session that signalling can be relayed for: it has a Slot and its Worker has accepted.
@@ -233,7 +182,7 @@ class Service:
             NotFoundError: not there, for this caller, or over.
             ConflictError: it is still queued.
         """
-        record = caller.must_reach(await self._decider.read(lambda tx: tx.session(session)), session)
+        record = caller.must_reach(await self.decider.read(lambda tx: tx.session(session)), session)
         caller.need("view")
         if record.state is SessionState.CLOSED:
             raise NotFoundError(f"session {session[:64]!r} is over ({record.end_reason}); create another")
@@ -276,7 +225,7 @@ class Service:
         waits = iter(UNTOLD)
         while True:
             with self.metrics.relaying():
-                reply = await self._forwarder.ask(record.worker, request, timeout=timeout)
+                reply = await self.forwarder.ask(record.worker, request, timeout=timeout)
             if reply.status != 409:
                 return reply
             if (now := await self.running(caller, session)).fence != record.fence:
@@ -285,24 +234,16 @@ class Service:
                 return reply
             await asyncio.sleep(wait)
 
-    async def ask_here(self, worker: str, request: link.Request, *, timeout: float) -> link.Reply | None:
-        """For another coordinator, which believes that a Worker's socket is here; None where it is not.
-
-        Raises:
-            UnavailableError: the socket went away, or the Worker does not answer in time.
-        """
-        return await self._forwarder.ask_here(worker, request, timeout=timeout)
-
     async def prefer(self, session: str) -> None:
         """Serve this Ticket before all others (an operator's reordering); raises NotFoundError."""
-        await self._decider.decide(decisions.prefer, session=session)
+        await self.decider.decide(decisions.prefer, session=session)
 
     # --- workers -------------------------------------------------------------------------------------------------
 
     async def hello(self, hello: link.Hello) -> link.Welcome | link.Refused:
         """A Worker registers, or comes back with what it holds."""
         try:
-            answer = await self._decider.decide(decisions.register, hello=hello)
+            answer = await self.decider.decide(decisions.register, hello=hello)
         except StoreUnavailableError as error:
             return link.Refused(code="unavailable", message=error.message)
         if isinstance(answer, link.Welcome):
@@ -314,7 +255,7 @@ class Service:
                 node=hello.node,
                 state=hello.state,
             )
-            self._forwarder.arrived(hello.worker)
+            self.forwarder.arrived(hello.worker)
             if self._peers is not None:
                 self._peers.notices.notify([worker_notice(hello.worker)])
         else:
@@ -323,27 +264,27 @@ class Service:
 
     async def beat(self, worker: str, incarnation: str, beat: link.Beat) -> link.Renewed | link.Refused | None:
         """Renew; None while the store is away: the Worker hears nothing, and its own clock runs."""
-        self._forwarder.arrived(worker)
+        self.forwarder.arrived(worker)
         try:
-            return await self._decider.decide(decisions.beat, worker=worker, incarnation=incarnation, beat=beat)
+            return await self.decider.decide(decisions.beat, worker=worker, incarnation=incarnation, beat=beat)
         except StoreUnavailableError:
             return None
 
     async def report(self, worker: str, incarnation: str, report: link.SessionReport) -> None:
         """A Session moved. Of another fence or incarnation: nothing happens."""
-        await self._decider.decide(decisions.report, worker=worker, incarnation=incarnation, report=report)
+        await self.decider.decide(decisions.report, worker=worker, incarnation=incarnation, report=report)
         self._sparse.info(
             "session moved", apart=report.phase, session=report.session, phase=report.phase, worker=worker
         )
 
     async def bye(self, worker: str, incarnation: str) -> None:
         """It ends in order; its Slots are empty."""
-        await self._decider.decide(decisions.bye, worker=worker, incarnation=incarnation)
+        await self.decider.decide(decisions.bye, worker=worker, incarnation=incarnation)
         log.info("worker gone", worker=worker)
 
     async def worker_died(self, worker: str, *, reason: str) -> None:
         """Lose a worker whose process is gone, as the pool or its supervisor reported, before its lease ends."""
-        if await self._decider.decide(decisions.worker_lost, worker=worker, reason=reason):
+        if await self.decider.decide(decisions.worker_lost, worker=worker, reason=reason):
             log.warning("worker died", worker=worker, reason=reason)
 
     async def figures(self, worker: str, slot: int) -> link.Reply:
@@ -353,15 +294,15 @@ class Service:
             NotFoundError: no such Worker, or it has no such Slot.
             UnavailableError: its socket is away, or it does not answer in time.
         """
-        record = await self._decider.read(lambda tx: tx.worker(worker))
+        record = await self.decider.read(lambda tx: tx.worker(worker))
         if record is None or slot >= record.slots:
             raise NotFoundError(f"no worker {worker[:64]!r} with a slot {slot}; `livereactor workers` lists them")
         request = link.Request(id=0, slot=slot, method="GET", path="/metrics")
-        return await self._forwarder.ask(worker, request, timeout=FIGURES_TIMEOUT)
+        return await self.forwarder.ask(worker, request, timeout=FIGURES_TIMEOUT)
 
     async def drain(self, worker: str) -> None:
         """Let it finish what it has and end; raises NotFoundError."""
-        await self._decider.decide(decisions.drain, worker=worker)
+        await self.decider.decide(decisions.drain, worker=worker)
 
     def _notify(self, effects: Sequence[Effect]) -> None:
         assert self._peers is not None
@@ -370,12 +311,5 @@ class Service:
             self._peers.notices.notify(notices)
 
     async def _home_of(self, worker: str) -> str:
-        record = await self._decider.read(lambda tx: tx.worker(worker))
+        record = await self.decider.read(lambda tx: tx.worker(worker))
         return "" if record is None else record.home
-
-    # --- looking -------------------------------------------------------------------------------------------------
-
-    async def queue(self, model: str | None = None) -> Sequence[dict[str, Any]]:
-        """Tickets in order with position and estimate, for operators."""
-        now_us = self._decider.unix_us()
-        return await self._decider.read(lambda tx: queued(tx, now_us, model))

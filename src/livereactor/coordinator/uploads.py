@@ -63,7 +63,7 @@ class Uploads(UploadService[UploadRecord]):
         self._service, self._store, self._unix_us = service, store, unix_us
         self._tasks = TaskSet()
         self._erasing = asyncio.Semaphore(ERASED_AT_ONCE)
-        service.subscribe(self._on_effect)
+        service.decider.subscribe(self._on_effect)
 
     async def reserve(self, caller: Caller, session: str, asked: UploadRequest) -> tuple[str, str]:
         """Reserve a slot for one file.

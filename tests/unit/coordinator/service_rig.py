@@ -10,6 +10,7 @@ from livereactor.base.errors import UnavailableError
 from livereactor.coordinator.auth.caller import Caller
 from livereactor.coordinator.decisions.effects import Effect
 from livereactor.coordinator.options import CoordinatorOptions, Quotas
+from livereactor.coordinator.queries import queued
 from livereactor.coordinator.service import Service
 from livereactor.coordinator.worker_sockets import WorkerSockets
 from livereactor.protocol import link
@@ -100,7 +101,7 @@ class Rig:
         self.options = options or CoordinatorOptions(quotas=UNLIMITED)
         self.service = Service(self.store, self.links, self.options, unix_us=lambda: self.now_us)
         self.effects: list[Effect] = []
-        self.service.subscribe(self.effects.append)
+        self.service.decider.subscribe(self.effects.append)
         self._beats = 0
 
     def advance(self, seconds: float) -> None:
@@ -153,6 +154,10 @@ class Rig:
         found = await self.store.read(lambda tx: tx.session(session))
         assert found is not None
         return found
+
+    async def queue(self, model: str | None = None) -> list[dict[str, Any]]:
+        """The queue as operators see it."""
+        return await self.store.read(lambda tx: queued(tx, self.now_us, model))
 
     async def ready(self) -> str:
         """A Session that runs on w1."""

@@ -7,7 +7,7 @@ from tests.unit.coordinator.service_rig import ALICE, Rig
 
 
 async def place(rig: Rig, session: str) -> QueueBody:
-    queue = (await rig.service.describe(ALICE, session)).queue
+    queue = (await rig.service.queries.describe(ALICE, session)).queue
     assert queue is not None
     return queue
 

@@ -134,7 +134,7 @@ async def test_a_refused_session_leaves_nothing_behind() -> None:
     first = await rig.create()
     with pytest.raises(QuotaError):
         await rig.create()
-    assert [each.id for each in await rig.service.sessions(ALICE)] == [first.session_id]
+    assert [each.id for each in await rig.service.queries.sessions(ALICE)] == [first.session_id]
 
 
 async def test_polls_use_up_no_quota() -> None:
@@ -142,7 +142,7 @@ async def test_polls_use_up_no_quota() -> None:
     await rig.model()
     view = await rig.create()
     for _ in range(5):
-        await rig.service.describe(ALICE, view.session_id)
+        await rig.service.queries.describe(ALICE, view.session_id)
     await rig.create()
 
 
@@ -172,7 +172,7 @@ async def test_the_same_idempotency_key_makes_one_session(rig: Rig) -> None:
     other = await asked(rig, "k2")
     assert first.to_body() == again.to_body()
     assert other.session_id != first.session_id
-    assert len(await rig.service.sessions(ALICE)) == 2
+    assert len(await rig.service.queries.sessions(ALICE)) == 2
 
 
 async def test_an_idempotency_key_with_another_body_is_refused(rig: Rig) -> None:
@@ -189,7 +189,7 @@ async def test_visitors_who_may_not_reach_each_other_do_not_share_idempotency_ke
     one, two = (replace(ALICE, reach=reach) for reach in ("one", "two"))
     made = [await rig.service.create(caller, body, idempotency_key="k") for caller in (one, two, one)]
     assert made[0].session_id == made[2].session_id != made[1].session_id
-    assert (await rig.service.describe(two, made[1].session_id)).session_id == made[1].session_id
+    assert (await rig.service.queries.describe(two, made[1].session_id)).session_id == made[1].session_id
 
 
 async def test_wishes_for_the_model_that_no_list_could_carry_are_refused(rig: Rig) -> None:
@@ -220,11 +220,11 @@ async def test_a_session_is_ready_once_its_worker_accepted_and_not_before(rig: R
     await rig.model()
     await rig.worker()
     view = await rig.create()
-    pending = await rig.service.describe(ALICE, view.session_id)
+    pending = await rig.service.queries.describe(ALICE, view.session_id)
     assert (pending.state, pending.capabilities) == ("PENDING", None)
     renewed = await rig.accept()
     assert renewed.held == [0]
-    ready = await rig.service.describe(ALICE, view.session_id)
+    ready = await rig.service.queries.describe(ALICE, view.session_id)
     assert ready.state == "WAITING"
     assert ready.capabilities is not None
     assert ready.expires_at == pytest.approx(rig.now_us / 1e6 + 1200)
@@ -233,12 +233,12 @@ async def test_a_session_is_ready_once_its_worker_accepted_and_not_before(rig: R
 async def test_what_belongs_to_another_account_is_not_there(rig: Rig) -> None:
     session = await rig.ready()
     for call in (
-        rig.service.describe(BOB, session),
-        rig.service.watch(BOB, session),
+        rig.service.queries.describe(BOB, session),
+        rig.service.queries.watch(BOB, session),
         rig.service.end(BOB, session),
         rig.service.running(BOB, session),
         rig.service.relay(BOB, session, "GET", "/session"),
-        rig.service.describe(ALICE, "ses_never"),
+        rig.service.queries.describe(ALICE, "ses_never"),
     ):
         with pytest.raises(NotFoundError, match="for this account"):
             await call
@@ -247,7 +247,7 @@ async def test_what_belongs_to_another_account_is_not_there(rig: Rig) -> None:
 async def test_a_poll_is_held_until_the_session_is_ready(rig: Rig) -> None:
     await rig.model()
     view = await rig.create()
-    poll = await held(rig.service.watch(ALICE, view.session_id))
+    poll = await held(rig.service.queries.watch(ALICE, view.session_id))
     await rig.worker()
     await settle()
     assert not poll.done()
@@ -258,7 +258,7 @@ async def test_a_poll_is_held_until_the_session_is_ready(rig: Rig) -> None:
 async def test_a_poll_is_held_until_the_session_is_over(rig: Rig) -> None:
     await rig.model()
     view = await rig.create()
-    poll = await held(rig.service.watch(ALICE, view.session_id))
+    poll = await held(rig.service.queries.watch(ALICE, view.session_id))
     await rig.service.end(ALICE, view.session_id)
     told = await poll
     assert (told.state, told.end_reason) == ("CLOSED", "stopped")
@@ -266,39 +266,39 @@ async def test_a_poll_is_held_until_the_session_is_over(rig: Rig) -> None:
 
 async def test_a_ready_session_is_told_at_once(rig: Rig) -> None:
     session = await rig.ready()
-    assert (await rig.service.watch(ALICE, session)).state == "WAITING"
+    assert (await rig.service.queries.watch(ALICE, session)).state == "WAITING"
 
 
 async def test_a_poll_that_names_a_version_is_answered_at_the_next_change(rig: Rig) -> None:
     session = await rig.ready()
-    view = await rig.service.describe(ALICE, session)
-    poll = await held(rig.service.watch(ALICE, session, version=view.version))
+    view = await rig.service.queries.describe(ALICE, session)
+    poll = await held(rig.service.queries.watch(ALICE, session, version=view.version))
     await rig.report(session, "streaming")
     told = await poll
     assert told.state == "ACTIVE"
     assert told.version != view.version
-    assert await rig.service.watch(ALICE, session, version="older") == told
+    assert await rig.service.queries.watch(ALICE, session, version="older") == told
 
 
 async def test_a_place_in_the_queue_is_told_and_its_moves_are(rig: Rig) -> None:
     running = await rig.ready()
     first, second = await rig.create(), await rig.create()
-    view = await rig.service.describe(ALICE, second.session_id)
+    view = await rig.service.queries.describe(ALICE, second.session_id)
     assert view.state == "SUSPENDED"
     assert view.queue is not None
     assert (view.queue.position, view.queue.length) == (2, 2)
-    poll = await held(rig.service.watch(ALICE, second.session_id, version=view.version))
+    poll = await held(rig.service.queries.watch(ALICE, second.session_id, version=view.version))
     await rig.service.end(ALICE, first.session_id)
     told = await poll
     assert told.queue is not None
     assert (told.queue.position, told.queue.length) == (1, 1)
-    assert (await rig.service.describe(ALICE, running)).queue is None
+    assert (await rig.service.queries.describe(ALICE, running)).queue is None
 
 
 async def test_the_moves_of_a_queue_do_not_use_up_the_polls_of_official_clients(rig: Rig) -> None:
     await rig.ready()
     first, second = await rig.create(), await rig.create()
-    poll = await held(rig.service.watch(ALICE, second.session_id))
+    poll = await held(rig.service.queries.watch(ALICE, second.session_id))
     await rig.service.end(ALICE, first.session_id)
     await settle()
     assert not poll.done()
@@ -309,8 +309,8 @@ async def test_a_worker_on_its_way_is_told_to_those_who_wait(rig: Rig) -> None:
     await rig.model()
     view = await rig.create()
     await rig.worker(state="starting")
-    before = await rig.service.describe(ALICE, view.session_id)
-    poll = await held(rig.service.watch(ALICE, view.session_id, version=before.version))
+    before = await rig.service.queries.describe(ALICE, view.session_id)
+    poll = await held(rig.service.queries.watch(ALICE, view.session_id, version=before.version))
     await rig.beat(link.SlotReport(n=0), state="starting", progress=0.4, text="text encoder")
     told = await poll
     assert told.queue is not None
@@ -321,20 +321,24 @@ async def test_a_poll_is_answered_when_its_hold_is_over() -> None:
     rig = Rig(SHORT)
     await rig.model()
     view = await rig.create()
-    told = await rig.service.watch(ALICE, view.session_id)
+    told = await rig.service.queries.watch(ALICE, view.session_id)
     assert told.state == "SUSPENDED"
-    assert (await rig.service.watch(ALICE, view.session_id, version=told.version, wait=99)).version == told.version
-    assert (await rig.service.watch(ALICE, view.session_id, version=told.version, wait=0)).version == told.version
+    assert (
+        await rig.service.queries.watch(ALICE, view.session_id, version=told.version, wait=99)
+    ).version == told.version
+    assert (
+        await rig.service.queries.watch(ALICE, view.session_id, version=told.version, wait=0)
+    ).version == told.version
 
 
 async def test_a_poll_outlasts_a_store_that_is_away(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("livereactor.coordinator.polls.RETRY", 0.01)
+    monkeypatch.setattr("livereactor.coordinator.queries.RETRY", 0.01)
     await rig.model()
     view = await rig.create()
     rig.store.away = True
-    poll = await held(rig.service.watch(ALICE, view.session_id))
+    poll = await held(rig.service.queries.watch(ALICE, view.session_id))
     with pytest.raises(StoreUnavailableError):
-        await rig.service.describe(ALICE, view.session_id)
+        await rig.service.queries.describe(ALICE, view.session_id)
     rig.store.away = False
     await rig.worker()
     await rig.accept()
@@ -347,14 +351,14 @@ async def test_a_store_that_stays_away_is_told_when_the_hold_is_over() -> None:
     view = await rig.create()
     rig.store.away = True
     with pytest.raises(StoreUnavailableError) as caught:
-        await rig.service.watch(ALICE, view.session_id)
+        await rig.service.queries.watch(ALICE, view.session_id)
     assert (caught.value.http_status, caught.value.retry_after) == (503, 1.0)
 
 
 async def test_closing_answers_every_held_poll(rig: Rig) -> None:
     await rig.model()
     view = await rig.create()
-    polls = [await held(rig.service.watch(ALICE, view.session_id)) for _ in range(3)]
+    polls = [await held(rig.service.queries.watch(ALICE, view.session_id)) for _ in range(3)]
     await rig.service.aclose()
     assert [each.state for each in await asyncio.gather(*polls)] == ["SUSPENDED"] * 3
 
@@ -362,7 +366,7 @@ async def test_closing_answers_every_held_poll(rig: Rig) -> None:
 async def test_a_held_poll_costs_the_store_nothing_while_nothing_happens(rig: Rig) -> None:
     await rig.model()
     views = [await rig.create() for _ in range(100)]
-    polls = [asyncio.create_task(rig.service.watch(ALICE, each.session_id)) for each in views]
+    polls = [asyncio.create_task(rig.service.queries.watch(ALICE, each.session_id)) for each in views]
     await settle()
     before = rig.store.calls
     await settle()
@@ -375,7 +379,7 @@ async def test_whoever_polls_keeps_its_place(rig: Rig) -> None:
     await rig.model()
     view = await rig.create()
     rig.advance(40)
-    await rig.service.describe(ALICE, view.session_id)
+    await rig.service.queries.describe(ALICE, view.session_id)
     assert (await rig.record(view.session_id)).polled_us == rig.now_us
 
 
@@ -383,8 +387,8 @@ async def test_a_list_says_inactive_where_a_poll_says_waiting(rig: Rig) -> None:
     session = await rig.ready()
     await rig.report(session, "streaming")
     await rig.report(session, "orphaned")
-    assert (await rig.service.describe(ALICE, session)).state == "WAITING"
-    assert (await rig.service.describe(ALICE, session, listed=True)).state == "INACTIVE"
+    assert (await rig.service.queries.describe(ALICE, session)).state == "WAITING"
+    assert (await rig.service.queries.describe(ALICE, session, listed=True)).state == "INACTIVE"
 
 
 # --- ends --------------------------------------------------------------------------------------------------------
@@ -422,8 +426,8 @@ async def test_a_listener_that_fails_keeps_nobody_from_what_happened(rig: Rig) -
         raise RuntimeError("a bug of its own")
 
     heard: list[object] = []
-    rig.service.subscribe(fails)
-    rig.service.subscribe(heard.append)
+    rig.service.decider.subscribe(fails)
+    rig.service.decider.subscribe(heard.append)
     await rig.model()
     await rig.worker()
     await rig.create()
@@ -527,7 +531,9 @@ async def test_a_worker_hears_nothing_of_a_beat_that_could_not_be_written_down(r
 async def test_a_worker_that_died_gives_its_session_to_another(rig: Rig) -> None:
     session = await rig.ready()
     await rig.worker("w2")
-    poll = await held(rig.service.watch(ALICE, session, version=(await rig.service.describe(ALICE, session)).version))
+    poll = await held(
+        rig.service.queries.watch(ALICE, session, version=(await rig.service.queries.describe(ALICE, session)).version)
+    )
     await rig.service.worker_died("w1", reason="exited with code -9")
     assert (await poll).state == "PENDING"
     record = await rig.record(session)
@@ -540,7 +546,7 @@ async def test_a_worker_that_died_after_the_first_frame_ends_its_session_worker_
     session = await rig.ready()
     await rig.report(session, "streaming", first_frame=True)
     await rig.service.worker_died("w1", reason="exited with code -9")
-    view = await rig.service.describe(ALICE, session)
+    view = await rig.service.queries.describe(ALICE, session)
     assert (view.state, view.end_reason) == ("CLOSED", "worker_lost")
 
 
@@ -577,7 +583,7 @@ async def test_a_caller_sees_its_own_within_its_reach_and_an_operator_sees_all(r
     theirs = await rig.create(caller=BOB)
 
     async def seen(caller: Caller, **asked: Any) -> list[str]:
-        return [each.id for each in await rig.service.sessions(caller, **asked)]
+        return [each.id for each in await rig.service.queries.sessions(caller, **asked)]
 
     assert await seen(ALICE) == [scoped.session_id, unscoped.session_id]
     assert await seen(replace(ALICE, reach="r")) == [scoped.session_id]
@@ -599,21 +605,21 @@ async def test_operators_see_the_queue_in_order_and_may_put_one_first(rig: Rig) 
     await rig.ready()
     first, second = await rig.create(), await rig.create(caller=BOB)
     rig.advance(3)
-    rows = await rig.service.queue()
+    rows = await rig.queue()
     assert [(row["session_id"], row["position"], row["length"]) for row in rows] == [
         (first.session_id, 1, 2),
         (second.session_id, 2, 2),
     ]
     assert (rows[1]["account"], rows[1]["model"], rows[1]["waiting_s"]) == ("bob", "pond", 3.0)
     await rig.service.prefer(second.session_id)
-    assert [row["session_id"] for row in await rig.service.queue("pond")] == [second.session_id, first.session_id]
-    assert await rig.service.queue("garden") == []
+    assert [row["session_id"] for row in await rig.queue("pond")] == [second.session_id, first.session_id]
+    assert await rig.queue("garden") == []
 
 
 async def test_quotas_are_told_with_their_use(rig: Rig) -> None:
     await rig.model()
     await rig.create()
-    rows = {row["quota_type"]: row for row in await rig.service.quotas(ALICE)}
+    rows = {row["quota_type"]: row for row in await rig.service.queries.quotas(ALICE)}
     assert rows["concurrent_sessions"]["current"] == 1
     assert rows["connections"]["limit"] == rig.options.limits.max_connections
 

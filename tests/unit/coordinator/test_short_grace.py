@@ -15,7 +15,7 @@ async def test_a_client_that_polls_keeps_its_ticket(grace: float) -> None:
     await rig.model()
     session = (await rig.create()).session_id
     for _ in range(16):
-        await rig.service.describe(ALICE, session)
+        await rig.service.queries.describe(ALICE, session)
         rig.advance(grace / 2)
         dropped, _ = await rig.store.transact(lambda tx: sweep_tickets(tx, rig.now_us, rig.options))
         assert dropped == 0

@@ -108,7 +108,7 @@ class Fleet:
         self._coordinator = coordinator
         async with asyncio.TaskGroup() as self._group:
             await self._adopt()
-            self._service.subscribe(self._on_effect)
+            self._service.decider.subscribe(self._on_effect)
             self._service.capacity = self.capacity
             self._group.create_task(self._watch_ends(), name="ends of workers")
             self._group.create_task(self._reconcile(), name="fleet")

@@ -103,7 +103,7 @@ async def ask(
     service: ServicePart,
 ) -> Response:
     """A frame for a worker whose socket is here, and its reply; 404 where it is not."""
-    reply = await while_connected(request, service.ask_here(worker, frame, timeout=timeout))
+    reply = await while_connected(request, service.forwarder.ask_here(worker, frame, timeout=timeout))
     if reply is None:
         raise NotFoundError(f"worker {worker[:64]!r} is not connected here; look where it is, and ask there")
     return Response(link.write(reply), media_type=JSON)

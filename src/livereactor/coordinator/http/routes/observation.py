@@ -62,7 +62,7 @@ class EventFeed:
     def __init__(self, service: Service, store: Store) -> None:
         self._store = store
         self._news: set[asyncio.Event] = set()
-        service.subscribe(self._wake)
+        service.decider.subscribe(self._wake)
 
     @property
     def followers(self) -> int:
@@ -157,7 +157,7 @@ async def limits(options: OptionsPart) -> dict[str, int | float]:
 @routes.get("/quotas", response_class=JSONResponse, responses={200: _QUOTAS, **problems(401, 403)})
 async def quotas(caller: AnyCaller, service: ServicePart) -> dict[str, Any]:
     """The quotas of the caller's account, and their use."""
-    return {"quotas": await service.quotas(caller)}
+    return {"quotas": await service.queries.quotas(caller)}
 
 
 @routes.get(

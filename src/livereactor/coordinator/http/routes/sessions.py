@@ -103,7 +103,7 @@ async def listed(
 ) -> Response:
     """The caller's own sessions, everybody's for `admin`."""
     states = _states(state)
-    found = await service.sessions(caller, states=states, model=model, before_seq=before, limit=limit)
+    found = await service.queries.sessions(caller, states=states, model=model, before_seq=before, limit=limit)
     more = found[-1].seq if len(found) == limit else None
     return body_response(SessionList(sessions=[_listed(each, caller) for each in found], next=more))
 
@@ -123,21 +123,21 @@ async def poll(
 ) -> Response:
     """The state of a session; held, up to 20 s, until it is ready or over, or with `version`, until it changes."""
     await request.body()
-    view = await while_connected(request, service.watch(caller, sid, wait=wait, version=version))
+    view = await while_connected(request, service.queries.watch(caller, sid, wait=wait, version=version))
     return body_response(view)
 
 
 @routes.get("/{sid}/info", response_class=Response, responses={200: {"model": SessionInfo}, **problems(404)})
 async def info(sid: str, caller: AnyCaller, service: ServicePart) -> Response:
     """The state alone; INACTIVE, too, where a session has lost its last client."""
-    view = await service.describe(caller, sid, listed=True)
+    view = await service.queries.describe(caller, sid, listed=True)
     return body_response(SessionInfo(session_id=view.session_id, state=view.state, cluster=CLUSTER))
 
 
 @routes.put("/{sid}", response_class=Response, responses={200: {"model": SessionDescriptor}, **problems(404, 409)})
 async def restart(sid: str, caller: AnyCaller, service: ServicePart) -> Response:
     """A session that has lost its clients keeps its worker, so there is nothing to restart until it is over."""
-    view = await service.describe(caller, sid)
+    view = await service.queries.describe(caller, sid)
     if view.state == "CLOSED":
         raise ConflictError(f"session {sid[:64]!r} is over ({view.end_reason}); create another")
     return body_response(view)

@@ -110,7 +110,7 @@ async def servers(
     sid: str, request: Request, caller: AnyCaller, service: ServicePart, ice_servers: IceServersPart
 ) -> Response:
     """STUN and TURN servers to gather with; from the session's first moment on."""
-    view = await service.describe(caller, sid)
+    view = await service.queries.describe(caller, sid)
     if view.state == "CLOSED":
         raise NotFoundError(f"session {sid[:64]!r} is over ({view.end_reason}); create another")
     # A client of this machine needs no STUN, and a STUN server that is down delays its gathering: 4.9 s in
