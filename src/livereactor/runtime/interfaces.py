@@ -8,7 +8,6 @@ session ──calls──► ModelThread ──emissions──► Outputs ──
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
@@ -255,38 +254,6 @@ class StepOutput:
     entry: str | None = None
 
 
-class ModelControl(Protocol):
-    """The model thread, seen from the app. Any thread may call any method; each returns at once.
-
-    Futures complete on the model's thread. When a handler fails, the future's exception is a `CommandError` with the
-    author's code, or a `LivereactorError` with code `internal_error` and no detail: the log has that, once.
-    """
-
-    def start(self) -> None: ...
-    def open(self, session: SessionStart) -> Future[None]: ...
-    def close(self, reason: str) -> Future[None]: ...
-    def call(self, call: Call, client: ClientInfo) -> Future[MessageOut | None]: ...
-    def join(self, client: ClientInfo) -> None: ...
-    def leave(self, client: ClientInfo) -> None: ...
-    def uploaded(self, file: ReceivedFile) -> None: ...
-    def want(self, tracks: frozenset[str]) -> None:
-        """Set the output tracks that some client receives; empty = no step runs (unless run_without_viewers)."""
-        ...
-
-    def feed(self, track: str, item: Frame | Sound) -> None:
-        """Hand over an input Frame or Sound; wakes an eager model."""
-        ...
-
-    def input_active(self, track: str, active: bool) -> None:
-        """Tell whether the track has a publisher."""
-        ...
-
-    def step(self, request: StepInput) -> Future[StepOutput]: ...
-    def stop(self, timeout: float) -> bool:
-        """End the thread; False when the model hangs and the process must end without it."""
-        ...
-
-
 class OutputSink(Protocol):
     """The Outputs as the model thread sees them. Called on the model's thread; nothing here blocks."""
 
@@ -319,29 +286,3 @@ class SoundSink(Protocol):
     """A destination of sound in blocks of 10 ms; the engine's AudioOutput fits by shape."""
 
     def send(self, sound: Sound) -> bool: ...
-
-
-class OutputsControl(Protocol):
-    """The Outputs, as the session sees them. Any thread; nothing blocks."""
-
-    def add_viewer(self, track: str, viewer: int, sink: EncodedSink | SoundSink) -> None:
-        """Add a Connection's sink for a track, paused at first; replaces an earlier sink of the same viewer."""
-        ...
-
-    def resume(self, track: str, viewer: int) -> None:
-        """Send to the viewer from now on, and the newest picture at once, as a key frame."""
-        ...
-
-    def pause(self, track: str, viewer: int) -> None: ...
-    def remove_viewer(self, viewer: int) -> None: ...
-    def key_wanted(self, track: str, viewer: int) -> None: ...
-    def rate_changed(self, track: str, viewer: int, bps: int) -> None: ...
-    def reset(self) -> None:
-        """Drop queued Frames, the newest picture and all viewers at the end of a Session; sizes and fps as declared."""
-        ...
-
-    def counters(self) -> Mapping[str, Mapping[str, float]]:
-        """Return per track: emitted, encoded, dropped, queued_max, encode_seconds, convert_seconds, bytes, keys, …"""
-        ...
-
-    def close(self) -> None: ...

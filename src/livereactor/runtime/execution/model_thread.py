@@ -136,7 +136,10 @@ BUSY: Final = "the model is behind: {limit} commands wait, or 64 MiB of them; se
 
 
 class ModelThread:
-    """Runs one model on a thread of its own; a `ModelControl`.
+    """Runs one model on a thread of its own. Any thread may call any method; each returns at once.
+
+    Futures complete on the model's thread. When a handler fails, the future's exception is a `CommandError` with the
+    author's code, or a `LivereactorError` with code `internal_error` and no detail: the log has that, once.
 
     Args:
         model: the class.
@@ -173,7 +176,7 @@ class ModelThread:
         self._thread = threading.Thread(target=self._run, name="model", daemon=True)
         sink.on_capacity(self._inbox.wake)
 
-    # --- ModelControl: any thread, at once -----------------------------------------------------------------------
+    # --- any thread, at once -----------------------------------------------------------------------
 
     def start(self) -> None:
         self._thread.start()
@@ -208,16 +211,15 @@ class ModelThread:
         self._put(JobKind.HOOK, lambda: self.runner.uploaded(file))
 
     def want(self, tracks: frozenset[str]) -> None:
+        """Set the output tracks that some client receives; empty = no step runs (unless run_without_viewers)."""
         self._wanted = tracks
         self._inbox.wake()
 
     def feed(self, track: str, item: Frame | Sound) -> None:
+        """Hand over an input Frame or Sound; wakes an eager model."""
         self.runner.feed(track, item)
         self._fed.set()
         self._inbox.wake()
-
-    def input_active(self, track: str, active: bool) -> None:
-        self.runner.input_active(track, active)
 
     def step(self, request: StepInput) -> Future[StepOutput]:
         future: Future[StepOutput] = Future()
@@ -237,6 +239,7 @@ class ModelThread:
         return self._put(JobKind.SESSION, lambda: self._reload(model, keep))
 
     def stop(self, timeout: float) -> bool:
+        """End the thread; False when the model hangs and the process must end without it."""
         self._closing.set()
         self._inbox.stop()
         if self._thread.ident is not None:

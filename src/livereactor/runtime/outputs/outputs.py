@@ -28,7 +28,7 @@ SOUND_LAG: Final = 0.035
 
 
 class Outputs:
-    """Fits `OutputSink` and `OutputsControl`.
+    """The output tracks of one model; fits `OutputSink`.
 
     Args:
         declarations: the model's output tracks.

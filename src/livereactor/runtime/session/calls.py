@@ -23,12 +23,12 @@ from livereactor.base.sparse_log import SparseLog
 from livereactor.protocol import messages as m
 from livereactor.protocol.schema import ModelSchema, argument_uploads, arguments_with_files, validate_arguments
 from livereactor.runtime.execution.command_queue import WAITING_BYTES, size_of
+from livereactor.runtime.execution.model_thread import ModelThread
 from livereactor.runtime.interfaces import (
     Call,
     CallMarks,
     ClientInfo,
     MessageOut,
-    ModelControl,
     OutputDeclaration,
     ReceivedFile,
     StepOutput,
@@ -73,7 +73,7 @@ class Calls:
         times: of the running Session.
     """
 
-    def __init__(self, model: ModelControl, uploads: Uploads, limits: Limits, metrics: Metrics) -> None:
+    def __init__(self, model: ModelThread, uploads: Uploads, limits: Limits, metrics: Metrics) -> None:
         self._model, self._uploads, self._limits, self._metrics = model, uploads, limits, metrics
         self._waiting: dict[int, deque[_Waiting]] = {}
         self._running: deque[_Running] = deque()

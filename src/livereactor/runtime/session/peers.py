@@ -43,7 +43,7 @@ from livereactor.media.frames import Frame, Sound, VideoCodec
 from livereactor.protocol.http import Offer, TrackMapping
 from livereactor.protocol.schema import TrackSchema
 from livereactor.protocol.sdp import Description, MediaSection, parse_offer
-from livereactor.runtime.interfaces import OutputsControl
+from livereactor.runtime.outputs.outputs import Outputs
 from livereactor.runtime.session.events import MediaArrived, MembershipEvent, TransportLost
 from livereactor.runtime.session.member import TransportUp
 
@@ -148,7 +148,7 @@ class Peers:
         engine: Engine,
         config: PeerConfig,
         limits: Limits,
-        outputs: OutputsControl,
+        outputs: Outputs,
         *,
         feed: Callable[[str, Frame | Sound], None],
         answered: Callable[[float], None],

@@ -25,16 +25,16 @@ from livereactor.base.timing import StageFigures, StageName, Timings, in_order
 from livereactor.engine.port import PeerStats
 from livereactor.protocol import messages as m
 from livereactor.protocol.stages import SessionStages, StageRow, TrackPictures
+from livereactor.runtime.execution.model_thread import ModelThread
 from livereactor.runtime.interfaces import (
     SESSION_ATTRIBUTE,
     CallMarks,
     ClientInfo,
-    ModelControl,
-    OutputsControl,
     SessionObserver,
     SessionOrigin,
     SessionStart,
 )
+from livereactor.runtime.outputs.outputs import Outputs
 from livereactor.runtime.session.lifecycle import SessionRequested
 
 _REPORTED: Final = {each.value: each for each in (StageName.JITTER_BUFFER, StageName.DECODE)}
@@ -218,9 +218,7 @@ class RunningSession:
             timings=self.times.timings,
         )
 
-    async def close_model(
-        self, model: ModelControl, outputs: OutputsControl, reason: str, patience: float
-    ) -> str | None:
+    async def close_model(self, model: ModelThread, outputs: Outputs, reason: str, patience: float) -> str | None:
         """Close the Session in the model, wait for it, and drop the Session's pictures.
 
         Args:

@@ -609,10 +609,10 @@ class Runtime:
                 self.recorder.run(bool(tracks) or self.definition.run_without_viewers)
             case e.OpenInput(track=track, connection=publisher):
                 self.peers.open_input(track, publisher)
-                self.model_thread.input_active(track, True)
+                self.model_thread.runner.input_active(track, True)
             case e.CloseInput(track=track):
                 self.peers.close_input(track)
-                self.model_thread.input_active(track, False)
+                self.model_thread.runner.input_active(track, False)
             case e.ProbeInputs(connection=connection):
                 self.peers.probe(connection)
             case e.JoinModel(connection=connection, role=role):

@@ -2,6 +2,8 @@
 
 Pure. The shell (`worker.py`) dials while `may_dial`, passes `now`, applies the effects in order, and delivers
 `TimedOut` at `deadline()`. `lease.py` knows what each Slot holds.
+
+One file: the registration, the beats and the drain decide together what becomes of the Slots.
 """
 
 from __future__ import annotations

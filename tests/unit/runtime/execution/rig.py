@@ -17,7 +17,6 @@ from livereactor.runtime.interfaces import (
     ClientInfo,
     LoadFailed,
     LoadFinished,
-    ModelControl,
     ModelEvent,
     SessionStart,
 )
@@ -88,8 +87,7 @@ def model_running(
     """A loaded model thread with an open Session, stopped at the end."""
     rig = Rig()
     thread = ModelThread(model, sink=rig, listener=rig.listen, config=config, limits=limits)
-    control: ModelControl = thread
-    control.start()
+    thread.start()
     rig.until(lambda: rig.of(LoadFinished) or rig.of(LoadFailed))
     try:
         if wanted:

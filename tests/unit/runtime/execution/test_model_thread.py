@@ -219,7 +219,7 @@ def test_the_next_session_finds_everything_at_its_default() -> None:
     with model_running(Counter) as (thread, rig):
         thread.call(call("set_level", level=99), OWNER).result(PATIENCE)
         thread.feed("webcam", Frame(picture(1)))
-        thread.input_active("webcam", True)
+        thread.runner.input_active("webcam", True)
         rig.until(lambda: 99 in rig.firsts())
         model: Any = thread.runner.model
         thread.close("stopped").result(PATIENCE)

@@ -63,7 +63,7 @@ class Echo(lr.Model):
 def test_the_thread_counts_steps_waits_and_marks_a_command() -> None:
     timings, marks = Timings(), CallMarks()
     with model_running(Echo, start=SessionStart("ses_1", timings=timings)) as (thread, rig):
-        thread.input_active("webcam", True)
+        thread.runner.input_active("webcam", True)
         thread.call(Call("nothing", {}, marks), OWNER).result(PATIENCE)
         for count in range(3):
             thread.feed("webcam", Frame(np.full((4, 4, 3), count, np.uint8)))
