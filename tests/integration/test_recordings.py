@@ -15,8 +15,7 @@ import pytest
 import livereactor as lr
 from livereactor.blobs.clips import Asked, Made, asked_key, made_key
 from livereactor.blobs.port import BlobKey, BlobMissingError
-from livereactor.blobs.retention import Rules
-from livereactor.blobs.retention_loop import RetentionLoop, always
+from livereactor.blobs.retention import RetentionLoop, Rules, always
 from livereactor.media.frames import Frame
 from livereactor.probes.watching import Barcode, draw_barcode, read_barcode
 from livereactor.protocol import messages as m

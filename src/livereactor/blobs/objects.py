@@ -1,7 +1,7 @@
 """Blobs in an object store, through obstore: the part that a folder and S3 share. Their modules translate its errors.
 
 A stream that is longer than one part is written below `staging/` and then copied to its key, which fails where the key
-exists: readers see a whole blob or none, and of two writers exactly one wins. `retention_loop.py` removes what a killed
+exists: readers see a whole blob or none, and of two writers exactly one wins. `retention.py` removes what a killed
 process leaves there.
 """
 

@@ -27,7 +27,7 @@ from livereactor.base.errors import ConfigError, EngineError, LivereactorError
 from livereactor.cli.turn_client import RelayRefusedError, relayed_address
 from livereactor.protocol.turn import turn_credentials
 from livereactor.settings import Settings
-from livereactor.wiring.networks import public_addresses
+from livereactor.wiring.options import public_addresses
 
 _GIB = 1024**3
 _STUN_MAGIC = 0x2112A442  # RFC 8489, section 5
@@ -188,7 +188,7 @@ def _disk() -> Finding:
 def _blobs(url: str) -> Finding:
     """Write, read, list and delete a blob, and check that the store refuses to overwrite: our guarantees need that."""
     from livereactor.blobs.checking import trouble_with
-    from livereactor.wiring.blobs import open_blobs
+    from livereactor.wiring.options import open_blobs
 
     with capture_logs() as said:
         try:

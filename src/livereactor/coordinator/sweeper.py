@@ -14,10 +14,9 @@ from typing import Final, TypeAlias
 import structlog
 
 from livereactor.base.sparse_log import SparseLog
-from livereactor.blobs import retention_loop
+from livereactor.blobs import retention
 from livereactor.blobs.port import Blobs
-from livereactor.blobs.retention import Rules
-from livereactor.blobs.retention_loop import RetentionLoop
+from livereactor.blobs.retention import RetentionLoop, Rules
 from livereactor.coordinator import decisions
 from livereactor.coordinator.cluster.role import Role
 from livereactor.coordinator.decider import Decider
@@ -29,7 +28,7 @@ from livereactor.store.records import SessionState
 
 EVERY: Final = 1.0  # seconds
 LEADS_FOR: Final = 5.0  # seconds; another replica takes over so long after the leader's last sweep
-RETENTION_TERM: Final = 2 * retention_loop.EVERY  # seconds; likewise, of the rounds that remove recordings
+RETENTION_TERM: Final = 2 * retention.EVERY  # seconds; likewise, of the rounds that remove recordings
 ROUNDS: Final = 20  # of one step in one sweep, so that a mass of work does not keep the other steps
 RARELY: Final = 60.0  # seconds between two looks at what is old, and at the clock
 PRUNED: Final = 500  # records in one transaction

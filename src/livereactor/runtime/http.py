@@ -10,6 +10,7 @@ from typing import Any, Final
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
 
 from livereactor.base.clock import unix_us
 from livereactor.base.errors import LimitError
@@ -36,11 +37,10 @@ from livereactor.runtime.session.metrics import CONTENT_TYPE
 from livereactor.runtime.session.service import Runtime
 from livereactor.web.access import Access, base_url, is_on_this_machine
 from livereactor.web.api_key_gate import ApiKeyGate
-from livereactor.web.asgi import App
+from livereactor.web.blob_answers import RESUMABLE, digest_of, offset_of, progress
 from livereactor.web.clips import CHUNKS, ClipShelf, Seconds
 from livereactor.web.guard import Guard
 from livereactor.web.problems import handle_errors
-from livereactor.web.resuming import RESUMABLE, digest_of, offset_of, progress
 from livereactor.web.traced import Traced
 
 LONGEST_NUMBER: Final = 16  # digits
@@ -50,7 +50,7 @@ FOLLOWERS: Final = 16  # readers of `/events` at once; each holds a connection f
 
 def create_app(
     runtime: Runtime, *, access: Access | None = None, page: Path | None = None, key: str | None = None
-) -> App:
+) -> ASGIApp:
     """Return the ASGI app of one runtime.
 
     Args:

@@ -6,10 +6,11 @@ import hmac
 from pathlib import Path
 from typing import Final
 
+from starlette.types import ASGIApp, Receive, Scope, Send
+
 from livereactor.base.errors import UnauthorizedError
-from livereactor.web.asgi import App, Receive, Scope, Send
 from livereactor.web.clips import CHUNKS
-from livereactor.web.failed_attempts import FailedAttempts
+from livereactor.web.rates import FailedAttempts
 
 _HEADERS: Final = (b"reactor-api-key", b"x-api-key")
 
@@ -22,7 +23,7 @@ class ApiKeyGate:
         page: folder whose files anybody may read.
     """
 
-    def __init__(self, app: App, key: str, page: Path | None) -> None:
+    def __init__(self, app: ASGIApp, key: str, page: Path | None) -> None:
         self._app, self._key = app, key.encode()
         files = [each for each in page.rglob("*") if each.is_file()] if page is not None else []
         self._open = {"/", "/health", *(f"/{each.relative_to(page).as_posix()}" for each in files if page is not None)}

@@ -1,15 +1,20 @@
-"""Blobs as HTTP answers: a blob or a range of it (RFC 9110, 14.2), and the listing of a prefix."""
+"""Blobs over HTTP: a blob or a range of it (RFC 9110, 14.2), the listing of a prefix, and an upload that is resumed.
+
+The headers of an upload are the core of tus 1.0.0, and the digest of RFC 9530.
+"""
 
 from __future__ import annotations
 
+import base64
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 
 from fastapi import Request
 from fastapi.responses import Response, StreamingResponse
 
+from livereactor.base.errors import PeerError
 from livereactor.blobs.port import BlobEntry, BlobKey, Blobs
 
 NDJSON: Final = "application/x-ndjson"
@@ -77,3 +82,28 @@ async def _lines(first: BlobEntry | None, entries: AsyncIterator[BlobEntry]) -> 
 
 def _line(entry: BlobEntry) -> str:
     return json.dumps([entry.key.path, entry.size_bytes, entry.modified_at]) + "\n"
+
+
+TUS: Final = {"Tus-Resumable": "1.0.0", "Cache-Control": "no-store"}
+RESUMABLE: Final = {"Upload-Offset": "0"}  # of the answer that gives a slot: its address takes PATCH
+_DIGEST: Final = r"(?:^|,)\s*sha-256=:([A-Za-z0-9+/]{43}=):"  # of RFC 9530's list, which may name others
+OFFSETS: Final = 10**15  # above any file
+
+
+def offset_of(headers: Mapping[str, str]) -> int:
+    """Return where the bytes of a PATCH begin; raises `PeerError` if its `Upload-Offset` is not a number."""
+    text = headers.get("upload-offset", "")
+    if not (text.isascii() and text.isdecimal() and len(text) < len(str(OFFSETS))):
+        raise PeerError("Upload-Offset has to say at which byte the body begins; HEAD tells how many are there")
+    return int(text)
+
+
+def digest_of(headers: Mapping[str, str]) -> bytes | None:
+    """SHA-256 of the whole file, where `Repr-Digest` tells it; one that cannot be read counts as none (RFC 8941)."""
+    found = re.search(_DIGEST, headers.get("repr-digest", ""))
+    return base64.b64decode(found[1]) if found else None
+
+
+def progress(offset: int, size: int) -> dict[str, str]:
+    """Headers that tell how far an upload has come."""
+    return {**TUS, "Upload-Offset": str(offset), "Upload-Length": str(size)}

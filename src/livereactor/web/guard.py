@@ -14,12 +14,12 @@ from typing import Final
 
 import structlog
 from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from livereactor.base.errors import LivereactorError, TooLargeError
 from livereactor.base.limits import MIB
 from livereactor.base.sparse_log import SparseLog
 from livereactor.web.access import Access
-from livereactor.web.asgi import App, Message, Receive, Scope, Send
 from livereactor.web.problems import REQUEST_ID, BodyLateError, problem_response, unexpected
 
 _METHODS: Final = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
@@ -55,7 +55,7 @@ class Guard:
 
     def __init__(
         self,
-        app: App,
+        app: ASGIApp,
         access: Access,
         body_bytes: int,
         body_wait: float = BODY_WAIT,

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 from typing import Final, TypeAlias
 
 import structlog
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from livereactor.base.sparse_log import SparseLog
-from livereactor.web.asgi import App, Receive, Scope, Send
 
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -35,7 +35,7 @@ class BehindProxies:
         proxies: addresses and networks of proxies, as `network_of` takes them.
     """
 
-    def __init__(self, app: App, proxies: Iterable[str] = ON_THIS_MACHINE) -> None:
+    def __init__(self, app: ASGIApp, proxies: Iterable[str] = ON_THIS_MACHINE) -> None:
         self._app = app
         self._known = [network_of(each) for each in proxies]
         self._troubles = SparseLog(log)

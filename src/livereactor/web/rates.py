@@ -1,7 +1,11 @@
-"""Rate limits of requests by address, against floods. Plain ASGI, behind the guard, which answers 429."""
+"""Rate limits by address: of wrong keys, and of all requests. Plain ASGI, behind the guard, which answers 429.
+
+Guessing keys is hopeless, and trying all day must cost the server little.
+"""
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -9,11 +13,43 @@ from limits import RateLimitItem, RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from livereactor.base.errors import QuotaError
 from livereactor.web.access import is_on_this_machine, peer
-from livereactor.web.asgi import App, Receive, Scope, Send
-from livereactor.web.failed_attempts import network
+
+ALLOWED: Final = 30  # a minute; a mistyped key in a retry loop is still told what is wrong
+_NETWORK_BITS: Final = 64  # of IPv6: what one customer has, and changes its address within
+
+
+class FailedAttempts:
+    """Counts wrong keys by the address they come from."""
+
+    def __init__(self) -> None:
+        self._limit = RateLimitItemPerMinute(ALLOWED)
+        self._counter = SlidingWindowCounterRateLimiter(MemoryStorage())
+
+    def must_not_be_too_many(self, peer: str | None) -> None:
+        """Raise `QuotaError` (429) while an address has shown too many."""
+        if not self._counter.test(self._limit, network(peer)):
+            text = f"{ALLOWED} of {ALLOWED} wrong API keys a minute came from this address; mend the key, retry in 60 s"
+            raise QuotaError(text, quota_type="wrong_keys", limit=ALLOWED, current=ALLOWED, retry_after=60)
+
+    def count(self, peer: str | None) -> None:
+        """Count a wrong key."""
+        self._counter.hit(self._limit, network(peer))
+
+
+def network(peer: str | None) -> str:
+    """Return the network of one customer that an address belongs to, as far as it tells."""
+    try:
+        address = ipaddress.ip_address(peer or "")
+    except ValueError:
+        return "unknown"
+    if address.version == 6 and address.ipv4_mapped is None:
+        return str(ipaddress.ip_network((address, _NETWORK_BITS), strict=False))
+    return str(address)
+
 
 RETRY_AFTER: Final = 5.0  # seconds; a sliding window has room again long before it is over
 _NOT_CREATING: Final = ("/sdp_params", "/ice_candidates")  # POSTs that a live Session makes in bursts
@@ -29,7 +65,7 @@ class RateGate:
     """
 
     def __init__(
-        self, app: App, knows: Callable[[HTTPConnection], Awaitable[bool]], *, anonymous: int, creating: int
+        self, app: ASGIApp, knows: Callable[[HTTPConnection], Awaitable[bool]], *, anonymous: int, creating: int
     ) -> None:
         self._app, self._knows = app, knows
         self._anonymous = RateLimitItemPerMinute(anonymous, namespace="anonymous") if anonymous else None

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from opentelemetry.trace import SpanKind
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from livereactor.base import spans
-from livereactor.web.asgi import App, Message, Receive, Scope, Send
 
 # What makes, joins, feeds and ends Sessions. Looking on (metrics, health, the page, tables) tells nothing of where time
 # goes, and happens all the time.
@@ -19,7 +19,7 @@ _LOOKING: Final = "/stages"
 class Traced:
     """ASGI middleware around the app that routes."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -22,7 +22,7 @@ from livereactor.base.clock import unix_us
 from livereactor.base.errors import ConfigError, UnavailableError
 from livereactor.blobs.checking import takes_writes
 from livereactor.blobs.port import Blobs
-from livereactor.blobs.retention_loop import RetentionLoop
+from livereactor.blobs.retention import RetentionLoop
 from livereactor.blobs.signing import Signer
 from livereactor.coordinator.auth.keys import Keys
 from livereactor.coordinator.cluster.forwarding import ClusterPeers
@@ -43,11 +43,9 @@ from livereactor.settings import Resolved, Settings
 from livereactor.store.port import Store, Tx
 from livereactor.store.sql.store import notices_of
 from livereactor.web.proxies import BehindProxies
-from livereactor.wiring.blobs import blobs_url, open_blobs, retention_rules
 from livereactor.wiring.catalogue import ListedModel, read_models
 from livereactor.wiring.data import make_authenticator, open_store, quotas, secrets_of
-from livereactor.wiring.limits import limits
-from livereactor.wiring.networks import shared_relays
+from livereactor.wiring.options import blobs_url, limits, open_blobs, retention_rules, shared_relays
 from livereactor.wiring.process import LOOPBACK, Server, configure_logging, listen, stop_on_signals, url_of
 from livereactor.wiring.tracing import tracing
 from livereactor.wiring.workers import fleet_plan, make_pool, warn_of_loopback

@@ -15,7 +15,7 @@ from livereactor.coordinator.options import CoordinatorOptions, Quotas
 from livereactor.settings import Settings
 from livereactor.store.port import Store
 from livereactor.store.sql.store import open_sql_store
-from livereactor.wiring.limits import limits
+from livereactor.wiring.options import limits
 
 DATABASE = "livereactor.db"
 

@@ -17,7 +17,7 @@ import uvicorn
 
 from livereactor.base.errors import ConfigError, LivereactorError, UnavailableError
 from livereactor.base.scratch import Scratch, remove_left_over
-from livereactor.blobs.retention_loop import RetentionLoop, always
+from livereactor.blobs.retention import RetentionLoop, always
 from livereactor.engine.default import make_engine
 from livereactor.engine.port import PeerConfig
 from livereactor.media.encoder import start_bps
@@ -32,9 +32,7 @@ from livereactor.runtime.session.service import Options, Runtime
 from livereactor.settings import Resolved, Settings
 from livereactor.web.access import Access
 from livereactor.web.proxies import BehindProxies
-from livereactor.wiring.blobs import blobs_url, open_blobs, retention_rules
-from livereactor.wiring.limits import limits
-from livereactor.wiring.networks import peer_config, shared_relays
+from livereactor.wiring.options import blobs_url, limits, open_blobs, peer_config, retention_rules, shared_relays
 from livereactor.wiring.process import LOOPBACK, Server, configure_logging, listen, stop_on_signals, url_of
 from livereactor.wiring.tracing import tracing
 

@@ -30,7 +30,7 @@ from livereactor.runtime.worker.link import About, WorkerLink
 from livereactor.runtime.worker.socket import link_url, must_be_welcome
 from livereactor.runtime.worker.worker import Coordinator, Worker
 from livereactor.settings import Resolved
-from livereactor.wiring.blobs import open_blobs
+from livereactor.wiring.options import open_blobs
 from livereactor.wiring.process import configure_logging
 from livereactor.wiring.runtime import SWITCH_INTERVAL, runtime_options
 from livereactor.wiring.tracing import tracing

@@ -22,8 +22,8 @@ from livereactor.pool.ray.pool import RayPool
 from livereactor.pool.subprocess.pool import SubprocessPool
 from livereactor.settings import Resolved, Settings, effective, is_secret, variable
 from livereactor.settings.sections import RuntimeSettings
-from livereactor.wiring.blobs import blobs_url
 from livereactor.wiring.catalogue import ListedModel
+from livereactor.wiring.options import blobs_url
 from livereactor.wiring.process import LOOPBACK
 
 # Both hold a Session to these, so a Worker has ours though they are defaults here and something else beside its model.

@@ -13,7 +13,7 @@ import structlog
 from livereactor.base.limits import Limits
 from livereactor.coordinator.options import CoordinatorOptions, Rates
 from livereactor.store.memory.store import MemoryStore
-from livereactor.web.failed_attempts import ALLOWED
+from livereactor.web.rates import ALLOWED
 from tests.integration.coordinator.asking import CREATE, UNLIMITED, bearer, must_be_problem
 from tests.integration.coordinator.rig import Served, coordinating, working
 

@@ -22,7 +22,7 @@ from livereactor.protocol import link
 from livereactor.protocol.http import Body, Candidates, Offer, problem, read_body
 from livereactor.protocol.stages import SessionStages
 from livereactor.store.sql.store import open_sql_store
-from livereactor.web import failed_attempts
+from livereactor.web import rates
 from tests.integration.coordinator.asking import UNLIMITED, until
 from tests.integration.coordinator.rig import Served, coordinating, working
 
@@ -117,7 +117,7 @@ async def everything(folder: Path) -> AsyncGenerator[tuple[Served, str]]:
 async def test_schemathesis_finds_nothing_that_the_document_does_not_say(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(failed_attempts, "ALLOWED", 100_000)  # it shows more wrong keys than anybody may
+    monkeypatch.setattr(rates, "ALLOWED", 100_000)  # it shows more wrong keys than anybody may
     async with everything(tmp_path) as (served, config):
         path = tmp_path / "schemathesis.toml"
         path.write_text(config)

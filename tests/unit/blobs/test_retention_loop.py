@@ -8,11 +8,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from livereactor.blobs import retention_loop as module
+from livereactor.blobs import retention as module
 from livereactor.blobs.memory import MemoryBlobs
 from livereactor.blobs.port import BlobEntry, BlobKey, BlobsUnavailableError
-from livereactor.blobs.retention import HOUR, Rules
-from livereactor.blobs.retention_loop import RetentionLoop, always, may_record
+from livereactor.blobs.retention import HOUR, RetentionLoop, Rules, always, may_record
 
 
 class House:

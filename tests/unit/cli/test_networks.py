@@ -10,7 +10,7 @@ import pytest
 from livereactor.base.errors import ConfigError
 from livereactor.media.frames import VideoCodec
 from livereactor.settings import resolve
-from livereactor.wiring.networks import public_addresses, shared_relays
+from livereactor.wiring.options import public_addresses, shared_relays
 from livereactor.wiring.runtime import runtime_options
 from tests.integration.models import Plain
 

@@ -14,7 +14,7 @@ from livereactor.coordinator.auth.keys import KEY, Keys, key_hash, new_key
 from livereactor.protocol.tokens import KeyRequest
 from livereactor.store.memory.store import MemoryStore
 from livereactor.store.port import StoreUnavailableError, Tx
-from livereactor.web.failed_attempts import ALLOWED
+from livereactor.web.rates import ALLOWED
 
 SECOND = 1_000_000
 

@@ -6,8 +6,7 @@ import json
 
 from livereactor.blobs.memory import MemoryBlobs
 from livereactor.blobs.port import BlobKey
-from livereactor.blobs.retention import HOUR, Rules
-from livereactor.blobs.retention_loop import EVERY, RetentionLoop
+from livereactor.blobs.retention import EVERY, HOUR, RetentionLoop, Rules
 from livereactor.coordinator.sweeper import RETENTION_TERM, retention_of
 from livereactor.store.memory.store import MemoryStore
 from livereactor.store.port import Tx

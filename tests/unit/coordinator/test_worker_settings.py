@@ -12,7 +12,7 @@ from livereactor.pool.port import Needs, model_environment
 from livereactor.pool.ray.pool import RayPool
 from livereactor.settings import Settings, resolve
 from livereactor.wiring.catalogue import ListedModel
-from livereactor.wiring.limits import limits
+from livereactor.wiring.options import limits
 from livereactor.wiring.workers import fleet_plan, make_pool
 
 SECRETS = Secrets(("a master secret of the tests, of 32 characters or more",))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from starlette.types import Message, Receive, Scope, Send
 
 from livereactor.base.errors import QuotaError, UnauthorizedError
 from livereactor.playground import page_directory
 from livereactor.web.api_key_gate import ApiKeyGate
-from livereactor.web.asgi import Message, Receive, Scope, Send
-from livereactor.web.failed_attempts import ALLOWED
+from livereactor.web.rates import ALLOWED
 
 KEY = "correct horse battery"
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from fastapi import FastAPI
 from fastapi.responses import Response
 from starlette.requests import ClientDisconnect
+from starlette.types import Message, Scope
 from structlog.testing import capture_logs
 
 from livereactor.web.access import Access
-from livereactor.web.asgi import Message, Scope
 from livereactor.web.guard import Guard
 from livereactor.web.problems import handle_errors
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from starlette.requests import HTTPConnection
+from starlette.types import Message, Receive, Scope, Send
 from structlog.testing import capture_logs
 
 from livereactor.web.access import OF_PROXIES, base_url, is_of_this_machine, is_on_this_machine
-from livereactor.web.asgi import Message, Receive, Scope, Send
 from livereactor.web.proxies import BehindProxies
 
 NEAR, CLIENT, FAR = "127.0.0.1", "192.0.2.7", "198.51.100.9"

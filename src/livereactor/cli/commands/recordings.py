@@ -108,7 +108,7 @@ class RecordingSource:
 
     def opened(self, session: str) -> tuple[Blobs, str]:
         """Open the blobs that contain recordings; return them and their name for messages."""
-        from livereactor.wiring.blobs import blobs_url, open_blobs
+        from livereactor.wiring.options import blobs_url, open_blobs
 
         given = {"coordinator.data_dir": self.data_dir, "blobs.url": self.blobs}
         settings = resolve(

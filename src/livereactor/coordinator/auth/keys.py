@@ -21,7 +21,7 @@ from livereactor.base.ids import uuid7
 from livereactor.protocol.tokens import CreatedKey, KeyBody, KeyRequest
 from livereactor.store.port import Store, StoreUnavailableError, Tx
 from livereactor.store.records import Account, ApiKey
-from livereactor.web.failed_attempts import FailedAttempts
+from livereactor.web.rates import FailedAttempts
 
 PREFIX: Final = "rk_"
 KEY: Final = re.compile(r"rk_[0-9A-Za-z]{33}")

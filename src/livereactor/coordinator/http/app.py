@@ -12,6 +12,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from starlette.requests import HTTPConnection
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from livereactor.blobs.port import Blobs
 from livereactor.blobs.signing import Signer
@@ -37,7 +38,6 @@ from livereactor.coordinator.worker_sockets import WorkerSockets
 from livereactor.protocol.http import IceServerBody
 from livereactor.store.port import Store
 from livereactor.web.access import Access
-from livereactor.web.asgi import App, Message, Receive, Scope, Send
 from livereactor.web.clips import ClipShelf
 from livereactor.web.documents import asked_by, documented
 from livereactor.web.guard import Guard
@@ -72,7 +72,7 @@ class Parts:
     loops: Mapping[str, Loop] = field(default_factory=dict[str, Loop])
 
 
-def create_app(parts: Parts) -> App:
+def create_app(parts: Parts) -> ASGIApp:
     """Return the app. It answers any origin: tokens carry rights, cookies never do."""
     options = parts.service.options
     api = FastAPI(
@@ -127,7 +127,7 @@ class RequestCounter:
         count: called with method, pattern of the route (`/sessions/{sid}`) and status of each answer.
     """
 
-    def __init__(self, app: App, count: Callable[[str, str, int], None]) -> None:
+    def __init__(self, app: ASGIApp, count: Callable[[str, str, int], None]) -> None:
         self._app, self._count = app, count
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

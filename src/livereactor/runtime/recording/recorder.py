@@ -24,7 +24,7 @@ from livereactor.base.tasks import Changes
 from livereactor.blobs.clips import INIT, part_key, recording_key
 from livereactor.blobs.journals import recorded_key
 from livereactor.blobs.port import BlobKey, Blobs
-from livereactor.blobs.retention_loop import may_record
+from livereactor.blobs.retention import may_record
 from livereactor.media.aac import SoundLine
 from livereactor.media.segments import Segmenter
 from livereactor.protocol import messages as m

@@ -13,6 +13,7 @@ from typing import Any, Final
 import structlog
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import Response
+from starlette.types import ASGIApp, Message
 
 from livereactor.base.errors import ConflictError, LivereactorError, NotFoundError, TooLargeError, UnavailableError
 from livereactor.media.fit import thumbnail
@@ -20,7 +21,6 @@ from livereactor.protocol import link
 from livereactor.protocol.http import AnnouncedUpload, read_body
 from livereactor.runtime.http import CALLER, observation_routes, session_routes, signalling_routes
 from livereactor.runtime.session.service import Runtime
-from livereactor.web.asgi import App, Message
 from livereactor.web.problems import REQUEST_ID, handle_errors, problem_response
 from livereactor.web.traced import Traced
 
@@ -30,7 +30,7 @@ _PASSED_ON: Final = frozenset({b"content-type", b"retry-after", b"allow"})
 log = structlog.get_logger("livereactor.worker")
 
 
-def relayed_app(runtime: Runtime) -> App:
+def relayed_app(runtime: Runtime) -> ASGIApp:
     """Return the ASGI app of one Slot. It has no guard: its only caller, the coordinator, has checked the client."""
     api = FastAPI(title="livereactor worker", docs_url=None, redoc_url=None, openapi_url=None)
     for routes in (signalling_routes, session_routes, _coordinator_routes, observation_routes):
@@ -64,7 +64,7 @@ def _coordinator_routes(runtime: Runtime) -> APIRouter:
     return routes
 
 
-async def call(app: App, request: link.Request, *, patience: float) -> link.Reply:
+async def call(app: ASGIApp, request: link.Request, *, patience: float) -> link.Reply:
     """Answer a request; every error becomes a reply.
 
     Args:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from starlette.types import Receive, Scope, Send
 
 from livereactor.base.errors import (
     ConflictError,
@@ -17,7 +18,6 @@ from livereactor.base.errors import (
 )
 from livereactor.protocol import link
 from livereactor.runtime.worker.requests import call, not_held, refusal
-from livereactor.web.asgi import Receive, Scope, Send
 from livereactor.web.problems import problem_response
 
 REQUEST = link.Request(id=7, method="GET", path="/session")

@@ -10,8 +10,8 @@ from fastapi.responses import Response
 from livereactor.coordinator.http.dependencies import AnyCaller, PublicBase, app_part, body_response, json_body
 from livereactor.coordinator.uploads import Uploads
 from livereactor.protocol.http import UploadRequest, UploadSlot
+from livereactor.web.blob_answers import OFFSETS, RESUMABLE, digest_of, offset_of, progress
 from livereactor.web.documents import asked_by, octets, problems, signed, takes
-from livereactor.web.resuming import OFFSETS, RESUMABLE, digest_of, offset_of, progress
 
 _EXAMPLE: Final = {"name": "koi.jpg", "size": 48_213, "mime_type": "image/jpeg"}
 _SIGNED: Final = signed("`presigned_url`")

@@ -1,15 +1,67 @@
-"""Network settings of peers: STUN and TURN servers, ports, the addresses at which others reach us."""
+"""Options that both a runtime and a coordinator take from the settings: bounds, blobs, and the network of peers."""
 
 from __future__ import annotations
 
 import ipaddress
 import socket
+from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
-from livereactor.base.errors import ConfigError
+from livereactor.base.errors import ConfigError, UsageError
+from livereactor.base.limits import Limits
+from livereactor.blobs.folder import FolderBlobs
+from livereactor.blobs.port import Blobs
+from livereactor.blobs.retention import HOUR, Rules
+from livereactor.blobs.s3 import Bucket, S3Blobs
 from livereactor.engine.port import IceServer, PeerConfig
 from livereactor.runtime.options import SharedRelays
 from livereactor.settings import Settings
+
+
+def blobs_url(settings: Settings, folder: Path) -> str:
+    """Return the URL that the settings name, a folder as an absolute path; `folder` by default."""
+    url = settings.blobs.url
+    return url if url is not None and "://" in url else str((Path(url) if url else folder).absolute())
+
+
+def retention_rules(settings: Settings) -> Rules:
+    """Return how long and how much is kept, as `[recorder]` says."""
+    given = settings.recorder
+    return Rules(retention=given.retention_hours * HOUR, max_bytes=round(given.max_disk_gb * 1e9))
+
+
+def open_blobs(url: str) -> Blobs:
+    """The blobs at `s3://bucket/prefix`, or in a folder, which is made.
+
+    Raises:
+        ConfigError: it is neither, or the folder cannot be made.
+    """
+    try:
+        return S3Blobs(Bucket.parse(url)) if "://" in url else FolderBlobs(Path(url))
+    except UsageError as error:
+        raise ConfigError(f"[blobs] url: {error.message}") from error
+    except OSError as error:
+        raise ConfigError(f"cannot make the folder {url} ({error.strerror}); name another by --blobs") from error
+
+
+def limits(settings: Settings) -> Limits:
+    """The defaults, with what the operator set."""
+    given = settings.runtime
+    return replace(
+        Limits(),
+        max_connections=given.max_connections,
+        max_session_duration=given.max_session_duration,
+        time_warning=given.time_warning,
+        reconnection_window=given.reconnection_window,
+        unclaimed_window=given.unclaimed_window,
+        upload_bytes=given.upload_bytes,
+        upload_session_bytes=given.upload_session_bytes,
+        upload_url_lifetime=given.upload_url_lifetime,
+        upload_wait=given.upload_wait,
+        client_silence=given.client_silence,
+    )
+
 
 # Clients ask once, early, and keep the answer: through a whole Session, whose relays are refreshed with it.
 A_DAY: Final = 86_400.0
