@@ -150,7 +150,7 @@ class VideoIn(Track):
         if (width is None) != (height is None):
             raise ValueError("width and height go together; give both or neither")
         if fit not in get_args(Fit):
-            raise ValueError(f"fit: {fit!r} is not one of cover, contain, stretch")
+            raise ValueError(f"fit: {fit!r} is not one of cover, contain, stretch; give one of them")
         if buffer < 1:
             raise ValueError(f"buffer: {buffer} is below 1; keep at least one frame")
         self.fit: Fit = fit
@@ -244,7 +244,7 @@ class AudioIn(Track):
         self.sample_rate = _rate(sample_rate)
         self.channels = _channels(channels)
         if not 0.02 <= buffer_seconds <= 60:
-            raise ValueError(f"buffer_seconds: {buffer_seconds} is not within 0.02 to 60")
+            raise ValueError(f"buffer_seconds: {buffer_seconds} is not within 0.02 to 60; give seconds in that range")
         self.buffer_seconds = buffer_seconds
         self._active = False
         self._queue = SoundQueue(buffer_seconds, sample_rate)
@@ -297,7 +297,7 @@ class AudioIn(Track):
         """Drop all input that has arrived so far."""
         self._queue.clear()
 
-    def hear(self, sound: Sound) -> None:
+    def receive(self, sound: Sound) -> None:
         """The runtime puts in what arrived, of any rate and one or two channels; from one thread at a time."""
         if (fitting := self._resampler.sound(sound)) is not None:
             self._queue.push(fitting)
@@ -346,25 +346,27 @@ def wait_for(*inputs: VideoIn | AudioIn, timeout: float | None = None) -> WaitFo
 
 def _side(value: int | None, what: str) -> int | None:
     if value is not None and not 2 <= value <= MAX_SIDE:
-        raise ValueError(f"{what}: {value} is not within 2 to {MAX_SIDE} pixels")
+        raise ValueError(f"{what}: {value} is not within 2 to {MAX_SIDE} pixels; give a size in that range")
     return value
 
 
 def _fps(value: float | None) -> float | None:
     if value is not None and not 0 < value <= MAX_FPS:
-        raise ValueError(f"fps: {value} is not above 0 and at most {MAX_FPS}; None means the model's own rate")
+        raise ValueError(
+            f"fps: {value} is not above 0 and at most {MAX_FPS}; give such a number, or None for the model's own rate"
+        )
     return value
 
 
 def _pacing(value: Pacing) -> Pacing:
     if value not in get_args(Pacing):
-        raise ValueError(f"pacing: {value!r} is not one of {', '.join(get_args(Pacing))}")
+        raise ValueError(f"pacing: {value!r} is not one of {', '.join(get_args(Pacing))}; give one of them")
     return value
 
 
 def _rate(value: int) -> int:
     if not 8_000 <= value <= 96_000:
-        raise ValueError(f"sample_rate: {value} is not within 8000 to 96000")
+        raise ValueError(f"sample_rate: {value} is not within 8000 to 96000; give a rate in that range")
     if value % 100:  # engines take whole blocks of 10 ms; 22,050 would drift by 0.2 %
         raise ValueError(f"sample_rate: {value} has no whole number of samples in 10 ms; take a multiple of 100")
     return value
@@ -372,5 +374,5 @@ def _rate(value: int) -> int:
 
 def _channels(value: int) -> int:
     if value not in (1, 2):
-        raise ValueError(f"channels: {value} is not 1 or 2")
+        raise ValueError(f"channels: {value} is not 1 or 2; give one of them")
     return value

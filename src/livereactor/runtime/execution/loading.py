@@ -97,8 +97,15 @@ def _reason(error: BaseException, file: Path) -> str:
         case ModuleNotFoundError() if error.name:
             package = error.name.partition(".")[0]
             return f"{place}: there is no module {error.name!r}; install {package} or correct the import"
+        case ValueError() if _is_raised_here(error):  # about an argument, such as fps=0; its text says what to do
+            return f"{place}: {error}"
         case _:
             return f"{place}: {summary(error)}; the file must import without an error"
+
+
+def _is_raised_here(error: BaseException) -> bool:
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return str(frame.f_globals.get("__name__", "")).startswith("livereactor.")
 
 
 def _chosen(module: ModuleType, path: Path, name: str | None) -> type[Model]:

@@ -386,7 +386,7 @@ class ModelRunner:
             case VideoIn() as video, Frame():
                 video.queue.push(item)
             case AudioIn() as audio, Sound():
-                audio.hear(item)
+                audio.receive(item)
             case _:
                 pass
 

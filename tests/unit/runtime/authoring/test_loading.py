@@ -91,6 +91,34 @@ def test_a_file_that_is_not_there_or_has_no_such_class_says_so(tmp_path: Path) -
             load_model(target)
 
 
+@pytest.mark.parametrize(
+    ("track", "sentence"),
+    [
+        (
+            "VideoOut(fps=0)",
+            "fps: 0 is not above 0 and at most 240; give such a number, or None for the model's own rate",
+        ),
+        ("VideoOut(width=1)", "width: 1 is not within 2 to 8192 pixels; give a size in that range"),
+        ("VideoIn(buffer=0)", "buffer: 0 is below 1; keep at least one frame"),
+        ("AudioIn(buffer_seconds=0)", "buffer_seconds: 0 is not within 0.02 to 60; give seconds in that range"),
+        ("AudioOut(channels=3)", "channels: 3 is not 1 or 2; give one of them"),
+    ],
+)
+def test_a_bad_argument_of_a_track_is_named_with_its_fix(tmp_path: Path, track: str, sentence: str) -> None:
+    path = written(tmp_path, f"{HEAD}class Pond(lr.Model):\n    track = lr.{track}\n")
+    with pytest.raises(ModelLoadError) as caught:
+        load_model(path)
+    assert caught.value.message == f"pond.py:4: {sentence}"
+
+
+def test_an_error_of_the_file_itself_says_its_type(tmp_path: Path) -> None:
+    with pytest.raises(ModelLoadError) as caught:
+        load_model(written(tmp_path, "int('x')\n"))
+    assert caught.value.message == (
+        "pond.py:1: ValueError: invalid literal for int() with base 10: 'x'; the file must import without an error"
+    )
+
+
 def test_importing_livereactor_is_quick_and_loads_no_codec_or_engine() -> None:
     code = (
         "import sys, time; t = time.perf_counter(); import livereactor; took = time.perf_counter() - t\n"

@@ -126,7 +126,7 @@ def test_sound_of_any_rate_arrives_at_the_declared_one(rate: int, channels: int)
         angles = 2 * np.pi * 1000 * np.arange(rate) / rate
         tone = np.repeat((np.sin(angles) * 10_000).astype(np.int16)[:, None], channels, axis=1)
         for block in np.split(tone, 100):
-            model.mic.hear(Sound(block, rate))
+            model.mic.receive(Sound(block, rate))
         heard = model.mic.take(15_000)
     assert heard is not None
     assert (heard.rate, heard.samples.shape) == (16_000, (15_000, 1))
@@ -164,9 +164,9 @@ class Yields(lr.Model):
 
 def test_a_new_session_hears_nothing_of_the_last_ones_sound() -> None:
     mic = lr.AudioIn(sample_rate=16_000)
-    mic.hear(Sound(np.full((480, 1), 20_000, np.int16), 48_000))
+    mic.receive(Sound(np.full((480, 1), 20_000, np.int16), 48_000))
     mic.reset()
-    mic.hear(Sound(np.zeros((480, 1), np.int16), 48_000))
+    mic.receive(Sound(np.zeros((480, 1), np.int16), 48_000))
     heard = mic.latest()
     assert heard is not None
     assert not heard.samples.any()
