@@ -70,7 +70,7 @@ async def main() -> None:
     await engine.aclose()
     gc.collect()
     engine.process.held.sweep()
-    print("done", len(engine.process.held) <= 2 * len(engine.process.slots))
+    print("done", len(engine.process.held) <= 2 * len(engine.process.encoder_tracks))
 
 
 if __name__ == "__main__":

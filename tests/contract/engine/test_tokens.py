@@ -1,4 +1,4 @@
-"""Token frames, through what an encoder's input does to them."""
+"""FrameToken frames, through what an encoder's input does to them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livereactor.engine.libwebrtc.frame_tokens import HEIGHT, WIDTH, Token, draw, read
+from livereactor.engine.libwebrtc.frame_tokens import HEIGHT, WIDTH, FrameToken, draw, read
 
 FIELD = st.integers(0, 2**32 - 1)
 
@@ -20,7 +20,7 @@ def luma_of(bgra: bytes) -> np.ndarray:
 
 @given(viewer=FIELD, number=FIELD)
 def test_what_was_drawn_is_read(viewer: int, number: int) -> None:
-    token = Token(viewer, number)
+    token = FrameToken(viewer, number)
     assert read(luma_of(draw(token)).tobytes(), width=WIDTH, height=HEIGHT) == token
 
 
@@ -28,15 +28,15 @@ def test_what_was_drawn_is_read(viewer: int, number: int) -> None:
 def test_a_token_survives_the_scaling_an_encoder_under_load_does(
     viewer: int, number: int, scale: tuple[int, int]
 ) -> None:
-    small = cv2.resize(luma_of(draw(Token(viewer, number))), scale, interpolation=cv2.INTER_AREA)
-    assert read(small.tobytes(), width=scale[0], height=scale[1]) == Token(viewer, number)
+    small = cv2.resize(luma_of(draw(FrameToken(viewer, number))), scale, interpolation=cv2.INTER_AREA)
+    assert read(small.tobytes(), width=scale[0], height=scale[1]) == FrameToken(viewer, number)
 
 
 @given(viewer=FIELD, number=FIELD, noise=st.integers(0, 2**32 - 1))
 def test_a_token_survives_noise(viewer: int, number: int, noise: int) -> None:
-    luma = luma_of(draw(Token(viewer, number))).astype(int)
+    luma = luma_of(draw(FrameToken(viewer, number))).astype(int)
     noisy = luma + np.random.default_rng(noise).integers(-60, 61, luma.shape)
-    assert read(noisy.clip(0, 255).astype(np.uint8).tobytes(), width=WIDTH, height=HEIGHT) == Token(viewer, number)
+    assert read(noisy.clip(0, 255).astype(np.uint8).tobytes(), width=WIDTH, height=HEIGHT) == FrameToken(viewer, number)
 
 
 @given(st.binary(min_size=WIDTH * HEIGHT, max_size=WIDTH * HEIGHT))

@@ -2,7 +2,7 @@
 
 Callbacks belong to encoders in the order those were created, not to tracks: the first encoder of the process takes the
 callback of the oldest track that has none yet, whoever that track was made for. So every callback is the same function,
-the token in its frame says which viewer it works for, and a track (a *slot*) is held until both its owner and its
+the token in its frame says which viewer it works for, and a track is held until both its owner and its
 actual user have gone: dropping it earlier turns that user's encoder into a built-in one, which shows it the token.
 """
 
@@ -17,8 +17,8 @@ import reactor_webrtc as rw
 
 from livereactor.engine.libwebrtc import frame_tokens as tokens
 
-SPARE_SLOTS: Final = 2  # for encoders that libwebrtc makes anew; without a slot such a viewer would see its token
-ORPHAN_AGE: Final = 2.0  # seconds before a slot that no encoder took goes: one may just be taking it
+SPARE_TRACKS: Final = 2  # for encoders that libwebrtc makes anew; without a track such a viewer would see its token
+ORPHAN_AGE: Final = 2.0  # seconds before a track that no encoder took goes: one may just be taking it
 
 Served: TypeAlias = tuple[bytes, bool] | None  # bytes and whether they are a key frame; None = nothing this time
 TrackFactory: TypeAlias = Callable[[Callable[[rw.RawVideoFrameInfo], Served]], rw.Track]
@@ -32,26 +32,26 @@ class Viewer(Protocol):
     def key_frame_request(self) -> None: ...
 
 
-class Slot:
+class EncoderTrack:
     """One inline encoder track with its callback."""
 
-    def __init__(self, slots: Slots, owner: Viewer | None) -> None:
-        self._slots = slots
+    def __init__(self, tracks: EncoderTracks, owner: Viewer | None) -> None:
+        self._tracks = tracks
         self.owner = owner
         self.owner_left_at: float | None = None
         self.user: Viewer | None = None
         self.taken = False  # an encoder has called; it never goes to another one
-        self.track: rw.Track | None = None
+        self.native: rw.Track | None = None
         self._early_rate: int | None = None
 
     def encode(self, info: rw.RawVideoFrameInfo) -> Served:
         """Called by libwebrtc on its encoder thread; must not raise."""
         token = tokens.read(info.y, width=info.width, height=info.height)
-        viewer = None if token is None else self._slots.viewer(token.viewer)
+        viewer = None if token is None else self._tracks.viewer(token.viewer)
         if token is None or viewer is None:
             return None
         if self.user is not viewer:
-            if not self._slots.bind(self, token.viewer):
+            if not self._tracks.bind(self, token.viewer):
                 return None
             if self._early_rate is not None:
                 viewer.rate(self._early_rate)
@@ -69,26 +69,26 @@ class Slot:
             user.key_frame_request()
 
 
-class Slots:
-    """All slots of the process. Made and dropped on the loop; looked up from encoder threads.
+class EncoderTracks:
+    """All tracks of the process. Made and dropped on the loop; looked up from encoder threads.
 
     Args:
-        make_track: one for a callback.
-        let_go: frees the tracks that nobody has any more.
+        make_track: one of libwebrtc's, for a callback.
+        release: frees libwebrtc's tracks that nobody has any more.
     """
 
-    def __init__(self, make_track: TrackFactory, let_go: Callable[[], None]) -> None:
-        self._make_track, self._let_go = make_track, let_go
+    def __init__(self, make_track: TrackFactory, release: Callable[[], None]) -> None:
+        self._make_track, self._release = make_track, release
         self._lock = threading.Lock()
-        self._slots: list[Slot] = []
+        self._tracks: list[EncoderTrack] = []
         self._viewers: dict[int, Viewer] = {}
         self._next_viewer = 1
         # Kept for ever: with no custom track alive a peer connection offers no H.264 and fails.
-        for _ in range(SPARE_SLOTS):
+        for _ in range(SPARE_TRACKS):
             self._make(None)
 
     def add(self, viewer: Viewer) -> tuple[int, rw.Track]:
-        """Make a track for a viewer; its number for tokens, and the track."""
+        """Make a track for a viewer; its number for tokens, and libwebrtc's track."""
         self.sweep()
         with self._lock:
             number = self._next_viewer
@@ -99,52 +99,52 @@ class Slots:
     def viewer(self, number: int) -> Viewer | None:
         return self._viewers.get(number)
 
-    def bind(self, slot: Slot, number: int) -> bool:
-        """An encoder has taken the slot and works for this viewer; False when the viewer has left meanwhile."""
+    def bind(self, track: EncoderTrack, number: int) -> bool:
+        """An encoder has taken the track and works for this viewer; False when the viewer has left meanwhile."""
         with self._lock:
-            slot.user, slot.taken = self._viewers.get(number), True
-            return slot.user is not None
+            track.user, track.taken = self._viewers.get(number), True
+            return track.user is not None
 
     def remove(self, number: int) -> None:
-        """A viewer has gone; slots nobody needs any more are dropped now or at a later sweep."""
+        """A viewer has gone; tracks nobody needs any more are dropped now or at a later sweep."""
         with self._lock:
             viewer = self._viewers.pop(number, None)
-            for slot in self._slots:
-                if slot.owner is viewer:
-                    slot.owner, slot.owner_left_at = None, time.monotonic()
-                if slot.user is viewer:
-                    slot.user = None
+            for track in self._tracks:
+                if track.owner is viewer:
+                    track.owner, track.owner_left_at = None, time.monotonic()
+                if track.user is viewer:
+                    track.user = None
         self.sweep()
 
     def sweep(self) -> None:
-        """Drop the slots whose owner and user have gone, and make spares for those that were taken."""
+        """Drop the tracks whose owner and user have gone, and make spares for those that were taken."""
         now = time.monotonic()
         with self._lock:
-            gone = [slot for slot in self._slots if _is_free(slot, now)]
-            self._slots = [slot for slot in self._slots if slot not in gone]
-        for slot in gone:
-            slot.track = None
-        self._let_go()
-        free = sum(not slot.taken for slot in self._slots)
-        waiting = len(self._viewers) - len({id(slot.user) for slot in self._slots if slot.user is not None})
-        for _ in range(waiting + SPARE_SLOTS - free):
+            gone = [track for track in self._tracks if _is_free(track, now)]
+            self._tracks = [track for track in self._tracks if track not in gone]
+        for track in gone:
+            track.native = None
+        self._release()
+        free = sum(not track.taken for track in self._tracks)
+        waiting = len(self._viewers) - len({id(track.user) for track in self._tracks if track.user is not None})
+        for _ in range(waiting + SPARE_TRACKS - free):
             self._make(None)
 
     def __len__(self) -> int:
-        return len(self._slots)
+        return len(self._tracks)
 
     def _make(self, owner: Viewer | None) -> rw.Track:
-        slot = Slot(self, owner)
-        slot.track = track = self._make_track(slot.encode)
-        track.on_encoder_feedback(slot.feedback)
+        track = EncoderTrack(self, owner)
+        track.native = native = self._make_track(track.encode)
+        native.on_encoder_feedback(track.feedback)
         with self._lock:
-            self._slots.append(slot)
-        return track
+            self._tracks.append(track)
+        return native
 
 
-def _is_free(slot: Slot, now: float) -> bool:
-    if slot.owner is not None or slot.user is not None:
+def _is_free(track: EncoderTrack, now: float) -> bool:
+    if track.owner is not None or track.user is not None:
         return False
-    if slot.taken:
+    if track.taken:
         return True
-    return slot.owner_left_at is not None and now - slot.owner_left_at > ORPHAN_AGE
+    return track.owner_left_at is not None and now - track.owner_left_at > ORPHAN_AGE

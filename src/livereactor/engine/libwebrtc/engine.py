@@ -18,7 +18,7 @@ import structlog
 
 from livereactor.base.errors import EngineError
 from livereactor.engine.gathering import Relays
-from livereactor.engine.libwebrtc.encoder_tracks import Served, Slots
+from livereactor.engine.libwebrtc.encoder_tracks import EncoderTracks, Served
 from livereactor.engine.libwebrtc.held import Held
 from livereactor.engine.libwebrtc.outputs import Repeater
 from livereactor.engine.libwebrtc.peer import LibwebrtcPeer
@@ -67,7 +67,7 @@ class LibwebrtcEngine:
         peer = LibwebrtcPeer(
             shared.factory,
             shared.relays,
-            shared.slots,
+            shared.encoder_tracks,
             shared.repeater,
             shared.held,
             config,
@@ -107,7 +107,7 @@ class _Process:
     def __init__(self) -> None:
         self.factory = _build_factory()
         self.held = Held()
-        self.slots = Slots(self.make_track, self.held.sweep)
+        self.encoder_tracks = EncoderTracks(self.make_track, self.held.sweep)
         self.repeater = Repeater()
         self.relays = Relays()
         self.peers: set[LibwebrtcPeer] = set()  # until they are closed, by whichever thread

@@ -1,4 +1,4 @@
-"""Token frames: tiny pictures that carry a viewer's id and a frame's number through an encoder's input.
+"""FrameToken frames: tiny pictures that carry a viewer's id and a frame's number through an encoder's input.
 
 An inline encoder of libwebrtc is called with a raw frame and nothing else, and not with the viewer it encodes for. So
 the raw frame is the message: black and white blocks of 4×4 pixels, sixteen a row, nine rows, which survive colour
@@ -31,14 +31,14 @@ _TO_DIGIT: Final = bytes(0x30 if luma < 128 else 0x31 for luma in range(256))
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class FrameToken:
     """The content of a token frame; both fields are unsigned 32 bits."""
 
     viewer: int
     number: int
 
 
-def draw(token: Token) -> bytes:
+def draw(token: FrameToken) -> bytes:
     """Draw a token.
 
     Returns:
@@ -55,7 +55,7 @@ def draw(token: Token) -> bytes:
     return b"".join(rows)
 
 
-def read(luma: bytes, *, width: int, height: int) -> Token | None:
+def read(luma: bytes, *, width: int, height: int) -> FrameToken | None:
     """Read a token back.
 
     Args:
@@ -77,7 +77,7 @@ def read(luma: bytes, *, width: int, height: int) -> Token | None:
     if check != zlib.crc32(fields):
         return None
     viewer, number = _FIELDS.unpack(fields)
-    return Token(viewer, number)
+    return FrameToken(viewer, number)
 
 
 @lru_cache(maxsize=8)

@@ -17,7 +17,7 @@ import reactor_webrtc as rw
 from livereactor.base.clock import monotonic_us
 from livereactor.base.errors import EngineError
 from livereactor.engine.libwebrtc import frame_tokens as tokens
-from livereactor.engine.libwebrtc.encoder_tracks import Served, Slots
+from livereactor.engine.libwebrtc.encoder_tracks import EncoderTracks, Served
 from livereactor.engine.libwebrtc.feed import Feed
 from livereactor.engine.port import CodecNegotiated, KeyFrameWanted, PeerEvent, RateChanged
 from livereactor.media.frames import EncodedFrame, Sound, VideoCodec
@@ -76,8 +76,10 @@ Post = Callable[[PeerEvent], None]
 class LibwebrtcVideoOutput:
     """Fits the Protocol `VideoOutput` in port.py."""
 
-    def __init__(self, slots: Slots, repeater: Repeater, post: Post, suspected: Callable[[], None]) -> None:
-        self._slots, self._repeater, self._post, self._suspected = slots, repeater, post, suspected
+    def __init__(
+        self, encoder_tracks: EncoderTracks, repeater: Repeater, post: Post, suspected: Callable[[], None]
+    ) -> None:
+        self._encoder_tracks, self._repeater, self._post, self._suspected = encoder_tracks, repeater, post, suspected
         self._lock = threading.Lock()
         self._feed = Feed()
         self._ready = False
@@ -88,7 +90,7 @@ class LibwebrtcVideoOutput:
         self.mid = ""
         self.codec: VideoCodec | None = None
         self._track: rw.Track | None  # None once it is closed
-        self._number, self._track = slots.add(self)
+        self._number, self._track = encoder_tracks.add(self)
 
     @property
     def track(self) -> rw.Track:
@@ -113,7 +115,7 @@ class LibwebrtcVideoOutput:
         self._post = _ignore
         self._repeater.forget(self)
         self._track = None
-        self._slots.remove(self._number)
+        self._encoder_tracks.remove(self._number)
 
     def sample(self, packets: int, waited: float) -> bool:
         """Add a sample of libwebrtc's counters (see `Backlog.sample`), and return whether more samples are wanted."""
@@ -199,7 +201,7 @@ class LibwebrtcVideoOutput:
         return self._captured_us
 
     def _push(self, place: int, captured_us: int, user_data: bytes) -> None:
-        picture = tokens.draw(tokens.Token(self._number, place & 0xFFFFFFFF))
+        picture = tokens.draw(tokens.FrameToken(self._number, place & 0xFFFFFFFF))
         track = self._track
         if track is not None:
             # Empty, and not None: a Frame without a tag has its stamp too, by which its age is told (22 bytes).

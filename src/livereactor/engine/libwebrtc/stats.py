@@ -76,7 +76,7 @@ def _outbound(stream: rw.OutboundRtpStats) -> Mapping[str, float | str]:
             "retransmitted_packets_sent": stream.retransmitted_packets_sent,
             "frames_sent": stream.frames_sent if video else None,
             "frames_per_second": stream.frames_per_second if video else None,
-            # Not the size: libwebrtc is given tokens in place of pictures (tokens.py), and counts theirs.
+            # Not the size: libwebrtc is given tokens in place of pictures (frame_tokens.py), and counts theirs.
             "rtt_ms": stream.round_trip_time_s * 1e3 or None,
         }
     )

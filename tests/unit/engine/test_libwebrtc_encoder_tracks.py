@@ -1,4 +1,4 @@
-"""Which viewer a callback serves, and that a slot goes once nobody needs it, whatever libwebrtc calls meanwhile."""
+"""Which viewer a callback serves, and that a track goes once nobody needs it, whatever libwebrtc calls meanwhile."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
-from livereactor.engine.libwebrtc import encoder_tracks as libwebrtc_slots
+from livereactor.engine.libwebrtc import encoder_tracks
 from livereactor.engine.libwebrtc import frame_tokens as tokens
-from livereactor.engine.libwebrtc.encoder_tracks import SPARE_SLOTS, Served, Slots
+from livereactor.engine.libwebrtc.encoder_tracks import SPARE_TRACKS, EncoderTracks, Served
 
 
 class Track:
@@ -40,7 +40,7 @@ class Watched:
 
 def request(viewer: int, number: int = 1) -> Any:
     """A token as an encoder hands it over."""
-    picture = np.frombuffer(tokens.draw(tokens.Token(viewer, number)), np.uint8)
+    picture = np.frombuffer(tokens.draw(tokens.FrameToken(viewer, number)), np.uint8)
     luma = cv2.cvtColor(picture.reshape(tokens.HEIGHT, tokens.WIDTH, 4), cv2.COLOR_BGRA2YUV_I420)[: tokens.HEIGHT]
     return SimpleNamespace(
         y=luma.tobytes(), width=tokens.WIDTH, height=tokens.HEIGHT, request_key_frame=False, codec=None
@@ -48,37 +48,37 @@ def request(viewer: int, number: int = 1) -> Any:
 
 
 @pytest.fixture
-def slots() -> Slots:
+def tracks() -> EncoderTracks:
     made: Any = Track
-    return Slots(made, lambda: None)
+    return EncoderTracks(made, lambda: None)
 
 
-def add(slots: Slots) -> tuple[int, Any]:
-    return slots.add(Watched())
+def add(tracks: EncoderTracks) -> tuple[int, Any]:
+    return tracks.add(Watched())
 
 
-def test_a_slot_goes_with_the_viewer_it_served(slots: Slots) -> None:
-    number, track = add(slots)
+def test_a_track_goes_with_the_viewer_it_served(tracks: EncoderTracks) -> None:
+    number, track = add(tracks)
     assert track.encode(request(number, 7)) == (b"\x07", False)
-    slots.remove(number)
-    assert len(slots) == SPARE_SLOTS
+    tracks.remove(number)
+    assert len(tracks) == SPARE_TRACKS
     assert track.encode(request(number)) is None
 
 
-def test_a_callback_whose_viewer_leaves_while_it_runs_keeps_no_slot(
-    slots: Slots, monkeypatch: pytest.MonkeyPatch
+def test_a_callback_whose_viewer_leaves_while_it_runs_keeps_no_track(
+    tracks: EncoderTracks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    number, track = add(slots)
-    look_up = slots.viewer
+    number, track = add(tracks)
+    look_up = tracks.viewer
 
     def look_up_as_it_leaves(wanted: int) -> Any:
         found = look_up(wanted)
-        slots.remove(wanted)
+        tracks.remove(wanted)
         return found
 
-    monkeypatch.setattr(slots, "viewer", look_up_as_it_leaves)
+    monkeypatch.setattr(tracks, "viewer", look_up_as_it_leaves)
     assert track.encode(request(number)) is None
     monkeypatch.undo()
-    monkeypatch.setattr(libwebrtc_slots, "ORPHAN_AGE", -1.0)
-    slots.sweep()
-    assert len(slots) == SPARE_SLOTS
+    monkeypatch.setattr(encoder_tracks, "ORPHAN_AGE", -1.0)
+    tracks.sweep()
+    assert len(tracks) == SPARE_TRACKS
