@@ -15,6 +15,8 @@ from livereactor.base.errors import LivereactorError, UnavailableError, UsageErr
 from livereactor.settings import Settings, resolve
 
 if TYPE_CHECKING:
+    import httpx2
+
     from livereactor.wiring.data import Data
 
 T = TypeVar("T")
@@ -76,19 +78,29 @@ class AdminTarget:
             raise UsageError(f"{url!r} is not a URL; write https://host:port") from error
         except httpx2.TransportError as error:
             raise UnavailableError(f"could not reach {url} ({_reason(error)}); check that it is running") from error
-        content: Any = None
-        if answer.content:
-            try:
-                content = answer.json()
-            except ValueError:
-                content = {"error": answer.text[:_ANSWER_CHARS]}
-        if answer.is_success:
-            return content
-        problem = cast("dict[str, Any]", content) if isinstance(content, dict) else {}
-        text = str(problem.get("error") or f"{url} answered {answer.status_code}")
-        if answer.status_code in _UNAUTHENTICATED and not key:
-            text += "; pass a key with the scope `admin` with --key or LIVEREACTOR_API_KEY"
-        raise RemoteError(text, code=str(problem.get("code") or "SERVER_ERROR"))
+        if not answer.is_success:
+            hint = "" if key else "; pass a key with the scope `admin` with --key or LIVEREACTOR_API_KEY"
+            raise refusal(answer, url, hint)
+        return _content(answer)
+
+
+def refusal(answer: httpx2.Response, url: str, hint: str) -> RemoteError:
+    """Return the error that a coordinator answered; `hint` is added if it asks for credentials."""
+    content = _content(answer)
+    problem = cast("dict[str, Any]", content) if isinstance(content, dict) else {}
+    text = str(problem.get("error") or f"{url} answered {answer.status_code}")
+    if answer.status_code in _UNAUTHENTICATED:
+        text += hint
+    return RemoteError(text, code=str(problem.get("code") or "SERVER_ERROR"))
+
+
+def _content(answer: httpx2.Response) -> Any:
+    if not answer.content:
+        return None
+    try:
+        return answer.json()
+    except ValueError:
+        return {"error": answer.text[:_ANSWER_CHARS]}
 
 
 def _reason(error: Exception) -> str:

@@ -20,6 +20,16 @@ AdminKey = Annotated[
     typer.Option("--key", help="API key for the coordinator.", show_default="LIVEREACTOR_API_KEY"),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object per line, for scripts.")]
+JsonObject = Annotated[bool, typer.Option("--json", help="Print one JSON object, for scripts.")]
+JsonAddress = Annotated[bool, typer.Option("--json", help="Print the address as JSON, for scripts.")]
+ServerUrl = Annotated[str, typer.Argument(help="URL of a coordinator or a runtime.")]
+ServerModel = Annotated[str | None, typer.Option("--model", help="Model to use.", show_default="the server's first")]
+ServerLocal = Annotated[
+    bool,
+    typer.Option(
+        "--local", help="Treat the server as a standalone runtime, even if it does not identify itself as one."
+    ),
+]
 Key = Annotated[
     str | None, typer.Option("--key", help="API key for a coordinator.", show_default="LIVEREACTOR_API_KEY")
 ]

@@ -13,7 +13,7 @@ from livereactor.client.errors import DecodeFailedError, ReactorError
 from livereactor.client.http.api_errors import refusal
 from livereactor.client.http.client import HttpAnswer
 from livereactor.client.http.reading import read_body, read_descriptor, read_ice_servers
-from livereactor.client.transport.link import Channels
+from livereactor.client.transport.peer_transport import Channels
 from livereactor.engine.port import ChannelEvent, IceServer, MessageReceived
 from livereactor.protocol import messages as m
 from livereactor.protocol.http import Answer, ConnectionCreated, SessionDescriptor, UploadSlot

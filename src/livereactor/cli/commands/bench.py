@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from livereactor.base.errors import UnavailableError, UsageError
-from livereactor.cli.options import Jwt, Key, from_environment
+from livereactor.cli.options import Json, Jwt, Key, ServerLocal, ServerModel, ServerUrl, from_environment
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -23,14 +23,9 @@ if TYPE_CHECKING:
 
 
 def bench(
-    url: Annotated[str, typer.Argument(help="URL of a coordinator or a runtime.")],
-    model: Annotated[str | None, typer.Option(help="Model to use.", show_default="the server's first")] = None,
-    local: Annotated[
-        bool,
-        typer.Option(
-            "--local", help="Treat the server as a standalone runtime, even if it does not identify itself as one."
-        ),
-    ] = False,
+    url: ServerUrl,
+    model: ServerModel = None,
+    local: ServerLocal = False,
     key: Key = None,
     jwt: Jwt = None,
     trials: Annotated[int, typer.Option(min=2, help="How often to measure each delay.")] = 30,
@@ -38,7 +33,7 @@ def bench(
     timeout: Annotated[
         float, typer.Option(min=1, help="Seconds to wait for a connection, including the queue.")
     ] = 60.0,
-    json_lines: Annotated[bool, typer.Option("--json", help="Print one JSON object per line, for scripts.")] = False,
+    json_lines: Json = False,
 ) -> None:
     """Measure how fast a server is from here.
 

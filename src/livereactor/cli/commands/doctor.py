@@ -11,22 +11,17 @@ from typing import Annotated
 import typer
 
 from livereactor.base.errors import UsageError
-from livereactor.cli.options import Jwt, Key, from_environment
+from livereactor.cli.options import Json, Jwt, Key, ServerLocal, ServerModel, ServerUrl, from_environment
 from livereactor.settings import resolve
 
 
 def probe(
-    url: Annotated[str, typer.Argument(help="URL of a coordinator or a runtime.")],
-    model: Annotated[str | None, typer.Option(help="Model to use.", show_default="the server's first")] = None,
-    local: Annotated[
-        bool,
-        typer.Option(
-            "--local", help="Treat the server as a standalone runtime, even if it does not identify itself as one."
-        ),
-    ] = False,
+    url: ServerUrl,
+    model: ServerModel = None,
+    local: ServerLocal = False,
     key: Key = None,
     jwt: Jwt = None,
-    json_lines: Annotated[bool, typer.Option("--json", help="Print one JSON object per line, for scripts.")] = False,
+    json_lines: Json = False,
 ) -> None:
     """Check every step on the way to a model's picture.
 
@@ -66,7 +61,7 @@ MARKS = {"ok": ("✓", typer.colors.GREEN), "warn": ("!", typer.colors.YELLOW), 
 
 def doctor(
     url: Annotated[str | None, typer.Option(help="URL of a running server to check as well.")] = None,
-    json_lines: Annotated[bool, typer.Option("--json", help="Print one JSON object per line, for scripts.")] = False,
+    json_lines: Json = False,
 ) -> None:
     """Check whether this machine can serve.
 

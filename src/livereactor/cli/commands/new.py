@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from livereactor.base.errors import UsageError
+from livereactor.cli.options import JsonObject
 
 _TEMPLATES = Path(__file__).parents[1] / "templates"
 
@@ -30,7 +31,7 @@ def new(
     name: Annotated[str, typer.Argument(help="Folder to create. Its last part names the model.")],
     template: Annotated[Template, typer.Option(help="Kind of model to start from.")] = Template.video,
     force: Annotated[bool, typer.Option("--force", help="Write into a folder that is not empty.")] = False,
-    json_lines: Annotated[bool, typer.Option("--json", help="Print one JSON object, for scripts.")] = False,
+    json_lines: JsonObject = False,
 ) -> None:
     """Create a folder with a model that runs."""
     folder = Path(name)

@@ -13,29 +13,35 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, cast
+from typing import TYPE_CHECKING, Annotated, Any, Final
 from urllib.parse import quote
 
 import typer
 
 from livereactor.base.errors import NotFoundError, UnavailableError, UsageError
-from livereactor.cli.admin import TIMEOUT, RemoteError
+from livereactor.cli.admin import TIMEOUT, refusal
 from livereactor.cli.commands.run import assignments
-from livereactor.cli.options import DataDir, Jwt, Key
+from livereactor.cli.options import DataDir, JsonObject, Jwt, Key
 from livereactor.settings import Resolved, resolve
 
 if TYPE_CHECKING:
     from livereactor.blobs.export import Exported
+    from livereactor.blobs.port import Blobs
+    from livereactor.runtime.replay.rerun import Rerun, StepAgain
+
+TELL_EVERY: Final = 2.0  # seconds between two lines of progress
+DIFFERENCES: Final = 20  # steps that are named when pictures differ
+_Blobs = Annotated[
+    str | None, typer.Option(help="Where the recordings are: a folder or s3://…", show_default="<data>/blobs")
+]
 
 
 def export(
     session: Annotated[str, typer.Argument(help="Id of the session or of its recording.")],
     film: Annotated[Path, typer.Argument(help="MP4 to write. An existing file is replaced.")],
     data_dir: DataDir = None,
-    blobs: Annotated[
-        str | None, typer.Option(help="Where the recordings are: a folder or s3://…", show_default="<data>/blobs")
-    ] = None,
-    json_lines: Annotated[bool, typer.Option("--json", help="Print one JSON object, for scripts.")] = False,
+    blobs: _Blobs = None,
+    json_lines: JsonObject = False,
 ) -> None:
     """Write the recording of a session to an MP4.
 
@@ -69,14 +75,6 @@ async def _exported(source: RecordingSource, session: str, film: Path) -> Export
             "look in another place with --data-dir or --blobs"
         )
     return await write(blobs, found.recording, film)
-
-
-if TYPE_CHECKING:
-    import httpx2
-
-    from livereactor.blobs.port import Blobs
-
-ANSWER_CHARS: Final = 500  # shown of an error that is not in our JSON format
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +130,7 @@ class RecordingSource:
 def _fetched(url: str, session: str, credentials: dict[str, str]) -> bytes:
     import httpx2
 
+    from livereactor.blobs.journals import NoJournalError
     from livereactor.runtime.replay.journal_writer import JOURNAL_BYTES
 
     data, most = bytearray(), JOURNAL_BYTES * 2  # the last line may exceed the limit
@@ -141,7 +140,9 @@ def _fetched(url: str, session: str, credentials: dict[str, str]) -> bytes:
         ) as answer:
             if not answer.is_success:
                 answer.read()
-                raise _refusal(answer, url, is_known=bool(credentials))
+                hint = "; pass a key with --key or LIVEREACTOR_API_KEY, or a token with --jwt or LIVEREACTOR_JWT"
+                error = refusal(answer, url, "" if credentials else hint)
+                raise NoJournalError(error.message) if error.code == NoJournalError.code else error
             for block in answer.iter_bytes():
                 data += block
                 if len(data) > most:
@@ -158,29 +159,6 @@ def _fetched(url: str, session: str, credentials: dict[str, str]) -> bytes:
     return bytes(data)
 
 
-def _refusal(answer: httpx2.Response, url: str, *, is_known: bool) -> RemoteError | UsageError:
-    from livereactor.blobs.journals import NoJournalError
-
-    try:
-        content: Any = answer.json()
-    except ValueError:
-        content = {"error": answer.text[:ANSWER_CHARS]}
-    problem = cast("dict[str, Any]", content) if isinstance(content, dict) else {}
-    text = str(problem.get("error") or f"{url} answered {answer.status_code}")
-    if problem.get("code") == NoJournalError.code:
-        return NoJournalError(text)
-    if not is_known and answer.status_code in (401, 403):
-        text += "; pass a key with --key or LIVEREACTOR_API_KEY, or a token with --jwt or LIVEREACTOR_JWT"
-    return RemoteError(text, code=str(problem.get("code") or "SERVER_ERROR"))
-
-
-if TYPE_CHECKING:
-    from livereactor.runtime.replay.rerun import Rerun, StepAgain
-
-TELL_EVERY: Final = 2.0  # seconds between two lines of progress
-DIFFERENCES: Final = 20  # steps that are named when pictures differ
-
-
 def replay(
     session: Annotated[str, typer.Argument(help="Id of the session, or a file or folder with its journal.")],
     model: Annotated[str, typer.Option(help="Model to run: a file, file.py:Class, or a folder.")] = "model.py",
@@ -194,13 +172,11 @@ def replay(
         list[str] | None, typer.Option("--set", help="key=value for Model.load(config). Repeatable.")
     ] = None,
     data_dir: DataDir = None,
-    blobs: Annotated[
-        str | None, typer.Option(help="Where the recordings are: a folder or s3://…", show_default="<data>/blobs")
-    ] = None,
+    blobs: _Blobs = None,
     coordinator: Annotated[str | None, typer.Option(help="URL of the coordinator that has the recording.")] = None,
     key: Key = None,
     jwt: Jwt = None,
-    json_lines: Annotated[bool, typer.Option("--json", help="Print one JSON object, for scripts.")] = False,
+    json_lines: JsonObject = False,
 ) -> None:
     """Run a recorded session again.
 

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from livereactor.base.errors import UsageError
+from livereactor.cli.options import JsonAddress
 from livereactor.settings import resolve
 
 _Target = Annotated[str, typer.Argument(help="Model to serve: a file, file.py:Class, or a folder with a model.py.")]
@@ -24,7 +25,6 @@ _Key = Annotated[
 ]
 _Insecure = Annotated[bool, typer.Option("--insecure", help="Serve everyone on a non-loopback address, without a key.")]
 _Cpu = Annotated[bool, typer.Option("--cpu", help="Hide every GPU from the model.")]
-_Json = Annotated[bool, typer.Option("--json", help="Print the address as JSON, for scripts.")]
 
 
 def run(
@@ -40,7 +40,7 @@ def run(
         bool, typer.Option("--no-record", help="Do not record sessions, so there are no clips.")
     ] = False,
     cpu: _Cpu = False,
-    json_lines: _Json = False,
+    json_lines: JsonAddress = False,
 ) -> None:
     """Serve a model with its page. Press Ctrl-C to stop."""
     if cpu:
@@ -60,7 +60,7 @@ def dev(
     port: _Port = None,
     set_: _Set = None,
     cpu: _Cpu = False,
-    json_lines: _Json = False,
+    json_lines: JsonAddress = False,
 ) -> None:
     """Serve a model, open its page, and reload on save.
 

@@ -11,8 +11,10 @@ import typer
 
 from livereactor.base.errors import ConfigError, LivereactorError, UsageError
 from livereactor.cli.admin import AdminTarget, RemoteError
+from livereactor.cli.options import JsonObject
 from livereactor.protocol.schema import ModelSchema
 
+_Target = Annotated[str, typer.Argument(help="Model: a file, file.py:Class, or a folder.")]
 _ServerKey = Annotated[
     str | None, typer.Option("--key", help="API key, if TARGET is a URL.", show_default="LIVEREACTOR_API_KEY")
 ]
@@ -112,7 +114,7 @@ def _models(server: AdminTarget) -> list[str] | None:
 
 
 def schema(
-    target: Annotated[str, typer.Argument(help="Model: a file, file.py:Class, or a folder.")] = "model.py",
+    target: _Target = "model.py",
     out: Annotated[Path | None, typer.Option(help="File to write instead of stdout.")] = None,
     check: Annotated[
         Path | None, typer.Option(help="Older schema to compare with. Exits with 1 on breaking changes.")
@@ -138,8 +140,8 @@ def schema(
 
 
 def validate(
-    target: Annotated[str, typer.Argument(help="Model: a file, file.py:Class, or a folder.")] = "model.py",
-    json_lines: Annotated[bool, typer.Option("--json", help="Print one JSON object, for scripts.")] = False,
+    target: _Target = "model.py",
+    json_lines: JsonObject = False,
 ) -> None:
     """Check a model's class and settings.
 

@@ -16,6 +16,7 @@ import typer
 
 import livereactor
 from livereactor.base.errors import ConfigError, UsageError
+from livereactor.cli.options import JsonAddress
 from livereactor.settings import resolve
 
 # In the order of the gallery; paths below `demo_models()`.
@@ -25,7 +26,7 @@ MODELS: Final = ("pond.py", "garden/garden.py", "world/world.py", "mirror/mirror
 def demo(
     port: Annotated[int | None, typer.Option(help="Port of the page.", show_default="8080")] = None,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
-    json_lines: Annotated[bool, typer.Option("--json", help="Print the address as JSON, for scripts.")] = False,
+    json_lines: JsonAddress = False,
 ) -> None:
     """Serve the demo models with a gallery.
 
@@ -94,7 +95,6 @@ _Ready = Annotated[
 _Pool = Annotated[
     str | None, typer.Option(help="Where workers run: subprocess, or ray for a cluster.", show_default="subprocess")
 ]
-_Json = Annotated[bool, typer.Option("--json", help="Print the address as JSON, for scripts.")]
 
 
 def serve(
@@ -108,7 +108,7 @@ def serve(
     max_workers: _Workers = None,
     min_ready: _Ready = None,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
-    json_lines: _Json = False,
+    json_lines: JsonAddress = False,
 ) -> None:
     """Serve models to many people, with keys and a queue.
 

@@ -67,15 +67,13 @@ class Camera:
 class _Captured(Iterator[Picture]):
     def __init__(self, capture: Any, name: str) -> None:
         self._capture, self._name = capture, name
+        self.close = capture.release
 
     def __next__(self) -> Picture:
         read, pixels = self._capture.read()
         if not read:
             raise _missing(self._name, "it stopped giving pictures; was it pulled out?")
         return _picture(pixels, "bgr")
-
-    def close(self) -> None:
-        self._capture.release()
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,13 +155,11 @@ class Microphone:
 class _Heard(Iterator[Sound]):
     def __init__(self, stream: Any, rate: int) -> None:
         self._stream, self._rate = stream, rate
+        self.close = stream.close
 
     def __next__(self) -> Sound:
         samples, _ = self._stream.read(self._rate // 100)
         return Sound(cast(Samples, samples), self._rate)
-
-    def close(self) -> None:
-        self._stream.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +197,7 @@ class _Decoded(Iterator[object]):
     """PyAV's pictures, timed, or its sound, untimed, as sound is sent in real time anyway."""
 
     def __init__(self, container: Any, kind: Kind) -> None:
-        self._container = container
+        self.close = container.close
         self._kind: Kind = kind
         container.streams.get(**{kind: 0})[0].thread_type = "AUTO"
         self._frames = container.decode(**{kind: 0})
@@ -215,9 +211,6 @@ class _Decoded(Iterator[object]):
         if self._first is None:
             self._first = at
         return Timed(frame, at - self._first)
-
-    def close(self) -> None:
-        self._container.close()
 
 
 class Speaker:

@@ -27,6 +27,7 @@ class TrackRequests:
 
     def __init__(self, holder: TransportHolder) -> None:
         self._holder = holder
+        self.report = holder.report
 
     async def pause(self, name: str) -> None:
         if (transport := self._holder.transport) is not None:
@@ -57,9 +58,6 @@ class TrackRequests:
     async def unpublish(self, name: str) -> None:
         if (transport := self._holder.transport) is not None:
             transport.say(m.UnpublishTrack(name))
-
-    def report(self, error: ReactorError) -> None:
-        self._holder.report(error)
 
 
 def _give_back(transport: PeerTransport, name: str) -> None:
