@@ -11,8 +11,6 @@ from typing import Any
 import httpx2
 
 from livereactor.base.limits import Limits
-from livereactor.blobs.memory import MemoryBlobs
-from livereactor.engine.client_side import ClientSide
 from livereactor.engine.memory.engine import MemoryEngine
 from livereactor.engine.port import PeerConfig, Section, Use
 from livereactor.media.frames import Frame
@@ -23,6 +21,8 @@ from livereactor.runtime.http import create_app
 from livereactor.runtime.session.service import Options, Runtime
 from livereactor.web.access import Access
 from livereactor.web.proxies import BehindProxies
+from tests.tools.client_side import ClientSide
+from tests.tools.memory_blobs import MemoryBlobs
 
 URL = "http://localhost:8080"
 PATIENCE = 30.0  # seconds for what takes a moment on an idle machine

@@ -13,7 +13,6 @@ import pytest
 
 from livereactor.base.errors import LivereactorError
 from livereactor.blobs.clips import Made, made_key
-from livereactor.blobs.memory import MemoryBlobs
 from livereactor.blobs.port import BlobExistsError, BlobKey, BlobsUnavailableError
 from livereactor.protocol import messages as m
 from livereactor.protocol import v0
@@ -35,6 +34,7 @@ from tests.integration.test_recordings import (
     until_no_journal_is_written,
     watched_for,
 )
+from tests.tools.memory_blobs import MemoryBlobs
 
 CRASHED = "recorder disabled or encoder crashed"
 

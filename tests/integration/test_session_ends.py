@@ -15,12 +15,12 @@ import livereactor as lr
 from livereactor.base.errors import LivereactorError
 from livereactor.base.limits import Limits
 from livereactor.blobs.port import BlobKey
-from livereactor.engine.client_side import ClientSide
 from livereactor.engine.port import PeerConfig
 from livereactor.protocol import messages as m
 from livereactor.runtime import interfaces as seam
 from tests.integration.models import OpenFails, Plain, StreamFails
 from tests.integration.rig import Caller, Served, next_session_works, serving
+from tests.tools.client_side import ClientSide
 
 PATIENCE = 30.0  # seconds for what takes a moment on an idle machine
 SLOT = {"name": "a.txt", "size": 2, "mime_type": "text/plain"}

@@ -9,13 +9,13 @@ import pytest
 
 from livereactor.base.errors import EngineError
 from livereactor.base.limits import Limits
-from livereactor.engine.client_side import ClientSide
 from livereactor.engine.memory.engine import MemoryPeer
 from livereactor.engine.port import IceServer, PeerConfig, Section, Use
 from livereactor.protocol import messages as m
 from livereactor.protocol import v0
 from tests.integration.models import Plain
 from tests.integration.rig import Served, next_session_works, serving
+from tests.tools.client_side import ClientSide
 
 
 async def _offer(served: Served, **more: Any) -> tuple[ClientSide, dict[str, Any]]:

@@ -12,13 +12,13 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from livereactor.base import spans
-from livereactor.engine.client_side import ClientSide
 from livereactor.engine.port import PeerConfig
 from livereactor.protocol import messages as m
 from tests.integration.coordinator.test_with_a_worker import connected
 from tests.integration.coordinator.test_with_a_worker import serving as serving_many
 from tests.integration.models import OpenFails, Plain
 from tests.integration.rig import serving
+from tests.tools.client_side import ClientSide
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 CLIENT = f"00-{TRACE}-b7ad6b7169203331-01"

@@ -10,12 +10,12 @@ from typing import Any, Protocol
 import httpx2
 import psutil
 
-from livereactor.engine.client_side import ClientSide
 from livereactor.engine.libwebrtc.engine import LibwebrtcEngine
 from livereactor.engine.port import Section, Use
 from livereactor.media.frames import Frame
 from livereactor.protocol import messages as m
 from livereactor.protocol import v1
+from tests.tools.client_side import ClientSide
 
 PATIENCE = 20.0
 WHITE = 200  # of 255; VP8 changes it by a few

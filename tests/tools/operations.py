@@ -467,7 +467,7 @@ def likeness(at: float, pixels: np.ndarray, size: tuple[int, int]) -> dict[str, 
     """PSNR and SSIM below the barcode against the texture's source, as a viewer of that size sees it."""
     import cv2  # not in the environment of the 0.8 client
 
-    from livereactor.probes.quality import psnr, ssim
+    from tests.tools.picture_quality import psnr, ssim
 
     code = read_barcode(pixels)
     if code is None:

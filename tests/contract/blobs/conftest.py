@@ -8,10 +8,10 @@ import pytest
 
 from livereactor.base.ids import uuid7
 from livereactor.blobs.folder import FolderBlobs
-from livereactor.blobs.memory import MemoryBlobs
 from livereactor.blobs.port import Blobs
 from livereactor.blobs.s3 import Bucket, S3Blobs
 from tests.contract.blobs.over_http import over_http
+from tests.tools.memory_blobs import MemoryBlobs
 from tests.tools.s3 import S3Server, s3_server
 
 ADAPTERS = ("folder", "http", "memory", "s3")

@@ -10,9 +10,9 @@ import pytest
 
 from livereactor.blobs.folder import FolderBlobs
 from livereactor.blobs.http import HttpBlobs
-from livereactor.blobs.memory import MemoryBlobs
 from livereactor.blobs.port import BlobEntry, BlobKey, BlobsUnavailableError
 from tests.contract.blobs.over_http import over_http
+from tests.tools.memory_blobs import MemoryBlobs
 from tests.tools.processes import free_port
 
 KEY = BlobKey.parse("sessions/s1/up-1/content")

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from livereactor.base.errors import ConflictError, PeerError
 from livereactor.blobs import pieces
-from livereactor.blobs.memory import MemoryBlobs
 from livereactor.blobs.pieces import LEAST
 from livereactor.blobs.port import BlobExistsError, BlobKey, BlobMissingError, Blobs
 from livereactor.blobs.signing import UploadExpiredError
 from livereactor.blobs.upload_writer import UploadCorruptedError, UploadOffsetError, UploadWriter
+from tests.tools.memory_blobs import MemoryBlobs
 
 KEY = BlobKey.parse("sessions/s1/ab/content")
 DATA = bytes(range(256)) * 2048  # 512 KiB

@@ -12,10 +12,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from livereactor.pool.memory import MemoryMachine, MemoryPool, until_terminated
 from livereactor.pool.port import Needs, Pool, WorkerExit, WorkerSpec
 from livereactor.pool.ray.pool import PLACE_TIMEOUT, RayPool
 from livereactor.pool.subprocess.pool import SubprocessPool
+from tests.tools.memory_pool import MemoryMachine, MemoryPool, until_terminated
 
 _PROGRAM = """
 import os, signal, sys, time

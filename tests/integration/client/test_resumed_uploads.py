@@ -13,7 +13,6 @@ import httpx2
 import pytest
 
 from livereactor.base.limits import KIB, MIB
-from livereactor.blobs.memory import MemoryBlobs
 from livereactor.blobs.port import BlobKey
 from livereactor.client.errors import ReactorError
 from livereactor.client.files import uploads
@@ -24,6 +23,7 @@ from livereactor.client.types import FileRef
 from livereactor.protocol import messages as m
 from tests.integration.coordinator.rig import Served
 from tests.integration.coordinator.test_uploads import running
+from tests.tools.memory_blobs import MemoryBlobs
 
 DATA = bytes(range(256)) * 12 * KIB  # 3 MiB
 

@@ -16,7 +16,6 @@ import httpx2
 import uvicorn
 from websockets.asyncio.client import ClientConnection, connect
 
-from livereactor.blobs.memory import MemoryBlobs
 from livereactor.blobs.port import Blobs
 from livereactor.blobs.signing import Signer
 from livereactor.coordinator.auth.authenticator import Authenticator
@@ -38,6 +37,7 @@ from livereactor.store.memory.store import MemoryStore
 from livereactor.store.port import Store
 from livereactor.store.records import ModelRecord
 from livereactor.web.proxies import BehindProxies
+from tests.tools.memory_blobs import MemoryBlobs
 from tests.tools.processes import free_port
 
 PATIENCE = 30.0  # seconds for what takes a moment on an idle machine

@@ -10,13 +10,13 @@ from typing import Any
 import httpx2
 
 from livereactor.base.limits import Limits
-from livereactor.engine.client_side import ClientSide
 from livereactor.engine.memory.engine import MemoryEngine
 from livereactor.engine.port import PeerConfig, PeerState, Section, Use
 from tests.integration.coordinator.asking import must_be_problem
 from tests.integration.coordinator.rig import Served, coordinating
 from tests.integration.models import Plain
 from tests.integration.worker.serving import working
+from tests.tools.client_side import ClientSide
 
 MAPPING = [{"mid": "0", "name": "main_video", "kind": "video", "direction": "recvonly"}]
 

@@ -12,13 +12,13 @@ from typing import Any
 import structlog
 
 from livereactor.base.limits import Limits
-from livereactor.engine.client_side import ClientSide
 from livereactor.engine.memory.engine import MemoryEngine
 from livereactor.engine.port import PeerConfig, Section, Use
 from tests.integration.coordinator.asking import key_of, until
 from tests.integration.coordinator.rig import Served, coordinating
 from tests.integration.models import Plain
 from tests.integration.worker.serving import working
+from tests.tools.client_side import ClientSide
 
 MAPPING = [{"mid": "0", "name": "main_video", "kind": "video", "direction": "recvonly"}]
 

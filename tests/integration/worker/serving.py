@@ -11,8 +11,6 @@ from typing import Any
 
 from livereactor.base.ids import uuid7
 from livereactor.base.limits import Limits
-from livereactor.blobs.memory import MemoryBlobs
-from livereactor.engine.client_side import ClientSide
 from livereactor.engine.memory.engine import MemoryEngine
 from livereactor.engine.port import PeerConfig, Section, Use
 from livereactor.runtime.authoring.model import Model, definition_of
@@ -21,6 +19,8 @@ from livereactor.runtime.session.service import Options, Runtime
 from livereactor.runtime.worker.link import About, WorkerLink
 from livereactor.runtime.worker.worker import Coordinator, Worker
 from tests.integration.worker.standin import SECRET, StandIn
+from tests.tools.client_side import ClientSide
+from tests.tools.memory_blobs import MemoryBlobs
 
 
 class Working:

@@ -14,7 +14,6 @@ import pytest
 
 from livereactor.base.errors import ModelLoadError, UnauthorizedError, UsageError
 from livereactor.blobs.port import BlobKey
-from livereactor.engine.client_side import ClientSide
 from livereactor.engine.port import MessageReceived
 from livereactor.media.frames import Frame
 from livereactor.protocol import link, v1
@@ -25,6 +24,7 @@ from livereactor.runtime.worker.worker import AT_ONCE
 from tests.integration.models import Gate, LoadFails, Plain, WrongShape
 from tests.integration.worker.serving import working
 from tests.integration.worker.standin import StandIn, chattering, standing_in
+from tests.tools.client_side import ClientSide
 
 
 class Pair(Plain):

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from livereactor.blobs.checking import KEEPS, OVERWRITES, READS_OTHERS, trouble_with
-from livereactor.blobs.memory import MemoryBlobs
 from livereactor.blobs.port import BlobKey
+from tests.tools.memory_blobs import MemoryBlobs
 
 
 class Overwriting(MemoryBlobs):

@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from livereactor.blobs import retention as module
-from livereactor.blobs.memory import MemoryBlobs
 from livereactor.blobs.port import BlobEntry, BlobKey, BlobsUnavailableError
 from livereactor.blobs.retention import HOUR, RetentionLoop, Rules, always, may_record
+from tests.tools.memory_blobs import MemoryBlobs
 
 
 class House:

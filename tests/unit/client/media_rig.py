@@ -13,7 +13,6 @@ import numpy as np
 from livereactor.client.errors import ReactorError
 from livereactor.client.tracks.tracks import Tracks
 from livereactor.client.types import TrackCapability
-from livereactor.engine.client_side import ClientSide
 from livereactor.engine.memory.engine import MemoryEngine
 from livereactor.engine.memory.media import MemoryInput, MemoryVideoOutput
 from livereactor.engine.port import (
@@ -29,6 +28,7 @@ from livereactor.engine.port import (
     VideoOutput,
 )
 from livereactor.media.frames import Frame, Pixels, Sound
+from tests.tools.client_side import ClientSide
 
 PATIENCE = 30.0  # seconds for what takes a moment on an idle machine
 DECLARED = (

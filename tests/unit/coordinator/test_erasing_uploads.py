@@ -11,7 +11,6 @@ import pytest
 
 from livereactor.base.errors import NotFoundError, UnavailableError
 from livereactor.base.limits import Limits
-from livereactor.blobs.memory import MemoryBlobs
 from livereactor.blobs.pieces import LEAST
 from livereactor.blobs.port import BlobKey, BlobMissingError
 from livereactor.blobs.signing import Grant, Signer
@@ -23,6 +22,7 @@ from livereactor.coordinator.worker_sockets import WorkerSockets
 from livereactor.store.memory.store import MemoryStore
 from livereactor.store.port import Tx
 from tests.contract.store import records as r
+from tests.tools.memory_blobs import MemoryBlobs
 
 KEY = BlobKey.parse("sessions/ses_1/abc/content")
 

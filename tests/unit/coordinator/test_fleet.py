@@ -19,13 +19,13 @@ from livereactor.coordinator.fleet.fleet import Fleet, FleetPlan
 from livereactor.coordinator.options import CoordinatorOptions, Quotas
 from livereactor.coordinator.service import Service
 from livereactor.coordinator.worker_sockets import WorkerSockets
-from livereactor.pool.memory import MemoryMachine, MemoryPool, Program
 from livereactor.pool.port import Handle, PoolUnavailableError, WorkerSpec
 from livereactor.protocol import link
 from livereactor.protocol.http import CreateSession
 from livereactor.store.memory.store import MemoryStore
 from livereactor.store.port import Tx
 from livereactor.store.records import ModelRecord, WorkerRecord, WorkerState
+from tests.tools.memory_pool import MemoryMachine, MemoryPool, Program
 
 T = TypeVar("T")
 NOBODY = Caller("guest", ALL_SCOPES)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 
-from livereactor.blobs.memory import MemoryBlobs
 from livereactor.blobs.port import BlobKey
 from livereactor.blobs.retention import EVERY, HOUR, RetentionLoop, Rules
 from livereactor.coordinator.sweeper import RETENTION_TERM, retention_of
 from livereactor.store.memory.store import MemoryStore
 from livereactor.store.port import Tx
 from tests.contract.store import records as r
+from tests.tools.memory_blobs import MemoryBlobs
 
 
 class Clock:

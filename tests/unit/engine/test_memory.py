@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from livereactor.base.errors import EngineError, PeerError, TooLargeError
-from livereactor.engine.client_side import ClientSide
 from livereactor.engine.memory.engine import MemoryEngine, MemoryPeer, read_description
 from livereactor.engine.memory.media import MemoryInput
 from livereactor.engine.port import (
@@ -30,6 +29,7 @@ from livereactor.engine.port import (
     Use,
 )
 from livereactor.media.frames import EncodedFrame, Frame, Sound, VideoCodec
+from tests.tools.client_side import ClientSide
 
 WATCH = [Section("video", Use.RECEIVE), Section("audio", Use.RECEIVE), Section("video", Use.SEND)]
 USES = {"0": Use.SEND, "1": Use.SEND, "2": Use.RECEIVE}

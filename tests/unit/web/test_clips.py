@@ -12,7 +12,6 @@ import pytest
 
 from livereactor.base.errors import ForbiddenError, NotFoundError
 from livereactor.blobs.clips import Made, chunk
-from livereactor.blobs.memory import MemoryBlobs
 from livereactor.blobs.port import BlobKey, BlobMissingError
 from livereactor.blobs.signing import Signer
 from livereactor.protocol.playlists import read_playlist
@@ -20,6 +19,7 @@ from livereactor.web import clips
 from livereactor.web.clips import LATE, ClipGoneError, ClipShelf
 from tests.tools.films import Film
 from tests.tools.kept_clips import DAY_US, Kept, finish, keep, promise, put
+from tests.tools.memory_blobs import MemoryBlobs
 
 FILM = Film(b"init", (b"one", b"two"), (range(1), range(1, 2)))
 SECRET = b"s" * 32

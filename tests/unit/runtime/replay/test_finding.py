@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from livereactor.blobs.journals import NoJournalError
-from livereactor.blobs.memory import MemoryBlobs
 from livereactor.blobs.port import BlobKey
 from livereactor.runtime.replay.finding import (
     NoFileError,
@@ -17,6 +16,7 @@ from livereactor.runtime.replay.finding import (
     kept_journal,
 )
 from livereactor.runtime.replay.journal_format import FileDigest, JournalError, digest_of
+from tests.tools.memory_blobs import MemoryBlobs
 
 
 async def put(blobs: MemoryBlobs, key: str, data: bytes) -> None:

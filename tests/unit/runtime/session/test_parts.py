@@ -13,7 +13,6 @@ from livereactor.base.errors import LivereactorError, NotFoundError, Unavailable
 from livereactor.base.limits import Limits
 from livereactor.base.sparse_log import SparseLog
 from livereactor.base.tasks import Changes
-from livereactor.blobs.memory import MemoryBlobs
 from livereactor.engine.port import PeerStats
 from livereactor.media.frames import Frame, Sound
 from livereactor.protocol import messages as m
@@ -28,6 +27,7 @@ from livereactor.runtime.session.uploads import Uploads
 from livereactor.web.access import Access
 from livereactor.web.guard import Guard
 from tests.integration.models import Plain
+from tests.tools.memory_blobs import MemoryBlobs
 
 # --- steps ---
 

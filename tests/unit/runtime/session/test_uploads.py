@@ -12,12 +12,12 @@ import pytest
 
 from livereactor.base.errors import ConflictError, ForbiddenError, NotFoundError, UnresolvedUploadError
 from livereactor.base.limits import Limits
-from livereactor.blobs.memory import MemoryBlobs
 from livereactor.blobs.pieces import LEAST
 from livereactor.blobs.port import BlobKey, BlobMissingError
 from livereactor.protocol.http import UploadRequest
 from livereactor.runtime.session.uploads import Uploads
 from livereactor.web.problems import BodyLateError
+from tests.tools.memory_blobs import MemoryBlobs
 
 
 class CopyingBlobs(MemoryBlobs):

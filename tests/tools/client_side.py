@@ -56,7 +56,7 @@ class ClientSide:
     async def make(cls, engine: Engine, config: PeerConfig | None = None) -> ClientSide:
         """A client with a new Peer of `engine`."""
         client = cls()
-        client.peer = await engine.peer(config or PeerConfig(), client._event)
+        client.peer = await engine.peer(config or PeerConfig(), client.handle)
         return client
 
     async def offer(self, sections: Sequence[Section] = (), channels: Sequence[str] = ("data", "control")) -> str:
@@ -111,7 +111,7 @@ class ClientSide:
         """Close the Peer."""
         await self.peer.aclose()
 
-    def _event(self, event: PeerEvent) -> None:
+    def handle(self, event: PeerEvent) -> None:
         self.events.append(event)
         if isinstance(event, TrackAdded):
             self.tracks[event.mid] = event.track

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bench.official.picture import Texture
-from livereactor.probes.quality import psnr, ssim
+from tests.tools.picture_quality import psnr, ssim
 
 SOURCE = Texture(320, 180).frame(1, None, 0)
 
