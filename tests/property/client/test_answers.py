@@ -8,7 +8,6 @@ from typing import Any
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from livereactor.client.transport.link import Channels
 
 from livereactor.client.errors import DecodeFailedError, ReactorError
 from livereactor.client.http.api_errors import refusal
