@@ -23,7 +23,7 @@ from livereactor.runtime.session.lifecycle import (
 )
 from livereactor.runtime.session.member import DataOpened, Offered, TransportUp
 from livereactor.runtime.session.membership import Membership
-from tests.unit.runtime.session.acting import CommandReceived, FrameReceived, Told, told
+from tests.unit.runtime.session.acting import CommandReceived, FrameReceived, ServiceEvent, effects_of
 
 OUTPUTS, INPUTS = ("main_video", "voice"), ("webcam", "mic")
 # Two of them are talked of most, or no history would get as far as a live Connection.
@@ -33,7 +33,7 @@ LIMITS = Limits()
 LONGEST = LIMITS.max_session_duration + LIMITS.unclaimed_window + LIMITS.offer_to_live + LIMITS.client_silence + 1
 
 _TRACKS = (*OUTPUTS, *INPUTS, "nothing")
-MAKERS: tuple[Callable[[random.Random], Told], ...] = (
+MAKERS: tuple[Callable[[random.Random], ServiceEvent], ...] = (
     lambda dice: ModelLoaded(),
     lambda dice: SessionRequested("ses", max_duration=dice.choice((None, 0.0, 20.0, 90.0))),
     lambda dice: EndRequested("stopped", notice=dice.random() < 0.5),
@@ -60,7 +60,7 @@ class Witness:
     """Follows the effects as a shell would and knows what must be true of them."""
 
     def __init__(self, idle_timeout: float) -> None:
-        self.room = Membership(LIMITS, outputs=OUTPUTS, inputs=INPUTS, idle_timeout=idle_timeout)
+        self.members = Membership(LIMITS, outputs=OUTPUTS, inputs=INPUTS, idle_timeout=idle_timeout)
         self.now = 0.0
         self.publishers: dict[str, int] = {}
         self.resumed: set[tuple[int, str]] = set()
@@ -70,13 +70,17 @@ class Witness:
         self.stage_open = False
         self.seen: set[type[e.MembershipEffect]] = set()
 
-    def tell(self, event: Told) -> None:
-        state, connections, deadline = self.room.state, self.room.connections, self.room.deadline()
+    def tell(self, event: ServiceEvent) -> None:
+        state, connections, deadline = self.members.state, self.members.connections, self.members.deadline()
         try:
-            effects = told(self.room, event, self.now)
+            effects = effects_of(self.members, event, self.now)
         except (PeerError, ForbiddenError, NotFoundError, UnavailableError, IllegalTransitionError):
             # Refused: nothing may have changed.
-            assert (state, connections, deadline) == (self.room.state, self.room.connections, self.room.deadline())
+            assert (state, connections, deadline) == (
+                self.members.state,
+                self.members.connections,
+                self.members.deadline(),
+            )
             return
         if isinstance(event, Offered):
             self._replaced(event.connection)
@@ -102,7 +106,7 @@ class Witness:
             case e.PauseOutput(connection, track):
                 self.resumed.remove((connection, track))
             case e.WantOutputs(tracks):
-                assert tracks != self.wanted, "told again what is known"
+                assert tracks != self.wanted, "wanted outputs have not changed"
                 self.wanted = tracks
             case e.JoinModel(connection):
                 assert connection not in self.joined
@@ -124,20 +128,20 @@ class Witness:
                 pass
 
     def check(self) -> None:
-        assert self.wanted == {track for _, track in self.resumed} == self.room.wanted
+        assert self.wanted == {track for _, track in self.resumed} == self.members.wanted
         assert set(self.publishers.values()) <= self.peers
-        assert self.joined <= self.peers == set(self.room.connections)
+        assert self.joined <= self.peers == set(self.members.connections)
         assert len(self.peers) <= LIMITS.max_connections
-        if self.room.state is SessionState.STREAMING:
+        if self.members.state is SessionState.STREAMING:
             assert self.peers
-        if self.room.state in (SessionState.READY, SessionState.CREATED, SessionState.TERMINATED):
+        if self.members.state in (SessionState.READY, SessionState.CREATED, SessionState.TERMINATED):
             assert not self.peers
             assert not self.wanted
 
     def pass_time(self, seconds: float) -> None:
         """Wake the Membership at each deadline, as its shell does; a deadline handled must not stay."""
         until, wakes = self.now + seconds, 0
-        while (deadline := self.room.deadline()) is not None and deadline <= until:
+        while (deadline := self.members.deadline()) is not None and deadline <= until:
             self.now = max(self.now, deadline)
             self.tell(e.TimedOut())
             wakes += 1
@@ -164,15 +168,15 @@ def ends(witness: Witness) -> None:
     assert not witness.peers
     assert not witness.publishers
     assert not witness.joined
-    assert not witness.room.is_open()
+    assert not witness.members.is_open()
     assert not witness.stage_open
-    assert witness.room.deadline() is None
-    if witness.room.state is SessionState.CLOSING:
+    assert witness.members.deadline() is None
+    if witness.members.state is SessionState.CLOSING:
         witness.tell(ModelClosed())
-        assert witness.room.state is SessionState.READY
-    if witness.room.state is not SessionState.TERMINATED:
+        assert witness.members.state is SessionState.READY
+    if witness.members.state is not SessionState.TERMINATED:
         witness.tell(ModelBroken("the process ends"))
-    assert witness.room.state is SessionState.TERMINATED
+    assert witness.members.state is SessionState.TERMINATED
 
 
 @settings(max_examples=300, deadline=None)
@@ -184,7 +188,7 @@ def test_no_slot_has_two_holders_and_everything_ends_whatever_arrives(seed: int,
 def test_histories_reach_every_state_a_model_can_be_in() -> None:
     dice, seen = random.Random(1), set[SessionState]()
     for _ in range(300):
-        seen.add(live(dice, 60).room.state)
+        seen.add(live(dice, 60).members.state)
     assert seen == set(SessionState) - {SessionState.TERMINATED}
 
 

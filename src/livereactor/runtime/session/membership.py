@@ -109,15 +109,12 @@ class Membership(Machine[SessionState, e.MembershipEvent, e.MembershipEffect]):
         self.started: float | None = None
         self.end_reason: str | None = None
         self._members: dict[int, Member] = {}
-        self.redeclare(outputs=outputs, inputs=inputs)
+        self._outputs = tuple(outputs)
+        self._inputs = tuple(inputs)
+        self._publishers: dict[str, int | None] = dict.fromkeys(self._inputs)
         self._wanted: frozenset[str] = frozenset()
 
     # --- for reading -------------------------------------------------------------------------------
-
-    @property
-    def expires(self) -> float | None:
-        """The moment at which the Session's `max_duration` is over (monotonic); None = never, or no Session."""
-        return self._timers.expires
 
     @property
     def connections(self) -> tuple[int, ...]:
@@ -132,12 +129,6 @@ class Membership(Machine[SessionState, e.MembershipEvent, e.MembershipEffect]):
     def is_open(self) -> bool:
         """Return whether a Session can be joined."""
         return self.state in OPEN
-
-    def redeclare(self, *, outputs: Iterable[str], inputs: Iterable[str]) -> None:
-        """Declare the model's Tracks; only between Sessions."""
-        self._outputs = tuple(outputs)
-        self._inputs = tuple(inputs)
-        self._publishers: dict[str, int | None] = dict.fromkeys(self._inputs)
 
     def check_capacity(self, connection: int | None) -> None:
         """Raise `UnavailableError` where a Connection of this id, unless it is known, would exceed the limit."""

@@ -31,19 +31,19 @@ class CommandReceived:
     connection: int
 
 
-Told: TypeAlias = e.MembershipEvent | FrameReceived | CommandReceived
+ServiceEvent: TypeAlias = e.MembershipEvent | FrameReceived | CommandReceived
 
 
-def told(room: Membership, event: Told, now: float) -> list[e.MembershipEffect]:
+def effects_of(members: Membership, event: ServiceEvent, now: float) -> list[e.MembershipEffect]:
     """Give a Membership an event, or a client's frame or command."""
     match event:
         case FrameReceived(connection=connection, binary=binary):
-            room.frame_received(connection, binary=binary, now=now)
+            members.frame_received(connection, binary=binary, now=now)
             return []
         case CommandReceived(connection=connection):
-            return room.command_received(connection, now)
+            return members.command_received(connection, now)
         case _:
-            return room.handle(event, now)
+            return members.handle(event, now)
 
 
 class Acting:
@@ -51,21 +51,21 @@ class Acting:
 
     def __init__(self, *, limits: Limits | None = None, idle_timeout: float = 0.0, ready: bool = True) -> None:
         self.now = 1000.0
-        self.room = Membership(limits or Limits(), outputs=OUTPUTS, inputs=INPUTS, idle_timeout=idle_timeout)
+        self.members = Membership(limits or Limits(), outputs=OUTPUTS, inputs=INPUTS, idle_timeout=idle_timeout)
         self.effects: list[e.MembershipEffect] = []
         if ready:
             self.tell(ModelLoaded())
 
-    def tell(self, *events: Told) -> list[e.MembershipEffect]:
-        self.effects = [effect for event in events for effect in told(self.room, event, self.now)]
+    def tell(self, *events: ServiceEvent) -> list[e.MembershipEffect]:
+        self.effects = [effect for event in events for effect in effects_of(self.members, event, self.now)]
         return self.effects
 
     def after(self, seconds: float) -> list[e.MembershipEffect]:
         """Turn the clock, waking the Membership at each deadline on the way, as its shell does."""
         until, effects = self.now + seconds, list[e.MembershipEffect]()
-        while (deadline := self.room.deadline()) is not None and deadline <= until:
+        while (deadline := self.members.deadline()) is not None and deadline <= until:
             self.now = max(self.now, deadline)
-            effects += self.room.handle(e.TimedOut(), self.now)
+            effects += self.members.handle(e.TimedOut(), self.now)
         self.now = until
         self.effects = effects
         return effects

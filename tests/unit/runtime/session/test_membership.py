@@ -160,10 +160,10 @@ def test_a_new_offer_on_the_same_id_never_counts_as_the_last_client_leaving(act:
     act.connect()
     act.tell(e.ResumeRequested(5000, "main_video"), e.PublishRequested(5000, "webcam", "1"))
     act.tell(Offered(5000))
-    assert act.room.state is SessionState.STREAMING
+    assert act.members.state is SessionState.STREAMING
     assert act.of(e.CloseInput) == [e.CloseInput(5000, "webcam")]
     assert act.of(e.LeaveModel)
-    assert act.room.wanted == frozenset()
+    assert act.members.wanted == frozenset()
     act.tell(TransportUp(5000), DataOpened(5000))
     assert act.of(e.JoinModel)
     assert act.tell(e.PublishRequested(5000, "webcam", "2"))[-1] == e.GrantPublish(5000, "webcam", "2")
@@ -173,7 +173,7 @@ def test_a_replacement_that_never_comes_up_orphans_the_session(act: Acting) -> N
     act.connect()
     act.tell(Offered(5000))
     act.after(30.1)
-    assert act.room.state is SessionState.ORPHANED
+    assert act.members.state is SessionState.ORPHANED
 
 
 # --- roles and slots ----------------------------------------------------------------------------------------------

@@ -28,13 +28,13 @@ def test_a_session_goes_from_waiting_to_streaming_to_orphaned_and_back() -> None
     act = Acting()
     act.start()
     assert act.of(e.OpenModel)
-    assert act.room.state is SessionState.WAITING
+    assert act.members.state is SessionState.WAITING
     act.connect()
-    assert act.room.state is SessionState.STREAMING
+    assert act.members.state is SessionState.STREAMING
     act.tell(e.TransportLost(5000, "gone"))
-    assert act.room.state is SessionState.ORPHANED
+    assert act.members.state is SessionState.ORPHANED
     act.connect(5001)
-    assert act.room.state is SessionState.STREAMING
+    assert act.members.state is SessionState.STREAMING
 
 
 def test_no_session_starts_while_the_model_loads_or_a_session_runs() -> None:
@@ -53,7 +53,7 @@ def test_a_session_nobody_reaches_ends_after_its_window() -> None:
     assert not act.after(59.9)
     act.after(0.2)
     assert act.of(e.CloseModel) == [e.CloseModel("timed_out")]
-    assert act.room.state is SessionState.CLOSING
+    assert act.members.state is SessionState.CLOSING
 
 
 def test_an_orphaned_session_lives_for_the_reconnection_window() -> None:
@@ -81,7 +81,7 @@ def test_a_session_does_not_outlast_the_operators_limits_whatever_it_asks() -> N
         act.start(max_duration=asked, reconnection_window=1e9)
         act.connect()
         act.after(50.1)
-        assert act.room.end_reason == "max_duration", asked
+        assert act.members.end_reason == "max_duration", asked
     act = Acting()
     act.start(reconnection_window=1e9)
     act.connect()
@@ -95,7 +95,7 @@ def test_a_session_may_end_itself_where_the_operator_set_no_limit() -> None:
     act.start(max_duration=20.0)
     act.connect()
     act.after(20.1)
-    assert act.room.end_reason == "max_duration"
+    assert act.members.end_reason == "max_duration"
 
 
 def test_a_client_on_its_way_is_waited_for_past_the_window() -> None:
@@ -106,9 +106,9 @@ def test_a_client_on_its_way_is_waited_for_past_the_window() -> None:
     act.after(29.0)
     act.tell(Offered(5001))
     act.after(10.0)
-    assert act.room.is_open()
+    assert act.members.is_open()
     act.connect(5001)
-    assert act.room.state is SessionState.STREAMING
+    assert act.members.state is SessionState.STREAMING
 
 
 def test_clients_are_warned_thirty_seconds_before_the_longest_duration_and_told_the_end() -> None:
@@ -121,7 +121,7 @@ def test_clients_are_warned_thirty_seconds_before_the_longest_duration_and_told_
     assert act.of(e.AnnounceTimeLeft) == [e.AnnounceTimeLeft(30.0)]
     act.after(30.0)
     assert act.of(e.AnnounceEnd) == [e.AnnounceEnd("max_duration", False)]
-    assert act.room.end_reason == "max_duration"
+    assert act.members.end_reason == "max_duration"
 
 
 @pytest.mark.parametrize(("lead", "told"), [(4.0, [4.0]), (0.0, []), (10.0, [])], ids=["shorter", "off", "too long"])
@@ -149,9 +149,9 @@ def test_a_session_without_commands_ends_idle_and_every_command_puts_that_off() 
     act.after(15.0)
     act.tell(CommandReceived(5000))
     act.after(15.0)
-    assert act.room.is_open()
+    assert act.members.is_open()
     act.after(5.1)
-    assert act.room.end_reason == "idle"
+    assert act.members.end_reason == "idle"
 
 
 def test_a_parting_notice_has_time_to_leave_before_the_peers_close() -> None:
@@ -187,8 +187,8 @@ def test_after_the_stage_has_closed_the_next_session_may_start() -> None:
         act.start()
     act.tell(ModelClosed())
     act.tell(SessionRequested("ses_2"))
-    assert act.room.session is not None
-    assert act.room.session.id == "ses_2"
+    assert act.members.session is not None
+    assert act.members.session.id == "ses_2"
 
 
 def test_a_broken_model_drops_everybody_and_starts_no_session_any_more() -> None:
@@ -197,8 +197,8 @@ def test_a_broken_model_drops_everybody_and_starts_no_session_any_more() -> None
     act.connect()
     act.tell(ModelBroken("the process ends"))
     assert [effect.connection for effect in act.of(e.ClosePeer)] == [5000]
-    assert act.room.state is SessionState.TERMINATED
-    assert act.room.deadline() is None
+    assert act.members.state is SessionState.TERMINATED
+    assert act.members.deadline() is None
     with pytest.raises(IllegalTransitionError):
         act.start()
 
@@ -207,4 +207,4 @@ def test_an_offer_without_an_open_session_is_refused_and_leaves_nothing() -> Non
     act = Acting()
     with pytest.raises(NotFoundError, match="start_session"):
         act.tell(Offered(5000))
-    assert act.room.connections == ()
+    assert act.members.connections == ()
