@@ -1,7 +1,8 @@
 """The binary wire format (v1): one protobuf message a frame (docs/protocol.md). Pure.
 
-Requests are correlated by `request_id`, per channel; kinds are written for the other side and not checked on reading. It is one module above 400 lines, because
-each message is written and read here, those of stepped sessions too, and nothing else knows the protobuf.
+Requests are correlated by `request_id`, per channel; kinds are written for the other side and not checked on reading.
+One module above 400 lines, because each message is written and read here, those of stepped sessions too, and nothing
+else knows the protobuf.
 """
 
 from __future__ import annotations

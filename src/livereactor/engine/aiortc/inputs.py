@@ -236,8 +236,8 @@ class AiortcInput:
     """
 
     def __init__(self, mid: str, kind: Kind, codec: VideoCodec = VideoCodec.VP8) -> None:
-        self._mid, self._codec = mid, codec
-        self._kind: Kind = kind
+        self.mid, self._codec = mid, codec
+        self.kind: Kind = kind
         self._frames: Callable[[Frame], None] | None = None
         self._sounds: Callable[[Sound], None] | None = None
         self._video, self._sound = VideoAssembly(_KEYS[codec]), SoundAssembly()
@@ -247,31 +247,21 @@ class AiortcInput:
         self._count = 0
         self.bytes_received = 0
 
-    @property
-    def mid(self) -> str:
-        """The section."""
-        return self._mid
-
-    @property
-    def kind(self) -> Kind:
-        """`video` or `audio`."""
-        return self._kind
-
     def on_frame(self, callback: Callable[[Frame], None] | None) -> None:
         """Deliver decoded Frames on this track's thread; decoding starts here, at the next key frame."""
         self._frames = callback
-        self._start(callback is not None and self._kind == "video")
+        self._start(callback is not None and self.kind == "video")
 
     def on_sound(self, callback: Callable[[Sound], None] | None) -> None:
         """Deliver decoded Sound on this track's thread."""
         self._sounds = callback
-        self._start(callback is not None and self._kind == "audio")
+        self._start(callback is not None and self.kind == "audio")
 
     def attach(self, receiver: RTCRtpReceiver) -> None:
         """Take the packets of this receiver."""
         native: Any = receiver
         native._RTCRtpReceiver__jitter_buffer = self
-        if self._kind == "video":
+        if self.kind == "video":
             native._RTCRtpReceiver__nack_generator = RepeatedNacks()
 
     def close(self) -> None:
@@ -289,7 +279,7 @@ class AiortcInput:
         if self._thread is None:
             return False, None
         piece = Piece(packet.timestamp, bool(packet.marker), packet._data)
-        if self._kind == "audio":
+        if self.kind == "audio":
             wholes = self._sound.add(packet.sequence_number, piece)
         else:
             if self._broken.is_set():
@@ -298,7 +288,7 @@ class AiortcInput:
             wholes = self._video.add(packet.sequence_number, piece, time.monotonic())
         for whole in wholes:
             self._put(whole)
-        return self._kind == "video" and self._video.take_key_request(), None
+        return self.kind == "video" and self._video.take_key_request(), None
 
     def _put(self, whole: Whole | None) -> None:
         try:
@@ -314,15 +304,15 @@ class AiortcInput:
     def _start(self, wanted: bool) -> None:
         if wanted and self._thread is None:
             self._video.restart()
-            self._thread = threading.Thread(target=self._run, name=f"livereactor-{self._kind}-{self._mid}", daemon=True)
+            self._thread = threading.Thread(target=self._run, name=f"livereactor-{self.kind}-{self.mid}", daemon=True)
             self._thread.start()
 
     def _run(self) -> None:
-        name = "libopus" if self._kind == "audio" else _DECODERS[self._codec]
+        name = "libopus" if self.kind == "audio" else _DECODERS[self._codec]
         decoder = cast("Any", av.CodecContext.create(name, "r"))
-        if self._kind == "audio":
+        if self.kind == "audio":
             decoder.format, decoder.layout, decoder.sample_rate = "s16", "stereo", 48_000
-        decode = self._decode_sound if self._kind == "audio" else self._decode_video
+        decode = self._decode_sound if self.kind == "audio" else self._decode_video
         while (whole := self._waiting.get()) is not None:
             try:
                 decode(decoder, whole)

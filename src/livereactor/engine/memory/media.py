@@ -26,24 +26,14 @@ class MemoryInput:
     """A received track of one section; fits `InputTrack` by shape."""
 
     def __init__(self, mid: str, kind: Kind, want_key: Callable[[], None]) -> None:
-        self._mid, self.want_key = mid, want_key
-        self._kind: Kind = kind
+        self.mid, self.want_key = mid, want_key
+        self.kind: Kind = kind
         self._on_frame: Callable[[Frame], None] | None = None
         self._on_encoded: Callable[[EncodedFrame], None] | None = None
         self._on_sound: Callable[[Sound], None] | None = None
         self._decoder: av.VideoCodecContext | None = None
         self._number = 0
         self.bytes_received = 0
-
-    @property
-    def mid(self) -> str:
-        """The section."""
-        return self._mid
-
-    @property
-    def kind(self) -> Kind:
-        """`video` or `audio`."""
-        return self._kind
 
     def on_frame(self, callback: Callable[[Frame], None] | None) -> None:
         """Deliver decoded Frames; the sender is asked for a key frame to start from."""
@@ -96,28 +86,18 @@ class MemoryVideoOutput:
     """One video track to the other side; fits `VideoOutput` by shape."""
 
     def __init__(self, mid: str, codec: VideoCodec, wire: Wire, want_key: Callable[[], None]) -> None:
-        self._mid, self._codec, self._wire, self._want_key = mid, codec, wire, want_key
+        self.mid, self.codec, self._wire, self._want_key = mid, codec, wire, want_key
         self._far: MemoryInput | None = None
         self._lock = threading.Lock()
         self._gate = KeyGate()
         self._waiting: deque[EncodedFrame] = deque()
         self.bytes_sent = 0
 
-    @property
-    def mid(self) -> str:
-        """The section."""
-        return self._mid
-
-    @property
-    def codec(self) -> VideoCodec:
-        """The codec that `send` takes."""
-        return self._codec
-
     def send(self, frame: EncodedFrame) -> bool:
         """Hand one Frame over; False when it was dropped."""
         with self._lock:
             far = self._far
-            if far is None or frame.codec is not self._codec:
+            if far is None or frame.codec is not self.codec:
                 return False
             admitted = self._gate.admit(frame, room=len(self._waiting) < MAX_WAITING)
             wish = self._gate.take_key_request()
@@ -164,13 +144,8 @@ class MemoryAudioOutput:
     """One audio track to the other side; fits `AudioOutput` by shape."""
 
     def __init__(self, mid: str, wire: Wire) -> None:
-        self._mid, self._wire = mid, wire
+        self.mid, self._wire = mid, wire
         self._far: MemoryInput | None = None
-
-    @property
-    def mid(self) -> str:
-        """The section."""
-        return self._mid
 
     def send(self, sound: Sound) -> bool:
         """Hand one block over; False when not connected."""

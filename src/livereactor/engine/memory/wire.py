@@ -47,18 +47,13 @@ class MemoryChannel:
     """One end of a data channel; fits `Channel` by shape. Made in pairs by `join_channels`."""
 
     def __init__(self, label: str, max_message_bytes: int, wire: Wire) -> None:
-        self._label, self._max, self._wire = label, max_message_bytes, wire
+        self.label, self._max, self._wire = label, max_message_bytes, wire
         self._far: MemoryChannel | None = None
         self._listener: Callable[[ChannelEvent], None] | None = None
         self._kept: deque[ChannelEvent] = deque()
         self._buffered = 0
         self._drained = asyncio.Event()
         self._open = False
-
-    @property
-    def label(self) -> str:
-        """The name both ends know it by."""
-        return self._label
 
     @property
     def is_open(self) -> bool:
@@ -84,13 +79,13 @@ class MemoryChannel:
     def send(self, data: bytes, *, text: bool) -> None:
         """Queue one message; `TooLargeError` above the limit, `EngineError` when closed or full."""
         if not self._open or self._far is None:
-            raise EngineError(f"channel {self._label!r} is not open; connect again and send then")
+            raise EngineError(f"channel {self.label!r} is not open; connect again and send then")
         if len(data) > self._max:
             raise TooLargeError(
-                f"a message of {len(data)} bytes exceeds the {self._max} of channel {self._label!r}; upload it instead"
+                f"a message of {len(data)} bytes exceeds the {self._max} of channel {self.label!r}; upload it instead"
             )
         if self._buffered + len(data) > MAX_BUFFERED_BYTES:
-            raise EngineError(f"channel {self._label!r} holds {self._buffered} unsent bytes; await drain() and retry")
+            raise EngineError(f"channel {self.label!r} holds {self._buffered} unsent bytes; await drain() and retry")
         self._buffered += len(data)
         message, far = MessageReceived(bytes(data), text), self._far
         self._wire.carry(lambda: self._arrived(far, message))
