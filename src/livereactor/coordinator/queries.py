@@ -65,10 +65,28 @@ class SessionQueries:
         before_seq: int | None = None,
         limit: int = 100,
     ) -> Sequence[SessionRecord]:
-        """The caller's own within its reach, newest first; everybody's for `admin`."""
-        return await self._decider.read(
-            lambda tx: within_reach(tx, caller, states=states, model=model, before_seq=before_seq, limit=limit)
-        )
+        """Return the caller's own within its reach, newest first; everybody's for `admin`.
+
+        The last one's `seq` is the next page's `before_seq`.
+        """
+        operates = "admin" in caller.scopes
+
+        def within_reach(tx: Tx) -> list[SessionRecord]:
+            found = tx.sessions(
+                account=None if operates else caller.account,
+                model=model,
+                reach=None if operates else caller.reach or None,
+                states=states,
+                before_seq=before_seq,
+                limit=limit,
+            )
+            if operates or not caller.reach:
+                return list(found)
+            bound = [each for each in map(tx.session, caller.bound) if each is not None and _fits(each, states, model)]
+            own = {each.id: each for each in (*found, *bound) if before_seq is None or each.seq < before_seq}
+            return sorted(filter(caller.reaches, own.values()), key=lambda each: -each.seq)[:limit]
+
+        return await self._decider.read(within_reach)
 
     async def quotas(self, caller: Caller) -> list[dict[str, Any]]:
         """Rows of `GET /quotas`: what the account may use, and uses."""
@@ -130,32 +148,6 @@ class SessionQueries:
             with suppress(StoreUnavailableError):
                 await self._decider.decide(decisions.polled, session=session)
         return view, record
-
-
-def within_reach(
-    tx: Tx,
-    caller: Caller,
-    *,
-    states: Collection[SessionState] | None,
-    model: str | None,
-    before_seq: int | None,
-    limit: int,
-) -> list[SessionRecord]:
-    """Newest first, `limit` at most; the last one's `seq` is the next page's `before_seq`."""
-    operates = "admin" in caller.scopes
-    found = tx.sessions(
-        account=None if operates else caller.account,
-        model=model,
-        reach=None if operates else caller.reach or None,
-        states=states,
-        before_seq=before_seq,
-        limit=limit,
-    )
-    if operates or not caller.reach:
-        return list(found)
-    bound = [each for each in map(tx.session, caller.bound) if each is not None and _fits(each, states, model)]
-    own = {each.id: each for each in (*found, *bound) if before_seq is None or each.seq < before_seq}
-    return sorted(filter(caller.reaches, own.values()), key=lambda each: -each.seq)[:limit]
 
 
 def _fits(session: SessionRecord, states: Collection[SessionState] | None, model: str | None) -> bool:

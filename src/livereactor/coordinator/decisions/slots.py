@@ -31,42 +31,42 @@ class ReportOutcome:
     effects: list[Effect] = field(default_factory=list[Effect])
 
 
-def take_reports(
+def apply_reports(
     tx: Tx, now_us: int, options: CoordinatorOptions, *, known: list[SlotRecord], reports: list[SlotReport]
 ) -> ReportOutcome:
-    """Take in reports on Slots, which are locked; those that are not known are not held."""
-    heard = ReportOutcome()
+    """Apply reports on Slots, which are locked; those that are not known are not held."""
+    outcome = ReportOutcome()
     by_number = {slot.n: slot for slot in known}
     for report in reports:
         slot = by_number.get(report.n)
         if slot is not None:
-            by_number[report.n] = _hear(tx, now_us, options, heard, slot, report)
-    return heard
+            by_number[report.n] = _apply_report(tx, now_us, options, outcome, slot, report)
+    return outcome
 
 
-def _hear(
-    tx: Tx, now_us: int, options: CoordinatorOptions, heard: ReportOutcome, slot: SlotRecord, report: SlotReport
+def _apply_report(
+    tx: Tx, now_us: int, options: CoordinatorOptions, outcome: ReportOutcome, slot: SlotRecord, report: SlotReport
 ) -> SlotRecord:
     match lease.standing(slot, report):
         case Standing.EMPTY:
-            heard.effects += _vacated(tx, now_us, slot)
-            heard.emptied += slot.state is not SlotState.FREE
+            outcome.effects += _vacated(tx, now_us, slot)
+            outcome.emptied += slot.state is not SlotState.FREE
             return _put(tx, slot, lease.Emptied())
         case Standing.HOLDS:
-            heard.held.append(slot.n)
-            heard.effects += _goes_on(tx, now_us, options, slot, report)
+            outcome.held.append(slot.n)
+            outcome.effects += _goes_on(tx, now_us, options, slot, report)
             return slot
         case Standing.ENDING:
-            heard.held.append(slot.n)
-            _ending(tx, heard, slot, report)
+            outcome.held.append(slot.n)
+            _ending(tx, outcome, slot, report)
             return slot
         case Standing.BEHIND:
-            heard.effects += _tell_again(tx, options, slot)
+            outcome.effects += _assigned_notice(tx, options, slot)
             return slot
         case Standing.STALE:
             return slot
         case Standing.AHEAD:
-            heard.effects += _vacated(tx, now_us, slot)
+            outcome.effects += _vacated(tx, now_us, slot)
             return _put(tx, slot, lease.Doubted(report.fence, report.session))
 
 
@@ -104,31 +104,31 @@ def follow_phase(
     return [*effects, *told]
 
 
-def _ending(tx: Tx, heard: ReportOutcome, slot: SlotRecord, report: SlotReport) -> None:
+def _ending(tx: Tx, outcome: ReportOutcome, slot: SlotRecord, report: SlotReport) -> None:
     record = None if slot.session is None else tx.session(slot.session)
     if record is None or slot.session is None:
         return
-    heard.stuck.append(record)
+    outcome.stuck.append(record)
     if report.phase != "closing":
-        heard.effects.append(_tell_ended(slot, record))
+        outcome.effects.append(_ended_notice(slot, record))
 
 
 def repeat_notice(tx: Tx, options: CoordinatorOptions, slot: SlotRecord) -> list[Effect]:
     """Return the last effect about a slot: that it is assigned, or that its session has ended. Reads only."""
     if slot.state is SlotState.HELD:
-        return _tell_again(tx, options, slot)
+        return _assigned_notice(tx, options, slot)
     record = None if slot.session is None else tx.session(slot.session)
     if slot.state is not SlotState.CLOSING or record is None:
         return []
-    return [_tell_ended(slot, record)]
+    return [_ended_notice(slot, record)]
 
 
-def _tell_ended(slot: SlotRecord, record: SessionRecord) -> NotifyEnded:
+def _ended_notice(slot: SlotRecord, record: SessionRecord) -> NotifyEnded:
     reason = record.end_reason or "stopped"
     return NotifyEnded(slot.worker, slot.n, slot.fence, record.id, reason, reason == "moderated")
 
 
-def _tell_again(tx: Tx, options: CoordinatorOptions, slot: SlotRecord) -> list[Effect]:
+def _assigned_notice(tx: Tx, options: CoordinatorOptions, slot: SlotRecord) -> list[Effect]:
     record = held(tx, slot)
     if record is None or record.state is not SessionState.ASSIGNED:
         return []

@@ -13,7 +13,7 @@ from livereactor.coordinator.decisions.effects import Effect
 from livereactor.coordinator.decisions.locks import by_slot, with_its_slot
 from livereactor.coordinator.decisions.moves import fill
 from livereactor.coordinator.decisions.sessions import end_session
-from livereactor.coordinator.decisions.workers import lose_worker, take_back
+from livereactor.coordinator.decisions.workers import lose_worker, requeue_unaccepted
 from livereactor.coordinator.machines import lease
 from livereactor.coordinator.machines.worker import LIVE
 from livereactor.coordinator.options import CoordinatorOptions
@@ -48,7 +48,7 @@ def sweep_assignments(tx: Tx, now_us: int, options: CoordinatorOptions) -> tuple
     for each in by_slot(late):
         slot = None if each.worker is None or each.slot is None else tx.slot(each.worker, each.slot, lock=True)
         if slot is not None and slot.session == each.id and slot.fence == each.fence:
-            effects += take_back(tx, now_us, slot, "not_accepted")
+            effects += requeue_unaccepted(tx, now_us, slot, "not_accepted")
     for model in sorted({each.model for each in late}):
         effects += fill(tx, now_us, options, model=model, limit=STEP_LIMIT)[1]
     return len(late), effects

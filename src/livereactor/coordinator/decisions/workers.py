@@ -18,7 +18,7 @@ from livereactor.coordinator.decisions.effects import (
 )
 from livereactor.coordinator.decisions.locks import held
 from livereactor.coordinator.decisions.moves import fill
-from livereactor.coordinator.decisions.slots import ReportOutcome, follow_phase, repeat_notice, take_reports
+from livereactor.coordinator.decisions.slots import ReportOutcome, apply_reports, follow_phase, repeat_notice
 from livereactor.coordinator.machines import lease
 from livereactor.coordinator.machines import worker as machine
 from livereactor.coordinator.options import CoordinatorOptions
@@ -85,7 +85,7 @@ def _store_registration(
 ) -> tuple[list[int], list[Effect]]:
     """Write down a Worker whose registration stands, its Slots and its model."""
     slots = [_slot(tx, record, each, anew=anew) for each in hello.slots]
-    heard = take_reports(tx, now_us, options, known=slots, reports=hello.slots)
+    outcome = apply_reports(tx, now_us, options, known=slots, reports=hello.slots)
     _know_model(tx, hello)
     moved, effects = advance(tx, now_us, options, record, hello.state)
     info: dict[str, Any] = {**record.info, "pid": hello.pid}
@@ -99,8 +99,8 @@ def _store_registration(
         info=info,
     )
     tx.put_worker(lease.renewed(described, now_us, options.lease))
-    effects = [*heard.effects, *effects, FleetChanged(hello.model), QueueChanged(hello.model)]
-    return heard.held, effects + fill(tx, now_us, options, model=hello.model, limit=len(slots))[1]
+    effects = [*outcome.effects, *effects, FleetChanged(hello.model), QueueChanged(hello.model)]
+    return outcome.held, effects + fill(tx, now_us, options, model=hello.model, limit=len(slots))[1]
 
 
 def _slot(tx: Tx, record: WorkerRecord, report: link.SlotReport, *, anew: bool) -> SlotRecord:
@@ -138,19 +138,13 @@ def advance(
     _note(tx, now_us, f"worker.{moved.state.value}", moved)
     effects: list[Effect] = [FleetChanged(moved.model), QueueChanged(moved.model)]
     if moved.state is WorkerState.DRAINING:
-        effects += _take_back(tx, now_us, options, record)
+        # It accepts nothing more: what it was promised goes to others.
+        for slot in tx.slots(record.id, lock=True):
+            effects += requeue_unaccepted(tx, now_us, slot, "worker_draining")
     return moved, effects
 
 
-def _take_back(tx: Tx, now_us: int, options: CoordinatorOptions, record: WorkerRecord) -> list[Effect]:
-    """A Worker that drains accepts nothing more: what it was promised goes to others."""
-    effects: list[Effect] = []
-    for slot in tx.slots(record.id, lock=True):
-        effects += take_back(tx, now_us, slot, "worker_draining")
-    return effects
-
-
-def take_back(tx: Tx, now_us: int, slot: SlotRecord, why: str) -> list[Effect]:
+def requeue_unaccepted(tx: Tx, now_us: int, slot: SlotRecord, why: str) -> list[Effect]:
     """Queue the Session of a locked Slot again if it was not accepted, and close the Slot."""
     session = held(tx, slot)
     if session is None or session.state is not SessionState.ASSIGNED:
@@ -265,19 +259,19 @@ def beat(
     if record is None:
         return stale(worker), []
     known = list(tx.slots(worker, lock=True))
-    heard = take_reports(tx, now_us, options, known=known, reports=beat.slots)
-    if _is_stuck(heard, now_us):
-        return stale(worker), heard.effects + lose_worker(tx, now_us, record, f"no end of a session in {STUCK:.0f} s")
+    outcome = apply_reports(tx, now_us, options, known=known, reports=beat.slots)
+    if _is_stuck(outcome, now_us):
+        return stale(worker), outcome.effects + lose_worker(tx, now_us, record, f"no end of a session in {STUCK:.0f} s")
     moved, effects = advance(tx, now_us, options, record, beat.state)
-    tx.put_worker(_renewed(moved, now_us, options, heard, beat))
-    effects = [*heard.effects, *effects]
+    tx.put_worker(_renewed(moved, now_us, options, outcome, beat))
+    effects = [*outcome.effects, *effects]
     if moved.state is WorkerState.STARTING and _shown(record) != (beat.progress, beat.text):
         effects.append(QueueChanged(record.model))
     became_ready = moved.state is WorkerState.READY and record.state is not WorkerState.READY
-    freed = len(known) if became_ready else heard.emptied
+    freed = len(known) if became_ready else outcome.emptied
     if freed:
         effects += fill(tx, now_us, options, model=record.model, limit=freed)[1]
-    return link.Renewed(number=beat.number, held=heard.held), effects
+    return link.Renewed(number=beat.number, held=outcome.held), effects
 
 
 def reminders(tx: Tx, options: CoordinatorOptions, *, worker: str) -> list[Effect]:
@@ -297,15 +291,15 @@ def _current(tx: Tx, worker: str, incarnation: str) -> WorkerRecord | None:
     return record if is_current else None
 
 
-def _is_stuck(heard: ReportOutcome, now_us: int) -> bool:
-    return any(each.ended_us is not None and each.ended_us < now_us - STUCK * 1e6 for each in heard.stuck)
+def _is_stuck(outcome: ReportOutcome, now_us: int) -> bool:
+    return any(each.ended_us is not None and each.ended_us < now_us - STUCK * 1e6 for each in outcome.stuck)
 
 
 def _renewed(
-    record: WorkerRecord, now_us: int, options: CoordinatorOptions, heard: ReportOutcome, beat: link.Beat
+    record: WorkerRecord, now_us: int, options: CoordinatorOptions, outcome: ReportOutcome, beat: link.Beat
 ) -> WorkerRecord:
     told: dict[str, Any] = {"progress": beat.progress, "text": beat.text, "load": beat.load}
-    used_us = now_us if heard.held else record.used_us
+    used_us = now_us if outcome.held else record.used_us
     renewed, home = lease.renewed(record, now_us, options.lease), options.peer_url or ""
     return replace(renewed, used_us=used_us, home=home, info={**record.info, **told})
 

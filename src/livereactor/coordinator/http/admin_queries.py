@@ -18,6 +18,13 @@ State: TypeAlias = Literal["open", "queued", "assigned", "waiting", "active", "o
 RECENT: Final = 50  # Sessions that are over
 
 
+def states_of(state: State | None) -> list[SessionState] | None:
+    """Return the states that a list is asked for; None = all."""
+    if state is None:
+        return None
+    return sorted(OPEN, key=lambda each: each.value) if state == "open" else [SessionState(state)]
+
+
 def session_row(session: SessionRecord) -> dict[str, Any]:
     """A Session; times are Unix seconds, and what is not known is left out."""
     times = {
@@ -58,8 +65,7 @@ def worker_row(tx: Tx, worker: WorkerRecord, now_us: int) -> dict[str, Any]:
 
 def sessions(tx: Tx, *, state: State | None = None) -> list[dict[str, Any]]:
     """Newest first: `open`, a state, or all that are kept."""
-    states = None if state is None else OPEN if state == "open" else [SessionState(state)]
-    return [session_row(each) for each in tx.sessions(states=states, limit=SHOWN)]
+    return [session_row(each) for each in tx.sessions(states=states_of(state), limit=SHOWN)]
 
 
 def workers(tx: Tx, now_us: int) -> list[dict[str, Any]]:

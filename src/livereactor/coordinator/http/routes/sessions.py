@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
@@ -11,7 +11,8 @@ from pydantic import Field
 from livereactor.base.errors import ConflictError, NotFoundError
 from livereactor.coordinator.auth.caller import Caller
 from livereactor.coordinator.creation import KEY_CHARS
-from livereactor.coordinator.descriptors import CLUSTER, state_word
+from livereactor.coordinator.descriptors import CLUSTER
+from livereactor.coordinator.http.admin_queries import State, session_row, states_of
 from livereactor.coordinator.http.dependencies import (
     AnyCaller,
     ServicePart,
@@ -21,10 +22,9 @@ from livereactor.coordinator.http.dependencies import (
     while_connected,
 )
 from livereactor.protocol.http import Body, CreateSession, SessionDescriptor, StopSession
-from livereactor.store.records import OPEN, SessionRecord, SessionState
+from livereactor.store.records import SessionRecord
 from livereactor.web.documents import problems, takes
 
-State: TypeAlias = Literal["open", "queued", "assigned", "waiting", "active", "orphaned", "closed"]
 MOST: Final = 500  # Sessions on one page of the list
 LARGEST: Final = 2**63 - 1
 _EXAMPLE: Final = {
@@ -102,8 +102,7 @@ async def listed(
     limit: Annotated[int, Query(ge=1, le=MOST)] = 100,
 ) -> Response:
     """The caller's own sessions, everybody's for `admin`."""
-    states = _states(state)
-    found = await service.queries.sessions(caller, states=states, model=model, before_seq=before, limit=limit)
+    found = await service.queries.sessions(caller, states=states_of(state), model=model, before_seq=before, limit=limit)
     more = found[-1].seq if len(found) == limit else None
     return body_response(SessionList(sessions=[_listed(each, caller) for each in found], next=more))
 
@@ -163,28 +162,6 @@ async def end(
     return Response(status_code=204)
 
 
-def _states(asked: State | None) -> list[SessionState] | None:
-    if asked is None:
-        return None
-    return sorted(OPEN, key=lambda each: each.value) if asked == "open" else [SessionState(asked)]
-
-
 def _listed(session: SessionRecord, caller: Caller) -> ListedSession:
-    operator = "admin" in caller.scopes
-    return ListedSession(
-        session_id=session.id,
-        state=state_word(session.state, listed=True),
-        model=session.model,
-        created_at=session.created_us / 1e6,
-        connected_at=_at(session.connected_us),
-        expires_at=_at(session.expires_us),
-        ended_at=_at(session.ended_us),
-        end_reason=session.end_reason,
-        client=session.client or None,
-        account=session.account if operator else None,
-        worker=session.worker if operator else None,
-    )
-
-
-def _at(time_us: int | None) -> float | None:
-    return None if time_us is None else time_us / 1e6
+    shown = ListedSession.model_validate(session_row(session))
+    return shown if "admin" in caller.scopes else shown.model_copy(update={"account": None, "worker": None})
