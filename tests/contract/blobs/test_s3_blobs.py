@@ -70,7 +70,7 @@ def test_what_is_no_place_is_refused(url: str) -> None:
 
 
 def test_an_option_nobody_knows_is_refused_by_its_name() -> None:
-    with pytest.raises(UsageError, match="'endpiont' is no option"):
+    with pytest.raises(UsageError, match="'endpiont' is not an option"):
         Bucket.parse("s3://bucket?endpiont=http://x")
 
 

@@ -249,7 +249,8 @@ async def test_commands_leave_marks_where_they_were_given(browser: Browser, coun
         assert 0 <= await page.evaluate(from_end, handles) < 20
         await page.get_by_role("button", name="Keep the last 5 s").click()
         await page.get_by_role("button", name="Watch: Last 5 s").click(timeout=PATIENCE_MS)
-        await page.wait_for_function("() => document.querySelector('.film video')?.currentTime > 0.2")
+        # A quick machine keeps a clip of a tenth of a second: the session is that old.
+        await page.wait_for_function("() => document.querySelector('.film video')?.currentTime > 0")
         assert complaints == []
 
 

@@ -120,7 +120,7 @@ async def test_an_error_that_nobody_foresaw_is_500_with_the_id_that_the_log_has(
         raise RuntimeError("a secret place")
 
     async with coordinating() as served:
-        monkeypatch.setattr(served.service, "sessions", broken)
+        monkeypatch.setattr(served.service.queries, "sessions", broken)
         with structlog.testing.capture_logs() as records:
             answers = [await served.http.get("/sessions") for _ in range(5)]
         said = must_be_problem(answers[0], 500, "INTERNAL_ERROR")
