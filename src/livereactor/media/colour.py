@@ -13,11 +13,7 @@ from livereactor.media.frames import Pixels
 
 Order: TypeAlias = Literal["rgb", "bgr", "bgra"]  # of the channels: arrays, OpenCV's cameras, libwebrtc's bytes
 
-_TO_I420: Final = {
-    "rgb": cv2.COLOR_RGB2YUV_I420,
-    "bgr": cv2.COLOR_BGR2YUV_I420,
-    "bgra": cv2.COLOR_BGRA2YUV_I420,
-}
+_TO_I420: Final = {"rgb": cv2.COLOR_RGB2YUV_I420, "bgr": cv2.COLOR_BGR2YUV_I420, "bgra": cv2.COLOR_BGRA2YUV_I420}
 
 
 @dataclass(frozen=True, slots=True)

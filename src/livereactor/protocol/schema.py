@@ -181,12 +181,7 @@ def validate_arguments(
     """
     given = dict(arguments)
     for name, file in (uploads or {}).items():
-        given[name] = {
-            "upload_id": file.upload_id,
-            "name": file.name,
-            "mime_type": file.mime_type,
-            "size": file.size,
-        }
+        given[name] = {"upload_id": file.upload_id, "name": file.name, "mime_type": file.mime_type, "size": file.size}
     return check_fields(given, command.fields, command.name)
 
 

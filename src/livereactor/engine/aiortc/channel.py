@@ -144,12 +144,7 @@ def route_messages(sctp: RTCSctpTransport, channels: dict[int, AiortcChannel]) -
 
     async def routed(stream_id: int, protocol: int, data: bytes) -> None:
         channel = channels.get(stream_id)
-        if channel is None or protocol not in (
-            WEBRTC_STRING,
-            WEBRTC_BINARY,
-            WEBRTC_STRING_EMPTY,
-            WEBRTC_BINARY_EMPTY,
-        ):
+        if channel is None or protocol not in (WEBRTC_STRING, WEBRTC_BINARY, WEBRTC_STRING_EMPTY, WEBRTC_BINARY_EMPTY):
             try:
                 await receive(stream_id, protocol, data)
             except (AssertionError, UnicodeDecodeError):

@@ -201,12 +201,7 @@ class Paths:
         self._found(Candidate(""))
 
     def _questions(
-        self,
-        connection: Connection,
-        component: int,
-        protocols: Sequence[StunProtocol],
-        server: IceServer,
-        url: str,
+        self, connection: Connection, component: int, protocols: Sequence[StunProtocol], server: IceServer, url: str
     ) -> Iterable[Awaitable[tuple[IceCandidate, StunProtocol | None]]]:
         try:
             parsed = parse_stun_turn_uri(url)

@@ -171,11 +171,7 @@ class MemoryPeer:
     """Fits `Peer` by shape. `freeze`, `fail` and `limit` play what a network does to it."""
 
     def __init__(
-        self,
-        ufrag: str,
-        config: PeerConfig,
-        events: Callable[[PeerEvent], None],
-        peers: dict[str, MemoryPeer],
+        self, ufrag: str, config: PeerConfig, events: Callable[[PeerEvent], None], peers: dict[str, MemoryPeer]
     ) -> None:
         self.ufrag, self._config, self._events, self._peers = ufrag, config, events, peers
         self._loop = asyncio.get_running_loop()
