@@ -84,7 +84,8 @@ class InboundChannel(ABC):
             )
             self.close()
 
-    def _on_open(self) -> None:
+    def on_open(self) -> None:
+        """The channel can send; a second time does nothing."""
         if not self._is_open and not self._is_closed:
             self._is_open = True
             self._opened()

@@ -47,17 +47,15 @@ def _timing(bits: _Bits) -> int | None:
     bits.skip(24)  # profile, constraints, level
     bits.number()  # id
     bits.number()  # of bits of a frame's number
-    match bits.number():  # kind of picture order count
-        case 0:
+    order_count = bits.number()  # kind of picture order count
+    if order_count == 0:
+        bits.number()
+    elif order_count == 1:
+        bits.skip(1)
+        bits.number()
+        bits.number()
+        for _ in range(bits.number()):
             bits.number()
-        case 1:
-            bits.skip(1)
-            bits.number()
-            bits.number()
-            for _ in range(bits.number()):
-                bits.number()
-        case _:
-            pass
     bits.number()  # reference frames
     bits.skip(1)
     bits.number()  # width

@@ -102,7 +102,7 @@ class Chunks:
 
 def init_segment(video: VideoTrack, audio: AudioTrack | None) -> bytes:
     """`ftyp` and a `moov` without samples: what every fragment needs before it."""
-    tracks = [_track(VIDEO_ID, video, None)] + ([] if audio is None else [_track(AUDIO_ID, audio, None)])
+    tracks = [_track(VIDEO_ID, video)] + ([] if audio is None else [_track(AUDIO_ID, audio)])
     extends = [_full("trex", 0, 0, struct.pack(">5I", number, 1, 0, 0, 0)) for number in (VIDEO_ID, AUDIO_ID)]
     movie = _box("moov", _movie_header(0), *tracks, _box("mvex", *extends[: len(tracks)]))
     return _file_type(b"iso6") + movie
@@ -143,9 +143,11 @@ def film_head(video: VideoTrack, pictures: Run, audio: AudioTrack | None, sound:
     file_type, is_wide = _file_type(b"isom"), body > MOST_32 - (1 << 28)
 
     def movie(offset: int) -> bytes:
-        tracks = [_track(VIDEO_ID, video, _tables(pictures, chunks, chunks.video, offset, is_wide))]
+        tables = _tables(pictures, chunks, chunks.video, offset, is_wide)
+        tracks = [_track(VIDEO_ID, video, pictures.duration, tables)]
         if audio is not None and sound is not None:
-            tracks.append(_track(AUDIO_ID, audio, _tables(sound, chunks, ~chunks.video, offset, is_wide)))
+            tables = _tables(sound, chunks, ~chunks.video, offset, is_wide)
+            tracks.append(_track(AUDIO_ID, audio, sound.duration, tables))
         return _box("moov", _movie_header(round(duration * MOVIE_SCALE)), *tracks)
 
     mdat = struct.pack(">I4sQ", 1, b"mdat", 16 + body) if is_wide else struct.pack(">I4s", 8 + body, b"mdat")
@@ -156,15 +158,7 @@ def film_head(video: VideoTrack, pictures: Run, audio: AudioTrack | None, sound:
 # --- the samples of a flat film ------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Tables:
-    """A track's duration in its own scale, and its sample tables."""
-
-    duration: int
-    boxes: bytes
-
-
-def _tables(run: Run, chunks: Chunks, mine: NDArray[np.bool_], offset: int, is_wide: bool) -> _Tables:
+def _tables(run: Run, chunks: Chunks, mine: NDArray[np.bool_], offset: int, is_wide: bool) -> bytes:
     starts = np.cumsum(chunks.sizes) - chunks.sizes + np.uint64(offset)
     counts = chunks.samples[mine]
     offsets = starts[mine].astype(">u8" if is_wide else ">u4").tobytes()
@@ -178,7 +172,7 @@ def _tables(run: Run, chunks: Chunks, mine: NDArray[np.bool_], offset: int, is_w
     if run.keys is not None:
         keys = (np.flatnonzero(run.keys) + 1).astype(">u4")
         parts.insert(1, _full("stss", 0, 0, struct.pack(">I", len(keys)) + keys.tobytes()))
-    return _Tables(run.duration, b"".join(parts))
+    return b"".join(parts)
 
 
 def _run_lengths(values: NDArray[np.uint32]) -> bytes:
@@ -225,16 +219,15 @@ def _movie_header(duration: int) -> bytes:
     return _full("mvhd", 0, 0, numbers + rest)
 
 
-def _track(number: int, track: VideoTrack | AudioTrack, tables: _Tables | None) -> bytes:
+def _track(number: int, track: VideoTrack | AudioTrack, duration: int = 0, tables: bytes | None = None) -> bytes:
     is_video = isinstance(track, VideoTrack)
     scale = VIDEO_SCALE if isinstance(track, VideoTrack) else track.rate
-    duration = 0 if tables is None else tables.duration
     shown = round(duration * MOVIE_SCALE / scale)
     size = (track.width, track.height) if isinstance(track, VideoTrack) else (0, 0)
     header = struct.pack(">5I8xHHHxx", 0, 0, number, 0, shown, 0, 0, 0 if is_video else 0x100)
     sides = struct.pack(">II", size[0] << 16, size[1] << 16)
     empty = [_full(kind, 0, 0, bytes(4)) for kind in ("stts", "stsc", "stco")] + [_full("stsz", 0, 0, bytes(8))]
-    samples = b"".join(empty) if tables is None else tables.boxes
+    samples = b"".join(empty) if tables is None else tables
     description = _avc1(track) if isinstance(track, VideoTrack) else _mp4a(track)
     media = _box(
         "mdia",
@@ -256,14 +249,11 @@ def _avc1(track: VideoTrack) -> bytes:
     profile = track.sps[0][1:4]
     sets = bytes([0xE0 | len(track.sps)]) + b"".join(map(_counted, track.sps))
     sets += bytes([len(track.pps)]) + b"".join(map(_counted, track.pps))
-    config = _box("avcC", b"\1" + profile + b"\xff" + sets + _high_extension(profile[0]))
+    # 4:2:0, 8 bits: what High and its relatives have to add.
+    extension = b"\xfd\xf8\xf8\0" if profile[0] in (100, 110, 122, 144) else b""
+    config = _box("avcC", b"\1" + profile + b"\xff" + sets + extension)
     head = struct.pack(">6xH16xHHIIIH32xHh", 1, track.width, track.height, 0x48_0000, 0x48_0000, 0, 1, 0x18, -1)
     return _box("avc1", head, config)
-
-
-def _high_extension(profile: int) -> bytes:
-    """4:2:0, 8 bits: what High and its relatives have to add."""
-    return b"\xfd\xf8\xf8\0" if profile in (100, 110, 122, 144) else b""
 
 
 def _counted(data: bytes) -> bytes:

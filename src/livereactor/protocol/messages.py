@@ -170,6 +170,15 @@ class ResumeTrack:
     name: str
 
 
+TRACK_VERBS: Final = {"unpublish_track": UnpublishTrack, "pause_track": PauseTrack, "resume_track": ResumeTrack}
+"""The notifications about one track, by the names that both wire formats have for them."""
+
+
+def verb_of(message: UnpublishTrack | PauseTrack | ResumeTrack) -> str:
+    """Return the name in `TRACK_VERBS` of a message's kind."""
+    return next(name for name, kind in TRACK_VERBS.items() if type(message) is kind)
+
+
 @dataclass(frozen=True, slots=True)
 class FrameStage:
     """The time that frames spent at one stage within a client, since its last report."""

@@ -7,6 +7,8 @@ wrong with a document is a `PeerError`. Its numbers may all be floats, as they a
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import asdict
 from math import isfinite
 from typing import Any, Final, cast
 
@@ -65,21 +67,20 @@ def to_openapi(schema: ModelSchema) -> dict[str, Any]:
     document: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {"title": schema.name, "version": schema.version, "description": schema.description},
-        "x-reactor": {"tracks": [_track(track) for track in schema.tracks]},
+        "x-reactor": {"tracks": [asdict(track) for track in schema.tracks]},
     }
     if schema.commands:
         document["paths"] = {f"/events/{command.name}": _command(command, titles) for command in schema.commands}
     if schema.messages:
-        document["webhooks"] = {message.name: _webhook(message) for message in schema.messages}
+        document["webhooks"] = {
+            message.name: _post(message.name, message.description, _component_ref(message.title))
+            for message in schema.messages
+        }
     document |= _order({**document.get("paths", {}), **document.get("webhooks", {})})
     components = _components(schema)
     if components:
         document["components"] = {"schemas": components}
     return document
-
-
-def _track(track: TrackSchema) -> dict[str, Any]:
-    return {"name": track.name, "kind": track.kind, "direction": track.direction}
 
 
 def _command(command: CommandSchema, titles: Mapping[str, str]) -> dict[str, Any]:
@@ -88,29 +89,17 @@ def _command(command: CommandSchema, titles: Mapping[str, str]) -> dict[str, Any
         title = titles[command.reply]
         reply = {"200": {"description": title, **_content(_component_ref(title))}}
         responses = {**reply, **responses} if command.may_acknowledge else reply
-    return {
-        "post": {
-            "operationId": command.name,
-            "summary": command.description,
-            "requestBody": {"required": True, **_content(_object(command.fields, moderate=True))},
-            "responses": responses,
-            **_bound(command.binding),
-        }
-    }
+    body = _object(command.fields, moderate=True)
+    return _post(command.name, command.description, body, responses=responses, **_bound(command.binding))
 
 
 def _bound(binding: Binding | None) -> dict[str, Any]:
     return {BINDING_KEY: binding_to_json(binding)} if binding else {}
 
 
-def _webhook(message: MessageSchema) -> dict[str, Any]:
-    return {
-        "post": {
-            "operationId": message.name,
-            "summary": message.description,
-            "requestBody": {"required": True, **_content(_component_ref(message.title))},
-        }
-    }
+def _post(name: str, summary: str, body: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    request = {"required": True, **_content(body)}
+    return {"post": {"operationId": name, "summary": summary, "requestBody": request, **more}}
 
 
 def _content(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -124,15 +113,10 @@ def _component_ref(title: str) -> dict[str, Any]:
 def _components(schema: ModelSchema) -> dict[str, Any]:
     components: dict[str, Any] = {}
     if any(command.takes_files for command in schema.commands):
-        components[UPLOAD_COMPONENT] = _upload_schema()
+        components[UPLOAD_COMPONENT] = deepcopy(_UPLOAD_SCHEMA)
     for message in schema.messages:
         components[message.title] = _object(message.fields, moderate=False)
     return components
-
-
-def _upload_schema() -> dict[str, Any]:
-    properties = {name: dict(kind) for name, kind in _UPLOAD_SCHEMA["properties"].items()}
-    return {**_UPLOAD_SCHEMA, "properties": properties, "required": list(_UPLOAD_SCHEMA["required"])}
 
 
 def _object(fields: Sequence[Field], *, moderate: bool) -> dict[str, Any]:

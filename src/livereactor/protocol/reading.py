@@ -124,7 +124,7 @@ def _read(annotation: Any, where: str, depth: int) -> Type:
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is Annotated:
         kind = _read(arguments[0], where, depth)
-        return with_bounds(kind, _declared_bounds(annotation, where), where)
+        return with_bounds(kind, _bounds_of(_extras(annotation), where), where)
     if origin is Literal:
         return _choice(arguments, where)
     if origin in (Union, python_types.UnionType):
@@ -171,7 +171,7 @@ def _enumeration(python: type[Enum], where: str) -> Type:
 
 
 def _choice(values: Iterable[Any], where: str) -> ChoiceType | OptionalType:
-    members = list(dict.fromkeys(_plain_member(value) for value in values))
+    members = list(dict.fromkeys(value.value if isinstance(value, Enum) else value for value in values))
     choices = tuple(value for value in members if value is not None)
     for value in choices:
         if not isinstance(value, str | int | float | bool):
@@ -179,10 +179,6 @@ def _choice(values: Iterable[Any], where: str) -> ChoiceType | OptionalType:
     if not choices:
         raise DefinitionError(f"{where}: there is nothing to choose from; give at least one value")
     return OptionalType(ChoiceType(choices)) if None in members else ChoiceType(choices)
-
-
-def _plain_member(value: Any) -> Any:
-    return value.value if isinstance(value, Enum) else value
 
 
 def _union(members: tuple[Any, ...], where: str, depth: int) -> Type:
@@ -214,15 +210,9 @@ def _pydantic_fields(python: type[BaseModel], where: str, depth: int) -> Iterato
     for name, info in python.model_fields.items():
         place = f"{where}.{name}"
         kind = with_bounds(_read(hints[name], place, depth + 1), _bounds_of(info.metadata, place), place)
-        default = info.get_default(call_default_factory=True, validated_data={})
-        yield _field(
-            name,
-            hints[name],
-            kind,
-            place,
-            default=REQUIRED if info.is_required() else _frozen(default),
-            description=info.description or "",
-        )
+        given = info.get_default(call_default_factory=True, validated_data={})
+        default = REQUIRED if info.is_required() else _frozen(given)
+        yield _field(name, hints[name], kind, place, default=default, description=info.description or "")
 
 
 def _frozen(default: Any) -> Any:
@@ -243,10 +233,6 @@ def _extras(annotation: Any) -> Iterator[Any]:
     elif typing.get_origin(annotation) in (Union, python_types.UnionType):
         for member in typing.get_args(annotation):
             yield from _extras(member)
-
-
-def _declared_bounds(annotation: Any, where: str) -> Bounds:
-    return _bounds_of(_extras(annotation), where)
 
 
 def _bounds_of(metadata: Iterable[Any], where: str) -> Bounds:

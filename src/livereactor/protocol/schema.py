@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from livereactor.base.errors import InvalidCommandError
@@ -64,22 +64,22 @@ def _narrowed_type(old: Type, new: Type, path: str) -> Iterator[str]:
         case ChoiceType(), StrType() if all(isinstance(value, str) for value in old.values):
             return
         case StructureType(), StructureType():
-            yield from _narrowed_fields(old, new, path)
+            yield from _narrowed_fields(old.fields, new.fields, path)
         case _ if type(old) is type(new):
             return
         case _:
             yield f"{path} was {type_name(old)} and is {type_name(new)}"
 
 
-def _narrowed_fields(old: StructureType, new: StructureType, path: str) -> Iterator[str]:
-    now = {each.name: each for each in new.fields}
-    before = {each.name for each in old.fields}
-    for each in old.fields:
+def _narrowed_fields(old: Sequence[Field], new: Sequence[Field], path: str) -> Iterator[str]:
+    now = {each.name: each for each in new}
+    before = {each.name for each in old}
+    for each in old:
         if each.name in now:
             yield from narrowed(each, now[each.name], f"{path}.{each.name}")
         else:
             yield f"{path}.{each.name} is gone"
-    for each in new.fields:
+    for each in new:
         if each.is_required and each.name not in before:
             yield f"{path}.{each.name} is new and required"
 
@@ -181,7 +181,7 @@ def validate_arguments(
     """
     given = dict(arguments)
     for name, file in (uploads or {}).items():
-        given[name] = {"upload_id": file.upload_id, "name": file.name, "mime_type": file.mime_type, "size": file.size}
+        given[name] = asdict(file)
     return check_fields(given, command.fields, command.name)
 
 
@@ -235,16 +235,7 @@ def _changed_tracks(old: ModelSchema, new: ModelSchema) -> Iterator[str]:
 
 
 def _changed_command(old: CommandSchema, new: CommandSchema) -> Iterator[str]:
-    given = {each.name: each for each in new.fields}
-    for each in old.fields:
-        if each.name not in given:
-            yield f"{old.name}.{each.name} is gone"
-        else:
-            yield from narrowed(each, given[each.name], f"{old.name}.{each.name}")
-    known = {each.name for each in old.fields}
-    for each in new.fields:
-        if each.is_required and each.name not in known:
-            yield f"{new.name}.{each.name} is new and required"
+    yield from _narrowed_fields(old.fields, new.fields, old.name)
     if old.reply is not None and old.reply != new.reply:
         now = "no longer replies" if new.reply is None else f"replies with {new.reply!r}"
         yield f"{old.name} replied with {old.reply!r} and {now}"

@@ -7,6 +7,7 @@ Platform messages and model traffic share the channel `data` in envelopes with a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any, Final, cast
 
 from livereactor.base.errors import PeerError, UsageError
@@ -53,12 +54,8 @@ def _decode_verb(frame: Mapping[str, Any]) -> m.ClientMessage:
     match frame:
         case {"type": "request", "method": "publish_track"}:
             return m.PublishTrack(name, text(frame, "request_id"))
-        case {"type": "notification", "event": "unpublish_track"}:
-            return m.UnpublishTrack(name)
-        case {"type": "notification", "event": "pause_track"}:
-            return m.PauseTrack(name)
-        case {"type": "notification", "event": "resume_track"}:
-            return m.ResumeTrack(name)
+        case {"type": "notification", "event": "unpublish_track" | "pause_track" | "resume_track" as event}:
+            return m.TRACK_VERBS[event](name)
         case _:
             verb = frame.get("method", frame.get("event"))
             raise PeerError(f"no {shown(frame.get('type'))} of the name {shown(verb)} on 'control'")
@@ -76,51 +73,22 @@ def encode_server(message: m.ServerMessage) -> m.OutgoingFrame | None:
             return _response(message.request_id, {"error": error})
         case m.Ack() | m.Failure() | m.StepResult() | m.Pong():
             return None
-        case _:
-            return _data("runtime", *_runtime_message(message))
-
-
-def _runtime_message(
-    message: m.ModelSchema
-    | m.ModelCapabilities
-    | m.ClipReady
-    | m.ClipFailed
-    | m.Moderation
-    | m.SessionEnded
-    | m.RuntimeMessage,
-) -> tuple[str, Mapping[str, Any]]:
-    match message:
         case m.ModelSchema():
-            return "modelSchema", message.openapi
+            return _data("runtime", "modelSchema", message.openapi)
         case m.ModelCapabilities():
-            return "modelCapabilities", message.capabilities
+            return _data("runtime", "modelCapabilities", message.capabilities)
         case m.ClipReady():
-            return "clipReady", {name: getattr(message, name) for name in _CLIP_FIELDS}
+            fields = asdict(message)
+            del fields["request_id"]
+            return _data("runtime", "clipReady", fields)
         case m.ClipFailed():
-            return "clipFailed", {"reason": message.reason}
+            return _data("runtime", "clipFailed", {"reason": message.reason})
         case m.Moderation():
-            return "moderation", {
-                "action": message.action,
-                "input_kind": message.input_kind,
-                "command": message.command,
-                "categories": list(message.categories),
-                "message": message.message,
-            }
+            return _data("runtime", "moderation", asdict(message))
         case m.SessionEnded():
-            return "sessionEnded", {"reason": message.reason}
+            return _data("runtime", "sessionEnded", {"reason": message.reason})
         case m.RuntimeMessage():
-            return message.type, message.data
-
-
-_CLIP_FIELDS: Final = (
-    "session_id",
-    "kind",
-    "start_marker",
-    "end_marker",
-    "now_marker",
-    "predicted_ready_at_ms",
-    "playlist_url",
-)
+            return _data("runtime", message.type, message.data)
 
 
 # --- the client's side -------------------------------------------------------------------------------------------
@@ -130,7 +98,7 @@ def encode_client(message: m.ClientMessage) -> m.OutgoingFrame | None:
     """The frame for `message`, or None where this format has no place for it; `UsageError` if it cannot be written."""
     match message:
         case m.Command():
-            uploads = {name: _reference(file) for name, file in message.uploads.items()}
+            uploads = {name: asdict(file) for name, file in message.uploads.items()}
             return _data("application", message.name, message.arguments, **({"uploads": uploads} if uploads else {}))
         case m.Ping():
             return _data("runtime", "ping", {})
@@ -139,7 +107,7 @@ def encode_client(message: m.ClientMessage) -> m.OutgoingFrame | None:
         case m.RequestCapabilities():
             return _data("runtime", "requestCapabilities", {})
         case m.FileUploaded():
-            return _data("runtime", "fileUploaded", _reference(message.file))
+            return _data("runtime", "fileUploaded", asdict(message.file))
         case m.RequestClip():
             return _data("runtime", "requestClip", {"duration_seconds": message.seconds})
         case m.RequestRecording():
@@ -156,8 +124,7 @@ def _verb(message: m.PublishTrack | m.UnpublishTrack | m.PauseTrack | m.ResumeTr
         if message.request_id is None:
             raise UsageError("publish_track needs a request_id in v0; number it")
         return {"type": "request", "method": "publish_track", "request_id": message.request_id, "data": data}
-    event = {m.UnpublishTrack: "unpublish_track", m.PauseTrack: "pause_track", m.ResumeTrack: "resume_track"}
-    return {"type": "notification", "event": event[type(message)], "data": data}
+    return {"type": "notification", "event": m.verb_of(message), "data": data}
 
 
 def decode_server(label: str, data: bytes, *, limit: int = MESSAGE_BYTES) -> m.ServerMessage:
@@ -227,7 +194,3 @@ def _response(request_id: str | None, outcome: Mapping[str, Any]) -> m.OutgoingF
         return None
     answer = {"type": "response", "method": "publish_track", "request_id": request_id, **outcome}
     return m.CONTROL, to_json_text(answer)
-
-
-def _reference(file: m.UploadReference) -> dict[str, Any]:
-    return {"upload_id": file.upload_id, "name": file.name, "mime_type": file.mime_type, "size": file.size}

@@ -7,7 +7,7 @@ else knows the protobuf.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, Final, Literal, Protocol, TypeVar
 
 from google.protobuf.message import DecodeError, Message
@@ -47,7 +47,7 @@ def decode_client(label: str, data: bytes, *, limit: int = MESSAGE_BYTES) -> m.C
         case "command":
             return _command(envelope.command, envelope.request_id or None)
         case "request_step":
-            return step_request(envelope.request_step, envelope.request_id or None)
+            return _step_request(envelope.request_step, envelope.request_id or None)
         case "error":
             return m.PeerFault(envelope.error.code, envelope.error.message)
         case _:
@@ -78,12 +78,8 @@ def _decode_control(envelope: wire.ControlClientMessage) -> m.ClientMessage:
             return m.RequestRecording(request_id)
         case "publish_track":
             return m.PublishTrack(envelope.publish_track.name, request_id)
-        case "pause_track":
-            return m.PauseTrack(envelope.pause_track.name)
-        case "resume_track":
-            return m.ResumeTrack(envelope.resume_track.name)
-        case "unpublish_track":
-            return m.UnpublishTrack(envelope.unpublish_track.name)
+        case "pause_track" | "resume_track" | "unpublish_track" as verb:
+            return m.TRACK_VERBS[verb](getattr(envelope, verb).name)
         case "client_stats":
             return _stats(envelope.client_stats)
         case "error":
@@ -120,46 +116,12 @@ def encode_server(message: m.ServerMessage) -> m.OutgoingFrame | None:
 
 def _server_frame(message: m.ServerMessage) -> m.OutgoingFrame | None:
     match message:
-        case m.ModelMessage() | m.Ack() | m.StepResult():
-            return _data_frame(message)
-        case m.Failure(channel="data"):
+        case m.ModelMessage() | m.Ack() | m.StepResult() | m.Failure(channel="data"):
             return _data_frame(message)
         case m.ModelCapabilities() | m.RuntimeMessage():
             return None
         case _:
-            return _control_frame(message)
-
-
-def _data_frame(message: m.ModelMessage | m.Ack | m.StepResult | m.Failure) -> m.OutgoingFrame | None:
-    request_id = message.request_id
-    kind = wire.MESSAGE_KIND_NOTIFICATION if request_id is None else wire.MESSAGE_KIND_RESPONSE
-    envelope = wire.DataServerMessage(request_id=request_id or "", kind=kind)
-    match message:
-        case m.ModelMessage():
-            envelope.message.type = message.type
-            fill_struct(envelope.message.data, message.data)
-            envelope.message.data.SetInParent()
-        case m.Ack():
-            if request_id is None:  # nobody waits, and an empty notification says nothing
-                return None
-        case m.StepResult():
-            fill_step_result(envelope.step_result, message)
-        case m.Failure():
-            envelope.error.code, envelope.error.message = message.code, message.message
-    return m.DATA, envelope.SerializeToString()
-
-
-def _control_frame(
-    message: m.Failure
-    | m.ModelSchema
-    | m.ClipReady
-    | m.ClipFailed
-    | m.Moderation
-    | m.PublishGranted
-    | m.PublishRefused
-    | m.SessionEnded
-    | m.Pong,
-) -> m.OutgoingFrame:
+            pass
     request_id: str | None = getattr(message, "request_id", None)
     kind = wire.MESSAGE_KIND_NOTIFICATION if request_id is None else wire.MESSAGE_KIND_RESPONSE
     envelope = wire.ControlServerMessage(request_id=request_id or "", kind=kind)
@@ -191,6 +153,25 @@ def _control_frame(
     return m.CONTROL, envelope.SerializeToString()
 
 
+def _data_frame(message: m.ModelMessage | m.Ack | m.StepResult | m.Failure) -> m.OutgoingFrame | None:
+    request_id = message.request_id
+    kind = wire.MESSAGE_KIND_NOTIFICATION if request_id is None else wire.MESSAGE_KIND_RESPONSE
+    envelope = wire.DataServerMessage(request_id=request_id or "", kind=kind)
+    match message:
+        case m.ModelMessage():
+            envelope.message.type = message.type
+            fill_struct(envelope.message.data, message.data)
+            envelope.message.data.SetInParent()
+        case m.Ack():
+            if request_id is None:  # nobody waits, and an empty notification says nothing
+                return None
+        case m.StepResult():
+            _fill_step_result(envelope.step_result, message)
+        case m.Failure():
+            envelope.error.code, envelope.error.message = message.code, message.message
+    return m.DATA, envelope.SerializeToString()
+
+
 # --- the client's side -------------------------------------------------------------------------------------------
 
 
@@ -210,7 +191,7 @@ def _client_frame(message: m.ClientMessage) -> m.OutgoingFrame | None:
         if isinstance(message, m.Command):
             _fill_command(envelope.command, message)
         else:
-            fill_step_request(envelope.request_step, message, _fill_command)
+            _fill_step_request(envelope.request_step, message)
         return m.DATA, envelope.SerializeToString()
     if isinstance(message, m.RequestCapabilities):
         return None
@@ -246,12 +227,8 @@ def _fill_control(envelope: wire.ControlClientMessage, message: m.ClientMessage)
             envelope.request_clip.duration_seconds = float(message.seconds)
         case m.PublishTrack():
             envelope.publish_track.name = message.name
-        case m.UnpublishTrack():
-            envelope.unpublish_track.name = message.name
-        case m.PauseTrack():
-            envelope.pause_track.name = message.name
-        case m.ResumeTrack():
-            envelope.resume_track.name = message.name
+        case m.UnpublishTrack() | m.PauseTrack() | m.ResumeTrack():
+            getattr(envelope, m.verb_of(message)).name = message.name
         case m.PeerFault():
             envelope.error.code, envelope.error.message = message.code, message.message
         case m.ClientStats():
@@ -280,7 +257,7 @@ def decode_server(label: str, data: bytes, *, limit: int = MESSAGE_BYTES) -> m.S
         case "message":
             return m.ModelMessage(envelope.message.type, from_struct(envelope.message.data), request_id)
         case "step_result":
-            return step_result(envelope.step_result, request_id)
+            return _step_result(envelope.step_result, request_id)
         case "error":
             return m.Failure(request_id, envelope.error.code, envelope.error.message)
         case _:
@@ -338,23 +315,13 @@ class _Repeated(Protocol):
     def add(self, **fields: Any) -> Any: ...
 
 
-def step_request(step: wire.RequestStep, request_id: str | None) -> m.RequestStep:
+def _step_request(step: wire.RequestStep, request_id: str | None) -> m.RequestStep:
     """The request; whether it fits the model is the runtime's to say."""
-    commands = tuple(
-        m.Command(
-            command.type,
-            from_struct(command.data),
-            {
-                name: m.UploadReference(file.upload_id, file.name, file.mime_type, file.size)
-                for name, file in command.uploads.items()
-            },
-        )
-        for command in step.commands
-    )
+    commands = tuple(_command(command, None) for command in step.commands)
     return m.RequestStep(request_id, from_struct(step.state), commands, tuple(map(_track, step.media_input)))
 
 
-def step_result(step: wire.StepResult, request_id: str | None) -> m.StepResult:
+def _step_result(step: wire.StepResult, request_id: str | None) -> m.StepResult:
     """The result; a failure code of a later protocol reads as `FAILED`."""
     failure = _FAILURES.get(step.failure_code, m.StepFailure.FAILED) if step.failure_code else None
     return m.StepResult(
@@ -390,19 +357,15 @@ def _frame(frame: wire.Frame) -> m.MediaFrame:
     )
 
 
-def fill_step_request(
-    step: wire.RequestStep, message: m.RequestStep, fill_command: Callable[[wire.Command, m.Command], None]
-) -> None:
-    """Write `message` into the empty `step`."""
+def _fill_step_request(step: wire.RequestStep, message: m.RequestStep) -> None:
     step.SetInParent()
     fill_struct(step.state, message.state)
     for command in message.commands:
-        fill_command(step.commands.add(), command)
+        _fill_command(step.commands.add(), command)
     _fill_tracks(step.media_input, message.media_input)
 
 
-def fill_step_result(step: wire.StepResult, message: m.StepResult) -> None:
-    """Write `message` into the empty `step`."""
+def _fill_step_result(step: wire.StepResult, message: m.StepResult) -> None:
     step.step = message.step
     step.elapsed_seconds = message.elapsed
     _fill_tracks(step.tracks, message.tracks)

@@ -121,10 +121,6 @@ class AiortcChannel(InboundChannel):
             if whole is not None:
                 self.arrive(MessageReceived(whole.data, whole.text), _at_once)
 
-    def on_open(self) -> None:
-        """The channel can send; a second time does nothing."""
-        self._on_open()
-
 
 def _at_once(callback: Callable[[], None]) -> None:
     """aiortc has no threads here: what arrives is on the loop already."""

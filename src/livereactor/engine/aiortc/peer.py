@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from aiortc import (
@@ -91,8 +92,13 @@ class AiortcPeer:
         transceivers = {transceiver.mid: transceiver for transceiver in native.getTransceivers()}
         for section in theirs.media:
             if section.kind in ("video", "audio"):
+                transceiver = transceivers[section.mid]
                 use = self._possible(section, uses.get(section.mid, Use.INACTIVE))
-                self._answer(section, use, transceivers[section.mid])
+                transceiver.direction = _DIRECTIONS[use]
+                if use is Use.SEND:
+                    self._bind_output(section, transceiver)
+                elif use is Use.RECEIVE:
+                    self._bind_input(section, transceiver)
         self._watch(native, answers=True)
         await native.setLocalDescription()
         self._paths.require_candidate()
@@ -106,13 +112,6 @@ class AiortcPeer:
         allowed = {Use.SEND: section.receives, Use.RECEIVE: section.sends, Use.INACTIVE: False}
         common = sdp.chosen_payload(section, self._config.video_codecs) is not None
         return wanted if common and allowed[wanted] else Use.INACTIVE
-
-    def _answer(self, section: MediaSection, use: Use, transceiver: RTCRtpTransceiver) -> None:
-        transceiver.direction = _DIRECTIONS[use]
-        if use is Use.SEND:
-            self._bind_output(section, transceiver)
-        elif use is Use.RECEIVE:
-            self._bind_input(section, transceiver)
 
     # --- client side ---
 
@@ -194,15 +193,10 @@ class AiortcPeer:
             channel.cut()
         await self._paths.aclose()
         if self._native is not None:
-            await self._end(self._native)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_TIMEOUT):
+                    await self._native.close()
         self._closed(self)
-
-    async def _end(self, native: RTCPeerConnection) -> None:
-        try:
-            async with asyncio.timeout(CLOSE_TIMEOUT):
-                await native.close()
-        except TimeoutError:
-            return
 
     # --- making ---
 

@@ -55,11 +55,11 @@ class LibwebrtcChannel(InboundChannel):
     ) -> None:
         super().__init__(native.label(), lambda: opened(self))
         self._native, self._limit = native, limit
-        native.on_open(lambda: post(self._on_open))
+        native.on_open(lambda: post(self.on_open))
         native.on_close(lambda: post(self._on_close))
         native.on_message(lambda data, binary: self.arrive(MessageReceived(data, text=not binary), post))
         if native.state() == rw.DataChannelState.Open:  # it may have opened before the callbacks were set
-            post(self._on_open)
+            post(self.on_open)
 
     @property
     def is_open(self) -> bool:

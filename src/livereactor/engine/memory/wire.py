@@ -47,28 +47,14 @@ class MemoryChannel:
     """One end of a data channel; fits `Channel` by shape. Made in pairs by `join_channels`."""
 
     def __init__(self, label: str, max_message_bytes: int, wire: Wire) -> None:
-        self.label, self._max, self._wire = label, max_message_bytes, wire
+        self.label, self._wire = label, wire
+        self.max_message_bytes = max_message_bytes
         self._far: MemoryChannel | None = None
         self._listener: Callable[[ChannelEvent], None] | None = None
         self._kept: deque[ChannelEvent] = deque()
-        self._buffered = 0
+        self.buffered_bytes = 0  # sent and not yet arrived
         self._drained = asyncio.Event()
-        self._open = False
-
-    @property
-    def is_open(self) -> bool:
-        """Whether `send` takes messages."""
-        return self._open
-
-    @property
-    def max_message_bytes(self) -> int:
-        """Largest message `send` takes."""
-        return self._max
-
-    @property
-    def buffered_bytes(self) -> int:
-        """Bytes sent and not yet arrived."""
-        return self._buffered
+        self.is_open = False  # whether `send` takes messages
 
     def listen(self, events: Callable[[ChannelEvent], None]) -> None:
         """Deliver events to `events`, those kept so far first."""
@@ -78,15 +64,16 @@ class MemoryChannel:
 
     def send(self, data: bytes, *, text: bool) -> None:
         """Queue one message; `TooLargeError` above the limit, `EngineError` when closed or full."""
-        if not self._open or self._far is None:
+        if not self.is_open or self._far is None:
             raise EngineError(f"channel {self.label!r} is not open; connect again and send then")
-        if len(data) > self._max:
+        limit, waiting = self.max_message_bytes, self.buffered_bytes
+        if len(data) > limit:
             raise TooLargeError(
-                f"a message of {len(data)} bytes exceeds the {self._max} of channel {self.label!r}; upload it instead"
+                f"a message of {len(data)} bytes exceeds the {limit} of channel {self.label!r}; upload it instead"
             )
-        if self._buffered + len(data) > MAX_BUFFERED_BYTES:
-            raise EngineError(f"channel {self.label!r} holds {self._buffered} unsent bytes; await drain() and retry")
-        self._buffered += len(data)
+        if waiting + len(data) > MAX_BUFFERED_BYTES:
+            raise EngineError(f"channel {self.label!r} holds {waiting} unsent bytes; await drain() and retry")
+        self.buffered_bytes += len(data)
         message, far = MessageReceived(bytes(data), text), self._far
         self._wire.carry(lambda: self._arrived(far, message))
 
@@ -94,42 +81,38 @@ class MemoryChannel:
         """True once everything has arrived, False after `timeout` seconds or when closed."""
         try:
             async with asyncio.timeout(timeout):
-                while self._open and self._buffered:
+                while self.is_open and self.buffered_bytes:
                     self._drained.clear()
                     await self._drained.wait()
         except TimeoutError:
             return False
-        return self._open
+        return self.is_open
 
     def close(self) -> None:
         """Close both ends; what was sent before still arrives."""
         far = self._far
-        if far is not None and self._open:
+        if far is not None and self.is_open:
             self._wire.carry(far.shut)
         self.shut()
 
     def opened(self, far: MemoryChannel) -> None:
         """The two ends know each other: messages may go."""
-        self._far, self._open = far, True
+        self._far, self.is_open = far, True
         self._emit(ChannelOpened())
 
     def shut(self) -> None:
         """This end is gone; a second time does nothing."""
-        if self._open:
-            self._open = False
+        if self.is_open:
+            self.is_open = False
             self._drained.set()
             self._emit(ChannelClosed())
 
     def _arrived(self, far: MemoryChannel, message: MessageReceived) -> None:
-        self._buffered -= len(message.data)
-        if not self._buffered:
+        self.buffered_bytes -= len(message.data)
+        if not self.buffered_bytes:
             self._drained.set()
         if far.is_open:
-            far.receive(message)
-
-    def receive(self, message: MessageReceived) -> None:
-        """A message of the far end has arrived."""
-        self._emit(message)
+            far._emit(message)
 
     def _emit(self, event: ChannelEvent) -> None:
         if self._listener is None:
