@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, TypeVar
 
 _T = TypeVar("_T")
@@ -75,9 +76,7 @@ class Changes:
 
     async def until(self, condition: Callable[[], bool], timeout: float | None) -> None:
         """Wait until it holds, `timeout` seconds at most (None = for good); the caller looks at what came of it."""
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 while not condition():
                     await self._changed.wait()
-        except TimeoutError:
-            return

@@ -16,9 +16,8 @@ from av.video.codeccontext import VideoCodecContext
 from livereactor.media.presets import Preset
 from livereactor.media.rate import TICKS
 
-SMPTE170M: Final = (
-    6  # ITU-T H.273: BT.601, 525 lines; what OpenCV's conversion gives, and decoders would guess otherwise
-)
+# ITU-T H.273: BT.601, 525 lines; what OpenCV's conversion gives, and decoders would guess otherwise
+SMPTE170M: Final = 6
 LIMITED_RANGE: Final = 1
 # ITU-T H.264, table A-1: level_idc, and the macroblocks a second and a picture that it allows. 3.1 is what WebRTC
 # offers (RFC 7742, 6.2), and its least here, so that a small picture's level does not hang on its rate.

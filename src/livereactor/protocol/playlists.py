@@ -100,8 +100,7 @@ def _lines(raw: bytes) -> list[str]:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise PeerError("the playlist is not UTF-8 text") from None
-    lines = [line.strip() for line in re.split(r"\r?\n", text)]
-    lines = [line for line in lines if line]
+    lines = [stripped for line in re.split(r"\r?\n", text) if (stripped := line.strip())]
     if not lines or lines[0] != "#EXTM3U":
         raise PeerError("the answer is not a playlist: it does not begin with #EXTM3U")
     return lines

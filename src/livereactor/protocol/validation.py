@@ -43,20 +43,20 @@ def check(value: Any, kind: Type, path: str) -> Any:
         case BoolType() if isinstance(value, bool):
             return value
         case IntType() if _is_whole(value):
-            return _bounded(int(value), kind.bounds, path)
+            return _unless(bound_fault(int(value), kind.bounds), int(value), path)
         case FloatType() if _is_number(value) and isfinite(value):
-            return _bounded(float(value), kind.bounds, path)
+            return _unless(bound_fault(float(value), kind.bounds), float(value), path)
         case StrType() if isinstance(value, str):
-            return _measured(value, kind.bounds, path, "characters")
+            return _unless(length_fault(len(value), kind.bounds, "characters"), value, path)
         case AnyType():
-            return _plain_json(value, path)
+            return _unless(json_fault(value), value, path)
         case ListType() if isinstance(value, list | tuple):
             items = [check(item, kind.item, f"{path}[{index}]") for index, item in enumerate(cast("list[Any]", value))]
-            return _measured(items, kind.bounds, path, "items")
+            return _unless(length_fault(len(items), kind.bounds, "items"), items, path)
         case DictType() if isinstance(value, Mapping):
             entries = cast("Mapping[Any, Any]", value)
             members = {_key(name, path): check(item, kind.value, f"{path}.{name}") for name, item in entries.items()}
-            return _measured(members, kind.bounds, path, "entries")
+            return _unless(length_fault(len(members), kind.bounds, "entries"), members, path)
         case StructureType() if isinstance(value, Mapping):
             return check_fields(cast("Mapping[str, Any]", value), kind.fields, path)
         case ChoiceType():
@@ -106,8 +106,7 @@ def _got(value: Any) -> str:
     return "object" if isinstance(value, dict) else type(value).__name__
 
 
-def _bounded(value: Any, bounds: Bounds, path: str) -> Any:
-    fault = bound_fault(value, bounds)
+def _unless(fault: str | None, value: Any, path: str) -> Any:
     if fault is not None:
         raise InvalidCommandError(f"{path}: {fault}")
     return value
@@ -140,13 +139,6 @@ def _is_multiple(value: float, of: float) -> bool:
     return abs(turns - round(turns)) <= 1e-9 * max(1.0, abs(turns)) if isfinite(turns) else False
 
 
-def _measured(value: Any, bounds: Bounds, path: str, unit: str) -> Any:
-    fault = length_fault(len(value), bounds, unit)
-    if fault is not None:
-        raise InvalidCommandError(f"{path}: {fault}")
-    return value
-
-
 def length_fault(length: int, bounds: Bounds, unit: str) -> str | None:
     """Say how a length breaks its bounds; None when it keeps them."""
     if bounds.min_length is not None and length < bounds.min_length:
@@ -154,13 +146,6 @@ def length_fault(length: int, bounds: Bounds, unit: str) -> str | None:
     if bounds.max_length is not None and length > bounds.max_length:
         return f"{length} {unit} is above {bounds.max_length}"
     return None
-
-
-def _plain_json(value: Any, path: str) -> Any:
-    fault = json_fault(value)
-    if fault is not None:
-        raise InvalidCommandError(f"{path}: {fault}")
-    return value
 
 
 def _key(name: Any, path: str) -> str:
@@ -171,10 +156,7 @@ def _key(name: Any, path: str) -> str:
 
 def _chosen(value: Any, kind: ChoiceType, path: str) -> Any:
     for choice in kind.values:
-        same_kind = isinstance(choice, bool) == isinstance(value, bool) and isinstance(choice, str) == isinstance(
-            value, str
-        )
-        if same_kind and choice == value:
+        if all(isinstance(choice, each) == isinstance(value, each) for each in (bool, str)) and choice == value:
             return choice
     choices = ", ".join(map(repr, kind.values[:12])) + (", …" if len(kind.values) > 12 else "")
     raise InvalidCommandError(f"{path}: {shown(value)} is not one of {choices}")

@@ -136,9 +136,7 @@ class Paths:
 
     async def _wait_for_relay(self, first_relay: asyncio.Event) -> None:
         patience = self._relays.patience(self._config) if self._answers else 0.0
-        if not patience:
-            return
-        if not await set_within(first_relay, patience):
+        if patience and not await set_within(first_relay, patience):
             self._relays.missed(self._config)
 
     async def _bind(self, connection: Connection, component: int, host: str) -> StunProtocol | None:

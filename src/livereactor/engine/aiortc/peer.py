@@ -70,7 +70,7 @@ class AiortcPeer:
         self._is_closed = False
         self._state = PeerState.NEW
         self._native: RTCPeerConnection | None = None
-        self._paths = Paths(relays, config, self._found, self._changed)
+        self._paths = Paths(relays, config, lambda found: self._post(CandidateFound(found)), self._changed)
         self._bounds = Bounds(config.min_bps or 0, config.start_bps, config.max_bps)
         self._offered: list[tuple[Section, RTCRtpTransceiver]] = []
         self._video: dict[str, AiortcVideoOutput] = {}
@@ -304,9 +304,6 @@ class AiortcPeer:
             state = PeerState(self._native.connectionState)
             reason = {PeerState.CLOSED: "the other side closed the connection", PeerState.FAILED: "the path was lost"}
             self._changed(state, reason.get(state, ""))
-
-    def _found(self, candidate: Candidate) -> None:
-        self._post(CandidateFound(candidate))
 
     def _changed(self, state: PeerState, reason: str) -> None:
         if state is not self._state and not self._is_closed:

@@ -158,7 +158,7 @@ class Transport:
         self._events: Callable[[PeerEvent], None] | None = events
         self._ready: Callable[[bool], None] = ready
         self._loop = asyncio.get_running_loop()
-        self._run = run_on(self._loop)
+        self.call: Final = run_on(self._loop)  # runs a callable on the loop, from any thread
         self._state = PeerState.NEW
         self._is_ready = False
         self._channels: list[LibwebrtcChannel] = []
@@ -173,17 +173,9 @@ class Transport:
         self._observer = self._observe()
         self.native = factory.create_peer_connection(_native_config(config), self._observer)
 
-    @property
-    def state(self) -> PeerState:
-        return self._state
-
     def post(self, event: PeerEvent) -> None:
         """Deliver an event on the loop, from any thread."""
-        self._run(lambda: self._deliver(event))
-
-    def call(self, work: Callable[[], None]) -> None:
-        """Do it on the loop, from any thread."""
-        self._run(work)
+        self.call(lambda: self._deliver(event))
 
     async def whole(self, call: Awaitable[_T]) -> _T:
         """The outcome of a call of libwebrtc; cancelled, it goes on, and so does the connection, which it holds."""
@@ -273,9 +265,9 @@ class Transport:
 
     def _observe(self) -> rw.PeerConnectionObserver:
         observer = rw.PeerConnectionObserver()
-        observer.on_connection_state_change = lambda state: self._run(lambda: self._on_state(_STATES[str(state)]))
-        observer.on_ice_candidate = lambda candidate: self._run(lambda: self._on_candidate(candidate))
-        observer.on_ice_gathering_change = lambda state: self._run(lambda: self._on_gathering(state))
+        observer.on_connection_state_change = lambda state: self.call(lambda: self._on_state(_STATES[str(state)]))
+        observer.on_ice_candidate = lambda candidate: self.call(lambda: self._on_candidate(candidate))
+        observer.on_ice_gathering_change = lambda state: self.call(lambda: self._on_gathering(state))
         observer.on_track = lambda kind, track: self._tracks.append(self._held.keep(track))
         observer.on_data_channel = lambda native: self._add_channel(native, announce=False)
         return observer
@@ -284,7 +276,7 @@ class Transport:
         """Take a channel in: the other side's is reported at once, ours when it has opened."""
         channel = LibwebrtcChannel(
             native,
-            self._run,
+            self.call,
             limit=lambda chunked: self._chunked_limit if chunked else self._plain_limit,
             opened=lambda channel: self._on_channel_open(channel, announce=announce),
         )

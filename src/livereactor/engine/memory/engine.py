@@ -34,7 +34,7 @@ from livereactor.engine.port import (
     Use,
 )
 from livereactor.media.frames import VideoCodec
-from livereactor.protocol.sdp import Description, MediaSection, RtpCodec, parse_description
+from livereactor.protocol.sdp import Description, MediaSection, RtpCodec, parse_description, written
 
 _OFFERED = {  # payload type and rtpmap of what a memory peer offers; the numbers are Chromium's
     "video": (("96", "VP8/90000"), ("102", "H264/90000")),
@@ -75,7 +75,7 @@ def write_offer(ufrag: str, sections: Sequence[Section], channels: Sequence[str]
 
 def write_answer(ufrag: str, offer: Description, uses: Mapping[str, Use]) -> str:
     """The answer to `offer`: every section of it in its order, the codec cut to one."""
-    parts: list[str] = []
+    parts: list[list[str]] = []
     for section in offer.media:
         if section.kind == "application":
             parts.append(_application(section.mid, ufrag, "active"))
@@ -90,10 +90,8 @@ def write_answer(ufrag: str, offer: Description, uses: Mapping[str, Use]) -> str
 
 def chosen_codec(section: MediaSection) -> RtpCodec | None:
     """Return the codec that both sides have, or None; VP8 first, which every client has."""
-    for name in (VideoCodec.VP8, VideoCodec.H264) if section.kind == "video" else ("opus",):
-        if (number := section.payload(name)) is not None:
-            return RtpCodec(number, str(name))
-    return None
+    names = (VideoCodec.VP8, VideoCodec.H264) if section.kind == "video" else ("opus",)
+    return next((RtpCodec(found, str(name)) for name in names if (found := section.payload(name)) is not None), None)
 
 
 def answer_direction(section: MediaSection, use: Use) -> str:
@@ -107,24 +105,25 @@ def answer_direction(section: MediaSection, use: Use) -> str:
     return "inactive"
 
 
-def _description(mids: list[str], lines: list[str], parts: list[str]) -> str:
+def _description(mids: list[str], lines: list[str], parts: list[list[str]]) -> str:
     head = ["v=0", "o=- 1 1 IN IP4 127.0.0.1", "s=-", "t=0 0", f"a=group:BUNDLE {' '.join(mids)}", *lines]
-    return "".join(f"{line}\r\n" for line in head) + "".join(parts)
+    return written([head, *parts])
 
 
-def _media(mid: str, kind: str, direction: str, codecs: Mapping[str, str], ufrag: str, setup: str) -> str:
+def _media(mid: str, kind: str, direction: str, codecs: Mapping[str, str], ufrag: str, setup: str) -> list[str]:
     head = f"m={kind} 9 UDP/TLS/RTP/SAVPF {' '.join(codecs) or '0'}"
     maps = [f"a=rtpmap:{number} {codec}" for number, codec in codecs.items()]
     return _part([head, "c=IN IP4 0.0.0.0", f"a=mid:{mid}", f"a={direction}", "a=rtcp-mux", *maps], ufrag, setup)
 
 
-def _application(mid: str, ufrag: str, setup: str) -> str:
+def _application(mid: str, ufrag: str, setup: str) -> list[str]:
     head = ["m=application 9 UDP/DTLS/SCTP webrtc-datachannel", "c=IN IP4 0.0.0.0", f"a=mid:{mid}"]
     return _part([*head, "a=sctp-port:5000", "a=max-message-size:262144"], ufrag, setup)
 
 
-def _part(lines: list[str], ufrag: str, setup: str) -> str:
-    transport = [
+def _part(lines: list[str], ufrag: str, setup: str) -> list[str]:
+    return [
+        *lines,
         "a=candidate:1 1 udp 2130706431 127.0.0.1 9 typ host",
         "a=end-of-candidates",
         f"a=ice-ufrag:{ufrag}",
@@ -132,7 +131,6 @@ def _part(lines: list[str], ufrag: str, setup: str) -> str:
         f"a=fingerprint:{_FINGERPRINT}",
         f"a=setup:{setup}",
     ]
-    return "".join(f"{line}\r\n" for line in [*lines, *transport])
 
 
 class MemoryEngine:
