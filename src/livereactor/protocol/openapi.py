@@ -223,18 +223,15 @@ class _Reader:
         info = member(self._document, "info")
         messages = self._webhooks()
         commands = self._commands(messages)
+        tracks = _items(member(self._document, "x-reactor").get("tracks", []), "tracks")
         return ModelSchema(
             name=text(info, "title", default=""),
             version=text(info, "version", default=""),
             description=text(info, "description", default=""),
-            tracks=self._tracks(),
+            tracks=tuple(_read_track(json_object(track, "a track")) for track in tracks),
             commands=commands,
             messages=tuple(messages.values()),
         )
-
-    def _tracks(self) -> tuple[TrackSchema, ...]:
-        tracks = member(self._document, "x-reactor").get("tracks", [])
-        return tuple(_read_track(json_object(track, "a track")) for track in _items(tracks, "tracks"))
 
     def _webhooks(self) -> dict[str, MessageSchema]:
         """Messages by title."""

@@ -117,7 +117,10 @@ class VideoAssembly:
         self._sequence.put(number, piece)
         frames = self._complete() if self._sequence.markers else []
         if self._is_hopeless(now):
-            self._give_up(self._sequence.behind())
+            behind = self._sequence.behind()
+            ends = [place for place, piece in behind if piece.marker]
+            self._sequence.drop_to(ends[0] + 1 if ends else behind[-1][0] + 1)
+            self.want_key()
             frames += self._complete()
         return frames
 
@@ -163,11 +166,6 @@ class VideoAssembly:
             return []
         self._dropped, self._wish = None, False
         return [whole]
-
-    def _give_up(self, behind: list[tuple[int, Piece]]) -> None:
-        ends = [place for place, piece in behind if piece.marker]
-        self._sequence.drop_to(ends[0] + 1 if ends else behind[-1][0] + 1)
-        self.want_key()
 
 
 class SoundAssembly:

@@ -89,7 +89,7 @@ class Feed:
     def want_key(self) -> None:
         """The receiver cannot go on, or has just come."""
         self._key_due = True
-        if not self._has_key():
+        if not any(frame.key for _, frame in self._ring):
             self._starve()
 
     def take_key_request(self, now: float) -> bool:
@@ -115,9 +115,6 @@ class Feed:
         self._starved = True
         self._ring.clear()
         self._cursor = self._newest
-
-    def _has_key(self) -> bool:
-        return any(frame.key for _, frame in self._ring)
 
     def _choose(self) -> tuple[int, EncodedFrame] | None:
         for entry in reversed(self._ring):

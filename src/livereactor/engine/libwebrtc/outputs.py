@@ -221,9 +221,7 @@ class Repeater:
     def __init__(self) -> None:
         self._watched: set[LibwebrtcVideoOutput] = set()
         self._wake = threading.Condition()
-        self._closed = False
-        self._thread = threading.Thread(target=self._run, name="livereactor-repeater", daemon=True)
-        self._thread.start()
+        threading.Thread(target=self._run, name="livereactor-repeater", daemon=True).start()
 
     def watch(self, output: LibwebrtcVideoOutput) -> None:
         if output in self._watched:
@@ -236,14 +234,8 @@ class Repeater:
         with self._wake:
             self._watched.discard(output)
 
-    def close(self) -> None:
-        with self._wake:
-            self._closed = True
-            self._wake.notify()
-        self._thread.join()
-
     def _run(self) -> None:
-        while not self._closed:
+        while True:
             done = [output for output in self._due() if not output.repeat(time.monotonic())]
             with self._wake:
                 self._watched.difference_update(done)
@@ -251,8 +243,9 @@ class Repeater:
     def _due(self) -> list[LibwebrtcVideoOutput]:
         """Wait for outputs to look after, then one interval."""
         with self._wake:
-            self._wake.wait_for(lambda: self._closed or self._watched)
-            self._wake.wait_for(lambda: self._closed, timeout=REPEAT_INTERVAL)
+            self._wake.wait_for(lambda: self._watched)
+        time.sleep(REPEAT_INTERVAL)
+        with self._wake:
             return list(self._watched)
 
 

@@ -104,13 +104,9 @@ class LibwebrtcChannel(InboundChannel):
         """Let go of everything; no event comes any more."""
         super().cut()
         native = self._native
-        native.on_open(_drop)
-        native.on_close(_drop)
-        native.on_message(_drop)
-
-
-def _drop(*_: object) -> None:
-    """Do nothing: the engine's callback once the channel is cut."""
+        native.on_open(_nothing)
+        native.on_close(_nothing)
+        native.on_message(_nothing)
 
 
 def run_on(loop: asyncio.AbstractEventLoop) -> Post:
@@ -348,5 +344,5 @@ def _native_config(config: PeerConfig) -> rw.RtcConfiguration:
     )
 
 
-def _nothing(_: object) -> None:
-    """Ignore readiness: the listener once the transport is closed."""
+def _nothing(*_: object) -> None:
+    """Do nothing: a callback once the channel is cut or the transport is let go of."""
