@@ -16,8 +16,7 @@ CoordinatorUrl = Annotated[
     str | None, typer.Option("--coordinator", help="URL of a running coordinator to use instead of the data folder.")
 ]
 AdminKey = Annotated[
-    str | None,
-    typer.Option("--key", help="API key for the coordinator.", show_default="LIVEREACTOR_API_KEY"),
+    str | None, typer.Option("--key", help="API key for the coordinator.", show_default="LIVEREACTOR_API_KEY")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object per line, for scripts.")]
 JsonObject = Annotated[bool, typer.Option("--json", help="Print one JSON object, for scripts.")]

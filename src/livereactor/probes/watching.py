@@ -118,9 +118,7 @@ def _parse(bits: np.ndarray) -> Barcode | None:
         return None
     counter = int.from_bytes(raw[:4], "big")
     return Barcode(
-        counter=counter & ~CLIENT_BIT,
-        clock_us=int.from_bytes(raw[4:10], "big"),
-        client=bool(counter & CLIENT_BIT),
+        counter=counter & ~CLIENT_BIT, clock_us=int.from_bytes(raw[4:10], "big"), client=bool(counter & CLIENT_BIT)
     )
 
 

@@ -103,11 +103,7 @@ async def _learn(target: str) -> ListedModel:
 
 def _listed(target: str, document: dict[str, Any]) -> ListedModel:
     schema = from_openapi(document)
-    spec = {
-        "capabilities": _capabilities(schema).to_body(),
-        "schema": document,
-        "description": schema.description,
-    }
+    spec = {"capabilities": _capabilities(schema).to_body(), "schema": document, "description": schema.description}
     return ListedModel(schema.name, schema.version, target, spec, _loop(target, schema.name))
 
 

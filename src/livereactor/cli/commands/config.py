@@ -25,8 +25,7 @@ UNLIMITED_AT_0: Final = frozenset(
 
 
 def config(
-    folder: Annotated[Path, typer.Argument(help="Folder with livereactor.toml.")] = Path(),
-    json_lines: Json = False,
+    folder: Annotated[Path, typer.Argument(help="Folder with livereactor.toml.")] = Path(), json_lines: Json = False
 ) -> None:
     """Show each setting and where it came from."""
     rows = effective(resolve(folder, command_line={}))

@@ -70,12 +70,7 @@ def dev(
 
 
 def serve(
-    target: str,
-    given: Mapping[str, object],
-    *,
-    reload: bool = False,
-    open_page: bool = False,
-    json_lines: bool = False,
+    target: str, given: Mapping[str, object], *, reload: bool = False, open_page: bool = False, json_lines: bool = False
 ) -> None:
     """Serve until interrupted. Values of None come from the environment, the settings file or the defaults."""
     from livereactor.wiring.runtime import serve_model

@@ -139,10 +139,7 @@ def schema(
         typer.echo(f"wrote {out}", err=True)
 
 
-def validate(
-    target: _Target = "model.py",
-    json_lines: JsonObject = False,
-) -> None:
+def validate(target: _Target = "model.py", json_lines: JsonObject = False) -> None:
     """Check a model's class and settings.
 
     Loads no weights and serves nothing.

@@ -283,9 +283,7 @@ def migrate(url: URL, upgrade: Callable[[Connection], None]) -> None:
 
     async def run() -> None:
         engine = create_async_engine(
-            "postgresql+asyncpg://",
-            poolclass=NullPool,
-            async_creator=lambda: _connect(_dsn(url), timeout=PATIENCE),
+            "postgresql+asyncpg://", poolclass=NullPool, async_creator=lambda: _connect(_dsn(url), timeout=PATIENCE)
         )
         async with engine.begin() as connection:
             await connection.run_sync(upgrade)

@@ -200,10 +200,7 @@ REMEMBERED: Final = Table(
 )
 
 CURSORS: Final = Table(
-    "cursors",
-    METADATA,
-    Column("name", Text, primary_key=True),
-    Column("seq", BigInteger, nullable=False),
+    "cursors", METADATA, Column("name", Text, primary_key=True), Column("seq", BigInteger, nullable=False)
 )
 
 LEADERS: Final = Table(

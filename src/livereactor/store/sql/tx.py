@@ -128,10 +128,7 @@ _PRIO, _TURN = param("prio"), param("turn")
 _AHEAD: Final = select(func.count()).where(
     _C.model == _OF_MODEL,
     _QUEUED,
-    or_(
-        _C.prio > _PRIO,
-        and_(_C.prio == _PRIO, or_(_C.turn < _TURN, and_(_C.turn == _TURN, _C.seq < param("seq")))),
-    ),
+    or_(_C.prio > _PRIO, and_(_C.prio == _PRIO, or_(_C.turn < _TURN, and_(_C.turn == _TURN, _C.seq < param("seq"))))),
 )
 _QUEUE_LENGTH: Final = select(func.count()).where(_C.model == _OF_MODEL, _QUEUED)
 _QUEUED_UP_TO: Final = select(func.count()).select_from(
