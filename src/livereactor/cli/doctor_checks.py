@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Literal
@@ -57,15 +57,8 @@ class Finding:
 
 def findings(settings: Settings, url: str | None) -> list[Finding]:
     """Run every check, in the order in which a newcomer would meet the problems."""
-    checks: list[Callable[[], Finding]] = [
-        _python,
-        lambda: _engine(settings.runtime.engine),
-        _codecs,
-        _gpu,
-        lambda: _port(settings.runtime.host, settings.runtime.port),
-        _disk,
-    ]
-    found = [check() for check in checks]
+    runtime = settings.runtime
+    found = [_python(), _engine(runtime.engine), _codecs(), _gpu(), _port(runtime.host, runtime.port), _disk()]
     if settings.runtime.public_address is not None:
         found.append(_public(settings.runtime.public_address))
     if settings.blobs.url is not None:
@@ -111,12 +104,8 @@ def _engine(name: str) -> Finding:
         trouble, _, fix = error.message.partition("; ")
         return Finding("media engine", "fail", trouble, fix or "read the log of livereactor run, then try again")
     except TimeoutError:
-        return Finding(
-            "media engine",
-            "fail",
-            "could not connect to itself within 15 s",
-            "allow UDP between this machine's own addresses in the firewall",
-        )
+        fix = "allow UDP between this machine's own addresses in the firewall"
+        return Finding("media engine", "fail", "could not connect to itself within 15 s", fix)
     return Finding("media engine", "ok", f"{used}: connected to itself in {seconds * 1000:.0f} ms")
 
 
@@ -136,9 +125,8 @@ def _codecs() -> Finding:
         except (LivereactorError, OSError, ValueError):  # PyAV's errors are OSErrors and ValueErrors
             continue
     if VideoCodec.VP8.value not in working:
-        return Finding(
-            "codecs", "fail", "no VP8 encoder", "reinstall PyAV from its wheel: pip install --force-reinstall av"
-        )
+        fix = "reinstall PyAV from its wheel: pip install --force-reinstall av"
+        return Finding("codecs", "fail", "no VP8 encoder", fix)
     status = "ok" if len(working) == len(VideoCodec) else "warn"
     return Finding("codecs", status, ", ".join(working), "" if status == "ok" else "reinstall PyAV from its wheel")
 
@@ -210,9 +198,8 @@ def _stun(url: str) -> Finding:
             probe.sendto(struct.pack("!HHI", 1, 0, _STUN_MAGIC) + transaction, (host, port))
             answer = probe.recv(512)
     except (OSError, ValueError) as error:
-        return Finding(
-            "stun", "warn", f"{url}: {error or 'no answer'}", "remove it from [turn] stun, or open UDP to it"
-        )
+        fix = "remove it from [turn] stun, or open UDP to it"
+        return Finding("stun", "warn", f"{url}: {error or 'no answer'}", fix)
     if answer[8:20] != transaction:
         return Finding("stun", "warn", f"{url}: the answer is not from a STUN server", "check the host and port")
     return Finding("stun", "ok", f"{url} answers")
@@ -236,9 +223,8 @@ def _relay(url: str, username: str, password: str) -> Finding:
         text, fix = _REFUSALS.get(error.code, (f"refuses with {error.code}", "see the server's log"))
         return Finding("turn", "warn", f"{url} {text}", fix)
     except (OSError, ValueError) as error:
-        return Finding(
-            "turn", "warn", f"{url}: {error}", "check the host, port and transport, and open them to clients"
-        )
+        fix = "check the host, port and transport, and open them to clients"
+        return Finding("turn", "warn", f"{url}: {error}", fix)
     if any(ipaddress.ip_address(address) in each for each in _PRIVATE):
         fix = f"set external-ip in the server's configuration to PUBLIC/{address}, with its public address"
         return Finding("turn", "warn", f"{url} relays from {address}, which others cannot reach", fix)
@@ -255,15 +241,11 @@ def _server(url: str) -> Finding:
     if (date := answer.headers.get("date")) is not None:
         ahead = time.time() - parsedate_to_datetime(date).timestamp()
         if abs(ahead) > 30:
-            return Finding(
-                "server", "warn", f"{text}; this clock is {ahead:+.0f} s off", "synchronise the clocks (NTP)"
-            )
-    return Finding(
-        "server",
-        "ok" if answer.status_code == 200 else "fail",
-        text,
-        "" if answer.status_code == 200 else "see the server's log",
-    )
+            text += f"; this clock is {ahead:+.0f} s off"
+            return Finding("server", "warn", text, "synchronise the clocks (NTP)")
+    if answer.status_code != 200:
+        return Finding("server", "fail", text, "see the server's log")
+    return Finding("server", "ok", text)
 
 
 def _host_port(text: str, default: int) -> tuple[str, int]:

@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
+from functools import partial
 from importlib.metadata import version
 from typing import Any, Final, Literal, TypeAlias, cast
 from urllib.parse import urlsplit
@@ -60,6 +61,7 @@ CERTIFICATE: Final = 14.0  # days that a certificate should still be valid
 
 PATIENCE: Final = 15.0  # seconds for each media step: ICE itself gives up later
 POLLS: Final = 7  # polls for an answer if the server does not hold the first: 13 s in all
+MEDIA_STEPS: Final = ("signalling", "ice", "dtls", "channels", "frame")
 LOOK: Final = 0.02  # seconds between two checks of the ICE candidates
 _USES: Final = {"recvonly": Use.RECEIVE, "sendonly": Use.SEND}
 
@@ -184,11 +186,7 @@ class _Probe:
             *self.checks_before_session(),
             ("session", self._open),
             ("version", self._version),
-            ("signalling", lambda: self._media_step(engine, "signalling")),
-            ("ice", lambda: self._media_step(engine, "ice")),
-            ("dtls", lambda: self._media_step(engine, "dtls")),
-            ("channels", lambda: self._media_step(engine, "channels")),
-            ("frame", lambda: self._media_step(engine, "frame")),
+            *((name, partial(self._media_step, engine, name)) for name in MEDIA_STEPS),
         ]
 
     def checks_before_session(self) -> list[tuple[str, Callable[[], Awaitable[Step | None]]]]:
@@ -237,9 +235,8 @@ class _Probe:
                 )
         except (OSError, UnicodeError, TimeoutError) as error:
             why = getattr(error, "strerror", None) or "no answer"
-            raise StepFailed(
-                f"{self._host}: {why.lower()}", "check the spelling of the name, and that DNS works on this machine"
-            ) from error
+            fix = "check the spelling of the name, and that DNS works on this machine"
+            raise StepFailed(f"{self._host}: {why.lower()}", fix) from error
         self._addresses = list(dict.fromkeys(str(each[4][0]) for each in found))
         return Step("dns", "ok", f"{self._host} is {', '.join(self._addresses)}")
 
@@ -253,9 +250,8 @@ class _Probe:
             except TimeoutError:
                 troubles.append(f"{address}: no answer in {TO_CONNECT:g} s")
             except OSError as error:
-                troubles.append(
-                    f"{address}: {'refused' if isinstance(error, ConnectionRefusedError) else error.strerror}"
-                )
+                reason = "refused" if isinstance(error, ConnectionRefusedError) else error.strerror
+                troubles.append(f"{address}: {reason}")
             else:
                 text = f"{address} accepts connections on port {self._port}"
                 if troubles:
@@ -295,15 +291,12 @@ class _Probe:
             raise StepFailed(f"/health redirects ({answer.status})", fix)
         body = object_of(answer)
         if answer.status == 404 and not answer.body.lstrip().startswith(b"<"):
-            return Step(
-                "http", "warn", "the server answers, but has no /health", "if a later step fails, check the address"
-            )
+            fix = "if a later step fails, check the address"
+            return Step("http", "warn", "the server answers, but has no /health", fix)
         status = body.get("status")
         if not isinstance(status, str):
-            raise StepFailed(
-                f"/health answers {answer.status}, but not as a Reactor server does",
-                "check the address, including the path if the server is below one",
-            )
+            fix = "check the address, including the path if the server is below one"
+            raise StepFailed(f"/health answers {answer.status}, but not as a Reactor server does", fix)
         text = ", ".join(str(body[key]) for key in ("status", "state", "detail") if body.get(key))
         if body.get("state") == "loading":
             return Step("http", "warn", text, "wait until the model is loaded; the log shows its progress")
@@ -322,9 +315,8 @@ class _Probe:
         if is_local:
             wanted, self._model = self._model, next(iter(names_of([session.get("model")])), "")
             if wanted and self._model and bare_name(wanted) != bare_name(self._model):
-                return Step(
-                    "server", "warn", f"a runtime with the model {self._model}, not {wanted}", "check the address"
-                )
+                text = f"a runtime with the model {self._model}, not {wanted}"
+                return Step("server", "warn", text, "check the address")
             named = f"with the model {self._model}" if self._model else "that does not name its model"
             return Step("server", "ok", f"a runtime {named}")
         models = names_of(object_of(await self._get("/models")).get("models"))
@@ -360,15 +352,15 @@ class _Probe:
                 why = self._session.end_reason or "no reason given"
                 raise StepFailed(f"the session ended: {why}", "see the logs of the coordinator and its worker")
             if time.monotonic() > give_up_at:
-                raise StepFailed(
-                    f"not ready after {QUEUED:g} s; {_waiting(self._session)}", "add a worker, or try later"
-                )
+                place = f"the session is {self._session.state}"
+                if (queue := self._session.queue) is not None:
+                    place = f"position {queue.position} of {queue.length} in the queue"
+                raise StepFailed(f"not ready after {QUEUED:g} s; {place}", "add a worker, or try later")
             await asyncio.sleep(0.05)  # not needed with servers that hold the answer
             self._session = await self._api.session(self._session.session_id, wait=5.0, version=self._session.version)
         if not self._is_ours:
-            return Step(
-                "session", "warn", "a session is already running; the probe joined it", "probe again when it has ended"
-            )
+            text, fix = "a session is already running; the probe joined it", "probe again when it has ended"
+            return Step("session", "warn", text, fix)
         return Step("session", "ok", f"{self._session.session_id} is ready")
 
     async def _version(self) -> Step:
@@ -376,12 +368,8 @@ class _Probe:
         theirs, ours = self._session.server_info.server_version, version("livereactor")
         text = f"server {theirs or '(unknown version)'}, client {ours}"
         if theirs.startswith("2."):
-            return Step(
-                "version",
-                "warn",
-                f"{text}: this server sends no replies to commands",
-                "upgrade the server to version 3 or later",
-            )
+            text += ": this server sends no replies to commands"
+            return Step("version", "warn", text, "upgrade the server to version 3 or later")
         return Step("version", "ok", text)
 
     async def _media_step(self, engine: asyncio.Task[Engine], name: str) -> Step | None:
@@ -412,13 +400,6 @@ def _expiry_of(jwt: str) -> Step:
     if left <= 0:
         raise StepFailed(f"the token expired {-left:.0f} s ago", "mint a new one with `livereactor token`")
     return Step("token", "ok", f"valid for {left / 60:.0f} min")
-
-
-def _waiting(session: ReceivedDescriptor) -> str:
-    queue = session.queue
-    if queue is None:
-        return f"the session is {session.state}"
-    return f"position {queue.position} of {queue.length} in the queue"
 
 
 def object_of(answer: HttpAnswer) -> dict[str, Any]:
@@ -589,15 +570,11 @@ class MediaPath:
             await self._api.send_candidates(self._session.session_id, connection, listed, is_final=not found.line)
 
     async def _until(self, condition: Callable[[], bool], otherwise: str) -> None:
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE):
-                while not condition():
-                    if self._state in (PeerState.FAILED, PeerState.CLOSED):
-                        break
+                while not condition() and self._state not in (PeerState.FAILED, PeerState.CLOSED):
                     self._changed.clear()
                     await self._changed.wait()
-        except TimeoutError:
-            pass
         if not condition():
             raise error_of("TRANSPORT_ERROR", otherwise)
 

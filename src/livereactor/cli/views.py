@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from types import TracebackType
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Self
 
 import cv2
 import numpy as np
@@ -18,24 +18,8 @@ HALF: Final = "▀"  # upper half in the text colour, lower half in the backgrou
 DRAWN: Final = 15.0  # pictures a second in a terminal, each of which takes 100 KB of text
 
 
-class View(Protocol):
-    """A place to show pictures until the user closes it."""
-
-    def __enter__(self) -> Self: ...
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
-    def add(self, pixels: Pixels) -> None:
-        """Take a new picture. Called on a thread of the track."""
-        ...
-
-    def turn(self) -> bool:
-        """Do the work that needs the main thread. Called often; returns False once the user has closed the view."""
-        ...
-
-
-class NoView:
-    """View that shows nothing."""
+class View:
+    """A place to show pictures until the user closes it. This one shows nothing, and cannot be closed."""
 
     def __enter__(self) -> Self:
         return self
@@ -46,15 +30,15 @@ class NoView:
         return
 
     def add(self, pixels: Pixels) -> None:
-        """Ignore the picture."""
+        """Take a new picture. Called on a thread of the track."""
 
     def turn(self) -> bool:
-        """Return True: this view cannot be closed."""
+        """Do the work that needs the main thread. Called often; returns False once the user has closed the view."""
         return True
 
 
-class TerminalView:
-    """View on the terminal's alternate screen, in half blocks. The old content returns at the end.
+class TerminalView(View):
+    """View on the terminal's alternate screen, in half blocks. Ctrl-C closes it, and the old content returns.
 
     Args:
         console: a terminal with colours.
@@ -90,10 +74,6 @@ class TerminalView:
             self._console.file.flush()
         time.sleep(max(0.0, due - time.monotonic()))
 
-    def turn(self) -> bool:
-        """Return True: Ctrl-C closes this view."""
-        return True
-
 
 def half_blocks(pixels: Pixels, columns: int, rows: int, *, exact: bool) -> str:
     """Return a picture as text with escape sequences, as large as fits into `columns` x `rows` cells.
@@ -125,7 +105,7 @@ def _line(above: list[str], below: list[str]) -> str:
     return "".join(parts) + "\x1b[0m\x1b[K"
 
 
-class WindowView:
+class WindowView(View):
     """View in a pygame window, created and updated on the main thread."""
 
     def __init__(self, title: str) -> None:

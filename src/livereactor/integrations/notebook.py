@@ -145,12 +145,9 @@ class ReactorWidget(anywidget.AnyWidget):
         """Take it off the page; the client goes on."""
         self._closed = True
         self._taken.set()
-        for event, handler in (
-            ("status_changed", self._status),
-            ("schema_received", self._schema),
-            ("error", self._error),
-        ):
-            self._reactor.off(event, handler)
+        self._reactor.off("status_changed", self._status)
+        self._reactor.off("schema_received", self._schema)
+        self._reactor.off("error", self._error)
         self._track.off_frame(self._show)
         super().close()
 
@@ -171,9 +168,8 @@ class ReactorWidget(anywidget.AnyWidget):
         """On a thread of the track's; while it waits, newer frames take each other's place."""
         if self._closed:
             return
-        encoded, data = cv2.imencode(
-            ".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
-        )
+        bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+        encoded, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
         if not encoded:
             return
         self._taken.clear()

@@ -141,3 +141,9 @@ class Pool(Protocol):
     async def aclose(self) -> None:
         """Let go of them; they live on."""
         ...
+
+
+def kill_group_led_by(leader: int) -> None:
+    """SIGKILL for a process group; one that is gone is no error."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, signal.SIGKILL)

@@ -59,7 +59,7 @@ def resolve(folder: Path, *, command_line: Mapping[str, object], environ: Mappin
     lines = _Lines(file, text or "")
     sources: list[tuple[dict[str, Any], Callable[[str], str]]] = [
         (_parse(file, text), lines.origin),
-        (_official_names(environ), _official_origin),
+        (_official_names(environ), lambda name: f"environment {_OFFICIAL.get(name, name)}"),
         (_short_names(environ), lambda name: f"environment {_SHORT.get(name, name)}"),
         (_environment(environ), lambda name: f"environment {variable(name)}"),
         (_nested(command_line), lambda name: f"command line, {_option(name)}"),
@@ -158,10 +158,6 @@ _SHORT = {"coordinator.data_dir": "LIVEREACTOR_DATA_DIR"}
 
 def _short_names(environ: Mapping[str, str]) -> dict[str, Any]:
     return _nested({name: environ[variable] for name, variable in _SHORT.items() if environ.get(variable)})
-
-
-def _official_origin(name: str) -> str:
-    return f"environment {_OFFICIAL.get(name, name)}"
 
 
 def variable(name: str) -> str:

@@ -34,10 +34,12 @@ def _networks(value: list[str]) -> list[str]:
 _Networks: TypeAlias = Annotated[list[str], AfterValidator(_networks)]
 
 
-class RuntimeSettings(BaseModel):
-    """`[runtime]`: how one runtime serves its model."""
-
+class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", validate_default=True)
+
+
+class RuntimeSettings(_Section):
+    """`[runtime]`: how one runtime serves its model."""
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
@@ -117,10 +119,8 @@ class RuntimeSettings(BaseModel):
         return int(low), int(high)
 
 
-class CoordinatorSettings(BaseModel):
+class CoordinatorSettings(_Section):
     """`[coordinator]`: how `livereactor serve` serves."""
-
-    model_config = ConfigDict(extra="forbid", validate_default=True)
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
@@ -169,10 +169,8 @@ class CoordinatorSettings(BaseModel):
         return value.rstrip("/")
 
 
-class WebhookSettings(BaseModel):
+class WebhookSettings(_Section):
     """`[webhooks]`: whom the coordinator tells what happens."""
-
-    model_config = ConfigDict(extra="forbid")
 
     urls: list[str] = Field(default_factory=list, description="URLs that receive the events of sessions and workers.")
     secrets: list[str] = Field(
@@ -195,26 +193,20 @@ class WebhookSettings(BaseModel):
         return value
 
 
-class StoreSettings(BaseModel):
+class StoreSettings(_Section):
     """`[store]`: where the coordinator keeps its facts."""
-
-    model_config = ConfigDict(extra="forbid", validate_default=True)
 
     url: str | None = Field(None, repr=False, description="postgresql://…; SQLite in the data folder by default.")
 
 
-class BlobsSettings(BaseModel):
+class BlobsSettings(_Section):
     """`[blobs]`: where files of sessions are kept."""
-
-    model_config = ConfigDict(extra="forbid", validate_default=True)
 
     url: str | None = Field(None, description="s3://bucket/prefix, or a folder; in the data folder by default.")
 
 
-class RecorderSettings(BaseModel):
+class RecorderSettings(_Section):
     """`[recorder]`: what is recorded, and how long it is kept."""
-
-    model_config = ConfigDict(extra="forbid", validate_default=True)
 
     enabled: bool = Field(True, description="Record sessions, so that clips can be asked for.")
     clip_max_seconds: float = Field(300, ge=1, le=3600, description="Seconds of the longest clip.")
@@ -230,10 +222,8 @@ class RecorderSettings(BaseModel):
     max_disk_gb: float = Field(20, ge=0, description="Gigabytes of recordings and clips; above, the oldest go.")
 
 
-class NeedsSettings(BaseModel):
+class NeedsSettings(_Section):
     """`[pool.needs.NAME]`: what each worker of a model gets to itself on a Ray cluster."""
-
-    model_config = ConfigDict(extra="forbid")
 
     gpus: float = Field(0, ge=0, description="GPUs, or a fraction of one.")
     cpus: float = Field(1, ge=0, description="Processors, or a fraction of one.")
@@ -242,10 +232,8 @@ class NeedsSettings(BaseModel):
     )
 
 
-class PoolSettings(BaseModel):
+class PoolSettings(_Section):
     """`[pool]`: the workers that a coordinator starts."""
-
-    model_config = ConfigDict(extra="forbid", validate_default=True)
 
     kind: Literal["subprocess", "ray"] = Field(
         "subprocess", description="Where workers run: processes of this machine, or a Ray cluster."
@@ -272,10 +260,8 @@ class PoolSettings(BaseModel):
         return value
 
 
-class TurnSettings(BaseModel):
+class TurnSettings(_Section):
     """`[turn]`: STUN and TURN servers offered to clients and used by the runtime."""
-
-    model_config = ConfigDict(extra="forbid")
 
     stun: list[str] = Field(default_factory=list, description="STUN servers, as 'stun:host:port'.")
     turn: list[str] = Field(

@@ -178,7 +178,9 @@ async def _serve(
         models = await read_models([str(_absolute(each)) for each in targets])
         await store.transact(lambda tx: list_models(tx, models, settings))
         async with delivering_webhooks(settings, store), _house(models, resolved, options, store, listener) as house:
-            _spare_collector()
+            # Freeze the start's objects: a full collection of them would stop everything for 100 ms, once a second.
+            gc.collect()
+            gc.freeze()
             listening(url_of(listener), await _guests(store, options))
             dial = dialled_url(settings) or _own_url(listener)
             warn_of_loopback(settings, dial)
@@ -277,12 +279,6 @@ async def _house(
         server.should_exit = server.force_exit = True
         await asyncio.wait([serving], timeout=2)
         await pool.aclose()
-
-
-def _spare_collector() -> None:
-    """Freeze the objects of the start: a full collection of them would stop everything for 100 ms, once a second."""
-    gc.collect()
-    gc.freeze()
 
 
 def list_models(tx: Tx, models: Sequence[ListedModel], settings: Settings) -> None:

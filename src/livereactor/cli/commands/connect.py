@@ -226,12 +226,12 @@ def _reactor(model: str, url: str | None, local: bool, key: str | None, jwt: str
 def _view(model: str, *, show: bool, quiet: bool) -> View:
     from rich.console import Console
 
-    from livereactor.cli.views import NoView, TerminalView, WindowView
+    from livereactor.cli.views import TerminalView, View, WindowView
 
     if show:
         return WindowView(model)
     console = Console()
-    return TerminalView(console) if console.is_terminal and console.color_system and not quiet else NoView()
+    return TerminalView(console) if console.is_terminal and console.color_system and not quiet else View()
 
 
 def _commands(names: list[str], texts: list[str]) -> list[tuple[str, Mapping[str, Any]]]:

@@ -83,13 +83,13 @@ def _declared(target: str) -> ModelSchema:
     return definition_of(load_model(target)).schema
 
 
-def _written(file: Path) -> ModelSchema:
+def _written(file: Path, *, doing: str = "read") -> ModelSchema:
     from livereactor.protocol.openapi import from_openapi
 
     try:
         return from_openapi(json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError, LivereactorError) as error:
-        raise UsageError(f"cannot read {file} ({error}); pass a file that `livereactor schema` wrote") from error
+        raise UsageError(f"cannot {doing} {file} ({error}); pass a file that `livereactor schema` wrote") from error
 
 
 def _served(server: AdminTarget, model: str | None) -> ModelSchema:
@@ -171,13 +171,7 @@ def _compare(old_file: Path, document: dict[str, Any], answer: TextIO) -> None:
     from livereactor.protocol.openapi import from_openapi
     from livereactor.protocol.schema import breaking_changes
 
-    try:
-        old = from_openapi(json.loads(old_file.read_text(encoding="utf-8")))
-    except (OSError, ValueError, LivereactorError) as error:
-        raise UsageError(
-            f"cannot compare with {old_file} ({error}); pass a file that `livereactor schema` wrote"
-        ) from error
-    breaking = breaking_changes(old, from_openapi(document))
+    breaking = breaking_changes(_written(old_file, doing="compare with"), from_openapi(document))
     for change in breaking:
         typer.echo(change, file=answer)
     if breaking:

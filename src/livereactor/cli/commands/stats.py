@@ -16,9 +16,8 @@ from livereactor.cli.admin import AdminTarget, RemoteError
 from livereactor.cli.options import AdminKey, Json
 
 EVERY: Final = 1.0  # seconds between two updates
-RUNNING: Final = frozenset(
-    {"waiting", "active", "orphaned", "streaming"}
-)  # states with a worker, of runtimes and coordinators
+# States with a worker, of runtimes and coordinators.
+RUNNING: Final = frozenset({"waiting", "active", "orphaned", "streaming"})
 LISTED: Final = 10  # sessions that are listed when you have to choose one
 HEADINGS: Final = ("STAGE", "TRACK", "COUNT", "NOW", "P50", "P95", "P99", "MAX")
 WORDS: Final = {

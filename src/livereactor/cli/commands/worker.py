@@ -26,7 +26,7 @@ import typer
 
 from livereactor.base.errors import ConfigError, UsageError
 from livereactor.base.limits import Limits
-from livereactor.pool.port import SECRET, WorkerExit
+from livereactor.pool.port import SECRET, WorkerExit, kill_group_led_by
 from livereactor.settings import Resolved, resolve
 
 BACK_OFF: Final = 0.5  # seconds before the first restart, doubled with each
@@ -176,19 +176,19 @@ class WorkerSupervisor:
             if self._ending.is_set():
                 child.terminate()
             code = child.wait()
-            _kill_group(child.pid)
+            kill_group_led_by(child.pid)
         return code
 
     def _asked(self, _number: int, _frame: FrameType | None) -> None:
         child = self._child
         if self._ending.is_set():  # second request: stop waiting
             if child is not None:
-                _kill_group(child.pid)
+                kill_group_led_by(child.pid)
             os._exit(130)
         self._ending.set()
         if child is not None:
             child.terminate()
-            timer = threading.Timer(self._grace, _kill_group, [child.pid])
+            timer = threading.Timer(self._grace, kill_group_led_by, [child.pid])
             timer.daemon = True
             timer.start()
 
@@ -218,8 +218,3 @@ def exit_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=wait, name="supervisor watch", daemon=True).start()
-
-
-def _kill_group(leader: int) -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(leader, signal.SIGKILL)

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
-from livereactor.pool.port import model_environment
+from livereactor.pool.port import kill_group_led_by, model_environment
 from livereactor.pool.subprocess.logs import LAST_WORDS
 from livereactor.pool.subprocess.spare import UNBUFFERED
 
@@ -60,7 +60,7 @@ class WorkerHost:
                 async with asyncio.timeout(grace):
                     await self._gone.wait()
         if not self._gone.is_set():
-            _kill_group(self._child.pid)
+            kill_group_led_by(self._child.pid)
             await self._gone.wait()
 
     async def ended(self) -> tuple[int | None, str]:
@@ -75,7 +75,7 @@ class WorkerHost:
         reader = threading.Thread(target=self._read, args=(child,), name="output of the worker", daemon=True)
         reader.start()
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-        _kill_group(child.pid)  # before it is reaped: until then the group's number cannot be another's
+        kill_group_led_by(child.pid)  # before it is reaped: until then the group's number cannot be another's
         watchdog.kill()
         watchdog.wait()
         self._code = child.wait()
@@ -110,8 +110,3 @@ def _leaving() -> threading.Timer:
     timer.daemon = True
     timer.start()
     return timer
-
-
-def _kill_group(leader: int) -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(leader, signal.SIGKILL)

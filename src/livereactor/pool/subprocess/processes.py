@@ -19,6 +19,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final, Protocol
 
+from livereactor.pool.port import kill_group_led_by
+
 POLL_EVERY: Final = 0.5  # seconds; an end is promised to be known within one second
 
 
@@ -45,8 +47,7 @@ def watch(record: ProcessRecord, child: subprocess.Popen[bytes] | None, gone: Ca
 def kill_group(record: ProcessRecord) -> None:
     """SIGKILL for all that a Worker started and left in its group, and for itself."""
     if birth(record.pid) in (None, record.born):  # else its number, and with it the group's, is another's by now
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(record.pid, signal.SIGKILL)
+        kill_group_led_by(record.pid)
 
 
 class _PidfdWatch:

@@ -107,7 +107,7 @@ class LedgerStatements(Statements):
 
     def delete_uploads(self, session: str) -> None:
         """Forget a Session's."""
-        self.run(_DELETE_UPLOADS, {"of": session})
+        self.executor.changed(_DELETE_UPLOADS, {"of": session})
 
     def ended_with_uploads(self, *, limit: int = 100) -> Sequence[str]:
         """Sessions that are closed, or thrown away, and still have Uploads; in the order of their ids."""
@@ -121,7 +121,7 @@ class LedgerStatements(Statements):
         """Write it down; the store gives it its `seq`."""
         values = _EVENT.values(event)
         del values["seq"]
-        self.run(_ADD_NUMBERED_EVENT if self.postgres else _ADD_EVENT, values)
+        self.executor.changed(_ADD_NUMBERED_EVENT if self.postgres else _ADD_EVENT, values)
 
     def events(
         self, *, after_seq: int = 0, kinds: Collection[str] | None = None, limit: int = 500
@@ -140,8 +140,8 @@ class LedgerStatements(Statements):
 
     def put_cursor(self, name: str, seq: int) -> None:
         """Say how far it has come."""
-        if self.run(_MOVE_CURSOR, {"of": name, "seq": seq}) == 0:
-            self.run(_ADD_CURSOR, {"name": name, "seq": seq})
+        if self.executor.changed(_MOVE_CURSOR, {"of": name, "seq": seq}) == 0:
+            self.executor.changed(_ADD_CURSOR, {"name": name, "seq": seq})
 
     def remembered(self, account: str, key: str) -> Remembered | None:
         """The answer given before to this key of this account."""
@@ -161,23 +161,23 @@ class LedgerStatements(Statements):
     def lead(self, name: str, holder: str, *, now_us: int, until_us: int) -> bool:
         """Become or stay the one holder of a role until then; False while somebody else is."""
         role = {"role": name, "candidate": holder, "now": now_us, "sane": until_us + (until_us - now_us)}
-        if self.run(_LEAD, {**role, "holder": holder, "until_us": until_us}) == 1:
+        if self.executor.changed(_LEAD, {**role, "holder": holder, "until_us": until_us}) == 1:
             return True
         if self.scalar(_LED, {"role": name}) is not None:
             return False
-        self.run(_ADD_LEADER, {"name": name, "holder": holder, "until_us": until_us})
+        self.executor.changed(_ADD_LEADER, {"name": name, "holder": holder, "until_us": until_us})
         return True
 
     def prune(self, *, before_us: int, events_before_us: int, limit: int = 500) -> int:
         """Delete older closed Sessions, LOST and GONE Workers, remembered answers, and events; returns how many."""
         left = limit
-        left -= self.run(_OLD_SESSIONS, {"before": before_us, "up_to": left})
-        left -= self.run(_OLD_EVENTS, {"before": events_before_us, "up_to": left})
+        left -= self.executor.changed(_OLD_SESSIONS, {"before": before_us, "up_to": left})
+        left -= self.executor.changed(_OLD_EVENTS, {"before": events_before_us, "up_to": left})
         for account, key in self.executor.rows(_OLD_ANSWERS, {"before": before_us, "up_to": left}):
-            left -= self.run(_FORGET, {"of": account, "named": key})
+            left -= self.executor.changed(_FORGET, {"of": account, "named": key})
         for (worker,) in self.executor.rows(_OLD_WORKERS, {"before": before_us, "up_to": left}):
             # One that came back since keeps its Slots; the Worker first, as whoever locks both.
-            if self.run(_FORGET_WORKER, {"of": worker, "before": before_us}):
-                self.run(_FORGET_SLOTS, {"of": worker})
+            if self.executor.changed(_FORGET_WORKER, {"of": worker, "before": before_us}):
+                self.executor.changed(_FORGET_SLOTS, {"of": worker})
                 left -= 1
         return limit - left

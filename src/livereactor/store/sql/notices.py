@@ -70,15 +70,12 @@ class PostgresNotices:
         try:
             async with asyncio.timeout(TIMEOUT):
                 await connection.add_listener(CHANNEL, heard)
-            connection.add_termination_listener(self._look_again)
+            connection.add_termination_listener(lambda _: self._more.set())
             receive(None)
             while not connection.is_closed():
                 await self._send(connection)
         finally:
             connection.terminate()
-
-    def _look_again(self, _connection: object) -> None:
-        self._more.set()
 
     async def _send(self, connection: _Connection) -> None:
         """Send what waits; after a long silence send an empty notice, to find out whether the server is gone."""
@@ -107,7 +104,7 @@ class _Connection(Protocol):
 
     def get_server_pid(self) -> int: ...
     async def add_listener(self, channel: str, callback: Callable[..., None]) -> None: ...
-    def add_termination_listener(self, callback: Callable[..., None]) -> None: ...
+    def add_termination_listener(self, callback: Callable[[object], None]) -> None: ...
     async def execute(self, query: str, *arguments: Any, timeout: float) -> str: ...
     def is_closed(self) -> bool: ...
     def terminate(self) -> None: ...

@@ -198,10 +198,6 @@ class Statements:
         row = self.row(statement, values)
         return None if row is None else row[0]
 
-    def run(self, statement: Executable, values: Mapping[str, Any]) -> int:
-        """For its effect; how many rows it changed."""
-        return self.executor.changed(statement, values)
-
 
 class KeyedTable(Generic[R]):
     """Statements for the records of one table that is read and written by its key.
@@ -239,12 +235,12 @@ class KeyedTable(Generic[R]):
         values = self._values(record)
         named = self._named([values[name] for name in self._key])
         # Two that insert the same one at the same time: the later breaks a key, and its work is run again.
-        if within.run(self._update, {**values, **named}) == 0:
-            within.run(self._insert, values)
+        if within.executor.changed(self._update, {**values, **named}) == 0:
+            within.executor.changed(self._insert, values)
 
     def add(self, within: Statements, record: R) -> None:
         """Insert it; breaks the key where there is one."""
-        within.run(self._insert, self._values(record))
+        within.executor.changed(self._insert, self._values(record))
 
     def _values(self, record: R) -> dict[str, Any]:
         values = self._rows.values(record)

@@ -122,12 +122,8 @@ def _parsed(url: str) -> URL:
         case "sqlite":
             return parsed
         case "postgresql" | "postgres":
-            return _postgres(parsed)
+            if find_spec("asyncpg") is None:
+                raise ConfigError("store url: Postgres needs a package more; pip install 'livereactor[postgres]'")
+            return parsed.set(drivername="postgresql")
         case other:
             raise ConfigError(f"store url: {other!r} is not supported; write sqlite:///PATH or postgresql://…")
-
-
-def _postgres(url: URL) -> URL:
-    if find_spec("asyncpg") is None:
-        raise ConfigError("store url: Postgres needs a package more; pip install 'livereactor[postgres]'")
-    return url.set(drivername="postgresql")
