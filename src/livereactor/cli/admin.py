@@ -59,6 +59,15 @@ class AdminTarget:
 
         return asyncio.run(whole())
 
+    def answer(
+        self, method: str, path: str, here: Callable[[Data], Awaitable[Any]], *, body: object = None, part: str = ""
+    ) -> Any:
+        """Ask the coordinator, and return the `part` of its answer if one is named; or do `here` on the data folder."""
+        if not self.is_remote:
+            return self.operate(here)
+        found = self.call(method, path, body)
+        return found[part] if part else found
+
     def call(self, method: str, path: str, body: object = None) -> Any:
         """Send one request to the coordinator and return its JSON answer, or None.
 

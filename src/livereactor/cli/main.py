@@ -124,12 +124,7 @@ def _run() -> None:
 
 
 def _exit_code(error: LivereactorError) -> int:
-    match error:
-        case ModelLoadError():
-            return 3
-        case ConfigError():  # a port in use or a malformed file: the command line itself was correct
-            return 1
-        case UsageError():
-            return 2
-        case _:
-            return 1
+    if isinstance(error, ModelLoadError):
+        return 3
+    # A ConfigError is a port in use or a malformed file: the command line itself was correct.
+    return 2 if isinstance(error, UsageError) and not isinstance(error, ConfigError) else 1

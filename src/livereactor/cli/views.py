@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from types import TracebackType
 from typing import Any, Final, Self
 
 import cv2
@@ -24,9 +23,7 @@ class View:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         return
 
     def add(self, pixels: Pixels) -> None:
@@ -55,12 +52,10 @@ class TerminalView(View):
         self._is_open = True
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         with self._lock:
             self._is_open = False
-            self._screen.__exit__(kind, error, trace)
+            self._screen.__exit__(None, None, None)
 
     def add(self, pixels: Pixels) -> None:
         """Draw the picture over the last one. Runs on its own thread and may be slow."""
@@ -121,9 +116,7 @@ class WindowView(View):
         self._pygame.display.init()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._pygame.display.quit()
 
     def add(self, pixels: Pixels) -> None:

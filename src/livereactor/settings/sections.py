@@ -31,7 +31,25 @@ def _networks(value: list[str]) -> list[str]:
     return value
 
 
+def _each_begins(*schemes: str, otherwise: str) -> AfterValidator:
+    def check(value: list[str]) -> list[str]:
+        for url in value:
+            if not url.startswith(schemes):
+                raise ValueError(f"{url!r} {otherwise}")
+        return value
+
+    return AfterValidator(check)
+
+
 _Networks: TypeAlias = Annotated[list[str], AfterValidator(_networks)]
+_Web = Annotated[
+    list[str], _each_begins("https://", "http://", otherwise="is not a URL; write 'https://ops.example/hook'")
+]
+_Stun = Annotated[list[str], _each_begins("stun:", "stuns:", otherwise="is not a STUN server; write 'stun:host:port'")]
+_Turn = Annotated[
+    list[str],
+    _each_begins("turn:", "turns:", otherwise="is not a TURN server; write 'turn:host:port?transport=udp'"),
+]
 
 
 class _Section(BaseModel):
@@ -172,18 +190,10 @@ class CoordinatorSettings(_Section):
 class WebhookSettings(_Section):
     """`[webhooks]`: whom the coordinator tells what happens."""
 
-    urls: list[str] = Field(default_factory=list, description="URLs that receive the events of sessions and workers.")
+    urls: _Web = Field(default_factory=list, description="URLs that receive the events of sessions and workers.")
     secrets: list[str] = Field(
         default_factory=list, repr=False, description="Secrets that sign each request; list two while you replace one."
     )
-
-    @field_validator("urls")
-    @classmethod
-    def _web(cls, value: list[str]) -> list[str]:
-        for url in value:
-            if not url.startswith(("https://", "http://")):
-                raise ValueError(f"{url!r} is not a URL; write 'https://ops.example/hook'")
-        return value
 
     @field_validator("secrets")
     @classmethod
@@ -263,31 +273,15 @@ class PoolSettings(_Section):
 class TurnSettings(_Section):
     """`[turn]`: STUN and TURN servers offered to clients and used by the runtime."""
 
-    stun: list[str] = Field(default_factory=list, description="STUN servers, as 'stun:host:port'.")
+    stun: _Stun = Field(default_factory=list, description="STUN servers, as 'stun:host:port'.")
     turn: list[str] = Field(
         default_factory=list, repr=False, description="TURN servers, as 'user;credential;turn:host:port'."
     )
     relay_only: bool = Field(False, description="Use relay candidates only.")
-    urls: list[str] = Field(
+    urls: _Turn = Field(
         default_factory=list, description="TURN servers that share `secret`, as 'turn:host:port?transport=udp'."
     )
     secret: str | None = Field(None, repr=False, description="Signs short-lived credentials for `urls`.")
-
-    @field_validator("stun")
-    @classmethod
-    def _stun_urls(cls, value: list[str]) -> list[str]:
-        for url in value:
-            if not url.startswith(("stun:", "stuns:")):
-                raise ValueError(f"{url!r} is not a STUN server; write 'stun:host:port'")
-        return value
-
-    @field_validator("urls")
-    @classmethod
-    def _relay_urls(cls, value: list[str]) -> list[str]:
-        for url in value:
-            if not url.startswith(("turn:", "turns:")):
-                raise ValueError(f"{url!r} is not a TURN server; write 'turn:host:port?transport=udp'")
-        return value
 
     @field_validator("turn")
     @classmethod

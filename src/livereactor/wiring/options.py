@@ -108,11 +108,8 @@ def public_addresses(setting: str | None) -> tuple[str, ...]:
     Raises:
         ConfigError: as `peer_config` says.
     """
-    found: dict[str, None] = {}
-    for name in (setting or "").split(","):
-        for address in _resolved(name.strip()) if name.strip() else ():
-            found[address] = None
-    return tuple(found)
+    names = filter(None, map(str.strip, (setting or "").split(",")))
+    return tuple(dict.fromkeys(address for name in names for address in _resolved(name)))
 
 
 def _resolved(name: str) -> list[str]:

@@ -53,11 +53,8 @@ def list_sessions(
     from livereactor.coordinator.http.admin_queries import sessions as rows
 
     target, only = AdminTarget(data_dir, coordinator, key), None if state is None else state.value
-    if target.is_remote:
-        query = "" if only is None else f"?state={only}"
-        found: list[dict[str, Any]] = target.call("GET", f"/admin/sessions{query}")["sessions"]
-    else:
-        found = target.operate(lambda data: data.store.read(lambda tx: rows(tx, state=only)))
+    path = "/admin/sessions" if only is None else f"/admin/sessions?state={only}"
+    found = target.answer("GET", path, lambda data: data.store.read(lambda tx: rows(tx, state=only)), part="sessions")
     _show(found, json_lines, SESSION, _session_cells)
 
 
@@ -70,11 +67,8 @@ def show(
     json_lines: Json = False,
 ) -> None:
     """Show everything about one session."""
-    target = AdminTarget(data_dir, coordinator, key)
-    if target.is_remote:
-        row: dict[str, Any] = target.call("GET", f"/admin/sessions/{quote(session, safe='')}")
-    else:
-        row = target.operate(lambda data: _one(data, session))
+    target, path = AdminTarget(data_dir, coordinator, key), f"/admin/sessions/{quote(session, safe='')}"
+    row: dict[str, Any] = target.answer("GET", path, lambda data: _one(data, session))
     if json_lines:
         typer.echo(json.dumps(row))
         return
@@ -94,11 +88,8 @@ def end(
     """End a session and tell its clients why."""
     if len(reason) > REASON_CHARS:
         raise UsageError(f"--reason has {len(reason)} characters; use at most {REASON_CHARS}")
-    target = AdminTarget(data_dir, coordinator, key)
-    if target.is_remote:
-        target.call("DELETE", f"/admin/sessions/{quote(session, safe='')}", {"reason": reason})
-    else:
-        target.operate(lambda data: _end(data, session, reason))
+    target, path = AdminTarget(data_dir, coordinator, key), f"/admin/sessions/{quote(session, safe='')}"
+    target.answer("DELETE", path, lambda data: _end(data, session, reason), body={"reason": reason})
     typer.echo(json.dumps({"session_id": session, "ended": True}) if json_lines else f"ended {session}")
 
 
@@ -109,11 +100,11 @@ def queue(
     from livereactor.coordinator.queries import queued
 
     target = AdminTarget(data_dir, coordinator, key)
-    if target.is_remote:
-        found: list[dict[str, Any]] = target.call("GET", "/admin/overview")["queue"]
-    else:
-        found = target.operate(lambda data: data.store.read(lambda tx: queued(tx, data.unix_us(), None)))
-    _show(found, json_lines, TICKET, _ticket_cells)
+
+    async def here(data: Data) -> Any:
+        return await data.store.read(lambda tx: queued(tx, data.unix_us(), None))
+
+    _show(target.answer("GET", "/admin/overview", here, part="queue"), json_lines, TICKET, _ticket_cells)
 
 
 @workers.callback(epilog="Example: livereactor workers --json")
@@ -130,11 +121,11 @@ def list_workers(
     from livereactor.coordinator.http.admin_queries import workers as rows
 
     target = AdminTarget(data_dir, coordinator, key)
-    if target.is_remote:
-        found: list[dict[str, Any]] = target.call("GET", "/admin/overview")["workers"]
-    else:
-        found = target.operate(lambda data: data.store.read(lambda tx: rows(tx, data.unix_us())))
-    _show(found, json_lines, WORKER, _worker_cells)
+
+    async def here(data: Data) -> Any:
+        return await data.store.read(lambda tx: rows(tx, data.unix_us()))
+
+    _show(target.answer("GET", "/admin/overview", here, part="workers"), json_lines, WORKER, _worker_cells)
 
 
 @workers.command(epilog="Example: livereactor workers drain wrk_0197…")
@@ -146,11 +137,8 @@ def drain(
     json_lines: Json = False,
 ) -> None:
     """Let a worker finish its session and then stop it."""
-    target = AdminTarget(data_dir, coordinator, key)
-    if target.is_remote:
-        target.call("POST", f"/admin/workers/{quote(worker, safe='')}/drain")
-    else:
-        target.operate(lambda data: _drain(data, worker))
+    target, path = AdminTarget(data_dir, coordinator, key), f"/admin/workers/{quote(worker, safe='')}/drain"
+    target.answer("POST", path, lambda data: _drain(data, worker))
     typer.echo(json.dumps({"worker": worker, "draining": True}) if json_lines else f"draining {worker}")
 
 

@@ -11,6 +11,7 @@ import heapq
 import threading
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from livereactor.base.errors import ConflictError
@@ -359,13 +360,8 @@ class _Ledger(_Tables):
         self, *, after_seq: int = 0, kinds: Collection[str] | None = None, limit: int = 500
     ) -> Sequence[EventRecord]:
         start = bisect.bisect_right(self._events, after_seq, key=lambda each: each.seq)
-        found: list[EventRecord] = []
-        for index in range(start, len(self._events)):
-            if len(found) == limit:
-                break
-            if kinds is None or self._events[index].kind in kinds:
-                found.append(self._events[index])
-        return found
+        newer = (self._events[index] for index in range(start, len(self._events)))
+        return list(islice((each for each in newer if kinds is None or each.kind in kinds), limit))
 
     def last_event(self) -> int:
         return self._events[-1].seq if self._events else 0
