@@ -74,16 +74,12 @@ def resolve(folder: Path, *, command_line: Mapping[str, object], environ: Mappin
 
 def effective(resolved: Resolved) -> list[tuple[str, object, str]]:
     """Rows of (dotted name, value, where it came from), in the order of the sections."""
-    rows: list[tuple[str, object, str]] = []
-    for section in SECTIONS:
-        part = cast(BaseModel, getattr(resolved.settings, section))
-        for key in type(part).model_fields:
-            name = f"{section}.{key}"
-            rows.append((name, getattr(part, key), resolved.origins.get(name, "default")))
-    for key, value in resolved.settings.model.items():
-        name = f"model.{key}"
-        rows.append((name, value, resolved.origins.get(name, "default")))
-    return rows
+    parts = [(section, cast(BaseModel, getattr(resolved.settings, section))) for section in SECTIONS]
+    return [
+        (f"{section}.{key}", value, resolved.origins.get(f"{section}.{key}", "default"))
+        for section, part in [*parts, ("model", resolved.settings.model.items())]
+        for key, value in part
+    ]
 
 
 def is_secret(name: str) -> bool:
@@ -230,10 +226,8 @@ class _FromValues(Settings):
 
 
 def _known() -> set[str]:
-    names = {*SECTIONS, "model"}
-    for section, part in SECTIONS.items():
-        names |= {f"{section}.{key}" for key in part.model_fields}
-    return names
+    keys = (f"{section}.{key}" for section, part in SECTIONS.items() for key in part.model_fields)
+    return {*SECTIONS, "model", *keys}
 
 
 def _nearest(name: str, known: set[str]) -> str:

@@ -16,9 +16,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
-from livereactor.pool.port import kill_group_led_by, model_environment
+from livereactor.pool.port import kill_group_led_by
 from livereactor.pool.subprocess.logs import LAST_WORDS
-from livereactor.pool.subprocess.spare import UNBUFFERED
+from livereactor.pool.subprocess.spare import start_process
 
 # Seconds for which an actor whose process has ended, or has not begun, waits for a coordinator that was killed to come
 # back; then it lets go of what Ray reserved for it.
@@ -94,14 +94,7 @@ class WorkerHost:
 def _spawn(
     arguments: Sequence[str], environment: Mapping[str, str]
 ) -> tuple[subprocess.Popen[bytes], subprocess.Popen[bytes]]:
-    child = subprocess.Popen(
-        [sys.executable, *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env=model_environment({**UNBUFFERED, **environment}),
-        start_new_session=True,
-    )
+    child = start_process([sys.executable, *arguments], environment, stdout=subprocess.PIPE)
     return child, subprocess.Popen([*_WATCHDOG, str(child.pid)], stdin=subprocess.PIPE, start_new_session=True)
 
 

@@ -23,7 +23,7 @@ import structlog
 
 from livereactor.base.errors import ConfigError
 from livereactor.base.tasks import TaskSet
-from livereactor.pool.port import Handle, PoolUnavailableError, WorkerExit, WorkerSpec, model_environment
+from livereactor.pool.port import Handle, PoolUnavailableError, WorkerExit, WorkerSpec
 from livereactor.pool.subprocess.logs import LOG_BYTES, WorkerLogs
 from livereactor.pool.subprocess.processes import (
     ProcessRecord,
@@ -34,7 +34,7 @@ from livereactor.pool.subprocess.processes import (
     kill_group,
     watch,
 )
-from livereactor.pool.subprocess.spare import UNBUFFERED, SpareProcess, spare_command
+from livereactor.pool.subprocess.spare import SpareProcess, spare_command, start_process
 
 log = structlog.get_logger("livereactor.pool")
 
@@ -198,14 +198,7 @@ class SubprocessPool:
         self._records.write(record)
         output = self._logs.open(spec.worker)
         try:
-            child = subprocess.Popen(
-                list(self._command(spec)),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env=model_environment({**UNBUFFERED, **spec.environment}),
-                start_new_session=True,
-            )
+            child = start_process(self._command(spec), spec.environment, stdout=output)
         finally:
             os.close(output)
         record = replace(record, pid=child.pid, born=birth(child.pid) or "")

@@ -17,7 +17,19 @@ from typing import IO, Final
 from livereactor.pool.port import WorkerSpec, model_environment
 from livereactor.pool.subprocess.processes import birth
 
-UNBUFFERED: Final = {"PYTHONUNBUFFERED": "1"}  # what a model printed before it crashed is in its log
+
+def start_process(
+    command: Sequence[str], environment: Mapping[str, str], *, stdin: int = subprocess.DEVNULL, stdout: int
+) -> subprocess.Popen[bytes]:
+    """Start a process for a model, the leader of a session and group of its own; raises OSError."""
+    return subprocess.Popen(
+        list(command),
+        stdin=stdin,
+        stdout=stdout,
+        stderr=subprocess.STDOUT,
+        env=model_environment({"PYTHONUNBUFFERED": "1", **environment}),  # what it printed before a crash is in its log
+        start_new_session=True,
+    )
 
 
 def spare_command() -> Sequence[str]:
@@ -47,14 +59,7 @@ class SpareProcess:
     """
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str], output: int) -> None:
-        self.child: Final = subprocess.Popen(
-            list(command),
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=model_environment({**UNBUFFERED, **environment}),
-            start_new_session=True,
-        )
+        self.child: Final = start_process(command, environment, stdin=subprocess.PIPE, stdout=output)
         self.born: Final = birth(self.child.pid) or ""
 
     @property

@@ -175,7 +175,7 @@ UPLOADS: Final = Table(
 EVENTS: Final = Table(
     "events",
     METADATA,
-    # Postgres only, and before `seq`, so that it is evaluated first: see `sql_ledger.py`, which reads by it.
+    # Postgres only, and before `seq`, so that it is evaluated first: see `ledger.py`, which reads by it.
     Column("tx", BigInteger, nullable=False),
     Column("seq", _SEQ, primary_key=True, autoincrement=True),
     Column("kind", Text, nullable=False),
