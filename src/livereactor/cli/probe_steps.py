@@ -23,6 +23,7 @@ from typing import Any, Final, Literal, TypeAlias, cast
 from urllib.parse import urlsplit
 
 from livereactor.base.errors import LivereactorError, PeerError, UnavailableError
+from livereactor.base.tasks import set_within
 from livereactor.client.errors import error_of
 from livereactor.client.http.api import Api
 from livereactor.client.http.client import ANSWER_BYTES, Http, HttpAnswer
@@ -546,11 +547,9 @@ class MediaPath:
         self._inputs[mids[0]].on_frame(arrived)
         self._say(m.ResumeTrack(track.name))
         try:
-            async with asyncio.timeout(PATIENCE):
-                await seen.wait()
-        except TimeoutError as error:
-            advice = "check its page and log to see whether the model runs; a model that waits for input shows nothing"
-            raise error_of("TRANSPORT_ERROR", f"no frame of {track.name} in {PATIENCE:g} s; {advice}") from error
+            if not await set_within(seen, PATIENCE):
+                fix = "check its page and log to see whether the model runs; a model that waits for input shows nothing"
+                raise error_of("TRANSPORT_ERROR", f"no frame of {track.name} in {PATIENCE:g} s; {fix}")
         finally:
             self._inputs[mids[0]].on_frame(None)
         height, width = sizes[0][:2]

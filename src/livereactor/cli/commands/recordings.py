@@ -278,9 +278,7 @@ class _Seen:
             "seconds": round(self._until, 3),
             "compared": self._compared,
             "differ": [{"step": step, "at": round(at, 3)} for step, at in self.differ],
-            "film": str(self._path)
-            if self._path is not None and self._film is not None and self._film.frames
-            else None,
+            "film": str(self._path) if self._film is not None and self._film.frames else None,
             "notices": list(notices),
         }
 

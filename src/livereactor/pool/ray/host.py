@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
+from livereactor.base.tasks import set_within
 from livereactor.pool.port import kill_group_led_by
 from livereactor.pool.subprocess.logs import LAST_WORDS
 from livereactor.pool.subprocess.spare import start_process
@@ -56,9 +57,7 @@ class WorkerHost:
             return
         if grace > 0:
             self._child.send_signal(signal.SIGTERM)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(grace):
-                    await self._gone.wait()
+            await set_within(self._gone, grace)
         if not self._gone.is_set():
             kill_group_led_by(self._child.pid)
             await self._gone.wait()

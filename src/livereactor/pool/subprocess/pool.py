@@ -14,7 +14,6 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Final, TypeAlias
@@ -22,7 +21,7 @@ from typing import IO, Final, TypeAlias
 import structlog
 
 from livereactor.base.errors import ConfigError
-from livereactor.base.tasks import TaskSet
+from livereactor.base.tasks import TaskSet, set_within
 from livereactor.pool.port import Handle, PoolUnavailableError, WorkerExit, WorkerSpec
 from livereactor.pool.subprocess.logs import LOG_BYTES, WorkerLogs
 from livereactor.pool.subprocess.processes import (
@@ -116,11 +115,11 @@ class SubprocessPool:
             return
         if grace > 0:
             process.watch.signal(signal.SIGTERM)
-            if await _happens(process.gone, grace):
+            if await set_within(process.gone, grace):
                 return
             log.warning("worker did not end in time and is killed", worker=worker, grace=grace)
         kill_group(process.record)
-        if not await _happens(process.gone, KILL_TIMEOUT):
+        if not await set_within(process.gone, KILL_TIMEOUT):
             log.error("worker does not end though it was killed", worker=worker, pid=process.record.pid)
 
     async def list(self) -> Sequence[Handle]:
@@ -296,10 +295,3 @@ def _lock(folder: Path) -> IO[bytes]:
 
 def _handle(record: ProcessRecord) -> Handle:
     return Handle(record.worker, record.model, str(record.pid))
-
-
-async def _happens(event: asyncio.Event, timeout: float) -> bool:
-    with suppress(TimeoutError):
-        async with asyncio.timeout(timeout):
-            await event.wait()
-    return event.is_set()
