@@ -263,8 +263,7 @@ class _Module:
     def _header(self) -> Iterator[str]:
         said = f"Typed client of the model `{self._prose_name}`, made by `livereactor codegen`."
         yield from docstring(
-            [said, "Run `livereactor codegen` again when the model changes; edits here are lost."],
-            indent="",
+            [said, "Run `livereactor codegen` again when the model changes; edits here are lost."], indent=""
         )
         yield from ("", "from __future__ import annotations", "")
         uses = self._types.uses

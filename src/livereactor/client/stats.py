@@ -18,13 +18,7 @@ import structlog
 
 from livereactor.base.errors import LivereactorError
 from livereactor.client.errors import ReactorError, error_of
-from livereactor.client.types import (
-    CandidatePairStats,
-    ConnectionStats,
-    ConnectionTimings,
-    InboundStats,
-    OutboundStats,
-)
+from livereactor.client.types import CandidatePairStats, ConnectionStats, ConnectionTimings, InboundStats, OutboundStats
 from livereactor.protocol import messages as m
 
 KEPT: Final = 512  # stamps between two samples: two seconds of four tracks at 60 Frames a second
@@ -70,7 +64,6 @@ def _at(values: Sequence[float], share: float) -> float:
 
 
 if TYPE_CHECKING:
-    from livereactor.client.stats import Latency
     from livereactor.engine.port import AudioOutput, CandidatePair, InputTrack, PeerStats, VideoOutput
 
 Figures: TypeAlias = Mapping[str, float | str]
@@ -120,13 +113,7 @@ class Statistics:
         self.stages: Mapping[str, tuple[m.FrameStage, ...]] = {}
 
     def sample(
-        self,
-        peer: PeerStats,
-        names: Mapping[str, str],
-        timings: ConnectionTimings | None,
-        *,
-        now: float,
-        now_at: float,
+        self, peer: PeerStats, names: Mapping[str, str], timings: ConnectionTimings | None, *, now: float, now_at: float
     ) -> ConnectionStats:
         """Return the figures of a sample.
 
@@ -384,8 +371,7 @@ class StatsSampler:
         Raises:
             ReactorError: `TRANSPORT_ERROR`: the transport gives no figures any more.
         """
-        stats, _ = await self._fetch()
-        return stats
+        return (await self._fetch())[0]
 
     async def run(self) -> None:
         """Sample every two seconds until cancelled. The first sample is taken at once, and only counted from."""
@@ -395,9 +381,8 @@ class StatsSampler:
             try:
                 stats, peer = await self._fetch()
             except ReactorError as error:
-                log.debug(
-                    "no statistics", code=error.code
-                )  # the transport is ending, and its loss is reported elsewhere
+                # The transport is ending, and its loss is reported elsewhere.
+                log.debug("no statistics", code=error.code)
             else:
                 if not is_first:
                     self._updated(stats)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, Unpack, cast
+from typing import Any, ClassVar, TypeVar, Unpack, cast
 
 import structlog
 
@@ -17,9 +17,6 @@ from livereactor.client.reactor import Reactor
 from livereactor.client.types import FileRef
 from livereactor.protocol.contract import contract_hash
 from livereactor.protocol.schema import ModelSchema, breaking_changes
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["Contract", "FileRef", "SyncTypedReactor", "TypedReactor"]
 

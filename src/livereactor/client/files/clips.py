@@ -76,7 +76,7 @@ async def download(
             `ready_timeout` is given.
     """
     seconds = options.get("ready_timeout")
-    is_over = _not(is_alive) if seconds is None and is_alive() else give_up_after(clip, seconds)
+    is_over = (lambda: not is_alive()) if seconds is None and is_alive() else give_up_after(clip, seconds)
     return await fetch_clip(ClipSource(api.get, clip.playlist_url, is_over), path, **options)
 
 
@@ -88,10 +88,6 @@ def _length(seconds: object) -> float:
             if 0 < length < math.inf:
                 return length
     raise InvalidDurationError("seconds must be a finite number > 0", operation="request_clip")
-
-
-def _not(condition: Callable[[], bool]) -> Callable[[], bool]:
-    return lambda: not condition()
 
 
 async def _requested(ask: Ask, api: Api, question: Question, operation: str) -> Clip:

@@ -215,9 +215,8 @@ async def _flatten(scratch: _Scratch) -> None:
     scratch.parts.flush()
     stop = threading.Event()
     work = asyncio.ensure_future(asyncio.to_thread(flatten, scratch.joined, scratch.flat, stopped=stop.is_set))
-    work.add_done_callback(
-        lambda done: done.cancelled() or done.exception()
-    )  # its error is not awaited once this is cancelled
+    # Its error is not awaited once this is cancelled.
+    work.add_done_callback(lambda done: done.cancelled() or done.exception())
     try:
         await asyncio.shield(work)
     except FlattenError as error:

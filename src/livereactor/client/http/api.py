@@ -314,12 +314,7 @@ class Api:
         return await self._http.ask(method, url, headers=headers or {}, content=content, timeout=timeout)
 
     async def get(
-        self,
-        url: str,
-        *,
-        limit: int = ANSWER_BYTES,
-        timeout: float | None = PATIENCE,
-        into: BinaryIO | None = None,
+        self, url: str, *, limit: int = ANSWER_BYTES, timeout: float | None = PATIENCE, into: BinaryIO | None = None
     ) -> HttpAnswer:
         """Fetch an address that a server gave, whatever its status; the token is sent to our own server only.
 

@@ -60,9 +60,8 @@ class Http:
         self._home = origin_of(home)
         self._direct = direct or is_near(self._home[1])
         self._given = transport
-        self._transports: dict[
-            tuple[str | None, bool], httpx2.AsyncBaseTransport
-        ] = {}  # by proxy, and whether without TLS
+        # By proxy, and whether without TLS.
+        self._transports: dict[tuple[str | None, bool], httpx2.AsyncBaseTransport] = {}
         self._loop: asyncio.AbstractEventLoop | None = None  # the loop of the transports
 
     async def ask(

@@ -17,35 +17,7 @@ from typing import Final
 
 from livereactor.base.machine import Machine
 from livereactor.client.errors import AbortedError, ReactorError, ended, error_of, lost, not_connected, not_reconnected
-from livereactor.client.lifecycle.messages import (
-    AbandonWork,
-    CloseTransport,
-    Connect,
-    CreateSession,
-    DeadlineReached,
-    Disconnect,
-    EmitSessionEnded,
-    EndSession,
-    FinishCall,
-    ForgetSession,
-    JoinSession,
-    LookupFailed,
-    LookUpSession,
-    MachineEffect,
-    MachineEvent,
-    OpenTransport,
-    Reconnect,
-    ReportError,
-    SendProbe,
-    SessionObtained,
-    SessionOver,
-    SessionSeen,
-    SetStatus,
-    TransportLost,
-    TransportUp,
-    UseTransport,
-    WorkFailed,
-)
+from livereactor.client.lifecycle import messages as w
 from livereactor.client.lifecycle.states import LEGAL, STATUS, ConnectionState
 from livereactor.client.types import ConnectionTimings, Status
 
@@ -170,7 +142,7 @@ _UNUSABLE: Final = _GONE | {"BAD_REQUEST"}
 _PLAIN: Final = frozenset({"NETWORK_ERROR", "UNAUTHORIZED", "FORBIDDEN", "VERSION_MISMATCH", "MESSAGE_TOO_LARGE"})
 
 
-class ConnectionMachine(Machine[ConnectionState, MachineEvent, MachineEffect]):
+class ConnectionMachine(Machine[ConnectionState, w.MachineEvent, w.MachineEffect]):
     """The connection of one client.
 
     Args:
@@ -215,10 +187,10 @@ class ConnectionMachine(Machine[ConnectionState, MachineEvent, MachineEffect]):
         """True if this client made the Session, and so ends it."""
         return self._owned
 
-    def takes(self, kind: type[MachineEvent]) -> bool:
+    def takes(self, kind: type[w.MachineEvent]) -> bool:
         """Return whether an event of this kind would be handled now; nothing reconnects during a first attempt."""
         is_first = self.state in (ConnectionState.PREPARING, ConnectionState.LINKING) and not self._resuming
-        return super().takes(kind) and not (kind is Reconnect and is_first)
+        return super().takes(kind) and not (kind is w.Reconnect and is_first)
 
     def deadline(self) -> float | None:
         """Return when `DeadlineReached` is due, monotonic seconds; None = nothing is due."""
@@ -226,40 +198,40 @@ class ConnectionMachine(Machine[ConnectionState, MachineEvent, MachineEffect]):
         times = [each for each in (self._timeout_at, self._look_at, self._retry_at, silence) if each is not None]
         return min(times, default=None)
 
-    def _decide(self, event: MachineEvent, now: float) -> list[MachineEffect]:
+    def _decide(self, event: w.MachineEvent, now: float) -> list[w.MachineEffect]:
         match event:
-            case Connect():
+            case w.Connect():
                 return self._connect(event, now)
-            case Reconnect() if not self.takes(Reconnect):
+            case w.Reconnect() if not self.takes(w.Reconnect):
                 raise LEGAL.illegal(self.state, event)
-            case Reconnect():
+            case w.Reconnect():
                 return self._reconnect(now)
-            case Disconnect(keep):
+            case w.Disconnect(keep):
                 return self._disconnect(keep=keep)
-            case SessionObtained(session_id, seen, owned):
+            case w.SessionObtained(session_id, seen, owned):
                 self._session, self._owned, self._made = session_id, owned, now
                 effects = self._see(seen, now)
                 self._misses = MISSES  # it was made, and not yet seen to be waiting
                 return effects
-            case SessionSeen():
+            case w.SessionSeen():
                 return self._see(event, now)
-            case LookupFailed(error):
+            case w.LookupFailed(error):
                 return self._unseen(error, now)
-            case WorkFailed(error):
+            case w.WorkFailed(error):
                 return self._failed(error, now)
-            case TransportUp():
+            case w.TransportUp():
                 return self._linked(now)
-            case TransportLost(reason):
+            case w.TransportLost(reason):
                 return self._lost(reason, now)
-            case SessionOver(reason):
+            case w.SessionOver(reason):
                 return self._over(reason)
-            case DeadlineReached(heard_at):
+            case w.DeadlineReached(heard_at):
                 return self._woke(heard_at, now)
 
     # --- calls of the program -----------------------------------------------------------------------------------------
 
-    def _connect(self, event: Connect, now: float) -> list[MachineEffect]:
-        left: list[MachineEffect] = self._leave_session()
+    def _connect(self, event: w.Connect, now: float) -> list[w.MachineEffect]:
+        left: list[w.MachineEffect] = self._leave_session()
         self._owned, self._renewed, self._resuming = event.adopt is None, False, False
         self._window, self._account, self._begun = WINDOW, "", now
         self._timeout = event.timeout
@@ -267,52 +239,51 @@ class ConnectionMachine(Machine[ConnectionState, MachineEvent, MachineEffect]):
         return [
             *left,
             *self._enter(ConnectionState.CREATING),
-            CreateSession() if event.adopt is None else JoinSession(event.adopt),
+            w.CreateSession() if event.adopt is None else w.JoinSession(event.adopt),
         ]
 
-    def _reconnect(self, now: float) -> list[MachineEffect]:
+    def _reconnect(self, now: float) -> list[w.MachineEffect]:
         if self.state in (ConnectionState.READY, ConnectionState.KEPT):
             self._kept_until = now + self._window
             self._retries = Retries(self._kept_until)
         elif self.state is not ConnectionState.BETWEEN:
             return []  # joins the attempt that is being made
-        cycled: list[MachineEffect] = []
+        cycled: list[w.MachineEffect] = []
         if self.state is ConnectionState.READY:
-            cycled = [AbandonWork(), CloseTransport()]
+            cycled = [w.AbandonWork(), w.CloseTransport()]
             self._stop_listening()
         return [*cycled, *self._resume(now)]
 
-    def _disconnect(self, *, keep: bool) -> list[MachineEffect]:
+    def _disconnect(self, *, keep: bool) -> list[w.MachineEffect]:
         waited = self.state not in (ConnectionState.IDLE, ConnectionState.READY, ConnectionState.KEPT)
-        effects: list[MachineEffect] = []
+        effects: list[w.MachineEffect] = []
         if self.state not in (ConnectionState.IDLE, ConnectionState.KEPT):
-            effects += [AbandonWork(), CloseTransport()]
+            effects += [w.AbandonWork(), w.CloseTransport()]
         if not (keep and self._session is not None):
             effects += [*self._enter(ConnectionState.IDLE), *self._leave_session()]
         else:
             effects += self._enter(ConnectionState.KEPT)
         if waited:
-            effects.append(FinishCall(AbortedError("disconnect() was called meanwhile", operation=self._operation)))
+            effects.append(w.FinishCall(AbortedError("disconnect() was called meanwhile", operation=self._operation)))
         return effects
 
     # --- results of the work ------------------------------------------------------------------------------------------
 
-    def _see(self, seen: SessionSeen, now: float) -> list[MachineEffect]:
+    def _see(self, seen: w.SessionSeen, now: float) -> list[w.MachineEffect]:
         self._window = self._window if seen.window is None else seen.window
         self._account, self._misses = seen.account, 0
         match self.state:
             case ConnectionState.READY:
                 return [] if seen.prepared else self._lose("the session has another worker to wait for", now)
             case ConnectionState.CHECKING if seen.prepared:
-                return [*self._enter(ConnectionState.RESUMING), OpenTransport(again=False)]
+                return [*self._enter(ConnectionState.RESUMING), w.OpenTransport(again=False)]
             case _ if seen.prepared:
                 self._ready_for_us = now
-                return [*self._enter(ConnectionState.LINKING), OpenTransport(again=False)]
-            case ConnectionState.CREATING | ConnectionState.RENEWING if (
-                self._owned
-            ):  # a new Session need not be ready yet
+                return [*self._enter(ConnectionState.LINKING), w.OpenTransport(again=False)]
+            case ConnectionState.CREATING | ConnectionState.RENEWING if self._owned:
+                # A new Session need not be ready yet.
                 self._polls = Polls(*SESSION_POLLS)
-                return [*self._enter(ConnectionState.PREPARING), LookUpSession()]
+                return [*self._enter(ConnectionState.PREPARING), w.LookUpSession()]
             case ConnectionState.PREPARING:
                 return self._wait(now, counts=not seen.account, held=seen.held)
             case _:
@@ -322,18 +293,18 @@ class ConnectionMachine(Machine[ConnectionState, MachineEvent, MachineEffect]):
                     *self._wait(now, counts=not seen.account, held=seen.held),
                 ]
 
-    def _wait(self, now: float, *, counts: bool, held: bool) -> list[MachineEffect]:
+    def _wait(self, now: float, *, counts: bool, held: bool) -> list[w.MachineEffect]:
         """Look again, later or at once."""
         wait = self._polls.next(counts=counts)
         if wait is None:
             error = error_of("REQUEST_TIMEOUT", f"session not ready after {SESSION_POLLS[2]} polls", component="api")
             return self._fail(error, now)
         if held:
-            return [LookUpSession()]
+            return [w.LookUpSession()]
         self._look_at = now + wait
         return []
 
-    def _unseen(self, error: ReactorError, now: float) -> list[MachineEffect]:
+    def _unseen(self, error: ReactorError, now: float) -> list[w.MachineEffect]:
         if error.code in _GONE:
             return self._over(str(error.details.get("end_reason") or "closed"), certain=False)
         if self.state is ConnectionState.READY:
@@ -345,7 +316,7 @@ class ConnectionMachine(Machine[ConnectionState, MachineEvent, MachineEffect]):
         self._look_at = now + max(wait, error.retry_after or 0.0)
         return []
 
-    def _failed(self, error: ReactorError, now: float) -> list[MachineEffect]:
+    def _failed(self, error: ReactorError, now: float) -> list[w.MachineEffect]:
         match self.state:
             case ConnectionState.READY:
                 self._offering = False
@@ -354,70 +325,70 @@ class ConnectionMachine(Machine[ConnectionState, MachineEvent, MachineEffect]):
                 return self._renew()
             case ConnectionState.RESUMING if error.code not in _PLAIN and not self._checked:
                 self._checked = True
-                return [*self._enter(ConnectionState.CHECKING), LookUpSession()]
+                return [*self._enter(ConnectionState.CHECKING), w.LookUpSession()]
             case _:
                 return self._fail(error, now)
 
-    def _linked(self, now: float) -> list[MachineEffect]:
+    def _linked(self, now: float) -> list[w.MachineEffect]:
         self._stop_listening()
         self._silence = Silence(now)
         if self.state is ConnectionState.READY:
-            return [UseTransport()]
+            return [w.UseTransport()]
         stamps = (self._begun, self._made, self._ready_for_us, now)
         parts = (*(after - before for before, after in pairwise(stamps)), now - self._begun)
         self.timings = ConnectionTimings(*(round(each * 1000, 3) for each in parts))
         self._timeout_at = None
-        return [UseTransport(), *self._enter(ConnectionState.READY), FinishCall()]
+        return [w.UseTransport(), *self._enter(ConnectionState.READY), w.FinishCall()]
 
     # --- events that happen by themselves -----------------------------------------------------------------------------
 
-    def _lost(self, reason: str, now: float) -> list[MachineEffect]:
+    def _lost(self, reason: str, now: float) -> list[w.MachineEffect]:
         if self._offering:
             self._gone = reason  # the second transport replaced it at the server, or its own end decides
             return []
         return self._lose(reason, now)
 
-    def _over(self, reason: str, *, certain: bool = True) -> list[MachineEffect]:
+    def _over(self, reason: str, *, certain: bool = True) -> list[w.MachineEffect]:
         if self.state in (ConnectionState.PREPARING, ConnectionState.LINKING) and self._renewable:
             return self._renew()
         used = self._resuming or self.state is ConnectionState.READY
         error = ended(reason, self._session)
         waited = self.state is not ConnectionState.READY
-        effects: list[MachineEffect] = [AbandonWork()]
+        effects: list[w.MachineEffect] = [w.AbandonWork()]
         if used:
-            effects.append(EmitSessionEnded(reason))
+            effects.append(w.EmitSessionEnded(reason))
         if waited:
             error.operation, error.component = self._operation, "api"
         else:
-            effects.append(CloseTransport())
+            effects.append(w.CloseTransport())
         # Nothing is left to end if the server said so, or no longer knows a Session that was in use.
         self._owned = self._owned and not (certain or used)
-        effects += [*self._enter(ConnectionState.IDLE), *self._leave_session(), ReportError(error)]
-        return [*effects, FinishCall(error)] if waited else effects
+        effects += [*self._enter(ConnectionState.IDLE), *self._leave_session(), w.ReportError(error)]
+        return [*effects, w.FinishCall(error)] if waited else effects
 
-    def _woke(self, heard_at: float, now: float) -> list[MachineEffect]:
+    def _woke(self, heard_at: float, now: float) -> list[w.MachineEffect]:
         if self._timeout_at is not None and now >= self._timeout_at:
             account = f", {self._account}" if self._account else ""
             words = f"not ready after {self._timeout:g} s; last state was {self.status.value}{account}"
             return self._fail(error_of("REQUEST_TIMEOUT", words, component="api"), now)
         if self._look_at is not None and now >= self._look_at:
             self._look_at = None
-            return [LookUpSession()]
+            return [w.LookUpSession()]
         if self._retry_at is not None and now >= self._retry_at:
             return self._resume(now)
         return self._listen(heard_at, now)
 
-    def _listen(self, heard_at: float, now: float) -> list[MachineEffect]:
-        effects: list[MachineEffect] = []
+    def _listen(self, heard_at: float, now: float) -> list[w.MachineEffect]:
+        effects: list[w.MachineEffect] = []
         for step in self._silence.due(now, heard_at) if self._silence is not None else ():
             match step:
                 case SilenceAction.PROBE:
-                    effects.append(SendProbe())
+                    effects.append(w.SendProbe())
                 case SilenceAction.CHECK:
-                    effects.append(LookUpSession())
+                    effects.append(w.LookUpSession())
                 case SilenceAction.REOFFER if not self._offering:
                     self._offering = True
-                    effects.append(OpenTransport(again=True))
+                    effects.append(w.OpenTransport(again=True))
                 case SilenceAction.REOFFER:
                     pass
                 case SilenceAction.LOST:
@@ -434,59 +405,59 @@ class ConnectionMachine(Machine[ConnectionState, MachineEvent, MachineEffect]):
     def _renewable(self) -> bool:
         return self._owned and not self._renewed and not self._resuming
 
-    def _enter(self, state: ConnectionState) -> list[MachineEffect]:
+    def _enter(self, state: ConnectionState) -> list[w.MachineEffect]:
         changed = STATUS[state] is not STATUS[self.state]
         self._go(state)
         self._look_at = self._retry_at = None
         if state in (ConnectionState.IDLE, ConnectionState.KEPT, ConnectionState.BETWEEN):
             self._timeout_at = None
             self._stop_listening()
-        return [SetStatus(STATUS[state])] if changed else []
+        return [w.SetStatus(STATUS[state])] if changed else []
 
     def _stop_listening(self) -> None:
         self._silence, self._offering, self._gone = None, False, None
 
-    def _leave_session(self) -> list[MachineEffect]:
+    def _leave_session(self) -> list[w.MachineEffect]:
         session, self._session = self._session, None
         if session is None:
             return []
-        return [EndSession(session), ForgetSession()] if self._owned else [ForgetSession()]
+        return [w.EndSession(session), w.ForgetSession()] if self._owned else [w.ForgetSession()]
 
-    def _renew(self) -> list[MachineEffect]:
+    def _renew(self) -> list[w.MachineEffect]:
         dead, self._session, self._renewed = self._session, None, True
-        ended: list[MachineEffect] = [] if dead is None else [EndSession(dead)]
-        return [AbandonWork(), *ended, *self._enter(ConnectionState.RENEWING), CreateSession()]
+        ended: list[w.MachineEffect] = [] if dead is None else [w.EndSession(dead)]
+        return [w.AbandonWork(), *ended, *self._enter(ConnectionState.RENEWING), w.CreateSession()]
 
-    def _resume(self, now: float) -> list[MachineEffect]:
+    def _resume(self, now: float) -> list[w.MachineEffect]:
         self._resuming, self._checked = True, False
         self._begun = self._made = self._ready_for_us = now
-        return [*self._enter(ConnectionState.RESUMING), OpenTransport(again=True)]
+        return [*self._enter(ConnectionState.RESUMING), w.OpenTransport(again=True)]
 
-    def _lose(self, reason: str, now: float) -> list[MachineEffect]:
+    def _lose(self, reason: str, now: float) -> list[w.MachineEffect]:
         """Give the transport in use up, but not its Session."""
         error = lost(reason, self._session, self._window)
         self._kept_until = now + self._window
         self._retries = Retries(self._kept_until)
         kept, *more = self._retry_or_keep(now, retry=True)
-        return [AbandonWork(), CloseTransport(), kept, ReportError(error), *more]
+        return [w.AbandonWork(), w.CloseTransport(), kept, w.ReportError(error), *more]
 
-    def _fail(self, cause: ReactorError, now: float) -> list[MachineEffect]:
+    def _fail(self, cause: ReactorError, now: float) -> list[w.MachineEffect]:
         """Give the attempt under way up."""
         error = not_reconnected(cause, self._kept_until - now) if self._resuming else not_connected(cause)
         error.session_id = error.session_id or self._session
         if not self._resuming:
             self._owned = self._owned and self._session is not None
-            given_up = [AbandonWork(), *self._enter(ConnectionState.IDLE), *self._leave_session()]
-            return [*given_up, ReportError(error), FinishCall(error)]
+            given_up = [w.AbandonWork(), *self._enter(ConnectionState.IDLE), *self._leave_session()]
+            return [*given_up, w.ReportError(error), w.FinishCall(error)]
         moved = self._retry_or_keep(now, retry=error.recoverable)
-        finished = [] if self.state is ConnectionState.BETWEEN else [ReportError(error), FinishCall(error)]
-        return [AbandonWork(), *moved, *finished]
+        finished = [] if self.state is ConnectionState.BETWEEN else [w.ReportError(error), w.FinishCall(error)]
+        return [w.AbandonWork(), *moved, *finished]
 
-    def _retry_or_keep(self, now: float, *, retry: bool) -> list[MachineEffect]:
+    def _retry_or_keep(self, now: float, *, retry: bool) -> list[w.MachineEffect]:
         """Wait for the next attempt, or keep the Session; return the changes of the status."""
         at, before = self._retries.next(now, self._chance()) if retry and self._auto else None, self.status
         moved = self._enter(ConnectionState.KEPT if at is None else ConnectionState.BETWEEN)
         self._retry_at = at
         # A client that was `ready` shows `disconnected` before it shows `connecting` again.
         through = at is not None and before is not Status.CONNECTING
-        return [SetStatus(Status.DISCONNECTED), *moved] if through else moved
+        return [w.SetStatus(Status.DISCONNECTED), *moved] if through else moved

@@ -300,9 +300,8 @@ class AudioSender(_Sender):
 
 
 BLOCKS: Final = 100  # a second
-LEAD: Final = (
-    0.040  # seconds of sound that may be sent ahead of time, so that the jitter of a live source adds no delay
-)
+# Seconds of sound that may be sent ahead of time, so that the jitter of a live source adds no delay.
+LEAD: Final = 0.040
 MAX_QUEUED: Final = 60.0  # seconds; sound beyond this is lost
 
 
@@ -348,9 +347,7 @@ class SoundPacer:
 if TYPE_CHECKING:
     import av
 
-    from livereactor.engine.port import AudioOutput, VideoOutput
-
-Output: TypeAlias = "VideoOutput | AudioOutput"
+Output: TypeAlias = VideoOutput | AudioOutput
 
 
 class Publication:

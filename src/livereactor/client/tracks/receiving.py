@@ -58,9 +58,7 @@ class Receiver:
         self._track = track
         self._lock = threading.Lock()
         self._handlers: tuple[FrameHandler, ...] = ()
-        self._streams: tuple[
-            weakref.ref[Frames], ...
-        ] = ()  # weak, so that an iterator that is dropped needs no closing
+        self._streams: tuple[weakref.ref[Frames], ...] = ()  # weak: an iterator that is dropped needs no closing
         self._reader: Frames | None = None  # the source of `unread`
         self._is_closed = False
         self._gone = (0, 0, 0)  # counters of handlers that were removed
@@ -111,7 +109,8 @@ class Receiver:
         try:
             return await reader.next_item()
         except StopAsyncIteration as error:
-            self._forget(reader)
+            if self._reader is reader:  # several reads may have waited
+                self._reader = None
             raise error_of(
                 "DISCONNECTED", f"disconnected while waiting for a frame of `{self._track}`; connect again"
             ) from error
@@ -171,10 +170,6 @@ class Receiver:
         for there in self._streams:
             if (stream := there()) is not None:
                 yield stream
-
-    def _forget(self, reader: Frames) -> None:
-        if self._reader is reader:  # several reads may have waited
-            self._reader = None
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
         assert self._loop is not None  # Frames come from a source that was bound on the loop

@@ -19,41 +19,22 @@ import structlog
 from livereactor.base.clock import monotonic_us
 from livereactor.base.errors import EngineError, LivereactorError, PeerError, TooLargeError, UsageError
 from livereactor.base.limits import KIB
+from livereactor.base.tasks import TaskSet
 from livereactor.client.errors import ReactorError, error_of
 from livereactor.client.http.api import FLAT, Api
 from livereactor.client.stats import Latency
-from livereactor.client.transport.events import (
-    KeyFrameWanted,
-    MessageArrived,
-    PeerTransportEvent,
-    PeerTransportLost,
-    PeerTransportOptions,
-    PingAnswered,
-    RateChanged,
-    TrackArrived,
-)
+from livereactor.client.transport import events
 from livereactor.client.transport.requests import Question, Requests
 from livereactor.client.transport.signalling import Trickle, answer_to, with_candidates
 from livereactor.client.types import TrackCapability
 from livereactor.engine import port
-from livereactor.engine.port import (
-    Channel,
-    ChannelClosed,
-    ChannelEvent,
-    ChannelOpened,
-    InputTrack,
-    Kind,
-    MessageReceived,
-    Section,
-    Use,
-)
 from livereactor.media.frames import Frame, Sound
 from livereactor.protocol import messages as m
 from livereactor.protocol.codecs import CODECS, format_of
 from livereactor.protocol.messages import WireFormat
 from livereactor.protocol.sdp import parse_description
 
-USES: Final = {"recvonly": Use.RECEIVE, "sendonly": Use.SEND}
+USES: Final = {"recvonly": port.Use.RECEIVE, "sendonly": port.Use.SEND}
 _T = TypeVar("_T")
 _Media = TypeVar("_Media", Frame, Sound)
 
@@ -68,7 +49,7 @@ class Sections:
     def __init__(self, tracks: Sequence[TrackCapability]) -> None:
         self._tracks = tuple(tracks)
         self._names: dict[str, str] = {}
-        self.offered = tuple(Section(track.kind, USES[track.direction], track.name) for track in self._tracks)
+        self.offered = tuple(port.Section(track.kind, USES[track.direction], track.name) for track in self._tracks)
 
     def mapping(self, offer: str) -> list[tuple[str, TrackCapability]]:
         """Return the Tracks with the mids that an offer gave them; from here on, names are known."""
@@ -97,7 +78,7 @@ class ObservedTrack:
         heard: called with the `captured_us` of every Frame and block of Sound, before its receiver.
     """
 
-    def __init__(self, track: InputTrack, heard: Callable[[int | None], None]) -> None:
+    def __init__(self, track: port.InputTrack, heard: Callable[[int | None], None]) -> None:
         self._track, self._heard = track, heard
 
     @property
@@ -105,7 +86,7 @@ class ObservedTrack:
         return self._track.mid
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> port.Kind:
         return self._track.kind
 
     def on_frame(self, callback: Callable[[Frame], None] | None) -> None:
@@ -148,7 +129,7 @@ class Channels:
         self.wire = wire
         self.faults = Counter[str]()
         self._heard, self._changed, self._speaks_json = heard, changed, speaks_json
-        self._open: dict[str, Channel] = {}
+        self._open: dict[str, port.Channel] = {}
         self._is_flat = self._is_closed = False
         self._hears_binary = False
         self._fallback: asyncio.TimerHandle | None = None
@@ -167,7 +148,7 @@ class Channels:
     def buffered_bytes(self) -> int:
         return sum(channel.buffered_bytes for channel in self._open.values())
 
-    def add(self, channel: Channel) -> None:
+    def add(self, channel: port.Channel) -> None:
         """Listen to one of our channels that has opened; a channel that the server opens by itself is ignored."""
         label = channel.label
         if self._is_closed or label in self._open or label not in (m.CONTROL, m.DATA):
@@ -210,18 +191,18 @@ class Channels:
         if self._fallback is not None:
             self._fallback.cancel()
 
-    def _happened(self, label: str, channel: Channel, event: ChannelEvent) -> None:
+    def _happened(self, label: str, channel: port.Channel, event: port.ChannelEvent) -> None:
         if self._is_closed:
             return
         match event:
-            case MessageReceived(data, text):
+            case port.MessageReceived(data, text):
                 self._received(label, channel, data, text=text)
-            case ChannelClosed() if label == m.DATA or not self._is_flat:
+            case port.ChannelClosed() if label == m.DATA or not self._is_flat:
                 self._changed(label)
-            case ChannelOpened() | ChannelClosed():
+            case port.ChannelOpened() | port.ChannelClosed():
                 pass
 
-    def _received(self, label: str, channel: Channel, data: bytes, *, text: bool) -> None:
+    def _received(self, label: str, channel: port.Channel, data: bytes, *, text: bool) -> None:
         # By each frame: before the server has heard us, it may have taken us for a listener, in JSON.
         wire = format_of(data, text=text)
         self._notice(wire)
@@ -288,8 +269,8 @@ class PeerTransport:
         api: Api,
         engine: port.Engine,
         session_id: str,
-        options: PeerTransportOptions,
-        events: Callable[[PeerTransportEvent], None],
+        options: events.PeerTransportOptions,
+        events: Callable[[events.PeerTransportEvent], None],
     ) -> None:
         self._api, self._engine, self._session_id, self._options = api, engine, session_id, options
         self._events = events
@@ -300,7 +281,8 @@ class PeerTransport:
         self.latency = Latency()
         self._resumed = dict.fromkeys(options.resume, True)
         self._sections = Sections(options.tracks)
-        self._channels = Channels(options.wire, self._heard, self._channel_changed, self._speaks_json)
+        # Once the server turns out to speak JSON only, it has not understood the messages that must last.
+        self._channels = Channels(options.wire, self._heard, self._channel_changed, self._start_outputs)
         self._requests = Requests()
         self._trickle = Trickle()
         self._peer: port.Peer | None = None
@@ -308,7 +290,7 @@ class PeerTransport:
         self._live: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._is_ready = self._is_over = False
         self._broken = ""  # why it broke before `ready` could return
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks = TaskSet()
         self._applying: asyncio.Task[None] | None = None  # the answer
         self._opening = self._spawn(self._open(), "open")
 
@@ -405,10 +387,7 @@ class PeerTransport:
         if self._is_ready and not self._is_over:
             await self._channels.drain(DRAIN)
         self._end()
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._tasks.aclose()
         peer, self._peer = self._peer, None
         if peer is not None:
             await peer.aclose()
@@ -552,11 +531,11 @@ class PeerTransport:
                 self._channels.add(channel)
             case port.TrackAdded(mid, track) if (name := self._sections.name(mid)) is not None:
                 self.inputs[name] = heard = ObservedTrack(track, self._note_arrival)
-                self._events(TrackArrived(name, heard))
+                self._events(events.TrackArrived(name, heard))
             case port.KeyFrameWanted(mid) if (name := self._sections.name(mid)) is not None:
-                self._events(KeyFrameWanted(name))
+                self._events(events.KeyFrameWanted(name))
             case port.RateChanged(mid, bps) if (name := self._sections.name(mid)) is not None:
-                self._events(RateChanged(name, bps))
+                self._events(events.RateChanged(name, bps))
             case _:
                 pass
         self._check_live()
@@ -577,15 +556,11 @@ class PeerTransport:
     def _heard(self, message: m.ServerMessage) -> None:
         self._note_arrival()
         if isinstance(message, m.Pong):
-            self._events(PingAnswered())
+            self._events(events.PingAnswered())
             return
         is_reply = self._requests.resolve(message)
         if not is_reply or isinstance(message, m.ModelMessage):
-            self._events(MessageArrived(message))
-
-    def _speaks_json(self) -> None:
-        """Repeat the messages that must last, as the server has not understood them."""
-        self._start_outputs()
+            self._events(events.MessageArrived(message))
 
     def _fail(self, reason: str) -> None:
         if self._is_over:
@@ -596,7 +571,7 @@ class PeerTransport:
                 self._live.set_result(None)
             return
         self._end()
-        self._events(PeerTransportLost(reason))
+        self._events(events.PeerTransportLost(reason))
 
     def _end(self) -> None:
         """Stop listening and sending."""
@@ -606,12 +581,7 @@ class PeerTransport:
         self._live.cancel()
 
     def _spawn(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
-        task = asyncio.get_running_loop().create_task(work, name=f"transport-{name}")
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
+        task = self._tasks.start(work, name=f"transport-{name}")
+        # Marks the error as seen if `ready` was not awaited.
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
         return task
-
-    def _done(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled():
-            task.exception()  # marks the error as seen if `ready` was not awaited

@@ -71,7 +71,9 @@ class Requests:
         request_id = f"{channel}_{next(self._numbers)}"
         named = replace(question, request_id=request_id)
         send(named)
-        waiting = self._waiting[request_id] = _Waiting(named, asyncio.get_running_loop().create_future(), _now())
+        waiting = self._waiting[request_id] = _Waiting(
+            named, asyncio.get_running_loop().create_future(), time.monotonic()
+        )
         try:
             async with asyncio.timeout(timeout):
                 return await waiting.reply
@@ -109,7 +111,7 @@ class Requests:
         return next((name for name, each in self._waiting.items() if _answers(message, each.question)), None)
 
     def _forget_the_gone(self) -> None:
-        before = _now() - (KEPT if len(self._waiting) < MOST else 0.0)
+        before = time.monotonic() - (KEPT if len(self._waiting) < MOST else 0.0)
         for name, each in list(self._waiting.items()):
             if each.asked_at > before:
                 return
@@ -133,7 +135,3 @@ def _words(question: Question) -> str:
     if isinstance(question, m.Command | m.PublishTrack):
         return f"`{question.name[:60]}`"
     return _WORDS[type(question)]
-
-
-def _now() -> float:
-    return time.monotonic()

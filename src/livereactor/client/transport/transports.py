@@ -20,16 +20,7 @@ from livereactor.client.session import SessionRecord
 from livereactor.client.stats import StatsSampler
 from livereactor.client.tracks.port import Bitrate
 from livereactor.client.tracks.tracks import Tracks
-from livereactor.client.transport.events import (
-    KeyFrameWanted,
-    MessageArrived,
-    PeerTransportEvent,
-    PeerTransportLost,
-    PeerTransportOptions,
-    PingAnswered,
-    RateChanged,
-    TrackArrived,
-)
+from livereactor.client.transport import events
 from livereactor.client.transport.peer_transport import PeerTransport
 from livereactor.client.transport.process_engine import process_engine
 from livereactor.client.transport.signalling import format_for
@@ -55,7 +46,7 @@ class ActiveTransport:
         self.peer_transport, self.sampler = peer_transport, sampler
         self.received: list[str] = []
         self.answers = False
-        self.early: list[PeerTransportEvent] = []
+        self.early: list[events.PeerTransportEvent] = []
         self.sampling: asyncio.Task[None] | None = None
 
 
@@ -115,7 +106,7 @@ class Transports:
         assert session.session_id is not None
         assert session.info is not None
         assert session.capabilities is not None
-        options = PeerTransportOptions(
+        options = events.PeerTransportOptions(
             session.capabilities.tracks,
             wire=format_for(session.info.server_version),
             # A number that the program gave is used, and so is ours after a loss; else a new one is as good.
@@ -126,11 +117,10 @@ class Transports:
             max_attempts=max_attempts,
             config=self._config(),
         )
-        if self.current is None:
+        held = None if self.current is None else self._replacing
+        if held is None:
             self._replacing = asyncio.Lock()  # bound to the loop that the client is used on now
-            held = None
         else:
-            held = self._replacing
             await held.acquire()
         peer_transport = PeerTransport(
             self._api, engine, session.session_id, options, lambda event: self._happened(coming, event)
@@ -242,27 +232,27 @@ class Transports:
         if reply is not None and transport is self.current:
             self._dispatcher.dispatch(reply)
 
-    def _happened(self, transport: ActiveTransport, event: PeerTransportEvent) -> None:
-        if isinstance(event, PingAnswered):
+    def _happened(self, transport: ActiveTransport, event: events.PeerTransportEvent) -> None:
+        if isinstance(event, events.PingAnswered):
             transport.answers = True
             return
         if transport is self._coming and self.current is not None:
-            if not isinstance(event, TrackArrived):  # its Tracks are handed over at once, by `use`
+            if not isinstance(event, events.TrackArrived):  # its Tracks are handed over at once, by `use`
                 transport.early.append(event)
             return
         if transport not in (self.current, self._coming):
             return  # an abandoned one
         match event:
-            case TrackArrived(name, track):
+            case events.TrackArrived(name, track):
                 self._arrived(transport, name, track)
                 self._emitter.emit("track_received", name, self._tracks.track(name))
-            case MessageArrived(message):
+            case events.MessageArrived(message):
                 self._dispatcher.dispatch(message)
-            case PeerTransportLost(reason):
+            case events.PeerTransportLost(reason):
                 self._post(w.TransportLost(reason))
-            case KeyFrameWanted(name):
+            case events.KeyFrameWanted(name):
                 self._tracks.key_frame_wanted(name)
-            case RateChanged(name, bps):
+            case events.RateChanged(name, bps):
                 self._tracks.rate_changed(name, bps)
 
 
