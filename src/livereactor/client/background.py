@@ -13,7 +13,6 @@ from livereactor.client.errors import DisconnectedError
 
 log = structlog.get_logger(__name__)
 
-
 _T = TypeVar("_T")
 
 

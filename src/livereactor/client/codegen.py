@@ -29,23 +29,10 @@ from livereactor.client.python_layout import (
     width,
 )
 from livereactor.client.typed import SyncTypedReactor, TypedReactor
+from livereactor.protocol import types
 from livereactor.protocol.contract import contract_hash
 from livereactor.protocol.openapi import type_to_json
 from livereactor.protocol.schema import CommandSchema, MessageSchema, ModelSchema, TrackSchema
-from livereactor.protocol.types import (
-    AnyType,
-    BoolType,
-    ChoiceType,
-    DictType,
-    Field,
-    FileType,
-    FloatType,
-    IntType,
-    ListType,
-    OptionalType,
-    StructureType,
-    Type,
-)
 
 IMPORTED: Final = frozenset(
     {"Any", "Callable", "Contract", "FileRef", "Final", "Literal", "Mapping", "Sequence", "StrEnum", "SyncTypedReactor"}
@@ -121,8 +108,8 @@ class Types:
     def __init__(self, schema: ModelSchema, names: Names) -> None:
         self._names = names
         self._known: dict[str, str] = {}  # by the type's JSON
-        self.structures: dict[str, StructureType] = {}
-        self.choices: dict[str, ChoiceType] = {}
+        self.structures: dict[str, types.StructureType] = {}
+        self.choices: dict[str, types.ChoiceType] = {}
         self.uses: set[str] = set()
         # Messages first: programs name them, so they get their own names.
         self.titles = {each.name: names.give(class_name(each.title)) for each in schema.messages}
@@ -130,49 +117,49 @@ class Types:
             for place in each.fields:
                 self._find(place.type, place.name, each.name)
 
-    def _find(self, kind: Type, name: str, owner: str) -> None:
-        if isinstance(kind, StructureType):
+    def _find(self, kind: types.Type, name: str, owner: str) -> None:
+        if isinstance(kind, types.StructureType):
             for each in kind.fields:
                 self._find(each.type, each.name, kind.name or name)
             if _key(kind) not in self._known:
                 self.structures[self._named(kind, kind.name or name, owner)] = kind
-        elif isinstance(kind, ChoiceType):
+        elif isinstance(kind, types.ChoiceType):
             if _key(kind) not in self._known:
                 self.choices[self._named(kind, name, owner)] = kind
         else:
             for part in kind.parts:
                 self._find(part, name, owner)
 
-    def _named(self, kind: Type, name: str, owner: str) -> str:
+    def _named(self, kind: types.Type, name: str, owner: str) -> str:
         given = self._names.give(class_name(name), class_name(f"{owner}_{name}"))
         self._known[_key(kind)] = given
         return given
 
-    def name_of(self, kind: StructureType | ChoiceType) -> str:
+    def name_of(self, kind: types.StructureType | types.ChoiceType) -> str:
         """Return the class or alias of a type."""
         return self._known[_key(kind)]
 
-    def annotation(self, kind: Type) -> str:
+    def annotation(self, kind: types.Type) -> str:
         """Return a type as it stands in an annotation."""
         match kind:
-            case BoolType():
+            case types.BoolType():
                 return "bool"
-            case IntType():
+            case types.IntType():
                 return "int"
-            case FloatType():
+            case types.FloatType():
                 return "float"
-            case AnyType():
+            case types.AnyType():
                 return self._used("Any")
-            case ListType():
+            case types.ListType():
                 return f"{self._used('Sequence')}[{self.annotation(kind.item)}]"
-            case DictType():
+            case types.DictType():
                 return f"{self._used('Mapping')}[str, {self.annotation(kind.value)}]"
-            case StructureType() | ChoiceType():
+            case types.StructureType() | types.ChoiceType():
                 return self.name_of(kind)
-            case OptionalType():
+            case types.OptionalType():
                 inner = self.annotation(kind.inner)
                 return inner if inner == "Any" or inner.endswith(" | None") else f"{inner} | None"
-            case FileType():
+            case types.FileType():
                 return self._used("FileRef")
             case _:
                 return "str"
@@ -181,26 +168,26 @@ class Types:
         self.uses.add(name)
         return name
 
-    def default(self, given: Any, kind: Type) -> Part:
+    def default(self, given: Any, kind: types.Type) -> Part:
         """Return a default, a JSON value, as an expression of its annotation."""
         match kind:
-            case OptionalType():
+            case types.OptionalType():
                 return "None" if given is None else self.default(given, kind.inner)
-            case ListType():
+            case types.ListType():
                 return Brackets("(", tuple(self.default(each, kind.item) for each in given), ")", is_tuple=True)
-            case DictType():
+            case types.DictType():
                 entries = ((value(name), self.default(each, kind.value)) for name, each in given.items())
                 return Brackets("{", tuple(headed(f"{name}: ", each) for name, each in entries), "}")
-            case StructureType():
+            case types.StructureType():
                 members = (headed(f"{each.name}=", self._member(given, each)) for each in kind.fields)
                 return Brackets(f"{self.name_of(kind)}(", tuple(members), ")")
             case _:
                 return value(given)
 
-    def _member(self, given: Mapping[str, Any], each: Field) -> Part:
+    def _member(self, given: Mapping[str, Any], each: types.Field) -> Part:
         return self.default(given[each.name], each.type)
 
-    def alias(self, kind: ChoiceType) -> Part:
+    def alias(self, kind: types.ChoiceType) -> Part:
         """Return the type behind a choice's alias. A Literal has no floats: they are `float`, checked later."""
         values = [each for _, each in dict.fromkeys((type(each), each) for each in kind.values)]
         plain = [each for each in values if not isinstance(each, float)]
@@ -210,7 +197,7 @@ class Types:
         return Brackets(f"{self._used('Literal')}[", tuple(map(value, plain)), f"]{floats}")
 
 
-def _key(kind: Type) -> str:
+def _key(kind: types.Type) -> str:
     return json.dumps(type_to_json(kind, moderate=False))
 
 
@@ -304,7 +291,7 @@ class _Module:
             lines.append(f"{member}  # {each.kind}, {_SENT_OR_RECEIVED[each.direction]}")
         return lines
 
-    def _dataclass(self, name: str, said: str, fields: Sequence[Field]) -> list[str]:
+    def _dataclass(self, name: str, said: str, fields: Sequence[types.Field]) -> list[str]:
         self._types.uses.add("dataclass")
         lines = ["@dataclass(frozen=True, slots=True, kw_only=True)", f"class {name}:"]
         lines += docstring([said], [("Attributes", _described(fields, said))])
@@ -314,7 +301,7 @@ class _Module:
             lines += laid_out(self._attribute(each, name), INDENT)
         return lines
 
-    def _attribute(self, each: Field, owner: str) -> Part:
+    def _attribute(self, each: types.Field, owner: str) -> Part:
         declared = f"{member_name(each.name, owner, self._classes)}: {self._types.annotation(each.type)}"
         if each.is_required:
             return declared
@@ -366,7 +353,7 @@ class _Module:
             call = Brackets(f"return {wait}self.{ask}(", (reply, text(command.name), given), ")")
         return [*lines, *laid_out(call, INDENT * 2)]
 
-    def _parameter(self, each: Field, where: str) -> Part:
+    def _parameter(self, each: types.Field, where: str) -> Part:
         declared = f"{member_name(each.name, where, self._classes)}: {self._types.annotation(each.type)}"
         if each.is_required:
             return declared
@@ -383,7 +370,7 @@ class _Module:
         return [*lines, *laid_out(call, INDENT * 2)]
 
 
-def _described(fields: Sequence[Field], said: str) -> list[tuple[str, str]]:
+def _described(fields: Sequence[types.Field], said: str) -> list[tuple[str, str]]:
     """Return name and description of the fields that need more words than their annotations and `said` give."""
     described = ((each.name, about(each, typed=True).removeprefix(said).strip()) for each in fields)
     return [(name, words) for name, words in described if words]
@@ -400,8 +387,6 @@ def _is_class(block: Sequence[str]) -> bool:
 def _import(module: str, names: Collection[str]) -> Iterator[str]:
     if names:
         line = f"from {module} import {', '.join(sorted(names))}"
-        yield from [line] if len(line) <= WIDTH else laid_out(_many(module, names))
-
-
-def _many(module: str, names: Collection[str]) -> Brackets:
-    return Brackets(f"from {module} import (", tuple(sorted(names)), ")")
+        yield from (
+            [line] if len(line) <= WIDTH else laid_out(Brackets(f"from {module} import (", tuple(sorted(names)), ")"))
+        )

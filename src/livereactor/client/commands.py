@@ -13,23 +13,11 @@ import structlog
 from livereactor.base.errors import InvalidCommandError, PeerError
 from livereactor.client.errors import CommandRejected
 from livereactor.client.types import FileRef
+from livereactor.protocol import types
 from livereactor.protocol.json_text import json_fault
 from livereactor.protocol.messages import Command, UploadReference
 from livereactor.protocol.openapi import from_openapi
 from livereactor.protocol.schema import CommandSchema, ModelSchema, validate_arguments
-from livereactor.protocol.types import (
-    Bounds,
-    ChoiceType,
-    DictType,
-    Field,
-    FloatType,
-    IntType,
-    ListType,
-    OptionalType,
-    StrType,
-    Type,
-    type_name,
-)
 from livereactor.protocol.values import plain
 
 log = structlog.get_logger(__name__)
@@ -197,9 +185,9 @@ def signature(command: CommandSchema) -> inspect.Signature:
     return inspect.Signature([_parameter(each) for each in written])
 
 
-def _parameter(field: Field) -> inspect.Parameter:
+def _parameter(field: types.Field) -> inspect.Parameter:
     default = inspect.Parameter.empty if field.is_required else field.default
-    named = type_name(field.type)
+    named = types.type_name(field.type)
     kind = inspect.Parameter.KEYWORD_ONLY
     return inspect.Parameter(field.name, kind, default=default, annotation=_PYTHON.get(named, named))
 
@@ -226,13 +214,13 @@ def leading(command: CommandSchema) -> str | None:
     return candidates[0] if len(candidates) == 1 else None
 
 
-def in_order(command: CommandSchema) -> tuple[Field, ...]:
+def in_order(command: CommandSchema) -> tuple[types.Field, ...]:
     """Return the arguments in the order of a call: the leading one, the required ones, those with a default."""
     first = leading(command)
     return tuple(sorted(command.fields, key=lambda each: (each.name != first, not each.is_required)))
 
 
-def about(field: Field, *, typed: bool = False) -> str:
+def about(field: types.Field, *, typed: bool = False) -> str:
     """Return an argument's description and limits, as sentences; empty if it has neither.
 
     Args:
@@ -252,20 +240,20 @@ def one_line(text: str) -> str:
     return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 
-def limits(kind: Type, *, typed: bool = False) -> str:
+def limits(kind: types.Type, *, typed: bool = False) -> str:
     """Return the limits of a value beyond its Python type: `0 to 1`, `at most 8 characters`; empty if it has none."""
     match kind:
-        case OptionalType():
+        case types.OptionalType():
             return limits(kind.inner, typed=typed)
-        case IntType() | FloatType():
+        case types.IntType() | types.FloatType():
             return _range(kind.bounds)
-        case StrType():
+        case types.StrType():
             return _length(kind.bounds, "character")
-        case ListType():
+        case types.ListType():
             return _with_each(_length(kind.bounds, "item"), limits(kind.item, typed=typed))
-        case DictType():
+        case types.DictType():
             return _with_each(_length(kind.bounds, "entry"), limits(kind.value, typed=typed))
-        case ChoiceType() if not typed or any(isinstance(each, float) for each in kind.values):
+        case types.ChoiceType() if not typed or any(isinstance(each, float) for each in kind.values):
             return f"one of {', '.join(map(repr, kind.values))}"
         case _:
             return ""
@@ -275,7 +263,7 @@ def _with_each(text: str, each: str) -> str:
     return ", ".join(filter(None, (text, f"each {each}" if each else "")))
 
 
-def _range(bounds: Bounds) -> str:
+def _range(bounds: types.Bounds) -> str:
     if bounds.ge is not None and bounds.le is not None and bounds.gt is None and bounds.lt is None:
         parts = [f"{bounds.ge} to {bounds.le}"]
     else:
@@ -286,7 +274,7 @@ def _range(bounds: Bounds) -> str:
     return " and ".join(parts)
 
 
-def _length(bounds: Bounds, unit: str) -> str:
+def _length(bounds: types.Bounds, unit: str) -> str:
     low, high = bounds.min_length, bounds.max_length
     units = f"{unit}s" if unit != "entry" else "entries"
     if low is not None and high is not None:

@@ -227,7 +227,9 @@ class Emitter:
         if listener.removed or not listener.wants(args):
             return
         if listener.once:
-            self._forget(event, listener)
+            listener.removed = True
+            with self._lock:
+                self._listeners[event] = tuple(other for other in self._listeners[event] if other is not listener)
         try:
             result = listener.handler(*args)
         except Exception:
@@ -235,11 +237,6 @@ class Emitter:
             return
         if inspect.isawaitable(result):
             self._queue(event, listener, result)
-
-    def _forget(self, event: str, listener: _Listener) -> None:
-        listener.removed = True
-        with self._lock:
-            self._listeners[event] = tuple(other for other in self._listeners[event] if other is not listener)
 
     def _queue(self, event: str, listener: _Listener, call: Awaitable[object]) -> None:
         if len(listener.waiting) == BACKLOG:

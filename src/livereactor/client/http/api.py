@@ -24,7 +24,7 @@ from livereactor.base.limits import KIB
 from livereactor.client.errors import ReactorError, error_of
 from livereactor.client.http.api_errors import API_VERSION, asked_again, refusal, retry_after, unreadable
 from livereactor.client.http.client import ANSWER_BYTES, PATIENCE, Http, HttpAnswer, origin_of
-from livereactor.client.http.credentials import Credentials, Token, minted
+from livereactor.client.http.credentials import Credentials, minted
 from livereactor.client.http.reading import (
     ReceivedDescriptor,
     UploadPlace,
@@ -412,10 +412,7 @@ class Api:
         return answer
 
     async def _authorization(self) -> dict[str, str]:
-        return {} if self.local else await self.credentials.header(self._mint)
-
-    async def _mint(self, key: str, grant: Mapping[str, Any]) -> Token:
-        return await minted(self._http, self.url, key, grant)
+        return {} if self.local else await self.credentials.header(partial(minted, self._http, self.url))
 
     def _transport(self, session_id: str) -> str:
         return f"/sessions/{segment(session_id)}/transport/webrtc"

@@ -90,7 +90,8 @@ class Feed:
             self._report(error)
         finally:
             with suppress(Exception):
-                getattr(items, "close", _nothing)()
+                if (close := getattr(items, "close", None)) is not None:
+                    close()
             self._on_loop(self._ended.set)
 
     def _report(self, error: Exception) -> None:
@@ -142,7 +143,3 @@ class _Pace:
 
 def _bare(item: object) -> object:
     return item.item if isinstance(item, Timed) else item
-
-
-def _nothing() -> None:
-    """Close a source that needs no closing."""

@@ -255,16 +255,13 @@ class PlainHandler(FrameHandler):
     def _run(self) -> None:
         while self._awaited():
             with self._turn:
-                self._call()
-
-    def _call(self) -> None:
-        item = self._next()
-        if item is None:
-            return
-        try:
-            self.handler(*self._arguments(item))
-        except Exception:
-            self._raised()
+                if (item := self._next()) is None:
+                    continue
+                try:
+                    self.handler(*self._arguments(item))
+                except Exception:
+                    self._raised()
+                del item  # a thread that waits must not keep the last Frame alive
 
     def _awaited(self) -> bool:
         """Wait for a Frame; return False once this thread must end."""

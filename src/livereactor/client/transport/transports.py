@@ -149,7 +149,10 @@ class Transports:
             for name, track in transport.peer_transport.inputs.items():
                 self._arrived(transport, name, track)
         self._tracks.attach(transport.peer_transport)
-        self._receive_what_is_wanted(transport.peer_transport)
+        try:  # the program may have asked for pauses and resumes while the transport came up
+            transport.peer_transport.receive(self._tracks.wanted)
+        except ReactorError as error:  # the channel closed just now, and its own event follows
+            log.debug("the wanted outputs could not be said", reason=error.message)
         for event in transport.early:
             self._happened(transport, event)
         self._background.add(self._tracks.restore())
@@ -211,13 +214,6 @@ class Transports:
         if transport.sampling is not None:
             transport.sampling.cancel()
         self._background.add(transport.peer_transport.aclose())
-
-    def _receive_what_is_wanted(self, peer_transport: PeerTransport) -> None:
-        """Apply pauses and resumes that the program asked for while the transport came up."""
-        try:
-            peer_transport.receive(self._tracks.wanted)
-        except ReactorError as error:  # the channel closed just now, and its own event follows
-            log.debug("the wanted outputs could not be said", reason=error.message)
 
     def _arrived(self, transport: ActiveTransport, name: str, track: InputTrack) -> None:
         transport.received.append(name)
