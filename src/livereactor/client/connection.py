@@ -144,9 +144,8 @@ class Connection:
         """Open or join a Session, and return when it is ready; a failed or cancelled call leaves nothing behind."""
         self._check_legal(w.Connect, "connect", "already connected or connecting; disconnect first")
         if not self.options.local and not (jwt or self.credentials.are_given):
-            raise self._reported(
-                AuthError("no credentials given; pass api_key, jwt or local=True", operation="connect")
-            )
+            words = "no credentials given; pass api_key, jwt or local=True"
+            raise self._reported(AuthError(words, operation="connect"))
         await self._background.finish(TEARDOWN)
         self._check_legal(w.Connect, "connect", "already connected or connecting; disconnect first")
         self._number, self._max_attempts, self._resumes = connection_id, max_attempts, resumes

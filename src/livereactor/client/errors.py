@@ -296,13 +296,7 @@ def _below(kind: type[ReactorError]) -> Iterator[type[ReactorError]]:
         yield from _below(below)
 
 
-_BY_CODE: Final[Mapping[str, type[ReactorError]]] = {
-    **{kind.code: kind for kind in _below(ReactorError) if kind is not RecordingError},
-    **{
-        f"step_{why}": StepError
-        for why in ("refused", "not_ready", "command_failed", "result_too_large", "session_ended")
-    },
-}
+_BY_CODE: Final = {kind.code: kind for kind in _below(ReactorError) if kind is not RecordingError}
 
 
 def error_of(code: str, message: str, **facts: Unpack[Facts]) -> ReactorError:

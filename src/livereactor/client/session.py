@@ -228,9 +228,8 @@ class SessionRequests:
                 await self._api.session(session_id)
             await self._api.end_session(session_id)
         except ReactorError as error:
-            log.warning(
-                "the session could not be ended; its server will end it", session=session_id, reason=error.message
-            )
+            words = "the session could not be ended; its server will end it"
+            log.warning(words, session=session_id, reason=error.message)
 
     async def _end_unborn(self, creating: asyncio.Future[Opened]) -> None:
         # Half of the time is for the answer with its id, half to end it.

@@ -402,9 +402,8 @@ class StatsSampler:
             except (LivereactorError, RuntimeError) as error:  # RuntimeError: of the native engine
                 raise error_of("TRANSPORT_ERROR", "the transport gives no figures any more") from error
             self._taken_at = time.monotonic()
-            self.latest = self._statistics.sample(
-                peer, self._names(), self._timings(), now=self._taken_at, now_at=time.time()
-            )
+            now, now_at = self._taken_at, time.time()
+            self.latest = self._statistics.sample(peer, self._names(), self._timings(), now=now, now_at=now_at)
             return self.latest, peer
 
     def _names(self) -> dict[str, str]:

@@ -70,9 +70,8 @@ class StepResult:
         Raises:
             KeyError: no output track has this name.
         """
-        for track in self.tracks:
-            if track.name == name:
-                return track
+        if (found := next((track for track in self.tracks if track.name == name), None)) is not None:
+            return found
         raise KeyError(f"no output track {name!r}; output tracks: {', '.join(t.name for t in self.tracks) or 'none'}")
 
     def with_messages(self, messages: Sequence[Mapping[str, Any]]) -> StepResult:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import tempfile
 import threading
 import time
@@ -107,9 +108,8 @@ async def download_clip(
         return await http.ask("GET", asked, headers=token, **how)
 
     try:
-        return await fetch_clip(
-            ClipSource(get, url, give_up_after(clip, options.get("ready_timeout"))), path, **options
-        )
+        source = ClipSource(get, url, give_up_after(clip, options.get("ready_timeout")))
+        return await fetch_clip(source, path, **options)
     finally:
         await http.aclose()
 
@@ -205,8 +205,7 @@ async def _join(source: ClipSource, playlist: Playlist, file: BinaryIO, on_progr
 
 def _append(file: BinaryIO, part: BinaryIO) -> None:
     part.seek(0)
-    while block := part.read(MIB):
-        file.write(block)
+    shutil.copyfileobj(part, file, MIB)
 
 
 async def _flatten(scratch: _Scratch) -> None:

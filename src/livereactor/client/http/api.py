@@ -292,9 +292,8 @@ class Api:
         """Reserve an upload for a file of `size` bytes."""
         body = {"name": name, "size": size, "mime_type": mime_type}
         what = "announcing the file"
-        answer = await self._ask(
-            "POST", f"/sessions/{segment(session_id)}/uploads", what, body=body, session_id=session_id
-        )
+        path = f"/sessions/{segment(session_id)}/uploads"
+        answer = await self._ask("POST", path, what, body=body, session_id=session_id)
         slot = read_body(answer, UploadSlot, what)
         # Official runtimes of 2.x give an address at localhost, wherever they run.
         with _addresses(what):

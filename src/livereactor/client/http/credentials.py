@@ -12,6 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 from livereactor.client.errors import AuthError, ReactorError, error_of
@@ -193,10 +194,8 @@ def grant_of(
 async def minted(http: Http, url: str, key: str, grant: Mapping[str, Any]) -> Token:
     """Exchange a key for a token, at the coordinator at `url`."""
     headers = {"Reactor-API-Key": fit_for_a_header(key, "API key"), "Content-Type": "application/json"}
-    content = to_json_text(grant)
-    answer = await asked_again(
-        lambda: http.ask("POST", f"{url}/tokens", headers=headers, content=content, timeout=PATIENCE)
-    )
+    ask = partial(http.ask, "POST", f"{url}/tokens", headers=headers, content=to_json_text(grant), timeout=PATIENCE)
+    answer = await asked_again(ask)
     if answer.status in (401, 403):
         said = refusal(answer, _WHAT)
         message = f"the API key was refused ({answer.status}): {said.message.removeprefix(_REFUSED)}"

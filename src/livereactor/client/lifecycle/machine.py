@@ -285,21 +285,18 @@ class ConnectionMachine(Machine[ConnectionState, w.MachineEvent, w.MachineEffect
                 self._polls = Polls(*SESSION_POLLS)
                 return [*self._enter(ConnectionState.PREPARING), w.LookUpSession()]
             case ConnectionState.PREPARING:
-                return self._wait(now, counts=not seen.account, held=seen.held)
+                return self._wait(seen, now)
             case _:
                 self._polls = Polls(*SESSION_POLLS)
-                return [
-                    *self._enter(ConnectionState.PREPARING),
-                    *self._wait(now, counts=not seen.account, held=seen.held),
-                ]
+                return [*self._enter(ConnectionState.PREPARING), *self._wait(seen, now)]
 
-    def _wait(self, now: float, *, counts: bool, held: bool) -> list[w.MachineEffect]:
+    def _wait(self, seen: w.SessionSeen, now: float) -> list[w.MachineEffect]:
         """Look again, later or at once."""
-        wait = self._polls.next(counts=counts)
+        wait = self._polls.next(counts=not seen.account)
         if wait is None:
             error = error_of("REQUEST_TIMEOUT", f"session not ready after {SESSION_POLLS[2]} polls", component="api")
             return self._fail(error, now)
-        if held:
+        if seen.held:
             return [w.LookUpSession()]
         self._look_at = now + wait
         return []

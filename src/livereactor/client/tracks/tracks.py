@@ -80,9 +80,8 @@ class Tracks:
         """
         track = self._known.get(name)
         if self.declared and (track is None or track.direction != "sendonly"):
-            raise ValueError(
-                f"no sendable track {name!r}; declared: {_names(self.declared.with_direction('sendonly'))}"
-            )
+            inputs = self.declared.with_direction("sendonly")
+            raise ValueError(f"no sendable track {name!r}; declared: {_names(inputs)}")
         return self.track(name)
 
     # --- receiving ---

@@ -71,12 +71,11 @@ class Requests:
         request_id = f"{channel}_{next(self._numbers)}"
         named = replace(question, request_id=request_id)
         send(named)
-        waiting = self._waiting[request_id] = _Waiting(
-            named, asyncio.get_running_loop().create_future(), time.monotonic()
-        )
+        reply: asyncio.Future[m.ServerMessage] = asyncio.get_running_loop().create_future()
+        self._waiting[request_id] = _Waiting(named, reply, time.monotonic())
         try:
             async with asyncio.timeout(timeout):
-                return await waiting.reply
+                return await reply
         except TimeoutError as error:
             raise error_of("REQUEST_TIMEOUT", f"no reply to {_words(question)} in {timeout:g} s") from error
 

@@ -44,9 +44,8 @@ async def answer_to(api: Api, session_id: str, connection: int, max_attempts: in
         answer = await api.answer(session_id, connection)
         if answer is not None and not (stale and answer == stale):
             return answer
-    raise error_of(
-        "REQUEST_TIMEOUT", f"no answer to the offer after {max_attempts} polls; the runtime may be stuck, retry"
-    )
+    text = f"no answer to the offer after {max_attempts} polls; the runtime may be stuck, retry"
+    raise error_of("REQUEST_TIMEOUT", text)
 
 
 def with_candidates(offer: str, candidates: Sequence[Candidate]) -> str:
