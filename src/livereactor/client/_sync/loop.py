@@ -79,9 +79,8 @@ class LoopThread:
                 if self._loop is None:
                     atexit.register(self._at_exit)
                 self._loop = _Loop()
-                self._thread = threading.Thread(
-                    target=self._loop.run_forever, name="livereactor client loop", daemon=True
-                )
+                run, name = self._loop.run_forever, "livereactor client loop"
+                self._thread = threading.Thread(target=run, name=name, daemon=True)
                 self._thread.start()
             return self._loop
 

@@ -90,10 +90,8 @@ class IceServers:
     async def _new(self, session_id: str) -> Servers:
         ahead, self._ahead = self._ahead, None
         if ahead is not None and ahead.session_id == session_id and time.monotonic() < ahead.asked_at + FRESH:
-            try:
+            with suppress(ReactorError):  # perhaps it was asked too early
                 return await ahead.servers
-            except ReactorError:
-                pass  # perhaps it was asked too early
         return await self._ask(session_id)
 
 
@@ -349,9 +347,8 @@ class Api:
         how: dict[str, Any] = {"headers": headers, "timeout": HELD, "again": False, "twice": True}
         answer = await self._request("POST", "/sessions", body=asked, **how)
         if not answer.is_ok:
-            raise _no_door(answer, f"{self.url} is no coordinator: it has no /sessions; for a runtime, say local") or (
-                refusal(answer, _CREATING)
-            )
+            words = f"{self.url} is no coordinator: it has no /sessions; for a runtime, say local"
+            raise _no_door(answer, words) or refusal(answer, _CREATING)
         found = read_descriptor(answer, _CREATING)
         self.credentials.keep_for(found.session_id)
         self._ice.ask_ahead(found.session_id)
@@ -370,9 +367,8 @@ class Api:
                 return await self._join(answer)
             if answer.status != 503 or wait is None or time.monotonic() + wait > give_up_at:
                 hint = "for a coordinator, leave local out and give a key or a token"
-                raise _no_door(answer, f"{self.url} is no runtime: it has no /start_session; {hint}") or (
-                    refusal(answer, _STARTING)
-                )
+                words = f"{self.url} is no runtime: it has no /start_session; {hint}"
+                raise _no_door(answer, words) or refusal(answer, _STARTING)
             await asyncio.sleep(wait)
 
     async def _join(self, conflict: HttpAnswer) -> Opened:

@@ -212,9 +212,8 @@ async def minted(http: Http, url: str, key: str, grant: Mapping[str, Any]) -> To
 def fit_for_a_header(secret: str, what: str) -> str:
     """Return the secret, checked here because the HTTP library's own error would show it."""
     if not secret.isascii() or not secret.isprintable():
-        raise AuthError(
-            f"the {what} contains characters that no {what} has, such as a line end; check where it comes from"
-        )
+        words = "such as a line end; check where it comes from"
+        raise AuthError(f"the {what} contains characters that no {what} has, {words}")
     return secret
 
 

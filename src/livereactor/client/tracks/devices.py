@@ -312,6 +312,5 @@ def _missing(what: str, why: str) -> Exception:
 def _optional(module: str, extra: str) -> Any:
     with suppress(ImportError, OSError):  # OSError: sounddevice is there and PortAudio is not
         return importlib.import_module(module)
-    raise error_of(
-        "DEVICE_ERROR", f"needs {module}: pip install livereactor[{extra}]", operation="publish", recoverable=False
-    )
+    words = f"needs {module}: pip install livereactor[{extra}]"
+    raise error_of("DEVICE_ERROR", words, operation="publish", recoverable=False)

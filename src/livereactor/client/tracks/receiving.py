@@ -111,9 +111,8 @@ class Receiver:
         except StopAsyncIteration as error:
             if self._reader is reader:  # several reads may have waited
                 self._reader = None
-            raise error_of(
-                "DISCONNECTED", f"disconnected while waiting for a frame of `{self._track}`; connect again"
-            ) from error
+            text = f"disconnected while waiting for a frame of `{self._track}`; connect again"
+            raise error_of("DISCONNECTED", text) from error
 
     def counts(self) -> tuple[int, int, int]:
         """Return delivered, dropped and failed, over all present handlers and iterators, and all removed handlers."""

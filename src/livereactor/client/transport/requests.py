@@ -64,9 +64,8 @@ class Requests:
         """
         self._forget_the_gone()
         if len(self._waiting) >= MOST:
-            raise error_of(
-                "RATE_LIMITED", f"{MOST} requests wait for their replies; await some of them first", component="client"
-            )
+            text = f"{MOST} requests wait for their replies; await some of them first"
+            raise error_of("RATE_LIMITED", text, component="client")
         channel = "data" if isinstance(question, m.Command | m.RequestStep) else "ctrl"
         request_id = f"{channel}_{next(self._numbers)}"
         named = replace(question, request_id=request_id)
