@@ -317,9 +317,8 @@ class _Module:
     def _contract(self) -> list[str]:
         document = contract_text(self._schema, self._types.name_of, self._types.titles)
         classes = [*self._types.structures, *self._types.titles.values()]
-        lines = laid_out(
-            Brackets("CONTRACT: Final = Contract(", ('r"""' + "\n" + document + "\n" + '"""', *classes), ")")
-        )
+        quoted = f'r"""\n{document}\n"""'
+        lines = laid_out(Brackets("CONTRACT: Final = Contract(", (quoted, *classes), ")"))
         return "\n".join(lines).split("\n")
 
     # --- the two clients -----------------------------------------------------------------------------------------
@@ -387,6 +386,5 @@ def _is_class(block: Sequence[str]) -> bool:
 def _import(module: str, names: Collection[str]) -> Iterator[str]:
     if names:
         line = f"from {module} import {', '.join(sorted(names))}"
-        yield from (
-            [line] if len(line) <= WIDTH else laid_out(Brackets(f"from {module} import (", tuple(sorted(names)), ")"))
-        )
+        broken = Brackets(f"from {module} import (", tuple(sorted(names)), ")")
+        yield from [line] if len(line) <= WIDTH else laid_out(broken)

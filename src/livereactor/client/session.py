@@ -14,7 +14,6 @@ from livereactor.client.events import Emitter
 from livereactor.client.http.api import Api, Opened
 from livereactor.client.http.reading import ReceivedDescriptor
 from livereactor.client.lifecycle import messages as w
-from livereactor.client.lifecycle.messages import SessionSeen
 from livereactor.client.options import Options
 from livereactor.client.tracks.tracks import Tracks
 from livereactor.client.types import Capabilities, CommandCapability, SessionInfo, TrackCapability, WaitingInfo
@@ -97,12 +96,12 @@ def end_of(descriptor: ReceivedDescriptor) -> str | None:
     return (descriptor.end_reason or "closed") if descriptor.state in _OVER else None
 
 
-def seen_of(descriptor: ReceivedDescriptor) -> SessionSeen:
+def seen_of(descriptor: ReceivedDescriptor) -> w.SessionSeen:
     """Return the event that tells the connection's machine of a description."""
     prepared = descriptor.capabilities is not None and descriptor.selected_transport is not None
     waiting = waiting_of(descriptor)
     account = waiting.phase if waiting.position is None else f"{waiting.phase}, position {waiting.position}"
-    return SessionSeen(
+    return w.SessionSeen(
         prepared,
         account="" if descriptor.queue is None else account,
         held=descriptor.version is not None,
