@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
-from typing import Final
+from typing import Final, get_args
 
 from livereactor.base.machine import IGNORED, Table
 from livereactor.client.lifecycle import messages as w
@@ -41,19 +41,10 @@ STATUS: Final[Mapping[ConnectionState, Status]] = {
 }
 
 # Transports and requests answer late: an answer may arrive after the state that asked for it.
-_LATE: Final[Mapping[type[w.MachineEvent], tuple[()]]] = dict.fromkeys(
-    (
-        w.SessionObtained,
-        w.SessionSeen,
-        w.LookupFailed,
-        w.WorkFailed,
-        w.TransportUp,
-        w.TransportLost,
-        w.SessionOver,
-        w.DeadlineReached,
-    ),
-    IGNORED,
-)
+_CALLS: Final = (w.Connect, w.Reconnect, w.Disconnect)
+_LATE: Final[Mapping[type[w.MachineEvent], tuple[()]]] = {
+    kind: IGNORED for kind in get_args(w.MachineEvent) if kind not in _CALLS
+}
 LEGAL: Final[Table[ConnectionState, w.MachineEvent]] = Table(
     "Connection",
     {
