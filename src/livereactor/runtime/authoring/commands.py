@@ -10,12 +10,7 @@ from typing import Any, Protocol, TypeVar, cast, overload
 from livereactor.base.errors import DefinitionError
 from livereactor.protocol.reading import field_of
 from livereactor.protocol.schema import CommandSchema
-from livereactor.protocol.types import (
-    REQUIRED,
-    UNBOUNDED,
-    Bounds,
-    Field,
-)
+from livereactor.protocol.types import REQUIRED, UNBOUNDED, Bounds, Field
 from livereactor.protocol.values import to_python
 from livereactor.runtime.authoring.annotations import argument_docs, hints_of, summary
 from livereactor.runtime.authoring.bindings import Keys, command_binding, param_binding

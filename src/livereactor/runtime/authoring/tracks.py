@@ -50,12 +50,7 @@ class VideoOut(Track):
     """
 
     def __init__(
-        self,
-        *,
-        width: int | None = None,
-        height: int | None = None,
-        fps: float | None = 30.0,
-        pacing: Pacing = "eager",
+        self, *, width: int | None = None, height: int | None = None, fps: float | None = 30.0, pacing: Pacing = "eager"
     ) -> None:
         self.width: int | None = _side(width, "width")
         self.height: int | None = _side(height, "height")

@@ -192,10 +192,7 @@ class ModelThread:
     def call(self, call: Call, client: ClientInfo) -> Future[MessageOut | None]:
         future: Future[MessageOut | None] = Future()
         job = Job(
-            JobKind.COMMAND,
-            lambda: self._call(call, client, future),
-            lambda error: fail(future, error),
-            call.size,
+            JobKind.COMMAND, lambda: self._call(call, client, future), lambda error: fail(future, error), call.size
         )
         if not self._inbox.put(job):
             fail(future, self._refusal())

@@ -263,13 +263,7 @@ class Recorder:
     """
 
     def __init__(
-        self,
-        outputs: Outputs,
-        blobs: Blobs,
-        options: RecorderOptions | None,
-        *,
-        post: Post,
-        clock: Clock | None = None,
+        self, outputs: Outputs, blobs: Blobs, options: RecorderOptions | None, *, post: Post, clock: Clock | None = None
     ) -> None:
         self._outputs, self._blobs, self._options, self._post = outputs, blobs, options, post
         self._clock = clock or SystemClock()

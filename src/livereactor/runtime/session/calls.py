@@ -180,12 +180,7 @@ class Calls:
     # --- inner ---------------------------------------------------------------------------------------------------
 
     def _replied(
-        self,
-        channels: DataChannels,
-        command: m.Command,
-        done: Future[MessageOut | None],
-        marks: CallMarks,
-        fail: Fail,
+        self, channels: DataChannels, command: m.Command, done: Future[MessageOut | None], marks: CallMarks, fail: Fail
     ) -> None:
         error = done.exception()
         refusal = None if error is None else _public(error)
@@ -216,12 +211,7 @@ class Calls:
             call.finish(call.future)
 
     def _in_order(
-        self,
-        connection: int,
-        uploads: Iterable[str],
-        run: Callable[[Files], None],
-        fail: Fail,
-        size: int = 0,
+        self, connection: int, uploads: Iterable[str], run: Callable[[Files], None], fail: Fail, size: int = 0
     ) -> None:
         needed = frozenset(uploads)
         queue = self._waiting.get(connection)

@@ -15,12 +15,7 @@ from livereactor.base.sparse_log import SparseLog
 from livereactor.engine.port import Channel, ChannelClosed, ChannelEvent, ChannelOpened, MessageReceived
 from livereactor.protocol import messages as m
 from livereactor.protocol.codecs import CODECS, Codec, format_of
-from livereactor.runtime.session.events import (
-    ControlOpened,
-    MembershipEvent,
-    RefusePublish,
-    TransportLost,
-)
+from livereactor.runtime.session.events import ControlOpened, MembershipEvent, RefusePublish, TransportLost
 from livereactor.runtime.session.member import DataOpened
 from livereactor.runtime.session.membership import Membership
 from livereactor.runtime.session.steps import too_large

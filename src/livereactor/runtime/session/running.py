@@ -95,10 +95,7 @@ class SessionTrace:
             return None
         now = get_current()
         return tracer.start_span(
-            name,
-            self.origin.trace or now,
-            attributes={SESSION_ATTRIBUTE: self.origin.session},
-            links=spans.links(now),
+            name, self.origin.trace or now, attributes={SESSION_ATTRIBUTE: self.origin.session}, links=spans.links(now)
         )
 
 

@@ -14,12 +14,7 @@ from weakref import WeakValueDictionary
 
 import structlog
 
-from livereactor.base.errors import (
-    ForbiddenError,
-    NotFoundError,
-    UnresolvedUploadError,
-    UsageError,
-)
+from livereactor.base.errors import ForbiddenError, NotFoundError, UnresolvedUploadError, UsageError
 from livereactor.base.ids import upload_id as new_upload_id
 from livereactor.base.limits import Limits
 from livereactor.base.tasks import set_within
@@ -77,11 +72,7 @@ class Uploads(UploadService[_Slot]):
     """
 
     def __init__(
-        self,
-        blobs: Blobs,
-        limits: Limits,
-        types: Sequence[str] = (),
-        on_landed: Callable[[int], None] = lambda _: None,
+        self, blobs: Blobs, limits: Limits, types: Sequence[str] = (), on_landed: Callable[[int], None] = lambda _: None
     ) -> None:
         super().__init__(blobs, Signer(secrets.token_bytes(32)), limits, now=time.time)
         self._types, self._on_landed = tuple(types), on_landed
