@@ -78,7 +78,7 @@ class Model:
         if cls is Model:
             raise UsageError("lr.Model is a base; write a class that inherits from it")
         model = super().__new__(cls)
-        _attach(model, NoHost())
+        attach(model, NoHost())
         return model
 
     @property
@@ -126,10 +126,6 @@ def host_of(model: Model) -> ModelHost:
 
 def attach(model: Model, host: ModelHost) -> None:
     """Give an instance its host: its tracks and `send` go there from now on; parameters are back at their defaults."""
-    _attach(model, host)
-
-
-def _attach(model: Model, host: ModelHost) -> None:
     definition = definition_of(model)
     model.__dict__[_HOST] = host
     for name, track in definition.declarations.items():

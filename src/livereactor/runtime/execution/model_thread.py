@@ -67,7 +67,8 @@ def run_step(runner: ModelRunner, request: StepInput, number: int) -> tuple[Step
     began = time.monotonic()
 
     def output(emission: Emission | None = None, error: str | None = None) -> StepOutput:
-        return StepOutput(number, _tracks(emission or {}), time.monotonic() - began, error)
+        tracks = {name: [item] if isinstance(item, Sound) else list(item) for name, item in (emission or {}).items()}
+        return StepOutput(number, tracks, time.monotonic() - began, error)
 
     if runner.session is None:
         return output(error="no session is open; start one first"), []
@@ -94,10 +95,6 @@ def apply_calls(runner: ModelRunner, calls: Sequence[tuple[str, Call]], number: 
         except LivereactorError as error:
             return StepOutput(number, {}, time.monotonic() - began, error.message, error.code, entry)
     return None
-
-
-def _tracks(emission: Emission) -> dict[str, Sequence[Frame | Sound]]:
-    return {name: [item] if isinstance(item, Sound) else list(item) for name, item in emission.items()}
 
 
 class StepClock:
@@ -190,13 +187,7 @@ class ModelThread:
         return self._put(JobKind.SESSION, lambda: self._close(reason))
 
     def call(self, call: Call, client: ClientInfo) -> Future[MessageOut | None]:
-        future: Future[MessageOut | None] = Future()
-        job = Job(
-            JobKind.COMMAND, lambda: self._call(call, client, future), lambda error: fail(future, error), call.size
-        )
-        if not self._inbox.put(job):
-            fail(future, self._refusal())
-        return future
+        return self._submit(JobKind.COMMAND, lambda future: self._call(call, client, future), call.size)
 
     def join(self, client: ClientInfo) -> None:
         self._put(JobKind.HOOK, lambda: self.runner.join(client))
@@ -219,11 +210,7 @@ class ModelThread:
         self._inbox.wake()
 
     def step(self, request: StepInput) -> Future[StepOutput]:
-        future: Future[StepOutput] = Future()
-        job = Job(JobKind.SESSION, lambda: self._stepped(request, future), lambda error: fail(future, error))
-        if not self._inbox.put(job):
-            fail(future, self._refusal())
-        return future
+        return self._submit(JobKind.SESSION, lambda future: self._stepped(request, future))
 
     def reload(self, model: type[Model], *, keep: bool) -> Future[None]:
         """Go on as a newer version of the class (`livereactor dev`); a Session that is open ends first.
@@ -427,15 +414,11 @@ class ModelThread:
         until = None if made.waits is None or made.waits.timeout is None else now + made.waits.timeout
         waits = made.waits is not None and not made.waits.over()
         self._pacing.handle(pacing.Stepped(began, bool(made.emission), sound_seconds(made.emission), waits, until), now)
-        self._count(made)
-
-    def _count(self, made: StepMade) -> None:
-        if made.waits is not None or self._start is None:
-            return
-        self._steps += 1
-        if self._steps == self._start.steps:
-            self._end_stream()
-            self._listener(StepsDone())
+        if made.waits is None and self._start is not None:
+            self._steps += 1
+            if self._steps == self._start.steps:
+                self._end_stream()
+                self._listener(StepsDone())
 
     def _end_stream(self) -> None:
         self._pacing.handle(pacing.Closed(), time.monotonic())
@@ -466,8 +449,11 @@ class ModelThread:
         return tuning_of(self.runner.tracks or self.definition.declarations)
 
     def _put(self, kind: JobKind, work: Callable[[], Outcome]) -> Future[Outcome]:
+        return self._submit(kind, lambda future: work_into(future, work))
+
+    def _submit(self, kind: JobKind, run: Callable[[Future[Outcome]], None], size: int = 0) -> Future[Outcome]:
         future: Future[Outcome] = Future()
-        if not self._inbox.put(Job(kind, lambda: work_into(future, work), lambda error: fail(future, error))):
+        if not self._inbox.put(Job(kind, lambda: run(future), lambda error: fail(future, error), size)):
             fail(future, self._refusal())
         return future
 

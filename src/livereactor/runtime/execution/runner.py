@@ -250,6 +250,7 @@ class ModelRunner:
     ) -> None:
         self.definition = definition_of(model)
         self._class, self._host = model, host
+        self.wanted, self.retuned, self.flush = host.wanted, host.retuned, host.flush  # of ModelHost, as they are
         self._config = ModelConfig(config, path)
         self._loop = AuthorLoop()
         self._sparse = SparseLog(log)
@@ -490,15 +491,6 @@ class ModelRunner:
 
     def progress(self, fraction: float, text: str) -> None:
         self._host.publish(Progress(fraction, text))
-
-    def wanted(self, track: str) -> bool:
-        return self._host.wanted(track)
-
-    def retuned(self, track: str) -> None:
-        self._host.retuned(track)
-
-    def flush(self, track: str) -> None:
-        self._host.flush(track)
 
     def wait_input(self, queue: InputQueue, timeout: float | None) -> bool:
         self.observer.input_awaited(True)

@@ -155,12 +155,14 @@ class Clips:
         except Exception as error:  # the boundary of a Clip: whatever fails, its client is told
             self.failed += 1
             if isinstance(error, LivereactorError):  # no picture in that range, a store that is away
-                self._log.warning("clip not made", clip=clip, reason=error.message)
+                reason = error.message
+                self._log.warning("clip not made", clip=clip, reason=reason)
             else:
+                reason = NOT_CUT
                 self._log.error("clip not made", clip=clip, exc_info=error)
             # Where the store does not take even this, who asks for the Clip hears that it never came.
             with suppress(LivereactorError, OSError):
-                await self._put_made(clip, Made(failed=_reason(error)))
+                await self._put_made(clip, Made(failed=reason))
 
     async def _cut(self, clip: str, excerpt: Excerpt) -> Made:
         with SpooledTemporaryFile(IN_MEMORY) as file:
@@ -216,10 +218,6 @@ def _written(excerpt: Excerpt, file: SpooledTemporaryFile[bytes]) -> tuple[bytes
     lengths = [(seconds, file.write(data)) for seconds, data in parts]
     file.seek(0)
     return init, lengths
-
-
-def _reason(error: Exception) -> str:
-    return error.message if isinstance(error, LivereactorError) else NOT_CUT
 
 
 def _ready(clip: str, span: ClipSpan, promise: Asked, request_id: str | None) -> m.ClipReady:

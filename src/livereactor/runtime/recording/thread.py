@@ -36,7 +36,7 @@ class RecordingThread:
     def run(self, running: bool) -> None:
         """Steps may run from now on, or not: the recording's clock goes, or stands."""
         self._media.run(running, self._clock.now())
-        self._tap.do(_nothing)  # so that it looks at the clock again
+        self._tap.do(lambda: None)  # so that it looks at the clock again
 
     def media_now(self) -> float:
         """Seconds of the recording; 0 before its first picture."""
@@ -64,7 +64,7 @@ class RecordingThread:
     def finish(self) -> Future[float]:
         """Close the recording; its seconds. Nothing is taken after it."""
         self._tap.close()
-        done = self.ask(lambda muxer, now: muxer.finish(now))
+        done = self.ask(Muxer.finish)
         self._tap.do(self._end)
         return done
 
@@ -106,7 +106,3 @@ class RecordingThread:
 
     def _end(self) -> None:
         self._is_over = True
-
-
-def _nothing() -> None:
-    """Only wakes the thread."""

@@ -14,7 +14,15 @@ from livereactor.runtime.session.lifecycle import (
     SessionRequested,
     SessionState,
 )
-from livereactor.runtime.session.member import DataOpened, Offered, TransportUp
+from livereactor.runtime.session.member import AboutConnection, DataOpened, Offered, TransportUp
+
+
+@dataclass(frozen=True, slots=True)
+class AboutTrack(AboutConnection):
+    """An event or effect of one Connection and one of the model's Tracks."""
+
+    track: str
+
 
 # --- events ------------------------------------------------------------------------------------------------------
 
@@ -27,52 +35,31 @@ class TransportLost:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class ControlOpened:
+class ControlOpened(AboutConnection):
     """The channel `control` has opened: this client resumes and publishes by itself."""
 
-    connection: int
-
 
 @dataclass(frozen=True, slots=True)
-class PublishRequested:
+class PublishRequested(AboutTrack):
     """The client wants to publish an input Track; the outcome repeats `request_id`."""
 
-    connection: int
-    track: str
     request_id: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class UnpublishRequested:
+class UnpublishRequested(AboutTrack):
     """The client publishes the Track no more."""
 
-    connection: int
-    track: str
 
-
-@dataclass(frozen=True, slots=True)
-class ResumeRequested:
+class ResumeRequested(AboutTrack):
     """The client wants to receive this output Track."""
 
-    connection: int
-    track: str
 
-
-@dataclass(frozen=True, slots=True)
-class PauseRequested:
+class PauseRequested(AboutTrack):
     """The client wants to receive this output Track no more."""
 
-    connection: int
-    track: str
 
-
-@dataclass(frozen=True, slots=True)
-class MediaArrived:
+class MediaArrived(AboutTrack):
     """Media of an input Track came from a client that cannot ask: the media asks to publish."""
-
-    connection: int
-    track: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,41 +134,24 @@ class JoinModel:
     role: Role
 
 
-@dataclass(frozen=True, slots=True)
-class LeaveModel:
+class LeaveModel(AboutConnection):
     """Tell the model that this client has left."""
 
-    connection: int
 
-
-@dataclass(frozen=True, slots=True)
-class BecameLive:
+class BecameLive(AboutConnection):
     """Transport and `data` are open: messages held for this Connection may leave."""
 
-    connection: int
 
-
-@dataclass(frozen=True, slots=True)
-class AssumeFormat:
+class AssumeFormat(AboutConnection):
     """Speak v0 to this Connection: a client of v1 would have said something by now."""
 
-    connection: int
 
-
-@dataclass(frozen=True, slots=True)
-class ResumeOutput:
+class ResumeOutput(AboutTrack):
     """Send the Track, the newest picture at once."""
 
-    connection: int
-    track: str
 
-
-@dataclass(frozen=True, slots=True)
-class PauseOutput:
+class PauseOutput(AboutTrack):
     """Stop sending the Track."""
-
-    connection: int
-    track: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,44 +161,29 @@ class WantOutputs:
     tracks: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
-class ProbeInputs:
+class ProbeInputs(AboutConnection):
     """Report the first media of each input Track of this Connection, which has no `control` to ask on."""
 
-    connection: int
 
-
-@dataclass(frozen=True, slots=True)
-class OpenInput:
+class OpenInput(AboutTrack):
     """Deliver this Connection's media of the Track to the model."""
 
-    connection: int
-    track: str
 
-
-@dataclass(frozen=True, slots=True)
-class CloseInput:
+class CloseInput(AboutTrack):
     """Deliver no more media of the Track."""
 
-    connection: int
-    track: str
-
 
 @dataclass(frozen=True, slots=True)
-class GrantPublish:
+class GrantPublish(AboutTrack):
     """Answer a request to publish: granted."""
 
-    connection: int
-    track: str
     request_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
-class RefusePublish:
+class RefusePublish(AboutTrack):
     """Answer a request to publish: refused. `code` is `FORBIDDEN` where the client lacks the right."""
 
-    connection: int
-    track: str
     request_id: str | None
     message: str
     code: str = "publish_refused"

@@ -28,6 +28,13 @@ class MemberState(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class AboutConnection:
+    """An event or effect of one Connection. A subclass without fields of its own needs no decorator."""
+
+    connection: int
+
+
+@dataclass(frozen=True, slots=True)
 class Offered:
     """An offer has come, the first or a new one, which replaces the transport."""
 
@@ -36,18 +43,12 @@ class Offered:
     flat: bool = False  # the implicit Connection 1001 of old clients
 
 
-@dataclass(frozen=True, slots=True)
-class TransportUp:
+class TransportUp(AboutConnection):
     """The transport is up: ICE and DTLS have succeeded."""
 
-    connection: int
 
-
-@dataclass(frozen=True, slots=True)
-class DataOpened:
+class DataOpened(AboutConnection):
     """The channel `data` has opened."""
-
-    connection: int
 
 
 MemberEvent: TypeAlias = Offered | TransportUp | DataOpened
@@ -79,23 +80,6 @@ class Member(Machine[MemberState, MemberEvent, Never]):
     Attributes:
         counts: it keeps the Session from being orphaned, also while it is being replaced.
     """
-
-    __slots__ = (
-        "_assume_at",
-        "_limits",
-        "_offered",
-        "_up_at",
-        "binary",
-        "connection",
-        "counts",
-        "flat",
-        "has_control",
-        "heard_at",
-        "implicit",
-        "joined",
-        "resumed",
-        "role",
-    )
 
     def __init__(self, offer: Offered, limits: Limits, now: float) -> None:
         super().__init__(LEGAL)

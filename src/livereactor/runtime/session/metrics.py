@@ -80,11 +80,11 @@ class Metrics:
 
     def watch_outputs(self, counters: Counters) -> None:
         """Report the counters of the outputs at each scrape."""
-        self._registry.register(_OutputsCollector(counters))
+        self._registry.register(_AtScrape(lambda: _output_families(counters())))
 
     def watch_recorder(self, counters: Callable[[], Mapping[str, float]]) -> None:
         """Report the counters of the recorder at each scrape."""
-        self._registry.register(_RecorderCollector(counters))
+        self._registry.register(_AtScrape(lambda: _recorder_families(counters())))
 
     def session_ended(self, reason: str, seconds: float) -> None:
         self._sessions.labels(reason if reason in _END_REASONS else "other").inc()
@@ -130,38 +130,33 @@ class Metrics:
         return generate_latest(self._registry)
 
 
-class _OutputsCollector(Collector):
-    """Frames and bytes per track, read at each scrape: the hot path counts in plain numbers."""
+class _AtScrape(Collector):
+    """Figures that are read at each scrape: the hot path counts in plain numbers."""
 
-    def __init__(self, counters: Counters) -> None:
-        self._counters = counters
-
-    def describe(self) -> Iterable[CounterMetricFamily]:
-        return []
-
-    def collect(self) -> Iterable[CounterMetricFamily]:
-        families: dict[str, CounterMetricFamily] = {}
-        for track, values in self._counters().items():
-            for name, value in values.items():
-                family = families.setdefault(
-                    name, CounterMetricFamily(f"livereactor_output_{name}", f"Outputs: {name}", labels=["track"])
-                )
-                family.add_metric([track], value)
-        return families.values()
-
-
-class _RecorderCollector(Collector):
-    """Counters of recordings and clips, read at each scrape."""
-
-    def __init__(self, counters: Callable[[], Mapping[str, float]]) -> None:
-        self._counters = counters
+    def __init__(self, read: Callable[[], Iterable[CounterMetricFamily]]) -> None:
+        self._read = read
 
     def describe(self) -> Iterable[CounterMetricFamily]:
         return []
 
     def collect(self) -> Iterable[CounterMetricFamily]:
-        for name, value in self._counters().items():
-            yield CounterMetricFamily(f"livereactor_recorder_{name}", f"Recordings: {name}", value=value)
+        return self._read()
+
+
+def _output_families(counters: Mapping[str, Mapping[str, float]]) -> Iterable[CounterMetricFamily]:
+    families: dict[str, CounterMetricFamily] = {}
+    for track, values in counters.items():
+        for name, value in values.items():
+            family = families.setdefault(
+                name, CounterMetricFamily(f"livereactor_output_{name}", f"Outputs: {name}", labels=["track"])
+            )
+            family.add_metric([track], value)
+    return families.values()
+
+
+def _recorder_families(counters: Mapping[str, float]) -> Iterable[CounterMetricFamily]:
+    for name, value in counters.items():
+        yield CounterMetricFamily(f"livereactor_recorder_{name}", f"Recordings: {name}", value=value)
 
 
 KEPT: Final = 256  # transitions; a reader that comes later than that misses the oldest
