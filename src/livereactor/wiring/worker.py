@@ -28,7 +28,7 @@ from livereactor.runtime.session.describing import model_spec
 from livereactor.runtime.session.service import Options, Runtime
 from livereactor.runtime.worker.link import About, WorkerLink
 from livereactor.runtime.worker.socket import link_url, must_be_welcome
-from livereactor.runtime.worker.worker import Coordinator, Worker
+from livereactor.runtime.worker.worker import Worker
 from livereactor.settings import Resolved
 from livereactor.wiring.options import open_blobs
 from livereactor.wiring.process import configure_logging
@@ -76,7 +76,7 @@ def serve_coordinator(target: str, resolved: Resolved, options: WorkerOptions) -
     remove_left_over()
     model = load_model(target)
     with tracing("livereactor-worker"):
-        asyncio.run(_serve(model, resolved, options, Coordinator(options.coordinator, options.secret)), debug=False)
+        asyncio.run(_serve(model, resolved, options), debug=False)
 
 
 def await_orders(told: IO[bytes]) -> Orders | None:
@@ -85,8 +85,8 @@ def await_orders(told: IO[bytes]) -> Orders | None:
     return read_orders(told)
 
 
-async def _serve(model: type[Model], resolved: Resolved, options: WorkerOptions, coordinator: Coordinator) -> None:
-    blobs, close_blobs = _blobs(options, coordinator)
+async def _serve(model: type[Model], resolved: Resolved, options: WorkerOptions) -> None:
+    blobs, close_blobs = _blobs(options)
     definition, grace = definition_of(model), resolved.settings.coordinator.drain_timeout
     slots, served = definition.max_sessions, runtime_options(model, resolved)
     engine = resolved.settings.runtime.engine
@@ -96,7 +96,7 @@ async def _serve(model: type[Model], resolved: Resolved, options: WorkerOptions,
     def make_link(now: float) -> WorkerLink:
         return WorkerLink(about, slots, incarnation=lambda: uuid7().hex, drain_timeout=grace, now=now)
 
-    worker = Worker(runtimes, coordinator, make_link)
+    worker = Worker(runtimes, options.coordinator, options.secret, make_link)
     stop = _stop_on_signals()
     signals = asyncio.create_task(_drain_on(stop, worker, grace), name="signals")
     try:
@@ -123,11 +123,11 @@ async def _drain_on(stop: asyncio.Event, worker: Worker, grace: float) -> None:
     worker.drain(grace)
 
 
-def _blobs(options: WorkerOptions, coordinator: Coordinator) -> tuple[Blobs, Callable[[], Awaitable[None]]]:
+def _blobs(options: WorkerOptions) -> tuple[Blobs, Callable[[], Awaitable[None]]]:
     """The coordinator's own where it said that this process can reach them, else over its HTTP; and what closes it."""
     if url := options.environ.get(BLOBS):
         return open_blobs(url), _nothing
-    blobs = HttpBlobs(coordinator.url, coordinator.secret)
+    blobs = HttpBlobs(options.coordinator, options.secret)
     return blobs, blobs.aclose
 
 

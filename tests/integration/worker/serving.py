@@ -17,7 +17,7 @@ from livereactor.runtime.authoring.model import Model, definition_of
 from livereactor.runtime.session.describing import model_spec
 from livereactor.runtime.session.service import Options, Runtime
 from livereactor.runtime.worker.link import About, WorkerLink
-from livereactor.runtime.worker.worker import Coordinator, Worker
+from livereactor.runtime.worker.worker import Worker
 from tests.integration.worker.standin import SECRET, StandIn
 from tests.tools.client_side import ClientSide
 from tests.tools.memory_blobs import MemoryBlobs
@@ -79,7 +79,7 @@ async def working(
         return WorkerLink(about, len(runtimes), incarnation=lambda: uuid7().hex, drain_timeout=drain_timeout, now=now)
 
     url = coordinator if isinstance(coordinator, str) else coordinator.url
-    worker = Worker(runtimes, Coordinator(url, secret), make_link)
+    worker = Worker(runtimes, url, secret, make_link)
     task = asyncio.create_task(worker.run())
     try:
         yield Working(worker, task, engine, blobs)

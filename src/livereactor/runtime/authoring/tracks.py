@@ -6,7 +6,7 @@ import copy
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import get_args
+from typing import Generic, TypeVar, get_args
 
 from livereactor.base.limits import Limits
 from livereactor.media.fit import Fit, fitted
@@ -118,7 +118,40 @@ class AudioOut(Track):
         self._host.flush(self.name)
 
 
-class VideoIn(Track):
+QueueT = TypeVar("QueueT", bound=InputQueue)
+
+
+class InputTrack(Track, Generic[QueueT]):
+    """An input: the queue that the runtime fills, and whether a client publishes."""
+
+    _active = False
+    _queue: QueueT
+
+    @property
+    def active(self) -> bool:
+        """Whether a client publishes this track now."""
+        return self._active
+
+    @property
+    def queue(self) -> QueueT:
+        """The queue that the runtime fills."""
+        return self._queue
+
+    def clear(self) -> None:
+        """Drop all input that has arrived so far."""
+        self._queue.clear()
+
+    def publish(self, active: bool) -> None:
+        """Note that a publisher came or went; the runtime calls it."""
+        self._active = active
+
+    def reset(self) -> None:
+        """Return to the state at the start of a Session."""
+        self._active = False
+        self._queue.clear()
+
+
+class VideoIn(InputTrack[FrameQueue]):
     """A video input: Frames that a client sends. `frame.pixels` is uint8, shape (height, width, 3), RGB.
 
         webcam = lr.VideoIn(width=512, height=512)
@@ -150,23 +183,12 @@ class VideoIn(Track):
             raise ValueError(f"buffer: {buffer} is below 1; keep at least one frame")
         self.fit: Fit = fit
         self.buffer = buffer
-        self._active = False
         self._queue = FrameQueue(buffer)
 
     def bound(self, name: str, host: ModelHost) -> VideoIn:
         track = copy.copy(self)
         track.name, track._host, track._queue = name, host, FrameQueue(self.buffer)
         return track
-
-    @property
-    def active(self) -> bool:
-        """Whether a client publishes this track now."""
-        return self._active
-
-    @property
-    def queue(self) -> FrameQueue:
-        """The queue that the runtime fills."""
-        return self._queue
 
     def latest(self) -> Frame | None:
         """Return the newest Frame of this Session, read or not; None before the first.
@@ -201,19 +223,6 @@ class VideoIn(Track):
             elif not self._host.wait_input(self._queue, timeout):
                 return
 
-    def clear(self) -> None:
-        """Drop all input that has arrived so far."""
-        self._queue.clear()
-
-    def publish(self, active: bool) -> None:
-        """Note that a publisher came or went; the runtime calls it."""
-        self._active = active
-
-    def reset(self) -> None:
-        """Return to the state at the start of a Session."""
-        self._active = False
-        self._queue.clear()
-
     def _fitted(self, frame: Frame) -> Frame:
         # Here, on the model's thread: only Frames that are looked at are worth scaling.
         if self.width is None or self.height is None:
@@ -222,7 +231,7 @@ class VideoIn(Track):
         return frame if pixels is frame.pixels else dataclasses.replace(frame, pixels=pixels)
 
 
-class AudioIn(Track):
+class AudioIn(InputTrack[SoundQueue]):
     """An audio input: sound that a client sends. `sound.samples` is int16, shape (samples, channels).
 
     Args:
@@ -241,7 +250,6 @@ class AudioIn(Track):
         if not 0.02 <= buffer_seconds <= 60:
             raise ValueError(f"buffer_seconds: {buffer_seconds} is not within 0.02 to 60; give seconds in that range")
         self.buffer_seconds = buffer_seconds
-        self._active = False
         self._queue = SoundQueue(buffer_seconds, sample_rate)
         self._resampler = Resampler(sample_rate, channels)
 
@@ -251,16 +259,6 @@ class AudioIn(Track):
         track._queue = SoundQueue(self.buffer_seconds, self.sample_rate)
         track._resampler = Resampler(self.sample_rate, self.channels)
         return track
-
-    @property
-    def active(self) -> bool:
-        """Whether a client publishes this track now."""
-        return self._active
-
-    @property
-    def queue(self) -> SoundQueue:
-        """The queue that the runtime fills."""
-        return self._queue
 
     def latest(self) -> Sound | None:
         """Return the newest block of this Session, read or not; None before the first.
@@ -288,23 +286,13 @@ class AudioIn(Track):
             elif not self._host.wait_input(self._queue, timeout):
                 return
 
-    def clear(self) -> None:
-        """Drop all input that has arrived so far."""
-        self._queue.clear()
-
     def receive(self, sound: Sound) -> None:
         """The runtime puts in what arrived, of any rate and one or two channels; from one thread at a time."""
         if (fitting := self._resampler.sound(sound)) is not None:
             self._queue.push(fitting)
 
-    def publish(self, active: bool) -> None:
-        """Note that a publisher came or went; the runtime calls it."""
-        self._active = active
-
     def reset(self) -> None:
-        """Return to the state at the start of a Session."""
-        self._active = False
-        self._queue.clear()
+        super().reset()
         self._resampler = Resampler(self.sample_rate, self.channels)  # its filter holds the last samples it was given
 
 

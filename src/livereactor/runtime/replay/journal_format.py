@@ -24,7 +24,7 @@ DIGEST_BYTES: Final = 16
 
 
 class JournalError(UsageError):
-    """EntryBody was given is no journal of a Session, or one that this version cannot read."""
+    """The data is no journal of a Session, or one that this version cannot read."""
 
     code = "bad_journal"
 
@@ -123,7 +123,7 @@ class FileUploaded(_Line):
 
 
 class PictureDigest(_Line):
-    """EntryBody the step made: the digest of the last picture of a video track. About one a second."""
+    """The digest of the last picture that the step made on a video track. About one a second."""
 
     do: Literal["picture"] = "picture"
     track: str

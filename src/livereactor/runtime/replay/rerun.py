@@ -153,7 +153,7 @@ class Rerun:
     # --- inner -------------------------------------------------------------------------------------------------------
 
     def _compared(self) -> Iterator[str]:
-        """EntryBody of the model is not as it was.
+        """Yield a sentence for each way in which the model is not as it was.
 
         Raises:
             UsageError: it is another model.

@@ -69,18 +69,25 @@ _STALE: Final[Mapping[type[SocketEvent], tuple[()]]] = dict.fromkeys(
     ),
     IGNORED,
 )
+
+
+def _own(state: LinkState, *emptied: LinkState) -> Mapping[type[LinkEvent], LinkState | tuple[LinkState, ...]]:
+    """Return the row of this process's own news; once every Slot is empty, the link may go on to `emptied`."""
+    ends = (state, *emptied, _S.ENDED)
+    return {
+        **dict.fromkeys((LoadProgressed, AllLoaded, SlotMoved), state),
+        **dict.fromkeys((SlotClosed, SlotBroken), ends),
+        DrainRequested: (state, _S.ENDED),
+    }
+
+
 LEGAL: Final[Table[LinkState, LinkEvent]] = Table(
     "WorkerLink",
     {
         _S.AWAY: {
             **_STALE,
             SocketOpened: _S.GREETING,
-            LoadProgressed: _S.AWAY,
-            AllLoaded: _S.AWAY,
-            SlotMoved: _S.AWAY,
-            SlotClosed: (_S.AWAY, _S.ENDED),
-            SlotBroken: (_S.AWAY, _S.ENDED),
-            DrainRequested: (_S.AWAY, _S.ENDED),
+            **_own(_S.AWAY),
             TimedOut: (_S.AWAY, _S.EMPTYING, _S.ENDED),
         },
         _S.GREETING: {
@@ -88,47 +95,24 @@ LEGAL: Final[Table[LinkState, LinkEvent]] = Table(
             SocketClosed: _S.AWAY,
             link.Welcome: (_S.UP, _S.ENDED),
             link.Refused: (_S.AWAY, _S.EMPTYING, _S.ENDED),
-            LoadProgressed: _S.GREETING,
-            AllLoaded: _S.GREETING,
-            SlotMoved: _S.GREETING,
-            SlotClosed: (_S.GREETING, _S.ENDED),
-            SlotBroken: (_S.GREETING, _S.ENDED),
-            DrainRequested: (_S.GREETING, _S.ENDED),
+            **_own(_S.GREETING),
             TimedOut: (_S.GREETING, _S.AWAY, _S.EMPTYING, _S.ENDED),
         },
         _S.UP: {
             **_STALE,
             SocketClosed: _S.AWAY,
             link.Refused: (_S.UP, _S.AWAY, _S.EMPTYING, _S.ENDED),
-            link.Renewed: (_S.UP, _S.ENDED),
-            link.Assign: _S.UP,
-            link.End: (_S.UP, _S.ENDED),
-            link.Request: _S.UP,
-            link.Drain: (_S.UP, _S.ENDED),
-            LoadProgressed: _S.UP,
-            AllLoaded: _S.UP,
-            SlotMoved: _S.UP,
-            SlotClosed: (_S.UP, _S.ENDED),
-            SlotBroken: (_S.UP, _S.ENDED),
-            DrainRequested: (_S.UP, _S.ENDED),
+            **dict.fromkeys((link.Assign, link.Request), _S.UP),
+            **dict.fromkeys((link.Renewed, link.End, link.Drain), (_S.UP, _S.ENDED)),
+            **_own(_S.UP),
             TimedOut: (_S.UP, _S.AWAY, _S.EMPTYING, _S.ENDED),
         },
         _S.EMPTYING: {
             **_STALE,
-            LoadProgressed: _S.EMPTYING,
-            AllLoaded: _S.EMPTYING,
-            SlotMoved: _S.EMPTYING,
-            SlotClosed: (_S.EMPTYING, _S.AWAY, _S.ENDED),
-            SlotBroken: (_S.EMPTYING, _S.AWAY, _S.ENDED),
-            DrainRequested: (_S.EMPTYING, _S.ENDED),
+            **_own(_S.EMPTYING, _S.AWAY),
             TimedOut: (_S.EMPTYING, _S.AWAY, _S.ENDED),
         },
-        _S.ENDED: {
-            **_STALE,
-            **dict.fromkeys(
-                (LoadProgressed, AllLoaded, SlotMoved, SlotClosed, SlotBroken, DrainRequested, TimedOut), IGNORED
-            ),
-        },
+        _S.ENDED: {**_STALE, **dict.fromkeys((*_own(_S.ENDED), TimedOut), IGNORED)},
     },
 )
 
@@ -201,20 +185,21 @@ class WorkerLink(Machine[LinkState, LinkEvent, LinkEffect]):
         return None if self.state is LinkState.ENDED else min((at for at in moments if at is not None), default=None)
 
     def _decide(self, event: LinkEvent, now: float) -> list[LinkEffect]:
-        effects = self._answer(event, now)
-        effects += self._speak(now)
+        effects = self._answer(event, now) + self._speak(now)
         return effects + self._move_on(now)
 
     def _answer(self, event: LinkEvent, now: float) -> list[LinkEffect]:
         match event:
             case SocketOpened() | SocketClosed():
                 return self._connected(event, now)
-            case SlotMoved() | SlotClosed():
+            case SlotMoved() | SlotClosed() | link.End():
                 return self._slot(event.slot, event, now)
             case SlotBroken():
                 return self._broken(event, now)
             case LoadProgressed():
-                return self._loading(event)
+                self._progress, self._text = event.fraction, event.text[:500]
+                self._beat_at = min(self._beat_at, self._beaten_at + PROGRESS_EVERY)
+                return []
             case AllLoaded():
                 self._is_loaded, self._text = True, ""
                 return []
@@ -223,8 +208,19 @@ class WorkerLink(Machine[LinkState, LinkEvent, LinkEffect]):
                 return [] if self._is_told_to_leave and self._about.pooled else self._leave(event.grace, now)
             case TimedOut():
                 return self._timed_out(now)
-            case _:
-                return self._received(event, now)
+            case link.Welcome():
+                return self._welcomed(event, now)
+            case link.Refused():
+                return self._refused(event, now)
+            case link.Renewed():
+                return self._renewed(event, now)
+            case link.Assign():
+                return self._assigned(event, now)
+            case link.Request():
+                return [PassRequest(event) if self._may_ask(event) else RefuseRequest(event)]
+            case link.Drain():
+                self._is_told_to_leave = True
+                return self._leave(event.grace, now)
 
     # --- the socket ---------------------------------------------------------------------------------------------------
 
@@ -252,24 +248,6 @@ class WorkerLink(Machine[LinkState, LinkEvent, LinkEffect]):
             slots=self._reports,
         )
         return [Send(hello)]
-
-    def _received(self, frame: link.FromCoordinator, now: float) -> list[LinkEffect]:
-        match frame:
-            case link.Welcome():
-                return self._welcomed(frame, now)
-            case link.Refused():
-                return self._refused(frame, now)
-            case link.Renewed():
-                return self._renewed(frame, now)
-            case link.Assign():
-                return self._assigned(frame, now)
-            case link.End():
-                return self._slot(frame.slot, frame, now)
-            case link.Request():
-                return [PassRequest(frame) if self._may_ask(frame) else RefuseRequest(frame)]
-            case link.Drain():
-                self._is_told_to_leave = True
-                return self._leave(frame.grace, now)
 
     def _welcomed(self, frame: link.Welcome, now: float) -> list[LinkEffect]:
         self._go(LinkState.UP)
@@ -331,11 +309,6 @@ class WorkerLink(Machine[LinkState, LinkEvent, LinkEffect]):
         self._text = event.detail[:500]
         is_alone = all(slot.is_empty for slot in self.slots)
         return effects + self._leave(TELLING if is_alone else self._drain_timeout, now)
-
-    def _loading(self, event: LoadProgressed) -> list[LinkEffect]:
-        self._progress, self._text = event.fraction, event.text[:500]
-        self._beat_at = min(self._beat_at, self._beaten_at + PROGRESS_EVERY)
-        return []
 
     # --- the end, of the registration or of the process ---------------------------------------------------------------
 

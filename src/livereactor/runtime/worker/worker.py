@@ -11,7 +11,6 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import structlog
@@ -173,31 +172,20 @@ REPORT_EVERY: Final = 10.0  # seconds between two log lines that say that the co
 FLUSH: Final = 1.0  # seconds for the last frames to leave
 
 
-@dataclass(frozen=True, slots=True)
-class Coordinator:
-    """The coordinator that a Worker serves.
-
-    Attributes:
-        url: as clients use it.
-        secret: the worker secret.
-    """
-
-    url: str
-    secret: str
-
-
 class Worker:
     """The Worker of one process.
 
     Args:
         runtimes: one for each Slot, not started yet.
+        url: of the coordinator, as clients use it.
+        secret: the worker secret.
         make_link: gives the link for this moment (monotonic).
     """
 
     def __init__(
-        self, runtimes: Sequence[Runtime], coordinator: Coordinator, make_link: Callable[[float], WorkerLink]
+        self, runtimes: Sequence[Runtime], url: str, secret: str, make_link: Callable[[float], WorkerLink]
     ) -> None:
-        self._coordinator = coordinator
+        self._url, self._secret = url, secret
         self._changes = Changes()
         self._link = make_link(time.monotonic())
         self._machine_loop = MachineLoop[LinkEvent, LinkEffect](self._apply, TimedOut, settled=self._changes.notify)
@@ -238,13 +226,13 @@ class Worker:
 
     async def _dial(self) -> None:
         pause = 0.0
-        away = _Away(self._coordinator.url)
+        away = _Away(self._url)
         while True:
             await self._changes.until(lambda: self._link.may_dial, None)
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
             began = time.monotonic()
             try:
-                socket = await dial(self._coordinator.url, self._coordinator.secret)
+                socket = await dial(self._url, self._secret)
             except (UnauthorizedError, WrongPlaceError, UnavailableError) as error:
                 if not self._welcomed and not isinstance(error, UnavailableError):
                     raise
@@ -276,7 +264,7 @@ class Worker:
 
     def _not_understood(self, error: PeerError) -> None:
         if not self._welcomed:
-            raise WrongPlaceError(f"{self._coordinator.url} is not a livereactor coordinator ({error.message})")
+            raise WrongPlaceError(f"{self._url} is not a livereactor coordinator ({error.message})")
         self._sparse.warning("frame not understood", reason=error.message)
 
     # --- effects -------------------------------------------------------------------------------------------------
