@@ -45,7 +45,7 @@ from livereactor.runtime.recording.lifecycle import (
 )
 from livereactor.runtime.recording.media_clock import MediaClock
 from livereactor.runtime.recording.muxer import ClosedSegment, Muxer
-from livereactor.runtime.recording.options import RecordedTracks, RecorderOptions, recorded_tracks, segments_of
+from livereactor.runtime.recording.options import RecordedTracks, RecorderOptions, recorded_tracks
 from livereactor.runtime.recording.spool import Spool
 from livereactor.runtime.recording.thread import RecordingThread
 from livereactor.runtime.recording.uploader import Uploader
@@ -272,10 +272,6 @@ class Recorder:
         self._ending: dict[asyncio.Task[None], Recording] = {}
         self._totals: Counter[str] = Counter(dict.fromkeys(COUNTED, 0))
         self._checking_room: asyncio.Task[None] | None = None
-
-    def segments_of(self, model: Definition) -> float | None:
-        """Seconds of a Segment, of a model origin Sessions are recorded where they stream; None = they are not."""
-        return segments_of(self._options, model.outputs)
 
     def begin(
         self, session: str, account: str, model: Definition, *, stepped: bool, log: SparseLog

@@ -257,7 +257,7 @@ def step_times(journal: SessionJournal) -> NDArray[np.float64]:
     Increasing from index to index.
     """
     count, interval = journal.steps + 2, 1 / (journal.header.fps or OWN_RATE)
-    marks = _marks(journal)
+    marks = {each.step: each.at for each in journal.entries if isinstance(each.what, PictureDigest)} or {1: 0.0}
     first, last = min(marks), max(marks)
     numbers = np.arange(count, dtype=np.float64)
     times = np.interp(numbers, sorted(marks), [marks[each] for each in sorted(marks)])
@@ -265,7 +265,3 @@ def step_times(journal: SessionJournal) -> NDArray[np.float64]:
     times[last + 1 :] = marks[last] + (numbers[last + 1 :] - last) * interval
     # Clocks of two threads may cross by a hair; a film takes no frame that is not after the last.
     return np.maximum.accumulate(times - numbers * LEAST) + numbers * LEAST
-
-
-def _marks(journal: SessionJournal) -> dict[int, float]:
-    return {each.step: each.at for each in journal.entries if isinstance(each.what, PictureDigest)} or {1: 0.0}

@@ -24,6 +24,7 @@ from livereactor.protocol import messages as m
 from livereactor.protocol.schema import ModelSchema, argument_uploads, arguments_with_files, validate_arguments
 from livereactor.runtime.execution.command_queue import WAITING_BYTES, size_of
 from livereactor.runtime.execution.model_thread import ModelThread
+from livereactor.runtime.execution.runner import INTERNAL
 from livereactor.runtime.interfaces import (
     Call,
     CallMarks,
@@ -41,7 +42,6 @@ from livereactor.runtime.session.uploads import Uploads
 
 log = structlog.get_logger("livereactor.calls")
 
-INTERNAL: Final = "the command failed inside the model; its log says why"
 STEPS_WAITING: Final = 8  # requested and not answered; each may hold the frames of a 64 MiB message
 Files = Mapping[str, ReceivedFile]
 Fail = Callable[[LivereactorError], None]
@@ -201,7 +201,7 @@ class Calls:
 
         def done(_: Future[Any]) -> None:
             # On the loop already: the call was done before this was attached; its handler's messages follow.
-            self._finish() if threading.get_ident() == here else _soon(loop, self._finish)
+            self._finish() if threading.get_ident() == here else soon(loop, self._finish)
 
         future.add_done_callback(done)
 
@@ -275,8 +275,9 @@ def _ended() -> LivereactorError:
     return UnavailableError("the session has ended; connect again", code="session_ended")
 
 
-def _soon(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
+def soon(loop: asyncio.AbstractEventLoop, work: Callable[..., None], *arguments: object) -> None:
+    """Do `work` on the loop. Any thread."""
     try:
-        loop.call_soon_threadsafe(callback)
+        loop.call_soon_threadsafe(work, *arguments)
     except RuntimeError:  # the loop has closed, and with it every connection
         return

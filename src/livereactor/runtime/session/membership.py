@@ -96,6 +96,7 @@ class Membership(Machine[SessionState, e.MembershipEvent, e.MembershipEffect]):
         state: of the Session.
         session: the one that is open or closing.
         started: when it began (monotonic).
+        wanted: the output Tracks that at least one Connection receives.
         end_reason: why the last Session ended; None before that, and while one is open.
     """
 
@@ -112,7 +113,7 @@ class Membership(Machine[SessionState, e.MembershipEvent, e.MembershipEffect]):
         self._outputs = tuple(outputs)
         self._inputs = tuple(inputs)
         self._publishers: dict[str, int | None] = dict.fromkeys(self._inputs)
-        self._wanted: frozenset[str] = frozenset()
+        self.wanted: frozenset[str] = frozenset()
 
     # --- for reading -------------------------------------------------------------------------------
 
@@ -120,11 +121,6 @@ class Membership(Machine[SessionState, e.MembershipEvent, e.MembershipEffect]):
     def connections(self) -> tuple[int, ...]:
         """The ids of all Connections, oldest first."""
         return tuple(self._members)
-
-    @property
-    def wanted(self) -> frozenset[str]:
-        """The output Tracks that at least one Connection receives."""
-        return self._wanted
 
     def is_open(self) -> bool:
         """Return whether a Session can be joined."""
@@ -174,8 +170,22 @@ class Membership(Machine[SessionState, e.MembershipEvent, e.MembershipEffect]):
                 return self._paused_or_resumed(event)
             case e.PublishRequested() | e.UnpublishRequested() | e.MediaArrived():
                 return self._published(event)
-            case SessionRequested() | EndRequested() | ModelClosed() | ModelLoaded() | ModelBroken():
-                return self._lived(event, now)
+            case SessionRequested():
+                self.session, self.started, self.end_reason = event, now, None
+                self._timers.begin(event, now)
+                return [*self._enter(SessionState.WAITING, "a session starts"), e.OpenModel(event)]
+            case EndRequested():
+                return self._end(event, now)
+            case ModelClosed() if self._timers.is_notice_leaving:
+                raise LEGAL.illegal(self.state, event)
+            case ModelClosed():
+                self._forget_session()
+                return self._enter(SessionState.READY, "the model is ready for the next session")
+            case ModelLoaded():
+                return self._enter(SessionState.READY, "the model has loaded")
+            case ModelBroken():
+                self._forget_session()
+                return self._enter(SessionState.TERMINATED, event.reason) + self._empty(now, event.reason)
 
     # --- Connections ----------------------------------------------------------------------------------------------
 
@@ -271,15 +281,11 @@ class Membership(Machine[SessionState, e.MembershipEvent, e.MembershipEffect]):
         """Take a client that has said nothing for one of v0; without `control` its outputs start by themselves."""
         effects: list[e.MembershipEffect] = [e.AssumeFormat(member.connection)] if member.binary is None else []
         if not member.has_control and member.binary is not True and not member.implicit:
-            effects += self._start_by_itself(member)
+            member.implicit = True
+            for track in self._outputs:
+                effects += self._resume(member, track)
+            effects += [*self._rewant(), e.ProbeInputs(member.connection)]
         return effects
-
-    def _start_by_itself(self, member: Member) -> list[e.MembershipEffect]:
-        member.implicit = True
-        effects: list[e.MembershipEffect] = []
-        for track in self._outputs:
-            effects += self._resume(member, track)
-        return [*effects, *self._rewant(), e.ProbeInputs(member.connection)]
 
     def _published(self, event: e.PublishRequested | e.UnpublishRequested | e.MediaArrived) -> list[e.MembershipEffect]:
         member = self._member(event.connection)
@@ -335,43 +341,19 @@ class Membership(Machine[SessionState, e.MembershipEvent, e.MembershipEffect]):
         if self.state is SessionState.STREAMING and nobody:
             self._timers.left(self.session, now)
             effects += self._enter(SessionState.ORPHANED, "the last client left")
-            self._wait_for_members()
+            for other in self._members.values():
+                if other.state is not MemberState.LIVE:
+                    self._timers.wait_on(other.lives_until())
         return effects
-
-    def _wait_for_members(self) -> None:
-        for member in self._members.values():
-            if member.state is not MemberState.LIVE:
-                self._timers.wait_on(member.lives_until())
 
     def _rewant(self) -> list[e.MembershipEffect]:
         wanted = frozenset[str]().union(*(member.resumed for member in self._members.values()))
-        if wanted == self._wanted:
+        if wanted == self.wanted:
             return []
-        self._wanted = wanted
+        self.wanted = wanted
         return [e.WantOutputs(wanted)]
 
     # --- the Session ----------------------------------------------------------------------------------------------
-
-    def _lived(
-        self, event: SessionRequested | EndRequested | ModelClosed | ModelLoaded | ModelBroken, now: float
-    ) -> list[e.MembershipEffect]:
-        match event:
-            case SessionRequested():
-                self.session, self.started, self.end_reason = event, now, None
-                self._timers.begin(event, now)
-                return [*self._enter(SessionState.WAITING, "a session starts"), e.OpenModel(event)]
-            case EndRequested():
-                return self._end(event, now)
-            case ModelClosed() if self._timers.is_notice_leaving:
-                raise LEGAL.illegal(self.state, event)
-            case ModelClosed():
-                self._forget_session()
-                return self._enter(SessionState.READY, "the model is ready for the next session")
-            case ModelLoaded():
-                return self._enter(SessionState.READY, "the model has loaded")
-            case ModelBroken():
-                self._forget_session()
-                return self._enter(SessionState.TERMINATED, event.reason) + self._empty(now, event.reason)
 
     def _forget_session(self) -> None:
         self.session = self.started = None
@@ -392,10 +374,7 @@ class Membership(Machine[SessionState, e.MembershipEvent, e.MembershipEffect]):
         return [*self._empty(now, reason), e.CloseModel(reason)]
 
     def _empty(self, now: float, reason: str) -> list[e.MembershipEffect]:
-        effects: list[e.MembershipEffect] = []
-        for connection in tuple(self._members):
-            effects += self._drop(connection, reason, now)
-        return effects
+        return [effect for connection in tuple(self._members) for effect in self._drop(connection, reason, now)]
 
     def _enter(self, state: SessionState, reason: str) -> list[e.MembershipEffect]:
         before = self.state
@@ -407,18 +386,16 @@ class Membership(Machine[SessionState, e.MembershipEvent, e.MembershipEffect]):
     def _timed_out(self, now: float) -> list[e.MembershipEffect]:
         effects: list[e.MembershipEffect] = []
         for member in tuple(self._members.values()):
-            effects += self._member_due(member, now)
+            match member.due(now):
+                case None:
+                    pass
+                case MemberDue.ASSUME:
+                    effects += self._listens(member)
+                case due:
+                    effects += self._drop(member.connection, due.value, now)
         while (due := self._timers.due(now)) is not None:
             effects += self._life_due(due, now)
         return effects
-
-    def _member_due(self, member: Member, now: float) -> list[e.MembershipEffect]:
-        due = member.due(now)
-        if due is None:
-            return []
-        if due is not MemberDue.ASSUME:
-            return self._drop(member.connection, due.value, now)
-        return self._listens(member)
 
     def _life_due(self, due: Due, now: float) -> list[e.MembershipEffect]:
         if due is Due.WARN:

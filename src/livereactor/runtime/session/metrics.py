@@ -11,6 +11,7 @@ import json
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -35,29 +36,27 @@ CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Metrics:
-    """The metrics of one runtime, in a registry of their own: tests have several runtimes in one process."""
+    """The metrics of one runtime, in a registry of their own: tests have several runtimes in one process.
+
+    Attributes:
+        first_client, connections, answered, loaded, uploaded: metrics that their observers feed directly.
+    """
 
     def __init__(self) -> None:
-        self._registry = CollectorRegistry()
-        registry = self._registry
+        self._registry = registry = CollectorRegistry()
+        histogram = partial(Histogram, registry=registry)
         self._sessions = Counter("livereactor_sessions", "Sessions by end reason", ["reason"], registry=registry)
-        self._duration = Histogram(
-            "livereactor_session_seconds", "Length of sessions", buckets=_LONG, registry=registry
+        self._duration = histogram("livereactor_session_seconds", "Length of sessions", buckets=_LONG)
+        self.first_client = histogram(
+            "livereactor_first_client_seconds", "Session start to first client", buckets=_FAST
         )
-        self._first_client = Histogram(
-            "livereactor_first_client_seconds", "Session start to first client", buckets=_FAST, registry=registry
-        )
-        self._connections = Gauge("livereactor_connections", "Connections with an offer", registry=registry)
+        self.connections = Gauge("livereactor_connections", "Connections with an offer", registry=registry)
         self._commands = Counter("livereactor_commands", "Commands by outcome", ["outcome"], registry=registry)
-        self._latency = Histogram(
-            "livereactor_command_seconds", "Command received to outcome sent", buckets=_FAST, registry=registry
-        )
-        self._negotiation = Histogram(
-            "livereactor_answer_seconds", "Offer received to answer ready", buckets=_FAST, registry=registry
-        )
-        self._load = Gauge("livereactor_load_seconds", "Time the model took to load", registry=registry)
+        self._latency = histogram("livereactor_command_seconds", "Command received to outcome sent", buckets=_FAST)
+        self.answered = histogram("livereactor_answer_seconds", "Offer received to answer ready", buckets=_FAST)
+        self.loaded = Gauge("livereactor_load_seconds", "Time the model took to load", registry=registry)
         self._client = {
-            name: Histogram(f"livereactor_client_{name}", text, buckets=buckets, registry=registry)
+            name: histogram(f"livereactor_client_{name}", text, buckets=buckets)
             for name, text, buckets in (
                 ("jitter_ms", "Jitter, as clients report it", (1, 2, 5, 10, 20, 50, 100, 200, 500)),
                 ("bitrate_bps", "Bit rate of a track", (1e5, 3e5, 1e6, 2e6, 4e6, 8e6, 16e6)),
@@ -65,7 +64,7 @@ class Metrics:
             )
         }
         self._peer = {
-            name: Histogram(f"livereactor_peer_{name}", text, buckets=buckets, registry=registry)
+            name: histogram(f"livereactor_peer_{name}", text, buckets=buckets)
             for name, text, buckets in (
                 ("rtt_ms", "Round trip to a client", (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)),
                 (
@@ -76,7 +75,7 @@ class Metrics:
                 ("jitter_ms", "Jitter a client reports by RTCP", (1, 2, 5, 10, 20, 50, 100, 200)),
             )
         }
-        self._uploads = Counter("livereactor_upload_bytes", "Bytes of uploads", registry=registry)
+        self.uploaded = Counter("livereactor_upload_bytes", "Bytes of uploads", registry=registry)
 
     def watch_outputs(self, counters: Counters) -> None:
         """Report the counters of the outputs at each scrape."""
@@ -90,25 +89,10 @@ class Metrics:
         self._sessions.labels(reason if reason in _END_REASONS else "other").inc()
         self._duration.observe(seconds)
 
-    def first_client(self, seconds: float) -> None:
-        self._first_client.observe(seconds)
-
-    def connections(self, count: int) -> None:
-        self._connections.set(count)
-
     def command(self, outcome: str, seconds: float) -> None:
         """Count a Command. `outcome`: `ok` or a code of ours; an author's own codes count as `refused`."""
         self._commands.labels(outcome if outcome in _OUTCOMES else "refused").inc()
         self._latency.observe(seconds)
-
-    def answered(self, seconds: float) -> None:
-        self._negotiation.observe(seconds)
-
-    def loaded(self, seconds: float) -> None:
-        self._load.set(seconds)
-
-    def uploaded(self, size: int) -> None:
-        self._uploads.inc(size)
 
     def client(self, stats: ClientStats) -> None:
         """Add figures that a client measured; odd figures are left out."""

@@ -42,7 +42,7 @@ from livereactor.engine.port import (
 from livereactor.media.frames import Frame, Sound, VideoCodec
 from livereactor.protocol.http import Offer, TrackMapping
 from livereactor.protocol.schema import TrackSchema
-from livereactor.protocol.sdp import Description, MediaSection, parse_offer
+from livereactor.protocol.sdp import Description, parse_offer
 from livereactor.runtime.outputs.outputs import Outputs
 from livereactor.runtime.session.events import MediaArrived, MembershipEvent, TransportLost
 from livereactor.runtime.session.member import TransportUp
@@ -55,7 +55,7 @@ _SERVED: Final = frozenset(codec.value for codec in VideoCodec)
 def check_codecs(offer: Description) -> None:
     """Raise `PeerError` for an offer that wants video and takes none of our codecs in any section."""
     wanted = [each for each in offer.media if each.kind == "video" and each.direction == "recvonly"]
-    if wanted and not any(_codecs(each) & _SERVED for each in wanted):
+    if wanted and all(_SERVED.isdisjoint(each.codec_names) for each in wanted):
         found = ", ".join(sorted(offer.video_codecs)) or "none"
         raise PeerError(f"the offer's video codecs are {found}; offer one of {', '.join(sorted(_SERVED))}")
 
@@ -88,10 +88,6 @@ def _by_order(offer: Description, tracks: Sequence[TrackSchema]) -> list[tuple[s
             free.remove(match)
             pairs.append((section.mid, match.name))
     return pairs
-
-
-def _codecs(section: MediaSection) -> set[str]:
-    return set(section.codec_names)
 
 
 STATS_WAIT: Final = 1.0  # seconds; a scrape must not wait for a Peer that is closing
@@ -341,14 +337,12 @@ class Peers:
             log.debug("candidate refused", connection=record.connection, reason=error.message)
 
     def _keep(self, connection: int, candidate: Candidate) -> None:
-        if connection not in self._early and len(self._early) >= self._limits.waiting_connections:
-            limit = self._limits.waiting_connections
-            raise LimitError(f"{limit} of {limit} connections wait for their offers; send an offer first")
         if connection not in self._early:
+            if len(self._early) >= (limit := self._limits.waiting_connections):
+                raise LimitError(f"{limit} of {limit} connections wait for their offers; send an offer first")
             self._early_since[connection] = self._clock()
         kept = self._early.setdefault(connection, [])
-        if len(kept) >= self._limits.candidates_per_connection:
-            limit = self._limits.candidates_per_connection
+        if len(kept) >= (limit := self._limits.candidates_per_connection):
             raise LimitError(f"{limit} of {limit} candidates are kept for this connection; send its offer")
         kept.append(candidate)
 

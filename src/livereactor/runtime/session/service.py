@@ -57,10 +57,11 @@ from livereactor.runtime.interfaces import (
 )
 from livereactor.runtime.options import Options
 from livereactor.runtime.outputs.outputs import Outputs
+from livereactor.runtime.recording.options import segments_of
 from livereactor.runtime.recording.recorder import Recorder
 from livereactor.runtime.replay.journal_writer import JournalObserver
 from livereactor.runtime.session import events as e
-from livereactor.runtime.session.calls import Calls
+from livereactor.runtime.session.calls import Calls, soon
 from livereactor.runtime.session.data_channels import DataChannels
 from livereactor.runtime.session.describing import capabilities, descriptor
 from livereactor.runtime.session.lifecycle import (
@@ -107,7 +108,7 @@ class Runtime:
         self.limits = self.options.limits
         self.engine, self.blobs = engine, blobs
         self.metrics, self.event_log = Metrics(), EventLog()
-        self.uploads = Uploads(blobs, self.limits, self.options.upload_types, self.metrics.uploaded)
+        self.uploads = Uploads(blobs, self.limits, self.options.upload_types, self.metrics.uploaded.inc)
         self.outputs = Outputs(definition_of(model).outputs)
         self.recorder = Recorder(self.outputs, blobs, self.options.recorder, post=self._post)
         self.metrics.watch_outputs(self.outputs.counters)
@@ -128,7 +129,7 @@ class Runtime:
             self.limits,
             self.outputs,
             feed=self.model_thread.feed,
-            answered=self.metrics.answered,
+            answered=self.metrics.answered.observe,
         )
         self.channels: dict[int, DataChannels] = {}
         self.progress: Progress | None = None
@@ -264,7 +265,7 @@ class Runtime:
 
     def describe(self) -> dict[str, Any]:
         """Return the session descriptor as of now."""
-        segments = self.recorder.segments_of(self.definition)
+        segments = segments_of(self.options.recorder, self.definition.outputs)
         return descriptor(self.definition, self.state, self.members.session, segments=segments)
 
     def newest_picture(self) -> Pixels | None:
@@ -419,7 +420,7 @@ class Runtime:
             ConflictError: the Connection is another client's.
             UnavailableError: the Session is full.
         """
-        self._check_caller(connection, caller)
+        self._connection_ids.check(connection, caller, self.members.connections)
         description = self.peers.check(body)
         self.dispatch(Offered(connection, role, flat=connection == FLAT_CONNECTION))
         self._connection_ids.claim(connection, caller)
@@ -433,7 +434,7 @@ class Runtime:
             log=self._running.log,
         )
         self._running.times.trace.offered(connection)
-        self.metrics.connections(len(self.channels))
+        self.metrics.connections.set(len(self.channels))
         self.peers.gather_with(self.ice_servers)
         self.peers.negotiate(connection, body, description)
 
@@ -445,7 +446,7 @@ class Runtime:
             ConflictError: the Connection is another client's.
             LivereactorError: the offer could not be answered.
         """
-        self._check_caller(connection, caller)
+        self._connection_ids.check(connection, caller, self.members.connections)
         if not self.peers.knows(connection):
             nobody_yet = self.state in (SessionState.WAITING, SessionState.ORPHANED)
             if self._connection_ids.is_minted(connection) or (connection == FLAT_CONNECTION and nobody_yet):
@@ -459,11 +460,8 @@ class Runtime:
             ConflictError: the Connection is another client's.
             LimitError: more candidates than any client has.
         """
-        self._check_caller(connection, caller)
-        await self.peers.candidates(connection, candidates)
-
-    def _check_caller(self, connection: int, caller: str) -> None:
         self._connection_ids.check(connection, caller, self.members.connections)
+        await self.peers.candidates(connection, candidates)
 
     # --- events: from Peers, data channels and the model's thread ----------------------------------------------------
 
@@ -552,10 +550,7 @@ class Runtime:
 
     def _post(self, work: Callable[..., None], *arguments: object) -> None:
         """Do `work` on the loop. Any thread."""
-        try:
-            self._loop.call_soon_threadsafe(work, *arguments)
-        except RuntimeError:  # the loop has closed, and with it every connection
-            return
+        soon(self._loop, work, *arguments)
 
     def model_event(self, event: ModelEvent) -> None:
         """Act on an event of the model's thread."""
@@ -569,7 +564,7 @@ class Runtime:
                 self.changes.notify()
                 log.info("loading", progress=event.fraction, text=event.text)
             case LoadFinished(seconds=seconds):
-                self.metrics.loaded(seconds)
+                self.metrics.loaded.set(seconds)
                 log.info("model loaded", model=self.definition.name, seconds=round(seconds, 3))
                 self.dispatch(ModelLoaded())
             case LoadFailed(reason=reason):
@@ -715,7 +710,7 @@ class Runtime:
 
     def _disconnect(self, connection: int, reason: str) -> None:
         self._forget(connection)
-        self.metrics.connections(len(self.channels))
+        self.metrics.connections.set(len(self.channels))
         self._running.log.info("connection closed", connection=connection, reason=reason)
         self.changes.notify()
 
@@ -735,7 +730,7 @@ class Runtime:
         session_log = self._sparse.bind(session=session) if requested else self._running.log
         started = self.members.started
         if before is SessionState.WAITING and after is SessionState.STREAMING and started is not None:
-            self.metrics.first_client(time.monotonic() - started)
+            self.metrics.first_client.observe(time.monotonic() - started)
         self.event_log.record(before.value, after.value, move.reason)
         apart = f"{before.value} {after.value}"
         session_log.info("session state", apart=apart, before=before.value, after=after.value, reason=move.reason)
