@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from livereactor.base.errors import CommandError
 from livereactor.protocol.types import File
 from livereactor.runtime.authoring.messages import message_out
 from livereactor.runtime.interfaces import ReceivedFile
@@ -93,8 +94,6 @@ class UploadedFile(File):
         """
         from PIL import Image, ImageOps, UnidentifiedImageError
 
-        from livereactor.base.errors import CommandError
-
         try:
             return ImageOps.exif_transpose(Image.open(io.BytesIO(self.data))).convert("RGB")
         except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
@@ -106,8 +105,6 @@ class UploadedFile(File):
         Raises:
             CommandError: code `not_text`, where the bytes are not UTF-8.
         """
-        from livereactor.base.errors import CommandError
-
         try:
             return self.data.decode("utf-8-sig")
         except UnicodeDecodeError as error:

@@ -65,9 +65,9 @@ def _number(file: Path) -> int:
 
 
 def files_in(folder: Path | None) -> Callable[[FileDigest], bytes]:
-    """Finds files that a Session was given by their content, whatever they are called there; None = there are none.
+    """Return a function that finds files of a Session by their content, whatever their names; None = no files.
 
-    EntryBody it returns raises `NoFileError` for one that is not there.
+    The function raises `NoFileError` for a file that is not there.
     """
 
     def found(file: FileDigest) -> bytes:
