@@ -32,12 +32,13 @@ from livereactor.runtime.interfaces import (
     MessageOut,
     OutputDeclaration,
     ReceivedFile,
+    StepInput,
     StepOutput,
 )
 from livereactor.runtime.session.data_channels import DataChannels
 from livereactor.runtime.session.metrics import Metrics
 from livereactor.runtime.session.running import SessionTimes
-from livereactor.runtime.session.steps import checked_calls, failure_of, refused, step_input, step_media, step_result
+from livereactor.runtime.session.steps import checked_calls, failure_of, refused, step_media, step_result
 from livereactor.runtime.session.uploads import Uploads
 
 log = structlog.get_logger("livereactor.calls")
@@ -141,7 +142,7 @@ class Calls:
 
         def run(files: Files) -> None:
             filled = calls.with_files(schema, files) if files else calls
-            self._then(self._model.step(step_input(filled, media)), stepped, over)
+            self._then(self._model.step(StepInput(filled.state, filled.commands, media)), stepped, over)
 
         self._steps += 1
         self._in_order(client.id, calls.uploads, run, over)

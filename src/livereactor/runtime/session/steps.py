@@ -14,7 +14,7 @@ from livereactor.protocol import messages as m
 from livereactor.protocol.http import StartingInput
 from livereactor.protocol.schema import ModelSchema, argument_uploads, arguments_with_files, validate_arguments
 from livereactor.runtime.execution.command_queue import size_of
-from livereactor.runtime.interfaces import Call, OutputDeclaration, StepInput, StepOutput
+from livereactor.runtime.interfaces import Call, OutputDeclaration, StepOutput
 
 MAX_SIDE: Final = 8192  # pixels; a frame is bounded by the message as well
 
@@ -112,11 +112,6 @@ def step_media(media: Sequence[m.TrackFrames], inputs: Mapping[str, str]) -> dic
             )
         given[track.track] = [_media(entry, track, frame) for frame in track.frames]
     return given
-
-
-def step_input(calls: CheckedCalls, media: Mapping[str, Sequence[Frame | Sound]]) -> StepInput:
-    """Return the input of one step."""
-    return StepInput(calls.state, calls.commands, media)
 
 
 def refused(request_id: str | None, error: LivereactorError) -> m.StepResult:

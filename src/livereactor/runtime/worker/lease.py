@@ -137,7 +137,10 @@ class SlotLease(Machine[LeaseState, SlotEvent, LinkEffect]):
                 self.session, self.fence, self._body = event.session, event.fence, event.start
                 self._report, self._sent = None, _Sent()
             case LeaseConfirmed():
-                return self._begin()
+                assert self.session is not None
+                self._report = self._said("waiting")
+                body, self._body = self._body, {}
+                return [Start(self.n, self.session, body)]
             case LeaseDenied():
                 self._report = None
                 return self._end("worker_lost", quietly=True)
@@ -207,12 +210,6 @@ class SlotLease(Machine[LeaseState, SlotEvent, LinkEffect]):
                 return event.session == self.session
             case _:
                 return True
-
-    def _begin(self) -> list[LinkEffect]:
-        assert self.session is not None
-        self._report = self._said("waiting")
-        body, self._body = self._body, {}
-        return [Start(self.n, self.session, body)]
 
     def _end(self, reason: str, *, moderate: bool = False, quietly: bool = False) -> list[LinkEffect]:
         if self.state is not LeaseState.RUNNING or self.session is None:
