@@ -20,7 +20,6 @@ UNDECLARED_MESSAGE_BYTES: Final = 64 * KIB  # of a side that declares no max-mes
 SDP_BYTES: Final = 256 * 1024  # a browser's offer with eight sections and all its codecs has some 30 KiB
 MAX_SECTIONS: Final = 128  # each costs the engine a transceiver
 _DIRECTIONS: Final = ("sendrecv", "sendonly", "recvonly", "inactive")
-_DECIMAL: Final = re.compile(r"\d{1,12}", re.ASCII)
 _LINE: Final = re.compile(r"[a-z]=[^\x00]*")
 _MEDIA: Final = re.compile(r"m=(\w{1,32}) (\d{1,5})(?:/\d{1,5})? ([\w/]{1,64}) (.+)", re.ASCII)
 _RTPMAP: Final = re.compile(r"(\d{1,3}) ([\w.\-]{1,64})/(\d{1,9})(?:/(\d{1,3}))?\s*", re.ASCII)
@@ -129,7 +128,8 @@ class Description:
     def plain_limit(self) -> int:
         """Largest message without chunking that this side takes, bytes; a declared 0 means any (RFC 8841)."""
         declared = next((part.value("max-message-size") for part in self.media if part.kind == "application"), None)
-        size = int(declared) if declared and _DECIMAL.fullmatch(declared) else UNDECLARED_MESSAGE_BYTES
+        is_number = declared is not None and declared.isascii() and declared.isdecimal()
+        size = int(declared[:12]) if declared and is_number else UNDECLARED_MESSAGE_BYTES  # 12 digits are any size
         return min(size or PLAIN_MESSAGE_BYTES, PLAIN_MESSAGE_BYTES)
 
     @property

@@ -105,7 +105,7 @@ def _parse(file: Path, text: str | None) -> dict[str, Any]:
     try:
         return tomllib.loads(text or "")
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{file.name} is not TOML: {error}; mend that line") from error
+        raise ConfigError(f"{file.name} is not TOML: {error}; correct that line") from error
 
 
 def _environment(environ: Mapping[str, str]) -> dict[str, Any]:
@@ -133,7 +133,7 @@ def _official_names(environ: Mapping[str, str]) -> dict[str, Any]:
     if policy := environ.get("ICE_TRANSPORT_POLICY"):
         if policy not in ("all", "relay"):
             raise ConfigError(
-                f"environment ICE_TRANSPORT_POLICY: {policy!r} is neither 'all' nor 'relay'; mend or unset it"
+                f"environment ICE_TRANSPORT_POLICY: {policy!r} is neither 'all' nor 'relay'; correct or unset it"
             )
         turn["relay_only"] = policy == "relay"
     runtime = {"port_range": ports} if (ports := environ.get("WEBRTC_PORT_RANGE")) else {}
@@ -207,7 +207,7 @@ def _validate(merged: Mapping[str, Any], origins: Mapping[str, str]) -> Settings
         text = first["msg"].removeprefix("Value error, ")
         shown = "" if is_secret(name) else f" = {first.get('input')!r}"
         # Not `from error`, which would show the value of a secret in a traceback.
-        raise ConfigError(f"{where}: {name}{shown}: {text[:1].lower()}{text[1:]}; mend that value") from None
+        raise ConfigError(f"{where}: {name}{shown}: {text[:1].lower()}{text[1:]}; correct that value") from None
 
 
 class _FromValues(Settings):

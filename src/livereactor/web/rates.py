@@ -32,7 +32,7 @@ class FailedAttempts:
     def must_not_be_too_many(self, peer: str | None) -> None:
         """Raise `QuotaError` (429) while an address has shown too many."""
         if not self._counter.test(self._limit, network(peer)):
-            text = f"{ALLOWED} of {ALLOWED} wrong API keys a minute came from this address; mend the key, retry in 60 s"
+            text = f"{ALLOWED} of {ALLOWED} wrong API keys a minute came from this address; fix the key, retry in 60 s"
             raise QuotaError(text, quota_type="wrong_keys", limit=ALLOWED, current=ALLOWED, retry_after=60)
 
     def count(self, peer: str | None) -> None:

@@ -1,4 +1,4 @@
-"""FrameToken frames, through what an encoder's input does to them."""
+"""Frames that carry a `FrameToken`, through what an encoder's input does to them."""
 
 from __future__ import annotations
 

@@ -22,7 +22,9 @@ HELD = (
 def counted() -> dict[str, str]:
     """Run the script; map each row's name to its places and number."""
     command = [sys.executable, "scripts/structure.py", "--list"]
-    text = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False).stdout
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    text = done.stdout
+    assert done.returncode == 0, [line for line in text.splitlines() if line.endswith("MISSED")]
     rows: dict[str, str] = {}
     name = ""
     for line in text.splitlines():

@@ -20,7 +20,7 @@ from livereactor.engine.aiortc.inputs import (
 from livereactor.engine.aiortc.outputs import Bounds, ReceiverEstimate
 from livereactor.engine.key_gate import KeyGate
 from livereactor.media.frames import EncodedFrame, VideoCodec
-from livereactor.protocol.sdp import parse_description
+from livereactor.protocol.sdp import PLAIN_MESSAGE_BYTES, parse_description
 
 FIRST = 65_530  # so that the sequence numbers wrap
 
@@ -257,6 +257,8 @@ def test_limits_are_those_the_other_side_declares() -> None:
     assert text.plain_limit == 100_000
     assert text.chunked_limit == 1_000_000
     assert parse_description(OFFER.replace("a=max-message-size:100000", "a=x")).plain_limit == 65_536
+    any_size = parse_description(OFFER.replace("size:100000", "size:18446744073709551615"))
+    assert any_size.plain_limit == PLAIN_MESSAGE_BYTES
     assert parse_description(OFFER.replace("chunking:1", "chunking:2")).chunked_limit is None
 
 

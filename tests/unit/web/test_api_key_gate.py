@@ -26,7 +26,7 @@ class App:
 
 
 class Gate:
-    """A ApiKeyGate before an App."""
+    """An `ApiKeyGate` before an app."""
 
     def __init__(self, page: Path | None = None) -> None:
         self.app = App()

@@ -55,7 +55,7 @@ def worker(
     worker_id: _Id = None,
     json_lines: _Json = False,
     pooled: Annotated[bool, typer.Option("--pooled", hidden=True)] = False,
-    supervised: Annotated[bool, typer.Option("--supervised", hidden=True)] = False,
+    supervised: Annotated[bool, typer.Option("--supervised", "--kept", hidden=True)] = False,
 ) -> None:
     """Run a model for a coordinator on another machine.
 

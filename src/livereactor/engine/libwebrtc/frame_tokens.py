@@ -1,4 +1,4 @@
-"""FrameToken frames: tiny pictures that carry a viewer's id and a frame's number through an encoder's input.
+"""Token frames: tiny pictures that carry a viewer's id and a frame's number through an encoder's input.
 
 An inline encoder of libwebrtc is called with a raw frame and nothing else, and not with the viewer it encodes for. So
 the raw frame is the message: black and white blocks of 4×4 pixels, sixteen a row, nine rows, which survive colour

@@ -247,7 +247,7 @@ class Fanout:
         return is_fit and self._bps[stream.layer] >= RECORDED_FROM * self._ceiling
 
     def _audience(self) -> dict[StreamKey, list[TrackViewer]]:
-        """The receiving viewers by EncodedStream; who changed Streams has to start again."""
+        """Return the receiving viewers of each `EncodedStream`; call again after changing the streams."""
         audience = dict[StreamKey, list[TrackViewer]]()
         for viewer in self._viewers.values():
             if not viewer.resumed:

@@ -56,7 +56,7 @@ def recorded_tracks(options: RecorderOptions, declared: Sequence[OutputDeclarati
 
 
 def segments_of(options: RecorderOptions | None, declared: Sequence[OutputDeclaration]) -> float | None:
-    """Seconds of a Segment, of a model origin Sessions are recorded where they stream; None = they are not."""
+    """Return the length of a Segment in seconds, or None if Sessions of this model are not recorded."""
     try:
         if options is None or recorded_tracks(options, declared) is None:
             return None

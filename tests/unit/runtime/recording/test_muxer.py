@@ -31,7 +31,7 @@ DEFAULT = RecorderOptions()
 
 
 class Rig:
-    """A recording origin clock is turned by hand."""
+    """A recording whose clock is turned by hand."""
 
     def __init__(self, *, keep: float = 330.0, sound: bool = False, options: RecorderOptions = DEFAULT) -> None:
         self.spool, self.clock = Spool(), MediaClock()
