@@ -17,9 +17,9 @@ from tests.integration.rig import serving
 SRC = Path(lr.__file__).parent
 WAY = [
     "runtime/session/data_channels.py",  # received
+    "protocol/v1.py",  # decoded
     "runtime/session/service.py",  # who gave it
     "runtime/session/membership.py",  # whether that client may
-    "protocol/v1.py",  # decoded
     "runtime/session/calls.py",  # accepted
     "protocol/schema.py",  # checked, and converted for the handler
     "runtime/execution/model_thread.py",  # handed to the model's thread
