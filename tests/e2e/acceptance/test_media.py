@@ -49,7 +49,8 @@ async def test_c26_c29_frames_come_at_no_more_than_the_models_rate_and_in_order(
     await viewer.command("set_pacing", pacing="backpressure")
     await viewer.frames(30)
     frames = await viewer.ask("frames_for", seconds=10.0)
-    assert made(frames) <= 31.0  # a frame that is late on a busy machine is made up for by at most one
+    # A frame that is late on a busy machine is made up for by at most one; a third is left of the rate on any.
+    assert 10.0 <= made(frames) <= 31.0
     assert frames["count"] - 1 <= frames["last"] - frames["first"]  # each is a frame of its own
     assert frames["backwards"] == 0
 

@@ -42,7 +42,8 @@ async def test_c46_ten_seconds_are_a_film_of_ten_seconds_from_zero(viewer: Clien
     await kept(viewer, tmp_path / "all.mp4")
     shown = [number for _, number in pictures(tmp_path / "clip.mp4")]
     assert length(tmp_path / "clip.mp4") == pytest.approx(10.0, abs=0.1)
-    assert shown[-1] - shown[0] <= 302  # fewer, where others use this machine's cores
+    assert 100 <= shown[-1] - shown[0] <= 302  # fewer than 300, where others use this machine's cores
+    assert len(shown) >= 100
     # Raises where the clip shows a picture that is not of its seconds, or leaves one out before its last.
     late_pictures(tmp_path / "clip.mp4", tmp_path / "all.mp4", clip["start_marker"], clip["end_marker"])
 
