@@ -22,7 +22,7 @@ class Scratch:
     """A folder of this process's own, empty but for its lock.
 
     Args:
-        purpose: part of its name, for whoever looks for what fills the disk.
+        purpose: part of its name, for an operator who looks for what fills the disk.
 
     Attributes:
         folder: the folder.

@@ -138,7 +138,7 @@ class CoordinatorMetrics:
                 await self.count_ended()
 
     async def count_ended(self) -> None:
-        """Look at the Sessions that ended here: together, off the way of whoever ended them."""
+        """Look at the Sessions that ended here: together, off the way of the request that ended them."""
         while self._ended:
             some = [self._ended.popleft() for _ in range(min(AT_ONCE, len(self._ended)))]
             try:

@@ -119,7 +119,7 @@ class SessionQueries:
     async def _sleep(self, poll: HeldPoll, record: SessionRecord, left: float) -> None:
         queued = record.state is SessionState.QUEUED
         poll.queued_at(record.model if queued else None)
-        # Whoever is held is there: its poll is written down as often as its Ticket needs it.
+        # A client whose poll is held is there: its poll is written down as often as its Ticket needs it.
         await poll.wait(min(left, noted_every(self._options.ticket_grace)) if queued else left)
 
     async def _read(

@@ -21,7 +21,7 @@ MINUTE_US: Final = 60_000_000
 REPLAYED_BURSTS: Final = 20
 REPLAYED_US: Final = 10 * MINUTE_US
 BUSY_RETRY: Final = 5.0  # seconds; Sessions last minutes, so asking sooner is in vain
-COUNTED: Final = 100_000  # open Sessions of one account; whoever has more reads this number
+COUNTED: Final = 100_000  # open Sessions of one account; an account with more reads this number
 
 
 class TokenSpentError(QuotaError):

@@ -33,8 +33,8 @@ from livereactor.protocol.http import CreateSession, SessionDescriptor
 from livereactor.store.port import Store, StoreUnavailableError, Tx
 from livereactor.store.records import SessionRecord, SessionState
 
-# Seconds between two requests to a Worker that says it holds no such Session, while we know that it does: whoever read
-# the database just after it was written may ask before the Worker has been told. Seen once in hundreds, under load.
+# Seconds between two requests to a Worker that says it holds no such Session, while we know that it does: a request
+# that reads the database just after the write may arrive before the Worker knows. Seen once in hundreds, under load.
 UNTOLD: Final = (0.01, 0.05, 0.2, 0.5)
 FIGURES_TIMEOUT: Final = 5.0  # seconds; a scraper waits ten
 _WITHOUT_WORKER: Final = frozenset({SessionState.QUEUED, SessionState.ASSIGNED})

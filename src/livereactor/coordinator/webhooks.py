@@ -112,7 +112,7 @@ class Webhooks:
         if not self._role.is_held(tx):
             return []
         begun = f"{self._cursor}.begun"
-        if not tx.cursor(begun):  # whoever switches them on wants to hear of what happens, not of what did
+        if not tx.cursor(begun):  # an operator who switches them on wants to hear of what happens, not of what did
             tx.put_cursor(begun, 1)
             tx.put_cursor(self._cursor, tx.last_event())
         return tx.events(after_seq=tx.cursor(self._cursor), limit=AT_ONCE)

@@ -101,7 +101,7 @@ def _opened(
         "profile": "baseline",
         "forced-idr": "1",
         "g": "100000",
-        # Headers with every key frame: whoever joins needs them. `stitchable` keeps what depends on the rate out of
+        # Headers with every key frame, for viewers that join. `stitchable` keeps what depends on the rate out of
         # them, and the level is said for the same reason; neither is seen in size, picture or CPU (measured).
         "x264-params": f"scenecut=0:repeat-headers=1:stitchable=1:level={level}:sps-id={sets}",
         **options,

@@ -6,7 +6,7 @@ Pure: no clock, no file. The shell appends what `Segmenter` returns to the files
   they are asked for; within it fragments of a quarter of a second follow each other, so that little is lost when the
   process is killed.
 - A picture is held back until the next one tells how long it was shown. One that stays is given again each second by
-  whoever encodes, so a pause is one held picture in parts of a second.
+  whichever side encodes, so a pause is one held picture in parts of a second.
 - Sound counts in frames of 1,024 samples from the recording's begin, without holes; where none came, silence is given
   (`aac.py`). It is written with the pictures that it has sounded with: a segment's sound begins no later than its first
   picture, so that a recording whose oldest segments were dropped can still be cut anywhere.

@@ -274,7 +274,7 @@ async def _house(
         await service.aclose()
         await uploads.aclose()
         await links.aclose()
-        if server.should_exit:  # handed over: whoever was answered last reads it to the end
+        if server.should_exit:  # handed over: the client that was answered last reads it to the end
             await asyncio.wait([serving], timeout=LINGER)
         server.should_exit = server.force_exit = True
         await asyncio.wait([serving], timeout=2)

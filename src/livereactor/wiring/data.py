@@ -1,4 +1,4 @@
-"""The data folder: the coordinator's facts and secrets, opened by whoever operates on them or serves them."""
+"""The data folder: the coordinator's facts and secrets, opened by the commands that operate on them or serve them."""
 
 from __future__ import annotations
 

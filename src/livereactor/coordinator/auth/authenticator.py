@@ -100,7 +100,7 @@ class Authenticator:
         return kind.lower() == "bearer" and self._secrets.knows_worker(shown.strip())
 
     async def mint(self, request: HTTPConnection, asked: TokenRequest) -> TokenAnswer:
-        """A token for whoever shows an API key (or for a guest, where guests are served).
+        """Return a token for a caller with an API key (or for a guest, where guests are served).
 
         Raises:
             UnauthorizedError: no key, or a wrong one; a token mints no others.

@@ -56,7 +56,7 @@ class Caller:
     @property
     def mark(self) -> str:
         """Tells callers apart before a Worker, and nothing else: the same for all tokens and keys that stand for the
-        same, another for each share link, and another for whoever may only watch, or not record."""
+        same, another for each share link, and another for a caller that may only watch, or not record."""
         text = json.dumps([self.account, self.reach, self.role, self.records])
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 

@@ -1,4 +1,4 @@
-"""One of several coordinators does this, and the others stand by: a term in the database, renewed by whoever holds it.
+"""One of several coordinators does this, and the others stand by: a term in the database, renewed by its holder.
 
 What is done in a role is decided in transactions that ask for it, so one who was frozen, wakes up and still takes
 itself for the holder changes nothing any more.

@@ -1,7 +1,7 @@
 """The one order in which decisions lock rows. Two that differ wait for each other in a circle, and hold up others.
 
-1. Workers, by id; each with its Slots, by number. A Session that a Slot holds is locked after that Slot: whoever has
-   the Slot waits for nobody there but for those who lock one Session and nothing behind it (polls, Uploads).
+1. Workers, by id; each with its Slots, by number. A Session that a Slot holds is locked after that Slot: a
+   decision that has the Slot waits only for those that lock one Session and nothing behind it (polls, Uploads).
 2. Sessions that no Slot holds.
 3. Models, by name; then the account.
 4. After a Model only what nobody else holds: `head` and `free_slot` pass over the rest.

@@ -43,7 +43,7 @@ def notify_assigned(options: CoordinatorOptions, record: SessionRecord) -> Notif
     assert record.worker is not None
     assert record.slot is not None
     assert record.fence is not None
-    # Whoever waited is told by a poll that may be under way; a Slot that nobody comes for is needed by the next.
+    # A client that waited is told by a poll that may be under way; a Slot that nobody comes for is needed by the next.
     window = {"unclaimed_window": options.admission_grace} if record.waited else {}
     start = {**record.start, **window, "account": record.account}
     return NotifyAssigned(record.worker, record.slot, record.fence, record.id, start)

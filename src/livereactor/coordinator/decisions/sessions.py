@@ -37,8 +37,8 @@ def lock_queue(tx: Tx, model: str, *, crowded: bool = False) -> LockedQueue | No
     """Hold a model and look who is last in its queue; None = there is no such model.
 
     Args:
-        crowded: others are believed to wait. Whoever joins a queue holds the model together with others who do;
-            whoever may find a free Slot holds it alone.
+        crowded: others are believed to wait. A client that joins a queue holds the model together with others who do;
+            one that may find a free Slot holds it alone.
 
     Raises:
         QueueEmptyError: nobody waits in a queue that is `crowded`.
@@ -152,7 +152,7 @@ def end_session(
 
     Args:
         reason: an end reason (`stopped`, `evicted`, …); `moderated` where `moderate`.
-        detail: what whoever ended it says of it.
+        detail: what the part that ended it says of it.
         still: asked of the locked record, which may have moved since it was chosen; False = it goes on.
 
     Raises:

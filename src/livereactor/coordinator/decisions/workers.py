@@ -230,7 +230,7 @@ def drain(tx: Tx, now_us: int, options: CoordinatorOptions, *, worker: str) -> t
 
 
 def stale(worker: str) -> link.Refused:
-    """The refusal of whoever has to come back anew."""
+    """Return the refusal of a worker that has to register anew."""
     return link.Refused(
         code="stale",
         message=f"worker {worker!r} is not known by this incarnation (any more); "

@@ -74,7 +74,7 @@ class Fleet:
     Args:
         unix_us: the store's clock, microseconds of Unix time.
         new_id: makes ids of Workers.
-        role: whoever of several coordinators holds it starts and retires; None = we are alone.
+        role: the one of several coordinators that holds it starts and retires; None = we are alone.
     """
 
     def __init__(
@@ -125,7 +125,7 @@ class Fleet:
         """Start no more and end all: each may finish its Sessions for `drain_timeout`, and is killed if it hangs."""
         await self._start_no_more()
         living: Sequence[Handle] = ()
-        with suppress(PoolUnavailableError):  # it has never answered; whoever nobody answers ends by itself
+        with suppress(PoolUnavailableError):  # it has never answered; a worker that nobody answers ends by itself
             living = await self._pool.list()
         await asyncio.gather(*(self._dismiss(handle.worker) for handle in living))
 

@@ -1,8 +1,8 @@
 """The lease of a Worker, and its Slots, each promised to one Session under a fence.
 
 Pure, on records. A Worker keeps its lease by beats. Who holds a Slot does not depend on any clock: a Slot is given away
-only while FREE, which it becomes by its Worker's own word, and each claim raises its fence, so that whoever held it
-before is told apart for ever.
+only while FREE, which it becomes by its Worker's own word, and each claim raises its fence, so that its
+former holder is told apart for ever.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Inline encoder tracks and the callbacks behind them: which viewer a callback really serves, and when it may go.
 
 Callbacks belong to encoders in the order those were created, not to tracks: the first encoder of the process takes the
-callback of the oldest track that has none yet, whoever that track was made for. So every callback is the same function,
+callback of the oldest track that has none yet, for whatever viewer. So every callback is the same function,
 the token in its frame says which viewer it works for, and a track is held until both its owner and its
 actual user have gone: dropping it earlier turns that user's encoder into a built-in one, which shows it the token.
 """

@@ -211,7 +211,7 @@ class LibwebrtcPeer:
     async def aclose(self) -> None:
         if not self._is_closed:
             self._end()
-            # Whoever waits may be cancelled: a connection left to the collector is closed on any thread, at any time.
+            # The waiting task may be cancelled; the collector closes a connection on any thread, at any time.
             self._closing = asyncio.ensure_future(self._close())
         if self._closing is not None:
             await asyncio.shield(self._closing)

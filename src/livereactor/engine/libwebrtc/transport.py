@@ -198,7 +198,7 @@ class Transport:
     async def describe(self, kind: str) -> str:
         """Make our description and start gathering."""
         try:
-            # Its methods go into no variable: the traceback of whoever is cancelled here would keep the connection.
+            # Its methods go into no variable: the traceback of a task cancelled here would keep the connection.
             made = self.native.create_offer() if kind == "offer" else self.native.create_answer()
             description = await self.whole(made)
             await self.whole(self.native.set_local_description(description))
@@ -285,7 +285,7 @@ class Transport:
     def _forget(self, call: asyncio.Future[Any]) -> None:
         self._calls.discard(call)
         if not call.cancelled():
-            call.exception()  # whoever waited may be gone
+            call.exception()  # the task that waited may be gone
 
     def _deliver(self, event: PeerEvent) -> None:
         if self._events is not None:

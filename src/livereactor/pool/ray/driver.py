@@ -178,7 +178,7 @@ async def _lines(driver: Driver) -> None:
 def main() -> None:
     """Run until standard input ends. Arguments: the cluster's address, the namespace."""
     address, namespace = sys.argv[1:]
-    # What Ray prints is not for whoever reads our lines.
+    # What Ray prints is not for the reader of our lines.
     output = os.dup(1)
     os.dup2(2, 1)
     try:

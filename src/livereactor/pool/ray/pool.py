@@ -211,7 +211,7 @@ class RayPool:
             await self._forget(end.worker)
 
     async def capacity(self) -> int | None:
-        """Nobody knows: machines may be added for whoever waits."""
+        """Nobody knows: machines may be added for sessions that wait."""
         return None
 
     async def aclose(self) -> None:

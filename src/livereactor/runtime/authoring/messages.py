@@ -75,7 +75,7 @@ def message_out(message: Message) -> MessageOut:
             each.name: to_json(getattr(message, each.name), each.type, f"{schema.title}.{each.name}")
             for each in schema.fields
         }
-    except InvalidCommandError as error:  # the author's fault, not that of whoever sent a command
+    except InvalidCommandError as error:  # the author's fault, not that of the client that sent a command
         raise TypeError(error.message) from error
     return MessageOut(schema.name, data)
 

@@ -84,7 +84,7 @@ class PictureRecorder:
         return self.again(shown, start, key=key)
 
     def again(self, shown: ShownPicture, start: int, *, key: bool) -> RecordedPicture:
-        """Encode a picture here, whoever else has; what viewers get can be taken from a key frame on again."""
+        """Encode a picture here, even if a viewer's encoder did; the next key frame for viewers can be taken again."""
         self._next_shared = None
         planes = self._fitted(shown.pixels)
         if self._own is None:

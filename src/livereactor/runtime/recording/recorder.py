@@ -337,7 +337,7 @@ class Recorder:
         return total
 
     async def _stop_without_room(self, recording: Recording) -> None:
-        """It has begun, as a store may take long to answer; behind its end whoever asks for a Clip is refused."""
+        """It has begun, as a store may take long to answer; behind its end a request for a Clip is refused."""
         if not await may_record(self._blobs) and recording is self._recording:
             log.warning("not recorded: what is kept takes all the room there is", recording=recording.id)
             recording.journal.stop()

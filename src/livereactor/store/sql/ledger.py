@@ -176,7 +176,7 @@ class LedgerStatements(Statements):
         for account, key in self.executor.rows(_OLD_ANSWERS, {"before": before_us, "up_to": left}):
             left -= self.executor.changed(_FORGET, {"of": account, "named": key})
         for (worker,) in self.executor.rows(_OLD_WORKERS, {"before": before_us, "up_to": left}):
-            # One that came back since keeps its Slots; the Worker first, as whoever locks both.
+            # One that came back since keeps its Slots; the Worker first, as in every transaction that locks both.
             if self.executor.changed(_FORGET_WORKER, {"of": worker, "before": before_us}):
                 self.executor.changed(_FORGET_SLOTS, {"of": worker})
                 left -= 1
