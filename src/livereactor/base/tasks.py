@@ -60,7 +60,7 @@ async def set_within(event: asyncio.Event, seconds: float | None) -> bool:
         async with asyncio.timeout(seconds):
             return await event.wait()
     except TimeoutError:
-        return False
+        return event.is_set()  # it may have come with the timeout, in the same turn of the loop
 
 
 class Changes:

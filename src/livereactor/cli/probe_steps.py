@@ -23,7 +23,7 @@ from typing import Any, Final, Literal, TypeAlias, cast
 from urllib.parse import urlsplit
 
 from livereactor.base.errors import LivereactorError, PeerError, UnavailableError
-from livereactor.base.tasks import set_within
+from livereactor.base.tasks import Changes, set_within
 from livereactor.client.errors import error_of
 from livereactor.client.http.api import Api
 from livereactor.client.http.client import ANSWER_BYTES, Http, HttpAnswer
@@ -444,7 +444,7 @@ class MediaPath:
         self._channels: dict[str, Channel] = {}
         self._candidates: asyncio.Queue[CandidateFound] = asyncio.Queue()
         self._trickling: asyncio.Task[None] | None = None
-        self._changed = asyncio.Event()
+        self._changes = Changes()
         self._servers: tuple[IceServer, ...] = ()
 
     async def step(self, name: str) -> tuple[str | None, str]:
@@ -569,11 +569,8 @@ class MediaPath:
             await self._api.send_candidates(self._session.session_id, connection, listed, is_final=not found.line)
 
     async def _until(self, condition: Callable[[], bool], otherwise: str) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(PATIENCE):
-                while not condition() and self._state not in (PeerState.FAILED, PeerState.CLOSED):
-                    self._changed.clear()
-                    await self._changed.wait()
+        over = (PeerState.FAILED, PeerState.CLOSED)
+        await self._changes.until(lambda: condition() or self._state in over, PATIENCE)
         if not condition():
             raise error_of("TRANSPORT_ERROR", otherwise)
 
@@ -587,7 +584,7 @@ class MediaPath:
                 self._inputs[mid] = track
             case ChannelAdded(channel):
                 self._channels[channel.label] = channel
-                channel.listen(lambda _: self._changed.set())
+                channel.listen(lambda _: self._changes.notify())
             case _:
                 pass
-        self._changed.set()
+        self._changes.notify()

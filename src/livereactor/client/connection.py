@@ -294,7 +294,10 @@ class Connection:
         phase = self._machine.state
         if phase is not before and phase in (ConnectionState.IDLE, ConnectionState.KEPT):
             self.tracks.disconnected()
-        (_OPEN.discard if phase is ConnectionState.IDLE else _OPEN.add)(self)
+        if phase is ConnectionState.IDLE:
+            _OPEN.discard(self)
+        else:
+            _OPEN.add(self)
         if phase is not before and phase is ConnectionState.IDLE:
             self.emitter.end_streams()
             self._background.add(self._close_connections())

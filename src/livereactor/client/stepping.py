@@ -70,8 +70,9 @@ class StepResult:
         Raises:
             KeyError: no output track has this name.
         """
-        if (found := next((track for track in self.tracks if track.name == name), None)) is not None:
-            return found
+        for track in self.tracks:
+            if track.name == name:
+                return track
         raise KeyError(f"no output track {name!r}; output tracks: {', '.join(t.name for t in self.tracks) or 'none'}")
 
     def with_messages(self, messages: Sequence[Mapping[str, Any]]) -> StepResult:

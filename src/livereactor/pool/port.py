@@ -1,4 +1,4 @@
-"""The interface to the place where Workers run, and the environment of their processes.
+"""The interface to the place where Workers run.
 
 A pool starts and stops processes, tells of their end, and finds those that it started before.
 
@@ -9,7 +9,6 @@ crash of the coordinator `list()` finds the Workers that live on, and their end 
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
@@ -21,24 +20,6 @@ from livereactor.base.errors import UnavailableError
 # Names of variables that Workers are started with.
 SECRET: Final = "LIVEREACTOR_WORKER_SECRET"
 BLOBS: Final = "LIVEREACTOR_WORKER_BLOBS"  # the coordinator's folder or bucket, which this machine can reach
-
-# Signing keys, database, webhooks, TURN: a model has no use for them, and is often somebody else's code. They are whole
-# sections, so that the next secret is not forgotten; what a Worker needs of them it is given in so many words.
-WITHHELD: Final = (
-    "LIVEREACTOR_COORDINATOR__",
-    "LIVEREACTOR_STORE__",
-    "LIVEREACTOR_TURN__",
-    "LIVEREACTOR_WEBHOOKS__",
-    SECRET,
-    "TURN_SERVERS",
-)
-
-
-def model_environment(given: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return our environment without the variables `WITHHELD`, and with those given."""
-    # Settings are read from names of any case.
-    own = {name: value for name, value in os.environ.items() if not name.upper().startswith(WITHHELD)}
-    return {**own, **(given or {})}
 
 
 class PoolUnavailableError(UnavailableError):
@@ -141,9 +122,3 @@ class Pool(Protocol):
     async def aclose(self) -> None:
         """Let go of them; they live on."""
         ...
-
-
-def kill_group_led_by(leader: int) -> None:
-    """SIGKILL for a process group; one that is gone is no error."""
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(leader, signal.SIGKILL)

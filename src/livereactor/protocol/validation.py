@@ -43,9 +43,11 @@ def check(value: Any, kind: Type, path: str) -> Any:
         case BoolType() if isinstance(value, bool):
             return value
         case IntType() if _is_whole(value):
-            return _unless(bound_fault(int(value), kind.bounds), int(value), path)
+            whole = int(value)
+            return _unless(bound_fault(whole, kind.bounds), whole, path)
         case FloatType() if _is_number(value) and isfinite(value):
-            return _unless(bound_fault(float(value), kind.bounds), float(value), path)
+            number = float(value)
+            return _unless(bound_fault(number, kind.bounds), number, path)
         case StrType() if isinstance(value, str):
             return _unless(length_fault(len(value), kind.bounds, "characters"), value, path)
         case AnyType():
@@ -155,8 +157,9 @@ def _key(name: Any, path: str) -> str:
 
 
 def _chosen(value: Any, kind: ChoiceType, path: str) -> Any:
+    is_bool, is_text = isinstance(value, bool), isinstance(value, str)
     for choice in kind.values:
-        if all(isinstance(choice, each) == isinstance(value, each) for each in (bool, str)) and choice == value:
+        if isinstance(choice, bool) == is_bool and isinstance(choice, str) == is_text and choice == value:
             return choice
     choices = ", ".join(map(repr, kind.values[:12])) + (", …" if len(kind.values) > 12 else "")
     raise InvalidCommandError(f"{path}: {shown(value)} is not one of {choices}")

@@ -18,7 +18,7 @@ import structlog
 
 from livereactor.base.errors import ConfigError, ModelLoadError
 from livereactor.coordinator.http.routes.models import LOOP_BYTES, Loop
-from livereactor.pool.port import model_environment
+from livereactor.pool.model_process import model_environment
 from livereactor.protocol.http import CapabilitiesBody, CommandCapability, TrackCapability
 from livereactor.protocol.openapi import from_openapi
 from livereactor.protocol.schema import ModelSchema

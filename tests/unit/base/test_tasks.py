@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 from livereactor.base.tasks import TaskSet, set_within
 
@@ -68,3 +69,10 @@ async def test_an_event_is_waited_for_at_most_so_long() -> None:
     event.set()
     assert await set_within(event, 60.0)
     assert await set_within(event, None)
+
+
+async def test_an_event_that_comes_with_the_timeout_is_seen() -> None:
+    event, loop = asyncio.Event(), asyncio.get_running_loop()
+    loop.call_later(0.002, event.set)
+    loop.call_soon(time.sleep, 0.01)  # both timers are due in the same turn: the timeout's, then the event's
+    assert await set_within(event, 0.001)

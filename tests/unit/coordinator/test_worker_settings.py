@@ -8,7 +8,8 @@ import pytest
 
 from livereactor.base.errors import ConfigError
 from livereactor.coordinator.auth.secrets import Secrets
-from livereactor.pool.port import Needs, model_environment
+from livereactor.pool.model_process import model_environment
+from livereactor.pool.port import Needs
 from livereactor.pool.ray.pool import RayPool
 from livereactor.settings import Settings, resolve
 from livereactor.wiring.catalogue import ListedModel

@@ -99,12 +99,11 @@ def queue(
     """List waiting clients, in the order in which they are served."""
     from livereactor.coordinator.queries import queued
 
-    target = AdminTarget(data_dir, coordinator, key)
-
-    async def here(data: Data) -> Any:
-        return await data.store.read(lambda tx: queued(tx, data.unix_us(), None))
-
-    _show(target.answer("GET", "/admin/overview", here, part="queue"), json_lines, TICKET, _ticket_cells)
+    target, path = AdminTarget(data_dir, coordinator, key), "/admin/overview"
+    found = target.answer(
+        "GET", path, lambda data: data.store.read(lambda tx: queued(tx, data.unix_us(), None)), part="queue"
+    )
+    _show(found, json_lines, TICKET, _ticket_cells)
 
 
 @workers.callback(epilog="Example: livereactor workers --json")
@@ -120,12 +119,11 @@ def list_workers(
         return
     from livereactor.coordinator.http.admin_queries import workers as rows
 
-    target = AdminTarget(data_dir, coordinator, key)
-
-    async def here(data: Data) -> Any:
-        return await data.store.read(lambda tx: rows(tx, data.unix_us()))
-
-    _show(target.answer("GET", "/admin/overview", here, part="workers"), json_lines, WORKER, _worker_cells)
+    target, path = AdminTarget(data_dir, coordinator, key), "/admin/overview"
+    found = target.answer(
+        "GET", path, lambda data: data.store.read(lambda tx: rows(tx, data.unix_us())), part="workers"
+    )
+    _show(found, json_lines, WORKER, _worker_cells)
 
 
 @workers.command(epilog="Example: livereactor workers drain wrk_0197…")

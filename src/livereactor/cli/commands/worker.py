@@ -26,7 +26,8 @@ import typer
 
 from livereactor.base.errors import ConfigError, UsageError
 from livereactor.base.limits import Limits
-from livereactor.pool.port import SECRET, WorkerExit, kill_group_led_by
+from livereactor.pool.model_process import kill_group_led_by
+from livereactor.pool.port import SECRET, WorkerExit
 from livereactor.settings import Resolved, resolve
 
 BACK_OFF: Final = 0.5  # seconds before the first restart, doubled with each

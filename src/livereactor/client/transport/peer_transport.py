@@ -253,7 +253,7 @@ class PeerTransport:
     """A transport that negotiates in the background from the start; use it once `ready` has returned, and `aclose` it.
 
     Args:
-        events: called on the loop.
+        on_event: called on the loop.
 
     Attributes:
         connection: its number, once it is known.
@@ -270,10 +270,10 @@ class PeerTransport:
         engine: port.Engine,
         session_id: str,
         options: events.PeerTransportOptions,
-        events: Callable[[events.PeerTransportEvent], None],
+        on_event: Callable[[events.PeerTransportEvent], None],
     ) -> None:
         self._api, self._engine, self._session_id, self._options = api, engine, session_id, options
-        self._events = events
+        self._on_event = on_event
         self.connection = options.connection
         self.inputs: dict[str, port.InputTrack] = {}
         self.outputs: Mapping[str, port.VideoOutput | port.AudioOutput] = {}
@@ -531,11 +531,11 @@ class PeerTransport:
                 self._channels.add(channel)
             case port.TrackAdded(mid, track) if (name := self._sections.name(mid)) is not None:
                 self.inputs[name] = heard = ObservedTrack(track, self._note_arrival)
-                self._events(events.TrackArrived(name, heard))
+                self._on_event(events.TrackArrived(name, heard))
             case port.KeyFrameWanted(mid) if (name := self._sections.name(mid)) is not None:
-                self._events(events.KeyFrameWanted(name))
+                self._on_event(events.KeyFrameWanted(name))
             case port.RateChanged(mid, bps) if (name := self._sections.name(mid)) is not None:
-                self._events(events.RateChanged(name, bps))
+                self._on_event(events.RateChanged(name, bps))
             case _:
                 pass
         self._check_live()
@@ -556,11 +556,11 @@ class PeerTransport:
     def _heard(self, message: m.ServerMessage) -> None:
         self._note_arrival()
         if isinstance(message, m.Pong):
-            self._events(events.PingAnswered())
+            self._on_event(events.PingAnswered())
             return
         is_reply = self._requests.resolve(message)
         if not is_reply or isinstance(message, m.ModelMessage):
-            self._events(events.MessageArrived(message))
+            self._on_event(events.MessageArrived(message))
 
     def _fail(self, reason: str) -> None:
         if self._is_over:
@@ -571,7 +571,7 @@ class PeerTransport:
                 self._live.set_result(None)
             return
         self._end()
-        self._events(events.PeerTransportLost(reason))
+        self._on_event(events.PeerTransportLost(reason))
 
     def _end(self) -> None:
         """Stop listening and sending."""

@@ -17,9 +17,8 @@ from contextlib import suppress
 from typing import Final
 
 from livereactor.base.tasks import set_within
-from livereactor.pool.port import kill_group_led_by
+from livereactor.pool.model_process import kill_group_led_by, start_process
 from livereactor.pool.subprocess.logs import LAST_WORDS
-from livereactor.pool.subprocess.spare import start_process
 
 # Seconds for which an actor whose process has ended, or has not begun, waits for a coordinator that was killed to come
 # back; then it lets go of what Ray reserved for it.

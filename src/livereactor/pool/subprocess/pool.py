@@ -22,6 +22,7 @@ import structlog
 
 from livereactor.base.errors import ConfigError
 from livereactor.base.tasks import TaskSet, set_within
+from livereactor.pool.model_process import start_process
 from livereactor.pool.port import Handle, PoolUnavailableError, WorkerExit, WorkerSpec
 from livereactor.pool.subprocess.logs import LOG_BYTES, WorkerLogs
 from livereactor.pool.subprocess.processes import (
@@ -33,7 +34,7 @@ from livereactor.pool.subprocess.processes import (
     kill_group,
     watch,
 )
-from livereactor.pool.subprocess.spare import SpareProcess, spare_command, start_process
+from livereactor.pool.subprocess.spare import SpareProcess, spare_command
 
 log = structlog.get_logger("livereactor.pool")
 

@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final, Protocol
 
-from livereactor.pool.port import kill_group_led_by
+from livereactor.pool.model_process import kill_group_led_by
 
 POLL_EVERY: Final = 0.5  # seconds; an end is promised to be known within one second
 

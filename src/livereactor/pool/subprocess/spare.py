@@ -14,22 +14,9 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import IO, Final
 
-from livereactor.pool.port import WorkerSpec, model_environment
+from livereactor.pool.model_process import start_process
+from livereactor.pool.port import WorkerSpec
 from livereactor.pool.subprocess.processes import birth
-
-
-def start_process(
-    command: Sequence[str], environment: Mapping[str, str], *, stdin: int = subprocess.DEVNULL, stdout: int
-) -> subprocess.Popen[bytes]:
-    """Start a process for a model, the leader of a session and group of its own; raises OSError."""
-    return subprocess.Popen(
-        list(command),
-        stdin=stdin,
-        stdout=stdout,
-        stderr=subprocess.STDOUT,
-        env=model_environment({"PYTHONUNBUFFERED": "1", **environment}),  # what it printed before a crash is in its log
-        start_new_session=True,
-    )
 
 
 def spare_command() -> Sequence[str]:

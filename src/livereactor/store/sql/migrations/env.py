@@ -1,4 +1,4 @@
-"""What alembic runs: our tables over a connection that it is given (store/sql/store.py)."""
+"""The environment that alembic runs: our tables over a connection that `store/sql/store.py` passes on."""
 
 from __future__ import annotations
 

@@ -1,0 +1,50 @@
+"""A process that runs a model, which is often somebody else's code: its start, its environment and its end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Final
+
+from livereactor.pool.port import SECRET
+
+# Signing keys, database, webhooks, TURN: a model has no use for them, and is often somebody else's code. They are whole
+# sections, so that the next secret is not forgotten; what a Worker needs of them it is given in so many words.
+WITHHELD: Final = (
+    "LIVEREACTOR_COORDINATOR__",
+    "LIVEREACTOR_STORE__",
+    "LIVEREACTOR_TURN__",
+    "LIVEREACTOR_WEBHOOKS__",
+    SECRET,
+    "TURN_SERVERS",
+)
+
+
+def model_environment(given: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return our environment without the variables `WITHHELD`, and with those given."""
+    # Settings are read from names of any case.
+    own = {name: value for name, value in os.environ.items() if not name.upper().startswith(WITHHELD)}
+    return {**own, **(given or {})}
+
+
+def start_process(
+    command: Sequence[str], environment: Mapping[str, str], *, stdin: int = subprocess.DEVNULL, stdout: int
+) -> subprocess.Popen[bytes]:
+    """Start a process for a model, the leader of a session and group of its own; raises OSError."""
+    return subprocess.Popen(
+        list(command),
+        stdin=stdin,
+        stdout=stdout,
+        stderr=subprocess.STDOUT,
+        env=model_environment({"PYTHONUNBUFFERED": "1", **environment}),  # what it printed before a crash is in its log
+        start_new_session=True,
+    )
+
+
+def kill_group_led_by(leader: int) -> None:
+    """SIGKILL for a process group; one that is gone is no error."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, signal.SIGKILL)
