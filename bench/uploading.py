@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from pathlib import Path
 
 from bench.frame import Figure
 from bench.stand import JAVASCRIPT, OWN, PYTHON, Stand
 from livereactor.probes.results import Result, spread
 from tests.tools.drivers import Client
+from tests.tools.process_memory import peak, reset_peak
 
 MB = 1_000_000
 FILES = {"5 MB": (5 * MB, 22), "95 MB": (95 * MB, 4)}  # size and how often: below the 500 MiB of a session in all
@@ -25,9 +24,9 @@ async def p21(stand: Stand) -> Sequence[Result]:
             program = stand.server(server, "360p")
             async with stand.connected(client, program) as viewer:
                 for what, (size, count) in FILES.items():
-                    before = _reset_peak(program.pid)
+                    before = reset_peak(program.pid)
                     times = await _upload(viewer, size, count)
-                    grown = (_memory(program.pid, "VmHWM") - before) / MB
+                    grown = (peak(program.pid) - before) / MB
                     warm = times[WARM_UP[what] :]
                     results.append(Result("P21", server, client, what, spread(warm), "ms", len(warm)))
                     results.append(
@@ -40,19 +39,6 @@ async def _upload(viewer: Client, size: int, count: int) -> list[float | None]:
     """Milliseconds of each."""
     asked = {"size": size, "name": "film.bin", "mime_type": TYPE}
     return [(await viewer.ask("upload", ref=f"{size} {number}", **asked))["ms"] for number in range(count)]
-
-
-def _reset_peak(pid: int) -> int:
-    """Bytes that the process holds now; its peak is counted anew."""
-    Path(f"/proc/{pid}/clear_refs").write_text("5")
-    return _memory(pid, "VmRSS")
-
-
-def _memory(pid: int, what: str) -> int:
-    status = Path(f"/proc/{pid}/status").read_text()
-    found = re.search(rf"^{what}:\s+(\d+) kB", status, re.MULTILINE)
-    assert found is not None
-    return int(found[1]) * 1024
 
 
 FIGURES = (Figure("P21", "upload of 5 MB and of 95 MB", "25 ms for 5 MB; memory does not grow with the file", p21),)

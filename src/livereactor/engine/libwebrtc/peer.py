@@ -199,9 +199,7 @@ class LibwebrtcPeer:
         return PeerStats() if asked is None else read_stats(await asked)
 
     def _ask_stats(self) -> Awaitable[rw.StatsReport] | None:
-        # Not `whole`: reading changes nothing, so a cancelled call ends at once. One that outlived its loop
-        # (the first sample at the end of `asyncio.run`) would print "Event loop is closed" from libwebrtc's thread.
-        return None if self._transport is None else self._transport.native.get_stats()
+        return None if self._transport is None else self._transport.whole(self._transport.native.get_stats())
 
     async def set_bitrate(self, *, min_bps: int | None = None, max_bps: int | None = None) -> None:
         if self._transport is not None:

@@ -123,6 +123,7 @@ def run_on(loop: asyncio.AbstractEventLoop) -> Post:
 
 FIRST_CANDIDATE: Final = 1.0  # seconds; host candidates come in 2 ms, so after this there are none
 FIRST_RELAY: Final = 5.0  # seconds; a relay's candidate takes round trips
+CALL_ENDS: Final = 0.25  # seconds for a cancelled call of libwebrtc, which takes some milliseconds, to end
 MORE_CANDIDATES: Final = 0.002  # seconds after the first: the other interfaces' come together with it
 # Packets sent before the other side has applied the answer are lost, and a key frame with them: 92 ms instead of 44.
 READY_AFTER_CONNECTED: Final = 0.010  # seconds; or when a channel opens, whichever is earlier
@@ -174,11 +175,17 @@ class Transport:
         self.call(lambda: self._deliver(event))
 
     async def whole(self, call: Awaitable[_T]) -> _T:
-        """The outcome of a call of libwebrtc; cancelled, it goes on, and so does the connection, which it holds."""
+        """Return the outcome of a call of libwebrtc. A cancelled one goes on and holds the connection until it ends."""
         future = asyncio.ensure_future(call)
         self._calls.add(future)
         future.add_done_callback(self._forget)
-        return await asyncio.shield(future)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            # At the end of `asyncio.run`, the loop closes as soon as this task has ended. An outcome that came after it
+            # would print "Event loop is closed" from libwebrtc's thread.
+            await asyncio.wait((future,), timeout=CALL_ENDS)
+            raise
 
     async def apply(self, kind: str, text: str, description: Description) -> list[rw.Track]:
         """Apply the other side's description, its text and what was read of it.
