@@ -70,7 +70,7 @@ Outcome: TypeAlias = Literal["ok", "warn", "fail"]
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ProbeStep:
     """One line of the report; `fix` is empty if there is nothing to do."""
 
     check: str
@@ -105,7 +105,7 @@ class ServerTarget:
     jwt: str | None = None
 
 
-async def run_probe(target: ServerTarget) -> AsyncIterator[Step]:
+async def run_probe(target: ServerTarget) -> AsyncIterator[ProbeStep]:
     """Try one step after another; raise ValueError if the URL is invalid."""
     path = _Probe(target)
     engine = asyncio.create_task(_engine(), name="probe engine")  # its load time must not count as the network's
@@ -153,14 +153,14 @@ async def _engine() -> Engine:
     return engine
 
 
-async def _tried(name: str, check: Callable[[], Awaitable[Step | None]]) -> Step | None:
+async def _tried(name: str, check: Callable[[], Awaitable[ProbeStep | None]]) -> ProbeStep | None:
     try:
         return await check()
     except StepFailed as failed:
-        return Step(name, "fail", failed.text, failed.fix)
+        return ProbeStep(name, "fail", failed.text, failed.fix)
     except LivereactorError as error:
         text, _, fix = error.message.partition("; ")
-        return Step(name, "fail", f"[{error.code}] {text}", fix or "read the server's log")
+        return ProbeStep(name, "fail", f"[{error.code}] {text}", fix or "read the server's log")
 
 
 class _Probe:
@@ -181,7 +181,7 @@ class _Probe:
         self._is_ours = False
         self._media: MediaPath | None = None
 
-    def checks(self, engine: asyncio.Task[Engine]) -> list[tuple[str, Callable[[], Awaitable[Step | None]]]]:
+    def checks(self, engine: asyncio.Task[Engine]) -> list[tuple[str, Callable[[], Awaitable[ProbeStep | None]]]]:
         """Return the name and function of each step, in order."""
         return [
             *self.checks_before_session(),
@@ -190,7 +190,7 @@ class _Probe:
             *((name, partial(self._media_step, engine, name)) for name in MEDIA_STEPS),
         ]
 
-    def checks_before_session(self) -> list[tuple[str, Callable[[], Awaitable[Step | None]]]]:
+    def checks_before_session(self) -> list[tuple[str, Callable[[], Awaitable[ProbeStep | None]]]]:
         """Return the steps that change nothing on the server."""
         return [
             ("dns", self._dns),
@@ -208,7 +208,7 @@ class _Probe:
             raise UnavailableError("a session is running there; try again when it has ended")
         return replace(self._target, model=self._model, local=self._api.local)
 
-    async def close(self) -> Step | None:
+    async def close(self) -> ProbeStep | None:
         """Close everything and end the session; return the step that ended it, if any."""
         if self._media is not None:
             await self._media.aclose()
@@ -225,10 +225,10 @@ class _Probe:
 
     # --- the network ---------------------------------------------------------------------------------------------
 
-    async def _dns(self) -> Step:
+    async def _dns(self) -> ProbeStep:
         with suppress(ValueError):
             self._addresses = [str(ipaddress.ip_address(self._host))]
-            return Step("dns", "ok", f"{self._host} is an address")
+            return ProbeStep("dns", "ok", f"{self._host} is an address")
         try:
             async with asyncio.timeout(TO_CONNECT):
                 found = await asyncio.get_running_loop().getaddrinfo(
@@ -239,9 +239,9 @@ class _Probe:
             fix = "check the spelling of the name, and that DNS works on this machine"
             raise StepFailed(f"{self._host}: {why.lower()}", fix) from error
         self._addresses = list(dict.fromkeys(str(each[4][0]) for each in found))
-        return Step("dns", "ok", f"{self._host} is {', '.join(self._addresses)}")
+        return ProbeStep("dns", "ok", f"{self._host} is {', '.join(self._addresses)}")
 
-    async def _tcp(self) -> Step:
+    async def _tcp(self) -> ProbeStep:
         troubles: list[str] = []
         for address in self._addresses:
             try:
@@ -257,12 +257,12 @@ class _Probe:
                 text = f"{address} accepts connections on port {self._port}"
                 if troubles:
                     fix = "remove the dead addresses from DNS, or serve on them: some clients try them first"
-                    return Step("tcp", "warn", f"{text}; {'; '.join(troubles)}", fix)
-                return Step("tcp", "ok", text)
+                    return ProbeStep("tcp", "warn", f"{text}; {'; '.join(troubles)}", fix)
+                return ProbeStep("tcp", "ok", text)
         fix = f"start the server, correct the port, or open TCP {self._port} in the firewall"
         raise StepFailed(f"port {self._port}: {'; '.join(troubles)}", fix)
 
-    async def _tls(self) -> Step | None:
+    async def _tls(self) -> ProbeStep | None:
         if not self._secure:
             return None
         try:
@@ -280,12 +280,12 @@ class _Probe:
         left = (ssl.cert_time_to_seconds(tls.getpeercert()["notAfter"]) - time.time()) / 86_400
         text = f"{tls.version()}, certificate valid for {left:.0f} days"
         if left < CERTIFICATE:
-            return Step("tls", "warn", text, "renew the certificate")
-        return Step("tls", "ok", text)
+            return ProbeStep("tls", "warn", text, "renew the certificate")
+        return ProbeStep("tls", "ok", text)
 
     # --- the server ----------------------------------------------------------------------------------------------
 
-    async def _health(self) -> Step:
+    async def _health(self) -> ProbeStep:
         answer = await self._get("/health")
         if 300 <= answer.status < 400:
             fix = f"probe {answer.headers.get('location', 'that address')} instead"
@@ -293,23 +293,25 @@ class _Probe:
         body = object_of(answer)
         if answer.status == 404 and not answer.body.lstrip().startswith(b"<"):
             fix = "if a later step fails, check the address"
-            return Step("http", "warn", "the server answers, but has no /health", fix)
+            return ProbeStep("http", "warn", "the server answers, but has no /health", fix)
         status = body.get("status")
         if not isinstance(status, str):
             fix = "check the address, including the path if the server is below one"
             raise StepFailed(f"/health answers {answer.status}, but not as a Reactor server does", fix)
         text = ", ".join(str(body[key]) for key in ("status", "state", "detail") if body.get(key))
         if body.get("state") == "loading":
-            return Step("http", "warn", text, "wait until the model is loaded; the log shows its progress")
+            return ProbeStep("http", "warn", text, "wait until the model is loaded; the log shows its progress")
         if answer.status != 200:
             raise StepFailed(text, "see the server's log")
         if (date := answer.headers.get("date")) is not None:
             ahead = time.time() - parsedate_to_datetime(date).timestamp()
             if abs(ahead) > CLOCK:
-                return Step("http", "warn", f"{text}; this clock is {ahead:+.0f} s off", "synchronise the clocks (NTP)")
-        return Step("http", "ok", text)
+                return ProbeStep(
+                    "http", "warn", f"{text}; this clock is {ahead:+.0f} s off", "synchronise the clocks (NTP)"
+                )
+        return ProbeStep("http", "ok", text)
 
-    async def _server(self) -> Step:
+    async def _server(self) -> ProbeStep:
         session = object_of(await self._get("/session"))
         is_local = self._target.local or isinstance(session.get("session_id"), str)
         self._api = Api(self._url, local=is_local, credentials=self._credentials)
@@ -317,9 +319,9 @@ class _Probe:
             wanted, self._model = self._model, next(iter(names_of([session.get("model")])), "")
             if wanted and self._model and bare_name(wanted) != bare_name(self._model):
                 text = f"a runtime with the model {self._model}, not {wanted}"
-                return Step("server", "warn", text, "check the address")
+                return ProbeStep("server", "warn", text, "check the address")
             named = f"with the model {self._model}" if self._model else "that does not name its model"
-            return Step("server", "ok", f"a runtime {named}")
+            return ProbeStep("server", "ok", f"a runtime {named}")
         models = names_of(object_of(await self._get("/models")).get("models"))
         if self._model is None and not models:
             fix = "check the address and its path; if the coordinator does not list models, name one with --model"
@@ -329,21 +331,21 @@ class _Probe:
             raise StepFailed(text, "choose one of them with --model")
         self._model = self._model or models[0]
         listed = f"with {', '.join(models)}" if models else "that lists no models"
-        return Step("server", "ok", f"a coordinator {listed}")
+        return ProbeStep("server", "ok", f"a coordinator {listed}")
 
-    async def _token(self) -> Step:
+    async def _token(self) -> ProbeStep:
         assert self._api is not None
         if self._api.local:
-            return Step("token", "ok", "not needed")
+            return ProbeStep("token", "ok", "not needed")
         if not self._credentials.are_given:
             raise StepFailed("no credentials", "set LIVEREACTOR_API_KEY, or pass --key or --jwt")
         if self._target.jwt:
             return _expiry_of(self._target.jwt)
         self._credentials.ask_for(model=(self._model or "").partition("@")[0])
         await self._credentials.header(lambda key, grant: minted(self._http, self._url, key, grant))
-        return Step("token", "ok", "minted with the API key")
+        return ProbeStep("token", "ok", "minted with the API key")
 
-    async def _open(self) -> Step:
+    async def _open(self) -> ProbeStep:
         assert self._api is not None
         opened = await self._api.create_session(self._model or "")
         self._session, self._is_ours = opened.descriptor, opened.is_ours
@@ -361,46 +363,46 @@ class _Probe:
             self._session = await self._api.session(self._session.session_id, wait=5.0, version=self._session.version)
         if not self._is_ours:
             text, fix = "a session is already running; the probe joined it", "probe again when it has ended"
-            return Step("session", "warn", text, fix)
-        return Step("session", "ok", f"{self._session.session_id} is ready")
+            return ProbeStep("session", "warn", text, fix)
+        return ProbeStep("session", "ok", f"{self._session.session_id} is ready")
 
-    async def _version(self) -> Step:
+    async def _version(self) -> ProbeStep:
         assert self._session is not None
         theirs, ours = self._session.server_info.server_version, version("livereactor")
         text = f"server {theirs or '(unknown version)'}, client {ours}"
         if theirs.startswith("2."):
             text += ": this server sends no replies to commands"
-            return Step("version", "warn", text, "upgrade the server to version 3 or later")
-        return Step("version", "ok", text)
+            return ProbeStep("version", "warn", text, "upgrade the server to version 3 or later")
+        return ProbeStep("version", "ok", text)
 
-    async def _media_step(self, engine: asyncio.Task[Engine], name: str) -> Step | None:
+    async def _media_step(self, engine: asyncio.Task[Engine], name: str) -> ProbeStep | None:
         assert self._api is not None
         assert self._session is not None
         if self._media is None:
             self._media = MediaPath(self._api, self._session, engine)
         text, warning = await self._media.step(name)
-        return None if text is None else Step(name, "warn" if warning else "ok", text, warning)
+        return None if text is None else ProbeStep(name, "warn" if warning else "ok", text, warning)
 
-    async def _end(self) -> Step:
+    async def _end(self) -> ProbeStep:
         assert self._api is not None
         assert self._session is not None
         await self._api.end_session(self._session.session_id)
-        return Step("end", "ok", "the session has ended")
+        return ProbeStep("end", "ok", "the session has ended")
 
     async def _get(self, path: str) -> HttpAnswer:
         return await self._http.ask("GET", self._url + path, headers={})
 
 
-def _expiry_of(jwt: str) -> Step:
+def _expiry_of(jwt: str) -> ProbeStep:
     """Report how long the token is valid by its own claims; only the server can verify it."""
     try:
         claims: object = parse_json(urlsafe_b64decode(jwt.split(".")[1] + "=="), "a token", limit=ANSWER_BYTES)
         left = float(cast("dict[str, Any]", claims)["exp"]) - time.time()
     except (LivereactorError, IndexError, KeyError, TypeError, ValueError):
-        return Step("token", "warn", "the token does not say when it expires", "mint a token with a key")
+        return ProbeStep("token", "warn", "the token does not say when it expires", "mint a token with a key")
     if left <= 0:
         raise StepFailed(f"the token expired {-left:.0f} s ago", "mint a new one with `livereactor token`")
-    return Step("token", "ok", f"valid for {left / 60:.0f} min")
+    return ProbeStep("token", "ok", f"valid for {left / 60:.0f} min")
 
 
 def object_of(answer: HttpAnswer) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from livereactor.cli import probe_steps
-from livereactor.cli.probe_steps import ServerTarget, Step, run_probe
+from livereactor.cli.probe_steps import ProbeStep, ServerTarget, run_probe
 from livereactor.client.http.client import HttpAnswer
 from tests.tools.nginx import make_certificate
 from tests.tools.processes import free_port
@@ -25,11 +25,11 @@ from tests.tools.scripted_server import scripted
 WAY = ["dns", "tcp", "http", "server", "token", "session", "version", "signalling", "ice", "dtls", "channels", "frame"]
 
 
-async def report(url: str, **options: Any) -> list[Step]:
+async def report(url: str, **options: Any) -> list[ProbeStep]:
     return [step async for step in run_probe(ServerTarget(url, **options))]
 
 
-def outcomes(steps: list[Step]) -> dict[str, str]:
+def outcomes(steps: list[ProbeStep]) -> dict[str, str]:
     return {step.check: step.status for step in steps}
 
 

@@ -28,11 +28,11 @@ def probe(
     Name, network, certificate, server, token, session, signalling, media: shows how long each step took, and for the
     first that fails, why and what to do. Ends the session that it opened. Exits with 1 if a step fails.
     """
-    from livereactor.cli.probe_steps import ServerTarget, Step, run_probe
+    from livereactor.cli.probe_steps import ProbeStep, ServerTarget, run_probe
 
     target = ServerTarget(url, model, local, key or from_environment("API_KEY"), jwt or from_environment("JWT"))
 
-    def shown(step: Step) -> None:
+    def shown(step: ProbeStep) -> None:
         if json_lines:
             typer.echo(json.dumps(dataclasses.asdict(step) | {"took_ms": round(step.took_ms, 1)}))
             return
