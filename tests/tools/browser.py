@@ -20,7 +20,7 @@ from typing import Any
 
 from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
 
-from livereactor.probes.watching import Seen, summarize
+from livereactor.probes.watching import ReceivedFrame, summarize
 from tests.tools.drivers import Client, ClientError
 from tests.tools.processes import REPOSITORY
 
@@ -186,5 +186,5 @@ async def _clock_offset(page: Page) -> float:
 
 def _summary(frames: list[dict[str, Any]]) -> dict[str, Any]:
     return summarize(
-        [Seen(**{**frame, "middle": tuple(round(value) for value in frame["middle"])}) for frame in frames]
+        [ReceivedFrame(**{**frame, "middle": tuple(round(value) for value in frame["middle"])}) for frame in frames]
     )

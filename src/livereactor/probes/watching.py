@@ -126,7 +126,7 @@ KEPT = 20_000  # frames; eleven minutes at 30 a second
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ReceivedFrame:
     """One received frame.
 
     Attributes:
@@ -152,7 +152,7 @@ class Watch:
     """A log of frames, and of sound blocks, with what tests ask of it."""
 
     def __init__(self, changed: Callable[[], object]) -> None:
-        self.seen: list[Seen] = []
+        self.seen: list[ReceivedFrame] = []
         self.wants_picture = False  # the next frame's pixels are kept
         self.picture: np.ndarray | None = None
         self.keep = 0  # so many frames more keep their pixels, in `kept`
@@ -214,13 +214,13 @@ class Watch:
         }
 
 
-def seen_frame(pixels: np.ndarray, at: float, user_data: bytes | None = None) -> Seen:
+def seen_frame(pixels: np.ndarray, at: float, user_data: bytes | None = None) -> ReceivedFrame:
     """Read one picture that arrived at `at`."""
     height, width = pixels.shape[:2]
     code = read_barcode(pixels)
     patch = pixels[height * 2 // 5 : height * 3 // 5 : 4, width * 2 // 5 : width * 3 // 5 : 4]
     red, green, blue = (int(value) for value in patch.reshape(-1, 3).mean(axis=0))
-    return Seen(
+    return ReceivedFrame(
         at=at,
         width=width,
         height=height,
@@ -232,7 +232,7 @@ def seen_frame(pixels: np.ndarray, at: float, user_data: bytes | None = None) ->
     )
 
 
-def summarize(frames: list[Seen]) -> dict[str, Any]:
+def summarize(frames: list[ReceivedFrame]) -> dict[str, Any]:
     """Counts, order, sizes, gaps and ages of these frames, as plain data."""
     counters = [frame.counter for frame in frames if frame.counter is not None]
     arrivals = [frame.at for frame in frames]
