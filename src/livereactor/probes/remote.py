@@ -25,7 +25,7 @@ PICTURE_TIMEOUT = 20.0  # seconds for a picture
 MEASURED_WITH = {"echo", "flash", "set_pacing"}
 
 
-class Viewer:
+class ProbeViewer:
     """A connected client and a log of its first video output.
 
     Attributes:
@@ -65,11 +65,11 @@ class Viewer:
 
 
 @asynccontextmanager
-async def viewing(reactor: Reactor, timeout: float) -> AsyncGenerator[Viewer]:
+async def viewing(reactor: Reactor, timeout: float) -> AsyncGenerator[ProbeViewer]:
     """Connect within `timeout` seconds, and clean up at the end."""
     try:
         await reactor.connect(timeout=timeout)
-        yield Viewer(reactor)
+        yield ProbeViewer(reactor)
     finally:
         await reactor.disconnect()
         reactor.close()
@@ -92,7 +92,7 @@ class Skipped(Exception):  # noqa: N818  (an outcome, not an error)
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class MeasurementPlan:
     """The plan of a measurement: what to measure, and how long.
 
     Attributes:
@@ -137,11 +137,11 @@ class RemoteFigure:
 
     name: str
     title: str
-    run: Callable[[Plan, Viewer], Awaitable[Sequence[Result]]]
-    steps: Callable[[Plan], int]
+    run: Callable[[MeasurementPlan, ProbeViewer], Awaitable[Sequence[Result]]]
+    steps: Callable[[MeasurementPlan], int]
 
 
-async def connects(plan: Plan) -> Sequence[Result]:
+async def connects(plan: MeasurementPlan) -> Sequence[Result]:
     """Measure connections one after another, to ready and to the first picture."""
     ready: list[float | None] = []
     first: list[float | None] = []
@@ -159,17 +159,17 @@ async def connects(plan: Plan) -> Sequence[Result]:
     return [plan.row("P5", "connect() to ready", ready), plan.row("P5", "connect() to first frame", first)]
 
 
-def few(plan: Plan) -> int:
+def few(plan: MeasurementPlan) -> int:
     """Return the number of trials for slow figures."""
     return min(plan.trials, FEW)
 
 
-def watched(plan: Plan) -> int:
+def watched(plan: MeasurementPlan) -> int:
     """Return the number of ticks while watching: one per second."""
     return max(1, round(plan.seconds))
 
 
-async def network(plan: Plan, viewer: Viewer) -> Sequence[Result]:
+async def network(plan: MeasurementPlan, viewer: ProbeViewer) -> Sequence[Result]:
     """Measure the transport's round trip, and the age of pictures by the server's timestamps."""
     stats = await viewer.reactor.fetch_stats()
     rows: list[Result] = []
@@ -185,7 +185,7 @@ async def network(plan: Plan, viewer: Viewer) -> Sequence[Result]:
     return rows
 
 
-async def gaps(plan: Plan, viewer: Viewer) -> Sequence[Result]:
+async def gaps(plan: MeasurementPlan, viewer: ProbeViewer) -> Sequence[Result]:
     """Measure how evenly pictures come, and which are missing by their numbers."""
     _must_show(viewer)
     start = viewer.watch.count
@@ -204,7 +204,7 @@ async def gaps(plan: Plan, viewer: Viewer) -> Sequence[Result]:
     return rows
 
 
-async def round_trips(plan: Plan, viewer: Viewer) -> Sequence[Result]:
+async def round_trips(plan: MeasurementPlan, viewer: ProbeViewer) -> Sequence[Result]:
     """Measure round trips of the conformance model's `echo`, else of the schema request, which every server answers."""
     times: list[float | None] = []
     for number in range(WARM_UP + plan.trials):
@@ -218,7 +218,7 @@ async def round_trips(plan: Plan, viewer: Viewer) -> Sequence[Result]:
     return [plan.row("P7", "echo" if viewer.is_conformance else "request for the schema", times[WARM_UP:])]
 
 
-async def flashes(plan: Plan, viewer: Viewer) -> Sequence[Result]:
+async def flashes(plan: MeasurementPlan, viewer: ProbeViewer) -> Sequence[Result]:
     """Measure from `flash` to the first picture with its colour, at random phases of the model's frame clock."""
     _must_show(viewer)
     if not viewer.is_conformance:
@@ -242,7 +242,7 @@ async def flashes(plan: Plan, viewer: Viewer) -> Sequence[Result]:
     return [plan.row("P1", "flash to first changed pixel", times[WARM_UP:])]
 
 
-async def reconnects(plan: Plan, viewer: Viewer) -> Sequence[Result]:
+async def reconnects(plan: MeasurementPlan, viewer: ProbeViewer) -> Sequence[Result]:
     """Measure `reconnect()`, to ready and to a picture."""
     ready: list[float | None] = []
     shown: list[float | None] = []
@@ -257,7 +257,7 @@ async def reconnects(plan: Plan, viewer: Viewer) -> Sequence[Result]:
     return rows if viewer.track is None else [*rows, plan.row("P11", "reconnect() to a frame", shown[WARM_UP:])]
 
 
-async def clips(plan: Plan, viewer: Viewer) -> Sequence[Result]:
+async def clips(plan: MeasurementPlan, viewer: ProbeViewer) -> Sequence[Result]:
     """Measure a clip of the last seconds, from the request to the last byte."""
     times: list[float | None] = []
     length = min(LENGTH, plan.seconds)
@@ -272,7 +272,7 @@ async def clips(plan: Plan, viewer: Viewer) -> Sequence[Result]:
     return [plan.row("P8", f"clip of {length:g} s, request to last byte", times)]
 
 
-async def uploads(plan: Plan, viewer: Viewer) -> Sequence[Result]:
+async def uploads(plan: MeasurementPlan, viewer: ProbeViewer) -> Sequence[Result]:
     """Measure an upload of 5 MB, from the call to its handle."""
     times: list[float | None] = []
     data = bytes(FILE)
@@ -299,7 +299,7 @@ FIGURES: Final = (
 CONNECTING: Final = "connect() to ready and to first frame"
 
 
-async def measured(plan: Plan, begins: Callable[[str, str, int], None]) -> AsyncIterator[Outcome]:
+async def measured(plan: MeasurementPlan, begins: Callable[[str, str, int], None]) -> AsyncIterator[Outcome]:
     """Every figure in turn; one that fails does not spoil the rest, while the server can be reached.
 
     Args:
@@ -325,6 +325,6 @@ async def measured(plan: Plan, begins: Callable[[str, str, int], None]) -> Async
                 yield Outcome(figure.name, figure.title, why=error.message, failed=True)
 
 
-def _must_show(viewer: Viewer) -> None:
+def _must_show(viewer: ProbeViewer) -> None:
     if viewer.track is None:
         raise Skipped("the model has no video output")

@@ -58,7 +58,7 @@ async def _measured(
 ) -> list[Outcome]:
     from livereactor.cli.probe_steps import resolve_target
     from livereactor.client.errors import ReactorError
-    from livereactor.probes.remote import Plan, measured
+    from livereactor.probes.remote import MeasurementPlan, measured
     from livereactor.probes.results import machine
 
     target = await resolve_target(target)
@@ -67,7 +67,7 @@ async def _measured(
     outcomes: list[Outcome] = []
     with _progress() as progress:
         begins, tick = _shown(progress)
-        plan = Plan(target.url, lambda: _client(target), trials, seconds, timeout, tick)
+        plan = MeasurementPlan(target.url, lambda: _client(target), trials, seconds, timeout, tick)
         try:
             async for outcome in measured(plan, begins):
                 outcomes.append(outcome)
