@@ -46,7 +46,7 @@ def link_url(coordinator: str) -> str:
     return f"{scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}{link.PATH}"
 
 
-class Socket:
+class LinkSocket:
     """One open socket. Frames leave in order, without waiting; `frames` ends when either side closes it."""
 
     def __init__(self, connection: ClientConnection) -> None:
@@ -106,7 +106,7 @@ class Socket:
             return
 
 
-async def dial(coordinator: str, secret: str) -> Socket:
+async def dial(coordinator: str, secret: str) -> LinkSocket:
     """Open a socket.
 
     Raises:
@@ -142,7 +142,7 @@ async def dial(coordinator: str, secret: str) -> Socket:
     except (OSError, TimeoutError, InvalidHandshake) as error:
         said = str(error) or "no answer in time"
         raise UnavailableError(f"the coordinator at {coordinator} is away ({said[:200]})") from error
-    return Socket(connection)
+    return LinkSocket(connection)
 
 
 async def must_be_welcome(coordinator: str, secret: str) -> None:

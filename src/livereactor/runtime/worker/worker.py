@@ -49,7 +49,7 @@ from livereactor.runtime.worker.events import (
 )
 from livereactor.runtime.worker.link import WorkerLink
 from livereactor.runtime.worker.requests import call, not_held, refusal, relayed_app
-from livereactor.runtime.worker.socket import Socket, WrongPlaceError, dial
+from livereactor.runtime.worker.socket import LinkSocket, WrongPlaceError, dial
 
 log = structlog.get_logger("livereactor.worker")
 
@@ -192,7 +192,7 @@ class Worker:
         self._machine_loop.enter(self._link)
         self._slots = [WorkerSlot(n, runtime, self._machine_loop.handle) for n, runtime in enumerate(runtimes)]
         self._started: list[WorkerSlot] = []
-        self._socket: Socket | None = None
+        self._socket: LinkSocket | None = None
         self._welcomed = False  # a coordinator has taken this process once
         self._quit: asyncio.Future[str | None]
         self._sparse = SparseLog(log)
@@ -243,7 +243,7 @@ class Worker:
             lived = time.monotonic() - began > LONGEST_PAUSE
             pause = 0.0 if lived else min(max(FIRST_PAUSE, 2 * pause), LONGEST_PAUSE)
 
-    async def _serve(self, socket: Socket, away: _Away) -> None:
+    async def _serve(self, socket: LinkSocket, away: _Away) -> None:
         self._socket = socket
         try:
             self._machine_loop.handle(SocketOpened())
@@ -299,7 +299,7 @@ class Worker:
             log.info("session reported", session=frame.session, phase=frame.phase, reason=frame.reason)
         self._socket.send(link.write(frame))
 
-    def _replying(self, socket: Socket | None) -> Callable[[link.Reply], None]:
+    def _replying(self, socket: LinkSocket | None) -> Callable[[link.Reply], None]:
         """Return a function that replies on the socket of the request; on another socket nobody waits for the reply."""
 
         def reply(answer: link.Reply) -> None:
