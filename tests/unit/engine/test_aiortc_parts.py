@@ -11,13 +11,13 @@ from livereactor.engine.aiortc import sdp
 from livereactor.engine.aiortc.frame_tags import FrameTag, append_tag, split_tag
 from livereactor.engine.aiortc.inputs import (
     MAX_PACKETS,
-    Piece,
+    InputPacket,
     SoundAssembly,
     VideoAssembly,
     is_h264_key,
     is_vp8_key,
 )
-from livereactor.engine.aiortc.outputs import Bounds, ReceiverEstimate
+from livereactor.engine.aiortc.outputs import BitrateBounds, ReceiverEstimate
 from livereactor.engine.key_gate import KeyGate
 from livereactor.media.frames import EncodedFrame, VideoCodec
 from livereactor.protocol.sdp import PLAIN_MESSAGE_BYTES, parse_description
@@ -29,17 +29,17 @@ def is_key(data: bytes) -> bool:
     return data.startswith(b"K")
 
 
-def packets(sizes: list[int], keys: set[int]) -> list[tuple[int, Piece]]:
+def packets(sizes: list[int], keys: set[int]) -> list[tuple[int, InputPacket]]:
     """Frames of so many packets each; those in `keys` are key frames."""
-    made: list[tuple[int, Piece]] = []
+    made: list[tuple[int, InputPacket]] = []
     for frame, size in enumerate(sizes):
         for n in range(size):
             data = (b"K" if frame in keys and n == 0 else b"d") + bytes([frame])
-            made.append(((FIRST + len(made)) & 0xFFFF, Piece(frame * 3000, n == size - 1, data)))
+            made.append(((FIRST + len(made)) & 0xFFFF, InputPacket(frame * 3000, n == size - 1, data)))
     return made
 
 
-def deliver(assembly: VideoAssembly, arriving: list[tuple[int, Piece]]) -> list[int]:
+def deliver(assembly: VideoAssembly, arriving: list[tuple[int, InputPacket]]) -> list[int]:
     """Numbers of the frames that come out; each packet arrives at its frame's time, 30 frames a second."""
     wholes = [whole for number, piece in arriving for whole in assembly.add(number, piece, piece.timestamp / 90_000)]
     return [whole.timestamp // 3000 for whole in wholes]
@@ -95,7 +95,7 @@ def test_deltas_before_any_key_frame_ask_for_one_and_are_dropped() -> None:
 def test_what_never_ends_is_bounded() -> None:
     assembly = VideoAssembly(is_key)
     for number in range(3 * MAX_PACKETS):
-        assembly.add(number & 0xFFFF, Piece(0, False, b"x"), 0.0)
+        assembly.add(number & 0xFFFF, InputPacket(0, False, b"x"), 0.0)
     assert assembly.take_key_request()
 
 
@@ -118,7 +118,7 @@ def test_sound_goes_on_after_a_loss() -> None:
     heard = [
         whole.data
         for number in (1, 2, 4, 5, 6, 3, 7)
-        for whole in assembly.add(number, Piece(0, True, bytes([number])))
+        for whole in assembly.add(number, InputPacket(0, True, bytes([number])))
     ]
     assert heard == [b"\1", b"\2", b"\4", b"\5", b"\6", b"\7"]
 
@@ -190,14 +190,14 @@ def sent_at(estimate: ReceiverEstimate, bps: int, seconds: float) -> float:
 
 
 def test_an_estimate_above_what_is_sent_is_no_limit() -> None:
-    estimate = ReceiverEstimate(Bounds(0, 2_500_000, 10_000_000))
+    estimate = ReceiverEstimate(BitrateBounds(0, 2_500_000, 10_000_000))
     now = sent_at(estimate, 500_000, 5)
     assert estimate.told(750_000, now) == 2_500_000
     assert estimate.told(60_000_000, now) == 10_000_000
 
 
 def test_an_estimate_below_what_is_sent_is_believed_down_to_the_floor() -> None:
-    estimate = ReceiverEstimate(Bounds(300_000, 2_500_000, 10_000_000))
+    estimate = ReceiverEstimate(BitrateBounds(300_000, 2_500_000, 10_000_000))
     now = sent_at(estimate, 1_000_000, 5)
     assert estimate.told(850_000, now) == 850_000
     assert estimate.told(100_000, now) == 300_000

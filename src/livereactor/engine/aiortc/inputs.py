@@ -36,7 +36,7 @@ ASK_EVERY: Final = 10  # Frames dropped between two wishes for a key Frame
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class InputPacket:
     """One packet: `data` is its payload without the codec's RTP header."""
 
     timestamp: int
@@ -56,11 +56,11 @@ class Sequence:
     """Packets in their order; 16-bit sequence numbers made endless."""
 
     def __init__(self) -> None:
-        self._pieces: dict[int, Piece] = {}
+        self._pieces: dict[int, InputPacket] = {}
         self._next: int | None = None  # number of the packet to give out next
         self.markers = 0  # packets kept that end a Frame
 
-    def put(self, number: int, piece: Piece) -> None:
+    def put(self, number: int, piece: InputPacket) -> None:
         """Keep a packet; one that was given out or given up already is dropped."""
         if self._next is None:
             self._next = number
@@ -70,15 +70,15 @@ class Sequence:
             self._pieces[place] = piece
             self.markers += piece.marker
 
-    def run(self) -> list[Piece]:
+    def run(self) -> list[InputPacket]:
         """Take the packets that lie in order from the next one on."""
         assert self._next is not None
-        found: list[Piece] = []
+        found: list[InputPacket] = []
         while (piece := self._pieces.get(self._next + len(found))) is not None:
             found.append(piece)
         return found
 
-    def behind(self) -> list[tuple[int, Piece]]:
+    def behind(self) -> list[tuple[int, InputPacket]]:
         """Place and packet of all that is kept, in order."""
         return sorted(self._pieces.items())
 
@@ -112,7 +112,7 @@ class VideoAssembly:
         self._gap_at: float | None = None  # since when Frames wait behind a gap
         self._wish = False
 
-    def add(self, number: int, piece: Piece, now: float) -> list[Whole]:
+    def add(self, number: int, piece: InputPacket, now: float) -> list[Whole]:
         """Take a packet; returns the Frames that are complete and can be decoded now."""
         self._sequence.put(number, piece)
         frames = self._complete() if self._sequence.markers else []
@@ -147,7 +147,7 @@ class VideoAssembly:
 
     def _complete(self) -> list[Whole]:
         frames: list[Whole] = []
-        pieces: list[Piece] = []
+        pieces: list[InputPacket] = []
         for piece in self._sequence.run():
             pieces.append(piece)
             if piece.marker:
@@ -156,7 +156,7 @@ class VideoAssembly:
                 pieces = []
         return frames
 
-    def _usable(self, pieces: list[Piece]) -> list[Whole]:
+    def _usable(self, pieces: list[InputPacket]) -> list[Whole]:
         whole = Whole(pieces[-1].timestamp, b"".join(piece.data for piece in pieces))
         if not whole.data:  # padding
             return []
@@ -174,7 +174,7 @@ class SoundAssembly:
     def __init__(self) -> None:
         self._sequence = Sequence()
 
-    def add(self, number: int, piece: Piece) -> list[Whole]:
+    def add(self, number: int, piece: InputPacket) -> list[Whole]:
         """Take a packet; returns the blocks that are in order now."""
         self._sequence.put(number, piece)
         behind = self._sequence.behind()
@@ -276,7 +276,7 @@ class AiortcInput:
         self.bytes_received += len(packet.payload)
         if self._thread is None:
             return False, None
-        piece = Piece(packet.timestamp, bool(packet.marker), packet._data)
+        piece = InputPacket(packet.timestamp, bool(packet.marker), packet._data)
         if self.kind == "audio":
             wholes = self._sound.add(packet.sequence_number, piece)
         else:

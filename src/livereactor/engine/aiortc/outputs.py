@@ -49,7 +49,7 @@ NO_LIMIT_BELOW: Final = 300_000  # bits a second; with less on the way a key Fra
 
 
 @dataclass(slots=True)
-class Bounds:
+class BitrateBounds:
     """Bits a second between which estimates are reported; `start_bps` is assumed while nothing is wrong."""
 
     min_bps: int
@@ -60,7 +60,7 @@ class Bounds:
 class ReceiverEstimate:
     """The rate one receiver allows."""
 
-    def __init__(self, bounds: Bounds) -> None:
+    def __init__(self, bounds: BitrateBounds) -> None:
         self._bounds = bounds
         self._bps, self._at = 0.0, 0.0
 
@@ -219,7 +219,7 @@ class PlayoutDelay(HeaderExtensionsMap):
 class AiortcVideoOutput:
     """Fits the Protocol `VideoOutput` in port.py."""
 
-    def __init__(self, post: Post, bounds: Bounds) -> None:
+    def __init__(self, post: Post, bounds: BitrateBounds) -> None:
         self._post = post
         self._lock = threading.Lock()
         self._gate = KeyGate()

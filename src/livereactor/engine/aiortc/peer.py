@@ -23,7 +23,7 @@ from livereactor.engine.aiortc import sdp
 from livereactor.engine.aiortc.channel import AiortcChannel, MessageLimits, route_messages
 from livereactor.engine.aiortc.ice import Paths
 from livereactor.engine.aiortc.inputs import AiortcInput
-from livereactor.engine.aiortc.outputs import AiortcAudioOutput, AiortcVideoOutput, Bounds
+from livereactor.engine.aiortc.outputs import AiortcAudioOutput, AiortcVideoOutput, BitrateBounds
 from livereactor.engine.gathering import Relays, announced
 from livereactor.engine.port import (
     Accepted,
@@ -71,7 +71,7 @@ class AiortcPeer:
         self._state = PeerState.NEW
         self._native: RTCPeerConnection | None = None
         self._paths = Paths(relays, config, lambda found: self._post(CandidateFound(found)), self._changed)
-        self._bounds = Bounds(config.min_bps or 0, config.start_bps, config.max_bps)
+        self._bounds = BitrateBounds(config.min_bps or 0, config.start_bps, config.max_bps)
         self._offered: list[tuple[Section, RTCRtpTransceiver]] = []
         self._video: dict[str, AiortcVideoOutput] = {}
         self._audio: dict[str, AiortcAudioOutput] = {}
