@@ -18,7 +18,7 @@ from livereactor.protocol import messages as m
 from livereactor.protocol import v1
 from livereactor.runtime.authoring.model import Model
 from livereactor.runtime.http import create_app
-from livereactor.runtime.session.service import Options, Runtime
+from livereactor.runtime.session.service import Runtime, RuntimeOptions
 from livereactor.web.access import Access
 from livereactor.web.proxies import BehindProxies
 from tests.tools.client_side import ClientSide
@@ -173,7 +173,7 @@ async def serving(
 ) -> AsyncIterator[Served]:
     """A runtime of `model`, loaded unless a test wants to see it load."""
     engine, blobs = MemoryEngine(), MemoryBlobs()
-    made = Options(limits=limits or Limits(exit_timeout=4.0), **(options or {}))
+    made = RuntimeOptions(limits=limits or Limits(exit_timeout=4.0), **(options or {}))
     runtime = Runtime(model, engine=engine, blobs=blobs, options=made)
     app = BehindProxies(create_app(runtime, access=access))
     await runtime.start()

@@ -33,7 +33,7 @@ class SharedRelays:
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class RuntimeOptions:
     """The operator's choices for a Runtime.
 
     Attributes:

@@ -28,7 +28,7 @@ from livereactor.runtime.execution.loading import load_model
 from livereactor.runtime.execution.reload import Reloader
 from livereactor.runtime.http import create_app
 from livereactor.runtime.recording.options import RecorderOptions, recorded_tracks
-from livereactor.runtime.session.service import Options, Runtime
+from livereactor.runtime.session.service import Runtime, RuntimeOptions
 from livereactor.settings import Resolved, Settings
 from livereactor.web.access import Access
 from livereactor.web.proxies import BehindProxies
@@ -91,11 +91,11 @@ def make_runtime(model: type[Model], resolved: Resolved, folder: Path, *, reload
     return Runtime(model, engine=engine, blobs=blobs, options=options)
 
 
-def runtime_options(model: type[Model], resolved: Resolved, *, reloads: bool = False) -> Options:
+def runtime_options(model: type[Model], resolved: Resolved, *, reloads: bool = False) -> RuntimeOptions:
     """Return the runtime's options, as the settings say."""
     settings = resolved.settings
     recorder = _recorder(model, settings)
-    return Options(
+    return RuntimeOptions(
         limits=limits(settings),
         peers=_peers(model, settings, is_recorded=recorder is not None),
         relays=shared_relays(settings),

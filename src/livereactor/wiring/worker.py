@@ -25,7 +25,7 @@ from livereactor.runtime.authoring.model import Model, definition_of
 from livereactor.runtime.execution.loading import load_model
 from livereactor.runtime.recording.options import segments_of
 from livereactor.runtime.session.describing import model_spec
-from livereactor.runtime.session.service import Options, Runtime
+from livereactor.runtime.session.service import Runtime, RuntimeOptions
 from livereactor.runtime.worker.link import About, WorkerLink
 from livereactor.runtime.worker.socket import link_url, must_be_welcome
 from livereactor.runtime.worker.worker import Worker
@@ -135,7 +135,7 @@ async def _nothing() -> None:
     """A folder or a bucket needs no closing."""
 
 
-def _about(definition: Definition, options: WorkerOptions, served: Options) -> About:
+def _about(definition: Definition, options: WorkerOptions, served: RuntimeOptions) -> About:
     return About(
         worker=options.worker,
         model=definition.name,

@@ -15,7 +15,7 @@ from livereactor.engine.memory.engine import MemoryEngine
 from livereactor.engine.port import PeerConfig, Section, Use
 from livereactor.runtime.authoring.model import Model, definition_of
 from livereactor.runtime.session.describing import model_spec
-from livereactor.runtime.session.service import Options, Runtime
+from livereactor.runtime.session.service import Runtime, RuntimeOptions
 from livereactor.runtime.worker.link import About, WorkerLink
 from livereactor.runtime.worker.worker import Worker
 from tests.integration.worker.standin import SECRET, StandIn
@@ -71,7 +71,7 @@ async def working(
 ) -> AsyncIterator[Working]:
     """A Worker of `model` for a coordinator; drained at once at the end if it still runs."""
     engine, blobs, definition = MemoryEngine(), MemoryBlobs(), definition_of(model)
-    options = Options(limits=limits or replace(Limits(), exit_timeout=4.0))
+    options = RuntimeOptions(limits=limits or replace(Limits(), exit_timeout=4.0))
     runtimes = [Runtime(model, engine=engine, blobs=blobs, options=options) for _ in range(definition.max_sessions)]
     about = About("w-1", definition.name, definition.schema.version, model_spec(definition), "here", 1, pooled)
 

@@ -55,7 +55,7 @@ from livereactor.runtime.interfaces import (
     StepsDone,
     StreamEnded,
 )
-from livereactor.runtime.options import Options
+from livereactor.runtime.options import RuntimeOptions
 from livereactor.runtime.outputs.outputs import Outputs
 from livereactor.runtime.recording.options import segments_of
 from livereactor.runtime.recording.recorder import Recorder
@@ -103,8 +103,10 @@ class Runtime:
         channels: the data channels of each Connection.
     """
 
-    def __init__(self, model: type[Model], *, engine: Engine, blobs: Blobs, options: Options | None = None) -> None:
-        self.options = options or Options()
+    def __init__(
+        self, model: type[Model], *, engine: Engine, blobs: Blobs, options: RuntimeOptions | None = None
+    ) -> None:
+        self.options = options or RuntimeOptions()
         self.limits = self.options.limits
         self.engine, self.blobs = engine, blobs
         self.metrics, self.event_log = Metrics(), EventLog()
