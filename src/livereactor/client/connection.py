@@ -39,7 +39,7 @@ from livereactor.client.http.credentials import Credentials, Resolver
 from livereactor.client.lifecycle import messages as w
 from livereactor.client.lifecycle.machine import ConnectionMachine
 from livereactor.client.lifecycle.states import ConnectionState
-from livereactor.client.options import Options, bounded
+from livereactor.client.options import ClientOptions, bounded
 from livereactor.client.session import CANCELLED, SessionAnswer, SessionRecord, SessionRequests
 from livereactor.client.tracks.tracks import Tracks
 from livereactor.client.transport.peer_transport import PeerTransport
@@ -73,7 +73,7 @@ class Connection:
         is_closed: True once the client is closed for good.
     """
 
-    def __init__(self, options: Options, emitter: Emitter) -> None:
+    def __init__(self, options: ClientOptions, emitter: Emitter) -> None:
         self.options, self.emitter = options, emitter
         self.credentials = Credentials(options.api_key, options.jwt)
         self.api = Api(options.url, local=options.local, credentials=self.credentials)

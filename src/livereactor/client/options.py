@@ -44,7 +44,7 @@ class ReactorOptions(TypedDict, total=False):
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class ClientOptions:
     """The decided options of a client: `url` is the runtime's where `local` is True, else the coordinator's."""
 
     model: str
@@ -61,7 +61,9 @@ class Options:
     report_stats: bool = True
 
 
-def options_of(model_name: str | None = None, api_key: str | None = None, **given: Unpack[ReactorOptions]) -> Options:
+def options_of(
+    model_name: str | None = None, api_key: str | None = None, **given: Unpack[ReactorOptions]
+) -> ClientOptions:
     """Return the checked options of a client.
 
     Raises:
@@ -80,7 +82,7 @@ def options_of(model_name: str | None = None, api_key: str | None = None, **give
     url, is_local = _address(api_url, local)
     if api_key is None and jwt is None and not is_local:
         api_key, jwt = _environment("API_KEY"), _environment("JWT")
-    return Options(
+    return ClientOptions(
         _model(model_name),
         url,
         is_local,
@@ -125,7 +127,7 @@ def names_options(options: type, **defaults: object) -> Callable[[_F], _F]:
 
 
 names_reactor_options: Final = names_options(
-    ReactorOptions, **{each.name: each.default for each in fields(Options) if isinstance(each.default, bool)}
+    ReactorOptions, **{each.name: each.default for each in fields(ClientOptions) if isinstance(each.default, bool)}
 )
 
 

@@ -11,10 +11,10 @@ import structlog
 
 from livereactor.client.errors import ReactorError
 from livereactor.client.events import Emitter
-from livereactor.client.http.api import Api, Opened
+from livereactor.client.http.api import Api, OpenedSession
 from livereactor.client.http.reading import ReceivedDescriptor
 from livereactor.client.lifecycle import messages as w
-from livereactor.client.options import Options
+from livereactor.client.options import ClientOptions
 from livereactor.client.tracks.tracks import Tracks
 from livereactor.client.types import Capabilities, CommandCapability, SessionInfo, TrackCapability, WaitingInfo
 
@@ -166,7 +166,7 @@ class SessionAnswer:
 class SessionRequests:
     """The HTTP requests of one client about its Session."""
 
-    def __init__(self, api: Api, options: Options) -> None:
+    def __init__(self, api: Api, options: ClientOptions) -> None:
         self._api, self._options = api, options
 
     async def create(self) -> SessionAnswer:
@@ -230,7 +230,7 @@ class SessionRequests:
             words = "the session could not be ended; its server will end it"
             log.warning(words, session=session_id, reason=error.message)
 
-    async def _end_unborn(self, creating: asyncio.Future[Opened]) -> None:
+    async def _end_unborn(self, creating: asyncio.Future[OpenedSession]) -> None:
         # Half of the time is for the answer with its id, half to end it.
         await asyncio.wait((creating,), timeout=CANCELLED / 2)
         if creating.cancel() or creating.cancelled() or creating.exception() is not None:

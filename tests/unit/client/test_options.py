@@ -3,10 +3,10 @@ from typing import Any
 
 import pytest
 
-from livereactor.client.options import Options, check_attempts, check_connect, options_of
+from livereactor.client.options import ClientOptions, check_attempts, check_connect, options_of
 
 NAMES = ("API_KEY", "JWT", "API_URL", "LOCAL", "LOCAL_URL", "MODEL")
-Make = Callable[..., Options]
+Make = Callable[..., ClientOptions]
 
 
 @pytest.fixture(autouse=True)
@@ -16,7 +16,7 @@ def _bare(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(f"LIVEREACTOR_{name}", raising=False)
 
 
-def made(model: Any = "pond", **given: Any) -> Options:
+def made(model: Any = "pond", **given: Any) -> ClientOptions:
     return options_of(model, given.pop("api_key", None), **given)
 
 

@@ -15,7 +15,7 @@ import pytest
 from livereactor.client.errors import ReactorError, error_of
 from livereactor.client.tracks.port import Bitrate
 from livereactor.client.tracks.publishing import VideoSender, target_bps
-from livereactor.client.tracks.pushed import Picture, picture_of
+from livereactor.client.tracks.pushed import PushedPicture, picture_of
 from livereactor.media.encoder import start_bps
 from livereactor.media.frames import EncodedFrame, VideoCodec
 from livereactor.media.rate import FLOOR
@@ -166,7 +166,7 @@ class Slow(VideoSink):
         return taken
 
 
-def pushed(value: int, *, tag: bytes = b"", at: int | None = None, width: int = 64, height: int = 48) -> Picture:
+def pushed(value: int, *, tag: bytes = b"", at: int | None = None, width: int = 64, height: int = 48) -> PushedPicture:
     return picture_of(flat(value, width=width, height=height), where="webcam", user_data=tag, captured_us=at)
 
 
@@ -280,7 +280,7 @@ class Clock:
         self.time += seconds
 
 
-def noise(seed: int, at: float) -> Picture:
+def noise(seed: int, at: float) -> PushedPicture:
     array = np.random.default_rng(seed).integers(0, 255, (360, 640, 3), np.uint8)
     return picture_of(array, where="webcam", captured_us=round(at * 1e6))
 

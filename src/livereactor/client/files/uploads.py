@@ -83,7 +83,7 @@ async def _write(
         except ReactorError as error:
             raise _as_upload(error, error.message) from error
         told = await digest.text() if place.takes_pieces else None
-    stream = Stream(content, on_progress)
+    stream = UploadStream(content, on_progress)
     try:
         if told is None or not await write_on(api, place.url, stream, told):
             await _write_at_once(api, place.url, stream, mime_type)
@@ -99,7 +99,7 @@ async def _write(
     return FileRef(place.upload_id, name, mime_type, content.size)
 
 
-async def _write_at_once(api: Api, url: str, stream: Stream, mime_type: str) -> None:
+async def _write_at_once(api: Api, url: str, stream: UploadStream, mime_type: str) -> None:
     """Send a file in one request, as official servers take it; a broken transfer is lost."""
     headers = {"Content-Type": mime_type, "Content-Length": str(stream.size)}
     answer = await api.at_address("PUT", url, headers=headers, content=stream.chunks())
@@ -152,7 +152,7 @@ class Content:
             self.file.close()
 
 
-class Stream:
+class UploadStream:
     """A content being sent: read in a thread, handed over piece by piece, `sent` bytes so far.
 
     Attributes:
@@ -287,7 +287,7 @@ _PASSING_STATUS: Final = (408, 409, 429)  # 409: at another offset than expected
 _UNTAKEN: Final = (405, 501)  # of a proxy in front of the server that passes no PATCH
 
 
-async def write_on(api: Api, url: str, stream: Stream, digest: str) -> bool:
+async def write_on(api: Api, url: str, stream: UploadStream, digest: str) -> bool:
     """Send a whole file, and resume it after each break as long as more bytes arrive.
 
     Args:
@@ -330,7 +330,7 @@ async def write_on(api: Api, url: str, stream: Stream, digest: str) -> bool:
         raise
 
 
-async def _send(api: Api, url: str, stream: Stream, offset: int, digest: str) -> None:
+async def _send(api: Api, url: str, stream: UploadStream, offset: int, digest: str) -> None:
     headers = {
         "Content-Type": "application/offset+octet-stream",
         "Content-Length": str(stream.size - offset),

@@ -53,7 +53,7 @@ class _Ahead:
     asked_at: float
 
 
-class IceServers:
+class IceServersCache:
     """The ICE servers of one client.
 
     Args:
@@ -119,7 +119,7 @@ _STARTING, _CREATING, _ASKING = "starting a session", "creating a session", "ask
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class OpenedSession:
     """A Session as `create_session` left it.
 
     Attributes:
@@ -142,7 +142,7 @@ class Api:
     def __init__(self, url: str, *, local: bool, credentials: Credentials, http: Http | None = None) -> None:
         self.url, self.local, self.credentials = base_url(url), local, credentials
         self._http = http or Http(self.url, direct=local)
-        self._ice = IceServers(self._ice_servers)
+        self._ice = IceServersCache(self._ice_servers)
 
     # --- sessions ------------------------------------------------------------------------------------------------
 
@@ -154,7 +154,7 @@ class Api:
         max_session_duration: float | None = None,
         generation: Literal["streamed", "stepped"] | None = None,
         patience: float = LOADING,
-    ) -> Opened:
+    ) -> OpenedSession:
         """Create a Session; its description is slim (without capabilities) if a coordinator creates it.
 
         Args:
@@ -334,7 +334,7 @@ class Api:
 
     # --- inside --------------------------------------------------------------------------------------------------
 
-    async def _create(self, model: str, body: Mapping[str, Any]) -> Opened:
+    async def _create(self, model: str, body: Mapping[str, Any]) -> OpenedSession:
         name, _, version = model.partition("@")
         asked = {
             "model": {"name": name, **({"version": version} if version else {})},
@@ -352,16 +352,16 @@ class Api:
         found = read_descriptor(answer, _CREATING)
         self.credentials.keep_for(found.session_id)
         self._ice.ask_ahead(found.session_id)
-        return Opened(found, is_ours=True)
+        return OpenedSession(found, is_ours=True)
 
-    async def _start(self, body: Mapping[str, Any], patience: float) -> Opened:
+    async def _start(self, body: Mapping[str, Any], patience: float) -> OpenedSession:
         give_up_at = time.monotonic() + patience
         while True:
             answer = await self._request("POST", "/start_session", body=body, timeout=HELD)
             if answer.is_ok:
                 found = read_descriptor(answer, _STARTING)
                 # A server may answer a second start with the running session, `streaming`: another client owns it.
-                return Opened(found, is_ours=found.state != "streaming")
+                return OpenedSession(found, is_ours=found.state != "streaming")
             wait = None if (said := retry_after(answer)) is None else max(said, SOONEST)
             if answer.status == 409 and "generation" not in body:
                 return await self._join(answer)
@@ -371,12 +371,12 @@ class Api:
                 raise _no_door(answer, words) or refusal(answer, _STARTING)
             await asyncio.sleep(wait)
 
-    async def _join(self, conflict: HttpAnswer) -> Opened:
+    async def _join(self, conflict: HttpAnswer) -> OpenedSession:
         """Join the Session of a runtime that does not hand it out a second time (official 3.x)."""
         found = await self._request("GET", "/session")
         if not found.is_ok:
             raise refusal(conflict, _STARTING)
-        return Opened(read_descriptor(found, _STARTING), is_ours=False)
+        return OpenedSession(read_descriptor(found, _STARTING), is_ours=False)
 
     async def _ask(self, method: str, path: str, what: str, *, session_id: str | None = None, **how: Any) -> HttpAnswer:
         """Send a request, and return its answer if it is a success."""

@@ -17,8 +17,8 @@ from typing import Any, Final, Self, cast
 
 from livereactor.base.clock import monotonic_us
 from livereactor.client.errors import error_of
-from livereactor.client.tracks.feed import Opened, Timed
-from livereactor.client.tracks.pushed import USUAL_RATE, Picture
+from livereactor.client.tracks.feed import OpenedSource, Timed
+from livereactor.client.tracks.pushed import USUAL_RATE, PushedPicture
 from livereactor.client.types import Kind
 from livereactor.media.colour import Order, to_planes
 from livereactor.media.frames import Pixels, Samples, Sound
@@ -45,7 +45,7 @@ class Camera:
     def kinds(self) -> tuple[Kind, ...]:
         return ("video",)
 
-    def open(self, kind: Kind) -> Opened:
+    def open(self, kind: Kind) -> OpenedSource:
         import cv2
 
         capture = cv2.VideoCapture(self.device)
@@ -61,15 +61,15 @@ class Camera:
         if not capture.isOpened() or not capture.read()[0]:
             capture.release()
             raise _missing(f"camera {self.device}", "it is missing, busy with another program, or not allowed")
-        return Opened(_Captured(capture, f"camera {self.device}"))
+        return OpenedSource(_Captured(capture, f"camera {self.device}"))
 
 
-class _Captured(Iterator[Picture]):
+class _Captured(Iterator[PushedPicture]):
     def __init__(self, capture: Any, name: str) -> None:
         self._capture, self._name = capture, name
         self.close = capture.release
 
-    def __next__(self) -> Picture:
+    def __next__(self) -> PushedPicture:
         read, pixels = self._capture.read()
         if not read:
             raise _missing(self._name, "it stopped giving pictures; was it pulled out?")
@@ -91,7 +91,7 @@ class Screen:
     def kinds(self) -> tuple[Kind, ...]:
         return ("video",)
 
-    def open(self, kind: Kind) -> Opened:
+    def open(self, kind: Kind) -> OpenedSource:
         module = _optional("mss", "screen")
         try:
             with module.mss() as grabber:
@@ -100,17 +100,17 @@ class Screen:
             raise _missing("the screen", str(error)) from error
         if not 0 <= self.monitor < count:
             raise _missing(f"monitor {self.monitor}", f"there are {count - 1}")
-        return Opened(_Grabbed(module, self.monitor), 1 / self.fps)
+        return OpenedSource(_Grabbed(module, self.monitor), 1 / self.fps)
 
 
-class _Grabbed(Iterator[Picture]):
+class _Grabbed(Iterator[PushedPicture]):
     """Pictures of the screen. It is opened again where it is read, as a connection to X11 belongs to one thread."""
 
     def __init__(self, module: Any, monitor: int) -> None:
         self._module, self._monitor = module, monitor
         self._grabber: Any = None
 
-    def __next__(self) -> Picture:
+    def __next__(self) -> PushedPicture:
         if self._grabber is None:
             self._grabber = self._module.mss()
         shot = self._grabber.grab(self._grabber.monitors[self._monitor])
@@ -140,7 +140,7 @@ class Microphone:
     def kinds(self) -> tuple[Kind, ...]:
         return ("audio",)
 
-    def open(self, kind: Kind) -> Opened:
+    def open(self, kind: Kind) -> OpenedSource:
         module = _optional("sounddevice", "audio")
         try:
             stream = module.InputStream(
@@ -149,7 +149,7 @@ class Microphone:
             stream.start()
         except module.PortAudioError as error:
             raise _missing(f"microphone {self.device or ''}".strip(), str(error)) from error
-        return Opened(_Heard(stream, self.rate))
+        return OpenedSource(_Heard(stream, self.rate))
 
 
 class _Heard(Iterator[Sound]):
@@ -179,7 +179,7 @@ class MediaFile:
     def kinds(self) -> tuple[Kind, ...]:
         return ("video", "audio")
 
-    def open(self, kind: Kind) -> Opened:
+    def open(self, kind: Kind) -> OpenedSource:
         import av
         import av.error
 
@@ -190,7 +190,7 @@ class MediaFile:
         if not getattr(container.streams, kind):
             container.close()
             raise ValueError(f"{self.path} has no {kind}")
-        return Opened(_Decoded(container, kind))
+        return OpenedSource(_Decoded(container, kind))
 
 
 class _Decoded(Iterator[object]):
@@ -301,8 +301,8 @@ class Speaker:
                     self._waiting.appendleft(samples[len(part) :])
 
 
-def _picture(pixels: Pixels, order: Order) -> Picture:
-    return Picture(to_planes(pixels, order=order), b"", monotonic_us())
+def _picture(pixels: Pixels, order: Order) -> PushedPicture:
+    return PushedPicture(to_planes(pixels, order=order), b"", monotonic_us())
 
 
 def _missing(what: str, why: str) -> Exception:

@@ -26,7 +26,7 @@ class Timed:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Opened:
+class OpenedSource:
     """An opened source of items: arguments of `push_frame`, `Timed` ones, or PyAV's.
 
     Attributes:
@@ -38,7 +38,7 @@ class Opened:
     interval: float = 0.0
 
 
-class Feed:
+class SourceFeed:
     """An opened source, and the thread or task that takes its items.
 
     Args:
@@ -49,7 +49,7 @@ class Feed:
     """
 
     def __init__(
-        self, track: str, opened: Opened, push: Callable[[object], float], failed: Callable[[Exception], None]
+        self, track: str, opened: OpenedSource, push: Callable[[object], float], failed: Callable[[Exception], None]
     ) -> None:
         self._opened, self._push, self._failed = opened, push, failed
         self._loop = asyncio.get_running_loop()

@@ -25,9 +25,9 @@ import structlog
 from livereactor.base.clock import Clock, SystemClock
 from livereactor.client.errors import ReactorError, error_of
 from livereactor.client.tracks.devices import Camera, MediaFile
-from livereactor.client.tracks.feed import Feed, Opened
+from livereactor.client.tracks.feed import OpenedSource, SourceFeed
 from livereactor.client.tracks.port import Bitrate
-from livereactor.client.tracks.pushed import Picture, SoundReader, picture_of, sound_of
+from livereactor.client.tracks.pushed import PushedPicture, SoundReader, picture_of, sound_of
 from livereactor.client.types import Kind
 from livereactor.engine.port import AudioOutput, VideoOutput
 from livereactor.media.encoder import VideoEncoder, start_bps
@@ -108,7 +108,7 @@ class _Sender:
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    picture: Picture
+    picture: PushedPicture
     is_new: bool
     key: bool
     bps: int
@@ -124,7 +124,7 @@ class VideoSender(_Sender):
     """
 
     def __init__(self, track: str, clock: Clock | None = None) -> None:
-        self._picture: Picture | None = None
+        self._picture: PushedPicture | None = None
         self._is_new = False
         self._output: VideoOutput | None = None
         self._keys = KeyFrameRequests()
@@ -138,7 +138,7 @@ class VideoSender(_Sender):
 
     # --- any thread ---
 
-    def show(self, picture: Picture) -> None:
+    def show(self, picture: PushedPicture) -> None:
         """Send `picture` next, in place of one that waits."""
         with self._changed:
             self._counters.pushed += 1
@@ -204,7 +204,7 @@ class VideoSender(_Sender):
                 self._sleep_until(min((at for at in deadlines if at is not None), default=None), now)
             return None
 
-    def _aimed(self, picture: Picture, now: float) -> FollowedRate:
+    def _aimed(self, picture: PushedPicture, now: float) -> FollowedRate:
         size = (picture.planes.width, picture.planes.height)
         target = target_bps(self._wanted, self._allowed, *size)
         if self._rate is None or size != self._size:
@@ -377,7 +377,7 @@ class Publication:
         self._claim, self._output, self._failed = claim, output, failed
         self._sender = VideoSender(name) if kind == "video" else AudioSender(name)
         self._reader = SoundReader()
-        self._feed: Feed | None = None
+        self._feed: SourceFeed | None = None
 
     # --- on the loop ---
 
@@ -391,7 +391,7 @@ class Publication:
             raise
         if opened is not None:
             await self._stop_feed()
-            self._feed = Feed(self.name, opened, self._push, self._source_failed)
+            self._feed = SourceFeed(self.name, opened, self._push, self._source_failed)
 
     async def renew(self) -> None:
         """Claim the Track on the present connection, and send on it."""
@@ -492,7 +492,7 @@ class Publication:
             await feed.stopped()
 
 
-async def _opened(value: object, kind: Kind, track: str) -> Opened:
+async def _opened(value: object, kind: Kind, track: str) -> OpenedSource:
     source = source_of(value, kind, track=track)
     opening = asyncio.ensure_future(asyncio.to_thread(source.open, kind))
     try:
@@ -503,7 +503,7 @@ async def _opened(value: object, kind: Kind, track: str) -> Opened:
         raise
 
 
-def _close_opened(opened: Opened | None) -> None:
+def _close_opened(opened: OpenedSource | None) -> None:
     close = getattr(opened.items, "close", None) if opened is not None else None
     if close is not None:
         with suppress(Exception):
@@ -521,7 +521,7 @@ class Source(Protocol):
         """Return the kinds of media that the source can give."""
         ...
 
-    def open(self, kind: Kind) -> Opened:
+    def open(self, kind: Kind) -> OpenedSource:
         """Open the source; blocks. Raises `DeviceError` if it is not available."""
         ...
 
@@ -573,10 +573,10 @@ class _Iterating:
     def kinds(self) -> tuple[Kind, ...]:
         return (self.kind,)
 
-    def open(self, kind: Kind) -> Opened:
+    def open(self, kind: Kind) -> OpenedSource:
         if isinstance(self.items, AsyncIterable):
-            return Opened(aiter(self.items))
-        return Opened(iter(self.items), INTERVAL if kind == "video" else 0.0)
+            return OpenedSource(aiter(self.items))
+        return OpenedSource(iter(self.items), INTERVAL if kind == "video" else 0.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -589,8 +589,8 @@ class _Receiving:
     def kinds(self) -> tuple[Kind, ...]:
         return (getattr(self.track, "kind", self.kind),)
 
-    def open(self, kind: Kind) -> Opened:
-        return Opened(self._received())
+    def open(self, kind: Kind) -> OpenedSource:
+        return OpenedSource(self._received())
 
     async def _received(self) -> AsyncIterator[object]:
         while True:

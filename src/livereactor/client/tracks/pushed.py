@@ -27,7 +27,7 @@ WANTED: Final = "uint8 of shape (height, width, 3) in RGB or (height, width, 4) 
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Picture:
+class PushedPicture:
     """A picture on its way to the encoder; `captured_us` is monotonic microseconds."""
 
     planes: Planes
@@ -43,7 +43,7 @@ def picture_of(
     height: int | None = None,
     user_data: bytes | None = None,
     captured_us: int | None = None,
-) -> Picture:
+) -> PushedPicture:
     """Convert one picture.
 
     Args:
@@ -57,7 +57,7 @@ def picture_of(
         TypeError: the value is not a picture, or has another number type.
         ValueError: the shape, the sizes, the length of the tag or the time is not valid.
     """
-    if isinstance(value, Picture):
+    if isinstance(value, PushedPicture):
         return value
     if isinstance(value, Frame):
         user_data, captured_us = user_data or value.user_data, value.captured_us if captured_us is None else captured_us
@@ -67,9 +67,9 @@ def picture_of(
     if captured_us < 0:
         raise ValueError(f"{where}: capture_time_us counts from 0, got {captured_us}; it is monotonic microseconds")
     if _is_of_pyav(value):
-        return Picture(_planes_of_pyav(cast("av.VideoFrame", value)), tag, captured_us)
+        return PushedPicture(_planes_of_pyav(cast("av.VideoFrame", value)), tag, captured_us)
     pixels = _pixels(value, where, width, height)
-    return Picture(to_planes(pixels, order="rgb" if pixels.shape[2] == 3 else "bgra"), tag, captured_us)
+    return PushedPicture(to_planes(pixels, order="rgb" if pixels.shape[2] == 3 else "bgra"), tag, captured_us)
 
 
 def sound_of(value: object, *, where: str, rate: int = USUAL_RATE, channels: int | None = None) -> Sound:
