@@ -43,7 +43,7 @@ from livereactor.client.lifecycle import messages as w
 from livereactor.client.lifecycle.machine import ConnectionMachine
 from livereactor.client.lifecycle.states import ConnectionState
 from livereactor.client.options import ClientOptions, bounded
-from livereactor.client.session import CANCELLED, SessionAnswer, SessionRecord, SessionRequests
+from livereactor.client.session import CANCELLED, SessionAnswer, SessionRequests, SessionView
 from livereactor.client.tracks.tracks import Tracks
 from livereactor.client.transport.peer_transport import PeerTransport
 from livereactor.client.transport.process_engine import begin_loading
@@ -81,7 +81,7 @@ class Connection:
         self.credentials = Credentials(options.api_key, options.jwt)
         self.api = Api(options.url, local=options.local, credentials=self.credentials)
         self.tracks = Tracks(TrackRequests(self))
-        self.session = SessionRecord(emitter, self.tracks)
+        self.session = SessionView(emitter, self.tracks)
         self.status = Status.DISCONNECTED
         self.last_error: ReactorError | None = None
         self.is_closed = False

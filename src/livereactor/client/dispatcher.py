@@ -8,7 +8,7 @@ from typing import Any
 
 from livereactor.client.errors import ReactorError, error_of
 from livereactor.client.events import Emitter
-from livereactor.client.session import SessionRecord
+from livereactor.client.session import SessionView
 from livereactor.protocol import messages as m
 
 
@@ -25,7 +25,7 @@ class Dispatcher:
     def __init__(
         self,
         emitter: Emitter,
-        session: SessionRecord,
+        session: SessionView,
         over: Callable[[str], None],
         report: Callable[[ReactorError], None],
     ) -> None:

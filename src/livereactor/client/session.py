@@ -22,7 +22,7 @@ from livereactor.client.types import Capabilities, CommandCapability, SessionInf
 _OVER: Final = frozenset({"CLOSED", "closing", "terminated"})
 
 
-class SessionRecord:
+class SessionView:
     """A record of what the server said of the Session; an attribute is None while its value is unknown.
 
     Attributes:

@@ -113,7 +113,7 @@ class Port:
 
 
 class Wire:
-    """One connection: what the server shows and hears; fits `Outputs` by shape."""
+    """One connection: what the server shows and hears; fits `TrackTransport` by shape."""
 
     def __init__(self, server: ClientSide, client: ClientSide, shown: Any) -> None:
         self.server, self.client, self._shown = server, client, shown

@@ -30,7 +30,7 @@ BACKLOG: Final = 4096  # calls that wait for a handler that hangs: minutes of a 
 _T = TypeVar("_T")
 
 
-class Client(Protocol):
+class ClosableClient(Protocol):
     """A client that is closed before the interpreter ends."""
 
     async def disconnect(self) -> None: ...
@@ -44,7 +44,7 @@ class LoopThread:
     """
 
     def __init__(self) -> None:
-        self.clients: WeakSet[Client] = WeakSet()
+        self.clients: WeakSet[ClosableClient] = WeakSet()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None

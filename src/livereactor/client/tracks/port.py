@@ -55,7 +55,7 @@ class TrackPort(Protocol):
         ...
 
 
-class Outputs(Protocol):
+class TrackTransport(Protocol):
     """The part of a PeerTransport that Tracks use."""
 
     @property

@@ -16,7 +16,7 @@ import structlog
 from livereactor.client.errors import ReactorError, error_of
 from livereactor.client.options import bounded
 from livereactor.client.tracks.frame_streams import Frames, Policy, array_of, is_picture
-from livereactor.client.tracks.port import Bitrate, Outputs, TrackPort, TrackStats
+from livereactor.client.tracks.port import Bitrate, TrackPort, TrackStats, TrackTransport
 from livereactor.client.tracks.receiving import Receiver
 from livereactor.client.types import Direction, Kind, TrackCapability
 
@@ -45,7 +45,7 @@ class Track:
         self.name = name
         self._port = port
         self._declared: TrackCapability | None = None
-        self._outputs: Outputs | None = None  # of the present connection
+        self._outputs: TrackTransport | None = None  # of the present connection
         self._wish: bool | None = None  # the program's: True = receive, False = pause, None = not set
         self._resumes = True  # the default
         self._receiver = Receiver(name)
@@ -300,7 +300,7 @@ class Track:
         self._declared, self._resumes = capability, resumes
         self._receiver.is_open = not self.paused
 
-    def attach(self, outputs: Outputs) -> None:
+    def attach(self, outputs: TrackTransport) -> None:
         """Send on a transport that is up."""
         self._outputs = outputs
 

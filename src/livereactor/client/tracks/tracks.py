@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 import structlog
 
 from livereactor.client.errors import ReactorError
-from livereactor.client.tracks.port import Outputs, TrackPort, TrackStats
+from livereactor.client.tracks.port import TrackPort, TrackStats, TrackTransport
 from livereactor.client.tracks.track import Track
 from livereactor.client.types import Direction, Kind, TrackCapability
 
 if TYPE_CHECKING:
     from livereactor.engine.port import InputTrack
 
-__all__ = ["Outputs", "Track", "TrackList", "TrackPort", "TrackStats", "Tracks"]
+__all__ = ["Track", "TrackList", "TrackPort", "TrackStats", "TrackTransport", "Tracks"]
 
 log = structlog.get_logger(__name__)
 
@@ -120,7 +120,7 @@ class Tracks:
 
     # --- a transport ---
 
-    def attach(self, outputs: Outputs) -> None:
+    def attach(self, outputs: TrackTransport) -> None:
         """Send on a transport that is up."""
         for track in self.declared:
             track.attach(outputs)

@@ -16,7 +16,7 @@ from livereactor.client.events import Emitter
 from livereactor.client.http.api import Api
 from livereactor.client.http.urls import is_this_machine
 from livereactor.client.lifecycle import messages as w
-from livereactor.client.session import SessionRecord
+from livereactor.client.session import SessionView
 from livereactor.client.stats import StatsSampler
 from livereactor.client.tracks.port import Bitrate
 from livereactor.client.tracks.tracks import Tracks
@@ -62,7 +62,7 @@ class Transports:
         self,
         api: Api,
         emitter: Emitter,
-        session: SessionRecord,
+        session: SessionView,
         tracks: Tracks,
         dispatcher: Dispatcher,
         background: BackgroundTasks,
@@ -252,7 +252,7 @@ class Transports:
                 self._tracks.rate_changed(name, bps)
 
 
-def refuse_mode(session: SessionRecord, wanted: str | None) -> None:
+def refuse_mode(session: SessionView, wanted: str | None) -> None:
     """Refuse a Session of the other generation mode: stepped ones are used by other calls than streamed ones.
 
     Raises:
