@@ -108,7 +108,7 @@ Between: TypeAlias = Callable[[int, int], Sequence[bytes]]  # of samples by thei
 
 
 @dataclass(frozen=True, slots=True)
-class Film:
+class CutClip:
     """A clip: its samples, from time 0. Their bytes are asked for where they are used, so it need not fit in memory.
 
     Attributes:
@@ -197,7 +197,7 @@ def _part(run: Run, begin: int, end: int) -> Run:
     return Run(start, run.durations[begin:end], run.sizes[begin:end], keys)
 
 
-__all__ = ["Film", "InvalidRangeError", "NothingRecordedError", "cut", "ticks"]
+__all__ = ["CutClip", "InvalidRangeError", "NothingRecordedError", "cut", "ticks"]
 
 LONGEST: Final = 40 * 86_400  # seconds; a film's length in milliseconds has 32 bits
 
@@ -229,7 +229,7 @@ def ticks(start: float, end: float) -> tuple[int, int]:
     return begin, max(begin + 1, round(end * VIDEO_SCALE))
 
 
-def cut(source: Excerpt, begin: int, end: int) -> Film:
+def cut(source: Excerpt, begin: int, end: int) -> CutClip:
     """The pictures shown from `begin` up to, not with, `end`, and what sounds then.
 
     With sound the film begins up to 21 ms earlier, at the AAC frame that sounds at `begin`; its first picture is
@@ -261,7 +261,8 @@ def cut(source: Excerpt, begin: int, end: int) -> Film:
     is_key[0] = True
     sizes = np.concatenate([np.array([len(each) for each in head], np.uint32), later.size])
     pictures = Run(0, np.diff(starts).astype(np.uint32), sizes, is_key)
-    return Film(video, None if sound is None else source.audio, pictures, _between(head, source, later), sound, heard)
+    audio = None if sound is None else source.audio
+    return CutClip(video, audio, pictures, _between(head, source, later), sound, heard)
 
 
 def _between(here: Sequence[bytes], source: Excerpt, later: Samples) -> Between:

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from livereactor.media.boxes import AAC_SAMPLES, VIDEO_SCALE
-from livereactor.media.clip import Film, cut
+from livereactor.media.clip import CutClip, cut
 from livereactor.media.fragments import boxes_in
 from livereactor.media.h264 import level_for, open_h264, open_stitchable
 from tests.tools.tapes import BEEP, HEIGHT, RATE, WIDTH, Tape, beeping, record, seen, visible
@@ -135,7 +135,7 @@ def oldest_of(tape: Tape) -> int:
     return int(index.slice(index.first, index.first + 1).start[0])
 
 
-def agrees(tape: Tape, begin: int, end: int, film: Film) -> None:
+def agrees(tape: Tape, begin: int, end: int, film: CutClip) -> None:
     head, bodies = film.flat()
     whole = head + b"".join(bodies)
     init, later = film.parts()
