@@ -17,7 +17,7 @@ from typing import Any, Final
 import structlog
 
 from livereactor.base.errors import ConfigError, ModelLoadError
-from livereactor.coordinator.http.routes.models import LOOP_BYTES, Loop
+from livereactor.coordinator.http.routes.models import PREVIEW_BYTES, Preview
 from livereactor.pool.model_process import model_environment
 from livereactor.protocol.http import CapabilitiesBody, CommandCapability, TrackCapability
 from livereactor.protocol.openapi import from_openapi
@@ -36,17 +36,17 @@ class ListedModel:
 
     Attributes:
         target: as `load_model` takes it, absolute.
-        loop: a film of its picture: what lies beside the model's file as `NAME.webm`.
+        preview: its preview film, the file `NAME.webm` next to the model's file.
     """
 
     name: str
     version: str
     target: str
     spec: Mapping[str, Any]
-    loop: Loop | None = None
+    preview: Preview | None = None
 
     def record(self, *, min_ready: int, buffer: int, max_workers: int) -> ModelRecord:
-        """As the store keeps it."""
+        """Return the model as the store keeps it."""
         return ModelRecord(self.name, self.version, self.spec, min_ready, buffer, max_workers)
 
 
@@ -104,23 +104,23 @@ async def _learn(target: str) -> ListedModel:
 def _listed(target: str, document: dict[str, Any]) -> ListedModel:
     schema = from_openapi(document)
     spec = {"capabilities": _capabilities(schema).to_body(), "schema": document, "description": schema.description}
-    return ListedModel(schema.name, schema.version, target, spec, _loop(target, schema.name))
+    return ListedModel(schema.name, schema.version, target, spec, _preview(target, schema.name))
 
 
-def _loop(target: str, name: str) -> Loop | None:
+def _preview(target: str, name: str) -> Preview | None:
     file = model_file(target).parent / f"{name}.webm"
     try:
         with file.open("rb") as opened:
-            loop = Loop(opened.read(LOOP_BYTES + 1))
+            preview = Preview(opened.read(PREVIEW_BYTES + 1))
     except FileNotFoundError:
         return None
     except OSError as error:
         log.warning("film of a model left out", file=str(file), reason=error.strerror)
         return None
-    if (fault := loop.fault()) is not None:
+    if (fault := preview.fault()) is not None:
         log.warning("film of a model left out", file=str(file), reason=fault)
         return None
-    return loop
+    return preview
 
 
 def _capabilities(schema: ModelSchema) -> CapabilitiesBody:

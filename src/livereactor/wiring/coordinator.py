@@ -246,9 +246,9 @@ async def _house(
     fleet = Fleet(store, service, pool, options, plan, unix_us=unix_us, role=role)
     uploads = Uploads(service, store, blobs, Signer(secrets.blobs), options.limits, unix_us=unix_us)
     servers = partial(_ice_servers, options)
-    loops = {each.name: each.loop for each in models if each.loop is not None}
+    previews = {each.name: each.preview for each in models if each.preview is not None}
     parts = Parts(
-        service, authenticator, secrets, links, store, blobs, uploads, servers, unix_us, page_directory(), loops
+        service, authenticator, secrets, links, store, blobs, uploads, servers, unix_us, page_directory(), previews
     )
     # The exit is ours: uvicorn would wait for held requests and event streams.
     config = uvicorn.Config(

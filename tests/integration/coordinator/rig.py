@@ -23,7 +23,7 @@ from livereactor.coordinator.auth.keys import Keys
 from livereactor.coordinator.auth.secrets import Secrets, given_secrets
 from livereactor.coordinator.cluster.forwarding import ClusterPeers
 from livereactor.coordinator.http.app import Parts, create_app
-from livereactor.coordinator.http.routes.models import Loop
+from livereactor.coordinator.http.routes.models import Preview
 from livereactor.coordinator.http.routes.workers import SERVER
 from livereactor.coordinator.options import CoordinatorOptions, Quotas
 from livereactor.coordinator.service import Service
@@ -103,7 +103,7 @@ async def coordinating(
     blobs: Blobs | None = None,
     models: Sequence[str] = ("pond",),
     operator: bool = False,
-    loops: Mapping[str, Loop] | None = None,
+    previews: Mapping[str, Preview] | None = None,
     others: set[MemoryNotices] | None = None,
 ) -> AsyncGenerator[Served]:
     """A coordinator; one of several, where the notices of the `others` on the same store are given."""
@@ -123,7 +123,9 @@ async def coordinating(
     uploads = Uploads(service, store, blobs, Signer(SECRETS.blobs), options.limits, unix_us=unix_us)
     asked: dict[str, Any] = {"scopes": ["view", "control", "record", "upload", "admin"]} if operator else {}
     key = (await keys.create(KeyRequest.model_validate({"account": "acme", **asked}))).key
-    parts = Parts(service, auth, SECRETS, links, store, blobs, uploads, lambda session: ICE, unix_us, loops=loops or {})
+    parts = Parts(
+        service, auth, SECRETS, links, store, blobs, uploads, lambda session: ICE, unix_us, previews=previews or {}
+    )
     app = create_app(parts)
     config = uvicorn.Config(
         BehindProxies(app),

@@ -9,7 +9,7 @@ import httpx2
 import pytest
 import structlog
 
-from livereactor.coordinator.http.routes.models import LOOP_BYTES, Loop
+from livereactor.coordinator.http.routes.models import PREVIEW_BYTES, Preview
 from livereactor.store.memory.store import MemoryStore
 from livereactor.store.records import ModelRecord
 from livereactor.wiring.catalogue import read_models
@@ -17,7 +17,7 @@ from tests.integration.coordinator.asking import must_be_problem
 from tests.integration.coordinator.rig import coordinating
 
 EBML = b"\x1a\x45\xdf\xa3"
-FILM = Loop(EBML + bytes(range(96)))
+FILM = Preview(EBML + bytes(range(96)))
 
 
 def spec(*tracks: tuple[str, str], **schema: Any) -> dict[str, Any]:
@@ -52,7 +52,7 @@ async def test_the_list_tells_what_a_model_takes_and_gives() -> None:
 
 
 async def test_a_film_is_public_typed_and_not_sent_twice() -> None:
-    async with coordinating(loops={"pond": FILM}) as served, httpx2.AsyncClient(base_url=served.url) as nobody:
+    async with coordinating(previews={"pond": FILM}) as served, httpx2.AsyncClient(base_url=served.url) as nobody:
         (listed,) = (await nobody.get("/models")).json()["models"]
         film = await nobody.get(f"/{listed['loop']}", headers={"Origin": "https://studio.example"})
         assert (film.status_code, film.content) == (200, FILM.content)
@@ -66,8 +66,8 @@ async def test_a_film_is_public_typed_and_not_sent_twice() -> None:
 
 async def test_another_film_has_another_address() -> None:
     paths = set[str]()
-    for film in (FILM, Loop(FILM.content + b"more")):
-        async with coordinating(loops={"pond": film}) as served:
+    for film in (FILM, Preview(FILM.content + b"more")):
+        async with coordinating(previews={"pond": film}) as served:
             paths.add((await served.http.get("/models")).json()["models"][0]["loop"])
     assert len(paths) == 2
 
@@ -83,7 +83,7 @@ async def test_another_film_has_another_address() -> None:
     ],
 )
 async def test_a_player_may_ask_for_a_part(asked: str, status: int, content: bytes, told: str | None) -> None:
-    async with coordinating(loops={"pond": FILM}) as served:
+    async with coordinating(previews={"pond": FILM}) as served:
         part = await served.http.get("/models/pond/loop", headers={"Range": asked})
     assert (part.status_code, part.content, part.headers.get("content-range")) == (status, content, told)
 
@@ -117,11 +117,11 @@ async def test_the_film_beside_a_models_file_is_its_own(
     (tmp_path / "sky.webm").write_bytes(FILM.content)
     (tmp_path / "sea.webm").write_bytes(EBML)
     (model,) = await read_models([target])
-    assert model.loop == FILM
+    assert model.preview == FILM
 
 
 @pytest.mark.parametrize(
-    ("content", "reason"), [(b"RIFF", "it is no WebM file"), (EBML + bytes(LOOP_BYTES), "larger than")]
+    ("content", "reason"), [(b"RIFF", "it is no WebM file"), (EBML + bytes(PREVIEW_BYTES), "larger than")]
 )
 async def test_a_film_that_cannot_be_shown_is_left_out_and_its_model_served(
     tmp_path: Path, content: bytes, reason: str
@@ -130,5 +130,5 @@ async def test_a_film_that_cannot_be_shown_is_left_out_and_its_model_served(
     (tmp_path / "sky.webm").write_bytes(content)
     with structlog.testing.capture_logs() as said:
         (model,) = await read_models([str(tmp_path / "sky.py")])
-    assert (model.name, model.loop) == ("sky", None)
+    assert (model.name, model.preview) == ("sky", None)
     assert [reason in each["reason"] for each in said if each["event"] == "film of a model left out"] == [True]

@@ -16,7 +16,7 @@ import pytest
 from livereactor.base.errors import LivereactorError
 from livereactor.base.limits import Limits
 from livereactor.blobs.folder import FolderBlobs
-from livereactor.coordinator.http.routes.models import Loop
+from livereactor.coordinator.http.routes.models import Preview
 from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.protocol import link
 from livereactor.protocol.http import Body, Candidates, Offer, problem, read_body
@@ -28,7 +28,7 @@ from tests.integration.coordinator.rig import Served, coordinating, working
 
 OPTIONS: Final = CoordinatorOptions(quotas=UNLIMITED, hold=0.02, limits=replace(Limits(), answer_hold=0.1))
 SLOTS: Final = 200
-LOOPS: Final = {"pond": Loop(b"\x1a\x45\xdf\xa3" + bytes(96))}
+PREVIEWS: Final = {"pond": Preview(b"\x1a\x45\xdf\xa3" + bytes(96))}
 CONFIG: Final = """
 [dictionaries.sessions]
 values = ["{running}", "{over}"]
@@ -89,7 +89,7 @@ async def everything(folder: Path) -> AsyncGenerator[tuple[Served, str]]:
     try:
         async with (
             coordinating(
-                OPTIONS, store=store, blobs=FolderBlobs(folder / "blobs"), operator=True, loops=LOOPS
+                OPTIONS, store=store, blobs=FolderBlobs(folder / "blobs"), operator=True, previews=PREVIEWS
             ) as served,
             working(served, answer=runtime, slots=SLOTS) as worker,
         ):

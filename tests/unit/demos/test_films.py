@@ -12,7 +12,7 @@ import av
 import numpy as np
 import pytest
 
-from livereactor.coordinator.http.routes.models import Loop
+from livereactor.coordinator.http.routes.models import Preview
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 FILMS = sorted([*EXAMPLES.glob("*.webm"), *EXAMPLES.glob("*/*.webm")])
@@ -31,7 +31,7 @@ def make_loops() -> ModuleType:
 
 @pytest.mark.parametrize("film", FILMS, ids=lambda film: film.stem)
 def test_a_film_is_short_small_and_silent(film: Path) -> None:
-    assert Loop(film.read_bytes()).fault() is None
+    assert Preview(film.read_bytes()).fault() is None
     assert film.stat().st_size <= 250_000
     with av.open(film) as container:
         (stream,) = container.streams

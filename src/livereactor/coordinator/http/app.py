@@ -31,7 +31,7 @@ from livereactor.coordinator.http.routes import (
     uploads,
     workers,
 )
-from livereactor.coordinator.http.routes.models import Loop
+from livereactor.coordinator.http.routes.models import Preview
 from livereactor.coordinator.service import Service
 from livereactor.coordinator.uploads import Uploads, WorkerRefusedError
 from livereactor.coordinator.worker_sockets import WorkerSockets
@@ -56,7 +56,7 @@ class Parts:
     Attributes:
         ice_servers: those of a session, by its id.
         page: folder of the web page, served at `/`.
-        loops: short films of models' pictures, by the model's name.
+        previews: preview films, by the model's name.
     """
 
     service: Service
@@ -69,7 +69,7 @@ class Parts:
     ice_servers: Callable[[str], Sequence[IceServerBody]]
     unix_us: Callable[[], int]
     page: Path | None = None
-    loops: Mapping[str, Loop] = field(default_factory=dict[str, Loop])
+    previews: Mapping[str, Preview] = field(default_factory=dict[str, Preview])
 
 
 def create_app(parts: Parts) -> ASGIApp:
@@ -155,8 +155,8 @@ def _document(api: FastAPI, *, guests: bool) -> None:
         responses={200: {"description": "This document."}},
         openapi_extra=asked_by(),
     )
-    async def document() -> JSONResponse:
-        """All that can be asked here."""
+    async def get_api_description() -> JSONResponse:
+        """Return this OpenAPI document, which describes every operation of the coordinator."""
         if not made:
             made.update(documented(api, guests=guests))
         return JSONResponse(made)

@@ -20,8 +20,10 @@ from livereactor.web.blob_answers import RANGE_HEADER
 from livereactor.web.clips import CHUNK_TYPE, CHUNKS, INIT_TYPE, PLAYLIST_TYPE, ClipGoneError, ClipShelf, Seconds
 from livereactor.web.documents import asked_by, problems, signed
 
-# Described and not validated: whatever cannot be an id is answered as any unknown clip is.
-ClipId: TypeAlias = Annotated[str, Query(description="As in `playlist_url`.", json_schema_extra={"pattern": f"^{ID}$"})]
+# Described, not validated: a text that cannot be an id gets the answer for an unknown clip.
+ClipId: TypeAlias = Annotated[
+    str, Query(description="Id from `playlist_url`.", json_schema_extra={"pattern": f"^{ID}$"})
+]
 Name: TypeAlias = Annotated[str, Path(json_schema_extra={"pattern": f"^{ID}$"})]
 File: TypeAlias = Annotated[str, Path(json_schema_extra={"pattern": f"^{FILE}$"})]
 JOURNAL_TYPE: Final = "application/jsonl"
@@ -39,11 +41,11 @@ routes = APIRouter(tags=["clips"], responses=problems(403))
     response_class=Response,
     responses={
         200: {"description": "The playlist.", "content": {PLAYLIST_TYPE: {"schema": {"type": "string"}}}},
-        202: {"description": "Not there yet; `Retry-After` says when to ask again."},
+        202: {"description": "The playlist is not ready; retry after `Retry-After` seconds."},
         **problems(401, 410),
     },
 )
-async def playlist(
+async def get_clip_playlist(
     caller: Annotated[Caller, needs("record")],
     session_id: ClipId,
     start: Seconds,
@@ -51,7 +53,7 @@ async def playlist(
     shelf: ShelfPart,
     store: StorePart,
 ) -> Response:
-    """The playlist of a clip, which names its parts."""
+    """Return the HLS playlist of a clip, which lists the addresses of its parts."""
     asked = await shelf.asked(session_id)
     if not await _may_see(caller, asked.account, asked.session, store):
         raise ClipGoneError
@@ -63,14 +65,14 @@ async def playlist(
     response_class=Response,
     responses={
         200: {"description": "The part.", "content": {INIT_TYPE: _OCTETS, CHUNK_TYPE: _OCTETS}},
-        206: {"description": "The range that was asked for."},
-        416: {"description": "The range begins behind the end."},
+        206: {"description": "The requested range."},
+        416: {"description": "The range begins after the last byte."},
         **problems(404, 410),
     },
     openapi_extra=_PART,
 )
-async def part(name: Name, file: File, request: Request, shelf: ShelfPart) -> Response:
-    """One part of a clip; the address is the credential."""
+async def get_clip_part(name: Name, file: File, request: Request, shelf: ShelfPart) -> Response:
+    """Return one part of a clip. The signed address is the credential."""
     return await shelf.answer_part(name, file, request)
 
 
@@ -81,8 +83,8 @@ async def part(name: Name, file: File, request: Request, shelf: ShelfPart) -> Re
     responses={200: {"description": "`Content-Length` is the size."}, **problems(404, 410)},
     openapi_extra=_PART,
 )
-async def size(name: Name, file: File, request: Request, shelf: ShelfPart) -> Response:
-    """The size of a part."""
+async def get_clip_part_size(name: Name, file: File, request: Request, shelf: ShelfPart) -> Response:
+    """Return the size of a part in `Content-Length`."""
     return await shelf.answer_part(name, file, request)
 
 
@@ -90,18 +92,18 @@ async def size(name: Name, file: File, request: Request, shelf: ShelfPart) -> Re
     "/sessions/{sid}/journal",
     response_class=Response,
     responses={
-        200: {"description": "A line of JSON each.", "content": {JOURNAL_TYPE: {"schema": {"type": "string"}}}},
+        200: {"description": "One JSON object per line.", "content": {JOURNAL_TYPE: {"schema": {"type": "string"}}}},
         **problems(401, 404),
     },
 )
-async def journal(
+async def get_session_journal(
     sid: str,
     # A journal holds what users wrote, which a link for watching does not show: it needs `control`, too.
     caller: Annotated[Caller, needs("record", "control")],
     blobs: BlobsPart,
     store: StorePart,
 ) -> Response:
-    """The journal of a recorded session's inputs, for `livereactor replay`; also after the session."""
+    """Return the inputs of a recorded session, for `livereactor replay`, even after the session has ended."""
     found = await recorded(blobs, sid)
     pieces = None
     if found is not None and await _may_see(caller, found.account, found.session, store):

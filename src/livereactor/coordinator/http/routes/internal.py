@@ -44,14 +44,14 @@ routes = APIRouter(tags=["internal"], dependencies=[Depends(workers_only)], resp
     response_class=Response,
     responses={
         **_WHOLE,
-        206: {"description": "The range that was asked for."},
-        416: {"description": "The range begins behind the end."},
+        206: {"description": "The requested range."},
+        416: {"description": "The range begins after the last byte."},
         **problems(404),
     },
     openapi_extra={**_WORKERS, "parameters": [RANGE_HEADER]},
 )
-async def get(key: Key, request: Request, blobs: BlobsPart) -> Response:
-    """A blob, or a range of it; with `?prefix=1` what lies below, a line of JSON for each blob."""
+async def get_blob(key: Key, request: Request, blobs: BlobsPart) -> Response:
+    """Return a blob or a range of it; with `?prefix=1`, list the blobs below the key, one JSON line each."""
     if request.query_params.get("prefix"):
         return await listing_answer(blobs, BlobKey.parse(key))
     return await blob_answer(blobs, BlobKey.parse(key), request, OCTETS)
@@ -64,8 +64,8 @@ async def get(key: Key, request: Request, blobs: BlobsPart) -> Response:
     responses={200: {"description": "`Content-Length` is the size."}, **problems(404)},
     openapi_extra=_WORKERS,
 )
-async def head(key: Key, request: Request, blobs: BlobsPart) -> Response:
-    """The size of a blob."""
+async def get_blob_size(key: Key, request: Request, blobs: BlobsPart) -> Response:
+    """Return the size of a blob in `Content-Length`."""
     return await blob_answer(blobs, BlobKey.parse(key), request, OCTETS)
 
 
@@ -76,15 +76,15 @@ async def head(key: Key, request: Request, blobs: BlobsPart) -> Response:
     responses=problems(408, 409),
     openapi_extra={**octets("The blob, which is written once."), **_WORKERS},
 )
-async def put(key: Key, request: Request, blobs: BlobsPart) -> Response:
-    """Write a blob, once."""
+async def write_blob(key: Key, request: Request, blobs: BlobsPart) -> Response:
+    """Write a blob. A blob is never overwritten: a second write answers 409."""
     await blobs.put(BlobKey.parse(key), request.stream())
     return Response(status_code=201)
 
 
 @routes.delete(PREFIX + "{key:path}", status_code=204, response_class=Response, openapi_extra=_WORKERS)
-async def delete(key: Key, blobs: BlobsPart) -> Response:
-    """Remove every blob below a prefix."""
+async def delete_blobs(key: Key, blobs: BlobsPart) -> Response:
+    """Delete every blob below a prefix."""
     await blobs.delete_prefix(BlobKey.parse(key))
     return Response(status_code=204)
 
@@ -95,14 +95,14 @@ async def delete(key: Key, blobs: BlobsPart) -> Response:
     responses={200: {"model": link.Reply}, **problems(404, 408, 413)},
     openapi_extra={**takes(link.Request, example=_EXAMPLE, required=True), **_WORKERS},
 )
-async def ask(
+async def ask_worker(
     worker: str,
     request: Request,
     frame: Annotated[link.Request, json_body(link.Request, limit=link.FRAME_BYTES)],
     timeout: Annotated[float, Query(ge=MIN_TIMEOUT, le=LONGEST)],
     service: ServicePart,
 ) -> Response:
-    """A frame for a worker whose socket is here, and its reply; 404 where it is not."""
+    """Send a request to a worker that is connected here and return its reply; 404 if it is not connected here."""
     reply = await while_connected(request, service.forwarder.ask_here(worker, frame, timeout=timeout))
     if reply is None:
         raise NotFoundError(f"worker {worker[:64]!r} is not connected here; look where it is, and ask there")

@@ -1,4 +1,4 @@
-"""`/models`: what can be asked for, and how soon it would be there."""
+"""`/models`: the models that are served, their schemas and preview films."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ from livereactor.store.records import ModelRecord, WorkerRecord, WorkerState
 from livereactor.web.blob_answers import RANGE_HEADER, byte_range
 from livereactor.web.documents import asked_by, problems
 
-LOOP_BYTES: Final = MIB  # ours have a fifth of that; a page with twenty of them must not load for minutes
-LOOP_TYPE: Final = "video/webm"
+PREVIEW_BYTES: Final = MIB  # ours have a fifth of that; a page with twenty of them must not load for minutes
+PREVIEW_TYPE: Final = "video/webm"
 _EBML: Final = b"\x1a\x45\xdf\xa3"  # what Matroska and WebM files begin with
 
 
 @dataclass(frozen=True)
-class Loop:
-    """A WebM file of a few seconds, whole."""
+class Preview:
+    """A model's preview film: a WebM file of a few seconds, held in memory."""
 
     content: bytes
 
     @cached_property
     def tag(self) -> str:
-        """Another for another film."""
+        """Version tag of the film: the first 16 hex digits of its SHA-256."""
         return hashlib.sha256(self.content).hexdigest()[:16]
 
     def fault(self) -> str | None:
         """Return why the film cannot be shown; None = its size and its first bytes are right."""
-        if len(self.content) > LOOP_BYTES:
-            return f"it is larger than {LOOP_BYTES} bytes"
+        if len(self.content) > PREVIEW_BYTES:
+            return f"it is larger than {PREVIEW_BYTES} bytes"
         return None if self.content.startswith(_EBML) else "it is no WebM file"
 
 
@@ -54,43 +54,45 @@ _COMING: Final = frozenset({WorkerState.STARTING, WorkerState.READY})
 
 
 class ModelBody(Body):
-    """A model as people choose it."""
+    """A model in the list, with its readiness."""
 
     name: str
     version: str | None = None
     description: str = ""
     state: State = Field(
-        description="`ready`: a worker has it loaded; `starting`: one loads; `cold`: one starts on first use; "
-        "`failed`: none can be had, `text` says why."
+        description="`ready`: a worker has loaded it; `starting`: one loads it; `cold`: a worker starts on first use; "
+        "`failed`: no worker is available, `text` says why."
     )
     in_use: bool = Field(default=False, description="Its workers have no free slot, so a new session waits.")
-    progress: float | None = Field(default=None, description="0 to 1, of the worker that is furthest.")
+    progress: float | None = Field(
+        default=None, description="Loading progress, 0 to 1, of the worker that is furthest."
+    )
     text: str | None = None
     queue_length: int = 0
     tags: list[Tag] = Field(
         default=[],
-        description="What it takes and gives beside pictures; `keys` and `gamepad`: it can be steered by them.",
+        description="Inputs and outputs besides video; `keys` and `gamepad` can steer the model.",
     )
-    loop: str | None = Field(default=None, description="Where a short film of its picture is, from the API's root.")
+    loop: str | None = Field(default=None, description="Address of the preview film, relative to the API's root.")
 
 
 class ModelList(Body):
-    """By name."""
+    """Answer of `GET /models`, sorted by name."""
 
     models: list[ModelBody]
 
 
-LoopsPart = Annotated[Mapping[str, Loop], app_part("loops")]
+PreviewsPart = Annotated[Mapping[str, Preview], app_part("previews")]
 
 routes = APIRouter(prefix="/models", tags=["models"], responses=problems())
 
 
 @routes.get("", response_class=Response, responses={200: {"model": ModelList}}, openapi_extra=asked_by())
-async def listed(service: ServicePart, store: StorePart, loops: LoopsPart) -> Response:
-    """Every model; their names are public, as a page has to offer them before anybody has a token."""
+async def list_models(service: ServicePart, store: StorePart, previews: PreviewsPart) -> Response:
+    """List the models. No token is needed, so that a page can offer them before it has one."""
     found = await store.read(lambda tx: _all(tx, service.capacity))
     for each in found:
-        if (film := loops.get(each.name)) is not None:
+        if (film := previews.get(each.name)) is not None:
             each.loop = f"models/{quote(each.name, safe='')}/loop?v={film.tag}"
     return body_response(ModelList(models=found))
 
@@ -100,8 +102,8 @@ async def listed(service: ServicePart, store: StorePart, loops: LoopsPart) -> Re
     response_class=JSONResponse,
     responses={200: {"description": "An OpenAPI 3.1 document: commands, messages, tracks."}, **problems(401, 404)},
 )
-async def schema(name: str, caller: AnyCaller, store: StorePart) -> Response:
-    """The commands, messages and tracks of a model, for forms and typed clients."""
+async def get_model_schema(name: str, caller: AnyCaller, store: StorePart) -> Response:
+    """Return the commands, messages and tracks of a model, to build forms and typed clients from."""
     plain = name.rpartition("/")[2]  # a name may come with its owner, as `owner/name`
     record = await store.read(lambda tx: tx.model(name) or tx.model(plain))
     if record is None or (caller.models is not None and record.name not in caller.models):
@@ -116,36 +118,38 @@ async def schema(name: str, caller: AnyCaller, store: StorePart) -> Response:
     "/{name:path}/loop",
     response_class=Response,
     responses={
-        200: {"content": {LOOP_TYPE: {"schema": {"type": "string", "format": "binary"}}}},
-        206: {"description": "The range that was asked for."},
-        304: {"description": "It is still the one of `If-None-Match`."},
-        416: {"description": "The range begins behind the end."},
+        200: {"content": {PREVIEW_TYPE: {"schema": {"type": "string", "format": "binary"}}}},
+        206: {"description": "The requested range."},
+        304: {"description": "The film is unchanged: it has the tag in `If-None-Match`."},
+        416: {"description": "The range begins after the last byte."},
         **problems(404),
     },
     openapi_extra={**asked_by(), "parameters": [RANGE_HEADER]},
 )
-async def loop(name: str, request: Request, loops: LoopsPart) -> Response:
-    """A few seconds of a model's picture, as public as its name: `loop` in the list names it."""
-    film = loops.get(name) or loops.get(name.rpartition("/")[2])
+async def get_model_preview(name: str, request: Request, previews: PreviewsPart) -> Response:
+    """Return the preview film of a model, a few seconds of WebM; `loop` in the list of models is its address."""
+    film = previews.get(name) or previews.get(name.rpartition("/")[2])
     if film is None:
         raise NotFoundError(f"no film of a model {name[:64]!r}; GET /models names those that are there")
     return _shown(film, request)
 
 
-def _shown(film: Loop, request: Request) -> Response:
-    """The film, the range of it that is asked for (Safari asks for ranges only), or that it is known already."""
+def _shown(film: Preview, request: Request) -> Response:
+    """Return the film, the requested range of it (Safari requests ranges only), or 304 where the tag is current."""
     size = len(film.content)
     headers = {"ETag": f'"{film.tag}"', "Cache-Control": _CACHED, "Accept-Ranges": "bytes"}
     if film.tag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     span = byte_range(request.headers.get("range", ""), size)
     if span is None:
-        return Response(film.content, headers=headers, media_type=LOOP_TYPE)
+        return Response(film.content, headers=headers, media_type=PREVIEW_TYPE)
     start, end = span
     if start >= end:
-        return Response(status_code=416, headers=headers | {"Content-Range": f"bytes */{size}"}, media_type=LOOP_TYPE)
+        return Response(
+            status_code=416, headers=headers | {"Content-Range": f"bytes */{size}"}, media_type=PREVIEW_TYPE
+        )
     headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
-    return Response(film.content[start:end], 206, headers, LOOP_TYPE)
+    return Response(film.content[start:end], 206, headers, PREVIEW_TYPE)
 
 
 def _all(tx: Tx, trouble: Trouble) -> list[ModelBody]:

@@ -1,4 +1,4 @@
-"""Health, metrics, limits, quotas, where a Session's time goes, and the journal of what happened."""
+"""Health, metrics, limits, quotas, the latency of a session by stage, and the stream of events."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ HEALTH_WAIT: Final = 3.0  # seconds for the store
 _LAST_EVENT: Final = {
     "name": "Last-Event-ID",
     "in": "header",
-    "description": "As browsers send it when they come back; goes before `since`.",
+    "description": "Sent by browsers when they reconnect; overrides `since`.",
     "schema": {"type": "string"},
 }
-_QUOTAS: Final = {"description": "One row an allowance: quota_type, limit, current."}
+_QUOTAS: Final = {"description": "One row per quota: quota_type, limit, current."}
 
 
 class CoordinatorHealth(Body):
@@ -66,11 +66,11 @@ class EventFeed:
 
     @property
     def followers(self) -> int:
-        """Readers at the moment."""
+        """The number of current readers."""
         return len(self._news)
 
     async def follow(self, seq: int) -> AsyncIterator[str]:
-        """Yield the events after `seq`, for ever."""
+        """Yield the events after `seq` without end."""
         news = asyncio.Event()
         self._news.add(news)
         loop = asyncio.get_running_loop()
@@ -114,12 +114,15 @@ routes = APIRouter(tags=["observation"], responses=problems())
     response_class=Response,
     responses={
         200: {"model": CoordinatorHealth},
-        503: {"model": CoordinatorHealth, "description": "The store is away, or this coordinator ends."},
+        503: {
+            "model": CoordinatorHealth,
+            "description": "The store is unavailable, or this coordinator is shutting down.",
+        },
     },
     openapi_extra=asked_by(),
 )
-async def health(service: ServicePart, store: StorePart) -> Response:
-    """Whether sessions can be made; `serving` while somebody has one."""
+async def get_health(service: ServicePart, store: StorePart) -> Response:
+    """Report whether sessions can be created; the state is `serving` while at least one session runs."""
     if service.is_leaving:
         return _unhealthy("this coordinator ends; another answers at the same address")
     try:
@@ -136,8 +139,8 @@ async def health(service: ServicePart, store: StorePart) -> Response:
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **problems(401, 403)},
     openapi_extra={"security": [{TOKEN: []}, {KEY: []}, {}]},
 )
-async def metrics(request: Request, authenticator: AuthenticatorPart, service: ServicePart) -> Response:
-    """Prometheus text, for programs of this machine and for operators."""
+async def get_metrics(request: Request, authenticator: AuthenticatorPart, service: ServicePart) -> Response:
+    """Return Prometheus metrics, to programs on this machine without a token and to others with the scope `admin`."""
     if not is_of_this_machine(request):
         (await authenticator.caller(request)).need("admin")
     return Response(await service.metrics.render(), media_type=CONTENT_TYPE)
@@ -146,17 +149,17 @@ async def metrics(request: Request, authenticator: AuthenticatorPart, service: S
 @routes.get(
     "/limits",
     response_class=JSONResponse,
-    responses={200: {"description": "Names and values."}},
+    responses={200: {"description": "Limits by name."}},
     openapi_extra=asked_by(),
 )
-async def limits(options: OptionsPart) -> dict[str, int | float]:
-    """Every bound, in seconds, bytes and counts."""
+async def get_limits(options: OptionsPart) -> dict[str, int | float]:
+    """Return every limit by its name, in seconds, bytes or counts."""
     return options.bounds()
 
 
 @routes.get("/quotas", response_class=JSONResponse, responses={200: _QUOTAS, **problems(401, 403)})
-async def quotas(caller: AnyCaller, service: ServicePart) -> dict[str, Any]:
-    """The quotas of the caller's account, and their use."""
+async def get_quotas(caller: AnyCaller, service: ServicePart) -> dict[str, Any]:
+    """Return the quotas of the caller's account and their current use."""
     return {"quotas": await service.queries.quotas(caller)}
 
 
@@ -165,8 +168,8 @@ async def quotas(caller: AnyCaller, service: ServicePart) -> dict[str, Any]:
     response_class=Response,
     responses={200: {"model": SessionStages}, **problems(401, 403, 404, 409)},
 )
-async def stages(sid: str, caller: AnyCaller, service: ServicePart) -> Response:
-    """The latency of a running session, stage by stage, from the command to the picture."""
+async def get_session_stages(sid: str, caller: AnyCaller, service: ServicePart) -> Response:
+    """Return the latency of a running session by stage, from the command to the picture."""
     return relayed(await service.relay(caller, sid, "GET", f"/sessions/{sid}/stages"))
 
 
@@ -177,8 +180,10 @@ async def stages(sid: str, caller: AnyCaller, service: ServicePart) -> Response:
     openapi_extra={"parameters": [_LAST_EVENT]},
     dependencies=[needs("admin")],
 )
-async def events(request: Request, feed: EventsPart, since: Annotated[int, Query(ge=0, le=2**53)] = 0) -> Response:
-    """Events for operators, the past ones and those from now on; continues after `Last-Event-ID`."""
+async def follow_events(
+    request: Request, feed: EventsPart, since: Annotated[int, Query(ge=0, le=2**53)] = 0
+) -> Response:
+    """Stream past and new events as server-sent events, starting after `Last-Event-ID` or `since`."""
     if feed.followers >= FOLLOWERS:
         raise LimitError(f"{FOLLOWERS} of {FOLLOWERS} readers follow the events; close one first")
     last = request.headers.get("last-event-id", "")

@@ -1,4 +1,4 @@
-"""`/sessions`: created, polled, listed and ended."""
+"""`/sessions`: create, poll, list and end sessions."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _EXAMPLE: Final = {
 _IDEMPOTENCY_KEY: Final = {
     "name": "Idempotency-Key",
     "in": "header",
-    "description": "The same key and body within a day make one session; the second answer is the first.",
+    "description": "Requests with the same key and body within a day create one session and get the same answer.",
     "schema": {"type": "string", "minLength": 1, "maxLength": KEY_CHARS},
 }
 
@@ -49,12 +49,12 @@ class SessionInfo(Body):
 
 
 class ListedSession(Body):
-    """A Session in a list; account and Worker are told to operators."""
+    """A session in a list. Only operators see `account` and `worker`."""
 
     session_id: str
     state: str
     model: str
-    created_at: float = Field(description="Unix seconds, as all that ends in `_at`.")
+    created_at: float = Field(description="Unix seconds, like every field that ends in `_at`.")
     connected_at: float | None = None
     expires_at: float | None = None
     ended_at: float | None = None
@@ -65,7 +65,7 @@ class ListedSession(Body):
 
 
 class SessionList(Body):
-    """Newest first; `next` is the `before` of the page behind, absent on the last."""
+    """A page of sessions, newest first. `next` is the `before` of the next page, absent on the last page."""
 
     sessions: list[ListedSession]
     next: int | None = None
@@ -81,19 +81,19 @@ routes = APIRouter(prefix="/sessions", tags=["sessions"], responses=problems(401
     responses={201: {"model": SessionDescriptor}, **problems(404, 408, 409, 413, 422)},
     openapi_extra=takes(CreateSession, example=_EXAMPLE, required=True) | {"parameters": [_IDEMPOTENCY_KEY]},
 )
-async def create(
+async def create_session(
     request: Request,
     caller: AnyCaller,
     asked: Annotated[CreateSession, json_body(CreateSession)],
     service: ServicePart,
 ) -> Response:
-    """Make a session: assigned at once where a worker is free, else queued. Poll `GET /sessions/{sid}`."""
+    """Create a session: assigned at once if a worker is free, otherwise queued. Poll `GET /sessions/{sid}`."""
     key = request.headers.get("idempotency-key")
     return body_response(await service.create(caller, asked, idempotency_key=key), 201)
 
 
 @routes.get("", response_class=Response, responses={200: {"model": SessionList}})
-async def listed(
+async def list_sessions(
     caller: Annotated[Caller, needs("view")],
     service: ServicePart,
     state: State | None = None,
@@ -101,41 +101,42 @@ async def listed(
     before: Annotated[int | None, Query(ge=0, le=LARGEST)] = None,
     limit: Annotated[int, Query(ge=1, le=MOST)] = 100,
 ) -> Response:
-    """The caller's own sessions, everybody's for `admin`."""
+    """List the sessions of the caller's account, or of all accounts for a caller with the scope `admin`."""
     found = await service.queries.sessions(caller, states=states_of(state), model=model, before_seq=before, limit=limit)
     more = found[-1].seq if len(found) == limit else None
     return body_response(SessionList(sessions=[_listed(each, caller) for each in found], next=more))
 
 
 @routes.get("/{sid}", response_class=Response, responses={200: {"model": SessionDescriptor}, **problems(404)})
-async def poll(
+async def get_session(
     sid: str,
     request: Request,
     caller: AnyCaller,
     service: ServicePart,
     wait: Annotated[
-        float | None, Query(ge=0, allow_inf_nan=False, description="Seconds to be held at most; 20 are the most.")
+        float | None,
+        Query(ge=0, allow_inf_nan=False, description="Seconds for which the request may be held, at most 20."),
     ] = None,
     version: Annotated[
-        str | None, Query(max_length=64, description="Hold until the descriptor's `version` is another one.")
+        str | None, Query(max_length=64, description="Hold until the descriptor's `version` differs from this one.")
     ] = None,
 ) -> Response:
-    """The state of a session; held, up to 20 s, until it is ready or over, or with `version`, until it changes."""
+    """Return a session, held up to 20 s until it is ready or over; with `version`, until it changes."""
     await request.body()
     view = await while_connected(request, service.queries.watch(caller, sid, wait=wait, version=version))
     return body_response(view)
 
 
 @routes.get("/{sid}/info", response_class=Response, responses={200: {"model": SessionInfo}, **problems(404)})
-async def info(sid: str, caller: AnyCaller, service: ServicePart) -> Response:
-    """The state alone; INACTIVE, too, where a session has lost its last client."""
+async def get_session_info(sid: str, caller: AnyCaller, service: ServicePart) -> Response:
+    """Return only the state of a session; INACTIVE also stands for a session that has lost its last client."""
     view = await service.queries.describe(caller, sid, listed=True)
     return body_response(SessionInfo(session_id=view.session_id, state=view.state, cluster=CLUSTER))
 
 
 @routes.put("/{sid}", response_class=Response, responses={200: {"model": SessionDescriptor}, **problems(404, 409)})
-async def restart(sid: str, caller: AnyCaller, service: ServicePart) -> Response:
-    """A session that has lost its clients keeps its worker, so there is nothing to restart until it is over."""
+async def restart_session(sid: str, caller: AnyCaller, service: ServicePart) -> Response:
+    """Return the session unchanged: it keeps its worker while it has no clients. 409 if the session is over."""
     view = await service.queries.describe(caller, sid)
     if view.state == "CLOSED":
         raise ConflictError(f"session {sid[:64]!r} is over ({view.end_reason}); create another")
@@ -149,16 +150,16 @@ async def restart(sid: str, caller: AnyCaller, service: ServicePart) -> Response
     responses=problems(408, 413),
     openapi_extra=takes(StopSession, example={"reason": "done"}),
 )
-async def end(
+async def end_session(
     sid: str, caller: AnyCaller, asked: Annotated[StopSession, json_body(StopSession)], service: ServicePart
 ) -> Response:
-    """End a session. Ending one twice, or one that is not there for this caller, is no error."""
+    """End a session. Ending a session twice, or one that the caller cannot see, also answers 204."""
     if asked.moderate:
         caller.need("admin")
     try:
         await service.end(caller, sid, detail=asked.reason or "", moderate=asked.moderate)
     except NotFoundError:
-        pass  # as official clients read it; whether the session is another account's is not told
+        pass  # as official clients read it; the answer must not reveal whether another account has the session
     return Response(status_code=204)
 
 

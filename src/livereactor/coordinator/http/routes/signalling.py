@@ -49,10 +49,10 @@ _CANDIDATES: Final = takes(
 )
 _ERRORS: Final = problems(403, 409)
 _WITH_BODY: Final = problems(403, 408, 409, 413)
-_TAKEN: Final[Responses] = {202: {"description": "Taken.", "content": {"application/json": {}}}, **_WITH_BODY}
+_TAKEN: Final[Responses] = {202: {"description": "Accepted.", "content": {"application/json": {}}}, **_WITH_BODY}
 _ANSWER: Final[Responses] = {
     200: {"model": Answer},
-    202: {"description": "Not there yet; ask again.", "content": {"application/json": {}}},
+    202: {"description": "The answer is not ready; ask again.", "content": {"application/json": {}}},
     **_ERRORS,
 }
 
@@ -106,10 +106,10 @@ routes = APIRouter(prefix="/sessions/{sid}/transport/webrtc", tags=["signalling"
 
 
 @routes.get("/ice_servers", response_class=Response, responses={200: {"model": IceServers}})
-async def servers(
+async def list_ice_servers(
     sid: str, request: Request, caller: AnyCaller, service: ServicePart, ice_servers: IceServersPart
 ) -> Response:
-    """STUN and TURN servers to gather with; from the session's first moment on."""
+    """List the STUN and TURN servers to gather candidates with, also while the session is still queued."""
     view = await service.queries.describe(caller, sid)
     if view.state == "CLOSED":
         raise NotFoundError(f"session {sid[:64]!r} is over ({view.end_reason}); create another")
@@ -126,44 +126,44 @@ async def servers(
     response_class=Response,
     responses={201: {"model": ConnectionCreated}, **_WITH_BODY},
 )
-async def connect(sid: str, signal: AnySignal) -> Response:
-    """A number for a new connection."""
+async def create_connection(sid: str, signal: AnySignal) -> Response:
+    """Create a connection and return its number."""
     return relayed(await signal.ask(sid, "connections"))
 
 
 @routes.post("/connections/{cid}/sdp_params", operation_id="offer", **_taking(_OFFER))
-@routes.put("/connections/{cid}/sdp_params", operation_id="offer_again", **_taking(_OFFER))
-async def offer(sid: str, cid: Number, signal: AnySignal) -> Response:
-    """An SDP offer; PUT replaces what was negotiated on this number."""
+@routes.put("/connections/{cid}/sdp_params", operation_id="offer_again", summary="Replace Offer", **_taking(_OFFER))
+async def send_offer(sid: str, cid: Number, signal: AnySignal) -> Response:
+    """Send an SDP offer. PUT replaces the transport that was negotiated for this connection."""
     return relayed(await signal.ask(sid, f"connections/{cid}/sdp_params"))
 
 
 @routes.get("/connections/{cid}/sdp_params", response_class=Response, responses=_ANSWER)
-async def answer(sid: str, cid: Number, signal: AnySignal, options: OptionsPart) -> Response:
-    """The SDP answer, held until it is there."""
+async def get_answer(sid: str, cid: Number, signal: AnySignal, options: OptionsPart) -> Response:
+    """Return the SDP answer; the request is held until the answer is ready."""
     return await signal.held_answer(sid, f"connections/{cid}/sdp_params", options.limits.answer_hold)
 
 
 @routes.post("/connections/{cid}/ice_candidates", **_taking(_CANDIDATES))
-async def candidates(sid: str, cid: Number, signal: AnySignal) -> Response:
-    """Trickled candidates; they may come before the offer."""
+async def send_candidates(sid: str, cid: Number, signal: AnySignal) -> Response:
+    """Send trickled ICE candidates, before or after the offer."""
     return relayed(await signal.ask(sid, f"connections/{cid}/ice_candidates"))
 
 
 @routes.post("/sdp_params", operation_id="flat_offer", **_taking(_OFFER))
-@routes.put("/sdp_params", operation_id="flat_offer_again", **_taking(_OFFER))
-async def flat_offer(sid: str, signal: AnySignal) -> Response:
-    """As with a number, which is 1001 (old clients)."""
+@routes.put("/sdp_params", operation_id="flat_offer_again", summary="Replace First Offer", **_taking(_OFFER))
+async def send_first_offer(sid: str, signal: AnySignal) -> Response:
+    """Send an SDP offer for connection 1001, the only one of old clients; PUT replaces its transport."""
     return relayed(await signal.ask(sid, "sdp_params"))
 
 
 @routes.get("/sdp_params", response_class=Response, responses=_ANSWER)
-async def flat_answer(sid: str, signal: AnySignal, options: OptionsPart) -> Response:
-    """As with a number, which is 1001 (old clients)."""
+async def get_first_answer(sid: str, signal: AnySignal, options: OptionsPart) -> Response:
+    """Return the SDP answer for connection 1001, the only one of old clients, once it is ready."""
     return await signal.held_answer(sid, "sdp_params", options.limits.answer_hold)
 
 
 @routes.post("/ice_candidates", **_taking(_CANDIDATES))
-async def flat_candidates(sid: str, signal: AnySignal) -> Response:
-    """As with a number, which is 1001 (old clients)."""
+async def send_first_candidates(sid: str, signal: AnySignal) -> Response:
+    """Send trickled ICE candidates for connection 1001, the only one of old clients."""
     return relayed(await signal.ask(sid, "ice_candidates"))

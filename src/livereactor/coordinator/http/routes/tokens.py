@@ -30,10 +30,10 @@ routes = APIRouter(tags=["tokens"], responses=problems(401, 403, 404))
     response_model_exclude_none=True,
     openapi_extra=takes(TokenRequest, example={"expires_after": 600, "scope": ["view"]}) | asked_by(KEY),
 )
-async def mint(
+async def create_token(
     request: Request, asked: Annotated[TokenRequest, json_body(TokenRequest)], authenticator: AuthenticatorPart
 ) -> dict[str, Any]:
-    """Exchange an API key for a short-lived token, narrowed as asked."""
+    """Exchange an API key for a short-lived token with the requested scopes and limits."""
     return (await authenticator.mint(request, asked)).to_body()
 
 
@@ -43,22 +43,22 @@ async def mint(
     response_model_exclude_none=True,
     openapi_extra=takes(ShareRequest, example={"expires_after": 3600, "scope": ["view"]}),
 )
-async def share(
+async def share_session(
     sid: str,
     asked: Annotated[ShareRequest, json_body(ShareRequest)],
     caller: AnyCaller,
     authenticator: AuthenticatorPart,
     page: PublicBase,
 ) -> dict[str, Any]:
-    """A link to one session for somebody else; by default it can be watched and nothing more."""
+    """Create a link to one session for another person, who by default may only watch."""
     token = await authenticator.share(caller, sid, asked)
     url = share_link(page, sid, token.jwt)
     return ShareAnswer(url=url, jwt=token.jwt, expires_at=token.expires_at).to_body()
 
 
 @key_routes.get("", response_model=KeyList, response_model_exclude_none=True)
-async def listed(authenticator: AuthenticatorPart) -> dict[str, Any]:
-    """Every key, newest first; what is shown of it tells it apart and opens nothing."""
+async def list_keys(authenticator: AuthenticatorPart) -> dict[str, Any]:
+    """List the API keys, newest first. Secrets are not shown, only their first characters."""
     return KeyList(keys=await authenticator.keys.list()).to_body()
 
 
@@ -69,14 +69,14 @@ async def listed(authenticator: AuthenticatorPart) -> dict[str, Any]:
     response_model_exclude_none=True,
     openapi_extra=takes(KeyRequest, example={"name": "website", "account": "acme"}),
 )
-async def create(
+async def create_key(
     asked: Annotated[KeyRequest, json_body(KeyRequest)], authenticator: AuthenticatorPart
 ) -> dict[str, Any]:
-    """Make a key; it is told this once."""
+    """Create an API key. The answer is the only one that contains the secret."""
     return (await authenticator.keys.create(asked)).to_body()
 
 
 @key_routes.delete("/{key}", status_code=204, response_class=Response, responses=problems(404))
-async def revoke(key: str, authenticator: AuthenticatorPart) -> None:
-    """End a key, named by its id or its first characters; refused everywhere within a minute."""
+async def revoke_key(key: str, authenticator: AuthenticatorPart) -> None:
+    """Revoke an API key, named by its id or first characters. Every coordinator refuses it within a minute."""
     await authenticator.keys.revoke(key)

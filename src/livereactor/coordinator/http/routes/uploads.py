@@ -21,13 +21,13 @@ _RESUMED: Final = [
         "name": "Upload-Offset",
         "in": "header",
         "required": True,
-        "description": "At which byte of the file the body begins: how many are there.",
+        "description": "The byte of the file at which the body begins: the number of bytes received so far.",
         "schema": {"type": "integer", "minimum": 0, "exclusiveMaximum": OFFSETS},
     },
     {
         "name": "Repr-Digest",
         "in": "header",
-        "description": "`sha-256=:<base64>:` of the whole file (RFC 9530): another file is not taken.",
+        "description": "`sha-256=:<base64>:` of the whole file (RFC 9530): a different file is refused.",
         "schema": {"type": "string", "pattern": "^sha-256=:[A-Za-z0-9+/]{43}=:$"},
     },
 ]
@@ -45,14 +45,14 @@ routes = APIRouter(tags=["uploads"], responses=problems(403, 404))
     responses={201: {"model": UploadSlot}, **problems(401, 408, 409, 413, 415)},
     openapi_extra=takes(UploadRequest, example=_EXAMPLE, required=True),
 )
-async def reserve(
+async def reserve_upload(
     sid: str,
     caller: AnyCaller,
     asked: Annotated[UploadRequest, json_body(UploadRequest)],
     uploads: UploadsPart,
     public_base: PublicBase,
 ) -> Response:
-    """A place for one file of the announced size."""
+    """Reserve a signed URL for one file of the announced size and type."""
     upload, path = await uploads.reserve(caller, sid, asked)
     slot = UploadSlot(presigned_id=upload, presigned_url=public_base.rstrip("/") + path, path=path)
     answer = body_response(slot, 201)
@@ -67,8 +67,8 @@ async def reserve(
     responses=problems(408, 409, 410),
     openapi_extra={**octets("Exactly the announced bytes."), **asked_by(), "parameters": _SIGNED},
 )
-async def write(upload: str, request: Request, uploads: UploadsPart) -> Response:
-    """The bytes of a slot, once; the URL is the credential."""
+async def write_upload(upload: str, request: Request, uploads: UploadsPart) -> Response:
+    """Write the whole file in one request. The signed URL is the credential."""
     await uploads.write(upload, dict(request.query_params), request.stream())
     return Response(status_code=204)
 
@@ -80,12 +80,12 @@ async def write(upload: str, request: Request, uploads: UploadsPart) -> Response
     responses=problems(408, 409, 410),
     openapi_extra={**octets("The bytes from `Upload-Offset` on."), **asked_by(), "parameters": _RESUMED},
 )
-async def append(upload: str, request: Request, uploads: UploadsPart) -> Response:
-    """The next bytes of a slot (tus 1.0.0): what breaks off keeps what came, and goes on from there."""
+async def append_to_upload(upload: str, request: Request, uploads: UploadsPart) -> Response:
+    """Append the next bytes of the file (tus 1.0.0). An interrupted request keeps the bytes that arrived."""
     offset, digest = offset_of(request.headers), digest_of(request.headers)
     query = dict(request.query_params)
-    reached, size = await uploads.append(upload, query, request.stream(), offset=offset, digest=digest)
-    return Response(status_code=204, headers=progress(reached, size))
+    received, size = await uploads.append(upload, query, request.stream(), offset=offset, digest=digest)
+    return Response(status_code=204, headers=progress(received, size))
 
 
 @routes.head(
@@ -94,8 +94,8 @@ async def append(upload: str, request: Request, uploads: UploadsPart) -> Respons
     responses=problems(410),
     openapi_extra={**asked_by(), "parameters": _SIGNED},
 )
-async def reached(upload: str, request: Request, uploads: UploadsPart) -> Response:
-    """Report in `Upload-Offset` how many bytes of a slot are there; a request that still writes ends."""
+async def get_upload_progress(upload: str, request: Request, uploads: UploadsPart) -> Response:
+    """Report in `Upload-Offset` how many bytes have arrived. A request that is still writing ends."""
     return Response(headers=progress(*await uploads.progress(upload, dict(request.query_params))))
 
 
@@ -106,7 +106,7 @@ async def reached(upload: str, request: Request, uploads: UploadsPart) -> Respon
     responses=problems(409, 410),
     openapi_extra={**asked_by(), "parameters": _SIGNED},
 )
-async def discard(upload: str, request: Request, uploads: UploadsPart) -> Response:
-    """Keep nothing of what was written; 409 once all bytes have landed."""
+async def discard_upload(upload: str, request: Request, uploads: UploadsPart) -> Response:
+    """Delete the bytes that were written; 409 once the file is complete."""
     await uploads.discard(upload, dict(request.query_params))
     return Response(status_code=204)

@@ -40,7 +40,7 @@ WAITING: Final = 64  # frames about the lease that wait for the store; beats rep
 LAST_WORDS: Final = 5.0  # seconds for what a socket said before it ended: how a Session ended, and the goodbye
 BAD_FRAMES: Final = 5  # on one socket, before it is closed
 STORE_RETRY: Final = 1.0  # seconds
-# What uvicorn.Config has to be told for this socket: frames as large as the link's, pings within the lease.
+# Arguments of uvicorn.Config for this socket: frames as large as the link's, pings within the lease.
 SERVER: Final[Mapping[str, Any]] = {
     "ws": "websockets-sansio",
     "ws_max_size": link.FRAME_BYTES,
@@ -94,8 +94,8 @@ async def dial_in(
     openapi_extra={**takes(Died, example={"reason": "exit code 137"}), **asked_by(WORKER)},
     dependencies=[Depends(workers_only)],
 )
-async def died(worker: str, asked: Annotated[Died, json_body(Died)], service: ServicePart) -> Response:
-    """A worker's process is known to be gone; its sessions go elsewhere at once, not when its lease ends."""
+async def report_worker_death(worker: str, asked: Annotated[Died, json_body(Died)], service: ServicePart) -> Response:
+    """Report that a worker's process has died. Its sessions are moved or ended at once, not when its lease expires."""
     await service.worker_died(worker, reason=asked.reason)
     return Response(status_code=204)
 
@@ -111,7 +111,7 @@ class _Conversation:
         self._bad = 0
 
     async def run(self) -> None:
-        """Ends when the socket does."""
+        """Serve the socket until it closes."""
         try:
             async with asyncio.timeout(HELLO_WAIT):
                 hello = await self._read()
@@ -139,7 +139,7 @@ class _Conversation:
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             mine.close()
-            # What was told before, such as a refusal, still leaves, and what was said before is still heard.
+            # Frames queued before, such as a refusal, are still sent, and frames received before are still handled.
             await asyncio.wait([tasks[0], tasks[-1]], timeout=1.0)
             if self._heard_all:
                 await asyncio.wait([tasks[1]], timeout=LAST_WORDS)
@@ -164,7 +164,7 @@ class _Conversation:
         self._more.set()
 
     async def _read(self) -> link.FromWorker | PeerError | None:
-        """The next frame, or why it is none; None at the end."""
+        """Return the next frame, or the error that it could not be read with; None when the socket has closed."""
         message = await self._socket.receive()
         if message["type"] == "websocket.disconnect":
             return None
@@ -182,7 +182,7 @@ class _Conversation:
         return mine.is_open
 
     def _enqueue(self, frame: _AboutLease) -> bool:
-        """Queue it; False where too many wait."""
+        """Queue a frame about the lease; False if too many are waiting."""
         if isinstance(frame, link.Beat) and self._waiting and isinstance(self._waiting[-1], link.Beat):
             self._waiting.pop()  # the newer one says all that the older did
         if len(self._waiting) >= WAITING:
