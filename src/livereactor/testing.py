@@ -246,7 +246,7 @@ class Stage:
 
     def wait_input(self, queue: InputQueue, timeout: float | None) -> bool:
         if timeout is None and not queue.unread():
-            raise UsageError("the model waits for input for ever; feed() it first, or give frames() a timeout")
+            raise UsageError("the model waits for input forever; call feed() first, or give frames() a timeout")
         return queue.unread()
 
     # --- inner -------------------------------------------------------------------------------------------------------

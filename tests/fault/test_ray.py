@@ -131,7 +131,7 @@ async def test_a_start_that_waits_for_room_can_be_stopped(rig: RayRig) -> None:
 async def test_a_cluster_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray_pool, "CONNECT_TIMEOUT", 1.0)  # Ray takes a minute to find out
     pool = RayPool(f"127.0.0.1:{free_port()}", "nobody")
-    with pytest.raises(PoolUnavailableError, match=r"cannot be reached .* see that its head runs"):
+    with pytest.raises(PoolUnavailableError, match=r"cannot be reached .* check that its head is running"):
         await pool.list()
     await pool.aclose()
 

@@ -79,7 +79,7 @@ class NotFoundError(UsageError):
 
 
 class UnauthorizedError(UsageError):
-    """No key or token, or one that does not count (any more)."""
+    """No key or token, or one that is invalid or expired."""
 
     code = "UNAUTHORIZED"
     http_status = 401

@@ -10,9 +10,9 @@ from livereactor.base.limits import MIB
 from livereactor.blobs.port import BlobExistsError, BlobKey, Blobs, BlobsUnavailableError
 
 STREAM: Final = 6  # MiB: more than one part of a bucket
-OVERWRITES: Final = "it overwrites what is there; take a store that honours If-None-Match"
-READS_OTHERS: Final = "what is read is not what was written; see what stands between us and the store"
-KEEPS: Final = "what was deleted is still there; let us delete objects"
+OVERWRITES: Final = "the store overwrites existing objects; use one that honours If-None-Match"
+READS_OTHERS: Final = "the store returned other bytes than were written; check for a proxy in front of the store"
+KEEPS: Final = "a deleted object is still there; allow the key to delete objects"
 
 
 async def takes_writes(blobs: Blobs) -> bool:

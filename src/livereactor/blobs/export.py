@@ -51,7 +51,7 @@ async def export(blobs: Blobs, recording: str, target: Path) -> Exported:
             for number in numbers:
                 await _fetch(blobs, part_key("recordings", recording, chunk(number)), folder / chunk(number))
         except BlobMissingError as error:
-            raise NothingRecordedError("no picture of it is kept, or any more; export another session") from error
+            raise NothingRecordedError("its pictures are missing or expired; export another session") from error
         exported = await asyncio.to_thread(_write, init, folder, numbers)
         (folder / "film.mp4").replace(target)
     return exported

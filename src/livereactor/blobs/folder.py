@@ -61,7 +61,7 @@ class FolderBlobs(ObjectBlobs):
             raise BlobExistsError(key) from error
         except BaseError as error:
             if (self._root / key.path).is_dir() or any((self._root / each).is_file() for each in _above(key)):
-                raise _InTheWayError(f"{key.path!r} is a folder of blobs, or below a blob; take a new key") from error
+                raise _InTheWayError(f"{key.path!r} is a folder of blobs, or below a blob; use a new key") from error
             # Keys and paths of this machine are the operator's: the sentence may reach a client.
             log.error("blob cannot be reached", key=key.path, reason=str(error).partition("\n")[0])
             raise BlobsUnavailableError(AWAY) from error

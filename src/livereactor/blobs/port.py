@@ -40,7 +40,7 @@ class BlobKey:
 
 STAGING: Final = BlobKey("staging")  # prefix of streams that are being written; no finished blob lies below it
 # Clients read this sentence; the operator's log has the reason.
-AWAY: Final = "files cannot be stored or read now; the log of the server says why"
+AWAY: Final = "files cannot be stored or read now; see the server's log"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class BlobMissingError(NotFoundError):
     code = "blob_missing"
 
     def __init__(self, key: BlobKey) -> None:
-        super().__init__(f"no blob {key.path!r}: never written, or removed; upload it again")
+        super().__init__(f"no blob {key.path!r}: it was never written, or was removed; upload it again")
 
 
 class BlobExistsError(ConflictError):
@@ -71,7 +71,7 @@ class BlobExistsError(ConflictError):
     code = "blob_exists"
 
     def __init__(self, key: BlobKey) -> None:
-        super().__init__(f"blob {key.path!r} exists already; a blob is written once, take a new key")
+        super().__init__(f"blob {key.path!r} exists already; a blob is written once; use a new key")
 
 
 class BlobsUnavailableError(UnavailableError):

@@ -245,9 +245,9 @@ class RetentionLoop:
                 if await self.leads() and await self.round():
                     pause = SOON
             except UnavailableError as error:
-                log.warning("recordings not looked through", reason=error.message)
+                log.warning("recordings not checked", reason=error.message)
             except Exception:
-                log.exception("recordings not looked through")
+                log.exception("recordings not checked")
             await asyncio.sleep(pause)
 
     async def round(self) -> bool:
@@ -291,7 +291,7 @@ class RetentionLoop:
         if not is_full:
             await self._blobs.delete_prefix(_KEEPING)
             return
-        log.warning("no room for recordings", max_bytes=self._rules.max_bytes)
+        log.warning("no space for recordings", max_bytes=self._rules.max_bytes)
         with suppress(BlobExistsError):
             await self._blobs.put(_FULL, b"")
 

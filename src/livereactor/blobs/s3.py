@@ -41,12 +41,12 @@ RETRY_FOR: Final = timedelta(seconds=10)  # a client waits, and an error is bett
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9]")
 _OPTIONS: Final = frozenset({"endpoint", "region"})
 _HINTS: Final[Mapping[str, str]] = {
-    "NoSuchBucket": "make the bucket, or name another by --blobs",
+    "NoSuchBucket": "create the bucket, or name another with --blobs",
     "InvalidAccessKeyId": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to a key of this store",
     "SignatureDoesNotMatch": "set AWS_SECRET_ACCESS_KEY to the secret that belongs to AWS_ACCESS_KEY_ID",
-    "AccessDenied": "let the key list the bucket, and get, put and delete its objects",
-    "RequestTimeTooSkewed": "set this machine's clock",
-    "NotImplemented": "take a store that honours If-None-Match on PUT and on CompleteMultipartUpload",
+    "AccessDenied": "allow the key to list the bucket and to get, put and delete its objects",
+    "RequestTimeTooSkewed": "synchronise this machine's clock (NTP)",
+    "NotImplemented": "use a store that honours If-None-Match on PUT and on CompleteMultipartUpload",
 }
 
 log = structlog.get_logger("livereactor.blobs")
@@ -74,7 +74,7 @@ class Bucket:
         if parts.scheme != "s3" or not _BUCKET.fullmatch(parts.netloc):
             raise UsageError(f"{url!r} names no bucket; write 's3://bucket/prefix'")
         if unknown := sorted(options.keys() - _OPTIONS):
-            raise UsageError(f"{unknown[0]!r} is not an option of a bucket; write '?endpoint=…&region=…'")
+            raise UsageError(f"{unknown[0]!r} is not an option of a bucket URL; write '?endpoint=…&region=…'")
         if prefix:
             BlobKey.parse(prefix)
         endpoint = options.get("endpoint")
@@ -119,7 +119,7 @@ class S3Blobs(ObjectBlobs):
         """Log the reason, and return an error for clients, which says nothing of the store."""
         code = _code(error)
         refused = isinstance(error, PermissionDeniedError | UnauthenticatedError)
-        todo = _HINTS.get(code, _HINTS["AccessDenied"] if refused else "see that the store runs and can be reached")
+        todo = _HINTS.get(code, _HINTS["AccessDenied"] if refused else "check that the store is running")
         reason = code or str(error).partition("\n")[0]
         log.error("object store cannot be used", bucket=self._place.bucket, key=key.path, reason=reason, todo=todo)
         return BlobsUnavailableError(AWAY)

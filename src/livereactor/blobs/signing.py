@@ -92,12 +92,12 @@ class Signer:
         fields = {name: query.get(name, "") for name in FIELDS}
         # The signature comes first: a query that is not ours is not even parsed, and its error says no more.
         if not hmac.compare_digest(self._signature(key, fields).encode(), query.get(SIGNATURE, "").encode()):
-            raise SignatureRefusedError("this URL was not signed here; ask for another")
+            raise SignatureRefusedError("this URL was not signed by this server; request another")
         if fields["m"] != method:
-            raise SignatureRefusedError(f"this URL is for {fields['m']}, not {method[:8]}; ask for another")
+            raise SignatureRefusedError(f"this URL is for {fields['m']}, not {method[:8]}; request another")
         grant = _grant(key, fields)
         if now_at >= grant.expires_at:
-            raise UploadExpiredError("this URL has expired; ask for another")
+            raise UploadExpiredError("this URL has expired; request another")
         return grant
 
     def _signature(self, key: BlobKey, fields: Mapping[str, str]) -> str:

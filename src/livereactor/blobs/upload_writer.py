@@ -92,7 +92,7 @@ class UploadWriter:
                 taken = await body.digest() or await pieces.sha256(self._blobs, key, size)
                 if not hmac.compare_digest(taken, digest):
                     await self._blobs.delete_prefix(folder_of(key))
-                    raise UploadCorruptedError("what arrived is not what was sent: its SHA-256 differs; send it again")
+                    raise UploadCorruptedError("the file was damaged on the way: its SHA-256 differs; send it again")
         return reached
 
     async def offset(self, key: BlobKey, size: int) -> int:
@@ -139,7 +139,7 @@ def folder_of(key: BlobKey) -> BlobKey:
 
 
 def _wrong_offset(there: int, size: int) -> UploadOffsetError:
-    return UploadOffsetError(f"{there} of {size} bytes are there; go on from there")
+    return UploadOffsetError(f"{there} of {size} bytes have arrived; continue from there")
 
 
 class IncomingBody:
@@ -155,14 +155,14 @@ class IncomingBody:
     def __init__(self, chunks: AsyncIterator[bytes], *, wanted: int, timeout: float, hashed: bool = False) -> None:
         self._chunks, self._wanted = chunks, wanted
         self._until = asyncio.get_running_loop().time() + timeout
-        self._late: LivereactorError = UploadExpiredError(f"no whole body in {timeout:g} s; upload it again")
+        self._late: LivereactorError = UploadExpiredError(f"no complete body in {timeout:g} s; upload it again")
         self._waiting: asyncio.Timeout | None = None
         self._sha256 = hashlib.sha256() if hashed else None
         self._hashing: asyncio.Future[None] | None = None
 
     def stop(self) -> None:
         """Take no more bytes: another request continues from here."""
-        self._late = ConflictError("another request goes on with this upload; ask for its offset")
+        self._late = ConflictError("another request continued this upload; request its offset")
         self._until = 0.0
         if self._waiting is not None:
             self._waiting.reschedule(self._until)

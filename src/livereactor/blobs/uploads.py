@@ -181,10 +181,10 @@ def check_fits(upload: str, size: int, slots: Sequence[Slot], limits: Limits, *,
     """
     if len(slots) >= limits.upload_slots:
         used = f"{len(slots)} of {limits.upload_slots} files"
-        raise LimitError(f"{used} of this session are reserved; use those that are there")
+        raise LimitError(f"{used} of this session are reserved; use those")
     _check_size(size, sum(each.size_bytes for each in slots), limits)
     if is_taken:
-        raise ConflictError(f"upload {upload!r} exists already; leave upload_id out to get a fresh one")
+        raise ConflictError(f"upload {upload!r} already exists; omit upload_id to get a new one")
 
 
 def no_upload(upload: str) -> NotFoundError:
@@ -197,7 +197,7 @@ def _over(slot: Slot) -> NotFoundError:
 
 
 def _written(upload: str) -> ConflictError:
-    return ConflictError(f"upload {upload!r} has its bytes already; reserve another slot")
+    return ConflictError(f"upload {upload!r} already has its content; reserve another slot")
 
 
 def _check_size(size: int, used: int, limits: Limits) -> None:

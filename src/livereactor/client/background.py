@@ -34,7 +34,7 @@ class ConnectionCalls:
         """Run `work`, and return its result.
 
         Raises:
-            DisconnectedError: the connection closed meanwhile.
+            DisconnectedError: the connection was closed in the meantime.
         """
         try:
             return await self._tasks.start(work, name=f"livereactor {operation}")
@@ -42,7 +42,7 @@ class ConnectionCalls:
             current = asyncio.current_task()
             if current is not None and current.cancelling():
                 raise
-            raise DisconnectedError("the connection closed meanwhile", operation=operation) from None
+            raise DisconnectedError("the connection was closed in the meantime", operation=operation) from None
 
     def cut(self) -> None:
         """Cancel the calls: the connection is gone."""

@@ -43,7 +43,7 @@ def json_arguments(data: object) -> dict[str, Any]:
     fault = json_fault(arguments)
     if fault is None:
         return arguments
-    mistake = TypeError if "no JSON value" in fault or "not a text" in fault else ValueError
+    mistake = TypeError if "not a JSON value" in fault or "not a string" in fault else ValueError
     raise mistake(f"the command's data {fault}")
 
 

@@ -145,12 +145,12 @@ class Connection:
         timeout: float | None,
     ) -> None:
         """Open or join a Session, and return when it is ready; a failed or cancelled call leaves nothing behind."""
-        self._check_legal(w.Connect, "connect", "already connected or connecting; disconnect first")
+        self._check_legal(w.Connect, "connect", "already connected or connecting; call disconnect() first")
         if not self.options.local and not (jwt or self.credentials.are_given):
             words = "no credentials given; pass api_key, jwt or local=True"
             raise self._reported(AuthError(words, operation="connect"))
         await self._background.finish(TEARDOWN)
-        self._check_legal(w.Connect, "connect", "already connected or connecting; disconnect first")
+        self._check_legal(w.Connect, "connect", "already connected or connecting; call disconnect() first")
         self._number, self._max_attempts, self._resumes = connection_id, max_attempts, resumes
         if jwt is not None:
             self.credentials.use(jwt)
@@ -236,7 +236,7 @@ class Connection:
 
     def _must_be_open(self, operation: str) -> None:
         if self.is_closed:
-            raise InvalidStateError("this client is closed; make another one", operation=operation)
+            raise InvalidStateError("this client is closed; create another one", operation=operation)
 
     def _check_legal(self, event: type[w.MachineEvent], operation: str, words: str) -> None:
         self._must_be_open(operation)
@@ -533,7 +533,7 @@ class CommandSender:
             async with asyncio.timeout(timeout):
                 await connection.transports.replaced()
         except TimeoutError as error:
-            text = f"`{operation}` could not be sent in {timeout:g} s: the connection is silent"
+            text = f"`{operation}` could not be sent within {timeout:g} s: the connection is silent"
             raise error_of("REQUEST_TIMEOUT", text, operation=operation) from error
         if connection.transport is None or connection.status is not Status.READY:
             raise DisconnectedError(f"connection lost before `{operation}` was sent", operation=operation)

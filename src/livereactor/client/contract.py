@@ -101,7 +101,7 @@ class Contract:
         try:
             return self._built(check(_known(data, kind), kind, name), kind)
         except InvalidCommandError as error:
-            raise PeerError(f"the message is not what this client was written for ({error.message})") from error
+            raise PeerError(f"the message does not match this client ({error.message})") from error
 
     def _built(self, value: Any, kind: Type) -> Any:
         found = kind.mapped(value, self._built)

@@ -61,7 +61,7 @@ def event_name(name: str) -> str:
     """
     snake = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
     if snake not in EVENTS:
-        raise ValueError(f"no event {name!r}; events are {', '.join(EVENTS)}")
+        raise ValueError(f"no event {name!r}; the events are {', '.join(EVENTS)}")
     return snake
 
 
@@ -164,7 +164,7 @@ class Emitter:
         """
         name, wanted = event_name(event), None if only is None else frozenset(only)
         if not callable(handler):
-            raise TypeError(f"a handler is called: {handler!r} cannot be")
+            raise TypeError(f"a handler must be callable: {handler!r} cannot be")
         listener = _Listener(handler, wanted, once)
         with self._lock:
             there = self._listeners.get(name, ())

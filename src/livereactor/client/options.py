@@ -76,7 +76,7 @@ def options_of(
         raise ValueError(f"generation is streamed or stepped, got {generation!r}")
     for name, text in (("api_key", api_key), ("api_url", api_url)):
         if text is not None and not isinstance(cast("object", text), str):
-            raise TypeError(f"{name} is a text, not {type(text).__name__}")
+            raise TypeError(f"{name} is a string, not {type(text).__name__}")
     if local is not None and not isinstance(cast("object", local), bool | str):
         raise TypeError(f"local is True, False or an address, not {type(local).__name__}")
     url, is_local = _address(api_url, local)
@@ -147,7 +147,7 @@ def check_connect(session_id: object, connection_id: object, max_attempts: objec
     if connection_id not in CONNECTION_IDS:
         raise ValueError(f"connection_id is 1001 to 9999, got {connection_id}")
     if session_id is None:
-        raise ValueError("connection_id is one of a session that exists: give its session_id, too")
+        raise ValueError("connection_id belongs to an existing session: pass its session_id as well")
 
 
 def check_attempts(max_attempts: object) -> None:
@@ -185,7 +185,7 @@ def bounded(name: str, seconds: object) -> float:
     """
     found = positive(name, seconds)
     if found is None:
-        raise TypeError(f"{name} is seconds, not None: every wait needs an end")
+        raise TypeError(f"{name} is a number of seconds, not None: every wait needs a limit")
     return found
 
 
@@ -198,7 +198,7 @@ def token_of(jwt: object) -> str | Resolver | None:
     if jwt is None or isinstance(jwt, str):
         return jwt
     if not callable(jwt):
-        raise TypeError(f"jwt is a text or a function that gives one, not {type(jwt).__name__}")
+        raise TypeError(f"jwt is a string or a function that returns one, not {type(jwt).__name__}")
     return cast("Resolver", jwt)
 
 
@@ -244,7 +244,7 @@ def set_up_log(level: int | str | None) -> None:
         return
     number = logging.getLevelNamesMapping().get(level.upper()) if isinstance(level, str) else level
     if isinstance(level, str) and number is None:
-        raise ValueError(f"no log level {level!r}; there are {', '.join(logging.getLevelNamesMapping())}")
+        raise ValueError(f"no log level {level!r}; the levels are {', '.join(logging.getLevelNamesMapping())}")
     structlog.configure(
         # Plain tracebacks: the values of variables may hold secrets.
         processors=[

@@ -74,7 +74,7 @@ class Reactor:
         api_key: exchanged for a short-lived token, as narrow as the connection needs.
         jwt: a token, or a function without arguments (plain or async) that is asked for one before every request;
             wins over `api_key`.
-        api_url: the address of the coordinator.
+        api_url: the address of the coordinator; ignored if `local` is set (`local` wins).
         local: a runtime without a coordinator, at this address or (True) at `http://localhost:8080`; needs no key.
         auto_resume_tracks: receive every output from the start.
         auto_reconnect: bring a lost connection up again by itself while the Session is kept.
@@ -472,14 +472,14 @@ class Reactor:
         finally:
             self._connection.emitter.off("message", said.append)
         if not isinstance(reply, m.StepResult):
-            raise error_of("DECODE_FAILED", "the server answered something else than a step", operation="step")
+            raise error_of("DECODE_FAILED", "the server's answer is not a step", operation="step")
         return step_result(reply).with_messages(said)
 
     async def request_schema(self) -> dict[str, Any]:
         """Fetch the model's OpenAPI document, as its server has it now."""
         reply = await self._sender.request(m.RequestSchema(), COMMAND_TIMEOUT, "request_schema")
         if not isinstance(reply, m.ModelSchema):
-            raise error_of("DECODE_FAILED", "the server answered something else than a schema")
+            raise error_of("DECODE_FAILED", "the server's answer is not a schema")
         return dict(reply.openapi)
 
     # --- Tracks --------------------------------------------------------------------------------------------------

@@ -227,7 +227,7 @@ class SessionRequests:
                 await self._api.session(session_id)
             await self._api.end_session(session_id)
         except ReactorError as error:
-            words = "the session could not be ended; its server will end it"
+            words = "the session could not be ended; the server will end it later"
             log.warning(words, session=session_id, reason=error.message)
 
     async def _end_unborn(self, creating: asyncio.Future[OpenedSession]) -> None:

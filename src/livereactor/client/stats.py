@@ -369,7 +369,7 @@ class StatsSampler:
         """Return the figures now, or the last sample if it is less than 200 ms old.
 
         Raises:
-            ReactorError: `TRANSPORT_ERROR`: the transport gives no figures any more.
+            ReactorError: `TRANSPORT_ERROR`: the transport no longer reports statistics.
         """
         return (await self._fetch())[0]
 
@@ -400,7 +400,7 @@ class StatsSampler:
             try:
                 peer = await self._transport.stats()
             except (LivereactorError, RuntimeError) as error:  # RuntimeError: of the native engine
-                raise error_of("TRANSPORT_ERROR", "the transport gives no figures any more") from error
+                raise error_of("TRANSPORT_ERROR", "the transport no longer reports statistics") from error
             self._taken_at = time.monotonic()
             now, now_at = self._taken_at, time.time()
             self.latest = self._statistics.sample(peer, self._names(), self._timings(), now=now, now_at=now_at)

@@ -101,7 +101,7 @@ def step_result(result: m.StepResult) -> StepResult:
     """Return the result of a step from the server's answer.
 
     Raises:
-        ReactorError: the step gave no result: `step_refused`, `step_not_ready`, `step_command_failed` (with
+        ReactorError: the step returned no result: `step_refused`, `step_not_ready`, `step_command_failed` (with
             `details["command_code"]`), `step_result_too_large` or `step_session_ended`; `details["entry"]` names the
             entry at fault. A step that ran and failed is a result with `error`.
     """
@@ -126,7 +126,7 @@ _CODES: Final[Mapping[m.StepFailure, str]] = {
 def _refusal(code: str, result: m.StepResult) -> ReactorError:
     details = {"step": result.step, "entry": result.entry, "command_code": result.code}
     known = {name: value for name, value in details.items() if value is not None}
-    message = result.error or "the step gave no result"
+    message = result.error or "the step returned no result"
     if result.entry is not None and not message.startswith(result.entry):
         message = f"{result.entry}: {message}"
     return error_of(code, message, operation="step", details=known, recoverable=code == "step_not_ready")

@@ -131,7 +131,7 @@ class TypedCalls:
         server = self._schema()
         names = self._named() if server is None else [each.name for each in server.commands]
         if name not in names and (names or server is not None):
-            message = f"the server has no command `{name}`; run livereactor codegen again for the present model"
+            message = f"the server has no command `{name}`; run `livereactor codegen` again for the current model"
             raise NotSupportedError(message, operation=name)
         check_arguments((server or self._contract.schema).command(name), arguments)
 
@@ -168,7 +168,7 @@ class TypedCalls:
             return
         there, here = set(_names(server)), set(_names(ours.schema))
         log.warning(
-            "the model is not the one this client was written for; run livereactor codegen again",
+            "this client was generated for another model; run `livereactor codegen` again",
             model=ours.schema.name,
             added=sorted(there - here),
             removed=sorted(here - there),

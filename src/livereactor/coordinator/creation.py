@@ -132,7 +132,7 @@ def joined(tx: Tx, asked: str, version: str | None = None, *, crowded: bool = Fa
     served = line.model.version
     if version and served and version.removeprefix("v") != served.removeprefix("v"):
         raise NotFoundError(
-            f"no version {version[:32]!r} of model {name!r}; {served!r} is served, ask for that or for none"
+            f"no version {version[:32]!r} of model {name!r}; {served!r} is served; request that version, or none"
         )
     return line
 
@@ -141,7 +141,7 @@ def _nearest(name: str, served: list[str]) -> str:
     if close := difflib.get_close_matches(name, served, n=1):
         return f"did you mean {close[0]!r}?"
     shown = ", ".join(sorted(served)[:10])
-    return f"served: {shown}" if served else "none is served yet; start a worker, or name models to livereactor serve"
+    return f"served: {shown}" if served else "none is served yet; start a worker, or pass models to livereactor serve"
 
 
 def _before(tx: Tx, asked: CreationRequest, digest: str, now_us: int) -> SessionDescriptor | None:
@@ -150,7 +150,7 @@ def _before(tx: Tx, asked: CreationRequest, digest: str, now_us: int) -> Session
         return None
     if told.request_sha256 != digest:
         raise KeyReusedError(
-            f"Idempotency-Key {asked.key!r:.66} was used for another body in the last 24 h; send the same, or a new key"
+            f"Idempotency-Key {asked.key!r:.66} was used with another body in the last 24 h; send that, or a new key"
         )
     return SessionDescriptor.model_validate(told.body)
 
@@ -170,7 +170,7 @@ def _may(caller: Caller, model: str) -> None:
 def _must_be_served(tx: Tx, model: ModelRecord, capacity: Capacity) -> None:
     """A Ticket that nobody will ever serve is not made: official clients would wait two minutes for it."""
     if model.max_workers == 0:
-        reason, enough = "none is connected, and none is started here", _LIVE
+        reason, enough = "none is connected, and this server starts none", _LIVE
     else:
         reason, enough = capacity(model.name), _READY  # one that is starting may be the next to fail
     if reason is None or tx.workers(model=model.name, states=enough):
@@ -203,7 +203,7 @@ def _start(body: CreateSession, caller: Caller, options: CoordinatorOptions) -> 
         start["starting_input"] = body.starting_input.model_dump()
     if (size := len(json.dumps(start))) > START_BYTES:
         raise TooLargeError(
-            f"extra_args, extra_configs and starting_input have {size} bytes of {START_BYTES}; upload what is large"
+            f"extra_args, extra_configs and starting_input have {size} bytes of {START_BYTES}; upload large content"
         )
     # 0 is no limit, the operator's as the caller's.
     longest = [each for each in (options.limits.max_session_duration, caller.max_duration, body.max_duration) if each]

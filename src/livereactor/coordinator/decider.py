@@ -208,7 +208,7 @@ class Decider:
         )
         fields = {"worker": effect.worker, "slot": effect.slot, "fence": effect.fence, "told": here}
         if effect.again:  # beats and other coordinators repeat it; one assignment is one line
-            log.debug("session assigned, told again", session=effect.session, **fields)
+            log.debug("assigned session sent to the worker again", session=effect.session, **fields)
         else:
             log.info("session assigned", session=effect.session, **fields)
         return here

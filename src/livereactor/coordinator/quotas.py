@@ -115,7 +115,7 @@ def _check_token(tx: Tx, caller: Caller) -> None:
         if made >= caller.max_sessions:
             raise TokenSpentError(
                 f"this token has had {made} of {caller.max_sessions} sessions (limit={caller.max_sessions}); "
-                "mint another, or one with a higher max_sessions",
+                "mint another token, or one with a higher max_sessions",
                 quota_type="max_sessions",
                 limit=caller.max_sessions,
                 current=made,
@@ -156,7 +156,7 @@ def _check_rate(tx: Tx, account: str, quotas: Quotas, now_us: int) -> None:
     if wait > 0:
         current = sum(at > now_us - MINUTE_US for at in created)
         raise QuotaError(
-            f"{current} sessions were made in the last minute, of {limit} a minute and {quotas.session_burst} at once; "
+            f"{current} sessions were created in one minute, of {limit} a minute and {quotas.session_burst} at once; "
             f"retry in {wait:.1f} s",
             quota_type="sessions_per_minute",
             limit=limit,

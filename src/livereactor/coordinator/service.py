@@ -185,7 +185,7 @@ class Service:
         record = caller.must_reach(await self.decider.read(lambda tx: tx.session(session)), session)
         caller.need("view")
         if record.state is SessionState.CLOSED:
-            raise NotFoundError(f"session {session[:64]!r} is over ({record.end_reason}); create another")
+            raise NotFoundError(f"session {session[:64]!r} has ended ({record.end_reason}); create another")
         if record.state in _WITHOUT_WORKER or record.worker is None:
             raise ConflictError(
                 f"session {session[:64]!r} has no worker yet; poll GET /sessions/{{id}} until it has capabilities"
@@ -229,7 +229,7 @@ class Service:
             if reply.status != 409:
                 return reply
             if (now := await self.running(caller, session)).fence != record.fence:
-                raise ConflictError(f"session {session[:64]!r} moved to another worker ({now.worker}); ask again")
+                raise ConflictError(f"session {session[:64]!r} moved to another worker ({now.worker}); try again")
             if not is_fenced(reply) or (wait := next(waits, None)) is None:
                 return reply
             await asyncio.sleep(wait)
@@ -296,7 +296,7 @@ class Service:
         """
         record = await self.decider.read(lambda tx: tx.worker(worker))
         if record is None or slot >= record.slots:
-            raise NotFoundError(f"no worker {worker[:64]!r} with a slot {slot}; `livereactor workers` lists them")
+            raise NotFoundError(f"no worker {worker[:64]!r} with slot {slot}; `livereactor workers` lists them")
         request = link.Request(id=0, slot=slot, method="GET", path="/metrics")
         return await self.forwarder.ask(worker, request, timeout=FIGURES_TIMEOUT)
 

@@ -132,7 +132,7 @@ class Uploads(UploadService[UploadRecord]):
             except NotFoundError:
                 break  # its session is over
             except LivereactorError as error:
-                log.warning("worker not told of an upload", session=slot.session, reason=error.message)
+                log.warning("worker not notified of an upload", session=slot.session, reason=error.message)
 
     async def _notify(self, slot: UploadRecord) -> None:
         path = f"/sessions/{slot.session}/uploads/{slot.id}/landed"
@@ -171,7 +171,7 @@ class Uploads(UploadService[UploadRecord]):
                     await self._erase(session)
                 searched_us = await self._erase_half_written(searched_us)
             except UnavailableError as error:
-                log.warning("uploads not looked through", reason=error.message)
+                log.warning("uploads not checked", reason=error.message)
             await asyncio.sleep(ERASE_INTERVAL)
 
     async def _erase_half_written(self, since_us: int) -> int:

@@ -136,7 +136,7 @@ class Webhooks:
                         await self._store.transact(self._must_lead)
                     await self._post(event)
         except _DeliveryError as error:
-            log.warning("webhook not taken", reason=str(error), seq=event.seq)
+            log.warning("webhook not delivered", reason=str(error), seq=event.seq)
             return False
         return True
 

@@ -72,7 +72,7 @@ class WorkerSocket:
             return False
         if len(self._outbox) >= FRAMES or self._queued_bytes + len(text) > QUEUED_BYTES:
             log.warning("worker reads too slowly", worker=self.worker, frames=len(self._outbox))
-            self.close(1013, "frames are not taken")
+            self.close(1013, "frames are not accepted")
             return False
         self._queue(text)
         return True
@@ -92,7 +92,7 @@ class WorkerSocket:
         text = link.write(request.model_copy(update={"id": number}))
         if (size := len(text.encode())) > link.FRAME_BYTES:  # its Worker would hang up, on all its Sessions
             raise TooLargeError(
-                f"the request is {size} bytes on its way to the worker, of {link.FRAME_BYTES}; send less"
+                f"the request is {size} bytes, over the limit of {link.FRAME_BYTES} towards a worker; send less"
             )
         if not self._send(text):
             raise _went_away()
@@ -214,7 +214,7 @@ class WorkerSockets:
         old, self._by_worker[new.worker] = self._by_worker.get(new.worker), new
         new.open(welcome)
         if old is not None:
-            old.close(1000, "another socket of this worker came")
+            old.close(1000, "the worker opened another socket")
         if self.are_leaving:
             new.leave()
 
@@ -229,7 +229,7 @@ class WorkerSockets:
     def drop(self, worker: str) -> None:
         """Hang up on a Worker that another coordinator holds a newer socket of."""
         if (current := self._by_worker.get(worker)) is not None:
-            current.close(1000, "another socket of this worker came")
+            current.close(1000, "the worker opened another socket")
 
     async def hand_over(self, seconds: float) -> None:
         """Send the Workers to other coordinators, each once it has answered what it was asked, or after so long."""
@@ -255,7 +255,7 @@ class WorkerSockets:
 
 
 def _went_away() -> UnavailableError:
-    return UnavailableError("the worker of this session is not connected at the moment; retry in 1 s")
+    return UnavailableError("the worker of this session is not connected now; retry in 1 s")
 
 
 async def _within(seconds: float, act: Callable[[], Awaitable[None]]) -> None:

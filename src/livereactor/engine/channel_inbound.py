@@ -77,7 +77,7 @@ class InboundChannel(ABC):
     def _give_up(self, messages: int, size: int) -> None:
         if not self._is_closed:
             log.warning(
-                "channel closed: messages come faster than they are heard",
+                "channel closed: messages arrive faster than they are handled",
                 channel=self.label,
                 messages_waiting=messages,
                 bytes_waiting=size,

@@ -223,7 +223,7 @@ def ticks(start: float, end: float) -> tuple[int, int]:
         InvalidRangeError: not finite, negative, empty or of more than 40 days.
     """
     if not (math.isfinite(start) and math.isfinite(end) and 0 <= start < end <= LONGEST):
-        said = f"{start:g} to {end:g} s is no range"
+        said = f"{start:g} to {end:g} s is not a range"
         raise InvalidRangeError(f"{said}; start is at least 0, end greater and at most {LONGEST}")
     begin = round(start * VIDEO_SCALE)
     return begin, max(begin + 1, round(end * VIDEO_SCALE))
@@ -244,7 +244,7 @@ def cut(source: Excerpt, begin: int, end: int) -> CutClip:
     """
     begin, end = max(begin, source.begin), min(end, source.end)
     if end <= begin:
-        raise NothingRecordedError("no picture of this range is recorded, yet or any more; ask for what has been shown")
+        raise NothingRecordedError("no picture of this range is recorded, or it expired; request a range with pictures")
     start, sound, heard = _heard(source, begin, end)
     first = int(np.searchsorted(source.pictures.start, begin, side="right")) - 1
     last = int(np.searchsorted(source.pictures.start, end, side="left"))

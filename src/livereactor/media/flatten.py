@@ -52,7 +52,7 @@ def flatten(source: Path, target: Path, *, stopped: Callable[[], bool] = lambda:
         ):
             return _copy(fragmented, flat, stopped)
     except (av.error.FFmpegError, ValueError) as error:
-        raise FlattenError(f"the film cannot be written as an MP4 ({type(error).__name__}); take it raw") from error
+        raise FlattenError(f"the film cannot be written as an MP4 ({type(error).__name__}); download it raw") from error
 
 
 def _written(source: Path, target: Path, stopped: Callable[[], bool]) -> bool:
@@ -69,7 +69,7 @@ def _written(source: Path, target: Path, stopped: Callable[[], bool]) -> bool:
 def _copy(fragmented: Any, flat: Any, stopped: Callable[[], bool]) -> bool:
     taken = [stream for stream in fragmented.streams if stream.type in ("video", "audio")]
     if not any(stream.type == "video" for stream in taken):
-        raise FlattenError("the film has no picture; take it raw")
+        raise FlattenError("the film has no picture; download it raw")
     start = min((stream.start_time * stream.time_base for stream in taken if stream.start_time is not None), default=0)
     copies = {stream.index: flat.add_stream_from_template(stream) for stream in taken}
     begun: set[int] = set()
@@ -89,5 +89,5 @@ def _copy(fragmented: Any, flat: Any, stopped: Callable[[], bool]) -> bool:
         packet.stream = copies[stream.index]
         flat.mux(packet)
     if not begun:
-        raise FlattenError("the film has no sample; take it raw")
+        raise FlattenError("the film has no sample; download it raw")
     return True

@@ -75,7 +75,7 @@ def init_of(file: BinaryIO) -> bytes:
     for kind in (b"ftyp", b"moov"):
         head = file.read(8)
         if head[4:] != kind or not 8 <= (size := struct.unpack(">I", head[:4])[0]) <= MOST_MOOF:
-            raise DamagedError("the file does not begin with an init segment of ours")
+            raise DamagedError("the file does not begin with an init segment of livereactor")
         data += head + file.read(size - 8)
     return data
 
@@ -91,7 +91,7 @@ def read_init(data: bytes) -> tuple[VideoTrack, AudioTrack | None]:
             _description(data, begin, end) for begin, end in _all(data, "moov", "trak", "mdia", "minf", "stbl", "stsd")
         ]
     except (struct.error, IndexError, StopIteration) as error:
-        raise DamagedError("the init segment is not one of ours, or not whole") from error
+        raise DamagedError("the init segment is incomplete, or was not written by livereactor") from error
     match tracks:
         case [VideoTrack() as video]:
             return video, None
@@ -130,10 +130,10 @@ def _fragment(moof: bytes, at: int, end: int) -> Fragment:
         for begin, stop in _all(moof, "traf"):
             number, found = _lying(moof, begin, stop, at)
             if found.run.start > LATEST or found.offset + found.run.size_bytes > end:
-                raise ValueError("samples lie beyond what there is")
+                raise ValueError("samples lie beyond the end of the data")
             lying[number] = found
     except (struct.error, StopIteration, ValueError) as error:
-        raise DamagedError(f"the fragment at byte {at} of a segment is not one of ours") from error
+        raise DamagedError(f"the fragment at byte {at} of a segment was not written by livereactor") from error
     return Fragment(end, lying.get(VIDEO_ID), lying.get(AUDIO_ID))
 
 
@@ -145,7 +145,7 @@ def _lying(moof: bytes, begin: int, end: int, at: int) -> tuple[int, Lying]:
     version, start = struct.unpack_from(">IQ", moof, parts["tfdt"] + 8)
     flags, count, offset = struct.unpack_from(">IIi", moof, parts["trun"] + 8)
     if based != BASE_IS_MOOF or version != WIDE_TIME or flags not in (PICTURES, SOUND):
-        raise ValueError("they say other things of samples")
+        raise ValueError("they contradict each other about samples")
     columns = 3 if flags == PICTURES else 2
     rows = np.frombuffer(moof, ">u4", count * columns, parts["trun"] + 20).reshape(count, columns)
     durations, sizes = rows[:, 0].astype(np.uint32), rows[:, 1].astype(np.uint32)

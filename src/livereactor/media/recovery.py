@@ -84,7 +84,7 @@ def index_of(file: BinaryIO) -> Recovered:
     init = init_of(file)
     found, whole = Recovered(*read_init(init)), len(init)
     if init_segment(found.video, found.audio) != init:
-        raise DamagedError("the init segment says more than is understood")
+        raise DamagedError("the init segment has unknown contents")
     for fragment in fragments_in(file):
         _add(found, 0, fragment)
         whole = fragment.end

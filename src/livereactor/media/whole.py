@@ -88,7 +88,7 @@ def whole_film(source: Excerpt) -> WholeFilm:
     """
     pictures, sound = source.pictures, _sound_of(source)
     if not len(pictures) or source.end <= source.begin:
-        raise NothingRecordedError("no picture is recorded, yet or any more; ask when one has been shown")
+        raise NothingRecordedError("no picture is recorded yet, or all expired; try again after the first frame")
     begin = source.begin
     if source.audio is not None and len(sound):
         begin = sound.first * AAC_SAMPLES * VIDEO_SCALE // source.audio.rate

@@ -194,7 +194,7 @@ async def gaps(plan: MeasurementPlan, viewer: ProbeViewer) -> Sequence[Result]:
         plan.tick()
     found = viewer.watch.summary(start)
     if found["count"] < 2:
-        raise Skipped("no picture arrived while watching: this model only shows something new on a command")
+        raise Skipped("no picture arrived while watching: this model shows new pictures only after a command")
     values = {name: round(found["gap_ms"][name], 1) for name in ("p50", "p95", "p99", "max")}
     rows = [Result("P15", plan.server, OURS, "gap between frames", values, "ms", found["count"])]
     rate = {"fps": round((found["count"] - 1) / found["seconds"], 2)}

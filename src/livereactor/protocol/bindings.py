@@ -65,5 +65,5 @@ def binding_in(schema: Mapping[str, Any]) -> Binding | None:
     data = json_object(schema[BINDING_KEY], BINDING_KEY)
     keys = data.get("keys", [])
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in cast("list[Any]", keys)):
-        raise PeerError(f"{BINDING_KEY}: expected keys to be a list of texts")
+        raise PeerError(f"{BINDING_KEY}: expected keys to be a list of strings")
     return Binding(tuple(cast("list[str]", keys)), text(data, "gamepad", default=""))

@@ -29,7 +29,7 @@ def text(data: Mapping[str, Any], name: str, *, default: str | None = None) -> s
     if value is None and default is not None:
         return default
     if not isinstance(value, str):
-        raise PeerError(f"{name}: expected a text, got {shown(value)}")
+        raise PeerError(f"{name}: expected a string, got {shown(value)}")
     return value
 
 

@@ -60,13 +60,13 @@ def json_fault(value: object, depth: int = 0) -> str | None:
         return _mapping_fault(cast("Mapping[Any, Any]", value), depth)
     if isinstance(value, list | tuple):
         return next((f for item in cast("list[Any]", value) if (f := json_fault(item, depth + 1)) is not None), None)
-    return f"holds a {type(value).__name__}, which is no JSON value"
+    return f"holds a {type(value).__name__}, which is not a JSON value"
 
 
 def _mapping_fault(value: Mapping[Any, Any], depth: int) -> str | None:
     for key, item in value.items():
         if not isinstance(key, str):
-            return f"has a key that is a {type(key).__name__}, not a text"
+            return f"has a key that is a {type(key).__name__}, not a string"
         fault = _text_fault(key) or json_fault(item, depth + 1)
         if fault is not None:
             return fault

@@ -311,7 +311,7 @@ class _Reader:
             case "object":
                 return self._object(schema, name, depth)
             case other:
-                raise PeerError(f"{name}: the schema has a type {shown(other)}, which there is not")
+                raise PeerError(f"{name}: the schema has a type {shown(other)}, which does not exist")
 
     def _object(self, schema: Mapping[str, Any], name: str, depth: int) -> Type:
         if "properties" in schema:
@@ -332,7 +332,7 @@ class _Reader:
         if title == UPLOAD_COMPONENT:
             return FileType()
         if title not in self._components:
-            raise PeerError(f"the schema refers to {shown(reference)}, which it does not hold")
+            raise PeerError(f"the schema refers to {shown(reference)}, which it does not contain")
         return self._type(member(self._components, title), title, depth + 1)
 
 
@@ -406,7 +406,7 @@ def _length(schema: Mapping[str, Any], key: str) -> int | None:
 
 def _read_choice(values: list[Any], kind: Any, name: str) -> Type:
     if not values or any(not isinstance(value, str | int | float) for value in values):
-        raise PeerError(f"{name}: the schema has choices that are not texts, numbers or booleans")
+        raise PeerError(f"{name}: the schema has choices that are not strings, numbers or booleans")
     if kind == "integer":
         values = [int(value) if isinstance(value, float) and value.is_integer() else value for value in values]
     return ChoiceType(tuple(values))

@@ -175,9 +175,9 @@ def _choice(values: Iterable[Any], where: str) -> ChoiceType | OptionalType:
     choices = tuple(value for value in members if value is not None)
     for value in choices:
         if not isinstance(value, str | int | float | bool):
-            raise DefinitionError(f"{where}: the choice {value!r} cannot be sent; use texts, numbers or booleans")
+            raise DefinitionError(f"{where}: the choice {value!r} cannot be sent; use strings, numbers or booleans")
     if not choices:
-        raise DefinitionError(f"{where}: there is nothing to choose from; give at least one value")
+        raise DefinitionError(f"{where}: there are no choices; give at least one value")
     return OptionalType(ChoiceType(choices)) if None in members else ChoiceType(choices)
 
 

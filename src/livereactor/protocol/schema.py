@@ -34,7 +34,7 @@ from livereactor.protocol.values import to_python, upload_ids, with_files
 def narrowed(old: Field, new: Field, path: str) -> Iterator[str]:
     """A sentence for each way in which `new` refuses what `old` took."""
     if new.is_required and not old.is_required:
-        yield f"{path} is required now"
+        yield f"{path} is now required"
     yield from _narrowed_type(old.type, new.type, path)
 
 
@@ -250,4 +250,4 @@ def _changed_message(old: MessageSchema, new: MessageSchema) -> Iterator[str]:
             yield f"{old.name}.{each.name} is gone"
         # A message travels the other way: what the new model may send, the old client must be able to take.
         elif widened := [*narrowed(sent[each.name], each, f"{old.name}.{each.name}")]:
-            yield f"{old.name}.{each.name} may now hold what it could not ({widened[0]})"
+            yield f"{old.name}.{each.name} may now hold new values ({widened[0]})"

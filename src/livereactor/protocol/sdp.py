@@ -203,7 +203,7 @@ def _refuse_doubles(mids: Iterable[str], what: str) -> None:
 def _media(lines: tuple[str, ...], session: SectionLines, what: str) -> MediaSection:
     line = _MEDIA.fullmatch(lines[0])
     if line is None:
-        raise PeerError(f"{what} has the m-line {shown(lines[0], 40)}; want 'm=<kind> <port> <transport> <formats>'")
+        raise PeerError(f"{what} has the m-line {shown(lines[0], 40)}; use 'm=<kind> <port> <transport> <formats>'")
     part = SectionLines(lines)
     mid = part.value("mid")
     if not mid:

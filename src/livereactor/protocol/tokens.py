@@ -36,7 +36,7 @@ class Models(Body):
     @model_validator(mode="after")
     def _one_of_both(self) -> Models:
         if (self.match is None) == (self.all is None):
-            raise ValueError('say either {"match": [names]} or {"all": true}')
+            raise ValueError('send either {"match": [names]} or {"all": true}')
         return self
 
 

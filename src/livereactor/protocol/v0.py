@@ -122,7 +122,7 @@ def _verb(message: m.PublishTrack | m.UnpublishTrack | m.PauseTrack | m.ResumeTr
     data = {"name": message.name}
     if isinstance(message, m.PublishTrack):
         if message.request_id is None:
-            raise UsageError("publish_track needs a request_id in v0; number it")
+            raise UsageError("publish_track needs a request_id in v0; add one")
         return {"type": "request", "method": "publish_track", "request_id": message.request_id, "data": data}
     return {"type": "notification", "event": m.verb_of(message), "data": data}
 

@@ -51,7 +51,7 @@ def decode_client(label: str, data: bytes, *, limit: int = MESSAGE_BYTES) -> m.C
         case "error":
             return m.PeerFault(envelope.error.code, envelope.error.message)
         case _:
-            raise PeerError("a frame on 'data' carries nothing that this side knows")
+            raise PeerError("a frame on 'data' has unknown contents")
 
 
 def _command(command: wire.Command, request_id: str | None) -> m.Command:
@@ -85,7 +85,7 @@ def _decode_control(envelope: wire.ControlClientMessage) -> m.ClientMessage:
         case "error":
             return m.PeerFault(envelope.error.code, envelope.error.message)
         case _:
-            raise PeerError("a frame on 'control' carries nothing that this side knows")
+            raise PeerError("a frame on 'control' has unknown contents")
 
 
 def _finite(value: float) -> float:
@@ -262,7 +262,7 @@ def decode_server(label: str, data: bytes, *, limit: int = MESSAGE_BYTES) -> m.S
             return m.Failure(request_id, envelope.error.code, envelope.error.message)
         case _:
             if request_id is None:
-                raise PeerError("a frame on 'data' carries nothing that this side knows")
+                raise PeerError("a frame on 'data' has unknown contents")
             return m.Ack(request_id)
 
 

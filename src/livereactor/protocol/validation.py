@@ -167,5 +167,5 @@ def _chosen(value: Any, kind: ChoiceType, path: str) -> Any:
 
 def _reference(value: Mapping[str, Any], path: str) -> dict[str, Any]:
     if not isinstance(value.get("upload_id"), str):
-        raise InvalidCommandError(f"{path}: expected an upload reference with a text 'upload_id', got {shown(value)}")
+        raise InvalidCommandError(f"{path}: expected an upload reference with a string 'upload_id', got {shown(value)}")
     return {name: value[name] for name in _REFERENCE_KEYS if name in value}

@@ -231,7 +231,7 @@ def observation_routes(runtime: Runtime) -> APIRouter:
     @routes.get("/events")
     async def events(request: Request, since: int = 0) -> Response:
         if runtime.event_log.followers >= FOLLOWERS:
-            raise LimitError(f"{FOLLOWERS} of {FOLLOWERS} readers follow the events; close one first")
+            raise LimitError(f"{FOLLOWERS} of {FOLLOWERS} streams of events are open; close one first")
         last = request.headers.get("last-event-id", "")
         start = int(last) if last.isdecimal() and len(last) < LONGEST_NUMBER else since
         return StreamingResponse(runtime.event_log.follow(start), media_type="text/event-stream")

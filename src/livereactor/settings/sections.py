@@ -61,8 +61,8 @@ class RuntimeSettings(_Section):
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
-    insecure: bool = Field(False, description="Serve anybody on a non-loopback address.")
-    origins: list[str] = Field(default_factory=list, description="Web origins that may steer, beside loopback ones.")
+    insecure: bool = Field(False, description="Serve everyone on a non-loopback address, without a key.")
+    origins: list[str] = Field(default_factory=list, description="Web origins that may control, besides loopback.")
     proxies: _Networks = Field(list(ON_THIS_MACHINE), description="Reverse proxies, by address or network.")
     engine: Literal["auto", "libwebrtc", "aiortc"] = Field("auto", description="WebRTC engine.")
     max_connections: int = Field(_DEFAULTS.max_connections, ge=1, le=64, description="Connections in a session.")
@@ -76,7 +76,7 @@ class RuntimeSettings(_Section):
         _DEFAULTS.max_session_duration, ge=0, description="Seconds a session may last; 0 = unlimited."
     )
     time_warning: float = Field(
-        _DEFAULTS.time_warning, ge=0, description="Seconds before the end of a session's time; 0 = not told."
+        _DEFAULTS.time_warning, ge=0, description="Seconds before that limit at which clients are warned; 0 = never."
     )
     idle_timeout: float = Field(0, ge=0, description="Seconds without a command that end a session; 0 = off.")
     port_range: str | None = Field(None, description="UDP ports for media, as 'min:max'.")
@@ -95,12 +95,12 @@ class RuntimeSettings(_Section):
         _DEFAULTS.upload_wait, ge=0, le=60, description="Seconds a command waits for a file that is still on its way."
     )
     client_silence: float = Field(
-        _DEFAULTS.client_silence, ge=12, description="Seconds after which a client that says nothing is gone."
+        _DEFAULTS.client_silence, ge=12, description="Seconds of silence after which a client counts as gone."
     )
     log_format: Literal["text", "json"] = Field("text", description="How log records are written to stderr.")
     key: str | None = Field(None, min_length=16, repr=False, description="Key that clients must show.")
     public_address: str | None = Field(
-        None, description="Addresses or names that clients reach the media at, behind a 1:1 NAT, separated by commas."
+        None, description="Addresses or names at which clients reach the media behind 1:1 NAT, separated by commas."
     )
 
     @field_validator("port_range")
@@ -143,18 +143,18 @@ class CoordinatorSettings(_Section):
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     data_dir: Path = Field(Path("livereactor-data"), description="Folder for database, secrets, uploads and logs.")
-    public_url: str | None = Field(None, description="URL that clients reach us at, where requests do not tell.")
-    peer_url: str | None = Field(None, description="URL that other coordinators on the same database reach us at.")
-    worker_url: str | None = Field(None, description="URL that our workers dial; where there are several, any of us.")
+    public_url: str | None = Field(None, description="URL for clients, if requests do not show it.")
+    peer_url: str | None = Field(None, description="URL for other coordinators on the same database.")
+    worker_url: str | None = Field(None, description="URL that workers dial; it may lead to any coordinator.")
     proxies: _Networks = Field(list(ON_THIS_MACHINE), description="Reverse proxies, by address or network.")
     guests: bool | None = Field(None, description="Serve clients without a token; by default on loopback only.")
     secret: str | None = Field(None, min_length=32, repr=False, description="Signs tokens; made in the data folder.")
-    worker_secret: str | None = Field(None, min_length=16, repr=False, description="What workers show us.")
+    worker_secret: str | None = Field(None, min_length=16, repr=False, description="Secret that workers send.")
     concurrent_sessions: int = Field(_QUOTAS.concurrent_sessions, ge=0, description="Open sessions per account.")
     sessions_per_minute: int = Field(_QUOTAS.sessions_per_minute, ge=0, description="New sessions per account.")
-    session_burst: int = Field(_QUOTAS.session_burst, ge=1, description="New sessions at once, of those.")
+    session_burst: int = Field(_QUOTAS.session_burst, ge=1, description="New sessions at once, within that rate.")
     anonymous_per_minute: int = Field(
-        _RATES.anonymous, ge=0, description="Requests of one address without key or token; 0 = unlimited."
+        _RATES.anonymous, ge=0, description="Requests a minute of one address without key or token; 0 = unlimited."
     )
     creations_per_minute: int = Field(
         _RATES.creating, ge=0, description="Tokens, sessions, connections, uploads of one address; 0 = unlimited."
@@ -165,17 +165,17 @@ class CoordinatorSettings(_Section):
     ticket_grace: float = Field(
         _SERVING.ticket_grace, gt=0, description="Seconds a queued client keeps its place without asking."
     )
-    poll_hold: float = Field(_SERVING.hold, gt=0, le=25, description="Seconds a poll is held at most.")
+    poll_hold: float = Field(_SERVING.hold, gt=0, le=25, description="Maximum seconds for which a poll is held.")
     token_lifetime: int = Field(
-        _SERVING.token_lifetime, ge=1, le=CEILING, description="Seconds a token lives, where nothing is asked for."
+        _SERVING.token_lifetime, ge=1, le=CEILING, description="Default lifetime of a token, in seconds."
     )
     scoped_token_lifetime: int = Field(
-        _SERVING.scoped_token_lifetime, ge=1, le=CEILING, description="Likewise, of a token for models or sessions."
+        _SERVING.scoped_token_lifetime, ge=1, le=CEILING, description="Default lifetime of a scoped token."
     )
-    closed_session_kept: float = Field(_SERVING.kept, ge=60, description="Seconds a closed session can be looked at.")
+    closed_session_kept: float = Field(_SERVING.kept, ge=60, description="Seconds for which a closed session is kept.")
     events_kept: float = Field(_SERVING.events_kept, ge=60, description="Seconds that usage and events are kept.")
     lease: float = Field(_SERVING.lease, ge=1, description="Seconds of silence after which a worker is lost.")
-    drain_timeout: float = Field(_SERVING.drain_timeout, ge=0, description="Seconds a draining worker may take.")
+    drain_timeout: float = Field(_SERVING.drain_timeout, ge=0, description="Maximum seconds for which a worker drains.")
 
     @field_validator("peer_url", "worker_url")
     @classmethod
@@ -218,7 +218,7 @@ class BlobsSettings(_Section):
 class RecorderSettings(_Section):
     """`[recorder]`: what is recorded, and how long it is kept."""
 
-    enabled: bool = Field(True, description="Record sessions, so that clips can be asked for.")
+    enabled: bool = Field(True, description="Record sessions, so that clients can request clips.")
     clip_max_seconds: float = Field(300, ge=1, le=3600, description="Seconds of the longest clip.")
     video_track: str | None = Field(None, description="Video output to record; by default the only one there is.")
     audio_track: str | None = Field(None, description="Audio output to record; by default the only one there is.")
@@ -227,9 +227,9 @@ class RecorderSettings(_Section):
     video_preset: Preset = Field("ultrafast", description="x264's preset for pictures that no viewer got in H.264.")
     video_quality: int = Field(23, ge=1, le=51, description="x264's CRF for the same; less is finer and larger.")
     audio_codec: Literal["aac"] = Field("aac", description="Codec of the sound; clients know no other.")
-    audio_bitrate: int = Field(64_000, ge=16_000, le=288_000, description="Bits a second of each audio channel.")
+    audio_bitrate: int = Field(64_000, ge=16_000, le=288_000, description="Bits per second of each audio channel.")
     retention_hours: float = Field(24, gt=0, description="Hours that recordings and clips are kept.")
-    max_disk_gb: float = Field(20, ge=0, description="Gigabytes of recordings and clips; above, the oldest go.")
+    max_disk_gb: float = Field(20, ge=0, description="Gigabytes of recordings and clips; the oldest are removed.")
 
 
 class NeedsSettings(_Section):
@@ -252,13 +252,13 @@ class PoolSettings(_Section):
         "auto", description="Ray cluster, as 'host:port' of its head; 'auto' finds this machine's."
     )
     needs: dict[str, NeedsSettings] = Field(
-        default_factory=dict[str, NeedsSettings], description="What a worker of each model needs, on Ray."
+        default_factory=dict[str, NeedsSettings], description="Resources that a worker of each model needs on Ray."
     )
-    min_ready: int = Field(1, ge=0, description="Workers per model kept ready though nobody asks.")
+    min_ready: int = Field(1, ge=0, description="Workers per model to keep ready without demand.")
     buffer: int = Field(0, ge=0, description="Workers per model kept ready beyond those in use.")
     max_workers: int = Field(1, ge=0, description="Workers per model; 0 = only those that register by themselves.")
-    idle_stop: float = Field(300, gt=0, description="Seconds after which a worker nobody needs is stopped.")
-    spare: bool = Field(False, description="Keep a process ready that has imported all but a model.")
+    idle_stop: float = Field(300, gt=0, description="Seconds after which an idle worker is stopped.")
+    spare: bool = Field(False, description="Keep a process ready that has imported everything except a model.")
 
     @field_validator("ray_address")
     @classmethod

@@ -23,7 +23,7 @@ OF_PROXIES: Final = (
     "true-client-ip",
     "cf-connecting-ip",
 )
-_OPEN_UP: Final = "add its origin to [runtime] origins, or serve everybody with --insecure"
+_OPEN_UP: Final = "add its origin to [runtime] origins, or serve everyone with --insecure"
 
 
 @dataclass(frozen=True, slots=True)

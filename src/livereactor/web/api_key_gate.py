@@ -48,11 +48,11 @@ class ApiKeyGate:
         self._failed.must_not_be_too_many(peer)
         if shown is None:
             raise UnauthorizedError(
-                "this runtime wants its key; send it as Authorization: Bearer, Reactor-API-Key or X-API-Key, "
-                "or open its page with #key=… behind the address"
+                "this runtime requires its key; send it as Authorization: Bearer, Reactor-API-Key or X-API-Key, "
+                "or open its page with #key=… after the address"
             )
         self._failed.count(peer)
-        raise UnauthorizedError("this is not the key of this runtime; take the one it was started with")
+        raise UnauthorizedError("this is not the key of this runtime; use the key with which it was started")
 
 
 def _shown(scope: Scope) -> bytes | None:

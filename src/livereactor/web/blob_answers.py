@@ -94,7 +94,7 @@ def offset_of(headers: Mapping[str, str]) -> int:
     """Return where the bytes of a PATCH begin; raises `PeerError` if its `Upload-Offset` is not a number."""
     text = headers.get("upload-offset", "")
     if not (text.isascii() and text.isdecimal() and len(text) < len(str(OFFSETS))):
-        raise PeerError("Upload-Offset has to say at which byte the body begins; HEAD tells how many are there")
+        raise PeerError("Upload-Offset must be the byte at which the body begins; HEAD returns how many have arrived")
     return int(text)
 
 

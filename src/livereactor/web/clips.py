@@ -93,7 +93,7 @@ class ClipShelf:
         if made.failed is not None:
             raise ClipGoneError(f"the clip could not be made ({made.failed})")
         if made.init is None or not made.parts or not await self._is_there(BlobKey.parse(made.init)):
-            raise ClipGoneError("what was recorded then has been removed")
+            raise ClipGoneError("that part of the recording has been removed")
         # Off the loop: of a session of ten hours these are 36,000 signatures, seconds of work.
         return await asyncio.to_thread(self._written, made.init, made.parts, asked)
 
@@ -135,7 +135,7 @@ class ClipShelf:
     async def answer(self, clip: str, asked: Asked, *, start: float, end: float) -> Response:
         """`GET /clips`: the playlist, or 202. The range is the one that the Clip was cut to; it is checked, no more."""
         if end <= start:
-            raise PeerError("end must be after start; fetch the playlist by the address that the clip came with")
+            raise PeerError("end must be after start; fetch the playlist at the clip's own address")
         text = await self.playlist(clip, asked)
         if text is None:
             return Response(status_code=202, headers={"Retry-After": RETRY_AFTER})
@@ -163,7 +163,7 @@ class ClipShelf:
                 except UploadExpiredError:
                     raise ClipGoneError from None
                 return key
-        raise SignatureRefusedError("this address was not made here; fetch the clip's playlist again")
+        raise SignatureRefusedError("this address was not signed by this server; fetch the clip's playlist again")
 
     async def _made(self, clip: str) -> Made | None:
         began = time.monotonic()
@@ -184,7 +184,7 @@ class ClipShelf:
         except BlobMissingError:
             return None
         except ValidationError as error:
-            raise ClipGoneError(f"what is kept of the clip cannot be read ({error.error_count()} errors)") from error
+            raise ClipGoneError(f"the stored clip cannot be read ({error.error_count()} errors)") from error
 
     async def _is_there(self, key: BlobKey) -> bool:
         try:

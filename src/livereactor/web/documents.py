@@ -29,19 +29,19 @@ SCHEMES: Final = {
     WORKER: {"type": "http", "scheme": "bearer", "description": "The secret that Workers show."},
 }
 _MEANINGS: Final = {
-    400: "The request cannot be read; the sentence says where.",
-    401: "No key or token, or one that does not count (any more).",
-    403: "The caller is known and may not; the sentence names what is missing.",
-    404: "No such thing, for this caller.",
-    408: "The body did not come in time.",
-    409: "It is already so, somebody else holds it, or it is too early.",
-    410: "Its time is over.",
+    400: "The request cannot be read; the message says where.",
+    401: "No key or token, or one that is invalid or expired.",
+    403: "The caller is not allowed to do this; the message names what is missing.",
+    404: "Not found for this caller.",
+    408: "The body did not arrive in time.",
+    409: "It conflicts with the current state: already done, held by another caller, or too early.",
+    410: "It has expired.",
     413: "More bytes than the limit.",
-    415: "Files of this type are not taken.",
+    415: "Files of this type are not accepted.",
     422: "The `Idempotency-Key` was used for another body.",
-    429: "A limit was reached; limit, value and use are named.",
-    500: "Unexpected; the request id leads to the log.",
-    503: "Not now; `Retry-After` says when.",
+    429: "A limit was reached; the message names the limit and its use.",
+    500: "Unexpected error; the request id identifies it in the log.",
+    503: "Temporarily unavailable; `Retry-After` says when to retry.",
 }
 
 

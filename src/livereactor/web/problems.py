@@ -33,7 +33,7 @@ _STATUS: Final = {
 
 
 class BodyLateError(PeerError):
-    """The body did not come in time."""
+    """The body did not arrive in time."""
 
     http_status = 408
 
@@ -85,7 +85,7 @@ def problem_response(error: LivereactorError) -> Response:
 def unexpected(request_id: str) -> LivereactorError:
     """Return the error that a client gets for an exception that no route foresaw."""
     return LivereactorError(
-        f"unexpected error; give request id {request_id} to this server's operator, whose log says why"
+        f"unexpected error; send request id {request_id} to the operator of this server, who finds the cause in the log"
     )
 
 

@@ -55,9 +55,7 @@ class BehindProxies:
         if peer is None:
             return scope
         if not self._knows(peer):
-            self._troubles.warning(
-                "not among the known proxies: what it says of its client is not believed", address=str(peer)
-            )
+            self._troubles.warning("not a trusted proxy: its forwarding headers are ignored", address=str(peer))
             return scope
         scope = {**scope, "client": self._client(scope["client"], hops)}
         if (scheme := _first(said.get(_PROTO, "")).lower()) in ("http", "https"):

@@ -83,7 +83,7 @@ async def _learn(target: str) -> ListedModel:
         async with asyncio.timeout(LEARNING):
             out, err = await process.communicate()
     except TimeoutError:
-        raise ModelLoadError(f"{target} was not imported within {LEARNING:g} s; move work into `load`") from None
+        raise ModelLoadError(f"{target} was not imported within {LEARNING:g} s; move slow work into `load`") from None
     finally:
         if process.returncode is None:
             process.kill()

@@ -58,13 +58,13 @@ def check_peers(settings: Settings) -> None:
         return
     missing = {
         '[store] url = "postgresql://…", which all of them share': store and not store.startswith("sqlite"),
-        "[coordinator] secret, the same for all: what one signs the others take": given.secret,
-        "[blobs] url, a bucket or a folder that all of them reach": settings.blobs.url,
-        "[coordinator] worker_url, the load balancer's, where workers find whichever is there": dialled_url(settings),
+        "[coordinator] secret, the same for all: each accepts what another signs": given.secret,
+        "[blobs] url, a bucket or folder that all of them can reach": settings.blobs.url,
+        "[coordinator] worker_url, that of the load balancer, so that workers reach any of them": dialled_url(settings),
     }
     absent = [what for what, is_given in missing.items() if not is_given]
     if absent:
-        raise ConfigError(f"[coordinator] peer_url says that there are several coordinators; set {'; '.join(absent)}")
+        raise ConfigError(f"[coordinator] peer_url is set, so there are several coordinators; set {'; '.join(absent)}")
 
 
 def dialled_url(settings: Settings) -> str | None:
@@ -213,7 +213,7 @@ async def _keep(blobs: Blobs, keeper: RetentionLoop) -> None:
     if not await takes_writes(blobs):
         log.error(
             "serving without files: uploads, recordings and clips fail",
-            todo="do what the line above says; `livereactor doctor` tries it, and nothing has to be started anew",
+            todo="follow the line above and check with `livereactor doctor`; no restart is needed",
         )
     await keeper.run()
 
@@ -321,7 +321,7 @@ def _failure(house: _House, fleet: asyncio.Task[None], stop: asyncio.Event) -> B
     if fleet.done() and not fleet.cancelled():
         return fleet.exception()
     if house.serving.done() and not stop.is_set():
-        return UnavailableError("the HTTP server stopped by itself; its log says why")
+        return UnavailableError("the HTTP server stopped unexpectedly; see its log")
     return None
 
 

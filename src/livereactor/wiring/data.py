@@ -44,8 +44,8 @@ async def open_data(settings: Settings, *, make: bool = False) -> AsyncGenerator
     folder = settings.coordinator.data_dir
     if not make and settings.store.url is None and not folder.is_dir():
         raise ConfigError(
-            f"there is no data folder {folder}; name it by --data-dir or LIVEREACTOR_DATA_DIR, "
-            "or a running coordinator by --coordinator"
+            f"there is no data folder {folder}; name it with --data-dir or LIVEREACTOR_DATA_DIR, "
+            "or a running coordinator with --coordinator"
         )
     store = open_store(settings)
     try:
@@ -64,7 +64,7 @@ def open_store(settings: Settings) -> Store:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(
-            f"cannot make the data folder {folder} ({error.strerror}); name another by --data-dir"
+            f"cannot create the data folder {folder} ({error.strerror}); name another with --data-dir"
         ) from error
     return open_sql_store(f"sqlite:///{(folder / DATABASE).absolute()}")
 

@@ -42,7 +42,7 @@ def open_blobs(url: str) -> Blobs:
     except UsageError as error:
         raise ConfigError(f"[blobs] url: {error.message}") from error
     except OSError as error:
-        raise ConfigError(f"cannot make the folder {url} ({error.strerror}); name another by --blobs") from error
+        raise ConfigError(f"cannot create the folder {url} ({error.strerror}); name another with --blobs") from error
 
 
 def limits(settings: Settings) -> Limits:
@@ -96,7 +96,7 @@ def shared_relays(settings: Settings) -> SharedRelays | None:
         return None
     if turn.secret is None:
         raise ConfigError(
-            "turn.urls without turn.secret: clients could show these servers no credentials; "
+            "turn.urls without turn.secret: clients would have no credentials; "
             "set turn.secret to their static-auth-secret, or list them with credentials in turn.turn"
         )
     return SharedRelays(tuple(turn.urls), turn.secret, A_DAY + settings.runtime.max_session_duration)
@@ -123,7 +123,7 @@ def _resolved(name: str) -> list[str]:
     for address in addresses:
         if address.is_loopback or address.is_unspecified or address.is_multicast or address.is_link_local:
             raise ConfigError(
-                f"runtime.public_address: {name!r} is {address}, at which nobody else reaches this machine; "
+                f"runtime.public_address: {name!r} is {address}, which others cannot reach; "
                 "write the address that clients use"
             )
     return [str(address) for address in addresses]

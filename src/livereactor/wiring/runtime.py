@@ -78,8 +78,8 @@ def check_address(settings: Settings) -> None:
     host = settings.runtime.host
     if host not in LOOPBACK and settings.runtime.key is None and not settings.runtime.insecure:
         raise ConfigError(
-            f"{host} can be reached from elsewhere and anybody could steer the model; "
-            "ask for a key with --key, or say --insecure"
+            f"{host} can be reached from elsewhere, and anyone could control the model; "
+            "require a key with --key, or pass --insecure"
         )
 
 
@@ -175,7 +175,7 @@ async def _serve(
     if error is not None:
         raise error
     if not clean:
-        log.error("the model did not end in time and was left behind")
+        log.error("the model did not end in time and was abandoned")
 
 
 def _retention(runtime: Runtime, settings: Settings) -> RetentionLoop:
@@ -193,7 +193,7 @@ async def _until_stopped(stop: asyncio.Event, serving: asyncio.Task[None], runti
     if runtime.ended.done():
         return runtime.ended.result()
     if serving.done() and not stop.is_set():
-        return UnavailableError("the HTTP server stopped by itself; its log says why")
+        return UnavailableError("the HTTP server stopped unexpectedly; see its log")
     return None
 
 

@@ -53,7 +53,7 @@ def fleet_plan(models: Sequence[ListedModel], resolved: Resolved, secrets: Secre
     targets = {each.name: each.target for each in models}
     if unknown := set(pool.needs) - set(targets):
         raise ConfigError(
-            f"[pool.needs.{min(unknown)}]: no such model is served; there are {', '.join(sorted(targets))}"
+            f"[pool.needs.{min(unknown)}]: no such model is served; the models are {', '.join(sorted(targets))}"
         )
     needs = {name: Needs(given.gpus, given.cpus, given.resources) for name, given in pool.needs.items()}
     return FleetPlan(targets, environment, pool.idle_stop, needs)
@@ -91,7 +91,7 @@ def make_pool(settings: Settings, plan: FleetPlan, secrets: Secrets, folder: Pat
 def warn_of_loopback(settings: Settings, url: str) -> None:
     """Say so where Workers of other machines could not dial us."""
     if settings.pool.kind == "ray" and urlsplit(url).hostname in LOOPBACK:
-        log.warning("workers on other machines of the cluster cannot reach us; set [coordinator] worker_url", url=url)
+        log.warning("workers on other machines of the cluster cannot connect; set [coordinator] worker_url", url=url)
 
 
 def _namespace(secrets: Secrets) -> str:

@@ -88,7 +88,7 @@ async def test_a_blob_and_a_folder_of_its_name_cannot_both_be(tmp_path: Path) ->
     await blobs.put(blob, b"x")
     below, above = BlobKey.parse("a/b/c"), BlobKey.parse("a")
     for key in (below, above):
-        with pytest.raises(ConflictError, match="take a new key"):
+        with pytest.raises(ConflictError, match="use a new key"):
             await blobs.put(key, _streamed(b"y"))
         with pytest.raises(BlobMissingError):
             await blobs.get(key)

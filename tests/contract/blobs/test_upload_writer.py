@@ -88,7 +88,7 @@ async def test_crumbs_are_not_kept(writer: UploadWriter, blobs: Blobs) -> None:
 async def test_bytes_that_begin_elsewhere_are_refused(writer: UploadWriter) -> None:
     await cut_off(writer, DATA[:HALF])
     for offset in (0, HALF - 1, HALF + 1, SIZE):
-        with pytest.raises(UploadOffsetError, match=f"{HALF} of {SIZE} bytes are there"):
+        with pytest.raises(UploadOffsetError, match=f"{HALF} of {SIZE} bytes have arrived"):
             await writer.append(KEY, SIZE, offset, sent(DATA[offset:]), None)
 
 
@@ -164,7 +164,7 @@ async def test_who_asks_for_the_offset_takes_over_from_a_request_that_hangs(writ
     with pytest.raises(ConflictError, match="another request"):
         await writer.append(KEY, SIZE, 0, sent(DATA), DIGEST)
     assert await writer.offset(KEY, SIZE) == HALF
-    with pytest.raises(ConflictError, match="goes on with this upload"):
+    with pytest.raises(ConflictError, match="continued this upload"):
         await first
     assert await writer.append(KEY, SIZE, HALF, sent(DATA[HALF:]), DIGEST) == SIZE
     assert await pieces.read(blobs, KEY, SIZE) == DATA
@@ -186,7 +186,7 @@ async def test_a_client_that_trickles_is_given_up(blobs: Blobs, whole: bool) -> 
     writer, hanging = UploadWriter(blobs, timeout=0.05), Stalled()
     write = writer.write if whole else partial(writer.append, offset=0, digest=None)
     writing = write(KEY, SIZE, chunks=hanging.chunks())
-    with pytest.raises(UploadExpiredError, match=r"no whole body in 0\.05 s"):
+    with pytest.raises(UploadExpiredError, match=r"no complete body in 0\.05 s"):
         await writing
     assert await writer.offset(KEY, SIZE) == (0 if whole else HALF)
 

@@ -66,7 +66,7 @@ async def test_a_second_signal_waits_for_nobody(tmp_path: Path) -> None:
     ) as server:
         await server.said("still loading")
         server.process.send_signal(signal.SIGINT)
-        await server.said("once more ends at once")
+        await server.said("again to stop at once")
         assert await server.ends(signal.SIGINT) == 130
 
 

@@ -193,11 +193,11 @@ async def test_a_server_of_the_other_kind_and_another_model_are_said(server: Pro
     if isinstance(server, Coordinator):
         done = await ended("connect", "conformance", "--local", "--url", server.url, "--seconds", "1")
         assert done.code != 0
-        assert f"{server.url} is no runtime: it has no /start_session; for a coordinator, leave local out" in done.log
+        assert f"{server.url} is not a runtime: it has no /start_session; for a coordinator, omit local" in done.log
         return
     done = await ended("connect", "conformance", "--jwt", "a", "--url", server.url, "--seconds", "1")
     assert done.code != 0
-    assert f"{server.url} is no coordinator: it has no /sessions; for a runtime, say local" in done.log
+    assert f"{server.url} is not a coordinator: it has no /sessions; for a runtime, pass local" in done.log
     done = await ended("connect", "other", *to(server), "--seconds", "1")
     assert done.code == 0
     assert "this server has the model 'conformance', not 'other'; check the address" in done.log

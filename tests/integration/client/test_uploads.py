@@ -240,7 +240,7 @@ async def test_a_file_that_shrinks_meanwhile_is_a_failed_upload(a: Given, tmp_pa
     def shrink(sent: int, total: int) -> None:
         os.truncate(tmp_path / "a.bin", MIB)
 
-    with pytest.raises(ReactorError, match="changed while it was sent") as raised:
+    with pytest.raises(ReactorError, match="changed while it was being sent") as raised:
         await a.upload(tmp_path / "a.bin", on_progress=shrink)
     assert raised.value.code == "UPLOAD_FAILED"
 

@@ -121,7 +121,7 @@ async def test_the_film_beside_a_models_file_is_its_own(
 
 
 @pytest.mark.parametrize(
-    ("content", "reason"), [(b"RIFF", "it is no WebM file"), (EBML + bytes(PREVIEW_BYTES), "larger than")]
+    ("content", "reason"), [(b"RIFF", "it is not a WebM file"), (EBML + bytes(PREVIEW_BYTES), "larger than")]
 )
 async def test_a_film_that_cannot_be_shown_is_left_out_and_its_model_served(
     tmp_path: Path, content: bytes, reason: str

@@ -149,7 +149,7 @@ async def test_a_schema_is_told_with_and_without_owner_to_who_may_use_the_model(
         other = await bearer(served, authorization_details=detail)
         must_be_problem(await nobody.get("/models/pond/schema", headers=other), 404, "NOT_FOUND")
         await served.store.transact(lambda tx: tx.put_model(ModelRecord("new", "1", {}, max_workers=1)))
-        assert "not known before" in must_be_problem(await served.http.get("/models/new/schema"), 404, "NOT_FOUND")
+        assert "unknown until" in must_be_problem(await served.http.get("/models/new/schema"), 404, "NOT_FOUND")
 
 
 # --- the journal -----------------------------------------------------------------------------------------------------

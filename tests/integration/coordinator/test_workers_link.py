@@ -87,7 +87,7 @@ async def test_the_newest_socket_of_a_worker_wins_and_its_session_goes_on() -> N
             await socket.send(link.write(hello(worker).model_copy(update={"slots": list(worker.reports.values())})))
             assert (await frame(socket)).held == [0]
             await worker.socket.wait_closed()
-            assert worker.socket.close_reason == "another socket of this worker came"
+            assert worker.socket.close_reason == "the worker opened another socket"
             asking = asyncio.create_task(served.http.post(f"/sessions/{session}/transport/webrtc/connections"))
             request = await frame(socket)
             await socket.send(link.write(link.Reply(id=request.id, status=201, body="{}")))

@@ -286,7 +286,7 @@ async def test_a_model_that_does_not_load_is_reported_and_ends_the_worker() -> N
 async def test_a_wrong_secret_a_wrong_url_and_what_is_no_coordinator_are_told_apart() -> None:
     async with standing_in() as coordinator:
         async with working(Plain, coordinator, secret="another secret of nobody") as work:
-            with pytest.raises(UnauthorizedError, match="does not take this worker secret"):
+            with pytest.raises(UnauthorizedError, match="rejects this worker secret"):
                 await asyncio.wait_for(work.task, 5)
         async with working(Plain, coordinator.url + "/elsewhere") as work:
             with pytest.raises(WrongPlaceError, match="answers HTTP 404"):

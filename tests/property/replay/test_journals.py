@@ -155,7 +155,7 @@ def test_a_cut_says_up_to_where_it_is_replayed() -> None:
     entry = Entry(n=1, step=8, at=1.0, what=JournalCut(why="too much"))
     journal = read_journal(line_of(header) + line_of(entry))
     assert journal.steps == 7
-    assert journal.notices == ("not all is kept (too much): it is replayed up to step 8",)
+    assert journal.notices == ("the journal is incomplete (too much): it is replayed up to step 8",)
 
 
 @pytest.mark.parametrize("version", ["0", "2", '"1"', "null"])

@@ -72,7 +72,7 @@ def test_where_there_is_none_or_no_picture_it_is_told_and_nothing_is_left(tape: 
     keep(tmp_path / "blobs", {})
     for session, kind, sentence in (
         ("ses_2", UsageError, "no session 'ses_2' among the recordings"),
-        ("ses_1", NothingRecordedError, "no picture of it is kept"),
+        ("ses_1", NothingRecordedError, "its pictures are missing or expired"),
     ):
         with pytest.raises(kind) as caught:
             exported(tmp_path / "blobs", tmp_path / "film.mp4", session)

@@ -47,7 +47,7 @@ def test_a_name_that_does_not_resolve_is_an_error_at_the_start() -> None:
 
 @pytest.mark.parametrize("value", ["127.0.0.1", "localhost", "0.0.0.0", "::", "224.0.0.1", "fe80::1"])
 def test_an_address_at_which_nobody_else_reaches_us_is_an_error(value: str) -> None:
-    with pytest.raises(ConfigError, match=f"'{re.escape(value)}' is .*, at which nobody else reaches this machine"):
+    with pytest.raises(ConfigError, match=f"'{re.escape(value)}' is .*, which others cannot reach"):
         public_addresses(value)
 
 

@@ -24,7 +24,7 @@ def test_an_unknown_event_is_refused_with_the_names_of_the_others() -> None:
 
 
 def test_what_cannot_be_called_is_refused() -> None:
-    with pytest.raises(TypeError, match="a handler is called"):
+    with pytest.raises(TypeError, match="a handler must be callable"):
         Emitter().on("message", "print")  # pyright: ignore[reportArgumentType]
 
 

@@ -113,7 +113,7 @@ async def test_mistakes_in_arguments_are_no_reactor_errors(data: object, error: 
 async def test_no_command_and_no_step_is_waited_for_without_an_end() -> None:
     reactor, no_end = Reactor("pond", local=True), cast(Any, None)
     for call in (reactor.send_command("drop", timeout=no_end), reactor.step(timeout=no_end)):
-        with pytest.raises(TypeError, match="every wait needs an end"):
+        with pytest.raises(TypeError, match="every wait needs a limit"):
             await call
 
 

@@ -120,7 +120,7 @@ def test_red_stays_red_in_every_order() -> None:
     ("arguments", "message"),
     [
         ({"frame": flat(1), "width": 32}, "drop the sizes"),
-        ({"frame": b"123456789012", "width": 2}, "give width and height"),
+        ({"frame": b"123456789012", "width": 2}, "pass width and height"),
         ({"frame": b"1234", "width": 2, "height": 2}, "not a picture of 2x2"),
         ({"frame": np.zeros((48, 64), np.uint8)}, "want uint8"),
         ({"frame": np.zeros((1, 64, 3), np.uint8)}, "at least 2"),

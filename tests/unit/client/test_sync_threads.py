@@ -255,7 +255,7 @@ def test_a_replay_has_been_handled_when_on_returns(listening: SyncEmitter) -> No
 
 @pytest.mark.parametrize("wrong", [None, "handler"])
 def test_what_cannot_be_called_is_refused(listening: SyncEmitter, wrong: Callable[..., object]) -> None:
-    with pytest.raises(TypeError, match="a handler is called"):
+    with pytest.raises(TypeError, match="a handler must be callable"):
         listening.on("error", wrong)
 
 

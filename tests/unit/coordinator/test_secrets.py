@@ -30,7 +30,7 @@ def test_the_secret_is_made_once(tmp_path: Path) -> None:
 def test_a_file_that_others_can_reach_is_refused_with_what_to_say(tmp_path: Path, mode: int) -> None:
     kept_secrets(tmp_path)
     (tmp_path / FILE_NAME).chmod(mode)
-    with pytest.raises(ConfigError, match=r"can be read by others \(mode 06..\); say `chmod 600"):
+    with pytest.raises(ConfigError, match=r"can be read by others \(mode 06..\); run `chmod 600"):
         kept_secrets(tmp_path)
 
 
@@ -48,7 +48,7 @@ def test_a_file_without_secrets_is_refused_and_its_text_is_not_told(tmp_path: Pa
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(ConfigError, match=r"cannot make .*secrets\.json"):
+    with pytest.raises(ConfigError, match=r"cannot create .*secrets\.json"):
         kept_secrets(tmp_path / "file" / "data")
 
 
@@ -81,7 +81,7 @@ def test_keys_of_two_purposes_have_nothing_in_common() -> None:
 
 
 def test_a_short_secret_is_refused_without_being_told() -> None:
-    with pytest.raises(ConfigError, match="under 32 characters") as refused:
+    with pytest.raises(ConfigError, match="fewer than 32 characters") as refused:
         given_secrets(f"{NEW},brief")
     assert "brief" not in refused.value.message
 

@@ -61,8 +61,8 @@ def test_a_coordinator_of_several_is_known_by_its_url_and_its_workers_dial_the_p
     [
         ({"store": "url"}, "which all of them share"),
         ({"coordinator": "secret"}, "the same for all"),
-        ({"blobs": "url"}, "that all of them reach"),
-        ({"coordinator": "public_url"}, "worker_url, the load balancer's"),
+        ({"blobs": "url"}, "that all of them can reach"),
+        ({"coordinator": "public_url"}, "worker_url, that of the load balancer"),
     ],
 )
 def test_what_several_coordinators_must_share_is_asked_for_at_the_start(left_out: dict[str, str], says: str) -> None:

@@ -279,7 +279,7 @@ def test_a_token_without_signature_or_of_another_algorithm_is_refused() -> None:
         jwt.encode(good, key, algorithm="HS256", headers={"kid": "other"}),
         jwt.encode(good, "x" * 32, algorithm="HS256", headers={"kid": kid}),
     ):
-        with pytest.raises(UnauthorizedError, match="not one of ours"):
+        with pytest.raises(UnauthorizedError, match="not issued here"):
             verified(token)
 
 

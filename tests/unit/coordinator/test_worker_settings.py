@@ -121,7 +121,7 @@ def test_needs_of_a_model_that_is_not_served_are_a_mistake(folder: Path) -> None
     with (folder / "livereactor.toml").open("a") as file:
         file.write("[pool.needs.pnod]\ngpus = 1\n")
     resolved = resolve(folder, command_line={})
-    with pytest.raises(ConfigError, match=r"pool\.needs\.pnod.*there are pond"):
+    with pytest.raises(ConfigError, match=r"pool\.needs\.pnod.*the models are pond"):
         fleet_plan([ListedModel("pond", "v1", "models/pond.py", {})], resolved, SECRETS, folder / "data")
 
 

@@ -240,8 +240,8 @@ async def test_a_peer_takes_one_description() -> None:
     engine = MemoryEngine()
     client = await ClientSide.make(engine)
     offer = await client.offer()
-    with pytest.raises(EngineError, match="new peer"):
+    with pytest.raises(EngineError, match="create another one"):
         await client.offer()
-    with pytest.raises(EngineError, match="new peer"):
+    with pytest.raises(EngineError, match="create another one"):
         await client.peer.accept(offer, {})
     await engine.aclose()

@@ -65,5 +65,5 @@ def test_it_stops_when_it_is_told_to(tmp_path: Path, film: Film) -> None:
 def test_what_is_no_film_is_refused(tmp_path: Path, film: Film, what: str) -> None:
     content = {"nothing": b"", "noise": b"x" * 500, "no samples": film.init, "no index": film.parts[0]}[what]
     (tmp_path / "source.mp4").write_bytes(content)
-    with pytest.raises(FlattenError, match="take it raw"):
+    with pytest.raises(FlattenError, match="download it raw"):
         flatten(tmp_path / "source.mp4", tmp_path / "flat.mp4")

@@ -124,7 +124,7 @@ def test_without_key_frames_a_segment_goes_on() -> None:
     [(float("nan"), 1), (0, float("nan")), (-1, 1), (1, 1), (2, 1), (0, float("inf")), (0, 1e300), (0, 1e9), (0, 0)],
 )
 def test_what_is_no_range_is_told(start: float, end: float) -> None:
-    with pytest.raises(InvalidRangeError, match="is no range; start is at least 0") as told:
+    with pytest.raises(InvalidRangeError, match="is not a range; start is at least 0") as told:
         ticks(start, end)
     assert told.value.code == "INVALID_DURATION"
 

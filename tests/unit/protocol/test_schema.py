@@ -232,7 +232,7 @@ POND = ModelSchema(
         (
             SHOW,
             {"image": {"name": "a"}},
-            "show.image: expected an upload reference with a text 'upload_id', got {'name': 'a'}",
+            "show.image: expected an upload reference with a string 'upload_id', got {'name': 'a'}",
         ),
         (SHOW, {"image": 3}, "show.image: expected an upload reference, got int"),
     ],
@@ -307,7 +307,7 @@ def test_python_values_become_json() -> None:
     assert to_json(("a", {"b": Level.HIGH}), AnyType(), "m.x") == ["a", {"b": 2}]
     with pytest.raises(InvalidCommandError, match=r"m\.x: expected float, got inf"):
         to_json(float("inf"), FloatType(), "m.x")
-    with pytest.raises(InvalidCommandError, match=r"m\.x.*object, which is no JSON value"):
+    with pytest.raises(InvalidCommandError, match=r"m\.x.*object, which is not a JSON value"):
         to_json([object()], AnyType(), "m.x")
 
 

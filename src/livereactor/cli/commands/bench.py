@@ -75,7 +75,7 @@ async def _measured(
                     _say_json(outcome)
         except ReactorError as error:
             raise UnavailableError(
-                f"{error.message}; run `livereactor probe {target.url}` to find the broken step", code=error.code
+                f"{error.message}; run `livereactor probe {target.url}` to find the step that fails", code=error.code
             ) from error
     return outcomes
 

@@ -84,7 +84,7 @@ def connect(
     if seeing.lost is not None:
         raise seeing.lost
     if seeing.frames == 0:
-        print("livereactor: no picture arrived; run `livereactor probe` to find the broken step", file=sys.stderr)
+        print("livereactor: no picture arrived; run `livereactor probe` to find the step that fails", file=sys.stderr)
         raise typer.Exit(1)
 
 

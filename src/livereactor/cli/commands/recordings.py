@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 TELL_EVERY: Final = 2.0  # seconds between two lines of progress
 DIFFERENCES: Final = 20  # steps that are named when pictures differ
 _Blobs = Annotated[
-    str | None, typer.Option(help="Where the recordings are: a folder or s3://…", show_default="<data>/blobs")
+    str | None, typer.Option(help="Location of the recordings: a folder or s3://…", show_default="<data>/blobs")
 ]
 
 

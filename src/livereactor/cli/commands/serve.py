@@ -85,7 +85,7 @@ _Store = Annotated[
 _Blobs = Annotated[
     str | None,
     typer.Option(
-        help="Where to store uploads and recordings: s3://bucket/prefix, or a folder.", show_default="<data>/blobs"
+        help="Location for uploads and recordings: s3://bucket/prefix, or a folder.", show_default="<data>/blobs"
     ),
 ]
 _Workers = Annotated[int | None, typer.Option(help="Maximum workers per model.", show_default="1")]

@@ -128,7 +128,7 @@ def list_workers(
 
 @workers.command(epilog="Example: livereactor workers drain wrk_0197…")
 def drain(
-    worker: Annotated[str, typer.Argument(help="Id of the session.")],
+    worker: Annotated[str, typer.Argument(help="Id of the worker.")],
     data_dir: DataDir = None,
     coordinator: CoordinatorUrl = None,
     key: AdminKey = None,

@@ -31,13 +31,13 @@ class Ask(Protocol):
 
 # The code and message of each reason that servers give.
 _REASONS: Final = {
-    "recorder disabled": ("RECORDER_DISABLED", "recording is off for this model; ask its operator"),
+    "recorder disabled": ("RECORDER_DISABLED", "recording is off for this model; ask the server's operator"),
     "recorder disabled or encoder crashed": ("RECORDER_DISABLED", "the recorder stopped; start another session"),
     "the model has no video output, so it is not recorded and has no clips": (
         "RECORDER_DISABLED",
-        "the model has no video output, so there are no clips; take its sound from the track as it comes",
+        "the model has no video output, so there are no clips; read its sound from the track instead",
     ),
-    "no media generated yet": ("NO_MEDIA_YET", "no frame is recorded yet; ask again once there are pictures"),
+    "no media generated yet": ("NO_MEDIA_YET", "no frame is recorded yet; try again after the first frame"),
     "duration_seconds must be positive": ("INVALID_DURATION", "seconds must be a finite number > 0"),
 }
 _NOT_CONNECTED: Final = ("INVALID_STATE", "NOT_READY", "DISCONNECTED", "MESSAGE_SEND_FAILED")
@@ -102,7 +102,7 @@ async def _requested(ask: Ask, api: Api, question: Question, operation: str) -> 
             code, text = _REASONS.get(reason, ("INTERNAL_ERROR", reason[:200] or "the server gave no reason"))
             raise _recording_error(code, text, operation)
         case _:
-            raise _recording_error("INTERNAL_ERROR", "the server answered something else than a clip", operation)
+            raise _recording_error("INTERNAL_ERROR", "the server's answer is not a clip", operation)
 
 
 def _recording_error(code: str, text: str, operation: str) -> RecordingError:

@@ -171,7 +171,7 @@ async def _until_cancelled(work: Awaitable[Path | bytes], cancel: Cancel) -> Pat
             await asyncio.wait({task}, timeout=CANCEL_POLL)
             if task.done():
                 return task.result()
-        raise RecordingError("the download was called off", code="ABORTED")
+        raise RecordingError("the download was cancelled", code="ABORTED")
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -263,7 +263,7 @@ async def playlist_of(source: ClipSource) -> Playlist:
         answer = await _asked(source, source.url, "PLAYLIST_FETCH_FAILED", "the clip's playlist")
         if answer.status == 202:
             if last:
-                raise ClipNotReadyError("the clip's last segment is still open; ask again, or for less")
+                raise ClipNotReadyError("the clip's last segment is still open; retry, or request a shorter clip")
             shortest, longest = POLLS
             wait = retry_after(answer)
             await asyncio.sleep(longest if wait is None else min(max(wait, shortest), longest))

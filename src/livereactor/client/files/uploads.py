@@ -202,7 +202,7 @@ class UploadStream:
             block = await asyncio.to_thread(self._content.file.read, size)
             if not block:
                 ended = f"the file ended at {self.sent} of {self._content.size} bytes"
-                text = f"{ended}: it changed while it was sent; upload it again"
+                text = f"{ended}: it changed while it was being sent; upload it again"
                 raise error_of("UPLOAD_FAILED", text, component="client")
         return block
 

@@ -347,7 +347,7 @@ class Api:
         how: dict[str, Any] = {"headers": headers, "timeout": HELD, "again": False, "twice": True}
         answer = await self._request("POST", "/sessions", body=asked, **how)
         if not answer.is_ok:
-            words = f"{self.url} is no coordinator: it has no /sessions; for a runtime, say local"
+            words = f"{self.url} is not a coordinator: it has no /sessions; for a runtime, pass local"
             raise _no_door(answer, words) or refusal(answer, _CREATING)
         found = read_descriptor(answer, _CREATING)
         self.credentials.keep_for(found.session_id)
@@ -366,8 +366,8 @@ class Api:
             if answer.status == 409 and "generation" not in body:
                 return await self._join(answer)
             if answer.status != 503 or wait is None or time.monotonic() + wait > give_up_at:
-                hint = "for a coordinator, leave local out and give a key or a token"
-                words = f"{self.url} is no runtime: it has no /start_session; {hint}"
+                hint = "for a coordinator, omit local and pass a key or a token"
+                words = f"{self.url} is not a runtime: it has no /start_session; {hint}"
                 raise _no_door(answer, words) or refusal(answer, _STARTING)
             await asyncio.sleep(wait)
 

@@ -111,7 +111,7 @@ class Http:
         except (TimeoutError, httpx2.ReadTimeout, httpx2.WriteTimeout) as error:
             raise error_of(
                 "REQUEST_TIMEOUT",
-                f"no answer from {place} in {timeout or SILENCE:g} s; check that it is well, then retry",
+                f"no answer from {place} in {timeout or SILENCE:g} s; check that it is running, then retry",
                 component="api",
             ) from error
         except OSError as error:

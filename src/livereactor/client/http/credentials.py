@@ -123,12 +123,12 @@ class Credentials:
         except ReactorError:  # raised by `fetch_jwt`, say, which knows best whether to try again
             raise
         except TimeoutError as error:
-            raise AuthError(f"the jwt function gave no token in {PATIENCE:g} s; check it", recoverable=True) from error
+            raise AuthError(f"the jwt function sent no token in {PATIENCE:g} s; check it", recoverable=True) from error
         except Exception as error:  # the program's own code may raise anything; an OSError is mostly the network's
             text = f"the jwt function raised {type(error).__name__}; check it"
             raise AuthError(text, recoverable=isinstance(error, OSError)) from error
         if not isinstance(token, str):
-            raise AuthError(f"the jwt function gave a {type(token).__name__}, not a text; check it")
+            raise AuthError(f"the jwt function returned a {type(token).__name__}, not a string; check it")
         return token
 
 

@@ -58,7 +58,7 @@ def read_object(answer: HttpAnswer, what: str) -> dict[str, Any]:
     except PeerError as error:
         raise unreadable(what, error.message.split(";", 1)[0], status=answer.status) from error
     if not isinstance(value, dict):
-        raise unreadable(what, f"it is no JSON object but a {type(value).__name__}", status=answer.status)
+        raise unreadable(what, f"it is not a JSON object but a {type(value).__name__}", status=answer.status)
     return cast("dict[str, Any]", value)
 
 

@@ -264,7 +264,7 @@ class ConnectionMachine(Machine[ConnectionState, w.MachineEvent, w.MachineEffect
         else:
             effects += self._enter(ConnectionState.KEPT)
         if waited:
-            effects.append(w.FinishCall(AbortedError("disconnect() was called meanwhile", operation=self._operation)))
+            effects.append(w.FinishCall(AbortedError("disconnect() was called", operation=self._operation)))
         return effects
 
     # --- results of the work ------------------------------------------------------------------------------------------
@@ -389,7 +389,7 @@ class ConnectionMachine(Machine[ConnectionState, w.MachineEvent, w.MachineEffect
                 case SilenceAction.REOFFER:
                     pass
                 case SilenceAction.LOST:
-                    return self._lose("nothing was heard for 5 s", now)
+                    return self._lose("no data arrived for 5 s", now)
         return effects
 
     # --- moves ---------------------------------------------------------------------------------------------------

@@ -72,7 +72,7 @@ class _Captured(Iterator[PushedPicture]):
     def __next__(self) -> PushedPicture:
         read, pixels = self._capture.read()
         if not read:
-            raise _missing(self._name, "it stopped giving pictures; was it pulled out?")
+            raise _missing(self._name, "it stopped delivering pictures; check that it is still plugged in")
         return _picture(pixels, "bgr")
 
 

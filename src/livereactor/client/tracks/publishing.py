@@ -400,7 +400,7 @@ class Publication:
         await self._claim()
         output = self._output()
         if output is None:
-            text = f"could not start sending `{self.name}`; the server's answer has no place for it"
+            text = f"could not start sending `{self.name}`; the server's answer does not include the track"
             raise error_of("TRACK_PUBLISH_FAILED", text, reason="TRANSPORT_ERROR", operation="publish_track")
         self.is_claimed = True
         self._sender.attach(cast(Any, output))

@@ -129,7 +129,7 @@ def _pixels(value: object, where: str, width: int | None, height: int | None) ->
 
 def _pixels_of_bytes(data: bytes | bytearray | memoryview, where: str, width: int | None, height: int | None) -> Pixels:
     if width is None or height is None:
-        raise ValueError(f"{where}: bytes do not say their size; give width and height")
+        raise ValueError(f"{where}: bytes carry no size; pass width and height")
     flat = np.frombuffer(data, np.uint8)
     channels = {width * height * count: count for count in (3, 4)}.get(flat.size)
     if channels is None or min(width, height) < 2:

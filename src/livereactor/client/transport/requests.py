@@ -123,7 +123,7 @@ def _answers(message: m.ServerMessage, question: Question) -> bool:
 
 def _refused(question: Question, failure: m.Failure) -> ReactorError:
     """Return the error of the server's code; a model's author may choose any code for a Command."""
-    error = error_of(failure.code or "INTERNAL_ERROR", failure.message or "refused without a reason", component="gpu")
+    error = error_of(failure.code or "INTERNAL_ERROR", failure.message or "the server gave no reason", component="gpu")
     if type(error) in (ReactorError, InternalError) and isinstance(question, m.Command):
         return CommandRejected(error.message, code=error.code, component="gpu")
     return error

@@ -152,7 +152,7 @@ class Transports:
         try:  # the program may have asked for pauses and resumes while the transport came up
             transport.peer_transport.receive(self._tracks.wanted)
         except ReactorError as error:  # the channel closed just now, and its own event follows
-            log.debug("the wanted outputs could not be said", reason=error.message)
+            log.debug("the list of wanted outputs could not be sent", reason=error.message)
         for event in transport.early:
             self._happened(transport, event)
         self._background.add(self._tracks.restore())
@@ -223,7 +223,7 @@ class Transports:
         try:
             reply = await transport.peer_transport.request(m.RequestSchema(), REPLY)
         except ReactorError as error:
-            log.info("the model's schema could not be had", code=error.code, reason=error.message)
+            log.info("the model's schema could not be fetched", code=error.code, reason=error.message)
             return
         if reply is not None and transport is self.current:
             self._dispatcher.dispatch(reply)

@@ -31,8 +31,8 @@ _ONLY_HERE: Final = (
     "send Authorization: Bearer with a token from POST /tokens, or Reactor-API-Key"
 )
 _SINCE_KEYS: Final = (
-    "this server has API keys, so everybody needs one, or a token: `livereactor token` makes one, POST /tokens does "
-    "for your web server; `[coordinator] guests = true` serves everybody without"
+    "this server has API keys, so everyone needs a key or token: `livereactor token` prints one, POST /tokens does "
+    "for your web server; `[coordinator] guests = true` serves everyone without one"
 )
 _TOKEN: Final = "eyJ"  # how every JWT begins: `{"` in base64
 _NO_KEY: Final = "this is a token, not a key; pass it as `jwt`, or send it as Authorization: Bearer"
@@ -93,7 +93,7 @@ class Authenticator:
     def must_be_worker(self, request: HTTPConnection) -> None:
         """Raise `UnauthorizedError` unless the request shows the worker secret."""
         if not self._is_worker(request):
-            raise UnauthorizedError("this is for workers; show the worker secret as Authorization: Bearer")
+            raise UnauthorizedError("only workers may call this; send the worker secret as Authorization: Bearer")
 
     def _is_worker(self, request: HTTPConnection) -> bool:
         kind, _, shown = request.headers.get("authorization", "").partition(" ")

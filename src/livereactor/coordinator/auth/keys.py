@@ -166,7 +166,7 @@ class Keys:
             self._known.pop(digest, None)
             self._failed.count(peer)
             raise UnauthorizedError(
-                "the API key was refused; take one that `livereactor keys list` shows as not revoked"
+                "the API key was refused; use one that `livereactor keys list` shows as not revoked"
             )
         self._known[digest] = fresh = _Known(found, now_us)
         if len(self._known) > _REMEMBERED:

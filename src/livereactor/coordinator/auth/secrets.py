@@ -76,7 +76,7 @@ def given_secrets(text: str, *, worker: str | None = None) -> Secrets:
     masters = tuple(each.strip() for each in text.split(","))
     if any(len(each) < MIN_CHARS for each in masters):
         raise ConfigError(
-            f"a secret in coordinator.secret has under {MIN_CHARS} characters; take `openssl rand -hex 32`"
+            f"a secret in coordinator.secret has fewer than {MIN_CHARS} characters; use `openssl rand -hex 32`"
         )
     return Secrets(masters, worker)
 
@@ -111,7 +111,7 @@ def _make(path: Path) -> None:
             aside.unlink()
     except OSError as error:
         raise ConfigError(
-            f"cannot make {path} ({error.strerror}); make its folder writable, or set coordinator.secret"
+            f"cannot create {path} ({error.strerror}); make its folder writable, or set coordinator.secret"
         ) from error
 
 
@@ -122,7 +122,7 @@ def _read(path: Path) -> tuple[str, ...]:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read {path} ({type(error).__name__}); make it readable for this user") from error
     if os.name == "posix" and mode & 0o077:
-        raise ConfigError(f"{path} can be read by others (mode {mode:04o}); say `chmod 600 {path}`")
+        raise ConfigError(f"{path} can be read by others (mode {mode:04o}); run `chmod 600 {path}`")
     found = _listed(text)
     if not found or any(len(each) < MIN_CHARS for each in found):
         want = f'{{"secrets": ["…"]}}, newest first, each of {MIN_CHARS} characters or more'

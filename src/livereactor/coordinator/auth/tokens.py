@@ -76,7 +76,7 @@ class Tokens:
             options: Any = {"require": _REQUIRED, "verify_exp": False, "verify_iat": False}
             return jwt.decode(token, key, algorithms=[ALGORITHM], audience=AUDIENCE, issuer=ISSUER, options=options)
         except (jwt.InvalidTokenError, KeyError, ValueError, RecursionError):
-            raise UnauthorizedError("token is not one of ours, or was changed; mint a new one") from None
+            raise UnauthorizedError("this token was not issued here, or was changed; mint a new one") from None
 
     def _remember(self, digest: bytes, caller: Caller) -> None:
         self._known[digest] = caller
@@ -214,7 +214,7 @@ def shared(
         ForbiddenError: a scope that the caller lacks, or `admin`.
     """
     if "admin" in scopes:
-        raise ForbiddenError("`admin` cannot be shared; make a key with that scope instead")
+        raise ForbiddenError("the scope `admin` cannot be shared; create a key with that scope instead")
     for scope in sorted(scopes):
         caller.need(scope)
     ends = int(now_at) + min(lifetime, CEILING)

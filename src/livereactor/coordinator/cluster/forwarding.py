@@ -106,7 +106,7 @@ def _reply(content: bytes) -> link.Reply:
     try:
         frame = link.read_from_worker(content)
     except PeerError as error:
-        raise UnavailableError("the coordinator of this session's worker cannot be understood; try again") from error
+        raise UnavailableError("the coordinator of this session's worker sent an invalid answer; try again") from error
     if not isinstance(frame, link.Reply):
         raise UnavailableError(f"the coordinator of this session's worker answers {frame.type!r}; try again")
     return frame
@@ -176,7 +176,7 @@ class Forwarder:
             return
         if left <= 0 or self._count >= WAITING:
             raise UnavailableError(
-                "the worker of this session is not connected at the moment; the stream goes on, retry in 1 s"
+                "the worker of this session is not connected now; the stream continues, retry in 1 s"
             )
         await self._wait(worker, left if self._peers is None else min(left, LOOK))
 

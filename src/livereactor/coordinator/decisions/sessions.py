@@ -127,7 +127,7 @@ def prefer(
     """
     record = tx.session(session, lock=True)
     if record is None:
-        raise NotFoundError(f"no session {session[:64]!r}; `livereactor queue` lists those that wait")
+        raise NotFoundError(f"no session {session[:64]!r}; `livereactor queue` lists the waiting sessions")
     first = tx.head(record.model)
     if record.state is not SessionState.QUEUED or first is None or first.id == record.id:
         return record, []

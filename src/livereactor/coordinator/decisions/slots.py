@@ -85,7 +85,7 @@ def _vacated(tx: Tx, now_us: int, slot: SlotRecord) -> list[Effect]:
     if record.state is SessionState.ASSIGNED:
         return moves.unassign(tx, now_us, record, "not_accepted")
     # It ran and ended, and the report that would have said why was lost.
-    return moves.close(tx, now_us, record, "error", detail="its worker says that it is over, and not why")
+    return moves.close(tx, now_us, record, "error", detail="its worker reported the end without a reason")
 
 
 def _goes_on(tx: Tx, now_us: int, options: CoordinatorOptions, slot: SlotRecord, report: SlotReport) -> list[Effect]:

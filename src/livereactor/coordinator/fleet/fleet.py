@@ -119,7 +119,7 @@ class Fleet:
         failed = fleet.trouble(time.monotonic()) if fleet is not None else 0
         if not failed:
             return None
-        return f"none could be started in {failed} attempts, as its operator's log says"
+        return f"none could be started in {failed} attempts, see the server's log"
 
     async def drain(self) -> None:
         """Start no more and end all: each may finish its Sessions for `drain_timeout`, and is killed if it hangs."""
@@ -151,7 +151,7 @@ class Fleet:
             if handle.model in self._fleets:
                 self._handle(handle.model, Adopted(handle.worker))
             elif not await self._is_served(handle.model):
-                log.info("worker of a model that is not served any more", worker=handle.worker, model=handle.model)
+                log.info("worker of a model that is no longer served", worker=handle.worker, model=handle.model)
                 self._group.create_task(self._dismiss(handle.worker))
 
     async def _living(self) -> Sequence[Handle]:
@@ -198,7 +198,7 @@ class Fleet:
 
     async def _watch_ends(self) -> None:
         async for ended in self._pool.ended():
-            with _carrying_on("worker's end told"):  # its lease will run out
+            with _carrying_on("end of a worker reported"):  # its lease will run out
                 await self._service.worker_died(ended.worker, reason=ended.reason)
             for model, fleet in self._fleets.items():
                 if (process := fleet.processes.get(ended.worker)) is not None:
@@ -270,7 +270,7 @@ def _carrying_on(what: str) -> Generator[None]:
     except UnavailableError:
         pass  # the store is away, which it says itself
     except Exception:
-        _sparse.exception("failed, and goes on", apart=what, what=what)
+        _sparse.exception("failed; continues", apart=what, what=what)
 
 
 def _log_end(model: str, ended: WorkerExit, *, expected: bool) -> None:

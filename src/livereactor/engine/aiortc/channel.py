@@ -73,7 +73,7 @@ class AiortcChannel(InboundChannel):
                 f" {self.label!r}; use an upload"
             )
         if not self.is_open:
-            raise EngineError(f"channel {self.label!r} is not open; wait for ChannelOpened or connect again")
+            raise EngineError(f"channel {self.label!r} is not open; wait until it opens, or connect again")
         chunked = self._limits.chunked_bytes is not None
         # A chunked message may be larger than the buffer: it goes where nothing else waits.
         if self.buffered_bytes and self.buffered_bytes + len(data) > MAX_BUFFERED_BYTES:

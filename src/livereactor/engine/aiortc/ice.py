@@ -246,7 +246,7 @@ class Paths:
             if (heard.silence() > DISCONNECTED_AFTER) is not silent:
                 silent = not silent
                 state = PeerState.DISCONNECTED if silent else PeerState.CONNECTED
-                self._changed(state, f"the other side was silent for {DISCONNECTED_AFTER:.0f} s" if silent else "")
+                self._changed(state, f"the other side sent nothing for {DISCONNECTED_AFTER:.0f} s" if silent else "")
             await asyncio.sleep(CONSENT_INTERVAL)
 
     async def _ask_consent(self, connection: Connection, heard: _Heard) -> None:

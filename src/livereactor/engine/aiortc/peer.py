@@ -133,12 +133,12 @@ class AiortcPeer:
         """Apply the answer to our offer."""
         native = self._native
         if native is None or native.signalingState != "have-local-offer":
-            raise EngineError("this peer waits for no answer; call offer() first")
+            raise EngineError("this peer is not waiting for an answer; call offer() first")
         theirs = parse_description(answer, "the answer")
         if [section.mid for section in theirs.media] != [
             section.mid for section in parse_description(native.localDescription.sdp).media
         ]:
-            raise PeerError("the answer has other sections than the offer; answer every section, in order")
+            raise PeerError("the sections of the answer differ from those of the offer; answer every section, in order")
         self._negotiate(theirs)
         by_mid = {section.mid: section for section in theirs.media}
         for wanted, transceiver in self._offered:
@@ -202,7 +202,7 @@ class AiortcPeer:
 
     def _make(self) -> RTCPeerConnection:
         if self._is_closed or self._native is not None:
-            raise EngineError("this peer is closed or has a description already; make another one")
+            raise EngineError("this peer is closed or already has a description; create another one")
         # No servers here: aiortc would wait for them before it answers; Paths asks them beside.
         native = RTCPeerConnection(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
         native.on("connectionstatechange", self._on_state)

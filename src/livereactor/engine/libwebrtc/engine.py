@@ -62,7 +62,7 @@ class LibwebrtcEngine:
 
     async def peer(self, config: PeerConfig, events: Callable[[PeerEvent], None]) -> LibwebrtcPeer:
         if self._is_closed:
-            raise EngineError("the engine is closed; make another one")
+            raise EngineError("the engine is closed; create another one")
         shared = self.process
         peer = LibwebrtcPeer(
             shared.factory,
@@ -148,7 +148,7 @@ def _build_factory() -> rw.PeerConnectionFactory:
         return builder.build()
     except RuntimeError as error:
         raise EngineError(
-            f"libwebrtc is in use by another library of this process ({error}); run that one in a process of its own"
+            f"libwebrtc is in use by another library of this process ({error}); run that library in a separate process"
         ) from error
 
 

@@ -251,7 +251,7 @@ class LibwebrtcPeer:
 
     def _refuse_twice(self) -> None:
         if self._is_closed or self._transport is not None:
-            raise EngineError("this peer is closed or has a description already; make another one")
+            raise EngineError("this peer is closed or already has a description; create another one")
 
     def _connect(self) -> Transport:
         self._transport = Transport(

@@ -80,7 +80,7 @@ class LibwebrtcChannel(InboundChannel):
                 f"a message of {len(data)} bytes is over the limit of {limit} on channel {self.label!r}; use an upload"
             )
         if not self.is_open:
-            raise EngineError(f"channel {self.label!r} is not open; wait for ChannelOpened or connect again")
+            raise EngineError(f"channel {self.label!r} is not open; wait until it opens, or connect again")
         try:
             if not self._native.is_chunked() and self.buffered_bytes + len(data) > PLAIN_BUFFER_BYTES:
                 raise rw.DataChannelQueueFull

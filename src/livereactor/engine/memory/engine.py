@@ -206,10 +206,10 @@ class MemoryPeer:
     async def take_answer(self, answer: str) -> Accepted:
         """Apply the answer to our offer, and connect."""
         if self._offered is None or self._far is not None:
-            raise EngineError("this peer waits for no answer; make an offer with it first")
+            raise EngineError("this peer is not waiting for an answer; call offer() first")
         description = read_description(answer)
         if [section.mid for section in description.media] != [section.mid for section in self._offered.media]:
-            raise PeerError("the answer has other sections than the offer; answer every section, in order")
+            raise PeerError("the sections of the answer differ from those of the offer; answer every section, in order")
         for section in description.media:  # its directions are the other side's
             self._bind(section, sends=section.direction == "recvonly", receives=section.direction == "sendonly")
         far = self._peers.get(description.ice_ufrag)
@@ -270,7 +270,7 @@ class MemoryPeer:
 
     def _begin(self) -> None:
         if self._state is not PeerState.NEW or self._offered is not None:
-            raise EngineError("this peer has a description already or is closed; take a new peer")
+            raise EngineError("this peer already has a description, or is closed; create another one")
         self._emit(CandidateFound(Candidate("")))
 
     def _bind(self, section: MediaSection, *, sends: bool, receives: bool) -> None:

@@ -65,7 +65,7 @@ class MemoryChannel:
     def send(self, data: bytes, *, text: bool) -> None:
         """Queue one message; `TooLargeError` above the limit, `EngineError` when closed or full."""
         if not self.is_open or self._far is None:
-            raise EngineError(f"channel {self.label!r} is not open; connect again and send then")
+            raise EngineError(f"channel {self.label!r} is not open; connect again, then send")
         limit, waiting = self.max_message_bytes, self.buffered_bytes
         if len(data) > limit:
             raise TooLargeError(

@@ -241,7 +241,7 @@ class RayPool:
         if self._link is None:
             raise PoolUnavailableError(
                 f"the Ray cluster {self._address!r} cannot be reached ({self._trouble}); "
-                "see that its head runs, and that this machine is one of the cluster"
+                "check that its head is running and that this machine belongs to the cluster"
             )
         return self._link
 
@@ -255,7 +255,7 @@ class RayPool:
                     self._hear(link, said)
                 self._trouble = link.last_error()
             except OSError as error:
-                self._trouble = f"no process to reach it with can be started: {error.strerror}"
+                self._trouble = f"no process can be started to reach it: {error.strerror}"
             self._link = None
             self._connected.clear()
             self._failed.set()
@@ -282,7 +282,7 @@ class RayPool:
     def _adopt(self, found: Mapping[str, str]) -> None:
         """Adopt the workers that the cluster has; those that it had and has no more have ended."""
         for worker in set(self._living) - set(found):
-            self._ended(WorkerExit(worker, None, "the cluster does not know it any more"))
+            self._ended(WorkerExit(worker, None, "the cluster no longer knows it"))
         for worker in self._told & set(found):
             self._tasks.start(self._forget(worker))
         self._told &= set(found)

@@ -121,7 +121,7 @@ class SubprocessPool:
             log.warning("worker did not end in time and is killed", worker=worker, grace=grace)
         kill_group(process.record)
         if not await set_within(process.gone, KILL_TIMEOUT):
-            log.error("worker does not end though it was killed", worker=worker, pid=process.record.pid)
+            log.error("worker did not end after it was killed", worker=worker, pid=process.record.pid)
 
     async def list(self) -> Sequence[Handle]:
         """List the workers that live, the adopted ones too."""
@@ -223,7 +223,7 @@ class SubprocessPool:
         async with self._adopting:
             if self._tending is not None:
                 return
-            self._tending = asyncio.create_task(self._tend(), name="care of logs")
+            self._tending = asyncio.create_task(self._tend(), name="cleaning up logs")
             for record in await asyncio.to_thread(self._records.read):
                 if is_living(record):
                     self._take(record, None)
@@ -285,12 +285,12 @@ def _lock(folder: Path) -> IO[bytes]:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         file = (folder / "lock").open("wb")
     except OSError as error:
-        raise ConfigError(f"{folder}: {error.strerror}; workers' records go there, so make it writable") from error
+        raise ConfigError(f"{folder}: {error.strerror}; workers' records go there; make it writable") from error
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         file.close()
-        raise ConfigError(f"{folder} is another coordinator's; end that one, or set another data_dir") from error
+        raise ConfigError(f"{folder} is in use by another coordinator; stop it, or set data_dir") from error
     return file
 
 

@@ -104,9 +104,9 @@ def _names(keys: str | Sequence[str], where: str) -> tuple[str, ...]:
 
 def _advice(name: Any) -> str:
     if not isinstance(name, str):
-        return 'name it in a text, such as "w"'
+        return 'write it as a string, such as "w"'
     if name in KEPT_KEYS:
-        return "browser and page keep it for themselves; choose another"
+        return "the browser or the page uses it; choose another"
     if name == " ":
         return "write 'space'"
     if is_key(name.lower()):

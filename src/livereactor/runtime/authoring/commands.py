@@ -247,7 +247,7 @@ def _field(
     if name not in hints:
         raise DefinitionError(f"{where}.{name}: an argument needs a type; write `{name}: float`")
     if declared and (declared.keys or declared.gamepad):
-        raise DefinitionError(f"{where}.{name}: a key gives a command, no argument of it; write @lr.command(keys=…)")
+        raise DefinitionError(f"{where}.{name}: a key triggers a command, not an argument; write @lr.command(keys=…)")
     return field_of(
         name,
         hints[name],

@@ -188,7 +188,7 @@ def _commands(
             )
         if (other := commands.get(mark.name)) is not None:
             raise DefinitionError(
-                f"{model.__name__}: {other.handler} and {attribute} both make the command {mark.name!r}; "
+                f"{model.__name__}: {other.handler} and {attribute} both define the command {mark.name!r}; "
                 f"rename one{location(function)}"
             )
         commands[mark.name] = read_command(model, attribute, function, mark, names)

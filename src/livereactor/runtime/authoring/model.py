@@ -76,7 +76,7 @@ class Model:
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         if cls is Model:
-            raise UsageError("lr.Model is a base; write a class that inherits from it")
+            raise UsageError("lr.Model is a base class; write a class that inherits from it")
         model = super().__new__(cls)
         attach(model, NoHost())
         return model
@@ -107,7 +107,7 @@ class Model:
         """
         path = self._definition.folder / name
         if not path.exists():
-            raise UsageError(f"no asset {name!r} beside {self._definition.folder.name}/; put the file there")
+            raise UsageError(f"no asset {name!r} in {self._definition.folder.name}/; put the file there")
         return path
 
     def weights_path(self, name: str) -> Path:

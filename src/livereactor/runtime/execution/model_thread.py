@@ -129,7 +129,7 @@ class StepClock:
             self._steps.add(now - self._began - self._within)
 
 
-BUSY: Final = "the model is behind: {limit} commands wait, or 64 MiB of them; send fewer"
+BUSY: Final = "the model is behind: {limit} commands or 64 MiB of commands are waiting; send fewer"
 
 
 class ModelThread:
@@ -252,7 +252,7 @@ class ModelThread:
 
     def wait_input(self, queue: InputQueue, timeout: float | None) -> bool:
         if (loop := self.runner.loop) is not None and loop.is_running():
-            raise UsageError("frames() blocks, which async code must not; write `yield lr.wait_for(self.webcam)`")
+            raise UsageError("frames() blocks, which async code must not do; write `yield lr.wait_for(self.webcam)`")
         began = time.monotonic()
         try:
             return self._waited(queue, None if timeout is None else began + timeout)
@@ -428,7 +428,7 @@ class ModelThread:
             return
         limit = self._start.steps if self._start else None
         if limit is not None and self._steps >= limit:
-            fail(future, UnavailableError(f"all {limit} steps of this session are made", code="session_ended"))
+            fail(future, UnavailableError(f"all {limit} steps of this session are done", code="session_ended"))
             return
         try:
             output, events = run_step(self.runner, request, self._steps + 1)

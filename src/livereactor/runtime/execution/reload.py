@@ -55,9 +55,9 @@ class Reloader:
             try:
                 await self._change(changed)
             except LivereactorError as error:
-                log.error("not reloaded, the version before runs on", reason=error.message)
+                log.error("not reloaded; the previous version keeps running", reason=error.message)
             except Exception:  # whatever it was, the next save may be better
-                log.exception("not reloaded, the version before runs on")
+                log.exception("not reloaded; the previous version keeps running")
 
     async def _change(self, changed: Callable[[type[Model], bool], Awaitable[bool]]) -> None:
         model = await asyncio.to_thread(self._import)

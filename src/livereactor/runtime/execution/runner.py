@@ -185,7 +185,7 @@ class AuthorLoop:
             task.cancel()
         _, late = self.loop.run_until_complete(asyncio.wait(running, timeout=GRACE))
         for task in late:
-            log.error("a task goes on after it was cancelled; let CancelledError pass", task=task.get_name())
+            log.error("a task continues after it was cancelled; do not catch CancelledError", task=task.get_name())
 
     def close(self) -> None:
         """Cancel all tasks and close the loop."""
@@ -208,7 +208,7 @@ async def _finished(awaitable: Any) -> Any:
     return await awaitable
 
 
-INTERNAL: Final = "the command failed inside the model; its log says why"
+INTERNAL: Final = "the command failed inside the model; see the model's log"
 # What an author's code may raise: sys.exit() in a model ends its Session, not our thread.
 AUTHOR_ERRORS: Final = (Exception, SystemExit, asyncio.CancelledError)
 
@@ -454,7 +454,7 @@ class ModelRunner:
         try:
             instance.__class__ = model
         except TypeError as error:  # such as another __slots__
-            raise ModelLoadError(f"{model.__name__} cannot take over what was loaded ({error}); restart") from error
+            raise ModelLoadError(f"{model.__name__} cannot keep what was loaded ({error}); restart") from error
         attach(instance, self)
         return instance
 

@@ -41,12 +41,12 @@ USUAL: Final = 250_000  # microseconds that a Clip of ten seconds takes, stored 
 MOST_BYTES: Final = 10**9  # of one Session's Clips: they are kept beside everybody's Recordings
 MOST_EVER: Final = 10_000  # Clips of one Session, as those of whole recordings are small
 
-TOO_MANY: Final = f"{MOST} of {MOST} clips are being made; ask again when one is ready"
+TOO_MANY: Final = f"{MOST} of {MOST} clips are being made; try again when one is ready"
 RETRIES: Final = (0.5, 1.0, 2.0)  # seconds between tries to store a part
-ENOUGH: Final = "the clips of this session have taken all the room they may; keep those that are there"
-NOT_CUT: Final = "it could not be cut; the log of its runtime says why"
-NOT_STORED: Final = "the clip cannot be stored now; ask again later"
-NOT_YET: Final = "the recording is not stored as far as that yet; ask again later"
+ENOUGH: Final = "the clips of this session use all the space allowed; download the existing ones"
+NOT_CUT: Final = "it could not be cut; see the runtime's log"
+NOT_STORED: Final = "the clip cannot be stored now; try again later"
+NOT_YET: Final = "this part of the recording is not stored yet; try again later"
 Send: TypeAlias = Callable[[m.ServerMessage], None]
 Source: TypeAlias = Excerpt | Tail | None
 

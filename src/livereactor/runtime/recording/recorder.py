@@ -303,7 +303,7 @@ class Recorder:
         self._recording.thread.run(model.run_without_viewers)
         self._outputs.record(tracks.video.name, audio, self._recording.tap)
         self._stop_checking()
-        self._checking_room = asyncio.create_task(self._stop_without_room(self._recording), name="room for a recording")
+        self._checking_room = asyncio.create_task(self._stop_without_room(self._recording), name="recording space")
         return self._recording.journal
 
     def run(self, running: bool) -> None:
@@ -339,7 +339,7 @@ class Recorder:
     async def _stop_without_room(self, recording: Recording) -> None:
         """It has begun, as a store may take long to answer; behind its end a request for a Clip is refused."""
         if not await may_record(self._blobs) and recording is self._recording:
-            log.warning("not recorded: what is kept takes all the room there is", recording=recording.id)
+            log.warning("not recorded: existing recordings use all the space", recording=recording.id)
             recording.journal.stop()
             self.end()
 
@@ -350,7 +350,7 @@ class Recorder:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._totals.update(self._ending.pop(task).counts())
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("recording not ended in order", exc_info=error)
+            log.error("recording not ended cleanly", exc_info=error)
 
     async def aclose(self, timeout: float) -> None:
         """Wait for what is stored in the background; what takes longer is given up."""

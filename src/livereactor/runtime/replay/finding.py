@@ -34,7 +34,7 @@ async def kept_journal(blobs: Blobs, session: str, where: str) -> bytes:
     if found is None:
         raise NoJournalError(
             f"no session {session[:64]!r} among the recordings in {where}: it showed no picture, was not recorded, or "
-            "its time is over; name another place by --data-dir, --blobs or --coordinator, or give a journal's file"
+            "has expired; name another place with --data-dir, --blobs or --coordinator, or pass a journal file"
         )
     pieces = [each async for each in journal_pieces(blobs, found.recording)]
     if not pieces:
@@ -80,7 +80,7 @@ def files_in(folder: Path | None) -> Callable[[FileDigest], bytes]:
                 return data
         raise NoFileError(
             f"the session was given the file {file.name[:64]!r} ({file.size} bytes), which a journal does not keep; "
-            "name a folder that has it by --files"
+            "pass the folder that has it with --files"
         )
 
     return found

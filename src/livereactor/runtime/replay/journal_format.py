@@ -242,7 +242,7 @@ def read_journal(data: bytes) -> SessionJournal:
             break
         entries.append(entry)
         if isinstance(entry.what, JournalCut):
-            notices.append(f"not all is kept ({entry.what.why}): it is replayed up to step {entry.step}")
+            notices.append(f"the journal is incomplete ({entry.what.why}): it is replayed up to step {entry.step}")
     else:
         if torn:
             notices.append("the last line was not finished and is left out")
@@ -272,7 +272,7 @@ def _entry(line: bytes, number: int) -> Entry:
         return _ENTRY.validate_json(line)
     except ValidationError as error:
         raise JournalError(
-            f"line {number} of the journal is damaged ({_reason(error)}); give one as it was written"
+            f"line {number} of the journal is damaged ({_reason(error)}); pass an unchanged journal"
         ) from error
 
 

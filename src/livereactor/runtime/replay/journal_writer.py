@@ -102,7 +102,7 @@ class JournalWriter:
             if self._is_full:
                 what, self._is_cut = _cut(f"a journal has {JOURNAL_BYTES // MIB} MiB at most"), True
             elif len(self._notes) >= WAITING_NOTES or self._size >= WAITING_BYTES:
-                what, self._is_cut = _cut("more happened at once than could be written down"), True
+                what, self._is_cut = _cut("more happened at once than could be written"), True
             self._notes.append(_Note(step, time.monotonic(), within, what, size))
             self._size += size
             self._changed.notify()

@@ -161,7 +161,7 @@ class Rerun:
         then, schema = self._journal.header, self._runner.definition.schema
         if schema.name != then.model:
             raise UsageError(
-                f"the session ran the model {then.model!r}, this is {schema.name!r}; name the right one by --model"
+                f"the session ran the model {then.model!r}, this is {schema.name!r}; pass the right one with --model"
             )
         if contract_hash(schema) != then.contract:
             yield (
@@ -183,7 +183,7 @@ class Rerun:
         params = self._runner.definition.params
         for name, value in then.params.items():
             if name not in params:
-                self.notices.append(f"there is no parameter {name!r} any more")
+                self.notices.append(f"the parameter {name!r} no longer exists")
             elif params[name].field.default != value:
                 self._run(CommandRan(command=f"set_{name}", arguments={name: value}, client=0), step=1)
 
@@ -232,10 +232,10 @@ class Rerun:
             then = end is not None and end.failed and self._journal.steps == self._step
             raise ReplayError(f"the model failed at {at}{', as it did then' if then else ''}: {error}") from error
         except GeneratorExit:
-            self.notices.append(f"at {at} the model waits for input, which is not kept: it ends there")
+            self.notices.append(f"at {at} the model waits for input, which is not recorded: the replay ends there")
             return None
         if made.ended:
-            self.notices.append(f"the model's stream ended before {at}; then it went on")
+            self.notices.append(f"the model's stream ended before {at}; in the recording it continued")
             return None
         return made
 

@@ -132,7 +132,7 @@ class Calls:
 
         try:
             if self._steps >= STEPS_WAITING:
-                text = f"{self._steps} of {STEPS_WAITING} steps wait; ask for the next when one has its result"
+                text = f"{self._steps} of {STEPS_WAITING} steps are waiting; send the next after a result arrives"
                 raise UnavailableError(text, code="RATE_LIMITED")
             calls = checked_calls(schema, request.state, request.commands)
             media = step_media(request.media_input, inputs)

@@ -164,7 +164,7 @@ class DataChannels:
             if len(self._held) == self._limits.held_messages:
                 self._held.popleft()
                 limit = self._limits.held_messages
-                self._fault(m.DATA, PeerError(f"{limit} messages wait for the client's first frame", code="UNHEARD"))
+                self._fault(m.DATA, PeerError(f"{limit} messages await the client's first frame", code="UNHEARD"))
             self._held.append(message)
             return
         try:
@@ -206,7 +206,7 @@ class DataChannels:
             return
         if channel.buffered_bytes > max(BACKLOG_BYTES, channel.max_message_bytes):
             self._closed = True  # nothing more is queued for it
-            self._host.dispatch(TransportLost(self.connection, "the client does not read what it is sent"))
+            self._host.dispatch(TransportLost(self.connection, "the client does not read its messages"))
             return
         channel.send(frame[1], text=self._codec.TEXT)
 

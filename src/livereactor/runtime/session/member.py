@@ -71,7 +71,7 @@ class MemberDue(Enum):
     NEVER_LIVE = "the client did not connect within 30 s of its offer"
     NO_DATA = "the client opened no data channel within 10 s"
     SILENT = "the client sent nothing for 20 s"
-    ASSUME = "a silent client is taken for a listener that speaks v0"
+    ASSUME = "a silent client counts as a listener that speaks v0"
 
 
 class Member(Machine[MemberState, MemberEvent, Never]):

@@ -205,7 +205,7 @@ class Peers:
             raise failure
         record = self._live.get(connection)
         if record is None:
-            raise NotFoundError(f"no offer was made on connection {connection}; post one first")
+            raise NotFoundError(f"connection {connection} has no offer; post one first")
         done, _ = await asyncio.wait([record.answer], timeout=self._limits.answer_hold)
         return record.answer.result() if done else None
 
@@ -328,7 +328,7 @@ class Peers:
     async def _add(self, record: _Negotiation, candidate: Candidate) -> None:
         limit = self._limits.candidates_per_connection
         if record.added >= limit:
-            raise LimitError(f"{limit} of {limit} candidates of this connection were taken; it needs no more")
+            raise LimitError(f"{limit} of {limit} candidates of this connection were accepted; send no more")
         record.added += 1
         try:
             if record.peer is not None and not record.over:

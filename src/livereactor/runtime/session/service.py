@@ -186,7 +186,7 @@ class Runtime:
                 await self.uploads.end()
                 await self.engine.aclose()
         except (LivereactorError, TimeoutError) as error:  # the process ends anyway
-            log.warning("not closed in order", reason=str(error) or type(error).__name__)
+            log.warning("not closed cleanly", reason=str(error) or type(error).__name__)
         return clean
 
     async def reload(self, model: type[Model], keep: bool) -> bool:
@@ -206,7 +206,7 @@ class Runtime:
             self.failure = None
             self.dispatch(ModelLoaded())
         except LivereactorError as error:
-            log.error("not reloaded, the version before runs on", reason=error.message)
+            log.error("not reloaded; the previous version keeps running", reason=error.message)
             self.failure = error.message
             return False
         else:

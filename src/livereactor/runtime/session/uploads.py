@@ -142,7 +142,7 @@ class Uploads(UploadService[_Slot]):
     async def _find(self, upload: str) -> _Slot:
         slot = self._slot(upload)
         if not slot.is_ours:
-            raise ForbiddenError(f"upload {upload[:64]!r} is taken in by the coordinator; write its bytes there")
+            raise ForbiddenError(f"upload {upload[:64]!r} is stored by the coordinator; write its bytes there")
         return slot
 
     async def _is_over(self, slot: _Slot) -> bool:
@@ -158,7 +158,7 @@ class Uploads(UploadService[_Slot]):
     async def _while_open(self, slot: _Slot, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         async for chunk in chunks:
             if slot.over:
-                raise NotFoundError("the session has ended while the file was written; start another")
+                raise NotFoundError("the session ended while the file was being written; start another")
             yield chunk
 
     async def file(self, upload: str) -> ReceivedFile:
@@ -169,7 +169,7 @@ class Uploads(UploadService[_Slot]):
         """
         slot = self._slots.get(upload)
         if slot is None:
-            raise UnresolvedUploadError(f"upload {upload[:64]!r} is not of this session; upload the file again")
+            raise UnresolvedUploadError(f"upload {upload[:64]!r} belongs to another session; upload the file again")
         wait = self._limits.upload_wait
         if not await set_within(slot.arrived, wait):
             raise UnresolvedUploadError(f"upload {upload!r} has no content after {wait:g} s; write its bytes")
@@ -226,4 +226,4 @@ class Uploads(UploadService[_Slot]):
         plain = mime_type.split(";", 1)[0].strip().lower()
         if self._types and plain not in self._types and f"{plain.split('/', 1)[0]}/*" not in self._types:
             taken = ", ".join(self._types)
-            raise UploadTypeError(f"files of type {plain[:64]!r} are not taken; send one of {taken}")
+            raise UploadTypeError(f"files of type {plain[:64]!r} are not accepted; send one of {taken}")

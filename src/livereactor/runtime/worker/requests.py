@@ -58,7 +58,7 @@ def _coordinator_routes(runtime: Runtime) -> APIRouter:
     async def picture() -> Response:
         pixels = runtime.newest_picture()
         if pixels is None:
-            raise NotFoundError("the model has made no picture in this session yet; ask again later")
+            raise NotFoundError("the model has made no picture in this session yet; try again later")
         return Response(await asyncio.to_thread(thumbnail, pixels), media_type="image/jpeg")
 
     return routes
@@ -83,7 +83,7 @@ async def call(app: ASGIApp, request: link.Request, *, patience: float) -> link.
         # The app has sent an answer to an unforeseen error, and raises the error once more for its server.
         log.exception("request failed", method=request.method, path=request.path.partition("?")[0][:128])
         if not answer.is_whole:
-            return refusal(request, UnavailableError("the worker failed; its log says why"))
+            return refusal(request, UnavailableError("the worker failed; see its log"))
     return answer.reply()
 
 
@@ -96,9 +96,7 @@ def refusal(request: link.Request, error: LivereactorError) -> link.Reply:
 
 def not_held(request: link.Request) -> link.Reply:
     """Return the reply to a request about a Session that the Slot does not hold."""
-    error = ConflictError(
-        "this worker does not hold that session any more; ask for the session again", code=link.FENCED
-    )
+    error = ConflictError("this worker no longer has that session; request the session again", code=link.FENCED)
     return refusal(request, error)
 
 
@@ -152,7 +150,7 @@ class _Answer:
             return
         self._body += message.get("body", b"")
         if len(self._body) > REPLY_BYTES:
-            raise TooLargeError(f"the answer exceeds {REPLY_BYTES} bytes; ask for less")
+            raise TooLargeError(f"the answer exceeds {REPLY_BYTES} bytes; request less")
         self.is_whole = not message.get("more_body", False)
 
     def reply(self) -> link.Reply:

@@ -141,7 +141,7 @@ async def dial(coordinator: str, secret: str) -> LinkSocket:
         ) from error
     except (OSError, TimeoutError, InvalidHandshake) as error:
         said = str(error) or "no answer in time"
-        raise UnavailableError(f"the coordinator at {coordinator} is away ({said[:200]})") from error
+        raise UnavailableError(f"the coordinator at {coordinator} cannot be reached ({said[:200]})") from error
     return LinkSocket(connection)
 
 
@@ -157,8 +157,8 @@ async def must_be_welcome(coordinator: str, secret: str) -> None:
 def _refused(coordinator: str, status: int) -> UnauthorizedError | WrongPlaceError | UnavailableError:
     if status in (401, 403):
         text = "it must equal `[coordinator] worker_secret` there (LIVEREACTOR_COORDINATOR__WORKER_SECRET)"
-        return UnauthorizedError(f"the coordinator at {coordinator} does not take this worker secret; {text}")
+        return UnauthorizedError(f"the coordinator at {coordinator} rejects this worker secret; {text}")
     if status == 429 or status >= 500:
         return UnavailableError(f"the coordinator at {coordinator} cannot take workers now (HTTP {status})")
-    text = f"{coordinator} answers HTTP {status} where a coordinator takes its workers"
+    text = f"{coordinator} answers HTTP {status} where a coordinator would accept workers"
     return WrongPlaceError(f"{text}; check the URL: `livereactor serve` is one, `livereactor run` is not")

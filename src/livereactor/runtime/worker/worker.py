@@ -106,7 +106,7 @@ class WorkerSlot:
     def ask(self, request: link.Request, replied: Callable[[link.Reply], None]) -> None:
         """Answer a request in the background; `replied` is called once."""
         if self._asked >= AT_ONCE:
-            text = f"{AT_ONCE} of {AT_ONCE} requests of this session wait for their answers; take those first"
+            text = f"{AT_ONCE} of {AT_ONCE} requests of this session are waiting for answers; wait for those first"
             replied(refusal(request, UnavailableError(text, code="RATE_LIMITED")))
             return
         self._asked += 1
@@ -265,7 +265,7 @@ class Worker:
     def _not_understood(self, error: PeerError) -> None:
         if not self._welcomed:
             raise WrongPlaceError(f"{self._url} is not a livereactor coordinator ({error.message})")
-        self._sparse.warning("frame not understood", reason=error.message)
+        self._sparse.warning("invalid frame", reason=error.message)
 
     # --- effects -------------------------------------------------------------------------------------------------
 
@@ -340,7 +340,7 @@ class Worker:
         await asyncio.wait(work)
         clean = await asyncio.gather(*(slot.aclose() for slot in self._slots))
         if not all(clean):
-            log.error("the model did not end in time and was left behind")
+            log.error("the model did not end in time and was abandoned")
 
     def _reason(self, failure: str) -> LivereactorError:
         for slot in self._started:
@@ -364,7 +364,7 @@ class _Away:
         if now - self._reported_at >= REPORT_EVERY:
             self._reported_at = now
             log.warning(
-                "coordinator not reached",
+                "coordinator cannot be reached",
                 reason=error.message,
                 away_s=round(now - self._since),
                 next_try=f"within {LONGEST_PAUSE:g} s",

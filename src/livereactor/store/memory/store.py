@@ -58,7 +58,7 @@ class MemoryStore:
         def reading(tx: Tx) -> T:
             result = work(tx)
             if self._undo:
-                raise RuntimeError("work given to read() wrote to the store; give it to transact()")
+                raise RuntimeError("a function passed to read() wrote to the store; pass it to transact()")
             return result
 
         return self.run(reading)
@@ -179,7 +179,7 @@ class _Accounts(_Tables):
 
     def put_key(self, key: ApiKey) -> None:
         if any(each.id != key.id for each in self._keys.by("hash", key.sha256)):
-            raise ConflictError("there is a key with this hash already")
+            raise ConflictError("a key with this hash already exists")
         self._keys.put(key.id, key)
 
     def model(self, name: str, *, lock: bool = False, shared: bool = False) -> ModelRecord | None:
@@ -308,7 +308,7 @@ class _Workers(_Tables):
     def put_slot(self, slot: SlotRecord) -> None:
         holders = self._slots.by("held", slot.session) if slot.state is SlotState.HELD else ()
         if any((each.worker, each.n) != (slot.worker, slot.n) for each in holders):
-            raise ConflictError(f"session {slot.session!r} holds another slot already")
+            raise ConflictError(f"session {slot.session!r} already holds another slot")
         self._slots.put((slot.worker, slot.n), slot)
 
     def free_slot(self, model: str) -> SlotRecord | None:

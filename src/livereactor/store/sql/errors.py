@@ -18,13 +18,13 @@ def ours(error: Exception) -> Exception:
         case IntegrityError():
             return ConflictError(f"the database holds another record with that key already ({reason(error)})")
         case DataError():
-            return UsageError(f"the database cannot keep such a value ({reason(error)}); send another")
+            return UsageError(f"the database cannot store this value ({reason(error)}); send another")
         case DBAPIError() | TimeoutError():
             # What exactly the database said is the operator's: the sentence may reach a client.
             log.error("database failed", reason=reason(error))
-            return StoreUnavailableError("the database does not answer now; the log of the coordinator says why")
+            return StoreUnavailableError("the database does not answer now; see the coordinator's log")
         case UnicodeEncodeError():
-            return UsageError("a text is not valid Unicode; send one without lone surrogates")
+            return UsageError("a string is not valid Unicode; send one without lone surrogates")
         case _:
             return error
 
@@ -35,7 +35,7 @@ def unusable(error: SQLAlchemyError, url: URL) -> Exception:
     text = reason(error)
     if isinstance(error, DBAPIError) and (isinstance(error.orig, ValueError) or any(sign in text for sign in _MISSET)):
         return ConfigError(f"store url {where}: {text}; name a database that can be opened and written")
-    return StoreUnavailableError(f"store url {where}: {text}; start it, or name another in [store] url")
+    return StoreUnavailableError(f"store url {where}: {text}; start the server, or name another in [store] url")
 
 
 def reason(error: Exception) -> str:

@@ -128,9 +128,9 @@ class PostgresStore:
 
     async def _run(self, work: Callable[[Tx], Any], *, locking: bool) -> Any:
         if self._closed:
-            raise StoreUnavailableError("the store is closed; open it anew")
+            raise StoreUnavailableError("the store is closed; open another one")
         if self._working >= _MOST_WAITING:
-            raise StoreUnavailableError(f"{_MOST_WAITING} transactions wait for the database; try again in a second")
+            raise StoreUnavailableError(f"{_MOST_WAITING} transactions await the database; try again in a second")
         until = asyncio.get_running_loop().time() + PATIENCE
         attempt = _Attempt(work, locking=locking, until=until)
         self._working += 1
@@ -183,7 +183,7 @@ class _Attempt:
             except Exception as error:
                 raise ours(error) from error
             await asyncio.sleep(random.uniform(0, _PAUSE * (_TRIES - left)))
-        raise StoreUnavailableError("others keep changing what this needs; try again")
+        raise StoreUnavailableError("other requests keep changing the same records; try again")
 
     async def _once(self, pool: _Pool, *, may_begin_anew: bool) -> Any:
         try:
@@ -218,7 +218,7 @@ class _Attempt:
     def given_up(self) -> StoreUnavailableError:
         """Make the error for a caller whose time is over."""
         if self._is_committing:
-            return StoreUnavailableError("the database did not say whether it kept this; look before you try again")
+            return StoreUnavailableError("the database did not confirm this change; check it before you retry")
         return StoreUnavailableError(f"the database did not answer within {PATIENCE:g} seconds; try again")
 
 

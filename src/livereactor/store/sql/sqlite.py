@@ -55,7 +55,7 @@ class SqliteStore:
     async def read(self, work: Callable[[Tx], Any]) -> Any:
         """Run a work by a reader, on what was committed when it began."""
         if self._reads >= MOST_WAITING:
-            raise StoreUnavailableError(f"{MOST_WAITING} reads wait for the database; try again in a second")
+            raise StoreUnavailableError(f"{MOST_WAITING} reads are waiting for the database; try again in a second")
         self._reads += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._readers, self._read_now, work)
@@ -142,9 +142,9 @@ class GroupCommit:
     async def transact(self, work: Callable[[Tx], Any]) -> Any:
         """Run a work, and return once its writes are on the disk."""
         if self._closed:
-            raise StoreUnavailableError("the store is closed; open it anew")
+            raise StoreUnavailableError("the store is closed; open another one")
         if self._waiting.qsize() >= MOST_WAITING:
-            raise StoreUnavailableError(f"{MOST_WAITING} transactions wait for the database; try again in a second")
+            raise StoreUnavailableError(f"{MOST_WAITING} transactions await the database; try again in a second")
         loop = asyncio.get_running_loop()
         job = _Job(work, loop.create_future(), loop)
         self._waiting.put(job)
@@ -257,7 +257,7 @@ def sqlite_engine(url: URL) -> Engine:
 
 def _engine(url: URL, *, begin: str, pragmas: tuple[str, ...], pool_size: int) -> Engine:
     if url.database in (None, "", ":memory:"):
-        raise ConfigError("store url: SQLite in memory is gone with its connection; name a file, sqlite:///PATH")
+        raise ConfigError("store url: SQLite in memory is lost with its connection; name a file, sqlite:///PATH")
     try:
         Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -123,7 +123,7 @@ def _parsed(url: str) -> URL:
             return parsed
         case "postgresql" | "postgres":
             if find_spec("asyncpg") is None:
-                raise ConfigError("store url: Postgres needs a package more; pip install 'livereactor[postgres]'")
+                raise ConfigError("store url: Postgres needs another package; run: pip install 'livereactor[postgres]'")
             return parsed.set(drivername="postgresql")
         case other:
             raise ConfigError(f"store url: {other!r} is not supported; write sqlite:///PATH or postgresql://…")

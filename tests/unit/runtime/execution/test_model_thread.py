@@ -138,7 +138,7 @@ def test_more_commands_than_the_queue_holds_are_refused_at_once() -> None:
         assert model.inside.wait(PATIENCE)
         futures = [thread.call(call("note", n=n), OWNER) for n in range(5)]
         assert [future.done() for future in futures] == [False, False, False, True, True]
-        with pytest.raises(UnavailableError, match="3 commands wait") as caught:
+        with pytest.raises(UnavailableError, match="3 commands or 64 MiB") as caught:
             futures[3].result(0)
         assert caught.value.code == "RATE_LIMITED"
         model.gate.set()

@@ -160,7 +160,7 @@ def test_what_happens_faster_than_it_can_be_written_is_cut_and_told(monkeypatch:
         (4, JournalCut),
     ]
     assert journal.notices == (
-        "not all is kept (more happened at once than could be written down): it is replayed up to step 4",
+        "the journal is incomplete (more happened at once than could be written): it is replayed up to step 4",
     )
     assert journal.steps == 3
 

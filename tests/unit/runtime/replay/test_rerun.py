@@ -328,7 +328,7 @@ def test_an_async_model_of_chunks_is_replayed() -> None:
 
 def test_another_model_is_refused() -> None:
     journal, _ = played(Ends, lambda _, rig: rig.until(lambda: rig.emissions))
-    with pytest.raises(UsageError, match=r"ran the model 'ends', this is 'walk'; name the right one by --model"):
+    with pytest.raises(UsageError, match=r"ran the model 'ends', this is 'walk'; pass the right one with --model"):
         replayed(Walk, journal)
 
 

@@ -158,6 +158,6 @@ async def test_a_session_that_ends_takes_what_is_half_written_with_it(uploads: U
     await begun.wait()
     await uploads.end()
     ended.set()
-    with pytest.raises(NotFoundError, match="session has ended"):
+    with pytest.raises(NotFoundError, match="session ended"):
         await writing
     assert not blobs.paths()

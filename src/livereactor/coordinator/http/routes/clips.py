@@ -111,7 +111,7 @@ async def get_session_journal(
     first = None if pieces is None else await anext(pieces, None)
     if pieces is None or first is None:
         raise NoJournalError(
-            f"no journal of a session {sid[:64]!r} for this account: it was not recorded, or its time is over"
+            f"no journal of session {sid[:64]!r} for this account: it was not recorded, or has expired"
         )
     return StreamingResponse(_behind(first, pieces), media_type=JOURNAL_TYPE)
 

@@ -43,7 +43,7 @@ class Preview:
         """Return why the film cannot be shown; None = its size and its first bytes are right."""
         if len(self.content) > PREVIEW_BYTES:
             return f"it is larger than {PREVIEW_BYTES} bytes"
-        return None if self.content.startswith(_EBML) else "it is no WebM file"
+        return None if self.content.startswith(_EBML) else "it is not a WebM file"
 
 
 State: TypeAlias = Literal["ready", "starting", "cold", "failed"]
@@ -110,7 +110,7 @@ async def get_model_schema(name: str, caller: AnyCaller, store: StorePart) -> Re
         raise NotFoundError(f"no model named {name[:64]!r}; GET /models lists them")
     found = record.spec.get("schema")
     if not found:
-        raise NotFoundError(f"the schema of {record.name!r} is not known before a worker of it has started; wait")
+        raise NotFoundError(f"the schema of {record.name!r} is unknown until its first worker starts; try later")
     return JSONResponse(found)
 
 
@@ -130,7 +130,7 @@ async def get_model_preview(name: str, request: Request, previews: PreviewsPart)
     """Return the preview film of a model, a few seconds of WebM; `loop` in the list of models is its address."""
     film = previews.get(name) or previews.get(name.rpartition("/")[2])
     if film is None:
-        raise NotFoundError(f"no film of a model {name[:64]!r}; GET /models names those that are there")
+        raise NotFoundError(f"no film of model {name[:64]!r}; GET /models lists the films")
     return _shown(film, request)
 
 
@@ -173,7 +173,7 @@ def _one(tx: Tx, model: ModelRecord, trouble: Trouble) -> ModelBody:
         furthest = max(workers, key=lambda each: each.info.get("progress") or 0.0)
         body.progress, body.text = furthest.info.get("progress"), furthest.info.get("text") or None
     elif state == "failed":
-        body.text = reason or "no worker of it is connected"
+        body.text = reason or "none of its workers is connected"
     return body
 
 

@@ -124,12 +124,12 @@ routes = APIRouter(tags=["observation"], responses=problems())
 async def get_health(service: ServicePart, store: StorePart) -> Response:
     """Report whether sessions can be created; the state is `serving` while at least one session runs."""
     if service.is_leaving:
-        return _unhealthy("this coordinator ends; another answers at the same address")
+        return _unhealthy("this coordinator is stopping; retry at the same address")
     try:
         async with asyncio.timeout(HEALTH_WAIT):
             serving = await store.read(lambda tx: bool(tx.sessions(states=RUNNING, limit=1)))
     except (StoreUnavailableError, TimeoutError):
-        return _unhealthy("the store does not answer; sessions that run go on, new ones are refused")
+        return _unhealthy("the database does not answer; running sessions continue, new ones are refused")
     return body_response(CoordinatorHealth(status="healthy", state="serving" if serving else "available"))
 
 
@@ -185,7 +185,7 @@ async def follow_events(
 ) -> Response:
     """Stream past and new events as server-sent events, starting after `Last-Event-ID` or `since`."""
     if feed.followers >= FOLLOWERS:
-        raise LimitError(f"{FOLLOWERS} of {FOLLOWERS} readers follow the events; close one first")
+        raise LimitError(f"{FOLLOWERS} of {FOLLOWERS} streams of events are open; close one first")
     last = request.headers.get("last-event-id", "")
     start = int(last) if last.isdecimal() and len(last) < LONGEST_NUMBER else since
     return StreamingResponse(feed.follow(start), media_type="text/event-stream")

@@ -139,7 +139,7 @@ async def restart_session(sid: str, caller: AnyCaller, service: ServicePart) -> 
     """Return the session unchanged: it keeps its worker while it has no clients. 409 if the session is over."""
     view = await service.queries.describe(caller, sid)
     if view.state == "CLOSED":
-        raise ConflictError(f"session {sid[:64]!r} is over ({view.end_reason}); create another")
+        raise ConflictError(f"session {sid[:64]!r} has ended ({view.end_reason}); create another")
     return body_response(view)
 
 

@@ -112,7 +112,7 @@ async def list_ice_servers(
     """List the STUN and TURN servers to gather candidates with, also while the session is still queued."""
     view = await service.queries.describe(caller, sid)
     if view.state == "CLOSED":
-        raise NotFoundError(f"session {sid[:64]!r} is over ({view.end_reason}); create another")
+        raise NotFoundError(f"session {sid[:64]!r} has ended ({view.end_reason}); create another")
     # A client of this machine needs no STUN, and a STUN server that is down delays its gathering: 4.9 s in
     # JavaScript 2.9.0.
     near = is_on_this_machine(request)

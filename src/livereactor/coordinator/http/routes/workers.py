@@ -72,7 +72,7 @@ async def dial_in(
     try:
         authenticator.must_be_worker(socket)
         if sockets.are_leaving:
-            raise UnavailableError("this coordinator ends; dial again, and reach another")
+            raise UnavailableError("this coordinator is stopping; reconnect to reach another")
         if sockets.open_count >= SOCKETS:
             raise UnavailableError(f"{SOCKETS} of {SOCKETS} workers are connected here; try another coordinator")
     except LivereactorError as error:
@@ -118,7 +118,7 @@ class _Conversation:
         except TimeoutError:
             hello = None
         if not isinstance(hello, link.Hello):
-            await self._refuse(link.Refused(code="bad_frame", message="the first frame has to be a hello"), 1008)
+            await self._refuse(link.Refused(code="bad_frame", message="the first frame must be a hello"), 1008)
             return
         mine = WorkerSocket(hello.worker, self._socket)
         self._sockets.joining(mine)
@@ -158,7 +158,7 @@ class _Conversation:
             elif isinstance(frame, link.Reply):
                 mine.answered(frame)
             elif not self._enqueue(frame):
-                mine.close(1013, "frames come faster than they can be handled")
+                mine.close(1013, "frames arrive faster than they can be handled")
                 return
         self._heard_all = True
         self._more.set()
@@ -206,7 +206,7 @@ class _Conversation:
                 self._waiting.appendleft(frame)
                 await asyncio.sleep(STORE_RETRY)
             except LivereactorError as error:
-                log.warning("frame of a worker not taken", worker=mine.worker, type=frame.type, reason=error.message)
+                log.warning("frame of a worker rejected", worker=mine.worker, type=frame.type, reason=error.message)
 
     async def _handle_one(self, frame: _AboutLease, hello: link.Hello, mine: WorkerSocket) -> None:
         worker, incarnation = hello.worker, hello.incarnation
@@ -227,7 +227,7 @@ class _Conversation:
 
     async def _register_again(self, again: link.Hello, first: link.Hello) -> link.Welcome | link.Refused:
         if (again.worker, again.incarnation) != (first.worker, first.incarnation):
-            return link.Refused(code="bad_frame", message="another worker than at first; open another socket for it")
+            return link.Refused(code="bad_frame", message="this socket belongs to another worker; open another socket")
         return await self._service.hello(again)
 
     async def _refuse(self, refused: link.Refused, code: int) -> None:
