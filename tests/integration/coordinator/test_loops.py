@@ -93,7 +93,7 @@ async def test_a_model_without_a_film_says_so() -> None:
         assert "loop" not in (await served.http.get("/models")).json()["models"][0]
         for name in ("pond", "nothing"):
             sentence = must_be_problem(await served.http.get(f"/models/{name}/loop"), 404, "NOT_FOUND")
-            assert f"no film of a model {name!r}" in sentence
+            assert f"no film of model {name!r}" in sentence
 
 
 MODEL = """
