@@ -25,7 +25,7 @@ from livereactor.coordinator.decisions.effects import (
     NotifyAssigned,
     QueueChanged,
     SessionChanged,
-    WorkerLost,
+    WorkerGone,
 )
 from livereactor.coordinator.fleet import fleet
 from livereactor.coordinator.fleet.fleet import observe, retire
@@ -314,7 +314,7 @@ class Cell:
                     self._look_soon(model)
                 case SessionChanged():
                     self.database.charge("looks", LOOK_CALLS, count=1)
-                case WorkerLost():
+                case WorkerGone():
                     self.figures.tally["workers lost"] += 1
                 case _:
                     pass

@@ -102,7 +102,7 @@ async def test_v0_asks_for_schema_and_capabilities() -> None:
     async with serving(Plain) as served:
         caller = await served.client(await served.start_session(), v0)
         caller.say(m.RequestSchema())
-        assert "/events/echo" in (await caller.hear_of(m.ModelSchema)).openapi["paths"]
+        assert "/events/echo" in (await caller.hear_of(m.SchemaDocument)).openapi["paths"]
         caller.side.send("data", '{"scope":"runtime","data":{"type":"requestCapabilities","data":{}}}')
         assert (await caller.hear_of(m.ModelCapabilities)).capabilities["protocol_version"]
 

@@ -14,10 +14,9 @@ from livereactor.client.errors import error_of
 from livereactor.client.lifecycle.machine import ConnectionMachine
 from livereactor.client.lifecycle.messages import (
     Connect,
-    CreateSession,
     DeadlineReached,
+    DeleteSession,
     Disconnect,
-    EndSession,
     FinishCall,
     ForgetSession,
     JoinSession,
@@ -28,6 +27,7 @@ from livereactor.client.lifecycle.messages import (
     OpenTransport,
     Reconnect,
     ReportError,
+    RequestSession,
     SessionObtained,
     SessionOver,
     SessionSeen,
@@ -124,7 +124,7 @@ def test_every_session_that_was_made_is_ended_unless_its_server_did(history: His
             open_sessions.add(event.session_id)
         if isinstance(event, SessionOver | LookupFailed):
             open_sessions.clear()
-        open_sessions -= {effect.session_id for effect in effects if isinstance(effect, EndSession)}
+        open_sessions -= {effect.session_id for effect in effects if isinstance(effect, DeleteSession)}
     assert not open_sessions
 
 
@@ -133,7 +133,7 @@ def test_what_waits_has_work_under_way_or_a_deadline(history: History, auto: boo
     working = False
     for machine, event, effects in live(history, auto=auto):
         begun = any(
-            isinstance(effect, CreateSession | JoinSession | LookUpSession | OpenTransport) for effect in effects
+            isinstance(effect, RequestSession | JoinSession | LookUpSession | OpenTransport) for effect in effects
         )
         working = begun or (
             working

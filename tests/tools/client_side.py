@@ -10,17 +10,17 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from livereactor.engine.port import (
-    Accepted,
     Channel,
     ChannelAdded,
     ChannelEvent,
     Engine,
-    InputTrack,
     MessageReceived,
+    Negotiated,
     Peer,
     PeerConfig,
     PeerEvent,
     PeerState,
+    ReceivedTrack,
     Section,
     StateChanged,
     TrackAdded,
@@ -47,8 +47,8 @@ class ClientSide:
         self.events: list[PeerEvent] = []
         self.channels: dict[str, Channel] = {}
         self.channel_events: dict[str, list[ChannelEvent]] = {}
-        self.tracks: dict[str, InputTrack] = {}
-        self.outputs = Accepted("")
+        self.tracks: dict[str, ReceivedTrack] = {}
+        self.outputs = Negotiated("")
         self._messages: dict[str, asyncio.Queue[MessageReceived]] = {}
         self._changed = asyncio.Event()
 

@@ -13,20 +13,20 @@ from livereactor.base.clock import monotonic_us
 from livereactor.base.errors import EngineError, PeerError
 from livereactor.base.limits import Limits
 from livereactor.engine.port import (
-    Accepted,
     Candidate,
     Channel,
     ChannelAdded,
     ChannelEvent,
     ChannelOpened,
     Engine,
-    InputTrack,
     KeyFrameWanted,
     MessageReceived,
+    Negotiated,
     Peer,
     PeerConfig,
     PeerEvent,
     PeerState,
+    ReceivedTrack,
     StateChanged,
     TrackAdded,
     Use,
@@ -63,7 +63,7 @@ def ordinary(message: m.ClientMessage) -> Sequence[Said]:
         case m.Command():
             return [m.Ack(message.request_id)]
         case m.RequestSchema():
-            return [m.ModelSchema(SCHEMA, message.request_id)]
+            return [m.SchemaDocument(SCHEMA, message.request_id)]
         case m.RequestClip() | m.RequestRecording():
             return [m.ClipFailed(RECORDER_DISABLED, message.request_id)]
         case m.PublishTrack():
@@ -108,7 +108,7 @@ class ScriptedPeer:
         self.format: m.WireFormat | None = None
         self.labels: list[str] = []
         self.state = PeerState.NEW
-        self.inputs: dict[str, InputTrack] = {}
+        self.inputs: dict[str, ReceivedTrack] = {}
         self._reply, self._only, self._first_words, self._changed = reply, only, first_words, changed
         self._config = PeerConfig(chunking=chunking)
         self._peer: Peer | None = None
@@ -125,7 +125,7 @@ class ScriptedPeer:
         self._names = {track.mid: track.name for track in offer.track_mapping}
         self._peer = await engine.peer(self._config, self._event)
         uses = {track.mid: USES[track.direction] for track in offer.track_mapping}
-        accepted: Accepted = await self._peer.accept(offer.sdp_offer, uses)
+        accepted: Negotiated = await self._peer.accept(offer.sdp_offer, uses)
         self._outputs = {self._names[mid]: output for mid, output in accepted.video.items()}
         for candidate in self._early:
             await self._peer.add_candidate(candidate)

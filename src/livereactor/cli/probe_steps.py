@@ -40,11 +40,11 @@ from livereactor.engine.port import (
     ChannelAdded,
     Engine,
     IceServer,
-    InputTrack,
     Peer,
     PeerConfig,
     PeerEvent,
     PeerState,
+    ReceivedTrack,
     Section,
     StateChanged,
     TrackAdded,
@@ -442,7 +442,7 @@ class MediaPath:
         self._engine = engine
         self._peer: Peer | None = None
         self._state = PeerState.NEW
-        self._inputs: dict[str, InputTrack] = {}
+        self._inputs: dict[str, ReceivedTrack] = {}
         self._channels: dict[str, Channel] = {}
         self._candidates: asyncio.Queue[CandidateFound] = asyncio.Queue()
         self._trickling: asyncio.Task[None] | None = None

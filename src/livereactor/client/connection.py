@@ -321,7 +321,7 @@ class Connection:
             case w.SetStatus(status):
                 self.status = status
                 self.emitter.emit("status_changed", status)
-            case w.CreateSession():
+            case w.RequestSession():
                 self._do(self._made)
             case w.JoinSession(session_id):
                 self.transports.number = self._number
@@ -337,7 +337,7 @@ class Connection:
                 self.calls.cut()
             case w.AbandonWork():
                 self._abandon()
-            case w.EndSession(session_id):
+            case w.DeleteSession(session_id):
                 self._background.add(self._sessions.end(session_id, is_sure=self._was_in_use))
             case w.ForgetSession():
                 self.transports.forget()

@@ -36,7 +36,7 @@ class Dispatcher:
         match message:
             case m.ModelMessage(kind, data):
                 self._emitter.emit("message", {"type": kind, "data": dict(data)})
-            case m.ModelSchema(openapi):
+            case m.SchemaDocument(openapi):
                 self._session.describe(openapi)
             case m.Failure(_, code, words):
                 self._report(error_of(code or "INTERNAL_ERROR", words, component="gpu"))

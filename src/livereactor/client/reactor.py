@@ -478,7 +478,7 @@ class Reactor:
     async def request_schema(self) -> dict[str, Any]:
         """Fetch the model's OpenAPI document, as its server has it now."""
         reply = await self._sender.request(m.RequestSchema(), COMMAND_TIMEOUT, "request_schema")
-        if not isinstance(reply, m.ModelSchema):
+        if not isinstance(reply, m.SchemaDocument):
             raise error_of("DECODE_FAILED", "the server's answer is not a schema")
         return dict(reply.openapi)
 

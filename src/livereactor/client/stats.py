@@ -64,7 +64,7 @@ def _at(values: Sequence[float], share: float) -> float:
 
 
 if TYPE_CHECKING:
-    from livereactor.engine.port import AudioOutput, CandidatePair, InputTrack, PeerStats, VideoOutput
+    from livereactor.engine.port import AudioOutput, CandidatePair, PeerStats, ReceivedTrack, VideoOutput
 
 Figures: TypeAlias = Mapping[str, float | str]
 
@@ -324,7 +324,7 @@ class Sampled(Protocol):
     """The transport that is sampled: a `PeerTransport`."""
 
     @property
-    def inputs(self) -> Mapping[str, InputTrack]: ...
+    def inputs(self) -> Mapping[str, ReceivedTrack]: ...
     @property
     def outputs(self) -> Mapping[str, VideoOutput | AudioOutput]: ...
     @property

@@ -20,8 +20,8 @@ from livereactor.coordinator.decisions.effects import (
     NotifyEnded,
     QueueChanged,
     SessionChanged,
-    SessionEnded,
-    WorkerLost,
+    SessionClosed,
+    WorkerGone,
 )
 from livereactor.coordinator.longpoll import HeldPolls
 from livereactor.coordinator.options import CoordinatorOptions
@@ -180,9 +180,9 @@ class Decider:
                 self.polls.session_changed(session)
             case QueueChanged(model=model):
                 self.polls.queue_changed(model)
-            case WorkerLost(worker=worker, model=model):
+            case WorkerGone(worker=worker, model=model):
                 log.warning("worker lost", worker=worker, model=model)
-            case FirstFrame() | SessionEnded() | FleetChanged():
+            case FirstFrame() | SessionClosed() | FleetChanged():
                 pass  # for listeners
             case _:
                 assert_never(effect)

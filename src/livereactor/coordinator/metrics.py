@@ -21,7 +21,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from livereactor.base import spans
 from livereactor.coordinator.decider import Decider
-from livereactor.coordinator.decisions.effects import Effect, FirstFrame, SessionChanged, SessionEnded, WorkerLost
+from livereactor.coordinator.decisions.effects import Effect, FirstFrame, SessionChanged, SessionClosed, WorkerGone
 from livereactor.store.port import StoreUnavailableError, Tx
 from livereactor.store.records import RUNNING, SessionRecord, WorkerState
 
@@ -162,13 +162,13 @@ class CoordinatorMetrics:
         return generate_latest(self._registry)
 
     def _on_effect(self, effect: Effect) -> None:
-        if isinstance(effect, SessionEnded):
+        if isinstance(effect, SessionClosed):
             if len(self._ended) == KEPT:
                 self._sessions.labels("other").inc()
             self._ended.append(effect.session)
         elif isinstance(effect, FirstFrame):
             self._first_frame.observe(effect.seconds)
-        elif isinstance(effect, WorkerLost):
+        elif isinstance(effect, WorkerGone):
             self._lost.labels(effect.model).inc()
 
     def _count_end(self, session: SessionRecord) -> None:
@@ -243,7 +243,7 @@ class Assignments:
         match effect:
             case SessionChanged(session=session) if session in self._waiting:
                 self._check_soon(session)
-            case SessionEnded(session=session):
+            case SessionClosed(session=session):
                 self._waiting.discard(session)
             case _:
                 pass

@@ -23,7 +23,7 @@ from livereactor.blobs.port import BlobKey, Blobs
 from livereactor.blobs.signing import Signer
 from livereactor.blobs.uploads import UploadService, check_fits, no_upload
 from livereactor.coordinator.auth.caller import Caller
-from livereactor.coordinator.decisions.effects import Effect, SessionEnded
+from livereactor.coordinator.decisions.effects import Effect, SessionClosed
 from livereactor.coordinator.service import Service
 from livereactor.protocol import link
 from livereactor.protocol.http import AnnouncedUpload, UploadRequest
@@ -150,7 +150,7 @@ class Uploads(UploadService[UploadRecord]):
         _must_succeed(await self._service.relay(_owner(slot), slot.session, "POST", path, body.model_dump_json()))
 
     def _on_effect(self, effect: Effect) -> None:
-        if isinstance(effect, SessionEnded):
+        if isinstance(effect, SessionClosed):
             self._tasks.start(self._erase(effect.session), name="uploads")
 
     async def _erase(self, session: str) -> None:

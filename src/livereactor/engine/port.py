@@ -3,8 +3,8 @@
 What every adapter promises:
 
 - Methods are awaited on one asyncio loop; events are delivered on that loop, in order, through the `events` callable
-  given to `Engine.peer`. `VideoOutput.send`, `AudioOutput.send` and `InputTrack` callbacks are the exceptions: `send`
-  may be called from any thread and never blocks, and input callbacks run on a thread of the engine.
+  given to `Engine.peer`. `VideoOutput.send`, `AudioOutput.send` and callbacks of `ReceivedTrack` are the exceptions:
+  `send` may be called from any thread and never blocks, and input callbacks run on a thread of the engine.
 - A Peer never creates a data channel when it accepts an offer (official clients would lose theirs).
 - Sections are bound by mid; the answer keeps every section of the offer, its order and mid, and carries candidates.
 - `aclose()` may be called twice, from any state; after it no event comes any more and nothing is kept alive.
@@ -24,7 +24,7 @@ Kind: TypeAlias = Literal["video", "audio"]
 
 
 @dataclass(frozen=True, slots=True)
-class Capabilities:
+class EngineCapabilities:
     """The abilities of an adapter; code asks for them here, not by `isinstance`."""
 
     name: str
@@ -133,7 +133,7 @@ class TrackAdded:
     """The other side may now send on the section `mid`."""
 
     mid: str
-    track: InputTrack
+    track: ReceivedTrack
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +254,7 @@ class AudioOutput(Protocol):
         ...
 
 
-class InputTrack(Protocol):
+class ReceivedTrack(Protocol):
     """A received track: the media that the other side sends on one section."""
 
     @property
@@ -271,8 +271,8 @@ class InputTrack(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Accepted:
-    """An answer and the outputs it opened, by mid."""
+class Negotiated:
+    """The answer of a negotiation and the outputs that it opened, by mid."""
 
     answer: str
     video: Mapping[str, VideoOutput] = field(default_factory=dict[str, "VideoOutput"])
@@ -329,7 +329,7 @@ class PeerStats:
 class Peer(Protocol):
     """One WebRTC transport."""
 
-    async def accept(self, offer: str, uses: Mapping[str, Use]) -> Accepted:
+    async def accept(self, offer: str, uses: Mapping[str, Use]) -> Negotiated:
         """Answer an offer; `uses` says per mid what to do, mids it lacks are inactive. Returns as soon as the answer
         has its first candidates, a relay's among them where TURN servers are given; never waits for gathering to
         complete."""
@@ -339,7 +339,7 @@ class Peer(Protocol):
         """Make an offer with these sections in this order, then the data channels by label in order (client side)."""
         ...
 
-    async def take_answer(self, answer: str) -> Accepted:
+    async def take_answer(self, answer: str) -> Negotiated:
         """Apply the answer to our offer; the outputs of its sending sections come back (client side)."""
         ...
 
@@ -356,7 +356,7 @@ class Engine(Protocol):
     """Makes Peers. One per process: an engine owns threads and process-wide settings."""
 
     @property
-    def capabilities(self) -> Capabilities: ...
+    def capabilities(self) -> EngineCapabilities: ...
     async def start(self) -> None:
         """Warm up on the running loop (a first connection costs some 20 ms more); may be called twice."""
         ...

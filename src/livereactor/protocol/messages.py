@@ -109,7 +109,7 @@ class Ping:
 
 @dataclass(frozen=True, slots=True)
 class RequestSchema:
-    """Asks for the `ModelSchema`."""
+    """Asks for the `SchemaDocument`."""
 
     request_id: str | None = None
 
@@ -261,7 +261,7 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class ModelSchema:
+class SchemaDocument:
     """The OpenAPI document of the model."""
 
     openapi: JsonObject
@@ -363,7 +363,7 @@ ServerMessage: TypeAlias = (
     ModelMessage
     | Ack
     | Failure
-    | ModelSchema
+    | SchemaDocument
     | ModelCapabilities
     | ClipReady
     | ClipFailed

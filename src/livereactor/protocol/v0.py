@@ -73,7 +73,7 @@ def encode_server(message: m.ServerMessage) -> m.OutgoingFrame | None:
             return _response(message.request_id, {"error": error})
         case m.Ack() | m.Failure() | m.StepResult() | m.Pong():
             return None
-        case m.ModelSchema():
+        case m.SchemaDocument():
             return _data("runtime", "modelSchema", message.openapi)
         case m.ModelCapabilities():
             return _data("runtime", "modelCapabilities", message.capabilities)
@@ -173,7 +173,7 @@ def _moderation(data: Mapping[str, Any]) -> m.Moderation:
 
 
 _SERVER_PLATFORM: Final[Mapping[str, Callable[[Mapping[str, Any]], m.ServerMessage]]] = {
-    "modelSchema": lambda data: m.ModelSchema(data),
+    "modelSchema": lambda data: m.SchemaDocument(data),
     "modelCapabilities": lambda data: m.ModelCapabilities(data),
     "clipReady": _clip_ready,
     "clipFailed": lambda data: m.ClipFailed(text(data, "reason", default="")),

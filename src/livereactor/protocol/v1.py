@@ -128,7 +128,7 @@ def _server_frame(message: m.ServerMessage) -> m.OutgoingFrame | None:
     match message:
         case m.Failure():
             envelope.error.code, envelope.error.message = message.code, message.message
-        case m.ModelSchema():
+        case m.SchemaDocument():
             fill_struct(envelope.model_schema.openapi, message.openapi)
             envelope.model_schema.openapi.SetInParent()
         case m.ClipReady():
@@ -270,7 +270,7 @@ def _decode_control_server(envelope: wire.ControlServerMessage) -> m.ServerMessa
     request_id = envelope.request_id or None
     match envelope.WhichOneof("payload"):
         case "model_schema":
-            return m.ModelSchema(from_struct(envelope.model_schema.openapi), request_id)
+            return m.SchemaDocument(from_struct(envelope.model_schema.openapi), request_id)
         case "clip_ready":
             return _clip_ready(envelope.clip_ready, request_id)
         case "clip_failed":

@@ -9,18 +9,18 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from livereactor.engine.port import (
-    Accepted,
     CandidateFound,
     Channel,
     ChannelAdded,
     ChannelEvent,
     Engine,
-    InputTrack,
     MessageReceived,
+    Negotiated,
     Peer,
     PeerConfig,
     PeerEvent,
     PeerState,
+    ReceivedTrack,
     Section,
     StateChanged,
     TrackAdded,
@@ -81,7 +81,7 @@ class Side:
         added = await self.inbox.get(ChannelAdded, lambda event: event.channel.label == label)
         return hear(added.channel)
 
-    async def track(self, mid: str) -> InputTrack:
+    async def track(self, mid: str) -> ReceivedTrack:
         return (await self.inbox.get(TrackAdded, lambda event: event.mid == mid)).track
 
     async def frames(self, mid: str) -> Inbox:
@@ -120,8 +120,8 @@ class Link:
     server: Side
     client: Side
     offer: str
-    accepted: Accepted
-    client_accepted: Accepted
+    accepted: Negotiated
+    client_accepted: Negotiated
 
     async def connected(self) -> None:
         await self.server.state(PeerState.CONNECTED)

@@ -15,7 +15,7 @@ from livereactor.client.http.api import FLAT
 from livereactor.client.transport import peer_transport
 from livereactor.client.transport.events import MessageArrived, PeerTransportLost, TrackArrived
 from livereactor.engine.memory.engine import MemoryPeer
-from livereactor.engine.port import Accepted
+from livereactor.engine.port import Negotiated
 from livereactor.media.frames import Frame
 from livereactor.protocol import messages as m
 from livereactor.protocol.messages import WireFormat
@@ -127,9 +127,9 @@ async def test_in_json_clips_are_answered_in_the_order_they_were_asked_for_thoug
         await server.until(lambda: bool(server.peer.of(m.RequestSchema)))
         given_up.cancel()
         await asyncio.gather(given_up, return_exceptions=True)
-        server.peer.say(m.ModelSchema({"openapi": "3.1.0"}), m.ClipFailed("first"), m.ClipFailed("second"))
+        server.peer.say(m.SchemaDocument({"openapi": "3.1.0"}), m.ClipFailed("first"), m.ClipFailed("second"))
         assert await kept == m.ClipFailed("second")
-        assert await schema == m.ModelSchema({"openapi": "3.1.0"})
+        assert await schema == m.SchemaDocument({"openapi": "3.1.0"})
 
 
 async def test_a_claim_is_granted_refused_or_needless() -> None:
@@ -317,7 +317,7 @@ async def test_candidates_known_in_time_are_in_the_offer_and_need_no_request() -
 
 
 async def test_an_engine_that_cannot_read_the_answer_says_so_as_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def fail(_: object, answer: str) -> Accepted:
+    async def fail(_: object, answer: str) -> Negotiated:
         raise ValueError(f"{answer[:3]!r} is not a valid codec")
 
     async with linking() as (_, linked):
@@ -381,7 +381,7 @@ async def applied(monkeypatch: pytest.MonkeyPatch) -> asyncio.Future[None]:
     """The media sections of an answer are set up when it is done, long after the channels are open."""
     applied, takes = asyncio.get_running_loop().create_future(), MemoryPeer.take_answer
 
-    async def take_answer(peer: MemoryPeer, answer: str) -> Accepted:
+    async def take_answer(peer: MemoryPeer, answer: str) -> Negotiated:
         accepted = await takes(peer, answer)
         await asyncio.shield(applied)
         return accepted

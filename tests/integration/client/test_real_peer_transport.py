@@ -15,7 +15,7 @@ from livereactor.client.http.credentials import Credentials
 from livereactor.client.transport.events import PeerTransportLost, PingAnswered
 from livereactor.client.transport.peer_transport import PeerTransport
 from livereactor.engine.default import make_engine
-from livereactor.engine.port import Engine, InputTrack
+from livereactor.engine.port import Engine, ReceivedTrack
 from livereactor.media.frames import Frame
 from livereactor.protocol import messages as m
 from tests.integration.client.linking import Linked, linking
@@ -64,7 +64,7 @@ async def linked(server: Program, engine: Engine) -> AsyncIterator[Linked]:
     await made.aclose()
 
 
-async def picture(track: InputTrack) -> Frame:
+async def picture(track: ReceivedTrack) -> Frame:
     """The next Frame."""
     loop = asyncio.get_running_loop()
     came: asyncio.Future[Frame] = loop.create_future()

@@ -71,10 +71,10 @@ def test_ruff_leaves_thousands_as_they_are(schema: ModelSchema) -> None:
 def must_survive(schema: ModelSchema) -> None:
     module = loaded(schema)
     assert module.SCHEMA_HASH == module.CONTRACT.hash == contract_hash(schema)
-    frame = v1.encode_server(m.ModelSchema(to_openapi(schema)))
+    frame = v1.encode_server(m.SchemaDocument(to_openapi(schema)))
     assert frame is not None
     message = v1.decode_server(*frame)
-    assert isinstance(message, m.ModelSchema)
+    assert isinstance(message, m.SchemaDocument)
     assert contract_hash(from_openapi(message.openapi)) == module.SCHEMA_HASH
 
 

@@ -76,7 +76,7 @@ clips = st.builds(
 )
 server_v0: st.SearchStrategy[m.ServerMessage] = st.one_of(
     st.builds(m.ModelMessage, texts, objects),
-    st.builds(m.ModelSchema, objects),
+    st.builds(m.SchemaDocument, objects),
     st.builds(m.ModelCapabilities, objects),
     clips,
     st.builds(m.ClipFailed, texts),
@@ -89,7 +89,7 @@ server_v1: st.SearchStrategy[m.ServerMessage] = st.one_of(
     st.builds(m.ModelMessage, texts, objects, maybe_ids),
     st.builds(m.Ack, ids),
     st.builds(m.Failure, maybe_ids, names, texts, st.sampled_from([m.DATA, m.CONTROL])),
-    st.builds(m.ModelSchema, objects, maybe_ids),
+    st.builds(m.SchemaDocument, objects, maybe_ids),
     clips,
     st.builds(m.ClipFailed, texts, maybe_ids),
     st.builds(m.Moderation, texts, texts, texts, st.lists(texts, max_size=2).map(tuple), texts),

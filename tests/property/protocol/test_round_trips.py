@@ -72,10 +72,10 @@ def test_a_contract_survives_its_document(schema: ModelSchema) -> None:
 @given(s.schemas())
 def test_a_contract_survives_both_wire_formats(schema: ModelSchema) -> None:
     for codec in (v0, v1):
-        frame = codec.encode_server(m.ModelSchema(to_openapi(schema)))
+        frame = codec.encode_server(m.SchemaDocument(to_openapi(schema)))
         assert frame is not None
         message = codec.decode_server(*frame)
-        assert isinstance(message, m.ModelSchema)
+        assert isinstance(message, m.SchemaDocument)
         assert from_openapi(message.openapi) == schema
 
 

@@ -15,8 +15,8 @@ from livereactor.runtime.replay.journal_format import (
     ClientLeft,
     CommandRan,
     Entry,
+    FileArrived,
     FileDigest,
-    FileUploaded,
     JournalCut,
     JournalEnd,
     JournalError,
@@ -52,7 +52,7 @@ WHAT = st.one_of(
     st.builds(ClientJoined, client=CLIENT, role=ROLE, joined_at=MOMENT),
     st.builds(ClientLeft, client=CLIENT, role=ROLE, joined_at=MOMENT),
     st.builds(OutputsWanted, tracks=st.lists(TEXT, max_size=3).map(tuple)),
-    st.builds(FileUploaded, upload_id=TEXT, file=FILE),
+    st.builds(FileArrived, upload_id=TEXT, file=FILE),
     st.builds(PictureDigest, track=TEXT, digest=TEXT),
     st.builds(JournalEnd, failed=st.booleans()),
 )

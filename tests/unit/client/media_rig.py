@@ -17,7 +17,7 @@ from livereactor.engine.memory.engine import MemoryEngine
 from livereactor.engine.memory.media import MemoryInput, MemoryVideoOutput
 from livereactor.engine.port import (
     AudioOutput,
-    Capabilities,
+    EngineCapabilities,
     KeyFrameWanted,
     Peer,
     PeerConfig,
@@ -162,7 +162,7 @@ class Heard:
         self._engine, self._listener = engine, listener
 
     @property
-    def capabilities(self) -> Capabilities:
+    def capabilities(self) -> EngineCapabilities:
         return self._engine.capabilities
 
     async def start(self) -> None:

@@ -9,11 +9,10 @@ from livereactor.client.lifecycle.messages import (
     AbandonWork,
     CloseTransport,
     Connect,
-    CreateSession,
     DeadlineReached,
+    DeleteSession,
     Disconnect,
     EmitSessionEnded,
-    EndSession,
     FinishCall,
     ForgetSession,
     JoinSession,
@@ -24,6 +23,7 @@ from livereactor.client.lifecycle.messages import (
     OpenTransport,
     Reconnect,
     ReportError,
+    RequestSession,
     SendProbe,
     SessionObtained,
     SessionOver,
@@ -91,7 +91,7 @@ def test_a_local_connect_is_connecting_waiting_ready(life: Life) -> None:
     effects = life.take(Connect(), SessionObtained("ses_1", PREPARED), TransportUp())
     assert effects == [
         SetStatus(S.CONNECTING),
-        CreateSession(),
+        RequestSession(),
         SetStatus(S.WAITING),
         OpenTransport(again=False),
         UseTransport(),
@@ -130,7 +130,7 @@ def test_a_session_that_says_nothing_is_given_up_after_twenty_polls(life: Life) 
     life.wake()
     life.take(SILENT)
     assert life.settled == ["CONNECTION_FAILED"]
-    assert EndSession("ses_1") in life.effects
+    assert DeleteSession("ses_1") in life.effects
 
 
 def test_a_server_that_holds_its_answers_is_asked_again_at_once(life: Life) -> None:
@@ -168,7 +168,7 @@ def test_a_session_whose_first_look_is_refused_is_given_up_and_ended(life: Life)
     life.take(Connect(), SessionObtained("ses_1", SILENT))
     life.take(LookupFailed(error_of("BAD_REQUEST", "no", status=400)))
     assert life.settled == ["BAD_REQUEST"]
-    assert EndSession("ses_1") in life.effects
+    assert DeleteSession("ses_1") in life.effects
 
 
 def test_a_refused_creation_raises_its_own_code_once_and_ends_disconnected(life: Life) -> None:
@@ -187,7 +187,7 @@ def test_the_error_that_is_raised_is_the_error_that_is_fired(life: Life) -> None
 
 def test_a_transport_that_does_not_come_up_ends_the_session_it_was_for(life: Life) -> None:
     life.take(Connect(), SessionObtained("ses_1", PREPARED), WorkFailed(error_of("TRANSPORT_ERROR", "no network path")))
-    assert EndSession("ses_1") in life.effects
+    assert DeleteSession("ses_1") in life.effects
     assert life.machine.session_id is None
     assert life.settled == ["CONNECTION_FAILED"]
 
@@ -195,12 +195,12 @@ def test_a_transport_that_does_not_come_up_ends_the_session_it_was_for(life: Lif
 def test_an_adopter_never_ends_the_session(life: Life) -> None:
     assert life.take(Connect(adopt="ses_1"))[-1] == JoinSession("ses_1")
     life.take(SessionObtained("ses_1", PREPARED, owned=False), TransportUp())
-    assert not [each for each in life.take(Disconnect()) if isinstance(each, EndSession)]
+    assert not [each for each in life.take(Disconnect()) if isinstance(each, DeleteSession)]
 
 
 def test_a_session_that_dies_before_it_is_used_is_made_again_once_and_silently(life: Life) -> None:
     life.take(Connect(), SessionObtained("ses_1", PREPARED))
-    assert life.take(WorkFailed(NOT_FOUND)) == [AbandonWork(), EndSession("ses_1"), CreateSession()]
+    assert life.take(WorkFailed(NOT_FOUND)) == [AbandonWork(), DeleteSession("ses_1"), RequestSession()]
     life.take(SessionObtained("ses_2", PREPARED), TransportUp())
     assert (life.statuses, life.machine.session_id) == ([S.READY], "ses_2")
 
@@ -226,14 +226,14 @@ def test_a_connect_that_takes_too_long_says_what_it_waited_for(life: Life) -> No
     assert settle.error is not None
     assert settle.error.message == "not ready after 30 s; last state was waiting, queued, position 4"
     assert (settle.error.code, settle.error.reason) == ("CONNECTION_FAILED", "REQUEST_TIMEOUT")
-    assert EndSession("ses_1") in life.effects
+    assert DeleteSession("ses_1") in life.effects
 
 
 def test_disconnect_while_connecting_aborts_the_call_without_an_error_event(life: Life) -> None:
     life.take(Connect(), SessionObtained("ses_1", PREPARED))
     life.take(Disconnect())
     assert (life.statuses, life.settled, life.reported) == ([S.DISCONNECTED], ["ABORTED"], [])
-    assert EndSession("ses_1") in life.effects
+    assert DeleteSession("ses_1") in life.effects
 
 
 def test_a_second_disconnect_does_nothing(life: Life) -> None:
@@ -246,7 +246,7 @@ def test_disconnect_tells_the_status_then_ends_the_session_then_forgets_it(life:
         AbandonWork(),
         CloseTransport(),
         SetStatus(S.DISCONNECTED),
-        EndSession("ses_1"),
+        DeleteSession("ses_1"),
         ForgetSession(),
     ]
 
@@ -282,7 +282,7 @@ def test_reconnect_does_not_join_a_first_connect(life: Life) -> None:
 
 def test_connect_after_a_recoverable_disconnect_leaves_the_old_session(life: Life) -> None:
     life.ready().take(Disconnect(keep=True))
-    assert EndSession("ses_1") in life.take(Connect())
+    assert DeleteSession("ses_1") in life.take(Connect())
 
 
 def test_a_lost_transport_is_told_once_and_the_session_kept(life: Life) -> None:
@@ -306,7 +306,7 @@ def test_reconnect_to_a_session_that_is_gone_is_terminal_and_forgets_it(life: Li
     assert life.take(WorkFailed(NOT_FOUND)) == [LookUpSession()]
     life.take(LookupFailed(NOT_FOUND))
     assert (life.settled, life.machine.session_id) == (["SESSION_TERMINAL"], None)
-    assert not [each for each in life.effects if isinstance(each, EndSession)]
+    assert not [each for each in life.effects if isinstance(each, DeleteSession)]
 
 
 def test_reconnect_follows_a_session_to_another_worker(life: Life) -> None:

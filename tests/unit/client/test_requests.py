@@ -40,7 +40,7 @@ async def test_a_reply_of_the_wrong_kind_is_none() -> None:
     asked = Asked()
     waiting = asked.begin(m.Command("a"))
     await asyncio.sleep(0)
-    assert not asked.requests.resolve(m.ModelSchema({}, "data_1"))
+    assert not asked.requests.resolve(m.SchemaDocument({}, "data_1"))
     assert not asked.requests.resolve(m.Ack("data_2"))
     assert not asked.requests.resolve(m.Ack(None))
     assert asked.requests.resolve(m.Ack("data_1"))

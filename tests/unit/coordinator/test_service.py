@@ -20,7 +20,7 @@ from livereactor.base.errors import (
 )
 from livereactor.coordinator.auth.caller import ALL_SCOPES, Caller
 from livereactor.coordinator.creation import KeyReusedError
-from livereactor.coordinator.decisions.effects import FleetChanged, NotifyAssigned, SessionEnded
+from livereactor.coordinator.decisions.effects import FleetChanged, NotifyAssigned, SessionClosed
 from livereactor.coordinator.options import CoordinatorOptions, Quotas, TurnOptions
 from livereactor.protocol import link
 from livereactor.protocol.http import CreateSession, SessionDescriptor
@@ -411,7 +411,7 @@ async def test_a_moderated_end_is_recorded_and_told_as_one_until_the_slot_is_emp
     await rig.beat(slot)  # it has not heard
     told = rig.links.frames(link.End)
     assert [(each.reason, each.moderate) for each in told] == [("moderated", True)] * 2
-    assert SessionEnded(session) in rig.effects
+    assert SessionClosed(session) in rig.effects
 
 
 async def test_who_may_only_watch_ends_nothing(rig: Rig) -> None:

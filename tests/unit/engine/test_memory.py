@@ -13,13 +13,13 @@ from livereactor.base.errors import EngineError, PeerError, TooLargeError
 from livereactor.engine.memory.engine import MemoryEngine, MemoryPeer, read_description
 from livereactor.engine.memory.media import MemoryInput
 from livereactor.engine.port import (
-    Accepted,
     Candidate,
     ChannelClosed,
     ChannelOpened,
     CodecNegotiated,
     KeyFrameWanted,
     MessageReceived,
+    Negotiated,
     PeerConfig,
     PeerState,
     RateChanged,
@@ -38,7 +38,7 @@ USES = {"0": Use.SEND, "1": Use.SEND, "2": Use.RECEIVE}
 class Pair:
     """A server and a client, connected."""
 
-    def __init__(self, server: ClientSide, client: ClientSide, accepted: Accepted) -> None:
+    def __init__(self, server: ClientSide, client: ClientSide, accepted: Negotiated) -> None:
         self.server, self.client, self.accepted = server, client, accepted
         self.video = accepted.video.get("0")
 

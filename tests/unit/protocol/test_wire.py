@@ -73,7 +73,7 @@ SERVER_V0 = [
     ),
     (
         '{"scope":"runtime","data":{"type":"modelSchema","data":{"openapi":"3.1.0"}}}',
-        m.ModelSchema({"openapi": "3.1.0"}),
+        m.SchemaDocument({"openapi": "3.1.0"}),
     ),
 ]
 CLIENT_V1 = [
@@ -93,7 +93,7 @@ SERVER_V1 = [
     (
         "control",
         "0a06 6374726c5f31 1002 5216 0a14 0a12 0a07 6f70656e617069 1207 1a05 332e312e30",
-        m.ModelSchema({"openapi": "3.1.0"}, "ctrl_1"),
+        m.SchemaDocument({"openapi": "3.1.0"}, "ctrl_1"),
     ),
     ("data", "0a06 646174615f32 1002", m.Ack("data_2")),
     (

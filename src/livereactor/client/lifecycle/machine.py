@@ -239,7 +239,7 @@ class ConnectionMachine(Machine[ConnectionState, w.MachineEvent, w.MachineEffect
         return [
             *left,
             *self._enter(ConnectionState.CREATING),
-            w.CreateSession() if event.adopt is None else w.JoinSession(event.adopt),
+            w.RequestSession() if event.adopt is None else w.JoinSession(event.adopt),
         ]
 
     def _reconnect(self, now: float) -> list[w.MachineEffect]:
@@ -418,12 +418,12 @@ class ConnectionMachine(Machine[ConnectionState, w.MachineEvent, w.MachineEffect
         session, self._session = self._session, None
         if session is None:
             return []
-        return [w.EndSession(session), w.ForgetSession()] if self._owned else [w.ForgetSession()]
+        return [w.DeleteSession(session), w.ForgetSession()] if self._owned else [w.ForgetSession()]
 
     def _renew(self) -> list[w.MachineEffect]:
         dead, self._session, self._renewed = self._session, None, True
-        ended: list[w.MachineEffect] = [] if dead is None else [w.EndSession(dead)]
-        return [w.AbandonWork(), *ended, *self._enter(ConnectionState.RENEWING), w.CreateSession()]
+        ended: list[w.MachineEffect] = [] if dead is None else [w.DeleteSession(dead)]
+        return [w.AbandonWork(), *ended, *self._enter(ConnectionState.RENEWING), w.RequestSession()]
 
     def _resume(self, now: float) -> list[w.MachineEffect]:
         self._resuming, self._checked = True, False

@@ -133,7 +133,7 @@ class SetStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class CreateSession:
+class RequestSession:
     """Create a Session; `SessionObtained` or `WorkFailed` follows."""
 
 
@@ -175,7 +175,7 @@ class AbandonWork:
 
 
 @dataclass(frozen=True, slots=True)
-class EndSession:
+class DeleteSession:
     """Tell the server that the Session is over."""
 
     session_id: str
@@ -214,14 +214,14 @@ class FinishCall:
 
 MachineEffect: TypeAlias = (
     SetStatus
-    | CreateSession
+    | RequestSession
     | JoinSession
     | LookUpSession
     | OpenTransport
     | UseTransport
     | CloseTransport
     | AbandonWork
-    | EndSession
+    | DeleteSession
     | ForgetSession
     | SendProbe
     | EmitSessionEnded

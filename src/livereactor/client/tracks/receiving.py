@@ -20,7 +20,7 @@ from livereactor.client.tracks.frame_streams import SOUND, Frames, Item, Policy,
 from livereactor.client.types import Kind
 
 if TYPE_CHECKING:
-    from livereactor.engine.port import InputTrack
+    from livereactor.engine.port import ReceivedTrack
     from livereactor.media.frames import Frame, Sound
 
 
@@ -62,7 +62,7 @@ class Receiver:
         self._reader: Frames | None = None  # the source of `unread`
         self._is_closed = False
         self._gone = (0, 0, 0)  # counters of handlers that were removed
-        self._source: InputTrack | None = None
+        self._source: ReceivedTrack | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     # --- handlers and iterators; any thread ---
@@ -123,7 +123,7 @@ class Receiver:
 
     # --- the source; on the loop ---
 
-    def bind(self, source: InputTrack) -> None:
+    def bind(self, source: ReceivedTrack) -> None:
         """Take Frames from a track of the engine."""
         self.unbind()
         if self._reader is not None and self._reader.ended:  # the last Session ended between two reads

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from livereactor.client.tracks.publishing import Output, Publication
-    from livereactor.engine.port import InputTrack
+    from livereactor.engine.port import ReceivedTrack
     from livereactor.media.frames import Pixels
 
 log = structlog.get_logger(__name__)
@@ -304,7 +304,7 @@ class Track:
         """Send on a transport that is up."""
         self._outputs = outputs
 
-    def arrived(self, source: InputTrack) -> None:
+    def arrived(self, source: ReceivedTrack) -> None:
         """Receive from a track of the engine."""
         self._receiver.bind(source)
 

@@ -17,7 +17,7 @@ from livereactor.client.tracks.track import Track
 from livereactor.client.types import Direction, Kind, TrackCapability
 
 if TYPE_CHECKING:
-    from livereactor.engine.port import InputTrack
+    from livereactor.engine.port import ReceivedTrack
 
 __all__ = ["Track", "TrackList", "TrackPort", "TrackStats", "TrackTransport", "Tracks"]
 
@@ -125,7 +125,7 @@ class Tracks:
         for track in self.declared:
             track.attach(outputs)
 
-    def arrived(self, name: str, source: InputTrack) -> None:
+    def arrived(self, name: str, source: ReceivedTrack) -> None:
         """Receive from a track of the engine."""
         if name in self._known:
             self._known[name].arrived(source)

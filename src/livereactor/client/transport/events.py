@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from livereactor.client.types import TrackCapability
-from livereactor.engine.port import InputTrack, PeerConfig
+from livereactor.engine.port import PeerConfig, ReceivedTrack
 from livereactor.protocol.messages import ServerMessage, WireFormat
 
 MAX_ATTEMPTS: Final = 6  # polls for an answer, as official clients make them
@@ -44,7 +44,7 @@ class TrackArrived:
     """The other side may send on this Track from now on."""
 
     name: str
-    track: InputTrack
+    track: ReceivedTrack
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,14 +71,14 @@ class Sections:
 
 
 class ObservedTrack:
-    """An `InputTrack` that reports each arrival and its time stamp, on the engine's thread.
+    """An `ReceivedTrack` that reports each arrival and its time stamp, on the engine's thread.
 
     Args:
         track: the engine's track.
         heard: called with the `captured_us` of every Frame and block of Sound, before its receiver.
     """
 
-    def __init__(self, track: port.InputTrack, heard: Callable[[int | None], None]) -> None:
+    def __init__(self, track: port.ReceivedTrack, heard: Callable[[int | None], None]) -> None:
         self._track, self._heard = track, heard
 
     @property
@@ -275,7 +275,7 @@ class PeerTransport:
         self._api, self._engine, self._session_id, self._options = api, engine, session_id, options
         self._on_event = on_event
         self.connection = options.connection
-        self.inputs: dict[str, port.InputTrack] = {}
+        self.inputs: dict[str, port.ReceivedTrack] = {}
         self.outputs: Mapping[str, port.VideoOutput | port.AudioOutput] = {}
         self.heard_at = time.monotonic()
         self.latency = Latency()

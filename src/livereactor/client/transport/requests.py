@@ -24,7 +24,7 @@ _CLIP: Final = (m.ClipReady, m.ClipFailed)
 _REPLIES: Final[Mapping[type[Question], tuple[type[Any], ...]]] = {
     m.Command: (m.ModelMessage, m.Ack),
     m.RequestStep: (m.StepResult,),
-    m.RequestSchema: (m.ModelSchema,),
+    m.RequestSchema: (m.SchemaDocument,),
     m.RequestClip: _CLIP,
     m.RequestRecording: _CLIP,
     m.PublishTrack: (m.PublishGranted, m.PublishRefused),

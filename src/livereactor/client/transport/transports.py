@@ -25,7 +25,7 @@ from livereactor.client.transport.peer_transport import PeerTransport
 from livereactor.client.transport.process_engine import process_engine
 from livereactor.client.transport.signalling import format_for
 from livereactor.client.types import ConnectionTimings
-from livereactor.engine.port import InputTrack, PeerConfig
+from livereactor.engine.port import PeerConfig, ReceivedTrack
 from livereactor.protocol import messages as m
 
 REPLY: Final = 10.0  # seconds for the model's schema
@@ -215,7 +215,7 @@ class Transports:
             transport.sampling.cancel()
         self._background.add(transport.peer_transport.aclose())
 
-    def _arrived(self, transport: ActiveTransport, name: str, track: InputTrack) -> None:
+    def _arrived(self, transport: ActiveTransport, name: str, track: ReceivedTrack) -> None:
         transport.received.append(name)
         self._tracks.arrived(name, track)
 

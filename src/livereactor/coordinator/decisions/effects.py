@@ -70,14 +70,14 @@ class FirstFrame:
 
 
 @dataclass(frozen=True, slots=True)
-class SessionEnded:
+class SessionClosed:
     """A Session is over: its uploads can be erased."""
 
     session: str
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerLost:
+class WorkerGone:
     """Nothing of this Worker is used any more; what is left of its process has to go."""
 
     worker: str
@@ -98,7 +98,7 @@ Effect: TypeAlias = (
     | SessionChanged
     | QueueChanged
     | FirstFrame
-    | SessionEnded
-    | WorkerLost
+    | SessionClosed
+    | WorkerGone
     | FleetChanged
 )

@@ -11,7 +11,7 @@ from livereactor.coordinator.decisions.effects import (
     NotifyAssigned,
     QueueChanged,
     SessionChanged,
-    SessionEnded,
+    SessionClosed,
 )
 from livereactor.coordinator.machines import lease, session
 from livereactor.coordinator.options import CoordinatorOptions
@@ -88,7 +88,7 @@ def close(tx: Tx, now_us: int, record: SessionRecord, reason: str, *, detail: st
     told = {"detail": detail} if detail else {}
     note(tx, now_us, "session.ended", moved, reason=reason, seconds=seconds, worker=moved.worker, **told)
     queue: list[Effect] = [QueueChanged(moved.model)] if record.state is SessionState.QUEUED else []
-    return [SessionChanged(moved.id), SessionEnded(moved.id), *queue, FleetChanged(moved.model)]
+    return [SessionChanged(moved.id), SessionClosed(moved.id), *queue, FleetChanged(moved.model)]
 
 
 def unassign(tx: Tx, now_us: int, record: SessionRecord, why: str) -> list[Effect]:

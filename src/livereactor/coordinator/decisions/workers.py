@@ -14,7 +14,7 @@ from livereactor.coordinator.decisions.effects import (
     NotifyDrain,
     NotifyEnded,
     QueueChanged,
-    WorkerLost,
+    WorkerGone,
 )
 from livereactor.coordinator.decisions.locks import held
 from livereactor.coordinator.decisions.moves import fill
@@ -196,7 +196,7 @@ def lose_worker(tx: Tx, now_us: int, record: WorkerRecord, reason: str) -> list[
     _note(tx, now_us, "worker.lost", moved, reason=reason)
     return [
         *effects,
-        WorkerLost(record.id, record.model),
+        WorkerGone(record.id, record.model),
         FleetChanged(record.model),
         QueueChanged(record.model),
     ]

@@ -20,7 +20,7 @@ from livereactor.base.sparse_log import SparseLog
 from livereactor.base.tasks import TaskSet, set_within
 from livereactor.coordinator.cluster.role import Role
 from livereactor.coordinator.decisions import drain
-from livereactor.coordinator.decisions.effects import Effect, FleetChanged, WorkerLost
+from livereactor.coordinator.decisions.effects import Effect, FleetChanged, WorkerGone
 from livereactor.coordinator.fleet.model import (
     SERVING,
     Adopted,
@@ -143,7 +143,7 @@ class Fleet:
     # --- hearing and looking -------------------------------------------------------------------------------------
 
     def _on_effect(self, effect: Effect) -> None:
-        if isinstance(effect, FleetChanged | WorkerLost):
+        if isinstance(effect, FleetChanged | WorkerGone):
             self._changed.set()
 
     async def _adopt(self) -> None:

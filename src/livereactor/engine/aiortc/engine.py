@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from livereactor.engine.aiortc.peer import AiortcPeer
 from livereactor.engine.gathering import Relays
-from livereactor.engine.port import Capabilities, PeerConfig, PeerEvent, Section, Use
+from livereactor.engine.port import EngineCapabilities, PeerConfig, PeerEvent, Section, Use
 from livereactor.media.frames import VideoCodec
 
 
@@ -23,9 +23,9 @@ class AiortcEngine:
         self._warm = False
 
     @property
-    def capabilities(self) -> Capabilities:
+    def capabilities(self) -> EngineCapabilities:
         """Say what this engine can do."""
-        return Capabilities(
+        return EngineCapabilities(
             name="aiortc",
             video_codecs=(VideoCodec.VP8, VideoCodec.H264),
             chunking=True,

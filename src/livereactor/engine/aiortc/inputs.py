@@ -226,7 +226,7 @@ class RepeatedNacks(NackGenerator):
 
 
 class AiortcInput:
-    """Fits the Protocol `InputTrack` in port.py.
+    """Fits the Protocol `ReceivedTrack` in port.py.
 
     Args:
         mid, kind: of the section.

@@ -26,12 +26,12 @@ from livereactor.engine.aiortc.inputs import AiortcInput
 from livereactor.engine.aiortc.outputs import AiortcAudioOutput, AiortcVideoOutput, BitrateBounds
 from livereactor.engine.gathering import Relays, announced
 from livereactor.engine.port import (
-    Accepted,
     Candidate,
     CandidateFound,
     ChannelAdded,
     CodecNegotiated,
     Kind,
+    Negotiated,
     PeerConfig,
     PeerEvent,
     PeerState,
@@ -83,7 +83,7 @@ class AiortcPeer:
 
     # --- server side ---
 
-    async def accept(self, offer: str, uses: Mapping[str, Use]) -> Accepted:
+    async def accept(self, offer: str, uses: Mapping[str, Use]) -> Negotiated:
         """Answer an offer."""
         theirs = parse_description(offer, "the offer")
         native = self._make()
@@ -105,7 +105,7 @@ class AiortcPeer:
         answer = sdp.finished(native.localDescription.sdp, theirs, self._config.video_codecs, self._declared(theirs))
         answer = announced(answer, self._config.public_addresses)
         self._report(theirs)
-        return Accepted(answer, dict(self._video), dict(self._audio))
+        return Negotiated(answer, dict(self._video), dict(self._audio))
 
     def _possible(self, section: MediaSection, wanted: Use) -> Use:
         """Return the wanted use of a section where it is possible, else `INACTIVE`."""
@@ -129,7 +129,7 @@ class AiortcPeer:
         await native.setLocalDescription()
         return sdp.finished(native.localDescription.sdp, None, self._config.video_codecs, self._declared(None))
 
-    async def take_answer(self, answer: str) -> Accepted:
+    async def take_answer(self, answer: str) -> Negotiated:
         """Apply the answer to our offer."""
         native = self._native
         if native is None or native.signalingState != "have-local-offer":
@@ -149,7 +149,7 @@ class AiortcPeer:
                 self._bind_input(section, transceiver)
         await self._apply(native, theirs, "answer")
         self._report(theirs)
-        return Accepted(answer, dict(self._video), dict(self._audio))
+        return Negotiated(answer, dict(self._video), dict(self._audio))
 
     # --- both ---
 

@@ -22,7 +22,7 @@ from livereactor.engine.libwebrtc.encoder_tracks import EncoderTracks, Served
 from livereactor.engine.libwebrtc.held import Held
 from livereactor.engine.libwebrtc.outputs import Repeater
 from livereactor.engine.libwebrtc.peer import LibwebrtcPeer
-from livereactor.engine.port import Capabilities, ChannelAdded, PeerConfig, PeerEvent, Section, Use
+from livereactor.engine.port import ChannelAdded, EngineCapabilities, PeerConfig, PeerEvent, Section, Use
 from livereactor.media.frames import VideoCodec
 
 WARM_UP_TIMEOUT: Final = 3.0  # seconds; it takes 60 ms
@@ -37,7 +37,7 @@ class LibwebrtcEngine:
         EngineError: somebody else in this process, such as the official client, has libwebrtc set up already.
     """
 
-    capabilities = Capabilities(
+    capabilities = EngineCapabilities(
         name="libwebrtc",
         video_codecs=(VideoCodec.VP8, VideoCodec.H264),
         chunking=True,

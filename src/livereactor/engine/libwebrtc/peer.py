@@ -22,10 +22,10 @@ from livereactor.engine.libwebrtc.outputs import LibwebrtcAudioOutput, Libwebrtc
 from livereactor.engine.libwebrtc.stats import read_stats
 from livereactor.engine.libwebrtc.transport import Transport
 from livereactor.engine.port import (
-    Accepted,
     Candidate,
     CodecNegotiated,
     Kind,
+    Negotiated,
     PeerConfig,
     PeerEvent,
     PeerStats,
@@ -83,7 +83,7 @@ class LibwebrtcPeer:
 
     # --- server side ---
 
-    async def accept(self, offer: str, uses: Mapping[str, Use]) -> Accepted:
+    async def accept(self, offer: str, uses: Mapping[str, Use]) -> Negotiated:
         description = parse_description(offer, "the offer")
         sections = [section for section in description.media if section.kind in _KINDS]
         plan = {section.mid: self._possible(section, uses.get(section.mid, Use.INACTIVE)) for section in sections}
@@ -160,7 +160,7 @@ class LibwebrtcPeer:
         transport.trickle()
         return description
 
-    async def take_answer(self, answer: str) -> Accepted:
+    async def take_answer(self, answer: str) -> Negotiated:
         transport = self._transport
         if transport is None:
             raise EngineError("an answer without an offer; call offer() first")
@@ -321,14 +321,14 @@ class LibwebrtcPeer:
                 output.stop()
 
 
-def _accepted(answer: str, outputs: Mapping[str, _Output]) -> Accepted:
+def _accepted(answer: str, outputs: Mapping[str, _Output]) -> Negotiated:
     video = {mid: output for mid, output in outputs.items() if isinstance(output, LibwebrtcVideoOutput)}
     audio = {mid: output for mid, output in outputs.items() if isinstance(output, LibwebrtcAudioOutput)}
-    return Accepted(answer, video, audio)
+    return Negotiated(answer, video, audio)
 
 
 class LibwebrtcInput:
-    """Fits the Protocol `InputTrack` in port.py."""
+    """Fits the Protocol `ReceivedTrack` in port.py."""
 
     def __init__(self, mid: str, kind: Kind, track: rw.Track) -> None:
         self.mid = mid

@@ -15,14 +15,14 @@ from livereactor.base.limits import Limits
 from livereactor.engine.memory.media import MemoryAudioOutput, MemoryInput, MemoryVideoOutput
 from livereactor.engine.memory.wire import MemoryChannel, Wire, join_channels
 from livereactor.engine.port import (
-    Accepted,
     Candidate,
     CandidateFound,
     CandidatePair,
-    Capabilities,
     ChannelAdded,
     CodecNegotiated,
+    EngineCapabilities,
     KeyFrameWanted,
+    Negotiated,
     PeerConfig,
     PeerEvent,
     PeerState,
@@ -141,9 +141,9 @@ class MemoryEngine:
         self._numbers = count(1)
 
     @property
-    def capabilities(self) -> Capabilities:
+    def capabilities(self) -> EngineCapabilities:
         """Say what this engine can do."""
-        return Capabilities("memory", (VideoCodec.VP8, VideoCodec.H264), True, True, loopback=True, tcp=False)
+        return EngineCapabilities("memory", (VideoCodec.VP8, VideoCodec.H264), True, True, loopback=True, tcp=False)
 
     async def start(self) -> None:
         """Nothing to warm up."""
@@ -186,7 +186,7 @@ class MemoryPeer:
 
     # --- Peer ---
 
-    async def accept(self, offer: str, uses: Mapping[str, Use]) -> Accepted:
+    async def accept(self, offer: str, uses: Mapping[str, Use]) -> Negotiated:
         """Answer an offer; the connection is made when its Peer takes the answer."""
         self._begin()
         description = read_description(offer)
@@ -194,7 +194,7 @@ class MemoryPeer:
         self._offered = description
         for section in read_description(answer).media:
             self._bind(section, sends=section.direction == "sendonly", receives=section.direction == "recvonly")
-        return Accepted(answer, dict(self._video), dict(self._audio))
+        return Negotiated(answer, dict(self._video), dict(self._audio))
 
     async def offer(self, sections: Sequence[Section], channels: Sequence[str]) -> str:
         """Make an offer; `Use.SEND` offers to send."""
@@ -203,7 +203,7 @@ class MemoryPeer:
         self._offered = read_description(text)
         return text
 
-    async def take_answer(self, answer: str) -> Accepted:
+    async def take_answer(self, answer: str) -> Negotiated:
         """Apply the answer to our offer, and connect."""
         if self._offered is None or self._far is not None:
             raise EngineError("this peer is not waiting for an answer; call offer() first")
@@ -215,7 +215,7 @@ class MemoryPeer:
         far = self._peers.get(description.ice_ufrag)
         if far is not None:
             self._connect(far)
-        return Accepted(answer, dict(self._video), dict(self._audio))
+        return Negotiated(answer, dict(self._video), dict(self._audio))
 
     async def add_candidate(self, candidate: Candidate) -> None:
         """Kept in `candidates`; a wire needs none."""

@@ -23,7 +23,7 @@ _DECODERS = {VideoCodec.VP8: "vp8", VideoCodec.H264: "h264"}
 
 
 class MemoryInput:
-    """A received track of one section; fits `InputTrack` by shape."""
+    """A received track of one section; fits `ReceivedTrack` by shape."""
 
     def __init__(self, mid: str, kind: Kind, want_key: Callable[[], None]) -> None:
         self.mid, self.want_key = mid, want_key

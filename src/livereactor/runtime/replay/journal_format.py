@@ -114,7 +114,7 @@ class OutputsWanted(_Line):
     tracks: tuple[str, ...]
 
 
-class FileUploaded(_Line):
+class FileArrived(_Line):
     """The hook `uploaded` got a file."""
 
     do: Literal["upload"] = "upload"
@@ -145,7 +145,7 @@ class JournalCut(_Line):
 
 
 EntryBody: TypeAlias = Annotated[
-    CommandRan | ClientJoined | ClientLeft | OutputsWanted | FileUploaded | PictureDigest | JournalEnd | JournalCut,
+    CommandRan | ClientJoined | ClientLeft | OutputsWanted | FileArrived | PictureDigest | JournalEnd | JournalCut,
     Field(discriminator="do"),
 ]
 

@@ -33,8 +33,8 @@ from livereactor.runtime.replay.journal_format import (
     CommandRan,
     Entry,
     EntryBody,
+    FileArrived,
     FileDigest,
-    FileUploaded,
     JournalCut,
     JournalEnd,
     JournalHeader,
@@ -202,7 +202,7 @@ class JournalObserver(SessionObserver):
         self._note(lambda: ClientLeft(client=client.id, role=client.role, joined_at=client.joined_at))
 
     def file_uploaded(self, file: ReceivedFile) -> None:
-        self._note(lambda: FileUploaded(upload_id=file.upload_id, file=_file(file)))
+        self._note(lambda: FileArrived(upload_id=file.upload_id, file=_file(file)))
 
     def outputs_wanted(self, tracks: frozenset[str]) -> None:
         if tracks != self._wanted:

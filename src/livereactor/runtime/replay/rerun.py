@@ -29,8 +29,8 @@ from livereactor.runtime.replay.journal_format import (
     ClientLeft,
     CommandRan,
     Entry,
+    FileArrived,
     FileDigest,
-    FileUploaded,
     OutputsWanted,
     PictureDigest,
     SessionJournal,
@@ -197,7 +197,7 @@ class Rerun:
                 self._runner.leave(ClientInfo(client, role, joined))
             case OutputsWanted(tracks=tracks):
                 self._wanted = tracks
-            case FileUploaded(upload_id=upload, file=file):
+            case FileArrived(upload_id=upload, file=file):
                 self._runner.uploaded(self._file(upload, file, entry.step))
             case _:
                 pass

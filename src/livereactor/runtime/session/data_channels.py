@@ -220,7 +220,7 @@ class DataChannels:
                 instead = m.StepResult(request_id, message.step, failure=m.StepFailure.FAILED, error=error.message)
             case m.ModelMessage(request_id=str() as request_id):
                 instead = m.Failure(request_id, error.code, error.message)
-            case m.ModelSchema(request_id=str() as request_id):
+            case m.SchemaDocument(request_id=str() as request_id):
                 instead = m.Failure(request_id, error.code, error.message, m.CONTROL)
             case _:
                 return

@@ -27,7 +27,6 @@ from livereactor.engine.port import (
     ChannelAdded,
     Engine,
     IceServer,
-    InputTrack,
     KeyFrameWanted,
     Peer,
     PeerConfig,
@@ -35,6 +34,7 @@ from livereactor.engine.port import (
     PeerState,
     PeerStats,
     RateChanged,
+    ReceivedTrack,
     StateChanged,
     TrackAdded,
     Use,
@@ -117,7 +117,7 @@ class _Negotiation:
     peer: Peer | None = None
     ready: bool = False  # candidates may be added
     task: asyncio.Task[None] | None = None
-    inputs: list[InputTrack] = field(default_factory=list["InputTrack"])
+    inputs: list[ReceivedTrack] = field(default_factory=list["ReceivedTrack"])
     probing: bool = False  # the client cannot ask to publish: its first media does
     over: bool = False
 
@@ -380,7 +380,7 @@ class Peers:
         except LivereactorError as error:  # the machine refuses events after the end of the Session
             log.debug("event refused", connection=record.connection, reason=error.message)
 
-    def _add_input(self, record: _Negotiation, mid: str, track: InputTrack) -> None:
+    def _add_input(self, record: _Negotiation, mid: str, track: ReceivedTrack) -> None:
         if mid not in record.names:
             return
         record.inputs.append(track)

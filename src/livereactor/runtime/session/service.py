@@ -501,7 +501,7 @@ class Runtime:
             case m.FileUploaded(file=file):
                 self._file_uploaded(connection, file.upload_id)
             case m.RequestSchema(request_id=request_id):
-                channels.send(m.ModelSchema(self._document, request_id))
+                channels.send(m.SchemaDocument(self._document, request_id))
             case m.RequestCapabilities():
                 channels.send(m.ModelCapabilities(capabilities(self.definition).to_body()))
             case m.RequestClip() | m.RequestRecording():
