@@ -16,14 +16,14 @@ class ConnectionState(Enum):
 
     IDLE = "idle"  # no Session
     CREATING = "creating"  # a Session is being made, or looked up to join it
-    RENEWING = "renewing"  # the Session died before it could be used, another is being made
+    RENEWING = "renewing"  # the session ended before it could be used; another is being made
     PREPARING = "preparing"  # the Session is in the queue, or its Worker is not ready
     LINKING = "linking"  # the transport is coming up
     READY = "ready"  # the transport is up
-    KEPT = "kept"  # the transport is gone, the Session is not
-    RESUMING = "resuming"  # another transport is coming up for it
-    CHECKING = "checking"  # the transport failed: does the Session still exist?
-    BETWEEN = "between"  # the next attempt has to wait
+    KEPT = "kept"  # the transport is gone; the session is kept for a reconnect
+    RESUMING = "resuming"  # a new transport to the same session is coming up
+    CHECKING = "checking"  # the transport failed; the client checks whether the session still exists
+    BETWEEN = "between"  # the client waits before its next attempt
 
 
 _P = ConnectionState

@@ -23,28 +23,28 @@ EXIT_TIMEOUT: Final = 15.0  # seconds after goodbye; a process has 10 to end eve
 class ProcessState(Enum):
     """The state of a worker's process."""
 
-    BEGUN = "begun"  # asked of the pool; nothing was heard of it
-    LOADING = "loading"  # it has registered
-    READY = "ready"  # its Slots can be given away, or are
-    LEAVING = "leaving"  # it ends because it was asked to, or said so
-    KILLED = "killed"  # it is being killed; only its end is waited for
+    BEGUN = "begun"  # the pool was asked to start it; its worker has not registered
+    LOADING = "loading"  # its worker has registered and loads the model
+    READY = "ready"  # its slots can be given away, or are in use
+    LEAVING = "leaving"  # it was asked to end, or said that it does
+    KILLED = "killed"  # it is being killed and has not exited yet
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The store knows it in this state."""
+    """The store has the worker in this state."""
 
     state: WorkerState
 
 
 @dataclass(frozen=True, slots=True)
 class Retired:
-    """It was idle and is asked to end."""
+    """The worker was idle and is asked to end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """It was not idle any more: it was not asked to end."""
+    """The worker was in use again, so it was not asked to end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +179,7 @@ class ModelView:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """The store was looked at.
+    """The store was read.
 
     Attributes:
         leads: it is ours to start what is missing and to retire what is idle; else another coordinator does that.
@@ -191,21 +191,21 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class Adopted:
-    """The pool had this Worker when we came."""
+    """The pool already had this worker when the coordinator started."""
 
     worker: str
 
 
 @dataclass(frozen=True, slots=True)
 class StayedInUse:
-    """It was not retired: somebody had got it in the meantime."""
+    """The worker was not retired, since a session took it in the meantime."""
 
     worker: str
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessEnded:
-    """The pool told its end, or could not start it."""
+    """The pool reported that the process ended, or could not start it."""
 
     worker: str
 
@@ -219,14 +219,14 @@ class StartWorker:
 
 @dataclass(frozen=True, slots=True)
 class RetireWorker:
-    """Let it end if it is still idle."""
+    """Ask the worker to end if it is still idle."""
 
     worker: str
 
 
 @dataclass(frozen=True, slots=True)
 class KillWorker:
-    """Nothing good comes of its process any more."""
+    """Kill the worker's process."""
 
     worker: str
 
@@ -237,14 +237,14 @@ _LIVE: Final = frozenset({ProcessState.BEGUN, ProcessState.LOADING, ProcessState
 
 
 class ModelFleet:
-    """The pool's Workers of one model.
+    """The pool's workers of one model.
 
     Args:
-        new_id: makes ids of Workers, each another.
-        idle_stop: seconds after which a Worker that nobody needs is retired.
+        new_id: returns a new worker id at each call.
+        idle_stop: seconds after which a worker that is not needed is retired.
 
     Attributes:
-        processes: by Worker, until their end was told.
+        processes: by worker, until the pool reports their end.
     """
 
     def __init__(self, new_id: Callable[[], str], *, idle_stop: float) -> None:
@@ -292,12 +292,12 @@ class ModelFleet:
     # --- what is wished ------------------------------------------------------------------------------------------
 
     def _serving(self) -> Sequence[WorkerView]:
-        """Registered Workers, pooled or not, that have Slots to give or will have."""
+        """List the registered workers, pooled or not, that have slots to give or will have."""
         leaving = self._in(ProcessState.LEAVING, ProcessState.KILLED)
         return [each for each in self._view.workers if each.state in SERVING and each.worker not in leaving]
 
     def _wished(self) -> int:
-        """As many as are in use and waited for, and the buffer; at least `min_ready`."""
+        """Return the number of workers in use and waited for, plus the buffer; at least `min_ready`."""
         view, serving = self._view, self._serving()
         in_use = sum(each.held > 0 for each in serving)
         needed = -(-(sum(each.held for each in serving) + view.queued) // view.slots)

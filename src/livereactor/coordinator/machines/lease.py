@@ -2,7 +2,7 @@
 
 Pure, on records. A Worker keeps its lease by beats. Who holds a Slot does not depend on any clock: a Slot is given away
 only while FREE, which it becomes by its Worker's own word, and each claim raises its fence, so that its
-former holder is told apart for ever.
+former holder can always be told from the new one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from livereactor.store.records import SlotRecord, SlotState, WorkerRecord
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """Promised to a Session, under the next fence."""
+    """The slot was promised to a session, under the next fence."""
 
     session: str
 
@@ -37,7 +37,7 @@ class Emptied:
 
 @dataclass(frozen=True, slots=True)
 class Doubted:
-    """Nobody knows what it holds: its Worker is lost, or runs what was never promised (`fence`, `session`)."""
+    """The slot's content is unknown: its worker is lost, or runs what was never promised (`fence`, `session`)."""
 
     fence: int = 0
     session: str | None = None
@@ -59,12 +59,12 @@ LEGAL: Final[Table[SlotState, SlotEvent]] = Table(
 class Standing(Enum):
     """The meaning of a worker's report on a slot."""
 
-    EMPTY = "empty"  # there is nothing in it, and that is news of now
-    HOLDS = "holds"  # it has what it was promised
-    ENDING = "ending"  # it has what it was promised, which is over meanwhile: it has to hear that
-    BEHIND = "behind"  # it has not heard of what it was promised last
-    STALE = "stale"  # it has what is not its own (any more)
-    AHEAD = "ahead"  # it has what was promised by facts that we lost
+    EMPTY = "empty"  # the slot is empty, and the report is current
+    HOLDS = "holds"  # it has the session that it was promised
+    ENDING = "ending"  # it has the session that it was promised, which is over by now; the worker has to end it
+    BEHIND = "behind"  # the worker does not know the last promise yet
+    STALE = "stale"  # it has a session that is not (or no longer) promised to it
+    AHEAD = "ahead"  # it has a later promise than the record: the store lost facts
 
 
 def move(slot: SlotRecord, event: SlotEvent) -> SlotRecord:
@@ -94,7 +94,7 @@ def standing(slot: SlotRecord, report: SlotReport) -> Standing:
         return Standing.STALE
     if slot.state is SlotState.HELD:
         return Standing.HOLDS
-    # What was accepted and is over may end in peace; what is only being accepted must not begin.
+    # A session that was accepted and is over may end in its own time; one still being accepted must not begin.
     return Standing.STALE if report.phase == "accepting" else Standing.ENDING
 
 
@@ -107,7 +107,7 @@ def _standing_free(slot: SlotRecord, report: SlotReport) -> Standing:
 
 
 def renewed(worker: WorkerRecord, now_us: int, lease: float) -> WorkerRecord:
-    """The Worker with its lease running from now, `lease` seconds."""
+    """Return the worker with a lease of `lease` seconds from now."""
     return replace(worker, lease_until_us=now_us + round(lease * 1e6))
 
 

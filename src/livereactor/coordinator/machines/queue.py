@@ -16,33 +16,33 @@ NOTED_IN_GRACE: Final = 4  # writes of them within a Ticket's grace at least, ho
 
 
 def is_unpolled(session: SessionRecord) -> bool:
-    """No poll of this Ticket has been written down: its client is told of the queue for the first time."""
+    """Return whether no poll of this ticket was stored yet: its client learns of the queue for the first time."""
     return session.polled_us == session.created_us
 
 
 def noted_every(grace: float) -> float:
-    """Seconds between two writes of a client's polls, where Tickets live for `grace` seconds without one."""
+    """Return the seconds between two writes of a client's polls; tickets live for `grace` seconds without one."""
     return min(NOTED_EVERY, grace / NOTED_IN_GRACE)
 
 
 def is_poll_worth_noting(session: SessionRecord, now_us: int, *, grace: float) -> bool:
-    """A poll of this client has to be written down (`decisions.polled`)."""
+    """Return whether a poll of this client has to be stored (`decisions.polled`)."""
     # Either way: the clock may have been set back.
     return is_unpolled(session) or abs(now_us - session.polled_us) >= noted_every(grace) * 1e6
 
 
 def order(session: SessionRecord) -> tuple[int, float, int]:
-    """Sorts Tickets of one model in the order in which they are served."""
+    """Return the sort key that puts the tickets of one model in the order in which they are served."""
     return -session.prio, session.turn, session.seq
 
 
 def turn(weight: float | None, *, served_turn: float, last_turn: float | None, others_wait: bool) -> float:
-    """The turn of a new Ticket.
+    """Return the turn of a new ticket.
 
     Args:
         weight: of its account; None = first come, first served.
         served_turn: of the Ticket served last.
-        last_turn: the highest among the account's Tickets that wait; None = there is none.
+        last_turn: the highest among the account's tickets that wait; None = no ticket waits.
         others_wait: anybody waits for this model.
     """
     if weight is not None:

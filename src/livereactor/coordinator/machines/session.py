@@ -17,7 +17,7 @@ from livereactor.store.records import SessionRecord, SessionState
 
 @dataclass(frozen=True, slots=True)
 class Assigned:
-    """A Slot is promised."""
+    """A slot was promised to the session."""
 
     worker: str
     slot: int
@@ -35,7 +35,7 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Streaming:
-    """It has a Connection; `first_frame`: one of them has seen a Frame."""
+    """A client is connected; `first_frame`: a client has received a frame."""
 
     at_us: int
     first_frame: bool = False
@@ -50,14 +50,14 @@ class Orphaned:
 
 @dataclass(frozen=True, slots=True)
 class Unassigned:
-    """No Worker took it in time: it waits on in its old place."""
+    """The worker did not accept the session, which goes back to its old place in the queue."""
 
     at_us: int
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerLost:
-    """The worker is lost, and the session may have another: it is served before sessions that lost none."""
+    """The worker is lost, and the session is queued for another, before the sessions that lost no worker."""
 
     at_us: int
 
@@ -78,7 +78,7 @@ LEGAL: Final[Table[SessionState, SessionEvent]] = Table(
     {
         _S.QUEUED: {Assigned: _S.ASSIGNED, Ended: _S.CLOSED},
         _S.ASSIGNED: {Accepted: _S.WAITING, Unassigned: _S.QUEUED, WorkerLost: _S.QUEUED, Ended: _S.CLOSED},
-        # A client that came and left between two reports is first heard of as orphaned.
+        # A client may come and leave between two reports: the first report is then `orphaned`.
         _S.WAITING: {Streaming: _S.ACTIVE, Orphaned: _S.ORPHANED, WorkerLost: _S.QUEUED, Ended: _S.CLOSED},
         _S.ACTIVE: {Streaming: _S.ACTIVE, Orphaned: _S.ORPHANED, WorkerLost: _S.QUEUED, Ended: _S.CLOSED},
         _S.ORPHANED: {Streaming: _S.ACTIVE, WorkerLost: _S.QUEUED, Ended: _S.CLOSED},
@@ -126,7 +126,7 @@ def _first(session: SessionRecord, at_us: int) -> int:
 
 
 def may_go_on(session: SessionRecord, spec: Mapping[str, Any]) -> bool:
-    """One whose Worker is lost may have another: once, and once a client has seen it run, if its model says so."""
+    """Return whether a session may have another worker: once, and after its first frame only if its model says so."""
     return session.requeues == 0 and (not session.first_frame or bool(spec.get("requeue")))
 
 

@@ -14,7 +14,7 @@ from livereactor.store.records import WorkerRecord, WorkerState
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """A new process, or a new life of one: empty, under an incarnation that was never seen."""
+    """A process registered for the first time, or started over: empty, under a new incarnation."""
 
     incarnation: str
     at_us: int
@@ -22,7 +22,7 @@ class Registered:
 
 @dataclass(frozen=True, slots=True)
 class Loading:
-    """The worker's model is not loaded, or no longer: its author changed the file."""
+    """The worker's model is not loaded yet, or loads again since its author changed the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +34,17 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class DrainAsked:
-    """It finishes what it has and takes nothing new."""
+    """The worker finishes its sessions and takes no new ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """It fell silent, or its process died."""
+    """The worker's lease ran out, or its process died."""
 
 
 @dataclass(frozen=True, slots=True)
 class SaidBye:
-    """It ended in order."""
+    """The worker said goodbye and ends; its slots are empty."""
 
 
 WorkerEvent: TypeAlias = Registered | Loading | Loaded | DrainAsked | Lost | SaidBye
@@ -69,7 +69,7 @@ LEGAL: Final[Table[WorkerState, WorkerEvent]] = Table(
             Lost: _W.LOST,
             SaidBye: _W.GONE,
         },
-        # Nothing leads back from draining: a Worker that has not heard of it yet still says that it is ready.
+        # A worker does not leave draining: one that does not know of the drain yet still says that it is ready.
         _W.DRAINING: {
             Registered: _W.STARTING,
             Loading: _W.DRAINING,
@@ -108,6 +108,6 @@ def past_incarnations(worker: WorkerRecord) -> list[str]:
 
 
 def said(state: str, at_us: int) -> WorkerEvent:
-    """The event that a Worker's own word for its state stands for: `starting`, `ready` or `draining`."""
+    """Return the event for the state that a worker reports: `starting`, `ready` or `draining`."""
     events: dict[str, WorkerEvent] = {"starting": Loading(), "ready": Loaded(at_us), "draining": DrainAsked()}
     return events[state]

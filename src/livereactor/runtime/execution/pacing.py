@@ -53,12 +53,12 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """No more steps."""
+    """The session or its stream is over: no more steps run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Somebody receives an output, or nobody does."""
+    """The model's outputs are wanted, or no longer are."""
 
     wanted: bool
 
@@ -232,7 +232,7 @@ class Pacing(Machine[PacingState, PacingEvent, Never]):
             self._restart(max(now, self._earliest()))
 
     def _earliest(self, *, kicked: bool = False) -> float:
-        """Before this no step runs. A kick may be one Frame ahead of twice the fps; a tick never is."""
+        """Return the earliest time of the next step. A kick may be a frame ahead of twice the fps; a tick never is."""
         if self._tuning.mode in ("free", "sound"):
             return float("-inf")
         half = 0.5 / self._tuning.fps
@@ -240,7 +240,7 @@ class Pacing(Machine[PacingState, PacingEvent, Never]):
 
 
 def tuning_of(tracks: Mapping[str, Track]) -> Tuning:
-    """By the first video output; with sound beside it on the beat only, since kicks would make the sound run ahead."""
+    """Return the pacing of the first video output; with sound, steps keep the beat, or the sound would run ahead."""
     outputs = [each for each in tracks.values() if isinstance(each, VideoOut | AudioOut)]
     video = next((each for each in outputs if isinstance(each, VideoOut)), None)
     if video is None:

@@ -23,7 +23,7 @@ class RecordingState(Enum):
     WAITING = "waiting"  # no picture yet
     RECORDING = "recording"  # pictures are encoded and kept
     FAILED = "failed"  # the encoder or the disk gave up; final
-    ENDED = "ended"  # with its Session; final
+    ENDED = "ended"  # its session has ended; final
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,11 +20,11 @@ class SessionState(Enum):
     """The states, spelled as in the session descriptor."""
 
     CREATED = "created"  # the model loads
-    READY = "ready"  # no Session
-    WAITING = "waiting"  # a Session no client has reached yet
-    STREAMING = "streaming"  # at least one Connection
-    ORPHANED = "orphaned"  # had one, has none
-    CLOSING = "closing"  # clients are notified; Peers and the model are closed
+    READY = "ready"  # the model is loaded; there is no session
+    WAITING = "waiting"  # a session that no client has reached yet
+    STREAMING = "streaming"  # at least one connection is live
+    ORPHANED = "orphaned"  # every connection was lost; a client may come back
+    CLOSING = "closing"  # clients are notified; peers and the model are being closed
     TERMINATED = "terminated"  # final: the process has to be replaced
 
 

@@ -22,9 +22,9 @@ NO_DATA_CHANNEL: Final = 10.0  # seconds a transport may be up without a `data` 
 class MemberState(Enum):
     """The states of a Connection."""
 
-    OFFERED = "offered"  # it has an offer; the transport is not up
-    UP = "up"  # the transport is up, `data` is not open
-    LIVE = "live"  # `data` is open: the model knows it
+    OFFERED = "offered"  # the client sent an offer; the transport is not up
+    UP = "up"  # the transport is up; the channel `data` is not open
+    LIVE = "live"  # the channel `data` is open: the model knows the connection
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,26 +19,26 @@ from livereactor.runtime.worker.events import EndSession, LinkEffect, SlotBroken
 class LeaseState(Enum):
     """The state of a Slot."""
 
-    FREE = "free"  # nothing
-    ACCEPTING = "accepting"  # a hint: it is ours once the coordinator says `held`
-    RUNNING = "running"  # the Session runs here
-    CLOSING = "closing"  # it ends here
+    FREE = "free"  # no session
+    ACCEPTING = "accepting"  # a session was announced; it starts once the coordinator confirms it
+    RUNNING = "running"  # the session runs in this slot
+    CLOSING = "closing"  # the session is ending
     BROKEN = "broken"  # final: its model cannot serve any more
 
 
 @dataclass(frozen=True, slots=True)
 class LeaseConfirmed:
-    """The coordinator says that the Session is ours."""
+    """The coordinator confirmed that this slot holds the session."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeaseDenied:
-    """The coordinator says that the Session is not ours, or not any more."""
+    """The coordinator said that this slot does not hold the session, or no longer does."""
 
 
 @dataclass(frozen=True, slots=True)
 class GivenUp:
-    """This Worker ends the Session. `tells`: it reports how; otherwise the coordinator counts the Session as lost."""
+    """The worker ends the session. `tells`: it reports how; otherwise the coordinator counts the session as lost."""
 
     reason: str
     tells: bool
@@ -49,7 +49,7 @@ SlotEvent: TypeAlias = (
 )
 
 _S = LeaseState
-# The coordinator and the Session speak of a Slot that may have moved on; and every Slot is told that all are given up.
+# Events of the coordinator and of the session may come after the slot moved on; `GivenUp` goes to every slot.
 _LATE: Final[Mapping[type[SlotEvent], tuple[()]]] = dict.fromkeys(
     (link.Assign, link.End, LeaseConfirmed, LeaseDenied, GivenUp, SlotMoved, SlotClosed, SlotBroken), IGNORED
 )

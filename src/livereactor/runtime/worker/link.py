@@ -46,10 +46,10 @@ UNANSWERED: Final = 64  # beats remembered: those of 60 s, and the ones in betwe
 class LinkState(Enum):
     """The state of a process's registration with its coordinator."""
 
-    AWAY = "away"  # no socket; one may be dialled
-    GREETING = "greeting"  # Hello is sent
-    UP = "up"  # registered
-    EMPTYING = "emptying"  # its registration does not stand: every Slot has to be empty before the next
+    AWAY = "away"  # no socket is open; one may be opening
+    GREETING = "greeting"  # `Hello` is sent, and the answer has not come
+    UP = "up"  # the worker is registered
+    EMPTYING = "emptying"  # the registration is void: every slot has to be empty before the next one
     ENDED = "ended"  # final
 
 
