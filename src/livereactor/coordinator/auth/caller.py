@@ -25,7 +25,7 @@ class Caller:
         token: `jti` of the token; "" for a key used directly.
         models: names it may create Sessions of; None = all.
         reach: which Sessions of the account it may act on; "" = all of them (an unscoped token, or a key).
-        bound: ids it may act on beside those in its reach.
+        bound: ids it may act on in addition to those in its reach.
         max_sessions: Sessions it may hold in its life, the bound ones included; None = any number.
         max_concurrent: Sessions made with this token that may be open at once; None = as many as the account may.
         max_duration: seconds after which each Session it makes is ended; None = the coordinator's own.
@@ -45,7 +45,7 @@ class Caller:
 
     @property
     def role(self) -> Literal["owner", "viewer"]:
-        """As the runtime knows it: a viewer receives and nothing else."""
+        """The role in the runtime: an `owner` controls the session, a `viewer` only receives."""
         return "owner" if "control" in self.scopes else "viewer"
 
     @property
@@ -55,19 +55,19 @@ class Caller:
 
     @property
     def mark(self) -> str:
-        """Tells callers apart before a Worker, and nothing else: the same for all tokens and keys that stand for the
-        same, another for each share link, and another for a caller that may only watch, or not record."""
+        """The mark by which a worker tells callers apart: the same for tokens and keys with equal rights, another for
+        each share link, and another for a caller that may only watch, or not record."""
         text = json.dumps([self.account, self.reach, self.role, self.records])
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     def need(self, scope: Scope) -> None:
-        """Raise `ForbiddenError`, naming the scope, unless it is there."""
+        """Raise `ForbiddenError`, naming the scope, unless the caller has it."""
         if scope not in self.scopes:
             granted = ", ".join(f"`{each}`" for each in sorted(self.scopes)) or "nothing"
             raise ForbiddenError(f"this token lacks the scope `{scope}`; it grants {granted}")
 
     def reaches(self, session: SessionRecord) -> bool:
-        """The Session is within what this caller may know of."""
+        """Return whether the caller may know of the session."""
         if "admin" in self.scopes:
             return True
         if session.account != self.account:

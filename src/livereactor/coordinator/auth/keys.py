@@ -1,4 +1,4 @@
-"""API keys: made, listed, revoked, found by what a client shows. Only their hash is kept.
+"""API keys: created, listed, revoked, and found by what a client shows. Only their hashes are kept.
 
 Loop only. A key that was found counts for `FRESH` without the store, so that a poll costs no query and a revocation is
 in force everywhere within a minute.
@@ -37,7 +37,7 @@ log = structlog.get_logger("livereactor.keys")
 
 
 def new_key() -> str:
-    """A key nobody has seen: 24 random bytes in base 62 behind `rk_`."""
+    """Return a new key: 24 random bytes in base 62 behind `rk_`."""
     number, text = int.from_bytes(secrets.token_bytes(24)), ""
     for _ in range(33):  # 62 ** 33 > 2 ** 192
         number, digit = divmod(number, len(_DIGITS))
@@ -71,7 +71,7 @@ class Keys:
         self._counted_us = 0
 
     async def create(self, asked: KeyRequest) -> CreatedKey:
-        """Make a key, and its account where that is new; the key itself is told here and never again."""
+        """Create a key, and its account if that is new. Only this answer contains the key itself."""
         text, now_us = new_key(), self._unix_us()
         key = ApiKey(
             id=f"key_{uuid7().hex}",
@@ -92,7 +92,7 @@ class Keys:
         return CreatedKey(key=text, **_body(key).to_body())
 
     async def are_there(self) -> bool:
-        """One could be shown, as of a second ago; while the store is away, as it was."""
+        """Return whether there is a valid key, as of a second ago; while the store is away, as of its last answer."""
         now_us = self._unix_us()
         if self._are_there is None or now_us - self._counted_us >= COUNTED:
             try:
@@ -104,15 +104,15 @@ class Keys:
         return self._are_there
 
     async def list(self) -> list[KeyBody]:
-        """All of them, revoked ones too, newest first."""
+        """List all keys, revoked ones too, newest first."""
         found = await self._store.read(lambda tx: tx.keys())
         return [_body(each) for each in sorted(found, key=lambda each: each.created_us, reverse=True)]
 
     async def revoke(self, key: str) -> KeyBody:
-        """End a key, named by its id or the characters that lists show; it is refused everywhere within a minute.
+        """Revoke a key, named by its id or the characters that lists show; it is refused everywhere within a minute.
 
         Raises:
-            NotFoundError: there is none.
+            NotFoundError: no such key.
         """
         now_us = self._unix_us()
 
@@ -134,7 +134,7 @@ class Keys:
         return _body(ended)
 
     async def find(self, shown: str, *, peer: str | None) -> ApiKey:
-        """The key that a client shows.
+        """Return the key that a client shows.
 
         Args:
             peer: address it comes from, which bounds guessing.
@@ -175,7 +175,7 @@ class Keys:
 
     async def _put_used(self, key: str, now_us: int) -> None:
         def put(tx: Tx) -> None:
-            # Locked, since the whole record is written: a revocation beside us must not be undone.
+            # Locked, since the whole record is written: a revocation at the same time must not be undone.
             found = tx.key(key, lock=True)
             if found is not None and (found.used_us is None or now_us - found.used_us >= USED_EVERY):
                 tx.put_key(replace(found, used_us=now_us))
@@ -183,11 +183,11 @@ class Keys:
         try:
             await self._store.transact(put)
         except StoreUnavailableError:
-            return  # when a key was last used is worth no refusal
+            return  # the time of last use is not worth refusing a request
 
 
 def _account(known: Account | None, asked: KeyRequest, now_us: int) -> Account:
-    """With what was asked for; what was not stays as it is."""
+    """Return the account with the values of the request; values not given stay as they are."""
     account = known or Account(asked.account, asked.account, now_us)
     said = {
         "weight": asked.weight,

@@ -56,10 +56,10 @@ class Secrets:
         return _derived(self.masters[0], "blobs")
 
     def knows_worker(self, shown: str) -> bool:
-        """It is a Worker's secret: a Worker started before the secret changed still has the older one."""
+        """Return whether this is a worker's secret; workers started before a change still show the older one."""
         known = [self.worker_override] if self.worker_override else []
         known += [_text(_derived(each, "workers")) for each in self.masters]
-        # All are compared, whichever fits, so that the time tells nothing.
+        # All are compared, so that the time does not tell which one fits.
         return sum(hmac.compare_digest(each.encode(), shown.encode()) for each in known) > 0
 
 
@@ -68,7 +68,7 @@ class _File(BaseModel):
 
 
 def given_secrets(text: str, *, worker: str | None = None) -> Secrets:
-    """The secrets of an operator who keeps them himself; several are separated by commas, newest first.
+    """Return the secrets that an operator keeps himself, in `text`, separated by commas, newest first.
 
     Raises:
         ConfigError: one is too short to be one.
@@ -82,7 +82,7 @@ def given_secrets(text: str, *, worker: str | None = None) -> Secrets:
 
 
 def kept_secrets(folder: Path, *, worker: str | None = None) -> Secrets:
-    """The secrets of a data folder, made on first use in a file that only its owner reads.
+    """Return the secrets of a data folder, made on first use in a file that only its owner can read.
 
     Raises:
         ConfigError: others may read the file, or it is not ours.
@@ -94,7 +94,7 @@ def kept_secrets(folder: Path, *, worker: str | None = None) -> Secrets:
 
 
 def _make(path: Path) -> None:
-    """Written aside and linked: of two processes that start at once, both read the one that won."""
+    """Create the file under another name and link it: two processes that start at once read the same secret."""
     body = {"secrets": [secrets.token_urlsafe(MIN_CHARS)]}
     aside = path.with_name(f".{FILE_NAME}.{os.getpid()}.{secrets.token_hex(4)}")
     try:

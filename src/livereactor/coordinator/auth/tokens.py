@@ -157,7 +157,7 @@ def _scopes(holder: Caller, asked: TokenRequest) -> frozenset[Scope]:
 
 
 def _detail(asked: AuthorizationDetail) -> dict[str, Any]:
-    """As asked, with the number of Sessions it comes down to."""
+    """Return the detail as requested, with the number of sessions that it allows."""
     body = asked.to_body()
     bound = list(dict.fromkeys(asked.resources.sessions.bind)) if asked.resources.sessions else []
     if bound:

@@ -1,4 +1,4 @@
-"""The way of a client's request to the Worker of its Session, and back. Loop only.
+"""Forwarding of a client's request to the worker of its session, and of the reply. Loop only.
 
 A Worker whose socket another coordinator holds is asked through that one. One whose socket is away for a moment (its
 coordinator was just restarted) is waited for: it dials in again by itself, and its first frames wake what waits.
@@ -63,10 +63,10 @@ class PeerRelay:
         self._client = httpx2.AsyncClient(limits=limits, headers=headers, follow_redirects=False, trust_env=False)
 
     async def ask(self, worker: str, request: link.Request, *, timeout: float) -> link.Reply | None:
-        """The Worker's reply; None where no other coordinator is known to hold its socket.
+        """Return the worker's reply; None if no other coordinator is known to hold its socket.
 
         Raises:
-            UnavailableError: it went away, or did not answer in time: nobody knows whether the Worker was asked.
+            UnavailableError: it went away, or did not answer in time; the worker may have got the request.
         """
         try:
             home = await self._home(worker)
@@ -114,11 +114,11 @@ def _reply(content: bytes) -> link.Reply:
 
 RETURN: Final = 3.0  # seconds; a Worker tries again within one, and a client waits for its answer for ten
 WAITING: Final = 1_000  # requests that wait for Workers to come back, of all clients
-LOOK: Final = 0.5  # seconds between two looks at whether it came to another coordinator, whose word of that was lost
+LOOK: Final = 0.5  # seconds between two checks whether the worker came to another coordinator, whose notice may be lost
 
 
 def is_fenced(reply: link.Reply) -> bool:
-    """The Worker says that it does not hold the Session of the request."""
+    """Return whether the worker says that it does not hold the session of the request."""
     if reply.status != 409:
         return False
     with suppress(ValueError):
@@ -130,7 +130,7 @@ class Forwarder:
     """Requests to Workers.
 
     Args:
-        peers: the other coordinators; None = there are none.
+        peers: the other coordinators; None = this is the only one.
     """
 
     def __init__(self, sockets: WorkerSockets, peers: PeerRelay | None = None) -> None:
@@ -139,12 +139,12 @@ class Forwarder:
         self._count = 0
 
     def arrived(self, worker: str) -> None:
-        """It said something: its socket is here, or is about to be registered in this turn of the loop."""
+        """Wake requests to a worker that sent a frame: its socket is here, or will be in this turn of the loop."""
         if worker in self._waiting:
             asyncio.get_running_loop().call_soon(self._wake, worker)
 
     async def ask(self, worker: str, request: link.Request, *, timeout: float) -> link.Reply:
-        """Send it and wait for the reply, `timeout` seconds for both the Worker and its answer.
+        """Send a request and wait for the reply; `timeout` seconds for the worker to appear and to answer.
 
         Raises:
             UnavailableError: the Worker's socket is away, or it does not answer in time.
@@ -161,7 +161,7 @@ class Forwarder:
         return await self._sockets.ask(worker, request, timeout=max(0.0, until - loop.time()))
 
     async def ask_here(self, worker: str, request: link.Request, *, timeout: float) -> link.Reply | None:
-        """For a coordinator that believes that its socket is here; None where it is not.
+        """Return the reply of a worker whose socket is here, for another coordinator; None if it is not here.
 
         Raises:
             as `ask`.
@@ -172,7 +172,7 @@ class Forwarder:
         return None if self._peers is None else await self._peers.ask(worker, request, timeout=timeout)
 
     async def _wait_for(self, worker: str, left: float) -> None:
-        if self._sockets.is_here(worker):  # it came while the others were asked
+        if self._sockets.is_here(worker):  # it arrived while the others were asked
             return
         if left <= 0 or self._count >= WAITING:
             raise UnavailableError(

@@ -44,7 +44,7 @@ def worker_notice(worker: str) -> str:
 
 
 def notice_of(effect: Effect) -> str | None:
-    """Return the notice for other coordinators; None = they need none, or the worker hears it with its next beat."""
+    """Return the notice for other coordinators; None = they need none, or the worker gets it with its next beat."""
     match effect:
         case SessionChanged(session=session):
             return f"{_SESSION} {session}"
@@ -81,11 +81,11 @@ class NoticeListener:
 
     def __init__(self, decider: Decider, sockets: WorkerSockets, arrived: Callable[[str], None]) -> None:
         self._decider, self._sockets, self._arrived = decider, sockets, arrived
-        self._due: dict[str, None] = {}  # workers whose sockets are here, and that have to hear something
+        self._due: dict[str, None] = {}  # workers whose sockets are here, and that have to be reminded
         self._more = asyncio.Event()
 
     async def run(self, notices: Notices) -> None:
-        """Listen for ever."""
+        """Listen until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(notices.listen(self.receive), name="notices")
             group.create_task(self._remind_all(), name="reminders")
@@ -126,7 +126,7 @@ class NoticeListener:
         """Send a worker what was decided about it; or hang up, if it has another coordinator by now.
 
         Raises:
-            StoreUnavailableError: the worker hears it with its beats.
+            StoreUnavailableError: the worker gets it with its beats.
         """
         options = self._decider.options
 
@@ -141,26 +141,26 @@ class NoticeListener:
             self._decider.apply(effects, decided_here=False)
 
 
-EVERY: Final = 1.0  # seconds: what a change from elsewhere may be told late
+EVERY: Final = 1.0  # seconds: how late a change from elsewhere may reach a client
 PAGE: Final = 500
-PAGES: Final = 8  # past so many events in a second, letting everybody look is cheaper than to read on
+PAGES: Final = 8  # pages in a second; after more events, waking every poll is cheaper than reading on
 
 
 class EventPoller:
-    """Loop only."""
+    """Wakes held polls for events that others wrote to the store. Loop only."""
 
     def __init__(self, store: Store, polls: HeldPolls) -> None:
         self._store, self._polls = store, polls
-        self._seen: int | None = None  # None = nobody was held, so nobody missed anything
+        self._seen: int | None = None  # None = no poll was held, so none missed an event
 
     async def run(self) -> None:
-        """Look for ever."""
+        """Poll until cancelled, every `EVERY` seconds."""
         while True:
             await asyncio.sleep(EVERY)
             await self.poll()
 
     async def poll(self) -> None:
-        """Wake whom the events since the last look are about. While the store is away: nothing happens."""
+        """Wake the polls that new events are about; nothing happens while the store is away."""
         if not self._polls.held:
             self._seen = None
             return

@@ -1,4 +1,4 @@
-"""One of several coordinators does this, and the others stand by: a term in the database, renewed by its holder.
+"""A role that one of several coordinators has while the others stand by: a term in the database, which it renews.
 
 What is done in a role is decided in transactions that ask for it, so one who was frozen, wakes up and still takes
 itself for the holder changes nothing any more.
@@ -18,7 +18,7 @@ class Role:
 
     Args:
         name: of the role.
-        lasts: seconds; another takes over so long after the holder's last word.
+        lasts: seconds after the holder's last renewal until another may take over.
         holder: this coordinator's name among those who stand for it.
         unix_us: the clock, microseconds of Unix time.
     """
@@ -28,12 +28,12 @@ class Role:
         self._holder = holder or secrets.token_hex(8)
 
     def is_held(self, tx: Tx) -> bool:
-        """It is ours, from now on for another term; False while it is another's."""
+        """Take or renew the role for another term from now; False while another coordinator holds it."""
         now_us = self._unix_us()
         return tx.lead(self._name, self._holder, now_us=now_us, until_us=now_us + self._lasts_us)
 
     async def release(self, store: Store) -> None:
-        """Let the next one begin at once; nothing happens where it is not ours, or the store is away."""
+        """Give up the role, so that another can take it at once; nothing happens while the store is away."""
         with suppress(StoreUnavailableError):
             await store.transact(self._end)
 

@@ -56,14 +56,14 @@ class SessionChanged:
 
 @dataclass(frozen=True, slots=True)
 class QueueChanged:
-    """Positions of this model's Tickets may have changed, or a Worker's progress: its waiting clients look again."""
+    """Positions of this model's Tickets may have changed, or a Worker's progress: its waiting clients read again."""
 
     model: str
 
 
 @dataclass(frozen=True, slots=True)
 class FirstFrame:
-    """A client has seen the first Frame of this Session, so many seconds after its Worker accepted it."""
+    """A client received the first frame of a session, `seconds` after the worker accepted it."""
 
     session: str
     seconds: float
@@ -78,7 +78,7 @@ class SessionClosed:
 
 @dataclass(frozen=True, slots=True)
 class WorkerGone:
-    """Nothing of this Worker is used any more; what is left of its process has to go."""
+    """A worker is lost: its slots are not used any more, and its process has to be killed."""
 
     worker: str
     model: str

@@ -20,14 +20,14 @@ from livereactor.store.records import SessionRecord, SlotRecord, SlotState
 
 
 def held(tx: Tx, slot: SlotRecord) -> SessionRecord | None:
-    """The Session that a locked Slot is promised to, locked; one that it held before is somebody else's by now."""
+    """Return the session that a locked slot is promised to, locked; None if the slot is not HELD."""
     if slot.state is not SlotState.HELD or slot.session is None:
         return None
     return tx.session(slot.session, lock=True)
 
 
 def with_its_slot(tx: Tx, session: str) -> tuple[SessionRecord | None, SlotRecord | None]:
-    """A Session and the Slot that holds it, both locked.
+    """Lock a session and the slot that holds it, and return both.
 
     Raises:
         LostRaceError: it got a Slot, or another one, while it was waited for.
@@ -44,7 +44,7 @@ def with_its_slot(tx: Tx, session: str) -> tuple[SessionRecord | None, SlotRecor
 
 
 def by_slot(sessions: Iterable[SessionRecord]) -> list[SessionRecord]:
-    """In the order in which their Slots are locked; those without one come last."""
+    """Return the sessions in the order in which their slots are locked; those without a slot come last."""
     return sorted(sessions, key=lambda each: (each.worker is None, each.worker or "", each.slot or 0, each.id))
 
 

@@ -34,7 +34,7 @@ class ReportOutcome:
 def apply_reports(
     tx: Tx, now_us: int, options: CoordinatorOptions, *, known: list[SlotRecord], reports: list[SlotReport]
 ) -> ReportOutcome:
-    """Apply reports on Slots, which are locked; those that are not known are not held."""
+    """Apply reports on locked slots; a report on an unknown slot is ignored."""
     outcome = ReportOutcome()
     by_number = {slot.n: slot for slot in known}
     for report in reports:
@@ -78,13 +78,13 @@ def _put(tx: Tx, slot: SlotRecord, event: lease.SlotEvent) -> SlotRecord:
 
 
 def _vacated(tx: Tx, now_us: int, slot: SlotRecord) -> list[Effect]:
-    """The Session that a Slot is promised to is not there."""
+    """Queue again or end the session that a slot is promised to, and that its worker does not have."""
     record = held(tx, slot)
     if record is None:
         return []
     if record.state is SessionState.ASSIGNED:
         return moves.unassign(tx, now_us, record, "not_accepted")
-    # It ran and ended, and the report that would have said why was lost.
+    # The session ran and ended, and the report with the reason was lost.
     return moves.close(tx, now_us, record, "error", detail="its worker reported the end without a reason")
 
 
@@ -96,7 +96,7 @@ def _goes_on(tx: Tx, now_us: int, options: CoordinatorOptions, slot: SlotRecord,
 def follow_phase(
     tx: Tx, now_us: int, options: CoordinatorOptions, record: SessionRecord, phase: str, *, first_frame: bool = False
 ) -> list[Effect]:
-    """The rightful holder of a Session says in which phase it is: accept it where that is due, and follow."""
+    """Accept an assigned session on the report of the worker that holds it, and follow it into the phase reported."""
     effects: list[Effect] = []
     if record.state is SessionState.ASSIGNED:
         record, effects = moves.accept(tx, now_us, options, record)

@@ -38,7 +38,7 @@ from livereactor.store.records import (
 def register(
     tx: Tx, now_us: int, options: CoordinatorOptions, *, hello: link.Hello
 ) -> tuple[link.Welcome | link.Refused, list[Effect]]:
-    """A process dials in: for the first time, anew after its Sessions were lost, or back after its socket broke.
+    """Register a worker: for the first time, anew after its sessions were lost, or again after its socket broke.
 
     The same incarnation, not lost, keeps its Sessions (`Welcome.held`). A new one has to be empty; what was promised to
     the one before is treated as lost. An unknown Worker may hold Slots (the coordinator lost its data): none is held,
@@ -83,7 +83,7 @@ def _is_empty(hello: link.Hello) -> bool:
 def _store_registration(
     tx: Tx, now_us: int, options: CoordinatorOptions, record: WorkerRecord, hello: link.Hello, *, anew: bool
 ) -> tuple[list[int], list[Effect]]:
-    """Write down a Worker whose registration stands, its Slots and its model."""
+    """Store a worker whose registration is valid, its slots and its model."""
     slots = [_slot(tx, record, each, anew=anew) for each in hello.slots]
     outcome = apply_reports(tx, now_us, options, known=slots, reports=hello.slots)
     _know_model(tx, hello)
@@ -104,7 +104,7 @@ def _store_registration(
 
 
 def _slot(tx: Tx, record: WorkerRecord, report: link.SlotReport, *, anew: bool) -> SlotRecord:
-    """The Slot that is reported, as it is known; that of a process that comes empty is free, under the fence it had."""
+    """Return the known slot for a report; a slot of an empty new process becomes free and keeps its fence."""
     slot = tx.slot(record.id, report.n, lock=True)
     if slot is None:
         slot = SlotRecord(record.id, report.n)
@@ -129,16 +129,16 @@ def _know_model(tx: Tx, hello: link.Hello) -> None:
 def advance(
     tx: Tx, now_us: int, options: CoordinatorOptions, record: WorkerRecord, said: str
 ) -> tuple[WorkerRecord, list[Effect]]:
-    """The Worker after its own word for its state; not stored yet. Its Slots are locked."""
+    """Return the worker in the state that it reports, not stored yet; lock its slots if it drains."""
     moved = machine.move(record, machine.said(said, now_us))
     if moved.state is record.state:
-        # A drain that it does not know of was lost on the way.
+        # The worker does not know of the drain: the message was lost.
         unheard = moved.state is WorkerState.DRAINING and said != "draining"
         return moved, [NotifyDrain(record.id, options.drain_timeout)] if unheard else []
     _note(tx, now_us, f"worker.{moved.state.value}", moved)
     effects: list[Effect] = [FleetChanged(moved.model), QueueChanged(moved.model)]
     if moved.state is WorkerState.DRAINING:
-        # It accepts nothing more: what it was promised goes to others.
+        # It accepts no more sessions: those promised to it go to others.
         for slot in tx.slots(record.id, lock=True):
             effects += requeue_unaccepted(tx, now_us, slot, "worker_draining")
     return moved, effects
@@ -157,7 +157,7 @@ def requeue_unaccepted(tx: Tx, now_us: int, slot: SlotRecord, why: str) -> list[
 def bye(
     tx: Tx, now_us: int, options: CoordinatorOptions, *, worker: str, incarnation: str
 ) -> tuple[None, list[Effect]]:
-    """It ends in order, its Slots are empty; a Session it still held goes the way of a lost one."""
+    """Record a worker's goodbye. A session that it still held is queued again or ended, as with a lost worker."""
     record = tx.worker(worker, lock=True)
     if record is None or record.incarnation != incarnation or record.state not in machine.LIVE:
         return None, []
@@ -176,10 +176,10 @@ def worker_lost(
 
     Args:
         reason: for operators: `exited with code -9`, `silent for 15 s`.
-        incarnation: only if it still is that one; None = whichever.
+        incarnation: only if it still has that one; None = any.
 
     Returns:
-        whether there was something to lose.
+        whether the worker was live.
     """
     record = tx.worker(worker, lock=True)
     if record is None or record.state not in machine.LIVE or incarnation not in (None, record.incarnation):
@@ -189,7 +189,7 @@ def worker_lost(
 
 
 def lose_worker(tx: Tx, now_us: int, record: WorkerRecord, reason: str) -> list[Effect]:
-    """A locked Worker, LIVE until now, is lost."""
+    """Mark a locked, LIVE worker as lost; its sessions are queued again or ended."""
     effects = _release_slots(tx, now_us, record)
     moved = machine.move(record, machine.Lost())
     tx.put_worker(moved)
@@ -203,7 +203,7 @@ def lose_worker(tx: Tx, now_us: int, record: WorkerRecord, reason: str) -> list[
 
 
 def _release_slots(tx: Tx, now_us: int, record: WorkerRecord) -> list[Effect]:
-    """None of its Slots is used any more, and each of its Sessions is queued again or over."""
+    """Put the worker's slots out of use, and queue again or end each of its sessions."""
     effects: list[Effect] = []
     for slot in tx.slots(record.id, lock=True):
         if (session := held(tx, slot)) is not None:
@@ -213,7 +213,7 @@ def _release_slots(tx: Tx, now_us: int, record: WorkerRecord) -> list[Effect]:
 
 
 def drain(tx: Tx, now_us: int, options: CoordinatorOptions, *, worker: str) -> tuple[None, list[Effect]]:
-    """Let it finish what it has and end; told again with each beat until it says that it drains.
+    """Drain a worker: it finishes its sessions and ends. Repeated with each beat until it says that it drains.
 
     Raises:
         NotFoundError: no such Worker.
@@ -250,7 +250,7 @@ def beat(
 ) -> tuple[link.Renewed | link.Refused, list[Effect]]:
     """Renew the lease, accept what is `accepting`, take Slots back that are free, and serve the queue from them.
 
-    Also brings about again what was lost on the way: assignments, ends and drains that the Worker does not know of.
+    Also repeats what was lost on the way: assignments, ends and drains that the worker does not know of.
 
     Returns:
         `Renewed` with the Slots that are its own, or `Refused("stale")`: lost, unknown, or an older incarnation.
@@ -277,7 +277,7 @@ def beat(
 def reminders(tx: Tx, options: CoordinatorOptions, *, worker: str) -> list[Effect]:
     """Return the effects that another coordinator decided for a worker whose socket is here.
 
-    Reads only; hearing an effect twice does a worker no harm. A drain it hears with its next beat.
+    Reads only. An effect that comes twice does a worker no harm; a drain comes with its next beat.
     """
     record = tx.worker(worker)
     if record is None or record.state not in machine.LIVE:
@@ -311,7 +311,7 @@ def _shown(record: WorkerRecord) -> tuple[float | None, str]:
 def report(
     tx: Tx, now_us: int, options: CoordinatorOptions, *, worker: str, incarnation: str, report: link.SessionReport
 ) -> tuple[None, list[Effect]]:
-    """A Session moved, or closed; under another fence, of another incarnation or twice: nothing happens."""
+    """Apply a report that a session moved or closed. Repeats, and other fences or incarnations, are ignored."""
     record = _current(tx, worker, incarnation)
     slot = None if record is None else tx.slot(worker, report.slot, lock=True)
     if record is None or slot is None or slot.fence != report.fence or slot.state is SlotState.FREE:

@@ -44,7 +44,7 @@ class Retired:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """The worker was in use again, so it was not asked to end."""
+    """The worker was no longer idle, so it was not asked to end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,14 +191,14 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class Adopted:
-    """The pool already had this worker when the coordinator started."""
+    """The pool has this worker already."""
 
     worker: str
 
 
 @dataclass(frozen=True, slots=True)
 class StayedInUse:
-    """The worker was not retired, since a session took it in the meantime."""
+    """The worker was not retired: it was no longer idle, or the store was away."""
 
     worker: str
 

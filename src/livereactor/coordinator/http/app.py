@@ -151,6 +151,7 @@ def _document(api: FastAPI, *, guests: bool) -> None:
     @api.get(
         "/openapi.json",
         tags=["observation"],
+        summary="Get API Description",
         response_class=JSONResponse,
         responses={200: {"description": "This document."}},
         openapi_extra=asked_by(),

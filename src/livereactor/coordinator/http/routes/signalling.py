@@ -105,7 +105,7 @@ IceServersPart = Annotated[IceServersOf, app_part("ice_servers")]
 routes = APIRouter(prefix="/sessions/{sid}/transport/webrtc", tags=["signalling"], responses=problems(401, 404))
 
 
-@routes.get("/ice_servers", response_class=Response, responses={200: {"model": IceServers}})
+@routes.get("/ice_servers", summary="List ICE Servers", response_class=Response, responses={200: {"model": IceServers}})
 async def list_ice_servers(
     sid: str, request: Request, caller: AnyCaller, service: ServicePart, ice_servers: IceServersPart
 ) -> Response:
