@@ -1,11 +1,11 @@
-"""Held polls: who waits for which Session, and what wakes them.
+"""Long polls that are held: the sessions that they wait for, and the changes that wake them.
 
-Loop only. A poll is registered before it looks at the store and says `rearm` before every further look, so a change
-between look and wait is never lost. Changes of this replica come as effects. Those of others (the command line on the
+Loop only. A poll is registered before it reads the store and calls `rearm` before every further read, so a change
+between read and wait is never lost. Changes of this replica come as effects. Those of others (the command line on the
 data folder, another replica) are found by `cluster/notices.py`.
 
-Telling a whole queue that it moved costs a look and an answer each, so moves of one model come together the more, the
-more wait: the first is told at once, the next a millisecond per waiting client later.
+Waking a whole queue costs a read and an answer for each client, so moves of one model are merged, the more of them
+the longer its queue: the first wakes at once, the next a millisecond per waiting client later.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from livereactor.base.tasks import set_within
 
 MOST: Final = 20_000  # held at once; a poll costs some 10 KiB with its socket
 MOST_OF_SESSION: Final = 64  # a page and its viewers, each once
-APART: Final = 0.05  # seconds between two moves of a short queue
-APART_EACH: Final = 0.001  # and for everyone who waits in it: about what a look and its answer cost
+APART: Final = 0.05  # seconds between two wakes of a short queue
+APART_EACH: Final = 0.001  # and for each client in it: the approximate cost of a read and its answer
 _ANY: Final = ""  # where a poll waits before it knows whether it is in a queue: every move is for it
 
 
 class HeldPoll:
-    """One poll that waits; a context manager, and registered inside only.
+    """A poll that waits: a context manager that registers it while inside.
 
     Attributes:
-        is_held: False where there was no room, or all are being answered: say what there is, do not wait.
+        is_held: False if there was no room, or all polls are being answered: answer at once, do not wait.
     """
 
     def __init__(self, polls: HeldPolls, session: str) -> None:
@@ -50,17 +50,17 @@ class HeldPoll:
         self._woken.clear()
 
     def queued_at(self, model: str | None) -> None:
-        """It waits in this model's queue, whose moves wake it; None = in none."""
+        """Set the model whose queue the session waits in, and whose moves wake the poll; None = no queue."""
         if model != self._model:
             self._polls.requeue(self, self._model, model)
             self._model = model
 
     def wake(self) -> None:
-        """Let it look again."""
+        """Make the poll read again."""
         self._woken.set()
 
     def release(self) -> None:
-        """Let it answer now."""
+        """Make the poll answer now."""
         self.is_held = False
         self._woken.set()
 
@@ -78,16 +78,16 @@ class HeldPolls:
         self._by_session: dict[str, set[HeldPoll]] = {}
         self._by_model: dict[str, set[HeldPoll]] = {}
         self._count = 0
-        self._paused: dict[str, bool] = {}  # models told of lately: True = they moved again since
+        self._paused: dict[str, bool] = {}  # models woken lately: True = they moved again since
         self._closed = False
 
     @property
     def held(self) -> int:
-        """Polls held now."""
+        """The number of polls held now."""
         return self._count
 
     def hold(self, session: str) -> HeldPoll:
-        """A poll of that Session, to be entered."""
+        """Return a poll of a session, to be entered."""
         return HeldPoll(self, session)
 
     def session_changed(self, session: str) -> None:
@@ -111,20 +111,20 @@ class HeldPolls:
         asyncio.get_running_loop().call_later(apart, self._resume, model)
 
     def everything_changed(self) -> None:
-        """All look again: nobody knows what was missed."""
+        """Wake all polls, since notices may have been missed."""
         for polls in self._by_session.values():
             for poll in polls:
                 poll.wake()
 
     def close(self) -> None:
-        """Answer them all, and hold none from now on."""
+        """Answer all polls, and hold none from now on."""
         self._closed = True
         for polls in self._by_session.values():
             for poll in polls:
                 poll.release()
 
     def add(self, session: str, poll: HeldPoll) -> bool:
-        """Register; False where there is no room."""
+        """Register a poll; False if there is no room."""
         polls = self._by_session.get(session, ())
         if self._closed or self._count >= MOST or len(polls) >= MOST_OF_SESSION:
             return False
@@ -139,7 +139,7 @@ class HeldPolls:
             self._count -= 1
 
     def requeue(self, poll: HeldPoll, before: str | None, after: str | None) -> None:
-        """It left one model's queue for another's."""
+        """Move a poll from one model's queue to another's."""
         if before is not None:
             _discard(self._by_model, before, poll)
         if after is not None and poll.is_held:

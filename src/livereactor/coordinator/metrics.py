@@ -27,7 +27,7 @@ from livereactor.store.records import RUNNING, SessionRecord, WorkerState
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 EVERY: Final = 1.0  # seconds between two looks at the Sessions that ended
-KEPT: Final = 5_000  # ends not yet looked at; more than that in a second are counted as `other`
+KEPT: Final = 5_000  # ended sessions not yet counted; more in a second are counted as `other`
 AT_ONCE: Final = 200  # of them in one look
 COUNTED: Final = 10_000  # running Sessions in one scrape
 _FAST: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -60,7 +60,7 @@ _NOTHING: Final = _Facts({}, {}, {}, {})
 
 
 class CoordinatorMetrics:
-    """A registry of its own, so that several coordinators in one process (tests) do not meet."""
+    """The metrics of one coordinator, in a registry of its own: tests run several in one process."""
 
     def __init__(self, decider: Decider) -> None:
         self._decider = decider
@@ -110,15 +110,15 @@ class CoordinatorMetrics:
         decider.subscribe(self._on_effect)
 
     def created(self, session: SessionRecord) -> None:
-        """A Session was made."""
+        """Count a new session."""
         self._created.labels(session.model).inc()
 
     def uploaded(self, size: int) -> None:
-        """A file of so many bytes has landed."""
+        """Count a complete upload of `size` bytes."""
         self._uploads.inc(size)
 
     def request(self, method: str, route: str, status: int) -> None:
-        """A request was answered; `route` is the pattern (`/sessions/{sid}`), never the path."""
+        """Count an answered request; `route` is the pattern (`/sessions/{sid}`), never the path."""
         self._requests.labels(method, route, str(status)).inc()
 
     @contextmanager
@@ -131,14 +131,14 @@ class CoordinatorMetrics:
             self._relay.observe(time.perf_counter() - started)
 
     async def run(self) -> None:
-        """Count the Sessions that ended, for ever."""
+        """Count ended sessions until cancelled."""
         while True:
             await asyncio.sleep(EVERY)
             with suppress(StoreUnavailableError):
                 await self.count_ended()
 
     async def count_ended(self) -> None:
-        """Look at the Sessions that ended here: together, off the way of the request that ended them."""
+        """Read and count the sessions that ended here, in batches, so that the ending request need not wait."""
         while self._ended:
             some = [self._ended.popleft() for _ in range(min(AT_ONCE, len(self._ended)))]
             try:
@@ -151,7 +151,7 @@ class CoordinatorMetrics:
                     self._count_end(session)
 
     async def render(self) -> bytes:
-        """The text that a scraper reads; without what is in the store while that is away."""
+        """Return the text for a scraper; while the store is away, without the figures from it."""
         self._held.set(self._decider.polls.held)
         try:
             self._show(await self._decider.read(_facts))
@@ -220,12 +220,12 @@ def _seconds(since_us: int | None, until_us: int | None) -> float | None:
     return round(max(0, until_us - since_us) / 1e6, 3)
 
 
-FOLLOWED: Final = 1_000  # Sessions that wait at once; those beyond are not traced
+FOLLOWED: Final = 1_000  # sessions that wait at once; more are not traced
 SESSION: Final = "livereactor.session"
 
 
 class Assignments:
-    """The Sessions made here that no Worker has accepted yet."""
+    """The sessions created here that no worker has accepted yet, to trace how long they wait."""
 
     def __init__(self, decider: Decider) -> None:
         self._decider = decider
@@ -234,7 +234,7 @@ class Assignments:
         decider.subscribe(self._on_effect)
 
     def follow(self, session: SessionRecord) -> None:
-        """It has just been made."""
+        """Follow a session that was just created."""
         if spans.tracer() is not None and session.start.get(spans.HEADER) and len(self._waiting) < FOLLOWED:
             self._waiting.add(session.id)
             self._check_soon(session.id)
@@ -266,7 +266,7 @@ class Assignments:
         try:
             record = await self._decider.read(lambda tx: tx.session(session))
         except StoreUnavailableError:
-            return  # the next change is looked at
+            return  # the next change is read again
         if record is not None and record.assigned_us is not None and record.accepted_us is not None:
             self._waiting.discard(session)
             self._trace(record, record.assigned_us, record.accepted_us)

@@ -17,7 +17,7 @@ from livereactor.store.port import Tx
 from livereactor.store.records import OPEN, Account
 
 MINUTE_US: Final = 60_000_000
-# The bucket is worked out from the last Sessions made; taking it for full before them errs by one burst in so many.
+# The bucket is computed from the last sessions; taking it for full before them errs by one burst in this number.
 REPLAYED_BURSTS: Final = 20
 REPLAYED_US: Final = 10 * MINUTE_US
 BUSY_RETRY: Final = 5.0  # seconds; Sessions last minutes, so asking sooner is in vain
@@ -25,7 +25,7 @@ COUNTED: Final = 100_000  # open Sessions of one account; an account with more r
 
 
 class TokenSpentError(QuotaError):
-    """The token has had all its Sessions; another may be minted."""
+    """The token has used up its sessions; another may be minted."""
 
     code = "FORBIDDEN"
     http_status = 403
@@ -33,16 +33,16 @@ class TokenSpentError(QuotaError):
 
 
 def check(tx: Tx, caller: Caller, defaults: Quotas, now_us: int) -> Account | None:
-    """One more Session is within what the caller may use; the account's record, if there is one.
+    """Check that the caller may create one more session, and return the account's record, if there is one.
 
     Raises:
-        TokenSpentError: 403, the token has had all its Sessions.
+        TokenSpentError: 403, the token has used up its sessions.
         QuotaError: 429, an allowance of the account, or of the token's open Sessions, is used up.
     """
     owner = tx.account(caller.account)
     quotas = effective(owner, defaults)
     if _counts(caller, quotas):
-        tx.account(caller.account, lock=True)  # before anything is counted; whom nothing bounds waits for nobody
+        tx.account(caller.account, lock=True)  # before counting; a caller without bounds need not wait for the lock
     _check_token(tx, caller)
     _check_open(tx, caller, quotas.concurrent_sessions)
     _check_rate(tx, caller.account, quotas, now_us)
@@ -50,23 +50,23 @@ def check(tx: Tx, caller: Caller, defaults: Quotas, now_us: int) -> Account | No
 
 
 def effective(account: Account | None, defaults: Quotas) -> Quotas:
-    """The coordinator's quotas, with what the account's record says instead."""
+    """Return the coordinator's quotas, overridden by those of the account's record."""
     if account is None:
         return defaults
     most, rate = account.max_sessions, account.sessions_per_minute
     return Quotas(
         concurrent_sessions=defaults.concurrent_sessions if most is None else most,
         sessions_per_minute=defaults.sessions_per_minute if rate is None else rate,
-        # An account that may make more a minute than others may make as much more of it at once.
+        # An account with a higher rate than others gets a burst that is larger in proportion.
         session_burst=defaults.session_burst if rate is None else _burst(rate, defaults),
     )
 
 
 def usage(tx: Tx, account: str, defaults: Quotas, now_us: int, *, connections: int) -> list[dict[str, Any]]:
-    """Rows of `GET /quotas`: `quota_type`, `limit` (0 = unlimited), `current`.
+    """Return the rows of `GET /quotas`: `quota_type`, `limit` (0 = unlimited), `current`.
 
     Args:
-        connections: how many a Session may have; its use is each runtime's to know.
+        connections: how many a session may have; only its runtime knows their use.
     """
     quotas = effective(tx.account(account), defaults)
     return [
@@ -89,7 +89,7 @@ def seconds_until_next(created_us: Sequence[int], *, per_minute: int, burst: int
     """Return the seconds until a token bucket of `burst`, refilled `per_minute` times a minute, has the next token.
 
     Args:
-        created_us: when one was taken, newest first.
+        created_us: when each token was taken, newest first.
     """
     interval = MINUTE_US / per_minute
     # Relative to now: a float of today's microseconds since 1970 is exact to a quarter only, and the errors add up.
@@ -102,7 +102,7 @@ def seconds_until_next(created_us: Sequence[int], *, per_minute: int, burst: int
 
 
 def _counts(caller: Caller, quotas: Quotas) -> bool:
-    """Something of the account or of the token is bounded, so that the next two Sessions must not pass together."""
+    """Return whether a quota bounds the account or token, so that sessions must be created one after the other."""
     of_token = caller.max_sessions is not None or caller.max_concurrent is not None
     return bool(quotas.concurrent_sessions or quotas.sessions_per_minute or of_token)
 

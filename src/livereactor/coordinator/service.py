@@ -1,7 +1,7 @@
-"""The coordinator as its routes and worker sockets call it: each decision is one transaction, then its effects.
+"""The coordinator's service, which routes and worker sockets call: a decision is one transaction, then its effects.
 
 Runs on one event loop. `decisions/` and the machines decide; `queries.py` reads, and holds long polls; `sweeper.py`
-does what time does: lost leases, dropped tickets, ends.
+acts on time: lost leases, dropped tickets, ends.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from livereactor.protocol.http import CreateSession, SessionDescriptor
 from livereactor.store.port import Store, StoreUnavailableError, Tx
 from livereactor.store.records import SessionRecord, SessionState
 
-# Seconds between two requests to a Worker that says it holds no such Session, while we know that it does: a request
-# that reads the database just after the write may arrive before the Worker knows. Seen once in hundreds, under load.
+# Seconds between two requests to a worker that says it holds no such session, while the store says that it does: a
+# request that reads the store just after the write may arrive before the worker knows. Once in hundreds, under load.
 UNTOLD: Final = (0.01, 0.05, 0.2, 0.5)
 FIGURES_TIMEOUT: Final = 5.0  # seconds; a scraper waits ten
 _WITHOUT_WORKER: Final = frozenset({SessionState.QUEUED, SessionState.ASSIGNED})
@@ -48,14 +48,14 @@ class Service:
         store: where the facts are.
         sockets: the workers whose sockets this replica holds.
         unix_us: the clock, microseconds of Unix time.
-        peers: the other coordinators; None = there are none.
+        peers: the other coordinators; None = this is the only one.
 
     Attributes:
-        capacity: why no Worker of a model can be started now, None = nothing is known against it; the fleet's.
+        capacity: why no worker of a model can be started now, None = one may be; set by the fleet.
         decider: runs the decisions; fleet, uploads and the event feed subscribe to its effects.
         forwarder: asks workers.
-        metrics: what is counted.
-        queries: what clients read.
+        metrics: the counters and histograms.
+        queries: the reads of clients.
         is_leaving: this replica ends; load balancers should ask another.
     """
 
@@ -71,7 +71,7 @@ class Service:
         self.options = options
         self.capacity: Capacity = lambda model: None
         self.is_leaving = False
-        self._crowded: set[str] = set()  # models that somebody waits for, as far as their last creation told
+        self._crowded: set[str] = set()  # models that clients wait for, as of their last creation
         self._peers = peers
         self.decider = Decider(store, sockets, options, unix_us, None if peers is None else self._notify)
         self.metrics = CoordinatorMetrics(self.decider)
@@ -109,14 +109,14 @@ class Service:
     # --- sessions ------------------------------------------------------------------------------------------------
 
     async def create(self, caller: Caller, asked: CreateSession, *, idempotency_key: str | None) -> SessionDescriptor:
-        """Make a Session: assigned at once where a Slot is free, else a Ticket.
+        """Create a session: assigned at once if a slot is free, otherwise queued.
 
         Raises:
-            PeerError: an idempotency key that is none.
+            PeerError: the idempotency key is empty or too long.
             NotFoundError: no such model; the message names the nearest.
             ForbiddenError: the token is not for this model.
-            TooLargeError: its wishes for the model are (`START_BYTES`).
-            TokenSpentError: it has had all its Sessions (403 with limit and current).
+            TooLargeError: its arguments for the model are over `START_BYTES`.
+            TokenSpentError: the token has used up its sessions (403 with limit and current).
             QuotaError: an allowance of the account is used up (429 with quota_type, limit, current, retry_after).
             UnavailableError: no Worker serves the model and none can be started (`NO_CAPACITY`).
             KeyReusedError: the idempotency key was used for another body (422).
@@ -138,7 +138,7 @@ class Service:
         return created.view
 
     async def _create(self, request: CreationRequest) -> Created:
-        """Together with others where the last one had to wait, which is seldom wrong; else alone."""
+        """Share the queue's lock with others if the last session had to wait, a guess that is seldom wrong."""
         model = request.body.model.name
         try:
             created = await self.decider.decide(
@@ -155,15 +155,15 @@ class Service:
     async def end(
         self, caller: Caller, session: str, *, reason: str = "stopped", detail: str = "", moderate: bool = False
     ) -> None:
-        """End it; for one that is over, nothing happens (DELETE is idempotent).
+        """End a session; nothing happens if it is over (DELETE is idempotent).
 
         Args:
             reason: an end reason (`stopped`, `evicted`, …); `moderated` where `moderate`.
             detail: the caller's own words.
 
         Raises:
-            NotFoundError: not there, for this caller; clients take that for success.
-            ForbiddenError: the caller may look at it, and no more.
+            NotFoundError: no such session for this caller; clients take that for success.
+            ForbiddenError: the caller may only watch it.
         """
 
         def end(tx: Tx, now_us: int, options: CoordinatorOptions) -> tuple[SessionRecord | None, list[Effect]]:
@@ -176,11 +176,11 @@ class Service:
         await self.decider.decide(end)
 
     async def running(self, caller: Caller, session: str) -> SessionRecord:
-        """A Session that signalling can be relayed for: it has a Slot and its Worker has accepted.
+        """Return a session that requests can be relayed for: its worker has accepted it.
 
         Raises:
-            NotFoundError: not there, for this caller, or over.
-            ConflictError: it is still queued.
+            NotFoundError: no such session for this caller, or it is over.
+            ConflictError: no worker has accepted it yet.
         """
         record = caller.must_reach(await self.decider.read(lambda tx: tx.session(session)), session)
         caller.need("view")
@@ -202,7 +202,7 @@ class Service:
         *,
         timeout: float = 30.0,
     ) -> link.Reply:
-        """A local-mode request to the Session's Worker, with the caller's rights and mark, under the Session's fence.
+        """Relay a local-mode request to the session's worker, with the caller's rights, its mark and the fence.
 
         Raises:
             as `running`; UnavailableError: the Worker's socket is away, or it does not answer in time.
@@ -235,13 +235,13 @@ class Service:
             await asyncio.sleep(wait)
 
     async def prefer(self, session: str) -> None:
-        """Serve this Ticket before all others (an operator's reordering); raises NotFoundError."""
+        """Serve this session before all others in its queue (for operators); raises `NotFoundError`."""
         await self.decider.decide(decisions.prefer, session=session)
 
     # --- workers -------------------------------------------------------------------------------------------------
 
     async def hello(self, hello: link.Hello) -> link.Welcome | link.Refused:
-        """A Worker registers, or comes back with what it holds."""
+        """Register a worker, or one that comes back with its sessions."""
         try:
             answer = await self.decider.decide(decisions.register, hello=hello)
         except StoreUnavailableError as error:
@@ -263,7 +263,7 @@ class Service:
         return answer
 
     async def beat(self, worker: str, incarnation: str, beat: link.Beat) -> link.Renewed | link.Refused | None:
-        """Renew; None while the store is away: the Worker hears nothing, and its own clock runs."""
+        """Renew the worker's lease; None while the store is away: the worker gets no answer, and its own clock runs."""
         self.forwarder.arrived(worker)
         try:
             return await self.decider.decide(decisions.beat, worker=worker, incarnation=incarnation, beat=beat)
@@ -271,14 +271,14 @@ class Service:
             return None
 
     async def report(self, worker: str, incarnation: str, report: link.SessionReport) -> None:
-        """A Session moved. Of another fence or incarnation: nothing happens."""
+        """Apply a report that a session moved; ignored if the fence or incarnation is another."""
         await self.decider.decide(decisions.report, worker=worker, incarnation=incarnation, report=report)
         self._sparse.info(
             "session moved", apart=report.phase, session=report.session, phase=report.phase, worker=worker
         )
 
     async def bye(self, worker: str, incarnation: str) -> None:
-        """It ends in order; its Slots are empty."""
+        """Record a worker's goodbye: it ends, and its slots are empty."""
         await self.decider.decide(decisions.bye, worker=worker, incarnation=incarnation)
         log.info("worker gone", worker=worker)
 
@@ -301,7 +301,7 @@ class Service:
         return await self.forwarder.ask(worker, request, timeout=FIGURES_TIMEOUT)
 
     async def drain(self, worker: str) -> None:
-        """Let it finish what it has and end; raises NotFoundError."""
+        """Drain a worker: it finishes its sessions and ends; raises `NotFoundError`."""
         await self.decider.decide(decisions.drain, worker=worker)
 
     def _notify(self, effects: Sequence[Effect]) -> None:

@@ -74,12 +74,12 @@ def moment_us(text: str) -> int:
 
 
 def as_json_lines(rows: Iterable[UsageRow]) -> str:
-    """One object a line."""
+    """Return the rows as JSON, one object a line."""
     return "".join(json.dumps(asdict(row)) + "\n" for row in rows)
 
 
 def as_csv(rows: Iterable[UsageRow]) -> str:
-    """With a head line; a name that a spreadsheet would run as a formula is quoted with an apostrophe."""
+    """Return the rows as CSV with a header; an apostrophe precedes names that a spreadsheet would run as formulas."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([each.name for each in fields(UsageRow)])

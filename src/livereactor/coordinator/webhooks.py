@@ -1,8 +1,8 @@
-"""Telling an operator's own service what happened: each event as a signed HTTP POST, at least once and in order.
+"""Webhooks: each event as a signed HTTP POST to an operator's service, at least once and in order.
 
 Loop only. The events are those of the store, read behind a cursor that moves once one was taken, so a crash repeats and
-never skips. One replica at a time tells. While the other side is away the cursor stays, and nothing else waits for it;
-an event that it refuses for good (4xx) is left out, or it would keep all that come after.
+never skips. One replica at a time posts. While the receiver is away the cursor stays, and nothing else waits for it;
+an event that it refuses for good (4xx) is left out, or it would keep back all later ones.
 
 Signed as the Standard Webhooks specification says (v1, HMAC-SHA256), so its libraries verify it.
 """
@@ -28,16 +28,16 @@ from livereactor.coordinator.cluster.role import Role
 from livereactor.store.port import Store, StoreUnavailableError, Tx
 from livereactor.store.records import EventRecord
 
-EVERY: Final = 1.0  # seconds between two looks
-AT_ONCE: Final = 50  # events in one look
-TIMEOUT: Final = 10.0  # seconds for the other side to answer
+EVERY: Final = 1.0  # seconds between two polls
+AT_ONCE: Final = 50  # events in one poll
+TIMEOUT: Final = 10.0  # seconds for the receiver to answer
 LEADS_FOR: Final = 15.0  # seconds, counted anew with each attempt: what a killed replica keeps the others waiting
 ATTEMPTS: Final = 5
 FIRST_WAIT, LONGEST_WAIT = 0.5, 10.0  # seconds between two attempts
 PAUSE: Final = 30.0  # seconds after all attempts at an event failed
 _LATER: Final = frozenset({408, 425, 429})  # the 4xx that mean: not now
 _PREFIX: Final = "whsec_"
-_INTERNAL: Final = frozenset({"token"})  # of an event: nobody else's business
+_INTERNAL: Final = frozenset({"token"})  # fields of an event that are not posted
 log = SparseLog(structlog.get_logger("livereactor.webhooks"))
 
 
@@ -63,17 +63,17 @@ class Webhooks:
         self._store, self._url, self._unix_us = store, url, unix_us
         self._keys = [_key(each) for each in secrets]
         self._client = client or httpx2.AsyncClient(timeout=TIMEOUT, follow_redirects=False)
-        # Another URL is another reader. The name must not tell the URL, which may hold a secret of the operator's.
+        # Another URL has another cursor. The name must not contain the URL, which may hold a secret of the operator's.
         self._cursor = f"webhooks.{hashlib.sha256(url.encode()).hexdigest()[:16]}"
         self._role = Role(self._cursor, lasts=LEADS_FOR, unix_us=unix_us)
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Begin telling."""
+        """Begin to post events."""
         self._task = asyncio.create_task(self._run(), name="webhooks")
 
     async def aclose(self) -> None:
-        """Tell no more; what was not taken is told after the next start. May be called twice."""
+        """Post no more; events not taken are posted after the next start. May be called twice."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -82,10 +82,10 @@ class Webhooks:
         await self._client.aclose()
 
     async def deliver(self) -> bool:
-        """One look: tell what happened since the last, in order.
+        """Post the events since the last call, in order.
 
         Returns:
-            whether all of it was taken, here or by another replica's doing.
+            whether all were taken, from here or from another replica.
         """
         try:
             for event in await self._store.transact(self._next):
@@ -112,7 +112,7 @@ class Webhooks:
         if not self._role.is_held(tx):
             return []
         begun = f"{self._cursor}.begun"
-        if not tx.cursor(begun):  # an operator who switches them on wants to hear of what happens, not of what did
+        if not tx.cursor(begun):  # an operator who switches webhooks on wants new events, not old ones
             tx.put_cursor(begun, 1)
             tx.put_cursor(self._cursor, tx.last_event())
         return tx.events(after_seq=tx.cursor(self._cursor), limit=AT_ONCE)
@@ -126,7 +126,7 @@ class Webhooks:
             raise _OtherLeadsError
 
     async def _delivered(self, event: EventRecord) -> bool:
-        """Whether the next one is due: it was taken, or refused for good."""
+        """Return whether the next event is due: this one was taken, or refused for good."""
         try:
             async for attempt in stamina.retry_context(
                 on=_DeliveryError, attempts=ATTEMPTS, timeout=None, wait_initial=FIRST_WAIT, wait_max=LONGEST_WAIT
@@ -159,15 +159,15 @@ class Webhooks:
 
 
 class _DeliveryError(Exception):
-    """Not now. Its text is logged, so it has no URL, which may hold a secret of the operator's."""
+    """The receiver did not take the event now. The text is logged, so it has no URL, which may hold a secret."""
 
 
 class _OtherLeadsError(Exception):
-    """Another replica tells now."""
+    """Another replica posts the events now."""
 
 
 def payload(event: EventRecord) -> bytes:
-    """The body: `type`, `timestamp` (ISO 8601), `data` with the ids of whom it is about."""
+    """Return the body: `type`, `timestamp` (ISO 8601), and `data` with the ids of session and account."""
     whom = {"session_id": event.session, "account": event.account}
     data: dict[str, Any] = {name: value for name, value in whom.items() if value is not None}
     data |= {name: value for name, value in event.data.items() if name not in _INTERNAL}
@@ -176,7 +176,7 @@ def payload(event: EventRecord) -> bytes:
 
 
 def signed(keys: Sequence[bytes], message: str, at: int, body: bytes) -> Mapping[str, str]:
-    """The headers of a message, with its signature by each key; `at` is Unix seconds."""
+    """Return the headers of a message, with its signature by each key; `at` is Unix seconds."""
     content = f"{message}.{at}.".encode() + body
     digests = [hmac.new(key, content, hashlib.sha256).digest() for key in keys]
     return {

@@ -1,4 +1,4 @@
-"""The Workers whose outbound sockets this replica holds: frames to them, and local-mode requests with their replies.
+"""Sockets of the workers connected to this replica: frames to them, and local-mode requests with their replies.
 
 Loop only. `routes/workers.py` accepts the sockets and feeds what they say to `Service`. What is said never waits: a
 frame is queued, one task a socket writes, and a socket that does not take its frames is closed: its Worker dials in
@@ -28,7 +28,7 @@ log = SparseLog(structlog.get_logger("livereactor.links"))
 
 
 class Socket(Protocol):
-    """A WebSocket, as far as frames are written to it."""
+    """The part of a WebSocket that writes frames."""
 
     async def send_text(self, data: str) -> None: ...
     async def close(self, code: int = 1000, reason: str | None = None) -> None: ...
@@ -38,7 +38,7 @@ class WorkerSocket:
     """One socket: its outbox, and the requests that wait for their replies.
 
     Args:
-        worker: whose it is.
+        worker: the id of its worker.
         socket: where frames go.
     """
 
@@ -55,12 +55,12 @@ class WorkerSocket:
 
     @property
     def may_be_asked(self) -> bool:
-        """Requests are still taken."""
+        """Whether requests are still taken."""
         return self._closing is None and not self._is_leaving
 
     @property
     def is_open(self) -> bool:
-        """Frames are still taken."""
+        """Whether frames are still taken."""
         return self._closing is None
 
     def send(self, frame: link.FromCoordinator) -> bool:
@@ -78,7 +78,7 @@ class WorkerSocket:
         return True
 
     def open(self, welcome: link.Welcome) -> None:
-        """Begin with the welcome, whatever was told before it was known to be one."""
+        """Put the welcome before the frames that were queued while the worker registered."""
         waiting, self._outbox = self._outbox, deque()
         self._queue(link.write(welcome))
         self._outbox.extend(waiting)
@@ -90,7 +90,7 @@ class WorkerSocket:
         self._last_id += 1
         number = self._last_id
         text = link.write(request.model_copy(update={"id": number}))
-        if (size := len(text.encode())) > link.FRAME_BYTES:  # its Worker would hang up, on all its Sessions
+        if (size := len(text.encode())) > link.FRAME_BYTES:  # its worker would close the socket of all its sessions
             raise TooLargeError(
                 f"the request is {size} bytes, over the limit of {link.FRAME_BYTES} towards a worker; send less"
             )
@@ -108,7 +108,7 @@ class WorkerSocket:
             self._close_if_idle()
 
     def answered(self, reply: link.Reply) -> None:
-        """A reply came; one that nobody waits for (any more) is dropped."""
+        """Pass a reply to the request that waits for it; drop it if none does."""
         future = self._asked.get(reply.id)
         if future is not None and not future.done():
             future.set_result(reply)
@@ -132,7 +132,7 @@ class WorkerSocket:
             self.close(*_ENDS)
 
     async def write(self) -> None:
-        """Write what is queued until closed; ends when the socket does not take it."""
+        """Write queued frames until closed; ends when the socket does not take them."""
         try:
             while (text := await self._next()) is not None:
                 async with asyncio.timeout(SEND_WAIT):
@@ -161,11 +161,11 @@ class WorkerSocket:
 
 
 class WorkerSockets:
-    """Sockets by Worker; the newest of a Worker wins.
+    """Sockets by worker; the newest of a worker wins.
 
     Attributes:
         open_count: open sockets, whether their workers have registered or not.
-        are_leaving: no more are to be taken: this coordinator ends.
+        are_leaving: this coordinator ends and takes no more sockets.
     """
 
     def __init__(self) -> None:
@@ -176,7 +176,7 @@ class WorkerSockets:
         self.are_leaving = False
 
     def __len__(self) -> int:
-        """Workers that are here."""
+        """Return the number of workers that are connected here."""
         return len(self._by_worker)
 
     def is_here(self, worker: str) -> bool:
@@ -186,8 +186,8 @@ class WorkerSockets:
 
     def send(self, worker: str, frame: link.FromCoordinator) -> bool:
         """Send without waiting; False where its socket is not here. What cannot be sent in time closes the socket."""
-        # A Worker that is just registering may be given a Session by that: the frame follows its welcome. It may also
-        # be an old process that is refused, so the socket that is here hears it too: doubled frames do no harm.
+        # A worker may get a session by registering: the frame follows its welcome. It may also be an old process that
+        # is refused, so the frame goes to the current socket too: doubled frames do no harm.
         joining, current = self._joining.get(worker), self._by_worker.get(worker)
         sent = joining is not None and joining.send(frame)
         return (current is not None and current.send(frame)) or sent
@@ -205,11 +205,11 @@ class WorkerSockets:
         return await current.ask(request, timeout=timeout)
 
     def joining(self, new: WorkerSocket) -> None:
-        """A socket asks to be a Worker's; what its registration brings about is kept for it."""
+        """Keep a socket whose worker is registering: frames that the registration causes are queued in it."""
         self._joining[new.worker] = new
 
     def join(self, new: WorkerSocket, welcome: link.Welcome) -> None:
-        """It is; the one before it, if any, is closed."""
+        """Make this the worker's socket and send the welcome; close its earlier socket, if any."""
         self._forget_joining(new)
         old, self._by_worker[new.worker] = self._by_worker.get(new.worker), new
         new.open(welcome)
@@ -219,7 +219,7 @@ class WorkerSockets:
             new.leave()
 
     def leave(self, old: WorkerSocket) -> None:
-        """A socket is closed, or never was a Worker's; a newer one stays."""
+        """Forget a socket that is closed or was refused; a newer socket of the worker stays."""
         self._forget_joining(old)
         if self._by_worker.get(old.worker) is old:
             del self._by_worker[old.worker]
@@ -227,12 +227,12 @@ class WorkerSockets:
         self._fewer.set()
 
     def drop(self, worker: str) -> None:
-        """Hang up on a Worker that another coordinator holds a newer socket of."""
+        """Close the socket of a worker that has a newer one at another coordinator."""
         if (current := self._by_worker.get(worker)) is not None:
             current.close(1000, "the worker opened another socket")
 
     async def hand_over(self, seconds: float) -> None:
-        """Send the Workers to other coordinators, each once it has answered what it was asked, or after so long."""
+        """Send the workers to other coordinators, each once it has answered its requests, or after `seconds`."""
         self.are_leaving = True
         for each in [*self._by_worker.values()]:
             each.leave()
@@ -245,7 +245,7 @@ class WorkerSockets:
             await self.aclose()
 
     async def aclose(self) -> None:
-        """Close every socket: their Workers go on, and dial in again."""
+        """Close every socket; the workers go on, and dial in again."""
         for each in [*self._by_worker.values(), *self._joining.values()]:
             each.close(*_ENDS)
 
