@@ -1,4 +1,4 @@
-"""Making a Session, in one transaction: which model is meant, may this caller, is there room, and is it the same again.
+"""Creation of a session in one transaction: finds the model, checks rights and quotas, and spots repeated requests.
 
 Pure but for the transaction.
 """
@@ -48,7 +48,7 @@ class KeyReusedError(ConflictError):
 
 @dataclass(frozen=True, slots=True)
 class CreationRequest:
-    """A request to make a Session.
+    """A request to create a session.
 
     Attributes:
         session: the id it gets; given before the transaction, which may run again.
@@ -65,7 +65,7 @@ class CreationRequest:
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """The result of a creation; `session` None = it was created before, and the same answer is given again."""
+    """The result of a creation; `session` None = a repeated request, which gets the same answer again."""
 
     view: SessionDescriptor
     session: SessionRecord | None
@@ -80,14 +80,14 @@ def create(
     capacity: Capacity,
     crowded: bool = False,
 ) -> tuple[Created, list[Effect]]:
-    """Make it, or say again what was said to the same request.
+    """Create a session, or repeat the answer to the same request.
 
     Args:
-        capacity: why no Worker of a model can be started now, None = nothing is known against it.
+        capacity: why no worker of a model can be started now, None = one may be.
         crowded: others are believed to wait for the model.
 
     Raises:
-        QueueEmptyError: nobody does; ask again without `crowded`.
+        QueueEmptyError: none waits; call again without `crowded`.
         as `Service.create`.
     """
     digest = fingerprint(asked.body) if asked.key is not None else ""
@@ -106,23 +106,23 @@ def create(
 
 
 def checked_key(key: str | None) -> str | None:
-    """An `Idempotency-Key` as it was sent; raises `PeerError` for one that is empty or long."""
+    """Return an `Idempotency-Key` unchanged; raises `PeerError` if it is empty or too long."""
     if key is not None and not 0 < len(key) <= KEY_CHARS:
         raise PeerError(f"Idempotency-Key has {len(key)} characters; send 1 to {KEY_CHARS}, a UUID for instance")
     return key
 
 
 def fingerprint(body: CreateSession) -> str:
-    """Hex digest that is the same for the same request, whatever its spelling."""
+    """Return a hex digest that is the same for the same request, whatever its spelling in JSON."""
     return hashlib.sha256(json.dumps(body.to_body(), sort_keys=True).encode()).hexdigest()
 
 
 def joined(tx: Tx, asked: str, version: str | None = None, *, crowded: bool = False) -> LockedQueue:
-    """The line of the model that a client means: `name`, `owner/name`, `name@version`.
+    """Lock and return the queue of the model that a client names: `name`, `owner/name`, `name@version`.
 
     Raises:
         QueueEmptyError: as `decisions.lock_queue`.
-        NotFoundError: there is none, or not in that version.
+        NotFoundError: no such model, or not in that version.
     """
     name, _, after = asked.rpartition("/")[2].partition("@")
     version = after or version
@@ -156,7 +156,7 @@ def _before(tx: Tx, asked: CreationRequest, digest: str, now_us: int) -> Session
 
 
 def _remembered_as(asked: CreationRequest) -> str:
-    """Visitors of one account who may not act on each other's Sessions do not share keys either."""
+    """Return the key with its reach: callers that cannot act on each other's sessions do not share keys either."""
     return f"{asked.caller.reach} {asked.key}" if asked.caller.reach else asked.key or ""
 
 
@@ -168,7 +168,7 @@ def _may(caller: Caller, model: str) -> None:
 
 
 def _must_be_served(tx: Tx, model: ModelRecord, capacity: Capacity) -> None:
-    """A Ticket that nobody will ever serve is not made: official clients would wait two minutes for it."""
+    """Raise `UnavailableError` if no worker will serve the model: official clients would wait two minutes."""
     if model.max_workers == 0:
         reason, enough = "none is connected, and this server starts none", _LIVE
     else:
@@ -195,7 +195,7 @@ def _record(asked: CreationRequest, model: str, now_us: int, options: Coordinato
 
 
 def _start(body: CreateSession, caller: Caller, options: CoordinatorOptions) -> Mapping[str, Any]:
-    """Body of `start_session` but for what the coordinator alone says: id and ICE servers."""
+    """Return the body of `start_session` without the id and ICE servers, which the coordinator adds."""
     start: dict[str, Any] = {name: value for name in _FOR_THE_MODEL if (value := getattr(body, name)) is not None}
     if body.is_stepped:
         start["generation"] = "stepped"
@@ -205,7 +205,7 @@ def _start(body: CreateSession, caller: Caller, options: CoordinatorOptions) -> 
         raise TooLargeError(
             f"extra_args, extra_configs and starting_input have {size} bytes of {START_BYTES}; upload large content"
         )
-    # 0 is no limit, the operator's as the caller's.
+    # 0 = no limit, for the operator and the caller.
     longest = [each for each in (options.limits.max_session_duration, caller.max_duration, body.max_duration) if each]
     if longest:
         start["max_duration"] = min(longest)

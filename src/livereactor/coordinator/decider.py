@@ -1,4 +1,4 @@
-"""One decision at a time: its transaction, then its effects. Service, polls and the sweeper stand on it.
+"""The decider runs a decision: its transaction, then its effects. Service, polls and the sweeper use it.
 
 Everything here runs on one event loop.
 """
@@ -38,7 +38,7 @@ log = structlog.get_logger("livereactor.coordinator")
 class Outages:
     """The record of when store and coordinator were away, so that silence is judged only when it means something.
 
-    While the store is away, or this process does not run (its host slept), no beat or poll can be written down. Judged
+    While the store is away, or this process does not run (its host slept), no beat or poll can be stored. Judged
     at the first moment back, every client and worker would have been silent for too long. So there is a grace after
     each such gap, after a clock that was set, and after the start, which may end a gap. Times are monotonic seconds.
 
@@ -98,7 +98,7 @@ class Decider:
     Args:
         unix_us: the clock, microseconds of Unix time.
         notify: called with the effects decided here that no worker socket of this replica has taken, for the other
-            coordinators; None = this one is alone.
+            coordinators; None = this is the only one.
 
     Attributes:
         polls: the held polls.
@@ -133,7 +133,7 @@ class Decider:
         """Return a decision's result, once it is committed and its effects are applied.
 
         Raises:
-            StoreUnavailableError: nothing of it was kept.
+            StoreUnavailableError: the decision was not stored.
         """
         now_us, options = self.unix_us(), self.options
         work = self.store.transact(lambda tx: decision(tx, now_us, options, *arguments, **named))
@@ -146,7 +146,7 @@ class Decider:
         return await self.outages.notice(self.store.read(work), time.monotonic)
 
     def apply(self, effects: Sequence[Effect], *, decided_here: bool = True) -> None:
-        """Apply effects in order; those not `decided_here` the other coordinators know already."""
+        """Apply effects in order; notify other coordinators of them unless they were not `decided_here`."""
         open_effects: list[Effect] = []
         for effect in effects:
             if not self._apply(effect):

@@ -46,7 +46,7 @@ def state_word(state: SessionState, *, listed: bool) -> str:
 
 
 def created(session: SessionRecord, model: ModelRecord, *, reconnection_window: float) -> SessionDescriptor:
-    """The answer of S1: the slim form. Every client makes at least one S2 afterwards."""
+    """Return the answer of S1, the slim form; every client requests S2 at least once afterwards."""
     return _descriptor(session, model, "CREATED", reconnection_window=reconnection_window)
 
 
@@ -58,10 +58,10 @@ def described(
     queue: QueueBody | None = None,
     listed: bool = False,
 ) -> SessionDescriptor:
-    """The answer of S2.
+    """Return the answer of S2.
 
     Args:
-        model: None = nobody serves it any more, so the Session is over or waits.
+        model: None = no worker serves it any more, so the session is over or waits.
         reconnection_window: the operator's, seconds; the Session's own may be shorter.
         queue: its Ticket, while it has one.
         listed: as in `state_word`.
@@ -79,14 +79,14 @@ def described(
 
 
 def is_settled(view: SessionDescriptor) -> bool:
-    """Ready or over: what a client that waits to become ready has to know at once."""
+    """Return whether the session is ready or over, which a waiting client has to learn at once."""
     return view.state == "CLOSED" or view.capabilities is not None
 
 
 def _descriptor(
     session: SessionRecord, model: ModelRecord | None, state: str, *, reconnection_window: float
 ) -> SessionDescriptor:
-    # Built without validation: all of it is ours already, and S1 is on the way of every Session.
+    # Built without validation: every value is the coordinator's own, and every session passes here.
     return SessionDescriptor.model_construct(
         session_id=session.id,
         state=state,
@@ -114,7 +114,7 @@ def _capabilities(session: SessionRecord, model: ModelRecord | None) -> Capabili
 
 
 def _version(session: SessionRecord, view: SessionDescriptor) -> str:
-    """Stands for all that a client waits to see move. Estimates move all the time, and follow from what is in here."""
+    """Return a hash of all that a client waits for. Estimates are not in it: they move all the time."""
     queue = view.queue
     told = (
         view.state,

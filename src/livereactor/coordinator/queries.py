@@ -18,8 +18,8 @@ from livereactor.protocol.http import QueueBody, SessionDescriptor
 from livereactor.store.port import StoreUnavailableError, Tx
 from livereactor.store.records import SessionRecord, SessionState
 
-RETRY: Final = 1.0  # seconds between two looks of a held poll at a store that is away
-SHOWN: Final = 200  # Tickets of a model, those that are served next
+RETRY: Final = 1.0  # seconds between two reads of a held poll while the store is away
+SHOWN: Final = 200  # tickets of a model, in the order in which they are served
 
 
 class SessionQueries:
@@ -65,7 +65,7 @@ class SessionQueries:
         before_seq: int | None = None,
         limit: int = 100,
     ) -> Sequence[SessionRecord]:
-        """Return the caller's own within its reach, newest first; everybody's for `admin`.
+        """Return the caller's sessions within its reach, newest first; all sessions for `admin`.
 
         The last one's `seq` is the next page's `before_seq`.
         """
@@ -89,7 +89,7 @@ class SessionQueries:
         return await self._decider.read(within_reach)
 
     async def quotas(self, caller: Caller) -> list[dict[str, Any]]:
-        """Rows of `GET /quotas`: what the account may use, and uses."""
+        """Return the rows of `GET /quotas`: the limits of the account and their use."""
         now_us, options = self._decider.unix_us(), self._options
         return await self._decider.read(
             lambda tx: quotas.usage(
@@ -119,7 +119,7 @@ class SessionQueries:
     async def _sleep(self, poll: HeldPoll, record: SessionRecord, left: float) -> None:
         queued = record.state is SessionState.QUEUED
         poll.queued_at(record.model if queued else None)
-        # A client whose poll is held is there: its poll is written down as often as its Ticket needs it.
+        # A client whose poll is held is present: its poll is stored as often as its ticket needs it.
         await poll.wait(min(left, noted_every(self._options.ticket_grace)) if queued else left)
 
     async def _read(
@@ -144,7 +144,7 @@ class SessionQueries:
         if record.state is SessionState.QUEUED and is_poll_worth_noting(
             record, now_us, grace=self._options.ticket_grace
         ):
-            # A store that went away in between: the next poll is as good, and after an outage no Ticket is dropped.
+            # The store went away in between: the next poll will do, and no ticket is dropped after an outage.
             with suppress(StoreUnavailableError):
                 await self._decider.decide(decisions.polled, session=session)
         return view, record
@@ -155,7 +155,7 @@ def _fits(session: SessionRecord, states: Collection[SessionState] | None, model
 
 
 def queued(tx: Tx, now_us: int, model: str | None) -> list[dict[str, Any]]:
-    """The Tickets of a model, or of all, in the order in which they are served."""
+    """Return the tickets of a model, or of all models, in the order in which they are served."""
     rows: list[dict[str, Any]] = []
     for name in [model] if model is not None else sorted(tx.queued_models()):
         tickets = tx.queue(name, limit=SHOWN)

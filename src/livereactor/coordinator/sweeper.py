@@ -27,10 +27,10 @@ from livereactor.store.port import Store, StoreUnavailableError, Tx
 from livereactor.store.records import SessionState
 
 EVERY: Final = 1.0  # seconds
-LEADS_FOR: Final = 5.0  # seconds; another replica takes over so long after the leader's last sweep
+LEADS_FOR: Final = 5.0  # seconds after the leader's last sweep until another replica takes over
 RETENTION_TERM: Final = 2 * retention.EVERY  # seconds; likewise, of the rounds that remove recordings
-ROUNDS: Final = 20  # of one step in one sweep, so that a mass of work does not keep the other steps
-RARELY: Final = 60.0  # seconds between two looks at what is old, and at the clock
+ROUNDS: Final = 20  # of one step in one sweep, so that a lot of work does not hold up the other steps
+RARELY: Final = 60.0  # seconds between two checks of old records and of the clock
 PRUNED: Final = 500  # records in one transaction
 
 Step: TypeAlias = Callable[[Tx, int, CoordinatorOptions], tuple[int, list[Effect]]]
@@ -63,7 +63,7 @@ class Sweeper:
                 try:
                     await self.sweep()
                 except StoreUnavailableError:
-                    pass  # said by `decider.py`
+                    pass  # logged by `decider.py`
                 except Exception:
                     self._sparse.exception("sweep failed")
                 await asyncio.sleep(EVERY)
@@ -71,10 +71,10 @@ class Sweeper:
             await self._role.release(self._decider.store)
 
     async def sweep(self) -> None:
-        """One round of all steps, if this replica leads.
+        """Run one round of all steps, if this replica leads.
 
         Raises:
-            StoreUnavailableError: what was done stands, the rest waits.
+            StoreUnavailableError: the steps done are stored, the rest waits.
         """
         outages = self._decider.outages
         outages.tick(time.monotonic(), self._decider.unix_us() / 1e6)
@@ -94,7 +94,7 @@ class Sweeper:
             await self._run_step(_prune)
 
     async def _run_step(self, step: Step) -> None:
-        """One that fails must not keep the others: a lease has to end whatever is wrong with a queue."""
+        """Run a step and log its error: one that fails must not hold up the others."""
         try:
             for _ in range(ROUNDS):
                 if await self._decider.decide(step) < STEP_LIMIT:

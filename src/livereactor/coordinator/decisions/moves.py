@@ -1,4 +1,4 @@
-"""Changes of a session, and who gets a free Slot: records move, events are written, effects name the polls to wake."""
+"""Changes of a session, and the assignment of free slots: they move records, write events and return effects."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ def assign(
 
 
 def notify_assigned(options: CoordinatorOptions, record: SessionRecord) -> NotifyAssigned:
-    """The hint to the Worker of an assigned Session."""
+    """Return the hint to the worker of an assigned session."""
     assert record.worker is not None
     assert record.slot is not None
     assert record.fence is not None
-    # A client that waited is told by a poll that may be under way; a Slot that nobody comes for is needed by the next.
+    # A client that waited gets its answer by a poll that may be under way; an unclaimed slot is needed by the next.
     window = {"unclaimed_window": options.admission_grace} if record.waited else {}
     start = {**record.start, **window, "account": record.account}
     return NotifyAssigned(record.worker, record.slot, record.fence, record.id, start)
@@ -53,7 +53,7 @@ def accept(
     tx: Tx, now_us: int, options: CoordinatorOptions, record: SessionRecord
 ) -> tuple[SessionRecord, list[Effect]]:
     """Accept an assigned session, on its worker's word."""
-    # 0 = unlimited, in either place; the operator's own is never exceeded.
+    # 0 = unlimited, in either place; the operator's limit is never exceeded.
     bounds = [each for each in (record.start.get("max_duration"), options.limits.max_session_duration) if each]
     expires_us = now_us + round(min(bounds) * 1e6) if bounds else None
     moved = session.move(record, session.Accepted(now_us, expires_us))
@@ -81,7 +81,7 @@ def follow(
 
 
 def close(tx: Tx, now_us: int, record: SessionRecord, reason: str, *, detail: str = "") -> list[Effect]:
-    """End an open Session; its Slot is the caller's to see to."""
+    """End an open session; the caller has to release its slot."""
     moved = session.move(record, session.Ended(now_us, reason))
     tx.put_session(moved)
     seconds = session.seconds_used(moved, now_us)
@@ -92,12 +92,12 @@ def close(tx: Tx, now_us: int, record: SessionRecord, reason: str, *, detail: st
 
 
 def unassign(tx: Tx, now_us: int, record: SessionRecord, why: str) -> list[Effect]:
-    """Queue a Session again that no Worker accepted; its Slot is the caller's to see to."""
+    """Queue a session again that no worker accepted; the caller has to release its slot."""
     return _queue_again(tx, now_us, record, session.Unassigned(now_us), why)
 
 
 def lose(tx: Tx, now_us: int, record: SessionRecord) -> list[Effect]:
-    """The Worker of a Session is lost: it is queued again if it may, else over."""
+    """Queue the session of a lost worker again if it may be, otherwise end it."""
     model = tx.model(record.model)
     if session.may_go_on(record, {} if model is None else model.spec):
         return _queue_again(tx, now_us, record, session.WorkerLost(now_us), "worker_lost")
@@ -133,10 +133,10 @@ def fill(
 
     Args:
         newcomer: the Session that this transaction made: it has not waited.
-        held: the model's record, where this transaction holds it alone already.
+        held: the model's record, if this transaction holds it alone already.
 
     Returns:
-        how many were served; `limit` = there may be more.
+        how many tickets were served; if that is `limit`, there may be more.
     """
     # Locked for the whole of it: a Ticket and a Slot that come at the same time must not miss each other.
     record = held or tx.model(model, lock=True)
@@ -156,5 +156,5 @@ def fill(
 def _free_slot(tx: Tx, model: str) -> SlotRecord | None:
     slot = tx.free_slot(model)
     worker = None if slot is None else tx.worker(slot.worker)
-    # Looked at again: it may have been lost between the choice of the Slot and its lock.
+    # Read again: the worker may have been lost between the choice of the slot and its lock.
     return slot if worker is not None and worker.state is WorkerState.READY else None

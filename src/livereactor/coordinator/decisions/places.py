@@ -23,10 +23,10 @@ class Forecast:
     """The figures from which a model's queue is estimated. Seconds.
 
     Attributes:
-        durations: what the last Sessions took, from assignment to end.
-        ages: how long those that run have been running, one a Slot in use.
+        durations: of the last sessions, from assignment to end.
+        ages: of the sessions that run, one for each slot in use.
         slots: Slots of Workers that serve, in use or not.
-        error: mean absolute error of the estimates that were given to Sessions that waited; None = none has been.
+        error: mean absolute error of the estimates that were given to Sessions that waited; None = no estimate yet.
     """
 
     durations: Sequence[float]
@@ -52,7 +52,7 @@ class Forecast:
 
     def _rest(self, age: float, mean: float) -> float:
         longer = [each - age for each in self.durations if each > age]
-        # One that outlasts all that are known may end any moment, or go on for long: half of what one takes.
+        # A session that outlasts all known ones may end at any moment, or go on for long: half of the mean.
         return fmean(longer) if longer else mean / 2
 
 
@@ -71,7 +71,7 @@ def _error(recent: Sequence[SessionRecord]) -> float | None:
     errors = [
         abs(each.assigned_us - each.created_us - each.estimate_us) / 1e6
         for each in recent
-        # One that lost its Worker waited twice, and was told of the first wait only.
+        # A session that lost its worker waited twice, and its estimate was for the first wait only.
         if each.estimate_us is not None and each.assigned_us is not None and each.requeues == 0
     ]
     return fmean(errors) if errors else None
@@ -89,7 +89,7 @@ class QueuePlace:
     Attributes:
         position: 1 is served next.
         estimated_wait, estimate_error: seconds; None while nothing is known.
-        loading, loading_text: 0..1 and in words, of the furthest Worker that is on its way; both None = there is none.
+        loading, loading_text: 0..1 and in words, of the starting worker that is furthest; both None = no worker starts.
     """
 
     position: int
@@ -101,14 +101,14 @@ class QueuePlace:
 
 
 def place(tx: Tx, now_us: int, session: SessionRecord) -> QueuePlace | None:
-    """The place of a queued Session; None for any other."""
+    """Return the place of a queued session; None for any other."""
     if session.state is not SessionState.QUEUED:
         return None
     return places(tx, now_us, session.model)(tx.ahead(session) + 1)
 
 
 def places(tx: Tx, now_us: int, model: str) -> Callable[[int], QueuePlace]:
-    """All places of a model's queue: each by its position, without another look at the store."""
+    """Return a function from position to place in a model's queue; it does not read the store again."""
     known, length = _forecast(tx, now_us, model), tx.queue_length(model)
     progress, text = _on_its_way(tx, model)
     return lambda position: QueuePlace(position, length, known.wait(position), known.error, progress, text)

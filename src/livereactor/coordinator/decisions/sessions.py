@@ -1,4 +1,4 @@
-"""Decisions that clients and operators ask for: a Session is made, polled, put first, ended."""
+"""Decisions that clients and operators request: create, poll, prefer or end a session."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class LockedQueue:
     """A model whose queue is about to be joined, held until the transaction ends.
 
     Attributes:
-        tail: who is served last; None = nobody waits.
+        tail: the ticket served last; None = the queue is empty.
     """
 
     model: ModelRecord
@@ -30,18 +30,18 @@ class LockedQueue:
 
 
 class QueueEmptyError(Exception):
-    """The queue was said to be crowded, and is not (any more): begin anew, and hold the model alone."""
+    """The queue was believed to be crowded, and is empty: begin anew, and hold the model alone."""
 
 
 def lock_queue(tx: Tx, model: str, *, crowded: bool = False) -> LockedQueue | None:
-    """Hold a model and look who is last in its queue; None = there is no such model.
+    """Lock a model and return it with the last ticket of its queue; None = no such model.
 
     Args:
         crowded: others are believed to wait. A client that joins a queue holds the model together with others who do;
             one that may find a free Slot holds it alone.
 
     Raises:
-        QueueEmptyError: nobody waits in a queue that is `crowded`.
+        QueueEmptyError: `crowded`, and the queue is empty.
     """
     record = tx.model(model, lock=not crowded, shared=crowded)
     if record is None:
@@ -61,9 +61,9 @@ def create_session(
     locked: LockedQueue,
     owner: Account | None,
 ) -> tuple[SessionRecord, list[Effect]]:
-    """Queue a new Session, or give it a free Slot where nobody waits.
+    """Queue a new session, or give it a free slot if the queue is empty.
 
-    What this costs does not depend on how many wait.
+    The cost does not depend on the length of the queue.
 
     Args:
         session: QUEUED; who, which model, how, `created_us` and `polled_us`. `seq` and `turn` are given here. Rights
@@ -78,7 +78,7 @@ def create_session(
     added = tx.add_session(replace(session, turn=_turn(tx, locked, session.account, owner)))
     moves.note(tx, now_us, "session.created", added, token=added.token, client=added.client)
     if tail is not None:
-        # The last one in the queue moves nobody.
+        # A ticket that comes last moves no other.
         moved = [QueueChanged(added.model)] if queue.order(added) < queue.order(tail) else []
         return added, [*moved, FleetChanged(added.model)]
     served, effects = fill(tx, now_us, options, model=model.name, limit=1, newcomer=added.id, held=model)
@@ -100,10 +100,10 @@ def _turn(tx: Tx, locked: LockedQueue, account: str, owner: Account | None) -> f
 def polled(
     tx: Tx, now_us: int, options: CoordinatorOptions, *, session: str
 ) -> tuple[SessionRecord | None, list[Effect]]:
-    """The client of a Ticket was heard of: it keeps its place. Nothing for one that is not queued.
+    """Record a poll of a queued session's client, which keeps its place; nothing happens if it is not queued.
 
-    Only needed where `queue.is_poll_worth_noting` says so: the first time, and at most every 5 s. What the client was
-    told the first time is kept: estimates are measured by it.
+    Only needed where `queue.is_poll_worth_noting` says so: the first time, and at most every 5 s. The first
+    estimate that the client gets is kept, to measure how good estimates are.
     """
     record = tx.session(session, lock=True)
     if record is None or record.state is not SessionState.QUEUED:
@@ -120,7 +120,7 @@ def polled(
 def prefer(
     tx: Tx, now_us: int, options: CoordinatorOptions, *, session: str
 ) -> tuple[SessionRecord | None, list[Effect]]:
-    """Serve this Ticket before all others; nothing for one that is not queued.
+    """Serve a queued session before all others of its model; nothing happens if it is not queued.
 
     Raises:
         NotFoundError: no such Session.
@@ -148,12 +148,12 @@ def end_session(
     moderate: bool = False,
     still: Callable[[SessionRecord], bool] = lambda record: True,
 ) -> tuple[SessionRecord | None, list[Effect]]:
-    """End a Session in whatever state; one that is over stays as it ended. None = there is none.
+    """End a session in any state; one that is over stays as it ended. None = no such session.
 
     Args:
         reason: an end reason (`stopped`, `evicted`, …); `moderated` where `moderate`.
-        detail: what the part that ended it says of it.
-        still: asked of the locked record, which may have moved since it was chosen; False = it goes on.
+        detail: the words of the part that ends it.
+        still: checks the locked record, which may have moved since it was chosen; False = the session goes on.
 
     Raises:
         LostRaceError: it got a Slot while it was waited for.

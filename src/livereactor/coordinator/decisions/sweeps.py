@@ -1,6 +1,6 @@
-"""Decisions on what passes by itself. The sweeper takes each step about once a second, in a transaction of its own.
+"""Decisions that time brings about. The sweeper takes each step about once a second, in a transaction of its own.
 
-Each step is bounded and returns how many it dealt with; as many as its limit = call it again.
+Each step is bounded and returns how many records it handled; if that is its limit, call it again.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from livereactor.store.port import Tx
 from livereactor.store.records import SessionRecord, SessionState
 
 STEP_LIMIT: Final = 50  # records in one transaction
-ACCEPT_WITHIN: Final = 5.0  # seconds; two beats and a half, each of which is told again
+ACCEPT_WITHIN: Final = 5.0  # seconds; two beats and a half, each of which repeats the assignment
 OVERDUE_SLACK: Final = 30.0  # seconds past `expires_us` in which the Worker may still end the Session by itself
 _ASSIGNED: Final = frozenset({SessionState.ASSIGNED})
 
 
 def sweep_leases(tx: Tx, now_us: int, options: CoordinatorOptions) -> tuple[int, list[Effect]]:
-    """Workers that fell silent are lost. Not to be called while `options.store_grace` runs."""
+    """Lose workers whose lease ran out. Not to be called while `options.store_grace` runs."""
     effects: list[Effect] = []
     silent = sorted(tx.expired_workers(now_us)[:STEP_LIMIT], key=lambda each: each.id)
     reason = f"silent for {options.lease:.0f} s"
@@ -41,7 +41,7 @@ def sweep_leases(tx: Tx, now_us: int, options: CoordinatorOptions) -> tuple[int,
 
 
 def sweep_assignments(tx: Tx, now_us: int, options: CoordinatorOptions) -> tuple[int, list[Effect]]:
-    """Sessions that no Worker accepted in `ACCEPT_WITHIN` are queued again, their Slots closed."""
+    """Queue again the sessions that no worker accepted within `ACCEPT_WITHIN`, and close their slots."""
     effects: list[Effect] = []
     late_us = now_us - round(ACCEPT_WITHIN * 1e6)
     late = [each for each in _all(tx, _ASSIGNED) if (each.assigned_us or 0) < late_us][:STEP_LIMIT]
@@ -55,9 +55,9 @@ def sweep_assignments(tx: Tx, now_us: int, options: CoordinatorOptions) -> tuple
 
 
 def sweep_tickets(tx: Tx, now_us: int, options: CoordinatorOptions) -> tuple[int, list[Effect]]:
-    """Tickets whose client has not been heard of for `options.ticket_grace` are dropped (`timed_out`).
+    """Drop tickets whose client has not polled for `options.ticket_grace` (`timed_out`).
 
-    Not to be called while `options.store_grace` runs: nobody could be heard.
+    Not to be called while `options.store_grace` runs: no poll could be stored.
     """
     before_us = now_us - round(options.ticket_grace * 1e6)
 
@@ -72,7 +72,7 @@ def sweep_tickets(tx: Tx, now_us: int, options: CoordinatorOptions) -> tuple[int
 
 
 def sweep_overdue(tx: Tx, now_us: int, options: CoordinatorOptions) -> tuple[int, list[Effect]]:
-    """Sessions whose Worker did not end them in time are ended here (`max_duration`)."""
+    """End the sessions that their workers did not end in time (`max_duration`)."""
     before_us = now_us - round(OVERDUE_SLACK * 1e6)
 
     def is_overdue(session: SessionRecord) -> bool:

@@ -1,4 +1,4 @@
-"""Keeps the wished number of Workers running, on the pool of this machine; adopts those of a coordinator before it.
+"""The fleet: keeps the wanted number of workers running in the pool, and adopts those of an earlier coordinator.
 
 The shell around `model.py`. Loop only.
 """
@@ -46,9 +46,9 @@ from livereactor.store.records import ModelRecord, SlotRecord, SlotState, Worker
 log = structlog.get_logger("livereactor.fleet")
 _sparse = SparseLog(log)  # for what may fail many times a second
 
-TICK: Final = 2.0  # seconds between two looks though nothing is heard: what was lost on the way is found by then
-COUNTED: Final = 1_000  # Tickets; more than any pool has Slots for, and counting on would cost at every look
-APART: Final = 0.05  # seconds between two looks though much is heard
+TICK: Final = 2.0  # seconds between two reads at most, even without events, since an event may be lost
+COUNTED: Final = 1_000  # tickets; more than any pool has slots for, and counting further would cost at every read
+APART: Final = 0.05  # seconds between two reads of the store at least, however many events come
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +56,10 @@ class FleetPlan:
     """The plan by which the pool's workers are started.
 
     Attributes:
-        targets: what `livereactor worker` is given, by model.
+        targets: the argument of `livereactor worker`, by model.
         environment: holds the worker secret, so it is never logged.
-        idle_stop: seconds after which a Worker that nobody needs is stopped.
-        needs: what a Worker has to itself, by model.
+        idle_stop: seconds after which a worker that is not needed is stopped.
+        needs: the resources that each worker has to itself, by model.
     """
 
     targets: Mapping[str, str]
@@ -69,12 +69,12 @@ class FleetPlan:
 
 
 class Fleet:
-    """The Workers of one pool.
+    """The workers of one pool.
 
     Args:
         unix_us: the store's clock, microseconds of Unix time.
-        new_id: makes ids of Workers.
-        role: the one of several coordinators that holds it starts and retires; None = we are alone.
+        new_id: returns a new worker id at each call.
+        role: its holder among the coordinators starts and retires workers; None = this is the only one.
     """
 
     def __init__(
@@ -122,15 +122,15 @@ class Fleet:
         return f"none could be started in {failed} attempts, see the server's log"
 
     async def drain(self) -> None:
-        """Start no more and end all: each may finish its Sessions for `drain_timeout`, and is killed if it hangs."""
+        """Start no more workers and end all: each has `drain_timeout` for its sessions, and is killed if it hangs."""
         await self._start_no_more()
         living: Sequence[Handle] = ()
-        with suppress(PoolUnavailableError):  # it has never answered; a worker that nobody answers ends by itself
+        with suppress(PoolUnavailableError):  # it has never answered; a worker without a coordinator ends by itself
             living = await self._pool.list()
         await asyncio.gather(*(self._dismiss(handle.worker) for handle in living))
 
     async def hand_over(self) -> None:
-        """Start no more, and leave those that run to the coordinator that holds the role next."""
+        """Start no more workers, and leave the running ones to the next coordinator with the role."""
         await self._start_no_more()
         if self._role is not None:
             await self._role.release(self._store)
@@ -140,7 +140,7 @@ class Fleet:
         self._changed.set()
         await self._starts.wait()
 
-    # --- hearing and looking -------------------------------------------------------------------------------------
+    # --- events and reads ----------------------------------------------------------------------------------------
 
     def _on_effect(self, effect: Effect) -> None:
         if isinstance(effect, FleetChanged | WorkerGone):
@@ -155,7 +155,7 @@ class Fleet:
                 self._group.create_task(self._dismiss(handle.worker))
 
     async def _living(self) -> Sequence[Handle]:
-        """Asked until the pool knows; Sessions and their Workers go on meanwhile."""
+        """Ask the pool for its workers until it answers; sessions and their workers go on meanwhile."""
         while True:
             try:
                 return await self._pool.list()
@@ -163,7 +163,7 @@ class Fleet:
                 await asyncio.sleep(TICK)
 
     async def _is_served(self, model: str) -> bool:
-        """By another coordinator, which may be of a newer version."""
+        """Return whether another coordinator serves the model; it may be of a newer version."""
         record = await self._store.read(lambda tx: tx.model(model))
         return record is not None and record.max_workers > 0
 
@@ -179,7 +179,7 @@ class Fleet:
         await self._observe_role()
         pooled = {worker for fleet in self._fleets.values() for worker in fleet.processes}
         views = await self._store.read(observe(self._fleets.keys(), pooled))
-        if self._draining:  # since we asked
+        if self._draining:  # since the read began
             return
         for model, view in views.items():
             self._handle(model, Observed(view, self._leads))
@@ -264,7 +264,7 @@ class Fleet:
 
 @contextmanager
 def _carrying_on(what: str) -> Generator[None]:
-    """Whatever fails here, the Workers that run and the rest of the fleet are not to end with it."""
+    """Log an error of the block and go on, so that it ends neither running workers nor the rest of the fleet."""
     try:
         yield
     except UnavailableError:
@@ -282,16 +282,16 @@ def _log_end(model: str, ended: WorkerExit, *, expected: bool) -> None:
 
 
 def observe(models: Collection[str], pooled: Collection[str]) -> Callable[[Tx], Mapping[str, ModelView]]:
-    """A read for `store.read`: views of those of `models` that are known.
+    """Return a read for `store.read`: views of those of `models` that are known.
 
     Args:
-        pooled: Workers whose process lives: how they stand is told even after they have gone or were lost.
+        pooled: workers whose process lives: they are in the view even if they are gone or lost.
     """
     return lambda tx: {record.name: _view_of(tx, record, pooled) for record in tx.models() if record.name in models}
 
 
 def retire(tx: Tx, now_us: int, options: CoordinatorOptions, *, worker: str) -> bool:
-    """Give an idle Worker nothing more; False, and nothing happens, where it has been taken since it was looked at."""
+    """Drain a worker if it is still idle; False, and nothing happens, if it is not."""
     record = tx.worker(worker, lock=True)
     if record is None or record.state is not WorkerState.READY:
         return False

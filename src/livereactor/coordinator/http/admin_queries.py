@@ -26,7 +26,7 @@ def states_of(state: State | None) -> list[SessionState] | None:
 
 
 def session_row(session: SessionRecord) -> dict[str, Any]:
-    """A Session; times are Unix seconds, and what is not known is left out."""
+    """Return the row of a session; times are Unix seconds, and unknown values are left out."""
     times = {
         "created_at": session.created_us,
         "connected_at": session.connected_us,
@@ -47,7 +47,7 @@ def session_row(session: SessionRecord) -> dict[str, Any]:
 
 
 def worker_row(tx: Tx, worker: WorkerRecord, now_us: int) -> dict[str, Any]:
-    """A Worker and the Sessions in its Slots; `lease_s` is how long it may still be silent."""
+    """Return the row of a worker with the sessions in its slots; `lease_s`: seconds until its lease ends."""
     slots = tx.slots(worker.id)
     return {
         "worker": worker.id,
@@ -64,7 +64,7 @@ def worker_row(tx: Tx, worker: WorkerRecord, now_us: int) -> dict[str, Any]:
 
 
 def sessions(tx: Tx, *, state: State | None = None) -> list[dict[str, Any]]:
-    """Newest first: `open`, a state, or all that are kept."""
+    """List the sessions in a state, or `open` ones, or all that are kept, newest first."""
     return [session_row(each) for each in tx.sessions(states=states_of(state), limit=SHOWN)]
 
 
@@ -75,7 +75,7 @@ def workers(tx: Tx, now_us: int) -> list[dict[str, Any]]:
 
 
 def scrape_labels(tx: Tx) -> list[dict[str, str]]:
-    """Labels of every runtime that counts: Worker, Slot, model."""
+    """Return the labels of every runtime with metrics: worker, slot and model."""
     serving = tx.workers(states=[WorkerState.READY, WorkerState.DRAINING])
     return [
         {"worker": each.id, "slot": str(slot), "model": each.model}
@@ -85,7 +85,7 @@ def scrape_labels(tx: Tx) -> list[dict[str, str]]:
 
 
 def accounts(tx: Tx, now_us: int, options: CoordinatorOptions) -> list[dict[str, Any]]:
-    """Every account: its share of queues, and its rows of `GET /quotas`."""
+    """List the accounts, each with its weight in queues and its rows of `GET /quotas`."""
     names = {GUEST} if options.guests else set[str]()
     weights = {each.id: each.weight for each in tx.accounts()}
     connections = options.limits.max_connections
@@ -100,10 +100,10 @@ def accounts(tx: Tx, now_us: int, options: CoordinatorOptions) -> list[dict[str,
 
 
 def overview(tx: Tx, now_us: int, *, lease: float) -> dict[str, Any]:
-    """All of it, as of one moment; of the Sessions that are over, the last few.
+    """Return sessions, queue and workers as of one moment; of closed sessions, the last few.
 
     Args:
-        lease: seconds that a beat is good for, so that a Worker's last one can be told.
+        lease: seconds that a beat is good for, from which the time since the last beat is computed.
     """
     closed = tx.sessions(states=[SessionState.CLOSED], limit=RECENT)
     return {
