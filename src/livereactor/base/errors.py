@@ -1,16 +1,16 @@
 """The errors of livereactor: one tree, one stable code each, and a sentence that says what to do next.
 
     LivereactorError
-    ├── UsageError              the caller can mend it: fix the call
+    ├── UsageError              the call is wrong: the caller can fix it
     │   ├── InvalidCommandError     arguments that break the schema             invalid_command
     │   ├── CommandError            an author's own refusal                     the author's code
-    │   ├── DefinitionError         a model class that is wrong (a TypeError)   definition_error
-    │   ├── EmissionError           a frame that cannot be one (a TypeError)    emission_error
-    │   ├── ConfigError             a setting that cannot be                    config_error
+    │   ├── DefinitionError         an invalid model class (a TypeError)        definition_error
+    │   ├── EmissionError           an invalid frame (a TypeError)              emission_error
+    │   ├── ConfigError             an invalid setting                          config_error
     │   ├── ModelLoadError          the model did not load                      model_load_failed
-    │   └── NotFoundError, ConflictError, LimitError, QuotaError ...  what HTTP answers with
-    ├── PeerError               the other side sent what it must not: answered, counted, never fatal
-    ├── UnavailableError        not now: retry later
+    │   └── NotFoundError, ConflictError, LimitError, QuotaError ...  error responses of HTTP
+    ├── PeerError               the other side sent something invalid: answered, counted, never fatal
+    ├── UnavailableError        temporarily not possible: retry later
     └── IllegalTransitionError  a machine got an event its state has no row for
 
 A code goes over HTTP, over the data channel and into Python unchanged, and is never reused for another meaning.
@@ -22,7 +22,7 @@ from typing import ClassVar
 
 
 class LivereactorError(Exception):
-    """Root of every error of ours.
+    """The base class of all errors of livereactor.
 
     Attributes:
         code: stable, documented name of the cause.
@@ -42,21 +42,21 @@ class LivereactorError(Exception):
 
 
 class UsageError(LivereactorError):
-    """The caller can mend it: fix the call."""
+    """The call is wrong, and the caller can fix it."""
 
     code = "BAD_REQUEST"
     http_status = 400
 
 
 class PeerError(LivereactorError):
-    """The other side sent what it must not; answered and counted, and both connection and process live on."""
+    """The other side sent something invalid; it is answered and counted, and the connection stays open."""
 
     code = "BAD_REQUEST"
     http_status = 400
 
 
 class UnavailableError(LivereactorError):
-    """Not now; the same call may succeed later.
+    """The request cannot be served now; the same call may succeed later.
 
     Attributes:
         retry_after: seconds after which a retry makes sense.
@@ -72,28 +72,28 @@ class UnavailableError(LivereactorError):
 
 
 class NotFoundError(UsageError):
-    """No such thing (for this caller)."""
+    """The resource does not exist, or the caller may not see it."""
 
     code = "NOT_FOUND"
     http_status = 404
 
 
 class UnauthorizedError(UsageError):
-    """No key or token, or one that is invalid or expired."""
+    """The key, token or secret is missing, invalid or expired."""
 
     code = "UNAUTHORIZED"
     http_status = 401
 
 
 class ForbiddenError(UsageError):
-    """The caller is known and may not."""
+    """The caller is known but is not allowed to do this."""
 
     code = "FORBIDDEN"
     http_status = 403
 
 
 class ConflictError(UsageError):
-    """It is already so, or somebody else holds it."""
+    """The call conflicts with the current state: already done, held by another caller, or too early."""
 
     code = "CONFLICT"
     http_status = 409
@@ -125,14 +125,14 @@ class QuotaError(LimitError):
 
 
 class TooLargeError(UsageError):
-    """More bytes than the limit, which the message names."""
+    """The content exceeds a size limit, which the message names."""
 
     code = "MESSAGE_TOO_LARGE"
     http_status = 413
 
 
 class InvalidCommandError(UsageError):
-    """Unknown command or arguments that break the schema; the handler does not run."""
+    """The command is unknown, or has arguments that break the schema; the handler does not run."""
 
     code = "invalid_command"
 
@@ -144,7 +144,7 @@ class UnresolvedUploadError(UsageError):
 
 
 class CommandError(UsageError):
-    """Raised by a model's author to refuse a command; code and message reach the caller unchanged.
+    """An error that a model raises to refuse a command; code and message reach the caller unchanged.
 
     Args:
         code: short stable name, such as `busy`.
@@ -156,19 +156,19 @@ class CommandError(UsageError):
 
 
 class DefinitionError(UsageError, TypeError):
-    """A model class that cannot be: the message names class, field, rule and fix."""
+    """The model class is invalid; the message names class, field, rule and fix."""
 
     code = "definition_error"
 
 
 class EmissionError(UsageError, TypeError):
-    """A model yielded what cannot be a frame: the message says what was expected and what came."""
+    """A model yielded something that is not a valid frame; the message says what was expected and what came."""
 
     code = "emission_error"
 
 
 class ConfigError(UsageError):
-    """A setting that cannot be: the message names where it came from and what it may be."""
+    """A setting is invalid; the message names where it came from and which values are allowed."""
 
     code = "config_error"
 

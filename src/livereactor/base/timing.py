@@ -63,7 +63,7 @@ class Timing:
         self._total_us = self._longest_us = 0
 
     def add(self, seconds: float, count: int = 1) -> None:
-        """It took so long, `count` times; on the one thread that adds. A clock that went back counts as 0."""
+        """Add a duration `count` times, on the one thread that adds. A negative duration counts as 0."""
         us = int(seconds * 1e6)
         if us < 0:
             us = 0
@@ -97,7 +97,7 @@ class Timings:
             return self._timings.setdefault((stage, track), Timing())
 
     def figures(self) -> list[StageFigures]:
-        """All stages that took place, in their order."""
+        """Return the figures of all stages that took place, in their order."""
         with self._making:
             timings = dict(self._timings)
         found = (timing.figures(*key) for key, timing in timings.items())
@@ -105,13 +105,13 @@ class Timings:
 
 
 def in_order(figures: Iterable[StageFigures]) -> list[StageFigures]:
-    """As a Command and a Frame go through them; a stage's tracks by name."""
+    """Return the figures in the order in which commands and frames pass the stages; tracks of a stage by name."""
     order = list(StageName)
     return sorted(figures, key=lambda each: (order.index(each.stage), each.track or ""))
 
 
 def _at(cells: list[int], count: int, share: float) -> float:
-    """Microseconds that so much of what was added is not above: the middle of the cell that it falls into."""
+    """Return the quantile `share` of the durations in microseconds: the middle of the cell that it falls into."""
     index = bisect_left(list(accumulate(cells)), share * count)
     if index < 2 * _PARTS:
         return index

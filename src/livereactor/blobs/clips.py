@@ -2,7 +2,7 @@
 
 A runtime writes them and any coordinator reads them, so a Clip outlives the Worker that made it:
 
-- `clips/{clip}/asked.json` before the client hears of its Clip, `clips/{clip}/clip.json` when nothing changes any more;
+- `clips/{clip}/asked.json` before the client gets its Clip, `clips/{clip}/clip.json` when nothing changes any more;
 - `clips/{clip}/init.mp4` and `chunk_00000.m4s`, … where it was cut; a whole Recording's Clip names those of
   `recordings/{recording}/`, where `recording.json` was written first.
 """

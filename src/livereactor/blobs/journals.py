@@ -1,4 +1,4 @@
-"""The journal of a Session in the blobs: in pieces beside its Recording, which can be found by the Session's id.
+"""The journal of a Session in the blobs: in pieces next to its Recording, which can be found by the Session's id.
 
 `recorded/{session}/{recording}` is an empty blob, so finding a Session reads a few names, and not all Recordings.
 """
@@ -19,7 +19,7 @@ _PIECE_NAME: Final = "journal-{number:05d}.jsonl"
 
 
 class NoJournalError(NotFoundError):
-    """No Recording of this Session is kept, or it has no journal."""
+    """The session has no recording, or its recording has no journal."""
 
     code = "no_journal"
 
@@ -60,7 +60,7 @@ async def recorded(blobs: Blobs, name: str) -> Recorded | None:
 
 
 async def journal_pieces(blobs: Blobs, recording: str) -> AsyncIterator[bytes]:
-    """Yield the journal beside a Recording, as it was written; nothing where it has none."""
+    """Yield the pieces of a recording's journal as they were written; a recording without a journal yields none."""
     number = 0
     while True:
         try:

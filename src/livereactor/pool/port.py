@@ -1,10 +1,10 @@
 """The interface to the place where Workers run.
 
-A pool starts and stops processes, tells of their end, and finds those that it started before.
+A pool starts and stops processes, reports their end, and finds those that it started before.
 
-What every adapter promises: `start` returns as soon as the process exists; an end is told once, by `ended`, for every
+For every adapter: `start` returns as soon as the process exists; an end is reported once, by `ended`, for every
 Worker that was started or adopted, as soon as it can be known; `stop` of a Worker that is gone is no error; after a
-crash of the coordinator `list()` finds the Workers that live on, and their end is told as well.
+crash of the coordinator `list()` finds the Workers that live on, and their end is reported as well.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ BLOBS: Final = "LIVEREACTOR_WORKER_BLOBS"  # the coordinator's folder or bucket,
 
 
 class PoolUnavailableError(UnavailableError):
-    """No Worker can be started now."""
+    """The pool cannot start a worker now."""
 
     code = "pool_unavailable"
 

@@ -44,7 +44,7 @@ def resolve(folder: Path, *, command_line: Mapping[str, object], environ: Mappin
     """Merge all sources.
 
     Args:
-        folder: where `livereactor.toml` is looked for; none there is fine.
+        folder: where `livereactor.toml` may be; the file is optional.
         command_line: dotted names to values, only those that were given.
         environ: the environment; `os.environ` by default.
 

@@ -294,7 +294,7 @@ class TurnSettings(_Section):
 
 
 class Settings(BaseSettings):
-    """Everything a program of ours can be told."""
+    """The settings of all programs of livereactor."""
 
     model_config = SettingsConfigDict(env_prefix="LIVEREACTOR_", env_nested_delimiter="__", extra="forbid")
 

@@ -31,15 +31,15 @@ class Access:
     """The origins and hosts that are served.
 
     Attributes:
-        origins: web origins beside loopback ones, such as `https://studio.example`.
-        any_host: serve every Host and Origin; for what is meant to be reached.
+        origins: web origins in addition to loopback ones, such as `https://studio.example`.
+        any_host: serve every Host and Origin, for servers that are meant to be public.
     """
 
     origins: tuple[str, ...] = ()
     any_host: bool = False
 
     def refusal(self, headers: Mapping[str, str]) -> ForbiddenError | None:
-        """A page of somebody else's must not steer a model on this machine, nor reach it by a name it points here."""
+        """Return an error for foreign pages and host names, which must not steer a model on this machine, or None."""
         if self.any_host:
             return None
         origin = headers.get("origin")
@@ -57,7 +57,7 @@ _HERE: Final = Access()  # loopback hosts, and pages of loopback origins
 
 
 def is_loopback(host: str | None) -> bool:
-    """A name or an address that reaches this machine only."""
+    """Return whether a name or an address reaches this machine only."""
     if host is None:
         return False
     if host == "localhost" or host.endswith(".localhost"):  # RFC 6761, section 6.3
@@ -80,12 +80,12 @@ def is_on_this_machine(request: HTTPConnection) -> bool:
 
 
 def is_of_this_machine(request: HTTPConnection) -> bool:
-    """On this machine, and neither a page from elsewhere in somebody's browser nor by a name that points here."""
+    """Return whether the client runs here, and neither its page nor the host name it uses is foreign."""
     return is_on_this_machine(request) and _HERE.refusal(request.headers) is None
 
 
 def peer(request: HTTPConnection) -> str | None:
-    """The client's address; behind a proxy as `BehindProxies` has put it."""
+    """Return the client's address; behind a proxy as `BehindProxies` has put it."""
     return request.client.host if request.client is not None else None
 
 

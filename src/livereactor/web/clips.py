@@ -1,6 +1,6 @@
 """Clips as clients fetch them: from blobs to playlists and parts (playlists of HLS).
 
-Nothing is kept here: what a runtime wrote is all that is looked at, so any coordinator answers for any Worker, also
+No state is kept here: only what a runtime wrote is read, so any coordinator answers for any Worker, also
 when that is gone. A part's address is signed, since official JavaScript clients show no token there.
 """
 

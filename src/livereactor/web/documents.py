@@ -30,37 +30,37 @@ SCHEMES: Final = {
 }
 _MEANINGS: Final = {
     400: "The request cannot be read; the message says where.",
-    401: "No key or token, or one that is invalid or expired.",
+    401: "The key or token is missing, invalid or expired.",
     403: "The caller is not allowed to do this; the message names what is missing.",
-    404: "Not found for this caller.",
+    404: "The resource does not exist, or the caller may not see it.",
     408: "The body did not arrive in time.",
-    409: "It conflicts with the current state: already done, held by another caller, or too early.",
-    410: "It has expired.",
-    413: "More bytes than the limit.",
+    409: "The call conflicts with the current state: already done, held by another caller, or too early.",
+    410: "The upload has expired, or the clip is gone.",
+    413: "The content exceeds the size limit.",
     415: "Files of this type are not accepted.",
-    422: "The `Idempotency-Key` was used for another body.",
+    422: "The `Idempotency-Key` was used before with a different body.",
     429: "A limit was reached; the message names the limit and its use.",
-    500: "Unexpected error; the request id identifies it in the log.",
-    503: "Temporarily unavailable; `Retry-After` says when to retry.",
+    500: "An unexpected error occurred; the request id identifies it in the log.",
+    503: "The service is temporarily unavailable; `Retry-After` says when to retry.",
 }
 
 
 class Problem(Body):
-    """Every answer that is an error."""
+    """The body of every error response."""
 
     error: str = Field(examples=["no session 'ses_1' for this account; GET /sessions lists yours"])
-    detail: str = Field(description="The same; clients print one or the other.")
+    detail: str = Field(description="The same text as `error`; clients print one or the other.")
     code: str = Field(description="Stable name of the cause.", examples=["NOT_FOUND"])
-    recoverable: bool = Field(description="The same call may succeed later, unchanged.")
+    recoverable: bool = Field(description="Whether the same call may succeed later, unchanged.")
     quota_type: str | None = None
     limit: int | None = None
     current: int | None = None
-    retry_after: float | None = Field(default=None, description="Seconds; as in the header `Retry-After`.")
+    retry_after: float | None = Field(default=None, description="Seconds to wait, as in `Retry-After`.")
 
 
 def problems(*statuses: int) -> Responses:
-    """The errors of a route; those that every route may answer are among them."""
-    # By reference: FastAPI makes a validator of its own, twice, of every model that it is told of.
+    """Return the error responses of a route, with those that every route may give."""
+    # By reference: FastAPI builds two validators of its own for every model that a route names.
     schema = {"$ref": _REF.format(model=Problem.__name__)}
     found = sorted({*statuses, 400, 429, 500, 503})
     return {
@@ -70,7 +70,7 @@ def problems(*statuses: int) -> Responses:
 
 
 def takes(model: type[BaseModel], *, example: Mapping[str, Any], required: bool = False) -> dict[str, Any]:
-    """The body of a route; unless `required`, nothing, `null` and `{}` are the same."""
+    """Return the description of a route's body; unless `required`, nothing, `null` and `{}` are the same."""
     schema: dict[str, Any] = {"$ref": _REF.format(model=model.__name__)}
     if not required:
         schema = {"anyOf": [schema, {"type": "null"}]}
@@ -82,7 +82,7 @@ def takes(model: type[BaseModel], *, example: Mapping[str, Any], required: bool 
 
 
 def octets(description: str) -> dict[str, Any]:
-    """A body that is kept as it comes."""
+    """Return the description of a body of raw bytes, which is kept as it comes."""
     schema = {"type": "string", "format": "binary"}
     content = {"application/octet-stream": {"schema": schema}}
     return {"requestBody": {"required": True, "description": description, "content": content}}
@@ -94,7 +94,7 @@ def asked_by(*schemes: str) -> dict[str, Any]:
 
 
 def signed(source: str) -> list[dict[str, Any]]:
-    """The parameters of a signed address, as OpenAPI tells of them; `source`: what the address was read in."""
+    """Return the OpenAPI parameters of a signed address; `source` names where the client read the address."""
     return [
         {"name": name, "in": "query", "description": f"As in {source}.", "schema": {"type": "string"}}
         for name in (*FIELDS, SIGNATURE)
@@ -102,7 +102,7 @@ def signed(source: str) -> list[dict[str, Any]]:
 
 
 def documented(api: FastAPI, *, guests: bool) -> dict[str, Any]:
-    """The OpenAPI document of an app, whole."""
+    """Return the complete OpenAPI document of an app."""
     document = get_openapi(
         title=api.title,
         version=api.version,
@@ -131,7 +131,7 @@ def _add(schemas: dict[str, Any], name: str, schema: dict[str, Any]) -> None:
 
 
 def _say_problem_only(document: dict[str, Any], schemas: dict[str, Any]) -> None:
-    """FastAPI announces its own 422 for every route with parameters; ours is a 400 with a problem."""
+    """Remove the 422 that FastAPI adds to every route with parameters; ours is a 400 with a problem."""
     for path in document["paths"].values():
         for operation in path.values():
             answer = operation["responses"].get("422", {})

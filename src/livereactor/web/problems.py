@@ -39,7 +39,7 @@ class BodyLateError(PeerError):
 
 
 def handle_errors(api: FastAPI, *, otherwise: str) -> None:
-    """Answer whatever a route raises with a problem; `otherwise` is what an unknown path without neighbour is told."""
+    """Answer whatever a route raises with a problem; `otherwise` is the message for unknown paths without neighbour."""
 
     @api.exception_handler(LivereactorError)
     async def ours(_: Request, error: LivereactorError) -> Response:

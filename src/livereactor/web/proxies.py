@@ -22,7 +22,7 @@ ON_THIS_MACHINE: Final = ("127.0.0.1", "::1")
 _FOR, _PROTO, _HOST = b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"
 _NAME: Final = re.compile(r"(?:[\w.\-]{1,253}|\[[0-9a-fA-F:.]{2,45}\])(?::\d{1,5})?", re.ASCII)  # and port
 _WITH_PORT: Final = re.compile(r"\[(?P<six>[^\]]+)\](?::\d+)?|(?P<four>[\d.]+):\d+")
-_HOPS: Final = 16  # proxies in a row; what stands further left is not looked at
+_HOPS: Final = 16  # proxies in a row; those further left are ignored
 
 log = structlog.get_logger("livereactor.http")
 

@@ -1,1 +1,1 @@
-"""Puts programs together: the only place, beside `engine/default.py`, that picks adapters."""
+"""Puts programs together: the only place, besides `engine/default.py`, that picks adapters."""

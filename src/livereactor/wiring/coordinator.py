@@ -303,13 +303,13 @@ def _ice_servers(options: CoordinatorOptions, session: str) -> Sequence[IceServe
 
 
 def _absolute(target: str) -> str:
-    """Workers may run in another folder."""
+    """Return the target with an absolute path, since workers may run in another folder."""
     path, colon, name = target.partition(":")
     return f"{Path(path).absolute()}{colon}{name}"
 
 
 def _own_url(listener: socket.socket) -> str:
-    """As processes of this machine reach us: an address that stands for all of them is none to dial."""
+    """Return the URL for processes of this machine; a wildcard address becomes the loopback address."""
     name, port = listener.getsockname()[:2]
     host = str(name)
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
@@ -336,7 +336,7 @@ def check_webhooks(settings: Settings) -> None:
 
 @asynccontextmanager
 async def delivering_webhooks(settings: Settings, store: Store) -> AsyncGenerator[None]:
-    """Every URL of the settings is told what happens, until the end of this context."""
+    """Send events to every webhook URL of the settings until the end of this context."""
     async with AsyncExitStack() as stack:
         for url in dict.fromkeys(settings.webhooks.urls):
             webhooks = Webhooks(store, url=url, secrets=settings.webhooks.secrets, unix_us=unix_us)

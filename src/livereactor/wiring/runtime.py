@@ -63,7 +63,7 @@ def serve_model(target: str, resolved: Resolved, *, listening: Callable[[str], N
     check_address(settings)
     sys.setswitchinterval(SWITCH_INTERVAL)
     if reload:
-        # Byte code is told from its source by whole seconds: two saves within one would run the older.
+        # Python compares byte code and source by whole seconds: two saves within one would run the older.
         sys.dont_write_bytecode = True
     remove_left_over()
     model = load_model(target)
@@ -74,7 +74,7 @@ def serve_model(target: str, resolved: Resolved, *, listening: Callable[[str], N
 
 
 def check_address(settings: Settings) -> None:
-    """A runtime that asks nobody for a key listens on loopback, unless told otherwise in so many words."""
+    """Raise `ConfigError` for an address that others can reach, if neither a key nor `insecure` is set."""
     host = settings.runtime.host
     if host not in LOOPBACK and settings.runtime.key is None and not settings.runtime.insecure:
         raise ConfigError(
@@ -122,7 +122,7 @@ def _recorder(model: type[Model], settings: Settings) -> RecorderOptions | None:
         video_quality=given.video_quality,
         audio_bitrate=given.audio_bitrate,
     )
-    recorded_tracks(options, definition_of(model).outputs)  # what cannot be recorded is told at boot
+    recorded_tracks(options, definition_of(model).outputs)  # what cannot be recorded is reported at boot
     return options
 
 

@@ -70,7 +70,7 @@ def serve_coordinator(target: str, resolved: Resolved, options: WorkerOptions) -
     """
     configure_logging(resolved.settings.runtime.log_format)
     link_url(options.coordinator)
-    if not options.pooled:  # a person waits: a wrong secret is told before the minutes that a model may load
+    if not options.pooled:  # a person waits: a wrong secret is reported before the minutes that a model may load
         asyncio.run(must_be_welcome(options.coordinator, options.secret))
     sys.setswitchinterval(SWITCH_INTERVAL)
     remove_left_over()
@@ -80,7 +80,7 @@ def serve_coordinator(target: str, resolved: Resolved, options: WorkerOptions) -
 
 
 def await_orders(told: IO[bytes]) -> Orders | None:
-    """In a spare process: what to serve, once it is told; None = nothing, end. All that takes time was done before."""
+    """Prepare a spare process, then wait for its orders; return None when its input ends without any."""
     make_engine()  # libwebrtc's threads and codecs, which the process has one of
     return read_orders(told)
 

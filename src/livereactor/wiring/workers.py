@@ -26,7 +26,7 @@ from livereactor.wiring.catalogue import ListedModel
 from livereactor.wiring.options import blobs_url
 from livereactor.wiring.process import LOOPBACK
 
-# Both hold a Session to these, so a Worker has ours though they are defaults here and something else beside its model.
+# Both hold a Session to these, so a worker gets ours, defaults too, even where its model's folder sets others.
 AGREED: Final = frozenset(
     {
         "coordinator.drain_timeout",
@@ -39,8 +39,8 @@ def fleet_plan(models: Sequence[ListedModel], resolved: Resolved, secrets: Secre
     """Return the plan by which workers are started.
 
     Args:
-        resolved: this coordinator's settings, which are its Workers' too; what they leave open is said by a
-            `livereactor.toml` beside the model.
+        resolved: this coordinator's settings, which are its Workers' too; what they leave open may be set by a
+            `livereactor.toml` next to the model.
         folder: where the coordinator's data is, absolute.
 
     Raises:
@@ -65,7 +65,7 @@ def _settings(resolved: Resolved) -> Iterator[tuple[str, str]]:
         is_given = origin != "default" and (name.startswith("runtime.") or name == "turn.relay_only")
         if name in AGREED or (is_given and not is_secret(name)):
             yield variable(name), value if isinstance(value, str) else json.dumps(value, default=str)
-    # Relays come with each Session; those beside a model may lack a secret, which would end the Worker.
+    # Relays come with each Session; those next to a model may lack a secret, which would end the Worker.
     yield variable("turn.urls"), "[]"
 
 

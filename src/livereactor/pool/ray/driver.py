@@ -1,8 +1,8 @@
 """A process between a coordinator and a Ray cluster: the only place that imports ray. `pool.py` starts it.
 
 Ray ends the process that uses it when the cluster's head stays away, blocks for a minute where there is none, and its
-calls know no deadline: all of that is this process's, not the coordinator's. It is asked by lines of JSON on standard
-input and answers on standard output; it ends with its standard input, and the actors live on.
+calls know no deadline: all of that is this process's, not the coordinator's. It reads requests as lines of JSON on
+standard input and answers on standard output; it ends with its standard input, and the actors live on.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Driver:
                     await self.adopt()
                 case _:
                     await self._forget(**asked["with"])
-        except Exception as failure:  # whatever Ray raises, the coordinator is told
+        except Exception as failure:  # whatever Ray raises, the coordinator gets its text
             error = _told(failure)
         self._say(done=asked["number"], error=error)
 
@@ -105,12 +105,12 @@ class Driver:
                 await host.stop.remote(grace)
         await asyncio.wait([watch], timeout=KILL_TIMEOUT)
         if not watch.done():
-            # It does what it was asked to when it wakes. Until then it has nobody's Session: its fence is an old one.
+            # The host obeys when it wakes. Until then it holds no session: its fence is an old one.
             watch.cancel()
             self._ended(worker, None, "its machine does not answer")
 
     async def _forget(self, worker: str) -> None:
-        """Nothing of it is needed any more."""
+        """Drop the watch of an ended worker, and kill its actor."""
         self._watches.pop(worker, None)
         if (host := self._hosts.pop(worker, None)) is not None:
             await asyncio.to_thread(ray.kill, host, no_restart=True)
@@ -138,8 +138,8 @@ class Driver:
 
 
 def _make(name: str, needs: Mapping[str, Any]) -> Any:
-    """An actor that waits for a machine with room for it."""
-    # It is never restarted by Ray: that would hide its death, and its twin would have nobody's fence.
+    """Create an actor that waits for a machine with room for it."""
+    # Ray never restarts it: that would hide its death, and its twin would have no valid fence.
     made = ray.remote(WorkerHost).options(
         name=name,
         lifetime="detached",
@@ -162,7 +162,7 @@ def _no_room(needs: Mapping[str, Any], within: float) -> str:
 
 
 def _told(error: Exception) -> str:
-    """In one line; Ray's own are pages."""
+    """Return an error's text on one line, of at most `TOLD` characters; Ray's own texts fill pages."""
     return " ".join(str(error).split())[:TOLD] or type(error).__name__
 
 

@@ -69,7 +69,7 @@ class WorkerHost:
     def _watch(
         self, child: subprocess.Popen[bytes], watchdog: subprocess.Popen[bytes], loop: asyncio.AbstractEventLoop
     ) -> None:
-        """In a thread of its own."""
+        """Wait for the process to end and keep its exit code; runs in a thread of its own."""
         reader = threading.Thread(target=self._read, args=(child,), name="output of the worker", daemon=True)
         reader.start()
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)

@@ -201,7 +201,7 @@ class RayPool:
         return list(self._living.values())
 
     async def ended(self) -> AsyncIterator[WorkerExit]:
-        """Ends as they happen, those of adopted ones while no pool was there too; ends with the pool."""
+        """Yield ends as they happen, also those of adopted workers while no pool was there; ends with the pool."""
         self._keep()
         while (end := await self._ends.get()) is not None:
             yield end
@@ -211,11 +211,11 @@ class RayPool:
             await self._forget(end.worker)
 
     async def capacity(self) -> int | None:
-        """Nobody knows: machines may be added for sessions that wait."""
+        """Return None: the capacity is unknown, since machines may be added for sessions that wait."""
         return None
 
     async def aclose(self) -> None:
-        """Let go of them; they live on."""
+        """Let go of the workers; they live on."""
         if self._keeping is not None:
             self._keeping.cancel()
             await asyncio.wait([self._keeping])
@@ -296,7 +296,7 @@ class RayPool:
                 self._living[worker] = _handle(worker, model)
 
     def _kill_refused(self, there: Collection[str]) -> None:
-        """Nobody counts on what was started all the same."""
+        """Stop the workers that started although their start was reported as impossible."""
         for worker in self._refused & set(there):
             self._refused.discard(worker)
             self._tasks.start(self.stop(worker, grace=0))

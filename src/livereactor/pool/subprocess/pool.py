@@ -129,7 +129,7 @@ class SubprocessPool:
         return [_handle(process.record) for process in self._processes.values()]
 
     async def ended(self) -> AsyncIterator[WorkerExit]:
-        """Ends as they happen, those of adopted ones while no pool was there too; ends with the pool."""
+        """Yield ends as they happen, also those of adopted workers while no pool was there; ends with the pool."""
         await self._adopt()
         while (end := await self._ends.get()) is not None:
             worker, code = end
@@ -138,11 +138,11 @@ class SubprocessPool:
             await asyncio.to_thread(self._forget, worker)
 
     async def capacity(self) -> int | None:
-        """Nobody knows: it depends on the models."""
+        """Return None: the capacity is unknown, since it depends on the models."""
         return None
 
     async def aclose(self) -> None:
-        """Let go of them; they live on."""
+        """Let go of the workers; they live on."""
         await self._starting.wait()
         if self._tending is not None:
             self._tending.cancel()
@@ -177,7 +177,7 @@ class SubprocessPool:
         return spare
 
     def _process_for(self, spec: WorkerSpec, spare: SpareProcess | None) -> _Started:
-        """In a thread."""
+        """Turn the spare into this worker, or start a process; blocks, so it runs in a thread."""
         return (self._turn(spare, spec) if spare is not None else None) or self._spawn(spec)
 
     def _turn(self, spare: SpareProcess, spec: WorkerSpec) -> _Started | None:
@@ -193,7 +193,7 @@ class SubprocessPool:
         return spare.child, record
 
     def _spawn(self, spec: WorkerSpec) -> _Started:
-        """Written down first: a coordinator killed in between finds the process all the same."""
+        """Start a process; its record is written first, so that the next pool finds it if this one is killed."""
         record = ProcessRecord(spec.worker, spec.model, spec.target)
         self._records.write(record)
         output = self._logs.open(spec.worker)
@@ -219,7 +219,7 @@ class SubprocessPool:
     # --- watching ------------------------------------------------------------------------------------------------
 
     async def _adopt(self) -> None:
-        """Once, before anything else: find those of an earlier pool."""
+        """Find the workers of an earlier pool; runs once, before anything else."""
         async with self._adopting:
             if self._tending is not None:
                 return

@@ -164,7 +164,7 @@ class Records:
         return found
 
     def _found(self, record: ProcessRecord) -> ProcessRecord | None:
-        """The pool was killed between starting a process and writing its number: it is looked for by its arguments."""
+        """Find a process by its arguments: the pool was killed before it wrote the number of the process."""
         pid = _with_argument(record.worker)
         born = birth(pid) if pid is not None else None
         if pid is None or born is None:

@@ -1,7 +1,7 @@
-"""A process that has imported all a Worker needs but its model, and waits to be told which: a start saves seconds.
+"""A process that has imported all a Worker needs except its model, and waits for its orders: this saves seconds.
 
-It is told by one line on its standard input, and ends when that is closed: with the pool, however the pool ends. From
-the line on it is a Worker like any other, which outlives the pool. Blocking; for threads.
+The orders are one line on its standard input. It ends when that is closed: with the pool, however the pool ends. From
+that line on it is a Worker like any other, which outlives the pool. Blocking; for threads.
 """
 
 from __future__ import annotations
@@ -54,14 +54,14 @@ class SpareProcess:
         return self.child.poll() is None
 
     def assign(self, spec: WorkerSpec) -> None:
-        """Make it this Worker; raises OSError where it has ended."""
+        """Turn the spare into this worker; raises OSError where it has ended."""
         assert self.child.stdin is not None
         line = json.dumps(asdict(Orders(spec.target, spec.coordinator, spec.worker)))
         with self.child.stdin as told:
             told.write(f"{line}\n".encode())
 
     def end(self) -> None:
-        """Kill and reap it; nothing was told, so nothing is lost."""
+        """Kill and reap the process; it had no orders, so nothing is lost."""
         self.child.kill()
         self.child.wait()
         with suppress(OSError):
@@ -70,6 +70,6 @@ class SpareProcess:
 
 
 def read_orders(told: IO[bytes]) -> Orders | None:
-    """In a spare: wait for the line; None = none will come, end."""
+    """Wait in a spare process for its orders; return None when its input ends without any."""
     line = told.readline()
     return Orders(**json.loads(line)) if line else None
