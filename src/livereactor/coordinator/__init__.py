@@ -1,1 +1,1 @@
-"""The coordinator: who may do what, which Session has which Worker, who waits, and the way from client to Worker."""
+"""The coordinator: it checks rights, queues sessions, assigns them to workers, and relays clients' requests."""

@@ -26,9 +26,9 @@ from livereactor.store.port import StoreUnavailableError, Tx
 from livereactor.store.records import RUNNING, SessionRecord, WorkerState
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
-EVERY: Final = 1.0  # seconds between two looks at the Sessions that ended
+EVERY: Final = 1.0  # seconds between two counts of ended sessions
 KEPT: Final = 5_000  # ended sessions not yet counted; more in a second are counted as `other`
-AT_ONCE: Final = 200  # of them in one look
+AT_ONCE: Final = 200  # of them in one read
 COUNTED: Final = 10_000  # running Sessions in one scrape
 _FAST: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _LONG: Final = (1, 5, 15, 30, 60, 120, 300, 600, 1200, 3600)
@@ -123,7 +123,7 @@ class CoordinatorMetrics:
 
     @contextmanager
     def relaying(self) -> Generator[None]:
-        """Time a request to a Worker, whatever comes of it."""
+        """Time a request to a worker, whether it succeeds or not."""
         started = time.perf_counter()
         try:
             yield

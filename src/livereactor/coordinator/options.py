@@ -22,7 +22,7 @@ class Quotas:
     """Limits of one account, unless its record has others. 0 = unlimited."""
 
     concurrent_sessions: int = 5  # enough for a visitor's tabs and a forgotten script, too few for a farm
-    sessions_per_minute: int = 10  # a client that retries in a loop hears of it within seconds
+    sessions_per_minute: int = 10  # a client that retries in a loop is refused within seconds
     session_burst: int = 3  # of those ten, at once
 
 
@@ -79,7 +79,7 @@ class CoordinatorOptions:
         ticket_grace: time that a ticket keeps its place after its client's last poll; polls come up to 10 s apart.
         hold: the longest time a poll is held.
         lease: silence after which a worker is lost.
-        store_grace: time after an outage of the store in which no silence counts, since nobody could be heard.
+        store_grace: time after an outage of the store in which no silence counts, since no beat or poll was stored.
         drain_timeout: time that a draining worker may take for the session it has.
         kept: time for which a closed session can be looked up.
         events_kept: time for which events are kept, from which usage is counted.

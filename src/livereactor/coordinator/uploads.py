@@ -1,6 +1,6 @@
 """The coordinator's uploads: slots in the store, bytes into the blobs, and the session's worker informed.
 
-A slot is announced to the session's worker before the client gets its address, and the worker hears when the bytes have
+A slot is announced to the session's worker before the client gets its address, and it is notified when the bytes have
 landed, so commands that name the file wait for nothing else. Files are erased when their session ends.
 """
 
@@ -117,7 +117,7 @@ class Uploads(UploadService[UploadRecord]):
         if not await self._store.transact(lambda tx: _land(tx, slot)):
             return False
         self._service.metrics.uploaded(slot.size_bytes)
-        try:  # the worker hears of the bytes before the client gets its answer; if that fails, soon after
+        try:  # the worker is notified before the client gets its answer; if that fails, soon after
             await self._notify(slot)
         except LivereactorError:
             self._tasks.start(self._notify_later(slot), name="uploads")

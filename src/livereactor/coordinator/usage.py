@@ -26,7 +26,7 @@ _KINDS: Final = frozenset({"session.ended", "session.requeued"})
 
 @dataclass(frozen=True, slots=True)
 class UsageRow:
-    """The use of one model by one account. `seconds`: time with a worker, of sessions that moved on, too."""
+    """The use of one model by one account. `seconds`: time with workers, also those that a session left."""
 
     account: str
     model: str
@@ -35,7 +35,7 @@ class UsageRow:
 
 
 def usage(tx: Tx, *, since_us: int, until_us: int, account: str | None = None) -> list[UsageRow]:
-    """Rows by account and model, of what ended at or after `since_us` and before `until_us`.
+    """Return rows by account and model, of use that ended at or after `since_us` and before `until_us`.
 
     Args:
         since_us, until_us: microseconds of Unix time.
@@ -53,7 +53,7 @@ def usage(tx: Tx, *, since_us: int, until_us: int, account: str | None = None) -
 
 
 def moment_us(text: str) -> int:
-    """Microseconds of Unix time of a moment as people and programs write it.
+    """Return the microseconds of Unix time of a moment, as people and programs write it.
 
     Args:
         text: a day (`2026-11-26`), a time of ISO 8601 (UTC where no zone is named), or Unix seconds.

@@ -163,7 +163,7 @@ class _DeliveryError(Exception):
 
 
 class _OtherLeadsError(Exception):
-    """Another replica posts the events now."""
+    """The events are now posted by a different replica."""
 
 
 def payload(event: EventRecord) -> bytes:
@@ -192,5 +192,5 @@ def _key(secret: str) -> bytes:
         try:
             return base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
         except binascii.Error:
-            pass  # somebody's own words happen to begin like that
+            pass  # a secret that is plain text and happens to begin like that
     return secret.encode()

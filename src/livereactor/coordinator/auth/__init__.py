@@ -1,1 +1,1 @@
-"""Accounts, API keys, tokens and who may do what."""
+"""Accounts, API keys, tokens and rights."""

@@ -41,19 +41,19 @@ _NO_CREDENTIALS: Final = ("", "local")  # what official clients put behind `Bear
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    """The credentials of a request; both None = none."""
+    """The credentials of a request; both None = it shows none."""
 
     key: str | None = None
     token: str | None = None
 
 
 class Authenticator:
-    """Makes Callers of requests, and tokens of Callers.
+    """Authenticates requests and mints tokens.
 
     Args:
-        keys: where API keys are.
-        secrets: sign tokens, and tell what workers show.
-        options: whether guests are served, and the limits that no token goes beyond.
+        keys: the API keys.
+        secrets: sign tokens, and check the secret of workers.
+        options: whether guests are served, and the limits that no token may exceed.
         unix_us: the clock, microseconds of Unix time.
     """
 
@@ -103,9 +103,9 @@ class Authenticator:
         """Return a token for a caller with an API key (or for a guest, where guests are served).
 
         Raises:
-            UnauthorizedError: no key, or a wrong one; a token mints no others.
-            ForbiddenError: more than key or account may do.
-            NotFoundError: a Session to be bound is not there, for this account, or is over.
+            UnauthorizedError: no key, or a wrong one; a token cannot mint tokens.
+            ForbiddenError: more rights than the key or account has.
+            NotFoundError: a session to be bound is over, or does not exist for this account.
             QuotaError: too many wrong keys from this address.
         """
         shown = _shown(request.headers)
@@ -116,7 +116,7 @@ class Authenticator:
         return await self.mint_for(await self.caller(request), asked)
 
     async def mint_for(self, holder: Caller, asked: TokenRequest) -> TokenAnswer:
-        """A token for a holder who is known already; raises as `mint`."""
+        """Return a token for a holder who is authenticated already; raises as `mint`."""
         detail = asked.detail
         lifetime = self._options.token_lifetime if detail is None else self._options.scoped_token_lifetime
         claims = granted(holder, asked, jti=_new_jti(), now_at=self._unix_us() / 1e6, lifetime=lifetime)
@@ -131,10 +131,10 @@ class Authenticator:
         return self._answer(claims)
 
     async def share(self, caller: Caller, session: str, asked: ShareRequest) -> TokenAnswer:
-        """A token for one Session within the caller's reach, and no more than the caller may do, nor for longer.
+        """Return a token for one session within the caller's reach, with no more rights or lifetime than it has.
 
         Raises:
-            NotFoundError: out of reach, or over.
+            NotFoundError: the session is out of reach, or over.
             ForbiddenError: a scope that the caller lacks, or `admin`.
         """
         found = caller.must_reach(await self._store.read(lambda tx: tx.session(session)), session)
@@ -175,10 +175,10 @@ class Authenticator:
             return None
         if not options.guests:
             return _NOBODY
-        # Who needs no credentials has something that others could borrow: being on this machine.
+        # A caller without credentials must be on this machine, and not a page from elsewhere.
         if not is_of_this_machine(request):
             return _ONLY_HERE
-        # Not every proxy can be told; who means to serve others has made a key.
+        # Not every proxy can be recognised, so guests are refused as soon as there is a key.
         return _SINCE_KEYS if await self.keys.are_there() else None
 
     def _must_be_allowed(self, tx: Tx, account: str, bound: list[str], at_once: int | None) -> None:

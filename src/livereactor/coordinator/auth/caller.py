@@ -55,8 +55,8 @@ class Caller:
 
     @property
     def mark(self) -> str:
-        """The mark by which a worker tells callers apart: the same for tokens and keys with equal rights, another for
-        each share link, and another for a caller that may only watch, or not record."""
+        """The mark by which a worker tells callers apart: a hash of account, reach, role and the right to record,
+        so that each share link has its own."""
         text = json.dumps([self.account, self.reach, self.role, self.records])
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 

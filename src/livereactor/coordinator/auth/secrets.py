@@ -1,7 +1,7 @@
-"""The master secret, and the keys made of it: for tokens, workers and blob URLs.
+"""The master secret, and the keys derived from it: for tokens, workers and blob URLs.
 
 One secret in one place is one thing to keep and to change. The first of several signs and the others still verify, so
-that a new one in front logs nobody out. A key made of it says nothing of it, nor of another key (HKDF, RFC 5869).
+a new one in front logs no one out. A derived key reveals neither the secret nor another key (HKDF, RFC 5869).
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _SALT: Final = b"livereactor master secret, version 1"
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """Keys by purpose, each made of the master secret.
+    """The keys for each purpose, derived from the master secret.
 
     Args:
         masters: newest first, at least one; the first signs, all verify.
-        worker_override: what workers show us, where the operator set it himself.
+        worker_override: the secret that workers show, if the operator set one.
     """
 
     masters: tuple[str, ...] = field(repr=False)
@@ -41,7 +41,7 @@ class Secrets:
 
     @property
     def token_keys(self) -> Mapping[str, bytes]:
-        """Keys of JSON web tokens by their id (`kid`); the first signs."""
+        """The keys of JSON web tokens by their id (`kid`); the first signs."""
         keys = [_derived(each, "tokens") for each in self.masters]
         return {hashlib.sha256(b"key id" + key).hexdigest()[:8]: key for key in keys}
 
@@ -131,7 +131,7 @@ def _read(path: Path) -> tuple[str, ...]:
 
 
 def _listed(text: str) -> tuple[str, ...]:
-    """The file's secrets; none where it is anything else than it should be."""
+    """Return the secrets of the file; none if its content is invalid."""
     try:
         return tuple(_File.model_validate_json(text).secrets)
     except ValidationError:

@@ -1,4 +1,4 @@
-"""JSON web tokens (RFC 7519): what is granted, signed; and who it is that shows one. Pure; `now_at` is passed.
+"""JSON web tokens (RFC 7519): they carry signed rights, and identify a caller. Pure; `now_at` is passed.
 
 A token is checked without the database: everything its bearer may do is in its claims, which only we can sign.
 """
@@ -30,12 +30,12 @@ ISSUER: Final = "livereactor"
 AUDIENCE: Final = "livereactor"
 ALGORITHM: Final = "HS256"
 MAX_CHARS: Final = 48 * 1024  # a token bound to 500 Sessions has some 30,000
-_REMEMBERED: Final = 1024  # tokens in use at once; past it the oldest is checked again
+_REMEMBERED: Final = 1024  # tokens in use at once; beyond it the oldest is checked again
 _REQUIRED: Final = ["exp", "iat", "aud", "iss", "sub", "jti"]
 
 
 class Tokens:
-    """Signs and checks with a ring of keys.
+    """Signs and verifies tokens with a ring of keys.
 
     Args:
         keys: secrets by id; the first signs, all verify.
@@ -47,7 +47,7 @@ class Tokens:
         self._known: OrderedDict[bytes, Caller] = OrderedDict()
 
     def sign(self, claims: Mapping[str, Any]) -> str:
-        """The token of these claims."""
+        """Return the token with these claims."""
         key = self._keys[self._signing]
         return jwt.encode(dict(claims), key, algorithm=ALGORITHM, headers={"kid": self._signing})
 
@@ -55,7 +55,7 @@ class Tokens:
         """Return the caller of a token.
 
         Raises:
-            UnauthorizedError: not signed by us, for something else, or expired.
+            UnauthorizedError: the token is not ours, is meant for something else, or has expired.
         """
         digest = hashlib.sha256(token.encode(errors="replace")).digest()
         caller = self._known.get(digest)
@@ -85,10 +85,10 @@ class Tokens:
 
 
 def granted(holder: Caller, asked: TokenRequest, *, jti: str, now_at: float, lifetime: int) -> dict[str, Any]:
-    """The claims of a token that `holder` (of a key) asks for.
+    """Return the claims of a token that `holder` (of a key) requests.
 
     Args:
-        lifetime: seconds, where none is asked for.
+        lifetime: seconds, if the request gives none.
 
     Raises:
         ForbiddenError: a scope that the key lacks.
@@ -130,7 +130,7 @@ def known_scopes(named: Collection[str]) -> frozenset[Scope]:
 
 
 def bare_name(model: str) -> str:
-    """A model's name without its owner: `reactor/helios` is `helios`."""
+    """Return a model's name without its owner: `helios` for `reactor/helios`."""
     return model.rpartition("/")[2]
 
 
@@ -176,13 +176,13 @@ def _most_sessions(asked: AuthorizationDetail, bound: int) -> int:
 
 
 def _reach(account: str, asked: TokenRequest) -> str:
-    """Tokens of one reach act on each other's Sessions, so that a client that mints for every call keeps its own."""
+    """Return the reach; tokens with the same one share their sessions, so a client may mint a token for every call."""
     detail = asked.detail
     names = detail.resources.models.match if detail is not None else None
     models = None if names is None else sorted({bare_name(each) for each in names})
     bound = sorted(set(detail.resources.sessions.bind)) if detail is not None and detail.resources.sessions else None
     if detail is not None and bound is not None and _most_sessions(detail, len(bound)) <= len(bound):
-        # It creates nothing, so there is nothing to come back to but its Connections.
+        # The token creates no session, so it needs none but those bound to it.
         return only_bound(_digest([account, bound, asked.subject]))
     return _digest([account, models, asked.subject])
 
@@ -192,12 +192,12 @@ def _digest(what: list[Any]) -> str:
 
 
 def only_bound(name: str) -> str:
-    """The reach of tokens for nothing but the Sessions that they are bound to."""
+    """Return the reach of tokens that act only on the sessions that they are bound to."""
     return f"bound:{name}"
 
 
 def _is_canonical(token: str) -> bool:
-    """Base64 has several spellings of the same bytes; of ours, only the one we wrote counts."""
+    """Return whether the signature is spelled as `sign` spells it; Base64 has several spellings of the same bytes."""
     signature = token.rpartition(".")[2].encode()
     return base64url_encode(base64url_decode(signature)) == signature
 
@@ -205,10 +205,10 @@ def _is_canonical(token: str) -> bool:
 def shared(
     caller: Caller, session: SessionRecord, scopes: frozenset[Scope], *, jti: str, now_at: float, lifetime: int
 ) -> dict[str, Any]:
-    """The claims of a token for one Session of the caller's.
+    """Return the claims of a token for one session of the caller.
 
     Args:
-        lifetime: seconds; it ends no later than the caller's own token, or a viewer could share himself on for ever.
+        lifetime: seconds; it ends no later than the caller's own token, or a viewer could extend it for ever.
 
     Raises:
         ForbiddenError: a scope that the caller lacks, or `admin`.
@@ -227,5 +227,5 @@ def shared(
 
 
 def share_link(page: str, session: str, token: str) -> str:
-    """The page's URL with the token behind `#`, which no browser sends and no server logs."""
+    """Return the page's URL with the token behind `#`, which no browser sends and no server logs."""
     return f"{page.rstrip('/')}/#session={quote(session, safe='')}&token={token}"

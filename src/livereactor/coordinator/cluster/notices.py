@@ -1,8 +1,8 @@
 """Changes made elsewhere: notices between the coordinators on one database, and events that a poller finds there.
 
 A notice is sent for a decision made here, and applied here for those of others. It is a word for the kind and a name:
-`session ses_…`. Notices are hints, which come within milliseconds where the database passes them on: polls, beats, the
-fleet and the sweeper find what a lost one was about.
+`session ses_…`. Notices are hints, which come within milliseconds if the database passes them on: polls, beats, the
+fleet and the sweeper make up for a lost one.
 
 Changes by other processes (the command line on the data folder, too) are found within a second in their events. One
 query serves all held polls together; while no poll is held there is no query. Everything here runs on one event loop.
@@ -32,7 +32,7 @@ from livereactor.coordinator.worker_sockets import WorkerSockets
 from livereactor.store.port import Notices, Store, StoreUnavailableError, Tx
 from livereactor.store.records import EventRecord
 
-# A worker came to another coordinator, or the coordinator that holds its socket has something to send to it.
+# A worker connected to another coordinator, or the coordinator that holds its socket has something to send to it.
 WORKER: Final = "worker"
 _SESSION, _QUEUE, _FLEET = "session", "queue", "fleet"
 log = SparseLog(structlog.get_logger("livereactor.coordinator"))
@@ -76,7 +76,7 @@ class NoticeListener:
     """Applies the notices of other coordinators to this one.
 
     Args:
-        arrived: called with each worker that came to another coordinator.
+        arrived: called with each worker that connected to another coordinator.
     """
 
     def __init__(self, decider: Decider, sockets: WorkerSockets, arrived: Callable[[str], None]) -> None:
@@ -123,7 +123,7 @@ class NoticeListener:
                     log.exception("reminder failed", apart=worker, worker=worker)
 
     async def remind(self, worker: str) -> None:
-        """Send a worker what was decided about it; or hang up, if it has another coordinator by now.
+        """Send a worker the decisions about it; or close its socket, if it has another coordinator by now.
 
         Raises:
             StoreUnavailableError: the worker gets it with its beats.
@@ -143,7 +143,7 @@ class NoticeListener:
 
 EVERY: Final = 1.0  # seconds: how late a change from elsewhere may reach a client
 PAGE: Final = 500
-PAGES: Final = 8  # pages in a second; after more events, waking every poll is cheaper than reading on
+PAGES: Final = 8  # pages in one poll; beyond them, waking every held poll is cheaper than reading on
 
 
 class EventPoller:
@@ -171,7 +171,7 @@ class EventPoller:
 
     async def _poll(self) -> None:
         seen = self._seen
-        if seen is None:  # the first were held since the last look: they look once more, and all events from here count
+        if seen is None:  # polls are held since the last run: they read once more, and events count from here
             self._seen = await self._store.read(lambda tx: tx.last_event())
             self._polls.everything_changed()
             return

@@ -16,7 +16,7 @@ class NotifyAssigned:
     """Hint to a Worker that its Slot holds a Session.
 
     Attributes:
-        again: it was decided before, here or elsewhere, and the Worker may have heard of it.
+        again: it was decided before, here or elsewhere, and the worker may know of it.
     """
 
     worker: str
@@ -86,7 +86,7 @@ class WorkerGone:
 
 @dataclass(frozen=True, slots=True)
 class FleetChanged:
-    """The number of Workers wished for this model may be another now."""
+    """The number of workers wanted for this model may have changed."""
 
     model: str
 

@@ -1,10 +1,10 @@
-"""The one order in which decisions lock rows. Two that differ wait for each other in a circle, and hold up others.
+"""The order in which all decisions lock rows; with different orders, two would wait for each other in a circle.
 
 1. Workers, by id; each with its Slots, by number. A Session that a Slot holds is locked after that Slot: a
    decision that has the Slot waits only for those that lock one Session and nothing behind it (polls, Uploads).
 2. Sessions that no Slot holds.
 3. Models, by name; then the account.
-4. After a Model only what nobody else holds: `head` and `free_slot` pass over the rest.
+4. After a model only rows that no other transaction holds: `head` and `free_slot` pass over the rest.
 
 Where a row turns out to have moved to an earlier place while it was waited for, the decision begins anew
 (`LostRaceError`). Postgres would break a circle by force, and only after a second; those that there were are in

@@ -67,7 +67,7 @@ def create_session(
 
     Args:
         session: QUEUED; who, which model, how, `created_us` and `polled_us`. `seq` and `turn` are given here. Rights
-            and quotas have been looked at in the same transaction, and that somebody can serve the model.
+            and quotas were checked in the same transaction, and that a worker can serve the model.
         line: of its model.
         owner: its account's record, if there is one.
 
