@@ -37,7 +37,7 @@ class StoreUnavailableError(UnavailableError):
 
 
 class LostRaceError(Exception):
-    """Another transaction took what this one needs, or it would have to lock out of order: it must start again.
+    """The transaction must start again: another took what it needs, or it would have to lock out of order.
 
     A work may raise it; `transact` runs the work again, a few times. Works that run one after the other never need it.
     """
@@ -228,7 +228,7 @@ class Store(Protocol):
         ...
 
     async def read(self, work: Callable[[Tx], T]) -> T:
-        """Run `work` that only reads: it may run beside others and takes no locks."""
+        """Run `work` that only reads: it may run next to others and takes no locks."""
         ...
 
     async def aclose(self) -> None: ...
@@ -237,7 +237,7 @@ class Store(Protocol):
 class Notices(Protocol):
     """Hints between the coordinators on one database about what has changed there.
 
-    A notice is a short text, and may be lost: then listeners hear that some may be missing.
+    A notice is a short text, and may be lost: then listeners learn that some may be missing.
     """
 
     def notify(self, notices: Collection[str]) -> None:

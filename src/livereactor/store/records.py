@@ -113,7 +113,7 @@ class SessionRecord:
         prio: higher is served first; raised once when its Worker was lost.
         turn: virtual time at which it is its account's turn; those without a weight have it as they come.
         token: `jti` of the token that made it, which counts it; "" = made with a key itself.
-        reach: which tokens of the account may act on it beside unscoped ones; "" = only those.
+        reach: which tokens of the account may act on it in addition to unscoped ones; "" = only those.
         worker, slot, fence: what it is promised; all None, or none.
         expires_us: when its longest duration ends it; None until a Worker has accepted, or unlimited.
         polled_us: when its client was last heard of, while it is queued.
@@ -211,7 +211,7 @@ class UploadRecord:
 
 @dataclass(frozen=True, slots=True)
 class EventRecord:
-    """Something happened: the audit, the usage export and what webhooks are made of. `seq` is given by the store."""
+    """An event, for the audit, the usage export and webhooks. The store assigns `seq`."""
 
     kind: str  # session.created, session.assigned, session.connected, session.ended, worker.ready, worker.lost, ...
     at_us: int

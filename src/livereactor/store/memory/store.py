@@ -76,7 +76,7 @@ class MemoryStore:
                 self._undo.clear()
 
     async def aclose(self) -> None:
-        """Nothing to close."""
+        """Do nothing: a store in memory holds no resources."""
 
 
 def _order(session: SessionRecord) -> tuple[int, float, int]:

@@ -1,4 +1,4 @@
-"""The one place where the databases' errors become ours; nothing above the adapter sees one of theirs."""
+"""Translates the errors of the databases into ours, so that nothing above the adapter sees theirs."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ _STILL_OPEN: Final = exists().where(schema.SESSIONS.c.id == _U.session, text(sch
 _ENDED: Final = select(_U.session).where(~_STILL_OPEN).distinct().order_by(_U.session).limit(param("up_to"))
 
 _EVENT: Final = Rows(EventRecord, schema.EVENTS)
-_ADD_EVENT: Final = insert(schema.EVENTS).values(tx=0).inline()  # nobody asks for its seq
+_ADD_EVENT: Final = insert(schema.EVENTS).values(tx=0).inline()  # its seq is not read back
 _ADD_NUMBERED_EVENT: Final = _ADD_EVENT.values(tx=text("pg_current_xact_id()::text::bigint"))
 _SETTLED: Final = or_(
     _E.tx < text("pg_snapshot_xmin(pg_current_snapshot())::text::bigint"),
@@ -64,7 +64,7 @@ _ADD_LEADER: Final = insert(schema.LEADERS)
 
 
 def _pruning(key: Column[Any], at: Column[Any], where: str | None = None) -> Any:
-    """Delete the oldest rows before a time, so many at once."""
+    """Return a statement that deletes the oldest rows before a time, at most `up_to` at once."""
     old = select(key).where(at < param("before")).order_by(at).limit(param("up_to"))
     return delete(key.table).where(key.in_(old if where is None else old.where(text(where))))
 
@@ -81,7 +81,7 @@ _FORGET: Final = delete(schema.REMEMBERED).where(_R.account == param("of"), _R.k
 
 @lru_cache
 def _listed(settled: bool, kinds: frozenset[str] | None) -> Select[Any]:
-    """Events, oldest first, of these kinds; `settled`: only those that no earlier one can follow."""
+    """Return the statement for events of these kinds, oldest first; `settled`: only those no earlier one can follow."""
     statement = _EVENTS.where(_SETTLED) if settled else _EVENTS
     return statement if kinds is None else statement.where(one_of(_E.kind, sorted(kinds)))
 
@@ -91,26 +91,26 @@ class LedgerStatements(Statements):
 
     def __init__(self, executor: Executor, *, locking: bool) -> None:
         super().__init__(executor, locking=locking)
-        self._absent = set[tuple[str, str]]()  # keys whose answer was looked for, and was not there
+        self._absent = set[tuple[str, str]]()  # keys that were read and had no answer
 
     def upload(self, upload: str) -> UploadRecord | None:
-        """The Upload with this id."""
+        """Return the upload with this id, or None."""
         return _UPLOADS.get(self, upload)
 
     def uploads(self, session: str) -> Sequence[UploadRecord]:
-        """A Session's, by id."""
+        """Return the uploads of a session, by id."""
         return listing(self, _UPLOAD, _OF_SESSION, of=session)
 
     def put_upload(self, upload: UploadRecord) -> None:
-        """Insert or replace it."""
+        """Insert or replace the upload."""
         _UPLOADS.put(self, upload)
 
     def delete_uploads(self, session: str) -> None:
-        """Forget a Session's."""
+        """Delete the uploads of a session."""
         self.executor.changed(_DELETE_UPLOADS, {"of": session})
 
     def ended_with_uploads(self, *, limit: int = 100) -> Sequence[str]:
-        """Sessions that are closed, or thrown away, and still have Uploads; in the order of their ids."""
+        """Return the ids of sessions that are closed or deleted and still have uploads, in order."""
         return [session for (session,) in self.executor.rows(_ENDED, {"up_to": limit})]
 
     def unwritten_uploads(self, after_us: int, before_us: int, *, limit: int = 100) -> Sequence[UploadRecord]:
@@ -118,7 +118,7 @@ class LedgerStatements(Statements):
         return listing(self, _UPLOAD, _UNWRITTEN, after=after_us, before=before_us, up_to=limit)
 
     def add_event(self, event: EventRecord) -> None:
-        """Write it down; the store gives it its `seq`."""
+        """Insert the event; the store assigns its `seq`."""
         values = _EVENT.values(event)
         del values["seq"]
         self.executor.changed(_ADD_NUMBERED_EVENT if self.postgres else _ADD_EVENT, values)
@@ -126,12 +126,12 @@ class LedgerStatements(Statements):
     def events(
         self, *, after_seq: int = 0, kinds: Collection[str] | None = None, limit: int = 500
     ) -> Sequence[EventRecord]:
-        """Oldest first."""
+        """Return the events after `after_seq`, of `kinds` or of all, oldest first."""
         statement = _listed(self.postgres, None if kinds is None else frozenset(kinds))
         return listing(self, _EVENT, statement, after=after_seq, up_to=limit)
 
     def last_event(self) -> int:
-        """`seq` of the newest event that `events` shows, 0 = there is none."""
+        """Return the `seq` of the newest event that `events` returns, 0 without events."""
         return self.scalar(_LAST_SETTLED_EVENT if self.postgres else _LAST_EVENT, {}) or 0
 
     def cursor(self, name: str) -> int:
@@ -139,19 +139,19 @@ class LedgerStatements(Statements):
         return self.scalar(_CURSOR, {"of": name}) or 0
 
     def put_cursor(self, name: str, seq: int) -> None:
-        """Say how far it has come."""
+        """Write the position of a reader of the events."""
         if self.executor.changed(_MOVE_CURSOR, {"of": name, "seq": seq}) == 0:
             self.executor.changed(_ADD_CURSOR, {"name": name, "seq": seq})
 
     def remembered(self, account: str, key: str) -> Remembered | None:
-        """The answer given before to this key of this account."""
+        """Return the answer given before to this key of this account, or None."""
         found = _REMEMBERED.get(self, account, key)
         if found is None:
             self._absent.add((account, key))
         return found
 
     def remember(self, answer: Remembered) -> None:
-        """Insert or replace it. Where this transaction saw none, another's wins, and the work is run again."""
+        """Insert or replace the answer; if another transaction inserted one meanwhile, the work runs again."""
         if (answer.account, answer.key) in self._absent:
             _REMEMBERED.add(self, answer)
             self._absent.discard((answer.account, answer.key))
@@ -159,7 +159,7 @@ class LedgerStatements(Statements):
             _REMEMBERED.put(self, answer)
 
     def lead(self, name: str, holder: str, *, now_us: int, until_us: int) -> bool:
-        """Become or stay the one holder of a role until then; False while somebody else is."""
+        """Become or stay the one holder of a role until `until_us`; return False while another holds it."""
         role = {"role": name, "candidate": holder, "now": now_us, "sane": until_us + (until_us - now_us)}
         if self.executor.changed(_LEAD, {**role, "holder": holder, "until_us": until_us}) == 1:
             return True
@@ -169,14 +169,14 @@ class LedgerStatements(Statements):
         return True
 
     def prune(self, *, before_us: int, events_before_us: int, limit: int = 500) -> int:
-        """Delete older closed Sessions, LOST and GONE Workers, remembered answers, and events; returns how many."""
+        """Delete older closed Sessions, LOST and GONE Workers, remembered answers, and events; return how many."""
         left = limit
         left -= self.executor.changed(_OLD_SESSIONS, {"before": before_us, "up_to": left})
         left -= self.executor.changed(_OLD_EVENTS, {"before": events_before_us, "up_to": left})
         for account, key in self.executor.rows(_OLD_ANSWERS, {"before": before_us, "up_to": left}):
             left -= self.executor.changed(_FORGET, {"of": account, "named": key})
         for (worker,) in self.executor.rows(_OLD_WORKERS, {"before": before_us, "up_to": left}):
-            # One that came back since keeps its Slots; the Worker first, as in every transaction that locks both.
+            # A worker that came back keeps its slots; the worker comes first, as in every transaction that locks both.
             if self.executor.changed(_FORGET_WORKER, {"of": worker, "before": before_us}):
                 self.executor.changed(_FORGET_SLOTS, {"of": worker})
                 left -= 1

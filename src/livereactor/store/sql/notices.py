@@ -1,8 +1,8 @@
-"""Notices by Postgres, LISTEN and NOTIFY, on one connection of their own beside the pool.
+"""Notices by Postgres, LISTEN and NOTIFY, on a connection of their own outside the pool.
 
-Never within a transaction that does something else: commits that notify wait for each other. What is told together
-leaves together, so a coordinator under load sends few large ones. A pooler that gives a connection to another client
-with each transaction (pgbouncer's `transaction` mode) passes none on: then polls hear of others within a second.
+Never within a transaction that does something else: commits that notify wait for each other. Notices given together
+leave together, so a coordinator under load sends few large ones. A pooler that gives a connection to another client
+with each transaction (pgbouncer's `transaction` mode) passes none on: then polls find changes within a second.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class PostgresNotices:
             await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, self._next_payload(), timeout=TIMEOUT)
 
     def _next_payload(self) -> str:
-        """As many as one payload holds, oldest first."""
+        """Take the oldest notices, as many as one payload holds, and return them as JSON."""
         size, taken = 2, list[str]()
         for notice in self._waiting:
             size += len(json.dumps(notice)) + 2

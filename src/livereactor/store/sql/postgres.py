@@ -1,11 +1,11 @@
-"""Postgres: works run beside each other on the loop, each on a connection of a pool, and give up in time.
+"""Postgres: works run concurrently on the loop, each on a connection of a pool, and give up in time.
 
 A work is an ordinary function; it runs in a greenlet, which lets the loop go on while the database answers
 (docs/adr/0008).
 
 A database that is away must not take the coordinator with it. Postgres itself ends what takes too long; but one that
 is frozen, or whose machine is gone, ends nothing, so a work also has a deadline here: when it passes, its connection
-is dropped and its caller is told. Only where the commit itself was under way then does nobody know whether it stands.
+is dropped and its caller gets an error. If the commit itself was under way, its outcome is unknown.
 """
 
 from __future__ import annotations

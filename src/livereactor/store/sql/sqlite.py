@@ -1,4 +1,4 @@
-"""SQLite in a file: one writer with group commit, and readers beside it (WAL).
+"""SQLite in a file: one writer with group commit, and concurrent readers (WAL).
 
 A sync to the disk costs milliseconds, a work a fraction of one. The writer thread takes all works that wait, runs each
 in a savepoint of one transaction, commits once, and only then answers them. A work that raises rolls back its own
@@ -28,7 +28,7 @@ from livereactor.store.sql.errors import ours
 from livereactor.store.sql.statements import prepared
 from livereactor.store.sql.tx import SqlTx
 
-BUSY: Final = 5.0  # seconds to wait for another process that writes (the command line beside `serve`)
+BUSY: Final = 5.0  # seconds to wait for another process that writes (the command line while `serve` runs)
 MOST_WAITING: Final = 4096  # works; some seconds' worth, after which a caller had better come again
 _MOST_TOGETHER: Final = 128  # works in one transaction, so that none waits long for the others
 _READERS: Final = 4

@@ -189,12 +189,12 @@ class Statements:
         self.executor = executor
 
     def row(self, statement: Executable, values: Mapping[str, Any]) -> Sequence[Any] | None:
-        """The first row."""
+        """Return the first row, or None."""
         rows = self.executor.rows(statement, values)
         return rows[0] if rows else None
 
     def scalar(self, statement: Executable, values: Mapping[str, Any]) -> Any:
-        """The first column of the first row; None where there is none."""
+        """Return the first column of the first row, or None without rows."""
         row = self.row(statement, values)
         return None if row is None else row[0]
 
@@ -219,7 +219,7 @@ class KeyedTable(Generic[R]):
         self._insert, self._update = insert(table), update(table).where(*matches)
 
     def get(self, within: Statements, *key: Any, lock: bool = False, shared: bool = False) -> R | None:
-        """The record with this key."""
+        """Return the record with this key, or None."""
         statement = self._get
         if within.locking and (lock or shared):
             statement = self._lock if lock else self._share
@@ -227,11 +227,11 @@ class KeyedTable(Generic[R]):
         return None if row is None else self._rows.record(row)
 
     def is_unheld(self, within: Statements, *key: Any) -> bool:
-        """Nobody else holds the record with this key; it is locked now."""
+        """Lock the record with this key unless another transaction holds it; return whether it is locked now."""
         return within.row(self._pass, self._named(key)) is not None
 
     def put(self, within: Statements, record: R) -> None:
-        """Replace it, or insert it where there is none."""
+        """Replace the record with the same key, or insert it."""
         values = self._values(record)
         named = self._named([values[name] for name in self._key])
         # Two that insert the same one at the same time: the later breaks a key, and its work is run again.
@@ -239,7 +239,7 @@ class KeyedTable(Generic[R]):
             within.executor.changed(self._insert, values)
 
     def add(self, within: Statements, record: R) -> None:
-        """Insert it; breaks the key where there is one."""
+        """Insert the record; a record with the same key is an error of the database."""
         within.executor.changed(self._insert, self._values(record))
 
     def _values(self, record: R) -> dict[str, Any]:
@@ -253,11 +253,11 @@ class KeyedTable(Generic[R]):
 
 
 def listing(within: Statements, rows: Rows[R], statement: Executable, **values: Any) -> list[R]:
-    """The records that a statement over `rows.columns` finds."""
+    """Return the records that a statement over `rows.columns` finds."""
     return rows.records(within.executor.rows(statement, values))
 
 
 def first(within: Statements, rows: Rows[R], statement: Executable, **values: Any) -> R | None:
-    """The first record that a statement over `rows.columns` finds."""
+    """Return the first record that a statement over `rows.columns` finds, or None."""
     row = within.row(statement, values)
     return None if row is None else rows.record(row)

@@ -52,47 +52,47 @@ class AccountStatements(Statements):
         self._shared = set[str]()  # models that are held together with others
 
     def account(self, account: str, *, lock: bool = False) -> Account | None:
-        """The account with this id."""
+        """Return the account with this id, or None."""
         return _ACCOUNTS.get(self, account, lock=lock)
 
     def accounts(self) -> Sequence[Account]:
-        """All, by id."""
+        """Return all accounts, by id."""
         return listing(self, _ACCOUNT, _ALL_ACCOUNTS)
 
     def put_account(self, account: Account) -> None:
-        """Insert or replace it."""
+        """Insert or replace the account."""
         _ACCOUNTS.put(self, account)
 
     def key_by_hash(self, sha256: str) -> ApiKey | None:
-        """The key whose hex digest this is."""
+        """Return the key with this hex digest, or None."""
         return first(self, _KEY, _KEY_BY_HASH, sha256=sha256)
 
     def key(self, key: str, *, lock: bool = False) -> ApiKey | None:
-        """The key with this id."""
+        """Return the key with this id, or None."""
         return _KEYS.get(self, key, lock=lock)
 
     def keys(self) -> Sequence[ApiKey]:
-        """All, oldest first."""
+        """Return all keys of all accounts, oldest first."""
         return listing(self, _KEY, _ALL_KEYS)
 
     def put_key(self, key: ApiKey) -> None:
-        """Insert or replace it."""
+        """Insert or replace the key."""
         _KEYS.put(self, key)
 
     def model(self, name: str, *, lock: bool = False, shared: bool = False) -> ModelRecord | None:
-        """The model of this name."""
+        """Return the model of this name, or None."""
         if lock and name in self._shared and self.may_begin_anew and not _MODELS.is_unheld(self, name):
-            raise LostRaceError  # another shares it who may want it alone as well
+            raise LostRaceError  # another transaction shares it and may want it alone too
         if shared:
             self._shared.add(name)
         return _MODELS.get(self, name, lock=lock, shared=shared)
 
     def models(self) -> Sequence[ModelRecord]:
-        """All, by name."""
+        """Return all models, by name."""
         return listing(self, _MODEL, _ALL_MODELS)
 
     def put_model(self, model: ModelRecord) -> None:
-        """Insert or replace it."""
+        """Insert or replace the model."""
         _MODELS.put(self, model)
 
 
@@ -162,7 +162,7 @@ _NARROWED: Final = {
 
 @lru_cache
 def _listed_sessions(given: frozenset[str], states: frozenset[SessionState] | None) -> Select[Any]:
-    """Newest first, narrowed by the values that are given and by states."""
+    """Return the statement for sessions, newest first, narrowed by the given values and by states."""
     statement = _ALL_SESSIONS.order_by(_C.seq.desc()).limit(_UP_TO)
     statement = statement.where(*(_NARROWED[name] for name in sorted(given)))
     if states is None:
@@ -176,17 +176,17 @@ class SessionStatements(Statements):
     """Sessions and queues of one transaction."""
 
     def session(self, session: str, *, lock: bool = False) -> SessionRecord | None:
-        """The Session with this id."""
+        """Return the session with this id, or None."""
         return _SESSIONS.get(self, session, lock=lock)
 
     def add_session(self, session: SessionRecord) -> SessionRecord:
-        """Insert, and return it with its `seq`."""
+        """Insert the session, and return it with its `seq`."""
         values = _SESSION.values(session)
         del values["seq"]
         return replace(session, seq=self.scalar(_ADD_SESSION, values))
 
     def put_session(self, session: SessionRecord) -> None:
-        """Insert or replace it; its `seq` stays as it is."""
+        """Insert or replace the session; its `seq` stays as it is."""
         _SESSIONS.put(self, session)
 
     def sessions(
@@ -199,35 +199,35 @@ class SessionStatements(Statements):
         before_seq: int | None = None,
         limit: int = 100,
     ) -> Sequence[SessionRecord]:
-        """Newest first; `before_seq` for the next page."""
+        """Return the sessions that match, newest first; for the next page pass the last `seq` as `before_seq`."""
         given = {"account": account, "model": model, "reach": reach, "before": before_seq}
         values = {name: value for name, value in given.items() if value is not None}
         statement = _listed_sessions(frozenset(values), None if states is None else frozenset(states))
         return listing(self, _SESSION, statement, up_to=limit, **values)
 
     def count_open(self, account: str, *, up_to: int) -> int:
-        """Open Sessions of an account, counted no further than `up_to`."""
+        """Count the open sessions of an account, no further than `up_to`."""
         return self.scalar(_COUNT_OPEN, {"account": account, "up_to": up_to})
 
     def created_since(self, account: str, since_us: int, *, up_to: int) -> Sequence[int]:
-        """`created_us` of its Sessions made after `since_us`, newest first."""
+        """Return `created_us` of the account's sessions created after `since_us`, newest first."""
         rows = self.executor.rows(_CREATED, {"account": account, "since": since_us, "up_to": up_to})
         return [row[0] for row in rows]
 
     def count_token(self, token: str) -> int:
-        """Sessions ever made with a token, closed ones included."""
+        """Count all sessions ever created with a token, closed ones included."""
         return self.scalar(_COUNT_TOKEN, {"token": token})
 
     def head(self, model: str) -> SessionRecord | None:
-        """The Ticket whose turn it is, locked; passes over what others hold."""
+        """Return and lock the ticket that is served next, skipping those that others hold."""
         return first(self, _SESSION, _LOCKED_HEAD if self.locking else _HEAD, model=model)
 
     def tail(self, model: str) -> SessionRecord | None:
-        """The Ticket that is served last, not locked."""
+        """Return the ticket that is served last, not locked."""
         return first(self, _SESSION, _TAIL, model=model)
 
     def last_turn(self, model: str, account: str) -> float | None:
-        """The highest turn among an account's queued Tickets."""
+        """Return the highest turn among an account's queued tickets, or None."""
         return self.scalar(_LAST_TURN, {"model": model, "account": account})
 
     def ahead(self, session: SessionRecord) -> int:
@@ -236,7 +236,7 @@ class SessionStatements(Statements):
         return self.scalar(_AHEAD, {"model": session.model, **place})
 
     def queue(self, model: str, *, limit: int = 100) -> Sequence[SessionRecord]:
-        """Tickets of a model in the order in which they are served, not locked."""
+        """Return the tickets of a model in the order in which they are served, not locked."""
         return listing(self, _SESSION, _WHOLE_QUEUE, model=model, up_to=limit)
 
     def queue_length(self, model: str, *, up_to: int | None = None) -> int:
@@ -246,23 +246,23 @@ class SessionStatements(Statements):
         return self.scalar(_QUEUE_LENGTH, {"model": model})
 
     def queued_models(self) -> Sequence[str]:
-        """Models somebody waits for, by name."""
+        """Return the names of models with queued tickets, in order."""
         return [row[0] for row in self.executor.rows(_QUEUED_MODELS, {})]
 
     def unpolled(self, before_us: int, *, limit: int = 100) -> Sequence[SessionRecord]:
-        """Queued Sessions whose client was last heard of before that, longest silent first."""
+        """Return queued sessions whose client last polled before that time, longest silent first."""
         return listing(self, _SESSION, _UNPOLLED, before=before_us, up_to=limit)
 
     def polled_after(self, after_us: int, *, limit: int = 100) -> Sequence[SessionRecord]:
-        """Queued Sessions whose client was last heard of after that."""
+        """Return queued sessions whose client last polled after that time, in order of arrival."""
         return listing(self, _SESSION, _POLLED_AFTER, after=after_us, up_to=limit)
 
     def overdue(self, before_us: int, *, limit: int = 100) -> Sequence[SessionRecord]:
-        """Running Sessions with `expires_us` before that, longest overdue first."""
+        """Return running sessions with `expires_us` before that time, longest overdue first."""
         return listing(self, _SESSION, _OVERDUE, before=before_us, up_to=limit)
 
     def recent_waits(self, model: str, *, limit: int = 20) -> Sequence[SessionRecord]:
-        """The last Sessions of a model that ended after running, newest first."""
+        """Return the last sessions of a model that ended after they were accepted, newest first."""
         return listing(self, _SESSION, _WAITS, model=model, up_to=limit)
 
 
@@ -300,7 +300,7 @@ _UNHELD_WITH_FREE_SLOT: Final = _WITH_FREE_SLOT.with_for_update(skip_locked=True
 
 @lru_cache
 def _listed_workers(of_model: bool, states: frozenset[WorkerState] | None) -> Select[Any]:
-    """Oldest first, of one model or of all, in these states."""
+    """Return the statement for workers of one model or of all, in these states, oldest first."""
     statement = _ALL_WORKERS.where(_W.model == param("model")) if of_model else _ALL_WORKERS
     if states is None:
         return statement
@@ -311,40 +311,40 @@ class WorkerStatements(Statements):
     """Workers and Slots of one transaction."""
 
     def worker(self, worker: str, *, lock: bool = False) -> WorkerRecord | None:
-        """The Worker with this id."""
+        """Return the worker with this id, or None."""
         return _WORKERS.get(self, worker, lock=lock)
 
     def workers(
         self, *, model: str | None = None, states: Collection[WorkerState] | None = None
     ) -> Sequence[WorkerRecord]:
-        """Oldest first."""
+        """Return the workers that match, oldest first."""
         statement = _listed_workers(model is not None, None if states is None else frozenset(states))
         return listing(self, _WORKER, statement, **({} if model is None else {"model": model}))
 
     def put_worker(self, worker: WorkerRecord) -> None:
-        """Insert or replace it."""
+        """Insert or replace the worker."""
         _WORKERS.put(self, worker)
 
     def slot(self, worker: str, n: int, *, lock: bool = False) -> SlotRecord | None:
-        """The n-th Slot of a Worker."""
+        """Return the n-th slot of a worker, or None."""
         return _SLOTS.get(self, worker, n, lock=lock)
 
     def slots(self, worker: str, *, lock: bool = False) -> Sequence[SlotRecord]:
-        """All Slots of a Worker, by number."""
+        """Return all slots of a worker, by number."""
         locked = lock and self.locking
         return listing(self, _SLOT, _LOCKED_SLOTS_OF_WORKER if locked else _SLOTS_OF_WORKER, worker=worker)
 
     def put_slot(self, slot: SlotRecord) -> None:
-        """Insert or replace it."""
+        """Insert or replace the slot."""
         _SLOTS.put(self, slot)
 
     def free_slot(self, model: str) -> SlotRecord | None:
-        """A free Slot of a READY Worker of the model, the least recently used Worker's; both are locked."""
+        """Lock and return a free slot of the model's least recently used READY worker, which is locked too, or None."""
         passing = self.locking and self.postgres
         worker = self.scalar(_UNHELD_WITH_FREE_SLOT if passing else _WITH_FREE_SLOT, {"model": model})
         if worker is not None and (slot := self._free_of(worker)) is not None:
             return slot
-        # One that beats just now must not look full; nor may we wait for it here: it may wait for a lock of ours.
+        # A worker that sends its heartbeat now must not look full; waiting here could deadlock: it may need our locks.
         if self.may_begin_anew and self.scalar(_WITH_FREE_SLOT, {"model": model}) is not None:
             raise LostRaceError
         return None
@@ -353,9 +353,9 @@ class WorkerStatements(Statements):
         return first(self, _SLOT, _LOCKED_FREE_SLOT if self.locking else _FREE_SLOT, worker=worker)
 
     def expired_workers(self, before_us: int) -> Sequence[WorkerRecord]:
-        """STARTING, READY or DRAINING Workers whose lease ended before that, the longest first."""
+        """Return STARTING, READY or DRAINING workers whose lease ended before that time, the longest first."""
         return listing(self, _WORKER, _EXPIRED_WORKERS, before=before_us)
 
 
 class SqlTx(AccountStatements, SessionStatements, WorkerStatements, LedgerStatements):
-    """Everything a transaction can do, from its four parts."""
+    """A transaction over all records, made of its four parts."""

@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """From nothing."""
+    """Create the tables in an empty database."""
     op.create_table(
         "accounts",
         sa.Column("id", sa.Text(), nullable=False),

@@ -16,5 +16,5 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """From 0001."""
+    """Add the column `home` to the workers of schema 0001."""
     op.add_column("workers", sa.Column("home", sa.Text(), nullable=False, server_default=""))
