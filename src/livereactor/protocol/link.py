@@ -60,7 +60,7 @@ class Hello(Body):
 
 
 class Beat(Body):
-    """Every `BEAT_EVERY` seconds, and at once when something of it changed; `number` counts up within a socket."""
+    """A beat, every `BEAT_EVERY` seconds and at once after a change; `number` counts up within a socket."""
 
     type: Literal["beat"] = "beat"
     number: int
@@ -72,7 +72,7 @@ class Beat(Body):
 
 
 class SessionReport(Body):
-    """A Session moved. `closed` with its reason: the Slot is empty again."""
+    """The session of a slot moved to a phase; `closed`, with its reason: the slot is empty again."""
 
     type: Literal["session"] = "session"
     slot: int
@@ -85,7 +85,7 @@ class SessionReport(Body):
 
 
 class Reply(Body):
-    """The answer to the `Request` of that `id`; `body` is text, `base64` bytes that are none."""
+    """The answer to the `Request` with this `id`: text in `body`, or other bytes in `base64`."""
 
     type: Literal["reply"] = "reply"
     id: int
@@ -105,14 +105,14 @@ class Bye(Body):
 
 
 class Welcome(Body):
-    """The registration stands. `held` says which of the Slots reported are still its own."""
+    """The registration is valid. `held` lists the reported slots that are still the worker's own."""
 
     type: Literal["welcome"] = "welcome"
     held: list[int] = Field(default_factory=list[int])
 
 
 class Refused(Body):
-    """The registration does not stand (`stale`: drop everything, come back with a new incarnation), or a bad frame."""
+    """The registration or a frame is refused; `stale`: drop everything and register under a new incarnation."""
 
     type: Literal["refused"] = "refused"
     code: Literal["stale", "bad_frame", "unavailable"]
@@ -120,8 +120,8 @@ class Refused(Body):
 
 
 class Renewed(Body):
-    """The beat of that number counts. Slots in `held` are the Worker's under the fences it reported; all others that it
-    reported with a Session are not (any more): it ends what runs there without telling anybody."""
+    """The coordinator accepted the beat `number`. Slots in `held` are the worker's under the fences it reported; others
+    that it reported with a session are not (any more): it ends those sessions without a report."""
 
     type: Literal["renewed"] = "renewed"
     number: int
@@ -129,7 +129,7 @@ class Renewed(Body):
 
 
 class Assign(Body):
-    """A hint that a Slot has a Session; `start` is the body of `start_session`."""
+    """A hint that a slot has a session; `start` is the body of `start_session`."""
 
     type: Literal["assign"] = "assign"
     slot: int
@@ -150,10 +150,10 @@ class End(Body):
 
 
 class Request(Body):
-    """A local-mode request. Refused 409 where the Slot does not hold this fence; `fence` None: about no Session.
+    """A request of local mode. Refused 409 if the slot does not hold this fence; `fence` None: about no session.
 
-    A Connection offered by who is a `viewer` may send nothing; one by whom `records` is false, not ask for Clips.
-    `caller` tells those who ask apart, and says no more of them: Connections of one are refused (409) to all others.
+    A connection of a `viewer` may send nothing; one with `records` false may not ask for clips. `caller` only tells
+    callers apart: the connections of one are refused (409) to all others.
     """
 
     type: Literal["request"] = "request"
@@ -170,7 +170,7 @@ class Request(Body):
 
 
 class Drain(Body):
-    """Finish what runs for up to `grace` seconds, take nothing new, then say `Bye` and end."""
+    """An order to finish sessions for up to `grace` seconds, take no new ones, then say `Bye` and end."""
 
     type: Literal["drain"] = "drain"
     grace: float = 30.0
@@ -183,17 +183,17 @@ _DOWN: Final[TypeAdapter[FromCoordinator]] = TypeAdapter(Annotated[FromCoordinat
 
 
 def read_from_worker(text: str | bytes) -> FromWorker:
-    """Raises `PeerError` for a frame that is none of ours."""
+    """Return a worker's frame; raises `PeerError` if it is invalid."""
     return _read(_UP, text)
 
 
 def read_from_coordinator(text: str | bytes) -> FromCoordinator:
-    """Raises `PeerError` for a frame that is none of ours."""
+    """Return a coordinator's frame; raises `PeerError` if it is invalid."""
     return _read(_DOWN, text)
 
 
 def write(frame: FromWorker | FromCoordinator) -> str:
-    """The text of a frame."""
+    """Return the text of a frame."""
     return frame.model_dump_json(exclude_none=True)
 
 

@@ -72,7 +72,7 @@ class Backpressure:
 
 @dataclass(frozen=True, slots=True)
 class Kicked:
-    """A command ran or something unread arrived."""
+    """A command ran, or unread input arrived."""
 
     cause: Literal["command", "input"]
 

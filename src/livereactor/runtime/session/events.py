@@ -47,19 +47,19 @@ class PublishRequested(AboutTrack):
 
 
 class UnpublishRequested(AboutTrack):
-    """The client publishes the Track no more."""
+    """The client stops publishing the track."""
 
 
 class ResumeRequested(AboutTrack):
-    """The client wants to receive this output Track."""
+    """The client wants to receive this output track."""
 
 
 class PauseRequested(AboutTrack):
-    """The client wants to receive this output Track no more."""
+    """The client wants to stop receiving this output track."""
 
 
 class MediaArrived(AboutTrack):
-    """Media of an input Track came from a client that cannot ask: the media asks to publish."""
+    """Media of an input track arrived from a client without `control`, and stands for its request to publish."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,7 @@ class SlotBroken:
 
 @dataclass(frozen=True, slots=True)
 class DrainRequested:
-    """The process is to end; running Sessions have `grace` seconds."""
+    """The process has to end; running sessions have `grace` seconds."""
 
     grace: float
 
