@@ -18,7 +18,7 @@ class SessionState(Enum):
     ASSIGNED = "assigned"  # a Slot is promised; its Worker has not accepted
     WAITING = "waiting"  # accepted; no client has connected yet
     ACTIVE = "active"  # at least one Connection is live
-    ORPHANED = "orphaned"  # had one, has none
+    ORPHANED = "orphaned"  # the last connection was lost; a client may come back
     CLOSED = "closed"  # final
 
 
@@ -29,9 +29,9 @@ RUNNING: Final = OPEN - {SessionState.QUEUED}
 class WorkerState(Enum):
     """States of a worker; `coordinator/machines/worker.py` has the table of transitions."""
 
-    STARTING = "starting"  # registered, its model loads
+    STARTING = "starting"  # registered; its model loads
     READY = "ready"  # its Slots can be given away
-    DRAINING = "draining"  # finishes what it has, gets nothing new
+    DRAINING = "draining"  # it finishes its sessions and gets no new ones
     LOST = "lost"  # its lease ran out or its process died; nothing of it is used until it registers anew, empty
     GONE = "gone"  # final: it said goodbye
 
@@ -39,9 +39,9 @@ class WorkerState(Enum):
 class SlotState(Enum):
     """States of a worker's slot."""
 
-    FREE = "free"  # empty, and its Worker said so
+    FREE = "free"  # empty, as its worker reported
     HELD = "held"  # promised to the Session `session` under the fence `fence`
-    CLOSING = "closing"  # its Session is over; its Worker has not said that it is empty
+    CLOSING = "closing"  # its session is over; its worker has not reported it empty
 
 
 @dataclass(frozen=True, slots=True)
