@@ -86,7 +86,7 @@ class WorkerExit:
 
     @property
     def reason(self) -> str:
-        """The worker's end, in words."""
+        """The reason why the process ended, in words."""
         if self.code is None:
             return "its process ended"
         if self.code >= 0:
@@ -104,7 +104,7 @@ class Pool(Protocol):
         ...
 
     async def stop(self, worker: str, *, grace: float) -> None:
-        """Ask it to end (SIGTERM: it drains), and kill it after `grace` seconds; 0 kills at once."""
+        """Ask the worker to end (SIGTERM: it drains), and kill it after `grace` seconds; 0 kills at once."""
         ...
 
     async def list(self) -> Sequence[Handle]:
@@ -112,7 +112,7 @@ class Pool(Protocol):
         ...
 
     def ended(self) -> AsyncIterator[WorkerExit]:
-        """Ends as they happen; one reader."""
+        """Yield ends as they happen, to one reader."""
         ...
 
     async def capacity(self) -> int | None:
@@ -120,5 +120,5 @@ class Pool(Protocol):
         ...
 
     async def aclose(self) -> None:
-        """Let go of them; they live on."""
+        """Let go of the workers; they live on."""
         ...

@@ -49,7 +49,7 @@ B = TypeVar("B", bound=Body)
 
 
 class ClipGoneError(NotFoundError):
-    """Unknown, somebody else's, expired, or never to come: not told apart."""
+    """The clip is unknown, expired, another caller's, or was never made; the answer does not say which."""
 
     code = "CLIP_GONE"
 
@@ -58,7 +58,7 @@ class ClipGoneError(NotFoundError):
 
 
 class ClipShelf:
-    """The Clips that lie in the blobs.
+    """The clips in the blobs.
 
     Args:
         signer: signs and checks parts' addresses; every replica needs the same secret.
@@ -80,7 +80,7 @@ class ClipShelf:
         return asked
 
     async def playlist(self, clip: str, asked: Asked) -> str | None:
-        """The playlist of a Clip, waited for up to `HOLD`; None = not there yet.
+        """Return the playlist of a clip after a wait of up to `HOLD`; None = not ready yet.
 
         Raises:
             ClipGoneError: it will never be there, or what it names was removed.
@@ -123,7 +123,7 @@ class ClipShelf:
         return ClipGoneError()
 
     def is_granted(self, path: str, query: Mapping[str, str]) -> bool:
-        """The request shows a right signature, which stands for a token."""
+        """Return whether the request has a valid signature, which replaces a token."""
         name, _, file = path.removeprefix(CHUNKS).partition("/")
         if not path.startswith(CHUNKS) or not (is_id(name) and is_file(file)):
             return False

@@ -46,7 +46,7 @@ class BehindProxies:
         await self._app(scope, receive, send)
 
     def _seen(self, scope: Scope) -> Scope:
-        """The request as its client made it."""
+        """Return the request as its client made it."""
         said = {name: value.decode("latin-1") for name, value in scope["headers"] if name in (_PROTO, _HOST)}
         hops = [value.decode("latin-1") for name, value in scope["headers"] if name == _FOR]
         if not (said or hops) or not scope.get("client"):
@@ -66,7 +66,7 @@ class BehindProxies:
         return scope
 
     def _client(self, peer: Sequence[object], hops: list[str]) -> Sequence[object]:
-        """The nearest that is no proxy of ours; what stands left of it is its own word."""
+        """Return the nearest address that is no proxy of ours; addresses left of it cannot be trusted."""
         client = peer
         for hop in reversed([each for value in hops for each in value.split(",")][-_HOPS:]):
             address = _address(hop.strip())
@@ -82,7 +82,7 @@ class BehindProxies:
 
 
 def network_of(text: str) -> Network:
-    """`10.0.0.5` or `10.0.0.0/8`; raises `ValueError`."""
+    """Parse `10.0.0.5` or `10.0.0.0/8`; raises `ValueError`."""
     return ipaddress.ip_network(text.strip(), strict=False)
 
 

@@ -25,7 +25,7 @@ log = structlog.get_logger("livereactor")
 
 
 def is_asked_for(environ: Mapping[str, str]) -> bool:
-    """The variables ask for traces.
+    """Return whether the variables ask for traces.
 
     Raises:
         ConfigError: they ask for what we cannot send.

@@ -32,7 +32,7 @@ log = SparseLog(structlog.get_logger("livereactor.store"))
 
 
 class PostgresNotices:
-    """One coordinator's; of the loop that listens.
+    """The notices that one coordinator sends and receives, on the loop that listens.
 
     Args:
         url: as `PostgresStore` takes it.
@@ -44,7 +44,7 @@ class PostgresNotices:
         self._more = asyncio.Event()
 
     def notify(self, notices: Collection[str]) -> None:
-        """Tell the others, as soon as the database takes it."""
+        """Send notices to the other coordinators, as soon as the database takes them."""
         if len(self._waiting) < MOST_WAITING:
             self._waiting.update(dict.fromkeys(notices))
             self._more.set()

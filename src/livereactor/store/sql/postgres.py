@@ -68,7 +68,7 @@ class AsyncpgExecutor:
 
 
 def as_sqlalchemy(error: Exception, sql: str = "") -> DBAPIError:
-    """An error of asyncpg's, or of the network beneath it, as SQLAlchemy raises those of other drivers."""
+    """Return an error of asyncpg or of its network as the one that SQLAlchemy raises for other drivers."""
     state = sqlstate(error)
     if state.startswith("23"):
         return IntegrityError(sql, None, error)
@@ -79,7 +79,7 @@ def as_sqlalchemy(error: Exception, sql: str = "") -> DBAPIError:
 
 
 def sqlstate(error: BaseException | None) -> str:
-    """Five characters (Postgres, appendix A); "" = the server did not say this."""
+    """Return the five characters of SQLSTATE (Postgres, appendix A); "" = the error is not the server's."""
     return getattr(error, "sqlstate", None) or ""
 
 

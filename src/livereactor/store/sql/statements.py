@@ -149,7 +149,7 @@ class Rows(Generic[R]):
         return values
 
     def record(self, row: Sequence[Any]) -> R:
-        """The record of a row of `columns`."""
+        """Return the record of a row of `columns`."""
         values = list(row)
         for index, read in self._readers:
             values[index] = read(values[index])
@@ -161,12 +161,12 @@ class Rows(Generic[R]):
 
 
 def param(name: str) -> BindParameter[Any]:
-    """A value that a prepared statement is given when it runs."""
+    """Return the parameter for a value that a prepared statement gets when it runs."""
     return bindparam(name)
 
 
 def one_of(column: Column[Any], values: Sequence[str]) -> ColumnElement[bool]:
-    """The column has one of these values, which are the statement's own; with none of them, no row fits."""
+    """Return the condition that the column has one of these constant values; without values no row fits."""
     return or_(false(), *(column == value for value in values))
 
 
