@@ -164,7 +164,7 @@ class Emitter:
         """
         name, wanted = event_name(event), None if only is None else frozenset(only)
         if not callable(handler):
-            raise TypeError(f"a handler must be callable: {handler!r} cannot be")
+            raise TypeError(f"a handler must be callable, not {handler!r}")
         listener = _Listener(handler, wanted, once)
         with self._lock:
             there = self._listeners.get(name, ())

@@ -60,7 +60,7 @@ async def test_a_postgres_that_is_down_is_unavailable_and_used_again_once_it_is_
     try:
         await refused(postgres_store)
         await asyncio.gather(*(refused(postgres_store) for _ in range(30)))
-        with pytest.raises(StoreUnavailableError, match="start it"):
+        with pytest.raises(StoreUnavailableError, match="start the server"):
             open_sql_store(own_postgres.url("postgres"))
     finally:
         own_postgres.start()

@@ -96,7 +96,7 @@ class SyncEmitter(Emitter):
     ) -> None:
         """Register `handler` like `Emitter.on`; return when a replay has been handled."""
         if not callable(handler):
-            raise TypeError(f"a handler must be callable: {handler!r} cannot be")
+            raise TypeError(f"a handler must be callable, not {handler!r}")
         self._source.on(event, self._handed_over(handler), replay=replay, once=once, only=only)
         if replay:
             self.thread.drain(CLEAN_UP)

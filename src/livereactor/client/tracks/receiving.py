@@ -316,7 +316,7 @@ def accepted(handler: Handler) -> int | None:
         TypeError: the handler cannot be called with positional arguments alone.
     """
     if not callable(handler):
-        raise TypeError(f"a handler must be callable: {handler!r} cannot be")
+        raise TypeError(f"a handler must be callable, not {handler!r}")
     try:
         parameters = inspect.signature(handler).parameters.values()
     except ValueError:  # a builtin without a signature gets the Frame alone

@@ -158,7 +158,7 @@ def _no_room(needs: Mapping[str, Any], within: float) -> str:
     told = ", ".join(f"{free.get(name, 0):g} of {there[name]:g} {name}" for name in named)
     asked = {"GPU": needs["gpus"], "CPU": needs["cpus"], **needs["resources"]}
     needed = ", ".join(f"{count:g} {name}" for name, count in asked.items() if count)
-    return f"no machine of the cluster had {needed} free within {within:g} s; free in the whole cluster:  {told}"
+    return f"no machine of the cluster had {needed} free within {within:g} s; free in the whole cluster: {told}"
 
 
 def _told(error: Exception) -> str:
