@@ -48,7 +48,7 @@ def json_arguments(data: object) -> dict[str, Any]:
 
 
 def command_of(name: str, data: Mapping[str, Any] | None) -> Command:
-    """Return the Command to send: top-level FileRefs are sent beside the other arguments, nested ones among them.
+    """Return the Command to send: top-level FileRefs are sent apart from the other arguments, nested ones among them.
 
     Raises:
         TypeError, ValueError: as in `json_arguments`.

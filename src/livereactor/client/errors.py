@@ -99,7 +99,7 @@ class ReactorError(LivereactorError):
 
 
 class AuthError(ReactorError, base.UnauthorizedError):
-    """No credentials were given, the key was refused, or the token is not valid, or no longer."""
+    """The credentials are missing, or the server refused the key or the token; the token may have expired."""
 
 
 class ForbiddenError(ReactorError, base.ForbiddenError, component="api"):
@@ -107,7 +107,7 @@ class ForbiddenError(ReactorError, base.ForbiddenError, component="api"):
 
 
 class NotFoundError(ReactorError, base.NotFoundError, component="api"):
-    """This account has no such model, Session or Connection."""
+    """The model, Session or Connection does not exist for this account."""
 
 
 class ConflictError(ReactorError, base.ConflictError, component="api", recoverable=True):
@@ -131,7 +131,7 @@ class ModelLoadingError(ReactorError, code="MODEL_LOADING", component="api", rec
 
 
 class NoCapacityError(ReactorError, code="NO_CAPACITY", component="api", recoverable=True):
-    """No Worker serves this model."""
+    """The model has no Worker that serves it."""
 
 
 class NetworkError(ReactorError, code="NETWORK_ERROR", component="api", recoverable=True):
@@ -151,7 +151,7 @@ class InternalError(ReactorError, code="INTERNAL_ERROR"):
 
 
 class RequestTimeoutError(ReactorError, code="REQUEST_TIMEOUT", component="gpu", recoverable=True):
-    """No answer arrived in time."""
+    """The answer did not arrive in time."""
 
 
 class InvalidStateError(ReactorError, code="INVALID_STATE"):
@@ -259,7 +259,7 @@ class RecorderDisabledError(RecordingError, code="RECORDER_DISABLED", component=
 
 
 class NoMediaYetError(RecordingError, code="NO_MEDIA_YET", component="gpu", recoverable=True):
-    """No Frame is recorded yet."""
+    """The recording has no Frame yet."""
 
 
 class InvalidDurationError(RecordingError, code="INVALID_DURATION"):

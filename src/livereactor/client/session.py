@@ -150,7 +150,7 @@ def info_of(descriptor: ReceivedDescriptor) -> SessionInfo:
 
 CANCELLED: Final = 0.9  # seconds that a cancelled connect() may take to leave nothing behind
 HOLD: Final = 20.0  # seconds that our coordinator may hold an answer until something changes
-NOW: Final = 0.0  # seconds to hold it; a coordinator that is not told holds it until the Session is ready
+NOW: Final = 0.0  # seconds to hold it; where no time is given a coordinator holds it until the Session is ready
 
 log = structlog.get_logger(__name__)
 

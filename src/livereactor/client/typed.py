@@ -30,7 +30,7 @@ class TypedReactor(Reactor):
         model_name: the name under which the model is served; None = its own.
         options: the keyword arguments of `Reactor`.
 
-    Methods of Commands raise, beside what `send_command` raises:
+    Methods of Commands raise, besides what `send_command` raises:
         NotSupportedError: the server's model has no such Command, or no longer; nothing was sent.
         DecodeFailedError: the Command was done, but its answer does not fit the contract.
     """

@@ -1,1 +1,1 @@
-"""WebRTC behind one seam: `port.py` says what an engine must do, one file per engine does it."""
+"""WebRTC behind one interface: `port.py` declares it, and each engine implements it."""

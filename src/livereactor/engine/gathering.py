@@ -56,17 +56,17 @@ class Relays:
         self._silent: set[frozenset[str]] = set()
 
     def patience(self, config: PeerConfig) -> float:
-        """Seconds; none where clients reach us at a public address, since their relays do so too."""
+        """Return the seconds to wait; 0 where clients reach us at a public address, since their relays do so too."""
         urls = _relay_urls(config.ice_servers)
         needless = config.relay_only or config.public_addresses or not urls or urls in self._silent
         return 0.0 if needless else RELAY_WAIT
 
     def heard(self, config: PeerConfig) -> None:
-        """One of them gave a candidate."""
+        """A relay gave a candidate in time."""
         self._silent.discard(_relay_urls(config.ice_servers))
 
     def missed(self, config: PeerConfig) -> None:
-        """None did in time."""
+        """The relays gave no candidate in time: the next answers do not wait for them."""
         self._silent.add(_relay_urls(config.ice_servers))
 
 

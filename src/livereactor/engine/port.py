@@ -1,4 +1,4 @@
-"""The seam to WebRTC. An Engine makes Peers; a Peer answers or makes an offer, sends, receives and reports.
+"""The interface to WebRTC. An Engine makes Peers; a Peer answers or makes an offer, sends, receives and reports.
 
 What every adapter promises:
 
@@ -234,7 +234,7 @@ class VideoOutput(Protocol):
     def mid(self) -> str: ...
     @property
     def codec(self) -> VideoCodec | None:
-        """None until negotiated."""
+        """The negotiated codec; None until it is negotiated."""
         ...
 
     def send(self, frame: EncodedFrame) -> bool:
@@ -281,7 +281,7 @@ class Negotiated:
 
 @dataclass(frozen=True, slots=True)
 class CandidatePair:
-    """One path that ICE tried. None = not measured, or not told by this engine.
+    """One path that ICE tried. None = not measured, or not reported by this engine.
 
     Attributes:
         id: the same in every sample.

@@ -174,7 +174,7 @@ def fits(unit: AccessUnit, track: VideoTrack) -> bool:
 
 
 def to_annex_b(data: bytes, parameter_sets: Sequence[bytes] = ()) -> bytes:
-    """For a decoder: the parameter sets, then the NAL units of `data`, each behind a start code."""
+    """Return an Annex B stream: the parameter sets, then the NAL units of `data`, each behind a start code."""
     parts, at = [b"\0\0\0\1" + each for each in parameter_sets], 0
     while at + 4 <= len(data):
         (size,) = struct.unpack_from(">I", data, at)

@@ -41,7 +41,7 @@ from livereactor.media.sample_index import Samples
 # The head of a clip: pictures before its first key frame, encoded again so that the film can begin with them.
 
 CRF: Final = 17  # finer than the stream, of which it is a copy of a copy
-INTERVAL: Final = TICKS // 30  # what the encoder is told lies between pictures; with even quality it matters little
+INTERVAL: Final = TICKS // 30  # between pictures, as the encoder is set; with even quality it matters little
 OTHER_SETS: Final = 31  # the last id there is, which an encoder that is not ours uses least
 
 
@@ -125,11 +125,11 @@ class CutClip:
 
     @property
     def duration(self) -> float:
-        """Seconds."""
+        """The length of the Clip in seconds."""
         return self.pictures.duration / VIDEO_SCALE
 
     def flat(self) -> tuple[bytes, Sequence[bytes]]:
-        """As one ordinary MP4, `moov` first: its head, and the bodies that follow it in order."""
+        """Return one ordinary MP4, `moov` first: its head, and the bodies that follow it in order."""
         layout = list(self._layout())
         chunks = Chunks(
             np.array([kind == "video" for kind, _, _ in layout], bool),
@@ -203,7 +203,7 @@ LONGEST: Final = 40 * 86_400  # seconds; a film's length in milliseconds has 32 
 
 
 class InvalidRangeError(UsageError):
-    """No range of time at all."""
+    """The range of time is empty or not a range."""
 
     code = "INVALID_DURATION"
 

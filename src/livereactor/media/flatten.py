@@ -22,7 +22,7 @@ from livereactor.media.whole import whole_film, write
 
 
 class FlattenError(UsageError):
-    """Not a film, or one that an MP4 cannot hold."""
+    """The file is not a film, or is one that an MP4 cannot hold."""
 
     code = "DOWNLOAD_UNSUPPORTED"
 

@@ -61,12 +61,12 @@ def open_stitchable(
     sets: int = 0,
     preset: Preset = "ultrafast",
 ) -> VideoCodecContext:
-    """An x264 encoder of even quality, whose pictures may stand beside those of `open_h264` in one track.
+    """An x264 encoder of even quality, whose pictures may stand next to those of `open_h264` in one track.
 
     Args:
         width, height: even.
         crf: quality, 0 (none lost) to 51.
-        level: `level_idc` of the pictures beside them.
+        level: `level_idc` of the pictures next to them.
         max_bps: bits a second that no second or two exceed; None = whatever the quality takes.
         sets: id of its parameter sets, 0 to 31; `open_h264` has 0.
         preset: how much time is spent for fewer bytes.

@@ -1,6 +1,6 @@
 """A recording whose process is gone, from its files: what lies where, up to the last whole fragment.
 
-Only `moof`s are read, so an hour takes about a second. The shell cuts a torn file to the size that is told here:
+Only `moof`s are read, so an hour takes about a second. The shell cuts a torn file to the size that is returned here:
 players are stricter than we are, and refuse all of a film whose last `mdat` is not whole.
 """
 
@@ -48,7 +48,7 @@ def recover(init: bytes, segments: Iterable[tuple[int, BinaryIO]]) -> Recovered:
 
     Args:
         init: the init segment.
-        segments: number and file of each, in order; the first may have any number. One is looked at at a time.
+        segments: number and file of each, in order; the first may have any number. One is read at a time.
 
     Returns:
         The recording up to the first file that is torn or missing.

@@ -13,7 +13,7 @@ _SAMPLE: Final = np.dtype(
     [("start", "i8"), ("offset", "u4"), ("size", "u4"), ("segment", "u4"), ("key", "?")], align=True
 )
 _FIRST: Final = 1024  # samples that there is room for at first
-_LOOK: Final = 512  # samples that are looked through for a key at a time
+_LOOK: Final = 512  # samples that are searched for a key at a time
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,7 +104,7 @@ def whole_film(source: Excerpt) -> WholeFilm:
 
 
 def _sound_of(source: Excerpt) -> Samples:
-    """From the frame that sounds when the film begins, where it is there."""
+    """Return the sound from the frame that plays when the film begins; empty where that frame is missing."""
     if source.audio is None:
         return source.sound.part(0, 0)
     frame = source.begin * source.audio.rate // (VIDEO_SCALE * AAC_SAMPLES)
@@ -113,7 +113,7 @@ def _sound_of(source: Excerpt) -> Samples:
 
 
 def _laid_out(pictures: Samples, sound: Samples) -> tuple[Chunks, NDArray[np.uint32], NDArray[np.uint64]]:
-    """As they lie in the segments; and of each chunk the segment and the offset in it."""
+    """Return the chunks in the order of the segments, and the segment of each chunk and its offset there."""
     runs = [_together(pictures), _together(sound)]
     segment, offset, samples, sizes = (np.concatenate(columns) for columns in zip(*runs, strict=True))
     is_video = np.repeat([True, False], [len(run[0]) for run in runs])

@@ -49,13 +49,13 @@ def is_key(name: str) -> bool:
 
 
 def binding_to_json(binding: Binding) -> dict[str, Any]:
-    """As it stands under `BINDING_KEY`; a JSON object without what is empty."""
+    """Return the JSON object that stands under `BINDING_KEY`, without empty members."""
     keys = {"keys": list(binding.keys)} if binding.keys else {}
     return {**keys, "gamepad": binding.gamepad} if binding.gamepad else keys
 
 
 def binding_in(schema: Mapping[str, Any]) -> Binding | None:
-    """The binding beside what else a document says of a property or an operation; names are taken as they are.
+    """Return the binding of a property or an operation in a document; names are taken as they are.
 
     Raises:
         PeerError: it is none.

@@ -36,7 +36,7 @@ class Body(BaseModel):
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
-# --- sessions (1.4, 1.6) -----------------------------------------------------------------------------------------
+# --- sessions ----------------------------------------------------------------------------------------------------
 
 
 class StartingCommand(Body):
@@ -72,7 +72,7 @@ class IceServerBody(Body):
 
 
 class IceServers(Body):
-    """Answer of `GET …/ice_servers` (1.7)."""
+    """Answer of `GET …/ice_servers`."""
 
     ice_servers: list[IceServerBody] = Field(default_factory=list[IceServerBody])
 
@@ -126,7 +126,7 @@ class StartSession(Body):
 
 
 class CreateSession(StartSession):
-    """Body of `POST /sessions` (1.3). A model's name may come with its owner before a slash."""
+    """Body of `POST /sessions`. A model's name may come with its owner before a slash."""
 
     model: ModelInfo
     client_info: ClientInfoBody = Field(default_factory=ClientInfoBody)
@@ -153,7 +153,7 @@ class SelectedTransport(Body):
 
 
 class TrackCapability(Body):
-    """One track, its direction told from the client's side."""
+    """One track, its direction as seen by the client."""
 
     name: str
     kind: Kind

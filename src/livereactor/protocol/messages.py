@@ -1,4 +1,4 @@
-"""Everything said on the data channels, as data, whatever the wire format. Pure: no IO, no clock.
+"""Messages of the data channels as data, independent of the wire format. Pure: no IO, no clock.
 
 `v0` (JSON) and `v1` (protobuf) turn bytes into these and back. A `request_id` of None means
 that the sender awaits no correlated answer.
@@ -291,7 +291,7 @@ class ClipReady:
 
 @dataclass(frozen=True, slots=True)
 class ClipFailed:
-    """No clip; official clients recognise `recorder disabled` byte for byte."""
+    """The Clip could not be made; official clients compare the reason `recorder disabled` byte for byte."""
 
     reason: str
     request_id: str | None = None
@@ -334,7 +334,7 @@ class SessionEnded:
 
 @dataclass(frozen=True, slots=True)
 class RuntimeMessage:
-    """Any other platform message; v0 only."""
+    """Platform message of another type; v0 only."""
 
     type: str
     data: JsonObject = field(default_factory=dict[str, Any])

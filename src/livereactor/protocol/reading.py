@@ -70,11 +70,11 @@ def field_of(
     description: str = "",
     moderate: bool = False,
 ) -> Field:
-    """The field that a resolved annotation and what stands beside it declare.
+    """Return the field that a resolved annotation and the metadata next to it declare.
 
     Args:
         default: a Python value of the annotated type; kept as JSON.
-        bounds: beside those of the annotation; where both say something, this one counts.
+        bounds: in addition to those of the annotation; where both say something, this one counts.
         description: wins over one inside `Annotated`.
 
     Raises:

@@ -102,7 +102,7 @@ _RISING = {"ge": True, "gt": True, "le": False, "lt": False, "min_length": True,
 
 @dataclass(frozen=True, slots=True)
 class TrackSchema:
-    """One track, its direction told from the model's side: `out` is what clients receive."""
+    """One track, its direction as seen by the model: `out` is what clients receive."""
 
     name: str
     kind: Literal["video", "audio"]
@@ -174,7 +174,7 @@ def validate_arguments(
     """The arguments as checked JSON values, defaults filled in.
 
     Args:
-        uploads: file arguments that came beside the others, by argument name.
+        uploads: file arguments that came in addition to the others, by argument name.
 
     Raises:
         InvalidCommandError: one of them breaks the contract; the sentence names it and the rule.

@@ -1,6 +1,6 @@
 """Session descriptions (SDP, RFC 8866 and RFC 8829) as data: the one reader for runtime, client and engines. Pure.
 
-An engine keeps beside its adapter only what it changes in a description before or after its library sees it.
+Each engine keeps only what it changes in a description before or after its library sees it.
 """
 
 from __future__ import annotations

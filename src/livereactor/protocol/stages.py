@@ -35,7 +35,7 @@ class TrackPictures(Body):
 
 
 class SessionStages(Body):
-    """In the order in which a Command and a Frame go through them; a stage that did not take place is absent.
+    """Stages in the order in which a Command and a Frame pass them; a stage that did not take place is absent.
 
     `jitter_buffer` and `decode` are means of a report each, and there where a client reports them.
     """

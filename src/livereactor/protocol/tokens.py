@@ -149,7 +149,7 @@ class KeyBody(Body):
 
 
 class CreatedKey(KeyBody):
-    """Answer of `POST /keys`: the only time that the key itself is told."""
+    """Answer of `POST /keys`, the only one that contains the key itself."""
 
     key: str = Field(repr=False)
 

@@ -97,7 +97,7 @@ class StrType(_Leaf):
 
 @dataclass(frozen=True, slots=True)
 class AnyType(_Leaf):
-    """Any JSON value."""
+    """The type of a value that may be any JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +160,7 @@ class OptionalType:
 
     @property
     def parts(self) -> tuple[Type, ...]:
-        """The type beside null."""
+        """The type of a value that is not null."""
         return (self.inner,)
 
     def mapped(self, value: Any, visit: Visit) -> Any:

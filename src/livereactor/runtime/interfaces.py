@@ -53,14 +53,14 @@ class JournalStoppedError(Exception):
 
 
 class JournalSink(Protocol):
-    """A destination of a Session's journal: beside its Recording, protected like it, and not in a log.
+    """A destination of a Session's journal: kept with its Recording, protected like it, and not in a log.
 
     Called on the thread of the journal, except for `opened`. An error of `put` or `media_time` ends the journal, in
     good order where it is `JournalStoppedError`.
     """
 
     def opened(self) -> None:
-        """Begin: `closed` will follow. On the model's thread."""
+        """Begin a journal; `closed` will follow. Called on the model's thread."""
         ...
 
     def put(self, name: str, data: bytes) -> None:

@@ -220,7 +220,7 @@ def replay(
 
 
 def _beside(model: str, given: Sequence[str], seed: float | str | None) -> Resolved:
-    """Return the settings beside the model, with the seed of the session unless `given` has another."""
+    """Return the settings next to the model, with the seed of the session unless `given` has another."""
     path = Path(model.partition(":")[0])
     then = {} if seed is None else {"model.seed": seed}
     return resolve(path if path.is_dir() else path.parent, command_line=then | assignments(given))

@@ -61,7 +61,7 @@ def _for_make(text: str) -> str:
 def demo_models() -> Path:
     """Return the folder of the demo models.
 
-    An installed wheel has them beside the package. In a checkout they are the examples.
+    An installed wheel has them next to the package. In a checkout they are the examples.
     """
     package = Path(livereactor.__file__).parent
     for folder in (package / "demos", package.parent.parent / "examples"):

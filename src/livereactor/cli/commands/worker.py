@@ -137,7 +137,7 @@ class WorkerSupervisor:
         command: returns the command line for a worker id; the process ends with its stdin (`exit_with_parent`).
         new_id: returns the id of the next process.
         report: called with each process that did not end normally.
-        grace: seconds that a process gets to finish its sessions when we are told to stop.
+        grace: seconds that a process gets to finish its sessions when the worker has to stop.
     """
 
     def __init__(
@@ -153,7 +153,7 @@ class WorkerSupervisor:
         self._ending = threading.Event()
 
     def run(self) -> int:
-        """Run until the worker ends for good or we are told to stop; return its exit code."""
+        """Run until the worker ends for good or has to stop; return its exit code."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._asked)
         restarts = RestartPolicy()

@@ -11,7 +11,7 @@ CHUNK = 16
 
 
 class ChunkComplete(lr.Message):
-    """Sent with each chunk."""
+    """A chunk is complete."""
 
     index: int
 

@@ -1,6 +1,6 @@
 """Downloads of Clips: the playlist once it is ready, the parts, and one ordinary MP4 made of them.
 
-Parts go to a scratch folder beside the wanted file, which appears when it is complete. Whatever happens, nothing else
+Parts go to a scratch folder next to the wanted file, which appears when it is complete. Whatever happens, nothing else
 is left behind.
 """
 
@@ -142,7 +142,7 @@ async def _fetch(source: ClipSource, path: Path | None, on_progress: Progress | 
 
 
 class _Scratch:
-    """The files of a download under way, in a folder beside the wanted file, so that one rename completes it."""
+    """The files of a download under way, in a folder next to the wanted file, so that one rename completes it."""
 
     def __init__(self, path: Path | None) -> None:
         if path is not None and path.is_dir():

@@ -242,7 +242,7 @@ class Digest:
 
 
 def open_content(file: Source) -> Content:
-    """On a thread: files may lie on slow disks."""
+    """Open what an upload reads. Call it on a thread, since a file may lie on a slow disk."""
     if isinstance(file, bytes | bytearray | memoryview):
         content = Content("", memoryview(file).nbytes, io.BytesIO(file), is_ours=True)
     elif isinstance(file, str | os.PathLike):
@@ -298,7 +298,7 @@ async def write_on(api: Api, url: str, stream: UploadStream, digest: str) -> boo
 
     Raises:
         ReactorError: the server refused the file, or the transfer broke too often. Errors of reading the file are
-            raised as they are. Unless the server gave up itself, it is told to keep nothing.
+            raised as they are. Unless the server gave up itself, it is asked to keep nothing.
     """
     offset = furthest = tries = 0
     stalled, broke = 0.0, False

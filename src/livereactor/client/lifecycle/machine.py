@@ -77,7 +77,7 @@ class SilenceAction(Enum):
 
     PROBE = "probe"  # send a message that is answered
     CHECK = "check"  # ask over HTTP about the Session
-    REOFFER = "reoffer"  # open a second transport beside the silent one
+    REOFFER = "reoffer"  # open a second transport next to the silent one
     LOST = "lost"  # give the transport up
 
 
@@ -169,7 +169,7 @@ class ConnectionMachine(Machine[ConnectionState, w.MachineEvent, w.MachineEffect
         self._retries = Retries(self._kept_until)
         self._retry_at: float | None = None
         self._silence: Silence | None = None
-        self._offering = False  # in READY, a second transport is coming up beside the silent one
+        self._offering = False  # in READY, a second transport is coming up next to the silent one
         self._gone: str | None = None  # in READY, why the first one is gone while the second is coming up
         self._begun = self._made = self._ready_for_us = 0.0  # when the attempt began, its Session was there, prepared
         self.timings: ConnectionTimings | None = None

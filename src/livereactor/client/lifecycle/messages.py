@@ -45,7 +45,7 @@ class SessionObtained:
 
 @dataclass(frozen=True, slots=True)
 class SessionSeen:
-    """The Session was looked up.
+    """The Session was found.
 
     Attributes:
         prepared: a transport can be opened.

@@ -15,7 +15,7 @@ class ConnectionState(Enum):
     """The state of a client's connection."""
 
     IDLE = "idle"  # no Session
-    CREATING = "creating"  # a Session is being made, or looked up to join it
+    CREATING = "creating"  # a Session is being made, or fetched to join it
     RENEWING = "renewing"  # the session ended before it could be used; another is being made
     PREPARING = "preparing"  # the Session is in the queue, or its Worker is not ready
     LINKING = "linking"  # the transport is coming up

@@ -565,7 +565,7 @@ def _recognised(value: object, kind: Kind) -> Source | None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Iterating:
-    """Any iterable. A plain one is read at 30 Hz, an async one at its own pace."""
+    """Source that is an iterable: a plain one is read at 30 Hz, an async one at its own pace."""
 
     items: Iterable[object] | AsyncIterable[object]
     kind: Kind
@@ -581,7 +581,7 @@ class _Iterating:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Receiving:
-    """Any object with an async `recv()`, such as a track of aiortc; it sets the pace."""
+    """Source with an async `recv()`, such as a track of aiortc; it sets the pace."""
 
     track: Any
     kind: Kind

@@ -242,7 +242,7 @@ def _kib(size: int) -> str:
 
 TRANSPORT_TIMEOUT: Final = 30.0  # seconds from the answer to open channels, as long as servers wait
 PING_INTERVAL: Final = {WireFormat.V0: 5.0, WireFormat.V1: 10.0}  # seconds; servers drop a client that is silent for 20
-END_WAIT: Final = 1.0  # seconds before the server is told that no more candidates come
+END_WAIT: Final = 1.0  # seconds before the server learns that no more candidates come
 TURNS: Final = 3  # of the loop until a request is on its way
 DRAIN: Final = 0.5  # seconds at the end for messages under way
 
@@ -346,7 +346,7 @@ class PeerTransport:
         self._channels.say(message)
 
     def receive(self, wanted: Collection[str]) -> None:
-        """Ask the server to send these outputs and no others, as far as it was not told already."""
+        """Ask the server to send these outputs and no others; what it was asked already is not sent again."""
         for name in {**self._resumed, **dict.fromkeys(wanted)}:
             if (name in wanted) != self._resumed.get(name, False):
                 self.say(m.ResumeTrack(name) if name in wanted else m.PauseTrack(name))

@@ -39,7 +39,7 @@ class ActiveTransport:
     Attributes:
         received: the names of the Tracks that have arrived.
         answers: True if the other side answers pings, so that its silence means a problem.
-        early: events that came while it was coming up beside the one in use.
+        early: events that came while it was coming up next to the one in use.
     """
 
     def __init__(self, peer_transport: PeerTransport, sampler: StatsSampler) -> None:

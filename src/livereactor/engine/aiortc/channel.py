@@ -82,7 +82,7 @@ class AiortcChannel(InboundChannel):
             self._queue(frame, text=text and not chunked)
 
     def _queue(self, data: bytes, *, text: bool) -> None:
-        """As aiortc's own `send`, which takes text only as `str` and so decodes it to encode it again."""
+        """Queue a message for SCTP. aiortc's own `send` takes text only as `str`, and would have to encode it again."""
         sctp: Any = self._native.transport
         empty = (WEBRTC_STRING_EMPTY if text else WEBRTC_BINARY_EMPTY, b"\0")
         protocol, payload = (WEBRTC_STRING if text else WEBRTC_BINARY, data) if data else empty

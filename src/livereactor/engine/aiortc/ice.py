@@ -1,7 +1,7 @@
-"""ICE for aiortc: candidates at once, servers asked beside them, and a silent peer noticed early.
+"""ICE for aiortc: host candidates at once, servers asked meanwhile, and a silent peer noticed early.
 
 aioice waits up to 5 s for every STUN server before it gives a candidate out, takes any port, knows no loopback address
-and notices a lost peer after 30 s. Its `Connection` is told to use what is here instead, one instance at a time.
+and notices a lost peer after 30 s. Each instance of its `Connection` is made to use this code instead.
 """
 
 # aioice has no public way to add a candidate of ours, to pair it, or to see the path in use.
@@ -119,7 +119,7 @@ class Paths:
     async def _gather(
         self, connection: Connection, component: int, addresses: Sequence[str], timeout: float = SERVER_TIMEOUT
     ) -> list[IceCandidate]:
-        """Host candidates, at once; servers are asked beside. Called by aioice in place of its own."""
+        """Return the host candidates at once; servers are asked meanwhile. aioice calls this in place of its own."""
         relay_only = self._config.relay_only
         # With no other address a machine still reaches itself: a laptop in flight mode keeps its picture.
         hosts = [] if relay_only else addresses or [LOOPBACK]
@@ -265,8 +265,8 @@ class Paths:
             self.rtt_ms = (time.monotonic() - asked) * 1000
 
     async def _limit_search(self) -> None:
-        """aioice searches for as long as candidates may come, and here their end is never told: a browser's only
-        candidate may be a name that resolves nowhere, and its own checks are what connects."""
+        """End the search for a path, since aioice searches while candidates may come and their end is unknown: the only
+        candidate of a browser may be a name that resolves nowhere, and its own checks are what connects."""
         await asyncio.sleep(NO_PATH_AFTER)
         if self.local_type() is None:
             self._changed(PeerState.FAILED, f"no path to the other side was found in {NO_PATH_AFTER:.0f} s")
@@ -289,5 +289,5 @@ class _Heard:
         self._at = time.monotonic()
 
     def silence(self) -> float:
-        """Seconds."""
+        """Return the seconds since anything last came."""
         return time.monotonic() - self._at

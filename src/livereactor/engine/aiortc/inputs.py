@@ -94,7 +94,7 @@ class Sequence:
         self.drop_to(self._next + count)
 
     def is_full(self) -> bool:
-        """No more packets are kept."""
+        """Whether the buffer holds as many packets as it may, `MAX_PACKETS`."""
         return len(self._pieces) >= MAX_PACKETS
 
 

@@ -1,4 +1,4 @@
-"""Sent media of aiortc: tracks whose `recv` gives out bytes that are encoded already, and PCM for Opus.
+"""Outgoing media of aiortc: tracks whose `recv` returns bytes that are encoded already, and PCM for Opus.
 
 `send` runs on any thread and hands over to the loop. aiortc packetizes, encrypts and sends there.
 """
@@ -65,12 +65,12 @@ class ReceiverEstimate:
         self._bps, self._at = 0.0, 0.0
 
     def sent(self, size_bytes: int, now: float) -> None:
-        """These bytes were sent."""
+        """Count bytes that were sent."""
         self._bps = self._sent_bps(now) + size_bytes * 8 / WINDOW
         self._at = now
 
     def told(self, bps: int, now: float) -> int:
-        """The receiver estimated `bps`; what to report."""
+        """Take the receiver's estimate, in bits a second, and return the rate to report."""
         sent = self._sent_bps(now)
         congested = sent > NO_LIMIT_BELOW and bps < CONGESTED * sent
         believed = bps if congested else max(bps, self._bounds.start_bps)

@@ -203,7 +203,7 @@ class AiortcPeer:
     def _make(self) -> RTCPeerConnection:
         if self._is_closed or self._native is not None:
             raise EngineError("this peer is closed or already has a description; create another one")
-        # No servers here: aiortc would wait for them before it answers; Paths asks them beside.
+        # No servers here: aiortc would wait for them before it answers; Paths asks them meanwhile.
         native = RTCPeerConnection(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
         native.on("connectionstatechange", self._on_state)
         native.on("datachannel", self._on_channel)
@@ -227,7 +227,7 @@ class AiortcPeer:
         return found if native.sctp is None else [*found, native.sctp.transport]
 
     def _watch(self, native: RTCPeerConnection, *, answers: bool) -> None:
-        """Before gathering: ICE goes our way, and packets and messages are routed by what they are for."""
+        """Replace aiortc's ICE by ours and route packets by mid, messages by stream. Call it before gathering."""
         transports = {id(transport): transport for transport in self._transports()}.values()
         self._paths.adopt((transport.transport._connection for transport in transports), answers=answers)
         for transport in transports:
@@ -320,7 +320,7 @@ class AiortcPeer:
                 output.stop()
 
     def _post(self, event: PeerEvent) -> None:
-        """On a later turn of the loop, from any thread."""
+        """Deliver an event on a later turn of the loop; may be called from any thread."""
         try:
             self._loop.call_soon_threadsafe(self._tell, event)
         except RuntimeError:  # the loop is closed: the process is ending

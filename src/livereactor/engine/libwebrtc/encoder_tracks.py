@@ -45,7 +45,7 @@ class EncoderTrack:
         self._early_rate: int | None = None
 
     def encode(self, info: rw.RawVideoFrameInfo) -> Served:
-        """Called by libwebrtc on its encoder thread; must not raise."""
+        """Return the encoded Frame behind a token. libwebrtc calls it on its encoder thread; must not raise."""
         token = tokens.read(info.y, width=info.width, height=info.height)
         viewer = None if token is None else self._tracks.viewer(token.viewer)
         if token is None or viewer is None:
@@ -58,7 +58,7 @@ class EncoderTrack:
         return viewer.serve(token.number, key_wanted=info.request_key_frame, codec=info.codec)
 
     def feedback(self, event: rw.KeyFrameRequest | rw.RateUpdate) -> None:
-        """Called by libwebrtc: a new rate, or a receiver without a key frame."""
+        """Pass on a new rate, or a request for a key frame. libwebrtc calls it."""
         user = self.user
         if isinstance(event, rw.RateUpdate):
             if user is None:

@@ -115,7 +115,7 @@ class _Process:
         atexit.register(self._close_peers)
 
     def _close_peers(self) -> None:
-        """Before the interpreter ends: a callback of libwebrtc that finds none aborts the process."""
+        """Close all peers before the interpreter ends: a callback that finds no interpreter aborts the process."""
         for peer in list(self.peers):
             peer.close_now()
 

@@ -30,7 +30,7 @@ class Held:
         self._lock = threading.Lock()
 
     def keep(self, native: _T) -> _T:
-        """From here on only `sweep` frees it; from any thread."""
+        """Keep a native object until `sweep` frees it; may be called from any thread."""
         with self._lock:
             self._natives.append(native)
         return native

@@ -1,4 +1,4 @@
-"""Sent media of libwebrtc: video through inline encoder tracks, sound as PCM, and a watch over what waits in its pacer.
+"""Outgoing media of libwebrtc: video through inline encoder tracks, sound as PCM, and a watch over its pacer.
 
 `send` runs on the output's thread and pushes a token; `serve` runs on libwebrtc's encoder thread and returns bytes that
 are already made. Between the two stands a `Feed` behind a lock held for microseconds.
@@ -86,7 +86,7 @@ class LibwebrtcVideoOutput:
         self._captured_us = 0  # capture time of the last token pushed
         self._backlog = Backlog()
         self._allowed_bps = 0  # by congestion control
-        self._bps = 0  # of it, for new pictures; as told last
+        self._bps = 0  # of it, for new pictures; as last reported
         self.mid = ""
         self.codec: VideoCodec | None = None
         self._track: rw.Track | None  # None once it is closed
@@ -204,7 +204,7 @@ class LibwebrtcVideoOutput:
         picture = tokens.draw(tokens.FrameToken(self._number, place & 0xFFFFFFFF))
         track = self._track
         if track is not None:
-            # Empty, and not None: a Frame without a tag has its stamp too, by which its age is told (22 bytes).
+            # Empty, and not None: a Frame without a tag has its stamp too, from which its age follows (22 bytes).
             track.push_video_frame(picture, tokens.WIDTH, tokens.HEIGHT, user_data, captured_us)
 
     def _negotiated(self, codec: VideoCodec | None) -> None:
@@ -275,12 +275,12 @@ class PacerWatch:
         self._task: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
-        """Something may wait; looks until nothing does. To be called as often as one likes."""
+        """Watch until nothing waits in the pacer. A second call does nothing while the watch runs."""
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._look(), name="livereactor pacer watch")
 
     def end(self) -> None:
-        """Look no more."""
+        """Stop the watch."""
         if self._task is not None:
             self._task.cancel()
 

@@ -240,7 +240,7 @@ class Transport:
         self._add_channel(self.native.create_data_channel(label), announce=True)
 
     def let_go(self) -> None:
-        """No event comes any more; `close_now` is to follow. To be called once."""
+        """Detach all callbacks, so that no event comes any more. Call it once, before `close_now`."""
         self._events = None
         self._ready = _nothing
         observer = self._observer

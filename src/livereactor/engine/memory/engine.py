@@ -146,7 +146,7 @@ class MemoryEngine:
         return EngineCapabilities("memory", (VideoCodec.VP8, VideoCodec.H264), True, True, loopback=True, tcp=False)
 
     async def start(self) -> None:
-        """Nothing to warm up."""
+        """Do nothing: this engine has nothing to warm up."""
 
     async def peer(self, config: PeerConfig, events: Callable[[PeerEvent], None]) -> MemoryPeer:
         """A new Peer on the running loop."""
@@ -333,7 +333,7 @@ class MemoryPeer:
             self._emit(StateChanged(state, reason))
 
     def _emit(self, event: PeerEvent) -> None:
-        """On a later turn of the loop, from any thread: no event comes from within a call."""
+        """Deliver an event on a later turn of the loop, never from within a call; may be called from any thread."""
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._tell, event)
 

@@ -101,7 +101,7 @@ class MemoryChannel:
         self._emit(ChannelOpened())
 
     def shut(self) -> None:
-        """This end is gone; a second time does nothing."""
+        """Close this end; a second call does nothing."""
         if self.is_open:
             self.is_open = False
             self._drained.set()

@@ -176,7 +176,7 @@ def work_into(future: Future[Outcome], work: Callable[[], Outcome]) -> None:
 
 
 def succeed(future: Future[Outcome], outcome: Outcome) -> None:
-    """It went well."""
+    """Set the result of a future, unless it has one already."""
     try:
         future.set_result(outcome)
     except InvalidStateError:  # it got its outcome when the runtime stopped without this thread
@@ -184,7 +184,7 @@ def succeed(future: Future[Outcome], outcome: Outcome) -> None:
 
 
 def fail(future: Future[Any], error: Exception) -> None:
-    """It did not, and that is why."""
+    """Set the error of a future, unless it has its result already."""
     try:
         future.set_exception(error)
     except InvalidStateError:

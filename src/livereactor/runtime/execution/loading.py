@@ -72,7 +72,7 @@ def _imported(file: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     before, sys.modules[name] = sys.modules.get(name), module
     if str(file.parent) not in sys.path:
-        sys.path.insert(0, str(file.parent))  # as `python pond.py` does: the model imports what lies beside it
+        sys.path.insert(0, str(file.parent))  # as `python pond.py` does: the model imports what lies next to it
     try:
         spec.loader.exec_module(module)
     except BaseException as error:

@@ -62,7 +62,7 @@ def run_step(runner: ModelRunner, request: StepInput, number: int) -> tuple[Step
         number: what the step is called if it runs.
 
     Returns:
-        its result, and what has to be told beside it. A refused call leaves the earlier ones applied and runs no step.
+        its result, and what has to be sent with it. A refused call leaves the earlier ones applied and runs no step.
     """
     began = time.monotonic()
 

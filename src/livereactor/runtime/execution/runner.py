@@ -463,7 +463,7 @@ class ModelRunner:
         self._class, self.definition, self.model = type(instance), definition_of(type(instance)), instance
         self.tracks = tracks_of(instance)
         self._loaded = dict(instance.__dict__)
-        self._sparse = SparseLog(log)  # what newly fails in a newer version is always told
+        self._sparse = SparseLog(log)  # what newly fails in a newer version is always logged
 
     def _begin_stream(self) -> Iterator[Any] | AsyncIterator[Any]:
         made = cast("Any", self.model).stream()

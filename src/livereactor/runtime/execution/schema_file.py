@@ -1,4 +1,4 @@
-"""A model's schema, told by a process that imports the model and nothing that this does not need.
+"""A model's schema, printed by a process that imports the model and nothing that this does not need.
 
 `python -m livereactor.runtime.execution.schema_file TARGET` prints what `livereactor schema` does, in half its time: a
 coordinator reads every model that it serves before it listens.

@@ -339,6 +339,6 @@ class AudioOutputTrack:
 
     def _failed(self, error: Exception) -> None:
         self._counters.failed += 1
-        if repr(error) != self._last_failure:  # told once, counted per block
+        if repr(error) != self._last_failure:  # logged once, counted per block
             self._last_failure = repr(error)
             log.error("sending sound failed", track=self._declaration.name, exc_info=error)

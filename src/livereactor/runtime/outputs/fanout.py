@@ -38,7 +38,7 @@ LONGEST: Final = 0.7  # seconds between two pictures at most, however little the
 class Budget:
     """The bits of one stream that have not passed its network yet, as far as its rate tells.
 
-    A picture that is hard to encode costs more than a low rate has, whatever the encoder is told: libvpx at its
+    A picture that is hard to encode costs more than a low rate has, whatever rate the encoder is set to: libvpx at its
     coarsest (qmax 56) makes 0.9 Mbit/s of grain at 640x360 and 30 fps, 3.3 at 1280x720. The excess would wait before
     the network, seconds long. So pictures are left out instead, and the ones that are seen are new.
     """
@@ -252,7 +252,7 @@ class Fanout:
         for viewer in self._viewers.values():
             if not viewer.resumed:
                 continue
-            # VP8 until told: every client has it, and the first key frame cannot wait for the negotiation's end.
+            # VP8 until it is known: every client has it, and the first key frame cannot wait for the negotiation's end.
             key = (viewer.layer, viewer.sink.codec or VideoCodec.VP8)
             if viewer.stream != key:
                 viewer.stream, viewer.started = key, False

@@ -143,7 +143,7 @@ class Outputs:
         return [_pictures(name, track.counters(), self._before.get(name, {})) for name, track in self._video.items()]
 
     def counters(self) -> Mapping[str, Mapping[str, float]]:
-        """By track, since the start; `video.py` and `audio.py` say what each counts."""
+        """Return the counters of each track since the start; `video.py` and `audio.py` say what each counts."""
         return {name: track.counters() for name, track in (self._video | self._audio).items()}
 
     def close(self) -> None:

@@ -174,7 +174,7 @@ class QualityLayers:
         return effects
 
     def _first_on_low(self) -> list[LayerEffect]:
-        """Nobody watched the low layer before: it begins at the rate of who comes, without waiting to follow."""
+        """Begin the low layer at the rate of its first viewer, without waiting to follow."""
         if sum(viewer.layer is QualityLayer.LOW for viewer in self._viewers.values()) != 1:
             return []
         self._rates[QualityLayer.LOW] = FollowedRate(self._low_target())

@@ -363,7 +363,7 @@ class VideoOutputTrack:
 
     def _failed(self, what: str, error: Exception, task: EncodeTask) -> None:
         self._counters.failed += 1
-        if (kind := f"{what}: {error!r}") != self._last_failure:  # told once, counted per Frame
+        if (kind := f"{what}: {error!r}") != self._last_failure:  # logged once, counted per Frame
             self._last_failure = kind
             log.error(what, track=self._declaration.name, codec=task.stream.codec.value, exc_info=error)
 

@@ -1,6 +1,6 @@
 """Clips of one recording: promised at once, cut in the background, put into the blobs. Loop only.
 
-`asked.json` is there before the client hears of its Clip, `clip.json` when nothing changes any more; what comes between
+`asked.json` is there before the client knows of its Clip, `clip.json` when nothing changes any more; what comes between
 is bounded in number and time, and one that fails says so in `clip.json`.
 """
 
@@ -33,12 +33,12 @@ from livereactor.runtime.recording.uploader import Uploader
 AT_ONCE: Final = 2  # cuts: each decodes on a core
 IN_MEMORY: Final = 8 * MIB  # of a Clip that is cut, some 20 s of 720p; a longer one lies on the disk until it is stored
 MOST: Final = 16  # Clips that are being made; more are refused
-MOST_REFUSED: Final = 256  # refusals that wait for their turn; of a flood, more are told at once
+MOST_REFUSED: Final = 256  # refusals that wait for their turn; of a flood, the rest are refused at once
 PROMISE: Final = 3.0  # seconds for `asked.json`; clients wait 10 for their answer
 STORE_WAIT: Final = 30.0  # seconds that a Recording waits for its last Segments to be stored
 USUAL: Final = 250_000  # microseconds that a Clip of ten seconds takes, stored and all
 
-MOST_BYTES: Final = 10**9  # of one Session's Clips: they are kept beside everybody's Recordings
+MOST_BYTES: Final = 10**9  # of one Session's Clips: they are kept in addition to everybody's Recordings
 MOST_EVER: Final = 10_000  # Clips of one Session, as those of whole recordings are small
 
 TOO_MANY: Final = f"{MOST} of {MOST} clips are being made; try again when one is ready"
@@ -160,7 +160,7 @@ class Clips:
             else:
                 reason = NOT_CUT
                 self._log.error("clip not made", clip=clip, exc_info=error)
-            # Where the store does not take even this, who asks for the Clip hears that it never came.
+            # Where the store does not take even this, the client learns when it asks for the Clip that it never came.
             with suppress(LivereactorError, OSError):
                 await self._put_made(clip, Made(failed=reason))
 

@@ -10,7 +10,7 @@ PLAYS_ON: Final = 2.0
 
 
 class MediaClock:
-    """From monotonic seconds to seconds of the recording, 0 being its first picture. Any thread."""
+    """Clock that turns monotonic seconds into seconds of the recording, 0 being its first picture. Any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -27,7 +27,7 @@ class MediaClock:
 
     @property
     def is_running(self) -> bool:
-        """It has begun, and steps may run."""
+        """The recording has begun, and steps may run."""
         with self._lock:
             return self._began and self._running
 

@@ -184,8 +184,8 @@ class Muxer:
         sound: of the audio track; None = there is none.
         options: how pictures are encoded, and how long a Segment is.
         keep: seconds of which Clips are cut.
-        begun: told the recording's segmenter, which has the init segment, at the first picture.
-        closed: told each Segment that is whole.
+        begun: called at the first picture with the recording's segmenter, which has the init segment.
+        closed: called with each Segment that is whole.
     """
 
     def __init__(
@@ -238,7 +238,7 @@ class Muxer:
             self._add(start, self.pictures.again(self._newest, start, key=self._is_old), self._newest)
 
     def excerpt(self, begin: int, end: int, now: float) -> Excerpt:
-        """From `begin` to `end`, in 1/90,000 s of the recording, as far as it is there; for a Clip."""
+        """Return what there is from `begin` to `end`, in 1/90,000 s of the recording; for a Clip."""
         return self._written(now).excerpt(begin, end, self._spool.read)
 
     def tail(self, now: float) -> Tail | None:
@@ -250,7 +250,7 @@ class Muxer:
         return Tail(segment, (segmenter.end - begun) / VIDEO_SCALE, size, self._spool.read)
 
     def finish(self, now: float) -> float:
-        """Nothing comes any more: close the last Segment; returns the recording's seconds.
+        """Close the last Segment and return the length of the recording in seconds.
 
         No picture is held from then on: what is left of a recording hangs together in circles, which the collector
         finds only now and then, as few objects as they are.
@@ -334,7 +334,7 @@ class Muxer:
         self._spool.expire(segment)
 
     def _written(self, now: float) -> Segmenter:
-        """Everything up to now is in the spool, but for the last moment of a picture that goes by."""
+        """Write all up to now into the spool, but for the last moment of a picture that still stays."""
         assert self._segmenter is not None
         self.hold(now, STAYS)
         if now - self._played > STAYS:

@@ -80,12 +80,12 @@ class RecordingJournalSink:
         return self._media.at(moment) if self._media.has_begun else None
 
     def stop(self) -> None:
-        """Nothing is recorded: what has come stays, no more is taken, and who writes hears of it within a second."""
+        """Take no more; what has come stays. The writer gets `JournalStoppedError` with its next piece."""
         self._is_stopped = True
         self._over()
 
     def closed(self) -> None:
-        """Nothing more comes."""
+        """The journal has given its last piece."""
         self._post(self._over)
 
     async def until_over(self, timeout: float) -> None:
@@ -195,7 +195,7 @@ class Recording:
         try:
             async with asyncio.timeout(LAST_SEGMENTS):
                 duration = await asyncio.wrap_future(finished)
-        except Exception:  # it broke before, or does now: `_broke` has told
+        except Exception:  # it broke before, or does now: `_broke` has logged it
             duration = None
         await self._clips.finish(LAST_SEGMENTS)
         await self.journal.until_over(LAST_SEGMENTS)
@@ -204,7 +204,7 @@ class Recording:
             await self._put_end(duration)
 
     def _remove(self) -> None:
-        """Not under a thread that still writes; what it holds on to goes when the next process starts."""
+        """Remove the spool, unless the thread still writes; what then stays is removed when the next process starts."""
         if self.thread.join():
             self._spool.close()
         else:
@@ -337,7 +337,7 @@ class Recorder:
         return total
 
     async def _stop_without_room(self, recording: Recording) -> None:
-        """It has begun, as a store may take long to answer; behind its end a request for a Clip is refused."""
+        """End a recording for which the store has no room; the check may take long. Clips are refused afterwards."""
         if not await may_record(self._blobs) and recording is self._recording:
             log.warning("not recorded: existing recordings use all the space", recording=recording.id)
             recording.journal.stop()

@@ -50,15 +50,15 @@ class Spool:
         return sum(map(len, append.parts))
 
     def expire(self, segment: int) -> None:
-        """No Clip needs it any more."""
+        """Mark a Segment as needed by no Clip; it is removed once it is released too."""
         self._go(segment, self._expired)
 
     def release(self, segment: int) -> None:
-        """It has been stored, or never will be."""
+        """Mark a Segment as stored, or given up; it is removed once it is expired too."""
         self._go(segment, self._released)
 
     def end(self) -> None:
-        """Nothing is appended any more."""
+        """Close the file: nothing is appended any more."""
         self._close_file()
 
     def close(self) -> None:

@@ -22,7 +22,7 @@ class RecordingThread:
     """Runs a Muxer; every method but those marked may be called from any thread and returns at once.
 
     Args:
-        broken: told, on the thread, why nothing is recorded any more.
+        broken: called on the thread with the reason why nothing is recorded any more.
     """
 
     def __init__(

@@ -1,1 +1,1 @@
-"""A Session run again: what was done to its model is kept beside its Recording, and `livereactor replay` does it."""
+"""Running a Session again: its journal, kept with its Recording, is what `livereactor replay` does again."""

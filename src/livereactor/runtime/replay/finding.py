@@ -43,7 +43,7 @@ async def kept_journal(blobs: Blobs, session: str, where: str) -> bytes:
 
 
 def journal_in(path: Path) -> bytes:
-    """The journal in a file, in the folder with its pieces, or beside the piece that is named.
+    """Return the journal in a file, in the folder with its pieces, or in the folder of the piece that is named.
 
     Raises:
         JournalError: there is none, or it cannot be read.

@@ -138,7 +138,7 @@ class JournalEnd(_Line):
 
 
 class JournalCut(_Line):
-    """More was done than is kept: from here on the journal knows nothing."""
+    """The journal ends here, because more was done than is kept."""
 
     do: Literal["cut"] = "cut"
     why: str

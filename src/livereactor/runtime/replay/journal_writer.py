@@ -90,7 +90,7 @@ class JournalWriter:
     # --- the model's thread ------------------------------------------------------------------------------------------
 
     def note(self, step: int, what: MakeBody, *, within: bool = False, size: int = 0) -> None:
-        """Something happens now.
+        """Note an event that happens now.
 
         Args:
             what: makes the entry, later and on another thread: it must hold all it needs.

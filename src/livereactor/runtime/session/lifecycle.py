@@ -61,7 +61,7 @@ class SessionRequested:
 
 @dataclass(frozen=True, slots=True)
 class EndRequested:
-    """The Session has to end. `notice` False: no client has to be told."""
+    """The Session has to end. `notice` False: clients get no message about it."""
 
     reason: str
     notice: bool = True

@@ -92,7 +92,7 @@ class Member(Machine[MemberState, MemberEvent, Never]):
         self.role: Role = offer.role
         self.flat = offer.flat
         self.resumed: set[str] = set()
-        self.joined = False  # the model has been told
+        self.joined = False  # the model knows of it
         self.has_control = False
         self.binary: bool | None = None  # v1; None = no frame has come
         self.implicit = False  # it has no `control`: outputs start by themselves, media claims its slot
@@ -109,7 +109,7 @@ class Member(Machine[MemberState, MemberEvent, Never]):
             case DataOpened() if self.state is not MemberState.LIVE:
                 self.counts = True
                 self.heard_at = now
-                # The flat Connection is v0 at once (5.2), which the Membership sees to.
+                # The flat Connection is v0 at once, which the Membership sees to.
                 self._assume_at = None if self.flat else now + self._limits.format_silence
             case _:
                 pass
@@ -169,7 +169,7 @@ class ConnectionIds:
         self._callers.clear()
 
     def mint(self, caller: str, there: Collection[int]) -> int:
-        """Return a fresh id for the caller, beside those that are `there`."""
+        """Return an id for the caller that is not among those that are `there`."""
         number = next(number for number in self._next if number not in there)
         self._minted.add(number)
         self._callers[number] = caller

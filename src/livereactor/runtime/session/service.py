@@ -360,7 +360,7 @@ class Runtime:
         self._end("moderated" if body.moderate else (body.reason or "stopped"), moderate=body.moderate)
 
     def end(self, session: str, reason: str, *, moderate: bool = False, quietly: bool = False) -> None:
-        """End that Session; nothing happens where it does not run. `quietly`: its clients are not told why."""
+        """End that Session; nothing happens where it does not run. `quietly`: its clients get no reason."""
         if self.runs(session):
             self._end("moderated" if moderate else reason, moderate=moderate, quietly=quietly)
 

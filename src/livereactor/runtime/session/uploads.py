@@ -29,7 +29,7 @@ log = structlog.get_logger("livereactor.uploads")
 
 
 class UploadTypeError(UsageError):
-    """This runtime does not take files of this type."""
+    """The runtime does not take files of this type."""
 
     code = "UPLOAD_TYPE_REFUSED"
     http_status = 415
@@ -53,7 +53,7 @@ class _Slot:
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
     expiry: asyncio.TimerHandle | None = None  # what is half written then is erased
-    noticed: bool = False  # the model has been told
+    noticed: bool = False  # the model knows of it
     over: bool = False  # its session has ended
 
     @property

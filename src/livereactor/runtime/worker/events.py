@@ -101,7 +101,7 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class EndSession:
-    """End the Session in a Slot. `quietly`: it may go on elsewhere, so its clients are not told that it has ended."""
+    """End the Session in a Slot. `quietly`: it may go on elsewhere, so its clients get no message that it has ended."""
 
     slot: int
     session: str

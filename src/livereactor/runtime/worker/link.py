@@ -287,7 +287,7 @@ class WorkerLink(Machine[LinkState, LinkEvent, LinkEffect]):
             return []
         effects = self._slot(frame.slot, frame, now)
         if self.slots[frame.slot].state is LeaseState.ACCEPTING:
-            self._beat_at = now  # told again, if it was told: the answer may be late
+            self._beat_at = now  # sent again, if it was sent: the answer may be late
         return effects
 
     def _may_ask(self, frame: link.Request) -> bool:
@@ -354,7 +354,7 @@ class WorkerLink(Machine[LinkState, LinkEvent, LinkEffect]):
             return []
         if self._leaves:
             if self._failure is not None and self.state is not LinkState.UP and self._leave_by is not None:
-                return []  # it wants to be told
+                return []  # its failure has to be reported first
             parting: list[LinkEffect] = [Send(link.Bye())] if self.state is LinkState.UP else []
             self._go(LinkState.ENDED)
             return [*parting, EndProcess(self._failure)]
@@ -366,7 +366,7 @@ class WorkerLink(Machine[LinkState, LinkEvent, LinkEffect]):
                 slot.forget()
         return []
 
-    # --- what is told -------------------------------------------------------------------------------------------------
+    # --- what is sent -------------------------------------------------------------------------------------------------
 
     @property
     def _phase(self) -> WorkerPhase:
