@@ -42,7 +42,7 @@ def around(server: Program, *, warm_up: int, cycles: int, timeout: float) -> tup
     return Used(**told["before"]), Used(**told["after"])
 
 
-def test_c15_fifty_cycles_leave_no_thread_and_no_descriptor(server: Program) -> None:
+def test_fifty_cycles_leave_no_thread_and_no_descriptor(server: Program) -> None:
     before, after = around(server, warm_up=10, cycles=50, timeout=100.0)
     assert is_back(after, before), f"{before} before, {after} after"
 

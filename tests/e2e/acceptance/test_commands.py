@@ -26,7 +26,7 @@ async def refused(client: Client, command: str, /, **data: Any) -> tuple[ClientE
 
 
 @in_one_of_three
-async def test_c16_a_value_out_of_range_is_refused_by_field_value_and_bound_within_50_ms(viewer: Client) -> None:
+async def test_a_value_out_of_range_is_refused_by_field_value_and_bound_within_50_ms(viewer: Client) -> None:
     times: list[float] = []
     for _ in range(9):
         error, took = await refused(viewer, "set_size", width=9, height=100)
@@ -38,13 +38,13 @@ async def test_c16_a_value_out_of_range_is_refused_by_field_value_and_bound_with
     assert (await viewer.frames(3))["sizes"] == [[640, 360]]
 
 
-async def test_c17_an_authors_refusal_reaches_the_caller(viewer: Client) -> None:
+async def test_an_authors_refusal_reaches_the_caller(viewer: Client) -> None:
     error, _ = await refused(viewer, "fail", code="busy", message="the pond is full")
     assert error.code == "busy"
     assert "the pond is full" in error.message
 
 
-async def test_c18_a_bug_is_internal_error_to_the_caller_and_one_traceback_in_the_log(
+async def test_a_bug_is_internal_error_to_the_caller_and_one_traceback_in_the_log(
     viewer: Client, server: Program
 ) -> None:
     before = server.log().count("conformance-secret")
@@ -58,13 +58,13 @@ async def test_c18_a_bug_is_internal_error_to_the_caller_and_one_traceback_in_th
     assert after.count("conformance-secret") - before >= 1
 
 
-async def test_c20_a_thousand_commands_each_reach_the_model_once(viewer: Client) -> None:
+async def test_a_thousand_commands_each_reach_the_model_once(viewer: Client) -> None:
     # In order they are shown by the JavaScript client, which sends them in order (tests/e2e/official).
     answers = await viewer.ask("burst", name="echo", datas=[{"value": n} for n in range(1000)])
     assert [answer["data"]["value"] for answer in answers] == list(range(1000))
 
 
-async def test_c21_a_reply_goes_to_the_asker_alone(join: Any) -> None:
+async def test_a_reply_goes_to_the_asker_alone(join: Any) -> None:
     first = await join()
     second = await join(session_id=(await first.state())["session"])
     await first.command("set_prompt", prompt="only mine")
@@ -74,7 +74,7 @@ async def test_c21_a_reply_goes_to_the_asker_alone(join: Any) -> None:
     assert await first.messages("prompt_changed", 1) == [{"prompt": "only mine"}]
 
 
-async def test_c22_a_broadcast_comes_to_everybody_once_and_in_order(join: Any) -> None:
+async def test_a_broadcast_comes_to_everybody_once_and_in_order(join: Any) -> None:
     first = await join(watch=None)
     session = (await first.state())["session"]
     clients = [first, await join(session_id=session, watch=None), await join(session_id=session, watch=None)]
@@ -85,7 +85,7 @@ async def test_c22_a_broadcast_comes_to_everybody_once_and_in_order(join: Any) -
         assert ticks == [*range(500), 0]
 
 
-async def test_c24_a_command_waits_for_the_step_and_runs_before_the_next(join: Any, start: Start) -> None:
+async def test_a_command_waits_for_the_step_and_runs_before_the_next(join: Any, start: Start) -> None:
     slow = start(f"{MODELS}/slow_step.py")
     client = await join(at=slow)
     await client.frames(2)
@@ -101,13 +101,13 @@ async def test_c24_a_command_waits_for_the_step_and_runs_before_the_next(join: A
     assert all(not began < at < end for began, end in later for at in ran)
 
 
-async def test_c25_an_unknown_command_is_refused_with_the_nearest_name(viewer: Client) -> None:
+async def test_an_unknown_command_is_refused_with_the_nearest_name(viewer: Client) -> None:
     error, _ = await refused(viewer, "set_promt", prompt="x")
     assert error.code == "invalid_command"
     assert "set_prompt" in error.message
 
 
-async def test_c58_state_uploads_and_inputs_end_with_the_session(join: Any) -> None:
+async def test_state_uploads_and_inputs_end_with_the_session(join: Any) -> None:
     first = await join()
     await first.command("set_prompt", prompt="private")
     upload = await first.ask("upload", ref="mine", size=10, name="a.png", mime_type="image/png")

@@ -44,7 +44,7 @@ def made(frames: dict[str, Any]) -> float:
 
 
 @pytest.mark.alone
-async def test_c26_c29_frames_come_at_no_more_than_the_models_rate_and_in_order(viewer: Client) -> None:
+async def test_frames_come_at_no_more_than_the_models_rate_and_in_order(viewer: Client) -> None:
     """How even and fresh they are depends on the machine: the bench measures that (P1, P15)."""
     await viewer.command("set_pacing", pacing="backpressure")
     await viewer.frames(30)
@@ -56,7 +56,7 @@ async def test_c26_c29_frames_come_at_no_more_than_the_models_rate_and_in_order(
 
 
 @pytest.mark.alone
-async def test_c27_chunks_play_out_evenly(join: Any, start: Start) -> None:
+async def test_chunks_play_out_evenly(join: Any, start: Start) -> None:
     client = await join(at=start(f"{MODELS}/chunks.py", environment=WITH_EXAMPLES))
     await client.frames(32, timeout=15.0)
     frames = await window(client, 7.0, lambda seen: seen["gap_ms"]["max"] <= 90.0 and abs(rate(seen) - 22.9) <= 0.5)
@@ -66,7 +66,7 @@ async def test_c27_chunks_play_out_evenly(join: Any, start: Start) -> None:
 
 
 @pytest.mark.alone
-async def test_c28_a_pinned_rate_holds_whatever_a_step_takes(join: Any, start: Start) -> None:
+async def test_a_pinned_rate_holds_whatever_a_step_takes(join: Any, start: Start) -> None:
     client = await join(at=start(f"{MODELS}/pinned.py", environment=WITH_EXAMPLES))
     await client.frames(24)
     frames = await window(client, 6.0, lambda seen: abs(rate(seen) - 24.0) <= 0.3)
@@ -74,7 +74,7 @@ async def test_c28_a_pinned_rate_holds_whatever_a_step_takes(join: Any, start: S
 
 
 @in_one_of_three
-async def test_c31_one_of_two_tracks_pauses_and_the_other_goes_on(join: Any, start: Start) -> None:
+async def test_one_of_two_tracks_pauses_and_the_other_goes_on(join: Any, start: Start) -> None:
     client = await join(at=start("examples/conformance_av.py", environment=AV), watch=None)
     await client.ask("listen", track="main_audio")
     await client.frames(20)
@@ -89,7 +89,7 @@ async def test_c31_one_of_two_tracks_pauses_and_the_other_goes_on(join: Any, sta
     assert sound["longest_gap_ms"] < 150.0
 
 
-async def test_c32_a_second_publisher_is_refused_until_the_first_leaves(join: Any) -> None:
+async def test_a_second_publisher_is_refused_until_the_first_leaves(join: Any) -> None:
     first = await join(watch=None)
     second = await join(session_id=(await first.state())["session"], watch=None)
     await first.ask("publish")
@@ -100,7 +100,7 @@ async def test_c32_a_second_publisher_is_refused_until_the_first_leaves(join: An
     await second.ask("publish")
 
 
-async def test_c34_tags_come_back_on_the_right_frames(join: Any, start: Start) -> None:
+async def test_tags_come_back_on_the_right_frames(join: Any, start: Start) -> None:
     client = await join(at=start(f"{MODELS}/tags.py"))
     await client.ask("publish")
     await client.ask("start_camera", tags=True)
@@ -110,7 +110,7 @@ async def test_c34_tags_come_back_on_the_right_frames(join: Any, start: Start) -
 
 
 @pytest.mark.alone
-async def test_c35_a_tone_is_heard_at_its_pitch(join: Any, start: Start) -> None:
+async def test_a_tone_is_heard_at_its_pitch(join: Any, start: Start) -> None:
     client = await join(at=start("examples/conformance_av.py", environment=AV))
     await client.ask("listen", track="main_audio")
     sound = await client.ask("sound", track="main_audio", seconds=6.0)
@@ -120,7 +120,7 @@ async def test_c35_a_tone_is_heard_at_its_pitch(join: Any, start: Start) -> None
 
 @pytest.mark.alone
 @pytest.mark.long  # every `make test` shows it with our client, through `serve` (tests/e2e/client/test_network.py)
-async def test_c36_a_throttled_viewer_costs_the_others_nothing(join: Any, network: bool, server: Program) -> None:
+async def test_a_throttled_viewer_costs_the_others_nothing(join: Any, network: bool, server: Program) -> None:
     if not network:
         pytest.skip("a link can be narrowed in a namespace of one's own only, which is not allowed here")
     first = await join()
@@ -140,7 +140,7 @@ async def test_c36_a_throttled_viewer_costs_the_others_nothing(join: Any, networ
 
 
 @in_one_of_three
-async def test_c37_a_further_viewer_costs_a_third_at_most_and_sees_a_frame_within_a_second(join: Any) -> None:
+async def test_a_further_viewer_costs_a_third_at_most_and_sees_a_frame_within_a_second(join: Any) -> None:
     first = await join()
     session = (await first.state())["session"]
 
@@ -159,7 +159,7 @@ async def test_c37_a_further_viewer_costs_a_third_at_most_and_sees_a_frame_withi
 
 
 @in_one_of_three
-async def test_c38_no_step_runs_while_nobody_receives(join: Any, server: Program) -> None:
+async def test_no_step_runs_while_nobody_receives(join: Any, server: Program) -> None:
     viewer = await join()
     await viewer.frames(10)
     await viewer.ask("pause", track="main_video")
@@ -173,7 +173,7 @@ async def test_c38_no_step_runs_while_nobody_receives(join: Any, server: Program
     assert (after.user + after.system - before.user - before.system) / 3.0 < 0.02
 
 
-async def test_c39_floats_with_channels_first_arrive_as_they_were(join: Any, start: Start, tmp_path: Path) -> None:
+async def test_floats_with_channels_first_arrive_as_they_were(join: Any, start: Start, tmp_path: Path) -> None:
     client = await join(at=start(f"{MODELS}/channels_first.py"))
     await client.frames(30)
     assert await client.ask("snapshot", path=str(tmp_path / "seen.npy"))

@@ -74,7 +74,7 @@ async def session_of(client: Client) -> str:
     return str(session)
 
 
-async def test_c51_three_official_clients_see_their_places_and_are_served_in_order(
+async def test_three_official_clients_see_their_places_and_are_served_in_order(
     server: Coordinator, python_clients: PythonClients, page: BrowserClients
 ) -> None:
     polls: list[str] = []

@@ -36,7 +36,7 @@ async def kept(client: Client, path: Path, seconds: float | None = None) -> dict
 
 
 @pytest.mark.alone
-async def test_c46_ten_seconds_are_a_film_of_ten_seconds_from_zero(viewer: Client, tmp_path: Path) -> None:
+async def test_ten_seconds_are_a_film_of_ten_seconds_from_zero(viewer: Client, tmp_path: Path) -> None:
     await streamed(viewer, 12.0)
     clip = await kept(viewer, tmp_path / "clip.mp4", 10.0)
     await kept(viewer, tmp_path / "all.mp4")
@@ -49,7 +49,7 @@ async def test_c46_ten_seconds_are_a_film_of_ten_seconds_from_zero(viewer: Clien
 
 
 @pytest.mark.alone
-async def test_c47_a_recording_is_all_of_it(viewer: Client, tmp_path: Path) -> None:
+async def test_a_recording_is_all_of_it(viewer: Client, tmp_path: Path) -> None:
     await streamed(viewer, 2.0)
     began = time.monotonic()
     first = await kept(viewer, tmp_path / "first.mp4")
@@ -68,7 +68,7 @@ async def test_c47_a_recording_is_all_of_it(viewer: Client, tmp_path: Path) -> N
     ]
 
 
-async def test_c48_more_than_the_longest_clip_is_the_longest(join: Any, start: Start, tmp_path: Path) -> None:
+async def test_more_than_the_longest_clip_is_the_longest(join: Any, start: Start, tmp_path: Path) -> None:
     shortened = start("examples/conformance.py", environment={**SMALL, "LIVEREACTOR_RECORDER__CLIP_MAX_SECONDS": "3"})
     client = await join(at=shortened)
     await streamed(client, 5.0)
@@ -79,7 +79,7 @@ async def test_c48_more_than_the_longest_clip_is_the_longest(join: Any, start: S
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-async def test_c48_after_four_hundred_seconds_the_longest_clip_is_of_three_hundred(join: Any, tmp_path: Path) -> None:
+async def test_after_four_hundred_seconds_the_longest_clip_is_of_three_hundred(join: Any, tmp_path: Path) -> None:
     client = await join()
     until = time.monotonic() + 400.0
     while time.monotonic() < until:
@@ -90,7 +90,7 @@ async def test_c48_after_four_hundred_seconds_the_longest_clip_is_of_three_hundr
     assert length(tmp_path / "clip.mp4") == pytest.approx(300.0, abs=0.1)
 
 
-async def test_c48_more_than_there_is_begins_at_zero(viewer: Client, tmp_path: Path) -> None:
+async def test_more_than_there_is_begins_at_zero(viewer: Client, tmp_path: Path) -> None:
     await streamed(viewer, 1.0)
     clip = await kept(viewer, tmp_path / "clip.mp4", 250.0)
     assert (clip["kind"], clip["start_marker"]) == ("snap", 0.0)
@@ -116,7 +116,7 @@ async def test_ffmpeg_plays_the_playlist_as_it_is(viewer: Client, server: Progra
 
 
 @in_one_of_three
-async def test_c50_a_runtime_that_records_nothing_says_so_at_once(join: Any, start: Start) -> None:
+async def test_a_runtime_that_records_nothing_says_so_at_once(join: Any, start: Start) -> None:
     silent = start("examples/conformance.py", environment=SMALL, arguments=["--no-record"])
     client = await join(at=silent)
     await client.frames(1)
@@ -127,7 +127,7 @@ async def test_c50_a_runtime_that_records_nothing_says_so_at_once(join: Any, sta
     assert refused.value.code == "RECORDER_DISABLED"
 
 
-async def test_c50_an_expired_clip_is_gone(join: Any, start: Start) -> None:
+async def test_an_expired_clip_is_gone(join: Any, start: Start) -> None:
     brief = {**SMALL, "LIVEREACTOR_RECORDER__RETENTION_HOURS": str(4.0 / 3600)}
     program = start("examples/conformance.py", environment=brief)
     client = await join(at=program)

@@ -73,7 +73,7 @@ def ended(server: Coordinator, key: str) -> None:
         assert server.call("DELETE", f"/sessions/{each['session_id']}", token=key)[0] == 204
 
 
-async def test_c52_a_token_says_when_it_ends_and_ends_then(server: Coordinator, python_clients: PythonClients) -> None:
+async def test_a_token_says_when_it_ends_and_ends_then(server: Coordinator, python_clients: PythonClients) -> None:
     for asked, granted in ((60, 60), (99_999, 21_600)):
         status, answer = server.call("POST", "/tokens", {"expires_after": asked})
         assert status == 200
@@ -87,7 +87,7 @@ async def test_c52_a_token_says_when_it_ends_and_ends_then(server: Coordinator, 
     assert "expired" in error.message
 
 
-async def test_c53_a_token_reaches_its_model_and_makes_its_sessions_and_no_more(
+async def test_a_token_reaches_its_model_and_makes_its_sessions_and_no_more(
     server: Coordinator, python_clients: PythonClients
 ) -> None:
     token = server.token(authorization_details=scoped("conformance", max_sessions=1))
@@ -102,7 +102,7 @@ async def test_c53_a_token_reaches_its_model_and_makes_its_sessions_and_no_more(
     assert (status, answer["limit"], answer["current"]) == (403, 1, 1)
 
 
-async def test_c54_a_viewer_sees_and_does_nothing(server: Coordinator, python_clients: PythonClients) -> None:
+async def test_a_viewer_sees_and_does_nothing(server: Coordinator, python_clients: PythonClients) -> None:
     async with made(python_clients, server, api_key=server.key) as owner:
         session = (await owner.connect())["session"]
         status, share = server.call("POST", f"/sessions/{session}/share", {"expires_after": 60})
@@ -120,7 +120,7 @@ async def test_c54_a_viewer_sees_and_does_nothing(server: Coordinator, python_cl
         assert (await owner.frames(5))["count"] >= 5
 
 
-async def test_c55_the_sixth_session_at_once_is_refused_until_one_ends(
+async def test_the_sixth_session_at_once_is_refused_until_one_ends(
     server: Coordinator, python_clients: PythonClients, page: BrowserClients
 ) -> None:
     key = customer(server, "five", "--sessions-per-minute", "0")
@@ -162,7 +162,7 @@ async def test_new_sessions_a_minute_are_refused_with_the_time_after_which_one_i
     ended(server, key)
 
 
-async def test_c57_a_session_is_warned_of_its_end_and_ends_then(
+async def test_a_session_is_warned_of_its_end_and_ends_then(
     server: Coordinator, page: BrowserClients, python_clients: PythonClients
 ) -> None:
     lasts = 10  # seconds, of which a busy machine needs some to be there

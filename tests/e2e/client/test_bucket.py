@@ -9,9 +9,9 @@ import pytest
 from livereactor.blobs.port import BlobKey
 from livereactor.blobs.s3 import Bucket, S3Blobs
 from tests.e2e.acceptance.test_recordings import (
-    test_c46_ten_seconds_are_a_film_of_ten_seconds_from_zero,
-    test_c47_a_recording_is_all_of_it,
+    test_a_recording_is_all_of_it,
     test_several_clips_at_once_are_each_their_own,
+    test_ten_seconds_are_a_film_of_ten_seconds_from_zero,
 )
 from tests.e2e.client.test_recordings import (
     test_a_clip_is_an_ordinary_film_with_its_index_first,
@@ -19,10 +19,10 @@ from tests.e2e.client.test_recordings import (
 )
 from tests.e2e.client.test_uploads import (
     test_a_cancelled_upload_stops_and_the_client_goes_on,
+    test_a_command_before_its_bytes_runs_once_with_them,
     test_a_file_that_was_cut_off_goes_on_and_the_model_sees_all_of_it,
-    test_c41_fifty_mebibytes_arrive_fast_whole_and_in_little_memory,
-    test_c43_a_slot_takes_its_bytes_once_and_only_all_of_them,
-    test_c44_a_command_before_its_bytes_runs_once_with_them,
+    test_a_slot_takes_its_bytes_once_and_only_all_of_them,
+    test_fifty_mebibytes_arrive_fast_whole_and_in_little_memory,
 )
 from tests.tools.s3 import S3Server, s3_server
 
@@ -30,13 +30,13 @@ __all__ = [
     "test_a_cancelled_upload_stops_and_the_client_goes_on",
     "test_a_clip_is_an_ordinary_film_with_its_index_first",
     "test_a_clip_is_fetched_after_its_session_and_without_a_client",
+    "test_a_command_before_its_bytes_runs_once_with_them",
     "test_a_file_that_was_cut_off_goes_on_and_the_model_sees_all_of_it",
-    "test_c41_fifty_mebibytes_arrive_fast_whole_and_in_little_memory",
-    "test_c43_a_slot_takes_its_bytes_once_and_only_all_of_them",
-    "test_c44_a_command_before_its_bytes_runs_once_with_them",
-    "test_c46_ten_seconds_are_a_film_of_ten_seconds_from_zero",
-    "test_c47_a_recording_is_all_of_it",
+    "test_a_recording_is_all_of_it",
+    "test_a_slot_takes_its_bytes_once_and_only_all_of_them",
+    "test_fifty_mebibytes_arrive_fast_whole_and_in_little_memory",
     "test_several_clips_at_once_are_each_their_own",
+    "test_ten_seconds_are_a_film_of_ten_seconds_from_zero",
 ]
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -13,14 +13,14 @@ import pytest
 from livereactor.client.errors import CommandRejected, NotReadyError
 from tests.e2e.acceptance.test_commands import (
     refused,
-    test_c16_a_value_out_of_range_is_refused_by_field_value_and_bound_within_50_ms,
-    test_c17_an_authors_refusal_reaches_the_caller,
-    test_c20_a_thousand_commands_each_reach_the_model_once,
-    test_c21_a_reply_goes_to_the_asker_alone,
-    test_c22_a_broadcast_comes_to_everybody_once_and_in_order,
-    test_c24_a_command_waits_for_the_step_and_runs_before_the_next,
-    test_c25_an_unknown_command_is_refused_with_the_nearest_name,
-    test_c58_state_uploads_and_inputs_end_with_the_session,
+    test_a_broadcast_comes_to_everybody_once_and_in_order,
+    test_a_command_waits_for_the_step_and_runs_before_the_next,
+    test_a_reply_goes_to_the_asker_alone,
+    test_a_thousand_commands_each_reach_the_model_once,
+    test_a_value_out_of_range_is_refused_by_field_value_and_bound_within_50_ms,
+    test_an_authors_refusal_reaches_the_caller,
+    test_an_unknown_command_is_refused_with_the_nearest_name,
+    test_state_uploads_and_inputs_end_with_the_session,
 )
 from tests.e2e.client.conftest import CONFORMANCE, SLOW_STEP, VISITS, Make
 from tests.e2e.client.noting import Noted
@@ -31,14 +31,14 @@ from tests.tools.serving import Coordinator
 from tests.tools.trying import in_one_of_three
 
 __all__ = [
-    "test_c16_a_value_out_of_range_is_refused_by_field_value_and_bound_within_50_ms",
-    "test_c17_an_authors_refusal_reaches_the_caller",
-    "test_c20_a_thousand_commands_each_reach_the_model_once",
-    "test_c21_a_reply_goes_to_the_asker_alone",
-    "test_c22_a_broadcast_comes_to_everybody_once_and_in_order",
-    "test_c24_a_command_waits_for_the_step_and_runs_before_the_next",
-    "test_c25_an_unknown_command_is_refused_with_the_nearest_name",
-    "test_c58_state_uploads_and_inputs_end_with_the_session",
+    "test_a_broadcast_comes_to_everybody_once_and_in_order",
+    "test_a_command_waits_for_the_step_and_runs_before_the_next",
+    "test_a_reply_goes_to_the_asker_alone",
+    "test_a_thousand_commands_each_reach_the_model_once",
+    "test_a_value_out_of_range_is_refused_by_field_value_and_bound_within_50_ms",
+    "test_an_authors_refusal_reaches_the_caller",
+    "test_an_unknown_command_is_refused_with_the_nearest_name",
+    "test_state_uploads_and_inputs_end_with_the_session",
 ]
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -51,7 +51,7 @@ def targets() -> tuple[str, ...]:
 
 
 @in_one_of_three
-async def test_c16_the_handler_of_a_refused_command_does_not_run(make: Make, server: Program) -> None:
+async def test_the_handler_of_a_refused_command_does_not_run(make: Make, server: Program) -> None:
     reactor = make(server)
     await reactor.connect()
     await reactor.send_command("set_prompt", {"prompt": "before"})
@@ -70,7 +70,7 @@ async def test_c16_the_handler_of_a_refused_command_does_not_run(make: Make, ser
     assert reactor.status == "ready"
 
 
-async def test_c18_a_bug_is_internal_error_to_the_caller_and_tells_nothing(viewer: Client, server: Program) -> None:
+async def test_a_bug_is_internal_error_to_the_caller_and_tells_nothing(viewer: Client, server: Program) -> None:
     error, _ = await refused(viewer, "crash")
     assert error.code == "internal_error"
     for secret in ("conformance-secret", "KeyError"):
@@ -80,7 +80,7 @@ async def test_c18_a_bug_is_internal_error_to_the_caller_and_tells_nothing(viewe
         assert server.log().count("KeyError: 'conformance-secret'") == 1
 
 
-async def test_c19_while_waiting_a_command_is_refused_and_nothing_is_queued(make: Make, server: Program) -> None:
+async def test_while_waiting_a_command_is_refused_and_nothing_is_queued(make: Make, server: Program) -> None:
     if not isinstance(server, Coordinator):
         pytest.skip("a runtime of its own has no queue; tests/e2e/client/test_scripted_sessions.py shows it")
     first = make(server)
@@ -102,7 +102,7 @@ async def test_c19_while_waiting_a_command_is_refused_and_nothing_is_queued(make
     assert reply["data"]["prompt"] == ""
 
 
-async def test_c20_a_thousand_commands_reach_the_model_in_order(make: Make, start: Start) -> None:
+async def test_a_thousand_commands_reach_the_model_in_order(make: Make, start: Start) -> None:
     reactor = make(start(VISITS))
     await reactor.connect()
     answers = await asyncio.gather(*(reactor.send_command("note", {"number": n}) for n in range(1000)))

@@ -56,7 +56,7 @@ def open_sessions(server: Program) -> int:
 
 
 @in_one_of_three
-async def test_c1_a_client_connects_by_the_documented_statuses_fast_twenty_times(make: Make, server: Program) -> None:
+async def test_a_client_connects_by_the_documented_statuses_fast_twenty_times(make: Make, server: Program) -> None:
     times: list[float] = []
     for _ in range(20):
         reactor = make(server)
@@ -97,9 +97,7 @@ async def test_events_of_one_connect_come_in_the_documented_order(make: Make, se
 
 
 @in_one_of_three
-async def test_c2_of_two_overlapping_connects_one_succeeds_and_the_other_is_refused(
-    make: Make, server: Program
-) -> None:
+async def test_of_two_overlapping_connects_one_succeeds_and_the_other_is_refused(make: Make, server: Program) -> None:
     reactor = make(server)
     started = time.monotonic()
     ended: list[float] = []
@@ -118,7 +116,7 @@ async def test_c2_of_two_overlapping_connects_one_succeeds_and_the_other_is_refu
     assert await reactor.track("main_video").read(timeout=5.0) is not None
 
 
-async def test_c7_disconnecting_three_times_ends_the_session_once(make: Make, server: Program) -> None:
+async def test_disconnecting_three_times_ends_the_session_once(make: Make, server: Program) -> None:
     reactor = make(server)
     await reactor.connect()
     noted = Noted(reactor)
@@ -131,7 +129,7 @@ async def test_c7_disconnecting_three_times_ends_the_session_once(make: Make, se
     assert reactor.status == "ready"
 
 
-async def test_c8_a_recoverable_disconnect_keeps_session_and_state(make: Make, start: Start) -> None:
+async def test_a_recoverable_disconnect_keeps_session_and_state(make: Make, start: Start) -> None:
     reactor = make(start(VISITS))
     await reactor.connect()
     session, opened = reactor.session_id, (await seen(reactor))["opened"]
@@ -161,7 +159,7 @@ async def test_reconnecting_from_ready_cycles_the_transport_and_ends_no_session(
     assert reactor.connection_timings is not None
 
 
-async def test_c9_after_the_window_the_session_is_terminal(make: Make, start: Start) -> None:
+async def test_after_the_window_the_session_is_terminal(make: Make, start: Start) -> None:
     server = start(CONFORMANCE)
     reactor = make(server)
     await reactor.connect()
@@ -179,7 +177,7 @@ async def test_c9_after_the_window_the_session_is_terminal(make: Make, start: St
         await reactor.reconnect()
 
 
-async def test_c10_an_adopters_leaving_disturbs_nobody_and_the_creators_ends_it_for_all(
+async def test_an_adopters_leaving_disturbs_nobody_and_the_creators_ends_it_for_all(
     make: Make, server: Program
 ) -> None:
     creator, adopter = make(server), make(server)
@@ -200,7 +198,7 @@ async def test_c10_an_adopters_leaving_disturbs_nobody_and_the_creators_ends_it_
 
 
 @in_one_of_three
-async def test_c13_a_cancelled_connect_leaves_no_session(make: Make, server: Program) -> None:
+async def test_a_cancelled_connect_leaves_no_session(make: Make, server: Program) -> None:
     for pause in (0.0, 0.005, 0.01, 0.02, 0.03, 0.05, 0.08):
         reactor = make(server)
         noted = Noted(reactor)
@@ -233,7 +231,7 @@ print(frames)
 
 
 @in_one_of_three
-async def test_c14_the_quick_start_sees_sixty_frames_in_a_plain_script(server: Program, tmp_path: Path) -> None:
+async def test_the_quick_start_sees_sixty_frames_in_a_plain_script(server: Program, tmp_path: Path) -> None:
     options: dict[str, Any] = {"local": server.url}
     if isinstance(server, Coordinator):
         options = {"api_url": server.url, "api_key": server.key}

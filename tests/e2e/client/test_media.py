@@ -17,20 +17,20 @@ import pytest
 from livereactor.client.errors import InvalidStateError
 from livereactor.probes.watching import read_barcode
 from tests.e2e.acceptance.test_media import (
-    test_c26_c29_frames_come_at_no_more_than_the_models_rate_and_in_order,
-    test_c31_one_of_two_tracks_pauses_and_the_other_goes_on,
-    test_c34_tags_come_back_on_the_right_frames,
-    test_c35_a_tone_is_heard_at_its_pitch,
+    test_a_tone_is_heard_at_its_pitch,
+    test_frames_come_at_no_more_than_the_models_rate_and_in_order,
+    test_one_of_two_tracks_pauses_and_the_other_goes_on,
+    test_tags_come_back_on_the_right_frames,
 )
 from tests.e2e.client.conftest import CONFORMANCE, CONFORMANCE_AV, TAGS, Make
 from tests.tools.drivers import ClientError
 from tests.tools.processes import Program
 
 __all__ = [
-    "test_c26_c29_frames_come_at_no_more_than_the_models_rate_and_in_order",
-    "test_c31_one_of_two_tracks_pauses_and_the_other_goes_on",
-    "test_c34_tags_come_back_on_the_right_frames",
-    "test_c35_a_tone_is_heard_at_its_pitch",
+    "test_a_tone_is_heard_at_its_pitch",
+    "test_frames_come_at_no_more_than_the_models_rate_and_in_order",
+    "test_one_of_two_tracks_pauses_and_the_other_goes_on",
+    "test_tags_come_back_on_the_right_frames",
 ]
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -43,7 +43,7 @@ def targets() -> tuple[str, ...]:
 
 
 @pytest.mark.alone
-async def test_c30_a_slow_frame_handler_delays_nothing_and_gets_the_newest_frame(make: Make, server: Program) -> None:
+async def test_a_slow_frame_handler_delays_nothing_and_gets_the_newest_frame(make: Make, server: Program) -> None:
     reactor = make(server)
     fast: list[int] = []
     slow: list[tuple[int, int]] = []  # its frame, and the newest that had come by then
@@ -77,7 +77,7 @@ async def test_c30_a_slow_frame_handler_delays_nothing_and_gets_the_newest_frame
     assert track.stats.dropped > 0
 
 
-async def test_c32_a_second_publisher_is_refused_until_the_first_leaves(join: Any) -> None:
+async def test_a_second_publisher_is_refused_until_the_first_leaves(join: Any) -> None:
     first = await join(watch=None)
     second = await join(session_id=(await first.state())["session"], watch=None)
     await first.ask("publish")
@@ -90,7 +90,7 @@ async def test_c32_a_second_publisher_is_refused_until_the_first_leaves(join: An
     await second.ask("publish")
 
 
-async def test_c33_a_push_before_publishing_is_refused_by_the_tracks_name(make: Make, server: Program) -> None:
+async def test_a_push_before_publishing_is_refused_by_the_tracks_name(make: Make, server: Program) -> None:
     reactor = make(server)
     await reactor.connect()
     with pytest.raises(InvalidStateError, match="webcam") as caught:

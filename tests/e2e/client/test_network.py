@@ -54,7 +54,7 @@ async def errors(client: Client) -> list[dict[str, Any]]:
 
 
 @in_one_of_three
-async def test_c11_a_peer_that_is_gone_is_one_error_and_disconnected_within_8_s(join: Any) -> None:
+async def test_a_peer_that_is_gone_is_one_error_and_disconnected_within_8_s(join: Any) -> None:
     client = await join()
     await client.frames(10)
     with cut("meta l4proto udp"):
@@ -68,7 +68,7 @@ async def test_c11_a_peer_that_is_gone_is_one_error_and_disconnected_within_8_s(
 
 
 @in_one_of_three
-async def test_c12_after_6_s_without_a_packet_the_same_session_is_ready_within_3_s(join: Any) -> None:
+async def test_after_6_s_without_a_packet_the_same_session_is_ready_within_3_s(join: Any) -> None:
     client = await join(auto_reconnect=True)
     session = (await client.state())["session"]
     await client.command("set_prompt", prompt="kept")
@@ -97,7 +97,7 @@ async def test_a_second_of_silence_is_mended_while_the_status_stays_ready(join: 
 
 
 @pytest.mark.alone
-async def test_c36_a_throttled_viewer_costs_the_others_nothing(join: Any, server: Program) -> None:
+async def test_a_throttled_viewer_costs_the_others_nothing(join: Any, server: Program) -> None:
     first = await join()
     session = (await first.state())["session"]
     async with PythonClients.started(OWN) as elsewhere:

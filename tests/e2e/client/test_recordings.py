@@ -15,7 +15,7 @@ import pytest
 from livereactor import Reactor, download_clip
 from livereactor.client.errors import RecordingError
 from tests.e2e.acceptance.test_recordings import (
-    test_c48_more_than_there_is_begins_at_zero,
+    test_more_than_there_is_begins_at_zero,
 )
 from tests.e2e.client.conftest import BOTH_DOORS, CONFORMANCE, CONFORMANCE_AV, ENVIRONMENT, Make
 from tests.tools.browser import browser, serving
@@ -26,7 +26,7 @@ from tests.tools.serving import Coordinator, livereactor_serve
 from tests.tools.trying import in_one_of_three
 
 __all__ = [
-    "test_c48_more_than_there_is_begins_at_zero",
+    "test_more_than_there_is_begins_at_zero",
 ]
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), BOTH_DOORS]
@@ -159,7 +159,7 @@ async def test_a_clip_is_fetched_after_its_session_and_without_a_client(
     assert length(everything) == pytest.approx(whole.end_marker, abs=0.1)
 
 
-async def test_c49_a_clip_of_no_length_is_refused(make: Make, server: Program) -> None:
+async def test_a_clip_of_no_length_is_refused(make: Make, server: Program) -> None:
     reactor = make(server)
     await reactor.connect()
     for seconds in (0, -1, float("nan"), float("inf")):
@@ -169,7 +169,7 @@ async def test_c49_a_clip_of_no_length_is_refused(make: Make, server: Program) -
 
 
 @in_one_of_three
-async def test_c50_a_server_that_records_nothing_says_so_at_once(make: Make, silent: Program) -> None:
+async def test_a_server_that_records_nothing_says_so_at_once(make: Make, silent: Program) -> None:
     reactor = make(silent)
     await reactor.connect()
     began = time.monotonic()
@@ -179,7 +179,7 @@ async def test_c50_a_server_that_records_nothing_says_so_at_once(make: Make, sil
     assert (refused.value.code, refused.value.recoverable) == ("RECORDER_DISABLED", False)
 
 
-async def test_c50_an_expired_clip_is_gone(make: Make, brief: Program) -> None:
+async def test_an_expired_clip_is_gone(make: Make, brief: Program) -> None:
     reactor = make(brief)
     await reactor.connect()
     await watched(reactor, 30)

@@ -91,7 +91,7 @@ async def test_a_refusal_reaches_the_caller_with_its_own_code() -> None:
 
 
 @pytest.mark.parametrize("wire", list(WireFormat))
-async def test_c23_what_is_too_large_for_the_channel_is_refused_before_a_byte_is_sent(wire: WireFormat) -> None:
+async def test_what_is_too_large_for_the_channel_is_refused_before_a_byte_is_sent(wire: WireFormat) -> None:
     async with ready(chunking=False, wire=wire) as them:
         with pytest.raises(MessageTooLargeError) as caught:
             await them.reactor.send_command("echo", {"value": "x" * 300 * 1024})

@@ -59,9 +59,7 @@ def clip_ready(kind: str, start: float, request_id: str | None) -> m.ClipReady:
 
 
 @pytest.mark.parametrize("wire", list(WireFormat))
-async def test_c46_ten_seconds_are_a_film_of_ten_seconds_from_zero(
-    tmp_path: Path, film: Film, wire: WireFormat
-) -> None:
+async def test_ten_seconds_are_a_film_of_ten_seconds_from_zero(tmp_path: Path, film: Film, wire: WireFormat) -> None:
     async with ready(style="local", wire=wire, reply=recording, files=files_of(film[2:])) as them:
         path = await them.reactor.download_clip(10, tmp_path / "clip.mp4")
     shown = pictures(path)

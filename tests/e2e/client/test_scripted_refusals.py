@@ -63,7 +63,7 @@ async def test_a_runtimes_refusal_is_reported_whatever_the_step(step: Step) -> N
             assert error.code == CODES.get(status, "BAD_REQUEST" if status < 500 else "CONNECTION_FAILED")
 
 
-async def test_c3_without_credentials_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_credentials_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("API_KEY", "JWT", "LOCAL", "LOCAL_URL", "API_URL"):
         monkeypatch.delenv(f"REACTOR_{name}", raising=False)
         monkeypatch.delenv(f"LIVEREACTOR_{name}", raising=False)
@@ -79,7 +79,7 @@ async def test_c3_without_credentials_nothing_is_asked(monkeypatch: pytest.Monke
         reactor.close()
 
 
-async def test_c4_a_token_that_is_refused_is_tried_once() -> None:
+async def test_a_token_that_is_refused_is_tried_once() -> None:
     async with met(faults={"S1": refuses(401)}) as them:
         error = await them.refused()
         assert isinstance(error, AuthError)
@@ -96,7 +96,7 @@ async def test_a_key_that_is_refused_asks_for_no_session() -> None:
         assert them.server.steps() == ["T"]
 
 
-async def test_c5_a_dead_address_is_a_network_error() -> None:
+async def test_a_dead_address_is_a_network_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     doors: tuple[dict[str, Any], ...] = (
@@ -118,7 +118,7 @@ async def test_c5_a_dead_address_is_a_network_error() -> None:
         reactor.close()
 
 
-async def test_c6_an_answer_that_never_comes_is_polled_for_as_often_as_asked() -> None:
+async def test_an_answer_that_never_comes_is_polled_for_as_often_as_asked() -> None:
     async with met(webrtc=False) as them:
         error = await them.refused(max_attempts=3)
         polls = [each.at for each in them.server.of("W4")]
@@ -140,7 +140,7 @@ async def test_a_step_that_hangs_is_bounded_by_the_timeout(step: Step) -> None:
 
 
 @pytest.mark.parametrize("step", ["T", *COORDINATOR])
-async def test_c13_a_connect_cancelled_at_any_step_leaves_nothing(step: Step) -> None:
+async def test_a_connect_cancelled_at_any_step_leaves_nothing(step: Step) -> None:
     async with met(options={"api_key": "rk_1", "jwt": None}, faults={step: HANGS}) as them:
         connecting = asyncio.ensure_future(them.reactor.connect())
         await them.server.until(lambda: bool(them.server.of(step)))

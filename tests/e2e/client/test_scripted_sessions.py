@@ -92,7 +92,7 @@ async def test_a_session_that_is_not_ready_is_polled_for_ever_further_apart() ->
         assert them.noted.of("error") == []
 
 
-async def test_c19_while_queued_the_place_is_told_and_commands_are_refused() -> None:
+async def test_while_queued_the_place_is_told_and_commands_are_refused() -> None:
     queued = [
         {"state": "PENDING", "queue": {"position": 2, "length": 3, "estimated_wait": 9.0}},
         {"state": "PENDING", "queue": {"position": 1, "length": 2, "loading": 0.4}},
@@ -165,7 +165,7 @@ async def test_refused_candidates_are_only_logged() -> None:
             assert them.noted.of("error") == []
 
 
-async def test_c11_a_peer_that_its_server_closes_is_one_error_and_can_be_reconnected() -> None:
+async def test_a_peer_that_its_server_closes_is_one_error_and_can_be_reconnected() -> None:
     async with ready() as them:
         session = them.reactor.session_id
         await them.server.peer.aclose()

@@ -47,7 +47,7 @@ async def put(url: str, data: bytes) -> int:
 
 
 @pytest.mark.alone
-async def test_c41_fifty_mebibytes_arrive_fast_whole_and_in_little_memory(
+async def test_fifty_mebibytes_arrive_fast_whole_and_in_little_memory(
     make: Make, server: Program, tmp_path: Path
 ) -> None:
     path, digest, piece = tmp_path / "film.bin", hashlib.sha256(), bytes(range(256)) * 4096
@@ -78,7 +78,7 @@ async def test_c41_fifty_mebibytes_arrive_fast_whole_and_in_little_memory(
     assert (told["size"], told["sha256"]) == (50 * MIB, digest.hexdigest())
 
 
-async def test_c42_a_file_over_the_limit_is_refused_before_a_byte_is_sent(
+async def test_a_file_over_the_limit_is_refused_before_a_byte_is_sent(
     make: Make, server: Program, tmp_path: Path
 ) -> None:
     path = tmp_path / "huge.bin"
@@ -95,7 +95,7 @@ async def test_c42_a_file_over_the_limit_is_refused_before_a_byte_is_sent(
     assert reactor.status == "ready"
 
 
-async def test_c43_a_slot_takes_its_bytes_once_and_only_all_of_them(make: Make, server: Program) -> None:
+async def test_a_slot_takes_its_bytes_once_and_only_all_of_them(make: Make, server: Program) -> None:
     reactor = make(server)
     await reactor.connect()
     url = (await slot(server, reactor.session_id, 5))["presigned_url"]
@@ -108,7 +108,7 @@ async def test_c43_a_slot_takes_its_bytes_once_and_only_all_of_them(make: Make, 
     assert await put(str(unknown), b"12345") == 404
 
 
-async def test_c44_a_command_before_its_bytes_runs_once_with_them(make: Make, server: Program) -> None:
+async def test_a_command_before_its_bytes_runs_once_with_them(make: Make, server: Program) -> None:
     reactor = make(server)
     await reactor.connect()
     reserved = await slot(server, reactor.session_id, 5)
@@ -120,7 +120,7 @@ async def test_c44_a_command_before_its_bytes_runs_once_with_them(make: Make, se
     assert (await asking)["sha256"] == hashlib.sha256(b"12345").hexdigest()
 
 
-async def test_c45_a_ref_of_another_session_is_unresolved(make: Make, server: Program) -> None:
+async def test_a_ref_of_another_session_is_unresolved(make: Make, server: Program) -> None:
     first = make(server)
     await first.connect()
     ref = await first.upload_file(b"secret", name="a.png")
