@@ -26,7 +26,7 @@ PLOTS = REPOSITORY / "docs" / "images" / "bench"
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One measurement of goals.md.
+    """One measurement of docs/benchmarks.md.
 
     Attributes:
         run: measures and returns its rows.

@@ -26,7 +26,10 @@ GENERATED: Final = re.compile(r"wire_v1_pb2|/migrations/|/templates/|/client/_sy
 SOFT_LINES, HARD_LINES = 400, 800  # a file above the soft limit says in its docstring why it is one thing
 # First words of a docstring that cannot be read alone.
 FRAGMENT: Final = re.compile(
-    r"(What|How|Those|Of|Its|Whoever|Whose|That|To whom|Theirs|Where|When|Why|Which|Who|Until)\b|As `"
+    r"(What|How|Those|Of|Its|Whoever|Whose|That|To whom|Theirs|Where|When|Why|Which|Who|Until|As|By|In|On|From|Not|No"
+    r"|With|For|This|It|Nobody|Nothing|Something|Everything|Everybody's|Whatever|Before|Another|Together|These|Asked"
+    r"|Sent|Written|Called|Promised|Raised|None|Any|Ready|More|Two|Loop only|Seconds[.;])\b"
+    r"|(All|Seconds)[,.;:]|(Newest|Oldest) first[.:,]"
 )
 # Citations of pages that the repository does not have.
 DANGLING: Final = re.compile(

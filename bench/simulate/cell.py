@@ -16,8 +16,7 @@ from typing import Any
 from bench.simulate.clock import Clock, Database
 from bench.simulate.people import Figures, Queue, Visit, Worker
 from bench.simulate.world import World, pace
-from livereactor.coordinator import creation, decisions
-from livereactor.coordinator import longpoll as wakes
+from livereactor.coordinator import creation, decisions, longpoll
 from livereactor.coordinator.auth.caller import Caller
 from livereactor.coordinator.decisions.effects import (
     Effect,
@@ -320,14 +319,14 @@ class Cell:
                     pass
 
     def _moved(self, model: str) -> None:
-        """As `wakes.HeldPolls.queue_changed`: all who wait look, and then for a while only once more."""
+        """As `longpoll.HeldPolls.queue_changed`: all who wait look, and then for a while only once more."""
         queue = self._queues[model]
         if queue.is_paused:
             queue.moved = True
             return
         self.database.charge("looks", LOOK_CALLS, count=queue.waiting)
         queue.is_paused, queue.moved = True, False
-        self._clock.after(wakes.APART + wakes.APART_EACH * queue.waiting, lambda: self._resume(model))
+        self._clock.after(longpoll.APART + longpoll.APART_EACH * queue.waiting, lambda: self._resume(model))
 
     def _resume(self, model: str) -> None:
         queue = self._queues[model]

@@ -10,7 +10,7 @@ from typing import Final
 
 from bench.frame import RESULTS
 
-# From design figures that were measured (dependencies.md, section 8): claims a second that one Postgres carried.
+# Claims a second that one Postgres carried, as measured for the design of the coordinator.
 DATABASE_CLAIMS: Final = 1_900.0
 COORDINATORS: Final = 4  # of a cell
 

@@ -16,9 +16,7 @@ from livereactor.blobs.clips import Made, made_key
 from livereactor.blobs.port import BlobExistsError, BlobKey, BlobsUnavailableError
 from livereactor.protocol import messages as m
 from livereactor.protocol import v0
-from livereactor.runtime.recording import clips as clipping
-from livereactor.runtime.recording import muxer
-from livereactor.runtime.recording import uploader as storing
+from livereactor.runtime.recording import clips, muxer, uploader
 from livereactor.runtime.recording.clips import Clips
 from livereactor.runtime.recording.muxer import Muxer
 from livereactor.runtime.recording.spool import Spool
@@ -130,14 +128,14 @@ class Fickle(MemoryBlobs):
 
 
 async def test_while_the_store_is_away_segments_wait_and_clips_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storing, "RETRIES", (0.05,))
+    monkeypatch.setattr(uploader, "RETRIES", (0.05,))
     blobs = Fickle()
     monkeypatch.setattr("tests.integration.rig.MemoryBlobs", lambda: blobs)
     blobs.away = True
     async with serving(Counted, options=RECORDED) as served:
         caller = await streaming(served)
         await watched_for(caller, 1.0)
-        assert (await asked(caller, m.RequestClip(1, "c1"))).reason == clipping.NOT_STORED
+        assert (await asked(caller, m.RequestClip(1, "c1"))).reason == clips.NOT_STORED
         blobs.away = False
         found = await until_stored(served, "recording.json", "init.mp4", "chunk_00000.m4s")
         assert counters(found["init.mp4"] + found["chunk_00000.m4s"])[0] == 1
@@ -145,8 +143,8 @@ async def test_while_the_store_is_away_segments_wait_and_clips_are_refused(monke
 
 
 async def test_what_the_store_does_not_take_in_time_is_lost_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storing, "RETRIES", (0.05,))
-    monkeypatch.setattr(storing, "MOST_WAITING", 1)
+    monkeypatch.setattr(uploader, "RETRIES", (0.05,))
+    monkeypatch.setattr(uploader, "MOST_WAITING", 1)
     blobs = Fickle()
     blobs.away = True
     monkeypatch.setattr("tests.integration.rig.MemoryBlobs", lambda: blobs)
@@ -168,7 +166,7 @@ async def test_a_clip_that_cannot_be_read_says_so(
         caller = await streaming(served)
         monkeypatch.setattr(Spool, "read", gone)
         ready = await asked(caller, request_of("c1"))
-        assert await made(served, ready.session_id) == Made(failed=clipping.NOT_CUT)
+        assert await made(served, ready.session_id) == Made(failed=clips.NOT_CUT)
         monkeypatch.undo()
         ready = await asked(caller, request_of("c2"))
         assert (await made(served, ready.session_id)).failed is None
@@ -202,24 +200,24 @@ class Picky(MemoryBlobs):
 async def picky(monkeypatch: pytest.MonkeyPatch) -> Picky:
     blobs = Picky()
     monkeypatch.setattr("tests.integration.rig.MemoryBlobs", lambda: blobs)
-    monkeypatch.setattr(storing, "RETRIES", (0.05,))
+    monkeypatch.setattr(uploader, "RETRIES", (0.05,))
     return blobs
 
 
 async def test_a_recording_that_is_not_stored_in_time_says_so(picky: Picky, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clipping, "STORE_WAIT", 0.2)
+    monkeypatch.setattr(clips, "STORE_WAIT", 0.2)
     picky.refused = "recordings/.*/chunk_"
     async with serving(Counted, options=RECORDED) as served:
         caller = await streaming(served)
         await watched_for(caller, 1.5)
         ready = await asked(caller, m.RequestRecording("c1"))
-        assert await made(served, ready.session_id) == Made(failed=clipping.NOT_YET)
+        assert await made(served, ready.session_id) == Made(failed=clips.NOT_YET)
 
 
 async def test_a_recording_that_waits_for_its_store_keeps_no_clip_waiting(
     picky: Picky, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(clipping, "AT_ONCE", 1)
+    monkeypatch.setattr(clips, "AT_ONCE", 1)
     picky.refused = "recordings/.*/chunk_"
     async with serving(Counted, options=RECORDED) as served:
         caller = await streaming(served)
@@ -232,7 +230,7 @@ async def test_a_recording_that_waits_for_its_store_keeps_no_clip_waiting(
 
 
 async def test_a_recording_says_how_many_segments_it_lacks(picky: Picky, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storing, "MOST_WAITING", 1)
+    monkeypatch.setattr(uploader, "MOST_WAITING", 1)
     async with serving(Counted, options=RECORDED) as served:
         caller = await streaming(served)
         await watched_for(caller, 1.5)
@@ -246,7 +244,7 @@ async def test_a_recording_says_how_many_segments_it_lacks(picky: Picky, monkeyp
 async def test_a_store_that_hangs_keeps_each_request_waiting_once(
     picky: Picky, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(clipping, "PROMISE", 0.5)
+    monkeypatch.setattr(clips, "PROMISE", 0.5)
     picky.held = "asked"
     async with serving(Counted, options=RECORDED) as served:
         caller = await streaming(served)
@@ -254,7 +252,7 @@ async def test_a_store_that_hangs_keeps_each_request_waiting_once(
         for number in range(8):
             caller.say(m.RequestClip(0.3, f"c{number}"))
         answers = [await caller.hear_of(m.ClipReady, m.ClipFailed, label="control") for _ in range(8)]
-        assert [each.reason for each in answers] == [clipping.NOT_STORED] * 8
+        assert [each.reason for each in answers] == [clips.NOT_STORED] * 8
         assert asyncio.get_running_loop().time() - began < 3  # one after another they would take 4
 
 
@@ -276,7 +274,7 @@ async def test_a_promise_that_is_there_already_was_stored_by_a_try_before(
 async def test_a_clip_whose_end_cannot_be_stored_counts_as_failed(
     picky: Picky, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(clipping, "RETRIES", (0.01,))
+    monkeypatch.setattr(clips, "RETRIES", (0.01,))
     picky.refused = "clip.json"
     async with serving(Counted, options=RECORDED) as served:
         caller = await streaming(served)
@@ -286,7 +284,7 @@ async def test_a_clip_whose_end_cannot_be_stored_counts_as_failed(
 
 
 async def test_old_clients_hear_of_a_clip_too_many_in_their_turn(picky: Picky, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clipping, "MOST", 2)
+    monkeypatch.setattr(clips, "MOST", 2)
     picky.held = "asked"
     answer, heard = Clips.answer, list[None]()
 
@@ -303,22 +301,22 @@ async def test_old_clients_hear_of_a_clip_too_many_in_their_turn(picky: Picky, m
             caller.say(request)
         answers = [await caller.hear_of(m.ClipReady, m.ClipFailed) for _ in range(4)]
         kinds = [each.kind if isinstance(each, m.ClipReady) else each.reason for each in answers]
-        assert kinds == ["snap", "recording", clipping.TOO_MANY, "duration_seconds must be positive"]
+        assert kinds == ["snap", "recording", clips.TOO_MANY, "duration_seconds must be positive"]
 
 
 @pytest.mark.parametrize(("bound", "few"), [("MOST_BYTES", 1_000), ("MOST_EVER", 1)])
 async def test_the_clips_of_one_session_are_bounded(bound: str, few: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clipping, bound, few)
+    monkeypatch.setattr(clips, bound, few)
     async with serving(Counted, options=RECORDED) as served:
         caller = await streaming(served)
         ready = await asked(caller, m.RequestClip(0.3, "c1"))
         assert (await made(served, ready.session_id)).failed is None
-        assert (await asked(caller, m.RequestClip(0.3, "c2"))).reason == clipping.ENOUGH
-        assert (await asked(caller, m.RequestRecording("c3"))).reason == clipping.ENOUGH
+        assert (await asked(caller, m.RequestClip(0.3, "c2"))).reason == clips.ENOUGH
+        assert (await asked(caller, m.RequestRecording("c3"))).reason == clips.ENOUGH
 
 
 async def test_of_a_flood_of_requests_few_wait_for_their_turn(picky: Picky, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clipping, "MOST_REFUSED", 2)
+    monkeypatch.setattr(clips, "MOST_REFUSED", 2)
     picky.held = "asked"
     async with serving(Counted, options=RECORDED) as served:
         caller = await streaming(served)
@@ -382,7 +380,7 @@ async def test_old_clients_are_answered_in_the_order_of_their_requests() -> None
 
 
 async def test_more_clips_at_once_than_are_made_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clipping, "MOST", 2)
+    monkeypatch.setattr(clips, "MOST", 2)
     async with serving(Counted, options=RECORDED) as served:
         caller = await streaming(served)
         for number in range(6):
@@ -390,7 +388,7 @@ async def test_more_clips_at_once_than_are_made_are_refused(monkeypatch: pytest.
         answers = [await caller.hear_of(m.ClipReady, m.ClipFailed, label="control") for _ in range(6)]
         refused = [each.reason for each in answers if isinstance(each, m.ClipFailed)]
         assert 0 < len(refused) < 6
-        assert set(refused) == {clipping.TOO_MANY}
+        assert set(refused) == {clips.TOO_MANY}
 
 
 async def test_a_session_that_ends_leaves_all_of_it_in_the_blobs() -> None:

@@ -17,7 +17,7 @@ from livereactor.base.limits import Limits
 from livereactor.blobs.port import BlobKey
 from livereactor.engine.port import PeerConfig
 from livereactor.protocol import messages as m
-from livereactor.runtime import interfaces as seam
+from livereactor.runtime.interfaces import MessageOut, MessageSent
 from tests.integration.models import OpenFails, Plain, StreamFails
 from tests.integration.rig import Caller, Served, next_session_works, serving
 from tests.tools.client_side import ClientSide
@@ -66,7 +66,7 @@ async def test_what_was_said_in_a_session_before_is_not_told_to_the_next() -> No
         await alice.synced()
         bob = await next_user(served, alice)
         await bob.synced()
-        late = [seam.MessageSent(seam.MessageOut("said", {"text": f"in session {n}"}), None, session=n) for n in (1, 2)]
+        late = [MessageSent(MessageOut("said", {"text": f"in session {n}"}), None, session=n) for n in (1, 2)]
         for said in late:
             served.runtime.model_event(said)
         assert (await bob.hear_of(m.ModelMessage)).data["text"] == "in session 2"

@@ -11,8 +11,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from livereactor.coordinator.cluster import forwarding as relaying
-from livereactor.coordinator.cluster import notices as outside
+from livereactor.coordinator.cluster import forwarding, notices
 from livereactor.coordinator.cluster.forwarding import PATH
 from livereactor.protocol import link
 from livereactor.store.memory.notices import MemoryNotices
@@ -27,7 +26,7 @@ CONNECTED = as_json({"connection_id": 5001}, 201)
 @pytest.fixture(autouse=True)
 def _only_by_notices(monkeypatch: pytest.MonkeyPatch) -> None:
     """The looks at the events, once a second, find all of this too: nobody looks."""
-    monkeypatch.setattr(outside, "EVERY", 3600.0)
+    monkeypatch.setattr(notices, "EVERY", 3600.0)
 
 
 @asynccontextmanager
@@ -163,7 +162,7 @@ async def test_a_coordinator_that_ends_takes_no_more_workers_and_says_that_it_is
 async def test_a_coordinator_that_is_dead_is_asked_in_vain_and_the_client_told_to_try_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(relaying, "RETURN", 0.3)
+    monkeypatch.setattr(forwarding, "RETURN", 0.3)
     store, others = MemoryStore(), set[MemoryNotices]()
     async with coordinating(store=store, others=others) as here:
         async with coordinating(store=store, others=others) as there, working(there):

@@ -11,8 +11,8 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import InvalidStatus
 
-from livereactor.coordinator import worker_sockets as links
-from livereactor.coordinator.cluster import forwarding as relaying
+from livereactor.coordinator import worker_sockets
+from livereactor.coordinator.cluster import forwarding
 from livereactor.coordinator.http.routes import workers
 from livereactor.protocol import link
 from livereactor.store.memory.store import MemoryStore
@@ -172,9 +172,9 @@ async def test_frames_that_wait_for_the_store_are_bounded_and_beats_replace_each
 async def test_a_worker_that_reads_nothing_holds_up_nobody_and_loses_its_socket(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(links, "QUEUED_BYTES", 300_000)
-    monkeypatch.setattr(links, "SEND_WAIT", 0.5)
-    monkeypatch.setattr(relaying, "RETURN", 0.1)
+    monkeypatch.setattr(worker_sockets, "QUEUED_BYTES", 300_000)
+    monkeypatch.setattr(worker_sockets, "SEND_WAIT", 0.5)
+    monkeypatch.setattr(forwarding, "RETURN", 0.1)
     async with coordinating() as served, dialled(served) as deaf, working(served, name="w2", model="pond") as other:
         worker = FakeWorker(deaf, "w1", "a" * 16, 1)
         await worker.say(hello(worker))
