@@ -228,7 +228,7 @@ async def test_a_full_disk_starts_nothing_that_nobody_would_find_again(
 
 async def test_a_folder_has_one_pool_at_a_time(rig: SubprocessRig) -> None:
     first = rig.pool()
-    with pytest.raises(ConfigError, match="another coordinator's"):
+    with pytest.raises(ConfigError, match="in use by another coordinator"):
         rig.pool()
     await first.aclose()
     await rig.pool().aclose()

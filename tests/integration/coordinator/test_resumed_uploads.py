@@ -79,7 +79,7 @@ async def test_a_piece_that_begins_elsewhere_is_409() -> None:
         url = (await reserve(served, session, size=SIZE))["presigned_url"]
         assert (await ask("PATCH", url, DATA[:HALF], Upload_Offset="0")).status_code == 204
         refused = await ask("PATCH", url, DATA[10:], Upload_Offset="10")
-        assert f"{HALF} of {SIZE} bytes are there" in must_be_problem(refused, 409, "UPLOAD_OFFSET")
+        assert f"{HALF} of {SIZE} bytes have arrived" in must_be_problem(refused, 409, "UPLOAD_OFFSET")
         must_be_problem(await write(url, DATA), 409, "CONFLICT")
 
 

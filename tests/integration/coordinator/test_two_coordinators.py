@@ -153,7 +153,7 @@ async def test_a_coordinator_that_ends_takes_no_more_workers_and_says_that_it_is
         here.service.is_leaving = True
         await here.links.hand_over(1.0)
         answer = await here.http.get("/health")
-        assert (answer.status_code, "this coordinator ends" in answer.json()["detail"]) == (503, True)
+        assert (answer.status_code, "this coordinator is stopping" in answer.json()["detail"]) == (503, True)
         with pytest.raises(Exception, match="503"):
             async with working(here):
                 pass

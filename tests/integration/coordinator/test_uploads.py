@@ -148,7 +148,7 @@ async def test_a_url_ends_with_its_time() -> None:
     options = CoordinatorOptions(quotas=UNLIMITED, limits=replace(Limits(), upload_url_lifetime=0))
     async with running(options) as (served, session, _):
         url = (await reserve(served, session))["presigned_url"]
-        assert "ask for another" in must_be_problem(await write(url), 410, "UPLOAD_EXPIRED")
+        assert "request another" in must_be_problem(await write(url), 410, "UPLOAD_EXPIRED")
 
 
 async def test_sizes_and_counts_are_refused_with_limit_and_use() -> None:
