@@ -14,7 +14,7 @@ from livereactor.base.errors import InvalidCommandError, PeerError
 from livereactor.client.errors import CommandRejected
 from livereactor.client.types import FileRef
 from livereactor.protocol import types
-from livereactor.protocol.json_text import json_fault
+from livereactor.protocol.json_text import WrongTypeFault, json_fault
 from livereactor.protocol.messages import Command, UploadReference
 from livereactor.protocol.openapi import from_openapi
 from livereactor.protocol.schema import CommandSchema, ModelSchema, validate_arguments
@@ -43,8 +43,7 @@ def json_arguments(data: object) -> dict[str, Any]:
     fault = json_fault(arguments)
     if fault is None:
         return arguments
-    mistake = TypeError if "not a JSON value" in fault or "not a string" in fault else ValueError
-    raise mistake(f"the command's data {fault}")
+    raise (TypeError if isinstance(fault, WrongTypeFault) else ValueError)(f"the command's data {fault}")
 
 
 def command_of(name: str, data: Mapping[str, Any] | None) -> Command:

@@ -44,6 +44,12 @@ def to_json_text(value: Any) -> bytes:
     raise UsageError(f"the message {fault}; send plain JSON values")
 
 
+class WrongTypeFault(str):
+    """A fault of a value or key whose type JSON does not have."""
+
+    __slots__ = ()
+
+
 def json_fault(value: object, depth: int = 0) -> str | None:
     """Say what keeps `value` from being a JSON value of ours, as the rest of a sentence; None when it is one."""
     if isinstance(value, str):
@@ -60,13 +66,13 @@ def json_fault(value: object, depth: int = 0) -> str | None:
         return _mapping_fault(cast("Mapping[Any, Any]", value), depth)
     if isinstance(value, list | tuple):
         return next((f for item in cast("list[Any]", value) if (f := json_fault(item, depth + 1)) is not None), None)
-    return f"holds a {type(value).__name__}, which is not a JSON value"
+    return WrongTypeFault(f"holds a {type(value).__name__}, which is not a JSON value")
 
 
 def _mapping_fault(value: Mapping[Any, Any], depth: int) -> str | None:
     for key, item in value.items():
         if not isinstance(key, str):
-            return f"has a key that is a {type(key).__name__}, not a string"
+            return WrongTypeFault(f"has a key that is a {type(key).__name__}, not a string")
         fault = _text_fault(key) or json_fault(item, depth + 1)
         if fault is not None:
             return fault
