@@ -24,7 +24,7 @@ from livereactor.coordinator.decisions.effects import (
     NotifyAssigned,
     QueueChanged,
     SessionChanged,
-    WorkerGone,
+    WorkerDeclaredLost,
 )
 from livereactor.coordinator.fleet import fleet
 from livereactor.coordinator.fleet.fleet import observe, retire
@@ -313,7 +313,7 @@ class Cell:
                     self._look_soon(model)
                 case SessionChanged():
                     self.database.charge("looks", LOOK_CALLS, count=1)
-                case WorkerGone():
+                case WorkerDeclaredLost():
                     self.figures.tally["workers lost"] += 1
                 case _:
                     pass

@@ -119,7 +119,7 @@ class S3Blobs(ObjectBlobs):
         """Log the reason, and return an error for clients, which says nothing of the store."""
         code = _code(error)
         refused = isinstance(error, PermissionDeniedError | UnauthenticatedError)
-        todo = _HINTS.get(code, _HINTS["AccessDenied"] if refused else "check that the store is running")
+        todo = _HINTS.get(code, _HINTS["AccessDenied"] if refused else "check that the store can be reached")
         reason = code or str(error).partition("\n")[0]
         log.error("object store cannot be used", bucket=self._place.bucket, key=key.path, reason=reason, todo=todo)
         return BlobsUnavailableError(AWAY)

@@ -4,8 +4,8 @@ All of it runs on the loop of the program's calls, and every event is handled to
 take time are tasks; the result of an abandoned task is dropped. The connection does not know the `Reactor` in front of
 it, so that a `Reactor` may be dropped without being closed.
 
-It is not on `MachineLoop`, which keeps the timer of the first loop although a second `asyncio.run` may use the client,
-decides an event before it applies the effects of the last one, and logs what an effect raises instead of raising it.
+It does not use `MachineLoop`, which keeps its timer on the first loop, while a second `asyncio.run` may use this
+client; decides an event before it applies the effects of the last one; and logs an effect's error where this raises it.
 
 Above 400 lines because it is one thing: the event loop around one machine, with the calls that post events to it.
 """

@@ -74,7 +74,7 @@ class Reactor:
         api_key: exchanged for a short-lived token, as narrow as the connection needs.
         jwt: a token, or a function without arguments (plain or async) that is asked for one before every request;
             wins over `api_key`.
-        api_url: the address of the coordinator; ignored if `local` is set (`local` wins).
+        api_url: the address of the coordinator; ignored if `local` is set.
         local: a runtime without a coordinator, at this address or (True) at `http://localhost:8080`; needs no key.
         auto_resume_tracks: receive every output from the start.
         auto_reconnect: bring a lost connection up again by itself while the Session is kept.

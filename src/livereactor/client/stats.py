@@ -151,7 +151,7 @@ class Statistics:
 
 
 class _Window:
-    """Pair of samples of one transport, and the differences between them."""
+    """A pair of samples of one transport, and the differences between them."""
 
     def __init__(self, before: _Sample | None, after: _Sample) -> None:
         self._before, self.after = before, after

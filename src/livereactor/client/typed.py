@@ -168,7 +168,7 @@ class TypedCalls:
             return
         there, here = set(_names(server)), set(_names(ours.schema))
         log.warning(
-            "this client was generated for another model; run `livereactor codegen` again",
+            "the model has changed since this client was generated; run `livereactor codegen` again",
             model=ours.schema.name,
             added=sorted(there - here),
             removed=sorted(here - there),

@@ -21,7 +21,7 @@ from livereactor.coordinator.decisions.effects import (
     QueueChanged,
     SessionChanged,
     SessionClosed,
-    WorkerGone,
+    WorkerDeclaredLost,
 )
 from livereactor.coordinator.longpoll import HeldPolls
 from livereactor.coordinator.options import CoordinatorOptions
@@ -146,7 +146,7 @@ class Decider:
         return await self.outages.notice(self.store.read(work), time.monotonic)
 
     def apply(self, effects: Sequence[Effect], *, decided_here: bool = True) -> None:
-        """Apply effects in order; notify other coordinators of them unless they were not `decided_here`."""
+        """Apply effects in order; tell the other coordinators of those that were decided here."""
         open_effects: list[Effect] = []
         for effect in effects:
             if not self._apply(effect):
@@ -180,7 +180,7 @@ class Decider:
                 self.polls.session_changed(session)
             case QueueChanged(model=model):
                 self.polls.queue_changed(model)
-            case WorkerGone(worker=worker, model=model):
+            case WorkerDeclaredLost(worker=worker, model=model):
                 log.warning("worker lost", worker=worker, model=model)
             case FirstFrame() | SessionClosed() | FleetChanged():
                 pass  # for listeners
@@ -208,7 +208,7 @@ class Decider:
         )
         fields = {"worker": effect.worker, "slot": effect.slot, "fence": effect.fence, "told": here}
         if effect.again:  # beats and other coordinators repeat it; one assignment is one line
-            log.debug("assigned session sent to the worker again", session=effect.session, **fields)
+            log.debug("assignment repeated", session=effect.session, **fields)
         else:
             log.info("session assigned", session=effect.session, **fields)
         return here

@@ -24,7 +24,7 @@ _ANY: Final = ""  # where a poll waits before it knows whether it is in a queue:
 
 
 class HeldPoll:
-    """A poll that waits: a context manager that registers it while inside.
+    """A poll that waits: a context manager, registered only inside its `with`.
 
     Attributes:
         is_held: False if there was no room, or all polls are being answered: answer at once, do not wait.

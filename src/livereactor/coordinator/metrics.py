@@ -21,7 +21,13 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from livereactor.base import spans
 from livereactor.coordinator.decider import Decider
-from livereactor.coordinator.decisions.effects import Effect, FirstFrame, SessionChanged, SessionClosed, WorkerGone
+from livereactor.coordinator.decisions.effects import (
+    Effect,
+    FirstFrame,
+    SessionChanged,
+    SessionClosed,
+    WorkerDeclaredLost,
+)
 from livereactor.store.port import StoreUnavailableError, Tx
 from livereactor.store.records import RUNNING, SessionRecord, WorkerState
 
@@ -168,7 +174,7 @@ class CoordinatorMetrics:
             self._ended.append(effect.session)
         elif isinstance(effect, FirstFrame):
             self._first_frame.observe(effect.seconds)
-        elif isinstance(effect, WorkerGone):
+        elif isinstance(effect, WorkerDeclaredLost):
             self._lost.labels(effect.model).inc()
 
     def _count_end(self, session: SessionRecord) -> None:

@@ -19,7 +19,7 @@ from livereactor.store.port import StoreUnavailableError, Tx
 from livereactor.store.records import SessionRecord, SessionState
 
 RETRY: Final = 1.0  # seconds between two reads of a held poll while the store is away
-SHOWN: Final = 200  # tickets of a model, in the order in which they are served
+SHOWN: Final = 200  # tickets listed of a model, those served first
 
 
 class SessionQueries:

@@ -17,7 +17,7 @@ from livereactor.store.port import Tx
 from livereactor.store.records import OPEN, Account
 
 MINUTE_US: Final = 60_000_000
-# The bucket is computed from the last sessions; taking it for full before them errs by one burst in this number.
+# The bucket is computed from the last sessions; assuming a full one before them errs by one burst in this number.
 REPLAYED_BURSTS: Final = 20
 REPLAYED_US: Final = 10 * MINUTE_US
 BUSY_RETRY: Final = 5.0  # seconds; Sessions last minutes, so asking sooner is in vain
@@ -156,8 +156,8 @@ def _check_rate(tx: Tx, account: str, quotas: Quotas, now_us: int) -> None:
     if wait > 0:
         current = sum(at > now_us - MINUTE_US for at in created)
         raise QuotaError(
-            f"{current} sessions were created in one minute, of {limit} a minute and {quotas.session_burst} at once; "
-            f"retry in {wait:.1f} s",
+            f"{current} sessions were created in the last minute, of {limit} a minute and "
+            f"{quotas.session_burst} at once; retry in {wait:.1f} s",
             quota_type="sessions_per_minute",
             limit=limit,
             current=current,

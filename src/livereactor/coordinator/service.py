@@ -138,7 +138,7 @@ class Service:
         return created.view
 
     async def _create(self, request: CreationRequest) -> Created:
-        """Share the queue's lock with others if the last session had to wait, a guess that is seldom wrong."""
+        """Create a session, with a shared lock of its queue if the last one had to wait (a good guess), else alone."""
         model = request.body.model.name
         try:
             created = await self.decider.decide(
@@ -271,14 +271,14 @@ class Service:
             return None
 
     async def report(self, worker: str, incarnation: str, report: link.SessionReport) -> None:
-        """Apply a report that a session moved; ignored if the fence or incarnation is another."""
+        """Apply a report that a session moved; ignored under another fence or incarnation."""
         await self.decider.decide(decisions.report, worker=worker, incarnation=incarnation, report=report)
         self._sparse.info(
             "session moved", apart=report.phase, session=report.session, phase=report.phase, worker=worker
         )
 
     async def bye(self, worker: str, incarnation: str) -> None:
-        """Record a worker's goodbye: it ends, and its slots are empty."""
+        """Record a worker's goodbye; sessions that it still holds are queued again or ended."""
         await self.decider.decide(decisions.bye, worker=worker, incarnation=incarnation)
         log.info("worker gone", worker=worker)
 

@@ -82,10 +82,10 @@ class Webhooks:
         await self._client.aclose()
 
     async def deliver(self) -> bool:
-        """Post the events since the last call, in order.
+        """Post the next events, at most `AT_ONCE`, in order.
 
         Returns:
-            whether all were taken, from here or from another replica.
+            False if an event could not be delivered; True also if another replica posts now.
         """
         try:
             for event in await self._store.transact(self._next):

@@ -92,7 +92,7 @@ class WorkerSocket:
         text = link.write(request.model_copy(update={"id": number}))
         if (size := len(text.encode())) > link.FRAME_BYTES:  # its worker would close the socket of all its sessions
             raise TooLargeError(
-                f"the request is {size} bytes, over the limit of {link.FRAME_BYTES} towards a worker; send less"
+                f"the request is {size} bytes, over the limit of {link.FRAME_BYTES} for requests to workers; send less"
             )
         if not self._send(text):
             raise _went_away()

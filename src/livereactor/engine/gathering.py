@@ -56,13 +56,17 @@ class Relays:
         self._silent: set[frozenset[str]] = set()
 
     def patience(self, config: PeerConfig) -> float:
-        """Return the seconds to wait; 0 where clients reach us at a public address, since their relays do so too."""
+        """Return the seconds to wait for a relay.
+
+        0 if no relay is set, those that are were silent before, only relays may be used, or clients reach us at a
+        public address, since their relays do so too.
+        """
         urls = _relay_urls(config.ice_servers)
         needless = config.relay_only or config.public_addresses or not urls or urls in self._silent
         return 0.0 if needless else RELAY_WAIT
 
     def heard(self, config: PeerConfig) -> None:
-        """A relay gave a candidate in time."""
+        """A relay gave a candidate: the next answers wait for the relays again."""
         self._silent.discard(_relay_urls(config.ice_servers))
 
     def missed(self, config: PeerConfig) -> None:

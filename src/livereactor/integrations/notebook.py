@@ -165,7 +165,7 @@ class ReactorWidget(anywidget.AnyWidget):
         self.problem = str(error)
 
     def _show(self, pixels: Pixels) -> None:
-        """Show a frame and wait until the page took it. Runs on the track's thread, which skips to the newest frame."""
+        """Show a frame; wait up to `PATIENCE` for the page. Runs on the track's thread, which skips to the newest."""
         if self._closed:
             return
         bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)

@@ -67,7 +67,7 @@ class SoundLine:
         return [*frames, *self._place(self._run.take(_floats(samples)))]
 
     def until(self, end: float) -> Sequence[bytes]:
-        """Return silence for what is missing up to `end` seconds; empty where nothing is."""
+        """Return silence for what is missing up to `end` seconds; empty if nothing is missing."""
         at = round(end * RATE)
         if at <= self._placed:
             return ()

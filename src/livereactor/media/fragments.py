@@ -145,7 +145,7 @@ def _lying(moof: bytes, begin: int, end: int, at: int) -> tuple[int, Lying]:
     version, start = struct.unpack_from(">IQ", moof, parts["tfdt"] + 8)
     flags, count, offset = struct.unpack_from(">IIi", moof, parts["trun"] + 8)
     if based != BASE_IS_MOOF or version != WIDE_TIME or flags not in (PICTURES, SOUND):
-        raise ValueError("they contradict each other about samples")
+        raise ValueError("the boxes describe samples in an unknown way")
     columns = 3 if flags == PICTURES else 2
     rows = np.frombuffer(moof, ">u4", count * columns, parts["trun"] + 20).reshape(count, columns)
     durations, sizes = rows[:, 0].astype(np.uint32), rows[:, 1].astype(np.uint32)

@@ -334,7 +334,7 @@ class SessionEnded:
 
 @dataclass(frozen=True, slots=True)
 class RuntimeMessage:
-    """Platform message of another type; v0 only."""
+    """A platform message of another type; v0 only."""
 
     type: str
     data: JsonObject = field(default_factory=dict[str, Any])

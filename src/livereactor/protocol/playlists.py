@@ -60,12 +60,14 @@ def read_playlist(raw: bytes, url: str) -> Playlist:
         if line.startswith("#EXT-X-MAP:"):
             address = _map_address(line, url)
             if init not in (None, address):
-                raise PeerError("the playlist has two init segments, so its parts cannot be joined; request less")
+                raise PeerError(
+                    "the playlist has two init segments, so its parts cannot be joined; request a shorter clip"
+                )
             init = address
         elif line.startswith("#EXTINF:"):
             seconds = _seconds(line)
         elif line.startswith(_NOT_WHOLE) or (line.startswith("#EXT-X-KEY:") and "METHOD=NONE" not in line):
-            raise PeerError(f"the playlist is of another kind than that of clips ({line.partition(':')[0]})")
+            raise PeerError(f"the playlist is not one of a clip ({line.partition(':')[0]})")
         elif not line.startswith("#"):
             if seconds is None:
                 raise PeerError(f"part {len(parts) + 1} of the playlist has no duration")

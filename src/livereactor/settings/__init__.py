@@ -83,7 +83,7 @@ def effective(resolved: Resolved) -> list[tuple[str, object, str]]:
 
 
 def is_secret(name: str) -> bool:
-    """Return whether the value of a setting is never shown, as of `coordinator.secret`."""
+    """Return whether the value of a setting is never shown, such as that of `coordinator.secret`."""
     section, _, key = name.partition(".")
     field = SECTIONS[section].model_fields.get(key) if section in SECTIONS else None
     return field is not None and not field.repr

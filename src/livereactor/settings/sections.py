@@ -62,7 +62,7 @@ class RuntimeSettings(_Section):
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     insecure: bool = Field(False, description="Serve everyone on a non-loopback address, without a key.")
-    origins: list[str] = Field(default_factory=list, description="Web origins that may control, besides loopback.")
+    origins: list[str] = Field(default_factory=list, description="Web origins that may steer, besides loopback.")
     proxies: _Networks = Field(list(ON_THIS_MACHINE), description="Reverse proxies, by address or network.")
     engine: Literal["auto", "libwebrtc", "aiortc"] = Field("auto", description="WebRTC engine.")
     max_connections: int = Field(_DEFAULTS.max_connections, ge=1, le=64, description="Connections in a session.")
@@ -170,7 +170,7 @@ class CoordinatorSettings(_Section):
         _SERVING.token_lifetime, ge=1, le=CEILING, description="Default lifetime of a token, in seconds."
     )
     scoped_token_lifetime: int = Field(
-        _SERVING.scoped_token_lifetime, ge=1, le=CEILING, description="Default lifetime of a scoped token."
+        _SERVING.scoped_token_lifetime, ge=1, le=CEILING, description="Seconds that a scoped token lasts by default."
     )
     closed_session_kept: float = Field(_SERVING.kept, ge=60, description="Seconds for which a closed session is kept.")
     events_kept: float = Field(_SERVING.events_kept, ge=60, description="Seconds that usage and events are kept.")
@@ -229,7 +229,7 @@ class RecorderSettings(_Section):
     audio_codec: Literal["aac"] = Field("aac", description="Codec of the sound; clients know no other.")
     audio_bitrate: int = Field(64_000, ge=16_000, le=288_000, description="Bits per second of each audio channel.")
     retention_hours: float = Field(24, gt=0, description="Hours that recordings and clips are kept.")
-    max_disk_gb: float = Field(20, ge=0, description="Gigabytes of recordings and clips; the oldest are removed.")
+    max_disk_gb: float = Field(20, ge=0, description="Gigabytes of recordings and clips; above it, the oldest go.")
 
 
 class NeedsSettings(_Section):

@@ -18,7 +18,7 @@ class SessionState(Enum):
     ASSIGNED = "assigned"  # a Slot is promised; its Worker has not accepted
     WAITING = "waiting"  # accepted; no client has connected yet
     ACTIVE = "active"  # at least one Connection is live
-    ORPHANED = "orphaned"  # the last connection was lost; a client may come back
+    ORPHANED = "orphaned"  # no connection is left; a client may come back
     CLOSED = "closed"  # final
 
 

@@ -16,7 +16,13 @@ from hypothesis import strategies as st
 
 from livereactor.base.errors import LivereactorError
 from livereactor.coordinator import decisions
-from livereactor.coordinator.decisions.effects import Effect, NotifyAssigned, NotifyDrain, NotifyEnded, WorkerGone
+from livereactor.coordinator.decisions.effects import (
+    Effect,
+    NotifyAssigned,
+    NotifyDrain,
+    NotifyEnded,
+    WorkerDeclaredLost,
+)
 from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.protocol import link
 from livereactor.runtime.worker import events as e
@@ -166,7 +172,7 @@ class World:
                 self._say(effect.worker, told)
             case NotifyDrain():
                 self._say(effect.worker, link.Drain(grace=effect.grace))
-            case WorkerGone():
+            case WorkerDeclaredLost():
                 pass  # the pool kills what is left; here it lives on, as one elsewhere does
             case _:
                 pass

@@ -16,7 +16,7 @@ from livereactor.coordinator.decisions.effects import (
     NotifyDrain,
     QueueChanged,
     SessionChanged,
-    WorkerGone,
+    WorkerDeclaredLost,
 )
 from livereactor.coordinator.fleet.model import (
     Adopted,
@@ -109,6 +109,6 @@ def test_a_hint_asks_for_what_happened_and_others_are_passed_over() -> None:
         hint = notice_of(effect)
         assert hint is not None
         assert effect_of(hint) == effect
-    assert notice_of(WorkerGone("w1", "pond")) is None
+    assert notice_of(WorkerDeclaredLost("w1", "pond")) is None
     assert notice_of(NotifyDrain("w1", 1.0)) is None
     assert effect_of("weather fine") is None

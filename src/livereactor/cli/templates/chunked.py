@@ -11,7 +11,7 @@ CHUNK = 16
 
 
 class ChunkComplete(lr.Message):
-    """A chunk is complete."""
+    """A chunk is ready; sent with each one."""
 
     index: int
 

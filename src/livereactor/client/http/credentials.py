@@ -123,7 +123,9 @@ class Credentials:
         except ReactorError:  # raised by `fetch_jwt`, say, which knows best whether to try again
             raise
         except TimeoutError as error:
-            raise AuthError(f"the jwt function sent no token in {PATIENCE:g} s; check it", recoverable=True) from error
+            raise AuthError(
+                f"the jwt function returned no token in {PATIENCE:g} s; check it", recoverable=True
+            ) from error
         except Exception as error:  # the program's own code may raise anything; an OSError is mostly the network's
             text = f"the jwt function raised {type(error).__name__}; check it"
             raise AuthError(text, recoverable=isinstance(error, OSError)) from error

@@ -565,7 +565,7 @@ def _recognised(value: object, kind: Kind) -> Source | None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Iterating:
-    """Source that is an iterable: a plain one is read at 30 Hz, an async one at its own pace."""
+    """A source that is an iterable: a plain one is read at 30 Hz, an async one at its own pace."""
 
     items: Iterable[object] | AsyncIterable[object]
     kind: Kind
@@ -581,7 +581,7 @@ class _Iterating:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Receiving:
-    """Source with an async `recv()`, such as a track of aiortc; it sets the pace."""
+    """A source with an async `recv()`, such as a track of aiortc; it sets the pace."""
 
     track: Any
     kind: Kind

@@ -71,7 +71,7 @@ class Sections:
 
 
 class ObservedTrack:
-    """An `ReceivedTrack` that reports each arrival and its time stamp, on the engine's thread.
+    """A `ReceivedTrack` that reports each arrival and its time stamp, on the engine's thread.
 
     Args:
         track: the engine's track.
@@ -356,7 +356,7 @@ class PeerTransport:
 
         Returns:
             `ModelMessage` or `Ack` for a Command, `ClipReady` or `ClipFailed`, `PublishGranted` or `PublishRefused`,
-            `ModelSchema`, `StepResult`; None for a Command in JSON, which has no replies.
+            `SchemaDocument`, `StepResult`; None for a Command in JSON, which has no replies.
 
         Raises:
             ReactorError: what the server answered (`CommandRejected` and its like), `REQUEST_TIMEOUT`, `DISCONNECTED`,

@@ -104,7 +104,7 @@ class Authenticator:
 
         Raises:
             UnauthorizedError: no key, or a wrong one; a token cannot mint tokens.
-            ForbiddenError: more rights than the key or account has.
+            ForbiddenError: more rights than the key has, or limits above those of its account or of the server.
             NotFoundError: a session to be bound is over, or does not exist for this account.
             QuotaError: too many wrong keys from this address.
         """

@@ -77,8 +77,8 @@ class SessionClosed:
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerGone:
-    """A worker is lost: its slots are not used any more, and its process has to be killed."""
+class WorkerDeclaredLost:
+    """A worker is lost: its slots are not used any more, and the fleet kills what is left of its process."""
 
     worker: str
     model: str
@@ -99,6 +99,6 @@ Effect: TypeAlias = (
     | QueueChanged
     | FirstFrame
     | SessionClosed
-    | WorkerGone
+    | WorkerDeclaredLost
     | FleetChanged
 )

@@ -89,7 +89,8 @@ class QueuePlace:
     Attributes:
         position: 1 is served next.
         estimated_wait, estimate_error: seconds; None while nothing is known.
-        loading, loading_text: 0..1 and in words, of the starting worker that is furthest; both None = no worker starts.
+        loading, loading_text: 0..1 and in words, of the starting worker that is furthest. Without one `loading` is
+            None, and the text is set only while the model has no worker yet.
     """
 
     position: int

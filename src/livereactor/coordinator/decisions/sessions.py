@@ -67,8 +67,8 @@ def create_session(
 
     Args:
         session: QUEUED; who, which model, how, `created_us` and `polled_us`. `seq` and `turn` are given here. Rights
-            and quotas were checked in the same transaction, and that a worker can serve the model.
-        line: of its model.
+            and quotas were checked in the same transaction, and so was whether a worker can serve the model.
+        locked: the queue of its model.
         owner: its account's record, if there is one.
 
     Returns:

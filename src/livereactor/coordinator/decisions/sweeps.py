@@ -27,7 +27,7 @@ _ASSIGNED: Final = frozenset({SessionState.ASSIGNED})
 
 
 def sweep_leases(tx: Tx, now_us: int, options: CoordinatorOptions) -> tuple[int, list[Effect]]:
-    """Lose workers whose lease ran out. Not to be called while `options.store_grace` runs."""
+    """Mark as lost the workers whose lease ran out. Not to be called while `options.store_grace` runs."""
     effects: list[Effect] = []
     silent = sorted(tx.expired_workers(now_us)[:STEP_LIMIT], key=lambda each: each.id)
     reason = f"silent for {options.lease:.0f} s"

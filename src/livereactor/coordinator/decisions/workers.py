@@ -14,7 +14,7 @@ from livereactor.coordinator.decisions.effects import (
     NotifyDrain,
     NotifyEnded,
     QueueChanged,
-    WorkerGone,
+    WorkerDeclaredLost,
 )
 from livereactor.coordinator.decisions.locks import held
 from livereactor.coordinator.decisions.moves import fill
@@ -129,7 +129,7 @@ def _know_model(tx: Tx, hello: link.Hello) -> None:
 def advance(
     tx: Tx, now_us: int, options: CoordinatorOptions, record: WorkerRecord, said: str
 ) -> tuple[WorkerRecord, list[Effect]]:
-    """Return the worker in the state that it reports, not stored yet; lock its slots if it drains."""
+    """Return the worker after its report, not stored yet; as it begins to drain, queue again what it did not accept."""
     moved = machine.move(record, machine.said(said, now_us))
     if moved.state is record.state:
         # The worker does not know of the drain: the message was lost.
@@ -172,7 +172,7 @@ def bye(
 def worker_lost(
     tx: Tx, now_us: int, options: CoordinatorOptions, *, worker: str, reason: str, incarnation: str | None = None
 ) -> tuple[bool, list[Effect]]:
-    """Lose a worker whose process is gone, or which fell silent: its sessions are queued again once, or end.
+    """Mark a worker as lost, as its process is gone or silent: its sessions are queued again once, or end.
 
     Args:
         reason: for operators: `exited with code -9`, `silent for 15 s`.
@@ -196,7 +196,7 @@ def lose_worker(tx: Tx, now_us: int, record: WorkerRecord, reason: str) -> list[
     _note(tx, now_us, "worker.lost", moved, reason=reason)
     return [
         *effects,
-        WorkerGone(record.id, record.model),
+        WorkerDeclaredLost(record.id, record.model),
         FleetChanged(record.model),
         QueueChanged(record.model),
     ]

@@ -20,7 +20,7 @@ from livereactor.base.sparse_log import SparseLog
 from livereactor.base.tasks import TaskSet, set_within
 from livereactor.coordinator.cluster.role import Role
 from livereactor.coordinator.decisions import drain
-from livereactor.coordinator.decisions.effects import Effect, FleetChanged, WorkerGone
+from livereactor.coordinator.decisions.effects import Effect, FleetChanged, WorkerDeclaredLost
 from livereactor.coordinator.fleet.model import (
     SERVING,
     Adopted,
@@ -119,7 +119,7 @@ class Fleet:
         failed = fleet.trouble(time.monotonic()) if fleet is not None else 0
         if not failed:
             return None
-        return f"none could be started in {failed} attempts, see the server's log"
+        return f"none could be started in {failed} attempts; see the server's log"
 
     async def drain(self) -> None:
         """Start no more workers and end all: each has `drain_timeout` for its sessions, and is killed if it hangs."""
@@ -143,7 +143,7 @@ class Fleet:
     # --- events and reads ----------------------------------------------------------------------------------------
 
     def _on_effect(self, effect: Effect) -> None:
-        if isinstance(effect, FleetChanged | WorkerGone):
+        if isinstance(effect, FleetChanged | WorkerDeclaredLost):
             self._changed.set()
 
     async def _adopt(self) -> None:

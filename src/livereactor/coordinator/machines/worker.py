@@ -14,7 +14,7 @@ from livereactor.store.records import WorkerRecord, WorkerState
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """A process registered for the first time, or started over: empty, under a new incarnation."""
+    """A new process of the worker registered, or the same one started over: empty, under a new incarnation."""
 
     incarnation: str
     at_us: int
@@ -44,7 +44,7 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class SaidBye:
-    """The worker said goodbye and ends; its slots are empty."""
+    """The worker said goodbye and ends; a session that it still holds is queued again or ended."""
 
 
 WorkerEvent: TypeAlias = Registered | Loading | Loaded | DrainAsked | Lost | SaidBye

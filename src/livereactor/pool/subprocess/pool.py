@@ -290,7 +290,7 @@ def _lock(folder: Path) -> IO[bytes]:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         file.close()
-        raise ConfigError(f"{folder} is in use by another coordinator; stop it, or set data_dir") from error
+        raise ConfigError(f"{folder} is in use by another coordinator; stop it, or set another data_dir") from error
     return file
 
 

@@ -1,7 +1,7 @@
-"""A process that has imported all a Worker needs except its model, and waits for its orders: this saves seconds.
+"""A process that has imported all a Worker needs except its model, and waits for its orders: a start is seconds faster.
 
-The orders are one line on its standard input. It ends when that is closed: with the pool, however the pool ends. From
-that line on it is a Worker like any other, which outlives the pool. Blocking; for threads.
+The orders are one line on its standard input. The process ends when that input closes: with the pool, however the pool
+ends. From that line on it is a Worker like any other, which outlives the pool. Blocking; for threads.
 """
 
 from __future__ import annotations

@@ -240,7 +240,7 @@ class Pacing(Machine[PacingState, PacingEvent, Never]):
 
 
 def tuning_of(tracks: Mapping[str, Track]) -> Tuning:
-    """Return the pacing of the first video output; with sound, steps keep the beat, or the sound would run ahead."""
+    """Return the pacing of the first video output; a paced one keeps the beat with sound, which would run ahead."""
     outputs = [each for each in tracks.values() if isinstance(each, VideoOut | AudioOut)]
     video = next((each for each in outputs if isinstance(each, VideoOut)), None)
     if video is None:

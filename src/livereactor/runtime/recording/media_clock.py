@@ -10,7 +10,7 @@ PLAYS_ON: Final = 2.0
 
 
 class MediaClock:
-    """Clock that turns monotonic seconds into seconds of the recording, 0 being its first picture. Any thread."""
+    """A clock that turns monotonic seconds into seconds of the recording, 0 being its first picture. Any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -80,7 +80,7 @@ class RecordingJournalSink:
         return self._media.at(moment) if self._media.has_begun else None
 
     def stop(self) -> None:
-        """Take no more; what has come stays. The writer gets `JournalStoppedError` with its next piece."""
+        """Take no more; what has come stays. The writer gets `JournalStoppedError` within a second."""
         self._is_stopped = True
         self._over()
 

@@ -169,7 +169,9 @@ class Uploads(UploadService[_Slot]):
         """
         slot = self._slots.get(upload)
         if slot is None:
-            raise UnresolvedUploadError(f"upload {upload[:64]!r} belongs to another session; upload the file again")
+            raise UnresolvedUploadError(
+                f"upload {upload[:64]!r} does not belong to this session; upload the file again"
+            )
         wait = self._limits.upload_wait
         if not await set_within(slot.arrived, wait):
             raise UnresolvedUploadError(f"upload {upload!r} has no content after {wait:g} s; write its bytes")

@@ -128,9 +128,11 @@ class PostgresStore:
 
     async def _run(self, work: Callable[[Tx], Any], *, locking: bool) -> Any:
         if self._closed:
-            raise StoreUnavailableError("the store is closed; open another one")
+            raise StoreUnavailableError("the store is closed; open it again")
         if self._working >= _MOST_WAITING:
-            raise StoreUnavailableError(f"{_MOST_WAITING} transactions await the database; try again in a second")
+            raise StoreUnavailableError(
+                f"{_MOST_WAITING} transactions are waiting for the database; try again in a second"
+            )
         until = asyncio.get_running_loop().time() + PATIENCE
         attempt = _Attempt(work, locking=locking, until=until)
         self._working += 1

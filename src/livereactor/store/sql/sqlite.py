@@ -142,9 +142,11 @@ class GroupCommit:
     async def transact(self, work: Callable[[Tx], Any]) -> Any:
         """Run a work, and return once its writes are on the disk."""
         if self._closed:
-            raise StoreUnavailableError("the store is closed; open another one")
+            raise StoreUnavailableError("the store is closed; open it again")
         if self._waiting.qsize() >= MOST_WAITING:
-            raise StoreUnavailableError(f"{MOST_WAITING} transactions await the database; try again in a second")
+            raise StoreUnavailableError(
+                f"{MOST_WAITING} transactions are waiting for the database; try again in a second"
+            )
         loop = asyncio.get_running_loop()
         job = _Job(work, loop.create_future(), loop)
         self._waiting.put(job)

@@ -239,7 +239,7 @@ class KeyedTable(Generic[R]):
             within.executor.changed(self._insert, values)
 
     def add(self, within: Statements, record: R) -> None:
-        """Insert the record; a record with the same key is an error of the database."""
+        """Insert the record; the database refuses a second one with the same key."""
         within.executor.changed(self._insert, self._values(record))
 
     def _values(self, record: R) -> dict[str, Any]:

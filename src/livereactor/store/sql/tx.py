@@ -339,7 +339,7 @@ class WorkerStatements(Statements):
         _SLOTS.put(self, slot)
 
     def free_slot(self, model: str) -> SlotRecord | None:
-        """Lock and return a free slot of the model's least recently used READY worker, which is locked too, or None."""
+        """Lock and return a free slot, or None: of the least recently used READY worker with one, locked as well."""
         passing = self.locking and self.postgres
         worker = self.scalar(_UNHELD_WITH_FREE_SLOT if passing else _WITH_FREE_SLOT, {"model": model})
         if worker is not None and (slot := self._free_of(worker)) is not None:

@@ -29,7 +29,7 @@ from livereactor.web.documents import problems, takes
 
 THUMBNAIL_TIMEOUT: Final = 5.0  # seconds; the next one is asked for soon
 _SINCE: Final = "A day, an ISO 8601 time (UTC where no zone is named) or Unix seconds; all that is kept by default."
-_UNTIL: Final = "The end of the time span, written as `from`; sessions that ended before it count. Now by default."
+_UNTIL: Final = "The end of the time span, written like `from`; sessions that ended before it count. Now by default."
 _SESSION: Final = {"description": "session_id, state, account, model, worker, client, times, end_reason."}
 
 

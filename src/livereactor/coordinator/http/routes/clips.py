@@ -123,7 +123,7 @@ async def _behind(first: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[b
 
 
 async def _may_see(caller: Caller, account: str, session: str, store: Store) -> bool:
-    """Return whether the session is within the caller's reach; its account keeps it when the record is gone."""
+    """Return whether a session is within reach; an unscoped caller of its account needs no record of it."""
     if "admin" in caller.scopes:
         return True
     if account != caller.account:

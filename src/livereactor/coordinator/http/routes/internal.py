@@ -105,5 +105,5 @@ async def ask_worker(
     """Send a request to a worker that is connected here and return its reply; 404 if it is not connected here."""
     reply = await while_connected(request, service.forwarder.ask_here(worker, frame, timeout=timeout))
     if reply is None:
-        raise NotFoundError(f"worker {worker[:64]!r} is connected to another coordinator, or to none; ask that one")
+        raise NotFoundError(f"worker {worker[:64]!r} is not connected to this coordinator; ask another one")
     return Response(link.write(reply), media_type=JSON)

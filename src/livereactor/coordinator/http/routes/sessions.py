@@ -101,7 +101,7 @@ async def list_sessions(
     before: Annotated[int | None, Query(ge=0, le=LARGEST)] = None,
     limit: Annotated[int, Query(ge=1, le=MOST)] = 100,
 ) -> Response:
-    """List the sessions of the caller's account, or of all accounts for a caller with the scope `admin`."""
+    """List the sessions within the caller's reach, or of all accounts for a caller with the scope `admin`."""
     found = await service.queries.sessions(caller, states=states_of(state), model=model, before_seq=before, limit=limit)
     more = found[-1].seq if len(found) == limit else None
     return body_response(SessionList(sessions=[_listed(each, caller) for each in found], next=more))

@@ -164,7 +164,7 @@ class _Conversation:
         self._more.set()
 
     async def _read(self) -> link.FromWorker | PeerError | None:
-        """Return the next frame, or the error that it could not be read with; None when the socket has closed."""
+        """Return the next frame, or the error if it cannot be read; None when the socket has closed."""
         message = await self._socket.receive()
         if message["type"] == "websocket.disconnect":
             return None
