@@ -90,7 +90,7 @@ def stop_on_signals() -> asyncio.Event:
         if stop.is_set():
             os._exit(130)
         stop.set()
-        log.info("stopping; a second signal (Ctrl-C) stops at once")
+        log.info("stopping; send the signal (Ctrl-C) again to stop at once")
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
