@@ -57,24 +57,25 @@ class Grant:
 
 
 class Signer:
-    """A signer with one secret.
+    """A signer with a ring of secrets: the first signs, all verify, so a URL outlives the secret that signed it.
 
     Args:
-        secret: at least 32 random bytes; every process that checks needs the same.
+        secrets: newest first, each of at least 32 random bytes; every process that checks needs the same.
     """
 
-    def __init__(self, secret: bytes) -> None:
-        if len(secret) < MIN_SECRET_BYTES:
+    def __init__(self, *secrets: bytes) -> None:
+        shortest = min(map(len, secrets))
+        if shortest < MIN_SECRET_BYTES:
             raise ValueError(
-                f"a signing secret needs {MIN_SECRET_BYTES} bytes, got {len(secret)}; use secrets.token_bytes"
+                f"a signing secret needs {MIN_SECRET_BYTES} bytes, got {shortest}; use secrets.token_bytes"
             )
-        self._secret = secret
-        self._key_id = hashlib.sha256(b"key id" + secret).hexdigest()[:8]
+        self._ring = {hashlib.sha256(b"key id" + each).hexdigest()[:8]: each for each in secrets}
+        self._key_id = next(iter(self._ring))
 
     def sign(self, grant: Grant) -> str:
         """Return the query string of the blob's URL."""
         fields = _fields(grant) | {"kid": self._key_id}
-        return urlencode(fields | {SIGNATURE: self._signature(grant.key, fields)})
+        return urlencode(fields | {SIGNATURE: _signature(self._ring[self._key_id], grant.key, fields)})
 
     def verify(self, method: str, key: BlobKey, query: Mapping[str, str], *, now_at: float) -> Grant:
         """Return the Grant of a request's query.
@@ -91,7 +92,9 @@ class Signer:
         """
         fields = {name: query.get(name, "") for name in FIELDS}
         # The signature comes first: a query that is not ours is not even parsed, and its error says no more.
-        if not hmac.compare_digest(self._signature(key, fields).encode(), query.get(SIGNATURE, "").encode()):
+        secret = self._ring.get(fields["kid"])
+        shown = query.get(SIGNATURE, "").encode()
+        if secret is None or not hmac.compare_digest(_signature(secret, key, fields).encode(), shown):
             raise SignatureRefusedError("this URL was not signed by this server; request another")
         if fields["m"] != method:
             raise SignatureRefusedError(f"this URL is for {fields['m']}, not {method[:8]}; request another")
@@ -100,10 +103,11 @@ class Signer:
             raise UploadExpiredError("this URL has expired; request another")
         return grant
 
-    def _signature(self, key: BlobKey, fields: Mapping[str, str]) -> str:
-        parts = [key.path, *(fields[name] for name in FIELDS)]
-        text = "\n".join(quote(part, safe="") for part in parts)
-        return hmac.new(self._secret, text.encode(), hashlib.sha256).hexdigest()
+
+def _signature(secret: bytes, key: BlobKey, fields: Mapping[str, str]) -> str:
+    parts = [key.path, *(fields[name] for name in FIELDS)]
+    text = "\n".join(quote(part, safe="") for part in parts)
+    return hmac.new(secret, text.encode(), hashlib.sha256).hexdigest()
 
 
 def _fields(grant: Grant) -> dict[str, str]:

@@ -244,7 +244,7 @@ async def _house(
     pool = make_pool(settings, plan, secrets, folder)
     role = None if options.peer_url is None else Role("fleet", lasts=LEADS_FOR, unix_us=unix_us)
     fleet = Fleet(store, service, pool, options, plan, unix_us=unix_us, role=role)
-    uploads = Uploads(service, store, blobs, Signer(secrets.blobs), options.limits, unix_us=unix_us)
+    uploads = Uploads(service, store, blobs, Signer(*secrets.blobs), options.limits, unix_us=unix_us)
     servers = partial(_ice_servers, options)
     previews = {each.name: each.preview for each in models if each.preview is not None}
     parts = Parts(

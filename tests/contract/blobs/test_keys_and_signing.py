@@ -103,3 +103,11 @@ def test_fields_cannot_flow_into_each_other(left: str, right: str) -> None:
 def test_a_short_secret_is_refused() -> None:
     with pytest.raises(ValueError, match="32 bytes"):
         Signer(b"short")
+
+
+def test_a_url_outlives_the_secret_that_signed_it() -> None:
+    rotated = Signer(b"t" * 32, b"s" * 32)
+    assert rotated.verify("PUT", GRANT.key, query(GRANT, SIGNER), now_at=0) == GRANT
+    assert rotated.verify("PUT", GRANT.key, query(GRANT, rotated), now_at=0) == GRANT
+    with pytest.raises(SignatureRefusedError):  # the newest signs: who does not know it refuses
+        SIGNER.verify("PUT", GRANT.key, query(GRANT, rotated), now_at=0)

@@ -120,7 +120,7 @@ async def coordinating(
     service = Service(store, links, options, unix_us=unix_us, peers=peers)
     keys = Keys(store, unix_us=unix_us)
     auth = Authenticator(store, keys, SECRETS, options, unix_us=unix_us)
-    uploads = Uploads(service, store, blobs, Signer(SECRETS.blobs), options.limits, unix_us=unix_us)
+    uploads = Uploads(service, store, blobs, Signer(*SECRETS.blobs), options.limits, unix_us=unix_us)
     asked: dict[str, Any] = {"scopes": ["view", "control", "record", "upload", "admin"]} if operator else {}
     key = (await keys.create(KeyRequest.model_validate({"account": "acme", **asked}))).key
     parts = Parts(

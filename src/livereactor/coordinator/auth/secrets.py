@@ -51,9 +51,9 @@ class Secrets:
         return self.worker_override or _text(_derived(self.masters[0], "workers"))
 
     @property
-    def blobs(self) -> bytes:
-        """The key that signs addresses of uploads and clips; 32 bytes."""
-        return _derived(self.masters[0], "blobs")
+    def blobs(self) -> tuple[bytes, ...]:
+        """The keys of addresses of uploads and clips, 32 bytes each; the first signs, all verify."""
+        return tuple(_derived(each, "blobs") for each in self.masters)
 
     def knows_worker(self, shown: str) -> bool:
         """Return whether this is a worker's secret; workers started before a change still show the older one."""

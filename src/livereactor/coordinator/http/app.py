@@ -84,7 +84,7 @@ def create_app(parts: Parts) -> ASGIApp:
         openapi_url=None,
         redirect_slashes=False,
     )
-    shelf = ClipShelf(parts.blobs, Signer(parts.secrets.blobs), unix_us=parts.unix_us)
+    shelf = ClipShelf(parts.blobs, Signer(*parts.secrets.blobs), unix_us=parts.unix_us)
     for each in fields(parts):
         setattr(api.state, each.name, getattr(parts, each.name))
     api.state.options, api.state.shelf = options, shelf
