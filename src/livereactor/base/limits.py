@@ -23,6 +23,7 @@ class Limits:
     body_bytes: int = 1 * MIB  # HTTP bodies but uploads: the largest real one is an SDP of some 20 KiB
     held_messages: int = 64  # messages kept for a connection whose wire format is not known yet
     format_silence: float = 1.0  # after this much silence a connection is taken for a listening v0 client
+    media_sections: int = 16  # of an offer, or one for each track of the model and one more; browsers make one a track
     candidates_per_connection: int = 256  # trickled candidates, per connection
     waiting_connections: int = 128  # connections with candidates but no offer yet
     command_queue: int = 4096  # commands waiting for the model's step; the sender is refused past it

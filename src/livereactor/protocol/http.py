@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from livereactor.base.errors import LivereactorError, PeerError, QuotaError, UnavailableError
 from livereactor.base.limits import Limits
 from livereactor.protocol.json_text import parse_json
+from livereactor.protocol.sdp import MAX_MID, SDP_BYTES
 
 BODY_BYTES: Final = Limits().body_bytes
 Kind: TypeAlias = Literal["video", "audio"]
@@ -286,8 +287,8 @@ class CandidateBody(Body):
     """One candidate, `candidate:…` without `a=`; an empty line ends gathering."""
 
     candidate: str = Field(max_length=1024)
-    sdp_mid: str | None = None
-    sdp_mline_index: int | None = None
+    sdp_mid: str | None = Field(default=None, max_length=MAX_MID)
+    sdp_mline_index: int | None = Field(default=None, ge=0, le=SDP_BYTES)
 
 
 class Candidates(Body):

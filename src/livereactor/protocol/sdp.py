@@ -6,8 +6,8 @@ Each engine keeps only what it changes in a description before or after its libr
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 from typing import Final
 
 from livereactor.base.errors import PeerError
@@ -18,9 +18,13 @@ from livereactor.protocol.json_text import shown
 PLAIN_MESSAGE_BYTES: Final = Limits().message_bytes  # largest message without chunking, as browsers declare it too
 UNDECLARED_MESSAGE_BYTES: Final = 64 * KIB  # of a side that declares no max-message-size (RFC 8841, section 6.1)
 SDP_BYTES: Final = 256 * 1024  # a browser's offer with eight sections and all its codecs has some 30 KiB
-MAX_SECTIONS: Final = 128  # each costs the engine a transceiver
+MAX_SECTIONS: Final = 128  # of a text that is read at all; how many an offer may have is a limit of the runtime
+MAX_MID: Final = 16  # characters; what the header extension carries (RFC 8843, section 15), and libwebrtc takes
 _DIRECTIONS: Final = ("sendrecv", "sendonly", "recvonly", "inactive")
-_LINE: Final = re.compile(r"[a-z]=[^\x00]*")
+_LINE: Final = re.compile(r"[a-z]=.*", re.DOTALL)
+# Some readers end a line at each of these, so that one line is many to them; half of a surrogate pair is no UTF-8.
+_CONTROL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_MID: Final = re.compile(rf"[!#-'*+\-.0-9A-Z^-~]{{1,{MAX_MID}}}")  # a token (RFC 5888, section 4)
 _MEDIA: Final = re.compile(r"m=(\w{1,32}) (\d{1,5})(?:/\d{1,5})? ([\w/]{1,64}) (.+)", re.ASCII)
 _RTPMAP: Final = re.compile(r"(\d{1,3}) ([\w.\-]{1,64})/(\d{1,9})(?:/(\d{1,3}))?\s*", re.ASCII)
 
@@ -137,8 +141,49 @@ class Description:
         """Largest chunked message that this side takes, bytes; None where it does not chunk."""
         return declared_limit(self.session.value(CHUNKING_ATTRIBUTE))
 
+    @property
+    def bundle(self) -> tuple[str, ...]:
+        """The mids of the first BUNDLE group; empty where there is none (RFC 9143)."""
+        groups = (value.split() for value in self.session.values("group"))
+        return next((tuple(words[1:]) for words in groups if words[:1] == ["BUNDLE"]), ())
+
     def __str__(self) -> str:
         return written([self.session.lines, *(section.lines for section in self.media)])
+
+
+def bundled(offer: Description, refused: Collection[str] = ()) -> Description:
+    """Return the offer with only those sections that share its first BUNDLE group, whose transport they share.
+
+    Any other section would be a transport of its own, with sockets of its own. `answered_whole` refuses these.
+
+    Args:
+        refused: mids to leave out as well.
+
+    Raises:
+        PeerError: no section is left.
+    """
+    group = [mid for mid in offer.bundle if mid not in refused]
+    media = tuple(section for section in offer.media if section.mid in group)
+    if not media:
+        raise PeerError("no section of the offer is in its first a=group:BUNDLE; send what createOffer made")
+    present = {section.mid for section in media}
+    lines = [line for line in offer.session.lines if not line.startswith("a=group:")]
+    place = next(index for index, line in enumerate(offer.session.lines) if line.startswith("a=group:"))
+    lines.insert(place, " ".join(["a=group:BUNDLE", *(mid for mid in dict.fromkeys(group) if mid in present)]))
+    return Description(SectionLines(tuple(lines)), media)
+
+
+def answered_whole(answer: Description, offer: Description) -> Description:
+    """Return the answer to a part of the offer with all of the offer's sections, those that it lacks with port 0."""
+    sections = (answer.section(section.mid) or _refused(section) for section in offer.media)
+    return Description(answer.session, tuple(sections))
+
+
+def _refused(section: MediaSection) -> MediaSection:
+    """Return a section that refuses an offered one (RFC 8829, section 5.3.1)."""
+    head = f"m={section.kind} 0 {section.transport} {' '.join(section.formats)}"
+    lines = (head, "c=IN IP4 0.0.0.0", f"a=mid:{section.mid}", "a=inactive")
+    return replace(section, lines=lines, port=0, direction="inactive", codecs=())
 
 
 def written(parts: Iterable[Iterable[str]]) -> str:
@@ -146,13 +191,19 @@ def written(parts: Iterable[Iterable[str]]) -> str:
     return "".join(f"{line}\r\n" for lines in parts for line in lines)
 
 
-def parse_offer(text: str) -> Description:
+def parse_offer(text: str, *, sections: int = Limits().media_sections) -> Description:
     """Read an offer that can be answered: each section has ICE credentials and a DTLS fingerprint, or the session has.
+
+    Args:
+        sections: the most that it may have.
 
     Raises:
         PeerError: it is no such offer; the message says in one sentence what is missing.
     """
     offer = parse_description(text, "the offer")
+    if (used := len(offer.media)) > sections:
+        raise PeerError(f"the offer has {used} sections, over the limit media_sections of {sections}; drop unused ones")
+    bundled(offer)
     for section in offer.media:
         for name in ("ice-ufrag", "ice-pwd", "fingerprint"):
             if not (section.value(name) or offer.session.value(name)):
@@ -170,7 +221,8 @@ def parse_description(text: str, what: str = "the description") -> Description:
         what: names the description in error messages.
 
     Raises:
-        PeerError: it is not SDP, has no m-section, or a section has no mid or the mid of another.
+        PeerError: it is not SDP, has no m-section, a line holds a control character, or a section has
+            no mid, two, one that is no token of `MAX_MID` characters, or the mid of another.
     """
     if len(text) > SDP_BYTES or len(text.encode(errors="replace")) > SDP_BYTES:
         raise PeerError(f"{what} has {len(text)} characters, over the limit of {SDP_BYTES} bytes; drop unused sections")
@@ -178,6 +230,9 @@ def parse_description(text: str, what: str = "the description") -> Description:
     if not lines or not lines[0].startswith("v=0"):
         raise PeerError(f"{what} is not SDP: it begins with {shown(text[:20])}; send what createOffer made")
     for number, line in enumerate(lines, 1):
+        if (found := _CONTROL.search(line)) is not None:
+            name = f"U+{ord(found[0]):04X}"
+            raise PeerError(f"line {number} of {what} has the control character {name}; send what createOffer made")
         if not _LINE.fullmatch(line):
             raise PeerError(f"line {number} of {what} is not SDP: {shown(line, 20)}; send what createOffer made")
     starts = [index for index, line in enumerate(lines) if line.startswith("m=")]
@@ -205,9 +260,13 @@ def _media(lines: tuple[str, ...], session: SectionLines, what: str) -> MediaSec
     if line is None:
         raise PeerError(f"{what} has the m-line {shown(lines[0], 40)}; use 'm=<kind> <port> <transport> <formats>'")
     part = SectionLines(lines)
-    mid = part.value("mid")
+    mid, *more = part.values("mid") or ("",)
     if not mid:
         raise PeerError(f"the {line[1]} section of {what} has no a=mid; send what createOffer made")
+    if more:
+        raise PeerError(f"the {line[1]} section of {what} has two mids; send what createOffer made")
+    if not _MID.fullmatch(mid):
+        raise PeerError(f"the mid {shown(mid, 20)} of {what} is no token of {MAX_MID} characters; send a short one")
     formats = tuple(line[4].split())
     return MediaSection(
         lines=lines,

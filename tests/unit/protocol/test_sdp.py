@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from livereactor.base.errors import PeerError
-from livereactor.protocol.sdp import parse_offer
+from livereactor.protocol.sdp import answered_whole, bundled, parse_offer
 
 OFFER = """v=0
 o=- 4004491812 2 IN IP4 127.0.0.1
@@ -93,7 +93,8 @@ def test_ice_and_fingerprint_may_stand_in_the_session() -> None:
         (OFFER + "a=x:" + "y" * 262_144, "over the limit"),
         (OFFER + "a=x:" + "☂" * 100_000, "over the limit"),
         ("v=0\r\n" + "".join(f"m=audio 9 X 0\r\na=mid:{n}\r\n" for n in range(129)), "129 sections"),
-        (OFFER + "a=\x00\r\n", "not SDP"),
+        (OFFER + "a=\x00\r\n", r"control character U\+0000"),
+        (OFFER.replace("a=group:BUNDLE 0 1 2\r\n", ""), "BUNDLE"),
     ],
 )
 def test_what_cannot_be_answered_is_refused_in_one_sentence(text: str, part: str) -> None:
@@ -102,12 +103,18 @@ def test_what_cannot_be_answered_is_refused_in_one_sentence(text: str, part: str
     assert len(caught.value.message) < 250
 
 
-def test_only_line_ends_end_a_line() -> None:
-    # str.splitlines also ends a line at a vertical tab, among others: one line would become many sections.
-    offer = parse_offer(OFFER + "a=x:1" + "\x0bm=audio 9 X 0\x0ba=mid:x" * 100 + "\r\n")
-    assert len(offer.media) == 3
-    assert str(offer).count("\r\nm=") == 3
-
-
 def test_a_description_is_written_as_it_was_read() -> None:
     assert str(parse_offer(OFFER)) == OFFER
+
+
+def test_sections_outside_the_first_bundle_are_left_out_and_refused_in_the_answer() -> None:
+    offer = parse_offer(OFFER.replace("BUNDLE 0 1 2", "BUNDLE 2 7 0\r\na=group:BUNDLE 1"))
+    part = bundled(offer)
+    assert [section.mid for section in part.media] == ["0", "2"]
+    assert part.session.values("group") == ("BUNDLE 2 0",)
+    whole = answered_whole(part, offer)
+    assert [(section.mid, section.port) for section in whole.media] == [("0", 9), ("1", 0), ("2", 9)]
+    assert whole.media[1].lines == ("m=audio 0 UDP/TLS/RTP/SAVPF 111", "c=IN IP4 0.0.0.0", "a=mid:1", "a=inactive")
+    assert bundled(parse_offer(OFFER)) == parse_offer(OFFER)
+    with pytest.raises(PeerError, match="BUNDLE"):
+        bundled(offer, {"0", "2"})

@@ -42,7 +42,7 @@ from livereactor.engine.port import (
     Use,
 )
 from livereactor.media.frames import VideoCodec
-from livereactor.protocol.sdp import Description, MediaSection, parse_description
+from livereactor.protocol.sdp import Description, MediaSection, answered_whole, bundled, parse_description
 
 CLOSE_TIMEOUT: Final = 5.0  # seconds; what does not end by then is left to the collector
 _DIRECTIONS: Final = {Use.SEND: "sendonly", Use.RECEIVE: "recvonly", Use.INACTIVE: "inactive"}
@@ -85,7 +85,8 @@ class AiortcPeer:
 
     async def accept(self, offer: str, uses: Mapping[str, Use]) -> Negotiated:
         """Answer an offer."""
-        theirs = parse_description(offer, "the offer")
+        whole = parse_description(offer, "the offer")
+        theirs = bundled(whole)
         native = self._make()
         await self._apply(native, theirs, "offer")
         self._negotiate(theirs)
@@ -103,6 +104,7 @@ class AiortcPeer:
         await native.setLocalDescription()
         self._paths.require_candidate()
         answer = sdp.finished(native.localDescription.sdp, theirs, self._config.video_codecs, self._declared(theirs))
+        answer = str(answered_whole(parse_description(answer, "the answer"), whole))
         answer = announced(answer, self._config.public_addresses)
         self._report(theirs)
         return Negotiated(answer, dict(self._video), dict(self._audio))

@@ -84,7 +84,8 @@ class LibwebrtcPeer:
     # --- server side ---
 
     async def accept(self, offer: str, uses: Mapping[str, Use]) -> Negotiated:
-        description = parse_description(offer, "the offer")
+        whole = parse_description(offer, "the offer")
+        description = sdp.answerable_sections(whole)
         sections = [section for section in description.media if section.kind in _KINDS]
         plan = {section.mid: self._possible(section, uses.get(section.mid, Use.INACTIVE)) for section in sections}
         self._refuse_twice()
@@ -110,7 +111,8 @@ class LibwebrtcPeer:
         bounds = asyncio.gather(*(transceivers[mid].set_send_bitrate(max_bps=self._config.max_bps) for mid in videos))
         candidates, _ = await asyncio.gather(transport.gathered(), transport.whole(bounds))
         self._report()
-        return _accepted(announced(sdp.with_candidates(answer, candidates), self._config.public_addresses), outputs)
+        text = sdp.with_candidates(answer, candidates, whole)
+        return _accepted(announced(text, self._config.public_addresses), outputs)
 
     def _kept_codecs(self, sections: Sequence[MediaSection], plan: Mapping[str, Use]) -> dict[str, Sequence[str]]:
         """Return the codecs that each video section may choose: our one to send, those that we decode to receive."""

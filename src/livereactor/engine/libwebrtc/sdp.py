@@ -1,17 +1,17 @@
 """Changes that this engine makes to descriptions before libwebrtc reads them and after it wrote them. Pure.
 
 libwebrtc binds and negotiates; its API cannot choose a codec without losing H.264, cannot describe some rejected
-sections, and gives the answer's candidates only by callback.
+sections, opens sockets for sections outside of the bundle, and gives the answer's candidates only by callback.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from livereactor.media.frames import VideoCodec
-from livereactor.protocol.sdp import Description, MediaSection, parse_description, written
+from livereactor.protocol.sdp import Description, MediaSection, answered_whole, bundled, parse_description, written
 
 DECODABLE: Final = ("VP8", "VP9", "AV1")  # the Linux wheel has no H.264 decoder
 _APT: Final = re.compile(r"a=fmtp:(\d+) .*?\bapt=(\d+)")
@@ -34,23 +34,27 @@ def is_hopeless(section: MediaSection) -> bool:
     return section.kind == "video" and not {*DECODABLE, *VideoCodec}.intersection(section.codec_names)
 
 
+def answerable_sections(offer: Description) -> Description:
+    """Return the offer with only those sections that libwebrtc is asked to answer.
+
+    Left out are sections outside of the bundle, for each of which libwebrtc opens sockets even under `MaxBundle`, and
+    those that it rejects itself: it cannot describe an answer whose first bundled section is one of them ("Failed to
+    setup RTCP mux"), and out of the bundle they would have sockets too.
+
+    Raises:
+        PeerError: no section is left.
+    """
+    return bundled(offer, {section.mid for section in offer.media if is_hopeless(section)})
+
+
 def answerable(offer: Description, kept: Mapping[str, Sequence[str]]) -> str:
-    """Write an offer that libwebrtc can answer, and answers with the codecs that we want.
+    """Write an offer that libwebrtc answers with the codecs that we want.
 
     Video sections are cut to the codecs that `kept` names by mid, the first one preferred; repair formats stay.
-    libwebrtc's own way, `set_codec_preferences`, loses H.264. Sections that it rejects leave the BUNDLE group: it
-    cannot describe an answer whose first bundled section is one of them ("Failed to setup RTCP mux"), and a rejected
-    section is in no group of the answer anyway (RFC 9143, section 7.3.3).
+    libwebrtc's own way, `set_codec_preferences`, loses H.264.
     """
-    hopeless = {section.mid for section in offer.media if is_hopeless(section)}
-    session = [_without_mids(line, hopeless) for line in offer.session.lines]
-    return written([session, *(_cut(part, kept[part.mid]) if part.mid in kept else part.lines for part in offer.media)])
-
-
-def _without_mids(line: str, mids: Collection[str]) -> str:
-    if not line.startswith("a=group:BUNDLE"):
-        return line
-    return " ".join(word for word in line.split() if word not in mids)
+    sections = (_cut(part, kept[part.mid]) if part.mid in kept else part.lines for part in offer.media)
+    return written([offer.session.lines, *sections])
 
 
 def _cut(section: MediaSection, codecs: Sequence[str]) -> list[str]:
@@ -66,9 +70,9 @@ def _cut(section: MediaSection, codecs: Sequence[str]) -> list[str]:
     return [" ".join(start + order), *body]
 
 
-def with_candidates(answer: str, candidates: Iterable[str]) -> str:
-    """Write the candidates, then the end marker, into every section of our answer that is not rejected."""
+def with_candidates(answer: str, candidates: Iterable[str], offer: Description) -> str:
+    """Write our answer to the whole offer, the candidates and then the end marker in every section that is taken."""
     added = [*(f"a={line}" for line in dict.fromkeys(candidates)), "a=end-of-candidates"]
-    description = parse_description(answer, "the answer")
+    description = answered_whole(parse_description(answer, "the answer"), offer)
     sections = ((*part.lines, *added) if part.port else part.lines for part in description.media)
     return written([description.session.lines, *sections])

@@ -34,7 +34,15 @@ from livereactor.engine.port import (
     Use,
 )
 from livereactor.media.frames import VideoCodec
-from livereactor.protocol.sdp import Description, MediaSection, RtpCodec, parse_description, written
+from livereactor.protocol.sdp import (
+    Description,
+    MediaSection,
+    RtpCodec,
+    answered_whole,
+    bundled,
+    parse_description,
+    written,
+)
 
 _OFFERED = {  # payload type and rtpmap of what a memory peer offers; the numbers are Chromium's
     "video": (("96", "VP8/90000"), ("102", "H264/90000")),
@@ -76,7 +84,8 @@ def write_offer(ufrag: str, sections: Sequence[Section], channels: Sequence[str]
 def write_answer(ufrag: str, offer: Description, uses: Mapping[str, Use]) -> str:
     """The answer to `offer`: every section of it in its order, the codec cut to one."""
     parts: list[list[str]] = []
-    for section in offer.media:
+    taken = bundled(offer)
+    for section in taken.media:
         if section.kind == "application":
             parts.append(_application(section.mid, ufrag, "active"))
             continue
@@ -85,7 +94,8 @@ def write_answer(ufrag: str, offer: Description, uses: Mapping[str, Use]) -> str
         clock = "90000" if section.kind == "video" else "48000/2"
         codecs = {str(codec.payload): f"{codec.name}/{clock}"} if codec else {}
         parts.append(_media(section.mid, section.kind, direction, codecs, ufrag, "active"))
-    return _description([section.mid for section in offer.media], [], parts)
+    answer = _description([section.mid for section in taken.media], [], parts)
+    return str(answered_whole(parse_description(answer), offer))
 
 
 def chosen_codec(section: MediaSection) -> RtpCodec | None:
@@ -192,7 +202,7 @@ class MemoryPeer:
         description = read_description(offer)
         answer = write_answer(self.ufrag, description, uses)
         self._offered = description
-        for section in read_description(answer).media:
+        for section in bundled(read_description(answer)).media:
             self._bind(section, sends=section.direction == "sendonly", receives=section.direction == "recvonly")
         return Negotiated(answer, dict(self._video), dict(self._audio))
 

@@ -168,10 +168,16 @@ class Peers:
         """Read an offer before anything is changed by it.
 
         Raises:
-            PeerError: it is no SDP, or offers no video codec of ours.
+            PeerError: it is no SDP, has too many sections or none in a bundle, or offers no video codec of ours.
         """
-        description = parse_offer(offer.sdp_offer)
-        check_codecs(description)
+        # A client offers one section for each of the model's tracks, and one for its data channels.
+        most = max(self._limits.media_sections, len(self.tracks) + 1)
+        try:
+            description = parse_offer(offer.sdp_offer, sections=most)
+            check_codecs(description)
+        except PeerError as error:
+            self.log.info("offer refused", reason=error.message)
+            raise
         return description
 
     def negotiate(self, connection: int, offer: Offer, description: Description) -> None:
@@ -286,7 +292,7 @@ class Peers:
             self._fail(record, error)
             return
         except Exception as error:  # a bug of the engine must not leave the client waiting
-            log.exception("negotiation failed", connection=record.connection)
+            self.log.exception("negotiation failed", connection=record.connection)
             self._fail(record, LivereactorError(f"the engine failed ({type(error).__name__}); try again"))
             return
         if record.over:
