@@ -20,6 +20,7 @@ class Limits:
     offer_to_live: float = 30.0  # an offer whose peer never comes up frees its slot
     message_bytes: int = 256 * KIB  # the plain data channel's limit towards browsers
     chunked_message_bytes: int = 64 * MIB  # where both ends chunk; stepped sessions carry frames
+    json_nodes: int = 10_000  # values of one message: each costs fifty times its bytes, in memory and on the loop
     body_bytes: int = 1 * MIB  # HTTP bodies but uploads: the largest real one is an SDP of some 20 KiB
     held_messages: int = 64  # messages kept for a connection whose wire format is not known yet
     format_silence: float = 1.0  # after this much silence a connection is taken for a listening v0 client

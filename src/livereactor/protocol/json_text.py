@@ -7,6 +7,7 @@ double, every text encodable as UTF-8, nesting at most `MAX_DEPTH`.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from math import isfinite
 from typing import Any, Final, NoReturn, cast
@@ -17,12 +18,23 @@ MAX_DEPTH: Final = 32  # real arguments nest three or four deep; the binary form
 _DOUBLE_BITS: Final = 1024  # a larger integer has no place in a double, which is what the binary form carries
 
 
-def parse_json(data: bytes, what: str, *, limit: int) -> Any:
-    """The JSON value in `data`, at most `limit` bytes; `what` names it in the `PeerError` anything else raises."""
+# A text, closed or not, without a way back for the matcher: linear in any input.
+_STRING: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
+
+
+def parse_json(data: bytes, what: str, *, limit: int, nodes: int | None = None) -> Any:
+    """The JSON value in `data`, at most `limit` bytes; `what` names it in the `PeerError` anything else raises.
+
+    Args:
+        nodes: values that it may hold, counted before anything is made of them; None = any number.
+    """
     if len(data) > limit:
         raise PeerError(f"{what} has {len(data)} bytes, over the limit of {limit}; upload large content instead")
+    # A value has a byte at least, so a short text needs no count.
+    if nodes is not None and len(data) > nodes and (found := most_nodes(data, nodes)) > nodes:
+        raise PeerError(f"{what} holds {found} values, over the limit of {nodes} (json_nodes); upload large content")
     try:
-        value = json.loads(data.decode("utf-8"), parse_constant=_refuse_constant)
+        value = _DECODER.decode(data.decode("utf-8"))
     except RecursionError as error:
         raise PeerError(f"{what} nests deeper than {MAX_DEPTH} levels; flatten it") from error
     except ValueError as error:  # JSONDecodeError, UnicodeDecodeError, an integer of thousands of digits
@@ -31,6 +43,21 @@ def parse_json(data: bytes, what: str, *, limit: int) -> Any:
     if fault is not None:
         raise PeerError(f"{what} {fault}; send plain JSON values")
     return value
+
+
+def most_nodes(text: bytes, limit: int) -> int:
+    """Count the values in a JSON text: never fewer than it holds. An empty list or object counts twice.
+
+    Args:
+        limit: texts inside of it are looked at only where the count would be above.
+    """
+    found = _structure(text)
+    return found if found <= limit else _structure(_STRING.sub(b"", text))
+
+
+def _structure(text: bytes) -> int:
+    # Each value but the outermost is the first of its list or object, or follows a comma.
+    return 1 + text.count(b",") + text.count(b"[") + text.count(b"{")
 
 
 def to_json_text(value: Any) -> bytes:
@@ -91,6 +118,18 @@ def _text_fault(text: str) -> str | None:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON number")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        seen = set[str]()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))
+        raise ValueError(f"the key {shown(twice)} stands twice in one object")
+    return value
+
+
+_DECODER: Final = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_unique)
 
 
 def _reason(error: ValueError) -> str:

@@ -379,6 +379,8 @@ ServerMessage: TypeAlias = (
 OutgoingFrame: TypeAlias = tuple[ChannelLabel, bytes]
 """One encoded message and the label of the channel it goes on."""
 
+MAY_NOT_RECORD: Final = "this connection may not record; it needs a token with the scope `record`"
+"""The reason that v0, which has no codes, gives for a Clip that the client may not have."""
 PUBLISH_REFUSED: Final = "publish_refused"
 PUBLISHER_SLOT_TAKEN: Final = "PUBLISHER_SLOT_TAKEN"
 """The code of a refused claim in v1 and in v0; clients of v0 look only whether there is an error."""

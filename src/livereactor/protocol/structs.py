@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any, cast
 
+from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct, Value
 
 from livereactor.base.errors import PeerError, UsageError
@@ -39,6 +40,27 @@ def _from_value(value: Value, depth: int) -> Any:
             raise PeerError(f"an argument nests deeper than {MAX_DEPTH} levels; flatten it")
         return [_from_value(item, depth + 1) for item in value.list_value.values]
     return None  # null, or a Value without a kind, which json_format reads as null too
+
+
+def has_more_nodes(message: Message, limit: int) -> bool:
+    """Return whether a message holds more than `limit` values, at any depth; looks at no more than these."""
+    messages, found = [message], 0
+    while messages:
+        for _, value in messages.pop().ListFields():
+            if isinstance(value, Message):
+                inside = [value]
+            elif isinstance(value, str | bytes | float | int):
+                inside = []
+            else:  # a list or a map, whose length is known before its entries are looked at
+                found += len(value)
+                repeated = cast("Mapping[Any, Any] | Sequence[Any]", value)
+                entries = repeated.values() if isinstance(repeated, Mapping) else repeated
+                inside = [each for each in entries if isinstance(each, Message)] if found <= limit else []
+            found += 1
+            if found > limit:
+                return True
+            messages += inside
+    return False
 
 
 def fill_struct(struct: Struct, data: Mapping[str, Any]) -> None:

@@ -18,14 +18,15 @@ from livereactor.protocol.json_text import parse_json, shown, to_json_text
 
 TEXT: Final = True  # frames of this format are text frames
 MESSAGE_BYTES: Final = Limits().message_bytes
+JSON_NODES: Final = Limits().json_nodes
 
 
 # --- the server's side -------------------------------------------------------------------------------------------
 
 
-def decode_client(label: str, data: bytes, *, limit: int = MESSAGE_BYTES) -> m.ClientMessage:
+def decode_client(label: str, data: bytes, *, limit: int = MESSAGE_BYTES, nodes: int = JSON_NODES) -> m.ClientMessage:
     """Decode a client's frame on the channel `label`; raises `PeerError` for anything that is not of the protocol."""
-    frame = json_object(parse_json(data, f"a frame on {shown(label)}", limit=limit), "the frame")
+    frame = json_object(parse_json(data, f"a frame on {shown(label)}", limit=limit, nodes=nodes), "the frame")
     if label == m.CONTROL:
         return _decode_verb(frame)
     if "scope" not in frame:

@@ -17,10 +17,11 @@ from livereactor.base.limits import Limits
 from livereactor.protocol import messages as m
 from livereactor.protocol import wire_v1_pb2 as wire
 from livereactor.protocol.json_text import shown
-from livereactor.protocol.structs import fill_struct, from_struct
+from livereactor.protocol.structs import fill_struct, from_struct, has_more_nodes
 
 TEXT: Final = False  # frames of this format are binary frames
 MESSAGE_BYTES: Final = Limits().message_bytes
+JSON_NODES: Final = Limits().json_nodes
 
 _Envelope = TypeVar("_Envelope", bound=Message)
 
@@ -35,14 +36,21 @@ def _parse(envelope: _Envelope, label: str, data: bytes, limit: int) -> _Envelop
     return envelope
 
 
+def _bounded(envelope: _Envelope, label: str, data: bytes, nodes: int) -> _Envelope:
+    # A value has two bytes at least, so a short frame needs no count.
+    if len(data) > 2 * nodes and has_more_nodes(envelope, nodes):
+        raise PeerError(f"a frame on {shown(label)} holds more than {nodes} values (json_nodes); upload large content")
+    return envelope
+
+
 # --- the server's side -------------------------------------------------------------------------------------------
 
 
-def decode_client(label: str, data: bytes, *, limit: int = MESSAGE_BYTES) -> m.ClientMessage:
+def decode_client(label: str, data: bytes, *, limit: int = MESSAGE_BYTES, nodes: int = JSON_NODES) -> m.ClientMessage:
     """Decode a client's frame on the channel `label`; raises `PeerError` for anything that is not of the protocol."""
     if label == m.CONTROL:
-        return _decode_control(_parse(wire.ControlClientMessage(), label, data, limit))
-    envelope = _parse(wire.DataClientMessage(), label, data, limit)
+        return _decode_control(_bounded(_parse(wire.ControlClientMessage(), label, data, limit), label, data, nodes))
+    envelope = _bounded(_parse(wire.DataClientMessage(), label, data, limit), label, data, nodes)
     match envelope.WhichOneof("payload"):
         case "command":
             return _command(envelope.command, envelope.request_id or None)

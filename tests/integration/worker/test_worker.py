@@ -18,7 +18,6 @@ from livereactor.engine.port import MessageReceived
 from livereactor.media.frames import Frame
 from livereactor.protocol import link, v1
 from livereactor.protocol import messages as m
-from livereactor.runtime.session.service import MAY_NOT_RECORD
 from livereactor.runtime.worker.socket import WrongPlaceError
 from livereactor.runtime.worker.worker import AT_ONCE
 from tests.integration.models import Gate, LoadFails, Plain, WrongShape
@@ -103,11 +102,12 @@ async def test_a_connection_that_may_not_record_is_told_so() -> None:
         both = ("data", "control")
         side = await work.connect(coordinator, "ses_1", fence, channels=both, records=False)
         for request in (m.RequestClip(1, "data_1"), m.RequestRecording("data_2")):
-            assert await asked(side, request) == m.ClipFailed(MAY_NOT_RECORD, request.request_id)
+            refused = m.Failure(request.request_id, "FORBIDDEN", m.MAY_NOT_RECORD, "control")
+            assert await asked(side, request) == refused
         granted = await work.connect(coordinator, "ses_1", fence, channels=both)
         outcome = await asked(granted, m.RequestClip(1, "data_1"))
         assert isinstance(outcome, m.ClipFailed)
-        assert outcome.reason != MAY_NOT_RECORD  # of the recorder
+        assert outcome.reason != m.MAY_NOT_RECORD  # of the recorder
 
 
 async def test_windows_and_servers_of_a_session_are_the_coordinators() -> None:

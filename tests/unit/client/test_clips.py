@@ -98,6 +98,7 @@ async def test_any_real_number_is_a_length() -> None:
         (m.ClipFailed("recorder disabled"), "RECORDER_DISABLED", False),
         (m.ClipFailed("recorder disabled or encoder crashed"), "RECORDER_DISABLED", False),
         (m.ClipFailed(NO_PICTURE), "RECORDER_DISABLED", False),
+        (m.ClipFailed(m.MAY_NOT_RECORD), "FORBIDDEN", False),
         (m.ClipFailed("no media generated yet"), "NO_MEDIA_YET", True),
         (m.ClipFailed("duration_seconds must be positive"), "INVALID_DURATION", False),
         (m.ClipFailed("a stepped session is not recorded, so it has no clips"), "INTERNAL_ERROR", False),

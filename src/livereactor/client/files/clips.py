@@ -38,6 +38,7 @@ _REASONS: Final = {
         "the model has no video output, so there are no clips; read its sound from the track instead",
     ),
     "no media generated yet": ("NO_MEDIA_YET", "no frame is recorded yet; try again after the first frame"),
+    m.MAY_NOT_RECORD: ("FORBIDDEN", m.MAY_NOT_RECORD),
     "duration_seconds must be positive": ("INVALID_DURATION", "seconds must be a finite number > 0"),
 }
 _NOT_CONNECTED: Final = ("INVALID_STATE", "NOT_READY", "DISCONNECTED", "MESSAGE_SEND_FAILED")
@@ -51,7 +52,7 @@ async def request_clip(ask: Ask, api: Api, seconds: float) -> Clip:
 
     Raises:
         RecordingError: `INVALID_DURATION` (nothing was sent), `DISCONNECTED`, `REQUEST_TIMEOUT` after 10 s,
-            `RECORDER_DISABLED`, `NO_MEDIA_YET`, `INTERNAL_ERROR`.
+            `RECORDER_DISABLED`, `NO_MEDIA_YET`, `FORBIDDEN`, `INTERNAL_ERROR`.
     """
     return await _requested(ask, api, m.RequestClip(_length(seconds)), "request_clip")
 

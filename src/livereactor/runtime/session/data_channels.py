@@ -9,7 +9,7 @@ import time
 from collections import Counter, deque
 from typing import Final, Protocol
 
-from livereactor.base.errors import LivereactorError, PeerError, TooLargeError
+from livereactor.base.errors import ForbiddenError, LivereactorError, PeerError, TooLargeError
 from livereactor.base.limits import Limits
 from livereactor.base.sparse_log import SparseLog
 from livereactor.engine.port import Channel, ChannelClosed, ChannelEvent, ChannelOpened, MessageReceived
@@ -36,7 +36,7 @@ class DataChannelsHost(Protocol):
 
     def receive(self, channels: DataChannels, message: m.ClientMessage) -> None:
         """Act on a message. A `Command` gets exactly one `ModelMessage`, `Ack` or `Failure`; a request for a Clip
-        exactly one `ClipReady` or `ClipFailed`, in the order of the requests."""
+        exactly one `ClipReady`, `ClipFailed` or `Failure`, in the order of the requests."""
         ...
 
 
@@ -180,6 +180,13 @@ class DataChannels:
             self.send(m.Failure(refused.request_id, refused.code, refused.message, m.CONTROL))
         else:
             self.send(m.PublishRefused(refused.track, refused.request_id, refused.message))
+
+    def refuse_recording(self, request_id: str | None) -> None:
+        """Send that the Connection may not have Clips."""
+        if self.format is m.WireFormat.V1:
+            self.send(m.Failure(request_id, ForbiddenError.code, m.MAY_NOT_RECORD, m.CONTROL))
+        else:
+            self.send(m.ClipFailed(m.MAY_NOT_RECORD, request_id))
 
     def assume_v0(self) -> None:
         """Speak v0 until the client's first frame says otherwise: the client only listens."""

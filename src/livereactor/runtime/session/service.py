@@ -81,7 +81,6 @@ from livereactor.runtime.session.steps import refused, starting_calls
 from livereactor.runtime.session.uploads import Uploads, folder_of
 
 ENGINE_CLOSE: Final = 1.0  # seconds
-MAY_NOT_RECORD: Final = "this connection may not record; it needs a token with the scope `record`"
 FAULT_CHARACTERS: Final = 64  # of what a client calls its error, for the log
 
 log = structlog.get_logger("livereactor.session")
@@ -508,7 +507,7 @@ class Runtime:
                 if channels.may_record:
                     self.recorder.answer(message, channels.send)
                 else:
-                    channels.send(m.ClipFailed(MAY_NOT_RECORD, message.request_id))
+                    channels.refuse_recording(message.request_id)
             case m.PeerFault(code=code):
                 channels.log.info("client reports an error", connection=connection, code=str(code)[:FAULT_CHARACTERS])
 

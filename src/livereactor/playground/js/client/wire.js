@@ -218,6 +218,7 @@ const CLIP_FAILURES = {
   "recorder disabled or encoder crashed": "RECORDER_DISABLED",
   "the model has no video output, so it is not recorded and has no clips": "RECORDER_DISABLED",
   "no media generated yet": "NO_MEDIA_YET",
+  "this connection may not record; it needs a token with the scope `record`": "FORBIDDEN",
 };
 
 /**
