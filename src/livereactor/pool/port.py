@@ -18,7 +18,7 @@ from typing import Final, Protocol
 from livereactor.base.errors import UnavailableError
 
 # Names of variables that Workers are started with.
-SECRET: Final = "LIVEREACTOR_WORKER_SECRET"
+SECRET: Final = "LIVEREACTOR_WORKER_SECRET"  # a credential, or the worker secret itself
 BLOBS: Final = "LIVEREACTOR_WORKER_BLOBS"  # the coordinator's folder or bucket, which this machine can reach
 
 
@@ -51,7 +51,8 @@ class WorkerSpec:
         worker: id under which it registers.
         model: name, for lists.
         target: what `livereactor worker` is given: a file, file.py:Class or folder.
-        environment: added to the process's own; holds the worker secret, so it is never logged.
+        environment: added to the process's own.
+        credential: what it shows the coordinator, never logged; "" = what the environment holds.
     """
 
     worker: str
@@ -60,6 +61,12 @@ class WorkerSpec:
     coordinator: str
     environment: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     needs: Needs = Needs()
+    credential: str = field(default="", repr=False)
+
+    @property
+    def whole_environment(self) -> Mapping[str, str]:
+        """The environment with the credential."""
+        return {**self.environment, SECRET: self.credential} if self.credential else self.environment
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,9 @@ import structlog
 from livereactor.base.errors import ConfigError
 from livereactor.base.limits import Limits
 from livereactor.coordinator.auth.secrets import Secrets
+from livereactor.coordinator.auth.worker_credentials import WorkerIdentity, credential
 from livereactor.coordinator.fleet.fleet import FleetPlan
-from livereactor.pool.port import BLOBS, SECRET, Needs, Pool
+from livereactor.pool.port import BLOBS, Needs, Pool
 from livereactor.pool.ray.pool import RayPool
 from livereactor.pool.subprocess.pool import SubprocessPool
 from livereactor.settings import Resolved, Settings, effective, is_secret, variable
@@ -47,7 +48,7 @@ def fleet_plan(models: Sequence[ListedModel], resolved: Resolved, secrets: Secre
         ConfigError: needs are said of a model that is not served.
     """
     pool = resolved.settings.pool
-    environment = {SECRET: secrets.worker, **dict(_settings(resolved))}
+    environment = dict(_settings(resolved))
     if pool.kind == "subprocess":  # another machine may not reach them, and goes through our HTTP
         environment[BLOBS] = blobs_url(resolved.settings, folder / "blobs")
     targets = {each.name: each.target for each in models}
@@ -56,7 +57,11 @@ def fleet_plan(models: Sequence[ListedModel], resolved: Resolved, secrets: Secre
             f"[pool.needs.{min(unknown)}]: no such model is served; the models are {', '.join(sorted(targets))}"
         )
     needs = {name: Needs(given.gpus, given.cpus, given.resources) for name, given in pool.needs.items()}
-    return FleetPlan(targets, environment, pool.idle_stop, needs)
+
+    def shown(worker: str, model: str) -> str:
+        return credential(secrets.worker, WorkerIdentity(worker, model))
+
+    return FleetPlan(targets, environment, shown, pool.idle_stop, needs)
 
 
 def _settings(resolved: Resolved) -> Iterator[tuple[str, str]]:

@@ -10,11 +10,14 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.requests import HTTPConnection
 
+from livereactor.base.clock import unix_us
 from livereactor.base.errors import UnauthorizedError
 from livereactor.base.limits import MIB
 from livereactor.blobs.http import HttpBlobs
 from livereactor.blobs.port import Blobs
+from livereactor.coordinator.auth.worker_credentials import WorkerIdentity
 from livereactor.coordinator.http.routes import internal
+from livereactor.store.memory.store import MemoryStore
 from livereactor.web.access import Access
 from livereactor.web.guard import Guard
 from livereactor.web.problems import handle_errors
@@ -26,9 +29,10 @@ SECRET = "a worker secret of the tests"
 class WorkersOnly:
     """An authenticator that knows the worker secret alone."""
 
-    def must_be_worker(self, request: HTTPConnection) -> None:
+    def must_be_worker(self, request: HTTPConnection) -> WorkerIdentity:
         if request.headers.get("authorization") != f"Bearer {SECRET}":
             raise UnauthorizedError("this is for workers")
+        return WorkerIdentity()
 
 
 @asynccontextmanager
@@ -36,6 +40,7 @@ async def serving_blobs(blobs: Blobs) -> AsyncIterator[str]:
     """The coordinator's routes for them; its URL."""
     api = FastAPI()
     api.state.authenticator, api.state.blobs = WorkersOnly(), blobs
+    api.state.store, api.state.unix_us = MemoryStore(), unix_us
     api.include_router(internal.routes)
     handle_errors(api, otherwise="see the docs")
     app = Guard(api, Access(any_host=True), MIB, streamed=(internal.PREFIX,))

@@ -8,6 +8,7 @@ import pytest
 
 from livereactor.base.errors import ConfigError
 from livereactor.coordinator.auth.secrets import Secrets
+from livereactor.coordinator.auth.worker_credentials import WorkerIdentity, identified
 from livereactor.pool.model_process import model_environment
 from livereactor.pool.port import Needs
 from livereactor.pool.ray.pool import RayPool
@@ -100,11 +101,14 @@ def test_what_the_operator_left_open_is_the_authors_to_say(folder: Path) -> None
     assert theirs.model == {"steps": 4}
 
 
-def test_a_plan_names_each_models_target_and_the_secret_that_workers_show(folder: Path) -> None:
+def test_a_plan_names_each_models_target_and_a_credential_for_each_worker(folder: Path) -> None:
     resolved = resolve(folder, command_line={"pool.idle_stop": 7.0})
     plan = fleet_plan([ListedModel("pond", "v1", "models/pond.py", {})], resolved, SECRETS, folder / "data")
     assert (plan.targets, plan.idle_stop) == ({"pond": "models/pond.py"}, 7.0)
-    assert plan.environment["LIVEREACTOR_WORKER_SECRET"] == SECRETS.worker
+    assert SECRETS.worker not in plan.environment.values()
+    assert plan.credential is not None
+    identity = identified(plan.credential("wrk_1", "pond"), SECRETS.worker_ring, now_at=0)
+    assert identity == WorkerIdentity("wrk_1", "pond")
     assert plan.environment["LIVEREACTOR_WORKER_BLOBS"] == str(folder / "data" / "blobs")
 
 

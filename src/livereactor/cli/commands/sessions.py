@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Sequence
 from enum import StrEnum
@@ -24,7 +25,9 @@ SESSION: Final = ("SESSION", "STATE", "MODEL", "ACCOUNT", "CREATED", "END REASON
 TICKET: Final = ("PLACE", "SESSION", "MODEL", "ACCOUNT", "WAITED", "ESTIMATE")
 WORKER: Final = ("WORKER", "STATE", "MODEL", "NODE", "SESSIONS")
 sessions = typer.Typer(no_args_is_help=True, help="List, show and end sessions.", rich_markup_mode=None)
-workers = typer.Typer(invoke_without_command=True, help="List workers, or drain one.", rich_markup_mode=None)
+workers = typer.Typer(
+    invoke_without_command=True, help="List workers, drain one, or mint a credential for one.", rich_markup_mode=None
+)
 
 
 class State(StrEnum):
@@ -124,6 +127,32 @@ def list_workers(
         "GET", path, lambda data: data.store.read(lambda tx: rows(tx, data.unix_us())), part="workers"
     )
     _show(found, json_lines, WORKER, _worker_cells)
+
+
+@workers.command(epilog="Example: livereactor workers mint --model pond --name gpu-1")
+def mint(
+    model: Annotated[str, typer.Option(help="Model that the workers serve.")],
+    name: Annotated[str, typer.Option(help="Name of the machine: ids of its workers begin with it.")],
+    expires_after: Annotated[
+        int | None, typer.Option(min=60, help="Lifetime in seconds.", show_default="until the worker secret changes")
+    ] = None,
+    data_dir: DataDir = None,
+    json_lines: Json = False,
+) -> None:
+    """Print a credential for workers on another machine.
+
+    Give it to `livereactor worker` as LIVEREACTOR_WORKER_SECRET. It serves this model alone, and reaches only the
+    sessions that its workers hold.
+    """
+    if not re.fullmatch(r"[\w.\-]{1,48}", name):
+        raise UsageError(f"--name {name[:80]!r} is not valid; use up to 48 letters, digits, '_', '-' and '.'")
+    from livereactor.coordinator.auth.worker_credentials import WorkerIdentity, credential
+    from livereactor.wiring.data import secrets_of
+
+    expires_at = None if expires_after is None else int(time.time()) + expires_after
+    secret = secrets_of(AdminTarget(data_dir).settings()).worker
+    minted = credential(secret, WorkerIdentity(name, model, is_family=True), expires_at=expires_at)
+    typer.echo(json.dumps({"credential": minted, "expires_at": expires_at}) if json_lines else minted)
 
 
 @workers.command(epilog="Example: livereactor workers drain wrk_0197…")

@@ -26,6 +26,7 @@ import typer
 
 from livereactor.base.errors import ConfigError, UsageError
 from livereactor.base.limits import Limits
+from livereactor.coordinator.auth.worker_credentials import PREFIX, WorkerIdentity, claimed_name, credential
 from livereactor.pool.model_process import kill_group_led_by
 from livereactor.pool.port import SECRET, WorkerExit
 from livereactor.settings import Resolved, resolve
@@ -41,7 +42,11 @@ MODEL_FAILED: Final = 3
 _Target = Annotated[str, typer.Argument(help="Model to run: a file, file.py:Class, or a folder with a model.py.")]
 _Coordinator = Annotated[str, typer.Option(help="URL of the coordinator, such as http://host:8080.")]
 _Secret = Annotated[
-    str | None, typer.Option(help="The coordinator's worker secret.", show_default="LIVEREACTOR_WORKER_SECRET")
+    str | None,
+    typer.Option(
+        help="A credential from `livereactor workers mint`, or the coordinator's worker secret.",
+        show_default="LIVEREACTOR_WORKER_SECRET",
+    ),
 ]
 _Id = Annotated[
     str | None, typer.Option("--id", help="Name of this worker in lists.", show_default="host name and random digits")
@@ -67,7 +72,9 @@ def worker(
         raise UsageError(f"--id {worker_id[:80]!r} is not valid; use up to 64 letters, digits, '_', '-' and '.'")
     secret = secret or os.environ.get(SECRET)
     if not secret:
-        raise ConfigError(f"no worker secret; set {SECRET} to the coordinator's secret, or pass --secret")
+        raise ConfigError(
+            f"no worker secret; set {SECRET} to what `livereactor workers mint` prints, or to the worker secret"
+        )
     path = Path(target.partition(":")[0])
     command_line = {"runtime.log_format": "json"} if json_lines else {}
     resolved = resolve(path if path.is_dir() else path.parent, command_line=command_line)
@@ -79,7 +86,8 @@ def worker(
 
     if supervised:
         exit_with_parent()
-    serve_coordinator(target, resolved, WorkerOptions(coordinator, secret, worker_id or _fresh_name(), pooled))
+    name = worker_id or _fresh_name(claimed_name(secret))
+    serve_coordinator(target, resolved, WorkerOptions(coordinator, secret, name, pooled))
 
 
 def spare_worker() -> None:
@@ -87,25 +95,33 @@ def spare_worker() -> None:
     from livereactor.wiring.worker import await_orders
 
     if (orders := await_orders(sys.stdin.buffer)) is not None:
-        worker(orders.coordinator, orders.target, worker_id=orders.worker, pooled=True)
+        shown = orders.credential or None
+        worker(orders.coordinator, orders.target, secret=shown, worker_id=orders.worker, pooled=True)
 
 
 def _supervise(target: str, resolved: Resolved, coordinator: str, secret: str, *, name: str | None) -> int:
     """Run worker processes one after another; return the exit code of the last."""
-    os.environ[SECRET] = secret  # for the worker: anyone on the machine can read command-line arguments
     log_options = ["--json"] if resolved.settings.runtime.log_format == "json" else []
 
     def command(worker: str) -> Sequence[str]:
+        # By environment: anyone on the machine can read command-line arguments.
+        os.environ[SECRET] = _narrowed(secret, worker)
         serve = [sys.executable, "-m", "livereactor", "worker", target, "--coordinator", coordinator]
         return [*serve, "--id", worker, "--supervised", *log_options]
 
     grace = resolved.settings.coordinator.drain_timeout + Limits().exit_timeout
-    new_id = (lambda: name) if name else _fresh_name
+    new_id = (lambda: name) if name else (lambda: _fresh_name(claimed_name(secret)))
     return WorkerSupervisor(command, new_id, death_reporter(coordinator, secret), grace=grace).run()
 
 
-def _fresh_name() -> str:
-    return f"{re.sub(r'[^a-zA-Z0-9_.-]', '-', socket.gethostname())[:48]}-{secrets.token_hex(4)}"
+def _narrowed(secret: str, worker: str) -> str:
+    """Return what a process with a model's code shows: a credential, and never the worker secret."""
+    return secret if secret.startswith(PREFIX) else credential(secret, WorkerIdentity(worker))
+
+
+def _fresh_name(family: str | None = None) -> str:
+    name = family or re.sub(r"[^a-zA-Z0-9_.-]", "-", socket.gethostname())[:48]
+    return f"{name}-{secrets.token_hex(4)}"
 
 
 class RestartPolicy:

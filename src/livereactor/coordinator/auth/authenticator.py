@@ -1,4 +1,4 @@
-"""Authentication of requests by API key, token or worker secret, and the minting of tokens.
+"""Authentication of requests by API key, token, worker secret or credential, and the minting of tokens.
 
 Credentials are read here and nowhere else, and never leave: errors and log records name accounts, ids and scopes.
 """
@@ -6,6 +6,7 @@ Credentials are read here and nowhere else, and never leave: errors and log reco
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from secrets import token_hex
 from typing import Any, Final
@@ -17,6 +18,8 @@ from livereactor.coordinator.auth.caller import SESSION_SCOPES, Caller
 from livereactor.coordinator.auth.keys import PREFIX, Keys
 from livereactor.coordinator.auth.secrets import Secrets
 from livereactor.coordinator.auth.tokens import Tokens, granted, known_scopes, shared
+from livereactor.coordinator.auth.worker_credentials import PREFIX as WORKER_PREFIX
+from livereactor.coordinator.auth.worker_credentials import WorkerIdentity, identified
 from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.protocol.tokens import ShareRequest, TokenAnswer, TokenRequest
 from livereactor.store.port import Store, Tx
@@ -81,23 +84,27 @@ class Authenticator:
         return Caller(GUEST, SESSION_SCOPES)
 
     async def recognises(self, request: HTTPConnection) -> bool:
-        """Return whether the request shows a valid key or token, or the worker secret.
+        """Return whether the request shows a valid key or token, the worker secret, or a worker's credential.
 
         The result stays with the request, so that a wrong key counts as one failed attempt.
         """
-        if self._is_worker(request):
+        with suppress(UnauthorizedError):
+            self.must_be_worker(request)
             return True
         found = request.scope[_FOUND] = await self._holder(request)
         return isinstance(found, Caller)
 
-    def must_be_worker(self, request: HTTPConnection) -> None:
-        """Raise `UnauthorizedError` unless the request shows the worker secret."""
-        if not self._is_worker(request):
-            raise UnauthorizedError("only workers may call this; send the worker secret as Authorization: Bearer")
-
-    def _is_worker(self, request: HTTPConnection) -> bool:
+    def must_be_worker(self, request: HTTPConnection) -> WorkerIdentity:
+        """Return the worker that asks; raises `UnauthorizedError` unless it shows a credential or the worker secret."""
         kind, _, shown = request.headers.get("authorization", "").partition(" ")
-        return kind.lower() == "bearer" and self._secrets.knows_worker(shown.strip())
+        shown = shown.strip() if kind.lower() == "bearer" else ""
+        if shown.startswith(WORKER_PREFIX):
+            return identified(shown, self._secrets.worker_ring, now_at=self._unix_us() / 1e6)
+        if not self._secrets.knows_worker(shown):
+            raise UnauthorizedError(
+                "only workers may call this; send a worker's credential, or the worker secret, as Authorization: Bearer"
+            )
+        return WorkerIdentity()
 
     async def mint(self, request: HTTPConnection, asked: TokenRequest) -> TokenAnswer:
         """Return a token for a caller with an API key (or for a guest, where guests are served).

@@ -55,12 +55,16 @@ class Secrets:
         """The keys of addresses of uploads and clips, 32 bytes each; the first signs, all verify."""
         return tuple(_derived(each, "blobs") for each in self.masters)
 
+    @property
+    def worker_ring(self) -> tuple[str, ...]:
+        """The secrets that workers may show, newest first: a Worker started before a change still has an older one."""
+        derived = tuple(_text(_derived(each, "workers")) for each in self.masters)
+        return (self.worker_override, *derived) if self.worker_override else derived
+
     def knows_worker(self, shown: str) -> bool:
         """Return whether this is a worker's secret; workers started before a change still show the older one."""
-        known = [self.worker_override] if self.worker_override else []
-        known += [_text(_derived(each, "workers")) for each in self.masters]
         # All are compared, so that the time does not tell which one fits.
-        return sum(hmac.compare_digest(each.encode(), shown.encode()) for each in known) > 0
+        return sum(hmac.compare_digest(each.encode(), shown.encode()) for each in self.worker_ring) > 0
 
 
 class _File(BaseModel):

@@ -57,13 +57,15 @@ class FleetPlan:
 
     Attributes:
         targets: the argument of `livereactor worker`, by model.
-        environment: holds the worker secret, so it is never logged.
+        environment: holds the worker secret where there is no `credential`, so it is never logged.
+        credential: returns the credential of a worker, by its id and its model; None where the environment holds one.
         idle_stop: seconds after which a worker that is not needed is stopped.
         needs: the resources that each worker has to itself, by model.
     """
 
     targets: Mapping[str, str]
     environment: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    credential: Callable[[str, str], str] | None = field(default=None, repr=False)
     idle_stop: float = 300.0
     needs: Mapping[str, Needs] = field(default_factory=dict[str, Needs])
 
@@ -231,7 +233,8 @@ class Fleet:
             return
         plan = self._plan
         needs = plan.needs.get(model, Needs())
-        spec = WorkerSpec(worker, model, plan.targets[model], self._coordinator, plan.environment, needs)
+        shown = "" if plan.credential is None else plan.credential(worker, model)
+        spec = WorkerSpec(worker, model, plan.targets[model], self._coordinator, plan.environment, needs, shown)
         try:
             await self._pool.start(spec)
         except Exception as error:

@@ -16,9 +16,11 @@ from fastapi import Depends, Request
 from fastapi.responses import Response
 from starlette.requests import ClientDisconnect, HTTPConnection
 
+from livereactor.base.errors import ForbiddenError
 from livereactor.blobs.port import Blobs
 from livereactor.coordinator.auth.authenticator import Authenticator
 from livereactor.coordinator.auth.caller import ALL_SCOPES, Caller, Scope
+from livereactor.coordinator.auth.worker_credentials import WorkerIdentity
 from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.coordinator.service import Service
 from livereactor.protocol import link
@@ -76,9 +78,18 @@ async def operating(request: Request, caller: Annotated[Caller, needs("admin")])
 Operator = Annotated[Caller, Depends(operating)]
 
 
-async def workers_only(connection: HTTPConnection, authenticator: AuthenticatorPart) -> None:
-    """Refuse requests without the worker secret."""
-    authenticator.must_be_worker(connection)
+async def worker_identity(connection: HTTPConnection, authenticator: AuthenticatorPart) -> WorkerIdentity:
+    """Return the worker that asks; refuses requests without a worker's credential or the worker secret."""
+    return authenticator.must_be_worker(connection)
+
+
+AnyWorker = Annotated[WorkerIdentity, Depends(worker_identity)]
+
+
+async def coordinators_only(identity: AnyWorker) -> None:
+    """Refuse a worker's own credential: coordinators show each other the worker secret itself."""
+    if not identity.is_anybody:
+        raise ForbiddenError("this is between coordinators; a worker's credential does not reach it")
 
 
 def json_body(model: type[Body], *, limit: int = BODY_BYTES) -> Any:

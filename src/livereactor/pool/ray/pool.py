@@ -166,7 +166,7 @@ class RayPool:
             "worker": spec.worker,
             "model": spec.model,
             "arguments": list(self._command(spec)),
-            "environment": dict(spec.environment),
+            "environment": dict(spec.whole_environment),
             "needs": asdict(spec.needs),
             "within": self._place_timeout,
         }

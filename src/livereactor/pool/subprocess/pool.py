@@ -198,7 +198,7 @@ class SubprocessPool:
         self._records.write(record)
         output = self._logs.open(spec.worker)
         try:
-            child = start_process(self._command(spec), spec.environment, stdout=output)
+            child = start_process(self._command(spec), spec.whole_environment, stdout=output)
         finally:
             os.close(output)
         record = replace(record, pid=child.pid, born=birth(child.pid) or "")

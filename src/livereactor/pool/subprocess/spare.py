@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import IO, Final
 
 from livereactor.pool.model_process import start_process
@@ -26,11 +26,12 @@ def spare_command() -> Sequence[str]:
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """The orders for a spare process: the arguments of `livereactor worker`."""
+    """The orders for a spare process: the arguments of `livereactor worker`, and what it shows ("" = its own)."""
 
     target: str
     coordinator: str
     worker: str
+    credential: str = field(default="", repr=False)
 
 
 class SpareProcess:
@@ -56,7 +57,7 @@ class SpareProcess:
     def assign(self, spec: WorkerSpec) -> None:
         """Turn the spare into this worker; raises OSError where it has ended."""
         assert self.child.stdin is not None
-        line = json.dumps(asdict(Orders(spec.target, spec.coordinator, spec.worker)))
+        line = json.dumps(asdict(Orders(spec.target, spec.coordinator, spec.worker, spec.credential)))
         with self.child.stdin as told:
             told.write(f"{line}\n".encode())
 

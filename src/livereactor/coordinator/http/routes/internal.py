@@ -1,6 +1,7 @@
 """`/internal/…`: blobs for workers of other machines, and requests of other coordinators to the workers connected here.
 
-Every route needs the worker secret.
+Blobs need the worker secret or a worker's credential, which reaches those of its own sessions; other coordinators show
+the worker secret itself.
 """
 
 from __future__ import annotations
@@ -12,14 +13,18 @@ from fastapi.responses import JSONResponse, Response
 
 from livereactor.base.errors import NotFoundError
 from livereactor.blobs.port import KEY_CHARS, SEGMENT, BlobKey
+from livereactor.coordinator.auth.worker_reach import WorkerReach
 from livereactor.coordinator.cluster.forwarding import MIN_TIMEOUT, PATH
 from livereactor.coordinator.http.dependencies import (
     JSON,
+    AnyWorker,
     BlobsPart,
+    Clock,
     ServicePart,
+    StorePart,
+    coordinators_only,
     json_body,
     while_connected,
-    workers_only,
 )
 from livereactor.protocol import link
 from livereactor.web.blob_answers import RANGE_HEADER, blob_answer, listing_answer
@@ -36,7 +41,14 @@ Key: TypeAlias = Annotated[
     str, Path(json_schema_extra={"pattern": f"^{SEGMENT}(/{SEGMENT})*$", "maxLength": KEY_CHARS})
 ]
 
-routes = APIRouter(tags=["internal"], dependencies=[Depends(workers_only)], responses=problems(401))
+routes = APIRouter(tags=["internal"], responses=problems(401, 403))
+
+
+async def _reach(identity: AnyWorker, store: StorePart, blobs: BlobsPart, unix_us: Clock) -> WorkerReach:
+    return WorkerReach(identity, store, blobs, unix_us=unix_us)
+
+
+Reach = Annotated[WorkerReach, Depends(_reach)]
 
 
 @routes.get(
@@ -50,8 +62,9 @@ routes = APIRouter(tags=["internal"], dependencies=[Depends(workers_only)], resp
     },
     openapi_extra={**_WORKERS, "parameters": [RANGE_HEADER]},
 )
-async def get_blob(key: Key, request: Request, blobs: BlobsPart) -> Response:
+async def get_blob(key: Key, request: Request, reach: Reach, blobs: BlobsPart) -> Response:
     """Return a blob or a range of it; with `?prefix=1`, list the blobs below the key, one JSON line each."""
+    await reach.must_read(BlobKey.parse(key))
     if request.query_params.get("prefix"):
         return await listing_answer(blobs, BlobKey.parse(key))
     return await blob_answer(blobs, BlobKey.parse(key), request, OCTETS)
@@ -64,8 +77,9 @@ async def get_blob(key: Key, request: Request, blobs: BlobsPart) -> Response:
     responses={200: {"description": "`Content-Length` is the size."}, **problems(404)},
     openapi_extra=_WORKERS,
 )
-async def get_blob_size(key: Key, request: Request, blobs: BlobsPart) -> Response:
+async def get_blob_size(key: Key, request: Request, reach: Reach, blobs: BlobsPart) -> Response:
     """Return the size of a blob in `Content-Length`."""
+    await reach.must_read(BlobKey.parse(key))
     return await blob_answer(blobs, BlobKey.parse(key), request, OCTETS)
 
 
@@ -76,21 +90,24 @@ async def get_blob_size(key: Key, request: Request, blobs: BlobsPart) -> Respons
     responses=problems(408, 409),
     openapi_extra={**octets("The blob, which is written once."), **_WORKERS},
 )
-async def write_blob(key: Key, request: Request, blobs: BlobsPart) -> Response:
+async def write_blob(key: Key, request: Request, reach: Reach, blobs: BlobsPart) -> Response:
     """Write a blob. A blob is never overwritten: a second write answers 409."""
-    await blobs.put(BlobKey.parse(key), request.stream())
+    parsed = BlobKey.parse(key)
+    await blobs.put(parsed, await reach.checked(parsed, request.stream()))
     return Response(status_code=201)
 
 
 @routes.delete(PREFIX + "{key:path}", status_code=204, response_class=Response, openapi_extra=_WORKERS)
-async def delete_blobs(key: Key, blobs: BlobsPart) -> Response:
+async def delete_blobs(key: Key, reach: Reach, blobs: BlobsPart) -> Response:
     """Delete every blob below a prefix."""
+    reach.must_erase()
     await blobs.delete_prefix(BlobKey.parse(key))
     return Response(status_code=204)
 
 
 @routes.post(
     PATH,
+    dependencies=[Depends(coordinators_only)],
     response_class=JSONResponse,
     responses={200: {"model": link.Reply}, **problems(404, 408, 413)},
     openapi_extra={**takes(link.Request, example=_EXAMPLE, required=True), **_WORKERS},

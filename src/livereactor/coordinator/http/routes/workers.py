@@ -12,19 +12,20 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Final, TypeAlias
 
 import structlog
-from fastapi import APIRouter, Depends, WebSocket
+from fastapi import APIRouter, WebSocket
 from fastapi.responses import Response
 from pydantic import Field
 from starlette.websockets import WebSocketDisconnect
 
-from livereactor.base.errors import LivereactorError, PeerError, UnavailableError
+from livereactor.base.errors import ForbiddenError, LivereactorError, PeerError, UnavailableError
 from livereactor.base.sparse_log import SparseLog
+from livereactor.coordinator.auth.worker_credentials import WorkerIdentity
 from livereactor.coordinator.http.dependencies import (
+    AnyWorker,
     AuthenticatorPart,
     ServicePart,
     app_part,
     json_body,
-    workers_only,
 )
 from livereactor.coordinator.service import Service
 from livereactor.coordinator.worker_sockets import WorkerSocket, WorkerSockets
@@ -70,7 +71,7 @@ async def dial_in(
 ) -> None:
     """Serve a worker's socket until it ends."""
     try:
-        authenticator.must_be_worker(socket)
+        identity = authenticator.must_be_worker(socket)
         if sockets.are_leaving:
             raise UnavailableError("this coordinator is stopping; reconnect to reach another")
         if sockets.open_count >= SOCKETS:
@@ -81,7 +82,7 @@ async def dial_in(
     await socket.accept()
     sockets.open_count += 1
     try:
-        await _Conversation(service, sockets, socket).run()
+        await _Conversation(service, sockets, socket, identity).run()
     finally:
         sockets.open_count -= 1
 
@@ -90,12 +91,14 @@ async def dial_in(
     "/{worker}/died",
     status_code=204,
     response_class=Response,
-    responses=problems(401, 408, 413),
+    responses=problems(401, 403, 408, 413),
     openapi_extra={**takes(Died, example={"reason": "exit code 137"}), **asked_by(WORKER)},
-    dependencies=[Depends(workers_only)],
 )
-async def report_worker_death(worker: str, asked: Annotated[Died, json_body(Died)], service: ServicePart) -> Response:
+async def report_worker_death(
+    worker: str, identity: AnyWorker, asked: Annotated[Died, json_body(Died)], service: ServicePart
+) -> Response:
     """Report that a worker's process has died. Its sessions are moved or ended at once, not when its lease expires."""
+    identity.must_cover(worker)
     await service.worker_died(worker, reason=asked.reason)
     return Response(status_code=204)
 
@@ -103,8 +106,8 @@ async def report_worker_death(worker: str, asked: Annotated[Died, json_body(Died
 class _Conversation:
     """The conversation on one socket, from its hello to its end."""
 
-    def __init__(self, service: Service, sockets: WorkerSockets, socket: WebSocket) -> None:
-        self._service, self._sockets, self._socket = service, sockets, socket
+    def __init__(self, service: Service, sockets: WorkerSockets, socket: WebSocket, identity: WorkerIdentity) -> None:
+        self._service, self._sockets, self._socket, self._identity = service, sockets, socket, identity
         self._waiting: deque[_AboutLease] = deque()
         self._more = asyncio.Event()
         self._heard_all = False
@@ -119,6 +122,9 @@ class _Conversation:
             hello = None
         if not isinstance(hello, link.Hello):
             await self._refuse(link.Refused(code="bad_frame", message="the first frame must be a hello"), 1008)
+            return
+        if (refused := self._not_its_own(hello)) is not None:
+            await self._refuse(refused, 1008)
             return
         mine = WorkerSocket(hello.worker, self._socket)
         self._sockets.joining(mine)
@@ -228,7 +234,16 @@ class _Conversation:
     async def _register_again(self, again: link.Hello, first: link.Hello) -> link.Welcome | link.Refused:
         if (again.worker, again.incarnation) != (first.worker, first.incarnation):
             return link.Refused(code="bad_frame", message="this socket belongs to another worker; open another socket")
-        return await self._service.hello(again)
+        return self._not_its_own(again) or await self._service.hello(again)
+
+    def _not_its_own(self, hello: link.Hello) -> link.Refused | None:
+        """Refuse a worker that says it is another, or that it serves another model, than its credential names."""
+        try:
+            self._identity.must_cover(hello.worker, hello.model)
+        except ForbiddenError as error:
+            log.warning("worker refused", worker=hello.worker, model=hello.model, reason=error.message)
+            return link.Refused(code="bad_frame", message=error.message)
+        return None
 
     async def _refuse(self, refused: link.Refused, code: int) -> None:
         try:
