@@ -259,6 +259,9 @@ class PoolSettings(_Section):
     max_workers: int = Field(1, ge=0, description="Workers per model; 0 = only those that register by themselves.")
     idle_stop: float = Field(300, gt=0, description="Seconds after which an idle worker is stopped.")
     spare: bool = Field(False, description="Keep a process ready that has imported everything except a model.")
+    isolation: Literal["auto", "off"] = Field(
+        "auto", description="Keep models from the data folder and other processes; 'off' trusts the models."
+    )
 
     @field_validator("ray_address")
     @classmethod

@@ -50,8 +50,11 @@ class ListedModel:
         return ModelRecord(self.name, self.version, self.spec, min_ready, buffer, max_workers)
 
 
-async def read_models(targets: Sequence[str]) -> Sequence[ListedModel]:
+async def read_models(targets: Sequence[str], environment: Mapping[str, str] | None = None) -> Sequence[ListedModel]:
     """Read the models' schemas, as many at once as there are cores.
+
+    Args:
+        environment: of the processes that import them, beside our own without its secrets.
 
     Raises:
         ModelLoadError: one of them is none; what its process said.
@@ -61,7 +64,7 @@ async def read_models(targets: Sequence[str]) -> Sequence[ListedModel]:
 
     async def one(target: str) -> ListedModel:
         async with cores:
-            return await _learn(target)
+            return await _learn(target, environment or {})
 
     found = await asyncio.gather(*(one(target) for target in targets))
     by_name: dict[str, ListedModel] = {}
@@ -73,11 +76,11 @@ async def read_models(targets: Sequence[str]) -> Sequence[ListedModel]:
     return found
 
 
-async def _learn(target: str) -> ListedModel:
+async def _learn(target: str, environment: Mapping[str, str]) -> ListedModel:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "livereactor.runtime.execution.schema_file", target,
+        sys.executable, "-m", "livereactor.pool.confinement", "livereactor.runtime.execution.schema_file", target,
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        env=model_environment(),
+        env=model_environment(environment),
     )  # fmt: skip
     try:
         async with asyncio.timeout(LEARNING):

@@ -37,6 +37,7 @@ from livereactor.coordinator.uploads import Uploads
 from livereactor.coordinator.webhooks import Webhooks
 from livereactor.coordinator.worker_sockets import WorkerSockets
 from livereactor.playground import page_directory
+from livereactor.pool.confinement import hide_memory
 from livereactor.pool.port import Pool
 from livereactor.protocol.http import IceServerBody
 from livereactor.settings import Resolved, Settings
@@ -48,7 +49,7 @@ from livereactor.wiring.data import make_authenticator, open_store, quotas, secr
 from livereactor.wiring.options import blobs_url, limits, open_blobs, retention_rules, shared_relays
 from livereactor.wiring.process import LOOPBACK, Server, configure_logging, listen, stop_on_signals, url_of
 from livereactor.wiring.tracing import tracing
-from livereactor.wiring.workers import fleet_plan, make_pool, warn_of_loopback
+from livereactor.wiring.workers import confined, fleet_plan, make_pool, warn_of_loopback
 
 
 def check_peers(settings: Settings) -> None:
@@ -125,6 +126,8 @@ def serve_models(targets: Sequence[str], resolved: Resolved, *, listening: Calla
     """
     settings = resolved.settings
     configure_logging(settings.runtime.log_format)
+    if settings.pool.isolation != "off":
+        hide_memory()
     options = coordinator_options(settings)
     with listen(settings.coordinator.host, settings.coordinator.port) as listener:
         listener.listen(BACKLOG)
@@ -175,7 +178,8 @@ async def _serve(
     try:
         if targets:  # a module may import for seconds
             log.info("reading the models", models=", ".join(targets))
-        models = await read_models([str(_absolute(each)) for each in targets])
+        paths = [_absolute(each) for each in targets]
+        models = await read_models(paths, confined(settings, settings.coordinator.data_dir.absolute(), paths))
         await store.transact(lambda tx: list_models(tx, models, settings))
         async with delivering_webhooks(settings, store), _house(models, resolved, options, store, listener) as house:
             # Freeze the start's objects: a full collection of them would stop everything for 100 ms, once a second.

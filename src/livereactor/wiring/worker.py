@@ -18,6 +18,7 @@ from livereactor.base.scratch import remove_left_over
 from livereactor.blobs.http import HttpBlobs
 from livereactor.blobs.port import Blobs
 from livereactor.engine.default import make_engine
+from livereactor.pool.confinement import Confinement
 from livereactor.pool.port import BLOBS
 from livereactor.pool.subprocess.spare import Orders, read_orders
 from livereactor.runtime.authoring.definition import Definition
@@ -47,6 +48,7 @@ class WorkerOptions:
         secret: what it is shown.
         worker: its id.
         pooled: a coordinator's pool started it, watches it, and starts another.
+        confinement: how this process is confined; None = it was not told to be.
         environ: the environment.
     """
 
@@ -54,6 +56,7 @@ class WorkerOptions:
     secret: str = field(repr=False)
     worker: str
     pooled: bool = False
+    confinement: Confinement | None = None
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
 
 
@@ -69,6 +72,7 @@ def serve_coordinator(target: str, resolved: Resolved, options: WorkerOptions) -
         UnavailableError: the model can serve nobody any more.
     """
     configure_logging(resolved.settings.runtime.log_format)
+    _tell_confinement(options.confinement)
     link_url(options.coordinator)
     if not options.pooled:  # a person waits: a wrong secret is reported before the minutes that a model may load
         asyncio.run(must_be_welcome(options.coordinator, options.secret))
@@ -77,6 +81,17 @@ def serve_coordinator(target: str, resolved: Resolved, options: WorkerOptions) -
     model = load_model(target)
     with tracing("livereactor-worker"):
         asyncio.run(_serve(model, resolved, options), debug=False)
+
+
+def _tell_confinement(found: Confinement | None) -> None:
+    if found in (Confinement.MOUNTS, Confinement.LANDLOCK):
+        log.info("confined before the model is loaded", by=found.value)
+    elif found is not None:
+        log.warning(
+            "not confined: the model can read what this user can",
+            by=found.value,
+            todo="use a kernel with Landlock (5.13), or run workers as another user, who may not read the data folder",
+        )
 
 
 def await_orders(told: IO[bytes]) -> Orders | None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +20,7 @@ from livereactor.base.limits import Limits
 from livereactor.coordinator.auth.secrets import Secrets
 from livereactor.coordinator.auth.worker_credentials import WorkerIdentity, credential
 from livereactor.coordinator.fleet.fleet import FleetPlan
+from livereactor.pool.confinement import CONFINED
 from livereactor.pool.port import BLOBS, Needs, Pool
 from livereactor.pool.ray.pool import RayPool
 from livereactor.pool.subprocess.pool import SubprocessPool
@@ -35,6 +38,8 @@ AGREED: Final = frozenset(
     }
 )
 
+BUCKET_KEYS: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+
 
 def fleet_plan(models: Sequence[ListedModel], resolved: Resolved, secrets: Secrets, folder: Path) -> FleetPlan:
     """Return the plan by which workers are started.
@@ -49,9 +54,11 @@ def fleet_plan(models: Sequence[ListedModel], resolved: Resolved, secrets: Secre
     """
     pool = resolved.settings.pool
     environment = dict(_settings(resolved))
-    if pool.kind == "subprocess":  # another machine may not reach them, and goes through our HTTP
-        environment[BLOBS] = blobs_url(resolved.settings, folder / "blobs")
     targets = {each.name: each.target for each in models}
+    if pool.kind == "subprocess":  # another machine may not reach our files, and goes through our HTTP
+        blobs = blobs_url(resolved.settings, folder / "blobs")
+        environment |= {BLOBS: blobs} if pool.isolation == "off" else {}
+        environment |= confined(resolved.settings, folder, list(targets.values()))
     if unknown := set(pool.needs) - set(targets):
         raise ConfigError(
             f"[pool.needs.{min(unknown)}]: no such model is served; the models are {', '.join(sorted(targets))}"
@@ -62,6 +69,32 @@ def fleet_plan(models: Sequence[ListedModel], resolved: Resolved, secrets: Secre
         return credential(secrets.worker, WorkerIdentity(worker, model))
 
     return FleetPlan(targets, environment, shown, pool.idle_stop, needs)
+
+
+def confined(settings: Settings, folder: Path, targets: Sequence[str]) -> Mapping[str, str]:
+    """Return the variables that keep a model's process from our files; none where models are trusted.
+
+    Args:
+        folder: where the coordinator's data is, absolute.
+        targets: of the models.
+
+    Raises:
+        ConfigError: a model or Python itself lies in there.
+    """
+    if settings.pool.isolation == "off":
+        return {}
+    blobs = blobs_url(settings, folder / "blobs")
+    is_bucket = "://" in blobs
+    hidden = [folder, *([] if is_bucket or Path(blobs).is_relative_to(folder) else [Path(blobs)])]
+    for needed in (sys.prefix, *(target.partition(":")[0] for target in targets)):
+        if any(Path(needed).absolute().is_relative_to(each) for each in hidden):
+            raise ConfigError(
+                f"{needed} lies in a folder that models may not see ({hidden[0]}); set another data folder, "
+                'or [pool] isolation = "off" if you trust the models'
+            )
+    # A bucket's keys open the files of all accounts. A model that has a bucket of its own reads its own profile.
+    keys = dict.fromkeys(BUCKET_KEYS, "") if is_bucket else {}
+    return {CONFINED: os.pathsep.join(map(str, hidden)), **keys}
 
 
 def _settings(resolved: Resolved) -> Iterator[tuple[str, str]]:

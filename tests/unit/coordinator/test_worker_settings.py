@@ -109,7 +109,27 @@ def test_a_plan_names_each_models_target_and_a_credential_for_each_worker(folder
     assert plan.credential is not None
     identity = identified(plan.credential("wrk_1", "pond"), SECRETS.worker_ring, now_at=0)
     assert identity == WorkerIdentity("wrk_1", "pond")
+    assert plan.environment["LIVEREACTOR_WORKER_CONFINED"] == str(folder / "data")
+    assert "LIVEREACTOR_WORKER_BLOBS" not in plan.environment
+
+
+def test_models_that_are_trusted_reach_the_blobs_themselves(folder: Path) -> None:
+    resolved = resolve(folder, command_line={"pool.isolation": "off"})
+    plan = fleet_plan([ListedModel("pond", "v1", "models/pond.py", {})], resolved, SECRETS, folder / "data")
     assert plan.environment["LIVEREACTOR_WORKER_BLOBS"] == str(folder / "data" / "blobs")
+    assert "LIVEREACTOR_WORKER_CONFINED" not in plan.environment
+
+
+def test_a_model_in_the_data_folder_is_a_mistake(folder: Path) -> None:
+    listed = [ListedModel("pond", "v1", str(folder / "data" / "pond.py") + ":Pond", {})]
+    with pytest.raises(ConfigError, match="may not see"):
+        fleet_plan(listed, resolve(folder, command_line={}), SECRETS, folder / "data")
+
+
+def test_a_buckets_keys_are_kept_from_models(folder: Path) -> None:
+    resolved = resolve(folder, command_line={"blobs.url": "s3://bucket/live"})
+    plan = fleet_plan([ListedModel("pond", "v1", "models/pond.py", {})], resolved, SECRETS, folder / "data")
+    assert plan.environment["AWS_SECRET_ACCESS_KEY"] == ""
 
 
 def test_a_worker_of_a_cluster_is_told_what_it_needs_and_no_folder_of_this_machine(folder: Path) -> None:

@@ -27,6 +27,7 @@ import typer
 from livereactor.base.errors import ConfigError, UsageError
 from livereactor.base.limits import Limits
 from livereactor.coordinator.auth.worker_credentials import PREFIX, WorkerIdentity, claimed_name, credential
+from livereactor.pool.confinement import CONFINED, confine_as_told, hide_memory
 from livereactor.pool.model_process import kill_group_led_by
 from livereactor.pool.port import SECRET, WorkerExit
 from livereactor.settings import Resolved, resolve
@@ -68,6 +69,7 @@ def worker(
     The worker dials out, so it only needs open ports for media. If its process dies, the coordinator learns of it at
     once and another process starts. Ctrl-C lets its session finish; a second Ctrl-C stops at once.
     """
+    confinement = confine_as_told() if pooled or supervised else None  # before anything starts a thread
     if worker_id is not None and not re.fullmatch(r"[\w.\-]{1,64}", worker_id):
         raise UsageError(f"--id {worker_id[:80]!r} is not valid; use up to 64 letters, digits, '_', '-' and '.'")
     secret = secret or os.environ.get(SECRET)
@@ -87,11 +89,12 @@ def worker(
     if supervised:
         exit_with_parent()
     name = worker_id or _fresh_name(claimed_name(secret))
-    serve_coordinator(target, resolved, WorkerOptions(coordinator, secret, name, pooled))
+    serve_coordinator(target, resolved, WorkerOptions(coordinator, secret, name, pooled, confinement))
 
 
 def spare_worker() -> None:
     """Import everything except a model, then wait until the pool names one (`pool/subprocess/spare.py`)."""
+    confine_as_told()  # before the imports, which start threads
     from livereactor.wiring.worker import await_orders
 
     if (orders := await_orders(sys.stdin.buffer)) is not None:
@@ -101,6 +104,9 @@ def spare_worker() -> None:
 
 def _supervise(target: str, resolved: Resolved, coordinator: str, secret: str, *, name: str | None) -> int:
     """Run worker processes one after another; return the exit code of the last."""
+    if resolved.settings.pool.isolation != "off":
+        os.environ[CONFINED] = ""
+        hide_memory()
     log_options = ["--json"] if resolved.settings.runtime.log_format == "json" else []
 
     def command(worker: str) -> Sequence[str]:

@@ -1,0 +1,185 @@
+"""Confinement of a process before it loads a model: folders that it cannot see, and processes that it cannot look into.
+
+On Linux, in this order, before the process has threads, each of which would have to be confined by itself:
+
+- A mount namespace covers each hidden folder by an empty one. Where a user may not make one, Landlock denies them.
+- Landlock forbids to undo that, to trace or signal processes outside, and to make devices.
+- No privileges are gained by programs that it starts. Root loses those that reach around mounts.
+
+Landlock knows only what is allowed. Where it hides a folder, it allows all that lies beside it and beside the folders
+that it is in, and what is made there later cannot be opened. A mount namespace is preferred: it has no such price. All
+else, such as GPUs, weights and temporary files, stays as it is.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import runpy
+import struct
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from enum import Enum
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+CONFINED: Final = "LIVEREACTOR_WORKER_CONFINED"  # variable with the folders to hide, by `os.pathsep`; absent = none
+
+_NEWNS, _NEWUSER = 0x00020000, 0x10000000
+_RDONLY, _NOSUID, _NODEV, _REC, _SLAVE = 1, 2, 4, 0x4000, 1 << 19
+_SET_NO_NEW_PRIVS, _CAPBSET_DROP, _SET_DUMPABLE = 38, 24, 4
+# CAP_: DAC_READ_SEARCH, SYS_MODULE, SYS_RAWIO, SYS_PTRACE, SYS_ADMIN, MKNOD, PERFMON, BPF
+_REACHING_AROUND: Final = (2, 16, 17, 19, 21, 27, 38, 39)
+_CAPABILITY_VERSION: Final = 0x20080522
+_CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # the same on every architecture
+_PATH_BENEATH: Final = 1
+_WRITE_FILE, _READ_FILE, _READ_DIR, _MAKE_BLOCK, _REFER, _TRUNCATE = 1 << 1, 1 << 2, 1 << 3, 1 << 11, 1 << 13, 1 << 14
+_REMOVE_AND_MAKE: Final = sum(1 << bit for bit in range(4, 13))  # REMOVE_DIR to MAKE_SYM
+_SCOPE_SIGNAL: Final = 1 << 1
+
+
+class Confinement(Enum):
+    """The way in which this process is confined."""
+
+    MOUNTS = "mount namespace and landlock"
+    LANDLOCK = "landlock"
+    MOUNTS_ALONE = "mount namespace"  # which may be undone by what the process starts
+    NONE = "none"
+
+
+def confine(hidden: Sequence[Path], *, mounts: bool = True) -> Confinement:
+    """Confine this process and all that it starts, as far as the system can; only while it has a single thread.
+
+    Args:
+        hidden: folders that it must not read or write; those that are not there are passed over.
+        mounts: make a mount namespace where that is allowed.
+    """
+    if not sys.platform.startswith("linux"):
+        return Confinement.NONE
+    folders = [each.resolve() for each in hidden if each.is_dir()]
+    is_covered = mounts and bool(folders) and _cover(folders)
+    with suppress(OSError):
+        _call("prctl", _SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    try:
+        _restrict([] if is_covered else folders)
+        is_restricted = True
+    except OSError:
+        is_restricted = False
+    _drop_capabilities()
+    if is_covered:
+        return Confinement.MOUNTS if is_restricted else Confinement.MOUNTS_ALONE
+    return Confinement.LANDLOCK if is_restricted else Confinement.NONE
+
+
+@cache
+def confine_as_told() -> Confinement | None:
+    """Confine this process as its environment says, once; None = it says nothing."""
+    told = os.environ.pop(CONFINED, None)
+    return None if told is None else confine([Path(each) for each in told.split(os.pathsep) if each])
+
+
+def hide_memory() -> None:
+    """Keep other processes of the same user from reading this one's memory and environment, where the system can."""
+    if sys.platform.startswith("linux"):
+        with suppress(OSError):
+            _call("prctl", _SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def _call(name: str, *arguments: object) -> int:
+    """Call a function of libc; raises OSError."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    given = [ctypes.c_long(each) if isinstance(each, int) else each for each in arguments]
+    done = int(getattr(libc, name)(*given))
+    if done < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), name)
+    return done
+
+
+def _cover(folders: Sequence[Path]) -> bool:
+    """Cover folders by empty ones; False where this user may not."""
+    try:
+        _own_mounts()
+        _call("mount", None, b"/", None, _REC | _SLAVE, None)  # what the machine mounts later still arrives
+        for each in folders:
+            options = _RDONLY | _NOSUID | _NODEV
+            _call("mount", b"none", os.fsencode(each), b"tmpfs", options, b"size=4k,mode=000")
+    except OSError:
+        return False
+    return True
+
+
+def _own_mounts() -> None:
+    try:
+        _call("unshare", _NEWNS)
+    except PermissionError:  # a user namespace of its own allows it, where the system allows that
+        user, group = os.getuid(), os.getgid()
+        _call("unshare", _NEWUSER | _NEWNS)
+        Path("/proc/self/setgroups").write_text("deny")
+        Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
+        Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
+
+
+def _restrict(folders: Sequence[Path]) -> None:
+    """Enter a Landlock domain that denies these folders; raises OSError where the kernel has no Landlock."""
+    version = _call("syscall", _CREATE_RULESET, None, 0, 1)
+    files = _READ_FILE | _WRITE_FILE | (_TRUNCATE if version >= 3 else 0)
+    everything = files | _READ_DIR | _REMOVE_AND_MAKE | (_REFER if version >= 2 else 0)
+    # A domain has to handle something. No model makes disks, and a root that could would read ours.
+    handled = everything if folders else _MAKE_BLOCK
+    # struct landlock_ruleset_attr: handled_access_fs, handled_access_net, scoped; older kernels know a shorter one.
+    attributes = struct.pack("=QQQ", handled, 0, _SCOPE_SIGNAL if version >= 6 else 0)
+    size = 24 if version >= 6 else 8
+    ruleset = _call("syscall", _CREATE_RULESET, attributes, size, 0)
+    try:
+        for path, is_folder in _beside(folders):
+            with suppress(OSError):  # it is gone, or nothing that can be opened
+                _allow(ruleset, path, handled if is_folder else files)
+        _call("syscall", _RESTRICT_SELF, ruleset, 0)
+    finally:
+        os.close(ruleset)
+
+
+def _beside(folders: Sequence[Path]) -> Iterator[tuple[Path, bool]]:
+    """Yield what lies beside these folders and beside the folders that they are in, and whether it is a folder."""
+    above = {parent for each in folders for parent in each.parents}
+    for parent in above:
+        with suppress(OSError):
+            for entry in os.scandir(parent):
+                path = Path(entry.path)
+                # A link is no place of its own: where it leads is allowed, or not, by itself.
+                if path not in above and path not in folders and not entry.is_symlink():
+                    yield path, entry.is_dir(follow_symlinks=False)
+
+
+def _allow(ruleset: int, path: Path, rights: int) -> None:
+    opened = os.open(path, os.O_PATH | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        # struct landlock_path_beneath_attr, which is packed.
+        _call("syscall", _ADD_RULE, ruleset, _PATH_BENEATH, struct.pack("=Qi", rights, opened), 0)
+    finally:
+        os.close(opened)
+
+
+def _drop_capabilities() -> None:
+    """Give up, also for what is started, what reaches around mounts, devices and other processes' borders."""
+    for each in _REACHING_AROUND:
+        with suppress(OSError):
+            _call("prctl", _CAPBSET_DROP, each, 0, 0, 0)
+    with suppress(OSError):
+        header = struct.pack("=Ii", _CAPABILITY_VERSION, 0)
+        sets = ctypes.create_string_buffer(24)  # effective, permitted, inheritable of 32 capabilities each, twice
+        _call("capget", header, sets)
+        found = list(struct.unpack("=6I", sets.raw))
+        for each in _REACHING_AROUND:
+            for index in range(3):
+                found[index + 3 * (each // 32)] &= ~(1 << each % 32)
+        _call("capset", header, struct.pack("=6I", *found))
+
+
+if __name__ == "__main__":  # of a module that is named: its own imports start threads, which would stay outside
+    confine_as_told()
+    sys.argv = sys.argv[1:]
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

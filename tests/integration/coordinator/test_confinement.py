@@ -1,0 +1,81 @@
+"""What a confined process can still do, and what it cannot, on a kernel that has what confinement needs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+PROBE: Final = """
+import json, os, pathlib, signal, subprocess, sys, tempfile
+from livereactor.pool.confinement import confine
+hidden, mounts, outside = pathlib.Path(sys.argv[1]), sys.argv[2] == "mounts", int(sys.argv[3])
+kind = confine([hidden, hidden / "absent"], mounts=mounts).value
+def tried(act):
+    try:
+        return bool(act())
+    except OSError:
+        return False
+beside = pathlib.Path(sys.argv[4])
+print(json.dumps({
+    "kind": kind,
+    "secret": tried(lambda: (hidden / "secrets.json").read_text()),
+    "child": subprocess.run(["cat", str(hidden / "secrets.json")], capture_output=True).returncode == 0,
+    "replaced": tried(lambda: (hidden / "secrets.json").write_text("mine") or True),
+    "added": tried(lambda: (hidden / "new").write_text("mine") or True),
+    "through_proc": tried(lambda: pathlib.Path(f"/proc/{outside}/root{hidden}/secrets.json").read_text()),
+    "environment": tried(lambda: pathlib.Path(f"/proc/{outside}/environ").read_bytes()),
+    "killed": tried(lambda: os.kill(outside, signal.SIGTERM) or True),
+    "unmounted": subprocess.run(["umount", str(hidden)], capture_output=True).returncode == 0,
+    "privileges": "NoNewPrivs:\\t0" in pathlib.Path("/proc/self/status").read_text(),
+    "neighbour": tried(lambda: (beside / "weights").read_text()),
+    "written": tried(lambda: (beside / "made").write_text("x")),
+    "device": tried(lambda: open("/dev/null").read() == ""),
+}))
+"""
+CANNOT: Final = (
+    "secret",
+    "child",
+    "replaced",
+    "added",
+    "through_proc",
+    "environment",
+    "killed",
+    "unmounted",
+    "privileges",
+)
+
+
+def tried(tmp_path: Path, mode: str) -> dict[str, Any]:
+    hidden, beside = tmp_path / "data", tmp_path / "beside"
+    hidden.mkdir()
+    beside.mkdir()
+    (hidden / "secrets.json").write_text("secret")
+    (beside / "weights").write_text("weights")
+    with subprocess.Popen(["sleep", "60"], env={"SECRET": "secret", "PATH": os.environ["PATH"]}) as outside:
+        try:
+            command = [sys.executable, "-c", PROBE, str(hidden), mode, str(outside.pid), str(beside)]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            assert outside.poll() is None
+        finally:
+            outside.kill()
+    assert (hidden / "secrets.json").read_text() == "secret"
+    assert [each.name for each in hidden.iterdir()] == ["secrets.json"]
+    return json.loads(done.stdout)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux confines processes")
+@pytest.mark.parametrize(("mode", "kind"), [("mounts", "mount namespace and landlock"), ("landlock", "landlock")])
+def test_a_confined_process_reaches_its_own_and_nothing_hidden(tmp_path: Path, mode: str, kind: str) -> None:
+    found = tried(tmp_path, mode)
+    if found["kind"] != kind:
+        pytest.skip(f"this kernel or container allows only: {found['kind']}")
+    assert {name for name in CANNOT if found[name]} == set()
+    assert found["neighbour"]
+    assert found["written"]
+    assert found["device"]
