@@ -12,6 +12,7 @@ class Limits:
     """Bounds of one runtime. Seconds, bytes and counts."""
 
     max_connections: int = 4  # connections in one session; each costs a send, not an encode (configurable to 64)
+    link_connections: int = 2  # of them for one share link; the settings make it two below max_connections
     max_session_duration: float = 1200.0  # a session nobody ends still frees its worker; 0 = unlimited
     time_warning: float = 30.0  # before a session's longest duration ends it: time to finish a sentence; 0 = no warning
     reconnection_window: float = 30.0  # a laptop lid closed and opened again keeps its session

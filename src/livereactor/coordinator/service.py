@@ -217,6 +217,7 @@ class Service:
             role=caller.role,
             records=caller.records,
             caller=caller.mark,
+            link=caller.link,
             method=method,
             path=path,
             headers={spans.HEADER: trace} if (trace := spans.traceparent()) else {},

@@ -153,7 +153,8 @@ class Request(Body):
     """A request of local mode. Refused 409 if the slot does not hold this fence; `fence` None: about no session.
 
     A connection of a `viewer` may send nothing; one with `records` false may not ask for clips. `caller` only tells
-    callers apart: the connections of one are refused (409) to all others.
+    callers apart: the connections of one are refused (409) to all others. `link` is the id of the share link that the
+    caller came by; each link has a bound of its own.
     """
 
     type: Literal["request"] = "request"
@@ -163,6 +164,7 @@ class Request(Body):
     role: Literal["owner", "viewer"] = "owner"
     records: bool = True
     caller: str = Field(default="", max_length=64)
+    link: str = Field(default="", max_length=64)
     method: str
     path: str
     headers: dict[str, str] = Field(default_factory=dict[str, str])

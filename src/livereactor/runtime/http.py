@@ -31,6 +31,7 @@ from livereactor.protocol.http import (
     UploadSlot,
     read_body,
 )
+from livereactor.runtime.interfaces import Role
 from livereactor.runtime.session.describing import health
 from livereactor.runtime.session.member import FLAT_CONNECTION
 from livereactor.runtime.session.metrics import CONTENT_TYPE
@@ -45,6 +46,7 @@ from livereactor.web.traced import Traced
 
 LONGEST_NUMBER: Final = 16  # digits
 CALLER: Final = "livereactor.caller"  # key of a scope: the caller, where a relay tells it
+LINK: Final = "livereactor.link"  # key of a scope: the id of the share link that the caller came by
 FOLLOWERS: Final = 16  # readers of `/events` at once; each holds a connection for as long as it likes
 
 
@@ -114,17 +116,15 @@ def signalling_routes(runtime: Runtime) -> APIRouter:
     @routes.post("/connections", status_code=201)
     async def connections(sid: str, request: Request) -> dict[str, Any]:
         runtime.must_be_open(sid)
-        number = runtime.new_connection(caller=_caller(request))
+        number = runtime.new_connection(role=_role(request), caller=_caller(request), link=_link(request))
         return ConnectionCreated(connection_id=number, track_map=runtime.track_map()).to_body()
 
     @routes.api_route("/connections/{cid}/sdp_params", methods=["POST", "PUT"], status_code=202)
     async def offer(sid: str, cid: int, request: Request) -> dict[str, Any]:
         runtime.must_be_open(sid)
         body = read_body(Offer, await request.body())
-        # Only a relay sends these headers, and they can only take rights away.
-        role = "viewer" if request.headers.get("livereactor-role") == "viewer" else "owner"
-        records = request.headers.get("livereactor-records") != "false"
-        runtime.offer(cid, body, role=role, records=records, caller=_caller(request))
+        records = request.headers.get("livereactor-records") != "false"  # of a relay; takes a right away
+        runtime.offer(cid, body, role=_role(request), records=records, caller=_caller(request), link=_link(request))
         text = await runtime.answer(cid, caller=_caller(request)) if body.want_answer else None
         return OfferTaken(connection_id=cid, sdp_answer=text).to_body()
 
@@ -242,3 +242,13 @@ def observation_routes(runtime: Runtime) -> APIRouter:
 def _caller(request: Request) -> str:
     """Return the caller; not from a header, as only the relay in this process may set it."""
     return request.scope.get(CALLER, "")
+
+
+def _link(request: Request) -> str:
+    """Return the id of the caller's share link, or ""; not from a header either."""
+    return request.scope.get(LINK, "")
+
+
+def _role(request: Request) -> Role:
+    """Return the caller's role; only a relay sends the header, and it can only take rights away."""
+    return "viewer" if request.headers.get("livereactor-role") == "viewer" else "owner"

@@ -51,6 +51,7 @@ def limits(settings: Settings) -> Limits:
     return replace(
         Limits(),
         max_connections=given.max_connections,
+        link_connections=max(1, given.max_connections - 2),
         max_session_duration=given.max_session_duration,
         time_warning=given.time_warning,
         reconnection_window=given.reconnection_window,

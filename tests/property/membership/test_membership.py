@@ -28,7 +28,7 @@ from tests.unit.runtime.session.acting import CommandReceived, FrameReceived, Se
 OUTPUTS, INPUTS = ("main_video", "voice"), ("webcam", "mic")
 # Two of them are talked of most, or no history would get as far as a live Connection.
 CONNECTIONS = (*(1001,) * 6, *(5000,) * 8, 5001, 5001, 5002, 5003, 5004, 7)
-LIMITS = Limits()
+LIMITS = Limits(max_connections=2)  # few, or a history would hardly fill them
 # After the last event: a window of 60 s, stretched by an offer of 30 s, a silent client of 20 s, a parting notice.
 LONGEST = LIMITS.max_session_duration + LIMITS.unclaimed_window + LIMITS.offer_to_live + LIMITS.client_silence + 1
 
@@ -38,7 +38,12 @@ MAKERS: tuple[Callable[[random.Random], ServiceEvent], ...] = (
     lambda dice: SessionRequested("ses", max_duration=dice.choice((None, 0.0, 20.0, 90.0))),
     lambda dice: EndRequested("stopped", notice=dice.random() < 0.5),
     lambda dice: ModelClosed(),
-    lambda dice: Offered(number := dice.choice(CONNECTIONS), dice.choice(("owner", "viewer")), flat=number == 1001),
+    lambda dice: Offered(
+        number := dice.choice(CONNECTIONS),
+        dice.choice(("owner", "viewer", "viewer")),
+        dice.choice(("", "", "a", "b")),
+        flat=number == 1001,
+    ),
     lambda dice: TransportUp(dice.choice(CONNECTIONS)),
     lambda dice: DataOpened(dice.choice(CONNECTIONS)),
     lambda dice: e.ControlOpened(dice.choice(CONNECTIONS)),
@@ -68,13 +73,19 @@ class Witness:
         self.joined: set[int] = set()
         self.peers: set[int] = set()
         self.stage_open = False
+        self.owners: dict[int, bool] = {}  # by connection, those that are not leaving
         self.seen: set[type[e.MembershipEffect]] = set()
 
     def tell(self, event: ServiceEvent) -> None:
         state, connections, deadline = self.members.state, self.members.connections, self.members.deadline()
         try:
             effects = effects_of(self.members, event, self.now)
-        except (PeerError, ForbiddenError, NotFoundError, UnavailableError, IllegalTransitionError):
+        except (PeerError, ForbiddenError, NotFoundError, UnavailableError, IllegalTransitionError) as error:
+            if isinstance(event, Offered) and isinstance(error, UnavailableError) and event.connection in self.owners:
+                assert event.link, "who has a place is never refused"
+            if isinstance(event, Offered) and isinstance(error, UnavailableError) and self._is_owner(event):
+                leaving = self.peers - set(self.owners)
+                assert event.connection in leaving or all(self.owners.values()), "a viewer has the owner's place"
             # Refused: nothing may have changed.
             assert (state, connections, deadline) == (
                 self.members.state,
@@ -85,9 +96,14 @@ class Witness:
         if isinstance(event, Offered):
             self._replaced(event.connection)
             self.peers.add(event.connection)
+            self.owners[event.connection] = self._is_owner(event)
         for effect in effects:
             self.follow(effect)
         self.check()
+
+    @staticmethod
+    def _is_owner(event: Offered) -> bool:
+        return event.role == "owner" and not event.link
 
     def _replaced(self, connection: int) -> None:
         self.resumed = {pair for pair in self.resumed if pair[0] != connection}
@@ -113,7 +129,10 @@ class Witness:
                 self.joined.add(connection)
             case e.LeaveModel(connection):
                 self.joined.remove(connection)
+            case e.AnnounceDisplaced(connection):
+                assert not self.owners.pop(connection), "an owner gave its place up"
             case e.ClosePeer(connection):
+                self.owners.pop(connection, None)
                 self.peers.remove(connection)
                 self._replaced(connection)
             case e.OpenModel():
@@ -131,7 +150,9 @@ class Witness:
         assert self.wanted == {track for _, track in self.resumed} == self.members.wanted
         assert set(self.publishers.values()) <= self.peers
         assert self.joined <= self.peers == set(self.members.connections)
-        assert len(self.peers) <= LIMITS.max_connections
+        assert len(self.owners) <= LIMITS.max_connections
+        # A place goes from a viewer to a link that may control, and then to the owner, while the notices leave.
+        assert len(self.peers) <= 3 * LIMITS.max_connections
         if self.members.state is SessionState.STREAMING:
             assert self.peers
         if self.members.state in (SessionState.READY, SessionState.CREATED, SessionState.TERMINATED):
@@ -183,6 +204,26 @@ def ends(witness: Witness) -> None:
 @given(st.integers(0, 2**32), st.integers(1, 120))
 def test_no_slot_has_two_holders_and_everything_ends_whatever_arrives(seed: int, length: int) -> None:
     ends(live(random.Random(seed), length))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(0, 2**32), st.integers(1, 60))
+def test_the_owner_is_never_refused_for_a_place_that_viewers_and_links_took(seed: int, length: int) -> None:
+    dice, witness = random.Random(seed), Witness(idle_timeout=0.0)
+    witness.tell(ModelLoaded())
+    witness.tell(SessionRequested("ses", max_duration=0.0))
+    for _ in range(length):
+        number, link = dice.choice(CONNECTIONS), dice.choice("abc")
+        role = dice.choice(("owner", "viewer", "viewer"))
+        events: tuple[ServiceEvent, ...] = (Offered(number, role, link), DataOpened(number))
+        for event in events[: dice.choice((1, 2))]:
+            witness.tell(event)
+        witness.pass_time(dice.choice((0.0, 0.01, 0.1)))
+    witness.tell(Offered(9000))
+    assert 9000 in witness.owners
+    witness.tell(DataOpened(9000))
+    assert 9000 in witness.joined
+    ends(witness)
 
 
 def test_histories_reach_every_state_a_model_can_be_in() -> None:

@@ -15,6 +15,11 @@ SESSION_SCOPES: Final = frozenset[Scope](("view", "control", "record", "upload")
 ALL_SCOPES: Final = SESSION_SCOPES | frozenset[Scope](("admin",))
 
 
+def only_bound(name: str) -> str:
+    """The reach of tokens for nothing but the Sessions that they are bound to."""
+    return f"bound:{name}"
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """An account, and what it may do here.
@@ -59,6 +64,11 @@ class Caller:
         so that each share link has its own."""
         text = json.dumps([self.account, self.reach, self.role, self.records])
         return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+    @property
+    def link(self) -> str:
+        """The id of the share link that the caller came by; "" for any other caller."""
+        return self.token if self.token and self.reach == only_bound(self.token) else ""
 
     def need(self, scope: Scope) -> None:
         """Raise `ForbiddenError`, naming the scope, unless the caller has it."""

@@ -17,7 +17,7 @@ import jwt
 from jwt.utils import base64url_decode, base64url_encode
 
 from livereactor.base.errors import ForbiddenError, UnauthorizedError, UsageError
-from livereactor.coordinator.auth.caller import ALL_SCOPES, SESSION_SCOPES, Caller, Scope
+from livereactor.coordinator.auth.caller import ALL_SCOPES, SESSION_SCOPES, Caller, Scope, only_bound
 from livereactor.protocol.tokens import (
     CEILING,
     MAX_SESSIONS,
@@ -189,11 +189,6 @@ def _reach(account: str, asked: TokenRequest) -> str:
 
 def _digest(what: list[Any]) -> str:
     return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:32]
-
-
-def only_bound(name: str) -> str:
-    """Return the reach of tokens that act only on the sessions that they are bound to."""
-    return f"bound:{name}"
 
 
 def _is_canonical(token: str) -> bool:

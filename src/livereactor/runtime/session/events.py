@@ -112,6 +112,13 @@ class AnnounceEnd:
 
 
 @dataclass(frozen=True, slots=True)
+class AnnounceDisplaced:
+    """Tell one Connection that another has its place; it has `lifecycle.NOTICE_TIME` to leave."""
+
+    connection: int
+
+
+@dataclass(frozen=True, slots=True)
 class AnnounceTimeLeft:
     """Tell every Connection that `max_duration` ends the Session in `seconds_left`."""
 
@@ -217,6 +224,7 @@ MembershipEffect: TypeAlias = (
     OpenModel
     | CloseModel
     | AnnounceEnd
+    | AnnounceDisplaced
     | AnnounceTimeLeft
     | ClosePeer
     | JoinModel

@@ -40,6 +40,7 @@ class Offered:
 
     connection: int
     role: Role = "owner"
+    link: str = ""  # the share link that the client came by
     flat: bool = False  # the implicit Connection 1001 of old clients
 
 
@@ -70,8 +71,14 @@ class MemberDue(Enum):
 
     NEVER_LIVE = "the client did not connect within 30 s of its offer"
     NO_DATA = "the client opened no data channel within 10 s"
+    DISPLACED = "the session is full, and its owner took this place"
     SILENT = "the client sent nothing for 20 s"
     ASSUME = "a silent client counts as a listener that speaks v0"
+
+
+def rank_of(role: Role, link: str) -> int:
+    """Return 0 for a viewer, 1 for a client of a share link that may control, 2 for the owner."""
+    return 0 if role == "viewer" else 1 if link else 2
 
 
 class Member(Machine[MemberState, MemberEvent, Never]):
@@ -79,6 +86,7 @@ class Member(Machine[MemberState, MemberEvent, Never]):
 
     Attributes:
         counts: it keeps the Session from being orphaned, also while it is being replaced.
+        leaves_at: when it is closed because another has its place; None = it has a place.
     """
 
     def __init__(self, offer: Offered, limits: Limits, now: float) -> None:
@@ -86,10 +94,12 @@ class Member(Machine[MemberState, MemberEvent, Never]):
         self._limits = limits
         self.connection = offer.connection
         self.counts = False
+        self.leaves_at: float | None = None  # another took its place, and the notice is on its way
         self._start(offer, now)
 
     def _start(self, offer: Offered, now: float) -> None:
         self.role: Role = offer.role
+        self.link = offer.link
         self.flat = offer.flat
         self.resumed: set[str] = set()
         self.joined = False  # the model knows of it
@@ -134,7 +144,14 @@ class Member(Machine[MemberState, MemberEvent, Never]):
         """Return the moment at which a Connection that is not live yet is dropped."""
         return self._offered + self._limits.offer_to_live
 
+    @property
+    def rank(self) -> int:
+        """The rank by which places are given: a viewer gives way to all, a client of a share link to the owner."""
+        return rank_of(self.role, self.link)
+
     def _ends(self) -> tuple[float, MemberDue]:
+        if self.leaves_at is not None:
+            return self.leaves_at, MemberDue.DISPLACED
         if self.state is MemberState.LIVE:
             return self.heard_at + self._limits.client_silence, MemberDue.SILENT
         if self.state is MemberState.UP and self._up_at is not None:

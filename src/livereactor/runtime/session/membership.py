@@ -14,6 +14,7 @@ from typing import Final
 from livereactor.base.errors import ForbiddenError, IllegalTransitionError, NotFoundError, PeerError, UnavailableError
 from livereactor.base.limits import Limits
 from livereactor.base.machine import Machine, Table
+from livereactor.runtime.interfaces import Role
 from livereactor.runtime.session import events as e
 from livereactor.runtime.session.lifecycle import (
     NOTICE_TIME,
@@ -27,12 +28,26 @@ from livereactor.runtime.session.lifecycle import (
     SessionState,
     SessionTimers,
 )
-from livereactor.runtime.session.member import DataOpened, Member, MemberDue, MemberState, Offered, TransportUp
+from livereactor.runtime.session.member import (
+    DataOpened,
+    Member,
+    MemberDue,
+    MemberState,
+    Offered,
+    TransportUp,
+    rank_of,
+)
 
 _END_REASONS: Final = {Due.TIMED_OUT: "timed_out", Due.MAX_DURATION: "max_duration", Due.IDLE: "idle"}
 
 
+PLACE_RETRY: Final = 5.0  # seconds after which a refused client may ask for a place again
+
 _S = SessionState
+
+
+def _full(message: str) -> UnavailableError:
+    return UnavailableError(message, code="RATE_LIMITED", retry_after=PLACE_RETRY)
 
 
 def _clients(state: SessionState) -> Mapping[type[e.MembershipEvent], SessionState]:
@@ -126,14 +141,38 @@ class Membership(Machine[SessionState, e.MembershipEvent, e.MembershipEffect]):
         """Return whether a Session can be joined."""
         return self.state in OPEN
 
-    def check_capacity(self, connection: int | None) -> None:
-        """Raise `UnavailableError` where a Connection of this id, unless it is known, would exceed the limit."""
-        if connection not in self._members and len(self._members) >= self._limits.max_connections:
-            used, limit = len(self._members), self._limits.max_connections
-            raise UnavailableError(
-                f"{used} of {limit} connections of this session are in use; close one or raise max_connections",
-                code="RATE_LIMITED",
-            )
+    def check_place(self, connection: int | None, role: Role, link: str) -> Member | None:
+        """Find a place for a Connection.
+
+        Args:
+            connection: its id; None = a fresh one.
+            role, link: whose it is; see `Offered`.
+
+        Returns:
+            The member that has to give its place up; None where there is a place.
+
+        Raises:
+            UnavailableError: the share link has all of its Connections, or all places are taken by those of its rank.
+        """
+        others = [each for each in self._members.values() if each.connection != connection and each.leaves_at is None]
+        used = sum(each.link == link for each in others)
+        if link and used >= (limit := self._limits.link_connections):
+            which = "connections of this share link (link_connections)"
+            raise _full(f"{used} of {limit} {which} are in use; close one or try again in {PLACE_RETRY:g} s")
+        member = None if connection is None else self._members.get(connection)
+        if member is not None and member.leaves_at is None:
+            return None
+        if member is None and len(others) < (limit := self._limits.max_connections):
+            return None
+        # Of those with the lowest rank, the one that came last.
+        lowest = min(reversed(others), key=lambda each: each.rank, default=None)
+        if member is None and lowest is not None and lowest.rank < rank_of(role, link):
+            return lowest
+        used, limit = len(others), self._limits.max_connections
+        raise _full(
+            f"{used} of {limit} connections of this session are in use; close one, raise max_connections, "
+            f"or try again in {PLACE_RETRY:g} s"
+        )
 
     # --- the machine ----------------------------------------------------------------------------------------------
 
@@ -199,12 +238,15 @@ class Membership(Machine[SessionState, e.MembershipEvent, e.MembershipEffect]):
         if not self.is_open():
             raise NotFoundError("no session is open; start one with POST /start_session")
         effects: list[e.MembershipEffect] = []
+        displaced = self.check_place(event.connection, event.role, event.link)
         if (member := self._members.get(event.connection)) is not None:
             # A client that replaces its Peer has not left: the Session's state stays; publishes and resumes do not.
             effects += self._strip(member)
             member.handle(event, now)
         else:
-            self.check_capacity(event.connection)
+            if displaced is not None:
+                displaced.leaves_at = now + NOTICE_TIME
+                effects.append(e.AnnounceDisplaced(displaced.connection))
             member = self._members[event.connection] = Member(event, self._limits, now)
         self._timers.wait_on(member.lives_until())
         return effects + self._rewant()

@@ -402,19 +402,27 @@ class Runtime:
 
     # --- signalling --------------------------------------------------------------------------------------------------
 
-    def new_connection(self, *, caller: str = "") -> int:
-        """Return a fresh connection id for the caller; raises `UnavailableError` where the Session is full."""
-        self.members.check_capacity(None)
+    def new_connection(self, *, role: Role = "owner", caller: str = "", link: str = "") -> int:
+        """Return a fresh connection id for the caller; raises `UnavailableError` where it would get no place."""
+        self.members.check_place(None, role, link)
         return self._connection_ids.mint(caller, self.members.connections)
 
     def offer(
-        self, connection: int, body: Offer, *, role: Role = "owner", records: bool = True, caller: str = ""
+        self,
+        connection: int,
+        body: Offer,
+        *,
+        role: Role = "owner",
+        records: bool = True,
+        caller: str = "",
+        link: str = "",
     ) -> None:
         """Accept an offer; its answer is made in the background.
 
         Args:
             records: the Connection may ask for Clips.
             caller: the client, as the coordinator tells clients apart; only this client may use the Connection.
+            link: the share link that the client came by; "" = none.
 
         Raises:
             PeerError: not an offer that can be answered; nothing has changed.
@@ -423,7 +431,7 @@ class Runtime:
         """
         self._connection_ids.check(connection, caller, self.members.connections)
         description = self.peers.check(body)
-        self.dispatch(Offered(connection, role, flat=connection == FLAT_CONNECTION))
+        self.dispatch(Offered(connection, role, link, flat=connection == FLAT_CONNECTION))
         self._connection_ids.claim(connection, caller)
         self._forget(connection)  # a new offer replaces whatever transport the Connection had, without a notice
         self.channels[connection] = DataChannels(
@@ -629,6 +637,8 @@ class Runtime:
             case e.AnnounceEnd(reason=reason, moderate=moderate):
                 self.calls.end()
                 self._send(None, m.Moderation("terminate", message=reason) if moderate else m.SessionEnded(reason))
+            case e.AnnounceDisplaced(connection=connection):
+                self._send(connection, m.SessionEnded("evicted"))
             case e.AnnounceTimeLeft(seconds_left=seconds):
                 self._send(None, m.RuntimeMessage("timeWarning", {"seconds": seconds}))
             case e.OpenModel(session=session):

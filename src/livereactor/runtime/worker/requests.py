@@ -19,7 +19,7 @@ from livereactor.base.errors import ConflictError, LivereactorError, NotFoundErr
 from livereactor.media.fit import thumbnail
 from livereactor.protocol import link
 from livereactor.protocol.http import AnnouncedUpload, read_body
-from livereactor.runtime.http import CALLER, observation_routes, session_routes, signalling_routes
+from livereactor.runtime.http import CALLER, LINK, observation_routes, session_routes, signalling_routes
 from livereactor.runtime.session.service import Runtime
 from livereactor.web.problems import REQUEST_ID, handle_errors, problem_response
 from livereactor.web.traced import Traced
@@ -122,6 +122,7 @@ def _scope(request: link.Request) -> dict[str, Any]:
         "server": None,
         REQUEST_ID: headers.get("x-request-id", "")[:64],
         CALLER: request.caller,
+        LINK: request.link,
     }
 
 

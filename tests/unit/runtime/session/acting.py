@@ -77,10 +77,14 @@ class Acting:
         self.tell(SessionRequested("ses_1", **asked))  # type: ignore[arg-type]  # windows only
 
     def connect(
-        self, connection: int = 5000, *, role: Role = "owner", control: bool = True
+        self, connection: int = 5000, *, role: Role = "owner", link: str = "", control: bool = True
     ) -> list[e.MembershipEffect]:
         """Offer, transport, channels."""
-        events: list[e.MembershipEvent] = [Offered(connection, role), TransportUp(connection), DataOpened(connection)]
+        events: list[e.MembershipEvent] = [
+            Offered(connection, role, link),
+            TransportUp(connection),
+            DataOpened(connection),
+        ]
         if control:
             events.insert(2, e.ControlOpened(connection))
         return self.tell(*events)

@@ -49,6 +49,41 @@ def test_a_fifth_connection_is_refused_naming_the_limit(act: Acting) -> None:
     act.tell(e.TransportLost(5000, "gone"), Offered(5004))
 
 
+def test_the_owner_takes_the_place_of_the_newest_viewer_who_leaves_after_the_notice(act: Acting) -> None:
+    for connection, link in ((5000, "a"), (5001, "a"), (5002, "b"), (5003, "b")):
+        act.connect(connection, role="viewer", link=link)
+    act.tell(Offered(5002, "viewer", "b"))  # a new transport makes no newer viewer
+    with pytest.raises(UnavailableError, match="4 of 4 connections"):
+        act.tell(Offered(5004, "viewer", "c"))
+    act.tell(Offered(5005))
+    assert act.of(e.AnnounceDisplaced) == [e.AnnounceDisplaced(5003)]
+    with pytest.raises(UnavailableError, match="4 of 4 connections"):
+        act.tell(Offered(5003, "viewer", "b"))
+    act.after(0.1)
+    assert [effect.connection for effect in act.of(e.ClosePeer)] == [5003]
+    assert act.members.connections == (5000, 5001, 5002, 5005)
+
+
+def test_a_link_that_may_control_gives_way_to_the_owner_and_displaces_viewers(act: Acting) -> None:
+    act.connect(5000, link="a")
+    act.connect(5001, role="viewer", link="b")
+    act.connect(5002, link="a")
+    act.connect(5003)
+    act.tell(Offered(5004, "owner", "c"))
+    assert act.of(e.AnnounceDisplaced) == [e.AnnounceDisplaced(5001)]
+    act.tell(Offered(5005))
+    assert act.of(e.AnnounceDisplaced) == [e.AnnounceDisplaced(5004)]
+
+
+def test_a_share_link_has_a_bound_of_its_own(act: Acting) -> None:
+    for connection in (5000, 5001):
+        act.connect(connection, role="viewer", link="a")
+    with pytest.raises(UnavailableError, match=r"2 of 2 connections of this share link \(link_connections\)"):
+        act.tell(Offered(5002, "viewer", "a"))
+    act.tell(Offered(5001, "viewer", "a"))
+    act.tell(Offered(5002, "viewer", "b"))
+
+
 def test_an_offer_that_never_comes_up_frees_its_place_after_30_seconds(act: Acting) -> None:
     act.tell(Offered(5000))
     assert not act.after(29.9)
