@@ -19,9 +19,18 @@ class Limits:
     unclaimed_window: float = 60.0  # a session whose client never came
     client_silence: float = 20.0  # official clients ping every 5 or 10 s, so two pings may be lost
     offer_to_live: float = 30.0  # an offer whose peer never comes up frees its slot
-    message_bytes: int = 256 * KIB  # the plain data channel's limit towards browsers
+    # per message
+    message_bytes: int = 256 * KIB  # the plain data channel's limit towards browsers; steps may carry more
+    viewer_message_bytes: int = 16 * KIB  # from those who may only watch: verbs, pings and statistics
     chunked_message_bytes: int = 64 * MIB  # where both ends chunk; stepped sessions carry frames
     json_nodes: int = 10_000  # values of one message: each costs fifty times its bytes, in memory and on the loop
+    # per connection
+    message_rate: float = 200.0  # messages a second of an owner, 20 seconds' worth at once: a mouse sends 120
+    message_rate_bytes: float = 2_000_000.0  # bytes a second of an owner, 20 seconds' worth at once
+    viewer_message_rate: float = 20.0  # messages a second of a viewer, 5 seconds' worth at once: a ping every 5 s
+    viewer_message_rate_bytes: float = 64.0 * KIB  # bytes a second of a viewer, 5 seconds' worth at once
+    pause_rate: float = 10.0  # pauses and resumes a second, 4 seconds' worth at once; each may cost a key frame
+    # other bounds
     body_bytes: int = 1 * MIB  # HTTP bodies but uploads: the largest real one is an SDP of some 20 KiB
     held_messages: int = 64  # messages kept for a connection whose wire format is not known yet
     format_silence: float = 1.0  # after this much silence a connection is taken for a listening v0 client

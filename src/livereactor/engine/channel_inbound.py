@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 import structlog
 
 from livereactor.base.limits import MIB
-from livereactor.engine.port import ChannelClosed, ChannelEvent, ChannelOpened, MessageReceived
+from livereactor.engine.port import Admit, ChannelClosed, ChannelEvent, ChannelOpened, MessageReceived
 
 # SCTP is acknowledged by the engine, not by us, so a client that outruns the loop is not slowed down. One chunked
 # message may be as large as the bound, hence what waits is compared and not what it would become.
@@ -30,10 +30,12 @@ class InboundChannel(ABC):
     Args:
         label: the name both ends know it by.
         opened: called on the loop when the channel can send.
+        admit: of the Peer's configuration.
     """
 
-    def __init__(self, label: str, opened: Callable[[], None]) -> None:
+    def __init__(self, label: str, opened: Callable[[], None], admit: Admit | None = None) -> None:
         self.label = label
+        self._admit = admit
         self._opened = opened
         self._listener: Callable[[ChannelEvent], None] | None = None
         self._unheard: list[ChannelEvent] = []
@@ -63,7 +65,7 @@ class InboundChannel(ABC):
 
     def arrive(self, message: MessageReceived, post: Post) -> None:
         """A message came, on any one thread; `post` runs a callable on the loop, in order."""
-        if self._flooded:
+        if self._flooded or (self._admit is not None and not self._admit(self.label, message.data)):
             return
         messages, size = self._arrived - self._heard, self._arrived_bytes - self._heard_bytes
         if messages >= WAITING_MESSAGES or size >= WAITING_BYTES:

@@ -18,9 +18,11 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal, Protocol, TypeAlias
 
+from livereactor.base.limits import Limits
 from livereactor.media.frames import EncodedFrame, Frame, Sound, VideoCodec
 
 Kind: TypeAlias = Literal["video", "audio"]
+Admit: TypeAlias = Callable[[str, bytes], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,9 @@ class PeerConfig:
         min_bps: floor of the estimate; for peers without transport-cc, whose estimate starts far too low.
         video_codecs: what our video outputs can be given, preferred first: the first of them that a section offers is
             negotiated, and a section that offers none is inactive.
+        receive_bytes: the largest chunked message that is put together here, where the adapter can tell.
+        admit: asked about each message with the label of its channel and its bytes, on the thread where it arrives; one
+            that is not admitted is dropped. None = all are.
     """
 
     ice_servers: tuple[IceServer, ...] = ()
@@ -71,6 +76,8 @@ class PeerConfig:
     max_bps: int = 10_000_000
     min_bps: int | None = None
     video_codecs: tuple[VideoCodec, ...] = (VideoCodec.VP8, VideoCodec.H264)
+    receive_bytes: int = Limits().chunked_message_bytes
+    admit: Admit | None = None
 
 
 @dataclass(frozen=True, slots=True)

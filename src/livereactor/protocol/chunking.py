@@ -108,6 +108,11 @@ def declared_limit(attribute: str | None) -> int | None:
     return limit
 
 
+def with_declared(description: str, limit: int) -> str:
+    """The description with `limit` as the receive limit that it declares, where it declares chunking."""
+    return re.sub(rf"(?m)^a={CHUNKING_ATTRIBUTE}:[^\r\n]*", f"a={declaration(limit)}", description)
+
+
 def declaration(limit: int) -> str:
     """The session attribute, without `a=`, by which this side declares chunking and its receive limit."""
     return f"{CHUNKING_ATTRIBUTE}:1 max-message-size={limit}"

@@ -62,6 +62,17 @@ def decode_client(label: str, data: bytes, *, limit: int = MESSAGE_BYTES, nodes:
             raise PeerError("a frame on 'data' has unknown contents")
 
 
+def request_id_of(head: bytes) -> str | None:
+    """Return the id of the request that a frame begins with, without reading the frame; None where it has none."""
+    # Field 1 comes first, as a length and a text; ids are short, so the length is one byte.
+    if len(head) < 3 or head[0] != 0x0A or not 0 < head[1] < 0x80 or len(head) < 2 + head[1]:
+        return None
+    try:
+        return head[2 : 2 + head[1]].decode()
+    except UnicodeDecodeError:
+        return None
+
+
 def _command(command: wire.Command, request_id: str | None) -> m.Command:
     uploads = {name: _reference(file) for name, file in command.uploads.items()}
     return m.Command(command.type, from_struct(command.data), uploads, request_id)

@@ -12,7 +12,7 @@ from aiortc import RTCDataChannel, RTCSctpTransport
 from livereactor.base.errors import EngineError, PeerError, TooLargeError
 from livereactor.base.limits import MIB, Limits
 from livereactor.engine.channel_inbound import InboundChannel
-from livereactor.engine.port import MessageReceived
+from livereactor.engine.port import MessageReceived, PeerConfig
 from livereactor.protocol.chunking import Reassembly, split
 
 MAX_BUFFERED_BYTES: Final = 8 * MIB  # the same as the other adapter's: seconds of delay already
@@ -34,13 +34,20 @@ class AiortcChannel(InboundChannel):
     Args:
         native: aiortc's channel.
         limits: largest messages, and whether the channel is chunked (docs/protocol.md).
+        config: of the Peer.
         opened: called when the channel can send.
     """
 
-    def __init__(self, native: RTCDataChannel, limits: MessageLimits, opened: Callable[[AiortcChannel], None]) -> None:
-        super().__init__(native.label, lambda: opened(self))
+    def __init__(
+        self,
+        native: RTCDataChannel,
+        limits: MessageLimits,
+        config: PeerConfig,
+        opened: Callable[[AiortcChannel], None],
+    ) -> None:
+        super().__init__(native.label, lambda: opened(self), config.admit)
         self._native, self._limits = native, limits
-        self._reassembly = Reassembly(Limits().chunked_message_bytes)
+        self._reassembly = Reassembly(config.receive_bytes)
         native.on("open", self.on_open)
         native.on("close", self._on_close)
 

@@ -292,7 +292,7 @@ class AiortcPeer:
         self._add_channel(native).on_open()
 
     def _add_channel(self, native: RTCDataChannel) -> AiortcChannel:
-        channel = AiortcChannel(native, self._messages, lambda opened: self._opened(native, opened))
+        channel = AiortcChannel(native, self._messages, self._config, lambda opened: self._opened(native, opened))
         self._channels.append(channel)
         return channel
 

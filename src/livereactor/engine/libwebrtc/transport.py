@@ -19,6 +19,7 @@ from livereactor.engine.channel_inbound import InboundChannel, Post
 from livereactor.engine.gathering import Relays, is_relay, is_tcp, no_candidate
 from livereactor.engine.libwebrtc.held import Held
 from livereactor.engine.port import (
+    Admit,
     Candidate,
     CandidateFound,
     ChannelAdded,
@@ -43,6 +44,7 @@ class LibwebrtcChannel(InboundChannel):
         limit: largest message the other side takes, on a chunked channel (True) or a plain one; asked at each send,
             since the offering side learns it with the answer.
         opened: called on the loop when the channel can send.
+        admit: of the Peer's configuration.
     """
 
     def __init__(
@@ -52,8 +54,9 @@ class LibwebrtcChannel(InboundChannel):
         *,
         limit: Callable[[bool], int],
         opened: Callable[[LibwebrtcChannel], None],
+        admit: Admit | None,
     ) -> None:
-        super().__init__(native.label(), lambda: opened(self))
+        super().__init__(native.label(), lambda: opened(self), admit)
         self._native, self._limit = native, limit
         native.on_open(lambda: post(self.on_open))
         native.on_close(lambda: post(self._on_close))
@@ -282,6 +285,7 @@ class Transport:
             self.call,
             limit=lambda chunked: self._chunked_limit if chunked else self._plain_limit,
             opened=lambda channel: self._on_channel_open(channel, announce=announce),
+            admit=self._config.admit,
         )
         self._channels.append(channel)
         if not announce:

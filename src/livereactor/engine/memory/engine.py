@@ -315,7 +315,7 @@ class MemoryPeer:
         chunked = self._config.chunking and far._config.chunking
         limit = Limits().chunked_message_bytes if chunked else Limits().message_bytes
         for label in channel_labels(self._offered) if self._offered else ():
-            ends = [MemoryChannel(label, limit, peer._wire) for peer in (self, far)]
+            ends = [MemoryChannel(label, limit, peer._wire, peer._config.admit) for peer in (self, far)]
             join_channels(*ends)
             for peer, end in zip((self, far), ends, strict=True):
                 peer._channels.append(end)

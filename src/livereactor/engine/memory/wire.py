@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from livereactor.base.errors import EngineError, TooLargeError
 from livereactor.base.limits import MIB
-from livereactor.engine.port import ChannelClosed, ChannelEvent, ChannelOpened, MessageReceived
+from livereactor.engine.port import Admit, ChannelClosed, ChannelEvent, ChannelOpened, MessageReceived
 
 MAX_BUFFERED_BYTES = 16 * MIB  # where libwebrtc kills a channel; here `send` refuses first
 
@@ -46,8 +46,8 @@ class Wire:
 class MemoryChannel:
     """One end of a data channel; fits `Channel` by shape. Made in pairs by `join_channels`."""
 
-    def __init__(self, label: str, max_message_bytes: int, wire: Wire) -> None:
-        self.label, self._wire = label, wire
+    def __init__(self, label: str, max_message_bytes: int, wire: Wire, admit: Admit | None) -> None:
+        self.label, self._wire, self._admit = label, wire, admit
         self.max_message_bytes = max_message_bytes
         self._far: MemoryChannel | None = None
         self._listener: Callable[[ChannelEvent], None] | None = None
@@ -111,7 +111,7 @@ class MemoryChannel:
         self.buffered_bytes -= len(message.data)
         if not self.buffered_bytes:
             self._drained.set()
-        if far.is_open:
+        if far.is_open and (far._admit is None or far._admit(far.label, message.data)):
             far._emit(message)
 
     def _emit(self, event: ChannelEvent) -> None:

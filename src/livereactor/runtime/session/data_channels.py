@@ -7,20 +7,28 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Final, Protocol
 
-from livereactor.base.errors import ForbiddenError, LivereactorError, PeerError, TooLargeError
+from livereactor.base.errors import ForbiddenError, LimitError, LivereactorError, PeerError, TooLargeError
 from livereactor.base.limits import Limits
 from livereactor.base.sparse_log import SparseLog
-from livereactor.engine.port import Channel, ChannelClosed, ChannelEvent, ChannelOpened, MessageReceived
+from livereactor.base.token_bucket import TokenBucket
+from livereactor.engine.port import Channel, ChannelClosed, ChannelEvent, ChannelOpened, MessageReceived, PeerConfig
 from livereactor.protocol import messages as m
+from livereactor.protocol import v1
 from livereactor.protocol.codecs import CODECS, Codec, format_of
+from livereactor.runtime.interfaces import Role
+from livereactor.runtime.session.allowance import HEAD_BYTES, InboundGate, bounds_of
 from livereactor.runtime.session.events import ControlOpened, MembershipEvent, RefusePublish, TransportLost
 from livereactor.runtime.session.member import DataOpened
 from livereactor.runtime.session.membership import Membership
 from livereactor.runtime.session.steps import too_large
 
 BACKLOG_BYTES: Final = 8 * 1024 * 1024  # a client may leave unread; libwebrtc kills a channel above 16 MiB
+TOGGLE_BURST: Final = 4.0  # seconds' worth of pauses and resumes at once: every track of a model as its client connects
+_NOT_RUN: Final = (m.StepFailure.REFUSED, m.StepFailure.NOT_READY)
 HELD_BYTES: Final = 64 * 1024 * 1024  # of frames before the Connection was live; one chunked message at most
 
 
@@ -34,6 +42,10 @@ class DataChannelsHost(Protocol):
         """Give an event to the membership machine; raises what the machine raises."""
         ...
 
+    def post(self, work: Callable[[], None]) -> None:
+        """Do `work` on the loop. Any thread."""
+        ...
+
     def receive(self, channels: DataChannels, message: m.ClientMessage) -> None:
         """Act on a message. A `Command` gets exactly one `ModelMessage`, `Ack` or `Failure`; a request for a Clip
         exactly one `ClipReady`, `ClipFailed` or `Failure`, in the order of the requests."""
@@ -45,6 +57,8 @@ class DataChannels:
 
     Args:
         connection: its id.
+        role: what the client may do; a viewer's messages are fewer and smaller.
+        stepped: the Session is, so an owner's steps may carry frames.
         is_ours: the client is livereactor's.
         may_record: the client may ask for Clips.
         log: of its Session.
@@ -56,12 +70,19 @@ class DataChannels:
         host: DataChannelsHost,
         limits: Limits,
         *,
+        role: Role,
+        stepped: bool,
         is_ours: bool,
         may_record: bool,
         log: SparseLog,
     ) -> None:
         self.connection, self.is_ours, self.may_record, self.log = connection, is_ours, may_record, log
         self._host, self._limits = host, limits
+        self._bounds = bounds_of(limits, role, stepped=stepped)
+        self._chunks = role == "owner"
+        self._gate = InboundGate(self._bounds, host.post, refused=self._refused, ignored=self._ignored)
+        self._toggles_told_until = 0.0
+        self._toggles = TokenBucket(limits.pause_rate, limits.pause_rate * TOGGLE_BURST)
         self._channels: dict[str, Channel] = {}
         self._codec: Codec | None = None
         self._decided = False  # by a frame of the client, not by assumption
@@ -78,6 +99,12 @@ class DataChannels:
         return next((each for each, codec in CODECS.items() if codec is self._codec), None)
 
     # --- received ----------------------------------------------------------------------------------------------------
+
+    def receiving(self, config: PeerConfig) -> PeerConfig:
+        """Return the configuration of this Connection's Peer: what it may send is known before it sends."""
+        # Without chunking, an engine puts together no message above 256 KiB for a client that may only watch.
+        chunking = config.chunking and self._chunks
+        return replace(config, chunking=chunking, receive_bytes=self._bounds.largest, admit=self._gate)
 
     def add(self, channel: Channel) -> None:
         """Add a channel that the client opened; any label but `control` is the data channel."""
@@ -135,10 +162,51 @@ class DataChannels:
     def _read(self, label: m.ChannelLabel, data: bytes) -> None:
         assert self._codec is not None
         try:
-            limit = self._channels[label].max_message_bytes
-            self._host.receive(self, self._codec.decode_client(label, data, limit=limit))
+            limits = self._limits
+            may_step = label == m.DATA and not self._codec.TEXT  # the steps of a stepped session carry frames
+            limit = self._bounds.largest if may_step else min(self._bounds.largest, limits.message_bytes)
+            message = self._codec.decode_client(label, data, limit=limit, nodes=limits.json_nodes)
+            if len(data) > limits.message_bytes and not isinstance(message, m.RequestStep):
+                text = (
+                    f"a message of {len(data)} bytes is over the limit of {limits.message_bytes}; upload large content"
+                )
+                self._refused(label, TooLargeError(text), data[:HEAD_BYTES])
+                return
+            if isinstance(message, m.PauseTrack | m.ResumeTrack) and not self._toggles.take(1, time.monotonic()):
+                self._refuse_toggle(label)
+                return
+            self._host.receive(self, message)
         except LivereactorError as error:  # unreadable, or refused and of a kind that has no answer
             self._fault(label, error)
+
+    def _refuse_toggle(self, label: m.ChannelLabel) -> None:
+        wait, rate, now = self._toggles.wait(1), self._limits.pause_rate, time.monotonic()
+        if now >= self._toggles_told_until:
+            self._toggles_told_until = now + TOGGLE_BURST
+            text = f"tracks are paused and resumed more than {rate:g} times a second (pause_rate)"
+            self._refused(label, LimitError(f"{text}; ask again in {wait:.1f} s"), b"")
+
+    def _refused(self, label: m.ChannelLabel, error: LivereactorError, head: bytes) -> None:
+        """Tell the client that a message was dropped: by its request's id, where it has one, else once for its size."""
+        if self._closed:
+            return
+        is_new = not self._faults[error.code]
+        self._fault(label, error)
+        request_id = v1.request_id_of(head) if self.format is not m.WireFormat.V0 else None
+        if request_id is not None:
+            self.send(m.Failure(request_id, error.code, error.message, label))
+        elif not head or is_new:
+            self._tell(error)
+
+    def _tell(self, error: LivereactorError) -> None:
+        if self.format is m.WireFormat.V0:  # it has no errors
+            self.send(m.RuntimeMessage("refused", {"code": error.code, "message": error.message}))
+        else:
+            self.send(m.Failure(None, error.code, error.message, m.CONTROL))
+
+    def _ignored(self) -> None:
+        if not self._closed:
+            self._host.dispatch(TransportLost(self.connection, "the client went on sending more than it may"))
 
     def _fault(self, label: str, error: LivereactorError) -> None:
         """Count the fault, and log the first of each kind: a client must not fill the log."""
@@ -207,6 +275,8 @@ class DataChannels:
 
     def _write(self, message: m.ServerMessage) -> None:
         assert self._codec is not None
+        if isinstance(message, m.StepResult) and message.failure not in _NOT_RUN:
+            self._gate.repay()
         frame = self._codec.encode_server(message)
         channel = self._channels.get(frame[0]) if frame else None
         if frame is None or channel is None:  # this format has no place for it, or the client opened no `control`

@@ -40,6 +40,7 @@ from livereactor.engine.port import (
     Use,
 )
 from livereactor.media.frames import Frame, Sound, VideoCodec
+from livereactor.protocol.chunking import with_declared
 from livereactor.protocol.http import Offer, TrackMapping
 from livereactor.protocol.schema import TrackSchema
 from livereactor.protocol.sdp import Description, parse_offer
@@ -180,8 +181,14 @@ class Peers:
             raise
         return description
 
-    def negotiate(self, connection: int, offer: Offer, description: Description) -> None:
-        """Answer in the background; the Peer that was there has been dropped already."""
+    def negotiate(
+        self, connection: int, offer: Offer, description: Description, config: PeerConfig | None = None
+    ) -> None:
+        """Answer in the background; the Peer that was there has been dropped already.
+
+        Args:
+            config: of this Connection's Peer; None = as all gather.
+        """
         uses, names = plan(description, offer.track_mapping, self.tracks)
         answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         answer.add_done_callback(_retrieve)
@@ -190,7 +197,9 @@ class Peers:
         record = _Negotiation(connection, answer, description.ice_ufrag, names, early)
         self._live[connection] = record
         self._failed.pop(connection, None)
-        record.task = asyncio.create_task(self._answer(record, offer.sdp_offer, uses), name=f"offer {connection}")
+        record.task = asyncio.create_task(
+            self._answer(record, offer.sdp_offer, uses, config or self.config), name=f"offer {connection}"
+        )
 
     def gather_with(self, servers: Sequence[IceServer]) -> None:
         """Use these STUN and TURN servers for the running Session, not the usual ones."""
@@ -284,9 +293,9 @@ class Peers:
 
     # --- inner ---------------------------------------------------------------------------------------------------
 
-    async def _answer(self, record: _Negotiation, sdp: str, uses: Mapping[str, Use]) -> None:
+    async def _answer(self, record: _Negotiation, sdp: str, uses: Mapping[str, Use], config: PeerConfig) -> None:
         try:
-            record.peer = peer = await self._engine.peer(self.config, lambda event: self._on_event(record, event))
+            record.peer = peer = await self._engine.peer(config, lambda event: self._on_event(record, event))
             accepted = await peer.accept(sdp, uses)
         except LivereactorError as error:
             self._fail(record, error)
@@ -301,7 +310,7 @@ class Peers:
             self._outputs.add_viewer(record.names[mid], record.connection, sink)
         record.ready = True
         if not record.answer.done():
-            record.answer.set_result(accepted.answer)
+            record.answer.set_result(with_declared(accepted.answer, config.receive_bytes))
         self._answered(time.monotonic() - record.began)
         await self._feed_early(record)
 

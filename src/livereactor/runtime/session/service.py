@@ -111,13 +111,13 @@ class Runtime:
         self.metrics, self.event_log = Metrics(), EventLog()
         self.uploads = Uploads(blobs, self.limits, self.options.upload_types, self.metrics.uploaded.inc)
         self.outputs = Outputs(definition_of(model).outputs)
-        self.recorder = Recorder(self.outputs, blobs, self.options.recorder, post=self._post)
+        self.recorder = Recorder(self.outputs, blobs, self.options.recorder, post=self.post)
         self.metrics.watch_outputs(self.outputs.counters)
         self.metrics.watch_recorder(self.recorder.counters)
         self.model_thread = ModelThread(
             model,
             sink=self.outputs,
-            listener=lambda event: self._post(self.model_event, event),
+            listener=lambda event: self.post(self.model_event, event),
             config=self.options.config,
             path=self.options.config_path,
             limits=self.limits,
@@ -434,10 +434,13 @@ class Runtime:
         self.dispatch(Offered(connection, role, link, flat=connection == FLAT_CONNECTION))
         self._connection_ids.claim(connection, caller)
         self._forget(connection)  # a new offer replaces whatever transport the Connection had, without a notice
-        self.channels[connection] = DataChannels(
+        session = self.members.session
+        self.channels[connection] = channels = DataChannels(
             connection,
             self,
             self.limits,
+            role=role,
+            stepped=session is not None and session.stepped,
             is_ours=body.client_info.is_livereactor,
             may_record=records,
             log=self._running.log,
@@ -445,7 +448,7 @@ class Runtime:
         self._running.times.trace.offered(connection)
         self.metrics.connections.set(len(self.channels))
         self.peers.gather_with(self.ice_servers)
-        self.peers.negotiate(connection, body, description)
+        self.peers.negotiate(connection, body, description, channels.receiving(self.peers.config))
 
     async def answer(self, connection: int, *, caller: str = "") -> str | None:
         """Return the answer to the last offer; waits for a while, and returns None where there is none yet.
@@ -557,7 +560,7 @@ class Runtime:
         if wanted and self.uploads.notice(upload):
             self._running.tasks.start(self.calls.uploaded(upload, self._running.log))
 
-    def _post(self, work: Callable[..., None], *arguments: object) -> None:
+    def post(self, work: Callable[..., None], *arguments: object) -> None:
         """Do `work` on the loop. Any thread."""
         soon(self._loop, work, *arguments)
 
@@ -677,7 +680,7 @@ class Runtime:
             running.log.exception("session not opened")
             self._end("error")
         else:
-            running.opening.add_done_callback(lambda done: self._post(self._opened, running, request, done))
+            running.opening.add_done_callback(lambda done: self.post(self._opened, running, request, done))
 
     def _opened(self, running: RunningSession, request: SessionRequested, done: Future[None]) -> None:
         """End a Session that did not open. Where the model refused the `starting_input`, `_started` ends it."""
