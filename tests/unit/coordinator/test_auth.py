@@ -44,7 +44,8 @@ class Rig:
         return await self.auth.caller(request(headers))
 
     async def mint(self, key: str, **asked: Any) -> TokenAnswer:
-        return await self.auth.mint(request({"reactor-api-key": key}), TokenRequest.model_validate(asked))
+        holder = await self.auth.minter(request({"reactor-api-key": key}))
+        return await self.auth.mint_for(holder, TokenRequest.model_validate(asked))
 
     async def session(self, **changed: Any) -> SessionRecord:
         record = SessionRecord("ses_1", "acme", "m", SessionState.WAITING, 0, 0)
@@ -133,7 +134,7 @@ async def test_a_proxy_that_adds_nothing_and_whoever_is_elsewhere_are_no_guests(
     with pytest.raises(UnauthorizedError, match="only programs and pages of this machine are served"):
         await Rig(guests=True).auth.caller(asked)
     with pytest.raises(UnauthorizedError):
-        await Rig(guests=True).auth.mint(asked, TokenRequest())
+        await Rig(guests=True).auth.minter(asked)
     assert (await Rig(from_anywhere=True).auth.caller(asked)).account == "guest"
 
 
@@ -145,7 +146,7 @@ async def test_guests_end_with_the_first_key_and_come_back_when_none_is_left() -
     with pytest.raises(UnauthorizedError, match=r"has API keys.*`livereactor token`.*guests = true"):
         await rig.caller()
     with pytest.raises(UnauthorizedError, match="no API key given"):
-        await rig.auth.mint(request({}), TokenRequest())
+        await rig.auth.minter(request({}))
     (made,) = await rig.keys.list()
     await rig.keys.revoke(made.id)
     rig.now_at += 1
@@ -192,14 +193,14 @@ async def test_an_expired_token_is_refused_from_that_second_on(rig: Rig) -> None
 async def test_a_token_mints_no_other(rig: Rig) -> None:
     token = await rig.mint(await rig.key())
     with pytest.raises(UnauthorizedError, match="no API key given"):
-        await rig.auth.mint(request({"authorization": f"Bearer {token.jwt}"}), TokenRequest())
+        await rig.auth.minter(request({"authorization": f"Bearer {token.jwt}"}))
 
 
 async def test_without_a_key_nothing_is_minted_but_for_guests(rig: Rig) -> None:
     with pytest.raises(UnauthorizedError, match="no API key given; send it as Reactor-API-Key"):
-        await rig.auth.mint(request({}), TokenRequest())
+        await rig.auth.minter(request({}))
     hosting = Rig(guests=True)
-    token = await hosting.auth.mint(request({}), TokenRequest())
+    token = await hosting.auth.mint_for(await hosting.auth.minter(request({})), TokenRequest())
     assert (await hosting.caller(authorization=f"Bearer {token.jwt}")).account == "guest"
 
 

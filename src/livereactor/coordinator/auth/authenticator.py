@@ -106,13 +106,11 @@ class Authenticator:
             )
         return WorkerIdentity()
 
-    async def mint(self, request: HTTPConnection, asked: TokenRequest) -> TokenAnswer:
-        """Return a token for a caller with an API key (or for a guest, where guests are served).
+    async def minter(self, request: HTTPConnection) -> Caller:
+        """Return a caller with an API key (or a guest, where guests are served).
 
         Raises:
             UnauthorizedError: no key, or a wrong one; a token cannot mint tokens.
-            ForbiddenError: more rights than the key has, or limits above those of its account or of the server.
-            NotFoundError: a session to be bound is over, or does not exist for this account.
             QuotaError: too many wrong keys from this address.
         """
         shown = _shown(request.headers)
@@ -120,10 +118,15 @@ class Authenticator:
             raise UnauthorizedError(
                 "no API key given; send it as Reactor-API-Key, X-API-Key or Authorization: Bearer rk_…"
             )
-        return await self.mint_for(await self.caller(request), asked)
+        return await self.caller(request)
 
     async def mint_for(self, holder: Caller, asked: TokenRequest) -> TokenAnswer:
-        """Return a token for a holder who is authenticated already; raises as `mint`."""
+        """Return a token for a holder who is authenticated already.
+
+        Raises:
+            ForbiddenError: more rights than the key has, or limits above those of its account or of the server.
+            NotFoundError: a session to be bound is over, or does not exist for this account.
+        """
         detail = asked.detail
         lifetime = self._options.token_lifetime if detail is None else self._options.scoped_token_lifetime
         claims = granted(holder, asked, jti=_new_jti(), now_at=self._unix_us() / 1e6, lifetime=lifetime)

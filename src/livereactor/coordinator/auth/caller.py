@@ -16,7 +16,7 @@ ALL_SCOPES: Final = SESSION_SCOPES | frozenset[Scope](("admin",))
 
 
 def only_bound(name: str) -> str:
-    """The reach of tokens for nothing but the Sessions that they are bound to."""
+    """Return the reach of tokens that act only on the sessions that they are bound to."""
     return f"bound:{name}"
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends
 from fastapi.responses import Response
+from starlette.requests import HTTPConnection
 
+from livereactor.coordinator.auth.caller import Caller
 from livereactor.coordinator.auth.tokens import share_link
 from livereactor.coordinator.http.dependencies import AnyCaller, AuthenticatorPart, PublicBase, json_body, needs
 from livereactor.protocol.tokens import (
@@ -24,6 +26,10 @@ key_routes = APIRouter(prefix="/keys", tags=["keys"], dependencies=[needs("admin
 routes = APIRouter(tags=["tokens"], responses=problems(401, 403, 404))
 
 
+async def _minter(request: HTTPConnection, authenticator: AuthenticatorPart) -> Caller:
+    return await authenticator.minter(request)
+
+
 @routes.post(
     "/tokens",
     response_model=TokenAnswer,
@@ -31,10 +37,12 @@ routes = APIRouter(tags=["tokens"], responses=problems(401, 403, 404))
     openapi_extra=takes(TokenRequest, example={"expires_after": 600, "scope": ["view"]}) | asked_by(KEY),
 )
 async def create_token(
-    request: Request, asked: Annotated[TokenRequest, json_body(TokenRequest)], authenticator: AuthenticatorPart
+    holder: Annotated[Caller, Depends(_minter)],
+    asked: Annotated[TokenRequest, json_body(TokenRequest)],
+    authenticator: AuthenticatorPart,
 ) -> dict[str, Any]:
     """Exchange an API key for a short-lived token with the requested scopes and limits."""
-    return (await authenticator.mint(request, asked)).to_body()
+    return (await authenticator.mint_for(holder, asked)).to_body()
 
 
 @routes.post(
@@ -45,8 +53,8 @@ async def create_token(
 )
 async def share_session(
     sid: str,
-    asked: Annotated[ShareRequest, json_body(ShareRequest)],
     caller: AnyCaller,
+    asked: Annotated[ShareRequest, json_body(ShareRequest)],
     authenticator: AuthenticatorPart,
     page: PublicBase,
 ) -> dict[str, Any]:
