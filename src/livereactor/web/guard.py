@@ -21,6 +21,7 @@ from livereactor.base.limits import MIB
 from livereactor.base.sparse_log import SparseLog
 from livereactor.web.access import Access
 from livereactor.web.problems import REQUEST_ID, BodyLateError, problem_response, unexpected
+from livereactor.web.proxies import DIALLED
 
 _METHODS: Final = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 _HEADERS: Final = (
@@ -81,7 +82,10 @@ class Guard:
             self._log(scope, answer, time.monotonic() - began)
 
     async def _guarded(self, scope: Scope, receive: Receive, answer: _Answer, headers: dict[str, str]) -> None:
-        if (refusal := self._access.refusal(headers)) is not None:
+        # A page that points its own name at this machine can send what only proxies should: Host counts as it came.
+        dialled: list[str] = scope.get(DIALLED, [])
+        refusals = (self._access.refusal(each) for each in (*({"host": host} for host in dialled), headers))
+        if (refusal := next(filter(None, refusals), None)) is not None:
             await answer.refuse(refusal)
         elif scope["method"] == "OPTIONS":
             await answer.preflight(headers)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, TypeAlias
 
 import structlog
@@ -22,9 +22,21 @@ ON_THIS_MACHINE: Final = ("127.0.0.1", "::1")
 _FOR, _PROTO, _HOST = b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"
 _NAME: Final = re.compile(r"(?:[\w.\-]{1,253}|\[[0-9a-fA-F:.]{2,45}\])(?::\d{1,5})?", re.ASCII)  # and port
 _WITH_PORT: Final = re.compile(r"\[(?P<six>[^\]]+)\](?::\d+)?|(?P<four>[\d.]+):\d+")
+DIALLED: Final = "livereactor.dialled"  # key of a scope: the Host header as received, before a proxy's replaces it
 _HOPS: Final = 16  # proxies in a row; those further left are ignored
 
 log = structlog.get_logger("livereactor.http")
+
+
+def known_addresses(proxies: Iterable[str]) -> Callable[[str], bool]:
+    """Return whether an address is in one of these networks."""
+    networks = [network_of(each) for each in proxies]
+
+    def knows(text: str) -> bool:
+        address = _address(text)
+        return address is not None and any(address in network for network in networks)
+
+    return knows
 
 
 class BehindProxies:
@@ -62,6 +74,7 @@ class BehindProxies:
             scope["scheme"] = scheme if scope["type"] == "http" else scheme.replace("http", "ws")
         if _NAME.fullmatch(host := _first(said.get(_HOST, ""))):
             others = [(name, value) for name, value in scope["headers"] if name != b"host"]
+            scope[DIALLED] = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
             scope["headers"] = [(b"host", host.encode()), *others]
         return scope
 
