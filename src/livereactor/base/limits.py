@@ -32,6 +32,11 @@ class Limits:
     pause_rate: float = 10.0  # pauses and resumes a second, 4 seconds' worth at once; each may cost a key frame
     # other bounds
     body_bytes: int = 1 * MIB  # HTTP bodies but uploads: the largest real one is an SDP of some 20 KiB
+    # HTTP: before anybody is asked who it is
+    header_bytes: int = 64 * KIB  # request line and header; servers and proxies take 8 to 32 KiB
+    header_wait: float = 10.0  # seconds for a whole header, from the first byte, or from the connection's beginning
+    idle_wait: float = 5.0  # seconds that a connection may be silent between two requests
+    address_sockets: int = 128  # of one address (IPv6: one /64), known proxies aside: 50 people behind one NAT
     held_messages: int = 64  # messages kept for a connection whose wire format is not known yet
     format_silence: float = 1.0  # after this much silence a connection is taken for a listening v0 client
     media_sections: int = 16  # of an offer, or one for each track of the model and one more; browsers make one a track

@@ -97,6 +97,12 @@ class RuntimeSettings(_Section):
     client_silence: float = Field(
         _DEFAULTS.client_silence, ge=12, description="Seconds of silence after which a client counts as gone."
     )
+    header_wait: float = Field(
+        _DEFAULTS.header_wait, gt=0, le=600, description="Seconds for the whole header of an HTTP request."
+    )
+    address_sockets: int = Field(
+        _DEFAULTS.address_sockets, ge=1, description="HTTP connections of one address, known proxies aside."
+    )
     log_format: Literal["text", "json"] = Field("text", description="How log records are written to stderr.")
     key: str | None = Field(None, min_length=16, repr=False, description="Key that clients must show.")
     public_address: str | None = Field(

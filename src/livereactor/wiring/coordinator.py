@@ -45,6 +45,7 @@ from livereactor.store.port import Store, Tx
 from livereactor.store.sql.store import notices_of
 from livereactor.web.proxies import BehindProxies
 from livereactor.wiring.catalogue import ListedModel, read_models
+from livereactor.wiring.connections import BoundedWebSocket, bounded
 from livereactor.wiring.data import make_authenticator, open_store, quotas, secrets_of
 from livereactor.wiring.options import blobs_url, limits, open_blobs, retention_rules, shared_relays
 from livereactor.wiring.process import LOOPBACK, Server, configure_logging, listen, stop_on_signals, url_of
@@ -261,8 +262,8 @@ async def _house(
         log_config=None,
         access_log=False,
         lifespan="off",
-        **SERVER,
-        limit_concurrency=HTTP_CONNECTIONS,
+        **{**SERVER, "ws": BoundedWebSocket},
+        **bounded(options.limits, most=HTTP_CONNECTIONS, proxies=settings.coordinator.proxies),
     )
     server = Server(config)
     await service.start()

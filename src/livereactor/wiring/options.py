@@ -61,6 +61,8 @@ def limits(settings: Settings) -> Limits:
         upload_url_lifetime=given.upload_url_lifetime,
         upload_wait=given.upload_wait,
         client_silence=given.client_silence,
+        header_wait=given.header_wait,
+        address_sockets=given.address_sockets,
     )
 
 

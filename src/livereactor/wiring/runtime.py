@@ -32,6 +32,7 @@ from livereactor.runtime.session.service import Runtime, RuntimeOptions
 from livereactor.settings import Resolved, Settings
 from livereactor.web.access import Access
 from livereactor.web.proxies import BehindProxies
+from livereactor.wiring.connections import bounded
 from livereactor.wiring.options import blobs_url, limits, open_blobs, peer_config, retention_rules, shared_relays
 from livereactor.wiring.process import LOOPBACK, Server, configure_logging, listen, stop_on_signals, url_of
 from livereactor.wiring.tracing import tracing
@@ -147,7 +148,7 @@ async def _serve(
         access_log=False,
         lifespan="off",
         ws="none",
-        limit_concurrency=HTTP_CONNECTIONS,
+        **bounded(runtime.limits, most=HTTP_CONNECTIONS, proxies=asked.proxies),
     )
     server = Server(config)
     stop = stop_on_signals()

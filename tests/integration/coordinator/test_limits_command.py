@@ -46,6 +46,8 @@ def test_what_operators_set_is_what_is_kept() -> None:
         "RUNTIME__UPLOAD_URL_LIFETIME": "9",
         "RUNTIME__UPLOAD_WAIT": "5",
         "RUNTIME__CLIENT_SILENCE": "21",
+        "RUNTIME__HEADER_WAIT": "6",
+        "RUNTIME__ADDRESS_SOCKETS": "77",
         "RUNTIME__MAX_CONNECTIONS": "3",
         "RUNTIME__TIME_WARNING": "11",
         "COORDINATOR__ANONYMOUS_PER_MINUTE": "12",

@@ -1,0 +1,217 @@
+"""HTTP connections of a server within bounds: their number, the size of a header, and the time for it.
+
+uvicorn's own protocols with a rule before them: `web/sockets.py` decides who stays.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import structlog
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from uvicorn.server import ServerState
+
+from livereactor.base.errors import LivereactorError, TooLargeError
+from livereactor.base.limits import Limits
+from livereactor.base.sparse_log import SparseLog
+from livereactor.web.problems import problem_response
+from livereactor.web.proxies import ON_THIS_MACHINE, known_addresses
+from livereactor.web.sockets import Sockets
+
+KEPT: Final = 64  # connections above a server's most; the upper half is for workers, whose WebSockets 503 spares
+DESCRIPTORS: Final = 65_536  # enough; child processes of ours may walk through all they may have
+
+log = SparseLog(structlog.get_logger("livereactor.http"))
+
+
+def raise_descriptors() -> int:
+    """Raise the number of files and sockets that this process may open to what it is allowed; return it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        return most
+    return soft if soft != resource.RLIM_INFINITY else most
+
+
+def bounded(limits: Limits, *, most: int, proxies: Iterable[str]) -> Mapping[str, Any]:
+    """Return the options of `uvicorn.Config` that bound its connections.
+
+    Args:
+        most: connections of all; fewer where this process may open fewer than twice as many files.
+        proxies: addresses and networks whose connections are many people's.
+    """
+    most = min(most, raise_descriptors() // 2)
+    known = known_addresses((*proxies, *ON_THIS_MACHINE))
+    sockets: Sockets[asyncio.Protocol] = Sockets(
+        most=most, kept=KEPT, of_address=limits.address_sockets, is_exempt=known
+    )
+    rules = {"sockets": sockets, "limits": limits}
+    return {
+        "http": type("BoundedHttp", (BoundedHttp,), rules),
+        "limit_concurrency": most
+        + KEPT // 2,  # its count holds some that are closed already; past it only WebSockets are served
+        "timeout_keep_alive": limits.idle_wait,
+    }
+
+
+class BoundedHttp(HttpToolsProtocol):
+    """One connection: refused where there are too many, and closed when its header is too large or too late.
+
+    Attributes:
+        sockets: all connections of the server.
+        limits: bytes and seconds of a header.
+    """
+
+    sockets: Sockets[asyncio.Protocol]
+    limits: Limits
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._since = self.loop.time()  # of the wait for a whole header
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_in_header = False
+        self._header_bytes = 0
+        self._fed = 0
+        self._running = 0  # requests without a whole answer
+        self._has_answered = self._refused = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        super().connection_made(transport)
+        entry = self.sockets.open(self, self.client[0] if self.client else None)
+        if entry.refusal is not None:
+            log.warning("sockets ran out", apart=type(entry.refusal).__name__, reason=entry.refusal.message)
+            self._refuse(entry.refusal)
+            return
+        if isinstance(entry.displaced, BoundedHttp):
+            log.warning(
+                "sockets ran out", apart="idle", reason="the longest idle one is closed", open=len(self.sockets)
+            )
+            entry.displaced.transport.abort()
+        self._timer = self.loop.call_later(self.limits.header_wait, self._look)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._forget()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._refused:
+            return
+        if self._awaits_header:
+            self._fed += len(data)
+        super().data_received(data)
+        if self._awaits_header and self._fed > self.limits.header_bytes and not self.transport.is_closing():
+            self._refuse_header()
+
+    def on_message_begin(self) -> None:
+        self._is_in_header, self._header_bytes = True, 0
+        if self._is_idle:
+            self._since = self.loop.time()
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._count(len(name) + len(value) + 4)
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._is_in_header, self._fed = False, 0
+        self._running += 1
+        self.sockets.busy(self)
+        super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._running, self._has_answered = self._running - 1, True
+        if self._is_idle:
+            self._since = self.loop.time()
+            self.sockets.waiting(self)
+
+    def send_400_response(self, msg: str) -> None:
+        if self._header_bytes > self.limits.header_bytes:
+            self._refuse_header()
+        else:
+            super().send_400_response(msg)
+
+    def handle_websocket_upgrade(self) -> None:
+        self._stop_timer()
+        super().handle_websocket_upgrade()
+        upgraded = self.transport.get_protocol()
+        if isinstance(upgraded, BoundedWebSocket):
+            upgraded.sockets = self.sockets
+            self.sockets.hand_over(self, upgraded)
+
+    @property
+    def _is_idle(self) -> bool:
+        """No request is served, nor waits to be."""
+        return self._running == 0
+
+    @property
+    def _awaits_header(self) -> bool:
+        return self._is_in_header or self._is_idle
+
+    def _count(self, size: int) -> None:
+        self._header_bytes += size
+        if self._header_bytes > self.limits.header_bytes:
+            raise ValueError("the header is too large")  # ends the parser, which answers by `send_400_response`
+
+    def _look(self) -> None:
+        """Close the connection where its header is late; look again when it may be."""
+        left = self.limits.header_wait
+        if self._is_idle:
+            idle = self._has_answered and not self._is_in_header
+            left = self._since + (self.limits.idle_wait if idle else self.limits.header_wait) - self.loop.time()
+            if left <= 0:
+                log.info("connection closed: no whole header in time", apart="late")
+                self.transport.abort()
+                return
+        self._timer = self.loop.call_later(left, self._look)
+
+    def _refuse_header(self) -> None:
+        text = f"the header is over {self.limits.header_bytes} bytes; send less"
+        self._say(431, bytes(problem_response(TooLargeError(text)).body))
+
+    def _refuse(self, error: LivereactorError) -> None:
+        response = problem_response(error)
+        again = response.headers.get("retry-after", "5").encode()
+        self._say(response.status_code, bytes(response.body), b"retry-after: " + again + b"\r\n")
+
+    def _say(self, status: int, body: bytes, headers: bytes = b"") -> None:
+        self._refused = True
+        head = b"HTTP/1.1 %d \r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n"
+        self.transport.write(head % (status, len(body)) + headers + b"\r\n" + body)
+        self.transport.close()
+
+    def _forget(self) -> None:
+        self._stop_timer()
+        self.sockets.close(self)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+class BoundedWebSocket(WebSocketsSansIOProtocol):
+    """A worker's connection, which counts among those of the server until it is lost."""
+
+    sockets: Sockets[asyncio.Protocol] | None = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.sockets is not None:
+            self.sockets.close(self)
+        super().connection_lost(exc)
