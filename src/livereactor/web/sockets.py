@@ -1,4 +1,4 @@
-"""Who may open one more connection, and whose idle one makes room for it. Pure."""
+"""Admission of connections: who may open one more, and whose idle one makes room for it. Pure."""
 
 from __future__ import annotations
 
@@ -75,11 +75,11 @@ class Sockets(Generic[T]):
         return Entry(displaced=displaced)
 
     def busy(self, socket: T) -> None:
-        """A request of it is served: it does not make room."""
+        """Note that a request of it is served: it makes no room."""
         self._waiting.pop(socket, None)
 
     def waiting(self, socket: T) -> None:
-        """Its request is answered, and it waits for the next, behind those that wait already."""
+        """Let it wait for its next request, behind those that wait already."""
         if socket in self._open:
             self._waiting[socket] = None
 
