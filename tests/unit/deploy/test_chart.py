@@ -30,7 +30,8 @@ FULL = {
     "settings": {"LIVEREACTOR_RUNTIME__MAX_CONNECTIONS": "8"},
     "workers": [GPU, {"name": "pond", "target": "/models/pond.py", "replicas": 1}],
 }
-BARE = {**NEEDED, "ingress": {"enabled": False}, "coordinator": {"replicas": 1}, "workers": []}
+OFF = {"enabled": False}
+BARE = {**NEEDED, "ingress": OFF, "networkPolicy": OFF, "coordinator": {"replicas": 1}, "workers": []}
 _SECRETS = {
     "LIVEREACTOR_STORE__URL": "postgresql://livereactor@db/livereactor",
     "LIVEREACTOR_COORDINATOR__SECRET": "0" * 32,
@@ -86,6 +87,46 @@ def test_who_is_selected_is_who_is_meant() -> None:
         "backend"
     ]
     assert backend["service"]["name"] == name
+
+
+@pytest.mark.parametrize("values", [NEEDED, FULL, BARE], ids=["defaults", "full", "bare"])
+def test_a_pod_has_no_right_that_it_does_not_need(values: dict[str, Any]) -> None:
+    pods = [each["spec"]["template"]["spec"] for each in manifests(values) if each["kind"] == "Deployment"]
+    assert pods
+    for pod in pods:
+        assert pod["automountServiceAccountToken"] is False
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        for container in pod["containers"]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
+            # A root that is read only needs a place for temporary files.
+            assert "/tmp" in [each["mountPath"] for each in container["volumeMounts"]]
+
+
+def test_a_model_that_writes_anywhere_may_be_let() -> None:
+    made = containers({**NEEDED, "workers": [{**GPU, "readOnlyRootFilesystem": False}]})
+    assert made["demo-worker-garden"]["securityContext"]["readOnlyRootFilesystem"] is False
+    assert made["demo-coordinator"]["securityContext"]["readOnlyRootFilesystem"] is True
+
+
+def test_coordinators_are_reached_by_those_who_are_named_and_reach_no_metadata() -> None:
+    made = manifests({**FULL, "networkPolicy": {"from": [{"ipBlock": {"cidr": "192.0.2.0/24"}}]}})
+    [policy] = [each["spec"] for each in made if each["kind"] == "NetworkPolicy"]
+    pods = {each["metadata"]["name"]: each["spec"]["template"] for each in made if each["kind"] == "Deployment"}
+    chosen = policy["podSelector"]["matchLabels"]
+    assert [n for n, pod in pods.items() if chosen.items() <= pod["metadata"]["labels"].items()] == ["demo-coordinator"]
+    [rule] = policy["ingress"]
+    assert rule["ports"] == [{"protocol": "TCP", "port": "http"}]
+    assert rule["from"] == [{"podSelector": {"matchLabels": chosen}}, {"ipBlock": {"cidr": "192.0.2.0/24"}}]
+    blocks = [each["ipBlock"] for rule in policy["egress"] for each in rule["to"] if "ipBlock" in each]
+    assert {each["cidr"]: each["except"] for each in blocks} == {
+        "0.0.0.0/0": ["169.254.169.254/32"],
+        "::/0": ["fd00:ec2::254/128"],
+    }
 
 
 def test_a_worker_gets_the_gpus_it_asks_for_and_is_never_doubled_on_them() -> None:
