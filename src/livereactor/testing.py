@@ -160,7 +160,9 @@ class Stage:
     def upload(self, file: UploadedFile) -> None:
         """Upload a file that no command refers to yet."""
         self._uploads += 1
-        self._runner.uploaded(ReceivedFile(f"up{self._uploads}", file.name, file.mime_type, file.data))
+        self._runner.uploaded(
+            ReceivedFile(f"up{self._uploads}", file.name, file.mime_type, file.data, file.image_pixels)
+        )
 
     def feed(self, track: str, value: Any, *, client: int = FIRST_CLIENT) -> None:
         """Put a picture (or several) or sound into an input track, as a client that publishes it would."""

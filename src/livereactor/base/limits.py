@@ -45,6 +45,7 @@ class Limits:
     command_queue: int = 4096  # commands waiting for the model's step; the sender is refused past it
     upload_bytes: int = 100 * MIB  # one file
     upload_session_bytes: int = 500 * MIB  # all files of a session
+    image_pixels: int = 40_000_000  # of an uploaded picture: a camera makes 12 to 33 million; each costs 4 to 12 bytes
     upload_slots: int = 256  # files of a session, the unwritten ones too: metadata is memory as well
     upload_url_lifetime: float = 900.0  # a slow uplink writes 100 MiB in 15 minutes at 1 Mbit/s
     upload_wait: float = 10.0  # a command whose bytes are still on their way

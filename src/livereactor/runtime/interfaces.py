@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, Protocol, TypeAlias
 
 from opentelemetry.context import Context
 
+from livereactor.base.limits import Limits
 from livereactor.base.timing import Timings
 from livereactor.media.frames import EncodedFrame, Frame, Sound, VideoCodec
 
@@ -149,6 +150,7 @@ class ReceivedFile:
     name: str
     mime_type: str
     data: bytes
+    image_pixels: int = Limits().image_pixels  # most that its picture may have
 
 
 # --- events of the model thread -----------------------------------------------------------------

@@ -88,6 +88,7 @@ class RuntimeSettings(_Section):
     upload_session_bytes: int = Field(
         _DEFAULTS.upload_session_bytes, ge=1, description="Bytes of all files of one session."
     )
+    image_pixels: int = Field(_DEFAULTS.image_pixels, ge=1, description="Pixels of an uploaded picture.")
     upload_url_lifetime: float = Field(
         _DEFAULTS.upload_url_lifetime, ge=1, le=86_400, description="Seconds within which a reserved file is written."
     )

@@ -58,6 +58,7 @@ def limits(settings: Settings) -> Limits:
         unclaimed_window=given.unclaimed_window,
         upload_bytes=given.upload_bytes,
         upload_session_bytes=given.upload_session_bytes,
+        image_pixels=given.image_pixels,
         upload_url_lifetime=given.upload_url_lifetime,
         upload_wait=given.upload_wait,
         client_silence=given.client_silence,

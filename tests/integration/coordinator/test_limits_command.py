@@ -43,6 +43,7 @@ def test_what_operators_set_is_what_is_kept() -> None:
     given = {
         "RUNTIME__UPLOAD_BYTES": "7",
         "RUNTIME__UPLOAD_SESSION_BYTES": "8",
+        "RUNTIME__IMAGE_PIXELS": "10",
         "RUNTIME__UPLOAD_URL_LIFETIME": "9",
         "RUNTIME__UPLOAD_WAIT": "5",
         "RUNTIME__CLIENT_SILENCE": "21",

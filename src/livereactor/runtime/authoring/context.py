@@ -6,9 +6,10 @@ import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from livereactor.base.errors import CommandError
+from livereactor.base.limits import Limits
 from livereactor.protocol.types import File
 from livereactor.runtime.authoring.messages import message_out
 from livereactor.runtime.interfaces import ReceivedFile
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from livereactor.runtime.authoring.host import ModelHost, SessionMark
     from livereactor.runtime.authoring.messages import Message
     from livereactor.runtime.interfaces import ClientInfo, Role
+
+# Pictures only: Pillow also reads formats that run a program (EPS: Ghostscript) and many that nobody uploads.
+_FORMATS: Final = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "HEIF")
 
 
 class Client:
@@ -75,11 +79,13 @@ class UploadedFile(File):
         name: the client's name for the file; not a path.
         mime_type: the type that the client declared, unchecked.
         data: the bytes.
+        image_pixels: most that a picture may have for `image()`; the operator sets it.
     """
 
     name: str
     mime_type: str
     data: bytes = field(repr=False)
+    image_pixels: int = field(default=Limits().image_pixels, repr=False, compare=False)
 
     @property
     def size(self) -> int:
@@ -89,15 +95,34 @@ class UploadedFile(File):
     def image(self) -> Image:
         """Decode the file to a `PIL.Image`, mode RGB, turned upright. Needs Pillow.
 
-        Raises:
-            CommandError: code `not_an_image`, where Pillow cannot read the bytes.
-        """
-        from PIL import Image, ImageOps, UnidentifiedImageError
+        The size is read from the header and checked before a pixel is decoded.
 
+        Raises:
+            CommandError: code `not_an_image`, where the bytes are no picture of a known format; `image_too_large`,
+                where it has more than `image_pixels`.
+        """
+        from PIL import Image, ImageOps
+
+        Image.init()  # finds the formats that this Pillow has
+        formats = [each for each in _FORMATS if each in Image.OPEN]
         try:
-            return ImageOps.exif_transpose(Image.open(io.BytesIO(self.data))).convert("RGB")
-        except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
+            with Image.open(io.BytesIO(self.data), formats=formats) as picture:
+                self._check_size(picture.width * picture.height)
+                ImageOps.exif_transpose(picture, in_place=True)
+                self._check_size(picture.width * picture.height)  # a file may hold more than its header says
+                return picture.convert("RGB")
+        except Image.DecompressionBombError as error:  # Pillow's own bound, 179 megapixels
+            raise CommandError("image_too_large", f"{self.name!r}: {error}; send a smaller picture") from error
+        except CommandError:
+            raise
+        except Exception as error:  # Pillow lets ValueError, SyntaxError, struct.error and others out
             raise CommandError("not_an_image", f"{self.name!r} is not a picture; send a PNG or JPEG") from error
+
+    def _check_size(self, pixels: int) -> None:
+        if pixels > self.image_pixels:
+            has, most = (f"{each / 1e6:,.1f}" for each in (pixels, self.image_pixels))
+            text = f"{self.name!r} has {has} megapixels and {most} are taken (image_pixels); send a smaller picture"
+            raise CommandError("image_too_large", text)
 
     def text(self) -> str:
         """Decode the file as UTF-8 text.
@@ -119,7 +144,7 @@ class UploadedFile(File):
 
 def uploaded_file(file: ReceivedFile) -> UploadedFile:
     """Return an Upload as authors see it, without its id."""
-    return UploadedFile(file.name, file.mime_type, file.data)
+    return UploadedFile(file.name, file.mime_type, file.data, file.image_pixels)
 
 
 def for_author(value: Any) -> Any:

@@ -178,7 +178,8 @@ class Uploads(UploadService[_Slot]):
         async with slot.reading:
             file = self._files.get(slot.key)
             if file is None:
-                file = ReceivedFile(upload, slot.name, slot.mime_type, await self._read(slot))
+                data = await self._read(slot)
+                file = ReceivedFile(upload, slot.name, slot.mime_type, data, self._limits.image_pixels)
                 self._files[slot.key] = file
         return file
 
