@@ -17,6 +17,7 @@ from weakref import WeakSet
 
 import structlog
 
+from livereactor.base.exit_gate import EXIT_GATE
 from livereactor.base.sparse_log import SparseLog
 
 log = structlog.get_logger(__name__)
@@ -219,7 +220,8 @@ class HandlerThread:
                         return
                 continue
             try:
-                call()
+                with EXIT_GATE:
+                    call()
             except Exception:
                 log.exception("handler raised")
 

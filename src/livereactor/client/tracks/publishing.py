@@ -23,6 +23,7 @@ import numpy as np
 import structlog
 
 from livereactor.base.clock import Clock, SystemClock
+from livereactor.base.exit_gate import EXIT_GATE
 from livereactor.client.errors import ReactorError, error_of
 from livereactor.client.tracks.devices import Camera, MediaFile
 from livereactor.client.tracks.feed import OpenedSource, SourceFeed
@@ -180,7 +181,8 @@ class VideoSender(_Sender):
     def _run(self) -> None:
         while (job := self._next_job()) is not None:
             try:
-                self._send(job)
+                with EXIT_GATE:
+                    self._send(job)
             except Exception as error:
                 # The boundary of this thread: a failing codec or engine costs one picture, and the Track goes on.
                 self._encoder = None
@@ -277,7 +279,8 @@ class AudioSender(_Sender):
             if not blocks:
                 return
             for block in blocks:
-                self._send(block, output)
+                with EXIT_GATE:
+                    self._send(block, output)
 
     def _next_blocks(self) -> list[Sound]:
         """Wait until blocks are due, and return them; none when closed."""

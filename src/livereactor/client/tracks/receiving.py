@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, cast
 
 import structlog
 
+from livereactor.base.exit_gate import EXIT_GATE
 from livereactor.base.sparse_log import SparseLog
 from livereactor.client.errors import error_of
 from livereactor.client.tracks.frame_streams import SOUND, Frames, Item, Policy, is_picture
@@ -257,7 +258,8 @@ class PlainHandler(FrameHandler):
                 if (item := self._next()) is None:
                     continue
                 try:
-                    self.handler(*self._arguments(item))
+                    with EXIT_GATE:
+                        self.handler(*self._arguments(item))
                 except Exception:
                     self._raised()
                 del item  # a thread that waits must not keep the last Frame alive

@@ -19,6 +19,7 @@ import cv2
 from aiortc import RTCRtpReceiver
 from aiortc.rtcrtpreceiver import NackGenerator
 
+from livereactor.base.exit_gate import EXIT_GATE
 from livereactor.engine.aiortc.frame_tags import FrameTag, split_tag
 from livereactor.engine.port import Kind
 from livereactor.media.frames import Frame, Pixels, Sound, VideoCodec
@@ -313,7 +314,8 @@ class AiortcInput:
         decode = self._decode_sound if self.kind == "audio" else self._decode_video
         while (whole := self._waiting.get()) is not None:
             try:
-                decode(decoder, whole)
+                with EXIT_GATE:
+                    decode(decoder, whole)
             except av.error.FFmpegError:
                 self._broken.set()
 
