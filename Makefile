@@ -2,7 +2,7 @@
 PORT ?= 8080
 BIN := .venv/bin
 
-.PHONY: help demo test test-all setup setup-demo setup-test lint types layers docs states bench bench-all proto lock clean
+.PHONY: help demo test test-all setup setup-demo setup-test lint types layers docs states bench bench-all proto lock sbom audit clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -64,6 +64,14 @@ proto: setup  ## the generated code of the binary wire format
 
 lock: setup  ## requirements.lock from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --group dev --all-extras pyproject.toml -o requirements.lock
+
+SBOM ?= sbom.json
+sbom: setup  ## CycloneDX's bill of materials of requirements.lock (SBOM=… to choose where)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r tests/tools/sbom.lock
+	@$(BIN)/python -W ignore -m cyclonedx_py requirements --pyproject pyproject.toml --output-reproducible -o $(SBOM) requirements.lock
+
+audit: setup  ## known vulnerabilities of requirements.lock, from a copy of osv.dev's PyPI/all.zip (DB=…), offline
+	@$(BIN)/python scripts/audit.py $(if $(DB),$(DB),$(error DB=… names the folder or archive of OSV advisories))
 
 clean:
 	rm -rf .venv .venv-client-08 .venv-official-3 node_modules build dist site .pytest_cache .ruff_cache .hypothesis

@@ -104,6 +104,11 @@ if [ "${1:-}" = test ]; then
         .venv/bin/uv pip install --quiet --python .venv/bin/python --require-hashes -r tests/tools/deploy.lock
         stamp deploy tests/tools/deploy.lock
     fi
+    if ! stamped sbom tests/tools/sbom.lock; then
+        say "what writes the bill of materials"
+        .venv/bin/uv pip install --quiet --python .venv/bin/python --require-hashes -r tests/tools/sbom.lock
+        stamp sbom tests/tools/sbom.lock
+    fi
     # Two versions of one package do not share an environment: the older official Python client has its own.
     if ! stamped client-08 tests/tools/python-0.8.lock; then
         say "the official Python client 0.8.0 into .venv-client-08"
