@@ -41,6 +41,7 @@ class Limits:
     format_silence: float = 1.0  # after this much silence a connection is taken for a listening v0 client
     media_sections: int = 16  # of an offer, or one for each track of the model and one more; browsers make one a track
     candidates_per_connection: int = 256  # trickled candidates, per connection
+    minted_ids: int = 128  # connection ids kept for one caller: it may have the same again, and no more of the 5,000
     waiting_connections: int = 128  # connections with candidates but no offer yet
     command_queue: int = 4096  # commands waiting for the model's step; the sender is refused past it
     upload_bytes: int = 100 * MIB  # one file

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import Enum
@@ -171,13 +172,17 @@ class ConnectionIds:
     A coordinator marks every request with its caller: a client with another share link must not read or replace what
     the owner has negotiated. A stand-alone runtime does not tell callers apart: all are "", as behind one key.
 
-    A minted id belongs to its caller until the Session ends, so that the caller can return on it. An id that a client
-    chose by itself, and the flat one, belong to a client while it is connected.
+    A minted id belongs to its caller until the Session ends, so that the caller can return on it, but each caller keeps
+    only its newest. An id that a client chose by itself, and the flat one, belong to a client while it is connected.
+
+    Args:
+        most: ids that are kept for one caller, beside those of present Connections.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = Limits().minted_ids) -> None:
+        self._most = most
         self._next = cycle(range(FIRST_MINTED, LAST_CONNECTION + 1))
-        self._minted: set[int] = set()
+        self._minted: dict[int, str] = {}  # caller by id, the oldest first
         self._callers: dict[int, str] = {}
 
     def forget(self) -> None:
@@ -186,11 +191,23 @@ class ConnectionIds:
         self._callers.clear()
 
     def mint(self, caller: str, there: Collection[int]) -> int:
-        """Return an id for the caller that is not among those that are `there`."""
-        number = next(number for number in self._next if number not in there)
-        self._minted.add(number)
-        self._callers[number] = caller
+        """Return a new id for the caller, which is neither among those that are `there` nor reserved for anyone.
+
+        A caller with too many reserved ids loses its oldest; where all ids are reserved, the caller with the most does.
+        """
+        idle = [number for number in self._minted if number not in there]
+        mine = [number for number in idle if self._minted[number] == caller]
+        if len(mine) >= self._most:
+            self._release(mine[0])
+        elif len(self._minted.keys() | set(there)) > LAST_CONNECTION - FIRST_MINTED:
+            greedy = Counter(self._minted[number] for number in idle).most_common(1)[0][0]
+            self._release(next(number for number in idle if self._minted[number] == greedy))
+        number = next(number for number in self._next if number not in there and number not in self._minted)
+        self._minted[number] = self._callers[number] = caller
         return number
+
+    def _release(self, number: int) -> None:
+        del self._minted[number], self._callers[number]
 
     def is_minted(self, number: int) -> bool:
         """Return whether the id was given out in this Session."""

@@ -137,7 +137,7 @@ class Runtime:
         self.failure: str | None = None
         self.ended: asyncio.Future[LivereactorError | None]
         self.changes = Changes()
-        self._connection_ids = ConnectionIds()
+        self._connection_ids = ConnectionIds(self.limits.minted_ids)
         self._makes_credentials = False  # for the relays of the running Session
         self._watchers: list[Callable[[e.SessionTransition], None]] = []
         self._loop: asyncio.AbstractEventLoop
