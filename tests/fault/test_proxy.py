@@ -33,6 +33,7 @@ UPLOAD = 95 * 1000 * 1000
 PATIENCE = 60.0  # seconds for what takes a second on an idle machine
 REFUSED, TOO_MANY = 401, 429
 ALLOWED = 30  # wrong keys a minute and address
+AT_ONCE = 128  # requests of one address
 GREEN = """([left, top, right, bottom]) => {
     const video = document.querySelector("figure:not([hidden]) video"), canvas = new OffscreenCanvas(16, 16);
     const context = canvas.getContext("2d"), { videoWidth: w, videoHeight: h } = video;
@@ -209,6 +210,26 @@ def test_addresses_are_counted_as_nginx_sees_them(site: Site) -> None:
     assert answers[0] == REFUSED
     assert answers[-1] == TOO_MANY
     assert site.ask("POST", "/tokens", {}, key=wrong)[0] == REFUSED
+
+
+def test_nobody_chooses_the_name_that_links_carry(site: Site) -> None:
+    with site.session() as session:
+        status, shared = site.ask("POST", f"/sessions/{session}/share", {}, headers={"X-Forwarded-Host": "bad.example"})
+    assert status == 200, shared
+    assert shared["url"].startswith(f"https://{NAME}/"), shared["url"]
+
+
+def test_one_address_has_so_many_requests_at_once(site: Site) -> None:
+    """Polls of a session that waits are held by the coordinator; nginx refuses those that are too many."""
+    with ExitStack() as held, site.session("conformance") as session:
+        polls = [held.enter_context(closing(site.dial(GUESSER))) for _ in range(AT_ONCE + 20)]
+        for each in polls:
+            shown = {"Host": NAME, "Authorization": f"Bearer {site.coordinator.key}"}
+            each.request("GET", f"/sessions/{session}?wait=20", headers=shown)
+        assert site.ask("GET", "/models")[0] == 200  # another address
+        answers = [each.getresponse().status for each in polls]
+    assert set(answers) == {200, TOO_MANY}
+    assert answers.count(200) >= AT_ONCE
 
 
 def test_who_comes_through_the_proxy_is_no_guest_of_this_machine(site: Site) -> None:
