@@ -157,7 +157,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     @property
     def _is_idle(self) -> bool:
-        """No request is served, nor waits to be."""
+        """Return whether no request is served or waits to be served."""
         return self._running == 0
 
     @property
