@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from livereactor.protocol.http import WHOLE, Body
 
@@ -15,7 +16,27 @@ MAX_SESSIONS: Final = 5  # of a scoped token that does not say
 MOST_SESSIONS: Final = 500
 LONGEST_SESSION: Final = 86_400
 
+MOST_ORIGINS: Final = 8  # of a token: each travels in it with every request
+
 _Name: TypeAlias = Annotated[str, Field(min_length=1, max_length=128)]
+_ORIGIN: Final = r"^(https?)://([a-z0-9_.\-]+|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?$"
+_DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}  # which browsers leave out
+
+
+def web_origin(text: str) -> str:
+    """Return a web origin as browsers send it; raises `ValueError` where it is none."""
+    found = re.fullmatch(_ORIGIN, text, re.ASCII)
+    if found is None:
+        raise ValueError(
+            f"{text[:128]!r} is not a web origin; write scheme and host in lower case: 'https://a.example'"
+        )
+    return text.removesuffix(_DEFAULT_PORTS[found[1]])
+
+
+_Origins: TypeAlias = Annotated[
+    list[Annotated[str, Field(max_length=255, json_schema_extra={"pattern": _ORIGIN}), AfterValidator(web_origin)]],
+    Field(min_length=1, max_length=MOST_ORIGINS),
+]
 
 
 class Models(Body):
@@ -76,12 +97,14 @@ class TokenRequest(Body):
         expires_after: seconds; longer than the ceiling is the ceiling.
         scope: what the token may do, at most what its key may; all but `admin` by default.
         subject: whose token it is: tokens of different subjects do not reach each other's Sessions.
+        origins: web origins of the only pages that may use the token; None = anybody who has it may.
     """
 
     expires_after: Annotated[int, Field(strict=True, ge=1), WHOLE] | None = None
     authorization_details: list[AuthorizationDetail] | None = Field(default=None, min_length=1, max_length=1)
     scope: list[Scope] | None = Field(default=None, min_length=1, max_length=16)
     subject: str | None = Field(default=None, min_length=1, max_length=256)
+    origins: _Origins | None = None
 
     @property
     def detail(self) -> AuthorizationDetail | None:
@@ -96,6 +119,7 @@ class TokenAnswer(Body):
     expires_at: int
     authorization_details: list[dict[str, Any]] | None = None
     scope: list[str]
+    origins: list[str] | None = None
 
 
 class ShareRequest(Body):
@@ -103,6 +127,7 @@ class ShareRequest(Body):
 
     expires_after: Annotated[int, Field(strict=True, ge=1), WHOLE] = 3_600
     scope: list[Scope] = Field(default=["view"], min_length=1, max_length=16)
+    origins: _Origins | None = None
 
 
 class ShareAnswer(Body):

@@ -94,6 +94,23 @@ def base_url(request: HTTPConnection) -> str:
     return f"{request.url.scheme}://{request.headers.get('host', request.url.netloc)}"
 
 
+def page_origin(request: HTTPConnection, public_url: str | None = None) -> str | None:
+    """Return the web origin of the page that asks; None where no page does, as far as a request can tell.
+
+    Browsers send no `Origin` with the GETs of a page to its own server. Over HTTPS and on loopback they say instead, in
+    a header that pages cannot write, that the page is the server's own.
+
+    Args:
+        public_url: of the server, if requests do not show it.
+    """
+    if (origin := request.headers.get("origin")) is not None:
+        return origin
+    if request.headers.get("sec-fetch-site") != "same-origin":
+        return None
+    parts = urlsplit(public_url or base_url(request))
+    return f"{parts.scheme}://{parts.netloc}".lower()
+
+
 def _hostname(url: str) -> str | None:
     try:
         return urlsplit(url).hostname

@@ -88,6 +88,8 @@ def test_keys_are_made_listed_and_revoked_elsewhere(elsewhere: Elsewhere) -> Non
 def test_a_token_is_minted_elsewhere_by_the_key_in_the_environment_or_the_option(elsewhere: Elsewhere) -> None:
     answer = json.loads(said(elsewhere, "token", "--scope", "view", "--json", key=elsewhere.plain).stdout)
     assert answer["scope"] == ["view"]
+    bound = said(elsewhere, "token", "--origin", "https://shop.example", "--json", key=elsewhere.plain)
+    assert json.loads(bound.stdout)["origins"] == ["https://shop.example"]
     token = said(elsewhere, "token", "--key", elsewhere.plain, key="rk_wrong").stdout.strip()
     assert token.count(".") == 2
 

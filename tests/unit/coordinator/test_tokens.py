@@ -350,3 +350,18 @@ def test_a_shared_token_ends_with_the_one_it_was_made_with() -> None:
 
 def test_a_link_carries_its_token_behind_the_hash() -> None:
     assert share_link("https://live.example/", "ses_1", "a.b.c") == "https://live.example/#session=ses_1&token=a.b.c"
+
+
+def test_a_link_is_for_no_page_that_its_makers_token_is_not_for() -> None:
+    asked = TokenRequest.model_validate({"origins": ["https://a.example", "https://b.example", "https://a.example"]})
+    bound = caller_of(granted(ACCOUNT, asked, jti="t", now_at=NOW, lifetime=60))
+    assert bound.origins == ("https://a.example", "https://b.example")
+
+    def link(*origins: str) -> Caller:
+        view = frozenset({"view"})
+        return caller_of(shared(bound, session(), view, jti="s", now_at=NOW, lifetime=60, origins=origins))  # type: ignore[arg-type]
+
+    assert link().origins == bound.origins
+    assert link("https://b.example").origins == ("https://b.example",)
+    with pytest.raises(ForbiddenError, match=r"not for 'https://c\.example'"):
+        link("https://b.example", "https://c.example")

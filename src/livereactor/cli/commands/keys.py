@@ -195,6 +195,9 @@ def token(
     ] = None,
     scope: Scopes = None,
     expires_after: Annotated[int | None, typer.Option(min=1, help="Lifetime in seconds, at most 21600.")] = None,
+    origin: Annotated[
+        list[str] | None, typer.Option(help="Web origin whose pages alone may use the token. Repeatable.")
+    ] = None,
     account: Annotated[
         str | None, typer.Option(help="Account of the token, with a data folder.", show_default="default")
     ] = None,
@@ -207,6 +210,8 @@ def token(
     """Print a token. It is unscoped unless you name models or sessions."""
     scopes = [*(scope or Scope), Scope.admin] if admin else scope
     asked = _asked(model or [], session or [], scopes, expires_after)
+    if origin:
+        asked["origins"] = origin
     target = AdminTarget(data_dir, coordinator, key)
     if target.is_remote:
         answer: dict[str, Any] = target.call("POST", "/tokens", asked)

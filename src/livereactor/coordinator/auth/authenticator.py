@@ -24,7 +24,7 @@ from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.protocol.tokens import ShareRequest, TokenAnswer, TokenRequest
 from livereactor.store.port import Store, Tx
 from livereactor.store.records import OPEN, ApiKey
-from livereactor.web.access import is_of_this_machine, peer
+from livereactor.web.access import is_of_this_machine, page_origin, peer
 
 GUEST: Final = "guest"  # the account of everybody without credentials
 _FOUND: Final = "livereactor.holder"  # key of a scope
@@ -152,7 +152,13 @@ class Authenticator:
             raise _no_open_session(session)
         now_at = self._unix_us() / 1e6
         claims = shared(
-            caller, found, frozenset(asked.scope), jti=_new_jti(), now_at=now_at, lifetime=asked.expires_after
+            caller,
+            found,
+            frozenset(asked.scope),
+            jti=_new_jti(),
+            now_at=now_at,
+            lifetime=asked.expires_after,
+            origins=asked.origins or (),
         )
         return self._answer(claims)
 
@@ -162,6 +168,7 @@ class Authenticator:
             expires_at=claims["exp"],
             authorization_details=claims.get("authorization_details"),
             scope=claims["scope"].split(),
+            origins=claims.get("origins"),
         )
 
     async def _holder(self, request: HTTPConnection) -> Caller | LivereactorError | None:
@@ -169,7 +176,10 @@ class Authenticator:
         shown = _shown(request.headers)
         try:
             if shown.token is not None:
-                return self._tokens.verify(shown.token, now_at=self._unix_us() / 1e6)
+                caller = self._tokens.verify(shown.token, now_at=self._unix_us() / 1e6)
+                if caller.origins:
+                    caller.must_come_from(page_origin(request, self._options.public_url))
+                return caller
             if shown.key is not None:
                 if shown.key.startswith(_TOKEN):
                     raise UnauthorizedError(_NO_KEY)

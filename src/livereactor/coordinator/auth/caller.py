@@ -15,6 +15,12 @@ SESSION_SCOPES: Final = frozenset[Scope](("view", "control", "record", "upload")
 ALL_SCOPES: Final = SESSION_SCOPES | frozenset[Scope](("admin",))
 
 
+class OriginError(ForbiddenError):
+    """A token that is bound to web origins came from elsewhere."""
+
+    code = "ORIGIN_REFUSED"
+
+
 def only_bound(name: str) -> str:
     """Return the reach of tokens that act only on the sessions that they are bound to."""
     return f"bound:{name}"
@@ -35,6 +41,7 @@ class Caller:
         max_concurrent: Sessions made with this token that may be open at once; None = as many as the account may.
         max_duration: seconds after which each Session it makes is ended; None = the coordinator's own.
         expires_at: Unix seconds at which its token ends, and so whatever it shares; None = a key's, or a guest's.
+        origins: web origins of the only pages that may use its token; none = anybody who has it may.
     """
 
     account: str
@@ -47,6 +54,7 @@ class Caller:
     max_concurrent: int | None = None
     max_duration: float | None = None
     expires_at: int | None = None
+    origins: tuple[str, ...] = ()
 
     @property
     def role(self) -> Literal["owner", "viewer"]:
@@ -75,6 +83,19 @@ class Caller:
         if scope not in self.scopes:
             granted = ", ".join(f"`{each}`" for each in sorted(self.scopes)) or "nothing"
             raise ForbiddenError(f"this token lacks the scope `{scope}`; it grants {granted}")
+
+    def must_come_from(self, origin: str | None) -> None:
+        """Raise `OriginError` where the token is bound to web origins and the page that asks is of none of them.
+
+        Args:
+            origin: of the page; None = no page asks.
+        """
+        if not self.origins or origin in self.origins:
+            return
+        named = ", ".join(self.origins)
+        if origin is None:
+            raise OriginError(f"this token is for pages of {named}, and this request comes from no page; use another")
+        raise OriginError(f"this token is for pages of {named}, not of {origin[:128]!r}; use a token of your own")
 
     def reaches(self, session: SessionRecord) -> bool:
         """Return whether the caller may know of the session."""

@@ -96,6 +96,8 @@ def granted(holder: Caller, asked: TokenRequest, *, jti: str, now_at: float, lif
     """
     claims = standing_claims(holder.account, _scopes(holder, asked), jti, now_at)
     claims["exp"] = int(now_at) + min(asked.expires_after or lifetime, CEILING)
+    if asked.origins is not None:
+        claims["origins"] = _once(asked.origins)
     if asked.detail is not None:
         claims["authorization_details"] = [_detail(asked.detail)]
     if asked.detail is not None or asked.subject is not None:
@@ -121,6 +123,7 @@ def caller_of(claims: Mapping[str, Any]) -> Caller:
         max_concurrent=constraints.get("max_concurrent_sessions"),
         max_duration=constraints.get("max_session_duration_seconds"),
         expires_at=claims["exp"],
+        origins=tuple(claims.get("origins", ())),
     )
 
 
@@ -187,6 +190,19 @@ def _reach(account: str, asked: TokenRequest) -> str:
     return _digest([account, models, asked.subject])
 
 
+def _once(origins: Collection[str]) -> list[str]:
+    return list(dict.fromkeys(origins))
+
+
+def _shared_origins(caller: Caller, asked: Collection[str]) -> Mapping[str, Any]:
+    """Return the claim of a shared token, which is for no page that the caller's own is not for."""
+    if caller.origins and (others := [each for each in asked if each not in caller.origins]):
+        named = ", ".join(caller.origins)
+        raise ForbiddenError(f"your token is for pages of {named}, so a link is not for {others[0]!r}; name none other")
+    origins = _once(asked) or list(caller.origins)
+    return {"origins": origins} if origins else {}
+
+
 def _digest(what: list[Any]) -> str:
     return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:32]
 
@@ -198,15 +214,23 @@ def _is_canonical(token: str) -> bool:
 
 
 def shared(
-    caller: Caller, session: SessionRecord, scopes: frozenset[Scope], *, jti: str, now_at: float, lifetime: int
+    caller: Caller,
+    session: SessionRecord,
+    scopes: frozenset[Scope],
+    *,
+    jti: str,
+    now_at: float,
+    lifetime: int,
+    origins: Collection[str] = (),
 ) -> dict[str, Any]:
     """Return the claims of a token for one session of the caller.
 
     Args:
+        origins: web origins that it is bound to; none = those of the caller's own token.
         lifetime: seconds; it ends no later than the caller's own token, or a viewer could extend it for ever.
 
     Raises:
-        ForbiddenError: a scope that the caller lacks, or `admin`.
+        ForbiddenError: a scope that the caller lacks, or `admin`; an origin that the caller's token is not for.
     """
     if "admin" in scopes:
         raise ForbiddenError("the scope `admin` cannot be shared; create a key with that scope instead")
@@ -218,6 +242,7 @@ def shared(
         "exp": ends if caller.expires_at is None else min(ends, caller.expires_at),
         "authorization_details": [{"type": "session", "resources": resources, "constraints": {"max_sessions": 1}}],
         "reach": only_bound(jti),
+        **_shared_origins(caller, origins),
     }
 
 
