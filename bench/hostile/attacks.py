@@ -1,0 +1,11 @@
+"""All attacks, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bench.hostile import http
+from bench.hostile.attack import Attack
+
+MODULES = (http,)
+ATTACKS: Mapping[str, Attack] = {attack.name: attack for module in MODULES for attack in module.ATTACKS}

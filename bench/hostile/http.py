@@ -1,0 +1,136 @@
+"""Attacks on the HTTP front door, by visitors whom nobody has asked who they are."""
+
+from __future__ import annotations
+
+import asyncio
+
+from bench.hostile.asking import ask, http, status, wire
+from bench.hostile.attack import BOTH, Attack, Tally, Target, paced, together, words
+
+BEGIN = b"GET /health HTTP/1.1\r\nHost: localhost\r\n"
+KIB = 1024
+SHARE = 128  # connections of one address (`address_sockets`)
+
+
+async def endless_headers(target: Target, tally: Tally) -> None:
+    """Eight connections at a time, each with header lines that never end."""
+
+    async def one(_: int) -> None:
+        async for _ in paced(5):
+            async with wire(target) as (reader, writer):
+                try:
+                    writer.write(BEGIN)
+                    for _ in range(64):  # 4 MiB: what is read of them is what counts
+                        writer.write(b"x: " + b"y" * 64 * KIB + b"\r\n")
+                        await writer.drain()
+                    tally.saw(await status(reader))
+                except ConnectionError:
+                    tally.saw("closed")
+
+    await together(8, one)
+
+
+async def slow_headers(target: Target, tally: Tally) -> None:
+    """As many connections as an address may have, each with a byte of a header every half second."""
+
+    async def one(_: int) -> None:
+        while True:
+            async with wire(target) as (reader, writer):
+                try:
+                    writer.write(BEGIN + b"x: ")
+                    while not reader.at_eof():
+                        writer.write(b"y")
+                        await writer.drain()
+                        try:
+                            async with asyncio.timeout(0.5):
+                                tally.saw(await status(reader))
+                            break
+                        except TimeoutError:
+                            continue
+                except ConnectionError:
+                    tally.saw("closed")
+
+    await together(SHARE - 8, one)
+
+
+async def idle_sockets(target: Target, tally: Tally) -> None:
+    """Open connections and say nothing: forty more than an address may have, again whenever one is closed."""
+
+    async def one(_: int) -> None:
+        async for _ in paced(2):
+            async with wire(target) as (reader, _writer):
+                tally.saw(await status(reader))
+
+    await together(SHARE + 40, one)
+
+
+async def connection_churn(target: Target, tally: Tally) -> None:
+    """Connect, ask one thing and hang up before the answer, 200 times a second."""
+
+    async def one(_: int) -> None:
+        async for number in paced(25):
+            async with wire(target) as (reader, writer):
+                writer.write(BEGIN + b"\r\n")
+                if number % 2:
+                    tally.saw(await status(reader))
+
+    await together(8, one)
+
+
+async def bodies_before_keys(target: Target, tally: Tally) -> None:
+    """Post nearly a megabyte of nested JSON to `/tokens` without a key, over eight connections."""
+    body = b"[" * 450_000 + b"]" * 450_000
+
+    async def one(_: int) -> None:
+        async with http(target, most=1) as client:
+            async for _ in paced(5):
+                await ask(client, tally, "POST", "/tokens", content=body)
+
+    await together(8, one)
+
+
+ATTACKS = (
+    Attack(
+        "endless-headers",
+        "eight connections send header lines of 64 KiB without an end",
+        "header_bytes",
+        endless_headers,
+        may=words("431 closed 429"),
+        must=words("closed"),
+        programs=BOTH,
+    ),
+    Attack(
+        "slow-headers",
+        "120 connections send one byte of a header every half second",
+        "header_wait, address_sockets",
+        slow_headers,
+        may=words("408 429 closed"),
+        programs=BOTH,
+    ),
+    Attack(
+        "idle-sockets",
+        "168 connections of one address are opened and say nothing",
+        "address_sockets, header_wait",
+        idle_sockets,
+        may=words("429 408 closed"),
+        must=words("429"),
+        programs=BOTH,
+    ),
+    Attack(
+        "connection-churn",
+        "200 connections a second, every other one hung up before its answer",
+        "anonymous_per_minute",
+        connection_churn,
+        may=words("200 429"),
+        must=words("200"),
+        programs=BOTH,
+    ),
+    Attack(
+        "bodies-before-keys",
+        "40 bodies of 900 KB a second are posted to /tokens without a key",
+        "the key before the body, anonymous_per_minute",
+        bodies_before_keys,
+        may=words("401 404 413 429 closed"),
+        programs=BOTH,
+    ),
+)
